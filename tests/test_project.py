@@ -1,0 +1,92 @@
+"""The repository keeps its own rules: lint, types, import floors, metadata and versions."""
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import mpbf_abm
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# import-linter has no `python -m` form; this is its console script.
+IMPORT_LINTER = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+
+CHECKS = {
+    "ruff check": ["-m", "ruff", "check", "."],
+    "ruff format": ["-m", "ruff", "format", "--diff", "."],
+    "mypy --strict": ["-m", "mypy", "--strict"],
+    "import-linter": ["-c", IMPORT_LINTER],
+    "CITATION.cff schema": [
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.citation-file-format",
+        "CITATION.cff",
+    ],
+}
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run Python with `arguments` at the root of the repository."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_check_passes(name: str):
+    done = run(CHECKS[name])
+    if done.returncode != 0:
+        pytest.fail(f"{name} ended with {done.returncode}:\n{done.stdout}{done.stderr}", pytrace=False)
+
+
+def test_repo_review_has_no_failures():
+    done = run(["-m", "repo_review", ".", "--format", "json"])
+    assert done.stdout.startswith("{"), f"repo-review gave no report:\n{done.stdout}{done.stderr}"
+    checks = json.loads(done.stdout)["checks"]
+    passed = [code for code, check in checks.items() if check["result"] is True]
+    failed = {code: check["description"] for code, check in checks.items() if check["result"] is False}
+    assert not failed
+    assert len(passed) > 30, "repo-review ran without the checks of sp-repo-review"
+
+
+def test_version_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (cited,) = re.findall(r"^version: (\S+)$", citation, re.MULTILINE)
+    latest, *_ = re.findall(r"^## \[(\d[^\]]*)\]", changelog, re.MULTILINE)
+    found = {
+        "CITATION.cff": cited,
+        "CHANGELOG.md": latest,
+        "installed metadata": importlib.metadata.version("mpbf_abm"),
+        "mpbf_abm.__version__": mpbf_abm.__version__,
+    }
+    assert found == dict.fromkeys(found, project["version"])
+
+
+def test_release_date_is_the_same_in_citation_and_changelog():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (dated,) = re.findall(r"^## \[\d[^\]]*\] - (unreleased|\d{4}-\d\d-\d\d)$", changelog, re.MULTILINE)[:1]
+    released = re.findall(r"^date-released: \"?([\d-]+)\"?$", citation, re.MULTILINE)
+    assert (released or ["unreleased"]) == [dated]
+
+
+def test_ci_runs_the_command_of_the_readme():
+    command = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
+    for document in ("README.md", "CONTRIBUTING.md"):
+        assert command in (ROOT / document).read_text(encoding="utf-8").splitlines(), f"{document} lacks: {command}"
