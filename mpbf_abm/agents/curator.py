@@ -1,0 +1,253 @@
+"""Data curators: acquire, audit and publish records (phase 3, assimilate)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from mpbf_abm.agents.cohort import CohortAgent, Column
+from mpbf_abm.agents.guidance import log_weights
+from mpbf_abm.agents.world import Signals, World
+from mpbf_abm.layers.assimilation import boundary_shift, boundary_shift_alternative, budget_response, coverage
+from mpbf_abm.layers.attention import attention
+from mpbf_abm.layers.coupling import pseudo_label
+from mpbf_abm.space import modalities
+from mpbf_abm.space.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
+from mpbf_abm.space.modalities import CRYSTAL_GRAPHS, FIDELITY, HYBRID, MEASURED, SIMULATED, SPECTROSCOPY
+from mpbf_abm.streams import hash_uniform, race
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+AUDIT_ATTEMPTS = 16
+AUDIT_NOISE = 17
+DOUBLE_ENTRY = 1 << 15  # index offset of the second copy of a record entered twice
+# Modalities from simulated to measured, so that inverse CDF moves choices one way.
+ORDER = np.argsort(FIDELITY, kind="stable")
+
+
+class DataCurator(CohortAgent):
+    """A curator who runs a repository."""
+
+    kind = "curators"
+    exploration = Column()
+    reinforcement = Column()
+    repository = Column()
+    credit = Column()
+
+
+def assimilate(world: World) -> None:
+    """Acquire records, enter them with the errors that happen, and audit old ones."""
+    p, curators = world.p.curators, world.curators
+    world.signals = signals = Signals(p.audit_rate, p.measured_quota, forgotten=world.signals.forgotten)
+    if p.response_dal:
+        signals.audit_share, signals.measured_quota = budget_response(
+            perceived_boundary_shift(world), p.response_dal, p.audit_rate, p.measured_quota
+        )
+    works = world.infrastructure.working_repositories()[curators.repository]
+    curators.credit[works] += p.records * (1 - signals.audit_share)
+    curators.audit_credit[works] += p.records * signals.audit_share
+    acquire(world, works)
+    if signals.audit_share > 0:
+        audit(world, works)
+
+
+def perceived_boundary_shift(world: World) -> float:
+    """Delta-B as curators can see it, with fidelity judged by measured labels in view."""
+    return delta_b(world, world.commons.perceived_fidelity(world.p.layers.prior_overlaps))
+
+
+def delta_b(world: World, fidelity: float) -> float:
+    """Delta-B of the corpus in the form that the parameters name, for a given fidelity."""
+    f = world.p.layers
+    if f.boundary_shift == "alternative":
+        volume = float(world.commons.visible().sum())
+        founding = max(1.0, world.base.founding.records)
+        return boundary_shift_alternative(
+            volume, founding, fidelity, f.fidelity_scale, f.coverage_weight, f.fidelity_weight
+        )
+    covered = coverage(world.commons.distinct_materials(), f.coverage_scale)
+    return boundary_shift(covered, fidelity, f.coverage_weight, f.fidelity_weight)
+
+
+def curator_attention(world: World) -> Float:
+    """Attention of every curator to every family (n, K)."""
+    p, curators = world.p.curators, world.curators
+    x = world.commons.visible()
+    guidance = None
+    if p.model_guidance and (logs := log_weights(world)) is not None:
+        served = [i for i, _ in world.models()]
+        guidance = np.exp(p.model_guidance * logs[served].mean(axis=0))[None]
+    share = attention(x, curators.exploration, p.adjacency, curators.reinforcement, world.space.similarity, guidance)
+    if p.coverage_seeking:
+        rare = 1.0 / (1.0 + x)
+        share = (1 - p.coverage_seeking) * share + p.coverage_seeking * rare / rare.sum()
+    return share
+
+
+def acquire(world: World, works: NDArray[np.bool_]) -> None:
+    """Choose families by attention, materials uniformly, modalities by mix; enter the records."""
+    p, curators, space = world.p.curators, world.curators, world.space
+    waves = int(np.max(curators.credit, initial=0.0) + 1e-9)
+    if not waves:
+        return
+    share = curator_attention(world)
+    family = np.stack([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)], 1)
+    u = np.stack([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)], 1)
+    material = space.start[family] + (u[..., 0] * space.family_sizes[family]).astype(np.int64)
+    modality = choose_modality(world, u[..., 1], u[..., 2], material)
+    cost = modalities.costs(p.measured_cost)[modality]
+    spent = np.cumsum(cost, axis=1)
+    taken = works[:, None] & (spent <= curators.credit[:, None] + 1e-9)
+    curators.credit[...] = np.minimum(curators.credit - (cost * taken).sum(axis=1), p.measured_cost)
+    agent, wave = np.nonzero(taken)
+    if not len(agent):
+        return
+    enter(world, agent, wave, material[taken], modality[taken], u[taken])
+
+
+def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> NDArray[np.int8]:
+    """Choose modalities by the mix, raised to the measured quota, where such data can be had."""
+    mix = np.asarray(world.p.curators.modality_mix)[ORDER]
+    modality = ORDER[np.minimum(np.searchsorted(np.cumsum(mix / mix.sum()), draw, side="right"), len(mix) - 1)]
+    key = (material * len(mix) + modality).astype(np.uint64)
+    had = hash_uniform(key, world.streams.root(0)) < modalities.COVERAGE[modality]
+    modality = np.where(had, modality, CRYSTAL_GRAPHS)
+    raised = (quota < world.signals.measured_quota) & (FIDELITY[modality] != MEASURED)
+    return np.where(raised, SPECTROSCOPY, modality).astype(np.int8)
+
+
+def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[np.int8], u: Float) -> None:
+    """Label records, let provenance errors happen, and append them to the commons."""
+    p, curators, c = world.p.curators, world.curators, world.p.coupling
+    z = ndtri(np.clip(u[:, 3], 1e-12, 1 - 1e-12))
+    labelled = material
+    bad = np.zeros(len(agent), bool)
+    rate = p.provenance_errors * (1 - p.qa)
+    twice = bad
+    if rate > 0:
+        # One uniform decides whether and, within the rate, which of the three errors happens.
+        kind = u[:, 4] / rate
+        bad = kind < 1
+        swapped = kind < 1 / 3
+        other = world.space.start[world.space.family[material]] + (
+            u[:, 5] * world.space.family_sizes[world.space.family[material]]
+        ).astype(np.int64)
+        labelled = np.where(swapped, other, material)
+        twice = bad & (kind >= 2 / 3)
+    value, variance = label(world, labelled, modality, z)
+    origin = np.full(len(agent), SIMULATION, np.int8)
+    if c.pseudo_share > 0:
+        generate(world, material, modality, u[:, 6], value, variance, origin)
+    stored = modality
+    if rate > 0:
+        wrong = bad & (kind >= 1 / 3) & ~twice
+        stored = np.where(wrong, (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6, modality).astype(np.int8)
+    slots = curators.slots[agent]
+    records: dict[str, Any] = {
+        "key": record_keys(CURATOR, slots, world.tick, wave),
+        "material": material, "modality": stored, "value": value, "variance": variance, "origin": origin,
+        "repository": curators.repository[agent], "producer": slots, "tick": world.tick,
+        "federated": u[:, 7] < p.openness, "corrupted": bad,
+    }  # fmt: skip
+    world.commons.append(**records)
+    if twice.any():
+        again = {k: (v[twice] if isinstance(v, np.ndarray) else v) for k, v in records.items()}
+        again["key"] = record_keys(CURATOR, slots[twice], world.tick, wave[twice] + DOUBLE_ENTRY)
+        world.commons.append(**again)
+    signals = world.signals
+    signals.acquisitions = np.bincount(FIDELITY[modality], minlength=3)
+    signals.generated, signals.errors = int((origin == GENERATED).sum()), int(bad.sum())
+    measured = (FIDELITY[modality] == MEASURED) & (origin != GENERATED)
+    world.totals.measured_acquisitions += int(measured.sum())
+    note_found(world, material[measured])
+
+
+def label(world: World, material: Int, modality: NDArray[np.int8], z: Float) -> tuple[Float32, Float32]:
+    """Values and claimed variances of labels of some modalities, with standard normal noise z.
+
+    A claimed variance knows the noise of its method, never its bias: that is how simulated
+    labels come to be precise and wrong.
+    """
+    p, truth = world.p.curators, world.truth
+    fidelity = FIDELITY[modality]
+    noise = modalities.NOISE[modality]
+    measured_sd = p.measured_noise * noise * world.space.difficulty[material]
+    sd = np.where(fidelity == SIMULATED, p.simulated_noise * noise, np.where(fidelity == HYBRID, 0.5 * measured_sd, measured_sd))
+    weight = np.array([1.0, 0.5, 0.0])[fidelity]
+    centre = weight * truth.simulated[material] + (1 - weight) * truth.property[material]
+    return (centre + sd * z).astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32)
+
+
+def generate(
+    world: World, material: Int, modality: NDArray[np.int8], u: Float, value: Float32, variance: Float32,
+    origin: NDArray[np.int8],
+) -> None:  # fmt: skip
+    """Replace a share of simulated labels by a model's predictions (in place)."""
+    c = world.p.coupling
+    rows = np.flatnonzero((FIDELITY[modality] == SIMULATED) & (u < c.pseudo_share))
+    served = world.models()
+    if not len(rows) or not served:
+        return
+    _, model = max(served, key=lambda pair: (world.registry.adopters[pair[0]], -pair[0]))
+    gauge = world.streams.normal("curator.generate.gauge", world.tick, (len(u), world.space.dims["gauge"]))[rows]
+    phi = model.features(world.space.ambient_rows(material[rows], gauge.astype(np.float32)))
+    predicted, spread = model.head.predict(phi)
+    if model.simulated_base:
+        predicted = predicted + world.truth.simulated[material[rows]]
+    value[rows] = pseudo_label(predicted, model.head.offset, c.pseudo_gain)
+    # With the channel open a generated label owns up to its uncertainty; closed, it passes for a simulation.
+    claim = model.claimed_sd(spread) ** 2
+    variance[rows] = c.uncertainty_ral_isl * claim + (1 - c.uncertainty_ral_isl) * variance[rows]
+    origin[rows] = GENERATED
+
+
+def audit(world: World, works: NDArray[np.bool_]) -> None:
+    """Re-measure records of the own repository at the cost of an experiment each."""
+    p, curators, commons = world.p.curators, world.curators, world.commons
+    count = np.where(works, curators.audit_credit / p.measured_cost + 1e-9, 0).astype(np.int64)
+    if not count.any() or not len(commons):
+        return
+    curators.audit_credit[...] -= count * p.measured_cost
+    chosen: list[int] = []
+    waves = int(count.max())
+    for j in range(waves):
+        u = world.uniform(f"curator.audit.{j}", curators, AUDIT_ATTEMPTS)
+        row = (u * len(commons)).astype(np.int64)
+        good = (
+            commons.alive[row] & ~commons.audited[row] & (commons.origin[row] != FAILED)
+            & (FIDELITY[commons.modality[row]] != MEASURED) & (commons.repository[row] == curators.repository[:, None])
+        )  # fmt: skip
+        first = row[np.arange(len(row)), np.argmax(good, axis=1)]
+        chosen.extend(first[good.any(axis=1) & (count > j)].tolist())
+    rows = np.unique(np.array(chosen, np.int64))
+    if len(rows):
+        remeasure(world, rows)
+        world.signals.audits = len(rows)
+        world.totals.audits += len(rows)
+
+
+def remeasure(world: World, rows: Int) -> None:
+    """Turn records into measured ones: value y + noise, variance of that noise."""
+    commons = world.commons
+    material = commons.material[rows]
+    modality = np.full(len(rows), SPECTROSCOPY, np.int8)
+    draw = hash_uniform(commons.key[rows], world.streams.root(world.tick) ^ AUDIT_NOISE)
+    value, variance = label(world, material, modality, ndtri(np.clip(draw, 1e-12, 1 - 1e-12)))
+    commons.rewrite(rows, value, variance, modality=modality, audited=True, corrupted=False)
+    note_found(world, material)
+
+
+def note_found(world: World, materials: Int) -> None:
+    """Record when materials of the top set are first measured in public."""
+    if len(materials):
+        top = materials[world.truth.top[materials] & world.space.feasible[materials]]
+        fresh = np.unique(top[world.found_by[top] == -1])
+        if len(fresh):
+            world.found_by[fresh] = world.tick
+            world.found += len(fresh)
+            world.best_found = max(world.best_found, float(world.truth.property[fresh].max()))

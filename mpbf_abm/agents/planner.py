@@ -1,0 +1,424 @@
+"""Experiment planners: adopt a model, choose a family, choose a candidate, experiment (phase 5, steer).
+
+A rule of one's own: subclass :class:`ExperimentPlanner`, override `family_weights` or `score`,
+and hand the class to :func:`mpbf_abm.simulate` as ``planners=``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.agents.cohort import CohortAgent, Column
+from mpbf_abm.agents.guidance import best_known, channelled_sd, log_weights
+from mpbf_abm.agents.world import Results, World
+from mpbf_abm.layers.attention import attention
+from mpbf_abm.learning.acquisition import posterior_sample, rank_scale, score
+from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.space.infrastructure import NONE, choose_links
+from mpbf_abm.streams import race
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+ATTEMPTS = 16
+REACH = 4  # a proposal is realised among this many times C materials
+ASCENT_STEPS = 10
+
+
+class ExperimentPlanner(CohortAgent):
+    """A lab. Override a method to give it a rule of its own."""
+
+    kind = "planners"
+    exploration = Column()
+    reinforcement = Column()
+    budget = Column()
+    attention = Column()
+    best_value = Column()
+    best_material = Column()
+    claims = Column()
+    funding = Column()
+
+    def family_weights(self, share: Float) -> Float:
+        """Return weights of this planner's families (K,).
+
+        Parameters
+        ----------
+        share : float (K,)
+            What the standard rule gives: attention times the model's weights. ``self.world``
+            has the commons (``world.commons.visible()``), the space and the registry.
+        """
+        return share
+
+    def score(self, candidates: Int, mean: Float32, sd: Float32, scores: Float32) -> Float32:
+        """Return scores of this planner's candidates (C,); the largest is made.
+
+        Parameters
+        ----------
+        candidates : int (C,)
+            Materials.
+        mean, sd : float32 (C,)
+            The model's prediction and claimed sd (zeros and ones without a model).
+        scores : float32 (C,)
+            What the standard acquisition rule gives.
+        """
+        return scores
+
+
+def steer(world: World) -> None:
+    """Adopt models, then spend every funded experiment."""
+    world.results = None
+    planners = world.planners
+    if not len(planners):
+        return
+    adopt(world)
+    budget = planners.budget
+    world.totals.requested += int(budget.sum())
+    planner = np.repeat(np.arange(len(planners)), budget)
+    wave = np.concatenate([np.arange(n) for n in budget]) if len(planner) else planner
+    model = world.infrastructure.model_in_use()[planner]
+    family = choose_families(world, planner, wave)
+    kept = family >= 0
+    if not kept.any():
+        return
+    planner, wave, model, family = planner[kept], wave[kept], model[kept], family[kept]
+    world.totals.unsteered += int((model == NONE).sum())
+    world.results = choose_and_test(world, planner, wave, model, family)
+
+
+# --------------------------------------------------------------------------- adoption
+
+
+def adopt(world: World) -> None:
+    """Let planners reconsider which models they lean on."""
+    p, planners, registry = world.p.planners, world.planners, world.registry
+    links = world.infrastructure.lab_models
+    served = registry.published() & world.infrastructure.working_models()
+    if not served.any():
+        return
+    u = world.uniform("planner.reconsider", planners, 1)[:, 0]
+    review = (u < p.adoption_rate) | (links[:, 0] == NONE) | (links == NONE).any(axis=1) & (served.sum() > (links != NONE).sum(axis=1))
+    rows = np.flatnonzero(review)
+    if not len(rows):
+        return
+    if p.adoption == "utility":
+        weight_by_model = utility(world)[rows]
+        weight = np.where(served, weight_by_model, -np.inf)
+        order = np.argsort(-weight, axis=1, kind="stable")[:, : links.shape[1]]
+        chosen = np.where(np.isneginf(np.take_along_axis(weight, order, axis=1)), NONE, order)
+        chosen = np.pad(chosen, ((0, 0), (0, links.shape[1] - chosen.shape[1])), constant_values=NONE)
+    else:
+        clocks = world.clocks("planner.adopt", planners, len(served))[rows]
+        chosen = choose_links(clocks, adoption_weights(world)[rows] * served, links.shape[1])
+    newly = chosen[:, 0] != links[rows, 0]
+    members = newly & ~planners.isolated[rows]
+    registry.adoptions += np.bincount(chosen[members, 0][chosen[members, 0] >= 0], minlength=len(served))
+    links[rows] = chosen
+    community = links[~planners.isolated, 0]
+    registry.adopters = np.bincount(community[community >= 0], minlength=len(served))
+
+
+def adoption_weights(world: World) -> Float:
+    """Weight of each model for each planner: track record, shared with collaborators, and popularity (L, M)."""
+    p, planners = world.p.planners, world.planners
+    hits = planners.hits + world.network @ planners.hits
+    misses = planners.misses + world.network @ planners.misses
+    track = ((1 + hits) / (2 + hits + misses)) ** p.selectivity
+    popular = world.registry.adopters + 1.0
+    track = track / track.sum(axis=1, keepdims=True)
+    return np.asarray((1 - p.social) * track + p.social * popular / popular.sum())
+
+
+def utility(world: World) -> Float:
+    """``g_{type,m} + r n_m`` (Arthur 1989): taste for the model of one's type's number, returns to adopters (L, M)."""
+    p, planners = world.p.planners, world.planners
+    models = len(world.registry.models)
+    types = max(1, len(p.utility_gaps))
+    taste = np.zeros((types, models))
+    for kind, gap in enumerate(p.utility_gaps):
+        if kind < models:
+            taste[kind, kind] = gap
+    kind = (world.streams.uniform("planner.type", 0, len(planners))[planners.slots] * types).astype(np.int64)
+    return np.asarray(taste[kind] + p.utility_returns * world.registry.adopters)
+
+
+# --------------------------------------------------------------------------- stage 1: families
+
+
+def choose_families(world: World, planner: Int, wave: Int) -> Int:
+    """Choose a family for each experiment, -1 where none has a material left (E,)."""
+    p, planners, space = world.p.planners, world.planners, world.space
+    logs = log_weights(world)
+    weight = None
+    if logs is not None and p.steering_gain > 0:
+        in_use = world.infrastructure.model_in_use()
+        weight = np.where((in_use >= 0)[:, None], np.exp(logs[in_use]), 1.0)
+    exploration = np.maximum(planners.exploration, p.exploration_floor)
+    x = world.commons.visible()
+    share = attention(x, exploration, p.adjacency, planners.reinforcement, space.similarity, weight)
+    for row, rule in world.rules.items():
+        share[row] = np.maximum(np.asarray(rule.family_weights(share[row].copy()), np.float64), 0)
+    if not p.repeats:
+        share = share * (world.commons.untested > 0)
+    family = np.empty(len(planner), np.int64)
+    for j in range(int(wave.max(initial=-1)) + 1):
+        at = wave == j
+        clocks = world.family_clocks(f"planner.family.{j}", planners)
+        family[at] = race(clocks, share)[planner[at]]
+    if not p.repeats:
+        # With every weight 0 there is nothing left to choose.
+        family[share[planner, family] <= 0] = -1
+    return family
+
+
+# --------------------------------------------------------------------------- stage 2: candidates
+
+
+def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: Int) -> Results:
+    """Compare candidates, make the best one, measure it."""
+    p, space, truth = world.p.planners, world.space, world.truth
+    distance = float("nan")
+    unscored = p.acquisition == "random" and p.proxy == 0 and not world.rules
+    count = 1 if unscored else p.candidates
+    if p.source != "uniform" and not unscored:
+        pool = propose(world, planner, wave, family, count * REACH)
+        candidates, distance = realise(world, planner, wave, model, pool, count)
+    else:
+        candidates = propose(world, planner, wave, family, count)
+    n, C = candidates.shape
+    mean, sd = np.zeros((n, C), np.float32), np.ones((n, C), np.float32)
+    scores = np.zeros((n, C), np.float32)
+    scores[:, 0] = 1.0  # without a model the first keyed draw is made
+    phi: dict[int, tuple[Int, Float32]] = {}
+    kept_phi: dict[int, tuple[Int, Float32]] = {}
+    gauge = None
+    for m in np.unique(model[model >= 0]):
+        rows = np.flatnonzero(model == m)
+        if gauge is None:
+            gauge = candidate_gauges(world, planner, wave, C)
+        fm = world.registry.models[m]
+        if fm is not None:
+            mean[rows], sd[rows], scores[rows], features = judge(world, fm, candidates[rows], gauge[rows], planner[rows], wave[rows])
+            phi[int(m)] = rows, features
+    if p.proxy > 0:
+        scores = (1 - np.float32(p.proxy)) * rank_scale(scores) + np.float32(p.proxy) * rank_scale(space.proxy[candidates])
+    for row, rule in world.rules.items():
+        for e in np.flatnonzero(planner == row):
+            scores[e] = np.asarray(rule.score(candidates[e], mean[e], sd[e], scores[e].copy()), np.float32)
+    ranked = np.where(np.arange(C) < affordable(world, planner, C)[:, None], scores, -np.inf)
+    pick = np.argmax(ranked, axis=1)
+    at = np.arange(n)
+    material = candidates[at, pick]
+    predicted = np.full(n, np.nan, np.float32)
+    claimed = np.full(n, np.nan, np.float32)
+    for m, (rows, features) in phi.items():
+        fm = world.registry.models[m]
+        if fm is None:
+            continue
+        chosen = features.reshape(len(rows), C, -1)[np.arange(len(rows)), pick[rows]]
+        _, variance = fm.head.predict(chosen)
+        predicted[rows] = mean[rows, pick[rows]]
+        claimed[rows] = fm.claimed_sd(variance)
+        kept_phi[m] = rows, chosen
+    results = measure(world, planner, wave, family, material, model, predicted, claimed)
+    results.phi = kept_phi
+    steered = model >= 0
+    if steered.any() and C > 1:
+        error = mean - truth.property[candidates]
+        results.drift = float((error[at, pick] - error.mean(axis=1))[steered].mean())
+        values = truth.property[candidates]
+        results.value_gain = float((values[at, pick] - values.mean(axis=1))[steered].mean())
+        proxy = space.proxy[candidates]
+        results.proxy_gain = float((proxy[at, pick] - proxy.mean(axis=1))[steered].mean())
+    results.distance = distance
+    return results
+
+
+def keyed(world: World, decision: str, planner: Int, wave: Int, width: int) -> Float:
+    """Keyed uniform draws, one row per experiment (E, width)."""
+    out = np.empty((len(planner), width))
+    for j in range(int(wave.max(initial=-1)) + 1):
+        at = wave == j
+        out[at] = world.uniform(f"{decision}.{j}", world.planners, width)[planner[at]]
+    return out
+
+
+def candidate_gauges(world: World, planner: Int, wave: Int, C: int) -> Float32:
+    """Gauge in which each candidate is presented to the model (E, C, dg)."""
+    dg = world.space.dims["gauge"]
+    out = np.empty((len(planner), C, dg), np.float32)
+    for j in range(int(wave.max(initial=-1)) + 1):
+        at = wave == j
+        draws = world.streams.generator(f"planner.gauge.{j}", world.tick).standard_normal(
+            (len(world.planners), C, dg), dtype=np.float32
+        )
+        out[at] = draws[world.planners.slots][planner[at]]
+    return out
+
+
+def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> Int:
+    """Propose candidates: keyed rejection among materials without a published test (E, C).
+
+    Up to 16 attempts, then the next index; a family with fewer untested materials than
+    candidates is looked through whole.
+    """
+    space, commons, p = world.space, world.commons, world.p.planners
+    start, size = space.start[family], space.family_sizes[family]
+    if p.repeats:
+        u = keyed(world, "planner.candidate.0", planner, wave, count)
+        return start[:, None] + (u * size[:, None]).astype(np.int64)
+    left = commons.untested[family]
+    C = int(min(count, left.max()))
+    out = np.empty((len(planner), C), np.int64)
+    small = left <= C
+    for e in np.flatnonzero(small):
+        rows = start[e] + np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
+        out[e] = np.resize(rows, C)
+    open_ = np.broadcast_to(~small[:, None], out.shape).copy()
+    for attempt in range(ATTEMPTS):
+        if not open_.any():
+            return out
+        u = keyed(world, f"planner.candidate.{attempt}", planner, wave, C)
+        drawn = start[:, None] + (u * size[:, None]).astype(np.int64)
+        out = np.where(open_, drawn, out)
+        open_ &= commons.tested[out]
+    for e, c in np.argwhere(open_):
+        free = np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
+        after = np.searchsorted(free, out[e, c] - start[e])
+        out[e, c] = start[e] + free[after % len(free)]
+    return out
+
+
+def judge(
+    world: World, model: FoundationModel, candidates: Int, gauge: Float32, planner: Int, wave: Int
+) -> tuple[Float32, Float32, Float32, Float32]:
+    """Predict candidates and score them by the acquisition rule: mean, sd, scores (n, C), features."""
+    p = world.p.planners
+    n, C = candidates.shape
+    x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, -1))
+    phi = model.features(x)
+    base = world.truth.simulated[candidates] if model.simulated_base else np.float32(0)
+    if p.acquisition in ("greedy", "random"):
+        mean = (phi @ model.head.mean32 + np.float32(model.head.offset)).reshape(n, C) + base
+        sd = np.ones_like(mean)
+    else:
+        flat, variance = model.head.predict(phi)
+        mean = flat.reshape(n, C) + base
+        sd = channelled_sd(world, model.claimed_sd(variance)).reshape(n, C)
+    draws: Float32 | None = None
+    if p.acquisition == "thompson":
+        wide = phi.reshape(n, C, -1)
+        joint = (wide @ model.head.covariance32) @ wide.transpose(0, 2, 1) / np.float32(model.overconfidence**2)
+        from scipy.special import ndtri
+
+        normals = ndtri(np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)).astype(np.float32)
+        draws = posterior_sample(mean, joint, normals)
+    elif p.acquisition == "random":
+        draws = np.broadcast_to(-np.arange(C, dtype=np.float32), (n, C)).copy()
+    return mean, sd, score(p.acquisition, mean, sd, best=best_known(world), kappa=p.kappa, draws=draws), phi
+
+
+def affordable(world: World, planner: Int, C: int) -> Int:
+    """Candidates each experiment can have judged from the planner's attention, at least one (E,)."""
+    planners = world.planners
+    experiments = np.maximum(planners.budget, 1)
+    each = np.clip(planners.attention / experiments, 1, C).astype(np.int64)
+    spent = np.bincount(planner, minlength=len(planners)) * each
+    planners.judged[...] = np.minimum(spent, planners.attention)
+    return np.asarray(each[planner])
+
+
+def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count: int) -> tuple[Int, float]:
+    """Realise proposals in latent space as the nearest materials of a keyed pool (E, C).
+
+    neighbourhood: near the planner's own best; inverse: near the model's optimum, found by
+    gradient ascent on its mean; generative: near draws from the pool's latent Gaussian.
+    """
+    p, space = world.p.planners, world.space
+    n, size = pool.shape
+    count = min(count, size)
+    out = pool[:, :count].copy()
+    distances = []
+    zero = np.zeros((1, space.dims["gauge"]), np.float32)
+    for e in range(n):
+        fm = world.registry.models[model[e]] if model[e] >= 0 else None
+        best = int(world.planners.best_material[planner[e]])
+        x = space.ambient_rows(pool[e], np.repeat(zero, size, 0))
+        z = x[:, space.causal] if fm is None else fm.encoder.latent(x)
+        if p.source == "neighbourhood" or fm is None:
+            if best < 0:
+                continue
+            xb = space.ambient_rows(np.array([best]), zero)
+            target = xb[:, space.causal] if fm is None else fm.encoder.latent(xb)
+        elif p.source == "inverse":
+            target = fm.encoder.latent(ascend(fm, x)[None])
+        else:
+            u = world.streams.normal(f"planner.generate.{wave[e]}", world.tick, (len(world.planners), count, z.shape[1]))
+            target = z.mean(axis=0) + z.std(axis=0) * u[world.planners.slots[planner[e]]].astype(np.float32)
+        gap = ((z[None] - target[:, None]) ** 2).sum(axis=2)
+        if len(target) == 1:
+            order = np.argsort(gap[0], kind="stable")[:count]
+            distances.append(float(np.sqrt(gap[0, order[0]])))
+        else:
+            order = np.argmin(gap, axis=1)
+            distances.append(float(np.sqrt(gap[np.arange(count), order]).mean()))
+        out[e] = pool[e, order]
+    return out, float(np.mean(distances)) if distances else float("nan")
+
+
+def ascend(model: FoundationModel, x: Float32) -> Float32:
+    """Climb the model's predicted mean from its best row by normalised gradient steps (d,)."""
+    point = x[np.argmax(model.features(x) @ model.head.mean32)].copy()
+    weight = model.head.mean32[:-1] * np.float32(np.sqrt(2.0 / max(1, model.weights.shape[1])))
+    step = np.float32(0.1) * x.std(axis=0).mean()
+    for _ in range(ASCENT_STEPS):
+        gradient = -(np.sin(point @ model.weights + model.phase) * weight) @ model.weights.T
+        norm = np.sqrt(np.sum(gradient**2))
+        if norm == 0:
+            break
+        point = point + step * gradient / norm
+    return point
+
+
+# --------------------------------------------------------------------------- the experiment
+
+
+def measure(
+    world: World, planner: Int, wave: Int, family: Int, material: Int, model: Int, predicted: Float32, claimed: Float32
+) -> Results:
+    """Make and measure the chosen materials; decide what is published."""
+    from scipy.special import ndtri
+
+    p, space, planners = world.p.planners, world.space, world.planners
+    u = keyed(world, "planner.experiment", planner, wave, 2)
+    sd = world.p.curators.measured_noise * space.difficulty[material]
+    noise = sd * ndtri(np.clip(u[:, 0], 1e-12, 1 - 1e-12))
+    made = space.feasible[material]
+    observed = np.where(made, world.truth.property[material] + noise, np.nan).astype(np.float32)
+    loud = made & (np.nan_to_num(observed, nan=-np.inf) > p.publication_threshold)
+    published = (loud | (u[:, 1] >= p.publication_bias)) & ~planners.isolated[planner]
+    totals = world.totals
+    totals.done += len(planner)
+    totals.infeasible += int((~made).sum())
+    totals.published += int(published.sum())
+    world.experiments_before = world.experiments.copy()
+    world.experiments += np.bincount(family, minlength=space.families)
+    return Results(
+        planner, family, material, model, predicted, claimed, observed,
+        np.maximum(sd**2, 1e-6).astype(np.float32), published, {},
+    )  # fmt: skip
+
+
+def collaboration(labs: int, neighbours: int, clocks: Float) -> Float:
+    """Weights of collaborators, rows summing to 1 (0 without): each lab picks its nearest by keyed clocks (L, L)."""
+    out = np.zeros((labs, labs))
+    take = min(neighbours, labs - 1)
+    if take > 0:
+        times: Any = clocks.copy()
+        np.fill_diagonal(times, np.inf)
+        near = np.argsort(times, axis=1, kind="stable")[:, :take]
+        np.put_along_axis(out, near, 1.0 / take, axis=1)
+    return out

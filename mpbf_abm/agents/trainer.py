@@ -1,0 +1,390 @@
+"""Model trainers: retrain encoders and heads on reachable records (phase 4, abstract)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.agents.cohort import CohortAgent, Column
+from mpbf_abm.agents.world import World
+from mpbf_abm.layers.abstraction import (
+    captured, explained, integrity, integrity_alternative, integrity_unfloored, invariant,
+)  # fmt: skip
+from mpbf_abm.layers.coupling import channel, pooled_by
+from mpbf_abm.layers.tradeoff import measured_tradeoff, tradeoff, tradeoff_alternative, tradeoff_slope
+from mpbf_abm.learning.encoders import Encoder, train_encoder
+from mpbf_abm.learning.heads import Head, fit_head
+from mpbf_abm.learning.kernels import features
+from mpbf_abm.learning.models import Diagnosis, FoundationModel, Panel, frequencies
+from mpbf_abm.space.commons import GENERATED
+from mpbf_abm.space.infrastructure import choose_links
+from mpbf_abm.space.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
+from mpbf_abm.streams import hash_normal
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+DEALT = ("masked", "contrastive", "fusion", "graph")
+STRAIN = 0.1  # small strain: shift of every causal column, in descriptor units
+FIRST_VIEW, SECOND_VIEW = 11, 13
+
+
+class ModelTrainer(CohortAgent):
+    """A trainer who publishes one foundation model."""
+
+    kind = "trainers"
+    scale = Column()
+    invariance = Column()
+    compute = Column()
+
+    @property
+    def published(self) -> FoundationModel | None:
+        """The model this trainer has published last."""
+        return self.world.registry.models[self.row]
+
+
+def abstract(world: World) -> None:
+    """Retrain whoever is due: all at tick 0, then every interval, staggered."""
+    p, trainers = world.p.trainers, world.trainers
+    offset = trainers.slots * p.retrain_interval // max(1, len(trainers))
+    due = np.flatnonzero((world.tick == 0) | ((world.tick + offset) % p.retrain_interval == 0))
+    if not len(due):
+        return
+    if world.tick:
+        rewire(world, due)
+    shared: dict[tuple[Any, ...], Any] = {}
+    for trainer in due:
+        retrain(world, int(trainer), shared)
+
+
+def rewire(world: World, due: Int) -> None:
+    """Let trainers who retrain reconsider their repository links."""
+    p, links = world.p.infrastructure, world.infrastructure.model_repositories
+    u = world.uniform("trainer.rewire", world.trainers, links.shape[1])
+    keep = np.where(u < p.rewiring, -1, links)
+    link_trainers(world, due, keep[due])
+
+
+def link_trainers(world: World, trainers: Int, keep: Int | None = None) -> None:
+    """Fill empty repository links by exponential race on repository size."""
+    infrastructure, commons = world.infrastructure, world.commons
+    clocks = world.clocks("trainer.repository", world.trainers, commons.repositories)[trainers]
+    size = commons.counts[: commons.repositories].sum(axis=1) + 1.0
+    weight = size**world.p.infrastructure.preference * infrastructure.working_repositories()
+    infrastructure.model_repositories[trainers] = choose_links(clocks, weight, infrastructure.providers, keep)
+
+
+def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> None:
+    """Train a model on what the trainer can reach, and publish it."""
+    p, trainers = world.p.trainers, world.trainers
+    sources = world.infrastructure.trainer_sources(trainer)
+    scale = affordable_scale(world, trainer)
+    rows = training_rows(world, sources, scale)
+    if int(sources.sum()) < max(1, world.p.infrastructure.need) or world.infrastructure.down_models[trainer] or not len(rows):
+        world.totals.failed_retrainings += 1
+        return
+    trainers.compute[trainer] -= scale
+    trainers.spent[trainer] += scale
+    panel = world.panel = current_panel(world)
+    lineage, encoder, objective = choose_encoder(world, trainer, scale, rows, shared)
+    model = train(world, trainer, scale, rows, lineage, encoder, objective, panel, shared)
+    world.registry.publish(trainer, model, lineage)
+    respond(world, trainer, model)
+
+
+def affordable_scale(world: World, trainer: int) -> float:
+    """Scale that the trainer wants, within the cap and its compute."""
+    p, trainers = world.p.trainers, world.trainers
+    wanted = min(float(trainers.scale[trainer]), p.scale_cap)
+    return max(1 / 64, min(wanted, float(trainers.compute[trainer]))) if world.p.stocks.compute > 0 else wanted
+
+
+def training_rows(world: World, sources: NDArray[np.bool_], scale: float) -> Int:
+    """Rows of the training sample: the P n_0 reachable records with the smallest keyed uniforms.
+
+    One extra record changes at most one of them. A fresh-data floor takes the recent records
+    that are not model-generated first, up to its share.
+    """
+    p, commons = world.p.trainers, world.commons
+    rows = commons.reachable(sources)
+    fidelity = FIDELITY[commons.modality[rows]]
+    if p.labels == "simulated":
+        rows = rows[fidelity == SIMULATED]
+    elif p.labels == "measured":
+        rows = rows[fidelity == MEASURED]
+    count = max(1, round(p.records * scale))
+    if len(rows) <= count:
+        return rows
+    u = commons.uniform()[rows]
+    if p.fresh_floor > 0:
+        recent = (commons.tick[rows] > world.tick - p.retrain_interval) & (commons.origin[rows] != GENERATED)
+        take = min(round(p.fresh_floor * count), int(recent.sum()))
+        if take:
+            first = np.flatnonzero(recent)
+            first = first[np.argpartition(u[first], take - 1)[:take]]
+            u = u.copy()
+            u[first] -= 1.0
+    return np.sort(rows[np.argpartition(u, count - 1)[:count]])
+
+
+def current_panel(world: World) -> Panel:
+    """Panel of this tick: B keyed materials of each family, drawn anew when someone retrains."""
+    if world.panel is not None and world.panel.tick == world.tick:
+        return world.panel
+    space, B, keys = world.space, world.p.planners.panel, world.space.family_keys
+    u = world.streams.uniform("panel.material", world.tick, (space.families, B))[keys]
+    materials = space.start[:-1, None] + (u * space.family_sizes[:, None]).astype(np.int64)
+    gauge = world.streams.normal("panel.gauge", world.tick, (space.families, 2, B, space.dims["gauge"]))[keys]
+    gauge = gauge.astype(np.float32)
+    flat = materials.ravel()
+    dg = space.dims["gauge"]
+    return Panel(
+        materials,
+        space.ambient_rows(flat, gauge[:, 0].reshape(-1, dg)),
+        space.ambient_rows(flat, gauge[:, 1].reshape(-1, dg)),
+        world.tick,
+    )
+
+
+def choose_encoder(
+    world: World, trainer: int, scale: float, rows: Int, shared: dict[tuple[Any, ...], Any]
+) -> tuple[int, Encoder, str]:
+    """Train an encoder, or adopt the most adopted published one (reuse)."""
+    registry = world.registry
+    slot = int(world.trainers.slots[trainer])
+    draw = world.uniform("trainer.reuse", world.trainers, 1)[trainer, 0]
+    if draw < world.p.trainers.reuse and registry.published().any():
+        donor = registry.models[registry.most_adopted()]
+        if donor is not None and donor.trainer != trainer:
+            return donor.lineage, donor.encoder, donor.objective
+    objective = DEALT[slot % len(DEALT)] if world.p.trainers.objective == "mixed" else world.p.trainers.objective
+    invariance = float(world.trainers.invariance[trainer])
+    k = max(1, world.p.trainers.latent_dims + round(world.p.trainers.latent_per_doubling * math.log2(scale)))
+    key = ("encoder", objective, k, invariance, rows.tobytes())
+    if key not in shared:
+        shared[key] = encode(world, rows, objective, k, invariance)
+    return slot, shared[key], objective
+
+
+def input_scale(world: World, invariance: float) -> Float:
+    """Factor on ambient columns: 1 - I on the gauge block, 1 elsewhere (d,)."""
+    scale = np.ones(world.space.width)
+    scale[world.space.ambient["gauge"]] = 1.0 - invariance
+    return scale
+
+
+def record_descriptors(world: World, rows: Int, view: int = FIRST_VIEW) -> Float32:
+    """Ambient descriptors of records, each in the gauge that follows from its key (n, d)."""
+    gauge = hash_normal(world.commons.key[rows], world.streams.root(0) ^ view, world.space.dims["gauge"])
+    return world.space.ambient_rows(world.commons.material[rows], gauge)
+
+
+def column_gains(world: World, block_gains: Float32) -> Float32:
+    """Spread gains per block (n, 4) over ambient columns (n, d)."""
+    widths = [world.space.dims[b] for b in ("quantum", "meso", "gauge", "spurious")]
+    return np.repeat(block_gains, widths, axis=1)
+
+
+def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -> Encoder:
+    """Train an encoder on records by one objective."""
+    p, commons, space = world.p.trainers, world.commons, world.space
+    x = record_descriptors(world, rows)
+    modality = commons.modality[rows]
+    gains = column_gains(world, GAINS)[modality]
+    extra: dict[str, Any] = {}
+    if objective in ("contrastive", "fusion"):
+        # The second view shows the same material in another gauge through the other modalities
+        # of the corpus: what both views share is what contrastive learning keeps.
+        share = np.bincount(modality, minlength=len(GAINS)).astype(np.float32)
+        others = share - np.eye(len(GAINS), dtype=np.float32) * share
+        others += 1e-6
+        mixed = (others / others.sum(axis=1, keepdims=True)) @ GAINS
+        extra = {
+            "second_view": record_descriptors(world, rows, SECOND_VIEW),
+            "second_gains": column_gains(world, mixed)[modality],
+            "fusion_weight": p.fusion_weight,
+        }
+    elif objective == "graph":
+        near = space.descriptors[space.neighbours(commons.material[rows])].mean(axis=1)
+        left = space.dims["quantum"] + space.dims["meso"]
+        ambient = np.concatenate([near[:, :left], np.zeros((len(rows), space.dims["gauge"]), np.float32), near[:, left:]], 1)
+        extra = {"smoothed": (1 - np.float32(p.graph_smoothing)) * x + np.float32(p.graph_smoothing) * ambient}
+    return train_encoder(x, gains, objective, k, input_scale(world, invariance), **extra)
+
+
+def labels(world: World, rows: Int) -> tuple[Float, Float]:
+    """Labels and their variances as training sees them, after harmonisation and the channels."""
+    c, commons = world.p.coupling, world.commons
+    value = commons.harmonised(rows, world.p.curators.harmonisation).astype(np.float64)
+    variance = commons.variance[rows].astype(np.float64)
+    variance = pooled_by(commons.modality[rows], variance, c.uncertainty_modalities)
+    return value, channel(variance, c.uncertainty_dal_ral)
+
+
+def head_features(world: World, encoder: Encoder, lineage: int, scale: float) -> tuple[Float32, Float32]:
+    """Weights (d, p) and phases (p,) of a model's random features."""
+    p = world.p.trainers
+    if p.head == "mean":
+        return np.zeros((world.space.width, 0), np.float32), np.zeros(0, np.float32)
+    count = max(1, round(p.features * math.sqrt(scale)))
+    omega, phase = frequencies(world.streams, lineage, world.space.width, count)
+    length = p.length_scale * math.sqrt(encoder.k)
+    return (encoder.projection() @ omega / length).astype(np.float32), phase
+
+
+def fit(world: World, rows: Int, weights: Float32, phase: Float32) -> Head:
+    """Fit a head on records with given features."""
+    p = world.p.trainers
+    if p.delta_learning:
+        rows = rows[FIDELITY[world.commons.modality[rows]] == MEASURED]
+    value, variance = labels(world, rows)
+    if p.physical_prior or p.delta_learning:
+        value = value - world.truth.simulated[world.commons.material[rows]]
+    head = fit_head(features(record_descriptors(world, rows), weights, phase), value, variance)
+    if p.physical_prior and not p.delta_learning:
+        # The prior mean is the simulation itself: without data the correction is zero.
+        head.offset *= len(rows) / (len(rows) + 10.0)
+    return head
+
+
+def train(
+    world: World, trainer: int, scale: float, rows: Int, lineage: int, encoder: Encoder, objective: str, panel: Panel,
+    shared: dict[tuple[Any, ...], Any],
+) -> FoundationModel:  # fmt: skip
+    """Fit the head on an encoder and judge the model on the panel."""
+    p, space, commons = world.p.trainers, world.space, world.commons
+    key = ("head", lineage, id(encoder), scale, rows.tobytes())
+    if key not in shared:
+        weights, phase = head_features(world, encoder, lineage, scale)
+        shared[key] = weights, phase, fit(world, rows, weights, phase)
+    weights, phase, head = shared[key]
+    head = replace(head)
+    base = p.physical_prior or p.delta_learning
+    phi = features(panel.x, weights, phase)
+    mean, variance = head.predict(phi)
+    if base:
+        mean = mean + world.truth.simulated[panel.materials.ravel()]
+    shape = panel.materials.shape
+    corpus = np.bincount(commons.family[rows], minlength=space.families) / len(rows)
+    model = FoundationModel(
+        trainer, lineage, world.tick, objective, scale, float(1 - encoder.input_scale[space.ambient["gauge"]].mean())
+        if space.dims["gauge"] else 1.0, encoder, weights, phase, head, p.overconfidence, base, len(rows), corpus, panel,
+        phi, mean.reshape(shape), variance.reshape(shape),
+    )  # fmt: skip
+    old = world.registry.models[trainer]
+    if old is not None:
+        model.recent = list(old.recent)
+    model.diagnosis = diagnose(world, model, rows)
+    return model
+
+
+def diagnose(world: World, model: FoundationModel, rows: Int) -> Diagnosis:
+    """Measure A and T of a fresh model on the panel."""
+    f, space, panel, encoder = world.p.layers, world.space, model.panel, model.encoder
+    K, B = panel.materials.shape
+    x = panel.x * encoder.input_scale.astype(np.float32)
+    z = x @ encoder.directions.astype(np.float32)
+    causal = captured(x.reshape(K, B, -1), encoder.directions, space.causal)
+    gauge_rows = encoder.directions[space.ambient["gauge"]] * encoder.input_scale[space.ambient["gauge"], None]
+    invariance = invariant(z.reshape(K, B, -1), gauge_rows)
+    R = causal * invariance
+    y = world.truth.property[panel.materials.ravel()]
+    flat = model.panel_mean.ravel()
+    mse, variance = float(np.mean((flat - y) ** 2)), float(y.var()) or 1.0
+    lost_meso = 1.0 - explained(x[:, space.ambient["meso"]], z)
+    reached = max(0.0, 1.0 - mse / variance) / ceiling(world, model.records, model.weights.shape[1])
+    u = (lost_meso, float(np.clip(1.0 - reached, 0.0, 1.0)))
+    uniform = np.full(K, 1.0 / K)
+    if f.integrity == "alternative":
+        true, perceived = (integrity_alternative(R, mu, u, f.integrity_exponent, f.uncertainty_penalty) for mu in (uniform, model.corpus))
+    else:
+        true, perceived = (integrity(R, mu, u, f.integration, f.uncertainty_penalty) for mu in (uniform, model.corpus))
+    I, p, E = model.invariance, model.scale, lost_meso
+    if f.tradeoff == "alternative":
+        T = -tradeoff_alternative(p, I, E, f.invariance_half, f.scale_benefit, f.risk_weight)
+        slope = -f.scale_benefit / (f.invariance_half + I)
+    else:
+        T = tradeoff(p, I, E, f.scale_benefit, f.risk_weight)
+        slope = tradeoff_slope(p, I, E, f.scale_benefit, f.risk_weight)
+    turned = model.features(panel.x_turned) @ model.head.mean32
+    plain = model.panel_phi @ model.head.mean32
+    strained = panel.x.copy()
+    strained[:, space.causal] += np.float32(STRAIN)
+    moved = model.features(strained) @ model.head.mean32
+    gauge_variance = float(np.mean((turned - plain) ** 2)) / 2
+    return Diagnosis(
+        causal, invariance, u, true, perceived,
+        integrity_unfloored(R, uniform, u, f.integration, f.uncertainty_penalty), T,
+        measured_tradeoff(reference_error(world, model, rows, mse), mse, variance, gauge_variance, f.gauge_penalty),
+        gauge_variance, float(np.mean((moved - plain) ** 2)), slope,
+    )  # fmt: skip
+
+
+def reference_error(world: World, model: FoundationModel, rows: Int, mse: float) -> float:
+    """Squared error on the panel of the same training at the reference scale P_0 = 1."""
+    if model.scale == 1.0:
+        return mse
+    p = world.p.trainers
+    u = world.commons.uniform()[rows]
+    count = min(p.records, len(rows))
+    fewer = np.sort(rows[np.argpartition(u, count - 1)[:count]])
+    encoder = encode(world, fewer, model.objective, p.latent_dims, model.invariance)
+    weights, phase = head_features(world, encoder, model.lineage, 1.0)
+    head = fit(world, fewer, weights, phase)
+    mean = features(model.panel.x, weights, phase) @ head.mean32 + np.float32(head.offset)
+    if model.simulated_base:
+        mean = mean + world.truth.simulated[model.panel.materials.ravel()]
+    return float(np.mean((mean - world.truth.property[model.panel.materials.ravel()]) ** 2))
+
+
+def ceiling(world: World, records: int, p: int) -> float:
+    """R^2 of the same head on the true causal descriptors with as many measured labels, uniformly drawn.
+
+    Computed once for each power-of-two class of sample size.
+    """
+    size = 2 ** round(math.log2(max(2, records)))
+    if (size, p) not in world.ceilings:
+        space = world.space
+        u = world.streams.uniform("ceiling.sample", 0, size)
+        sample = (u * space.size).astype(np.int64)
+        noise = world.streams.normal("ceiling.noise", 0, size) * world.p.curators.measured_noise
+        gauge = np.zeros((size, space.dims["gauge"]), np.float32)
+        x = space.ambient_rows(sample, gauge)
+        gains = np.broadcast_to(space.causal.astype(np.float32), x.shape)
+        encoder = train_encoder(x, gains, "masked", int(space.causal.sum()), space.causal.astype(np.float64))
+        omega, phase = frequencies(world.streams, -1, space.width, p)
+        weights = (encoder.projection() @ omega / (world.p.trainers.length_scale * math.sqrt(encoder.k))).astype(np.float32)
+        value = world.truth.property[sample] + noise * space.difficulty[sample]
+        head = fit_head(features(x, weights, phase), value, np.full(size, world.p.curators.measured_noise**2))
+        panel = current_panel(world)
+        y = world.truth.property[panel.materials.ravel()]
+        mean, _ = head.predict(features(panel.x, weights, phase))
+        world.ceilings[size, p] = max(0.05, 1.0 - float(np.mean((mean - y) ** 2)) / max(float(y.var()), 1e-9))
+    return world.ceilings[size, p]
+
+
+def respond(world: World, trainer: int, model: FoundationModel) -> None:
+    """Move the trainer's scale along the sign of dT/dp (gain response_ral)."""
+    p = world.p.trainers
+    if not p.response_ral or model.diagnosis is None:
+        return
+    if p.measured_response:
+        # The measured trade-off has no formula to differentiate: keep the direction that paid.
+        before = float(world.trainers.last_tradeoff[trainer])
+        direction = float(world.trainers.last_direction[trainer])
+        if math.isfinite(before) and model.diagnosis.tradeoff_measured < before:
+            direction = -direction
+        world.trainers.last_tradeoff[trainer] = model.diagnosis.tradeoff_measured
+        world.trainers.last_direction[trainer] = direction
+    else:
+        direction = float(np.sign(model.diagnosis.slope))
+    scale = float(world.trainers.scale[trainer]) * 2.0 ** (p.response_ral * direction)
+    world.trainers.scale[trainer] = float(np.clip(scale, 1 / 16, 64))
+
+
+__all__ = ["DEALT", "ModelTrainer", "abstract", "link_trainers", "retrain"]

@@ -1,0 +1,196 @@
+"""What agents share during a run: the one place that holds mutable state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.agents.cohort import Cohort
+from mpbf_abm.learning.models import FoundationModel, Panel
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.space.commons import Commons
+from mpbf_abm.space.infrastructure import Infrastructure
+from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.space.registry import Registry
+from mpbf_abm.streams import Streams
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass
+class Truth:
+    """Properties as nature (and simulation codes) have them now; shocks may replace them.
+
+    Attributes
+    ----------
+    property, simulated : float32 (N,)
+    top : bool (N,)
+        The top set under the property in force.
+    mad : float
+        Median absolute deviation of the property.
+    """
+
+    property: Float32
+    simulated: Float32
+    top: Bool
+    mad: float
+
+
+@dataclass
+class Results:
+    """Experiments of one tick, one entry each.
+
+    Attributes
+    ----------
+    planner, family, material, model : int (E,)
+        Row of the planner, what it chose, the model it used (-1 for none).
+    predicted, claimed_sd : float32 (E,)
+        The model's claim (NaN without a model).
+    observed : float32 (E,)
+        Measured value, NaN where the material could not be made.
+    variance : float32 (E,)
+        Claimed variance of the measurement.
+    published : bool (E,)
+    phi : list
+        Features of the choice by model, for corrections.
+    drift : float
+        Mean signed error of chosen minus that of the candidates they were chosen from.
+    proxy_gain : float
+        Mean misaligned objective of chosen minus that of candidates.
+    value_gain : float
+        Mean true property of chosen minus that of candidates.
+    distance : float
+        Mean latent distance between a proposed optimum and the material that realised it.
+    """
+
+    planner: Int
+    family: Int
+    material: Int
+    model: Int
+    predicted: Float32
+    claimed_sd: Float32
+    observed: Float32
+    variance: Float32
+    published: Bool
+    phi: dict[int, tuple[Int, Float32]]
+    drift: float = float("nan")
+    proxy_gain: float = float("nan")
+    value_gain: float = float("nan")
+    distance: float = float("nan")
+
+
+@dataclass
+class Signals:
+    """Auxiliaries that one phase leaves for the next."""
+
+    audit_share: float = 0.0
+    measured_quota: float = 0.0
+    acquisitions: Int = field(default_factory=lambda: np.zeros(3, np.int64))
+    generated: int = 0
+    audits: int = 0
+    errors: int = 0
+    forgotten: int = 0
+
+
+@dataclass
+class Totals:
+    """Counters over the run."""
+
+    requested: int = 0
+    done: int = 0
+    infeasible: int = 0
+    published: int = 0
+    failed_retrainings: int = 0
+    unsteered: int = 0
+    measured_acquisitions: int = 0
+    audits: int = 0
+    outages: int = 0
+
+
+@dataclass
+class World:
+    """Parameters in force, streams, space and every piece of mutable state.
+
+    Attributes
+    ----------
+    p : Parameters
+        Parameters in force at this tick (policies change them).
+    base : Parameters
+        Parameters the run was started with.
+    tick : int
+        Current tick, from 0.
+    found_by : int32 (N,)
+        Tick at which a material of the top set was first measured and published after founding;
+        -1 for not yet, -2 for known at founding.
+    found, existing : int
+        Top-set materials found since founding, and how many there were to find.
+    best_found : float
+        Best true property among them.
+    founding_untested : int
+        Feasible materials without a public measurement at founding.
+    reference : float
+        Best decile of the property at the start.
+    experiments, experiments_before : int (K,)
+        Experiments done in each family so far, and before this tick.
+    network : float (L, L)
+        Weights with which planners share track records.
+    health_repositories, health_models : float
+        Health of each node, 0 to 1 (stocks).
+    books : Books
+        The flows of the stocks.
+    """
+
+    p: Parameters
+    base: Parameters
+    streams: Streams
+    space: MaterialsSpace
+    truth: Truth
+    commons: Commons
+    infrastructure: Infrastructure
+    registry: Registry[FoundationModel]
+    curators: Cohort
+    trainers: Cohort
+    planners: Cohort
+    network: Float
+    health_repositories: Float
+    health_models: Float
+    books: Any = None
+    tick: int = 0
+    panel: Panel | None = None
+    results: Results | None = None
+    signals: Signals = field(default_factory=Signals)
+    totals: Totals = field(default_factory=Totals)
+    found_by: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    found: int = 0
+    existing: int = 0
+    best_found: float = 0.0
+    founding_untested: int = 0
+    reference: float = 0.0
+    experiments: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+    experiments_before: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+    ceilings: dict[tuple[int, int], float] = field(default_factory=dict)
+    rules: dict[int, Any] = field(default_factory=dict)
+
+    def models(self) -> list[tuple[int, FoundationModel]]:
+        """Published models that are served now, with their trainer."""
+        works = self.infrastructure.working_models()
+        return [(i, m) for i, m in enumerate(self.registry.models) if m is not None and works[i]]
+
+    def uniform(self, decision: str, cohort: Cohort, width: int) -> Float:
+        """Keyed uniform draws for every agent of a cohort (n, width)."""
+        return self.streams.uniform(decision, self.tick, (len(cohort), width))[cohort.slots]
+
+    def clocks(self, decision: str, cohort: Cohort, options: int) -> Float:
+        """Keyed exponential clocks of every agent for options identified by number (n, options)."""
+        return self.streams.exponential(decision, self.tick, (len(cohort), options))[cohort.slots]
+
+    def family_clocks(self, decision: str, cohort: Cohort) -> Float:
+        """Keyed exponential clocks of every agent for every family (n, K)."""
+        keys = self.space.family_keys
+        return self.clocks(decision, cohort, self.space.families)[:, keys]

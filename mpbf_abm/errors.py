@@ -1,0 +1,50 @@
+"""Errors that a user can act on: one line each, all faults of an input at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MpbfError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigurationError(MpbfError, ValueError):
+    """A parameter, policy, shock, seed or option that cannot be used.
+
+    Parameters
+    ----------
+    faults : str or iterable of str
+        One line per fault: what was wrong, where, what is allowed.
+    """
+
+    def __init__(self, faults: str | Iterable[str]) -> None:
+        self.faults: list[str] = [faults] if isinstance(faults, str) else list(faults)
+        super().__init__("\n".join(self.faults))
+
+    def __reduce__(self) -> tuple[type[ConfigurationError], tuple[list[str]]]:
+        """Keep the list of faults when the error crosses a process border."""
+        return type(self), (self.faults,)
+
+
+class DataError(ConfigurationError):
+    """A table or pool that cannot become a materials space."""
+
+
+class OutputError(MpbfError, OSError):
+    """A place that cannot be written to."""
+
+
+class BookkeepingError(MpbfError, AssertionError):
+    """Stocks and flows that do not balance: a fault of the model, never of the user."""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return ``'; did you mean 'x'?'`` for the closest choice, or an empty string."""
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    if not close:
+        # A dotted path is often right in its last part only.
+        tails = {c.rsplit(".", 1)[-1]: c for c in choices}
+        close = [tails[t] for t in difflib.get_close_matches(word.rsplit(".", 1)[-1], list(tails), n=1, cutoff=0.6)]
+    return f"; did you mean '{close[0]}'?" if close else ""

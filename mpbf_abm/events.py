@@ -1,0 +1,388 @@
+"""Policies and shocks: data, not code (phase 1).
+
+A policy moves parameters toward targets between its start and its end; a shock happens to the
+community. Both act through keyed draws, so an arm is bit-identical to the baseline before its
+start tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mpbf_abm.agents.curator import AUDIT_NOISE
+from mpbf_abm.agents.planner import adopt
+from mpbf_abm.agents.trainer import link_trainers
+from mpbf_abm.agents.world import World
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.parameters import PATHS, Parameters
+from mpbf_abm.space.materials import top_set
+from mpbf_abm.streams import hash_normal, hash_uniform
+
+Int = NDArray[np.int64]
+POISON_SALT, RETRACTION_SALT = 101, 103
+
+
+@dataclass(frozen=True)
+class Lever:
+    """How a policy moves one parameter.
+
+    Attributes
+    ----------
+    path : str
+        Dotted parameter.
+    target : float or bool or str
+        Value at strength 1.
+    mode : str
+        set moves the value toward the target; floor and cap let it stand where it is stricter.
+    """
+
+    path: str
+    target: Any
+    mode: Literal["set", "floor", "cap"] = "set"
+
+    def value(self, base: Any, strength: float) -> Any:
+        """Value of the parameter at a strength from 0 to 1."""
+        if isinstance(base, (bool, str)):
+            return self.target if strength > 0 else base
+        if self.mode == "floor":
+            moved = max(base, strength * self.target)
+        elif self.mode == "cap":
+            moved = min(base, self.target + (1 - strength) * max(0.0, base - self.target))
+        else:
+            moved = base + strength * (self.target - base)
+        return round(moved) if isinstance(base, int) else moved
+
+
+@dataclass(frozen=True)
+class PolicyKind:
+    """A policy users can name: what it does, its levers at strength 1 and its usual strength."""
+
+    help: str
+    levers: tuple[Lever, ...]
+    strength: float = 1.0
+
+
+POLICIES: dict[str, PolicyKind] = {
+    "negative_results": PolicyKind("results below the threshold and failures are published too", (Lever("planners.publication_bias", 0.0),)),
+    "coverage_mandate": PolicyKind("curators give a share of attention to rare families", (Lever("curators.coverage_seeking", 1.0, "floor"),), 0.5),
+    "measured_quota": PolicyKind("a least share of curated records are measured labels", (Lever("curators.measured_quota", 1.0, "floor"),), 0.3),
+    "provenance_standard": PolicyKind("quality assurance against provenance errors", (Lever("curators.qa", 1.0, "floor"),)),
+    "audits": PolicyKind("a share of acquisition budgets goes to re-measuring records", (Lever("curators.audit_rate", 1.0, "floor"),), 0.2),
+    "harmonisation": PolicyKind("simulated labels are corrected by estimated bias", (Lever("curators.harmonisation", 1.0, "floor"),)),
+    "uncertainty_aware": PolicyKind(
+        "planners weigh what models do not know; uncertainty passes all channels",
+        (Lever("planners.acquisition", "ucb"), Lever("coupling.uncertainty_ral_isl", 1.0, "floor"), Lever("coupling.uncertainty_dal_ral", 1.0, "floor")),
+    ),
+    "invariance_standard": PolicyKind("architectures must respect symmetry", (Lever("trainers.invariance", 1.0, "floor"),)),
+    "model_pluralism": PolicyKind("no reuse of published encoders, no following of popularity", (Lever("trainers.reuse", 0.0, "cap"), Lever("planners.social", 0.0, "cap"))),
+    "redundancy": PolicyKind("models and labs keep two providers", (Lever("infrastructure.providers", 2, "floor"),)),
+    "mirrors_and_repair": PolicyKind("records are federated and outages mended fast", (Lever("curators.openness", 1.0, "floor"), Lever("stocks.repair", 1.0, "floor"))),
+    "compute_cap": PolicyKind("training at scale above 1/2 is not allowed", (Lever("trainers.scale_cap", 0.5, "cap"),)),
+    "equal_funding": PolicyKind("every lab gets the same", (Lever("stocks.merit_share", 0.0), Lever("stocks.lottery_share", 0.0))),
+    "funding_lottery": PolicyKind("a share of funding is drawn by lot", (Lever("stocks.lottery_share", 1.0, "floor"),), 0.5),
+    "exploration_floor": PolicyKind("a least share of every planner's effort explores", (Lever("planners.exploration_floor", 1.0, "floor"),), 0.3),
+    "fresh_data_floor": PolicyKind("a least share of training data is recent and not model-generated", (Lever("trainers.fresh_floor", 1.0, "floor"),), 0.3),
+}  # fmt: skip
+
+
+class Event(BaseModel):
+    """What policies and shocks have in common: a name and a time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    start: int = Field(0, ge=0, description="first tick with an effect")
+    end: int | None = Field(None, ge=0, description="first tick without (None: to the end)")
+    strength: float | None = Field(None, ge=0, le=1, description="0 to 1; None is the usual strength of the kind")
+
+    def __init__(self, name: str | None = None, **fields: Any) -> None:
+        try:
+            super().__init__(**({} if name is None else {"name": name}), **fields)
+        except ValidationError as error:
+            raise ConfigurationError(self._faults(error)) from None
+        if self.end is not None and self.end <= self.start:
+            raise ConfigurationError(f"{self.label}: end = {self.end} must be after start = {self.start}")
+
+    @property
+    def label(self) -> str:
+        """How messages call this event."""
+        return f"{type(self).__name__.lower()} '{self.name}'"
+
+    @classmethod
+    def _faults(cls, error: ValidationError) -> list[str]:
+        kind = cls.__name__.lower()
+        lines = []
+        for fault in error.errors():
+            where = str(fault["loc"][0]) if fault["loc"] else ""
+            message = str(fault["msg"]).removeprefix("Value error, ")
+            if fault["type"] == "extra_forbidden":
+                lines.append(f"{kind}: unknown field '{where}'{did_you_mean(where, cls.model_fields)}")
+            elif where == "name":
+                lines.append(f"{kind}: {message}")
+            else:
+                lines.append(f"{kind} {where} = {fault['input']!r}: {message.lower()}")
+        return lines
+
+
+class Policy(Event):
+    """A policy in force from `start` to `end`, reaching its strength over `ramp` ticks.
+
+    Examples
+    --------
+    >>> Policy("exploration_floor", start=24, strength=0.6).at(24)
+    0.6
+    """
+
+    ramp: int = Field(0, ge=0, description="ticks until full strength")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in POLICIES:
+            raise ValueError(f"unknown policy '{name}'{did_you_mean(name, POLICIES)} (policies: {', '.join(POLICIES)})")
+        return name
+
+    def at(self, tick: int) -> float:
+        """Strength in force at a tick, 0 outside its time."""
+        if tick < self.start or (self.end is not None and tick >= self.end):
+            return 0.0
+        full = POLICIES[self.name].strength if self.strength is None else self.strength
+        return full if not self.ramp else full * min(1.0, (tick - self.start + 1) / self.ramp)
+
+
+class Shock(Event):
+    """Something that happens to the community at `start`.
+
+    Outages, withdrawals and funding cuts last until `end` (None: they are left to repair, or
+    stay); poisoning spoils records while it lasts; the others happen once.
+    """
+
+    target: Literal["random", "largest", "correlated"] = Field("random", description="which nodes are hit")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in SHOCKS:
+            raise ValueError(f"unknown shock '{name}'{did_you_mean(name, SHOCKS)} (shocks: {', '.join(SHOCKS)})")
+        return name
+
+    @property
+    def force(self) -> float:
+        """Strength, or the usual one of the kind."""
+        return SHOCKS[self.name].strength if self.strength is None else self.strength
+
+    def active(self, tick: int) -> bool:
+        """Whether the shock lasts at a tick (a shock without end lasts one tick)."""
+        return self.start <= tick < (self.start + 1 if self.end is None else self.end)
+
+
+# --------------------------------------------------------------------------- shocks
+
+
+def repository_outage(world: World, shock: Shock) -> None:
+    """Take down a share of the repositories (at least one): random, the most leaned on, or a correlated group."""
+    if world.tick != shock.start:
+        return
+    n = len(world.infrastructure.down_repositories)
+    nodes = hit_nodes(world, shock, n, world.infrastructure.repository_load(), world.commons.counts[:n].sum(axis=1))
+    world.infrastructure.fail_repositories(nodes, outage_end(shock))
+    world.commons.set_working(world.infrastructure.working_repositories())
+    world.totals.outages += len(nodes)
+
+
+def model_withdrawal(world: World, shock: Shock) -> None:
+    """Withdraw a share of the models (at least one)."""
+    n = len(world.infrastructure.down_models)
+    if world.tick != shock.start or not n:
+        return
+    nodes = hit_nodes(world, shock, n, world.infrastructure.model_load(), world.registry.lineage)
+    world.infrastructure.fail_models(nodes, outage_end(shock))
+    world.totals.outages += len(nodes)
+
+
+def outage_end(shock: Shock) -> int:
+    """First tick at which repair may begin; without an end the node is lost for good."""
+    return shock.end if shock.end is not None else 2**31
+
+
+def hit_nodes(world: World, shock: Shock, n: int, load: NDArray[Any], likeness: NDArray[Any]) -> Int:
+    """Nodes that a shock hits."""
+    count = min(n, max(1, round(shock.force * n)))
+    clocks = world.streams.exponential(f"shock.{shock.name}", shock.start, n)
+    if shock.target == "largest":
+        return np.lexsort((clocks, -load))[:count]
+    if shock.target == "correlated":
+        # Neighbours in likeness (size, lineage) of one random node fall with it.
+        first = int(np.argmin(clocks))
+        return np.lexsort((clocks, np.abs(likeness - likeness[first])))[:count]
+    return np.argsort(clocks, kind="stable")[:count]
+
+
+def poisoning(world: World, shock: Shock) -> None:
+    """Spoil a share of the records entered in the last tick: values shift up by 2 sd plus noise."""
+    commons = world.commons
+    rows = np.flatnonzero(commons.alive & (commons.tick == world.tick - 1)) if world.tick else np.flatnonzero(commons.alive)
+    if not len(rows):
+        return
+    u = hash_uniform(commons.key[rows], world.streams.root(0) ^ POISON_SALT)
+    rows = rows[u < shock.force]
+    if len(rows):
+        noise = hash_normal(commons.key[rows], world.streams.root(0) ^ POISON_SALT ^ AUDIT_NOISE, 1)[:, 0]
+        commons.rewrite(rows, commons.value[rows] + 2.0 + 0.5 * noise, commons.variance[rows], corrupted=True)
+
+
+def functional_revision(world: World, shock: Shock) -> None:
+    """Replace a share of the simulation bias by that of another method (bias shuffled within families)."""
+    if world.tick != shock.start:
+        return
+    space, truth = world.space, world.truth
+    gap = truth.simulated - truth.property
+    u = world.streams.uniform("shock.functional_revision", world.tick, space.size)
+    # Another method errs as much, elsewhere: a keyed permutation within each family.
+    order = np.lexsort((u, space.family))
+    other = np.empty_like(gap)
+    other[order] = gap
+    mixed = np.sqrt(1 - shock.force) * (gap - gap.mean()) + np.sqrt(shock.force) * (other - gap.mean()) + gap.mean()
+    world.truth.simulated = (truth.property + mixed).astype(np.float32)
+
+
+def funding_cut(world: World, shock: Shock) -> None:
+    """Cut the inflow of experimental funding by the shock's strength while it lasts."""
+    world.p = world.p.replace("stocks.funding", world.p.stocks.funding * (1 - shock.force))
+
+
+def objective_shift(world: World, shock: Shock) -> None:
+    """Turn the property sought toward the other one (`proxy`): y' = (1-s) y + s y2, standardised."""
+    if world.tick != shock.start:
+        return
+    space, truth = world.space, world.truth
+    s = np.float32(shock.force)
+    new = (1 - s) * truth.property + s * space.proxy
+    new = (new - new.mean()) / new.std()
+    world.truth.simulated = (new + (truth.simulated - truth.property)).astype(np.float32)
+    world.truth.property = new.astype(np.float32)
+    world.truth.top = top_set(world.truth.property, space.feasible, float(space.top.sum()) / max(1, int(space.feasible.sum())))
+    world.truth.mad = float(np.median(np.abs(new - np.median(new))))
+    # The count of finds starts anew: what was measured already is known, not found.
+    world.found_by = np.where(world.commons.tested, -2, -1).astype(np.int32)
+    world.existing = int((world.truth.top & (world.found_by == -1)).sum())
+    world.found, world.best_found = 0, 0.0
+    world.planners.best_value[...] = -np.inf
+
+
+def retraction_wave(world: World, shock: Shock) -> None:
+    """Retract a share of all records."""
+    if world.tick != shock.start:
+        return
+    rows = np.flatnonzero(world.commons.alive)
+    u = hash_uniform(world.commons.key[rows], world.streams.root(0) ^ RETRACTION_SALT)
+    world.commons.remove(rows[u < shock.force], retracted=True)
+
+
+@dataclass(frozen=True)
+class ShockKind:
+    """A shock users can name: what it does, its usual strength, and the function that does it."""
+
+    act: Callable[[World, Shock], None]
+    strength: float
+
+    @property
+    def help(self) -> str:
+        """First line of the function's docstring."""
+        return (self.act.__doc__ or "").split("\n")[0].rstrip(".")
+
+
+SHOCKS: dict[str, ShockKind] = {
+    "repository_outage": ShockKind(repository_outage, 0.1),
+    "model_withdrawal": ShockKind(model_withdrawal, 0.2),
+    "poisoning": ShockKind(poisoning, 0.3),
+    "functional_revision": ShockKind(functional_revision, 1.0),
+    "funding_cut": ShockKind(funding_cut, 0.5),
+    "objective_shift": ShockKind(objective_shift, 0.5),
+    "retraction_wave": ShockKind(retraction_wave, 0.3),
+}
+
+
+# --------------------------------------------------------------------------- phase 1
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """The policies and shocks of a run."""
+
+    policies: tuple[Policy, ...] = ()
+    shocks: tuple[Shock, ...] = ()
+
+    def act(self, world: World) -> None:
+        """Put in force what this tick asks for (and forget obsolete records)."""
+        if self.policies or self.shocks:
+            before = world.p
+            world.p = in_force(world.base, self.policies, world.tick)
+            for shock in self.shocks:
+                if shock.active(world.tick):
+                    SHOCKS[shock.name].act(world, shock)
+            if world.p is not before:
+                move_columns(world, before)
+        if world.p.commons.forgetting:
+            world.signals.forgotten = world.commons.decay(world.p.commons.forgetting, world.tick)
+
+
+def in_force(base: Parameters, policies: Sequence[Policy], tick: int) -> Parameters:
+    """Parameters with every active policy applied; the same object where none is."""
+    values: dict[str, Any] = {}
+    for policy in policies:
+        strength = policy.at(tick)
+        if strength > 0:
+            for lever in POLICIES[policy.name].levers:
+                group, name = PATHS[lever.path]
+                now = values.get(lever.path, getattr(getattr(base, group), name))
+                values[lever.path] = lever.value(now, strength)
+    if values.get("infrastructure.providers", 1) > 50:
+        values["infrastructure.providers"] = 50
+    return base.updated(values) if values else base
+
+
+def move_columns(world: World, before: Parameters) -> None:
+    """Carry a change of parameters over to the agents' columns and links."""
+    for group in ("curators", "trainers", "planners"):
+        cohort = getattr(world, group)
+        for name in type(getattr(world.p, group)).model_fields:
+            if name in cohort.columns:
+                old, new = getattr(getattr(before, group), name), getattr(getattr(world.p, group), name)
+                if old != new:
+                    cohort.columns[name] += new - old
+    providers = world.p.infrastructure.providers
+    world.infrastructure.need = world.p.infrastructure.need
+    if providers != world.infrastructure.providers:
+        world.infrastructure.set_providers(providers)
+        if len(world.trainers):
+            everyone = np.arange(len(world.trainers))
+            link_trainers(world, everyone, world.infrastructure.model_repositories)
+            adopt(world)
+
+
+def parse_event(text: str, kind: type[Policy] | type[Shock]) -> Policy | Shock:
+    """Parse ``name[:field=value[,field=value...]]`` of the command line."""
+    name, _, rest = text.partition(":")
+    fields: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, sep, raw = part.partition("=")
+        if not sep:
+            raise ConfigurationError(f"'{text}': write name:start=12,strength=0.5")
+        fields[key.strip()] = _number(raw.strip())
+    return kind(name.strip(), **fields)
+
+
+def _number(text: str) -> Any:
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,73 @@
+"""Attention: how curators and planners divide their effort over families. The urn.
+
+A generalised Polya urn (Polya 1930; non-linear reinforcement: Arthur 1989) with an exploration
+term that is part uniform, part the adjacent possible (Kauffman 2000; Tria et al. 2014).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+
+def reinforced(x: Float, γ: Float, w: Float | None = None) -> Float:
+    """Reinforced share ``x_k^γ w_k / sum_j x_j^γ w_j`` of each agent and family (n, K).
+
+    Parameters
+    ----------
+    x : float (K,)
+        Founding mass plus visible records of each family, non-negative.
+    γ : float (n,)
+        Reinforcement exponent of each agent, -1 to 4.
+    w : float (n, K), optional
+        Weights learned by models; 1 without.
+    """
+    distinct, row = np.unique(γ, return_inverse=True)
+    with np.errstate(divide="ignore"):
+        logs = np.log(x)
+    powers = np.empty((len(distinct), len(x)))
+    for i, g in enumerate(distinct):
+        if g == 1.0:
+            powers[i] = x
+        elif g == 0.0:
+            powers[i] = 1.0
+        else:
+            # Families without mass get no reinforced attention, whatever the sign of γ; the
+            # largest term is 1 so that large records do not overflow.
+            term = np.where(x > 0, g * logs, -np.inf)
+            powers[i] = np.exp(term - term.max()) if np.isfinite(term.max()) else 1.0
+    share = powers[row] if w is None else powers[row] * w
+    total = share.sum(axis=1, keepdims=True)
+    return np.divide(share, total, out=np.full_like(share, 1.0 / len(x)), where=total > 0)
+
+
+def explored(x: Float, ν: float, P: Float) -> Float:
+    """Exploration share ``(1-ν)/K + ν sum_j P_jk x_j / X`` of each family (K,)."""
+    uniform = np.full(len(x), 1.0 / len(x))
+    total = x.sum()
+    if ν == 0.0 or total <= 0:
+        return uniform
+    return np.asarray((1 - ν) * uniform + ν * (x @ P) / total)
+
+
+def attention(x: Float, ε: Float, ν: float, γ: Float, P: Float, w: Float | None = None) -> Float:
+    """Attention ``f_k = ε explored + (1-ε) reinforced`` of each agent (n, K); rows sum to 1.
+
+    Parameters
+    ----------
+    x : float (K,)
+        Founding mass plus visible records of each family.
+    ε : float (n,)
+        Exploration of each agent, 0 to 1.
+    ν : float
+        Adjacency: share of exploration that follows the similarity graph.
+    γ : float (n,)
+        Reinforcement of each agent.
+    P : float (K, K)
+        Row-normalised similarity graph.
+    w : float (n, K), optional
+    """
+    e = ε[:, None]
+    return np.asarray(e * explored(x, ν, P) + (1 - e) * reinforced(x, γ, w))

@@ -1,0 +1,55 @@
+"""Inference steering layer (ISL): steering fidelity S and the weight it gives to models.
+
+The source paper describes steering fidelity in words; the forms here are this project's
+operationalisation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float = NDArray[np.float64]
+CLIP = 3.0
+
+
+def agreement(predicted: ArrayLike, observed: ArrayLike, mad: float) -> float:
+    """``o = clip(1 - median |yhat - y_obs| / MAD(y), 0, 1)`` over recent published tests."""
+    gap = np.abs(np.asarray(predicted, np.float64) - np.asarray(observed, np.float64))
+    return float(np.clip(1.0 - np.median(gap) / mad, 0.0, 1.0)) if gap.size else 0.0
+
+
+def feedback(o: float, c: float) -> float:
+    """``Φ = max(0, 1 - (1 - o) |1 - c|)``: full correction (c = 1) mends any disagreement."""
+    return max(0.0, 1.0 - (1.0 - o) * abs(1.0 - c))
+
+
+def resolution(T: float, T_s: float) -> float:
+    """``Θ = logistic(T / T_s)``, the resolved trade-off, in (0, 1)."""
+    return float(1.0 / (1.0 + np.exp(-np.clip(T / T_s, -50.0, 50.0))))
+
+
+def steering_fidelity(Φ: float, Θ: float, w: float = 0.6) -> float:
+    """Steering fidelity ``S = w Φ + (1 - w) Θ``, in [0, 1]."""
+    return w * Φ + (1.0 - w) * Θ
+
+
+def steering_fidelity_alternative(o: float, c: float, Θ: float, w: float = 0.6) -> float:
+    """Alternative form ``(o c)^w Θ^(1-w)``, with o c capped at 1."""
+    return float(min(1.0, max(0.0, o * c)) ** w * Θ ** (1.0 - w))
+
+
+def family_weights(a: Float, S: Float, β_S: float) -> Float:
+    """Log-weights that models give to families, ``β_S S a_k`` with a standardised and clipped to 3 (M, K).
+
+    Parameters
+    ----------
+    a : float (M, K)
+        Acquisition value of each family by each model.
+    S : float (M,)
+        Perceived steering fidelity of each model.
+    """
+    centred = a - a.mean(axis=1, keepdims=True)
+    sd = centred.std(axis=1, keepdims=True)
+    z = np.clip(centred / np.where(sd > 1e-12, sd, 1.0), -CLIP, CLIP)
+    return np.asarray(β_S * S[:, None] * z)

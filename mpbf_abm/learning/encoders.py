@@ -1,0 +1,137 @@
+"""Encoders: which directions of the ambient descriptor a pretrained representation keeps.
+
+Each objective reduces to an eigenproblem on moments of the corpus, the linear case in which
+its optimum is known: masked reconstruction is principal component analysis (Baldi and Hornik
+1989), contrastive learning across modalities is canonical correlation analysis (Hotelling
+1936), fusion is their declared mixture, a graph encoder is PCA of neighbour-smoothed
+descriptors (Wu et al. 2019).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.learning.kernels import leading_directions
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+
+RIDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A linear encoder of the ambient descriptor.
+
+    Attributes
+    ----------
+    directions : float64 (d, k)
+        Orthonormal directions V that the representation keeps.
+    spread : float64 (k,)
+        Standard deviation s of the corpus along them.
+    gains : float64 (d,)
+        How strongly the corpus showed each column, g.
+    centre : float64 (d,)
+        Corpus mean.
+    input_scale : float64 (d,)
+        Factor on each column before encoding: 1 - I on the gauge block, 1 elsewhere.
+    """
+
+    directions: Float
+    spread: Float
+    gains: Float
+    centre: Float
+    input_scale: Float
+
+    @property
+    def k(self) -> int:
+        """Number of latent directions."""
+        return int(self.directions.shape[1])
+
+    def projection(self) -> Float:
+        """M' of the features: x -> ``diag(g) V diag(1/s) V' diag(scale) x``, transposed (d, d).
+
+        Working with the projected *ambient* vector makes features indifferent to sign flips and
+        rotations of the eigenbasis.
+        """
+        m = self.gains[:, None] * (self.directions / self.spread) @ self.directions.T
+        return (m * self.input_scale).T
+
+    def latent(self, x: Float32) -> Float32:
+        """Whitened latent coordinates of ambient rows (n, k)."""
+        to = (self.input_scale[:, None] * self.directions / self.spread).astype(np.float32)
+        return (x - self.centre.astype(np.float32)) @ to
+
+
+def train_encoder(
+    x: Float32,
+    gains: Float32,
+    objective: str,
+    k: int,
+    input_scale: Float,
+    *,
+    second_view: Float32 | None = None,
+    second_gains: Float32 | None = None,
+    smoothed: Float32 | None = None,
+    fusion_weight: float = 0.5,
+) -> Encoder:
+    """Train an encoder on a corpus.
+
+    Parameters
+    ----------
+    x : float32 (n, d)
+        Ambient descriptors of the records, each in its own gauge.
+    gains : float32 (n, d)
+        How strongly each record's modality shows each column.
+    objective : str
+        masked, contrastive, fusion or graph.
+    k : int
+        Latent directions, at most d.
+    input_scale : float64 (d,)
+    second_view, second_gains : float32 (n, d), optional
+        The same materials in other gauges and through other modalities (contrastive, fusion).
+    smoothed : float32 (n, d), optional
+        Neighbour-smoothed descriptors (graph).
+    fusion_weight : float
+        Weight of the contrastive part in fusion.
+    """
+    scale = input_scale.astype(np.float32)
+    centre = x.mean(axis=0, dtype=np.float64)
+    seen = (x - centre.astype(np.float32)) * scale * gains
+    n, d = seen.shape
+    k = min(k, d)
+    moment = (seen.T @ seen).astype(np.float64) / n
+    if objective == "graph" and smoothed is not None:
+        smooth = (smoothed - smoothed.mean(axis=0)) * scale * gains
+        directions = leading_directions((smooth.T @ smooth).astype(np.float64) / n, k)
+    elif objective in ("contrastive", "fusion") and second_view is not None and second_gains is not None:
+        other = (second_view - second_view.mean(axis=0)) * scale * second_gains
+        cross = _canonical(moment, (other.T @ other).astype(np.float64) / n, (seen.T @ other).astype(np.float64) / n)
+        if objective == "fusion":
+            own = moment / max(np.trace(moment), 1e-12)
+            cross = (1 - fusion_weight) * own + fusion_weight * cross / max(np.trace(cross), 1e-12)
+        directions = leading_directions(cross, k)
+    else:
+        directions = leading_directions(moment, k)
+    plain = (x - centre.astype(np.float32)) * scale
+    along = (plain @ directions.astype(np.float32)).std(axis=0, dtype=np.float64)
+    spread = np.sqrt(along**2 + (RIDGE * max(float(along.max()), 1e-6)) ** 2)
+    exposure = np.sqrt(np.mean(gains**2, axis=0, dtype=np.float64))
+    return Encoder(directions, spread, exposure, centre, input_scale)
+
+
+def _canonical(first: Float, second: Float, cross: Float) -> Float:
+    """Positive semidefinite matrix whose leading directions span the canonical subspace (d, d)."""
+    left, right = _whitener(first), _whitener(second)
+    u, correlation, _ = np.linalg.svd(left @ cross @ right)
+    back = (np.linalg.pinv(left) @ u) * correlation
+    return np.asarray(back @ back.T)
+
+
+def _whitener(moment: Float) -> Float:
+    values, vectors = np.linalg.eigh(moment)
+    # Directions that a view hardly shows are not blown up: the ridge is relative to the largest.
+    return np.asarray((vectors / np.sqrt(np.maximum(values, 0) + 0.01 * max(values[-1], 1e-12))) @ vectors.T)

@@ -1,0 +1,150 @@
+"""Bayesian linear heads: exact posteriors, evidence for their two scales, low-rank updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.learning.kernels import gram, inverse, kernel, quadratic
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+
+EVIDENCE_STEPS = 3
+MIN_NOISE, MAX_NOISE = 1e-4, 4.0
+MIN_PRIOR, MAX_PRIOR = 1e-2, 1e4
+
+
+@dataclass
+class Head:
+    """Gaussian posterior over feature weights.
+
+    Attributes
+    ----------
+    mean : float64 (p,)
+    covariance : float64 (p, p)
+    noise : float
+        Variance 1/b of the model's own misfit, estimated by evidence.
+    prior : float
+        Prior precision of the weights, estimated by evidence.
+    offset : float
+        Value that predictions fall back to without data.
+    """
+
+    mean: Float
+    covariance: Float
+    noise: float
+    prior: float
+    offset: float
+
+    def __post_init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Renew the float32 copies that predictions use."""
+        self.mean32 = self.mean.astype(np.float32)
+        self.covariance32 = self.covariance.astype(np.float32)
+
+    def predict(self, phi: Float32) -> tuple[Float32, Float32]:
+        """Posterior mean and variance of observations, model misfit included, for feature rows (n, p)."""
+        mean = phi @ self.mean32 + np.float32(self.offset)
+        variance = np.maximum(quadratic(phi, self.covariance32), np.float32(0)) + np.float32(self.noise)
+        return mean, variance
+
+    def update(self, phi: Float32, residual: Float, variance: Float, strength: float) -> Update:
+        """Fine-tune on new labels by an exact low-rank update (the inner loop).
+
+        ``m += c K r``, ``Sigma -= min(1, c) K Phi Sigma`` with the gain
+        ``K = Sigma Phi' (Phi Sigma Phi' + D)^-1``; at c = 1 this equals a refit with the new labels.
+
+        Parameters
+        ----------
+        phi : float32 (r, p)
+        residual : float64 (r,)
+            Label minus prediction.
+        variance : float64 (r,)
+            Noise of the labels, the model's own misfit included.
+        strength : float
+            Correction strength c.
+
+        Returns
+        -------
+        Update
+            What changed, for caches of predictions.
+        """
+        rows = phi.astype(np.float64)
+        half, inner = low_rank(self.covariance, rows, variance)
+        shift = strength * (half.T @ (inner @ residual))
+        shrink = min(1.0, strength) * inner
+        self.mean = self.mean + shift
+        self.covariance = self.covariance - half.T @ shrink @ half
+        self.refresh()
+        return Update(shift.astype(np.float32), half.astype(np.float32), shrink.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Update:
+    """Change of a head: mean shift (p,), and covariance change ``- half' shrink half``."""
+
+    shift: Float32
+    half: Float32
+    shrink: Float32
+
+    def apply(self, phi: Float32, mean: Float32, variance: Float32) -> None:
+        """Bring cached predictions at feature rows `phi` up to date, in place."""
+        mean += phi @ self.shift
+        reached = phi @ self.half.T
+        variance -= np.einsum("nr,nr->n", reached @ self.shrink, reached)
+
+
+@kernel
+def low_rank(covariance: Float, phi: Float, variance: Float) -> tuple[Float, Float]:
+    """Return ``Phi Sigma`` (r, p) and ``(Phi Sigma Phi' + D)^-1`` (r, r)."""
+    half = phi @ covariance
+    return half, np.linalg.inv(half @ phi.T + np.diag(variance))
+
+
+def fit_head(phi: Float32, value: Float, variance: Float, *, noise: float = 0.3, prior: float = 1.0) -> Head:
+    """Fit a head with noise and prior by evidence (MacKay 1992).
+
+    Parameters
+    ----------
+    phi : float32 (n, p)
+        Features of the records.
+    value : float64 (n,)
+        Labels.
+    variance : float64 (n,)
+        Claimed variance of each label; records weigh ``1 / (1/b + var_r)``.
+    noise, prior : float
+        Starting values.
+
+    Notes
+    -----
+    The update of 1/b sets the derivative of the log evidence to zero with
+    ``sum w^2 v`` replaced by ``(sum w^2 / sum w) gamma``, exact for equal variances; gamma is
+    the effective number of parameters. The last posterior is computed in float64.
+    """
+    n, p = phi.shape
+    if n == 0:
+        return Head(np.zeros(p), np.eye(p) / prior, noise, prior, 0.0)
+    offset = float(np.average(value, weights=1.0 / (noise + variance)))
+    target = value - offset
+    for step in range(EVIDENCE_STEPS + 1):
+        weight = 1.0 / (noise + variance)
+        last = step == EVIDENCE_STEPS
+        rows = phi.astype(np.float64) if last else phi
+        precision = gram(rows, weight.astype(rows.dtype)).astype(np.float64)
+        precision[np.diag_indices(p)] += prior
+        covariance = inverse(precision)
+        mean = covariance @ (rows.T @ (weight * target).astype(rows.dtype))
+        if last:
+            break
+        effective = p - prior * np.trace(covariance)
+        error = target - phi @ mean.astype(np.float32)
+        total, square = weight.sum(), (weight**2).sum()
+        room = max(total - effective * square / total, 0.05 * total)
+        noise = float(np.clip(noise * (weight**2 @ error**2) / room, MIN_NOISE, MAX_NOISE))
+        prior = float(np.clip(effective / max(mean @ mean, 1e-12), MIN_PRIOR, MAX_PRIOR))
+    return Head(mean, covariance, noise, prior, offset)

@@ -1,0 +1,105 @@
+"""The heavy array work of the learners, in one place, so that its cost can be measured alone.
+
+While :func:`recording` is active every kernel call is kept with its arguments; ``mpbf bench``
+replays them and compares a whole run with this floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_tape: list[tuple[Callable[..., Any], tuple[Any, ...]]] | None = None
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Mark a function as a kernel; positional arguments only."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _tape is not None:
+            _tape.append((function, args))
+        return function(*args, **kwargs)
+
+    return call
+
+
+@contextmanager
+def recording() -> Iterator[list[tuple[Callable[..., Any], tuple[Any, ...]]]]:
+    """Collect kernel calls made inside the block."""
+    global _tape
+    _tape = tape = []
+    try:
+        yield tape
+    finally:
+        _tape = None
+
+
+@kernel
+def features(x: Float32, weights: Float32, phase: Float32) -> Float32:
+    """Random Fourier features with a constant column.
+
+    Parameters
+    ----------
+    x : float32 (n, d)
+        Ambient descriptors.
+    weights : float32 (d, p)
+        Frequencies already multiplied by the encoder's projection.
+    phase : float32 (p,)
+
+    Returns
+    -------
+    float32 (n, p + 1)
+        ``sqrt(2/p) cos(x W + b)`` and a last column of ones.
+    """
+    n, p = len(x), weights.shape[1]
+    out = np.empty((n, p + 1), np.float32)
+    if p:
+        z = x @ weights
+        z += phase
+        np.cos(z, out=z)
+        np.multiply(z, np.float32(np.sqrt(2.0 / p)), out=out[:, :p])
+    out[:, p] = 1.0
+    return out
+
+
+@kernel
+def quadratic(phi: Float32, covariance: Float32) -> Float32:
+    """Latent variance ``phi Sigma phi'`` of each row (n,)."""
+    return np.einsum("np,np->n", phi @ covariance, phi)
+
+
+@kernel
+def gram(phi: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
+    """Weighted second moment ``Phi' W Phi`` (p, p) in the precision of its arguments."""
+    scaled = phi * np.sqrt(weight)[:, None]
+    return scaled.T @ scaled
+
+
+@kernel
+def inverse(matrix: Float) -> Float:
+    """Inverse of a symmetric positive definite matrix by Cholesky factorisation."""
+    from scipy.linalg import lapack
+
+    factor, info = lapack.dpotrf(matrix, lower=1)
+    if info != 0:
+        raise np.linalg.LinAlgError("the posterior precision is not positive definite")
+    half, _ = lapack.dpotri(factor, lower=1)
+    lower = np.tril(half)
+    return lower + np.tril(half, -1).T
+
+
+@kernel
+def leading_directions(moment: Float, k: int) -> Float:
+    """Eigenvectors of a symmetric matrix for its k largest eigenvalues (d, k)."""
+    return np.linalg.eigh(moment)[1][:, ::-1][:, :k]

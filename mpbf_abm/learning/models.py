@@ -1,0 +1,159 @@
+"""Foundation models: an encoder, random features on what it keeps, and a head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.learning.encoders import Encoder
+from mpbf_abm.learning.heads import Head
+from mpbf_abm.learning.kernels import features
+from mpbf_abm.streams import Streams
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+MATERN = 5.0  # degrees of freedom of the frequencies: the Matern-5/2 kernel
+RECENT = 50
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A keyed sample of B materials of each family, on which models are judged.
+
+    Attributes
+    ----------
+    materials : int (K, B)
+    x : float32 (K * B, d)
+        Ambient descriptors, each in a gauge of its own.
+    x_turned : float32 (K * B, d)
+        The same materials in other gauges.
+    tick : int
+        Tick at which it was drawn.
+    """
+
+    materials: Int
+    x: Float32
+    x_turned: Float32
+    tick: int
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was measured of a model when it was trained (section 4.3 of the design).
+
+    Attributes
+    ----------
+    captured : float (K,)
+        Share of each family's causal variance that the encoder keeps.
+    invariant : float (K,)
+        Share of each family's latent variance that is not gauge.
+    u : tuple of float
+        Losses at the scale transitions: meso given latent, property given latent.
+    integrity_true, integrity_perceived, integrity_unfloored : float
+        A over families uniformly, A over the corpus, and the former before the floor.
+    tradeoff, tradeoff_measured : float
+    gauge_variance, strain_variance : float
+        Prediction variance under gauge redraw and under a small strain.
+    slope : float
+        dT/dp by the formula.
+    """
+
+    captured: Float
+    invariant: Float
+    u: tuple[float, float]
+    integrity_true: float
+    integrity_perceived: float
+    integrity_unfloored: float
+    tradeoff: float
+    tradeoff_measured: float
+    gauge_variance: float
+    strain_variance: float
+    slope: float
+
+
+@dataclass
+class FoundationModel:
+    """A published model and its use since.
+
+    Attributes
+    ----------
+    trainer, lineage, trained : int
+        Who trained it, whose encoder it has, and when.
+    objective : str
+    scale, invariance : float
+    encoder : Encoder
+    weights : float32 (d, p)
+        Frequencies times projection.
+    phase : float32 (p,)
+    head : Head
+    overconfidence : float
+        Imposed factor by which claimed sds are divided.
+    simulated_base : bool
+        Whether predictions add the simulated property (physical prior, delta learning).
+    records : int
+        Records in the training sample.
+    corpus : float (K,)
+        Share of each family in the sample.
+    panel : Panel
+    panel_phi : float32 (K * B, p + 1)
+    panel_mean, panel_variance : float32 (K, B)
+        Predictions on the panel, kept up to date by fine-tuning. Variance of an observation,
+        model misfit included, before any imposed overconfidence.
+    recent : list of (predicted, observed)
+        Last published tests before correction.
+    """
+
+    trainer: int
+    lineage: int
+    trained: int
+    objective: str
+    scale: float
+    invariance: float
+    encoder: Encoder
+    weights: Float32
+    phase: Float32
+    head: Head
+    overconfidence: float
+    simulated_base: bool
+    records: int
+    corpus: Float
+    panel: Panel
+    panel_phi: Float32
+    panel_mean: Float32
+    panel_variance: Float32
+    diagnosis: Diagnosis | None = None
+    recent: list[tuple[float, float]] = field(default_factory=list)
+
+    def features(self, x: Float32) -> Float32:
+        """Features of ambient rows (n, p + 1)."""
+        return features(x, self.weights, self.phase)
+
+    def claimed_sd(self, variance: Float32) -> Float32:
+        """Claimed standard deviation for predictive variances."""
+        return np.sqrt(np.maximum(variance, np.float32(1e-8))) / np.float32(self.overconfidence)
+
+    def correct(self, phi: Float32, residual: Float, variance: Float, strength: float) -> None:
+        """Fine-tune the head on new labels and bring the panel's predictions up to date."""
+        update = self.head.update(phi, residual, variance + self.head.noise, strength)
+        update.apply(self.panel_phi, self.panel_mean.reshape(-1), self.panel_variance.reshape(-1))
+
+    def remember(self, predicted: Float32, observed: Float32) -> None:
+        """Keep the last 50 published tests."""
+        self.recent.extend(zip(predicted.tolist(), observed.tolist(), strict=True))
+        del self.recent[:-RECENT]
+
+
+def frequencies(streams: Streams, lineage: int, d: int, p: int) -> tuple[Float, Float32]:
+    """Random frequencies (d, p) and phases (p,) of a lineage, for a Matern-5/2 kernel of unit length.
+
+    Frequencies of a Matern kernel are multivariate t (Rasmussen and Williams 2006, section 4.2.1).
+    """
+    draws = streams.generator(f"model.frequencies.{lineage}")
+    normal = draws.standard_normal((p, d))
+    spread = np.sqrt(MATERN / (2.0 * draws.standard_gamma(MATERN / 2.0, p)))
+    phase = (2 * np.pi * draws.random(p)).astype(np.float32)
+    return (normal * spread[:, None]).T, phase

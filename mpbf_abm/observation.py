@@ -1,0 +1,427 @@
+"""Indicators: what a run reports at every tick (phase 8, observe).
+
+Every column of ``run.series`` is defined once in :data:`INDICATORS`; the tables of the
+documentation are generated from it. No indicator costs more with more materials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.agents.curator import delta_b
+from mpbf_abm.agents.guidance import perceived_steering, steering
+from mpbf_abm.agents.world import World
+from mpbf_abm.layers.coupling import gain_matrix, spectral_radius
+from mpbf_abm.layers.steering import agreement
+from mpbf_abm.learning.models import FoundationModel
+
+Float = NDArray[np.float64]
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """One column of the series."""
+
+    column: str
+    layer: str
+    unit: str
+    definition: str
+
+
+def _rows(layer: str, *rows: tuple[str, str, str]) -> tuple[Indicator, ...]:
+    return tuple(Indicator(column, layer, unit, definition) for column, unit, definition in rows)
+
+
+INDICATORS: tuple[Indicator, ...] = (
+    *_rows(
+        "discovery",
+        ("experiments_requested", "experiments", "funded experiments so far"),
+        ("experiments_done", "experiments", "experiments carried out so far"),
+        ("infeasible_share", "share", "experiments so far on materials that could not be made"),
+        ("found", "materials", "top-set materials first measured and published since founding"),
+        ("found_share", "share", "found / top set not known at founding (top-% recall)"),
+        ("acceleration_factor", "ratio", "experiments and measured acquisitions that random search needs for as many finds / those spent (AF)"),
+        ("enhancement_factor", "ratio", "found share / share of untested feasible materials tested since founding (EF)"),
+        ("discovery_acceleration", "ratio", "hit rate of this tick's published tests / prevalence of the remaining top set (DAF)"),
+        ("hit_rate_frozen", "share", "results of this tick above the best decile of the property, fixed reference"),
+        ("hit_rate_moving", "share", "results of this tick above the best decile of measured labels in the commons"),
+        ("novelty", "share", "experiments of this tick in families without an experiment before"),
+        ("unsteered_share", "share", "experiments so far made without a model"),
+        ("best_found", "sd", "best true property among found materials (0 before any)"),
+    ),
+    *_rows(
+        "learning",
+        ("rmse", "sd", "error of served models on the panel, families weighted by the training corpus; mean over adopters"),
+        ("rmse_out", "sd", "the same over families in the lower half by training records (out of distribution)"),
+        ("rmse_dense", "sd", "the same over dense families"),
+        ("rmse_niche", "sd", "the same over all other families"),
+        ("coverage_68", "share", "true property inside the claimed 68 % interval (reference: true property)"),
+        ("coverage_95", "share", "true property inside the claimed 95 % interval (reference: true property)"),
+        ("coverage_68_simulated", "share", "simulated property inside the claimed 68 % interval (reference: simulated label)"),
+        ("claimed_to_actual", "ratio", "RMSE / root mean claimed variance, all parts (1 is calibrated; above is overconfident)"),
+        ("overconfidence_emergent", "ratio", "the same without the imposed factor"),
+        ("overconfidence_imposed", "ratio", "the imposed factor alone"),
+        ("inherited_bias", "slope", "slope of model error on simulation error over the panel"),
+        ("captured_dense", "share", "causal variance kept by encoders in dense families"),
+        ("captured_niche", "share", "causal variance kept by encoders in other families"),
+        ("gauge_variance", "sd^2", "prediction variance under gauge redraw"),
+        ("strain_variance", "sd^2", "squared prediction change under a small strain of causal columns"),
+    ),
+    *_rows(
+        "concentration",
+        ("records", "records", "records alive in the commons"),
+        ("records_hhi", "index", "Herfindahl index of records over families"),
+        ("records_gini", "index", "Gini coefficient of records over families"),
+        ("families_d0", "families", "Hill number D0: families with an experiment so far"),
+        ("families_d1", "families", "Hill number D1 (exp of entropy) of experiments so far: effective families"),
+        ("families_d2", "families", "Hill number D2 (inverse Herfindahl) of experiments so far"),
+        ("models_d2", "models", "effective number of models in use by planners"),
+        ("models_gini", "index", "Gini coefficient of adoptions over models"),
+        ("lineages_d2", "lineages", "effective number of encoder lineages in use by planners"),
+        ("repositories_d2", "repositories", "effective number of repositories that models lean on"),
+        ("funding_gini", "index", "Gini coefficient of this tick's experiments over planners"),
+        ("modalities_d1", "modalities", "effective number of modalities among records"),
+        ("heaps", "exponent", "log families with an experiment / log experiments (Heaps exponent so far)"),
+        ("adjacency_first", "share", "similarity, relative to the mean, of families first tried in this tick to those tried before"),
+    ),
+    *_rows(
+        "layers",
+        ("coverage", "share", "C: coverage of the corpus"),
+        ("fidelity", "share", "F with the true property"),
+        ("fidelity_perceived", "share", "F with measured labels in view"),
+        ("boundary_shift", "index", "Delta-B (true fidelity)"),
+        ("boundary_shift_perceived", "index", "Delta-B as curators see it"),
+        ("integrity", "index", "A, families weighted equally (true)"),
+        ("integrity_perceived", "index", "A, families weighted by the corpus"),
+        ("integrity_unfloored", "index", "A before its floor at 0 (true)"),
+        ("integrity_gap", "index", "perceived minus true A: the shift that steering does not see"),
+        ("uncertainty", "share", "mean loss at scale transitions, (u1 + u2) / 2"),
+        ("tradeoff", "index", "T by its formula"),
+        ("tradeoff_measured", "index", "T measured on materials"),
+        ("tradeoff_rank", "correlation", "rank correlation of formula and measured T over models"),
+        ("steering", "share", "S with agreement over a uniform panel (true)"),
+        ("steering_perceived", "share", "S with agreement over recent published tests"),
+        ("scale", "ratio", "mean pretraining scale P of published models"),
+    ),
+    *_rows(
+        "coupling",
+        ("drift", "sd", "signed error (predicted - true) of chosen minus of candidates of the same families"),
+        ("value_gain", "sd", "true property of chosen minus of candidates of the same families"),
+        ("proxy_gain", "sd", "misaligned objective of chosen minus of candidates of the same families"),
+        ("claim_error", "sd", "predicted minus observed over this tick's steered experiments"),
+        ("realisation_distance", "latent sd", "distance of a proposed optimum to the material that realised it"),
+        ("generated_share", "share", "this tick's simulated acquisitions that were model-generated"),
+        ("loop_radius", "gain", "spectral radius of the measured gain matrix between layers"),
+        ("boundary_choices", "share", "this tick's choices inside the boundary zone (weakly captured families or badly known materials)"),
+        ("rmse_boundary", "sd", "model error on panel materials of families inside the boundary zone"),
+        ("rmse_interior", "sd", "model error on panel materials of families outside it"),
+    ),
+    *_rows(
+        "infrastructure",
+        ("repositories_working", "share", "repositories that answer"),
+        ("models_working", "share", "models that are served"),
+        ("labs_working", "share", "labs with enough working models"),
+        ("health_repositories", "share", "mean repository health (stock)"),
+        ("health_models", "share", "mean model health (stock)"),
+        ("attention", "candidates", "mean attention of planners (stock)"),
+        ("funding", "experiments", "funding balance of planners, sum (stock)"),
+        ("compute", "compute units", "compute of trainers, sum (stock)"),
+        ("trust", "share", "mean track record of models in use (auxiliary)"),
+        ("corpus_bias", "sd", "mean estimated bias of simulated labels in view (auxiliary)"),
+    ),
+)  # fmt: skip
+COLUMNS = tuple(i.column for i in INDICATORS)
+
+
+def observe(world: World) -> dict[str, float]:
+    """Every indicator at this tick, by column."""
+    use = usage(world)
+    return {
+        **discovery(world),
+        **learning(world, use),
+        **concentration(world),
+        **layers(world, use),
+        **coupling(world, use),
+        **infrastructure(world),
+    }
+
+
+def usage(world: World) -> list[tuple[float, FoundationModel]]:
+    """Served models with their share of adopters (equal shares before any adoption)."""
+    served = world.models()
+    weight = np.array([world.registry.adopters[i] for i, _ in served], np.float64)
+    if not weight.sum():
+        weight = np.ones(len(served))
+    return [(float(w), m) for w, (_, m) in zip(weight / max(weight.sum(), 1), served, strict=True) if w > 0]
+
+
+# --------------------------------------------------------------------------- discovery
+
+
+def discovery(world: World) -> dict[str, float]:
+    """Finds, acceleration and novelty."""
+    t, space, truth = world.totals, world.space, world.truth
+    found = world.found
+    existing = world.existing
+    pool = max(1, world.founding_untested)
+    spent = t.done + t.measured_acquisitions
+    out = {
+        "experiments_requested": float(t.requested),
+        "experiments_done": float(t.done),
+        "infeasible_share": t.infeasible / t.done if t.done else NAN,
+        "found": float(found),
+        "found_share": found / existing if existing else NAN,
+        "acceleration_factor": found * (pool + 1) / (existing + 1) / spent if spent else NAN,
+        "enhancement_factor": (found / existing) / (spent / pool) if spent and existing else NAN,
+        "unsteered_share": t.unsteered / t.done if t.done else NAN,
+        "best_found": world.best_found,
+    }
+    r = world.results
+    if r is None:
+        return out | dict.fromkeys(("discovery_acceleration", "hit_rate_frozen", "hit_rate_moving", "novelty"), NAN)
+    seen = r.observed[~np.isnan(r.observed)]
+    prevalence = max(existing - found, 1) / max(1, int(world.commons.untested.sum()))
+    hits = int((truth.top & space.feasible)[r.material[r.published]].sum())
+    return out | {
+        "discovery_acceleration": hits / len(r.material) / prevalence,
+        "hit_rate_frozen": float((seen > world.reference).mean()) if len(seen) else NAN,
+        "hit_rate_moving": float((seen > moving_reference(world)).mean()) if len(seen) else NAN,
+        "novelty": float((world.experiments_before[r.family] == 0).mean()),
+    }
+
+
+def moving_reference(world: World) -> float:
+    """Best decile of the last measured labels in the commons."""
+    commons = world.commons
+    recent = slice(max(0, len(commons) - 2_000), len(commons))
+    value = commons.value[recent][(commons.modality[recent] >= 2) & (commons.modality[recent] <= 4) & (commons.origin[recent] != 4)]
+    return float(np.quantile(value, 0.9)) if len(value) else 0.0
+
+
+# --------------------------------------------------------------------------- learning
+
+
+def learning(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, float]:
+    """Error, calibration and inheritance of the models in use, on their panels."""
+    names = [i.column for i in INDICATORS if i.layer == "learning"]
+    if not use:
+        return dict.fromkeys(names, NAN)
+    total = dict.fromkeys(names, 0.0)
+    for weight, model in use:
+        for name, value in judged(world, model).items():
+            total[name] += weight * value
+    return total
+
+
+def judged(world: World, model: FoundationModel) -> dict[str, float]:
+    """Learning indicators of one model."""
+    truth, dense = world.truth, world.space.dense
+    y, s = truth.property[model.panel.materials], truth.simulated[model.panel.materials]
+    error, label = model.panel_mean - y, s - y
+    square = error**2
+    by_family = square.mean(axis=1, dtype=np.float64)
+    sd = model.claimed_sd(model.panel_variance)
+    centred = label - label.mean()
+    spread = float((centred * centred).sum())
+    order = np.argsort(model.corpus, kind="stable")[: max(1, len(dense) // 2)]
+    # Claims are judged where the corpus is: families weigh as in the training sample.
+    corpus = model.corpus
+    inside = np.abs(error)
+    actual, claimed = float(by_family @ corpus), float((sd**2).mean(axis=1) @ corpus)
+    ratio = np.sqrt(actual / max(claimed, 1e-12))
+    niche = ~dense if not dense.all() else dense
+    diagnosis = model.diagnosis
+    out = {
+        "rmse": np.sqrt(actual),
+        "rmse_out": np.sqrt(by_family[order].mean()),
+        "rmse_dense": np.sqrt(by_family[dense].mean()) if dense.any() else NAN,
+        "rmse_niche": np.sqrt(by_family[niche].mean()),
+        "coverage_68": float((inside <= 0.994458 * sd).mean(axis=1) @ corpus),
+        "coverage_95": float((inside <= 1.959964 * sd).mean(axis=1) @ corpus),
+        "coverage_68_simulated": float((np.abs(model.panel_mean - s) <= 0.994458 * sd).mean(axis=1) @ corpus),
+        "claimed_to_actual": ratio,
+        "overconfidence_emergent": ratio / model.overconfidence,
+        "overconfidence_imposed": model.overconfidence,
+        "inherited_bias": float((centred * error).sum()) / spread if spread > 1e-9 else NAN,
+    }
+    if diagnosis is not None:
+        out |= {
+            "captured_dense": float(diagnosis.captured[dense].mean()) if dense.any() else NAN,
+            "captured_niche": float(diagnosis.captured[niche].mean()),
+            "gauge_variance": diagnosis.gauge_variance,
+            "strain_variance": diagnosis.strain_variance,
+        }
+    return {name: float(value) for name, value in out.items()}
+
+
+# --------------------------------------------------------------------------- concentration
+
+
+def hill(counts: NDArray[Any], order: float) -> float:
+    """Hill number (effective number of kinds) of order 0, 1 or 2 (Hill 1973); NaN for an empty count."""
+    total = counts.sum()
+    if total <= 0:
+        return NAN
+    share = counts[counts > 0] / total
+    if order == 0:
+        return float(len(share))
+    if order == 1:
+        return float(np.exp(-(share * np.log(share)).sum()))
+    return float(1.0 / (share**2).sum())
+
+
+def gini(counts: NDArray[Any]) -> float:
+    """Gini coefficient, 0 (equal) to 1 - 1/n; NaN for an empty count."""
+    total, n = counts.sum(), len(counts)
+    if total <= 0:
+        return NAN
+    return float((2 * np.arange(1, n + 1) - n - 1) @ np.sort(counts) / (n * total))
+
+
+def concentration(world: World) -> dict[str, float]:
+    """How far records, effort, models and funding are concentrated."""
+    commons, done = world.commons, world.experiments
+    records = commons.records_by_family()
+    tried = done > 0
+    fresh = tried & (world.experiments_before == 0)
+    before = world.experiments_before > 0
+    adjacency = NAN
+    if fresh.any() and before.any():
+        P = world.space.similarity
+        mean = P[:, before].sum(axis=1).mean()
+        adjacency = float(P[fresh][:, before].sum(axis=1).mean() / mean) if mean > 0 else NAN
+    n = float(done.sum())
+    registry, links = world.registry, world.infrastructure.model_repositories
+    return {
+        "records": float(records.sum()),
+        "records_hhi": 1.0 / hill(records, 2) if records.sum() else NAN,
+        "records_gini": gini(records),
+        "families_d0": hill(done, 0),
+        "families_d1": hill(done, 1),
+        "families_d2": hill(done, 2),
+        "models_d2": hill(registry.adopters, 2),
+        "models_gini": gini(registry.adoptions),
+        "lineages_d2": hill(np.bincount(registry.lineage, registry.adopters), 2) if len(registry.lineage) else NAN,
+        "repositories_d2": hill(np.bincount(links[links >= 0]), 2) if (links >= 0).any() else NAN,
+        "funding_gini": gini(world.planners.budget[~world.planners.isolated]) if len(world.planners) else NAN,
+        "modalities_d1": hill(commons.modality_counts, 1),
+        "heaps": float(np.log(tried.sum()) / np.log(n)) if n > 1 else NAN,
+        "adjacency_first": adjacency,
+    }
+
+
+# --------------------------------------------------------------------------- layers and coupling
+
+
+def layers(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, float]:
+    """The four MPBF quantities, true and perceived."""
+    from mpbf_abm.layers.assimilation import coverage
+
+    commons, f = world.commons, world.p.layers
+    true, perceived = commons.true_fidelity(world.truth.property), commons.perceived_fidelity(f.prior_overlaps)
+    out = {
+        "coverage": coverage(commons.distinct_materials(), f.coverage_scale),
+        "fidelity": true,
+        "fidelity_perceived": perceived,
+        "boundary_shift": delta_b(world, true),
+        "boundary_shift_perceived": delta_b(world, perceived),
+    }
+    names = ("integrity", "integrity_perceived", "integrity_unfloored", "integrity_gap", "uncertainty", "tradeoff",
+             "tradeoff_measured", "tradeoff_rank", "steering", "steering_perceived", "scale")  # fmt: skip
+    judged_models = [(w, m, m.diagnosis) for w, m in use if m.diagnosis is not None]
+    if not judged_models:
+        return out | dict.fromkeys(names, NAN)
+    total = dict.fromkeys(names, 0.0)
+    for w, m, d in judged_models:
+        o = agreement(m.panel_mean, world.truth.property[m.panel.materials], world.truth.mad)
+        values = (d.integrity_true, d.integrity_perceived, d.integrity_unfloored, d.integrity_perceived - d.integrity_true,
+                  0.5 * (d.u[0] + d.u[1]), d.tradeoff, d.tradeoff_measured, 0.0, steering(world, o, d.tradeoff),
+                  perceived_steering(world, m), m.scale)  # fmt: skip
+        for name, value in zip(names, values, strict=True):
+            total[name] += w * value
+    pairs = np.array([(d.tradeoff, d.tradeoff_measured) for _, _, d in judged_models])
+    total["tradeoff_rank"] = rank_correlation(pairs[:, 0], pairs[:, 1])
+    return out | total
+
+
+def rank_correlation(a: Float, b: Float) -> float:
+    """Spearman correlation without tie correction; NaN for fewer than three or constant values."""
+    if len(a) < 3 or np.ptp(a) < 1e-12 or np.ptp(b) < 1e-12:
+        return NAN
+    ranks = [np.argsort(np.argsort(v, kind="stable"), kind="stable").astype(float) for v in (a, b)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def coupling(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, float]:
+    """Drift, feedback and the boundary zone."""
+    r, s, c = world.results, world.signals, world.p.coupling
+    simulated = int(s.acquisitions[0])
+    out = {
+        "drift": r.drift if r else NAN,
+        "value_gain": r.value_gain if r else NAN,
+        "proxy_gain": r.proxy_gain if r else NAN,
+        "claim_error": float(np.nanmean(r.predicted - r.observed)) if r and np.isfinite(r.predicted - r.observed).any() else NAN,
+        "realisation_distance": r.distance if r else NAN,
+        "generated_share": s.generated / simulated if simulated else NAN,
+    }
+    if not use:
+        return out | dict.fromkeys(("loop_radius", "boundary_choices", "rmse_boundary", "rmse_interior"), NAN)
+    _, model = max(use, key=lambda pair: pair[0])
+    inherited = judged_slope(world, use)
+    steered = 1.0 - float(np.mean(world.planners.exploration)) if len(world.planners) else 0.0
+    acquired = float(s.acquisitions.sum())
+    results = float(r.published.sum()) if r else 0.0
+    fed_back = c.outer_loop * results / (results + acquired) if results + acquired else 0.0
+    generated = c.pseudo_gain * s.generated / (results + acquired) if results + acquired else 0.0
+    matrix = gain_matrix(inherited, steered * world.p.planners.steering_gain, fed_back, generated, min(1.0, c.correction) * fed_back)
+    out["loop_radius"] = spectral_radius(matrix)
+    # Boundary zone: families that the encoder keeps less than half of, or whose claimed sd is in
+    # the corpus's worst tenth.
+    sd = model.claimed_sd(model.panel_variance).mean(axis=1)
+    captured = model.diagnosis.captured if model.diagnosis else np.ones(len(sd))
+    zone = (sd > np.quantile(sd, 0.9)) | (captured < 0.5)
+    square = ((model.panel_mean - world.truth.property[model.panel.materials]) ** 2).mean(axis=1, dtype=np.float64)
+    out["boundary_choices"] = float(zone[r.family].mean()) if r else NAN
+    out["rmse_boundary"] = float(np.sqrt(square[zone].mean())) if zone.any() else NAN
+    out["rmse_interior"] = float(np.sqrt(square[~zone].mean())) if (~zone).any() else NAN
+    return out
+
+
+def judged_slope(world: World, use: list[tuple[float, FoundationModel]]) -> float:
+    """Inherited-bias slope of the models in use (0 where it cannot be had)."""
+    total = 0.0
+    for weight, m in use:
+        y = world.truth.property[m.panel.materials]
+        label = world.truth.simulated[m.panel.materials] - y
+        label = label - label.mean()
+        spread = float((label * label).sum())
+        total += weight * float((label * (m.panel_mean - y)).sum()) / spread if spread > 1e-9 else 0.0
+    return total
+
+
+def infrastructure(world: World) -> dict[str, float]:
+    """Who works, and the stocks."""
+    i, planners = world.infrastructure, world.planners
+    in_use = i.model_in_use()
+    rows = np.flatnonzero(in_use >= 0)
+    trust = NAN
+    if len(rows):
+        hits, misses = planners.hits[rows, in_use[rows]], planners.misses[rows, in_use[rows]]
+        trust = float(((1 + hits) / (2 + hits + misses)).mean())
+    return {
+        "repositories_working": float(i.working_repositories().mean()),
+        "models_working": float((i.working_models() & world.registry.published()).mean()) if len(i.down_models) else NAN,
+        "labs_working": float(i.working_labs().mean()) if len(planners) else NAN,
+        "health_repositories": float(world.health_repositories.mean()),
+        "health_models": float(world.health_models.mean()) if len(world.health_models) else NAN,
+        "attention": float(planners.attention.mean()) if len(planners) else NAN,
+        "funding": float(planners.funding.sum()) if len(planners) else NAN,
+        "compute": float(world.trainers.compute.sum()) if len(world.trainers) else NAN,
+        "trust": trust,
+        "corpus_bias": float(np.average(world.commons.estimated_bias(), weights=world.space.family_sizes)),
+    }

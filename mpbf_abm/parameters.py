@@ -1,0 +1,652 @@
+"""Parameters: one schema for validation, command line, documentation and page.
+
+Every parameter has a name, a default, bounds, a unit, a source (or "assumed") and a help
+text, grouped by the layer it belongs to. Values are frozen; :meth:`Parameters.replace`
+returns a changed copy.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+
+ACQUISITIONS = ("random", "greedy", "ucb", "ei", "thompson", "maxvar", "ranking")
+SOURCES = ("uniform", "neighbourhood", "inverse", "generative")
+OBJECTIVES = ("mixed", "masked", "contrastive", "fusion", "graph")
+DESIGN = "design target"
+ASSUMED = "assumed"
+
+
+def _p(
+    default: Any,
+    help: str,
+    unit: str = "1",
+    *,
+    ge: float | None = None,
+    le: float | None = None,
+    gt: float | None = None,
+    source: str = ASSUMED,
+) -> Any:
+    """Declare one parameter."""
+    return Field(default, description=help, ge=ge, le=le, gt=gt, json_schema_extra={"unit": unit, "source": source})
+
+
+class Group(BaseModel):
+    """A group of parameters that belong to one part of the model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_silent_conversion(cls, value: Any) -> Any:
+        """Refuse text for numbers: '1' is a typing error, not 1."""
+        if isinstance(value, str) and _looks_numeric(value):
+            raise ValueError(f"is text ({value!r}); write the number without quotes")
+        return value
+
+
+def _looks_numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+class SpaceParameters(Group):
+    """Synthetic materials space."""
+
+    materials: int = _p(20_000, "number of materials N", "materials", ge=2, le=5_000_000, source=DESIGN)
+    families: int = _p(100, "number of families K", "families", ge=1, le=5_000, source=DESIGN)
+    family_exponent: float = _p(
+        0.9, "Zipf exponent of family sizes (top decile .50, Gini .56 at 100 families)", ge=0, le=3,
+        source="concentration of real databases: top decile of chemical systems .47-.50, Gini .47-.62",
+    )  # fmt: skip
+    quantum_dims: int = _p(24, "width of the quantum block", "columns", ge=4, le=128, source=DESIGN)
+    meso_dims: int = _p(4, "width of the meso block (microstructure, processing)", "columns", ge=1, le=32, source=DESIGN)
+    gauge_dims: int = _p(6, "width of the gauge block (orientation, cell choice)", "columns", ge=0, le=32, source=DESIGN)
+    spurious_dims: int = _p(4, "width of the spurious block", "columns", ge=0, le=32, source=DESIGN)
+    chemistry_rank: int = _p(4, "dimensions along which materials of one family vary", "dimensions", ge=1, le=24, source=DESIGN)
+    shared_chemistry: float = _p(0.2, "share of those dimensions' variance that all families have in common", ge=0, le=1, source=DESIGN)
+    ruggedness: float = _p(
+        6.0, "length scale of the property field in the quantum block; smaller is more rugged", "descriptor units", gt=0, le=100,
+        source=DESIGN,
+    )  # fmt: skip
+    cross_scale: float = _p(0.2, "variance share of the property that depends on quantum and meso jointly", ge=0, le=1)
+    phase_jump: float = _p(0.0, "height of a jump of the property across a phase surface", "property sd", ge=0, le=5)
+    spurious_correlation: float = _p(0.5, "correlation of the spurious block with the property in dense families", ge=0, le=1)
+    spurious_amplitude: float = _p(2.5, "amplitude of the spurious block", "descriptor units", ge=0, le=10, source=DESIGN)
+    bias_sd: float = _p(
+        0.6, "standard deviation of the simulation bias field", "property sd", ge=0, le=5,
+        source="PBE against experiment: MAE .95 eV where the sd of gaps is about 1.5 eV",
+    )  # fmt: skip
+    bias_offset: float = _p(-0.2, "mean simulation bias", "property sd", ge=-5, le=5)
+    bias_family: float = _p(0.2, "share of bias variance between families", ge=0, le=1, source=DESIGN)
+    bias_smooth: float = _p(0.6, "share of bias variance that is smooth within families", ge=0, le=1, source=DESIGN)
+    bias_scatter: float = _p(0.2, "share of bias variance that is scatter", ge=0, le=1, source=DESIGN)
+    bias_length: float = _p(3.0, "length scale of the smooth bias", "descriptor units", gt=0, le=100)
+    difficulty: float = _p(0.4, "log-sd of the factor on measurement noise", ge=0, le=2)
+    feasible: float = _p(0.85, "share of materials that can be made", gt=0, le=1)
+    near_duplicates: float = _p(
+        0.05, "share of materials that nearly copy another of their family", ge=0, le=0.9,
+        source="assumed; databases hold up to 95 % redundant entries",
+    )  # fmt: skip
+    top_share: float = _p(0.01, "share of feasible materials that form the top set", gt=0, le=0.5, source=DESIGN)
+    dense_share: float = _p(0.1, "share of families, the largest ones, that count as dense", ge=0, le=1, source=DESIGN)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SpaceParameters:
+        if self.materials < self.families:
+            raise ValueError(
+                f"space.materials = {self.materials}: must be at least space.families = {self.families}, "
+                "or some family is empty"
+            )
+        if self.chemistry_rank > self.quantum_dims:
+            raise ValueError(
+                f"space.chemistry_rank = {self.chemistry_rank}: must not exceed space.quantum_dims = {self.quantum_dims}"
+            )
+        if not math.isclose(self.bias_family + self.bias_smooth + self.bias_scatter, 1.0, abs_tol=1e-6):
+            raise ValueError(
+                "space.bias_family, space.bias_smooth and space.bias_scatter are variance shares: they must sum to 1, "
+                f"not {self.bias_family + self.bias_smooth + self.bias_scatter:g}"
+            )
+        return self
+
+
+class FoundingParameters(Group):
+    """What the commons holds at tick 0."""
+
+    mass: float | tuple[float, ...] = _p(
+        1.0, "virtual founding mass a_k of every family (one number, or one per family)", "records",
+    )  # fmt: skip
+    records: int = _p(2_000, "real founding records", "records", ge=0, le=5_000_000)
+    concentration: float = _p(
+        1.0, "founding records of a family grow as its size to this power; above 1 the corpus is concentrated", ge=-2, le=5,
+    )  # fmt: skip
+
+    @field_validator("mass")
+    @classmethod
+    def _mass_positive(cls, value: float | tuple[float, ...]) -> float | tuple[float, ...]:
+        values = value if isinstance(value, tuple) else (value,)
+        if any(v < 0 for v in values) or (isinstance(value, tuple) and sum(values) <= 0):
+            raise ValueError("must be at least 0 everywhere, and above 0 somewhere when given per family")
+        return value
+
+
+class CommonsParameters(Group):
+    """The shared record store."""
+
+    forgetting: float = _p(
+        0.0, "rate delta at which records become obsolete; each goes with probability 1 - exp(-delta)", "1/tick", ge=0, le=5,
+    )  # fmt: skip
+
+
+class CuratorParameters(Group):
+    """Data curators: the data assimilation layer."""
+
+    count: int = _p(12, "number of curators", "agents", ge=0, le=100_000, source=DESIGN)
+    records: int = _p(4, "acquisition budget of a curator; a simulated record costs 1", "records/tick", ge=0, le=10_000)
+    reinforcement: float = _p(1.0, "exponent gamma of attention on a family's records", ge=-1, le=4,
+                              source="preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
+    exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
+    adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,
+                          source="84 % of new alloy families lie within two element edits of an old one")  # fmt: skip
+    coverage_seeking: float = _p(0.0, "mix-in of attention inverse to a family's records", ge=0, le=1)
+    model_guidance: float = _p(0.2, "how strongly published models' family weights guide acquisition (0 none, 1 as planners)", ge=0, le=1)
+    modality_mix: tuple[float, float, float, float, float, float] = _p(
+        (0.35, 0.25, 0.1, 0.1, 0.1, 0.1),
+        "weights of crystal graphs, DFT trajectories, spectroscopy, microscopy, synthesis metadata, multi-fidelity sets",
+    )
+    measured_quota: float = _p(0.0, "least share of acquisitions that are measured labels", ge=0, le=1)
+    measured_cost: float = _p(4.0, "cost of a measured label or an audit against a simulated record", "records", ge=1, le=1_000)
+    simulated_noise: float = _p(0.05, "noise of a simulated label", "property sd", ge=0, le=5)
+    measured_noise: float = _p(0.25, "noise of a measured label at difficulty 1", "property sd", ge=0, le=5)
+    openness: float = _p(0.3, "share of records that are federated, so that other repositories hold a copy", ge=0, le=1)
+    provenance_errors: float = _p(0.1, "rate of provenance errors without quality assurance", ge=0, le=1)
+    qa: float = _p(0.7, "quality assurance: share of provenance errors prevented", ge=0, le=1)
+    audit_rate: float = _p(0.02, "share of the acquisition budget spent on re-measuring records", ge=0, le=1)
+    harmonisation: float = _p(0.3, "strength of the correction of simulated labels by estimated bias", ge=0, le=1)
+    response_dal: float = _p(0.2, "gain of the budget response to the boundary shift Delta-B", ge=0, le=5)
+
+    @field_validator("modality_mix")
+    @classmethod
+    def _weights(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(v < 0 for v in value) or sum(value) <= 0:
+            raise ValueError("weights must be at least 0 and not all 0")
+        return value
+
+
+class TrainerParameters(Group):
+    """Model trainers: the representational abstraction layer."""
+
+    count: int = _p(6, "number of trainers, one published model each", "agents", ge=0, le=10_000, source=DESIGN)
+    retrain_interval: int = _p(12, "ticks tau between retrainings of one trainer", "ticks", ge=1, le=10_000)
+    records: int = _p(1_000, "most records n_0 used in a retraining at scale 1", "records", ge=1, le=1_000_000)
+    scale: float = _p(1.0, "pretraining scale P against the reference P_0 = 1", gt=0, le=64)
+    scale_cap: float = _p(8.0, "largest scale a trainer may use (compute cap)", gt=0, le=64)
+    latent_dims: int = _p(12, "latent directions k_0 of the encoder at scale 1", "directions", ge=1, le=128, source=DESIGN)
+    latent_per_doubling: float = _p(2.0, "latent directions c_k added when the scale doubles", "directions", ge=0, le=32)
+    features: int = _p(192, "random features p_0 of the head at scale 1", "features", ge=4, le=4_096)
+    length_scale: float = _p(1.0, "length scale of the head's kernel per square root of latent directions, whitened", gt=0, le=100)
+    objective: Literal["mixed", "masked", "contrastive", "fusion", "graph"] = _p(
+        "mixed", "pretraining objective; mixed deals the four to the trainers in turn", "name"
+    )
+    fusion_weight: float = _p(0.5, "weight of the contrastive part in cross-modal fusion", ge=0, le=1)
+    graph_smoothing: float = _p(0.5, "weight a of neighbours in the graph encoder", ge=0, le=1)
+    invariance: float = _p(0.7, "invariance I of the architecture; scales the gauge block by 1 - I", ge=0, le=1)
+    reuse: float = _p(0.2, "chance that a retraining adopts the most adopted published encoder", ge=0, le=1)
+    head: Literal["bayesian", "mean"] = _p("bayesian", "learner on top of the encoder: Bayesian linear, or the mean alone", "name")
+    labels: Literal["all", "simulated", "measured"] = _p("all", "label kinds that trainers learn from", "name")
+    fresh_floor: float = _p(0.0, "least share of a training sample that is recent and not model-generated", ge=0, le=1)
+    physical_prior: bool = _p(False, "whether the simulated property is the prior mean of the head", "switch")
+    delta_learning: bool = _p(False, "whether heads learn the difference to the simulated property", "switch")
+    overconfidence: float = _p(1.0, "imposed factor by which claimed standard deviations are divided", gt=0, le=10, source=DESIGN)
+    response_ral: float = _p(0.0, "change of log2 scale per retraining along the sign of dT/dp", "doublings", ge=0, le=2)
+    measured_response: bool = _p(False, "whether the measured trade-off steers the scale instead of the formula", "switch")
+
+
+class PlannerParameters(Group):
+    """Experiment planners: the inference steering layer."""
+
+    count: int = _p(40, "number of planners (labs)", "agents", ge=0, le=100_000, source=DESIGN)
+    isolated: int = _p(0, "further planners outside the community: own budget, nothing shared", "agents", ge=0, le=1_000)
+    experiments: float = _p(1.0, "experiments per planner, on average", "experiments/tick", ge=0, le=1_000)
+    reinforcement: float = _p(1.0, "exponent gamma of attention on a family's records", ge=-1, le=4,
+                              source="preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
+    exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
+    exploration_floor: float = _p(0.0, "least exploration of any planner, set by policy", ge=0, le=1)
+    adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,
+                          source="84 % of new alloy families lie within two element edits of an old one")  # fmt: skip
+    steering_gain: float = _p(1.0, "gain beta_S from a family's standardised acquisition value to its log-weight", ge=0, le=10, source=DESIGN)
+    panel: int = _p(16, "materials per family on which a model's family values are judged", "materials", ge=1, le=256, source=DESIGN)
+    candidates: int = _p(24, "candidates C compared for one experiment", "materials", ge=1, le=100_000)
+    source: Literal["uniform", "neighbourhood", "inverse", "generative"] = _p("uniform", "where candidates come from", "name")
+    acquisition: Literal["random", "greedy", "ucb", "ei", "thompson", "maxvar", "ranking"] = _p(
+        "greedy", "rule that scores candidates and families", "name",
+        source="greedy accelerates most on seven real pools",
+    )  # fmt: skip
+    kappa: float = _p(1.0, "weight of the claimed sd in upper-confidence and ranking rules", ge=0, le=10)
+    proxy: float = _p(0.0, "weight of a misaligned objective in candidate scores", ge=0, le=1)
+    repeats: bool = _p(False, "whether materials with a published test may be tried again", "switch")
+    publication_threshold: float = _p(0.5, "results above this are always published", "property sd above mean", ge=-5, le=5)
+    publication_bias: float = _p(0.5, "chance that a result below the threshold stays unpublished", ge=0, le=1)
+    adoption: Literal["track_record", "utility"] = _p("track_record", "how models are adopted", "name")
+    adoption_rate: float = _p(0.1, "chance that a planner reconsiders its models in a tick", "1/tick", ge=0, le=1)
+    social: float = _p(0.3, "weight of popularity against track record in adoption", ge=0, le=1)
+    selectivity: float = _p(4.0, "exponent with which adoption favours a good track record", ge=0, le=50)
+    neighbours: int = _p(4, "collaborators with whom a planner shares track records", "agents", ge=0, le=100)
+    memory: float = _p(0.98, "share of a track record kept from tick to tick", ge=0, le=1)
+    utility_gaps: tuple[float, ...] = _p((), "taste gap of each planner type for the model of its own number", "utility")
+    utility_returns: float = _p(0.0, "returns r to adoption, utility per adopter (Arthur 1989)", "utility", ge=-10, le=10)
+
+
+class CouplingParameters(Group):
+    """Couplings between the layers; every one has a switch (0) and a gain."""
+
+    outer_loop: float = _p(1.0, "share of published results that reach the commons", ge=0, le=1)
+    correction: float = _p(0.6, "correction strength c with which results update heads (inner loop)", ge=0, le=2, source=DESIGN)
+    pseudo_share: float = _p(0.1, "share pi of simulated records that are model-generated", ge=0, le=1)
+    pseudo_gain: float = _p(1.0, "gain g of pseudo-labels about the mean; above 1 they sharpen", ge=0, le=10, source=DESIGN)
+    uncertainty_dal_ral: float = _p(1.0, "how far claimed record variances reach training", ge=0, le=1)
+    uncertainty_modalities: float = _p(1.0, "how far variances differ between modalities in training", ge=0, le=1)
+    uncertainty_ral_isl: float = _p(1.0, "how far model variances reach acquisition", ge=0, le=1)
+
+
+class InfrastructureParameters(Group):
+    """Repositories, models and labs that lean on each other."""
+
+    repositories: int = _p(12, "number of repositories; curators run them in turn", "nodes", ge=1, le=10_000, source=DESIGN)
+    providers: int = _p(1, "links r of a model to repositories, of a lab to models", "links", ge=1, le=50, source=DESIGN)
+    need: int = _p(1, "working providers that a node needs", "links", ge=0, le=50, source=DESIGN)
+    preference: float = _p(2.0, "exponent with which trainers and labs prefer large repositories", ge=0, le=6,
+                           source="assumed; 90 % of leaderboard models train on one corpus lineage")  # fmt: skip
+    rewiring: float = _p(0.1, "chance that a trainer reconsiders a repository link when it retrains", ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _enough(self) -> InfrastructureParameters:
+        if self.need > self.providers:
+            raise ValueError(
+                f"infrastructure.need = {self.need}: must not exceed infrastructure.providers = {self.providers}"
+            )
+        return self
+
+
+class StockParameters(Group):
+    """Stocks and flows: funding, health, attention."""
+
+    funding: float = _p(1.0, "inflow of experimental funding against the planned experiments", ge=0, le=10)
+    merit_share: float = _p(0.5, "share of funding given by merit on claimed discoveries", ge=0, le=1)
+    matthew: float = _p(1.0, "exponent of merit on claimed discoveries", ge=0, le=4)
+    lottery_share: float = _p(0.0, "share of funding given by lottery", ge=0, le=1)
+    compute: float = _p(2.0, "compute income of a trainer per retraining interval; training at scale P costs P", "compute units", ge=0, le=1_000)
+    wear: float = _p(0.01, "health lost per tick at average load", "1/tick", ge=0, le=1)
+    upkeep: float = _p(0.01, "health restored per tick by routine upkeep", "1/tick", ge=0, le=1)
+    hazard: float = _p(0.0, "outages per node and tick at full health", "1/tick", ge=0, le=1)
+    hazard_steepness: float = _p(4.0, "growth of the log-hazard as health falls from 1 to 0", ge=0, le=20)
+    repair: float = _p(0.2, "chance per tick that a node in outage is repaired", "1/tick", ge=0, le=1)
+    attention: float = _p(30.0, "attention inflow of a planner; judging a candidate costs 1", "candidates/tick", ge=0, le=1e6)
+    attention_cap: float = _p(120.0, "most attention a planner can hold", "candidates", gt=0, le=1e7)
+
+
+class LayerParameters(Group):
+    """Coefficients and forms of the four MPBF formulas (our operationalisation)."""
+
+    coverage_weight: float = _p(1.0, "alpha in Delta-B", ge=0, le=10)
+    fidelity_weight: float = _p(1.0, "beta in Delta-B", ge=0, le=10)
+    coverage_scale: float = _p(200.0, "v_0: distinct materials at which a family counts as covered", "materials", gt=0, le=1e7, source=DESIGN)
+    fidelity_scale: float = _p(0.25, "F_0, reference fidelity of the alternative form", gt=0, le=1)
+    prior_overlaps: float = _p(5.0, "weight of the prior fidelity 1 in perceived fidelity", "records", ge=0, le=1e6, source=DESIGN)
+    integration: float = _p(1.0, "gamma_A in A", gt=0, le=10)
+    uncertainty_penalty: float = _p(0.3, "delta_U in A", ge=0, le=1, source=DESIGN)
+    integrity_exponent: float = _p(0.5, "exponent g of the alternative form of A", gt=0, le=4)
+    feedback_weight: float = _p(0.6, "w of feedback against trade-off in S", ge=0, le=1, source="worked example of the design")
+    tradeoff_scale: float = _p(0.5, "T_s in the logistic of S", gt=0, le=10)
+    scale_benefit: float = _p(1.0, "eta in T", ge=0, le=10)
+    risk_weight: float = _p(1.0, "theta in T", ge=0, le=10)
+    invariance_half: float = _p(0.3, "I_0 of the alternative form of T", gt=0, le=1)
+    gauge_penalty: float = _p(1.0, "theta_m: weight of gauge variance in the measured trade-off", ge=0, le=10)
+    boundary_shift: Literal["chosen", "alternative"] = _p("chosen", "form of Delta-B", "name")
+    integrity: Literal["chosen", "alternative"] = _p("chosen", "form of A", "name")
+    steering: Literal["chosen", "alternative"] = _p("chosen", "form of S", "name")
+    tradeoff: Literal["chosen", "alternative"] = _p("chosen", "form of T", "name")
+
+
+class Parameters(Group):
+    """All parameters of a run, nested by layer.
+
+    Examples
+    --------
+    >>> p = Parameters().replace("planners.exploration", 0.2)
+    >>> p.planners.exploration
+    0.2
+    """
+
+    space: SpaceParameters = SpaceParameters()
+    founding: FoundingParameters = FoundingParameters()
+    commons: CommonsParameters = CommonsParameters()
+    curators: CuratorParameters = CuratorParameters()
+    trainers: TrainerParameters = TrainerParameters()
+    planners: PlannerParameters = PlannerParameters()
+    coupling: CouplingParameters = CouplingParameters()
+    infrastructure: InfrastructureParameters = InfrastructureParameters()
+    stocks: StockParameters = StockParameters()
+    layers: LayerParameters = LayerParameters()
+
+    def __init__(self, **groups: Any) -> None:
+        try:
+            super().__init__(**groups)
+        except ValidationError as error:
+            raise ConfigurationError(explain(error)) from None
+
+    @model_validator(mode="after")
+    def _across_groups(self) -> Parameters:
+        mass = self.founding.mass
+        if isinstance(mass, tuple) and len(mass) != self.space.families:
+            raise ValueError(
+                f"founding.mass has {len(mass)} entries: must be one number or space.families = {self.space.families} numbers"
+            )
+        return self
+
+    # ------------------------------------------------------------------ change
+
+    def replace(self, path: str | None = None, value: Any = None, /, **changes: Any) -> Parameters:
+        """Return a copy with some parameters changed.
+
+        Parameters
+        ----------
+        path, value
+            One dotted path and its value: ``p.replace("planners.exploration", 0.1)``.
+        **changes
+            Several at once, by dotted path: ``p.replace(**{"trainers.count": 3, ...})``.
+
+        Raises
+        ------
+        ConfigurationError
+            One line for every unknown path and every value out of range.
+        """
+        if path is not None:
+            changes = {path: value, **changes}
+        return self.updated(changes)
+
+    def updated(self, changes: Mapping[str, Any]) -> Parameters:
+        """Return a copy with the values of a flat ``{path: value}`` mapping."""
+        nested: dict[str, dict[str, Any]] = {}
+        faults = []
+        for path, value in changes.items():
+            if path not in PATHS:
+                faults.append(f"unknown parameter '{path}'{did_you_mean(path, PATHS)}")
+                continue
+            group, name = path.split(".")
+            nested.setdefault(group, {})[name] = value
+        if faults and not nested:
+            raise ConfigurationError(faults)
+        data = {g: {n: getattr(getattr(self, g), n) for n in type(getattr(self, g)).model_fields} for g in GROUPS}
+        for group, values in nested.items():
+            data[group].update(values)
+        try:
+            new = Parameters(**data)
+        except ConfigurationError as error:
+            raise ConfigurationError(faults + error.faults) from None
+        if faults:
+            raise ConfigurationError(faults)
+        return new
+
+    # ------------------------------------------------------------------ read
+
+    def flat(self) -> dict[str, Any]:
+        """Return ``{dotted path: value}`` for every parameter."""
+        return {path: getattr(getattr(self, g), n) for path, (g, n) in PATHS.items()}
+
+    def changed(self) -> dict[str, Any]:
+        """Return the parameters that differ from the defaults, by dotted path."""
+        default = Parameters().flat()
+        return {path: value for path, value in self.flat().items() if value != default[path]}
+
+    # ------------------------------------------------------------------ files
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Parameters:
+        """Read parameters from a TOML file; every fault at once, one line each."""
+        return cls.from_mapping(read_toml(path), where=Path(path).name)
+
+    @classmethod
+    def from_mapping(cls, data: Mapping[str, Any], where: str = "") -> Parameters:
+        """Validate a nested mapping; unknown names are errors with a suggestion.
+
+        A top-level key ``preset`` names the preset to start from.
+        """
+        data = dict(data)
+        preset = data.pop("preset", "default")
+        prefix = f"{where}: " if where else ""
+        faults: list[str] = []
+        flat: dict[str, Any] = {}
+        try:
+            base = cls.preset(preset)
+        except ConfigurationError as error:
+            base, faults = cls(), list(error.faults)
+        for group, values in data.items():
+            if group not in GROUPS:
+                faults.append(f"unknown group '{group}'{did_you_mean(group, GROUPS)}")
+            elif not isinstance(values, Mapping):
+                faults.append(f"'{group}' must be a table of parameters, [{group}]")
+            else:
+                flat.update({f"{group}.{name}": value for name, value in values.items()})
+        try:
+            base = base.updated(flat)
+        except ConfigurationError as error:
+            faults += error.faults
+        if faults:
+            raise ConfigurationError([prefix + f for f in faults])
+        return base
+
+    def to_toml(self, *, comments: bool = True) -> str:
+        """Write all parameters as TOML, with help, unit and bounds as comments."""
+        lines: list[str] = []
+        for group in GROUPS:
+            lines.append(f"[{group}]")
+            for row in schema(group):
+                value = toml_value(getattr(getattr(self, group), row["name"]))
+                note = f"  # {row['help']}; {row['unit']}, {row['allowed']}" if comments else ""
+                lines.append(f"{row['name']} = {value}{note}")
+            lines.append("")
+        return "\n".join(lines)
+
+    # ------------------------------------------------------------------ named points
+
+    @classmethod
+    def null(cls, **changes: Any) -> Parameters:
+        """Return the null MPBF: the generalised Polya urn, draw for draw (model.md section 4.8).
+
+        Every model is off (weights 1, random candidates, repeats allowed), every result is
+        published and reaches the commons, budgets are fixed, nothing decays or fails.
+        """
+        return cls().updated({**NULL, **changes})
+
+    @classmethod
+    def preset(cls, name: str) -> Parameters:
+        """Return a named preset: default, quick, faithful, null or pool."""
+        if name == "null":
+            return cls.null()
+        if name not in PRESETS:
+            raise ConfigurationError(
+                f"unknown preset '{name}'{did_you_mean(name, [*PRESETS, 'null'])} (presets: {', '.join([*PRESETS, 'null'])})"
+            )
+        return cls().updated(PRESETS[name])
+
+
+GROUPS: dict[str, type[Group]] = {
+    name: f.annotation for name, f in Parameters.model_fields.items() if isinstance(f.annotation, type)
+}
+PATHS: dict[str, tuple[str, str]] = {
+    f"{group}.{name}": (group, name) for group, model in GROUPS.items() for name in model.model_fields
+}
+LAYERS = {
+    "space": "space", "founding": "DAL", "commons": "DAL", "curators": "DAL", "trainers": "RAL", "planners": "ISL",
+    "coupling": "X", "infrastructure": "infrastructure", "stocks": "stocks", "layers": "formulas",
+}  # fmt: skip
+
+NULL: dict[str, Any] = {
+    "trainers.count": 0,
+    "planners.steering_gain": 0.0,
+    "planners.acquisition": "random",
+    "planners.candidates": 1,
+    "planners.repeats": True,
+    "planners.publication_bias": 0.0,
+    "planners.adjacency": 0.0,
+    "curators.adjacency": 0.0,
+    "curators.coverage_seeking": 0.0,
+    "curators.model_guidance": 0.0,
+    "curators.modality_mix": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "curators.measured_quota": 0.0,
+    "curators.provenance_errors": 0.0,
+    "curators.audit_rate": 0.0,
+    "curators.response_dal": 0.0,
+    "trainers.response_ral": 0.0,
+    "coupling.outer_loop": 1.0,
+    "coupling.pseudo_share": 0.0,
+    "coupling.correction": 0.0,
+    "stocks.merit_share": 0.0,
+    "stocks.lottery_share": 0.0,
+    "stocks.wear": 0.0,
+    "stocks.hazard": 0.0,
+    "commons.forgetting": 0.0,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "quick": {"trainers.features": 128, "planners.panel": 8, "planners.candidates": 12, "trainers.records": 600},
+    "faithful": {"trainers.features": 512, "trainers.records": 2_500, "planners.candidates": 48},
+    "pool": {
+        "curators.count": 0, "trainers.count": 1, "trainers.retrain_interval": 5, "trainers.objective": "masked",
+        "trainers.latent_dims": 24, "trainers.reuse": 0.0, "trainers.labels": "measured", "planners.count": 1,
+        "planners.candidates": 10_000, "planners.publication_bias": 0.0, "planners.adjacency": 0.0, "planners.exploration": 0.0,
+        "founding.records": 5, "founding.mass": 1.0, "coupling.correction": 1.0, "coupling.pseudo_share": 0.0,
+        "infrastructure.repositories": 1, "stocks.merit_share": 0.0, "stocks.wear": 0.0,
+        "stocks.attention": 10_000.0, "stocks.attention_cap": 10_000.0, "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+        "curators.measured_noise": 0.05, "curators.provenance_errors": 0.0, "planners.panel": 64,
+    },
+}  # fmt: skip
+
+
+# --------------------------------------------------------------------------- schema and files
+
+
+def schema(group: str | None = None) -> list[dict[str, Any]]:
+    """Return one row per parameter: path, layer, default, bounds, unit, source, help.
+
+    Feeds ``mpbf config schema``, the tables of ``docs/odd.md`` and the controls of the page.
+    """
+    rows = []
+    for path, (g, name) in PATHS.items():
+        if group is not None and g != group:
+            continue
+        info = GROUPS[g].model_fields[name]
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        bounds = {type(m).__name__.lower(): next(iter(vars_of(m).values())) for m in info.metadata if vars_of(m)}
+        rows.append(
+            {
+                "path": path, "group": g, "name": name, "layer": LAYERS[g], "default": info.default,
+                "low": bounds.get("ge", bounds.get("gt")), "high": bounds.get("le"), "allowed": _allowed(info, bounds),
+                "unit": extra.get("unit", "1"), "source": extra.get("source", ASSUMED), "help": info.description,
+            }  # fmt: skip
+        )
+    return rows
+
+
+def vars_of(constraint: Any) -> dict[str, float]:
+    """Return the bound held by one annotated constraint (Ge, Gt, Le)."""
+    return {s: getattr(constraint, s) for s in ("ge", "gt", "le") if getattr(constraint, s, None) is not None}
+
+
+def _allowed(info: Any, bounds: Mapping[str, float]) -> str:
+    options = getattr(info.annotation, "__args__", ())
+    if options and all(isinstance(o, str) for o in options):
+        return " | ".join(options)
+    if info.annotation is bool:
+        return "true | false"
+    low = f"{bounds['ge']:g} to" if "ge" in bounds else f"above {bounds['gt']:g} to" if "gt" in bounds else ""
+    high = f"{bounds['le']:g}" if "le" in bounds else ""
+    return f"{low} {high}".strip() or "see help"
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file; a missing or malformed one becomes one clear line."""
+    path = Path(path)
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path.name}: is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path.name}: is not valid TOML ({error})") from None
+
+
+def toml_value(value: Any) -> str:
+    """Format a parameter value as TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(toml_value(v) for v in value) + "]"
+    return repr(value)
+
+
+def explain(error: ValidationError) -> list[str]:
+    """Turn a pydantic error into one line per fault, with what is allowed."""
+    return list(dict.fromkeys(_explain(error)))
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for fault in error.errors():
+        where = [str(part) for part in fault["loc"]]
+        path = ".".join(where[:2])
+        if fault["type"] == "extra_forbidden":
+            yield f"unknown parameter '{path}'{did_you_mean(path, PATHS if len(where) > 1 else GROUPS)}"
+        elif path in PATHS:
+            row = next(r for r in schema(where[0]) if r["path"] == path)
+            message = str(fault["msg"]).removeprefix("Value error, ")
+            if fault["type"] == "value_error":
+                yield f"{path} = {fault['input']!r}: {message}"
+            else:
+                unit = "" if row["unit"] in ("1", "name", "switch") else f" {row['unit']}"
+                yield f"{path} = {fault['input']!r}: must be {row['allowed']}{unit} ({_kind(path)})"
+        else:
+            yield str(fault["msg"]).removeprefix("Value error, ")
+
+
+def _kind(path: str) -> str:
+    group, name = PATHS[path]
+    annotation = GROUPS[group].model_fields[name].annotation
+    if annotation is int:
+        return "whole number"
+    if annotation is float:
+        return "number"
+    if annotation is bool:
+        return "switch"
+    return "one of these" if all(isinstance(o, str) for o in getattr(annotation, "__args__", (0,))) else "numbers"
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Parse ``group.name=value`` of the command line into a path and a typed value."""
+    path, sep, raw = text.partition("=")
+    path, raw = path.strip(), raw.strip()
+    if not sep or not path:
+        raise ConfigurationError(f"'{text}': write --set group.name=value")
+    if path not in PATHS:
+        raise ConfigurationError(f"unknown parameter '{path}'{did_you_mean(path, PATHS)}")
+    try:
+        value = tomllib.loads(f"v = {raw}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    return path, value

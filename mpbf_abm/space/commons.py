@@ -1,0 +1,360 @@
+"""The commons: an append-only store of records, shared by all agents.
+
+Records are columns. What agents need of them (family counts, coverage, consensus values,
+overlaps of simulated and measured labels) is kept incrementally, by repository, so that a
+repository can be taken away without a rescan. Indexes that nobody has asked for yet are
+brought up to date when somebody does: a community without models pays for counts only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.space.modalities import FIDELITY, HYBRID, MEASURED, SIMULATED
+from mpbf_abm.streams import Streams, hash_uniform
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+LITERATURE, SIMULATION, EXPERIMENT, GENERATED, FAILED = range(5)
+ORIGINS = ("literature", "simulation", "experiment", "model-generated", "failed")
+FOUNDER, CURATOR, PLANNER = range(3)
+
+COLUMNS: dict[str, Any] = {
+    "key": np.uint64,
+    "material": np.int64,
+    "family": np.int32,
+    "modality": np.int8,
+    "value": np.float32,
+    "variance": np.float32,
+    "origin": np.int8,
+    "repository": np.int32,
+    "producer": np.int32,
+    "tick": np.int32,
+    "federated": np.bool_,
+    "corrupted": np.bool_,
+    "audited": np.bool_,
+    "retracted": np.bool_,
+    "alive": np.bool_,
+}
+SHRINK = 5.0  # overlaps at which an estimated bias counts half
+
+
+def record_keys(kind: int, slot: Int | int, tick: int, index: Int) -> NDArray[np.uint64]:
+    """Identity of records: (producer kind, producer slot, tick, index), packed in 64 bits."""
+    packed = (np.asarray(slot, np.int64) << 36) | np.int64(tick << 16) | index
+    return packed.astype(np.uint64) | np.uint64(kind << 60)
+
+
+class Commons:
+    """Records and what follows from them.
+
+    Parameters
+    ----------
+    space : MaterialsSpace
+    repositories : int
+        Number of repositories R. Federated records are counted in a row of their own, R.
+    mass : float array (K,)
+        Virtual founding mass of each family.
+    streams : Streams
+        Source of the records' keyed uniforms.
+
+    Attributes
+    ----------
+    working : bool (R,)
+        Repositories that answer. Set by :meth:`set_working`.
+    tested : bool (N,)
+        Materials with a published measured label or a published failure.
+    untested : int (K,)
+        Materials of each family not yet in ``tested``.
+    """
+
+    def __init__(self, space: MaterialsSpace, repositories: int, mass: Float, streams: Streams) -> None:
+        self.space = space
+        self.streams = streams
+        self.repositories = repositories
+        self.mass = mass.astype(np.float64).copy()
+        self._columns = {name: np.zeros(1024, kind) for name, kind in COLUMNS.items()}
+        self._uniform = np.zeros(1024)
+        self.size = 0
+        self.working = np.ones(repositories, bool)
+        self.counts = np.zeros((repositories + 1, space.families), np.int64)
+        self.tested = np.zeros(space.size, bool)
+        self.untested = space.family_sizes.copy()
+        self._visible = self.mass.copy()
+        self._indexed = 0  # records in the material index
+        self._hashed = 0  # records with a uniform
+        n = space.size
+        self.precision = np.zeros((repositories + 1, 3, n), np.float32)
+        self.precision_value = np.zeros((repositories + 1, 3, n), np.float32)
+        self.material_records = np.zeros(n, np.int32)
+        self.distinct = np.zeros(space.families, np.int64)
+        self.modality_counts = np.zeros(len(FIDELITY), np.int64)
+        self._gap = np.full(n, np.nan, np.float32)
+        self._close = np.zeros(n, np.float32)
+        self._close_weight = np.zeros(n, np.float32)
+        self._gap_sum = np.zeros(space.families)
+        self._gap_count = np.zeros(space.families)
+        self._close_sum = 0.0
+        self._close_total = 0.0
+
+    # ------------------------------------------------------------------ records
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        columns = self.__dict__.get("_columns")
+        if columns is None or name not in columns:
+            raise AttributeError(name)
+        column: NDArray[Any] = columns[name][: self.size]
+        return column
+
+    def __len__(self) -> int:
+        return self.size
+
+    def append(self, **values: Any) -> slice:
+        """Add records, given as one array or scalar per column; returns their rows.
+
+        Columns left out are false, except ``alive``. ``family`` follows from the material.
+        """
+        material = values["material"]
+        count = len(material)
+        first, last = self.size, self.size + count
+        while last > len(self._columns["key"]):
+            for name, column in self._columns.items():
+                self._columns[name] = np.concatenate([column, np.zeros(len(column), column.dtype)])
+            self._uniform = np.concatenate([self._uniform, np.zeros(len(self._uniform))])
+        rows = slice(first, last)
+        family = values.setdefault("family", self.space.family[material])
+        values["alive"] = True
+        for name, value in values.items():
+            self._columns[name][rows] = value
+        for name in ("federated", "corrupted", "audited", "retracted"):
+            if name not in values:
+                self._columns[name][rows] = False
+        self.size = last
+        home = np.where(self._columns["federated"][rows], self.repositories, self._columns["repository"][rows])
+        np.add.at(self.counts, (home, family), 1)
+        if self.working.all():
+            np.add.at(self._visible, family, 1.0)
+        else:
+            self._recount()
+        self._mark_tested(rows)
+        return rows
+
+    def _mark_tested(self, rows: slice) -> None:
+        modality, origin = self._columns["modality"][rows], self._columns["origin"][rows]
+        is_test = (FIDELITY[modality] == MEASURED) & (origin != GENERATED) | (origin == FAILED)
+        if is_test.any():
+            fresh = np.unique(self._columns["material"][rows][is_test])
+            fresh = fresh[~self.tested[fresh]]
+            self.tested[fresh] = True
+            np.subtract.at(self.untested, self.space.family[fresh], 1)
+
+    def remove(self, rows: Int, *, retracted: bool = False) -> None:
+        """Take records out (obsolete or retracted); their tests stay known."""
+        rows = rows[self._columns["alive"][rows]]
+        if not len(rows):
+            return
+        self._settle()
+        home, family = self._home(rows), self.family[rows]
+        np.subtract.at(self.counts, (home, family), 1)
+        self._index(rows, -1)
+        self._columns["alive"][rows] = False
+        self._columns["retracted"][rows] |= retracted
+        self._recount()
+        if self.size > 20_000 and self._columns["alive"][: self.size].mean() < 0.5:
+            self._compact()
+
+    def rewrite(self, rows: Int, value: NDArray[Any], variance: NDArray[Any], **flags: Any) -> None:
+        """Replace the values of records (audit, poisoning), keeping every index right."""
+        self._settle()
+        self._index(rows, -1)
+        self._columns["value"][rows] = value
+        self._columns["variance"][rows] = variance
+        for name, flag in flags.items():
+            self._columns[name][rows] = flag
+        self._index(rows, +1)
+
+    def decay(self, rate: float, tick: int) -> int:
+        """Forget: each record goes with probability ``1 - exp(-rate)``, keyed by record; mass decays."""
+        keep = np.exp(-rate)
+        rows = np.flatnonzero(self.alive)
+        gone = rows[hash_uniform(self.key[rows], self.streams.root(tick) ^ (tick + 1)) >= keep]
+        self.mass *= keep
+        self.remove(gone)
+        self._recount()
+        return len(gone)
+
+    def _compact(self) -> None:
+        self._settle()
+        self.uniform()
+        kept = np.flatnonzero(self._columns["alive"][: self.size])
+        for column in (*self._columns.values(), self._uniform):
+            column[: len(kept)] = column[kept]
+        self.size = self._indexed = self._hashed = len(kept)
+
+    # ------------------------------------------------------------------ who sees what
+
+    def set_working(self, working: Bool) -> None:
+        """Say which repositories answer; what only silent ones hold is out of sight."""
+        if np.array_equal(working, self.working):
+            return
+        self._settle()
+        touched = np.flatnonzero(self.precision[: self.repositories][working != self.working].any(axis=(0, 1)))
+        self.working = working.copy()
+        self._recount()
+        self._reconcile(touched)
+
+    def _recount(self) -> None:
+        rows = np.append(self.working, self.working.any())
+        self._visible = self.mass + self.counts[rows].sum(axis=0)
+
+    def visible(self) -> Float:
+        """Founding mass plus visible records of each family, x_k (K,). Do not change in place."""
+        return self._visible
+
+    def records_by_family(self) -> Int:
+        """Records alive in each family, visible or not (K,)."""
+        return np.asarray(self.counts.sum(axis=0))
+
+    def reachable(self, repositories: Bool) -> Int:
+        """Rows that a trainer linked to some working repositories can read, with a label.
+
+        Parameters
+        ----------
+        repositories : bool (R,)
+            The trainer's working providers. Federated records are reachable through any of them.
+        """
+        if not repositories.any():
+            return np.zeros(0, np.int64)
+        mask = self.alive & (repositories[self.repository] | self.federated) & (self.origin != FAILED)
+        return np.flatnonzero(mask)
+
+    def uniform(self) -> Float:
+        """Keyed uniform number of every record, the order in which subsamples take them (n,)."""
+        if self._hashed < self.size:
+            fresh = slice(self._hashed, self.size)
+            self._uniform[fresh] = hash_uniform(self._columns["key"][fresh], self.streams.root(0))
+            self._hashed = self.size
+        return self._uniform[: self.size]
+
+    # ------------------------------------------------------------------ the material index
+
+    def _home(self, rows: Int | slice) -> Int:
+        columns = self._columns
+        return np.where(columns["federated"][rows], self.repositories, columns["repository"][rows])
+
+    def _settle(self) -> None:
+        if self._indexed < self.size:
+            rows = np.arange(self._indexed, self.size)
+            self._indexed = self.size
+            self._index(rows[self._columns["alive"][rows]], +1)
+
+    def _index(self, rows: Int, sign: int) -> None:
+        """Add (or take away) records in the sums by material."""
+        material = self.material[rows]
+        self.modality_counts += sign * np.bincount(self.modality[rows], minlength=len(FIDELITY))
+        labelled = self.origin[rows] != FAILED
+        home, fidelity = self._home(rows)[labelled], FIDELITY[self.modality[rows]][labelled]
+        weight = sign / np.maximum(self.variance[rows][labelled], np.float32(1e-6))
+        spot = (home, fidelity, material[labelled])
+        np.add.at(self.precision, spot, weight)
+        np.add.at(self.precision_value, spot, weight * self.value[rows][labelled])
+        unique, times = np.unique(material, return_counts=True)
+        before = self.material_records[unique]
+        after = before + sign * times.astype(np.int32)
+        self.material_records[unique] = after
+        changed = (before > 0) != (after > 0)
+        np.add.at(self.distinct, self.space.family[unique[changed]], np.where(after[changed] > 0, 1, -1))
+        self._reconcile(unique)
+
+    def _reconcile(self, materials: Int) -> None:
+        """Bring the overlaps of simulated and measured labels up to date for some materials."""
+        rows = np.append(self.working, self.working.any())
+        weight = self.precision[:, :, materials][rows].sum(axis=0)
+        value = self.precision_value[:, :, materials][rows].sum(axis=0)
+        both = (weight[SIMULATED] > 1e-3) & (weight[MEASURED] > 1e-3)
+        safe = np.maximum(weight, np.float32(1e-6))
+        gap = np.where(both, value[SIMULATED] / safe[SIMULATED] - value[MEASURED] / safe[MEASURED], np.nan)
+        close = np.where(both, weight[SIMULATED] * np.exp(-0.5 * np.nan_to_num(gap) ** 2), 0.0)
+        family = self.space.family[materials]
+        old = self._gap[materials]
+        had = ~np.isnan(old)
+        np.add.at(self._gap_sum, family, np.nan_to_num(gap).astype(np.float64) - np.nan_to_num(old))
+        np.add.at(self._gap_count, family, both.astype(np.float64) - had)
+        total = np.where(both, weight[SIMULATED], 0.0)
+        self._close_sum += float((close - self._close[materials]).sum(dtype=np.float64))
+        self._close_total += float((total - self._close_weight[materials]).sum(dtype=np.float64))
+        self._gap[materials], self._close[materials], self._close_weight[materials] = gap, close, total
+
+    # ------------------------------------------------------------------ what follows from the index
+
+    def distinct_materials(self) -> Int:
+        """V_k: distinct materials with records in each family (K,)."""
+        self._settle()
+        return self.distinct
+
+    def overlaps(self) -> int:
+        """Materials in view with both a simulated and a measured label."""
+        self._settle()
+        return int(self._gap_count.sum())
+
+    def estimated_bias(self) -> Float:
+        """Mean simulation bias of each family as overlaps allow, shrunk to the overall mean (K,)."""
+        self._settle()
+        count = self._gap_count.sum()
+        overall = self._gap_sum.sum() / (count + SHRINK)
+        family = (self._gap_sum - self._gap_count * overall) / (self._gap_count + SHRINK)
+        return np.asarray(overall + family)
+
+    def harmonised(self, rows: Int, strength: float) -> NDArray[np.float32]:
+        """Values of some records after subtracting `strength` times the estimated bias."""
+        value = self.value[rows]
+        if strength == 0:
+            return value
+        share = np.array([1.0, 0.5, 0.0])[FIDELITY[self.modality[rows]]]
+        return (value - strength * share * self.estimated_bias()[self.family[rows]]).astype(np.float32)
+
+    def perceived_fidelity(self, prior: float) -> float:
+        """Fidelity of simulated labels judged by the measured labels in view.
+
+        The prior counts as `prior` records of perfect fidelity and average weight.
+        """
+        self._settle()
+        n = self._gap_count.sum()
+        mean_weight = self._close_total / n if n > 0 else 1.0
+        return float((self._close_sum + prior * mean_weight) / (self._close_total + prior * mean_weight)) if prior or n else 1.0
+
+    def true_fidelity(self, truth: NDArray[np.float32]) -> float:
+        """F: weighted share of records that agree with the true property."""
+        rows = np.flatnonzero(self.alive & (self.origin != FAILED))
+        if not len(rows):
+            return 1.0
+        weight = 1.0 / np.maximum(self.variance[rows], np.float32(1e-6))
+        agree = np.exp(-0.5 * (self.value[rows] - truth[self.material[rows]]) ** 2)
+        return float(np.sum(weight * agree, dtype=np.float64) / np.sum(weight, dtype=np.float64))
+
+    def consensus(self, materials: Int, fidelity: int = MEASURED) -> NDArray[np.float32]:
+        """Precision-weighted mean label of one fidelity in view, NaN where there is none."""
+        self._settle()
+        rows = np.append(self.working, self.working.any())
+        weight = self.precision[rows][:, fidelity, materials].sum(axis=0)
+        value = self.precision_value[rows][:, fidelity, materials].sum(axis=0)
+        return np.where(weight > 1e-3, value / np.maximum(weight, np.float32(1e-6)), np.float32(np.nan))
+
+    def claimed_sd(self, materials: Int) -> NDArray[np.float32]:
+        """Claimed standard deviation of the combined labels in view (infinite without any)."""
+        self._settle()
+        rows = np.append(self.working, self.working.any())
+        weight = self.precision[rows][:, :, materials].sum(axis=(0, 1))
+        return np.where(weight > 1e-3, 1.0 / np.sqrt(np.maximum(weight, np.float32(1e-6))), np.inf).astype(np.float32)
+
+
+__all__ = [
+    "CURATOR", "EXPERIMENT", "FAILED", "FOUNDER", "GENERATED", "HYBRID", "LITERATURE", "ORIGINS", "PLANNER",
+    "SIMULATION", "Commons", "record_keys",
+]  # fmt: skip

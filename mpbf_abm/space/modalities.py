@@ -1,0 +1,57 @@
+"""The six kinds of data: what each shows of a material, what label it carries, what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIMULATED, HYBRID, MEASURED = 0, 1, 2
+FIDELITIES = ("simulated", "hybrid", "measured")
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One kind of data.
+
+    Attributes
+    ----------
+    gains : tuple of float
+        How strongly the data show the quantum, meso, gauge and spurious block, 0 to 1.
+    fidelity : int
+        Kind of label: simulated, hybrid or measured.
+    noise : float
+        Factor on the noise of that label kind.
+    coverage : float
+        Share of materials for which such data can be had; elsewhere crystal graphs serve.
+    """
+
+    name: str
+    gains: tuple[float, float, float, float]
+    fidelity: int
+    noise: float
+    coverage: float
+
+
+MODALITIES = (
+    Modality("crystal graphs", (1.0, 0.1, 1.0, 0.3), SIMULATED, 1.0, 1.0),
+    Modality("DFT trajectories", (1.0, 0.1, 0.6, 0.1), SIMULATED, 0.5, 0.8),
+    Modality("spectroscopy", (0.6, 0.5, 0.5, 0.4), MEASURED, 1.0, 0.6),
+    Modality("microscopy", (0.2, 1.0, 1.0, 1.0), MEASURED, 1.5, 0.5),
+    Modality("synthesis metadata", (0.2, 0.8, 0.1, 1.0), MEASURED, 1.2, 0.7),
+    Modality("multi-fidelity sets", (0.8, 0.4, 0.5, 0.3), HYBRID, 1.0, 0.6),
+)
+NAMES = tuple(m.name for m in MODALITIES)
+GAINS: NDArray[np.float32] = np.array([m.gains for m in MODALITIES], np.float32)
+FIDELITY: NDArray[np.int8] = np.array([m.fidelity for m in MODALITIES], np.int8)
+NOISE: NDArray[np.float64] = np.array([m.noise for m in MODALITIES])
+COVERAGE: NDArray[np.float64] = np.array([m.coverage for m in MODALITIES])
+CRYSTAL_GRAPHS = 0
+SPECTROSCOPY = 2
+
+
+def costs(measured_cost: float) -> NDArray[np.float64]:
+    """Cost of one record of each modality, in simulated records (6,); hybrids cost half-way."""
+    by_fidelity = np.array([1.0, 0.5 * (1.0 + measured_cost), measured_cost])
+    return by_fidelity[FIDELITY]
