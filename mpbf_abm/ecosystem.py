@@ -66,7 +66,10 @@ class Recorder:
             ) if world.found else np.zeros(world.space.families, np.int64)  # fmt: skip
             self.families.append((world.tick, world.commons.records_by_family(), world.experiments.copy(), found))
         if "agents" in self.tables:
-            cohorts = {c.kind: {n: v.copy() for n, v in c.frame().items()} | {"id": c.slots.copy()} for c in world_cohorts(world)}
+            cohorts = {
+                c.kind: {n: v.copy() for n, v in c.frame().items()} | {"id": c.slots.copy()}
+                for c in world_cohorts(world)
+            }
             self.agents.append((world.tick, cohorts))
 
 
@@ -184,7 +187,13 @@ class Ecosystem(mesa.Model):
         finally:
             self.world.rules = rules
         return Snapshot(
-            self.world.base, self.world.streams.seed, self.agenda.policies, self.agenda.shocks, self.planner_types, world, recorder
+            self.world.base,
+            self.world.streams.seed,
+            self.agenda.policies,
+            self.agenda.shocks,
+            self.planner_types,
+            world,
+            recorder,
         )
 
     @classmethod
@@ -214,7 +223,8 @@ class Ecosystem(mesa.Model):
             self.world.commons.streams = self.world.streams
         self.planner_types = snapshot.planner_types
         self.agenda = Agenda(
-            snapshot.policies if policies is None else tuple(policies), snapshot.shocks if shocks is None else tuple(shocks)
+            snapshot.policies if policies is None else tuple(policies),
+            snapshot.shocks if shocks is None else tuple(shocks),
         )
         check_agenda(self.agenda)
         self._assemble()
@@ -274,7 +284,9 @@ def check_record(record: Sequence[str] | None) -> tuple[str, ...]:
     return tables
 
 
-def check_types(planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]]) -> tuple[type[ExperimentPlanner], ...]:
+def check_types(
+    planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]],
+) -> tuple[type[ExperimentPlanner], ...]:
     """Check custom planner classes."""
     types = (planners,) if isinstance(planners, type) else tuple(planners)
     for t in types:
@@ -330,7 +342,9 @@ def isolate(world: World) -> None:
         inside = ~alone
         world.network[alone] = 0.0
         members = int(inside.sum())
-        clocks = world.streams.exponential("found.collaborators", 0, (members, members)) if members else np.zeros((0, 0))
+        clocks = (
+            world.streams.exponential("found.collaborators", 0, (members, members)) if members else np.zeros((0, 0))
+        )
         world.network[np.ix_(inside, inside)] = collaboration(members, world.p.planners.neighbours, clocks)
         world.network[np.ix_(inside, alone)] = 0.0
 
@@ -387,7 +401,9 @@ def link(world: World) -> None:
         if commons.repositories == 1:
             return
         clocks = world.clocks("found.lab_repository", world.planners, commons.repositories)
-        infrastructure.lab_repository = race(clocks, np.broadcast_to(size**world.p.infrastructure.preference, clocks.shape)).astype(np.int64)
+        infrastructure.lab_repository = race(
+            clocks, np.broadcast_to(size**world.p.infrastructure.preference, clocks.shape)
+        ).astype(np.int64)
 
 
 # --------------------------------------------------------------------------- running
@@ -541,7 +557,14 @@ def simulate(
         "space": space, "record": record, "planners": planners, "reseed": reseed,
     }  # fmt: skip
     ecosystem = Ecosystem(
-        parameters, seed, policies=call["policies"], shocks=call["shocks"], space=space, record=record, planners=planners, reseed=reseed  # type: ignore[arg-type]
+        parameters,
+        seed,
+        policies=call["policies"],
+        shocks=call["shocks"],
+        space=space,
+        record=record,
+        planners=planners,
+        reseed=reseed,  # type: ignore[arg-type]
     )
     try:
         check_horizon(ecosystem.parameters, ecosystem.world.space, int(ticks))

@@ -227,7 +227,11 @@ def hit_nodes(world: World, shock: Shock, n: int, load: NDArray[Any], likeness: 
 def poisoning(world: World, shock: Shock) -> None:
     """Spoil a share of the records entered in the last tick: values shift up by 2 sd plus noise."""
     commons = world.commons
-    rows = np.flatnonzero(commons.alive & (commons.tick == world.tick - 1)) if world.tick else np.flatnonzero(commons.alive)
+    rows = (
+        np.flatnonzero(commons.alive & (commons.tick == world.tick - 1))
+        if world.tick
+        else np.flatnonzero(commons.alive)
+    )
     if not len(rows):
         return
     u = hash_uniform(commons.key[rows], world.streams.root(0) ^ POISON_SALT)
@@ -267,7 +271,9 @@ def objective_shift(world: World, shock: Shock) -> None:
     new = (new - new.mean()) / new.std()
     world.truth.simulated = (new + (truth.simulated - truth.property)).astype(np.float32)
     world.truth.property = new.astype(np.float32)
-    world.truth.top = top_set(world.truth.property, space.feasible, float(space.top.sum()) / max(1, int(space.feasible.sum())))
+    world.truth.top = top_set(
+        world.truth.property, space.feasible, float(space.top.sum()) / max(1, int(space.feasible.sum()))
+    )
     world.truth.mad = float(np.median(np.abs(new - np.median(new))))
     # The count of finds starts anew: what was measured already is known, not found.
     world.found_by = np.where(world.commons.tested, -2, -1).astype(np.int32)

@@ -199,7 +199,9 @@ def moving_reference(world: World) -> float:
     """Best decile of the last measured labels in the commons."""
     commons = world.commons
     recent = slice(max(0, len(commons) - 2_000), len(commons))
-    value = commons.value[recent][(commons.modality[recent] >= 2) & (commons.modality[recent] <= 4) & (commons.origin[recent] != 4)]
+    value = commons.value[recent][
+        (commons.modality[recent] >= 2) & (commons.modality[recent] <= 4) & (commons.origin[recent] != 4)
+    ]
     return float(np.quantile(value, 0.9)) if len(value) else 0.0
 
 
@@ -365,7 +367,9 @@ def coupling(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str
         "drift": r.drift if r else NAN,
         "value_gain": r.value_gain if r else NAN,
         "proxy_gain": r.proxy_gain if r else NAN,
-        "claim_error": float(np.nanmean(r.predicted - r.observed)) if r and np.isfinite(r.predicted - r.observed).any() else NAN,
+        "claim_error": float(np.nanmean(r.predicted - r.observed))
+        if r and np.isfinite(r.predicted - r.observed).any()
+        else NAN,
         "realisation_distance": r.distance if r else NAN,
         "generated_share": s.generated / simulated if simulated else NAN,
     }
@@ -378,7 +382,9 @@ def coupling(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str
     results = float(r.published.sum()) if r else 0.0
     fed_back = c.outer_loop * results / (results + acquired) if results + acquired else 0.0
     generated = c.pseudo_gain * s.generated / (results + acquired) if results + acquired else 0.0
-    matrix = gain_matrix(inherited, steered * world.p.planners.steering_gain, fed_back, generated, min(1.0, c.correction) * fed_back)
+    matrix = gain_matrix(
+        inherited, steered * world.p.planners.steering_gain, fed_back, generated, min(1.0, c.correction) * fed_back
+    )
     out["loop_radius"] = spectral_radius(matrix)
     # Boundary zone: families that the encoder keeps less than half of, or whose claimed sd is in
     # the corpus's worst tenth.
@@ -415,7 +421,9 @@ def infrastructure(world: World) -> dict[str, float]:
         trust = float(((1 + hits) / (2 + hits + misses)).mean())
     return {
         "repositories_working": float(i.working_repositories().mean()),
-        "models_working": float((i.working_models() & world.registry.published()).mean()) if len(i.down_models) else NAN,
+        "models_working": float((i.working_models() & world.registry.published()).mean())
+        if len(i.down_models)
+        else NAN,
         "labs_working": float(i.working_labs().mean()) if len(planners) else NAN,
         "health_repositories": float(world.health_repositories.mean()),
         "health_models": float(world.health_models.mean()) if len(world.health_models) else NAN,

@@ -70,19 +70,38 @@ class SpaceParameters(Group):
         source="concentration of real databases: top decile of chemical systems .47-.50, Gini .47-.62",
     )  # fmt: skip
     quantum_dims: int = _p(24, "width of the quantum block", "columns", ge=4, le=128, source=DESIGN)
-    meso_dims: int = _p(4, "width of the meso block (microstructure, processing)", "columns", ge=1, le=32, source=DESIGN)
-    gauge_dims: int = _p(6, "width of the gauge block (orientation, cell choice)", "columns", ge=0, le=32, source=DESIGN)
+    meso_dims: int = _p(
+        4, "width of the meso block (microstructure, processing)", "columns", ge=1, le=32, source=DESIGN
+    )
+    gauge_amplitude: float = _p(
+        1.6,
+        "standard deviation of the gauge block: orientation moves descriptors as much as chemistry",
+        "descriptor units",
+        ge=0,
+        le=10,
+    )
+    gauge_dims: int = _p(
+        6, "width of the gauge block (orientation, cell choice)", "columns", ge=0, le=32, source=DESIGN
+    )
     spurious_dims: int = _p(4, "width of the spurious block", "columns", ge=0, le=32, source=DESIGN)
-    chemistry_rank: int = _p(4, "dimensions along which materials of one family vary", "dimensions", ge=1, le=24, source=DESIGN)
-    shared_chemistry: float = _p(0.2, "share of those dimensions' variance that all families have in common", ge=0, le=1, source=DESIGN)
+    chemistry_rank: int = _p(
+        4, "dimensions along which materials of one family vary", "dimensions", ge=1, le=24, source=DESIGN
+    )
+    shared_chemistry: float = _p(
+        0.2, "share of those dimensions' variance that all families have in common", ge=0, le=1, source=DESIGN
+    )
     ruggedness: float = _p(
         6.0, "length scale of the property field in the quantum block; smaller is more rugged", "descriptor units", gt=0, le=100,
         source=DESIGN,
     )  # fmt: skip
     cross_scale: float = _p(0.2, "variance share of the property that depends on quantum and meso jointly", ge=0, le=1)
     phase_jump: float = _p(0.0, "height of a jump of the property across a phase surface", "property sd", ge=0, le=5)
-    spurious_correlation: float = _p(0.5, "correlation of the spurious block with the property in dense families", ge=0, le=1)
-    spurious_amplitude: float = _p(2.5, "amplitude of the spurious block", "descriptor units", ge=0, le=10, source=DESIGN)
+    spurious_correlation: float = _p(
+        0.5, "correlation of the spurious block with the property in dense families", ge=0, le=1
+    )
+    spurious_amplitude: float = _p(
+        2.5, "amplitude of the spurious block", "descriptor units", ge=0, le=10, source=DESIGN
+    )
     bias_sd: float = _p(
         0.6, "standard deviation of the simulation bias field", "property sd", ge=0, le=5,
         source="PBE against experiment: MAE .95 eV where the sd of gaps is about 1.5 eV",
@@ -128,7 +147,7 @@ class FoundingParameters(Group):
     )  # fmt: skip
     records: int = _p(2_000, "real founding records", "records", ge=0, le=5_000_000)
     concentration: float = _p(
-        1.0, "founding records of a family grow as its size to this power; above 1 the corpus is concentrated", ge=-2, le=5,
+        0.5, "founding records of a family grow as its size to this power; above 1 the corpus is concentrated", ge=-2, le=5,
     )  # fmt: skip
 
     @field_validator("mass")
@@ -159,13 +178,17 @@ class CuratorParameters(Group):
     adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,
                           source="84 % of new alloy families lie within two element edits of an old one")  # fmt: skip
     coverage_seeking: float = _p(0.0, "mix-in of attention inverse to a family's records", ge=0, le=1)
-    model_guidance: float = _p(0.2, "how strongly published models' family weights guide acquisition (0 none, 1 as planners)", ge=0, le=1)
+    model_guidance: float = _p(
+        0.2, "how strongly published models' family weights guide acquisition (0 none, 1 as planners)", ge=0, le=1
+    )
     modality_mix: tuple[float, float, float, float, float, float] = _p(
         (0.35, 0.25, 0.1, 0.1, 0.1, 0.1),
         "weights of crystal graphs, DFT trajectories, spectroscopy, microscopy, synthesis metadata, multi-fidelity sets",
     )
     measured_quota: float = _p(0.0, "least share of acquisitions that are measured labels", ge=0, le=1)
-    measured_cost: float = _p(4.0, "cost of a measured label or an audit against a simulated record", "records", ge=1, le=1_000)
+    measured_cost: float = _p(
+        4.0, "cost of a measured label or an audit against a simulated record", "records", ge=1, le=1_000
+    )
     simulated_noise: float = _p(0.05, "noise of a simulated label", "property sd", ge=0, le=5)
     measured_noise: float = _p(0.25, "noise of a measured label at difficulty 1", "property sd", ge=0, le=5)
     openness: float = _p(0.3, "share of records that are federated, so that other repositories hold a copy", ge=0, le=1)
@@ -191,10 +214,16 @@ class TrainerParameters(Group):
     records: int = _p(1_000, "most records n_0 used in a retraining at scale 1", "records", ge=1, le=1_000_000)
     scale: float = _p(1.0, "pretraining scale P against the reference P_0 = 1", gt=0, le=64)
     scale_cap: float = _p(8.0, "largest scale a trainer may use (compute cap)", gt=0, le=64)
-    latent_dims: int = _p(12, "latent directions k_0 of the encoder at scale 1", "directions", ge=1, le=128, source=DESIGN)
-    latent_per_doubling: float = _p(2.0, "latent directions c_k added when the scale doubles", "directions", ge=0, le=32)
+    latent_dims: int = _p(
+        12, "latent directions k_0 of the encoder at scale 1", "directions", ge=1, le=128, source=DESIGN
+    )
+    latent_per_doubling: float = _p(
+        2.0, "latent directions c_k added when the scale doubles", "directions", ge=0, le=32
+    )
     features: int = _p(192, "random features p_0 of the head at scale 1", "features", ge=4, le=4_096)
-    length_scale: float = _p(1.0, "length scale of the head's kernel per square root of latent directions, whitened", gt=0, le=100)
+    length_scale: float = _p(
+        2.0, "length scale of the head's kernel per square root of latent directions, whitened", gt=0, le=100
+    )
     objective: Literal["mixed", "masked", "contrastive", "fusion", "graph"] = _p(
         "mixed", "pretraining objective; mixed deals the four to the trainers in turn", "name"
     )
@@ -202,32 +231,48 @@ class TrainerParameters(Group):
     graph_smoothing: float = _p(0.5, "weight a of neighbours in the graph encoder", ge=0, le=1)
     invariance: float = _p(0.7, "invariance I of the architecture; scales the gauge block by 1 - I", ge=0, le=1)
     reuse: float = _p(0.2, "chance that a retraining adopts the most adopted published encoder", ge=0, le=1)
-    head: Literal["bayesian", "mean"] = _p("bayesian", "learner on top of the encoder: Bayesian linear, or the mean alone", "name")
+    head: Literal["bayesian", "mean"] = _p(
+        "bayesian", "learner on top of the encoder: Bayesian linear, or the mean alone", "name"
+    )
     labels: Literal["all", "simulated", "measured"] = _p("all", "label kinds that trainers learn from", "name")
     fresh_floor: float = _p(0.0, "least share of a training sample that is recent and not model-generated", ge=0, le=1)
     physical_prior: bool = _p(False, "whether the simulated property is the prior mean of the head", "switch")
     delta_learning: bool = _p(False, "whether heads learn the difference to the simulated property", "switch")
-    overconfidence: float = _p(1.0, "imposed factor by which claimed standard deviations are divided", gt=0, le=10, source=DESIGN)
-    response_ral: float = _p(0.0, "change of log2 scale per retraining along the sign of dT/dp", "doublings", ge=0, le=2)
-    measured_response: bool = _p(False, "whether the measured trade-off steers the scale instead of the formula", "switch")
+    overconfidence: float = _p(
+        1.0, "imposed factor by which claimed standard deviations are divided", gt=0, le=10, source=DESIGN
+    )
+    response_ral: float = _p(
+        0.0, "change of log2 scale per retraining along the sign of dT/dp", "doublings", ge=0, le=2
+    )
+    measured_response: bool = _p(
+        False, "whether the measured trade-off steers the scale instead of the formula", "switch"
+    )
 
 
 class PlannerParameters(Group):
     """Experiment planners: the inference steering layer."""
 
     count: int = _p(40, "number of planners (labs)", "agents", ge=0, le=100_000, source=DESIGN)
-    isolated: int = _p(0, "further planners outside the community: own budget, nothing shared", "agents", ge=0, le=1_000)
-    experiments: float = _p(1.0, "experiments per planner, on average", "experiments/tick", ge=0, le=1_000)
+    isolated: int = _p(
+        0, "further planners outside the community: own budget, nothing shared", "agents", ge=0, le=1_000
+    )
+    experiments: float = _p(0.5, "experiments per planner, on average", "experiments/tick", ge=0, le=1_000)
     reinforcement: float = _p(1.0, "exponent gamma of attention on a family's records", ge=-1, le=4,
                               source="preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
     exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
     exploration_floor: float = _p(0.0, "least exploration of any planner, set by policy", ge=0, le=1)
     adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,
                           source="84 % of new alloy families lie within two element edits of an old one")  # fmt: skip
-    steering_gain: float = _p(1.0, "gain beta_S from a family's standardised acquisition value to its log-weight", ge=0, le=10, source=DESIGN)
-    panel: int = _p(16, "materials per family on which a model's family values are judged", "materials", ge=1, le=256, source=DESIGN)
+    steering_gain: float = _p(
+        1.0, "gain beta_S from a family's standardised acquisition value to its log-weight", ge=0, le=10, source=DESIGN
+    )
+    panel: int = _p(
+        16, "materials per family on which a model's family values are judged", "materials", ge=1, le=256, source=DESIGN
+    )
     candidates: int = _p(24, "candidates C compared for one experiment", "materials", ge=1, le=100_000)
-    source: Literal["uniform", "neighbourhood", "inverse", "generative"] = _p("uniform", "where candidates come from", "name")
+    source: Literal["uniform", "neighbourhood", "inverse", "generative"] = _p(
+        "uniform", "where candidates come from", "name"
+    )
     acquisition: Literal["random", "greedy", "ucb", "ei", "thompson", "maxvar", "ranking"] = _p(
         "greedy", "rule that scores candidates and families", "name",
         source="greedy accelerates most on seven real pools",
@@ -235,7 +280,9 @@ class PlannerParameters(Group):
     kappa: float = _p(1.0, "weight of the claimed sd in upper-confidence and ranking rules", ge=0, le=10)
     proxy: float = _p(0.0, "weight of a misaligned objective in candidate scores", ge=0, le=1)
     repeats: bool = _p(False, "whether materials with a published test may be tried again", "switch")
-    publication_threshold: float = _p(0.5, "results above this are always published", "property sd above mean", ge=-5, le=5)
+    publication_threshold: float = _p(
+        0.5, "results above this are always published", "property sd above mean", ge=-5, le=5
+    )
     publication_bias: float = _p(0.5, "chance that a result below the threshold stays unpublished", ge=0, le=1)
     adoption: Literal["track_record", "utility"] = _p("track_record", "how models are adopted", "name")
     adoption_rate: float = _p(0.1, "chance that a planner reconsiders its models in a tick", "1/tick", ge=0, le=1)
@@ -243,17 +290,25 @@ class PlannerParameters(Group):
     selectivity: float = _p(4.0, "exponent with which adoption favours a good track record", ge=0, le=50)
     neighbours: int = _p(4, "collaborators with whom a planner shares track records", "agents", ge=0, le=100)
     memory: float = _p(0.98, "share of a track record kept from tick to tick", ge=0, le=1)
-    utility_gaps: tuple[float, ...] = _p((), "taste gap of each planner type for the model of its own number", "utility")
-    utility_returns: float = _p(0.0, "returns r to adoption, utility per adopter (Arthur 1989)", "utility", ge=-10, le=10)
+    utility_gaps: tuple[float, ...] = _p(
+        (), "taste gap of each planner type for the model of its own number", "utility"
+    )
+    utility_returns: float = _p(
+        0.0, "returns r to adoption, utility per adopter (Arthur 1989)", "utility", ge=-10, le=10
+    )
 
 
 class CouplingParameters(Group):
     """Couplings between the layers; every one has a switch (0) and a gain."""
 
     outer_loop: float = _p(1.0, "share of published results that reach the commons", ge=0, le=1)
-    correction: float = _p(0.6, "correction strength c with which results update heads (inner loop)", ge=0, le=2, source=DESIGN)
+    correction: float = _p(
+        0.6, "correction strength c with which results update heads (inner loop)", ge=0, le=2, source=DESIGN
+    )
     pseudo_share: float = _p(0.1, "share pi of simulated records that are model-generated", ge=0, le=1)
-    pseudo_gain: float = _p(1.0, "gain g of pseudo-labels about the mean; above 1 they sharpen", ge=0, le=10, source=DESIGN)
+    pseudo_gain: float = _p(
+        1.0, "gain g of pseudo-labels about the mean; above 1 they sharpen", ge=0, le=10, source=DESIGN
+    )
     uncertainty_dal_ral: float = _p(1.0, "how far claimed record variances reach training", ge=0, le=1)
     uncertainty_modalities: float = _p(1.0, "how far variances differ between modalities in training", ge=0, le=1)
     uncertainty_ral_isl: float = _p(1.0, "how far model variances reach acquisition", ge=0, le=1)
@@ -262,8 +317,12 @@ class CouplingParameters(Group):
 class InfrastructureParameters(Group):
     """Repositories, models and labs that lean on each other."""
 
-    repositories: int = _p(12, "number of repositories; curators run them in turn", "nodes", ge=1, le=10_000, source=DESIGN)
-    providers: int = _p(1, "links r of a model to repositories, of a lab to models", "links", ge=1, le=50, source=DESIGN)
+    repositories: int = _p(
+        12, "number of repositories; curators run them in turn", "nodes", ge=1, le=10_000, source=DESIGN
+    )
+    providers: int = _p(
+        1, "links r of a model to repositories, of a lab to models", "links", ge=1, le=50, source=DESIGN
+    )
     need: int = _p(1, "working providers that a node needs", "links", ge=0, le=50, source=DESIGN)
     preference: float = _p(2.0, "exponent with which trainers and labs prefer large repositories", ge=0, le=6,
                            source="assumed; 90 % of leaderboard models train on one corpus lineage")  # fmt: skip
@@ -285,13 +344,21 @@ class StockParameters(Group):
     merit_share: float = _p(0.5, "share of funding given by merit on claimed discoveries", ge=0, le=1)
     matthew: float = _p(1.0, "exponent of merit on claimed discoveries", ge=0, le=4)
     lottery_share: float = _p(0.0, "share of funding given by lottery", ge=0, le=1)
-    compute: float = _p(2.0, "compute income of a trainer per retraining interval; training at scale P costs P", "compute units", ge=0, le=1_000)
+    compute: float = _p(
+        2.0,
+        "compute income of a trainer per retraining interval; training at scale P costs P",
+        "compute units",
+        ge=0,
+        le=1_000,
+    )
     wear: float = _p(0.01, "health lost per tick at average load", "1/tick", ge=0, le=1)
     upkeep: float = _p(0.01, "health restored per tick by routine upkeep", "1/tick", ge=0, le=1)
     hazard: float = _p(0.0, "outages per node and tick at full health", "1/tick", ge=0, le=1)
     hazard_steepness: float = _p(4.0, "growth of the log-hazard as health falls from 1 to 0", ge=0, le=20)
     repair: float = _p(0.2, "chance per tick that a node in outage is repaired", "1/tick", ge=0, le=1)
-    attention: float = _p(30.0, "attention inflow of a planner; judging a candidate costs 1", "candidates/tick", ge=0, le=1e6)
+    attention: float = _p(
+        30.0, "attention inflow of a planner; judging a candidate costs 1", "candidates/tick", ge=0, le=1e6
+    )
     attention_cap: float = _p(120.0, "most attention a planner can hold", "candidates", gt=0, le=1e7)
 
 
@@ -300,13 +367,19 @@ class LayerParameters(Group):
 
     coverage_weight: float = _p(1.0, "alpha in Delta-B", ge=0, le=10)
     fidelity_weight: float = _p(1.0, "beta in Delta-B", ge=0, le=10)
-    coverage_scale: float = _p(200.0, "v_0: distinct materials at which a family counts as covered", "materials", gt=0, le=1e7, source=DESIGN)
+    coverage_scale: float = _p(
+        200.0, "v_0: distinct materials at which a family counts as covered", "materials", gt=0, le=1e7, source=DESIGN
+    )
     fidelity_scale: float = _p(0.25, "F_0, reference fidelity of the alternative form", gt=0, le=1)
-    prior_overlaps: float = _p(5.0, "weight of the prior fidelity 1 in perceived fidelity", "records", ge=0, le=1e6, source=DESIGN)
+    prior_overlaps: float = _p(
+        5.0, "weight of the prior fidelity 1 in perceived fidelity", "records", ge=0, le=1e6, source=DESIGN
+    )
     integration: float = _p(1.0, "gamma_A in A", gt=0, le=10)
     uncertainty_penalty: float = _p(0.3, "delta_U in A", ge=0, le=1, source=DESIGN)
     integrity_exponent: float = _p(0.5, "exponent g of the alternative form of A", gt=0, le=4)
-    feedback_weight: float = _p(0.6, "w of feedback against trade-off in S", ge=0, le=1, source="worked example of the design")
+    feedback_weight: float = _p(
+        0.6, "w of feedback against trade-off in S", ge=0, le=1, source="worked example of the design"
+    )
     tradeoff_scale: float = _p(0.5, "T_s in the logistic of S", gt=0, le=10)
     scale_benefit: float = _p(1.0, "eta in T", ge=0, le=10)
     risk_weight: float = _p(1.0, "theta in T", ge=0, le=10)
@@ -552,9 +625,17 @@ def schema(group: str | None = None) -> list[dict[str, Any]]:
         bounds = {type(m).__name__.lower(): next(iter(vars_of(m).values())) for m in info.metadata if vars_of(m)}
         rows.append(
             {
-                "path": path, "group": g, "name": name, "layer": LAYERS[g], "default": info.default,
-                "low": bounds.get("ge", bounds.get("gt")), "high": bounds.get("le"), "allowed": _allowed(info, bounds),
-                "unit": extra.get("unit", "1"), "source": extra.get("source", ASSUMED), "help": info.description,
+                "path": path,
+                "group": g,
+                "name": name,
+                "layer": LAYERS[g],
+                "default": info.default,
+                "low": bounds.get("ge", bounds.get("gt")),
+                "high": bounds.get("le"),
+                "allowed": _allowed(info, bounds),
+                "unit": extra.get("unit", "1"),
+                "source": extra.get("source", ASSUMED),
+                "help": info.description,
             }  # fmt: skip
         )
     return rows

@@ -177,7 +177,9 @@ def label(world: World, material: Int, modality: NDArray[np.int8], z: Float) -> 
     fidelity = FIDELITY[modality]
     noise = modalities.NOISE[modality]
     measured_sd = p.measured_noise * noise * world.space.difficulty[material]
-    sd = np.where(fidelity == SIMULATED, p.simulated_noise * noise, np.where(fidelity == HYBRID, 0.5 * measured_sd, measured_sd))
+    sd = np.where(
+        fidelity == SIMULATED, p.simulated_noise * noise, np.where(fidelity == HYBRID, 0.5 * measured_sd, measured_sd)
+    )
     weight = np.array([1.0, 0.5, 0.0])[fidelity]
     centre = weight * truth.simulated[material] + (1 - weight) * truth.property[material]
     return (centre + sd * z).astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32)

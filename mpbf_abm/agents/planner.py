@@ -100,7 +100,11 @@ def adopt(world: World) -> None:
     if not served.any():
         return
     u = world.uniform("planner.reconsider", planners, 1)[:, 0]
-    review = (u < p.adoption_rate) | (links[:, 0] == NONE) | (links == NONE).any(axis=1) & (served.sum() > (links != NONE).sum(axis=1))
+    review = (
+        (u < p.adoption_rate)
+        | (links[:, 0] == NONE)
+        | (links == NONE).any(axis=1) & (served.sum() > (links != NONE).sum(axis=1))
+    )
     rows = np.flatnonzero(review)
     if not len(rows):
         return
@@ -201,10 +205,14 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
             gauge = candidate_gauges(world, planner, wave, C)
         fm = world.registry.models[m]
         if fm is not None:
-            mean[rows], sd[rows], scores[rows], features = judge(world, fm, candidates[rows], gauge[rows], planner[rows], wave[rows])
+            mean[rows], sd[rows], scores[rows], features = judge(
+                world, fm, candidates[rows], gauge[rows], planner[rows], wave[rows]
+            )
             phi[int(m)] = rows, features
     if p.proxy > 0:
-        scores = (1 - np.float32(p.proxy)) * rank_scale(scores) + np.float32(p.proxy) * rank_scale(space.proxy[candidates])
+        scores = (1 - np.float32(p.proxy)) * rank_scale(scores) + np.float32(p.proxy) * rank_scale(
+            space.proxy[candidates]
+        )
     for row, rule in world.rules.items():
         for e in np.flatnonzero(planner == row):
             scores[e] = np.asarray(rule.score(candidates[e], mean[e], sd[e], scores[e].copy()), np.float32)
@@ -356,7 +364,9 @@ def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count:
         elif p.source == "inverse":
             target = fm.encoder.latent(ascend(fm, x)[None])
         else:
-            u = world.streams.normal(f"planner.generate.{wave[e]}", world.tick, (len(world.planners), count, z.shape[1]))
+            u = world.streams.normal(
+                f"planner.generate.{wave[e]}", world.tick, (len(world.planners), count, z.shape[1])
+            )
             target = z.mean(axis=0) + z.std(axis=0) * u[world.planners.slots[planner[e]]].astype(np.float32)
         gap = ((z[None] - target[:, None]) ** 2).sum(axis=2)
         if len(target) == 1:

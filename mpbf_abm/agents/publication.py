@@ -27,13 +27,17 @@ def couple(world: World) -> None:
 
 
 def publish(world: World, results: Results) -> None:
-    """Enter published results in the labs' repositories (the outer loop)."""
+    """Make published tests known, and deposit their data in the labs' repositories (the outer loop)."""
     planners = world.planners
     rows = np.flatnonzero(results.published)
     if not len(rows):
         return
     planner = results.planner[rows]
     wave = experiment_number(results.planner)[rows]
+    made = ~np.isnan(results.observed[rows])
+    # A paper makes a test known whether or not its data reach a repository.
+    world.commons.know(results.material[rows])
+    note_found(world, results.material[rows][made])
     outer = world.p.coupling.outer_loop
     if outer < 1:
         u = np.stack([world.uniform(f"planner.deposit.{j}", planners, 1)[:, 0] for j in range(int(wave.max()) + 1)], 1)
@@ -58,7 +62,6 @@ def publish(world: World, results: Results) -> None:
         origin=np.where(failed, FAILED, EXPERIMENT).astype(np.int8), repository=home[planner], producer=slots,
         tick=world.tick, federated=federated,
     )  # fmt: skip
-    note_found(world, material[~failed])
 
 
 def experiment_number(planner: Int) -> Int:

@@ -85,7 +85,11 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
     sources = world.infrastructure.trainer_sources(trainer)
     scale = affordable_scale(world, trainer)
     rows = training_rows(world, sources, scale)
-    if int(sources.sum()) < max(1, world.p.infrastructure.need) or world.infrastructure.down_models[trainer] or not len(rows):
+    if (
+        int(sources.sum()) < max(1, world.p.infrastructure.need)
+        or world.infrastructure.down_models[trainer]
+        or not len(rows)
+    ):
         world.totals.failed_retrainings += 1
         return
     trainers.compute[trainer] -= scale
@@ -212,7 +216,9 @@ def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -
     elif objective == "graph":
         near = space.descriptors[space.neighbours(commons.material[rows])].mean(axis=1)
         left = space.dims["quantum"] + space.dims["meso"]
-        ambient = np.concatenate([near[:, :left], np.zeros((len(rows), space.dims["gauge"]), np.float32), near[:, left:]], 1)
+        ambient = np.concatenate(
+            [near[:, :left], np.zeros((len(rows), space.dims["gauge"]), np.float32), near[:, left:]], 1
+        )
         extra = {"smoothed": (1 - np.float32(p.graph_smoothing)) * x + np.float32(p.graph_smoothing) * ambient}
     return train_encoder(x, gains, objective, k, input_scale(world, invariance), **extra)
 
@@ -290,7 +296,8 @@ def diagnose(world: World, model: FoundationModel, rows: Int) -> Diagnosis:
     x = panel.x * encoder.input_scale.astype(np.float32)
     z = x @ encoder.directions.astype(np.float32)
     causal = captured(x.reshape(K, B, -1), encoder.directions, space.causal)
-    gauge_rows = encoder.directions[space.ambient["gauge"]] * encoder.input_scale[space.ambient["gauge"], None]
+    block = space.ambient["gauge"]
+    gauge_rows = encoder.directions[block] * encoder.input_scale[block, None] * space.gauge_amplitude
     invariance = invariant(z.reshape(K, B, -1), gauge_rows)
     R = causal * invariance
     y = world.truth.property[panel.materials.ravel()]
@@ -301,7 +308,10 @@ def diagnose(world: World, model: FoundationModel, rows: Int) -> Diagnosis:
     u = (lost_meso, float(np.clip(1.0 - reached, 0.0, 1.0)))
     uniform = np.full(K, 1.0 / K)
     if f.integrity == "alternative":
-        true, perceived = (integrity_alternative(R, mu, u, f.integrity_exponent, f.uncertainty_penalty) for mu in (uniform, model.corpus))
+        true, perceived = (
+            integrity_alternative(R, mu, u, f.integrity_exponent, f.uncertainty_penalty)
+            for mu in (uniform, model.corpus)
+        )
     else:
         true, perceived = (integrity(R, mu, u, f.integration, f.uncertainty_penalty) for mu in (uniform, model.corpus))
     I, p, E = model.invariance, model.scale, lost_meso
@@ -358,7 +368,9 @@ def ceiling(world: World, records: int, p: int) -> float:
         gains = np.broadcast_to(space.causal.astype(np.float32), x.shape)
         encoder = train_encoder(x, gains, "masked", int(space.causal.sum()), space.causal.astype(np.float64))
         omega, phase = frequencies(world.streams, -1, space.width, p)
-        weights = (encoder.projection() @ omega / (world.p.trainers.length_scale * math.sqrt(encoder.k))).astype(np.float32)
+        weights = (encoder.projection() @ omega / (world.p.trainers.length_scale * math.sqrt(encoder.k))).astype(
+            np.float32
+        )
         value = world.truth.property[sample] + noise * space.difficulty[sample]
         head = fit_head(features(x, weights, phase), value, np.full(size, world.p.curators.measured_noise**2))
         panel = current_panel(world)

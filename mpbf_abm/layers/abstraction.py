@@ -75,7 +75,7 @@ def invariant(z: Float32, gauge_directions: Float) -> Float:
     z : float32 (K, B, k)
         Latent coordinates (not whitened) of the panel.
     gauge_directions : float (dg, k)
-        Rows of V for the gauge block, times its input scale; the gauge has unit variance.
+        Rows of V for the gauge block, times its input scale and amplitude.
     """
     total = z.var(axis=1, dtype=np.float64).sum(axis=1)
     gauge = float(np.sum(gauge_directions**2))

@@ -70,7 +70,9 @@ def posterior_sample(mean: Float32, joint: Float32, normals: Float32) -> Float32
         Posterior covariance of the candidates.
     """
     jitter = np.float32(1e-4) * np.eye(mean.shape[-1], dtype=np.float32)
-    factor = np.linalg.cholesky(joint + jitter * np.maximum(np.trace(joint, axis1=-2, axis2=-1)[..., None, None] / mean.shape[-1], 1e-3))
+    factor = np.linalg.cholesky(
+        joint + jitter * np.maximum(np.trace(joint, axis1=-2, axis2=-1)[..., None, None] / mean.shape[-1], 1e-3)
+    )
     return mean + np.einsum("...ij,...j->...i", factor, normals).astype(np.float32)
 
 

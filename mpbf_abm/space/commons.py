@@ -149,10 +149,14 @@ class Commons:
         modality, origin = self._columns["modality"][rows], self._columns["origin"][rows]
         is_test = (FIDELITY[modality] == MEASURED) & (origin != GENERATED) | (origin == FAILED)
         if is_test.any():
-            fresh = np.unique(self._columns["material"][rows][is_test])
-            fresh = fresh[~self.tested[fresh]]
-            self.tested[fresh] = True
-            np.subtract.at(self.untested, self.space.family[fresh], 1)
+            self.know(self._columns["material"][rows][is_test])
+
+    def know(self, materials: Int) -> None:
+        """Mark materials as publicly tested."""
+        fresh = np.unique(materials)
+        fresh = fresh[~self.tested[fresh]]
+        self.tested[fresh] = True
+        np.subtract.at(self.untested, self.space.family[fresh], 1)
 
     def remove(self, rows: Int, *, retracted: bool = False) -> None:
         """Take records out (obsolete or retracted); their tests stay known."""
@@ -327,7 +331,11 @@ class Commons:
         self._settle()
         n = self._gap_count.sum()
         mean_weight = self._close_total / n if n > 0 else 1.0
-        return float((self._close_sum + prior * mean_weight) / (self._close_total + prior * mean_weight)) if prior or n else 1.0
+        return (
+            float((self._close_sum + prior * mean_weight) / (self._close_total + prior * mean_weight))
+            if prior or n
+            else 1.0
+        )
 
     def true_fidelity(self, truth: NDArray[np.float32]) -> float:
         """F: weighted share of records that agree with the true property."""

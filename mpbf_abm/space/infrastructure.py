@@ -141,7 +141,10 @@ class Infrastructure:
             ("model", "lab", self.lab_models),
         ):
             g.add_edges_from(
-                ((kind, int(j)), (user, i), {"relation": "provides"}) for i, row in enumerate(links) for j in row if j >= 0
+                ((kind, int(j)), (user, i), {"relation": "provides"})
+                for i, row in enumerate(links)
+                for j in row
+                if j >= 0
             )
         g.add_edges_from(
             (("lab", i), ("repository", int(j)), {"relation": "deposits"}) for i, j in enumerate(self.lab_repository)

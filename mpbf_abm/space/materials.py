@@ -80,6 +80,8 @@ class MaterialsSpace:
         Unit of the property.
     has_simulated : bool
         Whether ``simulated`` differs from ``property`` by real or synthetic bias.
+    gauge_amplitude : float
+        Standard deviation of the gauge block in descriptor units.
     origin : mapping
         How the space was made; enough to make it again. Goes into provenance.
     """
@@ -103,6 +105,7 @@ class MaterialsSpace:
     scale: tuple[float, float] = (0.0, 1.0)
     unit: str = "sd"
     has_simulated: bool = True
+    gauge_amplitude: float = 1.6
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -192,7 +195,7 @@ class MaterialsSpace:
         out = np.empty((len(materials), self.width), np.float32)
         stored = self.descriptors[materials]
         out[:, :left] = stored[:, :left]
-        out[:, left:right] = gauge
+        np.multiply(gauge, np.float32(self.gauge_amplitude), out=out[:, left:right])
         out[:, right:] = stored[:, left:]
         return out
 
@@ -222,7 +225,9 @@ class MaterialsSpace:
         import networkx as nx
 
         graph = nx.Graph()
-        graph.add_nodes_from((k, {"name": self.family_names[k], "size": int(self.family_sizes[k])}) for k in range(self.families))
+        graph.add_nodes_from(
+            (k, {"name": self.family_names[k], "size": int(self.family_sizes[k])}) for k in range(self.families)
+        )
         rows, columns = np.nonzero(self.similarity)
         graph.add_weighted_edges_from(
             (int(i), int(j), float(self.similarity[i, j])) for i, j in zip(rows, columns, strict=True) if i != j

@@ -26,6 +26,7 @@ Int = NDArray[np.int64]
 S_QUANTUM = 1.6
 S_SCATTER = 0.1
 S_CENTRE = 0.6
+FAMILY_LENGTH = 1.0  # distance over which families share chemistry; positions are standard normal in the plane
 MESO_LENGTH = 2.0
 FIELD_FEATURES = 192
 CHUNK = 65_536
@@ -84,6 +85,7 @@ def generate(p: SpaceParameters, streams: Streams) -> MaterialsSpace:
         dense=dense,
         macro=(macro / np.float32(sd)).astype(np.float32),
         family_names=tuple(f"family {k}" for k in range(p.families)),
+        gauge_amplitude=p.gauge_amplitude,
         origin={"kind": "synthetic", "seed": streams.seed},
     )
 
@@ -136,7 +138,7 @@ def _family_positions(families: int, streams: Streams) -> tuple[Float, Float]:
     """Affinity of families (K, K) and a factor of it: rows correlate as families are similar."""
     position = streams.normal("space.family.position", 0, (families, 2))
     gap = position[:, None] - position[None]
-    affinity = np.exp(-0.5 * np.einsum("ijd,ijd->ij", gap, gap) / 0.5**2)
+    affinity = np.exp(-0.5 * np.einsum("ijd,ijd->ij", gap, gap) / FAMILY_LENGTH**2)
     factor = np.linalg.cholesky(affinity + 1e-6 * np.eye(families))
     return affinity, factor
 
