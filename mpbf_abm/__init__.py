@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mpbf_abm.agents.planner import ExperimentPlanner
-    from mpbf_abm.ecosystem import Ecosystem, Run, Snapshot, simulate
+    from mpbf_abm.ecosystem import Ecosystem, Snapshot
     from mpbf_abm.errors import ConfigurationError, DataError, MpbfError, OutputError
     from mpbf_abm.events import Policy, Shock
     from mpbf_abm.parameters import Parameters
+    from mpbf_abm.simulation import Run, simulate
     from mpbf_abm.space.materials import MaterialsSpace
 
 __version__ = metadata.version("mpbf_abm")
@@ -27,10 +28,10 @@ _HOMES = {
     "OutputError": "errors",
     "Parameters": "parameters",
     "Policy": "events",
-    "Run": "ecosystem",
+    "Run": "simulation",
     "Shock": "events",
     "Snapshot": "ecosystem",
-    "simulate": "ecosystem",
+    "simulate": "simulation",
 }
 
 __all__ = [

@@ -373,7 +373,7 @@ def move_columns(world: World, before: Parameters) -> None:
             adopt(world)
 
 
-def parse_event(text: str, kind: type[Policy] | type[Shock]) -> Policy | Shock:
+def parse_event(text: str, kind: type[Policy | Shock]) -> Policy | Shock:
     """Parse ``name[:field=value[,field=value...]]`` of the command line."""
     name, _, rest = text.partition(":")
     fields: dict[str, Any] = {}
@@ -382,7 +382,7 @@ def parse_event(text: str, kind: type[Policy] | type[Shock]) -> Policy | Shock:
         if not sep:
             raise ConfigurationError(f"'{text}': write name:start=12,strength=0.5")
         fields[key.strip()] = _number(raw.strip())
-    return kind(name.strip(), **fields)
+    return kind(name=name.strip(), **fields)
 
 
 def _number(text: str) -> Any:

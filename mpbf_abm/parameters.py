@@ -636,7 +636,7 @@ def schema(group: str | None = None) -> list[dict[str, Any]]:
                 "unit": extra.get("unit", "1"),
                 "source": extra.get("source", ASSUMED),
                 "help": info.description,
-            }  # fmt: skip
+            }
         )
     return rows
 

@@ -57,6 +57,10 @@ def schedule(agenda: Agenda, world: World, observe: Callable[[World], None] | No
     return [phase for phase in everything if busy[phase.name]]
 
 
+def nothing(world: World) -> None:
+    """Observe nothing."""
+
+
 def phases(agenda: Agenda, observe: Callable[[World], None] | None = None) -> list[Phase]:
     """All eight phases, whether or not anyone takes part."""
     return [
@@ -67,5 +71,5 @@ def phases(agenda: Agenda, observe: Callable[[World], None] | None = None) -> li
         Phase("steer", "ISL", "planners adopt a model, choose family and candidate, experiment", steer),
         Phase("couple", "X", "results become records, correct heads and make track records", couple),
         Phase("maintain", "stocks", "wear, upkeep, outages and repairs; the books are checked", maintain),
-        Phase("observe", "-", "indicators are recorded", observe or (lambda world: None)),
+        Phase("observe", "-", "indicators are recorded", observe or nothing),
     ]

@@ -120,7 +120,7 @@ def funding_shares(world: World, members: Int) -> Float:
         won[np.argsort(u, kind="stable")[: max(1, n // 2)]] = 1.0
         lottery = won / won.sum()
     merit_share = min(p.merit_share, 1 - p.lottery_share)
-    return merit_share * merit + p.lottery_share * lottery + (1 - merit_share - p.lottery_share) * equal
+    return np.asarray(merit_share * merit + p.lottery_share * lottery + (1 - merit_share - p.lottery_share) * equal)
 
 
 def apportion(claims: Float) -> Int:
@@ -140,7 +140,7 @@ def apportion(claims: Float) -> Int:
     rest = total - int(whole.sum())
     order = np.argsort(-(quota - whole), kind="stable")
     whole[order[:rest]] += 1
-    return whole
+    return np.asarray(whole)
 
 
 # --------------------------------------------------------------------------- phase 7: maintain

@@ -125,7 +125,7 @@ def race(clocks: Float, weights: Float) -> NDArray[np.intp]:
         Non-negative; options of weight 0 are never chosen unless all are 0.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.argmin(clocks / weights, axis=-1)
+        return np.asarray(np.argmin(clocks / weights, axis=-1))
 
 
 # --------------------------------------------------------------------------- keyed by record

@@ -1,0 +1,1 @@
+"""Agents: curators, trainers and planners, and what they share."""

@@ -7,7 +7,12 @@ from numpy.typing import NDArray
 
 from mpbf_abm.agents.world import World
 from mpbf_abm.layers.steering import (
-    agreement, family_weights, feedback, resolution, steering_fidelity, steering_fidelity_alternative,
+    agreement,
+    family_weights,
+    feedback,
+    resolution,
+    steering_fidelity,
+    steering_fidelity_alternative,
 )  # fmt: skip
 from mpbf_abm.learning.acquisition import score
 from mpbf_abm.learning.models import FoundationModel

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from mpbf_abm.agents.cohort import CohortAgent, Column
 from mpbf_abm.agents.guidance import best_known, channelled_sd, log_weights
@@ -53,7 +54,7 @@ class ExperimentPlanner(CohortAgent):
         """
         return share
 
-    def score(self, candidates: Int, mean: Float32, sd: Float32, scores: Float32) -> Float32:
+    def score(self, candidates: Int, mean: Float32, sd: Float32, scores: Float32) -> Float32:  # noqa: ARG002
         """Return scores of this planner's candidates (C,); the largest is made.
 
         Parameters
@@ -142,9 +143,8 @@ def utility(world: World) -> Float:
     models = len(world.registry.models)
     types = max(1, len(p.utility_gaps))
     taste = np.zeros((types, models))
-    for kind, gap in enumerate(p.utility_gaps):
-        if kind < models:
-            taste[kind, kind] = gap
+    for k, gap in enumerate(p.utility_gaps[:models]):
+        taste[k, k] = gap
     kind = (world.streams.uniform("planner.type", 0, len(planners))[planners.slots] * types).astype(np.int64)
     return np.asarray(taste[kind] + p.utility_returns * world.registry.adopters)
 
@@ -320,9 +320,8 @@ def judge(
     if p.acquisition == "thompson":
         wide = phi.reshape(n, C, -1)
         joint = (wide @ model.head.covariance32) @ wide.transpose(0, 2, 1) / np.float32(model.overconfidence**2)
-        from scipy.special import ndtri
-
-        normals = ndtri(np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)).astype(np.float32)
+        u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
+        normals = ndtri(u).astype(np.float32)
         draws = posterior_sample(mean, joint, normals)
     elif p.acquisition == "random":
         draws = np.broadcast_to(-np.arange(C, dtype=np.float32), (n, C)).copy()
@@ -390,7 +389,7 @@ def ascend(model: FoundationModel, x: Float32) -> Float32:
         if norm == 0:
             break
         point = point + step * gradient / norm
-    return point
+    return np.asarray(point)
 
 
 # --------------------------------------------------------------------------- the experiment
@@ -400,8 +399,6 @@ def measure(
     world: World, planner: Int, wave: Int, family: Int, material: Int, model: Int, predicted: Float32, claimed: Float32
 ) -> Results:
     """Make and measure the chosen materials; decide what is published."""
-    from scipy.special import ndtri
-
     p, space, planners = world.p.planners, world.space, world.planners
     u = keyed(world, "planner.experiment", planner, wave, 2)
     sd = world.p.curators.measured_noise * space.difficulty[material]

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from mpbf_abm.agents.cohort import CohortAgent, Column
 from mpbf_abm.agents.world import World
 from mpbf_abm.layers.abstraction import (
-    captured, explained, integrity, integrity_alternative, integrity_unfloored, invariant,
+    captured,
+    explained,
+    integrity,
+    integrity_alternative,
+    integrity_unfloored,
+    invariant,
 )  # fmt: skip
 from mpbf_abm.layers.coupling import channel, pooled_by
 from mpbf_abm.layers.tradeoff import measured_tradeoff, tradeoff, tradeoff_alternative, tradeoff_slope
@@ -81,7 +86,7 @@ def link_trainers(world: World, trainers: Int, keep: Int | None = None) -> None:
 
 def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> None:
     """Train a model on what the trainer can reach, and publish it."""
-    p, trainers = world.p.trainers, world.trainers
+    trainers = world.trainers
     sources = world.infrastructure.trainer_sources(trainer)
     scale = affordable_scale(world, trainer)
     rows = training_rows(world, sources, scale)
@@ -144,13 +149,13 @@ def current_panel(world: World) -> Panel:
     u = world.streams.uniform("panel.material", world.tick, (space.families, B))[keys]
     materials = space.start[:-1, None] + (u * space.family_sizes[:, None]).astype(np.int64)
     gauge = world.streams.normal("panel.gauge", world.tick, (space.families, 2, B, space.dims["gauge"]))[keys]
-    gauge = gauge.astype(np.float32)
+    turns = gauge.astype(np.float32)
     flat = materials.ravel()
     dg = space.dims["gauge"]
     return Panel(
         materials,
-        space.ambient_rows(flat, gauge[:, 0].reshape(-1, dg)),
-        space.ambient_rows(flat, gauge[:, 1].reshape(-1, dg)),
+        space.ambient_rows(flat, turns[:, 0].reshape(-1, dg)),
+        space.ambient_rows(flat, turns[:, 1].reshape(-1, dg)),
         world.tick,
     )
 

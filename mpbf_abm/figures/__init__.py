@@ -1,0 +1,1 @@
+"""Figures: what to look at."""

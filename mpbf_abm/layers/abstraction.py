@@ -64,7 +64,9 @@ def captured(x: Float32, directions: Float, causal: NDArray[np.bool_]) -> Float:
     flat = centred.reshape(-1, x.shape[2])
     lost = ((flat - (flat @ v) @ v.T)[:, causal] ** 2).sum(axis=1).reshape(x.shape[:2]).sum(axis=1)
     total = (centred[:, :, causal] ** 2).sum(axis=(1, 2))
-    return np.clip(1.0 - lost / np.where(total > 0, total, np.inf), 0.0, 1.0).astype(np.float64) * (total > 0)
+    return np.asarray(
+        np.clip(1.0 - lost / np.where(total > 0, total, np.inf), 0.0, 1.0).astype(np.float64) * (total > 0)
+    )
 
 
 def invariant(z: Float32, gauge_directions: Float) -> Float:

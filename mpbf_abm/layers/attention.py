@@ -40,7 +40,7 @@ def reinforced(x: Float, γ: Float, w: Float | None = None) -> Float:
             powers[i] = np.exp(term - term.max()) if np.isfinite(term.max()) else 1.0
     share = powers[row] if w is None else powers[row] * w
     total = share.sum(axis=1, keepdims=True)
-    return np.divide(share, total, out=np.full_like(share, 1.0 / len(x)), where=total > 0)
+    return np.asarray(np.divide(share, total, out=np.full_like(share, 1.0 / len(x)), where=total > 0))
 
 
 def explored(x: Float, ν: float, P: Float) -> Float:

@@ -21,7 +21,7 @@ def channel(variance: Float, openness: float) -> Float:
     """Variances after an uncertainty channel: open (1) they pass, closed (0) all become their mean."""
     if openness == 1.0 or not len(variance):
         return variance
-    return openness * variance + (1.0 - openness) * variance.mean()
+    return np.asarray(openness * variance + (1.0 - openness) * variance.mean())
 
 
 def pooled_by(group: NDArray[np.int8], variance: Float, openness: float) -> Float:

@@ -1,0 +1,1 @@
+"""Learners as pure functions on arrays."""

@@ -45,7 +45,7 @@ def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, d
     if rule == "ranking":
         parts = (mean, mean + np.float32(kappa) * sd, expected_improvement(mean, sd, best))
         ranks = [np.argsort(np.argsort(part, axis=-1, kind="stable"), axis=-1) for part in parts]
-        return np.mean(ranks, axis=0).astype(np.float32)
+        return np.asarray(np.mean(ranks, axis=0).astype(np.float32))
     raise ValueError(f"unknown acquisition rule '{rule}' (rules: {', '.join(ACQUISITIONS)})")
 
 
@@ -73,7 +73,7 @@ def posterior_sample(mean: Float32, joint: Float32, normals: Float32) -> Float32
     factor = np.linalg.cholesky(
         joint + jitter * np.maximum(np.trace(joint, axis1=-2, axis2=-1)[..., None, None] / mean.shape[-1], 1e-3)
     )
-    return mean + np.einsum("...ij,...j->...i", factor, normals).astype(np.float32)
+    return np.asarray(mean + np.einsum("...ij,...j->...i", factor, normals).astype(np.float32))
 
 
 def rank_scale(values: Float32) -> Float32:

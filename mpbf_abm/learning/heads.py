@@ -103,7 +103,7 @@ class Update:
 def low_rank(covariance: Float, phi: Float, variance: Float) -> tuple[Float, Float]:
     """Return ``Phi Sigma`` (r, p) and ``(Phi Sigma Phi' + D)^-1`` (r, r)."""
     half = phi @ covariance
-    return half, np.linalg.inv(half @ phi.T + np.diag(variance))
+    return half, np.asarray(np.linalg.inv(half @ phi.T + np.diag(variance)), np.float64)
 
 
 def fit_head(phi: Float32, value: Float, variance: Float, *, noise: float = 0.3, prior: float = 1.0) -> Head:

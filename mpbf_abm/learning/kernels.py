@@ -38,7 +38,8 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 def recording() -> Iterator[list[tuple[Callable[..., Any], tuple[Any, ...]]]]:
     """Collect kernel calls made inside the block."""
     global _tape
-    _tape = tape = []
+    tape: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+    _tape = tape
     try:
         yield tape
     finally:
@@ -76,14 +77,14 @@ def features(x: Float32, weights: Float32, phase: Float32) -> Float32:
 @kernel
 def quadratic(phi: Float32, covariance: Float32) -> Float32:
     """Latent variance ``phi Sigma phi'`` of each row (n,)."""
-    return np.einsum("np,np->n", phi @ covariance, phi)
+    return np.asarray(np.einsum("np,np->n", phi @ covariance, phi))
 
 
 @kernel
 def gram(phi: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     """Weighted second moment ``Phi' W Phi`` (p, p) in the precision of its arguments."""
     scaled = phi * np.sqrt(weight)[:, None]
-    return scaled.T @ scaled
+    return np.asarray(scaled.T @ scaled)
 
 
 @kernel
@@ -96,7 +97,7 @@ def inverse(matrix: Float) -> Float:
         raise np.linalg.LinAlgError("the posterior precision is not positive definite")
     half, _ = lapack.dpotri(factor, lower=1)
     lower = np.tril(half)
-    return lower + np.tril(half, -1).T
+    return np.asarray(lower + np.tril(half, -1).T)
 
 
 @kernel

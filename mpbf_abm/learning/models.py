@@ -134,7 +134,7 @@ class FoundationModel:
 
     def claimed_sd(self, variance: Float32) -> Float32:
         """Claimed standard deviation for predictive variances."""
-        return np.sqrt(np.maximum(variance, np.float32(1e-8))) / np.float32(self.overconfidence)
+        return np.asarray(np.sqrt(np.maximum(variance, np.float32(1e-8))) / np.float32(self.overconfidence), np.float32)
 
     def correct(self, phi: Float32, residual: Float, variance: Float, strength: float) -> None:
         """Fine-tune the head on new labels and bring the panel's predictions up to date."""

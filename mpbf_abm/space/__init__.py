@@ -1,0 +1,1 @@
+"""State without agents: materials, records, links, published models."""

@@ -321,7 +321,7 @@ class Commons:
         if strength == 0:
             return value
         share = np.array([1.0, 0.5, 0.0])[FIDELITY[self.modality[rows]]]
-        return (value - strength * share * self.estimated_bias()[self.family[rows]]).astype(np.float32)
+        return np.asarray((value - strength * share * self.estimated_bias()[self.family[rows]]).astype(np.float32))
 
     def perceived_fidelity(self, prior: float) -> float:
         """Fidelity of simulated labels judged by the measured labels in view.

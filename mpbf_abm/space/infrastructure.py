@@ -77,7 +77,7 @@ class Infrastructure:
         """Models that are served: up, with enough working repositories (M,)."""
         links = self.model_repositories
         up = (links >= 0) & self.working_repositories()[links]
-        return ~self.down_models & (up.sum(axis=1) >= self.need)
+        return np.asarray(~self.down_models & (up.sum(axis=1) >= self.need))
 
     def working_labs(self) -> Bool:
         """Labs with enough working models (L,); others work without steering."""
@@ -85,7 +85,7 @@ class Infrastructure:
         if not len(self.down_models):
             return np.zeros(len(links), bool)
         up = (links >= 0) & self.working_models()[links]
-        return up.sum(axis=1) >= self.need
+        return np.asarray(up.sum(axis=1) >= self.need)
 
     def model_in_use(self) -> Int:
         """First working model of each working lab, -1 for labs without (L,)."""
@@ -125,11 +125,11 @@ class Infrastructure:
         self.down_models[nodes] = True
         self.until_models[nodes] = np.maximum(self.until_models[nodes], until)
 
-    def graph(self) -> nx.DiGraph:
+    def graph(self) -> nx.DiGraph[tuple[str, int]]:
         """Return the infrastructure as a directed networkx graph, edges from provider to user."""
         import networkx as nx
 
-        g = nx.DiGraph()
+        g: nx.DiGraph[tuple[str, int]] = nx.DiGraph()
         for kind, works in (
             ("repository", self.working_repositories()),
             ("model", self.working_models()),
@@ -170,7 +170,7 @@ def choose_links(clocks: Float, weights: Float, links: int, keep: Int | None = N
     -------
     int (n, links)
     """
-    n, options = clocks.shape
+    options = clocks.shape[1]
     with np.errstate(divide="ignore", invalid="ignore"):
         time = np.where(weights > 0, clocks / weights, np.inf)
     if keep is not None and keep.size:
@@ -193,7 +193,7 @@ class any_of_r:
 
     def step(self, network: Network, works: Bool) -> Bool:
         """Return who works after one round."""
-        return works & ((network.incoming @ works >= self.need) | (network.indegree == 0))
+        return np.asarray(works & ((network.incoming @ works >= self.need) | (network.indegree == 0)))
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,9 @@ class fraction:
     def step(self, network: Network, works: Bool) -> Bool:
         """Return who works after one round."""
         failed = network.incoming @ ~works
-        return works & ~((network.indegree > 0) & (failed >= self.phi * network.indegree - 1e-12) & (failed > 0))
+        return np.asarray(
+            works & ~((network.indegree > 0) & (failed >= self.phi * network.indegree - 1e-12) & (failed > 0))
+        )
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,7 @@ class Network:
     rule : any_of_r, fraction, load or mutual
     """
 
-    def __init__(self, graph: nx.Graph, rule: any_of_r | fraction | load | mutual) -> None:
+    def __init__(self, graph: nx.Graph[Any], rule: any_of_r | fraction | load | mutual) -> None:
         import networkx as nx
         from scipy import sparse
 
@@ -271,7 +273,7 @@ class Network:
         self.index = {node: i for i, node in enumerate(self.nodes)}
         self.rule = rule
         n = len(self.nodes)
-        matrix = nx.to_scipy_sparse_array(graph, nodelist=self.nodes, weight=None, format="csr", dtype=np.int64)
+        matrix: Any = nx.to_scipy_sparse_array(graph, nodelist=self.nodes, weight=None, format="csr", dtype=np.int64)  # type: ignore[call-overload]
         self.incoming: Any = sparse.csr_array(matrix.T)
         self.indegree = np.asarray(self.incoming.sum(axis=1)).ravel()
         if isinstance(rule, load):
@@ -304,6 +306,6 @@ class Network:
             works = after
 
 
-def from_graph(graph: nx.Graph, rule: any_of_r | fraction | load | mutual) -> Network:
+def from_graph(graph: nx.Graph[Any], rule: any_of_r | fraction | load | mutual) -> Network:
     """Serve an arbitrary graph with one of the failure rules."""
     return Network(graph, rule)

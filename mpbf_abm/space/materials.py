@@ -136,12 +136,12 @@ class MaterialsSpace:
 
     # ------------------------------------------------------------------ size and families
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of materials N."""
         return len(self.difficulty)
 
-    @property
+    @cached_property
     def families(self) -> int:
         """Number of families K."""
         return len(self.start) - 1
@@ -220,11 +220,11 @@ class MaterialsSpace:
         nearest = np.argpartition(np.einsum("nwq,nwq->nw", gap, gap), NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
         return np.take_along_axis(window, np.sort(nearest, axis=1), axis=1)
 
-    def similarity_graph(self) -> nx.Graph:
+    def similarity_graph(self) -> nx.Graph[int]:
         """Return the family similarity graph as an undirected networkx graph with edge weights."""
         import networkx as nx
 
-        graph = nx.Graph()
+        graph: nx.Graph[int] = nx.Graph()
         graph.add_nodes_from(
             (k, {"name": self.family_names[k], "size": int(self.family_sizes[k])}) for k in range(self.families)
         )
@@ -320,4 +320,4 @@ def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
     lonely = total[:, 0] <= 0
     weights[lonely, lonely] = 1.0
     weights[np.ix_(lonely, lonely)] = np.where(np.eye(int(lonely.sum())) > 0, 1.0, 0.0)
-    return weights / weights.sum(axis=1, keepdims=True)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

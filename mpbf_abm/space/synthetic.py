@@ -131,7 +131,7 @@ def bias_field(
         + np.sqrt(p.bias_smooth) * smooth
         + np.sqrt(p.bias_scatter) * scatter
     )
-    return (p.bias_offset + p.bias_sd * total).astype(np.float32)
+    return np.asarray((p.bias_offset + p.bias_sd * total).astype(np.float32))
 
 
 def _family_positions(families: int, streams: Streams) -> tuple[Float, Float]:
@@ -177,9 +177,9 @@ def _spurious(p: SpaceParameters, streams: Streams, value: Float32, dense: NDArr
     followed = np.where(dense, value, other)[:, None]
     noise = streams.normal("space.spurious.noise", 0, (len(value), p.spurious_dims)).astype(np.float32)
     rho = p.spurious_correlation
-    return (p.spurious_amplitude * (rho * followed + np.sqrt(1 - rho * rho) * noise)).astype(np.float32)
+    return np.asarray((p.spurious_amplitude * (rho * followed + np.sqrt(1 - rho * rho) * noise)).astype(np.float32))
 
 
 def _standard(x: Float32) -> Float32:
     sd = float(x.std())
-    return ((x - x.mean()) / (sd if sd > 0 else 1.0)).astype(np.float32)
+    return np.asarray(((x - x.mean()) / (sd if sd > 0 else 1.0)).astype(np.float32))

@@ -1,0 +1,199 @@
+"""Running an ecosystem: the function `simulate` and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mpbf_abm.agents.planner import ExperimentPlanner
+from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.events import Policy, Shock
+from mpbf_abm.observation import COLUMNS, observe
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.provenance import record as provenance_record
+from mpbf_abm.space.materials import MaterialsSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_TICKS = 120
+
+
+def check_horizon(p: Parameters, space: MaterialsSpace, ticks: int) -> None:
+    """Refuse a run that would use up the space long before its end."""
+    wanted = p.planners.count * p.planners.experiments * p.stocks.funding * ticks
+    if not p.planners.repeats and wanted > 4 * space.size:
+        raise ConfigurationError(
+            f"{wanted:g} experiments in {ticks} ticks on {space.size} materials: more experiments than materials; "
+            "lower planners.count, planners.experiments or the ticks, enlarge space.materials, or set planners.repeats = true"
+        )
+
+
+class Run:
+    """Result of a run.
+
+    Attributes
+    ----------
+    summary : dict
+        Scalar outcomes at the end.
+    provenance : dict
+        Everything needed to run it again.
+    ecosystem : Ecosystem
+        The community at the end of the run.
+    """
+
+    def __init__(self, ecosystem: Ecosystem, ticks: int, space: MaterialsSpace | None = None) -> None:
+        self.ecosystem = ecosystem
+        self.ticks = ticks
+        self._space = space
+        self.summary = summarise(ecosystem)
+        self.provenance = provenance_record(
+            parameters=ecosystem.parameters.model_dump(), changed=ecosystem.parameters.changed(), seed=ecosystem.world.streams.seed,
+            reseed=ecosystem.world.streams.later, ticks=ticks, policies=[e.model_dump() for e in ecosystem.agenda.policies],
+            shocks=[e.model_dump() for e in ecosystem.agenda.shocks], record=list(ecosystem.recorder.tables),
+            space=dict(ecosystem.world.space.origin), planners=[f"{t.__module__}.{t.__qualname__}" for t in ecosystem.planner_types],
+        )  # fmt: skip
+
+    @property
+    def series(self) -> pd.DataFrame:
+        """One row per tick: tick and one column per indicator."""
+        import pandas as pd
+
+        rows = self.ecosystem.recorder.series
+        data = np.array([[values[c] for c in COLUMNS] for _, values in rows]).reshape(len(rows), len(COLUMNS))
+        frame = pd.DataFrame(data, columns=list(COLUMNS))
+        frame.insert(0, "tick", np.array([t for t, _ in rows], np.int64))
+        return frame
+
+    @property
+    def families(self) -> pd.DataFrame:
+        """One row per tick and family: records alive, experiments and finds so far, share of records."""
+        import pandas as pd
+
+        rows = self.ecosystem.recorder.families
+        K = self.ecosystem.world.space.families
+        records = np.array([r for _, r, _, _ in rows], np.int64).reshape(-1, K)
+        total = np.maximum(records.sum(axis=1, keepdims=True), 1)
+        return pd.DataFrame(
+            {
+                "tick": np.repeat(np.array([t for t, *_ in rows], np.int64), K),
+                "family": np.tile(np.arange(K), len(rows)),
+                "records": records.ravel(),
+                "experiments": np.array([e for _, _, e, _ in rows], np.int64).ravel(),
+                "found": np.array([f for *_, f in rows], np.int64).ravel(),
+                "share": (records / total).ravel(),
+            }
+        )
+
+    @property
+    def agents(self) -> pd.DataFrame:
+        """One row per tick and agent (empty unless ``record`` asked for it)."""
+        import pandas as pd
+
+        parts = []
+        for tick, cohorts in self.ecosystem.recorder.agents:
+            for kind, columns in cohorts.items():
+                frame = pd.DataFrame(dict(columns))
+                frame.insert(0, "kind", kind)
+                frame.insert(0, "tick", tick)
+                parts.append(frame)
+        first = ["tick", "kind", "id"]
+        if not parts:
+            return pd.DataFrame(columns=first)
+        table = pd.concat(parts, ignore_index=True)
+        return table[first + [c for c in table.columns if c not in first]]
+
+    def replay(self) -> Run:
+        """Run it again from the same inputs; the result has equal bytes."""
+        eco = self.ecosystem
+        return simulate(
+            eco.parameters, seed=eco.world.streams.seed, ticks=self.ticks, policies=eco.agenda.policies, shocks=eco.agenda.shocks,
+            space=self._space, record=eco.recorder.tables, planners=eco.planner_types, reseed=eco.world.streams.later,
+        )  # fmt: skip
+
+
+def summarise(ecosystem: Ecosystem) -> dict[str, float]:
+    """Scalar outcomes: every indicator at the end, and what defines the run's fate."""
+    world = ecosystem.world
+    last = ecosystem.recorder.series[-1][1] if ecosystem.recorder.series else observe(world)
+    out = {"ticks": float(world.tick), **last}
+    records = world.commons.records_by_family()
+    out["leading_family"] = float(np.argmax(records)) if records.sum() else float("nan")
+    out["leading_share"] = float(records.max() / records.sum()) if records.sum() else float("nan")
+    out["outages"] = float(world.totals.outages)
+    out["audits"] = float(world.totals.audits)
+    out["failed_retrainings"] = float(world.totals.failed_retrainings)
+    return out
+
+
+def check_ticks(ticks: object) -> None:
+    """Refuse a horizon that is not a whole number from 0 to a million."""
+    whole = isinstance(ticks, (int, np.integer)) and not isinstance(ticks, bool)
+    if not whole or not 0 <= int(ticks) <= 1_000_000:  # type: ignore[call-overload]
+        raise ConfigurationError(f"ticks = {ticks!r}: must be a whole number from 0 to 1000000")
+
+
+def simulate(
+    parameters: Parameters | None = None,
+    *,
+    seed: int = 0,
+    ticks: int = DEFAULT_TICKS,
+    policies: Iterable[Policy] = (),
+    shocks: Iterable[Shock] = (),
+    space: MaterialsSpace | None = None,
+    record: Sequence[str] | None = None,
+    planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]] = (),
+    reseed: Mapping[int, int] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Run:
+    """Run an ecosystem.
+
+    Parameters
+    ----------
+    parameters : Parameters, optional
+        Default: ``Parameters()``.
+    seed : int
+        Root seed. Equal seeds share every draw (common random numbers), whatever else differs.
+    ticks : int
+        Horizon; one tick is about a month.
+    policies, shocks : sequences of Policy and Shock, optional
+    space : MaterialsSpace, optional
+        Default: a synthetic one generated from the parameters and the seed.
+    record : sequence of str, optional
+        Tables to record (series, families, agents); an empty one observes the end only.
+    planners, reseed
+        See :class:`Ecosystem`.
+    progress : callable, optional
+        Called with the tick after each tick.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ConfigurationError
+        For any input that cannot be used, one line per fault.
+
+    Examples
+    --------
+    >>> run = simulate(Parameters.preset("quick"), seed=1, ticks=2)
+    >>> len(run.series)
+    2
+    """
+    check_ticks(ticks)
+    ecosystem = Ecosystem(
+        parameters, seed, policies=policies, shocks=shocks, space=space, record=record, planners=planners, reseed=reseed
+    )
+    try:
+        check_horizon(ecosystem.parameters, ecosystem.world.space, int(ticks))
+        for _ in range(int(ticks)):
+            ecosystem.step()
+            if progress is not None:
+                progress(ecosystem.tick)
+        return Run(ecosystem, int(ticks), space)
+    finally:
+        ecosystem.release()
