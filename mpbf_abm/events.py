@@ -25,7 +25,7 @@ from mpbf_abm.space.materials import top_set
 from mpbf_abm.streams import hash_normal, hash_uniform
 
 Int = NDArray[np.int64]
-POISON_SALT, RETRACTION_SALT = 101, 103
+POISON_SALT, RETRACTION_SALT, REVISION_SALT = 101, 103, 107
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def functional_revision(world: World, shock: Shock) -> None:
         return
     space, truth = world.space, world.truth
     gap = truth.simulated - truth.property
-    u = world.streams.uniform("shock.functional_revision", world.tick, space.size)
+    u = hash_uniform(space.material_keys.astype(np.uint64), world.streams.root(world.tick) ^ REVISION_SALT)
     # Another method errs as much, elsewhere: a keyed permutation within each family.
     order = np.lexsort((u, space.family))
     other = np.empty_like(gap)

@@ -75,6 +75,7 @@ def found(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
 def isolate(world: World) -> None:
     """Cut isolated planners out of the collaboration network."""
     alone = world.planners.isolated
+    world.infrastructure.members = ~alone
     if alone.any():
         inside = ~alone
         world.network[alone] = 0.0

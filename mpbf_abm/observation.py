@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.agents.curator import delta_b
 from mpbf_abm.agents.guidance import perceived_steering, steering
-from mpbf_abm.agents.world import World
+from mpbf_abm.agents.world import Results, World
 from mpbf_abm.layers.coupling import gain_matrix, spectral_radius
 from mpbf_abm.layers.steering import agreement
 from mpbf_abm.learning.models import FoundationModel
@@ -141,12 +141,17 @@ COLUMNS = tuple(i.column for i in INDICATORS)
 def observe(world: World) -> dict[str, float]:
     """Every indicator at this tick, by column."""
     use = usage(world)
+    results = world.results
+    if results is not None:
+        # Indicators are of the community: isolated planners are not part of it.
+        results = results.subset(~world.planners.isolated[results.planner])
+        results = results if len(results.planner) else None
     return {
-        **discovery(world),
+        **discovery(world, results),
         **learning(world, use),
         **concentration(world),
         **layers(world, use),
-        **coupling(world, use),
+        **coupling(world, results, use),
         **infrastructure(world),
     }
 
@@ -163,7 +168,7 @@ def usage(world: World) -> list[tuple[float, FoundationModel]]:
 # --------------------------------------------------------------------------- discovery
 
 
-def discovery(world: World) -> dict[str, float]:
+def discovery(world: World, r: Results | None) -> dict[str, float]:
     """Finds, acceleration and novelty."""
     t, space, truth = world.totals, world.space, world.truth
     found = world.found
@@ -181,7 +186,6 @@ def discovery(world: World) -> dict[str, float]:
         "unsteered_share": t.unsteered / t.done if t.done else NAN,
         "best_found": world.best_found,
     }
-    r = world.results
     if r is None:
         return out | dict.fromkeys(("discovery_acceleration", "hit_rate_frozen", "hit_rate_moving", "novelty"), NAN)
     seen = r.observed[~np.isnan(r.observed)]
@@ -230,7 +234,7 @@ def judged(world: World, model: FoundationModel) -> dict[str, float]:
     sd = model.claimed_sd(model.panel_variance)
     centred = label - label.mean()
     spread = float((centred * centred).sum())
-    order = np.argsort(model.corpus, kind="stable")[: max(1, len(dense) // 2)]
+    order = np.lexsort((world.space.family_keys, model.corpus))[: max(1, len(dense) // 2)]
     # Claims are judged where the corpus is: families weigh as in the training sample.
     corpus = model.corpus
     inside = np.abs(error)
@@ -310,7 +314,7 @@ def concentration(world: World) -> dict[str, float]:
         "models_gini": gini(registry.adoptions),
         "lineages_d2": hill(np.bincount(registry.lineage, registry.adopters), 2) if len(registry.lineage) else NAN,
         "repositories_d2": hill(np.bincount(links[links >= 0]), 2) if (links >= 0).any() else NAN,
-        "funding_gini": gini(world.planners.budget[~world.planners.isolated]) if len(world.planners) else NAN,
+        "funding_gini": gini(world.planners.budget[~world.planners.isolated]),
         "modalities_d1": hill(commons.modality_counts, 1),
         "heaps": float(np.log(tried.sum()) / np.log(n)) if n > 1 else NAN,
         "adjacency_first": adjacency,
@@ -359,9 +363,9 @@ def rank_correlation(a: Float, b: Float) -> float:
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
-def coupling(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, float]:
+def coupling(world: World, r: Results | None, use: list[tuple[float, FoundationModel]]) -> dict[str, float]:
     """Drift, feedback and the boundary zone."""
-    r, s, c = world.results, world.signals, world.p.coupling
+    s, c = world.signals, world.p.coupling
     simulated = int(s.acquisitions[0])
     out = {
         "drift": r.drift if r else NAN,
@@ -377,7 +381,8 @@ def coupling(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str
         return out | dict.fromkeys(("loop_radius", "boundary_choices", "rmse_boundary", "rmse_interior"), NAN)
     _, model = max(use, key=lambda pair: pair[0])
     inherited = judged_slope(world, use)
-    steered = 1.0 - float(np.mean(world.planners.exploration)) if len(world.planners) else 0.0
+    members = ~world.planners.isolated
+    steered = 1.0 - float(np.mean(world.planners.exploration[members])) if members.any() else 0.0
     acquired = float(s.acquisitions.sum())
     results = float(r.published.sum()) if r else 0.0
     fed_back = c.outer_loop * results / (results + acquired) if results + acquired else 0.0
@@ -413,8 +418,9 @@ def judged_slope(world: World, use: list[tuple[float, FoundationModel]]) -> floa
 def infrastructure(world: World) -> dict[str, float]:
     """Who works, and the stocks."""
     i, planners = world.infrastructure, world.planners
+    members = ~planners.isolated
     in_use = i.model_in_use()
-    rows = np.flatnonzero(in_use >= 0)
+    rows = np.flatnonzero((in_use >= 0) & members)
     trust = NAN
     if len(rows):
         hits, misses = planners.hits[rows, in_use[rows]], planners.misses[rows, in_use[rows]]
@@ -424,11 +430,11 @@ def infrastructure(world: World) -> dict[str, float]:
         "models_working": float((i.working_models() & world.registry.published()).mean())
         if len(i.down_models)
         else NAN,
-        "labs_working": float(i.working_labs().mean()) if len(planners) else NAN,
+        "labs_working": float(i.working_labs()[members].mean()) if members.any() else NAN,
         "health_repositories": float(world.health_repositories.mean()),
         "health_models": float(world.health_models.mean()) if len(world.health_models) else NAN,
-        "attention": float(planners.attention.mean()) if len(planners) else NAN,
-        "funding": float(planners.funding.sum()) if len(planners) else NAN,
+        "attention": float(planners.attention[members].mean()) if members.any() else NAN,
+        "funding": float(planners.funding[members].sum()) if members.any() else NAN,
         "compute": float(world.trainers.compute.sum()) if len(world.trainers) else NAN,
         "trust": trust,
         "corpus_bias": float(np.average(world.commons.estimated_bias(), weights=world.space.family_sizes)),

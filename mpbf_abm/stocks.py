@@ -86,7 +86,7 @@ def fund(world: World) -> None:
         alone = np.flatnonzero(planners.isolated)
         planners.funding[alone] += p.planners.experiments
         books.flow("funding", "income", income + len(alone) * p.planners.experiments)
-        planners.budget[members] = apportion(planners.funding[members])
+        planners.budget[members] = apportion(planners.funding[members], planners.slots[members])
         planners.budget[alone] = np.floor(planners.funding[alone] + 1e-9).astype(np.int64)
         planners.funding[...] -= planners.budget
         books.flow("funding", "experiments", -float(planners.budget.sum()))
@@ -123,13 +123,15 @@ def funding_shares(world: World, members: Int) -> Float:
     return np.asarray(merit_share * merit + p.lottery_share * lottery + (1 - merit_share - p.lottery_share) * equal)
 
 
-def apportion(claims: Float) -> Int:
+def apportion(claims: Float, slots: Int) -> Int:
     """Whole experiments by largest remainder: their total is the whole part of the claims' total.
 
     Parameters
     ----------
     claims : float (n,)
         Funding at hand, in experiments; negative claims get nothing.
+    slots : int (n,)
+        Identity of the claimants: equal remainders go to the lowest.
     """
     positive = np.maximum(claims, 0.0)
     total = int(np.floor(claims.sum() + 1e-9))
@@ -138,7 +140,7 @@ def apportion(claims: Float) -> Int:
     quota = positive * (total / positive.sum())
     whole = np.floor(quota + 1e-9).astype(np.int64)
     rest = total - int(whole.sum())
-    order = np.argsort(-(quota - whole), kind="stable")
+    order = np.lexsort((slots, -np.round(quota - whole, 9)))
     whole[order[:rest]] += 1
     return np.asarray(whole)
 

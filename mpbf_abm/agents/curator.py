@@ -104,17 +104,19 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     spent = np.cumsum(cost, axis=1)
     taken = works[:, None] & (spent <= curators.credit[:, None] + 1e-9)
     curators.credit[...] = np.minimum(curators.credit - (cost * taken).sum(axis=1), p.measured_cost)
-    agent, wave = np.nonzero(taken)
-    if not len(agent):
-        return
-    enter(world, agent, wave, material[taken], modality[taken], u[taken])
+    # Records are entered in the order of slots, whatever the order of rows.
+    by_slot = np.argsort(curators.slots)
+    order, wave = np.nonzero(taken[by_slot])
+    agent = by_slot[order]
+    if len(agent):
+        enter(world, agent, wave, material[agent, wave], modality[agent, wave], u[agent, wave])
 
 
 def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> NDArray[np.int8]:
     """Choose modalities by the mix, raised to the measured quota, where such data can be had."""
     mix = np.asarray(world.p.curators.modality_mix)[ORDER]
     modality = ORDER[np.minimum(np.searchsorted(np.cumsum(mix / mix.sum()), draw, side="right"), len(mix) - 1)]
-    key = (material * len(mix) + modality).astype(np.uint64)
+    key = (world.space.material_keys[material] * len(mix) + modality).astype(np.uint64)
     had = hash_uniform(key, world.streams.root(0)) < modalities.COVERAGE[modality]
     modality = np.where(had, modality, CRYSTAL_GRAPHS)
     raised = (quota < world.signals.measured_quota) & (FIDELITY[modality] != MEASURED)
@@ -195,7 +197,8 @@ def generate(
     served = world.models()
     if not len(rows) or not served:
         return
-    _, model = max(served, key=lambda pair: (world.registry.adopters[pair[0]], -pair[0]))
+    slots = world.trainers.slots
+    _, model = max(served, key=lambda pair: (world.registry.adopters[pair[0]], -slots[pair[0]]))
     gauge = world.streams.normal("curator.generate.gauge", world.tick, (len(u), world.space.dims["gauge"]))[rows]
     phi = model.features(world.space.ambient_rows(material[rows], gauge.astype(np.float32)))
     predicted, spread = model.head.predict(phi)

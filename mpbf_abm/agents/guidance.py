@@ -45,7 +45,7 @@ def family_values(world: World, models: list[FoundationModel]) -> Float:
     p = world.p.planners
     values = []
     for model in models:
-        sd = channelled_sd(world, model.claimed_sd(model.panel_variance))
+        sd = channelled_sd(world, model.epistemic_sd(model.panel_variance))
         rule = p.acquisition if p.acquisition not in ("random", "thompson", "ranking") else "ucb"
         values.append(score(rule, model.panel_mean, sd, best=best_known(world), kappa=p.kappa).mean(axis=1))
     return np.asarray(values, np.float64)

@@ -77,16 +77,18 @@ def steer(world: World) -> None:
         return
     adopt(world)
     budget = planners.budget
-    world.totals.requested += int(budget.sum())
-    planner = np.repeat(np.arange(len(planners)), budget)
-    wave = np.concatenate([np.arange(n) for n in budget]) if len(planner) else planner
+    world.totals.requested += int(budget[~planners.isolated].sum())
+    # Experiments are made and entered in the order of slots, whatever the order of rows.
+    by_slot = np.argsort(planners.slots)
+    planner = np.repeat(by_slot, budget[by_slot])
+    wave = np.arange(len(planner)) - np.repeat(np.cumsum(budget[by_slot]) - budget[by_slot], budget[by_slot])
     model = world.infrastructure.model_in_use()[planner]
     family = choose_families(world, planner, wave)
     kept = family >= 0
     if not kept.any():
         return
     planner, wave, model, family = planner[kept], wave[kept], model[kept], family[kept]
-    world.totals.unsteered += int((model == NONE).sum())
+    world.totals.unsteered += int(((model == NONE) & ~planners.isolated[planner]).sum())
     world.results = choose_and_test(world, planner, wave, model, family)
 
 
@@ -116,7 +118,7 @@ def adopt(world: World) -> None:
         chosen = np.where(np.isneginf(np.take_along_axis(weight, order, axis=1)), NONE, order)
         chosen = np.pad(chosen, ((0, 0), (0, links.shape[1] - chosen.shape[1])), constant_values=NONE)
     else:
-        clocks = world.clocks("planner.adopt", planners, len(served))[rows]
+        clocks = world.clocks("planner.adopt", planners, len(served))[rows][:, world.trainers.slots]
         chosen = choose_links(clocks, adoption_weights(world)[rows] * served, links.shape[1])
     newly = chosen[:, 0] != links[rows, 0]
     members = newly & ~planners.isolated[rows]
@@ -144,7 +146,7 @@ def utility(world: World) -> Float:
     types = max(1, len(p.utility_gaps))
     taste = np.zeros((types, models))
     for k, gap in enumerate(p.utility_gaps[:models]):
-        taste[k, k] = gap
+        taste[k, world.trainers.slots == k] = gap
     kind = (world.streams.uniform("planner.type", 0, len(planners))[planners.slots] * types).astype(np.int64)
     return np.asarray(taste[kind] + p.utility_returns * world.registry.adopters)
 
@@ -233,7 +235,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         kept_phi[m] = rows, chosen
     results = measure(world, planner, wave, family, material, model, predicted, claimed)
     results.phi = kept_phi
-    steered = model >= 0
+    steered = (model >= 0) & ~world.planners.isolated[planner]
     if steered.any() and C > 1:
         error = mean - truth.property[candidates]
         results.drift = float((error[at, pick] - error.mean(axis=1))[steered].mean())
@@ -278,10 +280,10 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
     if p.repeats:
         u = keyed(world, "planner.candidate.0", planner, wave, count)
         return start[:, None] + (u * size[:, None]).astype(np.int64)
-    left = commons.untested[family]
-    C = int(min(count, left.max()))
+    # The width never depends on who else chooses what, so that one agent's draws do not move another's.
+    C = int(min(count, space.family_sizes.max()))
     out = np.empty((len(planner), C), np.int64)
-    small = left <= C
+    small = commons.untested[family] <= C
     for e in np.flatnonzero(small):
         rows = start[e] + np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
         out[e] = np.resize(rows, C)
@@ -315,11 +317,12 @@ def judge(
     else:
         flat, variance = model.head.predict(phi)
         mean = flat.reshape(n, C) + base
-        sd = channelled_sd(world, model.claimed_sd(variance)).reshape(n, C)
+        sd = channelled_sd(world, model.epistemic_sd(variance)).reshape(n, C)
     draws: Float32 | None = None
     if p.acquisition == "thompson":
         wide = phi.reshape(n, C, -1)
-        joint = (wide @ model.head.covariance32) @ wide.transpose(0, 2, 1) / np.float32(model.overconfidence**2)
+        joint = np.asarray((wide @ model.head.covariance32) @ wide.transpose(0, 2, 1), np.float32)
+        joint = joint / np.float32(model.overconfidence**2)
         u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
         normals = ndtri(u).astype(np.float32)
         draws = posterior_sample(mean, joint, normals)
@@ -407,14 +410,14 @@ def measure(
     observed = np.where(made, world.truth.property[material] + noise, np.nan).astype(np.float32)
     loud = made & (np.nan_to_num(observed, nan=-np.inf) > p.publication_threshold)
     published = (loud | (u[:, 1] >= p.publication_bias)) & ~planners.isolated[planner]
-    totals = world.totals
-    totals.done += len(planner)
-    totals.infeasible += int((~made).sum())
+    totals, members = world.totals, ~planners.isolated[planner]
+    totals.done += int(members.sum())
+    totals.infeasible += int((members & ~made).sum())
     totals.published += int(published.sum())
     world.experiments_before = world.experiments.copy()
-    world.experiments += np.bincount(family, minlength=space.families)
+    world.experiments += np.bincount(family[members], minlength=space.families)
     return Results(
-        planner, family, material, model, predicted, claimed, observed,
+        planner, wave, family, material, model, predicted, claimed, observed,
         np.maximum(sd**2, 1e-6).astype(np.float32), published, {},
     )  # fmt: skip
 

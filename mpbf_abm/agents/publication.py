@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpbf_abm.agents.curator import note_found
 from mpbf_abm.agents.world import Results, World
 from mpbf_abm.space.commons import EXPERIMENT, FAILED, PLANNER, record_keys
 from mpbf_abm.space.modalities import SPECTROSCOPY
 from mpbf_abm.streams import race
-
-Int = NDArray[np.int64]
 
 INTERVAL = 1.959964  # standard normal quantile of the claimed 95 % interval
 
@@ -33,7 +30,7 @@ def publish(world: World, results: Results) -> None:
     if not len(rows):
         return
     planner = results.planner[rows]
-    wave = experiment_number(results.planner)[rows]
+    wave = results.wave[rows]
     made = ~np.isnan(results.observed[rows])
     # A paper makes a test known whether or not its data reach a repository.
     world.commons.know(results.material[rows])
@@ -62,12 +59,6 @@ def publish(world: World, results: Results) -> None:
         origin=np.where(failed, FAILED, EXPERIMENT).astype(np.int8), repository=home[planner], producer=slots,
         tick=world.tick, federated=federated,
     )  # fmt: skip
-
-
-def experiment_number(planner: Int) -> Int:
-    """Number of each experiment within its planner's (E,); experiments of one planner follow each other."""
-    first = np.searchsorted(planner, planner, side="left")
-    return np.asarray(np.arange(len(planner)) - first)
 
 
 def correct(world: World, results: Results) -> None:

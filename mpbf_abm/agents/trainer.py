@@ -60,6 +60,7 @@ def abstract(world: World) -> None:
     due = np.flatnonzero((world.tick == 0) | ((world.tick + offset) % p.retrain_interval == 0))
     if not len(due):
         return
+    due = due[np.argsort(trainers.slots[due])]
     if world.tick:
         rewire(world, due)
     shared: dict[tuple[Any, ...], Any] = {}
@@ -168,7 +169,7 @@ def choose_encoder(
     slot = int(world.trainers.slots[trainer])
     draw = world.uniform("trainer.reuse", world.trainers, 1)[trainer, 0]
     if draw < world.p.trainers.reuse and registry.published().any():
-        donor = registry.models[registry.most_adopted()]
+        donor = registry.models[registry.most_adopted(world.trainers.slots)]
         if donor is not None and donor.trainer != trainer:
             return donor.lineage, donor.encoder, donor.objective
     objective = DEALT[slot % len(DEALT)] if world.p.trainers.objective == "mixed" else world.p.trainers.objective
@@ -366,7 +367,7 @@ def ceiling(world: World, records: int, p: int) -> float:
     if (size, p) not in world.ceilings:
         space = world.space
         u = world.streams.uniform("ceiling.sample", 0, size)
-        sample = (u * space.size).astype(np.int64)
+        sample = np.argsort(space.material_keys)[(u * space.size).astype(np.int64)]
         noise = world.streams.normal("ceiling.noise", 0, size) * world.p.curators.measured_noise
         gauge = np.zeros((size, space.dims["gauge"]), np.float32)
         x = space.ambient_rows(sample, gauge)

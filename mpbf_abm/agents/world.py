@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,9 @@ class Results:
 
     Attributes
     ----------
-    planner, family, material, model : int (E,)
-        Row of the planner, what it chose, the model it used (-1 for none).
+    planner, wave, family, material, model : int (E,)
+        Row of the planner, number of the experiment within its planner's, what it chose, the model
+        it used (-1 for none).
     predicted, claimed_sd : float32 (E,)
         The model's claim (NaN without a model).
     observed : float32 (E,)
@@ -70,6 +71,7 @@ class Results:
     """
 
     planner: Int
+    wave: Int
     family: Int
     material: Int
     model: Int
@@ -83,6 +85,25 @@ class Results:
     proxy_gain: float = float("nan")
     value_gain: float = float("nan")
     distance: float = float("nan")
+
+    def subset(self, rows: Bool) -> Results:
+        """Return some experiments of the tick (without features)."""
+        arrays = {
+            name: getattr(self, name)[rows]
+            for name in (
+                "planner",
+                "wave",
+                "family",
+                "material",
+                "model",
+                "predicted",
+                "claimed_sd",
+                "observed",
+                "variance",
+                "published",
+            )
+        }
+        return replace(self, **arrays, phi={})
 
 
 @dataclass

@@ -136,6 +136,13 @@ class FoundationModel:
         """Claimed standard deviation for predictive variances."""
         return np.asarray(np.sqrt(np.maximum(variance, np.float32(1e-8))) / np.float32(self.overconfidence), np.float32)
 
+    def epistemic_sd(self, variance: Float32) -> Float32:
+        """Claimed sd of the property itself, without the misfit 1/b that is the same everywhere.
+
+        Acquisition rules weigh what more data could teach; the misfit would drown it.
+        """
+        return self.claimed_sd(np.asarray(variance - np.float32(self.head.noise), np.float32))
+
     def correct(self, phi: Float32, residual: Float, variance: Float, strength: float) -> None:
         """Fine-tune the head on new labels and bring the panel's predictions up to date."""
         update = self.head.update(phi, residual, variance + self.head.noise, strength)

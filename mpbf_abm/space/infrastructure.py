@@ -37,12 +37,15 @@ class Infrastructure:
         Models each lab uses, best first.
     lab_repository : int (L,)
         Repository each lab deposits its results in.
+    members : bool (L,)
+        Labs that belong to the community; isolated ones load nothing.
     down_repositories, down_models : bool
         Own outages; `until_*` holds the first tick at which a repair may begin.
     """
 
     def __init__(self, repositories: int, models: int, labs: int, providers: int, need: int) -> None:
         self.need = need
+        self.members = np.ones(labs, bool)
         self.model_repositories = np.full((models, providers), NONE, np.int64)
         self.lab_models = np.full((labs, providers), NONE, np.int64)
         self.lab_repository = np.zeros(labs, np.int64)
@@ -109,8 +112,9 @@ class Infrastructure:
         return np.bincount(links, minlength=len(self.down_repositories)).astype(np.float64)
 
     def model_load(self) -> Float:
-        """Labs that lean on each model (M,)."""
-        links = self.lab_models[self.lab_models >= 0]
+        """Labs of the community that lean on each model (M,)."""
+        links = self.lab_models[self.members]
+        links = links[links >= 0]
         return np.bincount(links, minlength=len(self.down_models)).astype(np.float64)
 
     # ------------------------------------------------------------------ outages

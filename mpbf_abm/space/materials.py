@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,6 +61,8 @@ class MaterialsSpace:
         neighbours keeps its own weight).
     family_keys : int (K,)
         Identity of each family in keyed draws; moves with the family when families are relabelled.
+    material_keys : int (N,)
+        Identity of each material in keyed draws; moves with the material likewise.
     top : bool (N,)
         The top set: the best share of the feasible materials.
     dense : bool (K,)
@@ -96,6 +98,7 @@ class MaterialsSpace:
     proxy: Float32
     similarity: Float
     family_keys: Int
+    material_keys: Int
     top: Bool
     dense: Bool
     macro: Float32
@@ -155,6 +158,33 @@ class MaterialsSpace:
     def family(self) -> NDArray[np.int32]:
         """Family of each material (N,)."""
         return np.repeat(np.arange(self.families, dtype=np.int32), self.family_sizes)
+
+    def relabelled(self, order: Int) -> MaterialsSpace:
+        """Return the same space with its families in another order (labels change, nothing else)."""
+        rows = np.concatenate([np.arange(self.start[k], self.start[k + 1]) for k in order])
+        per_material = (
+            "descriptors",
+            "property",
+            "simulated",
+            "difficulty",
+            "feasible",
+            "proxy",
+            "material_keys",
+            "top",
+            "macro",
+        )
+        changes: dict[str, Any] = {name: getattr(self, name)[rows] for name in per_material}
+        return replace(
+            self,
+            **changes,
+            start=np.concatenate([[0], np.cumsum(self.family_sizes[order])]),
+            similarity=self.similarity[np.ix_(order, order)],
+            family_keys=self.family_keys[order],
+            dense=self.dense[order],
+            family_names=tuple(self.family_names[k] for k in order),
+            names=None if self.names is None else [self.names[i] for i in rows],
+            year=None if self.year is None else self.year[rows],
+        )
 
     # ------------------------------------------------------------------ descriptors
 

@@ -81,6 +81,7 @@ def generate(p: SpaceParameters, streams: Streams) -> MaterialsSpace:
         proxy=_standard(proxy),
         similarity=knn_similarity(affinity),
         family_keys=np.arange(p.families, dtype=np.int64),
+        material_keys=np.arange(p.materials, dtype=np.int64),
         top=top_set(value, feasible, p.top_share),
         dense=dense,
         macro=(macro / np.float32(sd)).astype(np.float32),

@@ -14,7 +14,9 @@ SMALL = {"space.materials": 600, "space.families": 6, "founding.records": 0}
 TICKS = 30
 
 
-def urn(seed: int, mass: np.ndarray, producers: list[tuple[str, int]], ticks: int, gamma: float, eps: float) -> list[int]:
+def urn(
+    seed: int, mass: np.ndarray, producers: list[tuple[str, int]], ticks: int, gamma: float, eps: float
+) -> list[int]:
     """Ten lines: an urn whose draws are the community's own keyed clocks."""
     x, sequence, streams = mass.astype(float).copy(), [], Streams(seed)
     for tick in range(ticks):
@@ -54,7 +56,9 @@ def test_null_is_the_urn_bit_for_bit(curators: int, planners: int, gamma: float,
         }
     )  # fmt: skip
     producers = [("curator.family.0", curators), ("planner.family.0", planners)]
-    expected = urn(7, np.array([3.0, 1.0, 2.0, 1.0, 0.5, 4.0]), [pair for pair in producers if pair[1]], TICKS, gamma, eps)
+    expected = urn(
+        7, np.array([3.0, 1.0, 2.0, 1.0, 0.5, 4.0]), [pair for pair in producers if pair[1]], TICKS, gamma, eps
+    )
     assert sequence(p, 7) == expected
     assert len(set(expected)) > 1
 

@@ -1,0 +1,380 @@
+"""The overview figure: layers, families, discovery, infrastructure, learning and outcomes of a run or a what-if.
+
+:func:`prepare` turns the tables of an ensemble into one tidy frame per panel; :func:`draw` only draws them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mpbf_abm.figures import style
+from mpbf_abm.figures.style import MM, ROLES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.gridspec import SubplotSpec
+
+Frames = Mapping[str, pd.DataFrame]
+
+BASELINE, WHAT_IF = "baseline", "what-if"
+SIZE = (style.WIDTHS["double"], 122 * MM)
+LAYERS = {
+    "boundary_shift": "boundary shift ΔB",
+    "integrity": "integrity A",
+    "integrity_perceived": "A as perceived",
+    "tradeoff": "trade-off T",
+    "steering": "steering S",
+}
+OUTCOMES = {
+    "found_share": ("found share", "share"),
+    "families_d1": ("effective\nfamilies", "families"),
+    "rmse_niche": ("niche\nerror", "sd"),
+}
+SHOWN_FAMILIES = 8
+SHOWN_LABS = 60
+COLUMNS = ("repository", "model", "lab")
+PLURALS = {"repository": "repositories", "model": "models", "lab": "labs"}
+SHARE_COLORS = (*style.PETROFF[:4], style.PETROFF[5], "#56B4E9", "#009E73", "#E69F00")
+NAN = float("nan")
+
+
+# --------------------------------------------------------------------------- numbers
+
+
+def prepare(
+    series: pd.DataFrame, families: pd.DataFrame, summary: pd.DataFrame, nodes: pd.DataFrame, edges: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return the frame that each panel draws.
+
+    Parameters
+    ----------
+    series, families, summary : DataFrame
+        Tables of an ensemble, with columns ``arm`` and ``replicate``.
+    nodes, edges : DataFrame
+        Infrastructure of one run: (kind, id, load, works) and (provider_kind, provider, user_kind, user).
+
+    Returns
+    -------
+    dict of DataFrame
+        ``layers``, ``learning``, ``discovery``, ``diversity``: arm, quantity, x, median, low, high (10-90 %
+        of replicates). ``shares``: tick, family, share. ``nodes``, ``edges``: with places. ``outcomes``: arm,
+        replicate, outcome, value. ``facts``: one row of numbers that titles quote.
+    """
+    shown = WHAT_IF if (summary["arm"] == WHAT_IF).any() else BASELINE
+    placed = place(nodes, edges)
+    facts = {
+        "what_if": shown == WHAT_IF,
+        "replicates": int(summary["replicate"].nunique()),
+        "shown": shown,
+        "ticks": int(series["tick"].max()) + 1 if len(series) else 0,
+    }
+    working = series.loc[series["arm"] == shown, ["repositories_working", "models_working", "labs_working"]]
+    for kind, column in zip(COLUMNS, working.columns, strict=True):
+        first = series.loc[(series["arm"] == shown) & (series["replicate"] == series["replicate"].min()), column]
+        # Before its first model no lab works; that is no failure.
+        facts[f"least_{kind}"] = float(first[first.gt(0).cummax()].min()) if first.gt(0).any() else NAN
+    return {
+        "layers": bands(series, list(LAYERS)),
+        "shares": family_shares(families[families["arm"] == shown]),
+        "discovery": discovery(series),
+        "nodes": placed,
+        "edges": place_edges(placed, edges),
+        "learning": bands(series, ["rmse_dense", "rmse_niche"]),
+        "outcomes": summary.melt(["arm", "replicate"], list(OUTCOMES), "outcome", "value"),
+        "diversity": bands(series, ["families_d1"]),
+        "facts": pd.DataFrame([facts]),
+    }
+
+
+def bands(series: pd.DataFrame, quantities: Sequence[str], x: str = "tick") -> pd.DataFrame:
+    """Median and 10-90 % range over replicates, by arm and tick."""
+    parts = []
+    for quantity in quantities:
+        grouped = series.groupby(["arm", "tick"], sort=True)[quantity]
+        part = grouped.quantile(0.5).rename("median").to_frame()
+        part["low"], part["high"] = grouped.quantile(0.1), grouped.quantile(0.9)
+        part["x"] = part.index.get_level_values("tick") if x == "tick" else series.groupby(["arm", "tick"])[x].mean()
+        parts.append(part.reset_index().assign(quantity=quantity))
+    table = pd.concat(parts, ignore_index=True)
+    return table[["arm", "quantity", "x", "median", "low", "high"]].dropna(subset=["median"]).reset_index(drop=True)
+
+
+def discovery(series: pd.DataFrame) -> pd.DataFrame:
+    """Found share against experiments done, from nothing found with none."""
+    table = bands(series, ["found_share"], "experiments_done")
+    table = table[table["x"] > 0]
+    origin = table.groupby("arm", as_index=False).first().assign(x=0.0, median=0.0, low=0.0, high=0.0)
+    return pd.concat([origin, table], ignore_index=True).sort_values(["arm", "x"], kind="stable", ignore_index=True)
+
+
+def family_shares(families: pd.DataFrame) -> pd.DataFrame:
+    """Shares of records over time of the families that end largest, and of all others, in the first replicate."""
+    first = families[families["replicate"] == families["replicate"].min()]
+    wide = first.pivot_table(index="tick", columns="family", values="share", aggfunc="first").fillna(0.0)
+    names = first.drop_duplicates("family").set_index("family")["name"]
+    last = wide.iloc[-1].sort_values(ascending=False, kind="stable") if len(wide) else pd.Series(dtype=float)
+    top = list(last.index[:SHOWN_FAMILIES])
+    out = wide[top].rename(columns=dict(names))
+    rest = wide.drop(columns=top)
+    if rest.shape[1]:
+        out[f"{rest.shape[1]} others"] = rest.sum(axis=1)
+    out.columns.name = "family"
+    return out.stack().rename("share").reset_index()
+
+
+def place(nodes: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
+    """Give every node a column by its kind and a height near its main provider; many labs are thinned out.
+
+    Returns
+    -------
+    DataFrame
+        kind, id, load, works, x (0, 1, 2), y (0 to 1).
+    """
+    main = edges.drop_duplicates(["user_kind", "user"]).set_index(["user_kind", "user"])["provider"]
+    height: dict[tuple[str, int], float] = {}
+    parts = []
+    for x, kind in enumerate(COLUMNS):
+        part = nodes[nodes["kind"] == kind]
+        if kind == "lab" and len(part) > SHOWN_LABS:
+            part = part.iloc[np.linspace(0, len(part) - 1, SHOWN_LABS).round().astype(int)]
+        provider_kind = COLUMNS[x - 1]
+        key = [height.get((provider_kind, int(main.get((kind, i), -1))), 2.0) if x else 0.0 for i in part["id"]]
+        part = part.assign(x=x, key=key).sort_values(["key", "id"], kind="stable").drop(columns="key")
+        part["y"] = 1.0 - (np.arange(len(part)) + 0.5) / max(1, len(part))
+        # Heights count from the top, so that users follow the order of their providers.
+        height |= {(kind, int(i)): 1.0 - y for i, y in zip(part["id"], part["y"], strict=True)}
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def place_edges(placed: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
+    """Give links the places of their ends; links of nodes that are not shown are left out."""
+    at = placed[["kind", "id", "x", "y", "works"]]
+    table = edges.merge(at.add_prefix("from_"), left_on=["provider_kind", "provider"], right_on=["from_kind", "from_id"])
+    table = table.merge(at.add_prefix("to_"), left_on=["user_kind", "user"], right_on=["to_kind", "to_id"])
+    table = table.sort_values(["from_x", "provider", "user"], kind="stable", ignore_index=True)
+    return table.assign(works=table["from_works"] & table["to_works"])[
+        ["provider_kind", "provider", "user_kind", "user", "from_x", "from_y", "to_x", "to_y", "works"]
+    ]
+
+
+# --------------------------------------------------------------------------- drawing
+
+
+def draw(fig: Figure, frames: Frames) -> None:
+    """Draw the six panels."""
+    facts = frames["facts"].iloc[0]
+    grid = fig.add_gridspec(2, 3)
+    n = int(facts["replicates"])
+    over = f"median and 10–90 % of {n} runs" if n > 1 else "one run"
+    top = [fig.add_subplot(grid[0, i]) for i in range(3)]
+    bottom = [fig.add_subplot(grid[1, i]) for i in range(2)]
+    _layers(top[0], frames["layers"], facts)
+    _shares(top[1], frames["shares"], facts)
+    _discovery(top[2], frames["discovery"], facts, over)
+    _infrastructure(bottom[0], frames, facts)
+    _learning(bottom[1], frames["learning"], facts)
+    if facts["what_if"]:
+        _outcomes(fig, grid[1, 2], frames["outcomes"])
+    else:
+        _diversity(fig.add_subplot(grid[1, 2]), frames["diversity"])
+
+
+def _arms(frame: pd.DataFrame) -> list[str]:
+    return [arm for arm in (BASELINE, WHAT_IF) if (frame["arm"] == arm).any()]
+
+
+def _dash(arm: str, facts: Any) -> Any:
+    """Solid for the arm that is asked about, dashed for what it is compared with."""
+    return "-" if arm == facts["shown"] else (0, (3, 1.5))
+
+
+def _empty(ax: Axes, text: str) -> None:
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=style.GREY)
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
+def _lines(ax: Axes, frame: pd.DataFrame, color: str, linestyle: Any, label: str | None = None, width: float = 1.0) -> None:
+    ax.plot(frame["x"], frame["median"], color=color, linestyle=linestyle, label=label, linewidth=width)
+    if not np.array_equal(frame["low"], frame["high"]):
+        ax.fill_between(frame["x"], frame["low"], frame["high"], color=color, alpha=0.15, linewidth=0)
+
+
+def _above(ax: Axes, **options: Any) -> None:
+    """Put the legend below the axes, where it can hide nothing."""
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), borderaxespad=0, columnspacing=1.0, handlelength=1.8, **options)
+
+
+def _layers(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
+    style.letter(ax, "a", "layers")
+    if frame.empty:
+        return _empty(ax, "nothing recorded")
+    for quantity, label in LAYERS.items():
+        seen = quantity.endswith("_perceived")
+        color = ROLES[quantity.removesuffix("_perceived")]
+        for arm in _arms(frame):
+            part = frame[(frame["arm"] == arm) & (frame["quantity"] == quantity)]
+            if seen:
+                # Perceived beside true: dots, and only where the question is asked.
+                if arm == facts["shown"]:
+                    ax.plot(part["x"], part["median"], color=color, linestyle=(0, (0.6, 1.2)), linewidth=1.4, label=label)
+            else:
+                _lines(ax, part, color, _dash(arm, facts), label if arm == facts["shown"] else None)
+    ax.axhline(0, color=style.LIGHT, linewidth=0.5, zorder=0)
+    ax.set_xlabel("time (ticks)")
+    ax.set_ylabel("layer quantities (–)")
+    _above(ax, ncols=2)
+
+
+def _shares(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
+    which = f", {facts['shown']}" if facts["what_if"] else ""
+    style.letter(ax, "b", f"records by family{which}{', run 1' if facts['replicates'] > 1 else ''}")
+    if frame.empty:
+        return _empty(ax, "nothing recorded")
+    names = list(dict.fromkeys(frame["family"]))
+    wide = frame.pivot_table(index="tick", columns="family", values="share")[names]
+    colors = [*SHARE_COLORS[: len(names)]]
+    if len(names) > SHOWN_FAMILIES:
+        colors = [*SHARE_COLORS, style.LIGHT]
+    labels = [n if len(n) <= 14 else n[:13] + "…" for n in names]
+    ax.stackplot(wide.index, wide.to_numpy().T, colors=colors, labels=labels, edgecolor="white", linewidth=0.3)
+    ax.set_xlim(wide.index.min(), max(wide.index.max(), wide.index.min() + 1))
+    ax.set_ylim(0, 1)
+    ax.set_xlabel("time (ticks)")
+    ax.set_ylabel("share of records (–)")
+    _above(ax, ncols=3)
+
+
+def _discovery(ax: Axes, frame: pd.DataFrame, facts: Any, over: str) -> None:
+    style.letter(ax, "c", f"discovery ({over})")
+    if frame.empty:
+        return _empty(ax, "no experiments in this run")
+    for arm in _arms(frame):
+        _lines(ax, frame[frame["arm"] == arm], ROLES[arm] if facts["what_if"] else ROLES[WHAT_IF], _dash(arm, facts), arm)
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("experiments (number)")
+    ax.set_ylabel("found share of the top set (–)")
+    if facts["what_if"]:
+        _above(ax, ncols=2)
+
+
+def _learning(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
+    style.letter(ax, "e", "model error")
+    if frame.empty:
+        return _empty(ax, "no models in this run")
+    for quantity, kind in (("rmse_dense", "dense"), ("rmse_niche", "niche")):
+        for arm in _arms(frame):
+            part = frame[(frame["arm"] == arm) & (frame["quantity"] == quantity)]
+            label = f"{kind} families" + (f", {arm}" if facts["what_if"] else "")
+            _lines(ax, part, ROLES[kind], _dash(arm, facts), label)
+    ax.set_xlabel("time (ticks)")
+    ax.set_ylabel("root mean square error (sd)")
+    _above(ax, ncols=2)
+
+
+def _diversity(ax: Axes, frame: pd.DataFrame) -> None:
+    style.letter(ax, "f", "diversity of experiments")
+    if frame.empty:
+        return _empty(ax, "no experiments in this run")
+    _lines(ax, frame, ROLES[WHAT_IF], "-")
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("time (ticks)")
+    ax.set_ylabel("effective families (families)")
+
+
+def _outcomes(fig: Figure, place: SubplotSpec, frame: pd.DataFrame) -> None:
+    """Draw one line per pair of runs from baseline to what-if; bars mark the medians."""
+    cells = place.subgridspec(1, len(OUTCOMES))
+    for i, (outcome, (title, unit)) in enumerate(OUTCOMES.items()):
+        ax = fig.add_subplot(cells[0, i])
+        if i == 0:
+            style.letter(ax, "f", "outcomes, run by run")
+        pairs = frame[frame["outcome"] == outcome].pivot_table(index="replicate", columns="arm", values="value")
+        if pairs.empty or len(pairs.columns) < 2:
+            _empty(ax, "none")
+        else:
+            left, right = pairs[BASELINE].to_numpy(), pairs[WHAT_IF].to_numpy()
+            ax.plot([0, 1], np.stack([left, right]), color=style.LIGHT, linewidth=0.6, zorder=1)
+            for x, values, arm, marker in ((0, left, BASELINE, "o"), (1, right, WHAT_IF, "D")):
+                ax.plot(np.full(len(values), x), values, marker, color=ROLES[arm], markersize=2.5, zorder=2)
+                ax.plot([x - 0.25, x + 0.25], [np.nanmedian(values)] * 2, color=style.INK, linewidth=1.2, zorder=3)
+            ax.set_xticks([0, 1], ["base", "what-if"], rotation=45, ha="right", rotation_mode="anchor")
+            ax.margins(y=0.12)
+        ax.set_xlim(-0.5, 1.5)
+        ax.set_xlabel(f"{title}\n({unit})" if "\n" in title else f"{title}\n\n({unit})".replace("\n\n", "\n"))
+
+
+def _infrastructure(ax: Axes, frames: Frames, facts: Any) -> None:
+    nodes, edges = frames["nodes"], frames["edges"]
+    style.letter(ax, "d", f"infrastructure at tick {facts['ticks']}{', run 1' if facts['replicates'] > 1 else ''}")
+    for works, color in ((True, "#B0B0B0"), (False, ROLES["model"])):
+        part = edges[edges["works"] == works]
+        ax.plot(
+            part[["from_x", "to_x"]].to_numpy().T, part[["from_y", "to_y"]].to_numpy().T,
+            color=color, linewidth=0.4, linestyle="-" if works else ":", zorder=1,
+        )  # fmt: skip
+    heads = []
+    for x, kind in enumerate(COLUMNS):
+        part = nodes[nodes["kind"] == kind]
+        # Area grows with the number that lean on a node.
+        area = 5.0 + (22.0 * part["load"] / max(1.0, part["load"].max()) if kind != "lab" else 0.0)
+        up = part["works"].to_numpy(bool)
+        ax.scatter(part["x"][up], part["y"][up], s=np.broadcast_to(area, len(part))[up], color=ROLES[kind], linewidth=0, zorder=2)
+        ax.scatter(
+            part["x"][~up], part["y"][~up], s=np.broadcast_to(area, len(part))[~up] + 6, marker="X", color=style.INK,
+            edgecolor="white", linewidth=0.4, zorder=3,
+        )  # fmt: skip
+        least = facts[f"least_{kind}"]
+        fewest = "" if not len(part) or np.isnan(least) else f"\nleast working {100 * least:.0f} %"
+        heads.append(f"{'no ' if part.empty else ''}{PLURALS[kind]}{fewest}")
+    if len(nodes) and not (edges["works"].all() and nodes["works"].all()):
+        ax.scatter([], [], marker="X", color=style.INK, s=11, linewidth=0, label="not working at the end")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), borderaxespad=0)
+    ax.set_xlim(-0.35, 2.35)
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_xticks(range(3), heads)
+    ax.set_yticks([])
+    ax.tick_params(axis="x", length=0)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
+
+
+# --------------------------------------------------------------------------- the whole
+
+
+def alternative_text(frames: Frames) -> str:
+    """Describe the figure in words, with the numbers that matter."""
+    facts = frames["facts"].iloc[0]
+    ends = frames["discovery"].groupby("arm")["median"].last()
+    found = ", ".join(f"{arm} {share:.3f}" for arm, share in ends.items()) or "none"
+    kind = f"a what-if of {facts['replicates']} pairs" if facts["what_if"] else f"{facts['replicates']} run(s)"
+    return (
+        f"Six panels on {kind} over {facts['ticks']} ticks: layer quantities over time, shares of records by family, "
+        f"found share against experiments (median at the end: {found}), the infrastructure graph, model error in "
+        "dense and niche families, and the distribution of outcomes."
+    )
+
+
+def build(frames: Frames) -> Figure:
+    """Return the figure; call inside :func:`mpbf_abm.figures.style.styled`."""
+    fig = Figure(figsize=SIZE)
+    draw(fig, frames)
+    return fig
+
+
+def save(frames: Frames, folder: Path) -> list[Path]:
+    """Write ``overview.png`` and ``overview.pdf`` into a folder; equal frames give equal bytes."""
+    paths = [folder / "overview.png", folder / "overview.pdf"]
+    with style.styled():
+        fig = build(frames)
+        for path in paths:
+            style.save(fig, path, title="Overview of a run of mpbf_abm", alt=alternative_text(frames), dpi=300)
+    return paths

@@ -1,0 +1,1 @@
+"""What many runs mean: effects with intervals, from tables of replicates."""

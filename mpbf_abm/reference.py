@@ -1,0 +1,226 @@
+"""Reference tables of the documentation, rendered from the code they describe.
+
+A document holds blocks ``<!-- generated:NAME -->`` ... ``<!-- /generated -->``; their content is
+replaced by the table of that name, so that documents cannot drift from the model::
+
+    python -m mpbf_abm.reference docs/odd.md          # renew the tables
+    python -m mpbf_abm.reference --check docs/odd.md  # exit 3 if one is out of date
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mpbf_abm.errors import ConfigurationError, OutputError, did_you_mean
+
+BLOCK = re.compile(r"(<!-- generated:([\w-]+) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
+OPENING = re.compile(r"<!-- generated:([\w-]+) -->")
+DRIFT = 3
+
+# Numbers that are fixed in the code rather than parameters: where they live and what they are.
+CONSTANTS: tuple[tuple[str, str, str], ...] = (
+    ("space.synthetic", "S_QUANTUM", "s_q, spread of the quantum block within a family"),
+    ("space.synthetic", "S_SCATTER", "s_0, scatter off a family's own dimensions"),
+    ("space.synthetic", "S_CENTRE", "sd of a family's centre c_f per column"),
+    ("space.synthetic", "FAMILY_LENGTH", "distance in the plane over which families share chemistry"),
+    ("space.synthetic", "MESO_LENGTH", "length scale of the cross-scale field in the meso block"),
+    ("space.synthetic", "FIELD_FEATURES", "random Fourier features of every random field"),
+    ("space.materials", "NEIGHBOUR_WINDOW", "following rows a material looks at for neighbours"),
+    ("space.materials", "NEIGHBOURS", "links of a material in the neighbour graph"),
+    ("space.commons", "SHRINK", "overlaps at which an estimated bias counts half"),
+    ("space.tabular", "COLUMN_VARIANCE", "mean variance of a descriptor column of a space made of data"),
+    ("space.tabular", "QUANTUM_WIDTH", "most principal axes kept of elemental descriptors"),
+    ("space.tabular", "GAUGE_WIDTH", "width of the gauge block of a space made of a table"),
+    ("space.tabular", "MOST_FAMILIES", "most families by chemistry"),
+    ("learning.encoders", "RIDGE", "floor of the spread of a direction against the largest"),
+    ("learning.heads", "EVIDENCE_STEPS", "updates of noise and prior by evidence"),
+    ("learning.heads", "MIN_NOISE", "least noise variance of a head"),
+    ("learning.heads", "MAX_NOISE", "largest noise variance of a head"),
+    ("learning.heads", "MIN_PRIOR", "least prior precision of a head"),
+    ("learning.heads", "MAX_PRIOR", "largest prior precision of a head"),
+    ("learning.models", "MATERN", "degrees of freedom of the frequencies (Matern-5/2)"),
+    ("learning.models", "RECENT", "published tests that a model's agreement is judged on"),
+    ("layers.steering", "CLIP", "largest standardised acquisition value of a family"),
+    ("agents.curator", "AUDIT_ATTEMPTS", "rows that a curator looks at for one audit"),
+    ("agents.curator", "AUDIT_NOISE", "salt of the noise of a re-measured record"),
+    ("agents.curator", "DOUBLE_ENTRY", "offset of the index of a record entered twice"),
+    ("agents.trainer", "STRAIN", "shift of every causal column in the strain test"),
+    ("agents.trainer", "FIRST_VIEW", "salt of the gauge of a record"),
+    ("agents.trainer", "SECOND_VIEW", "salt of the gauge of a record in its second view"),
+    ("agents.planner", "ATTEMPTS", "keyed attempts to propose an untested material"),
+    ("agents.planner", "REACH", "pool of a proposal source, in candidates"),
+    ("agents.planner", "ASCENT_STEPS", "gradient steps of inverse design"),
+    ("agents.publication", "INTERVAL", "half width of a claimed 95 % interval in sd"),
+    ("events", "POISON_SALT", "salt of poisoning"),
+    ("events", "RETRACTION_SALT", "salt of a retraction wave"),
+    ("events", "REVISION_SALT", "salt of a functional revision"),
+)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Render a Markdown table; bars inside cells are escaped."""
+    lines = [list(header), ["---"] * len(header), *([_cell(c) for c in row] for row in rows)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ").strip()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, (tuple, list)):
+        return "(" + ", ".join(_plain(v) for v in value) + ")"
+    return str(value)
+
+
+def parameters() -> str:
+    """Render every parameter with its value, range, unit and source, one table per group."""
+    from mpbf_abm.parameters import GROUPS, schema
+
+    parts = []
+    for group, model in GROUPS.items():
+        title = (model.__doc__ or "").splitlines()[0]
+        rows = [
+            (f"`{r['path']}`", r["help"], _plain(r["default"]), r["allowed"], r["unit"], r["source"])
+            for r in schema(group)
+        ]
+        head = ("parameter", "meaning", "default", "allowed", "unit", "source")
+        parts.append(f"**`{group}`** ({title.rstrip('.')})\n\n{table(head, rows)}")
+    return "\n".join(parts)
+
+
+def phases() -> str:
+    """Render the phases of a tick in their order."""
+    from mpbf_abm.ecosystem import Recorder
+    from mpbf_abm.events import Agenda
+    from mpbf_abm.schedule import phases as all_phases
+
+    rows = []
+    for number, phase in enumerate(all_phases(Agenda(), Recorder(()).observe), 1):
+        home = f"{phase.act.__module__.removeprefix('mpbf_abm.')}.{phase.act.__qualname__}"
+        rows.append((number, phase.name, phase.layer, phase.does, f"`{home}`"))
+    return table(("", "phase", "layer", "what happens", "function"), rows)
+
+
+def indicators() -> str:
+    """Render every column of ``run.series``."""
+    from mpbf_abm.observation import INDICATORS
+
+    rows = ((f"`{i.column}`", i.layer, i.unit, i.definition) for i in INDICATORS)
+    return table(("column", "subject", "unit", "definition"), rows)
+
+
+def policies() -> str:
+    """Render every policy with its levers."""
+    from mpbf_abm.events import POLICIES
+
+    rows = []
+    for name, kind in POLICIES.items():
+        levers = "; ".join(f"`{v.path}` {v.mode} {_plain(v.target)}" for v in kind.levers)
+        rows.append((f"`{name}`", kind.help, levers, _plain(kind.strength)))
+    return table(("policy", "what it does", "levers at strength 1", "usual strength"), rows)
+
+
+def shocks() -> str:
+    """Render every shock."""
+    from mpbf_abm.events import SHOCKS
+
+    rows = ((f"`{n}`", k.help, _plain(k.strength), f"`events.{k.act.__name__}`") for n, k in SHOCKS.items())
+    return table(("shock", "what it does", "usual strength", "function"), rows)
+
+
+def modalities() -> str:
+    """Render the six kinds of data."""
+    from mpbf_abm.space.modalities import FIDELITIES, MODALITIES
+
+    rows = (
+        (i, m.name, *(_plain(g) for g in m.gains), FIDELITIES[m.fidelity], _plain(m.noise), _plain(m.coverage))
+        for i, m in enumerate(MODALITIES)
+    )
+    head = ("", "modality", "quantum", "meso", "gauge", "spurious", "label", "noise factor", "coverage")
+    return table(head, rows)
+
+
+def presets() -> str:
+    """Render what each preset changes against the defaults."""
+    from mpbf_abm.parameters import NULL, PRESETS
+
+    rows = []
+    for name, changes in {**PRESETS, "null": NULL}.items():
+        rows.append((f"`{name}`", "; ".join(f"`{p}` = {_plain(v)}" for p, v in changes.items()) or "nothing"))
+    return table(("preset", "changes against the defaults"), rows)
+
+
+def constants() -> str:
+    """Render the numbers that are fixed in the code."""
+    rows = []
+    for home, name, meaning in CONSTANTS:
+        value = getattr(importlib.import_module(f"mpbf_abm.{home}"), name)
+        rows.append((f"`{name}`", _plain(value), meaning, f"`{home}`"))
+    return table(("constant", "value", "meaning", "module"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    f.__name__: f for f in (parameters, phases, indicators, policies, shocks, modalities, presets, constants)
+}
+
+
+def renewed(text: str, where: str = "text") -> str:
+    """Return a document with every generated block up to date.
+
+    Raises
+    ------
+    ConfigurationError
+        One line for every block with an unknown name or without an end.
+    """
+    blocks = [m.group(2) for m in BLOCK.finditer(text)]
+    faults = [
+        f"{where}: unknown block 'generated:{name}'{did_you_mean(name, TABLES)} (blocks: {', '.join(TABLES)})"
+        for name in blocks
+        if name not in TABLES
+    ]
+    if len(OPENING.findall(text)) != len(blocks) or text.count("<!-- /generated -->") != len(blocks):
+        faults.append(f"{where}: every '<!-- generated:NAME -->' needs one '<!-- /generated -->' after it")
+    if faults:
+        raise ConfigurationError(faults)
+    return BLOCK.sub(lambda m: f"{m.group(1)}{TABLES[m.group(2)]()}{m.group(4)}", text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Renew or check documents; returns 0, 2 for files that cannot be used, 3 for drift."""
+    parser = argparse.ArgumentParser(prog="python -m mpbf_abm.reference", description="Generated tables of documents.")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 3 if a table is out of date")
+    options = parser.parse_args(arguments)
+    drifted = []
+    try:
+        for path in options.files:
+            try:
+                old = path.read_text(encoding="utf-8")
+                new = renewed(old, path.name)
+                if new != old:
+                    drifted.append(path)
+                    if not options.check:
+                        path.write_text(new, encoding="utf-8")
+            except OSError as error:
+                raise OutputError(f"{path}: cannot be read or written ({error.strerror})") from None
+    except (ConfigurationError, OutputError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for path in drifted:
+        print(f"{path}: {'out of date' if options.check else 'renewed'}", file=sys.stderr)
+    return DRIFT if options.check and drifted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
