@@ -1,0 +1,259 @@
+"""Documents keep to the code: generated tables, keyed draws, names, words, and every example runs."""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from mpbf_abm import reference
+from mpbf_abm.parameters import GROUPS, PATHS, schema
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "mpbf_abm"
+ODD = ROOT / "docs" / "odd.md"
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+ELEMENTS = (
+    "1. Purpose and patterns",
+    "2. Entities, state variables, and scales",
+    "3. Process overview and scheduling",
+    "4. Design concepts",
+    "5. Initialization",
+    "6. Input data",
+    "7. Submodels",
+)
+CONCEPTS = (
+    "Basic principles", "Emergence", "Adaptation", "Objectives", "Learning", "Prediction", "Sensing", "Interaction",
+    "Stochasticity", "Collectives", "Observation",
+)  # fmt: skip
+DRAWERS = {"uniform", "normal", "exponential", "generator", "clocks", "family_clocks", "keyed", "random_field"}
+HASHERS = {"hash_uniform", "hash_normal"}
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def table_after(heading: str, first: str) -> list[list[str]]:
+    """Cells of the first table under a heading of the ODD whose header begins with a word."""
+    text = ODD.read_text(encoding="utf-8").split(f"### {heading}\n")[1]
+    rows = text.split(f"\n| {first} |")[1].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def code_names(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+# --------------------------------------------------------------------------- generated tables
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_generated_tables_are_up_to_date(path: Path):
+    assert reference.main(["--check", str(path)]) == 0, f"run: python -m mpbf_abm.reference {name(path)}"
+
+
+def test_the_odd_shows_every_generated_table():
+    shown = reference.OPENING.findall(ODD.read_text(encoding="utf-8"))
+    assert sorted(shown) == sorted(reference.TABLES)
+
+
+def test_drift_is_reported_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- generated:phases -->\nold\n<!-- /generated -->\nb\n", encoding="utf-8")
+    assert reference.main(["--check", str(page)]) == 3
+    assert "out of date" in capsys.readouterr().err
+    assert "old" in page.read_text(encoding="utf-8")
+    assert reference.main([str(page)]) == 0
+    assert reference.main(["--check", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("a\n")
+    assert text.endswith("b\n")
+    assert "assimilate" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("<!-- generated:phase -->\n<!-- /generated -->", "did you mean 'phases'"),
+        ("<!-- generated:phases -->\n", "needs one"),
+        ("<!-- /generated -->\n", "needs one"),
+    ],
+)
+def test_blocks_that_cannot_be_rendered_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, fault: str
+):
+    page = tmp_path / "page.md"
+    page.write_text(text, encoding="utf-8")
+    assert reference.main([str(page)]) == 2
+    assert fault in capsys.readouterr().err
+    assert page.read_text(encoding="utf-8") == text
+
+
+def test_a_missing_document_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert reference.main([str(tmp_path / "none.md")]) == 2
+    assert "none.md" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("row", schema(), ids=lambda row: row["path"])
+def test_every_parameter_says_what_it_is(row: dict[str, str]):
+    for part in ("help", "unit", "source", "allowed"):
+        assert str(row[part]).strip(), f"{row['path']} has no {part}"
+
+
+# --------------------------------------------------------------------------- the model description
+
+
+def test_the_odd_has_its_seven_elements_and_eleven_concepts():
+    text = re.sub(r"```.*?```", "", ODD.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert tuple(re.findall(r"^## (.+)$", text, re.MULTILINE)) == ELEMENTS
+    concepts = text.split("## 4. Design concepts\n")[1].split("\n## ")[0]
+    assert tuple(re.findall(r"^### (.+)$", concepts, re.MULTILINE)) == CONCEPTS
+
+
+def test_submodel_headings_name_code_that_exists():
+    headings = re.findall(r"^### (7\.\d+ .+)$", ODD.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [h.split()[0] for h in headings] == [f"7.{i + 1}" for i in range(len(headings))]
+    for heading in headings:
+        homes = re.findall(r"`([\w/]+)\.py`: ([^;)]+)", heading)
+        assert homes, f"'{heading}' names no module"
+        for home, functions in homes:
+            module = importlib.import_module(f"mpbf_abm.{home.replace('/', '.')}")
+            missing = [f for f in code_names(functions) if not hasattr(module, f)]
+            assert not missing, f"'{heading}': {home}.py has no {', '.join(missing)}"
+
+
+def is_code(word: str) -> bool:
+    """Whether a dotted word is a file or module of the package, or a function of one."""
+    head, _, tail = word.rpartition(".")
+    if tail == "py" or (PACKAGE / f"{word.replace('.', '/')}.py").exists():
+        return True
+    return (PACKAGE / f"{head}.py").exists() and hasattr(importlib.import_module(f"mpbf_abm.{head}"), tail)
+
+
+def test_parameters_named_in_documents_exist():
+    drawn = {code_names(row[0])[0] for row in table_after("Keyed draws", "decision")}
+    pattern = re.compile(rf"`((?:{'|'.join(GROUPS)})\.[a-z_]+)`")
+    for path in DOCUMENTS:
+        found = set(pattern.findall(path.read_text(encoding="utf-8")))
+        unknown = {word for word in found - set(PATHS) - drawn if not is_code(word)}
+        assert not unknown, f"{name(path)} names {unknown}"
+
+
+def test_no_document_speaks_of_places_outside_the_repository():
+    for path in DOCUMENTS:
+        assert not re.search(r"/work/|/tmp/|/home/|model\.md|architecture\.md", path.read_text(encoding="utf-8"))
+
+
+# --------------------------------------------------------------------------- keyed draws
+
+
+def calls(names: set[str]) -> Iterator[tuple[str, str, ast.Call]]:
+    """Calls of some functions in the package: module, enclosing function, call."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        home = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            for call in ast.walk(function):
+                if isinstance(call, ast.Call):
+                    called = getattr(call.func, "attr", getattr(call.func, "id", ""))
+                    if called in names:
+                        yield home, function.name, call
+
+
+def decision(argument: ast.expr) -> str | None:
+    """Decision name written in an argument, with * for what is filled in."""
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        return argument.value
+    if isinstance(argument, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "*" for part in argument.values)
+    return None
+
+
+def decisions_in_code() -> dict[str, str]:
+    found = {}
+    for home, function, call in calls(DRAWERS):
+        for text in filter(None, map(decision, call.args)):
+            if re.fullmatch(r"[a-z][a-z_]*(\.[a-z_*0-9]+)+", text):
+                drawn = re.sub(r"\.\d+(?=\.|$)", ".*", text)
+                keyed = getattr(call.func, "id", "") == "keyed"
+                found[f"{drawn}.*" if keyed else drawn] = f"{home}.{function}"
+    return found
+
+
+def test_every_keyed_draw_is_in_the_table_and_every_entry_in_the_code():
+    listed = [re.sub(r"\{\w+\}", "*", code_names(row[0])[0]) for row in table_after("Keyed draws", "decision")]
+    assert len(listed) == len(set(listed)), "a decision is listed twice"
+    code = decisions_in_code()
+    assert len(code) > 30, "the search for decision names finds too little"
+    missing = {d: where for d, where in code.items() if d not in listed}
+    assert not missing, "draws that docs/odd.md does not list"
+    assert not set(listed) - set(code), "draws that docs/odd.md lists and nobody makes"
+
+
+def test_every_hashed_draw_is_in_the_table():
+    listed = {code_names(row[0])[0] for row in table_after("Keyed draws", "function")}
+    code = {f"{home}.{function}" for home, function, _ in calls(HASHERS) if home != "streams"}
+    assert code == listed
+
+
+# --------------------------------------------------------------------------- words
+
+
+def test_glossary_has_each_word_once():
+    terms = re.findall(r"^- \*\*(.+?)\*\*:", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    words = [w.strip().casefold() for term in terms for w in term.split(",")]
+    assert len(words) > 60
+    assert sorted(words) == sorted(set(words))
+
+
+# --------------------------------------------------------------------------- examples
+
+
+def examples(path: Path) -> list[tuple[int, str]]:
+    """Python blocks of a document that are meant to run, with their line."""
+    text = path.read_text(encoding="utf-8")
+    found = []
+    for block in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        before = text[: block.start()].rstrip()
+        if not re.search(r"<!-- not run: [^>]+ -->$", before):
+            found.append((text[: block.start()].count("\n") + 2, block.group(1)))
+    return found
+
+
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if examples(p)], ids=name)
+def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "example"}
+    for line, source in examples(path):
+        # Line numbers of a failure are those of the document.
+        exec(compile("\n" * (line - 1) + source, name(path), "exec"), namespace)  # noqa: S102
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
+def test_links_between_documents_lead_somewhere(path: Path):
+    def anchors(target: Path) -> set[str]:
+        headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        return {re.sub(r"[^\w\- ]", "", h).strip().lower().replace(" ", "-") for h in headings}
+
+    for link in re.findall(r"\]\((?!\w+:)([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), f"{name(path)} links to {link}"
+        assert not anchor or anchor in anchors(target), f"{name(path)} links to {link}"
+
+
+def test_decisions_are_numbered_in_order():
+    numbers = [int(p.name[:4]) for p in sorted((ROOT / "docs" / "decisions").glob("0*.md"))]
+    assert all(b == a + 1 for a, b in pairwise(numbers))
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "docs" / "decisions").glob("0*.md"):
+        assert f"({path.name})" in index
+        text = path.read_text(encoding="utf-8")
+        assert all(f"**{part}.**" in text for part in ("Context", "Choice", "What it costs"))
