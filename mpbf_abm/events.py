@@ -15,17 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mpbf_abm.agents.curator import AUDIT_NOISE
 from mpbf_abm.agents.planner import adopt
 from mpbf_abm.agents.trainer import link_trainers
 from mpbf_abm.agents.world import World
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.parameters import PATHS, Parameters
 from mpbf_abm.space.materials import top_set
-from mpbf_abm.streams import hash_normal, hash_uniform
 
 Int = NDArray[np.int64]
-POISON_SALT, RETRACTION_SALT, REVISION_SALT = 101, 103, 107
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,14 @@ POLICIES: dict[str, PolicyKind] = {
     "compute_cap": PolicyKind("training at scale above 1/2 is not allowed", (Lever("trainers.scale_cap", 0.5, "cap"),)),
     "equal_funding": PolicyKind("every lab gets the same", (Lever("stocks.merit_share", 0.0), Lever("stocks.lottery_share", 0.0))),
     "funding_lottery": PolicyKind("a share of funding is drawn by lot", (Lever("stocks.lottery_share", 1.0, "floor"),), 0.5),
-    "exploration_floor": PolicyKind("a least share of every planner's effort explores", (Lever("planners.exploration_floor", 1.0, "floor"),), 0.3),
+    "exploration_floor": PolicyKind(
+        "a least share of every curator's and planner's effort explores",
+        (
+            Lever("planners.exploration_floor", 1.0, "floor"),
+            Lever("curators.exploration_floor", 1.0, "floor"),
+        ),
+        0.3,
+    ),
     "fresh_data_floor": PolicyKind("a least share of training data is recent and not model-generated", (Lever("trainers.fresh_floor", 1.0, "floor"),), 0.3),
 }  # fmt: skip
 
@@ -159,8 +163,8 @@ class Policy(Event):
 class Shock(Event):
     """Something that happens to the community at `start`.
 
-    Outages, withdrawals and funding cuts last until `end` (None: they are left to repair, or
-    stay); poisoning spoils records while it lasts; the others happen once.
+    Outages and withdrawals last until `end`, when repair may begin (None: the node is lost for
+    good); funding cuts last until `end`; poisoning spoils records while it lasts; the others happen once.
     """
 
     target: Literal["random", "largest", "correlated"] = Field("random", description="which nodes are hit")
@@ -227,17 +231,13 @@ def hit_nodes(world: World, shock: Shock, n: int, load: NDArray[Any], likeness: 
 def poisoning(world: World, shock: Shock) -> None:
     """Spoil a share of the records entered in the last tick: values shift up by 2 sd plus noise."""
     commons = world.commons
-    rows = (
-        np.flatnonzero(commons.alive & (commons.tick == world.tick - 1))
-        if world.tick
-        else np.flatnonzero(commons.alive)
-    )
+    rows = np.flatnonzero(commons.alive & (commons.tick == world.tick - 1))
     if not len(rows):
         return
-    u = hash_uniform(commons.key[rows], world.streams.root(0) ^ POISON_SALT)
+    u = world.streams.record_uniform("shock.poisoning", commons.key[rows])
     rows = rows[u < shock.force]
     if len(rows):
-        noise = hash_normal(commons.key[rows], world.streams.root(0) ^ POISON_SALT ^ AUDIT_NOISE, 1)[:, 0]
+        noise = world.streams.record_normal("shock.poisoning.noise", commons.key[rows], 1)[:, 0]
         commons.rewrite(rows, commons.value[rows] + 2.0 + 0.5 * noise, commons.variance[rows], corrupted=True)
 
 
@@ -247,7 +247,7 @@ def functional_revision(world: World, shock: Shock) -> None:
         return
     space, truth = world.space, world.truth
     gap = truth.simulated - truth.property
-    u = hash_uniform(space.material_keys.astype(np.uint64), world.streams.root(world.tick) ^ REVISION_SALT)
+    u = world.streams.record_uniform("shock.functional_revision", space.material_keys.astype(np.uint64), world.tick)
     # Another method errs as much, elsewhere: a keyed permutation within each family.
     order = np.lexsort((u, space.family))
     other = np.empty_like(gap)
@@ -274,6 +274,7 @@ def objective_shift(world: World, shock: Shock) -> None:
     world.truth.top = top_set(
         world.truth.property, space.feasible, float(space.top.sum()) / max(1, int(space.feasible.sum()))
     )
+    world.ceilings.clear()
     world.truth.mad = float(np.median(np.abs(new - np.median(new))))
     # The count of finds starts anew: what was measured already is known, not found.
     world.found_by = np.where(world.commons.tested, -2, -1).astype(np.int32)
@@ -287,7 +288,7 @@ def retraction_wave(world: World, shock: Shock) -> None:
     if world.tick != shock.start:
         return
     rows = np.flatnonzero(world.commons.alive)
-    u = hash_uniform(world.commons.key[rows], world.streams.root(0) ^ RETRACTION_SALT)
+    u = world.streams.record_uniform("shock.retraction_wave", world.commons.key[rows])
     world.commons.remove(rows[u < shock.force], retracted=True)
 
 

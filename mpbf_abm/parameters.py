@@ -175,6 +175,7 @@ class CuratorParameters(Group):
     reinforcement: float = _p(1.0, "exponent gamma of attention on a family's records", ge=-1, le=4,
                               source="preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
     exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
+    exploration_floor: float = _p(0.0, "least exploration of any curator, set by policy", ge=0, le=1)
     adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,
                           source="84 % of new alloy families lie within two element edits of an old one")  # fmt: skip
     coverage_seeking: float = _p(0.0, "mix-in of attention inverse to a family's records", ge=0, le=1)
@@ -185,7 +186,7 @@ class CuratorParameters(Group):
         (0.35, 0.25, 0.1, 0.1, 0.1, 0.1),
         "weights of crystal graphs, DFT trajectories, spectroscopy, microscopy, synthesis metadata, multi-fidelity sets",
     )
-    measured_quota: float = _p(0.0, "least share of acquisitions that are measured labels", ge=0, le=1)
+    measured_quota: float = _p(0.0, "least expected share of acquisitions that are measured labels", ge=0, le=1)
     measured_cost: float = _p(
         4.0, "cost of a measured label or an audit against a simulated record", "records", ge=1, le=1_000
     )
@@ -256,7 +257,7 @@ class PlannerParameters(Group):
     isolated: int = _p(
         0, "further planners outside the community: own budget, nothing shared", "agents", ge=0, le=1_000
     )
-    experiments: float = _p(0.5, "experiments per planner, on average", "experiments/tick", ge=0, le=1_000)
+    experiments: float = _p(0.3, "experiments per planner, on average", "experiments/tick", ge=0, le=1_000)
     reinforcement: float = _p(1.0, "exponent gamma of attention on a family's records", ge=-1, le=4,
                               source="preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
     exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
@@ -275,7 +276,7 @@ class PlannerParameters(Group):
     )
     acquisition: Literal["random", "greedy", "ucb", "ei", "thompson", "maxvar", "ranking"] = _p(
         "greedy", "rule that scores candidates and families", "name",
-        source="greedy accelerates most on seven real pools",
+        source="greedy accelerates most on real pools",
     )  # fmt: skip
     kappa: float = _p(1.0, "weight of the claimed sd in upper-confidence and ranking rules", ge=0, le=10)
     proxy: float = _p(0.0, "weight of a misaligned objective in candidate scores", ge=0, le=1)
@@ -377,9 +378,7 @@ class LayerParameters(Group):
     integration: float = _p(1.0, "gamma_A in A", gt=0, le=10)
     uncertainty_penalty: float = _p(0.3, "delta_U in A", ge=0, le=1, source=DESIGN)
     integrity_exponent: float = _p(0.5, "exponent g of the alternative form of A", gt=0, le=4)
-    feedback_weight: float = _p(
-        0.6, "w of feedback against trade-off in S", ge=0, le=1, source="worked example of the design"
-    )
+    feedback_weight: float = _p(0.6, "w of feedback against trade-off in S", ge=0, le=1, source="assumed")
     tradeoff_scale: float = _p(0.5, "T_s in the logistic of S", gt=0, le=10)
     scale_benefit: float = _p(1.0, "eta in T", ge=0, le=10)
     risk_weight: float = _p(1.0, "theta in T", ge=0, le=10)
@@ -535,7 +534,7 @@ class Parameters(Group):
 
     @classmethod
     def null(cls, **changes: Any) -> Parameters:
-        """Return the null MPBF: the generalised Polya urn, draw for draw (model.md section 4.8).
+        """Return the null MPBF: the generalised Polya urn, draw for draw (docs/odd.md).
 
         Every model is off (weights 1, random candidates, repeats allowed), every result is
         published and reaches the commons, budgets are fixed, nothing decays or fails.

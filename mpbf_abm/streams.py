@@ -106,6 +106,14 @@ class Streams:
         """Standard normal draws, slots along the first axis."""
         return self.generator(decision, tick).standard_normal(shape)
 
+    def record_uniform(self, decision: str, keys: U64, tick: int = 0) -> Float:
+        """Uniform draws in [0, 1) keyed by record (or other 64-bit identity) instead of slot (n,)."""
+        return hash_uniform(keys, _hash64("record", self.root(tick), decision, tick))
+
+    def record_normal(self, decision: str, keys: U64, count: int, tick: int = 0) -> Float32:
+        """Standard normal draws keyed by record, `count` for each (n, count)."""
+        return hash_normal(keys, _hash64("record", self.root(tick), decision, tick), count)
+
     def exponential(self, decision: str, tick: int, shape: int | tuple[int, ...]) -> Float:
         """Standard exponential draws, slots along the first axis."""
         return self.generator(decision, tick).standard_exponential(shape)

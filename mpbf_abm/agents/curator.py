@@ -17,14 +17,13 @@ from mpbf_abm.layers.coupling import pseudo_label
 from mpbf_abm.space import modalities
 from mpbf_abm.space.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
 from mpbf_abm.space.modalities import CRYSTAL_GRAPHS, FIDELITY, HYBRID, MEASURED, SIMULATED, SPECTROSCOPY
-from mpbf_abm.streams import hash_uniform, race
+from mpbf_abm.streams import race
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
 
 AUDIT_ATTEMPTS = 16
-AUDIT_NOISE = 17
 DOUBLE_ENTRY = 1 << 15  # index offset of the second copy of a record entered twice
 # Modalities from simulated to measured, so that inverse CDF moves choices one way.
 ORDER = np.argsort(FIDELITY, kind="stable")
@@ -82,7 +81,14 @@ def curator_attention(world: World) -> Float:
     if p.model_guidance and (logs := log_weights(world)) is not None:
         served = [i for i, _ in world.models()]
         guidance = np.exp(p.model_guidance * logs[served].mean(axis=0))[None]
-    share = attention(x, curators.exploration, p.adjacency, curators.reinforcement, world.space.similarity, guidance)
+    share = attention(
+        x,
+        np.maximum(curators.exploration, p.exploration_floor),
+        p.adjacency,
+        curators.reinforcement,
+        world.space.similarity,
+        guidance,
+    )
     if p.coverage_seeking:
         rare = 1.0 / (1.0 + x)
         share = (1 - p.coverage_seeking) * share + p.coverage_seeking * rare / rare.sum()
@@ -113,14 +119,35 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
 
 
 def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> NDArray[np.int8]:
-    """Choose modalities by the mix, raised to the measured quota, where such data can be had."""
-    mix = np.asarray(world.p.curators.modality_mix)[ORDER]
-    modality = ORDER[np.minimum(np.searchsorted(np.cumsum(mix / mix.sum()), draw, side="right"), len(mix) - 1)]
-    key = (world.space.material_keys[material] * len(mix) + modality).astype(np.uint64)
-    had = hash_uniform(key, world.streams.root(0)) < modalities.COVERAGE[modality]
-    modality = np.where(had, modality, CRYSTAL_GRAPHS)
-    raised = (quota < world.signals.measured_quota) & (FIDELITY[modality] != MEASURED)
-    return np.where(raised, SPECTROSCOPY, modality).astype(np.int8)
+    """Choose modalities by the mix, raised to the measured quota, where such data can be had.
+
+    Each kind of data exists for a share of materials, measured kinds only for feasible ones;
+    where the chosen kind does not exist, crystal graphs serve.
+    """
+    mix = np.asarray(world.p.curators.modality_mix) / sum(world.p.curators.modality_mix)
+    floor = world.signals.measured_quota
+    if mix[CRYSTAL_GRAPHS] == 1.0 and floor == 0:
+        return np.full(material.shape, CRYSTAL_GRAPHS, np.int8)
+    ordered = np.cumsum(mix[ORDER])
+    modality = ORDER[np.minimum(np.searchsorted(ordered, draw, side="right"), len(mix) - 1)]
+    had = available(world, material)
+    modality = np.where(np.take_along_axis(had, modality[..., None], axis=-1)[..., 0], modality, CRYSTAL_GRAPHS)
+    if floor > 0:
+        # The quota is a floor: only what the mix leaves short of it is raised.
+        expected = float((mix * modalities.COVERAGE)[FIDELITY == MEASURED].sum())
+        short = max(0.0, floor - expected) / max(1e-12, 1.0 - expected)
+        measured = had & (FIDELITY == MEASURED)
+        raised = (quota < short) & (FIDELITY[modality] != MEASURED) & measured.any(axis=-1)
+        modality = np.where(raised, np.argmax(measured, axis=-1), modality)
+    return modality.astype(np.int8)
+
+
+def available(world: World, material: Int) -> NDArray[np.bool_]:
+    """Which kinds of data can be had of some materials (..., 6)."""
+    kinds = len(modalities.COVERAGE)
+    keys = (world.space.material_keys[material][..., None] * kinds + np.arange(kinds)).astype(np.uint64)
+    had = world.streams.record_uniform("modality.available", keys) < modalities.COVERAGE
+    return np.asarray(had & ((FIDELITY == SIMULATED) | world.space.feasible[material][..., None]))
 
 
 def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[np.int8], u: Float) -> None:
@@ -143,15 +170,16 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         twice = bad & (kind >= 2 / 3)
     value, variance = label(world, labelled, modality, z)
     origin = np.full(len(agent), SIMULATION, np.int8)
+    slots = curators.slots[agent]
+    keys = record_keys(CURATOR, slots, world.tick, wave)
     if c.pseudo_share > 0:
-        generate(world, material, modality, u[:, 6], value, variance, origin)
+        generate(world, keys, material, modality, u[:, 6], value, variance, origin)
     stored = modality
     if rate > 0:
         wrong = bad & (kind >= 1 / 3) & ~twice
         stored = np.where(wrong, (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6, modality).astype(np.int8)
-    slots = curators.slots[agent]
     records: dict[str, Any] = {
-        "key": record_keys(CURATOR, slots, world.tick, wave),
+        "key": keys,
         "material": material, "modality": stored, "value": value, "variance": variance, "origin": origin,
         "repository": curators.repository[agent], "producer": slots, "tick": world.tick,
         "federated": u[:, 7] < p.openness, "corrupted": bad,
@@ -164,7 +192,7 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
     signals = world.signals
     signals.acquisitions = np.bincount(FIDELITY[modality], minlength=3)
     signals.generated, signals.errors = int((origin == GENERATED).sum()), int(bad.sum())
-    measured = (FIDELITY[modality] == MEASURED) & (origin != GENERATED)
+    measured = (FIDELITY[modality] == MEASURED) & (FIDELITY[stored] == MEASURED)
     world.totals.measured_acquisitions += int(measured.sum())
     note_found(world, material[measured])
 
@@ -188,7 +216,7 @@ def label(world: World, material: Int, modality: NDArray[np.int8], z: Float) -> 
 
 
 def generate(
-    world: World, material: Int, modality: NDArray[np.int8], u: Float, value: Float32, variance: Float32,
+    world: World, keys: NDArray[np.uint64], material: Int, modality: NDArray[np.int8], u: Float, value: Float32, variance: Float32,
     origin: NDArray[np.int8],
 ) -> None:  # fmt: skip
     """Replace a share of simulated labels by a model's predictions (in place)."""
@@ -199,12 +227,14 @@ def generate(
         return
     slots = world.trainers.slots
     _, model = max(served, key=lambda pair: (world.registry.adopters[pair[0]], -slots[pair[0]]))
-    gauge = world.streams.normal("curator.generate.gauge", world.tick, (len(u), world.space.dims["gauge"]))[rows]
-    phi = model.features(world.space.ambient_rows(material[rows], gauge.astype(np.float32)))
+    gauge = world.streams.record_normal("curator.generate.gauge", keys[rows], world.space.dims["gauge"])
+    phi = model.features(world.space.ambient_rows(material[rows], gauge))
     predicted, spread = model.head.predict(phi)
+    mean = model.head.offset
     if model.simulated_base:
-        predicted = predicted + world.truth.simulated[material[rows]]
-    value[rows] = pseudo_label(predicted, model.head.offset, c.pseudo_gain)
+        base = world.truth.simulated[material[rows]]
+        predicted, mean = predicted + base, mean + float(base.mean())
+    value[rows] = pseudo_label(predicted, mean, c.pseudo_gain)
     # With the channel open a generated label owns up to its uncertainty; closed, it passes for a simulation.
     claim = model.claimed_sd(spread) ** 2
     variance[rows] = c.uncertainty_ral_isl * claim + (1 - c.uncertainty_ral_isl) * variance[rows]
@@ -226,6 +256,7 @@ def audit(world: World, works: NDArray[np.bool_]) -> None:
         good = (
             commons.alive[row] & ~commons.audited[row] & (commons.origin[row] != FAILED)
             & (FIDELITY[commons.modality[row]] != MEASURED) & (commons.repository[row] == curators.repository[:, None])
+            & world.space.feasible[commons.material[row]]
         )  # fmt: skip
         first = row[np.arange(len(row)), np.argmax(good, axis=1)]
         chosen.extend(first[good.any(axis=1) & (count > j)].tolist())
@@ -241,9 +272,10 @@ def remeasure(world: World, rows: Int) -> None:
     commons = world.commons
     material = commons.material[rows]
     modality = np.full(len(rows), SPECTROSCOPY, np.int8)
-    draw = hash_uniform(commons.key[rows], world.streams.root(world.tick) ^ AUDIT_NOISE)
+    draw = world.streams.record_uniform("curator.audit.noise", commons.key[rows], world.tick)
     value, variance = label(world, material, modality, ndtri(np.clip(draw, 1e-12, 1 - 1e-12)))
     commons.rewrite(rows, value, variance, modality=modality, audited=True, corrupted=False)
+    commons.know(material)
     note_found(world, material)
 
 

@@ -45,20 +45,26 @@ def family_values(world: World, models: list[FoundationModel]) -> Float:
     p = world.p.planners
     values = []
     for model in models:
-        sd = channelled_sd(world, model.epistemic_sd(model.panel_variance))
+        sd = channelled_sd(world, model, model.panel_variance)
         rule = p.acquisition if p.acquisition not in ("random", "thompson", "ranking") else "ucb"
         values.append(score(rule, model.panel_mean, sd, best=best_known(world), kappa=p.kappa).mean(axis=1))
     return np.asarray(values, np.float64)
 
 
-def channelled_sd(world: World, sd: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Claimed sds after the uncertainty channel from representation to steering."""
+def channelled_sd(world: World, model: FoundationModel, variance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Claimed sds after the uncertainty channel from representation to steering.
+
+    Closed (0), a planner sees the model's mean sd over the panel whatever the material.
+    """
     openness = np.float32(world.p.coupling.uncertainty_ral_isl)
-    return sd if openness == 1 else openness * sd + (1 - openness) * sd.mean()
+    sd = model.epistemic_sd(variance)
+    if openness == 1:
+        return sd
+    return np.asarray(openness * sd + (1 - openness) * model.epistemic_sd(model.panel_variance).mean(), np.float32)
 
 
 def best_known(world: World) -> float:
-    """Best published experimental value so far (0, the mean, before any)."""
+    """Best experimental value any lab of the community has seen (0, the mean, before any)."""
     best = world.planners.columns["best_value"]
     return float(np.max(best, initial=0.0, where=np.isfinite(best) & ~world.planners.isolated))
 

@@ -119,7 +119,9 @@ def adopt(world: World) -> None:
         chosen = np.pad(chosen, ((0, 0), (0, links.shape[1] - chosen.shape[1])), constant_values=NONE)
     else:
         clocks = world.clocks("planner.adopt", planners, len(served))[rows][:, world.trainers.slots]
-        chosen = choose_links(clocks, adoption_weights(world)[rows] * served, links.shape[1])
+        # Who only has a place to fill keeps the links it has.
+        keep = np.where((u < p.adoption_rate)[:, None], NONE, links)[rows]
+        chosen = choose_links(clocks, adoption_weights(world)[rows] * served, links.shape[1], keep)
     newly = chosen[:, 0] != links[rows, 0]
     members = newly & ~planners.isolated[rows]
     registry.adoptions += np.bincount(chosen[members, 0][chosen[members, 0] >= 0], minlength=len(served))
@@ -188,12 +190,14 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
     p, space, truth = world.p.planners, world.space, world.truth
     distance = float("nan")
     unscored = p.acquisition == "random" and p.proxy == 0 and not world.rules
-    count = 1 if unscored else p.candidates
+    count = p.candidates
     if p.source != "uniform" and not unscored:
         pool = propose(world, planner, wave, family, count * REACH)
         candidates, distance = realise(world, planner, wave, model, pool, count)
     else:
         candidates = propose(world, planner, wave, family, count)
+    if unscored:
+        candidates = candidates[:, :1]
     n, C = candidates.shape
     mean, sd = np.zeros((n, C), np.float32), np.ones((n, C), np.float32)
     scores = np.zeros((n, C), np.float32)
@@ -317,7 +321,7 @@ def judge(
     else:
         flat, variance = model.head.predict(phi)
         mean = flat.reshape(n, C) + base
-        sd = channelled_sd(world, model.epistemic_sd(variance)).reshape(n, C)
+        sd = channelled_sd(world, model, variance).reshape(n, C)
     draws: Float32 | None = None
     if p.acquisition == "thompson":
         wide = phi.reshape(n, C, -1)

@@ -15,6 +15,7 @@ INTERVAL = 1.959964  # standard normal quantile of the claimed 95 % interval
 
 def couple(world: World) -> None:
     """Publish, correct, and keep track records."""
+    fade(world)
     results = world.results
     if results is None:
         return
@@ -51,10 +52,11 @@ def publish(world: World, results: Results) -> None:
     material = results.material[rows]
     failed = np.isnan(results.observed[rows])
     slots = planners.slots[planner]
+    keys = record_keys(PLANNER, slots, world.tick, wave)
     # Whether a deposit is federated follows the same openness as curators' records.
-    federated = world.uniform("planner.federated", planners, 1)[planner, 0] < world.p.curators.openness
+    federated = world.streams.record_uniform("planner.federated", keys) < world.p.curators.openness
     world.commons.append(
-        key=record_keys(PLANNER, slots, world.tick, wave), material=material, modality=np.int8(SPECTROSCOPY),
+        key=keys, material=material, modality=np.int8(SPECTROSCOPY),
         value=np.nan_to_num(results.observed[rows]), variance=results.variance[rows],
         origin=np.where(failed, FAILED, EXPERIMENT).astype(np.int8), repository=home[planner], producer=slots,
         tick=world.tick, federated=federated,
@@ -76,12 +78,15 @@ def correct(world: World, results: Results) -> None:
             model.correct(phi[shared], residual, results.variance[rows].astype(np.float64), c.correction)
 
 
+def fade(world: World) -> None:
+    """Let track records and claimed discoveries fade."""
+    for name in ("hits", "misses", "claims"):
+        world.planners.columns[name] *= world.p.planners.memory
+
+
 def keep_track(world: World, results: Results) -> None:
     """Update track records, own bests and claimed discoveries."""
     p, planners = world.p.planners, world.planners
-    planners.hits[...] *= p.memory
-    planners.misses[...] *= p.memory
-    planners.claims[...] *= p.memory
     made = ~np.isnan(results.observed)
     tested = made & (results.model >= 0) & ~np.isnan(results.predicted)
     # Isolated planners keep their own record but no one else's.

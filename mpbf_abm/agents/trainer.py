@@ -28,15 +28,15 @@ from mpbf_abm.learning.models import Diagnosis, FoundationModel, Panel, frequenc
 from mpbf_abm.space.commons import GENERATED
 from mpbf_abm.space.infrastructure import choose_links
 from mpbf_abm.space.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
-from mpbf_abm.streams import hash_normal
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
 
 DEALT = ("masked", "contrastive", "fusion", "graph")
+MOST_LINKS = 50  # bound of infrastructure.providers
 STRAIN = 0.1  # small strain: shift of every causal column, in descriptor units
-FIRST_VIEW, SECOND_VIEW = 11, 13
+FIRST_VIEW, SECOND_VIEW = 1, 2
 
 
 class ModelTrainer(CohortAgent):
@@ -71,7 +71,7 @@ def abstract(world: World) -> None:
 def rewire(world: World, due: Int) -> None:
     """Let trainers who retrain reconsider their repository links."""
     p, links = world.p.infrastructure, world.infrastructure.model_repositories
-    u = world.uniform("trainer.rewire", world.trainers, links.shape[1])
+    u = world.uniform("trainer.rewire", world.trainers, MOST_LINKS)[:, : links.shape[1]]
     keep = np.where(u < p.rewiring, -1, links)
     link_trainers(world, due, keep[due])
 
@@ -100,7 +100,7 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
         return
     trainers.compute[trainer] -= scale
     trainers.spent[trainer] += scale
-    panel = world.panel = current_panel(world)
+    panel = current_panel(world)
     lineage, encoder, objective = choose_encoder(world, trainer, scale, rows, shared)
     model = train(world, trainer, scale, rows, lineage, encoder, objective, panel, shared)
     world.registry.publish(trainer, model, lineage)
@@ -144,12 +144,17 @@ def training_rows(world: World, sources: NDArray[np.bool_], scale: float) -> Int
 
 def current_panel(world: World) -> Panel:
     """Panel of this tick: B keyed materials of each family, drawn anew when someone retrains."""
-    if world.panel is not None and world.panel.tick == world.tick:
-        return world.panel
+    if world.panel is None or world.panel.tick != world.tick:
+        world.panel = draw_panel(world, world.tick)
+    return world.panel
+
+
+def draw_panel(world: World, tick: int) -> Panel:
+    """Draw the panel of a tick."""
     space, B, keys = world.space, world.p.planners.panel, world.space.family_keys
-    u = world.streams.uniform("panel.material", world.tick, (space.families, B))[keys]
+    u = world.streams.uniform("panel.material", tick, (space.families, B))[keys]
     materials = space.start[:-1, None] + (u * space.family_sizes[:, None]).astype(np.int64)
-    gauge = world.streams.normal("panel.gauge", world.tick, (space.families, 2, B, space.dims["gauge"]))[keys]
+    gauge = world.streams.normal("panel.gauge", tick, (space.families, 2, B, space.dims["gauge"]))[keys]
     turns = gauge.astype(np.float32)
     flat = materials.ravel()
     dg = space.dims["gauge"]
@@ -157,7 +162,7 @@ def current_panel(world: World) -> Panel:
         materials,
         space.ambient_rows(flat, turns[:, 0].reshape(-1, dg)),
         space.ambient_rows(flat, turns[:, 1].reshape(-1, dg)),
-        world.tick,
+        tick,
     )
 
 
@@ -190,7 +195,7 @@ def input_scale(world: World, invariance: float) -> Float:
 
 def record_descriptors(world: World, rows: Int, view: int = FIRST_VIEW) -> Float32:
     """Ambient descriptors of records, each in the gauge that follows from its key (n, d)."""
-    gauge = hash_normal(world.commons.key[rows], world.streams.root(0) ^ view, world.space.dims["gauge"])
+    gauge = world.streams.record_normal(f"record.gauge.{view}", world.commons.key[rows], world.space.dims["gauge"])
     return world.space.ambient_rows(world.commons.material[rows], gauge)
 
 
@@ -257,11 +262,9 @@ def fit(world: World, rows: Int, weights: Float32, phase: Float32) -> Head:
     value, variance = labels(world, rows)
     if p.physical_prior or p.delta_learning:
         value = value - world.truth.simulated[world.commons.material[rows]]
-    head = fit_head(features(record_descriptors(world, rows), weights, phase), value, variance)
-    if p.physical_prior and not p.delta_learning:
-        # The prior mean is the simulation itself: without data the correction is zero.
-        head.offset *= len(rows) / (len(rows) + 10.0)
-    return head
+    # With a physical prior the mean is the simulation itself: without data the correction is zero.
+    shrink = 10.0 if p.physical_prior and not p.delta_learning else 0.0
+    return fit_head(features(record_descriptors(world, rows), weights, phase), value, variance, offset_shrink=shrink)
 
 
 def train(
@@ -291,11 +294,11 @@ def train(
     old = world.registry.models[trainer]
     if old is not None:
         model.recent = list(old.recent)
-    model.diagnosis = diagnose(world, model, rows)
+    model.diagnosis = diagnose(world, model)
     return model
 
 
-def diagnose(world: World, model: FoundationModel, rows: Int) -> Diagnosis:
+def diagnose(world: World, model: FoundationModel) -> Diagnosis:
     """Measure A and T of a fresh model on the panel."""
     f, space, panel, encoder = world.p.layers, world.space, model.panel, model.encoder
     K, B = panel.materials.shape
@@ -336,22 +339,19 @@ def diagnose(world: World, model: FoundationModel, rows: Int) -> Diagnosis:
     return Diagnosis(
         causal, invariance, u, true, perceived,
         integrity_unfloored(R, uniform, u, f.integration, f.uncertainty_penalty), T,
-        measured_tradeoff(reference_error(world, model, rows, mse), mse, variance, gauge_variance, f.gauge_penalty),
+        measured_tradeoff(reference_error(world, model, mse), mse, variance, gauge_variance, f.gauge_penalty),
         gauge_variance, float(np.mean((moved - plain) ** 2)), slope,
     )  # fmt: skip
 
 
-def reference_error(world: World, model: FoundationModel, rows: Int, mse: float) -> float:
+def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     """Squared error on the panel of the same training at the reference scale P_0 = 1."""
     if model.scale == 1.0:
         return mse
-    p = world.p.trainers
-    u = world.commons.uniform()[rows]
-    count = min(p.records, len(rows))
-    fewer = np.sort(rows[np.argpartition(u, count - 1)[:count]])
-    encoder = encode(world, fewer, model.objective, p.latent_dims, model.invariance)
+    rows = training_rows(world, world.infrastructure.trainer_sources(model.trainer), 1.0)
+    encoder = encode(world, rows, model.objective, world.p.trainers.latent_dims, model.invariance)
     weights, phase = head_features(world, encoder, model.lineage, 1.0)
-    head = fit(world, fewer, weights, phase)
+    head = fit(world, rows, weights, phase)
     mean = features(model.panel.x, weights, phase) @ head.mean32 + np.float32(head.offset)
     if model.simulated_base:
         mean = mean + world.truth.simulated[model.panel.materials.ravel()]
@@ -364,11 +364,13 @@ def ceiling(world: World, records: int, p: int) -> float:
     Computed once for each power-of-two class of sample size.
     """
     size = 2 ** round(math.log2(max(2, records)))
-    if (size, p) not in world.ceilings:
+    noise_sd = world.p.curators.measured_noise
+    known = size, p, noise_sd
+    if known not in world.ceilings:
         space = world.space
         u = world.streams.uniform("ceiling.sample", 0, size)
         sample = np.argsort(space.material_keys)[(u * space.size).astype(np.int64)]
-        noise = world.streams.normal("ceiling.noise", 0, size) * world.p.curators.measured_noise
+        noise = world.streams.normal("ceiling.noise", 0, size) * noise_sd
         gauge = np.zeros((size, space.dims["gauge"]), np.float32)
         x = space.ambient_rows(sample, gauge)
         gains = np.broadcast_to(space.causal.astype(np.float32), x.shape)
@@ -378,12 +380,12 @@ def ceiling(world: World, records: int, p: int) -> float:
             np.float32
         )
         value = world.truth.property[sample] + noise * space.difficulty[sample]
-        head = fit_head(features(x, weights, phase), value, np.full(size, world.p.curators.measured_noise**2))
-        panel = current_panel(world)
+        head = fit_head(features(x, weights, phase), value, np.full(size, noise_sd**2))
+        panel = draw_panel(world, 0)
         y = world.truth.property[panel.materials.ravel()]
         mean, _ = head.predict(features(panel.x, weights, phase))
-        world.ceilings[size, p] = max(0.05, 1.0 - float(np.mean((mean - y) ** 2)) / max(float(y.var()), 1e-9))
-    return world.ceilings[size, p]
+        world.ceilings[known] = max(0.05, 1.0 - float(np.mean((mean - y) ** 2)) / max(float(y.var()), 1e-9))
+    return world.ceilings[known]
 
 
 def respond(world: World, trainer: int, model: FoundationModel) -> None:
@@ -402,7 +404,7 @@ def respond(world: World, trainer: int, model: FoundationModel) -> None:
     else:
         direction = float(np.sign(model.diagnosis.slope))
     scale = float(world.trainers.scale[trainer]) * 2.0 ** (p.response_ral * direction)
-    world.trainers.scale[trainer] = float(np.clip(scale, 1 / 16, 64))
+    world.trainers.scale[trainer] = float(np.clip(scale, 1 / 16, p.scale_cap))
 
 
 __all__ = ["DEALT", "ModelTrainer", "abstract", "link_trainers", "retrain"]

@@ -7,9 +7,7 @@ operationalisation.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-Float = NDArray[np.float64]
+from numpy.typing import ArrayLike
 
 
 def coverage(V: ArrayLike, v0: float) -> float:
@@ -52,9 +50,3 @@ def budget_response(ΔB: float, gain: float, audit: float, quota: float) -> tupl
     """
     shift = gain * ΔB
     return float(np.clip(audit + 0.25 * shift, 0.0, 1.0)), float(np.clip(quota + 0.5 * shift, 0.0, 1.0))
-
-
-def simulated_share(fidelities: Float) -> float:
-    """Share of simulated labels among label counts (simulated, hybrid, measured); hybrids count half."""
-    total = fidelities.sum()
-    return float((fidelities[0] + 0.5 * fidelities[1]) / total) if total > 0 else 0.0

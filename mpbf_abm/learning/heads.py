@@ -106,7 +106,9 @@ def low_rank(covariance: Float, phi: Float, variance: Float) -> tuple[Float, Flo
     return half, np.asarray(np.linalg.inv(half @ phi.T + np.diag(variance)), np.float64)
 
 
-def fit_head(phi: Float32, value: Float, variance: Float, *, noise: float = 0.3, prior: float = 1.0) -> Head:
+def fit_head(
+    phi: Float32, value: Float, variance: Float, *, noise: float = 0.3, prior: float = 1.0, offset_shrink: float = 0.0
+) -> Head:
     """Fit a head with noise and prior by evidence (MacKay 1992).
 
     Parameters
@@ -119,6 +121,8 @@ def fit_head(phi: Float32, value: Float, variance: Float, *, noise: float = 0.3,
         Claimed variance of each label; records weigh ``1 / (1/b + var_r)``.
     noise, prior : float
         Starting values.
+    offset_shrink : float
+        Records at which the offset counts half; 0 leaves it as the mean.
 
     Notes
     -----
@@ -129,7 +133,7 @@ def fit_head(phi: Float32, value: Float, variance: Float, *, noise: float = 0.3,
     n, p = phi.shape
     if n == 0:
         return Head(np.zeros(p), np.eye(p) / prior, noise, prior, 0.0)
-    offset = float(np.average(value, weights=1.0 / (noise + variance)))
+    offset = float(np.average(value, weights=1.0 / (noise + variance))) * n / (n + offset_shrink)
     target = value - offset
     for step in range(EVIDENCE_STEPS + 1):
         weight = 1.0 / (noise + variance)

@@ -43,7 +43,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was measured of a model when it was trained (section 4.3 of the design).
+    """What was measured of a model when it was trained.
 
     Attributes
     ----------
@@ -159,8 +159,8 @@ def frequencies(streams: Streams, lineage: int, d: int, p: int) -> tuple[Float, 
 
     Frequencies of a Matern kernel are multivariate t (Rasmussen and Williams 2006, section 4.2.1).
     """
-    draws = streams.generator(f"model.frequencies.{lineage}")
-    normal = draws.standard_normal((p, d))
-    spread = np.sqrt(MATERN / (2.0 * draws.standard_gamma(MATERN / 2.0, p)))
-    phase = (2 * np.pi * draws.random(p)).astype(np.float32)
+    # Three streams, features along the first axis: a larger model keeps the features of a smaller one.
+    normal = streams.normal(f"model.frequencies.{lineage}", 0, (p, d))
+    spread = np.sqrt(MATERN / (2.0 * streams.generator(f"model.spread.{lineage}").standard_gamma(MATERN / 2.0, p)))
+    phase = (2 * np.pi * streams.uniform(f"model.phase.{lineage}", 0, p)).astype(np.float32)
     return (normal * spread[:, None]).T, phase

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.space.modalities import FIDELITY, HYBRID, MEASURED, SIMULATED
-from mpbf_abm.streams import Streams, hash_uniform
+from mpbf_abm.streams import Streams
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -187,7 +187,7 @@ class Commons:
         """Forget: each record goes with probability ``1 - exp(-rate)``, keyed by record; mass decays."""
         keep = np.exp(-rate)
         rows = np.flatnonzero(self.alive)
-        gone = rows[hash_uniform(self.key[rows], self.streams.root(tick) ^ (tick + 1)) >= keep]
+        gone = rows[self.streams.record_uniform("commons.forget", self.key[rows], tick) >= keep]
         self.mass *= keep
         self.remove(gone)
         self._recount()
@@ -242,7 +242,7 @@ class Commons:
         """Keyed uniform number of every record, the order in which subsamples take them (n,)."""
         if self._hashed < self.size:
             fresh = slice(self._hashed, self.size)
-            self._uniform[fresh] = hash_uniform(self._columns["key"][fresh], self.streams.root(0))
+            self._uniform[fresh] = self.streams.record_uniform("commons.order", self._columns["key"][fresh])
             self._hashed = self.size
         return self._uniform[: self.size]
 
@@ -345,21 +345,6 @@ class Commons:
         weight = 1.0 / np.maximum(self.variance[rows], np.float32(1e-6))
         agree = np.exp(-0.5 * (self.value[rows] - truth[self.material[rows]]) ** 2)
         return float(np.sum(weight * agree, dtype=np.float64) / np.sum(weight, dtype=np.float64))
-
-    def consensus(self, materials: Int, fidelity: int = MEASURED) -> NDArray[np.float32]:
-        """Precision-weighted mean label of one fidelity in view, NaN where there is none."""
-        self._settle()
-        rows = np.append(self.working, self.working.any())
-        weight = self.precision[rows][:, fidelity, materials].sum(axis=0)
-        value = self.precision_value[rows][:, fidelity, materials].sum(axis=0)
-        return np.where(weight > 1e-3, value / np.maximum(weight, np.float32(1e-6)), np.float32(np.nan))
-
-    def claimed_sd(self, materials: Int) -> NDArray[np.float32]:
-        """Claimed standard deviation of the combined labels in view (infinite without any)."""
-        self._settle()
-        rows = np.append(self.working, self.working.any())
-        weight = self.precision[rows][:, :, materials].sum(axis=(0, 1))
-        return np.where(weight > 1e-3, 1.0 / np.sqrt(np.maximum(weight, np.float32(1e-6))), np.inf).astype(np.float32)
 
 
 __all__ = [

@@ -101,9 +101,9 @@ def family_rows(materials: int, families: int, exponent: float) -> Int:
     return np.concatenate([[0], np.cumsum(sizes)])
 
 
-def random_field(streams: Streams, name: str, x: Float32, length: float, tick: int = 0) -> Float32:
+def random_field(streams: Streams, name: str, x: Float32, length: float) -> Float32:
     """Smooth Gaussian random field of unit prior variance at the rows of x (n, d)."""
-    draws = streams.generator(name, tick)
+    draws = streams.generator(name)
     omega = (draws.standard_normal((x.shape[1], FIELD_FEATURES)) / length).astype(np.float32)
     phase = (draws.random(FIELD_FEATURES) * 2 * np.pi).astype(np.float32)
     weight = (draws.standard_normal(FIELD_FEATURES) * np.sqrt(2 / FIELD_FEATURES)).astype(np.float32)
@@ -113,20 +113,15 @@ def random_field(streams: Streams, name: str, x: Float32, length: float, tick: i
     return out
 
 
-def bias_field(
-    p: SpaceParameters, streams: Streams, quantum: Float32, family: Int, position_factor: Float, tick: int = 0
-) -> Float32:
-    """Simulation bias: offset + family + smooth within families + scatter, by variance shares.
-
-    ``tick`` keys an alternative bias field for a revision of the simulation method.
-    """
-    between = position_factor @ streams.normal("space.bias.family", tick, p.families)
+def bias_field(p: SpaceParameters, streams: Streams, quantum: Float32, family: Int, position_factor: Float) -> Float32:
+    """Simulation bias: offset + family + smooth within families + scatter, by variance shares."""
+    between = position_factor @ streams.normal("space.bias.family", 0, p.families)
     between = (between - between.mean()) / max(float(between.std()), 1e-9) if p.families > 1 else between * 0
-    smooth = random_field(streams, "space.bias.smooth", quantum, p.bias_length, tick)
+    smooth = random_field(streams, "space.bias.smooth", quantum, p.bias_length)
     # "Within families": the family mean belongs to the family share.
     count = np.bincount(family, minlength=p.families)
     smooth = _standard(smooth - (np.bincount(family, smooth, minlength=p.families) / count)[family].astype(np.float32))
-    scatter = streams.normal("space.bias.scatter", tick, len(quantum)).astype(np.float32)
+    scatter = streams.normal("space.bias.scatter", 0, len(quantum)).astype(np.float32)
     total = (
         np.sqrt(p.bias_family) * between[family].astype(np.float32)
         + np.sqrt(p.bias_smooth) * smooth

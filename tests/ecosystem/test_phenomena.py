@@ -1,0 +1,266 @@
+"""What must emerge from the rules, tested on pairs with common random numbers, each against its dullest explanation.
+
+Every claim has an interval over at least 20 pairs. Nothing here is scripted in the model: the same
+code runs in all arms, with one parameter changed.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mpbf_abm import MaterialsSpace, Parameters, Shock, simulate
+from mpbf_abm.ecosystem import Ecosystem
+
+PAIRS = 24
+GAMMA2 = {"planners.reinforcement": 2.0, "curators.reinforcement": 2.0}
+FLOOR = {"planners.exploration_floor": 0.6, "curators.exploration_floor": 0.6}
+DENSE = {"founding.concentration": 3.0, "curators.reinforcement": 1.5}
+
+
+class Outcome(NamedTuple):
+    summary: dict[str, float]
+    records: np.ndarray
+    untested: float
+    requested: list[float]
+
+
+def key(changes: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(changes.items()))
+
+
+@cache
+def space(seed: int) -> MaterialsSpace:
+    return MaterialsSpace.synthetic(seed=seed)
+
+
+@cache
+def arm(
+    changes: tuple[tuple[str, Any], ...] = (), shocks: tuple[Shock, ...] = (), one_space: bool = False
+) -> list[Outcome]:
+    """Run one arm on every seed; arms share seeds and therefore every draw they do not change."""
+    p, out = Parameters().updated(dict(changes)), []
+    for seed in range(PAIRS):
+        run = simulate(p, seed=seed, shocks=shocks, space=space(0 if one_space else seed), record=())
+        world = run.ecosystem.world
+        lead = int(np.argmax(world.experiments))
+        out.append(
+            Outcome(
+                run.summary, world.commons.records_by_family(), float(world.commons.untested[lead] / world.space.family_sizes[lead]),
+                [run.summary["experiments_requested"], run.summary["experiments_done"]],
+            )
+        )  # fmt: skip
+    return out
+
+
+def column(outcomes: list[Outcome], name: str) -> np.ndarray:
+    return np.array([o.summary[name] for o in outcomes])
+
+
+def difference(a: list[Outcome], b: list[Outcome], name: str) -> tuple[float, float, float]:
+    """Mean paired difference b - a with its 95 % t-interval."""
+    d = column(b, name) - column(a, name)
+    half = float(stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
+    return float(d.mean() - half), float(d.mean()), float(d.mean() + half)
+
+
+def lower(a: list[Outcome], b: list[Outcome], name: str) -> None:
+    interval = difference(a, b, name)
+    assert interval[2] < 0, f"{name}: paired difference {interval} is not below 0"
+
+
+def higher(a: list[Outcome], b: list[Outcome], name: str) -> None:
+    interval = difference(a, b, name)
+    assert interval[0] > 0, f"{name}: paired difference {interval} is not above 0"
+
+
+def entropy(p: np.ndarray) -> float:
+    p = p[p > 0]
+    return float(-(p * np.log(p)).sum())
+
+
+def divergence(shares: np.ndarray) -> float:
+    """Jensen-Shannon divergence between replicates, in nats."""
+    return entropy(shares.mean(axis=0)) - float(np.mean([entropy(p) for p in shares]))
+
+
+def replicate_shares(outcomes: list[Outcome]) -> np.ndarray:
+    return np.array([o.records / o.records.sum() for o in outcomes])
+
+
+# --------------------------------------------------------------------------- room, and controls
+
+
+def test_the_default_leaves_room_to_move_both_ways() -> None:
+    found = column(arm(), "found_share")
+    assert 0.3 < found.mean() < 0.6
+    null = column(arm(key({"trainers.count": 0, "planners.steering_gain": 0.0})), "found_share")
+    assert null.mean() < 0.5 * found.mean()
+
+
+def test_a_change_that_means_nothing_changes_nothing() -> None:
+    """Draws stay synchronised: kappa plays no part in the greedy rule."""
+    a, b = arm(), arm(key({"planners.kappa": 3.0}))
+    assert all(x.summary == y.summary or str(x.summary) == str(y.summary) for x, y in zip(a, b, strict=True))
+
+
+# --------------------------------------------------------------------------- reinforcement
+
+
+def test_strong_reinforcement_narrows_the_field_and_finds_less() -> None:
+    lower(arm(), arm(key(GAMMA2)), "families_d1")
+    lower(arm(), arm(key(GAMMA2)), "found_share")
+    assert column(arm(key(GAMMA2)), "families_d1").mean() < 0.5 * column(arm(), "families_d1").mean()
+
+
+def test_strong_reinforcement_loses_no_budget_and_exhausts_no_family() -> None:
+    """The two dull explanations: experiments not made, families used up."""
+    for a, b in zip(arm(), arm(key(GAMMA2)), strict=True):
+        assert a.requested == b.requested
+        assert b.requested[0] == b.requested[1]
+    assert min(o.untested for o in arm(key(GAMMA2))) > 0.3
+
+
+def test_strong_reinforcement_makes_replicates_differ_threefold() -> None:
+    """On one and the same space, so that only chance and its amplification differ."""
+    base, strong = (replicate_shares(arm(key(c), one_space=True)) for c in ({}, GAMMA2))
+    rng = np.random.default_rng(0)
+    picks = rng.integers(0, PAIRS, (500, PAIRS))
+    ratio = np.array([divergence(strong[i]) / divergence(base[i]) for i in picks])
+    assert divergence(strong) / divergence(base) > 3
+    assert np.quantile(ratio, 0.025) > 1.5
+
+
+def test_an_exploration_floor_restores_breadth_fully_and_finds_in_part() -> None:
+    """The floor undoes the narrowing and the divergence; its effort is not steered by merit, so finds return in part."""
+    base, strong, floor = arm(), arm(key(GAMMA2)), arm(key(GAMMA2 | FLOOR))
+    higher(strong, floor, "families_d1")
+    higher(strong, floor, "found_share")
+    narrowed = column(base, "families_d1").mean() - column(strong, "families_d1").mean()
+    regained = column(floor, "families_d1").mean() - column(strong, "families_d1").mean()
+    assert regained > 0.6 * narrowed
+    spread = [divergence(replicate_shares(o)) for o in (base, strong, floor)]
+    assert spread[1] - spread[2] > 0.6 * (spread[1] - spread[0])
+    # What the floor can give back is bounded by what a community at that floor finds without lock-in.
+    bound = column(arm(key(FLOOR)), "found_share").mean()
+    lost = bound - column(strong, "found_share").mean()
+    assert column(floor, "found_share").mean() - column(strong, "found_share").mean() > 0.5 * lost
+
+
+# --------------------------------------------------------------------------- loops and invariance
+
+
+def test_cutting_the_outer_loop_finds_less() -> None:
+    """Results still become known (no test is repeated, finds count); only their data stay out of the commons."""
+    cut = arm(key({"coupling.outer_loop": 0.0}))
+    lower(arm(), cut, "found_share")
+    assert [o.requested for o in cut] == [o.requested for o in arm()]
+
+
+def test_removing_invariance_finds_less_and_spends_capacity_on_the_gauge() -> None:
+    bare = arm(key({"trainers.invariance": 0.0}))
+    lower(arm(), bare, "found_share")
+    lower(arm(), bare, "captured_niche")
+    higher(arm(), bare, "gauge_variance")
+
+
+# --------------------------------------------------------------------------- latent collapse
+
+
+def test_a_corpus_of_dense_families_collapses_in_niche_ones() -> None:
+    dense = arm(key(DENSE))
+    lower(arm(), dense, "captured_niche")
+    higher(arm(), dense, "rmse_niche")
+    higher(arm(), dense, "integrity_gap")
+    # Not a lack of records: the concentrated community has as many.
+    assert abs(column(dense, "records").mean() / column(arm(), "records").mean() - 1) < 0.1
+    # Not general ignorance: in dense families it knows no less than in niche ones it has lost.
+    fall_dense = difference(arm(), dense, "rmse_dense")[1]
+    fall_niche = difference(arm(), dense, "rmse_niche")[1]
+    assert fall_niche > fall_dense
+
+
+def first_look(changes: dict[str, Any], name: str) -> np.ndarray:
+    """Indicator after the first training, one value per space."""
+    p, out = Parameters().updated({"trainers.reuse": 0.0, "planners.count": 0, **changes}), []
+    for seed in range(PAIRS):
+        eco = Ecosystem(p, seed, space=space(seed), record=("series",))
+        eco.step()
+        out.append(eco.recorder.series[0][1][name])
+        eco.release()
+    return np.array(out)
+
+
+def test_the_best_number_of_latent_directions_moves_with_the_corpus() -> None:
+    """A broad corpus wants nearly all directions, a concentrated one overfits them."""
+
+    def prefers_many(corpus: dict[str, Any]) -> tuple[float, float]:
+        d = first_look({"trainers.latent_dims": 18, **corpus}, "rmse") - first_look(
+            {"trainers.latent_dims": 30, **corpus}, "rmse"
+        )
+        half = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
+        return float(d.mean() - half), float(d.mean() + half)
+
+    assert prefers_many({})[0] > 0
+    assert prefers_many({"founding.concentration": 3.0})[1] < 0
+
+
+# --------------------------------------------------------------------------- simulated labels
+
+
+def test_simulated_labels_alone_pass_on_their_bias_and_make_claims_too_bold() -> None:
+    """Overconfidence is imposed nowhere: the factor is 1 in all arms."""
+    simulated, measured = arm(key({"trainers.labels": "simulated"})), arm(key({"trainers.labels": "measured"}))
+    higher(arm(), simulated, "inherited_bias")
+    higher(measured, simulated, "inherited_bias")
+    higher(arm(), simulated, "claimed_to_actual")
+    assert np.all(column(simulated, "overconfidence_imposed") == 1)
+    # Judged against labels of their own fidelity the same claims are not too bold.
+    assert column(simulated, "coverage_68_simulated").mean() > column(simulated, "coverage_68").mean()
+
+
+def test_without_simulation_bias_there_is_nothing_to_inherit() -> None:
+    """Control: with an unbiased simulation the same diet of labels does not make claims bolder."""
+    clean = {"space.bias_sd": 0.0, "space.bias_offset": 0.0, "space.cross_scale": 0.0}
+    p = Parameters().updated(clean)
+    ratio = []
+    for seed in range(20):
+        pair = [
+            simulate(p.replace("trainers.labels", kind), seed=seed, ticks=36, record=()).summary["claimed_to_actual"]
+            for kind in ("all", "simulated")
+        ]
+        ratio.append(pair[1] - pair[0])
+    full = difference(arm(), arm(key({"trainers.labels": "simulated"})), "claimed_to_actual")[1]
+    assert np.mean(ratio) < full
+
+
+# --------------------------------------------------------------------------- infrastructure
+
+
+def outage(target: str) -> tuple[Shock, ...]:
+    return (Shock("repository_outage", start=12, strength=0.05, target=target),)
+
+
+def test_losing_the_repository_that_most_models_lean_on_hurts_more_than_a_random_one() -> None:
+    base, random, largest = arm(), arm((), outage("random")), arm((), outage("largest"))
+    lower(base, largest, "found_share")
+    lower(random, largest, "found_share")
+
+
+def test_a_second_provider_softens_the_loss() -> None:
+    two = key({"infrastructure.providers": 2})
+    one_loss = column(arm(), "found_share") - column(arm((), outage("largest")), "found_share")
+    two_loss = column(arm(two), "found_share") - column(arm(two, outage("largest")), "found_share")
+    d = one_loss - two_loss
+    assert d.mean() - stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)) > 0
+
+
+@pytest.mark.parametrize("changes", [{}, GAMMA2, {"stocks.merit_share": 1.0, "stocks.matthew": 2.0}])
+def test_budgets_are_conserved(changes: dict[str, Any]) -> None:
+    p = Parameters()
+    expected = int(p.planners.count * p.planners.experiments * 120 + 1e-6)
+    assert {tuple(o.requested) for o in arm(key(changes))} == {(expected, expected)}
