@@ -32,9 +32,9 @@ LAYERS = {
     "steering": "steering S",
 }
 OUTCOMES = {
-    "found_share": ("found share", "share"),
-    "families_d1": ("effective\nfamilies", "families"),
-    "rmse_niche": ("niche\nerror", "sd"),
+    "found_share": "found\nshare (–)",
+    "families_d1": "effective\nfamilies (–)",
+    "rmse_niche": "niche\nerror (sd)",
 }
 SHOWN_FAMILIES = 8
 SHOWN_LABS = 60
@@ -102,12 +102,14 @@ def bands(series: pd.DataFrame, quantities: Sequence[str], x: str = "tick") -> p
         part["x"] = part.index.get_level_values("tick") if x == "tick" else series.groupby(["arm", "tick"])[x].mean()
         parts.append(part.reset_index().assign(quantity=quantity))
     table = pd.concat(parts, ignore_index=True)
-    return table[["arm", "quantity", "x", "median", "low", "high"]].dropna(subset=["median"]).reset_index(drop=True)
+    # A quantity that was never there goes; a gap stays, so that no line is drawn across it.
+    known = table.groupby(["arm", "quantity"])["median"].transform("count") > 0
+    return table.loc[known, ["arm", "quantity", "x", "median", "low", "high"]].reset_index(drop=True)
 
 
 def discovery(series: pd.DataFrame) -> pd.DataFrame:
     """Found share against experiments done, from nothing found with none."""
-    table = bands(series, ["found_share"], "experiments_done")
+    table = bands(series, ["found_share"], "experiments_done").dropna(subset=["median"])
     table = table[table["x"] > 0]
     origin = table.groupby("arm", as_index=False).first().assign(x=0.0, median=0.0, low=0.0, high=0.0)
     return pd.concat([origin, table], ignore_index=True).sort_values(["arm", "x"], kind="stable", ignore_index=True)
@@ -125,7 +127,8 @@ def family_shares(families: pd.DataFrame) -> pd.DataFrame:
     if rest.shape[1]:
         out[f"{rest.shape[1]} others"] = rest.sum(axis=1)
     out.columns.name = "family"
-    return out.stack().rename("share").reset_index()
+    table: pd.DataFrame = out.stack().rename("share").reset_index()
+    return table
 
 
 def place(nodes: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
@@ -156,7 +159,9 @@ def place(nodes: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
 def place_edges(placed: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
     """Give links the places of their ends; links of nodes that are not shown are left out."""
     at = placed[["kind", "id", "x", "y", "works"]]
-    table = edges.merge(at.add_prefix("from_"), left_on=["provider_kind", "provider"], right_on=["from_kind", "from_id"])
+    table = edges.merge(
+        at.add_prefix("from_"), left_on=["provider_kind", "provider"], right_on=["from_kind", "from_id"]
+    )
     table = table.merge(at.add_prefix("to_"), left_on=["user_kind", "user"], right_on=["to_kind", "to_id"])
     table = table.sort_values(["from_x", "provider", "user"], kind="stable", ignore_index=True)
     return table.assign(works=table["from_works"] & table["to_works"])[
@@ -172,7 +177,7 @@ def draw(fig: Figure, frames: Frames) -> None:
     facts = frames["facts"].iloc[0]
     grid = fig.add_gridspec(2, 3)
     n = int(facts["replicates"])
-    over = f"median and 10–90 % of {n} runs" if n > 1 else "one run"
+    over = f"lines: median; bands: 10–90 % of {n} runs" if n > 1 else None
     top = [fig.add_subplot(grid[0, i]) for i in range(3)]
     bottom = [fig.add_subplot(grid[1, i]) for i in range(2)]
     _layers(top[0], frames["layers"], facts)
@@ -201,15 +206,19 @@ def _empty(ax: Axes, text: str) -> None:
     ax.set_yticks([])
 
 
-def _lines(ax: Axes, frame: pd.DataFrame, color: str, linestyle: Any, label: str | None = None, width: float = 1.0) -> None:
+def _lines(
+    ax: Axes, frame: pd.DataFrame, color: str, linestyle: Any, label: str | None = None, width: float = 1.0
+) -> None:
     ax.plot(frame["x"], frame["median"], color=color, linestyle=linestyle, label=label, linewidth=width)
     if not np.array_equal(frame["low"], frame["high"]):
         ax.fill_between(frame["x"], frame["low"], frame["high"], color=color, alpha=0.15, linewidth=0)
 
 
-def _above(ax: Axes, **options: Any) -> None:
+def _below(ax: Axes, **options: Any) -> None:
     """Put the legend below the axes, where it can hide nothing."""
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), borderaxespad=0, columnspacing=1.0, handlelength=1.8, **options)
+    ax.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.2), borderaxespad=0, columnspacing=1.0, handlelength=1.8, **options
+    )
 
 
 def _layers(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
@@ -221,16 +230,20 @@ def _layers(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
         color = ROLES[quantity.removesuffix("_perceived")]
         for arm in _arms(frame):
             part = frame[(frame["arm"] == arm) & (frame["quantity"] == quantity)]
+            if part.empty:
+                continue
             if seen:
                 # Perceived beside true: dots, and only where the question is asked.
                 if arm == facts["shown"]:
-                    ax.plot(part["x"], part["median"], color=color, linestyle=(0, (0.6, 1.2)), linewidth=1.4, label=label)
+                    ax.plot(
+                        part["x"], part["median"], color=color, linestyle=(0, (0.6, 1.2)), linewidth=1.4, label=label
+                    )
             else:
                 _lines(ax, part, color, _dash(arm, facts), label if arm == facts["shown"] else None)
     ax.axhline(0, color=style.LIGHT, linewidth=0.5, zorder=0)
     ax.set_xlabel("time (ticks)")
     ax.set_ylabel("layer quantities (–)")
-    _above(ax, ncols=2)
+    _below(ax, ncols=2)
 
 
 def _shares(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
@@ -249,21 +262,22 @@ def _shares(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
     ax.set_ylim(0, 1)
     ax.set_xlabel("time (ticks)")
     ax.set_ylabel("share of records (–)")
-    _above(ax, ncols=3)
+    _below(ax, ncols=3)
 
 
-def _discovery(ax: Axes, frame: pd.DataFrame, facts: Any, over: str) -> None:
-    style.letter(ax, "c", f"discovery ({over})")
+def _discovery(ax: Axes, frame: pd.DataFrame, facts: Any, over: str | None) -> None:
+    style.letter(ax, "c", "discovery")
     if frame.empty:
         return _empty(ax, "no experiments in this run")
     for arm in _arms(frame):
-        _lines(ax, frame[frame["arm"] == arm], ROLES[arm] if facts["what_if"] else ROLES[WHAT_IF], _dash(arm, facts), arm)
+        color, label = (ROLES[arm], arm) if facts["what_if"] else (ROLES[WHAT_IF], "runs")
+        _lines(ax, frame[frame["arm"] == arm], color, _dash(arm, facts), label)
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("experiments (number)")
     ax.set_ylabel("found share of the top set (–)")
-    if facts["what_if"]:
-        _above(ax, ncols=2)
+    if over:
+        _below(ax, ncols=2, title=over)
 
 
 def _learning(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
@@ -277,7 +291,7 @@ def _learning(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
             _lines(ax, part, ROLES[kind], _dash(arm, facts), label)
     ax.set_xlabel("time (ticks)")
     ax.set_ylabel("root mean square error (sd)")
-    _above(ax, ncols=2)
+    _below(ax, ncols=2)
 
 
 def _diversity(ax: Axes, frame: pd.DataFrame) -> None:
@@ -293,10 +307,13 @@ def _diversity(ax: Axes, frame: pd.DataFrame) -> None:
 def _outcomes(fig: Figure, place: SubplotSpec, frame: pd.DataFrame) -> None:
     """Draw one line per pair of runs from baseline to what-if; bars mark the medians."""
     cells = place.subgridspec(1, len(OUTCOMES))
-    for i, (outcome, (title, unit)) in enumerate(OUTCOMES.items()):
+    for i, (outcome, label) in enumerate(OUTCOMES.items()):
         ax = fig.add_subplot(cells[0, i])
         if i == 0:
-            style.letter(ax, "f", "outcomes, run by run")
+            # Wider than its axes: a title would make the layout push the others aside.
+            ax.set_title(" ")
+            head = style.heading("f", "runs: baseline ● to what-if ◆")
+            ax.annotate(head, (0, 1), (0, 6), "axes fraction", "offset points").set_in_layout(False)
         pairs = frame[frame["outcome"] == outcome].pivot_table(index="replicate", columns="arm", values="value")
         if pairs.empty or len(pairs.columns) < 2:
             _empty(ax, "none")
@@ -306,10 +323,10 @@ def _outcomes(fig: Figure, place: SubplotSpec, frame: pd.DataFrame) -> None:
             for x, values, arm, marker in ((0, left, BASELINE, "o"), (1, right, WHAT_IF, "D")):
                 ax.plot(np.full(len(values), x), values, marker, color=ROLES[arm], markersize=2.5, zorder=2)
                 ax.plot([x - 0.25, x + 0.25], [np.nanmedian(values)] * 2, color=style.INK, linewidth=1.2, zorder=3)
-            ax.set_xticks([0, 1], ["base", "what-if"], rotation=45, ha="right", rotation_mode="anchor")
             ax.margins(y=0.12)
-        ax.set_xlim(-0.5, 1.5)
-        ax.set_xlabel(f"{title}\n({unit})" if "\n" in title else f"{title}\n\n({unit})".replace("\n\n", "\n"))
+        ax.set_xticks([])
+        ax.set_xlim(-0.6, 1.6)
+        ax.set_xlabel(label, fontsize=6)
 
 
 def _infrastructure(ax: Axes, frames: Frames, facts: Any) -> None:
@@ -322,25 +339,33 @@ def _infrastructure(ax: Axes, frames: Frames, facts: Any) -> None:
             color=color, linewidth=0.4, linestyle="-" if works else ":", zorder=1,
         )  # fmt: skip
     heads = []
-    for x, kind in enumerate(COLUMNS):
+    for kind in COLUMNS:
         part = nodes[nodes["kind"] == kind]
         # Area grows with the number that lean on a node.
         area = 5.0 + (22.0 * part["load"] / max(1.0, part["load"].max()) if kind != "lab" else 0.0)
         up = part["works"].to_numpy(bool)
-        ax.scatter(part["x"][up], part["y"][up], s=np.broadcast_to(area, len(part))[up], color=ROLES[kind], linewidth=0, zorder=2)
+        ax.scatter(
+            part["x"][up],
+            part["y"][up],
+            s=np.broadcast_to(area, len(part))[up],
+            color=ROLES[kind],
+            linewidth=0,
+            zorder=2,
+        )
         ax.scatter(
             part["x"][~up], part["y"][~up], s=np.broadcast_to(area, len(part))[~up] + 6, marker="X", color=style.INK,
             edgecolor="white", linewidth=0.4, zorder=3,
         )  # fmt: skip
         least = facts[f"least_{kind}"]
-        fewest = "" if not len(part) or np.isnan(least) else f"\nleast working {100 * least:.0f} %"
+        fewest = "" if part.empty or np.isnan(least) else f"\n{100 * least:.0f} %"
         heads.append(f"{'no ' if part.empty else ''}{PLURALS[kind]}{fewest}")
+    note = ""
     if len(nodes) and not (edges["works"].all() and nodes["works"].all()):
-        ax.scatter([], [], marker="X", color=style.INK, s=11, linewidth=0, label="not working at the end")
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), borderaxespad=0)
+        note = "\n× not working at the end"
     ax.set_xlim(-0.35, 2.35)
     ax.set_ylim(-0.02, 1.02)
     ax.set_xticks(range(3), heads)
+    ax.set_xlabel(f"least share that worked in the run (%){note}")
     ax.set_yticks([])
     ax.tick_params(axis="x", length=0)
     for side in ("left", "bottom"):
@@ -354,7 +379,7 @@ def alternative_text(frames: Frames) -> str:
     """Describe the figure in words, with the numbers that matter."""
     facts = frames["facts"].iloc[0]
     ends = frames["discovery"].groupby("arm")["median"].last()
-    found = ", ".join(f"{arm} {share:.3f}" for arm, share in ends.items()) or "none"
+    found = ", ".join(f"{arm if facts['what_if'] else ''} {share:.3f}".strip() for arm, share in ends.items()) or "none"
     kind = f"a what-if of {facts['replicates']} pairs" if facts["what_if"] else f"{facts['replicates']} run(s)"
     return (
         f"Six panels on {kind} over {facts['ticks']} ticks: layer quantities over time, shares of records by family, "

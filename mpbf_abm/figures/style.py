@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.style
-from matplotlib import cycler
+from cycler import cycler
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,6 +111,11 @@ def save(fig: Figure, path: Path, *, title: str, alt: str, dpi: float | None = N
     fig.savefig(path, metadata=metadata(path.suffix, title, alt), **options)
 
 
+def heading(text: str, title: str) -> str:
+    """Return a panel's bold letter and what it shows."""
+    return rf"$\bf{{{text}}}$  {title}"
+
+
 def letter(ax: Axes, text: str, title: str) -> None:
     """Head a panel with its bold letter and what it shows."""
-    ax.set_title(rf"$\bf{{{text}}}$  {title}", loc="left")
+    ax.set_title(heading(text, title), loc="left")

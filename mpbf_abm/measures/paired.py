@@ -48,8 +48,8 @@ def paired_effects(baseline: pd.DataFrame, treated: pd.DataFrame, outcomes: Sequ
     --------
     >>> a, b = pd.DataFrame({"found": [1.0, 2.0, 4.0]}), pd.DataFrame({"found": [2.0, 3.0, 6.0]})
     >>> effect = paired_effects(a, b, ["found"]).iloc[0]
-    >>> round(effect.difference, 3), round(effect.low, 3), int(effect.n)
-    (1.333, -0.101, 3)
+    >>> print(f"{effect.difference:.3f} from {effect.low:.3f} over {effect.n} pairs")
+    1.333 from -0.101 over 3 pairs
     """
     _check(baseline, treated, outcomes)
     rows = []

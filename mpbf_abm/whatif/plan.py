@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mpbf_abm.ecosystem import DEFAULT_TICKS, check_fit, check_horizon
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.events import Policy, Shock, parse_event
+from mpbf_abm.events import Event, Policy, Shock, parse_event
+from mpbf_abm.founding import check_fit
 from mpbf_abm.parameters import Parameters, read_toml
 from mpbf_abm.provenance import record
+from mpbf_abm.simulation import DEFAULT_TICKS, check_horizon
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.streams import check_seed
 
@@ -118,7 +119,7 @@ class Plan:
         return f"{'what-if: ' + events if events else 'run'} | {runs}, {seeds}, {self.ticks} ticks"
 
 
-def describe(event: Policy | Shock) -> str:
+def describe(event: Event) -> str:
     """Name, time and strength of an event in a few words."""
     strength = "" if event.strength is None else f" at {event.strength:g}"
     until = "" if event.end is None else f" to {event.end}"

@@ -18,8 +18,9 @@ from typing import Any
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from mpbf_abm.ecosystem import Ecosystem, Run, simulate
+from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.measures.paired import paired_effects, spread
+from mpbf_abm.simulation import Run, simulate
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.whatif.plan import BASELINE, WHAT_IF, Plan
 
@@ -131,7 +132,7 @@ def run_plan(plan: Plan, jobs: int = 1, progress: Callable[[int], None] | None =
     Ensemble
         The same for any number of jobs.
     """
-    advance = progress or (lambda ticks: None)
+    advance = progress or _ignore
     if jobs <= 1 or plan.replicates == 1:
         done = {
             i: run_replicate(plan, i, plan.first_space if i == 0 else None, advance) for i in range(plan.replicates)
@@ -139,6 +140,10 @@ def run_plan(plan: Plan, jobs: int = 1, progress: Callable[[int], None] | None =
     else:
         done = dict(_in_processes(plan, jobs, advance))
     return Ensemble(plan, tuple(done[i][arm] for arm in range(len(plan.arms)) for i in range(plan.replicates)))
+
+
+def _ignore(ticks: int) -> None:
+    """Nobody watches."""
 
 
 def run_replicate(

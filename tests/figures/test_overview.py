@@ -1,0 +1,98 @@
+"""The overview figure: the numbers it draws, its panels, its bytes."""
+
+import numpy as np
+import pytest
+
+from mpbf_abm.events import Policy, Shock
+from mpbf_abm.figures import overview, style
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.whatif.plan import Plan
+from mpbf_abm.whatif.runner import run_plan
+
+SMALL = Parameters.preset("quick").replace(**{"space.materials": 600, "space.families": 12, "founding.records": 200})
+PLANS = {
+    "what-if": Plan(
+        SMALL,
+        ticks=8,
+        replicates=3,
+        policies=(Policy("exploration_floor", start=2, strength=0.6),),
+        shocks=(Shock("repository_outage", start=5, strength=0.3, target="largest"),),
+    ),
+    "plain": Plan(SMALL, ticks=8),
+    "no models": Plan(Parameters.null(**{"space.materials": 600, "space.families": 3}), ticks=4, replicates=2),
+    "nobody": Plan(
+        Parameters.null(**{"space.materials": 600, "space.families": 12, "planners.count": 0, "curators.count": 1}),
+        ticks=2,
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=PLANS)
+def case(request):
+    plan = PLANS[request.param]
+    ensemble = run_plan(plan)
+    shown = ensemble.first(list(plan.arms)[-1])
+    return ensemble, overview.prepare(ensemble.series, ensemble.families, ensemble.summary, shown.nodes, shown.edges)
+
+
+def test_frames_hold_the_numbers_of_the_runs(case):
+    ensemble, frames = case
+    shares = frames["shares"].groupby("tick")["share"].sum()
+    np.testing.assert_allclose(shares, 1)
+    series = ensemble.series
+    layers = frames["layers"][frames["layers"]["quantity"] == "boundary_shift"]
+    for (arm, tick), part in series.groupby(["arm", "tick"]):
+        drawn = layers[(layers["arm"] == arm) & (layers["x"] == tick)]
+        assert drawn["median"].item() == pytest.approx(part["boundary_shift"].median())
+    ends = series[series["tick"] == series["tick"].max()].groupby("arm")["found_share"].median().dropna()
+    for arm, end in ends.items():
+        if ensemble.plan.parameters.planners.count:
+            curve = frames["discovery"][frames["discovery"]["arm"] == arm]
+            assert curve["median"].iloc[-1] == pytest.approx(end)
+            assert curve["x"].is_monotonic_increasing
+
+
+def test_graph_keeps_every_link_between_places(case):
+    ensemble, frames = case
+    shown = ensemble.first(list(ensemble.plan.arms)[-1])
+    assert len(frames["edges"]) == len(shown.edges)
+    assert len(frames["nodes"]) == len(shown.nodes)
+    assert not frames["nodes"].duplicated(["x", "y"]).any()
+
+
+def test_every_panel_says_something_and_names_its_units(case):
+    _, frames = case
+    with style.styled():
+        fig = overview.build(frames)
+        for ax in fig.axes:
+            assert ax.lines or ax.collections or ax.texts
+            for label in filter(None, (ax.get_xlabel(), ax.get_ylabel())):
+                assert "(" in label, label
+        sizes = {t.get_fontsize() for ax in fig.axes for t in (*ax.texts, ax.xaxis.label, *ax.get_xticklabels())}
+    assert min(sizes) >= 5
+    assert len(fig.axes) == (8 if frames["facts"]["what_if"].item() else 6)
+
+
+def test_equal_frames_give_equal_files(case, tmp_path):
+    _, frames = case
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        overview.save(frames, tmp_path / name)
+    for file in ("overview.png", "overview.pdf"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    pdf = (tmp_path / "one" / "overview.pdf").read_bytes()
+    assert b"/Type3" not in pdf
+    assert b"CreationDate" not in pdf
+
+
+def test_many_labs_are_thinned_out():
+    p = SMALL.replace(**{"planners.count": 100, "planners.experiments": 0.1})
+    ensemble = run_plan(Plan(p, ticks=3))
+    shown = ensemble.results[0]
+    nodes = overview.place(shown.nodes, shown.edges)
+    assert (nodes["kind"] == "lab").sum() == overview.SHOWN_LABS
+
+
+def test_metadata_of_other_formats_is_refused():
+    with pytest.raises(ValueError, match="saved as"):
+        style.metadata(".eps", "t", "a")

@@ -1,0 +1,306 @@
+"""The command line: what it prints, writes and refuses, with which exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import pandas as pd
+import pytest
+
+from mpbf_abm import cli
+from mpbf_abm.parameters import Parameters
+
+SMALL = [
+    "--preset=quick", "--ticks=6", "--jobs=1",
+    "--set=space.materials=600", "--set=space.families=12", "--set=founding.records=200",
+]  # fmt: skip
+WHAT_IF = ["--policy=exploration_floor:start=2,strength=0.6", "--replicates=2"]
+FILES = {
+    "series.csv", "families.csv", "summary.csv", "parameters.toml", "provenance.json", "overview.png", "overview.pdf",
+}  # fmt: skip
+
+
+@pytest.fixture
+def mpbf(capfd, tmp_path, monkeypatch):
+    """Run the command in an empty folder; returns exit code, output and complaints."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(a) for a in arguments])
+        return stop.value.code, *capfd.readouterr()
+
+    return call
+
+
+def contents(folder):
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+# --------------------------------------------------------------------------- what it writes
+
+
+def test_plain_run_writes_a_whole_folder_named_by_its_plan(mpbf, tmp_path):
+    code, out, err = mpbf("run", *SMALL)
+    assert (code, err) == (0, "")
+    (folder,) = (tmp_path / "results").iterdir()
+    assert {p.name for p in folder.iterdir()} == FILES
+    assert "found_share" in out
+    assert str(folder.relative_to(tmp_path)) in out
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert folder.name == provenance["run_hash"][:12]
+    assert set(provenance["outputs"]) == FILES - {"provenance.json"}
+    assert Parameters.from_toml(folder / "parameters.toml").space.materials == 600
+    assert len(pd.read_csv(folder / "series.csv")) == 6
+    before = contents(folder)
+    assert mpbf("run", *SMALL)[0] == 0
+    assert contents(folder) == before
+
+
+def test_what_if_pairs_arms_on_the_same_seeds(mpbf, tmp_path):
+    code, out, _ = mpbf("run", *SMALL, *WHAT_IF, "--out=o")
+    assert code == 0
+    for word in ("difference", "95 % interval", "VRF", "median, 10-90 %"):
+        assert word in out
+    summary = pd.read_csv(tmp_path / "o" / "summary.csv")
+    assert list(summary["arm"]) == ["baseline"] * 2 + ["what-if"] * 2
+    assert list(summary["seed"]) == [1, 2, 1, 2]
+    series = pd.read_csv(tmp_path / "o" / "series.csv").query("tick < 2").drop(columns="arm")
+    half = len(series) // 2
+    pd.testing.assert_frame_equal(series[:half].reset_index(drop=True), series[half:].reset_index(drop=True))
+    effects = pd.read_csv(tmp_path / "o" / "effects.csv").set_index("outcome")
+    by_arm = summary.groupby("arm")["found_share"].mean()
+    assert effects.loc["found_share", "difference"] == pytest.approx(by_arm["what-if"] - by_arm["baseline"])
+
+
+def test_processes_do_not_change_a_byte(mpbf, tmp_path):
+    assert mpbf("run", *SMALL, *WHAT_IF, "--out=one", "--quiet") == (0, "", "")
+    assert mpbf("run", *SMALL, *WHAT_IF, "--out=two", "--quiet", "--jobs=2") == (0, "", "")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_json_is_for_machines(mpbf):
+    code, out, _ = mpbf("run", *SMALL, *WHAT_IF, "--json")
+    data = json.loads(out)
+    assert code == 0
+    assert [r["seed"] for r in data["runs"]] == [1, 2, 1, 2]
+    assert {e["outcome"] for e in data["effects"]} >= set(cli.HEADLINE)
+
+
+def test_file_and_options_together(mpbf, tmp_path):
+    (tmp_path / "c.toml").write_text(
+        'preset = "quick"\n[run]\nseed = 5\nticks = 4\nreplicates = 2\n[space]\nmaterials = 600\nfamilies = 12\n'
+        '[founding]\nrecords = 200\n[[policy]]\nname = "audits"\n[[shock]]\nname = "poisoning"\nstart = 2\n'
+    )
+    code, out, _ = mpbf("run", "c.toml", "--ticks=3", "--jobs=1", "--json")
+    assert code == 0
+    data = json.loads(out)
+    assert (data["ticks"], data["seeds"]) == (3, [5, 6])
+    assert mpbf("config", "check", "c.toml")[0] == 0
+
+
+def test_results_of_another_plan_are_not_replaced_unasked(mpbf, tmp_path):
+    assert mpbf("run", *SMALL, "--out=o", "-q")[0] == 0
+    before = contents(tmp_path / "o")
+    code, out, err = mpbf("run", *SMALL, "--seed=2", "--out=o")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "--force" in err
+    assert contents(tmp_path / "o") == before
+    assert mpbf("run", *SMALL, "--seed=2", "--out=o", "--force", "-q")[0] == 0
+    assert contents(tmp_path / "o") != before
+
+
+def test_real_materials_from_a_table(mpbf, tmp_path):
+    formulas = [f"{a}{b}" for a in ("Li", "Na", "K", "Rb", "Mg", "Ca") for b in ("F", "Cl", "Br", "O", "S", "Se")]
+    rows = [f"{f},{i % 7},{i % 7 + 0.3 * (i % 3)}" for i, f in enumerate(formulas)]
+    (tmp_path / "t.csv").write_text("formula,gap,pbe\n" + "\n".join(rows) + "\nXx9,1,1\n")
+    options = ["run", "--table=t.csv", "--formula=formula", "--measured=gap", "--simulated=pbe", "--ticks=2",
+               "--set=founding.records=20", "--set=planners.count=2"]  # fmt: skip
+    code, out, err = mpbf(*options)
+    assert (code, out) == (2, "")
+    assert "Xx9" in err
+    assert "--drop" in err
+    assert not (tmp_path / "results").exists()
+    code, _, err = mpbf(*options, "--drop", "--out=o")
+    assert code == 0
+    assert "left out 1 rows" in err
+    assert json.loads((tmp_path / "o" / "provenance.json").read_text())["run"]["space"]["dropped"]["count"] == 1
+
+
+# --------------------------------------------------------------------------- what it refuses
+
+BAD_FILE = """
+preset = "quik"
+[run]
+seed = "7"
+tick = 3
+[planners]
+exploration = 3
+[plannets]
+[[policy]]
+name = "exploration_flor"
+[[shock]]
+start = 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--seed=abc"], ["seed", "whole number"]),
+        (["run", "--seed=-1"], ["seed", "0 to 2^63"]),
+        (["run", "--ticks=0"], ["ticks", "1 to"]),
+        (["run", "--replicates=1.5"], ["replicates", "whole number"]),
+        (["run", "--jobs=0"], ["jobs"]),
+        (["run", "--sed=1"], ["--sed", "--seed"]),
+        (["run", "--preset=quik"], ["did you mean 'quick'"]),
+        (["run", "--set=planners.explorations=1"], ["did you mean 'planners.exploration'"]),
+        (["run", "--set=planners.exploration=7"], ["planners.exploration = 7", "0 to 1"]),
+        (["run", "--set=planners.exploration"], ["group.name=value"]),
+        (["run", "--policy=exploration_flor"], ["did you mean 'exploration_floor'"]),
+        (["run", "--policy=audits:name=x"], ["before the colon"]),
+        (["run", "--policy=audits:strength=2"], ["strength"]),
+        (["run", "--policy=audits", "--replicates=1"], ["2 pairs"]),
+        (["run", "--shock=poisoning:start=120"], ["start = 120", "end of the run"]),
+        (["run", "--set=space.materials=5", "--set=space.families=9"], ["some family is empty"]),
+        (["run", "--set=space.materials=400", "--set=planners.experiments=2"], ["more experiments than materials"]),
+        (["run", "missing.toml"], ["no such file"]),
+        (["run", "--table=missing.csv", "--formula=f", "--measured=m"], ["missing.csv", "cannot be read"]),
+        (["run", "--table=t.csv", "--formula=f"], ["--table needs --measured"]),
+        (["run", "--formula=f"], ["--formula needs --table"]),
+        (["run", "--pool=p.csv"], ["--pool needs --objective"]),
+        (["run", "--drop"], ["--drop needs"]),
+        (["run", "--goal=up"], ["min or max"]),
+        (["run", "--out=file"], ["is a file"]),
+        (["run", "--out=file/below"], ["cannot be written"]),
+        (["run", "--out=other"], ["was not written by mpbf"]),
+        (["config", "check", "missing.toml"], ["no such file"]),
+        (["config", "show", "--set=a.b=1"], ["unknown parameter"]),
+        (["config", "init", "file"], ["exists already"]),
+        (["config", "init", "no/where.toml"], ["cannot be written"]),
+        (["bench", "--json=no/where.json"], ["cannot be written"]),
+        (["nonsense"], ["nonsense"]),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(mpbf, tmp_path, arguments, words):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("mine")
+    code, out, err = mpbf(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("mpbf: ")
+    assert err.count("\n") == 1, err
+    for word in words:
+        assert word in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "other"]
+    assert [p.name for p in (tmp_path / "other").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("command", [["run"], ["config", "check"], ["config", "show"]])
+def test_a_file_tells_all_its_faults_at_once(mpbf, tmp_path, command):
+    (tmp_path / "bad.toml").write_text(BAD_FILE)
+    code, out, err = mpbf(*command, "bad.toml")
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert len(lines) == 7, err
+    assert all(line.startswith("mpbf: bad.toml: ") for line in lines)
+    for words in (
+        "'quik'",
+        "planners.exploration = 3",
+        "'plannets'",
+        "run.tick",
+        "run.seed",
+        "exploration_flor",
+        "no name",
+    ):
+        assert sum(words in line for line in lines) == 1
+
+
+def test_options_tell_all_their_faults_at_once(mpbf):
+    _, _, err = mpbf("run", "--seed=abc", "--ticks=-3", "--set=a.b=1", "--policy=x", "--shock=y", "--goal=up")
+    assert len(err.splitlines()) == 6
+
+
+# --------------------------------------------------------------------------- interrupted
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_killed_half_way_leaves_nothing_that_looks_complete(tmp_path, number, code, jobs):
+    small = [a for a in SMALL if not a.startswith(("--ticks", "--jobs"))]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mpbf_abm", "run", *small, *WHAT_IF, "--set=planners.repeats=true", "--ticks=100000",
+         f"--jobs={jobs}", "--out=o"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not any(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert not (tmp_path / "o").exists()
+    assert not list(tmp_path.rglob("provenance.json"))
+    if number == signal.SIGINT:
+        assert err == "mpbf: interrupted; nothing was written\n"
+        assert not any(tmp_path.iterdir())
+
+
+# --------------------------------------------------------------------------- help and tables
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["config", "--help"], ["--version"]])
+def test_help_is_light(arguments):
+    code = (
+        "import sys\nfrom mpbf_abm.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as stop:\n"
+        "    heavy = {'mesa', 'numpy', 'pandas', 'matplotlib', 'seaborn', 'scipy', 'networkx'} & set(sys.modules)\n"
+        "    print(stop.code, sorted(heavy), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False,
+        env=os.environ | {"NO_COLOR": "1", "FORCE_COLOR": "1"},
+    )  # fmt: skip
+    assert done.stderr == "0 []\n"
+    assert "\x1b" not in done.stdout
+    assert "mpbf" in done.stdout
+
+
+def test_no_arguments_shows_help_as_a_usage_error(mpbf):
+    code, out, err = mpbf()
+    assert (code, out) == (2, "")
+    assert "Commands:" in err
+
+
+@pytest.mark.parametrize("what", ["policies", "shocks", "phases", "indicators", "schema"])
+def test_tables_of_what_there_is(mpbf, what):
+    code, out, err = mpbf("config", what)
+    rows = json.loads(mpbf("config", what, "--json")[1])
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == len(rows) + 2
+    assert all(str(next(iter(r.values()))) in out for r in rows)
+
+
+def test_written_file_holds_what_it_was_asked_for(mpbf, tmp_path):
+    assert mpbf("config", "init", "--preset=quick")[0] == 0
+    assert Parameters.from_toml(tmp_path / "mpbf.toml") == Parameters.preset("quick")
+    assert mpbf("config", "check", "mpbf.toml")[0] == 0
+    _, out, _ = mpbf("config", "show", "mpbf.toml", "--set=planners.exploration=0.4")
+    assert tomllib.loads(out)["planners"]["exploration"] == 0.4
+    assert "#" in out
+
+
+def test_last_column_is_wrapped_on_a_terminal_only(monkeypatch):
+    head, rows = ["name", "help"], [["a", "word " * 60]]
+    assert len(cli.table(head, rows).splitlines()) == 3
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = cli.table(head, rows).splitlines()
+    assert len(lines) > 5
+    assert max(map(len, lines)) <= 60
