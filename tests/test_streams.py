@@ -197,12 +197,34 @@ def test_hashed_uniforms_of_neighbouring_keys_and_salts_are_uncorrelated() -> No
     assert abs(np.corrcoef(u, v)[0, 1]) < bound
 
 
-def test_another_salt_is_another_set_of_numbers() -> None:
-    """Salts that only permute numbers among keys would make counts over many keys the same for every salt."""
-    keys, share, salts = record_keys(0, 0, 0, np.arange(2_048)), 0.1, 400
-    counts = np.array([(hash_uniform(keys, salt) < share).sum() for salt in range(1, salts + 1)])
-    variance = len(keys) * share * (1 - share)
-    assert abs(counts.var(ddof=1) / variance - 1) < 4.5 * np.sqrt(2 / (salts - 1))
+def test_another_tick_or_decision_is_another_set_of_numbers_for_records() -> None:
+    """Salts that only permute numbers among keys would make counts over many keys the same at every tick."""
+    keys, share, draws = record_keys(0, 0, 0, np.arange(2_048)), 0.1, 400
+    streams, variance = Streams(3), 2_048 * share * (1 - share)
+    by_tick = [streams.record_uniform("forget", keys, tick) for tick in range(draws)]
+    by_name = [streams.record_uniform(f"decision {i}", keys) for i in range(draws)]
+    by_normal = [streams.record_normal("noise", keys, 1, tick)[:, 0] < -1.2815516 for tick in range(draws)]
+    for counts in (
+        [(u < share).sum() for u in by_tick],
+        [(u < share).sum() for u in by_name],
+        [z.sum() for z in by_normal],
+    ):
+        assert abs(np.var(counts, ddof=1) / variance - 1) < 4.5 * np.sqrt(2 / (draws - 1))
+
+
+def test_record_draws_are_pure_functions_of_seed_decision_tick_and_key() -> None:
+    streams = Streams(3, {8: 4})
+    u = streams.record_uniform("d", KEYS, 2)
+    streams.uniform("other", 5, 9)
+    np.testing.assert_array_equal(streams.record_uniform("d", KEYS[4:6], 2), u[4:6])
+    np.testing.assert_array_equal(streams.record_uniform("d", KEYS, 8), Streams(4).record_uniform("d", KEYS, 8))
+    assert stats.kstest(u, "uniform").pvalue > SMALLEST_P
+    for other in (
+        Streams(4).record_uniform("d", KEYS, 2),
+        streams.record_uniform("e", KEYS, 2),
+        streams.record_uniform("d", KEYS, 3),
+    ):
+        assert abs(np.corrcoef(u, other)[0, 1]) < 4.5 / np.sqrt(len(u))
 
 
 def test_hashed_normals_are_normal_and_pure() -> None:

@@ -127,11 +127,6 @@ def test_budget_response_moves_both_levers() -> None:
     assert assimilation.budget_response(0.4, 1.0, 0.1, 0.2) == pytest.approx((0.2, 0.4))
 
 
-def test_simulated_share_counts_hybrids_half() -> None:
-    assert assimilation.simulated_share(np.array([6.0, 2.0, 2.0])) == pytest.approx(0.7)
-    assert assimilation.simulated_share(np.zeros(3)) == 0.0
-
-
 # --------------------------------------------------------------------------- RAL
 
 
@@ -313,11 +308,9 @@ def test_resolution_is_logistic_and_never_overflows() -> None:
     assert steering.resolution(1e9, 0.1) == pytest.approx(1)
 
 
-def test_agreement_is_relative_to_the_spread_of_the_property() -> None:
-    assert steering.agreement([1.0, 2.0], [1.0, 2.0], 0.5) == 1.0
-    assert steering.agreement([0.0, 0.0, 0.0], [0.1, -0.2, 9.0], 0.5) == pytest.approx(0.6)
-    assert steering.agreement([0.0], [3.0], 0.5) == 0.0
-    assert steering.agreement([], [], 0.5) == 0.0
+@pytest.mark.parametrize(("gap", "o"), [(0.0, 1.0), (0.2, 0.6), (0.5, 0.0), (3.0, 0.0), (math.inf, 0.0)])
+def test_agreement_is_relative_to_the_spread_of_the_property(gap: float, o: float) -> None:
+    assert steering.agreement(gap, 0.5) == pytest.approx(o)
 
 
 def test_alternative_steering() -> None:

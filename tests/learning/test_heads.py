@@ -69,6 +69,13 @@ def test_the_offset_is_the_weighted_mean_at_the_starting_noise() -> None:
     assert fit_head(phi, y, variance, noise=0.5).offset == pytest.approx(np.average(y, weights=1 / (0.5 + variance)))
 
 
+def test_a_shrunken_offset_counts_half_at_its_number_of_records() -> None:
+    phi, y, variance, _ = problem(40)
+    plain = fit_head(phi, y, variance).offset
+    assert fit_head(phi, y, variance, offset_shrink=40.0).offset == pytest.approx(plain / 2)
+    assert fit_head(phi, y, variance, offset_shrink=10.0).offset == pytest.approx(plain * 0.8)
+
+
 def test_a_shift_of_all_labels_shifts_predictions_and_nothing_else() -> None:
     phi, y, variance, other = problem()
     plain, shifted = fit_head(phi, y, variance), fit_head(phi, y + 3, variance)
@@ -268,6 +275,9 @@ def test_frequencies_follow_the_lineage_and_a_smaller_model_starts_alike() -> No
     np.testing.assert_array_equal(a[1], b[1])
     assert not np.isin(a[0], c[0]).any()
     assert a[0].shape == (6, 50)
+    small = frequencies(Streams(1), 0, 6, 20)
+    np.testing.assert_array_equal(small[0], a[0][:, :20])
+    np.testing.assert_array_equal(small[1], a[1][:20])
     assert a[1].min() >= 0
     assert a[1].max() <= np.float32(2 * np.pi)
 

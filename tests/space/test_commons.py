@@ -39,7 +39,7 @@ from mpbf_abm.space.modalities import (
     SPECTROSCOPY,
     costs,
 )
-from mpbf_abm.streams import Streams, hash_uniform
+from mpbf_abm.streams import Streams
 
 MULTI_FIDELITY = 5
 R = 3
@@ -188,17 +188,12 @@ class Program:
         np.testing.assert_array_equal(np.flatnonzero(commons.tested), sorted(self.tested))
         untested = SPACE.family_sizes - np.bincount(SPACE.family[sorted(self.tested)], minlength=K)
         np.testing.assert_array_equal(commons.untested, untested)
-        self.check_consensus(weight[in_view].sum(axis=0), value[in_view].sum(axis=0))
+        self.check_overlaps(weight[in_view].sum(axis=0), value[in_view].sum(axis=0))
         self.check_reach()
 
-    def check_consensus(self, weight: NDArray[np.float64], value: NDArray[np.float64]) -> None:
-        commons, everything = self.commons, np.arange(SPACE.size)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = value / np.where(weight > 0, weight, np.nan)
-            sd = 1 / np.sqrt(weight.sum(axis=0))
-        for kind in (SIMULATED, HYBRID, MEASURED):
-            np.testing.assert_allclose(commons.consensus(everything, kind), mean[kind], rtol=1e-3, atol=2e-3)
-        np.testing.assert_allclose(commons.claimed_sd(everything), sd, rtol=1e-4)
+    def check_overlaps(self, weight: NDArray[np.float64], value: NDArray[np.float64]) -> None:
+        commons = self.commons
+        mean = value / np.where(weight > 0, weight, np.nan)
         gap = mean[SIMULATED] - mean[MEASURED]
         both = ~np.isnan(gap)
         assert commons.overlaps() == both.sum()
@@ -224,7 +219,7 @@ class Program:
                 if r["origin"] != FAILED and sources.any() and (r["federated"] or sources[r["repository"]])
             }  # fmt: skip
             assert {int(k) for k in commons.key[commons.reachable(sources)]} == expected
-        np.testing.assert_array_equal(commons.uniform(), hash_uniform(commons.key, commons.streams.root(0)))
+        np.testing.assert_array_equal(commons.uniform(), commons.streams.record_uniform("commons.order", commons.key))
         for row in self.live():
             r = by_key[int(commons.key[row])]
             for name in ("material", "modality", "value", "variance", "origin", "repository", "producer", "federated"):
@@ -268,7 +263,7 @@ def test_a_large_store_compacts_itself_and_answers_as_before() -> None:
     np.testing.assert_array_equal(commons.key, keys)
     np.testing.assert_array_equal(commons.value, values)
     assert commons.records_by_family().sum() == commons.modality_counts.sum() == 9_000
-    np.testing.assert_array_equal(commons.uniform(), hash_uniform(keys, commons.streams.root(0)))
+    np.testing.assert_array_equal(commons.uniform(), commons.streams.record_uniform("commons.order", keys))
     fresh = add(commons, [3])
     assert not any(getattr(commons, flag)[fresh[0]] for flag in ("federated", "corrupted", "audited", "retracted"))
 
@@ -293,8 +288,6 @@ def test_labels_of_very_high_precision_leave_no_trace_when_they_go() -> None:
     assert commons.overlaps() == 24
     commons.remove(rng.permutation(rows)[:140])
     commons.remove(np.flatnonzero(commons.alive))
-    assert np.isnan(commons.consensus(np.arange(24), SIMULATED)).all()
-    assert np.isinf(commons.claimed_sd(np.arange(24))).all()
     assert commons.overlaps() == 0
     np.testing.assert_allclose(commons.estimated_bias(), 0, atol=1e-6)
 
@@ -346,7 +339,6 @@ def test_nothing_is_in_view_when_every_repository_is_silent() -> None:
     assert commons.overlaps() == 3
     commons.set_working(np.zeros(R, bool))
     np.testing.assert_array_equal(commons.visible(), commons.mass)
-    assert np.isnan(commons.consensus(np.arange(3))).all()
     assert commons.overlaps() == 0
     np.testing.assert_allclose(commons.estimated_bias(), 0, atol=1e-6)
     commons.set_working(np.array([False, False, True]))
@@ -389,17 +381,6 @@ def test_a_test_stays_known_when_its_record_goes() -> None:
     assert commons.tested[4]
     assert commons.retracted[rows[0]]
     assert not commons.alive[rows[0]]
-
-
-def test_an_audited_record_is_a_published_measurement() -> None:
-    commons = empty()
-    rows = add(commons, [4, 5])
-    commons.rewrite(
-        rows[:1], np.array([1.0]), np.array([0.1]), modality=np.array([SPECTROSCOPY], np.int8), audited=True
-    )
-    assert commons.consensus(np.array([4, 5]))[0] == pytest.approx(1.0)
-    assert commons.tested[[4, 5]].tolist() == [True, False]
-    assert commons.untested.sum() == SPACE.size - 1
 
 
 def test_knowing_twice_counts_once() -> None:

@@ -178,15 +178,6 @@ def test_bias_variance_divides_by_its_shares(shares: tuple[float, float, float])
     assert alike == pytest.approx(0.25 * scatter, abs=slack), "only the scatter differs between neighbours of a family"
 
 
-def test_a_revision_of_the_simulation_is_another_bias_of_the_same_kind() -> None:
-    p = Parameters().space
-    family = np.repeat(np.arange(100), 20)
-    x = Streams(9).normal("x", 0, (2_000, 24)).astype(np.float32)
-    first, second = (bias_field(p, Streams(4), x, family, np.eye(100), tick) for tick in (0, 7))
-    assert abs(np.corrcoef(first, second)[0, 1]) < 0.2
-    assert second.std() == pytest.approx(first.std(), rel=0.1)
-
-
 # --------------------------------------------------------------------------- spurious block
 
 
