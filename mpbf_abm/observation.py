@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from mpbf_abm.agents.curator import delta_b
 from mpbf_abm.agents.guidance import perceived_steering, steering
 from mpbf_abm.agents.world import Results, World
+from mpbf_abm.kernels import kernel
 from mpbf_abm.layers.coupling import gain_matrix, spectral_radius
 from mpbf_abm.layers.steering import agreement
 from mpbf_abm.learning.models import FoundationModel
 
 Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
 NAN = float("nan")
 
 
@@ -146,12 +148,13 @@ def observe(world: World) -> dict[str, float]:
         # Indicators are of the community: isolated planners are not part of it.
         results = results.subset(~world.planners.isolated[results.planner])
         results = results if len(results.planner) else None
+    learned = learning(world, use)
     return {
         **discovery(world, results),
-        **learning(world, use),
+        **learned,
         **concentration(world),
         **layers(world, use),
-        **coupling(world, results, use),
+        **coupling(world, results, use, learned["inherited_bias"]),
         **infrastructure(world),
     }
 
@@ -227,35 +230,28 @@ def learning(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str
 def judged(world: World, model: FoundationModel) -> dict[str, float]:
     """Learning indicators of one model."""
     truth, dense = world.truth, world.space.dense
-    y, s = truth.property[model.panel.materials], truth.simulated[model.panel.materials]
-    error, label = model.panel_mean - y, s - y
-    square = error**2
-    by_family = square.mean(axis=1, dtype=np.float64)
-    sd = model.claimed_sd(model.panel_variance)
-    centred = label - label.mean()
-    spread = float((centred * centred).sum())
-    order = np.lexsort((world.space.family_keys, model.corpus))[: max(1, len(dense) // 2)]
-    # Claims are judged where the corpus is: families weigh as in the training sample.
-    corpus = model.corpus
-    inside = np.abs(error)
-    actual, claimed = float(by_family @ corpus), float((sd**2).mean(axis=1) @ corpus)
-    ratio = np.sqrt(actual / max(claimed, 1e-12))
     niche = ~dense if not dense.all() else dense
-    diagnosis = model.diagnosis
+    by_family, ratios = panel_statistics(
+        model.panel_mean, model.panel_variance / np.float32(model.overconfidence**2), truth.property[model.panel.materials],
+        truth.simulated[model.panel.materials], model.corpus,
+    )  # fmt: skip
+    actual, claimed, inside_68, inside_95, inside_68_simulated, slope = ratios
+    rare = np.lexsort((world.space.family_keys, model.corpus))[: max(1, len(dense) // 2)]
+    ratio = np.sqrt(actual / max(claimed, 1e-12))
     out = {
         "rmse": np.sqrt(actual),
-        "rmse_out": np.sqrt(by_family[order].mean()),
+        "rmse_out": np.sqrt(by_family[rare].mean()),
         "rmse_dense": np.sqrt(by_family[dense].mean()) if dense.any() else NAN,
         "rmse_niche": np.sqrt(by_family[niche].mean()),
-        "coverage_68": float((inside <= 0.994458 * sd).mean(axis=1) @ corpus),
-        "coverage_95": float((inside <= 1.959964 * sd).mean(axis=1) @ corpus),
-        "coverage_68_simulated": float((np.abs(model.panel_mean - s) <= 0.994458 * sd).mean(axis=1) @ corpus),
+        "coverage_68": inside_68,
+        "coverage_95": inside_95,
+        "coverage_68_simulated": inside_68_simulated,
         "claimed_to_actual": ratio,
         "overconfidence_emergent": ratio / model.overconfidence,
         "overconfidence_imposed": model.overconfidence,
-        "inherited_bias": float((centred * error).sum()) / spread if spread > 1e-9 else NAN,
+        "inherited_bias": slope,
     }
-    if diagnosis is not None:
+    if (diagnosis := model.diagnosis) is not None:
         out |= {
             "captured_dense": float(diagnosis.captured[dense].mean()) if dense.any() else NAN,
             "captured_niche": float(diagnosis.captured[niche].mean()),
@@ -263,6 +259,39 @@ def judged(world: World, model: FoundationModel) -> dict[str, float]:
             "strain_variance": diagnosis.strain_variance,
         }
     return {name: float(value) for name, value in out.items()}
+
+
+@kernel
+def panel_statistics(
+    mean: Float32, variance: Float32, y: Float32, simulated: Float32, corpus: Float
+) -> tuple[Float, tuple[float, ...]]:
+    """Squared error by family (K,), and what is weighted by the training corpus.
+
+    Claims are judged where the corpus is: families weigh as in the training sample. Returned are
+    squared error, claimed variance, coverage at 68 and 95 %, coverage of simulated labels at
+    68 %, and the slope of model error on simulation error over the whole panel.
+    """
+    B = mean.shape[1]
+    error, label = mean - y, simulated - y
+    square = error * error
+    by_family = np.einsum("kb->k", square).astype(np.float64) / B
+    each = (corpus / B).astype(np.float32)
+    weight = np.repeat(each, B)
+    v = variance.ravel()
+
+    def covered(gap: Float32, z: float) -> float:
+        return float(weight @ (gap <= np.float32(z * z) * v))
+
+    centred = (label - label.mean()).ravel()
+    spread = float(centred @ centred)
+    return by_family, (
+        float(by_family @ corpus),
+        float(weight @ v),
+        covered(square.ravel(), 0.994458),
+        covered(square.ravel(), 1.959964),
+        covered(((mean - simulated) ** 2).ravel(), 0.994458),
+        float(centred @ error.ravel()) / spread if spread > 1e-9 else NAN,
+    )
 
 
 # --------------------------------------------------------------------------- concentration
@@ -344,7 +373,8 @@ def layers(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, 
         return out | dict.fromkeys(names, NAN)
     total = dict.fromkeys(names, 0.0)
     for w, m, d in judged_models:
-        o = agreement(m.panel_mean, world.truth.property[m.panel.materials], world.truth.mad)
+        gap = np.abs(m.panel_mean - world.truth.property[m.panel.materials])
+        o = agreement(float(np.median(gap)), world.truth.mad)
         values = (d.integrity_true, d.integrity_perceived, d.integrity_unfloored, d.integrity_perceived - d.integrity_true,
                   0.5 * (d.u[0] + d.u[1]), d.tradeoff, d.tradeoff_measured, 0.0, steering(world, o, d.tradeoff),
                   perceived_steering(world, m), m.scale)  # fmt: skip
@@ -363,7 +393,9 @@ def rank_correlation(a: Float, b: Float) -> float:
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
-def coupling(world: World, r: Results | None, use: list[tuple[float, FoundationModel]]) -> dict[str, float]:
+def coupling(
+    world: World, r: Results | None, use: list[tuple[float, FoundationModel]], inherited: float
+) -> dict[str, float]:
     """Drift, feedback and the boundary zone."""
     s, c = world.signals, world.p.coupling
     simulated = int(s.acquisitions[0])
@@ -380,7 +412,7 @@ def coupling(world: World, r: Results | None, use: list[tuple[float, FoundationM
     if not use:
         return out | dict.fromkeys(("loop_radius", "boundary_choices", "rmse_boundary", "rmse_interior"), NAN)
     _, model = max(use, key=lambda pair: pair[0])
-    inherited = judged_slope(world, use)
+    inherited = 0.0 if np.isnan(inherited) else inherited
     members = ~world.planners.isolated
     steered = 1.0 - float(np.mean(world.planners.exploration[members])) if members.any() else 0.0
     acquired = float(s.acquisitions.sum())
@@ -401,18 +433,6 @@ def coupling(world: World, r: Results | None, use: list[tuple[float, FoundationM
     out["rmse_boundary"] = float(np.sqrt(square[zone].mean())) if zone.any() else NAN
     out["rmse_interior"] = float(np.sqrt(square[~zone].mean())) if (~zone).any() else NAN
     return out
-
-
-def judged_slope(world: World, use: list[tuple[float, FoundationModel]]) -> float:
-    """Inherited-bias slope of the models in use (0 where it cannot be had)."""
-    total = 0.0
-    for weight, m in use:
-        y = world.truth.property[m.panel.materials]
-        label = world.truth.simulated[m.panel.materials] - y
-        label = label - label.mean()
-        spread = float((label * label).sum())
-        total += weight * float((label * (m.panel_mean - y)).sum()) / spread if spread > 1e-9 else 0.0
-    return total
 
 
 def infrastructure(world: World) -> dict[str, float]:

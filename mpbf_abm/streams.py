@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.kernels import kernel
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -98,27 +99,33 @@ class Streams:
         self._bits.state = self._state
         return self._generator
 
+    @kernel
     def uniform(self, decision: str, tick: int, shape: int | tuple[int, ...]) -> Float:
         """Uniform draws in [0, 1), slots along the first axis."""
         return self.generator(decision, tick).random(shape)
 
+    @kernel
     def normal(self, decision: str, tick: int, shape: int | tuple[int, ...]) -> Float:
         """Standard normal draws, slots along the first axis."""
         return self.generator(decision, tick).standard_normal(shape)
 
+    @kernel
     def record_uniform(self, decision: str, keys: U64, tick: int = 0) -> Float:
         """Uniform draws in [0, 1) keyed by record (or other 64-bit identity) instead of slot (n,)."""
         return hash_uniform(keys, _hash64("record", self.root(tick), decision, tick))
 
+    @kernel
     def record_normal(self, decision: str, keys: U64, count: int, tick: int = 0) -> Float32:
         """Standard normal draws keyed by record, `count` for each (n, count)."""
         return hash_normal(keys, _hash64("record", self.root(tick), decision, tick), count)
 
+    @kernel
     def exponential(self, decision: str, tick: int, shape: int | tuple[int, ...]) -> Float:
         """Standard exponential draws, slots along the first axis."""
         return self.generator(decision, tick).standard_exponential(shape)
 
 
+@kernel
 def race(clocks: Float, weights: Float) -> NDArray[np.intp]:
     """Choose along the last axis with probability proportional to `weights`.
 

@@ -31,13 +31,8 @@ def steering(world: World, o: float, T: float) -> float:
 
 def perceived_steering(world: World, model: FoundationModel) -> float:
     """S of a model from its last published tests, and the trade-off it was trained at."""
-    if model.recent:
-        pairs = np.array(model.recent)
-        o = agreement(pairs[:, 0], pairs[:, 1], world.truth.mad)
-    else:
-        o = 0.0
     T = model.diagnosis.tradeoff if model.diagnosis else 0.0
-    return steering(world, o, T)
+    return steering(world, agreement(model.median_gap, world.truth.mad), T)
 
 
 def family_values(world: World, models: list[FoundationModel]) -> Float:
@@ -45,8 +40,9 @@ def family_values(world: World, models: list[FoundationModel]) -> Float:
     p = world.p.planners
     values = []
     for model in models:
-        sd = channelled_sd(world, model, model.panel_variance)
         rule = p.acquisition if p.acquisition not in ("random", "thompson", "ranking") else "ucb"
+        # The greedy rule needs no sd, and it is the default: leave the work.
+        sd = model.panel_mean if rule == "greedy" else channelled_sd(world, model, model.panel_variance)
         values.append(score(rule, model.panel_mean, sd, best=best_known(world), kappa=p.kappa).mean(axis=1))
     return np.asarray(values, np.float64)
 

@@ -35,6 +35,7 @@ Int = NDArray[np.int64]
 
 DEALT = ("masked", "contrastive", "fusion", "graph")
 MOST_LINKS = 50  # bound of infrastructure.providers
+MOVED = 256  # panel materials that are turned and strained
 STRAIN = 0.1  # small strain: shift of every causal column, in descriptor units
 FIRST_VIEW, SECOND_VIEW = 1, 2
 
@@ -293,7 +294,7 @@ def train(
     )  # fmt: skip
     old = world.registry.models[trainer]
     if old is not None:
-        model.recent = list(old.recent)
+        model.recent, model.median_gap = list(old.recent), old.median_gap
     model.diagnosis = diagnose(world, model)
     return model
 
@@ -330,9 +331,11 @@ def diagnose(world: World, model: FoundationModel) -> Diagnosis:
     else:
         T = tradeoff(p, I, E, f.scale_benefit, f.risk_weight)
         slope = tradeoff_slope(p, I, E, f.scale_benefit, f.risk_weight)
-    turned = model.features(panel.x_turned) @ model.head.mean32
-    plain = model.panel_phi @ model.head.mean32
-    strained = panel.x.copy()
+    # A part of the panel is enough to see how predictions move.
+    part = slice(None, None, max(1, len(panel.x) // MOVED))
+    turned = model.features(panel.x_turned[part]) @ model.head.mean32
+    plain = model.panel_phi[part] @ model.head.mean32
+    strained = panel.x[part].copy()
     strained[:, space.causal] += np.float32(STRAIN)
     moved = model.features(strained) @ model.head.mean32
     gauge_variance = float(np.mean((turned - plain) ** 2)) / 2

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mpbf_abm.kernels import kernel
+
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
@@ -46,6 +48,7 @@ def integrity_alternative(R: ArrayLike, μ: ArrayLike, u: Sequence[float], g: fl
     return float(mean ** (1.0 / g) * np.exp(-uncertainty(u, δ_U)))
 
 
+@kernel
 def captured(x: Float32, directions: Float, causal: NDArray[np.bool_]) -> Float:
     """Share of each family's causal variance that the encoder's own decoder keeps (K,).
 
@@ -69,6 +72,7 @@ def captured(x: Float32, directions: Float, causal: NDArray[np.bool_]) -> Float:
     )
 
 
+@kernel
 def invariant(z: Float32, gauge_directions: Float) -> Float:
     """Share of each family's latent variance that is not gauge, ``1 - tr(V_g' V_g S_g) / tr Cov_f(z)`` (K,).
 
@@ -84,6 +88,7 @@ def invariant(z: Float32, gauge_directions: Float) -> Float:
     return np.clip(1.0 - gauge / np.where(total > 0, total, np.inf), 0.0, 1.0)
 
 
+@kernel
 def explained(target: Float32, z: Float32, ridge: float = 1e-3) -> float:
     """R^2 of a linear regression of target columns (n, m) on latent coordinates (n, k), in [0, 1]."""
     if target.shape[1] == 0:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.kernels import kernel
+
 Float = NDArray[np.float64]
 
 
@@ -52,6 +54,7 @@ def explored(x: Float, ν: float, P: Float) -> Float:
     return np.asarray((1 - ν) * uniform + ν * (x @ P) / total)
 
 
+@kernel
 def attention(x: Float, ε: Float, ν: float, γ: Float, P: Float, w: Float | None = None) -> Float:
     """Attention ``f_k = ε explored + (1-ε) reinforced`` of each agent (n, K); rows sum to 1.
 

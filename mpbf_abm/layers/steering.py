@@ -6,17 +6,18 @@ operationalisation.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
 CLIP = 3.0
 
 
-def agreement(predicted: ArrayLike, observed: ArrayLike, mad: float) -> float:
-    """``o = clip(1 - median |yhat - y_obs| / MAD(y), 0, 1)`` over recent published tests."""
-    gap = np.abs(np.asarray(predicted, np.float64) - np.asarray(observed, np.float64))
-    return float(np.clip(1.0 - np.median(gap) / mad, 0.0, 1.0)) if gap.size else 0.0
+def agreement(median_gap: float, mad: float) -> float:
+    """``o = clip(1 - median |yhat - y_obs| / MAD(y), 0, 1)``; an infinite gap (no test yet) gives 0."""
+    return min(1.0, max(0.0, 1.0 - median_gap / mad))
 
 
 def feedback(o: float, c: float) -> float:
@@ -26,7 +27,7 @@ def feedback(o: float, c: float) -> float:
 
 def resolution(T: float, T_s: float) -> float:
     """``Θ = logistic(T / T_s)``, the resolved trade-off, in (0, 1)."""
-    return float(1.0 / (1.0 + np.exp(-np.clip(T / T_s, -50.0, 50.0))))
+    return 1.0 / (1.0 + math.exp(-min(50.0, max(-50.0, T / T_s))))
 
 
 def steering_fidelity(Φ: float, Θ: float, w: float = 0.6) -> float:

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr
 
+from mpbf_abm.kernels import kernel
 from mpbf_abm.parameters import ACQUISITIONS
 
 Float32 = NDArray[np.float32]
 
 
+@kernel
 def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, draws: Float32 | None = None) -> Float32:
     """Score candidates; larger is better.
 

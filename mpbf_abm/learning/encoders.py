@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.kernels import leading_directions
 
 Float = NDArray[np.float64]
@@ -66,6 +67,7 @@ class Encoder:
         return (x - self.centre.astype(np.float32)) @ to
 
 
+@kernel
 def train_encoder(
     x: Float32,
     gains: Float32,

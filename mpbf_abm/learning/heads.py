@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.learning.kernels import gram, inverse, kernel, quadratic
+from mpbf_abm.kernels import kernel
+from mpbf_abm.learning.kernels import gram, inverse, quadratic
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -75,11 +76,8 @@ class Head:
             What changed, for caches of predictions.
         """
         rows = phi.astype(np.float64)
-        half, inner = low_rank(self.covariance, rows, variance)
-        shift = strength * (half.T @ (inner @ residual))
-        shrink = min(1.0, strength) * inner
+        shift, self.covariance, half, shrink = low_rank(self.covariance, rows, residual, variance, strength)
         self.mean = self.mean + shift
-        self.covariance = self.covariance - half.T @ shrink @ half
         self.refresh()
         return Update(shift.astype(np.float32), half.astype(np.float32), shrink.astype(np.float32))
 
@@ -94,16 +92,28 @@ class Update:
 
     def apply(self, phi: Float32, mean: Float32, variance: Float32) -> None:
         """Bring cached predictions at feature rows `phi` up to date, in place."""
-        mean += phi @ self.shift
-        reached = phi @ self.half.T
-        variance -= np.einsum("nr,nr->n", reached @ self.shrink, reached)
+        raised, lowered = low_rank_change(phi, self.shift, self.half, self.shrink)
+        mean += raised
+        variance -= lowered
 
 
 @kernel
-def low_rank(covariance: Float, phi: Float, variance: Float) -> tuple[Float, Float]:
-    """Return ``Phi Sigma`` (r, p) and ``(Phi Sigma Phi' + D)^-1`` (r, r)."""
+def low_rank_change(phi: Float32, shift: Float32, half: Float32, shrink: Float32) -> tuple[Float32, Float32]:
+    """Return what an update adds to the means and takes from the variances at feature rows (n,), (n,)."""
+    reached = phi @ half.T
+    return phi @ shift, np.einsum("nr,nr->n", reached @ shrink, reached)
+
+
+@kernel
+def low_rank(
+    covariance: Float, phi: Float, residual: Float, variance: Float, strength: float
+) -> tuple[Float, Float, Float, Float]:
+    """Shift of the mean (p,), new covariance (p, p), ``Phi Sigma`` (r, p) and what shrinks it (r, r)."""
     half = phi @ covariance
-    return half, np.asarray(np.linalg.inv(half @ phi.T + np.diag(variance)), np.float64)
+    inner = np.asarray(np.linalg.inv(half @ phi.T + np.diag(variance)), np.float64)
+    shrink = min(1.0, strength) * inner
+    shift = strength * (half.T @ (inner @ residual))
+    return shift, covariance - half.T @ (shrink @ half), half, shrink
 
 
 def fit_head(

@@ -1,49 +1,16 @@
-"""The heavy array work of the learners, in one place, so that its cost can be measured alone.
-
-While :func:`recording` is active every kernel call is kept with its arguments; ``mpbf bench``
-replays them and compares a whole run with this floor.
-"""
+"""The heavy array work of the learners."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.kernels import kernel
+
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
-P = ParamSpec("P")
-R = TypeVar("R")
-
-_tape: list[tuple[Callable[..., Any], tuple[Any, ...]]] | None = None
-
-
-def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Mark a function as a kernel; positional arguments only."""
-
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if _tape is not None:
-            _tape.append((function, args))
-        return function(*args, **kwargs)
-
-    return call
-
-
-@contextmanager
-def recording() -> Iterator[list[tuple[Callable[..., Any], tuple[Any, ...]]]]:
-    """Collect kernel calls made inside the block."""
-    global _tape
-    tape: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
-    _tape = tape
-    try:
-        yield tape
-    finally:
-        _tape = None
 
 
 @kernel
@@ -96,8 +63,10 @@ def inverse(matrix: Float) -> Float:
     if info != 0:
         raise np.linalg.LinAlgError("the posterior precision is not positive definite")
     half, _ = lapack.dpotri(factor, lower=1)
-    lower = np.tril(half)
-    return np.asarray(lower + np.tril(half, -1).T)
+    # The upper triangle is zero; mirrored, the diagonal counts twice.
+    full = np.asarray(half + half.T)
+    full.flat[:: len(full) + 1] *= 0.5
+    return full
 
 
 @kernel

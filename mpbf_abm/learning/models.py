@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +104,10 @@ class FoundationModel:
     panel_mean, panel_variance : float32 (K, B)
         Predictions on the panel, kept up to date by fine-tuning. Variance of an observation,
         model misfit included, before any imposed overconfidence.
-    recent : list of (predicted, observed)
-        Last published tests before correction.
+    recent : list of float
+        Absolute gaps between prediction and observation of the last published tests, before correction.
+    median_gap : float
+        Their median, infinite before any test.
     """
 
     trainer: int
@@ -126,7 +129,8 @@ class FoundationModel:
     panel_mean: Float32
     panel_variance: Float32
     diagnosis: Diagnosis | None = None
-    recent: list[tuple[float, float]] = field(default_factory=list)
+    recent: list[float] = field(default_factory=list)
+    median_gap: float = float("inf")
 
     def features(self, x: Float32) -> Float32:
         """Features of ambient rows (n, p + 1)."""
@@ -150,8 +154,9 @@ class FoundationModel:
 
     def remember(self, predicted: Float32, observed: Float32) -> None:
         """Keep the last 50 published tests."""
-        self.recent.extend(zip(predicted.tolist(), observed.tolist(), strict=True))
+        self.recent.extend(np.abs(predicted - observed).tolist())
         del self.recent[:-RECENT]
+        self.median_gap = median(self.recent)
 
 
 def frequencies(streams: Streams, lineage: int, d: int, p: int) -> tuple[Float, Float32]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import DataError
+from mpbf_abm.kernels import kernel
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -207,6 +208,7 @@ class MaterialsSpace:
         mask[self.ambient["meso"]] = True
         return mask
 
+    @kernel
     def ambient_rows(self, materials: Int, gauge: Float32) -> Float32:
         """Ambient descriptors of some materials as seen in given gauges.
 
@@ -229,6 +231,7 @@ class MaterialsSpace:
         out[:, right:] = stored[:, left:]
         return out
 
+    @kernel
     def neighbours(self, materials: Int) -> Int:
         """Nearest materials of the same family, for graph encoders.
 
