@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from mpbf_abm import kernels
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import OutputError
-from mpbf_abm.learning import kernels
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.provenance import environment, fingerprint, version
 from mpbf_abm.simulation import DEFAULT_TICKS, simulate
@@ -94,8 +94,7 @@ def kernel_floor(parameters: Parameters | None = None, ticks: int = DEFAULT_TICK
         run()
 
     def replay() -> None:
-        for function, arguments in tape:
-            function(*arguments)
+        kernels.replay(tape)
 
     replay()
     whole, floor, generation = [], [], []
