@@ -185,13 +185,17 @@ def leaks(runs: int = 1_000, warm: int = 30) -> list[Row]:
         for seed in range(count):
             simulate(p, seed=seed, ticks=3)
 
+    def living() -> int:
+        gc.collect()
+        return sum(isinstance(o, Ecosystem) for o in gc.get_objects())
+
     some(warm)
-    gc.collect()
+    already = living()
     before = resident_memory()
     some(runs)
     gc.collect()
     growth = resident_memory() - before
-    alive = sum(isinstance(o, Ecosystem) for o in gc.get_objects())
+    alive = living() - already
     return [
         row(f"models alive after {runs} runs", alive, "models", "0", alive == 0),
         row(f"memory growth over {runs} runs", growth, "MB", "<= 20", growth <= 20),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,11 +105,13 @@ class Event(BaseModel):
     end: int | None = Field(None, ge=0, description="first tick without (None: to the end)")
     strength: float | None = Field(None, ge=0, le=1, description="0 to 1; None is the usual strength of the kind")
 
-    def __init__(self, name: str | None = None, **fields: Any) -> None:
+    def __init__(self, kind: str | None = None, /, **fields: Any) -> None:
+        if kind is not None and "name" in fields:
+            raise ConfigurationError(f"{type(self).__name__.lower()} '{kind}': its name is given twice")
         try:
-            super().__init__(**({} if name is None else {"name": name}), **fields)
+            super().__init__(**({} if kind is None else {"name": kind}), **fields)
         except ValidationError as error:
-            raise ConfigurationError(self._faults(error)) from None
+            raise ConfigurationError(self._faults(error, kind or fields.get("name"))) from None
         if self.end is not None and self.end <= self.start:
             raise ConfigurationError(f"{self.label}: end = {self.end} must be after start = {self.start}")
 
@@ -119,18 +121,19 @@ class Event(BaseModel):
         return f"{type(self).__name__.lower()} '{self.name}'"
 
     @classmethod
-    def _faults(cls, error: ValidationError) -> list[str]:
+    def _faults(cls, error: ValidationError, name: object) -> list[str]:
         kind = cls.__name__.lower()
+        label = f"{kind} '{name}'" if name is not None else kind
         lines = []
         for fault in error.errors():
             where = str(fault["loc"][0]) if fault["loc"] else ""
             message = str(fault["msg"]).removeprefix("Value error, ")
             if fault["type"] == "extra_forbidden":
-                lines.append(f"{kind}: unknown field '{where}'{did_you_mean(where, cls.model_fields)}")
+                lines.append(f"{label}: unknown field '{where}'{did_you_mean(where, cls.model_fields)}")
             elif where == "name":
                 lines.append(f"{kind}: {message}")
             else:
-                lines.append(f"{kind} {where} = {fault['input']!r}: {message.lower()}")
+                lines.append(f"{label}: {where} = {fault['input']!r}: {message.lower()}")
         return lines
 
 
@@ -374,7 +377,10 @@ def move_columns(world: World, before: Parameters) -> None:
             adopt(world)
 
 
-def parse_event(text: str, kind: type[Policy | Shock]) -> Policy | Shock:
+E = TypeVar("E", bound=Event)
+
+
+def parse_event(text: str, kind: type[E]) -> E:
     """Parse ``name[:field=value[,field=value...]]`` of the command line."""
     name, _, rest = text.partition(":")
     fields: dict[str, Any] = {}
@@ -383,7 +389,7 @@ def parse_event(text: str, kind: type[Policy | Shock]) -> Policy | Shock:
         if not sep:
             raise ConfigurationError(f"'{text}': write name:start=12,strength=0.5")
         fields[key.strip()] = _number(raw.strip())
-    return kind(name=name.strip(), **fields)
+    return kind(name.strip(), **fields)
 
 
 def _number(text: str) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 
@@ -45,10 +45,14 @@ class Group(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_silent_conversion(cls, value: Any) -> Any:
-        """Refuse text for numbers: '1' is a typing error, not 1."""
-        if isinstance(value, str) and _looks_numeric(value):
-            raise ValueError(f"is text ({value!r}); write the number without quotes")
+    def _no_silent_conversion(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse text for numbers ('1' is a typing error, not 1) and switches for numbers, also inside vectors."""
+        switch = cls.model_fields[str(info.field_name)].annotation is bool
+        for part in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(part, str) and _looks_numeric(part):
+                raise ValueError(f"is text ({part!r}); write the number without quotes")
+            if isinstance(part, bool) and not switch:
+                raise ValueError(f"is a switch ({str(part).lower()}); a number is meant")
         return value
 
 
@@ -546,9 +550,9 @@ class Parameters(Group):
         """Return a named preset: default, quick, faithful, null or pool."""
         if name == "null":
             return cls.null()
-        if name not in PRESETS:
+        if name not in list(PRESETS):
             raise ConfigurationError(
-                f"unknown preset '{name}'{did_you_mean(name, [*PRESETS, 'null'])} (presets: {', '.join([*PRESETS, 'null'])})"
+                f"unknown preset '{name}'{did_you_mean(str(name), [*PRESETS, 'null'])} (presets: {', '.join([*PRESETS, 'null'])})"
             )
         return cls().updated(PRESETS[name])
 

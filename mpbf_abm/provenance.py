@@ -116,7 +116,11 @@ class OutputFolder:
             if self.path.exists():
                 old = self._work.with_name(self._work.name + ".old")
                 self.path.rename(old)
-                self._work.rename(self.path)
+                try:
+                    self._work.rename(self.path)
+                except OSError:
+                    old.rename(self.path)
+                    raise
                 shutil.rmtree(old, ignore_errors=True)
             else:
                 self._work.rename(self.path)

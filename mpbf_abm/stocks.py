@@ -52,7 +52,7 @@ class Books:
         """Raise unless every closing total equals the opening total plus its flows."""
         for stock, total in totals.items():
             expected = self.opening[stock] + sum(self.flows[stock].values())
-            if abs(total - expected) > 1e-6 * (1.0 + abs(expected)):
+            if not abs(total - expected) <= 1e-6 * (1.0 + abs(expected)):  # NaN does not balance either
                 raise BookkeepingError(
                     f"stock '{stock}' closed at {total:.9g}; its flows make {expected:.9g} "
                     f"(opening {self.opening[stock]:.9g}, flows {self.flows[stock]})"
@@ -107,8 +107,8 @@ def funding_shares(world: World, members: Int) -> Float:
     """Share of each community planner in the income: merit on claimed discoveries, lottery, equal rest."""
     p, planners = world.p.stocks, world.planners
     n = len(members)
-    equal = np.full(n, 1.0 / n)
-    if not p.merit_share and not p.lottery_share:
+    equal = np.full(n, 1.0 / max(n, 1))
+    if not n or (not p.merit_share and not p.lottery_share):
         return equal
     merit = (planners.claims[members] + 1.0) ** p.matthew
     merit = merit / merit.sum()

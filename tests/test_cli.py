@@ -163,7 +163,7 @@ start = 3
         (["run", "--set=planners.exploration=7"], ["planners.exploration = 7", "0 to 1"]),
         (["run", "--set=planners.exploration"], ["group.name=value"]),
         (["run", "--policy=exploration_flor"], ["did you mean 'exploration_floor'"]),
-        (["run", "--policy=audits:name=x"], ["before the colon"]),
+        (["run", "--policy=audits:name=x"], ["name is given twice"]),
         (["run", "--policy=audits:strength=2"], ["strength"]),
         (["run", "--policy=audits", "--replicates=1"], ["2 pairs"]),
         (["run", "--shock=poisoning:start=120"], ["start = 120", "end of the run"]),

@@ -312,7 +312,7 @@ def judge(
     """Predict candidates and score them by the acquisition rule: mean, sd, scores (n, C), features."""
     p = world.p.planners
     n, C = candidates.shape
-    x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, -1))
+    x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, world.space.dims["gauge"]))
     phi = model.features(x)
     base = world.truth.simulated[candidates] if model.simulated_base else np.float32(0)
     if p.acquisition in ("greedy", "random"):

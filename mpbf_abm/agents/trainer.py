@@ -161,8 +161,8 @@ def draw_panel(world: World, tick: int) -> Panel:
     dg = space.dims["gauge"]
     return Panel(
         materials,
-        space.ambient_rows(flat, turns[:, 0].reshape(-1, dg)),
-        space.ambient_rows(flat, turns[:, 1].reshape(-1, dg)),
+        space.ambient_rows(flat, turns[:, 0].reshape(len(flat), dg)),
+        space.ambient_rows(flat, turns[:, 1].reshape(len(flat), dg)),
         tick,
     )
 

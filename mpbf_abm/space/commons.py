@@ -90,8 +90,11 @@ class Commons:
         self._indexed = 0  # records in the material index
         self._hashed = 0  # records with a uniform
         n = space.size
-        self.precision = np.zeros((repositories + 1, 3, n), np.float32)
-        self.precision_value = np.zeros((repositories + 1, 3, n), np.float32)
+        # Sparse in memory: pages of zeros that nobody writes to are never allocated. Counts say
+        # where labels are, since sums of precisions leave residues when records go.
+        self.labels = np.zeros((repositories + 1, 3, n), np.int32)
+        self.precision = np.zeros((repositories + 1, 3, n))
+        self.precision_value = np.zeros((repositories + 1, 3, n))
         self.material_records = np.zeros(n, np.int32)
         self.distinct = np.zeros(space.families, np.int64)
         self.modality_counts = np.zeros(len(FIDELITY), np.int64)
@@ -208,7 +211,8 @@ class Commons:
         if np.array_equal(working, self.working):
             return
         self._settle()
-        touched = np.flatnonzero(self.precision[: self.repositories][working != self.working].any(axis=(0, 1)))
+        changed = np.append(working != self.working, working.any() != self.working.any())
+        touched = np.flatnonzero(self.labels[changed].any(axis=(0, 1)))
         self.working = working.copy()
         self._recount()
         self._reconcile(touched)
@@ -264,8 +268,9 @@ class Commons:
         self.modality_counts += sign * np.bincount(self.modality[rows], minlength=len(FIDELITY))
         labelled = self.origin[rows] != FAILED
         home, fidelity = self._home(rows)[labelled], FIDELITY[self.modality[rows]][labelled]
-        weight = sign / np.maximum(self.variance[rows][labelled], np.float32(1e-6))
+        weight = sign / np.maximum(self.variance[rows][labelled].astype(np.float64), 1e-6)
         spot = (home, fidelity, material[labelled])
+        np.add.at(self.labels, spot, sign)
         np.add.at(self.precision, spot, weight)
         np.add.at(self.precision_value, spot, weight * self.value[rows][labelled])
         unique, times = np.unique(material, return_counts=True)
@@ -281,8 +286,9 @@ class Commons:
         rows = np.append(self.working, self.working.any())
         weight = self.precision[:, :, materials][rows].sum(axis=0)
         value = self.precision_value[:, :, materials][rows].sum(axis=0)
-        both = (weight[SIMULATED] > 1e-3) & (weight[MEASURED] > 1e-3)
-        safe = np.maximum(weight, np.float32(1e-6))
+        count = self.labels[:, :, materials][rows].sum(axis=0)
+        both = (count[SIMULATED] > 0) & (count[MEASURED] > 0)
+        safe = np.maximum(weight, 1e-6)
         gap = np.where(both, value[SIMULATED] / safe[SIMULATED] - value[MEASURED] / safe[MEASURED], np.nan)
         close = np.where(both, weight[SIMULATED] * np.exp(-0.5 * np.nan_to_num(gap) ** 2), 0.0)
         family = self.space.family[materials]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,15 +216,34 @@ class fraction:
 
 @dataclass(frozen=True)
 class load:
-    """A failed node's load moves in equal parts to its working neighbours, each with capacity (1 + alpha).
+    """A node fails when its load exceeds (1 + alpha) times what it carried in the whole network.
 
-    Local redistribution with unit initial load. Load that has no working neighbour is lost.
+    Attributes
+    ----------
+    alpha : float
+        Tolerance.
+    by : str
+        ``paths``: load is the number of shortest paths through a node (Motter and Lai 2002),
+        recomputed after every failure. ``neighbours``: unit loads; a failed node's load moves in
+        equal parts to its working neighbours and is lost without any.
     """
 
     alpha: float
+    by: Literal["paths", "neighbours"] = "paths"
 
     def run(self, network: Network, works: Bool) -> Bool:
-        """Return who works when no load moves any more."""
+        """Return who works when nobody fails any more."""
+        return self._by_paths(network, works) if self.by == "paths" else self._by_neighbours(network, works)
+
+    def _by_paths(self, network: Network, works: Bool) -> Bool:
+        capacity = (1 + self.alpha) * network.paths(np.ones(len(works), bool))
+        while True:
+            after = works & (network.paths(works) <= capacity + 1e-9)
+            if np.array_equal(after, works):
+                return works
+            works = after
+
+    def _by_neighbours(self, network: Network, works: Bool) -> Bool:
         carried = np.ones(len(works))
         shed = ~works
         while shed.any():
@@ -276,6 +295,7 @@ class Network:
         self.nodes: list[Hashable] = list(graph.nodes)
         self.index = {node: i for i, node in enumerate(self.nodes)}
         self.rule = rule
+        self.graph = graph
         n = len(self.nodes)
         matrix: Any = nx.to_scipy_sparse_array(graph, nodelist=self.nodes, weight=None, format="csr", dtype=np.int64)  # type: ignore[call-overload]
         self.incoming: Any = sparse.csr_array(matrix.T)
@@ -293,6 +313,14 @@ class Network:
             self.partners: Any = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, n))
             both = sparse.csr_array(matrix + matrix.T)
             self.within: Any = sparse.csr_array(both - both.multiply(self.partners > 0))
+
+    def paths(self, works: Bool) -> Float:
+        """Shortest paths through each working node among working nodes, end points excluded (n,)."""
+        import networkx as nx
+
+        left = self.graph.subgraph(v for v, w in zip(self.nodes, works, strict=True) if w)
+        through = nx.betweenness_centrality(left, normalized=False)
+        return np.array([through.get(v, 0.0) for v in self.nodes])
 
     def fail(self, removed: Iterable[Hashable]) -> Bool:
         """Remove nodes and let failures spread; returns who works, in the order of ``nodes``."""

@@ -242,7 +242,7 @@ class MaterialsSpace:
         Returns
         -------
         int (n, 5)
-            Row numbers; a family of one material links to itself.
+            Row numbers. A family of fewer than six members repeats the nearest; of one, itself.
         """
         family = self.family[materials]
         first, size = self.start[family], self.family_sizes[family]
@@ -250,8 +250,13 @@ class MaterialsSpace:
         window = first[:, None] + ((materials - first)[:, None] + steps) % size[:, None]
         q = self.dims["quantum"]
         gap = self.descriptors[window, :q] - self.descriptors[materials, None, :q]
-        nearest = np.argpartition(np.einsum("nwq,nwq->nw", gap, gap), NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
-        return np.take_along_axis(window, np.sort(nearest, axis=1), axis=1)
+        distance = np.einsum("nwq,nwq->nw", gap, gap)
+        # In small families the window wraps round: every other member counts once.
+        distance[steps[None] >= size[:, None]] = np.inf
+        nearest = np.sort(np.argpartition(distance, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS], axis=1)
+        missing = np.isinf(np.take_along_axis(distance, nearest, axis=1))
+        nearest = np.where(missing, np.argmin(distance, axis=1)[:, None], nearest)
+        return np.take_along_axis(window, nearest, axis=1)
 
     def similarity_graph(self) -> nx.Graph[int]:
         """Return the family similarity graph as an undirected networkx graph with edge weights."""

@@ -160,8 +160,16 @@ def _near_duplicates(
     """Let a share of materials nearly copy another one of their family (in place)."""
     draw = streams.uniform("space.duplicate", 0, (p.materials, 2))
     copies = np.flatnonzero(draw[:, 0] < p.near_duplicates)
-    size = np.diff(start)[family[copies]]
-    source = start[family[copies]] + (draw[copies, 1] * size).astype(np.int64)
+    original = np.ones(p.materials, bool)
+    original[copies] = False
+    # A family of copies alone has nothing to copy: its first member stays itself.
+    alone = np.add.reduceat(original, start[:-1]) == 0
+    original[start[:-1][alone]] = True
+    copies = np.flatnonzero(~original)
+    before = np.concatenate([[0], np.cumsum(original)])
+    originals = np.flatnonzero(original)
+    first, count = before[start[family[copies]]], (before[start[1:]] - before[start[:-1]])[family[copies]]
+    source = originals[first + (draw[copies, 1] * count).astype(np.int64)]
     jitter = streams.normal("space.duplicate.jitter", 0, (p.materials, 2)).astype(np.float32)
     quantum[copies] = quantum[source] + 0.02 * jitter[copies, :1]
     meso[copies] = meso[source] + 0.02 * jitter[copies, 1:]

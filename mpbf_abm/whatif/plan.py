@@ -222,6 +222,4 @@ def read_events(texts: Sequence[str], key: str) -> tuple[list[Any], list[str]]:
             events.append(parse_event(text, EVENTS[key]))
         except ConfigurationError as error:
             faults += error.faults
-        except TypeError:
-            faults.append(f"{key} '{text}': the name stands before the colon")
     return events, faults

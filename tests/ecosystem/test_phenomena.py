@@ -16,13 +16,15 @@ from scipy import stats
 from mpbf_abm import MaterialsSpace, Parameters, Shock, simulate
 from mpbf_abm.ecosystem import Ecosystem
 
-PAIRS = 24
+PAIRS = 20
 GAMMA2 = {"planners.reinforcement": 2.0, "curators.reinforcement": 2.0}
 FLOOR = {"planners.exploration_floor": 0.6, "curators.exploration_floor": 0.6}
 DENSE = {"founding.concentration": 3.0, "curators.reinforcement": 1.5}
 
 
 class Outcome(NamedTuple):
+    """What one run leaves behind."""
+
     summary: dict[str, float]
     records: np.ndarray
     untested: float

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -370,7 +370,7 @@ def test_attention_is_a_distribution_for_every_agent(
 
 
 @given(urns())
-@settings(FIXED, max_examples=100)
+@settings(FIXED, max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
 def test_attention_equals_its_formula(urn: tuple[Float, Float, float, Float, Float, Float]) -> None:
     x, ε, ν, γ, P, w = urn
     assume((x > 0).all())

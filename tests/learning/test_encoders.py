@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mpbf_abm.kernels import recording
 from mpbf_abm.learning.encoders import Encoder, train_encoder
-from mpbf_abm.learning.kernels import features, gram, inverse, leading_directions, quadratic, recording
+from mpbf_abm.learning.kernels import features, gram, inverse, leading_directions, quadratic
 
 Float = NDArray[np.float64]
 N, D = 3_000, 9

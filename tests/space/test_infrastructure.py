@@ -301,20 +301,20 @@ def test_load_on_an_odd_ring_has_its_threshold_at_alpha_one(n: int, alpha: float
 
 @pytest.mark.parametrize(("alpha", "left"), [(0.24, 0), (0.25, 4), (0.4, 4)])
 def test_load_of_one_of_five_equal_nodes_is_shared_by_four(alpha: float, left: int) -> None:
-    assert from_graph(nx.complete_graph(5), load(alpha)).fail([0]).sum() == left
+    assert from_graph(nx.complete_graph(5), load(alpha, by="neighbours")).fail([0]).sum() == left
 
 
 def test_load_without_a_working_neighbour_is_lost() -> None:
     g = nx.disjoint_union(nx.path_graph(2), nx.path_graph(2))
-    assert survivors(from_graph(g, load(0.0)), [0]) == {2, 3}
-    assert survivors(from_graph(g, load(0.0)), [0, 1]) == {2, 3}
+    assert survivors(from_graph(g, load(0.0, by="neighbours")), [0]) == {2, 3}
+    assert survivors(from_graph(g, load(0.0, by="neighbours")), [0, 1]) == {2, 3}
 
 
 @given(st.integers(0, 1_000), st.floats(0, 2), st.floats(0, 1))
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_more_capacity_never_hurts(seed: int, alpha: float, more: float) -> None:
     g = nx.gnp_random_graph(25, 0.15, seed=seed)
-    tight, wide = (from_graph(g, load(a)).fail([0, 1]).sum() for a in (alpha, alpha + 5 + more))
+    tight, wide = (from_graph(g, load(a, by="neighbours")).fail([0, 1]).sum() for a in (alpha, alpha + 5 + more))
     assert wide >= tight
 
 
