@@ -278,6 +278,7 @@ def objective_shift(world: World, shock: Shock) -> None:
         world.truth.property, space.feasible, float(space.top.sum()) / max(1, int(space.feasible.sum()))
     )
     world.ceilings.clear()
+    world.commons.set_truth(world.truth.property)
     world.truth.mad = float(np.median(np.abs(new - np.median(new))))
     # The count of finds starts anew: what was measured already is known, not found.
     world.found_by = np.where(world.commons.tested, -2, -1).astype(np.int32)

@@ -358,7 +358,7 @@ def layers(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, 
     from mpbf_abm.layers.assimilation import coverage
 
     commons, f = world.commons, world.p.layers
-    true, perceived = commons.true_fidelity(world.truth.property), commons.perceived_fidelity(f.prior_overlaps)
+    true, perceived = commons.true_fidelity(), commons.perceived_fidelity(f.prior_overlaps)
     out = {
         "coverage": coverage(commons.distinct_materials(), f.coverage_scale),
         "fidelity": true,

@@ -225,7 +225,7 @@ class TrainerParameters(Group):
     latent_per_doubling: float = _p(
         2.0, "latent directions c_k added when the scale doubles", "directions", ge=0, le=32
     )
-    features: int = _p(192, "random features p_0 of the head at scale 1", "features", ge=4, le=4_096)
+    features: int = _p(128, "random features p_0 of the head at scale 1", "features", ge=4, le=4_096)
     length_scale: float = _p(
         2.0, "length scale of the head's kernel per square root of latent directions, whitened", gt=0, le=100
     )
@@ -597,7 +597,7 @@ NULL: dict[str, Any] = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "quick": {"trainers.features": 128, "planners.panel": 8, "planners.candidates": 12, "trainers.records": 600},
+    "quick": {"trainers.features": 96, "planners.panel": 8, "planners.candidates": 12, "trainers.records": 500},
     "faithful": {"trainers.features": 512, "trainers.records": 2_500, "planners.candidates": 48},
     "pool": {
         "curators.count": 0, "trainers.count": 1, "trainers.retrain_interval": 5, "trainers.objective": "masked",

@@ -105,6 +105,9 @@ class Commons:
         self._gap_count = np.zeros(space.families)
         self._close_sum = 0.0
         self._close_total = 0.0
+        self._truth = space.property
+        self._agree_sum = 0.0
+        self._agree_total = 0.0
 
     # ------------------------------------------------------------------ records
 
@@ -271,6 +274,9 @@ class Commons:
         weight = sign / np.maximum(self.variance[rows][labelled].astype(np.float64), 1e-6)
         spot = (home, fidelity, material[labelled])
         np.add.at(self.labels, spot, sign)
+        agree = np.exp(-0.5 * (self.value[rows][labelled] - self._truth[material[labelled]]).astype(np.float64) ** 2)
+        self._agree_sum += float(weight @ agree)
+        self._agree_total += float(weight.sum())
         np.add.at(self.precision, spot, weight)
         np.add.at(self.precision_value, spot, weight * self.value[rows][labelled])
         unique, times = np.unique(material, return_counts=True)
@@ -343,14 +349,21 @@ class Commons:
             else 1.0
         )
 
-    def true_fidelity(self, truth: NDArray[np.float32]) -> float:
-        """F: weighted share of records that agree with the true property."""
+    def true_fidelity(self) -> float:
+        """F: weighted share of records that agree with the true property; 1 without records."""
+        self._settle()
+        return self._agree_sum / self._agree_total if self._agree_total > 1e-9 else 1.0
+
+    def set_truth(self, truth: NDArray[np.float32]) -> None:
+        """Judge records against another property from now on."""
+        self._settle()
+        self._truth = truth
         rows = np.flatnonzero(self.alive & (self.origin != FAILED))
-        if not len(rows):
-            return 1.0
-        weight = 1.0 / np.maximum(self.variance[rows], np.float32(1e-6))
-        agree = np.exp(-0.5 * (self.value[rows] - truth[self.material[rows]]) ** 2)
-        return float(np.sum(weight * agree, dtype=np.float64) / np.sum(weight, dtype=np.float64))
+        weight = 1.0 / np.maximum(self.variance[rows].astype(np.float64), 1e-6)
+        self._agree_total = float(weight.sum())
+        self._agree_sum = float(
+            weight @ np.exp(-0.5 * (self.value[rows] - truth[self.material[rows]]).astype(np.float64) ** 2)
+        )
 
 
 __all__ = [

@@ -246,5 +246,5 @@ def test_recorded_kernel_calls_can_be_replayed() -> None:
         first = gram(np.eye(2), np.ones(2))
     gram(np.eye(3), np.ones(3))
     assert len(tape) == 1
-    function, arguments = tape[0]
-    np.testing.assert_array_equal(function(*arguments), first)
+    function, arguments, options = tape[0]
+    np.testing.assert_array_equal(function(*arguments, **options), first)

@@ -481,8 +481,8 @@ def test_true_fidelity_is_the_formula_over_labelled_records() -> None:
     commons.remove(rows[50:])
     keep = (np.arange(60) % 7 > 0) & (np.arange(60) < 50)
     expected = fidelity(value[keep], SPACE.property[material[keep]], variance[keep])
-    assert commons.true_fidelity(SPACE.property) == pytest.approx(expected, rel=1e-5)
-    assert empty().true_fidelity(SPACE.property) == 1.0
+    assert commons.true_fidelity() == pytest.approx(expected, rel=1e-5)
+    assert empty().true_fidelity() == 1.0
 
 
 # --------------------------------------------------------------------------- order of training, forgetting
