@@ -48,18 +48,14 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
     ("learning.models", "RECENT", "published tests that a model's agreement is judged on"),
     ("layers.steering", "CLIP", "largest standardised acquisition value of a family"),
     ("agents.curator", "AUDIT_ATTEMPTS", "rows that a curator looks at for one audit"),
-    ("agents.curator", "AUDIT_NOISE", "salt of the noise of a re-measured record"),
     ("agents.curator", "DOUBLE_ENTRY", "offset of the index of a record entered twice"),
+    ("agents.trainer", "MOST_LINKS", "width of the draws by which links are reconsidered"),
+    ("agents.trainer", "MOVED", "panel materials, about, that are turned and strained"),
     ("agents.trainer", "STRAIN", "shift of every causal column in the strain test"),
-    ("agents.trainer", "FIRST_VIEW", "salt of the gauge of a record"),
-    ("agents.trainer", "SECOND_VIEW", "salt of the gauge of a record in its second view"),
     ("agents.planner", "ATTEMPTS", "keyed attempts to propose an untested material"),
     ("agents.planner", "REACH", "pool of a proposal source, in candidates"),
     ("agents.planner", "ASCENT_STEPS", "gradient steps of inverse design"),
     ("agents.publication", "INTERVAL", "half width of a claimed 95 % interval in sd"),
-    ("events", "POISON_SALT", "salt of poisoning"),
-    ("events", "RETRACTION_SALT", "salt of a retraction wave"),
-    ("events", "REVISION_SALT", "salt of a functional revision"),
 )
 
 

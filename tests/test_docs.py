@@ -31,7 +31,7 @@ CONCEPTS = (
     "Stochasticity", "Collectives", "Observation",
 )  # fmt: skip
 DRAWERS = {"uniform", "normal", "exponential", "generator", "clocks", "family_clocks", "keyed", "random_field"}
-HASHERS = {"hash_uniform", "hash_normal"}
+RECORD_DRAWERS = {"record_uniform", "record_normal"}
 
 
 def name(path: Path) -> str:
@@ -136,7 +136,9 @@ def is_code(word: str) -> bool:
 
 
 def test_parameters_named_in_documents_exist():
-    drawn = {code_names(row[0])[0] for row in table_after("Keyed draws", "decision")}
+    drawn = {
+        code_names(row[0])[0] for first in ("decision", "record decision") for row in table_after("Keyed draws", first)
+    }
     pattern = re.compile(rf"`((?:{'|'.join(GROUPS)})\.[a-z_]+)`")
     for path in DOCUMENTS:
         found = set(pattern.findall(path.read_text(encoding="utf-8")))
@@ -176,9 +178,10 @@ def decision(argument: ast.expr) -> str | None:
     return None
 
 
-def decisions_in_code() -> dict[str, str]:
+def decisions_in_code(drawers: set[str]) -> dict[str, str]:
+    """Decision names that are passed to some functions, with where it happens."""
     found = {}
-    for home, function, call in calls(DRAWERS):
+    for home, function, call in calls(drawers):
         for text in filter(None, map(decision, call.args)):
             if re.fullmatch(r"[a-z][a-z_]*(\.[a-z_*0-9]+)+", text):
                 drawn = re.sub(r"\.\d+(?=\.|$)", ".*", text)
@@ -187,20 +190,24 @@ def decisions_in_code() -> dict[str, str]:
     return found
 
 
-def test_every_keyed_draw_is_in_the_table_and_every_entry_in_the_code():
-    listed = [re.sub(r"\{\w+\}", "*", code_names(row[0])[0]) for row in table_after("Keyed draws", "decision")]
+@pytest.mark.parametrize(
+    ("first", "drawers", "fewest"), [("decision", DRAWERS, 30), ("record decision", RECORD_DRAWERS, 8)]
+)
+def test_every_keyed_draw_is_in_its_table_and_every_entry_in_the_code(first: str, drawers: set[str], fewest: int):
+    listed = [re.sub(r"\{\w+\}", "*", code_names(row[0])[0]) for row in table_after("Keyed draws", first)]
     assert len(listed) == len(set(listed)), "a decision is listed twice"
-    code = decisions_in_code()
-    assert len(code) > 30, "the search for decision names finds too little"
+    code = decisions_in_code(drawers)
+    assert len(code) > fewest, "the search for decision names finds too little"
     missing = {d: where for d, where in code.items() if d not in listed}
     assert not missing, "draws that docs/odd.md does not list"
     assert not set(listed) - set(code), "draws that docs/odd.md lists and nobody makes"
 
 
-def test_every_hashed_draw_is_in_the_table():
-    listed = {code_names(row[0])[0] for row in table_after("Keyed draws", "function")}
-    code = {f"{home}.{function}" for home, function, _ in calls(HASHERS) if home != "streams"}
-    assert code == listed
+def test_records_are_hashed_by_named_decisions_only():
+    loose = {f"{home}.{function}" for home, function, _ in calls({"hash_uniform", "hash_normal"}) if home != "streams"}
+    assert not loose, "draw by Streams.record_uniform or record_normal"
+    unnamed = {f"{home}.{function}" for home, function, call in calls(RECORD_DRAWERS) if not decision(call.args[0])}
+    assert not unnamed, "the decision name is to be written where it is drawn"
 
 
 # --------------------------------------------------------------------------- words
