@@ -68,7 +68,9 @@ INDICATORS: tuple[Indicator, ...] = (
         ("claimed_to_actual", "ratio", "RMSE / root mean claimed variance, all parts (1 is calibrated; above is overconfident)"),
         ("overconfidence_emergent", "ratio", "the same without the imposed factor"),
         ("overconfidence_imposed", "ratio", "the imposed factor alone"),
-        ("inherited_bias", "slope", "slope of model error on simulation error over the panel"),
+        ("inherited_bias", "slope", "slope of model error on simulation error over the panel, the property held constant"),
+        ("inherited_share", "share", "share of the model's response to the property and its simulation that follows the simulation"),
+        ("inherited_bias_raw", "slope", "the same slope without holding the property constant (what nobody has learned raises it)"),
         ("captured_dense", "share", "causal variance kept by encoders in dense families"),
         ("captured_niche", "share", "causal variance kept by encoders in other families"),
         ("gauge_variance", "sd^2", "prediction variance under gauge redraw"),
@@ -235,7 +237,7 @@ def judged(world: World, model: FoundationModel) -> dict[str, float]:
         model.panel_mean, model.panel_variance / np.float32(model.overconfidence**2), truth.property[model.panel.materials],
         truth.simulated[model.panel.materials], model.corpus,
     )  # fmt: skip
-    actual, claimed, inside_68, inside_95, inside_68_simulated, slope = ratios
+    actual, claimed, inside_68, inside_95, inside_68_simulated, slope, share, raw = ratios
     rare = np.lexsort((world.space.family_keys, model.corpus))[: max(1, len(dense) // 2)]
     ratio = np.sqrt(actual / max(claimed, 1e-12))
     out = {
@@ -250,6 +252,8 @@ def judged(world: World, model: FoundationModel) -> dict[str, float]:
         "overconfidence_emergent": ratio / model.overconfidence,
         "overconfidence_imposed": model.overconfidence,
         "inherited_bias": slope,
+        "inherited_share": share,
+        "inherited_bias_raw": raw,
     }
     if (diagnosis := model.diagnosis) is not None:
         out |= {
@@ -269,7 +273,9 @@ def panel_statistics(
 
     Claims are judged where the corpus is: families weigh as in the training sample. Returned are
     squared error, claimed variance, coverage at 68 and 95 %, coverage of simulated labels at
-    68 %, and the slope of model error on simulation error over the whole panel.
+    68 %, and the slope of model error on simulation error over the whole panel, with and without
+    the property held constant. Without, a model that has learned nothing seems to inherit whatever
+    bias goes with the property.
     """
     B = mean.shape[1]
     error, label = mean - y, simulated - y
@@ -282,15 +288,22 @@ def panel_statistics(
     def covered(gap: Float32, z: float) -> float:
         return float(weight @ (gap <= np.float32(z * z) * v))
 
-    centred = (label - label.mean()).ravel()
-    spread = float(centred @ centred)
+    e, s, t = ((a - a.mean()).ravel() for a in (error, label, y))
+    ss, tt, st = float(s @ s), float(t @ t), float(s @ t)
+    partial = ss * tt - st * st
+    defined = ss > 1e-9 and partial > 1e-6 * ss * tt
+    # Prediction = response * property + slope * (simulation - property) + rest.
+    slope = (float(s @ e) * tt - float(t @ e) * st) / partial if defined else NAN
+    response = 1.0 + (float(t @ e) * ss - float(s @ e) * st) / partial if defined else NAN
     return by_family, (
         float(by_family @ corpus),
         float(weight @ v),
         covered(square.ravel(), 0.994458),
         covered(square.ravel(), 1.959964),
         covered(((mean - simulated) ** 2).ravel(), 0.994458),
-        float(centred @ error.ravel()) / spread if spread > 1e-9 else NAN,
+        slope,
+        slope / response if defined and response > 0.05 else NAN,
+        float(s @ e) / ss if ss > 1e-9 else NAN,
     )
 
 

@@ -601,7 +601,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "faithful": {"trainers.features": 512, "trainers.records": 2_500, "planners.candidates": 48},
     "pool": {
         "curators.count": 0, "trainers.count": 1, "trainers.retrain_interval": 5, "trainers.objective": "masked",
-        "trainers.latent_dims": 24, "trainers.reuse": 0.0, "trainers.labels": "measured", "planners.count": 1,
+        "trainers.latent_dims": 24, "trainers.reuse": 0.0, "trainers.labels": "measured", "planners.count": 1, "planners.experiments": 1.0,
         "planners.candidates": 10_000, "planners.publication_bias": 0.0, "planners.adjacency": 0.0, "planners.exploration": 0.0,
         "founding.records": 5, "founding.mass": 1.0, "coupling.correction": 1.0, "coupling.pseudo_share": 0.0,
         "infrastructure.repositories": 1, "stocks.merit_share": 0.0, "stocks.wear": 0.0,
