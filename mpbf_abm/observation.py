@@ -211,7 +211,7 @@ def moving_reference(world: World) -> float:
     value = commons.value[recent][
         (commons.modality[recent] >= 2) & (commons.modality[recent] <= 4) & (commons.origin[recent] != 4)
     ]
-    return float(np.quantile(value, 0.9)) if len(value) else 0.0
+    return upper(value, 0.1) if len(value) else 0.0
 
 
 # --------------------------------------------------------------------------- learning
@@ -387,7 +387,7 @@ def layers(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, 
     total = dict.fromkeys(names, 0.0)
     for w, m, d in judged_models:
         gap = np.abs(m.panel_mean - world.truth.property[m.panel.materials])
-        o = agreement(float(np.median(gap)), world.truth.mad)
+        o = agreement(upper(gap.ravel(), 0.5), world.truth.mad)
         values = (d.integrity_true, d.integrity_perceived, d.integrity_unfloored, d.integrity_perceived - d.integrity_true,
                   0.5 * (d.u[0] + d.u[1]), d.tradeoff, d.tradeoff_measured, 0.0, steering(world, o, d.tradeoff),
                   perceived_steering(world, m), m.scale)  # fmt: skip
@@ -400,10 +400,17 @@ def layers(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, 
 
 def rank_correlation(a: Float, b: Float) -> float:
     """Spearman correlation without tie correction; NaN for fewer than three or constant values."""
-    if len(a) < 3 or np.ptp(a) < 1e-12 or np.ptp(b) < 1e-12:
+    n = len(a)
+    if n < 3 or np.ptp(a) < 1e-12 or np.ptp(b) < 1e-12:
         return NAN
-    ranks = [np.argsort(np.argsort(v, kind="stable"), kind="stable").astype(float) for v in (a, b)]
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    gap = a.argsort(kind="stable").argsort(kind="stable") - b.argsort(kind="stable").argsort(kind="stable")
+    return 1.0 - 6.0 * float(gap @ gap) / (n * (n * n - 1))
+
+
+def upper(values: NDArray[Any], share: float) -> float:
+    """Smallest value among the upper `share` of an array (at least one)."""
+    k = len(values) - max(1, round(share * len(values)))
+    return float(np.partition(values, k)[k])
 
 
 def coupling(
@@ -438,9 +445,9 @@ def coupling(
     out["loop_radius"] = spectral_radius(matrix)
     # Boundary zone: families that the encoder keeps less than half of, or whose claimed sd is in
     # the corpus's worst tenth.
-    sd = model.claimed_sd(model.panel_variance).mean(axis=1)
+    sd = model.panel_variance.mean(axis=1)  # only its order counts
     captured = model.diagnosis.captured if model.diagnosis else np.ones(len(sd))
-    zone = (sd > np.quantile(sd, 0.9)) | (captured < 0.5)
+    zone = (sd >= upper(sd, 0.1)) | (captured < 0.5)
     square = ((model.panel_mean - world.truth.property[model.panel.materials]) ** 2).mean(axis=1, dtype=np.float64)
     out["boundary_choices"] = float(zone[r.family].mean()) if r else NAN
     out["rmse_boundary"] = float(np.sqrt(square[zone].mean())) if zone.any() else NAN

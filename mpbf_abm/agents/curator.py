@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from mpbf_abm.agents.cohort import CohortAgent, Column
+from mpbf_abm.agents.agent import CohortAgent, Column
 from mpbf_abm.agents.guidance import log_weights
 from mpbf_abm.agents.world import Signals, World
 from mpbf_abm.layers.assimilation import boundary_shift, boundary_shift_alternative, budget_response, coverage
@@ -102,8 +102,8 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     if not waves:
         return
     share = curator_attention(world)
-    family = np.stack([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)], 1)
-    u = np.stack([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)], 1)
+    family = np.array([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)]).T
+    u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
     material = space.start[family] + (u[..., 0] * space.family_sizes[family]).astype(np.int64)
     modality = choose_modality(world, u[..., 1], u[..., 2], material)
     cost = modalities.costs(p.measured_cost)[modality]

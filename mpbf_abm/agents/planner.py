@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from mpbf_abm.agents.cohort import CohortAgent, Column
+from mpbf_abm.agents.agent import CohortAgent, Column
 from mpbf_abm.agents.guidance import best_known, channelled_sd, log_weights
 from mpbf_abm.agents.world import Results, World
 from mpbf_abm.layers.attention import attention

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.agents.cohort import CohortAgent, Column
+from mpbf_abm.agents.agent import CohortAgent, Column
 from mpbf_abm.agents.world import World
 from mpbf_abm.layers.abstraction import (
     captured,

@@ -15,7 +15,7 @@ Float = NDArray[np.float64]
 
 
 def reinforced(x: Float, γ: Float, w: Float | None = None) -> Float:
-    """Reinforced share ``x_k^γ w_k / sum_j x_j^γ w_j`` of each agent and family (n, K).
+    """Reinforced share ``x_k^γ w_k / sum_j x_j^γ w_j`` of each agent and family (n, K), or (1, K) where all agree.
 
     Parameters
     ----------
@@ -26,23 +26,28 @@ def reinforced(x: Float, γ: Float, w: Float | None = None) -> Float:
     w : float (n, K), optional
         Weights learned by models; 1 without.
     """
-    distinct, row = np.unique(γ, return_inverse=True)
-    with np.errstate(divide="ignore"):
-        logs = np.log(x)
-    powers = np.empty((len(distinct), len(x)))
-    for i, g in enumerate(distinct):
-        if g == 1.0:
-            powers[i] = x
-        elif g == 0.0:
-            powers[i] = 1.0
-        else:
-            # Families without mass get no reinforced attention, whatever the sign of γ; the
-            # largest term is 1 so that large records do not overflow.
-            term = np.where(x > 0, g * logs, -np.inf)
-            powers[i] = np.exp(term - term.max()) if np.isfinite(term.max()) else 1.0
-    share = powers[row] if w is None else powers[row] * w
+    if γ.size and (γ == γ[0]).all():
+        powers = power(x, float(γ[0]))[None]
+    else:
+        distinct, row = np.unique(γ, return_inverse=True)
+        powers = np.array([power(x, float(g)) for g in distinct])[row]
+    share = powers if w is None else powers * w
     total = share.sum(axis=1, keepdims=True)
+    if (total > 0).all():
+        return np.asarray(share / total)
     return np.asarray(np.divide(share, total, out=np.full_like(share, 1.0 / len(x)), where=total > 0))
+
+
+def power(x: Float, γ: float) -> Float:
+    """``x^γ`` up to a factor; families without mass get 0, whatever the sign of γ."""
+    if γ == 1.0:
+        return x
+    if γ == 0.0:
+        return np.ones_like(x)
+    with np.errstate(divide="ignore"):
+        term = np.where(x > 0, γ * np.log(x), -np.inf)
+    # The largest term is 1, so that large records do not overflow.
+    return np.exp(term - term.max()) if np.isfinite(term.max()) else np.ones_like(x)
 
 
 def explored(x: Float, ν: float, P: Float) -> Float:

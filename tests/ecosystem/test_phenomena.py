@@ -6,6 +6,7 @@ code runs in all arms, with one parameter changed.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -193,17 +194,20 @@ def test_removing_invariance_finds_less_and_spends_capacity_on_the_gauge() -> No
 # --------------------------------------------------------------------------- latent collapse
 
 
+def learning(changes: dict[str, Any]) -> list[Outcome]:
+    """An arm as far as models have settled: every trainer has trained five times."""
+    return arm(key(changes), ticks=48)
+
+
 def test_a_corpus_of_dense_families_collapses_in_niche_ones() -> None:
-    dense = arm(key(DENSE))
-    lower(arm(), dense, "captured_niche")
-    higher(arm(), dense, "rmse_niche")
-    higher(arm(), dense, "integrity_gap")
+    base, dense = learning({}), learning(DENSE)
+    lower(base, dense, "captured_niche")
+    higher(base, dense, "rmse_niche")
+    higher(base, dense, "integrity_gap")
     # Not a lack of records: the concentrated community has as many.
-    assert abs(column(dense, "records").mean() / column(arm(), "records").mean() - 1) < 0.1
-    # Not general ignorance: in dense families it knows no less than in niche ones it has lost.
-    fall_dense = difference(arm(), dense, "rmse_dense")[1]
-    fall_niche = difference(arm(), dense, "rmse_niche")[1]
-    assert fall_niche > fall_dense
+    assert abs(column(dense, "records").mean() / column(base, "records").mean() - 1) < 0.1
+    # Not general ignorance: dense families lose less than niche ones.
+    assert difference(base, dense, "rmse_niche")[1] > difference(base, dense, "rmse_dense")[1]
 
 
 def first_look(changes: dict[str, Any], name: str) -> np.ndarray:
@@ -235,28 +239,32 @@ def test_the_best_number_of_latent_directions_moves_with_the_corpus() -> None:
 
 def test_simulated_labels_alone_pass_on_their_bias_and_make_claims_too_bold() -> None:
     """Overconfidence is imposed nowhere: the factor is 1 in all arms."""
-    simulated, measured = arm(key({"trainers.labels": "simulated"})), arm(key({"trainers.labels": "measured"}))
-    higher(arm(), simulated, "inherited_bias")
+    base, simulated, measured = (
+        learning(c) for c in ({}, {"trainers.labels": "simulated"}, {"trainers.labels": "measured"})
+    )
+    higher(base, simulated, "inherited_bias")
     higher(measured, simulated, "inherited_bias")
-    higher(arm(), simulated, "claimed_to_actual")
+    higher(base, simulated, "claimed_to_actual")
     np.testing.assert_allclose(column(simulated, "overconfidence_imposed"), 1)
-    # Judged against labels of their own fidelity the same claims are not too bold.
-    assert column(simulated, "coverage_68_simulated").mean() > column(simulated, "coverage_68").mean()
+    # Judged against labels of their own fidelity the same claims are about right.
+    assert abs(column(simulated, "coverage_68_simulated").mean() - 0.68) < 0.04
 
 
-def test_without_simulation_bias_there_is_nothing_to_inherit() -> None:
+def test_without_simulation_bias_there_is_nothing_to_be_too_bold_about() -> None:
     """Control: with an unbiased simulation the same diet of labels does not make claims bolder."""
-    clean = {"space.bias_sd": 0.0, "space.bias_offset": 0.0, "space.cross_scale": 0.0}
-    p = Parameters().updated(clean)
-    ratio = []
-    for seed in range(20):
-        pair = [
-            simulate(p.replace("trainers.labels", kind), seed=seed, ticks=36, record=()).summary["claimed_to_actual"]
+    p = Parameters().updated({"space.bias_sd": 0.0, "space.bias_offset": 0.0, "space.cross_scale": 0.0})
+    bolder = []
+    for seed in range(PAIRS):
+        one = MaterialsSpace.synthetic(p, seed=seed)
+        mixed, simulated = (
+            simulate(p.replace("trainers.labels", kind), seed=seed, ticks=13, space=one, record=()).summary[
+                "claimed_to_actual"
+            ]
             for kind in ("all", "simulated")
-        ]
-        ratio.append(pair[1] - pair[0])
-    full = difference(arm(), arm(key({"trainers.labels": "simulated"})), "claimed_to_actual")[1]
-    assert np.mean(ratio) < full
+        )
+        bolder.append(simulated - mixed)
+    biased = difference(learning({}), learning({"trainers.labels": "simulated"}), "claimed_to_actual")
+    assert bounds(np.array(bolder))[1] < biased[1]
 
 
 # --------------------------------------------------------------------------- infrastructure
@@ -282,7 +290,7 @@ def test_a_second_provider_softens_the_loss() -> None:
     assert bounds(outage("largest", {"infrastructure.providers": 2}) - outage("largest"))[0] > 0
 
 
-@pytest.mark.parametrize("changes", [{}, GAMMA2, {"trainers.labels": "simulated"}])
+@pytest.mark.parametrize("changes", [{}, GAMMA2])
 def test_budgets_are_conserved(changes: dict[str, Any]) -> None:
     p = Parameters()
     expected = int(p.planners.count * p.planners.experiments * 120 + 1e-6)
