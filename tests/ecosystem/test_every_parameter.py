@@ -1,0 +1,101 @@
+"""No parameter is a dead flag: moving any one of them, where it has a say, changes the run."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mpbf_abm import Parameters, Policy, Shock
+from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.observation import COLUMNS
+from mpbf_abm.parameters import PATHS, schema
+
+BASE: dict[str, Any] = {
+    "space.materials": 600, "space.families": 8, "founding.records": 200, "curators.count": 4, "trainers.count": 4, "planners.count": 8,
+    "planners.experiments": 1.0, "trainers.retrain_interval": 3, "trainers.features": 48, "trainers.records": 120, "planners.panel": 6,
+    "planners.candidates": 8, "infrastructure.repositories": 3, "infrastructure.providers": 2, "coupling.pseudo_share": 0.4,
+    "curators.audit_rate": 0.3, "curators.provenance_errors": 0.5, "curators.response_dal": 0.5, "trainers.reuse": 0.4,
+    "planners.adoption_rate": 0.5, "stocks.hazard": 0.02, "commons.forgetting": 0.02, "planners.acquisition": "ucb", "planners.proxy": 0.2,
+    "stocks.lottery_share": 0.3, "trainers.scale": 1.5, "trainers.response_ral": 0.3, "stocks.attention": 6.0, "stocks.attention_cap": 12.0,
+    "curators.measured_quota": 0.5, "trainers.fresh_floor": 0.3, "curators.coverage_seeking": 0.2, "coupling.uncertainty_ral_isl": 0.5,
+    "coupling.uncertainty_dal_ral": 0.5, "coupling.uncertainty_modalities": 0.5, "planners.source": "generative", "planners.isolated": 1,
+}  # fmt: skip
+TICKS = 7
+
+# What some parameters need to have a say.
+CONTEXT: dict[str, dict[str, Any]] = {
+    "planners.utility_gaps": {"planners.adoption": "utility"},
+    "planners.utility_returns": {"planners.adoption": "utility", "planners.utility_gaps": (1.0, 0.5)},
+    "layers.integrity_exponent": {"layers.integrity": "alternative"},
+    "layers.fidelity_scale": {"layers.boundary_shift": "alternative"},
+    "layers.invariance_half": {"layers.tradeoff": "alternative"},
+    "curators.exploration_floor": {}, "planners.exploration_floor": {},
+    "trainers.scale_cap": {"trainers.scale": 4.0, "stocks.compute": 8.0},
+    "trainers.measured_response": {"trainers.retrain_interval": 1},
+    "stocks.compute": {"trainers.scale": 4.0},
+    "stocks.repair": {"stocks.hazard": 0.4},
+    "infrastructure.need": {"stocks.hazard": 0.3},
+    "infrastructure.rewiring": {"infrastructure.repositories": 8},
+    "infrastructure.preference": {"infrastructure.repositories": 8},
+    "curators.adjacency": {"curators.exploration": 0.9},
+    "trainers.fresh_floor": {"trainers.records": 30},
+    "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
+}  # fmt: skip
+
+# Values to move to where a small step within the bounds would not do.
+VALUES: dict[str, Any] = {
+    "founding.mass": (1.0, 4.0, 1.0, 2.0, 1.0, 1.0, 0.5, 1.0), "curators.modality_mix": (0.1, 0.1, 0.2, 0.2, 0.2, 0.2),
+    "space.bias_family": ("space.bias_smooth", 0.4), "space.bias_smooth": ("space.bias_scatter", 0.4), "space.bias_scatter": ("space.bias_family", 0.4),
+    "planners.utility_gaps": (0.0, 2.0), "planners.utility_returns": -2.0, "trainers.fresh_floor": 1.0, "planners.exploration_floor": 0.9, "curators.exploration_floor": 0.9, "trainers.scale_cap": 1.0,
+    "stocks.compute": 0.5, "trainers.objective": "graph", "trainers.head": "mean", "trainers.labels": "measured", "planners.source": "inverse",
+    "planners.acquisition": "thompson", "planners.adoption": "utility", "planners.memory": 0.2, "infrastructure.need": 2, "planners.neighbours": 1,
+    "infrastructure.providers": 1, "stocks.attention_cap": 4.0, "stocks.attention": 3.0, "space.chemistry_rank": 2, "space.dense_share": 0.5,
+    "layers.prior_overlaps": 50.0, "curators.measured_cost": 2.0, "stocks.repair": 1.0, "infrastructure.rewiring": 1.0, "planners.publication_threshold": 1.5,
+    "space.top_share": 0.1,
+}  # fmt: skip
+ROWS = {row["path"]: row for row in schema()}
+
+
+def moved(path: str, now: Any) -> dict[str, Any]:
+    """Return the parameter moved to another valid value."""
+    if path.startswith("space.bias_") and path in VALUES:
+        other, value = VALUES[path]
+        shares = {"space.bias_family": 0.2, "space.bias_smooth": 0.6, "space.bias_scatter": 0.2}
+        left = next(k for k in shares if k not in (path, other))
+        return {path: value, left: shares[left], other: 1.0 - value - shares[left]}
+    if path in VALUES:
+        return {path: VALUES[path]}
+    if isinstance(now, bool):
+        return {path: not now}
+    if isinstance(now, str):
+        return {path: "alternative" if now == "chosen" else "chosen"}
+    high = ROWS[path]["high"]
+    if isinstance(now, int):
+        return {path: now + 2}
+    step = now * 1.7 if now else 0.5
+    return {path: step if high is None or step <= high else now * 0.4}
+
+
+@cache
+def outcome(changes: tuple[tuple[str, Any], ...]) -> tuple[bytes, bytes]:
+    """Return every indicator and the records of a short run in which everything happens."""
+    policies = [Policy("coverage_mandate", start=2, strength=0.3)]
+    shocks = [Shock("poisoning", start=3, strength=0.2)]
+    eco = Ecosystem(Parameters().updated(BASE | dict(changes)), 3, policies=policies, shocks=shocks, record=("series",))
+    for _ in range(TICKS):
+        eco.step()
+    rows = np.array([[row[c] for c in COLUMNS] for _, row in eco.recorder.series])
+    commons = eco.world.commons
+    eco.release()
+    return rows.tobytes(), commons.key.tobytes() + commons.value.tobytes()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_moving_a_parameter_changes_the_run(path: str) -> None:
+    context = CONTEXT.get(path, {})
+    now = getattr(getattr(Parameters().updated(BASE | context), PATHS[path][0]), PATHS[path][1])
+    before, after = outcome(tuple(context.items())), outcome(tuple((context | moved(path, now)).items()))
+    assert before != after, f"{path}: {now} -> {moved(path, now)[path]} changes nothing"
