@@ -92,9 +92,9 @@ class Commons:
         n = space.size
         # Sparse in memory: pages of zeros that nobody writes to are never allocated. Counts say
         # where labels are, since sums of precisions leave residues when records go.
-        self.labels = np.zeros((repositories + 1, 3, n), np.int32)
-        self.precision = np.zeros((repositories + 1, 3, n))
-        self.precision_value = np.zeros((repositories + 1, 3, n))
+        self.labels = np.zeros((n, repositories + 1, 3), np.int32)
+        self.precision = np.zeros((n, repositories + 1, 3))
+        self.precision_value = np.zeros((n, repositories + 1, 3))
         self.material_records = np.zeros(n, np.int32)
         self.distinct = np.zeros(space.families, np.int64)
         self.modality_counts = np.zeros(len(FIDELITY), np.int64)
@@ -215,7 +215,8 @@ class Commons:
             return
         self._settle()
         changed = np.append(working != self.working, working.any() != self.working.any())
-        touched = np.flatnonzero(self.labels[changed].any(axis=(0, 1)))
+        held = np.flatnonzero(changed[self._home(slice(0, self.size))] & self.alive)
+        touched = np.unique(self.material[held])
         self.working = working.copy()
         self._recount()
         self._reconcile(touched)
@@ -272,7 +273,7 @@ class Commons:
         labelled = self.origin[rows] != FAILED
         home, fidelity = self._home(rows)[labelled], FIDELITY[self.modality[rows]][labelled]
         weight = sign / np.maximum(self.variance[rows][labelled].astype(np.float64), 1e-6)
-        spot = (home, fidelity, material[labelled])
+        spot = (material[labelled], home, fidelity)
         np.add.at(self.labels, spot, sign)
         agree = np.exp(-0.5 * (self.value[rows][labelled] - self._truth[material[labelled]]).astype(np.float64) ** 2)
         self._agree_sum += float(weight @ agree)
@@ -290,9 +291,9 @@ class Commons:
     def _reconcile(self, materials: Int) -> None:
         """Bring the overlaps of simulated and measured labels up to date for some materials."""
         rows = np.append(self.working, self.working.any())
-        weight = self.precision[:, :, materials][rows].sum(axis=0)
-        value = self.precision_value[:, :, materials][rows].sum(axis=0)
-        count = self.labels[:, :, materials][rows].sum(axis=0)
+        weight = self.precision[materials][:, rows].sum(axis=1).T
+        value = self.precision_value[materials][:, rows].sum(axis=1).T
+        count = self.labels[materials][:, rows].sum(axis=1).T
         both = (count[SIMULATED] > 0) & (count[MEASURED] > 0)
         safe = np.maximum(weight, 1e-6)
         gap = np.where(both, value[SIMULATED] / safe[SIMULATED] - value[MEASURED] / safe[MEASURED], np.nan)
