@@ -25,6 +25,7 @@ from mpbf_abm.schedule import Phase, schedule
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.space.synthetic import generate
 from mpbf_abm.streams import Streams
+from mpbf_abm.threads import one_thread
 
 TABLES = ("series", "families", "agents")
 DEFAULT_RECORD = ("series", "families")
@@ -129,9 +130,10 @@ class Ecosystem(mesa.Model):
         self.recorder = Recorder(check_record(record))
         self.planner_types = check_types(planners)
         streams = Streams(seed, reseed)
-        space = space if space is not None else generate(p.space, streams)
-        check_fit(p, space)
-        self.world = found(p, streams, space)
+        with one_thread():
+            space = space if space is not None else generate(p.space, streams)
+            check_fit(p, space)
+            self.world = found(p, streams, space)
         self._assemble()
 
     def _assemble(self) -> None:
@@ -163,8 +165,9 @@ class Ecosystem(mesa.Model):
     def step(self) -> None:
         """Run one tick."""
         world = self.world
-        for phase in self.phases:
-            phase.act(world)
+        with one_thread():
+            for phase in self.phases:
+                phase.act(world)
         world.tick += 1
 
     # ------------------------------------------------------------------ snapshots

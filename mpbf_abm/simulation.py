@@ -15,6 +15,7 @@ from mpbf_abm.observation import COLUMNS, observe
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.provenance import record as provenance_record
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.threads import one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,10 +191,11 @@ def simulate(
     )
     try:
         check_horizon(ecosystem.parameters, ecosystem.world.space, int(ticks))
-        for _ in range(int(ticks)):
-            ecosystem.step()
-            if progress is not None:
-                progress(ecosystem.tick)
+        with one_thread():
+            for _ in range(int(ticks)):
+                ecosystem.step()
+                if progress is not None:
+                    progress(ecosystem.tick)
         return Run(ecosystem, int(ticks), space)
     finally:
         ecosystem.release()

@@ -377,10 +377,12 @@ def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count:
         gap = ((z[None] - target[:, None]) ** 2).sum(axis=2)
         if len(target) == 1:
             order = np.argsort(gap[0], kind="stable")[:count]
-            distances.append(float(np.sqrt(gap[0, order[0]])))
+            distance = float(np.sqrt(gap[0, order[0]]))
         else:
             order = np.argmin(gap, axis=1)
-            distances.append(float(np.sqrt(gap[np.arange(count), order]).mean()))
+            distance = float(np.sqrt(gap[np.arange(count), order]).mean())
+        if not world.planners.isolated[planner[e]]:
+            distances.append(distance)
         out[e] = pool[e, order]
     return out, float(np.mean(distances)) if distances else float("nan")
 

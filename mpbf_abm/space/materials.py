@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import DataError
 from mpbf_abm.kernels import kernel
+from mpbf_abm.threads import one_thread
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -287,7 +288,8 @@ class MaterialsSpace:
         from mpbf_abm.streams import Streams
 
         full = (parameters or Parameters()).replace(**{f"space.{k}": v for k, v in changes.items()})
-        return generate(full.space, Streams(seed))
+        with one_thread():
+            return generate(full.space, Streams(seed))
 
     @classmethod
     def from_table(
@@ -306,10 +308,11 @@ class MaterialsSpace:
         """Build a space from a table of formulas (see :func:`mpbf_abm.space.tabular.from_table`)."""
         from mpbf_abm.space.tabular import from_table
 
-        return from_table(
-            table, formula=formula, measured=measured, simulated=simulated, year=year,
-            family=family, goal=goal, on_error=on_error, **options,
-        )  # fmt: skip
+        with one_thread():
+            return from_table(
+                table, formula=formula, measured=measured, simulated=simulated, year=year,
+                family=family, goal=goal, on_error=on_error, **options,
+            )  # fmt: skip
 
     @classmethod
     def from_pool(
@@ -324,7 +327,8 @@ class MaterialsSpace:
         """Build a space of one family from a numeric pool (see :func:`mpbf_abm.space.tabular.from_pool`)."""
         from mpbf_abm.space.tabular import from_pool
 
-        return from_pool(table, objective=objective, goal=goal, on_error=on_error, **options)
+        with one_thread():
+            return from_pool(table, objective=objective, goal=goal, on_error=on_error, **options)
 
 
 def top_set(values: Float32, feasible: Bool, share: float) -> Bool:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.measures.paired import paired_effects, spread
 from mpbf_abm.simulation import Run, simulate
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.threads import one_thread
 from mpbf_abm.whatif.plan import BASELINE, WHAT_IF, Plan
 
 IDENTITY = ("arm", "replicate", "seed")
@@ -154,7 +154,7 @@ def run_replicate(
     space = space if space is not None else plan.space_of(seed)
     results = []
     # One thread: sums in BLAS then have one order, whatever the machine does besides.
-    with threadpool_limits(1):
+    with one_thread():
         for arm, (policies, shocks) in plan.arms.items():
             run = simulate(
                 plan.parameters, seed=seed, ticks=plan.ticks, policies=policies, shocks=shocks, space=space,

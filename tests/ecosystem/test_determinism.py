@@ -63,12 +63,14 @@ def test_another_seed_gives_another_run(reference: Run) -> None:
     assert digest(simulate(SMALL, seed=6, ticks=TICKS, record=("series", "families", "agents"))) != digest(reference)
 
 
-@pytest.mark.parametrize("hash_seed", ["1", "2"])
-def test_other_processes_and_hash_seeds_give_the_same_bytes(reference: Run, hash_seed: str) -> None:
+@pytest.mark.parametrize(("hash_seed", "threads"), [("1", "1"), ("2", "2")])
+def test_other_processes_hash_seeds_and_thread_counts_give_the_same_bytes(
+    reference: Run, hash_seed: str, threads: str
+) -> None:
     code = "import sys; sys.path.insert(0, sys.argv[1]); import test_determinism as t; print(t.digest(t.everything()))"
     out = subprocess.run(
         [sys.executable, "-c", code, os.path.dirname(__file__)],
-        capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": hash_seed},
+        capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": hash_seed, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
     )  # fmt: skip
     assert out.stdout.strip().splitlines()[-1] == digest(reference)
 
