@@ -119,21 +119,25 @@ def train_encoder(
     else:
         directions = leading_directions(moment, k)
     plain = (x - centre.astype(np.float32)) * scale
-    along = (plain @ directions.astype(np.float32)).std(axis=0, dtype=np.float64)
+    z = plain @ directions.astype(np.float32)  # centred already
+    along = np.sqrt(np.einsum("nk,nk->k", z, z).astype(np.float64) / n)
     spread = np.sqrt(along**2 + (RIDGE * max(float(along.max()), 1e-6)) ** 2)
-    exposure = np.sqrt(np.mean(gains**2, axis=0, dtype=np.float64))
+    exposure = np.sqrt(np.einsum("nd,nd->d", gains, gains).astype(np.float64) / n)
     return Encoder(directions, spread, exposure, centre, input_scale)
 
 
 def _canonical(first: Float, second: Float, cross: Float) -> Float:
     """Positive semidefinite matrix whose leading directions span the canonical subspace (d, d)."""
-    left, right = _whitener(first), _whitener(second)
+    left, back = _whitener(first)
+    right, _ = _whitener(second)
     u, correlation, _ = np.linalg.svd(left @ cross @ right)
-    back = (np.linalg.pinv(left) @ u) * correlation
-    return np.asarray(back @ back.T)
+    directions = (back @ u) * correlation
+    return np.asarray(directions @ directions.T)
 
 
-def _whitener(moment: Float) -> Float:
+def _whitener(moment: Float) -> tuple[Float, Float]:
+    """Inverse square root of a second moment, and its square root (d, d)."""
     values, vectors = np.linalg.eigh(moment)
     # Directions that a view hardly shows are not blown up: the ridge is relative to the largest.
-    return np.asarray((vectors / np.sqrt(np.maximum(values, 0) + 0.01 * max(values[-1], 1e-12))) @ vectors.T)
+    root = np.sqrt(np.maximum(values, 0) + 0.01 * max(values[-1], 1e-12))
+    return (vectors / root) @ vectors.T, (vectors * root) @ vectors.T
