@@ -212,7 +212,7 @@ class Ecosystem(mesa.Model):
         mesa.Model.__init__(self, rng=0)
         self.world, self.recorder = copy.deepcopy((snapshot.world, snapshot.recorder))
         if reseed is not None:
-            self.world.streams = Streams(snapshot.seed, reseed)
+            self.world.streams = Streams(snapshot.seed, {**self.world.streams.later, **reseed})
             self.world.commons.streams = self.world.streams
         self.planner_types = snapshot.planner_types
         self.agenda = Agenda(

@@ -19,7 +19,7 @@ from mpbf_abm.agents.planner import adopt
 from mpbf_abm.agents.trainer import link_trainers
 from mpbf_abm.agents.world import World
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.parameters import PATHS, Parameters
+from mpbf_abm.parameters import PATHS, Parameters, bounds_of, refuse_silent_conversion
 from mpbf_abm.space.materials import top_set
 
 Int = NDArray[np.int64]
@@ -74,7 +74,8 @@ POLICIES: dict[str, PolicyKind] = {
     "harmonisation": PolicyKind("simulated labels are corrected by estimated bias", (Lever("curators.harmonisation", 1.0, "floor"),)),
     "uncertainty_aware": PolicyKind(
         "planners weigh what models do not know; uncertainty passes all channels",
-        (Lever("planners.acquisition", "ucb"), Lever("coupling.uncertainty_ral_isl", 1.0, "floor"), Lever("coupling.uncertainty_dal_ral", 1.0, "floor")),
+        (Lever("planners.acquisition", "ucb"), Lever("coupling.uncertainty_ral_isl", 1.0, "floor"), Lever("coupling.uncertainty_dal_ral", 1.0, "floor"),
+            Lever("coupling.uncertainty_modalities", 1.0, "floor")),
     ),
     "invariance_standard": PolicyKind("architectures must respect symmetry", (Lever("trainers.invariance", 1.0, "floor"),)),
     "model_pluralism": PolicyKind("no reuse of published encoders, no following of popularity", (Lever("trainers.reuse", 0.0, "cap"), Lever("planners.social", 0.0, "cap"))),
@@ -104,6 +105,11 @@ class Event(BaseModel):
     start: int = Field(0, ge=0, description="first tick with an effect")
     end: int | None = Field(None, ge=0, description="first tick without (None: to the end)")
     strength: float | None = Field(None, ge=0, le=1, description="0 to 1; None is the usual strength of the kind")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_silent_conversion(cls, value: Any) -> Any:
+        return refuse_silent_conversion(value)
 
     def __init__(self, kind: str | None = None, /, **fields: Any) -> None:
         if kind is not None and "name" in fields:
@@ -250,13 +256,24 @@ def functional_revision(world: World, shock: Shock) -> None:
         return
     space, truth = world.space, world.truth
     gap = truth.simulated - truth.property
-    u = world.streams.record_uniform("shock.functional_revision", space.material_keys.astype(np.uint64), world.tick)
+    mean = (np.bincount(space.family, gap) / space.family_sizes)[space.family]
+    own = gap - mean
+    keys = space.material_keys.astype(np.uint64)
+    u = world.streams.record_uniform("shock.functional_revision", keys, world.tick)
     # Another method errs as much, elsewhere: a keyed permutation within each family.
-    order = np.lexsort((u, space.family))
-    other = np.empty_like(gap)
-    other[order] = gap
-    mixed = np.sqrt(1 - shock.force) * (gap - gap.mean()) + np.sqrt(shock.force) * (other - gap.mean()) + gap.mean()
-    world.truth.simulated = (truth.property + mixed).astype(np.float32)
+    other = np.empty_like(own)
+    other[np.lexsort((u, space.family))] = own
+    mixed = mean + np.sqrt(1 - shock.force) * own + np.sqrt(shock.force) * other
+    set_simulated(world, (truth.property + mixed).astype(np.float32))
+
+
+def set_simulated(world: World, simulated: NDArray[np.float32]) -> None:
+    """Replace the simulated property, also under the predictions of models that build on it."""
+    change = simulated - world.truth.simulated
+    world.truth.simulated = simulated
+    for model in world.registry.models:
+        if model is not None and model.simulated_base:
+            model.panel_mean += change[model.panel.materials]
 
 
 def funding_cut(world: World, shock: Shock) -> None:
@@ -272,7 +289,7 @@ def objective_shift(world: World, shock: Shock) -> None:
     s = np.float32(shock.force)
     new = (1 - s) * truth.property + s * space.proxy
     new = (new - new.mean()) / new.std()
-    world.truth.simulated = (new + (truth.simulated - truth.property)).astype(np.float32)
+    set_simulated(world, (new + (truth.simulated - truth.property)).astype(np.float32))
     world.truth.property = new.astype(np.float32)
     world.truth.top = top_set(
         world.truth.property, space.feasible, float(space.top.sum()) / max(1, int(space.feasible.sum()))
@@ -284,6 +301,8 @@ def objective_shift(world: World, shock: Shock) -> None:
     world.found_by = np.where(world.commons.tested, -2, -1).astype(np.int32)
     world.existing = int((world.truth.top & (world.found_by == -1)).sum())
     world.found, world.best_found = 0, 0.0
+    world.spent_before = world.totals.done + world.totals.measured_acquisitions
+    world.founding_untested = int((space.feasible & ~world.commons.tested).sum())
     world.planners.best_value[...] = -np.inf
 
 
@@ -332,11 +351,12 @@ class Agenda:
 
     def act(self, world: World) -> None:
         """Put in force what this tick asks for (and forget obsolete records)."""
-        if self.policies or self.shocks:
+        # A branch without events may have been restored in the middle of a policy.
+        if self.policies or self.shocks or world.p is not world.base:
             before = world.p
             world.p = in_force(world.base, self.policies, world.tick)
             for shock in self.shocks:
-                if shock.active(world.tick):
+                if shock.active(world.tick) and shock.force > 0:
                     SHOCKS[shock.name].act(world, shock)
             if world.p is not before:
                 move_columns(world, before)
@@ -367,7 +387,8 @@ def move_columns(world: World, before: Parameters) -> None:
             if name in cohort.columns:
                 old, new = getattr(getattr(before, group), name), getattr(getattr(world.p, group), name)
                 if old != new:
-                    cohort.columns[name] += new - old
+                    low, high = bounds_of(f"{group}.{name}")
+                    cohort.columns[name] = np.clip(cohort.columns[name] + (new - old), low, high)
     providers = world.p.infrastructure.providers
     world.infrastructure.need = world.p.infrastructure.need
     if providers != world.infrastructure.providers:

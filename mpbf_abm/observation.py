@@ -179,7 +179,7 @@ def discovery(world: World, r: Results | None) -> dict[str, float]:
     found = world.found
     existing = world.existing
     pool = max(1, world.founding_untested)
-    spent = t.done + t.measured_acquisitions
+    spent = t.done + t.measured_acquisitions - world.spent_before
     out = {
         "experiments_requested": float(t.requested),
         "experiments_done": float(t.done),
@@ -194,10 +194,11 @@ def discovery(world: World, r: Results | None) -> dict[str, float]:
     if r is None:
         return out | dict.fromkeys(("discovery_acceleration", "hit_rate_frozen", "hit_rate_moving", "novelty"), NAN)
     seen = r.observed[~np.isnan(r.observed)]
-    prevalence = max(existing - found, 1) / max(1, int(world.commons.untested.sum()))
-    hits = int((truth.top & space.feasible)[r.material[r.published]].sum())
+    hits = int((truth.top & space.feasible)[np.unique(r.material[r.published])].sum())
+    tests = max(1, int(r.published.sum()))
+    prevalence = max(existing - found + hits, 1) / max(1, int(world.commons.untested.sum()) + tests)
     return out | {
-        "discovery_acceleration": hits / len(r.material) / prevalence,
+        "discovery_acceleration": hits / tests / prevalence,
         "hit_rate_frozen": float((seen > world.reference).mean()) if len(seen) else NAN,
         "hit_rate_moving": float((seen > moving_reference(world)).mean()) if len(seen) else NAN,
         "novelty": float((world.experiments_before[r.family] == 0).mean()),

@@ -47,13 +47,23 @@ class Group(BaseModel):
     @classmethod
     def _no_silent_conversion(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse text for numbers ('1' is a typing error, not 1) and switches for numbers, also inside vectors."""
-        switch = cls.model_fields[str(info.field_name)].annotation is bool
-        for part in value if isinstance(value, (list, tuple)) else (value,):
-            if isinstance(part, str) and _looks_numeric(part):
-                raise ValueError(f"is text ({part!r}); write the number without quotes")
-            if isinstance(part, bool) and not switch:
-                raise ValueError(f"is a switch ({str(part).lower()}); a number is meant")
-        return value
+        return refuse_silent_conversion(value, switch=cls.model_fields[str(info.field_name)].annotation is bool)
+
+
+def refuse_silent_conversion(value: Any, *, switch: bool = False) -> Any:
+    """Return a value unless it is text for a number or a switch for a number, also inside vectors."""
+    for part in value if isinstance(value, (list, tuple)) else (value,):
+        if isinstance(part, str) and _looks_numeric(part):
+            raise ValueError(f"is text ({part!r}); write the number without quotes")
+        if isinstance(part, bool) and not switch:
+            raise ValueError(f"is a switch ({str(part).lower()}); a number is meant")
+    return value
+
+
+def bounds_of(path: str) -> tuple[float, float]:
+    """Lowest and highest value of a parameter, infinite where it has none."""
+    row = next(r for r in schema(path.split(".")[0]) if r["path"] == path)
+    return (-math.inf if row["low"] is None else row["low"]), (math.inf if row["high"] is None else row["high"])
 
 
 def _looks_numeric(text: str) -> bool:
@@ -126,20 +136,24 @@ class SpaceParameters(Group):
 
     @model_validator(mode="after")
     def _consistent(self) -> SpaceParameters:
+        faults = []
         if self.materials < self.families:
-            raise ValueError(
+            faults.append(
                 f"space.materials = {self.materials}: must be at least space.families = {self.families}, "
                 "or some family is empty"
             )
         if self.chemistry_rank > self.quantum_dims:
-            raise ValueError(
+            faults.append(
                 f"space.chemistry_rank = {self.chemistry_rank}: must not exceed space.quantum_dims = {self.quantum_dims}"
             )
-        if not math.isclose(self.bias_family + self.bias_smooth + self.bias_scatter, 1.0, abs_tol=1e-6):
-            raise ValueError(
-                "space.bias_family, space.bias_smooth and space.bias_scatter are variance shares: they must sum to 1, "
-                f"not {self.bias_family + self.bias_smooth + self.bias_scatter:g}"
+        shares = self.bias_family + self.bias_smooth + self.bias_scatter
+        if not math.isclose(shares, 1.0, abs_tol=1e-6):
+            faults.append(
+                "space.bias_family, space.bias_smooth and space.bias_scatter are variance shares: "
+                f"they must sum to 1, not {shares:g}"
             )
+        if faults:
+            raise ValueError("\n".join(faults))
         return self
 
 
@@ -335,10 +349,11 @@ class InfrastructureParameters(Group):
 
     @model_validator(mode="after")
     def _enough(self) -> InfrastructureParameters:
-        if self.need > self.providers:
-            raise ValueError(
-                f"infrastructure.need = {self.need}: must not exceed infrastructure.providers = {self.providers}"
-            )
+        for name in ("providers", "repositories"):
+            if self.need > getattr(self, name):
+                raise ValueError(
+                    f"infrastructure.need = {self.need}: must not exceed infrastructure.{name} = {getattr(self, name)}"
+                )
         return self
 
 
@@ -351,7 +366,7 @@ class StockParameters(Group):
     lottery_share: float = _p(0.0, "share of funding given by lottery", ge=0, le=1)
     compute: float = _p(
         2.0,
-        "compute income of a trainer per retraining interval; training at scale P costs P",
+        "compute income of a trainer per retraining interval; training at scale P costs P; 0 is no limit",
         "compute units",
         ge=0,
         le=1_000,
@@ -657,7 +672,13 @@ def _allowed(info: Any, bounds: Mapping[str, float]) -> str:
         return "true | false"
     low = f"{bounds['ge']:g} to" if "ge" in bounds else f"above {bounds['gt']:g} to" if "gt" in bounds else ""
     high = f"{bounds['le']:g}" if "le" in bounds else ""
-    return f"{low} {high}".strip() or "see help"
+    if not low and not high:
+        return (
+            "one number, or one for each"
+            if "float |" in str(info.annotation)
+            else "a list of numbers, as many as the help says"
+        )
+    return f"{low} {high}".strip()
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -706,7 +727,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
                 unit = "" if row["unit"] in ("1", "name", "switch") else f" {row['unit']}"
                 yield f"{path} = {fault['input']!r}: must be {row['allowed']}{unit} ({_kind(path)})"
         else:
-            yield str(fault["msg"]).removeprefix("Value error, ")
+            yield from str(fault["msg"]).removeprefix("Value error, ").split("\n")
 
 
 def _kind(path: str) -> str:

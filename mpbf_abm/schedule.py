@@ -45,7 +45,7 @@ def schedule(agenda: Agenda, world: World, observe: Callable[[World], None] | No
     """
     everything = phases(agenda, observe)
     busy = {
-        "events": bool(agenda.policies or agenda.shocks or world.base.commons.forgetting),
+        "events": bool(agenda.policies or agenda.shocks or world.base.commons.forgetting or world.p is not world.base),
         "fund": bool(len(world.planners) or len(world.trainers)),
         "assimilate": bool(len(world.curators) and world.base.curators.records),
         "abstract": bool(len(world.trainers)),

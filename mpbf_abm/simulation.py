@@ -24,9 +24,9 @@ DEFAULT_TICKS = 120
 
 
 def check_horizon(p: Parameters, space: MaterialsSpace, ticks: int) -> None:
-    """Refuse a run that would use up the space long before its end."""
+    """Refuse a run with more experiments than materials."""
     wanted = p.planners.count * p.planners.experiments * p.stocks.funding * ticks
-    if not p.planners.repeats and wanted > 4 * space.size:
+    if not p.planners.repeats and wanted > space.size:
         raise ConfigurationError(
             f"{wanted:g} experiments in {ticks} ticks on {space.size} materials: more experiments than materials; "
             "lower planners.count, planners.experiments or the ticks, enlarge space.materials, or set planners.repeats = true"

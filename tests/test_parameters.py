@@ -40,7 +40,7 @@ COMPANIONS: dict[str, Any] = {
     "space.bias_smooth": lambda v: {"space.bias_family": 1 - v, "space.bias_scatter": 0.0},
     "space.bias_scatter": lambda v: {"space.bias_family": 1 - v, "space.bias_smooth": 0.0},
     "infrastructure.providers": lambda _: {"infrastructure.need": 0},
-    "infrastructure.need": lambda _: {"infrastructure.providers": 50},
+    "infrastructure.need": lambda _: {"infrastructure.providers": 50, "infrastructure.repositories": 60},
 }
 
 

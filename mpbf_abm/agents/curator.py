@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,15 @@ def assimilate(world: World) -> None:
     p, curators = world.p.curators, world.curators
     world.signals = signals = Signals(p.audit_rate, p.measured_quota, forgotten=world.signals.forgotten)
     if p.response_dal:
+        base = world.base.curators
         signals.audit_share, signals.measured_quota = budget_response(
             perceived_boundary_shift(world), p.response_dal, p.audit_rate, p.measured_quota
         )
+        # What a policy mandates stays a floor.
+        if p.audit_rate > base.audit_rate:
+            signals.audit_share = max(signals.audit_share, p.audit_rate)
+        if p.measured_quota > base.measured_quota:
+            signals.measured_quota = max(signals.measured_quota, p.measured_quota)
     works = world.infrastructure.working_repositories()[curators.repository]
     curators.credit[works] += p.records * (1 - signals.audit_share)
     curators.audit_credit[works] += p.records * signals.audit_share
@@ -98,8 +105,8 @@ def curator_attention(world: World) -> Float:
 def acquire(world: World, works: NDArray[np.bool_]) -> None:
     """Choose families by attention, materials uniformly, modalities by mix; enter the records."""
     p, curators, space = world.p.curators, world.curators, world.space
-    waves = int(np.max(curators.credit, initial=0.0) + 1e-9)
-    if not waves:
+    waves = math.ceil(np.max(curators.credit, initial=0.0) - 1e-9)
+    if waves <= 0:
         return
     share = curator_attention(world)
     family = np.array([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)]).T
@@ -108,7 +115,9 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     modality = choose_modality(world, u[..., 1], u[..., 2], material)
     cost = modalities.costs(p.measured_cost)[modality]
     spent = np.cumsum(cost, axis=1)
-    taken = works[:, None] & (spent <= curators.credit[:, None] + 1e-9)
+    # The last record may overdraw the budget, to be paid off from the next: a budget that waited
+    # for what it can afford would never buy the dear ones.
+    taken = works[:, None] & (spent - cost < curators.credit[:, None] - 1e-9)
     curators.credit[...] = np.minimum(curators.credit - (cost * taken).sum(axis=1), p.measured_cost)
     # Records are entered in the order of slots, whatever the order of rows.
     by_slot = np.argsort(curators.slots)
@@ -134,7 +143,7 @@ def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> N
     modality = np.where(np.take_along_axis(had, modality[..., None], axis=-1)[..., 0], modality, CRYSTAL_GRAPHS)
     if floor > 0:
         # The quota is a floor: only what the mix leaves short of it is raised.
-        expected = float((mix * modalities.COVERAGE)[FIDELITY == MEASURED].sum())
+        expected = float((mix * modalities.COVERAGE)[FIDELITY == MEASURED].sum()) * world.space.feasible_share
         short = max(0.0, floor - expected) / max(1e-12, 1.0 - expected)
         measured = had & (FIDELITY == MEASURED)
         raised = (quota < short) & (FIDELITY[modality] != MEASURED) & measured.any(axis=-1)

@@ -18,8 +18,9 @@ from mpbf_abm.agents.world import Results, World
 from mpbf_abm.layers.attention import attention
 from mpbf_abm.learning.acquisition import posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.space.commons import PLANNER, record_keys
 from mpbf_abm.space.infrastructure import NONE, choose_links
-from mpbf_abm.streams import race
+from mpbf_abm.streams import race, splitmix
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -72,6 +73,7 @@ class ExperimentPlanner(CohortAgent):
 def steer(world: World) -> None:
     """Adopt models, then spend every funded experiment."""
     world.results = None
+    world.experiments_before = world.experiments.copy()
     planners = world.planners
     if not len(planners):
         return
@@ -191,7 +193,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
     distance = float("nan")
     unscored = p.acquisition == "random" and p.proxy == 0 and not world.rules
     count = p.candidates
-    if p.source != "uniform" and not unscored:
+    if p.source != "uniform":
         pool = propose(world, planner, wave, family, count * REACH)
         candidates, distance = realise(world, planner, wave, model, pool, count)
     else:
@@ -288,9 +290,13 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
     C = int(min(count, space.family_sizes.max()))
     out = np.empty((len(planner), C), np.int64)
     small = commons.untested[family] <= C
+    looks = record_keys(PLANNER, world.planners.slots[planner], world.tick, wave)
     for e in np.flatnonzero(small):
         rows = start[e] + np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
-        out[e] = np.resize(rows, C)
+        # In a keyed order, so that the first one is a random one.
+        keys = splitmix(space.material_keys[rows].astype(np.uint64)) ^ looks[e]
+        order = np.argsort(world.streams.record_uniform("planner.candidate.order", keys), kind="stable")
+        out[e] = np.resize(rows[order], C)
     open_ = np.broadcast_to(~small[:, None], out.shape).copy()
     for attempt in range(ATTEMPTS):
         if not open_.any():
@@ -420,7 +426,6 @@ def measure(
     totals.done += int(members.sum())
     totals.infeasible += int((members & ~made).sum())
     totals.published += int(published.sum())
-    world.experiments_before = world.experiments.copy()
     world.experiments += np.bincount(family[members], minlength=space.families)
     return Results(
         planner, wave, family, material, model, predicted, claimed, observed,

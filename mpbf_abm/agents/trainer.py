@@ -99,8 +99,10 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
     ):
         world.totals.failed_retrainings += 1
         return
-    trainers.compute[trainer] -= scale
-    trainers.spent[trainer] += scale
+    if world.p.stocks.compute > 0:
+        paid = min(scale, float(trainers.compute[trainer]))
+        trainers.compute[trainer] -= paid
+        trainers.spent[trainer] += paid
     panel = current_panel(world)
     lineage, encoder, objective = choose_encoder(world, trainer, scale, rows, shared)
     model = train(world, trainer, scale, rows, lineage, encoder, objective, panel, shared)
@@ -118,8 +120,8 @@ def affordable_scale(world: World, trainer: int) -> float:
 def training_rows(world: World, sources: NDArray[np.bool_], scale: float) -> Int:
     """Rows of the training sample: the P n_0 reachable records with the smallest keyed uniforms.
 
-    One extra record changes at most one of them. A fresh-data floor takes the recent records
-    that are not model-generated first, up to its share.
+    One extra record changes at most one of them. A fresh-data floor leaves out old and
+    model-generated records until the recent others have their share; without any it has no say.
     """
     p, commons = world.p.trainers, world.commons
     rows = commons.reachable(sources)
@@ -129,18 +131,19 @@ def training_rows(world: World, sources: NDArray[np.bool_], scale: float) -> Int
     elif p.labels == "measured":
         rows = rows[fidelity == MEASURED]
     count = max(1, round(p.records * scale))
-    if len(rows) <= count:
-        return rows
     u = commons.uniform()[rows]
-    if p.fresh_floor > 0:
-        recent = (commons.tick[rows] > world.tick - p.retrain_interval) & (commons.origin[rows] != GENERATED)
-        take = min(round(p.fresh_floor * count), int(recent.sum()))
-        if take:
-            first = np.flatnonzero(recent)
-            first = first[np.argpartition(u[first], take - 1)[:take]]
-            u = u.copy()
-            u[first] -= 1.0
-    return np.sort(rows[np.argpartition(u, count - 1)[:count]])
+    recent = (commons.tick[rows] > world.tick - p.retrain_interval) & (commons.origin[rows] != GENERATED)
+    if p.fresh_floor == 0 or not recent.any():
+        return smallest(rows, u, count)
+    fresh, f = int(recent.sum()), p.fresh_floor
+    old = min(int((~recent).sum()), int(fresh * (1 - f) / f), count - min(fresh, math.ceil(f * count)))
+    parts = smallest(rows[recent], u[recent], count - old), smallest(rows[~recent], u[~recent], old)
+    return np.sort(np.concatenate(parts))
+
+
+def smallest(rows: Int, u: Float, count: int) -> Int:
+    """Rows with the `count` smallest numbers, in the order of rows."""
+    return rows if len(rows) <= count else np.sort(rows[np.argpartition(u, count - 1)[:count]]) if count else rows[:0]
 
 
 def current_panel(world: World) -> Panel:

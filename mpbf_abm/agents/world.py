@@ -153,6 +153,8 @@ class World:
         Top-set materials found since founding, and how many there were to find.
     best_found : float
         Best true property among them.
+    spent_before : int
+        Tests before the present objective was set; finds per test are counted from there.
     founding_untested : int
         Feasible materials without a public measurement at founding.
     reference : float
@@ -192,6 +194,7 @@ class World:
     existing: int = 0
     best_found: float = 0.0
     founding_untested: int = 0
+    spent_before: int = 0
     reference: float = 0.0
     experiments: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     experiments_before: Int = field(default_factory=lambda: np.zeros(0, np.int64))

@@ -98,9 +98,9 @@ class Commons:
         self.material_records = np.zeros(n, np.int32)
         self.distinct = np.zeros(space.families, np.int64)
         self.modality_counts = np.zeros(len(FIDELITY), np.int64)
-        self._gap = np.full(n, np.nan, np.float32)
-        self._close = np.zeros(n, np.float32)
-        self._close_weight = np.zeros(n, np.float32)
+        self._gap = np.full(n, np.nan)
+        self._close = np.zeros(n)
+        self._close_weight = np.zeros(n)
         self._gap_sum = np.zeros(space.families)
         self._gap_count = np.zeros(space.families)
         self._close_sum = 0.0
@@ -307,6 +307,8 @@ class Commons:
         self._close_sum += float((close - self._close[materials]).sum(dtype=np.float64))
         self._close_total += float((total - self._close_weight[materials]).sum(dtype=np.float64))
         self._gap[materials], self._close[materials], self._close_weight[materials] = gap, close, total
+        if not self._gap_count.any():
+            self._close_sum = self._close_total = 0.0  # no overlap, no residue
 
     # ------------------------------------------------------------------ what follows from the index
 

@@ -157,6 +157,11 @@ class MaterialsSpace:
         return np.diff(self.start)
 
     @cached_property
+    def feasible_share(self) -> float:
+        """Share of materials that can be made."""
+        return float(self.feasible.mean())
+
+    @cached_property
     def family(self) -> NDArray[np.int32]:
         """Family of each material (N,)."""
         return np.repeat(np.arange(self.families, dtype=np.int32), self.family_sizes)

@@ -257,7 +257,7 @@ def test_without_simulation_bias_there_is_nothing_to_be_too_bold_about() -> None
     for seed in range(PAIRS):
         one = MaterialsSpace.synthetic(p, seed=seed)
         mixed, simulated = (
-            simulate(p.replace("trainers.labels", kind), seed=seed, ticks=13, space=one, record=()).summary[
+            simulate(p.replace("trainers.labels", kind), seed=seed, ticks=48, space=one, record=()).summary[
                 "claimed_to_actual"
             ]
             for kind in ("all", "simulated")
