@@ -143,8 +143,10 @@ def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> N
     modality = np.where(np.take_along_axis(had, modality[..., None], axis=-1)[..., 0], modality, CRYSTAL_GRAPHS)
     if floor > 0:
         # The quota is a floor: only what the mix leaves short of it is raised.
-        expected = float((mix * modalities.COVERAGE)[FIDELITY == MEASURED].sum()) * world.space.feasible_share
-        short = max(0.0, floor - expected) / max(1e-12, 1.0 - expected)
+        measurable = modalities.COVERAGE[FIDELITY == MEASURED]
+        expected = float(mix[FIDELITY == MEASURED] @ measurable) * world.space.feasible_share
+        possible = (1.0 - float(np.prod(1.0 - measurable))) * world.space.feasible_share
+        short = max(0.0, floor - expected) / max(1e-12, possible - expected)
         measured = had & (FIDELITY == MEASURED)
         raised = (quota < short) & (FIDELITY[modality] != MEASURED) & measured.any(axis=-1)
         modality = np.where(raised, np.argmax(measured, axis=-1), modality)
