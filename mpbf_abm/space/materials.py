@@ -69,8 +69,6 @@ class MaterialsSpace:
         The top set: the best share of the feasible materials.
     dense : bool (K,)
         Families that are large for historical reasons (top share by size).
-    macro : float32 (N,)
-        The part of the property that depends on the macro scale (zero where unknown).
     family_names : tuple of str
         Readable names of the families.
     names : sequence of str, optional
@@ -103,7 +101,6 @@ class MaterialsSpace:
     material_keys: Int
     top: Bool
     dense: Bool
-    macro: Float32
     family_names: tuple[str, ...]
     names: Sequence[str] | None = None
     year: Int | None = None
@@ -178,7 +175,6 @@ class MaterialsSpace:
             "proxy",
             "material_keys",
             "top",
-            "macro",
         )
         changes: dict[str, Any] = {name: getattr(self, name)[rows] for name in per_material}
         return replace(

@@ -48,8 +48,7 @@ def generate(p: SpaceParameters, streams: Streams) -> MaterialsSpace:
     # The cross-scale field keeps a quantum-only mean; what is left of it after removing the
     # smooth part would be small, so the split by variance share is taken as it stands.
     seen = np.sqrt(1 - p.cross_scale) * smooth
-    macro = np.sqrt(p.cross_scale) * cross
-    value = seen + macro
+    value = seen + np.sqrt(p.cross_scale) * cross
     if p.phase_jump > 0:
         surface = random_field(streams, "space.phase", quantum, p.ruggedness)
         value = value + np.float32(p.phase_jump) * (surface > 0)
@@ -84,7 +83,6 @@ def generate(p: SpaceParameters, streams: Streams) -> MaterialsSpace:
         material_keys=np.arange(p.materials, dtype=np.int64),
         top=top_set(value, feasible, p.top_share),
         dense=dense,
-        macro=(macro / np.float32(sd)).astype(np.float32),
         family_names=tuple(f"family {k}" for k in range(p.families)),
         gauge_amplitude=p.gauge_amplitude,
         origin={"kind": "synthetic", "seed": streams.seed},

@@ -270,24 +270,38 @@ def test_without_simulation_bias_there_is_nothing_to_be_too_bold_about() -> None
 # --------------------------------------------------------------------------- infrastructure
 
 
-HORIZON = 60  # later, trainers have found other repositories
+LOSS, HORIZON, MANY = 12, 24, 48  # trainers find other repositories later, and the loss fades
 
 
-def outage(target: Any, changes: dict[str, Any] | None = None) -> np.ndarray:
-    """Change of the found share when one repository is lost for good at tick 12, one value per pair."""
-    shock = (Shock("repository_outage", start=12, strength=0.05, target=target),)
-    before, after = (arm(key(changes or {}), shocks, ticks=HORIZON) for shocks in ((), shock))
-    return column(after, "found_share") - column(before, "found_share")
+@cache
+def found_after(changes: tuple[tuple[str, Any], ...], target: Any) -> np.ndarray:
+    """Found share a year after one repository is lost for good (or none), one value per seed."""
+    shocks = [Shock("repository_outage", start=LOSS, strength=0.05, target=target)] if target else []
+    p, out = Parameters().updated(dict(changes)), []
+    for seed in range(MANY):
+        run = simulate(p, seed=seed, ticks=HORIZON, shocks=shocks, space=space(seed), record=())
+        out.append((run.summary["found_share"], run.summary["unsteered_share"]))
+    return np.array(out)
+
+
+def loss(target: str, **changes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Change of the found share and of the share of unsteered experiments, one value per pair."""
+    d = found_after(key(changes), target) - found_after(key(changes), None)
+    return d[:, 0], d[:, 1]
 
 
 def test_losing_the_repository_that_most_models_lean_on_hurts_more_than_a_random_one() -> None:
-    largest = outage("largest")
-    assert bounds(largest)[1] < 0
-    assert bounds(largest - outage("random"))[1] < 0
+    """A few finds are lost, while models are dark and labs unsteered; afterwards trainers train elsewhere."""
+    (found, dark), (found_random, dark_random) = loss("largest"), loss("random")
+    assert bounds(found)[1] < 0
+    assert bounds(found - found_random)[1] < 0
+    assert bounds(dark - dark_random)[0] > 0
 
 
 def test_a_second_provider_softens_the_loss() -> None:
-    assert bounds(outage("largest", {"infrastructure.providers": 2}) - outage("largest"))[0] > 0
+    (one, dark), (two, dark_two) = loss("largest"), loss("largest", **{"infrastructure.providers": 2})
+    assert bounds(two - one)[0] > 0
+    assert bounds(dark_two - dark)[1] < 0
 
 
 @pytest.mark.parametrize("changes", [{}, GAMMA2])
