@@ -1,0 +1,24 @@
+"""Every experiment file can be run, and the table of experiments lists them all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "experiments"
+FILES = sorted(FOLDER.glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_an_experiment_file_is_valid_and_listed(path: Path) -> None:
+    command = [sys.executable, "-m", "mpbf_abm", "config", "check", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"[{path.name}]({path.name})" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+def test_there_are_experiments() -> None:
+    assert FILES
