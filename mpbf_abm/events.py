@@ -361,7 +361,7 @@ class Agenda:
             if world.p is not before:
                 move_columns(world, before)
         if world.p.commons.forgetting:
-            world.signals.forgotten = world.commons.decay(world.p.commons.forgetting, world.tick)
+            world.commons.decay(world.p.commons.forgetting, world.tick)
 
 
 def in_force(base: Parameters, policies: Sequence[Policy], tick: int) -> Parameters:
@@ -374,8 +374,6 @@ def in_force(base: Parameters, policies: Sequence[Policy], tick: int) -> Paramet
                 group, name = PATHS[lever.path]
                 now = values.get(lever.path, getattr(getattr(base, group), name))
                 values[lever.path] = lever.value(now, strength)
-    if values.get("infrastructure.providers", 1) > 50:
-        values["infrastructure.providers"] = 50
     return base.updated(values) if values else base
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri
 
 from mpbf_abm.agents.cohort import Cohort
 from mpbf_abm.agents.curator import label
@@ -17,7 +16,7 @@ from mpbf_abm.space.infrastructure import Infrastructure
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.space.registry import Registry
 from mpbf_abm.stocks import Books
-from mpbf_abm.streams import Streams, race
+from mpbf_abm.streams import Streams, normal_quantile, race
 
 
 def check_fit(p: Parameters, space: MaterialsSpace) -> None:
@@ -107,7 +106,7 @@ def found_records(world: World) -> None:
         material = np.resize(material, n)
     mix = np.cumsum(np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix))
     modality = np.minimum(np.searchsorted(mix, u[:, 2], side="right"), len(mix) - 1).astype(np.int8)
-    value, variance = label(world, material, modality, ndtri(np.clip(u[:, 3], 1e-12, 1 - 1e-12)))
+    value, variance = label(world, material, modality, normal_quantile(u[:, 3]))
     # Repositories start unequal, as real ones are: Zipf sizes.
     share = np.cumsum(1.0 / np.arange(1, world.commons.repositories + 1))
     repository = np.searchsorted(share / share[-1], u[:, 4], side="right")

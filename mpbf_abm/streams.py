@@ -18,6 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.kernels import kernel
@@ -123,6 +124,11 @@ class Streams:
     def exponential(self, decision: str, tick: int, shape: int | tuple[int, ...]) -> Float:
         """Standard exponential draws, slots along the first axis."""
         return self.generator(decision, tick).standard_exponential(shape)
+
+
+def normal_quantile(u: Float) -> Float:
+    """Standard normal quantile of uniform numbers, kept off the ends (about +-7)."""
+    return np.asarray(ndtri(np.clip(u, 1e-12, 1 - 1e-12)))
 
 
 @kernel

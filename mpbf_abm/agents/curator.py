@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from mpbf_abm.agents.agent import CohortAgent, Column
 from mpbf_abm.agents.guidance import log_weights
@@ -18,7 +17,7 @@ from mpbf_abm.layers.coupling import pseudo_label
 from mpbf_abm.space import modalities
 from mpbf_abm.space.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
 from mpbf_abm.space.modalities import CRYSTAL_GRAPHS, FIDELITY, HYBRID, MEASURED, SIMULATED, SPECTROSCOPY
-from mpbf_abm.streams import race
+from mpbf_abm.streams import normal_quantile, race
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -43,7 +42,7 @@ class DataCurator(CohortAgent):
 def assimilate(world: World) -> None:
     """Acquire records, enter them with the errors that happen, and audit old ones."""
     p, curators = world.p.curators, world.curators
-    world.signals = signals = Signals(p.audit_rate, p.measured_quota, forgotten=world.signals.forgotten)
+    world.signals = signals = Signals(p.audit_rate, p.measured_quota)
     if p.response_dal:
         base = world.base.curators
         signals.audit_share, signals.measured_quota = budget_response(
@@ -164,7 +163,7 @@ def available(world: World, material: Int) -> NDArray[np.bool_]:
 def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[np.int8], u: Float) -> None:
     """Label records, let provenance errors happen, and append them to the commons."""
     p, curators, c = world.p.curators, world.curators, world.p.coupling
-    z = ndtri(np.clip(u[:, 3], 1e-12, 1 - 1e-12))
+    z = normal_quantile(u[:, 3])
     labelled = material
     bad = np.zeros(len(agent), bool)
     rate = p.provenance_errors * (1 - p.qa)
@@ -202,7 +201,7 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         world.commons.append(**again)
     signals = world.signals
     signals.acquisitions = np.bincount(FIDELITY[modality], minlength=3)
-    signals.generated, signals.errors = int((origin == GENERATED).sum()), int(bad.sum())
+    signals.generated = int((origin == GENERATED).sum())
     measured = (FIDELITY[modality] == MEASURED) & (FIDELITY[stored] == MEASURED)
     world.totals.measured_acquisitions += int(measured.sum())
     note_found(world, material[measured])
@@ -274,7 +273,6 @@ def audit(world: World, works: NDArray[np.bool_]) -> None:
     rows = np.unique(np.array(chosen, np.int64))
     if len(rows):
         remeasure(world, rows)
-        world.signals.audits = len(rows)
         world.totals.audits += len(rows)
 
 
@@ -284,7 +282,7 @@ def remeasure(world: World, rows: Int) -> None:
     material = commons.material[rows]
     modality = np.full(len(rows), SPECTROSCOPY, np.int8)
     draw = world.streams.record_uniform("curator.audit.noise", commons.key[rows], world.tick)
-    value, variance = label(world, material, modality, ndtri(np.clip(draw, 1e-12, 1 - 1e-12)))
+    value, variance = label(world, material, modality, normal_quantile(draw))
     commons.rewrite(rows, value, variance, modality=modality, audited=True, corrupted=False)
     commons.know(material)
     note_found(world, material)

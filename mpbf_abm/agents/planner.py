@@ -20,7 +20,7 @@ from mpbf_abm.learning.acquisition import posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.space.commons import PLANNER, record_keys
 from mpbf_abm.space.infrastructure import NONE, choose_links
-from mpbf_abm.streams import race, splitmix
+from mpbf_abm.streams import normal_quantile, race, splitmix
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -417,7 +417,7 @@ def measure(
     p, space, planners = world.p.planners, world.space, world.planners
     u = keyed(world, "planner.experiment", planner, wave, 2)
     sd = world.p.curators.measured_noise * space.difficulty[material]
-    noise = sd * ndtri(np.clip(u[:, 0], 1e-12, 1 - 1e-12))
+    noise = sd * normal_quantile(u[:, 0])
     made = space.feasible[material]
     observed = np.where(made, world.truth.property[material] + noise, np.nan).astype(np.float32)
     loud = made & (np.nan_to_num(observed, nan=-np.inf) > p.publication_threshold)
@@ -425,7 +425,6 @@ def measure(
     totals, members = world.totals, ~planners.isolated[planner]
     totals.done += int(members.sum())
     totals.infeasible += int((members & ~made).sum())
-    totals.published += int(published.sum())
     world.experiments += np.bincount(family[members], minlength=space.families)
     return Results(
         planner, wave, family, material, model, predicted, claimed, observed,

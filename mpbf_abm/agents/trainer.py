@@ -162,10 +162,12 @@ def draw_panel(world: World, tick: int) -> Panel:
     turns = gauge.astype(np.float32)
     flat = materials.ravel()
     dg = space.dims["gauge"]
+    part = slice(None, None, max(1, len(flat) // MOVED))
     return Panel(
         materials,
         space.ambient_rows(flat, turns[:, 0].reshape(len(flat), dg)),
-        space.ambient_rows(flat, turns[:, 1].reshape(len(flat), dg)),
+        part,
+        space.ambient_rows(flat[part], turns[:, 1].reshape(len(flat), dg)[part]),
         tick,
     )
 
@@ -334,9 +336,8 @@ def diagnose(world: World, model: FoundationModel) -> Diagnosis:
     else:
         T = tradeoff(p, I, E, f.scale_benefit, f.risk_weight)
         slope = tradeoff_slope(p, I, E, f.scale_benefit, f.risk_weight)
-    # A part of the panel is enough to see how predictions move.
-    part = slice(None, None, max(1, len(panel.x) // MOVED))
-    turned = model.features(panel.x_turned[part]) @ model.head.mean32
+    part = panel.part
+    turned = model.features(panel.x_turned) @ model.head.mean32
     plain = model.panel_phi[part] @ model.head.mean32
     strained = panel.x[part].copy()
     strained[:, space.causal] += np.float32(STRAIN)

@@ -114,9 +114,6 @@ class Signals:
     measured_quota: float = 0.0
     acquisitions: Int = field(default_factory=lambda: np.zeros(3, np.int64))
     generated: int = 0
-    audits: int = 0
-    errors: int = 0
-    forgotten: int = 0
 
 
 @dataclass
@@ -126,7 +123,6 @@ class Totals:
     requested: int = 0
     done: int = 0
     infeasible: int = 0
-    published: int = 0
     failed_retrainings: int = 0
     unsteered: int = 0
     measured_acquisitions: int = 0

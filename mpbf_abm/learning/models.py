@@ -30,14 +30,17 @@ class Panel:
     materials : int (K, B)
     x : float32 (K * B, d)
         Ambient descriptors, each in a gauge of its own.
-    x_turned : float32 (K * B, d)
-        The same materials in other gauges.
+    part : slice
+        Some of the rows, enough to see how predictions move.
+    x_turned : float32 (rows of `part`, d)
+        These materials in other gauges.
     tick : int
         Tick at which it was drawn.
     """
 
     materials: Int
     x: Float32
+    part: slice
     x_turned: Float32
     tick: int
 

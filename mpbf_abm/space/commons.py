@@ -142,8 +142,7 @@ class Commons:
             if name not in values:
                 self._columns[name][rows] = False
         self.size = last
-        home = np.where(self._columns["federated"][rows], self.repositories, self._columns["repository"][rows])
-        np.add.at(self.counts, (home, family), 1)
+        np.add.at(self.counts, (self._home(rows), family), 1)
         if self.working.all():
             np.add.at(self._visible, family, 1.0)
         else:
