@@ -1,0 +1,1 @@
+"""Known results: the model's special cases against exact or published values."""
