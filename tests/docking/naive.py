@@ -1,0 +1,1158 @@
+"""A second reading of the model description: the tick, written from ``docs/odd.md`` alone.
+
+One object per agent, record and node, plain loops, float64. Nothing is shared with the package but the keyed draws
+(ODD 7.1), the parameters and the arrays of a materials space. Policies, shocks and custom rules are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from naive_learning import Features, Head, explained, fit_encoder
+from scipy.special import erfcx, ndtr, ndtri
+
+# Table of modalities: gains by block, kind of label, factor on the noise, coverage.
+GAINS = [
+    {"quantum": 1.0, "meso": 0.1, "gauge": 1.0, "spurious": 0.3},
+    {"quantum": 1.0, "meso": 0.1, "gauge": 0.6, "spurious": 0.1},
+    {"quantum": 0.6, "meso": 0.5, "gauge": 0.5, "spurious": 0.4},
+    {"quantum": 0.2, "meso": 1.0, "gauge": 1.0, "spurious": 1.0},
+    {"quantum": 0.2, "meso": 0.8, "gauge": 0.1, "spurious": 1.0},
+    {"quantum": 0.8, "meso": 0.4, "gauge": 0.5, "spurious": 0.3},
+]
+LABEL = ["simulated", "simulated", "measured", "measured", "measured", "hybrid"]
+NOISE = [1.0, 0.5, 1.0, 1.5, 1.2, 1.0]
+COVERAGE = [1.0, 0.8, 0.6, 0.5, 0.7, 0.6]
+RISING_FIDELITY = [0, 1, 5, 2, 3, 4]
+SPECTROSCOPY = 2
+LITERATURE, SIMULATION, EXPERIMENT, GENERATED, FAILED = range(5)
+HARMONISED = {"simulated": 1.0, "hybrid": 0.5, "measured": 0.0}
+
+SHRINK, DOUBLE_ENTRY, MOST_LINKS, ATTEMPTS, RECENT, CLIP, INTERVAL = 5, 32768, 50, 16, 50, 3.0, 1.95996
+NEIGHBOUR_WINDOW, NEIGHBOURS = 32, 5
+
+
+def record_key(kind, slot, tick, index):
+    """Identity of a record in keyed draws."""
+    return kind << 60 | slot << 36 | tick << 16 | index
+
+
+def quantile(u):
+    """Q: a standard normal number from a uniform one."""
+    return float(ndtri(min(max(u, 1e-12), 1 - 1e-12)))
+
+
+def invert(u, weights):
+    """Position chosen by the inverse distribution function."""
+    total, so_far = sum(weights), 0.0
+    for k, w in enumerate(weights):
+        so_far += w
+        if u < so_far / total:
+            return k
+    return len(weights) - 1
+
+
+def race(clocks, weights):
+    """Position of the smallest clock over weight; weight 0 only if all are 0."""
+    best, place = math.inf, 0
+    for k, (clock, weight) in enumerate(zip(clocks, weights, strict=True)):
+        time = clock / weight if weight > 0 else math.inf
+        if time < best:
+            best, place = time, k
+    return place
+
+
+def choose_links(kept, clocks, weights, count):
+    """Keep links in their old order and fill up by race; None for a place that nothing fills."""
+    options = [k for k in range(len(weights)) if weights[k] > 0 and k not in kept]
+    options.sort(key=lambda k: clocks[k] / weights[k])
+    links = (kept + options)[:count]
+    return links + [None] * (count - len(links))
+
+
+def score(rule, mean, sd, best, kappa):
+    """Acquisition scores that need no draw."""
+    if rule == "greedy":
+        return mean
+    if rule == "ucb":
+        return mean + kappa * sd
+    if rule == "maxvar":
+        return sd
+    if rule == "ei":
+        return np.array([log_improvement(m, max(s, 1e-6), best) for m, s in zip(mean, sd, strict=True)])
+    if rule == "ranking":
+        return np.mean([ranks(score(r, mean, sd, best, kappa)) for r in ("greedy", "ucb", "ei")], axis=0)
+    raise AssertionError(rule)
+
+
+def ranks(values):
+    """Ranks in ascending order, ties by position."""
+    out = np.zeros(len(values))
+    out[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return out
+
+
+def log_improvement(mean, sd, best):
+    """Logarithm of expected improvement."""
+    t = (mean - best) / sd
+    log_density = -t * t / 2 - math.log(2 * math.pi) / 2
+    if t > -1:
+        return math.log(sd * (t * ndtr(t) + math.exp(log_density)))
+    if t < -1000:
+        return log_density - 2 * math.log(-t) + math.log(sd)
+    mills = math.sqrt(math.pi / 2) * erfcx(-t / math.sqrt(2))
+    return log_density + math.log(1 + t * mills) + math.log(sd)
+
+
+@dataclass
+class Record:
+    """One row of the commons."""
+
+    key: int
+    material: int
+    family: int
+    modality: int
+    value: float
+    variance: float
+    origin: int
+    repository: int
+    producer: int
+    tick: int
+    federated: bool
+    corrupted: bool = False
+    audited: bool = False
+    alive: bool = True
+
+
+@dataclass
+class Node:
+    """A repository or a model as part of the infrastructure."""
+
+    down: bool = False
+    until: int = 0
+    health: float = 1.0
+
+
+@dataclass
+class Curator:
+    """Runs a repository."""
+
+    slot: int
+    repository: int
+    credit: float = 0.0
+    audit_credit: float = 0.0
+
+
+@dataclass
+class Trainer:
+    """Trains one model."""
+
+    slot: int
+    scale: float
+    invariance: float
+    compute: float
+    sources: list = field(default_factory=list)
+    model: Model | None = None
+
+
+@dataclass
+class Planner:
+    """A lab."""
+
+    slot: int
+    isolated: bool
+    attention: float
+    funding: float = 0.0
+    budget: int = 0
+    judged: float = 0.0
+    claims: float = 0.0
+    best_value: float = -math.inf
+    best_material: int = -1
+    home: int = 0
+    models: list = field(default_factory=list)
+    collaborators: list = field(default_factory=list)
+    hits: dict = field(default_factory=dict)
+    misses: dict = field(default_factory=dict)
+
+
+@dataclass
+class Experiment:
+    """One experiment of one planner."""
+
+    planner: Planner
+    wave: int
+    family: int
+    material: int
+    model: int | None
+    predicted: float
+    claimed: float
+    phi: np.ndarray | None
+    made: bool = False
+    value: float = 0.0
+    variance: float = 0.0
+    published: bool = False
+
+
+class Model:
+    """A published model with its panel and its predictions on it."""
+
+    def __init__(self, community, features, head, adds_simulated):
+        self.community, self.features, self.head, self.adds_simulated = community, features, head, adds_simulated
+        self.panel, self.panel_phi = [], []
+        self.tradeoff = 0.0
+        self.errors = []
+
+    @property
+    def encoder(self):
+        return self.features.encoder
+
+    def predict(self, material, phi):
+        """Mean and variance of the property of a material with given features."""
+        mean, variance = self.head.predict(phi)
+        return mean + (float(self.community.space.simulated[material]) if self.adds_simulated else 0.0), variance
+
+    def panel_predictions(self):
+        """Mean and variance of all panel materials, family after family."""
+        pairs = [self.predict(i, phi) for i, phi in zip(self.panel, self.panel_phi, strict=True)]
+        return np.array([m for m, _ in pairs]), np.array([v for _, v in pairs])
+
+    def sd(self, variance):
+        """Claimed sd of the property itself, misfit left out."""
+        over = self.community.p.trainers.overconfidence
+        return np.sqrt(np.maximum(np.asarray(variance) - self.head.noise, 1e-8)) / over
+
+    def channelled(self, variance):
+        """Claimed sd as it reaches steering."""
+        o = self.community.p.coupling.uncertainty_ral_isl
+        return o * self.sd(variance) + (1 - o) * self.sd(self.panel_predictions()[1]).mean()
+
+
+class Community:
+    """The model, read a second time.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    space : MaterialsSpace
+        Its plain arrays alone are read.
+    streams : Streams
+    """
+
+    def __init__(self, parameters, space, streams):
+        p = self.p = parameters
+        self.space, self.streams, self.tick = space, streams, 0
+        self.K, self.N, self.R = len(space.start) - 1, len(space.property), p.infrastructure.repositories
+        self.size = [int(space.start[k + 1] - space.start[k]) for k in range(self.K)]
+        self.family_of = [k for k in range(self.K) for _ in range(self.size[k])]
+        mass = p.founding.mass
+        self.mass = [float(mass)] * self.K if np.ndim(mass) == 0 else [float(m) for m in mass]
+        self.records, self.tested, self.found = [], set(), {}
+        self.repositories = [Node() for _ in range(self.R)]
+        self.model_nodes = [Node() for _ in range(p.trainers.count)]
+        self.results, self.entered = [], []
+        self.mad = float(np.median(np.abs(space.property - np.median(space.property)))) or 1.0
+        self.share_feasible = float(np.mean(space.feasible))
+        self.widths = [space.dims[b] for b in ("quantum", "meso", "gauge", "spurious")]
+        self.establish()
+
+    # ------------------------------------------------------------------ draws and small looks
+
+    def lines(self, kind, decision, shape, tick=None):
+        """Draws of a decision at this tick, one line per slot."""
+        return getattr(self.streams, kind)(decision, self.tick if tick is None else tick, shape)
+
+    def of_record(self, decision, key, tick=0):
+        """Uniform number that belongs to a record or a material."""
+        return float(self.streams.record_uniform(decision, np.array([key], np.uint64), tick)[0])
+
+    def gauge(self, decision, key):
+        """Gauge columns that belong to a record."""
+        return self.streams.record_normal(decision, np.array([key], np.uint64), self.space.dims["gauge"], 0)[0]
+
+    def ambient(self, material, gauge=None):
+        """Ambient descriptor of a material in a gauge (standard normal numbers; none is 0)."""
+        q, m, g, _ = self.widths
+        row = self.space.descriptors[material].astype(float)
+        turned = np.zeros(g) if gauge is None else np.asarray(gauge, float) * self.space.gauge_amplitude
+        return np.concatenate([row[: q + m], turned, row[q + m :]])
+
+    def by_column(self, blocks):
+        """One number per block as one per column."""
+        return np.repeat([blocks[b] for b in ("quantum", "meso", "gauge", "spurious")], self.widths)
+
+    @property
+    def members(self):
+        return [q for q in self.planners if not q.isolated]
+
+    @property
+    def any_repository(self):
+        return any(not n.down for n in self.repositories)
+
+    def in_view(self, record):
+        """Whether anybody can see a record."""
+        return self.any_repository if record.federated else not self.repositories[record.repository].down
+
+    def counts(self):
+        """x_k."""
+        x = list(self.mass)
+        for r in self.records:
+            if r.alive and self.in_view(r):
+                x[r.family] += 1
+        return x
+
+    def held(self):
+        """Living records that each repository alone holds."""
+        held = [0] * self.R
+        for r in self.records:
+            if r.alive and not r.federated:
+                held[r.repository] += 1
+        return held
+
+    def is_served(self, m):
+        """Whether a published model answers."""
+        working = sum(1 for s in self.trainers[m].sources if s is not None and not self.repositories[s].down)
+        needed = self.p.infrastructure.need
+        return self.trainers[m].model is not None and not self.model_nodes[m].down and working >= needed
+
+    def served(self):
+        return [m for m in range(len(self.trainers)) if self.is_served(m)]
+
+    def model_of(self, planner):
+        """Model in use: the first of its links that is served, if enough are."""
+        links = [m for m in planner.models if m is not None and self.is_served(m)]
+        return links[0] if len(links) >= max(1, self.p.infrastructure.need) else None
+
+    def adopters(self):
+        """n_m: members whose first link is m."""
+        n = [0] * len(self.trainers)
+        for q in self.members:
+            if q.models and q.models[0] is not None:
+                n[q.models[0]] += 1
+        return n
+
+    # ------------------------------------------------------------------ element 5: founding
+
+    def establish(self):
+        p = self.p
+        self.curators = [Curator(i, i % self.R) for i in range(p.curators.count)]
+        start = max(p.stocks.compute, p.trainers.scale)
+        self.trainers = [Trainer(i, p.trainers.scale, p.trainers.invariance, start) for i in range(p.trainers.count)]
+        attention = min(p.stocks.attention, p.stocks.attention_cap)
+        total = p.planners.count + p.planners.isolated
+        self.planners = [Planner(i, i >= p.planners.count, attention) for i in range(total)]
+        links = p.infrastructure.providers
+        for planner in self.planners:
+            planner.models = [None] * links
+        for trainer in self.trainers:
+            trainer.sources = [None] * links
+        self.befriend()
+        self.found_records()
+        for r in self.records:
+            if LABEL[r.modality] == "measured":
+                self.tested.add(r.material)
+        self.known = {i for i in self.tested if self.space.top[i]}
+        self.link_trainers(self.trainers)
+        if self.R > 1 and self.planners:
+            clocks = self.lines("exponential", "found.lab_repository", (len(self.planners), self.R))
+            weights = [(h + 1) ** p.infrastructure.preference for h in self.held()]
+            for q in self.planners:
+                q.home = race(clocks[q.slot], weights)
+
+    def befriend(self):
+        """Draw the collaboration network."""
+        members = self.members
+        count = min(self.p.planners.neighbours, len(members) - 1)
+        if not self.trainers or count < 1:
+            return
+        clocks = self.lines("exponential", "found.collaborators", (len(members), len(members)))
+        for q in members:
+            others = [r for r in members if r is not q]
+            q.collaborators = sorted(others, key=lambda r: clocks[q.slot, r.slot])[:count]
+
+    def found_records(self):
+        p, space, n = self.p, self.space, self.p.founding.records
+        u = self.lines("uniform", "found.record", (n, 8))
+        order = sorted(range(self.K), key=lambda k: space.family_keys[k])
+        weights = [self.size[k] ** p.founding.concentration for k in order]
+        pool = []
+        if self.K == 1 and n <= 64:
+            clocks = self.lines("uniform", "found.pool", self.N)
+            pool = sorted(range(self.N), key=lambda i: clocks[space.material_keys[i]])[:n]
+        for i in range(n):
+            family = order[invert(u[i, 0], weights)]
+            material = int(space.start[family]) + math.floor(u[i, 1] * self.size[family])
+            if pool:
+                material = pool[i]
+            modality = invert(u[i, 2], p.curators.modality_mix)
+            value, variance = self.label(material, modality, quantile(u[i, 3]))
+            repository = invert(u[i, 4], [1 / (r + 1) for r in range(self.R)])
+            key = record_key(0, i >> 15, 0, i & 0x7FFF)
+            federated = u[i, 5] < p.curators.openness
+            self.records.append(
+                Record(key, material, family, modality, value, variance, LITERATURE, repository, -1, -1, federated)
+            )
+
+    # ------------------------------------------------------------------ the tick
+
+    def step(self):
+        """Run one tick."""
+        p = self.p
+        self.results, self.entered, self.guided = [], [], None
+        if p.commons.forgetting > 0:
+            self.forget()
+        if self.planners or self.trainers:
+            self.fund()
+        if self.curators and p.curators.records > 0:
+            self.assimilate()
+        if self.trainers:
+            self.abstract()
+        if self.planners:
+            self.steer()
+            self.couple()
+        if self.planners or self.trainers or p.stocks.hazard > 0:
+            self.maintain()
+        self.tick += 1
+
+    def forget(self):
+        stay = math.exp(-self.p.commons.forgetting)
+        self.mass = [m * stay for m in self.mass]
+        for r in self.records:
+            if r.alive and self.of_record("commons.forget", r.key, self.tick) >= stay:
+                r.alive = False
+
+    def enter(self, record):
+        """Append a record."""
+        self.records.append(record)
+        self.entered.append(record)
+        if (LABEL[record.modality] == "measured" and record.origin != GENERATED) or record.origin == FAILED:
+            self.tested.add(record.material)
+
+    def note_found(self, material):
+        if self.space.top[material] and material not in self.known and material not in self.found:
+            self.found[material] = self.tick
+
+    # ------------------------------------------------------------------ 7.15 stocks
+
+    def fund(self):
+        p, members = self.p, self.members
+        n = len(members)
+        if n:
+            lottery = p.stocks.lottery_share
+            merit = min(p.stocks.merit_share, 1 - lottery)
+            weight = {q.slot: (q.claims + 1) ** p.stocks.matthew for q in members}
+            total = sum(weight.values())
+            tickets = self.lines("uniform", "fund.lottery", (len(self.planners), 1))[:, 0]
+            winners = sorted(members, key=lambda q: tickets[q.slot])[: max(1, n // 2)]
+            income = n * p.planners.experiments * p.stocks.funding
+            for q in members:
+                share = merit * weight[q.slot] / total + (1 - merit - lottery) / n
+                share += lottery / len(winners) if q in winners else 0.0
+                q.funding += income * share
+            self.apportion(members)
+        for q in self.planners:
+            if q.isolated:
+                q.funding += p.planners.experiments
+                q.budget = math.floor(q.funding + 1e-9)
+                q.funding -= q.budget
+            q.attention += min(p.stocks.attention, p.stocks.attention_cap - q.attention)
+            q.judged = 0.0
+        for t in self.trainers:
+            room = max(0.0, 4 * p.stocks.compute - t.compute)
+            t.compute += min(p.stocks.compute / p.trainers.retrain_interval, room)
+
+    def apportion(self, members):
+        """Whole experiments by largest remainder."""
+        total = math.floor(sum(q.funding for q in members) + 1e-9)
+        positive = sum(max(q.funding, 0.0) for q in members)
+        remainder = {}
+        for q in members:
+            quota = total * max(q.funding, 0.0) / positive if positive > 0 and total > 0 else 0.0
+            q.budget = math.floor(quota + 1e-9)
+            remainder[q.slot] = round(quota - q.budget, 9)
+        short = max(total, 0) - sum(q.budget for q in members)
+        for q in sorted(members, key=lambda q: -remainder[q.slot])[:short]:
+            q.budget += 1
+        for q in members:
+            q.funding -= q.budget
+
+    def maintain(self):
+        p = self.p
+        for q in self.planners:
+            q.attention -= q.judged
+        loads = [0] * self.R
+        for t in self.trainers:
+            for s in t.sources:
+                if s is not None:
+                    loads[s] += 1
+        self.wear(self.repositories, loads)
+        loads = [0] * len(self.trainers)
+        for q in self.members:
+            for m in q.models:
+                if m is not None:
+                    loads[m] += 1
+        self.wear(self.model_nodes, loads)
+        for kind, nodes in (("repository", self.repositories), ("model", self.model_nodes)):
+            if nodes and (p.stocks.hazard > 0 or any(n.down for n in nodes)):
+                self.outages(kind, nodes)
+
+    def wear(self, nodes, loads):
+        if not nodes:
+            return
+        mean = sum(loads) / len(loads)
+        for node, load in zip(nodes, loads, strict=True):
+            node.health -= min(node.health, self.p.stocks.wear * (load / mean if mean > 0 else 1.0))
+            node.health += min(1 - node.health, self.p.stocks.upkeep)
+
+    def outages(self, kind, nodes):
+        stocks = self.p.stocks
+        u = self.lines("uniform", f"maintain.{kind}", (len(nodes), 2))
+        for i, node in enumerate(nodes):
+            if node.down:
+                if node.until <= self.tick and u[i, 1] < stocks.repair:
+                    node.down, node.health = False, 1.0
+            elif u[i, 0] < 1 - math.exp(-stocks.hazard * math.exp(stocks.hazard_steepness * (1 - node.health))):
+                node.down, node.until = True, self.tick + 1
+
+    # ------------------------------------------------------------------ 7.3 to 7.7 curators
+
+    def attention_to_families(self, x, eps, gamma, nu, log_weights=None):
+        """f_k."""
+        total, K = sum(x), self.K
+        log_weights = [0.0] * K if log_weights is None else log_weights
+        reinforced = []
+        for k in range(K):
+            power = 1.0 if gamma == 0 else (0.0 if x[k] == 0 else x[k] ** gamma)
+            reinforced.append(power * math.exp(log_weights[k]))
+        whole = sum(reinforced)
+        f = []
+        for k in range(K):
+            near = sum(self.space.similarity[j, k] * x[j] for j in range(K)) / total if total > 0 else 0.0
+            explored = (1 - nu) / K + nu * near if total > 0 else 1 / K
+            f.append(eps * explored + (1 - eps) * (reinforced[k] / whole if whole > 0 else 1 / K))
+        return f
+
+    def label(self, material, modality, z):
+        """Value and claimed variance of a label."""
+        c, y, simulated = self.p.curators, float(self.space.property[material]), float(self.space.simulated[material])
+        measured = c.measured_noise * NOISE[modality] * float(self.space.difficulty[material])
+        centre, s = {
+            "measured": (y, measured),
+            "hybrid": ((y + simulated) / 2, measured / 2),
+            "simulated": (simulated, c.simulated_noise * NOISE[modality]),
+        }[LABEL[modality]]
+        return centre + s * z, max(s * s, 1e-6)
+
+    def overlaps(self):
+        """Simulated precision and gap of materials that have both kinds of label in view."""
+        sums = {}
+        for r in self.records:
+            if r.alive and r.origin != FAILED and self.in_view(r):
+                both = sums.setdefault(
+                    r.material, {"simulated": [0.0, 0.0], "hybrid": [0.0, 0.0], "measured": [0.0, 0.0]}
+                )
+                precision = 1 / max(r.variance, 1e-6)
+                both[LABEL[r.modality]][0] += precision
+                both[LABEL[r.modality]][1] += precision * r.value
+        out = {}
+        for material, both in sums.items():
+            (p_s, v_s), (p_m, v_m) = both["simulated"], both["measured"]
+            if p_s > 0 and p_m > 0:
+                out[material] = (p_s, v_s / p_s - v_m / p_m)
+        return out
+
+    def biases(self):
+        """Estimated bias of each family."""
+        n, g = [0] * self.K, [0.0] * self.K
+        for material, (_, gap) in self.overlaps().items():
+            n[self.family_of[material]] += 1
+            g[self.family_of[material]] += gap
+        o = sum(g) / (sum(n) + SHRINK)
+        return [o + (g[k] - n[k] * o) / (n[k] + SHRINK) for k in range(self.K)]
+
+    def perceived_boundary_shift(self):
+        p, overlaps = self.p.layers, self.overlaps()
+        kept = {r.material for r in self.records if r.alive}
+        v = [0] * self.K
+        for material in kept:
+            v[self.family_of[material]] += 1
+        coverage = sum(1 - math.exp(-n / p.coverage_scale) for n in v) / self.K
+        n, o = len(overlaps), p.prior_overlaps
+        mean = sum(q for q, _ in overlaps.values()) / n if n else 1.0
+        good = sum(q * math.exp(-gap * gap / 2) for q, gap in overlaps.values())
+        whole = sum(q for q, _ in overlaps.values()) + o * mean
+        fidelity = 1.0 if not n and not o else (good + o * mean) / whole
+        if p.boundary_shift == "alternative":
+            size = sum(self.counts()) / max(1, self.p.founding.records)
+            return p.coverage_weight * math.log(max(size, 1e-6)) - p.fidelity_weight * math.log(
+                max(fidelity / p.fidelity_scale, 1e-6)
+            )
+        return p.coverage_weight * coverage - p.fidelity_weight * fidelity
+
+    def assimilate(self):
+        p = self.p.curators
+        audit, quota = p.audit_rate, p.measured_quota
+        if p.response_dal > 0:
+            shift = p.response_dal * self.perceived_boundary_shift()
+            audit = min(max(audit + 0.25 * shift, 0.0), 1.0)
+            quota = min(max(quota + 0.5 * shift, 0.0), 1.0)
+        awake = [c for c in self.curators if not self.repositories[c.repository].down]
+        for c in awake:
+            c.credit += p.records * (1 - audit)
+            c.audit_credit += p.records * audit
+        self.acquire(awake, quota)
+        if audit > 0:
+            self.audit(awake)
+
+    def acquire(self, awake, quota):
+        p, space, count = self.p.curators, self.space, len(self.curators)
+        waves = math.ceil(max((c.credit for c in awake), default=0.0) - 1e-9)
+        families = [self.lines("exponential", f"curator.family.{j}", (count, self.K)) for j in range(waves)]
+        numbers = [self.lines("uniform", f"curator.record.{j}", (count, 8)) for j in range(waves)]
+        f = self.curator_attention()
+        pending = []
+        for c in awake:
+            cost = 0.0
+            for j in range(waves):
+                if not cost < c.credit - 1e-9:
+                    break
+                u = numbers[j][c.slot]
+                family = race(families[j][c.slot][space.family_keys], f)
+                material = int(space.start[family]) + math.floor(u[0] * self.size[family])
+                modality = self.choose_modality(material, u[1], u[2], quota)
+                cost += {"simulated": 1.0, "measured": p.measured_cost, "hybrid": (1 + p.measured_cost) / 2}[
+                    LABEL[modality]
+                ]
+                pending.append((c, j, family, material, modality, u))
+            c.credit = min(c.credit - cost, p.measured_cost)
+        self.write_down(pending)
+
+    def curator_attention(self):
+        p = self.p.curators
+        x = self.counts()
+        weights = None
+        if p.model_guidance > 0 and self.served():
+            weights = p.model_guidance * np.mean([self.log_weights(m) for m in self.served()], axis=0)
+        eps = max(p.exploration, p.exploration_floor)
+        f = self.attention_to_families(x, eps, p.reinforcement, p.adjacency, weights)
+        if p.coverage_seeking > 0:
+            rare = [1 / (1 + n) for n in x]
+            f = [
+                (1 - p.coverage_seeking) * a + p.coverage_seeking * r / sum(rare) for a, r in zip(f, rare, strict=True)
+            ]
+        return f
+
+    def available(self, material, modality):
+        """Whether data of a modality can be had of a material."""
+        if LABEL[modality] != "simulated" and not self.space.feasible[material]:
+            return False
+        key = 6 * int(self.space.material_keys[material]) + modality
+        return self.of_record("modality.available", key) < COVERAGE[modality]
+
+    def choose_modality(self, material, u1, u2, quota):
+        mix = self.p.curators.modality_mix
+        modality = RISING_FIDELITY[invert(u1, [mix[m] for m in RISING_FIDELITY])]
+        if not self.available(material, modality):
+            modality = 0
+        measured = [m for m in range(6) if LABEL[m] == "measured"]
+        expected = sum(mix[m] / sum(mix) * COVERAGE[m] for m in measured) * self.share_feasible
+        none = 1.0
+        for m in measured:
+            none *= 1 - COVERAGE[m]
+        attainable = self.share_feasible * (1 - none)
+        if LABEL[modality] != "measured" and u2 < max(0.0, quota - expected) / (attainable - expected):
+            modality = next((m for m in measured if self.available(material, m)), modality)
+        return modality
+
+    def write_down(self, pending):
+        """Provenance errors, labels, pseudo-labels; then all records enter."""
+        p, space = self.p, self.space
+        rate = p.curators.provenance_errors * (1 - p.curators.qa)
+        entries = []
+        for c, j, family, material, modality, u in pending:
+            t = u[4] / rate if rate > 0 else math.inf
+            described, stored, index = material, modality, [j]
+            if t < 1 / 3:
+                described = int(space.start[family]) + math.floor(u[5] * self.size[family])
+            elif t < 2 / 3:
+                stored = (modality + 1 + math.floor(5 * u[5])) % 6
+            elif t < 1:
+                index = [j, j + DOUBLE_ENTRY]
+            value, variance = self.label(described, modality, quantile(u[3]))
+            for i in index:
+                record = Record(
+                    record_key(1, c.slot, self.tick, i), material, family, stored, value, variance, SIMULATION,
+                    c.repository, c.slot, self.tick, u[7] < p.curators.openness, t < 1,
+                )  # fmt: skip
+                entries.append((record, modality, u[6]))
+        self.generate([r for r, _, u6 in entries if LABEL[r.modality] == "simulated" and u6 < p.coupling.pseudo_share])
+        for record, modality, _ in entries:
+            self.enter(record)
+            if LABEL[modality] == LABEL[record.modality] == "measured":
+                self.note_found(record.material)
+
+    def generate(self, records):
+        """Pseudo-labels from the most adopted served model."""
+        served, n = self.served(), self.adopters()
+        if not served or not records:
+            return
+        model = self.trainers[max(served, key=lambda m: (n[m], -m))].model
+        simulated = [float(self.space.simulated[r.material]) for r in records]
+        centre = model.head.offset + (float(np.mean(simulated)) if model.adds_simulated else 0.0)
+        v = self.p.coupling.uncertainty_ral_isl
+        for r in records:
+            x = self.ambient(r.material, self.gauge("curator.generate.gauge", r.key))
+            mean, variance = model.predict(r.material, model.features(x))
+            claimed = max(variance, 1e-8) / self.p.trainers.overconfidence**2
+            r.value = centre + self.p.coupling.pseudo_gain * (mean - centre)
+            r.variance = v * claimed + (1 - v) * r.variance
+            r.origin = GENERATED
+
+    def audit(self, awake):
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ 7.8 to 7.10 trainers
+
+    def link_trainers(self, trainers):
+        if not trainers:
+            return
+        weights = [
+            (h + 1) ** self.p.infrastructure.preference if not node.down else 0.0
+            for h, node in zip(self.held(), self.repositories, strict=True)
+        ]
+        clocks = self.lines("exponential", "trainer.repository", (len(self.trainers), self.R))
+        for t in trainers:
+            kept = [s for s in t.sources if s is not None]
+            t.sources = choose_links(kept, clocks[t.slot], weights, self.p.infrastructure.providers)
+
+    def abstract(self):
+        tau, M = self.p.trainers.retrain_interval, len(self.trainers)
+        due = [t for t in self.trainers if self.tick == 0 or (self.tick + t.slot * tau // M) % tau == 0]
+        if not due:
+            return
+        if self.tick > 0:
+            u = self.lines("uniform", "trainer.rewire", (M, MOST_LINKS))
+            for t in due:
+                for place in range(len(t.sources)):
+                    if u[t.slot, place] < self.p.infrastructure.rewiring:
+                        t.sources[place] = None
+            self.link_trainers(due)
+        panel = self.draw_panel()
+        for t in due:
+            self.retrain(t, panel)
+
+    def draw_panel(self):
+        """Materials and their two gauges, family after family."""
+        b, g = self.p.planners.panel, self.space.dims["gauge"]
+        u = self.lines("uniform", "panel.material", (self.K, b))
+        gauges = self.lines("normal", "panel.gauge", (self.K, 2, b, g))
+        panel = []
+        for k in range(self.K):
+            line = self.space.family_keys[k]
+            for i in range(b):
+                material = int(self.space.start[k]) + math.floor(u[line, i] * self.size[k])
+                panel.append((material, gauges[line, 0, i], gauges[line, 1, i]))
+        return panel
+
+    def retrain(self, t, panel):
+        p, working = self.p, [s for s in t.sources if s is not None and not self.repositories[s].down]
+        scale = min(t.scale, p.trainers.scale_cap)
+        if p.stocks.compute > 0:
+            scale = max(min(scale, t.compute), 1 / 64)
+        if len(working) < max(1, p.infrastructure.need) or self.model_nodes[t.slot].down:
+            return
+        sample = self.sample(working, scale)
+        if not sample:
+            return
+        if p.stocks.compute > 0:
+            t.compute -= min(scale, t.compute)
+        encoder = self.choose_encoder(t, sample, scale)
+        count = 0 if p.trainers.head == "mean" else max(1, round(p.trainers.features * math.sqrt(scale)))
+        features = Features(self.streams, encoder, count, p.trainers.length_scale)
+        model = Model(
+            self, features, self.fit(features, sample), p.trainers.delta_learning or p.trainers.physical_prior
+        )
+        model.panel = [i for i, _, _ in panel]
+        model.panel_phi = [features(self.ambient(i, g)) for i, g, _ in panel]
+        model.errors = t.model.errors if t.model is not None else []
+        model.tradeoff, slope = self.diagnose(encoder, panel, scale)
+        t.model = model
+        t.scale = min(max(t.scale * 2 ** (p.trainers.response_ral * np.sign(slope)), 1 / 16), p.trainers.scale_cap)
+
+    def sample(self, working, scale):
+        p = self.p.trainers
+        reachable = [
+            r for r in self.records
+            if r.alive and r.origin != FAILED and (r.federated or r.repository in working)
+            and (p.labels == "all" or LABEL[r.modality] == p.labels)
+        ]  # fmt: skip
+        count = max(1, round(scale * p.records))
+        if len(reachable) <= count:
+            return reachable
+        place = {r.key: self.of_record("commons.order", r.key) for r in reachable}
+
+        def first(records, n):
+            return sorted(records, key=lambda r: place[r.key])[:n]
+
+        tau, s = p.retrain_interval, p.fresh_floor
+        fresh = [r for r in reachable if self.tick - r.tick < tau and r.origin != GENERATED]
+        if s > 0 and fresh:
+            rest = [r for r in reachable if r not in fresh]
+            old = min(len(rest), math.floor(len(fresh) * (1 - s) / s), count - min(len(fresh), math.ceil(s * count)))
+            chosen = {r.key for r in first(rest, old) + first(fresh, count - old)}
+        else:
+            chosen = {r.key for r in first(reachable, count)}
+        return [r for r in reachable if r.key in chosen]
+
+    def choose_encoder(self, t, sample, scale):
+        p = self.p.trainers
+        published = [m for m in self.trainers if m.model is not None]
+        reuse = self.lines("uniform", "trainer.reuse", (len(self.trainers), 1))[t.slot, 0] < p.reuse
+        if reuse and published:
+            n, users = self.adopters(), {}
+            for m in published:
+                lineage = m.model.encoder.lineage
+                users[lineage] = users.get(lineage, 0) + n[m.slot]
+            popular = max(published, key=lambda m: (users[m.model.encoder.lineage], -m.slot))
+            if popular is not t:
+                return popular.model.encoder
+        objective = p.objective
+        if objective == "mixed":
+            objective = ("masked", "contrastive", "fusion", "graph")[t.slot % 4]
+        k = min(max(1, p.latent_dims + round(p.latent_per_doubling * math.log2(scale))), sum(self.widths))
+        return self.own_encoder(t, objective, k, sample)
+
+    def own_encoder(self, t, objective, k, sample):
+        views = [
+            [self.ambient(r.material, self.gauge(f"record.gauge.{view}", r.key)) for r in sample] for view in (1, 2)
+        ]
+        gains = [self.by_column(GAINS[r.modality]) for r in sample]
+        shares = np.bincount([r.modality for r in sample], minlength=6) / len(sample)
+        others = []
+        for r in sample:
+            weight = shares.copy()
+            weight[r.modality] = 0.0
+            weight += 1e-6
+            others.append(sum(w / weight.sum() * self.by_column(g) for w, g in zip(weight, GAINS, strict=True)))
+        q = self.p.trainers.graph_smoothing
+        smoothed = None
+        if objective == "graph":
+            smoothed = [(1 - q) * x + q * self.neighbourhood(r.material) for x, r in zip(views[0], sample, strict=True)]
+        scale = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 1 - t.invariance, "spurious": 1.0})
+        weight = self.p.trainers.fusion_weight
+        return fit_encoder(objective, k, scale, views, gains, others, smoothed, weight, t.slot, t.invariance)
+
+    def neighbourhood(self, material):
+        """Mean ambient descriptor, gauge 0, of the neighbours of a material."""
+        k = self.family_of[material]
+        first, size = int(self.space.start[k]), self.size[k]
+        window = [first + (material - first + step) % size for step in range(1, min(NEIGHBOUR_WINDOW, size - 1) + 1)]
+        quantum = self.space.descriptors[:, : self.widths[0]].astype(float)
+        window.sort(key=lambda i: ((quantum[i] - quantum[material]) ** 2).sum())
+        near = window[:NEIGHBOURS] or [material]
+        near += [near[0]] * (NEIGHBOURS - len(near))
+        return np.mean([self.ambient(i) for i in near], axis=0)
+
+    def fit(self, features, sample):
+        p = self.p
+        delta, prior = p.trainers.delta_learning, p.trainers.physical_prior
+        if delta:
+            sample = [r for r in sample if LABEL[r.modality] == "measured"]
+        bias = self.biases()
+        labels = np.array([
+            r.value - p.curators.harmonisation * HARMONISED[LABEL[r.modality]] * bias[r.family]
+            - (float(self.space.simulated[r.material]) if delta or prior else 0.0)
+            for r in sample
+        ])  # fmt: skip
+        variances = np.array([r.variance for r in sample])
+        if sample:
+            o, whole = p.coupling.uncertainty_modalities, variances.mean()
+            own = {m: np.mean([r.variance for r in sample if r.modality == m]) for m in {r.modality for r in sample}}
+            variances = np.array([
+                r.variance * (o * own[r.modality] + (1 - o) * whole) / own[r.modality] for r in sample
+            ])  # fmt: skip
+            o = p.coupling.uncertainty_dal_ral
+            variances = o * variances + (1 - o) * variances.mean()
+        offset = None
+        if prior and sample:
+            offset = labels.mean() * len(sample) / (len(sample) + 10)
+        width = features.count + 1
+        phi = np.array([
+            features(self.ambient(r.material, self.gauge("record.gauge.1", r.key))) for r in sample
+        ]).reshape(-1, width)  # fmt: skip
+        return Head(phi, labels, variances, offset)
+
+    def diagnose(self, encoder, panel, scale):
+        """T and its slope in p, as far as rules hang on the diagnosis."""
+        p, (q, m, _, _) = self.p.layers, self.widths
+        latent = np.array([self.ambient(i, g) * encoder.scale @ encoder.directions for i, g, _ in panel])
+        meso = np.array([self.ambient(i)[q : q + m] for i, _, _ in panel])
+        loss = 1 - explained(meso, latent) if m else 0.0
+        i, eta, theta = encoder.invariance, p.scale_benefit, p.risk_weight
+        if p.tradeoff == "alternative":
+            return -(eta * scale / (p.invariance_half + i) + theta * loss), -eta / (p.invariance_half + i)
+        value = eta * i * math.log(1 + scale) - theta * (1 - i) * scale * loss
+        return value, eta * i / (1 + scale) - theta * (1 - i) * loss
+
+    # ------------------------------------------------------------------ 7.11 to 7.13 planners
+
+    def steer(self):
+        self.adopt()
+        self.experiment()
+
+    def adopt(self):
+        p, served, n = self.p.planners, self.served(), self.adopters()
+        if not served:
+            return
+        review = self.lines("uniform", "planner.reconsider", (len(self.planners), 1))
+        clocks = self.lines("exponential", "planner.adopt", (len(self.planners), len(self.trainers)))
+        links = self.p.infrastructure.providers
+        for q in self.planners:
+            has = [m for m in q.models if m is not None]
+            if review[q.slot, 0] < p.adoption_rate:
+                kept = []
+            elif q.models[0] is None or (len(has) < links and len(served) > len(has)):
+                kept = has
+            else:
+                continue
+            if p.adoption == "utility":
+                utility = self.utility(q, n)
+                options = sorted((m for m in served if m not in kept), key=lambda m: -utility[m])
+                q.models = (kept + options + [None] * links)[:links]
+            else:
+                q.models = choose_links(kept, clocks[q.slot], self.adoption_weights(q, served, n), links)
+
+    def utility(self, q, n):
+        p = self.p.planners
+        types = max(1, len(p.utility_gaps))
+        kind = math.floor(self.lines("uniform", "planner.type", len(self.planners), 0)[q.slot] * types)
+        gap = p.utility_gaps[kind] if p.utility_gaps else 0.0
+        return [(gap if m == kind else 0.0) + p.utility_returns * n[m] for m in range(len(self.trainers))]
+
+    def adoption_weights(self, q, served, n):
+        p, friends = self.p.planners, q.collaborators
+
+        def record(who, m):
+            return who.hits.get(m, 0.0), who.misses.get(m, 0.0)
+
+        trust = [0.0] * len(self.trainers)
+        for m in served:
+            hits, misses = record(q, m)
+            for friend in friends:
+                hits += record(friend, m)[0] / len(friends)
+                misses += record(friend, m)[1] / len(friends)
+            trust[m] = ((1 + hits) / (2 + hits + misses)) ** p.selectivity
+        popular = [n[m] + 1 if m in served else 0 for m in range(len(self.trainers))]
+        return [
+            (1 - p.social) * t / sum(trust) + p.social * a / sum(popular) for t, a in zip(trust, popular, strict=True)
+        ]
+
+    def best_known(self):
+        return max([q.best_value for q in self.members] + [0.0])
+
+    def log_weights(self, m):
+        """Log-weight of each family by a served model."""
+        p, model = self.p, self.trainers[m].model
+        rule = p.planners.acquisition
+        rule = "ucb" if rule in ("random", "thompson", "ranking") else rule
+        mean, variance = model.panel_predictions()
+        values = score(rule, mean, model.channelled(variance), self.best_known(), p.planners.kappa)
+        families = values.reshape(self.K, -1).mean(axis=1)
+        sd = families.std()
+        z = np.clip((families - families.mean()) / (sd if sd >= 1e-12 else 1.0), -CLIP, CLIP)
+        return p.planners.steering_gain * self.steering(model) * z
+
+    def steering(self, model):
+        """S as planners see it."""
+        p, c = self.p.layers, self.p.coupling.correction
+        o = 0.0
+        if model.errors:
+            o = min(max(1 - float(np.median(model.errors)) / self.mad, 0.0), 1.0)
+        theta = 1 / (1 + math.exp(-min(max(model.tradeoff / p.tradeoff_scale, -50.0), 50.0)))
+        w = p.feedback_weight
+        if p.steering == "alternative":
+            return min(max(o * c, 0.0), 1.0) ** w * theta ** (1 - w)
+        return w * max(0.0, 1 - (1 - o) * abs(1 - c)) + (1 - w) * theta
+
+    def experiment(self):
+        p, x = self.p.planners, self.counts()
+        eps = max(p.exploration, p.exploration_floor)
+        untested = [
+            [i for i in range(int(self.space.start[k]), int(self.space.start[k + 1])) if i not in self.tested]
+            for k in range(self.K)
+        ]
+        weights = {m: self.log_weights(m) for m in self.served()}
+        best = self.best_known()
+        for q in self.planners:
+            if not q.budget:
+                continue
+            m = self.model_of(q)
+            f = self.attention_to_families(x, eps, p.reinforcement, p.adjacency, None if m is None else weights[m])
+            if not p.repeats:
+                f = [a if untested[k] else 0.0 for k, a in enumerate(f)]
+            afford = 1
+            if sum(f) == 0:
+                continue
+            for j in range(q.budget):
+                clocks = self.lines("exponential", f"planner.family.{j}", (len(self.planners), self.K))
+                k = race(clocks[q.slot][self.space.family_keys], f)
+                candidates = self.propose(q, j, k, untested[k])
+                afford = math.floor(min(max(q.attention / max(q.budget, 1), 1), len(candidates)))
+                self.results.append(self.choose(q, j, k, m, candidates, afford, best))
+            q.judged = min(q.attention, afford * q.budget)
+        self.results.sort(key=lambda r: (r.wave, r.planner.slot))
+        for r in self.results:
+            self.measure(r)
+
+    def propose(self, q, j, k, untested):
+        p = self.p.planners
+        first, size = int(self.space.start[k]), self.size[k]
+        width = p.candidates if p.repeats else min(p.candidates, max(self.size))
+        if p.source != "uniform":
+            raise NotImplementedError
+        shape = (len(self.planners), width)
+        if p.repeats:
+            u = self.lines("uniform", f"planner.candidate.0.{j}", shape)[q.slot]
+            return [first + math.floor(n * size) for n in u]
+        if len(untested) <= width:
+            own = record_key(2, q.slot, self.tick, j)
+
+            def place(i):
+                return self.of_record("planner.candidate.order", splitmix(int(self.space.material_keys[i])) ^ own)
+
+            ordered = sorted(untested, key=place)
+            return [ordered[c % len(ordered)] for c in range(width)]
+        draws = [self.lines("uniform", f"planner.candidate.{a}.{j}", shape)[q.slot] for a in range(ATTEMPTS)]
+        return [self.first_untested(first, size, [u[c] for u in draws]) for c in range(width)]
+
+    def first_untested(self, first, size, numbers):
+        for u in numbers:
+            row = first + math.floor(u * size)
+            if row not in self.tested:
+                return row
+        while row in self.tested:
+            row = first + (row - first + 1) % size
+        return row
+
+    def choose(self, q, j, k, m, candidates, afford, best):
+        """The candidate of largest score, as an experiment."""
+        p, rule = self.p.planners, self.p.planners.acquisition
+        if m is None:
+            mean, variance, phis = np.zeros(len(candidates)), np.ones(len(candidates)), [None] * len(candidates)
+            scores = np.array([1.0] + [0.0] * (len(candidates) - 1))
+        else:
+            model = self.trainers[m].model
+            shape = (len(self.planners), len(candidates), self.space.dims["gauge"])
+            stream = self.streams.generator(f"planner.gauge.{j}", self.tick)
+            gauges = stream.standard_normal(shape, dtype=np.float32)[q.slot]
+            phis = [model.features(self.ambient(i, g)) for i, g in zip(candidates, gauges, strict=True)]
+            pairs = [model.predict(i, phi) for i, phi in zip(candidates, phis, strict=True)]
+            mean, variance = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
+            if rule == "random":
+                scores = np.array([1.0] + [0.0] * (len(candidates) - 1))
+            elif rule == "thompson":
+                scores = self.posterior_sample(q, j, model, mean, phis)
+            else:
+                scores = score(rule, mean, model.channelled(variance), best, p.kappa)
+        if p.proxy > 0:
+            proxy = self.space.proxy[candidates].astype(float)
+            scores = (1 - p.proxy) * standardised(scores) + p.proxy * standardised(proxy)
+        c = int(np.argmax(scores[:afford]))
+        return Experiment(q, j, k, candidates[c], m, mean[c], variance[c], phis[c])
+
+    def posterior_sample(self, q, j, model, mean, phis):
+        phi = np.array(phis)
+        covariance = phi @ model.head.covariance @ phi.T / self.p.trainers.overconfidence**2
+        covariance += 1e-4 * max(np.diag(covariance).mean(), 1e-3) * np.eye(len(mean))
+        u = self.lines("uniform", f"planner.thompson.{j}", (len(self.planners), len(mean)))[q.slot]
+        return mean + np.linalg.cholesky(covariance) @ ndtri(np.clip(u, 1e-9, 1 - 1e-9))
+
+    # ------------------------------------------------------------------ 7.14 results
+
+    def measure(self, r):
+        p, q = self.p, r.planner
+        u = self.lines("uniform", f"planner.experiment.{r.wave}", (len(self.planners), 2))[q.slot]
+        r.made = bool(self.space.feasible[r.material])
+        sd = p.curators.measured_noise * float(self.space.difficulty[r.material])
+        r.variance = max(sd * sd, 1e-6)
+        if r.made:
+            r.value = float(self.space.property[r.material]) + sd * quantile(u[0])
+        good = r.made and r.value > p.planners.publication_threshold
+        r.published = not q.isolated and bool(good or u[1] >= p.planners.publication_bias)
+
+    def couple(self):
+        p = self.p
+        for q in self.planners:
+            q.claims *= p.planners.memory
+            q.hits = {m: h * p.planners.memory for m, h in q.hits.items()}
+            q.misses = {m: h * p.planners.memory for m, h in q.misses.items()}
+        for r in self.results:
+            self.keep_track(r)
+        for r in self.results:
+            if r.published:
+                self.tested.add(r.material)
+                if r.made:
+                    self.note_found(r.material)
+                self.deposit(r)
+        for m in sorted({r.model for r in self.results if r.model is not None}):
+            self.correct(m)
+
+    def keep_track(self, r):
+        q = r.planner
+        if not r.made:
+            return
+        if r.model is not None:
+            claimed = max(r.claimed, 1e-8) / self.p.trainers.overconfidence**2
+            hit = abs(r.value - r.predicted) <= INTERVAL * math.sqrt(claimed + r.variance)
+            record = q.hits if hit else q.misses
+            record[r.model] = record.get(r.model, 0.0) + 1
+        if r.published and r.value > self.p.planners.publication_threshold:
+            q.claims += 1
+        if r.value > q.best_value:
+            q.best_value, q.best_material = r.value, r.material
+
+    def deposit(self, r):
+        q, p = r.planner, self.p
+        u = self.lines("uniform", f"planner.deposit.{r.wave}", (len(self.planners), 1))[q.slot, 0]
+        if not u < p.coupling.outer_loop or not self.any_repository:
+            return
+        repository = q.home
+        if self.repositories[repository].down:
+            clocks = self.lines("exponential", "planner.refuge", (len(self.planners), self.R))
+            repository = race(clocks[q.slot], [0.0 if n.down else 1.0 for n in self.repositories])
+        key = record_key(2, q.slot, self.tick, r.wave)
+        federated = self.of_record("planner.federated", key) < p.curators.openness
+        origin = EXPERIMENT if r.made else FAILED
+        self.enter(
+            Record(
+                key, r.material, r.family, SPECTROSCOPY, r.value, r.variance, origin,
+                repository, q.slot, self.tick, federated,
+            )
+        )  # fmt: skip
+
+    def correct(self, m):
+        model, c = self.trainers[m].model, self.p.coupling.correction
+        told = [r for r in self.results if r.model == m and r.made and r.published]
+        if not told:
+            return
+        model.errors = (model.errors + [abs(r.predicted - r.value) for r in told])[-RECENT:]
+        if c > 0:
+            residuals = np.array([r.value - r.predicted for r in told])
+            variances = np.array([r.variance + model.head.noise for r in told])
+            model.head.tune(np.array([r.phi for r in told]), residuals, variances, c)
+
+
+def standardised(values):
+    """Return values less their mean, in units of their sd."""
+    sd = values.std()
+    return (values - values.mean()) / (sd if sd > 0 else 1.0)
+
+
+def splitmix(x):
+    """One round of splitmix64 on a Python number."""
+    mask = 2**64 - 1
+    z = (x + 0x9E3779B97F4A7C15) & mask
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & mask
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & mask
+    return z ^ z >> 31

@@ -1,0 +1,162 @@
+"""Encoder, random features and head of the second reading: one vector at a time, float64 throughout (ODD 7.8 to 7.10)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+RIDGE, EVIDENCE_STEPS, MATERN = 0.001, 2, 5
+MIN_NOISE, MAX_NOISE, MIN_PRIOR, MAX_PRIOR = 1e-4, 4.0, 0.01, 1e4
+
+
+def outer_mean(left, right):
+    """Mean over records of the outer products of two lists of vectors."""
+    total = np.zeros((len(left[0]), len(right[0])))
+    for a, b in zip(left, right, strict=True):
+        total += np.outer(a, b)
+    return total / len(left)
+
+
+def leading(moment, k):
+    """Return the k leading eigenvectors of a symmetric matrix, as columns."""
+    values, vectors = np.linalg.eigh((moment + moment.T) / 2)
+    return vectors[:, np.argsort(-values)[:k]]
+
+
+def inverse_root(moment):
+    """(S + .01 lambda_max I)^(-1/2) and its inverse."""
+    values, vectors = np.linalg.eigh(moment)
+    values = values + 0.01 * values[-1]
+    return (vectors / np.sqrt(values)) @ vectors.T, (vectors * np.sqrt(values)) @ vectors.T
+
+
+def correlated(first, second):
+    """B B' of the canonical correlation of two views."""
+    whiten_first, undo = inverse_root(outer_mean(first, first))
+    whiten_second, _ = inverse_root(outer_mean(second, second))
+    u, d, _ = np.linalg.svd(whiten_first @ outer_mean(first, second) @ whiten_second)
+    b = undo @ u @ np.diag(d)
+    return b @ b.T
+
+
+class Encoder:
+    """What an encoder keeps: directions, spreads, exposure, mean, input scale."""
+
+    def __init__(self, lineage, objective, invariance, directions, mean, scale, exposure, rows):
+        self.lineage, self.objective, self.invariance = lineage, objective, invariance
+        self.directions, self.mean, self.scale, self.exposure = directions, mean, scale, exposure
+        along = np.array([(x - mean) * scale @ directions for x in rows])
+        sd = along.std(axis=0)
+        self.spread = np.sqrt(sd**2 + (RIDGE * sd.max()) ** 2)
+
+    @property
+    def k(self):
+        return self.directions.shape[1]
+
+    def latent(self, x):
+        """Latent coordinates of an ambient vector."""
+        return (x - self.mean) * self.scale @ self.directions / self.spread
+
+    def project(self, x):
+        """M x, the projected ambient vector on which features act."""
+        return self.exposure * (self.directions @ ((self.directions.T @ (self.scale * x)) / self.spread))
+
+
+def fit_encoder(objective, k, scale, views, gains, other_gains, smoothed, fusion_weight, lineage, invariance):
+    """Fit an encoder to records.
+
+    Parameters
+    ----------
+    views : pair of lists of vectors
+        Ambient vectors of the records in their first and second gauge.
+    gains, other_gains : lists of vectors
+        Gains by column of each record, in its own modality and averaged over others.
+    smoothed : list of vectors or None
+        Rows mixed with those of their neighbours (graph only).
+    """
+    rows = views[0]
+    mean = np.mean(rows, axis=0)
+    first = [(x - mean) * scale * g for x, g in zip(rows, gains, strict=True)]
+    if objective == "masked":
+        moment = outer_mean(first, first)
+    elif objective == "graph":
+        centre = np.mean(smoothed, axis=0)
+        seen = [(x - centre) * scale * g for x, g in zip(smoothed, gains, strict=True)]
+        moment = outer_mean(seen, seen)
+    else:
+        centre = np.mean(views[1], axis=0)
+        second = [(x - centre) * scale * g for x, g in zip(views[1], other_gains, strict=True)]
+        moment = correlated(first, second)
+        if objective == "fusion":
+            own = outer_mean(first, first)
+            moment = (1 - fusion_weight) * own / np.trace(own) + fusion_weight * moment / np.trace(moment)
+    exposure = np.sqrt(np.mean([g**2 for g in gains], axis=0))
+    return Encoder(lineage, objective, invariance, leading(moment, k), mean, scale, exposure, rows)
+
+
+class Features:
+    """Random features on an encoder; ``count`` of 0 leaves the constant alone."""
+
+    def __init__(self, streams, encoder, count, length_scale):
+        self.encoder, self.count = encoder, count
+        self.length = length_scale * math.sqrt(encoder.k)
+        if count:
+            d, lineage = len(encoder.mean), encoder.lineage
+            normals = streams.normal(f"model.frequencies.{lineage}", 0, (count, d))
+            gamma = streams.generator(f"model.spread.{lineage}", 0).standard_gamma(MATERN / 2, count)
+            self.omega = normals.T * np.sqrt(MATERN / (2 * gamma))
+            self.phase = 2 * np.pi * streams.uniform(f"model.phase.{lineage}", 0, count)
+
+    def __call__(self, x):
+        if not self.count:
+            return np.ones(1)
+        angle = self.encoder.project(x) @ self.omega / self.length + self.phase
+        return np.append(math.sqrt(2 / self.count) * np.cos(angle), 1.0)
+
+
+class Head:
+    """Bayesian linear regression with noise and prior by evidence."""
+
+    def __init__(self, phi, labels, variances, offset=None):
+        n, width = phi.shape
+        self.noise, self.prior = 0.3, 1.0
+        self.mean, self.covariance, self.offset = np.zeros(width), np.eye(width), 0.0
+        if not n:
+            return
+        weight = 1 / (0.3 + variances)
+        self.offset = (weight * labels).sum() / weight.sum() if offset is None else offset
+        for _ in range(EVIDENCE_STEPS):
+            w = self._posterior(phi, labels, variances)
+            error = labels - self.offset - phi @ self.mean
+            known = width - self.prior * np.trace(self.covariance)
+            free = max(w.sum() - known * (w**2).sum() / w.sum(), 0.05 * w.sum())
+            self.noise = float(np.clip(self.noise * (w**2 * error**2).sum() / free, MIN_NOISE, MAX_NOISE))
+            size = max(self.mean @ self.mean, 1e-12)
+            self.prior = float(np.clip(known / size, MIN_PRIOR, MAX_PRIOR))
+        self._posterior(phi, labels, variances)
+
+    def _posterior(self, phi, labels, variances):
+        w = 1 / (self.noise + variances)
+        self.covariance = np.linalg.inv(phi.T @ (w[:, None] * phi) + self.prior * np.eye(phi.shape[1]))
+        self.mean = self.covariance @ (phi.T @ (w * (labels - self.offset)))
+        return w
+
+    def predict(self, phi):
+        """Mean and variance (misfit included) for one row of features."""
+        return phi @ self.mean + self.offset, max(phi @ self.covariance @ phi, 0.0) + self.noise
+
+    def tune(self, phi, residuals, variances, strength):
+        """Correct by new results."""
+        gain = self.covariance @ phi.T @ np.linalg.inv(phi @ self.covariance @ phi.T + np.diag(variances))
+        self.mean = self.mean + strength * gain @ residuals
+        self.covariance = self.covariance - min(1.0, strength) * gain @ phi @ self.covariance
+
+
+def explained(targets, latent):
+    """R^2 of a ridge regression of the target columns on latent coordinates."""
+    z, y = latent - latent.mean(axis=0), targets - targets.mean(axis=0)
+    gram = z.T @ z / len(z)
+    ridge = 1e-3 * np.trace(gram) / len(gram) + 1e-12
+    rest = y - z @ np.linalg.solve(gram + ridge * np.eye(len(gram)), z.T @ y / len(z))
+    return 1 - (rest**2).sum() / (y**2).sum()

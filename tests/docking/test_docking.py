@@ -1,0 +1,150 @@
+"""Docking: the model and a second reading of its description give the same history.
+
+Whole numbers are equal at every tick. Floating-point numbers agree within the rounding of single precision, in which
+the package keeps values, features and predictions; the second reading computes in double precision throughout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from naive import Community
+
+from mpbf_abm import Parameters
+from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.streams import Streams
+
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}  # values are stored with 24 bits
+# Predictions pass cosines of single precision and a matrix that amplifies rounding.
+LEARNED = {"rtol": 2e-4, "atol": 2e-4}
+WHOLE = ("key", "material", "family", "modality", "origin", "repository", "producer", "tick")
+FLAGS = ("federated", "corrupted", "audited", "alive")
+
+
+def equal(name: str, tick: int, ours: Any, theirs: Any, **close: float) -> None:
+    """Assert that two arrays are equal, or close."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    message = f"{name} at tick {tick}"
+    assert ours.shape == theirs.shape, f"{message}: {ours.shape} and {theirs.shape}"
+    if close:
+        np.testing.assert_allclose(ours, theirs, err_msg=message, **close)
+    else:
+        np.testing.assert_array_equal(ours, theirs, err_msg=message)
+
+
+def links(rows: list[list[int | None]]) -> list[list[int]]:
+    return [[-1 if x is None else x for x in row] for row in rows]
+
+
+def compare(ours: Community, eco: Ecosystem) -> None:
+    """Compare the whole state after a tick."""
+    world, tick = eco.world, ours.tick - 1
+    commons, planners = world.commons, world.planners
+    for name in WHOLE + FLAGS:
+        column = getattr(commons, name)[: commons.size]
+        kind = np.uint64 if name == "key" else column.dtype
+        equal(f"record {name}", tick, np.array([getattr(r, name) for r in ours.records], dtype=kind), column)
+    # A generated label is a prediction, and a measured one is not.
+    for name in ("value", "variance"):
+        equal(name, tick, [getattr(r, name) for r in ours.records], getattr(commons, name)[: commons.size], **LEARNED)
+        plain = [i for i, r in enumerate(ours.records) if r.origin != 3]
+        equal(name, tick, [getattr(ours.records[i], name) for i in plain], getattr(commons, name)[plain], **CLOSE)
+    equal("mass", tick, ours.mass, commons.mass, **CLOSE)
+    equal("tested", tick, [i in ours.tested for i in range(ours.N)], commons.tested)
+    equal("found", tick, sorted(ours.found.items()), [(i, t) for i, t in enumerate(world.found_by) if t >= 0]
+          if ours.found or (world.found_by >= 0).any() else [])  # fmt: skip
+    equal("credit", tick, [c.credit for c in ours.curators], world.curators.credit, **CLOSE)
+    equal("audit credit", tick, [c.audit_credit for c in ours.curators], world.curators.audit_credit, **CLOSE)
+    results = world.results
+    if ours.planners:
+        for name in ("wave", "family", "material", "published"):
+            equal(f"result {name}", tick, [getattr(r, name) for r in ours.results], getattr(results, name))
+        equal("result planner", tick, [r.planner.slot for r in ours.results], results.planner)
+        equal("result model", tick, [-1 if r.model is None else r.model for r in ours.results], results.model)
+        equal("observed", tick, [r.value if r.made else np.nan for r in ours.results], results.observed, **CLOSE)
+        steered = results.model >= 0
+        equal("predicted", tick, [r.predicted for r in ours.results if r.model is not None],
+              results.predicted[steered], **LEARNED)  # fmt: skip
+        equal("budget", tick, [q.budget for q in ours.planners], planners.budget)
+        for name in ("funding", "attention", "judged", "claims", "best_value"):
+            equal(name, tick, [getattr(q, name) for q in ours.planners], getattr(planners, name), **CLOSE)
+        equal("best material", tick, [q.best_material for q in ours.planners], planners.best_material)
+        equal("home", tick, [q.home for q in ours.planners], world.infrastructure.lab_repository)
+        equal("adopted", tick, links([q.models for q in ours.planners]), world.infrastructure.lab_models)
+        for m in range(len(ours.trainers)):
+            equal("hits", tick, [q.hits.get(m, 0.0) for q in ours.planners], planners.hits[:, m], **CLOSE)
+            equal("misses", tick, [q.misses.get(m, 0.0) for q in ours.planners], planners.misses[:, m], **CLOSE)
+        for q in ours.members if ours.trainers else []:
+            friends = {r.slot: 1 / len(q.collaborators) for r in q.collaborators}
+            equal("network", tick, [friends.get(i, 0.0) for i in range(len(ours.planners))], world.network[q.slot])
+    infrastructure = world.infrastructure
+    equal("silent repositories", tick, [n.down for n in ours.repositories], infrastructure.down_repositories)
+    equal("repository health", tick, [n.health for n in ours.repositories], world.health_repositories, **CLOSE)
+    if ours.trainers:
+        compare_models(ours, eco, tick)
+
+
+def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
+    """Compare trainers, links, and models by their predictions on the panel."""
+    world = eco.world
+    equal("sources", tick, links([t.sources for t in ours.trainers]), world.infrastructure.model_repositories)
+    equal("silent models", tick, [n.down for n in ours.model_nodes], world.infrastructure.down_models)
+    equal("model health", tick, [n.health for n in ours.model_nodes], world.health_models, **CLOSE)
+    equal("compute", tick, [t.compute for t in ours.trainers], world.trainers.compute, **CLOSE)
+    equal("scale", tick, [t.scale for t in ours.trainers], world.trainers.scale, **CLOSE)
+    for t in ours.trainers:
+        theirs = world.registry.models[t.slot]
+        assert (t.model is None) == (theirs is None)
+        if theirs is None:
+            continue
+        assert t.model.encoder.lineage == theirs.lineage
+        assert t.model.encoder.objective == theirs.objective
+        equal("spread", tick, np.sort(t.model.encoder.spread), np.sort(theirs.encoder.spread), **LEARNED)
+        equal("noise", tick, t.model.head.noise, theirs.head.noise, **LEARNED)
+        equal("prior", tick, t.model.head.prior, theirs.head.prior, **LEARNED)
+        mean, variance = t.model.panel_predictions()
+        equal(f"prediction of model {t.slot}", tick, mean, theirs.panel_mean.ravel(), **LEARNED)
+        equal(f"variance of model {t.slot}", tick, variance, theirs.panel_variance.ravel(), **LEARNED)
+        equal("tradeoff", tick, t.model.tradeoff, theirs.diagnosis.tradeoff, **LEARNED)
+        equal("recent errors", tick, t.model.errors, theirs.recent, **LEARNED)
+
+
+def dock(p: Parameters, seed: int, ticks: int) -> Community:
+    """Run both and compare after every tick."""
+    eco = Ecosystem(p, seed, record=())
+    ours = Community(p, eco.world.space, Streams(seed))
+    try:
+        for _ in range(ticks):
+            eco.step()
+            ours.step()
+            compare(ours, eco)
+    finally:
+        eco.release()
+    return ours
+
+
+SMALL = {
+    "space.materials": 150, "space.families": 5, "founding.records": 60, "curators.count": 3, "planners.count": 6,
+    "infrastructure.repositories": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [
+        (1, {}),
+        (2, {"curators.reinforcement": 2.0, "planners.reinforcement": 0.0, "curators.count": 4}),
+        (
+            3,
+            {"curators.reinforcement": -1.0, "founding.mass": (3.0, 1.0, 0.0, 2.0, 0.5), "planners.reinforcement": 1.5},
+        ),
+        (4, {"planners.count": 0}),
+        (5, {"curators.count": 0, "planners.exploration": 0.7, "planners.isolated": 2}),
+        (6, {"founding.records": 0, "curators.adjacency": 0.6, "planners.adjacency": 1.0, "curators.records": 0}),
+    ],
+)
+def test_null(seed: int, changes: dict[str, Any]) -> None:
+    ours = dock(Parameters.null().updated({**SMALL, "planners.experiments": 1.0, **changes}), seed, 20)
+    assert len({r.family for r in ours.records}) > 1
