@@ -7,7 +7,7 @@ One object per agent, record and node, plain loops, float64. Nothing is shared w
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from naive_learning import Features, Head, explained, fit_encoder
@@ -416,10 +416,11 @@ class Community:
         self.tick += 1
 
     def forget(self):
-        stay = math.exp(-self.p.commons.forgetting)
-        self.mass = [m * stay for m in self.mass]
+        stay, grace = math.exp(-self.p.commons.forgetting), self.p.commons.grace
+        if self.tick + 1 > grace:
+            self.mass = [m * stay for m in self.mass]
         for r in self.records:
-            if r.alive and self.of_record("commons.forget", r.key, self.tick) >= stay:
+            if r.alive and self.tick - r.tick > grace and self.of_record("commons.forget", r.key, self.tick) >= stay:
                 r.alive = False
 
     def enter(self, record):
@@ -669,23 +670,23 @@ class Community:
         """Provenance errors, labels, pseudo-labels; then all records enter."""
         p, space = self.p, self.space
         rate = p.curators.provenance_errors * (1 - p.curators.qa)
-        entries = []
+        entries, again = [], []
         for c, j, family, material, modality, u in pending:
             t = u[4] / rate if rate > 0 else math.inf
-            described, stored, index = material, modality, [j]
+            described, stored = material, modality
             if t < 1 / 3:
                 described = int(space.start[family]) + math.floor(u[5] * self.size[family])
             elif t < 2 / 3:
                 stored = (modality + 1 + math.floor(5 * u[5])) % 6
-            elif t < 1:
-                index = [j, j + DOUBLE_ENTRY]
             value, variance = self.label(described, modality, quantile(u[3]))
-            for i in index:
-                record = Record(
-                    record_key(1, c.slot, self.tick, i), material, family, stored, value, variance, SIMULATION,
-                    c.repository, c.slot, self.tick, u[7] < p.curators.openness, t < 1,
-                )  # fmt: skip
-                entries.append((record, modality, u[6]))
+            record = Record(
+                record_key(1, c.slot, self.tick, j), material, family, stored, value, variance, SIMULATION,
+                c.repository, c.slot, self.tick, u[7] < p.curators.openness, t < 1,
+            )  # fmt: skip
+            entries.append((record, modality, u[6]))
+            if 2 / 3 <= t < 1:
+                again.append((replace(record, key=record.key + DOUBLE_ENTRY), modality, u[6]))
+        entries += again
         self.generate([r for r, _, u6 in entries if LABEL[r.modality] == "simulated" and u6 < p.coupling.pseudo_share])
         for record, modality, _ in entries:
             self.enter(record)
@@ -699,18 +700,43 @@ class Community:
             return
         model = self.trainers[max(served, key=lambda m: (n[m], -m))].model
         simulated = [float(self.space.simulated[r.material]) for r in records]
-        centre = model.head.offset + (float(np.mean(simulated)) if model.adds_simulated else 0.0)
+        centre = 0.0
+        if self.p.coupling.pseudo_anchor == "model":
+            centre = model.head.offset + (float(np.mean(simulated)) if model.adds_simulated else 0.0)
         v = self.p.coupling.uncertainty_ral_isl
         for r in records:
             x = self.ambient(r.material, self.gauge("curator.generate.gauge", r.key))
             mean, variance = model.predict(r.material, model.features(x))
             claimed = max(variance, 1e-8) / self.p.trainers.overconfidence**2
-            r.value = centre + self.p.coupling.pseudo_gain * (mean - centre)
+            scatter = quantile(self.of_record("curator.generate.noise", r.key)) * math.sqrt(claimed)
+            r.value = centre + self.p.coupling.pseudo_gain * (mean - centre) + self.p.coupling.pseudo_noise * scatter
             r.variance = v * claimed + (1 - v) * r.variance
             r.origin = GENERATED
 
     def audit(self, awake):
-        raise NotImplementedError
+        """Re-measure open records of the curators' repositories."""
+        cost, chosen = self.p.curators.measured_cost, []
+        for repository in range(self.R):
+            pile = [r for r in self.records if r.repository == repository and self.open_to_audit(r)]
+            pile.sort(key=lambda r: self.of_record("curator.audit", r.key, self.tick))
+            for c in awake:
+                if c.repository != repository:
+                    continue
+                asked = math.floor(c.audit_credit / cost + 1e-9)
+                if asked > 0:
+                    got, pile = pile[:asked], pile[asked:]
+                    c.audit_credit = min(c.audit_credit - len(got) * cost, cost)
+                    chosen += got
+        for r in chosen:
+            z = quantile(self.of_record("curator.audit.noise", r.key, self.tick))
+            r.modality, r.audited, r.corrupted = SPECTROSCOPY, True, False
+            r.value, r.variance = self.label(r.material, SPECTROSCOPY, z)
+            self.tested.add(r.material)
+            self.note_found(r.material)
+
+    def open_to_audit(self, r):
+        measured = LABEL[r.modality] == "measured"
+        return r.alive and r.origin != FAILED and not measured and bool(self.space.feasible[r.material])
 
     # ------------------------------------------------------------------ 7.8 to 7.10 trainers
 
@@ -908,7 +934,11 @@ class Community:
         review = self.lines("uniform", "planner.reconsider", (len(self.planners), 1))
         clocks = self.lines("exponential", "planner.adopt", (len(self.planners), len(self.trainers)))
         links = self.p.infrastructure.providers
+        newcomers = [q for q in self.planners if q.models[0] is None]
+        waiting = newcomers[p.entry :] if p.entry > 0 else []
         for q in self.planners:
+            if q in waiting:
+                continue
             has = [m for m in q.models if m is not None]
             if review[q.slot, 0] < p.adoption_rate:
                 kept = []
@@ -917,8 +947,8 @@ class Community:
             else:
                 continue
             if p.adoption == "utility":
-                utility = self.utility(q, n)
-                options = sorted((m for m in served if m not in kept), key=lambda m: -utility[m])
+                taste, utility = self.utility(q, n)
+                options = sorted((m for m in served if m not in kept), key=lambda m: (-utility[m], m != taste))
                 q.models = (kept + options + [None] * links)[:links]
             else:
                 q.models = choose_links(kept, clocks[q.slot], self.adoption_weights(q, served, n), links)
@@ -928,7 +958,9 @@ class Community:
         types = max(1, len(p.utility_gaps))
         kind = math.floor(self.lines("uniform", "planner.type", len(self.planners), 0)[q.slot] * types)
         gap = p.utility_gaps[kind] if p.utility_gaps else 0.0
-        return [(gap if m == kind else 0.0) + p.utility_returns * n[m] for m in range(len(self.trainers))]
+        return kind, [
+            round((gap if m == kind else 0.0) + p.utility_returns * n[m], 9) for m in range(len(self.trainers))
+        ]
 
     def adoption_weights(self, q, served, n):
         p, friends = self.p.planners, q.collaborators
@@ -1001,7 +1033,6 @@ class Community:
                 afford = math.floor(min(max(q.attention / max(q.budget, 1), 1), len(candidates)))
                 self.results.append(self.choose(q, j, k, m, candidates, afford, best))
             q.judged = min(q.attention, afford * q.budget)
-        self.results.sort(key=lambda r: (r.wave, r.planner.slot))
         for r in self.results:
             self.measure(r)
 

@@ -129,7 +129,7 @@ class Head:
         for _ in range(EVIDENCE_STEPS):
             w = self._posterior(phi, labels, variances)
             error = labels - self.offset - phi @ self.mean
-            known = width - self.prior * np.trace(self.covariance)
+            known = 1 + width - self.prior * np.trace(self.covariance)
             free = max(w.sum() - known * (w**2).sum() / w.sum(), 0.05 * w.sum())
             self.noise = float(np.clip(self.noise * (w**2 * error**2).sum() / free, MIN_NOISE, MAX_NOISE))
             size = max(self.mean @ self.mean, 1e-12)

@@ -58,7 +58,8 @@ def compare(ours: Community, eco: Ecosystem) -> None:
     equal("credit", tick, [c.credit for c in ours.curators], world.curators.credit, **CLOSE)
     equal("audit credit", tick, [c.audit_credit for c in ours.curators], world.curators.audit_credit, **CLOSE)
     results = world.results
-    if ours.planners:
+    assert bool(ours.results) == (results is not None)
+    if results is not None:
         for name in ("wave", "family", "material", "published"):
             equal(f"result {name}", tick, [getattr(r, name) for r in ours.results], getattr(results, name))
         equal("result planner", tick, [r.planner.slot for r in ours.results], results.planner)
@@ -67,6 +68,7 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         steered = results.model >= 0
         equal("predicted", tick, [r.predicted for r in ours.results if r.model is not None],
               results.predicted[steered], **LEARNED)  # fmt: skip
+    if ours.planners:
         equal("budget", tick, [q.budget for q in ours.planners], planners.budget)
         for name in ("funding", "attention", "judged", "claims", "best_value"):
             equal(name, tick, [getattr(q, name) for q in ours.planners], getattr(planners, name), **CLOSE)
@@ -148,3 +150,42 @@ SMALL = {
 def test_null(seed: int, changes: dict[str, Any]) -> None:
     ours = dock(Parameters.null().updated({**SMALL, "planners.experiments": 1.0, **changes}), seed, 20)
     assert len({r.family for r in ours.records}) > 1
+
+
+UNSTEERED = {**SMALL, "trainers.count": 0, "planners.experiments": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [
+        (1, {}),
+        (
+            2,
+            {
+                "curators.measured_quota": 0.5,
+                "curators.provenance_errors": 0.9,
+                "curators.qa": 0.2,
+                "curators.records": 5,
+            },
+        ),
+        (3, {"commons.forgetting": 0.1, "stocks.hazard": 0.1, "stocks.wear": 0.1, "curators.coverage_seeking": 0.3}),
+        (4, {"stocks.lottery_share": 0.4, "stocks.matthew": 1.5, "planners.isolated": 2, "coupling.outer_loop": 0.6}),
+        (5, {"infrastructure.repositories": 1, "founding.concentration": 1.5, "planners.publication_bias": 0.9}),
+        (6, {"space.materials": 40, "founding.records": 20, "planners.experiments": 2.0}),  # runs out of materials
+        (7, {"curators.modality_mix": (0.0, 0.0, 0.0, 1.0, 1.0, 1.0), "curators.records": 3}),
+        (8, {"space.families": 1, "space.materials": 60, "founding.records": 10, "planners.repeats": True}),
+        (9, {"stocks.hazard": 0.2, "stocks.repair": 0.5, "curators.openness": 0.0, "commons.forgetting": 0.02}),
+        (
+            10,
+            {"curators.audit_rate": 0.7, "curators.count": 7, "curators.records": 9, "curators.provenance_errors": 0.8},
+        ),
+        (11, {"curators.response_dal": 3.0, "layers.boundary_shift": "alternative", "layers.coverage_scale": 5.0}),
+        (
+            12,
+            {"commons.forgetting": 3.0, "commons.grace": 2, "curators.response_dal": 4.0, "layers.coverage_scale": 2.0},
+        ),
+        (13, {"curators.audit_rate": 1.0, "founding.records": 8, "stocks.hazard": 0.2, "layers.prior_overlaps": 0.0}),
+    ],
+)
+def test_without_models(seed: int, changes: dict[str, Any]) -> None:
+    dock(Parameters().updated({**UNSTEERED, **changes}), seed, 25)
