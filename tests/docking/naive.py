@@ -685,10 +685,10 @@ class Community:
             )  # fmt: skip
             entries.append((record, modality, u[6]))
             if 2 / 3 <= t < 1:
-                again.append((replace(record, key=record.key + DOUBLE_ENTRY), modality, u[6]))
-        entries += again
-        self.generate([r for r, _, u6 in entries if LABEL[r.modality] == "simulated" and u6 < p.coupling.pseudo_share])
-        for record, modality, _ in entries:
+                again.append((record, modality))
+        self.generate([r for r, m, u6 in entries if LABEL[m] == "simulated" and u6 < p.coupling.pseudo_share])
+        copies = [(replace(r, key=r.key + DOUBLE_ENTRY), m) for r, m in again]
+        for record, modality in [(r, m) for r, m, _ in entries] + copies:
             self.enter(record)
             if LABEL[modality] == LABEL[record.modality] == "measured":
                 self.note_found(record.material)
@@ -900,14 +900,11 @@ class Community:
             ])  # fmt: skip
             o = p.coupling.uncertainty_dal_ral
             variances = o * variances + (1 - o) * variances.mean()
-        offset = None
-        if prior and sample:
-            offset = labels.mean() * len(sample) / (len(sample) + 10)
         width = features.count + 1
         phi = np.array([
             features(self.ambient(r.material, self.gauge("record.gauge.1", r.key))) for r in sample
         ]).reshape(-1, width)  # fmt: skip
-        return Head(phi, labels, variances, offset)
+        return Head(phi, labels, variances, 10 if prior and not delta else 0)
 
     def diagnose(self, encoder, panel, scale):
         """T and its slope in p, as far as rules hang on the diagnosis."""
@@ -915,7 +912,8 @@ class Community:
         latent = np.array([self.ambient(i, g) * encoder.scale @ encoder.directions for i, g, _ in panel])
         meso = np.array([self.ambient(i)[q : q + m] for i, _, _ in panel])
         loss = 1 - explained(meso, latent) if m else 0.0
-        i, eta, theta = encoder.invariance, p.scale_benefit, p.risk_weight
+        i = encoder.invariance if self.space.dims["gauge"] else 1.0
+        eta, theta = p.scale_benefit, p.risk_weight
         if p.tradeoff == "alternative":
             return -(eta * scale / (p.invariance_half + i) + theta * loss), -eta / (p.invariance_half + i)
         value = eta * i * math.log(1 + scale) - theta * (1 - i) * scale * loss
@@ -1030,6 +1028,8 @@ class Community:
                 clocks = self.lines("exponential", f"planner.family.{j}", (len(self.planners), self.K))
                 k = race(clocks[q.slot][self.space.family_keys], f)
                 candidates = self.propose(q, j, k, untested[k])
+                if p.acquisition == "random" and p.proxy == 0:
+                    candidates = candidates[:1]
                 afford = math.floor(min(max(q.attention / max(q.budget, 1), 1), len(candidates)))
                 self.results.append(self.choose(q, j, k, m, candidates, afford, best))
             q.judged = min(q.attention, afford * q.budget)

@@ -118,14 +118,14 @@ class Features:
 class Head:
     """Bayesian linear regression with noise and prior by evidence."""
 
-    def __init__(self, phi, labels, variances, offset=None):
+    def __init__(self, phi, labels, variances, shrink=0):
         n, width = phi.shape
         self.noise, self.prior = 0.3, 1.0
         self.mean, self.covariance, self.offset = np.zeros(width), np.eye(width), 0.0
         if not n:
             return
         weight = 1 / (0.3 + variances)
-        self.offset = (weight * labels).sum() / weight.sum() if offset is None else offset
+        self.offset = (weight * labels).sum() / weight.sum() * n / (n + shrink)
         for _ in range(EVIDENCE_STEPS):
             w = self._posterior(phi, labels, variances)
             error = labels - self.offset - phi @ self.mean
@@ -133,7 +133,7 @@ class Head:
             free = max(w.sum() - known * (w**2).sum() / w.sum(), 0.05 * w.sum())
             self.noise = float(np.clip(self.noise * (w**2 * error**2).sum() / free, MIN_NOISE, MAX_NOISE))
             size = max(self.mean @ self.mean, 1e-12)
-            self.prior = float(np.clip(known / size, MIN_PRIOR, MAX_PRIOR))
+            self.prior = float(np.clip((known - 1) / size, MIN_PRIOR, MAX_PRIOR))
         self._posterior(phi, labels, variances)
 
     def _posterior(self, phi, labels, variances):

@@ -189,3 +189,51 @@ UNSTEERED = {**SMALL, "trainers.count": 0, "planners.experiments": 0.8}
 )
 def test_without_models(seed: int, changes: dict[str, Any]) -> None:
     dock(Parameters().updated({**UNSTEERED, **changes}), seed, 25)
+
+
+LEARNING = {
+    **SMALL, "trainers.count": 2, "trainers.features": 24, "trainers.records": 80, "trainers.retrain_interval": 5,
+    "trainers.latent_dims": 5, "planners.experiments": 1.5, "planners.panel": 6, "planners.candidates": 6,
+    "space.quantum_dims": 8, "space.meso_dims": 3, "space.spurious_dims": 2, "space.gauge_dims": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [
+        (1, {"trainers.objective": "masked"}),
+        (2, {"trainers.objective": "contrastive"}),
+        (3, {"trainers.objective": "fusion"}),
+        (4, {"trainers.objective": "graph"}),
+        (5, {"planners.acquisition": "ucb", "trainers.count": 3, "trainers.reuse": 0.7, "coupling.pseudo_share": 0.7}),
+        (6, {"planners.acquisition": "random", "infrastructure.providers": 2, "curators.model_guidance": 1.0}),
+        (7, {"planners.acquisition": "ei", "trainers.overconfidence": 1.7, "coupling.uncertainty_ral_isl": 0.4}),
+        (8, {"planners.acquisition": "thompson", "trainers.fresh_floor": 0.6, "trainers.records": 40}),
+        (9, {"planners.acquisition": "maxvar", "trainers.response_ral": 0.5, "trainers.head": "bayesian"}),
+        (10, {"planners.acquisition": "ranking", "planners.proxy": 0.4, "layers.steering": "alternative"}),
+        (11, {"trainers.delta_learning": True, "coupling.pseudo_share": 0.5, "coupling.pseudo_noise": 1.0}),
+        (12, {"trainers.physical_prior": True, "coupling.pseudo_share": 0.5, "coupling.pseudo_gain": 1.5}),
+        (13, {"trainers.head": "mean", "coupling.correction": 1.4, "layers.tradeoff": "alternative"}),
+        (14, {"trainers.labels": "simulated", "planners.isolated": 2, "planners.entry": 1}),
+        (
+            15,
+            {
+                "trainers.labels": "measured",
+                "coupling.uncertainty_dal_ral": 0.3,
+                "coupling.uncertainty_modalities": 0.2,
+            },
+        ),
+        (16, {"stocks.hazard": 0.1, "stocks.wear": 0.1, "infrastructure.providers": 2, "infrastructure.need": 2}),
+        (17, {"planners.adoption": "utility", "planners.utility_gaps": (0.5, 0.2), "planners.utility_returns": 0.1}),
+        (18, {"stocks.compute": 0.6, "trainers.latent_per_doubling": 1, "infrastructure.rewiring": 0.8}),
+        (
+            19,
+            {"stocks.attention": 4.0, "stocks.attention_cap": 9.0, "planners.candidates": 12, "planners.repeats": True},
+        ),
+        (20, {"space.materials": 60, "planners.experiments": 2.5, "planners.adoption_rate": 0.6}),
+        (21, {"coupling.correction": 0.0, "coupling.pseudo_share": 0.8, "coupling.pseudo_anchor": "property"}),
+        (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
+    ],
+)
+def test_with_models(seed: int, changes: dict[str, Any]) -> None:
+    dock(Parameters().updated({**LEARNING, **changes}), seed, 16)
