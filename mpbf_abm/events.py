@@ -361,7 +361,7 @@ class Agenda:
             if world.p is not before:
                 move_columns(world, before)
         if world.p.commons.forgetting:
-            world.commons.decay(world.p.commons.forgetting, world.tick)
+            world.commons.decay(world.p.commons.forgetting, world.tick, world.p.commons.grace)
 
 
 def in_force(base: Parameters, policies: Sequence[Policy], tick: int) -> Parameters:

@@ -181,8 +181,10 @@ class CommonsParameters(Group):
     """The shared record store."""
 
     forgetting: float = _p(
-        0.0, "rate delta at which records become obsolete; each goes with probability 1 - exp(-delta)", "1/tick", ge=0, le=5,
+        0.0, "rate delta at which records become obsolete; each goes with probability 1 - exp(-delta)", "1/tick", ge=0, le=50,
     )  # fmt: skip
+    grace: int = _p(0, "age up to which no record becomes obsolete; at 1 a tick still sees all of the last one",
+                    "ticks", ge=0, le=1_000_000)  # fmt: skip
 
 
 class CuratorParameters(Group):
@@ -305,6 +307,8 @@ class PlannerParameters(Group):
     publication_bias: float = _p(0.5, "chance that a result below the threshold stays unpublished", ge=0, le=1)
     adoption: Literal["track_record", "utility"] = _p("track_record", "how models are adopted", "name")
     adoption_rate: float = _p(0.1, "chance that a planner reconsiders its models in a tick", "1/tick", ge=0, le=1)
+    entry: int = _p(0, "planners that first adopt a model in a tick, in the order of their slots; 0 is all at once",
+                    "agents/tick", ge=0, le=100_000)  # fmt: skip
     social: float = _p(0.3, "weight of popularity against track record in adoption", ge=0, le=1)
     selectivity: float = _p(4.0, "exponent with which adoption favours a good track record", ge=0, le=50)
     neighbours: int = _p(4, "collaborators with whom a planner shares track records", "agents", ge=0, le=100)
@@ -327,6 +331,12 @@ class CouplingParameters(Group):
     pseudo_share: float = _p(0.1, "share pi of simulated records that are model-generated", ge=0, le=1)
     pseudo_gain: float = _p(
         1.0, "gain g of pseudo-labels about the mean; above 1 they sharpen", ge=0, le=10, source=DESIGN
+    )
+    pseudo_anchor: Literal["model", "property"] = _p(
+        "model", "mean that the gain acts about: that of the generating model, or that of the property (0)", "name"
+    )
+    pseudo_noise: float = _p(
+        0.0, "scatter of pseudo-labels in claimed sds of the model: 0 its mean, 1 a draw from its prediction", "sd", ge=0, le=10
     )
     uncertainty_dal_ral: float = _p(1.0, "how far claimed record variances reach training", ge=0, le=1)
     uncertainty_modalities: float = _p(1.0, "how far variances differ between modalities in training", ge=0, le=1)

@@ -47,7 +47,6 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
     ("learning.models", "MATERN", "degrees of freedom of the frequencies (Matern-5/2)"),
     ("learning.models", "RECENT", "published tests that a model's agreement is judged on"),
     ("layers.steering", "CLIP", "largest standardised acquisition value of a family"),
-    ("agents.curator", "AUDIT_ATTEMPTS", "rows that a curator looks at for one audit"),
     ("agents.curator", "DOUBLE_ENTRY", "offset of the index of a record entered twice"),
     ("agents.trainer", "MOST_LINKS", "width of the draws by which links are reconsidered"),
     ("agents.trainer", "MOVED", "panel materials, about, that are turned and strained"),

@@ -23,7 +23,6 @@ Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
 
-AUDIT_ATTEMPTS = 16
 DOUBLE_ENTRY = 1 << 15  # index offset of the second copy of a record entered twice
 # Modalities from simulated to measured, so that inverse CDF moves choices one way.
 ORDER = np.argsort(FIDELITY, kind="stable")
@@ -244,7 +243,10 @@ def generate(
     if model.simulated_base:
         base = world.truth.simulated[material[rows]]
         predicted, mean = predicted + base, mean + float(base.mean())
-    value[rows] = pseudo_label(predicted, mean, c.pseudo_gain)
+    value[rows] = pseudo_label(predicted, mean if c.pseudo_anchor == "model" else 0.0, c.pseudo_gain)
+    if c.pseudo_noise:
+        noise = normal_quantile(world.streams.record_uniform("curator.generate.noise", keys[rows]))
+        value[rows] += (c.pseudo_noise * noise * model.claimed_sd(spread)).astype(np.float32)
     # With the channel open a generated label owns up to its uncertainty; closed, it passes for a simulation.
     claim = model.claimed_sd(spread) ** 2
     variance[rows] = c.uncertainty_ral_isl * claim + (1 - c.uncertainty_ral_isl) * variance[rows]
@@ -252,25 +254,31 @@ def generate(
 
 
 def audit(world: World, works: NDArray[np.bool_]) -> None:
-    """Re-measure records of the own repository at the cost of an experiment each."""
+    """Re-measure records of the own repository at the cost of an experiment each.
+
+    Which ones follows from a keyed uniform of each record open to audit: the smallest go first.
+    """
     p, curators, commons = world.p.curators, world.curators, world.commons
-    count = np.where(works, curators.audit_credit / p.measured_cost + 1e-9, 0).astype(np.int64)
-    if not count.any() or not len(commons):
+    wanted = np.where(works, curators.audit_credit / p.measured_cost + 1e-9, 0).astype(np.int64)
+    if not wanted.any():
         return
-    curators.audit_credit[...] -= count * p.measured_cost
-    chosen: list[int] = []
-    waves = int(count.max())
-    for j in range(waves):
-        u = world.uniform(f"curator.audit.{j}", curators, AUDIT_ATTEMPTS)
-        row = (u * len(commons)).astype(np.int64)
-        good = (
-            commons.alive[row] & ~commons.audited[row] & (commons.origin[row] != FAILED)
-            & (FIDELITY[commons.modality[row]] != MEASURED) & (commons.repository[row] == curators.repository[:, None])
-            & world.space.feasible[commons.material[row]]
-        )  # fmt: skip
-        first = row[np.arange(len(row)), np.argmax(good, axis=1)]
-        chosen.extend(first[good.any(axis=1) & (count > j)].tolist())
-    rows = np.unique(np.array(chosen, np.int64))
+    open_to_audit = np.flatnonzero(
+        commons.alive & (commons.origin != FAILED) & (FIDELITY[commons.modality] != MEASURED)
+        & world.space.feasible[commons.material]
+    )  # fmt: skip
+    home = commons.repository[open_to_audit]
+    chosen = []
+    for repository in np.unique(curators.repository[wanted > 0]):
+        rows = open_to_audit[home == repository]
+        own = np.flatnonzero((curators.repository == repository) & (wanted > 0))
+        own = own[np.argsort(curators.slots[own])]
+        # Who asks first is served first; an audit that finds no record is not paid for.
+        asked = np.cumsum(wanted[own])
+        done = np.diff(np.minimum(asked, len(rows)), prepend=0)
+        curators.audit_credit[own] = np.minimum(curators.audit_credit[own] - done * p.measured_cost, p.measured_cost)
+        order = world.streams.record_uniform("curator.audit", commons.key[rows], world.tick)
+        chosen.append(rows[np.argsort(order, kind="stable")[: asked[-1]]])
+    rows = np.sort(np.concatenate(chosen))
     if len(rows):
         remeasure(world, rows)
         world.totals.audits += len(rows)

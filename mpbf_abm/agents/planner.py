@@ -110,13 +110,17 @@ def adopt(world: World) -> None:
         | (links[:, 0] == NONE)
         | (links == NONE).any(axis=1) & (served.sum() > (links != NONE).sum(axis=1))
     )
+    if p.entry:
+        waiting = np.flatnonzero(links[:, 0] == NONE)
+        review[waiting[np.argsort(planners.slots[waiting])][p.entry :]] = False
     rows = np.flatnonzero(review)
     if not len(rows):
         return
     if p.adoption == "utility":
-        weight_by_model = utility(world)[rows]
-        weight = np.where(served, weight_by_model, -np.inf)
-        order = np.argsort(-weight, axis=1, kind="stable")[:, : links.shape[1]]
+        useful, own = utility(world)
+        weight = np.where(served, useful[rows], -np.inf)
+        # Between models of equal use taste decides (rounded, since sums of decimals are not exact).
+        order = np.lexsort((~own[rows], -np.round(weight, 9)), axis=1)[:, : links.shape[1]]
         chosen = np.where(np.isneginf(np.take_along_axis(weight, order, axis=1)), NONE, order)
         chosen = np.pad(chosen, ((0, 0), (0, links.shape[1] - chosen.shape[1])), constant_values=NONE)
     else:
@@ -143,8 +147,8 @@ def adoption_weights(world: World) -> Float:
     return np.asarray((1 - p.social) * track + p.social * popular / popular.sum())
 
 
-def utility(world: World) -> Float:
-    """``g_{type,m} + r n_m`` (Arthur 1989): taste for the model of one's type's number, returns to adopters (L, M)."""
+def utility(world: World) -> tuple[Float, NDArray[np.bool_]]:
+    """``g_{type,m} + r n_m`` (Arthur 1989), and which model is to each planner's taste: that of its type's number (L, M)."""
     p, planners = world.p.planners, world.planners
     models = len(world.registry.models)
     types = max(1, len(p.utility_gaps))
@@ -152,7 +156,7 @@ def utility(world: World) -> Float:
     for k, gap in enumerate(p.utility_gaps[:models]):
         taste[k, world.trainers.slots == k] = gap
     kind = (world.streams.uniform("planner.type", 0, len(planners))[planners.slots] * types).astype(np.int64)
-    return np.asarray(taste[kind] + p.utility_returns * world.registry.adopters)
+    return taste[kind] + p.utility_returns * world.registry.adopters, kind[:, None] == world.trainers.slots
 
 
 # --------------------------------------------------------------------------- stage 1: families

@@ -158,7 +158,8 @@ def fit_head(
         effective = p - prior * np.trace(covariance)
         error = target - phi @ mean.astype(np.float32)
         total, square = weight.sum(), (weight**2).sum()
-        room = max(total - effective * square / total, 0.05 * total)
+        # The offset was estimated from the same labels: one more parameter.
+        room = max(total - (effective + 1.0) * square / total, 0.05 * total)
         noise = float(np.clip(noise * (weight**2 @ error**2) / room, MIN_NOISE, MAX_NOISE))
         prior = float(np.clip(effective / max(mean @ mean, 1e-12), MIN_PRIOR, MAX_PRIOR))
     return Head(mean, covariance, noise, prior, offset)

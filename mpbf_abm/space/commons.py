@@ -188,12 +188,16 @@ class Commons:
             self._columns[name][rows] = flag
         self._index(rows, +1)
 
-    def decay(self, rate: float, tick: int) -> int:
-        """Forget: each record goes with probability ``1 - exp(-rate)``, keyed by record; mass decays."""
+    def decay(self, rate: float, tick: int, grace: int = 0) -> int:
+        """Forget: each record older than `grace` ticks goes with probability ``1 - exp(-rate)``, keyed by record.
+
+        Founding mass decays by the same rule, as if it had been entered in the tick before the first.
+        """
         keep = np.exp(-rate)
-        rows = np.flatnonzero(self.alive)
+        rows = np.flatnonzero(self.alive & (self.tick < tick - grace) if grace else self.alive)
         gone = rows[self.streams.record_uniform("commons.forget", self.key[rows], tick) >= keep]
-        self.mass *= keep
+        if tick + 1 > grace:
+            self.mass *= keep
         self.remove(gone)
         self._recount()
         return len(gone)

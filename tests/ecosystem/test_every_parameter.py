@@ -42,6 +42,8 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "infrastructure.preference": {"infrastructure.repositories": 8},
     "curators.adjacency": {"curators.exploration": 0.9},
     "trainers.fresh_floor": {"trainers.records": 30},
+    "commons.grace": {"commons.forgetting": 1.0},
+    "coupling.pseudo_anchor": {"coupling.pseudo_gain": 2.0},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }  # fmt: skip
 
@@ -54,7 +56,7 @@ VALUES: dict[str, Any] = {
     "planners.acquisition": "thompson", "planners.adoption": "utility", "planners.memory": 0.2, "infrastructure.need": 2, "planners.neighbours": 1,
     "infrastructure.providers": 1, "stocks.attention_cap": 4.0, "stocks.attention": 3.0, "space.chemistry_rank": 2, "space.dense_share": 0.5,
     "layers.prior_overlaps": 50.0, "curators.measured_cost": 2.0, "stocks.repair": 1.0, "infrastructure.rewiring": 1.0, "planners.publication_threshold": 1.5,
-    "space.top_share": 0.1,
+    "space.top_share": 0.1, "planners.social": 1.0, "coupling.pseudo_anchor": "property",
 }  # fmt: skip
 ROWS = {row["path"]: row for row in schema()}
 

@@ -1,0 +1,109 @@
+"""Concentration: how unevenly shares are divided, and what an urn leaves of it in the end.
+
+The shares of a Polya urn (linear reinforcement, no exploration) that has masses `a` now tend to a
+Dirichlet(a) law (Blackwell and MacQueen 1973). The functions ``limit_*`` are the exact means of
+concentration indices under that law; from the masses of any moment they say what to expect of the end.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.observation import gini, hill
+
+Float = NDArray[np.float64]
+
+__all__ = [
+    "gini", "hhi", "hill", "limit_entropy", "limit_gini", "limit_hhi", "limit_inverse_hhi", "shannon",
+]  # fmt: skip
+
+
+def hhi(counts: NDArray[Any]) -> float:
+    """Herfindahl-Hirschman index: the sum of squared shares, 1/K to 1; NaN without counts.
+
+    Parameters
+    ----------
+    counts : array (K,)
+        Non-negative counts, masses or shares.
+    """
+    total = float(np.sum(counts))
+    return float(np.sum((np.asarray(counts, np.float64) / total) ** 2)) if total > 0 else math.nan
+
+
+def shannon(counts: NDArray[Any]) -> float:
+    """Shannon entropy of shares in nats, 0 to ln K; NaN without counts.
+
+    Parameters
+    ----------
+    counts : array (..., K)
+        Non-negative counts, masses or shares; the last axis is summed over.
+    """
+    x = np.asarray(counts, np.float64)
+    total = x.sum()
+    if not total > 0:
+        return math.nan
+    p = x[x > 0] / total
+    return float(-(p * np.log(p)).sum())
+
+
+def limit_hhi(masses: NDArray[Any]) -> float:
+    """Mean Herfindahl index of the limiting shares: ``sum a_k (a_k + 1) / (A (A + 1))``; flat ``a_k = 1``: 2 / (K + 1)."""
+    a = np.asarray(masses, np.float64)
+    total = a.sum()
+    return float((a * (a + 1)).sum() / (total * (total + 1)))
+
+
+def limit_entropy(masses: NDArray[Any]) -> float:
+    """Mean Shannon entropy of the limiting shares in nats; flat ``a_k = 1``: ``H_K - 1`` (harmonic number).
+
+    ``psi(A + 1) - sum a_k psi(a_k + 1) / A`` (Wolpert and Wolf 1995).
+    """
+    from scipy.special import digamma
+
+    a = np.asarray(masses, np.float64)
+    total = a.sum()
+    return float(digamma(total + 1) - (a * digamma(a + 1)).sum() / total)
+
+
+def limit_gini(masses: NDArray[Any]) -> float:
+    """Mean Gini coefficient of the limiting shares; flat ``a_k = 1``: ``(K - 1) / (2 K)``.
+
+    ``sum_{i<j} E|x_i - x_j| / K``: the sum of two shares is independent of how they divide it, by
+    a Beta(a_i, a_j) law, so that each mean is ``(a_i + a_j) / A`` times ``E|2 B - 1|``.
+    """
+    from scipy.special import betainc
+
+    a = np.asarray(masses, np.float64)
+    i, j = np.triu_indices(len(a), 1)
+    p, q = a[i], a[j]
+    below = betainc(p, q, 0.5)  # P(B < 1/2)
+    mean = p / (p + q)
+    # E[B; B < 1/2] = mean P(Beta(a + 1, b) < 1/2)
+    apart = 2 * mean - 1 + 2 * (below - 2 * mean * betainc(p + 1, q, 0.5))
+    return float(((p + q) / a.sum() * apart).sum() / len(a))
+
+
+def limit_inverse_hhi(masses: NDArray[Any]) -> float:
+    """Mean inverse Herfindahl index (Hill number D2) of the limiting shares of two colours; flat: pi / 2.
+
+    Parameters
+    ----------
+    masses : array (2,)
+    """
+    from scipy.integrate import quad
+    from scipy.stats import beta
+
+    a, b = (float(v) for v in masses)
+    law = beta(a, b)
+    # Narrow laws need to be told where they are.
+    low, high = law.ppf(1e-12), law.ppf(1 - 1e-12)
+    middle = law.mean()
+    value = sum(
+        quad(lambda x: law.pdf(x) / (x * x + (1 - x) ** 2), start, end, limit=200)[0]
+        for start, end in ((low, middle), (middle, high))
+    )
+    return float(value)

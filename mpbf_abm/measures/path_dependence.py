@@ -1,0 +1,276 @@
+"""Path dependence: how much early history decides, what a small change becomes, what undoing costs.
+
+Twin runs and interventions share every keyed draw with the run they are compared to (common
+random numbers), so that what differs between them follows from the change alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.space.commons import FOUNDER, LITERATURE, record_keys
+from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.space.modalities import CRYSTAL_GRAPHS
+
+Float = NDArray[np.float64]
+Observe = Callable[[Ecosystem], Any]
+
+
+def family_mass(ecosystem: Ecosystem) -> Float:
+    """Founding mass plus visible records of each family, x_k (K,)."""
+    return ecosystem.world.commons.visible().copy()
+
+
+def run_to(
+    parameters: Parameters,
+    seed: int,
+    ticks: int | Sequence[int],
+    *,
+    space: MaterialsSpace | None = None,
+    reseed: dict[int, int] | None = None,
+    observe: Observe = family_mass,
+    **events: Any,
+) -> NDArray[Any]:
+    """Run a community without records of its course and observe it after some ticks.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    seed : int
+    ticks : int or increasing sequence of int
+        Ticks after which to observe.
+    space, reseed, **events
+        As for :class:`Ecosystem` (policies, shocks, planners).
+    observe : callable
+        What is taken from the community; by default its family masses (K,).
+
+    Returns
+    -------
+    array
+        What was observed; with several ticks, one row for each.
+    """
+    times = [ticks] if isinstance(ticks, (int, np.integer)) else list(ticks)
+    ecosystem = Ecosystem(parameters, seed, record=(), space=space, reseed=reseed, **events)
+    seen = []
+    try:
+        for tick in range(max(times) + 1):
+            if tick in times:
+                seen.append(observe(ecosystem))
+            if tick < max(times):
+                ecosystem.step()
+    finally:
+        ecosystem.release()
+    return np.asarray(seen[0] if isinstance(ticks, (int, np.integer)) else seen)
+
+
+# --------------------------------------------------------------------------- early history
+
+
+def split_streams(
+    parameters: Parameters,
+    split: int,
+    ticks: int,
+    seeds: Sequence[int],
+    *,
+    space: MaterialsSpace | None = None,
+    observe: Observe = family_mass,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Outcomes of pairs of runs that share their draws up to a tick and none after it.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    split : int
+        First tick whose draws differ.
+    ticks : int
+        Horizon.
+    seeds : sequence of int
+        One early stream for each pair; the two late streams follow from it.
+    space, observe
+        As for :func:`run_to`.
+
+    Returns
+    -------
+    two arrays (pairs, ...)
+    """
+    first, second = (
+        np.asarray(
+            [
+                run_to(parameters, seed, ticks, space=space, observe=observe, reseed={split: seed ^ (1 << branch)})
+                for seed in seeds
+            ]
+        )
+        for branch in (61, 60)
+    )  # fmt: skip
+    return first, second
+
+
+def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float, float]:
+    """Sobol index of the early stream by pick-freeze, and its standard error.
+
+    ``S = Cov(Y, Y') / Var Y`` for pairs that share early draws only: the share of an outcome's
+    variance that early history decides, between 0 (none) and 1 (all). The estimator uses both runs of a
+    pair for mean and variance (Janon et al. 2014); the standard error is that of its linearisation.
+
+    Parameters
+    ----------
+    first, second : arrays (pairs,)
+
+    Raises
+    ------
+    ConfigurationError
+        For fewer than three pairs, or outcomes that do not vary.
+    """
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if a.shape != b.shape or a.ndim != 1 or len(a) < 3:
+        raise ConfigurationError("the early-stream index needs at least three pairs of outcomes")
+    mean = (a + b).mean() / 2
+    variance = ((a - mean) ** 2 + (b - mean) ** 2).mean() / 2
+    if not variance > 0:
+        raise ConfigurationError("the early-stream index needs outcomes that vary")
+    index = float(((a - mean) * (b - mean)).mean() / variance)
+    influence = ((a - mean) * (b - mean) - index * ((a - mean) ** 2 + (b - mean) ** 2) / 2) / variance
+    return index, float(influence.std(ddof=1) / math.sqrt(len(a)))
+
+
+# --------------------------------------------------------------------------- twin runs
+
+
+def damage(first: NDArray[Any], second: NDArray[Any]) -> Float:
+    """Distance of two communities: half the sum of absolute differences of their family shares (total variation).
+
+    Parameters
+    ----------
+    first, second : arrays (..., K)
+        Family masses, records or experiments; normalised along the last axis.
+
+    Returns
+    -------
+    float (...,)
+        0 (alike) to 1 (nothing in common).
+    """
+    x, y = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    x, y = x / x.sum(axis=-1, keepdims=True), y / y.sum(axis=-1, keepdims=True)
+    return np.asarray(0.5 * np.abs(x - y).sum(axis=-1))
+
+
+def damage_exponent(before: float, after: float, volumes: Sequence[float]) -> float:
+    """Exponent d ln D / d ln N of damage between two sizes of the commons, by what each step added.
+
+    Damage that changes by the factor ``1 + q m_t / (N_t + m_t)`` in a step from N_t to N_t + m_t records
+    has exponent q; in steps of one record this is the slope on logarithmic axes.
+
+    Parameters
+    ----------
+    before, after : float
+        Damage at the first and at the last size.
+    volumes : sequence of float
+        Sizes N_0 < N_1 < ... after each step.
+    """
+    from scipy.optimize import brentq
+
+    if not (before > 0 and after > 0):
+        return math.nan
+    n = np.asarray(volumes, np.float64)
+    step = np.diff(n) / n[1:]
+    lowest = -1.0 / step.max() + 1e-9
+    return float(brentq(lambda q: np.log1p(q * step).sum() - math.log(after / before), lowest, 50.0))
+
+
+# --------------------------------------------------------------------------- interventions
+
+
+def deposit(ecosystem: Ecosystem, family: int, count: int) -> None:
+    """Enter extra records of one family between two ticks, as literature that anyone can read.
+
+    Parameters
+    ----------
+    ecosystem : Ecosystem
+    family : int
+    count : int
+        Number of records m; materials are taken in turn, with their simulated label.
+
+    Raises
+    ------
+    ConfigurationError
+        For a family that the space does not have, or a negative count.
+    """
+    world, space = ecosystem.world, ecosystem.world.space
+    if not 0 <= family < space.families or count < 0:
+        raise ConfigurationError(
+            f"deposit: family = {family}, count = {count}: must be a family from 0 to {space.families - 1} and a count from 0"
+        )
+    if not count:
+        return
+    index = np.arange(count)
+    material = space.start[family] + index % space.family_sizes[family]
+    # Keys of founders of a later tick: no other record has them.
+    held = int(np.count_nonzero((world.commons.producer == -1) & (world.commons.tick == world.tick)))
+    keys = record_keys(FOUNDER, (held + index) >> 15, world.tick + 1, (held + index) & 0x7FFF)
+    world.commons.append(
+        key=keys, material=material, modality=np.int8(CRYSTAL_GRAPHS), value=world.truth.simulated[material],
+        variance=np.float32(world.p.curators.simulated_noise**2), origin=np.int8(LITERATURE), repository=np.int32(0),
+        producer=-1, tick=world.tick, federated=True,
+    )  # fmt: skip
+
+
+def share_after_deposit(x: float, N: float, m: float) -> float:
+    """Expected share of a family after m extra records at size N: ``(x N + m) / (N + m)`` (linear urn: for good)."""
+    return (x * N + m) / (N + m)
+
+
+def cost_of_reversal(x: float, N: float, D: float) -> float:
+    """Extra records that move a share x by D at size N: ``N D / (1 - x - D)``; infinite where x + D reaches 1."""
+    return N * D / (1.0 - x - D) if x + D < 1 else math.inf
+
+
+# --------------------------------------------------------------------------- monopoly
+
+
+def monopoly_chance(a: float, b: float, g: float) -> float:
+    """Chance that the first of two colours with masses a and b takes all but finitely many draws, reinforcement g > 1.
+
+    Rubin's construction (Davis 1990): each colour's arrivals are a pure birth process with rates
+    ``j^g``, the one that explodes first wins: ``P(sum_{j>=a} E_j / j^g < sum_{j>=b} E'_j / j^g)``, here by
+    Gil-Pelaez inversion of the difference's characteristic function. Masses grow in steps of one from a and b.
+
+    Raises
+    ------
+    ConfigurationError
+        Unless g > 1 and both masses are positive.
+    """
+    if not g > 1 or not a > 0 or not b > 0:
+        raise ConfigurationError(
+            f"monopoly needs reinforcement above 1 and positive masses, not g = {g:g}, masses {a:g}, {b:g}"
+        )
+    if a == b:
+        return 0.5
+    if a > b:
+        return 1.0 - monopoly_chance(b, a, g)
+    # The sums are cut at a common index, beyond which both are nearly their mean.
+    terms = 5_000
+    j = np.arange(float(terms))
+    first, second = (a + j) ** -g, (b + j) ** -g
+    # What the cut leaves of the difference of means (integral of the tails, midpoint rule).
+    tail = ((a + terms - 0.5) ** (1 - g) - (b + terms - 0.5) ** (1 - g)) / (g - 1)
+
+    def integrand(s: Float) -> Float:
+        t = np.exp(s)
+        log = np.zeros(len(t), np.complex128)
+        for k in range(0, terms, 1000):
+            log -= np.log1p(-1j * t[:, None] * first[k : k + 1000]).sum(axis=1)
+            log -= np.log1p(1j * t[:, None] * second[k : k + 1000]).sum(axis=1)
+        # dt / t = ds on the logarithmic axis
+        return np.asarray(np.imag(np.exp(log + 1j * t * tail)))
+
+    s = np.linspace(math.log(1e-8 / first[0]), math.log(1e8 / first[0]), 1601)
+    values = integrand(s)
+    return float(np.clip(0.5 - np.trapezoid(values, s) / math.pi, 0.0, 1.0))
