@@ -31,7 +31,8 @@ LITERATURE, SIMULATION, EXPERIMENT, GENERATED, FAILED = range(5)
 HARMONISED = {"simulated": 1.0, "hybrid": 0.5, "measured": 0.0}
 
 SHRINK, DOUBLE_ENTRY, MOST_LINKS, ATTEMPTS, RECENT, CLIP, INTERVAL = 5, 32768, 50, 16, 50, 3.0, 1.95996
-NEIGHBOUR_WINDOW, NEIGHBOURS = 32, 5
+MOVED, STRAIN = 256, 0.1
+NEIGHBOUR_WINDOW, NEIGHBOURS, REACH, ASCENT_STEPS = 32, 5, 4, 10
 
 
 def record_key(kind, slot, tick, index):
@@ -153,6 +154,8 @@ class Trainer:
     scale: float
     invariance: float
     compute: float
+    last_tradeoff: float = -math.inf
+    direction: float = 1.0
     sources: list = field(default_factory=list)
     model: Model | None = None
 
@@ -251,7 +254,7 @@ class Community:
         self.records, self.tested, self.found = [], set(), {}
         self.repositories = [Node() for _ in range(self.R)]
         self.model_nodes = [Node() for _ in range(p.trainers.count)]
-        self.results, self.entered = [], []
+        self.results, self.ceilings = [], {}
         self.mad = float(np.median(np.abs(space.property - np.median(space.property)))) or 1.0
         self.share_feasible = float(np.mean(space.feasible))
         self.widths = [space.dims[b] for b in ("quantum", "meso", "gauge", "spurious")]
@@ -399,7 +402,7 @@ class Community:
     def step(self):
         """Run one tick."""
         p = self.p
-        self.results, self.entered, self.guided = [], [], None
+        self.results = []
         if p.commons.forgetting > 0:
             self.forget()
         if self.planners or self.trainers:
@@ -426,7 +429,6 @@ class Community:
     def enter(self, record):
         """Append a record."""
         self.records.append(record)
-        self.entered.append(record)
         if (LABEL[record.modality] == "measured" and record.origin != GENERATED) or record.origin == FAILED:
             self.tested.add(record.material)
 
@@ -768,11 +770,11 @@ class Community:
         for t in due:
             self.retrain(t, panel)
 
-    def draw_panel(self):
+    def draw_panel(self, tick=None):
         """Materials and their two gauges, family after family."""
         b, g = self.p.planners.panel, self.space.dims["gauge"]
-        u = self.lines("uniform", "panel.material", (self.K, b))
-        gauges = self.lines("normal", "panel.gauge", (self.K, 2, b, g))
+        u = self.lines("uniform", "panel.material", (self.K, b), tick)
+        gauges = self.lines("normal", "panel.gauge", (self.K, 2, b, g), tick)
         panel = []
         for k in range(self.K):
             line = self.space.family_keys[k]
@@ -794,17 +796,34 @@ class Community:
         if p.stocks.compute > 0:
             t.compute -= min(scale, t.compute)
         encoder = self.choose_encoder(t, sample, scale)
-        count = 0 if p.trainers.head == "mean" else max(1, round(p.trainers.features * math.sqrt(scale)))
-        features = Features(self.streams, encoder, count, p.trainers.length_scale)
-        model = Model(
-            self, features, self.fit(features, sample), p.trainers.delta_learning or p.trainers.physical_prior
-        )
+        model = self.train(encoder, sample, scale, panel)
+        model.errors = t.model.errors if t.model is not None else []
+        model.diagnosis = self.diagnose(model, panel, sample, scale)
+        model.tradeoff = model.diagnosis["tradeoff"]
+        measured = self.measured_tradeoff(model, panel, working, scale)
+        model.diagnosis["tradeoff_measured"] = measured
+        t.model = model
+        if p.trainers.measured_response:
+            t.direction = -t.direction if measured < t.last_tradeoff else t.direction
+            t.last_tradeoff = measured
+        else:
+            t.direction = np.sign(model.diagnosis["slope"])
+        t.scale = min(max(t.scale * 2 ** (p.trainers.response_ral * t.direction), 1 / 16), p.trainers.scale_cap)
+
+    def train(self, encoder, sample, scale, panel):
+        """Fit a head on an encoder and predict the panel."""
+        p = self.p.trainers
+        count = 0 if p.head == "mean" else max(1, round(p.features * math.sqrt(scale)))
+        features = Features(self.streams, encoder, count, p.length_scale)
+        model = Model(self, features, self.fit(features, sample), p.delta_learning or p.physical_prior)
         model.panel = [i for i, _, _ in panel]
         model.panel_phi = [features(self.ambient(i, g)) for i, g, _ in panel]
-        model.errors = t.model.errors if t.model is not None else []
-        model.tradeoff, slope = self.diagnose(encoder, panel, scale)
-        t.model = model
-        t.scale = min(max(t.scale * 2 ** (p.trainers.response_ral * np.sign(slope)), 1 / 16), p.trainers.scale_cap)
+        return model
+
+    def panel_error(self, model):
+        """Mean squared error on the panel, and the variance of the property there."""
+        y = self.space.property[model.panel].astype(float)
+        return np.mean((model.panel_predictions()[0] - y) ** 2), y.var()
 
     def sample(self, working, scale):
         p = self.p.trainers
@@ -846,10 +865,11 @@ class Community:
         objective = p.objective
         if objective == "mixed":
             objective = ("masked", "contrastive", "fusion", "graph")[t.slot % 4]
-        k = min(max(1, p.latent_dims + round(p.latent_per_doubling * math.log2(scale))), sum(self.widths))
-        return self.own_encoder(t, objective, k, sample)
+        return self.own_encoder(objective, t.slot, t.invariance, sample, scale)
 
-    def own_encoder(self, t, objective, k, sample):
+    def own_encoder(self, objective, lineage, invariance, sample, scale):
+        p = self.p.trainers
+        k = min(max(1, p.latent_dims + round(p.latent_per_doubling * math.log2(scale))), sum(self.widths))
         views = [
             [self.ambient(r.material, self.gauge(f"record.gauge.{view}", r.key)) for r in sample] for view in (1, 2)
         ]
@@ -865,9 +885,9 @@ class Community:
         smoothed = None
         if objective == "graph":
             smoothed = [(1 - q) * x + q * self.neighbourhood(r.material) for x, r in zip(views[0], sample, strict=True)]
-        scale = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 1 - t.invariance, "spurious": 1.0})
+        inputs = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 1 - invariance, "spurious": 1.0})
         weight = self.p.trainers.fusion_weight
-        return fit_encoder(objective, k, scale, views, gains, others, smoothed, weight, t.slot, t.invariance)
+        return fit_encoder(objective, k, inputs, views, gains, others, smoothed, weight, lineage, invariance)
 
     def neighbourhood(self, material):
         """Mean ambient descriptor, gauge 0, of the neighbours of a material."""
@@ -906,18 +926,92 @@ class Community:
         ]).reshape(-1, width)  # fmt: skip
         return Head(phi, labels, variances, 10 if prior and not delta else 0)
 
-    def diagnose(self, encoder, panel, scale):
-        """T and its slope in p, as far as rules hang on the diagnosis."""
-        p, (q, m, _, _) = self.p.layers, self.widths
-        latent = np.array([self.ambient(i, g) * encoder.scale @ encoder.directions for i, g, _ in panel])
-        meso = np.array([self.ambient(i)[q : q + m] for i, _, _ in panel])
-        loss = 1 - explained(meso, latent) if m else 0.0
+    def diagnose(self, model, panel, sample, scale):
+        """A, T and what they are made of."""
+        p, (q, m, g, _) = self.p.layers, self.widths
+        encoder, b = model.encoder, self.p.planners.panel
+        seen = np.array([self.ambient(i, gauge) * encoder.scale for i, gauge, _ in panel])
+        latent = seen @ encoder.directions
+        captured, invariant = [], []
+        turned = (
+            self.space.gauge_amplitude**2
+            * ((encoder.scale[q + m : q + m + g, None] * encoder.directions[q + m : q + m + g]) ** 2).sum()
+        )
+        for k in range(self.K):
+            x, z = seen[k * b : (k + 1) * b], latent[k * b : (k + 1) * b]
+            x = x - x.mean(axis=0)
+            lost = (x - x @ encoder.directions @ encoder.directions.T)[:, : q + m]
+            varies = (x[:, : q + m] ** 2).sum()
+            captured.append(min(max(1 - (lost**2).sum() / varies, 0.0), 1.0) if varies > 0 else 0.0)
+            spread = z.var(axis=0).sum()
+            invariant.append(min(max(1 - turned / spread, 0.0), 1.0) if spread > 0 else 0.0)
+        kept = [c * i for c, i in zip(captured, invariant, strict=True)]
+        error, variance = self.panel_error(model)
+        u1 = 1 - explained(seen[:, q : q + m], latent) if m else 0.0
+        reached = max(0.0, 1 - error / variance) / self.ceiling(len(sample), model.features.count)
+        u2 = min(max(1 - reached, 0.0), 1.0)
+        loss = p.uncertainty_penalty * (1 - (1 - u1) * (1 - u2))
+        shares = np.bincount([r.family for r in sample], minlength=self.K) / len(sample)
+        out = {"captured": captured, "invariant": invariant, "u": (u1, u2)}
+        for name, mu in (("integrity_true", np.full(self.K, 1 / self.K)), ("integrity_perceived", shares)):
+            if p.integrity == "alternative":
+                mean = sum(w * r**p.integrity_exponent for w, r in zip(mu, kept, strict=True))
+                out[name] = mean ** (1 / p.integrity_exponent) * math.exp(-loss)
+            else:
+                out[name] = max(0.0, p.integration * sum(w * r for w, r in zip(mu, kept, strict=True)) - loss)
+        out["tradeoff"], out["slope"] = self.tradeoff(encoder, u1, scale)
+        some = range(0, len(panel), max(1, len(panel) // MOVED))
+        first = [model.head.predict(model.panel_phi[n])[0] for n in some]
+        second = [model.head.predict(model.features(self.ambient(panel[n][0], panel[n][2])))[0] for n in some]
+        strain = np.repeat([STRAIN, 0.0], [q + m, len(encoder.mean) - q - m])
+        strained = [model.head.predict(model.features(self.ambient(*panel[n][:2]) + strain))[0] for n in some]
+        out["gauge_variance"] = np.mean(np.subtract(second, first) ** 2) / 2
+        out["strain_variance"] = np.mean(np.subtract(strained, first) ** 2)
+        return out
+
+    def tradeoff(self, encoder, loss, scale):
+        """T and its slope in p."""
+        p = self.p.layers
         i = encoder.invariance if self.space.dims["gauge"] else 1.0
         eta, theta = p.scale_benefit, p.risk_weight
         if p.tradeoff == "alternative":
             return -(eta * scale / (p.invariance_half + i) + theta * loss), -eta / (p.invariance_half + i)
         value = eta * i * math.log(1 + scale) - theta * (1 - i) * scale * loss
         return value, eta * i / (1 + scale) - theta * (1 - i) * loss
+
+    def measured_tradeoff(self, model, panel, working, scale):
+        error, variance = self.panel_error(model)
+        reference = error
+        if scale != 1:
+            sample = self.sample(working, 1.0)
+            own = model.encoder
+            encoder = self.own_encoder(own.objective, own.lineage, own.invariance, sample, 1.0)
+            reference, _ = self.panel_error(self.train(encoder, sample, 1.0, panel))
+        turned = self.p.layers.gauge_penalty * model.diagnosis["gauge_variance"]
+        return (reference - error - turned) / variance
+
+    def ceiling(self, records, count):
+        """R^2 that a head of the same power reaches on ideal input."""
+        size = 2 ** round(math.log2(max(2, records)))
+        noise = self.p.curators.measured_noise
+        if (size, count, noise) not in self.ceilings:
+            u = self.lines("uniform", "ceiling.sample", size, 0)
+            z = self.lines("normal", "ceiling.noise", size, 0)
+            order = np.argsort(self.space.material_keys)
+            drawn = [int(order[math.floor(n * self.N)]) for n in u]
+            sd = [noise * float(self.space.difficulty[i]) for i in drawn]
+            labels = np.array([float(self.space.property[i]) + s * a for i, s, a in zip(drawn, sd, z, strict=True)])
+            rows = [self.ambient(i) for i in drawn]
+            causal = self.widths[0] + self.widths[1]
+            columns = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 0.0, "spurious": 0.0})
+            whole = fit_encoder("masked", causal, columns, (rows, rows), [columns] * size, [], None, 0.0, -1, 1.0)
+            features = Features(self.streams, whole, count, self.p.trainers.length_scale)
+            head = Head(np.array([features(x) for x in rows]), labels, np.full(size, noise**2))
+            judged = [i for i, _, _ in self.draw_panel(0)]
+            y = self.space.property[judged].astype(float)
+            predicted = [head.predict(features(self.ambient(i)))[0] for i in judged]
+            self.ceilings[size, count, noise] = max(0.05, 1 - np.mean((predicted - y) ** 2) / y.var())
+        return self.ceilings[size, count, noise]
 
     # ------------------------------------------------------------------ 7.11 to 7.13 planners
 
@@ -1028,6 +1122,8 @@ class Community:
                 clocks = self.lines("exponential", f"planner.family.{j}", (len(self.planners), self.K))
                 k = race(clocks[q.slot][self.space.family_keys], f)
                 candidates = self.propose(q, j, k, untested[k])
+                if p.source != "uniform":
+                    candidates = self.realise(q, j, m, candidates)
                 if p.acquisition == "random" and p.proxy == 0:
                     candidates = candidates[:1]
                 afford = math.floor(min(max(q.attention / max(q.budget, 1), 1), len(candidates)))
@@ -1039,9 +1135,8 @@ class Community:
     def propose(self, q, j, k, untested):
         p = self.p.planners
         first, size = int(self.space.start[k]), self.size[k]
-        width = p.candidates if p.repeats else min(p.candidates, max(self.size))
-        if p.source != "uniform":
-            raise NotImplementedError
+        wanted = p.candidates * (1 if p.source == "uniform" else REACH)
+        width = wanted if p.repeats else min(wanted, max(self.size))
         shape = (len(self.planners), width)
         if p.repeats:
             u = self.lines("uniform", f"planner.candidate.0.{j}", shape)[q.slot]
@@ -1065,6 +1160,37 @@ class Community:
         while row in self.tested:
             row = first + (row - first + 1) % size
         return row
+
+    def realise(self, q, j, m, pool):
+        """Candidates out of a pool, by the source of proposals."""
+        p = self.p.planners
+        count = min(p.candidates, len(pool))
+        model = None if m is None else self.trainers[m].model
+        points = [self.image(model, self.ambient(i)) for i in pool]
+        if p.source == "neighbourhood" or model is None:
+            if q.best_material < 0:
+                return pool[:count]
+            return nearest(self.image(model, self.ambient(q.best_material)), points, pool)[:count]
+        if p.source == "inverse":
+            return nearest(self.image(model, self.ascend(model, pool)), points, pool)[:count]
+        mean, sd = np.mean(points, axis=0), np.std(points, axis=0)
+        shape = (len(self.planners), count, model.encoder.k)
+        draws = self.lines("normal", f"planner.generate.{j}", shape)[q.slot]
+        return [nearest(mean + sd * z, points, pool)[0] for z in draws]
+
+    def image(self, model, x):
+        """Where distances are taken: latent space, or causal columns without a model."""
+        return x[: self.widths[0] + self.widths[1]] if model is None else model.encoder.latent(x)
+
+    def ascend(self, model, pool):
+        """A model's optimum by gradient steps from the best predicted member of a pool."""
+        rows = [self.ambient(i) for i in pool]
+        predicted = [model.head.predict(model.features(x))[0] for x in rows]
+        x, step = rows[int(np.argmax(predicted))], 0.1 * np.std(rows, axis=0).mean()
+        for _ in range(ASCENT_STEPS):
+            gradient = model.features.slope(x, model.head.mean)
+            x = x + step * gradient / max(np.linalg.norm(gradient), 1e-12)
+        return x
 
     def choose(self, q, j, k, m, candidates, afford, best):
         """The candidate of largest score, as an experiment."""
@@ -1172,6 +1298,12 @@ class Community:
             residuals = np.array([r.value - r.predicted for r in told])
             variances = np.array([r.variance + model.head.noise for r in told])
             model.head.tune(np.array([r.phi for r in told]), residuals, variances, c)
+
+
+def nearest(target, points, pool):
+    """Members of a pool by distance of their points to a target, the first on ties."""
+    order = sorted(range(len(pool)), key=lambda c: float(((points[c] - target) ** 2).sum()))
+    return [pool[c] for c in order]
 
 
 def standardised(values):

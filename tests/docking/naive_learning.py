@@ -114,6 +114,15 @@ class Features:
         angle = self.encoder.project(x) @ self.omega / self.length + self.phase
         return np.append(math.sqrt(2 / self.count) * np.cos(angle), 1.0)
 
+    def slope(self, x, mean):
+        """Gradient of the prediction in the ambient vector."""
+        if not self.count:
+            return np.zeros(len(x))
+        angle = self.encoder.project(x) @ self.omega / self.length + self.phase
+        by_projected = -math.sqrt(2 / self.count) * self.omega @ (np.sin(angle) * mean[:-1]) / self.length
+        e = self.encoder
+        return e.scale * (e.directions @ (e.directions.T @ (e.exposure * by_projected) / e.spread))
+
 
 class Head:
     """Bayesian linear regression with noise and prior by evidence."""

@@ -109,7 +109,8 @@ def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
         mean, variance = t.model.panel_predictions()
         equal(f"prediction of model {t.slot}", tick, mean, theirs.panel_mean.ravel(), **LEARNED)
         equal(f"variance of model {t.slot}", tick, variance, theirs.panel_variance.ravel(), **LEARNED)
-        equal("tradeoff", tick, t.model.tradeoff, theirs.diagnosis.tradeoff, **LEARNED)
+        for name, value in t.model.diagnosis.items():
+            equal(name, tick, value, getattr(theirs.diagnosis, name), **LEARNED)
         equal("recent errors", tick, t.model.errors, theirs.recent, **LEARNED)
 
 
@@ -232,6 +233,23 @@ LEARNING = {
         ),
         (20, {"space.materials": 60, "planners.experiments": 2.5, "planners.adoption_rate": 0.6}),
         (21, {"coupling.correction": 0.0, "coupling.pseudo_share": 0.8, "coupling.pseudo_anchor": "property"}),
+        (23, {"planners.source": "neighbourhood"}),
+        (24, {"planners.source": "inverse", "planners.candidates": 4}),
+        (25, {"planners.source": "generative", "trainers.physical_prior": True, "space.materials": 60}),
+        (26, {"planners.source": "inverse", "trainers.delta_learning": True, "planners.repeats": True}),
+        (27, {"planners.source": "neighbourhood", "planners.acquisition": "random", "planners.candidates": 20}),
+        (28, {"planners.source": "generative", "trainers.head": "mean", "planners.candidates": 3}),
+        (29, {"planners.source": "inverse", "trainers.head": "mean", "planners.candidates": 3}),
+        (30, {"trainers.measured_response": True, "trainers.response_ral": 0.5, "trainers.reuse": 0.5}),
+        (
+            31,
+            {
+                "layers.integrity": "alternative",
+                "trainers.scale": 0.5,
+                "space.meso_dims": 1,
+                "curators.measured_noise": 0.6,
+            },
+        ),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
 )
