@@ -1,1 +1,425 @@
-"""Rows."""
+"""Rows K1-K5: the mean-field twin against the agent-based model, and against closed forms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+from scipy.optimize import minimize_scalar
+
+from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.twin import Twin, urn_variance
+from mpbf_abm.twin.noise import tick_noise
+from mpbf_abm.verification.rows import Check, Knob, generator, mean_error, row, seeds, variance_error
+
+Float = NDArray[np.float64]
+
+GAMMA = "reinforcement of curators and planners"
+DELTA = "obsolescence per tick"
+
+
+@cache
+def tiny(families: int) -> MaterialsSpace:
+    """Space that only has to have families; everything can be made, and measured equally well."""
+    return MaterialsSpace.synthetic(materials=8 * families, families=families, feasible=1.0, difficulty=0.0)
+
+
+def community(
+    families: int, gamma: float, exploration: float, delta: float, curators: int, planners: int, mass: Sequence[float] | Float,
+    **more: Any,
+) -> Parameters:  # fmt: skip
+    """Null MPBF with forgetting: one record per curator, one experiment per planner and tick."""
+    changes: dict[str, Any] = {
+        "space.families": families, "founding.records": 0, "founding.mass": tuple(float(a) for a in mass), "curators.count": curators,
+        "curators.records": 1, "curators.reinforcement": gamma, "curators.exploration": exploration, "planners.count": planners,
+        "planners.experiments": 1.0, "planners.reinforcement": gamma, "planners.exploration": exploration, "planners.neighbours": 0,
+        "commons.forgetting": delta, "infrastructure.repositories": 1,
+    }  # fmt: skip
+    return Parameters.null(**(changes | more))
+
+
+def history(p: Parameters, seed: int) -> Iterator[Ecosystem]:
+    """One run of the model, from its founding on, tick by tick."""
+    eco = Ecosystem(p, seed, record=(), space=tiny(p.space.families))
+    try:
+        yield eco
+        while True:
+            eco.step()
+            yield eco
+    finally:
+        eco.release()
+
+
+def trajectory(p: Parameters, seed: int) -> Iterator[Float]:
+    """Records and mass of each family, from founding on (K,)."""
+    return (eco.world.commons.visible().copy() for eco in history(p, seed))
+
+
+def after(states: Iterable[Float], ticks: int) -> Float:
+    """Return the state after some ticks."""
+    return next(islice(states, ticks, None))
+
+
+def line(x: Float, y: Float, error: Float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Fit a line to independent points with known errors: intercept and slope, each with its error."""
+    design = np.stack([np.ones_like(x), x], axis=1) / error[:, None]
+    covariance = np.linalg.inv(design.T @ design)
+    at = covariance @ design.T @ (y / error)
+    deviation = np.sqrt(np.diag(covariance))
+    return (float(at[0]), float(deviation[0])), (float(at[1]), float(deviation[1]))
+
+
+def fold(gamma: float, families: int) -> float:
+    """Largest exploration at which a winner, `r` times each other family, can hold its share."""
+
+    def exploration(log_ratio: float) -> float:
+        r = math.exp(log_ratio)
+        share, drawn = r / (r + families - 1), r**gamma / (r**gamma + families - 1)
+        return float((drawn - share) / (drawn - 1 / families))
+
+    grid = np.linspace(1e-3, 12.0, 2400)
+    best = grid[np.argmax([exploration(v) for v in grid])]
+    found = minimize_scalar(lambda v: -exploration(v), bounds=(best - 0.01, best + 0.01), method="bounded",
+                            options={"xatol": 1e-9})  # fmt: skip
+    return max(1 - 1 / gamma, exploration(float(found.x)))
+
+
+# --------------------------------------------------------------------------- K1
+
+
+@row(
+    "K1", "strong error against the synchronous map falls as the root of size", "Kurtz 1971; van Kampen 1981",
+    sizes=Knob((8, 16, 32, 64, 128, 256), "curators, planners and a share of founding mass (at least 5)", low=4, high=100_000,
+               fast=(8, 16, 32, 64, 128)),
+    runs=Knob(400, "runs of each size", low=20, high=100_000, fast=60),
+    families=Knob(3, "families", low=2, high=50),
+    gamma=Knob(1.5, GAMMA, low=-1, high=4),
+    margin=Knob(0.4, "exploration: share of the way from the fold to 1", low=0.1, high=1),
+    delta=Knob(0.2, DELTA, low=0.02, high=1),
+    deposited=Knob(0.7, "share of experiments that become records", low=0, high=1),
+    window=Knob(3.0, "length of a run in relaxation times; errors are averaged over the last third", low=1, high=20),
+    bias_runs=Knob(120, "runs of each size with a learner and pseudo-labels", low=20, high=100_000, fast=30),
+    pseudo_share=Knob(0.5, "share of pseudo-labels", low=0, high=1),
+    pseudo_gain=Knob(1.2, "gain of pseudo-labels", low=0, high=1.5),
+    retrain=Knob(2, "ticks between retrainings", low=1, high=1000),
+)  # fmt: skip
+def strong_error(
+    seed: int, *, sizes: tuple[int, ...], runs: int, families: int, gamma: float, margin: float, delta: float, deposited: float,
+    window: float, bias_runs: int, pseudo_share: float, pseudo_gain: float, retrain: int,
+) -> list[Check]:  # fmt: skip
+    """Distance of the model's shares, and of its records' mean bias, from the map's, over sizes."""
+    enough("K1", sizes, 5)
+    limit = fold(gamma, families) if gamma > 1 else 0.0
+    exploration = limit + margin * (1 - limit)
+    ticks = max(3, round(window / delta))
+    late = slice(ticks - ticks // 3, ticks + 1)
+    learner = {
+        "trainers.count": 1, "trainers.head": "mean", "trainers.retrain_interval": retrain, "trainers.records": 1_000_000,
+        "coupling.pseudo_share": pseudo_share, "coupling.pseudo_gain": pseudo_gain, "coupling.pseudo_anchor": "property",
+        # Every label has the same variance, so that the learner's mean is that of all records.
+        "curators.simulated_noise": 0.0, "curators.measured_noise": 0.0, "coupling.uncertainty_ral_isl": 0.0,
+        "curators.harmonisation": 0.0,
+    }  # fmt: skip
+    share, square, bias, bias_square, expected = [], [], [], [], math.nan
+    for n in sizes:
+        volume = 0.5 * n * (1 + deposited) / -math.expm1(-delta)
+        weights = np.arange(1.0, families + 1)
+        p = community(families, gamma, exploration, delta, n, n, volume * weights / weights.sum(),
+                      **{"coupling.outer_loop": deposited})  # fmt: skip
+        twin = Twin.from_parameters(p, tiny(families))
+        off = np.array([list(islice(trajectory(p, s), late.start, late.stop)) for s in seeds(seed, f"K1.{n}", runs)])
+        off = off / off.sum(axis=2, keepdims=True) - twin.map(ticks).shares[late]
+        share.append(mean_error(0.5 * np.abs(off).sum(axis=2).mean(axis=1)))
+        square.append(mean_error((off**2).sum(axis=2).mean(axis=1)))
+        expected = float(np.mean([np.trace(c) for c in twin.share_spread(ticks)[late]]))
+        p = p.updated(learner)
+        path = Twin.from_parameters(p, tiny(families)).map(ticks)
+        real = path.volume[late] - volume * np.exp(-delta * path.times[late])
+        wanted = path.bias[late].sum(axis=1) / real
+        gap = np.array(
+            [list(islice(biases(p, s), late.start, late.stop)) for s in seeds(seed, f"K1.bias.{n}", bias_runs)]
+        )
+        bias.append(mean_error(np.abs(gap - wanted).mean(axis=1)))
+        bias_square.append(mean_error(((gap - wanted) ** 2).mean(axis=1)))
+    ratio = square[-1][0] / expected, square[-1][1] / expected
+    return [
+        *decline("shares", sizes, np.array(share), np.array(square)),
+        Check("shares: squared error at the largest size against its linear-noise value", 1.0, *ratio, 4 / max(sizes),
+              note="tolerance: next order"),
+        *decline("mean bias", sizes, np.array(bias), np.array(bias_square)),
+    ]  # fmt: skip
+
+
+def enough(id: str, sizes: Sequence[int], count: int) -> None:
+    """Refuse fewer sizes than a slope needs."""
+    if len(set(sizes)) < count:
+        raise ConfigurationError(f"{id}.sizes: needs at least {count} different sizes, not {len(set(sizes))}")
+
+
+def biases(p: Parameters, seed: int) -> Iterator[float]:
+    """Mean error of the model's records, from founding on (NaN before the first)."""
+    for eco in history(p, seed):
+        commons = eco.world.commons
+        error = commons.value - eco.world.space.property[commons.material]
+        yield float(error[commons.alive].mean(dtype=np.float64)) if commons.alive.any() else math.nan
+
+
+def decline(name: str, sizes: Sequence[int], error: Float, square: Float) -> list[Check]:
+    """Check that an error falls as the root of size, and that nothing of it stays.
+
+    Parameters
+    ----------
+    name : str
+    sizes : sequence of int (n,)
+    error, square : float (n, 2)
+        Mean absolute and mean squared error at each size, with their standard errors.
+    """
+    order = np.argsort(sizes)
+    size, error, square = np.array(sizes, np.float64)[order], error[order], square[order]
+    half = len(size) // 2
+    relative = error[:, 1] / error[:, 0]
+    _, slope = line(np.log(size), np.log(error[:, 0]), relative)
+    _, local = line(np.log(size[half:]), np.log(error[half:, 0]), relative[half:])
+    stays, _ = line(1 / size[half:], square[half:, 0], square[half:, 1])
+    return [
+        Check(f"{name}: slope of ln error on ln size", -0.5, *slope, 0.1 / size[0], note="tolerance: order 1/size"),
+        Check(f"{name}: slope over the larger half", -0.5, *local, 0.1 / size[0]),
+        Check(f"{name}: squared error that would stay without end, in that of the largest size", 0.0,
+              stays[0] / square[-1, 0], stays[1] / square[-1, 0], 2 / size[-1]),
+    ]  # fmt: skip
+
+
+# --------------------------------------------------------------------------- K2
+
+
+@row(
+    "K2", "total volume, whatever the allocation", "linear birth and death",
+    runs=Knob(300, "runs of each allocation", low=10, high=100_000, fast=80),
+    families=Knob(4, "families", low=1, high=50),
+    gamma=Knob(2.0, GAMMA, low=-1, high=4),
+    exploration=Knob(0.1, "exploration of curators and planners", low=0, high=1),
+    delta=Knob(0.1, DELTA, low=0.001, high=2),
+    deposited=Knob(0.6, "share q of experiments that become records", low=0, high=1),
+    curators=Knob(8, "records per tick", low=0, high=10_000),
+    planners=Knob(10, "experiments per tick", low=1, high=10_000),
+    mass=Knob(20.0, "founding mass", low=0, high=1e6, above=True),
+    records=Knob(100, "founding records", low=0, high=100_000),
+    ticks=Knob(25, "length of a run", low=1, high=10_000),
+)  # fmt: skip
+def total_volume(
+    seed: int, *, runs: int, families: int, gamma: float, exploration: float, delta: float, deposited: float, curators: int,
+    planners: int, mass: float, records: int, ticks: int,
+) -> list[Check]:  # fmt: skip
+    """Total of records and mass in the model, the map and the ODE."""
+    rate, start, keep = planners * deposited + curators, mass + records, math.exp(-delta)
+    ends = {"ODE": rate / delta, "map": rate / (1 - keep)}
+    closed = {name: end + (start - end) * keep**ticks for name, end in ends.items()}
+    out = []
+    for label, g, e in (("reinforced", gamma, exploration), ("uniform", 0.0, 1.0)):
+        p = community(families, g, e, delta, curators, planners, np.full(families, mass / families),
+                      **{"coupling.outer_loop": deposited, "founding.records": records})  # fmt: skip
+        twin = Twin.from_parameters(p, tiny(families))
+        out += [
+            Check(f"{label}: ODE at the end", closed["ODE"], float(twin.ode([0, ticks]).volume[-1]), 0, 1e-8 * start + 1e-6),
+            Check(f"{label}: map at the end", closed["map"], float(twin.map(ticks).volume[-1]), 0, 1e-8 * start + 1e-6),
+        ]  # fmt: skip
+        totals = [after(trajectory(p, s), ticks).sum() for s in seeds(seed, f"K2.{label}", runs)]
+        out.append(Check(f"{label}: model, mean at the end", closed["map"], *mean_error(totals)))
+        # Every record is thinned by itself, and a deposit is a draw of its own.
+        left = keep ** np.arange(ticks)
+        spread = records * keep**ticks * (1 - keep**ticks) + (curators * left * (1 - left)).sum()
+        spread += (planners * deposited * left * (1 - deposited * left)).sum()
+        out.append(Check(f"{label}: model, variance at the end", spread, *variance_error(totals)))
+    far = {"ODE": twin.volume([50 / delta], "ode"), "map": twin.volume([50 / delta], "map")}
+    return out + [Check(f"{k}: without end", ends[k], float(far[k][0]), 0, 1e-9 * (ends[k] + start)) for k in ends]
+
+
+# --------------------------------------------------------------------------- K3
+
+
+@row(
+    "K3", "founding mass decides how much chance can do", "Polya 1930; Eggenberger & Polya 1923",
+    mass=Knob((2.0, 1.0), "founding mass of the two families", low=0, high=1000, above=True),
+    batch=Knob(20, "records of a batch", low=2, high=10_000),
+    ticks=Knob(150, "records, one at a time", low=1, high=100_000, fast=40),
+    batches=Knob(60, "batches", low=1, high=100_000, fast=20),
+    runs=Knob(3000, "runs", low=50, high=1_000_000, fast=600),
+)  # fmt: skip
+def founding_mass(
+    seed: int, *, mass: tuple[float, ...], batch: int, ticks: int, batches: int, runs: int
+) -> list[Check]:
+    """Variance of the first family's share, one record at a time and in batches."""
+    a, b = mass[0], mass[-1]
+    total, x0 = a + b, a / (a + b)
+    out = []
+    for label, m, T in (("one at a time", 1, ticks), (f"batches of {batch}", batch, batches)):
+        p = community(2, 1.0, 0.0, 0.0, m, 0, (a, b))
+        shares = [after(trajectory(p, s), T) for s in seeds(seed, f"K3.{m}", runs)]
+        grown = total + m * np.arange(1, T + 1)
+        variance = x0 * (1 - x0) * (1 - float(np.prod(1 - m / grown**2)))
+        measured, error = variance_error([x[0] / x.sum() for x in shares])
+        out.append(Check(f"{label}: variance after {T} ticks", variance, measured, error))
+        out.append(Check(f"{label}: twin", variance, urn_variance(a, total, np.full(T, m)), 0, 1e-12))
+    # The tail of the product beyond n batches is 1/n of it.
+    limit = urn_variance(a, total, np.ones(200_000))
+    out.append(Check("without end, one at a time", x0 * (1 - x0) / (total + 1), limit, 0, 1e-5))
+    return out
+
+
+# --------------------------------------------------------------------------- K4
+
+
+@row(
+    "K4", "the twin keeps a symmetric unstable state, the model leaves it after ln N / (2 lambda)", "Kurtz 1971",
+    sizes=Knob((40, 160, 640, 2560), "curators: records per tick (at least 3 sizes)", low=5, high=100_000, fast=(40, 160, 640)),
+    runs=Knob(500, "runs of each size", low=20, high=100_000, fast=100),
+    families=Knob(3, "families", low=2, high=20),
+    gamma=Knob(2.0, GAMMA, low=1.2, high=4),
+    depth=Knob(0.8, "exploration: how far from eps_c down to 0", low=0.3, high=1),
+    delta=Knob(0.3, DELTA, low=0.02, high=1),
+    passed=Knob(0.5, "distance from equality that counts as broken, in that of the locked-in state", low=0.1, high=0.8),
+)  # fmt: skip
+def symmetry_breaking(
+    seed: int,
+    *,
+    sizes: tuple[int, ...],
+    runs: int,
+    families: int,
+    gamma: float,
+    depth: float,
+    delta: float,
+    passed: float,
+) -> list[Check]:
+    """Time at which equal families have become unequal, over sizes."""
+    enough("K4", sizes, 3)
+    exploration = (1 - 1 / gamma) * (1 - depth)
+    # Shares follow the allocation at the rate at which records are renewed.
+    rate = math.log(math.exp(-delta) - math.expm1(-delta) * gamma * (1 - exploration))
+    border = math.nan
+    times, broken, out = [], 0, []
+    for n in sorted(sizes):
+        volume = n / -math.expm1(-delta)
+        p = community(families, gamma, exploration, delta, n, 0, np.full(families, volume / families))
+        twin = Twin.from_parameters(p, tiny(families))
+        border = passed * (twin.locked_in(exploration) - 1 / families)
+        horizon = math.ceil((math.log(volume) / 2 + 12) / rate)
+        passages = np.array([passage(trajectory(p, s), border, horizon) for s in seeds(seed, f"K4.{n}", runs)])
+        broken += int(np.isfinite(passages).sum())
+        times.append(mean_error(np.minimum(passages, horizon)))
+    for name, path in (("map", twin.map(horizon)), ("ODE", twin.ode(np.arange(horizon + 1.0)))):
+        out.append(
+            Check(f"{name}: largest difference between families", 0.0, float(np.ptp(path.records, axis=1).max()))
+        )
+    mean, sd = np.array(times).T
+    size = np.log(np.array(sorted(sizes), np.float64))
+    _, slope = line(size, mean, sd)
+    carried = mean_error(carried_passages(twin, rate, border, horizon, generator(seed, "K4.noise")))
+    return [
+        *out,
+        Check("map: growth per tick", rate, math.log(twin.growth(twin.start)), 0, 1e-9),
+        Check("model: share of runs that broke", 1.0, broken / (runs * len(sizes)), 0, 0.002, note="tolerance: the horizon"),
+        Check("model: slope of the time on ln N, times 2 lambda", 1.0, slope[0] * 2 * rate, slope[1] * 2 * rate,
+              0.5 / math.sqrt(min(sizes)), note="tolerance: order N^-1/2"),
+        Check("model: mean time at the largest size, against early noise that the map carries on", carried[0], mean[-1],
+              math.hypot(carried[1], sd[-1]), 1 / math.sqrt(max(sizes)) / rate, note="tolerance: order N^-1/2"),
+    ]  # fmt: skip
+
+
+def passage(states: Iterable[Float], border: float, horizon: int) -> float:
+    """Time at which the largest share passes a border above equality, between ticks by its exponential growth."""
+    before = 0.0
+    for tick, x in enumerate(islice(states, horizon + 1)):
+        gap = float(x.max() / x.sum()) - 1 / len(x)
+        if gap >= border:
+            return tick - (math.log(gap / border) / math.log(gap / before) if before > 0 else 0.0)
+        before = gap
+    return math.inf
+
+
+def carried_passages(
+    twin: Twin, rate: float, border: float, horizon: int, generator: np.random.Generator, count: int = 400
+) -> list[float]:
+    """Times of passage where all the noise that a linear growth would gather is put in at the start."""
+    K, x = twin.families, twin.start
+    total = np.zeros((K, K))
+    for t in range(math.ceil(20 / rate)):
+        total += math.exp(-2 * rate * (t + 1)) * tick_noise(twin, x, twin.mass * math.exp(-twin.forgetting * t))
+    out = np.eye(K) - 1 / K
+    values, vectors = np.linalg.eigh(out @ total @ out)
+    draws = generator.standard_normal((count, K)) * np.sqrt(np.maximum(values, 0))
+    return [passage(twin.map(horizon, np.maximum(x + vectors @ z, 0)).records, border, horizon) for z in draws]
+
+
+# --------------------------------------------------------------------------- K5
+
+
+@row(
+    "K5", "shares follow (lambda/V)(p(x) - x), so the thresholds of the urn hold without fitting", "Arthur 1989; Benaim 1999",
+    families=Knob(5, "families", low=2, high=200),
+    gamma=Knob(2.0, GAMMA, low=1.05, high=4),
+    exploration=Knob(0.3, "exploration of curators and planners", low=0, high=1),
+    delta=Knob(0.1, DELTA, low=0, high=2),
+    curators=Knob(3, "records per tick", low=0, high=10_000),
+    planners=Knob(4, "experiments per tick", low=1, high=10_000),
+    deposited=Knob(0.6, "share of experiments that become records", low=0.05, high=1),
+    ticks=Knob(60, "time followed", low=1, high=10_000),
+)  # fmt: skip
+def shares_and_thresholds(
+    seed: int, *, families: int, gamma: float, exploration: float, delta: float, curators: int, planners: int, deposited: float,  # noqa: ARG001
+    ticks: int,
+) -> list[Check]:  # fmt: skip
+    """The twin's shares against their own equation, and its thresholds against the urn's."""
+    mass = np.arange(1.0, families + 1)
+    p = community(families, gamma, exploration, delta, curators, planners, mass, **{"coupling.outer_loop": deposited})
+    twin = Twin.from_parameters(p, tiny(families))
+    rate, start = curators + planners * deposited, mass.sum()
+
+    def slope(t: float, x: Float) -> Float:
+        volume = start + rate * t if delta == 0 else rate / delta + (start - rate / delta) * math.exp(-delta * t)
+        drawn = exploration / families + (1 - exploration) * x**gamma / (x**gamma).sum()
+        return np.asarray(rate / volume * (drawn - x))
+
+    at = np.linspace(0.0, ticks, 50)
+    own = solve_ivp(slope, (0.0, float(ticks)), mass / start, "LSODA", t_eval=at, rtol=1e-10, atol=1e-13).y.T
+    limits = twin.thresholds()
+    closed = families / (1 + math.sqrt(families - 1)) ** 2 if gamma == 2 else fold(gamma, families)
+    return [
+        Check("shares: largest distance of the ODE from their equation", 0.0, float(np.abs(twin.ode(at).shares - own).max()),
+              0, 1e-7),
+        Check("eps_c: 1 - 1/gamma", 1 - 1 / gamma, limits.symmetric, 0, 1e-10),
+        Check("eps_sn: fold of the locked-in state", closed, limits.fold, 0, 1e-7),
+        *sides(twin, limits.fold, families),
+    ]  # fmt: skip
+
+
+def sides(twin: Twin, top: float, families: int) -> list[Check]:
+    """Lead of the winner that is left, on either side of the fold, of a start close to monopoly."""
+    locked = np.concatenate([[0.98], np.full(families - 1, 0.02 / (families - 1))])
+    lead = []
+    for exploration in (0.9 * top, min(1.0, 1.1 * top)):
+        beside = twin.exploring(exploration)
+
+        # In the time of the shares, so that neither rates nor forgetting matter.
+        def slope(t: float, x: Float, beside: Twin = beside) -> Float:  # noqa: ARG001
+            return np.asarray(beside.allocation(x) - x)
+
+        end = solve_ivp(slope, (0.0, 3000.0), locked, "LSODA", rtol=1e-9, atol=1e-11).y[:, -1]
+        lead.append(float(end.max()) - 1 / families)
+    return [
+        Check(
+            "below the fold: the winner's lead at the end", twin.locked_in(0.9 * top) - 1 / families, lead[0], 0, 1e-5
+        ),
+        Check("above the fold: the winner's lead at the end", 0.0, lead[1], 0, 1e-5),
+    ]
+
+
+# --------------------------------------------------------------------------- wrong rules
