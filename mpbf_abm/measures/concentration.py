@@ -8,6 +8,7 @@ concentration indices under that law; from the masses of any moment they say wha
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def limit_gini(masses: NDArray[Any]) -> float:
     return float(((p + q) / a.sum() * apart).sum() / len(a))
 
 
-def limit_inverse_hhi(masses: NDArray[Any]) -> float:
+def limit_inverse_hhi(masses: Sequence[float] | NDArray[Any]) -> float:
     """Mean inverse Herfindahl index (Hill number D2) of the limiting shares of two colours; flat: pi / 2.
 
     Parameters

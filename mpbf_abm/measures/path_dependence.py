@@ -162,7 +162,7 @@ def damage(first: NDArray[Any], second: NDArray[Any]) -> Float:
     return np.asarray(0.5 * np.abs(x - y).sum(axis=-1))
 
 
-def damage_exponent(before: float, after: float, volumes: Sequence[float]) -> float:
+def damage_exponent(before: float, after: float, volumes: Sequence[float] | Float) -> float:
     """Exponent d ln D / d ln N of damage between two sizes of the commons, by what each step added.
 
     Damage that changes by the factor ``1 + q m_t / (N_t + m_t)`` in a step from N_t to N_t + m_t records
