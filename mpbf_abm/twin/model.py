@@ -223,7 +223,7 @@ class Twin:
     def slope(self, t: float, y: Float) -> Float:
         """Right-hand side of the ODE for ``y`` = records, bias mass, the learner's mean (2K + 1,)."""
         K = self.families
-        x, bias, model = y[:K], y[K : 2 * K], float(y[-1])
+        x, bias, model = np.maximum(y[:K], 0.0), y[K : 2 * K], float(y[-1])
         new = self.curators.rate * self.attend(self.curators, x)
         learned = self._learned(x - self.mass * math.exp(-self.forgetting * t), bias) if self.pseudo_share else 0.0
         return np.concatenate(
