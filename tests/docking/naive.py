@@ -241,10 +241,13 @@ class Community:
     space : MaterialsSpace
         Its plain arrays alone are read.
     streams : Streams
+    orient : callable, optional
+        Gives the latent directions of a trainer's new encoder their signs, which an eigenproblem leaves open.
     """
 
-    def __init__(self, parameters, space, streams):
+    def __init__(self, parameters, space, streams, orient=None):
         p = self.p = parameters
+        self.orient = orient
         self.space, self.streams, self.tick = space, streams, 0
         self.K, self.N, self.R = len(space.start) - 1, len(space.property), p.infrastructure.repositories
         self.size = [int(space.start[k + 1] - space.start[k]) for k in range(self.K)]
@@ -382,12 +385,12 @@ class Community:
         pool = []
         if self.K == 1 and n <= 64:
             clocks = self.lines("uniform", "found.pool", self.N)
-            pool = sorted(range(self.N), key=lambda i: clocks[space.material_keys[i]])[:n]
+            pool = sorted(range(self.N), key=lambda i: clocks[i])[:n]
         for i in range(n):
             family = order[invert(u[i, 0], weights)]
             material = int(space.start[family]) + math.floor(u[i, 1] * self.size[family])
             if pool:
-                material = pool[i]
+                material = pool[i % len(pool)]
             modality = invert(u[i, 2], p.curators.modality_mix)
             value, variance = self.label(material, modality, quantile(u[i, 3]))
             repository = invert(u[i, 4], [1 / (r + 1) for r in range(self.R)])
@@ -796,6 +799,8 @@ class Community:
         if p.stocks.compute > 0:
             t.compute -= min(scale, t.compute)
         encoder = self.choose_encoder(t, sample, scale)
+        if self.orient is not None and encoder.lineage == t.slot:
+            encoder.directions = self.orient(t.slot, encoder.directions)
         model = self.train(encoder, sample, scale, panel)
         model.errors = t.model.errors if t.model is not None else []
         model.diagnosis = self.diagnose(model, panel, sample, scale)
@@ -803,6 +808,8 @@ class Community:
         measured = self.measured_tradeoff(model, panel, working, scale)
         model.diagnosis["tradeoff_measured"] = measured
         t.model = model
+        if not p.trainers.response_ral:
+            return
         if p.trainers.measured_response:
             t.direction = -t.direction if measured < t.last_tradeoff else t.direction
             t.last_tradeoff = measured
@@ -823,7 +830,7 @@ class Community:
     def panel_error(self, model):
         """Mean squared error on the panel, and the variance of the property there."""
         y = self.space.property[model.panel].astype(float)
-        return np.mean((model.panel_predictions()[0] - y) ** 2), y.var()
+        return np.mean((model.panel_predictions()[0] - y) ** 2), y.var() or 1.0
 
     def sample(self, working, scale):
         p = self.p.trainers
@@ -833,8 +840,6 @@ class Community:
             and (p.labels == "all" or LABEL[r.modality] == p.labels)
         ]  # fmt: skip
         count = max(1, round(scale * p.records))
-        if len(reachable) <= count:
-            return reachable
         place = {r.key: self.of_record("commons.order", r.key) for r in reachable}
 
         def first(records, n):
@@ -944,7 +949,7 @@ class Community:
             varies = (x[:, : q + m] ** 2).sum()
             captured.append(min(max(1 - (lost**2).sum() / varies, 0.0), 1.0) if varies > 0 else 0.0)
             spread = z.var(axis=0).sum()
-            invariant.append(min(max(1 - turned / spread, 0.0), 1.0) if spread > 0 else 0.0)
+            invariant.append(min(max(1 - turned / spread, 0.0), 1.0) if spread > 0 else 1.0)
         kept = [c * i for c, i in zip(captured, invariant, strict=True)]
         error, variance = self.panel_error(model)
         u1 = 1 - explained(seen[:, q : q + m], latent) if m else 0.0
@@ -1010,7 +1015,7 @@ class Community:
             judged = [i for i, _, _ in self.draw_panel(0)]
             y = self.space.property[judged].astype(float)
             predicted = [head.predict(features(self.ambient(i)))[0] for i in judged]
-            self.ceilings[size, count, noise] = max(0.05, 1 - np.mean((predicted - y) ** 2) / y.var())
+            self.ceilings[size, count, noise] = max(0.05, 1 - np.mean((predicted - y) ** 2) / max(y.var(), 1e-9))
         return self.ceilings[size, count, noise]
 
     # ------------------------------------------------------------------ 7.11 to 7.13 planners
@@ -1207,7 +1212,7 @@ class Community:
             pairs = [model.predict(i, phi) for i, phi in zip(candidates, phis, strict=True)]
             mean, variance = np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
             if rule == "random":
-                scores = np.array([1.0] + [0.0] * (len(candidates) - 1))
+                scores = -np.arange(len(candidates), dtype=float)
             elif rule == "thompson":
                 scores = self.posterior_sample(q, j, model, mean, phis)
             else:

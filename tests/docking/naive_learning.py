@@ -27,7 +27,7 @@ def leading(moment, k):
 def inverse_root(moment):
     """(S + .01 lambda_max I)^(-1/2) and its inverse."""
     values, vectors = np.linalg.eigh(moment)
-    values = values + 0.01 * values[-1]
+    values = np.maximum(values, 0.0) + 0.01 * max(values[-1], 1e-12)
     return (vectors / np.sqrt(values)) @ vectors.T, (vectors * np.sqrt(values)) @ vectors.T
 
 
@@ -48,7 +48,7 @@ class Encoder:
         self.directions, self.mean, self.scale, self.exposure = directions, mean, scale, exposure
         along = np.array([(x - mean) * scale @ directions for x in rows])
         sd = along.std(axis=0)
-        self.spread = np.sqrt(sd**2 + (RIDGE * sd.max()) ** 2)
+        self.spread = np.sqrt(sd**2 + (RIDGE * max(sd.max(), 1e-6)) ** 2)
 
     @property
     def k(self):
@@ -90,7 +90,8 @@ def fit_encoder(objective, k, scale, views, gains, other_gains, smoothed, fusion
         moment = correlated(first, second)
         if objective == "fusion":
             own = outer_mean(first, first)
-            moment = (1 - fusion_weight) * own / np.trace(own) + fusion_weight * moment / np.trace(moment)
+            shares = [m / max(np.trace(m), 1e-12) for m in (own, moment)]
+            moment = (1 - fusion_weight) * shares[0] + fusion_weight * shares[1]
     exposure = np.sqrt(np.mean([g**2 for g in gains], axis=0))
     return Encoder(lineage, objective, invariance, leading(moment, k), mean, scale, exposure, rows)
 
@@ -168,4 +169,5 @@ def explained(targets, latent):
     gram = z.T @ z / len(z)
     ridge = 1e-3 * np.trace(gram) / len(gram) + 1e-12
     rest = y - z @ np.linalg.solve(gram + ridge * np.eye(len(gram)), z.T @ y / len(z))
-    return 1 - (rest**2).sum() / (y**2).sum()
+    total = (y**2).sum()
+    return min(max(1 - (rest**2).sum() / total, 0.0), 1.0) if total > 0 else 1.0

@@ -114,10 +114,16 @@ def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
         equal("recent errors", tick, t.model.errors, theirs.recent, **LEARNED)
 
 
-def dock(p: Parameters, seed: int, ticks: int) -> Community:
+def dock(p: Parameters, seed: int, ticks: int, space: Any = None) -> Community:
     """Run both and compare after every tick."""
-    eco = Ecosystem(p, seed, record=())
-    ours = Community(p, eco.world.space, Streams(seed))
+    eco = Ecosystem(p, seed, record=(), space=space)
+
+    def orient(slot: int, directions: np.ndarray) -> np.ndarray:
+        """Signs as the package has them: generative proposals are drawn along the directions."""
+        theirs = eco.world.registry.models[slot]
+        return directions * np.where((directions * theirs.encoder.directions).sum(axis=0) < 0, -1.0, 1.0)
+
+    ours = Community(p, eco.world.space, Streams(seed), orient)
     try:
         for _ in range(ticks):
             eco.step()
@@ -250,6 +256,17 @@ LEARNING = {
                 "curators.measured_noise": 0.6,
             },
         ),
+        (
+            32,
+            {
+                "planners.acquisition": "random",
+                "planners.proxy": 0.4,
+                "trainers.fresh_floor": 0.3,
+                "trainers.records": 400,
+            },
+        ),
+        (33, {"space.families": 1, "founding.records": 64, "space.materials": 50, "planners.panel": 25}),
+        (34, {"trainers.objective": "contrastive", "planners.source": "generative", "planners.candidates": 20}),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
 )
