@@ -18,7 +18,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.commons import FOUNDER, LITERATURE, record_keys
 from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.space.modalities import CRYSTAL_GRAPHS
+from mpbf_abm.space.modalities import CRYSTAL_GRAPHS, SPECTROSCOPY
 
 Float = NDArray[np.float64]
 Observe = Callable[[Ecosystem], Any]
@@ -188,7 +188,7 @@ def damage_exponent(before: float, after: float, volumes: Sequence[float] | Floa
 # --------------------------------------------------------------------------- interventions
 
 
-def deposit(ecosystem: Ecosystem, family: int, count: int) -> None:
+def deposit(ecosystem: Ecosystem, family: int, count: int, *, measured: bool = False) -> None:
     """Enter extra records of one family between two ticks, as literature that anyone can read.
 
     Parameters
@@ -196,7 +196,9 @@ def deposit(ecosystem: Ecosystem, family: int, count: int) -> None:
     ecosystem : Ecosystem
     family : int
     count : int
-        Number of records m; materials are taken in turn, with their simulated label.
+        Number of records m; materials are taken in turn.
+    measured : bool
+        Whether their labels are measured (without noise) rather than simulated.
 
     Raises
     ------
@@ -210,14 +212,15 @@ def deposit(ecosystem: Ecosystem, family: int, count: int) -> None:
         )
     if not count:
         return
-    index = np.arange(count)
+    c, index = world.p.curators, np.arange(count)
     material = space.start[family] + index % space.family_sizes[family]
     # Keys of founders of a later tick: no other record has them.
     held = int(np.count_nonzero((world.commons.producer == -1) & (world.commons.tick == world.tick)))
     keys = record_keys(FOUNDER, (held + index) >> 15, world.tick + 1, (held + index) & 0x7FFF)
     world.commons.append(
-        key=keys, material=material, modality=np.int8(CRYSTAL_GRAPHS), value=world.truth.simulated[material],
-        variance=np.float32(world.p.curators.simulated_noise**2), origin=np.int8(LITERATURE), repository=np.int32(0),
+        key=keys, material=material, modality=np.full(count, SPECTROSCOPY if measured else CRYSTAL_GRAPHS, np.int8),
+        value=(world.truth.property if measured else world.truth.simulated)[material],
+        variance=np.float32(max(1e-6, (c.measured_noise if measured else c.simulated_noise) ** 2)), origin=np.full(count, LITERATURE, np.int8), repository=np.int32(0),
         producer=-1, tick=world.tick, federated=True,
     )  # fmt: skip
 

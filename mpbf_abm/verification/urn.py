@@ -685,12 +685,14 @@ def zero_perturbation(seed: int, ticks: int, materials: int, planners: int) -> l
         eco = Ecosystem(p, seed, record=("series",), space=space)
         if change is not None:
             change(eco)
+        own = b""
         for _ in range(ticks):
             eco.step()
+            if (results := eco.world.results) is not None:
+                own += results.material[results.planner >= planners].tobytes()
         world = eco.world
         rows = [np.array(list(values.values())).tobytes() for _, values in eco.recorder.series]
         rows += [world.commons.key.tobytes(), world.commons.value.tobytes(), world.planners.claims[:planners].tobytes()]
-        own = world.planners.best_value[planners:].tobytes() + world.planners.best_material[planners:].tobytes()
         eco.release()
         return rows, own
 
