@@ -1,7 +1,7 @@
 """A second reading of the model description: the tick, written from ``docs/odd.md`` alone.
 
 One object per agent, record and node, plain loops, float64. Nothing is shared with the package but the keyed draws
-(ODD 7.1), the parameters and the arrays of a materials space. Policies, shocks and custom rules are left out.
+(ODD 7.1), the parameters and the arrays of a materials space. Custom rules of planners are left out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,31 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from naive_learning import Features, Head, explained, fit_encoder
 from scipy.special import erfcx, ndtr, ndtri
+
+# Levers of the policies: parameter, kind, target.
+LEVERS = {
+    "negative_results": [("planners.publication_bias", "set", 0)],
+    "coverage_mandate": [("curators.coverage_seeking", "floor", 1)],
+    "measured_quota": [("curators.measured_quota", "floor", 1)],
+    "provenance_standard": [("curators.qa", "floor", 1)],
+    "audits": [("curators.audit_rate", "floor", 1)],
+    "harmonisation": [("curators.harmonisation", "floor", 1)],
+    "uncertainty_aware": [
+        ("planners.acquisition", "set", "ucb"),
+        ("coupling.uncertainty_ral_isl", "floor", 1),
+        ("coupling.uncertainty_dal_ral", "floor", 1),
+        ("coupling.uncertainty_modalities", "floor", 1),
+    ],
+    "invariance_standard": [("trainers.invariance", "floor", 1)],
+    "model_pluralism": [("trainers.reuse", "cap", 0), ("planners.social", "cap", 0)],
+    "redundancy": [("infrastructure.providers", "floor", 2)],
+    "mirrors_and_repair": [("curators.openness", "floor", 1), ("stocks.repair", "floor", 1)],
+    "compute_cap": [("trainers.scale_cap", "cap", 0.5)],
+    "equal_funding": [("stocks.merit_share", "set", 0), ("stocks.lottery_share", "set", 0)],
+    "funding_lottery": [("stocks.lottery_share", "floor", 1)],
+    "exploration_floor": [("planners.exploration_floor", "floor", 1), ("curators.exploration_floor", "floor", 1)],
+    "fresh_data_floor": [("trainers.fresh_floor", "floor", 1)],
+}
 
 # Table of modalities: gains by block, kind of label, factor on the noise, coverage.
 GAINS = [
@@ -214,7 +239,7 @@ class Model:
     def predict(self, material, phi):
         """Mean and variance of the property of a material with given features."""
         mean, variance = self.head.predict(phi)
-        return mean + (float(self.community.space.simulated[material]) if self.adds_simulated else 0.0), variance
+        return mean + (float(self.community.simulated[material]) if self.adds_simulated else 0.0), variance
 
     def panel_predictions(self):
         """Mean and variance of all panel materials, family after family."""
@@ -241,15 +266,18 @@ class Community:
     space : MaterialsSpace
         Its plain arrays alone are read.
     streams : Streams
+    policies, shocks : sequences, optional
+        Anything with their fields.
     orient : callable, optional
         Gives the latent directions of a trainer's new encoder their signs, which an eigenproblem leaves open.
     """
 
-    def __init__(self, parameters, space, streams, orient=None):
-        p = self.p = parameters
+    def __init__(self, parameters, space, streams, orient=None, policies=(), shocks=()):
+        p = self.p = self.base = parameters
+        self.policies, self.shocks = policies, shocks
         self.orient = orient
         self.space, self.streams, self.tick = space, streams, 0
-        self.K, self.N, self.R = len(space.start) - 1, len(space.property), p.infrastructure.repositories
+        self.K, self.N, self.R = len(space.start) - 1, len(space.feasible), p.infrastructure.repositories
         self.size = [int(space.start[k + 1] - space.start[k]) for k in range(self.K)]
         self.family_of = [k for k in range(self.K) for _ in range(self.size[k])]
         mass = p.founding.mass
@@ -258,7 +286,8 @@ class Community:
         self.repositories = [Node() for _ in range(self.R)]
         self.model_nodes = [Node() for _ in range(p.trainers.count)]
         self.results, self.ceilings = [], {}
-        self.mad = float(np.median(np.abs(space.property - np.median(space.property)))) or 1.0
+        self.property, self.simulated, self.top = space.property, space.simulated, space.top
+        self.judge_spread()
         self.share_feasible = float(np.mean(space.feasible))
         self.widths = [space.dims[b] for b in ("quantum", "meso", "gauge", "spurious")]
         self.establish()
@@ -358,7 +387,7 @@ class Community:
         for r in self.records:
             if LABEL[r.modality] == "measured":
                 self.tested.add(r.material)
-        self.known = {i for i in self.tested if self.space.top[i]}
+        self.known = {i for i in self.tested if self.top[i]}
         self.link_trainers(self.trainers)
         if self.R > 1 and self.planners:
             clocks = self.lines("exponential", "found.lab_repository", (len(self.planners), self.R))
@@ -404,10 +433,9 @@ class Community:
 
     def step(self):
         """Run one tick."""
-        p = self.p
         self.results = []
-        if p.commons.forgetting > 0:
-            self.forget()
+        self.happen()
+        p = self.p
         if self.planners or self.trainers:
             self.fund()
         if self.curators and p.curators.records > 0:
@@ -417,9 +445,134 @@ class Community:
         if self.planners:
             self.steer()
             self.couple()
-        if self.planners or self.trainers or p.stocks.hazard > 0:
+        if self.planners or self.trainers or self.base.stocks.hazard > 0 or self.shocks:
             self.maintain()
         self.tick += 1
+
+    # ------------------------------------------------------------------ 7.16 policies, shocks, forgetting
+
+    def judge_spread(self):
+        """Median absolute deviation of the property."""
+        self.mad = float(np.median(np.abs(self.property - np.median(self.property)))) or 1.0
+
+    def happen(self):
+        """Run the phase events."""
+        before, self.p = self.p, self.in_force()
+        for shock in self.shocks:
+            self.strike(shock)
+        for t in self.trainers:
+            t.invariance += self.p.trainers.invariance - before.trainers.invariance
+            t.scale += self.p.trainers.scale - before.trainers.scale
+        if self.p.infrastructure.providers != before.infrastructure.providers:
+            count = self.p.infrastructure.providers
+            for agent in self.trainers:
+                agent.sources = (agent.sources + [None] * count)[:count]
+            for agent in self.planners:
+                agent.models = (agent.models + [None] * count)[:count]
+            if count > before.infrastructure.providers and self.trainers:
+                self.link_trainers(self.trainers)
+                self.adopt()
+        if self.p.commons.forgetting > 0:
+            self.forget()
+
+    def in_force(self):
+        """Parameters at this tick."""
+        p = self.base
+        for policy in self.policies:
+            if not policy.start <= self.tick or (policy.end is not None and self.tick >= policy.end):
+                continue
+            grown = min(1.0, (self.tick - policy.start + 1) / policy.ramp) if policy.ramp > 0 else 1.0
+            s = grown * policy.strength
+            for path, mode, t in LEVERS[policy.name]:
+                group, name = path.split(".")
+                b = getattr(getattr(p, group), name)
+                if isinstance(b, (str, bool)):
+                    value = t if s > 0 else b
+                else:
+                    value = {
+                        "set": b + s * (t - b),
+                        "floor": max(b, s * t),
+                        "cap": min(b, t + (1 - s) * max(0.0, b - t)),
+                    }[mode]
+                    value = round(value) if isinstance(b, int) else value
+                p = p.updated({path: value})
+        for shock in self.shocks:
+            if shock.name == "funding_cut" and self.lasts(shock):
+                p = p.updated({"stocks.funding": p.stocks.funding * (1 - shock.strength)})
+        return p
+
+    def lasts(self, shock):
+        end = shock.start + 1 if shock.end is None else shock.end
+        return shock.start <= self.tick < end
+
+    def strike(self, shock):
+        """What a shock does at this tick."""
+        s, begins = shock.strength, shock.start == self.tick
+        if s == 0:
+            return
+        if shock.name == "poisoning" and self.lasts(shock):
+            for r in self.records:
+                if r.alive and r.tick == self.tick - 1 and self.of_record("shock.poisoning", r.key) < s:
+                    z = self.streams.record_normal("shock.poisoning.noise", np.array([r.key], np.uint64), 1, 0)[0, 0]
+                    r.value, r.corrupted = r.value + 2 + 0.5 * float(z), True
+        if not begins:
+            return
+        if shock.name == "repository_outage":
+            self.take_down(shock, self.repositories, self.repository_loads(), self.held())
+        elif shock.name == "model_withdrawal":
+            lineage = [None if t.model is None else t.model.encoder.lineage for t in self.trainers]
+            self.take_down(shock, self.model_nodes, self.model_loads(), lineage)
+        elif shock.name == "functional_revision":
+            self.revise(s)
+        elif shock.name == "objective_shift":
+            self.shift_objective(s)
+        elif shock.name == "retraction_wave":
+            for r in self.records:
+                if self.of_record("shock.retraction_wave", r.key) < s:
+                    r.alive = False
+
+    def take_down(self, shock, nodes, loads, likeness):
+        n = len(nodes)
+        clocks = self.lines("exponential", f"shock.{shock.name}", n)
+        if shock.target == "random":
+            order = sorted(range(n), key=lambda i: clocks[i])
+        elif shock.target == "largest":
+            order = sorted(range(n), key=lambda i: (-loads[i], clocks[i]))
+        else:
+            first = min(range(n), key=lambda i: clocks[i])
+            distance = [abs(likeness[i] - likeness[first]) for i in range(n)]
+            order = sorted(range(n), key=lambda i: (distance[i], clocks[i]))
+        for i in order[: max(1, round(shock.strength * n))]:
+            nodes[i].down, nodes[i].until = True, math.inf if shock.end is None else shock.end
+
+    def revise(self, s):
+        """Replace a share of the simulation bias, shuffled within families."""
+        gap = self.simulated.astype(float) - self.property.astype(float)
+        new = gap.copy()
+        for k in range(self.K):
+            rows = list(range(int(self.space.start[k]), int(self.space.start[k + 1])))
+            key = {
+                i: self.of_record("shock.functional_revision", int(self.space.material_keys[i]), self.tick)
+                for i in rows
+            }
+            mean = gap[rows].mean()
+            for other, i in zip(rows, sorted(rows, key=lambda i: key[i]), strict=True):
+                new[i] = mean + math.sqrt(1 - s) * (gap[i] - mean) + math.sqrt(s) * (gap[other] - mean)
+        self.simulated = self.property + new
+
+    def shift_objective(self, s):
+        """Turn the property sought toward the proxy."""
+        gap = self.simulated.astype(float) - self.property.astype(float)
+        self.property = standardised((1 - s) * self.property.astype(float) + s * self.space.proxy.astype(float))
+        self.simulated = self.property + gap
+        self.judge_spread()
+        feasible = [i for i in range(self.N) if self.space.feasible[i]]
+        count = max(1, round(self.p.space.top_share * len(feasible)))
+        best = set(sorted(feasible, key=lambda i: (-self.property[i], i))[:count])
+        self.top = [i in best for i in range(self.N)]
+        self.known, self.found, self.ceilings = {i for i in self.tested if self.top[i]}, {}, {}
+        for q in self.planners:
+            q.best_value, q.best_material = -math.inf, -1
 
     def forget(self):
         stay, grace = math.exp(-self.p.commons.forgetting), self.p.commons.grace
@@ -436,7 +589,7 @@ class Community:
             self.tested.add(record.material)
 
     def note_found(self, material):
-        if self.space.top[material] and material not in self.known and material not in self.found:
+        if self.top[material] and material not in self.known and material not in self.found:
             self.found[material] = self.tick
 
     # ------------------------------------------------------------------ 7.15 stocks
@@ -487,21 +640,19 @@ class Community:
         p = self.p
         for q in self.planners:
             q.attention -= q.judged
-        loads = [0] * self.R
-        for t in self.trainers:
-            for s in t.sources:
-                if s is not None:
-                    loads[s] += 1
-        self.wear(self.repositories, loads)
-        loads = [0] * len(self.trainers)
-        for q in self.members:
-            for m in q.models:
-                if m is not None:
-                    loads[m] += 1
-        self.wear(self.model_nodes, loads)
+        self.wear(self.repositories, self.repository_loads())
+        self.wear(self.model_nodes, self.model_loads())
         for kind, nodes in (("repository", self.repositories), ("model", self.model_nodes)):
             if nodes and (p.stocks.hazard > 0 or any(n.down for n in nodes)):
                 self.outages(kind, nodes)
+
+    def repository_loads(self):
+        links = [s for t in self.trainers for s in t.sources]
+        return [links.count(r) for r in range(self.R)]
+
+    def model_loads(self):
+        links = [m for q in self.members for m in q.models]
+        return [links.count(m) for m in range(len(self.trainers))]
 
     def wear(self, nodes, loads):
         if not nodes:
@@ -541,7 +692,7 @@ class Community:
 
     def label(self, material, modality, z):
         """Value and claimed variance of a label."""
-        c, y, simulated = self.p.curators, float(self.space.property[material]), float(self.space.simulated[material])
+        c, y, simulated = self.p.curators, float(self.property[material]), float(self.simulated[material])
         measured = c.measured_noise * NOISE[modality] * float(self.space.difficulty[material])
         centre, s = {
             "measured": (y, measured),
@@ -601,8 +752,10 @@ class Community:
         audit, quota = p.audit_rate, p.measured_quota
         if p.response_dal > 0:
             shift = p.response_dal * self.perceived_boundary_shift()
-            audit = min(max(audit + 0.25 * shift, 0.0), 1.0)
-            quota = min(max(quota + 0.5 * shift, 0.0), 1.0)
+            raised = audit > self.base.curators.audit_rate, quota > self.base.curators.measured_quota
+            least = audit if raised[0] else 0.0, quota if raised[1] else 0.0
+            audit = min(max(audit + 0.25 * shift, least[0]), 1.0)
+            quota = min(max(quota + 0.5 * shift, least[1]), 1.0)
         awake = [c for c in self.curators if not self.repositories[c.repository].down]
         for c in awake:
             c.credit += p.records * (1 - audit)
@@ -704,7 +857,7 @@ class Community:
         if not served or not records:
             return
         model = self.trainers[max(served, key=lambda m: (n[m], -m))].model
-        simulated = [float(self.space.simulated[r.material]) for r in records]
+        simulated = [float(self.simulated[r.material]) for r in records]
         centre = 0.0
         if self.p.coupling.pseudo_anchor == "model":
             centre = model.head.offset + (float(np.mean(simulated)) if model.adds_simulated else 0.0)
@@ -829,7 +982,7 @@ class Community:
 
     def panel_error(self, model):
         """Mean squared error on the panel, and the variance of the property there."""
-        y = self.space.property[model.panel].astype(float)
+        y = self.property[model.panel].astype(float)
         return np.mean((model.panel_predictions()[0] - y) ** 2), y.var() or 1.0
 
     def sample(self, working, scale):
@@ -913,7 +1066,7 @@ class Community:
         bias = self.biases()
         labels = np.array([
             r.value - p.curators.harmonisation * HARMONISED[LABEL[r.modality]] * bias[r.family]
-            - (float(self.space.simulated[r.material]) if delta or prior else 0.0)
+            - (float(self.simulated[r.material]) if delta or prior else 0.0)
             for r in sample
         ])  # fmt: skip
         variances = np.array([r.variance for r in sample])
@@ -1005,7 +1158,7 @@ class Community:
             order = np.argsort(self.space.material_keys)
             drawn = [int(order[math.floor(n * self.N)]) for n in u]
             sd = [noise * float(self.space.difficulty[i]) for i in drawn]
-            labels = np.array([float(self.space.property[i]) + s * a for i, s, a in zip(drawn, sd, z, strict=True)])
+            labels = np.array([float(self.property[i]) + s * a for i, s, a in zip(drawn, sd, z, strict=True)])
             rows = [self.ambient(i) for i in drawn]
             causal = self.widths[0] + self.widths[1]
             columns = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 0.0, "spurious": 0.0})
@@ -1013,7 +1166,7 @@ class Community:
             features = Features(self.streams, whole, count, self.p.trainers.length_scale)
             head = Head(np.array([features(x) for x in rows]), labels, np.full(size, noise**2))
             judged = [i for i, _, _ in self.draw_panel(0)]
-            y = self.space.property[judged].astype(float)
+            y = self.property[judged].astype(float)
             predicted = [head.predict(features(self.ambient(i)))[0] for i in judged]
             self.ceilings[size, count, noise] = max(0.05, 1 - np.mean((predicted - y) ** 2) / max(y.var(), 1e-9))
         return self.ceilings[size, count, noise]
@@ -1239,7 +1392,7 @@ class Community:
         sd = p.curators.measured_noise * float(self.space.difficulty[r.material])
         r.variance = max(sd * sd, 1e-6)
         if r.made:
-            r.value = float(self.space.property[r.material]) + sd * quantile(u[0])
+            r.value = float(self.property[r.material]) + sd * quantile(u[0])
         good = r.made and r.value > p.planners.publication_threshold
         r.published = not q.isolated and bool(good or u[1] >= p.planners.publication_bias)
 

@@ -14,11 +14,14 @@ from naive import Community
 
 from mpbf_abm import Parameters
 from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.events import Policy, Shock
+from mpbf_abm.space.synthetic import generate
 from mpbf_abm.streams import Streams
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}  # values are stored with 24 bits
-# Predictions pass cosines of single precision and a matrix that amplifies rounding.
-LEARNED = {"rtol": 2e-4, "atol": 2e-4}
+# What models say passes an eigenproblem of moments summed in single precision, whose rounding (1e-7) is amplified by
+# the gaps of its spectrum and by spreads down to a thousandth of the largest; 7e-5 is the worst met here.
+LEARNED = {"rtol": 1e-4, "atol": 1e-4}
 WHOLE = ("key", "material", "family", "modality", "origin", "repository", "producer", "tick")
 FLAGS = ("federated", "corrupted", "audited", "alive")
 
@@ -114,16 +117,16 @@ def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
         equal("recent errors", tick, t.model.errors, theirs.recent, **LEARNED)
 
 
-def dock(p: Parameters, seed: int, ticks: int, space: Any = None) -> Community:
+def dock(p: Parameters, seed: int, ticks: int, space: Any = None, **events: Any) -> Community:
     """Run both and compare after every tick."""
-    eco = Ecosystem(p, seed, record=(), space=space)
+    eco = Ecosystem(p, seed, record=(), space=space, **events)
 
     def orient(slot: int, directions: np.ndarray) -> np.ndarray:
         """Signs as the package has them: generative proposals are drawn along the directions."""
         theirs = eco.world.registry.models[slot]
         return directions * np.where((directions * theirs.encoder.directions).sum(axis=0) < 0, -1.0, 1.0)
 
-    ours = Community(p, eco.world.space, Streams(seed), orient)
+    ours = Community(p, eco.world.space, Streams(seed), orient, **events)
     try:
         for _ in range(ticks):
             eco.step()
@@ -272,3 +275,54 @@ LEARNING = {
 )
 def test_with_models(seed: int, changes: dict[str, Any]) -> None:
     dock(Parameters().updated({**LEARNING, **changes}), seed, 16)
+
+
+POLICY_GROUPS = [
+    (1, ["negative_results", "coverage_mandate", "measured_quota", "provenance_standard"]),
+    (2, ["audits", "harmonisation", "uncertainty_aware", "invariance_standard"]),
+    (3, ["model_pluralism", "redundancy", "mirrors_and_repair", "compute_cap"]),
+    (4, ["equal_funding", "exploration_floor", "fresh_data_floor"]),
+    (5, ["funding_lottery", "redundancy", "measured_quota"]),
+]
+
+
+@pytest.mark.parametrize(("seed", "names"), POLICY_GROUPS)
+def test_policies(seed: int, names: list[str]) -> None:
+    """Each in its time, some with a ramp, an end or part of their strength."""
+    policies = [
+        Policy(name, start=2 + i, end=None if i % 2 else 9, strength=(0.7, 1.0, 0.3)[i % 3], ramp=3 * (i % 3))
+        for i, name in enumerate(names)
+    ]
+    p = Parameters().updated({**LEARNING, "stocks.hazard": 0.05, "curators.response_dal": 1.0})
+    dock(p, seed, 13, policies=policies)
+
+
+@pytest.mark.parametrize("target", ["random", "largest", "correlated"])
+def test_outages(target: str) -> None:
+    shocks = [
+        Shock("repository_outage", start=2, end=4, strength=0.5, target=target),
+        Shock("model_withdrawal", start=3, end=5, strength=0.3, target=target),
+        Shock("repository_outage", start=8, strength=0.2, target=target),
+    ]
+    dock(Parameters().updated({**LEARNING, "trainers.count": 3, "trainers.reuse": 0.5}), 8, 12, shocks=shocks)
+
+
+@pytest.mark.parametrize(
+    ("seed", "names", "changes"),
+    [
+        (1, ["poisoning", "retraction_wave"], {}),
+        (2, ["functional_revision", "funding_cut"], {}),
+        (3, ["objective_shift"], {"space.top_share": 0.2}),
+        (4, ["functional_revision", "objective_shift", "poisoning"], {"trainers.physical_prior": True}),
+    ],
+)
+def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
+    shocks = [Shock(name, start=3 * i, end=3 * i + 4, strength=0.5) for i, name in enumerate(names)]
+    dock(Parameters().updated({**LEARNING, **changes}), seed, 12, shocks=shocks)
+
+
+def test_relabelled_families() -> None:
+    """Families and materials keep their draws when their rows move."""
+    p = Parameters().updated({**LEARNING, "planners.source": "neighbourhood"})
+    order = np.array([3, 0, 4, 1, 2])
+    dock(p, 9, 10, generate(p.space, Streams(9)).relabelled(order))
