@@ -337,8 +337,8 @@ def functioning_share(providers: int, phi: float) -> float:
     return 1.0 - _smallest_fixed_point(lambda y: phi + (1.0 - phi) * y**providers)
 
 
-def functioning_share_finite(nodes: int, founders: int, providers: int, phi: float) -> float:
-    """Mean functioning share of a growing graph of finite size, exactly.
+def functioning_share_finite(nodes: int, founders: int, providers: int, phi: float) -> tuple[float, float]:
+    """Mean and standard deviation of the functioning share of a growing graph of finite size, exactly.
 
     The number W of working nodes is a Markov chain: the newcomer to t nodes works with probability
     (1 - phi) (1 - C(t - W, r) / C(t, r)); founders work with probability 1 - phi.
@@ -369,4 +369,5 @@ def functioning_share_finite(nodes: int, founders: int, providers: int, phi: flo
         joins = chance[: t + 1] * (1.0 - phi) * (1.0 - none)
         chance[: t + 1] -= joins
         chance[1 : t + 2] += joins
-    return float(chance @ working) / nodes
+    mean = float(chance @ working)
+    return mean / nodes, math.sqrt(max(0.0, float(chance @ (working - mean) ** 2))) / nodes
