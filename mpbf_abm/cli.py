@@ -2,7 +2,7 @@
 
 Commands import what they need when they run, so that ``mpbf --help`` is quick. Tables go to
 standard output, progress and faults to standard error. Exit codes: 0 ok, 1 failure, 2 usage or
-configuration, 130 interrupted.
+configuration, 3 something ran but did not match, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mpbf_abm.whatif.plan import Plan
     from mpbf_abm.whatif.runner import Ensemble
 
-OK, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+OK, FAILURE, USAGE, MISMATCH, INTERRUPTED = 0, 1, 2, 3, 130
 Rows = Sequence[Sequence[str]]
 
 # What `mpbf run` prints; summary.csv and effects.csv hold every outcome.
@@ -382,12 +382,12 @@ def _refuse_other_results(folder: Path, run_hash: str, force: bool) -> None:
 
 
 @contextmanager
-def _bar(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+def _bar(total: int, quiet: bool, unit: str = "tick") -> Iterator[Callable[[int], None]]:
     """One progress bar for everything; silent where standard error is not a terminal."""
     from tqdm import tqdm
 
     # Faults raised inside must find a clean line, so the bar goes when it is done.
-    with tqdm(total=total, unit="tick", leave=False, disable=True if quiet else None) as bar:
+    with tqdm(total=total, unit=unit, leave=False, disable=True if quiet else None) as bar:
 
         def advance(ticks: int) -> None:
             bar.update(ticks)
@@ -620,6 +620,152 @@ def _print_rows(rows: Sequence[dict[str, Any]], as_json: bool, head: dict[str, s
     else:
         cells = [[f"{r[k]:g}" if isinstance(r[k], float) else str(r[k]) for k in head] for r in rows]
         print(table(list(head.values()), cells))
+
+
+# --------------------------------------------------------------------------- verify
+
+
+@app.command()
+def verify(
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="ROW", help="Row (U3), several (U3,M7) or a group (U); may be repeated.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a row's parameter, for one row as ROW.NAME=VALUE; the expected value follows."),
+    ] = None,
+    seed: Annotated[str, typer.Option(metavar="N", help="Root seed.")] = "1",
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer runs and larger standard errors: a minute or two.")] = False,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of real data, for the rows that need it.")] = None,
+    jobs: Annotated[str | None, typer.Option(metavar="N", help="Processes. [default: one for each core]")] = None,
+    as_json: Json = False,
+    figure: Annotated[bool, typer.Option("--figure", help="Draw expected against measured, too.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write verification.md here, and the figure into images/.")
+    ] = None,
+    mutations: Annotated[bool, typer.Option("--mutations", help="Try the wrong rules that the suite must notice, instead.")] = False,
+    knobs: Annotated[bool, typer.Option("--list", help="List rows and their parameters, instead.")] = False,
+    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Write the regression baseline (W3) anew, instead.")] = False,
+) -> int:  # fmt: skip
+    """Check the model against known results: exact or published values, each with its standard error.
+
+    Exit code 3 if a row fails.
+    """
+    from mpbf_abm.verification import suite
+
+    faults: list[str] = []
+    root, processes = whole(seed, "seed", faults), whole(jobs, "jobs", faults)
+    if root is not None and not 0 <= root < 2**63:
+        faults.append(f"--seed = {root}: must be from 0 to 2^63 - 1")
+    if processes is not None and processes < 1:
+        faults.append(f"--jobs = {processes}: must be at least 1")
+    if data is not None and not data.is_dir():
+        faults.append(f"--data {data}: no such folder")
+    changes: dict[str, dict[str, Any]] = {}
+    rows: list[str] = []
+    try:
+        rows = suite.select(only or [])
+        changes = suite.assign(rows, assignments or [])
+    except ConfigurationError as error:
+        faults += error.faults
+    if faults:
+        raise ConfigurationError(faults)
+    processes = processes or os.cpu_count() or 1
+    if knobs:
+        print(_rows_listed(rows))
+        return OK
+    if update_baseline:
+        print(f"written: {suite.whole.update_baseline()}")
+        return OK
+    if mutations:
+        return _try_mutations(root or 0, processes, as_json)
+    if out is not None:
+        _check_folder(out)
+    outcomes: list[Any] = []
+    with _bar(len(rows), as_json, "row") as advance:
+        outcomes = suite.run_suite(
+            rows, root or 0, changes, fast=fast, data=data, jobs=processes, done=lambda _: advance(1)
+        )
+    command = " ".join(["mpbf verify", *_repeated("--only", only), *_repeated("--set", assignments),
+                        *([f"--seed {seed}"] if seed != "1" else []), *(["--fast"] if fast else []), *(["--data DIR"] if data else [])])  # fmt: skip
+    _write_verification(outcomes, out, figure, command)
+    if as_json:
+        from mpbf_abm.whatif.runner import plain
+
+        print(json.dumps(plain(suite.as_json(outcomes, root or 0)), indent=2, allow_nan=False))
+    else:
+        print(table(suite.HEAD, suite.cells(outcomes), right=(2, 3, 4, 5)))
+        failed = [o.id for o in outcomes if not o.passed]
+        ran = sum(not o.skipped for o in outcomes)
+        print(f"\n{ran - len(failed)} of {ran} rows pass" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return OK if all(o.passed for o in outcomes) else MISMATCH
+
+
+def _repeated(option: str, values: Sequence[str] | None) -> list[str]:
+    return [f"{option} {value}" for value in values or []]
+
+
+def _rows_listed(rows: Sequence[str]) -> str:
+    from mpbf_abm.verification.rows import ROWS
+
+    lines = []
+    for id in rows:
+        lines.append([id, "", "", "", f"{ROWS[id].title} ({ROWS[id].source})"])
+        lines += [["", k, str(v.default), v.range(), v.help] for k, v in ROWS[id].knobs.items()]
+    return table(["row", "parameter", "default", "allowed", "what it is"], lines)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written to before anything is computed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from None
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder}: cannot be written to")
+
+
+def _write_verification(outcomes: Sequence[Any], out: Path | None, figure: bool, command: str) -> None:
+    from mpbf_abm.verification import suite
+
+    drawn = None
+    if figure:
+        from mpbf_abm.figures import verification
+
+        drawn = (out / "images" / "verification.png") if out is not None else Path("verification.png")
+        _check_folder(drawn.parent)
+        verification.save(outcomes, drawn)
+        print(f"written: {drawn}", file=sys.stderr)
+    if out is not None:
+        page = out / "verification.md"
+        shown = "images/verification.png" if drawn is not None else None
+        page.write_text(
+            suite.markdown(outcomes, f"{command} --figure --out docs", shown), encoding="utf-8", newline="\n"
+        )
+        print(f"written: {page}", file=sys.stderr)
+
+
+def _try_mutations(seed: int, jobs: int, as_json: bool) -> int:
+    """Try the wrong rules and say which rows noticed."""
+    from mpbf_abm.verification import suite
+    from mpbf_abm.verification.mutations import MUTATIONS
+
+    with _bar(len(suite.ids()) + len(MUTATIONS), as_json, "step") as advance:
+        results = suite.run_mutations(seed, jobs, lambda _: advance(1))
+    good = all(must == did for _, _, must, did in results)
+    if as_json:
+        rows = [
+            {"name": n, "function": t, "must_fail": sorted(m), "failed": sorted(d), "caught": m == d}
+            for n, t, m, d in results
+        ]
+        print(json.dumps({"passed": good, "mutations": rows}, indent=2))
+    else:
+        lines = [
+            [n, t, " ".join(sorted(m)), "as it must" if m == d else f"BUT FAILED: {' '.join(sorted(d)) or 'none'}"]
+            for n, t, m, d in results
+        ]
+        print(table(["wrong rule", "function", "rows that must fail", "verdict"], lines))
+    return OK if good else MISMATCH  # fmt: skip
 
 
 # --------------------------------------------------------------------------- bench

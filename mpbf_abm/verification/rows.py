@@ -8,10 +8,12 @@ expected values lie within :data:`SIGMAS` of them, plus a tolerance that the row
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -127,6 +129,11 @@ class Row:
     rule: Rule
     knobs: Mapping[str, Knob] = field(default_factory=dict)
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether the row takes a folder of real data."""
+        return "data" in inspect.signature(self.rule).parameters
+
     def values(self, changes: Mapping[str, Any] | None = None, *, fast: bool = False) -> dict[str, Any]:
         """Values of the knobs: defaults, quick ones if asked, and changes on top."""
         values = {
@@ -173,8 +180,6 @@ class Outcome:
     seconds : float
     skipped : str
         Why it was not run; empty when it was.
-    error : str
-        What went wrong, if it could not be finished.
     """
 
     id: str
@@ -184,19 +189,20 @@ class Outcome:
     checks: tuple[Check, ...]
     seconds: float
     skipped: str = ""
-    error: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed; a row that was not run has not failed."""
-        return bool(self.skipped) or (not self.error and all(c.passed for c in self.checks))
+        """Whether every check passed; a row that was not run has none and has not failed."""
+        return all(c.passed for c in self.checks)
 
 
 class NotRun(MpbfError):
     """A row cannot be run here, with the reason."""
 
 
-def evaluate(id: str, seed: int = 1, changes: Mapping[str, Any] | None = None, *, fast: bool = False) -> Outcome:
+def evaluate(
+    id: str, seed: int = 1, changes: Mapping[str, Any] | None = None, *, fast: bool = False, data: Path | None = None
+) -> Outcome:
     """Run one row.
 
     Parameters
@@ -208,6 +214,8 @@ def evaluate(id: str, seed: int = 1, changes: Mapping[str, Any] | None = None, *
         Values of knobs.
     fast : bool
         Use the quick values (fewer runs, larger standard errors).
+    data : Path, optional
+        Folder of real data, for rows that need it.
 
     Raises
     ------
@@ -219,10 +227,11 @@ def evaluate(id: str, seed: int = 1, changes: Mapping[str, Any] | None = None, *
     row = ROWS[id]
     values = row.values(changes, fast=fast)
     start = time.perf_counter()
-    skipped, checks = "", ()
+    skipped = ""
+    checks: tuple[Check, ...] = ()
     try:
         with one_thread():
-            checks = tuple(row.rule(seed, **values))
+            checks = tuple(row.rule(seed, **values, **({"data": data} if row.needs_data else {})))
     except NotRun as reason:
         skipped = str(reason)
     return Outcome(id, row.title, row.source, values, checks, time.perf_counter() - start, skipped)

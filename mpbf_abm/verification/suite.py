@@ -1,0 +1,287 @@
+"""The whole suite: select rows, run them in several processes, and tell what came out."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+
+# Rows register themselves when their module is imported, in the order of the table.
+from mpbf_abm.verification import feedback, formulas, meanfield, networks, urn, whole
+from mpbf_abm.verification.mutations import MUTATIONS, callers, failing
+from mpbf_abm.verification.rows import ROWS, SIGMAS, Check, Outcome, evaluate
+
+__all__ = ["ROWS", "feedback", "formulas", "meanfield", "networks", "urn", "whole"]
+
+ORDER = "UMFKLW"
+# The longest first, so that no process is left with one of them at the end.
+LONGEST = ("U3", "U1", "U2", "U8", "U11", "K1", "U5", "U9", "F4", "F2", "M1", "M2", "U6", "U4", "M7", "W4")
+
+
+def ids() -> list[str]:
+    """All rows in the order of the table."""
+    return sorted(ROWS, key=lambda id: (ORDER.index(id[0]), int(id[1:])))
+
+
+def select(only: Sequence[str]) -> list[str]:
+    """Rows by id, or by the letter of their group; all of them without any.
+
+    Raises
+    ------
+    ConfigurationError
+        One line for each unknown name.
+    """
+    if not only:
+        return ids()
+    wanted: set[str] = set()
+    faults = []
+    for name in (part.strip() for text in only for part in text.split(",")):
+        if name.upper() in ROWS:
+            wanted.add(name.upper())
+        elif len(name) == 1 and name.upper() in ORDER:
+            wanted |= {id for id in ROWS if id[0] == name.upper()}
+        else:
+            faults.append(f"unknown row '{name}'{did_you_mean(name.upper(), ROWS)} (rows: {', '.join(ids())})")
+    if faults:
+        raise ConfigurationError(faults)
+    return [id for id in ids() if id in wanted]
+
+
+def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Values of ``name=value`` and ``ROW.name=value`` for each row that has such a parameter.
+
+    Raises
+    ------
+    ConfigurationError
+        All faults at once: unknown names, values that are no numbers or out of range.
+    """
+    changes: dict[str, dict[str, Any]] = {id: {} for id in rows}
+    faults: list[str] = []
+    for text in assignments:
+        name, sep, raw = (part.strip() for part in text.partition("="))
+        row, dot, knob = name.rpartition(".")
+        value = number(raw)
+        if not sep or not name:
+            faults.append(f"'{text}': write --set name=value, or --set ROW.name=value")
+        elif value is None:
+            faults.append(f"{name} = {raw!r}: must be a number, or several in brackets: [1, 2.5]")
+        else:
+            among = [id for id in rows if id == row.upper()] if dot else list(rows)
+            takers = [id for id in among if knob in ROWS[id].knobs]
+            if not takers:
+                known = {k for id in among or rows for k in ROWS[id].knobs}
+                faults.append(
+                    f"unknown parameter '{name}' of {', '.join(among or rows)}{did_you_mean(knob, known)} (parameters: {', '.join(sorted(known))})"
+                )
+            for id in takers:
+                changes[id][knob] = value
+    for id in rows:
+        try:
+            ROWS[id].values(changes[id])
+        except ConfigurationError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigurationError(faults)
+    return changes
+
+
+def number(text: str) -> Any:
+    """Read a number, or several in brackets; None if it is neither."""
+    import tomllib
+
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return None
+    several = value if isinstance(value, list) else [value]
+    return value if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in several) else None
+
+
+def run_suite(
+    rows: Sequence[str],
+    seed: int = 1,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    fast: bool = False,
+    data: Path | None = None,
+    jobs: int = 1,
+    done: Callable[[Outcome], None] = lambda _: None,
+) -> list[Outcome]:
+    """Run rows, in several processes if asked; equal inputs give equal outcomes whatever their number."""
+    outcomes: dict[str, Outcome] = {}
+    for outcome in _outcomes(rows, seed, changes or {}, fast, data, jobs):
+        outcomes[outcome.id] = outcome
+        done(outcome)
+    return [outcomes[id] for id in rows]
+
+
+def _outcomes(
+    rows: Sequence[str], seed: int, changes: Mapping[str, Mapping[str, Any]], fast: bool, data: Path | None, jobs: int
+) -> Iterator[Outcome]:  # fmt: skip
+    if jobs == 1 or len(rows) == 1:
+        for id in rows:
+            yield evaluate(id, seed, changes.get(id), fast=fast, data=data)
+        return
+    order = sorted(rows, key=lambda id: LONGEST.index(id) if id in LONGEST else len(LONGEST))
+    with ProcessPoolExecutor(min(jobs, len(rows)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = [pool.submit(_evaluate, id, seed, dict(changes.get(id, {})), fast, data) for id in order]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _evaluate(id: str, seed: int, changes: dict[str, Any], fast: bool, data: Path | None) -> Outcome:
+    """Run one row in a process of its own, where importing this module has registered all rows."""
+    return evaluate(id, seed, changes, fast=fast, data=data)
+
+
+# --------------------------------------------------------------------------- wrong rules
+
+
+def run_mutations(
+    seed: int = 1, jobs: int = 1, done: Callable[[str], None] = lambda _: None
+) -> list[tuple[str, str, set[str], set[str]]]:
+    """Try every wrong rule on the rows that call the function it replaces (quick values).
+
+    Returns
+    -------
+    list of (name, function, rows that must fail, rows that fail)
+    """
+    targets = [m.target for m in MUTATIONS]
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        called = {pool.submit(_callers, targets, id, seed): id for id in ids()}
+        touched: dict[str, list[str]] = {target: [] for target in targets}
+        for future in as_completed(called):
+            for target in future.result():
+                touched[target].append(called[future])
+            done(called[future])
+        tried = {pool.submit(_failing, i, touched[m.target], seed): i for i, m in enumerate(MUTATIONS)}
+        failed: dict[int, set[str]] = {}
+        for future in as_completed(tried):
+            failed[tried[future]] = future.result()
+            done(MUTATIONS[tried[future]].name)
+    return [(m.name, m.target, set(m.breaks), failed[i]) for i, m in enumerate(MUTATIONS)]
+
+
+def _callers(targets: Sequence[str], id: str, seed: int) -> set[str]:
+    return callers(targets, id, seed)
+
+
+def _failing(index: int, rows: Sequence[str], seed: int) -> set[str]:
+    return failing(MUTATIONS[index], rows, seed)
+
+
+# --------------------------------------------------------------------------- what came out
+
+HEAD = ["row", "check", "expected", "measured", "standard error", "caught beyond", "verdict"]
+
+
+def digits(value: float) -> str:
+    """Format with six significant digits, without trailing noise."""
+    return f"{value:.6g}"
+
+
+def cells(outcomes: Sequence[Outcome]) -> list[list[str]]:
+    """One line per check for a table."""
+    out = []
+    for o in outcomes:
+        if o.skipped:
+            out.append([o.id, o.title, "", "", "", "", f"not run: {o.skipped}"])
+        for c in o.checks:
+            sign = "" if c.relation == "=" else f"{c.relation} "
+            error = digits_of_error(c)
+            beyond = f"{c.detects:.2g}" if c.detects else "any"
+            out.append(
+                [
+                    o.id,
+                    c.name,
+                    sign + digits(c.expected),
+                    digits(c.measured),
+                    error,
+                    beyond,
+                    "ok" if c.passed else "FAILED",
+                ]
+            )
+    return out
+
+
+def digits_of_error(c: Check) -> str:
+    """Standard error, or `exact`; a tolerance beside it."""
+    error = f"{c.error:.2g}" if c.error else "exact"
+    return error + (f" (+ {c.tolerance:.1g})" if c.tolerance else "")
+
+
+def as_json(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
+    """Everything about the outcomes, for machines."""
+    rows = []
+    for o in outcomes:
+        rows.append(
+            {
+                "id": o.id, "title": o.title, "source": o.source, "parameters": o.values, "seconds": round(o.seconds, 2),
+                "skipped": o.skipped or None, "passed": o.passed,
+                "checks": [asdict(c) | {"passed": c.passed, "caught_beyond": c.detects} for c in o.checks],
+            }
+        )  # fmt: skip
+    return {"seed": seed, "sigmas": SIGMAS, "passed": all(o.passed for o in outcomes), "rows": rows}
+
+
+def markdown(outcomes: Sequence[Outcome], command: str, figure: str | None) -> str:
+    """The page ``docs/verification.md``."""
+    checks = [c for o in outcomes for c in o.checks]
+    ran = [o for o in outcomes if not o.skipped]
+    lines = [
+        "# Verification: known results",
+        "",
+        f"Written by `{command}`. Every row reaches a known result by configuration of the model's own code or by the public",
+        "functions of its measures (rows F1 to F7, F9 and F10 are unit checks of those). A check passes when measured and expected",
+        f"values lie within {SIGMAS:g} Monte-Carlo standard errors of each other, plus a tolerance where the row states one. *Caught",
+        "beyond* is the deviation that would be noticed 97.5 times in a hundred. Another value of any parameter is tried by",
+        "`mpbf verify --only U1 --set a=2`; the expected value follows. Wrong rules that the suite must notice are tried by",
+        "`mpbf verify --mutations`. A second reading of the [model description](odd.md), written from its text alone, lives with the",
+        "tests (`tests/docking`) and equals the model on the same keyed draws.",
+        "",
+        f"{sum(o.passed for o in ran)} of {len(ran)} rows pass, with {len(checks)} checks"
+        + (f"; not run: {', '.join(o.id for o in outcomes if o.skipped)}." if len(ran) < len(outcomes) else "."),
+        "",
+    ]  # fmt: skip
+    if figure:
+        lines += [f"![Expected against measured values of all rows]({figure})", ""]
+    names = {"U": "Urn limits", "M": "Feedback between models and data", "F": "Infrastructure", "K": "Mean-field twin",
+             "L": "The four formulas (our operationalisation)", "W": "Whole model"}  # fmt: skip
+    for letter in ORDER:
+        group = [o for o in outcomes if o.id[0] == letter]
+        if not group:
+            continue
+        lines += [f"## {names[letter]}", ""]
+        for o in group:
+            values = ", ".join(f"{k} = {short(v)}" for k, v in o.values.items())
+            lines += [
+                f"### {o.id}: {o.title}",
+                "",
+                f"Source: {o.source}." + (f" Parameters: {values}." if values else ""),
+                "",
+            ]
+            if o.skipped:
+                lines += [f"Not run: {o.skipped}.", ""]
+                continue
+            lines += [
+                "| check | expected | measured | standard error | caught beyond | verdict |",
+                "| --- | --- | --- | --- | --- | --- |",
+            ]
+            lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line[1:]) + " |" for line in cells([o])]
+            lines += ["", *[f"- {c.name}: {c.note}." for c in o.checks if c.note]]
+            lines += [""] if any(c.note for c in o.checks) else []
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def short(value: Any) -> str:
+    """Value of a parameter in a line of text."""
+    return f"({', '.join(f'{v:g}' for v in value)})" if isinstance(value, tuple) else f"{value:g}"
