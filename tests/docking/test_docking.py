@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from naive import Community
+from naive_space import read_space
 
 from mpbf_abm import Parameters
 from mpbf_abm.ecosystem import Ecosystem
@@ -326,3 +327,23 @@ def test_relabelled_families() -> None:
     p = Parameters().updated({**LEARNING, "planners.source": "neighbourhood"})
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, generate(p.space, Streams(9)).relabelled(order))
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [
+        (1, {}),
+        (2, {"materials": 60, "families": 20, "near_duplicates": 0.6, "shared_chemistry": 0.9}),
+        (3, {"families": 1, "phase_jump": 1.5, "spurious_dims": 0, "top_share": 0.1}),
+        (4, {"families": 3, "quantum_dims": 4, "chemistry_rank": 4, "family_exponent": 2.0, "dense_share": 0.5}),
+    ],
+)
+def test_space(seed: int, changes: dict[str, Any]) -> None:
+    p = Parameters().updated(
+        {f"space.{k}": v for k, v in {"materials": 400, "families": 12, **changes}.items()} | {"founding.records": 0}
+    )
+    theirs = generate(p.space, Streams(seed))
+    for name, array in read_space(p.space, Streams(seed)).items():
+        array = np.asarray(array)
+        whole = array.dtype.kind in "biu"
+        equal(name, 0, array, getattr(theirs, name), **({} if whole else {"rtol": 2e-5, "atol": 2e-5}))

@@ -1,0 +1,119 @@
+"""The synthetic space read a second time, from element 7.2 of ``docs/odd.md`` alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+S_QUANTUM, S_SCATTER, S_CENTRE, FAMILY_LENGTH, MESO_LENGTH, FIELD_FEATURES = 1.6, 0.1, 0.6, 1.0, 2.0, 192
+
+
+def std(x):
+    """Return values in standard deviations."""
+    sd = x.std()
+    return (x - x.mean()) / (sd if sd > 0 else 1.0)
+
+
+def field(streams, decision, rows, length):
+    """Value of a random field over rows."""
+    draw = streams.generator(decision, 0)
+    frequencies = draw.standard_normal((rows.shape[1], FIELD_FEATURES)) / length
+    phases = 2 * np.pi * draw.random(FIELD_FEATURES)
+    weights = draw.standard_normal(FIELD_FEATURES) * math.sqrt(2 / FIELD_FEATURES)
+    return np.cos(rows @ frequencies + phases) @ weights
+
+
+def family_sizes(materials, families, exponent):
+    """One material each, the others by largest remainder."""
+    weights = [(k + 1) ** -exponent for k in range(families)]
+    quotas = [(materials - families) * w / sum(weights) for w in weights]
+    sizes = [1 + math.floor(q) for q in quotas]
+    order = sorted(range(families), key=lambda k: -(quotas[k] - math.floor(quotas[k])))
+    for k in order[: materials - sum(sizes)]:
+        sizes[k] += 1
+    return sizes
+
+
+def read_space(p, streams):
+    """Make the arrays of a space from ``Parameters.space``, as a dictionary."""
+    K, N, dq, dm, rank = p.families, p.materials, p.quantum_dims, p.meso_dims, p.chemistry_rank
+    sizes = family_sizes(N, K, p.family_exponent)
+    start = [sum(sizes[:k]) for k in range(K + 1)]
+    family = [k for k in range(K) for _ in range(sizes[k])]
+
+    position = streams.normal("space.family.position", 0, (K, 2))
+    affinity = np.array([
+        [math.exp(-((position[j] - position[k]) ** 2).sum() / (2 * FAMILY_LENGTH**2)) for k in range(K)] for j in range(K)
+    ])  # fmt: skip
+    factor = np.linalg.cholesky(affinity + 1e-6 * np.eye(K))
+    links = np.zeros((K, K))
+    for j in range(K):
+        near = sorted((k for k in range(K) if k != j), key=lambda k: -affinity[j, k])[:5]
+        for k in near:
+            links[j, k] = links[k, j] = affinity[j, k]
+    similarity = np.array([row / row.sum() if row.sum() > 0 else np.eye(K)[j] for j, row in enumerate(links)])
+
+    centre = S_CENTRE * streams.normal("space.family.centre", 0, (K, dq))
+    shared = streams.normal("space.family.shared", 0, (dq, rank))
+    own = (factor @ streams.normal("space.family.own", 0, (K, dq * rank))).reshape(K, dq, rank)
+    z, scatter = streams.normal("space.z", 0, (N, rank)), streams.normal("space.scatter", 0, (N, dq))
+    s = p.shared_chemistry
+    chemistry = [np.linalg.qr(math.sqrt(s) * shared + math.sqrt(1 - s) * own[k])[0] for k in range(K)]
+    quantum = np.array([
+        centre[family[i]] + S_QUANTUM * chemistry[family[i]] @ z[i] + S_SCATTER * scatter[i] for i in range(N)
+    ])  # fmt: skip
+    meso = streams.normal("space.meso", 0, (N, dm))
+    u, jitter = streams.uniform("space.duplicate", 0, (N, 2)), streams.normal("space.duplicate.jitter", 0, (N, 2))
+    for k in range(K):
+        rows = range(start[k], start[k + 1])
+        originals = [i for i in rows if u[i, 0] >= p.near_duplicates] or [rows[0]]
+        for i in rows:
+            if i not in originals:
+                other = originals[math.floor(u[i, 1] * len(originals))]
+                quantum[i] = quantum[other] + 0.02 * jitter[i, 0]
+                meso[i] = meso[other] + 0.02 * jitter[i, 1]
+
+    smooth = std(field(streams, "space.property.quantum", quantum, p.ruggedness))
+    joined = np.hstack([quantum / p.ruggedness, meso / MESO_LENGTH])
+    cross = std(field(streams, "space.property.cross", joined, 1.0))
+    seen = math.sqrt(1 - p.cross_scale) * smooth
+    value = seen + math.sqrt(p.cross_scale) * cross
+    if p.phase_jump > 0:
+        jump = p.phase_jump * (field(streams, "space.phase", quantum, p.ruggedness) > 0)
+        seen, value = seen + jump, value + jump
+    prop = (value - value.mean()) / value.std()
+
+    between = factor @ streams.normal("space.bias.family", 0, K)
+    between = std(between) if K > 1 else np.zeros(1)
+    smooth = field(streams, "space.bias.smooth", quantum, p.bias_length)
+    for k in range(K):
+        smooth[start[k] : start[k + 1]] -= smooth[start[k] : start[k + 1]].mean()
+    noise = streams.normal("space.bias.scatter", 0, N)
+    bias = p.bias_offset + p.bias_sd * (
+        math.sqrt(p.bias_family) * between[family]
+        + math.sqrt(p.bias_smooth) * std(smooth)
+        + math.sqrt(p.bias_scatter) * noise
+    )
+    simulated = (seen - seen.mean()) / value.std() + bias
+
+    largest = sorted(range(K), key=lambda k: -sizes[k])[: max(1, round(p.dense_share * K))]
+    other = [math.floor(n * N) for n in streams.uniform("space.spurious.other", 0, N)]
+    followed = np.array([prop[i] if family[i] in largest else prop[other[i]] for i in range(N)])
+    rest = streams.normal("space.spurious.noise", 0, (N, p.spurious_dims))
+    rho = p.spurious_correlation
+    spurious = p.spurious_amplitude * (rho * followed[:, None] + math.sqrt(1 - rho**2) * rest)
+
+    difficulty = np.exp(p.difficulty * std(field(streams, "space.difficulty", quantum, p.ruggedness / 2)))
+    made = std(field(streams, "space.feasible", quantum, p.ruggedness)) + streams.normal("space.feasible.scatter", 0, N)
+    feasible = made >= np.quantile(made, 1 - p.feasible)
+    proxy = field(streams, "space.proxy", quantum, p.ruggedness)
+    proxy = std(proxy - (proxy @ prop) / (prop @ prop) * prop)
+    options = sorted(np.flatnonzero(feasible).tolist(), key=lambda i: (-prop[i], i))
+    top = np.isin(np.arange(N), options[: max(1, round(p.top_share * len(options)))])
+    return {
+        "descriptors": np.hstack([quantum, meso, spurious]), "start": start, "property": prop, "simulated": simulated,
+        "difficulty": difficulty, "feasible": feasible, "proxy": proxy, "similarity": similarity, "top": top,
+        "dense": [k in largest for k in range(K)], "family_keys": range(K), "material_keys": range(N),
+        "gauge_amplitude": p.gauge_amplitude,
+    }  # fmt: skip
