@@ -23,6 +23,7 @@ from mpbf_abm.measures.path_dependence import deposit
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.streams import Streams
+from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, generator, mean_error, row, seeds
 from mpbf_abm.verification.urn import urn
 
@@ -497,3 +498,28 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
     mean, error = mean_error(moved)
     note = f"mean absolute shift over the panel, {records} records before; largest of {extra}: {moved.max():.4f}"
     return Check("one extra record moves predictions by less than .01 sd", 0.01, mean, error, relation="<", note=note)
+
+
+# --------------------------------------------------------------------------- wrong rules
+
+mutation("generated labels scatter half as much", "learning.models:FoundationModel.claimed_sd",
+         lambda right: lambda self, variance: 0.5 * right(self, variance), "M1", "M2", "M3")  # fmt: skip
+mutation("a fit forgets that it estimated the mean", "learning.heads:fit_head",
+         lambda right: lambda phi, y, v, **o: replace(h := right(phi, y, v, **o), noise=h.noise * (1 - 1 / len(y))), "M3")  # fmt: skip
+mutation("labels after the first tick count half", "space.commons:Commons.append",
+         lambda right: lambda self, **v: right(self, **{**v, "value": np.where(v["tick"] > 0, v["value"] * 0.5, v["value"])}), "M1", "M2", "M3", "M6", "M7")  # fmt: skip
+mutation("grace of one tick more", "space.commons:Commons.decay",
+         lambda right: lambda self, rate, tick, grace=0: right(self, rate, tick, grace + 1), "M1", "M2", "M4", "M6", "M7", "U8")  # fmt: skip
+mutation("the first candidate is made", "learning.acquisition:score",
+         lambda _: lambda rule, mean, sd, **o: -np.arange(mean.shape[-1], dtype=np.float32) + 0 * mean, "M5")  # fmt: skip
+mutation("predictions are shrunk by a fifth", "learning.heads:Head.predict",
+         lambda right: lambda self, phi: (0.8 * right(self, phi)[0], right(self, phi)[1]), "M8")  # fmt: skip
+mutation("pseudo-labels without their gain", "layers.coupling:pseudo_label",
+         lambda right: lambda y, mean, g: right(y, mean, min(g, 1.0)), "M6", "M7")  # fmt: skip
+mutation("audits leave the value as it is", "space.commons:Commons.rewrite",
+         lambda right: lambda self, rows, value, variance, **f: right(self, rows, self.value[rows] if f else value, variance, **f), "M7")  # fmt: skip
+mutation(
+    "audits mend what renewal renews", "layers.coupling:bias_share", lambda right: lambda d, k: right(d, k + d), "M7"
+)
+mutation("an update counts every label twice", "learning.heads:low_rank",
+         lambda right: lambda c, phi, r, v, s: right(c, phi, r, v / 2, s), "M8")  # fmt: skip

@@ -19,6 +19,9 @@ from mpbf_abm.verification.rows import ROWS, SIGMAS, Check, Outcome, evaluate
 __all__ = ["ROWS", "feedback", "formulas", "meanfield", "networks", "urn", "whole"]
 
 ORDER = "UMFKLW"
+# W2 compares this process with others, which know no wrong rule, and W3 any bit with those on file:
+# both notice every change, so that they are tried only where a wrong rule names them.
+NOTICE_ALL = ("W2", "W3")
 # The longest first, so that no process is left with one of them at the end.
 LONGEST = ("U3", "U1", "U2", "U8", "U11", "K1", "U5", "U9", "F4", "F2", "M1", "M2", "U6", "U4", "M7", "W4")
 

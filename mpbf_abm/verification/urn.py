@@ -748,16 +748,46 @@ def random_coverage(seed: int, E: int, t: int, runs: int) -> list[Check]:
 
 # --------------------------------------------------------------------------- wrong rules
 
+SEQUENCE = np.random.Generator(np.random.Philox(1))  # a generator that remembers
+LINEAR = ("U1", "U2", "U3", "U4", "U9")  # rows of the linear urn
+
+mutation("reinforcement weaker than said", "layers.attention:power", lambda right: lambda x, g: right(x, g - 0.4),
+         "U0", *LINEAR, "U5", "U6", "U7", "U8", "U11")  # fmt: skip
+mutation("exploration half as strong", "layers.attention:attention",
+         lambda right: lambda x, eps, *rest: right(x, 0.5 * eps, *rest), "U0", "U5", "U7", "U8")  # fmt: skip
+mutation("one draw of families for all ticks", "agents.world:World.clocks",
+         lambda _: lambda self, name, cohort, n: self.streams.exponential(name, 0, (len(cohort), n))[cohort.slots],
+         "U0", *LINEAR, "U5", "U6", "U11")  # fmt: skip
+mutation("families by inverse CDF instead of a race", "streams:race",
+         lambda _: lambda clocks, w: (np.cumsum(w, -1) / w.sum(-1, keepdims=True) < -np.expm1(-clocks[..., :1])).sum(-1),
+         "U0", "U5", "W1")  # fmt: skip
+mutation("the late stream begins with the run", "streams:Streams.root",
+         lambda right: lambda self, tick: right(self, tick + 10**6), "U3")  # fmt: skip
+mutation("covariance over the variance of sums", "measures.path_dependence:early_stream_index",
+         lambda right: lambda a, b: (0.5 * right(a, b)[0], right(a, b)[1]), "U3")  # fmt: skip
+mutation("limits of an urn with one colour more", "measures.concentration:limit_hhi",
+         lambda right: lambda a: right(np.append(a, 1.0)), "U2")  # fmt: skip
+mutation("entropies in bits", "measures.divergence:entropies", lambda right: lambda x: right(x) / math.log(2), "U4")
+mutation("damage counts both what is gained and what is lost", "measures.path_dependence:damage",
+         lambda right: lambda a, b: 2 * right(a, b), "U5")  # fmt: skip
+mutation("exponent by natural numbers of steps", "measures.path_dependence:damage_exponent",
+         lambda right: lambda a, b, n: right(a, b, np.asarray(n) / 2 + n[0] / 2), "U5", "U7")  # fmt: skip
+mutation("records forget their mass only", "space.commons:Commons.decay",
+         lambda _: lambda self, rate, *_a: (self.mass.__imul__(np.exp(-rate)), self._recount()), "U8")  # fmt: skip
+mutation("a deposit counts twice", "measures.path_dependence:deposit",
+         lambda right: lambda eco, k, m, **o: right(eco, k, 2 * m, **o), "U9")  # fmt: skip
+mutation("price of a move from nothing", "measures.path_dependence:cost_of_reversal",
+         lambda right: lambda x, N, D: right(0.0, N, D), "U9")  # fmt: skip
+mutation("returns to adoption count half", "agents.planner:utility",
+         lambda right: lambda world: (right(world)[0] - 0.5 * world.p.planners.utility_returns * world.registry.adopters, right(world)[1]),
+         "U10")  # fmt: skip
 mutation(
-    "exploration twice as strong", "layers.attention:attention",
-    lambda right: lambda x, eps, *rest: right(x, np.minimum(2 * eps, 1.0), *rest), "U0", "U5", "U7", "U8",
-)  # fmt: skip
-mutation(
-    "reinforcement weaker than said", "layers.attention:power",
-    lambda right: lambda x, g: right(x, g - 0.3), "U0", "U1", "U2", "U3", "U4", "U5", "U6", "U7", "U8", "U9", "U11",
-)  # fmt: skip
-mutation(
-    "family clocks are the same at every tick", "agents.world:World.clocks",
-    lambda _: lambda self, decision, cohort, options: self.streams.exponential(decision, 0, (len(cohort), options))[cohort.slots],
-    "U0", "U1", "U2", "U3", "U4", "U5", "U6", "U8", "U9", "U11",
-)  # fmt: skip
+    "colours have one mass",
+    "measures.path_dependence:monopoly_chance",
+    lambda right: lambda a, _b, g: right(a, a, g),
+    "U11",
+)
+mutation("draws follow from how many came before", "streams:Streams.generator",
+         lambda _: lambda self, name, tick=0: SEQUENCE, "U0", "U3", "U5", "U12", "W1")  # fmt: skip
+mutation("candidates from the first half of a family", "agents.planner:keyed",
+         lambda right: lambda *a: right(*a) * 0.5, "U13")  # fmt: skip

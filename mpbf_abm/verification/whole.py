@@ -18,6 +18,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.simulation import simulate
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, NotRun, generator, mean_error, row
 from mpbf_abm.whatif.plan import Plan
 from mpbf_abm.whatif.runner import run_plan
@@ -243,3 +244,14 @@ def real_pools(seed: int, seeds: int, data: Path | None = None) -> list[Check]:
         )
     )
     return out
+
+
+# --------------------------------------------------------------------------- wrong rules
+
+mutation("families keep their labels in the draws", "agents.world:World.family_clocks",
+         lambda _: lambda self, name, cohort: self.clocks(name, cohort, self.space.families), "W1")  # fmt: skip
+mutation("planners draw by row", "agents.world:World.uniform",
+         lambda _: lambda self, name, cohort, width: self.streams.uniform(name, self.tick, (len(cohort), width)), "W1")  # fmt: skip
+mutation("workers hand back other replicates", "whatif.runner:_in_processes",
+         lambda right: lambda plan, *a: ((plan.replicates - 1 - i, r) for i, r in right(plan, *a)), "W2")  # fmt: skip
+mutation("attention of 1 % more", "layers.attention:explored", lambda right: lambda *a: 1.01 * right(*a), "W3")
