@@ -5,7 +5,6 @@ An edge u -> v of a directed graph says that v leans on u, as in :mod:`mpbf_abm.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     import networkx as nx
 
 Int = NDArray[np.int64]
-
-LARGEST_TOLERANCE = 2.0**40
 
 
 def cascade_size(network: Network, removed: Iterable[Hashable]) -> float:
@@ -103,8 +100,8 @@ def critical_tolerance(
     Returns
     -------
     float
-        0 if no tolerance is needed; infinite if none is enough (a node that carried nothing before
-        must carry something now).
+        0 if no tolerance is needed. Always finite: a node that no shortest path passed has neighbours
+        that are all joined, and none will pass it when others go.
 
     Raises
     ------
@@ -126,8 +123,6 @@ def critical_tolerance(
     low, high = 0.0, 1.0
     while not survives(high):
         low, high = high, 2 * high
-        if high > LARGEST_TOLERANCE:
-            return math.inf
     while high - low > precision:
         middle = (low + high) / 2
         low, high = (low, middle) if survives(middle) else (middle, high)

@@ -24,6 +24,7 @@ from mpbf_abm.space.infrastructure import Network, any_of_r, fraction, from_grap
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.space.synthetic import generate
 from mpbf_abm.streams import Streams
+from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, generator, mean_error, row, seeds, share_error
 
 Float = NDArray[np.float64]
@@ -187,9 +188,9 @@ def cascades_on(seed: int, label: str, graphs: int, nodes: int, mean: float, phi
     "threshold cascades",
     "Watts 2002; Gleeson and Cahalane 2007",
     phi=Knob((0.18, 0.25), "share of failed neighbours at which a node fails", low=0.05, high=1, fast=(0.25,)),
-    n=Knob(10_000, "nodes of a graph", low=1_000, high=1_000_000, fast=2_000),
-    graphs=GRAPHS,
-    starts=Knob(20, "first failures tried on each graph", low=2, high=10_000, fast=10),
+    n=Knob(5_000, "nodes of a graph", low=1_000, high=1_000_000, fast=2_000),
+    graphs=Knob(40, "independent graphs", low=5, high=100_000, fast=20),
+    starts=Knob(12, "first failures tried on each graph", low=2, high=10_000, fast=10),
 )
 def watts(seed: int, phi: tuple[float, ...], n: int, graphs: int, starts: int) -> list[Check]:
     """Edges of the cascade window on sampled graphs; global cascades inside it, none outside."""
@@ -312,9 +313,9 @@ EIGHTH = 8
     n=Knob((2, 3), "layers (one number, or several)", low=2, high=8, fast=(2,)),
     k=Knob(5.0, "mean degree of each layer", low=2.5, high=40),
     N=Knob(
-        3_200, "nodes of each layer; the threshold is also measured at an eighth", low=1_200, high=200_000, fast=1_200
+        2_400, "nodes of each layer; the threshold is also measured at an eighth", low=1_200, high=200_000, fast=1_200
     ),
-    graphs=Knob(30, "independent graphs, twice as many of an eighth of the size", low=5, high=100_000, fast=16),
+    graphs=Knob(24, "independent graphs, twice as many of an eighth of the size", low=5, high=100_000, fast=16),
 )
 def dependent(seed: int, n: tuple[int, ...], k: float, N: int, graphs: int) -> list[Check]:
     """Threshold and jump, survivors above the threshold, collapse below it."""
@@ -630,10 +631,10 @@ def leading_share(
     n=Knob(20_000, "values of a series", low=500, high=10_000_000, fast=10_000),
     series=Knob(40, "independent series", low=5, high=100_000, fast=20),
     K=Knob(5, "families of the community", low=3, high=50),
-    V=Knob(2_000, "records in force", low=600, high=100_000, fast=1_000),
-    delta=Knob(2.0, "rate of forgetting", low=0.2, high=5),
-    ticks=Knob(240, "ticks of the ramp, and of the outages", low=80, high=100_000, fast=160),
-    replicates=Knob(24, "runs of each kind", low=4, high=10_000, fast=12),
+    V=Knob(2_000, "records in force", low=1_000, high=100_000, fast=1_000),
+    delta=Knob(2.0, "rate of forgetting", low=1, high=5),
+    ticks=Knob(240, "ticks of the ramp, and of the outages", low=160, high=100_000, fast=160),
+    replicates=Knob(24, "runs of each kind", low=12, high=10_000, fast=12),
 )
 def warnings(
     seed: int,
@@ -743,3 +744,102 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
             note=f"expected from a process without agents; 1 - (1 - e^-delta)(1 - p'(x*)) = {limit:.4f} in long, large runs",
         ),
     ]  # fmt: skip
+
+
+# --------------------------------------------------------------------------- wrong rules
+
+
+mutation(
+    "giant share among nodes that have an edge", "measures.fragility:giant_share",
+    lambda right: lambda graph, removed=(): right(graph, removed) * len(graph) / (len(graph) - nx.number_of_isolates(graph)),
+    "F1",
+)  # fmt: skip
+mutation(
+    "removal curve as a share of the nodes left", "measures.fragility:removal_curve",
+    lambda right: lambda *a, **k: (c := right(*a, **k)) * (len(c) - 1) / np.maximum(len(c) - 1 - np.arange(len(c)), 1),
+    "F1", "F2", "F6",
+)  # fmt: skip
+mutation(
+    "recalculated degrees are those of the whole graph", "measures.fragility:_by_degree_left",
+    lambda _: lambda pairs, ties: np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(ties)))), "F2",
+)  # fmt: skip
+mutation(
+    "the least load goes first", "measures.fragility:_load", lambda right: lambda graph, nodes: -right(graph, nodes), "F6"
+)  # fmt: skip
+mutation(
+    "threshold counts the nodes left", "measures.fragility:percolation_threshold",
+    lambda right: lambda *a, **k: 1 - right(*a, **k), "F1", "F2",
+)  # fmt: skip
+mutation(
+    "branching counts the edge one comes by", "measures.fragility:branching",
+    lambda right: lambda *a, **k: right(*a, **k) + 1, "F3",
+)  # fmt: skip
+mutation(
+    "a node fails above, not at, its fraction", "space.infrastructure:fraction.step",
+    lambda right: lambda rule, network, works: right(fraction(rule.phi + 1e-6), network, works), "F3",
+)  # fmt: skip
+mutation(
+    "nobody follows a failed node", "space.infrastructure:Network.fail",
+    lambda _: lambda network, removed: ~np.isin(np.arange(len(network.nodes)), [network.index[v] for v in removed]),
+    "F3", "F4", "F5", "F7", "F8",
+)  # fmt: skip
+mutation(
+    "small components of a layer stay up", "space.infrastructure:mutual.step",
+    lambda _: lambda _rule, network, works: works & ~(network.partners @ ~works > 0), "F4",
+)  # fmt: skip
+mutation(
+    "layers of twice the mean degree", "measures.cascades:dependent_layers",
+    lambda right: lambda nodes, layers, degree, rng: right(nodes, layers, 2 * degree, rng), "F4",
+)  # fmt: skip
+mutation(
+    "half the tolerance by paths", "space.infrastructure:load._by_paths",
+    lambda right: lambda rule, network, works: right(load(rule.alpha / 2), network, works), "F5",
+)  # fmt: skip
+mutation(
+    "shed load is lost", "space.infrastructure:load._by_neighbours", lambda _: lambda _rule, _network, works: works, "F5"
+)  # fmt: skip
+mutation(
+    "reach counts direct users only", "measures.cascades:reach",
+    lambda _: lambda graph: np.array([1 + d for _, d in graph.out_degree()]), "F7",
+)  # fmt: skip
+mutation(
+    "a newcomer leans on the one before", "measures.cascades:growing_graph",
+    lambda _: lambda nodes, *_a, **_k: nx.path_graph(nodes, nx.DiGraph), "F7", "F8",
+)  # fmt: skip
+mutation(
+    "a node needs all of its providers", "space.infrastructure:any_of_r.step",
+    lambda _: lambda _rule, network, works: works & (network.incoming @ ~works == 0), "F8",
+)  # fmt: skip
+mutation(
+    "a task is lost with its first holder", "measures.influence:truck_factor",
+    lambda right: lambda holders, lost=0.5: right({t: list(a)[:1] for t, a in holders.items()}, lost), "F9",
+)  # fmt: skip
+mutation(
+    "Katz counts walks of one step", "measures.influence:katz",
+    lambda _: lambda graph, alpha: np.array([1 + alpha * d for _, d in graph.degree()]), "F9",
+)  # fmt: skip
+mutation(
+    "labour for goods", "measures.influence:influence_vector",
+    lambda right: lambda inputs, labour: right(inputs, 1 - labour), "F9",
+)  # fmt: skip
+mutation(
+    "any baseline is 1", "measures.resilience:resilience",
+    lambda right: lambda times, performance, _baseline=1.0, **k: right(times, performance, **k), "F10",
+)  # fmt: skip
+mutation(
+    "recovered at once", "measures.resilience:_recovery", lambda _: lambda *_a: 0.0, "F10"
+)  # fmt: skip
+mutation(
+    "autocorrelation at lag 2", "measures.early_warning:autocorrelation", lambda right: lambda x: right(x, 2), "F11"
+)  # fmt: skip
+mutation(
+    "variance divided by the window", "measures.early_warning:rolling_variance",
+    lambda right: lambda x, window, **k: right(x, window, **k) * (window - 1) / window, "F11",
+)  # fmt: skip
+mutation(
+    "no straight line is subtracted", "measures.early_warning:rolling_autocorrelation",
+    lambda right: lambda x, window, **_k: right(x, window), "F11",
+)  # fmt: skip
+mutation(
+    "trend against reversed time", "measures.early_warning:trend", lambda right: lambda values: -right(values), "F11"
+)  # fmt: skip
