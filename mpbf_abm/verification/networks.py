@@ -443,7 +443,7 @@ def founders(seed: int, n: int, i: tuple[int, ...], graphs: int) -> list[Check]:
     r=Knob(2, "providers of a node, of which it needs one", low=1, high=20),
     phi=Knob(0.2, "chance that a node is down by itself", low=0, high=1),
     n=Knob(3_000, "nodes", low=50, high=20_000, fast=1_500),
-    m=Knob(300, "founders, who lean on nobody", low=1, high=20_000, fast=150),
+    m=Knob(100, "founders, who lean on nobody", low=1, high=20_000, fast=50),
     graphs=Knob(60, "independent graphs", low=5, high=100_000, fast=20),
 )
 def providers(seed: int, r: int, phi: float, n: int, m: int, graphs: int) -> list[Check]:
