@@ -208,7 +208,7 @@ class Twin:
         bias = (bias + new * self._error(model)) * math.exp(-self.audit)
         x = x + new
         if self.pseudo_share and tick % self.retrain == 0:
-            model = self._learned(x - self.mass * keep ** (tick + 1), bias)
+            model = self.learned(x - self.mass * keep ** (tick + 1), bias)
         return x + self.planners.rate * self.planners.published * self.attend(self.planners, x), bias, model
 
     def map(self, ticks: int, start: Float | None = None) -> Path:
@@ -225,7 +225,9 @@ class Twin:
         K = self.families
         x, bias, model = np.maximum(y[:K], 0.0), y[K : 2 * K], float(y[-1])
         new = self.curators.rate * self.attend(self.curators, x)
-        learned = self._learned(x - self.mass * math.exp(-self.forgetting * t), bias) if self.pseudo_share else 0.0
+        learned = self.learned(x - self.mass * math.exp(-self.forgetting * t), bias) if self.pseudo_share else model
+        # Before the first record there is nothing to learn.
+        learned = model if math.isnan(learned) else learned
         return np.concatenate(
             [
                 self.inflow(x) - self.forgetting * x,
@@ -238,7 +240,7 @@ class Twin:
         """Trajectory of the ODE at increasing times, from founding at time 0 or from other records (K,)."""
         x, bias, _ = self._founded(start)
         # Events at once: the learner has learned what was there at founding.
-        model = self._learned(x - self.mass, bias) if self.pseudo_share and x.sum() > self.mass.sum() else 0.0
+        model = self.learned(x - self.mass, bias) if self.pseudo_share and x.sum() > self.mass.sum() else 0.0
         at = np.asarray(times, np.float64)
         y = np.concatenate([x, bias, [model]])
         # An explicit rule treats equal families equally to the last bit.
@@ -256,7 +258,7 @@ class Twin:
         plain = (self.simulated - generated + 0.5 * self.hybrid) * self.bias
         return plain if not generated else plain + generated * (self.pseudo_gain * model - self.level)
 
-    def _learned(self, records: Float, bias: Float) -> float:
+    def learned(self, records: Float, bias: Float) -> float:
         """Return the learner's mean: chi times that of all labels."""
         total = float(records.sum())
         return self.transfer * float((bias + records * self.level).sum()) / total if total > 0 else math.nan

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -257,9 +258,9 @@ def total_volume(
     "K3", "founding mass decides how much chance can do", "Polya 1930; Eggenberger & Polya 1923",
     mass=Knob((2.0, 1.0), "founding mass of the two families", low=0, high=1000, above=True),
     batch=Knob(20, "records of a batch", low=2, high=10_000),
-    ticks=Knob(150, "records, one at a time", low=1, high=100_000, fast=40),
-    batches=Knob(60, "batches", low=1, high=100_000, fast=20),
-    runs=Knob(3000, "runs", low=50, high=1_000_000, fast=500),
+    ticks=Knob(100, "records, one at a time", low=1, high=100_000, fast=40),
+    batches=Knob(40, "batches", low=1, high=100_000, fast=20),
+    runs=Knob(2000, "runs", low=50, high=1_000_000, fast=400),
 )  # fmt: skip
 def founding_mass(
     seed: int, *, mass: tuple[float, ...], batch: int, ticks: int, batches: int, runs: int
@@ -445,3 +446,72 @@ def sides(twin: Twin, top: float, families: int) -> list[Check]:
 
 
 # --------------------------------------------------------------------------- wrong rules
+
+
+def removal_last(right: Callable[..., Any]) -> Callable[..., Any]:
+    """Take the obsolete records after the new ones have come."""
+
+    def step(twin: Twin, x: Float, bias: Float, model: float, tick: int) -> tuple[Float, Float, float]:
+        kept = math.exp(-twin.forgetting)
+        x, bias, model = right(replace(twin, forgetting=0.0), x, bias, model, tick)
+        return kept * x, kept * bias, model
+
+    return step
+
+
+mutation("the map removes records after adding new ones", "twin:Twin.step", removal_last, "K1", "K2")
+mutation(
+    "founding mass does not decay", "space.commons:Commons.decay",
+    lambda right: lambda commons, *a: _restored(commons, right, a), "K1", "K2", "K4",
+)  # fmt: skip
+mutation(
+    "planners take the family after the one they chose", "agents.planner:choose_families",
+    lambda right: lambda world, *a: (right(world, *a) + 1) % world.space.families, "K1",
+)  # fmt: skip
+mutation(
+    "retraining keeps what the learner knew", "twin:Twin.learned",
+    lambda right: lambda *a: 0.5 * right(*a), "K1",
+)  # fmt: skip
+mutation(
+    "every result is deposited", "agents.publication:publish",
+    lambda right: lambda world, results: _deposited(world, right, results), "K1", "K2",
+)  # fmt: skip
+mutation(
+    "a batch is drawn one record at a time", "twin.noise:urn_variance",
+    lambda right: lambda a, total, batches: right(a, total, np.ones(int(np.sum(batches)))), "K3",
+)  # fmt: skip
+mutation(
+    "reinforcement half a unit too strong", "agents.curator:curator_attention",
+    lambda right: lambda world: _sharpened(world, right(world)), "K1", "K3", "K4",
+)  # fmt: skip
+mutation(
+    "equal families not quite equal in the map", "twin:Twin.step",
+    lambda right: lambda twin, x, *a: right(twin, x * (1 + 1e-9 * np.arange(len(x))), *a), "K4",
+)  # fmt: skip
+mutation(
+    "the derivative of attention forgets that shares sum to 1", "twin:Twin.attend_jacobian",
+    lambda right: lambda twin, source, x: right(twin, source, x) + np.diag(0.1 * twin.attend(source, x) / x), "K1", "K4", "K5",
+)  # fmt: skip
+mutation(
+    "the ODE takes one source twice", "twin:Twin.inflow",
+    lambda right: lambda twin, x: right(replace(twin, curators=twin.planners), x), "K2", "K5",
+)  # fmt: skip
+
+
+def _restored(commons: Any, right: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    mass = commons.mass.copy()
+    gone = right(commons, *arguments)
+    commons.mass[...] = mass
+    commons._recount()
+    return gone
+
+
+def _deposited(world: Any, right: Callable[..., Any], results: Any) -> None:
+    own, world.p = world.p, world.p.replace("coupling.outer_loop", 1.0)
+    right(world, results)
+    world.p = own
+
+
+def _sharpened(world: Any, share: Float) -> Float:
+    sharp = share * np.sqrt(world.commons.visible())
+    return np.asarray(sharp / sharp.sum(axis=1, keepdims=True))
