@@ -1032,10 +1032,10 @@ class Community:
             [self.ambient(r.material, self.gauge(f"record.gauge.{view}", r.key)) for r in sample] for view in (1, 2)
         ]
         gains = [self.by_column(GAINS[r.modality]) for r in sample]
-        shares = np.bincount([r.modality for r in sample], minlength=6) / len(sample)
+        counts = np.bincount([r.modality for r in sample], minlength=6).astype(float)
         others = []
         for r in sample:
-            weight = shares.copy()
+            weight = counts.copy()
             weight[r.modality] = 0.0
             weight += 1e-6
             others.append(sum(w / weight.sum() * self.by_column(g) for w, g in zip(weight, GAINS, strict=True)))
