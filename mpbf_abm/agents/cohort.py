@@ -14,7 +14,11 @@ class Cohort:
     Attributes
     ----------
     slots : int (n,)
-        Identity of each agent in keyed draws.
+        Identity of each agent in keyed draws. Assign it anew to change it.
+    in_order : bool
+        Whether every agent's slot is its row.
+    by_slot : int (n,)
+        Rows in the order of slots.
     columns : dict of arrays, first axis n
     """
 
@@ -27,7 +31,22 @@ class Cohort:
             self.columns[name] = np.full(count, array) if array.ndim == 0 else array.copy()
 
     def __len__(self) -> int:
-        return len(self.slots)
+        return len(self._slots)
+
+    @property
+    def slots(self) -> NDArray[np.int64]:
+        """Identity of each agent in keyed draws (n,)."""
+        return self._slots
+
+    @slots.setter
+    def slots(self, slots: NDArray[np.int64]) -> None:
+        self._slots = slots
+        self.by_slot = np.argsort(slots)
+        self.in_order = bool((self.by_slot == np.arange(len(slots))).all())
+
+    def by_row(self, draws: NDArray[Any]) -> NDArray[Any]:
+        """Draws of each agent, given by slot along the first axis."""
+        return draws if self.in_order else draws[self._slots]
 
     def __getattr__(self, name: str) -> NDArray[Any]:
         columns = self.__dict__.get("columns")

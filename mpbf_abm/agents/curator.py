@@ -16,7 +16,7 @@ from mpbf_abm.layers.attention import attention
 from mpbf_abm.layers.coupling import pseudo_label
 from mpbf_abm.space import modalities
 from mpbf_abm.space.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
-from mpbf_abm.space.modalities import CRYSTAL_GRAPHS, FIDELITY, HYBRID, MEASURED, SIMULATED, SPECTROSCOPY
+from mpbf_abm.space.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY
 from mpbf_abm.streams import normal_quantile, race
 
 Float = NDArray[np.float64]
@@ -53,8 +53,11 @@ def assimilate(world: World) -> None:
         if p.measured_quota > base.measured_quota:
             signals.measured_quota = max(signals.measured_quota, p.measured_quota)
     works = world.infrastructure.working_repositories()[curators.repository]
-    curators.credit[works] += p.records * (1 - signals.audit_share)
-    curators.audit_credit[works] += p.records * signals.audit_share
+    credit = curators.credit
+    credit += p.records * (1 - signals.audit_share) * works
+    if signals.audit_share:
+        audit_credit = curators.audit_credit
+        audit_credit += p.records * signals.audit_share * works
     acquire(world, works)
     if signals.audit_share > 0:
         audit(world, works)
@@ -103,7 +106,8 @@ def curator_attention(world: World) -> Float:
 def acquire(world: World, works: NDArray[np.bool_]) -> None:
     """Choose families by attention, materials uniformly, modalities by mix; enter the records."""
     p, curators, space = world.p.curators, world.curators, world.space
-    waves = math.ceil(np.max(curators.credit, initial=0.0) - 1e-9)
+    credit = curators.credit
+    waves = math.ceil(credit.max(initial=0.0) - 1e-9)
     if waves <= 0:
         return
     share = curator_attention(world)
@@ -115,12 +119,12 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     spent = np.cumsum(cost, axis=1)
     # The last record may overdraw the budget, to be paid off from the next: a budget that waited
     # for what it can afford would never buy the dear ones.
-    taken = works[:, None] & (spent - cost < curators.credit[:, None] - 1e-9)
-    curators.credit[...] = np.minimum(curators.credit - (cost * taken).sum(axis=1), p.measured_cost)
+    taken = works[:, None] & (spent - cost < credit[:, None] - 1e-9)
+    credit -= (cost * taken).sum(axis=1)
+    np.minimum(credit, p.measured_cost, out=credit)
     # Records are entered in the order of slots, whatever the order of rows.
-    by_slot = np.argsort(curators.slots)
-    order, wave = np.nonzero(taken[by_slot])
-    agent = by_slot[order]
+    order, wave = np.nonzero(taken if curators.in_order else taken[curators.by_slot])
+    agent = curators.by_slot[order]
     if len(agent):
         enter(world, agent, wave, material[agent, wave], modality[agent, wave], u[agent, wave])
 
@@ -131,10 +135,10 @@ def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> N
     Each kind of data exists for a share of materials, measured kinds only for feasible ones;
     where the chosen kind does not exist, crystal graphs serve.
     """
-    mix = np.asarray(world.p.curators.modality_mix) / sum(world.p.curators.modality_mix)
-    floor = world.signals.measured_quota
-    if mix[CRYSTAL_GRAPHS] == 1.0 and floor == 0:
+    weights, floor = world.p.curators.modality_mix, world.signals.measured_quota
+    if weights[CRYSTAL_GRAPHS] == sum(weights) and floor == 0:
         return np.full(material.shape, CRYSTAL_GRAPHS, np.int8)
+    mix = np.asarray(weights) / sum(weights)
     ordered = np.cumsum(mix[ORDER])
     modality = ORDER[np.minimum(np.searchsorted(ordered, draw, side="right"), len(mix) - 1)]
     had = available(world, material)
@@ -213,13 +217,9 @@ def label(world: World, material: Int, modality: NDArray[np.int8], z: Float) -> 
     labels come to be precise and wrong.
     """
     p, truth = world.p.curators, world.truth
-    fidelity = FIDELITY[modality]
-    noise = modalities.NOISE[modality]
-    measured_sd = p.measured_noise * noise * world.space.difficulty[material]
-    sd = np.where(
-        fidelity == SIMULATED, p.simulated_noise * noise, np.where(fidelity == HYBRID, 0.5 * measured_sd, measured_sd)
-    )
-    weight = np.array([1.0, 0.5, 0.0])[fidelity]
+    measured = p.measured_noise * modalities.MEASURED_NOISE[modality] * world.space.difficulty[material]
+    sd = p.simulated_noise * modalities.SIMULATED_NOISE[modality] + measured
+    weight = modalities.SIMULATED_SHARE[modality]
     centre = weight * truth.simulated[material] + (1 - weight) * truth.property[material]
     return (centre + sd * z).astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32)
 

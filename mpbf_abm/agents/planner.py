@@ -81,7 +81,7 @@ def steer(world: World) -> None:
     budget = planners.budget
     world.totals.requested += int(budget[~planners.isolated].sum())
     # Experiments are made and entered in the order of slots, whatever the order of rows.
-    by_slot = np.argsort(planners.slots)
+    by_slot = planners.by_slot
     planner = np.repeat(by_slot, budget[by_slot])
     wave = np.arange(len(planner)) - np.repeat(np.cumsum(budget[by_slot]) - budget[by_slot], budget[by_slot])
     model = world.infrastructure.model_in_use()[planner]

@@ -204,13 +204,13 @@ class World:
 
     def uniform(self, decision: str, cohort: Cohort, width: int) -> Float:
         """Keyed uniform draws for every agent of a cohort (n, width)."""
-        return self.streams.uniform(decision, self.tick, (len(cohort), width))[cohort.slots]
+        return cohort.by_row(self.streams.uniform(decision, self.tick, (len(cohort), width)))
 
     def clocks(self, decision: str, cohort: Cohort, options: int) -> Float:
         """Keyed exponential clocks of every agent for options identified by number (n, options)."""
-        return self.streams.exponential(decision, self.tick, (len(cohort), options))[cohort.slots]
+        return cohort.by_row(self.streams.exponential(decision, self.tick, (len(cohort), options)))
 
     def family_clocks(self, decision: str, cohort: Cohort) -> Float:
         """Keyed exponential clocks of every agent for every family (n, K)."""
-        keys = self.space.family_keys
-        return self.clocks(decision, cohort, self.space.families)[:, keys]
+        clocks = self.clocks(decision, cohort, self.space.families)
+        return clocks if self.space.keys_in_order else clocks[:, self.space.family_keys]

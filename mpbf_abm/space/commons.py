@@ -147,14 +147,11 @@ class Commons:
             np.add.at(self._visible, family, 1.0)
         else:
             self._recount()
-        self._mark_tested(rows)
-        return rows
-
-    def _mark_tested(self, rows: slice) -> None:
-        modality, origin = self._columns["modality"][rows], self._columns["origin"][rows]
+        modality, origin = values["modality"], values["origin"]
         is_test = (FIDELITY[modality] == MEASURED) & (origin != GENERATED) | (origin == FAILED)
         if is_test.any():
-            self.know(self._columns["material"][rows][is_test])
+            self.know(material[is_test] if np.ndim(is_test) else material)
+        return rows
 
     def know(self, materials: Int) -> None:
         """Mark materials as publicly tested."""

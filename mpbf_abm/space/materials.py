@@ -154,6 +154,11 @@ class MaterialsSpace:
         return np.diff(self.start)
 
     @cached_property
+    def keys_in_order(self) -> bool:
+        """Whether every family's key is its row."""
+        return bool((self.family_keys == np.arange(self.families)).all())
+
+    @cached_property
     def feasible_share(self) -> float:
         """Share of materials that can be made."""
         return float(self.feasible.mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +47,16 @@ NAMES = tuple(m.name for m in MODALITIES)
 GAINS: NDArray[np.float32] = np.array([m.gains for m in MODALITIES], np.float32)
 FIDELITY: NDArray[np.int8] = np.array([m.fidelity for m in MODALITIES], np.int8)
 NOISE: NDArray[np.float64] = np.array([m.noise for m in MODALITIES])
+# Share of the simulation in a label of each modality, and what its noise takes from each method's.
+SIMULATED_SHARE: NDArray[np.float64] = np.array([1.0, 0.5, 0.0])[FIDELITY]
+SIMULATED_NOISE: NDArray[np.float64] = np.where(FIDELITY == SIMULATED, NOISE, 0.0)
+MEASURED_NOISE: NDArray[np.float64] = np.array([0.0, 0.5, 1.0])[FIDELITY] * NOISE
 COVERAGE: NDArray[np.float64] = np.array([m.coverage for m in MODALITIES])
 CRYSTAL_GRAPHS = 0
 SPECTROSCOPY = 2
 
 
+@lru_cache(maxsize=64)
 def costs(measured_cost: float) -> NDArray[np.float64]:
     """Cost of one record of each modality, in simulated records (6,); hybrids cost half-way."""
     by_fidelity = np.array([1.0, 0.5 * (1.0 + measured_cost), measured_cost])
