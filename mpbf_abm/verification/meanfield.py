@@ -20,6 +20,7 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.twin import Twin, urn_variance
 from mpbf_abm.twin.noise import tick_noise
+from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, generator, mean_error, row, seeds, variance_error
 
 Float = NDArray[np.float64]
