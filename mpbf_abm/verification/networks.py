@@ -311,7 +311,7 @@ EIGHTH = 8
     "mutually dependent layers",
     "Buldyrev et al. 2010; Gao et al. 2011",
     n=Knob((2, 3), "layers (one number, or several)", low=2, high=8, fast=(2,)),
-    k=Knob(5.0, "mean degree of each layer", low=2.5, high=40),
+    k=Knob(5.0, "mean degree of each layer", low=2.5, high=12),
     N=Knob(
         2_400, "nodes of each layer; the threshold is also measured at an eighth", low=1_200, high=200_000, fast=1_200
     ),
@@ -333,13 +333,14 @@ def dependent(seed: int, n: tuple[int, ...], k: float, N: int, graphs: int) -> l
         name = f"n = {layers}: "
 
         def limit(
-            column: int, exponent: float, large: Float = large, small: Float = small
+            column: int, exponent: float, large: Float = large, small: Float = small, critical: float = critical
         ) -> tuple[float, float, float]:
-            # Value at N less bias b N^-exponent, with b from the eighth.
+            # Value at N less bias b N^-exponent, with b from the eighth; N p_c nodes are left there.
             (a, a_error), (b, b_error) = mean_error(large[:, column]), mean_error(small[:, column])
             factor = EIGHTH**exponent
             value = (factor * a - b) / (factor - 1)
-            return value, math.hypot(factor * a_error, b_error) / (factor - 1), abs(a - b) * (N / EIGHTH) ** (-1 / 3)
+            rest = abs(a - b) * (critical * N / EIGHTH) ** (-1 / 3)
+            return value, math.hypot(factor * a_error, b_error) / (factor - 1), rest
 
         for title, column, expected, exponent in (
             (f"{name}threshold k p_c", 0, critical, 2 / 3),
