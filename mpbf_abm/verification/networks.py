@@ -633,9 +633,9 @@ def leading_share(
     series=Knob(40, "independent series", low=5, high=100_000, fast=20),
     K=Knob(5, "families of the community", low=3, high=50),
     V=Knob(2_000, "records in force", low=1_000, high=100_000, fast=1_000),
-    delta=Knob(2.0, "rate of forgetting", low=1, high=5),
-    ticks=Knob(240, "ticks of the ramp, and of the outages", low=160, high=100_000, fast=160),
-    replicates=Knob(24, "runs of each kind", low=12, high=10_000, fast=12),
+    delta=Knob(1.0, "rate of forgetting", low=0.8, high=5),
+    ticks=Knob(320, "ticks of the ramp, and of the outages", low=200, high=100_000, fast=240),
+    replicates=Knob(24, "runs of each kind", low=12, high=10_000, fast=14),
 )
 def warnings(
     seed: int,
@@ -713,9 +713,9 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
     toward, losing, level = [], [], []
     for key in seeds(seed, "F11 community", replicates):
         rising = leading_share(community(START), key, idle + ticks, space, [ramp], [])[idle:]
-        toward.append(early_warning.early_warnings(rising, ticks // 8))
+        toward.append(early_warning.early_warnings(rising, ticks // 6))
         steady = leading_share(community(LEVEL), key, SETTLE + ticks, space, [], outages)[SETTLE:]
-        losing.append(early_warning.early_warnings(steady, ticks // 8))
+        losing.append(early_warning.early_warnings(steady, ticks // 6))
         level.append(early_warning.autocorrelation(steady))
     expected = reference(
         np.array(founding(LEVEL)), LEVEL * fold, delta, records, [o.start for o in outages], SETTLE + ticks, 200,
