@@ -88,9 +88,11 @@ def fold(gamma: float, families: int) -> float:
         share, drawn = r / (r + families - 1), r**gamma / (r**gamma + families - 1)
         return float((drawn - share) / (drawn - 1 / families))
 
+    if families == 2:
+        return 1 - 1 / gamma  # tanh z / tanh(gamma z) only grows with z: the fold is at equality
     grid = np.linspace(1e-3, 12.0, 2400)
-    best = grid[np.argmax([exploration(v) for v in grid])]
-    found = minimize_scalar(lambda v: -exploration(v), bounds=(best - 0.01, best + 0.01), method="bounded",
+    best = grid[1:-1][np.argmax([exploration(v) for v in grid[1:-1]])]
+    found = minimize_scalar(lambda v: -exploration(v), bounds=(best - 0.005, best + 0.005), method="bounded",
                             options={"xatol": 1e-9})  # fmt: skip
     return max(1 - 1 / gamma, exploration(float(found.x)))
 
