@@ -38,7 +38,7 @@ def test_rows_pass(id, seed):
     [
         ("F1", {"c": 2.5, "f": 0.4}),
         ("F1", {"c": 0.5, "f": 0.1}),
-        ("F1", {"c": 30.0, "f": 0.0, "n": 300, "graphs": 6}),
+        ("F1", {"c": 18.0, "f": 0.0, "n": 1_000, "graphs": 6}),
         ("F2", {"c": 6.0}),
         ("F3", {"phi": 0.3, "graphs": 8}),
         ("F3", {"phi": 0.18, "graphs": 10}),
@@ -62,7 +62,7 @@ def test_expected_values_follow_the_knobs(id, changes):
     ("id", "changes", "says"),
     [
         ("F1", {"c": 1.0}, "too near to the threshold 1"),
-        ("F1", {"c": -1.0}, "must be a number from 0.05 to 50"),
+        ("F1", {"c": -1.0}, "must be a number from 0.05 to 20"),
         ("F4", {"k": 3.0, "n": 3}, "must be at least 3.634 with 3 layers"),
         ("F5", {"n": 8}, "the ring must be odd"),
         ("F7", {"n": 10, "i": 11}, "must not exceed n = 10"),
