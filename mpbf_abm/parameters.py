@@ -336,7 +336,11 @@ class CouplingParameters(Group):
         "model", "mean that the gain acts about: that of the generating model, or that of the property (0)", "name"
     )
     pseudo_noise: float = _p(
-        0.0, "scatter of pseudo-labels in claimed sds of the model: 0 its mean, 1 a draw from its prediction", "sd", ge=0, le=10
+        0.0,
+        "scatter of pseudo-labels in claimed sds of the model: 0 its mean, 1 a draw from its prediction",
+        "sd",
+        ge=0,
+        le=10,
     )
     uncertainty_dal_ral: float = _p(1.0, "how far claimed record variances reach training", ge=0, le=1)
     uncertainty_modalities: float = _p(1.0, "how far variances differ between modalities in training", ge=0, le=1)

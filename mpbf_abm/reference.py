@@ -38,6 +38,7 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
     ("space.tabular", "QUANTUM_WIDTH", "most principal axes kept of elemental descriptors"),
     ("space.tabular", "GAUGE_WIDTH", "width of the gauge block of a space made of a table"),
     ("space.tabular", "MOST_FAMILIES", "most families by chemistry"),
+    ("learning.kernels", "FLAT", "eigenvalue, against the largest, up to which data do not span a direction"),
     ("learning.encoders", "RIDGE", "floor of the spread of a direction against the largest"),
     ("learning.heads", "EVIDENCE_STEPS", "updates of noise and prior by evidence"),
     ("learning.heads", "MIN_NOISE", "least noise variance of a head"),

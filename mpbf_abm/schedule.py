@@ -44,14 +44,15 @@ def schedule(agenda: Agenda, world: World, observe: Callable[[World], None] | No
         What records the tick, if anything does.
     """
     everything = phases(agenda, observe)
+    stocks = bool(len(world.planners) or len(world.trainers) or world.base.stocks.hazard or agenda.shocks)
     busy = {
         "events": bool(agenda.policies or agenda.shocks or world.base.commons.forgetting or world.p is not world.base),
-        "fund": bool(len(world.planners) or len(world.trainers)),
+        "fund": stocks,  # opens the books that maintain checks
         "assimilate": bool(len(world.curators) and world.base.curators.records),
         "abstract": bool(len(world.trainers)),
         "steer": bool(len(world.planners)),
         "couple": bool(len(world.planners)),
-        "maintain": bool(len(world.planners) or len(world.trainers) or world.base.stocks.hazard or agenda.shocks),
+        "maintain": stocks,
         "observe": observe is not None,
     }
     return [phase for phase in everything if busy[phase.name]]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpbf_abm import Ecosystem, Parameters
+from mpbf_abm import Ecosystem, Parameters, Shock, simulate
 from mpbf_abm.agents.cohort import Cohort
 from mpbf_abm.errors import BookkeepingError
 from mpbf_abm.stocks import Books, apportion, fund, funding_shares, maintain, outages, totals
@@ -333,3 +333,19 @@ def test_without_hazard_nothing_fails() -> None:
     world = hazard_world(5, 0.0, hazard=0.0)
     outages(world)
     assert not world.infrastructure.down_repositories.any()
+
+
+def test_books_are_open_where_nobody_but_curators_lives() -> None:
+    p = Parameters().updated(
+        {
+            "space.materials": 300,
+            "space.families": 5,
+            "founding.records": 50,
+            "planners.count": 0,
+            "trainers.count": 0,
+            "stocks.hazard": 0.3,
+        }
+    )
+    run = simulate(p, seed=1, ticks=6, shocks=[Shock("repository_outage", start=2, strength=0.5)])
+    assert run.summary["outages"] > 0
+    assert {"repository health", "model health"} <= set(run.ecosystem.world.books.opening)

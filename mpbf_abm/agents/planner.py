@@ -15,6 +15,7 @@ from scipy.special import ndtri
 from mpbf_abm.agents.agent import CohortAgent, Column
 from mpbf_abm.agents.guidance import best_known, channelled_sd, log_weights
 from mpbf_abm.agents.world import Results, World
+from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.layers.attention import attention
 from mpbf_abm.learning.acquisition import posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
@@ -27,6 +28,7 @@ Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
 
 ATTEMPTS = 16
+MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a key of its own
 REACH = 4  # a proposal is realised among this many times C materials
 ASCENT_STEPS = 10
 
@@ -82,6 +84,11 @@ def steer(world: World) -> None:
     world.totals.requested += int(budget[~planners.isolated].sum())
     # Experiments are made and entered in the order of slots, whatever the order of rows.
     by_slot = planners.by_slot
+    if budget.max(initial=0) > MOST_EXPERIMENTS:
+        raise ConfigurationError(
+            f"{int(budget.max())} experiments of one planner in one tick: at most {MOST_EXPERIMENTS}; lower planners.experiments "
+            "or stocks.matthew, or raise planners.count"
+        )
     planner = np.repeat(by_slot, budget[by_slot])
     wave = np.arange(len(planner)) - np.repeat(np.cumsum(budget[by_slot]) - budget[by_slot], budget[by_slot])
     model = world.infrastructure.model_in_use()[planner]
@@ -206,8 +213,8 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         candidates = candidates[:, :1]
     n, C = candidates.shape
     mean, sd = np.zeros((n, C), np.float32), np.ones((n, C), np.float32)
-    scores = np.zeros((n, C), np.float32)
-    scores[:, 0] = 1.0  # without a model the first keyed draw is made
+    # Without a model, as by rule random, the first keyed draw is made.
+    scores = np.broadcast_to(-np.arange(C, dtype=np.float32), (n, C)).copy()
     phi: dict[int, tuple[Int, Float32]] = {}
     kept_phi: dict[int, tuple[Int, Float32]] = {}
     gauge = None

@@ -67,9 +67,10 @@ def captured(x: Float32, directions: Float, causal: NDArray[np.bool_]) -> Float:
     flat = centred.reshape(-1, x.shape[2])
     lost = ((flat - (flat @ v) @ v.T)[:, causal] ** 2).sum(axis=1).reshape(x.shape[:2]).sum(axis=1)
     total = (centred[:, :, causal] ** 2).sum(axis=(1, 2))
-    return np.asarray(
-        np.clip(1.0 - lost / np.where(total > 0, total, np.inf), 0.0, 1.0).astype(np.float64) * (total > 0)
-    )
+    # A family of equal rows differs from its mean by rounding alone.
+    varies = total > 1e-10 * (x[:, :, causal] ** 2).sum(axis=(1, 2))
+    share = 1.0 - lost / np.where(varies, total, np.inf)
+    return np.asarray(np.clip(share, 0.0, 1.0).astype(np.float64) * varies)
 
 
 @kernel

@@ -12,6 +12,8 @@ from mpbf_abm.kernels import kernel
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
+FLAT = 1e-6
+
 
 @kernel
 def features(x: Float32, weights: Float32, phase: Float32) -> Float32:
@@ -71,5 +73,13 @@ def inverse(matrix: Float) -> Float:
 
 @kernel
 def leading_directions(moment: Float, k: int) -> Float:
-    """Eigenvectors of a symmetric matrix for its k largest eigenvalues (d, k)."""
-    return np.linalg.eigh(moment)[1][:, ::-1][:, :k]
+    """Eigenvectors of a symmetric matrix for its largest eigenvalues, at most k (d, <= k).
+
+    What the data do not span is left out: eigenvalues up to FLAT of the largest belong to directions
+    that rounding chose. The largest component of each direction is positive, for the same reason.
+    """
+    values, vectors = np.linalg.eigh(moment)
+    spanned = max(1, int((values > FLAT * values[-1]).sum()))
+    leading = vectors[:, ::-1][:, : min(k, spanned)]
+    largest = leading[np.argmax(np.abs(leading), axis=0), np.arange(leading.shape[1])]
+    return np.asarray(leading * np.where(largest < 0, -1.0, 1.0))

@@ -268,14 +268,11 @@ class Community:
     streams : Streams
     policies, shocks : sequences, optional
         Anything with their fields.
-    orient : callable, optional
-        Gives the latent directions of a trainer's new encoder their signs, which an eigenproblem leaves open.
     """
 
-    def __init__(self, parameters, space, streams, orient=None, policies=(), shocks=()):
+    def __init__(self, parameters, space, streams, policies=(), shocks=()):
         p = self.p = self.base = parameters
         self.policies, self.shocks = policies, shocks
-        self.orient = orient
         self.space, self.streams, self.tick = space, streams, 0
         self.K, self.N, self.R = len(space.start) - 1, len(space.feasible), p.infrastructure.repositories
         self.size = [int(space.start[k + 1] - space.start[k]) for k in range(self.K)]
@@ -952,8 +949,6 @@ class Community:
         if p.stocks.compute > 0:
             t.compute -= min(scale, t.compute)
         encoder = self.choose_encoder(t, sample, scale)
-        if self.orient is not None and encoder.lineage == t.slot:
-            encoder.directions = self.orient(t.slot, encoder.directions)
         model = self.train(encoder, sample, scale, panel)
         model.errors = t.model.errors if t.model is not None else []
         model.diagnosis = self.diagnose(model, panel, sample, scale)
@@ -1355,7 +1350,7 @@ class Community:
         p, rule = self.p.planners, self.p.planners.acquisition
         if m is None:
             mean, variance, phis = np.zeros(len(candidates)), np.ones(len(candidates)), [None] * len(candidates)
-            scores = np.array([1.0] + [0.0] * (len(candidates) - 1))
+            scores = -np.arange(len(candidates), dtype=float)
         else:
             model = self.trainers[m].model
             shape = (len(self.planners), len(candidates), self.space.dims["gauge"])

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-RIDGE, EVIDENCE_STEPS, MATERN = 0.001, 2, 5
+RIDGE, FLAT, EVIDENCE_STEPS, MATERN = 0.001, 1e-6, 2, 5
 MIN_NOISE, MAX_NOISE, MIN_PRIOR, MAX_PRIOR = 1e-4, 4.0, 0.01, 1e4
 
 
@@ -19,9 +19,11 @@ def outer_mean(left, right):
 
 
 def leading(moment, k):
-    """Return the k leading eigenvectors of a symmetric matrix, as columns."""
+    """Return the k leading eigenvectors that the data span, as columns."""
     values, vectors = np.linalg.eigh((moment + moment.T) / 2)
-    return vectors[:, np.argsort(-values)[:k]]
+    kept = [i for i in np.argsort(-values)[:k] if values[i] > FLAT * values.max()] or [np.argmax(values)]
+    columns = [vectors[:, i] if vectors[np.argmax(np.abs(vectors[:, i])), i] > 0 else -vectors[:, i] for i in kept]
+    return np.array(columns).T
 
 
 def inverse_root(moment):

@@ -121,13 +121,7 @@ def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
 def dock(p: Parameters, seed: int, ticks: int, space: Any = None, **events: Any) -> Community:
     """Run both and compare after every tick."""
     eco = Ecosystem(p, seed, record=(), space=space, **events)
-
-    def orient(slot: int, directions: np.ndarray) -> np.ndarray:
-        """Signs as the package has them: generative proposals are drawn along the directions."""
-        theirs = eco.world.registry.models[slot]
-        return directions * np.where((directions * theirs.encoder.directions).sum(axis=0) < 0, -1.0, 1.0)
-
-    ours = Community(p, eco.world.space, Streams(seed), orient, **events)
+    ours = Community(p, eco.world.space, Streams(seed), **events)
     try:
         for _ in range(ticks):
             eco.step()

@@ -248,3 +248,13 @@ def test_recorded_kernel_calls_can_be_replayed() -> None:
     assert len(tape) == 1
     function, arguments, options = tape[0]
     np.testing.assert_array_equal(function(*arguments, **options), first)
+
+
+def test_directions_that_the_data_do_not_span_are_left_out_and_signs_are_fixed() -> None:
+    x = np.random.default_rng(1).standard_normal((4, 9))
+    few = leading_directions(x.T @ x, 7)
+    assert few.shape == (9, 4)
+    assert (few[np.argmax(np.abs(few), axis=0), np.arange(4)] > 0).all()
+    assert np.allclose(few @ few.T @ x.T, x.T)
+    assert leading_directions(np.zeros((3, 3)), 2).shape == (3, 1)
+    assert leading_directions(np.eye(5), 3).shape == (5, 3)
