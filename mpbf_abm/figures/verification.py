@@ -96,9 +96,9 @@ def draw(checks: pd.DataFrame) -> Figure:
     )
     right.set(
         yticks=range(len(ids)), yticklabels=ids, xlim=(-SIGMAS - 2, SIGMAS + 2), ylim=(len(ids) - 0.4, -0.6),
-        xlabel="difference beyond the tolerance, in standard errors (hollow: nothing random)",
+        xlabel="difference beyond the tolerance / standard error",
     )  # fmt: skip
-    style.letter(right, "b", f"by row; shaded: accepted (± {SIGMAS:g})")
+    style.letter(right, "b", f"by row; shaded: accepted (± {SIGMAS:g}), hollow: nothing random")
     return fig
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +229,11 @@ def as_json(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
             {
                 "id": o.id, "title": o.title, "source": o.source, "parameters": o.values, "seconds": round(o.seconds, 2),
                 "skipped": o.skipped or None, "passed": o.passed,
-                "checks": [asdict(c) | {"passed": c.passed, "caught_beyond": c.detects} for c in o.checks],
+                "checks": [
+                    {"name": c.name, "expected": c.expected, "measured": c.measured, "standard_error": c.error, "tolerance": c.tolerance,
+                     "relation": c.relation, "passed": c.passed, "caught_beyond": c.detects, "note": c.note}
+                    for c in o.checks
+                ],
             }
         )  # fmt: skip
     return {"seed": seed, "sigmas": SIGMAS, "passed": all(o.passed for o in outcomes), "rows": rows}

@@ -159,7 +159,7 @@ def test_json_has_everything_and_follows_the_parameters(mpbf):
     check = result["rows"][1]["checks"][0]
     assert check["expected"] == pytest.approx(1 - math.exp(-2) - 0.5)
     assert result["rows"][0]["parameters"]["E"] == 50
-    assert {"measured", "error", "tolerance", "passed", "caught_beyond", "note"} <= set(check)
+    assert {"measured", "standard_error", "tolerance", "passed", "caught_beyond", "note"} <= set(check)
 
 
 def test_page_and_figure_are_written(mpbf, tmp_path):
