@@ -11,11 +11,27 @@ from typing import Any
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 
 # Rows register themselves when their module is imported, in the order of the table.
-from mpbf_abm.verification import feedback, formulas, meanfield, networks, urn, whole
+from mpbf_abm.verification import (
+    bias_loop,
+    cascades,
+    feedback,
+    formulas,
+    intervention,
+    learner,
+    lockin,
+    meanfield,
+    recovery,
+    removal,
+    urn,
+    whole,
+)
 from mpbf_abm.verification.mutations import MUTATIONS, callers, failing
 from mpbf_abm.verification.rows import ROWS, SIGMAS, Check, Outcome, evaluate
 
-__all__ = ["ROWS", "feedback", "formulas", "meanfield", "networks", "urn", "whole"]
+__all__ = [
+    "ROWS", "bias_loop", "cascades", "feedback", "formulas", "intervention", "learner", "lockin", "meanfield", "recovery", "removal",
+    "urn", "whole",
+]  # fmt: skip
 
 ORDER = "UMFKLW"
 # W2 compares this process with others, which know no wrong rule, and W3 any bit with those on file:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.verification import networks
-from mpbf_abm.verification.rows import ROWS, evaluate
+from mpbf_abm.verification import recovery, removal
+from mpbf_abm.verification.rows import evaluate
+from mpbf_abm.verification.suite import select
 
-IDS = [id for id, row in ROWS.items() if row.rule.__module__ == networks.__name__]
+IDS = select(["F"])
 
 
 def told(id, seed, changes=None):
@@ -81,22 +82,22 @@ def test_a_wrong_value_is_refused_in_one_line(id, changes, says):
 
 
 def test_standard_errors_are_at_least_one_node_in_one_graph():
-    assert networks.counted([0.5] * 4, 100) == (0.5, 1 / 400)
-    mean, error = networks.counted([0.1, 0.3], 100)
+    assert removal.counted([0.5] * 4, 100) == (0.5, 1 / 400)
+    mean, error = removal.counted([0.1, 0.3], 100)
     assert (mean, error) == pytest.approx((0.2, 0.1))
 
 
 def test_the_variance_of_few_values_is_exact():
     """White noise is unbiased; in a process that hardly moves the sample mean takes nearly all variance."""
-    assert networks.sample_variance(0.0, 2.0, 7) == 2.0
-    assert networks.sample_variance(0.5, 1.0, 2) == pytest.approx(0.5)
-    x = networks.stationary(0.7, 0.4, 200_000, np.random.default_rng(0))
+    assert recovery.sample_variance(0.0, 2.0, 7) == 2.0
+    assert recovery.sample_variance(0.5, 1.0, 2) == pytest.approx(0.5)
+    x = recovery.stationary(0.7, 0.4, 200_000, np.random.default_rng(0))
     assert x.var() == pytest.approx(0.16 / 0.51, rel=0.02)
 
 
 def test_the_locked_in_state_ends_at_the_fold():
     fold = 5 / 9
-    x, slope = networks.locked_in(5, 0.999 * fold)
-    assert networks.attention(x, 5, 0.999 * fold) == pytest.approx(x)
+    x, slope = recovery.locked_in(5, 0.999 * fold)
+    assert recovery.attention(x, 5, 0.999 * fold) == pytest.approx(x)
     assert 0.9 < slope < 1
-    assert networks.locked_in(5, 0.01)[0] > 0.99
+    assert recovery.locked_in(5, 0.01)[0] > 0.99

@@ -9,9 +9,9 @@ from mpbf_abm import cli
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.figures import verification as figure
 from mpbf_abm.verification import suite
+from mpbf_abm.verification.communities import law_of_two
 from mpbf_abm.verification.mutations import MUTATIONS, failing, patched
 from mpbf_abm.verification.rows import ROWS, SIGMAS, Check, Knob, evaluate, mean_error, share_error, variance_error
-from mpbf_abm.verification.urn import law_of_two
 
 OTHER_VALUES = {
     "U0": {"K": 3, "curators": 1, "planners": 0, "g": -1, "eps": 0.0, "switches": 0},

@@ -1,0 +1,114 @@
+"""Communities that verification rows run: urns, and single learners; and the exact law of two colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.measures.path_dependence import (
+    run_to,
+)
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.space.materials import MaterialsSpace
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+RUNS = "runs of the model"
+
+
+def urn(families: int, mass: float | Sequence[float] = 1.0, batch: int = 1, **changes: Any) -> Parameters:
+    """Null community of `batch` curators who enter one record each per tick, and no planners."""
+    return Parameters.null(
+        **{
+            "space.materials": max(4, 2 * families), "space.families": families, "founding.records": 0,
+            "founding.mass": mass if isinstance(mass, (int, float)) else tuple(float(m) for m in mass),
+            "curators.count": batch, "curators.records": 1, "curators.exploration": 0.0, "planners.count": 0,
+            "infrastructure.repositories": 1, **changes,
+        }
+    )  # fmt: skip
+
+
+def reinforcing(g: float, eps: float) -> dict[str, Any]:
+    """Attention of curators and planners alike."""
+    return {
+        "curators.reinforcement": g, "planners.reinforcement": g, "curators.exploration": eps, "planners.exploration": eps,
+    }  # fmt: skip
+
+
+@lru_cache(maxsize=32)
+def small_space(families: int, materials: int) -> MaterialsSpace:
+    """Materials space of null communities, where only the number of families counts."""
+    p = Parameters.null(**{"space.materials": materials, "space.families": families, "space.feasible": 1.0})
+    return MaterialsSpace.synthetic(p, seed=0)
+
+
+def family_masses(p: Parameters, run_seeds: Sequence[int], ticks: int | Sequence[int]) -> Float:
+    """Family masses at the end of runs (R, K), or at several ticks (R, T, K)."""
+    space = small_space(p.space.families, p.space.materials)
+    return np.array([run_to(p, s, ticks, space=space) for s in run_seeds])
+
+
+def law_of_two(a: float, b: float, n: int, g: float = 1.0, eps: float = 0.0) -> Float:
+    """Exact law of the first colour's draws after n draws from two colours, one at a time (n + 1,)."""
+    law = np.array([1.0])
+    for t in range(n):
+        first = np.arange(t + 1.0)
+        x, y = (a + first) ** g, (b + t - first) ** g
+        up = eps / 2 + (1 - eps) * x / (x + y)
+        law = np.append(law * (1 - up), 0.0) + np.append(0.0, law * up)
+    return law
+
+
+def learning_community(**changes: Any) -> Parameters:
+    """Null community whose single trainer fits a mean to everything it can read, at every tick."""
+    return Parameters.null(
+        **{
+            "space.materials": 400, "space.families": 1, "space.quantum_dims": 4, "space.meso_dims": 1, "space.gauge_dims": 0,
+            "space.spurious_dims": 0, "space.feasible": 1.0, "founding.records": 0, "curators.records": 1,
+            "curators.simulated_noise": 0.0, "curators.harmonisation": 0.0, "trainers.count": 1, "trainers.head": "mean",
+            "trainers.objective": "masked", "trainers.latent_dims": 1, "trainers.retrain_interval": 1, "trainers.records": 1_000_000,
+            "trainers.reuse": 0.0, "planners.count": 0, "planners.panel": 1, "planners.neighbours": 0, "stocks.compute": 0.0,
+            "infrastructure.repositories": 1, "coupling.uncertainty_dal_ral": 0.0, "coupling.uncertainty_ral_isl": 0.0,
+            "coupling.pseudo_anchor": "property", **changes,
+        }
+    )  # fmt: skip
+
+
+def flat_space(
+    p: Parameters, property: float | Float = 0.0, simulated: float | Float = 0.0, seed: int = 0
+) -> MaterialsSpace:
+    """Materials space of a community with property and simulation as given (numbers, or one for each material)."""
+    space = MaterialsSpace.synthetic(p, seed=seed)
+    n = space.size
+    return replace(
+        space,
+        property=np.broadcast_to(property, n).astype(np.float32),
+        simulated=np.broadcast_to(simulated, n).astype(np.float32),
+    )
+
+
+def learned(eco: Ecosystem) -> tuple[float, float]:
+    """Mean and noise variance of the only model."""
+    model = eco.world.registry.models[0]
+    if model is None:
+        raise RuntimeError("the trainer has published no model")
+    return float(model.head.offset + model.head.mean[-1]), float(model.head.noise)
+
+
+def generations(p: Parameters, run_seeds: Sequence[int], ticks: int, space: MaterialsSpace) -> Float:
+    """Mean and noise variance that the trainer has learned after each tick (R, T, 2)."""
+    out = np.empty((len(run_seeds), ticks, 2))
+    for r, s in enumerate(run_seeds):
+        eco = Ecosystem(p, s, record=(), space=space)
+        for t in range(ticks):
+            eco.step()
+            out[r, t] = learned(eco)
+        eco.release()
+    return out
