@@ -639,7 +639,7 @@ def verify(
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of real data, for the rows that need it.")] = None,
     jobs: Annotated[str | None, typer.Option(metavar="N", help="Processes. [default: one for each core]")] = None,
     as_json: Json = False,
-    figure: Annotated[bool, typer.Option("--figure", help="Draw expected against measured, too.")] = False,
+    figure: Annotated[bool, typer.Option("--figure", help="Draw expected against measured (and the twin beside the model), too.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write verification.md here, and the figure into images/.")
     ] = None,
@@ -679,16 +679,19 @@ def verify(
         return OK
     if mutations:
         return _try_mutations(root or 0, processes, as_json)
+    images = out / "images" if out is not None else Path()
     if out is not None:
         _check_folder(out)
-    outcomes: list[Any] = []
+    if figure:
+        _check_folder(images)
     with _bar(len(rows), as_json, "row") as advance:
         outcomes = suite.run_suite(
             rows, root or 0, changes, fast=fast, data=data, jobs=processes, done=lambda _: advance(1)
         )
     command = " ".join(["mpbf verify", *_repeated("--only", only), *_repeated("--set", assignments),
                         *([f"--seed {seed}"] if seed != "1" else []), *(["--fast"] if fast else []), *(["--data DIR"] if data else [])])  # fmt: skip
-    _write_verification(outcomes, out, figure, command)
+    drawn = _draw_verification(outcomes, images, root or 0, fast) if figure else []
+    _write_verification(outcomes, out, drawn, command + (" --figure" if figure else ""))
     if as_json:
         from mpbf_abm.whatif.runner import plain
 
@@ -725,24 +728,28 @@ def _check_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be written to")
 
 
-def _write_verification(outcomes: Sequence[Any], out: Path | None, figure: bool, command: str) -> None:
+def _write_verification(outcomes: Sequence[Any], out: Path | None, drawn: list[Path], command: str) -> None:
+    """Write the page of the suite, with the figures that were drawn."""
     from mpbf_abm.verification import suite
 
-    drawn = None
-    if figure:
-        from mpbf_abm.figures import verification
-
-        drawn = (out / "images" / "verification.png") if out is not None else Path("verification.png")
-        _check_folder(drawn.parent)
-        verification.save(outcomes, drawn)
-        print(f"written: {drawn}", file=sys.stderr)
     if out is not None:
         page = out / "verification.md"
-        shown = "images/verification.png" if drawn is not None else None
-        page.write_text(
-            suite.markdown(outcomes, f"{command} --figure --out docs", shown), encoding="utf-8", newline="\n"
-        )
+        shown = {path.stem: path.relative_to(out).as_posix() for path in drawn if path.suffix == ".png"}
+        page.write_text(suite.markdown(outcomes, f"{command} --out docs", shown), encoding="utf-8", newline="\n")
         print(f"written: {page}", file=sys.stderr)
+
+
+def _draw_verification(outcomes: Sequence[Any], folder: Path, seed: int, fast: bool) -> list[Path]:
+    """Draw expected against measured and, where the twin was looked at, the twin beside the model."""
+    from mpbf_abm.figures import twin, verification
+
+    paths = [verification.save(outcomes, folder / "verification.png")]
+    if any(o.id == "K4" for o in outcomes):
+        few: dict[str, Any] = {"replicates": 8, "sizes": (50, 100, 200), "passages": 30} if fast else {}
+        paths += twin.save(twin.prepare(seed, **few), folder)
+    for path in paths:
+        print(f"written: {path}", file=sys.stderr)
+    return paths
 
 
 def _try_mutations(seed: int, jobs: int, as_json: bool) -> int:
@@ -751,7 +758,7 @@ def _try_mutations(seed: int, jobs: int, as_json: bool) -> int:
     from mpbf_abm.verification.mutations import MUTATIONS
 
     with _bar(len(suite.ids()) + len(MUTATIONS), as_json, "step") as advance:
-        results = suite.run_mutations(seed, jobs, lambda _: advance(1))
+        results = suite.run_mutations(seed, jobs, lambda: advance(1))
     good = all(must == did for _, _, must, did in results)
     if as_json:
         rows = [

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma
+from scipy.special import digamma, polygamma
 
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
@@ -51,8 +51,8 @@ def error_growth(
 
 @row(
     "M1", "Self-training: replace against accumulate", "Gerstgrasser et al. 2024; Dohmatob et al. 2024",
-    n=Knob(8, "generations, the first on true labels", 1, 200, fast=5), M=Knob(50, "labels of a generation", 5, 5_000),
-    runs=Knob(1_500, RUNS, 30, 10**6, fast=250),
+    n=Knob(8, "generations, the first on true labels", 1, 200, fast=4), M=Knob(50, "labels of a generation", 5, 5_000),
+    runs=Knob(1_500, RUNS, 30, 10**6, fast=220),
 )  # fmt: skip
 def replace_or_accumulate(seed: int, n: int, M: int, runs: int) -> list[Check]:
     """Error variance of the n-th model over that of the first."""
@@ -68,8 +68,8 @@ def replace_or_accumulate(seed: int, n: int, M: int, runs: int) -> list[Check]:
 
 @row(
     "M2", "Self-training with a share of true labels", "recursion of the mean's error (Gerstgrasser et al. 2024; Bertrand et al. 2024)",
-    lam=Knob(0.3, "share lambda of true labels", 0.01, 1), n=Knob(10, "generations", 1, 200, fast=6), M=Knob(50, "labels of a generation", 5, 5_000),
-    runs=Knob(1_200, RUNS, 30, 10**6, fast=250),
+    lam=Knob(0.3, "share lambda of true labels", 0.01, 1), n=Knob(10, "generations", 1, 200, fast=5), M=Knob(50, "labels of a generation", 5, 5_000),
+    runs=Knob(1_200, RUNS, 30, 10**6, fast=220),
 )  # fmt: skip
 def fresh_labels(seed: int, lam: float, n: int, M: int, runs: int) -> list[Check]:
     """Error variance of the n-th model with fresh true labels in every generation."""
@@ -95,11 +95,15 @@ def fresh_labels(seed: int, lam: float, n: int, M: int, runs: int) -> list[Check
 )  # fmt: skip
 def gaussian_refits(seed: int, n: int, M: int, runs: int) -> list[Check]:
     """Log and mean of the variance that is left after n refits to own draws."""
+    per_refit = float(digamma((M - 1) / 2) + math.log(2 / (M - 1)))
+    if 4 * math.sqrt(n * float(polygamma(1, (M - 1) / 2))) - n * per_refit > 5:
+        raise ConfigurationError(
+            f"M3: {n} refits to {M} labels leave less variance than the learner resolves; lower n or raise M"
+        )
     p = self_training(M, 0.0, accumulate=False)
     labels = np.random.Generator(np.random.Philox(7)).standard_normal(p.space.materials)
     variance = generations(p, seeds(seed, "M3", runs), n + 1, flat_space(p, labels, labels))[:, :, 1]
     ratio = variance[:, -1] / variance[:, 0]
-    per_refit = float(digamma((M - 1) / 2) + math.log(2 / (M - 1)))
     # The prior on the constant leaves 1e-4 of variance and of a parameter at most.
     tolerance = n * 3e-4
     exact = math.sqrt(((1 + 2 / (M - 1)) ** n - 1) / runs)
@@ -173,10 +177,10 @@ def performative(seed: int, mu0: float, e: float, e_above: float, n: int, M: int
 mutation("generated labels scatter half as much", "learning.models:FoundationModel.claimed_sd",
          lambda right: lambda self, variance: 0.5 * right(self, variance), "M1", "M2", "M3")  # fmt: skip
 mutation("a fit forgets that it estimated the mean", "learning.heads:fit_head",
-         lambda right: lambda phi, y, v, **o: replace(h := right(phi, y, v, **o), noise=h.noise * (1 - 1 / len(y))), "M3")  # fmt: skip
+         lambda right: lambda phi, y, v, **o: replace(h := right(phi, y, v, **o), noise=h.noise * (1 - 1 / len(y))), "M3", "M8")  # fmt: skip
 mutation("labels after the first tick count half", "space.commons:Commons.append",
-         lambda right: lambda self, **v: right(self, **{**v, "value": np.where(v["tick"] > 0, v["value"] * 0.5, v["value"])}), "M1", "M2", "M3", "M6", "M7")  # fmt: skip
-mutation("grace of one tick more", "space.commons:Commons.decay",
-         lambda right: lambda self, rate, tick, grace=0: right(self, rate, tick, grace + 1), "M1", "M2", "M4", "M6", "M7", "U8")  # fmt: skip
+         lambda right: lambda self, **v: right(self, **{**v, "value": np.where(v["tick"] > 0, v["value"] * 0.5, v["value"])}), "M1", "M2", "M3", "M6", "M7", "K1")  # fmt: skip
 mutation("pseudo-labels without their gain", "layers.coupling:pseudo_label",
          lambda right: lambda y, mean, g: right(y, mean, min(g, 1.0)), "M6", "M7")  # fmt: skip
+mutation("grace of one tick more", "space.commons:Commons.decay",
+         lambda right: lambda self, rate, tick, grace=0: right(self, rate, tick, grace + (grace > 0)), "M4")  # fmt: skip

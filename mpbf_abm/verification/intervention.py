@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.path_dependence import (
     cost_of_reversal,
     deposit,
@@ -30,7 +31,7 @@ Int = NDArray[np.int64]
     "U9", "Intervention and cost of reversal", "martingale property of the Polya urn",
     a=Knob(1.0, "founding mass of the first colour", 0, 1e5, True), b=Knob(1.0, "founding mass of the second", 0, 1e5, True),
     N=Knob(60, "size at which to intervene", 3, 20_000), m=Knob(30, "extra records of the first colour", 1, 10**5), D=Knob(0.1, "shift of its share to buy", 0.001, 0.9),
-    after=Knob(150, "draws afterwards", 1, 20_000, fast=60), runs=Knob(800, RUNS, 30, 10**6, fast=200),
+    after=Knob(150, "draws afterwards", 1, 20_000, fast=50), runs=Knob(800, RUNS, 30, 10**6, fast=150),
 )  # fmt: skip
 def intervention(seed: int, a: float, b: float, N: int, m: int, D: float, after: int, runs: int) -> list[Check]:
     """Share in the end after extra records, and what it costs to move it by D."""
@@ -90,6 +91,10 @@ def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Che
     # Rounded as the rule rounds utilities, since decimals are not exact.
     b_A, b_B = math.floor(round(g_S / r, 9)) + 1, math.floor(round(g_R / r, 9)) + 1
     mean = b_A * b_B
+    if mean > 2_000:
+        raise ConfigurationError(
+            f"U10: the barriers are {b_A} and {b_B} adoptions away; g_R and g_S must be smaller against r"
+        )
     planners = int(min(100_000, 40 * mean + 200))
     p = Parameters.null(
         **{
@@ -131,7 +136,7 @@ def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Che
 @row(
     "U11", "Monopoly with g > 1, equal shares with g < 1", "Rubin's theorem (Davis 1990)",
     g=Knob(2.0, "reinforcement above 1", 1.2, 4), a=Knob(1.0, "mass of the first colour", 0, 1e4, True), b=Knob(2.0, "mass of the second", 0, 1e4, True),
-    g_low=Knob(0.4, "reinforcement below 1", -1, 0.95), n=Knob(400, "draws", 10, 20_000, fast=150), runs=Knob(1_500, RUNS, 30, 10**6, fast=300),
+    g_low=Knob(0.4, "reinforcement below 1", -1, 0.95), n=Knob(400, "draws", 10, 20_000, fast=100), runs=Knob(1_500, RUNS, 30, 10**6, fast=250),
 )  # fmt: skip
 def monopoly(seed: int, g: float, a: float, b: float, g_low: float, n: int, runs: int) -> list[Check]:
     """Chance that the first colour takes nearly all; shares with weak reinforcement."""
@@ -257,4 +262,4 @@ mutation(
     "U11",
 )
 mutation("candidates from the first half of a family", "agents.planner:keyed",
-         lambda right: lambda *a: right(*a) * 0.5, "U13")  # fmt: skip
+         lambda right: lambda *a: right(*a) * 0.5, "U13", "M7")  # fmt: skip

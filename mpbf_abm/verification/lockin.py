@@ -73,6 +73,8 @@ def measured_exponent(
     what both share of chance, and what is quadratic in the lead, cancels. Batches are 5 % of the founding mass.
     """
     batch = max(1, round(0.05 * volume))
+    # Strong reinforcement would leave the neighbourhood of equality before that.
+    growth = growth ** (1 / max(1.0, (1 - eps) * g - 1))
     ticks = max(1, math.ceil((growth - 1) * volume / batch))
     volumes = volume + batch * np.arange(ticks + 1.0)
     changes = {**reinforcing(g, eps), "space.materials": 4 * K}
@@ -192,7 +194,7 @@ def fold_by_scan(K: int, g: float) -> float:
 
 @row(
     "U8", "Hysteresis between lock-in threshold and fold", "two stable branches between eps_c and eps_sn (forgetting urn)",
-    K=Knob(5, "families", 3, 100), g=Knob(2.0, "reinforcement", 1.2, 4), V=Knob(4_000, "records in the steady state", 1_000, 10**6),
+    K=Knob(5, "families", 3, 100), g=Knob(2.0, "reinforcement", 1.2, 4), V=Knob(4_000, "records in the steady state", 1_000, 10**6, fast=2_000),
     eps=Knob((0.47, 0.53, 0.55, 0.60), "explorations to try", 0, 1, fast=(0.47, 0.53, 0.60)), renewal=Knob(0.1, "share of records that goes in a tick", 0.005, 0.5),
     runs=Knob(16, "runs from each side at each exploration", 4, 10_000, fast=5), most=Knob(8_000, "most ticks of a run", 50, 10**6),
 )  # fmt: skip
@@ -208,7 +210,11 @@ def hysteresis(
         top[0] = 0.95 * V
         twin = Twin.from_parameters(urn(K, V / K, batch, **changes))
         limits = twin.thresholds()
-        ticks = min(most, decided(twin, value, top))
+        ticks = decided(twin, value, top)
+        if ticks > most:
+            raise ConfigurationError(
+                f"U8.eps = {value:g}: too near a threshold ({limits.symmetric:.4f} or {limits.fold:.4f}) to be decided in {most} ticks; raise U8.most to {ticks}"
+            )
         ends = []
         for label, mass in (("equal", [V / K] * K), ("locked in", top.tolist())):
             x = family_masses(urn(K, mass, batch, **changes), seeds(seed, f"U8 {label} {value}", runs), ticks)
@@ -247,5 +253,3 @@ mutation("damage counts both what is gained and what is lost", "measures.path_de
          lambda right: lambda a, b: 2 * right(a, b), "U5")  # fmt: skip
 mutation("exponent by natural numbers of steps", "measures.path_dependence:damage_exponent",
          lambda right: lambda a, b, n: right(a, b, np.asarray(n) / 2 + n[0] / 2), "U5", "U7")  # fmt: skip
-mutation("records forget their mass only", "space.commons:Commons.decay",
-         lambda _: lambda self, rate, *_a: (self.mass.__imul__(np.exp(-rate)), self._recount()), "U8")  # fmt: skip

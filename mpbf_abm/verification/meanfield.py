@@ -485,11 +485,11 @@ def removal_last(right: Callable[..., Any]) -> Callable[..., Any]:
 mutation("the map removes records after adding new ones", "twin:Twin.step", removal_last, "K1", "K2")
 mutation(
     "founding mass does not decay", "space.commons:Commons.decay",
-    lambda right: lambda commons, *a: _restored(commons, right, a), "K1", "K2", "K4",
+    lambda right: lambda commons, *a: _restored(commons, right, a), "K1", "K2", "K4", "U8", "M4", "F11",
 )  # fmt: skip
 mutation(
     "planners take the family after the one they chose", "agents.planner:choose_families",
-    lambda right: lambda world, *a: (right(world, *a) + 1) % world.space.families, "K1",
+    lambda right: lambda world, *a: (right(world, *a) + 1) % world.space.families, "K1", "U0",
 )  # fmt: skip
 mutation(
     "retraining keeps what the learner knew", "twin:Twin.learned",
@@ -497,15 +497,16 @@ mutation(
 )  # fmt: skip
 mutation(
     "no result is deposited", "agents.publication:publish",
-    lambda right: lambda world, results: _withheld(world, right, results), "K1", "K2",
+    lambda right: lambda world, results: _withheld(world, right, results), "K1", "K2", "U0", "U13", "M7",
 )  # fmt: skip
 mutation(
     "a batch is drawn one record at a time", "twin.noise:urn_variance",
-    lambda right: lambda a, total, batches: right(a, total, np.ones(int(np.sum(batches)))), "K3",
+    lambda right: lambda a, total, batches: right(a, total, np.ones(int(np.sum(batches)))), "K3", "U1", "U3",
 )  # fmt: skip
 mutation(
     "reinforcement one unit too strong", "agents.curator:curator_attention",
-    lambda right: lambda world: _sharpened(world, right(world)), "K1", "K3", "K4",
+    lambda right: lambda world: _sharpened(world, right(world)), "K1", "K3", "K4", "U0", "U1", "U2", "U3", "U4", "U5", "U6", "U7", "U8",
+    "U9", "U11", "M4", "F11",
 )  # fmt: skip
 mutation(
     "equal families not quite equal in the map", "twin:Twin.step",
@@ -513,11 +514,11 @@ mutation(
 )  # fmt: skip
 mutation(
     "the derivative of attention forgets that shares sum to 1", "twin:Twin.attend_jacobian",
-    lambda right: lambda twin, source, x: right(twin, source, x) + np.diag(0.1 * twin.attend(source, x) / x), "K4", "K5",
+    lambda right: lambda twin, source, x: right(twin, source, x) + np.diag(0.1 * twin.attend(source, x) / x), "K4", "K5", "U7",
 )  # fmt: skip
 mutation(
     "the ODE takes one source twice", "twin:Twin.inflow",
-    lambda right: lambda twin, x: right(replace(twin, curators=twin.planners), x), "K2", "K4", "K5",
+    lambda right: lambda twin, x: right(replace(twin, curators=twin.planners), x), "K2", "K4", "K5", "U7", "U8",
 )  # fmt: skip
 
 

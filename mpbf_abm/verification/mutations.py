@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from mpbf_abm.verification.rows import ROWS, evaluate
+from mpbf_abm.verification.rows import evaluate
 
 Wrong = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -116,13 +116,3 @@ def callers(targets: Sequence[str], id: str, seed: int) -> set[str]:
 
     nested(list(dict.fromkeys(targets)))
     return called
-
-
-def rows_that_call(seed: int = 1) -> dict[str, set[str]]:
-    """Map every mutated function to the rows that call it."""
-    targets = [m.target for m in MUTATIONS]
-    out: dict[str, set[str]] = {target: set() for target in targets}
-    for id in ROWS:
-        for target in callers(targets, id, seed):
-            out[target].add(id)
-    return out

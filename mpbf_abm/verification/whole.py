@@ -254,4 +254,4 @@ mutation("planners draw by row", "agents.world:World.uniform",
          lambda _: lambda self, name, cohort, width: self.streams.uniform(name, self.tick, (len(cohort), width)), "W1")  # fmt: skip
 mutation("workers hand back other replicates", "whatif.runner:_in_processes",
          lambda right: lambda plan, *a: ((plan.replicates - 1 - i, r) for i, r in right(plan, *a)), "W2")  # fmt: skip
-mutation("attention of 1 % more", "layers.attention:explored", lambda right: lambda *a: 1.01 * right(*a), "W3")
+mutation("another Gini coefficient", "observation:gini", lambda right: lambda counts: 1.001 * right(counts), "W3")
