@@ -181,6 +181,6 @@ mutation("a fit forgets that it estimated the mean", "learning.heads:fit_head",
 mutation("labels after the first tick count half", "space.commons:Commons.append",
          lambda right: lambda self, **v: right(self, **{**v, "value": np.where(v["tick"] > 0, v["value"] * 0.5, v["value"])}), "M1", "M2", "M3", "M6", "M7", "K1")  # fmt: skip
 mutation("pseudo-labels without their gain", "layers.coupling:pseudo_label",
-         lambda right: lambda y, mean, g: right(y, mean, min(g, 1.0)), "M6", "M7")  # fmt: skip
+         lambda right: lambda y, mean, g: right(y, mean, min(g, 1.0)), "M6", "M7", "K1")  # fmt: skip
 mutation("grace of one tick more", "space.commons:Commons.decay",
          lambda right: lambda self, rate, tick, grace=0: right(self, rate, tick, grace + (grace > 0)), "M4")  # fmt: skip

@@ -177,8 +177,8 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("the first candidate is made", "learning.acquisition:score",
-         lambda _: lambda rule, mean, sd, **o: -np.arange(mean.shape[-1], dtype=np.float32) + 0 * mean, "M5")  # fmt: skip
+mutation("attention for one candidate", "agents.planner:affordable",
+         lambda _: lambda _world, planner, _C: np.ones(len(planner), np.int64), "M5")  # fmt: skip
 mutation("an update counts every label twice", "learning.heads:low_rank",
          lambda right: lambda c, phi, r, v, s: right(c, phi, r, v / 2, s), "M8")  # fmt: skip
 mutation(

@@ -489,7 +489,7 @@ mutation(
 )  # fmt: skip
 mutation(
     "planners take the family after the one they chose", "agents.planner:choose_families",
-    lambda right: lambda world, *a: (right(world, *a) + 1) % world.space.families, "K1", "U0",
+    lambda right: lambda world, *a: (right(world, *a) + 1) % world.space.families, "K1", "U0", "W1",
 )  # fmt: skip
 mutation(
     "retraining keeps what the learner knew", "twin:Twin.learned",
@@ -497,11 +497,11 @@ mutation(
 )  # fmt: skip
 mutation(
     "no result is deposited", "agents.publication:publish",
-    lambda right: lambda world, results: _withheld(world, right, results), "K1", "K2", "U0", "U13", "M7",
+    lambda right: lambda world, results: _withheld(world, right, results), "K1", "K2", "U0", "M7",
 )  # fmt: skip
 mutation(
     "a batch is drawn one record at a time", "twin.noise:urn_variance",
-    lambda right: lambda a, total, batches: right(a, total, np.ones(int(np.sum(batches)))), "K3", "U1", "U3",
+    lambda right: lambda a, total, batches: right(a, total, np.ones(int(np.sum(batches)))), "K3", "U1",
 )  # fmt: skip
 mutation(
     "reinforcement one unit too strong", "agents.curator:curator_attention",

@@ -254,7 +254,7 @@ SEQUENCE = np.random.Generator(np.random.Philox(1))  # a generator that remember
 LINEAR = ("U1", "U2", "U3", "U4", "U9")  # rows of the linear urn
 
 mutation("reinforcement weaker than said", "layers.attention:power", lambda right: lambda x, g: right(x, g - 0.4),
-         "U0", *LINEAR, "U5", "U6", "U7", "U8", "U11", "M4", "F11", "K3", "K4")  # fmt: skip
+         "U0", *LINEAR, "U5", "U6", "U7", "U8", "U11", "M4", "F11", "K3", "K5")  # fmt: skip
 mutation("families by inverse CDF instead of a race", "streams:race",
          lambda _: lambda clocks, w: (np.cumsum(w, -1) / w.sum(-1, keepdims=True) < -np.expm1(-clocks[..., :1])).sum(-1),
          "U0", "U5", "W1")  # fmt: skip
@@ -266,4 +266,4 @@ mutation("limits of an urn with one colour more", "measures.concentration:limit_
          lambda right: lambda a: right(np.append(a, 1.0)), "U2")  # fmt: skip
 mutation("entropies in bits", "measures.divergence:entropies", lambda right: lambda x: right(x) / math.log(2), "U4")
 mutation("draws follow from how many came before", "streams:Streams.generator",
-         lambda _: lambda self, name, tick=0: SEQUENCE, "U0", "U3", "U5", "U12", "W1")  # fmt: skip
+         lambda _: lambda self, name, tick=0: SEQUENCE, "U0", "U3", "U5", "U12", "W1", "M8")  # fmt: skip

@@ -18,6 +18,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.simulation import simulate
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.threads import one_thread
 from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, NotRun, generator, mean_error, row
 from mpbf_abm.whatif.plan import Plan
@@ -136,12 +137,10 @@ def arithmetic() -> dict[str, str]:
     """Versions of the numerical libraries, and a digest of what their linear algebra gives on this machine."""
     rng = np.random.Generator(np.random.Philox(1))
     x = rng.standard_normal((96, 64))
-    parts = (
-        x.T @ x,
-        x.astype(np.float32) @ x.T.astype(np.float32),
-        np.linalg.eigh(x.T @ x)[1],
-        np.cos(x.astype(np.float32)),
-    )
+    with one_thread():
+        parts = (
+            x.T @ x, x.astype(np.float32) @ x.T.astype(np.float32), np.linalg.eigh(x.T @ x)[1], np.cos(x.astype(np.float32)),
+        )  # fmt: skip
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:16]
     return {"numpy": version("numpy"), "scipy": version("scipy"), "digest": digest}
 
