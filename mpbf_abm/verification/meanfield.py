@@ -505,8 +505,8 @@ mutation(
 )  # fmt: skip
 mutation(
     "reinforcement one unit too strong", "agents.curator:curator_attention",
-    lambda right: lambda world: _sharpened(world, right(world)), "K1", "K3", "K4", "U0", "U1", "U2", "U3", "U4", "U5", "U6", "U7", "U8",
-    "U9", "U11", "M4", "F11",
+    lambda right: lambda world: _sharpened(world, right(world)), "K1", "K3", "K4", "U0", "U1", "U2", "U3", "U4", "U5", "U6", "U7", 
+   "U9", "U11", "M4", "F11",
 )  # fmt: skip
 mutation(
     "equal families not quite equal in the map", "twin:Twin.step",
