@@ -682,6 +682,8 @@ def verify(
     images = out / "images" if out is not None else Path()
     if out is not None:
         _check_folder(out)
+        if (out / "verification.md").is_dir():
+            raise OutputError(f"{out / 'verification.md'}: is a folder")
     if figure:
         _check_folder(images)
     with _bar(len(rows), as_json, "row") as advance:
@@ -735,7 +737,7 @@ def _write_verification(outcomes: Sequence[Any], out: Path | None, drawn: list[P
     if out is not None:
         page = out / "verification.md"
         shown = {path.stem: path.relative_to(out).as_posix() for path in drawn if path.suffix == ".png"}
-        page.write_text(suite.markdown(outcomes, f"{command} --out docs", shown), encoding="utf-8", newline="\n")
+        page.write_text(suite.markdown(outcomes, f"{command} --out {out.name}", shown), encoding="utf-8", newline="\n")
         print(f"written: {page}", file=sys.stderr)
 
 

@@ -153,14 +153,13 @@ def growing_graph(
     if not 1 <= providers <= first <= nodes:
         raise ConfigurationError(f"founders = {first}: must be from providers = {providers} (1 or more) to {nodes}")
     born = np.arange(first, nodes)
-    links = np.floor(rng.random((len(born), providers)) * born[:, None]).astype(np.int64)
-    while True:
-        ordered = np.sort(links, axis=1)
-        twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-        if not twice.any():
-            break
-        # Redrawing the whole row keeps every set of r providers equally likely.
-        links[twice] = np.floor(rng.random((int(twice.sum()), providers)) * born[twice, None]).astype(np.int64)
+    links = np.empty((len(born), providers), np.int64)
+    for place in range(providers):
+        # Floyd's draw without replacement: what is taken already gives way to the newest in question.
+        highest = born - providers + place
+        drawn = np.floor(rng.random(len(born)) * (highest + 1)).astype(np.int64)
+        taken = (links[:, :place] == drawn[:, None]).any(axis=1)
+        links[:, place] = np.where(taken, highest, drawn)
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(nodes))
     graph.add_edges_from(

@@ -258,12 +258,14 @@ def monopoly_chance(a: float, b: float, g: float) -> float:
         return 0.5
     if a > b:
         return 1.0 - monopoly_chance(b, a, g)
-    # The sums are cut at a common index, beyond which both are nearly their mean.
+    # The sums are cut at a common index, beyond which both are nearly normal.
     terms = 5_000
     j = np.arange(float(terms))
     first, second = (a + j) ** -g, (b + j) ** -g
     # What the cut leaves of the difference of means (integral of the tails, midpoint rule).
     tail = ((a + terms - 0.5) ** (1 - g) - (b + terms - 0.5) ** (1 - g)) / (g - 1)
+    # And of the variances; higher cumulants of the tails are negligible.
+    spread = ((a + terms - 0.5) ** (1 - 2 * g) + (b + terms - 0.5) ** (1 - 2 * g)) / (2 * g - 1)
 
     def integrand(s: Float) -> Float:
         t = np.exp(s)
@@ -272,7 +274,7 @@ def monopoly_chance(a: float, b: float, g: float) -> float:
             log -= np.log1p(-1j * t[:, None] * first[k : k + 1000]).sum(axis=1)
             log -= np.log1p(1j * t[:, None] * second[k : k + 1000]).sum(axis=1)
         # dt / t = ds on the logarithmic axis
-        return np.asarray(np.imag(np.exp(log + 1j * t * tail)))
+        return np.asarray(np.imag(np.exp(log + 1j * t * tail - 0.5 * t**2 * spread)))
 
     s = np.linspace(math.log(1e-8 / first[0]), math.log(1e8 / first[0]), 1601)
     values = integrand(s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -112,3 +113,21 @@ def generations(p: Parameters, run_seeds: Sequence[int], ticks: int, space: Mate
             out[r, t] = learned(eco)
         eco.release()
     return out
+
+
+def urn_moments(a: float, total: float, batch: int, ticks: int) -> tuple[float, float]:
+    """Second and fourth central moment of the first family's share of a linear urn, for errors of sample variances."""
+    stirling = np.array(
+        [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 1, 3, 1, 0], [0, 1, 7, 6, 1]], np.float64
+    )
+    # Raw moments of a binomial batch are polynomials in the share.
+    drawn = stirling * np.array([math.prod(batch - i for i in range(j)) for j in range(5)], np.float64)
+    raw = (a / total) ** np.arange(5.0)
+    for n in total + batch * np.arange(ticks):
+        raw = np.array([
+            sum(math.comb(k, i) * n ** (k - i) * drawn[i, j] * raw[k - i + j] for i in range(k + 1) for j in range(i + 1))
+            / (n + batch) ** k
+            for k in range(5)
+        ])  # fmt: skip
+    x = raw[1]
+    return float(raw[2] - x**2), float(raw[4] - 4 * x * raw[3] + 6 * x**2 * raw[2] - 3 * x**4)

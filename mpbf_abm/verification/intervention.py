@@ -35,7 +35,11 @@ Int = NDArray[np.int64]
 )  # fmt: skip
 def intervention(seed: int, a: float, b: float, N: int, m: int, D: float, after: int, runs: int) -> list[Check]:
     """Share in the end after extra records, and what it costs to move it by D."""
-    before = max(1, round(N - a - b))
+    if a + b + 1 > N:
+        raise ConfigurationError(f"U9: N = {N}: must be above the founding mass a + b = {a + b:g}")
+    if D * N < 2:
+        raise ConfigurationError(f"U9: D N = {D * N:g}: must be at least 2, or whole records cannot buy the shift")
+    before = round(N - a - b)
     p = urn(2, (a, b))
     given: list[tuple[float, float, float]] = []
     bought: list[tuple[float, float, float]] = []
@@ -145,6 +149,8 @@ def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Che
 )  # fmt: skip
 def monopoly(seed: int, g: float, a: float, b: float, g_low: float, n: int, runs: int) -> list[Check]:
     """Chance that the first colour takes nearly all; shares with weak reinforcement."""
+    if a + b > n:
+        raise ConfigurationError(f"U11: n = {n}: must be at least the masses a + b = {a + b:g}, or nobody has won yet")
     x = family_masses(urn(2, (a, b), **reinforcing(g, 0.0)), seeds(seed, "U11", runs), n)
     leads = np.sign(x[:, 0] - x[:, 1]) * 0.5 + 0.5
     law = law_of_two(a, b, n, g)
@@ -174,7 +180,7 @@ def monopoly(seed: int, g: float, a: float, b: float, g_low: float, n: int, runs
             "P(first colour leads after n draws)", exact, float(leads.mean()), error, note="exact law of two colours"
         ),
         Check("g < 1: E x_n", low_exact, *mean_error(share), note="tends to 1/2 with n"),
-        Check("g < 1: sd of x_n", low_sd**2, *variance_error(share), note="as a variance; tends to 0 with n"),
+        Check("g < 1: Var x_n", low_sd**2, *variance_error(share), note="tends to 0 with n"),
     ]
 
 

@@ -113,6 +113,8 @@ def central_limit(seed: int, g: float, eps: float, N0: float, n: int, runs: int)
         raise ConfigurationError(
             f"U6: f' = (1 - eps) g = {slope:g}: must be below .45 (at 1/2 the limit ceases to exist)"
         )
+    if n < N0:
+        raise ConfigurationError(f"U6: n = {n}: must be at least N0 = {N0:g}, or founding has not faded")
     times = sorted({max(1, n >> k) for k in range(3)})
     x = family_masses(urn(2, (N0 / 2, N0 / 2), **reinforcing(g, eps)), seeds(seed, "U6", runs), times)
     size = x.sum(axis=2)
@@ -241,7 +243,7 @@ def hysteresis(
         differ = critical < value < fold
         name = f"branches {'differ' if differ else 'agree'} at eps = {value:g}"
         error = math.hypot(equal_se, locked_se)
-        out.append(Check(name, 0.0, locked - equal, error, relation=">" if differ else "=", note=note))
+        out.append(Check(name, 0.0, locked - equal, error, 1e-9, relation=">" if differ else "=", note=note))
     return out
 
 

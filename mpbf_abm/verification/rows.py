@@ -85,6 +85,8 @@ class Knob:
         values = value if isinstance(value, (list, tuple)) else (value,)
         if isinstance(value, (list, tuple)) and not several:
             raise ConfigurationError(f"{name} = {value!r}: must be one {self.kind()}")
+        if several and self.default and not values:
+            raise ConfigurationError(f"{name}: must have at least one {self.kind()}")
         out = []
         for v in values:
             good = isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
@@ -193,7 +195,7 @@ class Outcome:
     @property
     def passed(self) -> bool:
         """Whether every check passed; a row that was not run has none and has not failed."""
-        return all(c.passed for c in self.checks)
+        return bool(self.skipped) or (bool(self.checks) and all(c.passed for c in self.checks))
 
 
 class NotRun(MpbfError):

@@ -114,6 +114,10 @@ def number(text: str) -> Any:
     import tomllib
 
     try:
+        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    except ValueError:
+        pass
+    try:
         value = tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
         return None
