@@ -46,6 +46,13 @@ def test_inverse_hhi_of_two_flat_colours_is_half_pi():
     assert limit_inverse_hhi([3e5, 1e5]) == pytest.approx(1 / (0.75**2 + 0.25**2), rel=1e-4)
 
 
+def test_inverse_hhi_of_extreme_masses_is_finite_and_right():
+    # One of two colours takes all but for a chance of order a.
+    assert limit_inverse_hhi([1e-3, 1e-3]) == pytest.approx(1 + math.pi / 2 * 1e-3, rel=1e-4)
+    assert limit_inverse_hhi([1e-3, 50]) == pytest.approx(1, abs=1e-3)
+    assert limit_inverse_hhi([2e6, 1e6]) == pytest.approx(1.8, rel=1e-4)
+
+
 def test_limits_agree_with_dirichlet_draws():
     a = np.array([2.0, 0.5, 3.0, 1.0])
     x = np.random.default_rng(1).dirichlet(a, 40_000)

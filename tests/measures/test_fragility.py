@@ -331,3 +331,13 @@ def test_signals_of_slowing_down():
     assert early_warning.trend(np.arange(5)) == pytest.approx(1)
     assert math.isnan(early_warning.autocorrelation(np.ones(9)))
     assert np.abs(early_warning.detrended(np.ones(50), 5)).max() < 1e-12
+
+
+def test_newcomers_may_lean_on_nearly_everybody():
+    graph = cascades.growing_graph(30, 20, np.random.default_rng(1))
+    assert sorted(d for _, d in graph.in_degree()) == [0] * 20 + [20] * 10
+    # Every set of providers is equally likely.
+    counts = np.zeros(6)
+    for seed in range(600):
+        counts[sorted(cascades.growing_graph(7, 5, np.random.default_rng(seed), founders=6).predecessors(6))] += 1
+    assert abs(counts - 500).max() < 4.5 * np.sqrt(600 * 5 / 36)

@@ -113,6 +113,13 @@ def test_monopoly_agrees_with_racing_birth_processes(a, b, g):
     assert monopoly_chance(b, a, g) == pytest.approx(1 - chance)
 
 
+@pytest.mark.parametrize(("a", "b", "g"), [(1e4, 10_100, 2), (1e4, 10_100, 1.2), (3_000, 3_050, 2)])
+def test_monopoly_of_large_masses_is_a_matter_of_normal_sums(a, b, g):
+    mean = (a ** (1 - g) - b ** (1 - g)) / (g - 1)
+    sd = math.sqrt((a ** (1 - 2 * g) + b ** (1 - 2 * g)) / (2 * g - 1))
+    assert monopoly_chance(a, b, g) == pytest.approx(0.5 * math.erfc(mean / sd / math.sqrt(2)), abs=2e-3)
+
+
 def test_monopoly_needs_strong_reinforcement():
     assert monopoly_chance(3, 3, 2) == 0.5
     for bad in ((1, 1, 1.0), (0, 1, 2), (1, -1, 2)):

@@ -11,7 +11,17 @@ from mpbf_abm.figures import verification as figure
 from mpbf_abm.verification import suite
 from mpbf_abm.verification.communities import law_of_two
 from mpbf_abm.verification.mutations import MUTATIONS, failing, patched
-from mpbf_abm.verification.rows import ROWS, SIGMAS, Check, Knob, evaluate, mean_error, share_error, variance_error
+from mpbf_abm.verification.rows import (
+    ROWS,
+    SIGMAS,
+    Check,
+    Knob,
+    Outcome,
+    evaluate,
+    mean_error,
+    share_error,
+    variance_error,
+)
 
 OTHER_VALUES = {
     "U0": {"K": 3, "curators": 1, "planners": 0, "g": -1, "eps": 0.0, "switches": 0},
@@ -105,6 +115,8 @@ def test_verdicts():
     assert Check("a", 0.0, 0.5, 0.1, relation=">").passed
     assert not Check("a", 0.0, 0.4, 0.1, relation=">").passed
     assert not Check("a", 0.0, 0.5, 0.1, relation="<").passed
+    assert not Outcome("X1", "", "", {}, (), 0.0).passed
+    assert Outcome("X1", "", "", {}, (), 0.0, "no data").passed
     assert Check("a", 0.0, 0.5, 0.1).detects == pytest.approx((SIGMAS + 1.96) * 0.1)
 
 
@@ -114,7 +126,7 @@ def test_knobs_refuse_what_is_no_number_or_out_of_range():
     assert Knob((1.0,), "").check("x", [1, 2]) == (1.0, 2.0)
     assert Knob((), "", 0).check("x", 3) == (3.0,)
     for knob, value in ((Knob(1.0, "", 0, 2), 3), (Knob(1.0, "", 0, 2, True), 0), (Knob(1, ""), 1.5), (Knob(1.0, ""), "a"),
-                        (Knob(1.0, ""), math.nan), (Knob(1.0, ""), (1, 2)), (Knob(1.0, ""), True)):  # fmt: skip
+                        (Knob((1.0,), ""), []), (Knob(1.0, ""), math.nan), (Knob(1.0, ""), (1, 2)), (Knob(1.0, ""), True)):  # fmt: skip
         with pytest.raises(ConfigurationError, match="x = "):
             knob.check("x", value)
 
@@ -151,7 +163,9 @@ def mpbf(capfd, tmp_path, monkeypatch):
 
 
 def test_json_has_everything_and_follows_the_parameters(mpbf):
-    code, out, _ = mpbf("--only", "L1,U13", "--set", "L1.V=400", "--set", "E=50", "--fast", "--jobs=1", "--json")
+    code, out, _ = mpbf(
+        "--only", "L1,U13", "--set", "L1.V=400", "--set", "E=50", "--set", "F=.5", "--fast", "--jobs=1", "--json"
+    )
     result = json.loads(out)
     assert code == 0
     assert result["passed"]
