@@ -17,7 +17,7 @@ from mpbf_abm.verification.rows import Check, Knob, generator, row
 
 Float = NDArray[np.float64]
 
-OURS = "our operationalisation (model.md, section 4)"
+OURS = "our operationalisation (model description, 7)"
 ROUNDING = 1e-12
 TRIES = Knob(300, "random tries of each property", 1, 10**6, fast=100)
 

@@ -86,7 +86,7 @@ class Knob:
         if isinstance(value, (list, tuple)) and not several:
             raise ConfigurationError(f"{name} = {value!r}: must be one {self.kind()}")
         if several and self.default and not values:
-            raise ConfigurationError(f"{name}: must have at least one {self.kind()}")
+            raise ConfigurationError(f"{name} = []: must have at least one {self.kind()}")
         out = []
         for v in values:
             good = isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)

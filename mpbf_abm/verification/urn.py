@@ -107,7 +107,7 @@ def breaks_the_urn(switch: str, seed: int, ticks: int = 30) -> bool:
 
 
 @row(
-    "U0", "Null MPBF is the urn, draw for draw", "definition of Parameters.null(); model.md 4.8",
+    "U0", "Null MPBF is the urn, draw for draw", "definition of Parameters.null() (model description, 7.19)",
     K=Knob(6, "families", 1, 500), curators=Knob(3, "curators, one record each per tick", 0, 200),
     planners=Knob(5, "planners, one experiment each per tick", 0, 200), g=Knob(1.5, "reinforcement", -1, 4),
     eps=Knob(0.2, "exploration", 0, 1), ticks=Knob(200, "ticks", 1, 5_000, fast=40), switches=Knob(1, "1: examine the switches of null(), too", 0, 1),
