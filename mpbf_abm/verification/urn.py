@@ -330,8 +330,8 @@ mutation("the late stream begins with the run", "streams:Streams.root",
          lambda right: lambda self, tick: right(self, tick + 10**6), "U3")  # fmt: skip
 mutation("covariance over the variance of sums", "measures.path_dependence:early_stream_index",
          lambda right: lambda a, b: (0.5 * right(a, b)[0], right(a, b)[1]), "U3")  # fmt: skip
-mutation("limits of an urn with one colour more", "measures.concentration:limit_hhi",
-         lambda right: lambda a: right(np.append(a, 1.0)), "U2")  # fmt: skip
+mutation("limits from shares instead of masses", "measures.concentration:limit_hhi",
+         lambda right: lambda a: right(np.asarray(a) / np.sum(a) * len(a)), "U2")  # fmt: skip
 mutation("entropies in bits", "measures.divergence:entropies", lambda right: lambda x: right(x) / math.log(2), "U4")
 mutation("draws follow from how many came before", "streams:Streams.generator",
          lambda _: lambda self, name, tick=0: SEQUENCE, "U0", "U3", "U5", "U12", "W1", "M8")  # fmt: skip
