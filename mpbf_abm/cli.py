@@ -160,6 +160,14 @@ def whole(text: str | None, name: str, faults: list[str]) -> int | None:
         return None
 
 
+def _processes(text: str | None, faults: list[str]) -> int | None:
+    """Read the number of processes; what it cannot be is noted."""
+    processes = whole(text, "jobs", faults)
+    if processes is not None and processes < 1:
+        faults.append(f"--jobs = {processes}: must be at least 1")
+    return processes
+
+
 # --------------------------------------------------------------------------- run
 
 
@@ -243,9 +251,7 @@ def run(
     data = {"table": data_table, "formula": formula, "measured": measured, "simulated": simulated, "year": year,
             "family": family, "pool": pool, "objective": objective}  # fmt: skip
     faults: list[str] = []
-    processes = whole(jobs, "jobs", faults)
-    if processes is not None and processes < 1:
-        faults.append(f"--jobs = {processes}: must be at least 1")
+    processes = _processes(jobs, faults)
     plan = make_plan(
         config_file, preset, assignments or [], {k: whole(v, k, faults) for k, v in numbers.items()}, policy or [], shock or [],
         {k: v for k, v in data.items() if v is not None}, goal, drop, faults,
@@ -652,13 +658,12 @@ def verify(
     Exit code 3 if a row fails.
     """
     from mpbf_abm.verification import suite
+    from mpbf_abm.whatif.plan import numbers_faults
 
     faults: list[str] = []
-    root, processes = whole(seed, "seed", faults), whole(jobs, "jobs", faults)
-    if root is not None and not 0 <= root < 2**63:
-        faults.append(f"--seed = {root}: must be from 0 to 2^63 - 1")
-    if processes is not None and processes < 1:
-        faults.append(f"--jobs = {processes}: must be at least 1")
+    root, processes = whole(seed, "seed", faults), _processes(jobs, faults)
+    if root is not None:
+        faults += [f"--{fault}" for fault in numbers_faults({"seed": root})]
     if data is not None and not data.is_dir():
         faults.append(f"--data {data}: no such folder")
     changes: dict[str, dict[str, Any]] = {}
@@ -736,7 +741,7 @@ def _write_verification(outcomes: Sequence[Any], out: Path | None, drawn: list[P
 
     if out is not None:
         page = out / "verification.md"
-        shown = {path.stem: path.relative_to(out).as_posix() for path in drawn if path.suffix == ".png"}
+        shown = {path.stem: path.relative_to(out).as_posix() for path in drawn}
         page.write_text(suite.markdown(outcomes, f"{command} --out {out.name}", shown), encoding="utf-8", newline="\n")
         print(f"written: {page}", file=sys.stderr)
 
@@ -748,7 +753,7 @@ def _draw_verification(outcomes: Sequence[Any], folder: Path, seed: int, fast: b
     paths = [verification.save(outcomes, folder / "verification.png")]
     if any(o.id == "K4" for o in outcomes):
         few: dict[str, Any] = {"replicates": 8, "sizes": (50, 100, 200), "passages": 30} if fast else {}
-        paths += twin.save(twin.prepare(seed, **few), folder)
+        paths += twin.save(twin.prepare(seed, **few), folder, suffixes=(".png",))
     for path in paths:
         print(f"written: {path}", file=sys.stderr)
     return paths
@@ -774,7 +779,7 @@ def _try_mutations(seed: int, jobs: int, as_json: bool) -> int:
             for n, t, m, d in results
         ]
         print(table(["wrong rule", "function", "rows that must fail", "verdict"], lines))
-    return OK if good else MISMATCH  # fmt: skip
+    return OK if good else MISMATCH
 
 
 # --------------------------------------------------------------------------- bench

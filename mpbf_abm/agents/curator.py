@@ -12,7 +12,7 @@ from mpbf_abm.agents.agent import CohortAgent, Column
 from mpbf_abm.agents.guidance import log_weights
 from mpbf_abm.agents.world import Signals, World
 from mpbf_abm.layers.assimilation import boundary_shift, boundary_shift_alternative, budget_response, coverage
-from mpbf_abm.layers.attention import attention
+from mpbf_abm.layers.attention import attention, covering
 from mpbf_abm.layers.coupling import pseudo_label
 from mpbf_abm.space import modalities
 from mpbf_abm.space.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
@@ -98,8 +98,7 @@ def curator_attention(world: World) -> Float:
         guidance,
     )
     if p.coverage_seeking:
-        rare = 1.0 / (1.0 + x)
-        share = (1 - p.coverage_seeking) * share + p.coverage_seeking * rare / rare.sum()
+        share = covering(share, x, p.coverage_seeking)
     return share
 
 
@@ -144,11 +143,7 @@ def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> N
     had = available(world, material)
     modality = np.where(np.take_along_axis(had, modality[..., None], axis=-1)[..., 0], modality, CRYSTAL_GRAPHS)
     if floor > 0:
-        # The quota is a floor: only what the mix leaves short of it is raised.
-        measurable = modalities.COVERAGE[FIDELITY == MEASURED]
-        expected = float(mix[FIDELITY == MEASURED] @ measurable) * world.space.feasible_share
-        possible = (1.0 - float(np.prod(1.0 - measurable))) * world.space.feasible_share
-        short = max(0.0, floor - expected) / max(1e-12, possible - expected)
+        short = modalities.short_of(floor, mix, world.space.feasible_share)
         measured = had & (FIDELITY == MEASURED)
         raised = (quota < short) & (FIDELITY[modality] != MEASURED) & measured.any(axis=-1)
         modality = np.where(raised, np.argmax(measured, axis=-1), modality)

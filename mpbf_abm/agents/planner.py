@@ -162,7 +162,7 @@ def utility(world: World) -> tuple[Float, NDArray[np.bool_]]:
     taste = np.zeros((types, models))
     for k, gap in enumerate(p.utility_gaps[:models]):
         taste[k, world.trainers.slots == k] = gap
-    kind = (world.streams.uniform("planner.type", 0, len(planners))[planners.slots] * types).astype(np.int64)
+    kind = (planners.by_row(world.streams.uniform("planner.type", 0, len(planners))) * types).astype(np.int64)
     return taste[kind] + p.utility_returns * world.registry.adopters, kind[:, None] == world.trainers.slots
 
 
@@ -282,7 +282,7 @@ def candidate_gauges(world: World, planner: Int, wave: Int, C: int) -> Float32:
         draws = world.streams.generator(f"planner.gauge.{j}", world.tick).standard_normal(
             (len(world.planners), C, dg), dtype=np.float32
         )
-        out[at] = draws[world.planners.slots][planner[at]]
+        out[at] = world.planners.by_row(draws)[planner[at]]
     return out
 
 

@@ -397,9 +397,5 @@ def build(frames: Frames) -> Figure:
 
 def save(frames: Frames, folder: Path) -> list[Path]:
     """Write ``overview.png`` and ``overview.pdf`` into a folder; equal frames give equal bytes."""
-    paths = [folder / "overview.png", folder / "overview.pdf"]
-    with style.styled():
-        fig = build(frames)
-        for path in paths:
-            style.save(fig, path, title="Overview of a run of mpbf_abm", alt=alternative_text(frames), dpi=300)
-    return paths
+    alt = alternative_text(frames)
+    return style.save_all(lambda: build(frames), folder / "overview", title="Overview of a run of mpbf_abm", alt=alt)

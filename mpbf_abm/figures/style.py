@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,6 +109,29 @@ def save(fig: Figure, path: Path, *, title: str, alt: str, dpi: float | None = N
     """
     options: dict[str, Any] = {} if dpi is None else {"dpi": dpi}
     fig.savefig(path, metadata=metadata(path.suffix, title, alt), **options)
+
+
+def save_all(
+    build: Callable[[], Figure], stem: Path, *, title: str, alt: str, suffixes: Sequence[str] = (".png", ".pdf")
+) -> list[Path]:
+    """Draw a figure in the project's style and write it once for each suffix; equal figures give equal bytes.
+
+    Parameters
+    ----------
+    build : callable
+        Returns the figure; called inside :func:`styled`.
+    stem : Path
+        Files without their suffix.
+    title, alt : str
+    suffixes : sequence of str
+        Of .png, .pdf and .svg.
+    """
+    paths = [stem.with_suffix(suffix) for suffix in suffixes]
+    with styled():
+        fig = build()
+        for path in paths:
+            save(fig, path, title=title, alt=alt, dpi=300)
+    return paths
 
 
 def heading(text: str, title: str) -> str:

@@ -242,17 +242,7 @@ def build(frames: Frames) -> Figure:
     return fig
 
 
-def save(frames: Frames, folder: Path) -> list[Path]:
-    """Write ``twin.png`` and ``twin.pdf`` into a folder; equal frames give equal bytes."""
-    paths = [folder / "twin.png", folder / "twin.pdf"]
-    with style.styled():
-        fig = build(frames)
-        for path in paths:
-            style.save(
-                fig,
-                path,
-                title="The mean-field twin of mpbf_abm beside the model",
-                alt=alternative_text(frames),
-                dpi=300,
-            )
-    return paths
+def save(frames: Frames, folder: Path, suffixes: Sequence[str] = (".png", ".pdf")) -> list[Path]:
+    """Write ``twin`` once for each suffix into a folder; equal frames give equal bytes."""
+    title, alt = "The mean-field twin of mpbf_abm beside the model", alternative_text(frames)
+    return style.save_all(lambda: build(frames), folder / "twin", title=title, alt=alt, suffixes=suffixes)

@@ -79,3 +79,19 @@ def attention(x: Float, ε: Float, ν: float, γ: Float, P: Float, w: Float | No
     """
     e = ε[:, None]
     return np.asarray(e * explored(x, ν, P) + (1 - e) * reinforced(x, γ, w))
+
+
+def covering(share: Float, x: Float, c: float) -> Float:
+    """Attention mixed with what is rare: ``(1 - c) f_k + c r_k / sum r``, ``r_k = 1 / (1 + x_k)`` (..., K).
+
+    Parameters
+    ----------
+    share : float (..., K)
+        Attention f.
+    x : float (K,)
+        Founding mass plus visible records of each family.
+    c : float
+        Coverage seeking, 0 to 1.
+    """
+    rare = 1.0 / (1.0 + x)
+    return np.asarray((1 - c) * share + c * rare / rare.sum())

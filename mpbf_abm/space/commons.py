@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.space.modalities import FIDELITY, HYBRID, MEASURED, SIMULATED
+from mpbf_abm.space.modalities import FIDELITY, HYBRID, MEASURED, SIMULATED, SIMULATED_SHARE
 from mpbf_abm.streams import Streams
 
 Float = NDArray[np.float64]
@@ -335,7 +335,7 @@ class Commons:
         value = self.value[rows]
         if strength == 0:
             return value
-        share = np.array([1.0, 0.5, 0.0])[FIDELITY[self.modality[rows]]]
+        share = SIMULATED_SHARE[self.modality[rows]]
         return np.asarray((value - strength * share * self.estimated_bias()[self.family[rows]]).astype(np.float32))
 
     def perceived_fidelity(self, prior: float) -> float:

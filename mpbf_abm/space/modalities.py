@@ -56,8 +56,33 @@ CRYSTAL_GRAPHS = 0
 SPECTROSCOPY = 2
 
 
+# Chance that some measured kind of data can be had of a material that can be made.
+MEASURABLE = 1.0 - float(np.prod(1.0 - COVERAGE[FIDELITY == MEASURED]))
+
+
+def costs_by_fidelity(measured_cost: float) -> NDArray[np.float64]:
+    """Cost of one record of each kind of label, in simulated records (3,); hybrids cost half-way."""
+    return np.array([1.0, 0.5 * (1.0 + measured_cost), measured_cost])
+
+
 @lru_cache(maxsize=64)
 def costs(measured_cost: float) -> NDArray[np.float64]:
-    """Cost of one record of each modality, in simulated records (6,); hybrids cost half-way."""
-    by_fidelity = np.array([1.0, 0.5 * (1.0 + measured_cost), measured_cost])
-    return by_fidelity[FIDELITY]
+    """Cost of one record of each modality, in simulated records (6,)."""
+    return costs_by_fidelity(measured_cost)[FIDELITY]
+
+
+def short_of(floor: float, mix: NDArray[np.float64], feasible: float) -> float:
+    """Share of labels to raise to measured ones, where such can be had, so that a quota is met.
+
+    Parameters
+    ----------
+    floor : float
+        Least expected share of measured labels. What the mix leaves short of it is raised, no more.
+    mix : float (6,)
+        Shares of the modalities.
+    feasible : float
+        Share of materials that can be made.
+    """
+    measured = FIDELITY == MEASURED
+    expected = float(mix[measured] @ COVERAGE[measured]) * feasible
+    return max(0.0, floor - expected) / max(1e-12, MEASURABLE * feasible - expected)

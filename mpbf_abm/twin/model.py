@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.layers.attention import attention, power, reinforced
+from mpbf_abm.layers.attention import attention, covering, power, reinforced
 from mpbf_abm.layers.coupling import bias_share, loop_gain, steady_bias
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.materials import MaterialsSpace
@@ -155,8 +155,7 @@ class Twin:
             self._weights(source, x),
         )[0]  # fmt: skip
         if source.coverage:
-            rare = 1.0 / (1.0 + x)
-            share = (1 - source.coverage) * share + source.coverage * rare / rare.sum()
+            share = covering(share, x, source.coverage)
         return np.asarray(share)
 
     def attend_jacobian(self, source: Source, x: Float) -> Float:

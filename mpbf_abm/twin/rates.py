@@ -13,7 +13,17 @@ from scipy.special import ndtr
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.space.modalities import COVERAGE, CRYSTAL_GRAPHS, FIDELITY, HYBRID, MEASURED, SIMULATED
+from mpbf_abm.space.modalities import (
+    COVERAGE,
+    CRYSTAL_GRAPHS,
+    FIDELITY,
+    HYBRID,
+    MEASURABLE,
+    MEASURED,
+    SIMULATED,
+    costs_by_fidelity,
+    short_of,
+)
 from mpbf_abm.space.synthetic import family_rows
 
 Float = NDArray[np.float64]
@@ -57,9 +67,7 @@ def rates(p: Parameters, space: MaterialsSpace | None, bias: float | None) -> di
     founders = sizes.astype(np.float64) ** p.founding.concentration
     kinds = label_kinds(p, feasible)
     budget = c.count * c.records
-    acquired = (
-        budget * (1 - c.audit_rate) / float(kinds @ np.array([1.0, 0.5 * (1.0 + c.measured_cost), c.measured_cost]))
-    )
+    acquired = budget * (1 - c.audit_rate) / float(kinds @ costs_by_fidelity(c.measured_cost))
     audits = audit_rate(
         acquired * (1.0 - kinds[MEASURED]), budget * c.audit_rate / c.measured_cost, p.commons.forgetting
     )
@@ -136,12 +144,9 @@ def label_kinds(p: Parameters, feasible: float) -> Float:
     had = mix * COVERAGE * np.where(FIDELITY == SIMULATED, 1.0, feasible)
     had[CRYSTAL_GRAPHS] += 1.0 - had.sum()
     kinds = np.bincount(FIDELITY, had, minlength=3)
-    any_measured = 1.0 - float(np.prod(1.0 - COVERAGE[FIDELITY == MEASURED]))
-    possible = any_measured * feasible
-    short = max(0.0, p.curators.measured_quota - kinds[MEASURED]) / max(1e-12, possible - kinds[MEASURED])
-    short = min(1.0, short)
-    measured = kinds[MEASURED] + short * (possible - kinds[MEASURED])
-    hybrid = kinds[HYBRID] * (1.0 - short * any_measured)
+    short = min(1.0, short_of(p.curators.measured_quota, mix, feasible))
+    measured = kinds[MEASURED] + short * (MEASURABLE * feasible - kinds[MEASURED])
+    hybrid = kinds[HYBRID] * (1.0 - short * MEASURABLE)
     return np.array([1.0 - hybrid - measured, hybrid, measured])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.measures.path_dependence import (
@@ -131,3 +132,25 @@ def urn_moments(a: float, total: float, batch: int, ticks: int) -> tuple[float, 
         ])  # fmt: skip
     x = raw[1]
     return float(raw[2] - x**2), float(raw[4] - 4 * x * raw[3] + 6 * x**2 * raw[2] - 3 * x**4)
+
+
+def fold(gamma: float, families: int) -> float:
+    """Largest exploration at which a winner, `r` times each other family, can hold its share."""
+
+    def exploration(log_ratio: float) -> float:
+        r = math.exp(log_ratio)
+        share, drawn = r / (r + families - 1), r**gamma / (r**gamma + families - 1)
+        return float((drawn - share) / (drawn - 1 / families))
+
+    if families == 2:
+        return 1 - 1 / gamma  # tanh z / tanh(gamma z) only grows with z: the fold is at equality
+    grid = np.linspace(1e-3, 12.0, 2400)
+    best = grid[1:-1][np.argmax([exploration(v) for v in grid[1:-1]])]
+    found = minimize_scalar(lambda v: -exploration(v), bounds=(best - 0.005, best + 0.005), method="bounded",
+                            options={"xatol": 1e-9})  # fmt: skip
+    return max(1 - 1 / gamma, exploration(float(found.x)))
+
+
+def known_fold(gamma: float, families: int) -> float:
+    """The fold in closed form where there is one, ``K / (1 + sqrt(K - 1))^2`` at gamma = 2, and by search elsewhere."""
+    return families / (1 + math.sqrt(families - 1)) ** 2 if gamma == 2 else fold(gamma, families)

@@ -14,7 +14,7 @@ from mpbf_abm.measures.path_dependence import (
     damage_exponent,
 )
 from mpbf_abm.twin import Twin
-from mpbf_abm.verification.communities import RUNS, family_masses, law_of_two, reinforcing, urn
+from mpbf_abm.verification.communities import RUNS, family_masses, known_fold, law_of_two, reinforcing, urn
 from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, generator, mean_error, row, seeds
 
@@ -156,23 +156,17 @@ def lock_in_threshold(seed: int, K: int, g: float, step: float, volume: int, twi
     limits = Twin.from_parameters(urn(K, volume / K, 10, **reinforcing(g, 0.0))).thresholds()
     critical = 1 - 1 / g
     out = [Check("eps_c, root of the Jacobian", critical, limits.symmetric, tolerance=1e-9)]
-    closed = fold_closed_form(K, g)
-    if not math.isnan(closed):
-        out.append(Check("eps_sn, root finder", closed, limits.fold, tolerance=1e-8))
-    else:
-        out.append(
-            Check(
-                "eps_sn, root finder",
-                fold_by_scan(K, g),
-                limits.fold,
-                tolerance=1e-6,
-                note="expected: largest eps of the locked-in branch, by scan",
-            )
-        )
+    out.append(
+        Check("eps_sn, root finder", known_fold(g, K), limits.fold, tolerance=1e-8 if g == 2 or K == 2 else 1e-6)
+    )
     if K == 2:
         out.append(
             Check(
-                "gap eps_sn - eps_c, K = 2", 0.0, limits.fold - limits.symmetric, tolerance=1e-9, note="for 1 < g <= 3"
+                "gap eps_sn - eps_c, K = 2",
+                0.0,
+                limits.fold - limits.symmetric,
+                tolerance=1e-9,
+                note="at any g above 1",
             )
         )
     for sign, name in ((-1, "below"), (1, "above")):
@@ -192,22 +186,6 @@ def lock_in_threshold(seed: int, K: int, g: float, step: float, volume: int, twi
     return out
 
 
-def fold_closed_form(K: int, g: float) -> float:
-    """Largest exploration with a locked-in state where it is known in closed form, NaN elsewhere."""
-    if g == 2:
-        return K / (1 + math.sqrt(K - 1)) ** 2
-    return 1 - 1 / g if K == 2 and g <= 3 else math.nan
-
-
-def fold_by_scan(K: int, g: float) -> float:
-    """Largest exploration for which some share above 1/K is steady, by a fine scan of the branch."""
-    odds = np.linspace(math.log(1 / (K - 1)) + 1e-3, 30, 400_001)
-    s = 1 / (1 + np.exp(-odds))
-    ratio = np.exp(g * (odds + math.log(K - 1)))  # (s / other)^g
-    r = ratio / (ratio + K - 1)
-    return float(np.max((r - s) / (r - 1 / K)))
-
-
 @row(
     "U8", "Hysteresis between lock-in threshold and fold", "two stable branches between eps_c and eps_sn (forgetting urn)",
     K=Knob(5, "families", 3, 100), g=Knob(2.0, "reinforcement", 1.2, 4), V=Knob(4_000, "records in the steady state", 1_000, 10**6),
@@ -225,9 +203,8 @@ def hysteresis(
         top = np.full(K, 0.05 * V / (K - 1))
         top[0] = 0.95 * V
         twin = Twin.from_parameters(urn(K, V / K, batch, **changes))
-        # Thresholds from closed form or scan: the twin shares the model's attention.
-        critical, fold = 1 - 1 / g, fold_closed_form(K, g)
-        fold = fold_by_scan(K, g) if math.isnan(fold) else fold
+        # Thresholds from closed form or search: the twin shares the model's attention.
+        critical, fold = 1 - 1 / g, known_fold(g, K)
         ticks = decided(twin, value, critical, fold, top)
         if ticks > most:
             raise ConfigurationError(

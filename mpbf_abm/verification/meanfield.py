@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
-from scipy.optimize import minimize_scalar
 
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.measures.path_dependence import run_to
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.twin import Twin, urn_variance
 from mpbf_abm.twin.noise import tick_noise
-from mpbf_abm.verification.communities import urn_moments
+from mpbf_abm.verification.communities import fold, known_fold, urn_moments
 from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, generator, mean_error, row, seeds
 
@@ -67,11 +67,6 @@ def trajectory(p: Parameters, seed: int) -> Iterator[Float]:
     return (eco.world.commons.visible().copy() for eco in history(p, seed))
 
 
-def after(states: Iterable[Float], ticks: int) -> Float:
-    """Return the state after some ticks."""
-    return next(islice(states, ticks, None))
-
-
 def line(x: Float, y: Float, error: Float) -> tuple[tuple[float, float], tuple[float, float]]:
     """Fit a line to independent points with known errors: intercept and slope, each with its error."""
     design = np.stack([np.ones_like(x), x], axis=1) / error[:, None]
@@ -79,23 +74,6 @@ def line(x: Float, y: Float, error: Float) -> tuple[tuple[float, float], tuple[f
     at = covariance @ design.T @ (y / error)
     deviation = np.sqrt(np.diag(covariance))
     return (float(at[0]), float(deviation[0])), (float(at[1]), float(deviation[1]))
-
-
-def fold(gamma: float, families: int) -> float:
-    """Largest exploration at which a winner, `r` times each other family, can hold its share."""
-
-    def exploration(log_ratio: float) -> float:
-        r = math.exp(log_ratio)
-        share, drawn = r / (r + families - 1), r**gamma / (r**gamma + families - 1)
-        return float((drawn - share) / (drawn - 1 / families))
-
-    if families == 2:
-        return 1 - 1 / gamma  # tanh z / tanh(gamma z) only grows with z: the fold is at equality
-    grid = np.linspace(1e-3, 12.0, 2400)
-    best = grid[1:-1][np.argmax([exploration(v) for v in grid[1:-1]])]
-    found = minimize_scalar(lambda v: -exploration(v), bounds=(best - 0.005, best + 0.005), method="bounded",
-                            options={"xatol": 1e-9})  # fmt: skip
-    return max(1 - 1 / gamma, exploration(float(found.x)))
 
 
 # --------------------------------------------------------------------------- K1
@@ -239,7 +217,7 @@ def total_volume(
             Check(f"{label}: ODE at the end", closed["ODE"], float(twin.ode([0, ticks]).volume[-1]), 0, 1e-8 * start + 1e-6),
             Check(f"{label}: map at the end", closed["map"], float(twin.map(ticks).volume[-1]), 0, 1e-8 * start + 1e-6),
         ]  # fmt: skip
-        totals = [after(trajectory(p, s), ticks).sum() for s in seeds(seed, f"K2.{label}", runs)]
+        totals = [run_to(p, s, ticks, space=tiny(families)).sum() for s in seeds(seed, f"K2.{label}", runs)]
         out.append(Check(f"{label}: model, mean at the end", closed["map"], *mean_error(totals)))
         # Every record is thinned by itself, and every deposit is a draw of its own.
         left = keep ** np.arange(ticks)
@@ -279,7 +257,7 @@ def founding_mass(
     out = []
     for label, m, T in (("one at a time", 1, ticks), (f"batches of {batch}", batch, batches)):
         p = community(2, 1.0, 0.0, 0.0, m, 0, (a, b))
-        shares = [after(trajectory(p, s), T) for s in seeds(seed, f"K3.{m}", runs)]
+        shares = [run_to(p, s, T, space=tiny(2)) for s in seeds(seed, f"K3.{m}", runs)]
         grown = total + m * np.arange(1, T + 1)
         variance = x0 * (1 - x0) * (1 - float(np.prod(1 - m / grown**2)))
         spread, fourth = urn_moments(a, total, m, T)
@@ -422,7 +400,7 @@ def shares_and_thresholds(
     at = np.linspace(0.0, ticks, 50)
     own = solve_ivp(slope, (0.0, float(ticks)), mass / start, "LSODA", t_eval=at, rtol=1e-10, atol=1e-13).y.T
     limits = twin.thresholds()
-    closed = families / (1 + math.sqrt(families - 1)) ** 2 if gamma == 2 else fold(gamma, families)
+    closed = known_fold(gamma, families)
     return [
         Check("shares: largest distance of the ODE from their equation", 0.0, float(np.abs(twin.ode(at).shares - own).max()),
               0, 1e-7),

@@ -191,14 +191,14 @@ def pool_space(data: Path, name: str) -> MaterialsSpace:
     return MaterialsSpace.from_pool(data / file, objective=objective, goal=goal)  # type: ignore[arg-type]
 
 
-def campaign(space: MaterialsSpace, acquisition: str, seed: int, share: float = 0.5) -> float:
-    """Experiments of one planner until a share of the top set is found, founding records included."""
+def campaign(space: MaterialsSpace, acquisition: str, seed: int, share: float = 0.5, most: int | None = None) -> float:
+    """Experiments of one planner until a share of the top set is found, founding records included; at most `most`, or all."""
     p = Parameters.preset("pool").replace("planners.acquisition", acquisition)
     wanted = math.ceil(share * int(space.top.sum()))
     eco = Ecosystem(p, seed, record=(), space=space)
     known = int((eco.world.found_by[space.top] == -2).sum())
-    spent = p.founding.records
-    while eco.world.found + known < wanted and spent < space.size:
+    spent, most = p.founding.records, space.size if most is None else most
+    while eco.world.found + known < wanted and spent < most:
         eco.step()
         spent += 1
     eco.release()

@@ -3,7 +3,7 @@
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.verification import meanfield
+from mpbf_abm.verification.communities import fold
 from mpbf_abm.verification.rows import ROWS, evaluate
 
 # Small enough for a test; the rows' own quick values take longer.
@@ -57,4 +57,4 @@ def test_every_row_states_what_it_could_catch():
     ("gamma", "families", "expected"), [(2, 5, 5 / 9), (2, 10, 5 / 8), (1.5, 5, 0.37898), (2, 2, 0.5)]
 )
 def test_fold_found_without_the_twin(gamma, families, expected):
-    assert meanfield.fold(gamma, families) == pytest.approx(expected, abs=5e-6)
+    assert fold(gamma, families) == pytest.approx(expected, abs=5e-6)
