@@ -7,7 +7,7 @@ start tick.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -19,7 +19,7 @@ from mpbf_abm.agents.planner import adopt
 from mpbf_abm.agents.trainer import link_trainers
 from mpbf_abm.agents.world import World
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.parameters import PATHS, Parameters, bounds_of, refuse_silent_conversion
+from mpbf_abm.parameters import PATHS, Parameters, bounds_of, refuse_silent_conversion, value_faults
 from mpbf_abm.space.materials import top_set
 
 Int = NDArray[np.int64]
@@ -47,6 +47,10 @@ class Lever:
         """Value of the parameter at a strength from 0 to 1."""
         if isinstance(base, (bool, str)):
             return self.target if strength > 0 else base
+        if isinstance(base, tuple):
+            if len(base) != len(self.target):
+                return self.target if strength > 0 else base
+            return tuple(b + strength * (t - b) for b, t in zip(base, self.target, strict=True))
         if self.mode == "floor":
             moved = max(base, strength * self.target)
         elif self.mode == "cap":
@@ -96,6 +100,12 @@ POLICIES: dict[str, PolicyKind] = {
 }  # fmt: skip
 
 
+# Parameters that act when the community is founded and never after: no policy can move them.
+FIXED = frozenset(path for path in PATHS if path.startswith(("space.", "founding.")) or path.endswith(".count")) | {
+    "planners.isolated", "planners.neighbours", "infrastructure.repositories",
+}  # fmt: skip
+
+
 class Event(BaseModel):
     """What policies and shocks have in common: a name and a time."""
 
@@ -114,12 +124,26 @@ class Event(BaseModel):
     def __init__(self, kind: str | None = None, /, **fields: Any) -> None:
         if kind is not None and "name" in fields:
             raise ConfigurationError(f"{type(self).__name__.lower()} '{kind}': its name is given twice")
+        name = fields.get("name") if kind is None else kind
+        faults = self._name_faults(name, fields) if isinstance(name, str) else []
         try:
             super().__init__(**({} if kind is None else {"name": kind}), **fields)
         except ValidationError as error:
-            raise ConfigurationError(self._faults(error, kind or fields.get("name"))) from None
+            raise ConfigurationError(faults + self._faults(error, name)) from None
+        faults += self._conflicts()
+        if faults:
+            raise ConfigurationError(faults)
+
+    @classmethod
+    def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:
+        """What is wrong with the name, given the other fields."""
+        raise NotImplementedError
+
+    def _conflicts(self) -> list[str]:
+        """What is wrong between fields that are each valid."""
         if self.end is not None and self.end <= self.start:
-            raise ConfigurationError(f"{self.label}: end = {self.end} must be after start = {self.start}")
+            return [f"{self.label}: end = {self.end} must be after start = {self.start}"]
+        return []
 
     @property
     def label(self) -> str:
@@ -138,35 +162,78 @@ class Event(BaseModel):
                 lines.append(f"{label}: unknown field '{where}'{did_you_mean(where, cls.model_fields)}")
             elif where == "name":
                 lines.append(f"{kind}: {message}")
+            elif fault["type"] == "value_error" and where == "set":
+                lines += [f"{label}: set: {line}" for line in message.split("\n")]
             else:
                 lines.append(f"{label}: {where} = {fault['input']!r}: {message.lower()}")
         return lines
 
 
 class Policy(Event):
-    """A policy in force from `start` to `end`, reaching its strength over `ramp` ticks.
+    """A policy in force from `start` to `end`: one of the list, or parameters of one's own choice (`set`).
+
+    Its strength rises over the first `ramp` ticks and falls over the last `fade` ticks before `end`.
 
     Examples
     --------
     >>> Policy("exploration_floor", start=24, strength=0.6).at(24)
     0.6
+    >>> Policy("tide", set={"planners.exploration": 0.9}, start=10, end=30, ramp=10, fade=10).at(15)
+    0.6
     """
 
     ramp: int = Field(0, ge=0, description="ticks until full strength")
+    fade: int = Field(0, ge=0, description="ticks before the end over which it weakens")
+    set: dict[str, Any] = Field(
+        default_factory=dict, description="parameters of a policy of one's own, and their values at strength 1"
+    )
 
-    @field_validator("name")
     @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in POLICIES:
-            raise ValueError(f"unknown policy '{name}'{did_you_mean(name, POLICIES)} (policies: {', '.join(POLICIES)})")
-        return name
+    def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:
+        own = fields.get("set")
+        if own and name in POLICIES:
+            return [f"policy '{name}': is one of the list; a policy with parameters of its own (set) needs another name"]
+        if own or name in POLICIES:
+            return []
+        return [
+            f"policy: unknown policy '{name}'{did_you_mean(name, POLICIES)} (policies: {', '.join(POLICIES)}; or one of your own, with set)"
+        ]
+
+    @field_validator("set")
+    @classmethod
+    def _levers_hold(cls, values: dict[str, Any]) -> dict[str, Any]:
+        faults = []
+        for path, value in values.items():
+            if path in FIXED:
+                faults.append(f"{path} acts at founding only and cannot be moved later")
+            else:
+                # One by one: what they are together depends on the community that they act on.
+                faults += value_faults(path, value)
+        if faults:
+            raise ValueError("\n".join(faults))
+        return {path: tuple(value) if isinstance(value, list) else value for path, value in values.items()}
+
+    def _conflicts(self) -> list[str]:
+        faults = super()._conflicts()
+        if self.fade and self.end is None:
+            faults.append(f"{self.label}: fade = {self.fade} needs an end")
+        return faults
+
+    @property
+    def kind(self) -> PolicyKind:
+        """Its levers, help and usual strength."""
+        if not self.set:
+            return POLICIES[self.name]
+        return PolicyKind("parameters of one's own", tuple(Lever(path, value) for path, value in self.set.items()))
 
     def at(self, tick: int) -> float:
         """Strength in force at a tick, 0 outside its time."""
         if tick < self.start or (self.end is not None and tick >= self.end):
             return 0.0
-        full = POLICIES[self.name].strength if self.strength is None else self.strength
-        return full if not self.ramp else full * min(1.0, (tick - self.start + 1) / self.ramp)
+        full = self.kind.strength if self.strength is None else self.strength
+        rise = min(1.0, (tick - self.start + 1) / self.ramp) if self.ramp else 1.0
+        fall = min(1.0, (self.end - tick) / self.fade) if self.fade and self.end is not None else 1.0
+        return full * min(rise, fall)
 
 
 class Shock(Event):
@@ -178,12 +245,11 @@ class Shock(Event):
 
     target: Literal["random", "largest", "correlated"] = Field("random", description="which nodes are hit")
 
-    @field_validator("name")
     @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in SHOCKS:
-            raise ValueError(f"unknown shock '{name}'{did_you_mean(name, SHOCKS)} (shocks: {', '.join(SHOCKS)})")
-        return name
+    def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:
+        if name in SHOCKS:
+            return []
+        return [f"shock: unknown shock '{name}'{did_you_mean(name, SHOCKS)} (shocks: {', '.join(SHOCKS)})"]
 
     @property
     def force(self) -> float:
@@ -370,7 +436,7 @@ def in_force(base: Parameters, policies: Sequence[Policy], tick: int) -> Paramet
     for policy in policies:
         strength = policy.at(tick)
         if strength > 0:
-            for lever in POLICIES[policy.name].levers:
+            for lever in policy.kind.levers:
                 group, name = PATHS[lever.path]
                 now = values.get(lever.path, getattr(getattr(base, group), name))
                 values[lever.path] = lever.value(now, strength)

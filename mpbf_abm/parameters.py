@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -726,9 +726,26 @@ def explain(error: ValidationError) -> list[str]:
     return list(dict.fromkeys(_explain(error)))
 
 
-def _explain(error: ValidationError) -> Iterator[str]:
+def value_faults(path: str, value: Any) -> list[str]:
+    """Faults of one parameter's value, whatever the other parameters are."""
+    if path not in PATHS:
+        return [f"unknown parameter '{path}'{did_you_mean(path, PATHS)}"]
+    group, name = PATHS[path]
+    try:
+        GROUPS[group](**{name: value})
+    except ValidationError as error:
+        # A fault without a place lies between parameters.
+        return list(dict.fromkeys(_explain(error, (group,), skip=lambda where: not where)))
+    return []
+
+
+def _explain(
+    error: ValidationError, above: tuple[str, ...] = (), skip: Callable[[Any], bool] = lambda _: False
+) -> Iterator[str]:
     for fault in error.errors():
-        where = [str(part) for part in fault["loc"]]
+        if skip(fault["loc"]):
+            continue
+        where = [*above, *(str(part) for part in fault["loc"])]
         path = ".".join(where[:2])
         if fault["type"] == "extra_forbidden":
             yield f"unknown parameter '{path}'{did_you_mean(path, PATHS if len(where) > 1 else GROUPS)}"

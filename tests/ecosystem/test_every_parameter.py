@@ -10,6 +10,8 @@ import pytest
 
 from mpbf_abm import Parameters, Policy, Shock
 from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.events import FIXED
 from mpbf_abm.observation import COLUMNS
 from mpbf_abm.parameters import PATHS, schema
 
@@ -82,9 +84,11 @@ def moved(path: str, now: Any) -> dict[str, Any]:
 
 
 @cache
-def outcome(changes: tuple[tuple[str, Any], ...]) -> tuple[bytes, bytes]:
+def outcome(changes: tuple[tuple[str, Any], ...], levers: tuple[tuple[str, Any], ...] = ()) -> tuple[bytes, bytes]:
     """Return every indicator and the records of a short run in which everything happens."""
     policies = [Policy("coverage_mandate", start=2, strength=0.3)]
+    if levers:
+        policies.append(Policy("own", set=dict(levers), start=1))
     shocks = [Shock("poisoning", start=3, strength=0.2)]
     eco = Ecosystem(Parameters().updated(BASE | dict(changes)), 3, policies=policies, shocks=shocks, record=("series",))
     for _ in range(TICKS):
@@ -101,3 +105,39 @@ def test_moving_a_parameter_changes_the_run(path: str) -> None:
     now = getattr(getattr(Parameters().updated(BASE | context), PATHS[path][0]), PATHS[path][1])
     before, after = outcome(tuple(context.items())), outcome(tuple((context | moved(path, now)).items()))
     assert before != after, f"{path}: {now} -> {moved(path, now)[path]} changes nothing"
+
+
+# What a policy needs to move some parameters, and how far.
+LEVERS: dict[str, dict[str, Any]] = {
+    "curators.exploration": {"curators.exploration": 1.0}, "trainers.records": {"trainers.records": 30},
+    "infrastructure.preference": {"infrastructure.preference": 6.0}, "stocks.hazard": {"stocks.hazard": 0.9},
+    "curators.coverage_seeking": {"curators.coverage_seeking": 1.0},
+}  # fmt: skip
+FIRST: dict[str, dict[str, Any]] = {
+    "infrastructure.preference": {"infrastructure.rewiring": 1.0, "infrastructure.repositories": 8},
+    "planners.entry": {"planners.entry": 1},
+}
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path not in FIXED])
+def test_a_policy_of_ones_own_moves_every_parameter_that_is_not_fixed_at_founding(path: str) -> None:
+    context = CONTEXT.get(path, {}) | FIRST.get(path, {})
+    now = getattr(getattr(Parameters().updated(BASE | context), PATHS[path][0]), PATHS[path][1])
+    levers = LEVERS.get(path) or moved(path, now)
+    assert outcome(tuple(context.items())) != outcome(tuple(context.items()), tuple(levers.items()))
+
+
+@pytest.mark.parametrize("path", sorted(FIXED))
+def test_what_is_fixed_at_founding_is_refused_as_a_lever(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="acts at founding only"):
+        Policy("own", set={path: 1})
+
+
+def test_what_is_fixed_at_founding_is_not_read_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = {
+        path: 2 * getattr(getattr(Parameters().updated(BASE), group), name)
+        for path, (group, name) in PATHS.items()
+        if path in FIXED and path not in ("planners.isolated", "founding.mass") and "space." not in path
+    }
+    monkeypatch.setattr("mpbf_abm.events.FIXED", frozenset())
+    assert outcome(()) == outcome((), tuple(numbers.items()))

@@ -1,0 +1,450 @@
+"""A supervised pool of processes: a task that raises, dies, hangs or bloats costs itself and nothing else.
+
+Each worker has a pipe of its own, so that the parent always knows which task a worker was at when it died, and
+no worker can spoil what another one sends. The parent has no threads; it looks at its workers in :meth:`Pool.collect`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any, Literal
+
+import psutil
+
+from mpbf_abm.errors import MpbfError
+
+Work = Callable[[Any], Any]
+
+BATCH_SECONDS = 0.05  # short tasks travel together, so that a message is worth its cost
+MOST_TOGETHER = 256
+FLUSH_SECONDS = 0.02
+LOOK_SECONDS = 0.1  # how often memory is looked at
+STARTS = 3  # workers in a row that may die before they are ready
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class WorkerError(MpbfError, RuntimeError):
+    """Worker processes that cannot be started."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a task has no result.
+
+    Attributes
+    ----------
+    kind : str
+        raised: it raised an exception. died: its process ended. timeout, memory: it went over a limit.
+    type, message, traceback : str
+        Of the exception, where there was one.
+    """
+
+    kind: Literal["raised", "died", "timeout", "memory"]
+    type: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A task that is over: its value, or the fault.
+
+    Attributes
+    ----------
+    task : object
+        As it was submitted.
+    value : object
+        What the work returned; None with a fault.
+    fault : Fault or None
+    seconds : float
+        Time of the last attempt.
+    attempts : int
+    """
+
+    task: Any
+    value: Any
+    fault: Fault | None
+    seconds: float
+    attempts: int
+
+
+def attempt(work: Work, task: Any) -> tuple[Any, Fault | None, float]:
+    """Do one task; what it raises becomes a fault."""
+    start = time.perf_counter()
+    value, fault = None, None
+    try:
+        value = work(task)
+    except KeyboardInterrupt:
+        raise
+    except MemoryError as error:
+        fault = Fault("memory", "MemoryError", str(error) or "out of memory", traceback.format_exc())
+    except BaseException as error:
+        fault = Fault("raised", type(error).__name__, str(error), traceback.format_exc())
+    return value, fault, time.perf_counter() - start
+
+
+@dataclass
+class _Task:
+    task: Any
+    attempts: int = 0
+    alone: bool = False
+
+
+@dataclass
+class _Slot:
+    """A worker as the parent sees it."""
+
+    process: Any
+    pipe: Connection
+    inspect: psutil.Process | None
+    ready: bool = False
+    hand: deque[_Task] = field(default_factory=deque)
+    since: float = 0.0
+
+
+class Pool:
+    """Processes that do tasks, under supervision.
+
+    Parameters
+    ----------
+    work : callable
+        Picklable; called with one task in a worker. It is sent to each worker once.
+    workers : int
+        Processes; they are started when there is something to do.
+    seconds : float, optional
+        Longest time of a task.
+    memory_mb : float, optional
+        Most resident memory of a worker, in MB.
+    retries : int
+        Further attempts at a task whose process died or went over a limit. A task that raises is not tried
+        again: it is taken to be a pure function.
+
+    Examples
+    --------
+    >>> with Pool(len, workers=1) as pool:
+    ...     pool.submit([[1, 2]])
+    ...     print([done.value for done in pool.drain()])
+    [2]
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        workers: int,
+        *,
+        seconds: float | None = None,
+        memory_mb: float | None = None,
+        retries: int = 2,
+    ) -> None:
+        self._blob = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
+        self.workers, self._seconds, self._memory, self._retries = workers, seconds, memory_mb, retries
+        self._queue: deque[_Task] = deque()
+        self._slots: list[_Slot] = []
+        self._done: list[Done] = []
+        self._mean: float | None = None
+        self._starts = 0
+        self._looked = 0.0
+        self._context = multiprocessing.get_context("spawn")
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.close(kill=kind is not None)
+
+    # ------------------------------------------------------------------ what users call
+
+    @property
+    def pending(self) -> int:
+        """Tasks that were submitted and are not collected yet."""
+        return len(self._queue) + sum(len(s.hand) for s in self._slots) + len(self._done)
+
+    @property
+    def wants(self) -> int:
+        """Tasks to submit now, so that no worker waits for one."""
+        return max(0, 2 * self.workers * self._together() - len(self._queue))
+
+    def submit(self, tasks: Sequence[Any]) -> None:
+        """Add tasks; they are begun in this order."""
+        self._queue.extend(_Task(task) for task in tasks)
+
+    def withdraw(self) -> list[Any]:
+        """Take back the tasks that no worker has begun or holds."""
+        tasks = [t.task for t in self._queue]
+        self._queue.clear()
+        return tasks
+
+    def collect(self, timeout: float = 1.0) -> list[Done]:
+        """Supervise the workers for up to `timeout` seconds; return what is over, as soon as anything is.
+
+        Raises
+        ------
+        WorkerError
+            If no worker can be started.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            self._feed()
+            busy = [s for s in self._slots if s.hand or not s.ready]
+            left = deadline - time.monotonic()
+            if self._done or not busy or left <= 0:
+                break
+            self._listen(busy, left)
+            self._enforce(busy)
+        done, self._done = self._done, []
+        return done
+
+    def drain(self) -> Iterator[Done]:
+        """Collect until nothing is pending."""
+        while self.pending:
+            yield from self.collect()
+
+    def close(self, *, kill: bool = False) -> None:
+        """End the workers; those that are at a task are stopped if `kill`, else waited for."""
+        for slot in self._slots:
+            if kill or slot.hand:
+                slot.process.kill()
+            else:
+                with contextlib.suppress(OSError):
+                    slot.pipe.send(None)
+        for slot in self._slots:
+            slot.process.join(5)
+            if slot.process.is_alive():
+                slot.process.kill()
+                slot.process.join()
+            slot.pipe.close()
+        self._slots.clear()
+        self._queue.clear()
+
+    # ------------------------------------------------------------------ feeding
+
+    def _together(self) -> int:
+        """Tasks that go to a worker in one message."""
+        if self._mean is None:
+            return 1
+        return max(1, min(MOST_TOGETHER, int(BATCH_SECONDS / max(self._mean, 1e-6))))
+
+    def _feed(self) -> None:
+        """Give every free worker something to do; start workers while there are tasks for them."""
+        while len(self._slots) < min(self.workers, len(self._queue) + sum(bool(s.hand) for s in self._slots)):
+            self._slots.append(self._start())
+        for slot in self._slots:
+            if slot.ready and not slot.hand and self._queue:
+                self._give(slot)
+
+    def _give(self, slot: _Slot) -> None:
+        most = self._together()
+        # Near the end the rest is shared out.
+        most = max(1, min(most, len(self._queue) // self.workers))
+        while self._queue and len(slot.hand) < most:
+            if self._queue[0].alone and slot.hand:
+                break
+            task = self._queue.popleft()
+            slot.hand.append(task)
+            if task.alone:
+                break
+        slot.since = time.monotonic()
+        # A worker that has just died is found by its sentinel.
+        with contextlib.suppress(OSError):
+            slot.pipe.send([t.task for t in slot.hand])
+
+    def _start(self) -> _Slot:
+        here, there = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(there, self._memory), name="mpbf-worker", daemon=True)
+        with _one_thread_each():
+            process.start()
+        there.close()
+        inspect = None
+        with contextlib.suppress(psutil.Error):
+            inspect = psutil.Process(process.pid)
+        with contextlib.suppress(OSError):
+            here.send_bytes(self._blob)
+        return _Slot(process, here, inspect)
+
+    # ------------------------------------------------------------------ listening
+
+    def _listen(self, busy: Sequence[_Slot], left: float) -> None:
+        if self._memory is not None:
+            left = min(left, LOOK_SECONDS)
+        if self._seconds is not None:
+            now = time.monotonic()
+            left = min([left, *(max(0.0, s.since + self._seconds - now) for s in busy if s.hand)])
+        places: dict[Any, _Slot] = {s.pipe: s for s in busy} | {s.process.sentinel: s for s in busy}
+        for slot in dict.fromkeys(id(places[p]) for p in wait(list(places), left)):
+            self._hear(next(s for s in busy if id(s) == slot))
+
+    def _hear(self, slot: _Slot) -> None:
+        """Take what a worker sent, up to its end if it has died."""
+        try:
+            while slot.pipe.poll():
+                self._take(slot, slot.pipe.recv())
+        except WorkerError:
+            raise
+        except (EOFError, OSError, pickle.UnpicklingError):
+            # The end of the pipe, or half a message.
+            self._lose(slot)
+            return
+        if not slot.process.is_alive():
+            self._lose(slot)
+
+    def _take(self, slot: _Slot, message: Any) -> None:
+        if isinstance(message, str):
+            if message:
+                raise WorkerError(f"a worker cannot begin: {message}")
+            slot.ready, self._starts = True, 0
+            return
+        for value, fault, seconds in message:
+            task = slot.hand.popleft()
+            self._mean = seconds if self._mean is None else 0.9 * self._mean + 0.1 * seconds
+            self._end(task, value, fault, seconds)
+        slot.since = time.monotonic()
+
+    def _end(self, task: _Task, value: Any, fault: Fault | None, seconds: float) -> None:
+        task.attempts += 1
+        if fault is not None and fault.kind != "raised" and task.attempts <= self._retries:
+            task.alone = True
+            self._queue.append(task)
+            return
+        self._done.append(Done(task.task, value, fault, seconds, task.attempts))
+
+    def _lose(self, slot: _Slot, fault: Fault | None = None) -> None:
+        """Account for a worker that is gone, and for the task it was at."""
+        slot.process.kill()
+        slot.process.join()
+        slot.pipe.close()
+        self._slots.remove(slot)
+        if not slot.ready:
+            self._starts += 1
+            if self._starts >= STARTS:
+                raise WorkerError(
+                    f"{STARTS} worker processes in a row ended at their start (exit code {slot.process.exitcode}); "
+                    "a script must start its work under: if __name__ == '__main__'"
+                )
+        if len(slot.hand) == 1:
+            code = slot.process.exitcode
+            words = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
+            died = Fault("died", "ProcessDied", f"the process of the run ended by {words}")
+            self._end(slot.hand.pop(), None, fault or died, time.monotonic() - slot.since)
+            return
+        # Which of several was at fault is found by trying each alone, with nothing held against it.
+        for task in reversed(slot.hand):
+            task.alone = True
+            self._queue.appendleft(task)
+
+    # ------------------------------------------------------------------ limits
+
+    def _enforce(self, busy: Sequence[_Slot]) -> None:
+        now = time.monotonic()
+        if self._seconds is not None:
+            for slot in busy:
+                if slot in self._slots and slot.hand and now - slot.since > self._seconds:
+                    self._lose(slot, Fault("timeout", "TimeLimit", f"ran for more than {self._seconds:g} s"))
+        if self._memory is not None and now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            for slot in busy:
+                if slot in self._slots and slot.hand and self._resident(slot) > self._memory:
+                    self._lose(slot, Fault("memory", "MemoryLimit", f"took more than {self._memory:g} MB of memory"))
+
+    @staticmethod
+    def _resident(slot: _Slot) -> float:
+        """Resident memory of a worker in MB."""
+        try:
+            return slot.inspect.memory_info().rss / 1e6 if slot.inspect is not None else 0.0
+        except psutil.Error:
+            return 0.0
+
+
+# --------------------------------------------------------------------------- inside a worker
+
+
+def _serve(pipe: Connection, memory_mb: float | None) -> None:
+    """Do tasks until the parent says no more, or is gone."""
+    leave_with_parent()
+    try:
+        work: Work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
+    except EOFError:
+        return
+    except BaseException as error:
+        pipe.send(f"{type(error).__name__}: {error}")
+        return
+    if memory_mb is not None:
+        _limit_memory(memory_mb)
+    pipe.send("")
+    while True:
+        try:
+            tasks = pipe.recv()
+        except EOFError:
+            return
+        if tasks is None:
+            return
+        out: list[tuple[Any, Fault | None, float]] = []
+        flushed = time.monotonic()
+        for task in tasks:
+            out.append(attempt(work, task))
+            if time.monotonic() - flushed > FLUSH_SECONDS:
+                _send(pipe, out)
+                out, flushed = [], time.monotonic()
+        if out:
+            _send(pipe, out)
+
+
+def _send(pipe: Connection, results: list[tuple[Any, Fault | None, float]]) -> None:
+    try:
+        blob = pickle.dumps(results, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        fault = Fault("raised", type(error).__name__, f"the result cannot be sent: {error}")
+        blob = pickle.dumps([(None, f or fault, seconds) for _, f, seconds in results], pickle.HIGHEST_PROTOCOL)
+    pipe.send_bytes(blob)
+
+
+def leave_with_parent() -> None:
+    """Prepare a worker: Ctrl-C is the parent's business, and a worker ends when its parent does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _limit_memory(memory_mb: float) -> None:
+    """Let one allocation above the limit raise here, before the parent can look."""
+    try:
+        import resource
+    except ImportError:  # pragma: no cover - Windows
+        return
+    held = getattr(psutil.Process().memory_info(), "data", 0)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = int(held + memory_mb * 1e6)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (soft if hard < 0 else min(soft, hard), hard))
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let processes that are started inside the block have one BLAS thread."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
