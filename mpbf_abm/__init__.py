@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mpbf_abm.agents.planner import ExperimentPlanner
     from mpbf_abm.ecosystem import Ecosystem, Snapshot
     from mpbf_abm.errors import ConfigurationError, DataError, MpbfError, OutputError
-    from mpbf_abm.events import Policy, Shock
+    from mpbf_abm.interventions import Policy, Shock
     from mpbf_abm.parameters import Parameters
     from mpbf_abm.simulation import Run, simulate
     from mpbf_abm.space.materials import MaterialsSpace
@@ -27,9 +27,9 @@ _HOMES = {
     "MpbfError": "errors",
     "OutputError": "errors",
     "Parameters": "parameters",
-    "Policy": "events",
+    "Policy": "interventions",
     "Run": "simulation",
-    "Shock": "events",
+    "Shock": "interventions",
     "Snapshot": "ecosystem",
     "simulate": "simulation",
 }

@@ -564,7 +564,7 @@ def schema(as_json: Json = False) -> None:
 @config.command()
 def policies(as_json: Json = False) -> None:
     """Print the policies: what they do, the parameters they move, their usual strength."""
-    from mpbf_abm.events import POLICIES
+    from mpbf_abm.interventions import POLICIES
     from mpbf_abm.parameters import toml_value
 
     signs = {"set": "to", "floor": "at least", "cap": "at most"}
@@ -594,7 +594,7 @@ def policies(as_json: Json = False) -> None:
 @config.command()
 def shocks(as_json: Json = False) -> None:
     """Print the shocks: what they do and their usual strength."""
-    from mpbf_abm.events import SHOCKS
+    from mpbf_abm.interventions import SHOCKS
 
     rows = [{"name": n, "strength": k.strength, "help": k.help} for n, k in SHOCKS.items()]
     _print_rows(rows, as_json, {"name": "shock", "strength": "usual strength", "help": "what it does"})

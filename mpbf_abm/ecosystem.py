@@ -17,8 +17,9 @@ from mpbf_abm.agents.planner import ExperimentPlanner
 from mpbf_abm.agents.trainer import ModelTrainer
 from mpbf_abm.agents.world import World
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.events import Agenda, Policy, Shock
+from mpbf_abm.events import Agenda
 from mpbf_abm.founding import check_fit, found
+from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.observation import observe
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.schedule import Phase, schedule

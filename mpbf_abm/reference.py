@@ -118,7 +118,7 @@ def indicators() -> str:
 
 def policies() -> str:
     """Render every policy with its levers."""
-    from mpbf_abm.events import POLICIES
+    from mpbf_abm.interventions import POLICIES
 
     rows = []
     for name, kind in POLICIES.items():
@@ -129,9 +129,9 @@ def policies() -> str:
 
 def shocks() -> str:
     """Render every shock."""
-    from mpbf_abm.events import SHOCKS
+    from mpbf_abm.interventions import SHOCKS
 
-    rows = ((f"`{n}`", k.help, _plain(k.strength), f"`events.{k.act.__name__}`") for n, k in SHOCKS.items())
+    rows = ((f"`{n}`", k.help, _plain(k.strength), f"`events.{n}`") for n, k in SHOCKS.items())
     return table(("shock", "what it does", "usual strength", "function"), rows)
 
 

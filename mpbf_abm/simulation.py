@@ -10,7 +10,7 @@ import numpy as np
 from mpbf_abm.agents.planner import ExperimentPlanner
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.events import Policy, Shock
+from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.observation import COLUMNS, observe
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.provenance import record as provenance_record

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from mpbf_abm import Ecosystem, Parameters, Policy, Shock
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.events import POLICIES, SHOCKS, Lever, hit_nodes, in_force, outage_end, parse_event
+from mpbf_abm.events import ACTS, hit_nodes, outage_end
+from mpbf_abm.interventions import POLICIES, SHOCKS, Lever, in_force, parse_event
 from mpbf_abm.parameters import PATHS
 from mpbf_abm.streams import Streams
 
@@ -179,6 +180,50 @@ def test_an_unknown_name_brings_a_suggestion_and_the_list(kind: Any, wrong: str,
     noun = kind.__name__.lower()
     assert fault.startswith(f"{noun}: unknown {noun} '{wrong}'; did you mean '{meant}'?")
     assert all(name in fault for name in (POLICIES if kind is Policy else SHOCKS))
+
+
+def test_every_shock_has_its_act_and_says_what_it_does() -> None:
+    assert list(ACTS) == list(SHOCKS)
+    for name, act in ACTS.items():
+        assert (act.__doc__ or "").split("\n")[0] == f"{SHOCKS[name].help}."
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"set": {"planners.exploration": 2.0}}, "policy 'own': set: planners.exploration = 2.0: must be 0 to 1"),
+        ({"set": {"planners.exploratoin": 0.2}}, "set: unknown parameter 'planners.exploratoin'; did you mean"),
+        ({"set": {"space.materials": 10}}, "set: space.materials acts at founding only"),
+        ({"set": {"planners.exploration": "0.2"}}, "write the number without quotes"),
+        ({"set": {"planners.exploration": 0.2}, "fade": 3}, "fade = 3 needs an end"),
+        ({"set": {}}, "unknown policy 'own'"),
+    ],
+)
+def test_a_policy_of_ones_own_is_checked(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Policy("own", **fields)
+    (fault,) = caught.value.faults
+    assert told in fault
+
+
+def test_a_policy_of_ones_own_may_not_take_a_name_of_the_list() -> None:
+    with pytest.raises(ConfigurationError, match="is one of the list"):
+        Policy("audits", set={"curators.qa": 1.0})
+
+
+def test_a_policy_may_rise_and_fall() -> None:
+    policy = Policy("tide", set={"planners.exploration": 0.9}, start=10, end=30, ramp=10, fade=10)
+    assert [policy.at(t) for t in (9, 10, 14, 19, 20, 25, 29, 30)] == [0, 0.1, 0.5, 1, 1, 0.5, 0.1, 0]
+    base = Parameters().replace("planners.exploration", 0.1)
+    assert in_force(base, [policy], 14).planners.exploration == pytest.approx(0.5)
+
+
+def test_a_vector_moves_entry_by_entry() -> None:
+    mix = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+    policy = Policy("own", set={"curators.modality_mix": mix}, strength=0.5)
+    before = Parameters().curators.modality_mix
+    moved = in_force(Parameters(), [policy], 0).curators.modality_mix
+    assert moved == pytest.approx([0.5 * (a + b) for a, b in zip(before, mix, strict=True)])
 
 
 def test_policies_are_not_shocks() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.events import Policy, Shock
+from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.measures import early_warning, influence
 from mpbf_abm.measures.resilience import resilience
 from mpbf_abm.parameters import Parameters

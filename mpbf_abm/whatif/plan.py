@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.events import Event, Policy, Shock, parse_event
 from mpbf_abm.founding import check_fit
+from mpbf_abm.interventions import Event, Policy, Shock, parse_event
 from mpbf_abm.parameters import Parameters, read_toml
 from mpbf_abm.provenance import record
 from mpbf_abm.simulation import DEFAULT_TICKS, check_horizon

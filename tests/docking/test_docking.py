@@ -15,7 +15,7 @@ from naive_space import read_space
 
 from mpbf_abm import Parameters
 from mpbf_abm.ecosystem import Ecosystem
-from mpbf_abm.events import Policy, Shock
+from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.space.synthetic import generate
 from mpbf_abm.streams import Streams
 

@@ -14,7 +14,7 @@ import pytest
 from mpbf_abm import ExperimentPlanner, Parameters, Policy, Shock, simulate
 from mpbf_abm.agents.trainer import encode, fit, head_features, training_rows
 from mpbf_abm.ecosystem import Ecosystem
-from mpbf_abm.events import POLICIES, SHOCKS
+from mpbf_abm.interventions import POLICIES, SHOCKS
 from mpbf_abm.learning.kernels import features
 from mpbf_abm.simulation import Run
 from mpbf_abm.space.commons import LITERATURE, record_keys

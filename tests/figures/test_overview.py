@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mpbf_abm.events import Policy, Shock
+from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.figures import overview, style
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.whatif.plan import Plan
