@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import psutil
 
@@ -89,7 +89,7 @@ def attempt(work: Work, task: Any) -> tuple[Any, Fault | None, float]:
         raise
     except MemoryError as error:
         fault = Fault("memory", "MemoryError", str(error) or "out of memory", traceback.format_exc())
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 (whatever a run raises is a result)
         fault = Fault("raised", type(error).__name__, str(error), traceback.format_exc())
     return value, fault, time.perf_counter() - start
 
@@ -157,7 +157,7 @@ class Pool:
         self._looked = 0.0
         self._context = multiprocessing.get_context("spawn")
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -375,7 +375,7 @@ def _serve(pipe: Connection, memory_mb: float | None) -> None:
         work: Work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
     except EOFError:
         return
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 (the parent raises it)
         pipe.send(f"{type(error).__name__}: {error}")
         return
     if memory_mb is not None:
@@ -402,7 +402,7 @@ def _serve(pipe: Connection, memory_mb: float | None) -> None:
 def _send(pipe: Connection, results: list[tuple[Any, Fault | None, float]]) -> None:
     try:
         blob = pickle.dumps(results, pickle.HIGHEST_PROTOCOL)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (a value may refuse to be pickled in any way)
         fault = Fault("raised", type(error).__name__, f"the result cannot be sent: {error}")
         blob = pickle.dumps([(None, f or fault, seconds) for _, f, seconds in results], pickle.HIGHEST_PROTOCOL)
     pipe.send_bytes(blob)

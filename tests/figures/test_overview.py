@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.figures import overview, style
+from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.whatif.plan import Plan
 from mpbf_abm.whatif.runner import run_plan
