@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.parameters import PATHS, Parameters, refuse_silent_conversion, value_faults
+from mpbf_abm.parameters import PATHS, Parameters, value_faults
+from mpbf_abm.sections import Section
 
 
 @dataclass(frozen=True)
@@ -116,33 +117,33 @@ FIXED = frozenset(path for path in PATHS if path.startswith(("space.", "founding
 }  # fmt: skip
 
 
-class Event(BaseModel):
+class Event(Section):
     """What policies and shocks have in common: a name and a time."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     start: int = Field(0, ge=0, description="first tick with an effect")
     end: int | None = Field(None, ge=0, description="first tick without (None: to the end)")
     strength: float | None = Field(None, ge=0, le=1, description="0 to 1; None is the usual strength of the kind")
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_silent_conversion(cls, value: Any) -> Any:
-        return refuse_silent_conversion(value)
-
     def __init__(self, kind: str | None = None, /, **fields: Any) -> None:
         if kind is not None and "name" in fields:
             raise ConfigurationError(f"{type(self).__name__.lower()} '{kind}': its name is given twice")
-        name = fields.get("name") if kind is None else kind
+        if kind is not None:
+            fields["name"] = kind
+        name = fields.get("name")
         faults = self._name_faults(name, fields) if isinstance(name, str) else []
         try:
-            super().__init__(**({} if kind is None else {"name": kind}), **fields)
-        except ValidationError as error:
-            raise ConfigurationError(faults + self._faults(error, name)) from None
-        faults += self._conflicts()
+            super().__init__(**fields)
+        except ConfigurationError as error:
+            raise ConfigurationError(faults + error.faults) from None
         if faults:
             raise ConfigurationError(faults)
+
+    @classmethod
+    def place(cls, fields: Mapping[str, Any]) -> str:
+        """How messages call this event."""
+        kind = cls.__name__.lower()
+        return kind if fields.get("name") is None else f"{kind} '{fields['name']}'"
 
     @classmethod
     def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:
@@ -150,7 +151,6 @@ class Event(BaseModel):
         raise NotImplementedError
 
     def _conflicts(self) -> list[str]:
-        """What is wrong between fields that are each valid."""
         if self.end is not None and self.end <= self.start:
             return [f"{self.label}: end = {self.end} must be after start = {self.start}"]
         return []
@@ -158,25 +158,7 @@ class Event(BaseModel):
     @property
     def label(self) -> str:
         """How messages call this event."""
-        return f"{type(self).__name__.lower()} '{self.name}'"
-
-    @classmethod
-    def _faults(cls, error: ValidationError, name: object) -> list[str]:
-        kind = cls.__name__.lower()
-        label = f"{kind} '{name}'" if name is not None else kind
-        lines = []
-        for fault in error.errors():
-            where = str(fault["loc"][0]) if fault["loc"] else ""
-            message = str(fault["msg"]).removeprefix("Value error, ")
-            if fault["type"] == "extra_forbidden":
-                lines.append(f"{label}: unknown field '{where}'{did_you_mean(where, cls.model_fields)}")
-            elif where == "name":
-                lines.append(f"{kind}: {message}")
-            elif fault["type"] == "value_error" and where == "set":
-                lines += [f"{label}: set: {line}" for line in message.split("\n")]
-            else:
-                lines.append(f"{label}: {where} = {fault['input']!r}: {message.lower()}")
-        return lines
+        return self.place({"name": self.name})
 
 
 class Policy(Event):
@@ -222,7 +204,7 @@ class Policy(Event):
                 # One by one: what they are together depends on the community that they act on.
                 faults += value_faults(path, value)
         if faults:
-            raise ValueError("\n".join(faults))
+            raise ConfigurationError(faults)
         return {path: tuple(value) if isinstance(value, list) else value for path, value in values.items()}
 
     def _conflicts(self) -> list[str]:

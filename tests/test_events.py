@@ -265,7 +265,7 @@ def test_all_faults_of_an_event_are_told_at_once() -> None:
 
 
 def test_an_event_needs_a_name() -> None:
-    with pytest.raises(ConfigurationError, match="policy: Field required"):
+    with pytest.raises(ConfigurationError, match="policy: name is missing"):
         Policy()
 
 
