@@ -19,16 +19,16 @@ from mpbf_abm.stocks import Books
 from mpbf_abm.streams import Streams, normal_quantile, race
 
 
-def check_fit(p: Parameters, space: MaterialsSpace) -> None:
-    """Check that parameters and space fit together; all faults at once."""
+def check_fit(p: Parameters, size: int, families: int) -> None:
+    """Check that parameters fit a space of some materials and families; all faults at once."""
     faults = []
     mass = p.founding.mass
-    if isinstance(mass, tuple) and len(mass) != space.families:
-        faults.append(f"founding.mass has {len(mass)} entries; this space has {space.families} families")
-    if p.planners.count and p.planners.experiments * p.planners.count > space.size and not p.planners.repeats:
+    if isinstance(mass, tuple) and len(mass) != families:
+        faults.append(f"founding.mass has {len(mass)} entries; this space has {families} families")
+    if p.planners.count and p.planners.experiments * p.planners.count > size and not p.planners.repeats:
         faults.append(
             f"planners.count x planners.experiments = {p.planners.count * p.planners.experiments:g} experiments per tick: "
-            f"more than the space has materials ({space.size}); allow planners.repeats or enlarge the space"
+            f"more than the space has materials ({size}); allow planners.repeats or enlarge the space"
         )
     if faults:
         raise ConfigurationError(faults)

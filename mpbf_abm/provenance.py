@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -24,14 +24,44 @@ def version() -> str:
     return metadata.version("mpbf_abm")
 
 
+# What stands above the model: nothing of it can change the result of a run.
+ABOVE = (
+    "cli",
+    "figures",
+    "explorer",
+    "bench",
+    "reference",
+    "measures",
+    "verification",
+    "whatif",
+    "twin",
+    "studies",
+    "__main__",
+    "__init__",
+)
+
+
 @lru_cache(maxsize=1)
 def fingerprint() -> str:
-    """Hash of the package's source: two installations with the same one run the same model."""
+    """Hash of the package's source: two installations with the same one run the same software."""
+    return _source_hash(lambda _: True)
+
+
+@lru_cache(maxsize=1)
+def model_fingerprint() -> str:
+    """Hash of the source that results of a run depend on."""
+    return _source_hash(
+        lambda path: path.parts[0].removesuffix(".py") not in ABOVE or path.as_posix() == "studies/model.py"
+    )
+
+
+def _source_hash(counts: Callable[[Path], bool]) -> str:
     root = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted([*root.rglob("*.py"), *root.rglob("*.csv")]):
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(path.read_bytes())
+        if counts(path.relative_to(root)):
+            digest.update(path.relative_to(root).as_posix().encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.parameters import refuse_silent_conversion
 
+# How messages begin that say themselves which table they are about.
+PLACED = ("[", "arm ", "policy ", "policy:", "shock ", "shock:")
+
 
 class Section(BaseModel):
     """One table of a file, or one object of the same content made in Python."""
@@ -54,16 +57,17 @@ def _kinds(annotation: Any) -> set[Any]:
 def field_faults(error: ValidationError, place: str, fields: Iterable[str]) -> list[str]:
     """Turn the faults of a table into one line each."""
     lines: list[str] = []
+    before = f"{place}: " if place else ""
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"])
         message = str(fault["msg"]).removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{place}: unknown field '{where}'{did_you_mean(where, fields)}")
+            lines.append(f"{before}unknown field '{where}'{did_you_mean(where, fields)}")
         elif fault["type"] == "missing":
-            lines.append(f"{place}: {where} is missing")
-        elif "\n" in message or isinstance(fault.get("ctx", {}).get("error"), ConfigurationError):
-            # A table inside this one has told its own faults.
-            lines += [f"{place}: {where}: {line}" for line in message.split("\n")]
+            lines.append(f"{before}{where} is missing")
+        elif isinstance(fault.get("ctx", {}).get("error"), ConfigurationError):
+            # A table inside this one has told its own faults, perhaps with its place.
+            lines += [line if line.startswith(PLACED) else f"{before}{where}: {line}" for line in message.split("\n")]
         else:
-            lines.append(f"{place}: {where} = {fault['input']!r}: {message[0].lower()}{message[1:]}")
+            lines.append(f"{before}{where} = {fault['input']!r}: {message[0].lower()}{message[1:]}")
     return list(dict.fromkeys(lines))

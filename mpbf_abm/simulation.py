@@ -22,13 +22,21 @@ if TYPE_CHECKING:
 
 DEFAULT_TICKS = 120
 
+# Scalars of a run's summary, in order.
+OUTCOMES = ("ticks", *COLUMNS, "leading_family", "leading_share", "outages", "audits", "failed_retrainings")
+# Those that people look at first.
+HEADLINE = (
+    "found_share", "acceleration_factor", "families_d1", "leading_share", "infeasible_share", "rmse_dense", "rmse_niche",
+    "claimed_to_actual", "inherited_bias", "boundary_shift", "integrity", "integrity_gap", "tradeoff", "steering",
+)  # fmt: skip
 
-def check_horizon(p: Parameters, space: MaterialsSpace, ticks: int) -> None:
+
+def check_horizon(p: Parameters, size: int, ticks: int) -> None:
     """Refuse a run with more experiments than materials."""
     wanted = p.planners.count * p.planners.experiments * p.stocks.funding * ticks
-    if not p.planners.repeats and wanted > space.size:
+    if not p.planners.repeats and wanted > size:
         raise ConfigurationError(
-            f"{wanted:g} experiments in {ticks} ticks on {space.size} materials: more experiments than materials; "
+            f"{wanted:g} experiments in {ticks} ticks on {size} materials: more experiments than materials; "
             "lower planners.count, planners.experiments or the ticks, enlarge space.materials, or set planners.repeats = true"
         )
 
@@ -190,7 +198,7 @@ def simulate(
         parameters, seed, policies=policies, shocks=shocks, space=space, record=record, planners=planners, reseed=reseed
     )
     try:
-        check_horizon(ecosystem.parameters, ecosystem.world.space, int(ticks))
+        check_horizon(ecosystem.parameters, ecosystem.world.space.size, int(ticks))
         with one_thread():
             for _ in range(int(ticks)):
                 ecosystem.step()

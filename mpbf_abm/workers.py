@@ -365,6 +365,15 @@ class Pool:
             return 0.0
 
 
+def default_workers() -> int:
+    """A worker for each core, and two at least, so that limits can be kept."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # pragma: no cover - not Linux
+        cores = os.cpu_count() or 1
+    return max(2, cores)
+
+
 # --------------------------------------------------------------------------- inside a worker
 
 

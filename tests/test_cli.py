@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 
 from mpbf_abm import cli
+from mpbf_abm.cli.console import table
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import HEADLINE
 
 SMALL = [
     "--preset=quick", "--ticks=6", "--jobs=1",
@@ -88,7 +90,7 @@ def test_json_is_for_machines(mpbf):
     data = json.loads(out)
     assert code == 0
     assert [r["seed"] for r in data["runs"]] == [1, 2, 1, 2]
-    assert {e["outcome"] for e in data["effects"]} >= set(cli.HEADLINE)
+    assert {e["outcome"] for e in data["effects"]} >= set(HEADLINE)
 
 
 def test_file_and_options_together(mpbf, tmp_path):
@@ -298,9 +300,9 @@ def test_written_file_holds_what_it_was_asked_for(mpbf, tmp_path):
 
 def test_last_column_is_wrapped_on_a_terminal_only(monkeypatch):
     head, rows = ["name", "help"], [["a", "word " * 60]]
-    assert len(cli.table(head, rows).splitlines()) == 3
+    assert len(table(head, rows).splitlines()) == 3
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "60")
-    lines = cli.table(head, rows).splitlines()
+    lines = table(head, rows).splitlines()
     assert len(lines) > 5
     assert max(map(len, lines)) <= 60

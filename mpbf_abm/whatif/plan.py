@@ -90,8 +90,9 @@ class Plan:
                 faults.append(f"replicates = {self.replicates}: a what-if needs at least 2 pairs for an interval")
             try:
                 check_seed(self.seed + self.replicates - 1, "last seed")
-                check_fit(self.parameters, self.first_space)
-                check_horizon(self.parameters, self.first_space, self.ticks)
+                space = self.first_space
+                check_fit(self.parameters, space.size, space.families)
+                check_horizon(self.parameters, space.size, self.ticks)
             except ConfigurationError as error:
                 faults += error.faults
         if faults:

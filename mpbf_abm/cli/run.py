@@ -1,0 +1,320 @@
+"""``mpbf run``: a plain run, or a what-if on common seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mpbf_abm.cli.app import app
+from mpbf_abm.cli.console import (
+    Assignments,
+    ConfigFile,
+    Json,
+    Preset,
+    assigned,
+    bar,
+    complain,
+    number,
+    processes,
+    table,
+    whole,
+)
+from mpbf_abm.errors import ConfigurationError, OutputError
+
+if TYPE_CHECKING:
+    from mpbf_abm.space.materials import MaterialsSpace
+    from mpbf_abm.whatif.plan import Plan
+    from mpbf_abm.whatif.runner import Ensemble
+
+
+@app.command()
+def run(
+    config_file: ConfigFile = None,
+    preset: Preset = None,
+    assignments: Assignments = None,
+    seed: Annotated[
+        str | None, typer.Option(metavar="INTEGER", help="Seed of the first replicate. [default: 1]")
+    ] = None,
+    ticks: Annotated[
+        str | None, typer.Option(metavar="INTEGER", help="Horizon; a tick is about a month. [default: 120]")
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:start=24,strength=0.5]",
+            help="Ask what a policy would change (mpbf config policies); may be repeated.",
+        ),
+    ] = None,
+    shock: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:start=24,end=36]",
+            help="Ask what a shock would change (mpbf config shocks); may be repeated.",
+        ),
+    ] = None,
+    replicates: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INTEGER", help="Runs, or pairs of a what-if, at seeds SEED, SEED+1, ... [default: 1, what-if 8]"
+        ),
+    ] = None,
+    jobs: Annotated[
+        str | None,
+        typer.Option(
+            "--jobs", "-j", metavar="INTEGER", help="Processes. [default: one per core, at most one per replicate]"
+        ),
+    ] = None,
+    data_table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table", metavar="FILE", help="Real materials: a table of formulas (with --formula, --measured)."
+        ),
+    ] = None,
+    formula: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of formulas.")] = None,
+    measured: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the measured property.")] = None,
+    simulated: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of the simulated property, in the same unit.")
+    ] = None,
+    year: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the year of first report.")] = None,
+    family: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of families; without it they follow chemistry.")
+    ] = None,
+    pool: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Real settings: a numeric pool (with --objective; often with --preset pool)."
+        ),
+    ] = None,
+    objective: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the pool's objective.")] = None,
+    goal: Annotated[str, typer.Option(metavar="min|max", help="Whether small or large values are sought.")] = "max",
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Leave out faulty rows of a table or pool instead of refusing it.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of results. [default: results/ and the hash of the plan]")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the results of another plan in DIR.")] = False,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor tables.")] = False,
+) -> None:
+    """Run the model once, or ask a what-if: with --policy or --shock, baseline and what-if on the same seeds.
+
+    Writes tables, parameters, provenance and an overview figure into a folder of its own, complete or not at all.
+    """
+    from mpbf_abm.provenance import OutputFolder
+
+    numbers = {"seed": seed, "ticks": ticks, "replicates": replicates}
+    data = {"table": data_table, "formula": formula, "measured": measured, "simulated": simulated, "year": year,
+            "family": family, "pool": pool, "objective": objective}  # fmt: skip
+    faults: list[str] = []
+    count = processes(jobs, faults)
+    plan = make_plan(
+        config_file, preset, assignments or [], {k: whole(v, k, faults) for k, v in numbers.items()}, policy or [], shock or [],
+        {k: v for k, v in data.items() if v is not None}, goal, drop, faults,
+    )  # fmt: skip
+    record = plan.record()
+    folder = out if out is not None else Path("results") / str(record["run_hash"])[:12]
+    _refuse_other_results(folder, str(record["run_hash"]), force)
+    _tell_dropped(plan)
+    with OutputFolder(folder) as work:
+        ensemble = _execute(plan, count or min(os.cpu_count() or 1, plan.replicates), quiet)
+        _write(ensemble, work)
+    if as_json:
+        print(json.dumps(summary_json(ensemble, folder, str(record["run_hash"])), indent=2, allow_nan=False))
+    elif not quiet:
+        print(report(ensemble))
+        print(f"\nwritten to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir())))
+
+
+def make_plan(
+    config_file: Path | None,
+    preset: str | None,
+    assignments: Sequence[str],
+    numbers: dict[str, int | None],
+    policies: Sequence[str],
+    shocks: Sequence[str],
+    data: dict[str, Any],
+    goal: str,
+    drop: bool,
+    faults: list[str],
+) -> Plan:
+    """Put together what to run; the command line goes before the file.
+
+    Raises
+    ------
+    ConfigurationError
+        Every fault at once, those that were found before included.
+    """
+    from mpbf_abm.parameters import Parameters
+    from mpbf_abm.whatif.plan import DEFAULT_PAIRS, Plan, Settings, numbers_faults, read_events, read_settings
+
+    try:
+        settings = read_settings(config_file, preset)
+    except ConfigurationError as error:
+        faults += error.faults
+        settings = Settings(Parameters(), {})
+    parameters = assigned(settings.parameters, assignments, faults)
+    given = {k: v for k, v in numbers.items() if v is not None}
+    faults += [f"--{fault}" for fault in numbers_faults(given)]
+    arms: dict[str, tuple[Any, ...]] = {}
+    for key, texts, known in (("policy", policies, settings.policies), ("shock", shocks, settings.shocks)):
+        events, event_faults = read_events(texts, key)
+        faults += event_faults
+        arms[key] = (*known, *events)
+    space = _read_space(data, goal, drop, faults)
+    if faults:
+        raise ConfigurationError(faults)
+    whatif = {"replicates": DEFAULT_PAIRS} if arms["policy"] or arms["shock"] else {}
+    plan = Plan(
+        parameters,
+        policies=arms["policy"],
+        shocks=arms["shock"],
+        space=space,
+        **{**whatif, **settings.numbers, **given},
+    )
+    plan.check()
+    return plan
+
+
+def _read_space(data: dict[str, Any], goal: str, drop: bool, faults: list[str]) -> MaterialsSpace | None:
+    """Read real data, if any is named; faults are noted."""
+    of_table = {"formula", "measured", "simulated", "year", "family"}
+    faulty = len(faults)
+    if goal not in ("min", "max"):
+        faults.append(f"--goal = {goal!r}: must be min or max")
+    if "table" in data and "pool" in data:
+        faults.append("--table and --pool exclude each other")
+    faults += [f"--table needs --{n}" for n in ("formula", "measured") if "table" in data and n not in data]
+    faults += [f"--{n} needs --table" for n in data if n in of_table and "table" not in data]
+    if "pool" in data and "objective" not in data:
+        faults.append("--pool needs --objective")
+    if "objective" in data and "pool" not in data:
+        faults.append("--objective needs --pool")
+    if not data:
+        if drop:
+            faults.append("--drop needs --table or --pool")
+        return None
+    if len(faults) > faulty:
+        return None
+    from mpbf_abm.space.materials import MaterialsSpace
+
+    options: dict[str, Any] = {"goal": goal, "on_error": "drop" if drop else "raise"}
+    try:
+        if "table" in data:
+            return MaterialsSpace.from_table(data.pop("table"), **data, **options)
+        return MaterialsSpace.from_pool(data.pop("pool"), **data, **options)
+    except ConfigurationError as error:
+        faults += [fault.replace("on_error='drop' leaves them out", "--drop leaves them out") for fault in error.faults]
+        return None
+
+
+def _tell_dropped(plan: Plan) -> None:
+    dropped = dict(plan.first_space.origin).get("dropped", {})
+    if dropped.get("count"):
+        print(f"mpbf: left out {dropped['count']} rows", file=sys.stderr)
+        complain(dropped["reasons"])
+
+
+def _refuse_other_results(folder: Path, run_hash: str, force: bool) -> None:
+    """Do not replace the results of another plan unasked."""
+    try:
+        held = json.loads((folder / "provenance.json").read_text(encoding="utf-8")).get("run_hash")
+    except (OSError, ValueError, AttributeError):
+        return
+    if held != run_hash and not force:
+        raise OutputError(f"{folder}: holds the results of another plan; choose another folder, or --force")
+
+
+def _execute(plan: Plan, jobs: int, quiet: bool) -> Ensemble:
+    from mpbf_abm.whatif.runner import run_plan
+
+    with bar(plan.ticks * plan.replicates * len(plan.arms), quiet) as advance:
+        return run_plan(plan, jobs, advance)
+
+
+def _write(ensemble: Ensemble, work: Path) -> None:
+    from mpbf_abm.figures import overview
+    from mpbf_abm.whatif.runner import write_provenance, write_tables
+
+    write_tables(ensemble, work)
+    shown = ensemble.first(list(ensemble.plan.arms)[-1])
+    frames = overview.prepare(ensemble.series, ensemble.families, ensemble.summary, shown.nodes, shown.edges)
+    overview.save(frames, work)
+    write_provenance(ensemble, work)
+
+
+# --------------------------------------------------------------------------- what a run says
+
+
+def report(ensemble: Ensemble) -> str:
+    """Headline outcomes as text: means and effects, medians and ranges."""
+    from mpbf_abm.simulation import HEADLINE
+
+    effects = ensemble.effects
+    parts = [ensemble.plan.words(), ""]
+    if effects is None:
+        parts += [_spread_table(ensemble)]
+        return "\n".join(parts)
+    rows = []
+    for outcome in HEADLINE:
+        e = effects[effects["outcome"] == outcome].iloc[0]
+        sure = "*" if e.low > 0 or e.high < 0 else ""
+        interval = "-" if math.isnan(e.low) else f"{e.low:+.3g} to {e.high:+.3g} {sure:1}"
+        rows.append(
+            [
+                outcome,
+                number(e.baseline),
+                number(e.treated),
+                number(e.difference, "+"),
+                interval,
+                number(e.vrf),
+                str(e.n),
+            ]
+        )
+    head = ["outcome (mean)", "baseline", "what-if", "difference", "95 % interval  ", "VRF", "pairs"]
+    parts += [table(head, rows, right=(1, 2, 3, 4, 5, 6))]
+    parts += ["* interval without 0; VRF: variance of unpaired over paired differences", "", _spread_table(ensemble)]
+    return "\n".join(parts)
+
+
+def _spread_table(ensemble: Ensemble) -> str:
+    from mpbf_abm.measures.paired import spread
+    from mpbf_abm.observation import INDICATORS
+    from mpbf_abm.simulation import HEADLINE
+
+    units = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}
+    if ensemble.plan.replicates == 1:
+        rows = [[o, number(float(ensemble.summary[o].iloc[0])), units[o]] for o in HEADLINE]
+        return table(["outcome", "value", "unit"], rows, right=(1,))
+    arms = list(ensemble.plan.arms)
+    by_arm = {arm: spread(ensemble.arm(arm), HEADLINE).set_index("outcome").T.to_dict() for arm in arms}
+    rows = [
+        [o, *(f"{number(t[o]['median'])} ({number(t[o]['p10'])} to {number(t[o]['p90'])})" for t in by_arm.values()), units[o]]
+        for o in HEADLINE
+    ]  # fmt: skip
+    head = ["outcome (median, 10-90 % of runs)", *(arms if len(arms) > 1 else ["value"]), "unit"]
+    return table(head, rows, right=range(1, len(head) - 1))
+
+
+def summary_json(ensemble: Ensemble, folder: Path, run_hash: str) -> dict[str, Any]:
+    """Outcomes of every run, and effects, for machines; NaN becomes null."""
+    from mpbf_abm.whatif.runner import plain
+
+    effects = ensemble.effects
+    out = {
+        "run_hash": run_hash,
+        "out": str(folder),
+        "ticks": ensemble.plan.ticks,
+        "seeds": ensemble.plan.seeds,
+        "runs": ensemble.summary.to_dict("records"),
+        "effects": None if effects is None else effects.to_dict("records"),
+    }
+    plained: dict[str, Any] = plain(out)
+    return plained

@@ -1,0 +1,157 @@
+"""``mpbf verify``: known results."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mpbf_abm.cli.app import app
+from mpbf_abm.cli.console import MISMATCH, OK, Json, bar, check_folder, processes, table, whole
+from mpbf_abm.errors import ConfigurationError, OutputError
+
+
+@app.command()
+def verify(
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="ROW", help="Row (U3), several (U3,M7) or a group (U); may be repeated.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a row's parameter, for one row as ROW.NAME=VALUE; the expected value follows."),
+    ] = None,
+    seed: Annotated[str, typer.Option(metavar="N", help="Root seed.")] = "1",
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer runs and larger standard errors: a minute or two.")] = False,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of real data, for the rows that need it.")] = None,
+    jobs: Annotated[str | None, typer.Option(metavar="N", help="Processes. [default: one for each core]")] = None,
+    as_json: Json = False,
+    figure: Annotated[bool, typer.Option("--figure", help="Draw expected against measured (and the twin beside the model), too.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write verification.md here, and the figure into images/.")
+    ] = None,
+    mutations: Annotated[bool, typer.Option("--mutations", help="Try the wrong rules that the suite must notice, instead.")] = False,
+    knobs: Annotated[bool, typer.Option("--list", help="List rows and their parameters, instead.")] = False,
+    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Write the regression baseline (W3) anew, instead.")] = False,
+) -> int:  # fmt: skip
+    """Check the model against known results: exact or published values, each with its standard error.
+
+    Exit code 3 if a row fails.
+    """
+    from mpbf_abm.verification import suite
+    from mpbf_abm.whatif.plan import numbers_faults
+
+    faults: list[str] = []
+    root, count = whole(seed, "seed", faults), processes(jobs, faults)
+    if root is not None:
+        faults += [f"--{fault}" for fault in numbers_faults({"seed": root})]
+    if data is not None and not data.is_dir():
+        faults.append(f"--data {data}: no such folder")
+    changes: dict[str, dict[str, Any]] = {}
+    rows: list[str] = []
+    try:
+        rows = suite.select(only or [])
+        changes = suite.assign(rows, assignments or [])
+    except ConfigurationError as error:
+        faults += error.faults
+    if faults:
+        raise ConfigurationError(faults)
+    count = count or os.cpu_count() or 1
+    if knobs:
+        print(_rows_listed(rows))
+        return OK
+    if update_baseline:
+        print(f"written: {suite.whole.update_baseline()}")
+        return OK
+    if mutations:
+        return _try_mutations(root or 0, count, as_json)
+    images = out / "images" if out is not None else Path()
+    if out is not None:
+        check_folder(out)
+        if (out / "verification.md").is_dir():
+            raise OutputError(f"{out / 'verification.md'}: is a folder")
+    if figure:
+        check_folder(images)
+    with bar(len(rows), as_json, "row") as advance:
+        outcomes = suite.run_suite(
+            rows, root or 0, changes, fast=fast, data=data, jobs=count, done=lambda _: advance(1)
+        )
+    command = " ".join(["mpbf verify", *_repeated("--only", only), *_repeated("--set", assignments),
+                        *([f"--seed {seed}"] if seed != "1" else []), *(["--fast"] if fast else []), *(["--data DIR"] if data else [])])  # fmt: skip
+    drawn = _draw_verification(outcomes, images, root or 0, fast) if figure else []
+    _write_verification(outcomes, out, drawn, command + (" --figure" if figure else ""))
+    if as_json:
+        from mpbf_abm.whatif.runner import plain
+
+        print(json.dumps(plain(suite.as_json(outcomes, root or 0)), indent=2, allow_nan=False))
+    else:
+        print(table(suite.HEAD, suite.cells(outcomes), right=(2, 3, 4, 5)))
+        failed = [o.id for o in outcomes if not o.passed]
+        ran = sum(not o.skipped for o in outcomes)
+        print(f"\n{ran - len(failed)} of {ran} rows pass" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return OK if all(o.passed for o in outcomes) else MISMATCH
+
+
+def _repeated(option: str, values: Sequence[str] | None) -> list[str]:
+    return [f"{option} {value}" for value in values or []]
+
+
+def _rows_listed(rows: Sequence[str]) -> str:
+    from mpbf_abm.verification.rows import ROWS
+
+    lines = []
+    for id in rows:
+        lines.append([id, "", "", "", f"{ROWS[id].title} ({ROWS[id].source})"])
+        lines += [["", k, str(v.default), v.range(), v.help] for k, v in ROWS[id].knobs.items()]
+    return table(["row", "parameter", "default", "allowed", "what it is"], lines)
+
+
+def _write_verification(outcomes: Sequence[Any], out: Path | None, drawn: list[Path], command: str) -> None:
+    """Write the page of the suite, with the figures that were drawn."""
+    from mpbf_abm.verification import suite
+
+    if out is not None:
+        page = out / "verification.md"
+        shown = {path.stem: path.relative_to(out).as_posix() for path in drawn}
+        page.write_text(suite.markdown(outcomes, f"{command} --out {out.name}", shown), encoding="utf-8", newline="\n")
+        print(f"written: {page}", file=sys.stderr)
+
+
+def _draw_verification(outcomes: Sequence[Any], folder: Path, seed: int, fast: bool) -> list[Path]:
+    """Draw expected against measured and, where the twin was looked at, the twin beside the model."""
+    from mpbf_abm.figures import twin, verification
+
+    paths = [verification.save(outcomes, folder / "verification.png")]
+    if any(o.id == "K4" for o in outcomes):
+        few: dict[str, Any] = {"replicates": 8, "sizes": (50, 100, 200), "passages": 30} if fast else {}
+        paths += twin.save(twin.prepare(seed, **few), folder, suffixes=(".png",))
+    for path in paths:
+        print(f"written: {path}", file=sys.stderr)
+    return paths
+
+
+def _try_mutations(seed: int, jobs: int, as_json: bool) -> int:
+    """Try the wrong rules and say which rows noticed."""
+    from mpbf_abm.verification import suite
+    from mpbf_abm.verification.mutations import MUTATIONS
+
+    with bar(len(suite.ids()) + len(MUTATIONS), as_json, "step") as advance:
+        results = suite.run_mutations(seed, jobs, lambda: advance(1))
+    good = all(must == did for _, _, must, did in results)
+    if as_json:
+        rows = [
+            {"name": n, "function": t, "must_fail": sorted(m), "failed": sorted(d), "caught": m == d}
+            for n, t, m, d in results
+        ]
+        print(json.dumps({"passed": good, "mutations": rows}, indent=2))
+    else:
+        lines = [
+            [n, t, " ".join(sorted(m)), "as it must" if m == d else f"BUT FAILED: {' '.join(sorted(d)) or 'none'}"]
+            for n, t, m, d in results
+        ]
+        print(table(["wrong rule", "function", "rows that must fail", "verdict"], lines))
+    return OK if good else MISMATCH

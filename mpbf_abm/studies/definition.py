@@ -1,0 +1,536 @@
+"""What a study is: parameters fixed and varied, arms, design, outcomes, and how it is to be run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.interventions import Event, Policy, Shock
+from mpbf_abm.parameters import GROUPS, PATHS
+from mpbf_abm.sections import Section
+from mpbf_abm.streams import check_seed
+from mpbf_abm.studies.design import Design, Factor
+
+if TYPE_CHECKING:
+    from mpbf_abm.space.materials import MaterialsSpace
+
+BASELINE = "baseline"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+MOST_REPLICATES = 100_000
+LATE = ("mean", "min", "max")
+
+
+class Arm(Section):
+    """What one arm of a study adds to the baseline: policies, shocks, other parameters from the start.
+
+    Attributes
+    ----------
+    label : str
+        What tables and figures call it.
+    policies, shocks : tuples
+    parameters : dict
+        Parameters of this arm, before any scenario.
+    """
+
+    label: str
+    policies: tuple[Policy, ...] = ()
+    shocks: tuple[Shock, ...] = ()
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def place(cls, fields: Mapping[str, Any]) -> str:
+        """How messages call this arm."""
+        return f"arm '{fields.get('label', '')}'"
+
+    def _conflicts(self) -> list[str]:
+        if self.label == BASELINE:
+            return [f"arm '{BASELINE}': is always there, without policies; choose another label"]
+        return []
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Policies and shocks."""
+        return (*self.policies, *self.shocks)
+
+    @classmethod
+    def of(cls, policy: Policy | Arm, label: str | None = None) -> Arm:
+        """Arm of one policy."""
+        return policy if isinstance(policy, Arm) else cls(label=label or policy.name, policies=(policy,))
+
+
+class Outcome(Section):
+    """A number that a run ends with, and what would be better.
+
+    Attributes
+    ----------
+    of : str
+        Quantity: a scalar of ``run.summary``; the outcome's own name if empty.
+    over : str
+        end (its value after the last tick, or after tick `at`), or mean, min or max over ticks
+        `start` to `end`.
+    at, start, end : int
+        Ticks as in ``run.series``.
+    above, below : float
+        Makes it an event: 1 if the value lies above (below) this, else 0.
+    better : str
+        more, less, or none.
+    smallest : float
+        Smallest effect of interest.
+    primary : bool
+        Whether it was chosen before the runs; everything else is exploratory.
+    half_width : float
+        Wanted half width of the interval of a paired difference; a quarter of `smallest` if not given.
+    acceptable : float
+        Value that a satisfactory run reaches.
+    """
+
+    of: str = ""
+    over: Literal["end", "mean", "min", "max"] = "end"
+    at: int | None = Field(None, ge=0)
+    start: int | None = Field(None, ge=0)
+    end: int | None = Field(None, ge=0)
+    above: float | None = None
+    below: float | None = None
+    better: Literal["more", "less", "none"] = "none"
+    smallest: float | None = Field(None, gt=0)
+    primary: bool = False
+    half_width: float | None = Field(None, gt=0)
+    acceptable: float | None = None
+
+    @classmethod
+    def place(cls, fields: Mapping[str, Any]) -> str:  # noqa: ARG003
+        """How messages call it; its name is known to the study."""
+        return ""
+
+    def _conflicts(self) -> list[str]:
+        faults = []
+        if self.over == "end" and (self.start is not None or self.end is not None):
+            faults.append("start and end belong to over = mean, min or max; one tick is chosen by at")
+        if self.over != "end" and self.at is not None:
+            faults.append(f"at belongs to over = end, not to {self.over}")
+        if self.start is not None and self.end is not None and self.end < self.start:
+            faults.append(f"end = {self.end} must not be before start = {self.start}")
+        if self.above is not None and self.below is not None:
+            faults.append("above and below exclude each other")
+        if self.acceptable is not None and self.better == "none":
+            faults.append("acceptable needs better = more or less")
+        return faults
+
+    @property
+    def event(self) -> bool:
+        """Whether it is an event, 0 or 1 in a run."""
+        return self.above is not None or self.below is not None
+
+    @property
+    def target(self) -> float | None:
+        """Wanted half width of the interval of a paired difference."""
+        return self.half_width if self.half_width is not None else None if self.smallest is None else self.smallest / 4
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better (or nothing is), -1 where less is."""
+        return -1 if self.better == "less" else 1
+
+    def measure(self, name: str) -> Measure:
+        """What a run has to note for it."""
+        return Measure(quantity=self.of or name, over=self.over, at=self.at, start=self.start, end=self.end)
+
+    def value(self, measured: float) -> float:
+        """Outcome from what was measured: itself, or whether the event happened; NaN stays NaN."""
+        if math.isnan(measured) or not self.event:
+            return measured
+        return float(measured > self.above if self.above is not None else measured < (self.below or 0.0))
+
+
+class Measure(Section):
+    """A quantity of a run at some time; its key is its name in the store."""
+
+    quantity: str
+    over: Literal["end", "mean", "min", "max"] = "end"
+    at: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The quantity alone at the end of a run; with its ticks elsewhere."""
+        if self.over == "end":
+            return self.quantity if self.at is None else f"{self.quantity}@{self.at}"
+        first, last = "" if self.start is None else self.start, "" if self.end is None else self.end
+        return f"{self.over}({self.quantity})@{first}-{last}"
+
+    def ticks(self, horizon: int) -> range:
+        """Ticks at which it has to be looked at; none if the end of the run is enough."""
+        if self.over == "end":
+            return range(0) if self.at is None else range(self.at, self.at + 1)
+        return range(self.start or 0, (horizon - 1 if self.end is None else self.end) + 1)
+
+
+class Series(Section):
+    """Quantities that are stored along the run.
+
+    Attributes
+    ----------
+    of : tuple of str
+    every : int
+        Stored at ticks every - 1, 2 every - 1, ..., and at the last one.
+    """
+
+    of: tuple[str, ...] = ()
+    every: int = Field(1, ge=1)
+
+    def ticks(self, horizon: int) -> list[int]:
+        """Ticks that are stored."""
+        if not self.of or horizon < 1:
+            return []
+        return sorted({*range(self.every - 1, horizon, self.every), horizon - 1})
+
+
+class Replicates(Section):
+    """How many runs of each scenario and arm.
+
+    Attributes
+    ----------
+    n : int
+        A fixed number.
+    least, most : int
+        Instead: as many as the precision of the primary outcomes takes, within these bounds.
+    look_ahead : int
+        Further replicates over which the precision must hold (Hoad et al. 2010, with 25 for 5).
+    """
+
+    n: int | None = Field(None, ge=1, le=MOST_REPLICATES)
+    least: int = Field(20, ge=2, le=MOST_REPLICATES)
+    most: int | None = Field(None, ge=2, le=MOST_REPLICATES)
+    look_ahead: int = Field(25, ge=0, le=MOST_REPLICATES)
+
+    def _conflicts(self) -> list[str]:
+        if self.n is not None and self.most is not None:
+            return ["[replicates]: n is a fixed number, least and most are bounds; one of them is meant"]
+        if self.n is None and self.most is None:
+            return ["[replicates]: say n, or most (and least) for as many as precision takes"]
+        if self.most is not None and self.most < self.least:
+            return [f"[replicates]: most = {self.most} must not be below least = {self.least}"]
+        return []
+
+    @property
+    def first(self) -> int:
+        """Replicates that are run in any case."""
+        if self.n is not None:
+            return self.n
+        return min(self.least + self.look_ahead, self.most or self.least)
+
+
+class Branch(Section):
+    """Arms that start from a snapshot of the baseline between two ticks.
+
+    Attributes
+    ----------
+    tick : int
+        Ticks that the shared history lasts.
+    history : str
+        own: each replicate has a history of its own (the same numbers as without branching, in less time).
+        one: all replicates of a scenario share one history and differ in their draws from then on.
+    """
+
+    tick: int = Field(ge=1)
+    history: Literal["own", "one"] = "own"
+
+
+class Limits(Section):
+    """What a single run may take.
+
+    Attributes
+    ----------
+    seconds, memory_mb : float
+        Time of a run; resident memory of a worker.
+    retries : int
+        Further attempts when a worker died or went over a limit.
+    """
+
+    seconds: float | None = Field(3_600.0, gt=0)
+    memory_mb: float | None = Field(4_000.0, gt=0)
+    retries: int = Field(2, ge=0, le=100)
+
+
+class Engine(Section):
+    """Where runs are made; never part of what a run is.
+
+    Attributes
+    ----------
+    kind : str
+        local, or dask.
+    workers : int
+        Processes; of the machine's cores if not given.
+    address : str
+        Scheduler of a running dask cluster.
+    cluster : str
+        dask cluster to start: local; slurm, pbs, sge, lsf, oar or htcondor (dask-jobqueue); kubernetes
+        (dask-kubernetes).
+    options : dict
+        Arguments of that cluster's class.
+    chunk_seconds : float
+        Runs that travel to a dask worker together take about this long.
+    """
+
+    kind: Literal["local", "dask"] = "local"
+    workers: int | None = Field(None, ge=1, le=100_000)
+    address: str | None = None
+    cluster: Literal["local", "slurm", "pbs", "sge", "lsf", "oar", "htcondor", "kubernetes"] = "local"
+    options: dict[str, Any] = Field(default_factory=dict)
+    chunk_seconds: float = Field(1.0, gt=0, le=3_600)
+
+    def _conflicts(self) -> list[str]:
+        if self.kind == "local" and (self.address or self.options or self.cluster != "local"):
+            return ["[engine]: address, cluster and options belong to kind = 'dask'"]
+        return []
+
+
+class Space(Section):
+    """Materials that all runs share, instead of a synthetic space for each seed.
+
+    Attributes
+    ----------
+    synthetic : int
+        Seed of one synthetic space for all runs.
+    table : str
+        File of formulas, with columns `formula`, `measured` and perhaps `simulated`, `year`, `family`.
+    pool : str
+        File of numeric settings with a column `objective`.
+    goal : str
+        max or min.
+    drop : bool
+        Whether faulty rows are left out instead of refused.
+    """
+
+    synthetic: int | None = None
+    table: str | None = None
+    pool: str | None = None
+    formula: str | None = None
+    measured: str | None = None
+    simulated: str | None = None
+    year: str | None = None
+    family: str | None = None
+    objective: str | None = None
+    goal: Literal["max", "min"] = "max"
+    drop: bool = False
+
+    def _conflicts(self) -> list[str]:
+        kinds = [k for k in ("synthetic", "table", "pool") if getattr(self, k) is not None]
+        if len(kinds) != 1:
+            return ["[space]: needs one of synthetic, table and pool"]
+        of = {"table": ("formula", "measured", "simulated", "year", "family"), "pool": ("objective",), "synthetic": ()}
+        must = {"table": ("formula", "measured"), "pool": ("objective",), "synthetic": ()}
+        faults = [f"[space]: {kinds[0]} needs {n}" for n in must[kinds[0]] if getattr(self, n) is None]
+        faults += [
+            f"[space]: {n} belongs to {k}"
+            for k, names in of.items()
+            if k != kinds[0]
+            for n in names
+            if getattr(self, n) is not None
+        ]
+        return faults
+
+    def columns(self) -> dict[str, Any]:
+        """Arguments of the space's constructor."""
+        names = ("formula", "measured", "simulated", "year", "family") if self.table else ("objective",)
+        given = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+        return given | {"goal": self.goal, "on_error": "drop" if self.drop else "raise"}
+
+
+def _arms(value: Any) -> Any:
+    return (
+        tuple(Arm.of(v) if isinstance(v, Policy) else v for v in value) if isinstance(value, (list, tuple)) else value
+    )
+
+
+def _parameters(value: Any) -> Any:
+    """Flat parameters; a factor written as a table gets its name."""
+    if not isinstance(value, Mapping):
+        return value
+    flat: dict[str, Any] = {}
+    for name, entry in value.items():
+        if isinstance(entry, Mapping) and name in GROUPS:
+            flat.update({f"{name}.{n}": v for n, v in entry.items()})
+        else:
+            flat[name] = entry
+    faults: list[str] = []
+    for name, entry in flat.items():
+        if isinstance(entry, Mapping):
+            try:
+                flat[name] = Factor(name=name, **entry)
+            except ConfigurationError as error:
+                faults += error.faults
+        elif isinstance(entry, list):
+            flat[name] = tuple(entry)
+    if faults:
+        raise ConfigurationError(faults)
+    return flat
+
+
+Model = Callable[..., Any]
+
+
+class Study(Section):
+    """A question, and all that is needed to run it.
+
+    Parameters
+    ----------
+    name : str
+        Letters, digits, ``_``, ``-`` and ``.``.
+    question : str
+    preset : str
+        Parameters to start from.
+    seed : int
+        Root seed of designs and draws.
+    ticks : int
+        Horizon.
+    crn : str
+        Common random numbers: policies (arms of a scenario share draws), all (scenarios, too), none.
+    parameters : dict
+        Values, and :class:`Factor` for what varies.
+    policies : sequence of Policy or Arm
+        The arms besides the baseline.
+    shocks : sequence of Shock
+        What happens in every arm.
+    space, design, replicates, outcomes, series, branch, limits, engine
+        See their classes; `outcomes` is a dict by name.
+    model : callable, optional
+        A model of one's own (importable) instead of the ecosystem: takes a
+        :class:`~mpbf_abm.studies.model.RunInput`, returns a dict of outcomes, or a pair of it and an array
+        (ticks, series). Not part of a file.
+    made_by : str
+        Name of the model of one's own that a stored study was made by; its store says so.
+
+    Examples
+    --------
+    >>> study = Study(
+    ...     name="floors", parameters={"planners.reinforcement": 2.0, "planners.exploration": Factor(name="planners.exploration", low=0.0, high=0.5)},
+    ...     policies=[Policy("audits", start=24)], design=Design(kind="lhs", n=10), replicates=Replicates(n=3),
+    ... )
+    >>> [arm.label for arm in study.arms], len(study.factors)
+    (['baseline', 'audits'], 1)
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    name: str = Field(pattern=NAME, max_length=100)
+    question: str = ""
+    preset: str = "default"
+    seed: int = 1
+    ticks: int = Field(120, ge=1, le=1_000_000)
+    crn: Literal["policies", "all", "none"] = "policies"
+    parameters: Annotated[dict[str, Any], BeforeValidator(_parameters)] = Field(default_factory=dict)
+    policies: Annotated[tuple[Arm, ...], BeforeValidator(_arms)] = ()
+    shocks: tuple[Shock, ...] = ()
+    space: Space | None = None
+    design: Design = Design()
+    replicates: Replicates = Replicates(n=20)
+    outcomes: dict[str, Outcome] = Field(default_factory=dict)
+    series: Series = Series()
+    branch: Branch | None = None
+    limits: Limits = Limits()
+    engine: Engine = Engine()
+    model: Model | None = Field(None, exclude=True, repr=False)
+    made_by: str = Field("", exclude=True, repr=False)
+
+    @classmethod
+    def place(cls, fields: Mapping[str, Any]) -> str:  # noqa: ARG003
+        """How messages call it."""
+        return "[study]"
+
+    def _conflicts(self) -> list[str]:
+        faults = []
+        labels = [arm.label for arm in self.arms]
+        faults += [
+            f"arm '{label}': two arms have this label" for label in dict.fromkeys(labels) if labels.count(label) > 1
+        ]
+        try:
+            check_seed(self.seed)
+        except ConfigurationError as error:
+            faults += error.faults
+        return faults
+
+    # ------------------------------------------------------------------ parts
+
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        """All arms, the baseline first."""
+        return (Arm.model_construct(label=BASELINE, policies=(), shocks=(), parameters={}), *self.policies)
+
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """What varies, in the order of the file, whole where its parameter is a whole number."""
+        return tuple(self._typed(f) for f in self.parameters.values() if isinstance(f, Factor))
+
+    @cached_property
+    def fixed(self) -> dict[str, Any]:
+        """Parameters that have one value in all scenarios."""
+        return {name: value for name, value in self.parameters.items() if not isinstance(value, Factor)}
+
+    def _typed(self, factor: Factor) -> Factor:
+        """Say of a factor of the ecosystem's parameters that it is whole."""
+        if self.own_model or factor.values or factor.whole:
+            return factor
+        whole = all(
+            GROUPS[PATHS[p][0]].model_fields[PATHS[p][1]].annotation is int for p in factor.targets if p in PATHS
+        ) and any(p in PATHS for p in factor.targets)
+        return factor.model_copy(update={"whole": whole})
+
+    @cached_property
+    def measures(self) -> tuple[Measure, ...]:
+        """What runs have to note besides their end, each once."""
+        wanted = {m.key: m for name, o in self.outcomes.items() if (m := o.measure(name)).key != m.quantity}
+        return tuple(wanted[key] for key in sorted(wanted))
+
+    @property
+    def own_model(self) -> str:
+        """Name of a model of one's own; empty for the ecosystem."""
+        if self.model is None:
+            return self.made_by
+        return f"{self.model.__module__}:{getattr(self.model, '__qualname__', type(self.model).__qualname__)}"
+
+    @property
+    def primary(self) -> tuple[str, ...]:
+        """Names of the primary outcomes."""
+        return tuple(name for name, o in self.outcomes.items() if o.primary)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the number of replicates follows from precision."""
+        return self.replicates.n is None
+
+    def changed(self, **fields: Any) -> Study:
+        """Return a copy with some fields changed."""
+        own = {name: getattr(self, name) for name in type(self).model_fields}
+        return Study(**(own | fields))
+
+
+def unknown_names(names: Sequence[str], known: Sequence[str], place: str) -> list[str]:
+    """One line for each name that nobody knows."""
+    return [f"{place}: unknown quantity '{n}'{did_you_mean(n, known)}" for n in names if n not in known]
+
+
+def load_space(space: Space, folder: Path, study: Study) -> MaterialsSpace:
+    """Materials of a study: read from a file (relative to a folder), or generated.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be used.
+    """
+    from mpbf_abm.parameters import Parameters
+    from mpbf_abm.space.materials import MaterialsSpace
+
+    if space.synthetic is not None:
+        own = {path: value for path, value in study.fixed.items() if path.startswith("space.")}
+        return MaterialsSpace.synthetic(Parameters.preset(study.preset).updated(own), seed=space.synthetic)
+    if space.table is not None:
+        return MaterialsSpace.from_table(folder / space.table, **space.columns())
+    return MaterialsSpace.from_pool(folder / str(space.pool), **space.columns())

@@ -1,0 +1,360 @@
+"""Designs: which scenarios a study looks at.
+
+Points of the unit cube become values by each factor's quantile function. Longer designs begin with the
+shorter ones (Latin hypercubes: every doubling), so that extending one runs no scenario again.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.sections import Section
+
+Float = NDArray[np.float64]
+
+KINDS = ("single", "grid", "one_at_a_time", "lhs", "sobol", "morris", "saltelli", "table")
+NEEDS_N = ("lhs", "sobol", "morris", "saltelli")
+SAMPLED = ("lhs", "sobol")
+MOST_SCENARIOS = 1_000_000
+DUMMY = "(dummy)"
+
+
+class Factor(Section):
+    """A quantity that varies over scenarios: one parameter, or several that move together.
+
+    Attributes
+    ----------
+    name : str
+        What tables and figures call it; a dotted parameter path if it moves that one.
+    paths : tuple of str
+        Parameters that take its value; empty stands for the one of its name.
+    low, high : float
+        Range of a continuous factor, or of a whole number.
+    scale : str
+        How the range is covered: linear, or log for ratios.
+    values : tuple
+        A list of values instead of a range.
+    whole : bool
+        Whether values are whole numbers.
+    """
+
+    name: str
+    paths: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    scale: Literal["linear", "log"] = "linear"
+    values: tuple[Any, ...] = ()
+    whole: bool = False
+
+    @classmethod
+    def place(cls, fields: Any) -> str:
+        """How messages call this factor."""
+        return f"[parameters] {fields.get('name', '')}".rstrip()
+
+    def _conflicts(self) -> list[str]:
+        place = self.place({"name": self.name})
+        if self.values:
+            if self.low is not None or self.high is not None:
+                return [f"{place}: has values and a range; one of them is meant"]
+            if len(set(map(repr, self.values))) < len(self.values):
+                return [f"{place}: a value is listed twice"]
+            return []
+        if self.low is None or self.high is None:
+            return [f"{place}: needs low and high, or values"]
+        if not self.low < self.high:
+            return [f"{place}: low = {self.low:g} must be below high = {self.high:g}"]
+        if self.scale == "log" and self.low <= 0:
+            return [f"{place}: low = {self.low:g}: a logarithmic range lies above 0"]
+        return []
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Parameters that take its value."""
+        return self.paths or (self.name,)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether its values can be ordered."""
+        return not any(isinstance(v, (str, list, tuple)) for v in self.values)
+
+    def at(self, u: float) -> Any:
+        """Quantile function: value at a point of [0, 1]."""
+        if self.values:
+            return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
+        low, high = float(self.low or 0.0), float(self.high or 0.0)
+        if self.whole:
+            return int(min(low + int(u * (high - low + 1)), high))
+        if self.scale == "log":
+            return low * (high / low) ** float(u)
+        return low + float(u) * (high - low)
+
+    def levels(self, count: int) -> tuple[Any, ...]:
+        """Evenly spaced values, ends included, each once; a list of values as it is."""
+        if self.values:
+            return self.values
+        steps = [i / (count - 1) for i in range(count)] if count > 1 else [0.5]
+        low, high = float(self.low or 0.0), float(self.high or 0.0)
+        if self.whole:
+            return tuple(dict.fromkeys(round(low + u * (high - low)) for u in steps))
+        return tuple(self.at(u) for u in steps)
+
+
+class Design(Section):
+    """How scenarios are chosen.
+
+    Attributes
+    ----------
+    kind : str
+        single (nothing varies), grid, one_at_a_time, lhs, sobol, morris, saltelli or table.
+    n : int
+        Points of lhs and sobol, trajectories of morris, base rows of saltelli.
+    levels : int
+        Levels of a range in a grid, one_at_a_time or morris.
+    dummy : bool
+        Whether saltelli carries a factor that does nothing, as the floor of noise.
+    columns, rows : tuples
+        The table of a table design.
+    """
+
+    kind: Literal["single", "grid", "one_at_a_time", "lhs", "sobol", "morris", "saltelli", "table"] = "single"
+    n: int | None = None
+    levels: int | None = None
+    dummy: bool = True
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Any, ...], ...] = ()
+
+    def _conflicts(self) -> list[str]:
+        faults = []
+        if self.kind in NEEDS_N:
+            if self.n is None or not 1 <= self.n <= MOST_SCENARIOS:
+                faults.append(
+                    f"[design]: n = {self.n}: a design of kind {self.kind} needs a number from 1 to {MOST_SCENARIOS}"
+                )
+        elif self.n is not None:
+            faults.append(f"[design]: n = {self.n}: a design of kind {self.kind} has no n")
+        if self.levels is not None and self.kind not in ("grid", "one_at_a_time", "morris"):
+            faults.append(f"[design]: levels = {self.levels}: a design of kind {self.kind} has no levels")
+        elif self.levels is not None and not 2 <= self.levels <= 1000:
+            faults.append(f"[design]: levels = {self.levels}: must be from 2 to 1000")
+        elif self.kind == "morris" and self.levels is not None and self.levels % 2:
+            faults.append(f"[design]: levels = {self.levels}: a design of kind morris needs an even number")
+        if self.kind == "table" and not (self.columns and self.rows):
+            faults.append("[design]: a design of kind table needs a file, or columns and rows")
+        if self.kind != "table" and (self.columns or self.rows):
+            faults.append(f"[design]: a design of kind {self.kind} has no table")
+        return faults
+
+
+@dataclass(frozen=True)
+class Scenarios:
+    """The scenarios of a design.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Factors, in order.
+    values : list of tuple
+        One for each scenario, in the order of the factors.
+    keys : list of str
+        What its random draws are keyed by, besides seed and replicate; empty stands for its values.
+    labels : list of str
+        Place in the design: `A:3`, `B:3`, `AB:3:planners.exploration` of saltelli, `5:2` (trajectory and
+        step) of morris, otherwise its number.
+    moved : list of int
+        Factor that changed from the scenario before (morris), or -1.
+    """
+
+    names: tuple[str, ...]
+    values: list[tuple[Any, ...]]
+    keys: list[str]
+    labels: list[str]
+    moved: list[int]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def build(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
+    """Make the scenarios of a design.
+
+    Parameters
+    ----------
+    design : Design
+    factors : sequence of Factor
+    seed : int
+        Root seed of the study; sampled designs follow from it.
+
+    Raises
+    ------
+    ConfigurationError
+        Where design and factors do not fit together.
+    """
+    faults = design_faults(design, factors)
+    if faults:
+        raise ConfigurationError(faults)
+    names = tuple(f.name for f in factors)
+    if design.kind == "saltelli":
+        return _saltelli(design, factors, seed)
+    if design.kind == "morris":
+        return _morris(design, factors, seed)
+    keyed = design.kind in SAMPLED
+    if keyed:
+        cube = (_lhs if design.kind == "lhs" else _sobol)(design.n or 1, len(factors), seed)
+        values = [_point(factors, row) for row in cube]
+    elif design.kind == "grid":
+        values = list(itertools.product(*(f.levels(design.levels or 5) for f in factors)))
+    elif design.kind == "one_at_a_time":
+        values = _one_at_a_time(factors, design.levels or 5)
+    elif design.kind == "table":
+        order = [design.columns.index(name) for name in names]
+        values = [tuple(_cell(f, row[i]) for f, i in zip(factors, order, strict=True)) for row in design.rows]
+    else:
+        values = [()]
+    labels = [str(i) for i in range(len(values))]
+    # Rows of a sample have draws of their own, also where few values make two rows alike.
+    return Scenarios(names, values, [f"row:{i}" if keyed else "" for i in labels], labels, [-1] * len(values))
+
+
+def design_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
+    """Where a design and the factors do not fit together."""
+    names = [f.name for f in factors]
+    if design.kind == "single":
+        return [f"[design]: {names[0]} varies; say how (kind = {', '.join(KINDS[1:])})"] if names else []
+    if not names:
+        return [f"[design]: kind = {design.kind}: no parameter varies"]
+    if design.kind == "morris":
+        return [f"[design]: kind = morris: {f.name} has values without an order" for f in factors if not f.ordered]
+    if design.kind == "grid":
+        size = 1
+        for f in factors:
+            size *= len(f.levels(design.levels or 5))
+        if size > MOST_SCENARIOS:
+            return [f"[design]: kind = grid: {size} scenarios; at most {MOST_SCENARIOS}"]
+    if design.kind == "table":
+        faults = [f"[design]: the table has no column '{n}'" for n in names if n not in design.columns]
+        faults += [
+            f"[design]: column '{c}' of the table is no parameter that varies" for c in design.columns if c not in names
+        ]
+        rows = [repr(row) for row in design.rows]
+        first: dict[str, int] = {}
+        for i, row in enumerate(rows, 1):
+            if first.setdefault(row, i) != i:
+                faults.append(f"[design]: rows {first[row]} and {i} of the table are the same")
+        faults += [
+            f"[design]: row {i} of the table has {len(row)} values for {len(design.columns)} columns"
+            for i, row in enumerate(design.rows, 1)
+            if len(row) != len(design.columns)
+        ]
+        return faults
+    return []
+
+
+def _point(factors: Sequence[Factor], row: Float) -> tuple[Any, ...]:
+    return tuple(f.at(float(u)) for f, u in zip(factors, row, strict=True))
+
+
+def _cell(factor: Factor, value: Any) -> Any:
+    """Value of a table in the kind of its factor."""
+    if isinstance(value, float) and factor.whole and value.is_integer():
+        return int(value)
+    return value
+
+
+def _one_at_a_time(factors: Sequence[Factor], levels: int) -> list[tuple[Any, ...]]:
+    """All factors at the middle, and each in turn at its levels."""
+    middle = tuple(f.at(0.5) for f in factors)
+    rows = [middle]
+    for i, f in enumerate(factors):
+        rows += [(*middle[:i], value, *middle[i + 1 :]) for value in f.levels(levels)]
+    return list(dict.fromkeys(rows))
+
+
+# --------------------------------------------------------------------------- samples of the unit cube
+
+
+def _lhs(n: int, k: int, seed: int) -> Float:
+    """Latin hypercube (n, k) that begins with the one of n/2, n/4, ... points.
+
+    Doubling cuts every cell in two; each new point takes, on every axis, a cell that holds none yet.
+    """
+    size = n
+    while size % 2 == 0:
+        size //= 2
+    rng = np.random.default_rng([seed, size])
+    points = (rng.random((size, k)).argsort(axis=0, kind="stable") + rng.random((size, k))) / size
+    while size < n:
+        rng = np.random.default_rng([seed, 2 * size])
+        order, place = rng.random((size, k)).argsort(axis=0, kind="stable"), rng.random((size, k))
+        taken = np.minimum((points * 2 * size).astype(np.int64), 2 * size - 1)
+        fresh = np.empty((size, k))
+        for axis in range(k):
+            free = np.setdiff1d(np.arange(2 * size), taken[:, axis])
+            fresh[:, axis] = (free[order[:, axis]] + place[:, axis]) / (2 * size)
+        points, size = np.concatenate([points, fresh]), 2 * size
+    return points
+
+
+def _sobol(n: int, k: int, seed: int) -> Float:
+    """First n points of a scrambled Sobol sequence in k dimensions (Owen 1998; Joe and Kuo 2008)."""
+    import warnings
+
+    from scipy.stats import qmc
+
+    if k > qmc.Sobol.MAXDIM:
+        raise ConfigurationError(f"[design]: a Sobol sequence has at most {qmc.Sobol.MAXDIM} dimensions, not {k}")
+    with warnings.catch_warnings():
+        # Balance is lost between powers of two; `check` says so.
+        warnings.simplefilter("ignore", UserWarning)
+        return np.asarray(qmc.Sobol(k, scramble=True, rng=np.random.default_rng(seed)).random(n))
+
+
+def _saltelli(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
+    """Rows A, B and A with one column of B (Saltelli et al. 2010), each with draws of its own.
+
+    Shared draws within a row block would stay in the variance and shrink every index.
+    """
+    k, n = len(factors), design.n or 1
+    cube = _sobol(n, 2 * k, seed)
+    names = [f.name for f in factors] + [DUMMY] * design.dummy
+    values, keys, moved = [], [], []
+    for j in range(n):
+        a, b = _point(factors, cube[j, :k]), _point(factors, cube[j, k:])
+        rows = [(f"A:{j}", a, -1), (f"B:{j}", b, -1)]
+        rows += [(f"AB:{j}:{name}", (*a[:i], *b[i : i + 1], *a[i + 1 :]), i) for i, name in enumerate(names)]
+        for key, row, i in rows:
+            keys.append(key)
+            values.append(row)
+            moved.append(i)
+    return Scenarios(tuple(f.name for f in factors), values, keys, list(keys), moved)
+
+
+def _morris(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
+    """Trajectories on a grid of levels, one factor moved in each step (Morris 1991).
+
+    A trajectory shares its draws, so that an elementary effect is a paired difference.
+    """
+    k, levels = len(factors), design.levels or 4
+    jump = levels // 2
+    values, keys, labels, moved = [], [], [], []
+    for t in range(design.n or 1):
+        u = np.random.default_rng([seed, t]).random((k, 3))
+        start = (u[:, 0] * jump).astype(int)
+        up = u[:, 1] < 0.5
+        level = np.where(up, start, start + jump)
+        steps: list[tuple[int, Float]] = [(-1, level / (levels - 1))]
+        for i in np.argsort(u[:, 2], kind="stable"):
+            level[i] += jump if up[i] else -jump
+            steps.append((int(i), level / (levels - 1)))
+        for number, (i, place) in enumerate(steps):
+            values.append(_point(factors, place))
+            keys.append(f"trajectory:{t}")
+            labels.append(f"{t}:{number}")
+            moved.append(i)
+    return Scenarios(tuple(f.name for f in factors), values, keys, labels, moved)

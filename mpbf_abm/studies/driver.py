@@ -1,0 +1,395 @@
+"""The driver: makes the runs of a study that are missing, and keeps each as soon as it is over."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.studies.definition import Engine as EngineSettings
+from mpbf_abm.studies.definition import Study
+from mpbf_abm.studies.engines import InProcess, open_engine
+from mpbf_abm.studies.files import write_study
+from mpbf_abm.studies.model import Failure, Job, Record, Runner
+from mpbf_abm.studies.plan import Plan
+from mpbf_abm.studies.precision import Verdict, judge
+from mpbf_abm.studies.store import FILE, Saved, Store, StoreError, has
+from mpbf_abm.workers import Done
+
+Float = NDArray[np.float64]
+
+
+class Progress(Protocol):
+    """Who watches a study run."""
+
+    def begin(self, total: int) -> None:
+        """A round of `total` runs begins, those that are known included."""
+
+    def advance(self, *, done: int, failed: int, known: int) -> None:
+        """So many runs were made, failed, or were there already."""
+
+    def say(self, line: str) -> None:
+        """A line for the reader."""
+
+
+class Silent:
+    """Nobody watches."""
+
+    def begin(self, total: int) -> None:
+        """Do nothing."""
+
+    def advance(self, *, done: int, failed: int, known: int) -> None:
+        """Do nothing."""
+
+    def say(self, line: str) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `number` of `of`, counted from 1."""
+
+    number: int
+    of: int
+
+    @property
+    def file(self) -> str:
+        """Name of its store."""
+        return f"shard-{self.number}-of-{self.of}.sqlite"
+
+
+@dataclass
+class Tally:
+    """What a call of :func:`run_study` did.
+
+    Attributes
+    ----------
+    made, failed, known : int
+        Runs that were made, that failed, that were there before.
+    replicates : int
+        Replicates of each scenario and arm that were asked for.
+    interrupted : bool
+    precise : bool or None
+        Whether the wanted precision was reached, where it was asked for.
+    seconds : float
+    """
+
+    made: int = 0
+    failed: int = 0
+    known: int = 0
+    replicates: int = 0
+    interrupted: bool = False
+    precise: bool | None = None
+    seconds: float = 0.0
+
+
+def run_study(
+    study: Study,
+    out: str | Path,
+    *,
+    folder: Path | None = None,
+    workers: int | None = None,
+    engine: EngineSettings | None = None,
+    shard: Shard | None = None,
+    retry: bool = False,
+    progress: Progress | None = None,
+) -> Tally:
+    """Make the runs of a study that its store does not hold yet.
+
+    Parameters
+    ----------
+    study : Study
+    out : path
+        Folder of the store; made if there is none.
+    folder : Path, optional
+        Folder that data files of the study are relative to.
+    workers : int, optional
+        Processes; 1 is this one.
+    engine : Engine, optional
+        In place of the study's.
+    shard : Shard, optional
+        Make this part of the runs only, into a store of its own.
+    retry : bool
+        Try again the runs that failed.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Tally
+
+    Raises
+    ------
+    ConfigurationError
+        For a study that cannot be run; every fault at once.
+    StoreError
+        If the store cannot be used, or belongs to something else.
+    OutputError
+        If runs cannot be kept.
+    """
+    out, folder, watch = Path(out), folder or Path(), progress or Silent()
+    plan = Plan.of(study, folder)
+    for note in plan.check():
+        watch.say(note)
+    begun = time.monotonic()
+    with Store.open(out / (shard.file if shard else FILE), write=True) as store:
+        claim(store, plan, folder)
+        tally = _Driver(plan, store, watch, shard, retry, out).run(engine or study.engine, workers)
+    tally.seconds = time.monotonic() - begun
+    return tally
+
+
+def claim(store: Store, plan: Plan, folder: Path) -> None:
+    """Note the study in its store, or refuse a store of another one.
+
+    Raises
+    ------
+    StoreError
+        If the store holds runs of another study or another version of the model.
+    """
+    study = plan.study
+    new = Saved(
+        study.name,
+        write_study(study),
+        study.own_model,
+        plan.fingerprint,
+        str(folder.resolve()),
+        json.dumps(plan.origin),
+    )
+    last = store.last_study()
+    if last is not None and last.name != new.name:
+        raise StoreError(f"{store.path}: holds the study '{last.name}', not '{new.name}'; choose another folder")
+    if last is not None and last.model != new.model:
+        raise StoreError(
+            f"{store.path}: was made by the model '{last.model or 'ecosystem'}', not '{new.model or 'ecosystem'}'"
+        )
+    if last is not None and last.fingerprint != new.fingerprint and store.counts():
+        raise StoreError(
+            f"{store.path}: its runs were made by another version of the model ({last.fingerprint[:12]}, now {new.fingerprint[:12]}); "
+            "choose another folder, or install that version to go on"
+        )
+    store.save_study(new)
+
+
+class _Driver:
+    def __init__(self, plan: Plan, store: Store, watch: Progress, shard: Shard | None, retry: bool, out: Path) -> None:
+        self.plan, self.store, self.watch, self.shard, self.retry = plan, store, watch, shard, retry
+        self.tally = Tally()
+        self.stops = 0
+        self._main = out / FILE if shard is not None and (out / FILE).exists() else None
+        self._quantities = plan.study.series.of
+        self._ticks = plan.study.series.ticks(plan.study.ticks)
+        self._here = False
+
+    def run(self, settings: EngineSettings, workers: int | None) -> Tally:
+        study, tally = self.plan.study, self.tally
+        first, last = 0, self._begin_with()
+        engine = open_engine(Runner(study, self.plan.space), settings, study.limits, workers)
+        self._here = isinstance(engine, InProcess)
+        killed = True
+        try:
+            with self._signals():
+                while not self.stops:
+                    self.watch.begin(self._share(last - first))
+                    self._make(engine, self._missing(first, last))
+                    tally.replicates = last
+                    if self.stops or not study.adaptive or self.shard is not None:
+                        break
+                    verdict = precision(self.plan, self.store, last)
+                    tally.precise = verdict.enough
+                    if verdict.wanted <= last:
+                        break
+                    self.watch.say(f"precision is not reached with {last} replicates; going on to {verdict.wanted}")
+                    first, last = last, verdict.wanted
+                killed = self.stops > 1
+        except KeyboardInterrupt:
+            self.store.commit()
+        finally:
+            engine.close(kill=killed)
+            tally.interrupted = self.stops > 0
+        return tally
+
+    # ------------------------------------------------------------------ which runs
+
+    def _begin_with(self) -> int:
+        """Replicates of the first round; for a shard of a study whose stores were merged, what that one wants."""
+        n = self.plan.study.replicates.first
+        if self._main is not None and self.plan.study.adaptive:
+            with Store.open(self._main) as main:
+                n = max(n, precision(self.plan, main).wanted)
+        return n
+
+    def _share(self, replicates: int) -> int:
+        """Runs of a round, of this shard."""
+        groups = len(self.plan.scenarios) * replicates
+        if self.shard is not None:
+            groups = len(range(self.shard.number - 1, groups, self.shard.of))
+        return groups * len(self.plan.arms)
+
+    def _missing(self, first: int, last: int) -> Iterator[Job]:
+        """Runs of some replicates that are not there yet."""
+        there = [self.store.ids("done")] + ([] if self.retry else [self.store.ids("failed")])
+        if self._main is not None:
+            with Store.open(self._main) as main:
+                there.append(main.ids("done"))
+        known = np.sort(np.concatenate(there))
+        arms = len(self.plan.arms)
+        skipped = 0
+        for number, job in enumerate(self.plan.jobs(first, last)):
+            if self.shard is not None and number // arms % self.shard.of != self.shard.number - 1:
+                continue
+            if len(known) and has(known, job.id):
+                skipped += 1
+                if skipped == 1000:
+                    self._skip(skipped)
+                    skipped = 0
+                continue
+            if skipped:
+                self._skip(skipped)
+                skipped = 0
+            yield job
+        self._skip(skipped)
+
+    def _skip(self, count: int) -> None:
+        if count:
+            self.tally.known += count
+            self.watch.advance(done=0, failed=0, known=count)
+
+    # ------------------------------------------------------------------ making them
+
+    def _make(self, engine: Any, jobs: Iterator[Job]) -> None:
+        """Feed the engine, and keep what comes back."""
+        over = False
+        while not (over and not engine.pending) and self.stops < 2:
+            if self.stops:
+                engine.withdraw()
+                over = True
+            elif not over:
+                room = engine.wants
+                more = list(islice(jobs, room))
+                engine.submit(more)
+                over = len(more) < room
+            for done in engine.collect(0.2):
+                self._keep(done)
+            if self.store.due:
+                self.store.commit()
+        self.store.commit()
+
+    def _keep(self, done: Done) -> None:
+        job: Job = done.task
+        fault = done.fault
+        result: Record | Failure = done.value
+        if fault is not None:
+            result = Failure("worker", fault.type, fault.message, fault.traceback)
+        failed = isinstance(result, Failure)
+        self.store.add(
+            job, self.plan.key(job.scenario), self.plan.arms[job.arm].label, self._parameters(job.scenario), result,
+            seconds=done.seconds, attempts=done.attempts, quantities=self._quantities, ticks=self._ticks,
+        )  # fmt: skip
+        self.tally.failed += failed
+        self.tally.made += not failed
+        self.watch.advance(done=int(not failed), failed=int(failed), known=0)
+
+    def _parameters(self, scenario: int) -> dict[str, Any]:
+        """What varies, in one scenario."""
+        return dict(zip(self.plan.scenarios.names, self.plan.scenarios.values[scenario], strict=True))
+
+    # ------------------------------------------------------------------ signals
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C once: finish what runs. Twice, or SIGTERM: stop now. What is over is kept in each case."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            self.stops += 1 if number == signal.SIGINT else 2
+            if self.stops == 1:
+                self.watch.say("finishing the runs that are under way; Ctrl-C again stops them")
+            elif self._here:
+                raise KeyboardInterrupt
+
+        before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdict:
+    """Ask of a store whether a study's primary outcomes are known precisely enough.
+
+    The effect that is judged is the mean over the scenarios; without an arm besides the baseline, the outcome itself.
+
+    Parameters
+    ----------
+    plan : Plan
+    store : Store
+    replicates : int, optional
+        Replicates 0 to this one; as many as are complete if not given.
+    """
+    study = plan.study
+    names = [n for n in study.primary if study.outcomes[n].target is not None]
+    targets = [study.outcomes[n].target or np.inf for n in names]
+    values = {
+        id: [study.outcomes[n].value(o.get(study.outcomes[n].measure(n).key, np.nan)) for n in names]
+        for id, o in store.outcomes()
+    }
+    failed = store.ids("failed")
+    rows: list[Float] = []
+    blank = [np.nan] * len(names)
+    arms = range(len(plan.arms))
+    for r in range(replicates if replicates is not None else study.replicates.most or 0):
+        ids = [[plan.job(s, a, r).id for a in arms] for s in range(len(plan.scenarios))]
+        if replicates is None and not all(id in values or has(failed, id) for row in ids for id in row):
+            break
+        table = np.array([[values.get(id, blank) for id in row] for row in ids])
+        effects = table[:, 1:] - table[:, :1] if len(plan.arms) > 1 else table
+        rows.append(effects.mean(axis=0).ravel())
+    width = max(1, (len(plan.arms) - 1)) * len(names)
+    rule = study.replicates
+    return judge(
+        np.array(rows).reshape(len(rows), width), targets * (width // len(names)),
+        least=rule.least, most=rule.most or 0, look_ahead=rule.look_ahead,
+    )  # fmt: skip
+
+
+def check_shard(text: str) -> Shard:
+    """Read ``i/n``, or ``env`` for what SLURM (array) or Kubernetes (indexed job) says.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    import os
+
+    if text == "env":
+        number, of, first = (
+            os.environ.get("SLURM_ARRAY_TASK_ID"),
+            os.environ.get("SLURM_ARRAY_TASK_COUNT"),
+            os.environ.get("SLURM_ARRAY_TASK_MIN", "0"),
+        )
+        if number is None:
+            number, of, first = os.environ.get("JOB_COMPLETION_INDEX"), os.environ.get("JOB_COMPLETIONS"), "0"
+        if number is None or of is None:
+            raise ConfigurationError(
+                "--shard env: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor JOB_COMPLETION_INDEX and JOB_COMPLETIONS are set"
+            )
+        text = f"{int(number) - int(first) + 1}/{of}"
+    number, _, of = text.partition("/")
+    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of) <= 100_000):
+        raise ConfigurationError(f"--shard = '{text}': write i/n with 1 <= i <= n, or env")
+    return Shard(int(number), int(of))

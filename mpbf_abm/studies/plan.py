@@ -1,0 +1,363 @@
+"""The runs of a study: what each is, its id, its draws, and the order they are made in.
+
+The id of a run is a hash of everything its result follows from. Whether a run is done, was made by another
+study or has to be made is therefore looked up, and extending a study never makes a run twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.parameters import PATHS, value_faults
+from mpbf_abm.provenance import content_hash, model_fingerprint
+from mpbf_abm.studies.definition import BASELINE, Arm, Study, load_space, unknown_names
+from mpbf_abm.studies.design import NEEDS_N, SAMPLED, Scenarios, build, design_faults
+from mpbf_abm.studies.model import Job, check_resolved, known_quantities, resolve, run_values
+
+if TYPE_CHECKING:
+    from mpbf_abm.space.materials import MaterialsSpace
+
+MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
+
+
+def fingerprint_of(study: Study) -> str:
+    """Hash of the source that the study's runs depend on, a model of one's own included."""
+    if study.model is None:
+        return model_fingerprint()
+    try:
+        source = Path(inspect.getsourcefile(inspect.unwrap(study.model)) or "").read_bytes()
+    except (OSError, TypeError):
+        source = b""
+    return hashlib.blake2b(study.own_model.encode() + b"\0" + source, digest_size=16).hexdigest()
+
+
+def _number(*parts: object) -> int:
+    """63 bits that follow from some parts."""
+    text = "\x1f".join(str(p) for p in parts).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
+
+
+class Plan:
+    """Scenarios x arms x replicates of a study.
+
+    Parameters
+    ----------
+    study : Study
+    space : MaterialsSpace, optional
+        Materials that all runs share, if the study names any.
+    fingerprint, origin : optional
+        Of a stored study: the version of its model, and where its materials came from. Runs can then be found
+        without either being there.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        space: MaterialsSpace | None = None,
+        *,
+        fingerprint: str | None = None,
+        origin: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.study, self.space = study, space
+        self.fingerprint = fingerprint or fingerprint_of(study)
+        # A JSON round trip makes what was stored and what was read alike.
+        self.origin = json.loads(json.dumps(space.origin, default=str)) if space is not None else origin
+
+    @classmethod
+    def of(cls, study: Study, folder: Path | None = None) -> Plan:
+        """Plan of a study, with its materials; files are relative to a folder."""
+        return cls(study, None if study.space is None else load_space(study.space, folder or Path(), study))
+
+    @cached_property
+    def scenarios(self) -> Scenarios:
+        """The scenarios of the design."""
+        return build(self.study.design, self.study.factors, self.study.seed)
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """All arms, the baseline first."""
+        return self.study.arms
+
+    def count(self, replicates: int | None = None) -> int:
+        """Number of runs."""
+        n = self.study.replicates.first if replicates is None else replicates
+        return len(self.scenarios) * len(self.arms) * n
+
+    # ------------------------------------------------------------------ identity
+
+    @cached_property
+    def _common(self) -> Any:
+        """Hash state of what all runs share."""
+        study = self.study
+        shared = {
+            "model": self.fingerprint,
+            "ticks": study.ticks,
+            "measures": [m.key for m in study.measures],
+            "series": [list(study.series.of), study.series.every if study.series.of else 1],
+            "space": None if self.origin is None else {k: v for k, v in self.origin.items() if k != "source"},
+            "branch": study.branch.tick if study.branch is not None and study.branch.history == "one" else None,
+        }
+        return hashlib.blake2b(content_hash(shared).encode(), digest_size=16)
+
+    def content(self, scenario: int, arm: Arm) -> str:
+        """Hash of all parameters of a scenario in an arm."""
+        values = run_values(self.study, self.scenarios.values[scenario], arm)
+        if self.study.own_model:
+            return content_hash({name: repr(value) for name, value in values.items()})
+        return content_hash(resolve(self.study, values).model_dump())
+
+    @cached_property
+    def _plain(self) -> dict[int, str]:
+        return {}
+
+    def _baseline(self, scenario: int) -> str:
+        """Content of a scenario in the baseline, once."""
+        if scenario not in self._plain:
+            self._plain[scenario] = self.content(scenario, self.arms[0])
+        return self._plain[scenario]
+
+    def key(self, scenario: int) -> str:
+        """What the draws of a scenario are keyed by, and its name in the store."""
+        return self.scenarios.keys[scenario] or self._baseline(scenario)
+
+    @cached_property
+    def _events(self) -> list[str]:
+        """Hash of each arm's policies and shocks; of its label, too, for a model of one's own."""
+        shared = [s.model_dump() for s in self.study.shocks]
+        own = bool(self.study.own_model)
+        return [
+            content_hash(
+                {
+                    "policies": [p.model_dump() for p in arm.policies],
+                    "shocks": [*shared, *(s.model_dump() for s in arm.shocks)],
+                    "label": arm.label if own else "",
+                }
+            )
+            for arm in self.arms
+        ]
+
+    def seed(self, scenario: int, arm: int, replicate: int) -> int:
+        """Seed of a run: the same for what shares its draws."""
+        study = self.study
+        parts: list[object] = ["run", study.seed, replicate]
+        if study.crn != "all":
+            parts.append(self.key(scenario))
+        if study.crn == "none":
+            parts += [self._events[arm], content_hash(self.arms[arm].parameters)]
+        return _number(*parts)
+
+    def history(self, scenario: int) -> int:
+        """Seed of the one history that replicates of a scenario share; 0 if each has its own."""
+        branch = self.study.branch
+        if branch is None or branch.history == "own":
+            return 0
+        return _number("history", self.study.seed, "" if self.study.crn == "all" else self.key(scenario))
+
+    def _prefix(self, scenario: int, arm: int) -> Any:
+        """Hash state of what replicates of a scenario in an arm share."""
+        known = self.__dict__.setdefault("_prefixes", {})
+        if (scenario, arm) not in known:
+            own = self.arms[arm].parameters
+            state = self._common.copy()
+            state.update((self.content(scenario, self.arms[arm]) if own else self._baseline(scenario)).encode())
+            state.update(self._events[arm].encode())
+            state.update(self.history(scenario).to_bytes(8, "little"))
+            if len(known) > 200_000:
+                known.clear()
+            known[scenario, arm] = state
+        return known[scenario, arm]
+
+    def job(self, scenario: int, arm: int, replicate: int) -> Job:
+        """One run, with its id."""
+        seed = self.seed(scenario, arm, replicate)
+        state = self._prefix(scenario, arm).copy()
+        state.update(seed.to_bytes(8, "little"))
+        return Job(
+            state.hexdigest(), scenario, arm, replicate, seed, self.history(scenario), self.scenarios.values[scenario]
+        )
+
+    # ------------------------------------------------------------------ order
+
+    def order(self, replicate: int) -> list[int]:
+        """Scenarios in the order of one replicate."""
+        rng = np.random.default_rng([self.study.seed, 1, replicate])
+        return [int(i) for i in rng.permutation(len(self.scenarios))]
+
+    def jobs(self, first: int, last: int) -> Iterator[Job]:
+        """Runs of replicates `first` to `last` - 1: replicate by replicate, scenarios shuffled, arms together.
+
+        A study that is stopped is therefore balanced.
+        """
+        for replicate in range(first, last):
+            for scenario in self.order(replicate):
+                for arm in range(len(self.arms)):
+                    yield self.job(scenario, arm, replicate)
+
+    # ------------------------------------------------------------------ checks
+
+    def check(self) -> list[str]:
+        """Raise with every fault that would stop a run, or leave a part of the study without effect.
+
+        Returns
+        -------
+        list of str
+            What is allowed, but may not be meant.
+        """
+        study = self.study
+        faults = self._parameter_faults() + self._event_faults() + self._outcome_faults()
+        faults += design_faults(study.design, study.factors)
+        twins = [
+            json.dumps([e, a.parameters], sort_keys=True, default=str)
+            for e, a in zip(self._events, self.arms, strict=True)
+        ]
+        faults += [
+            f"arm '{arm.label}': is the same as arm '{self.arms[twins.index(twin)].label}'"
+            for i, (arm, twin) in enumerate(zip(self.arms, twins, strict=True))
+            if twins.index(twin) < i
+        ]
+        notes: list[str] = []
+        if study.design.kind == "saltelli" and study.crn == "all":
+            faults.append("[study]: crn = 'all': a saltelli design needs draws of its own in each row; use 'policies'")
+        if study.design.kind in ("sobol", "saltelli") and (n := study.design.n or 1) & (n - 1):
+            notes.append(f"[design]: n = {n}: a Sobol sequence is balanced at powers of two")
+        if study.adaptive and not [o for o in study.outcomes.values() if o.primary and o.target]:
+            faults.append("[replicates]: precision needs a primary outcome with smallest or half_width")
+        if not faults:
+            faults += self._scenario_faults()
+        if faults:
+            raise ConfigurationError(list(dict.fromkeys(faults)))
+        return notes
+
+    def _parameter_faults(self) -> list[str]:
+        study, faults = self.study, []
+        places = [("[parameters]", study.fixed), *((f"arm '{a.label}'", a.parameters) for a in study.policies)]
+        taken: dict[str, str] = dict.fromkeys(study.fixed, "a value")
+        if not study.own_model:
+            for place, values in places:
+                for path, value in values.items():
+                    faults += [f"{place}: {line}" for line in value_faults(path, value)]
+            for factor in study.factors:
+                faults += [f"[parameters]: {line}" for line in self._factor_faults(factor)]
+        for factor in study.factors:
+            for path in factor.targets:
+                if path in taken:
+                    faults.append(f"[parameters] {factor.name}: {path} is set by {taken[path]} already")
+                taken[path] = f"'{factor.name}'"
+                faults += [
+                    f"arm '{a.label}': {path} varies over scenarios and cannot be set by an arm"
+                    for a in study.policies
+                    if path in a.parameters
+                ]
+        if not study.own_model:
+            from mpbf_abm.parameters import Parameters
+
+            try:
+                Parameters.preset(study.preset)
+            except ConfigurationError as error:
+                faults += [f"[study]: {line}" for line in error.faults]
+        elif study.space is not None:
+            faults.append("[space]: a model of one's own has no materials space")
+        return faults
+
+    @staticmethod
+    def _factor_faults(factor: Any) -> list[str]:
+        unknown = [p for p in factor.targets if p not in PATHS]
+        if unknown:
+            hint = did_you_mean(unknown[0], PATHS)
+            more = "" if factor.paths else "; several parameters are moved together by paths = [...]"
+            return [f"unknown parameter '{unknown[0]}'{hint or more}"]
+        values = factor.values or (factor.at(0.0), factor.at(1.0))
+        return [line for path in factor.targets for value in values for line in value_faults(path, value)]
+
+    def _event_faults(self) -> list[str]:
+        study, faults = self.study, []
+        for event in [*study.shocks, *(e for arm in study.policies for e in arm.events)]:
+            if event.start >= study.ticks:
+                faults.append(
+                    f"{event.label}: start = {event.start} is not before the end of a run at tick {study.ticks}"
+                )
+        if study.branch is None:
+            return faults
+        if study.branch.tick >= study.ticks:
+            faults.append(f"[branch]: tick = {study.branch.tick} is not before the end of a run at tick {study.ticks}")
+        for arm in study.policies:
+            early = [e for e in arm.events if e.start < study.branch.tick]
+            faults += [
+                f"arm '{arm.label}': {e.label} starts at {e.start}, before the branch at {study.branch.tick}"
+                for e in early
+            ]
+            if arm.parameters:
+                faults.append(
+                    f"arm '{arm.label}': has parameters of its own from the start, so that it cannot branch from the baseline"
+                )
+        if study.own_model:
+            faults.append("[branch]: a model of one's own cannot be branched")
+        return faults
+
+    def _outcome_faults(self) -> list[str]:
+        study, faults = self.study, []
+        known = known_quantities(study)
+        for name, outcome in study.outcomes.items():
+            place = f"[outcome.{name}]"
+            measure = outcome.measure(name)
+            if known:
+                faults += unknown_names([measure.quantity], known, place)
+            elif outcome.over != "end" or outcome.at is not None:
+                faults.append(f"{place}: a model of one's own returns outcomes at its end only")
+            late = [t for t in (outcome.at, outcome.start, outcome.end) if t is not None and t >= study.ticks]
+            faults += [f"{place}: tick {t} is not before the end of a run at tick {study.ticks}" for t in late]
+            if not study.outcomes[name].event and outcome.primary and outcome.better == "none" and study.policies:
+                faults.append(f"{place}: a primary outcome says what is better, more or less")
+        if known:
+            faults += unknown_names(list(study.series.of), known, "[series]")
+        return faults
+
+    def _scenario_faults(self) -> list[str]:
+        """Faults between parameters, scenario by scenario; the first that are found."""
+        if self.study.own_model:
+            return []
+        from mpbf_abm.interventions import in_force
+
+        step = max(1, len(self.scenarios) // MOST_CHECKED)
+        for scenario in range(0, len(self.scenarios), step):
+            for arm in self.arms:
+                values = run_values(self.study, self.scenarios.values[scenario], arm)
+                faults = []
+                try:
+                    check_resolved(self.study, values, self.space)
+                    for tick in {p.start + max(0, p.ramp - 1) for p in arm.policies}:
+                        in_force(resolve(self.study, values), arm.policies, tick)
+                except ConfigurationError as error:
+                    faults = error.faults
+                if faults:
+                    at = ", ".join(
+                        f"{f.name} = {v!r}"
+                        for f, v in zip(self.study.factors, self.scenarios.values[scenario], strict=True)
+                    )
+                    label = "" if arm.label == BASELINE else f", arm '{arm.label}'"
+                    where = f"scenario {scenario}{f' ({at})' if at else ''}{label}: " if at or label else ""
+                    return [where + line for line in faults]
+        return []
+
+    # ------------------------------------------------------------------ what can be asked
+
+    def supports(self) -> dict[str, str]:
+        """Analyses the design supports: empty, or the reason why one is not possible."""
+        study = self.study
+        kind, arms, n = study.design.kind, len(study.arms), len(self.scenarios)
+        pairs = study.replicates.first if kind not in (*SAMPLED, *NEEDS_N) else n
+        return {
+            "compare": "" if arms > 1 and pairs > 1 else "needs an arm besides the baseline and at least 2 pairs",
+            "robustness": "" if arms > 1 and n > 1 else "needs several arms and several scenarios (a design)",
+            "sensitivity": "" if kind in ("morris", "saltelli") else f"needs a design of kind morris or saltelli, not {kind}",
+            "discover": "" if n >= 20 and kind not in ("morris", "saltelli") else "needs at least 20 scenarios of a design other than morris or saltelli",
+        }  # fmt: skip

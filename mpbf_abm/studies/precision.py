@@ -1,0 +1,104 @@
+"""How many replicates: until the paired differences are known well enough.
+
+The rule looks at replicates 0, 1, ..., n - 1 only, never at what happens to be finished: a rule that stops on
+what came first would favour quick runs. It asks that the half width of a t-interval falls to its target and
+stays there over a number of further replicates (Hoad, Robinson and Davies 2010): three runs in the same basin
+look precise, and a longer look ahead is what two basins take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float64]
+
+LEVEL = 0.95
+GROWTH = 0.1  # further replicates are asked for in steps of this share
+
+
+def half_widths(differences: Float) -> Float:
+    """Half widths of 95 % t-intervals of a mean, over the first 1, 2, ..., n units.
+
+    Parameters
+    ----------
+    differences : float array (n, ...)
+        One row for each replicate; a row with NaN is left out of its column.
+
+    Returns
+    -------
+    float array (n, ...)
+        Infinite while fewer than two units are known.
+    """
+    from scipy.special import stdtrit
+
+    x = np.asarray(differences, np.float64)
+    known = np.isfinite(x)
+    n = np.cumsum(known, axis=0)
+    # Sums are taken about the first known value, so that a large mean costs no digits.
+    first = np.take_along_axis(x, np.argmax(known, axis=0)[None], axis=0)
+    centred = np.where(known, x - np.where(np.isfinite(first), first, 0.0), 0.0)
+    total, square = np.cumsum(centred, axis=0), np.cumsum(centred**2, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.maximum(square - total**2 / n, 0.0) / (n - 1)
+        width = stdtrit(np.maximum(n - 1, 1), 0.5 + LEVEL / 2) * np.sqrt(variance / n)
+    return np.where(n >= 2, width, np.inf)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the rule says after some replicates.
+
+    Attributes
+    ----------
+    enough : bool
+        Whether every target is met, and was over the whole look ahead.
+    wanted : int
+        Replicates to have before it is asked again (those there are, if `enough`).
+    widths : float array
+        Half widths now, one for each target.
+    """
+
+    enough: bool
+    wanted: int
+    widths: Float
+
+
+def judge(differences: Float, targets: Sequence[float], *, least: int, most: int, look_ahead: int) -> Verdict:
+    """Ask whether there are enough replicates.
+
+    Parameters
+    ----------
+    differences : float array (n, q)
+        Rows are replicates 0 to n - 1, columns quantities whose mean is sought (paired differences).
+    targets : sequence of float
+        Wanted half width of each column.
+    least, most, look_ahead : int
+
+    Returns
+    -------
+    Verdict
+    """
+    n = len(differences)
+    if n < 2:
+        return Verdict(False, min(most, least + ahead(least, look_ahead)), np.full(len(targets), np.inf))
+    widths = half_widths(np.asarray(differences, np.float64).reshape(n, -1))
+    met = (widths <= np.asarray(targets)).all(axis=1)
+    # The last time that a target was missed; precision holds from the next replicate on.
+    missed = np.flatnonzero(~met)
+    since = max(least, int(missed[-1]) + 2 if len(missed) else 1)
+    if since <= n and n - since >= ahead(since, look_ahead):
+        return Verdict(True, n, widths[-1])
+    if n >= most:
+        return Verdict(False, n, widths[-1])
+    # Not before the look ahead is over; else a step further.
+    soonest = since + ahead(since, look_ahead) if since <= n else n + max(1, int(GROWTH * n))
+    return Verdict(False, min(most, max(n + 1, soonest)), widths[-1])
+
+
+def ahead(n: int, look_ahead: int) -> int:
+    """Further replicates over which precision must hold when it was reached at n: in proportion above 100."""
+    return look_ahead if n <= 100 else look_ahead * n // 100

@@ -1,0 +1,337 @@
+"""Results of a study: what its store holds, as arrays and tidy tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.studies.definition import Outcome, Study
+from mpbf_abm.studies.files import parse_study
+from mpbf_abm.studies.plan import Plan
+from mpbf_abm.studies.store import FILE, Saved, Store, StoredSeries, StoreError, series_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = NDArray[np.float64]
+Place = tuple[int, int, int]
+
+MISSING, DONE, FAILED = 0, 1, 2
+STATUS = ("missing", "done", "failed")
+
+
+def store_path(place: str | Path) -> Path:
+    """Store in a folder, or the store itself.
+
+    Raises
+    ------
+    StoreError
+        If there is none; shards that were not merged are named.
+    """
+    path = Path(place)
+    if path.is_dir():
+        if not (path / FILE).exists():
+            shards = sorted(path.glob("shard-*-of-*.sqlite"))
+            hint = f"; it holds {len(shards)} shards: mpbf study merge {path}" if shards else ""
+            raise StoreError(f"{path}: holds no study{hint}")
+        return path / FILE
+    return path
+
+
+def saved_study(saved: Saved) -> Study:
+    """Study of a stored definition."""
+    study = parse_study(tomllib.loads(saved.definition), where="stored study")
+    return study.changed(made_by=saved.model) if saved.model else study
+
+
+def saved_plan(saved: Saved, study: Study | None = None) -> Plan:
+    """Plan of a stored definition, by which its runs can be found."""
+    return Plan(study or saved_study(saved), fingerprint=saved.fingerprint, origin=json.loads(saved.origin))
+
+
+class Results:
+    """What a study's store holds, by scenario, arm and replicate.
+
+    Parameters
+    ----------
+    store : Store
+        Open for reading.
+    study : Study, optional
+        Another reading of the same runs: other outcomes, fewer arms. Runs are found by what they are.
+
+    Examples
+    --------
+    >>> results = Results.open("results/floors")  # doctest: +SKIP
+    >>> results.outcomes.groupby(["arm", "outcome"])["value"].median()  # doctest: +SKIP
+    """
+
+    def __init__(self, store: Store, study: Study | None = None) -> None:
+        saved = store.last_study()
+        if saved is None:
+            raise StoreError(f"{store.path}: holds no study")
+        self.store, self.saved = store, saved
+        self.plan = saved_plan(saved, study)
+        self.study = self.plan.study
+
+    @classmethod
+    def open(cls, place: str | Path, study: Study | None = None) -> Self:
+        """Open the results in a folder."""
+        return cls(Store.open(store_path(place)), study)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------ where things are
+
+    @cached_property
+    def replicates(self) -> int:
+        """Replicates that were begun (adaptive studies), or are wanted."""
+        if self.study.replicates.n is not None:
+            return self.study.replicates.n
+        return self.store.last_replicate() + 1
+
+    @property
+    def shape(self) -> Place:
+        """Scenarios, arms, replicates."""
+        return len(self.plan.scenarios), len(self.plan.arms), self.replicates
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """Scenario, arm and replicate of each run, by id."""
+        S, A, R = self.shape
+        return {self.plan.job(s, a, r).id: (s, a, r) for s in range(S) for a in range(A) for r in range(R)}
+
+    @cached_property
+    def status(self) -> NDArray[np.int8]:
+        """0 missing, 1 done, 2 failed (scenarios, arms, replicates)."""
+        out = np.zeros(self.shape, np.int8)
+        for name, mark in (("done", DONE), ("failed", FAILED)):
+            for id in self.store.ids(name):
+                place = self.places.get(id.decode())
+                if place is not None:
+                    out[place] = mark
+        return out
+
+    @property
+    def arm_names(self) -> list[str]:
+        """Labels of the arms, the baseline first."""
+        return [arm.label for arm in self.plan.arms]
+
+    def arm_index(self, label: str) -> int:
+        """Number of an arm."""
+        if label not in self.arm_names:
+            raise ConfigurationError(
+                f"unknown arm '{label}'{did_you_mean(label, self.arm_names)} (arms: {', '.join(self.arm_names)})"
+            )
+        return self.arm_names.index(label)
+
+    # ------------------------------------------------------------------ outcomes
+
+    @cached_property
+    def _measured(self) -> dict[str, Float]:
+        """Everything that was stored at the end of runs, by name (scenarios, arms, replicates)."""
+        out: dict[str, Float] = {}
+        for id, outcomes in self.store.outcomes():
+            place = self.places.get(id)
+            if place is None:
+                continue
+            for name, value in outcomes.items():
+                if name not in out:
+                    out[name] = np.full(self.shape, np.nan)
+                out[name][place] = value
+        return out
+
+    @cached_property
+    def definitions(self) -> Mapping[str, Outcome]:
+        """Outcomes of the study; without any, the headline ones, or all of a model of one's own."""
+        if self.study.outcomes:
+            return self.study.outcomes
+        if self.study.own_model:
+            return {name: Outcome() for name in sorted(self._measured)}
+        from mpbf_abm.simulation import HEADLINE
+
+        return {name: Outcome() for name in HEADLINE}
+
+    def outcome(self, name: str) -> Outcome:
+        """Definition of an outcome; any quantity that was stored counts as an exploratory one."""
+        if name in self.definitions:
+            return self.definitions[name]
+        if name in self._measured:
+            return Outcome()
+        known = [*self.definitions, *self._measured]
+        raise ConfigurationError(
+            f"unknown outcome '{name}'{did_you_mean(name, known)} (outcomes: {', '.join(self.definitions)})"
+        )
+
+    def values(self, name: str) -> Float:
+        """Values of an outcome (scenarios, arms, replicates); NaN where there is none."""
+        outcome = self.outcome(name)
+        raw = self._measured.get(outcome.measure(name).key)
+        if raw is None:
+            return np.full(self.shape, np.nan)
+        if not outcome.event:
+            return raw
+        happened = raw > outcome.above if outcome.above is not None else raw < (outcome.below or 0.0)
+        return np.where(np.isnan(raw), np.nan, happened)
+
+    # ------------------------------------------------------------------ tidy tables
+
+    @cached_property
+    def scenarios(self) -> pd.DataFrame:
+        """One row per scenario: its number, its place in the design, and what varies."""
+        import pandas as pd
+
+        s = self.plan.scenarios
+        frame = pd.DataFrame(s.values, columns=list(s.names), dtype=object).infer_objects()
+        frame.insert(0, "place", s.labels)
+        frame.insert(0, "scenario", np.arange(len(s)))
+        return frame
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row per run of the plan: scenario, arm, replicate, id, seed, status, and what varies."""
+        import pandas as pd
+
+        rows = [
+            (s, self.arm_names[a], r, id, self.plan.seed(s, a, r), STATUS[self.status[s, a, r]])
+            for id, (s, a, r) in self.places.items()
+        ]
+        frame = pd.DataFrame(rows, columns=["scenario", "arm", "replicate", "run", "seed", "status"])
+        return frame.merge(self.scenarios.drop(columns="place"), on="scenario", how="left")
+
+    @cached_property
+    def outcomes(self) -> pd.DataFrame:
+        """One row per finished run and outcome: scenario, arm, replicate, outcome, value."""
+        import pandas as pd
+
+        s, a, r = np.nonzero(self.status == DONE)
+        names = np.array(self.arm_names)
+        parts = [
+            pd.DataFrame(
+                {"scenario": s, "arm": names[a], "replicate": r, "outcome": name, "value": self.values(name)[s, a, r]}
+            )
+            for name in self.definitions
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    @cached_property
+    def failures(self) -> pd.DataFrame:
+        """One row per failed run of the plan: where, what, and what varied."""
+        import pandas as pd
+
+        rows = []
+        for run in self.store.failures():
+            place = self.places.get(run.id)
+            if place is not None and run.failure is not None:
+                f = run.failure
+                rows.append(
+                    (run.id, place[0], run.arm, run.replicate, f.stage, f.type, f.message, run.attempts, run.seed)
+                )
+        head = ["run", "scenario", "arm", "replicate", "stage", "type", "message", "attempts", "seed"]
+        frame = pd.DataFrame(rows, columns=head).sort_values(["scenario", "arm", "replicate"], ignore_index=True)
+        return frame.merge(self.scenarios.drop(columns="place"), on="scenario", how="left")
+
+    # ------------------------------------------------------------------ series
+
+    def _series(self) -> Iterator[tuple[Place, str, StoredSeries]]:
+        for id, series in self.store.series():
+            place = self.places.get(id)
+            if place is not None:
+                yield place, id, series
+
+    def _array(self, id: str, series: StoredSeries) -> Float:
+        return np.frombuffer(series_bytes(self.store.path, id, series), "<f8").reshape(-1, len(series.quantities))
+
+    @property
+    def series_ticks(self) -> NDArray[np.int64]:
+        """Ticks at which series were stored."""
+        return np.array(self.study.series.ticks(self.study.ticks), np.int64)
+
+    def _quantity(self, name: str) -> int:
+        of = self.study.series.of
+        if name not in of:
+            stored = f"stored: {', '.join(of)}" if of else "the study stores none; see [series]"
+            raise ConfigurationError(f"no series of '{name}'{did_you_mean(name, of)} ({stored})")
+        return of.index(name)
+
+    def series_values(self, name: str) -> Float:
+        """One quantity along all runs (scenarios, arms, replicates, ticks); NaN where there is none."""
+        column = self._quantity(name)
+        out = np.full((*self.shape, len(self.series_ticks)), np.nan)
+        for place, id, series in self._series():
+            out[place] = self._array(id, series)[:, column]
+        return out
+
+    def series(self, names: Sequence[str] | None = None) -> pd.DataFrame:
+        """One row per run and stored tick: scenario, arm, replicate, tick, and one column per quantity."""
+        import pandas as pd
+
+        of = list(names or self.study.series.of)
+        columns = [self._quantity(n) for n in of]
+        parts = [
+            (place, self._array(id, series)[:, columns])
+            for place, id, series in sorted(self._series(), key=lambda item: item[0])
+        ]
+        T = len(self.series_ticks)
+        where = np.repeat(np.array([place for place, _ in parts], np.int64).reshape(-1, 3), T, axis=0)
+        values = np.concatenate([v for _, v in parts]) if parts else np.empty((0, len(of)))
+        frame = pd.DataFrame(
+            {"scenario": where[:, 0], "arm": np.array(self.arm_names)[where[:, 1]], "replicate": where[:, 2], "tick": np.tile(self.series_ticks, len(parts))}
+        )  # fmt: skip
+        return pd.concat([frame, pd.DataFrame(values, columns=of)], axis=1)
+
+    def mean_series(self) -> pd.DataFrame:
+        """Mean, sd and number of runs by arm, tick and quantity; in one pass, with little memory."""
+        import pandas as pd
+
+        of, T = list(self.study.series.of), len(self.series_ticks)
+        shape = (len(self.arm_names), T, len(of))
+        count, mean, square = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        for (_, arm, _), id, series in self._series():
+            # Welford's update; a quantity that is NaN at a tick does not count there.
+            x = self._array(id, series)
+            known = ~np.isnan(x)
+            count[arm] += known
+            gap = np.where(known, x - mean[arm], 0.0)
+            mean[arm] += gap / np.maximum(count[arm], 1)
+            square[arm] += np.where(known, gap * (x - mean[arm]), 0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sd = np.sqrt(square / (count - 1))
+            mean = np.where(count > 0, mean, np.nan)
+        arms, ticks, quantities = np.meshgrid(self.arm_names, self.series_ticks, of, indexing="ij")
+        return pd.DataFrame(
+            {"arm": arms.ravel(), "tick": ticks.ravel(), "quantity": quantities.ravel(), "mean": mean.ravel(), "sd": sd.ravel(), "n": count.ravel().astype(int)}
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ the whole
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash of all outcomes and series: equal wherever, and in whatever order, the runs were made."""
+        series = {id: s.hash for _, id, s in self._series()}
+        digest = hashlib.blake2b(digest_size=16)
+        for id, own in sorted(self.store.hashes()):
+            if id in self.places:
+                digest.update(f"{id}{own}{series.get(id, '')}".encode())
+        return digest.hexdigest()
+
+    @property
+    def orphans(self) -> int:
+        """Stored runs that are not part of the study any more."""
+        return sum(self.store.counts().values()) - int((self.status != MISSING).sum())

@@ -1,0 +1,573 @@
+"""The store of a study: one SQLite file, written by one driver, read by anyone.
+
+What is committed is kept, whenever the driver ends. Runs are found by their id; each carries a hash of its
+results, so that damage is noticed and told by run. The rollback journal is used (not the write-ahead log), which
+is as safe on a network file system as a database can be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import MpbfError, OutputError, did_you_mean
+from mpbf_abm.provenance import content_hash, environment, version
+from mpbf_abm.studies.model import (
+    Failure,
+    Job,
+    Record,
+    hash_bytes,
+    outcomes_hash,
+    outcomes_text,
+    unpack_outcomes,
+)
+
+FORMAT = 1
+APPLICATION = 0x4D504246  # "MPBF"
+FILE = "study.sqlite"
+COMMIT_SECONDS = 1.0
+COMMIT_RUNS = 500
+WAIT_SECONDS = 600.0
+RESCUE = "mpbf study merge NEW OLD saves the runs that can be read"
+
+TABLES = """
+CREATE TABLE studies (
+  number INTEGER PRIMARY KEY, saved TEXT NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL, model TEXT NOT NULL,
+  fingerprint TEXT NOT NULL, folder TEXT NOT NULL, origin TEXT NOT NULL
+);
+CREATE TABLE environments (number INTEGER PRIMARY KEY, hash TEXT UNIQUE NOT NULL, content TEXT NOT NULL);
+CREATE TABLE scenarios (key TEXT PRIMARY KEY, parameters TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (
+  number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, scenario TEXT NOT NULL, arm TEXT NOT NULL, replicate INTEGER NOT NULL,
+  seed INTEGER NOT NULL, status TEXT NOT NULL, outcomes TEXT, hash TEXT, failure TEXT, seconds REAL NOT NULL,
+  attempts INTEGER NOT NULL, environment INTEGER NOT NULL REFERENCES environments (number)
+);
+CREATE TABLE series (
+  run INTEGER PRIMARY KEY REFERENCES runs (number), quantities TEXT NOT NULL, ticks TEXT NOT NULL, hash TEXT NOT NULL, data BLOB NOT NULL
+);
+CREATE VIEW outcomes AS
+  SELECT runs.id AS run, runs.scenario, runs.arm, runs.replicate, value.key AS outcome, value.atom AS value
+  FROM runs, json_each(runs.outcomes) AS value WHERE runs.status = 'done';
+"""
+RUN = "id, scenario, arm, replicate, seed, status, outcomes, hash, failure, seconds, attempts, environment"
+INSERT = f"INSERT INTO runs ({RUN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (a constant)
+# A run that failed before and is done now takes its place; a run that is done stays.
+UPDATE = (
+    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, outcomes = excluded.outcomes, hash = excluded.hash,"
+    " failure = excluded.failure, seconds = excluded.seconds, attempts = excluded.attempts, environment = excluded.environment"
+    " WHERE runs.status = 'failed'"
+)
+INSERT_SERIES = "INSERT OR IGNORE INTO series (run, quantities, ticks, hash, data) SELECT number, ?2, ?3, ?4, ?5 FROM runs WHERE id = ?1"
+WHOLE = (
+    "SELECT id, scenario, arm, replicate, seed, status, outcomes, runs.hash, failure, seconds, attempts, environment,"
+    " quantities, ticks, series.hash, data FROM runs LEFT JOIN series ON series.run = runs.number"
+)
+
+
+class StoreError(MpbfError, RuntimeError):
+    """A store that cannot be used: damaged, of another version, not a store, or in use."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A definition of a study as it was saved.
+
+    Attributes
+    ----------
+    name, definition : str
+        The definition is a study file.
+    model : str
+        Name of a model of one's own; empty for the ecosystem.
+    fingerprint : str
+        Of the model.
+    folder : str
+        Where data files are.
+    origin : str
+        Where the materials came from, as JSON.
+    """
+
+    name: str
+    definition: str
+    model: str
+    fingerprint: str
+    folder: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class StoredSeries:
+    """Series of a run: quantities, ticks and the compressed array (ticks, quantities)."""
+
+    quantities: tuple[str, ...]
+    ticks: tuple[int, ...]
+    hash: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as it is stored: its outcomes, or its failure."""
+
+    id: str
+    scenario: str
+    arm: str
+    replicate: int
+    seed: int
+    outcomes: dict[str, float] | None
+    hash: str
+    failure: Failure | None
+    seconds: float
+    attempts: int
+    environment: int
+    series: StoredSeries | None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has results."""
+        return self.outcomes is not None
+
+    def row(self) -> tuple[Any, ...]:
+        """Values of the table `runs`."""
+        return (
+            self.id, self.scenario, self.arm, self.replicate, self.seed, "done" if self.done else "failed",
+            None if self.outcomes is None else outcomes_text(self.outcomes), self.hash or None,
+            None if self.failure is None else json.dumps(vars(self.failure)), self.seconds, self.attempts, self.environment,
+        )  # fmt: skip
+
+
+class Store:
+    """An open store; see :meth:`open`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: Any = None) -> None:
+        self.path, self._db, self._lock = path, connection, lock
+        self._runs: list[tuple[Any, ...]] = []
+        self._series: list[tuple[Any, ...]] = []
+        self._scenarios: dict[str, str] = {}
+        self._known: set[str] = set()
+        self._environment: int | None = None
+        self._committed = time.monotonic()
+
+    # ------------------------------------------------------------------ opening
+
+    @classmethod
+    def open(cls, path: Path, *, write: bool = False) -> Self:
+        """Open a store that exists; to write, also one that does not exist yet.
+
+        Raises
+        ------
+        StoreError
+            If another driver holds it, or it cannot be used.
+        """
+        if not write and not path.exists():
+            raise StoreError(f"{path}: no such store")
+        lock = _take_lock(path) if write else None
+        try:
+            store = cls(path, _connect(path, write), lock)
+            with _told(path):
+                if write and not store._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                    store._db.executescript(
+                        f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; BEGIN; {TABLES} COMMIT;"
+                    )
+                store._check_format()
+        except BaseException:
+            _release(path, lock)
+            raise
+        return store
+
+    def _check_format(self) -> None:
+        mark = self._db.execute("PRAGMA application_id").fetchone()[0]
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if mark != APPLICATION:
+            raise StoreError(f"{self.path}: is a database, but not the store of a study")
+        if found != FORMAT:
+            raise StoreError(f"{self.path}: has store format {found}; mpbf_abm {version()} reads format {FORMAT}")
+
+    def close(self) -> None:
+        """Commit what waits, and let go."""
+        try:
+            self.commit()
+        finally:
+            self._db.close()
+            _release(self.path, self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------ the study
+
+    def save_study(self, study: Saved) -> None:
+        """Note the definition that runs follow from now on, unless it is the last one."""
+        if self.last_study() != study:
+            with _told(self.path):
+                self._db.execute(
+                    "INSERT INTO studies (saved, name, definition, model, fingerprint, folder, origin) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (_now(), *vars(study).values()),
+                )
+                self._db.commit()
+
+    def last_study(self) -> Saved | None:
+        """Definition that was saved last."""
+        query = "SELECT name, definition, model, fingerprint, folder, origin FROM studies ORDER BY number DESC LIMIT 1"
+        with _told(self.path):
+            row = self._db.execute(query).fetchone()
+        return None if row is None else Saved(*row)
+
+    # ------------------------------------------------------------------ writing
+
+    def add(
+        self,
+        job: Job,
+        key: str,
+        arm: str,
+        parameters: dict[str, Any],
+        result: Record | Failure,
+        *,
+        seconds: float,
+        attempts: int,
+        quantities: Sequence[str] = (),
+        ticks: Sequence[int] = (),
+    ) -> None:
+        """Add a run that is over; it counts once it is committed (:attr:`due`, :meth:`commit`)."""
+        if key not in self._known:
+            self._scenarios[key] = json.dumps(parameters)
+        place = (job.id, key, arm, job.replicate, job.seed)
+        if isinstance(result, Failure):
+            self._runs.append((*place, "failed", None, None, json.dumps(vars(result)), seconds, attempts))
+            return
+        self._runs.append((*place, "done", result.outcomes, result.hash, None, seconds, attempts))
+        if result.series is not None:
+            self._series.append((job.id, json.dumps(quantities), json.dumps(ticks), result.series_hash, result.series))
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to commit."""
+        late = time.monotonic() - self._committed >= COMMIT_SECONDS
+        return bool(self._runs) and (late or len(self._runs) >= COMMIT_RUNS)
+
+    def commit(self) -> int:
+        """Make durable what was added; returns how many runs that was.
+
+        Raises
+        ------
+        OutputError
+            If there is no room, or the disk fails; what was committed before is kept.
+        """
+        count = len(self._runs)
+        if not count:
+            return 0
+        db = self._db
+        try:
+            machine = self._environment or self._own_environment()
+            db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", self._scenarios.items())
+            db.executemany(INSERT + UPDATE, [(*row, machine) for row in self._runs])
+            db.executemany(INSERT_SERIES, self._series)
+            db.commit()
+        except sqlite3.DatabaseError as error:
+            with contextlib.suppress(sqlite3.Error):
+                db.rollback()
+            raise OutputError(f"{self.path}: {count} runs could not be kept ({error}); those before them are") from None
+        finally:
+            self._runs, self._series = [], []
+        self._environment = machine
+        self._known |= self._scenarios.keys()
+        self._scenarios = {}
+        self._committed = time.monotonic()
+        return count
+
+    def _own_environment(self) -> int:
+        return self._note_environment(environment() | {"mpbf_abm": version(), "host": socket.gethostname()})
+
+    def _note_environment(self, content: dict[str, str]) -> int:
+        digest = content_hash(content)
+        values = (digest, json.dumps(content, sort_keys=True))
+        self._db.execute("INSERT OR IGNORE INTO environments (hash, content) VALUES (?, ?)", values)
+        return int(self._db.execute("SELECT number FROM environments WHERE hash = ?", (digest,)).fetchone()[0])
+
+    # ------------------------------------------------------------------ reading
+
+    def ids(self, status: str) -> NDArray[np.bytes_]:
+        """Ids of all runs of a status, sorted."""
+        with _told(self.path):
+            rows = [r[0].encode() for r in self._db.execute("SELECT id FROM runs WHERE status = ?", (status,))]
+        return np.sort(np.array(rows, "S32"))
+
+    def counts(self) -> dict[str, int]:
+        """Number of runs by status."""
+        with _told(self.path):
+            return dict(self._db.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
+
+    def hashes(self) -> list[tuple[str, str]]:
+        """Id and hash of the outcomes of every finished run."""
+        with _told(self.path):
+            return self._db.execute("SELECT id, hash FROM runs WHERE status = 'done'").fetchall()
+
+    def last_replicate(self) -> int:
+        """Largest number of a replicate; -1 in an empty store."""
+        with _told(self.path):
+            last = self._db.execute("SELECT max(replicate) FROM runs").fetchone()[0]
+        return -1 if last is None else int(last)
+
+    def environments(self) -> dict[int, dict[str, str]]:
+        """Machines and versions that runs were made by."""
+        with _told(self.path):
+            return {n: json.loads(c) for n, c in self._db.execute("SELECT number, content FROM environments")}
+
+    def scenarios(self) -> dict[str, dict[str, Any]]:
+        """What varied, by scenario key."""
+        with _told(self.path):
+            return {k: json.loads(p) for k, p in self._db.execute("SELECT key, parameters FROM scenarios")}
+
+    def outcomes(self) -> Iterator[tuple[str, dict[str, float]]]:
+        """Id and outcomes of every finished run, each checked against its hash.
+
+        Raises
+        ------
+        StoreError
+            At the first damaged run; it is named.
+        """
+        with _told(self.path):
+            for id, text, digest in self._db.execute("SELECT id, outcomes, hash FROM runs WHERE status = 'done'"):
+                yield id, self._checked(id, text, digest)
+
+    def _checked(self, id: str, text: str, digest: str) -> dict[str, float]:
+        try:
+            outcomes = unpack_outcomes(text)
+        except (ValueError, TypeError, AttributeError):
+            outcomes = {}
+        if outcomes_hash(outcomes) != digest:
+            raise StoreError(f"{self.path}: run {id}: its outcomes are damaged; {RESCUE}")
+        return outcomes
+
+    def seconds(self) -> Iterator[tuple[str, str, float, int, int]]:
+        """Id, status, seconds, attempts and environment of every run."""
+        with _told(self.path):
+            yield from self._db.execute("SELECT id, status, seconds, attempts, environment FROM runs")
+
+    def series(self) -> Iterator[tuple[str, StoredSeries]]:
+        """Id and series of every run that has any; not yet checked (:func:`series_array` does)."""
+        query = "SELECT runs.id, quantities, ticks, series.hash, data FROM series JOIN runs ON runs.number = series.run"
+        read: dict[tuple[str, str], tuple[tuple[str, ...], tuple[int, ...]]] = {}
+        with _told(self.path):
+            for id, quantities, ticks, digest, data in self._db.execute(query):
+                if (quantities, ticks) not in read:
+                    read[quantities, ticks] = tuple(json.loads(quantities)), tuple(json.loads(ticks))
+                yield id, StoredSeries(*read[quantities, ticks], digest, data)
+
+    def run(self, id: str) -> StoredRun:
+        """One run, whole, by its id or the first characters of it."""
+        with _told(self.path):
+            found = [
+                r[0] for r in self._db.execute("SELECT id FROM runs WHERE id >= ? AND id < ? LIMIT 3", (id, id + "g"))
+            ]
+        if not found:
+            with _told(self.path):
+                known = [r[0] for r in self._db.execute("SELECT id FROM runs LIMIT 10000")]
+            raise StoreError(f"{self.path}: no run '{id}'{did_you_mean(id, known)}")
+        if len(found) > 1:
+            raise StoreError(f"{self.path}: several runs begin with '{id}': {', '.join(f[:12] for f in found)}, ...")
+        return next(self.runs("runs.id = ?", (found[0],)))
+
+    def failures(self) -> Iterator[StoredRun]:
+        """Runs that failed, in the order of their ids."""
+        return self.runs("status = 'failed'")
+
+    def runs(self, where: str = "1", values: Sequence[Any] = ()) -> Iterator[StoredRun]:
+        """Whole runs in the order of their ids, each checked against its hashes."""
+        with _told(self.path):
+            for row in self._db.execute(f"{WHOLE} WHERE {where} ORDER BY id", values):
+                yield self._stored(row)
+
+    def readable(self) -> Iterator[StoredRun | None]:
+        """Every run that can be found, row by row; None for one that is damaged."""
+        try:
+            last, patience = self._db.execute("SELECT max(number) FROM runs").fetchone()[0] or 0, 10**9
+        except sqlite3.DatabaseError:
+            last, patience = 10**9, 10_000
+        failed = 0
+        for number in range(1, last + 1):
+            try:
+                row = self._db.execute(f"{WHOLE} WHERE runs.number = ?", (number,)).fetchone()
+                if row is not None:
+                    yield self._stored(row)
+                failed = 0
+            except (StoreError, sqlite3.DatabaseError):
+                failed += 1
+                if failed > patience:
+                    return
+                yield None
+
+    def _stored(self, row: Sequence[Any]) -> StoredRun:
+        """Make a run of a row, or say how it is damaged."""
+        id, scenario, arm, replicate, seed, status, text, digest, failure, seconds, attempts, machine, *rest = row
+        place = (id, scenario, arm, replicate, seed)
+        try:
+            if status != "done":
+                return StoredRun(*place, None, "", Failure(**json.loads(failure)), seconds, attempts, machine, None)
+            series = None
+            if rest[3] is not None:
+                series = StoredSeries(tuple(json.loads(rest[0])), tuple(json.loads(rest[1])), rest[2], rest[3])
+                series_bytes(self.path, id, series)
+        except (ValueError, TypeError):
+            raise StoreError(f"{self.path}: run {id}: its record is damaged; {RESCUE}") from None
+        return StoredRun(*place, self._checked(id, text, digest), digest, None, seconds, attempts, machine, series)
+
+    # ------------------------------------------------------------------ joining stores
+
+    def merge(self, sources: Iterable[Store], told: Any = None) -> dict[str, int]:
+        """Copy all runs that can be read from other stores into this one.
+
+        Parameters
+        ----------
+        sources : iterable of Store
+        told : callable, optional
+            Called for each run looked at.
+
+        Returns
+        -------
+        dict
+            Numbers: added, known (there already), damaged, different (done in both with other results).
+        """
+        count = dict.fromkeys(("added", "known", "damaged", "different"), 0)
+        for source in sources:
+            numbers = {n: self._note_environment(c) for n, c in _if_readable(source.environments, {}).items()}
+            scenarios = _if_readable(source.scenarios, {})
+            self._db.executemany(
+                "INSERT OR IGNORE INTO scenarios VALUES (?, ?)", [(k, json.dumps(p)) for k, p in scenarios.items()]
+            )
+            for run in source.readable():
+                count["damaged" if run is None else self._take(run, numbers)] += 1
+                if told is not None:
+                    told()
+            with _told(self.path):
+                self._db.commit()
+        return count
+
+    def _take(self, run: StoredRun, numbers: dict[int, int]) -> str:
+        held = self._db.execute("SELECT status, hash FROM runs WHERE id = ?", (run.id,)).fetchone()
+        if held is not None and (held[0] == "done" or not run.done):
+            return "different" if run.done and held[0] == "done" and held[1] != run.hash else "known"
+        machine = numbers.get(run.environment) or self._note_environment({"unknown": "its record was damaged"})
+        with _told(self.path):
+            self._db.execute(INSERT + UPDATE, replace(run, environment=machine).row())
+            if run.series is not None:
+                s = run.series
+                values = (run.id, json.dumps(s.quantities), json.dumps(s.ticks), s.hash, s.data)
+                self._db.execute(INSERT_SERIES, values)
+        return "added"
+
+
+def series_bytes(path: Path, id: str, series: StoredSeries) -> bytes:
+    """Uncompressed series of a run, checked against their hash."""
+    try:
+        data = zlib.decompress(series.data)
+    except (zlib.error, TypeError):
+        data = b""
+    if hash_bytes(data) != series.hash:
+        raise StoreError(f"{path}: run {id}: its series are damaged; {RESCUE}")
+    return data
+
+
+def has(sorted_ids: NDArray[np.bytes_], id: str) -> bool:
+    """Whether an id is among sorted ones."""
+    i = int(np.searchsorted(sorted_ids, id.encode()))
+    return i < len(sorted_ids) and bool(sorted_ids[i] == id.encode())
+
+
+# --------------------------------------------------------------------------- files and locks
+
+
+def _connect(path: Path, write: bool) -> sqlite3.Connection:
+    try:
+        if write or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+            # A journal that a killed driver left is rolled back by whoever opens the file first.
+            db = sqlite3.connect(path, timeout=WAIT_SECONDS)
+        else:
+            db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_SECONDS)
+        if write:
+            db.execute("PRAGMA journal_mode = DELETE")
+            db.execute("PRAGMA synchronous = FULL")
+        else:
+            db.execute("PRAGMA query_only = 1")
+        db.execute("PRAGMA cell_size_check = 1")
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise _words(path, error) from None
+    return db
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what SQLite says of a file into one clear line."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _words(path, error) from None
+
+
+def _words(path: Path, error: sqlite3.DatabaseError) -> MpbfError:
+    text = str(error)
+    if any(word in text for word in ("malformed", "not a database", "corrupt", "no such table", "no such column")):
+        return StoreError(f"{path}: is damaged, or not a store ({text}); {RESCUE}")
+    if "locked" in text:
+        return StoreError(f"{path}: is locked by another program")
+    return OutputError(f"{path}: {text}")
+
+
+def _take_lock(path: Path) -> Any:
+    """Hold the store for this driver alone, until it closes the store or ends."""
+    from filelock import FileLock, Timeout
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(f".{path.name}.lock"))
+        lock.acquire(timeout=0)
+    except Timeout:
+        try:
+            who = f" ({_holder(path).read_text(encoding='utf-8').strip()})"
+        except OSError:
+            who = ""
+        raise StoreError(f"{path}: another driver is at work on it{who}") from None
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made ({error.strerror})") from None
+    with contextlib.suppress(OSError):
+        _holder(path).write_text(f"process {os.getpid()} on {socket.gethostname()}, since {_now()}\n", encoding="utf-8")
+    return lock
+
+
+def _holder(path: Path) -> Path:
+    return path.with_name(f".{path.name}.driver")
+
+
+def _release(path: Path, lock: Any) -> None:
+    if lock is not None:
+        with contextlib.suppress(OSError):
+            _holder(path).unlink()
+        lock.release()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _if_readable(read: Any, instead: Any) -> Any:
+    try:
+        return read()
+    except MpbfError:
+        return instead
