@@ -7,6 +7,7 @@ difference of a pair varies less than either arm; how much less is the variance-
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from mpbf_abm.errors import ConfigurationError
 Float = NDArray[np.float64]
 
 LEVEL = 0.95
+RESAMPLES = 4_000
 EFFECT_COLUMNS = ("outcome", "baseline", "treated", "difference", "low", "high", "vrf", "n")
 
 
@@ -110,3 +112,135 @@ def spread(runs: pd.DataFrame, outcomes: Sequence[str]) -> pd.DataFrame:
         low, middle, high = np.quantile(values, (0.1, 0.5, 0.9)) if len(values) else (np.nan, np.nan, np.nan)
         rows.append({"outcome": outcome, "median": middle, "p10": low, "p90": high})
     return pd.DataFrame(rows, columns=["outcome", "median", "p10", "p90"])
+
+
+# --------------------------------------------------------------------------- several effects at once
+
+
+@dataclass(frozen=True)
+class Simultaneous:
+    """Effects with intervals that hold together.
+
+    Attributes
+    ----------
+    mean, error, low, high : float arrays (q,)
+        Mean, standard error and interval of each effect; NaN where fewer than two units are known.
+    n : int array (q,)
+        Units known.
+    critical : float
+        Half width of the intervals in standard errors.
+    """
+
+    mean: Float
+    error: Float
+    low: Float
+    high: Float
+    n: NDArray[np.int64]
+    critical: float
+
+
+def simultaneous_intervals(
+    effects: Float,
+    *,
+    events: Sequence[bool] | None = None,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Simultaneous:
+    """Intervals of several paired effects that all hold with one probability: bootstrap of the largest t.
+
+    Units are resampled as rows, so that effects keep their correlation (Westfall and Young 1993). The critical
+    value is the quantile of ``max_j |mean*_j - mean_j| / error_j``, widened as Student's quantile is against the
+    normal one (resampling knows the error no better than the sample does).
+
+    Parameters
+    ----------
+    effects : float array (n, q)
+        Paired differences; a row is a unit (a replicate, or a scenario), NaN where it has none.
+    events : sequence of bool (q,), optional
+        Effects that are differences of events (-1, 0 or 1). Their variance counts one further unit of each sign
+        (Agresti and Min 2005), so that an event that never happened is not known to be impossible.
+    level : float
+        Probability that all intervals cover.
+    resamples, seed : int
+
+    Returns
+    -------
+    Simultaneous
+
+    Examples
+    --------
+    >>> both = simultaneous_intervals(np.array([[0.9, 0.1], [1.1, -0.1], [1.0, 0.0], [1.2, 0.2]]))
+    >>> bool(both.low[0] > 0), bool(both.low[1] < 0)
+    (True, True)
+    """
+    from scipy.special import ndtri, stdtrit
+
+    x = np.asarray(effects, np.float64)
+    q = x.shape[1]
+    pseudo = np.zeros(q) if events is None else np.asarray(events, np.float64)
+    known = np.isfinite(x)
+    n = known.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(known, x, 0.0).sum(axis=0) / n
+    centred = np.where(known, x - mean, 0.0)
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # One more unit of each sign lies 1 from 0, which is `mean` from the centre.
+        size = n + 2.0 * pseudo
+        square = (centred**2).sum(axis=0) + pseudo * 2.0 * (1.0 + mean**2)
+        error = np.sqrt(square / (size - 1.0) / size)
+    usable = (n >= 2) & (error > 0)
+    critical = np.nan
+    if usable.any():
+        rng = np.random.default_rng([seed, len(x), q])
+        worst = []
+        for start in range(0, resamples, 500):
+            weight = rng.multinomial(len(x), np.full(len(x), 1.0 / len(x)), min(500, resamples - start)).astype(np.float64)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                t = np.abs(weight @ centred / (weight @ known)) / error
+            worst.append(np.where(usable & np.isfinite(t), t, 0.0).max(axis=1))
+        least = int(n[usable].min())
+        wider = float(stdtrit(least - 1, 0.5 + level / 2) / ndtri(0.5 + level / 2)) * np.sqrt(least / (least - 1))
+        critical = float(np.quantile(np.concatenate(worst), level)) * wider
+        critical = max(critical, float(stdtrit(least - 1, 0.5 + level / 2)))
+    half = np.where(n >= 2, np.where(error > 0, critical * error, 0.0), np.nan)
+    return Simultaneous(mean, error, mean - half, mean + half, n, critical)
+
+
+def wilson(hits: Float, n: Float, level: float = LEVEL) -> tuple[Float, Float]:
+    """Interval of a proportion (Wilson 1927); 0 to 1 without trials.
+
+    Parameters
+    ----------
+    hits, n : float arrays
+        Successes (ties may count half) and trials.
+    """
+    from scipy.special import ndtri
+
+    z2 = float(ndtri(0.5 + level / 2)) ** 2
+    hits, n = np.asarray(hits, np.float64), np.asarray(n, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = hits / n
+        middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+        half = np.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n) / (1 + z2 / n)
+    return np.where(n > 0, np.maximum(middle - half, 0.0), 0.0), np.where(n > 0, np.minimum(middle + half, 1.0), 1.0)
+
+
+def bimodality(values: Float) -> float:
+    """Sarle's bimodality coefficient ``(g^2 + 1) / (k + 3 (n-1)^2 / ((n-2)(n-3)))``; above 5/9 two groups are likely.
+
+    Parameters
+    ----------
+    values : float array (n,)
+        Values that are not finite do not count; NaN for fewer than four, or constant ones.
+    """
+    x = np.asarray(values, np.float64)
+    x = x[np.isfinite(x)]
+    n = len(x)
+    if n < 4 or np.ptp(x) <= 1e-12 * max(1.0, float(np.abs(x).max())):
+        return float("nan")
+    z = (x - x.mean()) / x.std()
+    skewness = float((z**3).mean()) * np.sqrt(n * (n - 1)) / (n - 2)
+    kurtosis = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (float((z**4).mean()) - 3) + 6)
+    return float((skewness**2 + 1) / (kurtosis + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3))))

@@ -200,7 +200,7 @@ class _Driver:
         killed = True
         try:
             with self._signals():
-                while not self.stops:
+                while True:
                     self.watch.begin(self._share(last - first))
                     self._make(engine, self._missing(first, last))
                     tally.replicates = last
@@ -344,6 +344,7 @@ def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdic
     study = plan.study
     names = [n for n in study.primary if study.outcomes[n].target is not None]
     targets = [study.outcomes[n].target or np.inf for n in names]
+    events = [study.outcomes[n].event for n in names]
     values = {
         id: [study.outcomes[n].value(o.get(study.outcomes[n].measure(n).key, np.nan)) for n in names]
         for id, o in store.outcomes()
@@ -360,9 +361,9 @@ def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdic
         effects = table[:, 1:] - table[:, :1] if len(plan.arms) > 1 else table
         rows.append(effects.mean(axis=0).ravel())
     width = max(1, (len(plan.arms) - 1)) * len(names)
-    rule = study.replicates
+    rule, repeats = study.replicates, width // len(names)
     return judge(
-        np.array(rows).reshape(len(rows), width), targets * (width // len(names)),
+        np.array(rows).reshape(len(rows), width), targets * repeats, events=events * repeats,
         least=rule.least, most=rule.most or 0, look_ahead=rule.look_ahead,
     )  # fmt: skip
 

@@ -20,31 +20,37 @@ LEVEL = 0.95
 GROWTH = 0.1  # further replicates are asked for in steps of this share
 
 
-def half_widths(differences: Float) -> Float:
+def half_widths(differences: Float, events: Sequence[bool] | None = None) -> Float:
     """Half widths of 95 % t-intervals of a mean, over the first 1, 2, ..., n units.
 
     Parameters
     ----------
-    differences : float array (n, ...)
+    differences : float array (n, q)
         One row for each replicate; a row with NaN is left out of its column.
+    events : sequence of bool (q,), optional
+        Differences of events; their variance counts one further unit of each sign, as in
+        :func:`~mpbf_abm.measures.paired.simultaneous_intervals`.
 
     Returns
     -------
-    float array (n, ...)
+    float array (n, q)
         Infinite while fewer than two units are known.
     """
     from scipy.special import stdtrit
 
     x = np.asarray(differences, np.float64)
+    pseudo = np.zeros(x.shape[1]) if events is None else np.asarray(events, np.float64)
     known = np.isfinite(x)
     n = np.cumsum(known, axis=0)
     # Sums are taken about the first known value, so that a large mean costs no digits.
     first = np.take_along_axis(x, np.argmax(known, axis=0)[None], axis=0)
-    centred = np.where(known, x - np.where(np.isfinite(first), first, 0.0), 0.0)
+    first = np.where(np.isfinite(first), first, 0.0)
+    centred = np.where(known, x - first, 0.0)
     total, square = np.cumsum(centred, axis=0), np.cumsum(centred**2, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.maximum(square - total**2 / n, 0.0) / (n - 1)
-        width = stdtrit(np.maximum(n - 1, 1), 0.5 + LEVEL / 2) * np.sqrt(variance / n)
+        inner = np.maximum(square - total**2 / n, 0.0) + pseudo * 2.0 * (1.0 + (first + total / n) ** 2)
+        size = n + 2.0 * pseudo
+        width = stdtrit(np.maximum(n - 1, 1), 0.5 + LEVEL / 2) * np.sqrt(inner / (size - 1) / size)
     return np.where(n >= 2, width, np.inf)
 
 
@@ -67,7 +73,15 @@ class Verdict:
     widths: Float
 
 
-def judge(differences: Float, targets: Sequence[float], *, least: int, most: int, look_ahead: int) -> Verdict:
+def judge(
+    differences: Float,
+    targets: Sequence[float],
+    *,
+    least: int,
+    most: int,
+    look_ahead: int,
+    events: Sequence[bool] | None = None,
+) -> Verdict:
     """Ask whether there are enough replicates.
 
     Parameters
@@ -77,6 +91,8 @@ def judge(differences: Float, targets: Sequence[float], *, least: int, most: int
     targets : sequence of float
         Wanted half width of each column.
     least, most, look_ahead : int
+    events : sequence of bool, optional
+        Columns that are differences of events.
 
     Returns
     -------
@@ -85,7 +101,7 @@ def judge(differences: Float, targets: Sequence[float], *, least: int, most: int
     n = len(differences)
     if n < 2:
         return Verdict(False, min(most, least + ahead(least, look_ahead)), np.full(len(targets), np.inf))
-    widths = half_widths(np.asarray(differences, np.float64).reshape(n, -1))
+    widths = half_widths(np.asarray(differences, np.float64).reshape(n, -1), events)
     met = (widths <= np.asarray(targets)).all(axis=1)
     # The last time that a target was missed; precision holds from the next replicate on.
     missed = np.flatnonzero(~met)

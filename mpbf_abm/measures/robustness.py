@@ -1,0 +1,171 @@
+"""Robustness: which policy holds up over scenarios, by several criteria, and how sure their order is.
+
+A table has one row per policy and one column per scenario; larger is better (flip the sign otherwise). The criteria
+are those of McPhail et al. (2018): value or regret, which scenarios, how they are combined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError
+
+Float = NDArray[np.float64]
+
+HURWICZ = 0.5
+PERCENTILE = 90.0
+
+
+def maximin(f: Float) -> Float:
+    """Worst value over scenarios (Wald 1950)."""
+    return f.min(axis=1)
+
+
+def maximax(f: Float) -> Float:
+    """Best value over scenarios."""
+    return f.max(axis=1)
+
+
+def hurwicz(f: Float, pessimism: float = HURWICZ) -> Float:
+    """``a min + (1 - a) max`` with pessimism a (Hurwicz 1951)."""
+    return pessimism * f.min(axis=1) + (1 - pessimism) * f.max(axis=1)
+
+
+def laplace(f: Float) -> Float:
+    """Mean over scenarios, all equally likely."""
+    return f.mean(axis=1)
+
+
+def regret(f: Float) -> Float:
+    """What a policy loses against the best one of each scenario (policies, scenarios)."""
+    return f.max(axis=0) - f
+
+
+def minimax_regret(f: Float) -> Float:
+    """Largest regret (Savage 1954); less is better."""
+    return regret(f).max(axis=1)
+
+
+def percentile_regret(f: Float, percentile: float = PERCENTILE) -> Float:
+    """Percentile of regret over scenarios; less is better."""
+    return np.asarray(np.percentile(regret(f), percentile, axis=1))
+
+
+def satisficing(f: Float, threshold: float) -> Float:
+    """Share of scenarios in which a policy reaches a threshold (Starr 1963)."""
+    return (f >= threshold).mean(axis=1)
+
+
+def undesirable_deviation(f: Float) -> Float:
+    """Sum of the distances below the median, over scenarios that lie below it; less is better."""
+    below = np.median(f, axis=1, keepdims=True) - f
+    return np.where(below > 0, below, 0.0).sum(axis=1)
+
+
+def criteria(threshold: float | None = None) -> dict[str, tuple[Callable[[Float], Float], bool]]:
+    """Criteria by name: the function, and whether a larger value is better."""
+    out: dict[str, tuple[Callable[[Float], Float], bool]] = {
+        "maximin": (maximin, True),
+        "maximax": (maximax, True),
+        "hurwicz": (hurwicz, True),
+        "laplace": (laplace, True),
+        "minimax regret": (minimax_regret, False),
+        f"{PERCENTILE:g} % regret": (percentile_regret, False),
+        "undesirable deviation": (undesirable_deviation, False),
+    }
+    if threshold is not None:
+        out["satisficing"] = (lambda f: satisficing(f, threshold), True)
+    return out
+
+
+def ranks(values: Float, larger: bool) -> Float:
+    """Ranks from 1 (best); policies that tie share the mean of their ranks."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(-values if larger else values, method="average"), np.float64)
+
+
+def agreement(table: Mapping[str, Float]) -> Float:
+    """Kendall's tau-b between the ranks of criteria (c, c); NaN where one ranks all alike."""
+    from scipy.stats import kendalltau
+
+    names = list(table)
+    out = np.eye(len(names))
+    for i in range(len(names)):
+        for j in range(i):
+            out[i, j] = out[j, i] = float(kendalltau(table[names[i]], table[names[j]]).statistic)
+    return out
+
+
+def check_table(f: Float) -> Float:
+    """Return a table of at least one policy and one scenario, all finite, or say what is wrong."""
+    f = np.asarray(f, np.float64)
+    if f.ndim != 2 or not f.size:
+        raise ConfigurationError(f"robustness needs a table of policies by scenarios, not {f.shape}")
+    if not np.isfinite(f).all():
+        raise ConfigurationError("robustness needs values that are all finite; leave out whole scenarios")
+    return f
+
+
+def rank_shares(
+    values: Float, function: Callable[[Float], Float], larger: bool, *, resamples: int = 1_000, seed: int = 0
+) -> Float:
+    """How often each policy comes first when replicates are drawn anew; ties share.
+
+    Scenarios are kept: robustness is a statement about them. Replicates are resampled within each scenario, the same
+    for all policies, which share their draws.
+
+    Parameters
+    ----------
+    values : float array (policies, scenarios, replicates)
+    function, larger
+        A criterion (:func:`criteria`).
+    resamples, seed : int
+
+    Returns
+    -------
+    float array (policies,)
+        Sums to 1.
+    """
+    x = np.asarray(values, np.float64)
+    P, S, m = x.shape
+    rng = np.random.default_rng([seed, P, S, m])
+    first = np.zeros(P)
+    for _ in range(resamples):
+        weight = rng.multinomial(m, np.full(m, 1.0 / m), S) / m
+        score = function(np.einsum("psm,sm->ps", x, weight)) * (1 if larger else -1)
+        best = score >= score.max() - 1e-12 * max(1.0, float(np.abs(score).max()))
+        first += best / best.sum()
+    return first / resamples
+
+
+def honest_regret(values: Float) -> Float:
+    """Largest regret without the optimism of choosing by noise: chosen on one half of the replicates, valued on the other.
+
+    The regret of noisy means is a largest value over scenarios of differences to a largest value over policies, and
+    too large on both counts. Half the replicates say which scenario and which policy; the other half what they are
+    worth. Both ways round are averaged.
+
+    Parameters
+    ----------
+    values : float array (policies, scenarios, replicates)
+
+    Returns
+    -------
+    float array (policies,)
+        NaN with fewer than two replicates.
+    """
+    x = np.asarray(values, np.float64)
+    P, _, m = x.shape
+    if m < 2:
+        return np.full(P, np.nan)
+    halves = x[..., : m // 2].mean(axis=2), x[..., m // 2 :].mean(axis=2)
+    out = np.zeros(P)
+    for choose, value in (halves, halves[::-1]):
+        best = choose.argmax(axis=0)
+        worst = (choose.max(axis=0) - choose).argmax(axis=1)
+        out += value[best[worst], worst] - value[np.arange(P), worst]
+    return out / 2

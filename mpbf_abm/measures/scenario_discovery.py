@@ -1,0 +1,238 @@
+"""Scenario discovery: boxes of factor values in which an outcome of interest is common.
+
+The patient rule induction method (Friedman and Fisher 1999) as scenario discovery uses it (Bryant and Lempert 2010;
+Kwakkel and Jaxa-Rozen 2016): columns of numbers, whole numbers and names are peeled each in its way, and a peel is
+valued by what it gains for each point it gives up. Trajectories equal those of ema_workbench.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError
+
+Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+Limit = tuple[float, float] | frozenset[Any]
+Box = tuple[Limit, ...]
+
+PEEL, PASTE, LEAST_MASS = 0.05, 0.05, 0.05
+
+
+@dataclass(frozen=True)
+class Found:
+    """A box on the way.
+
+    Attributes
+    ----------
+    box : tuple
+        Limits of each column: (low, high), or a set of names.
+    inside : bool array (n,)
+        Points in it.
+    coverage, density, mass : float
+        Share of the points of interest that are inside; share of those inside that are of interest; share of all points.
+    restricted : tuple of int
+        Columns whose limits are not those of all points.
+    """
+
+    box: Box
+    inside: Bool
+    coverage: float
+    density: float
+    mass: float
+    restricted: tuple[int, ...]
+
+
+class Prim:
+    """Peels and pastes a box around points of interest.
+
+    Parameters
+    ----------
+    columns : sequence of arrays (n,)
+        Float arrays are peeled by quantiles, integer arrays by whole steps, others by their values.
+    interest : bool array (n,)
+    peel, paste : float
+        Share of a box that one step takes or gives.
+    least_mass : float
+        Share of all points that a box keeps at least.
+
+    Examples
+    --------
+    >>> x = np.linspace(0.0, 1.0, 200)
+    >>> found = Prim([x], x > 0.7).trajectory()[-1]
+    >>> bool(found.density > 0.99), found.restricted
+    (True, (0,))
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[NDArray[Any]],
+        interest: Bool,
+        *,
+        peel: float = PEEL,
+        paste: float = PASTE,
+        least_mass: float = LEAST_MASS,
+    ) -> None:
+        self.y = np.asarray(interest, bool)
+        self.columns = [np.asarray(c) for c in columns]
+        n = len(self.y)
+        if not self.columns or any(len(c) != n for c in self.columns):
+            raise ConfigurationError("scenario discovery needs columns as long as the outcome")
+        if not self.y.any() or self.y.all():
+            raise ConfigurationError(f"scenario discovery needs both kinds of scenarios; {int(self.y.sum())} of {n} are of interest")
+        for c in self.columns:
+            if c.dtype.kind == "f" and not np.isfinite(c).all():
+                raise ConfigurationError("scenario discovery needs factor values that are all finite")
+        self.peel_share, self.paste_share, self.least_mass = peel, paste, least_mass
+        self.kinds = ["real" if c.dtype.kind == "f" else "whole" if c.dtype.kind in "iu" else "name" for c in self.columns]
+        # Reals come before whole numbers before names where two steps are equally good.
+        self.order = [i for kind in ("real", "whole", "name") for i, k in enumerate(self.kinds) if k == kind]
+        self.all: Box = tuple(
+            frozenset(c.tolist()) if kind == "name" else (c.min().item(), c.max().item())
+            for c, kind in zip(self.columns, self.kinds, strict=True)
+        )
+
+    def trajectory(self) -> list[Found]:
+        """Boxes from all points to the last one: peeled while that pays, then pasted while that does."""
+        n = len(self.y)
+        steps = [self.measured(self.all, np.ones(n, bool))]
+        for move, grows in ((self._peels, False), (self._pastes, True)):
+            while True:
+                last = steps[-1]
+                options = [(self._gain(last.inside, inside), -len(self.restricted(box)), box, inside) for box, inside in move(last)]
+                if not options:
+                    break
+                best = max(range(len(options)), key=lambda i: (options[i][0], options[i][1], -i))
+                gain, _, box, inside = options[best]
+                before, after = int(last.inside.sum()), int(inside.sum())
+                better = not grows or (after > 0 and self.y[inside].mean() > self.y[last.inside].mean())
+                if not (after / n >= self.least_mass and (after > before if grows else after < before) and gain > 0 and better):
+                    break
+                steps.append(self.measured(box, inside))
+        return steps
+
+    def _gain(self, old: Bool, new: Bool) -> float:
+        """Gain in density for each point given up, or taken in."""
+        before, after = int(old.sum()), int(new.sum())
+        mean_old, mean_new = self.y[old].mean(), self.y[new].mean() if after else 0.0
+        if mean_old == mean_new:
+            return 0.0
+        return float((mean_new - mean_old) / abs(before - after))
+
+    # ------------------------------------------------------------------ steps
+
+    def _peels(self, found: Found) -> list[tuple[Box, Bool]]:
+        out: list[tuple[Box, Bool]] = []
+        for i in self.order:
+            x, limit = self.columns[i], found.box[i]
+            if isinstance(limit, frozenset):
+                if len(limit) > 1:
+                    out += [(self._with(found.box, i, limit - {v}), found.inside & (x != v)) for v in sorted(limit, key=repr)]
+                continue
+            inside = x[found.inside]
+            for upper in (True, False):
+                edge = quantile(inside, 1 - self.peel_share if upper else self.peel_share)
+                if self.kinds[i] == "real":
+                    keep = x <= edge if upper else x >= edge
+                    new = (limit[0], edge) if upper else (edge, limit[1])
+                else:
+                    keep, new = self._whole_peel(x, inside, limit, int(edge), upper)
+                out.append((self._with(found.box, i, new), found.inside & keep))
+        return out
+
+    @staticmethod
+    def _whole_peel(x: NDArray[Any], inside: NDArray[Any], limit: tuple[float, float], edge: int, upper: bool) -> tuple[Bool, tuple[float, float]]:
+        """Take at least one whole step off an end."""
+        low, high = limit
+        if upper:
+            keep = (x < high) & (x >= low) if edge == high else (x <= edge) & (x >= low)
+        else:
+            keep = (x > low) & (x <= high) if edge == low else (x >= edge) & (x <= high)
+        left = inside[(inside >= x[keep].min()) & (inside <= x[keep].max())] if keep.any() else inside
+        left = left if len(left) else inside
+        return keep, (low, left.max().item()) if upper else (left.min().item(), high)
+
+    def _pastes(self, found: Found) -> list[tuple[Box, Bool]]:
+        out: list[tuple[Box, Bool]] = []
+        for i in self.order:
+            if i not in found.restricted:
+                continue
+            x, limit = self.columns[i], found.box[i]
+            if isinstance(limit, frozenset):
+                everything = self.all[i]
+                missing = everything - limit if isinstance(everything, frozenset) else frozenset()
+                for v in sorted(missing, key=repr):
+                    box = self._with(found.box, i, limit | {v})
+                    out.append((box, self.inside(box)))
+                continue
+            low, high = self.all[i]  # type: ignore[misc]
+            for upper in (False, True):
+                beyond = self.inside(self._with(found.box, i, (limit[1], high) if upper else (low, limit[0])))
+                edge = high if upper else low
+                if beyond.any():
+                    edge = quantile(x[beyond], self.paste_share if upper else 1 - self.paste_share)
+                box = self._with(found.box, i, (limit[0], edge) if upper else (edge, limit[1]))
+                out.append((box, self.inside(box)))
+        return out
+
+    @staticmethod
+    def _with(box: Box, i: int, limit: Limit) -> Box:
+        return (*box[:i], limit, *box[i + 1 :])
+
+    # ------------------------------------------------------------------ boxes
+
+    def restricted(self, box: Box) -> tuple[int, ...]:
+        """Columns whose limits differ from those of all points."""
+        return tuple(i for i, (a, b) in enumerate(zip(box, self.all, strict=True)) if a != b)
+
+    def inside(self, box: Box, columns: Sequence[NDArray[Any]] | None = None) -> Bool:
+        """Points inside the restrictions of a box; of other columns, if given."""
+        columns = self.columns if columns is None else columns
+        keep = np.ones(len(columns[0]), bool)
+        for i in self.restricted(box):
+            limit = box[i]
+            if isinstance(limit, frozenset):
+                keep &= np.isin(columns[i], list(limit))
+            else:
+                keep &= (columns[i] >= limit[0]) & (columns[i] <= limit[1])
+        return keep
+
+    def measured(self, box: Box, inside: Bool) -> Found:
+        """A box with its coverage, density and mass."""
+        hits, n = int(self.y[inside].sum()), int(inside.sum())
+        return Found(box, inside, hits / int(self.y.sum()), hits / n if n else math.nan, n / len(self.y), self.restricted(box))
+
+    def quasi_p(self, found: Found) -> dict[int, float]:
+        """Chance of so many hits in the box if a restriction made no difference, for each restricted column.
+
+        ``P[Binomial(n, H'/T') >= H]`` with H' hits among the T' points inside without it (Bryant and Lempert 2010);
+        small values say that the restriction matters.
+        """
+        from scipy.stats import binom
+
+        hits, n = int(self.y[found.inside].sum()), int(found.inside.sum())
+        out = {}
+        for i in found.restricted:
+            without = self.inside(self._with(found.box, i, self.all[i]))
+            out[i] = float(binom.sf(hits - 1, n, self.y[without].mean()))
+        return out
+
+
+def quantile(x: NDArray[Any], share: float) -> float:
+    """Quantile as scenario discovery takes it: midway between neighbours, and past a run of equal values."""
+    data = np.sort(x)
+    at = (len(data) - 1) * share
+    low, high = math.floor(at), math.ceil(at)
+    if share > 0.5:
+        while data[low] == data[high] and low > 0:
+            low -= 1
+    else:
+        while data[low] == data[high] and high < len(data) - 1:
+            high += 1
+    return float((data[low] + data[high]) / 2)
