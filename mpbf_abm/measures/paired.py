@@ -196,7 +196,9 @@ def simultaneous_intervals(
         rng = np.random.default_rng([seed, len(x), q])
         worst = []
         for start in range(0, resamples, 500):
-            weight = rng.multinomial(len(x), np.full(len(x), 1.0 / len(x)), min(500, resamples - start)).astype(np.float64)
+            weight = rng.multinomial(len(x), np.full(len(x), 1.0 / len(x)), min(500, resamples - start)).astype(
+                np.float64
+            )
             with np.errstate(divide="ignore", invalid="ignore"):
                 t = np.abs(weight @ centred / (weight @ known)) / error
             worst.append(np.where(usable & np.isfinite(t), t, 0.0).max(axis=1))

@@ -21,32 +21,32 @@ PERCENTILE = 90.0
 
 def maximin(f: Float) -> Float:
     """Worst value over scenarios (Wald 1950)."""
-    return f.min(axis=1)
+    return np.asarray(f.min(axis=1))
 
 
 def maximax(f: Float) -> Float:
     """Best value over scenarios."""
-    return f.max(axis=1)
+    return np.asarray(f.max(axis=1))
 
 
 def hurwicz(f: Float, pessimism: float = HURWICZ) -> Float:
     """``a min + (1 - a) max`` with pessimism a (Hurwicz 1951)."""
-    return pessimism * f.min(axis=1) + (1 - pessimism) * f.max(axis=1)
+    return np.asarray(pessimism * f.min(axis=1) + (1 - pessimism) * f.max(axis=1))
 
 
 def laplace(f: Float) -> Float:
     """Mean over scenarios, all equally likely."""
-    return f.mean(axis=1)
+    return np.asarray(f.mean(axis=1))
 
 
 def regret(f: Float) -> Float:
     """What a policy loses against the best one of each scenario (policies, scenarios)."""
-    return f.max(axis=0) - f
+    return np.asarray(f.max(axis=0) - f)
 
 
 def minimax_regret(f: Float) -> Float:
     """Largest regret (Savage 1954); less is better."""
-    return regret(f).max(axis=1)
+    return np.asarray(regret(f).max(axis=1))
 
 
 def percentile_regret(f: Float, percentile: float = PERCENTILE) -> Float:
@@ -56,13 +56,13 @@ def percentile_regret(f: Float, percentile: float = PERCENTILE) -> Float:
 
 def satisficing(f: Float, threshold: float) -> Float:
     """Share of scenarios in which a policy reaches a threshold (Starr 1963)."""
-    return (f >= threshold).mean(axis=1)
+    return np.asarray((f >= threshold).mean(axis=1))
 
 
 def undesirable_deviation(f: Float) -> Float:
     """Sum of the distances below the median, over scenarios that lie below it; less is better."""
     below = np.median(f, axis=1, keepdims=True) - f
-    return np.where(below > 0, below, 0.0).sum(axis=1)
+    return np.asarray(np.where(below > 0, below, 0.0).sum(axis=1))
 
 
 def criteria(threshold: float | None = None) -> dict[str, tuple[Callable[[Float], Float], bool]]:
@@ -82,10 +82,12 @@ def criteria(threshold: float | None = None) -> dict[str, tuple[Callable[[Float]
 
 
 def ranks(values: Float, larger: bool) -> Float:
-    """Ranks from 1 (best); policies that tie share the mean of their ranks."""
+    """Ranks from 1 (best); policies that tie, but for rounding, share the mean of their ranks."""
     from scipy.stats import rankdata
 
-    return np.asarray(rankdata(-values if larger else values, method="average"), np.float64)
+    unit = 1e-12 * max(1.0, float(np.abs(values).max()))
+    score = np.round(values / unit)
+    return np.asarray(rankdata(-score if larger else score, method="average"), np.float64)
 
 
 def agreement(table: Mapping[str, Float]) -> Float:

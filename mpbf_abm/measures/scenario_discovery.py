@@ -85,12 +85,16 @@ class Prim:
         if not self.columns or any(len(c) != n for c in self.columns):
             raise ConfigurationError("scenario discovery needs columns as long as the outcome")
         if not self.y.any() or self.y.all():
-            raise ConfigurationError(f"scenario discovery needs both kinds of scenarios; {int(self.y.sum())} of {n} are of interest")
+            raise ConfigurationError(
+                f"scenario discovery needs both kinds of scenarios; {int(self.y.sum())} of {n} are of interest"
+            )
         for c in self.columns:
             if c.dtype.kind == "f" and not np.isfinite(c).all():
                 raise ConfigurationError("scenario discovery needs factor values that are all finite")
         self.peel_share, self.paste_share, self.least_mass = peel, paste, least_mass
-        self.kinds = ["real" if c.dtype.kind == "f" else "whole" if c.dtype.kind in "iu" else "name" for c in self.columns]
+        self.kinds = [
+            "real" if c.dtype.kind == "f" else "whole" if c.dtype.kind in "iu" else "name" for c in self.columns
+        ]
         # Reals come before whole numbers before names where two steps are equally good.
         self.order = [i for kind in ("real", "whole", "name") for i, k in enumerate(self.kinds) if k == kind]
         self.all: Box = tuple(
@@ -105,14 +109,22 @@ class Prim:
         for move, grows in ((self._peels, False), (self._pastes, True)):
             while True:
                 last = steps[-1]
-                options = [(self._gain(last.inside, inside), -len(self.restricted(box)), box, inside) for box, inside in move(last)]
+                options = [
+                    (self._gain(last.inside, inside), -len(self.restricted(box)), box, inside)
+                    for box, inside in move(last)
+                ]
                 if not options:
                     break
                 best = max(range(len(options)), key=lambda i: (options[i][0], options[i][1], -i))
                 gain, _, box, inside = options[best]
                 before, after = int(last.inside.sum()), int(inside.sum())
                 better = not grows or (after > 0 and self.y[inside].mean() > self.y[last.inside].mean())
-                if not (after / n >= self.least_mass and (after > before if grows else after < before) and gain > 0 and better):
+                if not (
+                    after / n >= self.least_mass
+                    and (after > before if grows else after < before)
+                    and gain > 0
+                    and better
+                ):
                     break
                 steps.append(self.measured(box, inside))
         return steps
@@ -133,7 +145,10 @@ class Prim:
             x, limit = self.columns[i], found.box[i]
             if isinstance(limit, frozenset):
                 if len(limit) > 1:
-                    out += [(self._with(found.box, i, limit - {v}), found.inside & (x != v)) for v in sorted(limit, key=repr)]
+                    out += [
+                        (self._with(found.box, i, limit - {v}), found.inside & (x != v))
+                        for v in sorted(limit, key=repr)
+                    ]
                 continue
             inside = x[found.inside]
             for upper in (True, False):
@@ -147,7 +162,9 @@ class Prim:
         return out
 
     @staticmethod
-    def _whole_peel(x: NDArray[Any], inside: NDArray[Any], limit: tuple[float, float], edge: int, upper: bool) -> tuple[Bool, tuple[float, float]]:
+    def _whole_peel(
+        x: NDArray[Any], inside: NDArray[Any], limit: tuple[float, float], edge: int, upper: bool
+    ) -> tuple[Bool, tuple[float, float]]:
         """Take at least one whole step off an end."""
         low, high = limit
         if upper:
@@ -171,7 +188,7 @@ class Prim:
                     box = self._with(found.box, i, limit | {v})
                     out.append((box, self.inside(box)))
                 continue
-            low, high = self.all[i]  # type: ignore[misc]
+            low, high = self.all[i]
             for upper in (False, True):
                 beyond = self.inside(self._with(found.box, i, (limit[1], high) if upper else (low, limit[0])))
                 edge = high if upper else low
@@ -206,7 +223,9 @@ class Prim:
     def measured(self, box: Box, inside: Bool) -> Found:
         """A box with its coverage, density and mass."""
         hits, n = int(self.y[inside].sum()), int(inside.sum())
-        return Found(box, inside, hits / int(self.y.sum()), hits / n if n else math.nan, n / len(self.y), self.restricted(box))
+        return Found(
+            box, inside, hits / int(self.y.sum()), hits / n if n else math.nan, n / len(self.y), self.restricted(box)
+        )
 
     def quasi_p(self, found: Found) -> dict[int, float]:
         """Chance of so many hits in the box if a restriction made no difference, for each restricted column.

@@ -77,11 +77,17 @@ def sobol_indices(
     """
     a, b, ab = (np.asarray(x, np.float64) for x in (A, B, AB))
     if a.ndim != 2 or a.shape != b.shape or ab.ndim != 3 or ab.shape[::2] != a.shape or len(a) < 2:
-        raise ConfigurationError(f"Sobol indices need A (n, m), B (n, m) and AB (n, k, m) with n > 1, not {a.shape}, {b.shape}, {ab.shape}")
+        raise ConfigurationError(
+            f"Sobol indices need A (n, m), B (n, m) and AB (n, k, m) with n > 1, not {a.shape}, {b.shape}, {ab.shape}"
+        )
     if not all(np.isfinite(x).all() for x in (a, b, ab)):
         raise ConfigurationError("Sobol indices need outcomes that are all finite; leave out whole rows")
     n, m = a.shape
-    within = np.concatenate([a[:, None], b[:, None], ab], axis=1).var(axis=2, ddof=1).mean(axis=1) if m > 1 else np.full(n, np.nan)
+    within = (
+        np.concatenate([a[:, None], b[:, None], ab], axis=1).var(axis=2, ddof=1).mean(axis=1)
+        if m > 1
+        else np.full(n, np.nan)
+    )
     means = [x.mean(axis=-1) for x in (a, b, ab)]
     centre = np.concatenate([x.ravel() for x in means]).mean()
     fa, fb, fab = (x - centre for x in means)
@@ -99,7 +105,9 @@ def sobol_indices(
     S, T, V = ratios(np.full((1, n), 1.0 / n))
     scale = max(1.0, abs(centre)) ** 2
     if not V[0] > 1e-24 * scale:
-        raise ConfigurationError("the outcome does not vary with the factors beyond its noise: there is nothing to share out")
+        raise ConfigurationError(
+            "the outcome does not vary with the factors beyond its noise: there is nothing to share out"
+        )
     rng = np.random.default_rng([seed, n, m])
     bootstrap = ratios(rng.multinomial(n, np.full(n, 1.0 / n), resamples) / n)
     tail = 100 * (1 - LEVEL) / 2

@@ -168,7 +168,9 @@ class Scenarios:
         Place in the design: `A:3`, `B:3`, `AB:3:planners.exploration` of saltelli, `5:2` (trajectory and
         step) of morris, otherwise its number.
     moved : list of int
-        Factor that changed from the scenario before (morris), or -1.
+        Factor that changed from the scenario before (morris), or that comes from B (saltelli); or -1.
+    steps : list of float
+        Change of that factor in the unit cube (morris); 1 elsewhere.
     """
 
     names: tuple[str, ...]
@@ -176,6 +178,7 @@ class Scenarios:
     keys: list[str]
     labels: list[str]
     moved: list[int]
+    steps: list[float]
 
     def __len__(self) -> int:
         return len(self.values)
@@ -219,7 +222,9 @@ def build(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
         values = [()]
     labels = [str(i) for i in range(len(values))]
     # Rows of a sample have draws of their own, also where few values make two rows alike.
-    return Scenarios(names, values, [f"row:{i}" if keyed else "" for i in labels], labels, [-1] * len(values))
+    return Scenarios(
+        names, values, [f"row:{i}" if keyed else "" for i in labels], labels, [-1] * len(values), [1.0] * len(values)
+    )
 
 
 def design_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
@@ -332,7 +337,7 @@ def _saltelli(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios
             keys.append(key)
             values.append(row)
             moved.append(i)
-    return Scenarios(tuple(f.name for f in factors), values, keys, list(keys), moved)
+    return Scenarios(tuple(f.name for f in factors), values, keys, list(keys), moved, [1.0] * len(values))
 
 
 def _morris(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
@@ -343,18 +348,21 @@ def _morris(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
     k, levels = len(factors), design.levels or 4
     jump = levels // 2
     values, keys, labels, moved = [], [], [], []
+    changes: list[float] = []
     for t in range(design.n or 1):
         u = np.random.default_rng([seed, t]).random((k, 3))
         start = (u[:, 0] * jump).astype(int)
         up = u[:, 1] < 0.5
         level = np.where(up, start, start + jump)
-        steps: list[tuple[int, Float]] = [(-1, level / (levels - 1))]
+        steps: list[tuple[int, float, Float]] = [(-1, 1.0, level / (levels - 1))]
         for i in np.argsort(u[:, 2], kind="stable"):
-            level[i] += jump if up[i] else -jump
-            steps.append((int(i), level / (levels - 1)))
-        for number, (i, place) in enumerate(steps):
+            levels_up = jump if up[i] else -jump
+            level[i] += levels_up
+            steps.append((int(i), levels_up / (levels - 1), level / (levels - 1)))
+        for number, (factor, change, place) in enumerate(steps):
             values.append(_point(factors, place))
             keys.append(f"trajectory:{t}")
             labels.append(f"{t}:{number}")
-            moved.append(i)
-    return Scenarios(tuple(f.name for f in factors), values, keys, labels, moved)
+            moved.append(factor)
+            changes.append(change)
+    return Scenarios(tuple(f.name for f in factors), values, keys, labels, moved, changes)

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Study
-from mpbf_abm.studies.engines import InProcess, open_engine
+from mpbf_abm.studies.engines import InProcess, open_engine, result_of
 from mpbf_abm.studies.files import write_study
-from mpbf_abm.studies.model import Failure, Job, Record, Runner
+from mpbf_abm.studies.model import Failure, Job, Runner
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.precision import Verdict, judge
 from mpbf_abm.studies.store import FILE, Saved, Store, StoreError, has
@@ -288,10 +288,7 @@ class _Driver:
 
     def _keep(self, done: Done) -> None:
         job: Job = done.task
-        fault = done.fault
-        result: Record | Failure = done.value
-        if fault is not None:
-            result = Failure("worker", fault.type, fault.message, fault.traceback)
+        result = result_of(done)
         failed = isinstance(result, Failure)
         self.store.add(
             job, self.plan.key(job.scenario), self.plan.arms[job.arm].label, self._parameters(job.scenario), result,

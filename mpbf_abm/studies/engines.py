@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Limits
+from mpbf_abm.studies.model import Failure, Record
 from mpbf_abm.workers import Done, Pool, Work, attempt, default_workers
 
 
@@ -98,3 +99,11 @@ def open_engine(work: Work, settings: EngineSettings, limits: Limits, workers: i
     return Pool(
         work, count or default_workers(), seconds=limits.seconds, memory_mb=limits.memory_mb, retries=limits.retries
     )
+
+
+def result_of(done: Done) -> Record | Failure:
+    """What is kept of a run that is over; a fault of its worker is a failure."""
+    if done.fault is not None:
+        return Failure("worker", done.fault.type, done.fault.message, done.fault.traceback)
+    result: Record | Failure = done.value
+    return result

@@ -1,0 +1,251 @@
+"""Distributions of outcomes, and paired effects of policies with verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.measures.paired import bimodality, simultaneous_intervals, wilson
+from mpbf_abm.studies.analysis.common import SCREENS, Analysis, chosen, complete, refuse
+from mpbf_abm.studies.definition import Outcome
+from mpbf_abm.studies.design import SAMPLED
+from mpbf_abm.studies.results import FAILED, Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Float = NDArray[np.float64]
+
+POWER = 0.8416  # normal quantile of 80 % power
+FEW_UNITS = 10
+
+
+def distributions(results: Results, names: Sequence[str] | None = None) -> pd.DataFrame:
+    """How each outcome is distributed over the runs of each arm.
+
+    Returns
+    -------
+    DataFrame
+        outcome, arm, runs, missing, mean, sd, median, p10, p90, bimodality (above 5/9 two groups are likely); for
+        events their share with its 95 % Wilson interval.
+    """
+    import pandas as pd
+
+    rows = []
+    for name in chosen(results, names):
+        event = results.outcome(name).event
+        values = results.values(name)
+        for a, arm in enumerate(results.arm_names):
+            x = values[:, a].ravel()
+            known = x[np.isfinite(x)]
+            low, middle, high = np.quantile(known, (0.1, 0.5, 0.9)) if len(known) else (np.nan,) * 3
+            row: dict[str, Any] = {
+                "outcome": name, "arm": arm, "runs": len(known), "missing": int(x.size - len(known)), "mean": known.mean() if len(known) else np.nan,
+                "sd": known.std(ddof=1) if len(known) > 1 else np.nan, "median": middle, "p10": low, "p90": high,
+                "bimodality": np.nan if event else bimodality(known), "share_low": np.nan, "share_high": np.nan,
+            }  # fmt: skip
+            if event:
+                ends = wilson(np.array(known.sum()), np.array(len(known)))
+                row |= {"share_low": float(ends[0]), "share_high": float(ends[1])}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+# --------------------------------------------------------------------------- compare
+
+
+def compare(results: Results, names: Sequence[str] | None = None, *, seed: int = 0) -> Analysis:
+    """Paired effects of every arm against the baseline, with simultaneous 95 % intervals and verdicts.
+
+    The unit of the intervals is the scenario where scenarios are a sample, else the replicate (averaged over the
+    scenarios of the design). Primary outcomes of all arms are one family; every other outcome is a family of its own,
+    and exploratory.
+
+    Raises
+    ------
+    ConfigurationError
+        Without another arm, with fewer than two pairs, or for a design of kind morris or saltelli.
+    """
+    import pandas as pd
+
+    kind = results.study.design.kind
+    refuse("compare: the study has no arm besides the baseline" if len(results.arm_names) < 2 else "")
+    refuse(
+        f"compare: the scenarios of a {kind} design are no sample of the factors' ranges; use lhs, sobol, grid or table"
+        if kind in SCREENS
+        else ""
+    )
+    by_scenario = kind in SAMPLED
+    wanted = chosen(results, names)
+    effects = {name: _effects(results, name) for name in wanted}
+    units = {name: _units(effects[name], by_scenario) for name in wanted}
+    if all(complete(u, 1).sum() < 2 for u in units.values()):
+        raise ConfigurationError(
+            f"compare: fewer than two pairs of runs are complete; {results.status.size} are planned"
+        )
+    primary = [name for name in wanted if results.outcome(name).primary]
+    families = ([primary] if primary else []) + [[name] for name in wanted if name not in primary]
+    rows: list[dict[str, Any]] = []
+    for family in families:
+        together = np.concatenate([units[name] for name in family], axis=1)
+        arms = len(results.arm_names) - 1
+        events = [results.outcome(name).event for name in family for _ in range(arms)]
+        found = simultaneous_intervals(together, events=events, seed=seed)
+        for i, name in enumerate(family):
+            for a in range(arms):
+                j = i * arms + a
+                interval = (float(found.low[j]), float(found.high[j]))
+                rows.append(
+                    _effect_row(
+                        results,
+                        name,
+                        a + 1,
+                        effects[name][:, a],
+                        units[name][:, a],
+                        interval,
+                        found.critical,
+                        float(found.error[j]),
+                        by_scenario,
+                    )
+                )
+    table = pd.DataFrame(rows)
+    order = {name: i for i, name in enumerate(wanted)}
+    table = table.sort_values("outcome", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+    return Analysis(
+        "compare",
+        {"effects": table, "distributions": distributions(results, wanted)},
+        _compare_notes(results, table, by_scenario),
+    )
+
+
+def _effects(results: Results, name: str) -> Float:
+    """Differences of each arm to the baseline (scenarios, arms - 1, replicates)."""
+    values = results.values(name)
+    return values[:, 1:] - values[:, :1]
+
+
+def _units(effects: Float, by_scenario: bool) -> Float:
+    """Rows that are resampled: scenarios (mean over their pairs), or replicates (mean over all scenarios)."""
+    if not by_scenario:
+        # A replicate counts where all scenarios have it.
+        return np.asarray(effects.mean(axis=0).T)
+    known = np.isfinite(effects)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(known, effects, 0.0).sum(axis=2) / known.sum(axis=2))
+
+
+def _effect_row(
+    results: Results, name: str, arm: int, pairs: Float, units: Float, interval: tuple[float, float], critical: float, error: float, by_scenario: bool
+) -> dict[str, Any]:  # fmt: skip
+    outcome, values = results.outcome(name), results.values(name)
+    low, high = interval
+    known = np.isfinite(pairs)
+    flat = pairs[known] * outcome.sign
+    wins = float((flat > 0).sum() + 0.5 * (flat == 0).sum())
+    p_low, p_high = wilson(np.array(wins), np.array(len(flat)))
+    n = int(np.isfinite(units).sum())
+    with np.errstate(invalid="ignore"):
+        by = (
+            np.array([row[k].mean() if k.any() else np.nan for row, k in zip(pairs, known, strict=True)]) * outcome.sign
+        )
+    several = len(by) > 1
+    difference = float(np.nanmean(units)) if n else np.nan
+    word = verdict(low, high, outcome)
+    sd = error * np.sqrt(n) if n else np.nan
+    return {
+        "outcome": name, "arm": results.arm_names[arm], "role": "primary" if outcome.primary else "exploratory", "better": outcome.better,
+        "baseline": _mean(values[:, 0][known]), "treated": _mean(values[:, arm][known]), "difference": difference, "low": low, "high": high,
+        "smallest": np.nan if outcome.smallest is None else outcome.smallest, "verdict": word,
+        "pairs_needed": pairs_needed(sd, critical, outcome) if word == "undecided" else np.nan,
+        "p_better": wins / len(flat) if len(flat) and outcome.better != "none" else np.nan,
+        "p_better_low": float(p_low) if outcome.better != "none" else np.nan, "p_better_high": float(p_high) if outcome.better != "none" else np.nan,
+        "worst_scenario": float(np.nanmin(by)) * outcome.sign if several and outcome.better != "none" and np.isfinite(by).any() else np.nan,
+        "share_harmed": float((by[np.isfinite(by)] < 0).mean()) if several and outcome.better != "none" and np.isfinite(by).any() else np.nan,
+        "vrf": reduction(values[:, 0], values[:, arm]), "unit": "scenario" if by_scenario else "replicate", "units": n, "pairs": int(known.sum()),
+        "missing": int((~known).sum()), "failed_baseline": int((results.status[:, 0] == FAILED).sum()), "failed_arm": int((results.status[:, arm] == FAILED).sum()),
+        "critical": critical, "method": "paired max-t bootstrap, 95 % simultaneous",
+    }  # fmt: skip
+
+
+def _mean(values: Float) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def verdict(low: float, high: float, outcome: Outcome) -> str:
+    """What an interval of a difference says: better, worse, equivalent or undecided (higher, lower where nothing is better)."""
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "undecided"
+    if outcome.smallest is not None and -outcome.smallest <= low and high <= outcome.smallest:
+        return "equivalent"
+    if low > 0 or high < 0:
+        up = low > 0
+        if outcome.better == "none":
+            return "higher" if up else "lower"
+        return "better" if up == (outcome.sign > 0) else "worse"
+    return "undecided"
+
+
+def pairs_needed(sd: float, critical: float, outcome: Outcome) -> float:
+    """Units that would show the smallest effect of interest with 80 % power: ``((c + z) sd / smallest)^2``."""
+    if outcome.smallest is None or not np.isfinite(sd):
+        return float("nan")
+    return float(np.ceil(((critical + POWER) * sd / outcome.smallest) ** 2))
+
+
+def reduction(baseline: Float, treated: Float) -> float:
+    """Variance-reduction factor of pairing within scenarios: (var a + var b) / var(b - a), pooled over scenarios.
+
+    Parameters
+    ----------
+    baseline, treated : float arrays (scenarios, replicates)
+
+    Returns
+    -------
+    float
+        NaN where no scenario has two pairs; infinite where pairs differ by a constant.
+    """
+    both = np.isfinite(baseline) & np.isfinite(treated)
+    apart = together = 0.0
+    for a, b, k in zip(baseline, treated, both, strict=True):
+        if (n := int(k.sum())) >= 2:
+            apart += (a[k].var(ddof=1) + b[k].var(ddof=1)) * (n - 1)
+            together += (b[k] - a[k]).var(ddof=1) * (n - 1)
+    if not (both.sum(axis=1) >= 2).any():
+        return float("nan")
+    # What is left of equal differences by rounding is nothing.
+    if together <= 1e-24 * apart:
+        return float("inf") if apart > 0 else float("nan")
+    return float(apart / together)
+
+
+def _compare_notes(results: Results, table: pd.DataFrame, by_scenario: bool) -> list[str]:
+    unit = "scenarios" if by_scenario else "replicates"
+    family = "intervals of primary outcomes hold together over all arms, those of an exploratory outcome over its arms"
+    notes = [f"units are {unit}; common random numbers: {results.study.crn}; {family}"]
+    few = int(table["units"].min())
+    if few < FEW_UNITS:
+        notes.append(f"only {few} units: intervals are rough; {FEW_UNITS} or more are better")
+    if not results.study.primary:
+        notes.append("no primary outcome was declared: everything here is exploratory")
+    lost = table[table["vrf"] <= 1.0]
+    if len(lost):
+        named = ", ".join(f"{o} of {a}" for o, a in zip(lost["outcome"], lost["arm"], strict=True))
+        notes.append(f"pairing failed (variance-reduction factor at most 1) for: {named}")
+    if table["vrf"].isna().all():
+        notes.append("the variance-reduction factor needs two replicates of a scenario")
+    failed = table[["failed_baseline", "failed_arm"]].max().max()
+    if failed:
+        notes.append(
+            f"up to {int(failed)} runs of an arm failed; if failing depends on the policy, effects are biased (mpbf study failures)"
+        )
+    if (table["missing"] > 0).any():
+        notes.append(f"up to {int(table['missing'].max())} pairs are missing and left out")
+    two = distributions(results, list(dict.fromkeys(table["outcome"])))
+    bimodal = sorted(set(two[two["bimodality"] > 5 / 9]["outcome"]))
+    if bimodal:
+        notes.append(f"outcomes that may fall into two groups, where a mean hides both: {', '.join(bimodal)}")
+    return notes

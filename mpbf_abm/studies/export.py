@@ -1,0 +1,121 @@
+"""Results in files that other programs read: CSV, Parquet, NetCDF."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.studies.files import write_study
+from mpbf_abm.studies.results import Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("csv", "parquet", "netcdf")
+
+
+def export(results: Results, folder: Path, form: str) -> list[Path]:
+    """Write runs, outcomes, series, failures, timings and the study itself into a folder.
+
+    Parameters
+    ----------
+    results : Results
+    folder : Path
+    form : str
+        csv, parquet, or netcdf (one file with all arrays).
+
+    Returns
+    -------
+    list of Path
+        What was written. All but the timings follow from the study alone, byte for byte.
+    """
+    if form not in FORMATS:
+        raise ConfigurationError(f"--to = '{form}': must be one of {', '.join(FORMATS)}{did_you_mean(form, FORMATS)}")
+    study = folder / "study.toml"
+    study.write_text(write_study(results.study), encoding="utf-8", newline="\n")
+    if form == "netcdf":
+        return [study, _netcdf(results, folder / "results.nc")]
+    tables: dict[str, Callable[[], pd.DataFrame]] = {
+        "runs": lambda: results.runs, "outcomes": lambda: results.outcomes, "failures": lambda: results.failures, "timings": lambda: timings(results),
+    }  # fmt: skip
+    if results.study.series.of:
+        tables["series"] = results.series
+    return [study, *(_write(table(), folder / f"{name}.{form}") for name, table in tables.items())]
+
+
+def timings(results: Results) -> pd.DataFrame:
+    """Seconds, attempts and machine of each run."""
+    import pandas as pd
+
+    rows = [row for row in results.store.seconds() if row[0] in results.places]
+    frame = pd.DataFrame(rows, columns=["run", "status", "seconds", "attempts", "environment"])
+    names = {n: json.dumps(e, sort_keys=True) for n, e in results.store.environments().items()}
+    frame["environment"] = frame["environment"].map(names)
+    return frame.sort_values("run", ignore_index=True)
+
+
+def _write(frame: pd.DataFrame, path: Path) -> Path:
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False, lineterminator="\n")
+        return path
+    try:
+        frame.to_parquet(path, index=False)
+    except ImportError:
+        raise ConfigurationError("--to parquet needs pyarrow: pip install 'mpbf_abm[study]'") from None
+    return path
+
+
+def _netcdf(results: Results, path: Path) -> Path:
+    """Arrays by scenario, arm and replicate (NetCDF 3), with a dimension of ticks for series."""
+    from scipy.io import netcdf_file
+
+    file: Any
+    with netcdf_file(path, "w") as file:
+        file.title, file.source = results.study.name, "mpbf_abm"
+        file.history = f"study {results.study.name}, results {results.hash}"
+        S, A, R = results.shape
+        for name, size in (("scenario", S), ("arm", A), ("replicate", R)):
+            file.createDimension(name, size)
+        _text(file, "arm_label", "arm", results.arm_names)
+        for column in results.plan.scenarios.names:
+            values = results.scenarios[column]
+            if values.dtype.kind in "iufb":
+                variable: Any = file.createVariable(_plain(column), "d", ("scenario",))
+                variable[:] = values.to_numpy(np.float64)
+                variable.long_name = column
+            else:
+                _text(file, _plain(column), "scenario", [str(v) for v in values])
+        status: Any = file.createVariable("status", "b", ("scenario", "arm", "replicate"))
+        status[:] = results.status
+        status.long_name = "0 missing, 1 done, 2 failed"
+        for name in results.definitions:
+            variable = file.createVariable(_plain(name), "d", ("scenario", "arm", "replicate"))
+            variable[:] = results.values(name)
+            variable.long_name = name
+        if results.study.series.of:
+            file.createDimension("tick", len(results.series_ticks))
+            tick = file.createVariable("tick", "i", ("tick",))
+            tick[:] = results.series_ticks.astype(np.int32)
+            for name in results.study.series.of:
+                variable = file.createVariable(f"series_{_plain(name)}", "d", ("scenario", "arm", "replicate", "tick"))
+                variable[:] = results.series_values(name)
+                variable.long_name = name
+    return path
+
+
+def _text(file: Any, name: str, dimension: str, texts: list[str]) -> None:
+    """A variable of words, as NetCDF 3 has them: characters with a length."""
+    width = max(1, *(len(t.encode()) for t in texts))
+    file.createDimension(f"{name}_length", width)
+    variable = file.createVariable(name, "c", (dimension, f"{name}_length"))
+    variable[:] = np.array([t.encode().ljust(width) for t in texts], f"S{width}").view("S1").reshape(len(texts), width)
+
+
+def _plain(name: str) -> str:
+    """Name that NetCDF takes."""
+    return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
