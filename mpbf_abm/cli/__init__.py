@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 
-from mpbf_abm.cli import bench, config, run, verify  # noqa: F401 (they add their commands)
+from mpbf_abm.cli import analyses, bench, config, run, study, verify  # noqa: F401 (they add their commands)
 from mpbf_abm.cli.app import app
 from mpbf_abm.cli.console import FAILURE, INTERRUPTED, OK, USAGE, complain
 from mpbf_abm.errors import BookkeepingError, MpbfError

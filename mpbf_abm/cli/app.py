@@ -19,7 +19,11 @@ app = typer.Typer(
 config = typer.Typer(
     help="Parameter files, and tables of what can be set.", no_args_is_help=True, rich_markup_mode=None
 )
+study = typer.Typer(
+    help="Parameter experiments and policy what-ifs that lose nothing.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(config, name="config")
+app.add_typer(study, name="study")
 
 
 def _version(wanted: bool) -> None:

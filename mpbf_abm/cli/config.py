@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import config
-from mpbf_abm.cli.console import Assignments, ConfigFile, Json, Preset, assigned, table
-from mpbf_abm.errors import ConfigurationError, OutputError
+from mpbf_abm.cli.console import Assignments, ConfigFile, Json, Preset, assigned, fresh_file, table
+from mpbf_abm.errors import ConfigurationError
 
 
 @config.command()
@@ -29,13 +29,7 @@ def init(
         "# start = 24\n# strength = 0.3\n"
         '# [[shock]]     # likewise (mpbf config shocks)\n# name = "repository_outage"\n# start = 48\n\n'
     ) + Parameters.preset(preset or "default").to_toml()
-    try:
-        with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except FileExistsError:
-        raise OutputError(f"{path}: exists already and is left as it is; choose another name") from None
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+    fresh_file(path, text)
     print(f"written: {path}")
 
 

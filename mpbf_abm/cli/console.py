@@ -126,3 +126,14 @@ def check_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be made ({error.strerror})") from None
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{folder}: cannot be written to")
+
+
+def fresh_file(path: Path, text: str) -> None:
+    """Write a file that does not exist yet; one that does stays as it is."""
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except FileExistsError:
+        raise OutputError(f"{path}: exists already and is left as it is; choose another name") from None
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None

@@ -360,6 +360,12 @@ def _scatter(ax: Axes, points: pd.DataFrame, limits: pd.DataFrame) -> None:
 # --------------------------------------------------------------------------- phase diagram
 
 
+def grid_of_two(results: Results) -> bool:
+    """Whether a study is a grid of two factors that are numbers."""
+    factors = results.study.factors
+    return results.study.design.kind == "grid" and len(factors) == 2 and all(f.ordered for f in factors)
+
+
 def prepare_phase(results: Results, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Mean of outcomes over the replicates of each point of a grid of two factors, in the baseline."""
     x, y = results.plan.scenarios.names[:2]

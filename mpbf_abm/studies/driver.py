@@ -78,6 +78,8 @@ class Tally:
     ----------
     made, failed, known : int
         Runs that were made, that failed, that were there before.
+    failed_before : int
+        Of those that were there, the ones that had failed.
     replicates : int
         Replicates of each scenario and arm that were asked for.
     interrupted : bool
@@ -89,6 +91,7 @@ class Tally:
     made: int = 0
     failed: int = 0
     known: int = 0
+    failed_before: int = 0
     replicates: int = 0
     interrupted: bool = False
     precise: bool | None = None
@@ -239,32 +242,22 @@ class _Driver:
 
     def _missing(self, first: int, last: int) -> Iterator[Job]:
         """Runs of some replicates that are not there yet."""
-        there = [self.store.ids("done")] + ([] if self.retry else [self.store.ids("failed")])
+        done, failed = [self.store.ids("done")], self.store.ids("failed")
         if self._main is not None:
             with Store.open(self._main) as main:
-                there.append(main.ids("done"))
-        known = np.sort(np.concatenate(there))
+                done.append(main.ids("done"))
+        there = np.sort(np.concatenate(done))
         arms = len(self.plan.arms)
-        skipped = 0
         for number, job in enumerate(self.plan.jobs(first, last)):
             if self.shard is not None and number // arms % self.shard.of != self.shard.number - 1:
                 continue
-            if len(known) and has(known, job.id):
-                skipped += 1
-                if skipped == 1000:
-                    self._skip(skipped)
-                    skipped = 0
-                continue
-            if skipped:
-                self._skip(skipped)
-                skipped = 0
-            yield job
-        self._skip(skipped)
-
-    def _skip(self, count: int) -> None:
-        if count:
-            self.tally.known += count
-            self.watch.advance(done=0, failed=0, known=count)
+            lost = len(failed) > 0 and not self.retry and has(failed, job.id)
+            if lost or (len(there) > 0 and has(there, job.id)):
+                self.tally.known += 1
+                self.tally.failed_before += lost
+                self.watch.advance(done=0, failed=0, known=1)
+            else:
+                yield job
 
     # ------------------------------------------------------------------ making them
 
@@ -273,6 +266,8 @@ class _Driver:
         over = False
         while not (over and not engine.pending) and self.stops < 2:
             if self.stops:
+                if not over:
+                    self.watch.say("finishing the runs that are under way; Ctrl-C again stops them")
                 engine.withdraw()
                 over = True
             elif not over:
@@ -313,9 +308,7 @@ class _Driver:
 
         def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
             self.stops += 1 if number == signal.SIGINT else 2
-            if self.stops == 1:
-                self.watch.say("finishing the runs that are under way; Ctrl-C again stops them")
-            elif self._here:
+            if self.stops > 1 and self._here:
                 raise KeyboardInterrupt
 
         before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -172,6 +172,7 @@ class Runner:
 
     def __init__(self, study: Study, space: MaterialsSpace | None = None) -> None:
         self.study, self.space = study, space
+        self.debug = False  # open the debugger where a run raises
 
     def __call__(self, job: Job) -> Record | Failure:
         """Make one run; what it raises is its result, but for memory (its limits are the pool's business)."""
@@ -183,6 +184,10 @@ class Runner:
         except (MemoryError, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 (a run that raises is a result)
+            if self.debug:
+                import pdb  # noqa: T100 (asked for)
+
+                pdb.post_mortem(error.__traceback__)
             return Failure(self.stage, type(error).__name__, str(error), traceback.format_exc())
 
     @cached_property
@@ -303,7 +308,7 @@ class Runner:
         return kept[key]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"study": self.study, "space": self.space}
+        return {"study": self.study, "space": self.space, "debug": False}
 
 
 def run_values(study: Study, values: Sequence[Any], arm: Arm) -> dict[str, Any]:

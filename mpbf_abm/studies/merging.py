@@ -1,0 +1,92 @@
+"""Join the stores of shards, or save what can be read of a damaged store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.studies.driver import Progress, Silent
+from mpbf_abm.studies.store import FILE, Saved, Store, StoreError
+
+
+def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | None = None) -> dict[str, int]:
+    """Copy all runs that can be read from some stores into the one of a folder.
+
+    Parameters
+    ----------
+    target : Path
+        Folder; its store is made if there is none.
+    sources : sequence of Path
+        Stores, or folders of them; the shards in the target if empty.
+    progress : Progress, optional
+
+    Returns
+    -------
+    dict
+        Numbers of runs: added, known, damaged, different.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is nothing to join.
+    StoreError
+        If the stores do not belong to one study and one version of its model.
+    """
+    watch = progress or Silent()
+    paths = [path for source in sources or [target] for path in _stores(source, shards_only=not sources)]
+    own = target / FILE
+    paths = [p for p in paths if not (own.exists() and p.exists() and p.samefile(own))]
+    if not paths:
+        raise ConfigurationError(f"{target}: holds no shards (shard-1-of-N.sqlite, ...); name the stores to join")
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Store.open(path)) for path in paths]
+        studies = [study for store in opened if (study := _study(store)) is not None]
+        into = stack.enter_context(Store.open(own, write=True))
+        held = into.last_study()
+        if held is None and not studies:
+            raise StoreError(
+                f"{paths[0]}: what study it holds cannot be read; run the study in {target} first (mpbf study run STUDY.toml --out {target})"
+            )
+        first = held or studies[0]
+        for path, study in zip(paths, [_study(store) for store in opened], strict=True):
+            if study is not None and (study.name, study.model, study.fingerprint) != (
+                first.name,
+                first.model,
+                first.fingerprint,
+            ):
+                raise StoreError(
+                    f"{path}: holds the study '{study.name}' by model {study.fingerprint[:12]}, not '{first.name}' by {first.fingerprint[:12]}"
+                )
+        if held is None:
+            into.save_study(first)
+        total = 0
+        for store in opened:
+            total += _count(store)
+        watch.begin(total)
+        return into.merge(opened, lambda: watch.advance(done=1, failed=0, known=0))
+
+
+def _stores(source: Path, *, shards_only: bool) -> list[Path]:
+    if not source.exists():
+        raise ConfigurationError(f"{source}: no such store or folder")
+    if not source.is_dir():
+        return [source]
+    shards = sorted(source.glob("shard-*-of-*.sqlite"))
+    return shards if shards_only else [*([source / FILE] if (source / FILE).exists() else []), *shards]
+
+
+def _study(store: Store) -> Saved | None:
+    """Study of a store, if that can be read."""
+    try:
+        return store.last_study()
+    except StoreError:
+        return None
+
+
+def _count(store: Store) -> int:
+    try:
+        return sum(store.counts().values())
+    except StoreError:
+        return 0

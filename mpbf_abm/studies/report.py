@@ -1,0 +1,257 @@
+"""The report of a study: methods, parameters, counts, failures and results, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mpbf_abm.parameters import PATHS, schema
+from mpbf_abm.provenance import version
+from mpbf_abm.studies.analysis import Analysis
+from mpbf_abm.studies.analysis.effects import distributions
+from mpbf_abm.studies.definition import Arm
+from mpbf_abm.studies.design import Factor
+from mpbf_abm.studies.results import DONE, FAILED, Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN: dict[str, tuple[str, ...]] = {
+    "effects": ("outcome", "arm", "role", "baseline", "treated", "difference", "low", "high", "smallest", "verdict", "p_better", "share_harmed", "vrf", "units"),
+    "distributions": ("outcome", "arm", "runs", "mean", "median", "p10", "p90", "bimodality", "share_low", "share_high"),
+    "criteria": ("criterion", "arm", "value", "rank", "first_share", "honest"),
+    "agreement": (),
+    "indices": ("outcome", "factor", "first", "first_low", "first_high", "total", "total_low", "total_high", "above_floor", "stochastic_share", "rows", "replicates"),
+    "box": ("factor", "restricted", "low", "high", "quasi_p", "reproduced"),
+    "trajectory": ("step", "chosen", "restricted", "coverage", "density", "mass", "held_out_coverage", "held_out_density"),
+    "generalised": ("series", "factor", "first", "total"),
+}  # fmt: skip
+MORRIS = (
+    "outcome",
+    "factor",
+    "mu_star",
+    "floor",
+    "size",
+    "size_low",
+    "size_high",
+    "spread",
+    "above_floor",
+    "trajectories",
+    "replicates",
+)
+LEFT_OUT = ("regret", "points", "along")
+
+
+def report(
+    results: Results, analyses: Sequence[Analysis], figures: Mapping[str, str], refused: Sequence[str] = ()
+) -> str:
+    """Write the report.
+
+    Parameters
+    ----------
+    results : Results
+    analyses : sequence of Analysis
+    figures : mapping of str to str
+        Paths of figures, as seen from the report, by kind of analysis (and `phase`).
+    refused : sequence of str
+        Analyses the design does not support, and why.
+    """
+    study = results.study
+    lines = [f"# {study.name}", ""]
+    if study.question:
+        lines += [study.question, ""]
+    lines += [
+        "## Methods",
+        "",
+        methods(results),
+        "",
+        "## Parameters",
+        "",
+        *parameters(results),
+        "",
+        "## Arms",
+        "",
+        *arms(results),
+    ]
+    lines += ["", "## Runs", "", *counts(results)]
+    if "phase" in figures:
+        lines += ["", "## Phase diagram", "", f"![Outcomes over the grid]({figures['phase']})"]
+    if not any(a.kind == "compare" for a in analyses):
+        lines += ["", "## Distributions", "", *table(distributions(results), SHOWN["distributions"])]
+    titles = {
+        "compare": "Effects of policies",
+        "robustness": "Robustness",
+        "sensitivity": "Sensitivity",
+        "discover": "Scenario discovery",
+    }
+    for analysis in analyses:
+        lines += ["", f"## {titles[analysis.kind]}", ""]
+        if analysis.kind in figures:
+            lines += [f"![{titles[analysis.kind]}]({figures[analysis.kind]})", ""]
+        lines += [f"- {note}" for note in analysis.notes]
+        for name, frame in analysis.tables.items():
+            if name in LEFT_OUT:
+                continue
+            shown = MORRIS if analysis.kind == "sensitivity" and name == "effects" else SHOWN.get(name, ())
+            lines += ["", f"### {name.capitalize()}", "", *table(frame, shown)]
+    if refused:
+        lines += ["", "## Not possible with this design", "", *[f"- {reason}" for reason in refused]]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def methods(results: Results) -> str:
+    """Say in one paragraph how the study was made, for a paper's methods section."""
+    study, plan = results.study, results.plan
+    S, A, R = results.shape
+    status = results.status
+    done, failed = int((status == DONE).sum()), int((status == FAILED).sum())
+    design = {
+        "single": "one setting of the parameters", "grid": "a full grid", "one_at_a_time": "one factor at a time", "lhs": "a Latin hypercube sample",
+        "sobol": "a scrambled Sobol sequence", "morris": "Morris trajectories", "saltelli": "a Saltelli design on a scrambled Sobol sequence", "table": "a given table",
+    }[study.design.kind]  # fmt: skip
+    parts = [
+        f"{study.name}: {S} scenario{'s' * (S > 1)} ({design}"
+        + (f" over {len(study.factors)} factors" if study.factors else "")
+        + f"), {A} arm{'s' * (A > 1)}, {R} replicate{'s' * (R > 1)} of each"
+        + (f" (as many as precision took, at least {study.replicates.least}, at most {study.replicates.most}, look ahead {study.replicates.look_ahead})" if study.adaptive else "")
+        + f"; {study.ticks} ticks; root seed {study.seed}."
+    ]  # fmt: skip
+    shared = {
+        "policies": "Arms of a scenario share every random draw that they have in common, keyed by decision, tick and agent",
+        "all": "All arms and scenarios share every random draw that they have in common, keyed by decision, tick and agent",
+        "none": "Runs are independent",
+    }[study.crn]
+    parts.append(f"{shared} (common random numbers: {study.crn}).")
+    if study.branch is not None:
+        parts.append(
+            f"Arms branch at tick {study.branch.tick} from {'a history of each replicate' if study.branch.history == 'own' else 'one history of each scenario'}."
+        )
+    if study.primary:
+        parts.append(f"Primary outcomes, declared before running: {', '.join(study.primary)}.")
+    else:
+        parts.append("No outcome was declared primary; all results are exploratory.")
+    parts.append(
+        "Effects are paired differences with simultaneous 95 % intervals by a max-t bootstrap; proportions have Wilson intervals; Sobol and Morris measures have "
+        "the noise of replicates taken out and bootstrap percentile intervals; boxes of scenario discovery are judged on a held-out half."
+    )
+    missing = status.size - done - failed
+    parts.append(
+        f"{status.size} runs planned, {done} done, {failed} failed" + (f", {missing} missing" if missing else "") + "."
+    )
+    model = f"model {study.own_model}" if study.own_model else "the ecosystem model"
+    machines = {e.get("python", "?") + ", numpy " + e.get("numpy", "?") for e in results.store.environments().values()}
+    seconds = sum(row[2] for row in results.store.seconds())
+    parts.append(
+        f"Made with mpbf_abm {version()}, {model} (source {plan.fingerprint[:12]}), Python {'; Python '.join(sorted(machines))}; "
+        f"{seconds / 3600:.2g} processor hours; results {results.hash}."
+    )
+    return " ".join(parts)
+
+
+def parameters(results: Results) -> list[str]:
+    """Table of what varies and what differs from the preset, with unit and source."""
+    study = results.study
+    known = {row["path"]: row for row in schema()}
+    rows = []
+    for name, value in study.parameters.items():
+        paths = value.targets if isinstance(value, Factor) else (name,)
+        first = known.get(paths[0], {})
+        note = first.get("help", "") if len(paths) == 1 else f"moves {', '.join(f'`{p}`' for p in paths)}"
+        rows.append(
+            (
+                f"`{name}`" if name in PATHS else name,
+                span(value),
+                first.get("unit", "1"),
+                first.get("source", "of the study"),
+                note,
+            )
+        )
+    if not rows:
+        return [f"All parameters are those of the preset `{study.preset}`."]
+    return [
+        f"All others are those of the preset `{study.preset}`.",
+        "",
+        *_markdown(("parameter", "value", "unit", "source", "meaning"), rows),
+    ]
+
+
+def span(value: Any) -> str:
+    """Value or range of a parameter in words."""
+    if not isinstance(value, Factor):
+        return f"{value}"
+    if value.values:
+        return " | ".join(str(v) for v in value.values)
+    return f"{value.low:g} to {value.high:g}" + (" (log)" if value.scale == "log" else "")
+
+
+def arms(results: Results) -> list[str]:
+    """Table of the arms and what they do when."""
+    rows = [(arm.label, described(arm)) for arm in results.plan.arms]
+    lines = _markdown(("arm", "what it adds"), rows)
+    if results.study.shocks:
+        told = "; ".join(_event(s) for s in results.study.shocks)
+        lines += ["", f"In every arm: {told}."]
+    return lines
+
+
+def described(arm: Arm) -> str:
+    """Policies, shocks and parameters of an arm in words."""
+    parts = [_event(e) for e in arm.events] + [f"{path} = {value}" for path, value in arm.parameters.items()]
+    return "; ".join(parts) or "nothing"
+
+
+def _event(event: Any) -> str:
+    words = f"{event.name} from tick {event.start}"
+    if event.end is not None:
+        words += f" to {event.end}"
+    if event.strength is not None:
+        words += f" at {event.strength:g}"
+    for name in ("ramp", "fade"):
+        if getattr(event, name, 0):
+            words += f", {name} {getattr(event, name)}"
+    if getattr(event, "set", None):
+        words += " (" + ", ".join(f"{path} = {value}" for path, value in event.set.items()) + ")"
+    return words
+
+
+def counts(results: Results) -> list[str]:
+    """Table of runs by arm and status, and the failures by what they said."""
+    status = results.status
+    rows = [
+        (
+            arm,
+            str(status[:, a].size),
+            str(int((status[:, a] == DONE).sum())),
+            str(int((status[:, a] == FAILED).sum())),
+            str(int((status[:, a] == 0).sum())),
+        )
+        for a, arm in enumerate(results.arm_names)
+    ]
+    lines = _markdown(("arm", "planned", "done", "failed", "missing"), rows)
+    failures = results.failures
+    if len(failures):
+        grouped = failures.groupby(["arm", "stage", "type", "message"]).size().reset_index(name="runs")
+        lines += ["", "Failures:", "", *table(grouped)]
+    return lines
+
+
+def table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> list[str]:
+    """A table as Markdown; numbers with four digits."""
+    shown = [c for c in (columns or frame.columns) if c in frame.columns]
+    rows = [tuple(_cell(v) for v in row) for row in frame[shown].itertuples(index=False)]
+    return _markdown([str(c).replace("_", " ") for c in shown], rows)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (float, np.floating)):
+        return "" if np.isnan(value) else f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [tuple(head), tuple("---" for _ in head), *rows]
+    return ["| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in lines]
