@@ -175,6 +175,7 @@ def draw_robustness(frames: Frames) -> Figure:
     values = regret.to_numpy().T
     image = right.imshow(values, cmap="cividis_r", aspect="auto", vmin=0, interpolation="nearest")
     right.set_yticks(range(len(arms)), [])
+    right.set_xticks([])
     right.set_xlabel(f"{values.shape[1]} scenarios, largest regret first")
     style.letter(right, "b", f"regret: {words(str(table['outcome'].iloc[0]))} lost against the best arm")
     fig.colorbar(image, ax=right, shrink=0.8)

@@ -144,30 +144,34 @@ def rank_shares(
     return first / resamples
 
 
-def honest_regret(values: Float) -> Float:
+def honest_regret(values: Float, *, splits: int = 50, seed: int = 0) -> Float:
     """Largest regret without the optimism of choosing by noise: chosen on one half of the replicates, valued on the other.
 
     The regret of noisy means is a largest value over scenarios of differences to a largest value over policies, and
     too large on both counts. Half the replicates say which scenario and which policy; the other half what they are
-    worth. Both ways round are averaged.
+    worth. Both ways round of some random halvings are averaged.
 
     Parameters
     ----------
     values : float array (policies, scenarios, replicates)
+    splits, seed : int
 
     Returns
     -------
     float array (policies,)
-        NaN with fewer than two replicates.
+        NaN with fewer than two replicates; may fall below 0 by chance.
     """
     x = np.asarray(values, np.float64)
     P, _, m = x.shape
     if m < 2:
         return np.full(P, np.nan)
-    halves = x[..., : m // 2].mean(axis=2), x[..., m // 2 :].mean(axis=2)
+    rng = np.random.default_rng([seed, P, m])
     out = np.zeros(P)
-    for choose, value in (halves, halves[::-1]):
-        best = choose.argmax(axis=0)
-        worst = (choose.max(axis=0) - choose).argmax(axis=1)
-        out += value[best[worst], worst] - value[np.arange(P), worst]
-    return out / 2
+    for _ in range(splits):
+        order = rng.permutation(m)
+        halves = x[..., order[: m // 2]].mean(axis=2), x[..., order[m // 2 :]].mean(axis=2)
+        for choose, value in (halves, halves[::-1]):
+            best = choose.argmax(axis=0)
+            worst = (choose.max(axis=0) - choose).argmax(axis=1)
+            out += value[best[worst], worst] - value[np.arange(P), worst]
+    return out / (2 * splits)

@@ -97,7 +97,7 @@ class Commons:
         self.precision_value = np.zeros((n, repositories + 1, 3))
         self.material_records = np.zeros(n, np.int32)
         self.distinct = np.zeros(space.families, np.int64)
-        self.modality_counts = np.zeros(len(FIDELITY), np.int64)
+        self._modality_counts = np.zeros(len(FIDELITY), np.int64)
         self._gap = np.full(n, np.nan)
         self._close = np.zeros(n)
         self._close_weight = np.zeros(n)
@@ -256,6 +256,12 @@ class Commons:
 
     # ------------------------------------------------------------------ the material index
 
+    @property
+    def modality_counts(self) -> Int:
+        """Records alive of each modality (6,)."""
+        self._settle()
+        return self._modality_counts
+
     def _home(self, rows: Int | slice) -> Int:
         columns = self._columns
         return np.where(columns["federated"][rows], self.repositories, columns["repository"][rows])
@@ -269,7 +275,7 @@ class Commons:
     def _index(self, rows: Int, sign: int) -> None:
         """Add (or take away) records in the sums by material."""
         material = self.material[rows]
-        self.modality_counts += sign * np.bincount(self.modality[rows], minlength=len(FIDELITY))
+        self._modality_counts += sign * np.bincount(self.modality[rows], minlength=len(FIDELITY))
         labelled = self.origin[rows] != FAILED
         home, fidelity = self._home(rows)[labelled], FIDELITY[self.modality[rows]][labelled]
         weight = sign / np.maximum(self.variance[rows][labelled].astype(np.float64), 1e-6)
