@@ -36,6 +36,10 @@ class OutputError(MpbfError, OSError):
     """A place that cannot be written to."""
 
 
+class StoppedError(MpbfError, RuntimeError):
+    """Something that ended work in its course, such as a full disk; what was finished before is kept."""
+
+
 class BookkeepingError(MpbfError, AssertionError):
     """Stocks and flows that do not balance: a fault of the model, never of the user."""
 

@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 
 import psutil
 
-from mpbf_abm.errors import MpbfError
+from mpbf_abm.errors import StoppedError
 
 Work = Callable[[Any], Any]
 
@@ -30,11 +30,12 @@ BATCH_SECONDS = 0.05  # short tasks travel together, so that a message is worth 
 MOST_TOGETHER = 256
 FLUSH_SECONDS = 0.02
 LOOK_SECONDS = 0.1  # how often memory is looked at
-STARTS = 3  # workers in a row that may die before they are ready
+STARTS = 3  # workers in a row that may end before they are ready
+KILLED_STARTS = 30  # the same where something outside killed them
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class WorkerError(MpbfError, RuntimeError):
+class WorkerError(StoppedError):
     """Worker processes that cannot be started."""
 
 
@@ -326,9 +327,10 @@ class Pool:
         self._slots.remove(slot)
         if not slot.ready:
             self._starts += 1
-            if self._starts >= STARTS:
+            code = slot.process.exitcode or 0
+            if self._starts >= (KILLED_STARTS if code < 0 else STARTS):
                 raise WorkerError(
-                    f"{STARTS} worker processes in a row ended at their start (exit code {slot.process.exitcode}); "
+                    f"{self._starts} worker processes in a row ended at their start (exit code {code}); "
                     "a script must start its work under: if __name__ == '__main__'"
                 )
         if len(slot.hand) == 1:

@@ -13,8 +13,8 @@ from concurrent.futures import BrokenExecutor
 
 from mpbf_abm.cli import analyses, bench, config, run, study, verify  # noqa: F401 (they add their commands)
 from mpbf_abm.cli.app import app
-from mpbf_abm.cli.console import FAILURE, INTERRUPTED, OK, USAGE, complain
-from mpbf_abm.errors import BookkeepingError, MpbfError
+from mpbf_abm.cli.console import FAILURE, INTERRUPTED, OK, USAGE, Told, complain
+from mpbf_abm.errors import BookkeepingError, MpbfError, StoppedError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,6 +34,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BookkeepingError as error:
         complain([f"the model's books do not balance, please report this: {error}"])
         return FAILURE
+    except StoppedError as error:
+        complain([str(error)])
+        return FAILURE
     except MpbfError as error:
         complain(getattr(error, "faults", None) or [str(error)])
         return USAGE
@@ -50,6 +53,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         else:
             complain([message()])
         return USAGE
-    if code == INTERRUPTED:
+    if code == INTERRUPTED and not isinstance(code, Told):
         complain(["interrupted; nothing was written"])
     return code or OK

@@ -19,6 +19,11 @@ from mpbf_abm.errors import ConfigurationError, OutputError
 OK, FAILURE, USAGE, MISMATCH, INTERRUPTED = 0, 1, 2, 3, 130
 Rows = Sequence[Sequence[str]]
 
+
+class Told(int):
+    """An exit code whose reason the command has told itself."""
+
+
 ConfigFile = Annotated[
     Path | None, typer.Argument(metavar="[CONFIG.toml]", help="Parameters, and [run], [[policy]], [[shock]].")
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import study
-from mpbf_abm.cli.console import INTERRUPTED, MISMATCH, OK, Json, complain, fresh_file, processes, table, whole
+from mpbf_abm.cli.console import INTERRUPTED, MISMATCH, OK, Json, Told, complain, fresh_file, processes, table, whole
 from mpbf_abm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def run(
         )
     if not quiet:
         print(_summary(definition, tally, place, part))
-    return INTERRUPTED if tally.interrupted else MISMATCH if tally.failed or tally.failed_before else OK
+    return Told(INTERRUPTED) if tally.interrupted else MISMATCH if tally.failed or tally.failed_before else OK
 
 
 def _engine(definition: Study, kind: str | None, address: str | None) -> Engine:
@@ -330,7 +330,7 @@ def status(
         try:
             time.sleep(2)
         except KeyboardInterrupt:
-            return INTERRUPTED
+            return Told(INTERRUPTED)
 
 
 def _facts(results: Results) -> dict[str, Any]:

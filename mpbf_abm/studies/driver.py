@@ -138,8 +138,8 @@ def run_study(
         For a study that cannot be run; every fault at once.
     StoreError
         If the store cannot be used, or belongs to something else.
-    OutputError
-        If runs cannot be kept.
+    StoppedError
+        If runs cannot be kept, or workers cannot be started.
     """
     out, folder, watch = Path(out), folder or Path(), progress or Silent()
     plan = Plan.of(study, folder)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,7 +44,7 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
     if not paths:
         raise ConfigurationError(f"{target}: holds no shards (shard-1-of-N.sqlite, ...); name the stores to join")
     with ExitStack() as stack:
-        opened = [stack.enter_context(Store.open(path)) for path in paths]
+        opened = [_opened(path, stack) for path in paths]
         studies = [study for store in opened if (study := _study(store)) is not None]
         into = stack.enter_context(Store.open(own, write=True))
         held = into.last_study()
@@ -66,6 +69,27 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
             total += _count(store)
         watch.begin(total)
         return into.merge(opened, lambda: watch.advance(done=1, failed=0, known=0))
+
+
+def _opened(path: Path, stack: ExitStack) -> Store:
+    """Open a store to read; one that was cut short, by way of a copy that is filled up with zeros."""
+    whole = _pages(path)
+    if whole <= path.stat().st_size:
+        return stack.enter_context(Store.open(path))
+    copy = Path(stack.enter_context(tempfile.TemporaryDirectory())) / path.name
+    shutil.copyfile(path, copy)
+    os.truncate(copy, whole)
+    return stack.enter_context(Store.open(copy))
+
+
+def _pages(path: Path) -> int:
+    """Size in bytes that a SQLite file says it has (0 if it says nothing)."""
+    with path.open("rb") as file:
+        head = file.read(100)
+    if len(head) < 100 or not head.startswith(b"SQLite format 3"):
+        return 0
+    size = int.from_bytes(head[16:18], "big")
+    return (65536 if size == 1 else size) * int.from_bytes(head[28:32], "big")
 
 
 def _stores(source: Path, *, shards_only: bool) -> list[Path]:

@@ -23,7 +23,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import MpbfError, OutputError, did_you_mean
+from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean
 from mpbf_abm.provenance import content_hash, environment, version
 from mpbf_abm.studies.model import (
     Failure,
@@ -266,7 +266,7 @@ class Store:
 
         Raises
         ------
-        OutputError
+        StoppedError
             If there is no room, or the disk fails; what was committed before is kept.
         """
         count = len(self._runs)
@@ -282,7 +282,9 @@ class Store:
         except sqlite3.DatabaseError as error:
             with contextlib.suppress(sqlite3.Error):
                 db.rollback()
-            raise OutputError(f"{self.path}: {count} runs could not be kept ({error}); those before them are") from None
+            raise StoppedError(
+                f"{self.path}: {count} runs could not be kept ({error}); those before them are"
+            ) from None
         finally:
             self._runs, self._series = [], []
         self._environment = machine

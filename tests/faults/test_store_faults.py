@@ -1,0 +1,242 @@
+"""Stores that are damaged, full, of another version, or in use: finished runs survive, and one line says what is wrong."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from driving import HERE, begin, command, drive_study, open_results, seeds_done, tables
+
+from mpbf_abm.cli import main
+from mpbf_abm.studies.merging import merge_stores
+from mpbf_abm.studies.results import Results
+from mpbf_abm.studies.store import Store, StoreError
+
+
+def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "mpbf_abm", *map(str, arguments)], capture_output=True, text=True, timeout=100, check=False)
+
+
+def one_line(done: subprocess.CompletedProcess[str], *words: str, code: int = 2) -> None:
+    """Check an error: one line, some words, no traceback."""
+    assert done.returncode == code, done.stderr
+    (line,) = [text for text in done.stderr.splitlines() if text]
+    for word in words:
+        assert word in line
+
+
+# --------------------------------------------------------------------------- in use
+
+
+def test_a_second_driver_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    driver = begin(tmp_path, "logged", env={"PAUSE": "0.05"}, scenarios=5, replicates=10)
+    while not (tmp_path / "study.sqlite").exists() and driver.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    one_line(drive_study(tmp_path, "logged", scenarios=5, replicates=10), "another driver is at work on it", f"process {driver.pid}")
+    assert driver.wait(60) == 0
+    assert len(seeds_done(tmp_path)) == 100
+    assert drive_study(tmp_path, "logged", scenarios=5, replicates=10).returncode == 0
+
+
+def test_the_lock_of_a_killed_driver_is_free(tmp_path: Path) -> None:
+    driver = begin(tmp_path, "logged", env={"PAUSE": "0.05"}, scenarios=5, replicates=10)
+    while not (tmp_path / ".study.sqlite.driver").exists() and driver.poll() is None:
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    assert drive_study(tmp_path, "logged", scenarios=5, replicates=10).returncode == 0
+
+
+# --------------------------------------------------------------------------- other stores
+
+
+def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
+    assert drive_study(tmp_path, "outcome").returncode == 0
+    db = sqlite3.connect(tmp_path / "study.sqlite")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    one_line(drive_study(tmp_path, "outcome"), "store format 99", "reads format 1")
+    one_line(cli("study", "status", tmp_path), "store format 99")
+
+
+def test_a_file_that_is_no_store_is_refused_and_stays(tmp_path: Path) -> None:
+    place = tmp_path / "study.sqlite"
+    place.write_text("not a database, but a letter to the editor" * 200)
+    before = place.read_bytes()
+    one_line(drive_study(tmp_path, "outcome"), "damaged or not a store".split()[0])
+    one_line(cli("compare", tmp_path), "study.sqlite")
+    assert place.read_bytes() == before
+    place.unlink()
+    sqlite3.connect(place).execute("CREATE TABLE letters (text)").connection.commit()
+    one_line(drive_study(tmp_path, "outcome"), "not the store of a study")
+
+
+def test_a_store_of_another_study_or_model_is_refused(tmp_path: Path) -> None:
+    assert drive_study(tmp_path, "outcome").returncode == 0
+    one_line(drive_study(tmp_path, "logged"), "was made by the model 'toys:outcome', not 'toys:logged'")
+    db = sqlite3.connect(tmp_path / "study.sqlite")
+    db.execute("UPDATE studies SET fingerprint = 'f00d'")
+    db.commit()
+    one_line(drive_study(tmp_path, "outcome"), "another version of the model (f00d, now ")
+    db.execute("UPDATE studies SET name = 'other'")
+    db.commit()
+    db.close()
+    one_line(drive_study(tmp_path, "outcome"), "holds the study 'other', not 'toy'")
+    assert len(seeds_done(tmp_path)) == 200
+
+
+def test_a_store_made_by_a_script_is_analysed_but_not_run_from_the_command_line(tmp_path: Path) -> None:
+    assert drive_study(tmp_path, "outcome").returncode == 0
+    one_line(cli("study", "run", tmp_path), "was made by the model 'toys:outcome' of a script")
+    done = cli("compare", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "other" in done.stdout
+
+
+# --------------------------------------------------------------------------- damage
+
+
+def runs_of(path: Path) -> dict[str, str]:
+    with Store.open(path) as store:
+        return {run.id: run.hash for run in store.runs()}
+
+
+def test_a_flipped_byte_in_a_result_is_told_by_run_and_the_others_are_saved(tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    assert drive_study(out, "outcome").returncode == 0
+    whole = runs_of(out / "study.sqlite")
+    data = bytearray((out / "study.sqlite").read_bytes())
+    places = [m.start(1) for m in re.finditer(rb'"y":-?0\.(\d)', bytes(data))]
+    at = random.Random(1).choice(places)
+    data[at] = ord(b"1") if data[at] != ord(b"1") else ord(b"2")
+    (out / "study.sqlite").write_bytes(data)
+    done = cli("compare", out)
+    one_line(done, "its outcomes are damaged", "mpbf study merge")
+    (id,) = re.findall(r"run ([0-9a-f]{32})", done.stderr)
+    saved = cli("study", "merge", tmp_path / "saved", out)
+    assert saved.returncode == 3, saved.stderr
+    assert "199 runs added" in saved.stdout
+    assert "1 runs are damaged" in saved.stdout
+    assert runs_of(tmp_path / "saved" / "study.sqlite") == {i: h for i, h in whole.items() if i != id}
+    again = drive_study(tmp_path / "saved", "outcome")
+    assert again.returncode == 0
+    assert "made=1, failed=0, known=199" in again.stdout
+    assert runs_of(tmp_path / "saved" / "study.sqlite") == whole
+
+
+def test_a_flipped_byte_in_a_series_is_told_by_run(tmp_path: Path) -> None:
+    assert drive_study(tmp_path, "outcome").returncode == 0
+    db = sqlite3.connect(tmp_path / "study.sqlite")
+    (number, data, id) = db.execute("SELECT series.run, data, id FROM series JOIN runs ON runs.number = series.run LIMIT 1 OFFSET 77").fetchone()
+    spoiled = bytearray(data)
+    spoiled[len(spoiled) // 2] ^= 1
+    db.execute("UPDATE series SET data = ? WHERE run = ?", (bytes(spoiled), number))
+    db.commit()
+    db.close()
+    with open_results(tmp_path, "outcome") as results, pytest.raises(StoreError, match=f"run {id}: its series are damaged"):
+        results.mean_series()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_pages_cost_the_runs_on_them_only(tmp_path: Path, seed: int) -> None:
+    out = tmp_path / "o"
+    assert drive_study(out, "outcome", replicates=100).returncode == 0
+    whole = runs_of(out / "study.sqlite")
+    assert len(whole) == 1000
+    path = out / "study.sqlite"
+    data = bytearray(path.read_bytes())
+    rng = random.Random(seed)
+    pages = len(data) // 4096
+    for page in rng.sample(range(pages // 4, pages), 3):
+        data[4096 * page : 4096 * (page + 1)] = rng.randbytes(4096)
+    path.write_bytes(data)
+    with pytest.raises((StoreError, Exception)) as caught, Results.open(out) as results:
+        list(results.store.runs())
+        list(results.store.series())
+        results.store.ids("done")
+        results.store.scenarios()
+        raise StoreError("the damage lies on a page that nothing is read from")
+    assert isinstance(caught.value, StoreError)
+    count = merge_stores(tmp_path / "saved", [out])
+    saved = runs_of(tmp_path / "saved" / "study.sqlite")
+    assert len(saved) == count["added"]
+    assert len(saved) > 700
+    assert all(whole[id] == digest for id, digest in saved.items())
+    assert drive_study(tmp_path / "saved", "outcome", replicates=100).returncode == 0
+    assert runs_of(tmp_path / "saved" / "study.sqlite") == whole
+
+
+def test_a_store_cut_short_is_refused_and_saved_as_far_as_it_goes(tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    assert drive_study(out, "outcome", replicates=60).returncode == 0
+    path = out / "study.sqlite"
+    size = path.stat().st_size
+    os.truncate(path, size - 4096 * (size // 4096 // 3))
+    done = drive_study(out, "outcome", replicates=60)
+    one_line(done, "damaged")
+    count = merge_stores(tmp_path / "saved", [out])
+    assert count["added"] > 100
+    assert drive_study(tmp_path / "saved", "outcome", replicates=60).returncode == 0
+
+
+# --------------------------------------------------------------------------- no room
+
+
+def test_a_disk_that_fills_up_keeps_what_was_committed(tmp_path: Path) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", str(place)], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("a small disk cannot be mounted here (needs root)")
+    try:
+        size = {"scenarios": 20, "replicates": 40, "ticks": 60}
+        done = drive_study(place / "o", "logged", env={"PAUSE": "0.012"}, **size)
+        one_line(done, "could not be kept (database or disk is full)", "those before them are")
+        kept = seeds_done(place / "o")
+        assert 20 < len(kept) < 1600
+        shutil.copytree(place / "o", tmp_path / "moved")
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+    again = drive_study(tmp_path / "moved", "logged", **size)
+    assert again.returncode == 0
+    assert f"known={len(kept)}" in again.stdout
+    assert drive_study(tmp_path / "w", "logged", **size).returncode == 0
+    assert tables(tmp_path / "moved", tmp_path / "a", "logged", **size) == tables(tmp_path / "w", tmp_path / "b", "logged", **size)
+
+
+def test_a_file_that_may_not_grow_keeps_what_was_committed(tmp_path: Path) -> None:
+    size = {"scenarios": 20, "replicates": 40, "ticks": 60}
+    done = subprocess.run(
+        command(tmp_path / "o", "logged", **size), env=os.environ | {"PAUSE": "0.012"}, capture_output=True, text=True, timeout=100, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000)),  # noqa: PLW1509
+    )  # fmt: skip
+    one_line(done, "could not be kept")
+    kept = seeds_done(tmp_path / "o")
+    assert 20 < len(kept) < 1600
+    again = drive_study(tmp_path / "o", "logged", **size)
+    assert again.returncode == 0
+    assert f"known={len(kept)}" in again.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    one_line(drive_study(tmp_path / "file" / "o", "outcome"), "cannot be made")
+
+
+def test_places_that_hold_no_study_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["compare", tmp_path], ["study", "status", tmp_path / "none"], ["study", "merge", tmp_path], ["study", "replay", tmp_path, "abc"]):
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        assert stop.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert HERE.exists()

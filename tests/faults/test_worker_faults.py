@@ -1,0 +1,146 @@
+"""A run that fails in any way costs itself and nothing else, is listed with its parameters, and can be replayed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import toys
+from driving import begin, drive_study, open_results, seeds_done, tables
+
+from mpbf_abm.studies.model import Failure
+from mpbf_abm.studies.replay import replay_run
+
+# What each fault is called in the store: stage, type, and how often it is tried.
+KINDS = {
+    "raises": ("run", "ValueError", 1),
+    "raises what cannot be sent": ("run", "Unpicklable", 1),
+    "leaves": ("run", "SystemExit", 1),
+    "ends its process": ("worker", "ProcessDied", 2),
+    "kills its process": ("worker", "ProcessDied", 2),
+    "segfaults": ("worker", "ProcessDied", 2),
+    "hangs": ("worker", "TimeLimit", 2),
+    "takes memory step by step": ("worker", "Memory", 2),
+    "takes memory at once": ("worker", "Memory", 2),
+}
+LIMITS = {"seconds": 1.5, "memory": 500, "retries": 1}
+
+
+@pytest.mark.parametrize("fault", KINDS)
+def test_a_fault_costs_exactly_its_own_run(tmp_path: Path, fault: str) -> None:
+    stage, kind, attempts = KINDS[fault]
+    options = LIMITS | {"replicates": 6}
+    begun = time.monotonic()
+    done = drive_study(tmp_path, "faulty", timeout=60, env={"FAULT": fault}, **options)
+    assert done.returncode == 3, done.stderr
+    assert time.monotonic() - begun < 40
+    with open_results(tmp_path, "faulty", **options) as results:
+        # The fault is in one replicate of one scenario, in both arms.
+        assert (results.status == 1).sum() == 58
+        assert (results.status == 2).sum() == 2
+        failures = results.failures
+        assert set(failures["arm"]) == {"baseline", "other"}
+        assert set(failures["x"]) == {2.0}
+        assert set(failures["replicate"]) == {3}
+        assert set(failures["stage"]) == {stage}
+        assert failures["type"].str.startswith(kind).all()
+        assert set(failures["attempts"]) == {attempts}
+
+
+def test_other_runs_are_the_same_beside_every_fault(tmp_path: Path) -> None:
+    size = LIMITS | {"replicates": 5, "retries": 0}
+    kept = {}
+    for fault in ("raises", "kills its process", "hangs"):
+        assert drive_study(tmp_path / fault, "faulty", env={"FAULT": fault}, **size).returncode == 3
+        with open_results(tmp_path / fault, "faulty", **size) as results:
+            outcomes = results.outcomes
+            kept[fault] = outcomes[["scenario", "arm", "replicate", "value"]].to_numpy().tolist()
+    assert kept["raises"] == kept["kills its process"] == kept["hangs"]
+    assert len(kept["raises"]) == 48
+
+
+def test_a_failed_run_is_replayed_and_raises_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAULT", "raises")
+    assert drive_study(tmp_path, "faulty", replicates=5).returncode == 3
+    with open_results(tmp_path, "faulty", replicates=5) as results:
+        (run, *_) = results.store.failures()
+        again = replay_run(results, run)
+        assert again.words == "equal: raised ValueError: this run cannot be"
+        assert isinstance(again.result, Failure)
+        assert "raise_error" in again.result.traceback
+        assert run.failure is not None
+        assert "raise_error" in run.failure.traceback
+
+
+def test_failed_runs_are_not_made_again_unless_asked(tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    env = {"FLAKY": str(tmp_path / "marks")}
+    size = {"replicates": 5, "retries": 0}
+    first = drive_study(tmp_path / "o", "flaky", env=env, **size)
+    assert first.returncode == 3
+    failed = int(first.stdout.split("failed=")[1].split(",")[0])
+    again = drive_study(tmp_path / "o", "flaky", env=env, **size)
+    assert again.returncode == 3
+    assert f"made=0, failed=0, known=50, failed_before={failed}" in again.stdout
+    retried = drive_study(tmp_path / "o", "flaky", env=env, retry="yes", **size)
+    assert retried.returncode == 0
+    assert f"made={failed}, failed=0, known={50 - failed}, failed_before=0" in retried.stdout
+
+
+def test_a_run_that_kills_its_process_once_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "marks").mkdir()
+    env = {"FLAKY": str(tmp_path / "marks")}
+    assert drive_study(tmp_path / "o", "flaky", env=env, replicates=5, retries=1).returncode == 0
+    whole = drive_study(tmp_path / "w", "outcome", replicates=5)
+    assert whole.returncode == 0
+    with open_results(tmp_path / "o", "flaky", replicates=5, retries=1) as a, open_results(tmp_path / "w", "outcome", replicates=5) as b:
+        assert a.outcomes["value"].tolist() == b.outcomes["value"].tolist()
+
+
+def test_workers_that_are_killed_from_outside_cost_no_run(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    size = {"scenarios": 10, "replicates": 20, "retries": 20}
+    driver = begin(tmp_path / "o", "logged", env={"PAUSE": "0.01"}, **size)
+    kills = 0
+    while driver.poll() is None:
+        time.sleep(rng.uniform(0.2, 1.0))
+        workers = [c for c in psutil.Process(driver.pid).children() if "spawn_main" in " ".join(c.cmdline())] if driver.poll() is None else []
+        if workers:
+            victim = rng.choice(workers)
+            os.kill(victim.pid, signal.SIGKILL)
+            kills += 1
+    assert driver.returncode == 0
+    assert kills >= 3
+    assert len(seeds_done(tmp_path / "o")) == 400
+    assert drive_study(tmp_path / "w", "logged", **size).returncode == 0
+    assert tables(tmp_path / "o", tmp_path / "a", "logged", **size) == tables(tmp_path / "w", tmp_path / "b", "logged", **size)
+
+
+def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nsys.path.insert(0, sys.argv[1])\nimport toys\n"
+        "from mpbf_abm.studies.definition import Study\nfrom mpbf_abm.studies.driver import run_study\n"
+        "run_study(Study(name='t', model=toys.outcome, replicates={'n': 3}), sys.argv[2], workers=2)\n"
+    )
+    import subprocess
+    import sys
+
+    arguments = [sys.executable, str(script), str(Path(toys.__file__).parent), str(tmp_path / "o")]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "if __name__ == '__main__'" in done.stderr.splitlines()[-1]
+
+
+def test_no_process_is_left_when_a_study_is_over(tmp_path: Path) -> None:
+    before = {c.pid for c in psutil.Process().children(recursive=True)}
+    assert drive_study(tmp_path, "outcome").returncode == 0
+    left = [c for c in psutil.Process().children(recursive=True) if c.pid not in before]
+    assert not left
+    assert not multiprocessing.active_children()

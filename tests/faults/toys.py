@@ -1,0 +1,93 @@
+"""Models of one's own for tests: quick, and faulty where a test asks for it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def outcome(run: Any) -> tuple[dict[str, float], np.ndarray]:
+    """Two outcomes and two series that follow from the seed and the values alone."""
+    rng = np.random.default_rng(run.seed)
+    y = float(rng.normal() + run.values.get("x", 0.0))
+    return {"y": y, "big": float(y > 1.0)}, rng.normal(size=(len(run.kept), len(run.series))).cumsum(axis=0)
+
+
+def logged(run: Any) -> Any:
+    """Write a line when it begins, so that a test can count how often each run is made."""
+    path = os.environ.get("RUN_LOG")
+    if path:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, f"{run.seed} {run.arm}\n".encode())
+        os.close(handle)
+    time.sleep(float(os.environ.get("PAUSE", "0")))
+    return outcome(run)
+
+
+def faulty(run: Any) -> Any:
+    """Fail in the way that the environment says, in one replicate of one scenario."""
+    time.sleep(0.003)
+    if run.replicate == 3 and run.values["x"] == run.values["at"]:
+        FAULTS[os.environ["FAULT"]]()
+    return outcome(run)
+
+
+def raise_error() -> None:
+    """Raise an ordinary exception."""
+    raise ValueError("this run cannot be")
+
+
+def fill_memory() -> None:
+    """Take memory without end."""
+    held = []
+    while True:
+        held.append(np.ones(500_000))
+        time.sleep(0.005)
+
+
+class Unpicklable(Exception):
+    """An exception that cannot be sent to another process."""
+
+    def __init__(self) -> None:
+        super().__init__("no way back")
+        self.handle = open(os.devnull)  # noqa: SIM115
+
+
+def raise_unpicklable() -> None:
+    """Raise what pickle cannot take."""
+    raise Unpicklable
+
+
+FAULTS = {
+    "raises": raise_error,
+    "raises what cannot be sent": raise_unpicklable,
+    "leaves": lambda: sys.exit(4),
+    "ends its process": lambda: os._exit(5),
+    "kills its process": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segfaults": lambda: ctypes.string_at(0),
+    "hangs": lambda: time.sleep(10**6),
+    "takes memory step by step": fill_memory,
+    "takes memory at once": lambda: np.ones(10**11),
+}
+
+
+def flaky(run: Any) -> Any:
+    """Kill its process the first time only."""
+    mark = Path(os.environ["FLAKY"]) / f"{run.seed}-{run.arm}"
+    if run.replicate == 2 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return outcome(run)
+
+
+def nan(run: Any) -> Any:
+    """Return NaN in one replicate of one scenario."""
+    values, series = outcome(run)
+    return (values | {"y": float("nan")} if run.replicate == 1 and run.values["x"] == 1 else values), series
