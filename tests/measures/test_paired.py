@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.paired import paired_effects, spread
+from mpbf_abm.measures.paired import Simultaneous, bimodality, paired_effects, simultaneous_intervals, spread, wilson
 
 values = st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=20)
 
@@ -66,3 +66,70 @@ def test_faulty_input_is_one_line(rows_a, rows_b, outcome, words):
 def test_spread_shows_two_groups():
     table = spread(pd.DataFrame({"y": [0.0] * 5 + [1.0] * 5 + [np.nan]}), ["y"]).iloc[0]
     assert (table.p10, table["median"], table.p90) == (0, 0.5, 1)
+
+
+# --------------------------------------------------------------------------- several effects at once
+
+
+def skewed_arms(rng: np.random.Generator, n: int, arms: int) -> np.ndarray:
+    """Differences of equal, skewed arms that share a part of their draws."""
+    z = 0.6 * rng.normal(size=(n, 1)) + 0.8 * rng.normal(size=(n, arms + 1))
+    y = np.exp(0.8 * z)
+    return y[:, 1:] - y[:, :1]
+
+
+def test_eight_null_policies_are_seldom_told_apart() -> None:
+    rng = np.random.default_rng(1)
+    wrong = np.mean([_any_sure(simultaneous_intervals(skewed_arms(rng, 30, 8), resamples=500, seed=i)) for i in range(400)])
+    assert wrong < 0.06 + 2 * np.sqrt(0.05 * 0.95 / 400)
+    t = [np.abs(x.mean(axis=0) / (x.std(axis=0, ddof=1) / np.sqrt(30))).max() > 2.045 for x in (skewed_arms(rng, 30, 8) for _ in range(400))]
+    assert np.mean(t) > 0.1  # what unadjusted intervals do
+
+
+def _any_sure(found: Simultaneous) -> bool:
+    return bool(((found.low > 0) | (found.high < 0)).any())
+
+
+def test_one_effect_has_about_students_interval() -> None:
+    x = np.random.default_rng(2).normal(1, 2, (40, 1))
+    found = simultaneous_intervals(x)
+    plain = paired_effects(pd.DataFrame({"y": np.zeros(40)}), pd.DataFrame({"y": x[:, 0]}), ["y"]).iloc[0]
+    assert found.mean[0] == pytest.approx(plain.difference)
+    assert plain.high - plain.low <= found.high[0] - found.low[0] < 1.12 * (plain.high - plain.low)
+
+
+def test_missing_units_count_for_their_effect_only() -> None:
+    x = np.random.default_rng(3).normal(size=(30, 3))
+    whole = simultaneous_intervals(x)
+    holes = x.copy()
+    holes[:10, 1] = np.nan
+    found = simultaneous_intervals(holes)
+    assert found.n.tolist() == [30, 20, 30]
+    assert found.mean[0] == whole.mean[0]
+    assert found.mean[1] == pytest.approx(x[10:, 1].mean())
+    holes[:, 2] = np.nan
+    empty = simultaneous_intervals(holes)
+    assert np.isnan([empty.mean[2], empty.low[2], empty.high[2]]).all()
+
+
+def test_an_effect_that_never_varies_is_known_but_an_event_is_not() -> None:
+    x = np.zeros((20, 2))
+    found = simultaneous_intervals(x, events=[False, True])
+    assert (found.low[0], found.high[0]) == (0.0, 0.0)
+    assert found.low[1] == pytest.approx(-found.high[1])
+    assert 0.1 < found.high[1] < 0.2  # about 3 / 20, the rule of three
+
+
+def test_wilson_intervals_are_those_of_the_formula() -> None:
+    low, high = wilson(np.array([0.0, 5.0, 10.0, 0.0]), np.array([10.0, 10.0, 10.0, 0.0]))
+    assert low == pytest.approx([0.0, 0.2366, 0.7225, 0.0], abs=1e-4)
+    assert high == pytest.approx([0.2775, 0.7634, 1.0, 1.0], abs=1e-4)
+
+
+def test_two_groups_are_told_by_the_bimodality_coefficient() -> None:
+    rng = np.random.default_rng(1)
+    assert bimodality(rng.normal(size=2000)) == pytest.approx(1 / 3, abs=0.03)
+    assert bimodality(rng.random(5000)) == pytest.approx(5 / 9, abs=0.02)
+    assert bimodality(np.concatenate([rng.normal(0, 0.1, 500), rng.normal(1, 0.1, 500)])) > 0.8
+    assert np.isnan(bimodality(np.ones(10)))
+    assert np.isnan(bimodality(np.array([1.0, 2.0, np.nan, 3.0])))
