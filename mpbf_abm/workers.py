@@ -123,10 +123,10 @@ class Pool:
         Picklable; called with one task in a worker. It is sent to each worker once.
     workers : int
         Processes; they are started when there is something to do.
-    seconds : float, optional
-        Longest time of a task.
-    memory_mb : float, optional
-        Most resident memory of a worker, in MB.
+    seconds : float
+        Longest time of a task; 0 is no limit.
+    memory_mb : float
+        Most resident memory of a worker, in MB; 0 is no limit.
     retries : int
         Further attempts at a task whose process died or went over a limit. A task that raises is not tried
         again: it is taken to be a pure function.
@@ -144,8 +144,8 @@ class Pool:
         work: Work,
         workers: int,
         *,
-        seconds: float | None = None,
-        memory_mb: float | None = None,
+        seconds: float = 0.0,
+        memory_mb: float = 0.0,
         retries: int = 2,
     ) -> None:
         self._blob = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
@@ -276,9 +276,9 @@ class Pool:
     # ------------------------------------------------------------------ listening
 
     def _listen(self, busy: Sequence[_Slot], left: float) -> None:
-        if self._memory is not None:
+        if self._memory:
             left = min(left, LOOK_SECONDS)
-        if self._seconds is not None:
+        if self._seconds:
             now = time.monotonic()
             left = min([left, *(max(0.0, s.since + self._seconds - now) for s in busy if s.hand)])
         places: dict[Any, _Slot] = {s.pipe: s for s in busy} | {s.process.sentinel: s for s in busy}
@@ -348,11 +348,11 @@ class Pool:
 
     def _enforce(self, busy: Sequence[_Slot]) -> None:
         now = time.monotonic()
-        if self._seconds is not None:
+        if self._seconds:
             for slot in busy:
                 if slot in self._slots and slot.hand and now - slot.since > self._seconds:
                     self._lose(slot, Fault("timeout", "TimeLimit", f"ran for more than {self._seconds:g} s"))
-        if self._memory is not None and now - self._looked >= LOOK_SECONDS:
+        if self._memory and now - self._looked >= LOOK_SECONDS:
             self._looked = now
             for slot in busy:
                 if slot in self._slots and slot.hand and self._resident(slot) > self._memory:
@@ -379,7 +379,7 @@ def default_workers() -> int:
 # --------------------------------------------------------------------------- inside a worker
 
 
-def _serve(pipe: Connection, memory_mb: float | None) -> None:
+def _serve(pipe: Connection, memory_mb: float) -> None:
     """Do tasks until the parent says no more, or is gone."""
     leave_with_parent()
     try:
@@ -389,8 +389,12 @@ def _serve(pipe: Connection, memory_mb: float | None) -> None:
     except BaseException as error:  # noqa: BLE001 (the parent raises it)
         pipe.send(f"{type(error).__name__}: {error}")
         return
-    if memory_mb is not None:
-        _limit_memory(memory_mb)
+    if memory_mb:
+        rest = psutil.Process().memory_info().rss / 1e6
+        if rest > memory_mb:
+            pipe.send(f"it takes {rest:.0f} MB at rest, more than the limit of {memory_mb:g} MB")
+            return
+        _limit_memory(memory_mb - rest)
     pipe.send("")
     while True:
         try:
@@ -433,15 +437,15 @@ def leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _limit_memory(memory_mb: float) -> None:
-    """Let one allocation above the limit raise here, before the parent can look."""
+def _limit_memory(more_mb: float) -> None:
+    """Let an allocation that goes over the limit raise here, before the parent can look."""
     try:
         import resource
     except ImportError:  # pragma: no cover - Windows
         return
     held = getattr(psutil.Process().memory_info(), "data", 0)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = int(held + memory_mb * 1e6)
+    soft = int(held + more_mb * 1e6)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (soft if hard < 0 else min(soft, hard), hard))
 

@@ -249,13 +249,13 @@ class Limits(Section):
     Attributes
     ----------
     seconds, memory_mb : float
-        Time of a run; resident memory of a worker.
+        Time of a run; resident memory of a worker. 0 is no limit.
     retries : int
         Further attempts when a worker died or went over a limit.
     """
 
-    seconds: float | None = Field(3_600.0, gt=0)
-    memory_mb: float | None = Field(4_000.0, gt=0)
+    seconds: float = Field(3_600.0, ge=0)
+    memory_mb: float = Field(4_000.0, ge=0)
     retries: int = Field(2, ge=0, le=100)
 
 

@@ -22,6 +22,7 @@ Float = NDArray[np.float64]
 KINDS = ("single", "grid", "one_at_a_time", "lhs", "sobol", "morris", "saltelli", "table")
 NEEDS_N = ("lhs", "sobol", "morris", "saltelli")
 SAMPLED = ("lhs", "sobol")
+SCREENS = ("morris", "saltelli")
 MOST_SCENARIOS = 1_000_000
 DUMMY = "(dummy)"
 

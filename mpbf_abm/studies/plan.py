@@ -20,12 +20,13 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.parameters import PATHS, value_faults
 from mpbf_abm.provenance import content_hash, model_fingerprint
 from mpbf_abm.studies.definition import BASELINE, Arm, Study, load_space, unknown_names
-from mpbf_abm.studies.design import NEEDS_N, SAMPLED, Scenarios, build, design_faults
+from mpbf_abm.studies.design import SAMPLED, SCREENS, Scenarios, build, design_faults
 from mpbf_abm.studies.model import Job, check_resolved, known_quantities, resolve, run_values
 
 if TYPE_CHECKING:
     from mpbf_abm.space.materials import MaterialsSpace
 
+FEW_SCENARIOS = 20
 MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
 
 
@@ -351,13 +352,15 @@ class Plan:
     # ------------------------------------------------------------------ what can be asked
 
     def supports(self) -> dict[str, str]:
-        """Analyses the design supports: empty, or the reason why one is not possible."""
-        study = self.study
-        kind, arms, n = study.design.kind, len(study.arms), len(self.scenarios)
-        pairs = study.replicates.first if kind not in (*SAMPLED, *NEEDS_N) else n
+        """Analyses that the design supports: empty, or the reason why one is not possible."""
+        kind, arms, n = self.study.design.kind, len(self.arms), len(self.scenarios)
+        screen = f"the scenarios of a {kind} design are no sample of the factors' ranges; use lhs, sobol, grid or table"
+        alone = "the study has no arm besides the baseline"
+        pairs = n if kind in SAMPLED else self.study.replicates.first
+        no_sample = screen if kind in SCREENS else ""
         return {
-            "compare": "" if arms > 1 and pairs > 1 else "needs an arm besides the baseline and at least 2 pairs",
-            "robustness": "" if arms > 1 and n > 1 else "needs several arms and several scenarios (a design)",
-            "sensitivity": "" if kind in ("morris", "saltelli") else f"needs a design of kind morris or saltelli, not {kind}",
-            "discover": "" if n >= 20 and kind not in ("morris", "saltelli") else "needs at least 20 scenarios of a design other than morris or saltelli",
+            "compare": alone if arms < 2 else no_sample or ("" if pairs > 1 else "one pair of runs is planned; at least 2 are needed"),
+            "robustness": alone if arms < 2 else no_sample or ("" if n > 1 else "the study has one scenario; a design is needed"),
+            "sensitivity": "" if kind in SCREENS else f"a design of kind {kind} cannot support it; use [design] kind = 'morris' (screening) or 'saltelli' (indices)",
+            "discover": no_sample or ("" if n >= FEW_SCENARIOS else f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"),
         }  # fmt: skip

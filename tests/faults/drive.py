@@ -5,15 +5,15 @@ python drive.py OUT MODEL [NAME=VALUE ...]
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-
-import toys
 
 from mpbf_abm.errors import MpbfError
 from mpbf_abm.studies.definition import Engine, Study
 from mpbf_abm.studies.driver import check_shard, run_study
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import toys  # noqa: E402 (it lies in the folder of all tests)
 
 DEFAULTS = {"scenarios": "5", "replicates": "20", "workers": "2", "seconds": "30", "memory": "4000",
             "retries": "2", "shard": "", "engine": "local", "retry": "", "ticks": "20"}  # fmt: skip
@@ -55,5 +55,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONPATH", str(Path(__file__).parent))
     sys.exit(main(sys.argv[1:]))

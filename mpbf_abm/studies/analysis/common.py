@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_MISSING = 0.05  # share of scenarios, row blocks or trajectories that may be left out
-SCREENS = ("morris", "saltelli")
 
 
 @dataclass
@@ -56,23 +55,24 @@ def chosen(results: Results, names: Sequence[str] | None) -> list[str]:
     return wanted
 
 
-def refuse(reason: str) -> None:
-    """Refuse an analysis, unless there is no reason to."""
-    if reason:
-        raise ConfigurationError(reason)
+def refuse_unsupported(results: Results, kind: str) -> None:
+    """Refuse an analysis that the design of a study cannot support."""
+    why = results.plan.supports()[kind]
+    if why:
+        raise ConfigurationError(f"{kind}: {why}")
 
 
-def unless(good: bool, reason: str) -> str:
-    """The reason to refuse, unless all is good."""
-    return "" if good else reason
+def refuse_gaps(missing: int, planned: int, what: str, kind: str) -> None:
+    """Refuse an analysis in which too much is missing to be left out."""
+    if missing == planned or missing > MOST_MISSING * planned:
+        raise ConfigurationError(
+            f"{kind}: {missing} of {planned} {what} lack a run or a value, more than {MOST_MISSING:.0%}; see mpbf study status and failures"
+        )
 
 
-def too_many(missing: int, all_of_them: int, what: str, kind: str) -> str:
-    """The reason to refuse, where too many are missing."""
-    share = missing / max(1, all_of_them)
-    if missing == all_of_them or share > MOST_MISSING:
-        return f"{kind}: {missing} of {all_of_them} {what} lack a run or a value, more than {MOST_MISSING:.0%}; see mpbf study status and failures"
-    return ""
+def main_outcome(results: Results, name: str | None) -> str:
+    """Name of an outcome: the one asked for, else the first primary one, else the first."""
+    return name or next(iter(results.study.primary), next(iter(results.definitions)))
 
 
 def complete(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArray[np.bool_]:

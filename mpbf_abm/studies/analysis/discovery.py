@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.scenario_discovery import Found, Prim
-from mpbf_abm.studies.analysis.common import SCREENS, Analysis, complete, refuse, too_many, unless
+from mpbf_abm.studies.analysis.common import Analysis, complete, main_outcome, refuse_gaps, refuse_unsupported
 from mpbf_abm.studies.definition import BASELINE
 from mpbf_abm.studies.results import Results
 
@@ -38,26 +39,16 @@ def discover(
     """
     import pandas as pd
 
-    kind, S = results.study.design.kind, len(results.plan.scenarios)
-    refuse(
-        unless(
-            kind not in SCREENS,
-            f"discover: the scenarios of a {kind} design are no sample of the factors' ranges; use lhs or sobol",
-        )
-    )
-    refuse(unless(S >= 20, f"discover: {S} scenarios are too few; at least 20 (better 200) are needed"))
-    name = name or next(iter(results.study.primary), next(iter(results.definitions)))
+    refuse_unsupported(results, "discover")
+    name = main_outcome(results, name)
     outcome, a = results.outcome(name), results.arm_index(arm)
     if above is None and below is None and outcome.event:
         above = 0.5
-    refuse(
-        unless(
-            (above is None) != (below is None), f"discover: say what of '{name}' is of interest: above or below a value"
-        )
-    )
+    if (above is None) == (below is None):
+        raise ConfigurationError(f"discover: say what of '{name}' is of interest: above or below a value")
     values = results.values(name)[:, a]
     whole = complete(values, 1)
-    refuse(too_many(int((~whole).sum()), S, "scenarios", "discover"))
+    refuse_gaps(int((~whole).sum()), len(whole), "scenarios", "discover")
     mean = values[whole].mean(axis=1)
     interest = mean > above if above is not None else mean < float(below or 0.0)
     frame = results.scenarios[list(results.plan.scenarios.names)][whole]

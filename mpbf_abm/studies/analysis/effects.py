@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.paired import bimodality, simultaneous_intervals, wilson
-from mpbf_abm.studies.analysis.common import SCREENS, Analysis, chosen, complete, refuse
+from mpbf_abm.studies.analysis.common import Analysis, chosen, complete, refuse_unsupported
 from mpbf_abm.studies.definition import Outcome
 from mpbf_abm.studies.design import SAMPLED
 from mpbf_abm.studies.results import FAILED, Results
@@ -72,14 +72,8 @@ def compare(results: Results, names: Sequence[str] | None = None, *, seed: int =
     """
     import pandas as pd
 
-    kind = results.study.design.kind
-    refuse("compare: the study has no arm besides the baseline" if len(results.arm_names) < 2 else "")
-    refuse(
-        f"compare: the scenarios of a {kind} design are no sample of the factors' ranges; use lhs, sobol, grid or table"
-        if kind in SCREENS
-        else ""
-    )
-    by_scenario = kind in SAMPLED
+    refuse_unsupported(results, "compare")
+    by_scenario = results.study.design.kind in SAMPLED
     wanted = chosen(results, names)
     effects = {name: _effects(results, name) for name in wanted}
     units = {name: _units(effects[name], by_scenario) for name in wanted}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.sensitivity import elementary_effects, sobol_indices
-from mpbf_abm.studies.analysis.common import SCREENS, Analysis, chosen, complete, refuse, too_many, unless
+from mpbf_abm.studies.analysis.common import Analysis, chosen, complete, refuse_gaps, refuse_unsupported
 from mpbf_abm.studies.definition import BASELINE
 from mpbf_abm.studies.design import DUMMY
 from mpbf_abm.studies.results import Results
@@ -38,16 +38,12 @@ def sensitivity(
     series : str, optional
         Sobol indices of this stored quantity at every stored tick, instead of outcomes.
     """
+    refuse_unsupported(results, "sensitivity")
     kind = results.study.design.kind
-    refuse(
-        unless(
-            kind in SCREENS,
-            f"sensitivity: a design of kind {kind} cannot support it; use [design] kind = 'morris' (screening) or 'saltelli' (indices)",
-        )
-    )
     a = results.arm_index(arm)
     if series is not None:
-        refuse(unless(kind == "saltelli", "sensitivity: indices along the run need a saltelli design"))
+        if kind != "saltelli":
+            raise ConfigurationError("sensitivity: indices along the run need a saltelli design")
         return _along(results, series, a, seed)
     return (_sobol if kind == "saltelli" else _morris)(results, chosen(results, names), a, seed)
 
@@ -62,7 +58,7 @@ def _blocks(results: Results, values: Float) -> tuple[Float, Float, Float, int]:
     k = len(results.study.factors) + results.study.design.dummy
     table = values.reshape(-1, k + 2, values.shape[1])
     whole = complete(table, (1, 2))
-    refuse(too_many(int((~whole).sum()), len(whole), "row blocks", "sensitivity"))
+    refuse_gaps(int((~whole).sum()), len(whole), "row blocks", "sensitivity")
     table = table[whole]
     return table[:, 0], table[:, 1], table[:, 2:], int((~whole).sum())
 
@@ -155,7 +151,7 @@ def morris_effects(results: Results, values: Float) -> tuple[Float, int]:
     moved = np.array(scenarios.moved).reshape(-1, k + 1)[:, 1:]
     step = np.array(scenarios.steps).reshape(-1, k + 1)[:, 1:]
     whole = complete(table, (1, 2))
-    refuse(too_many(int((~whole).sum()), len(whole), "trajectories", "sensitivity"))
+    refuse_gaps(int((~whole).sum()), len(whole), "trajectories", "sensitivity")
     change = (table[:, 1:] - table[:, :-1]) / step[..., None]
     effects = np.empty_like(change)
     np.put_along_axis(effects, moved[..., None], change, axis=1)

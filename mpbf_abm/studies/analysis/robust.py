@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures import robustness as criteria_of
-from mpbf_abm.studies.analysis.common import SCREENS, Analysis, complete, refuse, too_many, unless
+from mpbf_abm.studies.analysis.common import Analysis, complete, main_outcome, refuse_gaps, refuse_unsupported
 from mpbf_abm.studies.results import Results
 
 Float = NDArray[np.float64]
@@ -25,21 +26,15 @@ def robustness(results: Results, name: str | None = None, *, threshold: float | 
     """
     import pandas as pd
 
-    refuse(unless(len(results.arm_names) > 1, "robustness: the study has no arm besides the baseline"))
-    refuse(unless(len(results.plan.scenarios) > 1, "robustness: the study has one scenario; a design is needed"))
-    refuse(
-        unless(
-            results.study.design.kind not in SCREENS,
-            f"robustness: the scenarios of a {results.study.design.kind} design are no sample of the factors' ranges",
-        )
-    )
-    name = name or next(iter(results.study.primary), next(iter(results.definitions)))
+    refuse_unsupported(results, "robustness")
+    name = main_outcome(results, name)
     outcome = results.outcome(name)
-    refuse(unless(outcome.better != "none", f"robustness: outcome '{name}' does not say what is better, more or less"))
+    if outcome.better == "none":
+        raise ConfigurationError(f"robustness: outcome '{name}' does not say what is better, more or less")
     values = np.moveaxis(results.values(name), 1, 0) * outcome.sign
     whole = complete(values, (0, 2))
     missing = int((~whole).sum())
-    refuse(too_many(missing, len(whole), "scenarios", "robustness"))
+    refuse_gaps(missing, len(whole), "scenarios", "robustness")
     values = values[:, whole]
     f = criteria_of.check_table(values.mean(axis=2))
     level = threshold if threshold is not None else outcome.acceptable
