@@ -1,0 +1,134 @@
+"""The pool: order, batches, faults and limits, and what it tells of workers that cannot start."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import pytest
+import toys
+
+from mpbf_abm.workers import Fault, Pool, WorkerError, attempt, default_workers
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def slow(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def where(_: Any) -> int:
+    return os.getpid()
+
+
+class Stubborn:
+    """Work that can be sent, but not received."""
+
+    def __reduce__(self) -> Any:
+        return toys.raise_error, ()
+
+    def __call__(self, task: Any) -> Any:
+        return task
+
+
+def environment(_: Any) -> str:
+    return os.environ.get("OMP_NUM_THREADS", "")
+
+
+def unsendable(_: Any) -> Any:
+    return lambda: None
+
+
+def test_every_task_comes_back_once_with_its_value() -> None:
+    with Pool(square, 2) as pool:
+        pool.submit(range(2000))
+        done = list(pool.drain())
+    assert sorted(d.task for d in done) == list(range(2000))
+    assert all(d.value == d.task**2 and d.fault is None and d.attempts == 1 for d in done)
+
+
+def test_both_workers_work_and_have_one_thread_each() -> None:
+    with Pool(slow, 2) as pool:
+        pool.submit([0.2] * 6)
+        begun = time.monotonic()
+        while pool.pending:
+            pool.collect(5.0)
+        assert time.monotonic() - begun < 6
+    with Pool(where, 2) as pool:
+        pool.submit(range(60))
+        assert os.getpid() not in {d.value for d in pool.drain()}
+    with Pool(environment, 1) as pool:
+        pool.submit([0])
+        assert [d.value for d in pool.drain()] == ["1"]
+
+
+def test_tasks_that_are_not_begun_can_be_taken_back() -> None:
+    with Pool(slow, 1) as pool:
+        pool.submit([0.3, 0.31, 0.32, 0.33])
+        while not any(s.hand for s in pool._slots):
+            pool.collect(0.05)
+        back = pool.withdraw()
+        assert back == [0.31, 0.32, 0.33]
+        assert [d.value for d in pool.drain()] == [0.3]
+
+
+def test_what_a_task_raises_is_its_result() -> None:
+    value, fault, seconds = attempt(lambda _: toys.raise_error(), None)
+    assert value is None
+    assert isinstance(fault, Fault)
+    assert (fault.kind, fault.type, fault.message) == ("raised", "ValueError", "this run cannot be")
+    assert "raise_error" in fault.traceback
+    assert seconds >= 0
+
+
+def test_a_value_that_cannot_be_sent_is_a_fault_of_its_task() -> None:
+    with Pool(unsendable, 1) as pool:
+        pool.submit([1, 2])
+        done = list(pool.drain())
+    assert all(d.fault is not None and "cannot be sent" in d.fault.message for d in done)
+
+
+def test_work_that_a_worker_cannot_receive_is_told_at_once() -> None:
+    with pytest.raises(WorkerError, match="a worker cannot begin: ValueError: this run cannot be"), Pool(Stubborn(), 2) as pool:
+        pool.submit([1])
+        list(pool.drain())
+
+
+def test_a_limit_below_what_a_worker_takes_at_rest_is_told() -> None:
+    with pytest.raises(WorkerError, match="MB at rest, more than the limit of 1 MB"), Pool(square, 1, memory_mb=1.0) as pool:
+        pool.submit([1])
+        list(pool.drain())
+
+
+def test_a_limit_of_time_ends_one_task_and_no_other() -> None:
+    with Pool(slow, 2, seconds=0.5, retries=0) as pool:
+        pool.submit([0.01] * 5 + [60.0] + [0.01] * 5)
+        begun = time.monotonic()
+        done = list(pool.drain())
+        assert time.monotonic() - begun < 10
+    (late,) = [d for d in done if d.fault is not None]
+    assert late.task == 60.0
+    assert late.fault is not None
+    assert (late.fault.kind, late.fault.message) == ("timeout", "ran for more than 0.5 s")
+    assert 0.5 <= late.seconds < 2
+    assert len(done) == 11
+
+
+def test_there_are_two_workers_at_least() -> None:
+    assert default_workers() >= 2
+
+
+def test_short_tasks_travel_together_and_long_ones_alone() -> None:
+    with Pool(square, 2) as pool:
+        assert pool.wants == 4
+        pool.submit(range(500))
+        list(pool.drain())
+        assert pool.wants > 100
+    with Pool(slow, 2) as pool:
+        pool.submit([0.1] * 4)
+        list(pool.drain())
+        assert pool.wants == 4
