@@ -115,7 +115,7 @@ def test_whole_seeds_in_range_are_taken(seed: object) -> None:
     assert type(check_seed(seed)) is int
 
 
-@pytest.mark.parametrize("clone", [copy.deepcopy, copy.copy, lambda s: pickle.loads(pickle.dumps(s))])  # noqa: S301
+@pytest.mark.parametrize("clone", [copy.deepcopy, copy.copy, lambda s: pickle.loads(pickle.dumps(s))])
 def test_a_copy_draws_the_same_and_shares_nothing(clone: object) -> None:
     streams = Streams(3, {5: 9})
     streams.uniform("warm", 2, 10)

@@ -92,16 +92,20 @@ def test_a_value_that_cannot_be_sent_is_a_fault_of_its_task() -> None:
     assert all(d.fault is not None and "cannot be sent" in d.fault.message for d in done)
 
 
-def test_work_that_a_worker_cannot_receive_is_told_at_once() -> None:
-    with pytest.raises(WorkerError, match="a worker cannot begin: ValueError: this run cannot be"), Pool(Stubborn(), 2) as pool:
+def drained(work: Any, **limits: Any) -> None:
+    with Pool(work, 2, **limits) as pool:
         pool.submit([1])
         list(pool.drain())
+
+
+def test_work_that_a_worker_cannot_receive_is_told_at_once() -> None:
+    with pytest.raises(WorkerError, match="a worker cannot begin: ValueError: this run cannot be"):
+        drained(Stubborn())
 
 
 def test_a_limit_below_what_a_worker_takes_at_rest_is_told() -> None:
-    with pytest.raises(WorkerError, match="MB at rest, more than the limit of 1 MB"), Pool(square, 1, memory_mb=1.0) as pool:
-        pool.submit([1])
-        list(pool.drain())
+    with pytest.raises(WorkerError, match="MB at rest, more than the limit of 1 MB"):
+        drained(square, memory_mb=1.0)
 
 
 def test_a_limit_of_time_ends_one_task_and_no_other() -> None:

@@ -30,6 +30,7 @@ except ImportError:
 
 PLUGIN = "mpbf-study"
 MOST_TOGETHER = 10_000
+CONNECT_SECONDS = 15
 # Workers have children of their own (the pools), which a daemonic process may not have.
 FREE = {"distributed.worker.daemon": False}
 EXPORT = "export DASK_DISTRIBUTED__WORKER__DAEMON=False"
@@ -95,7 +96,7 @@ class DaskEngine:
         self._expected = workers or default_workers()
         self._cluster = None if settings.address else start_cluster(settings, self._expected)
         try:
-            self._client = Client(settings.address or self._cluster, timeout=60, set_as_default=False)
+            self._client = Client(settings.address or self._cluster, timeout=CONNECT_SECONDS, set_as_default=False)
             plugin = StudyPlugin(pickle.dumps(work, pickle.HIGHEST_PROTOCOL), limits.model_dump())
             self._client.register_plugin(plugin, name=PLUGIN)
         except OSError as error:
@@ -229,7 +230,7 @@ def start_cluster(settings: EngineSettings, workers: int) -> Any:
     options = dict(settings.options)
     try:
         if settings.cluster == "local":
-            quiet: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.ERROR, "memory_limit": 0}
+            quiet: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL, "memory_limit": 0}
             return LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **(quiet | options))
         if settings.cluster == "kubernetes":
             from dask_kubernetes.operator import KubeCluster
@@ -248,5 +249,12 @@ def start_cluster(settings: EngineSettings, workers: int) -> Any:
         raise ConfigurationError(
             f"[engine]: cluster = '{settings.cluster}' needs {error.name}: pip install 'mpbf_abm[{extra}]'"
         ) from None
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"[engine]: cluster = '{settings.cluster}': {error}") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigurationError(f"[engine]: cluster = '{settings.cluster}': {_deepest(error)}") from None
+
+
+def _deepest(error: BaseException) -> str:
+    """What the first cause of an error said, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())

@@ -13,7 +13,7 @@ from mpbf_abm.studies.definition import Engine, Study
 from mpbf_abm.studies.driver import check_shard, run_study
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import toys  # noqa: E402 (it lies in the folder of all tests)
+import toys
 
 DEFAULTS = {"scenarios": "5", "replicates": "20", "workers": "2", "seconds": "30", "memory": "4000",
             "retries": "2", "shard": "", "engine": "local", "retry": "", "ticks": "20"}  # fmt: skip
@@ -35,7 +35,11 @@ def study(model: str, options: dict[str, str]) -> Study:
         ticks=int(options["ticks"]),
         series={"of": ("a", "b")},
         outcomes={"y": {"better": "more", "primary": True, "smallest": 0.5}},
-        limits={"seconds": float(options["seconds"]), "memory_mb": float(options["memory"]), "retries": int(options["retries"])},
+        limits={
+            "seconds": float(options["seconds"]),
+            "memory_mb": float(options["memory"]),
+            "retries": int(options["retries"]),
+        },
     )
 
 

@@ -22,17 +22,26 @@ def command(out: Path, model: str, **options: Any) -> list[str]:
     return [sys.executable, str(HERE / "drive.py"), str(out), model, *(f"{k}={v}" for k, v in options.items())]
 
 
-def drive_study(out: Path, model: str, *, env: dict[str, str] | None = None, timeout: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
+def drive_study(
+    out: Path, model: str, *, env: dict[str, str] | None = None, timeout: float = 120, **options: Any
+) -> subprocess.CompletedProcess[str]:
     """Run a driver to its end."""
     return subprocess.run(
-        command(out, model, **options), env=os.environ | (env or {}), capture_output=True, text=True, timeout=timeout, check=False
+        command(out, model, **options),
+        env=os.environ | (env or {}),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
 
 
 def begin(out: Path, model: str, *, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
     """Start a driver."""
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command(out, model, **options), env=os.environ | (env or {}), stdout=quiet, stderr=quiet, text=True)
+    return subprocess.Popen(
+        command(out, model, **options), env=os.environ | (env or {}), stdout=quiet, stderr=quiet, text=True
+    )
 
 
 def open_results(out: Path, model: str, **options: Any) -> Results:

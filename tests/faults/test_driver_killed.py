@@ -47,7 +47,9 @@ def test_a_driver_killed_at_random_instants_loses_nothing_and_repeats_nothing(tm
         driver.wait()
         kills += 1
         psutil.wait_procs(children, timeout=10)
-        assert not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children), "a worker outlives its driver"
+        assert not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children), (
+            "a worker outlives its driver"
+        )
         made = set(log.read_text().split("\n")[:-1]) if log.exists() else set()
         assert not made & done, "a run that was committed was made again"
         before, done = done, seeds_done(out)
@@ -78,7 +80,9 @@ def test_a_journal_that_a_killed_driver_left_is_rolled_back(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1)])
-def test_an_interrupted_driver_keeps_what_is_over_and_goes_on(tmp_path: Path, number: signal.Signals, times: int) -> None:
+def test_an_interrupted_driver_keeps_what_is_over_and_goes_on(
+    tmp_path: Path, number: signal.Signals, times: int
+) -> None:
     size = {"scenarios": 4, "replicates": 10}
     driver = begin(tmp_path, "logged", env={"PAUSE": "0.5"}, **size)
     deadline = time.monotonic() + 30

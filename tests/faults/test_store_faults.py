@@ -23,7 +23,13 @@ from mpbf_abm.studies.store import Store, StoreError
 
 
 def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "mpbf_abm", *map(str, arguments)], capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "mpbf_abm", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
 
 
 def one_line(done: subprocess.CompletedProcess[str], *words: str, code: int = 2) -> None:
@@ -42,7 +48,11 @@ def test_a_second_driver_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     while not (tmp_path / "study.sqlite").exists() and driver.poll() is None:
         time.sleep(0.05)
     time.sleep(0.3)
-    one_line(drive_study(tmp_path, "logged", scenarios=5, replicates=10), "another driver is at work on it", f"process {driver.pid}")
+    one_line(
+        drive_study(tmp_path, "logged", scenarios=5, replicates=10),
+        "another driver is at work on it",
+        f"process {driver.pid}",
+    )
     assert driver.wait(60) == 0
     assert len(seeds_done(tmp_path)) == 100
     assert drive_study(tmp_path, "logged", scenarios=5, replicates=10).returncode == 0
@@ -73,7 +83,7 @@ def test_a_file_that_is_no_store_is_refused_and_stays(tmp_path: Path) -> None:
     place = tmp_path / "study.sqlite"
     place.write_text("not a database, but a letter to the editor" * 200)
     before = place.read_bytes()
-    one_line(drive_study(tmp_path, "outcome"), "damaged or not a store".split()[0])
+    one_line(drive_study(tmp_path, "outcome"), ["damaged", "or", "not", "a", "store"][0])
     one_line(cli("compare", tmp_path), "study.sqlite")
     assert place.read_bytes() == before
     place.unlink()
@@ -111,6 +121,13 @@ def runs_of(path: Path) -> dict[str, str]:
         return {run.id: run.hash for run in store.runs()}
 
 
+def read_everything(out: Path) -> None:
+    with Results.open(out) as results:
+        list(results.store.runs())
+        results.store.ids("done")
+        results.store.scenarios()
+
+
 def test_a_flipped_byte_in_a_result_is_told_by_run_and_the_others_are_saved(tmp_path: Path) -> None:
     out = tmp_path / "o"
     assert drive_study(out, "outcome").returncode == 0
@@ -137,13 +154,18 @@ def test_a_flipped_byte_in_a_result_is_told_by_run_and_the_others_are_saved(tmp_
 def test_a_flipped_byte_in_a_series_is_told_by_run(tmp_path: Path) -> None:
     assert drive_study(tmp_path, "outcome").returncode == 0
     db = sqlite3.connect(tmp_path / "study.sqlite")
-    (number, data, id) = db.execute("SELECT series.run, data, id FROM series JOIN runs ON runs.number = series.run LIMIT 1 OFFSET 77").fetchone()
+    (number, data, id) = db.execute(
+        "SELECT series.run, data, id FROM series JOIN runs ON runs.number = series.run LIMIT 1 OFFSET 77"
+    ).fetchone()
     spoiled = bytearray(data)
     spoiled[len(spoiled) // 2] ^= 1
     db.execute("UPDATE series SET data = ? WHERE run = ?", (bytes(spoiled), number))
     db.commit()
     db.close()
-    with open_results(tmp_path, "outcome") as results, pytest.raises(StoreError, match=f"run {id}: its series are damaged"):
+    with (
+        open_results(tmp_path, "outcome") as results,
+        pytest.raises(StoreError, match=f"run {id}: its series are damaged"),
+    ):
         results.mean_series()
 
 
@@ -160,13 +182,8 @@ def test_damaged_pages_cost_the_runs_on_them_only(tmp_path: Path, seed: int) -> 
     for page in rng.sample(range(pages // 4, pages), 3):
         data[4096 * page : 4096 * (page + 1)] = rng.randbytes(4096)
     path.write_bytes(data)
-    with pytest.raises((StoreError, Exception)) as caught, Results.open(out) as results:
-        list(results.store.runs())
-        list(results.store.series())
-        results.store.ids("done")
-        results.store.scenarios()
-        raise StoreError("the damage lies on a page that nothing is read from")
-    assert isinstance(caught.value, StoreError)
+    with pytest.raises(StoreError, match="mpbf study merge"):
+        read_everything(out)
     count = merge_stores(tmp_path / "saved", [out])
     saved = runs_of(tmp_path / "saved" / "study.sqlite")
     assert len(saved) == count["added"]
@@ -195,7 +212,9 @@ def test_a_store_cut_short_is_refused_and_saved_as_far_as_it_goes(tmp_path: Path
 def test_a_disk_that_fills_up_keeps_what_was_committed(tmp_path: Path) -> None:
     place = tmp_path / "small"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", str(place)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", str(place)], capture_output=True, check=False
+    )
     if mounted.returncode != 0:
         pytest.skip("a small disk cannot be mounted here (needs root)")
     try:
@@ -211,14 +230,16 @@ def test_a_disk_that_fills_up_keeps_what_was_committed(tmp_path: Path) -> None:
     assert again.returncode == 0
     assert f"known={len(kept)}" in again.stdout
     assert drive_study(tmp_path / "w", "logged", **size).returncode == 0
-    assert tables(tmp_path / "moved", tmp_path / "a", "logged", **size) == tables(tmp_path / "w", tmp_path / "b", "logged", **size)
+    assert tables(tmp_path / "moved", tmp_path / "a", "logged", **size) == tables(
+        tmp_path / "w", tmp_path / "b", "logged", **size
+    )
 
 
 def test_a_file_that_may_not_grow_keeps_what_was_committed(tmp_path: Path) -> None:
     size = {"scenarios": 20, "replicates": 40, "ticks": 60}
     done = subprocess.run(
         command(tmp_path / "o", "logged", **size), env=os.environ | {"PAUSE": "0.012"}, capture_output=True, text=True, timeout=100, check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000)),
     )  # fmt: skip
     one_line(done, "could not be kept")
     kept = seeds_done(tmp_path / "o")
@@ -234,7 +255,12 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_places_that_hold_no_study_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["compare", tmp_path], ["study", "status", tmp_path / "none"], ["study", "merge", tmp_path], ["study", "replay", tmp_path, "abc"]):
+    for arguments in (
+        ["compare", tmp_path],
+        ["study", "status", tmp_path / "none"],
+        ["study", "merge", tmp_path],
+        ["study", "replay", tmp_path, "abc"],
+    ):
         with pytest.raises(SystemExit) as stop:
             main([str(a) for a in arguments])
         assert stop.value.code == 2

@@ -99,7 +99,10 @@ def test_a_run_that_kills_its_process_once_is_tried_again(tmp_path: Path) -> Non
     assert drive_study(tmp_path / "o", "flaky", env=env, replicates=5, retries=1).returncode == 0
     whole = drive_study(tmp_path / "w", "outcome", replicates=5)
     assert whole.returncode == 0
-    with open_results(tmp_path / "o", "flaky", replicates=5, retries=1) as a, open_results(tmp_path / "w", "outcome", replicates=5) as b:
+    with (
+        open_results(tmp_path / "o", "flaky", replicates=5, retries=1) as a,
+        open_results(tmp_path / "w", "outcome", replicates=5) as b,
+    ):
         assert a.outcomes["value"].tolist() == b.outcomes["value"].tolist()
 
 
@@ -110,7 +113,11 @@ def test_workers_that_are_killed_from_outside_cost_no_run(tmp_path: Path) -> Non
     kills = 0
     while driver.poll() is None:
         time.sleep(rng.uniform(0.2, 1.0))
-        workers = [c for c in psutil.Process(driver.pid).children() if "spawn_main" in " ".join(c.cmdline())] if driver.poll() is None else []
+        workers = (
+            [c for c in psutil.Process(driver.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+            if driver.poll() is None
+            else []
+        )
         if workers:
             victim = rng.choice(workers)
             os.kill(victim.pid, signal.SIGKILL)
@@ -119,7 +126,9 @@ def test_workers_that_are_killed_from_outside_cost_no_run(tmp_path: Path) -> Non
     assert kills >= 3
     assert len(seeds_done(tmp_path / "o")) == 400
     assert drive_study(tmp_path / "w", "logged", **size).returncode == 0
-    assert tables(tmp_path / "o", tmp_path / "a", "logged", **size) == tables(tmp_path / "w", tmp_path / "b", "logged", **size)
+    assert tables(tmp_path / "o", tmp_path / "a", "logged", **size) == tables(
+        tmp_path / "w", tmp_path / "b", "logged", **size
+    )
 
 
 def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:

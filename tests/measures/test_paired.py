@@ -80,9 +80,14 @@ def skewed_arms(rng: np.random.Generator, n: int, arms: int) -> np.ndarray:
 
 def test_eight_null_policies_are_seldom_told_apart() -> None:
     rng = np.random.default_rng(1)
-    wrong = np.mean([_any_sure(simultaneous_intervals(skewed_arms(rng, 30, 8), resamples=500, seed=i)) for i in range(400)])
+    wrong = np.mean(
+        [_any_sure(simultaneous_intervals(skewed_arms(rng, 30, 8), resamples=500, seed=i)) for i in range(400)]
+    )
     assert wrong < 0.06 + 2 * np.sqrt(0.05 * 0.95 / 400)
-    t = [np.abs(x.mean(axis=0) / (x.std(axis=0, ddof=1) / np.sqrt(30))).max() > 2.045 for x in (skewed_arms(rng, 30, 8) for _ in range(400))]
+    t = [
+        np.abs(x.mean(axis=0) / (x.std(axis=0, ddof=1) / np.sqrt(30))).max() > 2.045
+        for x in (skewed_arms(rng, 30, 8) for _ in range(400))
+    ]
     assert np.mean(t) > 0.1  # what unadjusted intervals do
 
 

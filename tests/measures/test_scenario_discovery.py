@@ -15,7 +15,9 @@ from mpbf_abm.measures.scenario_discovery import Prim, quantile
 def scenarios(seed: int, n: int = 500) -> tuple[pd.DataFrame, np.ndarray]:
     """Scenarios with reals (one of them with ties), a name, and an outcome that is common in a box."""
     rng = np.random.default_rng(seed)
-    x = pd.DataFrame({"a": rng.random(n), "b": rng.random(n), "tied": rng.random(n).round(1), "k": rng.choice(list("uvw"), n)})
+    x = pd.DataFrame(
+        {"a": rng.random(n), "b": rng.random(n), "tied": rng.random(n).round(1), "k": rng.choice(list("uvw"), n)}
+    )
     chance = 0.05 + 0.8 * ((x["a"] > 0.4) & (x["b"] < 0.7) & (x["k"] != "u"))
     return x, rng.random(n) < chance
 
@@ -34,7 +36,9 @@ def test_trajectories_equal_those_of_ema_workbench(seed: int) -> None:
     assert len(steps) == len(table)
     for i, step in enumerate(steps):
         row, limits = table.iloc[i], reference.box_lims[i]
-        assert (step.coverage, step.density, step.mass) == pytest.approx((row["coverage"], row["density"], row["mass"]), abs=1e-12)
+        assert (step.coverage, step.density, step.mass) == pytest.approx(
+            (row["coverage"], row["density"], row["mass"]), abs=1e-12
+        )
         assert len(step.restricted) == row["res_dim"]
         for name, limit in zip(x.columns, step.box, strict=True):
             theirs = limits[name].tolist()

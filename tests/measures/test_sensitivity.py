@@ -125,7 +125,10 @@ def test_an_outcome_that_does_not_vary_is_refused() -> None:
         sobol_indices(np.ones((8, 1)), np.ones((8, 1)), np.ones((8, 2, 1)))
 
 
-@pytest.mark.parametrize("shapes", [((8, 1), (7, 1), (8, 2, 1)), ((8, 1), (8, 1), (8, 2, 2)), ((8,), (8, 1), (8, 2, 1)), ((1, 1), (1, 1), (1, 2, 1))])
+@pytest.mark.parametrize(
+    "shapes",
+    [((8, 1), (7, 1), (8, 2, 1)), ((8, 1), (8, 1), (8, 2, 2)), ((8,), (8, 1), (8, 2, 1)), ((1, 1), (1, 1), (1, 2, 1))],
+)
 def test_shapes_that_do_not_fit_are_refused(shapes: tuple[tuple[int, ...], ...]) -> None:
     with pytest.raises(ConfigurationError, match="Sobol indices need"):
         sobol_indices(*(np.ones(s) for s in shapes))

@@ -24,12 +24,20 @@ from mpbf_abm.studies.report import report
 from mpbf_abm.studies.results import Results
 
 counter = itertools.count()
-ARMS = (Arm(label="good", parameters={"d": 0.5}), Arm(label="null", parameters={"d": 0.0}), Arm(label="noisy", parameters={"d": 0.0, "own": 1.0}))
-OUTCOMES = {"y": Outcome(better="more", smallest=0.2, primary=True, acceptable=1.0), "high": Outcome(of="y", above=1.0, better="less"), "y2": Outcome(of="y")}
+ARMS = (
+    Arm(label="good", parameters={"d": 0.5}),
+    Arm(label="null", parameters={"d": 0.0}),
+    Arm(label="noisy", parameters={"d": 0.0, "own": 1.0}),
+)
+OUTCOMES = {
+    "y": Outcome(better="more", smallest=0.2, primary=True, acceptable=1.0),
+    "high": Outcome(of="y", above=1.0, better="less"),
+    "y2": Outcome(of="y"),
+}
 
 
 def answer(run: Any) -> Any:
-    """y = 2 x + x z + d + noise; arm `noisy` draws its own noise; the series grow towards y."""
+    """Y = 2 x + x z + d + noise; arm `noisy` draws its own noise; the series grow towards y."""
     v = run.values
     rng = np.random.default_rng([run.seed, int(v.get("own", 0))])
     y = 2 * v["x"] + v["x"] * v["z"] + v.get("d", 0.0) + v.get("noise", 0.3) * rng.normal()
@@ -99,7 +107,12 @@ def test_replicates_are_units_where_scenarios_are_chosen(tmp_path: Path) -> None
 
 
 def test_missing_pairs_are_left_out_and_told(tmp_path: Path) -> None:
-    with ran(tmp_path, design={"kind": "grid"}, parameters={"x": {"values": (0.0, 1.0)}, "z": 0.5, "gap": 1.0}, replicates={"n": 20}) as results:
+    with ran(
+        tmp_path,
+        design={"kind": "grid"},
+        parameters={"x": {"values": (0.0, 1.0)}, "z": 0.5, "gap": 1.0},
+        replicates={"n": 20},
+    ) as results:
         assert np.isnan(results.values("y")).sum() == 4
         found = compare(results, ["y"])
         assert set(found.table["missing"]) == {1}
@@ -128,7 +141,9 @@ def test_the_variance_reduction_factor_is_pooled_within_scenarios() -> None:
     rng = np.random.default_rng(1)
     scenario, common = 100 * rng.normal(size=(5, 1)), rng.normal(size=(5, 400))
     a, b = scenario + common, scenario + common + 0.5 * rng.normal(size=(5, 400))
-    expected = np.mean([(x.var(ddof=1) + y.var(ddof=1)) for x, y in zip(a, b, strict=True)]) / np.mean([(y - x).var(ddof=1) for x, y in zip(a, b, strict=True)])
+    expected = np.mean([(x.var(ddof=1) + y.var(ddof=1)) for x, y in zip(a, b, strict=True)]) / np.mean(
+        [(y - x).var(ddof=1) for x, y in zip(a, b, strict=True)]
+    )
     assert reduction(a, b) == pytest.approx(expected)
     assert 7 < reduction(a, b) < 11
     assert np.isnan(reduction(a[:, :1], b[:, :1]))
@@ -156,11 +171,16 @@ def test_the_best_policy_is_first_by_every_criterion_of_value(tmp_path: Path) ->
             assert part["first_share"].sum() == pytest.approx(1), rule
         values = results.values("y").mean(axis=2)
         assert row(table, criterion="maximin", arm="good")["value"] == pytest.approx(values[:, 1].min())
-        assert row(table, criterion="minimax regret", arm="baseline")["value"] == pytest.approx((values.max(axis=1) - values[:, 0]).max())
+        assert row(table, criterion="minimax regret", arm="baseline")["value"] == pytest.approx(
+            (values.max(axis=1) - values[:, 0]).max()
+        )
         assert row(table, criterion="satisficing", arm="null")["value"] == pytest.approx((values[:, 2] >= 1.0).mean())
         assert found.tables["regret"].shape == (64, 5)
         less = robustness(results, "high")
-        assert row(less.table, criterion="maximin", arm="null")["rank"] < row(less.table, criterion="maximin", arm="good")["rank"] + 1
+        assert (
+            row(less.table, criterion="maximin", arm="null")["rank"]
+            < row(less.table, criterion="maximin", arm="good")["rank"] + 1
+        )
         with pytest.raises(ConfigurationError, match="'y2' does not say what is better"):
             robustness(results, "y2")
 
@@ -171,7 +191,9 @@ TRUE_Y = {"x": (2 + 0.5) ** 2 / 12, "z": 0.25 / 12, "xz": 1 / 144}
 
 
 def test_indices_of_a_saltelli_design_are_right_under_noise(tmp_path: Path) -> None:
-    with ran(tmp_path, policies=(), design={"kind": "saltelli", "n": 1024}, replicates={"n": 3}, parameters={"noise": 1.0}) as results:
+    with ran(
+        tmp_path, policies=(), design={"kind": "saltelli", "n": 1024}, replicates={"n": 3}, parameters={"noise": 1.0}
+    ) as results:
         found = sensitivity(results, ["y"])
         V = sum(TRUE_Y.values())
         x, z, dummy = (row(found.table, factor=f) for f in ("x", "z", "(dummy)"))
@@ -246,7 +268,9 @@ def test_a_box_is_found_where_the_outcome_is_high(tmp_path: Path) -> None:
 
 
 def test_discovery_in_noise_is_seen_through_by_the_held_out_half(tmp_path: Path) -> None:
-    with ran(tmp_path, policies=(), design={"kind": "lhs", "n": 200}, replicates={"n": 1}, parameters={"noise": 1000.0}) as results:
+    with ran(
+        tmp_path, policies=(), design={"kind": "lhs", "n": 200}, replicates={"n": 1}, parameters={"noise": 1000.0}
+    ) as results:
         found = discover(results, "y", above=600.0)
         chosen = row(found.tables["trajectory"], chosen=True)
         assert chosen["density"] > chosen["held_out_density"]
@@ -260,14 +284,24 @@ def test_discovery_in_noise_is_seen_through_by_the_held_out_half(tmp_path: Path)
     [
         (compare, {"policies": ()}, "compare: the study has no arm besides the baseline"),
         (compare, {"design": {"kind": "morris", "n": 4}}, "compare: the scenarios of a morris design are no sample"),
-        (robustness, {"design": {"kind": "single"}, "parameters": {"x": 0.5, "z": 0.5}}, "robustness: the study has one scenario"),
+        (
+            robustness,
+            {"design": {"kind": "single"}, "parameters": {"x": 0.5, "z": 0.5}},
+            "robustness: the study has one scenario",
+        ),
         (sensitivity, {}, r"sensitivity: a design of kind lhs cannot support it; use \[design\] kind = 'morris'"),
         (discover, {"design": {"kind": "lhs", "n": 10}}, "discover: 10 scenarios are too few"),
-        (discover, {"design": {"kind": "saltelli", "n": 16}, "policies": ()}, "discover: the scenarios of a saltelli design"),
+        (
+            discover,
+            {"design": {"kind": "saltelli", "n": 16}, "policies": ()},
+            "discover: the scenarios of a saltelli design",
+        ),
         (discover, {}, "discover: say what of 'y' is of interest"),
     ],
 )
-def test_what_a_design_cannot_support_is_refused(tmp_path: Path, analyse: Any, fields: dict[str, Any], told: str) -> None:
+def test_what_a_design_cannot_support_is_refused(
+    tmp_path: Path, analyse: Any, fields: dict[str, Any], told: str
+) -> None:
     with ran(tmp_path, replicates={"n": 2}, **fields) as results, pytest.raises(ConfigurationError, match=told):
         analyse(results)
 
@@ -283,11 +317,17 @@ def test_unknown_names_bring_a_suggestion(tmp_path: Path) -> None:
 
 
 def test_runs_that_are_not_there_are_refused(tmp_path: Path) -> None:
-    with ran(tmp_path, replicates={"n": 2}) as small, Results.open(small.store.path, study(replicates={"n": 40})) as results:
+    with (
+        ran(tmp_path, replicates={"n": 2}) as small,
+        Results.open(small.store.path, study(replicates={"n": 40})) as results,
+    ):
         with pytest.raises(ConfigurationError, match="64 of 64 scenarios lack a run"):
             robustness(results)
         assert compare(results, ["y"]).table["missing"].min() > 0
-    with Results.open(small.store.path, study(seed=9)) as nothing, pytest.raises(ConfigurationError, match="fewer than two pairs"):
+    with (
+        Results.open(small.store.path, study(seed=9)) as nothing,
+        pytest.raises(ConfigurationError, match="fewer than two pairs"),
+    ):
         compare(nothing)
 
 
@@ -306,7 +346,9 @@ def test_runs_that_are_not_there_are_refused(tmp_path: Path) -> None:
     ],
     ids=["compare", "robustness", "sobol", "along", "morris", "discover"],
 )
-def test_every_analysis_has_a_figure_of_the_same_bytes_each_time(tmp_path: Path, analyse: Any, fields: dict[str, Any]) -> None:
+def test_every_analysis_has_a_figure_of_the_same_bytes_each_time(
+    tmp_path: Path, analyse: Any, fields: dict[str, Any]
+) -> None:
     with ran(tmp_path, replicates={"n": 3}, **fields) as results:
         analysis = analyse(results)
         first = figures.save(results, analysis, tmp_path / "a", (".png", ".pdf", ".svg"))
@@ -318,7 +360,9 @@ def test_every_analysis_has_a_figure_of_the_same_bytes_each_time(tmp_path: Path,
 
 def test_a_grid_of_two_factors_has_a_phase_diagram(tmp_path: Path) -> None:
     grid = {"x": {"values": (0.0, 0.5, 1.0)}, "z": {"low": 0.0, "high": 1.0}}
-    with ran(tmp_path, policies=(), design={"kind": "grid", "levels": 4}, parameters=grid, replicates={"n": 2}) as results:
+    with ran(
+        tmp_path, policies=(), design={"kind": "grid", "levels": 4}, parameters=grid, replicates={"n": 2}
+    ) as results:
         assert figures.grid_of_two(results)
         frames = figures.prepare_phase(results, ["y"])
         assert len(frames["phase"]) == 12
@@ -328,7 +372,12 @@ def test_a_grid_of_two_factors_has_a_phase_diagram(tmp_path: Path) -> None:
 
 def test_the_report_says_what_was_done_and_found(tmp_path: Path) -> None:
     with ran(tmp_path, replicates={"n": 3}) as results:
-        text = report(results, [compare(results), robustness(results)], {"compare": "compare.png"}, ["sensitivity: not with this design"])
+        text = report(
+            results,
+            [compare(results), robustness(results)],
+            {"compare": "compare.png"},
+            ["sensitivity: not with this design"],
+        )
         for words in (
             "# known", "64 scenarios (a Latin hypercube sample over 2 factors), 4 arms, 3 replicates of each", "Primary outcomes, declared before running: y",
             "768 runs planned, 768 done, 0 failed", results.hash, "model test_analysis:answer", "## Effects of policies", "![Effects of policies](compare.png)",

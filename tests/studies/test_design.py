@@ -125,8 +125,16 @@ def test_a_table_is_taken_as_it_is_in_the_order_of_the_factors() -> None:
         ((), {"kind": "lhs", "n": 3}, "no parameter varies"),
         (ALL, {"kind": "morris", "n": 3}, "d has values without an order"),
         ((REAL,), {"kind": "table", "columns": ("b",), "rows": ((1,),)}, "the table has no column 'a'"),
-        ((REAL,), {"kind": "table", "columns": ("a", "b"), "rows": ((1, 2),)}, "column 'b' of the table is no parameter"),
-        ((REAL,), {"kind": "table", "columns": ("a",), "rows": ((1,), (2,), (1,))}, "rows 1 and 3 of the table are the same"),
+        (
+            (REAL,),
+            {"kind": "table", "columns": ("a", "b"), "rows": ((1, 2),)},
+            "column 'b' of the table is no parameter",
+        ),
+        (
+            (REAL,),
+            {"kind": "table", "columns": ("a",), "rows": ((1,), (2,), (1,))},
+            "rows 1 and 3 of the table are the same",
+        ),
         ((REAL,), {"kind": "table", "columns": ("a",), "rows": ((1, 2),)}, "row 1 of the table has 2 values"),
         (ALL, {"kind": "grid", "levels": 900}, "at most 1000000"),
     ],

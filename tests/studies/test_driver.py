@@ -117,7 +117,9 @@ def test_nothing_is_run_twice_when_a_study_grows(tmp_path: Path, log: Path) -> N
         ({"design": {"kind": "lhs", "n": 16}}, 128),
         ({"policies": [*first.policies, Arm(label="third", parameters={"z": 2.0})]}, 128),
     ):
-        grown = toy(**{"replicates": {"n": 8}} | ({"design": {"kind": "lhs", "n": 16}} if added == 128 else {}) | change)
+        grown = toy(
+            **{"replicates": {"n": 8}} | ({"design": {"kind": "lhs", "n": 16}} if added == 128 else {}) | change
+        )
         tally = run_study(grown, tmp_path, workers=2)
         assert (tally.made, tally.known) == (added, known)
         known += added
@@ -131,7 +133,10 @@ def test_a_renamed_arm_and_another_outcome_run_nothing(tmp_path: Path, log: Path
     run_study(toy(), tmp_path, workers=1)
     study = small_study()
     run_study(study, tmp_path / "e", workers=1)
-    renamed = small_study(policies=[Arm(label="floor", policies=study.policies[0].policies)], outcomes={"rmse": Outcome(), "wide": Outcome(of="families_d1", above=3.0)})
+    renamed = small_study(
+        policies=[Arm(label="floor", policies=study.policies[0].policies)],
+        outcomes={"rmse": Outcome(), "wide": Outcome(of="families_d1", above=3.0)},
+    )
     assert run_study(renamed, tmp_path / "e", workers=1).made == 0
     with Results.open(tmp_path / "e") as results:
         assert results.arm_names == ["baseline", "floor"]
@@ -171,7 +176,11 @@ def test_replicates_go_on_until_precise_whoever_runs_them(tmp_path: Path) -> Non
 
 
 def test_a_study_that_cannot_be_precise_says_so(tmp_path: Path) -> None:
-    study = toy(replicates={"least": 5, "most": 12, "look_ahead": 4}, outcomes={"y": Outcome(better="more", primary=True, half_width=1e-3)}, policies=[])
+    study = toy(
+        replicates={"least": 5, "most": 12, "look_ahead": 4},
+        outcomes={"y": Outcome(better="more", primary=True, half_width=1e-3)},
+        policies=[],
+    )
     tally = run_study(study, tmp_path, workers=1)
     assert tally.precise is False
     assert tally.replicates == 12
@@ -179,7 +188,10 @@ def test_a_study_that_cannot_be_precise_says_so(tmp_path: Path) -> None:
 
 def test_precision_is_judged_on_paired_differences(tmp_path: Path) -> None:
     # The arms share their draws, so that their difference is known at once.
-    study = toy(replicates={"least": 5, "most": 200, "look_ahead": 4}, outcomes={"y": Outcome(better="more", primary=True, half_width=1e-6)})
+    study = toy(
+        replicates={"least": 5, "most": 200, "look_ahead": 4},
+        outcomes={"y": Outcome(better="more", primary=True, half_width=1e-6)},
+    )
     assert run_study(study, tmp_path, workers=1).replicates == 9
 
 
@@ -230,7 +242,11 @@ def test_runs_with_other_results_are_told_when_stores_are_joined(tmp_path: Path)
 
 
 def test_a_policy_acts_in_a_study_as_it_does_alone(tmp_path: Path) -> None:
-    study = small_study(policies=[Policy("exploration_floor", start=5, strength=1.0)], series={"of": ("families_d1",), "every": 1}, ticks=12)
+    study = small_study(
+        policies=[Policy("exploration_floor", start=5, strength=1.0)],
+        series={"of": ("families_d1",), "every": 1},
+        ticks=12,
+    )
     run_study(study, tmp_path, workers=1)
     with Results.open(tmp_path) as results:
         values = results.series_values("families_d1")

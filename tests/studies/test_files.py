@@ -217,11 +217,17 @@ def test_every_fault_of_a_file_is_told_at_once_with_its_place() -> None:
         ('[study]\nname = ""', "name = ''"),
         ('[study]\nname = "x"\nseed = -1', "seed = -1"),
         ('[study]\nname = "x"\nseed = 1.5', "seed = 1.5"),
-        ('[study]\nname = "x"\n[parameters]\ncurators.qa = { low = 0.0, high = 1.0 }\n[design]\nkind = "lhs"\nn = 3', "[replicates] is missing"),
+        (
+            '[study]\nname = "x"\n[parameters]\ncurators.qa = { low = 0.0, high = 1.0 }\n[design]\nkind = "lhs"\nn = 3',
+            "[replicates] is missing",
+        ),
         ('[study]\nname = "x"\n[replicates]\nn = 3\nmost = 9', "one of them is meant"),
         ('[study]\nname = "x"\n[replicates]\nleast = 30\nmost = 9', "most = 9 must not be below least = 30"),
         ('[study]\nname = "x"\n[replicates]', "say n, or most"),
-        ('[study]\nname = "x"\n[[policy]]\nname = "audits"\n[[policy]]\nname = "audits"', "arm 'audits': two arms have this label"),
+        (
+            '[study]\nname = "x"\n[[policy]]\nname = "audits"\n[[policy]]\nname = "audits"',
+            "arm 'audits': two arms have this label",
+        ),
         ('[study]\nname = "x"\n[[arm]]\nlabel = "baseline"', "choose another label"),
         ('[study]\nname = "x"\n[space]\ntable = "a.csv"', "[space]: table needs formula"),
         ('[study]\nname = "x"\n[space]\nsynthetic = 1\npool = "a.csv"', "needs one of synthetic, table and pool"),
@@ -256,7 +262,12 @@ def test_a_table_design_reads_its_csv_beside_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"", "needs a line of names"), (b"a,b\n1\n", "line 2 does not have 2 cells"), (b"a\n\xff\n", "is not UTF-8"), (b"a\n", "at least one row")],
+    [
+        (b"", "needs a line of names"),
+        (b"a,b\n1\n", "line 2 does not have 2 cells"),
+        (b"a\n\xff\n", "is not UTF-8"),
+        (b"a\n", "at least one row"),
+    ],
 )
 def test_csv_files_that_are_none_are_refused(tmp_path: Path, content: bytes, told: str) -> None:
     (tmp_path / "rows.csv").write_bytes(content)

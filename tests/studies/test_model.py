@@ -15,7 +15,18 @@ from communities import small_study
 from mpbf_abm import MaterialsSpace, Policy, Shock, simulate
 from mpbf_abm.simulation import OUTCOMES
 from mpbf_abm.studies.definition import Arm, Branch, Outcome, Study
-from mpbf_abm.studies.model import Failure, Job, Record, Runner, outcomes_hash, pack, resolve, run_values, unpack_outcomes, unpack_series
+from mpbf_abm.studies.model import (
+    Failure,
+    Job,
+    Record,
+    Runner,
+    outcomes_hash,
+    pack,
+    resolve,
+    run_values,
+    unpack_outcomes,
+    unpack_series,
+)
 from mpbf_abm.studies.plan import Plan
 
 STUDY = small_study(
@@ -146,7 +157,12 @@ def test_a_model_of_ones_own_gets_what_it_needs() -> None:
                   policies=[Arm(label="p", parameters={"c": 4.0}, policies=[Policy("audits")])], ticks=9)  # fmt: skip
     for job in Plan(study).jobs(0, 1):
         Runner(study)(job)
-    assert {(r.values["x"], r.values["c"], r.arm, len(r.policies)) for r in seen} == {(1, 3.0, "baseline", 0), (2, 3.0, "baseline", 0), (1, 4.0, "p", 1), (2, 4.0, "p", 1)}
+    assert {(r.values["x"], r.values["c"], r.arm, len(r.policies)) for r in seen} == {
+        (1, 3.0, "baseline", 0),
+        (2, 3.0, "baseline", 0),
+        (1, 4.0, "p", 1),
+        (2, 4.0, "p", 1),
+    }
     assert {r.ticks for r in seen} == {9}
     assert len({r.seed for r in seen}) == 2
 

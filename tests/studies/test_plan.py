@@ -91,7 +91,10 @@ def test_extending_a_study_keeps_its_runs(larger: dict[str, Any], kept: int) -> 
 
 @pytest.mark.parametrize(("kind", "n"), [("lhs", 6), ("sobol", 8), ("morris", 3), ("saltelli", 4)])
 def test_extending_a_sampled_design_keeps_its_runs(kind: str, n: int) -> None:
-    study = small_study(parameters={"planners.exploration": {"low": 0.0, "high": 0.9}, "curators.qa": {"low": 0.0, "high": 1.0}}, design={"kind": kind, "n": n})
+    study = small_study(
+        parameters={"planners.exploration": {"low": 0.0, "high": 0.9}, "curators.qa": {"low": 0.0, "high": 1.0}},
+        design={"kind": kind, "n": n},
+    )
     assert ids(study) <= ids(study.changed(design={"kind": kind, "n": 2 * n}))
 
 
@@ -179,7 +182,11 @@ def test_faults_are_told_before_anything_runs(change: dict[str, Any], told: str)
 
 def test_all_faults_are_told_at_once() -> None:
     study = small_study(
-        parameters={"curators.q": 1, "curators.qa": 7}, policies=[Policy("audits", start=99)], outcomes={"fund": Outcome()}, series={"of": ("x",)}, preset="none"
+        parameters={"curators.q": 1, "curators.qa": 7},
+        policies=[Policy("audits", start=99)],
+        outcomes={"fund": Outcome()},
+        series={"of": ("x",)},
+        preset="none",
     )
     with pytest.raises(ConfigurationError) as caught:
         Plan(study).check()
@@ -187,19 +194,28 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_a_scenario_at_fault_is_named_with_its_values() -> None:
-    study = small_study(parameters={"infrastructure.need": {"values": (1, 2)}, "infrastructure.providers": {"values": (1, 2)}})
-    with pytest.raises(ConfigurationError, match=r"scenario \d+ \(planners.exploration = 0.1, infrastructure.need = 2, infrastructure.providers = 1\)"):
+    study = small_study(
+        parameters={"infrastructure.need": {"values": (1, 2)}, "infrastructure.providers": {"values": (1, 2)}}
+    )
+    with pytest.raises(
+        ConfigurationError,
+        match=r"scenario \d+ \(planners.exploration = 0.1, infrastructure.need = 2, infrastructure.providers = 1\)",
+    ):
         Plan(study).check()
 
 
 def test_what_may_not_be_meant_is_noted() -> None:
-    study = small_study(parameters={"planners.exploration": {"low": 0.0, "high": 0.9}}, design={"kind": "sobol", "n": 6})
+    study = small_study(
+        parameters={"planners.exploration": {"low": 0.0, "high": 0.9}}, design={"kind": "sobol", "n": 6}
+    )
     assert Plan(study).check() == ["[design]: n = 6: a Sobol sequence is balanced at powers of two"]
     assert Plan(BASE).check() == []
 
 
 def test_a_model_of_ones_own_has_no_branches_and_no_materials() -> None:
-    study = Study(name="x", model=toys.outcome, branch=Branch(tick=3), space={"synthetic": 3}, outcomes={"y": Outcome(at=3)})
+    study = Study(
+        name="x", model=toys.outcome, branch=Branch(tick=3), space={"synthetic": 3}, outcomes={"y": Outcome(at=3)}
+    )
     with pytest.raises(ConfigurationError) as caught:
         Plan(study).check()
     assert len(caught.value.faults) == 3
@@ -211,8 +227,14 @@ def test_a_model_of_ones_own_has_no_branches_and_no_materials() -> None:
         ({}, {"compare", "robustness"}),
         ({"replicates": {"n": 1}}, {"robustness"}),
         ({"policies": []}, set()),
-        ({"design": {"kind": "lhs", "n": 30}, "parameters": {"planners.exploration": {"low": 0.0, "high": 1.0}}}, {"compare", "robustness", "discover"}),
-        ({"design": {"kind": "morris", "n": 5}, "parameters": {"planners.exploration": {"low": 0.0, "high": 1.0}}}, {"sensitivity"}),
+        (
+            {"design": {"kind": "lhs", "n": 30}, "parameters": {"planners.exploration": {"low": 0.0, "high": 1.0}}},
+            {"compare", "robustness", "discover"},
+        ),
+        (
+            {"design": {"kind": "morris", "n": 5}, "parameters": {"planners.exploration": {"low": 0.0, "high": 1.0}}},
+            {"sensitivity"},
+        ),
     ],
 )
 def test_which_analyses_a_design_supports(change: dict[str, Any], possible: set[str]) -> None:

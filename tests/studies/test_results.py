@@ -79,8 +79,15 @@ def test_series_are_read_whole_by_quantity_and_as_means(results: Results) -> Non
 
 def test_the_store_is_tidy_for_other_programs(place: Path) -> None:
     db = sqlite3.connect(place / "study.sqlite")
-    rows = db.execute("SELECT arm, outcome, count(*), avg(value) FROM outcomes GROUP BY arm, outcome ORDER BY arm, outcome").fetchall()
-    assert [(r[0], r[1], r[2]) for r in rows] == [("baseline", "big", 24), ("baseline", "y", 24), ("other", "big", 24), ("other", "y", 24)]
+    rows = db.execute(
+        "SELECT arm, outcome, count(*), avg(value) FROM outcomes GROUP BY arm, outcome ORDER BY arm, outcome"
+    ).fetchall()
+    assert [(r[0], r[1], r[2]) for r in rows] == [
+        ("baseline", "big", 24),
+        ("baseline", "y", 24),
+        ("other", "big", 24),
+        ("other", "y", 24),
+    ]
     with Results.open(place, STUDY) as results:
         assert rows[1][3] == pytest.approx(results.values("y")[:, 0].mean())
     parameters = [json.loads(p) for (p,) in db.execute("SELECT parameters FROM scenarios")]
@@ -119,7 +126,9 @@ def test_exported_bytes_follow_from_the_study_alone(tmp_path: Path, results: Res
 
 
 def test_a_format_that_is_none_is_refused(results: Results, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="--to = 'cvs': must be one of csv, parquet, netcdf; did you mean 'csv'"):
+    with pytest.raises(
+        ConfigurationError, match="--to = 'cvs': must be one of csv, parquet, netcdf; did you mean 'csv'"
+    ):
         export(results, tmp_path, "cvs")
 
 
@@ -175,7 +184,12 @@ def test_what_is_committed_is_there_and_what_is_not_is_not(tmp_path: Path) -> No
 
 def test_a_failure_gives_way_to_a_result_and_a_result_stays(tmp_path: Path) -> None:
     with Store.open(tmp_path / "s.sqlite", write=True) as store:
-        for result, status in ((Failure("run", "E", "m"), "failed"), (pack({"y": 1.0}, None), "done"), (Failure("run", "E", "m"), "done"), (pack({"y": 2.0}, None), "done")):
+        for result, status in (
+            (Failure("run", "E", "m"), "failed"),
+            (pack({"y": 1.0}, None), "done"),
+            (Failure("run", "E", "m"), "done"),
+            (pack({"y": 2.0}, None), "done"),
+        ):
             add(store, result)
             store.commit()
             assert store.counts() == {status: 1}
@@ -188,7 +202,11 @@ def test_definitions_are_kept_in_order_and_once(tmp_path: Path) -> None:
         for name in ("a", "a", "b", "a"):
             store.save_study(Saved(name, "d", "", "f", "/", "null"))
         assert store.last_study() == Saved("a", "d", "", "f", "/", "null")
-    assert sqlite3.connect(tmp_path / "s.sqlite").execute("SELECT name FROM studies").fetchall() == [("a",), ("b",), ("a",)]
+    assert sqlite3.connect(tmp_path / "s.sqlite").execute("SELECT name FROM studies").fetchall() == [
+        ("a",),
+        ("b",),
+        ("a",),
+    ]
 
 
 def test_a_store_is_read_where_nothing_may_be_written(place: Path, tmp_path: Path) -> None:
