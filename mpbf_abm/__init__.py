@@ -14,39 +14,61 @@ if TYPE_CHECKING:
     from mpbf_abm.parameters import Parameters
     from mpbf_abm.simulation import Run, simulate
     from mpbf_abm.space.materials import MaterialsSpace
+    from mpbf_abm.studies.definition import Arm, Branch, Outcome, Replicates, Series
+    from mpbf_abm.studies.design import Design, Factor
+    from mpbf_abm.studies.results import Results
+    from mpbf_abm.studies.study import Study
 
 __version__ = metadata.version("mpbf_abm")
 
 # Names are imported when first used, so that `import mpbf_abm` stays light.
 _HOMES = {
+    "Arm": "studies.definition",
+    "Branch": "studies.definition",
     "ConfigurationError": "errors",
     "DataError": "errors",
+    "Design": "studies.design",
     "Ecosystem": "ecosystem",
     "ExperimentPlanner": "agents.planner",
+    "Factor": "studies.design",
     "MaterialsSpace": "space.materials",
     "MpbfError": "errors",
+    "Outcome": "studies.definition",
     "OutputError": "errors",
     "Parameters": "parameters",
     "Policy": "interventions",
+    "Replicates": "studies.definition",
+    "Results": "studies.results",
     "Run": "simulation",
+    "Series": "studies.definition",
     "Shock": "interventions",
     "Snapshot": "ecosystem",
+    "Study": "studies.study",
     "simulate": "simulation",
 }
 
 __all__ = [
+    "Arm",
+    "Branch",
     "ConfigurationError",
     "DataError",
+    "Design",
     "Ecosystem",
     "ExperimentPlanner",
+    "Factor",
     "MaterialsSpace",
     "MpbfError",
+    "Outcome",
     "OutputError",
     "Parameters",
     "Policy",
+    "Replicates",
+    "Results",
     "Run",
+    "Series",
     "Shock",
     "Snapshot",
+    "Study",
     "__version__",
     "simulate",
 ]

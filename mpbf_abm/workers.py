@@ -22,7 +22,7 @@ from typing import Any, Literal, Self
 
 import psutil
 
-from mpbf_abm.errors import StoppedError
+from mpbf_abm.errors import MpbfError, StoppedError
 
 Work = Callable[[Any], Any]
 
@@ -49,12 +49,15 @@ class Fault:
         raised: it raised an exception. died: its process ended. timeout, memory: it went over a limit.
     type, message, traceback : str
         Of the exception, where there was one.
+    error : MpbfError or None
+        The exception itself, if it is one that a user can act on.
     """
 
     kind: Literal["raised", "died", "timeout", "memory"]
     type: str
     message: str
     traceback: str = ""
+    error: MpbfError | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def attempt(work: Work, task: Any) -> tuple[Any, Fault | None, float]:
     except MemoryError as error:
         fault = Fault("memory", "MemoryError", str(error) or "out of memory", traceback.format_exc())
     except BaseException as error:  # noqa: BLE001 (whatever a run raises is a result)
-        fault = Fault("raised", type(error).__name__, str(error), traceback.format_exc())
+        ours = error if isinstance(error, MpbfError) else None
+        fault = Fault("raised", type(error).__name__, str(error), traceback.format_exc(), ours)
     return value, fault, time.perf_counter() - start
 
 
@@ -130,6 +134,8 @@ class Pool:
     retries : int
         Further attempts at a task whose process died or went over a limit. A task that raises is not tried
         again: it is taken to be a pure function.
+    together : int
+        Most tasks that a worker is given at once, where they are short.
 
     Examples
     --------
@@ -147,9 +153,11 @@ class Pool:
         seconds: float = 0.0,
         memory_mb: float = 0.0,
         retries: int = 2,
+        together: int = MOST_TOGETHER,
     ) -> None:
         self._blob = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
         self.workers, self._seconds, self._memory, self._retries = workers, seconds, memory_mb, retries
+        self._most_together = together
         self._queue: deque[_Task] = deque()
         self._slots: list[_Slot] = []
         self._done: list[Done] = []
@@ -234,7 +242,7 @@ class Pool:
         """Tasks that go to a worker in one message."""
         if self._mean is None:
             return 1
-        return max(1, min(MOST_TOGETHER, int(BATCH_SECONDS / max(self._mean, 1e-6))))
+        return max(1, min(self._most_together, int(BATCH_SECONDS / max(self._mean, 1e-6))))
 
     def _feed(self) -> None:
         """Give every free worker something to do; start workers while there are tasks for them."""
@@ -367,6 +375,31 @@ class Pool:
             return 0.0
 
 
+def each_value(work: Work, tasks: Sequence[Any], workers: int) -> Iterator[tuple[Any, Any]]:
+    """Do tasks in processes, and yield each with its value as soon as it has one; nothing may go wrong.
+
+    Raises
+    ------
+    MpbfError
+        The first that a task raises, as it is.
+    WorkerError
+        If the process of a task died.
+    RuntimeError
+        With the traceback of whatever else a task raises.
+    """
+    with Pool(work, min(workers, len(tasks)), retries=0, together=1) as pool:
+        pool.submit(tasks)
+        for done in pool.drain():
+            if done.fault is None:
+                yield done.task, done.value
+            elif done.fault.error is not None:
+                raise done.fault.error
+            elif done.fault.kind == "raised":
+                raise RuntimeError(f"in a worker process:\n{done.fault.traceback}")
+            else:
+                raise WorkerError(done.fault.message)
+
+
 def default_workers() -> int:
     """A worker for each core, and two at least, so that limits can be kept."""
     try:
@@ -381,7 +414,7 @@ def default_workers() -> int:
 
 def _serve(pipe: Connection, memory_mb: float) -> None:
     """Do tasks until the parent says no more, or is gone."""
-    leave_with_parent()
+    _leave_with_parent()
     try:
         work: Work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
     except EOFError:
@@ -423,7 +456,7 @@ def _send(pipe: Connection, results: list[tuple[Any, Fault | None, float]]) -> N
     pipe.send_bytes(blob)
 
 
-def leave_with_parent() -> None:
+def _leave_with_parent() -> None:
     """Prepare a worker: Ctrl-C is the parent's business, and a worker ends when its parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import toys
 
-from mpbf_abm.workers import Fault, Pool, WorkerError, attempt, default_workers
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.workers import Fault, Pool, WorkerError, attempt, default_workers, each_value
 
 
 def square(x: int) -> int:
@@ -136,3 +137,25 @@ def test_short_tasks_travel_together_and_long_ones_alone() -> None:
         pool.submit([0.1] * 4)
         list(pool.drain())
         assert pool.wants == 4
+
+
+def picky(task: str) -> str:
+    if task == "ours":
+        raise ConfigurationError(["one", "two"])
+    if task == "a bug":
+        raise KeyError("nobody knows")
+    if task == "dies":
+        os._exit(3)
+    return task.upper()
+
+
+def test_values_come_as_they_are_there_and_a_fault_is_raised_as_what_it_is() -> None:
+    assert dict(each_value(picky, ["a", "b", "c"], 2)) == {"a": "A", "b": "B", "c": "C"}
+    assert dict(each_value(picky, [], 2)) == {}
+    with pytest.raises(ConfigurationError) as error:
+        list(each_value(picky, ["a", "ours"], 2))
+    assert error.value.faults == ["one", "two"]
+    with pytest.raises(RuntimeError, match="nobody knows"):
+        list(each_value(picky, ["a bug", "b"], 2))
+    with pytest.raises(WorkerError, match="exit code 3"):
+        list(each_value(picky, ["a", "dies"], 2))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor
 
 from mpbf_abm.cli import analyses, bench, config, run, study, verify  # noqa: F401 (they add their commands)
 from mpbf_abm.cli.app import app
@@ -40,7 +39,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except MpbfError as error:
         complain(getattr(error, "faults", None) or [str(error)])
         return USAGE
-    except (OSError, MemoryError, BrokenExecutor) as error:
+    except (OSError, MemoryError) as error:
         complain([str(error) or type(error).__name__])
         return FAILURE
     except Exception as error:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from mpbf_abm.verification import (
 )
 from mpbf_abm.verification.mutations import MUTATIONS, callers, failing
 from mpbf_abm.verification.rows import ROWS, SIGMAS, Check, Outcome, evaluate
+from mpbf_abm.workers import each_value
 
 __all__ = [
     "ROWS", "bias_loop", "cascades", "feedback", "formulas", "intervention", "learner", "lockin", "meanfield", "recovery", "removal",
@@ -151,18 +150,14 @@ def _outcomes(
             yield evaluate(id, seed, changes.get(id), fast=fast, data=data)
         return
     order = sorted(rows, key=lambda id: LONGEST.index(id) if id in LONGEST else len(LONGEST))
-    with ProcessPoolExecutor(min(jobs, len(rows)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(_evaluate, id, seed, dict(changes.get(id, {})), fast, data) for id in order]
-        try:
-            for future in as_completed(waiting):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    tasks = [(id, seed, dict(changes.get(id, {})), fast, data) for id in order]
+    for _, outcome in each_value(_evaluate, tasks, jobs):
+        yield outcome
 
 
-def _evaluate(id: str, seed: int, changes: dict[str, Any], fast: bool, data: Path | None) -> Outcome:
+def _evaluate(task: tuple[str, int, dict[str, Any], bool, Path | None]) -> Outcome:
     """Run one row in a process of its own, where importing this module has registered all rows."""
+    id, seed, changes, fast, data = task
     return evaluate(id, seed, changes, fast=fast, data=data)
 
 
@@ -187,36 +182,35 @@ def run_mutations(
     targets = list(dict.fromkeys(m.target for m in MUTATIONS))
     touched: dict[str, list[str]] = {target: [] for target in targets}
     failed: list[set[str]] = [set() for _ in MUTATIONS]
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        looked = {pool.submit(callers_of, targets, id, seed): id for id in ids()}
-        for future in as_completed(looked):
-            for target in future.result():
-                touched[target].append(looked[future])
+    for (id, _, _), found in each_value(_callers, [(id, seed, targets) for id in ids()], jobs):
+        for target in found:
+            touched[target].append(id)
+        done()
+    tried = [
+        (i, id, seed)
+        for i, m in enumerate(MUTATIONS)
+        for id in touched[m.target]
+        if id not in NOTICE_ALL or id in m.breaks
+    ]
+    left = Counter(i for i, _, _ in tried)
+    for (i, id, _), fails in each_value(_fails_under, tried, jobs):
+        if fails:
+            failed[i].add(id)
+        left[i] -= 1
+        if not left[i]:
             done()
-        tried = {
-            pool.submit(fails_under, i, id, seed): (i, id)
-            for i, m in enumerate(MUTATIONS)
-            for id in touched[m.target]
-            if id not in NOTICE_ALL or id in m.breaks
-        }
-        left = Counter(i for i, _ in tried.values())
-        for attempt in as_completed(tried):
-            i, id = tried[attempt]
-            if attempt.result():
-                failed[i].add(id)
-            left[i] -= 1
-            if not left[i]:
-                done()
     return [(m.name, m.target, set(m.breaks), failed[i]) for i, m in enumerate(MUTATIONS)]
 
 
-def callers_of(targets: Sequence[str], id: str, seed: int) -> set[str]:
+def _callers(task: tuple[str, int, list[str]]) -> set[str]:
     """Which of some functions a row calls; runs in a process where all rows are registered."""
+    id, seed, targets = task
     return callers(targets, id, seed)
 
 
-def fails_under(index: int, id: str, seed: int) -> bool:
+def _fails_under(task: tuple[int, str, int]) -> bool:
     """Whether a row fails under one of the wrong rules; runs in a process of its own."""
+    index, id, seed = task
     return id in failing(MUTATIONS[index], [id], seed)
 
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +16,9 @@ import pandas as pd
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.measures.paired import paired_effects, spread
 from mpbf_abm.simulation import Run, simulate
-from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.threads import one_thread
 from mpbf_abm.whatif.plan import BASELINE, WHAT_IF, Plan
+from mpbf_abm.workers import each_value
 
 IDENTITY = ("arm", "replicate", "seed")
 
@@ -134,11 +130,12 @@ def run_plan(plan: Plan, jobs: int = 1, progress: Callable[[int], None] | None =
     """
     advance = progress or _ignore
     if jobs <= 1 or plan.replicates == 1:
-        done = {
-            i: run_replicate(plan, i, plan.first_space if i == 0 else None, advance) for i in range(plan.replicates)
-        }
+        done = {i: run_replicate(plan, i, advance) for i in range(plan.replicates)}
     else:
-        done = dict(_in_processes(plan, jobs, advance))
+        done = {}
+        for i, results in each_value(partial(run_replicate, plan), range(plan.replicates), jobs):
+            done[i] = results
+            advance(plan.ticks * len(plan.arms))
     return Ensemble(plan, tuple(done[i][arm] for arm in range(len(plan.arms)) for i in range(plan.replicates)))
 
 
@@ -146,12 +143,10 @@ def _ignore(ticks: int) -> None:
     """Nobody watches."""
 
 
-def run_replicate(
-    plan: Plan, replicate: int, space: MaterialsSpace | None = None, advance: Callable[[int], None] | None = None
-) -> list[ArmResult]:
+def run_replicate(plan: Plan, replicate: int, advance: Callable[[int], None] | None = None) -> list[ArmResult]:
     """Run every arm on one seed; the arms share the materials space."""
     seed = plan.seed + replicate
-    space = space if space is not None else plan.space_of(seed)
+    space = plan.first_space if replicate == 0 else plan.space_of(seed)
     results = []
     # One thread: sums in BLAS then have one order, whatever the machine does besides.
     with one_thread():
@@ -195,42 +190,6 @@ def infrastructure_tables(ecosystem: Ecosystem) -> tuple[pd.DataFrame, pd.DataFr
         columns=["provider_kind", "provider", "user_kind", "user"],
     )
     return nodes, edges
-
-
-def _in_processes(plan: Plan, jobs: int, advance: Callable[[int], None]) -> Iterator[tuple[int, list[ArmResult]]]:
-    executor = ProcessPoolExecutor(
-        min(jobs, plan.replicates), multiprocessing.get_context("spawn"), initializer=_leave_with_parent
-    )
-    try:
-        waiting = {
-            executor.submit(run_replicate, plan, i, plan.first_space if i == 0 else None): i
-            for i in range(plan.replicates)
-        }
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
-            advance(plan.ticks * len(plan.arms))
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
-    executor.shutdown()
-
-
-def _leave_with_parent() -> None:
-    """Prepare a worker: Ctrl-C is the parent's business, and a worker ends when its parent does."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 # --------------------------------------------------------------------------- writing
