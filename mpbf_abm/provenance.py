@@ -24,7 +24,7 @@ def version() -> str:
     return metadata.version("mpbf_abm")
 
 
-# What stands above the model: nothing of it can change the result of a run.
+# What stands above the model or beside it: nothing of it can change the result of a run.
 ABOVE = (
     "cli",
     "figures",
@@ -36,6 +36,7 @@ ABOVE = (
     "whatif",
     "twin",
     "studies",
+    "workers",
     "__main__",
     "__init__",
 )

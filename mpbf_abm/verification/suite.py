@@ -21,6 +21,7 @@ from mpbf_abm.verification import (
     meanfield,
     recovery,
     removal,
+    statistics,
     urn,
     whole,
 )
@@ -30,15 +31,16 @@ from mpbf_abm.workers import each_value
 
 __all__ = [
     "ROWS", "bias_loop", "cascades", "feedback", "formulas", "intervention", "learner", "lockin", "meanfield", "recovery", "removal",
+    "statistics",
     "urn", "whole",
 ]  # fmt: skip
 
-ORDER = "UMFKLW"
+ORDER = "UMFKLWS"
 # W2 compares this process with others, which know no wrong rule, and W3 any bit with those on file:
 # both notice every change, so that they are tried only where a wrong rule names them.
 NOTICE_ALL = ("W2", "W3")
 # The longest first, so that no process is left with one of them at the end.
-LONGEST = ("U3", "U1", "U2", "U8", "U11", "K1", "U5", "U9", "F4", "F2", "M1", "M2", "U6", "U4", "M7", "W4")
+LONGEST = ("U3", "U1", "U2", "U8", "U11", "K1", "U5", "U9", "F4", "F2", "M1", "M2", "U6", "U4", "M7", "W4", "S2", "S1")
 
 
 def ids() -> list[str]:
@@ -294,7 +296,7 @@ def markdown(outcomes: Sequence[Outcome], command: str, figures: Mapping[str, st
     if "verification" in figures:
         lines += [f"![Expected against measured values of all rows]({figures['verification']})", ""]
     names = {"U": "Urn limits", "M": "Feedback between models and data", "F": "Infrastructure", "K": "Mean-field twin",
-             "L": "The four formulas (our operationalisation)", "W": "Whole model"}  # fmt: skip
+             "L": "The four formulas (our operationalisation)", "W": "Whole model", "S": "Statistics of studies"}  # fmt: skip
     for letter in ORDER:
         group = [o for o in outcomes if o.id[0] == letter]
         if not group:
