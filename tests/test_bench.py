@@ -6,6 +6,8 @@ import math
 import pytest
 
 from mpbf_abm import bench
+from mpbf_abm.bench import model, studies
+from mpbf_abm.bench.measuring import exponent
 from mpbf_abm.errors import OutputError
 from mpbf_abm.parameters import Parameters
 
@@ -17,7 +19,7 @@ def values(rows):
 
 
 def test_floor_replays_the_kernel_calls_of_the_run():
-    rows = bench.kernel_floor(SMALL, ticks=4, rounds=1)
+    rows = model.kernel_floor(SMALL, ticks=4, rounds=1)
     named = {r["name"]: r for r in rows}
     assert named["kernel floor"]["calls"] > 10
     assert named["run / floor, median"]["value"] == pytest.approx(
@@ -27,23 +29,44 @@ def test_floor_replays_the_kernel_calls_of_the_run():
 
 
 def test_scaling_reports_one_row_per_size_and_an_exponent():
-    materials = values(bench.materials_scaling((500, 1_000), ticks=1, rounds=1))
-    agents = values(bench.agents_scaling((1, 2), materials=2_000, ticks=1, rounds=1))
+    materials = values(model.materials_scaling((500, 1_000), ticks=1, rounds=1))
+    agents = values(model.agents_scaling((1, 2), materials=2_000, ticks=1, rounds=1))
     assert {"tick at 500 materials", "tick at 1000 materials", "exponent in materials"} <= set(materials)
     assert {"tick with 58 agents", "tick with 116 agents", "exponent in agents"} <= set(agents)
 
 
 def test_exponent_is_the_power_of_a_power_law():
-    assert bench.exponent([1, 10, 100], [3, 30, 300]) == pytest.approx(1)
-    assert bench.exponent([1, 10, 100], [2, 2, 2]) == pytest.approx(0, abs=1e-12)
+    assert exponent([1, 10, 100], [3, 30, 300]) == pytest.approx(1)
+    assert exponent([1, 10, 100], [2, 2, 2]) == pytest.approx(0, abs=1e-12)
 
 
 def test_no_model_outlives_its_run():
-    assert values(bench.leaks(runs=5, warm=1))["models alive after 5 runs"] == 0
+    assert values(model.leaks(runs=5, warm=1))["models alive after 5 runs"] == 0
+
+
+def test_studies_are_measured_against_the_work_itself():
+    cost = values(studies.overhead(40, 120, rounds=1))
+    assert {"study overhead of a run, in one process", "study overhead of a run, in two processes"} < set(cost)
+    used = studies.efficiency(24, rounds=1)
+    assert all(len(used[0][way]) == 1 for way in ("by_hand", "running", "whole"))
+    assert used[1]["value"] > 0
+
+
+def test_a_large_store_is_filled_and_read():
+    rows = studies.storage(80)
+    named = {r["name"]: r for r in rows}
+    assert {"driver memory at 8 stored runs", "driver memory at 80 stored runs"} < set(named)
+    # Four arms, eleven stored ticks, two quantities.
+    assert named["mean by policy and tick of 80 runs"]["rows"] == 4 * 11 * 2
+
+
+def test_starts_are_ratios_to_a_bare_interpreter():
+    rows = values(studies.start(1))
+    assert rows["mpbf --help / bare interpreter"] > 1
 
 
 def test_results_are_a_table_and_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "BENCHES", {"null": lambda _: bench.null_model(ticks=5, rounds=1)})
+    monkeypatch.setattr(bench, "BENCHES", {"null": lambda _: model.null_model(ticks=5, rounds=1)})
     seen = []
     result = bench.run_all(quick=True, progress=lambda: seen.append(1))
     assert seen == [1]

@@ -1,80 +1,19 @@
-"""What the model costs: time against its kernel floor, scaling, memory, leaks.
-
-Absolute times belong to a machine and an hour; ratios are taken between things that were
-measured in turn, in one process. Each measurement is a function that returns rows.
-"""
+"""Cost of the model: time against its kernel floor, scaling, memory, leaks."""
 
 from __future__ import annotations
 
 import gc
-import json
-import os
-import platform
 import statistics
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from mpbf_abm import kernels
+from mpbf_abm.bench.measuring import SEED, Row, exponent, peak_memory, resident_memory, row, timed
 from mpbf_abm.ecosystem import Ecosystem
-from mpbf_abm.errors import OutputError
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.provenance import environment, fingerprint, version
 from mpbf_abm.simulation import DEFAULT_TICKS, simulate
 from mpbf_abm.space.materials import MaterialsSpace
-
-Row = dict[str, Any]
-SEED = 1
-
-
-def row(name: str, value: float, unit: str, target: str = "", met: bool | None = None, **detail: Any) -> Row:
-    """One line of the results."""
-    return {"name": name, "value": value, "unit": unit, "target": target, "met": met, **detail}
-
-
-def timed(act: Callable[[], Any]) -> float:
-    """Seconds that one call takes, the collector of garbage held back."""
-    gc.collect()
-    gc.disable()
-    try:
-        start = time.perf_counter()
-        act()
-        return time.perf_counter() - start
-    finally:
-        gc.enable()
-
-
-def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """Slope of log cost on log size: 0 is independent, 1 is linear."""
-    return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
-
-
-def peak_memory() -> float:
-    """Highest resident memory of this process so far, in MB (NaN where it cannot be had)."""
-    try:
-        import resource
-    except ImportError:  # pragma: no cover - Windows
-        return float("nan")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-def resident_memory() -> float:
-    """Resident memory of this process now, in MB; the peak where only that can be had."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:  # pragma: no cover - not Linux
-        return peak_memory()
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-# --------------------------------------------------------------------------- measurements
 
 
 def kernel_floor(parameters: Parameters | None = None, ticks: int = DEFAULT_TICKS, rounds: int = 7) -> list[Row]:
@@ -200,77 +139,3 @@ def leaks(runs: int = 1_000, warm: int = 30) -> list[Row]:
         row(f"models alive after {runs} runs", alive, "models", "0", alive == 0),
         row(f"memory growth over {runs} runs", growth, "MB", "<= 20", growth <= 20),
     ]
-
-
-BENCHES: dict[str, Callable[[bool], list[Row]]] = {
-    "floor": lambda quick: kernel_floor(rounds=3 if quick else 7),
-    "null": lambda quick: null_model(500 if quick else 2_000),
-    "leaks": lambda quick: leaks(100 if quick else 1_000),
-    "agents": lambda quick: agents_scaling((1, 4, 16), 50_000, 8) if quick else agents_scaling(),
-    "materials": lambda quick: materials_scaling((10_000, 100_000), 12) if quick else materials_scaling(),
-}
-
-
-# --------------------------------------------------------------------------- all of them
-
-
-def run_all(
-    *, quick: bool = False, only: Sequence[str] | None = None, progress: Callable[[], None] | None = None
-) -> dict[str, Any]:
-    """Run the measurements with one BLAS thread.
-
-    Parameters
-    ----------
-    quick : bool
-        Smaller sizes.
-    only : sequence of str, optional
-        Names in :data:`BENCHES`.
-    progress : callable, optional
-        Called after each.
-
-    Returns
-    -------
-    dict
-        ``rows`` and the ``environment`` they were measured in.
-    """
-    rows: list[Row] = []
-    with threadpool_limits(1):
-        for name, measure in BENCHES.items():
-            if only is None or name in only:
-                rows += [{"bench": name, **r} for r in measure(quick)]
-            if progress is not None:
-                progress()
-        blas = sorted({f"{lib['internal_api']} {lib.get('version')}" for lib in threadpool_info()})
-    rows.append({"bench": "all", **row("peak memory of the whole bench", peak_memory(), "MB")})
-    load = list(os.getloadavg()) if hasattr(os, "getloadavg") else None
-    return {
-        "software": {"version": version(), "fingerprint": fingerprint()},
-        "environment": environment() | {"processor": platform.processor(), "cores": os.cpu_count(), "threads": 1, "blas": blas, "load": load},
-        "quick": quick,
-        "rows": rows,
-    }  # fmt: skip
-
-
-def as_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the results as text."""
-    verdict = {True: "yes", False: "NO", None: ""}
-    cells = [[r["name"], f"{r['value']:.4g}", r["unit"], r["target"], verdict[r["met"]]] for r in result["rows"]]
-    return ["measurement", "value", "unit", "target", "met"], cells
-
-
-def check_writable(path: Path) -> None:
-    """Raise if a file cannot be put there, before anything is measured."""
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder, not a file")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
-
-
-def write(result: dict[str, Any], path: Path) -> None:
-    """Write the results as JSON, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8", newline="\n")
-    part.replace(path)
