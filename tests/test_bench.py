@@ -56,8 +56,8 @@ def test_a_large_store_is_filled_and_read():
     rows = studies.storage(80)
     named = {r["name"]: r for r in rows}
     assert {"driver memory at 8 stored runs", "driver memory at 80 stored runs"} < set(named)
-    # Four arms, eleven stored ticks, two quantities.
-    assert named["mean by policy and tick of 80 runs"]["rows"] == 4 * 11 * 2
+    # Four arms, ten stored ticks, two quantities.
+    assert named["mean by policy and tick of 80 runs"]["rows"] == 4 * 10 * 2
 
 
 def test_starts_are_ratios_to_a_bare_interpreter():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ FILES = sorted(FOLDER.glob("*.toml"))
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
 def test_an_experiment_file_is_valid_and_listed(path: Path) -> None:
-    command = [sys.executable, "-m", "mpbf_abm", "config", "check", str(path)]
+    kind = "study" if "study" in tomllib.loads(path.read_text(encoding="utf-8")) else "config"
+    command = [sys.executable, "-m", "mpbf_abm", kind, "check", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"[{path.name}]({path.name})" in (FOLDER / "README.md").read_text(encoding="utf-8")
