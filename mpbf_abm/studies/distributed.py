@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.provenance import model_fingerprint
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Limits
 from mpbf_abm.workers import Done, Fault, Pool, Work, WorkerError, default_workers
@@ -45,6 +46,7 @@ class StudyPlugin(WorkerPlugin):
 
     def __init__(self, blob: bytes, limits: dict[str, Any]) -> None:
         self.blob, self.limits = blob, limits
+        self.fingerprint = model_fingerprint()
 
     def setup(self, worker: Any) -> None:  # noqa: ARG002 (dask passes it)
         """Begin without pools."""
@@ -61,6 +63,8 @@ class StudyPlugin(WorkerPlugin):
         if not hasattr(self.mine, "pool"):
             if multiprocessing.current_process().daemon:
                 raise WorkerError(f"dask workers must be started with {EXPORT.removeprefix('export ')}")
+            if model_fingerprint() != self.fingerprint:
+                raise WorkerError("dask workers have another version of mpbf_abm than the driver; install the same one")
             limits = Limits(**self.limits)
             self.mine.pool = Pool(
                 pickle.loads(self.blob),  # noqa: S301 (sent by the driver of this study)

@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from mpbf_abm.workers import WorkerError
+
 pytest.importorskip("distributed")
 
 SMALL = """
@@ -182,3 +184,13 @@ def test_options_that_a_cluster_does_not_take_are_one_line(
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert told in done.stderr
+
+
+def test_workers_of_another_version_are_refused() -> None:
+    from mpbf_abm.studies.distributed import StudyPlugin
+
+    plugin = StudyPlugin(b"", {})
+    plugin.setup(None)
+    plugin.fingerprint = "of another version"
+    with pytest.raises(WorkerError, match="another version"):
+        plugin.pool()
