@@ -452,3 +452,26 @@ def test_help_and_status_stay_light(ran: Path, arguments: list[str], heavy: str)
     command = [sys.executable, "-c", code, *(a.format(out=ran / "out") for a in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_study_of_the_readme_runs_by_its_three_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[1]
+    section = (root / "README.md").read_text(encoding="utf-8").split("## A study in thirty lines")[1].split("\n## ")[0]
+    file = section.split("```toml\n")[1].split("```")[0]
+    assert file == (root / "experiments" / "quickstart.toml").read_text(encoding="utf-8")
+    assert len(file.splitlines()) <= 30
+    assert file.count("[[policy]]") == 2
+    commands = section.split("```bash\n")[1].split("```")[0].splitlines()
+    assert len(commands) == 3
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "quickstart.toml").write_text(file, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        program, *arguments = command.split("#")[0].split()
+        assert program == ".venv/bin/mpbf"
+        told = shell(*arguments, timeout=300)
+        assert told.code == 0, told.err
+    report = (tmp_path / "results" / "quickstart" / "report" / "report.md").read_text(encoding="utf-8")
+    assert "48" in report
+    effects = (tmp_path / "results" / "quickstart" / "report" / "compare-effects.csv").read_text(encoding="utf-8")
+    assert {"exploration_floor", "audits"} <= {line.split(",")[1] for line in effects.splitlines()[1:]}
