@@ -571,3 +571,13 @@ def test_modalities_are_the_six_of_the_source_with_sensible_numbers() -> None:
 def test_costs_rise_from_simulated_over_hybrid_to_measured(measured: float) -> None:
     by_fidelity = {int(f): float(c) for f, c in zip(FIDELITY, costs(measured), strict=True)}
     assert by_fidelity == {SIMULATED: 1.0, HYBRID: (1 + measured) / 2, MEASURED: measured}
+
+
+def test_counts_of_modalities_are_those_of_now_whatever_was_asked_before() -> None:
+    commons = empty()
+    add(commons, [1, 2], modality=np.array([CRYSTAL_GRAPHS, SPECTROSCOPY], np.int8))
+    assert commons.modality_counts[[CRYSTAL_GRAPHS, SPECTROSCOPY]].tolist() == [1, 1]
+    rows = add(commons, [3, 4], modality=np.array([SPECTROSCOPY, SPECTROSCOPY], np.int8))
+    assert commons.modality_counts[SPECTROSCOPY] == 3
+    commons.remove(rows[:1])
+    assert commons.modality_counts[SPECTROSCOPY] == 2
