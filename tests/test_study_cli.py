@@ -8,11 +8,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import finished, wait_until
 
 from mpbf_abm.cli import main
 from mpbf_abm.cli.progress import Bar
@@ -157,7 +157,7 @@ def test_plan_says_runs_time_disk_and_what_is_supported(mpbf: Any, ran: Path) ->
     assert plan["runs"] == [80, 80]
     assert plan["analyses"]["compare"] is True
     assert "cannot support it" in plan["analyses"]["sensitivity"]
-    assert plan["pilot"]["pilot"] == 24
+    assert plan["pilot"]["pilot"] == 10  # an eighth of the runs
     assert plan["pilot"]["total_seconds"][0] > 0
     stored = (ran / "out" / "study.sqlite").stat().st_size
     assert 0.5 * stored < plan["pilot"]["total_bytes"][0] < 2 * stored
@@ -225,32 +225,21 @@ def test_failed_runs_exit_with_3_and_are_listed_and_replayed(mpbf: Any, tmp_path
     assert mpbf("study", "failures", tmp_path / "o").out == "no run failed\n"
 
 
+def begin_study(path: Path, out: Path, **streams: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "mpbf_abm", "study", "run", str(path), "--out", str(out)]
+    return subprocess.Popen(command, text=True, **streams)
+
+
 def test_interrupting_the_command_keeps_everything_and_exits_with_130(tmp_path: Path) -> None:
-    (tmp_path / "s.toml").write_text(SMALL.replace("ticks = 8", "ticks = 60").replace("n = 20", "n = 8"))
-    arguments = [
-        sys.executable,
-        "-m",
-        "mpbf_abm",
-        "study",
-        "run",
-        str(tmp_path / "s.toml"),
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    driver = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        time.sleep(0.3)
-        if (tmp_path / "o" / "study.sqlite").exists() and '"done": 0' not in shell(
-            "study", "status", tmp_path / "o", "--json"
-        ).out:
-            break
+    (tmp_path / "s.toml").write_text(SMALL.replace("ticks = 8", "ticks = 40").replace("n = 20", "n = 8"))
+    driver = begin_study(tmp_path / "s.toml", tmp_path / "o", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until(lambda: finished(tmp_path / "o") > 0)
     os.kill(driver.pid, signal.SIGINT)
     out, err = driver.communicate(timeout=60)
     assert driver.returncode == 130, err
     assert "interrupted; everything that was over is kept" in out
     assert "finishing the runs that are under way" in err
-    kept = json.loads(shell("study", "status", tmp_path / "o", "--json").out)["done"]
+    kept = finished(tmp_path / "o")
     assert 0 < kept < 32
     told = shell("study", "run", tmp_path / "o")
     assert told.code == 0
@@ -258,19 +247,9 @@ def test_interrupting_the_command_keeps_everything_and_exits_with_130(tmp_path: 
 
 
 def test_a_killed_command_is_resumed_to_the_same_bits(ran: Path, tmp_path: Path) -> None:
-    arguments = [
-        sys.executable,
-        "-m",
-        "mpbf_abm",
-        "study",
-        "run",
-        str(ran / "small.toml"),
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    for seconds in (3.0, 5.0):
-        driver = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(seconds)
+    for enough in (1, 30):
+        driver = begin_study(ran / "small.toml", tmp_path / "o", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda enough=enough: finished(tmp_path / "o") >= enough)
         driver.kill()
         driver.wait()
     assert shell("study", "run", ran / "small.toml", "--out", tmp_path / "o").code == 0

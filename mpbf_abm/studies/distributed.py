@@ -31,7 +31,6 @@ except ImportError:
 
 PLUGIN = "mpbf-study"
 MOST_TOGETHER = 10_000
-CONNECT_SECONDS = 15
 # Workers have children of their own (the pools), which a daemonic process may not have.
 FREE = {"distributed.worker.daemon": False}
 EXPORT = "export DASK_DISTRIBUTED__WORKER__DAEMON=False"
@@ -100,7 +99,7 @@ class DaskEngine:
         self._expected = workers or default_workers()
         self._cluster = None if settings.address else start_cluster(settings, self._expected)
         try:
-            self._client = Client(settings.address or self._cluster, timeout=CONNECT_SECONDS, set_as_default=False)
+            self._client = Client(settings.address or self._cluster, set_as_default=False)
             plugin = StudyPlugin(pickle.dumps(work, pickle.HIGHEST_PROTOCOL), limits.model_dump())
             self._client.register_plugin(plugin, name=PLUGIN)
         except OSError as error:

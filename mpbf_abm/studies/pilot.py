@@ -13,6 +13,7 @@ from mpbf_abm.studies.plan import Plan
 from mpbf_abm.workers import Done, default_workers
 
 RUNS = 24  # most runs of a pilot, those that warm the workers up left out
+SHARE = 8  # at most this part of a small study
 SECONDS = 60.0
 ROW = 400  # bytes of a stored run besides its results
 
@@ -68,7 +69,8 @@ def estimate(plan: Plan, workers: int | None = None) -> Estimate:
     study = plan.study
     count = workers or study.engine.workers or default_workers()
     size = plan.count()
-    jobs = list(islice(plan.jobs(0, study.replicates.first), min(size, RUNS + count)))
+    most = min(RUNS, max(2 * count, size // SHARE))
+    jobs = list(islice(plan.jobs(0, study.replicates.first), min(size, count + most)))
     engine = open_engine(Runner(study, plan.space), EngineSettings(workers=count), study.limits)
     begun = time.monotonic()
     done: list[Done] = []

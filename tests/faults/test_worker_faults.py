@@ -13,6 +13,7 @@ import psutil
 import pytest
 import toys
 from driving import begin, drive_study, open_results, seeds_done, tables
+from waiting import finished, wait_until
 
 from mpbf_abm.studies.model import Failure
 from mpbf_abm.studies.replay import replay_run
@@ -36,6 +37,9 @@ LIMITS = {"seconds": 1.5, "memory": 500, "retries": 1}
 def test_a_fault_costs_exactly_its_own_run(tmp_path: Path, fault: str) -> None:
     stage, kind, attempts = KINDS[fault]
     options = LIMITS | {"replicates": 6}
+    if kind == "Memory":
+        # Memory is to run out before time does, however busy the machine.
+        options["seconds"] = 20
     begun = time.monotonic()
     done = drive_study(tmp_path, "faulty", timeout=60, env={"FAULT": fault}, **options)
     assert done.returncode == 3, done.stderr
@@ -81,27 +85,28 @@ def test_a_failed_run_is_replayed_and_raises_again(tmp_path: Path, monkeypatch: 
 def test_failed_runs_are_not_made_again_unless_asked(tmp_path: Path) -> None:
     (tmp_path / "marks").mkdir()
     env = {"FLAKY": str(tmp_path / "marks")}
-    size = {"replicates": 5, "retries": 0}
+    size = {"scenarios": 2, "replicates": 5, "retries": 0}
     first = drive_study(tmp_path / "o", "flaky", env=env, **size)
     assert first.returncode == 3
     failed = int(first.stdout.split("failed=")[1].split(",")[0])
     again = drive_study(tmp_path / "o", "flaky", env=env, **size)
     assert again.returncode == 3
-    assert f"made=0, failed=0, known=50, failed_before={failed}" in again.stdout
+    assert f"made=0, failed=0, known=20, failed_before={failed}" in again.stdout
     retried = drive_study(tmp_path / "o", "flaky", env=env, retry="yes", **size)
     assert retried.returncode == 0
-    assert f"made={failed}, failed=0, known={50 - failed}, failed_before=0" in retried.stdout
+    assert f"made={failed}, failed=0, known={20 - failed}, failed_before=0" in retried.stdout
 
 
 def test_a_run_that_kills_its_process_once_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "marks").mkdir()
     env = {"FLAKY": str(tmp_path / "marks")}
-    assert drive_study(tmp_path / "o", "flaky", env=env, replicates=5, retries=1).returncode == 0
-    whole = drive_study(tmp_path / "w", "outcome", replicates=5)
+    size = {"scenarios": 2, "replicates": 5}
+    assert drive_study(tmp_path / "o", "flaky", env=env, retries=1, **size).returncode == 0
+    whole = drive_study(tmp_path / "w", "outcome", **size)
     assert whole.returncode == 0
     with (
-        open_results(tmp_path / "o", "flaky", replicates=5, retries=1) as a,
-        open_results(tmp_path / "w", "outcome", replicates=5) as b,
+        open_results(tmp_path / "o", "flaky", retries=1, **size) as a,
+        open_results(tmp_path / "w", "outcome", **size) as b,
     ):
         assert a.outcomes["value"].tolist() == b.outcomes["value"].tolist()
 
@@ -109,20 +114,20 @@ def test_a_run_that_kills_its_process_once_is_tried_again(tmp_path: Path) -> Non
 def test_workers_that_are_killed_from_outside_cost_no_run(tmp_path: Path) -> None:
     rng = random.Random(5)
     size = {"scenarios": 10, "replicates": 20, "retries": 20}
-    driver = begin(tmp_path / "o", "logged", env={"PAUSE": "0.01"}, **size)
+    driver = begin(tmp_path / "o", "logged", env={"PAUSE": "0.03"}, **size)
     kills = 0
-    while driver.poll() is None:
-        time.sleep(rng.uniform(0.2, 1.0))
-        workers = (
-            [c for c in psutil.Process(driver.pid).children() if "spawn_main" in " ".join(c.cmdline())]
-            if driver.poll() is None
-            else []
-        )
-        if workers:
-            victim = rng.choice(workers)
-            os.kill(victim.pid, signal.SIGKILL)
+
+    def at_work() -> list[psutil.Process]:
+        return [c for c in psutil.Process(driver.pid).children() if "spawn_main" in " ".join(c.cmdline())]
+
+    for _ in range(6):
+        before = finished(tmp_path / "o")
+        wait_until(lambda before=before: driver.poll() is not None or finished(tmp_path / "o") > before)
+        time.sleep(rng.uniform(0.0, 0.3))
+        if driver.poll() is None and (workers := at_work()):
+            os.kill(rng.choice(workers).pid, signal.SIGKILL)
             kills += 1
-    assert driver.returncode == 0
+    assert driver.wait(timeout=120) == 0
     assert kills >= 3
     assert len(seeds_done(tmp_path / "o")) == 400
     assert drive_study(tmp_path / "w", "logged", **size).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -13,31 +14,19 @@ from typing import Any
 
 import psutil
 import pytest
+from communities import small_study
+from waiting import finished, wait_until
 
+from mpbf_abm.studies.files import write_study
 from mpbf_abm.workers import WorkerError
 
 pytest.importorskip("distributed")
 
-SMALL = """
-[study]
-name = "spread"
-ticks = 4
-[parameters]
-space.materials = 500
-space.families = 8
-founding.records = 120
-curators.count = 3
-trainers.count = 2
-planners.count = 5
-trainers.features = 32
-planners.panel = 4
-planners.exploration = { low = 0.0, high = 0.9 }
-[design]
-kind = "lhs"
-n = 6
-[replicates]
-n = 2
-"""
+SMALL = write_study(
+    small_study(
+        name="spread", parameters={"planners.exploration": {"low": 0.0, "high": 0.9}}, design={"kind": "lhs", "n": 6}
+    )
+)
 
 # What a queueing system does, on this machine: `sbatch` runs the script and says its number.
 SBATCH = """#!/bin/sh
@@ -100,55 +89,33 @@ def test_jobs_of_a_queueing_system_give_the_same_bits(tmp_path: Path, reference:
 
 
 def test_a_running_cluster_is_used_by_its_address_and_may_lose_workers(tmp_path: Path, reference: str) -> None:
-    env = os.environ | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": env}
     place = tmp_path / "scheduler.json"
-    module = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    scheduler = subprocess.Popen(
-        [*module, "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(place)], **quiet
-    )  # type: ignore[call-overload]
-    worker = [
-        sys.executable,
-        "-m",
-        "distributed.cli.dask_worker",
-        "--scheduler-file",
-        str(place),
-        "--nthreads",
-        "1",
-        "--no-dashboard",
-        "--host",
-        "127.0.0.1",
-    ]
-    workers = [subprocess.Popen(worker, **quiet) for _ in range(2)]  # type: ignore[call-overload]
-    try:
-        deadline = time.monotonic() + 30
-        while not place.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        import json
+    quiet: dict[str, Any] = {
+        "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": os.environ | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
+    }  # fmt: skip
 
+    def start(module: str, *options: str) -> subprocess.Popen[bytes]:
+        common = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(place)]
+        return subprocess.Popen([sys.executable, "-m", f"distributed.cli.{module}", *common, *options], **quiet)
+
+    scheduler = start("dask_scheduler", "--port", "0")
+    workers = [start("dask_worker", "--nthreads", "1") for _ in range(2)]
+    try:
+        wait_until(lambda: place.exists() and place.stat().st_size > 0)
         address = json.loads(place.read_text())["address"]
         (tmp_path / "s.toml").write_text(SMALL)
-        arguments = [
-            sys.executable,
-            "-m",
-            "mpbf_abm",
-            "study",
-            "run",
-            str(tmp_path / "s.toml"),
-            "--out",
-            str(tmp_path / "o"),
-            "--address",
-            address,
-        ]
-        driver = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        time.sleep(6)
+        command = ["study", "run", str(tmp_path / "s.toml"), "--out", str(tmp_path / "o"), "--address", address]
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "mpbf_abm", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        wait_until(lambda: finished(tmp_path / "o") > 0)
         # The nanny of one worker goes, with all beneath it.
         for child in psutil.Process(workers[0].pid).children(recursive=True):
             child.kill()
         os.kill(workers[0].pid, signal.SIGKILL)
         out, err = driver.communicate(timeout=120)
         assert driver.returncode == 0, err
-        assert "12 runs made, 0 failed" in out
+        assert "36 runs made, 0 failed" in out
         assert results(tmp_path / "o") == reference
     finally:
         for process in [*workers, scheduler]:
