@@ -249,7 +249,7 @@ def report(
     with opened(folder, definition) as results, OutputFolder(place) as work:
         if not (results.status == 1).any():
             raise ConfigurationError(f"{folder}: no run is done yet")
-        for name in ("compare", "robustness", "sensitivity", "discover"):
+        for name in ("phase", "compare", "robustness", "sensitivity", "discover"):
             try:
                 made.append(getattr(analyses, name)(results))
             except MpbfError as error:
@@ -259,9 +259,6 @@ def report(
             shown[analysis.kind] = figures.save(results, analysis, work / analysis.kind)[0].name
             for name, frame in analysis.tables.items():
                 frame.to_csv(work / f"{analysis.kind}-{name}.csv", index=False, lineterminator="\n")
-        if results.study.design.kind == "grid" and figures.grid_of_two(results):
-            names = list(results.study.primary) or list(results.definitions)
-            shown["phase"] = figures.save_phase(results, names, work / "phase")[0].name
         (work / "report.md").write_text(write(results, made, shown, refused), encoding="utf-8", newline="\n")
         write_provenance(results, work, kind="report")
     print(f"written to {place}: " + ", ".join(sorted(p.name for p in place.iterdir())))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Frames = Mapping[str, pd.DataFrame]
 
 MOST_PANELS = 3
+MOST_MAPS = 4
 VERDICTS = {
     "better": (BLUE, "o"), "worse": (VERMILION, "s"), "equivalent": (GREEN, "D"), "undecided": (GREY, "o"), "higher": (PURPLE, "^"),
     "lower": (PURPLE, "v"),
@@ -361,28 +362,10 @@ def _scatter(ax: Axes, points: pd.DataFrame, limits: pd.DataFrame) -> None:
 # --------------------------------------------------------------------------- phase diagram
 
 
-def grid_of_two(results: Results) -> bool:
-    """Whether a study is a grid of two factors that are numbers."""
-    factors = results.study.factors
-    return results.study.design.kind == "grid" and len(factors) == 2 and all(f.ordered for f in factors)
-
-
-def prepare_phase(results: Results, names: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Mean of outcomes over the replicates of each point of a grid of two factors, in the baseline."""
-    x, y = results.plan.scenarios.names[:2]
-    frame = results.scenarios[[x, y]].astype(float)
-    parts = []
-    for name in names[:MOST_PANELS]:
-        values = results.values(name)[:, 0]
-        with np.errstate(invalid="ignore"):
-            parts.append(
-                frame.assign(
-                    outcome=name,
-                    value=np.nanmean(values, axis=1),
-                    sd=np.nanstd(values, axis=1, ddof=1) if values.shape[1] > 1 else np.nan,
-                )
-            )
-    return {"phase": pd.concat(parts, ignore_index=True)}
+def prepare_phase(results: Results, analysis: Analysis) -> dict[str, pd.DataFrame]:  # noqa: ARG001 (as the others)
+    """Outcomes over the grid, as many as have room."""
+    table = analysis.table
+    return {"phase": table[table["outcome"].isin(list(dict.fromkeys(table["outcome"]))[:MOST_MAPS])]}
 
 
 def draw_phase(frames: Frames) -> Figure:
@@ -390,13 +373,16 @@ def draw_phase(frames: Frames) -> Figure:
     table = frames["phase"]
     x, y = table.columns[:2]
     outcomes = list(dict.fromkeys(table["outcome"]))
-    fig = Figure(figsize=(style.WIDTHS["double"], 62 * MM))
-    for ax, name, mark in zip(np.atleast_1d(fig.subplots(1, len(outcomes))), outcomes, "abc", strict=False):
-        grid = table[table["outcome"] == name].pivot(index=y, columns=x, values="value")
+    fig = Figure(figsize=(style.WIDTHS["double"], 55 * MM))
+    axes = np.atleast_1d(fig.subplots(1, len(outcomes), sharey=True))
+    axes[0].set_ylabel(words(y))
+    for ax, name, mark in zip(axes, outcomes, "abcd", strict=False):
+        part = table[table["outcome"] == name]
+        grid = part.pivot(index=y, columns=x, values="mean")
         mesh = ax.pcolormesh(_edges(grid.columns), _edges(grid.index), grid.to_numpy(), cmap="cividis", rasterized=True)
-        ax.set(xlabel=words(x), ylabel=words(y))
-        style.letter(ax, mark, f"{words(name)} (mean)")
-        fig.colorbar(mesh, ax=ax, shrink=0.85)
+        ax.set_xlabel(words(x))
+        style.letter(ax, mark, f"{words(name)} ({'share of runs' if part['event'].all() else 'mean'})")
+        fig.colorbar(mesh, ax=ax, orientation="horizontal", shrink=0.9)
     return fig
 
 
@@ -416,6 +402,7 @@ FIGURES: dict[str, tuple[Prepare, Callable[[Frames], Figure], str]] = {
     "compare": (prepare_effects, draw_effects, "Effects of policies: runs of every arm, and paired differences to the baseline with simultaneous 95 % intervals."),
     "robustness": (prepare_robustness, draw_robustness, "Rank of every arm by several criteria of robustness, and its regret in every scenario."),
     "sensitivity": (prepare_sensitivity, draw_sensitivity, "Sensitivity of outcomes to factors with 95 % intervals."),
+    "phase": (prepare_phase, draw_phase, "Phase diagram: outcomes over a grid of two factors."),
     "discover": (prepare_discover, draw_discover, "Scenario discovery: coverage and density of boxes, limits of the chosen box, and scenarios."),
 }  # fmt: skip
 
@@ -426,15 +413,4 @@ def save(results: Results, analysis: Analysis, stem: Path, suffixes: Sequence[st
     frames = prepare(results, analysis)
     return style.save_all(
         lambda: draw(frames), stem, title=f"{results.study.name}: {analysis.kind}", alt=alt, suffixes=suffixes
-    )
-
-
-def save_phase(
-    results: Results, names: Sequence[str], stem: Path, suffixes: Sequence[str] = (".png", ".pdf")
-) -> list[Path]:
-    """Draw a phase diagram of a grid of two factors and write it."""
-    frames = prepare_phase(results, names)
-    alt = f"Means of {', '.join(names[:MOST_PANELS])} over a grid of {' and '.join(results.plan.scenarios.names[:2])}."
-    return style.save_all(
-        lambda: draw_phase(frames), stem, title=f"{results.study.name}: phase diagram", alt=alt, suffixes=suffixes
     )

@@ -41,7 +41,7 @@ MORRIS = (
     "trajectories",
     "replicates",
 )
-LEFT_OUT = ("regret", "points", "along")
+LEFT_OUT = ("regret", "points", "along", "phase")
 
 
 def report(
@@ -54,7 +54,7 @@ def report(
     results : Results
     analyses : sequence of Analysis
     figures : mapping of str to str
-        Paths of figures, as seen from the report, by kind of analysis (and `phase`).
+        Paths of figures, as seen from the report, by kind of analysis.
     refused : sequence of str
         Analyses the design does not support, and why.
     """
@@ -76,11 +76,10 @@ def report(
         *arms(results),
     ]
     lines += ["", "## Runs", "", *counts(results)]
-    if "phase" in figures:
-        lines += ["", "## Phase diagram", "", f"![Outcomes over the grid]({figures['phase']})"]
     if not any(a.kind == "compare" for a in analyses):
         lines += ["", "## Distributions", "", *table(distributions(results), SHOWN["distributions"])]
     titles = {
+        "phase": "Phase diagram",
         "compare": "Effects of policies",
         "robustness": "Robustness",
         "sensitivity": "Sensitivity",

@@ -15,7 +15,7 @@ import toys
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.figures import studies as figures
-from mpbf_abm.studies.analysis import compare, discover, distributions, robustness, sensitivity
+from mpbf_abm.studies.analysis import compare, discover, distributions, phase, robustness, sensitivity
 from mpbf_abm.studies.analysis.effects import pairs_needed, reduction, verdict
 from mpbf_abm.studies.analysis.factors import morris_effects
 from mpbf_abm.studies.definition import Arm, Outcome, Study
@@ -363,11 +363,23 @@ def test_a_grid_of_two_factors_has_a_phase_diagram(tmp_path: Path) -> None:
     with ran(
         tmp_path, policies=(), design={"kind": "grid", "levels": 4}, parameters=grid, replicates={"n": 2}
     ) as results:
-        assert figures.grid_of_two(results)
-        frames = figures.prepare_phase(results, ["y"])
-        assert len(frames["phase"]) == 12
-        (path, *_) = figures.save_phase(results, ["y", "high"], tmp_path / "phase")
+        found = phase(results, ["y", "high"])
+        table = found.table
+        assert table["outcome"].tolist() == ["high"] * 12 + ["y"] * 12
+        one = table[(table["outcome"] == "y") & (table["x"] == 0.5) & (table["z"] == 1.0)].iloc[0]
+        runs = results.values("y")[:, 0]
+        here = runs[(results.scenarios["x"] == 0.5) & (results.scenarios["z"] == 1.0)][0]
+        assert one["mean"] == pytest.approx(here.mean())
+        assert one["high"] - one["mean"] == pytest.approx(12.7062 * here.std(ddof=1) / np.sqrt(2), rel=1e-4)
+        share = table[table["outcome"] == "high"]
+        assert ((share["low"] >= 0) & (share["high"] <= 1) & (share["low"] < share["high"])).all()
+        (path, *_) = figures.save(results, found, tmp_path / "phase")
         assert path.stat().st_size > 5000
+
+
+def test_a_phase_diagram_needs_a_grid_of_two(tmp_path: Path) -> None:
+    with ran(tmp_path, replicates={"n": 1}) as results, pytest.raises(ConfigurationError, match="grid of two factors"):
+        phase(results)
 
 
 def test_the_report_says_what_was_done_and_found(tmp_path: Path) -> None:
