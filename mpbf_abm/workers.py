@@ -248,9 +248,14 @@ class Pool:
         """Give every free worker something to do; start workers while there are tasks for them."""
         while len(self._slots) < min(self.workers, len(self._queue) + sum(bool(s.hand) for s in self._slots)):
             self._slots.append(self._start())
-        for slot in self._slots:
-            if slot.ready and not slot.hand and self._queue:
+        for slot in list(self._slots):
+            if not (slot.ready and not slot.hand and self._queue):
+                continue
+            if slot.process.is_alive():
                 self._give(slot)
+            else:
+                # It died while it had nothing to do.
+                self._lose(slot)
 
     def _give(self, slot: _Slot) -> None:
         most = self._together()
@@ -305,6 +310,10 @@ class Pool:
             self._lose(slot)
             return
         if not slot.process.is_alive():
+            # What it sent after the last look counts.
+            with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
+                while slot.pipe.poll():
+                    self._take(slot, slot.pipe.recv())
             self._lose(slot)
 
     def _take(self, slot: _Slot, message: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -215,9 +216,12 @@ def _number(text: str | None, name: str) -> float | None:
     if text is None:
         return None
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise ConfigurationError(f"--{name} = {text!r}: must be a number") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigurationError(f"--{name} = {text!r}: must be a number")
+    return value
 
 
 def names(values: list[str] | None) -> list[str] | None:

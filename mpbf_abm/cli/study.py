@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,7 +94,7 @@ def load(source: Path) -> tuple[Study, Path, Path | None]:
 @study.command()
 def init(path: Annotated[Path, typer.Argument(metavar="[PATH]", help="File to write.")] = Path("study.toml")) -> None:
     """Write a commented study file; an existing file stays as it is."""
-    name = "".join(c if c.isalnum() or c in "_-." else "-" for c in path.stem) or "study"
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or "study"
     fresh_file(path, TEMPLATE.format(name=name))
     print(f"written: {path}")
 

@@ -34,8 +34,8 @@ WORDS = str.maketrans("_", " ")
 
 
 def words(name: str) -> str:
-    """Name as a label."""
-    return name.translate(WORDS)
+    """Name as a label, none of it a formula."""
+    return name.translate(WORDS).replace("$", r"\$")
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

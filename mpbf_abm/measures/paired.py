@@ -20,6 +20,8 @@ Float = NDArray[np.float64]
 
 LEVEL = 0.95
 RESAMPLES = 4_000
+JUDGED = 0.5  # an effect that fewer units know (against the most) does not widen the intervals of others
+CONSTANT = 10  # units that have to agree before their agreement is taken for a fact
 EFFECT_COLUMNS = ("outcome", "baseline", "treated", "difference", "low", "high", "vrf", "n")
 
 
@@ -124,11 +126,12 @@ class Simultaneous:
     Attributes
     ----------
     mean, error, low, high : float arrays (q,)
-        Mean, standard error and interval of each effect; NaN where fewer than two units are known.
+        Mean, standard error and interval of each effect. The interval is NaN where fewer than two units are known, or
+        fewer than ten that all agree.
     n : int array (q,)
         Units known.
-    critical : float
-        Half width of the intervals in standard errors.
+    critical : float array (q,)
+        Half width of each interval in standard errors.
     """
 
     mean: Float
@@ -136,7 +139,7 @@ class Simultaneous:
     low: Float
     high: Float
     n: NDArray[np.int64]
-    critical: float
+    critical: Float
 
 
 def simultaneous_intervals(
@@ -149,9 +152,9 @@ def simultaneous_intervals(
 ) -> Simultaneous:
     """Intervals of several paired effects that all hold with one probability: bootstrap of the largest t.
 
-    Units are resampled as rows, so that effects keep their correlation (Westfall and Young 1993). The critical
-    value is the quantile of ``max_j |mean*_j - mean_j| / error_j``, widened as Student's quantile is against the
-    normal one (resampling knows the error no better than the sample does).
+    Units are resampled as rows, so that effects keep their correlation (Westfall and Young 1993). The quantile of
+    ``max_j |mean*_j - mean_j| / error_j`` is that of a normal variable, as the errors stay as they are; each effect's
+    critical value is Student's at the same level, with its own degrees of freedom.
 
     Parameters
     ----------
@@ -159,7 +162,8 @@ def simultaneous_intervals(
         Paired differences; a row is a unit (a replicate, or a scenario), NaN where it has none.
     events : sequence of bool (q,), optional
         Effects that are differences of events (-1, 0 or 1). Their variance counts one further unit of each sign
-        (Agresti and Min 2005), so that an event that never happened is not known to be impossible.
+        (Agresti and Min 2005), so that an event that never happened is not known to be impossible. If not given,
+        effects of which no other value is seen.
     level : float
         Probability that all intervals cover.
     resamples, seed : int
@@ -174,39 +178,40 @@ def simultaneous_intervals(
     >>> bool(both.low[0] > 0), bool(both.low[1] < 0)
     (True, True)
     """
-    from scipy.special import ndtri, stdtrit
+    from scipy.special import ndtr, stdtrit
 
     x = np.asarray(effects, np.float64)
     q = x.shape[1]
-    pseudo = np.zeros(q) if events is None else np.asarray(events, np.float64)
     known = np.isfinite(x)
     n = known.sum(axis=0)
+    pseudo = (
+        (np.isin(x, (-1.0, 0.0, 1.0)) | ~known).all(axis=0) * 1.0 if events is None else np.asarray(events, np.float64)
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(known, x, 0.0).sum(axis=0) / n
-    centred = np.where(known, x - mean, 0.0)
-
-    with np.errstate(divide="ignore", invalid="ignore"):
+        centred = np.where(known, x - mean, 0.0)
         # One more unit of each sign lies 1 from 0, which is `mean` from the centre.
         size = n + 2.0 * pseudo
         square = (centred**2).sum(axis=0) + pseudo * 2.0 * (1.0 + mean**2)
         error = np.sqrt(square / (size - 1.0) / size)
-    usable = (n >= 2) & (error > 0)
-    critical = np.nan
+    # What is left of equal differences by rounding is nothing.
+    usable = (n >= 2) & (error > 1e-12 * np.abs(mean))
+    critical = np.full(q, np.nan)
     if usable.any():
+        judged = usable & (n >= JUDGED * n[usable].max())
         rng = np.random.default_rng([seed, len(x), q])
         worst = []
         for start in range(0, resamples, 500):
-            weight = rng.multinomial(len(x), np.full(len(x), 1.0 / len(x)), min(500, resamples - start)).astype(
-                np.float64
-            )
+            draws = rng.multinomial(len(x), np.full(len(x), 1.0 / len(x)), min(500, resamples - start))
+            weight = draws.astype(np.float64)
             with np.errstate(divide="ignore", invalid="ignore"):
-                t = np.abs(weight @ centred / (weight @ known)) / error
-            worst.append(np.where(usable & np.isfinite(t), t, 0.0).max(axis=1))
-        least = int(n[usable].min())
-        wider = float(stdtrit(least - 1, 0.5 + level / 2) / ndtri(0.5 + level / 2)) * np.sqrt(least / (least - 1))
-        critical = float(np.quantile(np.concatenate(worst), level)) * wider
-        critical = max(critical, float(stdtrit(least - 1, 0.5 + level / 2)))
-    half = np.where(n >= 2, np.where(error > 0, critical * error, 0.0), np.nan)
+                # A resampled mean varies by (n - 1) / n of what the error says.
+                t = np.abs(weight @ centred / (weight @ known)) / error * np.sqrt(n / (n - 1.0))
+            worst.append(np.where(judged & np.isfinite(t), t, 0.0).max(axis=1))
+        normal = float(np.quantile(np.concatenate(worst), level))
+        freedom = np.maximum(n - 1, 1)
+        critical = np.maximum(stdtrit(freedom, ndtr(normal)), stdtrit(freedom, 0.5 + level / 2))
+    half = np.where(usable, critical * error, np.where(n >= CONSTANT, 0.0, np.nan))
     return Simultaneous(mean, error, mean - half, mean + half, n, critical)
 
 

@@ -15,7 +15,7 @@ from mpbf_abm.interventions import Event, Policy, Shock
 from mpbf_abm.parameters import GROUPS, PATHS
 from mpbf_abm.sections import Section
 from mpbf_abm.streams import check_seed
-from mpbf_abm.studies.design import Design, Factor
+from mpbf_abm.studies.design import Design, Factor, plain
 
 if TYPE_CHECKING:
     from mpbf_abm.space.materials import MaterialsSpace
@@ -41,7 +41,10 @@ class Arm(Section):
     label: str
     policies: tuple[Policy, ...] = ()
     shocks: tuple[Shock, ...] = ()
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: Annotated[
+        dict[str, Any],
+        BeforeValidator(lambda given: {k: plain(v) for k, v in given.items()} if isinstance(given, Mapping) else given),
+    ] = Field(default_factory=dict)
 
     @classmethod
     def place(cls, fields: Mapping[str, Any]) -> str:
@@ -215,6 +218,8 @@ class Replicates(Section):
             return ["[replicates]: n is a fixed number, least and most are bounds; one of them is meant"]
         if self.n is None and self.most is None:
             return ["[replicates]: say n, or most (and least) for as many as precision takes"]
+        if self.n is not None and not {"least", "look_ahead"}.isdisjoint(self.model_fields_set):
+            return ["[replicates]: least and look_ahead belong to most, not to n"]
         if self.most is not None and self.most < self.least:
             return [f"[replicates]: most = {self.most} must not be below least = {self.least}"]
         return []
@@ -350,6 +355,13 @@ def _arms(value: Any) -> Any:
     )
 
 
+def factor_of(name: str, entry: Mapping[str, Any]) -> Factor:
+    """Make a factor of the table that stands under its name."""
+    if "name" in entry:
+        raise ConfigurationError(f"[parameters] {name}: unknown field 'name'; the key is its name")
+    return Factor(name=name, **entry)
+
+
 def _parameters(value: Any) -> Any:
     """Flat parameters; a factor written as a table gets its name."""
     if not isinstance(value, Mapping):
@@ -364,11 +376,11 @@ def _parameters(value: Any) -> Any:
     for name, entry in flat.items():
         if isinstance(entry, Mapping):
             try:
-                flat[name] = Factor(name=name, **entry)
+                flat[name] = factor_of(name, entry)
             except ConfigurationError as error:
                 faults += error.faults
-        elif isinstance(entry, list):
-            flat[name] = tuple(entry)
+        elif not isinstance(entry, Factor):
+            flat[name] = plain(entry)
     if faults:
         raise ConfigurationError(faults)
     return flat

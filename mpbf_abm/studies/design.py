@@ -7,12 +7,14 @@ shorter ones (Latin hypercubes: every doubling), so that extending one runs no s
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.sections import Section
@@ -25,6 +27,13 @@ SAMPLED = ("lhs", "sobol")
 SCREENS = ("morris", "saltelli")
 MOST_SCENARIOS = 1_000_000
 DUMMY = "(dummy)"
+
+
+def plain(value: Any) -> Any:
+    """Python's own kind of a value: no NumPy, no lists."""
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return tuple(plain(v) for v in value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 class Factor(Section):
@@ -64,7 +73,10 @@ class Factor(Section):
         if self.values:
             if self.low is not None or self.high is not None:
                 return [f"{place}: has values and a range; one of them is meant"]
-            if len(set(map(repr, self.values))) < len(self.values):
+            if self.scale != "linear":
+                return [f"{place}: scale = '{self.scale}': belongs to a range, not to values"]
+            # As in Python 1 equals 1.0; it also equals true, which is another value.
+            if len({(isinstance(v, bool), v) for v in self.values}) < len(self.values):
                 return [f"{place}: a value is listed twice"]
             return []
         if self.low is None or self.high is None:
@@ -73,7 +85,23 @@ class Factor(Section):
             return [f"{place}: low = {self.low:g} must be below high = {self.high:g}"]
         if self.scale == "log" and self.low <= 0:
             return [f"{place}: low = {self.low:g}: a logarithmic range lies above 0"]
+        if self.whole and not (self.low.is_integer() and self.high.is_integer()):
+            return [f"{place}: low = {self.low:g}, high = {self.high:g}: ends of a range of whole numbers are whole"]
         return []
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        """Take numbers of NumPy as Python's, and lists within as tuples."""
+        return plain(value)
+
+    def takes(self, value: Any) -> bool:
+        """Whether a value lies in its range, or is listed."""
+        if self.values:
+            return any(isinstance(v, bool) == isinstance(value, bool) and v == value for v in self.values)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        return float(self.low or 0.0) <= value <= float(self.high or 0.0) and not (self.whole and value != int(value))
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -91,7 +119,10 @@ class Factor(Section):
             return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
         low, high = float(self.low or 0.0), float(self.high or 0.0)
         if self.whole:
-            return int(min(low + int(u * (high - low + 1)), high))
+            # Each whole number has a cell of its own, from itself to the next.
+            end = high + 1
+            place = low * (end / low) ** float(u) if self.scale == "log" else low + float(u) * (end - low)
+            return int(min(place, high))
         if self.scale == "log":
             return low * (high / low) ** float(u)
         return low + float(u) * (high - low)
@@ -101,9 +132,9 @@ class Factor(Section):
         if self.values:
             return self.values
         steps = [i / (count - 1) for i in range(count)] if count > 1 else [0.5]
-        low, high = float(self.low or 0.0), float(self.high or 0.0)
         if self.whole:
-            return tuple(dict.fromkeys(round(low + u * (high - low)) for u in steps))
+            line = self.model_copy(update={"whole": False})
+            return tuple(dict.fromkeys(round(line.at(u)) for u in steps))
         return tuple(self.at(u) for u in steps)
 
 
@@ -248,16 +279,25 @@ def design_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
         faults += [
             f"[design]: column '{c}' of the table is no parameter that varies" for c in design.columns if c not in names
         ]
-        rows = [repr(row) for row in design.rows]
-        first: dict[str, int] = {}
-        for i, row in enumerate(rows, 1):
-            if first.setdefault(row, i) != i:
-                faults.append(f"[design]: rows {first[row]} and {i} of the table are the same")
+        faults += [f"[design]: column '{c}' stands twice" for c, times in Counter(design.columns).items() if times > 1]
         faults += [
             f"[design]: row {i} of the table has {len(row)} values for {len(design.columns)} columns"
             for i, row in enumerate(design.rows, 1)
             if len(row) != len(design.columns)
         ]
+        if faults:
+            return faults
+        by_name = {f.name: f for f in factors}
+        first: dict[Any, int] = {}
+        for i, row in enumerate(design.rows, 1):
+            same = first.setdefault(tuple((isinstance(v, bool), v) for v in row), i)
+            if same != i:
+                faults.append(f"[design]: rows {same} and {i} of the table are the same")
+            for column, value in zip(design.columns, row, strict=True):
+                if not by_name[column].takes(value):
+                    faults.append(
+                        f"[design]: row {i} of the table: {column} = {value!r} is not among its values, or not in its range"
+                    )
         return faults
     return []
 

@@ -102,7 +102,7 @@ class DaskEngine:
             self._client = Client(settings.address or self._cluster, set_as_default=False)
             plugin = StudyPlugin(pickle.dumps(work, pickle.HIGHEST_PROTOCOL), limits.model_dump())
             self._client.register_plugin(plugin, name=PLUGIN)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._end_cluster()
             raise ConfigurationError(
                 f"[engine]: address = '{settings.address}': no scheduler answers ({error})"
@@ -233,7 +233,11 @@ def start_cluster(settings: EngineSettings, workers: int) -> Any:
     options = dict(settings.options)
     try:
         if settings.cluster == "local":
-            quiet: dict[str, Any] = {"dashboard_address": None, "silence_logs": logging.CRITICAL, "memory_limit": 0}
+            quiet: dict[str, Any] = {
+                "dashboard_address": "127.0.0.1:0",
+                "silence_logs": logging.CRITICAL,
+                "memory_limit": 0,
+            }
             return LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **(quiet | options))
         if settings.cluster == "kubernetes":
             from dask_kubernetes.operator import KubeCluster

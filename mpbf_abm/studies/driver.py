@@ -147,14 +147,17 @@ def run_study(
         watch.say(note)
     begun = time.monotonic()
     with Store.open(out / (shard.file if shard else FILE), write=True) as store:
-        claim(store, plan, folder)
+        if claim(store, plan, folder) and (gone := _orphans(store, plan)):
+            watch.say(
+                f"{gone} stored runs are no part of the study as it is now{' (an lhs keeps its runs where n is doubled)' if study.design.kind == 'lhs' else ''}"
+            )
         tally = _Driver(plan, store, watch, shard, retry, out).run(engine or study.engine, workers)
     tally.seconds = time.monotonic() - begun
     return tally
 
 
-def claim(store: Store, plan: Plan, folder: Path) -> None:
-    """Note the study in its store, or refuse a store of another one.
+def claim(store: Store, plan: Plan, folder: Path) -> bool:
+    """Note the study in its store, or refuse a store of another one; returns whether it was another definition before.
 
     Raises
     ------
@@ -183,6 +186,18 @@ def claim(store: Store, plan: Plan, folder: Path) -> None:
             "choose another folder, or install that version to go on"
         )
     store.save_study(new)
+    return last is not None and last.definition != new.definition
+
+
+def _orphans(store: Store, plan: Plan) -> int:
+    """Finished runs that a plan does not hold."""
+    done = store.ids("done")
+    if not len(done):
+        return 0
+    study = plan.study
+    most = study.replicates.n or study.replicates.most or 0
+    held = sum(has(done, job.id) for job in plan.jobs(0, min(most, store.last_replicate() + 1)))
+    return len(done) - held
 
 
 class _Driver:
@@ -379,8 +394,15 @@ def check_shard(text: str) -> Shard:
             raise ConfigurationError(
                 "--shard env: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor JOB_COMPLETION_INDEX and JOB_COMPLETIONS are set"
             )
-        text = f"{int(number) - int(first) + 1}/{of}"
+        step = os.environ.get("SLURM_ARRAY_TASK_STEP", "1")
+        if not all(part.isdecimal() and part.isascii() for part in (number, of, first, step)):
+            raise ConfigurationError(
+                f"--shard env: the numbers of the array are {number}, {of}, {first}, {step}; whole numbers are meant"
+            )
+        text = f"{(int(number) - int(first)) // max(1, int(step)) + 1}/{of}"
     number, _, of = text.partition("/")
-    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of) <= 100_000):
+    if not (
+        f"{number}{of}".isascii() and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 100_000
+    ):
         raise ConfigurationError(f"--shard = '{text}': write i/n with 1 <= i <= n, or env")
     return Shard(int(number), int(of))

@@ -63,8 +63,10 @@ def _write(frame: pd.DataFrame, path: Path) -> Path:
     if path.suffix == ".csv":
         frame.to_csv(path, index=False, lineterminator="\n")
         return path
+    # Columns of mixed kinds are written as words.
+    mixed = [c for c in frame if frame[c].dtype == object and frame[c].map(type).nunique() > 1]
     try:
-        frame.to_parquet(path, index=False)
+        frame.astype(dict.fromkeys(mixed, str)).to_parquet(path, index=False)
     except ImportError:
         raise ConfigurationError("--to parquet needs pyarrow: pip install 'mpbf_abm[study]'") from None
     return path
@@ -85,26 +87,27 @@ def _netcdf(results: Results, path: Path) -> Path:
         for column in results.plan.scenarios.names:
             values = results.scenarios[column]
             if values.dtype.kind in "iufb":
-                variable: Any = file.createVariable(_plain(column), "d", ("scenario",))
+                variable: Any = file.createVariable(_free(file, column), "d", ("scenario",))
                 variable[:] = values.to_numpy(np.float64)
-                variable.long_name = column
+                variable.long_name = column.encode()
             else:
-                _text(file, _plain(column), "scenario", [str(v) for v in values])
+                _text(file, _free(file, column), "scenario", [str(v) for v in values])
         status: Any = file.createVariable("status", "b", ("scenario", "arm", "replicate"))
         status[:] = results.status
         status.long_name = "0 missing, 1 done, 2 failed"
         for name in results.definitions:
-            variable = file.createVariable(_plain(name), "d", ("scenario", "arm", "replicate"))
+            variable = file.createVariable(_free(file, name), "d", ("scenario", "arm", "replicate"))
             variable[:] = results.values(name)
-            variable.long_name = name
+            variable.long_name = name.encode()
         if results.study.series.of:
             file.createDimension("tick", len(results.series_ticks))
             tick = file.createVariable("tick", "i", ("tick",))
             tick[:] = results.series_ticks.astype(np.int32)
             for name in results.study.series.of:
-                variable = file.createVariable(f"series_{_plain(name)}", "d", ("scenario", "arm", "replicate", "tick"))
+                place = ("scenario", "arm", "replicate", "tick")
+                variable = file.createVariable(_free(file, f"series_{name}"), "d", place)
                 variable[:] = results.series_values(name)
-                variable.long_name = name
+                variable.long_name = name.encode()
     return path
 
 
@@ -116,6 +119,11 @@ def _text(file: Any, name: str, dimension: str, texts: list[str]) -> None:
     variable[:] = np.array([t.encode().ljust(width) for t in texts], f"S{width}").view("S1").reshape(len(texts), width)
 
 
-def _plain(name: str) -> str:
-    """Name that NetCDF takes."""
-    return "".join(c if c.isalnum() or c == "_" else "_" for c in name)
+def _free(file: Any, name: str) -> str:
+    """Name that NetCDF takes and that is not taken yet."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
+    number, free = 1, plain
+    while free in file.variables:
+        number += 1
+        free = f"{plain}_{number}"
+    return free

@@ -12,7 +12,18 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.parameters import GROUPS, PATHS, read_toml
 from mpbf_abm.sections import Section
-from mpbf_abm.studies.definition import Arm, Branch, Engine, Limits, Outcome, Replicates, Series, Space, Study
+from mpbf_abm.studies.definition import (
+    Arm,
+    Branch,
+    Engine,
+    Limits,
+    Outcome,
+    Replicates,
+    Series,
+    Space,
+    Study,
+    factor_of,
+)
 from mpbf_abm.studies.design import Design, Factor
 
 S = TypeVar("S", bound=Section)
@@ -128,7 +139,7 @@ class _Reader:
         out: dict[str, Any] = {}
         for name, entry in flat.items():
             if isinstance(entry, Mapping):
-                out[name] = self.make(lambda name=name, entry=entry: Factor(name=name, **entry))  # type: ignore[misc]
+                out[name] = self.make(lambda name=name, entry=entry: factor_of(name, entry))  # type: ignore[misc]
             else:
                 out[name] = tuple(entry) if isinstance(entry, list) else entry
         return {name: entry for name, entry in out.items() if entry is not None}
@@ -190,10 +201,16 @@ class _Reader:
         except UnicodeDecodeError:
             self.faults.append(f"[design]: file = '{file}': is not UTF-8 text")
             return (), ()
-        except OSError as error:
-            self.faults.append(f"[design]: file = '{file}': cannot be read ({error.strerror})")
+        except (OSError, ValueError) as error:
+            self.faults.append(
+                f"[design]: file = {file!r}: cannot be read ({getattr(error, 'strerror', None) or error})"
+            )
             return (), ()
-        lines = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
+        try:
+            lines = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
+        except csv.Error as error:
+            self.faults.append(f"[design]: file = '{file}': is no CSV table ({error})")
+            return (), ()
         if len(lines) < 2:
             self.faults.append(f"[design]: file = '{file}': needs a line of names and at least one row")
             return (), ()
@@ -211,7 +228,7 @@ KINDS_OF_DESIGN = ("grid", "one_at_a_time", "lhs", "sobol", "morris", "saltelli"
 def _cell(text: str) -> Any:
     if text in ("true", "false"):
         return text == "true"
-    if re.fullmatch(r"[+-]?\d+", text):
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         return int(text)
     try:
         return float(text)

@@ -53,6 +53,7 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
                 f"{paths[0]}: what study it holds cannot be read; run the study in {target} first (mpbf study run STUDY.toml --out {target})"
             )
         first = held or studies[0]
+        newest = max([*studies, *([held] if held else [])], key=lambda s: s.saved)
         for path, study in zip(paths, [_study(store) for store in opened], strict=True):
             if study is not None and (study.name, study.model, study.fingerprint) != (
                 first.name,
@@ -62,8 +63,12 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
                 raise StoreError(
                     f"{path}: holds the study '{study.name}' by model {study.fingerprint[:12]}, not '{first.name}' by {first.fingerprint[:12]}"
                 )
-        if held is None:
-            into.save_study(first)
+        if held is None or newest.definition != held.definition:
+            if len({s.definition for s in studies}) > 1:
+                watch.say(
+                    f"the stores hold different definitions of '{newest.name}'; the newest is kept, of {newest.saved}"
+                )
+            into.save_study(newest)
         total = 0
         for store in opened:
             total += _count(store)

@@ -211,8 +211,9 @@ class Runner:
         self.stage = "outcomes"
         if series is not None:
             series = np.asarray(series, np.float64)
-            if series.ndim != 2 or series.shape[1] != len(study.series.of):
-                raise ValueError(f"series must have shape (ticks, {len(study.series.of)}), not {series.shape}")
+            shape = len(self._kept), len(study.series.of)
+            if series.shape != shape:
+                raise ValueError(f"series must have shape {shape}, stored ticks by quantities, not {series.shape}")
         elif study.series.of:
             raise ValueError("the study stores series, but the model returned none")
         missing = [m for name, o in study.outcomes.items() if (m := o.measure(name).key) not in outcomes]

@@ -10,8 +10,9 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mpbf_abm.space.materials import MaterialsSpace
 
 FEW_SCENARIOS = 20
+COLUMNS = frozenset({"scenario", "place", "arm", "replicate", "run", "seed", "status", "outcome", "value", "tick", "stage", "type",
+                     "message", "attempts", "series", "interest", "event", "runs", "mean", "low", "high"})  # fmt: skip
 MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
 
 
@@ -34,11 +37,56 @@ def fingerprint_of(study: Study) -> str:
     """Hash of the source that the study's runs depend on, a model of one's own included."""
     if study.model is None:
         return model_fingerprint()
-    try:
-        source = Path(inspect.getsourcefile(inspect.unwrap(study.model)) or "").read_bytes()
-    except (OSError, TypeError):
-        source = b""
-    return hashlib.blake2b(study.own_model.encode() + b"\0" + source, digest_size=16).hexdigest()
+    digest = hashlib.blake2b(study.own_model.encode(), digest_size=16)
+    for part in _identity(study.model):
+        digest.update(b"\0" + part)
+    return digest.hexdigest()
+
+
+def _identity(thing: Any) -> Iterator[bytes]:
+    """What the results of a function follow from: its file, its code, what it closes over, arguments that are bound.
+
+    What it imports is not looked at.
+
+    Raises
+    ------
+    ConfigurationError
+        For something that another run of the program could not tell from something else.
+    """
+    if isinstance(thing, partial):
+        yield from _identity(thing.func)
+        yield from _identity((thing.args, dict(sorted(thing.keywords.items()))))
+    elif isinstance(thing, (tuple, list)):
+        for part in thing:
+            yield from _identity(part)
+    elif isinstance(thing, dict):
+        for key, value in thing.items():
+            yield str(key).encode()
+            yield from _identity(value)
+    elif inspect.isfunction(thing):
+        try:
+            yield Path(inspect.getsourcefile(inspect.unwrap(thing)) or "").read_bytes()
+        except (OSError, TypeError):
+            yield from _code(thing.__code__)
+        yield thing.__qualname__.encode()
+        yield from _identity((thing.__defaults__ or (), thing.__kwdefaults__ or {}))
+        yield from _identity([cell.cell_contents for cell in thing.__closure__ or ()])
+    elif thing is None or isinstance(thing, (bool, int, float, str, bytes, np.generic)):
+        yield repr(thing).encode()
+    elif isinstance(thing, np.ndarray) and thing.dtype != object:
+        yield repr((thing.dtype, thing.shape)).encode() + thing.tobytes()
+    else:
+        raise ConfigurationError(
+            f"model: {type(thing).__name__} cannot be told from another one; a model is a function, with numbers, words, arrays or functions bound to it (functools.partial)"
+        )
+
+
+def _code(code: CodeType) -> Iterator[bytes]:
+    """Code of a function that has no file."""
+    yield code.co_code
+    yield repr(code.co_names).encode()
+    for constant in code.co_consts:
+        yield from _code(constant) if isinstance(constant, CodeType) else iter([repr(constant).encode()])
 
 
 def _number(*parts: object) -> int:
@@ -58,6 +106,8 @@ class Plan:
     fingerprint, origin : optional
         Of a stored study: the version of its model, and where its materials came from. Runs can then be found
         without either being there.
+    recorded : Study, optional
+        Of a stored study that is read by another one: what its runs noted.
     """
 
     def __init__(
@@ -67,8 +117,10 @@ class Plan:
         *,
         fingerprint: str | None = None,
         origin: Mapping[str, Any] | None = None,
+        recorded: Study | None = None,
     ) -> None:
         self.study, self.space = study, space
+        self.recorded = recorded or study
         self.fingerprint = fingerprint or fingerprint_of(study)
         # A JSON round trip makes what was stored and what was read alike.
         self.origin = json.loads(json.dumps(space.origin, default=str)) if space is not None else origin
@@ -98,12 +150,12 @@ class Plan:
     @cached_property
     def _common(self) -> Any:
         """Hash state of what all runs share."""
-        study = self.study
+        study, recorded = self.study, self.recorded
         shared = {
             "model": self.fingerprint,
             "ticks": study.ticks,
-            "measures": [m.key for m in study.measures],
-            "series": [list(study.series.of), study.series.every if study.series.of else 1],
+            "measures": [m.key for m in recorded.measures],
+            "series": [list(recorded.series.of), recorded.series.every if recorded.series.of else 1],
             "space": None if self.origin is None else {k: v for k, v in self.origin.items() if k != "source"},
             "branch": study.branch.tick if study.branch is not None and study.branch.history == "one" else None,
         }
@@ -230,10 +282,18 @@ class Plan:
             faults.append("[study]: crn = 'all': a saltelli design needs draws of its own in each row; use 'policies'")
         if study.design.kind in ("sobol", "saltelli") and (n := study.design.n or 1) & (n - 1):
             notes.append(f"[design]: n = {n}: a Sobol sequence is balanced at powers of two")
+        if study.adaptive and study.design.kind in SAMPLED and study.crn != "all":
+            faults.append(
+                f"[replicates]: most = {study.replicates.most}: scenarios of a {study.design.kind} design are the units of intervals, so that more scenarios make them "
+                "narrower, not more replicates; say n, or share draws by crn = 'all'"
+            )
         if study.adaptive and not [o for o in study.outcomes.values() if o.primary and o.target]:
             faults.append("[replicates]: precision needs a primary outcome with smallest or half_width")
+        if study.crn == "none" and study.design.kind == "morris":
+            faults.append("[study]: crn = 'none': steps of a morris trajectory share their draws; use 'policies'")
+        faults += self._name_faults() + self._file_faults()
         if not faults:
-            faults += self._scenario_faults()
+            faults += self._scenario_faults() or self._twin_faults()
         if faults:
             raise ConfigurationError(list(dict.fromkeys(faults)))
         return notes
@@ -248,6 +308,7 @@ class Plan:
                     faults += [f"{place}: {line}" for line in value_faults(path, value)]
             for factor in study.factors:
                 faults += [f"[parameters]: {line}" for line in self._factor_faults(factor)]
+        faults += self._void_faults()
         for factor in study.factors:
             for path in factor.targets:
                 if path in taken:
@@ -269,6 +330,21 @@ class Plan:
             faults.append("[space]: a model of one's own has no materials space")
         return faults
 
+    def _void_faults(self) -> list[str]:
+        """Parameters of materials that have no say, as all runs share some."""
+        study = self.study
+        if study.space is None or study.own_model:
+            return []
+        varied = [("[parameters]", path) for factor in study.factors for path in factor.targets]
+        varied += [(f"arm '{arm.label}'", path) for arm in study.policies for path in arm.parameters]
+        if study.space.synthetic is None:
+            varied += [("[parameters]", path) for path in study.fixed]
+        return [
+            f"{place}: {path} has no effect where all runs share the materials of [space]"
+            for place, path in varied
+            if path.startswith("space.")
+        ]
+
     @staticmethod
     def _factor_faults(factor: Any) -> list[str]:
         unknown = [p for p in factor.targets if p not in PATHS]
@@ -276,8 +352,42 @@ class Plan:
             hint = did_you_mean(unknown[0], PATHS)
             more = "" if factor.paths else "; several parameters are moved together by paths = [...]"
             return [f"unknown parameter '{unknown[0]}'{hint or more}"]
+        faults: list[str] = factor._conflicts() if factor.whole else []
+        if faults:
+            return faults
         values = factor.values or (factor.at(0.0), factor.at(1.0))
         return [line for path in factor.targets for value in values for line in value_faults(path, value)]
+
+    def _name_faults(self) -> list[str]:
+        """Names that stand for something else in tables."""
+        study = self.study
+        both = [f.name for f in study.factors if f.name in study.outcomes]
+        return [
+            f"[parameters] {f.name}: is the name of a column of every table; choose another"
+            for f in study.factors
+            if f.name in COLUMNS
+        ] + [f"[parameters] {name}: is the name of an outcome, too" for name in both]
+
+    def _file_faults(self) -> list[str]:
+        """What no file can hold, and a store therefore neither."""
+        from mpbf_abm.studies.files import write_study
+
+        try:
+            write_study(self.study)
+        except (TypeError, ValueError) as error:
+            return [f"[parameters]: a value cannot be written to a file ({error})"]
+        return []
+
+    def _twin_faults(self) -> list[str]:
+        """Scenarios that are the same one, written differently."""
+        if len(self.scenarios) > MOST_CHECKED or any(self.scenarios.keys):
+            return []
+        first: dict[str, int] = {}
+        for scenario in range(len(self.scenarios)):
+            same = first.setdefault(self._baseline(scenario), scenario)
+            if same != scenario:
+                return [f"[design]: scenarios {same} and {scenario} have the same parameters"]
+        return []
 
     def _event_faults(self) -> list[str]:
         study, faults = self.study, []
@@ -356,11 +466,12 @@ class Plan:
         kind, arms, n = self.study.design.kind, len(self.arms), len(self.scenarios)
         screen = f"the scenarios of a {kind} design are no sample of the factors' ranges; use lhs, sobol, grid or table"
         alone = "the study has no arm besides the baseline"
-        pairs = n if kind in SAMPLED else self.study.replicates.first
+        pairs = n if kind in SAMPLED and self.study.crn != "all" else self.study.replicates.first
         no_sample = screen if kind in SCREENS else ""
+        alone_moved = screen if kind == "one_at_a_time" else ""
         return {
             "compare": alone if arms < 2 else no_sample or ("" if pairs > 1 else "one pair of runs is planned; at least 2 are needed"),
             "robustness": alone if arms < 2 else no_sample or ("" if n > 1 else "the study has one scenario; a design is needed"),
             "sensitivity": "" if kind in SCREENS else f"a design of kind {kind} cannot support it; use [design] kind = 'morris' (screening) or 'saltelli' (indices)",
-            "discover": no_sample or ("" if n >= FEW_SCENARIOS else f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"),
+            "discover": no_sample or alone_moved or ("" if n >= FEW_SCENARIOS else f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"),
         }  # fmt: skip

@@ -20,7 +20,7 @@ LEVEL = 0.95
 GROWTH = 0.1  # further replicates are asked for in steps of this share
 
 
-def half_widths(differences: Float, events: Sequence[bool] | None = None) -> Float:
+def half_widths(differences: Float, events: Sequence[bool] | None = None, *, together: int = 1) -> Float:
     """Half widths of 95 % t-intervals of a mean, over the first 1, 2, ..., n units.
 
     Parameters
@@ -30,6 +30,8 @@ def half_widths(differences: Float, events: Sequence[bool] | None = None) -> Flo
     events : sequence of bool (q,), optional
         Differences of events; their variance counts one further unit of each sign, as in
         :func:`~mpbf_abm.measures.paired.simultaneous_intervals`.
+    together : int
+        Intervals that are to hold together (Bonferroni).
 
     Returns
     -------
@@ -50,7 +52,7 @@ def half_widths(differences: Float, events: Sequence[bool] | None = None) -> Flo
     with np.errstate(divide="ignore", invalid="ignore"):
         inner = np.maximum(square - total**2 / n, 0.0) + pseudo * 2.0 * (1.0 + (first + total / n) ** 2)
         size = n + 2.0 * pseudo
-        width = stdtrit(np.maximum(n - 1, 1), 0.5 + LEVEL / 2) * np.sqrt(inner / (size - 1) / size)
+        width = stdtrit(np.maximum(n - 1, 1), 1.0 - (1.0 - LEVEL) / (2 * together)) * np.sqrt(inner / (size - 1) / size)
     return np.where(n >= 2, width, np.inf)
 
 
@@ -82,7 +84,7 @@ def judge(
     look_ahead: int,
     events: Sequence[bool] | None = None,
 ) -> Verdict:
-    """Ask whether there are enough replicates.
+    """Ask whether there are enough replicates for intervals that hold together.
 
     Parameters
     ----------
@@ -101,7 +103,7 @@ def judge(
     n = len(differences)
     if n < 2:
         return Verdict(False, min(most, least + ahead(least, look_ahead)), np.full(len(targets), np.inf))
-    widths = half_widths(np.asarray(differences, np.float64).reshape(n, -1), events)
+    widths = half_widths(np.asarray(differences, np.float64).reshape(n, -1), events, together=len(targets))
     met = (widths <= np.asarray(targets)).all(axis=1)
     # The last time that a target was missed; precision holds from the next replicate on.
     missed = np.flatnonzero(~met)

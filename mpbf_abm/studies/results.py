@@ -54,8 +54,11 @@ def saved_study(saved: Saved) -> Study:
 
 
 def saved_plan(saved: Saved, study: Study | None = None) -> Plan:
-    """Plan of a stored definition, by which its runs can be found."""
-    return Plan(study or saved_study(saved), fingerprint=saved.fingerprint, origin=json.loads(saved.origin))
+    """Plan of a stored definition, by which its runs can be found; perhaps read by another study."""
+    stored = saved_study(saved)
+    if study is not None and (study.series != stored.series or study.own_model != stored.own_model):
+        study = study.changed(series=stored.series, model=None, made_by=stored.made_by)
+    return Plan(study or stored, fingerprint=saved.fingerprint, origin=json.loads(saved.origin), recorded=stored)
 
 
 class Results:
@@ -182,7 +185,12 @@ class Results:
     def values(self, name: str) -> Float:
         """Values of an outcome (scenarios, arms, replicates); NaN where there is none."""
         outcome = self.outcome(name)
-        raw = self._measured.get(outcome.measure(name).key)
+        key = outcome.measure(name).key
+        raw = self._measured.get(key)
+        if raw is None and self._measured:
+            raise ConfigurationError(
+                f"outcome '{name}': the runs did not note {key}{did_you_mean(key, self._measured)}"
+            )
         if raw is None:
             return np.full(self.shape, np.nan)
         if not outcome.event:
@@ -228,7 +236,8 @@ class Results:
             )
             for name in self.definitions
         ]
-        return pd.concat(parts, ignore_index=True)
+        head = ["scenario", "arm", "replicate", "outcome", "value"]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=head)
 
     @cached_property
     def failures(self) -> pd.DataFrame:

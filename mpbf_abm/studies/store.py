@@ -16,7 +16,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -97,6 +97,8 @@ class Saved:
         Where data files are.
     origin : str
         Where the materials came from, as JSON.
+    saved : str
+        When.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Saved:
     fingerprint: str
     folder: str
     origin: str
+    saved: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -218,13 +221,13 @@ class Store:
             with _told(self.path):
                 self._db.execute(
                     "INSERT INTO studies (saved, name, definition, model, fingerprint, folder, origin) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (_now(), *vars(study).values()),
+                    (study.saved or _now(), study.name, study.definition, study.model, study.fingerprint, study.folder, study.origin),
                 )
                 self._db.commit()
 
     def last_study(self) -> Saved | None:
         """Definition that was saved last."""
-        query = "SELECT name, definition, model, fingerprint, folder, origin FROM studies ORDER BY number DESC LIMIT 1"
+        query = "SELECT name, definition, model, fingerprint, folder, origin, saved FROM studies ORDER BY number DESC LIMIT 1"
         with _told(self.path):
             row = self._db.execute(query).fetchone()
         return None if row is None else Saved(*row)

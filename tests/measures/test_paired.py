@@ -138,3 +138,36 @@ def test_two_groups_are_told_by_the_bimodality_coefficient() -> None:
     assert bimodality(np.concatenate([rng.normal(0, 0.1, 500), rng.normal(1, 0.1, 500)])) > 0.8
     assert np.isnan(bimodality(np.ones(10)))
     assert np.isnan(bimodality(np.array([1.0, 2.0, np.nan, 3.0])))
+
+
+@pytest.mark.parametrize("n", [10, 20])
+def test_few_replicates_keep_the_family_wise_error(n):
+    rng, wrong = np.random.default_rng(n), 0
+    for study in range(400):
+        s = simultaneous_intervals(rng.normal(size=(n, 8)), resamples=300, seed=study)
+        wrong += bool(((s.low > 0) | (s.high < 0)).any())
+    assert wrong / 400 < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_an_effect_that_few_units_know_does_not_widen_the_others():
+    x = np.random.default_rng(1).normal(1, 1, (40, 3))
+    whole = simultaneous_intervals(x)
+    x[2:, 2] = np.nan
+    thin = simultaneous_intervals(x)
+    assert (thin.high[:2] - thin.low[:2] <= 1.05 * (whole.high[:2] - whole.low[:2])).all()
+    assert thin.high[2] - thin.low[2] > 3 * (whole.high[2] - whole.low[2])
+
+
+def test_few_units_that_agree_are_not_taken_for_certainty():
+    few, many = (simultaneous_intervals(np.full((n, 1), 0.01)) for n in (2, 30))
+    assert np.isnan(few.low).all()
+    assert (many.low[0], many.high[0]) == pytest.approx((0.01, 0.01))
+
+
+def test_differences_of_events_are_known_as_such():
+    rng, inside = np.random.default_rng(3), 0
+    for study in range(200):
+        x = (rng.random((20, 1)) < 0.05) * 1.0
+        s = simultaneous_intervals(x, resamples=200, seed=study)
+        inside += bool(s.low[0] <= 0.05 <= s.high[0])
+    assert inside > 185

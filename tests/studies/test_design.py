@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -176,3 +177,35 @@ def test_fields_of_a_design_that_do_not_fit_are_refused(design: dict[str, Any], 
 def test_factors_that_make_no_sense_are_refused(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         Factor(name="a", **fields)
+
+
+def test_whole_numbers_follow_the_scale_and_stay_in_their_range() -> None:
+    factor = Factor(name="k", low=1, high=64, scale="log", whole=True)
+    assert factor.levels(7) == (1, 2, 4, 8, 16, 32, 64)
+    drawn = [factor.at(u) for u in np.linspace(0, 1, 101)]
+    assert (drawn[0], drawn[-1]) == (1, 64)
+    assert 6 <= drawn[50] <= 9
+    assert all(isinstance(v, int) for v in drawn)
+    with pytest.raises(ConfigurationError, match="ends of a range of whole numbers are whole"):
+        Factor(name="k", low=1.5, high=3.2, whole=True)
+    with pytest.raises(ConfigurationError, match="belongs to a range"):
+        Factor(name="k", values=(1, 2), scale="log")
+
+
+def test_numbers_of_numpy_are_taken_as_pythons() -> None:
+    factor = Factor(name="x", values=tuple(np.linspace(0, 1, 3)))
+    assert [type(v) for v in factor.values] == [float] * 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "told"),
+    [
+        (("x",), ((0.9,),), "row 1 of the table: x = 0.9 is not among its values, or not in its range"),
+        (("x",), ((0.1,), (0.1,)), "rows 1 and 2 of the table are the same"),
+        (("x",), ((0,), (0.0,)), "rows 1 and 2 of the table are the same"),
+        (("x", "x"), ((0.1, 0.2),), "column 'x' stands twice"),
+    ],
+)
+def test_tables_that_do_not_fit_their_factors_are_refused(columns: Any, rows: Any, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        build(Design(kind="table", columns=columns, rows=rows), [Factor(name="x", low=0.0, high=0.5)], 1)

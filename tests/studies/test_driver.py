@@ -14,7 +14,7 @@ from communities import small_study
 from mpbf_abm import Policy
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.studies.definition import Arm, Engine, Outcome, Study
-from mpbf_abm.studies.driver import Shard, check_shard, precision, run_study
+from mpbf_abm.studies.driver import Shard, Silent, check_shard, precision, run_study
 from mpbf_abm.studies.merging import merge_stores
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Store, StoreError
@@ -180,6 +180,7 @@ def test_a_study_that_cannot_be_precise_says_so(tmp_path: Path) -> None:
         replicates={"least": 5, "most": 12, "look_ahead": 4},
         outcomes={"y": Outcome(better="more", primary=True, half_width=1e-3)},
         policies=[],
+        crn="all",
     )
     tally = run_study(study, tmp_path, workers=1)
     assert tally.precise is False
@@ -191,6 +192,7 @@ def test_precision_is_judged_on_paired_differences(tmp_path: Path) -> None:
     study = toy(
         replicates={"least": 5, "most": 200, "look_ahead": 4},
         outcomes={"y": Outcome(better="more", primary=True, half_width=1e-6)},
+        crn="all",
     )
     assert run_study(study, tmp_path, workers=1).replicates == 9
 
@@ -252,3 +254,18 @@ def test_a_policy_acts_in_a_study_as_it_does_alone(tmp_path: Path) -> None:
         values = results.series_values("families_d1")
     assert np.array_equal(values[:, 0, :, :5], values[:, 1, :, :5], equal_nan=True)
     assert not np.array_equal(values[:, 0, :, 6:], values[:, 1, :, 6:], equal_nan=True)
+
+
+def test_runs_that_are_no_part_of_a_changed_study_are_told(tmp_path: Path) -> None:
+    class Heard(Silent):
+        lines: list[str]
+
+        def say(self, line: str) -> None:
+            self.lines.append(line)
+
+    heard = Heard()
+    heard.lines = []
+    for n in (4, 8, 6):
+        run_study(toy(design={"kind": "lhs", "n": n}), tmp_path, workers=1, progress=heard)
+    # Twice as many keep the first four; six begin with none of them.
+    assert [line.split(" (")[0] for line in heard.lines] == ["80 stored runs are no part of the study as it is now"]

@@ -132,13 +132,14 @@ def test_a_run_that_raises_is_a_failure_with_its_stage() -> None:
     ("returned", "told"),
     [
         (({"y": 1.0}, None), "the study stores series, but the model returned none"),
-        (({"y": 1.0}, np.zeros((3, 5))), r"series must have shape \(ticks, 2\)"),
+        (({"y": 1.0}, np.zeros((3, 5))), r"series must have shape \(3, 2\)"),
+        (({"y": 1.0}, np.zeros((1, 2))), r"series must have shape \(3, 2\)"),
         (({"z": 1.0}, np.zeros((3, 2))), "the model returned no outcome 'y'"),
         (({"y": "much"}, np.zeros((3, 2))), "could not convert"),
     ],
 )
 def test_a_model_of_ones_own_that_returns_nonsense_fails_in_its_outcomes(returned: Any, told: str) -> None:
-    study = Study(name="x", model=lambda _: returned, outcomes={"y": Outcome()}, series={"of": ("a", "b")})
+    study = Study(name="x", model=lambda _: returned, outcomes={"y": Outcome()}, series={"of": ("a", "b")}, ticks=3)
     result = Runner(study)(Plan(study).job(0, 0, 0))
     assert isinstance(result, Failure)
     assert result.stage == "outcomes"

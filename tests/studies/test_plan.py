@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -241,3 +243,51 @@ def test_which_analyses_a_design_supports(change: dict[str, Any], possible: set[
     supports = Plan(small_study(**change)).supports()
     assert {name for name, why in supports.items() if not why} == possible
     assert SMALL
+
+
+def own(k: float) -> Any:
+    return lambda _: {"y": k}
+
+
+def powered(run: Any, k: float = 1.0) -> dict[str, float]:  # noqa: ARG001
+    return {"y": k}
+
+
+def test_models_of_ones_own_are_told_apart_by_what_is_bound_to_them() -> None:
+    def prints(model: Any) -> str:
+        return Plan(Study(name="x", model=model)).fingerprint
+
+    assert prints(own(1.0)) == prints(own(1.0)) != prints(own(2.0))
+    assert prints(partial(powered, k=1.0)) == prints(partial(powered, k=1.0)) != prints(partial(powered, k=2.0))
+    space: dict[str, Any] = {}
+    codes = []
+    for k in (1, 2, 2):
+        exec(compile(f"def model(run):\n    return {{'y': {k}}}", "<nowhere>", "exec"), space)  # noqa: S102
+        codes.append(prints(space["model"]))
+    assert codes[0] != codes[1] == codes[2]
+    with pytest.raises(ConfigurationError, match="cannot be told from another one"):
+        prints(partial(powered, k=object()))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"space": {"synthetic": 3}, "parameters": {"space.ruggedness": {"values": (1.0, 9.0)}}}, "space.ruggedness has no effect where all runs share"),
+        ({"space": {"synthetic": 3}, "policies": [{"label": "a", "parameters": {"space.ruggedness": 9.0}}]}, "space.ruggedness has no effect where all runs share"),
+        ({"parameters": {"seed": {"paths": ("planners.social",), "low": 0.0, "high": 0.5}}}, "seed: is the name of a column"),
+        ({"parameters": {"found_share": {"paths": ("planners.social",), "low": 0.0, "high": 0.5}}}, "found_share: is the name of an outcome"),
+        ({"crn": "none", "design": {"kind": "morris", "n": 2}}, "steps of a morris trajectory share their draws"),
+        ({"design": {"kind": "lhs", "n": 4}, "replicates": {"most": 40}}, "more scenarios make them"),
+        ({"parameters": {"planners.neighbours": {"low": 1.5, "high": 3.2}}}, "ends of a range of whole numbers are whole"),
+    ],
+)  # fmt: skip
+def test_what_would_have_no_effect_or_mislead_is_refused(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        Plan.of(small_study(**fields)).check()
+
+
+def test_scenarios_that_are_one_are_refused() -> None:
+    twice = {"a": {"paths": ("planners.social",), "values": (0.2, 0.3)}, "planners.exploration": {"values": (0, 0.5)}}
+    assert Plan.of(small_study(parameters=twice)).check() == []
+    with pytest.raises(ConfigurationError, match="listed twice"):
+        small_study(parameters={"planners.social": {"values": (0, 0.0)}})

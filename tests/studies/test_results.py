@@ -16,8 +16,9 @@ from scipy.io import netcdf_file
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.studies.definition import Arm, Outcome, Study
-from mpbf_abm.studies.driver import run_study
+from mpbf_abm.studies.driver import Shard, run_study
 from mpbf_abm.studies.export import export
+from mpbf_abm.studies.merging import merge_stores
 from mpbf_abm.studies.model import Failure, Job, pack
 from mpbf_abm.studies.replay import replay_run, some_runs
 from mpbf_abm.studies.results import Results
@@ -224,3 +225,29 @@ def test_a_store_is_read_where_nothing_may_be_written(place: Path, tmp_path: Pat
 def test_reading_does_not_write(place: Path) -> None:
     with Store.open(place / "study.sqlite") as store, pytest.raises(sqlite3.OperationalError, match="readonly"):
         store._db.execute("DELETE FROM runs")
+
+
+def test_runs_are_read_by_another_study_whatever_it_measures(tmp_path: Path) -> None:
+    whole = small_study(outcomes={"m": {"of": "found_share", "over": "mean"}, "found_share": {}})
+    run_study(whole, tmp_path, workers=1)
+    with Results.open(tmp_path, small_study(outcomes={"families_d1": {}}, series={"of": ("families_d1",)})) as results:
+        assert (results.status == 1).all()
+        assert np.isfinite(results.values("families_d1")).all()
+        assert results.study.series == whole.series
+    other = small_study(outcomes={"top": {"of": "found_share", "over": "max"}})
+    with (
+        Results.open(tmp_path, other) as results,
+        pytest.raises(ConfigurationError, match="the runs did not note max"),
+    ):
+        results.values("top")
+
+
+def test_a_merged_study_is_the_newest_of_its_shards(tmp_path: Path) -> None:
+    for n in (2, 4):
+        for part in (1, 2):
+            run_study(small_study(replicates={"n": n}), tmp_path, workers=1, shard=Shard(part, 2))
+        merge_stores(tmp_path, [])
+        with Results.open(tmp_path) as results:
+            assert results.shape[2] == n
+            assert (results.status == 1).all()
+            assert results.orphans == 0

@@ -62,11 +62,11 @@ def refuse_unsupported(results: Results, kind: str) -> None:
         raise ConfigurationError(f"{kind}: {why}")
 
 
-def refuse_gaps(missing: int, planned: int, what: str, kind: str) -> None:
+def refuse_gaps(missing: int, planned: int, what: str, before: str = "") -> None:
     """Refuse an analysis in which too much is missing to be left out."""
     if missing == planned or missing > MOST_MISSING * planned:
         raise ConfigurationError(
-            f"{kind}: {missing} of {planned} {what} lack a run or a value, more than {MOST_MISSING:.0%}; see mpbf study status and failures"
+            f"{before}{missing} of {planned} {what} lack a run or a value, more than {MOST_MISSING:.0%}; see mpbf study status and failures"
         )
 
 

@@ -48,7 +48,7 @@ def discover(
         raise ConfigurationError(f"discover: say what of '{name}' is of interest: above or below a value")
     values = results.values(name)[:, a]
     whole = complete(values, 1)
-    refuse_gaps(int((~whole).sum()), len(whole), "scenarios", "discover")
+    refuse_gaps(int((~whole).sum()), len(whole), "scenarios", "discover: ")
     mean = values[whole].mean(axis=1)
     interest = mean > above if above is not None else mean < float(below or 0.0)
     frame = results.scenarios[list(results.plan.scenarios.names)][whole]

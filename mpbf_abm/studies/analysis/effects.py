@@ -61,8 +61,8 @@ def distributions(results: Results, names: Sequence[str] | None = None) -> pd.Da
 def compare(results: Results, names: Sequence[str] | None = None, *, seed: int = 0) -> Analysis:
     """Paired effects of every arm against the baseline, with simultaneous 95 % intervals and verdicts.
 
-    The unit of the intervals is the scenario where scenarios are a sample, else the replicate (averaged over the
-    scenarios of the design). Primary outcomes of all arms are one family; every other outcome is a family of its own,
+    The unit of the intervals is the scenario where scenarios are a sample with draws of their own, else the replicate
+    (averaged over the scenarios of the design). Primary outcomes of all arms are one family; every other outcome is a family of its own,
     and exploratory.
 
     Raises
@@ -73,7 +73,8 @@ def compare(results: Results, names: Sequence[str] | None = None, *, seed: int =
     import pandas as pd
 
     refuse_unsupported(results, "compare")
-    by_scenario = results.study.design.kind in SAMPLED
+    # Scenarios that share their draws say nothing about chance.
+    by_scenario = results.study.design.kind in SAMPLED and results.study.crn != "all"
     wanted = chosen(results, names)
     effects = {name: _effects(results, name) for name in wanted}
     units = {name: _units(effects[name], by_scenario) for name in wanted}
@@ -101,7 +102,7 @@ def compare(results: Results, names: Sequence[str] | None = None, *, seed: int =
                         effects[name][:, a],
                         units[name][:, a],
                         interval,
-                        found.critical,
+                        float(found.critical[j]),
                         float(found.error[j]),
                         by_scenario,
                     )

@@ -58,7 +58,7 @@ def _blocks(results: Results, values: Float) -> tuple[Float, Float, Float, int]:
     k = len(results.study.factors) + results.study.design.dummy
     table = values.reshape(-1, k + 2, values.shape[1])
     whole = complete(table, (1, 2))
-    refuse_gaps(int((~whole).sum()), len(whole), "row blocks", "sensitivity")
+    refuse_gaps(int((~whole).sum()), len(whole), "row blocks")
     table = table[whole]
     return table[:, 0], table[:, 1], table[:, 2:], int((~whole).sum())
 
@@ -69,8 +69,8 @@ def _sobol(results: Results, names: Sequence[str], arm: int, seed: int) -> Analy
     factors = [f.name for f in results.study.factors] + [DUMMY] * results.study.design.dummy
     rows, notes = [], []
     for name in names:
-        A, B, AB, dropped = _blocks(results, results.values(name)[:, arm])
         try:
+            A, B, AB, dropped = _blocks(results, results.values(name)[:, arm])
             s = sobol_indices(A, B, AB, seed=seed)
         except ConfigurationError as error:
             notes.append(f"{name}: {error}")
@@ -116,11 +116,11 @@ def _along(results: Results, series: str, arm: int, seed: int) -> Analysis:
     factors = [f.name for f in results.study.factors] + [DUMMY] * results.study.design.dummy
     rows, weights, notes = [], [], []
     for t, tick in enumerate(results.series_ticks):
-        A, B, AB, dropped = _blocks(results, values[:, :, t])
         try:
+            A, B, AB, dropped = _blocks(results, values[:, :, t])
             s = sobol_indices(A, B, AB, resamples=200, seed=seed)
-        except ConfigurationError:
-            notes.append(f"nothing varies at tick {tick}")
+        except ConfigurationError as error:
+            notes.append(f"tick {tick}: {error}")
             continue
         weights.append((s.variance, s.first, s.total))
         rows += [
@@ -151,7 +151,7 @@ def morris_effects(results: Results, values: Float) -> tuple[Float, int]:
     moved = np.array(scenarios.moved).reshape(-1, k + 1)[:, 1:]
     step = np.array(scenarios.steps).reshape(-1, k + 1)[:, 1:]
     whole = complete(table, (1, 2))
-    refuse_gaps(int((~whole).sum()), len(whole), "trajectories", "sensitivity")
+    refuse_gaps(int((~whole).sum()), len(whole), "trajectories")
     change = (table[:, 1:] - table[:, :-1]) / step[..., None]
     effects = np.empty_like(change)
     np.put_along_axis(effects, moved[..., None], change, axis=1)
@@ -163,7 +163,11 @@ def _morris(results: Results, names: Sequence[str], arm: int, seed: int) -> Anal
 
     rows, notes = [], []
     for name in names:
-        effects, dropped = morris_effects(results, results.values(name)[:, arm])
+        try:
+            effects, dropped = morris_effects(results, results.values(name)[:, arm])
+        except ConfigurationError as error:
+            notes.append(f"{name}: {error}")
+            continue
         e = elementary_effects(effects, seed=seed)
         for i, factor in enumerate(results.study.factors):
             rows.append(
@@ -176,6 +180,8 @@ def _morris(results: Results, names: Sequence[str], arm: int, seed: int) -> Anal
             )  # fmt: skip
         if dropped:
             notes.append(f"{name}: {dropped} trajectories with a missing run or value are left out")
+    if not rows:
+        raise ConfigurationError([f"sensitivity: {note}" for note in notes])
     notes.append(
         "effects are per unit of a factor's range; mu_star of a factor that does nothing is `floor`; size has the noise taken out"
     )

@@ -32,10 +32,7 @@ def robustness(results: Results, name: str | None = None, *, threshold: float | 
     if outcome.better == "none":
         raise ConfigurationError(f"robustness: outcome '{name}' does not say what is better, more or less")
     values = np.moveaxis(results.values(name), 1, 0) * outcome.sign
-    whole = complete(values, (0, 2))
-    missing = int((~whole).sum())
-    refuse_gaps(missing, len(whole), "scenarios", "robustness")
-    values = values[:, whole]
+    values, whole, left_out = _whole(values)
     f = criteria_of.check_table(values.mean(axis=2))
     level = threshold if threshold is not None else outcome.acceptable
     rules = criteria_of.criteria(None if level is None else level * outcome.sign)
@@ -66,10 +63,42 @@ def robustness(results: Results, name: str | None = None, *, threshold: float | 
         f"{f.shape[1]} scenarios, {values.shape[2]} replicates each; first_share: how often an arm comes first when replicates are resampled",
         "regret of noisy means is too large; `honest` chooses on one half of the replicates and values on the other",
     ]
-    if missing:
-        notes.append(f"{missing} scenarios with a missing run are left out")
+    notes += left_out
     if values.shape[2] < 2:
         notes.append("one replicate: neither the order nor honest regret can be judged")
     if level is None:
         notes.append("no satisficing: the outcome has no `acceptable` value, and no threshold was given")
     return Analysis("robustness", {"criteria": pd.DataFrame(rows), "agreement": tau, "regret": regrets}, notes)
+
+
+def _whole(values: Float) -> tuple[Float, NDArray[np.bool_], list[str]]:
+    """Leave out scenarios, or replicates of all scenarios, that are not complete: whichever costs less.
+
+    Parameters
+    ----------
+    values : float array (arms, scenarios, replicates)
+
+    Returns
+    -------
+    values, whole, notes
+        What is left; which scenarios (scenarios,); what was left out.
+    """
+    known = np.isfinite(values)
+    if known.all():
+        return values, np.ones(values.shape[1], bool), []
+    refuse_gaps(int((~known).sum()), known.size, "runs", "robustness: ")
+    by_scenario, by_replicate = complete(values, (0, 2)), complete(values, (0, 1))
+    if by_scenario.mean() >= by_replicate.mean():
+        if not by_scenario.any():
+            raise ConfigurationError("robustness: no scenario is complete; see mpbf study status and failures")
+        return (
+            values[:, by_scenario],
+            by_scenario,
+            [f"{int((~by_scenario).sum())} scenarios with a missing run are left out"],
+        )
+    gone = int((~by_replicate).sum())
+    return (
+        values[:, :, by_replicate],
+        np.ones(len(by_scenario), bool),
+        [f"{gone} replicates with a missing run are left out of every scenario"],
+    )
