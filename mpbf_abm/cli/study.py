@@ -351,7 +351,12 @@ def _facts(results: Results) -> dict[str, Any]:
     }  # fmt: skip
     if results.study.adaptive:
         verdict = precision(results.plan, results.store)
-        facts["precision"] = "reached" if verdict.enough else f"not reached; {verdict.wanted} replicates wanted next"
+        if verdict.enough:
+            facts["precision"] = "reached"
+        elif verdict.wanted <= R and not facts["missing"]:
+            facts["precision"] = f"not reached with the most replicates allowed, {R}"
+        else:
+            facts["precision"] = f"not reached; {verdict.wanted} replicates wanted next"
     return facts
 
 

@@ -46,8 +46,7 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
     with ExitStack() as stack:
         opened = [_opened(path, stack) for path in paths]
         studies = [study for store in opened if (study := _study(store)) is not None]
-        into = stack.enter_context(Store.open(own, write=True))
-        held = into.last_study()
+        held = _held(own)
         if held is None and not studies:
             raise StoreError(
                 f"{paths[0]}: what study it holds cannot be read; run the study in {target} first (mpbf study run STUDY.toml --out {target})"
@@ -63,6 +62,8 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
                 raise StoreError(
                     f"{path}: holds the study '{study.name}' by model {study.fingerprint[:12]}, not '{first.name}' by {first.fingerprint[:12]}"
                 )
+        # Nothing is made before all is known to fit.
+        into = stack.enter_context(Store.open(own, write=True))
         if held is None or newest.definition != held.definition:
             if len({s.definition for s in studies}) > 1:
                 watch.say(
@@ -104,6 +105,14 @@ def _stores(source: Path, *, shards_only: bool) -> list[Path]:
         return [source]
     shards = sorted(source.glob("shard-*-of-*.sqlite"))
     return shards if shards_only else [*([source / FILE] if (source / FILE).exists() else []), *shards]
+
+
+def _held(path: Path) -> Saved | None:
+    """Study of the store that is joined to, if there is one."""
+    if not path.exists():
+        return None
+    with Store.open(path) as store:
+        return store.last_study()
 
 
 def _study(store: Store) -> Saved | None:
