@@ -221,7 +221,15 @@ class Store:
             with _told(self.path):
                 self._db.execute(
                     "INSERT INTO studies (saved, name, definition, model, fingerprint, folder, origin) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (study.saved or _now(), study.name, study.definition, study.model, study.fingerprint, study.folder, study.origin),
+                    (
+                        study.saved or _now(),
+                        study.name,
+                        study.definition,
+                        study.model,
+                        study.fingerprint,
+                        study.folder,
+                        study.origin,
+                    ),
                 )
                 self._db.commit()
 
