@@ -25,6 +25,8 @@ from mpbf_abm.workers import Done, Fault, Pool, Work, WorkerError, default_worke
 try:
     import dask
     from distributed import Client, Future, LocalCluster, WorkerPlugin, get_worker
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
     from distributed.scheduler import KilledWorker
 except ImportError:
     raise ConfigurationError("[engine]: kind = 'dask' needs dask: pip install 'mpbf_abm[distributed]'") from None
@@ -97,12 +99,14 @@ class DaskEngine:
         dask.config.set(FREE)
         self._chunk_seconds, self._retries = settings.chunk_seconds, limits.retries
         self._expected = workers or default_workers()
+        if settings.address:
+            _check_address(settings.address)
         self._cluster = None if settings.address else start_cluster(settings, self._expected)
         try:
             self._client = Client(settings.address or self._cluster, set_as_default=False)
             plugin = StudyPlugin(pickle.dumps(work, pickle.HIGHEST_PROTOCOL), limits.model_dump())
             self._client.register_plugin(plugin, name=PLUGIN)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             self._end_cluster()
             raise ConfigurationError(
                 f"[engine]: address = '{settings.address}': no scheduler answers ({error})"
@@ -220,6 +224,16 @@ class DaskEngine:
         if self._cluster is not None:
             with contextlib.suppress(Exception):
                 self._cluster.close(timeout=10)
+
+
+def _check_address(address: str) -> None:
+    """Refuse what is no address before a client is made of it, which would complain of itself for a minute."""
+    try:
+        scheme, place = parse_address(address)
+        get_backend(scheme)
+        parse_host_port(place)
+    except ValueError as error:
+        raise ConfigurationError(f"[engine]: address = '{address}': is no HOST:PORT ({error})") from None
 
 
 def start_cluster(settings: EngineSettings, workers: int) -> Any:

@@ -17,6 +17,7 @@ import pytest
 from communities import small_study
 from waiting import finished, wait_until
 
+from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.studies.files import write_study
 from mpbf_abm.workers import WorkerError
 
@@ -136,6 +137,14 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "[engine]: address = 'tcp://127.0.0.1:1': no scheduler answers" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("address", ["foo", "http://x:1", ""])
+def test_what_is_no_address_is_refused_at_once(address: str) -> None:
+    from mpbf_abm.studies.distributed import _check_address
+
+    with pytest.raises(ConfigurationError, match="is no HOST:PORT"):
+        _check_address(address)
 
 
 @pytest.mark.parametrize(
