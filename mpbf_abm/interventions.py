@@ -220,6 +220,11 @@ class Policy(Event):
             return POLICIES[self.name]
         return PolicyKind("parameters of one's own", tuple(Lever(path, value) for path, value in self.set.items()))
 
+    @property
+    def usual(self) -> float | None:
+        """Strength of its kind where none is given; levers of one's own have none."""
+        return None if self.set else self.kind.strength
+
     def at(self, tick: int) -> float:
         """Strength in force at a tick, 0 outside its time."""
         if tick < self.start or (self.end is not None and tick >= self.end):
@@ -244,6 +249,11 @@ class Shock(Event):
         if name in SHOCKS:
             return []
         return [f"shock: unknown shock '{name}'{did_you_mean(name, SHOCKS)} (shocks: {', '.join(SHOCKS)})"]
+
+    @property
+    def usual(self) -> float | None:
+        """Strength of its kind where none is given."""
+        return SHOCKS[self.name].strength
 
     @property
     def force(self) -> float:

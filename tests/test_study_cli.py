@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -454,3 +455,38 @@ def test_the_study_of_the_readme_runs_by_its_three_commands(tmp_path: Path, monk
     assert "48" in report
     effects = (tmp_path / "results" / "quickstart" / "report" / "compare-effects.csv").read_text(encoding="utf-8")
     assert {"exploration_floor", "audits"} <= {line.split(",")[1] for line in effects.splitlines()[1:]}
+
+
+def test_faults_of_structure_and_of_names_are_told_together(mpbf: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(
+        '[study]\nname = "x"\ntics = 5\npreset = "qick"\n[outcome.found_shar]\n[parameters]\nplanners.explorations = 0.2\n'
+    )
+    told = mpbf("study", "check", tmp_path / "x.toml")
+    assert told.code == 2
+    assert all(
+        any(word in fault and "did you mean" in fault for fault in told.faults)
+        for word in ("tics", "qick", "found_shar", "explorations")
+    )
+
+
+def test_a_policy_that_moves_nothing_is_told(mpbf: Any, tmp_path: Path) -> None:
+    policy = '[[policy]]\nname = "redundancy"\nstart = 2\nstrength = {}\n'
+    for strength, said in ((0.6, True), (1.0, False)):
+        (tmp_path / "x.toml").write_text(f'[study]\nname = "x"\nticks = 4\n{policy.format(strength)}')
+        told = mpbf("study", "check", tmp_path / "x.toml")
+        assert told.code == 0
+        assert ("changes no parameter" in told.err) is said
+
+
+def test_a_study_file_stands_for_its_results(
+    mpbf: Any, ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = mpbf("compare", ran / "small.toml")
+    assert told.code == 2
+    assert "is a study file, and its runs are not in results/small" in told.err
+    (tmp_path / "results").mkdir()
+    shutil.copytree(ran / "out", tmp_path / "results" / "small")
+    assert mpbf("compare", ran / "small.toml").code == 0
+    told = mpbf("study", "plan", "--no-pilot", ran / "small.toml")
+    assert "80 of these runs, 0 that are no part" in told.out

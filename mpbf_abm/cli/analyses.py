@@ -61,9 +61,11 @@ def finish(
     """Write tables and figure, and print the main table."""
     from mpbf_abm.figures import studies as figures
     from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.studies.results import store_path
     from mpbf_abm.whatif.runner import plain
 
-    place = out or (folder if folder.is_dir() else folder.parent) / analysis.kind
+    place = out or store_path(folder).parent / analysis.kind
+    analysis.notes[:0] = incomplete(results)
     with OutputFolder(place) as work:
         for name, frame in analysis.tables.items():
             frame.to_csv(work / f"{name}.csv", index=False, lineterminator="\n")
@@ -83,6 +85,12 @@ def finish(
         for note in analysis.notes:
             print(f"- {note}")
     print(f"written to {place}: " + ", ".join(sorted(p.name for p in place.iterdir())), file=sys.stderr)
+
+
+def incomplete(results: Results) -> list[str]:
+    """Say of a study that is not all there that it is not."""
+    planned, over = results.status.size, int((results.status != 0).sum())
+    return [] if over == planned else [f"INCOMPLETE: {over} of {planned} runs are over; what follows may change"]
 
 
 def shown(frame: pd.DataFrame, columns: list[str]) -> str:
@@ -123,7 +131,7 @@ def compare(
             "high",
             "verdict",
             "pairs_needed",
-            "p_better",
+            "share_better",
             "share_harmed",
             "vrf",
             "units",
@@ -246,8 +254,9 @@ def report(
     from mpbf_abm.provenance import OutputFolder
     from mpbf_abm.studies import analysis as analyses
     from mpbf_abm.studies.report import report as write
+    from mpbf_abm.studies.results import store_path
 
-    place = out or (folder if folder.is_dir() else folder.parent) / "report"
+    place = out or store_path(folder).parent / "report"
     made: list[Analysis] = []
     refused: list[str] = []
     with opened(folder, definition) as results, OutputFolder(place) as work:

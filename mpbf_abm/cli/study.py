@@ -17,6 +17,7 @@ from mpbf_abm.errors import ConfigurationError
 if TYPE_CHECKING:
     from mpbf_abm.studies.definition import Engine, Study
     from mpbf_abm.studies.driver import Shard, Tally
+    from mpbf_abm.studies.files import StudyFileError
     from mpbf_abm.studies.results import Results
 
 Source = Annotated[
@@ -47,7 +48,7 @@ seed = 1
 [[policy]]                # one arm each, beside the baseline (mpbf config policies)
 name = "exploration_floor"
 start = 12
-strength = 0.6
+strength = 0.6            # without it, the usual one
 
 # [design]                # where parameters vary: grid, one_at_a_time, lhs, sobol, morris, saltelli, table
 # kind = "lhs"
@@ -63,6 +64,7 @@ primary = true
 
 [outcome.families_d1]
 better = "more"
+smallest = 5.0
 
 [series]
 of = ["found_share", "families_d1"]
@@ -72,12 +74,15 @@ every = 4
 
 def load(source: Path) -> tuple[Study, Path, Path | None]:
     """Read a study from a file, or from its store; returns it, the folder of its data, and the folder of its store."""
-    from mpbf_abm.studies.files import read_study
+    from mpbf_abm.studies.files import StudyFileError, read_study
     from mpbf_abm.studies.results import saved_study, store_path
     from mpbf_abm.studies.store import Store
 
     if not source.is_dir() and source.suffix != ".sqlite":
-        return read_study(source), source.parent, None
+        try:
+            return read_study(source), source.parent, None
+        except StudyFileError as error:
+            raise ConfigurationError([*error.faults, *_further(error, source)]) from None
     path = store_path(source)
     with Store.open(path) as store:
         saved = store.last_study()
@@ -86,6 +91,19 @@ def load(source: Path) -> tuple[Study, Path, Path | None]:
     if saved.model:
         raise ConfigurationError(f"{path}: was made by the model '{saved.model}' of a script; go on from that script")
     return saved_study(saved), Path(saved.folder), path.parent
+
+
+def _further(error: StudyFileError, source: Path) -> list[str]:
+    """Faults of what a file with faults says besides."""
+    from mpbf_abm.studies.plan import Plan
+
+    if error.rest is None:
+        return []
+    try:
+        Plan.of(error.rest, source.parent).check()
+    except ConfigurationError as further:
+        return [f"{source.name}: {fault}" for fault in further.faults]
+    return []
 
 
 # --------------------------------------------------------------------------- before a run
@@ -159,11 +177,12 @@ def plan(
 
     faults: list[str] = []
     count = processes(jobs, faults)
-    definition, folder, _ = load(source)
+    definition, folder, home = load(source)
     if faults:
         raise ConfigurationError(faults)
     planned = Plan.of(definition, folder)
     complain(planned.check())
+    there = _stored(planned, (home or Path("results") / definition.name) / "study.sqlite")
     cost = estimate(planned, count) if pilot else None
     most = definition.replicates.n or definition.replicates.most or 0
     runs = (planned.count(), planned.count(most))
@@ -171,12 +190,14 @@ def plan(
     if as_json:
         out: dict[str, Any] = {
             "study": definition.name, "scenarios": len(planned.scenarios), "arms": [a.label for a in planned.arms],
-            "replicates": [definition.replicates.first, most], "runs": list(runs), "analyses": {k: v or True for k, v in supports.items()},
+            "replicates": [definition.replicates.first, most], "runs": list(runs), "stored": list(there) if there else [0, 0], "analyses": {k: v or True for k, v in supports.items()},
             "pilot": None if cost is None else vars(cost) | {"total_seconds": [cost.duration(r) for r in runs], "total_bytes": [cost.disk(r) for r in runs]},
         }  # fmt: skip
         print(json.dumps(out, indent=2))
         return
     rows = [["size", _size(definition, planned)]]
+    if there is not None:
+        rows.append(["stored", f"{there[0]} of these runs, {there[1]} that are no part of the study as it is now"])
     if cost is not None:
         spans = [clock(cost.duration(r)) for r in dict.fromkeys(runs)]
         rows += [
@@ -186,6 +207,18 @@ def plan(
         ]  # fmt: skip
     rows += [[f"mpbf {name}", "supported" if not why else f"not supported: {why}"] for name, why in supports.items()]
     print(table(["", definition.name], rows))
+
+
+def _stored(planned: Any, path: Path) -> tuple[int, int] | None:
+    """Finished runs of a plan that its store holds, and others; None without a store."""
+    from mpbf_abm.studies.driver import orphans
+    from mpbf_abm.studies.store import Store
+
+    if not path.exists():
+        return None
+    with Store.open(path) as store:
+        others = orphans(store, planned)
+        return store.counts().get("done", 0) - others, others
 
 
 def clock(seconds: float) -> str:

@@ -27,7 +27,7 @@ Frames = Mapping[str, pd.DataFrame]
 MOST_PANELS = 3
 MOST_MAPS = 4
 VERDICTS = {
-    "better": (BLUE, "o"), "worse": (VERMILION, "s"), "equivalent": (GREEN, "D"), "undecided": (GREY, "o"), "higher": (PURPLE, "^"),
+    "better": (BLUE, "o"), "worse": (VERMILION, "s"), "equivalent": (GREEN, "D"), "identical": (GREEN, "|"), "undecided": (GREY, "o"), "higher": (PURPLE, "^"),
     "lower": (PURPLE, "v"),
 }  # fmt: skip
 WORDS = str.maketrans("_", " ")
@@ -47,10 +47,10 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def prepare_effects(results: Results, analysis: Analysis) -> dict[str, pd.DataFrame]:
-    """Effects of the primary outcomes (or the first), and the values of all runs behind them."""
+    """Effects of the outcomes, primary ones first, as many as have room, and the values of all runs behind them."""
     table = analysis.table
     primary = list(dict.fromkeys(table.loc[table["role"] == "primary", "outcome"]))
-    shown = (primary or list(dict.fromkeys(table["outcome"])))[:MOST_PANELS]
+    shown = list(dict.fromkeys([*primary, *table["outcome"]]))[:MOST_PANELS]
     parts = []
     for name in shown:
         values = results.values(name)
@@ -77,7 +77,8 @@ def draw_effects(frames: Frames) -> Figure:
         left, right = axes[row]
         own = values[values["outcome"] == name]
         _strips(left, own, arms)
-        left.set_xlabel(f"{words(name)} of each run" if not own["event"].any() else f"share of runs with {words(name)}")
+        line = f"{words(name)} of each run; line: 10-90 %, tick: median"
+        left.set_xlabel(f"share of runs with {words(name)}" if own["event"].any() else line)
         style.letter(left, "abcdef"[2 * row], f"{words(name)}: runs of each arm")
         part = effects[effects["outcome"] == name]
         _forest(right, part, arms)
@@ -102,8 +103,8 @@ def _strips(ax: Axes, values: pd.DataFrame, arms: Sequence[str]) -> None:
             y + 0.5 * jitter,
             ".",
             color=GREY,
-            alpha=max(0.15, min(0.6, 30 / len(x))),
-            markersize=2,
+            alpha=max(0.2, min(0.9, 60 / len(x))),
+            markersize=3,
             markeredgewidth=0,
             rasterized=len(x) > 500,
         )
@@ -126,7 +127,7 @@ def _forest(ax: Axes, effects: pd.DataFrame, arms: Sequence[str]) -> None:
     _rows(ax, arms)
     ax.tick_params(axis="y", labelleft=False)
     sign = {"more": "right is better", "less": "left is better"}.get(str(effects["better"].iloc[0]), "")
-    band = "; grey: smaller than of interest" if np.isfinite(smallest) else ""
+    band = "; grey band: too small to matter" if np.isfinite(smallest) else ""
     ax.set_xlabel(f"mean difference, simultaneous 95 % interval\n{sign}{band}".rstrip())
 
 

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,17 +148,21 @@ def run_study(
         watch.say(note)
     begun = time.monotonic()
     with Store.open(out / (shard.file if shard else FILE), write=True) as store:
-        if claim(store, plan, folder) and (gone := _orphans(store, plan)):
-            watch.say(
-                f"{gone} stored runs are no part of the study as it is now{' (an lhs keeps its runs where n is doubled)' if study.design.kind == 'lhs' else ''}"
+        before = claim(store, plan, folder)
+        if before is not None and (gone := orphans(store, plan)):
+            hint = (
+                " (an lhs keeps its runs where n is doubled)"
+                if study.design.kind == "lhs" and _redesigned(before, study)
+                else ""
             )
+            watch.say(f"{gone} stored runs are no part of the study as it is now{hint}")
         tally = _Driver(plan, store, watch, shard, retry, out).run(engine or study.engine, workers)
     tally.seconds = time.monotonic() - begun
     return tally
 
 
-def claim(store: Store, plan: Plan, folder: Path) -> bool:
-    """Note the study in its store, or refuse a store of another one; returns whether it was another definition before.
+def claim(store: Store, plan: Plan, folder: Path) -> Saved | None:
+    """Note the study in its store, or refuse a store of another one; returns the definition before, if it was another.
 
     Raises
     ------
@@ -186,10 +191,15 @@ def claim(store: Store, plan: Plan, folder: Path) -> bool:
             "choose another folder, or install that version to go on"
         )
     store.save_study(new)
-    return last is not None and last.definition != new.definition
+    return last if last is not None and last.definition != new.definition else None
 
 
-def _orphans(store: Store, plan: Plan) -> int:
+def _redesigned(before: Saved, study: Study) -> bool:
+    """Whether the design is another than before."""
+    return bool(tomllib.loads(before.definition).get("design") != tomllib.loads(write_study(study)).get("design"))
+
+
+def orphans(store: Store, plan: Plan) -> int:
     """Finished runs that a plan does not hold."""
     done = store.ids("done")
     if not len(done):
@@ -295,6 +305,10 @@ class _Driver:
             if self.store.due:
                 self.store.commit()
         self.store.commit()
+        if self.stops == 1:
+            # What is there is counted to the end.
+            for _ in jobs:
+                pass
 
     def _keep(self, done: Done) -> None:
         job: Job = done.task

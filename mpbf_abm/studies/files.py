@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,14 @@ PARTS: dict[str, type[Section]] = {
 }  # fmt: skip
 
 
+class StudyFileError(ConfigurationError):
+    """Faults of a study file, and the study without what is at fault, if that is one."""
+
+    def __init__(self, faults: str | Iterable[str], rest: Study | None = None) -> None:
+        super().__init__(faults)
+        self.rest = rest
+
+
 def read_study(path: str | Path) -> Study:
     """Read a study file.
 
@@ -64,7 +72,7 @@ def parse_study(data: Mapping[str, Any], *, where: str = "", folder: Path | None
     study = reader.study(data)
     if reader.faults or study is None:
         prefix = f"{where}: " if where else ""
-        raise ConfigurationError([prefix + fault for fault in dict.fromkeys(reader.faults)])
+        raise StudyFileError([prefix + fault for fault in dict.fromkeys(reader.faults)], study)
     return study
 
 

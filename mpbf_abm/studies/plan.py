@@ -296,7 +296,7 @@ class Plan:
             faults += self._scenario_faults() or self._twin_faults()
         if faults:
             raise ConfigurationError(list(dict.fromkeys(faults)))
-        return notes
+        return notes + self._idle_notes()
 
     def _parameter_faults(self) -> list[str]:
         study, faults = self.study, []
@@ -357,6 +357,26 @@ class Plan:
             return faults
         values = factor.values or (factor.at(0.0), factor.at(1.0))
         return [line for path in factor.targets for value in values for line in value_faults(path, value)]
+
+    def _idle_notes(self) -> list[str]:
+        """Policies that leave all parameters as they are, in every scenario that is looked at."""
+        if self.study.own_model:
+            return []
+        from mpbf_abm.interventions import in_force
+
+        some = range(0, len(self.scenarios), max(1, len(self.scenarios) // FEW_SCENARIOS))
+        notes = []
+        for arm in self.arms:
+            bases = [resolve(self.study, run_values(self.study, self.scenarios.values[s], arm)) for s in some]
+            for policy in arm.policies:
+                full = policy.start + max(0, policy.ramp - 1)
+                if all(in_force(base, [policy], full) == base for base in bases):
+                    strength = "" if policy.strength is None else f" at strength {policy.strength:g}"
+                    notes.append(
+                        f"arm '{arm.label}': {policy.label}{strength} changes no parameter in the scenarios looked at; its levers: "
+                        + ", ".join(lever.path for lever in policy.kind.levers)
+                    )
+        return notes
 
     def _name_faults(self) -> list[str]:
         """Names that stand for something else in tables."""

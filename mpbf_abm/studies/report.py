@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN: dict[str, tuple[str, ...]] = {
-    "effects": ("outcome", "arm", "role", "baseline", "treated", "difference", "low", "high", "smallest", "verdict", "p_better", "share_harmed", "vrf", "units"),
+    "effects": ("outcome", "arm", "role", "baseline", "treated", "difference", "low", "high", "smallest", "verdict", "share_better", "share_harmed", "vrf", "units"),
     "distributions": ("outcome", "arm", "runs", "mean", "median", "p10", "p90", "bimodality", "share_low", "share_high"),
     "criteria": ("criterion", "arm", "value", "rank", "first_share", "honest"),
     "agreement": (),
@@ -207,6 +207,8 @@ def _event(event: Any) -> str:
         words += f" to {event.end}"
     if event.strength is not None:
         words += f" at {event.strength:g}"
+    elif (usual := event.usual) is not None:
+        words += f" at {usual:g} (usual)"
     for name in ("ramp", "fade"):
         if getattr(event, name, 0):
             words += f", {name} {getattr(event, name)}"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.studies.definition import Outcome, Study
-from mpbf_abm.studies.files import parse_study
+from mpbf_abm.studies.files import parse_study, read_study
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.store import FILE, Saved, Store, StoredSeries, StoreError, series_bytes
 
@@ -36,8 +36,14 @@ def store_path(place: str | Path) -> Path:
     ------
     StoreError
         If there is none; shards that were not merged are named.
+
+    A study file stands for the folder its runs are written to unless one is named.
     """
     path = Path(place)
+    if path.suffix == ".toml" and path.is_file():
+        path = Path("results") / read_study(path).name
+        if not path.is_dir():
+            raise StoreError(f"{place}: is a study file, and its runs are not in {path}; name their folder")
     if path.is_dir():
         if not (path / FILE).exists():
             shards = sorted(path.glob("shard-*-of-*.sqlite"))
@@ -179,7 +185,7 @@ class Results:
             return Outcome()
         known = [*self.definitions, *self._measured]
         raise ConfigurationError(
-            f"unknown outcome '{name}'{did_you_mean(name, known)} (outcomes: {', '.join(self.definitions)})"
+            f"unknown outcome '{name}'{did_you_mean(name, known)} (outcomes: {', '.join(self.definitions)}; any stored quantity may be named, too)"
         )
 
     def values(self, name: str) -> Float:

@@ -80,11 +80,12 @@ def test_effects_are_found_with_their_verdicts(tmp_path: Path) -> None:
         table = found.table
         good, null, noisy = (row(table, outcome="y", arm=a) for a in ("good", "null", "noisy"))
         assert good["difference"] == pytest.approx(0.5)
-        assert (good["verdict"], null["verdict"], noisy["verdict"]) == ("better", "equivalent", "equivalent")
+        assert (good["verdict"], null["verdict"], noisy["verdict"]) == ("better", "identical", "equivalent")
+        assert any("does nothing to: y of null" in note for note in found.notes)
         assert good["vrf"] == float("inf")
         assert noisy["vrf"] == pytest.approx(1.0, abs=0.2)
-        assert good["p_better"] == 1.0
-        assert null["p_better"] == 0.5
+        assert good["share_better"] == 1.0
+        assert null["share_better"] == 0.5
         assert good["share_harmed"] == 0.0
         assert 0.2 < noisy["share_harmed"] < 0.8
         assert (good["unit"], good["units"], good["pairs"]) == ("scenario", 64, 384)

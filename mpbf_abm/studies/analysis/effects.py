@@ -149,15 +149,16 @@ def _effect_row(
         )
     several = len(by) > 1
     difference = float(np.nanmean(units)) if n else np.nan
-    word = verdict(low, high, outcome)
+    # All pairs alike to the bit: the arm does nothing to this outcome.
+    word = "identical" if len(flat) and not flat.any() else verdict(low, high, outcome)
     sd = error * np.sqrt(n) if n else np.nan
     return {
         "outcome": name, "arm": results.arm_names[arm], "role": "primary" if outcome.primary else "exploratory", "better": outcome.better,
         "baseline": _mean(values[:, 0][known]), "treated": _mean(values[:, arm][known]), "difference": difference, "low": low, "high": high,
         "smallest": np.nan if outcome.smallest is None else outcome.smallest, "verdict": word,
         "pairs_needed": pairs_needed(sd, critical, outcome) if word == "undecided" else np.nan,
-        "p_better": wins / len(flat) if len(flat) and outcome.better != "none" else np.nan,
-        "p_better_low": float(p_low) if outcome.better != "none" else np.nan, "p_better_high": float(p_high) if outcome.better != "none" else np.nan,
+        "share_better": wins / len(flat) if len(flat) and outcome.better != "none" else np.nan,
+        "share_better_low": float(p_low) if outcome.better != "none" else np.nan, "share_better_high": float(p_high) if outcome.better != "none" else np.nan,
         "worst_scenario": float(np.nanmin(by)) * outcome.sign if several and outcome.better != "none" and np.isfinite(by).any() else np.nan,
         "share_harmed": float((by[np.isfinite(by)] < 0).mean()) if several and outcome.better != "none" and np.isfinite(by).any() else np.nan,
         "vrf": reduction(values[:, 0], values[:, arm]), "unit": "scenario" if by_scenario else "replicate", "units": n, "pairs": int(known.sum()),
@@ -221,6 +222,13 @@ def _compare_notes(results: Results, table: pd.DataFrame, by_scenario: bool) -> 
     unit = "scenarios" if by_scenario else "replicates"
     family = "intervals of primary outcomes hold together over all arms, those of an exploratory outcome over its arms"
     notes = [f"units are {unit}; common random numbers: {results.study.crn}; {family}"]
+    notes.append(
+        "better, worse: the interval leaves out 0; equivalent: it lies within the smallest effect of interest; undecided: neither (pairs needed: to show an effect of that size in 4 of 5 studies)"
+    )
+    same = table[table["verdict"] == "identical"]
+    if len(same):
+        named = ", ".join(f"{o} of {a}" for o, a in zip(same["outcome"], same["arm"], strict=True))
+        notes.append(f"all pairs are identical, the arm does nothing to: {named}")
     few = int(table["units"].min())
     if few < FEW_UNITS:
         notes.append(f"only {few} units: intervals are rough; {FEW_UNITS} or more are better")

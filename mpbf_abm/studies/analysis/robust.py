@@ -61,9 +61,14 @@ def robustness(results: Results, name: str | None = None, *, threshold: float | 
     regrets.insert(0, "scenario", np.flatnonzero(whole))
     notes = [
         f"{f.shape[1]} scenarios, {values.shape[2]} replicates each; first_share: how often an arm comes first when replicates are resampled",
-        "regret of noisy means is too large; `honest` chooses on one half of the replicates and values on the other",
+        "regret of noisy means is too large; `honest` chooses on one half of the replicates and values on the other (it may come out below 0)",
     ]
     notes += left_out
+    largest = float(criteria_of.regret(f).max())
+    if outcome.smallest is not None and largest < outcome.smallest:
+        notes.append(
+            f"the largest regret, {largest:.3g}, is below the smallest effect of interest, {outcome.smallest:g}: the order does not matter"
+        )
     if values.shape[2] < 2:
         notes.append("one replicate: neither the order nor honest regret can be judged")
     if level is None:
