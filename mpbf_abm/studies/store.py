@@ -178,12 +178,10 @@ class Store:
             raise StoreError(f"{path}: no such store")
         lock = _take_lock(path) if write else None
         try:
+            if write and not (path.exists() and path.stat().st_size):
+                _create(path)
             store = cls(path, _connect(path, write), lock)
             with _told(path):
-                if write and not store._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    store._db.executescript(
-                        f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; BEGIN; {TABLES} COMMIT;"
-                    )
                 store._check_format()
         except BaseException:
             _release(path, lock)
@@ -504,6 +502,17 @@ def has(sorted_ids: NDArray[np.bytes_], id: str) -> bool:
 
 
 # --------------------------------------------------------------------------- files and locks
+
+
+def _create(path: Path) -> None:
+    """Make an empty store beside its place and move it there, so that nobody ever opens half of one."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    with _told(path), contextlib.closing(sqlite3.connect(new)) as db:
+        db.executescript(
+            f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; BEGIN; {TABLES} COMMIT;"
+        )
+    new.replace(path)
 
 
 def _connect(path: Path, write: bool) -> sqlite3.Connection:
