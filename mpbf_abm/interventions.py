@@ -251,14 +251,14 @@ class Shock(Event):
         return [f"shock: unknown shock '{name}'{did_you_mean(name, SHOCKS)} (shocks: {', '.join(SHOCKS)})"]
 
     @property
-    def usual(self) -> float | None:
+    def usual(self) -> float:
         """Strength of its kind where none is given."""
         return SHOCKS[self.name].strength
 
     @property
     def force(self) -> float:
         """Strength, or the usual one of the kind."""
-        return SHOCKS[self.name].strength if self.strength is None else self.strength
+        return self.usual if self.strength is None else self.strength
 
     def active(self, tick: int) -> bool:
         """Whether the shock lasts at a tick (a shock without end lasts one tick)."""

@@ -300,6 +300,8 @@ class Pool:
 
     def _hear(self, slot: _Slot) -> None:
         """Take what a worker sent, up to its end if it has died."""
+        # Asked first: what a dead worker sent is then all in its pipe.
+        gone = not slot.process.is_alive()
         try:
             while slot.pipe.poll():
                 self._take(slot, slot.pipe.recv())
@@ -307,13 +309,8 @@ class Pool:
             raise
         except (EOFError, OSError, pickle.UnpicklingError):
             # The end of the pipe, or half a message.
-            self._lose(slot)
-            return
-        if not slot.process.is_alive():
-            # What it sent after the last look counts.
-            with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
-                while slot.pipe.poll():
-                    self._take(slot, slot.pipe.recv())
+            gone = True
+        if gone:
             self._lose(slot)
 
     def _take(self, slot: _Slot, message: Any) -> None:

@@ -55,16 +55,13 @@ def opened(folder: Path, definition: Path | None) -> Iterator[Results]:
         yield results
 
 
-def finish(
-    results: Results, analysis: Analysis, folder: Path, out: Path | None, as_json: bool, columns: list[str]
-) -> None:
+def finish(results: Results, analysis: Analysis, out: Path | None, as_json: bool, columns: list[str]) -> None:
     """Write tables and figure, and print the main table."""
     from mpbf_abm.figures import studies as figures
     from mpbf_abm.provenance import OutputFolder
-    from mpbf_abm.studies.results import store_path
     from mpbf_abm.whatif.runner import plain
 
-    place = out or store_path(folder).parent / analysis.kind
+    place = out or results.store.path.parent / analysis.kind
     analysis.notes[:0] = incomplete(results)
     with OutputFolder(place) as work:
         for name, frame in analysis.tables.items():
@@ -137,7 +134,7 @@ def compare(
             "units",
             "missing",
         ]
-        finish(results, analysis, folder, out, as_json, columns)
+        finish(results, analysis, out, as_json, columns)
 
 
 @app.command()
@@ -162,7 +159,6 @@ def robustness(
         finish(
             results,
             analyse(results, outcome, threshold=level),
-            folder,
             out,
             as_json,
             ["criterion", "arm", "value", "rank", "first_share", "honest"],
@@ -187,7 +183,7 @@ def sensitivity(
     columns = ["outcome", "series", "tick", "factor", "first", "first_low", "first_high", "total", "total_low", "total_high", "mu_star", "floor", "size", "size_low",
                "size_high", "spread", "above_floor", "stochastic_share", "rows", "trajectories", "replicates"]  # fmt: skip
     with opened(folder, definition) as results:
-        finish(results, analyse(results, names(outcome), arm=arm, series=series), folder, out, as_json, columns)
+        finish(results, analyse(results, names(outcome), arm=arm, series=series), out, as_json, columns)
 
 
 @app.command()
@@ -213,7 +209,6 @@ def discover(
         finish(
             results,
             analyse(results, outcome, arm=arm, above=high, below=low),
-            folder,
             out,
             as_json,
             ["factor", "restricted", "low", "high", "least", "most", "quasi_p", "reproduced"],
@@ -254,12 +249,13 @@ def report(
     from mpbf_abm.provenance import OutputFolder
     from mpbf_abm.studies import analysis as analyses
     from mpbf_abm.studies.report import report as write
-    from mpbf_abm.studies.results import store_path
 
-    place = out or store_path(folder).parent / "report"
     made: list[Analysis] = []
     refused: list[str] = []
-    with opened(folder, definition) as results, OutputFolder(place) as work:
+    with (
+        opened(folder, definition) as results,
+        OutputFolder(place := out or results.store.path.parent / "report") as work,
+    ):
         if not (results.status == 1).any():
             raise ConfigurationError(f"{folder}: no run is done yet")
         for name in ("phase", "compare", "robustness", "sensitivity", "discover"):

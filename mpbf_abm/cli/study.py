@@ -174,6 +174,8 @@ def plan(
     """Say what a study will take before it is run: runs, time, disk, and which analyses its design supports."""
     from mpbf_abm.studies.pilot import estimate
     from mpbf_abm.studies.plan import Plan
+    from mpbf_abm.studies.results import default_folder
+    from mpbf_abm.studies.store import FILE
 
     faults: list[str] = []
     count = processes(jobs, faults)
@@ -182,7 +184,7 @@ def plan(
         raise ConfigurationError(faults)
     planned = Plan.of(definition, folder)
     complain(planned.check())
-    there = _stored(planned, (home or Path("results") / definition.name) / "study.sqlite")
+    there = _stored(planned, (home or default_folder(definition)) / FILE)
     cost = estimate(planned, count) if pilot else None
     most = definition.replicates.n or definition.replicates.most or 0
     runs = (planned.count(), planned.count(most))
@@ -273,6 +275,7 @@ def run(
     """
     from mpbf_abm.cli.progress import Bar
     from mpbf_abm.studies.driver import run_study
+    from mpbf_abm.studies.results import default_folder
 
     faults: list[str] = []
     count = processes(jobs, faults)
@@ -286,7 +289,7 @@ def run(
         faults += error.faults
     if faults or definition is None:
         raise ConfigurationError(faults)
-    place = out or home or Path("results") / definition.name
+    place = out or home or default_folder(definition)
     with Bar(quiet) as bar:
         tally = run_study(
             definition, place, folder=folder, workers=count, engine=settings, shard=part, retry=retry, progress=bar

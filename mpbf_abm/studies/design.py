@@ -36,6 +36,11 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _key(value: Any) -> Any:
+    """What equal values have in common: as in Python 1 equals 1.0, but true is another value than 1."""
+    return isinstance(value, bool), value
+
+
 class Factor(Section):
     """A quantity that varies over scenarios: one parameter, or several that move together.
 
@@ -75,8 +80,7 @@ class Factor(Section):
                 return [f"{place}: has values and a range; one of them is meant"]
             if self.scale != "linear":
                 return [f"{place}: scale = '{self.scale}': belongs to a range, not to values"]
-            # As in Python 1 equals 1.0; it also equals true, which is another value.
-            if len({(isinstance(v, bool), v) for v in self.values}) < len(self.values):
+            if len(set(map(_key, self.values))) < len(self.values):
                 return [f"{place}: a value is listed twice"]
             return []
         if self.low is None or self.high is None:
@@ -98,7 +102,7 @@ class Factor(Section):
     def takes(self, value: Any) -> bool:
         """Whether a value lies in its range, or is listed."""
         if self.values:
-            return any(isinstance(v, bool) == isinstance(value, bool) and v == value for v in self.values)
+            return _key(value) in map(_key, self.values)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
         return float(self.low or 0.0) <= value <= float(self.high or 0.0) and not (self.whole and value != int(value))
@@ -290,7 +294,7 @@ def design_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
         by_name = {f.name: f for f in factors}
         first: dict[Any, int] = {}
         for i, row in enumerate(design.rows, 1):
-            same = first.setdefault(tuple((isinstance(v, bool), v) for v in row), i)
+            same = first.setdefault(tuple(map(_key, row)), i)
             if same != i:
                 faults.append(f"[design]: rows {same} and {i} of the table are the same")
             for column, value in zip(design.columns, row, strict=True):

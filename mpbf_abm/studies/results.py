@@ -29,19 +29,22 @@ MISSING, DONE, FAILED = 0, 1, 2
 STATUS = ("missing", "done", "failed")
 
 
+def default_folder(study: Study) -> Path:
+    """Folder that the runs of a study are written to unless one is named."""
+    return Path("results") / study.name
+
+
 def store_path(place: str | Path) -> Path:
-    """Store in a folder, or the store itself.
+    """Store in a folder, or the store itself; a study file stands for its default folder.
 
     Raises
     ------
     StoreError
         If there is none; shards that were not merged are named.
-
-    A study file stands for the folder its runs are written to unless one is named.
     """
     path = Path(place)
     if path.suffix == ".toml" and path.is_file():
-        path = Path("results") / read_study(path).name
+        path = default_folder(read_study(path))
         if not path.is_dir():
             raise StoreError(f"{place}: is a study file, and its runs are not in {path}; name their folder")
     if path.is_dir():
