@@ -13,13 +13,12 @@ import argparse
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mpbf_abm.errors import ConfigurationError, OutputError, did_you_mean
 
-BLOCK = re.compile(r"(<!-- generated:([\w-]+) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
 OPENING = re.compile(r"<!-- generated:([\w-]+) -->")
 DRIFT = 3
 
@@ -171,25 +170,32 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def renewed(text: str, where: str = "text") -> str:
-    """Return a document with every generated block up to date.
+def filled(text: str, word: str, content: Mapping[str, Callable[[], str]], where: str = "text") -> str:
+    """Return a document with every block ``<!-- WORD:NAME -->`` ... ``<!-- /WORD -->`` holding the content of that name.
 
     Raises
     ------
     ConfigurationError
         One line for every block with an unknown name or without an end.
     """
-    blocks = [m.group(2) for m in BLOCK.finditer(text)]
+    block = re.compile(rf"(<!-- {word}:([\w-]+) -->\n)(.*?)(<!-- /{word} -->)", re.DOTALL)
+    names = [m.group(2) for m in block.finditer(text)]
     faults = [
-        f"{where}: unknown block 'generated:{name}'{did_you_mean(name, TABLES)} (blocks: {', '.join(TABLES)})"
-        for name in blocks
-        if name not in TABLES
+        f"{where}: unknown block '{word}:{name}'{did_you_mean(name, content)} (blocks: {', '.join(content)})"
+        for name in names
+        if name not in content
     ]
-    if len(OPENING.findall(text)) != len(blocks) or text.count("<!-- /generated -->") != len(blocks):
-        faults.append(f"{where}: every '<!-- generated:NAME -->' needs one '<!-- /generated -->' after it")
+    openings = len(re.findall(rf"<!-- {word}:[\w-]+ -->", text))
+    if openings != len(names) or text.count(f"<!-- /{word} -->") != len(names):
+        faults.append(f"{where}: every '<!-- {word}:NAME -->' needs one '<!-- /{word} -->' after it")
     if faults:
         raise ConfigurationError(faults)
-    return BLOCK.sub(lambda m: f"{m.group(1)}{TABLES[m.group(2)]()}{m.group(4)}", text)
+    return block.sub(lambda m: f"{m.group(1)}{content[m.group(2)]()}{m.group(4)}", text)
+
+
+def renewed(text: str, where: str = "text") -> str:
+    """Return a document with every generated table up to date."""
+    return filled(text, "generated", TABLES, where)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

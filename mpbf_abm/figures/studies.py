@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, MM, PURPLE, VERMILION
@@ -96,22 +97,27 @@ def _strips(ax: Axes, values: pd.DataFrame, arms: Sequence[str]) -> None:
         if values["event"].iloc[0]:
             ax.barh(y, x.mean(), height=0.6, color=LIGHT, edgecolor=GREY, linewidth=0.5)
             continue
-        # Places within a row follow from the order of runs, so that a figure is the same each time.
-        jitter = (np.arange(len(x)) * 0.618034) % 1.0 - 0.5
-        ax.plot(
-            x,
-            y + 0.5 * jitter,
-            ".",
-            color=GREY,
-            alpha=max(0.2, min(0.9, 60 / len(x))),
-            markersize=3,
-            markeredgewidth=0,
-            rasterized=len(x) > 500,
-        )
-        low, middle, high = np.quantile(x, (0.1, 0.5, 0.9))
-        ax.plot([low, high], [y, y], color=INK, linewidth=0.8)
-        ax.plot([middle], [y], "|", color=INK, markersize=6)
-    _rows(ax, arms)
+        strip(ax, y, x)
+    name_rows(ax, arms)
+
+
+def strip(ax: Axes, y: float, x: NDArray[np.float64], color: str = GREY) -> None:
+    """One row of points, with median and 10-90 % range."""
+    # Places within a row follow from the order of runs, so that a figure is the same each time.
+    jitter = (np.arange(len(x)) * 0.618034) % 1.0 - 0.5
+    ax.plot(
+        x,
+        y + 0.5 * jitter,
+        ".",
+        color=color,
+        alpha=max(0.2, min(0.9, 60 / len(x))),
+        markersize=3,
+        markeredgewidth=0,
+        rasterized=len(x) > 500,
+    )
+    low, middle, high = np.quantile(x, (0.1, 0.5, 0.9))
+    ax.plot([low, high], [y, y], color=INK, linewidth=0.8)
+    ax.plot([middle], [y], "|", color=INK, markersize=6)
 
 
 def _forest(ax: Axes, effects: pd.DataFrame, arms: Sequence[str]) -> None:
@@ -124,14 +130,15 @@ def _forest(ax: Axes, effects: pd.DataFrame, arms: Sequence[str]) -> None:
         y = arms.index(effect["arm"])
         ax.plot([effect["low"], effect["high"]], [y, y], color=color, linewidth=1)
         ax.plot([effect["difference"]], [y], marker, color=color, markersize=3)
-    _rows(ax, arms)
+    name_rows(ax, arms)
     ax.tick_params(axis="y", labelleft=False)
     sign = {"more": "right is better", "less": "left is better"}.get(str(effects["better"].iloc[0]), "")
     band = "; grey band: too small to matter" if np.isfinite(smallest) else ""
     ax.set_xlabel(f"mean difference, simultaneous 95 % interval\n{sign}{band}".rstrip())
 
 
-def _rows(ax: Axes, labels: Sequence[str]) -> None:
+def name_rows(ax: Axes, labels: Sequence[str]) -> None:
+    """Name the rows of a panel, the first on top."""
     ax.set_yticks(range(len(labels)), [words(label) for label in labels])
     ax.set_ylim(len(labels) - 0.4, -0.6)
 
