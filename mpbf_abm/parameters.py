@@ -243,17 +243,24 @@ class TrainerParameters(Group):
     )
     features: int = _p(128, "random features p_0 of the head at scale 1", "features", ge=4, le=4_096)
     length_scale: float = _p(
-        2.0, "length scale of the head's kernel per square root of latent directions, whitened", gt=0, le=100
+        2.0,
+        "length scale of the head's kernel per square root of latent directions, whitened (of the range, without pretraining)",
+        gt=0,
+        le=100,
     )
-    objective: Literal["mixed", "masked", "contrastive", "fusion", "graph"] = _p(
-        "mixed", "pretraining objective; mixed deals the four to the trainers in turn", "name"
+    objective: Literal["mixed", "masked", "contrastive", "fusion", "graph", "none"] = _p(
+        "mixed",
+        "pretraining objective; mixed deals the four to the trainers in turn, none keeps the descriptors as they are",
+        "name",
     )
     fusion_weight: float = _p(0.5, "weight of the contrastive part in cross-modal fusion", ge=0, le=1)
     graph_smoothing: float = _p(0.5, "weight a of neighbours in the graph encoder", ge=0, le=1)
     invariance: float = _p(0.7, "invariance I of the architecture; scales the gauge block by 1 - I", ge=0, le=1)
     reuse: float = _p(0.2, "chance that a retraining adopts the most adopted published encoder", ge=0, le=1)
-    head: Literal["bayesian", "mean"] = _p(
-        "bayesian", "learner on top of the encoder: Bayesian linear, or the mean alone", "name"
+    head: Literal["bayesian", "gaussian_process", "mean"] = _p(
+        "bayesian",
+        "learner on top of the encoder: Bayesian linear on random features, exact Gaussian process, or the mean alone",
+        "name",
     )
     labels: Literal["all", "simulated", "measured"] = _p("all", "label kinds that trainers learn from", "name")
     fresh_floor: float = _p(0.0, "least share of a training sample that is recent and not model-generated", ge=0, le=1)
@@ -629,13 +636,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"trainers.features": 96, "planners.panel": 8, "planners.candidates": 12, "trainers.records": 500},
     "faithful": {"trainers.features": 512, "trainers.records": 2_500, "planners.candidates": 48},
     "pool": {
-        "curators.count": 0, "trainers.count": 1, "trainers.retrain_interval": 5, "trainers.objective": "masked",
-        "trainers.latent_dims": 24, "trainers.reuse": 0.0, "trainers.labels": "measured", "planners.count": 1, "planners.experiments": 1.0,
-        "planners.candidates": 10_000, "planners.publication_bias": 0.0, "planners.adjacency": 0.0, "planners.exploration": 0.0,
+        "curators.count": 0, "trainers.count": 1, "trainers.retrain_interval": 5, "trainers.objective": "none",
+        "trainers.head": "gaussian_process", "trainers.length_scale": 0.25, "trainers.records": 100_000, "trainers.reuse": 0.0, "trainers.labels": "measured", "planners.count": 1, "planners.experiments": 1.0,
+        "planners.candidates": 100_000, "planners.publication_bias": 0.0, "planners.adjacency": 0.0, "planners.exploration": 0.0,
         "founding.records": 5, "founding.mass": 1.0, "coupling.correction": 1.0, "coupling.pseudo_share": 0.0,
         "infrastructure.repositories": 1, "stocks.merit_share": 0.0, "stocks.wear": 0.0,
-        "stocks.attention": 10_000.0, "stocks.attention_cap": 10_000.0, "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
-        "curators.measured_noise": 0.05, "curators.provenance_errors": 0.0, "planners.panel": 64,
+        "stocks.attention": 100_000.0, "stocks.attention_cap": 100_000.0, "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+        "curators.measured_noise": 0.0, "curators.provenance_errors": 0.0, "planners.panel": 64,
     },
 }  # fmt: skip
 

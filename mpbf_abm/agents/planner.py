@@ -333,7 +333,7 @@ def judge(
     phi = model.features(x)
     base = world.truth.simulated[candidates] if model.simulated_base else np.float32(0)
     if p.acquisition in ("greedy", "random"):
-        mean = (phi @ model.head.mean32 + np.float32(model.head.offset)).reshape(n, C) + base
+        mean = (model.head.centred(phi) + np.float32(model.head.offset)).reshape(n, C) + base
         sd = np.ones_like(mean)
     else:
         flat, variance = model.head.predict(phi)
@@ -341,9 +341,7 @@ def judge(
         sd = channelled_sd(world, model, variance).reshape(n, C)
     draws: Float32 | None = None
     if p.acquisition == "thompson":
-        wide = phi.reshape(n, C, -1)
-        joint = np.asarray((wide @ model.head.covariance32) @ wide.transpose(0, 2, 1), np.float32)
-        joint = joint / np.float32(model.overconfidence**2)
+        joint = model.head.joint(phi.reshape(n, C, -1)) / np.float32(model.overconfidence**2)
         u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
         normals = ndtri(u).astype(np.float32)
         draws = posterior_sample(mean, joint, normals)
@@ -406,11 +404,10 @@ def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count:
 
 def ascend(model: FoundationModel, x: Float32) -> Float32:
     """Climb the model's predicted mean from its best row by normalised gradient steps (d,)."""
-    point = x[np.argmax(model.features(x) @ model.head.mean32)].copy()
-    weight = model.head.mean32[:-1] * np.float32(np.sqrt(2.0 / max(1, model.weights.shape[1])))
+    point = x[np.argmax(model.head.centred(model.features(x)))].copy()
     step = np.float32(0.1) * x.std(axis=0).mean()
     for _ in range(ASCENT_STEPS):
-        gradient = -(np.sin(point @ model.weights + model.phase) * weight) @ model.weights.T
+        gradient = model.head.slope(point, model.weights, model.phase)
         norm = np.sqrt(np.sum(gradient**2))
         if norm == 0:
             break

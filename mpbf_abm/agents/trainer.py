@@ -21,9 +21,9 @@ from mpbf_abm.layers.abstraction import (
 )  # fmt: skip
 from mpbf_abm.layers.coupling import channel, pooled_by
 from mpbf_abm.layers.tradeoff import measured_tradeoff, tradeoff, tradeoff_alternative, tradeoff_slope
-from mpbf_abm.learning.encoders import Encoder, train_encoder
+from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encoder
+from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, fit_gaussian
 from mpbf_abm.learning.heads import Head, fit_head
-from mpbf_abm.learning.kernels import features
 from mpbf_abm.learning.models import Diagnosis, FoundationModel, Panel, frequencies
 from mpbf_abm.space.commons import GENERATED
 from mpbf_abm.space.infrastructure import choose_links
@@ -214,6 +214,8 @@ def column_gains(world: World, block_gains: Float32) -> Float32:
 def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -> Encoder:
     """Train an encoder on records by one objective."""
     p, commons, space = world.p.trainers, world.commons, world.space
+    if objective == "none":
+        return descriptor_encoder(space.span, input_scale(world, invariance))
     x = record_descriptors(world, rows)
     modality = commons.modality[rows]
     gains = column_gains(world, GAINS)[modality]
@@ -250,17 +252,24 @@ def labels(world: World, rows: Int) -> tuple[Float, Float]:
 
 
 def head_features(world: World, encoder: Encoder, lineage: int, scale: float) -> tuple[Float32, Float32]:
-    """Weights (d, p) and phases (p,) of a model's random features."""
+    """Weights (d, p) and phases (p,) of a model's features at some scale."""
     p = world.p.trainers
     if p.head == "mean":
         return np.zeros((world.space.width, 0), np.float32), np.zeros(0, np.float32)
-    count = max(1, round(p.features * math.sqrt(scale)))
+    return feature_map(world, encoder, lineage, max(1, round(p.features * math.sqrt(scale))))
+
+
+def feature_map(world: World, encoder: Encoder, lineage: int, count: int) -> tuple[Float32, Float32]:
+    """Weights and phases of some number of random features, or of the coordinates of a Gaussian process."""
+    p = world.p.trainers
+    if p.head == "gaussian_process":
+        return coordinate_map(encoder, p.length_scale)
     omega, phase = frequencies(world.streams, lineage, world.space.width, count)
     length = p.length_scale * math.sqrt(encoder.k)
     return (encoder.projection() @ omega / length).astype(np.float32), phase
 
 
-def fit(world: World, rows: Int, weights: Float32, phase: Float32) -> Head:
+def fit(world: World, rows: Int, weights: Float32, phase: Float32) -> Head | GaussianProcess:
     """Fit a head on records with given features."""
     p = world.p.trainers
     if p.delta_learning:
@@ -270,7 +279,16 @@ def fit(world: World, rows: Int, weights: Float32, phase: Float32) -> Head:
         value = value - world.truth.simulated[world.commons.material[rows]]
     # With a physical prior the mean is the simulation itself: without data the correction is zero.
     shrink = 10.0 if p.physical_prior and not p.delta_learning else 0.0
-    return fit_head(features(record_descriptors(world, rows), weights, phase), value, variance, offset_shrink=shrink)
+    return fitted(p.head, record_descriptors(world, rows), weights, phase, value, variance, shrink)
+
+
+def fitted(
+    kind: str, x: Float32, weights: Float32, phase: Float32, value: Float, variance: Float, shrink: float = 0.0
+) -> Head | GaussianProcess:
+    """Fit a head of some kind to labels at ambient rows."""
+    if kind == "gaussian_process":
+        return fit_gaussian(GaussianProcess.features(x, weights, phase), value, variance, offset_shrink=shrink)
+    return fit_head(Head.features(x, weights, phase), value, variance, offset_shrink=shrink)
 
 
 def train(
@@ -286,7 +304,7 @@ def train(
     weights, phase, head = shared[key]
     head = replace(head)
     base = p.physical_prior or p.delta_learning
-    phi = features(panel.x, weights, phase)
+    phi = head.features(panel.x, weights, phase)
     mean, variance = head.predict(phi)
     if base:
         mean = mean + world.truth.simulated[panel.materials.ravel()]
@@ -337,11 +355,11 @@ def diagnose(world: World, model: FoundationModel) -> Diagnosis:
         T = tradeoff(p, I, E, f.scale_benefit, f.risk_weight)
         slope = tradeoff_slope(p, I, E, f.scale_benefit, f.risk_weight)
     part = panel.part
-    turned = model.features(panel.x_turned) @ model.head.mean32
-    plain = model.panel_phi[part] @ model.head.mean32
+    turned = model.head.centred(model.features(panel.x_turned))
+    plain = model.head.centred(model.panel_phi[part])
     strained = panel.x[part].copy()
     strained[:, space.causal] += np.float32(STRAIN)
-    moved = model.features(strained) @ model.head.mean32
+    moved = model.head.centred(model.features(strained))
     gauge_variance = float(np.mean((turned - plain) ** 2)) / 2
     return Diagnosis(
         causal, invariance, u, true, perceived,
@@ -359,7 +377,7 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     encoder = encode(world, rows, model.objective, world.p.trainers.latent_dims, model.invariance)
     weights, phase = head_features(world, encoder, model.lineage, 1.0)
     head = fit(world, rows, weights, phase)
-    mean = features(model.panel.x, weights, phase) @ head.mean32 + np.float32(head.offset)
+    mean = head.centred(head.features(model.panel.x, weights, phase)) + np.float32(head.offset)
     if model.simulated_base:
         mean = mean + world.truth.simulated[model.panel.materials.ravel()]
     return float(np.mean((mean - world.truth.property[model.panel.materials.ravel()]) ** 2))
@@ -380,17 +398,18 @@ def ceiling(world: World, records: int, p: int) -> float:
         noise = world.streams.normal("ceiling.noise", 0, size) * noise_sd
         gauge = np.zeros((size, space.dims["gauge"]), np.float32)
         x = space.ambient_rows(sample, gauge)
-        gains = np.broadcast_to(space.causal.astype(np.float32), x.shape)
-        encoder = train_encoder(x, gains, "masked", int(space.causal.sum()), space.causal.astype(np.float64))
-        omega, phase = frequencies(world.streams, -1, space.width, p)
-        weights = (encoder.projection() @ omega / (world.p.trainers.length_scale * math.sqrt(encoder.k))).astype(
-            np.float32
-        )
+        causal = space.causal.astype(np.float64)
+        if world.p.trainers.objective == "none":
+            encoder = descriptor_encoder(space.span, causal)
+        else:
+            gains = np.broadcast_to(causal.astype(np.float32), x.shape)
+            encoder = train_encoder(x, gains, "masked", int(space.causal.sum()), causal)
+        weights, phase = feature_map(world, encoder, -1, p)
         value = world.truth.property[sample] + noise * space.difficulty[sample]
-        head = fit_head(features(x, weights, phase), value, np.full(size, noise_sd**2))
+        head = fitted(world.p.trainers.head, x, weights, phase, value, np.full(size, noise_sd**2))
         panel = draw_panel(world, 0)
         y = world.truth.property[panel.materials.ravel()]
-        mean, _ = head.predict(features(panel.x, weights, phase))
+        mean, _ = head.predict(head.features(panel.x, weights, phase))
         world.ceilings[known] = max(0.05, 1.0 - float(np.mean((mean - y) ** 2)) / max(float(y.var()), 1e-9))
     return world.ceilings[known]
 

@@ -67,6 +67,20 @@ class Encoder:
         return (x - self.centre.astype(np.float32)) @ to
 
 
+def descriptor_encoder(span: Float, input_scale: Float) -> Encoder:
+    """Encoder without pretraining: the columns themselves, each as wide as its range over the space.
+
+    Parameters
+    ----------
+    span : float64 (d,)
+        Range of each ambient column.
+    input_scale : float64 (d,)
+        Columns of scale 0 are left out.
+    """
+    shown = (input_scale > 0) & (span > 0)
+    return Encoder(np.eye(len(span))[:, shown], span[shown], np.ones(len(span)), np.zeros(len(span)), input_scale)
+
+
 @kernel
 def train_encoder(
     x: Float32,

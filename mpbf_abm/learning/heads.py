@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.kernels import kernel
-from mpbf_abm.learning.kernels import gram, inverse, quadratic
+from mpbf_abm.learning.kernels import features, gram, inverse, quadratic
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -40,6 +40,8 @@ class Head:
     prior: float
     offset: float
 
+    features = staticmethod(features)
+
     def __post_init__(self) -> None:
         self.refresh()
 
@@ -47,6 +49,19 @@ class Head:
         """Renew the float32 copies that predictions use."""
         self.mean32 = self.mean.astype(np.float32)
         self.covariance32 = self.covariance.astype(np.float32)
+
+    def centred(self, phi: Float32) -> Float32:
+        """Posterior mean less the offset at feature rows (n, p)."""
+        return phi @ self.mean32
+
+    def joint(self, phi: Float32) -> Float32:
+        """Posterior covariance between the feature rows (..., n, p) of one set each (..., n, n)."""
+        return np.asarray((phi @ self.covariance32) @ np.swapaxes(phi, -1, -2), np.float32)
+
+    def slope(self, x: Float32, weights: Float32, phase: Float32) -> Float32:
+        """Gradient of the posterior mean at one ambient row (d,), given the weights and phases of the features."""
+        weight = self.mean32[:-1] * np.float32(np.sqrt(2.0 / max(1, weights.shape[1])))
+        return np.asarray(-(np.sin(x @ weights + phase) * weight) @ weights.T)
 
     def predict(self, phi: Float32) -> tuple[Float32, Float32]:
         """Posterior mean and variance of observations, model misfit included, for feature rows (n, p)."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.learning.encoders import Encoder
+from mpbf_abm.learning.gaussian import GaussianProcess
 from mpbf_abm.learning.heads import Head
-from mpbf_abm.learning.kernels import features
 from mpbf_abm.streams import Streams
 
 Float = NDArray[np.float64]
@@ -91,9 +91,9 @@ class FoundationModel:
     scale, invariance : float
     encoder : Encoder
     weights : float32 (d, p)
-        Frequencies times projection.
+        Frequencies times projection; of a Gaussian process the map to its coordinates.
     phase : float32 (p,)
-    head : Head
+    head : Head or GaussianProcess
     overconfidence : float
         Imposed factor by which claimed sds are divided.
     simulated_base : bool
@@ -122,7 +122,7 @@ class FoundationModel:
     encoder: Encoder
     weights: Float32
     phase: Float32
-    head: Head
+    head: Head | GaussianProcess
     overconfidence: float
     simulated_base: bool
     records: int
@@ -136,12 +136,12 @@ class FoundationModel:
     median_gap: float = float("inf")
 
     def features(self, x: Float32) -> Float32:
-        """Features of ambient rows (n, p + 1)."""
-        return features(x, self.weights, self.phase)
+        """Features of ambient rows (n, p + 1), or coordinates (n, k)."""
+        return self.head.features(x, self.weights, self.phase)
 
     def claimed_sd(self, variance: Float32) -> Float32:
         """Claimed standard deviation for predictive variances."""
-        return np.asarray(np.sqrt(np.maximum(variance, np.float32(1e-8))) / np.float32(self.overconfidence), np.float32)
+        return claimed_sd(variance, self.overconfidence)
 
     def epistemic_sd(self, variance: Float32) -> Float32:
         """Claimed sd of the property itself, without the misfit 1/b that is the same everywhere.
@@ -160,6 +160,11 @@ class FoundationModel:
         self.recent.extend(np.abs(predicted - observed).tolist())
         del self.recent[:-RECENT]
         self.median_gap = median(self.recent)
+
+
+def claimed_sd(variance: Float32, overconfidence: float = 1.0) -> Float32:
+    """Standard deviation that a model claims for predictive variances."""
+    return np.asarray(np.sqrt(np.maximum(variance, np.float32(1e-8))) / np.float32(overconfidence), np.float32)
 
 
 def frequencies(streams: Streams, lineage: int, d: int, p: int) -> tuple[Float, Float32]:

@@ -215,6 +215,14 @@ class MaterialsSpace:
         mask[self.ambient["meso"]] = True
         return mask
 
+    @cached_property
+    def span(self) -> Float:
+        """Range of each ambient column over the materials, of the gauge block that of a uniform one of its sd (d,)."""
+        stored = np.ptp(self.descriptors, axis=0).astype(np.float64)
+        left = self.dims["quantum"] + self.dims["meso"]
+        gauge = np.full(self.dims["gauge"], np.sqrt(12.0) * self.gauge_amplitude)
+        return np.concatenate([stored[:left], gauge, stored[left:]])
+
     @kernel
     def ambient_rows(self, materials: Int, gauge: Float32) -> Float32:
         """Ambient descriptors of some materials as seen in given gauges.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.learning.heads import Head
 from mpbf_abm.measures.path_dependence import (
     run_to,
 )
@@ -99,8 +100,8 @@ def flat_space(
 def learned(eco: Ecosystem) -> tuple[float, float]:
     """Mean and noise variance of the only model."""
     model = eco.world.registry.models[0]
-    if model is None:
-        raise RuntimeError("the trainer has published no model")
+    if model is None or not isinstance(model.head, Head):
+        raise RuntimeError("the trainer has published no linear model")
     return float(model.head.offset + model.head.mean[-1]), float(model.head.noise)
 
 
