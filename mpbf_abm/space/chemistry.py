@@ -7,6 +7,7 @@ weighted by atomic fraction, and norms of the fractions. The elemental propertie
 from __future__ import annotations
 
 import csv
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -25,8 +26,15 @@ Int = NDArray[np.int64]
 
 HEAVIEST = 103
 NORMS = (2, 3, 5, 7, 10)
-# Symbols, plain numbers, round brackets; a space may part symbols, but a number after a space could belong to either side.
-PLAIN = re.compile(r"(?:[A-Z][a-z]?|[0-9.]+|[()]| +(?![0-9. ]))+")
+# Numbers without leading zeros, symbols, round brackets; a space may part symbols, but a number after a space could
+# belong to either side.
+NUMBER = r"(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)"
+PLAIN = re.compile(rf"(?:[A-Z][a-z]?|{NUMBER}(?![0-9.])|[()]| +(?![0-9. ]))+")
+# What the library reads at a time, an element or a bracket, and its count: tables repeat these far more than formulas.
+PIECE = re.compile(rf"([A-Z][a-z]?|\([^()]*\))({NUMBER}?)")
+HYDRATE_DOT = re.compile("[\u00b7\u2022\u2219\u22c5]")
+ISOTOPE = re.compile(r"\[\s*[0-9]")
+UNCLEAR_DOT = re.compile(r"[A-Za-z)][0-9]*\.[0-9]*H2O$")
 LONGEST = 300
 
 KINDS = {
@@ -79,12 +87,13 @@ def elements() -> Elements:
 # --------------------------------------------------------------------------- composition
 
 
-@lru_cache(maxsize=131_072)
+@lru_cache(maxsize=262_144)
 def parse(text: str) -> tuple[tuple[int, float], ...]:
     """Atomic fractions of a plain formula, by atomic number.
 
-    Nested brackets, fractions, spaces between symbols and Unicode subscripts are understood. Isotopes, charges,
-    densities, mixtures, unknowns (``O7-x``) and elements beyond Z = 103 are refused.
+    Nested brackets, fractions, spaces between symbols, Unicode subscripts and hydrates with a raised dot are
+    understood. Isotopes, charges, densities, mixtures, unknowns (``O7-x``) and elements beyond Z = 103 are refused,
+    and so is a full stop before ``H2O``, which may be a raised or a decimal one.
 
     Returns
     -------
@@ -97,29 +106,52 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
         With the reason.
     """
     # The compatibility form turns subscripts into plain digits.
-    plain = unicodedata.normalize("NFKC", text).strip()
+    plain = (text if text.isascii() else unicodedata.normalize("NFKC", text)).strip()
     # Square brackets around digits mark an isotope, around symbols they are brackets.
-    if not re.search(r"\[\s*[0-9]", plain):
+    if "[" in plain and not ISOTOPE.search(plain):
         plain = plain.replace("[", "(").replace("]", ")")
     if not plain:
         raise FormulaError("no formula")
     if len(plain) > LONGEST:
         raise FormulaError(f"longer than {LONGEST} characters")
-    if not PLAIN.fullmatch(plain):
-        raise FormulaError("only element symbols, numbers and brackets are allowed")
+    parts = [plain] if plain.isascii() else [part.strip() for part in HYDRATE_DOT.split(plain)]
+    for part in parts:
+        if not PLAIN.fullmatch(part):
+            raise FormulaError("only element symbols, numbers and brackets are allowed")
+    if UNCLEAR_DOT.search(plain):
+        raise FormulaError("the dot before H2O can be read in two ways; write a raised dot (\u00b7), or (H2O)n")
+    # The library has a plus sign where chemists raise a dot.
+    amounts = _amounts("+".join(parts).replace(" ", ""))
+    total = sum(amounts.values())
+    if not amounts or not math.isfinite(total):
+        raise FormulaError("no atoms")
+    if max(amounts) > HEAVIEST or min(amounts) < 1:
+        raise FormulaError(f"elements beyond Z = {HEAVIEST} are not allowed")
+    return tuple([(number, amounts[number] / total) for number in sorted(amounts)])
+
+
+def _amounts(plain: str) -> dict[int, float]:
+    """Atoms of a formula by atomic number, read piece by piece where it is a plain row of pieces."""
+    pieces = PIECE.findall(plain)
+    whole = "".join([unit + count for unit, count in pieces]) == plain
+    atoms: dict[int, float] = {}
+    for unit, count in pieces if whole else [(plain, "")]:
+        times = float(count) if count else 1.0
+        for number, amount in _library_atoms(unit):
+            atoms[number] = atoms.get(number, 0.0) + times * amount
+    return {number: amount for number, amount in atoms.items() if amount > 0}
+
+
+@lru_cache(maxsize=65_536)
+def _library_atoms(plain: str) -> tuple[tuple[int, float], ...]:
+    """Atomic numbers and amounts as the library reads them."""
     try:
         atoms = parse_with_library(plain).atoms
     except Exception as error:  # the grammar raises errors of several unrelated types
         raise FormulaError("not a chemical formula") from error
     if any(getattr(atom, "isotope", None) for atom in atoms):
         raise FormulaError("isotopes (D, T) are not allowed")
-    amounts = {int(atom.number): float(count) for atom, count in atoms.items() if count > 0}
-    if not amounts or not np.isfinite(sum(amounts.values())):
-        raise FormulaError("no atoms")
-    if max(amounts) > HEAVIEST or min(amounts) < 1:
-        raise FormulaError(f"elements beyond Z = {HEAVIEST} are not allowed")
-    total = sum(amounts.values())
-    return tuple((number, amounts[number] / total) for number in sorted(amounts))
+    return tuple((int(atom.number), float(amount)) for atom, amount in atoms.items())
 
 
 def composition_matrix(formulas: Sequence[str]) -> csr_array:
@@ -172,6 +204,24 @@ def descriptor_names() -> tuple[str, ...]:
         "elements",
         *(f"norm {p}" for p in NORMS),
     )
+
+
+def element_edits(present: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Edits between sets of elements: one for each element added or removed, so that a substitution takes two (K, K).
+
+    Parameters
+    ----------
+    present : bool (K, E)
+        Elements of each set.
+
+    Examples
+    --------
+    >>> element_edits(np.array([[1, 1, 0], [1, 1, 1], [1, 0, 1]], bool)).tolist()
+    [[0, 1, 2], [1, 0, 1], [2, 1, 0]]
+    """
+    member = present.astype(np.float32)
+    size = member.sum(axis=1)
+    return np.asarray(size[:, None] + size - 2 * (member @ member.T), np.int16)
 
 
 # --------------------------------------------------------------------------- families by chemistry
