@@ -133,7 +133,7 @@ class Ecosystem(mesa.Model):
         streams = Streams(seed, reseed)
         with one_thread():
             space = space if space is not None else generate(p.space, streams)
-            check_fit(p, space.size, space.families)
+            check_fit(p, space.size, space.families, space.year)
             self.world = found(p, streams, space)
         self._assemble()
 

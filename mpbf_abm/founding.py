@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpbf_abm.agents.cohort import Cohort
 from mpbf_abm.agents.curator import label
@@ -18,9 +19,11 @@ from mpbf_abm.space.registry import Registry
 from mpbf_abm.stocks import Books
 from mpbf_abm.streams import Streams, normal_quantile, race
 
+Int = NDArray[np.int64]
 
-def check_fit(p: Parameters, size: int, families: int) -> None:
-    """Check that parameters fit a space of some materials and families; all faults at once."""
+
+def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) -> None:
+    """Check that parameters fit a space of some materials, families and years; all faults at once."""
     faults = []
     mass = p.founding.mass
     if isinstance(mass, tuple) and len(mass) != families:
@@ -30,6 +33,9 @@ def check_fit(p: Parameters, size: int, families: int) -> None:
             f"planners.count x planners.experiments = {p.planners.count * p.planners.experiments:g} experiments per tick: "
             f"more than the space has materials ({size}); allow planners.repeats or enlarge the space"
         )
+    if p.founding.year and p.founding.records and (year is None or year.min() > p.founding.year):
+        first = "this space has no years" if year is None else f"the first of this space is of {year.min()}"
+        faults.append(f"founding.year = {p.founding.year}: needs materials reported by then; {first}")
     if faults:
         raise ConfigurationError(faults)
 
@@ -87,7 +93,10 @@ def isolate(world: World) -> None:
 
 
 def found_records(world: World) -> None:
-    """Enter the founding records: families by size to the founding concentration, materials uniformly."""
+    """Enter the founding records: families by size to the founding concentration, materials uniformly.
+
+    Those of a founding year, and those of a pool, are distinct materials in a keyed order, whatever their family.
+    """
     p, space, streams = world.p, world.space, world.streams
     n = p.founding.records
     if n == 0:
@@ -100,10 +109,11 @@ def found_records(world: World) -> None:
     u = streams.uniform("found.record", 0, (n, 8))
     family = by_key[np.minimum(np.searchsorted(edges, u[:, 0], side="right"), space.families - 1)]
     material = space.start[family] + (u[:, 1] * space.family_sizes[family]).astype(np.int64)
-    if n <= 64 and space.families == 1:
-        # A pool's few founding records are distinct materials.
-        material = np.argsort(streams.uniform("found.pool", 0, space.size), kind="stable")[:n]
-        material = np.resize(material, n)
+    if p.founding.year or (n <= 64 and space.families == 1):
+        order = np.argsort(streams.uniform("found.pool", 0, space.size), kind="stable")
+        if p.founding.year and space.year is not None:
+            order = order[space.year[order] <= p.founding.year]
+        material = np.resize(order[:n], n)
     mix = np.cumsum(np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix))
     modality = np.minimum(np.searchsorted(mix, u[:, 2], side="right"), len(mix) - 1).astype(np.int8)
     value, variance = label(world, material, modality, normal_quantile(u[:, 3]))

@@ -167,6 +167,10 @@ class FoundingParameters(Group):
     concentration: float = _p(
         0.5, "founding records of a family grow as its size to this power; above 1 the corpus is concentrated", ge=-2, le=5,
     )  # fmt: skip
+    year: int = _p(
+        0, "founding records are of materials reported by this year, each as often as any other; 0: of all, by families", "year",
+        ge=0, le=9_999,
+    )  # fmt: skip
 
     @field_validator("mass")
     @classmethod

@@ -31,6 +31,7 @@ ABOVE = (
     "explorer",
     "bench",
     "reference",
+    "examples",
     "measures",
     "verification",
     "whatif",

@@ -74,6 +74,7 @@ def test_rates_follow_the_parameters():
         ({"planners.publication_bias": 0.5}, "publication_bias"),
         ({"stocks.hazard": 0.1}, "stocks.hazard"),
         ({"commons.grace": 1}, "commons.grace"),
+        ({"founding.year": 2004, "founding.records": 10}, "founding.year"),
         ({"curators.response_dal": 0.2}, "response_dal"),
         ({"curators.provenance_errors": 0.2, "curators.qa": 0.5}, "provenance_errors"),
         ({"curators.audit_rate": 0.1, "commons.forgetting": 0.0, "space.feasible": 1.0}, "audit_rate"),

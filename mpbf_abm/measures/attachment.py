@@ -196,7 +196,9 @@ def with_interval(
     """
     rng = np.random.default_rng([seed, len(made.prior)])
     papers = _count(made.unit)
-    share = np.full(papers, 1.0 / max(papers, 1))
+    if not papers:
+        return Exponent(math.nan, math.nan, math.nan)
+    share = np.full(papers, 1.0 / papers)
     again = np.array(
         [exponent(made, rng.multinomial(papers, share)[made.unit].astype(float)) for _ in range(resamples)]
     )

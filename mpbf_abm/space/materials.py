@@ -377,3 +377,22 @@ def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
     weights[lonely, lonely] = 1.0
     weights[np.ix_(lonely, lonely)] = np.where(np.eye(int(lonely.sum())) > 0, 1.0, 0.0)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def adjacent_similarity(edits: NDArray[np.integer[Any]]) -> Float:
+    """Row-normalised graph of families one edit apart; one without such a neighbour is joined to its nearest.
+
+    Parameters
+    ----------
+    edits : int (K, K)
+        Edits between families, 0 on the diagonal (:func:`mpbf_abm.space.chemistry.element_edits`). Families without
+        any edit between them are one step apart, too.
+    """
+    k = len(edits)
+    if k == 1:
+        return np.ones((1, 1))
+    near = np.maximum(edits, 1)
+    np.fill_diagonal(near, np.iinfo(near.dtype).max)
+    linked = near == near.min(axis=1, keepdims=True)
+    linked |= linked.T
+    return np.asarray(linked / linked.sum(axis=1, keepdims=True), np.float64)

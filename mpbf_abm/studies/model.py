@@ -353,11 +353,11 @@ def check_resolved(study: Study, values: Mapping[str, Any], space: MaterialsSpac
 
     p = resolve(study, values)
     if space is None:
-        size, families = p.space.materials, p.space.families
+        size, families, year = p.space.materials, p.space.families, None
     else:
-        size, families = space.size, space.families
+        size, families, year = space.size, space.families, space.year
     faults: list[str] = []
-    for check in (partial(check_fit, p, size, families), partial(check_horizon, p, size, study.ticks)):
+    for check in (partial(check_fit, p, size, families, year), partial(check_horizon, p, size, study.ticks)):
         try:
             check()
         except ConfigurationError as error:

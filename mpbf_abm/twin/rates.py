@@ -123,6 +123,7 @@ def check(p: Parameters, space: MaterialsSpace | None) -> None:
         "curators.response_dal: budgets are fixed (0)": c.count > 0 and c.response_dal > 0,
         "stocks.hazard: nothing fails (0)": p.stocks.hazard > 0,
         "commons.grace: records have no age (0)": p.commons.grace > 0,
+        "founding.year: founding records are by families (0)": p.founding.year > 0 and p.founding.records > 0,
         "curators.audit_rate: audits need forgetting, or no record stays open to them": c.audit_rate > 0
         and p.commons.forgetting == 0,
         "space.feasible: audits and learners meet every record (1)": feasible < 1 and (learns or c.audit_rate > 0),

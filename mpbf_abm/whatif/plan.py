@@ -91,7 +91,7 @@ class Plan:
             try:
                 check_seed(self.seed + self.replicates - 1, "last seed")
                 space = self.first_space
-                check_fit(self.parameters, space.size, space.families)
+                check_fit(self.parameters, space.size, space.families, space.year)
                 check_horizon(self.parameters, space.size, self.ticks)
             except ConfigurationError as error:
                 faults += error.faults

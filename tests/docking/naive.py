@@ -409,14 +409,16 @@ class Community:
         order = sorted(range(self.K), key=lambda k: space.family_keys[k])
         weights = [self.size[k] ** p.founding.concentration for k in order]
         pool = []
-        if self.K == 1 and n <= 64:
+        if p.founding.year or (self.K == 1 and n <= 64):
             clocks = self.lines("uniform", "found.pool", self.N)
-            pool = sorted(range(self.N), key=lambda i: clocks[i])[:n]
+            known = [i for i in range(self.N) if not p.founding.year or space.year[i] <= p.founding.year]
+            pool = sorted(known, key=lambda i: clocks[i])[:n]
         for i in range(n):
             family = order[invert(u[i, 0], weights)]
             material = int(space.start[family]) + math.floor(u[i, 1] * self.size[family])
             if pool:
                 material = pool[i % len(pool)]
+                family = max(k for k in range(self.K) if space.start[k] <= material)
             modality = invert(u[i, 2], p.curators.modality_mix)
             value, variance = self.label(material, modality, quantile(u[i, 3]))
             repository = invert(u[i, 4], [1 / (r + 1) for r in range(self.R)])

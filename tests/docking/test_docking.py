@@ -6,6 +6,7 @@ the package keeps values, features and predictions; the second reading computes 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,19 @@ SMALL = {
 def test_null(seed: int, changes: dict[str, Any]) -> None:
     ours = dock(Parameters.null().updated({**SMALL, "planners.experiments": 1.0, **changes}), seed, 20)
     assert len({r.family for r in ours.records}) > 1
+
+
+@pytest.mark.parametrize(("records", "year"), [(60, 2004), (150, 2001)])
+def test_founding_by_year(records: int, year: int) -> None:
+    p = Parameters().updated({**SMALL, "trainers.count": 0, "founding.records": records, "founding.year": year})
+    plain = generate(p.space, Streams(4))
+    dated = replace(plain, year=2000 + (np.arange(plain.size) * 7) % 10)
+    ours = dock(p, 4, 4, space=dated)
+    founders = [r.material for r in ours.records if r.tick < 0]
+    assert len(founders) == records
+    assert max(dated.year[founders]) == year
+    # Distinct as long as there are enough.
+    assert len(set(founders)) == min(records, int((dated.year <= year).sum()))
 
 
 UNSTEERED = {**SMALL, "trainers.count": 0, "planners.experiments": 0.8}

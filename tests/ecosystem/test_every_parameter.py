@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mpbf_abm import Parameters, Policy, Shock
+from mpbf_abm import MaterialsSpace, Parameters, Policy, Shock
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.interventions import FIXED
@@ -58,7 +59,7 @@ VALUES: dict[str, Any] = {
     "planners.acquisition": "thompson", "planners.adoption": "utility", "planners.memory": 0.2, "infrastructure.need": 2, "planners.neighbours": 1,
     "infrastructure.providers": 1, "stocks.attention_cap": 4.0, "stocks.attention": 3.0, "space.chemistry_rank": 2, "space.dense_share": 0.5,
     "layers.prior_overlaps": 50.0, "curators.measured_cost": 2.0, "stocks.repair": 1.0, "infrastructure.rewiring": 1.0, "planners.publication_threshold": 1.5,
-    "space.top_share": 0.1, "planners.social": 1.0, "coupling.pseudo_anchor": "property",
+    "space.top_share": 0.1, "founding.year": 2004, "planners.social": 1.0, "coupling.pseudo_anchor": "property",
 }  # fmt: skip
 ROWS = {row["path"]: row for row in schema()}
 
@@ -90,7 +91,11 @@ def outcome(changes: tuple[tuple[str, Any], ...], levers: tuple[tuple[str, Any],
     if levers:
         policies.append(Policy("own", set=dict(levers), start=1))
     shocks = [Shock("poisoning", start=3, strength=0.2)]
-    eco = Ecosystem(Parameters().updated(BASE | dict(changes)), 3, policies=policies, shocks=shocks, record=("series",))
+    p = Parameters().updated(BASE | dict(changes))
+    # Materials have years where data say so.
+    plain = MaterialsSpace.synthetic(p, seed=3)
+    space = replace(plain, year=2000 + np.arange(plain.size) % 10)
+    eco = Ecosystem(p, 3, policies=policies, shocks=shocks, space=space, record=("series",))
     for _ in range(TICKS):
         eco.step()
     rows = np.array([[row[c] for c in COLUMNS] for _, row in eco.recorder.series])

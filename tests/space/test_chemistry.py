@@ -159,3 +159,13 @@ def test_families_partition_any_list(texts, most, smallest):
     assert 1 <= len(names) <= most
     assert len(set(names)) == len(names)
     assert set(family) == set(range(len(names)))
+
+
+# --------------------------------------------------------------------------- edits
+
+
+def test_edits_count_what_is_added_and_what_is_removed():
+    sets = [{"Al", "Co"}, {"Al", "Co", "Cr"}, {"Al", "Fe"}, {"Nb"}]
+    alphabet = sorted(set().union(*sets))
+    present = np.array([[e in s for e in alphabet] for s in sets])
+    assert chemistry.element_edits(present).tolist() == [[len(a ^ b) for b in sets] for a in sets]
