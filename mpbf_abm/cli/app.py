@@ -22,7 +22,9 @@ config = typer.Typer(
 study = typer.Typer(
     help="Parameter experiments and policy what-ifs that lose nothing.", no_args_is_help=True, rich_markup_mode=None
 )
+data = typer.Typer(help="Tables of real materials.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config, name="config")
+app.add_typer(data, name="data")
 app.add_typer(study, name="study")
 
 

@@ -26,10 +26,24 @@ from mpbf_abm.cli.console import (
     table,
     whole,
 )
+from mpbf_abm.cli.data import (
+    Drop,
+    Duplicates,
+    Family,
+    Formula,
+    Goal,
+    Measured,
+    Objective,
+    Simulated,
+    SimulatedUnit,
+    Unit,
+    Year,
+    given,
+    read_space,
+)
 from mpbf_abm.errors import ConfigurationError, OutputError
 
 if TYPE_CHECKING:
-    from mpbf_abm.space.materials import MaterialsSpace
     from mpbf_abm.whatif.plan import Plan
     from mpbf_abm.whatif.runner import Ensemble
 
@@ -77,26 +91,23 @@ def run(
             "--table", metavar="FILE", help="Real materials: a table of formulas (with --formula, --measured)."
         ),
     ] = None,
-    formula: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of formulas.")] = None,
-    measured: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the measured property.")] = None,
-    simulated: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of the simulated property, in the same unit.")
-    ] = None,
-    year: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the year of first report.")] = None,
-    family: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column of families; without it they follow chemistry.")
-    ] = None,
+    formula: Formula = None,
+    measured: Measured = None,
+    simulated: Simulated = None,
+    year: Year = None,
+    family: Family = None,
     pool: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE", help="Real settings: a numeric pool (with --objective; often with --preset pool)."
         ),
     ] = None,
-    objective: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of the pool's objective.")] = None,
-    goal: Annotated[str, typer.Option(metavar="min|max", help="Whether small or large values are sought.")] = "max",
-    drop: Annotated[
-        bool, typer.Option("--drop", help="Leave out faulty rows of a table or pool instead of refusing it.")
-    ] = False,
+    objective: Objective = None,
+    goal: Goal = "max",
+    unit: Unit = None,
+    simulated_unit: SimulatedUnit = None,
+    duplicates: Duplicates = None,
+    drop: Drop = False,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of results. [default: results/ and the hash of the plan]")
     ] = None,
@@ -111,13 +122,15 @@ def run(
     from mpbf_abm.provenance import OutputFolder
 
     numbers = {"seed": seed, "ticks": ticks, "replicates": replicates}
-    data = {"table": data_table, "formula": formula, "measured": measured, "simulated": simulated, "year": year,
-            "family": family, "pool": pool, "objective": objective}  # fmt: skip
+    data = given(
+        table=data_table, formula=formula, measured=measured, simulated=simulated, year=year, family=family, pool=pool,
+        objective=objective, unit=unit, simulated_unit=simulated_unit, duplicates=duplicates,
+    )  # fmt: skip
     faults: list[str] = []
     count = processes(jobs, faults)
     plan = make_plan(
         config_file, preset, assignments or [], {k: whole(v, k, faults) for k, v in numbers.items()}, policy or [], shock or [],
-        {k: v for k, v in data.items() if v is not None}, goal, drop, faults,
+        data, goal, drop, faults,
     )  # fmt: skip
     record = plan.record()
     folder = out if out is not None else Path("results") / str(record["run_hash"])[:12]
@@ -168,7 +181,7 @@ def make_plan(
         events, event_faults = read_events(texts, key)
         faults += event_faults
         arms[key] = (*known, *events)
-    space = _read_space(data, goal, drop, faults)
+    space = read_space(data, goal, drop, faults)
     if faults:
         raise ConfigurationError(faults)
     whatif = {"replicates": DEFAULT_PAIRS} if arms["policy"] or arms["shock"] else {}
@@ -181,38 +194,6 @@ def make_plan(
     )
     plan.check()
     return plan
-
-
-def _read_space(data: dict[str, Any], goal: str, drop: bool, faults: list[str]) -> MaterialsSpace | None:
-    """Read real data, if any is named; faults are noted."""
-    of_table = {"formula", "measured", "simulated", "year", "family"}
-    faulty = len(faults)
-    if goal not in ("min", "max"):
-        faults.append(f"--goal = {goal!r}: must be min or max")
-    if "table" in data and "pool" in data:
-        faults.append("--table and --pool exclude each other")
-    faults += [f"--table needs --{n}" for n in ("formula", "measured") if "table" in data and n not in data]
-    faults += [f"--{n} needs --table" for n in data if n in of_table and "table" not in data]
-    if "pool" in data and "objective" not in data:
-        faults.append("--pool needs --objective")
-    if "objective" in data and "pool" not in data:
-        faults.append("--objective needs --pool")
-    if not data:
-        if drop:
-            faults.append("--drop needs --table or --pool")
-        return None
-    if len(faults) > faulty:
-        return None
-    from mpbf_abm.space.materials import MaterialsSpace
-
-    options: dict[str, Any] = {"goal": goal, "on_error": "drop" if drop else "raise"}
-    try:
-        if "table" in data:
-            return MaterialsSpace.from_table(data.pop("table"), **data, **options)
-        return MaterialsSpace.from_pool(data.pop("pool"), **data, **options)
-    except ConfigurationError as error:
-        faults += [fault.replace("on_error='drop' leaves them out", "--drop leaves them out") for fault in error.faults]
-        return None
 
 
 def _tell_dropped(plan: Plan) -> None:

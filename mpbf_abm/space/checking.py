@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
+LONGEST = 160  # signs of a cell that are shown
 LARGEST = 1e100  # larger numbers overflow when squared
 YEARS = (1, 9999)
 CHOICES = {"goal": ("max", "min"), "on_error": ("raise", "drop"), "duplicates": merging.RULES}
@@ -115,11 +117,12 @@ class Check:
         values[~(np.abs(values) <= LARGEST)] = np.nan
         if role == "year":
             values[(values != np.rint(values)) | (values < YEARS[0]) | (values > YEARS[1])] = np.nan
+        given = column.notna()
         kind = f"whole number from {YEARS[0]} to {YEARS[1]}" if role == "year" else "finite number"
         self.rows(
             np.isnan(values),
             f"column '{name}': {{count}} without a {kind}",
-            lambda i: "empty" if pd.isna(column.iloc[i]) else f"'{column.iloc[i]}'",
+            lambda i: f"'{column.iloc[i]}'" if given.iloc[i] else "empty",
         )
         return values
 
@@ -147,9 +150,9 @@ class Check:
         if len(at) == 0:
             return
         self.bad |= bad
-        first = "" if detail is None else f"; first: {detail(int(at[0]))}"
+        first = "" if detail is None else f"; first: {textwrap.shorten(detail(int(at[0])), LONGEST)}"
         count = f"{len(at)} row{'s' if len(at) > 1 else ''}"
-        self.row_faults.append(f"{self.label}: {text.format(count=count)} ({self.where(at)}{first})")
+        self.row_faults.append(_line(f"{self.label}: {text.replace('{count}', count)} ({self.where(at)}{first})"))
 
     def where(self, at: Int) -> str:
         """Name rows as their user sees them."""
@@ -169,7 +172,7 @@ class Check:
         elif self.bad.all() and not self.faults:
             self.faults = [f"{self.label}: no usable row is left", *self.row_faults]
         if self.faults:
-            raise DataError(self.faults)
+            raise DataError(map(_line, self.faults))
         self.source.notes.extend(f"column '{name}' has decimal commas" for name in commas)
         return np.flatnonzero(~self.bad)
 
@@ -204,6 +207,11 @@ class Check:
             "rows": len(self.bad),
             "dropped": {"count": len(dropped), self.source.word: dropped, "reasons": list(self.row_faults)},
         }
+
+
+def _line(text: str) -> str:
+    """One line of a text in which cells or names may have several."""
+    return " ".join(text.split())
 
 
 def _near(name: str, columns: list[str]) -> str:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean
+from mpbf_abm.errors import DataError
 from mpbf_abm.space import chemistry
-from mpbf_abm.space.materials import MaterialsSpace, knn_similarity, top_set
-from mpbf_abm.streams import Streams, check_seed
+from mpbf_abm.space.checking import Check
+from mpbf_abm.space.materials import MaterialsSpace, adjacent_similarity, knn_similarity, top_set
+from mpbf_abm.space.merging import Rule, conflicts, distinct, merge, replicate_sd
+from mpbf_abm.streams import Streams
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -33,9 +30,7 @@ QUANTUM_WIDTH = 24
 GAUGE_WIDTH = 6
 MOST_FAMILIES = 40
 DENSE_SHARE = 0.1
-LARGEST = 1e100  # larger numbers overflow when squared
 FARTHEST = 1e4  # simulated values further off than this many sd are in another unit
-SHOWN = 5
 
 
 def from_table(
@@ -49,25 +44,28 @@ def from_table(
     goal: Goal = "max",
     on_error: OnError = "raise",
     unit: str | None = None,
+    simulated_unit: str | None = None,
+    duplicates: Rule = "mean",
     families: int | None = None,
     min_family: int = 20,
+    similarity: Literal["descriptors", "elements"] = "descriptors",
     top_share: float = 0.01,
     seed: int = 0,
 ) -> MaterialsSpace:
     """Build a space from a table of formulas and measured values.
 
-    Rows of the same reduced composition are merged: values averaged, first year kept. Descriptors are elemental
+    Rows of the same reduced composition become one material; the first year is kept. Descriptors are elemental
     statistics (:func:`mpbf_abm.space.chemistry.descriptors`), standardised and rotated to their principal axes.
 
     Parameters
     ----------
     table : path or DataFrame
-        A ``.csv``, ``.parquet`` or ``.json`` file (UTF-8, with or without byte-order mark; JSON as a list of records
-        or an object of columns).
+        A file of delimited text (``.csv``, ``.tsv``, ``.txt``), JSON (``.json``, ``.jsonl``) or Parquet
+        (:mod:`mpbf_abm.space.reading`).
     formula, measured : str
         Columns of the formula and of the measured property.
     simulated : str, optional
-        Column of the simulated property, in the unit of the measured one. Without it, simulation is exact.
+        Column of the simulated property. Without it, simulation is exact.
     year : str, optional
         Column of the year of first report.
     family : str, optional
@@ -78,10 +76,17 @@ def from_table(
         Whether faulty rows are refused or left out (then listed in ``origin["dropped"]``).
     unit : str, optional
         Unit of the property; the name of the measured column if not given.
+    simulated_unit : str, optional
+        Unit of the simulated column, converted to `unit`; the same if not given.
+    duplicates : {"mean", "median", "first", "raise"}
+        What becomes of rows of the same composition. Those that contradict each other are in ``origin["conflicts"]``.
     families : int, optional
         Largest number of families by chemistry; 40, or fewer in a small table, if not given.
     min_family : int
         Materials a family by chemistry should have at least (a third of the mean family if that is more).
+    similarity : {"descriptors", "elements"}
+        Whether families are similar by the distance of their mean descriptors, or by the elements of their materials
+        (:func:`mpbf_abm.space.materials.adjacent_similarity`).
     top_share : float
         Share of the materials in the top set.
     seed : int
@@ -93,7 +98,8 @@ def from_table(
         With one line per fault, all at once.
     """
     options = _options(locals())
-    check = _Check(table, goal, on_error, top_share, seed)
+    check = Check(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=top_share, seed=seed)
+    check.choice("similarity", similarity, ("descriptors", "elements"))
     check.whole("min_family", min_family)
     if families is not None:
         check.whole("families", families)
@@ -101,7 +107,11 @@ def from_table(
     texts = check.texts(formula, "formula")
     target = check.numbers(measured, "measured")
     model = None if simulated is None else check.numbers(simulated, "simulated")
-    years = None if year is None else check.numbers(year, "year", whole=True)
+    if simulated_unit is not None and model is None:
+        check.faults.append("simulated_unit needs simulated")
+    elif simulated_unit is not None and model is not None:
+        model = check.converted(model, simulated_unit, unit)
+    years = None if year is None else check.numbers(year, "year")
     groups = None if family is None else check.texts(family, "family")
     reasons = {text: _reason(text) for text in dict.fromkeys(texts)}
     check.rows(
@@ -113,9 +123,12 @@ def from_table(
 
     names = [texts[i] for i in keep]
     fractions = chemistry.composition_matrix(names)
-    same, first = _distinct(chemistry.composition_keys(fractions))
-    values, noise = _averaged(target[keep], same)
+    same, first = distinct(chemistry.composition_keys(fractions))
+    check.once(same, keep, lambda i: names[i], duplicates)
+    values, noise = merge(target[keep], same, duplicates), replicate_sd(target[keep], same)
     mean, sd = check.scale(measured, values)
+    numbers = [check.source.numbers[i] for i in keep]
+    apart = conflicts(target[keep], same, sd, numbers, [names[i] for i in first])
     sd = -sd if goal == "min" else sd
     fractions = fractions[first]
     points, explained = _principal(chemistry.descriptors(fractions))
@@ -134,7 +147,7 @@ def from_table(
     standard = ((values - mean) / sd).astype(np.float32)[order]
     simulation = standard.copy()
     if model is not None:
-        shifted = (_averaged(model[keep], same)[0] - mean) / sd
+        shifted = (merge(model[keep], same, duplicates) - mean) / sd
         if np.abs(shifted).max() > FARTHEST:
             raise DataError(
                 f"{check.label}: column '{simulated}' lies up to {np.abs(shifted).max():.1g} sd from the mean of "
@@ -152,7 +165,7 @@ def from_table(
         difficulty=np.ones(n, np.float32),
         feasible=feasible,
         proxy=_proxy(stored, standard, Streams(seed)),
-        similarity=_similarity(stored, start),
+        similarity=_similarity(stored, start) if similarity == "descriptors" else _by_elements(fractions[order], start),
         family_keys=np.arange(len(labels)),
         material_keys=np.arange(n),
         top=top_set(standard, feasible, top_share),
@@ -169,6 +182,7 @@ def from_table(
             "families": len(labels),
             "merged": len(keep) - n,
             "replicate_sd": None if noise is None else noise / abs(sd),
+            "conflicts": apart,
             "explained_variance": explained,
         },
     )
@@ -182,12 +196,13 @@ def from_pool(
     descriptors: Sequence[str] | None = None,
     on_error: OnError = "raise",
     unit: str | None = None,
+    duplicates: Rule = "mean",
     top_share: float | None = None,
     seed: int = 0,
 ) -> MaterialsSpace:
     """Build a space of one family from a pool of numeric settings with one objective.
 
-    Repeated settings are averaged; their pooled spread is kept as ``origin["replicate_sd"]``, in sd of the property.
+    Repeated settings become one; their pooled spread is kept as ``origin["replicate_sd"]``, in sd of the property.
 
     Parameters
     ----------
@@ -203,6 +218,8 @@ def from_pool(
         Whether faulty rows are refused or left out.
     unit : str, optional
         Unit of the objective; the name of its column if not given.
+    duplicates : {"mean", "median", "first", "raise"}
+        What becomes of rows of the same settings.
     top_share : float, optional
         Share of the settings in the top set; .05, or .01 above 1,000 settings, if not given.
     seed : int
@@ -214,7 +231,14 @@ def from_pool(
         With one line per fault, all at once.
     """
     options = _options(locals())
-    check = _Check(table, goal, on_error, 0.05 if top_share is None else top_share, seed)
+    check = Check(
+        table,
+        goal=goal,
+        on_error=on_error,
+        duplicates=duplicates,
+        top_share=0.05 if top_share is None else top_share,
+        seed=seed,
+    )
     target = check.numbers(objective, "objective")
     given = [descriptors] if isinstance(descriptors, str) else descriptors
     chosen = check.numeric_columns(objective) if given is None else list(dict.fromkeys(given))
@@ -231,9 +255,13 @@ def from_pool(
     if not varies.any():
         raise DataError(f"{check.label}: fewer than two distinct settings; a pool needs at least two")
     unit_box = (raw[:, varies] - low[varies]) / (high - low)[varies]
-    same, first = _distinct([row.tobytes() for row in np.rint(unit_box * 1e9).astype(np.int64)])
-    values, noise = _averaged(target[keep], same)
+    same, first = distinct([row.tobytes() for row in np.rint(unit_box * 1e9).astype(np.int64)])
+    check.once(same, keep, lambda i: ", ".join(f"{v:g}" for v in raw[i]), duplicates)
+    values, noise = merge(target[keep], same, duplicates), replicate_sd(target[keep], same)
     mean, sd = check.scale(objective, values)
+    numbers = [check.source.numbers[i] for i in keep]
+    names = tuple(", ".join(f"{v:g}" for v in raw[i]) for i in first)
+    apart = conflicts(target[keep], same, sd, numbers, names)
     sd = -sd if goal == "min" else sd
     n = len(first)
     share = top_share if top_share is not None else 0.01 if n > 1000 else 0.05
@@ -255,6 +283,7 @@ def from_pool(
         top=top_set(standard, feasible, share),
         dense=np.ones(1, bool),
         family_names=("pool",),
+        names=names,
         scale=(mean, sd),
         unit=objective if unit is None else unit,
         has_simulated=False,
@@ -265,214 +294,14 @@ def from_pool(
             "constant": [name for name, v in zip(chosen, varies, strict=True) if not v],
             "merged": len(keep) - n,
             "replicate_sd": None if noise is None else noise / abs(sd),
+            "conflicts": apart,
         },
     )
-
-
-# --------------------------------------------------------------------------- reading and checking
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A table as read, with the row numbers that its user sees."""
-
-    frame: pd.DataFrame
-    label: str
-    word: str
-    numbers: list[Any]
-    digest: str
-
-
-def _read(table: str | Path | pd.DataFrame) -> _Source:
-    if isinstance(table, pd.DataFrame):
-        frame = table.reset_index(drop=True)
-        digest = hashlib.sha256(table.to_csv().encode()).hexdigest()
-        numbers = [i if isinstance(i, (int, str)) else str(i) for i in table.index.tolist()]
-        source = _Source(frame, "table", "index", numbers, digest)
-    elif isinstance(table, (str, Path)):
-        source = _read_file(Path(table))
-    else:
-        raise DataError(f"table: must be a path or a DataFrame, not {type(table).__name__}")
-    names = [str(name).strip() for name in source.frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{source.label}: two columns are named '{name}'" for name in twice)
-    if len(source.frame) == 0:
-        raise DataError(f"{source.label}: the table has no rows")
-    return _Source(source.frame.set_axis(names, axis=1), source.label, source.word, source.numbers, source.digest)
-
-
-def _read_file(path: Path) -> _Source:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    suffix, word = path.suffix.lower(), "row"
-    try:
-        if suffix == ".csv":
-            text = data.decode("utf-8-sig")
-            with warnings.catch_warnings():
-                # Rows longer than the header would otherwise shift or lose columns.
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                frame = pd.read_csv(io.StringIO(text), index_col=False, low_memory=False)
-            word = "line"
-        elif suffix == ".parquet":
-            frame = pd.read_parquet(io.BytesIO(data)).reset_index(drop=True)
-        elif suffix == ".json":
-            frame = pd.DataFrame(json.loads(data.decode("utf-8-sig"))).reset_index(drop=True)
-        else:
-            raise DataError(f"{path.name}: unknown kind of file '{suffix}'; allowed: .csv, .parquet, .json")
-    except ImportError as error:
-        raise DataError(f"{path.name}: reading {suffix} needs pyarrow: pip install 'mpbf_abm[study]'") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path.name}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from error
-    except pd.errors.EmptyDataError as error:
-        raise DataError(f"{path.name}: the file is empty") from error
-    except (pd.errors.ParserWarning, ValueError, OSError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise DataError(f"{path.name}: cannot be read as {suffix[1:]} ({reason})") from error
-    numbers = _lines(text) if word == "line" else []
-    if len(numbers) != len(frame):
-        numbers = list(range(1, len(frame) + 1))
-        word = "row"
-    return _Source(frame, path.name, word, numbers, hashlib.sha256(data).hexdigest())
-
-
-def _lines(text: str) -> list[int]:
-    """Line number of each record of a CSV text, blank lines and line breaks in quotes considered."""
-    reader = csv.reader(io.StringIO(text))
-    found, before = [], 0
-    for record in reader:
-        if len(record) > 1 or any(cell.strip() for cell in record):
-            found.append(before + 1)
-        before = reader.line_num
-    return found[1:]
-
-
-class _Check:
-    """Collects the faults of a table, so that a user sees all of them at once."""
-
-    def __init__(
-        self, table: str | Path | pd.DataFrame, goal: str, on_error: str, top_share: object, seed: object
-    ) -> None:
-        self.faults: list[str] = []
-        self.row_faults: list[str] = []
-        for name, given, allowed in (("goal", goal, ("max", "min")), ("on_error", on_error, ("raise", "drop"))):
-            if given not in allowed:
-                self.faults.append(f"{name} = {given!r}: must be '{allowed[0]}' or '{allowed[1]}'")
-        if not isinstance(top_share, (int, float)) or not 0 < top_share <= 1:
-            self.faults.append(f"top_share = {top_share!r}: must be above 0 and at most 1")
-        try:
-            check_seed(seed)
-        except ConfigurationError as error:
-            self.faults += error.faults
-        try:
-            self.source = _read(table)
-        except DataError as error:
-            raise DataError(self.faults + error.faults) from error
-        self.on_error = on_error
-        self.label = self.source.label
-        self.bad = np.zeros(len(self.source.frame), bool)
-
-    def whole(self, name: str, value: object) -> None:
-        """Note an option that is not a whole number of at least one."""
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            self.faults.append(f"{name} = {value!r}: must be a whole number of at least 1")
-
-    def _column(self, name: str, role: str) -> pd.Series[Any] | None:
-        columns = self.source.frame.columns
-        if name not in columns:
-            near = did_you_mean(str(name), columns)
-            has = "" if near else f"; columns: {', '.join(columns[:12])}{', ...' if len(columns) > 12 else ''}"
-            self.faults.append(f"{self.label}: no column '{name}' ({role}){near}{has}")
-            return None
-        return self.source.frame[name]
-
-    def texts(self, name: str, role: str) -> list[str]:
-        """Return a column as text, '' where nothing is given (noted as a fault)."""
-        column = self._column(name, role)
-        if column is None:
-            return [""] * len(self.bad)
-        texts = ["" if gone else str(v).strip() for v, gone in zip(column, column.isna(), strict=True)]
-        self.rows(np.array([not t for t in texts], bool), f"column '{name}': {{count}} without a {role}")
-        return texts
-
-    def numbers(self, name: str, role: str, whole: bool = False) -> Float:
-        """Return a column as finite numbers; others are noted as faults and come back as NaN."""
-        column = self._column(name, role)
-        if column is None:
-            return np.full(len(self.bad), np.nan)
-        values = _to_numbers(column)
-        values[~(np.abs(values) <= LARGEST)] = np.nan
-        if whole:
-            values[values != np.rint(values)] = np.nan
-        kind = "whole number" if whole else "finite number"
-        self.rows(
-            np.isnan(values),
-            f"column '{name}': {{count}} without a {kind}",
-            lambda i: "empty" if pd.isna(column.iloc[i]) else f"'{column.iloc[i]}'",
-        )
-        return values
-
-    def numeric_columns(self, objective: str) -> list[str]:
-        """Columns that can describe a pool: mostly numbers, and not a nameless row number."""
-        frame = self.source.frame
-        others = [c for c in frame.columns if c != objective and not c.startswith("Unnamed:")]
-        return [c for c in others if np.isfinite(_to_numbers(frame[c])).mean() >= 0.5]
-
-    def rows(self, bad: Bool, text: str, detail: Callable[[int], str] | None = None) -> None:
-        """Note rows with the same fault in one line; `text` has a place for their count."""
-        at = np.flatnonzero(bad)
-        if len(at) == 0:
-            return
-        self.bad |= bad
-        shown = ", ".join(str(self.source.numbers[i]) for i in at[:SHOWN]) + (", ..." if len(at) > SHOWN else "")
-        word = self.source.word + ("s" if len(at) > 1 and self.source.word != "index" else "")
-        first = "" if detail is None else f"; first: {detail(int(at[0]))}"
-        count = f"{len(at)} row{'s' if len(at) > 1 else ''}"
-        self.row_faults.append(f"{self.label}: {text.format(count=count)} ({word} {shown}{first})")
-
-    def finish(self) -> Int:
-        """Raise what was found, or return the rows to keep."""
-        if self.on_error != "drop":
-            self.faults += [f"{line}; on_error='drop' leaves them out" for line in self.row_faults]
-        elif self.bad.all() and not self.faults:
-            self.faults = [f"{self.label}: no usable row is left", *self.row_faults]
-        if self.faults:
-            raise DataError(self.faults)
-        return np.flatnonzero(~self.bad)
-
-    def scale(self, name: str, values: Float) -> tuple[float, float]:
-        """Mean and standard deviation of the property; refuse values that do not vary."""
-        if len(values) < 2:
-            raise DataError(f"{self.label}: one distinct material or setting is left; a space needs at least two")
-        mean, sd = float(values.mean()), float(values.std())
-        if not sd > 1e-12 * float(np.abs(values).max()):
-            raise DataError(f"{self.label}: column '{name}' is the same for all {len(values)} materials or settings")
-        return mean, sd
-
-    def origin(self, kind: str, options: dict[str, Any]) -> dict[str, Any]:
-        """Record the source, its digest, the options and what was dropped."""
-        dropped = [self.source.numbers[i] for i in np.flatnonzero(self.bad)]
-        return {
-            "kind": kind,
-            "source": self.label,
-            "sha256": self.source.digest,
-            "options": options,
-            "rows": len(self.bad),
-            "dropped": {"count": len(dropped), self.source.word: dropped, "reasons": list(self.row_faults)},
-        }
 
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     """Keep the arguments of a call without its data, as values that JSON can hold."""
     return {k: list(v) if isinstance(v, (list, tuple)) else v for k, v in given.items() if k != "table"}
-
-
-def _to_numbers(column: pd.Series[Any]) -> Float:
-    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
-        return np.full(len(column), np.nan)
-    return np.array(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
 
 
 def _reason(text: str) -> str | None:
@@ -485,20 +314,6 @@ def _reason(text: str) -> str | None:
 
 
 # --------------------------------------------------------------------------- from rows to arrays
-
-
-def _distinct(keys: list[bytes]) -> tuple[Int, Int]:
-    """Return the number of each row's key, by order of appearance, and the first row of each key."""
-    seen: dict[bytes, int] = {}
-    same = np.array([seen.setdefault(key, len(seen)) for key in keys], np.int64)
-    return same, np.unique(same, return_index=True)[1].astype(np.int64)
-
-
-def _averaged(values: Float, same: Int) -> tuple[Float, float | None]:
-    """Mean of each set of equal rows, and the pooled sd within sets (None where nothing repeats)."""
-    mean = np.bincount(same, weights=values) / np.bincount(same)
-    spare = len(values) - len(mean)
-    return mean, float(np.sqrt(((values - mean[same]) ** 2).sum() / spare)) if spare else None
 
 
 def _earliest(years: Float, same: Int) -> Int:
@@ -555,6 +370,12 @@ def _similarity(points: Float32, start: Int) -> Float:
     squared = ((centres[:, None] - centres[None]) ** 2).sum(axis=2)
     unit = float(np.median(squared[squared > 0])) if (squared > 0).any() else 1.0
     return knn_similarity(np.exp(-squared / unit))
+
+
+def _by_elements(fractions: csr_array, start: Int) -> Float:
+    """Family graph by the elements that occur in each family."""
+    present = np.add.reduceat(fractions.toarray() > 0, start[:-1], axis=0, dtype=np.int64) > 0
+    return adjacent_similarity(chemistry.element_edits(present))
 
 
 def _dense(sizes: Int) -> Bool:

@@ -310,6 +310,10 @@ class Space(Section):
         File of numeric settings with a column `objective`.
     goal : str
         max or min.
+    unit, simulated_unit : str
+        Units of the property and of the simulated column, where they differ.
+    duplicates : str
+        What becomes of rows of the same composition or settings: mean, median, first or raise.
     drop : bool
         Whether faulty rows are left out instead of refused.
     """
@@ -324,13 +328,20 @@ class Space(Section):
     family: str | None = None
     objective: str | None = None
     goal: Literal["max", "min"] = "max"
+    unit: str | None = None
+    simulated_unit: str | None = None
+    duplicates: Literal["mean", "median", "first", "raise"] | None = None
     drop: bool = False
 
     def _conflicts(self) -> list[str]:
         kinds = [k for k in ("synthetic", "table", "pool") if getattr(self, k) is not None]
         if len(kinds) != 1:
             return ["[space]: needs one of synthetic, table and pool"]
-        of = {"table": ("formula", "measured", "simulated", "year", "family"), "pool": ("objective",), "synthetic": ()}
+        of = {
+            "table": ("formula", "measured", "simulated", "year", "family", "simulated_unit"),
+            "pool": ("objective",),
+            "synthetic": (),
+        }
         must = {"table": ("formula", "measured"), "pool": ("objective",), "synthetic": ()}
         faults = [f"[space]: {kinds[0]} needs {n}" for n in must[kinds[0]] if getattr(self, n) is None]
         faults += [
@@ -340,12 +351,13 @@ class Space(Section):
             for n in names
             if getattr(self, n) is not None
         ]
-        return faults
+        alone = [n for n in ("unit", "duplicates") if kinds[0] == "synthetic" and getattr(self, n) is not None]
+        return faults + [f"[space]: {n} belongs to table or pool" for n in alone]
 
     def columns(self) -> dict[str, Any]:
         """Arguments of the space's constructor."""
-        names = ("formula", "measured", "simulated", "year", "family") if self.table else ("objective",)
-        given = {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+        own = ("formula", "measured", "simulated", "year", "family", "simulated_unit") if self.table else ("objective",)
+        given = {n: getattr(self, n) for n in (*own, "unit", "duplicates") if getattr(self, n) is not None}
         return given | {"goal": self.goal, "on_error": "drop" if self.drop else "raise"}
 
 

@@ -1,13 +1,20 @@
 """Tables and pools become spaces; bad input is told in one line per fault, all at once."""
 
+import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import periodictable
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mpbf_abm.errors import DataError
+from mpbf_abm.space import chemistry
 from mpbf_abm.space.materials import MaterialsSpace
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -94,6 +101,7 @@ def test_same_composition_is_merged():
     assert space.size == 12
     assert space.origin["merged"] == 2
     assert space.origin["replicate_sd"] > 0
+    assert space.origin["conflicts"] == []
     at = space.names.index("NaCl")
     assert space.in_unit(space.property[at]) == pytest.approx(2.0, rel=1e-5)
     assert space.year[at] == 1980
@@ -209,7 +217,7 @@ def test_unusable_tables(frame, options, part):
         ("latin.csv", "formula,gap\nNaCl,1 \xb5\n".encode("latin-1"), "not UTF-8"),
         ("ragged.csv", b"formula,gap\nNaCl,1\nKCl,2,3\n", "cannot be read as csv"),
         ("wide.csv", b"formula,gap\nNaCl,1,2\nKCl,2,3\n", "cannot be read as csv"),
-        ("table.xls", b"", "allowed: .csv, .parquet, .json"),
+        ("table.xls", b"", "allowed: .csv, .tsv, .txt, .json, .jsonl, .ndjson, .parquet"),
         ("table.json", b"{", "cannot be read as json"),
         ("table.parquet", b"no", "cannot be read as parquet"),
     ],
@@ -220,6 +228,398 @@ def test_unreadable_files(tmp_path, name, content, part):
         path.write_bytes(content)
     (fault,) = faults(build, path)
     assert part in fault
+
+
+# --------------------------------------------------------------------------- tables as people save them
+
+
+def delimited(separator=",", cells=None, head=("formula", "gap"), end="\n"):
+    cells = cells or [f"{v:.2f}" for v in table()["gap"]]
+    rows = [separator.join(head), *(f"{f}{separator}{c}" for f, c in zip(FORMULAS, cells, strict=True))]
+    return end.join(rows) + end
+
+
+def written(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def commas(cells):
+    return [c.replace(".", ",") for c in cells]
+
+
+TWO_DIGITS = [f"{v:.2f}" for v in np.linspace(1.0, 6.5, 12)]
+ROWS = [{"formula": f, "gap": float(v)} for f, v in zip(FORMULAS, TWO_DIGITS, strict=True)]
+PLAIN = delimited()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "notes"),
+    [
+        ("plain.csv", PLAIN, []),
+        ("mark.csv", PLAIN.encode("utf-8-sig"), []),
+        ("windows.csv", PLAIN.replace("\n", "\r\n"), []),
+        ("old-mac.csv", PLAIN.replace("\n", "\r"), []),
+        ("utf16.txt", delimited("\t").encode("utf-16"), ["text is UTF-16", "fields are parted by tabs"]),
+        ("tabs.tsv", delimited("\t"), ["fields are parted by tabs"]),
+        ("bars.csv", delimited("|"), ["fields are parted by vertical bars"]),
+        ("semicolons.csv", delimited(";"), ["fields are parted by semicolons"]),
+        (
+            "german.csv",
+            delimited(";", commas(TWO_DIGITS)),
+            ["fields are parted by semicolons", "column 'gap' has decimal commas"],
+        ),
+        ("sep.csv", "sep=;\n" + delimited(";", TWO_DIGITS), ["fields are parted by semicolons"]),
+        ("tab-commas.csv", delimited("\t", commas(TWO_DIGITS)), None),
+        ("quoted-commas.csv", delimited(cells=[f'"{c}"' for c in commas(TWO_DIGITS)]), ["column 'gap' has decimal commas"]),
+        ("exponents.csv", delimited(cells=[f"{float(c):.2e}" for c in TWO_DIGITS]), []),
+        ("trailing.csv", "formula,gap,\n" + "".join(f"{r['formula']},{r['gap']},\n" for r in ROWS), []),
+        ("packed.csv.gz", gzip.compress(PLAIN.encode()), []),
+        ("rows.json", json.dumps(ROWS), []),
+        ("rows.jsonl", "\n".join(map(json.dumps, ROWS)), []),
+        ("rows.jsonl.gz", gzip.compress("\n\n".join(map(json.dumps, ROWS)).encode()), []),
+        *((f"{form}.json", pd.DataFrame(ROWS).to_json(orient=form), []) for form in ("columns", "index", "split", "table")),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.isprintable() and len(value) < 30 else "",
+)  # fmt: skip
+def test_the_same_table_however_it_was_saved(tmp_path, name, content, notes):
+    space = build(written(tmp_path, name, content))
+    plain = build(pd.DataFrame(ROWS))
+    assert space.names == plain.names
+    np.testing.assert_allclose(space.in_unit(space.property), plain.in_unit(plain.property), rtol=1e-6)
+    assert notes is None or space.origin["notes"] == notes
+
+
+@pytest.mark.parametrize(
+    ("cells", "first"),
+    [
+        (['"1,234.50"', *["12.5"] * 5, *["3"] * 6], 1234.5),
+        (['"1,234,567"', *["12.5"] * 5, *["3"] * 6], 1234567),
+        (['"1.234,5"', *["7"] * 11], 1234.5),
+        (['"1.234,5"', "1.234", *["7"] * 10], 1234.5),
+        (['"0,123"', *["7"] * 11], 0.123),
+        (["1\u202f234.5", *["7"] * 11], 1234.5),
+        (["\u22121.5", *["7"] * 11], -1.5),
+        (["\u22121,5e-3", *["7"] * 11], -0.0015),
+        ([" 1.5 ", *["7"] * 11], 1.5),
+    ],
+)
+def test_numbers_as_people_write_them(tmp_path, cells, first):
+    space = build(written(tmp_path, "t.tsv", delimited("\t", cells)))
+    assert float(space.in_unit(float(space.property[space.names.index("NaCl")]))) == pytest.approx(
+        first, rel=1e-4, abs=1e-5
+    )
+
+
+def test_points_that_part_thousands_are_read_with_commas(tmp_path):
+    space = build(written(tmp_path, "t.tsv", delimited("\t", ["1.234,5", "1.234", *["7"] * 10])))
+    assert float(space.in_unit(float(space.property[space.names.index("KCl")]))) == pytest.approx(1234, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ("1.2(3)", "'1.2(3)'"),
+        ("1.2\u00b10.3", "'1.2\u00b10.3'"),
+        ("<5", "'<5'"),
+        ("n/a", "empty"),
+        ("-", "'-'"),
+        ("NaN", "empty"),
+        ("inf", "'inf'"),
+        ("True", "'True'"),
+        ("1.2 eV", "'1.2 eV'"),
+        ("5%", "'5%'"),
+        ("0x10", "'0x10'"),
+        ("1_000", "'1_000'"),
+        ("1e200", "'1e+200'"),
+        ("1.234.567", "'1.234.567'"),
+        ('"1,5"', "'1,5'"),
+        ('"1,2,3"', "'1,2,3'"),
+        ("12 eV, 3", "field"),
+    ],
+)
+def test_cells_that_are_no_number_are_named(tmp_path, cell, shown):
+    (found,) = faults(build, written(tmp_path, "t.csv", delimited(cells=[*TWO_DIGITS[:3], cell, *TWO_DIGITS[4:]])))
+    assert shown in found
+    assert "line 5" in found
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        ("t.csv", delimited(";", [f"{i + 1},250" for i in range(12)]),
+         "'1,250' may be a decimal comma or one that parts thousands"),
+        ("t.csv", "a, b;gap\nNaCl, x;1\n", "may be parted by commas or semicolons"),
+        ("t.csv", delimited(cells=commas(TWO_DIGITS)), "line 2 has 3 fields, the header 2; decimal commas need quotes"),
+        ("t.csv", "# made by hand\n" + PLAIN, "line 2 has 2 fields, the header 1"),
+        ("t.csv", PLAIN + 'LiF,"1\n', "cannot be read as csv"),
+        ("t.csv", PLAIN.encode("utf-16-le"), "zero bytes"),
+        ("t.csv", bytes(range(256)), "zero bytes"),
+        ("t.csv", (PLAIN + "\u00e9,1\n").encode("latin-1"), "(line 14) is not UTF-8"),
+        ("t.csv", b"PK\x03\x04" + bytes(20), "spreadsheet or zip archive"),
+        ("t.csv", gzip.compress(PLAIN.encode()), "gzip file"),
+        ("t.csv", "\n\n \n", "is empty"),
+        ("t.csv", ",\n", "no rows"),
+        ("t.csv.gz", "no", "cannot be read as csv.gz"),
+        ("t.csv.gz", gzip.compress(PLAIN.encode())[:40], "cannot be read as csv.gz"),
+        ("t.parquet.gz", "", "and with .gz all but .parquet"),
+        ("table", PLAIN, "unknown kind of file ''"),
+        ("t.jsonl", '{"formula": "NaCl", "gap": 1}\n{"formula"\n', "line 2"),
+        ("t.json", "5", "neither a list of rows nor an object of columns"),
+        ("t.json", "null", "neither a list of rows"),
+        ("t.json", "[]", "no rows"),
+        ("t.json", "{}", "no rows"),
+        ("t.json", '[{"formula": "NaCl", "gap": 1}, 5]', "entry 2 is not an object"),
+        ("t.json", '{"formula": ["NaCl"], "gap": [1, 2]}', "same length"),
+        ("t.json", "[" * 100_000, "cannot be read as json"),
+    ],
+)  # fmt: skip
+def test_wrong_files_are_refused_in_one_line(tmp_path, name, content, part):
+    (found,) = faults(build, written(tmp_path, name, content))
+    assert part in found
+    assert name in found
+
+
+def test_odd_names_and_long_cells_are_shown_in_short(tmp_path):
+    path = written(tmp_path, "t.csv", delimited(cells=["x " * 9000, *TWO_DIGITS[1:]], head=("formula", "gap {eV}")))
+    (found,) = faults(build, path, measured="gap {eV}")
+    assert "'gap {eV}': 1 row without" in found
+    assert len(found) < 400
+
+
+def test_a_folder_is_refused(tmp_path):
+    (tmp_path / "t.csv").mkdir()
+    (found,) = faults(build, tmp_path / "t.csv")
+    assert "Is a directory" in found
+
+
+def test_decimal_commas_beside_points_are_refused(tmp_path):
+    rows = "".join(f"{f};{g};{p}\n" for f, g, p in zip(FORMULAS, commas(TWO_DIGITS), TWO_DIGITS, strict=True))
+    (found,) = faults(build, written(tmp_path, "t.csv", "formula;gap;pbe\n" + rows), simulated="pbe")
+    assert "column 'gap' has decimal commas, column 'pbe' decimal points" in found
+
+
+def test_parquet_without_pyarrow(tmp_path):
+    table().to_parquet(tmp_path / "t.parquet")
+    code = (
+        "import sys; sys.modules['pyarrow'] = None; sys.modules['pyarrow.parquet'] = None\n"
+        "from mpbf_abm import MaterialsSpace\n"
+        "from mpbf_abm.errors import DataError\n"
+        "try: MaterialsSpace.from_table('t.parquet', formula='formula', measured='gap')\n"
+        "except DataError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "t.parquet: reading .parquet needs pyarrow: pip install 'mpbf_abm[study]'\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "columns", "part"),
+    [
+        ("gap", ["formula", "GAP"], "did you mean 'GAP'?"),
+        ("band gap", ["formula", "Band_Gap"], "did you mean 'Band_Gap'?"),
+        ("gap", ["formula", "Gap (eV)"], "did you mean 'Gap (eV)'?"),
+        ("gpa", ["formula", "gap"], "did you mean 'gap'?"),
+    ],
+)
+def test_columns_are_taken_as_named_and_suggested(asked, columns, part):
+    (found,) = faults(build, table()[["formula", "gap"]].set_axis(columns, axis=1), measured=asked)
+    assert part in found
+
+
+def test_repeated_columns_harm_only_where_they_are_asked_for(tmp_path):
+    wide = written(
+        tmp_path, "t.csv", "formula,gap,note,note\n" + "".join(f"{f},{i},a,b\n" for i, f in enumerate(FORMULAS))
+    )
+    assert build(wide).size == 12
+    (found,) = faults(build, wide, family="note")
+    assert "two columns are named 'note'" in found
+
+
+def test_an_index_is_no_column():
+    (found,) = faults(build, table().set_index("formula"))
+    assert "'formula' (formula) is an index; reset_index() makes it a column" in found
+
+
+@pytest.mark.parametrize("year", ["2004-05-01", 2004.5, 0, 20040, "MMIV"])
+def test_years_are_whole_numbers(year):
+    (found,) = faults(build, table(year=[year] * 12), year="year")
+    assert "12 rows without a whole number from 1 to 9999" in found
+
+
+def test_kinds_of_columns():
+    values = table()["gap"]
+    plain = build(table())
+    for column in (values.astype("Float64"), values.astype("category"), values.astype(str), values.astype("float32")):
+        np.testing.assert_allclose(build(table(gap=column)).property, plain.property, atol=1e-6)
+    missing = values.astype("Float64")
+    missing[3] = pd.NA
+    assert build(table(gap=missing), on_error="drop").size == 11
+    (found,) = faults(build, table(gap=[True, False] * 6))
+    assert "12 rows without a finite number" in found
+    assert "12 rows" in faults(build, table(gap=values + 1j))[0]
+
+
+# --------------------------------------------------------------------------- units, duplicates, size
+
+
+def test_the_simulated_column_may_have_another_unit():
+    frame = table(mev=1000 * table()["pbe"])
+    plain = build(frame, simulated="pbe")
+    turned = build(frame, simulated="mev", unit="eV", simulated_unit="meV")
+    np.testing.assert_allclose(turned.simulated, plain.simulated, atol=1e-5)
+    assert turned.unit == "eV"
+    celsius = build(table(), simulated="pbe", unit="K", simulated_unit="degC")
+    np.testing.assert_allclose(celsius.in_unit(celsius.simulated), plain.in_unit(plain.simulated) + 273.15, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"simulated": "pbe", "unit": "eV", "simulated_unit": "K"}, "'K' cannot be converted to 'eV'"),
+        ({"simulated": "pbe", "unit": "eV", "simulated_unit": "furlongs per eve"}, "is no unit"),
+        ({"simulated": "pbe", "unit": "HV", "simulated_unit": "GPa"}, "'HV' is no unit"),
+        ({"simulated": "pbe", "unit": "eV", "simulated_unit": "2**2**2**2**9 eV"}, "is no unit"),
+        ({"simulated": "pbe", "simulated_unit": "meV"}, "simulated_unit needs unit"),
+        ({"unit": "eV", "simulated_unit": "meV"}, "simulated_unit needs simulated"),
+    ],
+)
+def test_units_that_do_not_fit(options, part):
+    (found,) = faults(build, table(), **options)
+    assert part in found
+
+
+def test_units_without_pint(monkeypatch):
+    from mpbf_abm.space import units
+
+    units._registry.cache_clear()
+    monkeypatch.setitem(sys.modules, "pint", None)
+    (found,) = faults(build, table(), simulated="pbe", unit="eV", simulated_unit="meV")
+    assert "pip install 'mpbf_abm[units]'" in found
+
+
+REPEATED = pd.DataFrame(
+    {"formula": ["Fe2O3", "O3Fe2", "Fe4O6", "NaCl", "Cl Na", "MgO", "CaO"], "gap": [2.0, 2.2, 9.0, 8, 8, 5, 6]}
+)
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("mean", 4.4), ("median", 2.2), ("first", 2.0)])
+def test_rules_of_merging(rule, expected):
+    space = build(REPEATED, duplicates=rule)
+    assert space.size == 4
+    assert space.origin["merged"] == 3
+    assert float(space.in_unit(float(space.property[space.names.index("Fe2O3")]))) == pytest.approx(expected, rel=1e-5)
+    assert space.origin["replicate_sd"] * abs(space.scale[1]) == pytest.approx(np.sqrt(31.76 / 3), rel=1e-6)
+    (conflict,) = space.origin["conflicts"]
+    assert conflict["material"] == "Fe2O3"
+    assert conflict["rows"] == [0, 1, 2]
+    assert (conflict["low"], conflict["high"]) == (2.0, 9.0)
+    assert conflict["sd_apart"] == pytest.approx(7.0 / abs(space.scale[1]))
+
+
+def test_duplicates_can_be_refused():
+    (found,) = faults(build, REPEATED, duplicates="raise")
+    assert "2 materials or settings stand in more than one row (first: 'Fe2O3', index 0, 1, 2)" in found
+    assert build(table(), duplicates="raise").size == 12
+    assert "must be 'mean', 'median', 'first' or 'raise'" in faults(build, table(), duplicates="best")[0]
+    grid = pool()
+    (found,) = faults(MaterialsSpace.from_pool, pd.concat([grid, grid]), objective="score", duplicates="raise")
+    assert "20 materials or settings" in found
+
+
+@pytest.mark.parametrize("rule", ["mean", "median", "first"])
+def test_rules_of_merging_in_pools(rule):
+    noisy = pd.concat([pool(), pool().assign(score=pool()["score"] + 9), pool()], ignore_index=True)
+    space = MaterialsSpace.from_pool(noisy, objective="score", duplicates=rule)
+    shift = {"mean": 3.0, "median": 0.0, "first": 0.0}[rule]
+    assert float(space.in_unit(float(space.property.max()))) == pytest.approx(3 + shift, abs=1e-4)
+
+
+CELLS = st.text(st.sampled_from([*"NaCl2O(.),;|\t\n\r\"'1-+e ", "\u00b7", "\ufeff", "\0", "\u2212"]), max_size=12)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["csv", "tsv", "csv.gz", "json", "jsonl", "parquet"]),
+    content=st.one_of(
+        st.binary(max_size=60),
+        st.lists(st.lists(CELLS, min_size=1, max_size=3), max_size=5).map(
+            lambda rows: "\n".join(["formula,gap", *(",".join(row) for row in rows)]).encode()
+        ),
+        st.recursive(st.one_of(st.none(), st.booleans(), st.floats(), CELLS), lambda x: st.lists(x, max_size=3)).map(
+            lambda value: json.dumps({"formula": value, "gap": value}).encode()
+        ),
+    ),
+)
+def test_any_bytes_are_a_space_or_refused(tmp_path, kind, content):
+    packed = gzip.compress(content) if kind == "csv.gz" else content
+    path = written(tmp_path, f"t.{kind}", packed)
+    try:
+        told = build(path).origin["dropped"]["reasons"]
+    except DataError as error:
+        told = error.faults
+    assert all("\n" not in fault for fault in told)
+
+
+def test_two_hundred_thousand_rows(tmp_path):
+    rng = np.random.default_rng(1)
+    metals = np.array(chemistry.elements().symbols)[
+        [2, 10, 11, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 36, 37, 38, 39, 56]
+    ]
+    first, second = (metals[rng.integers(0, len(metals), 200_000)] for _ in range(2))
+    counts = rng.integers(1, 60, (200_000, 3))
+    formulas = [f"{a}{i}{b}{j}O{k}" for a, b, (i, j, k) in zip(first, second, counts.tolist(), strict=True)]
+    path = tmp_path / "large.csv"
+    pd.DataFrame({"formula": formulas, "gap": rng.normal(size=200_000).round(4)}).to_csv(path, index=False)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("MgO,much\nXy2,1\n")
+    space = build(path, min_family=20, on_error="drop")
+    assert space.origin["rows"] == 200_002
+    assert space.origin["dropped"]["line"] == [200_002, 200_003]
+    assert space.size + space.origin["merged"] == 200_000
+    assert space.size > 150_000
+
+
+def test_two_thousand_columns(tmp_path):
+    wide = pd.DataFrame(np.arange(60_000.0).reshape(30, 2000) ** 0.5).add_prefix("c")
+    wide.to_csv(tmp_path / "wide.csv", index=False)
+    space = MaterialsSpace.from_pool(tmp_path / "wide.csv", objective="c7", descriptors=["c1", "c1999"])
+    assert space.size == 30
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CuSO4.5H2O", "Na2CO3.10H2O", "Fe02O3", "Fe1.2.3O", "D2O", "Fe3+", "SO4-2", "YBa2Cu3O7-x", "(Fe,Mn)O", "2(NaCl)"],
+)
+def test_unclear_formulas_are_refused(text):
+    (found,) = faults(build, table(formula=[text, *FORMULAS[1:]]))
+    assert f"'{text}'" in found
+
+
+@pytest.mark.parametrize(
+    "text", ["Fe2O3", "Hg0.66Pb0.34Ba2Ca1.98Cu2.9O8.4", "(Mg0.5Fe0.5)2SiO4", "Al0.25 Co1 Fe", "O2O3.50"]
+)
+def test_formulas_read_in_pieces_are_those_of_the_library(text):
+    atoms = periodictable.formula(text).atoms
+    total = sum(atoms.values())
+    assert chemistry.parse(text) == tuple(sorted((atom.number, count / total) for atom, count in atoms.items()))
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("CuSO4\u00b75H2O", "CuSO9H10"),
+        ("CaSO4 \u00b7 0.5H2O", "Ca2S2O9H2"),
+        ("Fe\u2082O\u2083", "Fe2O3"),
+        ("Ca((OH)2)3", "CaO6H6"),
+        ("(Mg0.5Fe0.5)2SiO4", "MgFeSiO4"),
+        ("Fe0.95O", "Fe19O20"),
+        ("0.5FeO", "FeO"),
+    ],
+)
+def test_formulas_written_differently_are_one(text, same):
+    keys = chemistry.composition_keys(chemistry.composition_matrix([text, same]))
+    assert keys[0] == keys[1]
 
 
 # --------------------------------------------------------------------------- pools

@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 
 from mpbf_abm import Policy, Shock
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.studies.definition import Arm, Branch, Engine, Limits, Outcome, Replicates, Series, Space, Study
+from mpbf_abm.studies.definition import (
+    Arm,
+    Branch,
+    Engine,
+    Limits,
+    Outcome,
+    Replicates,
+    Series,
+    Space,
+    Study,
+    load_space,
+)
 from mpbf_abm.studies.design import Design, Factor
 from mpbf_abm.studies.files import parse_study, read_study, write_study
 
@@ -230,6 +241,11 @@ def test_every_fault_of_a_file_is_told_at_once_with_its_place() -> None:
         ),
         ('[study]\nname = "x"\n[[arm]]\nlabel = "baseline"', "choose another label"),
         ('[study]\nname = "x"\n[space]\ntable = "a.csv"', "[space]: table needs formula"),
+        ('[study]\nname = "x"\n[space]\nsynthetic = 1\nunit = "eV"', "[space]: unit belongs to table or pool"),
+        (
+            '[study]\nname = "x"\n[space]\npool = "a.csv"\nobjective = "y"\nsimulated_unit = "eV"',
+            "simulated_unit belongs to table",
+        ),
         ('[study]\nname = "x"\n[space]\nsynthetic = 1\npool = "a.csv"', "needs one of synthetic, table and pool"),
         ('[study]\nname = "x"\n[space]\nsynthetic = 1\nformula = "f"', "[space]: formula belongs to table"),
         ('[study]\nname = "x"\n[engine]\naddress = "tcp://x:1"', "belong to kind = 'dask'"),
@@ -300,3 +316,16 @@ def test_a_model_of_ones_own_is_named_but_not_written() -> None:
     read: Any = parse_study(tomllib.loads(write_study(s)))
     assert read.own_model == ""
     assert read == s.changed(model=None)
+
+
+def test_units_and_duplicates_of_a_table_reach_its_space(tmp_path):
+    rows = ["NaCl,8.5,5000", "Na2Cl2,8.9,5000", "KCl,8.4,5100", "MgO,7.8,4400", "CaO,6.9,3600"]
+    (tmp_path / "gaps.csv").write_text("\n".join(["formula,gap,pbe", *rows]), encoding="utf-8")
+    columns = {"table": "gaps.csv", "formula": "formula", "measured": "gap", "simulated": "pbe"}
+    more = {"unit": "eV", "simulated_unit": "meV", "duplicates": "first"}
+    study = parse_study({"study": {"name": "x"}, "space": columns | more}, folder=tmp_path)
+    space = load_space(study.space, tmp_path, study)
+    assert space.unit == "eV"
+    at = space.names.index("NaCl")
+    assert space.in_unit(float(space.property[at])) == pytest.approx(8.5, rel=1e-5)
+    assert space.in_unit(float(space.simulated[at])) == pytest.approx(5.0, rel=1e-5)
