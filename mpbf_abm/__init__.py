@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mpbf_abm.agents.planner import ExperimentPlanner
+    from mpbf_abm.campaign import Campaign, run_campaign
     from mpbf_abm.ecosystem import Ecosystem, Snapshot
     from mpbf_abm.errors import ConfigurationError, DataError, MpbfError, OutputError
     from mpbf_abm.interventions import Policy, Shock
@@ -25,6 +26,7 @@ __version__ = metadata.version("mpbf_abm")
 _HOMES = {
     "Arm": "studies.definition",
     "Branch": "studies.definition",
+    "Campaign": "campaign",
     "ConfigurationError": "errors",
     "DataError": "errors",
     "Design": "studies.design",
@@ -44,12 +46,14 @@ _HOMES = {
     "Shock": "interventions",
     "Snapshot": "ecosystem",
     "Study": "studies.study",
+    "run_campaign": "campaign",
     "simulate": "simulation",
 }
 
 __all__ = [
     "Arm",
     "Branch",
+    "Campaign",
     "ConfigurationError",
     "DataError",
     "Design",
@@ -70,6 +74,7 @@ __all__ = [
     "Snapshot",
     "Study",
     "__version__",
+    "run_campaign",
     "simulate",
 ]
 

@@ -21,7 +21,7 @@ from mpbf_abm.learning.encoders import descriptor_encoder
 from mpbf_abm.learning.gaussian import NOISE, Posterior, coordinate_map, coordinates
 from mpbf_abm.learning.kernels import features
 from mpbf_abm.learning.models import claimed_sd, frequencies
-from mpbf_abm.parameters import ACQUISITIONS, Parameters, bounds_of
+from mpbf_abm.parameters import ACQUISITIONS, PRESETS, value_faults
 from mpbf_abm.space.commons import PLANNER, record_keys
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.streams import Streams, normal_quantile, splitmix
@@ -36,6 +36,7 @@ Bool = NDArray[np.bool_]
 MOST_FOUNDING = 64  # as many records at the founding of a pool are distinct materials
 PRIOR_FEATURES = 1_024  # random features of a draw from the prior (Thompson sampling)
 LEAST_VARIANCE = 1e-6  # of a label
+NEVER = np.float32(-np.inf)
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,7 @@ def check_campaign(
         )
     if batch < 1:
         faults.append(f"batch = {batch}: must be at least 1")
-    low, high = bounds_of("planners.kappa")
-    if not low <= kappa <= high:
-        faults.append(f"kappa = {kappa:g}: must be {low:g} to {high:g}")
+    faults += [fault.removeprefix("planners.") for fault in value_faults("planners.kappa", kappa)]
     if not 0 <= noise < float("inf"):
         faults.append(f"noise = {noise:g}: must be at least 0")
     if faults:
@@ -105,7 +104,7 @@ def check_campaign(
 
 def run_campaign(
     space: MaterialsSpace, rule: str = "greedy", seed: int = 0, *, budget: int | None = None, batch: int = 1,
-    founding: int = 5, kappa: float = 1.0, noise: float = 0.0,
+    founding: int = 5, kappa: float = 1.0, noise: float = 0.0, enough: int | None = None,
 ) -> Campaign:  # fmt: skip
     """Run one campaign on a pool.
 
@@ -127,6 +126,8 @@ def run_campaign(
         Weight of the sd in ucb and ranking.
     noise : float
         Standard deviation of a measurement, in property sd.
+    enough : int, optional
+        Stop when so many of the top set were found.
 
     Notes
     -----
@@ -139,7 +140,7 @@ def run_campaign(
     with one_thread():
         start = time.process_time()
         made = _Lab(space, rule, seed, budget, founding, kappa, noise)
-        while len(made.materials) < budget:
+        while len(made.materials) < budget and (enough is None or space.top[made.materials].sum() < enough):
             made.round(min(batch, budget - len(made.materials)))
         seconds = time.process_time() - start
     rows = np.array(made.materials, np.int64)
@@ -188,38 +189,42 @@ class _Lab:
         self.streams = Streams(seed)
         self.variance = float(np.float32(max(noise**2, LEAST_VARIANCE))) + NOISE
         self.materials: list[int] = []
-        self.observed: list[np.float32] = []
+        self.observed: list[float] = []
         self.open = np.ones(space.size, bool)
         self.rounds = 0
         self.best = 0.0
         x = space.ambient_rows(np.arange(space.size), np.zeros((space.size, 0), np.float32))
         encoder = descriptor_encoder(space.span, np.ones(space.width))
-        self.points = coordinates(x, *coordinate_map(encoder, Parameters.preset("pool").trainers.length_scale))
+        self.points = coordinates(x, *coordinate_map(encoder, PRESETS["pool"]["trainers.length_scale"]))
         self.posterior = Posterior(self.points, budget if rule != "random" else 0)
         self.prior: Float32 | None = None
         self.keys = splitmix(space.material_keys.astype(np.uint64))
         first = np.argsort(self.streams.uniform("found.pool", 0, space.size), kind="stable")[:founding]
-        self.enter(first, self.streams.uniform("found.record", 0, (founding, 8))[:, 3])
+        self.enter(first, lambda: self.streams.uniform("found.record", 0, (founding, 8))[:, 3])
 
-    def enter(self, rows: Int, u: Float) -> None:
-        """Measure materials, with noise at uniform numbers u."""
-        values = (self.space.property[rows] + self.noise * normal_quantile(u)).astype(np.float32)
-        for row, value in zip(rows.tolist(), values, strict=True):
+    def enter(self, rows: Int, draws: Callable[[], Float]) -> None:
+        """Measure materials; where there is noise, it comes from uniform draws."""
+        values = self.space.property[rows]
+        if self.noise:
+            values = (values + self.noise * normal_quantile(draws())).astype(np.float32)
+        for row, value in zip(rows.tolist(), values.tolist(), strict=True):
             self.materials.append(row)
             self.observed.append(value)
             if self.rule != "random":
-                self.posterior.observe(row, float(value), self.variance)
+                self.posterior.observe(row, value, self.variance)
         self.open[rows] = False
 
     def round(self, count: int) -> None:
         """Choose materials and make them."""
-        tick = self.rounds
-        rows = self.choose(count)
-        u = np.stack([self.streams.uniform(f"planner.experiment.{j}", tick, (1, 2))[0, 0] for j in range(count)])
-        self.enter(rows, u)
+        self.enter(self.choose(count), lambda: self.noise_draws(count))
         # The reference of expected improvement is the lab's own best, at least the mean.
-        self.best = max(self.best, float(max(self.observed[-count:])))
+        self.best = max(self.best, *self.observed[-count:])
         self.rounds += 1
+
+    def noise_draws(self, count: int) -> Float:
+        """Uniform draws of the noise of one round (count,)."""
+        draws = [self.streams.uniform(f"planner.experiment.{j}", self.rounds, (1, 2))[0, 0] for j in range(count)]
+        return np.array(draws)
 
     def choose(self, count: int) -> Int:
         """The open materials with the largest scores, in the keyed order on ties (count,)."""
@@ -227,14 +232,15 @@ class _Lab:
             rows = np.flatnonzero(self.open)
             return rows[np.argsort(self.order(rows), kind="stable")[:count]]
         mean, variance = self.posterior.predict()
-        sd = claimed_sd(np.asarray(variance - np.float32(NOISE), np.float32))
+        # The greedy rule needs no sd.
+        sd = mean if self.rule == "greedy" else claimed_sd(variance - np.float32(NOISE))
         if self.rule == "ranking":
             return self.ranked(mean, sd, count)
         draws = self.sample() if self.rule == "thompson" else None
         scores = score(self.rule, mean, sd, best=self.best, kappa=self.kappa, draws=draws)
-        scores = np.where(self.open, scores, np.float32(-np.inf))
+        scores = np.where(self.open, scores, NEVER)
         least = np.partition(scores, -count)[-count] if count > 1 else scores.max()
-        rows = np.flatnonzero(scores >= least)
+        rows = np.asarray((scores >= least).nonzero()[0])
         if len(rows) > 1:
             rows = rows[np.lexsort((self.order(rows), -scores[rows]))]
         return rows[:count]
@@ -258,5 +264,5 @@ class _Lab:
 
     def order(self, rows: Int) -> Float:
         """Keyed numbers of materials in this round: the smallest goes first."""
-        look = record_keys(PLANNER, 0, self.rounds, np.int64(0))
+        look = record_keys(PLANNER, 0, self.rounds, np.zeros(1, np.int64))
         return self.streams.record_uniform("planner.candidate.order", self.keys[rows] ^ look)

@@ -30,6 +30,7 @@ ABOVE = (
     "figures",
     "explorer",
     "bench",
+    "campaign",
     "reference",
     "examples",
     "measures",
@@ -103,6 +104,14 @@ def record(**what: Any) -> dict[str, Any]:
         "run": plain,
         "run_hash": content_hash(plain),
         "environment": environment(),
+    }
+
+
+def outputs(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and hash of every file of a folder."""
+    return {
+        path.name: {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in sorted(folder.iterdir())
     }
 
 

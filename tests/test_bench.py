@@ -3,10 +3,12 @@
 import json
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from mpbf_abm import bench
-from mpbf_abm.bench import model, studies
+from mpbf_abm import MaterialsSpace, bench
+from mpbf_abm.bench import model, pools, studies
 from mpbf_abm.bench.measuring import exponent
 from mpbf_abm.errors import OutputError
 from mpbf_abm.parameters import Parameters
@@ -82,3 +84,23 @@ def test_a_file_that_cannot_be_written_is_noticed_before(tmp_path):
     for path in (tmp_path, tmp_path / "no" / "bench.json"):
         with pytest.raises(OutputError):
             bench.check_writable(path)
+
+
+def test_campaigns_are_compared_with_the_plain_process_on_the_same_starts():
+    rows = values(pools.synthetic(60, 20, rounds=2))
+    assert {"campaign, pool of 60, 20 experiments", "campaign / plain process, pool of 60, 20 experiments"} == set(rows)
+    rng = np.random.default_rng(0)
+    x = rng.random((80, 3))
+    frame = pd.DataFrame(x, columns=list("abc")).assign(goal=np.sin(5 * x[:, 0]) + x[:, 1])
+    space = MaterialsSpace.from_pool(frame, objective="goal")
+    named = {r["name"]: r for r in pools.compared(space, "greedy", 3, 60, "p")}
+    assert named["AF@50, p"]["value"] > 1
+    assert named["AF@50 / plain process, p"]["alike"] == 3
+    assert named["AF@50 / plain process, p"]["value"] == 1
+    # A budget that does not reach half of the top set has no factor.
+    short = {r["name"]: r for r in pools.compared(space, "greedy", 2, 6, "p")}
+    assert short["AF@50 / plain process, p"]["met"] is False
+
+
+def test_a_folder_without_pools_is_refused(tmp_path):
+    assert len(pools.missing(tmp_path)) == 7

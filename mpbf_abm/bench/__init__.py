@@ -16,7 +16,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from mpbf_abm.bench import model, studies
+from mpbf_abm.bench import model, pools, studies
 from mpbf_abm.bench.measuring import Row, peak_memory, row
 from mpbf_abm.errors import OutputError
 from mpbf_abm.provenance import environment, fingerprint, version
@@ -31,6 +31,7 @@ BENCHES: dict[str, Callable[[bool], list[Row]]] = {
     "efficiency": lambda quick: studies.efficiency(100) if quick else studies.efficiency(),
     "storage": lambda quick: studies.storage(5_000) if quick else studies.storage(),
     "start": lambda quick: studies.start(2 if quick else 5),
+    "campaign": lambda quick: pools.synthetic(200 if quick else 2_000, 50 if quick else 300),
 }
 
 
@@ -38,7 +39,11 @@ BENCHES: dict[str, Callable[[bool], list[Row]]] = {
 
 
 def run_all(
-    *, quick: bool = False, only: Sequence[str] | None = None, progress: Callable[[], None] | None = None
+    *,
+    quick: bool = False,
+    only: Sequence[str] | None = None,
+    data: Path | None = None,
+    progress: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Run the measurements with one BLAS thread.
 
@@ -48,6 +53,8 @@ def run_all(
         Smaller sizes.
     only : sequence of str, optional
         Names in :data:`BENCHES`.
+    data : Path, optional
+        Folder of real data: campaigns on its pools are measured, too.
     progress : callable, optional
         Called after each.
 
@@ -61,6 +68,8 @@ def run_all(
         for name, measure in BENCHES.items():
             if only is None or name in only:
                 rows += [{"bench": name, **r} for r in measure(quick)]
+                if name == "campaign" and data is not None:
+                    rows += [{"bench": name, **r} for r in pools.real(data, 4 if quick else 20)]
             if progress is not None:
                 progress()
         blas = sorted({f"{lib['internal_api']} {lib.get('version')}" for lib in threadpool_info()})

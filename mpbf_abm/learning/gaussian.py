@@ -62,9 +62,12 @@ def solve_lower(factor: Float, right: Float, *, transposed: bool = False) -> Flo
 
 def offset_and_scale(labels: Float) -> tuple[float, float]:
     """Mean and standard deviation of the labels seen so far, by which they are standardised."""
-    if not len(labels):
+    n = len(labels)
+    if not n:
         return 0.0, 1.0
-    return float(labels.mean()), max(float(labels.std()), MIN_SCALE)
+    offset = float(np.add.reduce(labels)) / n
+    gap = labels - offset
+    return offset, max((float(gap @ gap) / n) ** 0.5, MIN_SCALE)
 
 
 def claims(centred: Float, reduction: Float, offset: float, scale: float) -> tuple[Float32, Float32]:
@@ -157,7 +160,7 @@ class GaussianProcess:
             Correction strength c.
         """
         before = replace(self)
-        # Labels are float32, as all records: their sum finds the very label again.
+        # Labels are float32, as all records: this finds them again, but for the last bit.
         labels = (residual + self.centred(phi) + np.float32(self.offset)).astype(np.float32).astype(np.float64)
         _extend(self, phi.astype(np.float64), labels, variance, strength)
         return Growth.between(before, self)
@@ -188,8 +191,8 @@ def _extend(process: GaussianProcess, points: Float, labels: Float, variance: Fl
     reached = solve_lower(process.factor, matern(process.points, points)).T
     inner = matern(points, points) - reached @ reached.T
     inner.flat[:: r + 1] += variance
-    half = np.linalg.cholesky(inner)
-    root = np.sqrt(min(1.0, strength))
+    half = np.asarray(np.linalg.cholesky(inner), np.float64)
+    root = min(1.0, strength) ** 0.5
     factor = np.zeros((n + r, n + r))
     factor[:n, :n], factor[n:, :n], factor[n:, n:] = process.factor, reached, half / root
     more = solve_lower(half, np.stack([labels - reached @ process.value, 1.0 - reached @ process.unit], axis=1))
@@ -234,7 +237,7 @@ class Growth:
         n = len(before.points)
         weights = after.weights.copy()
         weights[:n] -= before.weights
-        solved = solve_lower(before.factor, after.factor[n:, :n].T, transposed=True)
+        solved = solve_lower(before.factor, np.asarray(after.factor[n:, :n].T), transposed=True)
         return cls(
             after.points,
             after.offset - before.offset,

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.campaign import run_campaign
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.simulation import simulate
 from mpbf_abm.space.materials import MaterialsSpace
@@ -191,26 +193,6 @@ def pool_space(data: Path, name: str) -> MaterialsSpace:
     return MaterialsSpace.from_pool(data / file, objective=objective, goal=goal)  # type: ignore[arg-type]
 
 
-def campaign(space: MaterialsSpace, acquisition: str, seed: int, share: float = 0.5, most: int | None = None) -> float:
-    """Experiments of one planner until a share of the top set is found, founding records included; at most `most`, or all."""
-    p = Parameters.preset("pool").replace("planners.acquisition", acquisition)
-    wanted = math.ceil(share * int(space.top.sum()))
-    eco = Ecosystem(p, seed, record=(), space=space)
-    known = int((eco.world.found_by[space.top] == -2).sum())
-    spent, most = p.founding.records, space.size if most is None else most
-    while eco.world.found + known < wanted and spent < most:
-        eco.step()
-        spent += 1
-    eco.release()
-    return float(spent)
-
-
-def by_chance(space: MaterialsSpace, share: float = 0.5) -> float:
-    """Mean number of random draws without replacement until a share of the top set is found."""
-    top = int(space.top.sum())
-    return math.ceil(share * top) * (space.size + 1) / (top + 1)
-
-
 @row(
     "W4", "Campaigns on real pools", "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times",
     seeds=Knob(6, "campaigns on each pool", 2, 200, fast=2),
@@ -224,7 +206,13 @@ def real_pools(seed: int, seeds: int, data: Path | None = None) -> list[Check]:
     for name in POOLS:
         space = pool_space(folder, name)
         factors = {
-            rule: np.log10([by_chance(space) / campaign(space, rule, seed + i) for i in range(seeds)])
+            rule: np.log10(
+                [
+                    by_chance(space)
+                    / run_campaign(space, rule, seed + i, enough=wanted(space, 0.5)).spent(wanted(space, 0.5))
+                    for i in range(seeds)
+                ]
+            )
             for rule in ("greedy", "maxvar")
         }
         mean, error = mean_error(factors["greedy"])

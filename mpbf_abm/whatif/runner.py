@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import pandas as pd
 
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.measures.paired import paired_effects, spread
+from mpbf_abm.provenance import outputs
 from mpbf_abm.simulation import Run, simulate
 from mpbf_abm.threads import one_thread
 from mpbf_abm.whatif.plan import BASELINE, WHAT_IF, Plan
@@ -211,12 +211,8 @@ def write_tables(ensemble: Ensemble, folder: Path) -> None:
 
 def write_provenance(ensemble: Ensemble, folder: Path) -> None:
     """Write ``provenance.json``, last: the plan, the hash of every run, and of every file beside it."""
-    outputs = {
-        path.name: {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        for path in sorted(folder.iterdir())
-    }
     runs = [{"arm": r.arm, "replicate": r.replicate, "seed": r.seed, "run_hash": r.run_hash} for r in ensemble.results]
-    text = json.dumps(ensemble.plan.record() | {"runs": runs, "outputs": outputs}, indent=2, allow_nan=False)
+    text = json.dumps(ensemble.plan.record() | {"runs": runs, "outputs": outputs(folder)}, indent=2, allow_nan=False)
     (folder / "provenance.json").write_text(text + "\n", encoding="utf-8", newline="\n")
 
 

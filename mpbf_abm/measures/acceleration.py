@@ -1,0 +1,159 @@
+"""What a campaign gained on random choice: recall of the top set, acceleration and enhancement factors.
+
+Drawn at random without replacement, the k-th of K materials among N comes on average after
+k (N + 1) / (K + 1) draws. The acceleration factor AF at a share of the top set is that number over the experiments
+a campaign took; the enhancement factor EF at a number of experiments is its recall over that of random choice
+(Rohr et al. 2020). Both are 1 for random choice, larger is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from mpbf_abm.campaign import Campaign
+from mpbf_abm.space.materials import MaterialsSpace
+
+Float = NDArray[np.float64]
+
+LEVEL = 0.95
+SHARES = (0.3, 0.5, 0.8)  # of the top set, at which AF is reported
+BAND = (0.1, 0.9)  # quantiles over seeds
+TENTH = 0.1  # of the pool, at which recall is reported
+RANDOM = "random choice (exact)"
+
+
+def wanted(space: MaterialsSpace, share: float) -> int:
+    """Materials that make up a share of the top set, rounded up."""
+    # A share such as .3 of 10 is a rounding error above 3.
+    return max(1, math.ceil(share * int(space.top.sum()) - 1e-9))
+
+
+def by_chance(space: MaterialsSpace, share: float = 0.5) -> float:
+    """Mean number of random draws without replacement until a share of the top set is found."""
+    return wanted(space, share) * (space.size + 1) / (int(space.top.sum()) + 1)
+
+
+def acceleration(space: MaterialsSpace, campaigns: Sequence[Campaign], share: float) -> tuple[float, float, float]:
+    """AF at a share of the top set and its 95 % interval: chance over the mean number of experiments of all seeds.
+
+    NaN where a campaign did not reach the share; the interval is NaN with fewer than two.
+    """
+    spent = np.array([c.spent(wanted(space, share)) for c in campaigns])
+    if not np.isfinite(spent).all():
+        return math.nan, math.nan, math.nan
+    mean, low, high = mean_interval(spent)
+    chance = by_chance(space, share)
+    # Fewer experiments than none cannot be: the interval then has no upper end.
+    return chance / mean, chance / high, chance / low if low > 0 else math.inf
+
+
+def mean_interval(values: Float) -> tuple[float, float, float]:
+    """Mean of independent values and its 95 % interval by Student's t (NaN with fewer than two)."""
+    mean, n = float(np.mean(values)), len(values)
+    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2) * np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return mean, mean - half, mean + half
+
+
+def recall(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> Float:
+    """Share of the top set found after each experiment (S, n)."""
+    return np.cumsum([c.hits for c in campaigns], axis=1) / int(space.top.sum())
+
+
+def acceleration_of_curve(space: MaterialsSpace, mean_recall: Float, share: float) -> float:
+    """AF read off a mean curve: share times N over the experiments until the mean recall reaches it; NaN if it does not."""
+    reached = np.flatnonzero(mean_recall >= share - 1e-12)
+    return share * space.size / (reached[0] + 1) if len(reached) else math.nan
+
+
+def by_rule(campaigns: Sequence[Campaign]) -> dict[str, list[Campaign]]:
+    """Campaigns of each rule, in the order of their first."""
+    groups: dict[str, list[Campaign]] = {}
+    for c in campaigns:
+        groups.setdefault(c.rule, []).append(c)
+    return groups
+
+
+def summary_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.DataFrame:
+    """One row per rule, random choice first: factors with intervals, recall, how often the best was found, cost.
+
+    Columns ``af30``, ``af50``, ``af80`` with ``_low``, ``_high``, ``_reached`` (campaigns that got there) and ``_curve``
+    (off the mean curve); ``ef`` at the budget and ``recall_tenth`` after a tenth of the pool with intervals;
+    ``found_best``; ``cpu_seconds``.
+    """
+    budget = max(len(c.hits) for c in campaigns)
+    tenth = max(1, round(TENTH * space.size))
+    rows = [{
+        "rule": RANDOM, "seeds": 0, "experiments": budget, "ef": 1.0, "recall_tenth": tenth / space.size,
+        "found_best": budget / space.size, **{f"af{round(100 * share)}": 1.0 for share in SHARES},
+    }]  # fmt: skip
+    best = int(np.argmax(space.property))
+    for rule, group in by_rule(campaigns).items():
+        curves = recall(space, group)
+        row = {"rule": rule, "seeds": len(group), "experiments": budget}
+        for share in SHARES:
+            name = f"af{round(100 * share)}"
+            row[name], row[f"{name}_low"], row[f"{name}_high"] = acceleration(space, group, share)
+            row[f"{name}_reached"] = sum(math.isfinite(c.spent(wanted(space, share))) for c in group)
+            row[f"{name}_curve"] = acceleration_of_curve(space, curves.mean(axis=0), share)
+        gain = mean_interval(curves[:, -1] * space.size / budget)
+        row["ef"], row["ef_low"], row["ef_high"] = gain
+        if tenth <= budget:
+            row["recall_tenth"], row["recall_tenth_low"], row["recall_tenth_high"] = mean_interval(curves[:, tenth - 1])
+        row["found_best"] = float(np.mean([best in c.materials for c in group]))
+        row["cpu_seconds"] = float(np.mean([c.cpu_seconds for c in group]))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def curve_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.DataFrame:
+    """One row per rule and number of experiments: mean recall, its 10 and 90 % quantiles over seeds, chance, EF, best value so far."""
+    parts = []
+    for rule, group in by_rule(campaigns).items():
+        curves = recall(space, group)
+        mean = curves.mean(axis=0)
+        low, high = np.quantile(curves, BAND, axis=0)
+        n = np.arange(1, len(mean) + 1)
+        best = np.mean([c.best(space) for c in group], axis=0)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "rule": rule,
+                    "experiments": n,
+                    "recall": mean,
+                    "recall_p10": low,
+                    "recall_p90": high,
+                    "recall_by_chance": n / space.size,
+                    "ef": mean * space.size / n,
+                    "best_value": best,
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def campaign_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.DataFrame:
+    """One row per experiment of each campaign: rule, seed, step, material and its settings, observed value, whether it is of the top set."""
+    parts = []
+    for c in campaigns:
+        parts.append(
+            pd.DataFrame(
+                {
+                    "rule": c.rule,
+                    "seed": c.seed,
+                    "experiment": np.arange(1, len(c.materials) + 1),
+                    "founding": np.arange(len(c.materials)) < c.founding,
+                    "material": c.materials,
+                    "settings": [space.names[i] for i in c.materials] if space.names else "",
+                    "observed": space.in_unit(c.observed.astype(np.float64)),
+                    "top": c.hits,
+                    "best_so_far": c.best(space),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
