@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from mpbf_abm.cli import main
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 FILES = sorted(FOLDER.glob("*.toml"))
@@ -16,9 +16,9 @@ FILES = sorted(FOLDER.glob("*.toml"))
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
 def test_an_experiment_file_is_valid_and_listed(path: Path) -> None:
     kind = "study" if "study" in tomllib.loads(path.read_text(encoding="utf-8")) else "config"
-    command = [sys.executable, "-m", "mpbf_abm", kind, "check", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    with pytest.raises(SystemExit) as stop:
+        main([kind, "check", str(path)])
+    assert stop.value.code == 0
     assert f"[{path.name}]({path.name})" in (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
