@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -154,19 +155,25 @@ def test_no_document_speaks_of_places_outside_the_repository():
 # --------------------------------------------------------------------------- keyed draws
 
 
-def calls(names: set[str]) -> Iterator[tuple[str, str, ast.Call]]:
-    """Calls of some functions in the package: module, enclosing function, call."""
+@cache
+def all_calls() -> list[tuple[str, str, ast.Call]]:
+    """Every call in the package: module, enclosing function, call."""
+    found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         home = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for function in ast.walk(tree):
             if not isinstance(function, ast.FunctionDef):
                 continue
-            for call in ast.walk(function):
-                if isinstance(call, ast.Call):
-                    called = getattr(call.func, "attr", getattr(call.func, "id", ""))
-                    if called in names:
-                        yield home, function.name, call
+            found += [(home, function.name, call) for call in ast.walk(function) if isinstance(call, ast.Call)]
+    return found
+
+
+def calls(names: set[str]) -> Iterator[tuple[str, str, ast.Call]]:
+    """Calls of some functions in the package: module, enclosing function, call."""
+    for home, function, call in all_calls():
+        if getattr(call.func, "attr", getattr(call.func, "id", "")) in names:
+            yield home, function, call
 
 
 def decision(argument: ast.expr) -> str | None:
