@@ -10,6 +10,7 @@ from typing import Any
 
 import drive
 
+from mpbf_abm.studies.driver import Tally, run_study
 from mpbf_abm.studies.export import export
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Store
@@ -34,6 +35,13 @@ def drive_study(
         timeout=timeout,
         check=False,
     )
+
+
+def make(out: Path, model: str, **options: Any) -> Tally:
+    """Make what a driver's study lacks in this process, where no driver is what is tested."""
+    tally = run_study(drive.study(model, drive.DEFAULTS | {k: str(v) for k, v in options.items()}), out, workers=1)
+    assert (tally.failed, tally.interrupted) == (0, False)
+    return tally
 
 
 def begin(out: Path, model: str, *, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:

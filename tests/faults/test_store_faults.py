@@ -11,15 +11,18 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driving import HERE, begin, command, drive_study, open_results, seeds_done, tables
+from driving import HERE, begin, command, drive_study, make, open_results, seeds_done, tables
 
 from mpbf_abm.cli import main
 from mpbf_abm.studies.merging import merge_stores
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Store, StoreError
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -30,6 +33,18 @@ def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
         timeout=100,
         check=False,
     )
+
+
+@pytest.fixture
+def mpbf(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command in this process."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        return subprocess.CompletedProcess(arguments, int(stop.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 def one_line(done: subprocess.CompletedProcess[str], *words: str, code: int = 2) -> None:
@@ -55,7 +70,7 @@ def test_a_second_driver_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     )
     assert driver.wait(60) == 0
     assert len(seeds_done(tmp_path)) == 100
-    assert drive_study(tmp_path, "logged", scenarios=5, replicates=10).returncode == 0
+    make(tmp_path, "logged", scenarios=5, replicates=10)
 
 
 def test_the_lock_of_a_killed_driver_is_free(tmp_path: Path) -> None:
@@ -64,27 +79,27 @@ def test_the_lock_of_a_killed_driver_is_free(tmp_path: Path) -> None:
         time.sleep(0.05)
     driver.kill()
     driver.wait()
-    assert drive_study(tmp_path, "logged", scenarios=5, replicates=10).returncode == 0
+    make(tmp_path, "logged", scenarios=5, replicates=10)
 
 
 # --------------------------------------------------------------------------- other stores
 
 
-def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
-    assert drive_study(tmp_path, "outcome").returncode == 0
+def test_a_store_of_another_format_is_refused(mpbf: Command, tmp_path: Path) -> None:
+    make(tmp_path, "outcome")
     db = sqlite3.connect(tmp_path / "study.sqlite")
     db.execute("PRAGMA user_version = 99")
     db.close()
     one_line(drive_study(tmp_path, "outcome"), "store format 99", "reads format 1")
-    one_line(cli("study", "status", tmp_path), "store format 99")
+    one_line(mpbf("study", "status", tmp_path), "store format 99")
 
 
-def test_a_file_that_is_no_store_is_refused_and_stays(tmp_path: Path) -> None:
+def test_a_file_that_is_no_store_is_refused_and_stays(mpbf: Command, tmp_path: Path) -> None:
     place = tmp_path / "study.sqlite"
     place.write_text("not a database, but a letter to the editor" * 200)
     before = place.read_bytes()
     one_line(drive_study(tmp_path, "outcome"), ["damaged", "or", "not", "a", "store"][0])
-    one_line(cli("compare", tmp_path), "study.sqlite")
+    one_line(mpbf("compare", tmp_path), "study.sqlite")
     assert place.read_bytes() == before
     place.unlink()
     sqlite3.connect(place).execute("CREATE TABLE letters (text)").connection.commit()
@@ -92,7 +107,7 @@ def test_a_file_that_is_no_store_is_refused_and_stays(tmp_path: Path) -> None:
 
 
 def test_a_store_of_another_study_or_model_is_refused(tmp_path: Path) -> None:
-    assert drive_study(tmp_path, "outcome").returncode == 0
+    make(tmp_path, "outcome")
     one_line(drive_study(tmp_path, "logged"), "was made by the model 'toys:outcome', not 'toys:logged'")
     db = sqlite3.connect(tmp_path / "study.sqlite")
     db.execute("UPDATE studies SET fingerprint = 'f00d'")
@@ -106,7 +121,7 @@ def test_a_store_of_another_study_or_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_store_made_by_a_script_is_analysed_but_not_run_from_the_command_line(tmp_path: Path) -> None:
-    assert drive_study(tmp_path, "outcome").returncode == 0
+    make(tmp_path, "outcome")
     one_line(cli("study", "run", tmp_path), "was made by the model 'toys:outcome' of a script")
     done = cli("compare", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -128,31 +143,30 @@ def read_everything(out: Path) -> None:
         results.store.scenarios()
 
 
-def test_a_flipped_byte_in_a_result_is_told_by_run_and_the_others_are_saved(tmp_path: Path) -> None:
+def test_a_flipped_byte_in_a_result_is_told_by_run_and_the_others_are_saved(mpbf: Command, tmp_path: Path) -> None:
     out = tmp_path / "o"
-    assert drive_study(out, "outcome").returncode == 0
+    make(out, "outcome")
     whole = runs_of(out / "study.sqlite")
     data = bytearray((out / "study.sqlite").read_bytes())
     places = [m.start(1) for m in re.finditer(rb'"y":-?0\.(\d)', bytes(data))]
     at = random.Random(1).choice(places)
     data[at] = ord(b"1") if data[at] != ord(b"1") else ord(b"2")
     (out / "study.sqlite").write_bytes(data)
-    done = cli("compare", out)
+    done = mpbf("compare", out)
     one_line(done, "its outcomes are damaged", "mpbf study merge")
     (id,) = re.findall(r"run ([0-9a-f]{32})", done.stderr)
-    saved = cli("study", "merge", tmp_path / "saved", out)
+    saved = mpbf("study", "merge", tmp_path / "saved", out)
     assert saved.returncode == 3, saved.stderr
     assert "199 runs added" in saved.stdout
     assert "1 runs are damaged" in saved.stdout
     assert runs_of(tmp_path / "saved" / "study.sqlite") == {i: h for i, h in whole.items() if i != id}
-    again = drive_study(tmp_path / "saved", "outcome")
-    assert again.returncode == 0
-    assert "made=1, failed=0, known=199" in again.stdout
+    again = make(tmp_path / "saved", "outcome")
+    assert (again.made, again.known) == (1, 199)
     assert runs_of(tmp_path / "saved" / "study.sqlite") == whole
 
 
 def test_a_flipped_byte_in_a_series_is_told_by_run(tmp_path: Path) -> None:
-    assert drive_study(tmp_path, "outcome").returncode == 0
+    make(tmp_path, "outcome")
     db = sqlite3.connect(tmp_path / "study.sqlite")
     (number, data, id) = db.execute(
         "SELECT series.run, data, id FROM series JOIN runs ON runs.number = series.run LIMIT 1 OFFSET 77"
@@ -172,7 +186,7 @@ def test_a_flipped_byte_in_a_series_is_told_by_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_pages_cost_the_runs_on_them_only(tmp_path: Path, seed: int) -> None:
     out = tmp_path / "o"
-    assert drive_study(out, "outcome", replicates=100).returncode == 0
+    make(out, "outcome", replicates=100)
     whole = runs_of(out / "study.sqlite")
     assert len(whole) == 1000
     path = out / "study.sqlite"
@@ -189,13 +203,13 @@ def test_damaged_pages_cost_the_runs_on_them_only(tmp_path: Path, seed: int) -> 
     assert len(saved) == count["added"]
     assert len(saved) > 700
     assert all(whole[id] == digest for id, digest in saved.items())
-    assert drive_study(tmp_path / "saved", "outcome", replicates=100).returncode == 0
+    make(tmp_path / "saved", "outcome", replicates=100)
     assert runs_of(tmp_path / "saved" / "study.sqlite") == whole
 
 
 def test_a_store_cut_short_is_refused_and_saved_as_far_as_it_goes(tmp_path: Path) -> None:
     out = tmp_path / "o"
-    assert drive_study(out, "outcome", replicates=60).returncode == 0
+    make(out, "outcome", replicates=60)
     path = out / "study.sqlite"
     size = path.stat().st_size
     os.truncate(path, size - 4096 * (size // 4096 // 3))
@@ -203,7 +217,7 @@ def test_a_store_cut_short_is_refused_and_saved_as_far_as_it_goes(tmp_path: Path
     one_line(done, "damaged")
     count = merge_stores(tmp_path / "saved", [out])
     assert count["added"] > 100
-    assert drive_study(tmp_path / "saved", "outcome", replicates=60).returncode == 0
+    make(tmp_path / "saved", "outcome", replicates=60)
 
 
 # --------------------------------------------------------------------------- no room
@@ -226,10 +240,8 @@ def test_a_disk_that_fills_up_keeps_what_was_committed(tmp_path: Path) -> None:
         shutil.copytree(place / "o", tmp_path / "moved")
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
-    again = drive_study(tmp_path / "moved", "logged", **size)
-    assert again.returncode == 0
-    assert f"known={len(kept)}" in again.stdout
-    assert drive_study(tmp_path / "w", "logged", **size).returncode == 0
+    assert make(tmp_path / "moved", "logged", **size).known == len(kept)
+    make(tmp_path / "w", "logged", **size)
     assert tables(tmp_path / "moved", tmp_path / "a", "logged", **size) == tables(
         tmp_path / "w", tmp_path / "b", "logged", **size
     )
@@ -244,9 +256,7 @@ def test_a_file_that_may_not_grow_keeps_what_was_committed(tmp_path: Path) -> No
     one_line(done, "could not be kept")
     kept = seeds_done(tmp_path / "o")
     assert 20 < len(kept) < 1600
-    again = drive_study(tmp_path / "o", "logged", **size)
-    assert again.returncode == 0
-    assert f"known={len(kept)}" in again.stdout
+    assert make(tmp_path / "o", "logged", **size).known == len(kept)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

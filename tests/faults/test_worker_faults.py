@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import toys
-from driving import begin, drive_study, open_results, seeds_done, tables
+from driving import begin, drive_study, make, open_results, seeds_done, tables
 from waiting import finished, wait_until
 
 from mpbf_abm.studies.model import Failure
@@ -102,8 +102,7 @@ def test_a_run_that_kills_its_process_once_is_tried_again(tmp_path: Path) -> Non
     env = {"FLAKY": str(tmp_path / "marks")}
     size = {"scenarios": 2, "replicates": 5}
     assert drive_study(tmp_path / "o", "flaky", env=env, retries=1, **size).returncode == 0
-    whole = drive_study(tmp_path / "w", "outcome", **size)
-    assert whole.returncode == 0
+    make(tmp_path / "w", "outcome", **size)
     with (
         open_results(tmp_path / "o", "flaky", retries=1, **size) as a,
         open_results(tmp_path / "w", "outcome", **size) as b,
@@ -130,7 +129,7 @@ def test_workers_that_are_killed_from_outside_cost_no_run(tmp_path: Path) -> Non
     assert driver.wait(timeout=120) == 0
     assert kills >= 3
     assert len(seeds_done(tmp_path / "o")) == 400
-    assert drive_study(tmp_path / "w", "logged", **size).returncode == 0
+    make(tmp_path / "w", "logged", **size)
     assert tables(tmp_path / "o", tmp_path / "a", "logged", **size) == tables(
         tmp_path / "w", tmp_path / "b", "logged", **size
     )
