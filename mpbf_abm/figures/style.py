@@ -131,6 +131,8 @@ def save_all(
         fig = build()
         for path in paths:
             save(fig, path, title=title, alt=alt, dpi=300)
+            # One layout for all formats; to compute it takes as long as to draw.
+            fig.set_layout_engine("none")
     return paths
 
 
