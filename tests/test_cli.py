@@ -119,8 +119,8 @@ def test_results_of_another_plan_are_not_replaced_unasked(mpbf, tmp_path):
 
 def test_real_materials_from_a_table(mpbf, tmp_path):
     formulas = [f"{a}{b}" for a in ("Li", "Na", "K", "Rb", "Mg", "Ca") for b in ("F", "Cl", "Br", "O", "S", "Se")]
-    rows = [f"{f},{i % 7},{i % 7 + 0.3 * (i % 3)}" for i, f in enumerate(formulas)]
-    (tmp_path / "t.csv").write_text("formula,gap,pbe\n" + "\n".join(rows) + "\nXx9,1,1\n")
+    rows = [f"{f};{i % 7};{i % 7 + 0.3 * (i % 3)}" for i, f in enumerate(formulas)]
+    (tmp_path / "t.csv").write_text("formula;gap;pbe\n" + "\n".join(rows) + "\nXx9;1;1\n")
     options = ["run", "--table=t.csv", "--formula=formula", "--measured=gap", "--simulated=pbe", "--ticks=2",
                "--set=founding.records=20", "--set=planners.count=2"]  # fmt: skip
     code, out, err = mpbf(*options)
@@ -130,6 +130,7 @@ def test_real_materials_from_a_table(mpbf, tmp_path):
     assert not (tmp_path / "results").exists()
     code, _, err = mpbf(*options, "--drop", "--out=o")
     assert code == 0
+    assert "t.csv: fields are parted by semicolons" in err
     assert "left out 1 rows" in err
     assert json.loads((tmp_path / "o" / "provenance.json").read_text())["run"]["space"]["dropped"]["count"] == 1
 

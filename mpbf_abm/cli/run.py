@@ -135,7 +135,7 @@ def run(
     record = plan.record()
     folder = out if out is not None else Path("results") / str(record["run_hash"])[:12]
     _refuse_other_results(folder, str(record["run_hash"]), force)
-    _tell_dropped(plan)
+    _tell_read(plan)
     with OutputFolder(folder) as work:
         ensemble = _execute(plan, count or min(os.cpu_count() or 1, plan.replicates), quiet)
         _write(ensemble, work)
@@ -196,8 +196,11 @@ def make_plan(
     return plan
 
 
-def _tell_dropped(plan: Plan) -> None:
-    dropped = dict(plan.first_space.origin).get("dropped", {})
+def _tell_read(plan: Plan) -> None:
+    """Say how the data were understood, if that is not plain, and what was left out."""
+    origin = dict(plan.first_space.origin)
+    complain([f"{origin['source']}: {note}" for note in origin.get("notes", [])])
+    dropped = origin.get("dropped", {})
     if dropped.get("count"):
         print(f"mpbf: left out {dropped['count']} rows", file=sys.stderr)
         complain(dropped["reasons"])

@@ -79,17 +79,19 @@ class Check:
             self.faults.append(f"{name} = {value!r}: must be a whole number of at least 1")
 
     def _column(self, name: str, role: str) -> pd.Series[Any] | None:
-        columns = list(self.source.frame.columns)
-        if name in self.source.index and name not in columns:
+        frame = self.source.frame
+        if name in frame.columns:
+            column: Any = frame[name]
+            if isinstance(column, pd.Series):
+                return column
+            self.faults.append(f"{self.label}: two columns are named '{name}' ({role})")
+        elif name in self.source.index:
             self.faults.append(f"{self.label}: '{name}' ({role}) is an index; reset_index() makes it a column")
-        elif name not in columns:
+        else:
+            columns = list(frame.columns)
             near = _near(str(name), columns)
             has = "" if near else f"; columns: {', '.join(columns[:12])}{', ...' if len(columns) > 12 else ''}"
             self.faults.append(f"{self.label}: no column '{name}' ({role}){near}{has}")
-        elif columns.count(name) > 1:
-            self.faults.append(f"{self.label}: two columns are named '{name}' ({role})")
-        else:
-            return self.source.frame[name]
         return None
 
     def texts(self, name: str, role: str) -> list[str]:

@@ -195,9 +195,10 @@ def _separator(text: str) -> str:
     """Return the separator under which most records have as many fields as the header."""
     fits = {}
     for separator in SEPARATORS:
-        records = [record for _, record in islice(_records(text, separator), LOOKED_AT)]
-        if records and len(records[0]) > 1:
-            fits[separator] = sum(len(record) == len(records[0]) for record in records)
+        records = (record for _, record in islice(_records(text, separator), LOOKED_AT))
+        head = next(records, [])
+        if len(head) > 1:
+            fits[separator] = sum(len(record) == len(head) for record in records)
     best = [separator for separator, count in fits.items() if count == max(fits.values())]
     if len(best) > 1:
         names = " or ".join(SEPARATORS[s] for s in best)
