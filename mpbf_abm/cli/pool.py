@@ -50,7 +50,7 @@ def pool(
         typer.Option(
             metavar="N|SHARE",
             help="Experiments of a campaign, those at the start included; up to 1, a share of the pool. "
-            f"[default: half of the pool, at most {MOST_BY_DEFAULT}]",
+            f"[default: three quarters of the pool, at most {MOST_BY_DEFAULT}]",
         ),
     ] = None,
     batch: Annotated[
@@ -168,7 +168,7 @@ def _real(text: str | None, name: str, faults: list[str]) -> float | None:
 def _budget(value: float | None, size: int, faults: list[str]) -> int:
     """Experiments that are meant: a number, or a share of the pool."""
     if value is None:
-        return min(MOST_BY_DEFAULT, max(size // 2, min(size, FEW)))
+        return min(MOST_BY_DEFAULT, max(3 * size // 4, min(size, FEW)))
     if value > 1 and value != int(value):
         faults.append(f"--budget = {value:g}: must be a whole number, or a share of the pool up to 1")
     return round(value * size) if value <= 1 else int(value)
