@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +60,12 @@ class Exponent:
 # --------------------------------------------------------------------------- what was known
 
 
-def prior_events(time: NDArray[np.generic], family: Int) -> Int:
+def prior_events(time: Int, family: Int) -> Int:
     """Events that the family of each event had before the period of that event (n,).
 
     Parameters
     ----------
-    time : array (n,)
+    time : int (n,)
         Period of each event; equal values are one period. Any order.
     family : int (n,)
         Family of each event, from 0 on.
@@ -75,12 +76,10 @@ def prior_events(time: NDArray[np.generic], family: Int) -> Int:
     [0, 0, 2, 0]
     """
     period = _periods(time)
-    table = np.zeros((_count(period), _count(family)), np.int64)
-    np.add.at(table, (period, family), 1)
-    return np.asarray((np.cumsum(table, axis=0) - table)[period, family])
+    return np.asarray(_held(period, family)[period, family])
 
 
-def choices(time: NDArray[np.generic], family: Int, unit: Int | None = None) -> Choices:
+def choices(time: Int, family: Int, unit: Int | None = None) -> Choices:
     """Choices of known families, with what there was to choose from.
 
     Parameters
@@ -91,11 +90,9 @@ def choices(time: NDArray[np.generic], family: Int, unit: Int | None = None) -> 
         Paper of each event; each event is a paper of its own if not given.
     """
     period = _periods(time)
-    table = np.zeros((_count(period), _count(family)), np.int64)
-    np.add.at(table, (period, family), 1)
-    before = np.cumsum(table, axis=0) - table
-    holders = np.zeros((len(table), int(before.max(initial=0)) + 1), np.int64)
-    rows = np.broadcast_to(np.arange(len(table))[:, None], before.shape)
+    before = _held(period, family)
+    holders = np.zeros((len(before), int(before.max(initial=0)) + 1), np.int64)
+    rows = np.broadcast_to(np.arange(len(before))[:, None], before.shape)
     np.add.at(holders, (rows, before), 1)
     holders[:, 0] = 0
     prior = before[period, family]
@@ -130,7 +127,7 @@ def binned_exponent(made: Choices, weight: Float | None = None) -> float:
     octave = np.frexp(k)[1] - 1
     hits, seen, held = (np.bincount(octave, v) for v in (chosen[1:], exposed[1:], exposed[1:] * k))
     full = hits > 0
-    return _slope(np.log(held[full] / seen[full]), np.log(hits[full] / seen[full]), hits[full])
+    return _slope(np.log(held[full] / seen[full]), np.log(hits[full] / seen[full]), hits[full].astype(np.float64))
 
 
 def kernel_exponent(made: Choices, weight: Float | None = None) -> float:
@@ -204,7 +201,7 @@ def with_interval(
     )
     again = again[np.isfinite(again)]
     low, high = np.quantile(again, (0.5 - level / 2, 0.5 + level / 2)) if len(again) else (math.nan, math.nan)
-    return Exponent(exponent(made), float(low), float(high))
+    return Exponent(exponent(made, None), float(low), float(high))
 
 
 def _rates(made: Choices, weight: Float | None) -> tuple[Float, Float]:
@@ -225,12 +222,12 @@ def _slope(x: Float, y: Float, weight: Float) -> float:
 # --------------------------------------------------------------------------- reuse, adjacency, growth
 
 
-def reuse(time: NDArray[np.generic], family: Int) -> tuple[NDArray[np.generic], Float, Int]:
+def reuse(time: Int, family: Int) -> tuple[Int, Float, Int]:
     """Share of the events of each period on families known before it.
 
     Returns
     -------
-    periods : array (p,)
+    periods : int (p,)
         Periods with events, in order.
     share : float (p,)
     events : int (p,)
@@ -241,7 +238,7 @@ def reuse(time: NDArray[np.generic], family: Int) -> tuple[NDArray[np.generic], 
     return periods, np.bincount(period, known) / events, events
 
 
-def first_edits(time: NDArray[np.generic], family: Int, edits: NDArray[np.generic]) -> Int:
+def first_edits(time: Int, family: Int, edits: NDArray[np.integer[Any]]) -> Int:
     """Edits from each family to the nearest one known before its first period, in the order of first periods.
 
     Families of the first period have no earlier one and are left out.
@@ -252,12 +249,10 @@ def first_edits(time: NDArray[np.generic], family: Int, edits: NDArray[np.generi
     edits : int (K, K)
         Edits between families, as :func:`mpbf_abm.space.chemistry.element_edits` counts them.
     """
-    period = _periods(time)
-    first = np.full(_count(family), _count(period), np.int64)
-    np.minimum.at(first, family, period)
     seen = np.unique(family)
-    order = seen[np.argsort(first[seen], kind="stable")]
-    ranks = first[order]
+    first = _first(_periods(time), family)[seen]
+    rank = np.argsort(first, kind="stable")
+    order, ranks = seen[rank], first[rank]
     gaps = edits[np.ix_(order, order)].astype(np.int64)
     earlier = ranks[None, :] < ranks[:, None]
     nearest = np.where(earlier, gaps, np.iinfo(np.int64).max).min(axis=1, initial=np.iinfo(np.int64).max)
@@ -269,17 +264,29 @@ def adjacency(nearest: Int, most: int = 2) -> float:
     return float((nearest <= most).mean()) if len(nearest) else math.nan
 
 
-def heaps(time: NDArray[np.generic], family: Int) -> float:
+def heaps(time: Int, family: Int) -> float:
     """Heaps exponent: slope of log families seen on log events, at the end of each period."""
     period = _periods(time)
-    first = np.full(_count(family), _count(period), np.int64)
-    np.minimum.at(first, family, period)
-    seen = np.bincount(first, minlength=_count(period) + 1)[:-1]
+    seen = np.bincount(_first(period, family), minlength=_count(period) + 1)[:-1]
     events = np.cumsum(np.bincount(period)).astype(np.float64)
     return _slope(np.log(events), np.log(np.cumsum(seen).astype(np.float64)), np.ones(len(events)))
 
 
-def _periods(time: NDArray[np.generic]) -> Int:
+def _held(period: Int, family: Int) -> Int:
+    """Events of each family before each period (periods, K)."""
+    table = np.zeros((_count(period), _count(family)), np.int64)
+    np.add.at(table, (period, family), 1)
+    return np.asarray(np.cumsum(table, axis=0) - table)
+
+
+def _first(period: Int, family: Int) -> Int:
+    """First period of each family; beyond the last for a family without events (K,)."""
+    first = np.full(_count(family), _count(period), np.int64)
+    np.minimum.at(first, family, period)
+    return first
+
+
+def _periods(time: Int) -> Int:
     return np.unique(time, return_inverse=True)[1].astype(np.int64)
 
 

@@ -1,0 +1,395 @@
+"""Alloys: the literature on multi-principal-element alloys, 2004 to 2019, replayed by communities.
+
+A family is a set of elements. The real record is restricted to the sets that the space holds (3 to 6 of the 14 elements
+most used), and the space holds all of these, so that nothing in it says which of them will be worked on. A tick is a year:
+an alloy is chosen by what was published before, made, measured and published in about one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mpbf_abm.examples.page import Example, Report, effect_table, fingerprint, middle_range, number, quantiles
+from mpbf_abm.figures.examples import draw_alloys
+from mpbf_abm.interventions import Policy
+from mpbf_abm.measures import attachment
+from mpbf_abm.measures.concentration import gini, hill
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.reference import table
+from mpbf_abm.simulation import simulate
+from mpbf_abm.space import chemistry
+from mpbf_abm.space.commons import EXPERIMENT, FAILED
+from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.studies.analysis.effects import compare
+from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Series
+from mpbf_abm.studies.model import RunInput
+from mpbf_abm.studies.results import Results
+from mpbf_abm.studies.study import Study
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+TABLE = "mpea/MPEA_dataset.csv"
+COLUMNS = {
+    "IDENTIFIER: Reference ID": "reference_id",
+    "FORMULA": "formula",
+    "PROPERTY: HV": "HV",
+    "REFERENCE: year": "year",
+}
+QUESTION = "What does a community need to choose its families as the alloy literature did, 2004 to 2019?"
+ALT = (
+    "Six panels: the share of events on known alloy families by year for each kind of community and for the record, and, for each, "
+    "points for effective families, new families one edit away, events in the top decile, and two attachment exponents, with the record as dashed line."
+)
+ELEMENTS, SIZES = 14, (3, 4, 5, 6)
+FIRST, LAST = 2004, 2019
+LATE = 2016
+UNREPORTED = 9_999  # year of what nobody has reported
+SMOOTHING = 3.0  # of the hardness surface; the best of five by leaving tenths of the families out
+WIDTH = 24  # principal axes of composition that it is fitted on
+
+
+# --------------------------------------------------------------------------- the real record and the space
+
+
+def alloys(data: Path) -> pd.DataFrame:
+    """Rows of the table: reference_id, formula, HV (Vickers hardness or NaN), year."""
+    table = pd.read_csv(data / TABLE, encoding="utf-8-sig", usecols=list(COLUMNS))
+    return table.rename(columns=COLUMNS)
+
+
+def literature(data: Path) -> pd.DataFrame:
+    """Events of the literature, one for each paper and set of elements: year, reference_id, system."""
+    rows = alloys(data)
+    symbols = chemistry.elements().symbols
+    rows["system"] = ["-".join(sorted(symbols[z - 1] for z, _ in chemistry.parse(f))) for f in rows["formula"]]
+    events = rows[["year", "reference_id", "system"]].drop_duplicates()
+    return events.sort_values(["year", "reference_id"], kind="stable", ignore_index=True)
+
+
+@lru_cache(maxsize=2)
+def record(data: Path) -> pd.DataFrame:
+    """Events of the literature whose family is in the space."""
+    events = literature(data)
+    sets = [frozenset(s.split("-")) for s in events["system"]]
+    used = pd.Series([e for s in sets for e in s]).value_counts()
+    alphabet = frozenset(used.index[:ELEMENTS])
+    inside = [s <= alphabet and len(s) in SIZES for s in sets]
+    return events[inside].reset_index(drop=True)
+
+
+@lru_cache(maxsize=2)
+def space(data: Path) -> MaterialsSpace:
+    """All element sets of the space, one equimolar alloy each, with measured or estimated hardness and year of first report."""
+    events = record(data)
+    alphabet = sorted({e for s in events["system"] for e in s.split("-")})
+    systems = ["-".join(c) for n in SIZES for c in combinations(alphabet, n)]
+    hardness = estimated_hardness(data, [s.replace("-", "") for s in systems])
+    first = events.groupby("system")["year"].min()
+    materials = pd.DataFrame(
+        {
+            "formula": [s.replace("-", "") for s in systems],
+            "system": systems,
+            "HV": hardness,
+            "year": [int(first.get(s, UNREPORTED)) for s in systems],
+        }
+    )
+    return MaterialsSpace.from_table(
+        materials, formula="formula", measured="HV", year="year", family="system", similarity="elements"
+    )
+
+
+def estimated_hardness(data: Path, formulas: list[str]) -> Float:
+    """Vickers hardness of alloys: a smooth surface over composition, through the measured ones (n,)."""
+    measured = measured_hardness(data)
+    return surface(list(measured.index), np.asarray(measured, np.float64), formulas)
+
+
+def measured_hardness(data: Path) -> pd.Series[float]:
+    """Mean measured hardness of each composition of the table, by formula."""
+    return alloys(data).dropna(subset=["HV"]).groupby("formula")["HV"].mean()
+
+
+def surface(known: list[str], values: Float, asked: list[str]) -> Float:
+    """Values at some formulas of a smoothed interpolant over descriptors, through known formulas (n,)."""
+    from scipy.interpolate import RBFInterpolator
+
+    raw = chemistry.descriptors(chemistry.composition_matrix([*known, *asked]))
+    centre, spread = raw[: len(known)].mean(axis=0), raw[: len(known)].std(axis=0)
+    varies = spread > 1e-9
+    standard = (raw[:, varies] - centre[varies]) / spread[varies]
+    _, _, axes = np.linalg.svd(standard[: len(known)], full_matrices=False)
+    points = standard @ axes[:WIDTH].T
+    points /= points[: len(known)].std(axis=0).mean()
+    fit = RBFInterpolator(points[: len(known)], values, kernel="linear", smoothing=SMOOTHING)
+    return np.asarray(fit(points[len(known) :]), np.float64)
+
+
+def surface_skill(data: Path, parts: int = 10) -> float:
+    """Share of variance of hardness that the surface explains in families it has not seen."""
+    measured = measured_hardness(data)
+    formulas, values = list(measured.index), measured.to_numpy(np.float64)
+    family = pd.factorize(pd.Series([tuple(z for z, _ in chemistry.parse(f)) for f in formulas]))[0]
+    guess = np.empty(len(values))
+    for part in range(parts):
+        out = family % parts == part
+        guess[out] = surface([f for f, o in zip(formulas, out, strict=True) if not o], values[~out], [f for f, o in zip(formulas, out, strict=True) if o])  # fmt: skip
+    return float(1 - ((guess - values) ** 2).sum() / ((values - values.mean()) ** 2).sum())
+
+
+# --------------------------------------------------------------------------- what is compared
+
+
+def statistics(time: Int, family: Int, present: NDArray[np.bool_]) -> dict[str, float]:
+    """What is compared between the record and a community, from events by year of families by number.
+
+    Parameters
+    ----------
+    time, family : int (n,)
+    present : bool (K, E)
+        Elements of all families.
+    """
+    seen, family = np.unique(family, return_inverse=True)
+    counts = np.bincount(family)
+    made = attachment.choices(time, family)
+    nearest = attachment.first_edits(time, family, chemistry.element_edits(present[seen]))
+    years, share, events = attachment.reuse(time, family)
+    late = years >= LATE
+    return {
+        "families": float(len(seen)),
+        "effective": hill(counts, 1),
+        "top_decile": float(np.sort(counts)[-max(1, round(len(counts) / 10)) :].sum() / counts.sum()),
+        "gini": gini(counts),
+        "reuse_early": float(np.average(share[~late], weights=events[~late])),
+        "reuse_late": float(np.average(share[late], weights=events[late])),
+        "one_edit": attachment.adjacency(nearest, 1),
+        "two_edits": attachment.adjacency(nearest, 2),
+        "binned": attachment.binned_exponent(made),
+        "kernel": attachment.kernel_exponent(made),
+        "likelihood": attachment.likelihood_exponent(made),
+        "heaps": attachment.heaps(time, family),
+    }
+
+
+OUTCOMES = {
+    "families": "families",
+    "effective": "effective families",
+    "top_decile": "events in the top decile",
+    "gini": "Gini",
+    "reuse_early": f"reuse to {LATE - 1}",
+    "reuse_late": f"reuse from {LATE}",
+    "one_edit": "new: 1 edit",
+    "two_edits": "new: at most 2 edits",
+    "binned": "exponent, binned",
+    "kernel": "exponent, kernel",
+    "likelihood": "exponent, likelihood",
+    "heaps": "Heaps exponent",
+}
+
+
+def present(materials: MaterialsSpace) -> NDArray[np.bool_]:
+    """Elements of each family (K, E)."""
+    systems = [name.split("-") for name in materials.family_names]
+    alphabet = sorted({e for s in systems for e in s})
+    return np.array([[e in s for e in alphabet] for s in systems], bool)
+
+
+def real_events(data: Path) -> tuple[Int, Int]:
+    """Year and family, as the space numbers them, of each event of the record."""
+    events = record(data)
+    number = {name: k for k, name in enumerate(space(data).family_names)}
+    return events["year"].to_numpy(np.int64), np.array([number[s] for s in events["system"]], np.int64)
+
+
+# --------------------------------------------------------------------------- communities
+
+# What a replay is, whatever the arm: the labs make, and publish, as many alloys in each year as the literature did.
+REPLAY: dict[str, Any] = {
+    "founding.year": FIRST, "founding.mass": 0.0, "curators.records": 0, "planners.count": 40, "planners.experiments": 1.0,
+    "planners.candidates": 1, "planners.panel": 1, "planners.repeats": True, "planners.publication_bias": 0.0,
+    "trainers.retrain_interval": 1, "commons.forgetting": 0.0, "coupling.outer_loop": 1.0,
+}  # fmt: skip
+
+
+def replay(run: RunInput, folder: str) -> tuple[dict[str, float], Float]:
+    """Replay the literature by one community: a model of one's own of a study."""
+    data = Path(folder)
+    materials = space(data)
+    years, _ = real_events(data)
+    changes = {path: value for path, value in run.values.items() if "." in path}
+    p = Parameters.preset(run.values["preset"]).updated(
+        REPLAY | {"founding.records": int((years == FIRST).sum())} | changes
+    )
+    community = simulate(
+        p, seed=run.seed, ticks=run.ticks, space=materials, policies=(*pace(years, p), *run.policies), record=()
+    ).ecosystem.world.commons
+    literature = (community.tick < 0) | np.isin(community.origin, (EXPERIMENT, FAILED))
+    time, family = (
+        FIRST + 1 + community.tick[literature].astype(np.int64),
+        community.family[literature].astype(np.int64),
+    )
+    return statistics(time, family, present(materials)), reuse_by_tick(time, family)[run.kept, None]
+
+
+def reuse_by_tick(time: Int, family: Int) -> Float:
+    """Share of events on known families in each year after the first; NaN in a year without events."""
+    years, share, _ = attachment.reuse(time, family)
+    known = dict(zip(years.tolist(), share.tolist(), strict=True))
+    return np.array([known.get(year, np.nan) for year in range(FIRST + 1, LAST + 1)])
+
+
+def pace(years: Int, p: Parameters) -> list[Policy]:
+    """Funding that pays for as many experiments in each tick as the record has events in that year."""
+    planned = p.planners.count * p.planners.experiments
+    return [
+        Policy(name="pace", set={"stocks.funding": float((years == year).sum() / planned)}, start=tick, end=tick + 1)
+        for tick, year in enumerate(range(FIRST + 1, LAST + 1))
+    ]
+
+
+def exploration(data: Path) -> float:
+    """Share of late events on families that were new: what the exploration of the replay is set to."""
+    time, family = real_events(data)
+    return round(1.0 - statistics(time, family, present(space(data)))["reuse_late"], 2)
+
+
+def mass(data: Path) -> float:
+    """Virtual records of all families together by which an urn has the late reuse of the record: ``m / (m + n)`` are new."""
+    years, _ = real_events(data)
+    known = np.mean([(years < year).sum() for year in years[years >= LATE]])
+    share = exploration(data)
+    return float(known * share / (1 - share))
+
+
+def falling(data: Path) -> tuple[Policy, ...]:
+    """Exploration of an urn with mass, ``m / (m + n)`` after n events, year by year."""
+    years, _ = real_events(data)
+    whole = mass(data)
+    return tuple(
+        Policy(name="falling", set={"planners.exploration": float(whole / (whole + (years < year).sum()))}, start=tick, end=tick + 1)
+        for tick, year in enumerate(range(FIRST + 1, LAST + 1))
+    )  # fmt: skip
+
+
+def study(data: Path, replicates: int) -> Study:
+    """Communities that replay the record, by what drives them."""
+    default = Parameters()
+    alone, adjacency = {"preset": "null"}, {"planners.adjacency": default.planners.adjacency}
+    virtual = {"planners.exploration": 0.0, "founding.mass": mass(data) / space(data).families}
+    return Study(
+        name="alloys",
+        question=QUESTION,
+        model=partial(replay, folder=str(data)),
+        ticks=LAST - FIRST,
+        parameters={
+            "data": fingerprint(data, (TABLE,), attachment),
+            "preset": "default",
+            "planners.exploration": exploration(data),
+        },
+        policies=(
+            Arm(label="usual exploration", parameters={"planners.exploration": default.planners.exploration}),
+            Arm(label="no adjacency", parameters={"planners.adjacency": 0.0}),
+            Arm(label="falling exploration", policies=falling(data)),
+            Arm(label="no models, falling", parameters=alone | adjacency, policies=falling(data)),
+            Arm(label="no models", parameters=alone | adjacency),
+            Arm(label="urn", parameters=alone),
+            Arm(label="urn with mass", parameters=alone | virtual),
+        ),
+        replicates=Replicates(n=replicates),
+        outcomes={name: Outcome() for name in OUTCOMES},
+        series=Series(of=("reuse",), every=1),
+    )
+
+
+# --------------------------------------------------------------------------- what came out
+
+
+def report(results: Results, data: Path) -> Report:
+    """Compare the arms with the record."""
+    time, family = real_events(data)
+    real = statistics(time, family, present(space(data)))
+    values = {name: results.values(name)[0] for name in OUTCOMES}
+    shown = ("effective", "one_edit", "top_decile", "likelihood", "binned")
+    return Report(
+        {
+            "record": whole_record(data),
+            "replay": comparison(results.arm_names, values, real),
+            "effects": effect_table(
+                compare(results, ["effective", "reuse_late", "one_edit", "likelihood"]).table,
+                {k: OUTCOMES[k] for k in ("effective", "reuse_late", "one_edit", "likelihood")},
+            ),
+            "setting": setting(data),
+        },
+        partial(
+            draw_alloys, results.arm_names, np.arange(FIRST + 1.0, LAST + 1), results.series_values("reuse")[0], reuse_by_tick(time, family),
+            {OUTCOMES[name]: values[name] for name in shown}, {OUTCOMES[name]: real[name] for name in shown},
+        ),
+    )  # fmt: skip
+
+
+def comparison(arms: Sequence[str], values: Mapping[str, Float], real: Mapping[str, float]) -> str:
+    """One row per fact: the record, and each arm's median and 95 % range of runs, bold where the record lies inside."""
+    rows = []
+    for name, words in OUTCOMES.items():
+        cells = []
+        for runs in values[name]:
+            low, _, high = quantiles(runs)
+            cell = middle_range(runs)
+            cells.append(f"**{cell}**" if low <= real[name] <= high else cell)
+        rows.append([words, number(real[name]), *cells])
+    return table(["fact", "record", *arms], rows)
+
+
+def whole_record(data: Path) -> str:
+    """Attachment, reuse and adjacency of the whole record, and of the part that the space holds."""
+    events = literature(data)
+    rows = []
+    for label, part in (("whole record", events), ("in the space", record(data))):
+        family, systems = pd.factorize(part["system"])
+        time, family = part["year"].to_numpy(np.int64), family.astype(np.int64)
+        sets = [s.split("-") for s in systems]
+        alphabet = sorted({e for s in sets for e in s})
+        elements = np.array([[e in s for e in alphabet] for s in sets], bool)
+        made = attachment.choices(time, family, part["reference_id"].to_numpy(np.int64))
+        nearest = attachment.first_edits(time, family, chemistry.element_edits(elements))
+        years, share, _ = attachment.reuse(time, family)
+        exponents = [
+            attachment.with_interval(estimate, made)
+            for estimate in (attachment.binned_exponent, attachment.kernel_exponent, attachment.likelihood_exponent)
+        ]
+        rows.append(
+            [
+                label, str(len(part)), str(len(sets)),
+                *(f"{number(e.value)} ({number(e.low)} to {number(e.high)})" for e in exponents),
+                f"{(nearest <= 1).sum()} and {(nearest <= 2).sum()} of {len(nearest)}",
+                ", ".join(number(s, 2) for s in share[years >= LATE]),
+                number(attachment.heaps(time, family)),
+            ]
+        )  # fmt: skip
+    head = ["", "events", "families", "exponent, binned", "exponent, kernel", "exponent, likelihood", "new within 1 and 2 edits", f"reuse {LATE}-{LAST}", "Heaps exponent"]  # fmt: skip
+    return table(head, rows)
+
+
+def setting(data: Path) -> str:
+    """What the replay is set to from the record, and how good its hardness is."""
+    events, whole = record(data), literature(data)
+    rows = [
+        ["families of the space", str(space(data).families)],
+        ["events of the record in it", f"{len(events)} of {len(whole)}"],
+        [f"known at founding ({FIRST})", str(int((events["year"] == FIRST).sum()))],
+        ["exploration, set to the record's late share of new families", number(exploration(data))],
+        ["virtual records of all families together (urn with mass, falling exploration)", number(mass(data))],
+        ["variance of hardness that the surface explains in families it has not seen", number(surface_skill(data))],
+    ]
+    return table(["", ""], rows)
+
+
+EXAMPLE = Example("alloys", QUESTION, ALT, (TABLE,), study, report)
