@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.examples import alloys, cuprates, gaps, page
+from mpbf_abm.examples import alloy_literature, alloys, cuprates, gaps, page
 from mpbf_abm.examples.page import Example
 from mpbf_abm.interventions import in_force
 from mpbf_abm.parameters import Parameters
@@ -81,7 +81,7 @@ def test_a_command_renews_its_page(
     capsys: pytest.CaptureFixture[str],
 ):
     data = excerpt(tmp_path / "data", name, rows)
-    monkeypatch.setattr(alloys, "ELEMENTS", 6)  # 42 families instead of thousands
+    monkeypatch.setattr(alloy_literature, "ELEMENTS", 6)  # 42 families instead of thousands
     document = tmp_path / page_of(name).name
     document.write_text(
         BLOCK.sub(r"<!-- result:\1 -->\nold\n<!-- /result -->", page_of(name).read_text(encoding="utf-8"))

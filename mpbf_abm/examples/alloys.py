@@ -1,15 +1,12 @@
 """Alloys: the literature on multi-principal-element alloys, 2004 to 2019, replayed by communities.
 
-A family is a set of elements. The real record is restricted to the sets that the space holds (3 to 6 of the 14 elements
-most used), and the space holds all of these, so that nothing in it says which of them will be worked on. A tick is a year:
-an alloy is chosen by what was published before, made, measured and published in about one.
+A tick is a year: an alloy is chosen by what was published before, made, measured and published in about one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
-from itertools import combinations
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mpbf_abm.examples import alloy_literature
+from mpbf_abm.examples.alloy_literature import (
+    FIRST,
+    LAST,
+    TABLE,
+    literature,
+    present,
+    real_events,
+    record,
+    space,
+    surface_skill,
+)
 from mpbf_abm.examples.page import Example, Report, effect_table, fingerprint, middle_range, number, quantiles
 from mpbf_abm.figures.examples import draw_alloys
 from mpbf_abm.interventions import Policy
@@ -27,7 +36,6 @@ from mpbf_abm.reference import table
 from mpbf_abm.simulation import simulate
 from mpbf_abm.space import chemistry
 from mpbf_abm.space.commons import EXPERIMENT, FAILED
-from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.studies.analysis.effects import compare
 from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Series
 from mpbf_abm.studies.model import RunInput
@@ -37,112 +45,12 @@ from mpbf_abm.studies.study import Study
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-TABLE = "mpea/MPEA_dataset.csv"
-COLUMNS = {
-    "IDENTIFIER: Reference ID": "reference_id",
-    "FORMULA": "formula",
-    "PROPERTY: HV": "HV",
-    "REFERENCE: year": "year",
-}
 QUESTION = "What does a community need to choose its families as the alloy literature did, 2004 to 2019?"
 ALT = (
     "Six panels: the share of events on known alloy families by year for each kind of community and for the record, and, for each, "
     "points for effective families, new families one edit away, events in the top decile, and two attachment exponents, with the record as dashed line."
 )
-ELEMENTS, SIZES = 14, (3, 4, 5, 6)
-FIRST, LAST = 2004, 2019
 LATE = 2016
-UNREPORTED = 9_999  # year of what nobody has reported
-SMOOTHING = 3.0  # of the hardness surface; the best of five by leaving tenths of the families out
-WIDTH = 24  # principal axes of composition that it is fitted on
-
-
-# --------------------------------------------------------------------------- the real record and the space
-
-
-def alloys(data: Path) -> pd.DataFrame:
-    """Rows of the table: reference_id, formula, HV (Vickers hardness or NaN), year."""
-    table = pd.read_csv(data / TABLE, encoding="utf-8-sig", usecols=list(COLUMNS))
-    return table.rename(columns=COLUMNS)
-
-
-def literature(data: Path) -> pd.DataFrame:
-    """Events of the literature, one for each paper and set of elements: year, reference_id, system."""
-    rows = alloys(data)
-    symbols = chemistry.elements().symbols
-    rows["system"] = ["-".join(sorted(symbols[z - 1] for z, _ in chemistry.parse(f))) for f in rows["formula"]]
-    events = rows[["year", "reference_id", "system"]].drop_duplicates()
-    return events.sort_values(["year", "reference_id"], kind="stable", ignore_index=True)
-
-
-@lru_cache(maxsize=2)
-def record(data: Path) -> pd.DataFrame:
-    """Events of the literature whose family is in the space."""
-    events = literature(data)
-    sets = [frozenset(s.split("-")) for s in events["system"]]
-    used = pd.Series([e for s in sets for e in s]).value_counts()
-    alphabet = frozenset(used.index[:ELEMENTS])
-    inside = [s <= alphabet and len(s) in SIZES for s in sets]
-    return events[inside].reset_index(drop=True)
-
-
-@lru_cache(maxsize=2)
-def space(data: Path) -> MaterialsSpace:
-    """All element sets of the space, one equimolar alloy each, with measured or estimated hardness and year of first report."""
-    events = record(data)
-    alphabet = sorted({e for s in events["system"] for e in s.split("-")})
-    systems = ["-".join(c) for n in SIZES for c in combinations(alphabet, n)]
-    hardness = estimated_hardness(data, [s.replace("-", "") for s in systems])
-    first = events.groupby("system")["year"].min()
-    materials = pd.DataFrame(
-        {
-            "formula": [s.replace("-", "") for s in systems],
-            "system": systems,
-            "HV": hardness,
-            "year": [int(first.get(s, UNREPORTED)) for s in systems],
-        }
-    )
-    return MaterialsSpace.from_table(
-        materials, formula="formula", measured="HV", year="year", family="system", similarity="elements"
-    )
-
-
-def estimated_hardness(data: Path, formulas: list[str]) -> Float:
-    """Vickers hardness of alloys: a smooth surface over composition, through the measured ones (n,)."""
-    measured = measured_hardness(data)
-    return surface(list(measured.index), np.asarray(measured, np.float64), formulas)
-
-
-def measured_hardness(data: Path) -> pd.Series[float]:
-    """Mean measured hardness of each composition of the table, by formula."""
-    return alloys(data).dropna(subset=["HV"]).groupby("formula")["HV"].mean()
-
-
-def surface(known: list[str], values: Float, asked: list[str]) -> Float:
-    """Values at some formulas of a smoothed interpolant over descriptors, through known formulas (n,)."""
-    from scipy.interpolate import RBFInterpolator
-
-    raw = chemistry.descriptors(chemistry.composition_matrix([*known, *asked]))
-    centre, spread = raw[: len(known)].mean(axis=0), raw[: len(known)].std(axis=0)
-    varies = spread > 1e-9
-    standard = (raw[:, varies] - centre[varies]) / spread[varies]
-    _, _, axes = np.linalg.svd(standard[: len(known)], full_matrices=False)
-    points = standard @ axes[:WIDTH].T
-    points /= points[: len(known)].std(axis=0).mean()
-    fit = RBFInterpolator(points[: len(known)], values, kernel="linear", smoothing=SMOOTHING)
-    return np.asarray(fit(points[len(known) :]), np.float64)
-
-
-def surface_skill(data: Path, parts: int = 10) -> float:
-    """Share of variance of hardness that the surface explains in families it has not seen."""
-    measured = measured_hardness(data)
-    formulas, values = list(measured.index), measured.to_numpy(np.float64)
-    family = pd.factorize(pd.Series([tuple(z for z, _ in chemistry.parse(f)) for f in formulas]))[0]
-    guess = np.empty(len(values))
-    for part in range(parts):
-        out = family % parts == part
-        guess[out] = surface([f for f, o in zip(formulas, out, strict=True) if not o], values[~out], [f for f, o in zip(formulas, out, strict=True) if o])  # fmt: skip
-    return float(1 - ((guess - values) ** 2).sum() / ((values - values.mean()) ** 2).sum())
 
 
 # --------------------------------------------------------------------------- what is compared
@@ -193,20 +101,6 @@ OUTCOMES = {
     "likelihood": "exponent, likelihood",
     "heaps": "Heaps exponent",
 }
-
-
-def present(materials: MaterialsSpace) -> NDArray[np.bool_]:
-    """Elements of each family (K, E)."""
-    systems = [name.split("-") for name in materials.family_names]
-    alphabet = sorted({e for s in systems for e in s})
-    return np.array([[e in s for e in alphabet] for s in systems], bool)
-
-
-def real_events(data: Path) -> tuple[Int, Int]:
-    """Year and family, as the space numbers them, of each event of the record."""
-    events = record(data)
-    number = {name: k for k, name in enumerate(space(data).family_names)}
-    return events["year"].to_numpy(np.int64), np.array([number[s] for s in events["system"]], np.int64)
 
 
 # --------------------------------------------------------------------------- communities
@@ -290,7 +184,7 @@ def study(data: Path, replicates: int) -> Study:
         model=partial(replay, folder=str(data)),
         ticks=LAST - FIRST,
         parameters={
-            "data": fingerprint(data, (TABLE,), attachment),
+            "data": fingerprint(data, (TABLE,), attachment, alloy_literature),
             "preset": "default",
             "planners.exploration": exploration(data),
         },
