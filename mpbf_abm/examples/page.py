@@ -115,6 +115,8 @@ def _run(example: Example, options: argparse.Namespace) -> int:
         example.study(data, options.replicates).run(out, workers=options.jobs, progress=bar) as results,
     ):
         failed = len(results.failures)
+        if failed:
+            print(f"{example.name}: {failed} runs failed (mpbf study failures {out})", file=sys.stderr)
         report = example.report(results, data)
         report = replace(report, tables={**report.tables, "made": made(results)})
         results.outcomes.to_csv(out / "outcomes.csv", index=False, lineterminator="\n")
@@ -123,8 +125,6 @@ def _run(example: Example, options: argparse.Namespace) -> int:
         print(f"{name}\n\n{text}")
     if options.doc is not None:
         renew(options.doc, example, report)
-    if failed:
-        print(f"{example.name}: {failed} runs failed (mpbf study failures {out})", file=sys.stderr)
     return 3 if failed else 0
 
 
