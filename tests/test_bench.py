@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mpbf_abm import MaterialsSpace, bench
+from mpbf_abm import MaterialsSpace, bench, cli
 from mpbf_abm.bench import model, pools, studies
 from mpbf_abm.bench.measuring import exponent
 from mpbf_abm.errors import OutputError
@@ -104,3 +104,12 @@ def test_campaigns_are_compared_with_the_plain_process_on_the_same_starts():
 
 def test_a_folder_without_pools_is_refused(tmp_path):
     assert len(pools.missing(tmp_path)) == 7
+
+
+def test_the_command_refuses_what_it_cannot_measure(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["bench", "--only=campain", "--data", str(tmp_path)])
+    told = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2
+    assert "did you mean 'campaign'" in told[0]
+    assert len(told) == 8

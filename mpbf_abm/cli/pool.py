@@ -198,9 +198,10 @@ def report(space: MaterialsSpace, summary: pd.DataFrame, options: dict[str, Any]
              number(row["found_best"]), number(row["cpu_seconds"]) if row["seeds"] else "-"]
         )  # fmt: skip
     head = ["rule", "AF@30", "AF@50", "AF@80", "EF", "top @10 % of pool", "found best", "CPU s"]
+    words = "descriptor" if len(space.origin["descriptors"]) == 1 else "descriptors"
     top, seeds = int(space.top.sum()), int(summary["seeds"].max())
     what = (
-        f"{space.size} settings, {len(space.origin['descriptors'])} descriptors, the best {top} sought | {seeds} campaigns of each rule, "
+        f"{space.size} settings, {len(space.origin['descriptors'])} {words}, the best {top} sought | {seeds} campaigns of each rule, "
         f"{options['budget']} experiments, {options['founding']} at the start, batch {options['batch']}"
     )
     notes = [

@@ -104,7 +104,9 @@ def summary_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.Da
         gain = mean_interval(curves[:, -1] * space.size / budget)
         row["ef"], row["ef_low"], row["ef_high"] = gain
         if tenth <= budget:
-            row["recall_tenth"], row["recall_tenth_low"], row["recall_tenth_high"] = mean_interval(curves[:, tenth - 1])
+            # Student's interval knows nothing of the ends of a share.
+            row["recall_tenth"], low, high = mean_interval(curves[:, tenth - 1])
+            row["recall_tenth_low"], row["recall_tenth_high"] = max(low, 0.0), min(high, 1.0)
         row["found_best"] = float(np.mean([best in c.materials for c in group]))
         row["cpu_seconds"] = float(np.mean([c.cpu_seconds for c in group]))
         rows.append(row)
