@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import app, study
-from mpbf_abm.cli.console import Json, number, table
+from mpbf_abm.cli.console import Json, number, real, table
 from mpbf_abm.cli.study import Folder, write_provenance
 from mpbf_abm.errors import ConfigurationError, MpbfError
 
@@ -154,7 +153,7 @@ def robustness(
     """Rank the arms over all scenarios by several criteria (maximin, regret, satisficing, ...), and say how sure the order is."""
     from mpbf_abm.studies.analysis import robustness as analyse
 
-    level = _number(threshold, "threshold")
+    (level,) = _reals(threshold=threshold)
     with opened(folder, definition) as results:
         finish(
             results,
@@ -204,7 +203,7 @@ def discover(
     """Find the factor values under which an outcome of interest is common (PRIM), judged on held-out scenarios."""
     from mpbf_abm.studies.analysis import discover as analyse
 
-    high, low = _number(above, "above"), _number(below, "below")
+    high, low = _reals(above=above, below=below)
     with opened(folder, definition) as results:
         finish(
             results,
@@ -215,16 +214,13 @@ def discover(
         )
 
 
-def _number(text: str | None, name: str) -> float | None:
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ConfigurationError(f"--{name} = {text!r}: must be a number")
-    return value
+def _reals(**texts: str | None) -> list[float | None]:
+    """Numbers of options, or all that are none."""
+    faults: list[str] = []
+    values = [real(text, name, faults) for name, text in texts.items()]
+    if faults:
+        raise ConfigurationError(faults)
+    return values
 
 
 def names(values: list[str] | None) -> list[str] | None:

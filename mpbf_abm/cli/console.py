@@ -78,6 +78,20 @@ def whole(text: str | None, name: str, faults: list[str]) -> int | None:
         return None
 
 
+def real(text: str | None, name: str, faults: list[str]) -> float | None:
+    """Read a finite number, or note the fault."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        faults.append(f"--{name} = {text!r}: must be a number")
+        return None
+    return value
+
+
 def processes(text: str | None, faults: list[str]) -> int | None:
     """Read the number of processes; what it cannot be is noted."""
     count = whole(text, "jobs", faults)

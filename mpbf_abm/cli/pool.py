@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import app
-from mpbf_abm.cli.console import Json, bar, complain, number, processes, table, whole
+from mpbf_abm.cli.console import Json, bar, complain, number, processes, real, table, whole
 from mpbf_abm.cli.data import Drop, Duplicates, Goal, Objective, given, read_space
 from mpbf_abm.errors import ConfigurationError
 
@@ -96,14 +96,14 @@ def pool(
     faults: list[str] = []
     if objective is None:
         faults.append("a pool needs --objective")
-    share = _real(top, "top", faults)
+    share = real(top, "top", faults)
     if share is not None and not 0 < share <= 1:
         faults.append(f"--top = {share:g}: must be above 0 and at most 1")
     numbers = {k: whole(v, k, faults) for k, v in {"seeds": seeds, "batch": batch, "founding": founding}.items()}
     count = 20 if numbers["seeds"] is None else numbers["seeds"]
     if count < 1:
         faults.append(f"--seeds = {count}: must be at least 1")
-    weight, limit, workers = _real(kappa, "kappa", faults), _real(budget, "budget", faults), processes(jobs, faults)
+    weight, limit, workers = real(kappa, "kappa", faults), real(budget, "budget", faults), processes(jobs, faults)
     named = None if descriptors is None else [name.strip() for name in descriptors.split(",")]
     columns = given(objective=objective, descriptors=named, top_share=share, duplicates=duplicates)
     space = None if faults else read_space({"pool": file, **columns}, goal, drop, faults)
@@ -149,20 +149,6 @@ def pool(
 
 
 # --------------------------------------------------------------------------- what is asked
-
-
-def _real(text: str | None, name: str, faults: list[str]) -> float | None:
-    """Read a number, or note the fault."""
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        faults.append(f"--{name} = {text!r}: must be a number")
-        return None
-    return value
 
 
 def _budget(value: float | None, size: int, faults: list[str]) -> int:
