@@ -26,7 +26,7 @@ Float = NDArray[np.float64]
     delta=Knob(0.05, "chance that a record goes in a tick", 0.005, 0.4), kappa=Knob(0.1, "chance that a record is audited in a tick", 0, 1), b_s=Knob(0.4, "bias of simulated labels", -3, 3),
     pi=Knob(0.5, "share of simulated labels that a model generates", 0.01, 0.99), g=Knob(2.4, "their gain", 0, 10), chi=Knob(0.9, "share of the records' bias that a model learns", 0.05, 1),
     L_below=Knob(0.8, "loop gain at which bias growth must be negative", 0.05, 0.97), L_above=Knob(1.25, "and one at which it must be positive", 1.03, 3),
-    scale=Knob(200.0, "size of the community: events per unit of the rates", 5, 10**4, fast=100.0), ticks=Knob(200, "ticks of the time average", 20, 10**5, fast=80), runs=Knob(12, RUNS, 4, 10**4, fast=5),
+    scale=Knob(200.0, "size of the community: events per unit of the rates", 5, 10**4, fast=50.0), ticks=Knob(200, "ticks of the time average", 20, 10**5, fast=80), runs=Knob(12, RUNS, 4, 10**4, fast=5),
 )  # fmt: skip
 def bias_loop(
     seed: int, lambda_P: float, q: float, lambda_S: float, delta: float, kappa: float, b_s: float, pi: float, g: float, chi: float,

@@ -52,7 +52,7 @@ def error_growth(
 @row(
     "M1", "Self-training: replace against accumulate", "Gerstgrasser et al. 2024; Dohmatob et al. 2024",
     n=Knob(8, "generations, the first on true labels", 1, 200, fast=4), M=Knob(50, "labels of a generation", 5, 5_000),
-    runs=Knob(1_500, RUNS, 30, 10**6, fast=220),
+    runs=Knob(1_500, RUNS, 30, 10**6, fast=80),
 )  # fmt: skip
 def replace_or_accumulate(seed: int, n: int, M: int, runs: int) -> list[Check]:
     """Error variance of the n-th model over that of the first."""
@@ -69,7 +69,7 @@ def replace_or_accumulate(seed: int, n: int, M: int, runs: int) -> list[Check]:
 @row(
     "M2", "Self-training with a share of true labels", "recursion of the mean's error (Gerstgrasser et al. 2024; Bertrand et al. 2024)",
     lam=Knob(0.3, "share lambda of true labels", 0.01, 1), n=Knob(10, "generations", 1, 200, fast=5), M=Knob(50, "labels of a generation", 5, 5_000),
-    runs=Knob(1_200, RUNS, 30, 10**6, fast=220),
+    runs=Knob(1_200, RUNS, 30, 10**6, fast=80),
 )  # fmt: skip
 def fresh_labels(seed: int, lam: float, n: int, M: int, runs: int) -> list[Check]:
     """Error variance of the n-th model with fresh true labels in every generation."""

@@ -31,7 +31,7 @@ Int = NDArray[np.int64]
     "U9", "Intervention and cost of reversal", "martingale property of the Polya urn",
     a=Knob(1.0, "founding mass of the first colour", 0, 1e5, True), b=Knob(1.0, "founding mass of the second", 0, 1e5, True),
     N=Knob(60, "size at which to intervene", 3, 20_000), m=Knob(30, "extra records of the first colour", 1, 10**5), D=Knob(0.1, "shift of its share to buy", 0.001, 0.9),
-    after=Knob(150, "draws afterwards", 1, 20_000, fast=50), runs=Knob(800, RUNS, 30, 10**6, fast=150),
+    after=Knob(150, "draws afterwards", 1, 20_000, fast=50), runs=Knob(800, RUNS, 30, 10**6, fast=60),
 )  # fmt: skip
 def intervention(seed: int, a: float, b: float, N: int, m: int, D: float, after: int, runs: int) -> list[Check]:
     """Share in the end after extra records, and what it costs to move it by D."""
@@ -88,7 +88,7 @@ def intervention(seed: int, a: float, b: float, N: int, m: int, D: float, after:
 @row(
     "U10", "Adoption with increasing returns", "Arthur 1989: random walk between absorbing barriers",
     r=Knob(1.0, "returns to adoption", 0, 10, True), g_R=Knob(2.5, "taste of R-agents for A", 0, 1000), g_S=Knob(4.5, "taste of S-agents for B", 0, 1000),
-    runs=Knob(1_200, RUNS, 30, 10**6, fast=250),
+    runs=Knob(1_200, RUNS, 30, 10**6, fast=80),
 )  # fmt: skip
 def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Check]:
     """Which model takes the market, and how many adoptions it takes."""
@@ -145,7 +145,7 @@ def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Che
 @row(
     "U11", "Monopoly with g > 1, equal shares with g < 1", "Rubin's theorem (Davis 1990)",
     g=Knob(2.0, "reinforcement above 1", 1.2, 4), a=Knob(1.0, "mass of the first colour", 0, 1e4, True), b=Knob(2.0, "mass of the second", 0, 1e4, True),
-    g_low=Knob(0.4, "reinforcement below 1", -1, 0.95), n=Knob(400, "draws", 10, 20_000, fast=100), runs=Knob(1_500, RUNS, 30, 10**6, fast=250),
+    g_low=Knob(0.4, "reinforcement below 1", -1, 0.95), n=Knob(400, "draws", 10, 20_000, fast=100), runs=Knob(1_500, RUNS, 30, 10**6, fast=80),
 )  # fmt: skip
 def monopoly(seed: int, g: float, a: float, b: float, g_low: float, n: int, runs: int) -> list[Check]:
     """Chance that the first colour takes nearly all; shares with weak reinforcement."""

@@ -27,8 +27,8 @@ LEAD = 0.02  # share by which a family is put ahead to see whether its lead grow
 @row(
     "U5", "Twin damage under common random numbers", "coupling by exponential race; linearisation at x* = 1/2",
     N0=Knob(2, "founding mass of the two-colour urn", 2, 10**5), K=Knob(5, "colours of the second urn, mass 1 each", 3, 60), n=Knob(100, "draws", 1, 5_000, fast=50),
-    pairs=Knob(1_500, "twin runs", 30, 10**6, fast=200), g=Knob(2.0, "reinforcement at x* = 1/2", -1, 4), eps=Knob(0.3, "exploration at x* = 1/2", 0, 1),
-    volume=Knob(2_000, "founding mass at x* = 1/2", 100, 10**6), growth=Knob(3.0, "final over first volume", 1.2, 100), twins=Knob(300, "twin runs at x* = 1/2", 20, 10**5, fast=60),
+    pairs=Knob(1_500, "twin runs", 30, 10**6, fast=70), g=Knob(2.0, "reinforcement at x* = 1/2", -1, 4), eps=Knob(0.3, "exploration at x* = 1/2", 0, 1),
+    volume=Knob(2_000, "founding mass at x* = 1/2", 100, 10**6), growth=Knob(3.0, "final over first volume", 1.2, 100), twins=Knob(300, "twin runs at x* = 1/2", 20, 10**5, fast=24),
 )  # fmt: skip
 def twin_damage(
     seed: int, N0: int, K: int, n: int, pairs: int, g: float, eps: float, volume: int, growth: float, twins: int
@@ -104,7 +104,7 @@ def measured_exponent(
 @row(
     "U6", "Central limit of urns with f' < 1/2", "Freedman 1965; Kushner and Yin 2003",
     g=Knob(-1.0, "reinforcement", -1, 4), eps=Knob(0.0, "exploration", 0, 1), N0=Knob(10.0, "founding mass, in equal parts", 0, 1e5, True),
-    n=Knob(400, "draws", 20, 50_000, fast=100), runs=Knob(2_500, RUNS, 50, 10**6, fast=400),
+    n=Knob(400, "draws", 20, 50_000, fast=100), runs=Knob(2_500, RUNS, 50, 10**6, fast=250),
 )  # fmt: skip
 def central_limit(seed: int, g: float, eps: float, N0: float, n: int, runs: int) -> list[Check]:
     """Variance of the share of two colours about 1/2, times the volume."""
@@ -189,8 +189,8 @@ def lock_in_threshold(seed: int, K: int, g: float, step: float, volume: int, twi
 @row(
     "U8", "Hysteresis between lock-in threshold and fold", "two stable branches between eps_c and eps_sn (forgetting urn)",
     K=Knob(5, "families", 3, 100), g=Knob(2.0, "reinforcement", 1.2, 4), V=Knob(4_000, "records in the steady state", 1_000, 10**6),
-    eps=Knob((0.47, 0.53, 0.55, 0.60), "explorations to try", 0, 1, fast=(0.45, 0.53, 0.6)), renewal=Knob(0.1, "share of records that goes in a tick", 0.005, 0.5),
-    runs=Knob(16, "runs from each side at each exploration", 4, 10_000, fast=5), most=Knob(8_000, "most ticks of a run", 50, 10**6),
+    eps=Knob((0.47, 0.53, 0.55, 0.60), "explorations to try", 0, 1, fast=(0.4, 0.53, 0.65)), renewal=Knob(0.1, "share of records that goes in a tick", 0.005, 0.5),
+    runs=Knob(16, "runs from each side at each exploration", 4, 10_000, fast=4), most=Knob(8_000, "most ticks of a run", 50, 10**6),
 )  # fmt: skip
 def hysteresis(
     seed: int, K: int, g: float, V: int, eps: tuple[float, ...], renewal: float, runs: int, most: int

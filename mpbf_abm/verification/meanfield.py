@@ -188,7 +188,7 @@ def decline(name: str, sizes: Sequence[int], error: Float, square: Float) -> lis
 
 @row(
     "K2", "total volume, whatever the allocation", "linear birth and death",
-    runs=Knob(300, "runs of each allocation", low=10, high=100_000, fast=80),
+    runs=Knob(300, "runs of each allocation", low=10, high=100_000, fast=40),
     families=Knob(4, "families", low=1, high=50),
     gamma=Knob(2.0, GAMMA, low=-1, high=4),
     exploration=Knob(0.1, "exploration of curators and planners", low=0, high=1),
@@ -242,9 +242,9 @@ def total_volume(
     "K3", "founding mass decides how much chance can do", "Polya 1930; Eggenberger & Polya 1923",
     mass=Knob((2.0, 1.0), "founding mass of the two families", low=0, high=1000, above=True),
     batch=Knob(20, "records of a batch", low=2, high=10_000),
-    ticks=Knob(100, "records, one at a time", low=1, high=100_000, fast=40),
-    batches=Knob(40, "batches", low=1, high=100_000, fast=20),
-    runs=Knob(2000, "runs", low=50, high=1_000_000, fast=400),
+    ticks=Knob(100, "records, one at a time", low=1, high=100_000, fast=20),
+    batches=Knob(40, "batches", low=1, high=100_000, fast=10),
+    runs=Knob(2000, "runs", low=50, high=1_000_000, fast=150),
 )  # fmt: skip
 def founding_mass(
     seed: int, *, mass: tuple[float, ...], batch: int, ticks: int, batches: int, runs: int
@@ -277,8 +277,8 @@ def founding_mass(
 @row(
     "K4", "the twin keeps a symmetric unstable state, the model leaves it after ln N / (2 lambda)", "Kurtz 1971",
     sizes=Knob((1, 4, 16, 64), "sizes, in that at which early noise is `noise` of the border (at least 3)", low=1, high=10_000,
-               fast=(1, 4, 16)),
-    runs=Knob(400, "runs of each size", low=20, high=100_000, fast=100),
+               fast=(1, 3, 9)),
+    runs=Knob(400, "runs of each size", low=20, high=100_000, fast=40),
     families=Knob(3, "families", low=2, high=20),
     gamma=Knob(2.0, GAMMA, low=1.4, high=4),
     depth=Knob(0.8, "exploration: how far from eps_c down to 0", low=0.5, high=1),

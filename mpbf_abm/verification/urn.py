@@ -141,7 +141,7 @@ def null_is_the_urn(
     a=Knob(1.0, "founding mass of the first colour", 0, 1e6, True), b=Knob(1.0, "founding mass of the second", 0, 1e6, True),
     n=Knob(200, "draws, one at a time", 1, 20_000, fast=60), N0=Knob(60.0, "founding mass of the batch urn", 0, 1e7, True),
     m=Knob(100, "records a tick of the batch urn", 1, 5_000), T=Knob(10, "its ticks", 1, 2_000), x0=Knob(0.5, "its first share", 1e-6, 1 - 1e-6),
-    runs=Knob(4_000, RUNS, 50, 10**6, fast=400),
+    runs=Knob(4_000, RUNS, 50, 10**6, fast=150),
 )  # fmt: skip
 def polya(
     seed: int, a: float, b: float, n: int, N0: float, m: int, T: int, x0: float, runs: int
@@ -194,7 +194,7 @@ def goodness(counts: Float, cdf: Any, n: int, bins: int = 12) -> float:
 @row(
     "U2", "Concentration of a Polya urn in the end", "moments of the Dirichlet law (Blackwell and MacQueen 1973)",
     K=Knob(5, "colours", 2, 200), a=Knob(1.0, "founding mass of each colour", 0.05, 1e5),
-    masses=Knob((), "founding masses instead, one for each of K colours", 0.05, 1e5), n=Knob(300, "draws", 10, 20_000, fast=100), runs=Knob(1_500, RUNS, 30, 10**6, fast=220),
+    masses=Knob((), "founding masses instead, one for each of K colours", 0.05, 1e5), n=Knob(300, "draws", 10, 20_000, fast=100), runs=Knob(1_500, RUNS, 30, 10**6, fast=80),
 )  # fmt: skip
 def concentration_of_urns(seed: int, K: int, a: float, masses: tuple[float, ...], n: int, runs: int) -> list[Check]:
     """Mean HHI, entropy and Gini of the limit, from founding masses and from the masses after n draws."""
@@ -268,7 +268,7 @@ def numeric_inverse_hhi(a: float) -> float:
 @row(
     "U3", "Early-stream Sobol index", "martingale property of the Polya urn; pick-freeze (Janon et al. 2014)",
     m=Knob(20, "draws of the early stream", 1, 20_000), n=Knob(400, "draws", 2, 20_000, fast=100), N0=Knob(2.0, "founding mass", 0, 1e6, True),
-    x0=Knob(0.5, "first share", 1e-6, 1 - 1e-6), pairs=Knob(2_000, "pairs of runs", 30, 10**6, fast=220),
+    x0=Knob(0.5, "first share", 1e-6, 1 - 1e-6), pairs=Knob(2_000, "pairs of runs", 30, 10**6, fast=80),
     batch=Knob(100, "records a tick of the batch urn", 1, 5_000), batch_N0=Knob(60.0, "its founding mass", 0, 1e7, True),
     batch_early=Knob(2, "its early ticks", 1, 2_000), batch_T=Knob(10, "its ticks", 2, 2_000),
 )  # fmt: skip
@@ -297,7 +297,7 @@ def early_stream(
 @row(
     "U4", "Divergence of replicates of a flat urn", "entropy of the mean less mean entropy of Dirichlet shares",
     K=Knob(5, "colours", 2, 200), a=Knob(1.0, "founding mass of each colour", 0, 1e5, True), n=Knob(300, "draws", 10, 20_000, fast=100),
-    R=Knob(1_500, "replicates", 10, 10**6, fast=300),
+    R=Knob(1_500, "replicates", 10, 10**6, fast=100),
 )  # fmt: skip
 def replicate_divergence(seed: int, K: int, a: float, n: int, R: int) -> list[Check]:
     """Jensen-Shannon divergence of the replicates' draws, without the part of chance."""
