@@ -75,7 +75,7 @@ POLICIES: dict[str, PolicyKind] = {
     ),
     "invariance_standard": PolicyKind("architectures must respect symmetry", (Lever("trainers.invariance", 1.0, "floor"),)),
     "model_pluralism": PolicyKind("no reuse of published encoders, no following of popularity", (Lever("trainers.reuse", 0.0, "cap"), Lever("planners.social", 0.0, "cap"))),
-    "redundancy": PolicyKind("models and labs keep two providers", (Lever("infrastructure.providers", 2, "floor"),)),
+    "redundancy": PolicyKind("models and labs keep three providers", (Lever("infrastructure.providers", 3, "floor"),)),
     "mirrors_and_repair": PolicyKind("records are federated and outages mended fast", (Lever("curators.openness", 1.0, "floor"), Lever("stocks.repair", 1.0, "floor"))),
     "compute_cap": PolicyKind("training at scale above 1/2 is not allowed", (Lever("trainers.scale_cap", 0.5, "cap"),)),
     "equal_funding": PolicyKind("every lab gets the same", (Lever("stocks.merit_share", 0.0), Lever("stocks.lottery_share", 0.0))),

@@ -105,10 +105,14 @@ class SpaceParameters(Group):
         0.2, "share of those dimensions' variance that all families have in common", ge=0, le=1, source=DESIGN
     )
     ruggedness: float = _p(
-        6.0, "length scale of the property field in the quantum block; smaller is more rugged", "descriptor units", gt=0, le=100,
-        source=DESIGN,
-    )  # fmt: skip
-    cross_scale: float = _p(0.2, "variance share of the property that depends on quantum and meso jointly", ge=0, le=1)
+        8.0, "length scale of the property field in the quantum block; smaller is more rugged", "descriptor units", gt=0, le=100, source="calibrated: fact 8")  # fmt: skip
+    cross_scale: float = _p(
+        0.18,
+        "variance share of the property that depends on quantum and meso jointly",
+        ge=0,
+        le=1,
+        source="calibrated: facts 1 and 2",
+    )
     phase_jump: float = _p(0.0, "height of a jump of the property across a phase surface", "property sd", ge=0, le=5)
     spurious_correlation: float = _p(
         0.5, "correlation of the spurious block with the property in dense families", ge=0, le=1
@@ -117,20 +121,30 @@ class SpaceParameters(Group):
         2.5, "amplitude of the spurious block", "descriptor units", ge=0, le=10, source=DESIGN
     )
     bias_sd: float = _p(
-        0.6, "standard deviation of the simulation bias field", "property sd", ge=0, le=5,
-        source="PBE against experiment: MAE .95 eV where the sd of gaps is about 1.5 eV",
-    )  # fmt: skip
-    bias_offset: float = _p(-0.2, "mean simulation bias", "property sd", ge=-5, le=5)
-    bias_family: float = _p(0.2, "share of bias variance between families", ge=0, le=1, source=DESIGN)
-    bias_smooth: float = _p(0.6, "share of bias variance that is smooth within families", ge=0, le=1, source=DESIGN)
-    bias_scatter: float = _p(0.2, "share of bias variance that is scatter", ge=0, le=1, source=DESIGN)
-    bias_length: float = _p(3.0, "length scale of the smooth bias", "descriptor units", gt=0, le=100)
+        0.43, "standard deviation of the simulation bias field", "property sd", ge=0, le=5, source="calibrated: facts 1 and 2")  # fmt: skip
+    bias_offset: float = _p(-0.54, "mean simulation bias", "property sd", ge=-5, le=5, source="calibrated: fact 1")
+    bias_family: float = _p(
+        0.15,
+        "share of bias variance between families",
+        ge=0,
+        le=1,
+        source="calibrated: facts 1 and 3; families hold .10 to .23 of the variance of PBE errors",
+    )
+    bias_smooth: float = _p(
+        0.83,
+        "share of bias variance that is smooth within families",
+        ge=0,
+        le=1,
+        source="what the other two shares leave",
+    )
+    bias_scatter: float = _p(0.02, "share of bias variance that is scatter", ge=0, le=1, source="calibrated: fact 2")
+    bias_length: float = _p(
+        4.5, "length scale of the smooth bias", "descriptor units", gt=0, le=100, source="calibrated: facts 2 and 3"
+    )
     difficulty: float = _p(0.4, "log-sd of the factor on measurement noise", ge=0, le=2)
     feasible: float = _p(0.85, "share of materials that can be made", gt=0, le=1)
     near_duplicates: float = _p(
-        0.05, "share of materials that nearly copy another of their family", ge=0, le=0.9,
-        source="assumed; databases hold up to 95 % redundant entries",
-    )  # fmt: skip
+        0.05, "share of materials that nearly copy another of their family", ge=0, le=0.9, source="assumed; databases hold up to 95 % redundant entries (fact 9, held out)")  # fmt: skip
     top_share: float = _p(0.01, "share of feasible materials that form the top set", gt=0, le=0.5, source=DESIGN)
     dense_share: float = _p(0.1, "share of families, the largest ones, that count as dense", ge=0, le=1, source=DESIGN)
 
@@ -165,8 +179,7 @@ class FoundingParameters(Group):
     )  # fmt: skip
     records: int = _p(2_000, "real founding records", "records", ge=0, le=5_000_000)
     concentration: float = _p(
-        0.5, "founding records of a family grow as its size to this power; above 1 the corpus is concentrated", ge=-2, le=5,
-    )  # fmt: skip
+        1.0, "founding records of a family grow as its size to this power; above 1 the corpus is concentrated", ge=-2, le=5, source="calibrated: fact 4")  # fmt: skip
     year: int = _p(
         0, "founding records are of materials reported by this year, each as often as any other; 0: of all, by families", "year",
         ge=0, le=9_999,
@@ -196,8 +209,7 @@ class CuratorParameters(Group):
 
     count: int = _p(12, "number of curators", "agents", ge=0, le=100_000, source=DESIGN)
     records: int = _p(4, "acquisition budget of a curator; a simulated record costs 1", "records/tick", ge=0, le=10_000)
-    reinforcement: float = _p(1.0, "exponent gamma of attention on a family's records", ge=-1, le=4,
-                              source="preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
+    reinforcement: float = _p(1.05, "exponent gamma of attention on a family's records", ge=-1, le=4, source="calibrated: fact 4; preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
     exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
     exploration_floor: float = _p(0.0, "least exploration of any curator, set by policy", ge=0, le=1)
     adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,
@@ -215,7 +227,9 @@ class CuratorParameters(Group):
         4.0, "cost of a measured label or an audit against a simulated record", "records", ge=1, le=1_000
     )
     simulated_noise: float = _p(0.05, "noise of a simulated label", "property sd", ge=0, le=5)
-    measured_noise: float = _p(0.25, "noise of a measured label at difficulty 1", "property sd", ge=0, le=5)
+    measured_noise: float = _p(
+        0.4, "noise of a measured label at difficulty 1", "property sd", ge=0, le=5, source="calibrated: fact 3"
+    )
     openness: float = _p(0.3, "share of records that are federated, so that other repositories hold a copy", ge=0, le=1)
     provenance_errors: float = _p(0.1, "rate of provenance errors without quality assurance", ge=0, le=1)
     qa: float = _p(0.7, "quality assurance: share of provenance errors prevented", ge=0, le=1)
@@ -236,21 +250,41 @@ class TrainerParameters(Group):
 
     count: int = _p(6, "number of trainers, one published model each", "agents", ge=0, le=10_000, source=DESIGN)
     retrain_interval: int = _p(12, "ticks tau between retrainings of one trainer", "ticks", ge=1, le=10_000)
-    records: int = _p(1_000, "most records n_0 used in a retraining at scale 1", "records", ge=1, le=1_000_000)
+    records: int = _p(
+        1_200,
+        "most records n_0 used in a retraining at scale 1",
+        "records",
+        ge=1,
+        le=1_000_000,
+        source="calibrated: facts 2 and 8",
+    )
     scale: float = _p(1.0, "pretraining scale P against the reference P_0 = 1", gt=0, le=64)
     scale_cap: float = _p(8.0, "largest scale a trainer may use (compute cap)", gt=0, le=64)
     latent_dims: int = _p(
-        12, "latent directions k_0 of the encoder at scale 1", "directions", ge=1, le=128, source=DESIGN
+        18,
+        "latent directions k_0 of the encoder at scale 1",
+        "directions",
+        ge=1,
+        le=128,
+        source="calibrated: facts 7 and 8",
     )
     latent_per_doubling: float = _p(
         2.0, "latent directions c_k added when the scale doubles", "directions", ge=0, le=32
     )
-    features: int = _p(128, "random features p_0 of the head at scale 1", "features", ge=4, le=4_096)
+    features: int = _p(
+        176,
+        "random features p_0 of the head at scale 1",
+        "features",
+        ge=4,
+        le=4_096,
+        source="calibrated: facts 7 and 8",
+    )
     length_scale: float = _p(
-        2.0,
+        0.9,
         "length scale of the head's kernel per square root of latent directions, whitened (of the range, without pretraining)",
         gt=0,
         le=100,
+        source="calibrated: fact 7",
     )
     objective: Literal["mixed", "masked", "contrastive", "fusion", "graph", "none"] = _p(
         "mixed",
@@ -260,7 +294,13 @@ class TrainerParameters(Group):
     fusion_weight: float = _p(0.5, "weight of the contrastive part in cross-modal fusion", ge=0, le=1)
     graph_smoothing: float = _p(0.5, "weight a of neighbours in the graph encoder", ge=0, le=1)
     invariance: float = _p(0.7, "invariance I of the architecture; scales the gauge block by 1 - I", ge=0, le=1)
-    reuse: float = _p(0.2, "chance that a retraining adopts the most adopted published encoder", ge=0, le=1)
+    reuse: float = _p(
+        0.35,
+        "chance that a retraining builds on the encoder of another trainer's published model",
+        ge=0,
+        le=1,
+        source="calibrated: fact 12",
+    )
     head: Literal["bayesian", "gaussian_process", "mean"] = _p(
         "bayesian",
         "learner on top of the encoder: Bayesian linear on random features, exact Gaussian process, or the mean alone",
@@ -288,9 +328,15 @@ class PlannerParameters(Group):
     isolated: int = _p(
         0, "further planners outside the community: own budget, nothing shared", "agents", ge=0, le=1_000
     )
-    experiments: float = _p(0.3, "experiments per planner, on average", "experiments/tick", ge=0, le=1_000)
-    reinforcement: float = _p(1.0, "exponent gamma of attention on a family's records", ge=-1, le=4,
-                              source="preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
+    experiments: float = _p(
+        0.2,
+        "experiments per planner, on average",
+        "experiments/tick",
+        ge=0,
+        le=1_000,
+        source="room to move both ways: found share .3 to .6",
+    )
+    reinforcement: float = _p(1.05, "exponent gamma of attention on a family's records", ge=-1, le=4, source="calibrated: fact 4; preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
     exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
     exploration_floor: float = _p(0.0, "least exploration of any planner, set by policy", ge=0, le=1)
     adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,
@@ -365,11 +411,10 @@ class InfrastructureParameters(Group):
         12, "number of repositories; curators run them in turn", "nodes", ge=1, le=10_000, source=DESIGN
     )
     providers: int = _p(
-        1, "links r of a model to repositories, of a lab to models", "links", ge=1, le=50, source=DESIGN
+        2, "links r of a model to repositories, of a lab to models", "links", ge=1, le=50, source="calibrated: fact 11"
     )
     need: int = _p(1, "working providers that a node needs", "links", ge=0, le=50, source=DESIGN)
-    preference: float = _p(2.0, "exponent with which trainers and labs prefer large repositories", ge=0, le=6,
-                           source="assumed; 90 % of leaderboard models train on one corpus lineage")  # fmt: skip
+    preference: float = _p(2.2, "exponent with which trainers and labs prefer large repositories", ge=0, le=6, source="calibrated: fact 11")  # fmt: skip
     rewiring: float = _p(0.1, "chance that a trainer reconsiders a repository link when it retrains", ge=0, le=1)
 
     @model_validator(mode="after")
@@ -610,6 +655,8 @@ LAYERS = {
 
 NULL: dict[str, Any] = {
     "trainers.count": 0,
+    "planners.reinforcement": 1.0,
+    "curators.reinforcement": 1.0,
     "planners.steering_gain": 0.0,
     "planners.acquisition": "random",
     "planners.candidates": 1,

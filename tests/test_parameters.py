@@ -204,7 +204,7 @@ def test_founding_mass_may_be_one_number_or_one_per_family() -> None:
         ({"space.materials": 99}, "space.materials = 99: must be at least space.families = 100"),
         ({"space.chemistry_rank": 9, "space.quantum_dims": 8}, "space.chemistry_rank = 9: must not exceed space.quantum_dims = 8"),
         ({"space.bias_family": 0.5}, "must sum to 1, not 1.3"),
-        ({"infrastructure.need": 2}, "infrastructure.need = 2: must not exceed infrastructure.providers = 1"),
+        ({"infrastructure.need": 3}, "infrastructure.need = 3: must not exceed infrastructure.providers = 2"),
         ({"founding.mass": (1.0, 2.0)}, "founding.mass has 2 entries: must be one number or space.families = 100 numbers"),
     ],
 )  # fmt: skip

@@ -266,7 +266,7 @@ def test_an_unrecorded_change_of_a_stock_stops_the_run() -> None:
 
 
 def test_wear_follows_load_and_upkeep_restores_health() -> None:
-    eco = ecosystem(**{"trainers.count": 4, "stocks.wear": 0.1, "stocks.upkeep": 0.0})
+    eco = ecosystem(**{"trainers.count": 4, "stocks.wear": 0.1, "stocks.upkeep": 0.0, "infrastructure.providers": 1})
     world = eco.world
     world.infrastructure.model_repositories[:, 0] = [0, 0, 0, 1]
     world.books.open(**totals(world))

@@ -28,6 +28,7 @@ from mpbf_abm.learning.models import Diagnosis, FoundationModel, Panel, frequenc
 from mpbf_abm.space.commons import GENERATED
 from mpbf_abm.space.infrastructure import choose_links
 from mpbf_abm.space.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
+from mpbf_abm.streams import race
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -175,14 +176,11 @@ def draw_panel(world: World, tick: int) -> Panel:
 def choose_encoder(
     world: World, trainer: int, scale: float, rows: Int, shared: dict[tuple[Any, ...], Any]
 ) -> tuple[int, Encoder, str]:
-    """Train an encoder, or adopt the most adopted published one (reuse)."""
-    registry = world.registry
+    """Train an encoder, or build on that of another trainer's published model (reuse)."""
     slot = int(world.trainers.slots[trainer])
     draw = world.uniform("trainer.reuse", world.trainers, 1)[trainer, 0]
-    if draw < world.p.trainers.reuse and registry.published().any():
-        donor = registry.models[registry.most_adopted(world.trainers.slots)]
-        if donor is not None and donor.trainer != trainer:
-            return donor.lineage, donor.encoder, donor.objective
+    if draw < world.p.trainers.reuse and (donor := choose_donor(world, trainer, shared)) is not None:
+        return donor.lineage, donor.encoder, donor.objective
     objective = DEALT[slot % len(DEALT)] if world.p.trainers.objective == "mixed" else world.p.trainers.objective
     invariance = float(world.trainers.invariance[trainer])
     k = max(1, world.p.trainers.latent_dims + round(world.p.trainers.latent_per_doubling * math.log2(scale)))
@@ -190,6 +188,20 @@ def choose_encoder(
     if key not in shared:
         shared[key] = encode(world, rows, objective, k, invariance)
     return slot, shared[key], objective
+
+
+def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> FoundationModel | None:
+    """Another trainer's published model, by exponential race in proportion to one more than its adopters; None before any.
+
+    A lineage attracts as many as stand on it and use it: the process of Simon (1955), whose descendants per base model
+    have a power law.
+    """
+    registry, key = world.registry, ("donor",)
+    if key not in shared:
+        shared[key] = world.clocks("trainer.donor", world.trainers, len(world.trainers))[:, world.trainers.slots]
+    weight = (1.0 + registry.adopters) * registry.published()
+    weight[trainer] = 0.0
+    return registry.models[int(race(shared[key][trainer], weight))] if weight.any() else None
 
 
 def input_scale(world: World, invariance: float) -> Float:

@@ -55,9 +55,3 @@ class Registry(Generic[T]):
     def published(self) -> NDArray[np.bool_]:
         """Trainers with a published model (M,)."""
         return self.version > 0
-
-    def most_adopted(self, slots: Int) -> int:
-        """Trainer whose encoder has most adopters over its lineage; the lowest slot on ties."""
-        by_lineage = np.bincount(self.lineage, self.adopters, minlength=len(self.models))
-        score = np.where(self.published(), by_lineage[self.lineage], -1.0)
-        return int(np.lexsort((slots, -score))[0])

@@ -41,6 +41,8 @@ Int = NDArray[np.int64]
 # does not, the reason.
 SWITCHES: dict[str, tuple[dict[str, Any], bool, str]] = {
     "trainers.count": ({"trainers.count": 3}, False, "models exist but weigh nothing while the steering gain is 0"),
+    "planners.reinforcement": ({"planners.reinforcement": 1.5}, True, ""),
+    "curators.reinforcement": ({"curators.reinforcement": 1.5}, True, ""),
     "planners.steering_gain": ({"planners.steering_gain": 2.0}, False, "there is no model to weigh families"),
     "models": ({"trainers.count": 3, "planners.steering_gain": 2.0}, True, ""),
     "planners.acquisition": ({"planners.acquisition": "greedy"}, False, "candidates are chosen after the family"),

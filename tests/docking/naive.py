@@ -29,7 +29,7 @@ LEVERS = {
     ],
     "invariance_standard": [("trainers.invariance", "floor", 1)],
     "model_pluralism": [("trainers.reuse", "cap", 0), ("planners.social", "cap", 0)],
-    "redundancy": [("infrastructure.providers", "floor", 2)],
+    "redundancy": [("infrastructure.providers", "floor", 3)],
     "mirrors_and_repair": [("curators.openness", "floor", 1), ("stocks.repair", "floor", 1)],
     "compute_cap": [("trainers.scale_cap", "cap", 0.5)],
     "equal_funding": [("stocks.merit_share", "set", 0), ("stocks.lottery_share", "set", 0)],
@@ -1007,16 +1007,12 @@ class Community:
 
     def choose_encoder(self, t, sample, scale):
         p = self.p.trainers
-        published = [m for m in self.trainers if m.model is not None]
+        others = [m for m in self.trainers if m.model is not None and m is not t]
         reuse = self.lines("uniform", "trainer.reuse", (len(self.trainers), 1))[t.slot, 0] < p.reuse
-        if reuse and published:
-            n, users = self.adopters(), {}
-            for m in published:
-                lineage = m.model.encoder.lineage
-                users[lineage] = users.get(lineage, 0) + n[m.slot]
-            popular = max(published, key=lambda m: (users[m.model.encoder.lineage], -m.slot))
-            if popular is not t:
-                return popular.model.encoder
+        if reuse and others:
+            n = self.adopters()
+            clock = self.lines("exponential", "trainer.donor", (len(self.trainers), len(self.trainers)))[t.slot]
+            return min(others, key=lambda m: clock[m.slot] / (1 + n[m.slot])).model.encoder
         objective = p.objective
         if objective == "mixed":
             objective = ("masked", "contrastive", "fusion", "graph")[t.slot % 4]

@@ -169,7 +169,7 @@ def test_the_number_of_runs_is_exact() -> None:
         ({"parameters": {"space.families": 900}}, "space.materials = 500: must be at least space.families = 900"),
         ({"parameters": {"planners.count": 600}}, "more than the space has materials"),
         ({"ticks": 400}, "more experiments than materials"),
-        ({"policies": [Policy("own", set={"infrastructure.need": 2}, start=1)]}, "arm 'own': infrastructure.need = 2: must not exceed infrastructure.providers = 1"),
+        ({"policies": [Policy("own", set={"infrastructure.need": 3}, start=1)]}, "arm 'own': infrastructure.need = 3: must not exceed infrastructure.providers = 2"),
     ],
 )  # fmt: skip
 def test_faults_are_told_before_anything_runs(change: dict[str, Any], told: str) -> None:
