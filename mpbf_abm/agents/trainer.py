@@ -199,7 +199,7 @@ def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any])
     registry, key = world.registry, ("donor",)
     if key not in shared:
         shared[key] = world.clocks("trainer.donor", world.trainers, len(world.trainers))[:, world.trainers.slots]
-    weight = (1.0 + registry.adopters) * registry.published()
+    weight = np.where(registry.published(), 1.0 + registry.adopters, 0.0)
     weight[trainer] = 0.0
     return registry.models[int(race(shared[key][trainer], weight))] if weight.any() else None
 

@@ -104,6 +104,11 @@ def explain(emulated: Mapping[str, Emulator], fitted: Sequence[str], seed: int) 
     return Posterior(tuple(fitted), draws, best, float(log_acceptance(use, RANGES, best[None])[0]))
 
 
+def fitted_by_default() -> list[str]:
+    """Components that the defaults are chosen by: all but those of held-out facts."""
+    return [name for name in FITTED if name not in HELD_OUT]
+
+
 def components_of(numbers: Sequence[int]) -> list[str]:
     """Fitted components of some facts, and the found share, which belongs to none."""
     wanted = {c.id for fact in FACTS if fact.number in numbers for c in fact.components}
@@ -112,7 +117,7 @@ def components_of(numbers: Sequence[int]) -> list[str]:
 
 def second_wave(emulated: Mapping[str, Emulator], points: int, seed: int) -> Design:
     """Design of the second wave: draws from the posterior of the first, evenly through it."""
-    draws = explain(emulated, [n for n in FITTED if n not in HELD_OUT], seed).draws
+    draws = explain(emulated, fitted_by_default(), seed).draws
     rows = unscaled(draws[np.linspace(0, len(draws) - 1, points).astype(np.int64)])
     return Design(
         kind="table", columns=tuple(FACTORS), rows=tuple(tuple(float(f"{v:.4g}") for v in row) for row in rows)

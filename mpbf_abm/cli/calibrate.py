@@ -1,0 +1,108 @@
+"""``mpbf calibrate``: screening, two waves and the posterior of the parameters, given the stylised facts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mpbf_abm.cli.app import app
+from mpbf_abm.cli.console import OK, processes, whole
+from mpbf_abm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mpbf_abm.studies.design import Design
+    from mpbf_abm.studies.results import Results
+
+CALIBRATED, ODD = "calibrated facts", "odd facts"
+
+
+@app.command()
+def calibrate(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs; a stopped calibration goes on there.")] = Path("results/calibration"),
+    doc: Annotated[Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> of this page.")] = None,
+    trajectories: Annotated[str, typer.Option(metavar="INTEGER", help="Morris trajectories of the screening.")] = "6",
+    points: Annotated[str, typer.Option(metavar="INTEGER", help="Points of the first wave (Latin hypercube).")] = "160",
+    second: Annotated[str, typer.Option(metavar="INTEGER", help="Points of the second wave (from the posterior of the first).")] = "40",
+    seed: Annotated[str, typer.Option(metavar="INTEGER", help="Seed of designs, draws and posteriors.")] = "1",
+    jobs: Annotated[str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one for each core]")] = None,
+) -> int:  # fmt: skip
+    """Find the parameters under which all facts lie in their ranges, and what the facts leave open.
+
+    Nothing is changed: the defaults stay as they are.
+    """
+    faults: list[str] = []
+    numbers = {
+        n: whole(t, n, faults) or 0
+        for n, t in {"trajectories": trajectories, "points": points, "second": second}.items()
+    }
+    root, count = whole(seed, "seed", faults), processes(jobs, faults)
+    faults += [
+        f"--{name} = {n}: must be at least {least}"
+        for (name, n), least in zip(numbers.items(), (2, 60, 10), strict=True)
+        if n < least
+    ]
+    if doc is not None and not doc.is_file():
+        faults.append(f"--doc {doc}: no such file")
+    if faults:
+        raise ConfigurationError(faults)
+    from mpbf_abm.cli.progress import Bar
+    from mpbf_abm.validation import calibrate as steps
+    from mpbf_abm.validation.calibration import study
+
+    workers = count or os.cpu_count() or 1
+
+    def run(name: str, design: Design, replicates: int, seed: int) -> Results:
+        made = study(f"calibration-{name}", design, replicates, seed)
+        print(f"mpbf: {name}: {made.plan().count()} runs", file=sys.stderr)
+        with Bar(quiet=False) as watch:
+            return made.run(out / name, workers=workers, progress=watch)
+
+    screening, waves = steps.run_all(run, **numbers, seed=root or 0)
+    emulated = steps.emulators(waves)
+    found = {
+        CALIBRATED: steps.explain(emulated, steps.fitted_by_default(), root or 0),
+        ODD: steps.explain(emulated, steps.components_of(range(1, 16, 2)), root or 0),
+    }
+    tables = {
+        "posterior": steps.posterior_table(found),
+        "facts": steps.emulator_table(emulated, waves, found),
+        "screening": steps.screening_table(screening),
+    }
+    _tell(tables, found, doc)
+    return OK
+
+
+def _tell(tables: dict[str, pd.DataFrame], found: dict[str, Any], doc: Path | None) -> None:
+    """Print the tables, and renew the page that holds them."""
+    from mpbf_abm.reference import filled, table
+    from mpbf_abm.validation.calibrate import assignments
+
+    text = {
+        name: table(list(frame.columns), [[_cell(v) for v in row] for row in frame.itertuples(index=False)])
+        for name, frame in tables.items()
+    }
+    for label, posterior in found.items():
+        text[label.split()[0]] = (
+            "```bash\nmpbf validate --data DATA " + " ".join(assignments(posterior.best)) + "\n```\n"
+        )
+    for name, block in text.items():
+        print(f"{name}\n\n{block}")
+    if doc is not None:
+        page = doc.read_text(encoding="utf-8")
+        doc.write_text(
+            filled(page, "result", {name: partial(text.__getitem__, name) for name in text}, doc.name),
+            encoding="utf-8",
+            newline="\n",
+        )
+        print(f"written: {doc}", file=sys.stderr)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)
