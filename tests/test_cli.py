@@ -247,7 +247,7 @@ def test_a_run_killed_half_way_leaves_nothing_that_looks_complete(tmp_path, numb
         time.sleep(0.05)
     time.sleep(1.0)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == code
     assert not (tmp_path / "o").exists()
     assert not list(tmp_path.rglob("provenance.json"))

@@ -20,7 +20,8 @@ from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.space.synthetic import generate
 from mpbf_abm.streams import Streams
 
-CLOSE = {"rtol": 1e-5, "atol": 1e-6}  # values are stored with 24 bits
+# Values are stored with 24 bits; the spurious block is the property times its amplitude of 2.5.
+CLOSE = {"rtol": 1e-5, "atol": 2.5e-6}
 # What models say passes an eigenproblem of moments summed in single precision and features of single precision; the
 # worst met here is 1.4e-5.
 LEARNED = {"rtol": 3e-5, "atol": 3e-5}

@@ -59,7 +59,7 @@ VALUES: dict[str, Any] = {
     "planners.acquisition": "thompson", "planners.adoption": "utility", "planners.memory": 0.2, "infrastructure.need": 2, "planners.neighbours": 1,
     "infrastructure.providers": 1, "stocks.attention_cap": 4.0, "stocks.attention": 3.0, "space.chemistry_rank": 2, "space.dense_share": 0.5,
     "layers.prior_overlaps": 50.0, "curators.measured_cost": 2.0, "stocks.repair": 1.0, "infrastructure.rewiring": 1.0, "planners.publication_threshold": 1.5,
-    "space.top_share": 0.1, "founding.year": 2004, "planners.social": 1.0, "coupling.pseudo_anchor": "property",
+    "space.top_share": 0.1, "founding.year": 2004, "planners.social": 1.0, "coupling.pseudo_anchor": "property", "planners.kappa": 10.0,
 }  # fmt: skip
 ROWS = {row["path"]: row for row in schema()}
 
@@ -68,9 +68,8 @@ def moved(path: str, now: Any) -> dict[str, Any]:
     """Return the parameter moved to another valid value."""
     if path.startswith("space.bias_") and path in VALUES:
         other, value = VALUES[path]
-        shares = {"space.bias_family": 0.2, "space.bias_smooth": 0.6, "space.bias_scatter": 0.2}
-        left = next(k for k in shares if k not in (path, other))
-        return {path: value, left: shares[left], other: 1.0 - value - shares[left]}
+        left = next(k for k in VALUES if k.startswith("space.bias_") and k not in (path, other))
+        return {path: value, left: (1 - value) / 4, other: 3 * (1 - value) / 4}
     if path in VALUES:
         return {path: VALUES[path]}
     if isinstance(now, bool):
@@ -86,7 +85,7 @@ def moved(path: str, now: Any) -> dict[str, Any]:
 
 @cache
 def outcome(changes: tuple[tuple[str, Any], ...], levers: tuple[tuple[str, Any], ...] = ()) -> tuple[bytes, bytes]:
-    """Return every indicator and the records of a short run in which everything happens."""
+    """Return every indicator, and the records and claims, of a short run in which everything happens."""
     policies = [Policy("coverage_mandate", start=2, strength=0.3)]
     if levers:
         policies.append(Policy("own", set=dict(levers), start=1))
@@ -100,8 +99,9 @@ def outcome(changes: tuple[tuple[str, Any], ...], levers: tuple[tuple[str, Any],
         eco.step()
     rows = np.array([[row[c] for c in COLUMNS] for _, row in eco.recorder.series])
     commons = eco.world.commons
+    claims = eco.world.planners.claims.tobytes()  # those of isolated planners, too, who show in no indicator
     eco.release()
-    return rows.tobytes(), commons.key.tobytes() + commons.value.tobytes()
+    return rows.tobytes(), commons.key.tobytes() + commons.value.tobytes() + claims
 
 
 @pytest.mark.parametrize("path", PATHS)

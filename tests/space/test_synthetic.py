@@ -103,7 +103,9 @@ def test_the_cross_scale_part_depends_on_the_meso_block() -> None:
     unbiased = {"space.bias_sd": 0.0, "space.bias_offset": 0.0}
     p = Parameters().replace(**{"space.materials": 400, "space.families": 2, "space.near_duplicates": 0.0, **unbiased})
     space = MaterialsSpace.synthetic(p, seed=3)
-    rows = np.concatenate([quantum(space) / np.float32(p.space.ruggedness), space.descriptors[:, 24:28] / np.float32(2)], axis=1)
+    rows = np.concatenate(
+        [quantum(space) / np.float32(p.space.ruggedness), space.descriptors[:, 24:28] / np.float32(2)], axis=1
+    )
     cross = random_field(Streams(3), "space.property.cross", rows, 1.0)
     missed = space.property - space.simulated  # without bias, what simulation cannot see
     assert np.corrcoef(cross, missed)[0, 1] > 0.9999

@@ -120,11 +120,11 @@ def test_materials_that_all_runs_share_are_used() -> None:
 
 
 def test_a_run_that_raises_is_a_failure_with_its_stage() -> None:
-    study = small_study(parameters={"planners.exploration": 0.1, "infrastructure.need": {"values": (1, 2)}})
-    result = Runner(study)(Job("x", 1, 0, 0, 1, 0, (2,)))
+    study = small_study(parameters={"planners.exploration": 0.1, "infrastructure.need": {"values": (1, 3)}})
+    result = Runner(study)(Job("x", 1, 0, 0, 1, 0, (3,)))
     assert isinstance(result, Failure)
     assert (result.stage, result.type) == ("parameters", "ConfigurationError")
-    assert "infrastructure.need = 2" in result.message
+    assert "infrastructure.need = 3" in result.message
     assert "Traceback" in result.traceback
 
 
