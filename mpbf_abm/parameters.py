@@ -121,8 +121,8 @@ class SpaceParameters(Group):
         2.5, "amplitude of the spurious block", "descriptor units", ge=0, le=10, source=DESIGN
     )
     bias_sd: float = _p(
-        0.43, "standard deviation of the simulation bias field", "property sd", ge=0, le=5, source="calibrated: facts 1 and 2")  # fmt: skip
-    bias_offset: float = _p(-0.54, "mean simulation bias", "property sd", ge=-5, le=5, source="calibrated: fact 1")
+        0.44, "standard deviation of the simulation bias field", "property sd", ge=0, le=5, source="calibrated: facts 1 and 2")  # fmt: skip
+    bias_offset: float = _p(-0.55, "mean simulation bias", "property sd", ge=-5, le=5, source="calibrated: fact 1")
     bias_family: float = _p(
         0.15,
         "share of bias variance between families",
@@ -139,7 +139,7 @@ class SpaceParameters(Group):
     )
     bias_scatter: float = _p(0.02, "share of bias variance that is scatter", ge=0, le=1, source="calibrated: fact 2")
     bias_length: float = _p(
-        4.5, "length scale of the smooth bias", "descriptor units", gt=0, le=100, source="calibrated: facts 2 and 3"
+        5.0, "length scale of the smooth bias", "descriptor units", gt=0, le=100, source="calibrated: facts 2 and 3"
     )
     difficulty: float = _p(0.4, "log-sd of the factor on measurement noise", ge=0, le=2)
     feasible: float = _p(0.85, "share of materials that can be made", gt=0, le=1)
@@ -179,7 +179,7 @@ class FoundingParameters(Group):
     )  # fmt: skip
     records: int = _p(2_000, "real founding records", "records", ge=0, le=5_000_000)
     concentration: float = _p(
-        1.0, "founding records of a family grow as its size to this power; above 1 the corpus is concentrated", ge=-2, le=5, source="calibrated: fact 4")  # fmt: skip
+        0.98, "founding records of a family grow as its size to this power; above 1 the corpus is concentrated", ge=-2, le=5, source="calibrated: fact 4")  # fmt: skip
     year: int = _p(
         0, "founding records are of materials reported by this year, each as often as any other; 0: of all, by families", "year",
         ge=0, le=9_999,
@@ -251,7 +251,7 @@ class TrainerParameters(Group):
     count: int = _p(6, "number of trainers, one published model each", "agents", ge=0, le=10_000, source=DESIGN)
     retrain_interval: int = _p(12, "ticks tau between retrainings of one trainer", "ticks", ge=1, le=10_000)
     records: int = _p(
-        1_200,
+        1_600,
         "most records n_0 used in a retraining at scale 1",
         "records",
         ge=1,
@@ -272,7 +272,7 @@ class TrainerParameters(Group):
         2.0, "latent directions c_k added when the scale doubles", "directions", ge=0, le=32
     )
     features: int = _p(
-        176,
+        184,
         "random features p_0 of the head at scale 1",
         "features",
         ge=4,
@@ -414,7 +414,7 @@ class InfrastructureParameters(Group):
         2, "links r of a model to repositories, of a lab to models", "links", ge=1, le=50, source="calibrated: fact 11"
     )
     need: int = _p(1, "working providers that a node needs", "links", ge=0, le=50, source=DESIGN)
-    preference: float = _p(2.2, "exponent with which trainers and labs prefer large repositories", ge=0, le=6, source="calibrated: fact 11")  # fmt: skip
+    preference: float = _p(2.4, "exponent with which trainers and labs prefer large repositories", ge=0, le=6, source="calibrated: fact 11")  # fmt: skip
     rewiring: float = _p(0.1, "chance that a trainer reconsiders a repository link when it retrains", ge=0, le=1)
 
     @model_validator(mode="after")

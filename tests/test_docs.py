@@ -189,6 +189,8 @@ def decisions_in_code(drawers: set[str]) -> dict[str, str]:
     """Decision names that are passed to some functions, with where it happens."""
     found = {}
     for home, function, call in calls(drawers):
+        if home.startswith("validation."):
+            continue  # measurements on a community, not rules of it
         for text in filter(None, map(decision, call.args)):
             if re.fullmatch(r"[a-z][a-z_]*(\.[a-z_*0-9]+)+", text):
                 drawn = re.sub(r"\.\d+(?=\.|$)", ".*", text)

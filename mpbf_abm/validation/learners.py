@@ -37,7 +37,7 @@ CURVE = (1, 2, 4, 8, 16)  # corpora of a learning curve, in smallest ones
 MANY = 4.0  # scale of a model whose simulated labels are plenty
 CORRECTIONS = (10, 30, 100, 300, 1_000)  # measured labels that correct a model
 BEYOND = 3_000.0  # stands for more than were tried
-FALL = 0.05  # by how much the structured error must fall for a correction to count
+FALL = 0.07  # fall of the structured error that counts: what 300 labels did to real gaps (.571 to .53 eV)
 KEPT = (0.5, 0.3, 0.2, 0.1, 0.05)  # shares of a corpus that pruning leaves
 LOSS = 1.1  # how far the error may rise by pruning (Li et al. 2023)
 LEFT_OUT = 6  # families that are held out, the largest of the corpus
@@ -48,7 +48,7 @@ def inheritance(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, fl
 
     As in the measurement, where simulated labels were plenty, corpus and model are four times the usual ones (scale 4). The
     correction is the logarithm (base 10) of the measured labels at which delta learning, a second head on what measured labels
-    leave of the first one's predictions, lowers the structured error by a twentieth: the mean absolute error about the median
+    leave of the first one's predictions, lowers the structured error by 7 %, as 300 did for real gaps: the mean absolute error about the median
     error, which a shift of all predictions cannot repair. Between the numbers that are tried the logarithm is interpolated;
     3,000 stands for more than were tried.
     """
