@@ -33,6 +33,7 @@ CONCEPTS = (
 )  # fmt: skip
 DRAWERS = {"uniform", "normal", "exponential", "generator", "clocks", "family_clocks", "keyed", "random_field"}
 RECORD_DRAWERS = {"record_uniform", "record_normal"}
+OUTSIDE = ("validation.", "calibration.")  # measurements made on a space or a model, never within a run
 
 
 def name(path: Path) -> str:
@@ -207,9 +208,11 @@ def test_every_keyed_draw_is_in_its_table_and_every_entry_in_the_code(first: str
     assert len(listed) == len(set(listed)), "a decision is listed twice"
     code = decisions_in_code(drawers)
     assert len(code) > fewest, "the search for decision names finds too little"
-    missing = {d: where for d, where in code.items() if d not in listed}
+    missing = {d: where for d, where in code.items() if d not in listed and not d.startswith(OUTSIDE)}
     assert not missing, "draws that docs/odd.md does not list"
     assert not set(listed) - set(code), "draws that docs/odd.md lists and nobody makes"
+    strayed = {d: where for d, where in code.items() if d.startswith(OUTSIDE) != where.startswith("validation.")}
+    assert not strayed, "names of measurements outside mpbf_abm/validation, or other names within it"
 
 
 def test_records_are_hashed_by_named_decisions_only():

@@ -37,17 +37,20 @@ def calibrate(
 
     Nothing is changed: the defaults stay as they are.
     """
+    from mpbf_abm.whatif.plan import numbers_faults
+
     faults: list[str] = []
     numbers = {
-        n: whole(t, n, faults) or 0
-        for n, t in {"trajectories": trajectories, "points": points, "second": second}.items()
+        n: whole(t, n, faults) for n, t in {"trajectories": trajectories, "points": points, "second": second}.items()
     }
     root, count = whole(seed, "seed", faults), processes(jobs, faults)
     faults += [
         f"--{name} = {n}: must be at least {least}"
         for (name, n), least in zip(numbers.items(), (2, 60, 10), strict=True)
-        if n < least
+        if n is not None and n < least
     ]
+    if root is not None:
+        faults += [f"--{fault}" for fault in numbers_faults({"seed": root})]
     if doc is not None and not doc.is_file():
         faults.append(f"--doc {doc}: no such file")
     if faults:
@@ -64,7 +67,8 @@ def calibrate(
         with Bar(quiet=False) as watch:
             return made.run(out / name, workers=workers, progress=watch)
 
-    screening, waves = steps.run_all(run, **numbers, seed=root or 0)
+    counts = {name: n or 0 for name, n in numbers.items()}
+    screening, waves = steps.run_all(run, **counts, seed=root or 0)
     emulated = steps.emulators(waves)
     found = {
         CALIBRATED: steps.explain(emulated, steps.fitted_by_default(), root or 0),

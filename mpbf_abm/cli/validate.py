@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mpbf_abm.validation.facts import Fact
     from mpbf_abm.validation.validate import Validation
 
-PAGE = "validation.md"
+PAGE, TABLE = "validation.md", "validation.csv"
 HEAD = ["fact", "component", "real", "range", "from data", "simulated", "95 % interval", "n", "verdict", "use"]
 
 
@@ -48,7 +48,7 @@ def validate(
     seed: Annotated[str, typer.Option(metavar="INTEGER", help="Seed of the first replicate.")] = "1",
     least: Annotated[str, typer.Option(metavar="INTEGER", help="Exit with 3 if fewer facts are reproduced. [default: 4 of 5]")] = "",
     jobs: Annotated[str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one for each core]")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help=f"Write {PAGE}, validation.csv and images/validation.png here.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help=f"Write {PAGE}, {TABLE} and images/validation.png here.")] = None,
     as_json: Json = False,
 ) -> int:  # fmt: skip
     """Compare the community with fifteen stylised facts, at once and with one configuration.
@@ -67,8 +67,15 @@ def validate(
         faults += error.faults
         settings = Settings(Parameters(), {})
     p: Parameters = assigned(settings.parameters, assignments or [], faults)
+    facts: tuple[Fact, ...] = ()
+    try:
+        facts = chosen(only or [])
+    except ConfigurationError as error:
+        faults += error.faults
     count, first = whole(replicates, "replicates", faults), whole(seed, "seed", faults)
     wanted = whole(least, "least", faults) if least else None
+    if wanted is not None and facts and not 0 <= wanted <= len(facts):
+        faults.append(f"--least = {wanted}: must be 0 to {len(facts)}, the number of facts")
     if count is not None and count < 2:
         faults.append(f"--replicates = {count}: must be at least 2, or there is no interval")
     if first is not None:
@@ -76,17 +83,13 @@ def validate(
     workers = processes(jobs, faults) or os.cpu_count() or 1
     if data is not None and not data.is_dir():
         faults.append(f"--data {data}: no such folder")
-    facts: tuple[Fact, ...] = ()
-    try:
-        facts = chosen(only or [])
-    except ConfigurationError as error:
-        faults += error.faults
     if faults:
         raise ConfigurationError(faults)
     if out is not None:
         check_folder(out / "images")
-        if (out / PAGE).is_dir():
-            raise OutputError(f"{out / PAGE}: is a folder")
+        for path in (out / PAGE, out / TABLE):
+            if path.is_dir():
+                raise OutputError(f"{path}: is a folder")
     from mpbf_abm.validation.validate import tasks
 
     with bar(len(tasks(facts, first or 0, count or 2)), as_json, "measure") as advance:
@@ -165,7 +168,8 @@ def _write(found: Validation, out: Path, command: str) -> None:
     save(found, out / "images" / "validation.png")
     page = markdown(found, f"{command} --out {out.name}")
     (out / PAGE).write_text(page, encoding="utf-8", newline="\n")
-    for path in (out / PAGE, out / "images" / "validation.png"):
+    found.table.to_csv(out / TABLE, index=False, lineterminator="\n")
+    for path in (out / PAGE, out / TABLE, out / "images" / "validation.png"):
         print(f"written: {path}", file=sys.stderr)
 
 

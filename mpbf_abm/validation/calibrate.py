@@ -159,8 +159,8 @@ def screening_table(results: Results) -> pd.DataFrame:
     """One row per parameter: mean absolute elementary effect on every fact, in half ranges of the fact."""
     columns: dict[str, Any] = {"parameter": list(FACTORS)}
     for name in FITTED:
-        effects, _ = morris_effects(results, results.values(name)[:, 0, 0])
-        columns[name] = np.nanmean(np.abs(effects), axis=0) * 2 / (RANGES[name].high - RANGES[name].low)
+        effects, _ = morris_effects(results, results.values(name)[:, 0, :])
+        columns[name] = np.abs(effects).mean(axis=(0, 2)) * 2 / (RANGES[name].high - RANGES[name].low)
     return pd.DataFrame(columns)
 
 

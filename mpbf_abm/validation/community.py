@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.ecosystem import Ecosystem
-from mpbf_abm.measures.attachment import choices, first_edits, likelihood_exponent, reuse
+from mpbf_abm.measures.attachment import adjacency, choices, first_edits, likelihood_exponent, reuse
 from mpbf_abm.measures.concentration import gini, hhi
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.commons import EXPERIMENT, FAILED
@@ -91,12 +92,14 @@ def concentration(h: History) -> dict[str, float]:
 def attachment(h: History) -> dict[str, float]:
     """Attachment exponent of experiments on the records that families hold; reuse and adjacency of families tried.
 
-    A family counts as known for reuse and adjacency once an experiment was made in it.
+    A family counts as known for reuse and adjacency once an experiment was made in it. NaN without experiments.
     """
     year = np.floor_divide(h.tick, YEAR)
     made = choices(year, h.family)
     weight = h.tested[made.unit].astype(np.float64)
     tried, when = h.family[h.tested], year[h.tested]
+    if not len(tried):
+        return dict.fromkeys(("attachment_alpha", "reuse_share", "adjacent_possible"), math.nan)
     _, share, events = reuse(when, tried)
     out = {
         "attachment_alpha": likelihood_exponent(made, weight),
@@ -104,11 +107,16 @@ def attachment(h: History) -> dict[str, float]:
     }
     steps = np.where(h.space.similarity > 0, 1, 2) * (1 - np.eye(h.space.families, dtype=np.int64))
     first = first_edits(when, tried, steps)
-    return out | {"adjacent_possible": float((first <= 1).mean()) if len(first) else float("nan")}
+    return out | {"adjacent_possible": adjacency(first, 1)}
 
 
 def monoculture(h: History) -> dict[str, float]:
-    """Share of published models that were trained on the most used repository, and effective number of training mixes."""
+    """Share of published models that were trained on the most used repository, and effective number of training mixes.
+
+    NaN without models.
+    """
+    if not h.sources:
+        return {"corpus_monoculture": math.nan, "effective_mixes": math.nan}
     used = np.bincount([r for mix in h.sources for r in mix])
     _, count = np.unique([hash(mix) for mix in h.sources], return_counts=True)
     return {"corpus_monoculture": float(used.max() / len(h.sources)), "effective_mixes": 1.0 / hhi(count)}
@@ -118,20 +126,26 @@ def narrowing(steered: History, unsteered: History) -> dict[str, float]:
     """Claims of a steered community over those of an unsteered one; change of the extent of the topics that are worked on.
 
     A test's topic is its family, placed at the mean descriptors of its materials; the extent of published tests is the root
-    mean squared distance of their topics from the centre, a diameter as it is taken in an embedding of papers.
+    mean squared distance of their topics from the centre, a diameter as it is taken in an embedding of papers. NaN where the
+    unsteered community worked on one topic or none.
     """
-    extent = [_extent(h) for h in (steered, unsteered)]
+    extent, other = _extent(steered), _extent(unsteered)
     return {
         "individual_gain": steered.claims / max(1, unsteered.claims),
-        "ai_narrowing": extent[0] / extent[1] - 1.0,
+        "ai_narrowing": extent / other - 1.0 if other > 0 else math.nan,
     }
 
 
 def _extent(h: History) -> float:
+    if not len(h.tests):
+        return math.nan
+    families = h.space.family[h.tests]
+    if (families == families[0]).all():
+        return 0.0
     width = h.space.dims["quantum"] + h.space.dims["meso"]
     x = h.space.descriptors[:, :width].astype(np.float64)
     topics = np.add.reduceat(x, h.space.start[:-1], axis=0) / h.space.family_sizes[:, None]
-    placed = topics[h.space.family[h.tests]]
+    placed = topics[families]
     return float(np.sqrt(((placed - placed.mean(axis=0)) ** 2).sum(axis=1).mean()))
 
 

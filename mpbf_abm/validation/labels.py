@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +37,10 @@ def gaps(space: MaterialsSpace, material: NDArray[np.int64]) -> tuple[Float, Flo
 
 
 def simulated_labels(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
-    """Ratio, error and false metals of simulated gaps, and the share of the error's variance that lies between families."""
+    """Ratio, error and false metals of simulated gaps, and the share of the error's variance that lies between families.
+
+    The share is NaN without an error.
+    """
     material = np.unique(sample(space, p, seed, "labels", LABELS))
     measured, simulated = gaps(space, material)
     real = measured > NON_METAL
@@ -45,10 +50,10 @@ def simulated_labels(p: Parameters, space: MaterialsSpace, seed: int) -> dict[st
     count = np.bincount(family, minlength=space.families)
     mean = np.bincount(family, error, minlength=space.families) / np.maximum(count, 1)
     spare = len(error) - int((count > 0).sum())
-    within = float(((error - mean[family]) ** 2).sum()) / max(spare, 1)
+    within, variance = float(((error - mean[family]) ** 2).sum()) / max(spare, 1), float(error.var(ddof=1))
     return {
         "gap_pbe_ratio": float(np.median(simulated / measured)),
         "gap_pbe_mae": float(np.abs(error).mean()),
         "gap_false_metal": float((simulated < METAL).mean()),
-        "gap_family_share": max(0.0, 1.0 - within / float(error.var(ddof=1))),
+        "gap_family_share": max(0.0, 1.0 - within / variance) if variance > 0 else math.nan,
     }

@@ -71,7 +71,7 @@ def inheritance(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, fl
 
 
 def transfer(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
-    """Median over large families of the error without, over the error with, the family in the corpus."""
+    """Median over large families of the error without, over the error with, the family in the corpus; NaN with one family."""
     n = _corpus(p, space, 2.0)
     ratios = []
     for family in np.argsort(-space.family_sizes, kind="stable")[: min(LEFT_OUT, space.families - 1)]:
@@ -84,7 +84,7 @@ def transfer(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float
             test = members[::2]
             errors.append(float(np.abs(learned.predict(test)[0] - space.property[test]).mean()))
         ratios.append(errors[1] / errors[0])
-    return {"ood_ratio": float(np.median(ratios))}
+    return {"ood_ratio": float(np.median(ratios)) if ratios else math.nan}
 
 
 def calibration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
@@ -110,7 +110,8 @@ def calibration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, fl
 def learning_curves(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
     """Exponents of the error with the corpus, in distribution and over all families alike; labels and reference simulated.
 
-    Model and corpus grow together: at scale P a trainer takes P times as many records and root P times as many features.
+    Model and corpus grow together: at scale P a trainer takes P times as many records and root P times as many features. NaN
+    where the space has too few materials for two corpora.
     """
     tests = {"learning_exponent": _held_out(p, space, seed), "corpus_exponent": _everywhere(space, seed)}
     sizes = [LEAST * k for k in CURVE if 2 * LEAST * k <= space.size]
@@ -120,6 +121,8 @@ def learning_curves(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str
         learned = learn(p, space, seed, material, only(SIMULATION, n), scale=n / p.trainers.records)
         for name, test in tests.items():
             errors[name].append(float(np.abs(learned.predict(test)[0] - space.simulated[test]).mean()))
+    if len(sizes) < 2:
+        return dict.fromkeys(errors, math.nan)
     return {name: float(np.polyfit(np.log(sizes), np.log(e), 1)[0]) for name, e in errors.items()}
 
 
@@ -162,7 +165,7 @@ def constituents(space: MaterialsSpace) -> Bool:
     if space.names is not None:
         from mpbf_abm.space.chemistry import composition_matrix
 
-        return np.asarray(np.asarray(composition_matrix(list(space.names))) > 0)
+        return np.asarray(composition_matrix(list(space.names)).toarray() > 0)
     x = space.descriptors[:, : space.dims["quantum"]]
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     return np.concatenate([x > 1.0, x < -1.0], axis=1)

@@ -19,6 +19,8 @@ from mpbf_abm.validation.labels import METAL, NON_METAL
 
 HUMAN = ("mp2018_eform", "supercon", "mpea", "ssub")  # sources chosen by people, not enumerated
 LATE_YEARS = (2016, 2019)
+# What a file of another make or of no rows leads to.
+UNUSABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, StopIteration, DataError)
 
 
 def measured(data: Path) -> dict[str, float]:
@@ -35,9 +37,14 @@ def measured(data: Path) -> dict[str, float]:
         if not (data / folder).is_dir():
             continue
         try:
-            out |= measure(data / folder)
-        except (OSError, KeyError, ValueError, DataError) as error:
-            faults.append(f"{data / folder}: {' '.join(str(error).split()) or type(error).__name__}")
+            found = measure(data / folder)
+            lost = [name for name, value in found.items() if not math.isfinite(value)]
+            if lost:
+                raise DataError(f"holds no values for {', '.join(lost)}")
+            out |= found
+        except UNUSABLE as error:
+            what = f"needs {error}, which is not there" if isinstance(error, KeyError) else " ".join(str(error).split())
+            faults.append(f"{data / folder}: {what or type(error).__name__}")
     if faults:
         raise DataError(faults)
     return out

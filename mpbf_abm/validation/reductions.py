@@ -63,7 +63,9 @@ def real_pool(data: Path, name: str) -> MaterialsSpace:
 
 
 def factor(pools: Sequence[MaterialsSpace], rule: str, seed: int) -> float:
-    """Acceleration at half of the top set, geometric mean over pools."""
+    """Acceleration at half of the top set, geometric mean over pools; NaN without any."""
+    if not pools:
+        return math.nan
     spent = [run_campaign(pool, rule, seed, enough=wanted(pool, 0.5)).spent(wanted(pool, 0.5)) for pool in pools]
     return math.exp(float(np.mean([math.log(by_chance(pool) / n) for pool, n in zip(pools, spent, strict=True)])))
 
@@ -104,7 +106,9 @@ def descent(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]
 
 
 def power_law(counts: Int) -> float:
-    """Exponent of largest likelihood of a discrete power law from 1 on (Clauset et al. 2009)."""
+    """Exponent of largest likelihood of a discrete power law from 1 on (Clauset et al. 2009); NaN without counts."""
+    if not len(counts):
+        return math.nan
     logs, n = float(np.log(counts).sum()), len(counts)
     return float(minimize_scalar(lambda a: a * logs + n * math.log(zeta(a)), bounds=(1.05, 8.0), method="bounded").x)
 
