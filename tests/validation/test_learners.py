@@ -1,6 +1,7 @@
 """Learners on designed corpora: the ends of every scale."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,8 @@ import pytest
 from small import small, space_of
 
 from mpbf_abm import MaterialsSpace
-from mpbf_abm.validation.corpora import sample
+from mpbf_abm.validation import learners
+from mpbf_abm.validation.corpora import learn, sample
 from mpbf_abm.validation.learners import (
     BEYOND,
     KEPT,
@@ -33,6 +35,8 @@ MEAN = small(trainers__head="mean", space__materials=2_400)
         ([0.0, 1.0, 2.0], 0.5, 10**0.5),  # half way, by the logarithm
         ([0.0, 1.0, 2.0], 1.5, 10**1.5),
         ([0.0, 1.0, 0.0], 0.25, 10**0.25),  # the first time
+        ([0.0, 1.0, 2.0], 2.0, 100.0),  # at the end
+        ([1.0, 2.0, 3.0], 1.0, math.inf),  # what begins there does not pass it
         ([0.0, 1.0, 2.0], 2.5, math.inf),  # never
         ([3.0, 2.0, 1.0], 1.5, math.inf),  # passed from above is not reached
     ],
@@ -58,12 +62,35 @@ def test_who_learns_nothing_loses_nothing_without_a_family_or_nearly_all_data():
     assert inheritance(MEAN, space, 1)["bias_correction_n"] == pytest.approx(math.log10(BEYOND))
 
 
+def test_a_family_is_left_out_whole_and_what_is_tested_is_never_learned(monkeypatch: pytest.MonkeyPatch):
+    p, calls = small(), []
+    space = space_of(p)
+
+    def noted(p, space, seed, material, modality):
+        learned = learn(p, space, seed, material, modality)
+        calls.append((material, tested := []))
+        return SimpleNamespace(predict=lambda test: (tested.append(test), *learned.predict(test))[1:])
+
+    monkeypatch.setattr(learners, "learn", noted)
+    transfer(p, space, 1)
+    assert len(calls) == 2 * learners.LEFT_OUT
+    # Families from the largest on, each with and then without.
+    for i, ((whole, (test,)), (without, (again,))) in enumerate(zip(calls[::2], calls[1::2], strict=True)):
+        family = np.argsort(-space.family_sizes, kind="stable")[i]
+        assert np.array_equal(test, again)
+        assert set(space.family[test]) == {family}
+        assert not np.isin(whole, test).any()
+        assert (space.family[whole] == family).any()
+        assert not (space.family[without] == family).any()
+        assert len(whole) == len(without)
+
+
 def test_who_learns_loses_by_pruning():
     p = small(trainers__features=96, trainers__latent_dims=18)
     assert redundancy(p, space_of(p), 1)["redundancy"] < 0.9
 
 
-def test_one_family_or_two_few_materials_have_no_value():
+def test_one_family_or_too_few_materials_have_no_value():
     p = small(space__families=1)
     assert math.isnan(transfer(p, space_of(p), 1)["ood_ratio"])
     assert all(map(math.isnan, learning_curves(p, space_of(p), 1).values()))

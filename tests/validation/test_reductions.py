@@ -51,7 +51,7 @@ def test_without_reuse_no_model_descends_and_with_nothing_else_all_from_one(monk
 
 
 def test_a_refit_loses_what_a_sample_variance_loses(monkeypatch: pytest.MonkeyPatch):
-    labels, runs, generations = 5, 30, 8
+    labels, runs, generations = 5, 80, 8
     for name, value in {"LABELS": labels, "RUNS": runs, "GENERATIONS": generations, "FRESH": (0.5,)}.items():
         monkeypatch.setattr(reductions, name, value)
     found = collapse(P, space_of(P), 1)
