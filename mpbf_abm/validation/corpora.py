@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.agents.curator import label
-from mpbf_abm.agents.trainer import DEALT, abstract, head_features, labels, record_descriptors
+from mpbf_abm.agents.trainer import DEALT, abstract, fit, head_features
 from mpbf_abm.agents.world import World
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.founding import found
-from mpbf_abm.learning.heads import fit_head
-from mpbf_abm.learning.kernels import features
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.commons import FOUNDER, LITERATURE, record_keys
@@ -51,7 +49,12 @@ class Learned:
     def predict(self, material: Int) -> tuple[Float32, Float32, Float32]:
         """Mean and variance (n,) of predicted observations, and features (n, p + 1), each in a gauge of its own."""
         phi = self.model.features(self.shown(material))
-        return *self.model.head.predict(phi), phi
+        mean, variance = self.model.head.predict(phi)
+        return self.whole(material, mean), variance, phi
+
+    def whole(self, material: Int, mean: Float32) -> Float32:
+        """What a head says of materials, on the simulation where the head is a correction of it (n,)."""
+        return mean + self.world.truth.simulated[material] if self.model.simulated_base else mean
 
     def shown(self, material: Int) -> Float32:
         """Ambient descriptors of materials in gauges of their own (n, d)."""
@@ -150,13 +153,11 @@ def spread_of_ensemble(learned: Learned, material: Int) -> tuple[Float, Float]:
     """Mean and spread of five models trained like this one, each on a bootstrap sample and with features of its own (n,), (n,)."""
     world, encoder = learned.world, learned.model.encoder
     n = len(world.commons)
-    x, shown = record_descriptors(world, np.arange(n)), learned.shown(material)
-    value, variance = labels(world, np.arange(n))
-    predictions = []
+    shown, predictions = learned.shown(material), []
     for member in range(MEMBERS):
         weights, phase = head_features(world, encoder, member, learned.model.scale)
         draw = world.streams.uniform(f"validation.bootstrap.{member}", 0, n)
-        rows = (draw * n).astype(np.int64)
-        head = fit_head(features(x[rows], weights, phase), value[rows], variance[rows])
-        predictions.append(head.predict(features(shown, weights, phase))[0].astype(np.float64))
+        head = fit(world, (draw * n).astype(np.int64), weights, phase)
+        mean = head.predict(head.features(shown, weights, phase))[0]
+        predictions.append(learned.whole(material, mean).astype(np.float64))
     return np.mean(predictions, axis=0), np.std(predictions, axis=0, ddof=1)

@@ -134,3 +134,20 @@ def test_the_spread_of_an_ensemble_grows_with_the_noise_of_its_labels():
         learned = learn(p, SPACE, 1, sample(SPACE, p, 1, "train", 300), only(MEASUREMENT, 300))
         spread.append(spread_of_ensemble(learned, sample(SPACE, p, 1, "test", 50))[1].mean())
     assert spread[1] > 1.5 * spread[0] > 0
+
+
+def test_members_of_an_ensemble_have_the_head_of_the_community():
+    p = small(trainers__head="gaussian_process", trainers__latent_dims=12, curators__measured_noise=0.05)
+    learned = learn(p, SPACE, 1, sample(SPACE, p, 1, "train", 300), only(MEASUREMENT, 300))
+    test = sample(SPACE, p, 1, "test", 200)
+    own, _, _ = learned.predict(test)
+    mean, _ = spread_of_ensemble(learned, test)
+    assert np.corrcoef(own, mean)[0, 1] > 0.95
+
+
+def test_a_correction_of_the_simulation_stands_on_it():
+    p = small(trainers__head="mean", trainers__physical_prior=True, curators__measured_noise=0.0)
+    learned = learn(p, SPACE, 1, sample(SPACE, p, 1, "train", 200), only(MEASUREMENT, 200))
+    test = sample(SPACE, p, 1, "test", 50)
+    for predicted in (learned.predict(test)[0], spread_of_ensemble(learned, test)[0]):
+        assert np.ptp(predicted - SPACE.simulated[test]) < 1e-5
