@@ -209,7 +209,7 @@ class CuratorParameters(Group):
 
     count: int = _p(12, "number of curators", "agents", ge=0, le=100_000, source=DESIGN)
     records: int = _p(4, "acquisition budget of a curator; a simulated record costs 1", "records/tick", ge=0, le=10_000)
-    reinforcement: float = _p(1.05, "exponent gamma of attention on a family's records", ge=-1, le=4, source="calibrated: fact 4; preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
+    reinforcement: float = _p(1.05, "exponent gamma of attention on a family's records", ge=-1, le=4, source="calibrated: fact 4")  # fmt: skip
     exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
     exploration_floor: float = _p(0.0, "least exploration of any curator, set by policy", ge=0, le=1)
     adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,
@@ -336,7 +336,7 @@ class PlannerParameters(Group):
         le=1_000,
         source="room to move both ways: found share .3 to .6",
     )
-    reinforcement: float = _p(1.05, "exponent gamma of attention on a family's records", ge=-1, le=4, source="calibrated: fact 4; preferential attachment of alloy families 1.15 (.8-1.3)")  # fmt: skip
+    reinforcement: float = _p(1.05, "exponent gamma of attention on a family's records", ge=-1, le=4, source="calibrated: fact 4")  # fmt: skip
     exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
     exploration_floor: float = _p(0.0, "least exploration of any planner, set by policy", ge=0, le=1)
     adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,

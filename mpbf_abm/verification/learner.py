@@ -95,7 +95,7 @@ def best_of_candidates(
 @row(
     "M8", "The learner is exact", "Gaussian posterior (Rasmussen and Williams 2006, chapter 2)",
     n=Knob(300, "labels", 5, 5_000), p=Knob(96, "random features", 4, 1_000), d=Knob(8, "descriptors", 1, 100), r=Knob(12, "labels of the low-rank update", 1, 200),
-    extra=Knob(400, "extra records tried one by one", 5, 5_000, fast=150), records=Knob(2_500, "records before the extra one", 100, 100_000),
+    extra=Knob(400, "extra records tried one by one", 5, 5_000, fast=120), records=Knob(4_000, "records before the extra one", 100, 100_000),
 )  # fmt: skip
 def exact_learner(seed: int, n: int, p: int, d: int, r: int, extra: int, records: int) -> list[Check]:
     """Posterior against a dense float64 solution; update against refit; one extra record."""
