@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import config
-from mpbf_abm.cli.console import Assignments, ConfigFile, Json, Preset, assigned, fresh_file, table
+from mpbf_abm.cli.console import Assignments, ConfigFile, Json, Preset, fresh_file, settings_of, table
 from mpbf_abm.errors import ConfigurationError
 
 
@@ -36,19 +36,11 @@ def init(
 @config.command()
 def show(config_file: ConfigFile = None, preset: Preset = None, assignments: Assignments = None) -> None:
     """Print all parameters as a run would use them."""
-    from mpbf_abm.parameters import Parameters
-    from mpbf_abm.whatif.plan import Settings, read_settings
-
     faults: list[str] = []
-    try:
-        settings = read_settings(config_file, preset)
-    except ConfigurationError as error:
-        faults += error.faults
-        settings = Settings(Parameters(), {})
-    parameters = assigned(settings.parameters, assignments or [], faults)
+    settings = settings_of(config_file, preset, assignments or [], faults)
     if faults:
         raise ConfigurationError(faults)
-    print(parameters.to_toml(), end="")
+    print(settings.parameters.to_toml(), end="")
 
 
 @config.command()

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -116,6 +117,19 @@ def assigned(parameters: Any, assignments: Sequence[str], faults: list[str]) -> 
     except ConfigurationError as error:
         faults += error.faults
         return parameters
+
+
+def settings_of(config_file: Path | None, preset: str | None, assignments: Sequence[str], faults: list[str]) -> Any:
+    """Settings of a configuration file or preset, with ``--set`` options applied; faults are noted."""
+    from mpbf_abm.parameters import Parameters
+    from mpbf_abm.whatif.plan import Settings, read_settings
+
+    try:
+        settings = read_settings(config_file, preset)
+    except ConfigurationError as error:
+        faults += error.faults
+        settings = Settings(Parameters(), {})
+    return replace(settings, parameters=assigned(settings.parameters, assignments, faults))
 
 
 @contextmanager

@@ -18,11 +18,11 @@ from mpbf_abm.cli.console import (
     ConfigFile,
     Json,
     Preset,
-    assigned,
     bar,
     complain,
     number,
     processes,
+    settings_of,
     table,
     whole,
 )
@@ -165,15 +165,9 @@ def make_plan(
     ConfigurationError
         Every fault at once, those that were found before included.
     """
-    from mpbf_abm.parameters import Parameters
-    from mpbf_abm.whatif.plan import DEFAULT_PAIRS, Plan, Settings, numbers_faults, read_events, read_settings
+    from mpbf_abm.whatif.plan import DEFAULT_PAIRS, Plan, numbers_faults, read_events
 
-    try:
-        settings = read_settings(config_file, preset)
-    except ConfigurationError as error:
-        faults += error.faults
-        settings = Settings(Parameters(), {})
-    parameters = assigned(settings.parameters, assignments, faults)
+    settings = settings_of(config_file, preset, assignments, faults)
     given = {k: v for k, v in numbers.items() if v is not None}
     faults += [f"--{fault}" for fault in numbers_faults(given)]
     arms: dict[str, tuple[Any, ...]] = {}
@@ -186,7 +180,7 @@ def make_plan(
         raise ConfigurationError(faults)
     whatif = {"replicates": DEFAULT_PAIRS} if arms["policy"] or arms["shock"] else {}
     plan = Plan(
-        parameters,
+        settings.parameters,
         policies=arms["policy"],
         shocks=arms["shock"],
         space=space,

@@ -19,17 +19,18 @@ from mpbf_abm.cli.console import (
     ConfigFile,
     Json,
     Preset,
-    assigned,
     bar,
     check_folder,
     number,
     processes,
+    settings_of,
     table,
     whole,
 )
 from mpbf_abm.errors import ConfigurationError, OutputError
 
 if TYPE_CHECKING:
+    from mpbf_abm.parameters import Parameters
     from mpbf_abm.validation.facts import Fact
     from mpbf_abm.validation.validate import Validation
 
@@ -55,18 +56,12 @@ def validate(
 
     A fact is reproduced where the mean of each of its numbers lies in the range of real values. Exit code 3 if too few are.
     """
-    from mpbf_abm.parameters import Parameters
     from mpbf_abm.validation.validate import chosen
     from mpbf_abm.validation.validate import validate as run_validation
-    from mpbf_abm.whatif.plan import Settings, numbers_faults, read_settings
+    from mpbf_abm.whatif.plan import numbers_faults
 
     faults: list[str] = []
-    try:
-        settings = read_settings(config_file, preset)
-    except ConfigurationError as error:
-        faults += error.faults
-        settings = Settings(Parameters(), {})
-    p: Parameters = assigned(settings.parameters, assignments or [], faults)
+    p: Parameters = settings_of(config_file, preset, assignments or [], faults).parameters
     facts: tuple[Fact, ...] = ()
     try:
         facts = chosen(only or [])

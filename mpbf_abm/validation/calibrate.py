@@ -130,10 +130,11 @@ def second_wave(emulated: Mapping[str, Emulator], points: int, seed: int) -> Des
 def posterior_table(found: Mapping[str, Posterior]) -> pd.DataFrame:
     """One row per parameter: its prior, median and 90 % range of each posterior, and its default."""
     now, rows = Parameters().flat(), []
+    ranges = {label: unscaled(np.quantile(p.draws, SHOWN, axis=0)) for label, p in found.items()}
     for i, (name, (low, high, paths)) in enumerate(FACTORS.items()):
         row: dict[str, Any] = {"parameter": ", ".join(paths), "prior": f"{low:g} to {high:g}"}
-        for label, p in found.items():
-            low_q, median, high_q = unscaled(np.quantile(p.draws, SHOWN, axis=0))[:, i]
+        for label, quantiles in ranges.items():
+            low_q, median, high_q = quantiles[:, i]
             row[label] = f"{median:.3g} ({low_q:.3g} to {high_q:.3g})"
         rows.append({**row, "default": f"{now[paths[0]]:g}", "factor": name})
     return pd.DataFrame(rows)

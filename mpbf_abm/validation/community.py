@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,9 +118,8 @@ def monoculture(h: History) -> dict[str, float]:
     """
     if not h.sources:
         return {"corpus_monoculture": math.nan, "effective_mixes": math.nan}
-    used = np.bincount([r for mix in h.sources for r in mix])
-    _, count = np.unique([hash(mix) for mix in h.sources], return_counts=True)
-    return {"corpus_monoculture": float(used.max() / len(h.sources)), "effective_mixes": 1.0 / hhi(count)}
+    used, mixes = np.bincount([r for mix in h.sources for r in mix]), np.array(list(Counter(h.sources).values()))
+    return {"corpus_monoculture": float(used.max() / len(h.sources)), "effective_mixes": 1.0 / hhi(mixes)}
 
 
 def narrowing(steered: History, unsteered: History) -> dict[str, float]:

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from mpbf_abm.agents.curator import label
 from mpbf_abm.learning.heads import fit_head
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.streams import Streams, normal_quantile
 from mpbf_abm.validation.corpora import (
+    MEASUREMENT,
     SIMULATION,
     Learned,
     learn,
@@ -60,11 +62,12 @@ def inheritance(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, fl
     most = min(max(CORRECTIONS), space.size - len(test))
     overlaps = sample(space, p, seed, "overlap", most, outside=test)
     predicted, _, at_overlaps = learned.predict(overlaps)
-    noise, variance = _measurement_noise(p, space, seed, overlaps)
-    residual = space.property[overlaps] + noise - predicted
+    draw = learned.world.streams.uniform("validation.measured", 0, most)
+    value, variance = label(learned.world, overlaps, only(MEASUREMENT, most), normal_quantile(draw))
+    residual = (value - predicted).astype(np.float64)
     tried, gain = [1.0], [0.0]
     for n in (n for n in CORRECTIONS if n <= most):
-        head = fit_head(at_overlaps[:n], residual[:n], variance[:n])
+        head = fit_head(at_overlaps[:n], residual[:n], variance[:n].astype(np.float64))
         tried.append(float(n))
         gain.append(1.0 - _structured(wrong + head.predict(phi)[0]) / _structured(wrong))
     return {"bias_inheritance": float(slope), "bias_correction_n": math.log10(min(crossing(tried, gain, FALL), BEYOND))}
@@ -94,16 +97,16 @@ def calibration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, fl
     with its misfit, is given beside it.
     """
     learned, test = _simulated(p, space, seed)
-    label = space.simulated[test] + p.curators.simulated_noise * normal_quantile(
+    target = space.simulated[test] + p.curators.simulated_noise * normal_quantile(
         learned.world.streams.uniform("validation.label", 0, len(test))
     )
     mean, spread = spread_of_ensemble(learned, test)
     own, variance, _ = learned.predict(test)
     return {
-        "cov68_id": float((np.abs(mean - label) <= spread).mean()),
-        "overconfidence": float(np.sqrt(((mean - label) ** 2).mean() / (spread**2).mean())),
-        "cov68_head": float((np.abs(own - label) <= np.sqrt(variance)).mean()),
-        "overconfidence_head": float(np.sqrt(((own - label) ** 2).mean() / variance.mean())),
+        "cov68_id": float((np.abs(mean - target) <= spread).mean()),
+        "overconfidence": float(np.sqrt(((mean - target) ** 2).mean() / (spread**2).mean())),
+        "cov68_head": float((np.abs(own - target) <= np.sqrt(variance)).mean()),
+        "overconfidence_head": float(np.sqrt(((own - target) ** 2).mean() / variance.mean())),
     }
 
 
@@ -204,12 +207,6 @@ def _simulated(p: Parameters, space: MaterialsSpace, seed: int, times: float = 1
     n = _corpus(p, space, times)
     material = sample(space, p, seed, "train", n, outside=test)
     return learn(p, space, seed, material, only(SIMULATION, n), scale=n / p.trainers.records), test
-
-
-def _measurement_noise(p: Parameters, space: MaterialsSpace, seed: int, material: Int) -> tuple[Float, Float]:
-    """Noise of measured labels, and its variance (n,), (n,)."""
-    sd = p.curators.measured_noise * space.difficulty[material].astype(np.float64)
-    return sd * normal_quantile(Streams(seed).uniform("validation.measured", 0, len(material))), np.maximum(sd**2, 1e-6)
 
 
 def _structured(wrong: Float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +23,9 @@ from mpbf_abm.streams import Streams
 from mpbf_abm.threads import one_thread
 from mpbf_abm.validation.learners import crossing
 from mpbf_abm.verification.communities import flat_space, generations
-from mpbf_abm.verification.feedback import self_training
+from mpbf_abm.verification.feedback import self_training, standard_labels
 from mpbf_abm.verification.rows import seeds
-from mpbf_abm.verification.whole import POOLS
+from mpbf_abm.verification.whole import POOLS, pool_space
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -50,16 +49,9 @@ def acceleration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, f
 
 def real_acceleration(data: Path, seed: int) -> dict[str, float]:
     """The same on real pools: greedy on all of them, largest variance on the small ones (it would take most of a large one)."""
-    pools = [real_pool(data, name) for name in POOLS]
+    pools = [pool_space(data, name) for name in POOLS]
     small = [pool for pool in pools if pool.size <= SMALL]
     return {"af_greedy": factor(pools, "greedy", seed), "af_maxvar": factor(small, "maxvar", seed)}
-
-
-@lru_cache(maxsize=16)
-def real_pool(data: Path, name: str) -> MaterialsSpace:
-    """A real pool."""
-    file, objective, goal = POOLS[name]
-    return MaterialsSpace.from_pool(data / file, objective=objective, goal=goal)  # type: ignore[arg-type]
 
 
 def factor(pools: Sequence[MaterialsSpace], rule: str, seed: int) -> float:
@@ -118,8 +110,7 @@ def collapse(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float
 
     def loss(fresh: float) -> float:
         p = self_training(LABELS, fresh, accumulate=False)
-        labels = np.random.Generator(np.random.Philox(7)).standard_normal(p.space.materials)
-        labels = (labels - labels.mean()) / labels.std()
+        labels = standard_labels(p)
         variance = generations(p, seeds(seed, "collapse", RUNS), GENERATIONS + 1, flat_space(p, labels, labels))[
             :, :, 1
         ]

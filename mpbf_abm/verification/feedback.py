@@ -33,14 +33,18 @@ def self_training(M: int, fresh: float, *, accumulate: bool) -> Parameters:
     )  # fmt: skip
 
 
+def standard_labels(p: Parameters) -> Float:
+    """Gaussian labels of mean 0 and variance 1 (N,): what a fresh one adds is the same at every generation."""
+    labels = np.random.Generator(np.random.Philox(7)).standard_normal(p.space.materials)
+    return np.asarray((labels - labels.mean()) / labels.std())
+
+
 def error_growth(
     seed: int, label: str, M: int, fresh: float, n: int, runs: int, *, accumulate: bool
 ) -> tuple[float, float]:
     """Error variance of the model of generation n over that of one fit to M true labels, and its standard error."""
     p = self_training(M, fresh, accumulate=accumulate)
-    # Gaussian labels of mean 0: what a fresh label adds is the same at every generation.
-    labels = np.random.Generator(np.random.Philox(7)).standard_normal(p.space.materials)
-    labels = (labels - labels.mean()) / labels.std()
+    labels = standard_labels(p)
     means = generations(p, seeds(seed, label, runs), n, flat_space(p, labels, labels))[:, -1, 0]
     square, error = mean_error(means**2)
     return square * M, error * M

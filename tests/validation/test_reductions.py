@@ -91,7 +91,7 @@ def test_families_too_small_for_pools_are_left_out():
 def test_greedy_campaigns_on_the_small_real_pools_lie_in_the_recorded_range(monkeypatch: pytest.MonkeyPatch):
     if not all((DATA / file).is_file() for file, _, _ in POOLS.values()):
         pytest.skip("real data not here: pools (see the README's section on real data for where to get it)")
-    sizes = {name: reductions.real_pool(DATA, name).size for name in POOLS}
+    sizes = {name: reductions.pool_space(DATA, name).size for name in POOLS}
     few = {name: POOLS[name] for name in sorted(POOLS, key=sizes.__getitem__)[:3]}
     monkeypatch.setattr(reductions, "POOLS", few)
     found = real_acceleration(DATA, 1)
