@@ -147,6 +147,21 @@ def test_faults_are_told_one_line_each_and_nothing_is_written(mpbf, tmp_path, op
     assert not (tmp_path / "o").exists()
 
 
+def test_a_configuration_may_hold_parameters_but_nothing_that_happens_to_the_community(mpbf, tmp_path):
+    """A table that would be left out of the comparison is never left out silently."""
+    file = tmp_path / "community.toml"
+    file.write_text("[run]\nseed = 9\n[founding]\nconcentration = 0.0\n", encoding="utf-8")
+    code, out, err = mpbf("validate", "community.toml", *TINY, "--only=4", "--least=0", "--json")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "[run] of community.toml is left aside" in err
+    assert json.loads(out)["changed"]["founding.concentration"] == 0
+    for events in ('[[policy]]\nname = "redundancy"\n', '[[shock]]\nname = "repository_outage"\n'):
+        file.write_text(events, encoding="utf-8")
+        code, out, err = mpbf("validate", "community.toml", *TINY)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert "community.toml: the community is compared as it is" in err
+
+
 def test_damaged_data_are_one_clear_line(mpbf, tmp_path):
     gap_table(tmp_path, "gap\n1\n")
     code, out, err = mpbf("validate", *TINY, "--only=1", "--data=data")

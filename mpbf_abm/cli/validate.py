@@ -16,7 +16,6 @@ from mpbf_abm.cli.console import (
     MISMATCH,
     OK,
     Assignments,
-    ConfigFile,
     Json,
     Preset,
     bar,
@@ -40,7 +39,7 @@ HEAD = ["fact", "component", "real", "range", "from data", "simulated", "95 % in
 
 @app.command()
 def validate(
-    config_file: ConfigFile = None,
+    config_file: Annotated[Path | None, typer.Argument(metavar="[CONFIG.toml]", help="Parameters; [run] is left aside.")] = None,
     preset: Preset = None,
     assignments: Assignments = None,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of real data: real values are computed from it.")] = None,
@@ -61,7 +60,12 @@ def validate(
     from mpbf_abm.whatif.plan import numbers_faults
 
     faults: list[str] = []
-    p: Parameters = settings_of(config_file, preset, assignments or [], faults).parameters
+    settings = settings_of(config_file, preset, assignments or [], faults)
+    p: Parameters = settings.parameters
+    if settings.policies or settings.shocks:
+        faults.append(
+            f"{config_file}: the community is compared as it is, without [[policy]] and [[shock]]; take them out"
+        )
     facts: tuple[Fact, ...] = ()
     try:
         facts = chosen(only or [])
@@ -87,6 +91,8 @@ def validate(
                 raise OutputError(f"{path}: is a folder")
     from mpbf_abm.validation.validate import tasks
 
+    if settings.numbers:
+        print(f"mpbf: [run] of {config_file} is left aside; --seed and --replicates say what is run", file=sys.stderr)
     with bar(len(tasks(facts, first or 0, count or 2)), as_json, "measure") as advance:
         found = run_validation(
             p, facts, seed=first or 0, replicates=count or 2, data=data, jobs=workers, progress=advance

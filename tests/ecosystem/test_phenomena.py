@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import once
 import pytest
 from scipy import stats
 
@@ -48,18 +49,18 @@ def arm(changes: tuple[tuple[str, Any], ...] = (), one_space: bool = False, tick
 
 @cache
 def outcomes(changes: tuple[tuple[str, Any], ...], one_space: bool, ticks: int) -> list[Outcome]:
-    p, out = Parameters().updated(dict(changes)), []
-    for seed in range(PAIRS):
+    p = Parameters().updated(dict(changes))
+
+    def outcome(seed: int) -> Outcome:
         run = simulate(p, seed=seed, ticks=ticks, space=space(0 if one_space else seed), record=())
         world = run.ecosystem.world
         left = world.commons.untested / world.space.family_sizes
-        out.append(
-            Outcome(
-                run.summary, world.commons.records_by_family(), float(left[world.experiments > 0].min()),
-                [run.summary["experiments_requested"], run.summary["experiments_done"]],
-            )
+        return Outcome(
+            run.summary, world.commons.records_by_family(), float(left[world.experiments > 0].min()),
+            [run.summary["experiments_requested"], run.summary["experiments_done"]],
         )  # fmt: skip
-    return out
+
+    return once.each(f"outcomes {changes} {one_space} {ticks}", range(PAIRS), outcome)
 
 
 def column(outcomes: list[Outcome], name: str) -> np.ndarray:
@@ -284,11 +285,13 @@ LOSS, HORIZON, MANY = 12, 24, 48  # trainers find other repositories later, and 
 def found_after(changes: tuple[tuple[str, Any], ...], target: Any) -> np.ndarray:
     """Found share a year after one repository is lost for good (or none), one value per seed."""
     shocks = [Shock("repository_outage", start=LOSS, strength=0.05, target=target)] if target else []
-    p, out = Parameters().updated(dict(changes)), []
-    for seed in range(MANY):
+    p = Parameters().updated(dict(changes))
+
+    def found(seed: int) -> tuple[float, float]:
         run = simulate(p, seed=seed, ticks=HORIZON, shocks=shocks, space=space(seed), record=())
-        out.append((run.summary["found_share"], run.summary["unsteered_share"]))
-    return np.array(out)
+        return run.summary["found_share"], run.summary["unsteered_share"]
+
+    return np.array(once.each(f"found {changes} {target}", range(MANY), found))
 
 
 def loss(target: str, providers: int) -> tuple[np.ndarray, np.ndarray]:
