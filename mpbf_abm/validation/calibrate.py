@@ -165,12 +165,15 @@ def screening_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def assignments(best: Float) -> list[str]:
-    """The options of a command that set the parameters to a point."""
+def rounded(best: Float) -> Parameters:
+    """A community at a point, to three digits."""
     values = dict(zip(FACTORS, unscaled(best[None])[0].tolist(), strict=True))
-    rounded = {n: round(v) if n in WHOLE else float(f"{v:.3g}") for n, v in values.items()}
-    changed, now = parameters(rounded).flat(), Parameters().flat()
-    return [f"--set {path}={value:g}" for path, value in changed.items() if value != now[path]]
+    return parameters({n: round(v) if n in WHOLE else float(f"{v:.3g}") for n, v in values.items()})
+
+
+def assignments(p: Parameters) -> list[str]:
+    """The options of a command that make a community from the defaults."""
+    return [f"--set {path}={value:g}" for path, value in p.changed().items()]
 
 
 def run_all(run: Run, *, trajectories: int, points: int, second: int, seed: int) -> tuple[Results, list[Wave]]:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import cheap_facts
 import numpy as np
 import pytest
+from small import SMALL
 
 from mpbf_abm import cli
 from mpbf_abm.parameters import Parameters, parse_assignment
@@ -30,6 +31,7 @@ from mpbf_abm.validation.calibrate import (
     fitted_by_default,
     leveled,
     posterior_table,
+    rounded,
     run_all,
     scaled,
     screening_table,
@@ -37,6 +39,7 @@ from mpbf_abm.validation.calibrate import (
 )
 from mpbf_abm.validation.calibration import FACTORS, FITTED, FOUND, WHOLE, parameters, study
 from mpbf_abm.validation.emulation import posterior
+from mpbf_abm.validation.facts import FACTS
 
 FEW = 300  # particles
 MIDDLE = np.zeros(len(FACTORS))
@@ -163,7 +166,7 @@ def test_the_table_of_emulators_says_what_was_not_fitted_and_what_moves_a_fact(m
 @pytest.mark.parametrize("seed", range(3))
 def test_the_options_of_a_command_make_the_point_again(seed: int):
     best = np.random.default_rng(seed).uniform(-1, 1, len(FACTORS))
-    words = shlex.split(" ".join(assignments(best)))
+    words = shlex.split(" ".join(assignments(rounded(best))))
     assert words[::2] == ["--set"] * (len(words) // 2)
     again = Parameters().updated(dict(parse_assignment(word) for word in words[1::2]))
     values = dict(zip(FACTORS, unscaled(best[None])[0], strict=True))
@@ -178,7 +181,7 @@ def test_the_default_point_needs_no_options():
     now = Parameters().flat()
     point = scaled(np.array([[now[paths[0]] for _, _, paths in FACTORS.values()]]))[0]
     # The default shares are round numbers, so that nothing is left to say.
-    assert assignments(point) == []
+    assert assignments(rounded(point)) == []
 
 
 def test_the_command_prints_its_tables_and_renews_a_page(
@@ -186,7 +189,17 @@ def test_the_command_prints_its_tables_and_renews_a_page(
 ):
     monkeypatch.chdir(tmp_path)
     stand_in(monkeypatch)
-    names = ("posterior", "facts", "screening", "calibrated", "odd")
+    # The held-out check runs a real community, a small one.
+    points: list[Parameters] = []
+
+    def of_small_size(best: np.ndarray) -> Parameters:
+        points.append(rounded(best))
+        return points[-1].updated(SMALL)
+
+    monkeypatch.setattr(calibrate, "rounded", of_small_size)
+    monkeypatch.setattr("mpbf_abm.validation.validate.REPLICATES", 2)
+    monkeypatch.setattr("mpbf_abm.validation.community.HORIZON", 14)
+    names = ("posterior", "facts", "screening", "calibrated", "odd", "even")
     page = Path("page.md")
     page.write_text(
         "a\n" + "".join(f"<!-- result:{n} -->\nold\n<!-- /result -->\n" for n in names) + "b\n", encoding="utf-8"
@@ -220,5 +233,11 @@ def test_the_command_prints_its_tables_and_renews_a_page(
     for name in names:
         block = text.split(f"<!-- result:{name} -->\n")[1].split("<!-- /result -->")[0]
         assert block.strip() in out
-    assert text.count("mpbf validate --data DATA --set ") == 2
+    assert text.count("mpbf validate --data DATA --seed 1001 --set ") == 2
+    held_out = text.split("<!-- result:even -->\n")[1].split("<!-- /result -->")[0].splitlines()[2:]
+    assert [row.split(" | ")[0].strip("| ") for row in held_out] == [
+        str(fact.number) for fact in FACTS if fact.number % 2 == 0 for _ in fact.components
+    ]
+    # Fitted to different facts, the two points differ.
+    assert points[0] != points[1]
     assert {p.name for p in Path("o").iterdir()} == {"screening", "first", "second"}
