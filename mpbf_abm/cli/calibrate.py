@@ -29,6 +29,7 @@ UNSEEN = 1000  # seeds of the held-out check lie so far above those of the runs
 def calibrate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs; a stopped calibration goes on there.")] = Path("results/calibration"),
     doc: Annotated[Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> of this page.")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of real data: acceleration of the held-out check is measured on real pools.")] = None,
     trajectories: Annotated[str, typer.Option(metavar="INTEGER", help="Morris trajectories of the screening.")] = "6",
     points: Annotated[str, typer.Option(metavar="INTEGER", help="Points of the first wave (Latin hypercube).")] = "160",
     second: Annotated[str, typer.Option(metavar="INTEGER", help="Points of the second wave (from the posterior of the first).")] = "40",
@@ -55,6 +56,8 @@ def calibrate(
         faults += [f"--{fault}" for fault in numbers_faults({"seed": root})]
     if doc is not None and not doc.is_file():
         faults.append(f"--doc {doc}: no such file")
+    if data is not None and not data.is_dir():
+        faults.append(f"--data {data}: no such folder")
     if faults:
         raise ConfigurationError(faults)
     import pandas as pd
@@ -83,7 +86,9 @@ def calibrate(
     best = {label: steps.rounded(posterior.best) for label, posterior in found.items()}
     even, fresh = chosen(["2,4,6,8,10,12,14"]), (root or 0) + UNSEEN
     with bar(len(tasks(even, fresh, REPLICATES)), False, "measure") as advance:
-        held_out = validate(best[ODD], even, seed=fresh, replicates=REPLICATES, jobs=workers, progress=advance)
+        held_out = validate(
+            best[ODD], even, seed=fresh, replicates=REPLICATES, data=data, jobs=workers, progress=advance
+        )
     tables = {
         "posterior": steps.posterior_table(found),
         "facts": steps.emulator_table(emulated, waves, found),
