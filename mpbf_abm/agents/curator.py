@@ -81,17 +81,26 @@ def delta_b(world: World, fidelity: float) -> float:
     return boundary_shift(covered, fidelity, f.coverage_weight, f.fidelity_weight)
 
 
-def curator_attention(world: World) -> Float:
-    """Attention of every curator to every family (n, K)."""
+def curator_attention(world: World, exploration: Float | None = None) -> Float:
+    """Attention of every curator to every family (n, K).
+
+    Parameters
+    ----------
+    world : World
+    exploration : float (n,), optional
+        In place of the curators' own.
+    """
     p, curators = world.p.curators, world.curators
     x = world.commons.visible()
     guidance = None
     if p.model_guidance and (logs := log_weights(world)) is not None:
         served = [i for i, _ in world.models()]
         guidance = np.exp(p.model_guidance * logs[served].mean(axis=0))[None]
+    if exploration is None:
+        exploration = np.maximum(curators.exploration, p.exploration_floor)
     share = attention(
         x,
-        np.maximum(curators.exploration, p.exploration_floor),
+        exploration,
         p.adjacency,
         curators.reinforcement,
         world.space.similarity,

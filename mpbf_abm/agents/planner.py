@@ -169,27 +169,41 @@ def utility(world: World) -> tuple[Float, NDArray[np.bool_]]:
 # --------------------------------------------------------------------------- stage 1: families
 
 
-def choose_families(world: World, planner: Int, wave: Int) -> Int:
-    """Choose a family for each experiment, -1 where none has a material left (E,)."""
+def planner_attention(world: World, exploration: Float | None = None) -> Float:
+    """Attention of every planner to every family that has a material left (L, K).
+
+    Parameters
+    ----------
+    world : World
+    exploration : float (L,), optional
+        In place of the planners' own.
+    """
     p, planners, space = world.p.planners, world.planners, world.space
     logs = log_weights(world)
     weight = None
     if logs is not None and p.steering_gain > 0:
         in_use = world.infrastructure.model_in_use()
         weight = np.where((in_use >= 0)[:, None], np.exp(logs[in_use]), 1.0)
-    exploration = np.maximum(planners.exploration, p.exploration_floor)
+    if exploration is None:
+        exploration = np.maximum(planners.exploration, p.exploration_floor)
     x = world.commons.visible()
     share = attention(x, exploration, p.adjacency, planners.reinforcement, space.similarity, weight)
     for row, rule in world.rules.items():
         share[row] = np.maximum(np.asarray(rule.family_weights(share[row].copy()), np.float64), 0)
     if not p.repeats:
         share = share * (world.commons.untested > 0)
+    return share
+
+
+def choose_families(world: World, planner: Int, wave: Int) -> Int:
+    """Choose a family for each experiment, -1 where none has a material left (E,)."""
+    share = planner_attention(world)
     family = np.empty(len(planner), np.int64)
     for j in range(int(wave.max(initial=-1)) + 1):
         at = wave == j
-        clocks = world.family_clocks(f"planner.family.{j}", planners)
+        clocks = world.family_clocks(f"planner.family.{j}", world.planners)
         family[at] = race(clocks, share)[planner[at]]
-    if not p.repeats:
+    if not world.p.planners.repeats:
         # With every weight 0 there is nothing left to choose.
         family[share[planner, family] <= 0] = -1
     return family

@@ -116,13 +116,16 @@ def split_streams(
 def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float, float]:
     """Sobol index of the early stream by pick-freeze, and its standard error.
 
+    Outcomes of several numbers have one index, of their summed variances (Gamboa et al. 2014).
+
     ``S = Cov(Y, Y') / Var Y`` for pairs that share early draws only: the share of an outcome's
     variance that early history decides, between 0 (none) and 1 (all). The estimator uses both runs of a
-    pair for mean and variance (Janon et al. 2014); the standard error is that of its linearisation.
+    pair for mean and variance (Janon et al. 2014), less what the estimated mean takes from both; the standard
+    error is that of its linearisation.
 
     Parameters
     ----------
-    first, second : arrays (pairs,)
+    first, second : arrays (pairs,) or (pairs, numbers)
 
     Raises
     ------
@@ -130,14 +133,19 @@ def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
         For fewer than three pairs, or outcomes that do not vary.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if a.shape != b.shape or a.ndim != 1 or len(a) < 3:
+    if a.shape != b.shape or a.ndim not in (1, 2) or len(a) < 3:
         raise ConfigurationError("the early-stream index needs at least three pairs of outcomes")
-    mean = (a + b).mean() / 2
-    variance = ((a - mean) ** 2 + (b - mean) ** 2).mean() / 2
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    mean = (a + b).mean(axis=0) / 2
+    together = ((a - mean) * (b - mean)).sum(axis=1)
+    alone = ((a - mean) ** 2 + (b - mean) ** 2).sum(axis=1) / 2
+    # The mean of n pairs varies by (V + C) / 2n, which both variance and covariance about it lack.
+    lacking = (together.mean() + alone.mean()) / (2 * (len(a) - 1))
+    variance = alone.mean() + lacking
     if not variance > 0:
         raise ConfigurationError("the early-stream index needs outcomes that vary")
-    index = float(((a - mean) * (b - mean)).mean() / variance)
-    influence = ((a - mean) * (b - mean) - index * ((a - mean) ** 2 + (b - mean) ** 2) / 2) / variance
+    index = float((together.mean() + lacking) / variance)
+    influence = (together - index * alone) / variance
     return index, float(influence.std(ddof=1) / math.sqrt(len(a)))
 
 

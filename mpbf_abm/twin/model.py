@@ -195,7 +195,10 @@ class Twin:
         return replace(self, curators=curators, planners=planners)
 
     def _weights(self, source: Source, x: Float) -> Float | None:
-        return None if self.gamma_eff is None else power(x, self.gamma_eff - source.reinforcement)[None]
+        learned = None if self.gamma_eff is None else power(x, self.gamma_eff - source.reinforcement)[None]
+        if source.merit is None:
+            return learned
+        return source.merit[None] if learned is None else learned * source.merit
 
     # ------------------------------------------------------------------ trajectories
 
@@ -352,9 +355,23 @@ class Twin:
         """Share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
         return lockin.locked_in(self, exploration)
 
-    def share_spread(self, ticks: int, start: Float | None = None) -> Float:
-        """Covariance of the shares along the map's trajectory, to first order in the noise (ticks + 1, K, K)."""
-        paths = zip(noise.spread(self, ticks, start), self.map(ticks, start).records, strict=True)
+    def share_spread(
+        self, ticks: int, start: Float | None = None, *, initial: Float | None = None, until: int | None = None
+    ) -> Float:
+        """Covariance of the shares along the map's trajectory, to first order in the noise (ticks + 1, K, K).
+
+        Parameters
+        ----------
+        ticks : int
+        start : float (K,), optional
+            Records at the beginning; founding if not given.
+        initial : float (K, K), optional
+            Their covariance; 0 if not given.
+        until : int, optional
+            First tick without chance of its own; chance never ends if not given.
+        """
+        spread = noise.spread(self, ticks, start, initial, until)
+        paths = zip(spread, self.map(ticks, start).records, strict=True)
         return np.array([noise.of_shares(covariance, x) for covariance, x in paths])
 
     def share_covariance(self, shares: Float | None = None, kind: Kind = "map") -> Float:

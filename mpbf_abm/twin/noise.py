@@ -32,12 +32,18 @@ def tick_noise(twin: Twin, x: Float, mass: Float) -> Float:
     return np.asarray(half.planned @ (thinned + drawn) @ half.planned.T + deposited)
 
 
-def spread(twin: Twin, ticks: int, start: Float | None = None) -> Float:
-    """Covariance of the records along the map's trajectory from a certain start (ticks + 1, K, K)."""
+def spread(
+    twin: Twin, ticks: int, start: Float | None = None, initial: Float | None = None, until: int | None = None
+) -> Float:
+    """Covariance of the records along the map's trajectory, with chance in the ticks before `until` (ticks + 1, K, K)."""
     out = np.zeros((ticks + 1, twin.families, twin.families))
+    if initial is not None:
+        out[0] = initial
     for t, x in enumerate(twin.map(ticks, start).records[:-1]):
         J = twin.jacobian(x)
-        out[t + 1] = J @ out[t] @ J.T + tick_noise(twin, x, twin.mass * math.exp(-twin.forgetting * t))
+        out[t + 1] = J @ out[t] @ J.T
+        if until is None or t < until:
+            out[t + 1] += tick_noise(twin, x, twin.mass * math.exp(-twin.forgetting * t))
     return out
 
 

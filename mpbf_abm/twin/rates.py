@@ -41,6 +41,8 @@ class Source:
         Share of them that become records.
     exploration, reinforcement, adjacency, coverage : float
         Their attention: eps, gamma, nu, and the mix-in inverse to a family's records.
+    merit : float (K,), optional
+        Fixed weights of families, in place of the models'; 1 without.
     """
 
     rate: float
@@ -49,6 +51,7 @@ class Source:
     reinforcement: float
     adjacency: float = 0.0
     coverage: float = 0.0
+    merit: Float | None = None
 
 
 def rates(p: Parameters, space: MaterialsSpace | None, bias: float | None) -> dict[str, Any]:
