@@ -19,7 +19,7 @@ from mpbf_abm.agents.world import World
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.events import Agenda
 from mpbf_abm.founding import check_fit, found
-from mpbf_abm.interventions import Policy, Shock
+from mpbf_abm.interventions import Policy, Shock, missing_nodes
 from mpbf_abm.observation import observe
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.schedule import Phase, schedule
@@ -127,7 +127,7 @@ class Ecosystem(mesa.Model):
         super().__init__(rng=int(mesa_seed))
         p = parameters or Parameters()
         self.agenda = Agenda(tuple(policies), tuple(shocks))
-        check_agenda(self.agenda)
+        check_agenda(self.agenda, p)
         self.recorder = Recorder(check_record(record))
         self.planner_types = check_types(planners)
         streams = Streams(seed, reseed)
@@ -220,7 +220,7 @@ class Ecosystem(mesa.Model):
             snapshot.policies if policies is None else tuple(policies),
             snapshot.shocks if shocks is None else tuple(shocks),
         )
-        check_agenda(self.agenda)
+        check_agenda(self.agenda, snapshot.parameters)
         self._assemble()
         return self
 
@@ -234,14 +234,15 @@ class Ecosystem(mesa.Model):
 # --------------------------------------------------------------------------- checks
 
 
-def check_agenda(agenda: Agenda) -> None:
-    """Check types of policies and shocks."""
+def check_agenda(agenda: Agenda, parameters: Parameters) -> None:
+    """Check types of policies and shocks, and that the nodes they name exist."""
     faults = [
         f"{name}: {event!r} is not a {kind.__name__}"
         for name, kind, events in (("policies", Policy, agenda.policies), ("shocks", Shock, agenda.shocks))
         for event in events
         if not isinstance(event, kind)
     ]
+    faults = faults or missing_nodes(agenda.shocks, parameters)
     if faults:
         raise ConfigurationError(faults)
 

@@ -27,7 +27,7 @@ Int = NDArray[np.int64]
 
 
 def repository_outage(world: World, shock: Shock) -> None:
-    """Take down a share of the repositories (at least one): random, the most leaned on, or a correlated group."""
+    """Take down a share of the repositories (at least one): random, the most leaned on, or a correlated group; or one by its number."""
     if world.tick != shock.start:
         return
     n = len(world.infrastructure.down_repositories)
@@ -38,7 +38,7 @@ def repository_outage(world: World, shock: Shock) -> None:
 
 
 def model_withdrawal(world: World, shock: Shock) -> None:
-    """Withdraw a share of the models (at least one)."""
+    """Withdraw a share of the models (at least one), chosen in the same ways."""
     n = len(world.infrastructure.down_models)
     if world.tick != shock.start or not n:
         return
@@ -54,6 +54,8 @@ def outage_end(shock: Shock) -> int:
 
 def hit_nodes(world: World, shock: Shock, n: int, load: NDArray[Any], likeness: NDArray[Any]) -> Int:
     """Nodes that a shock hits."""
+    if isinstance(shock.target, int):
+        return np.array([shock.target], np.int64)
     count = min(n, max(1, round(shock.force * n)))
     clocks = world.streams.exponential(f"shock.{shock.name}", shock.start, n)
     if shock.target == "largest":

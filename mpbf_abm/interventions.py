@@ -101,14 +101,18 @@ class ShockKind:
 
 
 SHOCKS: dict[str, ShockKind] = {
-    "repository_outage": ShockKind("Take down a share of the repositories (at least one): random, the most leaned on, or a correlated group", 0.1),
-    "model_withdrawal": ShockKind("Withdraw a share of the models (at least one)", 0.2),
+    "repository_outage": ShockKind("Take down a share of the repositories (at least one): random, the most leaned on, or a correlated group; or one by its number", 0.1),
+    "model_withdrawal": ShockKind("Withdraw a share of the models (at least one), chosen in the same ways", 0.2),
     "poisoning": ShockKind("Spoil a share of the records entered in the last tick: values shift up by 2 sd plus noise", 0.3),
     "functional_revision": ShockKind("Replace a share of the simulation bias by that of another method (bias shuffled within families)", 1.0),
     "funding_cut": ShockKind("Cut the inflow of experimental funding by the shock's strength while it lasts", 0.5),
     "objective_shift": ShockKind("Turn the property sought toward the other one (`proxy`): y' = (1-s) y + s y2, standardised", 0.5),
     "retraction_wave": ShockKind("Retract a share of all records", 0.3),
 }  # fmt: skip
+
+# Shocks that hit nodes, and the parameter that says how many there are.
+NODES = {"repository_outage": "infrastructure.repositories", "model_withdrawal": "trainers.count"}
+TARGETS = ("random", "largest", "correlated")
 
 
 # Parameters that act when the community is founded and never after: no policy can move them.
@@ -242,7 +246,27 @@ class Shock(Event):
     good); funding cuts last until `end`; poisoning spoils records while it lasts; the others happen once.
     """
 
-    target: Literal["random", "largest", "correlated"] = Field("random", description="which nodes are hit")
+    target: Literal["random", "largest", "correlated"] | int = Field(
+        "random", description="which nodes are hit; a number is that one node"
+    )
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _target_is_one_of_the_ways_or_a_number(cls, value: Any) -> Any:
+        if value in TARGETS or (type(value) is int and value >= 0):
+            return value
+        raise ValueError(f"must be {', '.join(TARGETS)}, or the number of a node from 0")
+
+    def _conflicts(self) -> list[str]:
+        faults = super()._conflicts()
+        if isinstance(self.target, int):
+            if self.name not in NODES:
+                faults.append(f"{self.label}: target = {self.target}: hits no nodes, only {' and '.join(NODES)} do")
+            if self.strength is not None:
+                faults.append(
+                    f"{self.label}: target = {self.target} is one node; it cannot have a strength (a share of nodes) as well"
+                )
+        return faults
 
     @classmethod
     def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 (a policy's depend on them)
@@ -263,6 +287,19 @@ class Shock(Event):
     def active(self, tick: int) -> bool:
         """Whether the shock lasts at a tick (a shock without end lasts one tick)."""
         return self.start <= tick < (self.start + 1 if self.end is None else self.end)
+
+
+def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
+    """Faults of shocks aimed at a number that no node of a community with these parameters has."""
+    faults = []
+    for shock in shocks:
+        if isinstance(shock.target, int):
+            group, name = PATHS[NODES[shock.name]]
+            count = getattr(getattr(parameters, group), name)
+            if shock.target >= count:
+                allowed = f"must be from 0 to {count - 1}" if count else "there is no node"
+                faults.append(f"{shock.label}: target = {shock.target}: {allowed} ({group}.{name} = {count})")
+    return faults
 
 
 # --------------------------------------------------------------------------- in force

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from mpbf_abm import Ecosystem, Parameters, Policy, Shock
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.events import ACTS, hit_nodes, outage_end
-from mpbf_abm.interventions import POLICIES, SHOCKS, Lever, in_force, parse_event
+from mpbf_abm.interventions import POLICIES, SHOCKS, Lever, in_force, missing_nodes, parse_event
 from mpbf_abm.parameters import PATHS
 from mpbf_abm.streams import Streams
 
@@ -269,9 +269,50 @@ def test_an_event_needs_a_name() -> None:
         Policy()
 
 
-@pytest.mark.parametrize("target", ["random", "largest", "correlated"])
+@pytest.mark.parametrize("target", ["random", "largest", "correlated", 0, 7])
 def test_a_shock_may_be_aimed(target: Any) -> None:
-    assert Shock("repository_outage", target=target).target == target
+    shock = Shock("repository_outage", target=target)
+    assert shock.target == target
+    assert Shock.model_validate(shock.model_dump()) == shock
+
+
+@pytest.mark.parametrize("target", ["biggest", "3", -1, 1.0, True, None])
+def test_a_target_is_one_of_the_ways_or_a_number(target: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Shock("model_withdrawal", target=target)
+    assert caught.value.faults == [
+        f"shock 'model_withdrawal': target = {target!r}: must be random, largest, correlated, or the number of a node from 0"
+    ]
+
+
+def test_a_number_is_one_node_of_those_that_there_are() -> None:
+    for fields, told in (
+        ({"kind": "poisoning"}, "target = 3: hits no nodes, only repository_outage and model_withdrawal do"),
+        ({"kind": "repository_outage", "strength": 0.5}, "target = 3 is one node; it cannot have a strength"),
+    ):
+        with pytest.raises(ConfigurationError, match=told) as caught:
+            Shock(fields.pop("kind"), target=3, **fields)
+        assert len(caught.value.faults) == 1
+    p = Parameters().updated(SMALL)
+    shocks = [
+        Shock("repository_outage", target=4),
+        Shock("model_withdrawal", target=1),
+        Shock("model_withdrawal", target=2),
+    ]
+    faults = [
+        "shock 'repository_outage': target = 4: must be from 0 to 3 (infrastructure.repositories = 4)",
+        "shock 'model_withdrawal': target = 2: must be from 0 to 1 (trainers.count = 2)",
+    ]
+    assert missing_nodes(shocks, p) == faults
+    assert missing_nodes([Shock("model_withdrawal", target=0)], p.replace("trainers.count", 0)) == [
+        "shock 'model_withdrawal': target = 0: there is no node (trainers.count = 0)"
+    ]
+    eco = Ecosystem(p, 1, record=())
+    for start in (lambda: Ecosystem(p, 1, shocks=shocks), lambda: Ecosystem.restore(eco.snapshot(), shocks=shocks)):
+        with pytest.raises(ConfigurationError) as caught:
+            start()
+        assert caught.value.faults == faults
+    eco.release()
 
 
 def test_events_are_frozen() -> None:
@@ -293,6 +334,7 @@ def test_events_are_frozen() -> None:
         ("audits:strength=1", Policy, Policy("audits", strength=1.0)),
         ("poisoning:start=3,end=5", Shock, Shock("poisoning", start=3, end=5)),
         ("repository_outage:target=largest", Shock, Shock("repository_outage", target="largest")),
+        ("repository_outage:start=9,target=3", Shock, Shock("repository_outage", start=9, target=3)),
     ],
 )
 def test_events_of_the_command_line_are_parsed(text: str, kind: Any, expected: Any) -> None:
@@ -315,7 +357,7 @@ def test_bad_events_of_the_command_line_are_refused(text: str) -> None:
 # --------------------------------------------------------------------------- whom a shock hits
 
 
-def hit(target: Any, strength: float, n: int = 10, seed: int = 0, start: int = 4) -> list[int]:
+def hit(target: Any, strength: float | None, n: int = 10, seed: int = 0, start: int = 4) -> list[int]:
     world: Any = SimpleNamespace(streams=Streams(seed))
     load = np.array([0, 5, 1, 5, 2, 0, 0, 9, 0, 0], float)[:n]
     likeness = np.array([1, 50, 2, 51, 3, 52, 4, 53, 5, 54], float)[:n]
@@ -338,6 +380,10 @@ def test_a_targeted_shock_hits_those_most_leaned_on() -> None:
 def test_a_correlated_shock_hits_nodes_that_are_alike() -> None:
     for seed in range(20):
         assert len({node % 2 for node in hit("correlated", 0.5, seed=seed)}) == 1
+
+
+def test_a_numbered_shock_hits_that_node() -> None:
+    assert [hit(node, None) for node in range(10)] == [[node] for node in range(10)]
 
 
 def test_a_random_shock_hits_everyone_alike() -> None:
@@ -445,3 +491,15 @@ def test_outages_last_at_least_until_their_end() -> None:
         down.append(int(eco.world.infrastructure.down_repositories.sum()))
     eco.release()
     assert down == [0, 2, 2, 2, 0, 0]
+
+
+def test_a_numbered_node_is_lost_for_good() -> None:
+    shocks = [Shock("repository_outage", start=2, target=3), Shock("model_withdrawal", start=3, end=5, target=1)]
+    eco = Ecosystem(Parameters().updated({**SMALL, "stocks.repair": 1.0}), 2, shocks=shocks, record=())
+    down = []
+    for _ in range(7):
+        eco.step()
+        nodes = eco.world.infrastructure
+        down.append((np.flatnonzero(nodes.down_repositories).tolist(), np.flatnonzero(nodes.down_models).tolist()))
+    eco.release()
+    assert down == [([], []), ([], []), ([3], []), ([3], [1]), ([3], [1]), ([3], []), ([3], [])]

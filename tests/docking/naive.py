@@ -533,7 +533,10 @@ class Community:
     def take_down(self, shock, nodes, loads, likeness):
         n = len(nodes)
         clocks = self.lines("exponential", f"shock.{shock.name}", n)
-        if shock.target == "random":
+        named = shock.target not in ("random", "largest", "correlated")
+        if named:
+            order = [shock.target]
+        elif shock.target == "random":
             order = sorted(range(n), key=lambda i: clocks[i])
         elif shock.target == "largest":
             order = sorted(range(n), key=lambda i: (-loads[i], clocks[i]))
@@ -541,7 +544,7 @@ class Community:
             first = min(range(n), key=lambda i: clocks[i])
             distance = [abs(likeness[i] - likeness[first]) for i in range(n)]
             order = sorted(range(n), key=lambda i: (distance[i], clocks[i]))
-        for i in order[: max(1, round(shock.strength * n))]:
+        for i in order[: 1 if named else max(1, round(shock.strength * n))]:
             nodes[i].down, nodes[i].until = True, math.inf if shock.end is None else shock.end
 
     def revise(self, s):

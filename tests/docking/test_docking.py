@@ -317,6 +317,15 @@ def test_outages(target: str) -> None:
     dock(Parameters().updated({**LEARNING, "trainers.count": 3, "trainers.reuse": 0.5}), 8, 12, shocks=shocks)
 
 
+def test_the_loss_of_numbered_nodes() -> None:
+    shocks = [
+        Shock("repository_outage", start=2, target=1),
+        Shock("model_withdrawal", start=4, end=7, target=2),
+        Shock("repository_outage", start=6, end=8, target=0),
+    ]
+    dock(Parameters().updated({**LEARNING, "trainers.count": 3}), 8, 12, shocks=shocks)
+
+
 @pytest.mark.parametrize(
     ("seed", "names", "changes"),
     [
