@@ -1,0 +1,244 @@
+"""How well a score parts cases with a yes/no outcome: the ROC curve and the area below it, with intervals.
+
+Cases of one group (replicates of one scenario, ticks of one run) are not independent: with `groups` intervals count
+groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.measures.paired import LEVEL
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its standard error and 95 % interval; NaN where they cannot be known."""
+
+    value: float
+    error: float
+    low: float
+    high: float
+
+
+def _normal() -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(0.5 + LEVEL / 2))
+
+
+# --------------------------------------------------------------------------- area under the ROC curve
+
+
+def auc(
+    scores: ArrayLike, outcome: ArrayLike, *, groups: ArrayLike | None = None, folds: ArrayLike | None = None
+) -> Estimate:
+    """Area under the ROC curve: the chance that a case with outcome yes scores above one without, ties counting half.
+
+    Parameters
+    ----------
+    scores : float (n,)
+        Higher ones foretell yes.
+    outcome : bool (n,)
+    groups : (n,), optional
+        Labels of dependent cases; by default each case stands alone.
+    folds : (n,), optional
+        Only cases with the same label are compared, and all pairs that are count alike. Cross-validated scores need it: those
+        of different fits are not on one scale, and pooled scores of pure noise have an area below .5 (Airola et al. 2011).
+
+    Returns
+    -------
+    Estimate
+        1 in perfect order, .5 for a constant score, 0 reversed. The standard error is that of DeLong, DeLong and
+        Clarke-Pearson (1988), with groups that of Obuchowski (1997); the interval is symmetric on the logit scale, so that
+        it stays within 0 and 1. Where that error is 0 (perfect order, constant scores) or unknown (all of one class in one
+        group) the interval is Newcombe's (2006, method 5), which needs the area and the numbers of cases (groups) only.
+
+    Raises
+    ------
+    ConfigurationError
+        If the arrays do not match, a score is not finite, an outcome is not 0 or 1, or either class is empty (in every fold).
+
+    Examples
+    --------
+    >>> auc([1, 2, 3, 4], [False, False, True, True]).value
+    1.0
+    """
+    y = checked_outcome(outcome)
+    s = checked_values("scores", scores, len(y))
+    area, covariance, counts = _areas([s], y, groups, folds)
+    return _bounded(area[0], covariance[0, 0], counts)
+
+
+def auc_difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    outcome: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+) -> Estimate:
+    """Area of one score less that of another on the same cases, with the interval of DeLong et al. (1988).
+
+    Parameters
+    ----------
+    first, second : float (n,)
+    outcome, groups, folds
+        As for :func:`auc`.
+
+    Returns
+    -------
+    Estimate
+        0 to 0 for scores in the same order. Where order differs and the error is still 0 or unknown, the interval is put
+        together from those of both areas as if they were independent (Zou and Donner 2008), which is wide.
+    """
+    y = checked_outcome(outcome)
+    scores = [checked_values("scores", s, len(y)) for s in (first, second)]
+    area, covariance, counts = _areas(scores, y, groups, folds)
+    value = area[0] - area[1]
+    if np.array_equal(_ranks(scores[0]), _ranks(scores[1])):
+        return Estimate(0.0, 0.0, 0.0, 0.0)
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    # What is left of equal terms by rounding is nothing.
+    if variance > 1e-15:
+        half = _normal() * math.sqrt(variance)
+        return Estimate(value, math.sqrt(variance), max(-1.0, value - half), min(1.0, value + half))
+    one, two = (_bounded(area[i], covariance[i, i], counts) for i in (0, 1))
+    below = math.hypot(one.value - one.low, two.high - two.value)
+    above = math.hypot(one.high - one.value, two.value - two.low)
+    return Estimate(value, math.nan, max(-1.0, value - below), min(1.0, value + above))
+
+
+def _areas(
+    scores: Sequence[Float], y: Bool, groups: ArrayLike | None, folds: ArrayLike | None
+) -> tuple[Float, Float, tuple[int, int]]:
+    """Areas (k,), their covariance (k, k), and the groups that hold each class."""
+    label = group_numbers(groups, len(y))
+    fold = np.zeros(len(y), np.int64) if folds is None else group_numbers(folds, len(y))
+    ahead, rivals = np.zeros((len(scores), len(y))), np.zeros(len(y))
+    for k in range(int(fold.max()) + 1):
+        for one in (y, ~y):
+            here, other = np.flatnonzero((fold == k) & one), np.flatnonzero((fold == k) & ~one)
+            rivals[here] = len(other)
+            both = np.concatenate([here, other])
+            for row, s in zip(ahead, scores, strict=True):
+                # How many of the other class a case is above, from midranks (Sun and Xu 2014).
+                row[here] = _ranks(s[both])[: len(here)] - _ranks(s[here])
+    pairs = rivals[y].sum()
+    if not pairs:
+        raise ConfigurationError("area under the ROC curve: no fold holds both classes")
+    area = ahead[:, y].sum(axis=1) / pairs
+    total = int(label.max()) + 1
+    yes = np.array([np.bincount(label[y], (a - v * rivals)[y], total) for a, v in zip(ahead, area, strict=True)])
+    no = np.array([np.bincount(label[~y], ((1 - v) * rivals - a)[~y], total) for a, v in zip(ahead, area, strict=True)])
+    counts = len(np.unique(label[y])), len(np.unique(label[~y]))
+    if min(counts) < 2:
+        return area, np.full((len(scores), len(scores)), np.nan), counts
+    cross = total / (total - 1) * yes @ no.T
+    covariance = counts[0] / (counts[0] - 1) * yes @ yes.T + counts[1] / (counts[1] - 1) * no @ no.T + cross + cross.T
+    return area, covariance / pairs**2, counts
+
+
+def _bounded(area: float, variance: float, counts: tuple[int, int]) -> Estimate:
+    """An area with an interval within 0 and 1."""
+    from scipy.special import expit, logit
+
+    error = math.sqrt(variance) if variance >= 0 else math.nan
+    if 0 < area < 1 and variance > 1e-15:
+        half = _normal() * error / (area * (1 - area))
+        low, high = expit(logit(area) + np.array([-half, half]))
+        return Estimate(float(area), error, float(low), float(high))
+    return Estimate(float(area), error, *_from_counts(area, *counts))
+
+
+def _from_counts(area: float, m: int, n: int) -> tuple[float, float]:
+    """Interval of an area: all t with |area - t| <= z sd(t), by Hanley and McNeil's variance (Newcombe 2006, method 5)."""
+    from scipy.optimize import brentq
+
+    z, mean = _normal(), (m + n) / 2
+
+    def outside(t: float) -> float:
+        variance = t * (1 - t) / (m * n) * (1 + (mean - 1) * ((1 - t) / (2 - t) + t / (1 + t)))
+        return abs(area - t) - z * math.sqrt(variance)
+
+    close = 1e-12
+    low = 0.0 if area <= close else float(brentq(outside, 0.0, area * (1 - close)))
+    high = 1.0 if area >= 1 - close else float(brentq(outside, area + (1 - area) * close, 1.0))
+    return low, high
+
+
+def roc_curve(scores: ArrayLike, outcome: ArrayLike) -> pd.DataFrame:
+    """ROC curve: rates of true and false alarms when yes is said from a threshold on.
+
+    Parameters
+    ----------
+    scores, outcome
+        As for :func:`auc`.
+
+    Returns
+    -------
+    DataFrame
+        ``threshold`` (falling, from infinity), ``false_positive_rate``, ``true_positive_rate`` (rising, 0 to 1). The area
+        below straight lines between its points is that of :func:`auc`.
+    """
+    y = checked_outcome(outcome)
+    s = checked_values("scores", scores, len(y))
+    order = np.argsort(-s, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
+    true, false = np.cumsum(y[order])[last], np.cumsum(~y[order])[last]
+    return pd.DataFrame(
+        {
+            "threshold": np.append(np.inf, s[order][last]),
+            "false_positive_rate": np.append(0.0, false / false[-1]),
+            "true_positive_rate": np.append(0.0, true / true[-1]),
+        }
+    )
+
+
+# --------------------------------------------------------------------------- what is given
+
+
+def _ranks(x: Float) -> Float:
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(x), np.float64)
+
+
+def checked_outcome(outcome: ArrayLike, *, both: bool = True) -> Bool:
+    """Outcomes as booleans (n,), or one clear line; with `both`, neither class may be empty."""
+    y = np.asarray(outcome)
+    if y.ndim != 1 or not len(y) or not np.isin(y, (0, 1)).all():
+        raise ConfigurationError("outcome: a list of yes and no (1 and 0) is needed")
+    y = y.astype(bool)
+    if both and y.all() | (~y).all():
+        raise ConfigurationError(f"outcome: all {len(y)} cases are {'yes' if y[0] else 'no'}; both classes are needed")
+    return y
+
+
+def checked_values(what: str, values: ArrayLike, n: int) -> Float:
+    """Finite numbers (n,), or one clear line."""
+    x = np.asarray(values, np.float64)
+    if x.shape != (n,) or not np.isfinite(x).all():
+        raise ConfigurationError(f"{what}: {n} finite numbers are needed, one for each outcome")
+    return x
+
+
+def group_numbers(groups: ArrayLike | None, n: int) -> Int:
+    """Numbers of groups, from 0 without gaps (n,)."""
+    if groups is None:
+        return np.arange(n)
+    g = np.asarray(groups)
+    if g.shape != (n,):
+        raise ConfigurationError(f"groups: {n} labels are needed, one for each outcome")
+    return np.asarray(np.unique(g, return_inverse=True)[1], np.int64)
