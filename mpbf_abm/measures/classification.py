@@ -8,28 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.measures.estimates import Estimate
 from mpbf_abm.measures.paired import LEVEL
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its standard error and 95 % interval; NaN where they cannot be known."""
-
-    value: float
-    error: float
-    low: float
-    high: float
 
 
 def _normal() -> float:

@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.classification import Estimate, checked_outcome, checked_values, group_numbers
+from mpbf_abm.measures.classification import checked_outcome, checked_values, group_numbers
+from mpbf_abm.measures.estimates import Estimate
 from mpbf_abm.measures.paired import LEVEL
 
 Float = NDArray[np.float64]

@@ -1,0 +1,34 @@
+"""A number with its standard error and interval, as measures hand it on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mpbf_abm.measures.paired import LEVEL
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its standard error and 95 % interval; NaN where they cannot be known."""
+
+    value: float
+    error: float
+    low: float
+    high: float
+
+
+def mean_estimate(values: ArrayLike) -> Estimate:
+    """Mean of independent values (n,) with Student's interval, which one value alone does not have."""
+    from scipy.special import stdtrit
+
+    x = np.asarray(values, np.float64)
+    n, mean = len(x), float(x.mean())
+    if n < 2:
+        return Estimate(mean, math.nan, math.nan, math.nan)
+    error = float(x.std(ddof=1)) / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
+    return Estimate(mean, error, mean - half, mean + half)
