@@ -54,7 +54,7 @@ def test_white_noise_has_uniform_p_values(null):
 
 def test_slow_noise_is_not_taken_for_slowing_down():
     rng = np.random.default_rng(2)
-    found = [trend_significance(x, 30, rng=rng, surrogates=39) for x in ornstein_uhlenbeck(np.full(80, 0.2), 120, rng)]
+    found = [trend_significance(x, 30, rng=rng, surrogates=39) for x in ornstein_uhlenbeck(np.full(80, 0.1), 120, rng)]
     for signal in ("autocorrelation", "variance"):
         assert kstest([getattr(s, signal) for s in found], "uniform").pvalue > 0.01
     alarms = [trend_significance(x, 40, rng=rng, surrogates=39) for x in ornstein_uhlenbeck(SLOWS, 20, rng)]
