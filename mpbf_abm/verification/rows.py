@@ -136,6 +136,11 @@ class Row:
         """Whether the row takes a folder of real data."""
         return "data" in inspect.signature(self.rule).parameters
 
+    @property
+    def starts_processes(self) -> bool:
+        """Whether the row has processes of its own, so that it cannot be run in a worker, which may have none."""
+        return "workers" in self.knobs
+
     def values(self, changes: Mapping[str, Any] | None = None, *, fast: bool = False) -> dict[str, Any]:
         """Values of the knobs: defaults, quick ones if asked, and changes on top."""
         values = {

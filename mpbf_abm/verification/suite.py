@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 
@@ -35,6 +35,8 @@ __all__ = [
     "urn", "whole",
 ]  # fmt: skip
 
+T = TypeVar("T")
+V = TypeVar("V")
 ORDER = "UMFKLWS"
 # W2 compares this process with others, which know no wrong rule, and W3 any bit with those on file:
 # both notice every change, so that they are tried only where a wrong rule names them.
@@ -153,8 +155,17 @@ def _outcomes(
         return
     order = sorted(rows, key=lambda id: LONGEST.index(id) if id in LONGEST else len(LONGEST))
     tasks = [(id, seed, dict(changes.get(id, {})), fast, data) for id in order]
-    for _, outcome in each_value(_evaluate, tasks, jobs):
+    for _, outcome in _spread(_evaluate, tasks, jobs, lambda task: task[0]):
         yield outcome
+
+
+def _spread(work: Callable[[T], V], tasks: Sequence[T], jobs: int, row: Callable[[T], str]) -> Iterator[tuple[T, V]]:
+    """Tasks and their values in the order in which they end; rows with processes of their own are run here, last."""
+    here = [task for task in tasks if ROWS[row(task)].starts_processes]
+    if spread := [task for task in tasks if task not in here]:
+        yield from each_value(work, spread, jobs)
+    for task in here:
+        yield task, work(task)
 
 
 def _evaluate(task: tuple[str, int, dict[str, Any], bool, Path | None]) -> Outcome:
@@ -184,7 +195,7 @@ def run_mutations(
     targets = list(dict.fromkeys(m.target for m in MUTATIONS))
     touched: dict[str, list[str]] = {target: [] for target in targets}
     failed: list[set[str]] = [set() for _ in MUTATIONS]
-    for (id, _, _), found in each_value(_callers, [(id, seed, targets) for id in ids()], jobs):
+    for (id, _, _), found in _spread(_callers, [(id, seed, targets) for id in ids()], jobs, lambda task: task[0]):
         for target in found:
             touched[target].append(id)
         done()
@@ -195,7 +206,7 @@ def run_mutations(
         if id not in NOTICE_ALL or id in m.breaks
     ]
     left = Counter(i for i, _, _ in tried)
-    for (i, id, _), fails in each_value(_fails_under, tried, jobs):
+    for (i, id, _), fails in _spread(_fails_under, tried, jobs, lambda task: task[1]):
         if fails:
             failed[i].add(id)
         left[i] -= 1

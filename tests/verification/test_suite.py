@@ -230,7 +230,17 @@ def test_list_names_rows_and_parameters(mpbf):
 
 
 def test_processes_do_not_matter():
-    some = ["U13", "L1", "L2"]
+    some = ["U13", "L1", "W2", "L2"]  # W2 has processes of its own, which a worker may not have
     one, two = (suite.run_suite(some, 3, fast=True, jobs=jobs) for jobs in (1, 2))
     assert [o.checks for o in one] == [o.checks for o in two]
     assert [o.id for o in two] == some
+
+
+def test_wrong_rules_are_tried_in_several_processes_also_on_rows_that_start_some(monkeypatch):
+    (mutation,) = [m for m in MUTATIONS if "L1" in m.breaks and "W2" not in m.breaks][:1]
+    monkeypatch.setattr(suite, "ids", lambda: ["L1", "W2"])
+    # Workers import the module anew and know every wrong rule by its place.
+    monkeypatch.setattr(suite, "MUTATIONS", MUTATIONS[: MUTATIONS.index(mutation) + 1])
+    tried = suite.run_mutations(1, jobs=2)
+    assert tried[-1][0] == mutation.name
+    assert "L1" in tried[-1][3]
