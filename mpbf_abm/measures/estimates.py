@@ -22,11 +22,11 @@ class Estimate:
 
 
 def mean_estimate(values: ArrayLike) -> Estimate:
-    """Mean of independent values (n,) with Student's interval, which one value alone does not have."""
+    """Mean of independent values (n,), NaN without any, with Student's interval, which one value alone does not have."""
     from scipy.special import stdtrit
 
     x = np.asarray(values, np.float64)
-    n, mean = len(x), float(x.mean())
+    n, mean = len(x), float(x.mean()) if len(x) else math.nan
     if n < 2:
         return Estimate(mean, math.nan, math.nan, math.nan)
     error = float(x.std(ddof=1)) / math.sqrt(n)

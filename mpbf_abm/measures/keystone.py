@@ -244,22 +244,18 @@ def static_ranking(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: in
     rows = []
     for measure in STATIC:
         z = _pivot(losses, measure, by).to_numpy()
-        within = _spearman(z, x)
-        within = within[np.isfinite(within)]
-        each = mean_estimate(within) if len(within) else None
+        rho = float(_spearman(np.nanmean(z, axis=0)[None], np.nanmean(x, axis=0)[None])[0])
         resampled = _spearman(_resampled_means(z, seed), _resampled_means(x, seed))
-        known = resampled[np.isfinite(resampled)]
-        tails = (
-            np.quantile(known, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if len(known) and len(x) > 1 else (np.nan, np.nan)
-        )
-        rows.append(
-            {
-                "measure": measure, "rho": _spearman(np.nanmean(z, axis=0)[None], np.nanmean(x, axis=0)[None])[0],
-                "low": tails[0], "high": tails[1], "rho_within": each.value if each else np.nan,
-                "low_within": max(-1.0, each.low) if each else np.nan, "high_within": min(1.0, each.high) if each else np.nan, "seeds": len(within),
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
+        resampled = resampled[np.isfinite(resampled)]
+        known = len(x) > 1 and len(resampled) > 0
+        low, high = np.quantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if known else (np.nan, np.nan)
+        each = _spearman(z, x)
+        each = each[np.isfinite(each)]
+        mean = mean_estimate(each)
+        low_within, high_within = np.clip((mean.low, mean.high), -1.0, 1.0)
+        rows.append((measure, rho, low, high, mean.value, low_within, high_within, len(each)))
+    columns = ["measure", "rho", "low", "high", "rho_within", "low_within", "high_within", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _pivot(losses: pd.DataFrame, column: str, by: str) -> pd.DataFrame:

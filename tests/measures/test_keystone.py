@@ -187,6 +187,8 @@ def test_static_rankings_are_spearmans(nodes, seeds, seed):
     assert table.loc["load", ["rho", "rho_within"]].tolist() == pytest.approx([-1, -1])
     if seeds > 1:
         assert table.loc["katz", ["low", "high"]].tolist() == pytest.approx([1, 1])
+    else:
+        assert table[["low", "high", "low_within", "high_within"]].isna().all(axis=None)
     assert math.isnan(table.loc["degree", "rho"])
     assert table["seeds"].to_dict() == {m: seeds if m in ("users", "katz", "load") else 0 for m in STATIC}
 
