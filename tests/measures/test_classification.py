@@ -172,15 +172,20 @@ def test_dependent_cases_count_as_their_groups_do():
     again = auc(np.repeat(s, 9), np.repeat(y, 9), groups=np.repeat(np.arange(40), 9))
     assert (again.value, again.error, again.low) == pytest.approx((alone.value, alone.error, alone.low))
     assert auc(np.repeat(s, 9), np.repeat(y, 9)).error < alone.error / 2.5
-    # Groups that hold both classes and shift their scores together.
-    missed, runs = 0, 400
+
+
+def test_errors_are_the_scatter_where_groups_hold_both_classes():
+    """A shift that the cases of a group share, of both classes, lifts neither above the other."""
+    rng, runs = np.random.default_rng(6), 400
+    areas = []
     for _ in range(runs):
-        y = rng.random(120) < 0.5
-        g = np.repeat(np.arange(30), 4)
-        shift = rng.normal(size=30)
-        a = auc(shift[g] + rng.normal(size=120) + y, y, groups=g)
-        missed += not a.low <= norm.cdf(1 / math.sqrt(2 * 2)) <= a.high
-    assert missed / runs < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs) + 0.01
+        y, g = rng.random(160) < 0.5, np.repeat(np.arange(40), 4)
+        areas.append(auc(2 * rng.normal(size=40)[g] + rng.normal(size=160) + y, y, groups=g))
+    value, error = np.array([(a.value, a.error) for a in areas]).T
+    truth = norm.cdf(1 / math.sqrt(2 * 5))
+    assert abs(value.mean() - truth) < 4.5 * value.std() / math.sqrt(runs)
+    assert (error**2).mean() == pytest.approx(value.var(), rel=4.5 * math.sqrt(2 / runs))
+    assert np.mean([not a.low <= truth <= a.high for a in areas]) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
 
 
 # --------------------------------------------------------------------------- faults
