@@ -239,6 +239,6 @@ mutation("families keep their labels in the draws", "agents.world:World.family_c
          lambda _: lambda self, name, cohort: self.clocks(name, cohort, self.space.families), "W1")  # fmt: skip
 mutation("planners draw by row", "agents.world:World.uniform",
          lambda _: lambda self, name, cohort, width: self.streams.uniform(name, self.tick, (len(cohort), width)), "W1")  # fmt: skip
-mutation("workers hand back other replicates", "whatif.runner:_in_processes",
-         lambda right: lambda plan, *a: ((plan.replicates - 1 - i, r) for i, r in right(plan, *a)), "W2")  # fmt: skip
+mutation("workers hand back other replicates", "workers:each_value",
+         lambda right: lambda work, tasks, n: ((tasks[-1 - t], v) for t, v in right(work, tasks, n)), "W2")  # fmt: skip
 mutation("another Gini coefficient", "observation:gini", lambda right: lambda counts: 1.001 * right(counts), "W3")

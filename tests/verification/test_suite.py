@@ -93,6 +93,12 @@ def test_wrong_rules_are_noticed_by_their_rows_and_gone_afterwards(name):
     assert told(some[0], 1) == []
 
 
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
+def test_wrong_rules_replace_functions_that_exist(mutation):
+    with patched(mutation.target, mutation.wrong):
+        pass
+
+
 def test_a_wrong_rule_reaches_every_module_that_knows_the_function():
     from mpbf_abm.agents import planner
     from mpbf_abm.layers import attention
