@@ -194,25 +194,25 @@ def run_mutations(
     """
     targets = list(dict.fromkeys(m.target for m in MUTATIONS))
     touched: dict[str, list[str]] = {target: [] for target in targets}
-    failed: list[set[str]] = [set() for _ in MUTATIONS]
+    failed: dict[str, set[str]] = {m.name: set() for m in MUTATIONS}
     for (id, _, _), found in _spread(_callers, [(id, seed, targets) for id in ids()], jobs, lambda task: task[0]):
         for target in found:
             touched[target].append(id)
         done()
     tried = [
-        (i, id, seed)
-        for i, m in enumerate(MUTATIONS)
+        (m.name, id, seed)
+        for m in MUTATIONS
         for id in touched[m.target]
         if id not in NOTICE_ALL or id in m.breaks
     ]
-    left = Counter(i for i, _, _ in tried)
-    for (i, id, _), fails in _spread(_fails_under, tried, jobs, lambda task: task[1]):
+    left = Counter(name for name, _, _ in tried)
+    for (name, id, _), fails in _spread(_fails_under, tried, jobs, lambda task: task[1]):
         if fails:
-            failed[i].add(id)
-        left[i] -= 1
-        if not left[i]:
+            failed[name].add(id)
+        left[name] -= 1
+        if not left[name]:
             done()
-    return [(m.name, m.target, set(m.breaks), failed[i]) for i, m in enumerate(MUTATIONS)]
+    return [(m.name, m.target, set(m.breaks), failed[m.name]) for m in MUTATIONS]
 
 
 def _callers(task: tuple[str, int, list[str]]) -> set[str]:
@@ -221,10 +221,14 @@ def _callers(task: tuple[str, int, list[str]]) -> set[str]:
     return callers(targets, id, seed)
 
 
-def _fails_under(task: tuple[int, str, int]) -> bool:
-    """Whether a row fails under one of the wrong rules; runs in a process of its own."""
-    index, id, seed = task
-    return id in failing(MUTATIONS[index], [id], seed)
+def _fails_under(task: tuple[str, str, int]) -> bool:
+    """Whether a row fails under one of the wrong rules; runs in a process of its own.
+
+    Wrong rules go by their names: their order follows from which module was imported first.
+    """
+    name, id, seed = task
+    (mutation,) = [m for m in MUTATIONS if m.name == name]
+    return id in failing(mutation, [id], seed)
 
 
 # --------------------------------------------------------------------------- what came out
