@@ -23,9 +23,14 @@ study = typer.Typer(
     help="Parameter experiments and policy what-ifs that lose nothing.", no_args_is_help=True, rich_markup_mode=None
 )
 data = typer.Typer(help="Tables of real materials.", no_args_is_help=True, rich_markup_mode=None)
+lab = typer.Typer(
+    help="Standard experiments on any community: path dependence, fragility, the effective urn.", no_args_is_help=True,
+    rich_markup_mode=None,
+)  # fmt: skip
 app.add_typer(config, name="config")
 app.add_typer(data, name="data")
 app.add_typer(study, name="study")
+app.add_typer(lab, name="lab")
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,230 @@
+"""``mpbf lab`` and ``mpbf atlas``: the standard batteries of the laboratory on any community."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mpbf_abm.cli.app import lab
+from mpbf_abm.cli.console import (
+    OK,
+    Assignments,
+    ConfigFile,
+    Json,
+    Preset,
+    bar,
+    check_folder,
+    number,
+    processes,
+    settings_of,
+    table,
+    whole,
+)
+from mpbf_abm.errors import ConfigurationError, OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from mpbf_abm.laboratory.battery import Battery, Report, Setting
+
+    Draw = Callable[[Report], Figure]
+
+PAGE_DPI = 150
+LONGEST = 40  # rows of a table on a page; files have them all
+
+
+def examined_by(group: typer.Typer, name: str, load: Callable[[], tuple[Battery, Draw, str]], help: str) -> None:
+    """Add a command that runs a battery.
+
+    Parameters
+    ----------
+    group : Typer
+    name : str
+    load : callable
+        Returns the battery, what draws its figure, and the figure in words; called when the command is.
+    help : str
+    """
+
+    def command(
+        config_file: ConfigFile = None,
+        preset: Preset = None,
+        assignments: Assignments = None,
+        replicates: Annotated[str | None, typer.Option(metavar="INTEGER", help="Communities, each on materials of its own.")] = None,
+        ticks: Annotated[str | None, typer.Option(metavar="INTEGER", help="Horizon. [default: that of the file, or 120]")] = None,
+        seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="Seed of the first community. [default: that of the file, or 1]")] = None,
+        jobs: Annotated[str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one for each core]")] = None,
+        out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of report, tables and figure. [default: results/NAME]")] = None,
+        doc: Annotated[Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> and the figure of this page.")] = None,
+        as_json: Json = False,
+    ) -> int:  # fmt: skip
+        from mpbf_abm.laboratory.battery import run_battery
+        from mpbf_abm.workers import default_workers
+
+        battery, draw, alt = load()
+        faults: list[str] = []
+        setting = _setting(battery, config_file, preset, assignments, (replicates, ticks, seed), faults)
+        count = processes(jobs, faults) or default_workers()
+        if doc is not None and not doc.is_file():
+            faults.append(f"--doc {doc}: no such file")
+        if setting is None or faults:
+            raise ConfigurationError(faults)
+        battery.check(setting)
+        folder = out or Path("results") / battery.name
+        check_folder(folder)
+        with bar(len(battery.tasks(setting)), as_json, "task") as advance:
+            report = run_battery(battery, setting, count, advance)
+        called = _called(group, name, config_file, preset, assignments, (replicates, ticks, seed))
+        _write(battery, report, partial(draw, report), alt, folder, made(called, setting))
+        if doc is not None:
+            renew(doc, report, partial(draw, report), battery.question, alt, made(called, setting))
+        if as_json:
+            print(json.dumps(as_mapping(report, setting), indent=2, allow_nan=False))
+        else:
+            print(table(HEAD, cells(report), right=(1, 3, 5)))
+        return OK
+
+    command.__doc__ = help
+    group.command(name)(command)
+
+
+def _setting(
+    battery: Battery, config_file: Path | None, preset: str | None, assignments: list[str] | None,
+    numbers: tuple[str | None, str | None, str | None], faults: list[str],
+) -> Setting | None:  # fmt: skip
+    """The community that a command names; what it cannot be is noted."""
+    from mpbf_abm.laboratory.battery import Setting
+    from mpbf_abm.whatif.plan import numbers_faults
+
+    settings = settings_of(config_file, preset, assignments or [], faults)
+    names = ("replicates", "ticks", "seed")
+    asked = {n: whole(t, n, faults) for n, t in zip(names, numbers, strict=True)}
+    given = {n: v for n, v in asked.items() if v is not None}
+    faults += [f"--{fault}" for fault in numbers_faults(given)]
+    if faults:
+        return None
+    # Replicates of a file are those of a what-if; a battery has a number of its own.
+    held = {n: v for n, v in settings.numbers.items() if n in ("ticks", "seed")}
+    return Setting(
+        settings.parameters, **{"replicates": battery.replicates} | held | given, policies=settings.policies, shocks=settings.shocks
+    )  # fmt: skip
+
+
+def _called(
+    group: typer.Typer, name: str, config_file: Path | None, preset: str | None, assignments: list[str] | None,
+    numbers: tuple[str | None, str | None, str | None],
+) -> str:  # fmt: skip
+    parts = ["mpbf", *([str(group.info.name)] if group is lab else []), name]
+    parts += [config_file.name] if config_file else []
+    parts += [f"--preset {preset}"] if preset else []
+    parts += [f"--set {a}" for a in assignments or []]
+    parts += [f"--{n} {v}" for n, v in zip(("replicates", "ticks", "seed"), numbers, strict=True) if v is not None]
+    return " ".join(parts)
+
+
+# --------------------------------------------------------------------------- what is said
+
+HEAD = ["measure", "value", "95 % interval", "null", "against null", "n", "reading"]
+
+
+def interval(low: float, high: float) -> str:
+    """An interval as text; a dash where there is none."""
+    return "-" if math.isnan(low + high) else f"{number(low)} to {number(high)}"
+
+
+def cells(report: Report) -> list[list[str]]:
+    """Findings as text, one row each."""
+    return [
+        [f.measure, number(f.estimate.value), interval(f.estimate.low, f.estimate.high), number(f.null), f.verdict, str(f.n), f.reading]
+        for f in report.findings
+    ]  # fmt: skip
+
+
+def made(called: str, setting: Setting) -> str:
+    """The command and the community that a page stands on."""
+    changed = setting.parameters.changed()
+    unlike = ", ".join(f"`{k} = {v}`" for k, v in changed.items()) if changed else "default parameters"
+    events = [e.label for e in (*setting.policies, *setting.shocks)]
+    return (
+        f"`{called}`: {setting.replicates} communities (seeds {setting.seed} to {setting.seed + setting.replicates - 1}), "
+        f"{setting.ticks} ticks, {unlike}{''.join(f'; {e}' for e in events)}.\n"
+    )
+
+
+def blocks(report: Report, how: str) -> dict[str, str]:
+    """Markdown of a report by the names of its blocks."""
+    from mpbf_abm.reference import table as markdown_table
+
+    text = {"made": how}
+    if report.findings:
+        text["findings"] = markdown_table(HEAD, cells(report))
+    for name, frame in report.tables.items():
+        text[name] = markdown_table(
+            list(frame.columns), [[_cell(v) for v in row] for row in frame.itertuples(index=False)]
+        )
+    return text
+
+
+def _cell(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def as_mapping(report: Report, setting: Setting) -> dict[str, Any]:
+    """Everything for machines; NaN becomes null."""
+    from mpbf_abm.whatif.runner import plain
+
+    out: dict[str, Any] = {
+        "findings": report.frame().to_dict("records"), "tables": {n: t.to_dict("records") for n, t in report.tables.items()},
+        "seed": setting.seed, "replicates": setting.replicates, "ticks": setting.ticks, "changed": setting.parameters.changed(),
+    }  # fmt: skip
+    plained: dict[str, Any] = plain(out)
+    return plained
+
+
+def renew(page: Path, report: Report, draw: Callable[[], Figure], title: str, alt: str, how: str) -> None:
+    """Put what was found into the blocks of a page, and the figure beside it."""
+    from mpbf_abm.figures import style
+    from mpbf_abm.reference import filled
+
+    content = {name: partial(str, text) for name, text in blocks(report, how).items()}
+    picture = page.parent / "images" / f"{page.stem}.png"
+    check_folder(picture.parent)
+    try:
+        page.write_text(
+            filled(page.read_text(encoding="utf-8"), "result", content, page.name), encoding="utf-8", newline="\n"
+        )
+        with style.styled():
+            style.save(draw(), picture, title=title, alt=alt, dpi=PAGE_DPI)
+    except OSError as error:
+        raise OutputError(f"{page}: cannot be read or written ({error.strerror})") from None
+    print(f"written: {page}, {picture}", file=sys.stderr)
+
+
+def _write(
+    battery: Battery, report: Report, draw: Callable[[], Figure], alt: str, folder: Path, how: str
+) -> None:  # fmt: skip
+    """Write report, tables and figure of a battery."""
+    from mpbf_abm.figures import style
+
+    frames: dict[str, pd.DataFrame] = {"findings": report.frame(), **report.tables}
+    text = blocks(report, how)
+    lines = [f"# {battery.question}", "", text["made"], f"![{alt}]({battery.name}.png)", ""]
+    for name, frame in frames.items():
+        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+        if name in text and len(frame) <= LONGEST:
+            lines += [f"## {name.replace('_', ' ').capitalize()}", "", text[name]]
+        else:
+            lines += [f"## {name.replace('_', ' ').capitalize()}", "", f"{len(frame)} rows in `{name}.csv`.", ""]
+    (folder / f"{battery.name}.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
+    style.save_all(draw, folder / battery.name, title=battery.question, alt=alt)
+    print(f"written: {folder}/{battery.name}.md, .png, .pdf and {len(frames)} tables", file=sys.stderr)
+
+
+# --------------------------------------------------------------------------- commands

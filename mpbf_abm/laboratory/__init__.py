@@ -1,0 +1,1 @@
+"""The laboratory: standard experiments on any community, from the effective urn to path dependence and fragility."""

@@ -1,0 +1,178 @@
+"""What the batteries of the laboratory share: a community, tasks that run in any process, findings with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from mpbf_abm.ecosystem import Ecosystem, check_agenda
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.events import Agenda
+from mpbf_abm.interventions import Policy, Shock
+from mpbf_abm.measures.estimates import Estimate
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.workers import each_value
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The community that is examined, and how.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    seed : int
+        Of the first replicate; the others follow.
+    replicates : int
+        Communities, each on materials of its own.
+    ticks : int
+        Horizon.
+    policies, shocks : tuple
+        In force in every run.
+    """
+
+    parameters: Parameters
+    seed: int = 1
+    replicates: int = 20
+    ticks: int = 120
+    policies: tuple[Policy, ...] = ()
+    shocks: tuple[Shock, ...] = ()
+
+    def seeds(self) -> range:
+        """Seed of each replicate."""
+        return range(self.seed, self.seed + self.replicates)
+
+    def community(self, seed: int, **options: Any) -> Ecosystem:
+        """A community that keeps no records of its course unless `options` (of :class:`Ecosystem`) say otherwise."""
+        options = {"record": (), "policies": self.policies, "shocks": self.shocks} | options
+        return Ecosystem(self.parameters, seed, **options)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One number that a battery measured.
+
+    Attributes
+    ----------
+    measure : str
+        What it is, with its unit or range.
+    estimate : Estimate
+        Value with its 95 % interval.
+    null : float
+        What it would be if history, or a node, did not matter; NaN where there is no such value.
+    n : int
+        Communities it comes from.
+    reading : str
+        What the number says, in a few words.
+    """
+
+    measure: str
+    estimate: Estimate
+    null: float
+    n: int
+    reading: str
+
+    @property
+    def verdict(self) -> str:
+        """Whether the interval leaves out the null value: ``above``, ``below``, ``as null``, or a dash without either."""
+        e = self.estimate
+        if any(math.isnan(v) for v in (e.low, e.high, self.null)):
+            return "-"
+        return "above" if e.low > self.null else "below" if e.high < self.null else "as null"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a battery found.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+    tables : mapping of str to DataFrame
+        Tidy tables by name, for files, pages and figures.
+    """
+
+    findings: tuple[Finding, ...]
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    def frame(self) -> pd.DataFrame:
+        """Findings, one row each."""
+        return pd.DataFrame(
+            [
+                (f.measure, f.estimate.value, f.estimate.low, f.estimate.high, f.null, f.verdict, f.n, f.reading)
+                for f in self.findings
+            ],
+            columns=["measure", "value", "low", "high", "null", "verdict", "n", "reading"],
+        )
+
+
+@dataclass(frozen=True)
+class Battery:
+    """A standard set of measurements on one community.
+
+    Attributes
+    ----------
+    name, question : str
+    tasks : callable
+        From a setting to its tasks: hashable values that name what is computed in one piece.
+    measure : callable
+        Computes one task; a function of a module, so that it can run in any process.
+    report : callable
+        From a setting and the value of every task to the report.
+    replicates, fewest : int
+        Communities by default, and the fewest that give an interval.
+    """
+
+    name: str
+    question: str
+    tasks: Callable[[Setting], Sequence[Hashable]]
+    measure: Callable[[Setting, Any], Any]
+    report: Callable[[Setting, Mapping[Any, Any]], Report]
+    replicates: int = 20
+    fewest: int = 2
+
+    def check(self, setting: Setting) -> None:
+        """Refuse settings that cannot be examined, before anything is run.
+
+        Raises
+        ------
+        ConfigurationError
+            One line per fault.
+        """
+        faults = []
+        if setting.replicates < self.fewest:
+            faults.append(f"replicates = {setting.replicates}: must be at least {self.fewest} for {self.name}")
+        try:
+            check_agenda(Agenda(setting.policies, setting.shocks), setting.parameters)
+        except ConfigurationError as error:
+            faults += error.faults
+        if faults:
+            raise ConfigurationError(faults)
+
+
+def run_battery(
+    battery: Battery, setting: Setting, jobs: int = 1, progress: Callable[[int], None] = lambda _: None
+) -> Report:
+    """Measure a community.
+
+    Parameters
+    ----------
+    battery : Battery
+    setting : Setting
+    jobs : int
+        Processes; 1 runs in this one. The report is the same for any number.
+    progress : callable
+        Called with the number of tasks that were completed since the last call.
+    """
+    battery.check(setting)
+    tasks, done = battery.tasks(setting), {}
+    measure = partial(battery.measure, setting)
+    for task, value in ((t, measure(t)) for t in tasks) if jobs == 1 else each_value(measure, tasks, jobs):
+        done[task] = value
+        progress(1)
+    return battery.report(setting, {task: done[task] for task in tasks})
