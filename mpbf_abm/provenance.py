@@ -33,6 +33,7 @@ ABOVE = (
     "campaign",
     "reference",
     "examples",
+    "laboratory",
     "measures",
     "verification",
     "whatif",

@@ -200,10 +200,7 @@ def run_mutations(
             touched[target].append(id)
         done()
     tried = [
-        (m.name, id, seed)
-        for m in MUTATIONS
-        for id in touched[m.target]
-        if id not in NOTICE_ALL or id in m.breaks
+        (m.name, id, seed) for m in MUTATIONS for id in touched[m.target] if id not in NOTICE_ALL or id in m.breaks
     ]
     left = Counter(name for name, _, _ in tried)
     for (name, id, _), fails in _spread(_fails_under, tried, jobs, lambda task: task[1]):
