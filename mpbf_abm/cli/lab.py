@@ -228,3 +228,13 @@ def _write(
 
 
 # --------------------------------------------------------------------------- commands
+
+
+def _forecast() -> tuple[Battery, Draw, str]:
+    from mpbf_abm.figures.forecast import ALT, draw
+    from mpbf_abm.laboratory.forecast import FORECAST
+
+    return FORECAST, draw, ALT
+
+
+examined_by(lab, "forecast", _forecast, "Does the first fifth of a run say whether it will end locked in?")
