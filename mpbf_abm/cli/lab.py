@@ -238,3 +238,13 @@ def _forecast() -> tuple[Battery, Draw, str]:
 
 
 examined_by(lab, "forecast", _forecast, "Does the first fifth of a run say whether it will end locked in?")
+
+
+def _path() -> tuple[Battery, Draw, str]:
+    from mpbf_abm.figures.path import ALT, draw
+    from mpbf_abm.laboratory.path import PATH
+
+    return PATH, draw, ALT
+
+
+examined_by(lab, "path", _path, "How path-dependent is a community? Early history, twins, lock-in, reversal.")

@@ -1,0 +1,94 @@
+"""Figure of the path battery: courses of histories, where pairs of them end, and what was measured against its null value."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mpbf_abm.figures import style
+from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, PETROFF, VERMILION
+from mpbf_abm.laboratory.effective_urn import LOCKED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from mpbf_abm.laboratory.battery import Report
+
+ALT = (
+    "Courses of the largest family's share in several histories of several worlds; share at the end of the two later courses of each "
+    "history against each other; histories' growth of a small change against the effective urn's law; measures of path dependence "
+    "with 95 % intervals over worlds and their null values."
+)
+
+
+def draw(report: Report) -> Figure:
+    """Draw a path battery's report."""
+    fig = Figure(figsize=(style.WIDTHS["double"], 128 * MM))
+    axes = fig.subplots(2, 2)
+    _courses(axes[0, 0], report)
+    style.letter(axes[0, 0], "a", "largest family, by history")
+    _pairs(axes[0, 1], report)
+    style.letter(axes[0, 1], "b", "two later courses of one early history")
+    _law(axes[1, 0], report)
+    style.letter(axes[1, 0], "c", "what becomes of a small change")
+    forest(axes[1, 1], report)
+    style.letter(axes[1, 1], "d", "measured (mean over worlds), and null")
+    return fig
+
+
+def _color(world: int) -> str:
+    return PETROFF[world % len(PETROFF)]
+
+
+def _courses(ax: Axes, report: Report) -> None:
+    for i, (_, rows) in enumerate(report.tables["courses"].groupby("world", sort=False)):
+        for _, line in rows.groupby("history"):
+            ax.plot(line["tick"], line["leading"], color=_color(i), linewidth=0.6, alpha=0.8)
+    ax.axhline(LOCKED, color=GREY, linewidth=0.7, linestyle="--")
+    ax.set(xlabel="tick", ylabel="share of the records", ylim=(0, None))
+
+
+def _pairs(ax: Axes, report: Report) -> None:
+    for i, (_, rows) in enumerate(report.tables["histories"].groupby("world", sort=False)):
+        same = (rows["leader_a"] == rows["leader_b"]).to_numpy()
+        for known, mark in ((same, "o"), (~same, "x")):
+            ax.plot(rows["leading_a"][known], rows["leading_b"][known], mark, color=_color(i), markersize=3.5)
+    top = 1.05 * float(report.tables["histories"][["leading_a", "leading_b"]].to_numpy().max())
+    ax.plot([0, top], [0, top], color=LIGHT, linewidth=0.8, zorder=0)
+    ax.set(xlabel="largest share at the end, first course", ylabel="second course", xlim=(0, top), ylim=(0, top))
+    ax.text(0.03, 0.97, "o same family, x another", transform=ax.transAxes, va="top", fontsize=6)
+
+
+def _law(ax: Axes, report: Report) -> None:
+    for i, (_, rows) in enumerate(report.tables["histories"].groupby("world", sort=False)):
+        ax.plot(rows["law"], rows["exponent"], "x", color=LIGHT, markersize=3.5, zorder=1)
+        ax.plot(rows["local"], rows["exponent"], "o", color=_color(i), markersize=3.5, zorder=2)
+    both = report.tables["histories"][["local", "exponent"]].to_numpy()
+    both = both[np.isfinite(both).all(axis=1)]
+    if len(both):
+        low, high = both.min() - 0.1, both.max() + 0.1
+        ax.plot([low, high], [low, high], color=LIGHT, linewidth=0.8, zorder=0)
+    ax.axhline(-1, color=VERMILION, linewidth=0.7, linestyle="--")
+    ax.set(xlabel="effective urn where the community stands (x: of equal families)", ylabel="exponent of damage")
+
+
+def forest(ax: Axes, report: Report) -> None:
+    """Draw findings from 0 to 1 with their intervals, and null values as ticks."""
+    shown = [f for f in report.findings if np.isfinite(f.estimate.value)]
+    for y, f in enumerate(shown):
+        e = f.estimate
+        ax.plot([e.low, e.high], [y, y], color=BLUE, linewidth=1.0)
+        ax.plot(e.value, y, "o", color=BLUE)
+        ax.plot(f.null, y, "|", color=VERMILION, markersize=7)
+    ax.set_yticks(range(len(shown)), [textwrap.fill(_short(f.measure), 40) for f in shown], fontsize=4.5)
+    ax.invert_yaxis()
+    ax.set_xlim(-1.3, 2.1)
+    ax.set_xlabel("value (bar: 95 % interval, cut at the edge; tick: null)", color=INK)
+
+
+def _short(measure: str) -> str:
+    """A measure without what stands in brackets at its end."""
+    return measure.split(" (0 to")[0].split(" (nats")[0].split(" (largest")[0].split(", (")[0]

@@ -1,0 +1,181 @@
+"""How path-dependent is a community? Histories of the same materials, from the same rules, told apart by chance alone.
+
+Replicates are worlds: materials spaces of their own. In each, several histories are run, founding included, and each of them twice from a
+fifth of the way on, so that what early history decides can be told from what comes later. Intervals are over worlds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mpbf_abm.ecosystem import Ecosystem, Snapshot
+from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting
+from mpbf_abm.laboratory.effective_urn import FAMILIES, LOCKED, MOVED
+from mpbf_abm.measures.divergence import corrected_jsd
+from mpbf_abm.measures.effective_urn import at_mass_quantiles, intervene
+from mpbf_abm.measures.estimates import Estimate, mean_estimate
+from mpbf_abm.measures.path_dependence import cost_of_reversal, damage, damage_exponent, deposit, early_stream_index
+from mpbf_abm.observation import observe
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.threads import one_thread
+
+Float = NDArray[np.float64]
+
+EARLY = 5  # early history is the first 1/5 of a run
+HISTORIES = 6  # of each world
+LATER = (1 << 60, 1 << 61)  # what sets the draws of the two later courses apart
+TWIN = 0.02  # extra records of a twin run, in parts of all: a small change
+NOBODY = Estimate(math.nan, math.nan, math.nan, math.nan)
+
+
+def tasks(setting: Setting) -> list[tuple[int, int]]:
+    """Every world and history."""
+    return [(world, i) for world in setting.seeds() for i in range(HISTORIES)]
+
+
+@lru_cache(maxsize=2)
+def materials(parameters: Parameters, seed: int) -> MaterialsSpace:
+    """Materials of a world; a process that runs several of its histories makes them once."""
+    with one_thread():
+        return MaterialsSpace.synthetic(parameters, seed=seed)
+
+
+def measure(setting: Setting, task: tuple[int, int]) -> dict[str, Any]:
+    """One history: its two later courses, a twin with extra records, an attempt to reverse it, and its effective urn."""
+    world, i = task
+    seed = (world << 8) + i
+    early = max(2, setting.ticks // EARLY)
+    eco = setting.community(seed, space=materials(setting.parameters, world))
+    path = [eco.world.commons.visible().copy()]
+    for _ in range(early):
+        eco.step()
+        path.append(eco.world.commons.visible().copy())
+    snapshot = eco.snapshot()
+    eco.release()
+    x = path[-1]
+    courses = [_course(setting, snapshot, seed ^ branch) for branch in LATER]
+    later, found = courses[0]
+    second = int(np.argsort(-x, kind="stable")[1])
+    share, N = float(x[second] / x.sum()), float(x.sum())
+    price = cost_of_reversal(share, N, MOVED)
+    small = max(1, round(TWIN * N))
+    twin, _ = _course(setting, snapshot, seed ^ LATER[0], second, small)
+    paid, _ = (
+        _course(setting, snapshot, seed ^ LATER[0], second, round(price)) if math.isfinite(price) else (later, found)
+    )
+    moved = [float(c[-1, second] / c[-1].sum() - later[-1, second] / later[-1].sum()) for c in (twin, paid)]
+    families = at_mass_quantiles(x, min(FAMILIES, int((x > 0).sum())))
+    urn = intervene(snapshot, [second, *families[families != second]])
+    return {
+        "path": np.vstack([path, later[1:]]), "early": x, "ends": np.array([c[-1] for c, _ in courses]),
+        "new": np.maximum(later[-1] - path[0], 0.0), "later": np.array([np.maximum(c[-1] - x, 0.0) for c, _ in courses]), "found": np.array([f for _, f in courses]),
+        "exponent": damage_exponent(float(damage(twin[0], later[0])), float(damage(twin[-1], later[-1])), later.sum(axis=1).tolist()),
+        "kept": moved[0] / float(twin[0, second] / twin[0].sum() - share), "price": price / N, "bought": moved[1] / MOVED,
+        "gamma_eff": urn.reinforcement, "eps_eff": urn.exploration, "law": urn.exponent, "local": float(urn.local[0]),
+    }  # fmt: skip
+
+
+def _course(setting: Setting, snapshot: Snapshot, seed: int, family: int = 0, count: int = 0) -> tuple[Float, float]:
+    """Records by family after each tick (T, K) from a snapshot on, with extra records of a family, and the share found."""
+    eco = Ecosystem.restore(snapshot, reseed={snapshot.world.tick: seed})
+    deposit(eco, family, count)
+    seen = [eco.world.commons.visible().copy()]
+    for _ in range(setting.ticks - eco.tick):
+        eco.step()
+        seen.append(eco.world.commons.visible().copy())
+    found = observe(eco.world)["found_share"]
+    eco.release()
+    return np.array(seen), found
+
+
+# --------------------------------------------------------------------------- what came out
+
+
+def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
+    """Findings with intervals over worlds, and tables of histories and of their courses."""
+    worlds = {w: [values[w, i] for i in range(HISTORIES)] for w in setting.seeds()}
+    rows = [_of_world(histories) for histories in worlds.values()]
+    planners = setting.parameters.planners
+    said = {
+        "early index of shares": ("early history's share of the variance of later records' families (0 to 1)", 0.0, "rerun from a fifth of the way on"),
+        "early index of finds": ("early history's share of the variance of finds (0 to 1)", 0.0, "0: later chance alone decides how much is found"),
+        "divergence": ("divergence of the records of histories (nats)", 0.0, "Jensen-Shannon, chance taken off"),
+        "same leader": ("chance that two histories end with the same largest family", 1.0, "1: the outcome is given by the materials"),
+        "leader stays": ("chance that the early largest family is the last", math.nan, "chance of one in all families without any history"),
+        "locked": (f"share of histories that end locked in (largest share above {LOCKED:g})", math.nan, "a distribution, see the figure"),
+        "exponent": ("exponent of damage, d ln D / d ln N", -1.0, "-1: a small change is thinned out; 0: it stays"),
+        "kept": ("displacement that is left of extra records", math.nan, "1: kept whole, as in a linear urn"),
+        "bought": (f"what the price of a reversal buys, over the {MOVED:g} it is for", 1.0, "price N D / (1 - x - D) of a linear urn"),
+        "gamma_eff": ("effective reinforcement", planners.reinforcement, "null: what planners were given"),
+        "eps_eff": ("effective exploration", max(planners.exploration, planners.exploration_floor), "null: what planners were given"),
+        "law": ("exponent of equal families, (1 - eps_eff) gamma_eff - 1", 0.0, "above 0, equal families part for good"),
+        "local": ("exponent where the community stands", -1.0, "(1 - eps_eff) gamma_eff phi(1-phi) / (s(1-s)) - 1 of the second family"),
+    }  # fmt: skip
+    findings = []
+    for name, (measured, null, reading) in said.items():
+        known = [row[name] for row in rows if not math.isnan(row[name])]
+        findings.append(Finding(measured, mean_estimate(known), null, len(known), reading))
+    return Report(
+        tuple(findings),
+        {"worlds": pd.DataFrame(rows, index=pd.Index(worlds, name="world")).reset_index(), **_tables(worlds)},
+    )
+
+
+def _of_world(histories: list[dict[str, Any]]) -> dict[str, float]:
+    """Numbers of one world: of its histories together, or the means of what each of them has."""
+    ends = np.array([h["ends"] / h["ends"].sum(axis=1, keepdims=True) for h in histories])
+    found = np.array([h["found"] for h in histories])
+    leaders = ends[:, 0].argmax(axis=1)
+    pairs = np.triu_indices(len(leaders), 1)
+    out = {
+        "early index of shares": _index(*_shares([h["later"] for h in histories])), "early index of finds": _index(found[:, 0], found[:, 1]),
+        "divergence": corrected_jsd(np.array([h["new"] for h in histories]))[0],
+        "same leader": float((leaders[pairs[0]] == leaders[pairs[1]]).mean()),
+        "leader stays": float(np.mean([h["early"].argmax() == k for h, k in zip(histories, leaders, strict=True)])),
+        "locked": float((ends.max(axis=2) > LOCKED).mean()),
+    }  # fmt: skip
+    for name in ("exponent", "kept", "bought", "gamma_eff", "eps_eff", "law", "local"):
+        known = [h[name] for h in histories if math.isfinite(h[name])]
+        out[name] = float(np.mean(known)) if known else math.nan
+    return out
+
+
+def _shares(later: list[Float]) -> tuple[Float, Float]:
+    """Shares of families in the later records of both courses, two arrays (histories, K)."""
+    x = np.array(later)
+    shares = x / np.maximum(x.sum(axis=2, keepdims=True), 1.0)
+    return shares[:, 0], shares[:, 1]
+
+
+def _index(first: Float, second: Float) -> float:
+    """Early-stream index, NaN where nothing varies."""
+    return early_stream_index(first, second)[0] if np.ptp(np.concatenate([first, second]), axis=0).any() else math.nan
+
+
+def _tables(worlds: Mapping[int, list[dict[str, Any]]]) -> dict[str, pd.DataFrame]:
+    """Histories, one row each, and the course of the largest share."""
+    histories, courses = [], []
+    for world, runs in worlds.items():
+        for i, h in enumerate(runs):
+            ends = h["ends"] / h["ends"].sum(axis=1, keepdims=True)
+            histories.append({
+                "world": world, "history": i, "early_leading": float(h["early"].max() / h["early"].sum()),
+                **{f"leader_{b}": int(e.argmax()) for b, e in zip("ab", ends, strict=True)},
+                **{f"leading_{b}": float(e.max()) for b, e in zip("ab", ends, strict=True)},
+                **{f"found_{b}": float(f) for b, f in zip("ab", h["found"], strict=True)},
+                **{n: float(h[n]) for n in ("exponent", "kept", "price", "bought", "gamma_eff", "eps_eff", "law", "local")},
+            })  # fmt: skip
+            leading = h["path"].max(axis=1) / h["path"].sum(axis=1)
+            courses += [{"world": world, "history": i, "tick": t, "leading": float(v)} for t, v in enumerate(leading)]
+    return {"histories": pd.DataFrame(histories), "courses": pd.DataFrame(courses)}
+
+
+PATH = Battery("path", "How path-dependent is the community?", tasks, measure, report, replicates=8)
