@@ -248,3 +248,13 @@ def _path() -> tuple[Battery, Draw, str]:
 
 
 examined_by(lab, "path", _path, "How path-dependent is a community? Early history, twins, lock-in, reversal.")
+
+
+def _forms() -> tuple[Battery, Draw, str]:
+    from mpbf_abm.figures.forms import ALT, draw
+    from mpbf_abm.laboratory.forms import ROBUSTNESS
+
+    return ROBUSTNESS, draw, ALT
+
+
+examined_by(lab, "forms", _forms, "Which headline results depend on the form of a formula? All sixteen combinations.")
