@@ -93,7 +93,7 @@ def study(name: str, draws: int, seed: int = 1) -> Study:
 OUTCOMES = (
     "gamma_eff", "gamma_curators", "gamma_planners", "gamma_sd", "eps_eff", "law", "threshold", "share_now", "gamma_later", "eps_later",
     "loop_gain", "bias_grown", "bias_volume",
-    *(f"{what}_{i}" for i in range(FAMILIES) for what in ("gamma", "share", "local", "grown", "grown_urn", "grown_plain", "volume")),
+    *(f"{what}_{i}" for i in range(FAMILIES) for what in ("gamma", "share", "local", "grown", "grown_urn", "grown_plain", "apart", "volume")),
     "damage", "damage_urn", "early", "early_error", "early_urn", "early_plain",
     "leading", "leading_urn", "leading_plain", "locked", "cost", "cost_plain", "bought", "used_up",
 )  # fmt: skip
@@ -147,6 +147,8 @@ def _displaced(snapshot: Snapshot, urn: EffectiveUrn, fitted: Twin, plain: Twin,
     at = [snapshot.world.tick, run.ticks]
     seen = [displacements(snapshot, urn.family, at, seed=run.seed + 1 + i) for i in range(FUTURES)]
     own, damage = (np.mean([s[i] for s in seen], axis=0) for i in (1, 2))
+    # What two futures differ by says how much of the observed is chance.
+    growths = np.array([s[1][:, 1] / s[1][:, 0] for s in seen])
     ahead = [0, run.ticks - snapshot.world.tick]
     (_, own_urn, damage_urn), (_, own_plain, _) = (foretold(t, urn.family, urn.added, ahead) for t in (fitted, plain))
     out = {
@@ -159,6 +161,7 @@ def _displaced(snapshot: Snapshot, urn: EffectiveUrn, fitted: Twin, plain: Twin,
             f"gamma_{i}": float(urn.gamma[i]), f"share_{i}": float(urn.share[i]), f"local_{i}": float(urn.local[i]),
             f"grown_{i}": float(own[i, 1] / own[i, 0]), f"grown_urn_{i}": float(own_urn[i, 1] / own_urn[i, 0]),
             f"grown_plain_{i}": float(own_plain[i, 1] / own_plain[i, 0]), f"volume_{i}": float(volumes[1] / volumes[0]),
+            f"apart_{i}": float(growths[:, i].std(ddof=1) / math.sqrt(FUTURES)),
         }  # fmt: skip
     return out
 

@@ -70,7 +70,7 @@ class EffectiveUrn:
     gamma : float (F,)
         Effective reinforcement.
     gamma_of : float (2, F)
-        That of curators alone and of planners alone (NaN for who enters no records).
+        That of curators alone and of planners alone (NaN for who enters no records, not finite without any attention).
     passed : float (F,)
         Change of the family's share of new records over that of the steered part: ``1 - ε_eff``.
     local : float (F,)
@@ -98,8 +98,8 @@ class EffectiveUrn:
 
     @property
     def exploration(self) -> float:
-        """Effective exploration eps_eff of the community."""
-        return float(1.0 - self.passed.mean())
+        """Effective exploration eps_eff of the community: by the median family, as a share that hardly moves has no ratio."""
+        return float(1.0 - np.median(self.passed))
 
     @property
     def exponent(self) -> float:
@@ -207,10 +207,12 @@ def intervene(
         turned = logit(x_moved)[k] - logit(x)[k]
         mixed = [f.mixed(f.steered) for f in (plain, moved)]
         gamma = (logit(mixed[1])[k] - logit(mixed[0])[k]) / turned
-        of = [
-            (logit(moved.steered[i])[k] - logit(plain.steered[i])[k]) / turned if plain.rates[i] else math.nan
-            for i in range(2)
-        ]
+        with np.errstate(invalid="ignore"):
+            # Neither has a family without any attention an exponent.
+            of = [
+                (logit(moved.steered[i])[k] - logit(plain.steered[i])[k]) / turned if plain.rates[i] else math.nan
+                for i in range(2)
+            ]
         change = moved.mixed(moved.total)[k] - plain.mixed(plain.total)[k]
         passed = change / (mixed[1][k] - mixed[0][k])
         rows.append((gamma, *of, passed, local_exponent(gamma * passed, mixed[0][k], x[k] / x.sum())))
@@ -319,8 +321,7 @@ def fitted_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
     family beyond its records, ``a_k = φ_k / x_k^γ_eff`` as it was measured.
     """
     p, x, K = snapshot.world.p, urn.records, len(urn.records)
-    # Who enters no records has no exponent, and needs none.
-    gammas = np.nan_to_num(urn.gamma_of.mean(axis=1), nan=1.0).tolist()
+    gammas = [_finite_mean(gamma) for gamma in urn.gamma_of]
     merits = [merit(steered, x, gamma) for steered, gamma in zip(urn.flow.steered, gammas, strict=True)]
     rates, every = urn.flow.rates.tolist(), np.ones(K)
     c, q = p.curators, p.planners
@@ -332,6 +333,12 @@ def fitted_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
         np.zeros(K), snapshot.world.commons.visible().copy(), curators, planners, p.commons.forgetting,
         snapshot.world.space.similarity,
     )  # fmt: skip
+
+
+def _finite_mean(gamma: Float) -> float:
+    """Mean exponent over families that a group attends to; who enters no records has none, and needs none."""
+    known = gamma[np.isfinite(gamma)]
+    return float(known.mean()) if len(known) else 1.0
 
 
 def merit(steered: Float, x: Float, gamma: float) -> Float:
