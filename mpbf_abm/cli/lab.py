@@ -14,6 +14,7 @@ import typer
 
 from mpbf_abm.cli.app import lab
 from mpbf_abm.cli.console import (
+    MISMATCH,
     OK,
     Assignments,
     ConfigFile,
@@ -82,7 +83,7 @@ def examined_by(group: typer.Typer, name: str, load: Callable[[], tuple[Battery,
         with bar(len(battery.tasks(setting)), as_json, "task") as advance:
             report = run_battery(battery, setting, count, advance)
         called = _called(group, name, config_file, preset, assignments, (replicates, ticks, seed))
-        _write(battery, report, partial(draw, report), alt, folder, made(called, setting))
+        _write(battery.name, battery.question, report, partial(draw, report), alt, folder, made(called, setting))
         if doc is not None:
             renew(doc, report, partial(draw, report), battery.question, alt, made(called, setting))
         if as_json:
@@ -208,23 +209,23 @@ def renew(page: Path, report: Report, draw: Callable[[], Figure], title: str, al
 
 
 def _write(
-    battery: Battery, report: Report, draw: Callable[[], Figure], alt: str, folder: Path, how: str
+    name: str, question: str, report: Report, draw: Callable[[], Figure], alt: str, folder: Path, how: str
 ) -> None:  # fmt: skip
-    """Write report, tables and figure of a battery."""
+    """Write report, tables and figure."""
     from mpbf_abm.figures import style
 
     frames: dict[str, pd.DataFrame] = {"findings": report.frame(), **report.tables}
     text = blocks(report, how)
-    lines = [f"# {battery.question}", "", text["made"], f"![{alt}]({battery.name}.png)", ""]
-    for name, frame in frames.items():
-        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-        if name in text and len(frame) <= LONGEST:
-            lines += [f"## {name.replace('_', ' ').capitalize()}", "", text[name]]
+    lines = [f"# {question}", "", text["made"], f"![{alt}]({name}.png)", ""]
+    for part, frame in frames.items():
+        frame.to_csv(folder / f"{part}.csv", index=False, lineterminator="\n")
+        if part in text and len(frame) <= LONGEST:
+            lines += [f"## {part.replace('_', ' ').capitalize()}", "", text[part]]
         else:
-            lines += [f"## {name.replace('_', ' ').capitalize()}", "", f"{len(frame)} rows in `{name}.csv`.", ""]
-    (folder / f"{battery.name}.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
-    style.save_all(draw, folder / battery.name, title=battery.question, alt=alt)
-    print(f"written: {folder}/{battery.name}.md, .png, .pdf and {len(frames)} tables", file=sys.stderr)
+            lines += [f"## {part.replace('_', ' ').capitalize()}", "", f"{len(frame)} rows in `{part}.csv`.", ""]
+    (folder / f"{name}.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
+    style.save_all(draw, folder / name, title=question, alt=alt)
+    print(f"written: {folder}/{name}.md, .png, .pdf and {len(frames)} tables", file=sys.stderr)
 
 
 # --------------------------------------------------------------------------- commands
@@ -258,3 +259,51 @@ def _forms() -> tuple[Battery, Draw, str]:
 
 
 examined_by(lab, "forms", _forms, "Which headline results depend on the form of a formula? All sixteen combinations.")
+
+
+@lab.command()
+def urn(
+    draws: Annotated[str, typer.Option(metavar="INTEGER", help="Held-out parameter draws (Latin hypercube).")] = "200",
+    seed: Annotated[str, typer.Option(metavar="INTEGER", help="Seed of draws and communities.")] = "2026",
+    jobs: Annotated[str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one for each core]")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of runs, report, tables and figure; a stopped study goes on there.")] = Path("results/effective_urn"),
+    doc: Annotated[Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> and the figure of this page.")] = None,
+) -> int:  # fmt: skip
+    """Does urn theory, fed with measured exponents, foretell communities with real learners? A study of held-out draws.
+
+    About 15 seconds of one core a draw.
+    """
+    from mpbf_abm.cli.progress import Bar
+    from mpbf_abm.figures.effective_urn import ALT, draw
+    from mpbf_abm.laboratory.effective_urn import FACTORS, study
+    from mpbf_abm.laboratory.urn_report import FEWEST, QUESTION, draws_of, report
+    from mpbf_abm.whatif.plan import numbers_faults
+    from mpbf_abm.workers import default_workers
+
+    faults: list[str] = []
+    count, root, workers = whole(draws, "draws", faults), whole(seed, "seed", faults), processes(jobs, faults)
+    if count is not None and count < FEWEST:
+        faults.append(f"--draws = {count}: must be at least {FEWEST}")
+    if root is not None:
+        faults += [f"--{fault}" for fault in numbers_faults({"seed": root})]
+    if doc is not None and not doc.is_file():
+        faults.append(f"--doc {doc}: no such file")
+    if faults:
+        raise ConfigurationError(faults)
+    with (
+        Bar(quiet=False) as watch,
+        study("effective_urn", count or 0, root or 0).run(
+            out, workers=workers or default_workers(), progress=watch
+        ) as results,
+    ):
+        failed = len(results.failures)
+        found = report(draws_of(results), list(FACTORS))
+    how = (
+        f"`mpbf lab urn --draws {count} --seed {root}`: {count} held-out draws{f', of which {failed} failed' if failed else ''}, quick preset, "
+        "120 ticks, measured at tick 24.\n"
+    )
+    _write("effective_urn", QUESTION, found, partial(draw, found), ALT, out, how)
+    if doc is not None:
+        renew(doc, found, partial(draw, found), QUESTION, ALT, how)
+    print(table(HEAD, cells(found), right=(1, 3, 5)))
+    return MISMATCH if failed else OK

@@ -20,8 +20,7 @@ from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting
 from mpbf_abm.laboratory.effective_urn import FACTORS, LOCKED
 from mpbf_abm.measures.classification import auc, auc_difference, roc_curve
 from mpbf_abm.measures.concentration import shannon
-from mpbf_abm.measures.estimates import Estimate
-from mpbf_abm.measures.paired import wilson
+from mpbf_abm.measures.estimates import Estimate, share_estimate
 from mpbf_abm.measures.prediction import brier_skill, cross_validate, fit_logistic
 from mpbf_abm.parameters import Parameters
 
@@ -114,8 +113,7 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
     for ensemble, name in ENSEMBLES.items():
         part = cases[cases["ensemble"] == ensemble].reset_index(drop=True)
         y = part["locked"].to_numpy()
-        low, high = wilson(np.array(float(y.sum())), np.array(float(len(y))))
-        rate = Estimate(float(y.mean()), math.sqrt(y.mean() * (1 - y.mean()) / len(y)), float(low), float(high))
+        rate = share_estimate(y)
         findings.append(
             Finding(f"{name}: share that ends locked in", rate, math.nan, len(y), f"largest share above {LOCKED:g}")
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mpbf_abm.measures.paired import LEVEL
+from mpbf_abm.measures.paired import LEVEL, wilson
 
 
 @dataclass(frozen=True)
@@ -32,3 +32,13 @@ def mean_estimate(values: ArrayLike) -> Estimate:
     error = float(x.std(ddof=1)) / math.sqrt(n)
     half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
     return Estimate(mean, error, mean - half, mean + half)
+
+
+def share_estimate(yes: ArrayLike) -> Estimate:
+    """Share of cases (n,) that are so, with Wilson's interval; NaN without any."""
+    x = np.asarray(yes, np.float64)
+    n = len(x)
+    if not n:
+        return Estimate(math.nan, math.nan, math.nan, math.nan)
+    low, high = wilson(np.array(x.sum()), np.array(float(n)))
+    return Estimate(float(x.mean()), math.sqrt(x.mean() * (1.0 - x.mean()) / n), float(low), float(high))
