@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import pandas as pd
@@ -16,6 +16,8 @@ from mpbf_abm.events import Agenda
 from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.measures.estimates import Estimate
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.threads import one_thread
 from mpbf_abm.workers import each_value
 
 
@@ -51,6 +53,13 @@ class Setting:
         """A community that keeps no records of its course unless `options` (of :class:`Ecosystem`) say otherwise."""
         options = {"record": (), "policies": self.policies, "shocks": self.shocks} | options
         return Ecosystem(self.parameters, seed, **options)
+
+
+@lru_cache(maxsize=2)
+def materials(parameters: Parameters, seed: int) -> MaterialsSpace:
+    """Materials of a world; a process that runs several of its histories makes them once."""
+    with one_thread():
+        return MaterialsSpace.synthetic(parameters, seed=seed)
 
 
 @dataclass(frozen=True)

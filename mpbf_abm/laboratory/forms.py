@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.interventions import Policy, Shock
-from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting
+from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting, materials
 from mpbf_abm.measures.estimates import Estimate
 from mpbf_abm.measures.paired import simultaneous_intervals
 from mpbf_abm.simulation import simulate
@@ -94,7 +94,7 @@ def measure(setting: Setting, task: tuple[int, int]) -> dict[str, dict[str, floa
     index, seed = task
     p = setting.parameters.updated({f"layers.{f}": v for f, v in zip(FORMS, COMBINATIONS[index], strict=True)})
     start, out = max(1, setting.ticks // 5), {}
-    space = setting.community(seed).world.space
+    space = materials(setting.parameters, seed)
     for name, arm in ARMS.items():
         policies = [*setting.policies, *([Policy(name=arm.policy, start=start)] if arm.policy else [])]
         shock = Shock(name=arm.shock, start=start, target="largest") if arm.shock else None

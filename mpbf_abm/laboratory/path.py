@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.ecosystem import Ecosystem, Snapshot
-from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting
+from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting, materials
 from mpbf_abm.laboratory.effective_urn import FAMILIES, LOCKED, MOVED
 from mpbf_abm.measures.divergence import corrected_jsd
 from mpbf_abm.measures.effective_urn import at_mass_quantiles, intervene
 from mpbf_abm.measures.estimates import Estimate, mean_estimate
 from mpbf_abm.measures.path_dependence import cost_of_reversal, damage, damage_exponent, deposit, early_stream_index
 from mpbf_abm.observation import observe
-from mpbf_abm.parameters import Parameters
-from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.threads import one_thread
 
 Float = NDArray[np.float64]
 
@@ -39,13 +35,6 @@ NOBODY = Estimate(math.nan, math.nan, math.nan, math.nan)
 def tasks(setting: Setting) -> list[tuple[int, int]]:
     """Every world and history."""
     return [(world, i) for world in setting.seeds() for i in range(HISTORIES)]
-
-
-@lru_cache(maxsize=2)
-def materials(parameters: Parameters, seed: int) -> MaterialsSpace:
-    """Materials of a world; a process that runs several of its histories makes them once."""
-    with one_thread():
-        return MaterialsSpace.synthetic(parameters, seed=seed)
 
 
 def measure(setting: Setting, task: tuple[int, int]) -> dict[str, Any]:
