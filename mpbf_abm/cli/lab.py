@@ -307,3 +307,13 @@ def urn(
         renew(doc, found, partial(draw, found), QUESTION, ALT, how)
     print(table(HEAD, cells(found), right=(1, 3, 5)))
     return MISMATCH if failed else OK
+
+
+def _fragility() -> tuple[Battery, Draw, str]:
+    from mpbf_abm.figures.fragility import ALT, draw
+    from mpbf_abm.laboratory.fragility import FRAGILITY
+
+    return FRAGILITY, draw, ALT
+
+
+examined_by(lab, "fragility", _fragility, "What losses of repositories and models cost, one by one, many, and for a while.")

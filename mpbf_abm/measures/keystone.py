@@ -8,7 +8,7 @@ together by role, the rank of a node among those that others lean on when the lo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,9 @@ from mpbf_abm.measures.path_dependence import damage
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.simulation import OUTCOMES, summarise
 from mpbf_abm.space.materials import MaterialsSpace
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Float = NDArray[np.float64]
 Kind = Literal["repository", "model"]
@@ -84,20 +87,41 @@ def single_losses(
         For an unknown kind or outcome, no seeds, no nodes, or a `start` outside the run.
     """
     _check(parameters, seeds, ticks, start, kind, better)
-    rows = []
+    tables = []
     for seed in seeds:
         eco = Ecosystem(parameters, seed, record=(), space=space, policies=policies)
         for _ in range(start):
             eco.step()
         snapshot = eco.snapshot()
         eco.release()
-        spared, shares = _end(snapshot, ticks, ())
-        for node, central in standing(snapshot.world, kind).iterrows():
-            loss = Shock(name=LOSS[kind], start=start, target=int(str(node)))
-            lost, moved = _end(snapshot, ticks, [loss])
-            cost = {o: spared[o] - lost[o] if way == "more" else lost[o] - spared[o] for o, way in better.items()}
-            rows.append({"seed": seed, "node": node, **central, **cost, "damage": float(damage(shares, moved))})
+        tables.append(losses_from(snapshot, ticks, kind=kind, better=better).assign(seed=seed))
+    table = pd.concat(tables, ignore_index=True)
+    return table[["seed", *table.columns.drop("seed")]]
+
+
+def losses_from(
+    snapshot: Snapshot, ticks: int, *, kind: Kind = "repository", better: Mapping[str, Literal["more", "less"]] = BETTER
+) -> pd.DataFrame:
+    """Lose each node of a kind in turn from a snapshot on, whose own policies and shocks stay in force.
+
+    Parameters and columns as for :func:`single_losses`, without ``seed``.
+    """
+    start = snapshot.world.tick
+    spared, shares = _end(snapshot, ticks, snapshot.shocks)
+    rows = []
+    for node, central in standing(snapshot.world, kind).iterrows():
+        loss = Shock(name=LOSS[kind], start=start, target=int(str(node)))
+        lost, moved = _end(snapshot, ticks, (*snapshot.shocks, loss))
+        cost = {o: spared[o] - lost[o] if way == "more" else lost[o] - spared[o] for o, way in better.items()}
+        rows.append({"node": node, **central, **cost, "damage": float(damage(shares, moved))})
     return pd.DataFrame(rows).astype({"role": np.int64})
+
+
+def leaning(graph: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
+    """Who leans on whom: the infrastructure without deposits, by which nobody stands or falls."""
+    leans = graph.copy()
+    leans.remove_edges_from([(u, v) for u, v, d in graph.edges(data=True) if d["relation"] != "provides"])
+    return leans
 
 
 def standing(world: World, kind: Kind) -> pd.DataFrame:
@@ -127,8 +151,7 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
     else:
         users, size = nodes.model_load(), world.registry.adopters.astype(np.float64)
     graph = nodes.graph()
-    leans = graph.copy()
-    leans.remove_edges_from([(u, v) for u, v, d in graph.edges(data=True) if d["relation"] != "provides"])
+    leans = leaning(graph)
     everyone, edges = edge_list(graph)
     load = nx.betweenness_centrality(graph.to_undirected(as_view=True), normalized=False)
     mine = [everyone.index((kind, i)) for i in range(len(users))]
