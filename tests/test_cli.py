@@ -13,8 +13,10 @@ import pytest
 
 from mpbf_abm import cli
 from mpbf_abm.cli.console import table
+from mpbf_abm.interventions import Shock
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.simulation import HEADLINE
+from mpbf_abm.whatif.plan import describe
 
 SMALL = [
     "--preset=quick", "--ticks=6", "--jobs=1",
@@ -103,6 +105,26 @@ def test_file_and_options_together(mpbf, tmp_path):
     data = json.loads(out)
     assert (data["ticks"], data["seeds"]) == (3, [5, 6])
     assert mpbf("config", "check", "c.toml")[0] == 0
+
+
+def test_a_node_that_does_not_exist_is_told_by_check_and_by_run(mpbf, tmp_path):
+    (tmp_path / "c.toml").write_text(
+        '[infrastructure]\nrepositories = 3\n[[shock]]\nname = "repository_outage"\nstart = 2\ntarget = 3\n'
+    )
+    for command in (("config", "check"), ("run",)):
+        code, _, err = mpbf(*command, "c.toml")
+        assert code == 2
+        assert "shock 'repository_outage': target = 3: must be from 0 to 2 (infrastructure.repositories = 3)" in err
+
+
+def test_a_plan_in_words_says_what_a_shock_hits():
+    lost = Shock("repository_outage", start=4, end=9, target=2)
+    assert describe(lost) == "repository_outage, node 2 from tick 4 to 9"
+    assert (
+        describe(Shock("model_withdrawal", strength=0.5, target="largest"))
+        == "model_withdrawal at 0.5, largest from tick 0"
+    )
+    assert describe(Shock("poisoning", start=1)) == "poisoning from tick 1"
 
 
 def test_results_of_another_plan_are_not_replaced_unasked(mpbf, tmp_path):

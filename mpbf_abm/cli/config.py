@@ -46,9 +46,12 @@ def show(config_file: ConfigFile = None, preset: Preset = None, assignments: Ass
 @config.command()
 def check(config_file: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="File to check.")]) -> None:
     """Check a configuration file; every fault is one line."""
+    from mpbf_abm.interventions import missing_nodes
     from mpbf_abm.whatif.plan import read_settings
 
     settings = read_settings(config_file)
+    if faults := missing_nodes(settings.shocks, settings.parameters):
+        raise ConfigurationError([f"{config_file.name}: {fault}" for fault in faults])
     events = len(settings.policies) + len(settings.shocks)
     print(
         f"{config_file.name}: ok; {len(settings.parameters.changed())} parameters differ from the defaults, {events} policies and shocks"

@@ -456,7 +456,7 @@ class Plan:
         """Faults between parameters, scenario by scenario; the first that are found."""
         if self.study.own_model:
             return []
-        from mpbf_abm.interventions import in_force
+        from mpbf_abm.interventions import in_force, missing_nodes
 
         step = max(1, len(self.scenarios) // MOST_CHECKED)
         for scenario in range(0, len(self.scenarios), step):
@@ -465,10 +465,12 @@ class Plan:
                 faults = []
                 try:
                     check_resolved(self.study, values, self.space)
+                    base, shocks = resolve(self.study, values), (*self.study.shocks, *arm.shocks)
+                    faults += missing_nodes(shocks, base)
                     for tick in {p.start + max(0, p.ramp - 1) for p in arm.policies}:
-                        in_force(resolve(self.study, values), arm.policies, tick)
+                        in_force(base, arm.policies, tick)
                 except ConfigurationError as error:
-                    faults = error.faults
+                    faults += error.faults
                 if faults:
                     at = ", ".join(
                         f"{f.name} = {v!r}"

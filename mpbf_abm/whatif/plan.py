@@ -10,7 +10,7 @@ from typing import Any
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.founding import check_fit
-from mpbf_abm.interventions import Event, Policy, Shock, parse_event
+from mpbf_abm.interventions import NODES, Event, Policy, Shock, missing_nodes, parse_event
 from mpbf_abm.parameters import Parameters, read_toml
 from mpbf_abm.provenance import record
 from mpbf_abm.simulation import DEFAULT_TICKS, check_horizon
@@ -81,6 +81,7 @@ class Plan:
         """Raise with one line for every fault that would stop the run or leave an event without effect."""
         faults = numbers_faults({"seed": self.seed, "ticks": self.ticks, "replicates": self.replicates})
         if not faults:
+            faults += missing_nodes(self.shocks, self.parameters)
             for event in (*self.policies, *self.shocks):
                 if event.start >= self.ticks:
                     faults.append(
@@ -121,10 +122,13 @@ class Plan:
 
 
 def describe(event: Event) -> str:
-    """Name, time and strength of an event in a few words."""
+    """Name, strength, what it hits, and time of an event in a few words."""
     strength = "" if event.strength is None else f" at {event.strength:g}"
+    hit = ""
+    if isinstance(event, Shock) and event.name in NODES:
+        hit = f", node {event.target}" if isinstance(event.target, int) else f", {event.target}"
     until = "" if event.end is None else f" to {event.end}"
-    return f"{event.name}{strength} from tick {event.start}{until}"
+    return f"{event.name}{strength}{hit} from tick {event.start}{until}"
 
 
 def numbers_faults(values: Mapping[str, Any]) -> list[str]:

@@ -291,3 +291,11 @@ def test_scenarios_that_are_one_are_refused() -> None:
     assert Plan.of(small_study(parameters=twice)).check() == []
     with pytest.raises(ConfigurationError, match="listed twice"):
         small_study(parameters={"planners.social": {"values": (0, 0.0)}})
+
+
+def test_shocks_at_nodes_that_do_not_exist_are_told_with_scenario_and_arm() -> None:
+    lost = Arm(label="lost", shocks=[Shock("model_withdrawal", start=2, target=2)])
+    with pytest.raises(
+        ConfigurationError, match=r"arm 'lost': shock 'model_withdrawal': target = 2: must be from 0 to 1"
+    ):
+        Plan(small_study(policies=[lost])).check()
