@@ -6,13 +6,14 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mpbf_abm.cli.app import lab
+from mpbf_abm.cli.app import app, lab
 from mpbf_abm.cli.console import (
     MISMATCH,
     OK,
@@ -38,8 +39,47 @@ if TYPE_CHECKING:
 
     Draw = Callable[[Report], Figure]
 
+Replicates = Annotated[str | None, typer.Option(metavar="INTEGER", help="Communities, each on materials of its own.")]
+Ticks = Annotated[str | None, typer.Option(metavar="INTEGER", help="Horizon. [default: that of the file, or 120]")]
+Seed = Annotated[
+    str | None, typer.Option(metavar="INTEGER", help="Seed of the first community. [default: that of the file, or 1]")
+]
+Jobs = Annotated[
+    str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one for each core]")
+]
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of report, tables and figure. [default: results/NAME]")
+]
+Doc = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> and the figure of this page.")
+]
+
 PAGE_DPI = 150
 LONGEST = 40  # rows of a table on a page; files have them all
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command was asked to examine, as it was typed.
+
+    Attributes
+    ----------
+    config_file, preset, assignments
+        The community.
+    numbers : dict of str to str or None
+        Replicates, ticks and seed.
+    jobs, out, doc, as_json
+        As the options of those names.
+    """
+
+    config_file: Path | None
+    preset: str | None
+    assignments: list[str]
+    numbers: dict[str, str | None]
+    jobs: str | None
+    out: Path | None
+    doc: Path | None
+    as_json: bool
 
 
 def examined_by(group: typer.Typer, name: str, load: Callable[[], tuple[Battery, Draw, str]], help: str) -> None:
@@ -58,56 +98,58 @@ def examined_by(group: typer.Typer, name: str, load: Callable[[], tuple[Battery,
         config_file: ConfigFile = None,
         preset: Preset = None,
         assignments: Assignments = None,
-        replicates: Annotated[str | None, typer.Option(metavar="INTEGER", help="Communities, each on materials of its own.")] = None,
-        ticks: Annotated[str | None, typer.Option(metavar="INTEGER", help="Horizon. [default: that of the file, or 120]")] = None,
-        seed: Annotated[str | None, typer.Option(metavar="INTEGER", help="Seed of the first community. [default: that of the file, or 1]")] = None,
-        jobs: Annotated[str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one for each core]")] = None,
-        out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of report, tables and figure. [default: results/NAME]")] = None,
-        doc: Annotated[Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> and the figure of this page.")] = None,
+        replicates: Replicates = None,
+        ticks: Ticks = None,
+        seed: Seed = None,
+        jobs: Jobs = None,
+        out: Out = None,
+        doc: Doc = None,
         as_json: Json = False,
-    ) -> int:  # fmt: skip
-        from mpbf_abm.laboratory.battery import run_battery
-        from mpbf_abm.workers import default_workers
-
-        battery, draw, alt = load()
-        faults: list[str] = []
-        setting = _setting(battery, config_file, preset, assignments, (replicates, ticks, seed), faults)
-        count = processes(jobs, faults) or default_workers()
-        if doc is not None and not doc.is_file():
-            faults.append(f"--doc {doc}: no such file")
-        if setting is None or faults:
-            raise ConfigurationError(faults)
-        battery.check(setting)
-        folder = out or Path("results") / battery.name
-        check_folder(folder)
-        with bar(len(battery.tasks(setting)), as_json, "task") as advance:
-            report = run_battery(battery, setting, count, advance)
-        called = _called(group, name, config_file, preset, assignments, (replicates, ticks, seed))
-        _write(battery.name, battery.question, report, partial(draw, report), alt, folder, made(called, setting))
-        if doc is not None:
-            renew(doc, report, partial(draw, report), battery.question, alt, made(called, setting))
-        if as_json:
-            print(json.dumps(as_mapping(report, setting), indent=2, allow_nan=False))
-        else:
-            print(table(HEAD, cells(report), right=(1, 3, 5)))
-        return OK
+    ) -> int:
+        numbers = {"replicates": replicates, "ticks": ticks, "seed": seed}
+        asked = Asked(config_file, preset, assignments or [], numbers, jobs, out, doc, as_json)
+        return examine(*load(), asked, f"{group.info.name} {name}")
 
     command.__doc__ = help
     group.command(name)(command)
 
 
-def _setting(
-    battery: Battery, config_file: Path | None, preset: str | None, assignments: list[str] | None,
-    numbers: tuple[str | None, str | None, str | None], faults: list[str],
-) -> Setting | None:  # fmt: skip
+def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> int:
+    """Run a battery and tell what it found: on the terminal, in a folder, on a page of the documentation."""
+    from mpbf_abm.laboratory.battery import run_battery
+    from mpbf_abm.workers import default_workers
+
+    faults: list[str] = []
+    setting = _setting(battery, asked, faults)
+    count = processes(asked.jobs, faults) or default_workers()
+    if asked.doc is not None and not asked.doc.is_file():
+        faults.append(f"--doc {asked.doc}: no such file")
+    if setting is None or faults:
+        raise ConfigurationError(faults)
+    battery.check(setting)
+    folder = asked.out or Path("results") / battery.name
+    check_folder(folder)
+    with bar(len(battery.tasks(setting)), asked.as_json, "task") as advance:
+        report = run_battery(battery, setting, count, advance)
+    how, figure = made(_called(asked, name), setting), partial(draw, report)
+    _write(battery.name, battery.question, report, figure, alt, folder, how)
+    if asked.doc is not None:
+        renew(asked.doc, report, figure, battery.question, alt, how)
+    if asked.as_json:
+        print(json.dumps(as_mapping(report, setting), indent=2, allow_nan=False))
+    else:
+        print(table(HEAD, cells(report), right=(1, 3, 5)))
+    return OK
+
+
+def _setting(battery: Battery, asked: Asked, faults: list[str]) -> Setting | None:
     """The community that a command names; what it cannot be is noted."""
     from mpbf_abm.laboratory.battery import Setting
     from mpbf_abm.whatif.plan import numbers_faults
 
-    settings = settings_of(config_file, preset, assignments or [], faults)
-    names = ("replicates", "ticks", "seed")
-    asked = {n: whole(t, n, faults) for n, t in zip(names, numbers, strict=True)}
-    given = {n: v for n, v in asked.items() if v is not None}
+    settings = settings_of(asked.config_file, asked.preset, asked.assignments, faults)
+    read = {n: whole(t, n, faults) for n, t in asked.numbers.items()}
+    given = {n: v for n, v in read.items() if v is not None}
     faults += [f"--{fault}" for fault in numbers_faults(given)]
     if faults:
         return None
@@ -118,16 +160,11 @@ def _setting(
     )  # fmt: skip
 
 
-def _called(
-    group: typer.Typer, name: str, config_file: Path | None, preset: str | None, assignments: list[str] | None,
-    numbers: tuple[str | None, str | None, str | None],
-) -> str:  # fmt: skip
-    parts = ["mpbf", *([str(group.info.name)] if group is lab else []), name]
-    parts += [config_file.name] if config_file else []
-    parts += [f"--preset {preset}"] if preset else []
-    parts += [f"--set {a}" for a in assignments or []]
-    parts += [f"--{n} {v}" for n, v in zip(("replicates", "ticks", "seed"), numbers, strict=True) if v is not None]
-    return " ".join(parts)
+def _called(asked: Asked, name: str) -> str:
+    parts = [f"mpbf {name}", *([asked.config_file.name] if asked.config_file else [])]
+    parts += [f"--preset {asked.preset}"] if asked.preset else []
+    parts += [f"--set {a}" for a in asked.assignments]
+    return " ".join(parts + [f"--{n} {v}" for n, v in asked.numbers.items() if v is not None])
 
 
 # --------------------------------------------------------------------------- what is said
@@ -265,9 +302,9 @@ examined_by(lab, "forms", _forms, "Which headline results depend on the form of 
 def urn(
     draws: Annotated[str, typer.Option(metavar="INTEGER", help="Held-out parameter draws (Latin hypercube).")] = "200",
     seed: Annotated[str, typer.Option(metavar="INTEGER", help="Seed of draws and communities.")] = "2026",
-    jobs: Annotated[str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one for each core]")] = None,
+    jobs: Jobs = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of runs, report, tables and figure; a stopped study goes on there.")] = Path("results/effective_urn"),
-    doc: Annotated[Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> and the figure of this page.")] = None,
+    doc: Doc = None,
 ) -> int:  # fmt: skip
     """Does urn theory, fed with measured exponents, foretell communities with real learners? A study of held-out draws.
 
@@ -316,4 +353,35 @@ def _fragility() -> tuple[Battery, Draw, str]:
     return FRAGILITY, draw, ALT
 
 
-examined_by(lab, "fragility", _fragility, "What losses of repositories and models cost, one by one, many, and for a while.")
+examined_by(
+    lab, "fragility", _fragility, "What losses of repositories and models cost, one by one, many, and for a while."
+)
+
+
+@app.command()
+def atlas(
+    config_file: ConfigFile = None,
+    preset: Preset = None,
+    assignments: Assignments = None,
+    row: Annotated[list[str] | None, typer.Option("--row", metavar="NAME", help="Only rows of this name, layer or group; may be repeated.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Print the rows, and run nothing.")] = False,
+    replicates: Replicates = None,
+    ticks: Ticks = None,
+    seed: Seed = None,
+    jobs: Jobs = None,
+    out: Out = None,
+    doc: Doc = None,
+    as_json: Json = False,
+) -> int:  # fmt: skip
+    """Table 1 of the framework as a live table: turn every knob, measure what it moves, compare with what was expected."""
+    from mpbf_abm.figures.atlas import ALT, draw
+    from mpbf_abm.laboratory import atlas as rows
+
+    wanted = rows.chosen(row or [])
+    if listed:
+        sign = {1: "+", -1: "-", 0: "least between"}
+        print(table(["group", "layer", "row: indicator", "expected", "knob, low to high"], [[r.group, r.layer, r.key, sign[r.sign], r.knob] for r in wanted]))  # fmt: skip
+        return OK
+    numbers = {"replicates": replicates, "ticks": ticks, "seed": seed}
+    asked = Asked(config_file, preset, assignments or [], numbers, jobs, out, doc, as_json)
+    return examine(rows.atlas(wanted), draw, ALT, asked, " ".join(["atlas", *(f"--row '{r}'" for r in row or [])]))
