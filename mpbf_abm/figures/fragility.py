@@ -101,7 +101,7 @@ def _gaps(ax: Axes, report: Report, performance: str) -> None:
 
 def _service(ax: Axes, report: Report) -> None:
     _gaps(ax, report, "steered")
-    ax.legend(fontsize=5)
+    ax.legend(fontsize=5, loc="upper right")
 
 
 def _reach(ax: Axes, report: Report) -> None:

@@ -93,9 +93,10 @@ def told(e: Estimate, smallest: float) -> str:
 
 
 def borne(costs: Float, smallest: float) -> str:
-    """Who bears a cost: share of the communities that lose more than matters, and whether they are a group of their own."""
+    """Who bears a cost: communities that lose, and gain, more than matters, and whether they fall into groups; chance alone does both."""
     groups = ", in two groups" if bimodality(costs) > TWO_GROUPS else ""
-    return f"more than {smallest:g} in {(costs > smallest).mean():.0%} of communities{groups}"
+    lose, gain = (costs > smallest).mean(), (costs < -smallest).mean()
+    return f"more than {smallest:g} lost in {lose:.0%}, gained in {gain:.0%} of communities{groups}"
 
 
 def _cost(words: str, costs: Float, smallest: float) -> Finding:
@@ -217,7 +218,8 @@ def _of_outages(worlds: list[dict[str, Course]], setting: Setting) -> tuple[list
             hit, spared = (np.array([w[arm][what] for w in worlds]) for arm in (name, "spared"))
             times = np.arange(1.0, hit.shape[1] + 1)
             summed = disruption(hit, spared, times, seed=setting.seed).assign(outage=name, performance=what)
-            rows.append(summed)
+            # Finds of a tick go up and down: their largest gap, and its end, are chance.
+            rows.append(summed if what != "finds" else summed[summed["measure"] == "area"])
             curves.append(gap_curve(hit, spared, times).assign(outage=name, performance=what))
             if what == "finds":
                 lost = (spared - hit).sum(axis=1)

@@ -117,7 +117,10 @@ def test_an_interval_is_read_against_the_smallest_effect(low, high, words):
 def test_who_bears_a_cost_is_said():
     costs = np.tile([0.0, 0.001, -0.001, 0.2, 0.201, 0.199], 4)
     finding = _cost("x", costs, 0.02)
-    assert finding.reading == "at least 0.02 for sure; more than 0.02 in 50% of communities, in two groups"
+    assert (
+        finding.reading
+        == "at least 0.02 for sure; more than 0.02 lost in 50%, gained in 0% of communities, in two groups"
+    )
     assert _cost("x", np.zeros(4), 0.02).reading.startswith("all 4 alike, too few to be sure")
     assert _cost("x", np.array([1.0, math.nan, 3.0]), 0.02).estimate == mean_estimate([1.0, 3.0])
 
