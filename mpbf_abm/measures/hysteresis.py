@@ -1,0 +1,153 @@
+"""Hysteresis: what differs on the way up and on the way down a ramp, and what is left of it for infinitely slow ramps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.interventions import Policy
+from mpbf_abm.measures.estimates import Estimate
+from mpbf_abm.measures.paired import LEVEL
+from mpbf_abm.parameters import Parameters
+
+Float = NDArray[np.float64]
+
+# Passing a fold, the loop grows with the rate to this power (Jung, Gray, Roy and Mandel 1990); a system that only lags, with the rate itself.
+FOLD = 2.0 / 3.0
+
+
+def loop_area(lever: ArrayLike, response: ArrayLike) -> float:
+    """Area of a loop: integral of the response on the way down less that on the way up, over the lever.
+
+    Parameters
+    ----------
+    lever : float (n,)
+        A path that rises to its largest value and falls back.
+    response : float (n,)
+
+    Returns
+    -------
+    float
+        Above 0 where the response stays high on the way down. ``- integral of response d(lever)`` along the path, by trapezoids;
+        where the path does not close, up to where it ends.
+
+    Raises
+    ------
+    ConfigurationError
+        For fewer than three points, or a lever that does not rise and fall.
+    """
+    p, y = np.asarray(lever, np.float64), np.asarray(response, np.float64)
+    if p.ndim != 1 or p.shape != y.shape or len(p) < 3 or not np.isfinite(p).all() or not np.isfinite(y).all():
+        raise ConfigurationError(
+            "loop area: finite values are needed, a response for each of at least three values of the lever"
+        )
+    top = int(p.argmax())
+    if top in (0, len(p) - 1) or (np.diff(p[: top + 1]) < 0).any() or (np.diff(p[top:]) > 0).any():
+        raise ConfigurationError("loop area: the lever must rise to its largest value and fall after it")
+    return float(-np.trapezoid(y, p))
+
+
+def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Estimate:
+    """Area for an infinitely slow ramp: intercept of ``area = A_0 + c rate^exponent`` by least squares, with Student's interval.
+
+    Parameters
+    ----------
+    rates : float (m,)
+        At least three that differ; above 0.
+    areas : float (m,) or (runs, m)
+        Of one run, or of several: the line is then fitted to each run alone, and the interval is over runs.
+    exponent : float
+        2/3 where a fold is passed, 1 for a mere lag. What is extrapolated depends on it; try both.
+
+    Raises
+    ------
+    ConfigurationError
+        For fewer rates.
+    """
+    from scipy.special import stdtrit
+
+    from mpbf_abm.measures.estimates import mean_estimate
+
+    r, a = np.asarray(rates, np.float64), np.asarray(areas, np.float64)
+    if r.ndim != 1 or len(np.unique(r)) < 3 or (r <= 0).any() or a.shape[-1:] != r.shape or not exponent > 0:
+        raise ConfigurationError(
+            "slow limit: an area at each of at least three different rates above 0 is needed, and an exponent above 0"
+        )
+    design = np.column_stack([np.ones(len(r)), r**exponent])
+    solved = np.linalg.lstsq(design, np.atleast_2d(a).T, rcond=None)[0]
+    if a.ndim == 2:
+        return mean_estimate(solved[0])
+    left = a - design @ solved[:, 0]
+    error = float(np.sqrt(left @ left / (len(r) - 2) * np.linalg.inv(design.T @ design)[0, 0]))
+    half = float(stdtrit(len(r) - 2, 0.5 + LEVEL / 2)) * error
+    value = float(solved[0, 0])
+    return Estimate(value, error, value - half, value + half)
+
+
+def ramp_community(
+    parameters: Parameters, seed: int, lever: Mapping[str, tuple[float, float]], ticks: int, observe: Callable[[Ecosystem], float], *, settle: int = 0, **options: Any
+) -> tuple[Float, Float]:  # fmt: skip
+    """Move parameters of a community from low to high and back, each way in some ticks, and watch.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    seed : int
+    lever : mapping of str to (low, high)
+        Paths of parameters, and between which values they move together.
+    ticks : int
+        Of each way; the rate of the ramp is ``1 / ticks``.
+    observe : callable
+        Response of a community, after each tick.
+    settle : int
+        Ticks at the low end before.
+    **options
+        As for :class:`Ecosystem` (space, policies, shocks).
+
+    Returns
+    -------
+    two arrays (2 ticks - 1,)
+        The lever as a share of its way, and the response.
+
+    Raises
+    ------
+    ConfigurationError
+        For a ramp with no room.
+    """
+    faults = [f"ramp: {path} = {low:g} to {high:g}: must rise" for path, (low, high) in lever.items() if not low < high]
+    if ticks < 2 or settle < 0:
+        faults.append(
+            f"ramp: ticks = {ticks}, settle = {settle}: a way takes at least 2 ticks, and settling none or more"
+        )
+    if not lever:
+        faults.append("ramp: no parameter to move")
+    if faults:
+        raise ConfigurationError(faults)
+    p = parameters.updated({path: low for path, (low, _) in lever.items()})
+    # At full strength in its last tick of rising, it falls in those that follow.
+    ramp = Policy(name="ramp", set={path: high for path, (_, high) in lever.items()}, strength=1.0, start=settle, ramp=ticks, end=settle + 2 * ticks - 1, fade=ticks)  # fmt: skip
+    policies = (*options.pop("policies", ()), ramp)
+    eco = Ecosystem(p, seed, record=(), policies=policies, **options)
+    way, seen = [], []
+    try:
+        for tick in range(settle + 2 * ticks - 1):
+            eco.step()
+            if tick >= settle:
+                way.append(ramp.at(tick))
+                seen.append(observe(eco))
+    finally:
+        eco.release()
+    return np.array(way), np.array(seen)
+
+
+def loop_areas(
+    parameters: Parameters, seeds: Sequence[int], lever: Mapping[str, tuple[float, float]], ticks: Sequence[int], observe: Callable[[Ecosystem], float], **options: Any
+) -> tuple[Float, Float]:  # fmt: skip
+    """Rates of some ramps (m,), and the area of each one's loop in every run (seeds, m); as :func:`ramp_community`."""
+    areas = [[loop_area(*ramp_community(parameters, s, lever, t, observe, **options)) for t in ticks] for s in seeds]
+    return 1.0 / np.asarray(ticks, np.float64), np.array(areas)
