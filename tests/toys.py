@@ -91,3 +91,10 @@ def nan(run: Any) -> Any:
     """Return NaN in one replicate of one scenario."""
     values, series = outcome(run)
     return (values | {"y": float("nan")} if run.replicate == 1 and run.values["x"] == 1 else values), series
+
+
+def threads(run: Any) -> dict[str, float]:  # noqa: ARG001
+    """Most threads that linear algebra has where a run is made."""
+    from threadpoolctl import threadpool_info
+
+    return {"threads": float(max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"))}

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Limits
 from mpbf_abm.studies.model import Failure, Record
+from mpbf_abm.threads import one_thread
 from mpbf_abm.workers import Done, Pool, Work, attempt, default_workers
 
 
@@ -68,7 +69,9 @@ class InProcess:
         if not self._queue:
             return []
         task = self._queue.popleft()
-        value, fault, seconds = attempt(self._work, task)
+        # As in a worker: sums in BLAS have one order, also in models of one's own.
+        with one_thread():
+            value, fault, seconds = attempt(self._work, task)
         return [Done(task, value, fault, seconds, 1)]
 
     def close(self, *, kill: bool = False) -> None:  # noqa: ARG002

@@ -48,3 +48,14 @@ def test_too_few_communities_and_nodes_that_do_not_exist_are_told_before_anythin
 )  # fmt: skip
 def test_a_finding_is_set_against_its_null(low, high, null, verdict):
     assert Finding("x", Estimate(0.5 * (low + high), 1.0, low, high), null, 4, "").verdict == verdict
+
+
+def threads(setting, task):  # noqa: ARG001
+    from threadpoolctl import threadpool_info
+
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_linear_algebra_has_one_thread_in_this_process_as_in_any_other():
+    watched = Battery("threads", "How many?", lambda s: list(range(s.replicates)), threads, lambda _, v: Report((), {"n": pd.DataFrame({"n": list(v.values())})}))  # fmt: skip
+    assert all(n == {1} for n in run_battery(watched, Setting(Parameters(), replicates=2)).tables["n"]["n"])

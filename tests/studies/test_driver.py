@@ -269,3 +269,13 @@ def test_runs_that_are_no_part_of_a_changed_study_are_told(tmp_path: Path) -> No
         run_study(toy(design={"kind": "lhs", "n": n}), tmp_path, workers=1, progress=heard)
     # Twice as many keep the first four; six begin with none of them.
     assert [line.split(" (")[0] for line in heard.lines] == ["80 stored runs are no part of the study as it is now"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_linear_algebra_of_any_model_has_one_thread(tmp_path: Path, workers: int) -> None:
+    study = Study(
+        name="threads", model=toys.threads, replicates={"n": 2}, outcomes={"threads": Outcome()}, parameters={"x": {"values": [1.0]}}, design={"kind": "grid"}
+    )  # fmt: skip
+    run_study(study, tmp_path, workers=workers)
+    with Results.open(tmp_path, study) as results:
+        assert results.outcomes["value"].tolist() == [1.0, 1.0]
