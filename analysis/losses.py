@@ -1,6 +1,6 @@
 """What losses cost in each scenario of a study, and what remedies are worth.
 
-python analysis/losses.py results/fragility [--outcome found_share]
+python analysis/losses.py results/fragility [--outcome found_share] [--by infrastructure.providers]
 python analysis/losses.py results/monoculture --remedies
 
 Effects are paired on seeds, scenario by scenario; their intervals hold together over all arms and scenarios of an outcome. A remedy's arms are
@@ -50,6 +50,24 @@ def effects(values: Float, arms: Sequence[str], seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(names, columns=["scenario", "arm"]).assign(
         difference=together.mean, low=together.low, high=together.high, p10=p10, p90=p90
     )
+
+
+def grouped(values: Float, levels: Sequence[object]) -> tuple[Float, list[object]]:
+    """Values (levels, arms, scenarios of a level times replicates) of scenarios put together by a factor's level, and the levels.
+
+    Parameters
+    ----------
+    values : float (scenarios, arms, replicates)
+    levels : sequence (scenarios,)
+    """
+    distinct = list(dict.fromkeys(levels))
+    parts = [
+        np.concatenate([v for v, at in zip(values, levels, strict=True) if at == level], axis=1) for level in distinct
+    ]
+    out = np.full((len(parts), values.shape[1], max(p.shape[1] for p in parts)), np.nan)
+    for i, part in enumerate(parts):
+        out[i, :, : part.shape[1]] = part
+    return out, distinct
 
 
 def interval(samples: Sequence[Float], of: Callable[..., float], seed: int = 0) -> tuple[float, float, float]:
@@ -121,19 +139,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("folder")
     parser.add_argument("--outcome", action="append", help="outcome of the study [default: all that are primary]")
+    parser.add_argument(
+        "--by", metavar="PARAMETER", help="put scenarios with the same value of it together; 'all' puts all together"
+    )
     parser.add_argument("--remedies", action="store_true", help="what remedies are worth, instead")
     asked = parser.parse_args(arguments)
     try:
         with Results.open(asked.folder) as results:
             scenarios, arms = results.scenarios.drop(columns="place"), results.arm_names
             print(scenarios.to_string(index=False))
+            if asked.by not in (None, "all", *scenarios.columns):
+                parser.error(f"--by {asked.by}: must be all or one of {', '.join(scenarios.columns)}")
             if asked.remedies:
                 for s in range(len(scenarios)):
                     table = worth(results.values("found_share")[s], results.values("found_before")[s, 0], arms)
                     print(f"\nscenario {s}\n{table.round(4).to_string(index=False)}")
                 return 0
             for name in asked.outcome or [n for n, o in results.definitions.items() if o.primary]:
-                print(f"\n{name}\n{effects(results.values(name), arms).round(4).to_string(index=False)}")
+                values, levels = results.values(name), scenarios["scenario"].tolist()
+                if asked.by is not None:
+                    values, levels = grouped(
+                        values, ["all"] * len(values) if asked.by == "all" else scenarios[asked.by].tolist()
+                    )
+                table = effects(values, arms)
+                table["scenario"] = [levels[i] for i in table["scenario"]]
+                print(f"\n{name}\n{table.round(4).to_string(index=False)}")
     except MpbfError as error:
         print(error, file=sys.stderr)
         return 2

@@ -63,3 +63,11 @@ def test_without_a_sure_cost_of_funding_there_is_no_price(losses, found):
     found[-1] = found[0] + 0.01 * np.random.default_rng(4).normal(size=found.shape[1])
     table = losses.worth(found, found[0] - 0.2, ARMS)
     assert table.loc[table["measure"] == "price", ["value", "low", "high"]].isna().all(axis=None)
+
+
+def test_scenarios_are_put_together_by_level(losses):
+    values = np.arange(3 * 2 * 2, dtype=float).reshape(3, 2, 2)
+    together, levels = losses.grouped(values, ["low", "high", "low"])
+    assert levels == ["low", "high"]
+    np.testing.assert_array_equal(together[0], [[0, 1, 8, 9], [2, 3, 10, 11]])
+    np.testing.assert_array_equal(together[1], [[4, 5, np.nan, np.nan], [6, 7, np.nan, np.nan]])
