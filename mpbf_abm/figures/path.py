@@ -26,16 +26,20 @@ ALT = (
 
 def draw(report: Report) -> Figure:
     """Draw a path battery's report."""
-    fig = Figure(figsize=(style.WIDTHS["double"], 128 * MM))
-    axes = fig.subplots(2, 2)
+    fig = Figure(figsize=(style.WIDTHS["double"], 178 * MM))
+    axes = fig.subplots(3, 2)
     _courses(axes[0, 0], report)
     style.letter(axes[0, 0], "a", "largest family, by history")
     _pairs(axes[0, 1], report)
     style.letter(axes[0, 1], "b", "two later courses of one early history")
     _law(axes[1, 0], report)
     style.letter(axes[1, 0], "c", "what becomes of a small change")
-    forest(axes[1, 1], report)
-    style.letter(axes[1, 1], "d", "measured (mean over worlds), and null")
+    _survival(axes[1, 1], report)
+    style.letter(axes[1, 1], "d", "not yet locked in")
+    _loops(axes[2, 0], report)
+    style.letter(axes[2, 0], "e", "exploring more, and less again")
+    forest(axes[2, 1], report)
+    style.letter(axes[2, 1], "f", "measured (mean over worlds), and null")
     return fig
 
 
@@ -75,9 +79,29 @@ def _law(ax: Axes, report: Report) -> None:
     ax.set(xlabel="effective urn where the community stands (x: of equal families)", ylabel="exponent of damage")
 
 
+def _survival(ax: Axes, report: Report) -> None:
+    curve, end = report.tables["survival"], float(report.tables["courses"]["tick"].max())
+    t, rows = (
+        np.append(curve["time"], end),
+        [np.append(curve[c], curve[c].iloc[-1]) for c in ("survival", "low", "high")],
+    )
+    ax.fill_between(t, rows[1], rows[2], step="post", color=BLUE, alpha=0.2, linewidth=0)
+    ax.step(t, rows[0], where="post", color=BLUE)
+    ax.set(xlabel="tick", ylabel="share of histories", ylim=(-0.02, 1.05))
+
+
+def _loops(ax: Axes, report: Report) -> None:
+    for color, (ticks, rows) in zip((GREY, VERMILION, BLUE), report.tables["loops"].groupby("ticks"), strict=False):
+        mean = rows.assign(step=rows.groupby("world").cumcount()).groupby("step")[["way", "leading"]].mean()
+        ax.plot(mean["way"], mean["leading"], color=color, linewidth=0.9, label=f"{ticks} ticks a way")
+    ax.set(xlabel="exploration, as a share of its way", ylabel="largest share expected next")
+    if len(report.tables["loops"]):
+        ax.legend()
+
+
 def forest(ax: Axes, report: Report) -> None:
     """Draw findings from 0 to 1 with their intervals, and null values as ticks."""
-    shown = [f for f in report.findings if np.isfinite(f.estimate.value)]
+    shown = [f for f in report.findings if np.isfinite(f.estimate.value) and "tick" not in f.measure]
     for y, f in enumerate(shown):
         e = f.estimate
         ax.plot([e.low, e.high], [y, y], color=BLUE, linewidth=1.0)

@@ -17,9 +17,13 @@ from numpy.typing import NDArray
 from mpbf_abm.ecosystem import Ecosystem, Snapshot
 from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting, materials
 from mpbf_abm.laboratory.effective_urn import FAMILIES, LOCKED, MOVED
+from mpbf_abm.measures.degrees import POLICIES, degree, policy_arms
 from mpbf_abm.measures.divergence import corrected_jsd
-from mpbf_abm.measures.effective_urn import at_mass_quantiles, intervene
+from mpbf_abm.measures.effective_urn import at_mass_quantiles, flow, intervene
 from mpbf_abm.measures.estimates import Estimate, mean_estimate
+from mpbf_abm.measures.hysteresis import FOLD, loop_area, ramp_community, slow_limit
+from mpbf_abm.measures.information import share_information
+from mpbf_abm.measures.lockin import leader_changes, lock_in_times, median_time, survival
 from mpbf_abm.measures.path_dependence import cost_of_reversal, damage, damage_exponent, deposit, early_stream_index
 from mpbf_abm.observation import observe
 
@@ -28,18 +32,58 @@ Float = NDArray[np.float64]
 EARLY = 5  # early history is the first 1/5 of a run
 HISTORIES = 6  # of each world
 LATER = (1 << 60, 1 << 61)  # what sets the draws of the two later courses apart
+INFORMED = 2  # of them in which policies that know are tried
+RAMPS = (4, 2, 1)  # parts of a run that each way of a ramp takes
+HIGH = 0.6  # exploration at the top of a ramp
+SMALLEST = 0.02  # smallest gain of interest in the share found
 TWIN = 0.02  # extra records of a twin run, in parts of all: a small change
-NOBODY = Estimate(math.nan, math.nan, math.nan, math.nan)
+Part = tuple[list[Finding], dict[str, pd.DataFrame]]
 
 
-def tasks(setting: Setting) -> list[tuple[int, int]]:
-    """Every world and history."""
-    return [(world, i) for world in setting.seeds() for i in range(HISTORIES)]
+def tasks(setting: Setting) -> list[tuple[str, int, int]]:
+    """Every world and history, and every world and ramp."""
+    histories = [("history", world, i) for world in setting.seeds() for i in range(HISTORIES)]
+    return histories + [("ramp", world, ticks) for world in setting.seeds() for ticks in ramps(setting)]
 
 
-def measure(setting: Setting, task: tuple[int, int]) -> dict[str, Any]:
-    """One history: its two later courses, a twin with extra records, an attempt to reverse it, and its effective urn."""
-    world, i = task
+def ramps(setting: Setting) -> list[int]:
+    """Ticks of each way of the ramps, slowest last; none where all explore as much as they can."""
+    if not _room(setting):
+        return []
+    return [max(2 + i, setting.ticks // part) for i, part in enumerate(RAMPS)]
+
+
+def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
+    """One piece of the battery."""
+    kind, world, number = task
+    return history(setting, world, number) if kind == "history" else ramp(setting, world, number)
+
+
+def ramp(setting: Setting, world: int, ticks: int) -> dict[str, Any]:
+    """Explore more and more and then less again, and watch the largest share of what is expected to be entered next."""
+    lever = {path: (now, HIGH if now < HIGH else 0.5 * (1.0 + now)) for path, now in _room(setting).items()}
+    way, seen = ramp_community(
+        setting.parameters, (world << 8) + HISTORIES, lever, ticks, _next_leading, settle=max(2, setting.ticks // EARLY),
+        space=materials(setting.parameters, world), policies=setting.policies, shocks=setting.shocks,
+    )  # fmt: skip
+    return {"way": way, "seen": seen, "area": loop_area(way, seen)}
+
+
+def _room(setting: Setting) -> dict[str, float]:
+    """Exploration of those who could explore more."""
+    p = setting.parameters
+    now = {"planners.exploration": p.planners.exploration, "curators.exploration": p.curators.exploration}
+    return {path: value for path, value in now.items() if value < 1}
+
+
+def _next_leading(eco: Ecosystem) -> float:
+    """Largest share of a family in the records that are expected next."""
+    now = flow(eco, eco.tick)
+    return float(now.mixed(now.total).max())
+
+
+def history(setting: Setting, world: int, i: int) -> dict[str, Any]:
+    """One history: its two later courses, a twin with extra records, an attempt to reverse it, its effective urn, and policies that know."""
     seed = (world << 8) + i
     early = max(2, setting.ticks // EARLY)
     eco = setting.community(seed, space=materials(setting.parameters, world))
@@ -63,8 +107,9 @@ def measure(setting: Setting, task: tuple[int, int]) -> dict[str, Any]:
     moved = [float(c[-1, second] / c[-1].sum() - later[-1, second] / later[-1].sum()) for c in (twin, paid)]
     families = at_mass_quantiles(x, min(FAMILIES, int((x > 0).sum())))
     urn = intervene(snapshot, [second, *families[families != second]])
+    arms = policy_arms([snapshot], round(MOVED * N), setting.ticks) if i < INFORMED else None
     return {
-        "path": np.vstack([path, later[1:]]), "early": x, "ends": np.array([c[-1] for c, _ in courses]),
+        "arms": arms, "path": np.vstack([path, later[1:]]), "early": x, "ends": np.array([c[-1] for c, _ in courses]),
         "new": np.maximum(later[-1] - path[0], 0.0), "later": np.array([np.maximum(c[-1] - x, 0.0) for c, _ in courses]), "found": np.array([f for _, f in courses]),
         "exponent": damage_exponent(float(damage(twin[0], later[0])), float(damage(twin[-1], later[-1])), later.sum(axis=1).tolist()),
         "kept": moved[0] / float(twin[0, second] / twin[0].sum() - share), "price": price / N, "bought": moved[1] / MOVED,
@@ -90,7 +135,7 @@ def _course(setting: Setting, snapshot: Snapshot, seed: int, family: int = 0, co
 
 def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
     """Findings with intervals over worlds, and tables of histories and of their courses."""
-    worlds = {w: [values[w, i] for i in range(HISTORIES)] for w in setting.seeds()}
+    worlds = {w: [values["history", w, i] for i in range(HISTORIES)] for w in setting.seeds()}
     rows = [_of_world(histories) for histories in worlds.values()]
     planners = setting.parameters.planners
     said = {
@@ -112,10 +157,79 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
     for name, (measured, null, reading) in said.items():
         known = [row[name] for row in rows if not math.isnan(row[name])]
         findings.append(Finding(measured, mean_estimate(known), null, len(known), reading))
-    return Report(
-        tuple(findings),
-        {"worlds": pd.DataFrame(rows, index=pd.Index(worlds, name="world")).reset_index(), **_tables(worlds)},
+    tables = {"worlds": pd.DataFrame(rows, index=pd.Index(worlds, name="world")).reset_index(), **_tables(worlds)}
+    for more, named in (_locking(worlds), _information(setting, worlds), _loops(setting, values), _degrees(worlds)):
+        findings += more
+        tables |= named
+    return Report(tuple(findings), tables)
+
+
+def _locking(worlds: Mapping[int, list[dict[str, Any]]]) -> Part:
+    """Changes of the leader, and when it is there to stay."""
+    paths = {w: np.array([h["path"] for h in runs]) for w, runs in worlds.items()}
+    changes = mean_estimate([float(leader_changes(p).mean()) for p in paths.values()])
+    times, seen = (np.concatenate(v) for v in zip(*(lock_in_times(p, LOCKED) for p in paths.values()), strict=True))
+    curve = survival(times, seen)
+    middle, low, high = median_time(curve)
+    told = f"Kaplan-Meier over {len(times)} histories, {int((~seen).sum())} censored; worlds not told apart"
+    return [
+        Finding("changes of the largest family in a history", changes, 0.0, len(paths), "ticks at which another family takes the lead"),
+        Finding("median lock-in time (tick; inf: not within the run)", Estimate(middle, math.nan, low, high), math.nan, len(paths), told),
+    ], {"survival": curve}  # fmt: skip
+
+
+def _information(setting: Setting, worlds: Mapping[int, list[dict[str, Any]]]) -> Part:
+    """What the largest share early says about that at the end."""
+    runs = [h for histories in worlds.values() for h in histories]
+    early, late = (
+        np.array([x.max() / x.sum() for x in part])
+        for part in ([h["early"] for h in runs], [h["ends"][0] for h in runs])
     )
+    found = share_information(early, late, np.random.default_rng([setting.seed, len(early)]))
+    told = f"nearest neighbours, chance taken off; p = {found.p:.2g}; worlds not told apart"
+    value = Estimate(found.corrected, math.nan, math.nan, math.nan)
+    return [Finding("information of the early largest share about the last (nats)", value, 0.0, len(worlds), told)], {}
+
+
+def _loops(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Part:
+    """Hysteresis of exploration."""
+    ways = ramps(setting)
+    if not ways:
+        return [], {"loops": pd.DataFrame(columns=["world", "ticks", "way", "leading"])}
+    areas = np.array([[values["ramp", w, t]["area"] for t in ways] for w in setting.seeds()])
+    loops = pd.concat(
+        [pd.DataFrame({"world": w, "ticks": t, "way": values["ramp", w, t]["way"], "leading": values["ramp", w, t]["seen"]}) for w in setting.seeds() for t in ways],
+        ignore_index=True,
+    )  # fmt: skip
+    slow, lagging = (slow_limit(1.0 / np.array(ways, np.float64), areas, exponent) for exponent in (FOLD, 1.0))
+    seen = ", ".join(f"{a:.3g} at {t}" for a, t in zip(areas.mean(axis=0), ways, strict=True))
+    told = f"areas {seen} ticks a way; growing with the rate itself {lagging.value:.3g} ({lagging.low:.3g} to {lagging.high:.3g})"
+    return [Finding("loop of a slow ramp of exploration (rate to the power 2/3)", slow, 0.0, len(areas), told)], {
+        "loops": loops
+    }
+
+
+def _degrees(worlds: Mapping[int, list[dict[str, Any]]]) -> Part:
+    """What an informed policy and an oracle gain over laissez-faire with the same records."""
+    arms = pd.concat(
+        [h["arms"].assign(world=w) for w, runs in worlds.items() for h in runs[:INFORMED]], ignore_index=True
+    )
+    means = arms.groupby("world")[list(POLICIES)].mean()
+    out = []
+    if len(means) >= 3 and means.notna().all(axis=None):
+        found = degree(means["laissez-faire"], means["informed"], means["oracle"], SMALLEST)
+        told = f"degree of path dependence: {found.degree} (smallest gain {SMALLEST:g})"
+        for name, gain in (("an oracle", found.oracle), ("an informed policy", found.informed)):
+            out.append(
+                Finding(
+                    f"gain of {name} in the share found",
+                    Estimate(gain[0], math.nan, gain[1], gain[2]),
+                    0.0,
+                    found.n,
+                    told,
+                )
+            )
+    return out, {"arms": arms}
 
 
 def _of_world(histories: list[dict[str, Any]]) -> dict[str, float]:

@@ -35,6 +35,9 @@ def test_where_everybody_explores_history_decides_nothing():
     index = of(findings, "early history's share of the variance of later")
     assert index.verdict == "as null"
     assert index.estimate.error < 0.2
+    # All explore as much as they can: there is no ramp.
+    assert not [m for m in findings if m.startswith("loop")]
+    assert of(findings, "gain of an oracle").estimate.value == 0.0
     # What is added is thinned out in every history; D = m (1 - s) / (N + m) moves a little with the family's own share.
     np.testing.assert_allclose(histories["exponent"], -1.0, atol=0.06)
     assert of(findings, "effective exploration").estimate.value == pytest.approx(1.0)
@@ -53,7 +56,7 @@ def test_a_linear_urn_remembers_and_a_price_buys_what_it_is_for():
 
 def test_histories_that_are_one_history_do_not_diverge():
     setting = Setting(urn(1.0, 0.0), ticks=20)
-    history = measure(setting, (1, 0))
+    history = measure(setting, ("history", 1, 0))
     history = history | {n: np.array([history[n][0]] * 2) for n in ("ends", "later", "found")}
     world = _of_world([history] * HISTORIES)
     assert world["same leader"] == 1.0
@@ -66,7 +69,8 @@ def test_a_report_is_the_same_in_two_processes():
     one, two = run_battery(PATH, setting), run_battery(PATH, setting, 2)
     for name in one.tables:
         pd.testing.assert_frame_equal(one.tables[name], two.tables[name])
-    assert len(tasks(setting)) == 2 * HISTORIES == len(one.tables["histories"])
+    assert len(tasks(setting)) == 2 * (HISTORIES + 3)
+    assert len(one.tables["histories"]) == 2 * HISTORIES
 
 
 def test_one_world_has_no_interval():
