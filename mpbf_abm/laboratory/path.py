@@ -26,6 +26,8 @@ from mpbf_abm.measures.information import share_information
 from mpbf_abm.measures.lockin import leader_changes, lock_in_times, median_time, survival
 from mpbf_abm.measures.path_dependence import cost_of_reversal, damage, damage_exponent, deposit, early_stream_index
 from mpbf_abm.observation import observe
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.studies.model import RunInput
 
 Float = NDArray[np.float64]
 
@@ -282,3 +284,24 @@ def _tables(worlds: Mapping[int, list[dict[str, Any]]]) -> dict[str, pd.DataFram
 
 
 PATH = Battery("path", "How path-dependent is the community?", tasks, measure, report, replicates=8)
+
+
+# --------------------------------------------------------------------------- over parameters
+
+OUTCOMES = (
+    "early index of shares", "early index of finds", "divergence", "same leader", "leader stays", "locked", "exponent", "kept", "bought", "gamma_eff", "eps_eff", "law", "local",
+    "oracle gain", "informed gain",
+)  # fmt: skip
+
+
+def world_outcomes(run: RunInput, preset: str = "quick") -> dict[str, float]:
+    """Numbers of one world, as a study's model: values are parameters by path, or ``gamma``, the reinforcement of all."""
+    values = dict(run.values)
+    gamma = values.pop("gamma", None)
+    if gamma is not None:
+        values |= {"planners.reinforcement": gamma, "curators.reinforcement": gamma}
+    setting = Setting(Parameters.preset(preset).updated(values), ticks=run.ticks)
+    histories = [history(setting, run.seed >> 10, i) for i in range(HISTORIES)]
+    means = pd.concat([h["arms"] for h in histories if h["arms"] is not None])[list(POLICIES)].mean()
+    gains = {f"{name} gain": float(means[name] - means["laissez-faire"]) for name in ("oracle", "informed")}
+    return _of_world(histories) | gains

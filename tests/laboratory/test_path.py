@@ -76,3 +76,16 @@ def test_a_report_is_the_same_in_two_processes():
 def test_one_world_has_no_interval():
     with pytest.raises(ConfigurationError, match="must be at least 2 for path"):
         run_battery(PATH, Setting(urn(1.0, 0.0), replicates=1))
+
+
+def test_worlds_can_be_studied_over_parameters(monkeypatch):
+    from mpbf_abm.laboratory import path
+    from mpbf_abm.studies.model import RunInput
+
+    monkeypatch.setattr(path.Parameters, "preset", lambda _: urn(1.0, 0.1, **{"space.materials": 400}))
+    run = RunInput(
+        values={"gamma": 2.0}, arm="", policies=(), shocks=(), seed=5 << 20, replicate=0, ticks=10, series=(), kept=[]
+    )
+    out = path.world_outcomes(run)
+    assert set(out) == set(path.OUTCOMES)
+    assert out["gamma_eff"] == pytest.approx(2.0, abs=0.2)
