@@ -82,12 +82,11 @@ class Asked:
     as_json: bool
 
 
-def examined_by(group: typer.Typer, name: str, load: Callable[[], tuple[Battery, Draw, str]], help: str) -> None:
-    """Add a command that runs a battery.
+def examined_by(name: str, load: Callable[[], tuple[Battery, Draw, str]], help: str) -> None:
+    """Add a command ``mpbf lab NAME`` that runs a battery.
 
     Parameters
     ----------
-    group : Typer
     name : str
     load : callable
         Returns the battery, what draws its figure, and the figure in words; called when the command is.
@@ -108,10 +107,10 @@ def examined_by(group: typer.Typer, name: str, load: Callable[[], tuple[Battery,
     ) -> int:
         numbers = {"replicates": replicates, "ticks": ticks, "seed": seed}
         asked = Asked(config_file, preset, assignments or [], numbers, jobs, out, doc, as_json)
-        return examine(*load(), asked, f"{group.info.name} {name}")
+        return examine(*load(), asked, f"lab {name}")
 
     command.__doc__ = help
-    group.command(name)(command)
+    lab.command(name)(command)
 
 
 def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> int:
@@ -275,7 +274,7 @@ def _forecast() -> tuple[Battery, Draw, str]:
     return FORECAST, draw, ALT
 
 
-examined_by(lab, "forecast", _forecast, "Does the first fifth of a run say whether it will end locked in?")
+examined_by("forecast", _forecast, "Does the first fifth of a run say whether it will end locked in?")
 
 
 def _path() -> tuple[Battery, Draw, str]:
@@ -285,7 +284,7 @@ def _path() -> tuple[Battery, Draw, str]:
     return PATH, draw, ALT
 
 
-examined_by(lab, "path", _path, "How path-dependent is a community? Early history, twins, lock-in, reversal.")
+examined_by("path", _path, "How path-dependent is a community? Early history, twins, lock-in, reversal.")
 
 
 def _forms() -> tuple[Battery, Draw, str]:
@@ -295,7 +294,7 @@ def _forms() -> tuple[Battery, Draw, str]:
     return ROBUSTNESS, draw, ALT
 
 
-examined_by(lab, "forms", _forms, "Which headline results depend on the form of a formula? All sixteen combinations.")
+examined_by("forms", _forms, "Which headline results depend on the form of a formula? All sixteen combinations.")
 
 
 @lab.command()
