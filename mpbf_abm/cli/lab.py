@@ -352,9 +352,7 @@ def _fragility() -> tuple[Battery, Draw, str]:
     return FRAGILITY, draw, ALT
 
 
-examined_by(
-    lab, "fragility", _fragility, "What losses of repositories and models cost, one by one, many, and for a while."
-)
+examined_by("fragility", _fragility, "What losses of repositories and models cost, one by one, many, and for a while.")
 
 
 @app.command()
