@@ -40,7 +40,7 @@ def draw(report: Report) -> Figure:
         ax.set_xticks([])
         ax.set_ylabel(headline.outcome, fontsize=5)
         ax.tick_params(axis="y", labelsize=5)
-        ax.set_title(style.heading(letter, textwrap.fill(headline.words, 26)), loc="left", fontsize=5.5)
+        ax.set_title(style.heading(letter, textwrap.fill(headline.words, 22)), loc="left", fontsize=5.5)
     for ax in axes[len(HEADLINES) :]:
         ax.remove()
     fig.supxlabel("combinations, from all chosen (left) to all alternative (right); circle: as claimed, cross: the opposite, square: not told", fontsize=6)  # fmt: skip

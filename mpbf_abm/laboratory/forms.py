@@ -27,6 +27,7 @@ FORMS = ("boundary_shift", "integrity", "steering", "tradeoff")
 COMBINATIONS = tuple(itertools.product(("chosen", "alternative"), repeat=len(FORMS)))
 OUTCOMES = ("found_share", "families_d1", "rmse_niche", "inherited_bias", "leading_share")
 BASE = "as it is"
+ROUNDING = 1e-12  # what sums of equal effects differ by
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) 
     # What a form moves: mean over the eight combinations with its alternative, less that over the other eight.
     contrast = np.where(alternative, 1.0, -1.0) / (C / 2)
     moved = np.einsum("rch,cf->rhf", x, contrast).reshape(R, H * len(FORMS))
+    moved[np.abs(moved) < ROUNDING] = 0.0
     held = simultaneous_intervals(moved, events=[False] * moved.shape[1], seed=setting.seed)
     by_form = {k: v.reshape(H, len(FORMS)) for k, v in (("mean", held.mean), ("low", held.low), ("high", held.high))}
     findings, rows = [], []
