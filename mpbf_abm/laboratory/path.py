@@ -24,7 +24,15 @@ from mpbf_abm.measures.estimates import Estimate, mean_estimate
 from mpbf_abm.measures.hysteresis import FOLD, loop_area, ramp_community, slow_limit
 from mpbf_abm.measures.information import share_information
 from mpbf_abm.measures.lockin import leader_changes, lock_in_times, median_time, survival
-from mpbf_abm.measures.path_dependence import cost_of_reversal, damage, damage_exponent, deposit, early_stream_index
+from mpbf_abm.measures.path_dependence import (
+    cost_of_reversal,
+    damage,
+    damage_exponent,
+    deposit,
+    early_stream_index,
+    family_mass,
+    follow,
+)
 from mpbf_abm.observation import observe
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies.model import RunInput
@@ -121,15 +129,22 @@ def history(setting: Setting, world: int, i: int) -> dict[str, Any]:
 
 def _course(setting: Setting, snapshot: Snapshot, seed: int, family: int = 0, count: int = 0) -> tuple[Float, float]:
     """Records by family after each tick (T, K) from a snapshot on, with extra records of a family, and the share found."""
-    eco = Ecosystem.restore(snapshot, reseed={snapshot.world.tick: seed})
-    deposit(eco, family, count)
-    seen = [eco.world.commons.visible().copy()]
-    for _ in range(setting.ticks - eco.tick):
-        eco.step()
-        seen.append(eco.world.commons.visible().copy())
-    found = observe(eco.world)["found_share"]
-    eco.release()
-    return np.array(seen), found
+    found = 0.0
+
+    def look(eco: Ecosystem) -> Float:
+        nonlocal found
+        if eco.tick == setting.ticks:
+            found = observe(eco.world)["found_share"]
+        return family_mass(eco)
+
+    seen = follow(
+        snapshot,
+        range(snapshot.world.tick, setting.ticks + 1),
+        look,
+        seed=seed,
+        change=lambda eco: deposit(eco, family, count),
+    )
+    return seen, found
 
 
 # --------------------------------------------------------------------------- what came out

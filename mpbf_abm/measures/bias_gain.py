@@ -8,8 +8,7 @@ then has the displacement of the corpus' mean bias grow as ``N^(L - 1)``: it is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from mpbf_abm.agents.world import World
 from mpbf_abm.ecosystem import Ecosystem, Snapshot
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.measures.path_dependence import Change, follow
 from mpbf_abm.space.commons import FAILED
 
 Float = NDArray[np.float64]
@@ -67,10 +67,10 @@ def bias_gain(snapshot: Snapshot, *, size: float = SIZE, wait: int | None = None
         raise ConfigurationError(f"bias gain: size = {size:g}, wait = {ticks}: must be a shift and at least one tick")
     since = snapshot.world.tick + ticks
 
-    def look(world: World) -> tuple[float, float]:
-        return corpus_bias(world), corpus_bias(world, since)
+    def look(ecosystem: Ecosystem) -> tuple[float, float]:
+        return corpus_bias(ecosystem.world), corpus_bias(ecosystem.world, since)
 
-    plain, moved = (_course(snapshot, s, [since, since + ticks], look) for s in (0.0, size))
+    plain, moved = (follow(snapshot, [since, since + ticks], look, change=_shift(s)) for s in (0.0, size))
     return float((moved[1, 1] - plain[1, 1]) / (moved[0, 0] - plain[0, 0]))
 
 
@@ -94,26 +94,12 @@ def bias_displacements(
     two arrays (T,)
     """
 
-    def look(world: World) -> tuple[float, float]:
-        return float(np.count_nonzero(_labelled(world))), corpus_bias(world)
+    def look(ecosystem: Ecosystem) -> tuple[float, float]:
+        return float(np.count_nonzero(_labelled(ecosystem.world))), corpus_bias(ecosystem.world)
 
-    plain, moved = (_course(snapshot, s, at, look, seed) for s in (0.0, size))
+    plain, moved = (follow(snapshot, at, look, seed=seed, change=_shift(s)) for s in (0.0, size))
     return plain[:, 0], moved[:, 1] - plain[:, 1]
 
 
-def _course(
-    snapshot: Snapshot, size: float, at: Sequence[int], look: Callable[[World], Any], seed: int | None = None
-) -> Float:
-    """What is seen at some ticks after a shift."""
-    eco, seen = Ecosystem.restore(snapshot, reseed=None if seed is None else {snapshot.world.tick: seed}), []
-    try:
-        if size:
-            shift_records(eco, size)
-        for tick in range(eco.tick, max(at) + 1):
-            if tick in at:
-                seen.append(look(eco.world))
-            if tick < max(at):
-                eco.step()
-    finally:
-        eco.release()
-    return np.array(seen, np.float64)
+def _shift(size: float) -> Change | None:
+    return (lambda ecosystem: shift_records(ecosystem, size)) if size else None

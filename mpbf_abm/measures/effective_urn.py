@@ -25,7 +25,7 @@ from mpbf_abm.agents.planner import planner_attention
 from mpbf_abm.ecosystem import Ecosystem, Snapshot
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.layers.attention import power
-from mpbf_abm.measures.path_dependence import deposit
+from mpbf_abm.measures.path_dependence import deposit, follow
 from mpbf_abm.space.commons import EXPERIMENT, FAILED
 from mpbf_abm.threads import one_thread
 from mpbf_abm.twin import Source, Twin
@@ -258,22 +258,11 @@ def displacements(
         Records of the untouched run; difference of the family's own share, twin minus untouched; half the sum of
         absolute differences of all shares.
     """
-    reseed = None if seed is None else {snapshot.world.tick: seed}
     chosen = np.asarray(families, np.int64)
     added = extra_records(snapshot.world.commons.visible(), chosen, fraction)
 
     def path(family: int = 0, count: int = 0) -> Float:
-        eco, seen = Ecosystem.restore(snapshot, reseed=reseed), []
-        try:
-            deposit(eco, family, count)
-            for tick in range(eco.tick, max(at) + 1):
-                if tick in at:
-                    seen.append(eco.world.commons.visible().copy())
-                if tick < max(at):
-                    eco.step()
-            return np.array(seen)
-        finally:
-            eco.release()
+        return follow(snapshot, at, seed=seed, change=lambda eco: deposit(eco, family, count))
 
     plain = path()
     own, damage = compared(plain, np.array([path(int(k), int(m)) for k, m in zip(chosen, added, strict=True)]), chosen)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.ecosystem import Ecosystem, Snapshot
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.commons import FOUNDER, LITERATURE, record_keys
@@ -22,6 +22,7 @@ from mpbf_abm.space.modalities import CRYSTAL_GRAPHS, SPECTROSCOPY
 
 Float = NDArray[np.float64]
 Observe = Callable[[Ecosystem], Any]
+Change = Callable[[Ecosystem], None]
 
 
 def family_mass(ecosystem: Ecosystem) -> Float:
@@ -69,6 +70,43 @@ def run_to(
     finally:
         ecosystem.release()
     return np.asarray(seen[0] if isinstance(ticks, (int, np.integer)) else seen)
+
+
+def follow(
+    snapshot: Snapshot, at: Sequence[int], observe: Observe = family_mass, *, seed: int | None = None, change: Change | None = None
+) -> NDArray[Any]:  # fmt: skip
+    """Run a community on from a snapshot and observe it at some ticks.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    at : increasing sequence of int
+        Ticks of the run, from that of the snapshot on.
+    observe : callable
+        What is taken from the community; by default its family masses (K,).
+    seed : int, optional
+        Another future: draws from the snapshot on come from this seed.
+    change : callable, optional
+        What is done to the community before it goes on.
+
+    Returns
+    -------
+    array
+        What was observed, one row for each tick.
+    """
+    ecosystem = Ecosystem.restore(snapshot, reseed=None if seed is None else {snapshot.world.tick: seed})
+    seen = []
+    try:
+        if change is not None:
+            change(ecosystem)
+        for tick in range(ecosystem.tick, max(at) + 1):
+            if tick in at:
+                seen.append(observe(ecosystem))
+            if tick < max(at):
+                ecosystem.step()
+    finally:
+        ecosystem.release()
+    return np.asarray(seen)
 
 
 # --------------------------------------------------------------------------- early history
