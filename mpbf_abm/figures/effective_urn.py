@@ -66,4 +66,4 @@ def _price(ax: Axes, report: Report) -> None:
     bought = report.tables["draws"]["bought"].dropna().to_numpy(np.float64)
     ax.hist(np.clip(bought, -0.5, 3.0), bins=np.linspace(-0.5, 3.0, 29).tolist(), color=BLUE)
     ax.axvline(1.0, color=GREY, linewidth=0.8, linestyle="--")
-    ax.set(xlabel="displacement bought over that paid for (ends: beyond)", ylabel="draws")
+    ax.set(xlabel="bought over paid for (ends: beyond)", ylabel="draws")
