@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,20 +25,19 @@ ALT = (
 
 def draw(report: Report) -> Figure:
     """Draw a path battery's report."""
-    fig = Figure(figsize=(style.WIDTHS["double"], 178 * MM))
-    axes = fig.subplots(3, 2)
-    _courses(axes[0, 0], report)
-    style.letter(axes[0, 0], "a", "largest family, by history")
-    _pairs(axes[0, 1], report)
-    style.letter(axes[0, 1], "b", "two later courses of one early history")
-    _law(axes[1, 0], report)
-    style.letter(axes[1, 0], "c", "what becomes of a small change")
-    _survival(axes[1, 1], report)
-    style.letter(axes[1, 1], "d", "not yet locked in")
-    _loops(axes[2, 0], report)
-    style.letter(axes[2, 0], "e", "exploring more, and less again")
-    forest(axes[2, 1], report)
-    style.letter(axes[2, 1], "f", "measured (mean over worlds), and null")
+    fig = Figure(figsize=(style.WIDTHS["double"], 215 * MM))
+    grid = fig.add_gridspec(4, 2, height_ratios=(1.0, 1.0, 1.0, 1.35))
+    panels = (
+        (_courses, "largest family, by history"), (_pairs, "two later courses of one early history"), (_law, "what becomes of a small change"),
+        (_survival, "not yet locked in"), (_loops, "exploring more, and less again"), (_gains, "gain of policies that know"),
+    )  # fmt: skip
+    for i, (panel, title) in enumerate(panels):
+        ax = fig.add_subplot(grid[i // 2, i % 2])
+        panel(ax, report)
+        style.letter(ax, "abcdef"[i], title)
+    ax = fig.add_subplot(grid[3, :])
+    forest(ax, report)
+    style.letter(ax, "g", "measured (mean over worlds), and null")
     return fig
 
 
@@ -99,6 +97,16 @@ def _loops(ax: Axes, report: Report) -> None:
         ax.legend()
 
 
+def _gains(ax: Axes, report: Report) -> None:
+    arms = report.tables["arms"]
+    for y, (name, color) in enumerate((("informed", BLUE), ("oracle", VERMILION))):
+        gain = (arms[name] - arms["laissez-faire"]).to_numpy(np.float64)
+        ax.plot(gain, y + np.linspace(-0.15, 0.15, len(gain)), "o", color=color, markersize=2.5, alpha=0.8)
+    ax.axvline(0.0, color=LIGHT, linewidth=0.8, zorder=0)
+    ax.set_yticks((0, 1), ("informed policy", "oracle"))
+    ax.set(xlabel="share found, over laissez-faire", ylim=(-0.6, 1.6))
+
+
 def forest(ax: Axes, report: Report) -> None:
     """Draw findings from 0 to 1 with their intervals, and null values as ticks."""
     shown = [f for f in report.findings if np.isfinite(f.estimate.value) and "tick" not in f.measure]
@@ -107,7 +115,7 @@ def forest(ax: Axes, report: Report) -> None:
         ax.plot([e.low, e.high], [y, y], color=BLUE, linewidth=1.0)
         ax.plot(e.value, y, "o", color=BLUE)
         ax.plot(f.null, y, "|", color=VERMILION, markersize=7)
-    ax.set_yticks(range(len(shown)), [textwrap.fill(_short(f.measure), 40) for f in shown], fontsize=4.5)
+    ax.set_yticks(range(len(shown)), [_short(f.measure) for f in shown], fontsize=5.5)
     ax.invert_yaxis()
     ax.set_xlim(-1.3, 2.1)
     ax.set_xlabel("value (bar: 95 % interval, cut at the edge; tick: null)", color=INK)
