@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from mpbf_abm.figures import style
@@ -34,14 +35,12 @@ def draw(report: Report) -> Figure:
         part = levels[(levels["group"] == group) & (levels["row"] == row) & (levels["knob"] == knob)]
         name, indicator = row.rsplit(": ", 1)
         color, mark = LOOK[part["found"].iloc[0]]
-        ax.errorbar(
-            part["level"], part["value"], (part["value"] - part["low"], part["high"] - part["value"]), color=color, marker=mark, linewidth=0.8,
-            markersize=2.5,
-        )  # fmt: skip
+        low, high = (np.maximum(part["value"] - part["low"], 0.0), np.maximum(part["high"] - part["value"], 0.0))
+        ax.errorbar(part["level"], part["value"], (low, high), color=color, marker=mark, linewidth=0.8, markersize=2.5)
         ax.set_xticks([])
         ax.margins(x=0.15)
         ax.tick_params(axis="y", labelsize=4.5)
-        ax.set_title(textwrap.fill(name, 24), loc="left", fontsize=5, fontweight="bold", pad=2)
+        ax.set_title(textwrap.fill(name, 20), loc="left", fontsize=5, fontweight="bold", pad=2)
         ax.set_ylabel(indicator, fontsize=4.5, labelpad=1)
     for ax in axes[len(keys) :]:
         ax.remove()
