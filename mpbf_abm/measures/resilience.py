@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.estimates import mean_estimate
+from mpbf_abm.measures.lockin import median_times
 from mpbf_abm.measures.paired import LEVEL, simultaneous_intervals, wilson
 
 Float = NDArray[np.float64]
-Bool = NDArray[np.bool_]
 
 RESAMPLES = 2_000
 
@@ -193,7 +193,7 @@ def disruption(
     area, drop = mean_estimate(table["area"]), mean_estimate(table["drop"])
     low, high = wilson(np.array([seen.sum()]), np.array([n]))
     rng = np.random.default_rng([seed, n])
-    medians = _median_times(time, seen, rng.multinomial(n, np.full(n, 1.0 / n), RESAMPLES))
+    medians = median_times(time, seen, rng.multinomial(n, np.full(n, 1.0 / n), RESAMPLES))
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     rows = [
         ("area", area.value, area.low, area.high),
@@ -202,23 +202,11 @@ def disruption(
         ("recovered_share", seen.mean(), low[0], high[0]),
         (
             "recovery",
-            float(_median_times(time, seen, np.ones((1, n)))[0]),
+            float(median_times(time, seen, np.ones((1, n)))[0]),
             *(np.quantile(medians, tails, method="inverted_cdf") if n > 1 else (math.nan, math.nan)),
         ),
     ]
     return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(n=n)
-
-
-def _median_times(time: Float, seen: Bool, weight: ArrayLike) -> Float:
-    """Kaplan-Meier medians of weighted samples (resamples, n): when survival falls to a half, infinite if it does not."""
-    # Who is censored at a time is at risk at that time.
-    order = np.lexsort((~seen, time))
-    w = np.asarray(weight, np.float64)[:, order]
-    at_risk = w[:, ::-1].cumsum(axis=1)[:, ::-1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        left = np.where((at_risk > 0) & seen[order], 1.0 - w / at_risk, 1.0)
-    half = np.cumprod(left, axis=1) <= 0.5 + 1e-9
-    return np.where(half.any(axis=1), time[order][half.argmax(axis=1)], np.inf)
 
 
 def _pairs(disrupted: ArrayLike, undisturbed: ArrayLike, times: ArrayLike | None) -> tuple[Float, Float, Float]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.lockin import leader_changes, leaders, lock_in_times, median_time, survival
+from mpbf_abm.measures.lockin import leader_changes, leaders, lock_in_times, median_time, median_times, survival
 
 # Weeks of remission under 6-mercaptopurine; censored ones have a plus in the publication.
 TIMES = [6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]
@@ -33,7 +33,33 @@ def test_without_censoring_it_is_the_empirical_distribution():
     t = [3.0, 1.0, 2.0, 2.0, 5.0]
     curve = survival(t, [True] * 5).set_index("time")
     np.testing.assert_allclose(curve["survival"], [1.0, 0.8, 0.4, 0.2, 0.0], atol=1e-15)
-    assert curve.loc[5.0, ["low", "high", "error"]].tolist() == [0.0, 0.0, 0.0]
+    # Where nobody is left the bound before still holds, and Greenwood's error is not defined.
+    assert curve.loc[5.0, "low"] == 0.0
+    assert curve.loc[5.0, "high"] == curve.loc[3.0, "high"] > 0.2
+    assert math.isnan(curve.loc[5.0, "error"])
+
+
+def test_one_case_says_little():
+    assert median_time(survival([5.0], [True])) == (5.0, 5.0, math.inf)
+
+
+def test_a_weight_is_a_case_as_often():
+    weight = np.random.default_rng(3).integers(0, 4, (5, len(TIMES)))
+    found = median_times(TIMES, SEEN, weight)
+    again = [median_time(survival(np.repeat(TIMES, w), np.repeat(SEEN, w)))[0] for w in weight]
+    assert found.tolist() == again
+    assert median_times(TIMES, SEEN, np.ones((1, 21))).tolist() == [23.0]
+
+
+def test_intervals_of_the_median_cover():
+    """Exponential times with mean 10, censored evenly up to 30: the true median is 10 ln 2."""
+    rng = np.random.default_rng(12)
+    hits, runs = 0, 300
+    for _ in range(runs):
+        event, end = rng.exponential(10.0, 40), rng.uniform(0.0, 30.0, 40)
+        _, low, high = median_time(survival(np.minimum(event, end), event <= end))
+        hits += low <= 10 * math.log(2) <= high
+    assert hits / runs > 0.95 - 3.5 * math.sqrt(0.95 * 0.05 / runs)
 
 
 def test_nobody_locked_in_is_never_half():
