@@ -14,6 +14,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 PERMUTATIONS = 999
+NORMAL = 1.959964  # standard errors to each side in which a normal variable is 95 % of the time
 
 
 @dataclass(frozen=True)
@@ -23,24 +24,45 @@ class Information:
     Attributes
     ----------
     value : float
-        As estimated from the sample.
+        As estimated from the sample (labels: plug-in).
+    miller_madow : float
+        Of labels, less the bias by which cells are occupied (Miller and Madow 1955); NaN for continuous variables.
     null : float
         Mean over permutations of one of them: what chance alone gives.
     corrected : float
         ``value - null``; about 0 for independent variables.
+    error : float
+        Of the corrected value: spread of the local terms over the square root of n, and spread of the null, added in squares.
     share : float
         Corrected, over the entropy of the later variable less the same null (1: the end is known); NaN for a constant or a continuous one.
     p : float
         Share of permutations, the sample itself counted, with as much.
     n : int
+
+    Notes
+    -----
+    Over 300 samples of 48 and of 200 pairs ``low`` to ``high`` covered the true value in .88 to 1, and in as few as .4 to .77 of
+    those in which one variable says nearly all about the other: there the share tells more.
     """
 
     value: float
+    miller_madow: float
     null: float
     corrected: float
+    error: float
     share: float
     p: float
     n: int
+
+    @property
+    def low(self) -> float:
+        """Lower end of the approximate 95 % interval of the corrected value."""
+        return self.corrected - NORMAL * self.error
+
+    @property
+    def high(self) -> float:
+        """Upper end of it."""
+        return self.corrected + NORMAL * self.error
 
 
 def entropy(labels: ArrayLike) -> float:
@@ -53,7 +75,8 @@ def entropy(labels: ArrayLike) -> float:
 def label_information(early: ArrayLike, late: ArrayLike, rng: np.random.Generator) -> Information:
     """Mutual information of discrete labels, such as the leading family early and at the end.
 
-    ``I = H(early) + H(late) - H(early, late)`` from the counts. Its bias, of order (a-1)(b-1)/2n (Miller and Madow 1955), is taken off by permutation.
+    ``I = H(early) + H(late) - H(early, late)`` from the counts. Its bias, ``(a + b - ab - 1) / 2n`` from above where a, b and ab are the labels and
+    pairs of them that occur (Miller and Madow 1955), is also taken off by permutation, which does better where many pairs are rare.
 
     Parameters
     ----------
@@ -71,14 +94,21 @@ def label_information(early: ArrayLike, late: ArrayLike, rng: np.random.Generato
     _check(a, b)
     counts = np.zeros((a.max() + 1, b.max() + 1))
     np.add.at(counts, (a, b), 1.0)
-    value = _of_counts(counts[None])[0]
+    n = len(a)
+    value = float(_of_counts(counts[None])[0])
+    occur = [int((counts.sum(axis=i) > 0).sum()) for i in (0, 1)]
+    miller_madow = value + (sum(occur) - int((counts > 0).sum()) - 1) / (2 * n)
+    terms = np.log(
+        counts * n / np.outer(counts.sum(axis=1), counts.sum(axis=0)), where=counts > 0, out=np.zeros_like(counts)
+    )
+    spread = math.sqrt(max(0.0, float((counts * (terms - value) ** 2).sum()) / n))
     shuffled = np.zeros((PERMUTATIONS, *counts.shape))
     for table in shuffled:
         np.add.at(table, (a, rng.permutation(b)), 1.0)
     null = _of_counts(shuffled)
     left = entropy(b) - float(null.mean())
     share = (value - float(null.mean())) / left if left > 1e-12 else math.nan
-    return _against(float(value), null, share, len(a))
+    return _against(value, miller_madow, spread, null, share, n)
 
 
 def share_information(
@@ -107,8 +137,9 @@ def share_information(
         raise ConfigurationError(f"mutual information: neighbours = {neighbours}: must be from 1 to {len(x) - 1}")
     # Ranks: information does not change, and ties of equal values are broken by chance.
     x, y = (_spread_ranks(v, rng) for v in (x, y))
-    null = np.array([_kraskov(x, rng.permutation(y), neighbours) for _ in range(PERMUTATIONS // 9)])
-    return _against(_kraskov(x, y, neighbours), null, math.nan, len(x))
+    null = np.array([_kraskov(x, rng.permutation(y), neighbours).mean() for _ in range(PERMUTATIONS // 9)])
+    terms = _kraskov(x, y, neighbours)
+    return _against(float(terms.mean()), math.nan, float(terms.std()), null, math.nan, len(x))
 
 
 def _check(a: NDArray[np.generic], b: NDArray[np.generic]) -> None:
@@ -124,11 +155,12 @@ def _of_counts(counts: Float) -> Float:
         return np.asarray(np.where(p > 0, p * np.log(p / (rows * columns)), 0.0).sum(axis=(1, 2)))
 
 
-def _against(value: float, null: Float, share: float, n: int) -> Information:
+def _against(value: float, miller_madow: float, spread: float, null: Float, share: float, n: int) -> Information:
     mean = float(null.mean())
     # Sums of equal tables differ by rounding.
     p = (1 + int((null >= value - 1e-12).sum())) / (1 + len(null))
-    return Information(value, mean, value - mean, share, p, n)
+    error = math.sqrt(spread**2 / n + float(null.var()))
+    return Information(value, miller_madow, mean, value - mean, error, share, p, n)
 
 
 def _spread_ranks(x: Float, rng: np.random.Generator) -> Float:
@@ -140,16 +172,18 @@ def _spread_ranks(x: Float, rng: np.random.Generator) -> Float:
     return np.asarray(ndtri(ranks))
 
 
-def _kraskov(x: Float, y: Float, k: int) -> float:
+def _kraskov(x: Float, y: Float, k: int) -> Float:
+    """Local terms (n,), whose mean is the estimate."""
     from scipy.spatial import cKDTree
     from scipy.special import digamma
 
     both = np.column_stack([x, y])
-    distance = np.asarray(cKDTree(both).query(both, k=k + 1, p=np.inf)[0])[:, -1]
-    total = 0.0
+    # The farthest neighbour is not nearer than itself, whatever rounding says.
+    distance = np.asarray(cKDTree(both).query(both, k=k + 1, p=np.inf)[0])[:, -1] * (1.0 - 1e-10)
+    terms = np.full(len(x), float(digamma(k) + digamma(len(x))))
     for v in (x, y):
         order = np.sort(v)
         inside = np.searchsorted(order, v + distance, side="left") - np.searchsorted(order, v - distance, side="right")
         # The point itself is among them.
-        total += float(digamma(np.maximum(inside, 1)).mean())
-    return float(digamma(k) + digamma(len(x)) - total)
+        terms -= np.asarray(digamma(np.maximum(inside, 1)))
+    return terms
