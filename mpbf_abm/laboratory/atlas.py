@@ -7,6 +7,7 @@ the indicator over communities; rows that share a community share its run.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,9 @@ from mpbf_abm.parameters import Parameters
 Float = NDArray[np.float64]
 Variant = tuple[tuple[str, Any], ...]
 
+WORDS = ("as predicted", "weak", "absent", "reversed", "undecided")
+SURE = ("as predicted", "reversed")
+LEVEL = 0.95
 SMALLEST = 0.5  # standard deviations: a smaller effect is weak
 LOOKS = 10  # observations in the second half of a run
 FAMILIES = 5  # of an intervention
@@ -259,7 +263,8 @@ def report_of(rows: Sequence[Row], setting: Setting, values: Mapping[Any, dict[s
         )
     return Report(
         tuple(findings),
-        {n: t for n, t in tables.items() if len(t)} | {"levels": pd.DataFrame(levels), "counts": _counts(told)},
+        {n: t for n, t in tables.items() if len(t)}
+        | {"levels": pd.DataFrame(levels), "counts": _counts(told, adjusted)},
     )
 
 
@@ -268,15 +273,17 @@ def row_title(group: str) -> str:
     return {GROUPS[0]: "condition", GROUPS[1]: "implication", GROUPS[2]: "mechanism"}[group]
 
 
-def _counts(told: Sequence[tuple[Row, Estimate, str, Float]]) -> pd.DataFrame:
-    """How many rows of each group came out how."""
-    words = ("as predicted", "weak", "absent", "reversed", "undecided")
-    return pd.DataFrame(
-        [
-            {"group": g, "rows": sum(r.group == g for r, *_ in told), **{w: sum(r.group == g and found == w for r, _, found, _ in told) for w in words}}
-            for g in GROUPS
-        ]
-    )  # fmt: skip
+def _counts(told: Sequence[tuple[Row, Estimate, str, Float]], adjusted: Float) -> pd.DataFrame:
+    """How many rows of each group came out how, and how many of these are sure among all rows (Holm)."""
+    rows = []
+    for group in GROUPS:
+        here = [(word, p) for (row, _, word, _), p in zip(told, adjusted, strict=True) if row.group == group]
+        found = Counter(word for word, _ in here)
+        sure = Counter(word for word, p in here if p < 1.0 - LEVEL)
+        rows.append(
+            {"group": group, "rows": len(here)} | {word: found[word] for word in WORDS} | {f"{word} (Holm)": sure[word] for word in SURE}
+        )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def holm(p: Float) -> Float:

@@ -96,6 +96,12 @@ _WEIGHTS = tuple(
 )
 _BIAS = _one("space.bias_offset", 0.0, -0.55, -1.1)
 _QA = tuple({"curators.qa": q, "curators.provenance_errors": 0.3, "curators.audit_rate": 0.0} for q in (1.0, 0.5, 0.0))
+_AUDIT = tuple(
+    {"curators.audit_rate": a, "curators.provenance_errors": 0.3, "curators.qa": 0.0} for a in (0.5, 0.1, 0.0)
+)
+_MIX: tuple[Changes, ...] = ({"curators.modality_mix": EVEN}, {}, {"curators.modality_mix": ALL_GRAPHS})
+_PROXY = _one("planners.proxy", 0.0, 0.5, 1.0)
+_SCALES = _one("space.cross_scale", 0.0, 0.3, 0.6)
 _INVARIANCE = _one("trainers.invariance", 1.0, 0.7, 0.0)
 _CONCENTRATION = _one("founding.concentration", 0.0, 0.98, 1.5)
 
@@ -105,20 +111,26 @@ DAL, RAL, ISL, X = "DAL", "RAL", "ISL", "cross-layer"
 CONDITIONS = (
     Row(BOUNDARY, DAL, "data sparsity", "founding records and budget of curators, falling", _SPARSE, "rmse_out", +1),
     Row(BOUNDARY, DAL, "simulation bias transfer", "labels: measured, all, simulated", _LABELS, "inherited_bias", +1),
+    Row(BOUNDARY, DAL, "simulation bias transfer", "labels: measured, all, simulated", _LABELS, "inherited_share", +1),
     Row(BOUNDARY, DAL, "simulation bias transfer", "harmonisation 1, .3, 0", _one("curators.harmonisation", 1.0, 0.3, 0.0), "inherited_bias", +1, _SIMULATED),
-    Row(BOUNDARY, DAL, "modality imbalance", "mix from even to crystal graphs alone", (({"curators.modality_mix": EVEN}), {}, {"curators.modality_mix": ALL_GRAPHS}), "modalities_d1", -1),
-    Row(BOUNDARY, DAL, "modality imbalance", "mix from even to crystal graphs alone", (({"curators.modality_mix": EVEN}), {}, {"curators.modality_mix": ALL_GRAPHS}), "meso_explained", -1),
+    Row(BOUNDARY, DAL, "modality imbalance", "mix from even to crystal graphs alone", _MIX, "modalities_d1", -1),
+    Row(BOUNDARY, DAL, "modality imbalance", "mix from even to crystal graphs alone", _MIX, "meso_explained", -1),
     Row(BOUNDARY, DAL, "provenance noise", "quality assurance 1, .5, 0 at an error rate of .3", _QA, "rmse", +1),
     Row(BOUNDARY, DAL, "provenance noise", "quality assurance 1, .5, 0 at an error rate of .3", _QA, "fidelity_gap", +1),
+    Row(BOUNDARY, DAL, "provenance noise", "audits .5, .1, 0 at an error rate of .3, no quality assurance", _AUDIT, "rmse", +1),
+    Row(BOUNDARY, DAL, "provenance noise", "audits .5, .1, 0 at an error rate of .3, no quality assurance", _AUDIT, "fidelity_gap", +1),
     Row(BOUNDARY, DAL, "coverage gaps across chemical space", "reinforcement 0, 1.05, 2", _GAMMA, "coverage", -1),
+    Row(BOUNDARY, DAL, "coverage gaps across chemical space", "coverage seeking 1, .5, 0", _one("curators.coverage_seeking", 1.0, 0.5, 0.0), "coverage", -1),
     Row(BOUNDARY, RAL, "over-abstraction", "latent directions 96, 48, 18, 8, 3", _one("trainers.latent_dims", 96, 48, 18, 8, 3), "rmse", 0,
         note="optimum expected in between: few directions lose what matters, many keep gauge and noise"),
     Row(BOUNDARY, RAL, "invariance deficit", "invariance 1, .7, 0", _INVARIANCE, "gauge_variance", +1),
     Row(BOUNDARY, RAL, "causal erosion", "correlation of the spurious block 0, .5, 1", _one("space.spurious_correlation", 0.0, 0.5, 1.0), "niche_excess", +1),
     Row(BOUNDARY, RAL, "latent collapse in niche domains", "concentration of founding records 0, .98, 1.5", _CONCENTRATION, "captured_gap", +1),
     Row(BOUNDARY, RAL, "latent collapse in niche domains", "concentration of founding records 0, .98, 1.5", _CONCENTRATION, "niche_ratio", +1),
-    Row(BOUNDARY, RAL, "scale misalignment (quantum to macro)", "share of the property that arises across scales 0, .3, .6", _one("space.cross_scale", 0.0, 0.3, 0.6), "uncertainty", +1),
-    Row(BOUNDARY, RAL, "scale misalignment (quantum to macro)", "share of the property that arises across scales 0, .3, .6", _one("space.cross_scale", 0.0, 0.3, 0.6), "rmse", +1),
+    Row(BOUNDARY, RAL, "scale misalignment (quantum to macro)", "share of the property that arises across scales 0, .3, .6", _SCALES, "uncertainty", +1),
+    Row(BOUNDARY, RAL, "scale misalignment (quantum to macro)", "share of the property that arises across scales 0, .3, .6", _SCALES, "rmse", +1),
+    Row(BOUNDARY, RAL, "scale misalignment (quantum to macro)", "mix from even to crystal graphs alone", _MIX, "uncertainty", +1),
+    Row(BOUNDARY, RAL, "scale misalignment (quantum to macro)", "mix from even to crystal graphs alone", _MIX, "rmse", +1),
     Row(BOUNDARY, ISL, "inference drift", "correction by results 1.2, .6, 0", _one("coupling.correction", 1.2, 0.6, 0.0), "drift", +1),
     Row(BOUNDARY, ISL, "inference drift", "ticks between retrainings 4, 12, 48", _one("trainers.retrain_interval", 4, 12, 48), "drift", +1),
     Row(BOUNDARY, ISL, "inference drift", "another simulation method from mid-run on", ({}, {"shock": "functional_revision"}), "drift", +1),
@@ -127,8 +139,8 @@ CONDITIONS = (
         note="the sign of growth at L = 1 is verified exactly (row M7); here a real learner"),
     Row(BOUNDARY, ISL, "uncertainty underestimation", "labels: measured, all, simulated", _LABELS, "overconfidence_emergent", +1),
     Row(BOUNDARY, ISL, "uncertainty underestimation", "imposed overconfidence 1, 1.5, 2", _one("trainers.overconfidence", 1.0, 1.5, 2.0), "coverage_95", -1),
-    Row(BOUNDARY, ISL, "objective misalignment", "weight of a misaligned objective 0, .5, 1", _one("planners.proxy", 0.0, 0.5, 1.0), "value_gain", -1),
-    Row(BOUNDARY, ISL, "objective misalignment", "weight of a misaligned objective 0, .5, 1", _one("planners.proxy", 0.0, 0.5, 1.0), "proxy_gain", +1),
+    Row(BOUNDARY, ISL, "objective misalignment", "weight of a misaligned objective 0, .5, 1", _PROXY, "value_gain", -1),
+    Row(BOUNDARY, ISL, "objective misalignment", "weight of a misaligned objective 0, .5, 1", _PROXY, "proxy_gain", +1),
     Row(BOUNDARY, ISL, "exploration lock-in", "reinforcement 0, 1.05, 2", _GAMMA, "families_d1", -1),
     Row(BOUNDARY, ISL, "exploration lock-in", "exploration .5, .1, 0 at reinforcement 2", _both("exploration", 0.5, 0.1, 0.0), "families_d1", -1, _GAMMA[2]),
     Row(BOUNDARY, X, "cascading bias", "mean simulation bias 0, -.55, -1.1", _BIAS, "bias_dal", +1),
@@ -138,6 +150,7 @@ CONDITIONS = (
     Row(BOUNDARY, X, "reinforcement of dense-region priors", "weights of models off, usual, strong", _WEIGHTS, "gamma_excess", +1,
         note="by intervention: extra records under common random numbers"),
     Row(BOUNDARY, X, "misaligned retraining signals", "publication bias 0, .5, 1", _one("planners.publication_bias", 0.0, 0.5, 1.0), "rmse", +1),
+    Row(BOUNDARY, X, "misaligned retraining signals", "weight of a misaligned objective 0, .5, 1", _PROXY, "rmse", +1),
 )  # fmt: skip
 
 _I = GROUPS[1]
@@ -150,7 +163,7 @@ IMPLICATIONS = (
     Row(_I, RAL, "spurious correlations", "amplitude of the spurious block 0, 2.5, 5", _one("space.spurious_amplitude", 0.0, 2.5, 5.0), "rmse_niche", +1),
     Row(_I, RAL, "instability under perturbations", "invariance 1, .7, 0", _INVARIANCE, "strain_variance", +1),
     Row(_I, ISL, "premature convergence", "reinforcement 0, 1.05, 2", _GAMMA, "novelty", -1),
-    Row(_I, ISL, "suboptimal candidate prioritization", "weight of a misaligned objective 0, .5, 1", _one("planners.proxy", 0.0, 0.5, 1.0), "found_share", -1),
+    Row(_I, ISL, "suboptimal candidate prioritization", "weight of a misaligned objective 0, .5, 1", _PROXY, "found_share", -1),
     Row(_I, ISL, "reduced novelty", "reinforcement 0, 1.05, 2", _GAMMA, "families_d0", -1),
     Row(_I, ISL, "brittle closed-loop experimentation", "providers 3, 2, 1 at a hazard of .02", _one("infrastructure.providers", 3, 2, 1), "labs_working", -1, {"stocks.hazard": 0.02}),
     Row(_I, X, "discovery path dependency", "reinforcement 0, 1.05, 2", _GAMMA, "damage_exponent", +1, note="a small change in twin runs; more by mpbf lab path"),
