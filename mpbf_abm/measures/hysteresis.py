@@ -14,6 +14,7 @@ from mpbf_abm.interventions import Policy
 from mpbf_abm.measures.estimates import Estimate
 from mpbf_abm.measures.paired import LEVEL
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.twin import Twin
 
 Float = NDArray[np.float64]
 
@@ -62,7 +63,8 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
     areas : float (m,) or (runs, m)
         Of one run, or of several: the line is then fitted to each run alone, and the interval is over runs.
     exponent : float
-        2/3 where a fold is passed, 1 for a mere lag. What is extrapolated depends on it; try both.
+        2/3 where a fold is passed, 1 for a mere lag. The interval is that of the line alone: with the wrong exponent it may leave out the
+        truth (of a lag, 2/3 makes a small loop of the other sign). Try both, and claim a loop where both leave out 0.
 
     Raises
     ------
@@ -119,15 +121,7 @@ def ramp_community(
     ConfigurationError
         For a ramp with no room.
     """
-    faults = [f"ramp: {path} = {low:g} to {high:g}: must rise" for path, (low, high) in lever.items() if not low < high]
-    if ticks < 2 or settle < 0:
-        faults.append(
-            f"ramp: ticks = {ticks}, settle = {settle}: a way takes at least 2 ticks, and settling none or more"
-        )
-    if not lever:
-        faults.append("ramp: no parameter to move")
-    if faults:
-        raise ConfigurationError(faults)
+    _check_room(lever, ticks, settle)
     p = parameters.updated({path: low for path, (low, _) in lever.items()})
     # At full strength in its last tick of rising, it falls in those that follow.
     ramp = Policy(name="ramp", set={path: high for path, (_, high) in lever.items()}, strength=1.0, start=settle, ramp=ticks, end=settle + 2 * ticks - 1, fade=ticks)  # fmt: skip
@@ -143,6 +137,55 @@ def ramp_community(
     finally:
         eco.release()
     return np.array(way), np.array(seen)
+
+
+def ramp_twin(twin: Twin, low: float, high: float, ticks: int, *, settle: int = 0) -> tuple[Float, Float]:
+    """Move the exploration of a mean-field twin from low to high and back as :func:`ramp_community` does, and watch its largest share.
+
+    Parameters
+    ----------
+    twin : Twin
+        Its map is followed from founding on; with forgetting it has steady states, which a slow ramp stays near until they end.
+    low, high : float
+        Exploration of everybody, 0 to 1.
+    ticks, settle : int
+        As for :func:`ramp_community`.
+
+    Returns
+    -------
+    two arrays (2 ticks - 1,)
+        The lever as a share of its way, and the largest share of a family.
+
+    Raises
+    ------
+    ConfigurationError
+        For a ramp with no room, or a twin whose models generate records, which have a memory of their own.
+
+    Notes
+    -----
+    Equal families in a twin without chance stay equal at any rate, as nothing breaks the tie; give one of them some merit.
+    """
+    _check_room({"exploration": (low, high)}, ticks, settle)
+    if twin.pseudo_share:
+        raise ConfigurationError(f"ramp of a twin: pseudo_share = {twin.pseudo_share:g}: must be 0")
+    way = np.minimum(np.arange(1, 2 * ticks), np.arange(2 * ticks - 1, 0, -1)) / ticks
+    x, unbiased, seen = twin.start, np.zeros(twin.families), []
+    for tick, strength in enumerate(np.concatenate([np.zeros(settle), way])):
+        x = twin.exploring(low + float(strength) * (high - low)).step(x, unbiased, np.nan, tick)[0]
+        seen.append(x.max() / x.sum())
+    return way, np.array(seen[settle:])
+
+
+def _check_room(lever: Mapping[str, tuple[float, float]], ticks: int, settle: int) -> None:
+    faults = [f"ramp: {path} = {low:g} to {high:g}: must rise" for path, (low, high) in lever.items() if not low < high]
+    if ticks < 2 or settle < 0:
+        faults.append(
+            f"ramp: ticks = {ticks}, settle = {settle}: a way takes at least 2 ticks, and settling none or more"
+        )
+    if not lever:
+        faults.append("ramp: no parameter to move")
+    if faults:
+        raise ConfigurationError(faults)
 
 
 def loop_areas(

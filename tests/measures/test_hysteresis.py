@@ -1,13 +1,15 @@
 """Hysteresis: areas and limits of systems that are known, and of urns below and above their folds."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.hysteresis import FOLD, loop_area, loop_areas, ramp_community, slow_limit
+from mpbf_abm.measures.hysteresis import FOLD, loop_area, loop_areas, ramp_community, ramp_twin, slow_limit
+from mpbf_abm.twin import Twin
 
 
 def driven(f, rate, low=-1.0, high=1.0, y0=-1.3, step=0.02):
@@ -59,6 +61,14 @@ def test_a_fold_leaves_its_static_loop():
     assert np.polyfit(np.log(rates), np.log(np.array(areas) - 1.5), 1)[0] == pytest.approx(FOLD, abs=0.05)
 
 
+def test_a_lag_is_no_loop_unless_the_exponent_says_so():
+    rates = np.array([0.01, 0.02, 0.05])
+    areas = [loop_area(*driven(lambda y, p: p - y, r, y0=-1.0)) for r in rates]
+    by_lag, by_fold = slow_limit(rates, areas, exponent=1.0), slow_limit(rates, areas)
+    assert by_lag.low < 0 < by_lag.high
+    assert by_fold.value < -3 * abs(by_lag.value)
+
+
 def test_runs_give_an_interval():
     rng = np.random.default_rng(1)
     rates = np.array([0.1, 0.2, 0.4])
@@ -99,6 +109,54 @@ def test_the_lever_rises_and_falls_as_asked():
     np.testing.assert_allclose(seen, 0.1 + 0.85 * way)
 
 
+def twin(gamma, families, merit=1.0):
+    p = urn(gamma).updated({"space.families": families, "space.materials": 100 * families, "commons.forgetting": 1.0})
+    plain = Twin.from_parameters(p)
+    worth = np.r_[merit, np.ones(families - 1)]
+    return replace(plain, curators=replace(plain.curators, merit=worth), planners=replace(plain.planners, merit=worth))
+
+
+def test_slow_ramps_of_a_twin_approach_the_loop_of_its_steady_states():
+    """One family of eight is worth a hundredth more; both branches are followed through their steady states."""
+    one, low, high = twin(2.5, 8, 1.01), 0.55, 0.8
+    levels, x, branches = np.linspace(low, high, 126), one.start, []
+    for way in (levels, levels[::-1]):
+        branch = []
+        for level in way:
+            x = one.exploring(level).map(80, x).records[-1]
+            branch.append(x.max() / x.sum())
+        branches.append(branch)
+    static = np.trapezoid(np.array(branches[1][::-1]) - branches[0], np.linspace(0, 1, len(levels)))
+    assert static < -0.04
+    ticks = [100, 200, 400, 800]
+    areas = [loop_area(*ramp_twin(one, low, high, t, settle=30)) for t in ticks]
+    assert slow_limit(1.0 / np.array(ticks), areas).value == pytest.approx(static, rel=0.1)
+    assert areas[-1] < static
+
+
+def test_a_twin_without_a_fold_has_no_loop():
+    ticks = [400, 800, 1600]
+    areas = [loop_area(*ramp_twin(twin(0.8, 4, 1.2), 0.1, 0.9, t, settle=30)) for t in ticks]
+    limit = slow_limit(1.0 / np.array(ticks), areas, exponent=1.0)
+    assert abs(limit.value) < 0.06 * abs(areas[-1]) < 1e-4
+    # Merit makes the only difference: without it families stay equal.
+    way, seen = ramp_twin(twin(0.8, 4), 0.1, 0.9, 5, settle=80)
+    np.testing.assert_allclose(seen, 0.25, atol=1e-9)
+    np.testing.assert_allclose(way, [0.2, 0.4, 0.6, 0.8, 1.0, 0.8, 0.6, 0.4, 0.2])
+
+
+def test_large_communities_follow_their_twin_up_and_down():
+    p = urn(1.0).updated({"founding.records": 2000, "commons.forgetting": 0.1})
+    lever = dict.fromkeys(EPS, (0.1, 0.5))
+    runs = np.array([ramp_community(p, seed, lever, 4, leading)[1] for seed in range(12)])
+    way, expected = ramp_twin(Twin.from_parameters(p), 0.1, 0.5, 4)
+    assert np.ptp(expected) > 0.02
+    error = runs.std(axis=0, ddof=1) / math.sqrt(len(runs))
+    assert (np.abs(runs.mean(axis=0) - expected) < 4.5 * error + 1e-3).all()
+    assert (np.diff(expected) < 0).all()
+    assert len(way) == 7
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -110,6 +168,13 @@ def test_the_lever_rises_and_falls_as_asked():
 def test_a_ramp_with_no_room_is_refused(change, line):
     with pytest.raises(ConfigurationError, match=line):
         ramp_community(**{"parameters": urn(1.0), "seed": 1, "lever": EPS, "ticks": 5, "observe": leading} | change)
+
+
+def test_a_twin_that_cannot_be_ramped_is_refused():
+    with pytest.raises(ConfigurationError, match="must rise"):
+        ramp_twin(twin(1.0, 4), 0.5, 0.5, 5)
+    with pytest.raises(ConfigurationError, match="pseudo_share"):
+        ramp_twin(replace(twin(1.0, 4), pseudo_share=0.5), 0.1, 0.5, 5)
 
 
 def test_faulty_loops_and_rates_are_refused():
