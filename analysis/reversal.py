@@ -64,7 +64,9 @@ def main() -> int:
             known = found[np.isfinite(found)]
             e = mean_estimate(known)
             at = f", at a floor of {e.value:.2f} ({e.low:.2f} to {e.high:.2f})" if len(known) >= FEWEST else ""
-            print(f"{kind:10s} {count:4d} families: {len(known)} of {len(found)} communities get to {options.share:g}{at}")
+            print(
+                f"{kind:10s} {count:4d} families: {len(known)} of {len(found)} communities get to {options.share:g}{at}"
+            )
         for floor, column in zip(["none", *floors], columns, strict=True):
             ends = values[:, column, :, -1].mean(axis=1)
             print(
