@@ -41,6 +41,7 @@ FILE = "study.sqlite"
 COMMIT_SECONDS = 1.0
 COMMIT_RUNS = 500
 WAIT_SECONDS = 600.0
+GRACE = 1.0  # seconds in which a killed driver must have let go
 RESCUE = "mpbf study merge NEW OLD saves the runs that can be read"
 
 TABLES = """
@@ -559,7 +560,8 @@ def _take_lock(path: Path) -> Any:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_name(f".{path.name}.lock"))
-        lock.acquire(timeout=0)
+        # A process that a killed driver had just begun to start holds its files for another moment.
+        lock.acquire(timeout=GRACE, poll_interval=0.05)
     except Timeout:
         try:
             who = f" ({_holder(path).read_text(encoding='utf-8').strip()})"
