@@ -53,10 +53,9 @@ class Recorder:
         if "series" in self.tables:
             self.series.append((world.tick, observe(world)))
         if "families" in self.tables:
-            found = np.bincount(
-                world.space.family[np.flatnonzero(world.found_by >= 0)], minlength=world.space.families
-            ) if world.found else np.zeros(world.space.families, np.int64)  # fmt: skip
-            self.families.append((world.tick, world.commons.records_by_family(), world.experiments.copy(), found))
+            self.families.append(
+                (world.tick, world.commons.records_by_family(), world.experiments.copy(), world.found_in.copy())
+            )
         if "agents" in self.tables:
             cohorts = {
                 c.kind: {n: v.copy() for n, v in c.frame().items()} | {"id": c.slots.copy()}

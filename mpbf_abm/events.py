@@ -103,7 +103,7 @@ def set_simulated(world: World, simulated: NDArray[np.float32]) -> None:
     world.truth.simulated = simulated
     for model in world.registry.models:
         if model is not None and model.simulated_base:
-            model.panel_mean += change[model.panel.materials]
+            model.rebase(change)
 
 
 def funding_cut(world: World, shock: Shock) -> None:
@@ -130,7 +130,7 @@ def objective_shift(world: World, shock: Shock) -> None:
     # The count of finds starts anew: what was measured already is known, not found.
     world.found_by = np.where(world.commons.tested, -2, -1).astype(np.int32)
     world.existing = int((world.truth.top & (world.found_by == -1)).sum())
-    world.found, world.best_found = 0, 0.0
+    world.found_in[...], world.best_found = 0, 0.0
     world.spent_before = world.totals.done + world.totals.measured_acquisitions
     world.founding_untested = int((space.feasible & ~world.commons.tested).sum())
     world.planners.best_value[...] = -np.inf

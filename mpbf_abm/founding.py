@@ -68,7 +68,7 @@ def found(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
         registry=Registry([None] * M), curators=curators, trainers=trainers, planners=planners,
         network=collaboration(L, q.neighbours, streams.exponential("found.collaborators", 0, (L, L)) if L * M else np.zeros((L, L))),
         health_repositories=np.ones(R), health_models=np.ones(M), books=Books(),
-        found_by=np.full(space.size, -1, np.int32), experiments=np.zeros(space.families, np.int64),
+        found_by=np.full(space.size, -1, np.int32), found_in=np.zeros(space.families, np.int64), experiments=np.zeros(space.families, np.int64),
         experiments_before=np.zeros(space.families, np.int64), reference=float(np.quantile(y, 0.9)),
     )  # fmt: skip
     isolate(world)

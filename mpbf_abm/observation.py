@@ -6,8 +6,9 @@ documentation are generated from it. No indicator costs more with more materials
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,13 +151,14 @@ def observe(world: World) -> dict[str, float]:
         # Indicators are of the community: isolated planners are not part of it.
         results = results.subset(~world.planners.isolated[results.planner])
         results = results if len(results.planner) else None
-    learned = learning(world, use)
+    seen = errors(world, use) if use else None
+    learned = learning(world, use, seen)
     return {
         **discovery(world, results),
         **learned,
         **concentration(world),
-        **layers(world, use),
-        **coupling(world, results, use, learned["inherited_bias"]),
+        **layers(world, use, seen),
+        **coupling(world, results, use, seen, learned["inherited_bias"]),
         **infrastructure(world),
     }
 
@@ -218,94 +220,138 @@ def moving_reference(world: World) -> float:
 # --------------------------------------------------------------------------- learning
 
 
-def learning(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, float]:
-    """Error, calibration and inheritance of the models in use, on their panels."""
-    names = [i.column for i in INDICATORS if i.layer == "learning"]
-    if not use:
-        return dict.fromkeys(names, NAN)
-    total = dict.fromkeys(names, 0.0)
-    for weight, model in use:
-        for name, value in judged(world, model).items():
-            total[name] += weight * value
-    return total
+class Errors(NamedTuple):
+    """How M models err on their panels.
+
+    Attributes
+    ----------
+    by_family : float (M, K)
+        Squared error of each family.
+    actual, claimed : float (M,)
+        Squared error and claimed variance, families weighted as in the training sample: claims are judged
+        where the corpus is.
+    inside_68, inside_95, inside_68_simulated : float (M,)
+        Share of the property inside claimed intervals, and of the simulated property, weighted likewise.
+    slope, share, raw : float (M,)
+        Slope of model error on simulation error over the whole panel with the property held constant; the same
+        as a share of the model's response to the property; and the slope without holding it constant. Without,
+        a model that has learned nothing seems to inherit whatever bias goes with the property.
+    median : float (M,)
+        Median absolute error over the panel.
+    """
+
+    by_family: Float
+    actual: Float
+    claimed: Float
+    inside_68: Float
+    inside_95: Float
+    inside_68_simulated: Float
+    slope: Float
+    share: Float
+    raw: Float
+    median: Float
 
 
-def judged(world: World, model: FoundationModel) -> dict[str, float]:
-    """Learning indicators of one model."""
-    truth, dense = world.truth, world.space.dense
-    niche = ~dense if not dense.all() else dense
-    by_family, ratios = panel_statistics(
-        model.panel_mean, model.panel_variance / np.float32(model.overconfidence**2), truth.property[model.panel.materials],
-        truth.simulated[model.panel.materials], model.corpus,
+def errors(world: World, use: list[tuple[float, FoundationModel]]) -> Errors:
+    """Errors of the models in use, at least one, on their panels."""
+    models = [m for _, m in use]
+    materials = np.array([m.panel.materials for m in models])
+    return panel_errors(
+        np.array([m.panel_mean for m in models]), np.array([m.panel_variance for m in models]),
+        np.array([m.overconfidence for m in models]), world.truth.property[materials], world.truth.simulated[materials],
+        np.array([m.corpus for m in models]),
     )  # fmt: skip
-    actual, claimed, inside_68, inside_95, inside_68_simulated, slope, share, raw = ratios
-    rare = np.lexsort((world.space.family_keys, model.corpus))[: max(1, len(dense) // 2)]
-    ratio = np.sqrt(actual / max(claimed, 1e-12))
-    out = {
-        "rmse": np.sqrt(actual),
-        "rmse_out": np.sqrt(by_family[rare].mean()),
-        "rmse_dense": np.sqrt(by_family[dense].mean()) if dense.any() else NAN,
-        "rmse_niche": np.sqrt(by_family[niche].mean()),
-        "coverage_68": inside_68,
-        "coverage_95": inside_95,
-        "coverage_68_simulated": inside_68_simulated,
-        "claimed_to_actual": ratio,
-        "overconfidence_emergent": ratio / model.overconfidence,
-        "overconfidence_imposed": model.overconfidence,
-        "inherited_bias": slope,
-        "inherited_share": share,
-        "inherited_bias_raw": raw,
-    }
-    if (diagnosis := model.diagnosis) is not None:
-        out |= {
-            "captured_dense": float(diagnosis.captured[dense].mean()) if dense.any() else NAN,
-            "captured_niche": float(diagnosis.captured[niche].mean()),
-            "gauge_variance": diagnosis.gauge_variance,
-            "strain_variance": diagnosis.strain_variance,
-        }
-    return {name: float(value) for name, value in out.items()}
 
 
 @kernel
-def panel_statistics(
-    mean: Float32, variance: Float32, y: Float32, simulated: Float32, corpus: Float
-) -> tuple[Float, tuple[float, ...]]:
-    """Squared error by family (K,), and what is weighted by the training corpus.
+def panel_errors(
+    mean: Float32, variance: Float32, overconfidence: Float, y: Float32, simulated: Float32, corpus: Float
+) -> Errors:
+    """Errors of predictions (M, K, B) against the property and its simulation there.
 
-    Claims are judged where the corpus is: families weigh as in the training sample. Returned are
-    squared error, claimed variance, coverage at 68 and 95 %, coverage of simulated labels at
-    68 %, and the slope of model error on simulation error over the whole panel, with and without
-    the property held constant. Without, a model that has learned nothing seems to inherit whatever
-    bias goes with the property.
+    Parameters
+    ----------
+    mean, variance, y, simulated : float32 (M, K, B)
+    overconfidence : float (M,)
+    corpus : float (M, K)
     """
-    B = mean.shape[1]
+    M, _, B = mean.shape
     error, label = mean - y, simulated - y
     square = error * error
-    by_family = np.einsum("kb->k", square).astype(np.float64) / B
-    each = (corpus / B).astype(np.float32)
-    weight = np.repeat(each, B)
-    v = variance.ravel()
+    by_family = np.einsum("mkb->mk", square).astype(np.float64) / B
+    weight = np.repeat((corpus / B).astype(np.float32), B, axis=1)
+    claim = variance.reshape(M, -1) / (overconfidence**2).astype(np.float32)[:, None]
 
-    def covered(gap: Float32, z: float) -> float:
-        return float(weight @ (gap <= np.float32(z * z) * v))
+    def weighted(values: NDArray[Any]) -> Float:
+        return np.einsum("mn,mn->m", weight, values.reshape(M, -1)).astype(np.float64)
 
-    e, s, t = ((a - a.mean()).ravel() for a in (error, label, y))
-    ss, tt, st = float(s @ s), float(t @ t), float(s @ t)
+    def covered(gap: Float32, z: float) -> Float:
+        return weighted(gap.reshape(M, -1) <= np.float32(z * z) * claim)
+
+    e, s, t = (a.reshape(M, -1) - a.reshape(M, -1).mean(axis=1, keepdims=True) for a in (error, label, y))
+    ss, tt, st, se, te = (np.einsum("mn,mn->m", a, b).astype(np.float64) for a, b in ((s, s), (t, t), (s, t), (s, e), (t, e)))  # fmt: skip
     partial = ss * tt - st * st
-    defined = ss > 1e-9 and partial > 1e-6 * ss * tt
+    defined = (ss > 1e-9) & (partial > 1e-6 * ss * tt)
+    over = np.where(defined, partial, 1.0)
     # Prediction = response * property + slope * (simulation - property) + rest.
-    slope = (float(s @ e) * tt - float(t @ e) * st) / partial if defined else NAN
-    response = 1.0 + (float(t @ e) * ss - float(s @ e) * st) / partial if defined else NAN
-    return by_family, (
-        float(by_family @ corpus),
-        float(weight @ v),
-        covered(square.ravel(), 0.994458),
-        covered(square.ravel(), 1.959964),
-        covered(((mean - simulated) ** 2).ravel(), 0.994458),
+    slope = np.where(defined, (se * tt - te * st) / over, NAN)
+    response = np.where(defined, 1.0 + (te * ss - se * st) / over, NAN)
+    responsive = response > 0.05
+    gap, middle = np.abs(error).reshape(M, -1), middle_of(error[0].size, 0.5)
+    return Errors(
+        by_family,
+        np.einsum("mk,mk->m", by_family, corpus),
+        weighted(claim),
+        covered(square, 0.994458),
+        covered(square, 1.959964),
+        covered((mean - simulated) ** 2, 0.994458),
         slope,
-        slope / response if defined and response > 0.05 else NAN,
-        float(s @ e) / ss if ss > 1e-9 else NAN,
+        np.where(responsive, slope / np.where(responsive, response, 1.0), NAN),
+        np.where(ss > 1e-9, se / np.where(ss > 1e-9, ss, 1.0), NAN),
+        np.partition(gap, middle, axis=1)[:, middle].astype(np.float64),
     )
+
+
+def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Errors | None) -> dict[str, float]:
+    """Error, calibration and inheritance of the models in use, on their panels."""
+    if seen is None:
+        return dict.fromkeys((i.column for i in INDICATORS if i.layer == "learning"), NAN)
+    models, dense, niche = [m for _, m in use], world.space.dense_families, world.space.niche_families
+    rare = np.array([m.rare for m in models])
+    diagnoses = [m.diagnosis for m in models if m.diagnosis is not None]
+    imposed = np.array([m.overconfidence for m in models])
+    ratio = np.sqrt(seen.actual / np.maximum(seen.claimed, 1e-12))
+    columns: dict[str, Any] = {
+        "rmse": np.sqrt(seen.actual),
+        "rmse_out": np.sqrt(np.take_along_axis(seen.by_family, rare, axis=1).mean(axis=1)),
+        "rmse_dense": np.sqrt(seen.by_family[:, dense].mean(axis=1)) if len(dense) else np.full(len(use), NAN),
+        "rmse_niche": np.sqrt(seen.by_family[:, niche].mean(axis=1)),
+        "coverage_68": seen.inside_68,
+        "coverage_95": seen.inside_95,
+        "coverage_68_simulated": seen.inside_68_simulated,
+        "claimed_to_actual": ratio,
+        "overconfidence_emergent": ratio / imposed,
+        "overconfidence_imposed": imposed,
+        "inherited_bias": seen.slope,
+        "inherited_share": seen.share,
+        "inherited_bias_raw": seen.raw,
+        "captured_dense": [d.captured_dense for d in diagnoses],
+        "captured_niche": [d.captured_niche for d in diagnoses],
+        "gauge_variance": [d.gauge_variance for d in diagnoses],
+        "strain_variance": [d.strain_variance for d in diagnoses],
+    }
+    means = np.array(list(columns.values())) @ np.array([w for w, _ in use])
+    return dict(zip(columns, means.tolist(), strict=True))
+
+
+def average(values: NDArray[Any]) -> float:
+    """Mean of an array, NaN without values."""
+    return float(np.add.reduce(values)) / len(values) if len(values) else NAN
+
+
+def share_of(flags: NDArray[np.bool_]) -> float:
+    """Share of true ones, NaN without any."""
+    return np.count_nonzero(flags) / len(flags) if len(flags) else NAN
 
 
 # --------------------------------------------------------------------------- concentration
@@ -313,23 +359,23 @@ def panel_statistics(
 
 def hill(counts: NDArray[Any], order: float) -> float:
     """Hill number (effective number of kinds) of order 0, 1 or 2 (Hill 1973); NaN for an empty count."""
-    total = counts.sum()
+    total = np.add.reduce(counts)
     if total <= 0:
         return NAN
     share = counts[counts > 0] / total
     if order == 0:
         return float(len(share))
     if order == 1:
-        return float(np.exp(-(share * np.log(share)).sum()))
-    return float(1.0 / (share**2).sum())
+        return math.exp(-(share @ np.log(share)))
+    return 1.0 / float(share @ share)
 
 
 def gini(counts: NDArray[Any]) -> float:
     """Gini coefficient, 0 (equal) to 1 - 1/n; NaN for an empty count."""
-    total, n = counts.sum(), len(counts)
+    total, n = np.add.reduce(counts), len(counts)
     if total <= 0:
         return NAN
-    return float((2 * np.arange(1, n + 1) - n - 1) @ np.sort(counts) / (n * total))
+    return float(np.arange(1 - n, n, 2) @ np.sort(counts) / (n * total))
 
 
 def concentration(world: World) -> dict[str, float]:
@@ -337,29 +383,30 @@ def concentration(world: World) -> dict[str, float]:
     commons, done = world.commons, world.experiments
     records = commons.records_by_family()
     tried = done > 0
-    fresh = tried & (world.experiments_before == 0)
     before = world.experiments_before > 0
+    fresh = tried & ~before
     adjacency = NAN
     if fresh.any() and before.any():
-        P = world.space.similarity
-        mean = P[:, before].sum(axis=1).mean()
-        adjacency = float(P[fresh][:, before].sum(axis=1).mean() / mean) if mean > 0 else NAN
-    n = float(done.sum())
+        near = world.space.similarity @ before
+        mean = average(near)
+        adjacency = average(near[fresh]) / mean if mean > 0 else NAN
+    entered, n, families = float(np.add.reduce(records)), float(np.add.reduce(done)), float(np.count_nonzero(tried))
     registry, links = world.registry, world.infrastructure.model_repositories
+    links = links[links >= 0]
     return {
-        "records": float(records.sum()),
-        "records_hhi": 1.0 / hill(records, 2) if records.sum() else NAN,
+        "records": entered,
+        "records_hhi": 1.0 / hill(records, 2),
         "records_gini": gini(records),
-        "families_d0": hill(done, 0),
+        "families_d0": families if n else NAN,
         "families_d1": hill(done, 1),
         "families_d2": hill(done, 2),
         "models_d2": hill(registry.adopters, 2),
         "models_gini": gini(registry.adoptions),
         "lineages_d2": hill(np.bincount(registry.lineage, registry.adopters), 2) if len(registry.lineage) else NAN,
-        "repositories_d2": hill(np.bincount(links[links >= 0]), 2) if (links >= 0).any() else NAN,
+        "repositories_d2": hill(np.bincount(links), 2) if len(links) else NAN,
         "funding_gini": gini(world.planners.budget[~world.planners.isolated]),
         "modalities_d1": hill(commons.modality_counts, 1),
-        "heaps": float(np.log(tried.sum()) / np.log(n)) if n > 1 else NAN,
+        "heaps": math.log(families) / math.log(n) if n > 1 else NAN,
         "adjacency_first": adjacency,
     }
 
@@ -367,7 +414,7 @@ def concentration(world: World) -> dict[str, float]:
 # --------------------------------------------------------------------------- layers and coupling
 
 
-def layers(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, float]:
+def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors | None) -> dict[str, float]:
     """The four MPBF quantities, true and perceived."""
     from mpbf_abm.layers.assimilation import coverage
 
@@ -382,27 +429,27 @@ def layers(world: World, use: list[tuple[float, FoundationModel]]) -> dict[str, 
     }
     names = ("integrity", "integrity_perceived", "integrity_unfloored", "integrity_gap", "uncertainty", "tradeoff",
              "tradeoff_measured", "tradeoff_rank", "steering", "steering_perceived", "scale")  # fmt: skip
-    judged_models = [(w, m, m.diagnosis) for w, m in use if m.diagnosis is not None]
-    if not judged_models:
+    if seen is None:
         return out | dict.fromkeys(names, NAN)
-    total = dict.fromkeys(names, 0.0)
-    for w, m, d in judged_models:
-        gap = np.abs(m.panel_mean - world.truth.property[m.panel.materials])
-        o = agreement(upper(gap.ravel(), 0.5), world.truth.mad)
-        values = (d.integrity_true, d.integrity_perceived, d.integrity_unfloored, d.integrity_perceived - d.integrity_true,
-                  0.5 * (d.u[0] + d.u[1]), d.tradeoff, d.tradeoff_measured, 0.0, steering(world, o, d.tradeoff),
-                  perceived_steering(world, m), m.scale)  # fmt: skip
-        for name, value in zip(names, values, strict=True):
-            total[name] += w * value
-    pairs = np.array([(d.tradeoff, d.tradeoff_measured) for _, _, d in judged_models])
-    total["tradeoff_rank"] = rank_correlation(pairs[:, 0], pairs[:, 1])
+    rows, pairs = [], []
+    for (_, m), median in zip(use, seen.median.tolist(), strict=True):
+        d = m.diagnosis
+        if d is None:
+            continue
+        pairs.append((d.tradeoff, d.tradeoff_measured))
+        rows.append((d.integrity_true, d.integrity_perceived, d.integrity_unfloored, d.integrity_perceived - d.integrity_true,
+                     0.5 * (d.u[0] + d.u[1]), d.tradeoff, d.tradeoff_measured, 0.0,
+                     steering(world, agreement(median, world.truth.mad), d.tradeoff), perceived_steering(world, m), m.scale))  # fmt: skip
+    means = np.array([w for w, _ in use]) @ np.array(rows)
+    total = dict(zip(names, means.tolist(), strict=True))
+    total["tradeoff_rank"] = rank_correlation(*np.array(pairs).T)
     return out | total
 
 
 def rank_correlation(a: Float, b: Float) -> float:
     """Spearman correlation without tie correction; NaN for fewer than three or constant values."""
     n = len(a)
-    if n < 3 or np.ptp(a) < 1e-12 or np.ptp(b) < 1e-12:
+    if n < 3 or a.max() - a.min() < 1e-12 or b.max() - b.min() < 1e-12:
         return NAN
     gap = a.argsort(kind="stable").argsort(kind="stable") - b.argsort(kind="stable").argsort(kind="stable")
     return 1.0 - 6.0 * float(gap @ gap) / (n * (n * n - 1))
@@ -410,29 +457,34 @@ def rank_correlation(a: Float, b: Float) -> float:
 
 def upper(values: NDArray[Any], share: float) -> float:
     """Smallest value among the upper `share` of an array (at least one)."""
-    k = len(values) - max(1, round(share * len(values)))
+    k = middle_of(len(values), share)
     return float(np.partition(values, k)[k])
 
 
+def middle_of(count: int, share: float) -> int:
+    """Position, in ascending order, of the smallest among the upper `share` of `count` values (at least one)."""
+    return count - max(1, round(share * count))
+
+
 def coupling(
-    world: World, r: Results | None, use: list[tuple[float, FoundationModel]], inherited: float
+    world: World, r: Results | None, use: list[tuple[float, FoundationModel]], seen: Errors | None, inherited: float
 ) -> dict[str, float]:
     """Drift, feedback and the boundary zone."""
     s, c = world.signals, world.p.coupling
     simulated = int(s.acquisitions[0])
+    gap = r.predicted - r.observed if r else np.zeros(0, np.float32)
     out = {
         "drift": r.drift if r else NAN,
         "value_gain": r.value_gain if r else NAN,
         "proxy_gain": r.proxy_gain if r else NAN,
-        "claim_error": float(np.nanmean(r.predicted - r.observed))
-        if r and np.isfinite(r.predicted - r.observed).any()
-        else NAN,
+        "claim_error": average(gap[~np.isnan(gap)]),
         "realisation_distance": r.distance if r else NAN,
         "generated_share": s.generated / simulated if simulated else NAN,
     }
-    if not use:
+    if seen is None:
         return out | dict.fromkeys(("loop_radius", "boundary_choices", "rmse_boundary", "rmse_interior"), NAN)
-    _, model = max(use, key=lambda pair: pair[0])
+    most = max(range(len(use)), key=lambda i: use[i][0])
+    model, square = use[most][1], seen.by_family[most]
     inherited = 0.0 if np.isnan(inherited) else inherited
     members = ~world.planners.isolated
     steered = 1.0 - float(np.mean(world.planners.exploration[members])) if members.any() else 0.0
@@ -446,13 +498,12 @@ def coupling(
     out["loop_radius"] = spectral_radius(matrix)
     # Boundary zone: families that the encoder keeps less than half of, or whose claimed sd is in
     # the corpus's worst tenth.
-    sd = model.panel_variance.mean(axis=1)  # only its order counts
+    sd = np.einsum("kb->k", model.panel_variance)  # only its order counts
     captured = model.diagnosis.captured if model.diagnosis else np.ones(len(sd))
     zone = (sd >= upper(sd, 0.1)) | (captured < 0.5)
-    square = ((model.panel_mean - world.truth.property[model.panel.materials]) ** 2).mean(axis=1, dtype=np.float64)
-    out["boundary_choices"] = float(zone[r.family].mean()) if r else NAN
-    out["rmse_boundary"] = float(np.sqrt(square[zone].mean())) if zone.any() else NAN
-    out["rmse_interior"] = float(np.sqrt(square[~zone].mean())) if (~zone).any() else NAN
+    out["boundary_choices"] = np.count_nonzero(zone[r.family]) / len(r.family) if r else NAN
+    out["rmse_boundary"] = math.sqrt(average(square[zone]))
+    out["rmse_interior"] = math.sqrt(average(square[~zone]))
     return out
 
 
@@ -465,18 +516,17 @@ def infrastructure(world: World) -> dict[str, float]:
     trust = NAN
     if len(rows):
         hits, misses = planners.hits[rows, in_use[rows]], planners.misses[rows, in_use[rows]]
-        trust = float(((1 + hits) / (2 + hits + misses)).mean())
+        trust = average((1 + hits) / (2 + hits + misses))
+    sizes = world.space.family_sizes
     return {
-        "repositories_working": float(i.working_repositories().mean()),
-        "models_working": float((i.working_models() & world.registry.published()).mean())
-        if len(i.down_models)
-        else NAN,
-        "labs_working": float(i.working_labs()[members].mean()) if members.any() else NAN,
-        "health_repositories": float(world.health_repositories.mean()),
-        "health_models": float(world.health_models.mean()) if len(world.health_models) else NAN,
-        "attention": float(planners.attention[members].mean()) if members.any() else NAN,
-        "funding": float(planners.funding[members].sum()) if members.any() else NAN,
-        "compute": float(world.trainers.compute.sum()) if len(world.trainers) else NAN,
+        "repositories_working": share_of(i.working_repositories()),
+        "models_working": share_of(i.working_models() & world.registry.published()),
+        "labs_working": share_of(i.working_labs()[members]),
+        "health_repositories": average(world.health_repositories),
+        "health_models": average(world.health_models),
+        "attention": average(planners.attention[members]),
+        "funding": float(np.add.reduce(planners.funding[members])) if members.any() else NAN,
+        "compute": float(np.add.reduce(world.trainers.compute)) if len(world.trainers) else NAN,
         "trust": trust,
-        "corpus_bias": float(np.average(world.commons.estimated_bias(), weights=world.space.family_sizes)),
+        "corpus_bias": float(world.commons.estimated_bias() @ sizes / np.add.reduce(sizes)),
     }

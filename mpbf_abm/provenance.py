@@ -8,7 +8,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,11 @@ def _source_hash(counts: Callable[[Path], bool]) -> str:
 
 def environment() -> dict[str, str]:
     """Versions of Python and of the libraries that results depend on."""
+    return dict(_environment())
+
+
+@cache
+def _environment() -> dict[str, str]:
     found = {"python": platform.python_version(), "platform": platform.system(), "machine": platform.machine()}
     for name in LIBRARIES:
         try:

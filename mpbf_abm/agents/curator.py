@@ -307,5 +307,5 @@ def note_found(world: World, materials: Int) -> None:
         fresh = np.unique(top[world.found_by[top] == -1])
         if len(fresh):
             world.found_by[fresh] = world.tick
-            world.found += len(fresh)
+            np.add.at(world.found_in, world.space.family[fresh], 1)
             world.best_found = max(world.best_found, float(world.truth.property[fresh].max()))

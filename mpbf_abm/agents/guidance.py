@@ -38,12 +38,13 @@ def perceived_steering(world: World, model: FoundationModel) -> float:
 def family_values(world: World, models: list[FoundationModel]) -> Float:
     """Acquisition value of each family by each model: its mean over the panel (M, K)."""
     p = world.p.planners
-    values = []
+    if p.acquisition == "greedy":
+        return np.asarray([model.family_mean for model in models], np.float64)
+    rule = p.acquisition if p.acquisition not in ("random", "thompson", "ranking") else "ucb"
+    best, values = best_known(world), []
     for model in models:
-        rule = p.acquisition if p.acquisition not in ("random", "thompson", "ranking") else "ucb"
-        # The greedy rule needs no sd, and it is the default: leave the work.
-        sd = model.panel_mean if rule == "greedy" else channelled_sd(world, model, model.panel_variance)
-        values.append(score(rule, model.panel_mean, sd, best=best_known(world), kappa=p.kappa).mean(axis=1))
+        sd = channelled_sd(world, model, model.panel_variance)
+        values.append(score(rule, model.panel_mean, sd, best=best, kappa=p.kappa).mean(axis=1))
     return np.asarray(values, np.float64)
 
 

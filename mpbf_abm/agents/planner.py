@@ -361,7 +361,8 @@ def judge(
         draws = posterior_sample(mean, joint, normals)
     elif p.acquisition == "random":
         draws = np.broadcast_to(-np.arange(C, dtype=np.float32), (n, C)).copy()
-    return mean, sd, score(p.acquisition, mean, sd, best=best_known(world), kappa=p.kappa, draws=draws), phi
+    best = best_known(world) if p.acquisition in ("ei", "ranking") else 0.0
+    return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws), phi
 
 
 def affordable(world: World, planner: Int, C: int) -> Int:

@@ -324,7 +324,8 @@ def train(
     corpus = np.bincount(commons.family[rows], minlength=space.families) / len(rows)
     model = FoundationModel(
         trainer, lineage, world.tick, objective, scale, float(1 - encoder.input_scale[space.ambient["gauge"]].mean())
-        if space.dims["gauge"] else 1.0, encoder, weights, phase, head, p.overconfidence, base, len(rows), corpus, panel,
+        if space.dims["gauge"] else 1.0, encoder, weights, phase, head, p.overconfidence, base, len(rows), corpus,
+        np.lexsort((space.family_keys, corpus))[: max(1, space.families // 2)], panel,
         phi, mean.reshape(shape), variance.reshape(shape),
     )  # fmt: skip
     old = world.registry.models[trainer]
@@ -377,8 +378,14 @@ def diagnose(world: World, model: FoundationModel) -> Diagnosis:
         causal, invariance, u, true, perceived,
         integrity_unfloored(R, uniform, u, f.integration, f.uncertainty_penalty), T,
         measured_tradeoff(reference_error(world, model, mse), mse, variance, gauge_variance, f.gauge_penalty),
-        gauge_variance, float(np.mean((moved - plain) ** 2)), slope,
+        gauge_variance, float(np.mean((moved - plain) ** 2)), slope, mean_over(causal, space.dense_families),
+        mean_over(causal, space.niche_families),
     )  # fmt: skip
+
+
+def mean_over(values: Float, families: Int) -> float:
+    """Mean over some families, NaN over none."""
+    return float(values[families].mean()) if len(families) else math.nan
 
 
 def reference_error(world: World, model: FoundationModel, mse: float) -> float:

@@ -145,8 +145,10 @@ class World:
     found_by : int32 (N,)
         Tick at which a material of the top set was first measured and published after founding;
         -1 for not yet, -2 for known at founding.
-    found, existing : int
-        Top-set materials found since founding, and how many there were to find.
+    found_in : int (K,)
+        Top-set materials of each family found since founding.
+    existing : int
+        How many there were to find.
     best_found : float
         Best true property among them.
     spent_before : int
@@ -186,7 +188,7 @@ class World:
     signals: Signals = field(default_factory=Signals)
     totals: Totals = field(default_factory=Totals)
     found_by: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    found: int = 0
+    found_in: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     existing: int = 0
     best_found: float = 0.0
     founding_untested: int = 0
@@ -196,6 +198,11 @@ class World:
     experiments_before: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     ceilings: dict[tuple[int, int, float], float] = field(default_factory=dict)
     rules: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def found(self) -> int:
+        """Top-set materials found since founding."""
+        return int(self.found_in.sum())
 
     def models(self) -> list[tuple[int, FoundationModel]]:
         """Published models that are served now, with their trainer."""

@@ -60,6 +60,8 @@ class Diagnosis:
     integrity_true, integrity_perceived, integrity_unfloored : float
         A over families uniformly, A over the corpus, and the former before the floor.
     tradeoff, tradeoff_measured : float
+    captured_dense, captured_niche : float
+        Mean of `captured` over dense families and over all others.
     gauge_variance, strain_variance : float
         Prediction variance under gauge redraw and under a small strain.
     slope : float
@@ -77,6 +79,8 @@ class Diagnosis:
     gauge_variance: float
     strain_variance: float
     slope: float
+    captured_dense: float
+    captured_niche: float
 
 
 @dataclass
@@ -102,6 +106,8 @@ class FoundationModel:
         Records in the training sample.
     corpus : float (K,)
         Share of each family in the sample.
+    rare : int
+        Families in the lower half by records in the sample (out of distribution).
     panel : Panel
     panel_phi : float32 (K * B, p + 1)
     panel_mean, panel_variance : float32 (K, B)
@@ -127,6 +133,7 @@ class FoundationModel:
     simulated_base: bool
     records: int
     corpus: Float
+    rare: Int
     panel: Panel
     panel_phi: Float32
     panel_mean: Float32
@@ -134,6 +141,14 @@ class FoundationModel:
     diagnosis: Diagnosis | None = None
     recent: list[float] = field(default_factory=list)
     median_gap: float = float("inf")
+    _family_mean: Float32 | None = field(default=None, init=False, repr=False)
+
+    @property
+    def family_mean(self) -> Float32:
+        """Mean prediction of each family on the panel (K,), kept until predictions move."""
+        if self._family_mean is None:
+            self._family_mean = self.panel_mean.mean(axis=1)
+        return self._family_mean
 
     def features(self, x: Float32) -> Float32:
         """Features of ambient rows (n, p + 1), or coordinates (n, k)."""
@@ -154,6 +169,12 @@ class FoundationModel:
         """Fine-tune the head on new labels and bring the panel's predictions up to date."""
         update = self.head.update(phi, residual, variance + self.head.noise, strength)
         update.apply(self.panel_phi, self.panel_mean.reshape(-1), self.panel_variance.reshape(-1))
+        self._family_mean = None
+
+    def rebase(self, change: Float32) -> None:
+        """Add a change of the simulated property (N,) to the panel's predictions."""
+        self.panel_mean += change[self.panel.materials]
+        self._family_mean = None
 
     def remember(self, predicted: Float32, observed: Float32) -> None:
         """Keep the last 50 published tests."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.space.modalities import FIDELITY, HYBRID, MEASURED, SIMULATED, SIMULATED_SHARE
+from mpbf_abm.space.modalities import FIDELITIES, FIDELITY, HYBRID, MEASURED, SIMULATED, SIMULATED_SHARE
 from mpbf_abm.streams import Streams
 
 Float = NDArray[np.float64]
@@ -92,9 +92,9 @@ class Commons:
         n = space.size
         # Sparse in memory: pages of zeros that nobody writes to are never allocated. Counts say
         # where labels are, since sums of precisions leave residues when records go.
-        self.labels = np.zeros((n, repositories + 1, 3), np.int32)
-        self.precision = np.zeros((n, repositories + 1, 3))
-        self.precision_value = np.zeros((n, repositories + 1, 3))
+        self.labels = np.zeros((n, repositories + 1, len(FIDELITIES)), np.int32)
+        self.precision = np.zeros(self.labels.shape)
+        self.precision_value = np.zeros(self.labels.shape)
         self.material_records = np.zeros(n, np.int32)
         self.distinct = np.zeros(space.families, np.int64)
         self._modality_counts = np.zeros(len(FIDELITY), np.int64)
@@ -268,39 +268,53 @@ class Commons:
 
     def _settle(self) -> None:
         if self._indexed < self.size:
-            rows = np.arange(self._indexed, self.size)
+            fresh = slice(self._indexed, self.size)
             self._indexed = self.size
-            self._index(rows[self._columns["alive"][rows]], +1)
+            alive = self._columns["alive"][fresh]
+            self._index(fresh if alive.all() else fresh.start + np.flatnonzero(alive), +1)
 
-    def _index(self, rows: Int, sign: int) -> None:
+    def _index(self, rows: Int | slice, sign: int) -> None:
         """Add (or take away) records in the sums by material."""
-        material = self.material[rows]
-        self._modality_counts += sign * np.bincount(self.modality[rows], minlength=len(FIDELITY))
-        labelled = self.origin[rows] != FAILED
-        home, fidelity = self._home(rows)[labelled], FIDELITY[self.modality[rows]][labelled]
-        weight = sign / np.maximum(self.variance[rows][labelled].astype(np.float64), 1e-6)
-        spot = (material[labelled], home, fidelity)
-        np.add.at(self.labels, spot, sign)
-        agree = np.exp(-0.5 * (self.value[rows][labelled] - self._truth[material[labelled]]).astype(np.float64) ** 2)
+        columns = self._columns
+        material, modality, labelled = columns["material"][rows], columns["modality"][rows], columns["origin"][rows]
+        self._modality_counts += sign * np.bincount(modality, minlength=len(FIDELITY))
+        # Materials whose first record comes or whose last one goes.
+        records = self.material_records
+        if sign > 0:
+            turned = material[records[material] == 0]
+        np.add.at(records, material, np.int32(sign))
+        if sign < 0:
+            turned = material[records[material] == 0]
+        if len(turned):
+            np.add.at(self.distinct, self.space.family[np.unique(turned)], sign)
+        home, value, variance = self._home(rows), columns["value"][rows], columns["variance"][rows]
+        labelled = labelled != FAILED
+        if not labelled.all():
+            material, modality, home, value, variance = (
+                a[labelled] for a in (material, modality, home, value, variance)
+            )
+        weight = sign / np.maximum(variance.astype(np.float64), 1e-6)
+        spot = (material * (self.repositories + 1) + home) * len(FIDELITIES) + FIDELITY[modality]
+        np.add.at(self.labels.reshape(-1), spot, np.int32(sign))
+        np.add.at(self.precision.reshape(-1), spot, weight)
+        np.add.at(self.precision_value.reshape(-1), spot, weight * value)
+        agree = np.exp(-0.5 * (value - self._truth[material]).astype(np.float64) ** 2)
         self._agree_sum += float(weight @ agree)
         self._agree_total += float(weight.sum())
-        np.add.at(self.precision, spot, weight)
-        np.add.at(self.precision_value, spot, weight * self.value[rows][labelled])
-        unique, times = np.unique(material, return_counts=True)
-        before = self.material_records[unique]
-        after = before + sign * times.astype(np.int32)
-        self.material_records[unique] = after
-        changed = (before > 0) != (after > 0)
-        np.add.at(self.distinct, self.space.family[unique[changed]], np.where(after[changed] > 0, 1, -1))
-        self._reconcile(unique)
+        self._reconcile(material)
 
     def _reconcile(self, materials: Int) -> None:
         """Bring the overlaps of simulated and measured labels up to date for some materials."""
-        rows = np.append(self.working, self.working.any())
+        rows: Any = slice(None) if self.working.all() else np.append(self.working, self.working.any())
+        count = self.labels[materials][:, rows].sum(axis=1)
+        both = (count[:, SIMULATED] > 0) & (count[:, MEASURED] > 0)
+        changed = both | ~np.isnan(self._gap[materials])
+        if not changed.any():
+            return  # as for most records
+        materials, first = np.unique(materials[changed], return_index=True)
+        both = both[changed][first]
         weight = self.precision[materials][:, rows].sum(axis=1).T
         value = self.precision_value[materials][:, rows].sum(axis=1).T
-        count = self.labels[materials][:, rows].sum(axis=1).T
-        both = (count[SIMULATED] > 0) & (count[MEASURED] > 0)
         safe = np.maximum(weight, 1e-6)
         gap = np.where(both, value[SIMULATED] / safe[SIMULATED] - value[MEASURED] / safe[MEASURED], np.nan)
         close = np.where(both, weight[SIMULATED] * np.exp(-0.5 * np.nan_to_num(gap) ** 2), 0.0)

@@ -7,7 +7,7 @@ repository does not fail for lack of deposits (its need is 0).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,6 +53,15 @@ class Infrastructure:
         self.down_models = np.zeros(models, bool)
         self.until_repositories = np.zeros(repositories, np.int64)
         self.until_models = np.zeros(models, np.int64)
+        self._known: dict[str, tuple[tuple[bytes, ...], Any]] = {}
+
+    def _derived(self, name: str, make: Callable[[], Any], *arrays: NDArray[Any]) -> Any:
+        """What follows from some arrays, made anew only when one of them has changed. Do not change it in place."""
+        state = tuple(a.tobytes() for a in arrays)
+        known = self._known.get(name)
+        if known is None or known[0] != state:
+            self._known[name] = known = state, make()
+        return known[1]
 
     @property
     def providers(self) -> int:
@@ -78,6 +87,13 @@ class Infrastructure:
 
     def working_models(self) -> Bool:
         """Models that are served: up, with enough working repositories (M,)."""
+        return np.asarray(
+            self._derived(
+                "models", self._working_models, self.model_repositories, self.down_repositories, self.down_models
+            )
+        )
+
+    def _working_models(self) -> Bool:
         links = self.model_repositories
         up = (links >= 0) & self.working_repositories()[links]
         return np.asarray(~self.down_models & (up.sum(axis=1) >= self.need))
@@ -92,10 +108,14 @@ class Infrastructure:
 
     def model_in_use(self) -> Int:
         """First working model of each working lab, -1 for labs without (L,)."""
+        works = self.working_models()
+        return np.asarray(self._derived("in use", lambda: self._in_use(works), self.lab_models, works))
+
+    def _in_use(self, works: Bool) -> Int:
         links = self.lab_models
-        if not len(self.down_models):
+        if not len(works):
             return np.full(len(links), NONE)
-        up = (links >= 0) & self.working_models()[links]
+        up = (links >= 0) & works[links]
         first = links[np.arange(len(links)), np.argmax(up, axis=1)]
         return np.where(up.sum(axis=1) >= max(self.need, 1), first, NONE)
 

@@ -216,6 +216,16 @@ class MaterialsSpace:
         return mask
 
     @cached_property
+    def dense_families(self) -> Int:
+        """Numbers of the dense families."""
+        return np.flatnonzero(self.dense)
+
+    @cached_property
+    def niche_families(self) -> Int:
+        """Numbers of all other families; of all where every family is dense."""
+        return np.flatnonzero(~self.dense | self.dense.all())
+
+    @cached_property
     def span(self) -> Float:
         """Range of each ambient column over the materials, of the gauge block that of a uniform one of its sd (d,)."""
         stored = np.ptp(self.descriptors, axis=0).astype(np.float64)
