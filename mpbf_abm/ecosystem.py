@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import mesa
-import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.agents.cohort import Cohort

@@ -268,12 +268,13 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
     results.phi = kept_phi
     steered = (model >= 0) & ~world.planners.isolated[planner]
     if steered.any() and C > 1:
-        error = mean - truth.property[candidates]
-        results.drift = float((error[at, pick] - error.mean(axis=1))[steered].mean())
         values = truth.property[candidates]
-        results.value_gain = float((values[at, pick] - values.mean(axis=1))[steered].mean())
-        proxy = space.proxy[candidates]
-        results.proxy_gain = float((proxy[at, pick] - proxy.mean(axis=1))[steered].mean())
+
+        def gain(of: Float32) -> float:
+            return float((of[at, pick] - of.mean(axis=1))[steered].mean())
+
+        results.drift, results.value_gain = gain(mean - values), gain(values)
+        results.proxy_gain = gain(space.proxy[candidates])
     results.distance = distance
     return results
 
@@ -293,9 +294,7 @@ def candidate_gauges(world: World, planner: Int, wave: Int, C: int) -> Float32:
     out = np.empty((len(planner), C, dg), np.float32)
     for j in range(int(wave.max(initial=-1)) + 1):
         at = wave == j
-        draws = world.streams.generator(f"planner.gauge.{j}", world.tick).standard_normal(
-            (len(world.planners), C, dg), dtype=np.float32
-        )
+        draws = world.streams.normal32(f"planner.gauge.{j}", world.tick, (len(world.planners), C, dg))
         out[at] = world.planners.by_row(draws)[planner[at]]
     return out
 

@@ -62,15 +62,23 @@ def captured(x: Float32, directions: Float, causal: NDArray[np.bool_]) -> Float:
         Encoder directions V.
     causal : bool (d,)
     """
-    centred = x - x.mean(axis=1, keepdims=True)
-    v = directions.astype(np.float32)
-    flat = centred.reshape(-1, x.shape[2])
-    lost = ((flat - (flat @ v) @ v.T)[:, causal] ** 2).sum(axis=1).reshape(x.shape[:2]).sum(axis=1)
-    total = (centred[:, :, causal] ** 2).sum(axis=(1, 2))
+    K, _, d = x.shape
+    mean = x.mean(axis=1)
+    centred = x - mean[:, None]
+    left = np.eye(d) - directions @ directions.T
+    lost = _square_by_family(centred.reshape(-1, d) @ left[:, causal].astype(np.float32), K)
+    own = centred[:, :, causal]
+    total = _square_by_family(own, K)
     # A family of equal rows differs from its mean by rounding alone.
-    varies = total > 1e-10 * (x[:, :, causal] ** 2).sum(axis=(1, 2))
+    varies = total > 1e-10 * (total + x.shape[1] * np.einsum("kc,kc->k", mean[:, causal], mean[:, causal]))
     share = 1.0 - lost / np.where(varies, total, np.inf)
     return np.asarray(np.clip(share, 0.0, 1.0).astype(np.float64) * varies)
+
+
+def _square_by_family(rows: Float32, families: int) -> Float32:
+    """Sum of squares of each family's rows, which follow one another (K,)."""
+    part = rows.reshape(families, -1)
+    return np.asarray(np.einsum("kn,kn->k", part, part))
 
 
 @kernel

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.kernels import kernel
+
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
@@ -69,6 +71,7 @@ def gain_matrix(inherited: float, steered: float, fed_back: float, generated: fl
     )
 
 
+@kernel
 def spectral_radius(matrix: Float) -> float:
     """Largest modulus of the eigenvalues."""
     return float(np.max(np.abs(np.linalg.eigvals(matrix))))

@@ -11,6 +11,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.kernels import kernel
+
 Float = NDArray[np.float64]
 CLIP = 3.0
 
@@ -40,6 +42,7 @@ def steering_fidelity_alternative(o: float, c: float, Θ: float, w: float = 0.6)
     return float(min(1.0, max(0.0, o * c)) ** w * Θ ** (1.0 - w))
 
 
+@kernel
 def family_weights(a: Float, S: Float, β_S: float) -> Float:
     """Log-weights that models give to families, ``β_S S a_k`` with a standardised and clipped to 3 (M, K).
 

@@ -131,6 +131,7 @@ def low_rank(
     return shift, covariance - half.T @ (shrink @ half), half, shrink
 
 
+@kernel
 def fit_head(
     phi: Float32, value: Float, variance: Float, *, noise: float = 0.3, prior: float = 1.0, offset_shrink: float = 0.0
 ) -> Head:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.kernels import kernel
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -176,6 +177,7 @@ class Infrastructure:
         return g
 
 
+@kernel
 def choose_links(clocks: Float, weights: Float, links: int, keep: Int | None = None) -> Int:
     """Choose distinct providers by exponential race, best first.
 
@@ -201,9 +203,10 @@ def choose_links(clocks: Float, weights: Float, links: int, keep: Int | None = N
         rows, columns = np.nonzero(keep >= 0)
         time[rows, keep[rows, columns]] = -1.0 + columns / (keep.shape[1] + 1)
     take = min(links, options)
-    order = np.argsort(time, axis=1, kind="stable")[:, :take]
-    chosen = np.where(np.isinf(np.take_along_axis(time, order, axis=1)), NONE, order)
-    return np.pad(chosen, ((0, 0), (0, links - take)), constant_values=NONE)
+    order = time.argmin(axis=1)[:, None] if take == 1 else time.argsort(axis=1, kind="stable")[:, :take]
+    chosen = np.full((len(clocks), links), NONE)
+    chosen[:, :take] = np.where(np.isinf(np.take_along_axis(time, order, axis=1)), NONE, order)
+    return chosen
 
 
 # --------------------------------------------------------------------------- arbitrary graphs
