@@ -420,12 +420,13 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
 
     commons, f = world.commons, world.p.layers
     true, perceived = commons.true_fidelity(), commons.perceived_fidelity(f.prior_overlaps)
+    covered = coverage(commons.distinct_materials(), f.coverage_scale)
     out = {
-        "coverage": coverage(commons.distinct_materials(), f.coverage_scale),
+        "coverage": covered,
         "fidelity": true,
         "fidelity_perceived": perceived,
-        "boundary_shift": delta_b(world, true),
-        "boundary_shift_perceived": delta_b(world, perceived),
+        "boundary_shift": delta_b(world, true, covered),
+        "boundary_shift_perceived": delta_b(world, perceived, covered),
     }
     names = ("integrity", "integrity_perceived", "integrity_unfloored", "integrity_gap", "uncertainty", "tradeoff",
              "tradeoff_measured", "tradeoff_rank", "steering", "steering_perceived", "scale")  # fmt: skip

@@ -15,7 +15,7 @@ from mpbf_abm.layers.assimilation import boundary_shift, boundary_shift_alternat
 from mpbf_abm.layers.attention import attention, covering
 from mpbf_abm.layers.coupling import pseudo_label
 from mpbf_abm.space import modalities
-from mpbf_abm.space.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
+from mpbf_abm.space.commons import CURATOR, FAILED, GENERATED, SIMULATION, distinct, record_keys
 from mpbf_abm.space.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY
 from mpbf_abm.streams import normal_quantile, race
 
@@ -68,8 +68,8 @@ def perceived_boundary_shift(world: World) -> float:
     return delta_b(world, world.commons.perceived_fidelity(world.p.layers.prior_overlaps))
 
 
-def delta_b(world: World, fidelity: float) -> float:
-    """Delta-B of the corpus in the form that the parameters name, for a given fidelity."""
+def delta_b(world: World, fidelity: float, covered: float | None = None) -> float:
+    """Delta-B of the corpus in the form that the parameters name, for a given fidelity (and coverage, where it is known)."""
     f = world.p.layers
     if f.boundary_shift == "alternative":
         volume = float(world.commons.visible().sum())
@@ -77,7 +77,8 @@ def delta_b(world: World, fidelity: float) -> float:
         return boundary_shift_alternative(
             volume, founding, fidelity, f.fidelity_scale, f.coverage_weight, f.fidelity_weight
         )
-    covered = coverage(world.commons.distinct_materials(), f.coverage_scale)
+    if covered is None:
+        covered = coverage(world.commons.distinct_materials(), f.coverage_scale)
     return boundary_shift(covered, fidelity, f.coverage_weight, f.fidelity_weight)
 
 
@@ -304,7 +305,7 @@ def note_found(world: World, materials: Int) -> None:
     """Record when materials of the top set are first measured in public."""
     if len(materials):
         top = materials[world.truth.top[materials] & world.space.feasible[materials]]
-        fresh = np.unique(top[world.found_by[top] == -1])
+        fresh = distinct(top[world.found_by[top] == -1])
         if len(fresh):
             world.found_by[fresh] = world.tick
             np.add.at(world.found_in, world.space.family[fresh], 1)

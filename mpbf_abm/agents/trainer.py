@@ -276,7 +276,10 @@ def feature_map(world: World, encoder: Encoder, lineage: int, count: int) -> tup
     p = world.p.trainers
     if p.head == "gaussian_process":
         return coordinate_map(encoder, p.length_scale)
-    omega, phase = frequencies(world.streams, lineage, world.space.width, count)
+    known = lineage, count
+    if known not in world.frequencies:
+        world.frequencies[known] = frequencies(world.streams, lineage, world.space.width, count)
+    omega, phase = world.frequencies[known]
     length = p.length_scale * math.sqrt(encoder.k)
     return (encoder.projection() @ omega / length).astype(np.float32), phase
 

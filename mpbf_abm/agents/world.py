@@ -196,6 +196,7 @@ class World:
     reference: float = 0.0
     experiments: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     experiments_before: Int = field(default_factory=lambda: np.zeros(0, np.int64))
+    frequencies: dict[tuple[int, int], tuple[Float, Float32]] = field(default_factory=dict)
     ceilings: dict[tuple[int, int, float], float] = field(default_factory=dict)
     rules: dict[int, Any] = field(default_factory=dict)
 

@@ -51,6 +51,17 @@ def record_keys(kind: int, slot: Int | int, tick: int, index: Int) -> NDArray[np
     return packed.astype(np.uint64) | np.uint64(kind << 60)
 
 
+def distinct(numbers: Int) -> Int:
+    """Distinct numbers in ascending order: ``np.unique`` without its fixed cost, for few numbers."""
+    if len(numbers) < 2:
+        return numbers
+    ordered = np.sort(numbers)
+    first = np.empty(len(ordered), bool)
+    first[0] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
+
+
 class Commons:
     """Records and what follows from them.
 
@@ -155,8 +166,7 @@ class Commons:
 
     def know(self, materials: Int) -> None:
         """Mark materials as publicly tested."""
-        fresh = np.unique(materials)
-        fresh = fresh[~self.tested[fresh]]
+        fresh = distinct(materials[~self.tested[materials]])
         self.tested[fresh] = True
         np.subtract.at(self.untested, self.space.family[fresh], 1)
 
@@ -216,7 +226,7 @@ class Commons:
         self._settle()
         changed = np.append(working != self.working, working.any() != self.working.any())
         held = np.flatnonzero(changed[self._home(slice(0, self.size))] & self.alive)
-        touched = np.unique(self.material[held])
+        touched = distinct(self.material[held])
         self.working = working.copy()
         self._recount()
         self._reconcile(touched)
@@ -286,7 +296,7 @@ class Commons:
         if sign < 0:
             turned = material[records[material] == 0]
         if len(turned):
-            np.add.at(self.distinct, self.space.family[np.unique(turned)], sign)
+            np.add.at(self.distinct, self.space.family[distinct(turned)], sign)
         home, value, variance = self._home(rows), columns["value"][rows], columns["variance"][rows]
         labelled = labelled != FAILED
         if not labelled.all():
@@ -306,13 +316,15 @@ class Commons:
     def _reconcile(self, materials: Int) -> None:
         """Bring the overlaps of simulated and measured labels up to date for some materials."""
         rows: Any = slice(None) if self.working.all() else np.append(self.working, self.working.any())
-        count = self.labels[materials][:, rows].sum(axis=1)
-        both = (count[:, SIMULATED] > 0) & (count[:, MEASURED] > 0)
-        changed = both | ~np.isnan(self._gap[materials])
-        if not changed.any():
+
+        def overlap(materials: Int) -> Bool:
+            count = self.labels[materials][:, rows].sum(axis=1)
+            return np.asarray((count[:, SIMULATED] > 0) & (count[:, MEASURED] > 0))
+
+        materials = distinct(materials[overlap(materials) | ~np.isnan(self._gap[materials])])
+        if not len(materials):
             return  # as for most records
-        materials, first = np.unique(materials[changed], return_index=True)
-        both = both[changed][first]
+        both = overlap(materials)
         weight = self.precision[materials][:, rows].sum(axis=1).T
         value = self.precision_value[materials][:, rows].sum(axis=1).T
         safe = np.maximum(weight, 1e-6)
