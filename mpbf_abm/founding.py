@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.agents.cohort import Cohort
 from mpbf_abm.agents.curator import label
-from mpbf_abm.agents.planner import collaboration
+from mpbf_abm.agents.planner import choose_collaborators
 from mpbf_abm.agents.trainer import link_trainers
 from mpbf_abm.agents.world import Truth, World
 from mpbf_abm.errors import ConfigurationError
@@ -66,30 +66,25 @@ def found(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
         p=p, base=p, streams=streams, space=space, truth=truth, commons=commons,
         infrastructure=Infrastructure(R, M, L, p.infrastructure.providers, p.infrastructure.need),
         registry=Registry([None] * M), curators=curators, trainers=trainers, planners=planners,
-        network=collaboration(L, q.neighbours, streams.exponential("found.collaborators", 0, (L, L)) if L * M else np.zeros((L, L))),
+        collaborators=np.full((L, 0), -1),
         health_repositories=np.ones(R), health_models=np.ones(M), books=Books(),
         found_by=np.full(space.size, -1, np.int32), found_in=np.zeros(space.families, np.int64), experiments=np.zeros(space.families, np.int64),
         experiments_before=np.zeros(space.families, np.int64), reference=float(np.quantile(y, 0.9)),
     )  # fmt: skip
-    isolate(world)
+    collaborate(world)
     found_records(world)
     link(world)
     return world
 
 
-def isolate(world: World) -> None:
-    """Cut isolated planners out of the collaboration network."""
-    alone = world.planners.isolated
-    world.infrastructure.members = ~alone
-    if alone.any():
-        inside = ~alone
-        world.network[alone] = 0.0
-        members = int(inside.sum())
-        clocks = (
-            world.streams.exponential("found.collaborators", 0, (members, members)) if members else np.zeros((0, 0))
-        )
-        world.network[np.ix_(inside, inside)] = collaboration(members, world.p.planners.neighbours, clocks)
-        world.network[np.ix_(inside, alone)] = 0.0
+def collaborate(world: World) -> None:
+    """Let planners choose whom they share track records with; isolated ones, the last rows, have no one."""
+    members = ~world.planners.isolated
+    world.infrastructure.members = members
+    if len(world.trainers):
+        near = choose_collaborators(world.streams, int(members.sum()), world.p.planners.neighbours)
+        world.collaborators = np.full((len(members), near.shape[1]), -1)
+        world.collaborators[members] = near
 
 
 def found_records(world: World) -> None:

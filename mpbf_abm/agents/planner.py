@@ -6,8 +6,6 @@ and hand the class to :func:`mpbf_abm.simulate` as ``planners=``.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
@@ -21,7 +19,7 @@ from mpbf_abm.learning.acquisition import posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.space.commons import PLANNER, record_keys
 from mpbf_abm.space.infrastructure import NONE, choose_links
-from mpbf_abm.streams import normal_quantile, race, splitmix
+from mpbf_abm.streams import Streams, normal_quantile, race, splitmix
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -31,6 +29,7 @@ ATTEMPTS = 16
 MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a key of its own
 REACH = 4  # a proposal is realised among this many times C materials
 ASCENT_STEPS = 10
+LABS_AT_ONCE = 256  # whose clocks for all others are in memory together
 
 
 class ExperimentPlanner(CohortAgent):
@@ -134,7 +133,7 @@ def adopt(world: World) -> None:
         clocks = world.clocks("planner.adopt", planners, len(served))[rows][:, world.trainers.slots]
         # Who only has a place to fill keeps the links it has.
         keep = np.where((u < p.adoption_rate)[:, None], NONE, links)[rows]
-        chosen = choose_links(clocks, adoption_weights(world)[rows] * served, links.shape[1], keep)
+        chosen = choose_links(clocks, adoption_weights(world, rows) * served, links.shape[1], keep)
     newly = chosen[:, 0] != links[rows, 0]
     members = newly & ~planners.isolated[rows]
     registry.adoptions += np.bincount(chosen[members, 0][chosen[members, 0] >= 0], minlength=len(served))
@@ -143,11 +142,16 @@ def adopt(world: World) -> None:
     registry.adopters = np.bincount(community[community >= 0], minlength=len(served))
 
 
-def adoption_weights(world: World) -> Float:
-    """Weight of each model for each planner: track record, shared with collaborators, and popularity (L, M)."""
+def adoption_weights(world: World, rows: Int) -> Float:
+    """Weight of each model for some planners: track record, shared with collaborators, and popularity (n, M)."""
     p, planners = world.p.planners, world.planners
-    hits = planners.hits + world.network @ planners.hits
-    misses = planners.misses + world.network @ planners.misses
+    near = world.collaborators[rows]
+    share = (near[:, :1] >= 0) / max(1, near.shape[1])
+
+    def shared(record: Float) -> Float:
+        return np.asarray(record[rows] + share * record[near].sum(axis=1) if near.shape[1] else record[rows])
+
+    hits, misses = shared(planners.hits), shared(planners.misses)
     track = ((1 + hits) / (2 + hits + misses)) ** p.selectivity
     popular = world.registry.adopters + 1.0
     track = track / track.sum(axis=1, keepdims=True)
@@ -454,13 +458,18 @@ def measure(
     )  # fmt: skip
 
 
-def collaboration(labs: int, neighbours: int, clocks: Float) -> Float:
-    """Weights of collaborators, rows summing to 1 (0 without): each lab picks its nearest by keyed clocks (L, L)."""
-    out = np.zeros((labs, labs))
-    take = min(neighbours, labs - 1)
-    if take > 0:
-        times: Any = clocks.copy()
-        np.fill_diagonal(times, np.inf)
-        near = np.argsort(times, axis=1, kind="stable")[:, :take]
-        np.put_along_axis(out, near, 1.0 / take, axis=1)
-    return out
+def choose_collaborators(streams: Streams, labs: int, neighbours: int) -> Int:
+    """Let each lab pick the others with the smallest keyed clocks: their rows, nearest first (labs, c)."""
+    take = max(0, min(neighbours, labs - 1))
+    near = np.empty((labs, take), np.int64)
+    if not take:
+        return near
+    draws = streams.generator("found.collaborators")
+    for first in range(0, labs, LABS_AT_ONCE):
+        rows = np.arange(first, min(first + LABS_AT_ONCE, labs))
+        clocks = draws.standard_exponential((len(rows), labs))
+        clocks[rows - first, rows] = np.inf
+        nearest = np.argpartition(clocks, take - 1, axis=1)[:, :take]
+        order = np.take_along_axis(clocks, nearest, axis=1).argsort(axis=1)
+        near[rows] = np.take_along_axis(nearest, order, axis=1)
+    return near

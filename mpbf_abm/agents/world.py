@@ -159,8 +159,8 @@ class World:
         Best decile of the property at the start.
     experiments, experiments_before : int (K,)
         Experiments done in each family so far, and before this tick.
-    network : float (L, L)
-        Weights with which planners share track records.
+    collaborators : int (L, c)
+        Rows of the planners whose track records each one sees, beside its own; -1 for isolated ones.
     health_repositories, health_models : float
         Health of each node, 0 to 1 (stocks).
     books : Books
@@ -178,7 +178,7 @@ class World:
     curators: Cohort
     trainers: Cohort
     planners: Cohort
-    network: Float
+    collaborators: Int
     health_repositories: Float
     health_models: Float
     books: Any = None

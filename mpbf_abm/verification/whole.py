@@ -94,7 +94,7 @@ def shuffle_planners(eco: Ecosystem, order: NDArray[np.int64]) -> None:
     world.planners.slots = world.planners.slots[order]
     for name, column in world.planners.columns.items():
         world.planners.columns[name] = column[order]
-    world.network = world.network[np.ix_(order, order)]
+    world.collaborators = np.argsort(order)[world.collaborators[order]]
     world.infrastructure.lab_models = world.infrastructure.lab_models[order]
     world.infrastructure.lab_repository = world.infrastructure.lab_repository[order]
     world.infrastructure.members = world.infrastructure.members[order]

@@ -85,8 +85,7 @@ def compare(ours: Community, eco: Ecosystem) -> None:
             equal("hits", tick, [q.hits.get(m, 0.0) for q in ours.planners], planners.hits[:, m], **CLOSE)
             equal("misses", tick, [q.misses.get(m, 0.0) for q in ours.planners], planners.misses[:, m], **CLOSE)
         for q in ours.members if ours.trainers else []:
-            friends = {r.slot: 1 / len(q.collaborators) for r in q.collaborators}
-            equal("network", tick, [friends.get(i, 0.0) for i in range(len(ours.planners))], world.network[q.slot])
+            equal("collaborators", tick, [r.slot for r in q.collaborators], world.collaborators[q.slot])
     infrastructure = world.infrastructure
     equal("silent repositories", tick, [n.down for n in ours.repositories], infrastructure.down_repositories)
     equal("repository health", tick, [n.health for n in ours.repositories], world.health_repositories, **CLOSE)

@@ -198,7 +198,7 @@ def permute(eco: Ecosystem, seed: int) -> dict[str, np.ndarray]:
         for column, values in cohort.columns.items():
             cohort.columns[column] = values[order]
     labs = orders["planners"]
-    world.network = world.network[np.ix_(labs, labs)]
+    world.collaborators = np.argsort(labs)[world.collaborators[labs]]
     links = world.infrastructure
     links.lab_models, links.lab_repository = links.lab_models[labs], links.lab_repository[labs]
     links.model_repositories = links.model_repositories[orders["trainers"]]
