@@ -43,8 +43,7 @@ def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) 
 def found(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
     """Found a community: commons with its founding records, links, agents with their columns."""
     R = p.infrastructure.repositories
-    mass = np.broadcast_to(np.asarray(p.founding.mass, np.float64), (space.families,))
-    commons = Commons(space, R, mass, streams)
+    commons = Commons(space, R, founding_mass(p, space.families), streams)
     M, L = p.trainers.count, p.planners.count + p.planners.isolated
     c, t, q = p.curators, p.trainers, p.planners
     curators = Cohort(
@@ -97,12 +96,8 @@ def found_records(world: World) -> None:
     if n == 0:
         start_counting(world)
         return
-    weight = space.family_sizes.astype(np.float64) ** p.founding.concentration
-    # Ordered by inverse CDF over family keys, so that the draw does not depend on labels.
-    by_key = np.argsort(space.family_keys, kind="stable")
-    edges = np.cumsum(weight[by_key] / weight.sum())
     u = streams.uniform("found.record", 0, (n, 8))
-    family = by_key[np.minimum(np.searchsorted(edges, u[:, 0], side="right"), space.families - 1)]
+    family = founding_families(p, space, u[:, 0])
     material = space.start[family] + (u[:, 1] * space.family_sizes[family]).astype(np.int64)
     if p.founding.year or (n <= 64 and space.families == 1):
         order = np.argsort(streams.uniform("found.pool", 0, space.size), kind="stable")
@@ -121,6 +116,20 @@ def found_records(world: World) -> None:
         producer=-1, tick=-1, federated=u[:, 5] < p.curators.openness,
     )  # fmt: skip
     start_counting(world)
+
+
+def founding_mass(p: Parameters, families: int) -> NDArray[np.float64]:
+    """Virtual founding mass of each family (K,)."""
+    return np.broadcast_to(np.asarray(p.founding.mass, np.float64), (families,))
+
+
+def founding_families(p: Parameters, space: MaterialsSpace, u: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Family of each founding record, by size to the founding concentration, from uniform draws (n,)."""
+    weight = space.family_sizes.astype(np.float64) ** p.founding.concentration
+    # Ordered by inverse CDF over family keys, so that the draw does not depend on labels.
+    by_key = np.argsort(space.family_keys, kind="stable")
+    edges = np.cumsum(weight[by_key] / weight.sum())
+    return np.asarray(by_key[np.minimum(np.searchsorted(edges, u, side="right"), space.families - 1)])
 
 
 def start_counting(world: World) -> None:

@@ -283,7 +283,7 @@ def panel_errors(
     claim = variance.reshape(M, -1) / (overconfidence**2).astype(np.float32)[:, None]
 
     def weighted(values: NDArray[Any]) -> Float:
-        return np.einsum("mn,mn->m", weight, values.reshape(M, -1)).astype(np.float64)
+        return np.asarray(np.einsum("mn,mn->m", weight, values.reshape(M, -1)), np.float64)
 
     def covered(gap: Float32, z: float) -> Float:
         return weighted(gap.reshape(M, -1) <= np.float32(z * z) * claim)

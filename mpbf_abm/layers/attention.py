@@ -47,16 +47,28 @@ def power(x: Float, γ: float) -> Float:
     with np.errstate(divide="ignore"):
         term = np.where(x > 0, γ * np.log(x), -np.inf)
     # The largest term is 1, so that large records do not overflow.
-    return np.exp(term - term.max()) if np.isfinite(term.max()) else np.ones_like(x)
+    largest = term.max(axis=-1, keepdims=True)
+    return np.where(np.isfinite(largest), np.exp(term - np.where(np.isfinite(largest), largest, 0.0)), 1.0)
 
 
 def explored(x: Float, ν: float, P: Float) -> Float:
-    """Exploration share ``(1-ν)/K + ν sum_j P_jk x_j / X`` of each family (K,)."""
-    uniform = np.full(len(x), 1.0 / len(x))
-    total = x.sum()
-    if ν == 0.0 or total <= 0:
+    """Exploration share ``(1-ν)/K + ν sum_j P_jk x_j / X`` of each family (..., K)."""
+    uniform = np.full(x.shape, 1.0 / x.shape[-1])
+    if ν == 0.0:
         return uniform
-    return np.asarray((1 - ν) * uniform + ν * (x @ P) / total)
+    total = x.sum(axis=-1, keepdims=True)
+    # Row by row: a product of matrices would round otherwise than one of a vector.
+    near = np.array([row @ P for row in x.reshape(-1, x.shape[-1])]).reshape(x.shape)
+    return np.where(total > 0, (1 - ν) * uniform + ν * near / np.where(total > 0, total, 1.0), uniform)
+
+
+@kernel
+def crowd(x: Float, ε: float, ν: float, γ: float, P: Float) -> Float:
+    """Attention of agents who are all alike and have no model, in communities of their own (..., K); see :func:`attention`."""
+    powers = power(x, γ)
+    total = powers.sum(axis=-1, keepdims=True)
+    share = np.where(total > 0, powers / np.where(total > 0, total, 1.0), 1.0 / x.shape[-1])
+    return np.asarray(ε * explored(x, ν, P) + (1 - ε) * share)
 
 
 @kernel
