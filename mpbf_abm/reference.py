@@ -14,13 +14,18 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpbf_abm.errors import ConfigurationError, OutputError, did_you_mean
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 OPENING = re.compile(r"<!-- generated:([\w-]+) -->")
 DRIFT = 3
+PAGE_DPI = 150
 
 # Numbers that are fixed in the code rather than parameters: where they live and what they are.
 CONSTANTS: tuple[tuple[str, str, str], ...] = (
@@ -194,6 +199,52 @@ def filled(text: str, word: str, content: Mapping[str, Callable[[], str]], where
     if faults:
         raise ConfigurationError(faults)
     return block.sub(lambda m: f"{m.group(1)}{content[m.group(2)]()}{m.group(4)}", text)
+
+
+def renew(
+    page: Path, content: Mapping[str, str], draw: Callable[[], Figure] | None = None, *, title: str = "", alt: str = "", beside: bool = False
+) -> None:  # fmt: skip
+    """Put texts into the blocks ``<!-- result:NAME -->`` of a page, and a figure of the page's name into ``images/``.
+
+    Parameters
+    ----------
+    page : Path
+    content : mapping of str to str
+        Text of each block.
+    draw : callable, optional
+        Returns the figure; called in the project's style.
+    title, alt : str
+        Title and alternative text of the figure.
+    beside : bool
+        The figure goes beside the page instead.
+
+    Raises
+    ------
+    ConfigurationError
+        For a block that nothing fills.
+    OutputError
+        For a page that cannot be read or written.
+    """
+    try:
+        text = filled(
+            page.read_text(encoding="utf-8"), "result", {k: partial(str, v) for k, v in content.items()}, page.name
+        )
+        page.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise OutputError(f"{page}: cannot be read or written ({error.strerror})") from None
+    written = [page]
+    if draw is not None:
+        from mpbf_abm.figures import style
+
+        picture = page.with_suffix(".png") if beside else page.parent / "images" / f"{page.stem}.png"
+        try:
+            picture.parent.mkdir(exist_ok=True)
+            with style.styled():
+                style.save(draw(), picture, title=title, alt=alt, dpi=PAGE_DPI)
+        except OSError as error:
+            raise OutputError(f"{picture}: cannot be written ({error.strerror})") from None
+        written.append(picture)
+    print(f"written: {', '.join(map(str, written))}", file=sys.stderr)
 
 
 def renewed(text: str, where: str = "text") -> str:

@@ -68,11 +68,11 @@ def test_starts_are_ratios_to_a_bare_interpreter():
 
 
 def test_results_are_a_table_and_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "BENCHES", {"null": lambda _: model.null_model(ticks=5, rounds=1)})
+    monkeypatch.setattr(bench, "BENCHES", {"null": lambda _, __: model.null_model(ticks=5, rounds=1)})
     seen = []
     result = bench.run_all(quick=True, progress=lambda: seen.append(1))
     assert seen == [1]
-    head, rows = bench.as_table(result)
+    head, rows = bench.as_table(result["rows"])
     assert {len(r) for r in rows} == {len(head)}
     assert rows[-1][0] == "peak memory of the whole bench"
     bench.write(result, tmp_path / "bench.json")

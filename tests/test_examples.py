@@ -17,6 +17,7 @@ from mpbf_abm.examples import alloy_literature, alloys, cuprates, gaps, page
 from mpbf_abm.examples.page import Example
 from mpbf_abm.interventions import in_force
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.reference import renew
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -130,7 +131,7 @@ def test_a_page_with_an_unknown_block_is_refused(tmp_path: Path):
     document = tmp_path / "page.md"
     document.write_text("<!-- result:runz -->\n<!-- /result -->\n")
     with pytest.raises(ConfigurationError, match="did you mean 'runs'"):
-        page.renew(document, example("gaps"), page.Report({"runs": "| a |\n"}, lambda: None))  # type: ignore[arg-type]
+        renew(document, {"runs": "| a |\n"})
 
 
 # --------------------------------------------------------------------------- parts

@@ -16,22 +16,46 @@ from typing import Any
 
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from mpbf_abm.bench import model, pools, studies
+from mpbf_abm.bench import model, peers, pools, studies
 from mpbf_abm.bench.measuring import Row, peak_memory, row
 from mpbf_abm.errors import OutputError
 from mpbf_abm.provenance import environment, fingerprint, version
 
-BENCHES: dict[str, Callable[[bool], list[Row]]] = {
-    "floor": lambda quick: model.kernel_floor(rounds=3 if quick else 7),
-    "null": lambda quick: model.null_model(500 if quick else 2_000),
-    "leaks": lambda quick: model.leaks(100 if quick else 1_000),
-    "agents": lambda quick: model.agents_scaling((1, 4, 16), 50_000, 8) if quick else model.agents_scaling(),
-    "materials": lambda quick: model.materials_scaling((10_000, 100_000), 12) if quick else model.materials_scaling(),
-    "overhead": lambda quick: studies.overhead(500, 2_000) if quick else studies.overhead(),
-    "efficiency": lambda quick: studies.efficiency(100) if quick else studies.efficiency(),
-    "storage": lambda quick: studies.storage(5_000) if quick else studies.storage(),
-    "start": lambda quick: studies.start(2 if quick else 5),
-    "campaign": lambda quick: pools.synthetic(200 if quick else 2_000, 50 if quick else 300),
+
+def campaigns(quick: bool, data: Path | None) -> list[Row]:
+    """Campaigns against the plain process, on a synthetic pool and on real ones."""
+    made = pools.synthetic(200, 50) if quick else pools.synthetic(2_000, 300)
+    return made if data is None else made + pools.real(data, 4 if quick else 20)
+
+
+def libraries(quick: bool, data: Path | None) -> list[Row]:
+    """Campaigns against general libraries, on a synthetic pool and on real ones."""
+    made = peers.synthetic(150, 2) if quick else peers.synthetic()
+    return made if data is None else made + peers.real(data, 2 if quick else 20)
+
+
+Measure = Callable[[bool, Path | None], list[Row]]
+# Each takes whether sizes are to be small, and the folder of real data, if one was given.
+BENCHES: dict[str, Measure] = {
+    "floor": lambda quick, _: model.kernel_floor(rounds=3 if quick else 7),
+    "null": lambda quick, _: model.null_model(500 if quick else 2_000),
+    "ensemble": lambda quick, _: model.ensemble((10, 100), 200, 2) if quick else model.ensemble(),
+    "ticks": lambda quick, _: model.ticks_scaling((20, 40, 80), 1) if quick else model.ticks_scaling(),
+    "objects": lambda quick, _: peers.objects(1, 2) if quick else peers.objects(),
+    "large": lambda quick, _: model.large(4, 100_000, 4) if quick else model.large(),
+    "leaks": lambda quick, _: model.leaks(100 if quick else 1_000),
+    "agents": lambda quick, _: model.agents_scaling((1, 4, 16), 50_000, 8) if quick else model.agents_scaling(),
+    "materials": lambda quick, _: (
+        model.materials_scaling((10_000, 100_000), 12) if quick else model.materials_scaling()
+    ),
+    "overhead": lambda quick, _: studies.overhead(500, 2_000) if quick else studies.overhead(),
+    "efficiency": lambda quick, _: studies.efficiency(100) if quick else studies.efficiency(),
+    "dask": lambda quick, _: studies.cluster((1, 2), 80, 1) if quick else studies.cluster(),
+    "chunks": lambda quick, _: studies.chunks(600, rounds=1) if quick else studies.chunks(),
+    "storage": lambda quick, _: studies.storage(5_000) if quick else studies.storage(),
+    "start": lambda quick, _: studies.start(2 if quick else 5),
+    "campaign": campaigns,
+    "peers": libraries,
 }
 
 
@@ -67,9 +91,7 @@ def run_all(
     with threadpool_limits(1):
         for name, measure in BENCHES.items():
             if only is None or name in only:
-                rows += [{"bench": name, **r} for r in measure(quick)]
-                if name == "campaign" and data is not None:
-                    rows += [{"bench": name, **r} for r in pools.real(data, 4 if quick else 20)]
+                rows += [{"bench": name, **r} for r in measure(quick, data)]
             if progress is not None:
                 progress()
         blas = sorted({f"{lib['internal_api']} {lib.get('version')}" for lib in threadpool_info()})
@@ -83,10 +105,10 @@ def run_all(
     }  # fmt: skip
 
 
-def as_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the results as text."""
+def as_table(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of results as text."""
     verdict = {True: "yes", False: "NO", None: ""}
-    cells = [[r["name"], f"{r['value']:.4g}", r["unit"], r["target"], verdict[r["met"]]] for r in result["rows"]]
+    cells = [[r["name"], f"{r['value']:.4g}", r["unit"], r["target"], verdict[r["met"]]] for r in rows]
     return ["measurement", "value", "unit", "target", "met"], cells
 
 

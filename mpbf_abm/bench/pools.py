@@ -31,19 +31,30 @@ def missing(data: Path) -> list[str]:
 def real(data: Path, seeds: int) -> list[Row]:
     """AF@50 and seconds on every real pool, ours and the plain process's, on the same starts."""
     rows = []
-    for name, (file, objective, goal) in POOLS.items():
-        space = MaterialsSpace.from_pool(data / file, objective=objective, goal="min" if goal == "min" else "max")
+    for name, space in pools(data).items():
         for rule in RULES:
             rows += compared(space, rule, seeds, min(space.size, MOST), f"{name}, {rule}")
     return rows
 
 
+def pools(data: Path) -> dict[str, MaterialsSpace]:
+    """Every real pool of a folder, by name."""
+    return {
+        name: MaterialsSpace.from_pool(data / file, objective=objective, goal="min" if goal == "min" else "max")
+        for name, (file, objective, goal) in POOLS.items()
+    }
+
+
 def synthetic(size: int, budget: int, rounds: int = 5) -> list[Row]:
     """Seconds of a campaign on a synthetic pool of six columns, ours and the plain process's."""
+    return compared(synthetic_pool(size), "ucb", rounds, budget, f"pool of {size}, {budget} experiments")[-2:]
+
+
+def synthetic_pool(size: int) -> MaterialsSpace:
+    """Pool of random settings in six columns."""
     x = np.random.Generator(np.random.Philox(SEED)).random((size, 6))
     frame = pd.DataFrame(x, columns=list("abcdef")).assign(goal=np.sin(5 * x[:, 0]) + x[:, 1] * x[:, 2])
-    space = MaterialsSpace.from_pool(frame, objective="goal")
-    return compared(space, "ucb", rounds, budget, f"pool of {size}, {budget} experiments")[-2:]
+    return MaterialsSpace.from_pool(frame, objective="goal")
 
 
 def compared(space: MaterialsSpace, rule: str, seeds: int, budget: int, label: str) -> list[Row]:
@@ -72,5 +83,5 @@ def compared(space: MaterialsSpace, rule: str, seeds: int, budget: int, label: s
         row(f"AF@50 / plain process, {label}", reference / mean, "ratio", "1 within noise", mean - reference <= 2 * gap,
             error=gap / mean, plain=chance / reference, alike=same, seeds=seeds),
         row(f"campaign, {label}", 1e3 * cost, "CPU ms", plain=1e3 * bar),
-        row(f"campaign / plain process, {label}", cost / bar, "ratio", "about 1"),
+        row(f"campaign / plain process, {label}", cost / bar, "ratio", "<= 1", cost <= bar),
     ]  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -109,7 +108,7 @@ def _command(p: Parameters, seed: int) -> str:
 
 def _tell(tables: dict[str, pd.DataFrame], commands: dict[str, str], doc: Path | None) -> None:
     """Print the tables, and renew the page that holds them."""
-    from mpbf_abm.reference import filled, table
+    from mpbf_abm.reference import renew, table
 
     text = commands | {
         name: table(list(frame.columns), [[_cell(v) for v in row] for row in frame.itertuples(index=False)])
@@ -118,12 +117,7 @@ def _tell(tables: dict[str, pd.DataFrame], commands: dict[str, str], doc: Path |
     for name, block in text.items():
         print(f"{name}\n\n{block}")
     if doc is not None:
-        page = doc.read_text(encoding="utf-8")
-        doc.write_text(
-            filled(page, "result", {name: partial(text.__getitem__, name) for name in text}, doc.name),
-            encoding="utf-8",
-            newline="\n",
-        )
+        renew(doc, text)
         print(f"written: {doc}", file=sys.stderr)
 
 

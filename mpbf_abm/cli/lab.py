@@ -29,7 +29,7 @@ from mpbf_abm.cli.console import (
     table,
     whole,
 )
-from mpbf_abm.errors import ConfigurationError, OutputError
+from mpbf_abm.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,6 @@ Doc = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> and the figure of this page.")
 ]
 
-PAGE_DPI = 150
 LONGEST = 40  # rows of a table on a page; files have them all
 
 
@@ -133,7 +132,9 @@ def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> 
     how, figure = made(_called(asked, name), setting), partial(draw, report)
     _write(battery.name, battery.question, report, figure, alt, folder, how)
     if asked.doc is not None:
-        renew(asked.doc, report, figure, battery.question, alt, how)
+        from mpbf_abm.reference import renew
+
+        renew(asked.doc, blocks(report, how), figure, title=battery.question, alt=alt)
     if asked.as_json:
         print(json.dumps(as_mapping(report, setting), indent=2, allow_nan=False))
     else:
@@ -223,25 +224,6 @@ def as_mapping(report: Report, setting: Setting) -> dict[str, Any]:
     }  # fmt: skip
     plained: dict[str, Any] = plain(out)
     return plained
-
-
-def renew(page: Path, report: Report, draw: Callable[[], Figure], title: str, alt: str, how: str) -> None:
-    """Put what was found into the blocks of a page, and the figure beside it."""
-    from mpbf_abm.figures import style
-    from mpbf_abm.reference import filled
-
-    content = {name: partial(str, text) for name, text in blocks(report, how).items()}
-    picture = page.parent / "images" / f"{page.stem}.png"
-    check_folder(picture.parent)
-    try:
-        page.write_text(
-            filled(page.read_text(encoding="utf-8"), "result", content, page.name), encoding="utf-8", newline="\n"
-        )
-        with style.styled():
-            style.save(draw(), picture, title=title, alt=alt, dpi=PAGE_DPI)
-    except OSError as error:
-        raise OutputError(f"{page}: cannot be read or written ({error.strerror})") from None
-    print(f"written: {page}, {picture}", file=sys.stderr)
 
 
 def _write(
@@ -340,7 +322,9 @@ def urn(
     )
     _write("effective_urn", QUESTION, found, partial(draw, found), ALT, out, how)
     if doc is not None:
-        renew(doc, found, partial(draw, found), QUESTION, ALT, how)
+        from mpbf_abm.reference import renew
+
+        renew(doc, blocks(found, how), partial(draw, found), title=QUESTION, alt=ALT)
     print(table(HEAD, cells(found), right=(1, 3, 5)))
     return MISMATCH if failed else OK
 

@@ -7,7 +7,6 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.cli.progress import Bar
-from mpbf_abm.errors import ConfigurationError, MpbfError, OutputError
+from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.figures import style
 from mpbf_abm.measures.paired import wilson
 from mpbf_abm.provenance import model_fingerprint
-from mpbf_abm.reference import filled, table
+from mpbf_abm.reference import renew, table
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
 from mpbf_abm.workers import default_workers
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 
 FEWEST = 2
-PAGE_DPI = 150
 
 
 @dataclass(frozen=True)
@@ -124,22 +122,8 @@ def _run(example: Example, options: argparse.Namespace) -> int:
     for name, text in report.tables.items():
         print(f"{name}\n\n{text}")
     if options.doc is not None:
-        renew(options.doc, example, report)
+        renew(options.doc, report.tables, report.figure, title=example.question, alt=example.alt, beside=True)
     return 3 if failed else 0
-
-
-def renew(page: Path, example: Example, report: Report) -> None:
-    """Put the tables into the blocks of a page and the figure beside it."""
-    content = {name: partial(str, text) for name, text in report.tables.items()}
-    try:
-        page.write_text(
-            filled(page.read_text(encoding="utf-8"), "result", content, page.name), encoding="utf-8", newline="\n"
-        )
-        with style.styled():
-            picture = page.with_suffix(".png")
-            style.save(report.figure(), picture, title=example.question, alt=example.alt, dpi=PAGE_DPI)
-    except OSError as error:
-        raise OutputError(f"{page}: cannot be read or written ({error.strerror})") from None
 
 
 def made(results: Results) -> str:
