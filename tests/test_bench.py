@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 
 from mpbf_abm import MaterialsSpace, bench, cli
-from mpbf_abm.bench import model, pools, studies
+from mpbf_abm.bench import model, peers, pools, studies
 from mpbf_abm.bench.measuring import exponent
 from mpbf_abm.errors import OutputError
+from mpbf_abm.figures import bench as drawn
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.studies import distributed
 
 SMALL = Parameters.preset("quick").replace(**{"space.materials": 600, "space.families": 12, "founding.records": 200})
 
@@ -40,6 +42,89 @@ def test_scaling_reports_one_row_per_size_and_an_exponent():
 def test_exponent_is_the_power_of_a_power_law():
     assert exponent([1, 10, 100], [3, 30, 300]) == pytest.approx(1)
     assert exponent([1, 10, 100], [2, 2, 2]) == pytest.approx(0, abs=1e-12)
+
+
+def test_ticks_and_replicates_have_an_exponent_and_an_ensemble_its_oracle():
+    assert "exponent in ticks" in values(model.ticks_scaling((2, 4), rounds=1))
+    named = {r["name"]: r for r in model.ensemble((2, 4), ticks=3, rounds=1)}
+    assert named["one by one / together, 4 histories"]["equal_bits"] is True
+    assert {"2 histories of the urn together, each", "exponent in replicates"} < set(named)
+
+
+def test_a_large_community_is_measured_in_a_process_of_its_own():
+    rows = model.large(1, 1_000, 1)
+    assert rows[0]["name"] == "run of 58 agents, 1000 materials, 1 ticks"
+    assert rows[1]["value"] > 50
+
+
+def test_an_object_for_each_agent_is_timed_beside_columns(monkeypatch, tmp_path):
+    rows = peers.objects(1, 1)
+    assert rows[2]["value"] == pytest.approx(rows[0]["value"] / rows[1]["value"])
+    monkeypatch.setattr(peers, "DOCKING", tmp_path)
+    assert "needs a clone" in peers.objects(1, 1)[0]["name"]
+
+
+def test_campaigns_with_a_general_library_start_from_the_same_materials(monkeypatch):
+    asked = []
+
+    def upper(x, y, ahead):
+        asked.append((len(x), len(ahead)))
+        return -np.abs(ahead - x[np.argmax(y)]).sum(axis=1)  # what is nearest to the best
+
+    monkeypatch.setattr(peers, "PEERS", {"near": ("numpy", upper), "none": ("no_such_library", upper)})
+    rows = {r["name"]: r for r in peers.synthetic(60, 2)}
+    assert asked[0] == (5, 55)
+    assert all(sum(pair) == 60 for pair in asked)
+    assert {"AF@50 / near, pool of 60", "near / ours, CPU, pool of 60", "campaigns with none: not installed"} == set(
+        rows
+    )
+    assert rows["AF@50 / near, pool of 60"]["theirs"] > 1
+
+
+@pytest.mark.slow
+def test_scikit_learn_finds_the_top_of_a_smooth_pool():
+    x = np.linspace(0, 1, 40)[:, None]
+    y = np.sin(6 * x[:, 0])
+    assert abs(int(np.argmax(peers.sklearn_upper(x[::5], y[::5], x))) - int(np.argmax(y))) <= 3
+
+
+def test_chunks_give_two_costs_and_test_them(monkeypatch):
+    cost = {1: 0.0101, 10: 0.0012, 100: 0.0002}
+    monkeypatch.setattr(studies, "_dask_run", lambda *_, **__: cost[distributed.MOST_TOGETHER])
+    rows = values(studies.chunks(4))
+    assert rows["cost of a chunk to scheduler and driver, a"] == pytest.approx(10)
+    assert rows["cost of a run to scheduler and driver, b"] == pytest.approx(0.1)
+    assert rows["chunks of 10: a / c + b against measured"] == pytest.approx(1.1 / 1.2)
+    assert distributed.MOST_TOGETHER == 10_000
+
+
+def test_a_dask_study_is_timed():
+    rows = studies.cluster((1,), 12, 1)
+    assert rows[0]["size"] == 1
+    assert rows[0]["value"] > 0
+
+
+def test_the_page_and_its_figure_are_renewed(tmp_path, monkeypatch):
+    page = tmp_path / "performance.md"
+    page.write_text("<!-- result:made -->\n<!-- /result -->\n<!-- result:ensemble -->\n<!-- /result -->\n")
+    monkeypatch.setattr(bench, "BENCHES", {"ensemble": lambda *_: model.ensemble((2, 4), ticks=2, rounds=1)})
+    with pytest.raises(SystemExit) as done:
+        cli.main(["bench", "--doc", str(page)])
+    assert done.value.code == 0
+    text = page.read_text()
+    assert "`mpbf bench`" in text
+    assert "| one by one / together, 4 histories |" in text
+    assert (tmp_path / "images" / "performance.png").stat().st_size > 10_000
+    monkeypatch.setattr(bench, "BENCHES", {"null": lambda *_: []})
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["bench", "--doc", str(tmp_path / "none.md")])
+    assert stop.value.code == 2
+
+
+def test_targets_are_read_from_their_words():
+    assert [drawn.bound(t) for t in ("<= 1.3", ">= 1 within noise", "about 1", "", "0.85 to 1.15")] == [
+        ("<=", 1.3), (">=", 1.0), None, None, None,
+    ]  # fmt: skip
 
 
 def test_no_model_outlives_its_run():

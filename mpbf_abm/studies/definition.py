@@ -280,8 +280,9 @@ class Engine(Section):
         (dask-kubernetes).
     options : dict
         Arguments of that cluster's class.
-    chunk_seconds : float
-        Runs that travel to a dask worker together take about this long.
+    chunk_seconds : float, optional
+        Runs that travel to a dask worker together take about this long; by default one second, and longer on more than
+        fifty workers, whom one scheduler could not serve otherwise.
     """
 
     kind: Literal["local", "dask"] = "local"
@@ -289,7 +290,7 @@ class Engine(Section):
     address: str | None = None
     cluster: Literal["local", "slurm", "pbs", "sge", "lsf", "oar", "htcondor", "kubernetes"] = "local"
     options: dict[str, Any] = Field(default_factory=dict)
-    chunk_seconds: float = Field(1.0, gt=0, le=3_600)
+    chunk_seconds: float | None = Field(None, gt=0, le=3_600)
 
     def _conflicts(self) -> list[str]:
         if self.kind == "local" and (self.address or self.options or self.cluster != "local"):

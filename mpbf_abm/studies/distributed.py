@@ -33,6 +33,9 @@ except ImportError:
 
 PLUGIN = "mpbf-study"
 MOST_TOGETHER = 10_000
+# A chunk takes at least so many seconds for each worker: some three times what it costs scheduler and driver
+# (`mpbf bench --only chunks`), so that they are busy for a third of the time.
+CHUNK_COST = 0.02
 # Workers have children of their own (the pools), which a daemonic process may not have.
 FREE = {"distributed.worker.daemon": False}
 EXPORT = "export DASK_DISTRIBUTED__WORKER__DAEMON=False"
@@ -84,6 +87,11 @@ def run_chunk(tasks: Sequence[Any]) -> list[Done]:
     return list(pool.drain())
 
 
+def chunk_seconds(asked: float | None, slots: int) -> float:
+    """Seconds of work that travel together, to so many workers."""
+    return max(1.0, CHUNK_COST * slots) if asked is None else asked
+
+
 class DaskEngine:
     """Runs chunks on a dask cluster: one on this machine, a running one, or one that a scheduler starts.
 
@@ -125,7 +133,8 @@ class DaskEngine:
         """Tasks in a chunk."""
         if self._mean is None:
             return 1
-        return max(1, min(MOST_TOGETHER, int(self._chunk_seconds / max(self._mean, 1e-6))))
+        seconds = chunk_seconds(self._chunk_seconds, self._slots)
+        return max(1, min(MOST_TOGETHER, int(seconds / max(self._mean, 1e-6))))
 
     @property
     def wants(self) -> int:

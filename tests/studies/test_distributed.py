@@ -170,3 +170,10 @@ def test_workers_of_another_version_are_refused() -> None:
     plugin.fingerprint = "of another version"
     with pytest.raises(WorkerError, match="another version"):
         plugin.pool()
+
+
+def test_chunks_grow_with_the_workers_that_one_scheduler_has_to_serve() -> None:
+    from mpbf_abm.studies.distributed import chunk_seconds
+
+    assert [chunk_seconds(None, slots) for slots in (1, 50, 1_000)] == [1.0, 1.0, 20.0]
+    assert chunk_seconds(0.3, 1_000) == 0.3
