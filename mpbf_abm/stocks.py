@@ -61,13 +61,14 @@ class Books:
 
 def totals(world: World) -> dict[str, float]:
     """Present total of every stock."""
-    return {
-        "funding": float(world.planners.funding.sum()),
-        "compute": float(world.trainers.compute.sum()),
-        "attention": float(world.planners.attention.sum()),
-        "repository health": float(world.health_repositories.sum()),
-        "model health": float(world.health_models.sum()),
+    stocks = {
+        "funding": world.planners.funding,
+        "compute": world.trainers.compute,
+        "attention": world.planners.attention,
+        "repository health": world.health_repositories,
+        "model health": world.health_models,
     }
+    return {name: float(np.add.reduce(stock)) for name, stock in stocks.items()}
 
 
 # --------------------------------------------------------------------------- phase 2: fund

@@ -17,7 +17,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.layers.attention import attention
 from mpbf_abm.learning.acquisition import posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
-from mpbf_abm.space.commons import PLANNER, record_keys
+from mpbf_abm.space.commons import PLANNER, distinct, record_keys
 from mpbf_abm.space.infrastructure import NONE, choose_links
 from mpbf_abm.streams import Streams, normal_quantile, race, splitmix
 
@@ -236,7 +236,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
     phi: dict[int, tuple[Int, Float32]] = {}
     kept_phi: dict[int, tuple[Int, Float32]] = {}
     gauge = None
-    for m in np.unique(model[model >= 0]):
+    for m in distinct(model[model >= 0]).tolist():
         rows = np.flatnonzero(model == m)
         if gauge is None:
             gauge = candidate_gauges(world, planner, wave, C)
@@ -245,7 +245,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
             mean[rows], sd[rows], scores[rows], features = judge(
                 world, fm, candidates[rows], gauge[rows], planner[rows], wave[rows]
             )
-            phi[int(m)] = rows, features
+            phi[m] = rows, features
     if p.proxy > 0:
         scores = (1 - np.float32(p.proxy)) * rank_scale(scores) + np.float32(p.proxy) * rank_scale(
             space.proxy[candidates]
@@ -263,7 +263,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         fm = world.registry.models[m]
         if fm is None:
             continue
-        chosen = features.reshape(len(rows), C, -1)[np.arange(len(rows)), pick[rows]]
+        chosen = features[at[: len(rows)] * C + pick[rows]]
         _, variance = fm.head.predict(chosen)
         predicted[rows] = mean[rows, pick[rows]]
         claimed[rows] = fm.claimed_sd(variance)

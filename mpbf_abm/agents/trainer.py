@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.agents.agent import CohortAgent, Column
 from mpbf_abm.agents.world import World
+from mpbf_abm.kernels import kernel
 from mpbf_abm.layers.abstraction import (
     captured,
     explained,
@@ -142,6 +143,7 @@ def training_rows(world: World, sources: NDArray[np.bool_], scale: float) -> Int
     return np.sort(np.concatenate(parts))
 
 
+@kernel
 def smallest(rows: Int, u: Float, count: int) -> Int:
     """Rows with the `count` smallest numbers, in the order of rows."""
     return rows if len(rows) <= count else np.sort(rows[np.argpartition(u, count - 1)[:count]]) if count else rows[:0]
@@ -342,16 +344,15 @@ def diagnose(world: World, model: FoundationModel) -> Diagnosis:
     """Measure A and T of a fresh model on the panel."""
     f, space, panel, encoder = world.p.layers, world.space, model.panel, model.encoder
     K, B = panel.materials.shape
-    x = panel.x * encoder.input_scale.astype(np.float32)
-    z = x @ encoder.directions.astype(np.float32)
+    x, z = encoder.seen(panel.x)
     causal = captured(x.reshape(K, B, -1), encoder.directions, space.causal)
     block = space.ambient["gauge"]
     gauge_rows = encoder.directions[block] * encoder.input_scale[block, None] * space.gauge_amplitude
     invariance = invariant(z.reshape(K, B, -1), gauge_rows)
     R = causal * invariance
     y = world.truth.property[panel.materials.ravel()]
-    flat = model.panel_mean.ravel()
-    mse, variance = float(np.mean((flat - y) ** 2)), float(y.var()) or 1.0
+    gap = model.panel_mean.ravel() - y
+    mse, variance = float(np.mean(gap * gap)), float(y.var()) or 1.0
     lost_meso = 1.0 - explained(x[:, space.ambient["meso"]], z)
     reached = max(0.0, 1.0 - mse / variance) / ceiling(world, model.records, model.weights.shape[1])
     u = (lost_meso, float(np.clip(1.0 - reached, 0.0, 1.0)))

@@ -61,6 +61,12 @@ class Encoder:
         m = self.gains[:, None] * (self.directions / self.spread) @ self.directions.T
         return (m * self.input_scale).T
 
+    @kernel
+    def seen(self, x: Float32) -> tuple[Float32, Float32]:
+        """Ambient rows as the encoder takes them (n, d), and their coordinates along its directions, not whitened (n, k)."""
+        scaled = x * self.input_scale.astype(np.float32)
+        return scaled, scaled @ self.directions.astype(np.float32)
+
     def latent(self, x: Float32) -> Float32:
         """Whitened latent coordinates of ambient rows (n, k)."""
         to = (self.input_scale[:, None] * self.directions / self.spread).astype(np.float32)

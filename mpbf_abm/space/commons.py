@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.kernels import kernel
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.space.modalities import FIDELITIES, FIDELITY, HYBRID, MEASURED, SIMULATED, SIMULATED_SHARE
 from mpbf_abm.streams import Streams
@@ -60,6 +61,32 @@ def distinct(numbers: Int) -> Int:
     first[0] = True
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
     return ordered[first]
+
+
+@kernel
+def harmonise(
+    value: NDArray[np.float32], modality: NDArray[np.int8], family: NDArray[np.int32], bias: Float
+) -> NDArray[np.float32]:
+    """Values (n,) less the bias of their families (K,), as far as labels of their modality are simulated."""
+    return np.asarray(value - SIMULATED_SHARE[modality] * bias[family], np.float32)
+
+
+@kernel
+def overlaps(both: Bool, weight: Float, value: Float) -> tuple[Float, Float, Float]:
+    """Gap between simulated and measured labels of materials (NaN without both), its agreement, and the weight of that (m,).
+
+    Parameters
+    ----------
+    both : bool (m,)
+        Materials with labels of both kinds.
+    weight, value : float (m, 3)
+        Sums of precisions, and of precisions times labels, by fidelity.
+    """
+    safe = np.maximum(weight, 1e-6)
+    mean = value / safe
+    gap = np.where(both, mean[:, SIMULATED] - mean[:, MEASURED], np.nan)
+    total = np.where(both, weight[:, SIMULATED], 0.0)
+    return gap, total * np.exp(-0.5 * np.where(both, gap, 0.0) ** 2), total
 
 
 class Commons:
@@ -325,19 +352,14 @@ class Commons:
         if not len(materials):
             return  # as for most records
         both = overlap(materials)
-        weight = self.precision[materials][:, rows].sum(axis=1).T
-        value = self.precision_value[materials][:, rows].sum(axis=1).T
-        safe = np.maximum(weight, 1e-6)
-        gap = np.where(both, value[SIMULATED] / safe[SIMULATED] - value[MEASURED] / safe[MEASURED], np.nan)
-        close = np.where(both, weight[SIMULATED] * np.exp(-0.5 * np.nan_to_num(gap) ** 2), 0.0)
-        family = self.space.family[materials]
-        old = self._gap[materials]
+        weight, value = (a[materials][:, rows].sum(axis=1) for a in (self.precision, self.precision_value))
+        gap, close, total = overlaps(both, weight, value)
+        family, old = self.space.family[materials], self._gap[materials]
         had = ~np.isnan(old)
-        np.add.at(self._gap_sum, family, np.nan_to_num(gap).astype(np.float64) - np.nan_to_num(old))
+        np.add.at(self._gap_sum, family, np.where(both, gap, 0.0) - np.where(had, old, 0.0))
         np.add.at(self._gap_count, family, both.astype(np.float64) - had)
-        total = np.where(both, weight[SIMULATED], 0.0)
-        self._close_sum += float((close - self._close[materials]).sum(dtype=np.float64))
-        self._close_total += float((total - self._close_weight[materials]).sum(dtype=np.float64))
+        self._close_sum += float(np.add.reduce(close - self._close[materials]))
+        self._close_total += float(np.add.reduce(total - self._close_weight[materials]))
         self._gap[materials], self._close[materials], self._close_weight[materials] = gap, close, total
         if not self._gap_count.any():
             self._close_sum = self._close_total = 0.0  # no overlap, no residue
@@ -367,8 +389,7 @@ class Commons:
         value = self.value[rows]
         if strength == 0:
             return value
-        share = SIMULATED_SHARE[self.modality[rows]]
-        return np.asarray((value - strength * share * self.estimated_bias()[self.family[rows]]).astype(np.float32))
+        return harmonise(value, self.modality[rows], self.family[rows], strength * self.estimated_bias())
 
     def perceived_fidelity(self, prior: float) -> float:
         """Fidelity of simulated labels judged by the measured labels in view.
