@@ -255,6 +255,9 @@ class Errors(NamedTuple):
 def errors(world: World, use: list[tuple[float, FoundationModel]]) -> Errors:
     """Errors of the models in use, at least one, on their panels."""
     models = [m for _, m in use]
+    if len({m.panel_mean.shape for m in models}) > 1:  # a policy has changed the size of panels
+        parts = [errors(world, [one]) for one in use]
+        return Errors(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     materials = np.array([m.panel.materials for m in models])
     return panel_errors(
         np.array([m.panel_mean for m in models]), np.array([m.panel_variance for m in models]),

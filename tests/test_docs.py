@@ -31,7 +31,17 @@ CONCEPTS = (
     "Basic principles", "Emergence", "Adaptation", "Objectives", "Learning", "Prediction", "Sensing", "Interaction",
     "Stochasticity", "Collectives", "Observation",
 )  # fmt: skip
-DRAWERS = {"uniform", "normal", "exponential", "generator", "clocks", "family_clocks", "keyed", "random_field"}
+DRAWERS = {
+    "uniform",
+    "normal",
+    "normal32",
+    "exponential",
+    "generator",
+    "clocks",
+    "family_clocks",
+    "keyed",
+    "random_field",
+}
 RECORD_DRAWERS = {"record_uniform", "record_normal"}
 OUTSIDE = ("validation.", "calibration.")  # measurements made on a space or a model, never within a run
 
@@ -276,3 +286,23 @@ def test_decisions_are_numbered_in_order():
         assert f"({path.name})" in index
         text = path.read_text(encoding="utf-8")
         assert all(f"**{part}.**" in text for part in ("Context", "Choice", "What it costs"))
+
+
+# --------------------------------------------------------------------------- evidence
+
+
+def test_every_piece_of_evidence_exists():
+    from mpbf_abm.verification.suite import ids
+
+    text = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\d)\.", text, re.MULTILINE) == list("12345678")
+    known, named = set(ids()), 0
+    for word in re.findall(r"`([^`\n]+)`", text.split("## 1.")[1]):
+        if re.fullmatch(r"[A-Z]\d+", word):
+            assert word in known, word
+        else:
+            path, _, test = word.partition("::")
+            assert (ROOT / path).exists(), word
+            assert not test or f"def {test}(" in (ROOT / path).read_text(encoding="utf-8"), word
+        named += 1
+    assert named > 60
