@@ -10,7 +10,7 @@ from mpbf_abm import provenance
 
 project = "mpbf_abm"
 author = "The mpbf_abm developers"
-copyright = "2026, the mpbf_abm developers"  # noqa: A001 (Sphinx's name for it)
+copyright = "2026, the mpbf_abm developers"
 release = provenance.version()
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]

@@ -31,7 +31,7 @@ def campaigns(quick: bool, data: Path | None) -> list[Row]:
 def libraries(quick: bool, data: Path | None) -> list[Row]:
     """Campaigns against general libraries, on a synthetic pool and on real ones."""
     made = peers.synthetic(150, 2) if quick else peers.synthetic()
-    return made if data is None else made + peers.real(data, 2 if quick else 20)
+    return made if data is None else made + peers.real(data, 2 if quick else 10)
 
 
 Measure = Callable[[bool, Path | None], list[Row]]
