@@ -152,6 +152,16 @@ def test_starts_are_ratios_to_a_bare_interpreter():
     assert rows["mpbf --help / bare interpreter"] > 1
 
 
+def test_a_measurement_that_fails_costs_no_other(monkeypatch):
+    def fails(*_):
+        raise OSError("no room")
+
+    monkeypatch.setattr(bench, "BENCHES", {"storage": fails, "null": lambda *_: model.null_model(ticks=5, rounds=1)})
+    rows = bench.run_all(quick=True)["rows"]
+    assert [r["name"] for r in rows[:2]] == ["storage: failed, no room", "null model, tick"]
+    assert rows[0]["met"] is False
+
+
 def test_results_are_a_table_and_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "BENCHES", {"null": lambda _, __: model.null_model(ticks=5, rounds=1)})
     seen = []

@@ -91,7 +91,7 @@ def run_all(
     with threadpool_limits(1):
         for name, measure in BENCHES.items():
             if only is None or name in only:
-                rows += [{"bench": name, **r} for r in measure(quick, data)]
+                rows += [{"bench": name, **r} for r in _measured(name, measure, quick, data)]
             if progress is not None:
                 progress()
         blas = sorted({f"{lib['internal_api']} {lib.get('version')}" for lib in threadpool_info()})
@@ -103,6 +103,16 @@ def run_all(
         "quick": quick,
         "rows": rows,
     }  # fmt: skip
+
+
+def _measured(name: str, measure: Measure, quick: bool, data: Path | None) -> list[Row]:
+    """Rows of one measurement; what fails costs its own rows only."""
+    try:
+        return measure(quick, data)
+    except Exception as error:  # noqa: BLE001 (an hour of other measurements is worth more)
+        return [
+            row(f"{name}: failed, {' '.join(str(error).split()) or type(error).__name__}", float("nan"), "", met=False)
+        ]
 
 
 def as_table(rows: list[Row]) -> tuple[list[str], list[list[str]]]:
