@@ -216,23 +216,17 @@ def check(figure: PaperFigure, fig: Figure, frames: Mapping[str, pd.DataFrame], 
             if axis.get_visible() and ticks and not axis.get_label_text() and not words and not _shared(ax, axis):
                 faults.append(f"panel {i + 1}: the {axis.axis_name} axis has no label")
     for panel, frame in frames.items():
-        columns = set(frame.columns)
-        # Theory has no replicates; everything else shows an interval or the runs themselves.
-        if panel != "theory" and not (
-            {"low", "high"} <= columns or columns & {"replicate", "scenario"} or _intervals(columns)
-        ):
+        columns = set(map(str, frame.columns))
+        told = (
+            {"low", "high"} <= columns
+            or columns & {"replicate", "scenario"}
+            or any(c.endswith("_low") for c in columns)
+        )
+        if panel not in figure.bare and not told:
             faults.append(f"panel '{panel}' has neither an interval nor single runs")
     if faults:
         raise FigureError("\n".join(f"figure '{figure.name}': {fault}" for fault in faults))
     return smallest
-
-
-def _intervals(columns: set[str]) -> bool:
-    return (
-        any(c.endswith("_low") and f"{c[:-4]}_high" in columns for c in columns)
-        or "sure" in " ".join(map(str, columns))
-        or "held_out_coverage" in columns
-    )
 
 
 def _shared(ax: Any, axis: Any) -> bool:

@@ -39,6 +39,8 @@ class PaperFigure:
         From a study's results to one frame for each panel: what is drawn, and nothing else.
     draw : callable
         From these frames to the figure; no computation.
+    bare : tuple of str
+        Panels that show neither an interval nor single runs, since they are theory, or ranks, limits and rates of all scenarios.
     """
 
     name: str
@@ -50,6 +52,7 @@ class PaperFigure:
     alt: str
     prepare: Callable[[Results], dict[str, pd.DataFrame]]
     draw: Callable[[Frames], Figure]
+    bare: tuple[str, ...] = ()
 
 
 def band(values: Float, axis: int = 0) -> tuple[Float, Float, Float]:

@@ -159,7 +159,7 @@ FIGURES = (
         "Share of histories of the null community (five equal families) in which one family holds more than half of the records at the end, over reinforcement γ and exploration ε. White: half of the histories, dotted its 95 % interval; "
         "red: the exploration below which equal families do not stay equal (dashed), and above which no locked-in state is left (dash-dotted), both without any fitting.",
         "Heat map of the share of histories that lock in over reinforcement and exploration, with the half-way contour and two curves of theory that border it.",
-        prepare_phase, draw_phase,
+        prepare_phase, draw_phase, ("theory",),
     ),
     PaperFigure(
         "ridges", "Distributions of outcomes by policy and budget", "budgets", "double", 95,
@@ -171,7 +171,7 @@ FIGURES = (
         "regret", "Policies under uncertainty", "policies", "double", 90,
         "Rank of each policy by several criteria of robustness (a), and its regret in finds, what is lost against the best policy of a scenario, in every scenario (b), scenarios in the order of their largest regret.",
         "Table of ranks of policies by criterion, and a heat map of their regret over scenarios.",
-        prepare_regret, studies.draw_robustness,
+        prepare_regret, studies.draw_robustness, ("criteria",),
     ),
     PaperFigure(
         "indices", "What explains the variance of outcomes", "indices", "double", 60,
@@ -183,6 +183,6 @@ FIGURES = (
         "box", "Where communities lock in", "policies", "double", 62,
         "Scenario discovery: coverage and density of boxes on the way to the chosen one, on the fitted and on the held-out half of the scenarios (a); limits of the chosen box in parts of each parameter's range (b); all scenarios in two of them (c).",
         "Three panels of scenario discovery: coverage against density, limits of the chosen box, and scenarios that lock in and others.",
-        prepare_box, studies.draw_discover,
+        prepare_box, studies.draw_discover, ("limits", "trajectory"),
     ),
 )  # fmt: skip

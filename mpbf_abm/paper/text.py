@@ -39,7 +39,8 @@ class Number(Section):
     where : dict
         Values of the scenario's parameters (outcome), or of columns (panel).
     kind : str
-        mean, share (of runs with an event), or difference to the baseline of the same histories.
+        mean, share (of runs with an event, of one scenario), or difference to the baseline of the same histories. Over several
+        scenarios each counts once.
     figure, panel, column : str
         Instead of an outcome: the only row of a panel that fits `where`.
     digits : int
@@ -102,7 +103,7 @@ def value(number: Number, read: Read) -> tuple[Estimate, int]:
         figure = FIGURES[number.figure]
         results = read(figure.study)
         row = _row(number, figure.prepare(results))
-        low, high = float(row.get("low", np.nan)), float(row.get("high", np.nan))
+        low, high = (float(row.get(f"{number.column}_{end}", row.get(end, np.nan))) for end in ("low", "high"))
         return Estimate(float(row[number.column]), np.nan, low, high), int(row.get("n", results.replicates))
     results = read(number.study)
     if number.where and (unknown := [k for k in number.where if k not in results.scenarios]):
@@ -110,9 +111,11 @@ def value(number: Number, read: Read) -> tuple[Estimate, int]:
     values = results.values(number.outcome)
     rows = [scenario(results, **number.where)] if number.where else range(values.shape[0])
     arm = results.arm_index(number.arm)
-    x = values[list(rows), arm].ravel()
+    x = values[list(rows), arm]
     if number.kind == "difference":
-        x = x - values[list(rows), 0].ravel()
+        x = x - values[list(rows), 0]
+    # Replicates of one scenario share its parameters: over several scenarios, these are the cases.
+    x = x[0] if len(x) == 1 else np.nanmean(x, axis=1)
     known = x[np.isfinite(x)]
     return (share_estimate if number.kind == "share" else mean_estimate)(known), len(known)
 
