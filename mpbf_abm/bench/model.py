@@ -180,7 +180,7 @@ def ensemble(histories: Sequence[int] = (10, 100, 1_000), ticks: int = 500, roun
         *(row(f"{n} histories of the urn together, each", 1e3 * c / n, "ms", size=n) for n, c in zip(histories, best, strict=True)),
         row("a history of the urn alone", 1e3 * min(alone), "ms"),
         row(f"one by one / together, {histories[-1]} histories", ratio, "ratio", ">= 30", ratio >= 30 and same, equal_bits=same),
-        row("exponent in replicates", exponent(histories, best), "exponent", "<= 1"),
+        row("exponent in replicates", exponent(histories, best), "exponent", "about 1"),
     ]  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def draw(rows: Sequence[dict[str, Any]]) -> Figure:
     _scaling(axes[0, 0], rows)
     style.letter(axes[0, 0], "a", "cost against size")
     _targets(axes[0, 1], rows)
-    style.letter(axes[0, 1], "b", "value / target")
+    style.letter(axes[0, 1], "b", "value / target, the worst of each kind")
     _ensemble(axes[1, 0], rows)
     style.letter(axes[1, 0], "c", "the urn, many at once")
     _chunks(axes[1, 1], rows)
@@ -68,19 +68,29 @@ def bound(target: str) -> tuple[str, float] | None:
 
 
 def _targets(ax: Axes, rows: Sequence[dict[str, Any]]) -> None:
-    shown = []
+    worst: dict[str, tuple[str, float, str, bool | None]] = {}
     for r in rows:
         told = bound(r["target"])
-        if told is not None and told[1] > 0 and math.isfinite(r["value"]) and r["value"] > 0 and "AF@" not in r["name"]:
-            shown.append((r["name"], r["value"] / told[1], told[0], r["met"]))
-    if not shown:
+        if told is None or not told[1] > 0 or not math.isfinite(r["value"]) or r["value"] <= 0 or "AF@" in r["name"]:
+            continue
+        # Of the same on several pools, rounds or ways, the one that is nearest to missing its target.
+        kind, value = r["name"].split(",")[0], r["value"] / told[1]
+        before = worst.get(kind)
+        if before is None or (value > before[1]) == (told[0] == "<="):
+            worst[kind] = (kind, value, told[0], r["met"])
+    if not worst:
         ax.text(0.5, 0.5, "nothing with a target\nwas measured", ha="center", va="center", transform=ax.transAxes)
         return
-    shown = shown[::-1]
+    shown = list(worst.values())[::-1]
     for i, (_, value, side, met) in enumerate(shown):
         ax.plot([1, value], [i, i], color=LIGHT, linewidth=1.5, zorder=1)
         ax.plot(
-            value, i, color=BLUE if met else VERMILION, marker="<" if side == "<=" else ">", linestyle="none", zorder=2
+            value,
+            i,
+            color=GREY if met is None else BLUE if met else VERMILION,
+            marker="<" if side == "<=" else ">",
+            linestyle="none",
+            zorder=2,
         )
     ax.axvline(1, color=GREY, linewidth=0.8)
     ax.set(xscale="log", xlabel="value / target (marks point to the better side)")
