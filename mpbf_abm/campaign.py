@@ -231,9 +231,11 @@ class _Lab:
         if self.rule == "random":
             rows = np.flatnonzero(self.open)
             return rows[np.argsort(self.order(rows), kind="stable")[:count]]
-        mean, variance = self.posterior.predict()
-        # The greedy rule needs no sd.
-        sd = mean if self.rule == "greedy" else claimed_sd(variance - np.float32(NOISE))
+        if self.rule == "greedy":  # it needs no sd
+            mean = sd = self.posterior.mean()
+        else:
+            mean, variance = self.posterior.predict()
+            sd = claimed_sd(variance - np.float32(NOISE))
         if self.rule == "ranking":
             return self.ranked(mean, sd, count)
         draws = self.sample() if self.rule == "thompson" else None

@@ -296,6 +296,11 @@ class Posterior:
         self.labels[n], self.roots[n] = label, root
         self.rows.append(row)
 
+    def mean(self) -> Float32:
+        """Posterior mean at every point (N,)."""
+        offset, _ = offset_and_scale(self.labels[: len(self.rows)])
+        return (self.value - offset * self.unit).astype(np.float32) + np.float32(offset)
+
     def predict(self) -> tuple[Float32, Float32]:
         """Posterior mean and variance of observations, misfit included, at every point (N,)."""
         offset, scale = offset_and_scale(self.labels[: len(self.rows)])

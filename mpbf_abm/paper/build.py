@@ -198,6 +198,7 @@ def check(figure: PaperFigure, fig: Figure, frames: Mapping[str, pd.DataFrame], 
     """Smallest text of a figure in points; raises for what must not be printed."""
     from matplotlib.text import Text
 
+    fig.draw_without_rendering()  # ticks have their texts from here on
     faults = []
     shown = [t for t in fig.findobj(Text) if t.get_visible() and t.get_text().strip()]
     smallest = min((float(t.get_fontsize()) for t in shown), default=0.0)

@@ -56,8 +56,10 @@ def draw_removal(frames: Frames) -> Figure:
             part = curves[(curves["providers"] == providers) & (curves["criterion"] == criterion)]
             ax.fill_between(part["removed"], part["low"], part["high"], color=color, alpha=0.15, linewidth=0)
             ax.plot(part["removed"], part["median"], color=color, linestyle=line, label=CRITERIA[criterion])
+        if ax is not axes[0]:
+            ax.sharey(axes[0])
         ax.set(xlabel="nodes removed (share)", xlim=(0, 1), ylim=(0, 1.02))
-        style.letter(ax, mark, f"{providers} provider{'s' * (providers > 1)} each")
+        style.letter(ax, mark, f"{providers} provider{'s' * int(providers > 1)} each")
     axes[0].set_ylabel("largest component\n(share; median, 5–95 %)")
     for i, (criterion, (color, _, mark)) in enumerate(STYLES.items()):
         part = means[means["criterion"] == criterion]

@@ -52,7 +52,7 @@ def test_what_is_switched_off_does_not_flow(changes: dict[str, Any], gone: list[
 
 
 def test_isolated_planners_are_not_part_of_the_flows() -> None:
-    alone, eco = flows_of(4, **{"planners.count": 0, "planners.isolated": 5})
+    alone, eco = flows_of(4, **{"planners.count": 0, "planners.isolated": 5, "planners.experiments": 1.0})
     assert eco.world.results is not None
     assert [alone[n] for n in ("steered", "alone", "published", "deposited", "corrected")] == [0.0] * 5
 
