@@ -34,6 +34,7 @@ ABOVE = (
     "reference",
     "examples",
     "laboratory",
+    "paper",
     "measures",
     "verification",
     "whatif",

@@ -145,11 +145,11 @@ def removal(run: RunInput) -> Outcomes:
 # --------------------------------------------------------------------------- urns
 
 URN_OUTCOMES = ("leading_share", "locked")
-LOCKED = 0.5  # of all records, in an urn
+LOCKED = 0.4  # of all records, in an urn of five families: twice an equal share, above the winner's at the fold
 
 
 def urn(run: RunInput) -> Outcomes:
-    """A null community's leading share at the end, and whether one family holds more than half of the records."""
+    """A null community's leading share at the end, and whether one family holds more than two fifths of the records."""
     from mpbf_abm.ensemble import family_masses
 
     p = Parameters.null(**dict(run.values))

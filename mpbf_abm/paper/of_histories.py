@@ -33,18 +33,18 @@ LABELS = {
 # --------------------------------------------------------------------------- 1: flows
 
 PLACES = {
-    "curators": (0.12, 0.80), "commons": (0.12, 0.30), "models": (0.50, 0.55), "planners": (0.88, 0.80), "experiments": (0.88, 0.30),
+    "curators": (0.10, 0.84), "commons": (0.10, 0.22), "models": (0.50, 0.53), "planners": (0.90, 0.84), "experiments": (0.90, 0.22),
 }  # fmt: skip
-# Each arrow: from, to, bend, where its label stands along it, and the label's offset.
+# Each arrow: from, to, bend, and where its label stands.
 ARROWS: dict[str, tuple[str, str, float, tuple[float, float]]] = {
-    "acquired": ("curators", "commons", 0.0, (-0.085, 0.55)),
-    "generated": ("models", "commons", 0.35, (0.27, 0.545)),
-    "read": ("commons", "models", 0.25, (0.36, 0.335)),
-    "steered": ("models", "planners", -0.2, (0.64, 0.76)),
-    "alone": ("planners", "experiments", -0.35, (1.085, 0.62)),
-    "published": ("experiments", "planners", -0.35, (0.735, 0.60)),
-    "deposited": ("experiments", "commons", -0.22, (0.50, 0.07)),
-    "corrected": ("experiments", "models", 0.25, (0.66, 0.33)),
+    "acquired": ("curators", "commons", 0.0, (-0.02, 0.53)),
+    "generated": ("models", "commons", 0.35, (0.24, 0.60)),
+    "read": ("commons", "models", 0.25, (0.41, 0.22)),
+    "steered": ("models", "planners", -0.2, (0.60, 0.80)),
+    "alone": ("planners", "experiments", -0.3, (1.10, 0.53)),
+    "published": ("experiments", "planners", -0.25, (0.735, 0.60)),
+    "deposited": ("experiments", "commons", -0.18, (0.50, 0.035)),
+    "corrected": ("experiments", "models", 0.2, (0.655, 0.335)),
 }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def draw_flows(frames: Frames) -> Figure:
 def _diagram(ax: Axes, table: pd.DataFrame) -> None:
     from matplotlib.patches import FancyArrowPatch
 
-    ax.set(xlim=(-0.17, 1.17), ylim=(0.0, 0.98))
+    ax.set(xlim=(-0.15, 1.22), ylim=(0.0, 0.95))
     ax.set_axis_off()
     for flow, (source, target, bend, at) in ARROWS.items():
         row = table.loc[flow]
@@ -149,7 +149,12 @@ def draw_corpus(frames: Frames) -> Figure:
             ylim=(0, None),
         )
         style.letter(ax, mark, f"records by origin, γ = {gamma:g}")
-    axes[0].legend(loc="upper left", title="plain: founding core\nhatched: other families")
+    fig.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower left",
+        ncols=5,
+        title="plain: founding core; hatched: all other families",
+    )
     table = frames["core"]
     arms = list(dict.fromkeys(table["arm"]))
     for gamma, (color, line) in zip((PLAIN, CROWD), GAMMA_STYLES[::2], strict=True):
@@ -160,7 +165,7 @@ def draw_corpus(frames: Frames) -> Figure:
                 part["tick"], part["share"], color=color, linestyle=line, alpha=shade, label=f"γ = {gamma:g}, {arm}"
             )
     axes[2].set(xlabel="tick (months)", ylabel="held by the founding core\n(share; median, 5–95 %)")
-    axes[2].legend(loc="best")
+    axes[2].legend(loc="upper center", bbox_to_anchor=(0.4, -0.17), ncols=1)
     style.letter(axes[2], "c", "survival of the early corpus")
     return fig
 
@@ -310,7 +315,7 @@ FIGURES = (
         prepare_flows, draw_flows,
     ),
     PaperFigure(
-        "corpus", "Growth of the corpus", "courses", "double", 70,
+        "corpus", "Growth of the corpus", "courses", "double", 80,
         "Records by origin over time, mean of histories, at a reinforcement of 1.05 (a) and 2 (b); plain areas are the founding core, the largest families that held half of the founding records, hatched ones all others. What the "
         "core still holds (c), with and without a floor on exploration: median and the range of nine tenths of the histories.",
         "Stacked areas of records by origin over time for weak and strong reinforcement, and lines of the share of records that the founding core of families still holds.",

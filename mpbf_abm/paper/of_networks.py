@@ -119,7 +119,7 @@ def draw_warnings(frames: Frames) -> Figure:
         part["tick"], part["exploration"], color=PURPLE, linestyle=":", linewidth=0.8, label="exploration, approaching"
     )
     left.set(xlabel="tick (months)", ylabel="share of the first family; exploration (share)", ylim=(0, 1))
-    left.legend(loc="lower left")
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
     style.letter(left, "a", "histories")
     rows = [(s, k) for s in dict.fromkeys(frames["trends"]["signal"]) for k in ("staying", "approaching")]
     for y, (signal, kind) in enumerate(rows):
@@ -142,7 +142,7 @@ def draw_warnings(frames: Frames) -> Figure:
     right.set(
         xlabel="false alarms (share)", ylabel="transitions foretold (share)", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02)
     )
-    right.legend(loc="lower right")
+    right.legend(loc="upper center", bbox_to_anchor=(0.45, -0.2))
     style.letter(right, "c", "as an alarm")
     return fig
 
@@ -156,7 +156,7 @@ FIGURES = (
         prepare_removal, draw_removal,
     ),
     PaperFigure(
-        "warnings", "Signals before a transition", "warnings", "double", 65,
+        "warnings", "Signals before a transition", "warnings", "double", 72,
         "Null communities of constant size whose exploration falls to the threshold of lock-in, and others whose exploration stays: single histories (a), trends of variance and autocorrelation of the first family's share in windows of half "
         "of the run (b; line: 10–90 %, tick: median), and how well the trends tell one kind from the other, area with its 95 % interval (c).",
         "Histories of communities that approach a transition and of others, distributions of the trends of two early-warning signals, and their ROC curves.",

@@ -157,7 +157,7 @@ def prepare_box(results: Results) -> dict[str, pd.DataFrame]:
 FIGURES = (
     PaperFigure(
         "phase", "Phase diagram of the null community", "urns", "single", 95,
-        "Share of histories of the null community (five equal families) in which one family holds more than half of the records at the end, over reinforcement γ and exploration ε. White: half of the histories, dotted its 95 % interval; "
+        "Share of histories of the null community (five equal families) in which one family holds more than two fifths of the records at the end, twice an equal share, over reinforcement γ and exploration ε. White: half of the histories, dotted its 95 % interval; "
         "red: the exploration below which equal families do not stay equal (dashed), and above which no locked-in state is left (dash-dotted), both without any fitting.",
         "Heat map of the share of histories that lock in over reinforcement and exploration, with the half-way contour and two curves of theory that border it.",
         prepare_phase, draw_phase, ("theory",),

@@ -104,7 +104,9 @@ def value(number: Number, read: Read) -> tuple[Estimate, int]:
         results = read(figure.study)
         row = _row(number, figure.prepare(results))
         low, high = (float(row.get(f"{number.column}_{end}", row.get(end, np.nan))) for end in ("low", "high"))
-        return Estimate(float(row[number.column]), np.nan, low, high), int(row.get("n", results.replicates))
+        return Estimate(float(row[number.column]), np.nan, low, high), int(
+            row.get("n", row.get("rows", results.replicates))
+        )
     results = read(number.study)
     if number.where and (unknown := [k for k in number.where if k not in results.scenarios]):
         raise ConfigurationError([f"number '{number.name}': study '{number.study}' does not vary '{unknown[0]}'"])

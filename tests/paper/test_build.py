@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import once
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -22,6 +23,7 @@ from mpbf_abm.paper import text
 from mpbf_abm.paper.studies import STUDIES
 from mpbf_abm.studies.definition import Replicates
 from mpbf_abm.studies.results import Results
+from mpbf_abm.studies.study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
 # Few of everything, and short: what is looked at here is figures, not findings.
@@ -29,21 +31,29 @@ FEWER = {"courses": 4, "twins": 3, "removal": 3, "urns": 3, "warnings": 8, "poli
 Read = Callable[[str], Results]
 
 
+def small(name: str) -> Study:
+    """A study of the quick profile with few replicates."""
+    study = STUDIES[name]("quick")
+    changes: dict[str, Any] = {"replicates": Replicates(n=FEWER[name])}
+    if name not in ("urns", "warnings"):
+        changes["ticks"] = max(12, study.ticks // 2)
+    return study.model_copy(update=changes)
+
+
+def made(name: str) -> str:
+    """Folder of a small study, run once for all test processes."""
+    assert once.folder is not None
+    out = once.folder / "paper" / name
+    with small(name).run(out, workers=1) as results:
+        assert results.failures.empty
+    return str(out)
+
+
 @pytest.fixture(scope="session")
-def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
-    folder, found = tmp_path_factory.mktemp("studies"), {}
-
-    def of(name: str) -> Results:
-        if name not in found:
-            study = STUDIES[name]("quick")
-            changes: dict[str, Any] = {"replicates": Replicates(n=FEWER[name])}
-            if name not in ("urns", "warnings"):
-                changes["ticks"] = max(12, study.ticks // 2)
-            found[name] = study.model_copy(update=changes).run(folder / name, workers=1)
-            assert found[name].failures.empty
-        return found[name]
-
-    return of
+def read() -> Read:
+    folders = dict(zip(STUDIES, once.each("studies of the paper", list(STUDIES), made), strict=True))
+    found = {name: Results.open(folder, small(name)) for name, folder in folders.items()}
+    return found.__getitem__
 
 
 @pytest.fixture(scope="session")
