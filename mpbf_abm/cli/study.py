@@ -507,10 +507,16 @@ def merge(
 @study.command()
 def export(
     folder: Folder,
-    to: Annotated[str, typer.Option(metavar="csv|parquet|netcdf", help="Format.")] = "csv",
+    to: Annotated[
+        str, typer.Option(metavar="csv|parquet|netcdf|crate", help="Format; crate is an RO-Crate for an archive.")
+    ] = "csv",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder to write. [default: DIR/export-FORMAT]")
     ] = None,
+    license: Annotated[
+        str | None, typer.Option(metavar="URL", help="Licence of the results in a crate. [default: CC BY 4.0]")
+    ] = None,
+    author: Annotated[str, typer.Option(metavar="NAME", help="Who made the runs, in a crate.")] = "",
 ) -> None:
     """Write runs, outcomes, series, failures and timings as files that other programs read."""
     from mpbf_abm.provenance import OutputFolder
@@ -518,9 +524,16 @@ def export(
     from mpbf_abm.studies.results import Results
 
     place = out or (folder if folder.is_dir() else folder.parent) / f"export-{to}"
+    if to != "crate" and (license is not None or author):
+        raise ConfigurationError("--license and --author belong to --to crate")
     with Results.open(folder) as results, OutputFolder(place) as work:
-        paths = write(results, work, to)
-        write_provenance(results, work, kind="export")
+        if to == "crate":
+            from mpbf_abm.studies.crate import LICENSE, write_crate
+
+            paths = write_crate(results, work, license=license or LICENSE, author=author)
+        else:
+            paths = write(results, work, to)
+            write_provenance(results, work, kind="export")
     print(f"written to {place}: " + ", ".join(p.name for p in paths))
 
 

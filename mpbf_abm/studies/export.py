@@ -35,7 +35,9 @@ def export(results: Results, folder: Path, form: str) -> list[Path]:
         What was written. All but the timings follow from the study alone, byte for byte.
     """
     if form not in FORMATS:
-        raise ConfigurationError(f"--to = '{form}': must be one of {', '.join(FORMATS)}{did_you_mean(form, FORMATS)}")
+        raise ConfigurationError(
+            f"--to = '{form}': must be one of {', '.join((*FORMATS, 'crate'))}{did_you_mean(form, (*FORMATS, 'crate'))}"
+        )
     study = folder / "study.toml"
     study.write_text(write_study(results.study), encoding="utf-8", newline="\n")
     if form == "netcdf":
