@@ -79,21 +79,15 @@ def every(
 def _figures(
     names: list[str], runs: Path | None, quick: bool, out: Path | None, journal: str, jobs: str | None, check: bool
 ) -> int:
-    from mpbf_abm.paper.build import FORMATS, JOURNALS, chosen, compare
+    from mpbf_abm.paper.build import FORMATS, chosen, compare
     from mpbf_abm.paper.build import build as build_figures
 
     faults: list[str] = []
-    count = processes(jobs, faults)
-    if journal not in JOURNALS:
-        faults.append(
-            f"--journal {journal}: unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"
-        )
     try:
         wanted = chosen(names)
     except ConfigurationError as error:
-        raise ConfigurationError([*faults, *error.faults]) from None
-    if faults:
-        raise ConfigurationError(faults)
+        faults, wanted = error.faults, []
+    count = _asked(jobs, journal, faults)
     folder = runs or RUNS / ("quick" if quick else "full")
     target = out or folder / "figures"
     if not check:
@@ -117,6 +111,20 @@ def _figures(
     )
     print(f"written: {target}", file=sys.stderr)
     return OK
+
+
+def _asked(jobs: str | None, journal: str, faults: list[str]) -> int | None:
+    """Processes asked for; raises for these and other faults, all at once."""
+    from mpbf_abm.paper.build import JOURNALS
+
+    count = processes(jobs, faults)
+    if journal not in JOURNALS:
+        faults.append(
+            f"--journal {journal}: unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"
+        )
+    if faults:
+        raise ConfigurationError(faults)
+    return count
 
 
 def draft(quick: bool) -> str:
@@ -164,19 +172,11 @@ def paper(
 ) -> int:
     """Run or resume what is missing, and write figures, tables, captions, methods and a summary whose numbers come from the runs."""
     from mpbf_abm.paper import text
-    from mpbf_abm.paper.build import FIGURES, FORMATS, JOURNALS
+    from mpbf_abm.paper.build import FIGURES, FORMATS
     from mpbf_abm.paper.build import build as build_figures
     from mpbf_abm.paper.studies import STUDIES
 
-    faults: list[str] = []
-    count = processes(jobs, faults)
-    if journal not in JOURNALS:
-        faults.append(
-            f"--journal {journal}: unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"
-        )
-    faults += [f"{path}: no such file" for path in (numbers, summary) if not path.is_file()]
-    if faults:
-        raise ConfigurationError(faults)
+    count = _asked(jobs, journal, [f"{path}: no such file" for path in (numbers, summary) if not path.is_file()])
     wanted = text.read_numbers(numbers)
     folder = runs or RUNS / ("quick" if quick else "full")
     target = out or folder / "paper"
