@@ -219,7 +219,7 @@ def damage_exponent(before: float, after: float, volumes: Sequence[float] | Floa
     before, after : float
         Damage at the first and at the last size.
     volumes : sequence of float
-        Sizes N_0 < N_1 < ... after each step.
+        Sizes N_0 <= N_1 <= ... after each step. Where records go out of sight there is no such exponent: NaN.
     """
     from scipy.optimize import brentq
 
@@ -227,6 +227,8 @@ def damage_exponent(before: float, after: float, volumes: Sequence[float] | Floa
         return math.nan
     n = np.asarray(volumes, np.float64)
     step = np.diff(n) / n[1:]
+    if step.min() < 0:
+        return math.nan
     lowest = -1.0 / step.max() + 1e-9
     return float(brentq(lambda q: np.log1p(q * step).sum() - math.log(after / before), lowest, 50.0))
 

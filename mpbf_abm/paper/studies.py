@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from mpbf_abm.interventions import Policy
+from mpbf_abm.interventions import POLICIES, Policy
 from mpbf_abm.laboratory import histories
 from mpbf_abm.parameters import PRESETS
 from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Series
@@ -19,9 +19,6 @@ SEARCH = ["planners.exploration", "curators.exploration"]
 FLOOR = 0.6  # strength of the floor on exploration
 # Budget of experiments a planner has in a tick, for the distributions of outcomes.
 BUDGETS = (0.1, 0.2, 0.4)
-# Policies under uncertainty; experiments/policies.toml has all of them.
-FEW = ("exploration_floor", "coverage_mandate", "redundancy", "compute_cap")
-SEVERAL = (*FEW, "measured_quota", "harmonisation", "uncertainty_aware", "model_pluralism", "mirrors_and_repair")
 
 
 def _size(profile: Profile, quick: int, full: int) -> int:
@@ -104,7 +101,7 @@ def warnings(profile: Profile) -> Study:
 
 
 def policies(profile: Profile) -> Study:
-    """Policies under uncertainty about the community."""
+    """Every policy under uncertainty about the community."""
     spans: dict[str, Any] = {
         "gamma": {"paths": CROWD, "low": 1.0, "high": 2.5}, "eps": {"paths": SEARCH, "low": 0.02, "high": 0.4},
         "planners.publication_bias": {"low": 0.0, "high": 1.0}, "planners.social": {"low": 0.0, "high": 0.9},
@@ -114,10 +111,14 @@ def policies(profile: Profile) -> Study:
         "stocks.hazard": {"low": 0.0005, "high": 0.02, "scale": "log"}, "stocks.merit_share": {"low": 0.0, "high": 0.9},
     }  # fmt: skip
     ticks = _size(profile, 30, 120)
-    chosen = FEW if profile == "quick" else SEVERAL
+    chosen = (
+        ("exploration_floor", "coverage_mandate", "redundancy", "compute_cap")
+        if profile == "quick"
+        else tuple(POLICIES)
+    )
     return Study(
         name="policies", question="Which policies help, how much and how surely, when much is uncertain?", ticks=ticks,
-        preset="quick" if profile == "quick" else "default", parameters=spans, design=Design(kind="lhs", n=_size(profile, 24, 48)),
+        preset="quick" if profile == "quick" else "default", parameters=spans, design=Design(kind="lhs", n=_size(profile, 24, 64)),
         replicates=Replicates(n=2), policies=tuple(_arm(name, ticks) for name in chosen),
         outcomes={
             "found_share": Outcome(better="more", smallest=0.02, primary=True), "families_d1": Outcome(better="more", smallest=3.0, primary=True),
@@ -134,7 +135,7 @@ def budgets(profile: Profile) -> Study:
         name="budgets", question="How are outcomes distributed over histories, by policy and budget?", ticks=ticks,
         preset="quick" if profile == "quick" else "default",
         parameters={**dict.fromkeys(CROWD, 2.0), "planners.experiments": {"values": list(BUDGETS)}}, design=Design(kind="grid"),
-        replicates=Replicates(n=_size(profile, 12, 60)),
+        replicates=Replicates(n=_size(profile, 12, 80)),
         policies=(_arm("exploration_floor", ticks, FLOOR), _arm("coverage_mandate", ticks)),
         outcomes={
             "found_share": Outcome(better="more", smallest=0.02, primary=True), "families_d1": Outcome(better="more", smallest=3.0),
@@ -153,7 +154,7 @@ def indices(profile: Profile) -> Study:
             "planners.steering_gain": {"low": 0.0, "high": 2.0}, "curators.openness": {"low": 0.0, "high": 0.9},
             "space.ruggedness": {"low": 3.0, "high": 12.0, "scale": "log"},
         },
-        design=Design(kind="saltelli", n=_size(profile, 8, 32)), replicates=Replicates(n=2),
+        design=Design(kind="saltelli", n=_size(profile, 8, 64)), replicates=Replicates(n=2),
         outcomes={"found_share": Outcome(better="more", primary=True), "families_d1": Outcome(better="more", primary=True)},
     )  # fmt: skip
 
