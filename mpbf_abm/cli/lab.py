@@ -125,9 +125,10 @@ def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> 
     if setting is None or faults:
         raise ConfigurationError(faults)
     battery.check(setting)
+    total = len(battery.tasks(setting))
     folder = asked.out or Path("results") / battery.name
     check_folder(folder)
-    with bar(len(battery.tasks(setting)), asked.as_json, "task") as advance:
+    with bar(total, asked.as_json, "task") as advance:
         report = run_battery(battery, setting, count, advance)
     how, figure = made(_called(asked, name), setting), partial(draw, report)
     _write(battery.name, battery.question, report, figure, alt, folder, how)

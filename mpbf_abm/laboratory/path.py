@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.ecosystem import Ecosystem, Snapshot
+from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting, materials
 from mpbf_abm.laboratory.effective_urn import FAMILIES, LOCKED, MOVED
 from mpbf_abm.measures.degrees import POLICIES, degree, policy_arms
@@ -40,6 +41,7 @@ from mpbf_abm.studies.model import RunInput
 Float = NDArray[np.float64]
 
 EARLY = 5  # early history is the first 1/5 of a run
+LEAST_TICKS = 10
 HISTORIES = 6  # of each world
 LATER = (1 << 60, 1 << 61)  # what sets the draws of the two later courses apart
 INFORMED = 2  # of them in which policies that know are tried
@@ -51,7 +53,17 @@ Part = tuple[list[Finding], dict[str, pd.DataFrame]]
 
 
 def tasks(setting: Setting) -> list[tuple[str, int, int]]:
-    """Every world and history, and every world and ramp."""
+    """Every world and history, and every world and ramp.
+
+    Raises
+    ------
+    ConfigurationError
+        For a run that is too short to have an early and a late part.
+    """
+    if setting.ticks < LEAST_TICKS:
+        raise ConfigurationError(
+            f"ticks = {setting.ticks}: must be at least {LEAST_TICKS} for path; a fifth of a run is its early history"
+        )
     histories = [("history", world, i) for world in setting.seeds() for i in range(HISTORIES)]
     return histories + [("ramp", world, ticks) for world in setting.seeds() for ticks in ramps(setting)]
 

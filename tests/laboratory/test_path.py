@@ -8,6 +8,7 @@ from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.laboratory.battery import Setting, run_battery
 from mpbf_abm.laboratory.path import HISTORIES, PATH, _of_world, measure, tasks
+from mpbf_abm.measures.path_dependence import damage_exponent
 
 
 def urn(gamma, exploration, **changes):
@@ -89,3 +90,13 @@ def test_worlds_can_be_studied_over_parameters(monkeypatch):
     out = path.world_outcomes(run)
     assert set(out) == set(path.OUTCOMES)
     assert out["gamma_eff"] == pytest.approx(2.0, abs=0.2)
+
+
+def test_a_run_without_an_early_part_is_refused():
+    with pytest.raises(ConfigurationError, match="ticks = 9: must be at least 10"):
+        PATH.tasks(Setting(urn(1.0, 0.0), ticks=9))
+
+
+def test_damage_has_no_exponent_where_the_commons_shrinks():
+    assert np.isnan(damage_exponent(0.1, 0.2, [10.0, 20.0, 15.0]))
+    assert damage_exponent(0.1, 0.2, [10.0, 20.0, 20.0, 40.0]) > 0
