@@ -128,7 +128,7 @@ def test_exported_bytes_follow_from_the_study_alone(tmp_path: Path, results: Res
 
 def test_a_format_that_is_none_is_refused(results: Results, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigurationError, match="--to = 'cvs': must be one of csv, parquet, netcdf; did you mean 'csv'"
+        ConfigurationError, match="--to = 'cvs': must be one of csv, parquet, netcdf, crate; did you mean 'csv'"
     ):
         export(results, tmp_path, "cvs")
 
