@@ -95,10 +95,11 @@ def family_masses(
     if faults := obstacles(parameters, space):
         raise ConfigurationError(faults)
     times = [ticks] if isinstance(ticks, (int, np.integer)) else list(ticks)
+    wanted = set(times)
     later = [None] * len(seeds) if reseed is None else list(reseed)
     streams = [Streams(seed, after) for seed, after in zip(seeds, later, strict=True)]
     with one_thread():
-        seen = [x.copy() for t, x in enumerate(_histories(parameters, streams, space, max(times))) if t in set(times)]
+        seen = [x.copy() for t, x in enumerate(_histories(parameters, streams, space, max(times))) if t in wanted]
     return seen[0] if isinstance(ticks, (int, np.integer)) else np.stack(seen, axis=1)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.bench.measuring import SEED, Row, row, timed
 from mpbf_abm.bench.model import agents, crowded, per_tick
-from mpbf_abm.bench.pools import KAPPA, MOST, SHARE, pools
+from mpbf_abm.bench.pools import KAPPA, MOST, SHARE, pools, synthetic_pool
 from mpbf_abm.campaign import run_campaign
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.space.materials import MaterialsSpace
@@ -156,6 +156,4 @@ def real(data: Path, seeds: int) -> list[Row]:
 
 def synthetic(size: int = 600, seeds: int = 5) -> list[Row]:
     """Campaigns on a synthetic pool of six columns."""
-    from mpbf_abm.bench.pools import synthetic_pool
-
     return campaigns({f"pool of {size}": synthetic_pool(size)}, seeds)

@@ -11,7 +11,7 @@ import typer
 
 from mpbf_abm.cli.app import app, figures
 from mpbf_abm.cli.console import bar, check_folder, processes, table
-from mpbf_abm.errors import ConfigurationError, OutputError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, OutputError
 
 if TYPE_CHECKING:
     from mpbf_abm.studies.results import Results
@@ -115,13 +115,10 @@ def _figures(
 
 def _asked(jobs: str | None, journal: str, faults: list[str]) -> int | None:
     """Processes asked for; raises for these and other faults, all at once."""
-    from mpbf_abm.paper.build import JOURNALS
+    from mpbf_abm.paper.build import journal_faults
 
     count = processes(jobs, faults)
-    if journal not in JOURNALS:
-        faults.append(
-            f"--journal {journal}: unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"
-        )
+    faults += journal_faults(journal)
     if faults:
         raise ConfigurationError(faults)
     return count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from mpbf_abm.figures.style import MM
 from mpbf_abm.paper import of_histories, of_networks, of_outcomes
 from mpbf_abm.paper.figure import PaperFigure
 from mpbf_abm.provenance import version
+from mpbf_abm.studies.model import hash_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +64,13 @@ JOURNALS = {
 
 class FigureError(OutputError):
     """A figure that must not be printed as it is."""
+
+
+def journal_faults(journal: str) -> list[str]:
+    """What is wrong with the name of a journal."""
+    if journal in JOURNALS:
+        return []
+    return [f"--journal {journal}: unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"]
 
 
 def chosen(names: Sequence[str]) -> list[PaperFigure]:
@@ -117,10 +124,8 @@ def build(
         For a figure with text below 5 points, without alternative text, too high for the journal, with an axis that has no label,
         or with a panel that shows neither an interval nor single runs.
     """
-    if journal not in JOURNALS:
-        raise ConfigurationError(
-            f"--journal {journal}: unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"
-        )
+    if faults := journal_faults(journal):
+        raise ConfigurationError(faults)
     figures = chosen(names)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -181,7 +186,7 @@ def _build(
         "name": figure.name, "title": figure.title, "alt": figure.alt, "caption": figure.caption, "study": figure.study, "arms": results.arm_names,
         "replicates": results.replicates, "scenarios": len(results.scenarios), "ticks": results.study.ticks, "data": results.hash,
         "width_mm": getattr(journal, figure.width), "height_mm": figure.height, "smallest_text_pt": smallest, "draft": draft,
-        "files": {p.name: hashlib.blake2b(p.read_bytes(), digest_size=16).hexdigest() for p in files},
+        "files": {p.name: hash_bytes(p.read_bytes()) for p in files},
     }  # fmt: skip
 
 
@@ -253,7 +258,7 @@ def compare(out: Path, names: Sequence[str], results: Callable[[str], Results], 
         before = known.get(entry["name"], {}).get("files", {})
         for file, digest in entry["files"].items():
             path = out / file
-            here = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() if path.is_file() else ""
+            here = hash_bytes(path.read_bytes()) if path.is_file() else ""
             if digest != here or digest != before.get(file):
                 different.append(file)
     return different

@@ -68,6 +68,6 @@ def scenario(results: Results, **values: float) -> int:
     return int(table.loc[chosen, "scenario"].iloc[0])
 
 
-def names(results: Results) -> dict[str, str]:
+def names(results: Results) -> list[str]:
     """Arms as figures call them."""
-    return {label: label.replace("_", " ") for label in results.arm_names}
+    return [label.replace("_", " ") for label in results.arm_names]

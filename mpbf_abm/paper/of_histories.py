@@ -54,7 +54,7 @@ def prepare_flows(results: Results) -> dict[str, pd.DataFrame]:
     rows = []
     for flow, (source, target, unit, what) in FLOWS.items():
         total = results.series_values(flow)[s, :, :, -1] / ticks
-        for a, arm in enumerate(names(results).values()):
+        for a, arm in enumerate(names(results)):
             e = mean_estimate(total[a])
             rows.append((flow, arm, source, target, unit, what, e.value, e.low, e.high, total.shape[1]))
     head = ["flow", "arm", "from", "to", "unit", "what", "per_tick", "low", "high", "n"]
@@ -116,7 +116,7 @@ def prepare_corpus(results: Results) -> dict[str, pd.DataFrame]:
             for (origin, region), values in parts.items():
                 _, low, high = band(values[0, :, i])
                 rows.append((gamma, int(tick), origin, region, values[0, :, i].mean(), low, high))
-            for a, arm in enumerate(names(results).values()):
+            for a, arm in enumerate(names(results)):
                 middle, low, high = band(core[a, :, i])
                 held.append((gamma, arm, int(tick), middle, low, high))
     return {
@@ -178,7 +178,7 @@ def prepare_fan(results: Results) -> dict[str, pd.DataFrame]:
     s, out = scenario(results, gamma=CROWD), {}
     for layer in LAYERS:
         values, rows = results.series_values(layer)[s], []
-        for a, arm in enumerate(names(results).values()):
+        for a, arm in enumerate(names(results)):
             middle, low, high = band(values[a])
             for i, tick in enumerate(results.series_ticks):
                 thin = {f"history {r}": values[a, r, i] for r in range(min(8, values.shape[1]))}

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from mpbf_abm.figures import studies, style
 from mpbf_abm.figures.style import BLUE, GREY, INK, MM, VERMILION
+from mpbf_abm.measures.paired import wilson
 from mpbf_abm.paper.figure import Frames, PaperFigure, names
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies.analysis import discover, phase, robustness, sensitivity
@@ -28,8 +29,6 @@ def prepare_phase(results: Results) -> dict[str, pd.DataFrame]:
     table = phase(results, ["locked"]).table
     runs = table.rename(columns={"curators.reinforcement": "gamma", "curators.exploration": "eps", "mean": "locked"})
     # An outcome of 0 and 1 is a share: its interval is that of a proportion.
-    from mpbf_abm.measures.paired import wilson
-
     low, high = wilson(runs["locked"].to_numpy() * runs["runs"].to_numpy(), runs["runs"].to_numpy(np.float64))
     values, fixed = [], dict(results.study.fixed)
     for gamma in np.linspace(float(runs["gamma"].min()), float(runs["gamma"].max()), 41):
@@ -92,7 +91,7 @@ def prepare_ridges(results: Results) -> dict[str, pd.DataFrame]:
         values, rows = results.values(name), []
         span = np.linspace(float(np.nanmin(values)), float(np.nanmax(values)), POINTS)
         for s in range(len(budget)):
-            for a, arm in enumerate(names(results).values()):
+            for a, arm in enumerate(names(results)):
                 known = values[s, a][np.isfinite(values[s, a])]
                 rows += [("run", budget[s], arm, r, v, np.nan) for r, v in enumerate(known)]
                 if np.ptp(known) > 0:

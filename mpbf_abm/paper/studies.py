@@ -44,7 +44,7 @@ def courses(profile: Profile) -> Study:
         design=Design(kind="grid"), replicates=Replicates(n=_size(profile, 8, 64)),
         policies=(_arm("exploration_floor", ticks, FLOOR),),
         outcomes={name: Outcome() for name in histories.COURSE_OUTCOMES},
-        series=Series(of=histories.COURSE_SERIES, every=_size(profile, 4, 4)),
+        series=Series(of=histories.COURSE_SERIES, every=4),
     )  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def warnings(profile: Profile) -> Study:
         },
         replicates=Replicates(n=_size(profile, 30, 200)), policies=(Arm(label="approaching", parameters={"low": 0.5}),),
         outcomes={name: Outcome() for name in histories.WARNING_OUTCOMES},
-        series=Series(of=histories.WARNING_SERIES, every=_size(profile, 2, 2)),
+        series=Series(of=histories.WARNING_SERIES, every=2),
     )  # fmt: skip
 
 
