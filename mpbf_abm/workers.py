@@ -32,11 +32,16 @@ FLUSH_SECONDS = 0.02
 LOOK_SECONDS = 0.1  # how often memory is looked at
 STARTS = 3  # workers in a row that may end before they are ready
 KILLED_STARTS = 30  # the same where something outside killed them
+TELL_SECONDS = 0.05  # how often a worker tells how far it is
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class WorkerError(StoppedError):
     """Worker processes that cannot be started."""
+
+
+class HaltedError(StoppedError):
+    """A task that was asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +51,15 @@ class Fault:
     Attributes
     ----------
     kind : str
-        raised: it raised an exception. died: its process ended. timeout, memory: it went over a limit.
+        raised: it raised an exception. died: its process ended. timeout, memory: it went over a limit. stopped: it was
+        asked to (:meth:`Pool.stop`).
     type, message, traceback : str
         Of the exception, where there was one.
     error : MpbfError or None
         The exception itself, if it is one that a user can act on.
     """
 
-    kind: Literal["raised", "died", "timeout", "memory"]
+    kind: Literal["raised", "died", "timeout", "memory", "stopped"]
     type: str
     message: str
     traceback: str = ""
@@ -91,6 +97,8 @@ def attempt(work: Work, task: Any) -> tuple[Any, Fault | None, float]:
         value = work(task)
     except KeyboardInterrupt:
         raise
+    except HaltedError as error:
+        fault = Fault("stopped", type(error).__name__, str(error))
     except MemoryError as error:
         fault = Fault("memory", "MemoryError", str(error) or "out of memory", traceback.format_exc())
     except BaseException as error:  # noqa: BLE001 (whatever a run raises is a result)
@@ -136,6 +144,8 @@ class Pool:
         again: it is taken to be a pure function.
     together : int
         Most tasks that a worker is given at once, where they are short.
+    heard : callable, optional
+        Called in :meth:`collect` with a task that is under way and the amount that it has told of (:func:`tell`).
 
     Examples
     --------
@@ -154,10 +164,12 @@ class Pool:
         memory_mb: float = 0.0,
         retries: int = 2,
         together: int = MOST_TOGETHER,
+        heard: Callable[[Any, int], None] | None = None,
     ) -> None:
         self._blob = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
         self.workers, self._seconds, self._memory, self._retries = workers, seconds, memory_mb, retries
         self._most_together = together
+        self._heard = heard
         self._queue: deque[_Task] = deque()
         self._slots: list[_Slot] = []
         self._done: list[Done] = []
@@ -193,6 +205,19 @@ class Pool:
         tasks = [t.task for t in self._queue]
         self._queue.clear()
         return tasks
+
+    def stop(self, unwanted: Callable[[Any], bool]) -> list[Any]:
+        """Give up tasks: those that no worker holds are returned, those under way end with a fault when they next tell.
+
+        A worker that holds several tasks gives up the one it is at; see `together`.
+        """
+        gone = [t.task for t in self._queue if unwanted(t.task)]
+        self._queue = deque(t for t in self._queue if not unwanted(t.task))
+        for slot in self._slots:
+            if slot.hand and unwanted(slot.hand[0].task):
+                with contextlib.suppress(OSError):
+                    slot.pipe.send(_STOP)
+        return gone
 
     def collect(self, timeout: float = 1.0) -> list[Done]:
         """Supervise the workers for up to `timeout` seconds; return what is over, as soon as anything is.
@@ -319,6 +344,10 @@ class Pool:
                 raise WorkerError(f"a worker cannot begin: {message}")
             slot.ready, self._starts = True, 0
             return
+        if isinstance(message, int):
+            if self._heard is not None:
+                self._heard(slot.hand[0].task, message)
+            return
         for value, fault, seconds in message:
             task = slot.hand.popleft()
             self._mean = seconds if self._mean is None else 0.9 * self._mean + 0.1 * seconds
@@ -327,7 +356,7 @@ class Pool:
 
     def _end(self, task: _Task, value: Any, fault: Fault | None, seconds: float) -> None:
         task.attempts += 1
-        if fault is not None and fault.kind != "raised" and task.attempts <= self._retries:
+        if fault is not None and fault.kind not in ("raised", "stopped") and task.attempts <= self._retries:
             task.alone = True
             self._queue.append(task)
             return
@@ -417,6 +446,40 @@ def default_workers() -> int:
 
 # --------------------------------------------------------------------------- inside a worker
 
+_STOP = "stop"
+
+
+@dataclass
+class _Line:
+    """What a worker tells its parent while it is at a task."""
+
+    pipe: Connection | None = None
+    amount: int = 0
+    told: float = 0.0
+
+
+_line = _Line()
+
+
+def tell(amount: int = 1) -> None:
+    """Say, in a task, how much more of it is done; in a process that is no worker nothing happens.
+
+    Raises
+    ------
+    HaltedError
+        If the parent has asked to stop.
+    """
+    if _line.pipe is None:
+        return
+    _line.amount += amount
+    if time.monotonic() - _line.told >= TELL_SECONDS:
+        _line.pipe.send(_line.amount)
+        _line.amount, _line.told = 0, time.monotonic()
+    # While a worker is at a task its parent sends nothing else.
+    if _line.pipe.poll():
+        _line.pipe.recv()
+        raise HaltedError("was stopped")
+
 
 def _serve(pipe: Connection, memory_mb: float) -> None:
     """Do tasks until the parent says no more, or is gone."""
@@ -435,6 +498,7 @@ def _serve(pipe: Connection, memory_mb: float) -> None:
             return
         _limit_memory(memory_mb - rest)
     pipe.send("")
+    _line.pipe = pipe
     while True:
         try:
             tasks = pipe.recv()
@@ -442,6 +506,10 @@ def _serve(pipe: Connection, memory_mb: float) -> None:
             return
         if tasks is None:
             return
+        if tasks == _STOP:
+            # Too late: the task it was meant for is over.
+            continue
+        _line.amount = 0
         out: list[tuple[Any, Fault | None, float]] = []
         flushed = time.monotonic()
         for task in tasks:

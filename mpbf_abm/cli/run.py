@@ -73,6 +73,9 @@ def run(
             help="Ask what a shock would change (mpbf config shocks); may be repeated.",
         ),
     ] = None,
+    shared: Annotated[
+        bool, typer.Option("--shocks-in-baseline", help="Let shocks hit both arms: what do the policies change then?")
+    ] = False,
     replicates: Annotated[
         str | None,
         typer.Option(
@@ -130,7 +133,7 @@ def run(
     count = processes(jobs, faults)
     plan = make_plan(
         config_file, preset, assignments or [], {k: whole(v, k, faults) for k, v in numbers.items()}, policy or [], shock or [],
-        data, goal, drop, faults,
+        data, goal, drop, faults, shared,
     )  # fmt: skip
     record = plan.record()
     folder = out if out is not None else Path("results") / str(record["run_hash"])[:12]
@@ -157,6 +160,7 @@ def make_plan(
     goal: str,
     drop: bool,
     faults: list[str],
+    shared: bool = False,
 ) -> Plan:
     """Put together what to run; the command line goes before the file.
 
@@ -184,6 +188,7 @@ def make_plan(
         policies=arms["policy"],
         shocks=arms["shock"],
         space=space,
+        shocks_in_baseline=shared or settings.shocks_in_baseline,
         **{**whatif, **settings.numbers, **given},
     )
     plan.check()

@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mpbf_abm.figures import style
+from mpbf_abm.figures.flows import draw_diagram
 from mpbf_abm.figures.studies import strip
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, MM, PURPLE, VERMILION
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, MM, PURPLE, VERMILION
 from mpbf_abm.laboratory.histories import EARLY, LAYERS, REGIONS
 from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.measures.flows import FLOWS
@@ -18,7 +19,6 @@ from mpbf_abm.paper.figure import Frames, PaperFigure, band, names, scenario
 from mpbf_abm.space.commons import ORIGINS
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
     from mpbf_abm.studies.results import Results
 
@@ -31,22 +31,6 @@ LABELS = {
 }  # fmt: skip
 
 # --------------------------------------------------------------------------- 1: flows
-
-PLACES = {
-    "curators": (0.10, 0.84), "commons": (0.10, 0.22), "models": (0.50, 0.53), "planners": (0.90, 0.84), "experiments": (0.90, 0.22),
-}  # fmt: skip
-# Each arrow: from, to, bend, and where its label stands.
-ARROWS: dict[str, tuple[str, str, float, tuple[float, float]]] = {
-    "acquired": ("curators", "commons", 0.0, (-0.02, 0.53)),
-    "generated": ("models", "commons", 0.35, (0.24, 0.60)),
-    "read": ("commons", "models", 0.25, (0.41, 0.22)),
-    "steered": ("models", "planners", -0.2, (0.60, 0.80)),
-    "alone": ("planners", "experiments", -0.3, (1.10, 0.53)),
-    "published": ("experiments", "planners", -0.25, (0.735, 0.60)),
-    "deposited": ("experiments", "commons", -0.18, (0.50, 0.035)),
-    "corrected": ("experiments", "models", 0.2, (0.655, 0.335)),
-}  # fmt: skip
-
 
 def prepare_flows(results: Results) -> dict[str, pd.DataFrame]:
     """Mean flow per tick with its interval over histories, by arm; communities of followers."""
@@ -67,34 +51,9 @@ def draw_flows(frames: Frames) -> Figure:
     fig = Figure(figsize=(style.WIDTHS["double"], 80 * MM))
     arms = list(dict.fromkeys(table["arm"]))
     for ax, arm, mark in zip(fig.subplots(1, len(arms)), arms, "abc", strict=False):
-        _diagram(ax, table[table["arm"] == arm].set_index("flow"))
+        draw_diagram(ax, table[table["arm"] == arm].set_index("flow"))
         style.letter(ax, mark, arm)
     return fig
-
-
-def _diagram(ax: Axes, table: pd.DataFrame) -> None:
-    from matplotlib.patches import FancyArrowPatch
-
-    ax.set(xlim=(-0.15, 1.22), ylim=(0.0, 0.95))
-    ax.set_axis_off()
-    for flow, (source, target, bend, at) in ARROWS.items():
-        row = table.loc[flow]
-        # Wider by the logarithm: records read in retrainings are a hundred times the experiments.
-        width = 0.4 + 0.9 * float(np.log1p(row["per_tick"]))
-        color = {"records": BLUE, "experiments": VERMILION, "tests": GREEN}[str(row["unit"])]
-        ax.add_patch(
-            FancyArrowPatch(
-                PLACES[source], PLACES[target], connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>", mutation_scale=6 + width,
-                linewidth=width, color=color, alpha=0.75, shrinkA=17, shrinkB=17,
-            )
-        )  # fmt: skip
-        told = f"{flow}\n{row['per_tick']:.3g} ({row['low']:.3g}–{row['high']:.3g})"
-        ax.text(*at, told, ha="center", va="center", fontsize=5.5, color=INK)
-    for node, (x, y) in PLACES.items():
-        ax.text(
-            x, y, node, ha="center", va="center", fontsize=7,
-            bbox={"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": INK, "linewidth": 0.6},
-        )  # fmt: skip
 
 
 # --------------------------------------------------------------------------- 2: corpus

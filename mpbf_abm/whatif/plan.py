@@ -21,7 +21,9 @@ BASELINE, WHAT_IF = "baseline", "what-if"
 DEFAULT_SEED = 1
 DEFAULT_PAIRS = 8
 MOST_REPLICATES = 100_000
-RUN_KEYS = ("seed", "ticks", "replicates")
+NUMBER_KEYS = ("seed", "ticks", "replicates")
+SHARED = "shocks_in_baseline"
+RUN_KEYS = (*NUMBER_KEYS, SHARED)
 EVENTS: dict[str, type[Policy | Shock]] = {"policy": Policy, "shock": Shock}
 
 
@@ -43,6 +45,8 @@ class Plan:
         Runs per arm.
     policies, shocks : tuples
         What the what-if adds to the baseline.
+    shocks_in_baseline : bool
+        Shocks hit the baseline too, so that the arms differ by the policies alone.
     space : MaterialsSpace, optional
         Real data that every run shares; without it each seed has a synthetic space of its own.
     """
@@ -54,11 +58,14 @@ class Plan:
     policies: tuple[Policy, ...] = ()
     shocks: tuple[Shock, ...] = ()
     space: MaterialsSpace | None = None
+    shocks_in_baseline: bool = False
 
     @property
     def arms(self) -> dict[str, tuple[tuple[Policy, ...], tuple[Shock, ...]]]:
         """Policies and shocks of each arm."""
-        arms: dict[str, tuple[tuple[Policy, ...], tuple[Shock, ...]]] = {BASELINE: ((), ())}
+        arms: dict[str, tuple[tuple[Policy, ...], tuple[Shock, ...]]] = {
+            BASELINE: ((), self.shocks if self.shocks_in_baseline else ())
+        }
         if self.policies or self.shocks:
             arms[WHAT_IF] = (self.policies, self.shocks)
         return arms
@@ -87,13 +94,17 @@ class Plan:
                     faults.append(
                         f"{event.label}: start = {event.start} is not before the end of the run at tick {self.ticks}"
                     )
+            if self.shocks_in_baseline and not (self.policies and self.shocks):
+                faults.append(f"{SHARED}: needs a shock, and a policy by which the arms differ")
             if len(self.arms) > 1 and self.replicates < 2:
                 faults.append(f"replicates = {self.replicates}: a what-if needs at least 2 pairs for an interval")
             try:
                 check_seed(self.seed + self.replicates - 1, "last seed")
-                space = self.first_space
-                check_fit(self.parameters, space.size, space.families, space.year)
-                check_horizon(self.parameters, space.size, self.ticks)
+                p, space = self.parameters, self.space
+                # A synthetic space has the size it is asked for; it need not be made to be checked.
+                size, families = (space.size, space.families) if space is not None else (p.space.materials, p.space.families)
+                check_fit(p, size, families, None if space is None else space.year)
+                check_horizon(p, size, self.ticks)
             except ConfigurationError as error:
                 faults += error.faults
         if faults:
@@ -101,7 +112,9 @@ class Plan:
 
     def record(self) -> dict[str, Any]:
         """Provenance of the plan: everything needed to run it again, and its hash."""
+        shared = {SHARED: True} if self.shocks_in_baseline else {}
         return record(
+            **shared,
             kind="what-if" if len(self.arms) > 1 else "run",
             parameters=self.parameters.model_dump(),
             changed=self.parameters.changed(),
@@ -118,7 +131,8 @@ class Plan:
         runs = f"{self.replicates} {'pairs of runs' if len(self.arms) > 1 else 'run' + 's' * (self.replicates > 1)}"
         seeds = f"seed{'s' * (self.replicates > 1)} {'-'.join(str(s) for s in dict.fromkeys(self.seeds[:: len(self.seeds) - 1 or 1]))}"
         events = ", ".join(describe(e) for e in (*self.policies, *self.shocks))
-        return f"{'what-if: ' + events if events else 'run'} | {runs}, {seeds}, {self.ticks} ticks"
+        both = " (shocks in both arms)" if self.shocks_in_baseline else ""
+        return f"{'what-if: ' + events + both if events else 'run'} | {runs}, {seeds}, {self.ticks} ticks"
 
 
 def describe(event: Event) -> str:
@@ -156,6 +170,7 @@ class Settings:
     numbers: Mapping[str, int]
     policies: tuple[Policy, ...] = ()
     shocks: tuple[Shock, ...] = ()
+    shocks_in_baseline: bool = False
 
 
 def read_settings(path: str | Path | None, preset: str | None = None) -> Settings:
@@ -173,12 +188,18 @@ def read_settings(path: str | Path | None, preset: str | None = None) -> Setting
     ConfigurationError
         Every fault of the file at once, one line each.
     """
-    data = {} if path is None else dict(read_toml(path))
-    where = "" if path is None else f"{Path(path).name}: "
+    data = {} if path is None else read_toml(path)
+    return settings_from(data, preset, where="" if path is None else Path(path).name)
+
+
+def settings_from(data: Mapping[str, Any], preset: str | None = None, where: str = "") -> Settings:
+    """Settings of what a configuration file holds; see :func:`read_settings`."""
+    data = dict(data)
+    where = f"{where}: " if where else ""
     if preset is not None:
         data["preset"] = preset
     faults: list[str] = []
-    numbers, run_faults = _run_table(data.pop("run", {}))
+    numbers, shared, run_faults = _run_table(data.pop("run", {}))
     faults += run_faults
     events: dict[str, list[Any]] = {}
     for key, kind in EVENTS.items():
@@ -191,15 +212,17 @@ def read_settings(path: str | Path | None, preset: str | None = None) -> Setting
         faults = error.faults + faults
     if faults:
         raise ConfigurationError([where + fault for fault in faults])
-    return Settings(parameters, numbers, tuple(events["policy"]), tuple(events["shock"]))
+    return Settings(parameters, numbers, tuple(events["policy"]), tuple(events["shock"]), shared)
 
 
-def _run_table(table: Any) -> tuple[dict[str, int], list[str]]:
+def _run_table(table: Any) -> tuple[dict[str, int], bool, list[str]]:
     if not isinstance(table, Mapping):
-        return {}, ["'run' must be a table, [run]"]
+        return {}, False, ["'run' must be a table, [run]"]
     faults = [f"unknown key 'run.{k}'{did_you_mean(k, RUN_KEYS)}" for k in table if k not in RUN_KEYS]
-    numbers = {k: v for k, v in table.items() if k in RUN_KEYS}
-    return numbers, faults + [f"run.{fault}" for fault in numbers_faults(numbers)]
+    numbers, shared = {k: v for k, v in table.items() if k in NUMBER_KEYS}, table.get(SHARED, False)
+    if not isinstance(shared, bool):
+        faults.append(f"run.{SHARED} = {shared!r}: must be true or false")
+    return numbers, shared is True, faults + [f"run.{fault}" for fault in numbers_faults(numbers)]
 
 
 def _event_tables(key: str, kind: type[Policy | Shock], tables: Any) -> tuple[list[Any], list[str]]:
