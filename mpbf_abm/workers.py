@@ -124,6 +124,7 @@ class _Slot:
     ready: bool = False
     hand: deque[_Task] = field(default_factory=deque)
     since: float = 0.0
+    halt_by: float = 0.0  # when a task that was asked to stop is stopped by force
 
 
 class Pool:
@@ -206,10 +207,11 @@ class Pool:
         self._queue.clear()
         return tasks
 
-    def stop(self, unwanted: Callable[[Any], bool]) -> list[Any]:
-        """Give up tasks: those that no worker holds are returned, those under way end with a fault when they next tell.
+    def stop(self, unwanted: Callable[[Any], bool], patience: float = 1.0) -> list[Any]:
+        """Give up tasks: those that no worker holds are returned, those under way end with a fault.
 
-        A worker that holds several tasks gives up the one it is at; see `together`.
+        A task under way ends when it next tells (:func:`tell`), and its worker goes on; one that tells nothing for `patience`
+        seconds is stopped together with its worker. A worker that holds several tasks gives up the one it is at.
         """
         gone = [t.task for t in self._queue if unwanted(t.task)]
         self._queue = deque(t for t in self._queue if not unwanted(t.task))
@@ -217,6 +219,7 @@ class Pool:
             if slot.hand and unwanted(slot.hand[0].task):
                 with contextlib.suppress(OSError):
                     slot.pipe.send(_STOP)
+                slot.halt_by = slot.halt_by or time.monotonic() + patience
         return gone
 
     def collect(self, timeout: float = 1.0) -> list[Done]:
@@ -293,7 +296,7 @@ class Pool:
             slot.hand.append(task)
             if task.alone:
                 break
-        slot.since = time.monotonic()
+        slot.since, slot.halt_by = time.monotonic(), 0.0
         # A worker that has just died is found by its sentinel.
         with contextlib.suppress(OSError):
             slot.pipe.send([t.task for t in slot.hand])
@@ -391,6 +394,9 @@ class Pool:
 
     def _enforce(self, busy: Sequence[_Slot]) -> None:
         now = time.monotonic()
+        for slot in busy:
+            if slot in self._slots and slot.hand and 0 < slot.halt_by < now:
+                self._lose(slot, Fault("stopped", HaltedError.__name__, "was stopped"))
         if self._seconds:
             for slot in busy:
                 if slot in self._slots and slot.hand and now - slot.since > self._seconds:

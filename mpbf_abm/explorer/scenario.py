@@ -22,6 +22,7 @@ from mpbf_abm.whatif.plan import (
     SHARED,
     WHAT_IF,
     Plan,
+    Settings,
     numbers_faults,
     read_events,
     settings_from,
@@ -328,7 +329,9 @@ def from_form(form: Any) -> Scenario:
     for kind, make in EVENTS.items():
         events[kind] = []
         for name, fields in _texts_of(form, kind).items():
-            told = ",".join(f"{k}={v}" for k, v in fields.items() if str(v).strip()) if isinstance(fields, Mapping) else ""
+            told = (
+                ",".join(f"{k}={v}" for k, v in fields.items() if str(v).strip()) if isinstance(fields, Mapping) else ""
+            )
             made, lines = read_events([f"{name}:{told}"], kind)
             faults += [Fault(f"{make.__name__.lower()}:{name}", line) for line in lines]
             events[kind] += made
@@ -350,7 +353,9 @@ def from_toml(text: str, where: str = "file") -> Scenario:
     ScenarioError
     """
     if len(text.encode()) > MOST_TEXT:
-        raise ScenarioError([Fault("", f"{where}: is larger than {MOST_TEXT // 1024} kB, the most a configuration may have")])
+        raise ScenarioError(
+            [Fault("", f"{where}: is larger than {MOST_TEXT // 1024} kB, the most a configuration may have")]
+        )
     try:
         data = tomllib.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
@@ -359,12 +364,23 @@ def from_toml(text: str, where: str = "file") -> Scenario:
         settings = settings_from(data, where=where)
     except ConfigurationError as error:
         raise ScenarioError(placed(error.faults)) from None
-    preset = str(data.get("preset", "default"))
+    return from_settings(settings, str(data.get("preset", "default")))
+
+
+def from_settings(settings: Settings, preset: str = "default") -> Scenario:
+    """Scenario of what a configuration file and a command line say; parameters are told as changes to a preset.
+
+    Raises
+    ------
+    ScenarioError
+    """
+    # A preset that the page does not have is told as changes to the default one.
+    preset = preset if preset in PRESET_NAMES else "default"
     base = Parameters.preset(preset).flat()
-    changes = {path: value for path, value in settings.parameters.flat().items() if value != base[path]}
+    changes = {p: value_text(v) for p, v in settings.parameters.flat().items() if v != base[p]}
     numbers = {name: str(value) for name, value in settings.numbers.items()}
     events: dict[str, list[Event]] = {"policy": [*settings.policies], "shock": [*settings.shocks]}
-    return _assemble(preset, {p: value_text(v) for p, v in changes.items()}, numbers, events, settings.shocks_in_baseline, [])
+    return _assemble(preset, changes, numbers, events, settings.shocks_in_baseline, [])
 
 
 def _assemble(
@@ -408,7 +424,9 @@ def _assemble(
     base = Parameters.preset(preset).flat()
     changes = {path: values[path] for path in PATHS if path in values and values[path] != base[path]}
     order = {kind: tuple(given) for kind, given in events.items()}
-    return Scenario(preset, changes, order.get("policy", ()), order.get("shock", ()), shocks_in_baseline=shared, **counts)  # type: ignore[arg-type]
+    return Scenario(
+        preset, changes, order.get("policy", ()), order.get("shock", ()), shocks_in_baseline=shared, **counts
+    )  # type: ignore[arg-type]
 
 
 # --------------------------------------------------------------------------- ready-made questions
@@ -432,8 +450,8 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "Three tenths of the repositories fail for two years, in both arms: does it help to lean on three providers instead of one?",
     ),
     "A wave of retractions, with audits": (
-        "policy=audits:start=12&shock=retraction_wave:start=60",
-        "A third of all records is retracted at tick 60, in a community that has audited since tick 12.",
+        "policy=audits:start=12&shock=retraction_wave:start=60&shocks_in_baseline=true",
+        "Three tenths of all records are retracted at tick 60, in both arms: does it help to have audited since tick 12?",
     ),
     "Publishing negative results": (
         "policy=negative_results:start=12",

@@ -332,40 +332,66 @@ def _outcomes(fig: Figure, place: SubplotSpec, frame: pd.DataFrame) -> None:
 def _infrastructure(ax: Axes, frames: Frames, facts: Any) -> None:
     nodes, edges = frames["nodes"], frames["edges"]
     style.letter(ax, "d", f"infrastructure at tick {facts['ticks']}{', run 1' if facts['replicates'] > 1 else ''}")
-    for works, color in ((True, "#B0B0B0"), (False, ROLES["model"])):
-        part = edges[edges["works"] == works]
+    draw_network(ax, nodes, edges)
+    heads = []
+    for kind in COLUMNS:
+        least = facts[f"least_{kind}"]
+        empty = not (nodes["kind"] == kind).any()
+        fewest = "" if empty or np.isnan(least) else f"\n{100 * least:.0f} %"
+        heads.append(f"{'no ' if empty else ''}{PLURALS[kind]}{fewest}")
+    note = ""
+    if len(nodes) and not (edges["works"].all() and nodes["works"].all()):
+        note = "\n× not working at the end"
+    ax.set_xticks(range(3), heads)
+    ax.set_xlabel(f"least share that worked in the run (%){note}")
+
+
+def draw_network(ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame) -> None:
+    """Draw who leans on whom in three columns: repositories, models, labs.
+
+    Parameters
+    ----------
+    ax : Axes
+    nodes : DataFrame
+        From :func:`place`; a column ``mark``, if there is one, rings the nodes where it is true.
+    edges : DataFrame
+        From :func:`place_edges`; a column ``new``, if there is one, colours the links where it is true.
+    """
+    fresh = edges["new"] if "new" in edges else pd.Series(False, edges.index)
+    for new, works, color in ((False, True, "#B0B0B0"), (False, False, ROLES["model"]), (True, True, ROLES["what-if"]),
+                              (True, False, ROLES["what-if"])):  # fmt: skip
+        part = edges[(edges["works"] == works) & (fresh == new)]
         ax.plot(
             part[["from_x", "to_x"]].to_numpy().T, part[["from_y", "to_y"]].to_numpy().T,
-            color=color, linewidth=0.4, linestyle="-" if works else ":", zorder=1,
+            color=color, linewidth=0.8 if new else 0.4, linestyle="-" if works else ":", zorder=1,
         )  # fmt: skip
-    heads = []
     for kind in COLUMNS:
         part = nodes[nodes["kind"] == kind]
         # Area grows with the number that lean on a node.
         area = 5.0 + (22.0 * part["load"] / max(1.0, part["load"].max()) if kind != "lab" else 0.0)
-        up = part["works"].to_numpy(bool)
+        area = np.broadcast_to(area, len(part))
+        up, x, y = part["works"].to_numpy(bool), part["x"].to_numpy(), part["y"].to_numpy()
+        ax.scatter(x[up], y[up], s=area[up], color=ROLES[kind], linewidth=0, zorder=2)
         ax.scatter(
-            part["x"][up],
-            part["y"][up],
-            s=np.broadcast_to(area, len(part))[up],
-            color=ROLES[kind],
-            linewidth=0,
-            zorder=2,
-        )
-        ax.scatter(
-            part["x"][~up], part["y"][~up], s=np.broadcast_to(area, len(part))[~up] + 6, marker="X", color=style.INK,
-            edgecolor="white", linewidth=0.4, zorder=3,
+            x[~up], y[~up], s=area[~up] + 6, marker="X", color=style.INK, edgecolor="white", linewidth=0.4, zorder=3,
         )  # fmt: skip
-        least = facts[f"least_{kind}"]
-        fewest = "" if part.empty or np.isnan(least) else f"\n{100 * least:.0f} %"
-        heads.append(f"{'no ' if part.empty else ''}{PLURALS[kind]}{fewest}")
-    note = ""
-    if len(nodes) and not (edges["works"].all() and nodes["works"].all()):
-        note = "\n× not working at the end"
+        if "mark" in part:
+            ringed = part["mark"].to_numpy(bool)
+            ax.scatter(
+                x[ringed],
+                y[ringed],
+                s=area[ringed] + 40,
+                facecolor="none",
+                edgecolor=style.INK,
+                linewidth=0.9,
+                zorder=4,
+            )
+            for x_, y_, name in zip(x[ringed], y[ringed], part["id"].to_numpy()[ringed], strict=True):
+                ax.annotate(
+                    str(name), (x_, y_), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize=6
+                )
     ax.set_xlim(-0.35, 2.35)
     ax.set_ylim(-0.02, 1.02)
-    ax.set_xticks(range(3), heads)
-    ax.set_xlabel(f"least share that worked in the run (%){note}")
     ax.set_yticks([])
     ax.tick_params(axis="x", length=0)
     for side in ("left", "bottom"):

@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.measures.paired import paired_effects, spread
 from mpbf_abm.provenance import outputs
 from mpbf_abm.simulation import Run, simulate
+from mpbf_abm.space.infrastructure import Infrastructure
 from mpbf_abm.threads import one_thread
 from mpbf_abm.whatif.plan import BASELINE, WHAT_IF, Plan
 from mpbf_abm.workers import each_value
@@ -155,23 +155,23 @@ def run_replicate(plan: Plan, replicate: int, advance: Callable[[int], None] | N
                 plan.parameters, seed=seed, ticks=plan.ticks, policies=policies, shocks=shocks, space=space,
                 progress=None if advance is None else lambda _: advance(1),
             )  # fmt: skip
-            results.append(_result(run, arm, replicate))
+            results.append(arm_result(run, arm, replicate))
     return results
 
 
-def _result(run: Run, arm: str, replicate: int) -> ArmResult:
+def arm_result(run: Run, arm: str, replicate: int) -> ArmResult:
+    """Tables of a run that is over."""
     families = run.families
     names = run.ecosystem.world.space.family_names
     families.insert(2, "name", [names[k] for k in families["family"]])
-    nodes, edges = infrastructure_tables(run.ecosystem)
+    nodes, edges = infrastructure_tables(run.ecosystem.world.infrastructure)
     return ArmResult(
         arm, replicate, run.ecosystem.world.streams.seed, run.series, families, nodes, edges, run.summary, run.provenance["run_hash"]
     )  # fmt: skip
 
 
-def infrastructure_tables(ecosystem: Ecosystem) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Nodes (kind, id, load, works) and links (provider and user) of the infrastructure as it is now."""
-    infrastructure = ecosystem.world.infrastructure
+def infrastructure_tables(infrastructure: Infrastructure) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Nodes (kind, id, load, works) and links (provider and user) of the infrastructure as it is."""
     graph = infrastructure.graph()
     load = {"repository": infrastructure.repository_load(), "model": infrastructure.model_load()}
     nodes = pd.DataFrame(

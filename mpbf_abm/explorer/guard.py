@@ -1,0 +1,149 @@
+"""Who may talk to the page: the hosts it is served as, pages of its own origin, and, off the loopback, those who hold the token."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MOST_BODY = 1024 * 1024
+COOKIE = "mpbf_token"
+# What the page's own library needs: scripts and styles inside the page, and a worker of its own.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+    "connect-src 'self' {socket}; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Guard:
+    """Refuses, before the app sees them: foreign hosts (400), foreign origins (403), missing tokens (401), large bodies (413).
+
+    Parameters
+    ----------
+    app : ASGI application
+    hosts : sequence of str
+        Names under which the page is served.
+    token : str, optional
+        What a visitor must bring once, as ``?token=``; a cookie keeps it.
+    """
+
+    def __init__(self, app: App, hosts: tuple[str, ...] = LOOPBACK, token: str | None = None) -> None:
+        self.app, self.hosts, self.token = app, {h.lower() for h in hosts}, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what may pass."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get("host", "")
+        refused = self._refused(scope, headers, host)
+        if refused is not None:
+            await _refuse(scope, receive, send, *refused)
+            return
+        socket = f"ws://{host} wss://{host}"
+        if scope["type"] == "http" and self.token is not None and self._brought(scope):
+            await self._welcome(scope, send)
+            return
+        await self.app(scope, _bounded(receive), _with_policy(send, POLICY.format(socket=socket)))
+
+    def _refused(self, scope: Scope, headers: dict[str, str], host: str) -> tuple[int, str] | None:
+        name = urlsplit(f"//{host}").hostname if _plain(host) else None
+        if name is None or name.lower() not in self.hosts:
+            return 400, "this page is not served under that host"
+        origin = headers.get("origin")
+        writes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        if writes and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return 403, "requests of other origins are refused"
+        if scope["type"] == "websocket" and origin is None:
+            return 403, "a socket needs an origin"
+        if self.token is not None and not self._holds(headers) and not (scope["type"] == "http" and self._brought(scope)):
+            return 401, "this page needs the token that mpbf explore has printed: add ?token=... to its address"
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MOST_BODY:
+            return 413, f"at most {MOST_BODY} bytes are taken"
+        return None
+
+    def _brought(self, scope: Scope) -> bool:
+        """Whether the address holds the right token."""
+        given = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"))).get("token")
+        return given is not None and self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+
+    def _holds(self, headers: dict[str, str]) -> bool:
+        """Whether the cookie holds the right token."""
+        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        return morsel is not None and self.token is not None and hmac.compare_digest(morsel.value.encode(), self.token.encode())
+
+    async def _welcome(self, scope: Scope, send: Send) -> None:
+        """Put the token into a cookie and out of the address."""
+        rest = urlencode([(k, v) for k, v in parse_qsl(scope["query_string"].decode("latin-1")) if k != "token"])
+        place = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
+        cookie = f"{COOKIE}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+        headers = [(b"location", place.encode()), (b"set-cookie", cookie.encode()), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _plain(host: str) -> bool:
+    """Whether a Host header is a name or address with perhaps a port, and nothing else."""
+    return bool(host) and not set(host) & set("/?#@\\ \t")
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        # Closed before it was accepted: the server answers with 403.
+        await send({"type": "websocket.close", "code": 1008, "reason": reason})
+        return
+    body = reason.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Bodies without a stated length end at the limit, too."""
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        if message["type"] == "http.request":
+            taken += len(message.get("body", b""))
+            if taken > MOST_BODY:
+                return {"type": "http.disconnect"}
+        return message
+
+    return bounded
+
+
+def _with_policy(send: Send, policy: str) -> Send:
+    """Tell the browser, too, that nothing comes from elsewhere and no other page may frame this one."""
+
+    async def with_policy(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            extra = [
+                (b"content-security-policy", policy.encode()), (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"),
+            ]  # fmt: skip
+            message = {**message, "headers": [*message.get("headers", []), *extra]}
+        await send(message)
+
+    return with_policy
