@@ -32,7 +32,7 @@ FLUSH_SECONDS = 0.02
 LOOK_SECONDS = 0.1  # how often memory is looked at
 STARTS = 3  # workers in a row that may end before they are ready
 KILLED_STARTS = 30  # the same where something outside killed them
-TELL_SECONDS = 0.05  # how often a worker tells how far it is
+TELL_SECONDS = 0.1  # how often a worker tells how far it is
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -178,6 +178,7 @@ class Pool:
         self._starts = 0
         self._looked = 0.0
         self._context = multiprocessing.get_context("spawn")
+        self._heard_bell, self._bell = self._context.Pipe(duplex=False)
 
     def __enter__(self) -> Self:
         return self
@@ -222,6 +223,11 @@ class Pool:
                 slot.halt_by = slot.halt_by or time.monotonic() + patience
         return gone
 
+    def wake(self) -> None:
+        """Let :meth:`collect` return at once; the only method that another thread may call meanwhile."""
+        with contextlib.suppress(OSError):
+            self._bell.send_bytes(b".")
+
     def collect(self, timeout: float = 1.0) -> list[Done]:
         """Supervise the workers for up to `timeout` seconds; return what is over, as soon as anything is.
 
@@ -237,8 +243,10 @@ class Pool:
             left = deadline - time.monotonic()
             if self._done or not busy or left <= 0:
                 break
-            self._listen(busy, left)
+            woken = self._listen(busy, left)
             self._enforce(busy)
+            if woken:
+                break
         done, self._done = self._done, []
         return done
 
@@ -263,6 +271,8 @@ class Pool:
             slot.pipe.close()
         self._slots.clear()
         self._queue.clear()
+        self._heard_bell.close()
+        self._bell.close()
 
     # ------------------------------------------------------------------ feeding
 
@@ -316,15 +326,21 @@ class Pool:
 
     # ------------------------------------------------------------------ listening
 
-    def _listen(self, busy: Sequence[_Slot], left: float) -> None:
+    def _listen(self, busy: Sequence[_Slot], left: float) -> bool:
+        """Hear what comes in the time that is left; return whether somebody has rung."""
         if self._memory:
             left = min(left, LOOK_SECONDS)
         if self._seconds:
             now = time.monotonic()
             left = min([left, *(max(0.0, s.since + self._seconds - now) for s in busy if s.hand)])
         places: dict[Any, _Slot] = {s.pipe: s for s in busy} | {s.process.sentinel: s for s in busy}
-        for slot in dict.fromkeys(id(places[p]) for p in wait(list(places), left)):
+        there = wait([*places, self._heard_bell], left)
+        for slot in dict.fromkeys(id(places[p]) for p in there if p in places):
             self._hear(next(s for s in busy if id(s) == slot))
+        rung = self._heard_bell in there
+        while rung and self._heard_bell.poll():
+            self._heard_bell.recv_bytes()
+        return rung
 
     def _hear(self, slot: _Slot) -> None:
         """Take what a worker sent, up to its end if it has died."""

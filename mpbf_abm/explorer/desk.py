@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from mpbf_abm.explorer.history import History, Task, work
 from mpbf_abm.workers import Done, Fault, Pool
 
-LOOK_SECONDS = 0.01
+LOOK_SECONDS = 0.2
 CACHE_MB = 512.0
 RUN_SECONDS = 120.0
 RUN_MB = 4_000.0
@@ -25,6 +26,8 @@ class Order:
     ----------
     tasks : dict
         By a name of the session's own, such as arm and replicate.
+    first : int
+        Tasks that make up the first thing to be shown.
     results : dict
         What is there so far, by the same names.
     fault : str
@@ -33,6 +36,7 @@ class Order:
     """
 
     tasks: Mapping[Hashable, Task]
+    first: int = 1
     results: dict[Hashable, Any] = field(default_factory=dict)
     fault: str = ""
     cancelled: bool = False
@@ -78,18 +82,20 @@ class Desk:
         self, workers: int, *, cache_mb: float = CACHE_MB, seconds: float = RUN_SECONDS, memory_mb: float = RUN_MB
     ) -> None:
         self.workers, self._seconds, self._memory = workers, seconds, memory_mb
-        self._pool = Pool(work, workers, seconds=seconds, memory_mb=memory_mb, retries=0, together=1, heard=self._hear)
+        self._pool = Pool(work, workers, seconds=seconds, memory_mb=memory_mb, retries=0, together=1, heard=lambda task, amount: self._said.append((task, amount)))
         self._orders: deque[Order] = deque()
         self._under_way: dict[str, Task] = {}
         self._kept: OrderedDict[str, tuple[Any, float]] = OrderedDict()
         self._room = cache_mb * 1e6
         self._wake = asyncio.Event()
+        self._unwanted = False
+        self._said: list[tuple[Task | None, int]] = []
 
     # ------------------------------------------------------------------ what sessions call
 
-    def order(self, tasks: Mapping[Any, Task]) -> Order:
+    def order(self, tasks: Mapping[Any, Task], first: int = 1) -> Order:
         """Ask for results; those that are kept are there at once."""
-        order = Order(dict(tasks))
+        order = Order(dict(tasks), first)
         for name, task in tasks.items():
             known = self._kept.get(task.key)
             if known is None:
@@ -100,41 +106,63 @@ class Desk:
         order._news.set()
         if not order.over:
             self._orders.append(order)
-            self._wake.set()
+            self._ring()
         return order
 
     def cancel(self, order: Order) -> None:
         """Give up an order; runs that nobody else waits for are stopped."""
-        if order.over:
-            return
-        order.cancelled = True
-        self._leave(order)
+        if not order.over:
+            order.cancelled = True
+            self._leave(order)
 
     def _leave(self, order: Order) -> None:
         order._news.set()
         if order in self._orders:
             self._orders.remove(order)
-        wanted = {task.key for other in self._orders for task in other.tasks.values()}
-        for task in self._pool.stop(lambda task: task is not None and task.key not in wanted):
-            self._under_way.pop(task.key, None)
+        self._unwanted = True
+        self._ring()
+
+    def _ring(self) -> None:
+        """Something has changed: look at once."""
+        self._wake.set()
+        self._pool.wake()
 
     # ------------------------------------------------------------------ the work
 
     async def serve(self) -> None:
-        """Keep the workers busy until cancelled."""
+        """Keep the workers busy until cancelled.
+
+        The pool waits for its workers in a thread of its own, as waiting in turns would take the processor from them; it is
+        touched by nobody else meanwhile.
+        """
         self._pool.submit([None] * self.workers)
-        try:
-            while True:
-                self._feed()
-                if not self._pool.pending:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, "desk") as thread:
+            try:
+                while True:
                     self._wake.clear()
-                    await self._wake.wait()
-                    continue
-                for done in self._pool.collect(0.001):
-                    self._take(done)
-                await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            self._pool.close(kill=True)
+                    self._withdraw()
+                    self._feed()
+                    if not self._pool.pending:
+                        await self._wake.wait()
+                        continue
+                    done = await loop.run_in_executor(thread, self._pool.collect, LOOK_SECONDS)
+                    self._note()
+                    for one in done:
+                        self._take(one)
+            finally:
+                self._pool.wake()
+                thread.shutdown()
+                self._pool.close(kill=True)
+
+    def _withdraw(self) -> None:
+        """Stop what nobody waits for any more."""
+        if not self._unwanted:
+            return
+        self._unwanted = False
+        wanted = {task.key for order in self._orders for task in order.tasks.values()}
+        for task in self._pool.stop(lambda task: task is not None and task.key not in wanted):
+            self._under_way.pop(task.key, None)
 
     def _feed(self) -> None:
         """Give the workers what is next, one task of each session in turn."""
@@ -142,11 +170,18 @@ class Desk:
             for _ in range(len(self._orders)):
                 order = self._orders[0]
                 self._orders.rotate(-1)
-                if order._waiting:
+                if order._waiting and self._under_way_of(order) < self._most_of(order):
                     self._begin(order)
                     break
             else:
                 return
+
+    def _under_way_of(self, order: Order) -> int:
+        return sum(task.key in self._under_way for task in order.tasks.values())
+
+    def _most_of(self, order: Order) -> int:
+        """Workers that an order may have: until its first numbers are there, half of them, as two cores are often one in truth."""
+        return self.workers if order.results else max(order.first, self.workers // 2)
 
     def _begin(self, order: Order) -> None:
         task = order.tasks[order._waiting.popleft()]
@@ -157,11 +192,12 @@ class Desk:
         self._under_way[task.key] = task
         self._pool.submit([task])
 
-    def _hear(self, task: Task | None, amount: int) -> None:
-        if task is None:
-            return
-        for order in self._waiting_for(task.key):
-            order._told[task.key] = order._told.get(task.key, 0) + amount
+    def _note(self) -> None:
+        """Take down how far tasks are."""
+        told, self._said = self._said, []
+        for task, amount in told:
+            for order in self._waiting_for(task.key) if task is not None else ():
+                order._told[task.key] = order._told.get(task.key, 0) + amount
 
     def _waiting_for(self, key: str) -> list[Order]:
         return [o for o in self._orders if any(t.key == key for t in o.tasks.values())]

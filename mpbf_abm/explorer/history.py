@@ -110,7 +110,7 @@ def work(task: Task | None) -> Any:
     return record_history(task) if task.losses is None else losses(task)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def space_of(parameters: SpaceParameters, seed: int) -> MaterialsSpace:
     """Materials space of a seed; the last few are kept, as neighbouring questions share theirs."""
     return MaterialsSpace.synthetic(Parameters(space=parameters), seed=seed)

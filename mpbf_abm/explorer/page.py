@@ -112,7 +112,7 @@ def _results() -> Iterator[Tag]:
             ],
             id="views", class_="views", hidden="",
         ),
-        tags.div(tags.label("of", {"for": "pair"}), tags.select(id="pair"), id="pairs", hidden=""),
+        tags.div(tags.label("which ", {"for": "pair"}), tags.select(id="pair"), id="pairs", hidden=""),
         class_="look",
     )  # fmt: skip
     yield tags.div(
@@ -256,19 +256,19 @@ def _serve_files(visit: Visit, artist: ThreadPoolExecutor) -> None:
             raise RuntimeError("there is nothing to download yet")
         return artist.submit(make, visit.shown).result()
 
-    @render.download(filename="explored.toml")
+    @render.download_link(filename="explored.toml")
     def toml() -> Iterator[bytes]:
         yield of(lambda shown: shown.scenario.to_toml().encode())
 
-    @render.download(filename="explored-study.toml")
+    @render.download_link(filename="explored-study.toml")
     def study_file() -> Iterator[bytes]:
         yield of(lambda shown: shown.scenario.to_study().encode())
 
-    @render.download(filename="explored.zip")
+    @render.download_link(filename="explored.zip")
     def csv() -> Iterator[bytes]:
         yield of(tables_zip)
 
-    @render.download(filename="explored.pdf")
+    @render.download_link(filename="explored.pdf")
     def pdf() -> Iterator[bytes]:
         yield of(overview_pdf)
 

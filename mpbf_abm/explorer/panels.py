@@ -90,9 +90,9 @@ def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str,
                     continue
                 shown = arm == WHAT_IF or not what_if
                 color = ROLES[WHAT_IF] if shown else GREY
+                if len(labels) > 1:
+                    color = (BLUE, VERMILION)[i]
                 line = "-" if shown else DASH
-                if i:
-                    color, line = (VERMILION, "-" if shown else DASH)
                 ax.plot(part["x"], part["median"], color=color, linestyle=line, label=label if shown and len(labels) > 1 else None)
                 if not np.array_equal(part["low"], part["high"], equal_nan=True):
                     ax.fill_between(part["x"], part["low"], part["high"], color=color, alpha=0.16, linewidth=0)
@@ -152,7 +152,9 @@ def network(nodes: pd.DataFrame, edges: pd.DataFrame, alt: str) -> str:
         return svg(fig, alt)
 
 
-def materials(places: pd.DataFrame, values: np.ndarray[Any, Any], found: np.ndarray[Any, Any], alt: str, *, signed: bool = False) -> str:
+def materials(
+    places: pd.DataFrame, values: np.ndarray[Any, Any], found: np.ndarray[Any, Any], most: float, alt: str, *, signed: bool = False
+) -> str:  # fmt: skip
     """The map of families: area by materials, colour by a value, a ring around those in which something was found.
 
     Parameters
@@ -163,32 +165,36 @@ def materials(places: pd.DataFrame, values: np.ndarray[Any, Any], found: np.ndar
         Experiments so far, or their difference between arms if `signed`.
     found : array (K,)
         Best materials found so far.
+    most : float
+        Largest value of the scale, which maps that stand side by side share.
     alt : str
     """
+    from matplotlib.colors import LogNorm, SymLogNorm
+
     with style.styled():
         fig = Figure(figsize=(WIDE, 84 * MM), layout="none")
         ax = fig.add_axes((0.02, 0.15, 0.96, 0.84))
-        area = 6 + 160 * np.sqrt(places["materials"] / places["materials"].max())
-        most = float(np.abs(values).max()) if len(values) else 0.0
-        options: dict[str, Any] = {"cmap": "cividis", "vmin": 0, "vmax": max(most, 1)}
-        shown = values.astype(np.float64)
-        if signed:
-            options = {"cmap": "RdBu", "vmin": -max(most, 1e-9), "vmax": max(most, 1e-9)}
-        untried = (values == 0) & ~np.bool_(signed)
-        order = np.argsort(-area.to_numpy(), kind="stable")
+        most = max(2.0, most)
+        norm = SymLogNorm(1.0, vmin=-most, vmax=most) if signed else LogNorm(1.0, most)
+        area = (6 + 160 * np.sqrt(places["materials"] / places["materials"].max())).to_numpy()
         x, y = places["x"].to_numpy(), places["y"].to_numpy()
-        tried = order[~untried[order]]
-        ax.scatter(x[untried], y[untried], s=area[untried], facecolor="none", edgecolor=GREY, linewidth=0.6)
-        points = ax.scatter(x[tried], y[tried], s=area.to_numpy()[tried], c=shown[tried], alpha=0.9, linewidth=0, **options)
+        hollow = (values == 0) & (not signed)
+        order = np.argsort(-area, kind="stable")
+        filled = order[~hollow[order]]
+        ax.scatter(x[hollow], y[hollow], s=area[hollow], facecolor="none", edgecolor=GREY, linewidth=0.6)
+        points = ax.scatter(
+            x[filled], y[filled], s=area[filled], c=values[filled].astype(np.float64), norm=norm, cmap="RdBu" if signed else "cividis",
+            edgecolor=GREY, linewidth=0.3,
+        )  # fmt: skip
         hit = np.flatnonzero(found > 0)
-        ax.scatter(x[hit], y[hit], s=area.to_numpy()[hit] + 14, facecolor="none", edgecolor=VERMILION, linewidth=1.2)
-        for k in sorted(hit, key=lambda k: -found[k])[:6]:
-            ax.annotate(f"{found[k]:g}", (x[k], y[k]), (0, 0), textcoords="offset points", ha="center", va="center", fontsize=6,
-                        color="#fffffe", fontweight="bold")  # fmt: skip
+        ax.scatter(x[hit], y[hit], s=area[hit] + 14, facecolor="none", edgecolor=VERMILION, linewidth=1.2)
         ax.set_axis_off()
         ax.margins(0.06)
         bar = fig.colorbar(points, cax=fig.add_axes((0.25, 0.085, 0.5, 0.022)), orientation="horizontal")
         bar.outline.set_linewidth(0)  # type: ignore[operator]
+        bar.ax.tick_params(which="minor", length=0)
+        ends = [-most, 0, most] if signed else [1, most]
+        bar.set_ticks(ends, labels=[f"{v:+.0f}" if signed and v else f"{v:.0f}" for v in ends])
         bar.set_label("what-if minus baseline (experiments)" if signed else "experiments so far (number)", fontsize=6)
         return svg(fig, alt)
 

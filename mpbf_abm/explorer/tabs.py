@@ -37,15 +37,15 @@ PLAIN = {
     "leading_share": "of all records are of one family", "rmse_niche": "sd: how wrong models are off the beaten track",
     "acceleration_factor": "times fewer tests than random search needs", "inherited_bias": "of the bias of simulation lives on in models",
 }  # fmt: skip
-CHARTS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("Boundary shift ΔB", {"boundary_shift": "ΔB"}),
-    ("Abstraction integrity A", {"integrity": "as it is", "integrity_perceived": "as perceived"}),
-    ("Steering fidelity S", {"steering": "S"}),
-    ("Trade-off T of scale and invariance", {"tradeoff": "T"}),
-    ("Best materials found", {"found_share": "found"}),
-    ("Breadth of experiments", {"families_d1": "effective families"}),
-    ("Model error", {"rmse_dense": "dense families", "rmse_niche": "rare families"}),
-    ("What works", {"models_working": "models", "labs_working": "labs"}),
+CHARTS: tuple[tuple[str, dict[str, str], str], ...] = (
+    ("Boundary shift ΔB", {"boundary_shift": "ΔB"}, "coverage of the corpus less its fidelity, weighted"),
+    ("Abstraction integrity A", {"integrity": "as it is", "integrity_perceived": "as perceived"}, "how well representations keep what matters: over all families, and as the corpus weighs them"),
+    ("Steering fidelity S", {"steering": "S"}, "how far models deserve to steer: feedback and resolved trade-off"),
+    ("Trade-off T of scale and invariance", {"tradeoff": "T"}, "benefit of pretraining scale under invariance less its risk"),
+    ("Best materials found", {"found_share": "found"}, "share of the top 1 % of materials, first made and measured since founding"),
+    ("Breadth of experiments", {"families_d1": "effective families"}, "effective number of families that experiments so far went to"),
+    ("Model error", {"rmse_dense": "large families", "rmse_niche": "rare families"}, "of the models in use, against the true property"),
+    ("What works", {"models_working": "models", "labs_working": "labs"}, "share that has enough working providers"),
 )
 
 
@@ -93,6 +93,8 @@ def num(value: float, sign: str = "") -> str:
 
 def interval(low: float, high: float) -> str:
     """An interval in words."""
+    if low == high == 0.0:
+        return "0"
     return "" if math.isnan(low) else f"{num(low, '+')} to {num(high, '+')}"
 
 
@@ -196,20 +198,18 @@ def draw(shown: Shown, key: tuple[Any, ...], make: Callable[[], str]) -> str:
 
 def layers(shown: Shown, look: Look) -> str:
     """Charts over time."""
-    mine = (f"Chosen: {look.indicator}", {look.indicator: look.indicator})
+    mine = (f"Of your choice: {look.indicator}", {look.indicator: look.indicator}, MEANING[look.indicator])
     parts = [legend(shown, look.view), '<div class="grid">']
-    for title, labels in (*CHARTS, mine):
+    for title, labels, note in (*CHARTS, mine):
         parts.append(
-            draw(shown, ("layers", look.view, title), lambda title=title, labels=labels: _chart(shown, look.view, title, labels))  # type: ignore[misc]
+            draw(shown, ("layers", look.view, title), lambda title=title, labels=labels, note=note: _chart(shown, look.view, title, labels, note))  # type: ignore[misc]
         )
     return "".join([*parts, "</div>"])
 
 
-def _chart(shown: Shown, view: str, title: str, labels: Mapping[str, str]) -> str:
+def _chart(shown: Shown, view: str, title: str, labels: Mapping[str, str], note: str) -> str:
     quantities, ticks = list(labels), shown.scenario.ticks
     unit = UNITS[quantities[0]]
-    told = "; ".join(f"{labels[q]}: {MEANING[q]}" if len(labels) > 1 else MEANING[q] for q in quantities)
-    note = escape(told)
     if view == "difference":
         frame = shown.gaps(quantities)
         last = frame[frame["tick"] == ticks - 1]
@@ -222,12 +222,12 @@ def _chart(shown: Shown, view: str, title: str, labels: Mapping[str, str]) -> st
             for r in bands.groupby(["arm", "quantity"], sort=False).tail(1).itertuples()
         )
         picture = panels.lines(bands, labels, ticks, unit, f"{title} over time; median at the end: {ends or 'not defined'}.")
-    return figure(title, picture, note, timed=True)
+    return figure(title, picture, escape(note), timed=True)
 
 
 def at_tick(shown: Shown, look: Look) -> str:
     """Indicators at the tick of the scrubber, as a table."""
-    names = list(dict.fromkeys([*(q for _, labels in CHARTS for q in labels), look.indicator]))
+    names = list(dict.fromkeys([*(q for _, labels, _ in CHARTS for q in labels), look.indicator]))
     return _values_table(
         shown, {name: (lambda arm, name=name: shown.values(name, arm)[:, look.tick]) for name in names},
         {name: f"<abbr title=\"{escape(MEANING[name])}\">{name}</abbr>" for name in names},
@@ -236,7 +236,8 @@ def at_tick(shown: Shown, look: Look) -> str:
 
 
 def _values_table(
-    shown: Shown, values: Mapping[str, Callable[[str], np.ndarray[Any, Any]]], labels: Mapping[str, str], units: Mapping[str, str], caption: str
+    shown: Shown, values: Mapping[str, Callable[[str], np.ndarray[Any, Any]]], labels: Mapping[str, str], units: Mapping[str, str], caption: str,
+    first: str = "indicator",
 ) -> str:  # fmt: skip
     """Means of each arm and paired differences of some quantities."""
     rows = []
@@ -249,7 +250,7 @@ def _values_table(
             e = mean_estimate(gap[np.isfinite(gap)])
             row += [num(e.value, "+"), interval(e.low, e.high)]
         rows.append([*row, escape(units[name])])
-    head = ["indicator", *shown.arms, *(["difference", "95 % interval"] if shown.what_if else []), "unit"]
+    head = [first, *shown.arms, *(["difference", "95 % interval"] if shown.what_if else []), "unit"]
     if not shown.what_if:
         head[1] = "value"
     return table(head, rows, caption, numeric=range(1, len(head) - 1))
@@ -282,7 +283,7 @@ def flows(shown: Shown, look: Look) -> str:
         _values_table(
             shown, {flow: (lambda arm, flow=flow: shown.flow_values(flow, arm, look.tick)) for flow in FLOWS},
             {flow: f"<strong>{flow}</strong>: {escape(what)}" for flow, (_, _, _, what) in FLOWS.items()},
-            {flow: f"{unit} per tick" for flow, (_, _, unit, _) in FLOWS.items()}, f"Flows per tick, {when}",
+            {flow: f"{unit} per tick" for flow, (_, _, unit, _) in FLOWS.items()}, f"Flows per tick, {when}", "flow",
         )
     )  # fmt: skip
     return "".join(parts)
@@ -342,7 +343,10 @@ def keystones(costs: pd.DataFrame | None) -> str:
         label = "finds lost by the end (share of the top set; 95 %)"
         worst = part.iloc[0]
         alt = f"Cost of losing each {kind} in finds, costliest first: {worst['name']} {num(worst['cost'])}."
-        parts.append(figure(f"Loss of a {kind}", panels.ranked(part, label, alt), f"{int(part['seeds'].max())} runs"))
+        sure = list(part.loc[part["low"] > 0, "name"])
+        said = f"keystones, whose loss surely costs finds: {', '.join(sure)}" if sure else "of no single loss is it sure that it costs finds"
+        note = f"{said}; rank 1 is the node that most others lean on; mean of {int(part['seeds'].max())} runs, intervals hold for all nodes together"
+        parts.append(figure(f"Loss of a {kind}", panels.ranked(part, label, alt), note))
     return "".join([*parts, "</div></section>"])
 
 
@@ -370,10 +374,12 @@ def _map(shown: Shown, look: Look, arm: str) -> str:
         before, found_before = shown.family_counts(BASELINE, look.pair, look.tick)
         after, found = shown.family_counts(WHAT_IF, look.pair, look.tick)
         alt = f"Map of {len(places)} families coloured by the difference of experiments, what-if minus baseline."
-        return panels.materials(places, after - before, np.maximum(found - found_before, 0), alt, signed=True)
+        gap = after - before
+        return panels.materials(places, gap, np.maximum(found - found_before, 0), float(np.abs(gap).max()), alt, signed=True)
     tried, found = shown.family_counts(arm, look.pair, look.tick)
+    most = max(float(shown.family_counts(a, look.pair, look.tick)[0].max()) for a in shown.arms)
     alt = f"Map of {len(places)} families, {arm}: {_map_words(shown, look, arm)}"
-    return panels.materials(places, tried, found, alt)
+    return panels.materials(places, tried, found, most, alt)
 
 
 def _map_words(shown: Shown, look: Look, arm: str) -> str:
@@ -403,7 +409,7 @@ def outcomes(shown: Shown, _: Look) -> str:
         middle = ", ".join(f"{arm} {num(float(pairs[arm].median()))}" for arm in shown.arms)
         picture = draw(
             shown, ("outcomes", outcome),
-            lambda pairs=pairs, outcome=outcome, middle=middle: panels.outcome(pairs, f"{outcome}\n({UNITS[outcome]})", f"{outcome} of every run; medians: {middle}."),  # type: ignore[misc]
+            lambda pairs=pairs, outcome=outcome, middle=middle: panels.outcome(pairs, UNITS[outcome], f"{outcome} of every run; medians: {middle}."),  # type: ignore[misc]
         )  # fmt: skip
         parts.append(figure(TITLES.get(outcome, outcome.replace("_", " ")), picture, escape(MEANING[outcome])))
     parts.append("</div>")

@@ -35,7 +35,7 @@ from mpbf_abm.whatif.plan import EVENTS, SHARED
 
 Tell = Callable[[str, dict[str, Any]], Awaitable[None]]
 
-NEWS_SECONDS = 0.25
+NEWS_SECONDS = 0.4
 REDRAW_SECONDS = 1.5  # least time between pictures of an ensemble that still grows
 
 
@@ -177,7 +177,7 @@ class Visit:
 
     async def _begin(self, scenario: Scenario) -> None:
         # Ordered before the last order is given up, so that runs of both go on.
-        old, self.order = self.order, self.desk.order(tasks_of(scenario.plan))
+        old, self.order = self.order, self.desk.order(tasks_of(scenario.plan), first=len(scenario.plan.arms))
         for order in (old, self.losses):
             if order is not None:
                 self.desk.cancel(order)
@@ -286,7 +286,7 @@ def _costs(order: Order) -> pd.DataFrame:
     parts = []
     for kind, part in table.groupby("kind", sort=False):
         ranks = keystones(part, "found_share")
-        ranks["name"] = [f"{kind} {int(r)}" + (" (most leaned on)" if r == 1 else "") for r in ranks["role"]]
+        ranks["name"] = [f"rank {int(r)}" for r in ranks["role"]]
         parts.append(ranks.assign(kind=kind))
     return pd.concat(parts, ignore_index=True)
 

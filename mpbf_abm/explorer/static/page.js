@@ -7,6 +7,7 @@
   const send = (name, value) => Shiny.setInputValue(name, value, { priority: "event" });
   let ticks = 1;
   let playing = null;
+  let fresh = true; // before the first results the address says which tick is looked at
   let readyToSend = false;
 
   // ------------------------------------------------------------------ form
@@ -67,8 +68,15 @@
     }
     for (const group of all("details.group")) {
       const shown = all(".parameter", group).some((box) => !box.hidden);
-      group.hidden = !shown && (words.length > 0 || only);
-      if (words.length || only) group.open = shown;
+      const searching = words.length > 0 || only;
+      group.hidden = !shown && searching;
+      // A search opens what it finds; what was open before is open again after it.
+      if (searching && group.dataset.was === undefined) group.dataset.was = group.open;
+      if (searching) group.open = shown;
+      else if (group.dataset.was !== undefined) {
+        group.open = group.dataset.was === "true";
+        delete group.dataset.was;
+      }
     }
   }
 
@@ -197,7 +205,7 @@
       if (focused) document.getElementById(focused)?.focus();
     },
     status({ words, progress, running, stale }) {
-      one("#words").textContent = words;
+      if (one("#words").textContent !== words) one("#words").textContent = words;
       const bar = one("#bar");
       bar.value = progress;
       bar.hidden = !running;
@@ -206,16 +214,17 @@
       document.body.dataset.running = running;
     },
     time({ ticks: n, pairs, what_if }) {
-      const atEnd = look.tick >= ticks - 1;
+      const atEnd = !fresh && look.tick >= ticks - 1;
+      fresh = false;
       ticks = n;
       one("#tick").max = n - 1;
       look.tick = atEnd ? n - 1 : Math.min(look.tick, n - 1);
       one("#views").hidden = !what_if;
       const select = one("#pair");
       const labels = pairs.map((i) => `${what_if ? "pair" : "run"} ${i + 1}`);
-      if (select.options.length !== pairs.length || select.dataset.kind !== String(what_if)) {
+      if (select.options.length !== pairs.length || select.dataset.arms !== String(what_if)) {
         select.replaceChildren(...pairs.map((i, k) => new Option(labels[k], i)));
-        select.dataset.kind = what_if;
+        select.dataset.arms = what_if;
       }
       if (!pairs.includes(look.pair)) look.pair = pairs[0];
       select.value = look.pair;
