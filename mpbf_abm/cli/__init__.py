@@ -10,7 +10,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mpbf_abm.cli import analyses, bench, calibrate, config, data, explore, lab, paper, pool, run, study, validate, verify  # noqa: F401 (they add their commands)
+# They add their commands.
+from mpbf_abm.cli import (  # noqa: F401
+    analyses,
+    bench,
+    calibrate,
+    config,
+    data,
+    explore,
+    lab,
+    paper,
+    pool,
+    run,
+    study,
+    validate,
+    verify,
+)
 from mpbf_abm.cli.app import app
 from mpbf_abm.cli.console import FAILURE, INTERRUPTED, OK, USAGE, Told, complain
 from mpbf_abm.errors import BookkeepingError, MpbfError, StoppedError

@@ -22,9 +22,9 @@ def explore(
     config_file: ConfigFile = None,
     preset: Preset = None,
     assignments: Assignments = None,
-    studies: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder whose stored studies can be opened.")
-    ] = Path("results"),
+    studies: Annotated[Path, typer.Option(metavar="DIR", help="Folder whose stored studies can be opened.")] = Path(
+        "results"
+    ),
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where to listen; anything but this machine alone needs a token.")
     ] = LOCAL,
@@ -33,7 +33,9 @@ def explore(
         list[str] | None,
         typer.Option(metavar="HOST", help="A further name under which the page is reached; may be repeated."),
     ] = None,
-    jobs: Annotated[str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one per core]")] = None,
+    jobs: Annotated[
+        str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one per core]")
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """Explore a community and a what-if in the browser; Ctrl-C ends it.
@@ -70,5 +72,11 @@ def explore(
             file=sys.stderr,
         )  # fmt: skip
     serve(
-        host, number or 0, studies=studies, opening=opening, workers=count or max(2, os.cpu_count() or 1), names=tuple(name or ()), ready=ready
+        host,
+        number or 0,
+        studies=studies,
+        opening=opening,
+        workers=count or max(2, os.cpu_count() or 1),
+        names=tuple(name or ()),
+        ready=ready,
     )

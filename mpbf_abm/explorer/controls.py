@@ -179,8 +179,12 @@ def _parameter(row: Mapping[str, Any], value: Any) -> Tag:
     options = str(row["allowed"]).split(" | ")
     unit = UNITS.get(str(row["unit"]), str(row["unit"]))
     parts: list[Any]
-    if isinstance(value, str) or isinstance(value, bool):
-        parts = [tags.select(*[tags.option(o, value=o, **({"selected": ""} if o == text else {})) for o in options], id=id, **told)]
+    if isinstance(value, (str, bool)):
+        parts = [
+            tags.select(
+                *[tags.option(o, value=o, **({"selected": ""} if o == text else {})) for o in options], id=id, **told
+            )
+        ]
     elif isinstance(value, tuple) or row["low"] is None:
         parts = [tags.input(id=id, type="text", value=text, **told)]
     else:
@@ -201,7 +205,9 @@ def _parameter(row: Mapping[str, Any], value: Any) -> Tag:
         tags.div(
             tags.label(name, {"for": id}),
             tags.span(unit, class_="unit"),
-            tags.button("reset", type="button", class_="reset", hidden="", data_reset=id, **{"aria-label": f"reset {name}"}),
+            tags.button(
+                "reset", type="button", class_="reset", hidden="", data_reset=id, **{"aria-label": f"reset {name}"}
+            ),
             class_="head",
         ),
         tags.div(*parts, class_="entry"),
@@ -224,5 +230,3 @@ def _step(low: float, high: float, whole: bool) -> float:
 
 def _fault(control: str, id: str | None = None) -> Tag:
     return tags.p(id=f"{id or control}-fault", class_="fault", role="alert", data_fault=control, hidden="")
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,13 +35,13 @@ class Order:
     cancelled : bool
     """
 
-    tasks: Mapping[Hashable, Task]
+    tasks: Mapping[Any, Task]
     first: int = 1
-    results: dict[Hashable, Any] = field(default_factory=dict)
+    results: dict[Any, Any] = field(default_factory=dict)
     fault: str = ""
     cancelled: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _waiting: deque[Hashable] = field(default_factory=deque)
+    _waiting: deque[Any] = field(default_factory=deque)
     _told: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -82,7 +82,15 @@ class Desk:
         self, workers: int, *, cache_mb: float = CACHE_MB, seconds: float = RUN_SECONDS, memory_mb: float = RUN_MB
     ) -> None:
         self.workers, self._seconds, self._memory = workers, seconds, memory_mb
-        self._pool = Pool(work, workers, seconds=seconds, memory_mb=memory_mb, retries=0, together=1, heard=lambda task, amount: self._said.append((task, amount)))
+        self._pool = Pool(
+            work,
+            workers,
+            seconds=seconds,
+            memory_mb=memory_mb,
+            retries=0,
+            together=1,
+            heard=lambda task, amount: self._said.append((task, amount)),
+        )
         self._orders: deque[Order] = deque()
         self._under_way: dict[str, Task] = {}
         self._kept: OrderedDict[str, tuple[Any, float]] = OrderedDict()
@@ -196,7 +204,9 @@ class Desk:
         """Take down how far tasks are."""
         told, self._said = self._said, []
         for task, amount in told:
-            for order in self._waiting_for(task.key) if task is not None else ():
+            if task is None:
+                continue
+            for order in self._waiting_for(task.key):
                 order._told[task.key] = order._told.get(task.key, 0) + amount
 
     def _waiting_for(self, key: str) -> list[Order]:

@@ -75,7 +75,11 @@ class Guard:
             return 403, "requests of other origins are refused"
         if scope["type"] == "websocket" and origin is None:
             return 403, "a socket needs an origin"
-        if self.token is not None and not self._holds(headers) and not (scope["type"] == "http" and self._brought(scope)):
+        if (
+            self.token is not None
+            and not self._holds(headers)
+            and not (scope["type"] == "http" and self._brought(scope))
+        ):
             return 401, "this page needs the token that mpbf explore has printed: add ?token=... to its address"
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MOST_BODY:
@@ -90,7 +94,11 @@ class Guard:
     def _holds(self, headers: dict[str, str]) -> bool:
         """Whether the cookie holds the right token."""
         morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        return morsel is not None and self.token is not None and hmac.compare_digest(morsel.value.encode(), self.token.encode())
+        return (
+            morsel is not None
+            and self.token is not None
+            and hmac.compare_digest(morsel.value.encode(), self.token.encode())
+        )
 
     async def _welcome(self, scope: Scope, send: Send) -> None:
         """Put the token into a cookie and out of the address."""

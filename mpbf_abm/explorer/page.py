@@ -70,7 +70,9 @@ def layout() -> Tag:
 def _actions() -> Tag:
     return tags.div(
         tags.button("Run", id="run", type="button", class_="btn btn-primary"),
-        tags.label(tags.input(id="live", type="checkbox", role="switch", checked=""), " as I change things", class_="switch"),
+        tags.label(
+            tags.input(id="live", type="checkbox", role="switch", checked=""), " as I change things", class_="switch"
+        ),
         tags.button("All defaults", id="defaults", type="button", class_="btn btn-link"),
         tags.p(id="general-fault", class_="fault", role="alert", hidden=""),
         class_="actions",
@@ -271,5 +273,3 @@ def _serve_files(visit: Visit, artist: ThreadPoolExecutor) -> None:
     @render.download_link(filename="explored.pdf")
     def pdf() -> Iterator[bytes]:
         yield of(overview_pdf)
-
-

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 
 from mpbf_abm.figures import overview, style
 from mpbf_abm.figures.flows import draw_diagram
-from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, ROLES, VERMILION
 from mpbf_abm.figures.studies import strip
+from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, ROLES, VERMILION
 from mpbf_abm.whatif.plan import BASELINE, WHAT_IF
 
 if TYPE_CHECKING:
@@ -45,13 +45,22 @@ def svg(fig: Figure, alt: str) -> str:
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     for color, name in COLORS.items():
         text = re.sub(color, f"var({name})", text, flags=re.IGNORECASE)
-    text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" aria-label="ALT">', text, count=1)
+    text = re.sub(
+        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" aria-label="ALT">', text, count=1
+    )
     return text.replace('aria-label="ALT"', f'aria-label="{html.escape(alt, quote=True)}"', 1)
+
+
+def blank(width: float, height: float) -> Figure:
+    """A figure whose axes lie where they are put (width and height in inches)."""
+    fig = Figure(figsize=(width, height))
+    fig.set_layout_engine("none")
+    return fig
 
 
 def chart(height: float = TALL) -> tuple[Figure, Axes]:
     """A figure whose axes lie where the time cursor expects them."""
-    fig = Figure(figsize=(WIDE, height), layout="none")
+    fig = blank(WIDE, height)
     return fig, fig.add_axes((LEFT, BOTTOM, RIGHT - LEFT, TOP - BOTTOM))
 
 
@@ -93,7 +102,13 @@ def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str,
                 if len(labels) > 1:
                     color = (BLUE, VERMILION)[i]
                 line = "-" if shown else DASH
-                ax.plot(part["x"], part["median"], color=color, linestyle=line, label=label if shown and len(labels) > 1 else None)
+                ax.plot(
+                    part["x"],
+                    part["median"],
+                    color=color,
+                    linestyle=line,
+                    label=label if shown and len(labels) > 1 else None,
+                )
                 if not np.array_equal(part["low"], part["high"], equal_nan=True):
                     ax.fill_between(part["x"], part["low"], part["high"], color=color, alpha=0.16, linewidth=0)
         if len(labels) > 1 and not bands.empty:
@@ -137,7 +152,7 @@ def _nothing(ax: Axes, text: str) -> None:
 def flows(table: pd.DataFrame, alt: str) -> str:
     """The layer diagram, measured; see :func:`mpbf_abm.figures.flows.draw_diagram`."""
     with style.styled():
-        fig = Figure(figsize=(WIDE * 1.15, 82 * MM), layout="none")
+        fig = blank(WIDE * 1.15, 82 * MM)
         draw_diagram(fig.add_axes((0, 0, 1, 1)), table)
         return svg(fig, alt)
 
@@ -145,7 +160,7 @@ def flows(table: pd.DataFrame, alt: str) -> str:
 def network(nodes: pd.DataFrame, edges: pd.DataFrame, alt: str) -> str:
     """Who leans on whom; see :func:`mpbf_abm.figures.overview.draw_network`."""
     with style.styled():
-        fig = Figure(figsize=(WIDE, 88 * MM), layout="none")
+        fig = blank(WIDE, 88 * MM)
         ax = fig.add_axes((0.03, 0.07, 0.94, 0.92))
         overview.draw_network(ax, nodes, edges)
         ax.set_xticks(range(3), [overview.PLURALS[k] for k in overview.COLUMNS])
@@ -172,7 +187,7 @@ def materials(
     from matplotlib.colors import LogNorm, SymLogNorm
 
     with style.styled():
-        fig = Figure(figsize=(WIDE, 84 * MM), layout="none")
+        fig = blank(WIDE, 84 * MM)
         ax = fig.add_axes((0.02, 0.15, 0.96, 0.84))
         most = max(2.0, most)
         norm = SymLogNorm(1.0, vmin=-most, vmax=most) if signed else LogNorm(1.0, most)
@@ -191,7 +206,7 @@ def materials(
         ax.set_axis_off()
         ax.margins(0.06)
         bar = fig.colorbar(points, cax=fig.add_axes((0.25, 0.085, 0.5, 0.022)), orientation="horizontal")
-        bar.outline.set_linewidth(0)  # type: ignore[operator]
+        bar.outline.set_linewidth(0)
         bar.ax.tick_params(which="minor", length=0)
         ends = [-most, 0, most] if signed else [1, most]
         bar.set_ticks(ends, labels=[f"{v:+.0f}" if signed and v else f"{v:.0f}" for v in ends])
@@ -212,7 +227,7 @@ def outcome(pairs: pd.DataFrame, label: str, alt: str) -> str:
     label, alt : str
     """
     with style.styled():
-        fig = Figure(figsize=(WIDE * 0.62, 46 * MM), layout="none")
+        fig = blank(WIDE * 0.62, 46 * MM)
         ax = fig.add_axes((0.24, 0.13, 0.72, 0.83))
         arms = [a for a in (BASELINE, WHAT_IF) if a in pairs]
         values = pairs[arms].to_numpy(np.float64)
@@ -242,7 +257,7 @@ def distributions(groups: Mapping[str, np.ndarray[Any, Any]], label: str, alt: s
     with style.styled():
         rows = len(groups)
         height = (16 + 9 * rows) * MM
-        fig = Figure(figsize=(WIDE * 1.4, height), layout="none")
+        fig = blank(WIDE * 1.4, height)
         base = 11 * MM / height
         ax = fig.add_axes((0.24, base, 0.74, 0.97 - base))
         for y, values in enumerate(groups.values()):
@@ -275,7 +290,7 @@ def ranked(costs: pd.DataFrame, label: str, alt: str) -> str:
     with style.styled():
         rows = len(costs)
         height = (14 + 4.2 * rows) * MM
-        fig = Figure(figsize=(WIDE, height), layout="none")
+        fig = blank(WIDE, height)
         base = 10 * MM / height
         ax = fig.add_axes((0.24, base, 0.72, 0.98 - base))
         y = np.arange(rows)
@@ -286,5 +301,3 @@ def ranked(costs: pd.DataFrame, label: str, alt: str) -> str:
         ax.set_ylim(rows - 0.4, -0.6)
         ax.set_xlabel(label)
         return svg(fig, alt)
-
-

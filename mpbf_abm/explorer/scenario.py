@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.interventions import Event, Policy, Shock
 from mpbf_abm.parameters import GROUPS, PATHS, PRESETS, Parameters, parse_assignment, toml_value, value_faults
 from mpbf_abm.simulation import DEFAULT_TICKS
@@ -49,16 +49,13 @@ class Fault:
     line: str
 
 
-class ScenarioError(ConfigurationError):
-    """A form, an address or a file that is no scenario."""
+class ScenarioError(MpbfError):
+    """A form, an address or a file that is no scenario; `placed` are its faults, `faults` their lines."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self.placed = list(faults)
-        super().__init__([fault.line for fault in faults])
-
-    def __reduce__(self) -> tuple[type[ScenarioError], tuple[list[Fault]]]:
-        """Keep the places of the faults."""
-        return type(self), (self.placed,)
+    def __init__(self, placed: Sequence[Fault]) -> None:
+        self.placed = list(placed)
+        self.faults = [fault.line for fault in placed]
+        super().__init__("\n".join(self.faults))
 
 
 @dataclass(frozen=True)
@@ -423,10 +420,10 @@ def _assemble(
         raise ScenarioError(faults)
     base = Parameters.preset(preset).flat()
     changes = {path: values[path] for path in PATHS if path in values and values[path] != base[path]}
-    order = {kind: tuple(given) for kind, given in events.items()}
-    return Scenario(
-        preset, changes, order.get("policy", ()), order.get("shock", ()), shocks_in_baseline=shared, **counts
-    )  # type: ignore[arg-type]
+    given_events = [event for kind in EVENTS for event in events.get(kind, ())]
+    policies = tuple(e for e in given_events if isinstance(e, Policy))
+    shocks = tuple(e for e in given_events if isinstance(e, Shock))
+    return Scenario(preset, changes, policies, shocks, shocks_in_baseline=shared, **counts)
 
 
 # --------------------------------------------------------------------------- ready-made questions

@@ -32,12 +32,21 @@ def listening(host: str, port: int) -> socket.socket:
         place.bind(address)
         place.listen()
     except OSError as error:
-        raise StoppedError(f"cannot listen at {host}:{port} ({error.strerror or error}); choose another --port, 0 for any that is free") from None
+        raise StoppedError(
+            f"cannot listen at {host}:{port} ({error.strerror or error}); choose another --port, 0 for any that is free"
+        ) from None
     return place
 
 
 def serve(
-    host: str, port: int, *, studies: Path, opening: str, workers: int, names: tuple[str, ...] = (), ready: Callable[[str], None]
+    host: str,
+    port: int,
+    *,
+    studies: Path,
+    opening: str,
+    workers: int,
+    names: tuple[str, ...] = (),
+    ready: Callable[[str], None],
 ) -> None:
     """Serve the page until interrupted.
 
@@ -59,10 +68,22 @@ def serve(
     place = listening(host, port)
     token = None if is_loopback(host) else secrets.token_urlsafe(24)
     hosts = (*LOOPBACK, *names, *(() if is_loopback(host) else (host, socket.gethostname(), *_own_addresses())))
-    shown = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else f"[{host}]" if ":" in host else host  # noqa: S104
+    # Every address of this machine stands for itself on this machine.
+    everywhere = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+    shown = everywhere.get(host, f"[{host}]" if ":" in host else host)
     query = f"?token={token}" if token else ""
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_run(place, hosts, token, Desk(workers), Studies(studies), opening, lambda: ready(f"http://{shown}:{place.getsockname()[1]}/{query}")))
+        asyncio.run(
+            _run(
+                place,
+                hosts,
+                token,
+                Desk(workers),
+                Studies(studies),
+                opening,
+                lambda: ready(f"http://{shown}:{place.getsockname()[1]}/{query}"),
+            )
+        )
 
 
 def _own_addresses() -> tuple[str, ...]:
@@ -75,9 +96,15 @@ def _own_addresses() -> tuple[str, ...]:
 async def _run(
     place: socket.socket, hosts: tuple[str, ...], token: str | None, desk: Desk, studies: Studies, opening: str, ready: Callable[[], None]
 ) -> None:  # fmt: skip
-    app = Guard(application(desk, studies, opening), hosts, token)  # type: ignore[arg-type]
+    app = Guard(application(desk, studies, opening), hosts, token)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, ws_max_size=MOST_BODY, timeout_graceful_shutdown=1, server_header=False, lifespan="on"
+        app,
+        log_level="warning",
+        access_log=False,
+        ws_max_size=MOST_BODY,
+        timeout_graceful_shutdown=1,
+        server_header=False,
+        lifespan="on",
     )
     server = uvicorn.Server(config)
     work = asyncio.create_task(desk.serve())

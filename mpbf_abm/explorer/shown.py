@@ -13,6 +13,7 @@ import pandas as pd
 from mpbf_abm.explorer.history import History
 from mpbf_abm.explorer.scenario import Scenario
 from mpbf_abm.figures import overview
+from mpbf_abm.figures.studies import records
 from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.measures.paired import EFFECT_COLUMNS, paired_effects
@@ -74,17 +75,19 @@ class Shown:
         return Ensemble(plan, tuple(self.histories[a, i].as_arm(a, i) for a in self.arms for i in self.replicates))
 
     @cached_property
-    def effects(self) -> pd.DataFrame | None:
-        """Paired effects by outcome; of a single pair the difference alone."""
+    def effects(self) -> dict[str, dict[str, Any]] | None:
+        """Paired effect of each outcome, a row of :func:`~mpbf_abm.measures.paired.paired_effects`; of a single pair the difference alone."""
         if not self.what_if:
             return None
         base, treated, outcomes = self.ensemble.arm(BASELINE), self.ensemble.arm(WHAT_IF), self.ensemble.outcomes
         if len(self.replicates) > 1:
-            return paired_effects(base, treated, outcomes).set_index("outcome")
-        table = pd.DataFrame(np.nan, index=pd.Index(outcomes, name="outcome"), columns=list(EFFECT_COLUMNS[1:]))
-        table["baseline"], table["treated"] = base[outcomes].iloc[0], treated[outcomes].iloc[0]
-        table["difference"], table["n"] = table["treated"] - table["baseline"], 1
-        return table
+            return {str(row["outcome"]): row for row in records(paired_effects(base, treated, outcomes))}
+        unknown: dict[str, Any] = dict.fromkeys(EFFECT_COLUMNS, np.nan)
+        out = {}
+        for outcome in outcomes:
+            a, b = float(base[outcome].iloc[0]), float(treated[outcome].iloc[0])
+            out[outcome] = unknown | {"baseline": a, "treated": b, "difference": b - a, "n": 1}
+        return out
 
     def bands(self, quantities: Sequence[str], arms: Sequence[str]) -> pd.DataFrame:
         """Median and 10-90 % range over time of the arms that are looked at."""
@@ -116,7 +119,9 @@ class Shown:
     def flow_values(self, flow: str, arm: str, tick: int) -> np.ndarray[Any, Any]:
         """Mean of a flow over the last ticks up to one (replicates,)."""
         first = max(0, tick + 1 - FLOW_WINDOW)
-        return np.array([self.histories[arm, i].flows[flow].to_numpy()[first : tick + 1].mean() for i in self.replicates])
+        return np.array(
+            [self.histories[arm, i].flows[flow].to_numpy()[first : tick + 1].mean() for i in self.replicates]
+        )
 
     def flow_table(self, arm: str, tick: int) -> pd.DataFrame:
         """Flows per tick with their intervals over replicates, indexed by flow."""
@@ -124,7 +129,9 @@ class Shown:
         for flow, (source, target, unit, what) in FLOWS.items():
             e = mean_estimate(self.flow_values(flow, arm, tick))
             rows[flow] = (source, target, unit, what, e.value, e.low, e.high)
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["from", "to", "unit", "what", "per_tick", "low", "high"])
+        return pd.DataFrame.from_dict(
+            rows, orient="index", columns=["from", "to", "unit", "what", "per_tick", "low", "high"]
+        )
 
     def network(self, arm: str, replicate: int, tick: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Nodes and links after a tick, with their places; ``mark`` is true of those that most others lean on."""

@@ -10,6 +10,7 @@ import numpy as np
 from mpbf_abm.errors import MpbfError
 from mpbf_abm.explorer import panels
 from mpbf_abm.explorer.tabs import escape, figure, num, table
+from mpbf_abm.figures.studies import records
 from mpbf_abm.studies.analysis import compare
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE
@@ -42,7 +43,7 @@ class Studies:
         names = self.names()
         if not names:
             return (
-                f'<p>There is no stored study in <code>{escape(self.folder)}</code>. Run one, <code>mpbf study run experiments/quickstart.toml</code> say, '
+                f"<p>There is no stored study in <code>{escape(self.folder)}</code>. Run one, <code>mpbf study run experiments/quickstart.toml</code> say, "
                 "or start the page with <code>--studies FOLDER</code>.</p>"
             )
         name = chosen.get("study", "")
@@ -80,9 +81,18 @@ def head_and_body(results: Results, name: str, head: str, chosen: Mapping[str, s
     )
     values = results.values(outcome)[int(place)]
     groups = dict(zip(results.arm_names, values, strict=True))
-    known = ", ".join(f"{arm} {num(float(np.nanmedian(v)) if np.isfinite(v).any() else float('nan'))}" for arm, v in groups.items())
+    known = ", ".join(
+        f"{arm} {num(float(np.nanmedian(v)) if np.isfinite(v).any() else float('nan'))}" for arm, v in groups.items()
+    )
     alt = f"{outcome} by arm, every run; medians: {known}."
-    parts.append(figure(f"{escape(outcome)}{f', {escape(labels[place])}' if S > 1 else ''}", panels.distributions(groups, outcome, alt), known, wide=True))
+    parts.append(
+        figure(
+            f"{escape(outcome)}{f', {escape(labels[place])}' if S > 1 else ''}",
+            panels.distributions(groups, outcome, alt),
+            known,
+            wide=True,
+        )
+    )
     if A > 1:
         parts.append(_compared(results))
     parts.append(
@@ -95,7 +105,10 @@ def head_and_body(results: Results, name: str, head: str, chosen: Mapping[str, s
 def _scenario(results: Results, s: int) -> str:
     row = results.scenarios.iloc[s]
     varied = [c for c in results.scenarios.columns if c not in ("scenario", "place")]
-    return ", ".join(f"{c.split('.')[-1]} = {num(row[c]) if isinstance(row[c], float) else row[c]}" for c in varied) or "as given"
+    return (
+        ", ".join(f"{c.split('.')[-1]} = {num(row[c]) if isinstance(row[c], float) else row[c]}" for c in varied)
+        or "as given"
+    )
 
 
 def _compared(results: Results) -> str:
@@ -104,14 +117,19 @@ def _compared(results: Results) -> str:
     except MpbfError as error:
         return f'<p class="help">{escape(" ".join(str(error).split()))}</p>'
     frame = analysis.tables["effects"]
-    rows = [
-        [escape(r.outcome), escape(str(r.arm).replace("_", " ")), num(r.baseline), num(r.treated), num(r.difference, "+"),
-         f"{num(r.low, '+')} to {num(r.high, '+')}", f'<span class="verdict {_class(r.verdict)}">{escape(r.verdict)}</span>', str(r.units)]
-        for r in frame.itertuples()
-    ]  # fmt: skip
+    rows = []
+    for r in records(frame):
+        said = f'<span class="verdict {_class(str(r["verdict"]))}">{escape(r["verdict"])}</span>'
+        between = f"{num(r['low'], '+')} to {num(r['high'], '+')}"
+        arm = escape(str(r["arm"]).replace("_", " "))
+        numbers = [num(r["baseline"]), num(r["treated"]), num(r["difference"], "+")]
+        rows.append([escape(r["outcome"]), arm, *numbers, between, said, str(r["units"])])
     head = ["outcome", "arm", "baseline", "treated", "difference", "95 % interval", "verdict", "units"]
     notes = "".join(f"<li>{escape(note)}</li>" for note in analysis.notes)
-    return table(head, rows, "Effects of the arms against the baseline", numeric=(2, 3, 4, 7)) + f'<ul class="cautions">{notes}</ul>'
+    return (
+        table(head, rows, "Effects of the arms against the baseline", numeric=(2, 3, 4, 7))
+        + f'<ul class="cautions">{notes}</ul>'
+    )
 
 
 def _class(verdict: str) -> str:
@@ -121,6 +139,7 @@ def _class(verdict: str) -> str:
 def _select(name: str, label: str, options: list[str], chosen: str, labels: Mapping[str, str] | None = None) -> str:
     told = labels or {}
     inside = "".join(
-        f'<option value="{escape(o)}"{" selected" if o == chosen else ""}>{escape(told.get(o, o))}</option>' for o in options
+        f'<option value="{escape(o)}"{" selected" if o == chosen else ""}>{escape(told.get(o, o))}</option>'
+        for o in options
     )
     return f'<label for="study-{name}">{label}</label><select id="study-{name}" name="{name}">{inside}</select>'

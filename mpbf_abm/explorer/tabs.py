@@ -13,6 +13,8 @@ import pandas as pd
 
 from mpbf_abm.explorer import panels
 from mpbf_abm.explorer.shown import FLOW_WINDOW, Shown
+from mpbf_abm.figures.overview import PLURALS
+from mpbf_abm.figures.studies import records
 from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.measures.paired import bimodality, spread
@@ -21,13 +23,16 @@ from mpbf_abm.parameters import schema
 from mpbf_abm.simulation import HEADLINE
 from mpbf_abm.whatif.plan import BASELINE, WHAT_IF
 
+Array = np.ndarray[Any, Any]
 TABS = ("layers", "flows", "network", "materials", "outcomes", "configuration", "study")
 VIEWS = {"both": "both", BASELINE: "baseline", WHAT_IF: "what-if", "difference": "difference"}
 TWO_GROUPS = 5 / 9  # of the bimodality coefficient
 FEW_RUNS = 8
 
 UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}
-MEANING = {i.column: i.definition for i in INDICATORS} | {"leading_share": "share of the records that the largest family holds"}
+MEANING = {i.column: i.definition for i in INDICATORS} | {
+    "leading_share": "share of the records that the largest family holds"
+}
 TITLES = {
     "found_share": "Best materials found", "families_d1": "Breadth of experiments", "leading_share": "Largest family",
     "rmse_niche": "Error on rare families", "acceleration_factor": "Against chance", "inherited_bias": "Inherited bias",
@@ -39,12 +44,32 @@ PLAIN = {
 }  # fmt: skip
 CHARTS: tuple[tuple[str, dict[str, str], str], ...] = (
     ("Boundary shift ΔB", {"boundary_shift": "ΔB"}, "coverage of the corpus less its fidelity, weighted"),
-    ("Abstraction integrity A", {"integrity": "as it is", "integrity_perceived": "as perceived"}, "how well representations keep what matters: over all families, and as the corpus weighs them"),
+    (
+        "Abstraction integrity A",
+        {"integrity": "as it is", "integrity_perceived": "as perceived"},
+        "how well representations keep what matters: over all families, and as the corpus weighs them",
+    ),
     ("Steering fidelity S", {"steering": "S"}, "how far models deserve to steer: feedback and resolved trade-off"),
-    ("Trade-off T of scale and invariance", {"tradeoff": "T"}, "benefit of pretraining scale under invariance less its risk"),
-    ("Best materials found", {"found_share": "found"}, "share of the top 1 % of materials, first made and measured since founding"),
-    ("Breadth of experiments", {"families_d1": "effective families"}, "effective number of families that experiments so far went to"),
-    ("Model error", {"rmse_dense": "large families", "rmse_niche": "rare families"}, "of the models in use, against the true property"),
+    (
+        "Trade-off T of scale and invariance",
+        {"tradeoff": "T"},
+        "benefit of pretraining scale under invariance less its risk",
+    ),
+    (
+        "Best materials found",
+        {"found_share": "found"},
+        "share of the top 1 % of materials, first made and measured since founding",
+    ),
+    (
+        "Breadth of experiments",
+        {"families_d1": "effective families"},
+        "effective number of families that experiments so far went to",
+    ),
+    (
+        "Model error",
+        {"rmse_dense": "large families", "rmse_niche": "rare families"},
+        "of the models in use, against the true property",
+    ),
     ("What works", {"models_working": "models", "labs_working": "labs"}, "share that has enough working providers"),
 )
 
@@ -88,7 +113,7 @@ def arms_in(view: str, shown: Shown) -> list[str]:
 
 def num(value: float, sign: str = "") -> str:
     """A number of three digits; what is not defined is a dash."""
-    return "–" if value is None or math.isnan(value) else f"{value:{sign}.3g}".replace("-", "−")
+    return "–" if math.isnan(value) else f"{value:{sign}.3g}".replace("-", "−")
 
 
 def interval(low: float, high: float) -> str:
@@ -163,7 +188,7 @@ def cards(shown: Shown) -> str:
         if shown.effects is None:
             values = shown.ensemble.arm(BASELINE)[outcome].to_numpy(np.float64)
             known = values[np.isfinite(values)]
-            low, high = (np.quantile(known, (0.1, 0.9)) if len(known) > 1 else (math.nan, math.nan))
+            low, high = np.quantile(known, (0.1, 0.9)) if len(known) > 1 else (math.nan, math.nan)
             value = float(known.mean()) if len(known) else math.nan
             told = f"10–90 % of runs: {num(low)} to {num(high)}" if len(known) > 1 else "one run"
             parts.append(
@@ -171,14 +196,15 @@ def cards(shown: Shown) -> str:
                 f'<p class="plain">{PLAIN[outcome]}</p><p class="range">{told}</p></div>'
             )
             continue
-        e = shown.effects.loc[outcome]
-        word, cls = verdict(e.low, e.high, int(e.n))
+        e = shown.effects[outcome]
+        word, cls = verdict(e["low"], e["high"], int(e["n"]))
+        between = "" if math.isnan(e["low"]) else f" ({interval(e['low'], e['high'])})"
         parts.append(
-            f'<div class="card"><h3>{title}</h3><p class="value"><span data-outcome="{outcome}" data-arm="baseline" data-value="{float(e.baseline)!r}">'
-            f'{num(e.baseline)}</span><span class="arrow" aria-label="to"> → </span><strong data-outcome="{outcome}" data-arm="what-if" '
-            f'data-value="{float(e.treated)!r}">{num(e.treated)}</strong></p><p class="plain">{PLAIN[outcome]}</p>'
-            f'<p class="range"><span class="verdict {cls}">{word}</span> {num(e.difference, "+")}'
-            f'{" (" + interval(e.low, e.high) + ")" if not math.isnan(e.low) else ""}</p></div>'
+            f'<div class="card"><h3>{title}</h3><p class="value"><span data-outcome="{outcome}" data-arm="baseline" data-value="{float(e["baseline"])!r}">'
+            f'{num(e["baseline"])}</span><span class="arrow" aria-label="to"> → </span><strong data-outcome="{outcome}" data-arm="what-if" '
+            f'data-value="{float(e["treated"])!r}">{num(e["treated"])}</strong></p><p class="plain">{PLAIN[outcome]}</p>'
+            f'<p class="range"><span class="verdict {cls}">{word}</span> {num(e["difference"], "+")}'
+            f"{between}</p></div>"
         )
     kind = "means of pairs, and what-if minus baseline with its 95 % interval" if shown.what_if else "means of runs"
     n, wanted = len(shown.replicates), shown.scenario.replicates
@@ -189,10 +215,10 @@ def cards(shown: Shown) -> str:
 # --------------------------------------------------------------------------- layers
 
 
-def draw(shown: Shown, key: tuple[Any, ...], make: Callable[[], str]) -> str:
-    """A picture, made once."""
+def draw(shown: Shown, key: tuple[Any, ...], make: Callable[..., str], *of: Any) -> str:
+    """A picture of something, made once."""
     if key not in shown.drawn:
-        shown.drawn[key] = make()
+        shown.drawn[key] = make(*of)
     return shown.drawn[key]
 
 
@@ -201,9 +227,8 @@ def layers(shown: Shown, look: Look) -> str:
     mine = (f"Of your choice: {look.indicator}", {look.indicator: look.indicator}, MEANING[look.indicator])
     parts = [legend(shown, look.view), '<div class="grid">']
     for title, labels, note in (*CHARTS, mine):
-        parts.append(
-            draw(shown, ("layers", look.view, title), lambda title=title, labels=labels, note=note: _chart(shown, look.view, title, labels, note))  # type: ignore[misc]
-        )
+        key = ("layers", look.view, title)
+        parts.append(draw(shown, key, _chart, shown, look.view, title, labels, note))
     return "".join([*parts, "</div>"])
 
 
@@ -213,15 +238,23 @@ def _chart(shown: Shown, view: str, title: str, labels: Mapping[str, str], note:
     if view == "difference":
         frame = shown.gaps(quantities)
         last = frame[frame["tick"] == ticks - 1]
-        ends = "; ".join(f"{labels[r.quantity]} {num(r.difference, '+')}" for r in last.itertuples())
-        picture = panels.gaps(frame, labels, ticks, unit, f"{title}, what-if minus baseline over time; at the end {ends}.")
+        ends = "; ".join(f"{labels[r['quantity']]} {num(r['difference'], '+')}" for r in records(last))
+        picture = panels.gaps(
+            frame, labels, ticks, unit, f"{title}, what-if minus baseline over time; at the end {ends}."
+        )
     else:
         bands = shown.bands(quantities, arms_in(view, shown))
-        ends = "; ".join(
-            f"{r.arm if shown.what_if else ''} {labels[r.quantity] if len(labels) > 1 else ''} {num(r.median)}".strip()
-            for r in bands.groupby(["arm", "quantity"], sort=False).tail(1).itertuples()
+        last = bands.groupby(["arm", "quantity"], sort=False).tail(1)
+        told = [
+            ([r["arm"]] if shown.what_if else [])
+            + ([labels[r["quantity"]]] if len(labels) > 1 else [])
+            + [num(r["median"])]
+            for r in records(last)
+        ]
+        ends = "; ".join(" ".join(words) for words in told)
+        picture = panels.lines(
+            bands, labels, ticks, unit, f"{title} over time; median at the end: {ends or 'not defined'}."
         )
-        picture = panels.lines(bands, labels, ticks, unit, f"{title} over time; median at the end: {ends or 'not defined'}.")
     return figure(title, picture, escape(note), timed=True)
 
 
@@ -229,20 +262,19 @@ def at_tick(shown: Shown, look: Look) -> str:
     """Indicators at the tick of the scrubber, as a table."""
     names = list(dict.fromkeys([*(q for _, labels, _ in CHARTS for q in labels), look.indicator]))
     return _values_table(
-        shown, {name: (lambda arm, name=name: shown.values(name, arm)[:, look.tick]) for name in names},
+        shown, {name: [shown.values(name, arm)[:, look.tick] for arm in shown.arms] for name in names},
         {name: f"<abbr title=\"{escape(MEANING[name])}\">{name}</abbr>" for name in names},
         {name: UNITS[name] for name in names}, f"At tick {look.tick + 1} (means over runs)",
     )  # fmt: skip
 
 
 def _values_table(
-    shown: Shown, values: Mapping[str, Callable[[str], np.ndarray[Any, Any]]], labels: Mapping[str, str], units: Mapping[str, str], caption: str,
+    shown: Shown, values: Mapping[str, Sequence[Array]], labels: Mapping[str, str], units: Mapping[str, str], caption: str,
     first: str = "indicator",
 ) -> str:  # fmt: skip
     """Means of each arm and paired differences of some quantities."""
     rows = []
-    for name, of in values.items():
-        by_arm = [of(arm) for arm in shown.arms]
+    for name, by_arm in values.items():
         means = [num(mean_estimate(v[np.isfinite(v)]).value) for v in by_arm]
         row = [labels[name], *means]
         if shown.what_if:
@@ -273,15 +305,19 @@ def flows(shown: Shown, look: Look) -> str:
     for arm in arms_in(look.view, shown):
         frame = shown.flow_table(arm, look.tick)
         told = "; ".join(f"{name} {num(v)}" for name, v in frame["per_tick"].items())
-        picture = draw(
-            shown, ("flows", arm, look.tick),
-            lambda frame=frame, arm=arm, told=told: panels.flows(frame, f"Layer diagram of the {arm}, {when}, per tick: {told}."),  # type: ignore[misc]
-        )  # fmt: skip
-        parts.append(figure(arm if shown.what_if else "Flows between the layers", picture, wide=not shown.what_if or look.view != "both"))
+        alt = f"Layer diagram of the {arm}, {when}, per tick: {told}."
+        picture = draw(shown, ("flows", arm, look.tick), panels.flows, frame, alt)
+        parts.append(
+            figure(
+                arm if shown.what_if else "Flows between the layers",
+                picture,
+                wide=not shown.what_if or look.view != "both",
+            )
+        )
     parts.append("</div>")
     parts.append(
         _values_table(
-            shown, {flow: (lambda arm, flow=flow: shown.flow_values(flow, arm, look.tick)) for flow in FLOWS},
+            shown, {flow: [shown.flow_values(flow, arm, look.tick) for arm in shown.arms] for flow in FLOWS},
             {flow: f"<strong>{flow}</strong>: {escape(what)}" for flow, (_, _, _, what) in FLOWS.items()},
             {flow: f"{unit} per tick" for flow, (_, _, unit, _) in FLOWS.items()}, f"Flows per tick, {when}", "flow",
         )
@@ -296,36 +332,37 @@ def network(shown: Shown, look: Look, losses: pd.DataFrame | None = None) -> str
     """Who leans on whom at a tick, and what it costs to lose a node, if that was computed."""
     run = "" if len(shown.replicates) == 1 else f", {'pair' if shown.what_if else 'run'} {look.pair + 1}"
     parts = [
-        f'<p class="legend">repositories feed models, models steer labs; area: how many lean on a node; ringed: the two of each kind that most others '
-        f"lean on; ✕: not working. At tick {look.tick + 1}{run}.</p>",
+        '<p class="legend">repositories feed models, models steer labs; area: how many lean on a node; ringed: the two of each kind that most others lean on; '
+        + f"✕: not working. At tick {look.tick + 1}{run}.</p>",
         '<div class="grid two">',
     ]
     for arm in [WHAT_IF] if look.view == "difference" else arms_in(look.view, shown):
         fresh = look.view == "difference"
         nodes, edges = shown.new_links(look.pair, look.tick) if fresh else shown.network(arm, look.pair, look.tick)
-        title = "what-if; blue: links that the baseline has not" if fresh else arm if shown.what_if else "Infrastructure"
+        title = (
+            "what-if; blue: links that the baseline has not" if fresh else arm if shown.what_if else "Infrastructure"
+        )
         alt = _network_words(arm, nodes, edges, look.tick, fresh)
-        picture = draw(
-            shown, ("network", arm, look.pair, look.tick, fresh),
-            lambda nodes=nodes, edges=edges, alt=alt: panels.network(nodes, edges, alt),  # type: ignore[misc]
-        )  # fmt: skip
+        picture = draw(shown, ("network", arm, look.pair, look.tick, fresh), panels.network, nodes, edges, alt)
         parts.append(figure(title, picture, _leading(nodes), wide=look.view != "both" or not shown.what_if))
     parts.append("</div>")
     return "".join([*parts, keystones(losses)])
 
 
 def _network_words(arm: str, nodes: pd.DataFrame, edges: pd.DataFrame, tick: int, fresh: bool) -> str:
-    counts = ", ".join(
-        f"{len(part)} {kind if len(part) == 1 else 'repositories' if kind == 'repository' else kind + 's'} ({int((~part['works']).sum())} down)"
+    counts = [
+        f"{PLURALS[str(kind)]} {len(part)} ({int((~part['works']).sum())} down)"
         for kind, part in nodes.groupby("kind", sort=False)
-    )
+    ]
     more = f"; {int(edges['new'].sum())} links that the baseline has not" if fresh else ""
-    return f"Infrastructure of the {arm} at tick {tick + 1}: {counts or 'no nodes'}, {len(edges)} links{more}."
+    return (
+        f"Infrastructure of the {arm} at tick {tick + 1}: {', '.join(counts) or 'no nodes'}; {len(edges)} links{more}."
+    )
 
 
 def _leading(nodes: pd.DataFrame) -> str:
-    marked = nodes[nodes["mark"]].sort_values(["kind", "load"], ascending=[False, False])
-    words = [f"{kind} {i} ({load:g})" for kind, i, load in marked[["kind", "id", "load"]].itertuples(index=False)]
+    marked = records(nodes[nodes["mark"]].sort_values(["kind", "load"], ascending=[False, False]))
+    words = [f"{r['kind']} {r['id']} ({r['load']:g})" for r in marked]
     return f"most leaned on: {', '.join(words)}" if words else "nobody leans on anybody"
 
 
@@ -337,14 +374,21 @@ def keystones(costs: pd.DataFrame | None) -> str:
         "by their rank among those that others lean on.</p>"
     )
     if costs is None:
-        return head + '<button type="button" class="btn btn-outline-primary" data-ask="losses">Lose each node in turn</button></section>'
+        return (
+            head
+            + '<button type="button" class="btn btn-outline-primary" data-ask="losses">Lose each node in turn</button></section>'
+        )
     parts = [head, '<div class="grid two">']
     for kind, part in costs.groupby("kind", sort=False):
         label = "finds lost by the end (share of the top set; 95 %)"
         worst = part.iloc[0]
         alt = f"Cost of losing each {kind} in finds, costliest first: {worst['name']} {num(worst['cost'])}."
         sure = list(part.loc[part["low"] > 0, "name"])
-        said = f"keystones, whose loss surely costs finds: {', '.join(sure)}" if sure else "of no single loss is it sure that it costs finds"
+        said = (
+            f"keystones, whose loss surely costs finds: {', '.join(sure)}"
+            if sure
+            else "of no single loss is it sure that it costs finds"
+        )
         note = f"{said}; rank 1 is the node that most others lean on; mean of {int(part['seeds'].max())} runs, intervals hold for all nodes together"
         parts.append(figure(f"Loss of a {kind}", panels.ranked(part, label, alt), note))
     return "".join([*parts, "</div></section>"])
@@ -357,14 +401,16 @@ def materials(shown: Shown, look: Look) -> str:
     """The map of families: what was tried, what was found."""
     run = "" if len(shown.replicates) == 1 else f", {'pair' if shown.what_if else 'run'} {look.pair + 1}"
     parts = [
-        f'<p class="legend">each circle is a family, near those with similar descriptors (two main directions); area: materials; hollow: never tried; '
-        f'<span class="key ring"></span>best materials found there. Up to tick {look.tick + 1}{run}.</p>',
+        '<p class="legend">each circle is a family, near those with similar descriptors (two main directions); area: materials; hollow: never tried; '
+        + f'<span class="key ring"></span>best materials found there. Up to tick {look.tick + 1}{run}.</p>',
         '<div class="grid two">',
     ]
     for arm in arms_in(look.view, shown) if look.view != "difference" else ["difference"]:
-        picture = draw(shown, ("materials", arm, look.pair, look.tick), lambda arm=arm: _map(shown, look, arm))  # type: ignore[misc]
+        picture = draw(shown, ("materials", arm, look.pair, look.tick), _map, shown, look, arm)
         title = "what-if minus baseline" if arm == "difference" else arm if shown.what_if else "Materials space"
-        parts.append(figure(title, picture, _map_words(shown, look, arm), wide=look.view != "both" or not shown.what_if))
+        parts.append(
+            figure(title, picture, _map_words(shown, look, arm), wide=look.view != "both" or not shown.what_if)
+        )
     return "".join([*parts, "</div>"])
 
 
@@ -375,7 +421,9 @@ def _map(shown: Shown, look: Look, arm: str) -> str:
         after, found = shown.family_counts(WHAT_IF, look.pair, look.tick)
         alt = f"Map of {len(places)} families coloured by the difference of experiments, what-if minus baseline."
         gap = after - before
-        return panels.materials(places, gap, np.maximum(found - found_before, 0), float(np.abs(gap).max()), alt, signed=True)
+        return panels.materials(
+            places, gap, np.maximum(found - found_before, 0), float(np.abs(gap).max()), alt, signed=True
+        )
     tried, found = shown.family_counts(arm, look.pair, look.tick)
     most = max(float(shown.family_counts(a, look.pair, look.tick)[0].max()) for a in shown.arms)
     alt = f"Map of {len(places)} families, {arm}: {_map_words(shown, look, arm)}"
@@ -407,10 +455,8 @@ def outcomes(shown: Shown, _: Look) -> str:
     for outcome in HEADLINE[:6] + HEADLINE[6:8]:
         pairs = pd.DataFrame({arm: shown.ensemble.arm(arm)[outcome] for arm in shown.arms})
         middle = ", ".join(f"{arm} {num(float(pairs[arm].median()))}" for arm in shown.arms)
-        picture = draw(
-            shown, ("outcomes", outcome),
-            lambda pairs=pairs, outcome=outcome, middle=middle: panels.outcome(pairs, UNITS[outcome], f"{outcome} of every run; medians: {middle}."),  # type: ignore[misc]
-        )  # fmt: skip
+        alt = f"{outcome} of every run; medians: {middle}."
+        picture = draw(shown, ("outcomes", outcome), panels.outcome, pairs, UNITS[outcome], alt)
         parts.append(figure(TITLES.get(outcome, outcome.replace("_", " ")), picture, escape(MEANING[outcome])))
     parts.append("</div>")
     parts.append(_effects_table(shown) if shown.effects is not None else _spread_table(shown))
@@ -421,17 +467,28 @@ def _effects_table(shown: Shown) -> str:
     rows = []
     assert shown.effects is not None  # noqa: S101 (the caller asked)
     for outcome in HEADLINE:
-        e = shown.effects.loc[outcome]
+        e = shown.effects[outcome]
         base, treated = (shown.ensemble.arm(a)[outcome].to_numpy(np.float64) for a in (BASELINE, WHAT_IF))
         higher = np.mean(treated > base) if len(base) else math.nan
-        word, cls = verdict(e.low, e.high, int(e.n))
+        word, cls = verdict(e["low"], e["high"], int(e["n"]))
         rows.append(
             [
-                f'<abbr title="{escape(MEANING[outcome])}">{outcome}</abbr>', num(e.baseline), num(e.treated), num(e.difference, "+"),
-                interval(e.low, e.high), f'<span class="verdict {cls}">{word}</span>', f"{higher:.0%}", num(e.vrf), str(int(e.n)), escape(UNITS[outcome]),
+                f'<abbr title="{escape(MEANING[outcome])}">{outcome}</abbr>', num(e["baseline"]), num(e["treated"]), num(e["difference"], "+"),
+                interval(e["low"], e["high"]), f'<span class="verdict {cls}">{word}</span>', f"{higher:.0%}", num(e["vrf"]), str(int(e["n"])), escape(UNITS[outcome]),
             ]
         )  # fmt: skip
-    head = ["outcome", "baseline", "what-if", "difference", "95 % interval", "verdict", "pairs higher", "VRF", "pairs", "unit"]
+    head = [
+        "outcome",
+        "baseline",
+        "what-if",
+        "difference",
+        "95 % interval",
+        "verdict",
+        "pairs higher",
+        "VRF",
+        "pairs",
+        "unit",
+    ]
     note = (
         '<p class="help">Means over pairs of runs on the same draws. More, less: the interval leaves out 0, of each outcome by itself: of fourteen '
         "outcomes without any effect one will often say so. Undecided: more pairs are needed. VRF: how many times smaller pairing makes the variance of the "
@@ -441,13 +498,14 @@ def _effects_table(shown: Shown) -> str:
 
 
 def _spread_table(shown: Shown) -> str:
-    frame = spread(shown.ensemble.arm(BASELINE), HEADLINE)
-    rows = [
-        [f'<abbr title="{escape(MEANING[r.outcome])}">{r.outcome}</abbr>', num(r.median), num(r.p10), num(r.p90), escape(UNITS[r.outcome])]
-        for r in frame.itertuples()
-    ]  # fmt: skip
+    rows = []
+    for r in records(spread(shown.ensemble.arm(BASELINE), HEADLINE)):
+        name = f'<abbr title="{escape(MEANING[r["outcome"]])}">{r["outcome"]}</abbr>'
+        rows.append([name, num(r["median"]), num(r["p10"]), num(r["p90"]), escape(UNITS[r["outcome"]])])
     head = ["outcome", "median", "10 %", "90 %", "unit"]
-    return table(head, rows, f"Outcomes at tick {shown.scenario.ticks}, over {len(shown.replicates)} runs", numeric=(1, 2, 3))
+    return table(
+        head, rows, f"Outcomes at tick {shown.scenario.ticks}, over {len(shown.replicates)} runs", numeric=(1, 2, 3)
+    )
 
 
 def _cautions(shown: Shown) -> list[str]:
@@ -483,13 +541,13 @@ def configuration(shown: Shown, _: Look) -> str:
     parts = [
         "<h3>The same runs from the command line</h3>",
         f'<div class="copy"><pre id="command" tabindex="0">{escape(s.command())}</pre>'
-        '<button type="button" class="btn btn-outline-primary" data-copy="command">Copy</button></div>',
+        + '<button type="button" class="btn btn-outline-primary" data-copy="command">Copy</button></div>',
         "<h3>As a configuration file</h3>",
         f'<pre tabindex="0">{escape(s.to_toml())}</pre>',
         table(["parameter", "value", "default", "unit", "help"], changed, "Parameters that differ from the defaults", (1, 2))
         if changed else '<p class="help">All parameters are as by default.</p>',
         f'<p class="help">Plan <code>{record["run_hash"]}</code>, software {escape(record["software"]["version"])} '
-        f'<code>{record["software"]["fingerprint"]}</code>.</p>',
+        + f'<code>{record["software"]["fingerprint"]}</code>.</p>',
         table(["run", "seed", "hash"], run_hashes, "Runs; the hash follows from everything that a run depends on", (1,)),
     ]  # fmt: skip
     return "".join(parts)

@@ -89,8 +89,19 @@ class Visit:
         except ScenarioError as error:
             scenario, faults = from_address(self.opening), error.placed
         at_end = "tick=" not in query
-        self.look = Look(given.tab, given.view, scenario.ticks - 1 if at_end else given.tick, given.pair, given.indicator)
-        await self.tell("look", {"tab": given.tab, "view": given.view, "tick": self.look.tick, "pair": given.pair, "indicator": given.indicator})
+        self.look = Look(
+            given.tab, given.view, scenario.ticks - 1 if at_end else given.tick, given.pair, given.indicator
+        )
+        await self.tell(
+            "look",
+            {
+                "tab": given.tab,
+                "view": given.view,
+                "tick": self.look.tick,
+                "pair": given.pair,
+                "indicator": given.indicator,
+            },
+        )
         await self._fill(scenario, submit=not faults)
         if faults:
             await self.tell("faults", {"faults": [f.__dict__ for f in faults]})
@@ -163,7 +174,11 @@ class Visit:
         """Show a scenario in the form; the page then sends the form."""
         self._preset = scenario.preset
         events = {
-            kind: {e.name: {k: str(v) for k, v in event_fields(e).items() if k != "name"} for k_, e in scenario.events() if k_ == kind}
+            kind: {
+                e.name: {k: str(v) for k, v in event_fields(e).items() if k != "name"}
+                for k_, e in scenario.events()
+                if k_ == kind
+            }
             for kind in EVENTS
         }
         await self.tell(
@@ -201,7 +216,9 @@ class Visit:
                 if order.over or pairs == 1 or drawing - drawn > REDRAW_SECONDS:
                     self._repaint.set()
                     drawn = drawing
-            await self._status(self._words(scenario, order), order.progress, not order.over, stale=self.shown is None or not pairs)
+            await self._status(
+                self._words(scenario, order), order.progress, not order.over, stale=self.shown is None or not pairs
+            )
             if order.over:
                 break
             await order.news(NEWS_SECONDS)
@@ -228,7 +245,14 @@ class Visit:
         start = min(look.tick + 1, s.ticks - 1)
         policies = s.policies if shown.what_if and look.view != "baseline" else ()
         if s.ticks < 2 or not s.parameters.planners.count:
-            await self.tell("faults", {"faults": [{"control": "", "line": "there is nothing to lose: keystones need two ticks and some planners"}]})
+            await self.tell(
+                "faults",
+                {
+                    "faults": [
+                        {"control": "", "line": "there is nothing to lose: keystones need two ticks and some planners"}
+                    ]
+                },
+            )
             return
         self.losses = order = self.desk.order(
             {i: Task(s.parameters, s.seed + i, s.ticks, policies, (), losses=start) for i in shown.replicates}

@@ -52,7 +52,9 @@ def draw_diagram(ax: Axes, table: pd.DataFrame) -> None:
                 linewidth=width, color=color, alpha=0.75, shrinkA=17, shrinkB=17,
             )
         )  # fmt: skip
-        told = f"{flow}\n{row['per_tick']:.3g}" + ("" if np.isnan(row["low"]) else f" ({row['low']:.3g}–{row['high']:.3g})")
+        told = f"{flow}\n{row['per_tick']:.3g}" + (
+            "" if np.isnan(row["low"]) else f" ({row['low']:.3g}–{row['high']:.3g})"
+        )
         ax.text(*at, told, ha="center", va="center", fontsize=5.5, color=INK)
     for node, (x, y) in PLACES.items():
         ax.text(

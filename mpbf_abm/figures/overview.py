@@ -368,8 +368,8 @@ def draw_network(ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame) -> None:
     for kind in COLUMNS:
         part = nodes[nodes["kind"] == kind]
         # Area grows with the number that lean on a node.
-        area = 5.0 + (22.0 * part["load"] / max(1.0, part["load"].max()) if kind != "lab" else 0.0)
-        area = np.broadcast_to(area, len(part))
+        load = part["load"].to_numpy(np.float64) if kind != "lab" else np.zeros(len(part))
+        area = 5.0 + 22.0 * load / max(1.0, load.max(initial=0.0))
         up, x, y = part["works"].to_numpy(bool), part["x"].to_numpy(), part["y"].to_numpy()
         ax.scatter(x[up], y[up], s=area[up], color=ROLES[kind], linewidth=0, zorder=2)
         ax.scatter(

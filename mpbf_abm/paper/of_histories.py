@@ -19,7 +19,6 @@ from mpbf_abm.paper.figure import Frames, PaperFigure, band, names, scenario
 from mpbf_abm.space.commons import ORIGINS
 
 if TYPE_CHECKING:
-
     from mpbf_abm.studies.results import Results
 
 CROWD, PLAIN = 2.0, 1.05
@@ -31,6 +30,7 @@ LABELS = {
 }  # fmt: skip
 
 # --------------------------------------------------------------------------- 1: flows
+
 
 def prepare_flows(results: Results) -> dict[str, pd.DataFrame]:
     """Mean flow per tick with its interval over histories, by arm; communities of followers."""

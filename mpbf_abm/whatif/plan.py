@@ -102,7 +102,9 @@ class Plan:
                 check_seed(self.seed + self.replicates - 1, "last seed")
                 p, space = self.parameters, self.space
                 # A synthetic space has the size it is asked for; it need not be made to be checked.
-                size, families = (space.size, space.families) if space is not None else (p.space.materials, p.space.families)
+                size, families = (
+                    (space.size, space.families) if space is not None else (p.space.materials, p.space.families)
+                )
                 check_fit(p, size, families, None if space is None else space.year)
                 check_horizon(p, size, self.ticks)
             except ConfigurationError as error:
