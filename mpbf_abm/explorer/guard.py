@@ -66,12 +66,15 @@ class Guard:
         await self.app(scope, _bounded(receive), _with_policy(send, POLICY.format(socket=socket)))
 
     def _refused(self, scope: Scope, headers: dict[str, str], host: str) -> tuple[int, str] | None:
-        name = urlsplit(f"//{host}").hostname if _plain(host) else None
-        if name is None or name.lower() not in self.hosts:
+        if _host_name(host) not in self.hosts:
             return 400, "this page is not served under that host"
         origin = headers.get("origin")
         writes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
-        if writes and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if (
+            writes
+            and origin is not None
+            and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower())
+        ):
             return 403, "requests of other origins are refused"
         if scope["type"] == "websocket" and origin is None:
             return 403, "a socket needs an origin"
@@ -110,9 +113,14 @@ class Guard:
         await send({"type": "http.response.body", "body": b""})
 
 
-def _plain(host: str) -> bool:
-    """Whether a Host header is a name or address with perhaps a port, and nothing else."""
-    return bool(host) and not set(host) & set("/?#@\\ \t")
+def _host_name(host: str) -> str | None:
+    """Name or address in a Host header, which may have a port and nothing else."""
+    if set(host) & set("/?#@\\ \t"):
+        return None
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:

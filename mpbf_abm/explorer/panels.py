@@ -42,7 +42,7 @@ def svg(fig: Figure, alt: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     # Names of clips are hashes of what they are; all other names would clash with those of the next figure.
-    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href", "href")
     for color, name in COLORS.items():
         text = re.sub(color, f"var({name})", text, flags=re.IGNORECASE)
     text = re.sub(

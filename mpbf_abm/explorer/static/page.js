@@ -185,7 +185,7 @@
         place.textContent = place.textContent ? `${place.textContent} · ${line}` : line;
         place.hidden = false;
         const box = place.closest(".control");
-        const input = box && one("[data-path], [data-number], [data-switch], select, input", box);
+        const input = box && (one("[data-path], [data-number], [data-switch]", box) || one("select, input", box));
         if (input) input.setAttribute("aria-invalid", "true");
         const group = place.closest("details");
         if (group) group.open = true;
@@ -271,6 +271,8 @@
   // ------------------------------------------------------------------ start
 
   function listen() {
+    // The form is sent as a whole: the library is not to send each of its entries, nor to upload the file.
+    for (const entry of all("input, select")) entry.setAttribute("data-shiny-no-bind-input", "");
     const form = one("#form");
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", (event) => {

@@ -1,0 +1,214 @@
+"""The page's state: form, address, file and command line say the same; what cannot be used is one line at its control."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small import SMALL, WHAT_IF, scenario
+
+from mpbf_abm.cli.run import make_plan
+from mpbf_abm.explorer import scenario as module
+from mpbf_abm.explorer.controls import FIRST, form
+from mpbf_abm.explorer.scenario import (
+    EXAMPLES,
+    MOST,
+    MOST_TEXT,
+    NUMBERS,
+    Scenario,
+    ScenarioError,
+    event_fields,
+    from_address,
+    from_form,
+    from_settings,
+    from_toml,
+    value_text,
+)
+from mpbf_abm.interventions import NODES, POLICIES, SHOCKS, Policy, Shock
+from mpbf_abm.parameters import PATHS, Parameters, schema
+from mpbf_abm.studies.files import parse_study
+from mpbf_abm.whatif.plan import read_settings
+
+
+def as_form(s: Scenario) -> dict[str, object]:
+    """What the page sends when its controls show a scenario."""
+    events: dict[str, dict[str, dict[str, str]]] = {"policy": {}, "shock": {}}
+    for kind, event in s.events():
+        events[kind][event.name] = {"end": ""} | {k: str(v) for k, v in event_fields(event).items() if k != "name"}
+    return {
+        "preset": s.preset,
+        "values": {path: value_text(v) for path, v in s.changes.items()},
+        "numbers": {name: str(getattr(s, name)) for name in NUMBERS},
+        "shocks_in_baseline": s.shocks_in_baseline,
+        **events,
+    }
+
+
+def lines(query: str) -> dict[str, str]:
+    """Fault at each control."""
+    with pytest.raises(ScenarioError) as caught:
+        from_address(query).checked()
+    return {fault.control: fault.line for fault in caught.value.placed}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_can_be_run_and_told_in_every_way(name: str, tmp_path):
+    s = from_address(EXAMPLES[name][0]).checked()
+    assert EXAMPLES[name][1]
+    assert from_address(s.address()) == s
+    assert from_form(as_form(s)) == s
+    assert from_toml(s.to_toml()) == s
+    file = tmp_path / "s.toml"
+    file.write_text(s.to_toml())
+    assert from_settings(read_settings(file), s.preset) == s
+    study = parse_study(tomllib.loads(s.to_study()))
+    assert (study.ticks, study.seed, study.replicates.n) == (s.ticks, s.seed, s.replicates)
+    assert dict(study.parameters) == dict(s.changes)
+    assert len(study.arms) == len(s.plan.arms)
+
+
+@pytest.mark.parametrize("query", [SMALL, WHAT_IF, EXAMPLES["The failure, with redundancy"][0]])
+def test_the_command_line_is_the_same_plan(query: str):
+    s = scenario(query)
+    words = shlex.split(s.command())[2:]
+    flag = "--shocks-in-baseline" in words
+    if flag:
+        words.remove("--shocks-in-baseline")
+    options: dict[str, list[str]] = {}
+    for name, value in zip(words[::2], words[1::2], strict=True):
+        options.setdefault(name, []).append(value)
+    plan = make_plan(
+        None, options.get("--preset", [None])[0], options.get("--set", []), {n: int(options[f"--{n}"][0]) for n in NUMBERS},
+        options.get("--policy", []), options.get("--shock", []), {}, "max", False, [], flag,
+    )  # fmt: skip
+    assert plan.record()["run_hash"] == s.plan.record()["run_hash"]
+
+
+values = {
+    "planners.exploration": st.floats(0, 1),
+    "trainers.count": st.integers(0, 30),
+    "trainers.objective": st.sampled_from(["masked", "none"]),
+    "planners.repeats": st.booleans(),
+    "founding.mass": st.floats(0.1, 50),
+    "curators.modality_mix": st.tuples(*[st.floats(0.01, 1)] * 6),
+    "planners.utility_gaps": st.lists(st.floats(-1, 1), max_size=3).map(tuple),
+    "curators.reinforcement": st.floats(-1, 4),
+}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    preset=st.sampled_from(["default", "quick", "faithful", "null"]),
+    changes=st.fixed_dictionaries({}, optional=values),
+    policies=st.lists(st.sampled_from(sorted(POLICIES)), unique=True, max_size=3),
+    shocks=st.lists(st.sampled_from(sorted(SHOCKS)), unique=True, max_size=2),
+    start=st.integers(0, 40), strength=st.none() | st.floats(0, 1), seed=st.integers(0, 2**31), ramp=st.integers(0, 9),
+    target=st.sampled_from(["random", "largest", "correlated"]),
+)  # fmt: skip
+def test_any_scenario_survives_address_form_and_file(
+    preset, changes, policies, shocks, start, strength, seed, ramp, target
+):
+    base = Parameters.preset(preset).flat()
+    s = Scenario(
+        preset,
+        {path: changes[path] for path in PATHS if path in changes and changes[path] != base[path]},
+        tuple(Policy(p, start=start, strength=strength, ramp=ramp, end=start + 20, fade=2) for p in policies),
+        tuple(Shock(k, start=start, strength=strength, **({"target": target} if k in NODES else {})) for k in shocks),
+        seed=seed, replicates=2, shocks_in_baseline=bool(policies and shocks),
+    )  # fmt: skip
+    assert from_address(s.address()) == s
+    assert from_form(as_form(s)) == s
+    assert from_toml(s.to_toml()) == s
+
+
+def test_faults_are_told_all_at_once_each_at_its_control():
+    told = lines(
+        "planners.reinforcement=9&trainers.objective=guess&ticks=0&seed=x&policy=exploration_floor:start=500&shock=poisoning:strength=2"
+    )
+    assert told["planners.reinforcement"] == "planners.reinforcement = 9: must be -1 to 4 (number)"
+    assert told["ticks"] == "ticks = 0: must be a whole number from 1 to 1000000"
+    assert "whole number" in told["seed"]
+    assert "masked" in told["trainers.objective"]
+    assert "strength" in told["shock:poisoning"]
+    assert "not before the end" in lines("policy=exploration_floor:start=500")["policy:exploration_floor"]
+    assert all("\n" not in line for line in told.values())
+
+
+def test_faults_between_controls_stand_at_one_of_them():
+    assert "space.families" in lines("founding.mass=1,2")["founding.mass"]
+    assert "2 pairs" in lines("replicates=1&policy=audits")["replicates"]
+    assert "needs a shock" in lines("policy=audits&shocks_in_baseline=true")["shocks_in_baseline"]
+    assert "did you mean 'planners.count'" in lines("planers.count=3")[""]
+    assert "given twice" in lines("policy=audits&policy=audits:start=3")["policy:audits"]
+
+
+@pytest.mark.parametrize(
+    ("query", "control"),
+    [
+        ("ticks=1001", "ticks"), ("replicates=65", "replicates"), ("planners.count=3000&planners.repeats=true", "planners.count"),
+        ("space.materials=300000", "space.materials"), ("founding.records=200000", "founding.records"),
+        ("ticks=900&replicates=64&planners.repeats=true", "replicates"),
+        ("space.families=1000&ticks=200&replicates=64&planners.count=10&policy=audits", "space.families"),
+    ],
+)  # fmt: skip
+def test_too_much_is_refused_with_the_reason_and_what_to_do_instead(query: str, control: str):
+    (line,) = [fault for name, fault in lines(query).items() if name == control]
+    assert "the page" in line
+    assert "mpbf run" in line
+
+
+def test_limits_leave_room_for_the_defaults():
+    s = from_address("policy=audits&replicates=64")
+    assert not s.faults()
+    assert s.agents * s.ticks < module.MOST_AGENT_TICKS / 64 / 2
+    assert Parameters().space.materials < MOST["space.materials"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "count"),
+    [
+        ("#" * (MOST_TEXT + 1), "larger than 256 kB", 1),
+        ("a = __import__('os')", "not valid TOML", 1),
+        ('[[policy]]\nname = "tide"\nset = {"planners.exploration" = 0.9}', "parameters of one's own", 1),
+        ("[planners]\nexploration = 2\ncount = -1", "count = -1", 2),
+    ],
+)
+def test_a_file_is_data_and_has_a_limit(text: str, line: str, count: int):
+    with pytest.raises(ScenarioError) as caught:
+        from_toml(text, "f.toml")
+    assert line in caught.value.faults[0]
+    assert len(caught.value.faults) == count
+
+
+def test_an_address_has_a_limit():
+    with pytest.raises(ScenarioError, match="longer"):
+        from_address("x" * (MOST_TEXT + 1))
+
+
+@pytest.mark.parametrize(
+    "junk", [None, 3, [], "a", {"values": {"planners.exploration": {}}}, {"policy": {"audits": {"start": []}}}]
+)
+def test_a_form_may_hold_anything(junk: object):
+    with pytest.raises(ScenarioError, match=r"."):
+        from_form(junk)
+
+
+@pytest.mark.parametrize("junk", [{}, {"values": 3}, {"policy": {"audits": 3}}, {"numbers": []}])
+def test_parts_of_a_form_may_be_missing(junk: object):
+    assert from_form(junk).checked().seed == 1
+
+
+def test_the_form_has_a_control_for_every_parameter_policy_and_shock():
+    page = str(form())
+    for path in PATHS:
+        assert page.count(f'data-path="{path}"') == 1
+        assert f'data-fault="{path}"' in page
+    for row in schema():
+        assert str(row["help"]).split(";")[0].split("'")[0][:30] in page.replace("&amp;", "&")
+    for kind, names in (("policy", POLICIES), ("shock", SHOCKS)):
+        for name in names:
+            assert f'data-switch="{kind}:{name}"' in page
+    assert set(FIRST) <= set(PATHS)

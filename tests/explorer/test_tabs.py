@@ -1,0 +1,210 @@
+"""What the page shows is what ``mpbf run`` computes, in every tab and view."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import SMALL, WHAT_IF, scenario
+
+from mpbf_abm.explorer import tabs
+from mpbf_abm.explorer.history import Task, family_places, losses, record_history, tasks_of, work
+from mpbf_abm.explorer.page import overview_pdf, tables_zip
+from mpbf_abm.explorer.shown import FLOW_WINDOW, Shown
+from mpbf_abm.explorer.tabs import TABS, VIEWS, Look
+from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.whatif.runner import run_plan
+
+VIEWED = [(query, view) for query, views in ((SMALL, ["baseline"]), (WHAT_IF, list(VIEWS))) for view in views]
+
+
+def shown_of(query: str) -> Shown:
+    s = scenario(query)
+    return Shown(s, {name: work(task) for name, task in tasks_of(s.plan).items()})
+
+
+@pytest.fixture(scope="module")
+def all_shown() -> dict[str, Shown]:
+    return {query: shown_of(query) for query in (SMALL, WHAT_IF)}
+
+
+@pytest.mark.parametrize("query", [SMALL, WHAT_IF])
+def test_tables_are_those_of_a_run_from_the_command_line(all_shown, query: str):
+    shown, ensemble = all_shown[query], run_plan(scenario(query).plan)
+    pd.testing.assert_frame_equal(shown.ensemble.summary, ensemble.summary)
+    pd.testing.assert_frame_equal(shown.ensemble.series, ensemble.series)
+    pd.testing.assert_frame_equal(shown.ensemble.families, ensemble.families)
+    assert [r.run_hash for r in shown.ensemble.results] == [r.run_hash for r in ensemble.results]
+    if ensemble.effects is None:
+        assert shown.effects is None
+    else:
+        assert shown.effects is not None
+        for row in ensemble.effects.to_dict("records"):
+            assert shown.effects[row["outcome"]] == pytest.approx(
+                {k: row[k] for k in shown.effects[row["outcome"]]}, nan_ok=True
+            )
+
+
+@pytest.mark.parametrize("name", list(tabs.MAKERS))
+@pytest.mark.parametrize(("query", "view"), VIEWED)
+def test_every_tab_in_every_view_is_well_formed(all_shown, name: str, query: str, view: str):
+    shown = all_shown[query]
+    for tick in (0, 17):
+        html = tabs.MAKERS[name](shown, Look(name, view, tick).fitting(shown))
+        root = ET.fromstring(f"<div>{html}</div>")  # noqa: S314 (our own)
+        for picture in root.iter("svg"):
+            assert picture.get("role") == "img"
+            assert len(picture.get("aria-label", "")) > 30
+        assert "nan" not in re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL).lower().replace(
+            "provenance", ""
+        ).replace("maintenance", "")
+        assert "://" not in html
+
+
+def test_pictures_take_their_colours_from_the_page(all_shown):
+    html = tabs.layers(all_shown[WHAT_IF], Look("layers", "both", 5).fitting(all_shown[WHAT_IF]))
+    assert "var(--blue)" in html
+    assert "#000000" not in html
+
+
+def test_numbers_on_cards_are_the_means_of_the_runs(all_shown):
+    shown = all_shown[WHAT_IF]
+    html = tabs.cards(shown)
+    for outcome in tabs.TITLES:
+        for arm in ("baseline", "what-if"):
+            (value,) = re.findall(rf'data-outcome="{outcome}" data-arm="{arm}" data-value="([^"]+)"', html)
+            assert float(value) == pytest.approx(float(shown.ensemble.arm(arm)[outcome].mean()), nan_ok=True)
+
+
+def test_only_whole_pairs_count(all_shown):
+    whole = all_shown[WHAT_IF]
+    some = {name: h for name, h in whole.histories.items() if name != ("what-if", 1)}
+    part = Shown(whole.scenario, some)
+    assert part.replicates == [0]
+    assert not part.whole
+    assert part.effects is not None
+    assert np.isnan(part.effects["found_share"]["low"])
+    assert part.effects["found_share"]["n"] == 1
+    assert "one pair says little" in tabs.cards(part)
+    assert "1 of 2 so far" in tabs.cards(part)
+
+
+def test_what_the_tick_table_says_is_the_series(all_shown):
+    shown = all_shown[WHAT_IF]
+    html = tabs.at_tick(shown, Look("layers", "both", 9))
+    mean = np.mean([shown.histories["what-if", i].result.series["found_share"][9] for i in (0, 1)])
+    row = re.search(r">found_share</abbr></th>(.*?)</tr>", html)
+    assert row is not None
+    assert tabs.num(float(mean)) in row.group(1)
+    assert "At tick 10" in html
+
+
+def test_gaps_are_zero_before_the_policy_and_have_intervals(all_shown):
+    frame = all_shown[WHAT_IF].gaps(["found_share", "families_d1"])
+    early = frame[(frame["tick"] < 6) & (frame["quantity"] == "families_d1")]
+    assert (early["difference"].dropna() == 0).all()
+    late = frame[frame["tick"] == 17]
+    assert (late["low"] <= late["difference"]).all()
+
+
+def test_flows_add_up(all_shown):
+    shown = all_shown[SMALL]
+    history = shown.histories["baseline", 0]
+    assert list(history.flows.columns) == list(FLOWS)
+    done = history.result.series["experiments_done"].diff().fillna(history.result.series["experiments_done"])
+    np.testing.assert_allclose(history.flows["steered"] + history.flows["alone"], done)
+    first = shown.flow_values("acquired", "baseline", 3)
+    assert first[0] == pytest.approx(history.flows["acquired"][:4].mean())
+    late = shown.flow_values("acquired", "baseline", 17)
+    assert late[0] == pytest.approx(history.flows["acquired"][18 - FLOW_WINDOW :].mean())
+
+
+def test_links_are_those_of_the_run(all_shown):
+    shown = all_shown[SMALL]
+    nodes, edges = shown.network("baseline", 0, 17)
+    result = shown.histories["baseline", 0].result
+    assert len(nodes) == len(result.nodes)
+    assert len(edges) == len(result.edges)
+    marked = nodes[nodes["mark"]]
+    for kind in ("repository", "model"):
+        assert marked[marked["kind"] == kind]["load"].max() == nodes[nodes["kind"] == kind]["load"].max()
+    assert len(shown.histories["baseline", 0].links) == 18
+
+
+def test_a_shock_shows_in_the_network():
+    shown = shown_of(f"{SMALL}&shock=repository_outage:start=4,end=9,target=largest")
+    down = [int((~shown.network("what-if", 0, t)[0]["works"]).sum()) for t in range(18)]
+    assert down[3] == 0
+    assert down[4] > 0
+    assert down[-1] == 0
+
+
+def test_the_map_separates_families_and_counts_what_was_tried(all_shown):
+    shown = all_shown[SMALL]
+    tried, found = shown.family_counts("baseline", 1, 17)
+    last = shown.histories["baseline", 1].result.series.iloc[-1]
+    assert tried.sum() == last["experiments_done"]
+    assert found.sum() == last["found"]
+    p = Parameters().updated({"space.materials": 3000, "space.families": 12})
+    space = MaterialsSpace.synthetic(p, seed=3)
+    places = family_places(space)
+    assert places["materials"].sum() == 3000
+    assert places["top"].sum() == space.top.sum()
+    np.testing.assert_allclose(places[["x", "y"]].std(ddof=0), 1.0)
+    again = family_places(space.relabelled(np.arange(12)[::-1]))
+    np.testing.assert_allclose(again["x"].to_numpy()[::-1], places["x"], atol=1e-6)
+
+
+def test_one_family_has_a_place_too():
+    p = Parameters().updated({"space.materials": 50, "space.families": 1})
+    places = family_places(MaterialsSpace.synthetic(p, seed=1))
+    assert np.isfinite(places[["x", "y"]].to_numpy()).all()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"{SMALL}&trainers.count=0", f"{SMALL}&planners.count=0", f"{SMALL}&ticks=1", f"{SMALL}&replicates=1", f"{SMALL}&curators.count=0",
+        "preset=null&space.materials=300&space.families=5&ticks=6&replicates=2", f"{SMALL}&space.families=1&ticks=4&policy=audits:start=1",
+    ],
+)  # fmt: skip
+def test_odd_communities_have_every_tab(query: str):
+    shown = shown_of(query)
+    for name, make in tabs.MAKERS.items():
+        for view in VIEWS:
+            assert make(shown, Look(name, view, 500).fitting(shown))
+    assert tabs.cards(shown)
+    assert tabs.at_tick(shown, Look(tick=3).fitting(shown))
+
+
+def test_losing_each_node_is_the_measure_of_the_laboratory():
+    s = scenario(SMALL)
+    table = losses(Task(s.parameters, 1, 10, losses=5))
+    assert set(table["kind"]) == {"repository", "model"}
+    assert len(table) == 4 + 3
+
+
+def test_files_hold_what_a_run_writes(all_shown):
+    import io
+    import zipfile
+
+    blob = tables_zip(all_shown[WHAT_IF])
+    names = zipfile.ZipFile(io.BytesIO(blob)).namelist()
+    assert names == ["effects.csv", "families.csv", "parameters.toml", "provenance.json", "series.csv", "summary.csv"]
+    assert overview_pdf(all_shown[WHAT_IF]).startswith(b"%PDF")
+
+
+def test_a_look_stays_within_what_there_is(all_shown):
+    look = Look("layers", "difference", 999, 77).fitting(all_shown[SMALL])
+    assert (look.view, look.tick, look.pair) == ("baseline", 17, 0)
+    assert set(tabs.MAKERS) | {"study"} == set(TABS)
+
+
+def test_a_history_takes_the_memory_it_says():
+    history = record_history(Task(scenario(SMALL).parameters, 1, 5))
+    assert 5e3 < history.bytes < 1e5
