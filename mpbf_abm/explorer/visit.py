@@ -64,6 +64,7 @@ class Visit:
         self.costs: dict[str, pd.DataFrame] = {}
         self.study: dict[str, str] = {}
         self._preset = "default"
+        self._left_over: list[Fault] = []
         self._sent: dict[str, str] = {}
         self._repaint = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = [asyncio.create_task(self._paint())]
@@ -102,9 +103,8 @@ class Visit:
                 "indicator": given.indicator,
             },
         )
-        await self._fill(scenario, submit=not faults)
-        if faults:
-            await self.tell("faults", {"faults": [f.__dict__ for f in faults]})
+        self._left_over = faults
+        await self._fill(scenario)
         await self._send("panel-study", await self._drawn(lambda: self.studies.page(self.study)))
 
     async def form(self, form: Any) -> None:
@@ -122,7 +122,9 @@ class Visit:
         except ScenarioError as error:
             await self.tell("faults", {"faults": [f.__dict__ for f in error.placed]})
             return
-        await self.tell("faults", {"faults": []})
+        # What was wrong with the address stands there until something is changed.
+        await self.tell("faults", {"faults": [f.__dict__ for f in self._left_over]})
+        self._left_over = []
         self.scenario = scenario
         await self.tell("address", {"query": scenario.address()})
         if form.get("live") or self.shown is None:
@@ -134,7 +136,7 @@ class Visit:
         """A ready-made question was chosen; an empty name puts everything back."""
         query, help = EXAMPLES.get(str(name), ("", ""))
         await self._send("example-help", tabs.escape(help))
-        await self._fill(from_address(query), submit=True)
+        await self._fill(from_address(query))
 
     async def file(self, given: Any) -> None:
         """A configuration file was opened: it is read as data."""
@@ -145,7 +147,7 @@ class Visit:
         except ScenarioError as error:
             await self.tell("faults", {"faults": [{"control": "file", "line": f.line} for f in error.placed]})
             return
-        await self._fill(scenario, submit=True)
+        await self._fill(scenario)
 
     async def looked(self, what: Any) -> None:
         """Another tab, view, tick, pair or indicator."""
@@ -170,7 +172,7 @@ class Visit:
 
     # ------------------------------------------------------------------ runs
 
-    async def _fill(self, scenario: Scenario, *, submit: bool) -> None:
+    async def _fill(self, scenario: Scenario) -> None:
         """Show a scenario in the form; the page then sends the form."""
         self._preset = scenario.preset
         events = {
@@ -184,7 +186,7 @@ class Visit:
         await self.tell(
             "fill",
             {
-                "preset": scenario.preset, "bases": _texts(Parameters.preset(scenario.preset)), "submit": submit,
+                "preset": scenario.preset, "bases": _texts(Parameters.preset(scenario.preset)),
                 "values": {path: value_text(value) for path, value in scenario.changes.items()},
                 "numbers": {name: str(getattr(scenario, name)) for name in NUMBERS}, **events, SHARED: scenario.shocks_in_baseline,
             },
@@ -202,24 +204,19 @@ class Visit:
 
     async def _follow(self, scenario: Scenario, order: Order) -> None:
         """Show what comes, as it comes."""
-        pairs = 0
-        drawn = drawing = asyncio.get_running_loop().time() - REDRAW_SECONDS
-        shown: dict[Any, str] = {}
+        pairs, drawn, clock = 0, 0.0, asyncio.get_running_loop().time
         while True:
-            now = Shown(scenario, dict(order.results), shown)
+            # Asked first: whatever comes while numbers are sent is shown in the next round.
+            over = order.over
+            now = Shown(scenario, dict(order.results))
             if len(now.replicates) > pairs:
                 pairs, self.shown = len(now.replicates), now
-                shown = {}
-                self.shown = Shown(scenario, now.histories, shown)
-                await self._numbers(self.shown)
-                drawing = asyncio.get_running_loop().time()
-                if order.over or pairs == 1 or drawing - drawn > REDRAW_SECONDS:
+                await self._numbers(now)
+                if over or pairs == 1 or clock() - drawn > REDRAW_SECONDS:
                     self._repaint.set()
-                    drawn = drawing
-            await self._status(
-                self._words(scenario, order), order.progress, not order.over, stale=self.shown is None or not pairs
-            )
-            if order.over:
+                    drawn = clock()
+            await self._status(self._words(scenario, order), order.progress, not over, stale=not pairs)
+            if over:
                 break
             await order.news(NEWS_SECONDS)
         if order.fault:

@@ -167,7 +167,7 @@
   const handlers = {
     fill(state) {
       fill(state);
-      if (state.submit) submit();
+      if (state.values !== null) submit();
     },
     faults({ faults }) {
       for (const place of all("[data-fault]")) {
