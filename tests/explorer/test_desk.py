@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from small import SMALL, scenario
+from questions import SMALL, scenario
 
 from mpbf_abm.explorer.desk import Desk, Order
 from mpbf_abm.explorer.history import History, Task, tasks_of

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
-from small import SMALL, WHAT_IF, scenario
+from questions import SMALL, WHAT_IF, scenario
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small import SMALL, WHAT_IF, scenario
+from questions import SMALL, WHAT_IF, scenario
 
 from mpbf_abm.cli.run import make_plan
 from mpbf_abm.explorer import scenario as module

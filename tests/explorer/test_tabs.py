@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
-from small import SMALL, WHAT_IF, scenario
+from questions import SMALL, WHAT_IF, scenario
 
 from mpbf_abm.explorer import tabs
 from mpbf_abm.explorer.history import Task, family_places, losses, record_history, tasks_of, work
