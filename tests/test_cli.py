@@ -81,6 +81,19 @@ def test_what_if_pairs_arms_on_the_same_seeds(mpbf, tmp_path):
     assert effects.loc["found_share", "difference"] == pytest.approx(by_arm["what-if"] - by_arm["baseline"])
 
 
+def test_shocks_may_hit_the_baseline_too(mpbf, tmp_path):
+    shock, policy = "--shock=retraction_wave:start=2", "--policy=audits:start=1"
+    assert mpbf("run", *SMALL, shock, "--replicates=2", "--out=shock", "-q")[0] == 0
+    code, out, _ = mpbf("run", *SMALL, shock, policy, "--replicates=2", "--shocks-in-baseline", "--out=both")
+    assert code == 0
+    assert "(shocks in both arms)" in out
+    alone, both = (pd.read_csv(tmp_path / name / "series.csv") for name in ("shock", "both"))
+    hit = alone[alone["arm"] == "what-if"].drop(columns="arm").reset_index(drop=True)
+    pd.testing.assert_frame_equal(both[both["arm"] == "baseline"].drop(columns="arm").reset_index(drop=True), hit)
+    (tmp_path / "c.toml").write_text("[run]\nshocks_in_baseline = 3\n")
+    assert "run.shocks_in_baseline = 3: must be true or false" in mpbf("config", "check", "c.toml")[2]
+
+
 def test_processes_do_not_change_a_byte(mpbf, tmp_path):
     assert mpbf("run", *SMALL, *WHAT_IF, "--out=one", "--quiet") == (0, "", "")
     assert mpbf("run", *SMALL, *WHAT_IF, "--out=two", "--quiet", "--jobs=2") == (0, "", "")
@@ -202,6 +215,10 @@ start = 3
         (["run", "--drop"], ["--drop needs"]),
         (["run", "--goal=up"], ["min or max"]),
         (["run", "--out=file"], ["is a file"]),
+        (["run", "--policy=audits", "--shocks-in-baseline"], ["needs a shock"]),
+        (["explore", "--port=99999"], ["from 0 to 65535"]),
+        (["explore", "--port=x", "--no-browser"], ["whole number"]),
+        (["explore", "--set=planners.count=5000", "--set=planners.repeats=true"], ["the page takes at most 2000"]),
         (["run", "--out=file/below"], ["cannot be written"]),
         (["run", "--out=other"], ["was not written by mpbf"]),
         (["config", "check", "missing.toml"], ["no such file"]),
@@ -319,6 +336,15 @@ def test_written_file_holds_what_it_was_asked_for(mpbf, tmp_path):
     _, out, _ = mpbf("config", "show", "mpbf.toml", "--set=planners.exploration=0.4")
     assert tomllib.loads(out)["planners"]["exploration"] == 0.4
     assert "#" in out
+    # Another preset on the command line is not overruled by lines that nobody has changed.
+    _, out, _ = mpbf("config", "show", "mpbf.toml", "--preset=faithful")
+    assert tomllib.loads(out)["trainers"]["features"] == 512
+    text = (tmp_path / "mpbf.toml").read_text()
+    every = "\n".join(
+        line.removeprefix("# ") if " = " in line and "  # " in line else line for line in text.splitlines()
+    )
+    (tmp_path / "every.toml").write_text(every)
+    assert Parameters.from_toml(tmp_path / "every.toml") == Parameters.preset("quick")
 
 
 def test_last_column_is_wrapped_on_a_terminal_only(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import toys
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.workers import Fault, Pool, WorkerError, attempt, default_workers, each_value
+from mpbf_abm.workers import Fault, HaltedError, Pool, WorkerError, attempt, default_workers, each_value, tell
 
 
 def square(x: int) -> int:
@@ -159,3 +160,72 @@ def test_values_come_as_they_are_there_and_a_fault_is_raised_as_what_it_is() -> 
         list(each_value(picky, ["a bug", "b"], 2))
     with pytest.raises(WorkerError, match="exit code 3"):
         list(each_value(picky, ["a", "dies"], 2))
+
+
+def telling(steps: int) -> int:
+    for _ in range(steps):
+        time.sleep(0.02)
+        tell()
+    return steps
+
+
+def deaf(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def test_a_task_tells_how_far_it_is() -> None:
+    heard: list[tuple[int, int]] = []
+    with Pool(telling, 1, together=1, heard=lambda task, amount: heard.append((task, amount))) as pool:
+        pool.submit([30])
+        (done,) = pool.drain()
+    assert done.value == 30
+    assert {task for task, _ in heard} == {30}
+    assert 10 < sum(amount for _, amount in heard) <= 30
+    # Outside a worker there is nobody to tell.
+    tell()
+
+
+def test_tasks_are_given_up_and_the_worker_goes_on() -> None:
+    with Pool(telling, 1, together=1) as pool:
+        pool.submit([10_000, 10_001, 3])
+        while not pool._slots or not pool._slots[0].hand:
+            pool.collect(0.1)
+        process = pool._slots[0].process.pid
+        assert pool.stop(lambda task: task > 100) == [10_001]
+        done = list(pool.drain())
+        assert [(d.task, d.value) for d in done] == [(10_000, None), (3, 3)]
+        assert done[0].fault is not None
+        assert (done[0].fault.kind, done[0].fault.type, done[0].attempts) == ("stopped", HaltedError.__name__, 1)
+        assert pool._slots[0].process.pid == process
+        # What is stopped too late, when it is over, stops nothing else.
+        pool.submit([1])
+        pool._slots[0].pipe.send("stop")
+        assert [d.value for d in pool.drain()] == [1]
+
+
+def test_a_task_that_tells_nothing_is_stopped_with_its_worker() -> None:
+    with Pool(deaf, 1, together=1) as pool:
+        pool.submit([60.0])
+        while not pool._slots or not pool._slots[0].hand:
+            pool.collect(0.1)
+        begun = time.monotonic()
+        assert pool.stop(lambda _: True, patience=0.3) == []
+        (done,) = pool.drain()
+        assert done.fault is not None
+        assert done.fault.kind == "stopped"
+        assert time.monotonic() - begun < 10
+        pool.submit([0.0])
+        assert [d.value for d in pool.drain()] == [0.0]
+
+
+def test_collecting_ends_when_somebody_rings() -> None:
+    with Pool(deaf, 1, together=1) as pool:
+        pool.submit([0.0])
+        assert [d.value for d in pool.drain()] == [0.0]
+        pool.submit([30.0])
+        threading.Timer(0.3, pool.wake).start()
+        begun = time.monotonic()
+        assert pool.collect(20.0) == []
+        assert time.monotonic() - begun < 5
+        pool.close(kill=True)

@@ -19,16 +19,21 @@ def init(
     path: Annotated[Path, typer.Argument(metavar="[PATH]", help="File to write.")] = Path("mpbf.toml"),
     preset: Preset = None,
 ) -> None:
-    """Write a commented parameter file; an existing file stays as it is."""
-    from mpbf_abm.parameters import Parameters
+    """Write a parameter file in which every line is a comment but the preset; an existing file stays as it is."""
+    from mpbf_abm.parameters import PATHS, Parameters
 
+    name = preset or "default"
+    names = tuple(f"{parameter} = " for _, parameter in PATHS.values())
+    # What is not changed stays a comment, so that another preset on the command line is not overruled by it.
+    lines = [f"# {line}" if line.startswith(names) else line for line in Parameters.preset(name).to_toml().splitlines()]
     text = (
-        "# Parameters of mpbf_abm; every line may be left out (mpbf config schema explains them).\n"
+        "# Parameters of mpbf_abm: take the # away from a line to change it (mpbf config schema explains them).\n"
+        f'preset = "{name}"\n'
         "# [run]\n# seed = 1\n# ticks = 120\n# replicates = 8\n"
         '# [[policy]]    # any number of these make a what-if (mpbf config policies)\n# name = "exploration_floor"\n'
         "# start = 24\n# strength = 0.3\n"
         '# [[shock]]     # likewise (mpbf config shocks)\n# name = "repository_outage"\n# start = 48\n\n'
-    ) + Parameters.preset(preset or "default").to_toml()
+    ) + "\n".join([*lines, ""])
     fresh_file(path, text)
     print(f"written: {path}")
 

@@ -92,7 +92,12 @@ def verify(
         print(table(suite.HEAD, suite.cells(outcomes), right=(2, 3, 4, 5)))
         failed = [o.id for o in outcomes if not o.passed]
         ran = sum(not o.skipped for o in outcomes)
-        print(f"\n{ran - len(failed)} of {ran} rows pass" + (f"; failed: {', '.join(failed)}" if failed else ""))
+        left_out = [o.id for o in outcomes if o.skipped]
+        print(
+            f"\n{ran - len(failed)} of {ran} rows pass"
+            + (f"; failed: {', '.join(failed)}" if failed else "")
+            + (f"; not run: {', '.join(left_out)}" if left_out else "")
+        )
     return OK if all(o.passed for o in outcomes) else MISMATCH
 
 

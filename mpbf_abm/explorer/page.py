@@ -212,12 +212,18 @@ def application(desk: Desk, studies: Studies, opening: str = "") -> App:
     visits: set[Visit] = set()
 
     def server(input: Inputs, output: Outputs, session: Session) -> None:  # noqa: ARG001 (as the library calls it)
-        if len(visits) >= MOST_VISITS:
-            raise RuntimeError(f"at most {MOST_VISITS} pages can be open at a time")
-
         async def tell(name: str, message: dict[str, Any]) -> None:
             await session.send_custom_message(name, message)
 
+        if len(visits) >= MOST_VISITS:
+            words = f"At most {MOST_VISITS} pages can be open at a time; close one, and reload."
+            status = {"words": words, "progress": 0, "running": False, "stale": False}
+
+            async def full() -> None:
+                await tell("status", status)
+
+            session.on_flushed(full)
+            return
         visit = Visit(desk, studies, tell, artist, opening)
         visits.add(visit)
 

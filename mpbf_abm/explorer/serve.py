@@ -25,13 +25,16 @@ def listening(host: str, port: int) -> socket.socket:
     ------
     StoppedError
     """
+    place = None
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, proto, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         place = socket.socket(family, kind, proto)
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        place.bind(address)
+        place.bind(where)
         place.listen()
     except OSError as error:
+        if place is not None:
+            place.close()
         raise StoppedError(
             f"cannot listen at {host}:{port} ({error.strerror or error}); choose another --port, 0 for any that is free"
         ) from None

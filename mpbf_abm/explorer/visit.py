@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +24,7 @@ from mpbf_abm.explorer.scenario import (
     from_address,
     from_form,
     from_toml,
+    placed,
     value_text,
 )
 from mpbf_abm.explorer.shown import Shown
@@ -35,6 +37,7 @@ from mpbf_abm.whatif.plan import EVENTS, SHARED
 
 Tell = Callable[[str, dict[str, Any]], Awaitable[None]]
 
+LOG = logging.getLogger(__name__)
 NEWS_SECONDS = 0.4
 REDRAW_SECONDS = 1.5  # least time between pictures of an ensemble that still grows
 
@@ -67,17 +70,29 @@ class Visit:
         self._left_over: list[Fault] = []
         self._sent: dict[str, str] = {}
         self._repaint = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = [asyncio.create_task(self._paint())]
+        self._tasks: set[asyncio.Task[None]] = set()
         self._follower: asyncio.Task[None] | None = None
+        self._spawn(self._paint())
 
     def leave(self) -> None:
         """The reader is gone: nothing is computed for them any more."""
         for order in (self.order, self.losses):
             if order is not None:
                 self.desk.cancel(order)
-        for task in (*self._tasks, self._follower):
-            if task is not None:
-                task.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that takes time; messages of all sessions wait for each other, but not for this."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            LOG.error("a page's work has failed", exc_info=task.exception())
 
     # ------------------------------------------------------------------ what the page sends
 
@@ -105,7 +120,7 @@ class Visit:
         )
         self._left_over = faults
         await self._fill(scenario)
-        await self._send("panel-study", await self._drawn(lambda: self.studies.page(self.study)))
+        self._spawn(self._browse())
 
     async def form(self, form: Any) -> None:
         """The form has changed."""
@@ -120,10 +135,10 @@ class Visit:
         try:
             scenario = from_form(form).checked()
         except ScenarioError as error:
-            await self.tell("faults", {"faults": [f.__dict__ for f in error.placed]})
+            await self._complain(error.placed)
             return
         # What was wrong with the address stands there until something is changed.
-        await self.tell("faults", {"faults": [f.__dict__ for f in self._left_over]})
+        await self._complain(self._left_over)
         self._left_over = []
         self.scenario = scenario
         await self.tell("address", {"query": scenario.address()})
@@ -145,7 +160,7 @@ class Visit:
         try:
             scenario = from_toml(text if isinstance(text, str) else "", name)
         except ScenarioError as error:
-            await self.tell("faults", {"faults": [{"control": "file", "line": f.line} for f in error.placed]})
+            await self._complain([Fault("file", f.line) for f in error.placed])
             return
         await self._fill(scenario)
 
@@ -162,13 +177,13 @@ class Visit:
 
     async def ask(self, what: str) -> None:
         """Something that is only computed on request."""
-        if what == "losses" and self.shown is not None:
-            await self._lose()
+        if what == "losses" and self.shown is not None and (self.losses is None or self.losses.over):
+            self._spawn(self._lose(self.shown))
 
     async def choose(self, what: Any) -> None:
         """Another study, scenario or outcome of a study."""
         self.study = {str(k): str(v) for k, v in what.items()} if isinstance(what, Mapping) else {}
-        await self._send("panel-study", await self._drawn(lambda: self.studies.page(self.study)))
+        self._spawn(self._browse())
 
     # ------------------------------------------------------------------ runs
 
@@ -200,7 +215,7 @@ class Visit:
                 self.desk.cancel(order)
         if self._follower is not None:
             self._follower.cancel()
-        self._follower = asyncio.create_task(self._follow(scenario, self.order))
+        self._follower = self._spawn(self._follow(scenario, self.order))
 
     async def _follow(self, scenario: Scenario, order: Order) -> None:
         """Show what comes, as it comes."""
@@ -220,7 +235,7 @@ class Visit:
                 break
             await order.news(NEWS_SECONDS)
         if order.fault:
-            await self.tell("faults", {"faults": [Fault("", order.fault).__dict__]})
+            await self._complain(placed([order.fault]))
         self._repaint.set()
 
     def _words(self, scenario: Scenario, order: Order) -> str:
@@ -235,21 +250,13 @@ class Visit:
         await self._send("cards", tabs.cards(shown))
         await self.tell("time", {"ticks": shown.scenario.ticks, "pairs": shown.replicates, "what_if": shown.what_if})
 
-    async def _lose(self) -> None:
-        assert self.shown is not None  # noqa: S101 (the caller looked)
-        shown, look = self.shown, self.look.fitting(self.shown)
-        s = shown.scenario
+    async def _lose(self, shown: Shown) -> None:
+        """Find keystones by simulation."""
+        s, look = shown.scenario, self.look.fitting(shown)
         start = min(look.tick + 1, s.ticks - 1)
         policies = s.policies if shown.what_if and look.view != "baseline" else ()
         if s.ticks < 2 or not s.parameters.planners.count:
-            await self.tell(
-                "faults",
-                {
-                    "faults": [
-                        {"control": "", "line": "there is nothing to lose: keystones need two ticks and some planners"}
-                    ]
-                },
-            )
+            await self._complain([Fault("", "there is nothing to lose: keystones need two ticks and some planners")])
             return
         self.losses = order = self.desk.order(
             {i: Task(s.parameters, s.seed + i, s.ticks, policies, (), losses=start) for i in shown.replicates}
@@ -262,18 +269,22 @@ class Visit:
             await order.news(NEWS_SECONDS)
         await self._status(self._words(s, self.order) if self.order else "", 1.0, False)
         if order.fault:
-            await self.tell("faults", {"faults": [Fault("", order.fault).__dict__]})
+            await self._complain(placed([order.fault]))
         elif not order.cancelled:
             self.costs = {shown.scenario.address(): _costs(order)}
             self._repaint.set()
+
+    async def _complain(self, faults: Sequence[Fault]) -> None:
+        """Say what cannot be used, each at its control; what was said before goes."""
+        await self.tell("faults", {"faults": [{"control": f.control, "line": f.line} for f in faults]})
 
     async def _status(self, words: str, progress: float = 1.0, running: bool = False, *, stale: bool = False) -> None:
         await self.tell("status", {"words": words, "progress": round(progress, 3), "running": running, "stale": stale})
 
     # ------------------------------------------------------------------ pictures
 
-    async def _drawn(self, make: Callable[[], str]) -> str:
-        return await asyncio.get_running_loop().run_in_executor(self.artist, make)
+    async def _drawn(self, make: Callable[..., str], *of: Any) -> str:
+        return await asyncio.get_running_loop().run_in_executor(self.artist, make, *of)
 
     async def _send(self, id: str, html: str) -> None:
         """Put HTML into its place, unless it is there already."""
@@ -281,19 +292,27 @@ class Visit:
             self._sent[id] = html
             await self.tell("html", {"id": id, "html": html})
 
+    async def _browse(self) -> None:
+        """Show a stored study."""
+        await self._send("panel-study", await self._drawn(self.studies.page, self.study))
+
     async def _paint(self) -> None:
         """Draw what is looked at, always the latest."""
         while True:
             await self._repaint.wait()
             self._repaint.clear()
-            shown = self.shown
-            if shown is None:
+            if self.shown is None or self.look.tab not in tabs.MAKERS:
                 continue
-            look = self.look.fitting(shown)
-            if look.tab == "layers":
-                await self._send("at-tick", await self._drawn(lambda s=shown, v=look: tabs.at_tick(s, v)))  # type: ignore[misc]
-            if look.tab in tabs.MAKERS:
-                await self._send(f"panel-{look.tab}-body", await self._drawn(lambda s=shown, v=look: self._tab(s, v)))  # type: ignore[misc]
+            shown, look = self.shown, self.look.fitting(self.shown)
+            try:
+                if look.tab == "layers":
+                    await self._send("at-tick", await self._drawn(tabs.at_tick, shown, look))
+                await self._send(f"panel-{look.tab}-body", await self._drawn(self._tab, shown, look))
+            except Exception as error:
+                # The page goes on; another tab or tick may well be drawn.
+                LOG.exception("a tab could not be drawn")
+                words = f"this could not be drawn: {type(error).__name__}: {error}"
+                await self._send(f"panel-{look.tab}-body", f'<p class="fault">{tabs.escape(words)}</p>')
 
     def _tab(self, shown: Shown, look: Look) -> str:
         if look.tab == "network":

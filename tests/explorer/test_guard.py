@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
 
+from mpbf_abm.errors import StoppedError
 from mpbf_abm.explorer.guard import COOKIE, MOST_BODY, Guard, is_loopback
+from mpbf_abm.explorer.serve import listening
 
 TOKEN = "secret"  # noqa: S105 (of the test)
 
@@ -142,3 +145,14 @@ def test_off_the_loopback_a_token_is_needed_and_kept_in_a_cookie():
 def test_what_is_loopback():
     assert [is_loopback(h) for h in ("127.0.0.1", "127.3.2.1", "::1", "localhost")] == [True] * 4
     assert [is_loopback(h) for h in ("0.0.0.0", "::", "192.168.1.2", "lab.example", "")] == [False] * 5  # noqa: S104
+
+
+def test_a_port_in_use_is_one_line():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(StoppedError, match=rf"cannot listen at 127.0.0.1:{port} .*--port"):
+            listening("127.0.0.1", port)
+    with pytest.raises(StoppedError, match="cannot listen"):
+        listening("no.such.host.invalid", 0)
