@@ -175,7 +175,7 @@ def legend(shown: Shown, view: str) -> str:
     elif shown.what_if:
         keys = [f'<span class="key {"what-if" if view == WHAT_IF else "baseline solid"}"></span>{view}']
     band = f"median of {over} runs; band: 10–90 % of them" if n > 1 else "one run"
-    return f'<p class="legend">{" ".join(keys)} <span>{band}</span></p>'
+    return f'<p class="legend">{" ".join(keys)} <span class="over">{band}</span></p>'
 
 
 # --------------------------------------------------------------------------- what is always there
