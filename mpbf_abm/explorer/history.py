@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.ecosystem import Ecosystem
-from mpbf_abm.interventions import Policy, Shock
+from mpbf_abm.interventions import NODES, Policy, Shock
 from mpbf_abm.measures.flows import FLOWS, tick_flows
 from mpbf_abm.measures.keystone import LOSS, single_losses
 from mpbf_abm.parameters import Parameters, SpaceParameters
@@ -178,7 +178,7 @@ def losses(task: Task) -> pd.DataFrame:
     """Costs of losing each repository and each model for good from a tick on (:func:`mpbf_abm.measures.keystone.single_losses`)."""
     parts = []
     for kind in LOSS:
-        if task.parameters.flat()[{"repository": "infrastructure.repositories", "model": "trainers.count"}[kind]]:
+        if task.parameters.flat()[NODES[LOSS[kind]]]:
             table = single_losses(
                 task.parameters, [task.seed], task.ticks, start=int(task.losses or 0), kind=kind, space=space_of(task.parameters.space, task.seed),  # type: ignore[arg-type]
                 policies=task.policies,

@@ -75,7 +75,7 @@ def over_time(ax: Axes, ticks: int, unit: str) -> None:
 
 
 def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str, alt: str) -> str:
-    """Medians and ranges over time: baseline dashed, what-if solid; a second quantity dotted beside each.
+    """Medians and ranges over time: baseline dashed, what-if solid; of two quantities each has a colour.
 
     Parameters
     ----------

@@ -6,7 +6,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pandas as pd
 
@@ -98,26 +100,13 @@ class Visit:
 
     async def arrive(self, query: str) -> None:
         """A page was opened, perhaps with an address that says what it shows."""
-        given = Look(**_look_of(query))
-        self.look = given
         try:
             scenario, faults = from_address(query if _asks(query) else self.opening), []
         except ScenarioError as error:
             scenario, faults = from_address(self.opening), error.placed
-        at_end = "tick=" not in query
-        self.look = Look(
-            given.tab, given.view, scenario.ticks - 1 if at_end else given.tick, given.pair, given.indicator
-        )
-        await self.tell(
-            "look",
-            {
-                "tab": given.tab,
-                "view": given.view,
-                "tick": self.look.tick,
-                "pair": given.pair,
-                "indicator": given.indicator,
-            },
-        )
+        # Without a word about it the end of the runs is looked at.
+        self.look = Look(**({"tick": scenario.ticks - 1} | _checked_look(dict(parse_qsl(query[:10_000])))))
+        await self.tell("look", asdict(self.look))
         self._left_over = faults
         await self._fill(scenario)
         self._spawn(self._browse())
@@ -339,12 +328,6 @@ def _asks(query: str) -> bool:
     """Whether an address says anything about the model."""
     keys = {part.split("=", 1)[0] for part in query.split("&") if part}
     return bool(keys - set(Look().__dict__))
-
-
-def _look_of(query: str) -> dict[str, Any]:
-    from urllib.parse import parse_qsl
-
-    return _checked_look(dict(parse_qsl(query[:10_000])))
 
 
 def _checked_look(what: Mapping[str, Any]) -> dict[str, Any]:
