@@ -1,9 +1,11 @@
-"""Provenance: records are plain JSON, hashes know content only, output folders are complete or absent."""
+"""Provenance: records are plain JSON, hashes know content only, output folders keep what they did not write."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +15,30 @@ import pytest
 from mpbf_abm import Parameters, __version__
 from mpbf_abm.errors import OutputError
 from mpbf_abm.provenance import LIBRARIES, OutputFolder, content_hash, environment, fingerprint, record
+from mpbf_abm.studies.store import Store
 
 
 def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
-def fill(path: Path, text: str = "1") -> None:
-    with OutputFolder(path) as work:
-        (work / "provenance.json").write_text(text)
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder and what it holds."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def fill(path: Path, text: str = "first", of: str = "") -> OutputFolder:
+    folder = OutputFolder(path, "run", of)
+    with folder as work:
+        (work / "a.csv").write_text(text)
         (work / "sub").mkdir()
-        (work / "sub" / "table.csv").write_text("a\n1\n")
+        (work / "sub" / "table.csv").write_text(text)
+    return folder
 
 
 def break_off(path: Path, error: BaseException) -> None:
-    with OutputFolder(path) as work:
-        (work / "provenance.json").write_text("second")
+    with OutputFolder(path, "run") as work:
+        (work / "a.csv").write_text("second")
         raise error
 
 
@@ -102,13 +112,23 @@ def test_a_record_names_the_software_and_the_libraries() -> None:
 def test_a_finished_folder_is_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     fill(tmp_path / "out")
     assert names(tmp_path) == ["out"]
-    assert names(tmp_path / "out") == ["provenance.json", "sub"]
-    assert (tmp_path / "out" / "sub" / "table.csv").read_text() == "a\n1\n"
+    assert names(tmp_path / "out") == ["a.csv", "provenance.json", "sub"]
+    assert (tmp_path / "out" / "sub" / "table.csv").read_text() == "first"
+
+
+def test_a_record_lists_every_file_with_its_hash(tmp_path: Path) -> None:
+    fill(tmp_path / "out")
+    held = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert held["result"] == {"kind": "run", "of": ""}
+    assert set(held["outputs"]) == {"a.csv", "sub/table.csv"}
+    for name, about in held["outputs"].items():
+        data = (tmp_path / "out" / name).read_bytes()
+        assert about == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def test_nothing_looks_complete_before_the_end(tmp_path: Path) -> None:
-    with OutputFolder(tmp_path / "out") as work:
-        (work / "provenance.json").write_text("1")
+    with OutputFolder(tmp_path / "out", "run") as work:
+        (work / "a.csv").write_text("1")
         assert not (tmp_path / "out").exists()
         assert all(name.startswith(".") for name in names(tmp_path))
 
@@ -121,44 +141,246 @@ def test_a_failed_run_leaves_nothing(error: type[BaseException], tmp_path: Path)
 
 
 def test_a_failed_run_leaves_an_earlier_result_untouched(tmp_path: Path) -> None:
-    fill(tmp_path / "out", "first")
+    fill(tmp_path / "out")
+    before = tree(tmp_path / "out")
     with pytest.raises(ValueError, match="boom"):
         break_off(tmp_path / "out", ValueError("boom"))
     assert names(tmp_path) == ["out"]
-    assert (tmp_path / "out" / "provenance.json").read_text() == "first"
+    assert tree(tmp_path / "out") == before
 
 
-def test_an_own_folder_is_replaced_whole(tmp_path: Path) -> None:
-    fill(tmp_path / "out", "first")
-    with OutputFolder(tmp_path / "out") as work:
-        (work / "provenance.json").write_text("second")
+def test_an_earlier_result_is_replaced_and_what_it_had_more_goes(tmp_path: Path) -> None:
+    fill(tmp_path / "out")
+    with OutputFolder(tmp_path / "out", "run") as work:
+        (work / "a.csv").write_text("second")
     assert names(tmp_path) == ["out"]
-    assert names(tmp_path / "out") == ["provenance.json"]
-    assert (tmp_path / "out" / "provenance.json").read_text() == "second"
+    assert names(tmp_path / "out") == ["a.csv", "provenance.json"]
+    assert (tmp_path / "out" / "a.csv").read_text() == "second"
 
 
 def test_an_empty_folder_is_filled_and_parents_are_made(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     fill(tmp_path / "empty")
     fill(tmp_path / "deep" / "er" / "out")
-    assert names(tmp_path / "empty") == names(tmp_path / "deep" / "er" / "out") == ["provenance.json", "sub"]
+    assert tree(tmp_path / "empty") == tree(tmp_path / "deep" / "er" / "out")
+
+
+def test_what_a_result_did_not_write_stays_and_is_named(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    fill(out)
+    (out / "notes.md").write_text("hours of work")
+    (out / "sub" / "mine.ipynb").write_text("more")
+    (out / "figs").mkdir()
+    (out / "figs" / "one.png").write_text("drawn by hand")
+    folder = fill(out, "second")
+    assert folder.kept == ["figs/", "notes.md", "sub/mine.ipynb"]
+    assert folder.written == ["a.csv", "provenance.json", "sub/table.csv"]
+    assert (out / "a.csv").read_text() == (out / "sub" / "table.csv").read_text() == "second"
+    assert (out / "notes.md").read_text() == "hours of work"
+    assert (out / "sub" / "mine.ipynb").read_text() == "more"
+    assert (out / "figs" / "one.png").read_text() == "drawn by hand"
+    # Nor is a folder of files that are no more when something else is in it.
+    with OutputFolder(out, "run") as work:
+        (work / "b.csv").write_text("third")
+    assert tree(out).keys() == {"b.csv", "provenance.json", "notes.md", "sub/mine.ipynb", "figs/one.png"}
+
+
+def link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.parent.parent / "elsewhere.csv")
+
+
+def edit(path: Path) -> None:
+    path.write_text("mended by hand")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def folder_instead(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("change", [edit, empty, link, folder_instead])
+@pytest.mark.parametrize("name", ["a.csv", "sub/table.csv"])
+def test_a_file_that_was_changed_is_never_replaced(tmp_path: Path, name: str, change: Callable[[Path], Any]) -> None:
+    (tmp_path / "elsewhere.csv").write_text("first")
+    fill(tmp_path / "out")
+    change(tmp_path / "out" / name)
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match=rf"out: changed since mpbf wrote it: {name}; move it away") as caught:
+        OutputFolder(tmp_path / "out", "run")
+    assert "\n" not in str(caught.value)
+    assert tree(tmp_path) == before
+    assert names(tmp_path) == ["elsewhere.csv", "out"]
+
+
+def test_a_folder_of_the_result_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
+    fill(tmp_path / "out")
+    (tmp_path / "out" / "sub").rename(tmp_path / "moved")
+    (tmp_path / "out" / "sub").symlink_to(tmp_path / "moved")
+    with pytest.raises(OutputError, match=r"changed since mpbf wrote it: sub/table\.csv"):
+        OutputFolder(tmp_path / "out", "run")
+    assert (tmp_path / "moved" / "table.csv").read_text() == "first"
+
+
+def test_a_listed_file_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    fill(tmp_path / "out")
+    (tmp_path / "out" / "a.csv").unlink()
+    fill(tmp_path / "out", "second")
+    assert (tmp_path / "out" / "a.csv").read_text() == "second"
+
+
+RECORDS: dict[str, Any] = {
+    "empty": {},
+    "a list": [],
+    "of another program": {"software": {"name": "dvc"}, "outputs": {}},
+    "without files": {"software": {"name": "mpbf_abm"}},
+    "of files without hashes": {"software": {"name": "mpbf_abm"}, "outputs": {"thesis.txt": {"bytes": 13}}},
+    "of names only": {"software": {"name": "mpbf_abm"}, "outputs": ["thesis.txt"]},
+    "of something outside": {"software": {"name": "mpbf_abm"}, "outputs": {"../thesis.txt": {"sha256": "0"}}},
+    "of a place of the system": {"software": {"name": "mpbf_abm"}, "outputs": {"/etc/passwd": {"sha256": "0"}}},
+    "of a faulty result": {"software": {"name": "mpbf_abm"}, "outputs": {}, "result": "run"},
+}
+
+
+@pytest.mark.parametrize("content", RECORDS)
+def test_a_record_that_lists_nothing_gives_nothing_away(tmp_path: Path, content: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "mine" / "provenance.json").write_text(json.dumps(RECORDS[content]))
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match=r"mine: is not empty and was not written by mpbf"):
+        OutputFolder(tmp_path / "mine", "run")
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\udcff"])
+def test_a_record_that_cannot_be_read_gives_nothing_away(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "provenance.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(OutputError, match=r"mine: is not empty and was not written by mpbf"):
+        OutputFolder(tmp_path / "mine", "run")
+    assert names(tmp_path / "mine") == ["provenance.json"]
+
+
+def test_a_record_that_was_changed_stays(tmp_path: Path) -> None:
+    fill(tmp_path / "out")
+    path = tmp_path / "out" / "provenance.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"remark": "for the paper"}))
+    with pytest.raises(OutputError, match=r"changed since mpbf wrote it: provenance\.json"):
+        OutputFolder(tmp_path / "out", "run")
+    assert "for the paper" in path.read_text()
+
+
+def test_another_kind_of_result_or_one_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    fill(tmp_path / "out", of="a")
+    before = tree(tmp_path)
+    for kind, of, words in (
+        ("compare", "a", r"another result \(run\)"),
+        ("run", "b", "another plan; choose another folder, or --force"),
+    ):
+        with pytest.raises(OutputError, match=words):
+            OutputFolder(tmp_path / "out", kind, of)
+    assert tree(tmp_path) == before
+    with OutputFolder(tmp_path / "out", "run", "b", force=True) as work:
+        (work / "a.csv").write_text("b")
+    assert (tmp_path / "out" / "a.csv").read_text() == "b"
+    # What was changed is safe from force, too.
+    (tmp_path / "out" / "a.csv").write_text("mine")
+    with pytest.raises(OutputError, match="changed since"):
+        OutputFolder(tmp_path / "out", "run", "c", force=True)
+
+
+@pytest.mark.parametrize("store", ["study.sqlite", "shard-1-of-2.sqlite", "Old.SQLITE"])
+def test_a_folder_with_a_store_is_no_folder_of_results(tmp_path: Path, store: str) -> None:
+    fill(tmp_path / "out")
+    (tmp_path / "out" / store).write_text("every run")
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match="out: holds the runs of a study; a result goes into a folder of its own"):
+        OutputFolder(tmp_path / "out", "run")
+    assert tree(tmp_path) == before
+
+
+def test_a_folder_of_results_is_no_folder_of_a_store(tmp_path: Path) -> None:
+    fill(tmp_path / "out")
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match="out: holds results; the runs of a study go into a folder of their own"):
+        Store.open(tmp_path / "out" / "study.sqlite", write=True)
+    assert tree(tmp_path) == before
+
+
+def overtaken(out: Path, meanwhile: Callable[[], Any]) -> None:
+    with OutputFolder(out, "run") as work:
+        (work / "a.csv").write_text("second")
+        meanwhile()
+
+
+def lost(out: Path, meanwhile: Callable[[], Any]) -> str:
+    """Make a result while something happens to its place; returns what is said."""
+    with pytest.raises(OutputError) as caught:
+        overtaken(out, meanwhile)
+    assert (out.with_name("out-1") / "a.csv").read_text() == "second"
+    assert str(caught.value).endswith(f"; the result is kept in {out.with_name('out-1')}")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_result_whose_place_was_taken_meanwhile_is_kept_beside_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    fill(out)
+    assert "changed since mpbf wrote it: a.csv" in lost(out, lambda: (out / "a.csv").write_text("mine"))
+    assert (out / "a.csv").read_text() == "mine"
+
+
+def test_a_file_in_the_way_of_a_new_one_is_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with OutputFolder(out, "run") as work:
+        (work / "b.csv").write_text("first")
+    (out / "a.csv").write_text("mine")
+    assert "in the way, and not written by mpbf: a.csv" in lost(out, lambda: None)
+    assert tree(out).keys() == {"a.csv", "b.csv", "provenance.json"}
+    assert (out / "a.csv").read_text() == "mine"
+
+
+def test_files_that_came_into_an_absent_folder_are_kept(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def come() -> None:
+        out.mkdir()
+        (out / "thesis.txt").write_text("years of work")
+
+    assert "is not empty and was not written by mpbf" in lost(out, come)
+    assert tree(out) == {"thesis.txt": b"years of work"}
 
 
 def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputError, match=r"mine: is not empty and was not written by mpbf"):
-        OutputFolder(tmp_path / "mine")
+        OutputFolder(tmp_path / "mine", "run")
     assert names(tmp_path) == ["mine"]
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    fill(tmp_path / "out")
+    fill(tmp_path / "out", "second")
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "disk" / "a.csv").read_text() == "second"
+    assert names(tmp_path) == ["disk", "out"]
 
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("x")
     with pytest.raises(OutputError, match="is a file, not a folder"):
-        OutputFolder(tmp_path / "out")
+        OutputFolder(tmp_path / "out", "run")
     with pytest.raises(OutputError, match="cannot be written") as caught:
-        OutputFolder(tmp_path / "out" / "below")
+        OutputFolder(tmp_path / "out" / "below", "run")
     assert "\n" not in str(caught.value)
     assert (tmp_path / "out").read_text() == "x"
 
@@ -171,7 +393,7 @@ def test_an_unwritable_place_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     # Tests may run as a user whom no permission stops.
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
     with pytest.raises(OutputError, match=r"out: cannot be written \(Permission denied\)"):
-        OutputFolder(tmp_path / "out")
+        OutputFolder(tmp_path / "out", "run")
     assert names(tmp_path) == []
 
 
@@ -181,19 +403,31 @@ def test_a_folder_is_as_readable_as_others(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_replacement_that_cannot_be_moved_into_place_keeps_the_earlier_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("moves", range(5))
+def test_a_replacement_that_is_cut_off_at_any_point_leaves_no_file_that_nobody_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
 ) -> None:
-    fill(tmp_path / "out", "first")
-    rename = Path.rename
+    out = tmp_path / "out"
+    fill(out)
+    (out / "notes.md").write_text("mine")
+    replace, made = os.replace, []
 
-    def stubborn(self: Path, target: Path) -> Path:
-        if "second" in "".join(p.read_text() for p in self.glob("provenance.json")):
+    def stubborn(*paths: Any) -> None:
+        if len(made) == moves:
             raise PermissionError(13, "Permission denied")
-        return rename(self, target)
+        made.append(paths)
+        replace(*paths)
 
-    monkeypatch.setattr(Path, "rename", stubborn)
-    with pytest.raises(OutputError, match="cannot be written"), OutputFolder(tmp_path / "out") as work:
-        (work / "provenance.json").write_text("second")
-    assert names(tmp_path) == ["out"]
-    assert (tmp_path / "out" / "provenance.json").read_text() == "first"
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", stubborn)
+        if moves < 4:
+            with pytest.raises(OutputError, match=r"cannot be written .*; the result is kept in"):
+                fill(out, "second")
+        else:
+            fill(out, "second")
+    if moves == 0:
+        assert (out / "a.csv").read_text() == (out / "sub" / "table.csv").read_text() == "first"
+    # Whatever is there now is known, and the next result replaces it.
+    assert fill(out, "third").kept == ["notes.md"]
+    assert (out / "a.csv").read_text() == (out / "sub" / "table.csv").read_text() == "third"
+    assert "replaced" not in json.loads((out / "provenance.json").read_text())

@@ -95,10 +95,10 @@ def test_a_folder_holds_page_table_and_figure_and_the_same_bytes_again(mpbf, tmp
     options = (*TINY, "--only=1,7", "--data=data", "--least=0")
     code, out, err = mpbf("validate", *options, "--out=o")
     assert code == 0
-    assert err.count("written: ") == 3
+    assert err == "written to o: images/validation.png, provenance.json, validation.csv, validation.md\n"
     page = (tmp_path / "o" / "validation.md").read_text(encoding="utf-8")
     assert "## 1. Simulated labels are precise and wrong" in page
-    assert "--only 1,7 --replicates 2 --data DATA --out o`" in page
+    assert "--only 1,7 --replicates 2 --data DATA`" in page
     assert str(tmp_path) not in page
     assert "| calibration | overconfidence_head |" in page  # reported beside
     table = pd.read_csv(tmp_path / "o" / "validation.csv")

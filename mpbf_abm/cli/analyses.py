@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import app, study
-from mpbf_abm.cli.console import Json, number, real, table
+from mpbf_abm.cli.console import Json, number, real, table, tell_written
 from mpbf_abm.cli.study import Folder, write_provenance
 from mpbf_abm.errors import ConfigurationError, MpbfError
 
@@ -62,12 +62,13 @@ def finish(results: Results, analysis: Analysis, out: Path | None, as_json: bool
 
     place = out or results.store.path.parent / analysis.kind
     analysis.notes[:0] = incomplete(results)
-    with OutputFolder(place) as work:
+    folder = OutputFolder(place, analysis.kind, results.study.name)
+    with folder as work:
         for name, frame in analysis.tables.items():
             frame.to_csv(work / f"{name}.csv", index=False, lineterminator="\n")
         figures.save(results, analysis, work / analysis.kind)
         (work / "notes.txt").write_text("\n".join(analysis.notes) + "\n", encoding="utf-8", newline="\n")
-        write_provenance(results, work, kind=analysis.kind)
+        write_provenance(results, work)
     if as_json:
         tables = {name: frame.to_dict("records") for name, frame in analysis.tables.items()}
         print(
@@ -80,7 +81,7 @@ def finish(results: Results, analysis: Analysis, out: Path | None, as_json: bool
         print()
         for note in analysis.notes:
             print(f"- {note}")
-    print(f"written to {place}: " + ", ".join(sorted(p.name for p in place.iterdir())), file=sys.stderr)
+    tell_written(folder, to=sys.stderr)
 
 
 def incomplete(results: Results) -> list[str]:
@@ -250,7 +251,7 @@ def report(
     refused: list[str] = []
     with (
         opened(folder, definition) as results,
-        OutputFolder(place := out or results.store.path.parent / "report") as work,
+        (output := OutputFolder(out or results.store.path.parent / "report", "report", results.study.name)) as work,
     ):
         if not (results.status == 1).any():
             raise ConfigurationError(f"{folder}: no run is done yet")
@@ -265,5 +266,5 @@ def report(
             for name, frame in analysis.tables.items():
                 frame.to_csv(work / f"{analysis.kind}-{name}.csv", index=False, lineterminator="\n")
         (work / "report.md").write_text(write(results, made, shown, refused), encoding="utf-8", newline="\n")
-        write_provenance(results, work, kind="report")
-    print(f"written to {place}: " + ", ".join(sorted(p.name for p in place.iterdir())))
+        write_provenance(results, work)
+    tell_written(output)

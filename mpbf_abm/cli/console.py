@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from mpbf_abm.errors import ConfigurationError, OutputError
+
+if TYPE_CHECKING:
+    from mpbf_abm.provenance import OutputFolder
 
 OK, FAILURE, USAGE, MISMATCH, INTERRUPTED = 0, 1, 2, 3, 130
 Rows = Sequence[Sequence[str]]
@@ -159,6 +162,16 @@ def check_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be made ({error.strerror})") from None
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{folder}: cannot be written to")
+
+
+def tell_written(folder: OutputFolder, *, quiet: bool = False, to: TextIO | None = None) -> None:
+    """Say what a result wrote, and what else it left in its folder."""
+    from mpbf_abm.provenance import some
+
+    if folder.kept:
+        complain([f"{folder.path}: not of this result, and kept: {some(folder.kept)}"])
+    if not quiet:
+        print(f"written to {folder.path}: " + ", ".join(folder.written), file=to or sys.stdout)
 
 
 def fresh_file(path: Path, text: str) -> None:

@@ -22,11 +22,11 @@ from mpbf_abm.cli.console import (
     Json,
     Preset,
     bar,
-    check_folder,
     number,
     processes,
     settings_of,
     table,
+    tell_written,
     whole,
 )
 from mpbf_abm.errors import ConfigurationError
@@ -115,6 +115,7 @@ def examined_by(name: str, load: Callable[[], tuple[Battery, Draw, str]], help: 
 def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> int:
     """Run a battery and tell what it found: on the terminal, in a folder, on a page of the documentation."""
     from mpbf_abm.laboratory.battery import run_battery
+    from mpbf_abm.provenance import OutputFolder
     from mpbf_abm.workers import default_workers
 
     faults: list[str] = []
@@ -126,12 +127,13 @@ def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> 
         raise ConfigurationError(faults)
     battery.check(setting)
     total = len(battery.tasks(setting))
-    folder = asked.out or Path("results") / battery.name
-    check_folder(folder)
-    with bar(total, asked.as_json, "task") as advance:
-        report = run_battery(battery, setting, count, advance)
-    how, figure = made(_called(asked, name), setting), partial(draw, report)
-    _write(battery.name, battery.question, report, figure, alt, folder, how)
+    folder = OutputFolder(asked.out or Path("results") / battery.name, f"lab {battery.name}")
+    with folder as work:
+        with bar(total, asked.as_json, "task") as advance:
+            report = run_battery(battery, setting, count, advance)
+        how, figure = made(_called(asked, name), setting), partial(draw, report)
+        _write(battery.name, battery.question, report, figure, alt, work, how)
+    tell_written(folder, to=sys.stderr)
     if asked.doc is not None:
         from mpbf_abm.reference import renew
 
@@ -244,7 +246,6 @@ def _write(
             lines += [f"## {part.replace('_', ' ').capitalize()}", "", f"{len(frame)} rows in `{part}.csv`.", ""]
     (folder / f"{name}.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
     style.save_all(draw, folder / name, title=question, alt=alt)
-    print(f"written: {folder}/{name}.md, .png, .pdf and {len(frames)} tables", file=sys.stderr)
 
 
 # --------------------------------------------------------------------------- commands
@@ -285,7 +286,7 @@ def urn(
     draws: Annotated[str, typer.Option(metavar="INTEGER", help="Held-out parameter draws (Latin hypercube).")] = "200",
     seed: Annotated[str, typer.Option(metavar="INTEGER", help="Seed of draws and communities.")] = "2026",
     jobs: Jobs = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of runs, report, tables and figure; a stopped study goes on there.")] = Path("results/effective_urn"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of runs, and of `report`: text, tables and figure; a stopped study goes on there.")] = Path("results/effective_urn"),
     doc: Doc = None,
 ) -> int:  # fmt: skip
     """Does urn theory, fed with measured exponents, foretell communities with real learners? A study of held-out draws.
@@ -296,6 +297,7 @@ def urn(
     from mpbf_abm.figures.effective_urn import ALT, draw
     from mpbf_abm.laboratory.effective_urn import FACTORS, study
     from mpbf_abm.laboratory.urn_report import FEWEST, QUESTION, draws_of, report
+    from mpbf_abm.provenance import OutputFolder
     from mpbf_abm.whatif.plan import numbers_faults
     from mpbf_abm.workers import default_workers
 
@@ -321,7 +323,10 @@ def urn(
         f"`mpbf lab urn --draws {count} --seed {root}`: {count} held-out draws{f', of which {failed} failed' if failed else ''}, quick preset, "
         "120 ticks, measured at tick 24.\n"
     )
-    _write("effective_urn", QUESTION, found, partial(draw, found), ALT, out, how)
+    folder = OutputFolder(out / "report", "lab urn")
+    with folder as work:
+        _write("effective_urn", QUESTION, found, partial(draw, found), ALT, work, how)
+    tell_written(folder, to=sys.stderr)
     if doc is not None:
         from mpbf_abm.reference import renew
 

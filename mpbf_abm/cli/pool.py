@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import app
-from mpbf_abm.cli.console import Json, bar, complain, number, processes, real, table, whole
+from mpbf_abm.cli.console import Json, bar, complain, number, processes, real, table, tell_written, whole
 from mpbf_abm.cli.data import Drop, Duplicates, Goal, Objective, given, read_space
 from mpbf_abm.errors import ConfigurationError
 
@@ -129,10 +129,12 @@ def pool(
         with bar(count * len(rules), quiet or as_json, "campaign") as advance:
             return run_campaigns(space, rules, run["seeds"], workers, advance, **options)
 
+    folder = None
     if out is None:
         made = campaigns()
     else:
-        with OutputFolder(out) as work:
+        folder = OutputFolder(out, "pool", str(space.origin["source"]))
+        with folder as work:
             made = campaigns()
             _write(space, made, run, work)
     from mpbf_abm.measures.acceleration import summary_table
@@ -144,8 +146,8 @@ def pool(
         print(json.dumps(plain({"run": run, "summary": summary.to_dict("records")}), indent=2, allow_nan=False))
     elif not quiet:
         print(report(space, summary, options))
-    if out is not None and not quiet:
-        print(f"written to {out}: " + ", ".join(sorted(p.name for p in out.iterdir())), file=sys.stderr)
+    if folder is not None:
+        tell_written(folder, quiet=quiet, to=sys.stderr)
 
 
 # --------------------------------------------------------------------------- what is asked
@@ -212,7 +214,7 @@ def _with_interval(row: dict[str, Any], name: str) -> str:
 def _write(space: MaterialsSpace, campaigns: Sequence[Campaign], run: dict[str, Any], work: Path) -> None:
     from mpbf_abm.figures import pools
     from mpbf_abm.measures.acceleration import campaign_table, curve_table, summary_table
-    from mpbf_abm.provenance import outputs, record
+    from mpbf_abm.provenance import RECORD, record
 
     # Seconds are not a result: equal campaigns give equal bytes.
     summary = summary_table(space, campaigns).drop(columns="cpu_seconds")
@@ -220,5 +222,4 @@ def _write(space: MaterialsSpace, campaigns: Sequence[Campaign], run: dict[str, 
     for name, frame in tables.items():
         frame.to_csv(work / f"{name}.csv", index=False, lineterminator="\n")
     pools.save(space, campaigns, work)
-    text = json.dumps(record(**run) | {"outputs": outputs(work)}, indent=2, allow_nan=False)
-    (work / "provenance.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+    (work / RECORD).write_text(json.dumps(record(**run), allow_nan=False), encoding="utf-8")

@@ -24,6 +24,7 @@ from mpbf_abm.cli.console import (
     processes,
     settings_of,
     table,
+    tell_written,
     whole,
 )
 from mpbf_abm.cli.data import (
@@ -41,7 +42,7 @@ from mpbf_abm.cli.data import (
     given,
     read_space,
 )
-from mpbf_abm.errors import ConfigurationError, OutputError
+from mpbf_abm.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mpbf_abm.whatif.plan import Plan
@@ -137,16 +138,17 @@ def run(
     )  # fmt: skip
     record = plan.record()
     folder = out if out is not None else Path("results") / str(record["run_hash"])[:12]
-    _refuse_other_results(folder, str(record["run_hash"]), force)
-    _tell_read(plan)
-    with OutputFolder(folder) as work:
+    output = OutputFolder(folder, "run", str(record["run_hash"]), force=force)
+    with output as work:
+        _tell_read(plan)
         ensemble = _execute(plan, count or min(os.cpu_count() or 1, plan.replicates), quiet)
         _write(ensemble, work)
     if as_json:
         print(json.dumps(summary_json(ensemble, folder, str(record["run_hash"])), indent=2, allow_nan=False))
     elif not quiet:
         print(report(ensemble))
-        print(f"\nwritten to {folder}: " + ", ".join(sorted(p.name for p in folder.iterdir())))
+        print()
+    tell_written(output, quiet=quiet or as_json)
 
 
 def make_plan(
@@ -203,16 +205,6 @@ def _tell_read(plan: Plan) -> None:
     if dropped.get("count"):
         print(f"mpbf: left out {dropped['count']} rows", file=sys.stderr)
         complain(dropped["reasons"])
-
-
-def _refuse_other_results(folder: Path, run_hash: str, force: bool) -> None:
-    """Do not replace the results of another plan unasked."""
-    try:
-        held = json.loads((folder / "provenance.json").read_text(encoding="utf-8")).get("run_hash")
-    except (OSError, ValueError, AttributeError):
-        return
-    if held != run_hash and not force:
-        raise OutputError(f"{folder}: holds the results of another plan; choose another folder, or --force")
 
 
 def _execute(plan: Plan, jobs: int, quiet: bool) -> Ensemble:

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import study
-from mpbf_abm.cli.console import INTERRUPTED, MISMATCH, OK, Json, Told, complain, fresh_file, processes, table, whole
+from mpbf_abm.cli.console import (
+    INTERRUPTED,
+    MISMATCH,
+    OK,
+    Json,
+    Told,
+    complain,
+    fresh_file,
+    processes,
+    table,
+    tell_written,
+    whole,
+)
 from mpbf_abm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -526,21 +538,21 @@ def export(
     place = out or (folder if folder.is_dir() else folder.parent) / f"export-{to}"
     if to != "crate" and (license is not None or author):
         raise ConfigurationError("--license and --author belong to --to crate")
-    with Results.open(folder) as results, OutputFolder(place) as work:
+    with Results.open(folder) as results, (output := OutputFolder(place, f"export-{to}", results.study.name)) as work:
         if to == "crate":
             from mpbf_abm.studies.crate import LICENSE, write_crate
 
-            paths = write_crate(results, work, license=license or LICENSE, author=author)
+            write_crate(results, work, license=license or LICENSE, author=author)
         else:
-            paths = write(results, work, to)
-            write_provenance(results, work, kind="export")
-    print(f"written to {place}: " + ", ".join(p.name for p in paths))
+            write(results, work, to)
+        write_provenance(results, work)
+    tell_written(output)
 
 
-def write_provenance(results: Results, work: Path, **what: Any) -> None:
-    """Note what a folder of results was made of."""
-    from mpbf_abm.provenance import record
+def write_provenance(results: Results, work: Path) -> None:
+    """Begin the record of a folder: what study its result is made of."""
+    from mpbf_abm.provenance import RECORD, record
     from mpbf_abm.studies.files import write_study
 
-    text = json.dumps(record(study=write_study(results.study), results=results.hash, **what), indent=2)
-    (work / "provenance.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+    text = json.dumps(record(study=write_study(results.study), results=results.hash))
+    (work / RECORD).write_text(text, encoding="utf-8")

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,14 +20,14 @@ from mpbf_abm.cli.console import (
     Json,
     Preset,
     bar,
-    check_folder,
     number,
     processes,
     settings_of,
     table,
+    tell_written,
     whole,
 )
-from mpbf_abm.errors import ConfigurationError, OutputError
+from mpbf_abm.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mpbf_abm.parameters import Parameters
@@ -84,22 +85,22 @@ def validate(
         faults.append(f"--data {data}: no such folder")
     if faults:
         raise ConfigurationError(faults)
-    if out is not None:
-        check_folder(out / "images")
-        for path in (out / PAGE, out / TABLE):
-            if path.is_dir():
-                raise OutputError(f"{path}: is a folder")
+    from mpbf_abm.provenance import OutputFolder
     from mpbf_abm.validation.validate import tasks
+
+    folder = None if out is None else OutputFolder(out, "validate")
 
     if settings.numbers:
         print(f"mpbf: [run] of {config_file} is left aside; --seed and --replicates say what is run", file=sys.stderr)
-    with bar(len(tasks(facts, first or 0, count or 2)), as_json, "measure") as advance:
-        found = run_validation(
-            p, facts, seed=first or 0, replicates=count or 2, data=data, jobs=workers, progress=advance
-        )
-    command = _command(config_file, preset, assignments, only, replicates, seed, data)
-    if out is not None:
-        _write(found, out, command)
+    with folder or nullcontext() as work:
+        with bar(len(tasks(facts, first or 0, count or 2)), as_json, "measure") as advance:
+            found = run_validation(
+                p, facts, seed=first or 0, replicates=count or 2, data=data, jobs=workers, progress=advance
+            )
+        if work is not None:
+            _write(found, work, _command(config_file, preset, assignments, only, replicates, seed, data))
+    if folder is not None:
+        tell_written(folder, to=sys.stderr)
     if as_json:
         print(json.dumps(as_mapping(found, p), indent=2, allow_nan=False))
     else:
@@ -166,12 +167,10 @@ def _write(found: Validation, out: Path, command: str) -> None:
     """Write page, table and figure."""
     from mpbf_abm.figures.validation import save
 
+    (out / "images").mkdir()
     save(found, out / "images" / "validation.png")
-    page = markdown(found, f"{command} --out {out.name}")
-    (out / PAGE).write_text(page, encoding="utf-8", newline="\n")
+    (out / PAGE).write_text(markdown(found, command), encoding="utf-8", newline="\n")
     found.table.to_csv(out / TABLE, index=False, lineterminator="\n")
-    for path in (out / PAGE, out / TABLE, out / "images" / "validation.png"):
-        print(f"written: {path}", file=sys.stderr)
 
 
 def markdown(found: Validation, command: str) -> str:

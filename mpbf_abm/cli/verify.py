@@ -6,14 +6,15 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mpbf_abm.cli.app import app
-from mpbf_abm.cli.console import MISMATCH, OK, Json, bar, check_folder, processes, table, whole
-from mpbf_abm.errors import ConfigurationError, OutputError
+from mpbf_abm.cli.console import MISMATCH, OK, Json, bar, processes, table, tell_written, whole
+from mpbf_abm.errors import ConfigurationError
 
 
 @app.command()
@@ -30,7 +31,7 @@ def verify(
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of real data, for the rows that need it.")] = None,
     jobs: Annotated[str | None, typer.Option(metavar="N", help="Processes. [default: one for each core]")] = None,
     as_json: Json = False,
-    figure: Annotated[bool, typer.Option("--figure", help="Draw expected against measured (and the twin beside the model), too.")] = False,
+    figure: Annotated[bool, typer.Option("--figure", help="Draw expected against measured (and the twin beside the model) into --out, too.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write verification.md here, and the figure into images/.")
     ] = None,
@@ -51,6 +52,8 @@ def verify(
         faults += [f"--{fault}" for fault in numbers_faults({"seed": root})]
     if data is not None and not data.is_dir():
         faults.append(f"--data {data}: no such folder")
+    if figure and out is None:
+        faults.append("--figure needs a folder: --out DIR")
     changes: dict[str, dict[str, Any]] = {}
     rows: list[str] = []
     try:
@@ -69,21 +72,21 @@ def verify(
         return OK
     if mutations:
         return _try_mutations(root or 0, count, as_json)
-    images = out / "images" if out is not None else Path()
-    if out is not None:
-        check_folder(out)
-        if (out / "verification.md").is_dir():
-            raise OutputError(f"{out / 'verification.md'}: is a folder")
-    if figure:
-        check_folder(images)
-    with bar(len(rows), as_json, "row") as advance:
-        outcomes = suite.run_suite(
-            rows, root or 0, changes, fast=fast, data=data, jobs=count, done=lambda _: advance(1)
-        )
+    from mpbf_abm.provenance import OutputFolder
+
+    folder = None if out is None else OutputFolder(out, "verify")
     command = " ".join(["mpbf verify", *_repeated("--only", only), *_repeated("--set", assignments),
                         *([f"--seed {seed}"] if seed != "1" else []), *(["--fast"] if fast else []), *(["--data DIR"] if data else [])])  # fmt: skip
-    drawn = _draw_verification(outcomes, images, root or 0, fast) if figure else []
-    _write_verification(outcomes, out, drawn, command + (" --figure" if figure else ""))
+    with folder or nullcontext() as work:
+        with bar(len(rows), as_json, "row") as advance:
+            outcomes = suite.run_suite(
+                rows, root or 0, changes, fast=fast, data=data, jobs=count, done=lambda _: advance(1)
+            )
+        if work is not None:
+            drawn = _draw_verification(outcomes, work / "images", root or 0, fast) if figure else []
+            _write_verification(outcomes, work, drawn, command + (" --figure" if figure else ""))
+    if folder is not None:
+        tell_written(folder, to=sys.stderr)
     if as_json:
         from mpbf_abm.whatif.runner import plain
 
@@ -115,27 +118,23 @@ def _rows_listed(rows: Sequence[str]) -> str:
     return table(["row", "parameter", "default", "allowed", "what it is"], lines)
 
 
-def _write_verification(outcomes: Sequence[Any], out: Path | None, drawn: list[Path], command: str) -> None:
+def _write_verification(outcomes: Sequence[Any], out: Path, drawn: list[Path], command: str) -> None:
     """Write the page of the suite, with the figures that were drawn."""
     from mpbf_abm.verification import suite
 
-    if out is not None:
-        page = out / "verification.md"
-        shown = {path.stem: path.relative_to(out).as_posix() for path in drawn}
-        page.write_text(suite.markdown(outcomes, f"{command} --out {out.name}", shown), encoding="utf-8", newline="\n")
-        print(f"written: {page}", file=sys.stderr)
+    shown = {path.stem: path.relative_to(out).as_posix() for path in drawn}
+    (out / "verification.md").write_text(suite.markdown(outcomes, command, shown), encoding="utf-8", newline="\n")
 
 
 def _draw_verification(outcomes: Sequence[Any], folder: Path, seed: int, fast: bool) -> list[Path]:
     """Draw expected against measured and, where the twin was looked at, the twin beside the model."""
     from mpbf_abm.figures import twin, verification
 
+    folder.mkdir()
     paths = [verification.save(outcomes, folder / "verification.png")]
     if any(o.id == "K4" for o in outcomes):
         few: dict[str, Any] = {"replicates": 8, "sizes": (50, 100, 200), "passages": 30} if fast else {}
         paths += twin.save(twin.prepare(seed, **few), folder, suffixes=(".png",))
-    for path in paths:
-        print(f"written: {path}", file=sys.stderr)
     return paths
 
 

@@ -24,6 +24,7 @@ from mpbf_abm.explorer.tabs import TABS, VIEWS
 from mpbf_abm.explorer.visit import Visit
 from mpbf_abm.figures import overview
 from mpbf_abm.observation import INDICATORS
+from mpbf_abm.provenance import seal
 from mpbf_abm.whatif.runner import write_provenance, write_tables
 
 STATIC = Path(__file__).parent / "static"
@@ -178,6 +179,7 @@ def tables_zip(shown: Shown) -> bytes:
     with tempfile.TemporaryDirectory() as place, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         write_tables(shown.ensemble, Path(place))
         write_provenance(shown.ensemble, Path(place))
+        seal(Path(place), "run", str(shown.ensemble.plan.record()["run_hash"]))
         for path in sorted(Path(place).iterdir()):
             archive.writestr(zipfile.ZipInfo(path.name, (1980, 1, 1, 0, 0, 0)), path.read_bytes(), zipfile.ZIP_DEFLATED)
     return out.getvalue()

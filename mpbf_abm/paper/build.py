@@ -16,7 +16,7 @@ from mpbf_abm.figures import style
 from mpbf_abm.figures.style import MM
 from mpbf_abm.paper import of_histories, of_networks, of_outcomes
 from mpbf_abm.paper.figure import PaperFigure
-from mpbf_abm.provenance import version
+from mpbf_abm.provenance import some, version
 from mpbf_abm.studies.model import hash_bytes
 
 if TYPE_CHECKING:
@@ -137,6 +137,11 @@ def build(
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{out}: cannot be used ({error})") from None
     made = []
+    written = {name: digest for entry in known.values() for name, digest in entry.get("files", {}).items()}
+    ours = (p for f in figures for p in sorted(out.glob(f"{f.name}.*")) if p.suffix[1:] in ("csv", *formats))
+    changed = [p.name for p in ours if hash_bytes(p.read_bytes()) != written.get(p.name)]
+    if changed:
+        raise OutputError(f"{out}: not as mpbf wrote it: {some(changed)}; move it away, or choose another folder")
     for figure in figures:
         entry = _build(figure, results(figure.study), out, JOURNALS[journal], formats, draft) | {"journal": journal}
         known[figure.name] = entry

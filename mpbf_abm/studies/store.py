@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean
-from mpbf_abm.provenance import content_hash, environment, version
+from mpbf_abm.provenance import content_hash, environment, holds_result, version
 from mpbf_abm.studies.model import (
     Failure,
     Job,
@@ -177,6 +177,8 @@ class Store:
         """
         if not write and not path.exists():
             raise StoreError(f"{path}: no such store")
+        if not path.exists() and holds_result(path.parent):
+            raise OutputError(f"{path.parent}: holds results; the runs of a study go into a folder of their own")
         lock = _take_lock(path) if write else None
         try:
             if write and not (path.exists() and path.stat().st_size):

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from mpbf_abm.measures.paired import paired_effects, spread
-from mpbf_abm.provenance import outputs
+from mpbf_abm.provenance import RECORD
 from mpbf_abm.simulation import Run, simulate
 from mpbf_abm.space.infrastructure import Infrastructure
 from mpbf_abm.threads import one_thread
@@ -210,10 +210,10 @@ def write_tables(ensemble: Ensemble, folder: Path) -> None:
 
 
 def write_provenance(ensemble: Ensemble, folder: Path) -> None:
-    """Write ``provenance.json``, last: the plan, the hash of every run, and of every file beside it."""
+    """Begin the record of a folder: the plan, and the hash of every run."""
     runs = [{"arm": r.arm, "replicate": r.replicate, "seed": r.seed, "run_hash": r.run_hash} for r in ensemble.results]
-    text = json.dumps(ensemble.plan.record() | {"runs": runs, "outputs": outputs(folder)}, indent=2, allow_nan=False)
-    (folder / "provenance.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+    text = json.dumps(ensemble.plan.record() | {"runs": runs}, allow_nan=False)
+    (folder / RECORD).write_text(text, encoding="utf-8")
 
 
 def plain(value: Any) -> Any:

@@ -192,7 +192,7 @@ def test_page_and_figure_are_written(mpbf, tmp_path):
     assert "5 of 5 rows pass" in out
     assert "not run: needs real data" in out
     page = (tmp_path / "docs/verification.md").read_text()
-    assert "mpbf verify --only L,F5,W4 --fast --figure --out docs" in page
+    assert "mpbf verify --only L,F5,W4 --fast --figure`" in page
     assert "![Expected against measured values of all rows](images/verification.png)" in page
     assert (tmp_path / "docs/images/verification.png").stat().st_size > 10_000
 
