@@ -1,7 +1,9 @@
 """A supervised pool of processes: a task that raises, dies, hangs or bloats costs itself and nothing else.
 
 Each worker has a pipe of its own, so that the parent always knows which task a worker was at when it died, and
-no worker can spoil what another one sends. The parent has no threads; it looks at its workers in :meth:`Pool.collect`.
+no worker can spoil what another one sends. A result carries the number of its task and the process that made it: what
+a copy of a worker sends (a task may fork) is never taken for the result of another task. The parent has no threads; it
+looks at its workers in :meth:`Pool.collect`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal, Self
 
@@ -32,6 +35,7 @@ FLUSH_SECONDS = 0.02
 LOOK_SECONDS = 0.1  # how often memory is looked at
 STARTS = 3  # workers in a row that may end before they are ready
 KILLED_STARTS = 30  # the same where something outside killed them
+DEAF_SECONDS = 1.0  # longest wait until a worker is found dead that cannot be heard to die
 TELL_SECONDS = 0.1  # how often a worker tells how far it is
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -42,6 +46,10 @@ class WorkerError(StoppedError):
 
 class HaltedError(StoppedError):
     """A task that was asked to stop."""
+
+
+class StrayMessageError(Exception):
+    """A message that a worker does not send, or not then."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +97,24 @@ class Done:
     attempts: int
 
 
+@contextlib.contextmanager
+def one_process() -> Iterator[None]:
+    """Let a process that is forked inside the block end there, however it leaves the block."""
+    process = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
+
+
 def attempt(work: Work, task: Any) -> tuple[Any, Fault | None, float]:
     """Do one task; what it raises becomes a fault."""
     start = time.perf_counter()
     value, fault = None, None
     try:
-        value = work(task)
+        with one_process():
+            value = work(task)
     except KeyboardInterrupt:
         raise
     except HaltedError as error:
@@ -109,6 +129,7 @@ def attempt(work: Work, task: Any) -> tuple[Any, Fault | None, float]:
 
 @dataclass
 class _Task:
+    number: int
     task: Any
     attempts: int = 0
     alone: bool = False
@@ -172,6 +193,7 @@ class Pool:
         self._most_together = together
         self._heard = heard
         self._queue: deque[_Task] = deque()
+        self._numbers = count()
         self._slots: list[_Slot] = []
         self._done: list[Done] = []
         self._mean: float | None = None
@@ -200,7 +222,7 @@ class Pool:
 
     def submit(self, tasks: Sequence[Any]) -> None:
         """Add tasks; they are begun in this order."""
-        self._queue.extend(_Task(task) for task in tasks)
+        self._queue.extend(_Task(next(self._numbers), task) for task in tasks)
 
     def withdraw(self) -> list[Any]:
         """Take back the tasks that no worker has begun or holds."""
@@ -264,7 +286,10 @@ class Pool:
                 with contextlib.suppress(OSError):
                     slot.pipe.send(None)
         for slot in self._slots:
-            slot.process.join(5)
+            # A join waits for the pipe that tells of the end, too, which a program that a task has started may hold open.
+            deadline = time.monotonic() + 5
+            while slot.process.is_alive() and time.monotonic() < deadline:
+                time.sleep(0.005)
             if slot.process.is_alive():
                 slot.process.kill()
                 slot.process.join()
@@ -309,7 +334,7 @@ class Pool:
         slot.since, slot.halt_by = time.monotonic(), 0.0
         # A worker that has just died is found by its sentinel.
         with contextlib.suppress(OSError):
-            slot.pipe.send([t.task for t in slot.hand])
+            slot.pipe.send([(t.number, t.task) for t in slot.hand])
 
     def _start(self) -> _Slot:
         here, there = self._context.Pipe()
@@ -328,6 +353,7 @@ class Pool:
 
     def _listen(self, busy: Sequence[_Slot], left: float) -> bool:
         """Hear what comes in the time that is left; return whether somebody has rung."""
+        left = min(left, DEAF_SECONDS)
         if self._memory:
             left = min(left, LOOK_SECONDS)
         if self._seconds:
@@ -348,30 +374,48 @@ class Pool:
         gone = not slot.process.is_alive()
         try:
             while slot.pipe.poll():
-                self._take(slot, slot.pipe.recv())
-        except WorkerError:
-            raise
-        except (EOFError, OSError, pickle.UnpicklingError):
+                self._take(slot, *self._read(slot))
+        except (EOFError, OSError):
             # The end of the pipe, or half a message.
             gone = True
+        except StrayMessageError as error:
+            self._lose(slot, Fault("died", "StrayMessage", f"the process of the run sent {error}"))
+            return
         if gone:
             self._lose(slot)
 
-    def _take(self, slot: _Slot, message: Any) -> None:
-        if isinstance(message, str):
-            if message:
-                raise WorkerError(f"a worker cannot begin: {message}")
+    @staticmethod
+    def _read(slot: _Slot) -> tuple[str, Any]:
+        """Receive one message, of the worker itself and at its time."""
+        try:
+            kind, process, content = slot.pipe.recv()
+            numbers = [number for number, _, _, _ in content] if kind == "done" else []
+        except (EOFError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 (to unpickle may raise anything)
+            raise StrayMessageError(f"what cannot be read: {error}") from None
+        if process != slot.process.pid:
+            raise StrayMessageError(f"a message by the copy {process} of itself")
+        at_hand = [t.number for t in slot.hand]
+        fits = {"ready": not slot.ready, "told": bool(at_hand), "done": numbers == at_hand[: len(numbers)]}
+        if not fits.get(kind, False):
+            raise StrayMessageError(f"'{kind}' at the wrong time")
+        return kind, content
+
+    def _take(self, slot: _Slot, kind: str, content: Any) -> None:
+        if kind == "ready":
+            if content:
+                raise WorkerError(f"a worker cannot begin: {content}")
             slot.ready, self._starts = True, 0
-            return
-        if isinstance(message, int):
+        elif kind == "told":
             if self._heard is not None:
-                self._heard(slot.hand[0].task, message)
-            return
-        for value, fault, seconds in message:
-            task = slot.hand.popleft()
-            self._mean = seconds if self._mean is None else 0.9 * self._mean + 0.1 * seconds
-            self._end(task, value, fault, seconds)
-        slot.since = time.monotonic()
+                self._heard(slot.hand[0].task, content)
+        else:
+            for _, value, fault, seconds in content:
+                task = slot.hand.popleft()
+                self._mean = seconds if self._mean is None else 0.9 * self._mean + 0.1 * seconds
+                self._end(task, value, fault, seconds)
+            slot.since = time.monotonic()
 
     def _end(self, task: _Task, value: Any, fault: Fault | None, seconds: float) -> None:
         task.attempts += 1
@@ -410,6 +454,10 @@ class Pool:
 
     def _enforce(self, busy: Sequence[_Slot]) -> None:
         now = time.monotonic()
+        for slot in busy:
+            # A program that a task has started may hold the pipe open that tells of the end of a worker.
+            if slot in self._slots and not slot.process.is_alive():
+                self._hear(slot)
         for slot in busy:
             if slot in self._slots and slot.hand and 0 < slot.halt_by < now:
                 self._lose(slot, Fault("stopped", HaltedError.__name__, "was stopped"))
@@ -469,6 +517,7 @@ def default_workers() -> int:
 # --------------------------------------------------------------------------- inside a worker
 
 _STOP = "stop"
+Result = tuple[int, Any, "Fault | None", float]  # number of a task, its value or fault, seconds
 
 
 @dataclass
@@ -476,8 +525,14 @@ class _Line:
     """What a worker tells its parent while it is at a task."""
 
     pipe: Connection | None = None
+    process: int = 0
     amount: int = 0
     told: float = 0.0
+
+    def send(self, kind: str, content: Any) -> None:
+        """Send a message with the process that it comes from."""
+        if self.pipe is not None:
+            self.pipe.send_bytes(pickle.dumps((kind, self.process, content), pickle.HIGHEST_PROTOCOL))
 
 
 _line = _Line()
@@ -491,11 +546,12 @@ def tell(amount: int = 1) -> None:
     HaltedError
         If the parent has asked to stop.
     """
-    if _line.pipe is None:
+    # A process that the task has forked is no worker.
+    if _line.pipe is None or _line.process != os.getpid():
         return
     _line.amount += amount
     if time.monotonic() - _line.told >= TELL_SECONDS:
-        _line.pipe.send(_line.amount)
+        _line.send("told", _line.amount)
         _line.amount, _line.told = 0, time.monotonic()
     # While a worker is at a task its parent sends nothing else.
     if _line.pipe.poll():
@@ -506,21 +562,22 @@ def tell(amount: int = 1) -> None:
 def _serve(pipe: Connection, memory_mb: float) -> None:
     """Do tasks until the parent says no more, or is gone."""
     _leave_with_parent()
+    _line.pipe, _line.process = pipe, os.getpid()
     try:
-        work: Work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
+        with one_process():
+            work: Work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
     except EOFError:
         return
     except BaseException as error:  # noqa: BLE001 (the parent raises it)
-        pipe.send(f"{type(error).__name__}: {error}")
+        _line.send("ready", f"{type(error).__name__}: {error}")
         return
     if memory_mb:
         rest = psutil.Process().memory_info().rss / 1e6
         if rest > memory_mb:
-            pipe.send(f"it takes {rest:.0f} MB at rest, more than the limit of {memory_mb:g} MB")
+            _line.send("ready", f"it takes {rest:.0f} MB at rest, more than the limit of {memory_mb:g} MB")
             return
         _limit_memory(memory_mb - rest)
-    pipe.send("")
-    _line.pipe = pipe
+    _line.send("ready", "")
     while True:
         try:
             tasks = pipe.recv()
@@ -532,24 +589,35 @@ def _serve(pipe: Connection, memory_mb: float) -> None:
             # Too late: the task it was meant for is over.
             continue
         _line.amount = 0
-        out: list[tuple[Any, Fault | None, float]] = []
+        out: list[Result] = []
         flushed = time.monotonic()
-        for task in tasks:
-            out.append(attempt(work, task))
+        for number, task in tasks:
+            out.append((number, *attempt(work, task)))
             if time.monotonic() - flushed > FLUSH_SECONDS:
-                _send(pipe, out)
+                _send(out)
                 out, flushed = [], time.monotonic()
         if out:
-            _send(pipe, out)
+            _send(out)
 
 
-def _send(pipe: Connection, results: list[tuple[Any, Fault | None, float]]) -> None:
+def _send(results: list[Result]) -> None:
     try:
-        blob = pickle.dumps(results, pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # noqa: BLE001 (a value may refuse to be pickled in any way)
-        fault = Fault("raised", type(error).__name__, f"the result cannot be sent: {error}")
-        blob = pickle.dumps([(None, f or fault, seconds) for _, f, seconds in results], pickle.HIGHEST_PROTOCOL)
-    pipe.send_bytes(blob)
+        _line.send("done", results)
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001 (a value may refuse to be pickled in any way)
+        _line.send("done", [_sendable(result) for result in results])
+
+
+def _sendable(result: Result) -> Result:
+    """A result as it is, or as the fault that its value cannot be sent."""
+    number, _, fault, seconds = result
+    try:
+        pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # noqa: BLE001
+        cannot = Fault("raised", type(error).__name__, f"the result cannot be sent: {error}")
+        return number, None, fault or cannot, seconds
+    return result
 
 
 def _leave_with_parent() -> None:

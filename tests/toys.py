@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from mpbf_abm.workers import tell
+
 
 def outcome(run: Any) -> tuple[dict[str, float], np.ndarray]:
     """Two outcomes and two series that follow from the seed and the values alone."""
@@ -76,6 +78,46 @@ FAULTS = {
     "takes memory step by step": fill_memory,
     "takes memory at once": lambda: np.ones(10**11),
 }
+
+
+def forking(run: Any) -> Any:
+    """Fork in some runs, in the way that the environment says, and go on as if nothing were."""
+    if run.replicate % 3 == 1:
+        if os.fork() == 0:
+            FORKS[os.environ["FORK"]]()
+        # So that the copy comes back before this process does, or after, as the kind of copy has it.
+        time.sleep(0.02)
+    return outcome(run)
+
+
+def write_everywhere() -> None:
+    """Write what is no message into everything that is open."""
+    for number in range(3, 64):
+        try:
+            os.write(number, b"\0\0\0\x05hello")
+        except OSError:
+            continue
+    os._exit(0)
+
+
+FORKS = {
+    "comes back at once": lambda: None,
+    "comes back late": lambda: time.sleep(0.4),
+    "leaves": lambda: sys.exit(0),
+    "raises": raise_error,
+    "is interrupted": lambda: (_ for _ in ()).throw(KeyboardInterrupt),
+    "tells": lambda: [tell() or time.sleep(0.06) for _ in range(5)],
+}
+
+
+def orphaning(run: Any) -> Any:
+    """Leave a copy of the process alive and die, in one replicate of one scenario."""
+    if run.replicate == 3 and run.values["x"] == run.values["at"]:
+        if os.fork() == 0:
+            time.sleep(20)
+            os._exit(0)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return outcome(run)
 
 
 def flaky(run: Any) -> Any:

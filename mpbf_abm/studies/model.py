@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.studies.definition import Arm, Measure, Study
+from mpbf_abm.workers import one_process
 
 if TYPE_CHECKING:
     from mpbf_abm.ecosystem import Ecosystem, Snapshot
@@ -178,7 +179,9 @@ class Runner:
         """Make one run; what it raises is its result, but for memory (its limits are the pool's business)."""
         self.stage = "parameters"
         try:
-            outcomes, series = self._own(job) if self.study.model is not None else self._ecosystem(job)
+            # A model may fork; what goes on there is no run.
+            with one_process():
+                outcomes, series = self._own(job) if self.study.model is not None else self._ecosystem(job)
             self.stage = "outcomes"
             return pack(outcomes, series)
         except (MemoryError, KeyboardInterrupt):

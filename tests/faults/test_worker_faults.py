@@ -17,6 +17,7 @@ from waiting import finished, wait_until
 
 from mpbf_abm.studies.model import Failure
 from mpbf_abm.studies.replay import replay_run
+from mpbf_abm.studies.store import Store
 
 # What each fault is called in the store: stage, type, and how often it is tried.
 KINDS = {
@@ -55,6 +56,42 @@ def test_a_fault_costs_exactly_its_own_run(tmp_path: Path, fault: str) -> None:
         assert set(failures["stage"]) == {stage}
         assert failures["type"].str.startswith(kind).all()
         assert set(failures["attempts"]) == {attempts}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
+    """Outcomes of runs that do not fork."""
+    folder = tmp_path_factory.mktemp("plain")
+    make(folder, "outcome", replicates=6)
+    return outcomes_of(folder, "outcome", replicates=6)
+
+
+def outcomes_of(folder: Path, model: str, **options: object) -> list[list[object]]:
+    with open_results(folder, model, **options) as results:
+        return results.outcomes[["scenario", "arm", "replicate", "value"]].to_numpy().tolist()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("fork", toys.FORKS)
+def test_a_model_that_forks_costs_nothing_and_no_outcome_lands_under_another_run(
+    tmp_path: Path, plain: list[list[object]], fork: str, workers: int
+) -> None:
+    options = {"replicates": 6, "workers": workers}
+    done = drive_study(tmp_path, "forking", timeout=60, env={"FORK": fork}, **options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Tally(made=60, failed=0, known=0,")
+    assert outcomes_of(tmp_path, "forking", **options) == plain
+    with Store.open(tmp_path / "study.sqlite") as store:
+        assert sum(run.attempts for run in store.runs("status = 'done'")) == 60
+
+
+def test_a_worker_that_dies_is_missed_although_a_copy_of_it_lives(tmp_path: Path) -> None:
+    options = {"replicates": 6, "retries": 0, "seconds": 0}
+    # The copy lives for 20 seconds.
+    assert begin(tmp_path, "orphaning", **options).wait(timeout=15) == 3
+    with open_results(tmp_path, "orphaning", **options) as results:
+        assert (results.status == 1).sum() == 58
+        assert set(results.failures["type"]) == {"ProcessDied"}
 
 
 def test_other_runs_are_the_same_beside_every_fault(tmp_path: Path) -> None:
