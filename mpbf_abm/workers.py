@@ -97,6 +97,55 @@ class Done:
     attempts: int
 
 
+# --------------------------------------------------------------------------- messages of workers
+
+MARK = b"mpbf-worker:"
+HEAD = len(MARK) + 8
+CHUNK = 1 << 18
+
+
+def framed(message: bytes) -> bytes:
+    """A message as it travels: a mark, its length, itself."""
+    return MARK + len(message).to_bytes(8, "big") + message
+
+
+def unframed(inbox: bytearray) -> bytes | None:
+    """Take the next message out of what came; None if it is not all there yet.
+
+    Raises
+    ------
+    StrayMessageError
+        If no message begins there.
+    """
+    if not inbox.startswith(MARK[: len(inbox)]):
+        raise StrayMessageError("what is no message")
+    if len(inbox) < HEAD or len(inbox) < (end := HEAD + int.from_bytes(inbox[len(MARK) : HEAD], "big")):
+        return None
+    message = bytes(inbox[HEAD:end])
+    del inbox[:end]
+    return message
+
+
+def receive(pipe: Connection) -> bytes:
+    """What is there of the messages, which may be a part of one: nobody waits for the rest of what a task writes."""
+    if os.name == "nt":  # pragma: no cover
+        return pipe.recv_bytes()
+    data = os.read(pipe.fileno(), CHUNK)
+    if not data:
+        raise EOFError
+    return data
+
+
+def send(pipe: Connection, frame: bytes) -> None:
+    """Send a message whole."""
+    if os.name == "nt":  # pragma: no cover
+        pipe.send_bytes(frame)
+        return
+    rest = memoryview(frame)
+    while rest:
+        rest = rest[os.write(pipe.fileno(), rest) :]
+
+
 @contextlib.contextmanager
 def one_process() -> Iterator[None]:
     """Let a process that is forked inside the block end there, however it leaves the block."""
@@ -142,6 +191,7 @@ class _Slot:
     process: Any
     pipe: Connection
     inspect: psutil.Process | None
+    inbox: bytearray = field(default_factory=bytearray)
     ready: bool = False
     hand: deque[_Task] = field(default_factory=deque)
     since: float = 0.0
@@ -374,7 +424,9 @@ class Pool:
         gone = not slot.process.is_alive()
         try:
             while slot.pipe.poll():
-                self._take(slot, *self._read(slot))
+                slot.inbox += receive(slot.pipe)
+                while (frame := unframed(slot.inbox)) is not None:
+                    self._take(slot, *self._read(slot, frame))
         except (EOFError, OSError):
             # The end of the pipe, or half a message.
             gone = True
@@ -385,13 +437,11 @@ class Pool:
             self._lose(slot)
 
     @staticmethod
-    def _read(slot: _Slot) -> tuple[str, Any]:
-        """Receive one message, of the worker itself and at its time."""
+    def _read(slot: _Slot, message: bytes) -> tuple[str, Any]:
+        """Read a message, if it is of the worker itself and comes at its time."""
         try:
-            kind, process, content = slot.pipe.recv()
+            kind, process, content = pickle.loads(message)  # noqa: S301 (over the pipe of a worker)
             numbers = [number for number, _, _, _ in content] if kind == "done" else []
-        except (EOFError, OSError):
-            raise
         except Exception as error:  # noqa: BLE001 (to unpickle may raise anything)
             raise StrayMessageError(f"what cannot be read: {error}") from None
         if process != slot.process.pid:
@@ -532,7 +582,7 @@ class _Line:
     def send(self, kind: str, content: Any) -> None:
         """Send a message with the process that it comes from."""
         if self.pipe is not None:
-            self.pipe.send_bytes(pickle.dumps((kind, self.process, content), pickle.HIGHEST_PROTOCOL))
+            send(self.pipe, framed(pickle.dumps((kind, self.process, content), pickle.HIGHEST_PROTOCOL)))
 
 
 _line = _Line()

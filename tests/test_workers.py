@@ -11,7 +11,20 @@ import pytest
 import toys
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.workers import Fault, HaltedError, Pool, WorkerError, attempt, default_workers, each_value, tell
+from mpbf_abm.workers import (
+    MARK,
+    Fault,
+    HaltedError,
+    Pool,
+    StrayMessageError,
+    WorkerError,
+    attempt,
+    default_workers,
+    each_value,
+    framed,
+    tell,
+    unframed,
+)
 
 
 def square(x: int) -> int:
@@ -92,6 +105,64 @@ def test_a_value_that_cannot_be_sent_is_a_fault_of_its_task() -> None:
         pool.submit([1, 2])
         done = list(pool.drain())
     assert all(d.fault is not None and "cannot be sent" in d.fault.message for d in done)
+
+
+class Unreadable:
+    """A value that can be sent, but not received."""
+
+    def __reduce__(self) -> Any:
+        return toys.raise_error, ()
+
+
+def sometimes_unreadable(task: int) -> Any:
+    return Unreadable() if task == 50 else task
+
+
+def sometimes_unsendable(task: int) -> Any:
+    return (lambda: None) if task == 50 else task
+
+
+@pytest.mark.parametrize(
+    ("work", "kind", "words"),
+    [
+        (sometimes_unreadable, "StrayMessage", "what cannot be read: this run cannot be"),
+        (sometimes_unsendable, "PicklingError|AttributeError", "the result cannot be sent"),
+    ],
+)
+def test_a_value_that_does_not_travel_costs_its_own_task_and_none_that_travels_with_it(
+    work: Any, kind: str, words: str
+) -> None:
+    with Pool(work, 1, retries=0) as pool:
+        pool.submit(range(300))
+        done = list(pool.drain())
+    assert sorted(d.task for d in done) == list(range(300))
+    (lost,) = [d for d in done if d.fault is not None]
+    assert lost.task == 50
+    assert lost.fault is not None
+    assert lost.fault.type in kind.split("|")
+    assert words in lost.fault.message
+    assert all(d.value == d.task for d in done if d is not lost)
+
+
+def test_messages_are_put_together_from_any_parts() -> None:
+    sent = [b"", b"x" * 5, MARK, bytes(range(256)) * 9]
+    stream = b"".join(map(framed, sent))
+    for step in (1, 2, 7, 19, len(stream)):
+        inbox, got = bytearray(), []
+        for start in range(0, len(stream), step):
+            inbox += stream[start : start + step]
+            while (message := unframed(inbox)) is not None:
+                got.append(message)
+        assert got == sent
+        assert not inbox
+
+
+@pytest.mark.parametrize("noise", [b"y", b"mpbf-worker;", b"mpbf_", b"\0\0\0\5hello"])
+def test_what_is_no_message_is_noticed_at_its_first_byte(noise: bytes) -> None:
+    inbox = bytearray(framed(b"first") + noise)
+    assert unframed(inbox) == b"first"
+    with pytest.raises(StrayMessageError):
+        unframed(inbox)
 
 
 def drained(work: Any, **limits: Any) -> None:

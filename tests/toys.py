@@ -94,10 +94,9 @@ def write_everywhere() -> None:
     """Write what is no message into everything that is open."""
     for number in range(3, 64):
         try:
-            os.write(number, b"\0\0\0\x05hello")
+            os.write(number, os.environ["BABBLE"].encode())
         except OSError:
             continue
-    os._exit(0)
 
 
 FORKS = {
@@ -140,3 +139,10 @@ def threads(run: Any) -> dict[str, float]:  # noqa: ARG001
     from threadpoolctl import threadpool_info
 
     return {"threads": float(max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"))}
+
+
+def babbling(run: Any) -> Any:
+    """Write what is no message to the driver, in one replicate of one scenario, and go on."""
+    if run.replicate == 3 and run.values["x"] == run.values["at"]:
+        write_everywhere()
+    return outcome(run)

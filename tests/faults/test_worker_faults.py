@@ -85,6 +85,19 @@ def test_a_model_that_forks_costs_nothing_and_no_outcome_lands_under_another_run
         assert sum(run.attempts for run in store.runs("status = 'done'")) == 60
 
 
+@pytest.mark.parametrize(
+    "words", ["garbage that is long enough", "x", "mpbf-worker:" + "z" * 20, "mpbf-worker:\1\1\1\1\1\1\1\1cos"]
+)
+def test_a_model_that_writes_to_its_driver_costs_itself(tmp_path: Path, words: str) -> None:
+    options = {"replicates": 6, "retries": 1, "seconds": 3}
+    done = drive_study(tmp_path, "babbling", timeout=60, env={"BABBLE": words}, **options)
+    assert done.returncode == 3, done.stderr
+    with open_results(tmp_path, "babbling", **options) as results:
+        assert (results.status == 1).sum() == 58
+        assert set(results.failures["type"]) <= {"StrayMessage", "TimeLimit"}
+        assert set(results.failures["attempts"]) == {2}
+
+
 def test_a_worker_that_dies_is_missed_although_a_copy_of_it_lives(tmp_path: Path) -> None:
     options = {"replicates": 6, "retries": 0, "seconds": 0}
     # The copy lives for 20 seconds.
