@@ -195,7 +195,7 @@ def effect_table(effects: pd.DataFrame, outcomes: Mapping[str, str]) -> str:
 
 def _effect(row: Mapping[str, Any]) -> str:
     if row["verdict"] == "identical":
-        return "0, all pairs identical"
+        return f"0, identical in all {row['pairs']} pairs"
     d, low, high = (float(row[k]) for k in ("difference", "low", "high"))
     mark = "" if low <= 0 <= high or not np.isfinite(low) else " \\*"
     return f"{'+' if d > 0 else ''}{number(d)} ({number(low)} to {number(high)}){mark}"

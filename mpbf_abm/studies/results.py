@@ -191,8 +191,8 @@ class Results:
             f"unknown outcome '{name}'{did_you_mean(name, known)} (outcomes: {', '.join(self.definitions)}; any stored quantity may be named, too)"
         )
 
-    def values(self, name: str) -> Float:
-        """Values of an outcome (scenarios, arms, replicates); NaN where there is none."""
+    def quantity(self, name: str) -> Float:
+        """The quantity behind an outcome, before it is judged as an event (scenarios, arms, replicates); NaN where there is none."""
         outcome = self.outcome(name)
         key = outcome.measure(name).key
         raw = self._measured.get(key)
@@ -200,8 +200,11 @@ class Results:
             raise ConfigurationError(
                 f"outcome '{name}': the runs did not note {key}{did_you_mean(key, self._measured)}"
             )
-        if raw is None:
-            return np.full(self.shape, np.nan)
+        return np.full(self.shape, np.nan) if raw is None else raw
+
+    def values(self, name: str) -> Float:
+        """Values of an outcome (scenarios, arms, replicates), 0 or 1 for an event; NaN where there is none."""
+        outcome, raw = self.outcome(name), self.quantity(name)
         if not outcome.event:
             return raw
         happened = raw > outcome.above if outcome.above is not None else raw < (outcome.below or 0.0)

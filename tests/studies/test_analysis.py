@@ -81,7 +81,10 @@ def test_effects_are_found_with_their_verdicts(tmp_path: Path) -> None:
         good, null, noisy = (row(table, outcome="y", arm=a) for a in ("good", "null", "noisy"))
         assert good["difference"] == pytest.approx(0.5)
         assert (good["verdict"], null["verdict"], noisy["verdict"]) == ("better", "identical", "equivalent")
-        assert any("does nothing to: y of null" in note for note in found.notes)
+        assert any(
+            note.startswith("identical: the quantity has equal bits in every pair: y of null (384 pairs)")
+            for note in found.notes
+        )
         assert good["vrf"] == float("inf")
         assert noisy["vrf"] == pytest.approx(1.0, abs=0.2)
         assert good["share_better"] == 1.0
@@ -94,6 +97,45 @@ def test_effects_are_found_with_their_verdicts(tmp_path: Path) -> None:
         assert row(table, outcome="high", arm="good")["verdict"] == "worse"
         assert any("pairing failed" in note and "y of noisy" in note for note in found.notes) == (noisy["vrf"] <= 1)
         assert compare(results, ["y"]).table["critical"].nunique() == 1
+
+
+def judged(run: Any) -> dict[str, float]:
+    """Quantities that an arm moves by much, by a bit, or not at all, and that are NaN in some runs."""
+    y, moved = float(np.random.default_rng(run.seed).random()), run.arm == "moves"
+    turn, gone = float(run.replicate % 2), run.replicate == 1
+    return {
+        "y": y + 2.0 * moved, "bit": np.nextafter(y, 9.0) if moved and run.replicate == 0 else y, "zero": -0.0 if moved else 0.0,
+        "same": y, "gone": float("nan") if gone else y, "gone_in_one": float("nan") if gone and moved else y,
+        "turn": turn, "turned": np.nextafter(turn, 9.0) if moved else turn,
+    }  # fmt: skip
+
+
+QUANTITIES = ("y", "bit", "zero", "same", "gone", "gone_in_one")
+JUDGED = {name: Outcome(better="more", smallest=0.1) for name in QUANTITIES} | {
+    "never": Outcome(of="y", above=6.0, better="less", smallest=0.9), "always": Outcome(of="y", above=-1.0, better="less", smallest=0.9),
+    "never_same": Outcome(of="same", above=6.0), "often_same": Outcome(of="turn", above=0.5), "often": Outcome(of="turned", above=0.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [2, 40])
+def test_identical_is_said_of_quantities_that_are_equal_to_the_bit_in_every_pair_only(tmp_path: Path, n: int) -> None:
+    arms = (Arm(label="moves", parameters={"a": 1.0}), Arm(label="rests", parameters={"a": 2.0}))
+    s = Study(name="judged", model=judged, policies=arms, replicates={"n": n}, outcomes=JUDGED)
+    run_study(s, tmp_path, workers=1)
+    with Results.open(tmp_path, s) as results:
+        found = compare(results)
+    said = {(r["outcome"], r["arm"]): r["verdict"] for r in found.table.to_dict("records")}
+    still = {"never", "always", "never_same"}
+    assert {name for name in JUDGED if said[name, "rests"] == "identical"} == set(JUDGED) - still
+    assert {name for name in JUDGED if said[name, "moves"] == "identical"} == {"same", "gone", "often_same"}
+    # An event that happened in no run, or in all, decides nothing, however small the interval and whatever the quantity does.
+    assert {said[name, arm] for name in still for arm in ("moves", "rests")} == {"undecided"}
+    notes = "\n".join(found.notes)
+    assert f"same of moves ({n} pairs)" in notes
+    assert f"gone of moves ({n - 1} pairs)" in notes
+    assert f"never of moves ({n} pairs), never of rests ({n} pairs)" in notes
+    assert said["often", "moves"] in ("undecided", "equivalent")
+    assert said["y", "moves"] == ("better" if n > 2 else "undecided")
 
 
 def test_replicates_are_units_where_scenarios_are_chosen(tmp_path: Path) -> None:

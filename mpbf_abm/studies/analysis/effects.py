@@ -13,7 +13,7 @@ from mpbf_abm.measures.paired import bimodality, simultaneous_intervals, wilson
 from mpbf_abm.studies.analysis.common import Analysis, chosen, complete, refuse_unsupported
 from mpbf_abm.studies.definition import Outcome
 from mpbf_abm.studies.design import SAMPLED
-from mpbf_abm.studies.results import FAILED, Results
+from mpbf_abm.studies.results import DONE, FAILED, Results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,8 +149,12 @@ def _effect_row(
         )
     several = len(by) > 1
     difference = float(np.nanmean(units)) if n else np.nan
-    # All pairs alike to the bit: the arm does nothing to this outcome.
-    word = "identical" if len(flat) and not flat.any() else verdict(low, high, outcome)
+    word = verdict(low, high, outcome)
+    if len(flat) and outcome.event and np.ptp(np.concatenate([values[:, 0][known], values[:, arm][known]])) == 0:
+        # That an event was never seen, or never missed, says nothing of what an arm does to it.
+        word = "undecided"
+    elif len(flat) and _equal_bits(results, name, arm):
+        word = "identical"
     sd = error * np.sqrt(n) if n else np.nan
     return {
         "outcome": name, "arm": results.arm_names[arm], "role": "primary" if outcome.primary else "exploratory", "better": outcome.better,
@@ -165,6 +169,14 @@ def _effect_row(
         "missing": int((~known).sum()), "failed_baseline": int((results.status[:, 0] == FAILED).sum()), "failed_arm": int((results.status[:, arm] == FAILED).sum()),
         "critical": critical, "method": "paired max-t bootstrap, 95 % simultaneous",
     }  # fmt: skip
+
+
+def _equal_bits(results: Results, name: str, arm: int) -> bool:
+    """Whether the quantity behind an outcome has equal bits in every pair of finished runs (NaN equals NaN)."""
+    quantity = results.quantity(name)
+    done = (results.status[:, [0, arm]] == DONE).all(axis=1)
+    a, b = quantity[:, 0][done], quantity[:, arm][done]
+    return bool(((a.view(np.int64) == b.view(np.int64)) | (np.isnan(a) & np.isnan(b))).all())
 
 
 def _mean(values: Float) -> float:
@@ -227,8 +239,13 @@ def _compare_notes(results: Results, table: pd.DataFrame, by_scenario: bool) -> 
     )
     same = table[table["verdict"] == "identical"]
     if len(same):
-        named = ", ".join(f"{o} of {a}" for o, a in zip(same["outcome"], same["arm"], strict=True))
-        notes.append(f"all pairs are identical, the arm does nothing to: {named}")
+        named = ", ".join(f"{row.outcome} of {row.arm} ({row.pairs} pairs)" for row in same.itertuples())
+        notes.append(f"identical: the quantity has equal bits in every pair: {named}")
+    events = table["outcome"].map(lambda name: results.outcome(name).event).to_numpy(bool)
+    still = table[events & (table["baseline"] == table["treated"]) & table["baseline"].isin((0.0, 1.0))]
+    if len(still):
+        named = ", ".join(f"{row.outcome} of {row.arm} ({row.pairs} pairs)" for row in still.itertuples())
+        notes.append(f"an event that happened in no run, or in all, decides nothing: {named}")
     few = int(table["units"].min())
     if few < FEW_UNITS:
         notes.append(f"only {few} units: intervals are rough; {FEW_UNITS} or more are better")
