@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden import BUSY as BASE
 
 from mpbf_abm import MaterialsSpace, Parameters, Policy, Shock
 from mpbf_abm.ecosystem import Ecosystem
@@ -16,16 +17,6 @@ from mpbf_abm.interventions import FIXED
 from mpbf_abm.observation import COLUMNS
 from mpbf_abm.parameters import PATHS, schema
 
-BASE: dict[str, Any] = {
-    "space.materials": 600, "space.families": 8, "founding.records": 200, "curators.count": 4, "trainers.count": 4, "planners.count": 8,
-    "planners.experiments": 1.0, "trainers.retrain_interval": 3, "trainers.features": 48, "trainers.records": 120, "planners.panel": 6,
-    "planners.candidates": 8, "infrastructure.repositories": 3, "infrastructure.providers": 2, "coupling.pseudo_share": 0.4,
-    "curators.audit_rate": 0.3, "curators.provenance_errors": 0.5, "curators.response_dal": 0.5, "trainers.reuse": 0.4,
-    "planners.adoption_rate": 0.5, "stocks.hazard": 0.02, "commons.forgetting": 0.02, "planners.acquisition": "ucb", "planners.proxy": 0.2,
-    "stocks.lottery_share": 0.3, "trainers.scale": 1.5, "trainers.response_ral": 0.3, "stocks.attention": 6.0, "stocks.attention_cap": 12.0,
-    "curators.measured_quota": 0.5, "trainers.fresh_floor": 0.3, "curators.coverage_seeking": 0.2, "coupling.uncertainty_ral_isl": 0.5,
-    "coupling.uncertainty_dal_ral": 0.5, "coupling.uncertainty_modalities": 0.5, "planners.source": "generative", "planners.isolated": 1,
-}  # fmt: skip
 TICKS = 7
 
 # What some parameters need to have a say.

@@ -1,0 +1,68 @@
+"""The golden script: it knows every rule, finds the working tree equal to its commit, and notices a wrong line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import get_args
+
+import golden
+import pytest
+
+from mpbf_abm.interventions import POLICIES, SHOCKS
+from mpbf_abm.parameters import GROUPS, PATHS, PRESETS
+
+# Wrong rules: file, what stands there, what is put there, and the one of NOTICING that must notice.
+WRONG = {
+    "unpublished results count as claims": ("agents/publication.py", "made & results.published &", "made &", "busy"),
+    "rarity a little flatter": ("layers/attention.py", "1.0 / (1.0 + x)", "1.0 / (2.0 + x)", "busy"),
+    "a bonus of one in fifty": ("learning/acquisition.py", "np.float32(kappa) * sd", "np.float32(1.02 * kappa) * sd", "busy"),
+    "a fade a tick late": ("interventions.py", "(self.end - tick) / self.fade", "(self.end - tick + 1) / self.fade", "policy: ramped"),
+}  # fmt: skip
+NOTICING = ["busy", "policy: ramped", "preset: null"]
+SOME = [name for i, name in enumerate(golden.configurations()) if i % 9 == 0 and not name.startswith("jobs")]
+JOBS = ["jobs: branched, one history -j 1", "jobs: branched, one history -j 2"]
+
+
+def test_every_policy_shock_choice_and_preset_is_among_the_configurations() -> None:
+    assert set(golden.POLICIES) == set(POLICIES)
+    assert set(golden.SHOCKS) == set(SHOCKS)
+    choices = {
+        path: options
+        for path, (group, name) in PATHS.items()
+        if (options := get_args(GROUPS[group].model_fields[name].annotation))
+        and all(isinstance(o, str) for o in options)
+    }
+    assert choices == golden.CHOICES
+    configurations = golden.configurations()
+    assert {c["preset"] for c in configurations.values() if "preset" in c} == {*PRESETS, "null"}
+    assert len(configurations) >= 60
+
+
+def test_the_working_tree_equals_the_commit_to_the_bit() -> None:
+    with golden.tree_of(golden.BEFORE) as before:
+        found = {name: (wrong, size) for name, wrong, size in golden.differences(before, golden.ROOT, SOME + JOBS)}
+    assert list(found) == SOME + JOBS
+    assert {name: wrong for name, (wrong, _) in found.items() if wrong} == {}
+    # Series, families, agents, records and outcomes were there to be compared.
+    assert all(size > 150 for name, (_, size) in found.items() if name not in JOBS and not name.startswith("campaign"))
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_line_is_noticed(name: str, tmp_path: Path) -> None:
+    file, right, wrong, where = WRONG[name]
+    shutil.copytree(golden.ROOT / "mpbf_abm", tmp_path / "mpbf_abm", ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / "mpbf_abm" / file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(right) >= 1
+    path.write_text(text.replace(right, wrong), encoding="utf-8")
+    noticed = {n for n, different, _ in golden.differences(golden.ROOT, tmp_path, NOTICING) if different}
+    assert where in noticed
+    assert "preset: null" not in noticed
+
+
+def test_what_cannot_be_computed_is_not_equal(tmp_path: Path) -> None:
+    shutil.copytree(golden.ROOT / "mpbf_abm", tmp_path / "mpbf_abm", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "mpbf_abm" / "simulation.py").write_text("raise RuntimeError('gone')\n", encoding="utf-8")
+    ((_, wrong, _),) = golden.differences(golden.ROOT, tmp_path, ["preset: null"])
+    assert wrong == ["is computed | RuntimeError: gone"]
