@@ -5,8 +5,17 @@ import os
 # Before numpy is first imported: tests run in several processes, and threads beneath them would fight for the cores.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MPLBACKEND="Agg")
 
+import contextlib
+import signal
+
 import once
+import psutil
 import pytest
+
+# A shell that starts the tests in its background lets them ignore Ctrl-C, and so would every process that they interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+BEFORE = pytest.StashKey[set]()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,3 +24,30 @@ def _shared_results(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     once.folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once"
     once.folder.mkdir(exist_ok=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Note which processes were there before a test, those of its fixtures included."""
+    item.stash[BEFORE] = set(psutil.Process().children(recursive=True))
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """End the processes that a failed test has left."""
+    report = yield
+    if report.when == "call" and report.failed:
+        left = [p for p in psutil.Process().children(recursive=True) if p not in item.stash[BEFORE] and not is_kept(p)]
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=5)
+    return report
+
+
+def is_kept(process):
+    """Whether Python itself has begun a process, for all that come."""
+    with contextlib.suppress(psutil.Error):
+        return any("resource_tracker" in part for part in process.cmdline())
+    return False
