@@ -174,7 +174,8 @@ def test_a_page_that_is_a_folder_is_refused_before_anything_is_computed(mpbf, tm
     code, out, err = mpbf("validate", *TINY, "--only=4", "--out=o")
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
-    assert "validation.csv: is a folder" in err
+    assert "o: is not empty and was not written by mpbf" in err
+    assert (tmp_path / "o" / "validation.csv").is_dir()
 
 
 # --------------------------------------------------------------------------- calibrate

@@ -539,13 +539,13 @@ def export(
     if to != "crate" and (license is not None or author):
         raise ConfigurationError("--license and --author belong to --to crate")
     with Results.open(folder) as results, (output := OutputFolder(place, f"export-{to}", results.study.name)) as work:
+        write_provenance(results, work)
         if to == "crate":
             from mpbf_abm.studies.crate import LICENSE, write_crate
 
             write_crate(results, work, license=license or LICENSE, author=author)
         else:
             write(results, work, to)
-        write_provenance(results, work)
     tell_written(output)
 
 

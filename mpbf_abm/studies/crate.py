@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.provenance import version
+from mpbf_abm.provenance import RECORD, version
 from mpbf_abm.studies.export import export
 from mpbf_abm.studies.report import methods
 from mpbf_abm.studies.results import Results
@@ -20,6 +20,7 @@ WORDS = {
     "study.toml": "the study: question, parameters, arms, replicates, outcomes", "runs.csv": "every run of the plan with its seed and status",
     "outcomes.csv": "outcomes, one row for each finished run", "series.csv": "series, one row for each run and stored tick",
     "failures.csv": "runs that failed, and why", "timings.csv": "seconds, attempts and machine of each run", "methods.md": "how the study was made, in a paragraph",
+    RECORD: "what made these files, and their hashes",
 }  # fmt: skip
 
 
@@ -30,6 +31,7 @@ def write_crate(results: Results, folder: Path, *, license: str = LICENSE, autho
     ----------
     results : Results
     folder : Path
+        Where the record of the export is begun.
     license : str
         Address of the licence under which the results may be used.
     author : str, optional
@@ -58,11 +60,14 @@ def write_crate(results: Results, folder: Path, *, license: str = LICENSE, autho
         ContextEntity(crate, PROFILE, {"@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"})
     )
     files = {}
-    for path in paths:
-        about = {
-            "name": WORDS.get(path.name, path.stem), "encodingFormat": mimetypes.guess_type(path.name)[0] or "text/plain",
-            "contentSize": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }  # fmt: skip
+    for path in [*paths, folder / RECORD]:
+        about: dict[str, Any] = {
+            "name": WORDS.get(path.name, path.stem),
+            "encodingFormat": mimetypes.guess_type(path.name)[0] or "text/plain",
+        }
+        if path.name != RECORD:
+            # The record has the hashes of all files, this description included, and one of itself; it is finished last.
+            about |= {"contentSize": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         files[path.name] = crate.add_file(path, path.name, properties=about)
     software = crate.add(
         ContextEntity(

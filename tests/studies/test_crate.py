@@ -41,7 +41,11 @@ def test_a_crate_describes_every_file_and_no_other(folder: Path, tmp_path: Path)
     assert root["conformsTo"] == {"@id": PROFILE}
     there = {p.name for p in out.iterdir()} - {"ro-crate-metadata.json"}
     assert {part["@id"] for part in root["hasPart"]} == there  # type: ignore[attr-defined]
-    for name in there:
+    # The record of the folder has a hash of itself, and of the description.
+    assert "what made these files" in str(graph["provenance.json"]["name"])
+    record = json.loads((out / "provenance.json").read_text(encoding="utf-8"))
+    assert set(record["outputs"]) == there - {"provenance.json"} | {"ro-crate-metadata.json"}
+    for name in there - {"provenance.json"}:
         assert graph[name]["sha256"] == hashlib.sha256((out / name).read_bytes()).hexdigest()
     action = graph["#run"]
     assert action["@type"] == "CreateAction"
