@@ -40,8 +40,20 @@ class StoppedError(MpbfError, RuntimeError):
     """Something that ended work in its course, such as a full disk; what was finished before is kept."""
 
 
+class InterruptionError(KeyboardInterrupt):
+    """Ctrl-C, as a driver in the same process raises it; what a model raises of itself is a failure of its run."""
+
+
 class BookkeepingError(MpbfError, AssertionError):
     """Stocks and flows that do not balance: a fault of the model, never of the user."""
+
+
+def words_of(error: BaseException) -> str:
+    """What an exception says, also where saying it raises."""
+    try:
+        return str(error)
+    except Exception as further:  # noqa: BLE001 (an exception of a user's may do anything)
+        return f"(its words cannot be had: {type(further).__name__})"
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from typing import Any, Literal, Self
 
 import psutil
 
-from mpbf_abm.errors import MpbfError, StoppedError
+from mpbf_abm.errors import InterruptionError, MpbfError, StoppedError, words_of
 
 Work = Callable[[Any], Any]
 
@@ -164,15 +164,15 @@ def attempt(work: Work, task: Any) -> tuple[Any, Fault | None, float]:
     try:
         with one_process():
             value = work(task)
-    except KeyboardInterrupt:
+    except InterruptionError:
         raise
     except HaltedError as error:
         fault = Fault("stopped", type(error).__name__, str(error))
     except MemoryError as error:
-        fault = Fault("memory", "MemoryError", str(error) or "out of memory", traceback.format_exc())
+        fault = Fault("memory", "MemoryError", words_of(error) or "out of memory", traceback.format_exc())
     except BaseException as error:  # noqa: BLE001 (whatever a run raises is a result)
         ours = error if isinstance(error, MpbfError) else None
-        fault = Fault("raised", type(error).__name__, str(error), traceback.format_exc(), ours)
+        fault = Fault("raised", type(error).__name__, words_of(error), traceback.format_exc(), ours)
     return value, fault, time.perf_counter() - start
 
 
@@ -331,7 +331,7 @@ class Pool:
         """End the workers; those that are at a task are stopped if `kill`, else waited for."""
         for slot in self._slots:
             if kill or slot.hand:
-                slot.process.kill()
+                end_tree(slot)
             else:
                 with contextlib.suppress(OSError):
                     slot.pipe.send(None)
@@ -340,9 +340,9 @@ class Pool:
             deadline = time.monotonic() + 5
             while slot.process.is_alive() and time.monotonic() < deadline:
                 time.sleep(0.005)
-            if slot.process.is_alive():
-                slot.process.kill()
-                slot.process.join()
+            # Programs that its tasks have started and left end with a worker.
+            end_tree(slot)
+            slot.process.join()
             slot.pipe.close()
         self._slots.clear()
         self._queue.clear()
@@ -477,7 +477,7 @@ class Pool:
 
     def _lose(self, slot: _Slot, fault: Fault | None = None) -> None:
         """Account for a worker that is gone, and for the task it was at."""
-        slot.process.kill()
+        end_tree(slot)
         slot.process.join()
         slot.pipe.close()
         self._slots.remove(slot)
@@ -523,11 +523,33 @@ class Pool:
 
     @staticmethod
     def _resident(slot: _Slot) -> float:
-        """Resident memory of a worker in MB."""
+        """Memory of a worker in MB, and of the programs that its task has started."""
+        if slot.inspect is None:
+            return 0.0
         try:
-            return slot.inspect.memory_info().rss / 1e6 if slot.inspect is not None else 0.0
+            size = slot.inspect.memory_info().rss
+            # What a copy shares with the worker counts once.
+            for child in slot.inspect.children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    size += child.memory_full_info().uss
         except psutil.Error:
             return 0.0
+        return size / 1e6
+
+
+def end_tree(slot: _Slot) -> None:
+    """End a worker and all programs that its tasks have started, also those that it has left behind."""
+    below = []
+    if slot.inspect is not None:
+        with contextlib.suppress(psutil.Error):
+            below = slot.inspect.children(recursive=True)
+    # A worker leads a group, which outlives it in what it has started.
+    with contextlib.suppress(OSError, AttributeError):
+        os.killpg(slot.process.pid, signal.SIGKILL)
+    slot.process.kill()
+    for process in below:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 def each_value(work: Work, tasks: Sequence[Any], workers: int) -> Iterator[tuple[Any, Any]]:
@@ -671,14 +693,19 @@ def _sendable(result: Result) -> Result:
 
 
 def _leave_with_parent() -> None:
-    """Prepare a worker: Ctrl-C is the parent's business, and a worker ends when its parent does."""
+    """Prepare a worker: Ctrl-C is the parent's business, and a worker ends when its parent does, with all that it has started."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError, AttributeError):
+        os.setsid()
     parent = multiprocessing.parent_process()
     if parent is None:
         return
 
     def watch() -> None:
         parent.join()
+        with contextlib.suppress(OSError, AttributeError):
+            if os.getpgrp() == os.getpid():
+                os.killpg(0, signal.SIGKILL)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

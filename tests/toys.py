@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -67,9 +68,28 @@ def raise_unpicklable() -> None:
     raise Unpicklable
 
 
+class Unspeakable(Exception):
+    """An exception whose words raise."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
+def raise_unspeakable() -> None:
+    """Raise what cannot say what it is."""
+    raise Unspeakable
+
+
+def interrupt() -> None:
+    """Raise what Ctrl-C raises."""
+    raise KeyboardInterrupt
+
+
 FAULTS = {
     "raises": raise_error,
     "raises what cannot be sent": raise_unpicklable,
+    "raises what has no words": raise_unspeakable,
+    "interrupts itself": interrupt,
     "leaves": lambda: sys.exit(4),
     "ends its process": lambda: os._exit(5),
     "kills its process": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -116,6 +136,20 @@ def orphaning(run: Any) -> Any:
             time.sleep(20)
             os._exit(0)
         os.kill(os.getpid(), signal.SIGKILL)
+    return outcome(run)
+
+
+def starting(run: Any) -> Any:
+    """Start a program in one replicate of one scenario, and go on in the way that the environment says."""
+    if run.replicate == 3 and run.values["x"] == run.values["at"]:
+        size = int(os.environ.get("PROGRAM_MB", "0"))
+        code = f"import pathlib, sys, time; held = bytearray({size} * 10**6); pathlib.Path(sys.argv[1]).touch(); time.sleep(300)"
+        for number in range(int(os.environ.get("PROGRAMS", "1"))):
+            mark = Path(f"{os.environ['PROGRAM']}-{os.getpid()}-{number}")
+            subprocess.Popen([sys.executable, "-c", code, str(mark)])
+            while not mark.exists():
+                time.sleep(0.02)
+        FAULTS.get(os.environ["FAULT"], lambda: None)()
     return outcome(run)
 
 

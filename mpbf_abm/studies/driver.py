@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, InterruptionError
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Study
 from mpbf_abm.studies.engines import InProcess, open_engine, result_of
@@ -241,8 +241,8 @@ class _Driver:
                     self.watch.say(f"precision is not reached with {last} replicates; going on to {verdict.wanted}")
                     first, last = last, verdict.wanted
                 killed = self.stops > 1
-        except KeyboardInterrupt:
-            self.store.commit()
+        except InterruptionError:
+            pass
         finally:
             engine.close(kill=killed)
             tally.interrupted = self.stops > 0
@@ -300,27 +300,27 @@ class _Driver:
                 more = list(islice(jobs, room))
                 engine.submit(more)
                 over = len(more) < room
-            for done in engine.collect(0.2):
-                self._keep(done)
-            if self.store.due:
-                self.store.commit()
-        self.store.commit()
+            self._keep(engine.collect(0.2))
         if self.stops == 1:
             # What is there is counted to the end.
             for _ in jobs:
                 pass
 
-    def _keep(self, done: Done) -> None:
-        job: Job = done.task
-        result = result_of(done)
-        failed = isinstance(result, Failure)
-        self.store.add(
-            job, self.plan.key(job.scenario), self.plan.arms[job.arm].label, self._parameters(job.scenario), result,
-            seconds=done.seconds, attempts=done.attempts, quantities=self._quantities, ticks=self._ticks,
-        )  # fmt: skip
+    def _keep(self, over: Sequence[Done]) -> None:
+        """Make durable what is over, and count it then."""
+        failed = 0
+        for done in over:
+            job: Job = done.task
+            result = result_of(done)
+            failed += isinstance(result, Failure)
+            self.store.add(
+                job, self.plan.key(job.scenario), self.plan.arms[job.arm].label, self._parameters(job.scenario), result,
+                seconds=done.seconds, attempts=done.attempts, quantities=self._quantities, ticks=self._ticks,
+            )  # fmt: skip
+        self.store.commit()
         self.tally.failed += failed
-        self.tally.made += not failed
-        self.watch.advance(done=int(not failed), failed=int(failed), known=0)
+        self.tally.made += len(over) - failed
+        self.watch.advance(done=len(over) - failed, failed=failed, known=0)
 
     def _parameters(self, scenario: int) -> dict[str, Any]:
         """What varies, in one scenario."""
@@ -338,7 +338,7 @@ class _Driver:
         def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
             self.stops += 1 if number == signal.SIGINT else 2
             if self.stops > 1 and self._here:
-                raise KeyboardInterrupt
+                raise InterruptionError
 
         before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

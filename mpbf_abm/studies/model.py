@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, InterruptionError, words_of
 from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.studies.definition import Arm, Measure, Study
 from mpbf_abm.workers import one_process
@@ -184,14 +184,14 @@ class Runner:
                 outcomes, series = self._own(job) if self.study.model is not None else self._ecosystem(job)
             self.stage = "outcomes"
             return pack(outcomes, series)
-        except (MemoryError, KeyboardInterrupt):
+        except (MemoryError, InterruptionError):
             raise
         except BaseException as error:  # noqa: BLE001 (a run that raises is a result)
             if self.debug:
                 import pdb  # noqa: T100 (asked for)
 
                 pdb.post_mortem(error.__traceback__)
-            return Failure(self.stage, type(error).__name__, str(error), traceback.format_exc())
+            return Failure(self.stage, type(error).__name__, words_of(error), traceback.format_exc())
 
     @cached_property
     def _kept(self) -> list[int]:

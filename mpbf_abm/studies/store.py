@@ -38,8 +38,6 @@ from mpbf_abm.studies.model import (
 FORMAT = 1
 APPLICATION = 0x4D504246  # "MPBF"
 FILE = "study.sqlite"
-COMMIT_SECONDS = 1.0
-COMMIT_RUNS = 500
 WAIT_SECONDS = 600.0
 GRACE = 1.0  # seconds in which a killed driver must have let go
 RESCUE = "mpbf study merge NEW OLD saves the runs that can be read"
@@ -162,7 +160,6 @@ class Store:
         self._scenarios: dict[str, str] = {}
         self._known: set[str] = set()
         self._environment: int | None = None
-        self._committed = time.monotonic()
 
     # ------------------------------------------------------------------ opening
 
@@ -179,15 +176,17 @@ class Store:
             raise StoreError(f"{path}: no such store")
         if not path.exists() and holds_result(path.parent):
             raise OutputError(f"{path.parent}: holds results; the runs of a study go into a folder of their own")
-        lock = _take_lock(path) if write else None
+        # A store is one, by whichever link it is reached.
+        real = Path(os.path.realpath(path))
+        lock = _take_lock(real) if write else None
         try:
             if write and not (path.exists() and path.stat().st_size):
-                _create(path)
+                _create(real)
             store = cls(path, _connect(path, write), lock)
             with _told(path):
                 store._check_format()
         except BaseException:
-            _release(path, lock)
+            _release(real, lock)
             raise
         return store
 
@@ -205,7 +204,7 @@ class Store:
             self.commit()
         finally:
             self._db.close()
-            _release(self.path, self._lock)
+            _release(Path(os.path.realpath(self.path)), self._lock)
             self._lock = None
 
     def __enter__(self) -> Self:
@@ -256,7 +255,7 @@ class Store:
         quantities: Sequence[str] = (),
         ticks: Sequence[int] = (),
     ) -> None:
-        """Add a run that is over; it counts once it is committed (:attr:`due`, :meth:`commit`)."""
+        """Add a run that is over; it counts once it is committed (:meth:`commit`)."""
         if key not in self._known:
             self._scenarios[key] = json.dumps(parameters)
         place = (job.id, key, arm, job.replicate, job.seed)
@@ -266,12 +265,6 @@ class Store:
         self._runs.append((*place, "done", result.outcomes, result.hash, None, seconds, attempts))
         if result.series is not None:
             self._series.append((job.id, json.dumps(quantities), json.dumps(ticks), result.series_hash, result.series))
-
-    @property
-    def due(self) -> bool:
-        """Whether it is time to commit."""
-        late = time.monotonic() - self._committed >= COMMIT_SECONDS
-        return bool(self._runs) and (late or len(self._runs) >= COMMIT_RUNS)
 
     def commit(self) -> int:
         """Make durable what was added; returns how many runs that was.
@@ -302,7 +295,6 @@ class Store:
         self._environment = machine
         self._known |= self._scenarios.keys()
         self._scenarios = {}
-        self._committed = time.monotonic()
         return count
 
     def _own_environment(self) -> int:

@@ -73,6 +73,27 @@ def test_a_second_driver_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     make(tmp_path, "logged", scenarios=5, replicates=10)
 
 
+@pytest.mark.parametrize("folder", [True, False], ids=["folder", "file"])
+def test_a_driver_that_comes_by_a_link_is_refused_too(tmp_path: Path, folder: bool) -> None:
+    real, other = tmp_path / "real", tmp_path / "other"
+    real.mkdir()
+    if folder:
+        other.symlink_to(real)
+    else:
+        other.mkdir()
+        (other / "study.sqlite").symlink_to(real / "study.sqlite")
+    # The first one comes by the link, and makes the store where the link leads.
+    driver = begin(other, "logged", env={"PAUSE": "0.05"}, scenarios=5, replicates=10)
+    while not (real / "study.sqlite").exists() and driver.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    one_line(drive_study(real, "logged", scenarios=5, replicates=10), "another driver is at work on it")
+    assert driver.wait(60) == 0
+    assert len(seeds_done(real)) == 100
+    assert (other if folder else other / "study.sqlite").is_symlink()
+    make(real, "logged", scenarios=5, replicates=10)
+
+
 def test_the_lock_of_a_killed_driver_is_free(tmp_path: Path) -> None:
     driver = begin(tmp_path, "logged", env={"PAUSE": "0.05"}, scenarios=5, replicates=10)
     while not (tmp_path / ".study.sqlite.driver").exists() and driver.poll() is None:

@@ -23,6 +23,8 @@ from mpbf_abm.studies.store import Store
 KINDS = {
     "raises": ("run", "ValueError", 1),
     "raises what cannot be sent": ("run", "Unpicklable", 1),
+    "raises what has no words": ("run", "Unspeakable", 1),
+    "interrupts itself": ("run", "KeyboardInterrupt", 1),
     "leaves": ("run", "SystemExit", 1),
     "ends its process": ("worker", "ProcessDied", 2),
     "kills its process": ("worker", "ProcessDied", 2),
@@ -105,6 +107,56 @@ def test_a_worker_that_dies_is_missed_although_a_copy_of_it_lives(tmp_path: Path
     with open_results(tmp_path, "orphaning", **options) as results:
         assert (results.status == 1).sum() == 58
         assert set(results.failures["type"]) == {"ProcessDied"}
+
+
+@pytest.mark.parametrize("fault", [fault for fault, (stage, _, _) in KINDS.items() if stage == "run"])
+def test_one_worker_and_more_behave_alike(tmp_path: Path, fault: str) -> None:
+    tables = []
+    for workers in (1, 2):
+        options = {"replicates": 5, "workers": workers}
+        done = drive_study(tmp_path / str(workers), "faulty", timeout=60, env={"FAULT": fault}, **options)
+        assert done.returncode == 3, done.stderr
+        assert "made=48, failed=2, known=0, failed_before=0, replicates=5, interrupted=False" in done.stdout
+        with open_results(tmp_path / str(workers), "faulty", **options) as results:
+            tables.append((results.outcomes.to_csv(), results.failures.to_csv()))
+    assert tables[0] == tables[1]
+
+
+def started(mark: Path) -> list[psutil.Process]:
+    """Programs that a model has started and that still run."""
+    return [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if any(part.startswith(str(mark)) for part in p.info["cmdline"] or [])
+    ]
+
+
+@pytest.mark.parametrize("fault", ["hangs", "kills its process", "ends its process", "raises", "nothing"])
+def test_programs_that_a_model_starts_end_with_the_study_at_the_latest(tmp_path: Path, fault: str) -> None:
+    mark = tmp_path / "mark"
+    options = {"replicates": 6, "seconds": 4, "retries": 1}
+    driver = begin(tmp_path, "starting", env={"FAULT": fault, "PROGRAM": str(mark)}, **options)
+    assert driver.wait(timeout=90) == (0 if fault == "nothing" else 3)
+    assert list(tmp_path.glob("mark-*"))
+    assert not started(mark)
+
+
+def test_programs_that_a_model_starts_end_with_a_driver_that_is_killed(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    driver = begin(tmp_path, "starting", env={"FAULT": "hangs", "PROGRAM": str(mark)}, replicates=6, seconds=100)
+    wait_until(lambda: bool(list(tmp_path.glob("mark-*"))))
+    driver.kill()
+    driver.wait()
+    wait_until(lambda: not started(mark), 15)
+
+
+def test_the_memory_of_programs_counts_towards_that_of_their_run(tmp_path: Path) -> None:
+    options = {"replicates": 6, "seconds": 60, "retries": 0, "memory": 500}
+    env = {"FAULT": "hangs", "PROGRAM": str(tmp_path / "mark"), "PROGRAM_MB": "200", "PROGRAMS": "3"}
+    assert drive_study(tmp_path, "starting", timeout=80, env=env, **options).returncode == 3
+    with open_results(tmp_path, "starting", **options) as results:
+        assert set(results.failures["type"]) == {"MemoryLimit"}
+        assert (results.status == 1).sum() == 58
 
 
 def test_other_runs_are_the_same_beside_every_fault(tmp_path: Path) -> None:

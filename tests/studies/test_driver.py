@@ -46,6 +46,27 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "log"
 
 
+class Looker(Silent):
+    """Looks into the store whenever it is told of finished runs."""
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.told, self.looks = out, 0, 0
+
+    def advance(self, *, done: int, failed: int, known: int) -> None:
+        self.told += done + failed + known
+        self.looks += 1
+        with Store.open(self.out / "study.sqlite") as store:
+            assert sum(store.counts().values()) >= self.told
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_counts_as_finished_when_it_is_committed(tmp_path: Path, workers: int) -> None:
+    looker = Looker(tmp_path)
+    tally = run_study(toy(replicates={"n": 12}), tmp_path, workers=workers, progress=looker)
+    assert looker.told == tally.made == 192
+    assert looker.looks > 3
+
+
 # --------------------------------------------------------------------------- engines
 
 
