@@ -51,7 +51,7 @@ class BookkeepingError(MpbfError, AssertionError):
 def words_of(error: BaseException) -> str:
     """What an exception says, also where saying it raises."""
     try:
-        return str(error)
+        return str(error).encode("utf-8", "backslashreplace").decode("utf-8")
     except Exception as further:  # noqa: BLE001 (an exception of a user's may do anything)
         return f"(its words cannot be had: {type(further).__name__})"
 

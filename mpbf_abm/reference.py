@@ -225,6 +225,12 @@ def renew(
     OutputError
         For a page that cannot be read or written.
     """
+    picture = page.with_suffix(".png") if beside else page.parent / "images" / f"{page.stem}.png"
+    if draw is not None:
+        from mpbf_abm.figures import style
+
+        if picture.exists() and not style.is_titled(picture, title):
+            raise OutputError(f"{picture}: exists and was not drawn by mpbf for this page; move it away")
     try:
         text = filled(
             page.read_text(encoding="utf-8"), "result", {k: partial(str, v) for k, v in content.items()}, page.name
@@ -234,9 +240,6 @@ def renew(
         raise OutputError(f"{page}: cannot be read or written ({error.strerror})") from None
     written = [page]
     if draw is not None:
-        from mpbf_abm.figures import style
-
-        picture = page.with_suffix(".png") if beside else page.parent / "images" / f"{page.stem}.png"
         try:
             picture.parent.mkdir(exist_ok=True)
             with style.styled():

@@ -102,6 +102,7 @@ class Done:
 MARK = b"mpbf-worker:"
 HEAD = len(MARK) + 8
 CHUNK = 1 << 18
+LONGEST = 1 << 32  # bytes of a message
 
 
 def framed(message: bytes) -> bytes:
@@ -119,7 +120,12 @@ def unframed(inbox: bytearray) -> bytes | None:
     """
     if not inbox.startswith(MARK[: len(inbox)]):
         raise StrayMessageError("what is no message")
-    if len(inbox) < HEAD or len(inbox) < (end := HEAD + int.from_bytes(inbox[len(MARK) : HEAD], "big")):
+    if len(inbox) < HEAD:
+        return None
+    end = HEAD + int.from_bytes(inbox[len(MARK) : HEAD], "big")
+    if end > LONGEST:
+        raise StrayMessageError(f"a message of {end} bytes")
+    if len(inbox) < end:
         return None
     message = bytes(inbox[HEAD:end])
     del inbox[:end]
@@ -336,10 +342,7 @@ class Pool:
                 with contextlib.suppress(OSError):
                     slot.pipe.send(None)
         for slot in self._slots:
-            # A join waits for the pipe that tells of the end, too, which a program that a task has started may hold open.
-            deadline = time.monotonic() + 5
-            while slot.process.is_alive() and time.monotonic() < deadline:
-                time.sleep(0.005)
+            _ends(slot.process, 5)
             # Programs that its tasks have started and left end with a worker.
             end_tree(slot)
             slot.process.join()
@@ -427,28 +430,40 @@ class Pool:
                 slot.inbox += receive(slot.pipe)
                 while (frame := unframed(slot.inbox)) is not None:
                     self._take(slot, *self._read(slot, frame))
+                if not gone:
+                    # Limits are looked at between one part and the next.
+                    break
         except (EOFError, OSError):
-            # The end of the pipe, or half a message.
+            # The end of the pipe: of the worker as well, or its task has closed it.
             gone = True
         except StrayMessageError as error:
             self._lose(slot, Fault("died", "StrayMessage", f"the process of the run sent {error}"))
             return
         if gone:
-            self._lose(slot)
+            closed = Fault("died", "ProcessDied", "the process of the run closed its pipe to the driver")
+            self._lose(slot, None if _ends(slot.process, 0.5) else closed)
 
     @staticmethod
     def _read(slot: _Slot, message: bytes) -> tuple[str, Any]:
         """Read a message, if it is of the worker itself and comes at its time."""
         try:
             kind, process, content = pickle.loads(message)  # noqa: S301 (over the pipe of a worker)
-            numbers = [number for number, _, _, _ in content] if kind == "done" else []
+            at_hand = [t.number for t in slot.hand]
+            match kind:
+                case "ready":
+                    fits = not slot.ready and isinstance(content, str)
+                case "told":
+                    fits = bool(at_hand) and isinstance(content, int)
+                case "done":
+                    fits = [number for number, _, _, _ in content] == at_hand[: len(content)]
+                    fits = fits and all(isinstance(f, Fault | None) and isinstance(s, float) for _, _, f, s in content)
+                case _:
+                    fits = False
         except Exception as error:  # noqa: BLE001 (to unpickle may raise anything)
-            raise StrayMessageError(f"what cannot be read: {error}") from None
+            raise StrayMessageError(f"what cannot be read: {words_of(error)}") from None
         if process != slot.process.pid:
             raise StrayMessageError(f"a message by the copy {process} of itself")
-        at_hand = [t.number for t in slot.hand]
-        fits = {"ready": not slot.ready, "told": bool(at_hand), "done": numbers == at_hand[: len(numbers)]}
-        if not fits.get(kind, False):
+        if not fits:
             raise StrayMessageError(f"'{kind}' at the wrong time")
         return kind, content
 
@@ -537,6 +552,17 @@ class Pool:
         return size / 1e6
 
 
+def _ends(process: Any, seconds: float) -> bool:
+    """Wait for the end of a process; whether it came in time.
+
+    A join waits for the pipe that tells of the end, too, which a program that a task has started may hold open.
+    """
+    deadline = time.monotonic() + seconds
+    while process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return not process.is_alive()
+
+
 def end_tree(slot: _Slot) -> None:
     """End a worker and all programs that its tasks have started, also those that it has left behind."""
     below = []
@@ -597,14 +623,19 @@ class _Line:
     """What a worker tells its parent while it is at a task."""
 
     pipe: Connection | None = None
-    process: int = 0
     amount: int = 0
     told: float = 0.0
 
     def send(self, kind: str, content: Any) -> None:
         """Send a message with the process that it comes from."""
         if self.pipe is not None:
-            send(self.pipe, framed(pickle.dumps((kind, self.process, content), pickle.HIGHEST_PROTOCOL)))
+            send(self.pipe, framed(pickle.dumps((kind, os.getpid(), content), pickle.HIGHEST_PROTOCOL)))
+
+    def leave(self) -> None:
+        """Take the pipe from a copy of the worker that has just been forked, wherever that was."""
+        if self.pipe is not None:
+            self.pipe.close()
+            self.pipe = None
 
 
 _line = _Line()
@@ -618,8 +649,8 @@ def tell(amount: int = 1) -> None:
     HaltedError
         If the parent has asked to stop.
     """
-    # A process that the task has forked is no worker.
-    if _line.pipe is None or _line.process != os.getpid():
+    # A process that the task has forked has no pipe.
+    if _line.pipe is None:
         return
     _line.amount += amount
     if time.monotonic() - _line.told >= TELL_SECONDS:
@@ -634,14 +665,20 @@ def tell(amount: int = 1) -> None:
 def _serve(pipe: Connection, memory_mb: float) -> None:
     """Do tasks until the parent says no more, or is gone."""
     _leave_with_parent()
-    _line.pipe, _line.process = pipe, os.getpid()
+    _line.pipe = pipe
+    with contextlib.suppress(AttributeError):
+        os.register_at_fork(after_in_child=_line.leave)
+    with one_process():
+        _work_off(pipe, memory_mb)
+
+
+def _work_off(pipe: Connection, memory_mb: float) -> None:
     try:
-        with one_process():
-            work: Work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
+        work: Work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
     except EOFError:
         return
     except BaseException as error:  # noqa: BLE001 (the parent raises it)
-        _line.send("ready", f"{type(error).__name__}: {error}")
+        _line.send("ready", f"{type(error).__name__}: {words_of(error)}")
         return
     if memory_mb:
         rest = psutil.Process().memory_info().rss / 1e6
@@ -695,11 +732,15 @@ def _sendable(result: Result) -> Result:
 def _leave_with_parent() -> None:
     """Prepare a worker: Ctrl-C is the parent's business, and a worker ends when its parent does, with all that it has started."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError, AttributeError):
-        os.setsid()
     parent = multiprocessing.parent_process()
     if parent is None:
         return
+    if os.name == "posix":
+        if os.getppid() != parent.pid:
+            # A copy of a worker, forked where the script was imported; or the parent is gone.
+            os._exit(0)
+        with contextlib.suppress(OSError):
+            os.setsid()
 
     def watch() -> None:
         parent.join()

@@ -340,7 +340,7 @@ def work(names: Sequence[str]) -> None:
         try:
             with contextlib.redirect_stdout(noise):
                 made = MAKERS[known[name]["kind"]](known[name])
-        except Exception as error:  # noqa: BLE001 (what one version refuses, the other has to refuse, too)
+        except Exception as error:  # noqa: BLE001 (what cannot be computed counts as a difference)
             made = {"raised": f"{type(error).__name__}: {error}"}
         print(json.dumps([name, made]), flush=True)
 
@@ -396,6 +396,7 @@ def tree_of(commit: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as place:
         tree = Path(place) / "tree"
         git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "prune"], check=True)  # of a run that was killed
         subprocess.run([*git, "add", "--detach", "--quiet", str(tree), commit], check=True)
         try:
             yield tree

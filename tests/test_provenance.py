@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,8 @@ import pytest
 
 from mpbf_abm import Parameters, __version__
 from mpbf_abm.errors import OutputError
-from mpbf_abm.provenance import LIBRARIES, OutputFolder, content_hash, environment, fingerprint, record
+from mpbf_abm.outputs import OutputFolder
+from mpbf_abm.provenance import LIBRARIES, content_hash, environment, fingerprint, record
 from mpbf_abm.studies.store import Store
 
 
@@ -237,9 +241,10 @@ RECORDS: dict[str, Any] = {
     "empty": {},
     "a list": [],
     "of another program": {"software": {"name": "dvc"}, "outputs": {}},
-    "without files": {"software": {"name": "mpbf_abm"}},
     "of files without hashes": {"software": {"name": "mpbf_abm"}, "outputs": {"thesis.txt": {"bytes": 13}}},
     "of names only": {"software": {"name": "mpbf_abm"}, "outputs": ["thesis.txt"]},
+    "without a hash of itself": {"software": {"name": "mpbf_abm"}, "outputs": {}, "result": {"kind": "run", "of": ""}},
+    "of itself": {"software": {"name": "mpbf_abm"}, "outputs": {"": {"sha256": "0"}}},
     "of something outside": {"software": {"name": "mpbf_abm"}, "outputs": {"../thesis.txt": {"sha256": "0"}}},
     "of a place of the system": {"software": {"name": "mpbf_abm"}, "outputs": {"/etc/passwd": {"sha256": "0"}}},
     "of a faulty result": {"software": {"name": "mpbf_abm"}, "outputs": {}, "result": "run"},
@@ -255,6 +260,16 @@ def test_a_record_that_lists_nothing_gives_nothing_away(tmp_path: Path, content:
     with pytest.raises(OutputError, match=r"mine: is not empty and was not written by mpbf"):
         OutputFolder(tmp_path / "mine", "run")
     assert tree(tmp_path) == before
+
+
+def test_a_result_of_a_version_that_listed_no_files_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "effects.csv").write_text("1")
+    (tmp_path / "old" / "provenance.json").write_text(json.dumps({"software": {"name": "mpbf_abm"}, "run": {}}))
+    with pytest.raises(
+        OutputError, match="old: holds a result of an earlier version of mpbf, which did not list its files"
+    ):
+        OutputFolder(tmp_path / "old", "compare")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\udcff"])
@@ -421,7 +436,7 @@ def test_a_replacement_that_is_cut_off_at_any_point_leaves_no_file_that_nobody_k
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", stubborn)
         if moves < 4:
-            with pytest.raises(OutputError, match=r"cannot be written .*; the result is kept in"):
+            with pytest.raises(OutputError, match=r"cannot be written .* is kept in"):
                 fill(out, "second")
         else:
             fill(out, "second")
@@ -431,3 +446,131 @@ def test_a_replacement_that_is_cut_off_at_any_point_leaves_no_file_that_nobody_k
     assert fill(out, "third").kept == ["notes.md"]
     assert (out / "a.csv").read_text() == (out / "sub" / "table.csv").read_text() == "third"
     assert "replaced" not in json.loads((out / "provenance.json").read_text())
+
+
+def test_a_replacement_that_is_cut_off_twice_is_known_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, replace = tmp_path / "out", os.replace
+    fill(out)
+    (out / "notes.md").write_text("mine")
+    for text, moves in (("second", 3), ("third", 2)):
+        made: list[Any] = []
+
+        def stubborn(*paths: Any, made: list[Any] = made, moves: int = moves) -> None:
+            if len(made) == moves:
+                raise KeyboardInterrupt
+            made.append(paths)
+            replace(*paths)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("os.replace", stubborn)
+            with pytest.raises(KeyboardInterrupt):
+                fill(out, text)
+    assert {(out / name).read_text() for name in ("a.csv", "sub/table.csv")} == {"third", "second"}
+    assert fill(out, "last").kept == ["notes.md"]
+    assert (out / "a.csv").read_text() == (out / "sub" / "table.csv").read_text() == "last"
+
+
+def test_a_folder_with_nothing_else_in_it_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path / "out")
+    monkeypatch.setattr("os.replace", lambda *_: pytest.fail("a file was replaced by itself"))
+    fill(tmp_path / "out", "second")
+    assert names(tmp_path) == ["out"]
+
+
+def test_what_comes_while_a_folder_is_replaced_whole_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, rename = tmp_path / "out", Path.rename
+    fill(out)
+
+    def late(self: Path, target: Path) -> Path:
+        if self.resolve() == out:
+            (out / "thesis.txt").write_text("years of work")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    folder = fill(out, "second")
+    (kept,) = folder.kept
+    assert (tmp_path / kept).read_text() == "years of work"
+    assert (out / "a.csv").read_text() == "second"
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a file", "a link"])
+def test_a_folder_of_the_result_that_is_gone(tmp_path: Path, instead: str) -> None:
+    out = tmp_path / "out"
+    fill(out)
+    (out / "notes.md").write_text("mine")
+    (tmp_path / "elsewhere").mkdir()
+    shutil.rmtree(out / "sub")
+    if instead == "a file":
+        (out / "sub").write_text("mine")
+    elif instead == "a link":
+        (out / "sub").symlink_to(tmp_path / "elsewhere")
+    if instead == "nothing":
+        assert fill(out, "second").kept == ["notes.md"]
+        with OutputFolder(out, "run") as work:
+            (work / "a.csv").write_text("third")
+        assert tree(out).keys() == {"a.csv", "notes.md", "provenance.json"}
+    else:
+        with pytest.raises(
+            OutputError, match=r"in the way, and not written by mpbf: sub; .*; the result is kept in .*out-1"
+        ):
+            fill(out, "second")
+        assert (tmp_path / "out-1" / "sub" / "table.csv").read_text() == "second"
+        assert (out / "a.csv").read_text() == "first"
+    assert names(tmp_path / "elsewhere") == []
+
+
+def test_a_file_of_the_result_may_become_a_folder_of_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with OutputFolder(out, "run") as work:
+        (work / "sub").write_text("a file")
+    (out / "notes.md").write_text("mine")
+    assert fill(out).kept == ["notes.md"]
+    assert (out / "sub" / "table.csv").read_text() == "first"
+
+
+RACER = """
+import sys, time
+from pathlib import Path
+from mpbf_abm.outputs import OutputFolder
+for _ in range(25):
+    with OutputFolder(sys.argv[1], "run") as work:
+        for number in range(30):
+            (work / f"{number}.csv").write_text(sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("notes", [False, True], ids=["whole", "file by file"])
+def test_two_at_once_leave_one_result(tmp_path: Path, notes: bool) -> None:
+    out = tmp_path / "out"
+    with OutputFolder(out, "run") as work:
+        (work / "0.csv").write_text("first")
+    if notes:
+        (out / "notes.md").write_text("mine")
+    racers = [subprocess.Popen([sys.executable, "-c", RACER, str(out), text]) for text in ("a", "b")]
+    assert [racer.wait(60) for racer in racers] == [0, 0]
+    found = tree(out)
+    assert found.pop("notes.md", b"mine") == b"mine"
+    held = json.loads(found.pop("provenance.json"))
+    assert {name: hashlib.sha256(data).hexdigest() for name, data in found.items()} == {
+        n: a["sha256"] for n, a in held["outputs"].items()
+    }
+    assert len(set(found.values())) == 1
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_disk_of_its_own_is_written_to(tmp_path: Path) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        fill(place)
+        (place / "notes.md").write_text("mine")
+        assert fill(place, "second").kept == ["notes.md"]
+        assert tree(place).keys() == {"a.csv", "sub/table.csv", "notes.md", "provenance.json"}
+        assert (place / "a.csv").read_text() == "second"
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import signal
 import threading
 import time
 from typing import Any
@@ -18,6 +20,7 @@ from mpbf_abm.workers import (
     Pool,
     StrayMessageError,
     WorkerError,
+    _line,
     attempt,
     default_workers,
     each_value,
@@ -163,6 +166,82 @@ def test_what_is_no_message_is_noticed_at_its_first_byte(noise: bytes) -> None:
     assert unframed(inbox) == b"first"
     with pytest.raises(StrayMessageError):
         unframed(inbox)
+
+
+def forks_later(task: int) -> tuple[int, int]:
+    """Leave a timer whose handler forks, while the worker waits for its next task."""
+    if task == 0:
+        signal.signal(signal.SIGALRM, lambda *_: os.fork())
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+    else:
+        time.sleep(0.02)
+    return task, os.getpid()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_copy_of_a_waiting_worker_takes_no_task_and_sends_no_result() -> None:
+    with Pool(forks_later, 1, retries=0, seconds=5) as pool:
+        pool.submit([0])
+        assert [d.fault for d in pool.drain()] == [None]
+        time.sleep(0.4)
+        worker = pool._slots[0].process.pid
+        pool.submit(range(1, 9))
+        assert [d.value for d in pool.drain()] == [(task, worker) for task in range(1, 9)]
+
+
+FORGED: dict[str, Any] = {
+    "seconds": ("done", [(3, None, None, "long")]),
+    "a fault": ("done", [(3, 1, "no fault", 0.1)]),
+    "another task": ("done", [(4, 1, None, 0.1)]),
+    "more than it holds": ("done", [(3, 1, None, 0.1), (4, 1, None, 0.1)]),
+    "no results": ("done", 5),
+    "a second beginning": ("ready", ""),
+    "words for an amount": ("told", "much"),
+    "an unknown kind": ("over", None),
+    "no kind": ([], None),
+}
+
+
+def forges(task: tuple[int, str]) -> tuple[int, str]:
+    number, kind = task
+    if number == 3:
+        assert _line.pipe is not None
+        process = os.getppid() if kind == "the process" else os.getpid()
+        message = framed(pickle.dumps((FORGED.get(kind, ("told", 1))[0], process, FORGED.get(kind, ("told", 1))[1])))
+        if kind == "the length":
+            message = MARK + (1 << 60).to_bytes(8, "big")
+        os.write(_line.pipe.fileno(), message)
+        time.sleep(0.3)
+    return task
+
+
+@pytest.mark.parametrize("kind", [*FORGED, "the process", "the length"])
+def test_a_message_that_a_worker_does_not_send_costs_its_task_only(kind: str) -> None:
+    heard: list[int] = []
+    with Pool(forges, 2, retries=0, seconds=20, together=1, heard=lambda _, amount: heard.append(amount)) as pool:
+        pool.submit([(number, kind) for number in range(8)])
+        done = list(pool.drain())
+    assert {d.task[0] for d in done if d.fault is None} == set(range(8)) - {3}
+    (lost,) = [d.fault for d in done if d.fault is not None]
+    assert lost.type == "StrayMessage"
+    assert ("by the copy" in lost.message) == (kind == "the process")
+    assert heard == []
+
+
+def closes(task: int) -> int:
+    if task == 3:
+        os.close(_line.pipe.fileno())  # type: ignore[union-attr]
+        time.sleep(20)
+    return task
+
+
+def test_a_task_that_closes_the_pipe_is_lost_by_its_name() -> None:
+    with Pool(closes, 2, retries=0, seconds=15, together=1) as pool:
+        pool.submit(range(6))
+        (lost,) = [d for d in pool.drain() if d.fault is not None]
+    assert lost.task == 3
+    assert lost.fault is not None
+    assert lost.fault.message == "the process of the run closed its pipe to the driver"
 
 
 def drained(work: Any, **limits: Any) -> None:

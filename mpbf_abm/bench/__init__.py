@@ -126,11 +126,22 @@ def check_writable(path: Path) -> None:
     """Raise if a file cannot be put there, before anything is measured."""
     if path.is_dir():
         raise OutputError(f"{path}: is a folder, not a file")
+    if path.exists() and not _is_result(path):
+        raise OutputError(f"{path}: exists and was not written by mpbf bench; choose another name")
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a file holds results of an earlier bench."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return bool({"software", "environment", "quick", "rows"} <= held.keys())
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
 def write(result: dict[str, Any], path: Path) -> None:

@@ -57,7 +57,7 @@ def opened(folder: Path, definition: Path | None) -> Iterator[Results]:
 def finish(results: Results, analysis: Analysis, out: Path | None, as_json: bool, columns: list[str]) -> None:
     """Write tables and figure, and print the main table."""
     from mpbf_abm.figures import studies as figures
-    from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.whatif.runner import plain
 
     place = out or results.store.path.parent / analysis.kind
@@ -243,7 +243,7 @@ def report(
 ) -> None:
     """Write methods, parameters, counts and every analysis the design supports: Markdown, tables (CSV) and figures."""
     from mpbf_abm.figures import studies as figures
-    from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.studies import analysis as analyses
     from mpbf_abm.studies.report import report as write
 

@@ -18,7 +18,7 @@ import typer
 from mpbf_abm.errors import ConfigurationError, OutputError
 
 if TYPE_CHECKING:
-    from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.outputs import OutputFolder
 
 OK, FAILURE, USAGE, MISMATCH, INTERRUPTED = 0, 1, 2, 3, 130
 Rows = Sequence[Sequence[str]]
@@ -166,7 +166,7 @@ def check_folder(folder: Path) -> None:
 
 def tell_written(folder: OutputFolder, *, quiet: bool = False, to: TextIO | None = None) -> None:
     """Say what a result wrote, and what else it left in its folder."""
-    from mpbf_abm.provenance import some
+    from mpbf_abm.outputs import some
 
     if folder.kept:
         complain([f"{folder.path}: not of this result, and kept: {some(folder.kept)}"])

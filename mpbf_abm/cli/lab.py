@@ -115,7 +115,7 @@ def examined_by(name: str, load: Callable[[], tuple[Battery, Draw, str]], help: 
 def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> int:
     """Run a battery and tell what it found: on the terminal, in a folder, on a page of the documentation."""
     from mpbf_abm.laboratory.battery import run_battery
-    from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.workers import default_workers
 
     faults: list[str] = []
@@ -297,7 +297,7 @@ def urn(
     from mpbf_abm.figures.effective_urn import ALT, draw
     from mpbf_abm.laboratory.effective_urn import FACTORS, study
     from mpbf_abm.laboratory.urn_report import FEWEST, QUESTION, draws_of, report
-    from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.whatif.plan import numbers_faults
     from mpbf_abm.workers import default_workers
 

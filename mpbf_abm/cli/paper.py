@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import app, figures
-from mpbf_abm.cli.console import bar, check_folder, processes, table
+from mpbf_abm.cli.console import bar, processes, table, tell_written
 from mpbf_abm.errors import ConfigurationError, OutputError
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def every(
 def _figures(
     names: list[str], runs: Path | None, quick: bool, out: Path | None, journal: str, jobs: str | None, check: bool
 ) -> int:
+    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.paper.build import FORMATS, chosen, compare
     from mpbf_abm.paper.build import build as build_figures
 
@@ -90,18 +91,17 @@ def _figures(
     count = _asked(jobs, journal, faults)
     folder = runs or RUNS / ("quick" if quick else "full")
     target = out or folder / "figures"
-    if not check:
-        check_folder(target)
+    output = None if check else OutputFolder(target, "figures")
     read = reader(folder, quick, count, list(dict.fromkeys(f.study for f in wanted)))
     options: dict[str, Any] = {"journal": journal, "formats": FORMATS, "draft": draft(quick)}
-    if check:
+    if output is None:
         different = compare(target, names, read, **options)
         for file in different:
             print(f"{target / file}: differs from what the studies give", file=sys.stderr)
         print(f"{target}: {'ok' if not different else f'{len(different)} files differ'}")
         return DIFFERENT if different else OK
-    with bar(len(wanted), False, "figure") as advance:
-        made = build_figures(names, read, target, progress=lambda _: advance(1), **options)
+    with output as work, bar(len(wanted), False, "figure") as advance:
+        made = build_figures(names, read, work, before=target, progress=lambda _: advance(1), **options)
     print(
         table(
             ["figure", "replicates", "smallest text, pt", "files"],
@@ -109,7 +109,7 @@ def _figures(
             right=(1, 2, 3),
         )
     )
-    print(f"written: {target}", file=sys.stderr)
+    tell_written(output, to=sys.stderr)
     return OK
 
 
@@ -168,17 +168,27 @@ def paper(
     jobs: Jobs = None,
 ) -> int:
     """Run or resume what is missing, and write figures, tables, captions, methods and a summary whose numbers come from the runs."""
+    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.paper import text
-    from mpbf_abm.paper.build import FIGURES, FORMATS
-    from mpbf_abm.paper.build import build as build_figures
     from mpbf_abm.paper.studies import STUDIES
 
     count = _asked(jobs, journal, [f"{path}: no such file" for path in (numbers, summary) if not path.is_file()])
     wanted = text.read_numbers(numbers)
     folder = runs or RUNS / ("quick" if quick else "full")
     target = out or folder / "paper"
-    check_folder(target)
-    read = reader(folder, quick, count, list(STUDIES))
+    output = OutputFolder(target, "paper")
+    with output as work:
+        print(_write(work, reader(folder, quick, count, list(STUDIES)), wanted, summary, journal, draft(quick)))
+    tell_written(output, to=sys.stderr)
+    return OK
+
+
+def _write(target: Path, read: Callable[[str], Results], wanted: Any, summary: Path, journal: str, drafted: str) -> str:
+    """Write figures, tables and texts; returns the summary."""
+    from mpbf_abm.paper import text
+    from mpbf_abm.paper.build import FIGURES, FORMATS
+    from mpbf_abm.paper.build import build as build_figures
+
     with bar(len(FIGURES), False, "figure") as advance:
         build_figures(
             [],
@@ -186,7 +196,7 @@ def paper(
             target / "figures",
             journal=journal,
             formats=FORMATS,
-            draft=draft(quick),
+            draft=drafted,
             progress=lambda _: advance(1),
         )
     known = text.numbers(wanted, read)
@@ -201,6 +211,4 @@ def paper(
     }  # fmt: skip
     for name, content in written.items():
         (target / name).write_text(content, encoding="utf-8", newline="\n")
-    print(written["summary.md"])
-    print(f"written: {target}", file=sys.stderr)
-    return OK
+    return written["summary.md"]

@@ -91,7 +91,7 @@ def pool(
     and so on. Reported are acceleration and enhancement factors against random choice, with 95 % intervals over seeds.
     """
     from mpbf_abm.campaign import check_campaign, run_campaigns
-    from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.outputs import OutputFolder
 
     faults: list[str] = []
     if objective is None:
@@ -133,7 +133,7 @@ def pool(
     if out is None:
         made = campaigns()
     else:
-        folder = OutputFolder(out, "pool", str(space.origin["source"]))
+        folder = OutputFolder(out, "pool", str(space.origin["sha256"]))
         with folder as work:
             made = campaigns()
             _write(space, made, run, work)
@@ -214,7 +214,8 @@ def _with_interval(row: dict[str, Any], name: str) -> str:
 def _write(space: MaterialsSpace, campaigns: Sequence[Campaign], run: dict[str, Any], work: Path) -> None:
     from mpbf_abm.figures import pools
     from mpbf_abm.measures.acceleration import campaign_table, curve_table, summary_table
-    from mpbf_abm.provenance import RECORD, record
+    from mpbf_abm.outputs import RECORD
+    from mpbf_abm.provenance import record
 
     # Seconds are not a result: equal campaigns give equal bytes.
     summary = summary_table(space, campaigns).drop(columns="cpu_seconds")

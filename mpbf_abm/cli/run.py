@@ -123,7 +123,7 @@ def run(
 
     Writes tables, parameters, provenance and an overview figure into a folder of its own, complete or not at all.
     """
-    from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.outputs import OutputFolder
 
     numbers = {"seed": seed, "ticks": ticks, "replicates": replicates}
     data = given(

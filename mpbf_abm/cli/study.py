@@ -531,7 +531,7 @@ def export(
     author: Annotated[str, typer.Option(metavar="NAME", help="Who made the runs, in a crate.")] = "",
 ) -> None:
     """Write runs, outcomes, series, failures and timings as files that other programs read."""
-    from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.studies.export import export as write
     from mpbf_abm.studies.results import Results
 
@@ -551,7 +551,8 @@ def export(
 
 def write_provenance(results: Results, work: Path) -> None:
     """Begin the record of a folder: what study its result is made of."""
-    from mpbf_abm.provenance import RECORD, record
+    from mpbf_abm.outputs import RECORD
+    from mpbf_abm.provenance import record
     from mpbf_abm.studies.files import write_study
 
     text = json.dumps(record(study=write_study(results.study), results=results.hash))

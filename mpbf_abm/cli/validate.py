@@ -85,7 +85,7 @@ def validate(
         faults.append(f"--data {data}: no such folder")
     if faults:
         raise ConfigurationError(faults)
-    from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.validation.validate import tasks
 
     folder = None if out is None else OutputFolder(out, "validate")

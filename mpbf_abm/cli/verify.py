@@ -72,7 +72,7 @@ def verify(
         return OK
     if mutations:
         return _try_mutations(root or 0, count, as_json)
-    from mpbf_abm.provenance import OutputFolder
+    from mpbf_abm.outputs import OutputFolder
 
     folder = None if out is None else OutputFolder(out, "verify")
     command = " ".join(["mpbf verify", *_repeated("--only", only), *_repeated("--set", assignments),

@@ -24,7 +24,7 @@ from mpbf_abm.explorer.tabs import TABS, VIEWS
 from mpbf_abm.explorer.visit import Visit
 from mpbf_abm.figures import overview
 from mpbf_abm.observation import INDICATORS
-from mpbf_abm.provenance import seal
+from mpbf_abm.outputs import seal
 from mpbf_abm.whatif.runner import write_provenance, write_tables
 
 STATIC = Path(__file__).parent / "static"

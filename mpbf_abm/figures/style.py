@@ -111,6 +111,17 @@ def save(fig: Figure, path: Path, *, title: str, alt: str, dpi: float | None = N
     fig.savefig(path, metadata=metadata(path.suffix, title, alt), **options)
 
 
+def is_titled(path: Path, title: str) -> bool:
+    """Whether a file is a PNG with a title, as :func:`save` writes one."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return bool(picture.info.get("Title") == title)
+    except OSError:
+        return False
+
+
 def save_all(
     build: Callable[[], Figure], stem: Path, *, title: str, alt: str, suffixes: Sequence[str] = (".png", ".pdf")
 ) -> list[Path]:

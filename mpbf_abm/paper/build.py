@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from mpbf_abm.figures import style
 from mpbf_abm.figures.style import MM
 from mpbf_abm.paper import of_histories, of_networks, of_outcomes
 from mpbf_abm.paper.figure import PaperFigure
-from mpbf_abm.provenance import some, version
+from mpbf_abm.provenance import version
 from mpbf_abm.studies.model import hash_bytes
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def build(
     journal: str = "nature",
     formats: Sequence[str] = FORMATS,
     draft: str = "",
+    before: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Build figures from stored studies.
@@ -104,12 +106,14 @@ def build(
     results : callable
         Gives the results of a study by its name.
     out : Path
-        Folder; the list of an earlier build there is renewed figure by figure.
+        Folder.
     journal : str
         nature, elsevier or pnas.
     formats : sequence of str
     draft : str
         Words printed across a figure that is not final.
+    before : Path, optional
+        Folder of an earlier build, if not `out`: its other figures are taken over.
     progress : callable, optional
         Called with the name of each figure that is done.
 
@@ -129,19 +133,18 @@ def build(
     figures = chosen(names)
     try:
         out.mkdir(parents=True, exist_ok=True)
+        earlier = (before or out) / LIST
         known = (
-            {f["name"]: f for f in json.loads((out / LIST).read_text(encoding="utf-8"))["figures"]}
-            if (out / LIST).is_file()
+            {f["name"]: f for f in json.loads(earlier.read_text(encoding="utf-8"))["figures"]}
+            if earlier.is_file()
             else {}
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{out}: cannot be used ({error})") from None
     made = []
-    written = {name: digest for entry in known.values() for name, digest in entry.get("files", {}).items()}
-    ours = (p for f in figures for p in sorted(out.glob(f"{f.name}.*")) if p.suffix[1:] in ("csv", *formats))
-    changed = [p.name for p in ours if hash_bytes(p.read_bytes()) != written.get(p.name)]
-    if changed:
-        raise OutputError(f"{out}: not as mpbf wrote it: {some(changed)}; move it away, or choose another folder")
+    for name in known.keys() - {figure.name for figure in figures} if before is not None else ():
+        for file in known[name]["files"]:
+            shutil.copyfile(before / file, out / file)
     for figure in figures:
         entry = _build(figure, results(figure.study), out, JOURNALS[journal], formats, draft) | {"journal": journal}
         known[figure.name] = entry

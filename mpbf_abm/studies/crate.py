@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.provenance import RECORD, version
+from mpbf_abm.outputs import RECORD
+from mpbf_abm.provenance import version
 from mpbf_abm.studies.export import export
 from mpbf_abm.studies.report import methods
 from mpbf_abm.studies.results import Results

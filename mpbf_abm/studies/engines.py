@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -43,6 +44,7 @@ class InProcess:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._queue: deque[Any] = deque()
+        self._process = os.getpid()
 
     @property
     def wants(self) -> int:
@@ -66,6 +68,9 @@ class InProcess:
 
     def collect(self, timeout: float = 1.0) -> list[Done]:  # noqa: ARG002 (a run in this process is waited for)
         """Make the next run."""
+        if os.getpid() != self._process:
+            # A copy of the driver, forked by what a model has left behind.
+            os._exit(0)
         if not self._queue:
             return []
         task = self._queue.popleft()

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean
-from mpbf_abm.provenance import content_hash, environment, holds_result, version
+from mpbf_abm.outputs import holds_result
+from mpbf_abm.provenance import content_hash, environment, version
 from mpbf_abm.studies.model import (
     Failure,
     Job,

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from mpbf_abm.measures.paired import paired_effects, spread
-from mpbf_abm.provenance import RECORD
+from mpbf_abm.outputs import RECORD
 from mpbf_abm.simulation import Run, simulate
 from mpbf_abm.space.infrastructure import Infrastructure
 from mpbf_abm.threads import one_thread

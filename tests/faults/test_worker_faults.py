@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -244,13 +246,24 @@ def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
         "from mpbf_abm.studies.definition import Study\nfrom mpbf_abm.studies.driver import run_study\n"
         "run_study(Study(name='t', model=toys.outcome, replicates={'n': 3}), sys.argv[2], workers=2)\n"
     )
-    import subprocess
-    import sys
-
     arguments = [sys.executable, str(script), str(Path(toys.__file__).parent), str(tmp_path / "o")]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
     assert "if __name__ == '__main__'" in done.stderr.splitlines()[-1]
+
+
+def test_a_script_that_forks_where_it_is_imported_costs_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys\nsys.path.insert(0, sys.argv[1])\nimport toys\n"
+        "if __name__ != '__main__':\n    os.fork()\n"
+        "from mpbf_abm.studies.definition import Study\nfrom mpbf_abm.studies.driver import run_study\n"
+        "if __name__ == '__main__':\n"
+        "    print(run_study(Study(name='t', model=toys.outcome, replicates={'n': 40}), sys.argv[2], workers=2))\n"
+    )
+    arguments = [sys.executable, str(script), str(Path(toys.__file__).parent), str(tmp_path / "o")]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.startswith("Tally(made=40, failed=0,"), done.stderr
 
 
 def test_no_process_is_left_when_a_study_is_over(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def _effect_row(
     if len(flat) and outcome.event and np.ptp(np.concatenate([values[:, 0][known], values[:, arm][known]])) == 0:
         # That an event was never seen, or never missed, says nothing of what an arm does to it.
         word = "undecided"
-    elif len(flat) and _equal_bits(results, name, arm):
+    elif (alike := _alike(results, name, arm)) is not None and alike >= 2:
         word = "identical"
     sd = error * np.sqrt(n) if n else np.nan
     return {
@@ -171,12 +171,13 @@ def _effect_row(
     }  # fmt: skip
 
 
-def _equal_bits(results: Results, name: str, arm: int) -> bool:
-    """Whether the quantity behind an outcome has equal bits in every pair of finished runs (NaN equals NaN)."""
+def _alike(results: Results, name: str, arm: int) -> int | None:
+    """Number of pairs in which the quantity behind an outcome is known, if it has equal bits in every pair of finished runs; else None."""
     quantity = results.quantity(name)
     done = (results.status[:, [0, arm]] == DONE).all(axis=1)
     a, b = quantity[:, 0][done], quantity[:, arm][done]
-    return bool(((a.view(np.int64) == b.view(np.int64)) | (np.isnan(a) & np.isnan(b))).all())
+    unknown = np.isnan(a) & np.isnan(b)
+    return int((~unknown).sum()) if ((a.view(np.int64) == b.view(np.int64)) | unknown).all() else None
 
 
 def _mean(values: Float) -> float:
@@ -239,13 +240,16 @@ def _compare_notes(results: Results, table: pd.DataFrame, by_scenario: bool) -> 
     )
     same = table[table["verdict"] == "identical"]
     if len(same):
-        named = ", ".join(f"{row.outcome} of {row.arm} ({row.pairs} pairs)" for row in same.itertuples())
+        named = ", ".join(
+            f"{o} of {a} ({_alike(results, o, results.arm_index(a))} pairs)"
+            for o, a in zip(same["outcome"], same["arm"], strict=True)
+        )
         notes.append(f"identical: the quantity has equal bits in every pair: {named}")
     events = table["outcome"].map(lambda name: results.outcome(name).event).to_numpy(bool)
     still = table[events & (table["baseline"] == table["treated"]) & table["baseline"].isin((0.0, 1.0))]
     if len(still):
         named = ", ".join(f"{row.outcome} of {row.arm} ({row.pairs} pairs)" for row in still.itertuples())
-        notes.append(f"an event that happened in no run, or in all, decides nothing: {named}")
+        notes.append(f"an event that happened in no pair of runs, or in all, decides nothing: {named}")
     few = int(table["units"].min())
     if few < FEW_UNITS:
         notes.append(f"only {few} units: intervals are rough; {FEW_UNITS} or more are better")

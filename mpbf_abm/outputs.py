@@ -1,0 +1,358 @@
+"""Folders of results: a result replaces what an earlier one of its kind wrote there, as long as it is as written, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mpbf_abm.errors import OutputError
+from mpbf_abm.provenance import content_hash, record
+
+RECORD = "provenance.json"
+STORES = ".sqlite"
+NAMED = 5  # files that a message names
+ELSEWHERE = "move it away, or choose another folder"
+SOURCES = {"run": "plan", "pool": "pool"}  # what a result is of, where that is no study
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a folder holds of an earlier result.
+
+    Attributes
+    ----------
+    kind, of : str
+        As for :class:`OutputFolder`; None where the folder holds none.
+    files : dict of str to set of str
+        Hash of each file; several where a replacement was cut off, so that files of both results may be there.
+    """
+
+    kind: str | None = None
+    of: str = ""
+    files: dict[str, set[str]] = field(default_factory=dict)
+
+
+class OutputFolder:
+    """A folder that a result is written to.
+
+    Files are written to a hidden folder beside the destination (inside it, if that is a disk of its own) and moved into
+    place at the end. The record (``provenance.json``) lists every file with its hash. A destination that holds an earlier result and
+    nothing else is replaced whole; where it holds other files, too, those stay, and the others are replaced one by one
+    (meanwhile the record has a list `replaced`).
+
+    Parameters
+    ----------
+    path : Path
+        Destination: a folder that does not exist, is empty, or holds an earlier result.
+    kind : str
+        What the result is: run, compare, ... Another kind does not replace it.
+    of : str
+        What it is a result of; empty if that does not matter. A result of something else does not replace it.
+    force : bool
+        Let the result of something else be replaced.
+
+    Attributes
+    ----------
+    written : list of str
+        Files of the result, at the end.
+    kept : list of str
+        Files and folders in the destination that the result did not write, at the end.
+
+    Raises
+    ------
+    OutputError
+        For a destination that is a file, holds the runs of a study, another result, files but no result, or a file of the earlier
+        result that was changed since. At the end, where the destination has become such a one meanwhile: the result
+        is then kept in a folder beside it.
+    """
+
+    def __init__(self, path: str | Path, kind: str, of: str = "", *, force: bool = False) -> None:
+        self.path, self.kind, self.of, self.force = Path(path), kind, of, force
+        self.written: list[str] = []
+        self.kept: list[str] = []
+        self._moved = False
+        try:
+            # A link to a folder stays one.
+            self._place = Path(os.path.realpath(self.path))
+            self._work = self._place
+            self._place.parent.mkdir(parents=True, exist_ok=True)
+            with alone(self._place.parent):
+                self._check()
+            beside = self._place if os.path.ismount(self._place) else self._place.parent
+            self._work = Path(tempfile.mkdtemp(prefix=f".{self._place.name}.", dir=beside))
+            # mkdtemp makes private folders; results are meant to be shared like other files.
+            umask = os.umask(0)
+            os.umask(umask)
+            self._work.chmod(0o777 & ~umask)
+        except OSError as error:
+            raise OutputError(self._words(error)) from None
+
+    def __enter__(self) -> Path:
+        return self._work
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is not None:
+            shutil.rmtree(self._work, ignore_errors=True)
+            return
+        try:
+            new = seal(self._work, self.kind, self.of)
+            self.written = sorted([*new["outputs"], RECORD])
+            self._publish(new)
+        except OSError as failure:
+            what = "what is not there yet of the result" if self._moved else "the result"
+            raise OutputError(f"{self._words(failure)}; {what} is kept in {self._save()}") from None
+
+    def _words(self, failure: OSError) -> str:
+        own = isinstance(failure, OutputError)
+        return str(failure) if own else f"{self.path}: cannot be written ({failure.strerror})"
+
+    # ------------------------------------------------------------------ what is there
+
+    def _check(self, new: Iterable[str] = ()) -> Held:
+        """What there is of an earlier result; raises unless it may be replaced, and all else can stay as it is.
+
+        Parameters
+        ----------
+        new : iterable of str
+            Files that are to be moved there.
+        """
+        if not self._place.exists():
+            return Held()
+        if not self._place.is_dir():
+            raise OutputError(f"{self.path}: is a file, not a folder")
+        if holds_store(self._place):
+            raise OutputError(f"{self.path}: holds the runs of a study; a result goes into a folder of its own")
+        if not self._others(()):
+            return Held()
+        held = self._read()
+        if held.kind not in (None, self.kind):
+            raise OutputError(f"{self.path}: holds another result ({held.kind}); choose another folder")
+        if held.of != self.of and not self.force:
+            source = SOURCES.get(self.kind, "study")
+            raise OutputError(
+                f"{self.path}: holds the results of another {source}; choose another folder"
+                + ", or --force" * (self.kind == "run")
+            )
+        changed = [
+            n for n, hashes in held.files.items() if os.path.lexists(self._place / n) and not self._is_ours(n, hashes)
+        ]
+        if changed:
+            raise OutputError(f"{self.path}: changed since mpbf wrote it: {some(changed)}; {ELSEWHERE}")
+        taken = list(dict.fromkeys(hit for name in new if (hit := self._in_the_way(name, held))))
+        if taken:
+            raise OutputError(f"{self.path}: in the way, and not written by mpbf: {some(taken)}; {ELSEWHERE}")
+        return held
+
+    def _read(self) -> Held:
+        """Read the record of an earlier result."""
+        path = self._place / RECORD
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["software"]["name"] != "mpbf_abm":
+                raise ValueError
+            listed = found.get("outputs")
+            files = {name: {about["sha256"]} for name, about in (listed or {}).items()}
+            for name, hashes in found.get("replaced", {}).items():
+                files.setdefault(name, set()).update(hashes)
+            if not all(is_below(name) for name in files):
+                raise ValueError
+            # An earlier version did not say what a result is, and had a hash of the plan only.
+            result = found.get("result", {"kind": None, "of": found.get("run_hash", "")})
+            held = Held(result["kind"], result["of"], files)
+            whole = "result" not in found or found["record_hash"] == _record_hash(found)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise OutputError(f"{self.path}: is not empty and was not written by mpbf; choose another folder") from None
+        if listed is None:
+            raise OutputError(
+                f"{self.path}: holds a result of an earlier version of mpbf, which did not list its files; {ELSEWHERE}"
+            )
+        if not whole:
+            raise OutputError(f"{self.path}: changed since mpbf wrote it: {RECORD}; {ELSEWHERE}")
+        return held
+
+    def _is_ours(self, name: str, hashes: set[str]) -> bool:
+        """Whether a listed file is as it was written, and no link leads elsewhere on the way to it."""
+        path = self._place / name
+        try:
+            return path.is_file() and path.resolve() == path and _sha256(path) in hashes
+        except OSError:
+            return False
+
+    def _in_the_way(self, name: str, held: Held) -> str | None:
+        """What stands where a new file goes, or where one of its folders does, and is not of the earlier result."""
+        for part in [p.as_posix() for p in reversed(PurePosixPath(name).parents)][1:]:
+            path = self._place / part
+            if os.path.lexists(path) and part not in held.files and (path.is_symlink() or not path.is_dir()):
+                return part
+        return name if name not in held.files and os.path.lexists(self._place / name) else None
+
+    def _others(self, written: Iterable[str]) -> list[str]:
+        """Files and folders in the destination that are not among some; a folder without any of them counts as one."""
+        return [name for name in others(self._place, set(written)) if self._place / name != self._work]
+
+    # ------------------------------------------------------------------ what becomes of it
+
+    def _publish(self, new: Mapping[str, Any]) -> None:
+        """Move the result to its destination."""
+        with alone(self._place.parent):
+            held = self._check(new["outputs"])
+            if not self._place.exists():
+                self._work.rename(self._place)
+            elif self._others([*held.files, RECORD]) or self._work.parent == self._place:
+                self._replace_files(new, held)
+            else:
+                self._replace_whole(held)
+            self.kept += self._others(self.written)
+
+    def _replace_whole(self, held: Held) -> None:
+        """Put the new folder in place of one that holds the earlier result only."""
+        old = self._work.with_name(f"{self._work.name}.old")
+        self._place.rename(old)
+        try:
+            self._work.rename(self._place)
+        except OSError:
+            old.rename(self._place)
+            raise
+        for name in [*held.files, RECORD]:
+            (old / name).unlink(missing_ok=True)
+            _remove_empty(old, Path(name).parent)
+        # What came into the folder at this very moment stays.
+        if left := others(old, set()):
+            self.kept += [f"{old.name}/{name}" for name in left]
+        else:
+            old.rmdir()
+
+    def _replace_files(self, new: Mapping[str, Any], held: Held) -> None:
+        """Move the new files to where other files are, too."""
+        final = (self._work / RECORD).read_bytes()
+        # From here on both results are listed, so that a run that is killed leaves nothing that nobody knows.
+        _write_record({**new, "replaced": {name: sorted(hashes) for name, hashes in held.files.items()}}, self._work)
+        os.replace(self._work / RECORD, self._place / RECORD)
+        self._moved = True
+        for name in held.files.keys() - new["outputs"].keys():
+            (self._place / name).unlink(missing_ok=True)
+            _remove_empty(self._place, Path(name).parent)
+        for name in new["outputs"]:
+            (self._place / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self._work / name, self._place / name)
+        (self._work / RECORD).write_bytes(final)
+        os.replace(self._work / RECORD, self._place / RECORD)
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    def _save(self) -> Path:
+        """Keep what cannot be moved to its destination."""
+        for number in range(1, 1_000):
+            beside = self._place.with_name(f"{self._place.name}-{number}")
+            if not os.path.lexists(beside):
+                with contextlib.suppress(OSError):
+                    self._work.rename(beside)
+                    return beside
+        return self._work
+
+
+def seal(folder: Path, kind: str, of: str = "") -> dict[str, Any]:
+    """Note in a folder's record what the result is, and every file of it with its hash.
+
+    Parameters
+    ----------
+    folder : Path
+        Its record (``provenance.json``) says what was run; one is begun if there is none.
+    kind, of : str
+        As for :class:`OutputFolder`.
+
+    Returns
+    -------
+    dict
+        The record.
+    """
+    path = folder / RECORD
+    held: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else record()
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != path)
+    listed = {p.relative_to(folder).as_posix(): {"bytes": p.stat().st_size, "sha256": _sha256(p)} for p in files}
+    held |= {"result": {"kind": kind, "of": of}, "outputs": listed}
+    _write_record(held, folder)
+    return held
+
+
+def _write_record(record: Mapping[str, Any], folder: Path) -> None:
+    text = json.dumps({**record, "record_hash": _record_hash(record)}, indent=2, allow_nan=False)
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def _record_hash(record: Mapping[str, Any]) -> str:
+    """Hash of a record without its own hash, so that a change of it is noticed."""
+    return content_hash({key: value for key, value in record.items() if key != "record_hash"})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def holds_result(folder: Path) -> bool:
+    """Whether a folder is one of results: no study's runs go there."""
+    return (folder / RECORD).exists()
+
+
+def holds_store(folder: Path) -> bool:
+    """Whether a folder holds the runs of a study: no result goes there."""
+    return any(p.suffix.lower() == STORES for p in folder.iterdir())
+
+
+def is_below(name: str) -> bool:
+    """Whether a path is that of something below a folder."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def others(place: Path, written: set[str]) -> list[str]:
+    """Files and folders in a folder that are not among some; a folder without any of them counts as one."""
+    folders = {parent.as_posix() for name in written for parent in PurePosixPath(name).parents}
+    found = []
+    for path in sorted(place.iterdir()):
+        name = path.name
+        if name in folders and path.is_dir():
+            below = {w.removeprefix(f"{name}/") for w in written if w.startswith(f"{name}/")}
+            found += [f"{name}/{other}" for other in others(path, below)]
+        elif name not in written:
+            found.append(name + "/" * path.is_dir())
+    return found
+
+
+def some(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _remove_empty(place: Path, folder: Path) -> None:
+    """Remove a folder below another one, and those above it, as far as they are empty."""
+    while folder != Path() and (place / folder).is_dir() and not any((place / folder).iterdir()):
+        (place / folder).rmdir()
+        folder = folder.parent
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let other programs that look at, or move, results in a folder wait until the end of the block."""
+    try:
+        import fcntl
+    except ImportError:  # pragma: no cover - Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems have no locks.
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
