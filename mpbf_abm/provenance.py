@@ -68,7 +68,7 @@ def _source_hash(counts: Callable[[Path], bool]) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Versions of Python and of the libraries that results depend on."""
+    """What bytes depend on: versions of Python and of libraries, the kernels of linear algebra, features of the processor in use."""
     return dict(_environment())
 
 
@@ -80,7 +80,28 @@ def _environment() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:  # pragma: no cover - a broken installation
             found[name] = "missing"
-    return found
+    return found | _processor()
+
+
+def _processor() -> dict[str, str]:
+    """Which kernels BLAS has chosen for this processor, and which of its features NumPy uses."""
+    import numpy as np
+    import scipy.linalg  # noqa: F401 (brings a BLAS of its own)
+    from threadpoolctl import threadpool_info
+
+    blas = {
+        f"{lib['internal_api']} {lib.get('version')} {lib.get('architecture', '')}".strip()
+        for lib in threadpool_info()
+        if lib["user_api"] == "blas"
+    }
+    core: Any = getattr(np, "_core")  # noqa: B009 (NumPy has no public name for it)
+    features = getattr(core._multiarray_umath, "__cpu_features__", {})
+    return {"blas": ", ".join(sorted(blas)), "cpu": " ".join(sorted(name for name, there in features.items() if there))}
+
+
+def unlike(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
+    """In which parts of their environments two runs differ, of those that bytes depend on."""
+    return [part for part in one if part in other and part != "host" and one[part] != other[part]]
 
 
 def content_hash(data: Any) -> str:

@@ -397,6 +397,8 @@ def _facts(results: Results) -> dict[str, Any]:
         "seconds of a run (median, longest)": f"{np.median(seconds):.3g}, {seconds.max():.3g}" if len(seconds) else "-",
         "model": f"{results.study.own_model or 'ecosystem'}, source {results.plan.fingerprint[:12]}", "results": results.hash,
     }  # fmt: skip
+    if results.damaged:
+        facts["damaged (mpbf study run makes them again)"] = results.damaged
     if results.study.adaptive:
         verdict = precision(results.plan, results.store)
         if verdict.enough:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, InterruptionError
+from mpbf_abm.outputs import some
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Study
 from mpbf_abm.studies.engines import InProcess, open_engine, result_of
@@ -26,7 +27,7 @@ from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.model import Failure, Job, Runner
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.precision import Verdict, judge
-from mpbf_abm.studies.store import FILE, Saved, Store, StoreError, has
+from mpbf_abm.studies.store import FILE, DamageError, Saved, Store, StoreError, has
 from mpbf_abm.workers import Done
 
 Float = NDArray[np.float64]
@@ -149,6 +150,10 @@ def run_study(
     begun = time.monotonic()
     with Store.open(out / (shard.file if shard else FILE), write=True) as store:
         before = claim(store, plan, folder)
+        if damaged := store.mend():
+            watch.say(
+                f"{len(damaged)} stored runs are damaged, and are made again if they are part of the study: {some(damaged)}"
+            )
         if before is not None and (gone := orphans(store, plan)):
             hint = (
                 " (an lhs keeps its runs where n is doubled)"
@@ -178,7 +183,11 @@ def claim(store: Store, plan: Plan, folder: Path) -> Saved | None:
         str(folder.resolve()),
         json.dumps(plan.origin),
     )
-    last = store.last_study()
+    try:
+        last = store.last_study()
+    except DamageError:
+        # What runs are of is told by their ids.
+        last = None
     if last is not None and last.name != new.name:
         raise StoreError(f"{store.path}: holds the study '{last.name}', not '{new.name}'; choose another folder")
     if last is not None and last.model != new.model:
@@ -201,7 +210,7 @@ def _redesigned(before: Saved, study: Study) -> bool:
 
 def orphans(store: Store, plan: Plan) -> int:
     """Finished runs that a plan does not hold."""
-    done = store.ids("done")
+    (done,) = store.ids("done")
     if not len(done):
         return 0
     study = plan.study
@@ -267,10 +276,10 @@ class _Driver:
 
     def _missing(self, first: int, last: int) -> Iterator[Job]:
         """Runs of some replicates that are not there yet."""
-        done, failed = [self.store.ids("done")], self.store.ids("failed")
+        *done, failed = self.store.ids("done", "failed")
         if self._main is not None:
             with Store.open(self._main) as main:
-                done.append(main.ids("done"))
+                done += main.ids("done")
         there = np.sort(np.concatenate(done))
         arms = len(self.plan.arms)
         for number, job in enumerate(self.plan.jobs(first, last)):
@@ -368,7 +377,7 @@ def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdic
         id: [study.outcomes[n].value(o.get(study.outcomes[n].measure(n).key, np.nan)) for n in names]
         for id, o in store.outcomes()
     }
-    failed = store.ids("failed")
+    (failed,) = store.ids("failed")
     rows: list[Float] = []
     blank = [np.nan] * len(names)
     arms = range(len(plan.arms))

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.provenance import unlike
 from mpbf_abm.studies.driver import Progress, Silent
-from mpbf_abm.studies.store import FILE, Saved, Store, StoreError
+from mpbf_abm.studies.store import FILE, LOST, Saved, Store, StoreError
 
 
 def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | None = None) -> dict[str, int]:
@@ -70,6 +71,11 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
                     f"the stores hold different definitions of '{newest.name}'; the newest is kept, of {newest.saved}"
                 )
             into.save_study(newest)
+        kinds = [e for store in [into, *opened] for e in _environments(store) if e != LOST]
+        if apart := list(dict.fromkeys(part for e in kinds[1:] for part in unlike(kinds[0], e))):
+            watch.say(
+                f"the runs were made on machines that differ in {', '.join(apart)}: the same run may have other bytes there"
+            )
         total = 0
         for store in opened:
             total += _count(store)
@@ -121,6 +127,13 @@ def _study(store: Store) -> Saved | None:
         return store.last_study()
     except StoreError:
         return None
+
+
+def _environments(store: Store) -> list[dict[str, str]]:
+    try:
+        return list(store.environments().values())
+    except StoreError:
+        return []
 
 
 def _count(store: Store) -> int:

@@ -215,6 +215,17 @@ class Plan:
             return 0
         return _number("history", self.study.seed, "" if self.study.crn == "all" else self.key(scenario))
 
+    @cached_property
+    def _repeats(self) -> list[int]:
+        """How many scenarios before each one have its values and its draws: rows of a sample that share all draws are runs of their own."""
+        times: dict[str, int] = {}
+        out = []
+        for values, key in zip(self.scenarios.values, self.scenarios.keys, strict=True):
+            content = repr(values) if self.study.crn == "all" and key else ""
+            out.append(times.get(content, 0) if content else 0)
+            times[content] = times.get(content, 0) + 1
+        return out
+
     def _prefix(self, scenario: int, arm: int) -> Any:
         """Hash state of what replicates of a scenario in an arm share."""
         known = self.__dict__.setdefault("_prefixes", {})
@@ -224,6 +235,8 @@ class Plan:
             state.update((self.content(scenario, self.arms[arm]) if own else self._baseline(scenario)).encode())
             state.update(self._events[arm].encode())
             state.update(self.history(scenario).to_bytes(8, "little"))
+            if repeat := self._repeats[scenario]:
+                state.update(f"repeat:{repeat}".encode())
             if len(known) > 200_000:
                 known.clear()
             known[scenario, arm] = state

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mpbf_abm.provenance import model_fingerprint
+from mpbf_abm.provenance import environment, model_fingerprint, unlike
 from mpbf_abm.studies.definition import load_space
 from mpbf_abm.studies.model import Failure, Record, Runner
 from mpbf_abm.studies.plan import fingerprint_of
@@ -77,11 +77,20 @@ def _compared(results: Results, stored: StoredRun, result: Record | Failure) -> 
     if stored.failure is not None:
         return f"DIFFERENT: finished, where it failed before ({stored.failure.type}: {stored.failure.message}){version}"
     series = stored.series.hash if stored.series is not None else ""
-    return "equal" if (stored.hash, series) == (result.hash, result.series_hash) else f"DIFFERENT results{version}"
+    if (stored.hash, series) == (result.hash, result.series_hash):
+        return "equal"
+    made = results.store.environments().get(stored.environment, {})
+    here = environment()
+    apart = [
+        f"{part} {made[part]}, here {here[part]}" if part != "cpu" else "another kind of processor"
+        for part in unlike(here, made)
+    ]
+    return f"DIFFERENT results{version}" + (f" (made with {'; '.join(apart)})" if apart else "")
 
 
 def some_runs(results: Results, count: int, seed: int = 0) -> list[StoredRun]:
     """Finished runs of the study, chosen at random."""
-    done = [id.decode() for id in results.store.ids("done") if id.decode() in results.places]
+    (ids,) = results.store.ids("done")
+    done = [id for id in map(bytes.decode, ids) if id in results.places]
     rng = np.random.default_rng([seed, len(done)])
     return [results.store.run(done[i]) for i in rng.permutation(len(done))[:count]]

@@ -57,8 +57,20 @@ def store_path(place: str | Path) -> Path:
 
 
 def saved_study(saved: Saved) -> Study:
-    """Study of a stored definition."""
-    study = parse_study(tomllib.loads(saved.definition), where="stored study")
+    """Study of a stored definition.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read.
+    """
+    try:
+        study = parse_study(tomllib.loads(saved.definition), where="stored study")
+        json.loads(saved.origin)
+    except (ValueError, ConfigurationError) as error:
+        raise StoreError(
+            f"the definition of a stored study cannot be read ({' '.join(str(error).split())}); run it again from its file"
+        ) from None
     return study.changed(made_by=saved.model) if saved.model else study
 
 
@@ -130,11 +142,16 @@ class Results:
         return {self.plan.job(s, a, r).id: (s, a, r) for s in range(S) for a in range(A) for r in range(R)}
 
     @cached_property
+    def _ids(self) -> list[NDArray[np.bytes_]]:
+        """Ids of the runs that are done, and of those that failed."""
+        return self.store.ids("done", "failed")
+
+    @cached_property
     def status(self) -> NDArray[np.int8]:
         """0 missing, 1 done, 2 failed (scenarios, arms, replicates)."""
         out = np.zeros(self.shape, np.int8)
-        for name, mark in (("done", DONE), ("failed", FAILED)):
-            for id in self.store.ids(name):
+        for ids, mark in zip(self._ids, (DONE, FAILED), strict=True):
+            for id in ids:
                 place = self.places.get(id.decode())
                 if place is not None:
                     out[place] = mark
@@ -345,14 +362,18 @@ class Results:
     @cached_property
     def hash(self) -> str:
         """Hash of all outcomes and series: equal wherever, and in whatever order, the runs were made."""
-        series = {id: s.hash for _, id, s in self._series()}
         digest = hashlib.blake2b(digest_size=16)
-        for id, own in sorted(self.store.hashes()):
+        for id, own, series in sorted(self.store.hashes()):
             if id in self.places:
-                digest.update(f"{id}{own}{series.get(id, '')}".encode())
+                digest.update(f"{id}{own}{series}".encode())
         return digest.hexdigest()
 
     @property
     def orphans(self) -> int:
         """Stored runs that are not part of the study any more."""
-        return sum(self.store.counts().values()) - int((self.status != MISSING).sum())
+        return sum(map(len, self._ids)) - int((self.status != MISSING).sum())
+
+    @property
+    def damaged(self) -> int:
+        """Stored runs that are not as they were written; they count as missing."""
+        return sum(self.store.counts().values()) - sum(map(len, self._ids))

@@ -1,7 +1,7 @@
 """The store of a study: one SQLite file, written by one driver, read by anyone.
 
-What is committed is kept, whenever the driver ends. Runs are found by their id; each carries a hash of its
-results, so that damage is noticed and told by run. The rollback journal is used (not the write-ahead log), which
+What is committed is kept, whenever the driver ends. Runs are found by their id; each row has a hash of all its columns,
+of which one is the hash of the series that it owes, so that damage is noticed, told by run, and made good by the next driver. The rollback journal is used (not the write-ahead log), which
 is as safe on a network file system as a database can be.
 """
 
@@ -36,24 +36,26 @@ from mpbf_abm.studies.model import (
     unpack_outcomes,
 )
 
-FORMAT = 1
+FORMAT = 2
+READS = (1, 2)  # rows of format 1 have no hash of their own, and do not say which series they owe
 APPLICATION = 0x4D504246  # "MPBF"
 FILE = "study.sqlite"
 WAIT_SECONDS = 600.0
 GRACE = 1.0  # seconds in which a killed driver must have let go
 RESCUE = "mpbf study merge NEW OLD saves the runs that can be read"
+AGAIN = "mpbf study run makes it again"
 
 TABLES = """
 CREATE TABLE studies (
   number INTEGER PRIMARY KEY, saved TEXT NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL, model TEXT NOT NULL,
-  fingerprint TEXT NOT NULL, folder TEXT NOT NULL, origin TEXT NOT NULL
+  fingerprint TEXT NOT NULL, folder TEXT NOT NULL, origin TEXT NOT NULL, seal TEXT
 );
 CREATE TABLE environments (number INTEGER PRIMARY KEY, hash TEXT UNIQUE NOT NULL, content TEXT NOT NULL);
 CREATE TABLE scenarios (key TEXT PRIMARY KEY, parameters TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE runs (
   number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, scenario TEXT NOT NULL, arm TEXT NOT NULL, replicate INTEGER NOT NULL,
   seed INTEGER NOT NULL, status TEXT NOT NULL, outcomes TEXT, hash TEXT, failure TEXT, seconds REAL NOT NULL,
-  attempts INTEGER NOT NULL, environment INTEGER NOT NULL REFERENCES environments (number)
+  attempts INTEGER NOT NULL, environment INTEGER NOT NULL REFERENCES environments (number), series TEXT, seal TEXT
 );
 CREATE TABLE series (
   run INTEGER PRIMARY KEY REFERENCES runs (number), quantities TEXT NOT NULL, ticks TEXT NOT NULL, hash TEXT NOT NULL, data BLOB NOT NULL
@@ -62,23 +64,38 @@ CREATE VIEW outcomes AS
   SELECT runs.id AS run, runs.scenario, runs.arm, runs.replicate, value.key AS outcome, value.atom AS value
   FROM runs, json_each(runs.outcomes) AS value WHERE runs.status = 'done';
 """
-RUN = "id, scenario, arm, replicate, seed, status, outcomes, hash, failure, seconds, attempts, environment"
-INSERT = f"INSERT INTO runs ({RUN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (a constant)
-# A run that failed before and is done now takes its place; a run that is done stays.
+RUN = ("id", "scenario", "arm", "replicate", "seed", "status", "outcomes", "hash", "failure", "seconds", "attempts", "environment",
+       "series", "seal")  # fmt: skip
+INSERT = f"INSERT INTO runs ({', '.join(RUN)}) VALUES ({', '.join('?' * len(RUN))})"  # noqa: S608 (constants)
+# A run that is done takes the place of one that failed, or was damaged; a run that is done stays.
 UPDATE = (
-    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, outcomes = excluded.outcomes, hash = excluded.hash,"
-    " failure = excluded.failure, seconds = excluded.seconds, attempts = excluded.attempts, environment = excluded.environment"
-    " WHERE runs.status = 'failed'"
+    f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in RUN[1:])} WHERE runs.status <> 'done'"
 )
-INSERT_SERIES = "INSERT OR IGNORE INTO series (run, quantities, ticks, hash, data) SELECT number, ?2, ?3, ?4, ?5 FROM runs WHERE id = ?1"
-WHOLE = (
-    "SELECT id, scenario, arm, replicate, seed, status, outcomes, runs.hash, failure, seconds, attempts, environment,"
-    " quantities, ticks, series.hash, data FROM runs LEFT JOIN series ON series.run = runs.number"
-)
+INSERT_SERIES = "INSERT OR REPLACE INTO series (run, quantities, ticks, hash, data) SELECT number, ?2, ?3, ?4, ?5 FROM runs WHERE id = ?1"
+
+
+LOST = {"unknown": "its record was damaged"}  # in place of an environment
 
 
 class StoreError(MpbfError, RuntimeError):
     """A store that cannot be used: damaged, of another version, not a store, or in use."""
+
+
+class DamageError(StoreError):
+    """A definition of a study that is damaged."""
+
+
+def sealed(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Values of a row, and a hash of them."""
+    return *row, hash_bytes(json.dumps(row).encode())
+
+
+def is_sealed(row: Sequence[Any]) -> bool:
+    """Whether the last value of a row is the hash of the others."""
+    try:
+        return bool(sealed(tuple(row[:-1]))[-1] == row[-1])
+    except (TypeError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -144,11 +161,12 @@ class StoredRun:
 
     def row(self) -> tuple[Any, ...]:
         """Values of the table `runs`."""
-        return (
+        return sealed((
             self.id, self.scenario, self.arm, self.replicate, self.seed, "done" if self.done else "failed",
             None if self.outcomes is None else outcomes_text(self.outcomes), self.hash or None,
             None if self.failure is None else json.dumps(vars(self.failure)), self.seconds, self.attempts, self.environment,
-        )  # fmt: skip
+            None if self.series is None else self.series.hash,
+        ))  # fmt: skip
 
 
 class Store:
@@ -161,6 +179,7 @@ class Store:
         self._scenarios: dict[str, str] = {}
         self._known: set[str] = set()
         self._environment: int | None = None
+        self._format = FORMAT
 
     # ------------------------------------------------------------------ opening
 
@@ -196,8 +215,11 @@ class Store:
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if mark != APPLICATION:
             raise StoreError(f"{self.path}: is a database, but not the store of a study")
-        if found != FORMAT:
-            raise StoreError(f"{self.path}: has store format {found}; mpbf_abm {version()} reads format {FORMAT}")
+        if found not in READS:
+            raise StoreError(
+                f"{self.path}: has store format {found}; mpbf_abm {version()} reads formats {READS[0]} to {READS[-1]}"
+            )
+        self._format = int(found)
 
     def close(self) -> None:
         """Commit what waits, and let go."""
@@ -217,29 +239,50 @@ class Store:
     # ------------------------------------------------------------------ the study
 
     def save_study(self, study: Saved) -> None:
-        """Note the definition that runs follow from now on, unless it is the last one."""
-        if self.last_study() != study:
-            with _told(self.path):
-                self._db.execute(
-                    "INSERT INTO studies (saved, name, definition, model, fingerprint, folder, origin) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        study.saved or _now(),
-                        study.name,
-                        study.definition,
-                        study.model,
-                        study.fingerprint,
-                        study.folder,
-                        study.origin,
-                    ),
-                )
-                self._db.commit()
+        """Note the definition that runs follow from now on, unless it is the last one; comes before all other writing."""
+        self._upgrade()
+        with contextlib.suppress(DamageError):
+            if self.last_study() == study:
+                return
+        row = sealed(
+            (
+                study.saved or _now(),
+                study.name,
+                study.definition,
+                study.model,
+                study.fingerprint,
+                study.folder,
+                study.origin,
+            )
+        )
+        with _told(self.path):
+            self._db.execute(
+                "INSERT INTO studies (saved, name, definition, model, fingerprint, folder, origin, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            self._db.commit()
 
     def last_study(self) -> Saved | None:
-        """Definition that was saved last."""
-        query = "SELECT name, definition, model, fingerprint, folder, origin, saved FROM studies ORDER BY number DESC LIMIT 1"
+        """Definition that was saved last.
+
+        Raises
+        ------
+        DamageError
+            If it is damaged.
+        """
+        seal = "seal" if self._format > 1 else "NULL"
         with _told(self.path):
-            row = self._db.execute(query).fetchone()
-        return None if row is None else Saved(*row)
+            row = self._db.execute(
+                f"SELECT saved, name, definition, model, fingerprint, folder, origin, {seal} FROM studies ORDER BY number DESC LIMIT 1"  # noqa: S608
+            ).fetchone()
+        if row is None:
+            return None
+        if not all(isinstance(value, str) for value in row[:-1]) or (self._format > 1 and not is_sealed(row)):
+            raise DamageError(
+                f"{self.path}: the definition of its study is damaged; mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
+            )
+        saved, name, definition, model, fingerprint, folder, origin, _ = row
+        return Saved(name, definition, model, fingerprint, folder, origin, saved)
 
     # ------------------------------------------------------------------ writing
 
@@ -261,9 +304,11 @@ class Store:
             self._scenarios[key] = json.dumps(parameters)
         place = (job.id, key, arm, job.replicate, job.seed)
         if isinstance(result, Failure):
-            self._runs.append((*place, "failed", None, None, json.dumps(vars(result)), seconds, attempts))
+            self._runs.append((*place, "failed", None, None, json.dumps(vars(result)), seconds, attempts, None))
             return
-        self._runs.append((*place, "done", result.outcomes, result.hash, None, seconds, attempts))
+        self._runs.append(
+            (*place, "done", result.outcomes, result.hash, None, seconds, attempts, result.series_hash or None)
+        )
         if result.series is not None:
             self._series.append((job.id, json.dumps(quantities), json.dumps(ticks), result.series_hash, result.series))
 
@@ -282,7 +327,7 @@ class Store:
         try:
             machine = self._environment or self._own_environment()
             db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", self._scenarios.items())
-            db.executemany(INSERT + UPDATE, [(*row, machine) for row in self._runs])
+            db.executemany(INSERT + UPDATE, [sealed((*row[:-1], machine, row[-1])) for row in self._runs])
             db.executemany(INSERT_SERIES, self._series)
             db.commit()
         except sqlite3.DatabaseError as error:
@@ -309,37 +354,108 @@ class Store:
 
     # ------------------------------------------------------------------ reading
 
-    def ids(self, status: str) -> NDArray[np.bytes_]:
-        """Ids of all runs of a status, sorted."""
+    def _rows(self, where: str = "1", values: Sequence[Any] = (), data: bool = False) -> Iterator[tuple[Any, ...]]:
+        """Rows of runs: number, the columns of :data:`RUN`, hash of the series that is there; its quantities, ticks and data, if asked for."""
+        own = RUN if self._format > 1 else (*RUN[:-2], "NULL", "NULL")
+        columns = ", ".join(
+            ["number", *(f"runs.{c}" if c in ("hash", "series", "seal") else c for c in own), "series.hash"]
+        )
+        more = ", quantities, ticks, data" if data else ""
         with _told(self.path):
-            rows = [r[0].encode() for r in self._db.execute("SELECT id FROM runs WHERE status = ?", (status,))]
-        return np.sort(np.array(rows, "S32"))
+            yield from self._db.execute(
+                f"SELECT {columns}{more} FROM runs LEFT JOIN series ON series.run = runs.number WHERE {where}",  # noqa: S608 (constants)
+                values,
+            )
+
+    def _is_sound(self, row: Sequence[Any]) -> bool:
+        """Whether a row is as it was written, and its series are there (what they hold is not looked at)."""
+        id, status, there = row[1], row[6], row[15]
+        if self._format == 1:
+            return isinstance(id, str) and len(id) == 32 and id.isascii() and status in ("done", "failed")
+        return status in ("done", "failed") and row[13] == there and is_sealed(row[1:15])
+
+    def ids(self, *statuses: str) -> list[NDArray[np.bytes_]]:
+        """Ids of all sound runs of each status, sorted."""
+        found: dict[str, list[bytes]] = {status: [] for status in statuses}
+        for row in self._rows():
+            if row[6] in found and self._is_sound(row):
+                found[row[6]].append(row[1].encode())
+        return [np.sort(np.array(ids, "S32")) for ids in found.values()]
+
+    def mend(self) -> list[str]:
+        """Make the store fit to be written to, and let the next runs of their ids take the places of damaged rows; returns the ids, as they are now.
+
+        Raises
+        ------
+        StoreError
+            If pages are damaged, so that rows cannot be found.
+        """
+        with _told(self.path):
+            if self._fault():
+                self._db.execute("REINDEX")
+                if fault := self._fault():
+                    raise StoreError(f"{self.path}: is damaged ({fault}); {RESCUE}")
+            damaged = self.damaged()
+            self._db.executemany(
+                "UPDATE runs SET status = 'damaged' WHERE number = ?", [(number,) for number, _ in damaged]
+            )
+            self._db.commit()
+        return [id for _, id in damaged]
+
+    def _fault(self) -> str:
+        """First thing that SQLite finds wrong with the file."""
+        said = str(self._db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        return "" if said == "ok" else " ".join(said.split())
+
+    def damaged(self) -> list[tuple[int, str]]:
+        """Rows that are not as they were written, their series included: number, and id as far as there is one."""
+        return [(row[0], str(row[1])) for row in self._rows(data=True) if not self._is_whole(row)]
+
+    def _is_whole(self, row: Sequence[Any]) -> bool:
+        """Whether a row is as it was written, with what its series hold."""
+        if self._format > 1 and row[15] is None:
+            return self._is_sound(row)
+        try:
+            self._stored(row)
+        except StoreError:
+            return False
+        return True
 
     def counts(self) -> dict[str, int]:
         """Number of runs by status."""
         with _told(self.path):
             return dict(self._db.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
 
-    def hashes(self) -> list[tuple[str, str]]:
-        """Id and hash of the outcomes of every finished run."""
-        with _told(self.path):
-            return self._db.execute("SELECT id, hash FROM runs WHERE status = 'done'").fetchall()
+    def hashes(self) -> list[tuple[str, str, str]]:
+        """Id of every finished run, with the hashes of its outcomes and of its series."""
+        return [(row[1], row[8], row[15] or "") for row in self._rows("status = 'done'") if self._is_sound(row)]
 
     def last_replicate(self) -> int:
         """Largest number of a replicate; -1 in an empty store."""
         with _told(self.path):
-            last = self._db.execute("SELECT max(replicate) FROM runs").fetchone()[0]
+            last = self._db.execute("SELECT max(replicate) FROM runs WHERE typeof(replicate) = 'integer'").fetchone()[0]
         return -1 if last is None else int(last)
 
     def environments(self) -> dict[int, dict[str, str]]:
-        """Machines and versions that runs were made by."""
+        """Machines and versions that runs were made by; a damaged record says that it is."""
+        out: dict[int, dict[str, str]] = {}
         with _told(self.path):
-            return {n: json.loads(c) for n, c in self._db.execute("SELECT number, content FROM environments")}
+            for number, digest, content in self._db.execute("SELECT number, hash, content FROM environments"):
+                try:
+                    held = json.loads(content)
+                    out[number] = held if content_hash(held) == digest else LOST
+                except (ValueError, TypeError, RecursionError):
+                    out[number] = LOST
+        return out
 
     def scenarios(self) -> dict[str, dict[str, Any]]:
-        """What varied, by scenario key."""
+        """What varied, by scenario key, as far as it can be read."""
+        out: dict[str, dict[str, Any]] = {}
         with _told(self.path):
-            return {k: json.loads(p) for k, p in self._db.execute("SELECT key, parameters FROM scenarios")}
+            for key, text in self._db.execute("SELECT key, parameters FROM scenarios"):
+                with contextlib.suppress(ValueError, TypeError, RecursionError):
+                    out[key] = json.loads(text)
+        return out
 
     def outcomes(self) -> Iterator[tuple[str, dict[str, float]]]:
         """Id and outcomes of every finished run, each checked against its hash.
@@ -349,33 +465,48 @@ class Store:
         StoreError
             At the first damaged run; it is named.
         """
-        with _told(self.path):
-            for id, text, digest in self._db.execute("SELECT id, outcomes, hash FROM runs WHERE status = 'done'"):
-                yield id, self._checked(id, text, digest)
+        for row in self._rows("status = 'done'"):
+            yield row[1], self._checked(row)
 
-    def _checked(self, id: str, text: str, digest: str) -> dict[str, float]:
+    def _checked(self, row: Sequence[Any]) -> dict[str, float]:
+        """Outcomes of a row."""
         try:
-            outcomes = unpack_outcomes(text)
-        except (ValueError, TypeError, AttributeError):
-            outcomes = {}
-        if outcomes_hash(outcomes) != digest:
-            raise StoreError(f"{self.path}: run {id}: its outcomes are damaged; {RESCUE}")
+            outcomes = unpack_outcomes(row[7])
+            # The hash of a row is of their text.
+            good = self._is_sound(row) and (self._format > 1 or outcomes_hash(outcomes) == row[8])
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            good = False
+        if not good:
+            raise StoreError(f"{self.path}: run {row[1]}: its outcomes are damaged; {AGAIN}, and {RESCUE}")
         return outcomes
 
     def seconds(self) -> Iterator[tuple[str, str, float, int, int]]:
-        """Id, status, seconds, attempts and environment of every run."""
-        with _told(self.path):
-            yield from self._db.execute("SELECT id, status, seconds, attempts, environment FROM runs")
+        """Id, status, seconds, attempts and environment of every sound run."""
+        for row in self._rows():
+            if self._is_sound(row):
+                yield row[1], row[6], row[10], row[11], row[12]
 
     def series(self) -> Iterator[tuple[str, StoredSeries]]:
-        """Id and series of every run that has any; not yet checked (:func:`series_array` does)."""
-        query = "SELECT runs.id, quantities, ticks, series.hash, data FROM series JOIN runs ON runs.number = series.run"
+        """Id and series of every run that has any; their data are not yet checked (:func:`series_bytes` does).
+
+        Raises
+        ------
+        StoreError
+            At the first run whose series are gone; it is named.
+        """
         read: dict[tuple[str, str], tuple[tuple[str, ...], tuple[int, ...]]] = {}
-        with _told(self.path):
-            for id, quantities, ticks, digest, data in self._db.execute(query):
+        for row in self._rows("runs.status = 'done'", data=True):
+            id, owed, there, quantities, ticks, data = row[1], row[13], row[15], *row[16:]
+            if there is None and owed is None:
+                continue
+            try:
+                if not self._is_sound(row):
+                    raise ValueError
                 if (quantities, ticks) not in read:
                     read[quantities, ticks] = tuple(json.loads(quantities)), tuple(json.loads(ticks))
-                yield id, StoredSeries(*read[quantities, ticks], digest, data)
+            except (ValueError, TypeError):
+                raise StoreError(f"{self.path}: run {id}: its series are damaged; {AGAIN}, and {RESCUE}") from None
+            yield id, StoredSeries(*read[quantities, ticks], there, data)
 
     def run(self, id: str) -> StoredRun:
         """One run, whole, by its id or the first characters of it."""
@@ -385,7 +516,7 @@ class Store:
             ]
         if not found:
             with _told(self.path):
-                known = [r[0] for r in self._db.execute("SELECT id FROM runs LIMIT 10000")]
+                known = [str(r[0]) for r in self._db.execute("SELECT id FROM runs LIMIT 10000")]
             raise StoreError(f"{self.path}: no run '{id}'{did_you_mean(id, known)}")
         if len(found) > 1:
             raise StoreError(f"{self.path}: several runs begin with '{id}': {', '.join(f[:12] for f in found)}, ...")
@@ -397,9 +528,8 @@ class Store:
 
     def runs(self, where: str = "1", values: Sequence[Any] = ()) -> Iterator[StoredRun]:
         """Whole runs in the order of their ids, each checked against its hashes."""
-        with _told(self.path):
-            for row in self._db.execute(f"{WHOLE} WHERE {where} ORDER BY id", values):
-                yield self._stored(row)
+        for row in self._rows(f"{where} ORDER BY id", values, data=True):
+            yield self._stored(row)
 
     def readable(self) -> Iterator[StoredRun | None]:
         """Every run that can be found, row by row; None for one that is damaged."""
@@ -410,11 +540,10 @@ class Store:
         failed = 0
         for number in range(1, last + 1):
             try:
-                row = self._db.execute(f"{WHOLE} WHERE runs.number = ?", (number,)).fetchone()
-                if row is not None:
+                for row in self._rows("runs.number = ?", (number,), data=True):
                     yield self._stored(row)
                 failed = 0
-            except (StoreError, sqlite3.DatabaseError):
+            except (MpbfError, sqlite3.DatabaseError):
                 failed += 1
                 if failed > patience:
                     return
@@ -422,18 +551,43 @@ class Store:
 
     def _stored(self, row: Sequence[Any]) -> StoredRun:
         """Make a run of a row, or say how it is damaged."""
-        id, scenario, arm, replicate, seed, status, text, digest, failure, seconds, attempts, machine, *rest = row
+        _, id, scenario, arm, replicate, seed, status, _, digest, failure, seconds, attempts, machine = row[:13]
+        there, quantities, ticks, data = row[15:]
         place = (id, scenario, arm, replicate, seed)
         try:
+            if not self._is_sound(row):
+                raise ValueError
             if status != "done":
                 return StoredRun(*place, None, "", Failure(**json.loads(failure)), seconds, attempts, machine, None)
             series = None
-            if rest[3] is not None:
-                series = StoredSeries(tuple(json.loads(rest[0])), tuple(json.loads(rest[1])), rest[2], rest[3])
+            if there is not None:
+                series = StoredSeries(tuple(json.loads(quantities)), tuple(json.loads(ticks)), there, data)
                 series_bytes(self.path, id, series)
-        except (ValueError, TypeError):
-            raise StoreError(f"{self.path}: run {id}: its record is damaged; {RESCUE}") from None
-        return StoredRun(*place, self._checked(id, text, digest), digest, None, seconds, attempts, machine, series)
+        except (ValueError, TypeError, RecursionError):
+            raise StoreError(f"{self.path}: run {id}: its record is damaged; {AGAIN}, and {RESCUE}") from None
+        return StoredRun(*place, self._checked(row), digest, None, seconds, attempts, machine, series)
+
+    def _upgrade(self) -> None:
+        """Give the rows of a store of format 1 the hashes that they lack; a damaged one gets none."""
+        if self._format == FORMAT:
+            return
+        with _told(self.path):
+            whole = [row for row in self._rows(data=True) if self._is_whole(row)]
+            for table in ("studies", "runs"):
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN seal TEXT")
+            self._db.execute("ALTER TABLE runs ADD COLUMN series TEXT")
+            seals = [(row[15], sealed((*row[1:13], row[15]))[-1], row[0]) for row in whole]
+            self._db.executemany("UPDATE runs SET series = ?, seal = ? WHERE number = ?", seals)
+            studies = self._db.execute(
+                "SELECT number, saved, name, definition, model, fingerprint, folder, origin FROM studies"
+            ).fetchall()
+            self._db.executemany(
+                "UPDATE studies SET seal = ? WHERE number = ?",
+                [(sealed(tuple(row[1:]))[-1], row[0]) for row in studies],
+            )
+            self._db.execute(f"PRAGMA user_version = {FORMAT}")
+            self._db.commit()
+        self._format = FORMAT
 
     # ------------------------------------------------------------------ joining stores
 
@@ -451,9 +605,12 @@ class Store:
         dict
             Numbers: added, known (there already), damaged, different (done in both with other results).
         """
+        self._upgrade()
         count = dict.fromkeys(("added", "known", "damaged", "different"), 0)
         for source in sources:
-            numbers = {n: self._note_environment(c) for n, c in _if_readable(source.environments, {}).items()}
+            numbers = {
+                n: self._note_environment(c) for n, c in _if_readable(source.environments, {}).items() if c is not LOST
+            }
             scenarios = _if_readable(source.scenarios, {})
             self._db.executemany(
                 "INSERT OR IGNORE INTO scenarios VALUES (?, ?)", [(k, json.dumps(p)) for k, p in scenarios.items()]
@@ -470,7 +627,7 @@ class Store:
         held = self._db.execute("SELECT status, hash FROM runs WHERE id = ?", (run.id,)).fetchone()
         if held is not None and (held[0] == "done" or not run.done):
             return "different" if run.done and held[0] == "done" and held[1] != run.hash else "known"
-        machine = numbers.get(run.environment) or self._note_environment({"unknown": "its record was damaged"})
+        machine = numbers.get(run.environment) or self._note_environment(LOST)
         with _told(self.path):
             self._db.execute(INSERT + UPDATE, replace(run, environment=machine).row())
             if run.series is not None:
@@ -487,7 +644,7 @@ def series_bytes(path: Path, id: str, series: StoredSeries) -> bytes:
     except (zlib.error, TypeError):
         data = b""
     if hash_bytes(data) != series.hash:
-        raise StoreError(f"{path}: run {id}: its series are damaged; {RESCUE}")
+        raise StoreError(f"{path}: run {id}: its series are damaged; {AGAIN}, and {RESCUE}")
     return data
 
 

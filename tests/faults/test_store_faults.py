@@ -10,14 +10,19 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import drive
 import pytest
 from driving import HERE, begin, command, drive_study, make, open_results, seeds_done, tables
+from tampering import rewrite
 
 from mpbf_abm.cli import main
+from mpbf_abm.errors import OutputError, StoppedError
+from mpbf_abm.studies.driver import Silent, run_study
 from mpbf_abm.studies.merging import merge_stores
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Store, StoreError
@@ -111,7 +116,7 @@ def test_a_store_of_another_format_is_refused(mpbf: Command, tmp_path: Path) -> 
     db = sqlite3.connect(tmp_path / "study.sqlite")
     db.execute("PRAGMA user_version = 99")
     db.close()
-    one_line(drive_study(tmp_path, "outcome"), "store format 99", "reads format 1")
+    one_line(drive_study(tmp_path, "outcome"), "store format 99", "reads formats 1 to 2")
     one_line(mpbf("study", "status", tmp_path), "store format 99")
 
 
@@ -130,13 +135,9 @@ def test_a_file_that_is_no_store_is_refused_and_stays(mpbf: Command, tmp_path: P
 def test_a_store_of_another_study_or_model_is_refused(tmp_path: Path) -> None:
     make(tmp_path, "outcome")
     one_line(drive_study(tmp_path, "logged"), "was made by the model 'toys:outcome', not 'toys:logged'")
-    db = sqlite3.connect(tmp_path / "study.sqlite")
-    db.execute("UPDATE studies SET fingerprint = 'f00d'")
-    db.commit()
+    rewrite(tmp_path / "study.sqlite", "studies", fingerprint="f00d")
     one_line(drive_study(tmp_path, "outcome"), "another version of the model (f00d, now ")
-    db.execute("UPDATE studies SET name = 'other'")
-    db.commit()
-    db.close()
+    rewrite(tmp_path / "study.sqlite", "studies", name="other")
     one_line(drive_study(tmp_path, "outcome"), "holds the study 'other', not 'toy'")
     assert len(seeds_done(tmp_path)) == 200
 
@@ -239,6 +240,148 @@ def test_a_store_cut_short_is_refused_and_saved_as_far_as_it_goes(tmp_path: Path
     count = merge_stores(tmp_path / "saved", [out])
     assert count["added"] > 100
     make(tmp_path / "saved", "outcome", replicates=60)
+
+
+SIZE = {"scenarios": 5, "replicates": 20}
+
+
+def tables_of(out: Path) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as place:
+        return tables(out, Path(place) / "t", "outcome", **SIZE)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of two hundred runs with series."""
+    out = tmp_path_factory.mktemp("sound")
+    make(out, "outcome", **SIZE)
+    return out
+
+
+SPOILED = {
+    "series gone": "DELETE FROM series WHERE run <= 50",
+    "series of another run": "UPDATE series SET run = 10000 WHERE run = 5",
+    "hash of series": "UPDATE series SET hash = 'f00d' WHERE run = 9",
+    "status": "UPDATE runs SET status = 'dnne' WHERE number = 7",
+    "failed, and was not": "UPDATE runs SET status = 'failed' WHERE number = 7",
+    "id": "UPDATE runs SET id = 'f' || substr(id, 2) WHERE number = 8",
+    "id as bytes": "UPDATE runs SET id = x'00ff' WHERE number = 8",
+    "seed": "UPDATE runs SET seed = seed + 1 WHERE number = 3",
+    "replicate": "UPDATE runs SET replicate = 10000 WHERE number = 3",
+    "replicate as text": "UPDATE runs SET replicate = 'x' WHERE number = 3",
+    "arm": "UPDATE runs SET arm = 'f' WHERE number = 4",
+    "outcomes": "UPDATE runs SET outcomes = replace(outcomes, 'y', 'z') WHERE number = 4",
+    "outcomes that are none": "UPDATE runs SET outcomes = '[1, 2' WHERE number = 4",
+    "hash": "UPDATE runs SET hash = NULL WHERE number = 4",
+    "seconds": "UPDATE runs SET seconds = 1e6 WHERE number = 4",
+    "environment of a run": "UPDATE runs SET environment = 99 WHERE number = 4",
+    "seal": "UPDATE runs SET seal = NULL WHERE number = 4",
+    "data of series": "UPDATE series SET data = zeroblob(40) WHERE run = 6",
+    "quantities": "UPDATE series SET quantities = '[' WHERE run = 6",
+    "ticks as bytes": "UPDATE series SET ticks = x'ff' WHERE run = 6",
+}
+# What no run follows from.
+BESIDE = {
+    "environment": "UPDATE environments SET content = '{'",
+    "scenarios": "UPDATE scenarios SET parameters = '{'",
+    "definition": "UPDATE studies SET definition = 'name = [' || definition",
+    "another definition": "UPDATE studies SET definition = replace(definition, 'n = 20', 'n = 2')",
+    "origin": "UPDATE studies SET origin = '{'",
+    "fingerprint": "UPDATE studies SET fingerprint = 'f00d'",
+}
+
+
+@pytest.mark.parametrize("what", [*SPOILED, *BESIDE])
+def test_damage_of_any_kind_is_told_named_and_made_good(mpbf: Command, sound: Path, tmp_path: Path, what: str) -> None:
+    out = tmp_path / "o"
+    shutil.copytree(sound, out)
+    with sqlite3.connect(out / "study.sqlite") as db:
+        db.execute("PRAGMA ignore_check_constraints = 1")
+        db.execute((SPOILED | BESIDE)[what])
+    db.close()
+    # Whoever reads it may refuse, in one line; nothing ends in a traceback, and nothing is told as if it were whole.
+    for arguments in (("study", "status", out), ("compare", out), ("study", "export", out), ("study", "failures", out)):
+        done = mpbf(*arguments)
+        assert "Traceback" not in done.stderr
+        assert done.returncode in (0, 2, 3)
+        if done.returncode == 2:
+            assert len(done.stderr.splitlines()) == 1
+    # A rescue takes what is whole.
+    saved = merge_stores(tmp_path / "saved", [out]) if what not in BESIDE else {"damaged": 0}
+    said: list[str] = []
+    with Store.open(out / "study.sqlite") as store:
+        damaged = store.damaged()
+    tally = run_study(
+        drive.study("outcome", drive.DEFAULTS | {k: str(v) for k, v in SIZE.items()}),
+        out,
+        workers=1,
+        progress=Teller(said),
+    )
+    assert tally.failed == 0
+    if what in SPOILED:
+        assert saved["damaged"] == len(damaged) > 0
+        assert any(f"{len(damaged)} stored runs are damaged" in line for line in said), said
+        assert tally.made == len(damaged)
+    else:
+        assert tally.made == 0
+    assert tables_of(out) == tables_of(sound)
+    # Once and for all.
+    again = run_study(drive.study("outcome", drive.DEFAULTS | {k: str(v) for k, v in SIZE.items()}), out, workers=1)
+    assert (again.made, again.known) == (0, 200)
+
+
+class Teller(Silent):
+    """Keeps what is said."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.say = lines.append  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_damage_is_never_a_silent_loss_and_never_a_traceback(
+    mpbf: Command, sound: Path, tmp_path: Path, seed: int
+) -> None:
+    rng = random.Random(seed)
+    whole, expected = (sound / "study.sqlite").read_bytes(), tables_of(sound)
+    for number in range(20):
+        out = tmp_path / f"o{number}"
+        out.mkdir()
+        data = bytearray(whole)
+        match rng.randrange(5):
+            case 0:
+                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            case 1:
+                del data[rng.randrange(len(data) // 3, len(data)) :]
+            case 2:
+                page = rng.randrange(1, len(data) // 4096)
+                data[4096 * page : 4096 * (page + 1)] = rng.randbytes(4096)
+            case 3:
+                a, b = sorted(rng.sample(range(1, len(data) // 4096), 2))
+                one, two = (bytes(data[4096 * p : 4096 * (p + 1)]) for p in (a, b))
+                data[4096 * a : 4096 * (a + 1)], data[4096 * b : 4096 * (b + 1)] = two, one
+            case _:
+                at = rng.randrange(len(data) - 64)
+                data[at : at + 64] = bytes(64)
+        (out / "study.sqlite").write_bytes(data)
+        for arguments in (("study", "status", out), ("compare", out), ("study", "merge", tmp_path / f"s{number}", out)):
+            done = mpbf(*arguments)
+            assert "Traceback" not in done.stderr
+            assert done.returncode in (0, 2, 3), (done.returncode, done.stderr)
+        refused: list[Path] = []
+        # Wherever the study can be gone on with, it ends with the same tables.
+        for place in (out, tmp_path / f"s{number}"):
+            if not (place / "study.sqlite").exists():
+                continue
+            try:
+                run_study(
+                    drive.study("outcome", drive.DEFAULTS | {k: str(v) for k, v in SIZE.items()}), place, workers=1
+                )
+            except (StoreError, OutputError, StoppedError):
+                refused.append(place)
+                continue
+            assert tables_of(place) == expected
+        # A rescued store is sound.
+        assert refused in ([], [out])
 
 
 # --------------------------------------------------------------------------- no room

@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 import toys
 from communities import small_study
+from tampering import made_elsewhere, rewrite
 
 from mpbf_abm import Policy
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.provenance import environment
 from mpbf_abm.studies.definition import Arm, Engine, Outcome, Study
 from mpbf_abm.studies.driver import Shard, Silent, check_shard, precision, run_study
 from mpbf_abm.studies.merging import merge_stores
+from mpbf_abm.studies.model import pack
+from mpbf_abm.studies.replay import replay_run
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Store, StoreError
 
@@ -57,6 +61,44 @@ class Looker(Silent):
         self.looks += 1
         with Store.open(self.out / "study.sqlite") as store:
             assert sum(store.counts().values()) >= self.told
+
+
+class Reader(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_stores_of_different_machines_are_joined_and_it_is_said(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        run_study(toy(replicates={"n": 2}), tmp_path / name, workers=1)
+    made_elsewhere(tmp_path / "b" / "study.sqlite", host="another", machine="x86_64")
+    reader = Reader()
+    merge_stores(tmp_path / "a", [tmp_path / "b"], reader)
+    assert reader.lines == []
+    made_elsewhere(tmp_path / "b" / "study.sqlite", blas="openblas 0.3 Nehalem", cpu="SSE")
+    merge_stores(tmp_path / "a", [tmp_path / "b"], reader)
+    assert reader.lines == [
+        "the runs were made on machines that differ in blas, cpu: the same run may have other bytes there"
+    ]
+
+
+def test_a_replay_says_where_a_run_was_made_that_has_other_bytes(tmp_path: Path) -> None:
+    study = toy(replicates={"n": 2})
+    run_study(study, tmp_path, workers=1)
+    path = tmp_path / "study.sqlite"
+    record = pack({"y": 1.0, "big": 0.0}, None)
+    rewrite(path, "runs", "number = 1", outcomes=record.outcomes, hash=record.hash)
+    made_elsewhere(path, blas="openblas 0.3 Nehalem", cpu="SSE", numpy="1.99")
+    with Results.open(tmp_path, study) as results:
+        words = {run.id: replay_run(results, run).words for run in results.store.runs("number <= 2")}
+    here = environment()
+    wrong = f"DIFFERENT results (made with numpy 1.99, here {here['numpy']}; blas openblas 0.3 Nehalem, here {here['blas']}; another kind of processor)"
+    assert sorted(words.values()) == [wrong, "equal"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -255,12 +297,8 @@ def test_stores_of_different_studies_are_not_joined(tmp_path: Path) -> None:
 def test_runs_with_other_results_are_told_when_stores_are_joined(tmp_path: Path) -> None:
     for name in ("a", "b"):
         run_study(toy(), tmp_path / name, workers=1)
-    with Store.open(tmp_path / "b" / "study.sqlite", write=True) as store:
-        from mpbf_abm.studies.model import pack
-
-        record = pack({"y": 1.0, "big": 0.0}, None)
-        store._db.execute("UPDATE runs SET outcomes = ?, hash = ? WHERE number <= 3", (record.outcomes, record.hash))
-        store._db.commit()
+    record = pack({"y": 1.0, "big": 0.0}, None)
+    rewrite(tmp_path / "b" / "study.sqlite", "runs", "number <= 3", outcomes=record.outcomes, hash=record.hash)
     assert merge_stores(tmp_path / "a", [tmp_path / "b"]) == {"added": 0, "known": 77, "damaged": 0, "different": 3}
 
 

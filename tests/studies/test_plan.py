@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from communities import SMALL, small_study
 from mpbf_abm import MaterialsSpace, Policy, Shock
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.studies.definition import Arm, Branch, Engine, Limits, Outcome, Study
+from mpbf_abm.studies.driver import run_study
 from mpbf_abm.studies.plan import Plan
+from mpbf_abm.studies.results import Results
 
 
 def ids(study: Study, replicates: int = 3, **plan: Any) -> set[str]:
@@ -299,3 +302,32 @@ def test_shocks_at_nodes_that_do_not_exist_are_told_with_scenario_and_arm() -> N
         ConfigurationError, match=r"arm 'lost': shock 'model_withdrawal': target = 2: must be from 0 to 1"
     ):
         Plan(small_study(policies=[lost])).check()
+
+
+@pytest.mark.parametrize(
+    "design",
+    [{"kind": "lhs", "n": 40}, {"kind": "sobol", "n": 32}, {"kind": "morris", "n": 12}],
+    ids=lambda d: d["kind"],
+)
+def test_samples_of_few_values_that_share_all_draws_have_an_id_for_each_run(
+    tmp_path: Path, design: dict[str, Any]
+) -> None:
+    study = Study(
+        name="few", model=toys.outcome, crn="all", parameters={"x": {"values": (1.0, 2.0, 3.0)}, "z": {"low": 1.0, "high": 2.0, "whole": True}}, ticks=4,
+        policies=[{"label": "other", "parameters": {"shift": 1.0}}], design=design, replicates={"n": 2}, outcomes={"y": {"better": "more"}},
+    )  # fmt: skip
+    plan = Plan(study)
+    S = len(plan.scenarios)
+    every = [plan.job(s, a, r).id for s in range(S) for a in range(2) for r in range(2)]
+    assert len(set(every)) == len(every)
+    assert len({plan.seed(s, a, 0) for s in range(S) for a in range(2)}) == 1
+    # Rows that are no repetition have the ids that they always had.
+    first = [plan.scenarios.values.index(v) for v in dict.fromkeys(plan.scenarios.values)]
+    plain = Plan(study)
+    plain.__dict__["_repeats"] = [0] * S
+    assert [plan.job(s, 1, 1).id for s in first] == [plain.job(s, 1, 1).id for s in first]
+    tally = run_study(study, tmp_path, workers=1)
+    with Results.open(tmp_path, study) as results:
+        assert tally.made == len(every)
+        assert (results.status == 1).all()
+    assert run_study(study, tmp_path, workers=1).made == 0
