@@ -85,6 +85,7 @@ class OutputFolder:
             self._work = self._place
             self._place.parent.mkdir(parents=True, exist_ok=True)
             with alone(self._place.parent):
+                self._recover()
                 self._check()
             beside = self._place if os.path.ismount(self._place) else self._place.parent
             self._work = Path(tempfile.mkdtemp(prefix=f".{self._place.name}.", dir=beside))
@@ -115,6 +116,14 @@ class OutputFolder:
         return str(failure) if own else f"{self.path}: cannot be written ({failure.strerror})"
 
     # ------------------------------------------------------------------ what is there
+
+    def _recover(self) -> None:
+        """Put back an earlier result that a program was about to replace when it was killed."""
+        if not os.path.lexists(self._place):
+            start = f".{self._place.name}."
+            left = [p for p in self._place.parent.iterdir() if p.name.startswith(start) and p.name.endswith(".old")]
+            if len(left) == 1:
+                left[0].rename(self._place)
 
     def _check(self, new: Iterable[str] = ()) -> Held:
         """What there is of an earlier result; raises unless it may be replaced, and all else can stay as it is.

@@ -99,9 +99,10 @@ def _processor() -> dict[str, str]:
     return {"blas": ", ".join(sorted(blas)), "cpu": " ".join(sorted(name for name, there in features.items() if there))}
 
 
-def unlike(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    """In which parts of their environments two runs differ, of those that bytes depend on."""
-    return [part for part in one if part in other and part != "host" and one[part] != other[part]]
+def unlike(*environments: Mapping[str, str]) -> list[str]:
+    """In which parts some environments differ, of those that bytes depend on and that they say."""
+    parts = dict.fromkeys(part for e in environments for part in e if part != "host")
+    return [part for part in parts if len({e[part] for e in environments if part in e}) > 1]
 
 
 def content_hash(data: Any) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mpbf_abm.provenance import content_hash
-from mpbf_abm.studies.store import RUN, sealed
+from mpbf_abm.studies.store import RUN, sealed, sealed_run
 
-COLUMNS = {"runs": RUN[:-1], "studies": ("saved", "name", "definition", "model", "fingerprint", "folder", "origin")}
+COLUMNS = {"runs": RUN[:-1], "studies": ("name", "definition", "model", "fingerprint", "folder", "origin", "saved")}
 
 
 def rewrite(path: Path, table: str, where: str = "1", **values: Any) -> None:
@@ -18,7 +18,15 @@ def rewrite(path: Path, table: str, where: str = "1", **values: Any) -> None:
     names = COLUMNS[table]
     with sqlite3.connect(path) as db:
         for number, *row in db.execute(f"SELECT number, {', '.join(names)} FROM {table} WHERE {where}").fetchall():  # noqa: S608
-            new = sealed(tuple(values.get(name, value) for name, value in zip(names, row, strict=True)))
+            new = tuple(values.get(name, value) for name, value in zip(names, row, strict=True))
+            if table == "runs":
+                of = db.execute("SELECT quantities, ticks FROM series WHERE run = ?", (number,)).fetchone() or (
+                    None,
+                    None,
+                )
+                new = sealed_run(new, *of)
+            else:
+                new = sealed(new)
             sets = ", ".join(f"{n} = ?" for n in names)
             db.execute(f"UPDATE {table} SET {sets}, seal = ? WHERE number = ?", (*new, number))  # noqa: S608
     db.close()

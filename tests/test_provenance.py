@@ -493,6 +493,30 @@ def test_what_comes_while_a_folder_is_replaced_whole_stays(tmp_path: Path, monke
     assert (out / "a.csv").read_text() == "second"
 
 
+def test_a_result_that_was_moved_away_when_its_replacement_was_killed_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, rename = tmp_path / "out", Path.rename
+    fill(out)
+    before = tree(out)
+
+    def killed(self: Path, target: Path) -> Path:
+        if self != out:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fill(out, "second")
+    assert not out.exists()
+    with pytest.raises(OutputError, match="another result"):
+        OutputFolder(out, "compare")
+    assert tree(out) == before
+    fill(out, "third")
+    assert (out / "a.csv").read_text() == "third"
+
+
 @pytest.mark.parametrize("instead", ["nothing", "a file", "a link"])
 def test_a_folder_of_the_result_that_is_gone(tmp_path: Path, instead: str) -> None:
     out = tmp_path / "out"

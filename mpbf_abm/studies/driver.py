@@ -186,8 +186,10 @@ def claim(store: Store, plan: Plan, folder: Path) -> Saved | None:
     try:
         last = store.last_study()
     except DamageError:
-        # What runs are of is told by their ids.
-        last = None
+        last = store.last_study(sound=True)
+        held = store.look().done
+        if last is None and len(held) and orphans(store, plan) == len(held):
+            raise
     if last is not None and last.name != new.name:
         raise StoreError(f"{store.path}: holds the study '{last.name}', not '{new.name}'; choose another folder")
     if last is not None and last.model != new.model:
@@ -210,7 +212,7 @@ def _redesigned(before: Saved, study: Study) -> bool:
 
 def orphans(store: Store, plan: Plan) -> int:
     """Finished runs that a plan does not hold."""
-    (done,) = store.ids("done")
+    done = store.look().done
     if not len(done):
         return 0
     study = plan.study
@@ -276,17 +278,18 @@ class _Driver:
 
     def _missing(self, first: int, last: int) -> Iterator[Job]:
         """Runs of some replicates that are not there yet."""
-        *done, failed = self.store.ids("done", "failed")
+        there = self.store.look()
+        done, failed = [there.done], there.failed
         if self._main is not None:
             with Store.open(self._main) as main:
-                done += main.ids("done")
-        there = np.sort(np.concatenate(done))
+                done.append(main.look().done)
+        known = np.sort(np.concatenate(done))
         arms = len(self.plan.arms)
         for number, job in enumerate(self.plan.jobs(first, last)):
             if self.shard is not None and number // arms % self.shard.of != self.shard.number - 1:
                 continue
             lost = len(failed) > 0 and not self.retry and has(failed, job.id)
-            if lost or (len(there) > 0 and has(there, job.id)):
+            if lost or (len(known) > 0 and has(known, job.id)):
                 self.tally.known += 1
                 self.tally.failed_before += lost
                 self.watch.advance(done=0, failed=0, known=1)
@@ -375,9 +378,9 @@ def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdic
     events = [study.outcomes[n].event for n in names]
     values = {
         id: [study.outcomes[n].value(o.get(study.outcomes[n].measure(n).key, np.nan)) for n in names]
-        for id, o in store.outcomes()
+        for id, o in store.outcomes(damaged=True)
     }
-    (failed,) = store.ids("failed")
+    failed = store.look().failed
     rows: list[Float] = []
     blank = [np.nan] * len(names)
     arms = range(len(plan.arms))

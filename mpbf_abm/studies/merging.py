@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.outputs import some
 from mpbf_abm.provenance import unlike
 from mpbf_abm.studies.driver import Progress, Silent
 from mpbf_abm.studies.store import FILE, LOST, Saved, Store, StoreError
@@ -65,6 +66,10 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
                 )
         # Nothing is made before all is known to fit.
         into = stack.enter_context(Store.open(own, write=True))
+        if damaged := into.mend():
+            watch.say(
+                f"{len(damaged)} runs of {own} are damaged, and are taken from the others if they are there: {some(damaged)}"
+            )
         if held is None or newest.definition != held.definition:
             if len({s.definition for s in studies}) > 1:
                 watch.say(
@@ -72,7 +77,7 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
                 )
             into.save_study(newest)
         kinds = [e for store in [into, *opened] for e in _environments(store) if e != LOST]
-        if apart := list(dict.fromkeys(part for e in kinds[1:] for part in unlike(kinds[0], e))):
+        if apart := unlike(*kinds):
             watch.say(
                 f"the runs were made on machines that differ in {', '.join(apart)}: the same run may have other bytes there"
             )

@@ -90,7 +90,6 @@ def _compared(results: Results, stored: StoredRun, result: Record | Failure) -> 
 
 def some_runs(results: Results, count: int, seed: int = 0) -> list[StoredRun]:
     """Finished runs of the study, chosen at random."""
-    (ids,) = results.store.ids("done")
-    done = [id for id in map(bytes.decode, ids) if id in results.places]
+    done = [id for id in map(bytes.decode, results.store.look().done) if id in results.places]
     rng = np.random.default_rng([seed, len(done)])
     return [results.store.run(done[i]) for i in rng.permutation(len(done))[:count]]

@@ -17,7 +17,7 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.studies.definition import Outcome, Study
 from mpbf_abm.studies.files import parse_study, read_study
 from mpbf_abm.studies.plan import Plan
-from mpbf_abm.studies.store import FILE, Saved, Store, StoredSeries, StoreError, series_bytes
+from mpbf_abm.studies.store import FILE, Look, Saved, Store, StoredSeries, StoreError, series_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,15 +142,15 @@ class Results:
         return {self.plan.job(s, a, r).id: (s, a, r) for s in range(S) for a in range(A) for r in range(R)}
 
     @cached_property
-    def _ids(self) -> list[NDArray[np.bytes_]]:
-        """Ids of the runs that are done, and of those that failed."""
-        return self.store.ids("done", "failed")
+    def _look(self) -> Look:
+        """Ids of all sound runs, at one moment."""
+        return self.store.look()
 
     @cached_property
     def status(self) -> NDArray[np.int8]:
         """0 missing, 1 done, 2 failed (scenarios, arms, replicates)."""
         out = np.zeros(self.shape, np.int8)
-        for ids, mark in zip(self._ids, (DONE, FAILED), strict=True):
+        for ids, mark in ((self._look.done, DONE), (self._look.failed, FAILED)):
             for id in ids:
                 place = self.places.get(id.decode())
                 if place is not None:
@@ -371,9 +371,9 @@ class Results:
     @property
     def orphans(self) -> int:
         """Stored runs that are not part of the study any more."""
-        return sum(map(len, self._ids)) - int((self.status != MISSING).sum())
+        return len(self._look.done) + len(self._look.failed) - int((self.status != MISSING).sum())
 
     @property
     def damaged(self) -> int:
-        """Stored runs that are not as they were written; they count as missing."""
-        return sum(self.store.counts().values()) - sum(map(len, self._ids))
+        """Stored rows that are not as they were written; their runs count as missing."""
+        return self._look.damaged

@@ -13,12 +13,14 @@ import os
 import socket
 import sqlite3
 import time
+import tomllib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +46,9 @@ WAIT_SECONDS = 600.0
 GRACE = 1.0  # seconds in which a killed driver must have let go
 RESCUE = "mpbf study merge NEW OLD saves the runs that can be read"
 AGAIN = "mpbf study run makes it again"
+SET_ASIDE = "damaged"  # status of a row whose place the next run of its id takes
+SHORTEST = 64  # bytes that a run takes at least
+PATIENCE = 10_000  # rows in a row that cannot be read before the rest is given up
 
 TABLES = """
 CREATE TABLE studies (
@@ -85,15 +90,52 @@ class DamageError(StoreError):
     """A definition of a study that is damaged."""
 
 
+class Row(NamedTuple):
+    """A row of the table `runs` with what is there of its series (`there` is their hash)."""
+
+    number: int
+    id: str
+    scenario: str
+    arm: str
+    replicate: int
+    seed: int
+    status: str
+    outcomes: str | None
+    hash: str | None
+    failure: str | None
+    seconds: float
+    attempts: int
+    environment: int
+    series: str | None
+    seal: str | None
+    there: str | None
+    quantities: str | None
+    ticks: str | None
+    data: bytes | None = None
+
+
+class Look(NamedTuple):
+    """What a store holds: sorted ids of the sound runs that are done, and that failed; number of rows that are damaged."""
+
+    done: NDArray[np.bytes_]
+    failed: NDArray[np.bytes_]
+    damaged: int
+
+
 def sealed(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """Values of a row, and a hash of them."""
     return *row, hash_bytes(json.dumps(row).encode())
 
 
-def is_sealed(row: Sequence[Any]) -> bool:
-    """Whether the last value of a row is the hash of the others."""
+def sealed_run(row: tuple[Any, ...], quantities: str | None, ticks: str | None) -> tuple[Any, ...]:
+    """Values of a run's row, and a hash of them and of what its series are of."""
+    return *row, sealed((*row, quantities, ticks))[-1]
+
+
+def is_sealed(row: Sequence[Any], seal: Any) -> bool:
+    """Whether a hash is that of the values of a row."""
     try:
-        return bool(sealed(tuple(row[:-1]))[-1] == row[-1])
+        return bool(sealed(tuple(row))[-1] == seal)
     except (TypeError, ValueError):
         return False
 
@@ -161,12 +203,13 @@ class StoredRun:
 
     def row(self) -> tuple[Any, ...]:
         """Values of the table `runs`."""
-        return sealed((
+        series = self.series
+        return sealed_run((
             self.id, self.scenario, self.arm, self.replicate, self.seed, "done" if self.done else "failed",
             None if self.outcomes is None else outcomes_text(self.outcomes), self.hash or None,
             None if self.failure is None else json.dumps(vars(self.failure)), self.seconds, self.attempts, self.environment,
-            None if self.series is None else self.series.hash,
-        ))  # fmt: skip
+            None if series is None else series.hash,
+        ), *((None, None) if series is None else (json.dumps(series.quantities), json.dumps(series.ticks))))  # fmt: skip
 
 
 class Store:
@@ -180,6 +223,7 @@ class Store:
         self._known: set[str] = set()
         self._environment: int | None = None
         self._format = FORMAT
+        self._mended: set[str] = set()
 
     # ------------------------------------------------------------------ opening
 
@@ -246,43 +290,53 @@ class Store:
                 return
         row = sealed(
             (
-                study.saved or _now(),
                 study.name,
                 study.definition,
                 study.model,
                 study.fingerprint,
                 study.folder,
                 study.origin,
+                study.saved or _now(),
             )
         )
         with _told(self.path):
             self._db.execute(
-                "INSERT INTO studies (saved, name, definition, model, fingerprint, folder, origin, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO studies (name, definition, model, fingerprint, folder, origin, saved, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
             self._db.commit()
 
-    def last_study(self) -> Saved | None:
+    def last_study(self, *, sound: bool = False) -> Saved | None:
         """Definition that was saved last.
+
+        Parameters
+        ----------
+        sound : bool
+            Take the last one that is as it was written, instead.
 
         Raises
         ------
         DamageError
             If it is damaged.
         """
-        seal = "seal" if self._format > 1 else "NULL"
+        for study in self._studies():
+            if study is not None:
+                return study
+            if not sound:
+                raise DamageError(
+                    f"{self.path}: the definition of its study is damaged; mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
+                )
+        return None
+
+    def _studies(self) -> Iterator[Saved | None]:
+        """Definitions, the last one first; None for one that is damaged."""
+        seals = "seal" if self._format > 1 else "NULL"
+        query = f"SELECT name, definition, model, fingerprint, folder, origin, saved, {seals} FROM studies ORDER BY number DESC"  # noqa: S608
         with _told(self.path):
-            row = self._db.execute(
-                f"SELECT saved, name, definition, model, fingerprint, folder, origin, {seal} FROM studies ORDER BY number DESC LIMIT 1"  # noqa: S608
-            ).fetchone()
-        if row is None:
-            return None
-        if not all(isinstance(value, str) for value in row[:-1]) or (self._format > 1 and not is_sealed(row)):
-            raise DamageError(
-                f"{self.path}: the definition of its study is damaged; mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
-            )
-        saved, name, definition, model, fingerprint, folder, origin, _ = row
-        return Saved(name, definition, model, fingerprint, folder, origin, saved)
+            rows = self._db.execute(query).fetchall()
+        for *row, seal in rows:
+            good = all(isinstance(value, str) for value in row) and (self._format == 1 or is_sealed(row, seal))
+            yield Saved(*row) if good else None
 
     # ------------------------------------------------------------------ writing
 
@@ -304,13 +358,15 @@ class Store:
             self._scenarios[key] = json.dumps(parameters)
         place = (job.id, key, arm, job.replicate, job.seed)
         if isinstance(result, Failure):
-            self._runs.append((*place, "failed", None, None, json.dumps(vars(result)), seconds, attempts, None))
+            self._runs.append(
+                (*place, "failed", None, None, json.dumps(vars(result)), seconds, attempts, None, None, None)
+            )
             return
-        self._runs.append(
-            (*place, "done", result.outcomes, result.hash, None, seconds, attempts, result.series_hash or None)
-        )
+        series: tuple[str | None, ...] = (None, None, None)
         if result.series is not None:
-            self._series.append((job.id, json.dumps(quantities), json.dumps(ticks), result.series_hash, result.series))
+            series = (result.series_hash, json.dumps(quantities), json.dumps(ticks))
+            self._series.append((job.id, *series[1:], series[0], result.series))
+        self._runs.append((*place, "done", result.outcomes, result.hash, None, seconds, attempts, *series))
 
     def commit(self) -> int:
         """Make durable what was added; returns how many runs that was.
@@ -327,7 +383,13 @@ class Store:
         try:
             machine = self._environment or self._own_environment()
             db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", self._scenarios.items())
-            db.executemany(INSERT + UPDATE, [sealed((*row[:-1], machine, row[-1])) for row in self._runs])
+            rows = [sealed_run((*row[:-3], machine, row[-3]), *row[-2:]) for row in self._runs]
+            db.executemany(INSERT + UPDATE, rows)
+            # The series of a damaged run go with it.
+            db.executemany(
+                "DELETE FROM series WHERE run = (SELECT number FROM runs WHERE id = ?)",
+                [row[:1] for row in rows if row[0] in self._mended],
+            )
             db.executemany(INSERT_SERIES, self._series)
             db.commit()
         except sqlite3.DatabaseError as error:
@@ -354,66 +416,86 @@ class Store:
 
     # ------------------------------------------------------------------ reading
 
-    def _rows(self, where: str = "1", values: Sequence[Any] = (), data: bool = False) -> Iterator[tuple[Any, ...]]:
-        """Rows of runs: number, the columns of :data:`RUN`, hash of the series that is there; its quantities, ticks and data, if asked for."""
+    def _rows(self, where: str = "1", values: Sequence[Any] = (), *, data: bool = False) -> Iterator[Row]:
+        """Rows of runs, with the data of their series if asked for."""
         own = RUN if self._format > 1 else (*RUN[:-2], "NULL", "NULL")
-        columns = ", ".join(
-            ["number", *(f"runs.{c}" if c in ("hash", "series", "seal") else c for c in own), "series.hash"]
-        )
-        more = ", quantities, ticks, data" if data else ""
+        columns = [f"runs.{c}" if c in ("hash", "series") else c for c in own]
+        columns = ["number", *columns, "series.hash", "quantities", "ticks", *(["data"] if data else [])]
         with _told(self.path):
-            yield from self._db.execute(
-                f"SELECT {columns}{more} FROM runs LEFT JOIN series ON series.run = runs.number WHERE {where}",  # noqa: S608 (constants)
-                values,
-            )
+            query = f"SELECT {', '.join(columns)} FROM runs LEFT JOIN series ON series.run = runs.number WHERE {where}"  # noqa: S608 (constants)
+            yield from map(Row._make, (row if data else (*row, None) for row in self._db.execute(query, values)))
 
-    def _is_sound(self, row: Sequence[Any]) -> bool:
+    def _is_sound(self, row: Row) -> bool:
         """Whether a row is as it was written, and its series are there (what they hold is not looked at)."""
-        id, status, there = row[1], row[6], row[15]
+        if row.status not in ("done", "failed"):
+            return False
         if self._format == 1:
-            return isinstance(id, str) and len(id) == 32 and id.isascii() and status in ("done", "failed")
-        return status in ("done", "failed") and row[13] == there and is_sealed(row[1:15])
+            there = row.there is not None or row.status == "failed" or not self._owes
+            return len(str(row.id)) == 32 and str(row.id).isascii() and there
+        return row.series == row.there and is_sealed((*row[1:14], row.quantities, row.ticks), row.seal)
 
-    def ids(self, *statuses: str) -> list[NDArray[np.bytes_]]:
-        """Ids of all sound runs of each status, sorted."""
-        found: dict[str, list[bytes]] = {status: [] for status in statuses}
+    @cached_property
+    def _owes(self) -> bool:
+        """Whether the runs of a store of format 1 owe series, which their rows do not say: all of its definitions ask for some."""
+        asked = []
+        for study in self._studies():
+            with contextlib.suppress(ValueError):
+                asked.append(bool(tomllib.loads(study.definition).get("series", {}).get("of")) if study else False)
+        return bool(asked) and all(asked)
+
+    def look(self) -> Look:
+        """Ids of all sound runs, and how many are damaged."""
+        found: dict[str, list[bytes]] = {"done": [], "failed": []}
+        damaged = 0
         for row in self._rows():
-            if row[6] in found and self._is_sound(row):
-                found[row[6]].append(row[1].encode())
-        return [np.sort(np.array(ids, "S32")) for ids in found.values()]
+            if self._is_sound(row):
+                found[row.status].append(row.id.encode())
+            else:
+                damaged += row.status != SET_ASIDE
+        done, failed = (np.sort(np.array(ids, "S32")) for ids in found.values())
+        return Look(done, failed, damaged)
 
     def mend(self) -> list[str]:
-        """Make the store fit to be written to, and let the next runs of their ids take the places of damaged rows; returns the ids, as they are now.
+        """Set damaged rows aside, so that the next runs of their ids take their places; returns the ids, as they are now.
 
         Raises
         ------
         StoreError
             If pages are damaged, so that rows cannot be found.
         """
+        self._upgrade()
         with _told(self.path):
             if self._fault():
                 self._db.execute("REINDEX")
                 if fault := self._fault():
                     raise StoreError(f"{self.path}: is damaged ({fault}); {RESCUE}")
-            damaged = self.damaged()
+            damaged = [
+                (row.number, _shown(row.id))
+                for row in self._rows(data=True)
+                if row.status != SET_ASIDE and not self._is_whole(row)
+            ]
             self._db.executemany(
-                "UPDATE runs SET status = 'damaged' WHERE number = ?", [(number,) for number, _ in damaged]
+                "UPDATE runs SET status = ? WHERE number = ?", [(SET_ASIDE, number) for number, _ in damaged]
             )
+            self._mended = {
+                str(row[0]) for row in self._db.execute("SELECT id FROM runs WHERE status = ?", (SET_ASIDE,))
+            }
             self._db.commit()
         return [id for _, id in damaged]
 
     def _fault(self) -> str:
-        """First thing that SQLite finds wrong with the file."""
-        said = str(self._db.execute("PRAGMA integrity_check(1)").fetchone()[0])
-        return "" if said == "ok" else " ".join(said.split())
+        """First thing that SQLite finds wrong with the pages of the file; what values are is looked at row by row."""
+        said = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check")]
+        wrong = [
+            " ".join(line.split())
+            for line in said
+            if line != "ok" and not line.startswith(("NULL value in", "NUMERIC value in", "TEXT value in", "non-"))
+        ]
+        return wrong[0] if wrong else ""
 
-    def damaged(self) -> list[tuple[int, str]]:
-        """Rows that are not as they were written, their series included: number, and id as far as there is one."""
-        return [(row[0], str(row[1])) for row in self._rows(data=True) if not self._is_whole(row)]
-
-    def _is_whole(self, row: Sequence[Any]) -> bool:
+    def _is_whole(self, row: Row) -> bool:
         """Whether a row is as it was written, with what its series hold."""
-        if self._format > 1 and row[15] is None:
+        if self._format > 1 and row.there is None:
             return self._is_sound(row)
         try:
             self._stored(row)
@@ -428,7 +510,9 @@ class Store:
 
     def hashes(self) -> list[tuple[str, str, str]]:
         """Id of every finished run, with the hashes of its outcomes and of its series."""
-        return [(row[1], row[8], row[15] or "") for row in self._rows("status = 'done'") if self._is_sound(row)]
+        return [
+            (row.id, row.hash or "", row.there or "") for row in self._rows("status = 'done'") if self._is_sound(row)
+        ]
 
     def last_replicate(self) -> int:
         """Largest number of a replicate; -1 in an empty store."""
@@ -457,8 +541,13 @@ class Store:
                     out[key] = json.loads(text)
         return out
 
-    def outcomes(self) -> Iterator[tuple[str, dict[str, float]]]:
+    def outcomes(self, *, damaged: bool = False) -> Iterator[tuple[str, dict[str, float]]]:
         """Id and outcomes of every finished run, each checked against its hash.
+
+        Parameters
+        ----------
+        damaged : bool
+            Pass over damaged runs.
 
         Raises
         ------
@@ -466,25 +555,29 @@ class Store:
             At the first damaged run; it is named.
         """
         for row in self._rows("status = 'done'"):
-            yield row[1], self._checked(row)
+            if not (damaged and not self._is_sound(row)):
+                yield row.id, self._checked(row)
 
-    def _checked(self, row: Sequence[Any]) -> dict[str, float]:
+    def _checked(self, row: Row) -> dict[str, float]:
         """Outcomes of a row."""
         try:
-            outcomes = unpack_outcomes(row[7])
+            outcomes = unpack_outcomes(row.outcomes or "")
             # The hash of a row is of their text.
-            good = self._is_sound(row) and (self._format > 1 or outcomes_hash(outcomes) == row[8])
+            good = self._is_sound(row) and (self._format > 1 or outcomes_hash(outcomes) == row.hash)
         except (ValueError, TypeError, AttributeError, RecursionError):
             good = False
         if not good:
-            raise StoreError(f"{self.path}: run {row[1]}: its outcomes are damaged; {AGAIN}, and {RESCUE}")
+            raise self._damage(row, "outcomes are")
         return outcomes
+
+    def _damage(self, row: Row, what: str) -> StoreError:
+        return StoreError(f"{self.path}: run {_shown(row.id)}: its {what} damaged; {AGAIN}, and {RESCUE}")
 
     def seconds(self) -> Iterator[tuple[str, str, float, int, int]]:
         """Id, status, seconds, attempts and environment of every sound run."""
         for row in self._rows():
             if self._is_sound(row):
-                yield row[1], row[6], row[10], row[11], row[12]
+                yield row.id, row.status, row.seconds, row.attempts, row.environment
 
     def series(self) -> Iterator[tuple[str, StoredSeries]]:
         """Id and series of every run that has any; their data are not yet checked (:func:`series_bytes` does).
@@ -494,19 +587,19 @@ class Store:
         StoreError
             At the first run whose series are gone; it is named.
         """
-        read: dict[tuple[str, str], tuple[tuple[str, ...], tuple[int, ...]]] = {}
+        read: dict[tuple[Any, Any], tuple[tuple[str, ...], tuple[int, ...]]] = {}
         for row in self._rows("runs.status = 'done'", data=True):
-            id, owed, there, quantities, ticks, data = row[1], row[13], row[15], *row[16:]
-            if there is None and owed is None:
+            if row.there is None and self._is_sound(row):
                 continue
+            key = row.quantities, row.ticks
             try:
                 if not self._is_sound(row):
                     raise ValueError
-                if (quantities, ticks) not in read:
-                    read[quantities, ticks] = tuple(json.loads(quantities)), tuple(json.loads(ticks))
-            except (ValueError, TypeError):
-                raise StoreError(f"{self.path}: run {id}: its series are damaged; {AGAIN}, and {RESCUE}") from None
-            yield id, StoredSeries(*read[quantities, ticks], there, data)
+                if key not in read:
+                    read[key] = tuple(json.loads(row.quantities or "")), tuple(json.loads(row.ticks or ""))
+            except (ValueError, TypeError, RecursionError):
+                raise self._damage(row, "series are") from None
+            yield row.id, StoredSeries(*read[key], row.there or "", row.data or b"")
 
     def run(self, id: str) -> StoredRun:
         """One run, whole, by its id or the first characters of it."""
@@ -516,7 +609,7 @@ class Store:
             ]
         if not found:
             with _told(self.path):
-                known = [str(r[0]) for r in self._db.execute("SELECT id FROM runs LIMIT 10000")]
+                known = [_shown(r[0]) for r in self._db.execute("SELECT id FROM runs LIMIT 10000")]
             raise StoreError(f"{self.path}: no run '{id}'{did_you_mean(id, known)}")
         if len(found) > 1:
             raise StoreError(f"{self.path}: several runs begin with '{id}': {', '.join(f[:12] for f in found)}, ...")
@@ -533,58 +626,74 @@ class Store:
 
     def readable(self) -> Iterator[StoredRun | None]:
         """Every run that can be found, row by row; None for one that is damaged."""
-        try:
-            last, patience = self._db.execute("SELECT max(number) FROM runs").fetchone()[0] or 0, 10**9
-        except sqlite3.DatabaseError:
-            last, patience = 10**9, 10_000
         failed = 0
-        for number in range(1, last + 1):
+        for number in self._numbers():
             try:
                 for row in self._rows("runs.number = ?", (number,), data=True):
-                    yield self._stored(row)
+                    if row.status != SET_ASIDE:
+                        yield self._stored(row)
                 failed = 0
             except (MpbfError, sqlite3.DatabaseError):
                 failed += 1
-                if failed > patience:
+                if failed > PATIENCE:
                     return
                 yield None
 
-    def _stored(self, row: Sequence[Any]) -> StoredRun:
+    def _numbers(self) -> Iterable[int]:
+        """Numbers of all rows; every number that one may have, where pages are damaged."""
+        try:
+            if not self._fault():
+                return [row[0] for row in self._db.execute("SELECT number FROM runs")]
+        except sqlite3.DatabaseError:
+            pass
+        return range(1, self.path.stat().st_size // SHORTEST + 1)
+
+    def _stored(self, row: Row) -> StoredRun:
         """Make a run of a row, or say how it is damaged."""
-        _, id, scenario, arm, replicate, seed, status, _, digest, failure, seconds, attempts, machine = row[:13]
-        there, quantities, ticks, data = row[15:]
-        place = (id, scenario, arm, replicate, seed)
+        place = (row.id, row.scenario, row.arm, row.replicate, row.seed)
+        made = (row.seconds, row.attempts, row.environment)
         try:
             if not self._is_sound(row):
                 raise ValueError
-            if status != "done":
-                return StoredRun(*place, None, "", Failure(**json.loads(failure)), seconds, attempts, machine, None)
+            if row.status != "done":
+                return StoredRun(*place, None, "", Failure(**json.loads(row.failure or "")), *made, None)
             series = None
-            if there is not None:
-                series = StoredSeries(tuple(json.loads(quantities)), tuple(json.loads(ticks)), there, data)
-                series_bytes(self.path, id, series)
+            if row.there is not None:
+                series = StoredSeries(
+                    tuple(json.loads(row.quantities or "")),
+                    tuple(json.loads(row.ticks or "")),
+                    row.there,
+                    row.data or b"",
+                )
+                series_bytes(self.path, row.id, series)
         except (ValueError, TypeError, RecursionError):
-            raise StoreError(f"{self.path}: run {id}: its record is damaged; {AGAIN}, and {RESCUE}") from None
-        return StoredRun(*place, self._checked(row), digest, None, seconds, attempts, machine, series)
+            raise self._damage(row, "record is") from None
+        return StoredRun(*place, self._checked(row), row.hash or "", None, *made, series)
 
     def _upgrade(self) -> None:
         """Give the rows of a store of format 1 the hashes that they lack; a damaged one gets none."""
         if self._format == FORMAT:
             return
         with _told(self.path):
-            whole = [row for row in self._rows(data=True) if self._is_whole(row)]
-            for table in ("studies", "runs"):
-                self._db.execute(f"ALTER TABLE {table} ADD COLUMN seal TEXT")
-            self._db.execute("ALTER TABLE runs ADD COLUMN series TEXT")
-            seals = [(row[15], sealed((*row[1:13], row[15]))[-1], row[0]) for row in whole]
-            self._db.executemany("UPDATE runs SET series = ?, seal = ? WHERE number = ?", seals)
+            # All or nothing: a driver that is killed leaves the store as it was.
+            self._db.execute("BEGIN IMMEDIATE")
+            seals = [
+                (row.there, sealed_run((*row[1:13], row.there), row.quantities, row.ticks)[-1], row.number)
+                for row in self._rows(data=True)
+                if self._is_whole(row)
+            ]
             studies = self._db.execute(
-                "SELECT number, saved, name, definition, model, fingerprint, folder, origin FROM studies"
+                "SELECT number, name, definition, model, fingerprint, folder, origin, saved FROM studies"
             ).fetchall()
-            self._db.executemany(
-                "UPDATE studies SET seal = ? WHERE number = ?",
-                [(sealed(tuple(row[1:]))[-1], row[0]) for row in studies],
-            )
+            sound = [
+                (sealed(tuple(row))[-1], number)
+                for number, *row in studies
+                if all(isinstance(value, str) for value in row)
+            ]
+            for column in ("studies ADD COLUMN seal TEXT", "runs ADD COLUMN series TEXT", "runs ADD COLUMN seal TEXT"):
+                self._db.execute(f"ALTER TABLE {column}")
+            self._db.executemany("UPDATE runs SET series = ?, seal = ? WHERE number = ?", seals)
+            self._db.executemany("UPDATE studies SET seal = ? WHERE number = ?", sound)
             self._db.execute(f"PRAGMA user_version = {FORMAT}")
             self._db.commit()
         self._format = FORMAT
@@ -604,19 +713,22 @@ class Store:
         -------
         dict
             Numbers: added, known (there already), damaged, different (done in both with other results).
+
+        Notes
+        -----
+        Comes after :meth:`mend`: what is damaged here is then taken from there.
         """
-        self._upgrade()
         count = dict.fromkeys(("added", "known", "damaged", "different"), 0)
         for source in sources:
-            numbers = {
-                n: self._note_environment(c) for n, c in _if_readable(source.environments, {}).items() if c is not LOST
-            }
-            scenarios = _if_readable(source.scenarios, {})
-            self._db.executemany(
-                "INSERT OR IGNORE INTO scenarios VALUES (?, ?)", [(k, json.dumps(p)) for k, p in scenarios.items()]
-            )
+            environments, scenarios = _if_readable(source.environments, {}), _if_readable(source.scenarios, {})
+            with _told(self.path):
+                numbers = {n: self._note_environment(c) for n, c in environments.items() if c is not LOST}
+                self._db.executemany(
+                    "INSERT OR IGNORE INTO scenarios VALUES (?, ?)", [(k, json.dumps(p)) for k, p in scenarios.items()]
+                )
             for run in source.readable():
-                count["damaged" if run is None else self._take(run, numbers)] += 1
+                with _told(self.path):
+                    count["damaged" if run is None else self._take(run, numbers)] += 1
                 if told is not None:
                     told()
             with _told(self.path):
@@ -624,16 +736,17 @@ class Store:
         return count
 
     def _take(self, run: StoredRun, numbers: dict[int, int]) -> str:
-        held = self._db.execute("SELECT status, hash FROM runs WHERE id = ?", (run.id,)).fetchone()
-        if held is not None and (held[0] == "done" or not run.done):
-            return "different" if run.done and held[0] == "done" and held[1] != run.hash else "known"
+        held = self._db.execute("SELECT status, hash, series FROM runs WHERE id = ?", (run.id,)).fetchone()
+        if held is not None and (held[0] == "done" or (held[0] == "failed" and not run.done)):
+            same = held[1:] == (run.hash, None if run.series is None else run.series.hash)
+            return "known" if same or not run.done else "different"
         machine = numbers.get(run.environment) or self._note_environment(LOST)
-        with _told(self.path):
-            self._db.execute(INSERT + UPDATE, replace(run, environment=machine).row())
-            if run.series is not None:
-                s = run.series
-                values = (run.id, json.dumps(s.quantities), json.dumps(s.ticks), s.hash, s.data)
-                self._db.execute(INSERT_SERIES, values)
+        self._db.execute(INSERT + UPDATE, replace(run, environment=machine).row())
+        if run.series is not None:
+            s = run.series
+            self._db.execute(INSERT_SERIES, (run.id, json.dumps(s.quantities), json.dumps(s.ticks), s.hash, s.data))
+        elif run.id in self._mended:
+            self._db.execute("DELETE FROM series WHERE run = (SELECT number FROM runs WHERE id = ?)", (run.id,))
         return "added"
 
 
@@ -680,6 +793,8 @@ def _connect(path: Path, write: bool) -> sqlite3.Connection:
             db.execute("PRAGMA synchronous = FULL")
         else:
             db.execute("PRAGMA query_only = 1")
+        # A byte that is no text is a damaged value of its row, and no more.
+        db.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         db.execute("PRAGMA cell_size_check = 1")
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
@@ -694,6 +809,11 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise _words(path, error) from None
+
+
+def _shown(id: Any) -> str:
+    """An id as it can be printed."""
+    return str(id).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _words(path: Path, error: sqlite3.DatabaseError) -> MpbfError:

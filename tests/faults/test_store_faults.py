@@ -17,12 +17,13 @@ from pathlib import Path
 
 import drive
 import pytest
+import toys
 from driving import HERE, begin, command, drive_study, make, open_results, seeds_done, tables
 from tampering import rewrite
 
 from mpbf_abm.cli import main
 from mpbf_abm.errors import OutputError, StoppedError
-from mpbf_abm.studies.driver import Silent, run_study
+from mpbf_abm.studies.driver import Silent, Tally, run_study
 from mpbf_abm.studies.merging import merge_stores
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Store, StoreError
@@ -161,7 +162,7 @@ def runs_of(path: Path) -> dict[str, str]:
 def read_everything(out: Path) -> None:
     with Results.open(out) as results:
         list(results.store.runs())
-        results.store.ids("done")
+        results.store.look()
         results.store.scenarios()
 
 
@@ -277,6 +278,10 @@ SPOILED = {
     "environment of a run": "UPDATE runs SET environment = 99 WHERE number = 4",
     "seal": "UPDATE runs SET seal = NULL WHERE number = 4",
     "data of series": "UPDATE series SET data = zeroblob(40) WHERE run = 6",
+    "bytes that are no text": "UPDATE runs SET arm = CAST(x'ff66' AS TEXT) WHERE number = 4",
+    "number": "UPDATE runs SET number = 900000000000 WHERE number = 200",
+    "of other quantities": 'UPDATE series SET quantities = \'["b", "a"]\' WHERE run = 6',
+    "of fewer quantities": "UPDATE series SET quantities = '[\"a\"]' WHERE run = 6",
     "quantities": "UPDATE series SET quantities = '[' WHERE run = 6",
     "ticks as bytes": "UPDATE series SET ticks = x'ff' WHERE run = 6",
 }
@@ -285,18 +290,56 @@ BESIDE = {
     "environment": "UPDATE environments SET content = '{'",
     "scenarios": "UPDATE scenarios SET parameters = '{'",
     "definition": "UPDATE studies SET definition = 'name = [' || definition",
+    "definition as bytes": "UPDATE studies SET definition = x'ff'",
     "another definition": "UPDATE studies SET definition = replace(definition, 'n = 20', 'n = 2')",
     "origin": "UPDATE studies SET origin = '{'",
     "fingerprint": "UPDATE studies SET fingerprint = 'f00d'",
 }
 
 
-@pytest.mark.parametrize("what", [*SPOILED, *BESIDE])
-def test_damage_of_any_kind_is_told_named_and_made_good(mpbf: Command, sound: Path, tmp_path: Path, what: str) -> None:
+# What a store of format 1 can tell, whose rows had no hash of their own.
+TOLD_BY_1 = (
+    "series gone",
+    "hash of series",
+    "status",
+    "id as bytes",
+    "outcomes",
+    "outcomes that are none",
+    "hash",
+    "data of series",
+    "quantities",
+)
+
+
+def downgrade(path: Path) -> None:
+    """Make a store one of format 1."""
+    with sqlite3.connect(path) as db:
+        for column in ("studies DROP COLUMN seal", "runs DROP COLUMN seal", "runs DROP COLUMN series"):
+            db.execute(f"ALTER TABLE {column}")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+
+
+def go_on(out: Path, said: list[str] | None = None) -> Tally:
+    study = drive.study("outcome", drive.DEFAULTS | {k: str(v) for k, v in SIZE.items()})
+    return run_study(study, out, workers=1, progress=Teller([] if said is None else said))
+
+
+@pytest.mark.parametrize(
+    ("what", "format"),
+    [
+        *((what, 2) for what in [*SPOILED, *BESIDE]),
+        *((what, 1) for what in [*TOLD_BY_1, "definition as bytes", "origin"]),
+    ],
+)
+def test_damage_of_any_kind_is_told_named_and_made_good(
+    mpbf: Command, sound: Path, tmp_path: Path, what: str, format: int
+) -> None:
     out = tmp_path / "o"
     shutil.copytree(sound, out)
+    if format == 1:
+        downgrade(out / "study.sqlite")
     with sqlite3.connect(out / "study.sqlite") as db:
-        db.execute("PRAGMA ignore_check_constraints = 1")
         db.execute((SPOILED | BESIDE)[what])
     db.close()
     # Whoever reads it may refuse, in one line; nothing ends in a traceback, and nothing is told as if it were whole.
@@ -306,17 +349,16 @@ def test_damage_of_any_kind_is_told_named_and_made_good(mpbf: Command, sound: Pa
         assert done.returncode in (0, 2, 3)
         if done.returncode == 2:
             assert len(done.stderr.splitlines()) == 1
-    # A rescue takes what is whole.
+    # A rescue takes what is whole; and a damaged store takes what it lacks.
+    shutil.copytree(out, tmp_path / "target")
     saved = merge_stores(tmp_path / "saved", [out]) if what not in BESIDE else {"damaged": 0}
     said: list[str] = []
     with Store.open(out / "study.sqlite") as store:
-        damaged = store.damaged()
-    tally = run_study(
-        drive.study("outcome", drive.DEFAULTS | {k: str(v) for k, v in SIZE.items()}),
-        out,
-        workers=1,
-        progress=Teller(said),
-    )
+        damaged = [row for row in store._rows(data=True) if not store._is_whole(row)]
+    if what in SPOILED and what != "number":
+        merge_stores(tmp_path / "target", [sound])
+        assert tables_of(tmp_path / "target") == tables_of(sound)
+    tally = go_on(out, said)
     assert tally.failed == 0
     if what in SPOILED:
         assert saved["damaged"] == len(damaged) > 0
@@ -326,8 +368,67 @@ def test_damage_of_any_kind_is_told_named_and_made_good(mpbf: Command, sound: Pa
         assert tally.made == 0
     assert tables_of(out) == tables_of(sound)
     # Once and for all.
-    again = run_study(drive.study("outcome", drive.DEFAULTS | {k: str(v) for k, v in SIZE.items()}), out, workers=1)
-    assert (again.made, again.known) == (0, 200)
+    again: list[str] = []
+    tally = go_on(out, again)
+    assert (tally.made, tally.known, again) == (0, 200, [])
+    assert "damaged" not in mpbf("study", "status", out).stdout
+
+
+def test_a_driver_that_is_killed_while_it_upgrades_a_store_leaves_it_as_it_was_or_done(
+    sound: Path, tmp_path: Path
+) -> None:
+    rng, formats = random.Random(3), set()
+    for number in range(8):
+        out = tmp_path / f"o{number}"
+        shutil.copytree(sound, out)
+        downgrade(out / "study.sqlite")
+        driver = begin(out, "outcome", **SIZE)
+        while not (out / "study.sqlite-journal").exists() and driver.poll() is None:
+            time.sleep(0.0005)
+        time.sleep(rng.uniform(0, 0.01))
+        driver.kill()
+        driver.wait()
+        with sqlite3.connect(out / "study.sqlite") as db:
+            (found,) = db.execute("PRAGMA user_version").fetchone()
+            names = [row[1] for row in db.execute("PRAGMA table_info(runs)")]
+        db.close()
+        assert ("seal" in names) == ("series" in names) == (found == 2)
+        formats.add(found)
+        tally = go_on(out)
+        assert (tally.made, tally.known) == (0, 200)
+        assert tables_of(out) == tables_of(sound)
+    assert formats
+
+
+def test_a_damaged_run_that_fails_when_it_is_made_again_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAULT", "nothing")
+    monkeypatch.setitem(toys.FAULTS, "nothing", lambda: None)
+    make(tmp_path, "faulty", **SIZE)
+    with sqlite3.connect(tmp_path / "study.sqlite") as db:
+        db.execute("UPDATE runs SET seal = NULL WHERE replicate = 3")
+    db.close()
+    monkeypatch.setenv("FAULT", "raises")
+    study = drive.study("faulty", drive.DEFAULTS | {k: str(v) for k, v in SIZE.items()})
+    tally = run_study(study, tmp_path, workers=1)
+    assert (tally.made, tally.failed) == (8, 2)
+    again = run_study(study, tmp_path, workers=1)
+    assert (again.made, again.failed, again.failed_before) == (0, 0, 2)
+    with open_results(tmp_path, "faulty", **SIZE) as results:
+        assert len(results.failures) == 2
+        assert len(results.mean_series())
+
+
+def test_another_study_does_not_take_over_a_store_whose_definition_is_damaged(tmp_path: Path) -> None:
+    make(tmp_path, "outcome", **SIZE)
+    with sqlite3.connect(tmp_path / "study.sqlite") as db:
+        db.execute("UPDATE studies SET definition = 'x' || definition")
+    db.close()
+    other = drive.study("logged", drive.DEFAULTS | {k: str(v) for k, v in SIZE.items()})
+    with pytest.raises(StoreError, match="the definition of its study is damaged"):
+        run_study(other, tmp_path, workers=1)
+    assert make(tmp_path, "outcome", **SIZE).known == 200
 
 
 class Teller(Silent):
@@ -373,9 +474,7 @@ def test_random_damage_is_never_a_silent_loss_and_never_a_traceback(
             if not (place / "study.sqlite").exists():
                 continue
             try:
-                run_study(
-                    drive.study("outcome", drive.DEFAULTS | {k: str(v) for k, v in SIZE.items()}), place, workers=1
-                )
+                go_on(place)
             except (StoreError, OutputError, StoppedError):
                 refused.append(place)
                 continue

@@ -178,9 +178,9 @@ def test_what_is_committed_is_there_and_what_is_not_is_not(tmp_path: Path) -> No
             assert run.series is not None
             assert (run.series.quantities, run.series.ticks) == (("a",), (0, 1))
             assert reader.last_study() == SAVED
-            assert has(reader.ids("done")[0], JOB.id)
-            assert not has(reader.ids("done")[0], "cd" * 16)
-            assert not has(reader.ids("failed")[0], JOB.id)
+            assert has(reader.look().done, JOB.id)
+            assert not has(reader.look().done, "cd" * 16)
+            assert not has(reader.look().failed, JOB.id)
 
 
 def test_a_failure_gives_way_to_a_result_and_a_result_stays(tmp_path: Path) -> None:
