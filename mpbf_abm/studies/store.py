@@ -1,8 +1,9 @@
 """The store of a study: one SQLite file, written by one driver, read by anyone.
 
-What is committed is kept, whenever the driver ends. Runs are found by their id; each row has a hash of all its columns,
-of which one is the hash of the series that it owes, so that damage is noticed, told by run, and made good by the next driver. The rollback journal is used (not the write-ahead log), which
-is as safe on a network file system as a database can be.
+What is committed is kept, whenever the driver ends. Runs are found by their id; each row has a hash of all its columns
+(one of them is the hash of the series that it owes) and of what its series are of, so that damage is noticed, told by
+run, and made good by the next driver. The rollback journal is used (not the write-ahead log), which is as safe on a
+network file system as a database can be.
 """
 
 from __future__ import annotations
