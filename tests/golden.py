@@ -164,7 +164,7 @@ FLOOR = '[[policy]]\nname = "exploration_floor"\nstart = 3\n[[policy]]\nname = "
 FREE = {k: v for k, v in SMALL.items() if k != "planners.count"}
 VARIED = ('"planners.exploration" = { low = 0.0, high = 0.9 }\n"planners.count" = { low = 3, high = 6 }\n'
           '[parameters.both]\npaths = ["planners.reinforcement", "curators.reinforcement"]\nlow = 0.5\nhigh = 2.0\n')  # fmt: skip
-SERIES = '[series]\nof = ["found_share", "rmse", "leading_share"]\nevery = 3\n'.replace(', "leading_share"', "")
+SERIES = '[series]\nof = ["found_share", "rmse"]\nevery = 3\n'
 OUTCOME = '[outcome.peak]\nof = "families_d1"\nover = "max"\nstart = 2\nend = 6\n[outcome.found_share]\nprimary = true\nsmallest = 0.1\nbetter = "more"\n'
 STUDIES = {
     "plain": f"{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[replicates]\nn = 4\n{SERIES}{OUTCOME}",

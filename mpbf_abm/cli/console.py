@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import sys
 import textwrap
@@ -154,20 +153,12 @@ def number(value: float, sign: str = "") -> str:
     return "-" if math.isnan(value) else f"{value:{sign}.3g}"
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be written to before anything is computed."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from None
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"{folder}: cannot be written to")
-
-
-def tell_written(folder: OutputFolder, *, quiet: bool = False, to: TextIO | None = None) -> None:
-    """Say what a result wrote, and what else it left in its folder."""
+def tell_written(folder: OutputFolder | None, *, quiet: bool = False, to: TextIO | None = None) -> None:
+    """Say what a result wrote, and what else it left in its folder; nothing where no folder was asked for."""
     from mpbf_abm.outputs import some
 
+    if folder is None:
+        return
     if folder.kept:
         complain([f"{folder.path}: not of this result, and kept: {some(folder.kept)}"])
     if not quiet:

@@ -146,8 +146,7 @@ def pool(
         print(json.dumps(plain({"run": run, "summary": summary.to_dict("records")}), indent=2, allow_nan=False))
     elif not quiet:
         print(report(space, summary, options))
-    if folder is not None:
-        tell_written(folder, quiet=quiet, to=sys.stderr)
+    tell_written(folder, quiet=quiet, to=sys.stderr)
 
 
 # --------------------------------------------------------------------------- what is asked

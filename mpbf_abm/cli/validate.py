@@ -99,8 +99,7 @@ def validate(
             )
         if work is not None:
             _write(found, work, _command(config_file, preset, assignments, only, replicates, seed, data))
-    if folder is not None:
-        tell_written(folder, to=sys.stderr)
+    tell_written(folder, to=sys.stderr)
     if as_json:
         print(json.dumps(as_mapping(found, p), indent=2, allow_nan=False))
     else:

@@ -85,8 +85,7 @@ def verify(
         if work is not None:
             drawn = _draw_verification(outcomes, work / "images", root or 0, fast) if figure else []
             _write_verification(outcomes, work, drawn, command + (" --figure" if figure else ""))
-    if folder is not None:
-        tell_written(folder, to=sys.stderr)
+    tell_written(folder, to=sys.stderr)
     if as_json:
         from mpbf_abm.whatif.runner import plain
 

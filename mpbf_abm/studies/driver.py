@@ -312,7 +312,8 @@ class _Driver:
                 more = list(islice(jobs, room))
                 engine.submit(more)
                 over = len(more) < room
-            self._keep(engine.collect(0.2))
+            if done := engine.collect(0.2):
+                self._keep(done)
         if self.stops == 1:
             # What is there is counted to the end.
             for _ in jobs:

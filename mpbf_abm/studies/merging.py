@@ -13,7 +13,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import some
 from mpbf_abm.provenance import unlike
 from mpbf_abm.studies.driver import Progress, Silent
-from mpbf_abm.studies.store import FILE, LOST, Saved, Store, StoreError
+from mpbf_abm.studies.store import FILE, LOST, Saved, Store, StoreError, if_readable
 
 
 def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | None = None) -> dict[str, int]:
@@ -47,7 +47,7 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
         raise ConfigurationError(f"{target}: holds no shards (shard-1-of-N.sqlite, ...); name the stores to join")
     with ExitStack() as stack:
         opened = [_opened(path, stack) for path in paths]
-        studies = [study for store in opened if (study := _study(store)) is not None]
+        studies = [study for store in opened if (study := if_readable(store.last_study, None)) is not None]
         held = _held(own)
         if held is None and not studies:
             raise StoreError(
@@ -55,7 +55,7 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
             )
         first = held or studies[0]
         newest = max([*studies, *([held] if held else [])], key=lambda s: s.saved)
-        for path, study in zip(paths, [_study(store) for store in opened], strict=True):
+        for path, study in zip(paths, [if_readable(store.last_study, None) for store in opened], strict=True):
             if study is not None and (study.name, study.model, study.fingerprint) != (
                 first.name,
                 first.model,
@@ -76,15 +76,12 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
                     f"the stores hold different definitions of '{newest.name}'; the newest is kept, of {newest.saved}"
                 )
             into.save_study(newest)
-        kinds = [e for store in [into, *opened] for e in _environments(store) if e != LOST]
+        kinds = [e for store in [into, *opened] for e in if_readable(store.environments, {}).values() if e != LOST]
         if apart := unlike(*kinds):
             watch.say(
                 f"the runs were made on machines that differ in {', '.join(apart)}: the same run may have other bytes there"
             )
-        total = 0
-        for store in opened:
-            total += _count(store)
-        watch.begin(total)
+        watch.begin(sum(sum(if_readable(store.counts, {}).values()) for store in opened))
         return into.merge(opened, lambda: watch.advance(done=1, failed=0, known=0))
 
 
@@ -124,25 +121,3 @@ def _held(path: Path) -> Saved | None:
         return None
     with Store.open(path) as store:
         return store.last_study()
-
-
-def _study(store: Store) -> Saved | None:
-    """Study of a store, if that can be read."""
-    try:
-        return store.last_study()
-    except StoreError:
-        return None
-
-
-def _environments(store: Store) -> list[dict[str, str]]:
-    try:
-        return list(store.environments().values())
-    except StoreError:
-        return []
-
-
-def _count(store: Store) -> int:
-    try:
-        return sum(store.counts().values())
-    except StoreError:
-        return 0

@@ -556,15 +556,15 @@ class Store:
             At the first damaged run; it is named.
         """
         for row in self._rows("status = 'done'"):
-            if not (damaged and not self._is_sound(row)):
-                yield row.id, self._checked(row)
+            if (sound := self._is_sound(row)) or not damaged:
+                yield row.id, self._checked(row, sound)
 
-    def _checked(self, row: Row) -> dict[str, float]:
-        """Outcomes of a row."""
+    def _checked(self, row: Row, sound: bool) -> dict[str, float]:
+        """Outcomes of a row that is known to be sound, or not."""
         try:
             outcomes = unpack_outcomes(row.outcomes or "")
             # The hash of a row is of their text.
-            good = self._is_sound(row) and (self._format > 1 or outcomes_hash(outcomes) == row.hash)
+            good = sound and (self._format > 1 or outcomes_hash(outcomes) == row.hash)
         except (ValueError, TypeError, AttributeError, RecursionError):
             good = False
         if not good:
@@ -590,11 +590,12 @@ class Store:
         """
         read: dict[tuple[Any, Any], tuple[tuple[str, ...], tuple[int, ...]]] = {}
         for row in self._rows("runs.status = 'done'", data=True):
-            if row.there is None and self._is_sound(row):
+            sound = self._is_sound(row)
+            if row.there is None and sound:
                 continue
             key = row.quantities, row.ticks
             try:
-                if not self._is_sound(row):
+                if not sound:
                     raise ValueError
                 if key not in read:
                     read[key] = tuple(json.loads(row.quantities or "")), tuple(json.loads(row.ticks or ""))
@@ -669,7 +670,7 @@ class Store:
                 series_bytes(self.path, row.id, series)
         except (ValueError, TypeError, RecursionError):
             raise self._damage(row, "record is") from None
-        return StoredRun(*place, self._checked(row), row.hash or "", None, *made, series)
+        return StoredRun(*place, self._checked(row, True), row.hash or "", None, *made, series)
 
     def _upgrade(self) -> None:
         """Give the rows of a store of format 1 the hashes that they lack; a damaged one gets none."""
@@ -721,7 +722,7 @@ class Store:
         """
         count = dict.fromkeys(("added", "known", "damaged", "different"), 0)
         for source in sources:
-            environments, scenarios = _if_readable(source.environments, {}), _if_readable(source.scenarios, {})
+            environments, scenarios = if_readable(source.environments, {}), if_readable(source.scenarios, {})
             with _told(self.path):
                 numbers = {n: self._note_environment(c) for n, c in environments.items() if c is not LOST}
                 self._db.executemany(
@@ -863,7 +864,8 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _if_readable(read: Any, instead: Any) -> Any:
+def if_readable(read: Any, instead: Any) -> Any:
+    """What a method of a store returns, or something instead where the store is damaged."""
     try:
         return read()
     except MpbfError:
