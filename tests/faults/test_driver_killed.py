@@ -17,7 +17,10 @@ from driving import begin, make, seeds_done, tables
 
 KILLS = 22
 SIZE = {"scenarios": 25, "replicates": 40}
-PAUSE = {"PAUSE": "0.008"}
+LONGEST = 2.2
+"""Seconds before the latest kill."""
+PAUSE = {"PAUSE": "0.06"}
+"""A run's length while kills go on: the 2,000 runs of two workers take longer than all kills together."""
 
 
 def finished_within(driver: subprocess.Popen[str], seconds: float) -> bool:
@@ -37,10 +40,10 @@ def test_a_driver_killed_at_random_instants_loses_nothing_and_repeats_nothing(tm
     while attempt < 200:
         log = tmp_path / f"log-{attempt}"
         attempt += 1
-        driver = begin(out, "logged", env={"RUN_LOG": str(log)} | PAUSE, **SIZE)
         # Instants from the very start to well into the runs.
         enough = kills >= KILLS
-        if finished_within(driver, 100 if enough else rng.uniform(0.05, 2.2)):
+        driver = begin(out, "logged", env={"RUN_LOG": str(log)} | ({} if enough else PAUSE), **SIZE)
+        if finished_within(driver, 100 if enough else rng.uniform(0.05, LONGEST)):
             break
         children = psutil.Process(driver.pid).children(recursive=True)
         driver.kill()
