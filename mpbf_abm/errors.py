@@ -40,6 +40,10 @@ class StoppedError(MpbfError, RuntimeError):
     """Something that ended work in its course, such as a full disk; what was finished before is kept."""
 
 
+class HaltError(StoppedError):
+    """Work that ended because the user said so; what was finished before is kept."""
+
+
 class InterruptionError(KeyboardInterrupt):
     """Ctrl-C, as a driver in the same process raises it; what a model raises of itself is a failure of its run."""
 

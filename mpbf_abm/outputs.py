@@ -18,6 +18,7 @@ from mpbf_abm.provenance import content_hash, record
 
 RECORD = "provenance.json"
 STORES = ".sqlite"
+RUNS = "runs"  # folder, inside one of results, of the store of the runs that they come from
 NAMED = 5  # files that a message names
 ELSEWHERE = "move it away, or choose another folder"
 SOURCES = {"run": "plan", "pool": "pool"}  # what a result is of, where that is no study
@@ -205,7 +206,15 @@ class OutputFolder:
 
     def _others(self, written: Iterable[str]) -> list[str]:
         """Files and folders in the destination that are not among some; a folder without any of them counts as one."""
-        return [name for name in others(self._place, set(written)) if self._place / name != self._work]
+        return [
+            name
+            for name in others(self._place, set(written))
+            if self._place / name != self._work and not self._is_runs(name)
+        ]
+
+    def _is_runs(self, name: str) -> bool:
+        """Whether something in the destination is the folder of the runs that the result comes from."""
+        return name == f"{RUNS}/" and holds_store(self._place / RUNS)
 
     # ------------------------------------------------------------------ what becomes of it
 
@@ -215,7 +224,9 @@ class OutputFolder:
             held = self._check(new["outputs"])
             if not self._place.exists():
                 self._work.rename(self._place)
-            elif self._others([*held.files, RECORD]) or self._work.parent == self._place:
+            elif (
+                self._others([*held.files, RECORD]) or self._work.parent == self._place or (self._place / RUNS).exists()
+            ):
                 self._replace_files(new, held)
             else:
                 self._replace_whole(held)

@@ -20,27 +20,24 @@ def version() -> str:
     return metadata.version("mpbf_abm")
 
 
-# What stands above the model or beside it: nothing of it can change the result of a run.
-ABOVE = (
+# What shows results, or drives their making: nothing of it can change a number.
+DOORS = (
     "cli",
     "figures",
     "explorer",
     "bench",
-    "campaign",
     "reference",
     "examples",
-    "laboratory",
     "paper",
-    "measures",
-    "verification",
     "whatif",
-    "twin",
     "studies",
     "workers",
     "outputs",
     "__main__",
     "__init__",
 )
+# What stands above the model or beside it: nothing of it can change the result of a run.
+ABOVE = (*DOORS, "campaign", "laboratory", "measures", "verification", "twin")
 
 
 @lru_cache(maxsize=1)
@@ -52,9 +49,17 @@ def fingerprint() -> str:
 @lru_cache(maxsize=1)
 def model_fingerprint() -> str:
     """Hash of the source that results of a run depend on."""
-    return _source_hash(
-        lambda path: path.parts[0].removesuffix(".py") not in ABOVE or path.as_posix() == "studies/model.py"
-    )
+    return _source_hash(lambda path: _counts(path, ABOVE))
+
+
+@lru_cache(maxsize=1)
+def library_fingerprint() -> str:
+    """Hash of the source that assessments, facts and known results depend on: the model, and what measures it."""
+    return _source_hash(lambda path: _counts(path, DOORS))
+
+
+def _counts(path: Path, left_out: tuple[str, ...]) -> bool:
+    return path.parts[0].removesuffix(".py") not in left_out or path.as_posix() == "studies/model.py"
 
 
 def _source_hash(counts: Callable[[Path], bool]) -> str:

@@ -28,7 +28,7 @@ from mpbf_abm.cli import (  # noqa: F401
 )
 from mpbf_abm.cli.app import app
 from mpbf_abm.cli.console import FAILURE, INTERRUPTED, OK, USAGE, Told, complain
-from mpbf_abm.errors import BookkeepingError, MpbfError, StoppedError
+from mpbf_abm.errors import BookkeepingError, HaltError, MpbfError, StoppedError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,6 +48,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BookkeepingError as error:
         complain([f"the model's books do not balance, please report this: {error}"])
         return FAILURE
+    except HaltError as error:
+        complain([str(error)])
+        return INTERRUPTED
     except StoppedError as error:
         complain([str(error)])
         return FAILURE

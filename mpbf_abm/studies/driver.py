@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError, InterruptionError
-from mpbf_abm.outputs import some
+from mpbf_abm.errors import ConfigurationError, HaltError, InterruptionError, StoppedError
+from mpbf_abm.outputs import RUNS, some
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Study
 from mpbf_abm.studies.engines import InProcess, open_engine, result_of
@@ -27,8 +27,12 @@ from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.model import Failure, Job, Runner
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.precision import Verdict, judge
+from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE, DamageError, Saved, Store, StoreError, has
 from mpbf_abm.workers import Done
+
+if TYPE_CHECKING:
+    from mpbf_abm.space.materials import MaterialsSpace
 
 Float = NDArray[np.float64]
 
@@ -166,8 +170,80 @@ def run_study(
     return tally
 
 
-def claim(store: Store, plan: Plan, folder: Path) -> Saved | None:
+@contextmanager
+def answered(
+    study: Study, out: Path | None, *, workers: int | None = None, progress: Progress | None = None, space: MaterialsSpace | None = None
+) -> Iterator[Results]:  # fmt: skip
+    """Answer one question: make its runs and yield them, as a command does whose result is more than its runs.
+
+    Runs are made in the order of the study. Runs that failed before are tried again. The store may have answered other questions, or
+    those of another version of the model: their runs stay, and are never taken for runs of this study.
+
+    Parameters
+    ----------
+    study : Study
+    out : Path or None
+        Folder of results; the runs are kept in a folder of it (:data:`~mpbf_abm.outputs.RUNS`), where the same call goes on. None keeps
+        them in memory.
+    workers : int, optional
+    progress : Progress, optional
+    space : MaterialsSpace, optional
+        Materials of all runs, instead of those that the study names.
+
+    Raises
+    ------
+    ConfigurationError
+        For a question that cannot be asked; also where a run says so.
+    StoppedError
+        If runs fail; those that did not are kept.
+    HaltError
+        After Ctrl-C.
+    """
+    watch, plan = progress or Silent(), Plan(study, space) if space is not None else Plan.of(study)
+    plan.check()
+    with Store.memory() if out is None else Store.open(out / RUNS / FILE, write=True) as store:
+        claim(store, plan, Path(), alone=False)
+        if damaged := store.mend():
+            watch.say(f"{len(damaged)} stored runs are damaged, and are made again: {some(damaged)}")
+        tally = _Driver(plan, store, watch, None, True, out or Path(), shuffled=False).run(study.engine, workers)
+        kept = "" if out is None else f"; what is over is kept in {out / RUNS}, and the same command goes on"
+        if tally.interrupted:
+            raise HaltError(f"interrupted{kept or '; nothing was written'}")
+        results = Results(store, study)
+        if tally.failed:
+            refuse_failures(results, kept)
+        yield results
+
+
+def refuse_failures(results: Results, kept: str) -> None:
+    """Say which runs failed, and why the first of them did.
+
+    Raises
+    ------
+    ConfigurationError
+        If the fault is the user's.
+    StoppedError
+        If not.
+    """
+    failures = results.failures
+    first = failures.iloc[0].to_dict()
+    if first["type"] in ("ConfigurationError", "DataError"):
+        raise ConfigurationError(str(first["message"]).splitlines())
+    raise StoppedError(
+        f"{len(failures)} of {results.status.size} runs failed; the first: {first['type']}: {' '.join(str(first['message']).split())}{kept}"
+    )
+
+
+def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Saved | None:
     """Note the study in its store, or refuse a store of another one; returns the definition before, if it was another.
+
+    Parameters
+    ----------
+    store : Store
+    plan : Plan
+    folder : Path
+    alone : bool
+        Whether the store is one study's, made by one version of its model.
 
     Raises
     ------
@@ -190,6 +266,9 @@ def claim(store: Store, plan: Plan, folder: Path) -> Saved | None:
         held = store.look().done
         if last is None and len(held) and orphans(store, plan) == len(held):
             raise
+    if not alone:
+        store.save_study(new)
+        return None
     if last is not None and last.name != new.name:
         raise StoreError(f"{store.path}: holds the study '{last.name}', not '{new.name}'; choose another folder")
     if last is not None and last.model != new.model:
@@ -222,8 +301,11 @@ def orphans(store: Store, plan: Plan) -> int:
 
 
 class _Driver:
-    def __init__(self, plan: Plan, store: Store, watch: Progress, shard: Shard | None, retry: bool, out: Path) -> None:
+    def __init__(
+        self, plan: Plan, store: Store, watch: Progress, shard: Shard | None, retry: bool, out: Path, *, shuffled: bool = True
+    ) -> None:  # fmt: skip
         self.plan, self.store, self.watch, self.shard, self.retry = plan, store, watch, shard, retry
+        self.shuffled = shuffled
         self.tally = Tally()
         self.stops = 0
         self._main = out / FILE if shard is not None and (out / FILE).exists() else None
@@ -285,7 +367,7 @@ class _Driver:
                 done.append(main.look().done)
         known = np.sort(np.concatenate(done))
         arms = len(self.plan.arms)
-        for number, job in enumerate(self.plan.jobs(first, last)):
+        for number, job in enumerate(self.plan.jobs(first, last, shuffled=self.shuffled)):
             if self.shard is not None and number // arms % self.shard.of != self.shard.number - 1:
                 continue
             lost = len(failed) > 0 and not self.retry and has(failed, job.id)

@@ -12,7 +12,7 @@ import struct
 import traceback
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError, InterruptionError, words_of
 from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.studies.definition import Arm, Measure, Study
+from mpbf_abm.studies.values import pack_value
 from mpbf_abm.workers import one_process
 
 if TYPE_CHECKING:
@@ -92,12 +93,32 @@ class Record:
         Compressed float64 array (ticks, quantities).
     hash, series_hash : str
         Of outcomes and of series, bit for bit; empty without series.
+    tables : dict of str to bytes
+        Whatever else is kept, by name (:func:`~mpbf_abm.studies.values.pack_value`).
     """
 
     outcomes: str
     series: bytes | None
     hash: str
     series_hash: str
+    tables: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a model of one's own may return where numbers are not enough.
+
+    Attributes
+    ----------
+    outcomes : mapping of str to float
+    series : float array (ticks, quantities), optional
+    tables : mapping of str to object
+        Anything that :func:`~mpbf_abm.studies.values.pack_value` takes, by name.
+    """
+
+    outcomes: Mapping[str, float] = field(default_factory=dict)
+    series: Float | None = None
+    tables: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,12 +134,13 @@ class Failure:
 # --------------------------------------------------------------------------- records
 
 
-def pack(outcomes: Mapping[str, float], series: Float | None) -> Record:
-    """Make the record of a run; outcomes in the order of their names."""
+def pack(outcomes: Mapping[str, float], series: Float | None = None, tables: Mapping[str, Any] | None = None) -> Record:
+    """Make the record of a run; outcomes and tables in the order of their names."""
     named = {name: float(outcomes[name]) for name in sorted(outcomes)}
     data = None if series is None else zlib.compress(_bytes(series), 1)
+    kept = {name: pack_value(value) for name, value in sorted((tables or {}).items())}
     return Record(
-        outcomes_text(named), data, outcomes_hash(named), "" if series is None else hash_bytes(_bytes(series))
+        outcomes_text(named), data, outcomes_hash(named), "" if series is None else hash_bytes(_bytes(series)), kept
     )
 
 
@@ -181,9 +203,9 @@ class Runner:
         try:
             # A model may fork; what goes on there is no run.
             with one_process():
-                outcomes, series = self._own(job) if self.study.model is not None else self._ecosystem(job)
+                made = self._own(job) if self.study.model is not None else self._ecosystem(job)
             self.stage = "outcomes"
-            return pack(outcomes, series)
+            return pack(made.outcomes, made.series, made.tables)
         except (MemoryError, InterruptionError):
             raise
         except BaseException as error:  # noqa: BLE001 (a run that raises is a result)
@@ -201,7 +223,7 @@ class Runner:
         """Parameters of a run that differ from the preset, by name."""
         return run_values(self.study, job.values, self.study.arms[job.arm])
 
-    def _own(self, job: Job) -> tuple[Mapping[str, float], Float | None]:
+    def _own(self, job: Job) -> Returned:
         """Run a model of the user's."""
         study, arm = self.study, self.study.arms[job.arm]
         given = RunInput(
@@ -210,7 +232,14 @@ class Runner:
         )  # fmt: skip
         self.stage = "run"
         result = study.model(given) if study.model is not None else {}
-        outcomes, series = result if isinstance(result, tuple) else (result, None)
+        made = (
+            result
+            if isinstance(result, Returned)
+            else Returned(*result)
+            if isinstance(result, tuple)
+            else Returned(result)
+        )
+        outcomes, series = made.outcomes, made.series
         self.stage = "outcomes"
         if series is not None:
             series = np.asarray(series, np.float64)
@@ -222,11 +251,11 @@ class Runner:
         missing = [m for name, o in study.outcomes.items() if (m := o.measure(name).key) not in outcomes]
         if missing:
             raise ValueError(f"the model returned no outcome '{missing[0]}'")
-        return outcomes, series
+        return Returned(outcomes, series, made.tables)
 
     # ------------------------------------------------------------------ the ecosystem
 
-    def _ecosystem(self, job: Job) -> tuple[Mapping[str, float], Float | None]:
+    def _ecosystem(self, job: Job) -> Returned:
         from mpbf_abm.simulation import check_horizon, summarise
         from mpbf_abm.threads import one_thread
 
@@ -247,7 +276,7 @@ class Runner:
         series = None
         if study.series.of:
             series = np.array([[seen[t][name] for name in study.series.of] for t in self._kept], np.float64)
-        return outcomes, series
+        return Returned(outcomes, series)
 
     @cached_property
     def _watched(self) -> frozenset[int]:

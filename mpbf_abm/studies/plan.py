@@ -19,7 +19,7 @@ import numpy as np
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.parameters import PATHS, value_faults
-from mpbf_abm.provenance import content_hash, model_fingerprint
+from mpbf_abm.provenance import content_hash, library_fingerprint, model_fingerprint
 from mpbf_abm.studies.definition import BASELINE, Arm, Study, load_space, unknown_names
 from mpbf_abm.studies.design import SAMPLED, SCREENS, Scenarios, build, design_faults
 from mpbf_abm.studies.model import Job, check_resolved, known_quantities, resolve, run_values
@@ -38,6 +38,9 @@ def fingerprint_of(study: Study) -> str:
     if study.model is None:
         return model_fingerprint()
     digest = hashlib.blake2b(study.own_model.encode(), digest_size=16)
+    if study.own_model.startswith("mpbf_abm."):
+        # One of this package stands on the rest of it.
+        digest.update(library_fingerprint().encode())
     for part in _identity(study.model):
         digest.update(b"\0" + part)
     return digest.hexdigest()
@@ -258,13 +261,13 @@ class Plan:
         rng = np.random.default_rng([self.study.seed, 1, replicate])
         return [int(i) for i in rng.permutation(len(self.scenarios))]
 
-    def jobs(self, first: int, last: int) -> Iterator[Job]:
-        """Runs of replicates `first` to `last` - 1: replicate by replicate, scenarios shuffled, arms together.
+    def jobs(self, first: int, last: int, *, shuffled: bool = True) -> Iterator[Job]:
+        """Runs of replicates `first` to `last` - 1: replicate by replicate, scenarios shuffled (or as they stand), arms together.
 
         A study that is stopped is therefore balanced.
         """
         for replicate in range(first, last):
-            for scenario in self.order(replicate):
+            for scenario in self.order(replicate) if shuffled else range(len(self.scenarios)):
                 for arm in range(len(self.arms)):
                     yield self.job(scenario, arm, replicate)
 

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from mpbf_abm.studies.definition import Outcome, Study
 from mpbf_abm.studies.files import parse_study, read_study
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.store import FILE, Look, Saved, Store, StoredSeries, StoreError, series_bytes
+from mpbf_abm.studies.values import unpack_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -356,6 +357,13 @@ class Results:
         return pd.DataFrame(
             {"arm": arms.ravel(), "tick": ticks.ravel(), "quantity": quantities.ravel(), "mean": mean.ravel(), "sd": sd.ravel(), "n": count.ravel().astype(int)}
         )  # fmt: skip
+
+    # ------------------------------------------------------------------ tables
+
+    def tables(self, name: str) -> dict[Place, Any]:
+        """What was kept under a name (:class:`~mpbf_abm.studies.model.Returned`), by scenario, arm and replicate."""
+        found = ((self.places.get(id), held) for id, held in self.store.tables())
+        return {place: unpack_value(held[name]) for place, held in found if place is not None and name in held}
 
     # ------------------------------------------------------------------ the whole
 

@@ -16,7 +16,7 @@ import sqlite3
 import time
 import tomllib
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -51,6 +51,11 @@ SET_ASIDE = "damaged"  # status of a row whose place the next run of its id take
 SHORTEST = 64  # bytes that a run takes at least
 PATIENCE = 10_000  # rows in a row that cannot be read before the rest is given up
 
+MORE_TABLES = """
+CREATE TABLE IF NOT EXISTS tables (
+  run INTEGER NOT NULL REFERENCES runs (number), name TEXT NOT NULL, hash TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, name)
+) WITHOUT ROWID;
+"""
 TABLES = """
 CREATE TABLE studies (
   number INTEGER PRIMARY KEY, saved TEXT NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL, model TEXT NOT NULL,
@@ -61,7 +66,7 @@ CREATE TABLE scenarios (key TEXT PRIMARY KEY, parameters TEXT NOT NULL) WITHOUT 
 CREATE TABLE runs (
   number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, scenario TEXT NOT NULL, arm TEXT NOT NULL, replicate INTEGER NOT NULL,
   seed INTEGER NOT NULL, status TEXT NOT NULL, outcomes TEXT, hash TEXT, failure TEXT, seconds REAL NOT NULL,
-  attempts INTEGER NOT NULL, environment INTEGER NOT NULL REFERENCES environments (number), series TEXT, seal TEXT
+  attempts INTEGER NOT NULL, environment INTEGER NOT NULL REFERENCES environments (number), series TEXT, tables TEXT, seal TEXT
 );
 CREATE TABLE series (
   run INTEGER PRIMARY KEY REFERENCES runs (number), quantities TEXT NOT NULL, ticks TEXT NOT NULL, hash TEXT NOT NULL, data BLOB NOT NULL
@@ -71,13 +76,19 @@ CREATE VIEW outcomes AS
   FROM runs, json_each(runs.outcomes) AS value WHERE runs.status = 'done';
 """
 RUN = ("id", "scenario", "arm", "replicate", "seed", "status", "outcomes", "hash", "failure", "seconds", "attempts", "environment",
-       "series", "seal")  # fmt: skip
+       "series", "tables", "seal")  # fmt: skip
 INSERT = f"INSERT INTO runs ({', '.join(RUN)}) VALUES ({', '.join('?' * len(RUN))})"  # noqa: S608 (constants)
 # A run that is done takes the place of one that failed, or was damaged; a run that is done stays.
 UPDATE = (
     f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in RUN[1:])} WHERE runs.status <> 'done'"
 )
 INSERT_SERIES = "INSERT OR REPLACE INTO series (run, quantities, ticks, hash, data) SELECT number, ?2, ?3, ?4, ?5 FROM runs WHERE id = ?1"
+INSERT_TABLE = "INSERT OR REPLACE INTO tables (run, name, hash, data) SELECT number, ?2, ?3, ?4 FROM runs WHERE id = ?1"
+# Names and hashes of the tables that are there of a run, as its row says them.
+TABLES_THERE = (
+    "(SELECT nullif(json_group_object(name, hash), '{}') FROM"
+    " (SELECT name, hash FROM tables WHERE tables.run = runs.number ORDER BY name))"
+)
 
 
 LOST = {"unknown": "its record was damaged"}  # in place of an environment
@@ -92,7 +103,7 @@ class DamageError(StoreError):
 
 
 class Row(NamedTuple):
-    """A row of the table `runs` with what is there of its series (`there` is their hash)."""
+    """A row of the table `runs` with what is there of its series (`there` is their hash) and of its tables."""
 
     number: int
     id: str
@@ -108,10 +119,12 @@ class Row(NamedTuple):
     attempts: int
     environment: int
     series: str | None
+    tables: str | None
     seal: str | None
     there: str | None
     quantities: str | None
     ticks: str | None
+    tables_there: str | None
     data: bytes | None = None
 
 
@@ -196,6 +209,7 @@ class StoredRun:
     attempts: int
     environment: int
     series: StoredSeries | None
+    tables: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
@@ -209,8 +223,15 @@ class StoredRun:
             self.id, self.scenario, self.arm, self.replicate, self.seed, "done" if self.done else "failed",
             None if self.outcomes is None else outcomes_text(self.outcomes), self.hash or None,
             None if self.failure is None else json.dumps(vars(self.failure)), self.seconds, self.attempts, self.environment,
-            None if series is None else series.hash,
+            None if series is None else series.hash, tables_text(self.tables),
         ), *((None, None) if series is None else (json.dumps(series.quantities), json.dumps(series.ticks))))  # fmt: skip
+
+
+def tables_text(tables: Mapping[str, bytes]) -> str | None:
+    """Names and hashes of tables as a row says them; None without any."""
+    if not tables:
+        return None
+    return json.dumps({name: hash_bytes(tables[name]) for name in sorted(tables)}, separators=(",", ":"))
 
 
 class Store:
@@ -220,6 +241,7 @@ class Store:
         self.path, self._db, self._lock = path, connection, lock
         self._runs: list[tuple[Any, ...]] = []
         self._series: list[tuple[Any, ...]] = []
+        self._tables: list[tuple[Any, ...]] = []
         self._scenarios: dict[str, str] = {}
         self._known: set[str] = set()
         self._environment: int | None = None
@@ -254,6 +276,15 @@ class Store:
             _release(real, lock)
             raise
         return store
+
+    @classmethod
+    def memory(cls) -> Self:
+        """A store that ends with the process: nothing is written anywhere."""
+        db = sqlite3.connect(":memory:")
+        db.executescript(
+            f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; {TABLES} {MORE_TABLES}"
+        )
+        return cls(Path(":memory:"), db)
 
     def _check_format(self) -> None:
         mark = self._db.execute("PRAGMA application_id").fetchone()[0]
@@ -360,14 +391,18 @@ class Store:
         place = (job.id, key, arm, job.replicate, job.seed)
         if isinstance(result, Failure):
             self._runs.append(
-                (*place, "failed", None, None, json.dumps(vars(result)), seconds, attempts, None, None, None)
+                (*place, "failed", None, None, json.dumps(vars(result)), seconds, attempts, None, None, None, None)
             )
             return
         series: tuple[str | None, ...] = (None, None, None)
         if result.series is not None:
             series = (result.series_hash, json.dumps(quantities), json.dumps(ticks))
             self._series.append((job.id, *series[1:], series[0], result.series))
-        self._runs.append((*place, "done", result.outcomes, result.hash, None, seconds, attempts, *series))
+        self._tables += [(job.id, name, hash_bytes(data), data) for name, data in result.tables.items()]
+        tables = tables_text(result.tables)
+        self._runs.append(
+            (*place, "done", result.outcomes, result.hash, None, seconds, attempts, series[0], tables, *series[1:])
+        )
 
     def commit(self) -> int:
         """Make durable what was added; returns how many runs that was.
@@ -384,14 +419,11 @@ class Store:
         try:
             machine = self._environment or self._own_environment()
             db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", self._scenarios.items())
-            rows = [sealed_run((*row[:-3], machine, row[-3]), *row[-2:]) for row in self._runs]
+            rows = [sealed_run((*row[:-4], machine, *row[-4:-2]), *row[-2:]) for row in self._runs]
             db.executemany(INSERT + UPDATE, rows)
-            # The series of a damaged run go with it.
-            db.executemany(
-                "DELETE FROM series WHERE run = (SELECT number FROM runs WHERE id = ?)",
-                [row[:1] for row in rows if row[0] in self._mended],
-            )
+            self._drop_parts([row[0] for row in rows if row[0] in self._mended])
             db.executemany(INSERT_SERIES, self._series)
+            db.executemany(INSERT_TABLE, self._tables)
             db.commit()
         except sqlite3.DatabaseError as error:
             with contextlib.suppress(sqlite3.Error):
@@ -400,11 +432,19 @@ class Store:
                 f"{self.path}: {count} runs could not be kept ({error}); those before them are"
             ) from None
         finally:
-            self._runs, self._series = [], []
+            self._runs, self._series, self._tables = [], [], []
         self._environment = machine
         self._known |= self._scenarios.keys()
         self._scenarios = {}
         return count
+
+    def _drop_parts(self, ids: Sequence[str]) -> None:
+        """Series and tables of a damaged run go with it."""
+        for part in ("series", "tables"):
+            self._db.executemany(
+                f"DELETE FROM {part} WHERE run = (SELECT number FROM runs WHERE id = ?)",  # noqa: S608 (constants)
+                [(id,) for id in ids],
+            )
 
     def _own_environment(self) -> int:
         return self._note_environment(environment() | {"mpbf_abm": version(), "host": socket.gethostname()})
@@ -419,9 +459,11 @@ class Store:
 
     def _rows(self, where: str = "1", values: Sequence[Any] = (), *, data: bool = False) -> Iterator[Row]:
         """Rows of runs, with the data of their series if asked for."""
-        own = RUN if self._format > 1 else (*RUN[:-2], "NULL", "NULL")
-        columns = [f"runs.{c}" if c in ("hash", "series") else c for c in own]
-        columns = ["number", *columns, "series.hash", "quantities", "ticks", *(["data"] if data else [])]
+        old = self._format == 1
+        own = (*RUN[:-3], "NULL", "NULL", "NULL") if old else RUN
+        columns = [f"runs.{c}" if c in ("hash", "series", "tables") else c for c in own]
+        tables = "NULL" if old else TABLES_THERE
+        columns = ["number", *columns, "series.hash", "quantities", "ticks", tables, *(["series.data"] if data else [])]
         with _told(self.path):
             query = f"SELECT {', '.join(columns)} FROM runs LEFT JOIN series ON series.run = runs.number WHERE {where}"  # noqa: S608 (constants)
             yield from map(Row._make, (row if data else (*row, None) for row in self._db.execute(query, values)))
@@ -433,7 +475,8 @@ class Store:
         if self._format == 1:
             there = row.there is not None or row.status == "failed" or not self._owes
             return len(str(row.id)) == 32 and str(row.id).isascii() and there
-        return row.series == row.there and is_sealed((*row[1:14], row.quantities, row.ticks), row.seal)
+        there = row.series == row.there and row.tables == row.tables_there
+        return there and is_sealed((*row[1:15], row.quantities, row.ticks), row.seal)
 
     @cached_property
     def _owes(self) -> bool:
@@ -496,7 +539,7 @@ class Store:
 
     def _is_whole(self, row: Row) -> bool:
         """Whether a row is as it was written, with what its series hold."""
-        if self._format > 1 and row.there is None:
+        if self._format > 1 and row.there is None and row.tables is None:
             return self._is_sound(row)
         try:
             self._stored(row)
@@ -668,9 +711,37 @@ class Store:
                     row.data or b"",
                 )
                 series_bytes(self.path, row.id, series)
+            tables = self._tables_of(row)
         except (ValueError, TypeError, RecursionError):
             raise self._damage(row, "record is") from None
-        return StoredRun(*place, self._checked(row, True), row.hash or "", None, *made, series)
+        return StoredRun(*place, self._checked(row, True), row.hash or "", None, *made, series, tables)
+
+    def _tables_of(self, row: Row) -> dict[str, bytes]:
+        """Tables of a sound row, each checked against its hash."""
+        if row.tables is None:
+            return {}
+        wanted: dict[str, str] = json.loads(row.tables)
+        with _told(self.path):
+            held = dict(self._db.execute("SELECT name, data FROM tables WHERE run = ?", (row.number,)))
+        if {name: hash_bytes(data) for name, data in held.items()} != wanted:
+            raise ValueError
+        return held
+
+    def tables(self) -> Iterator[tuple[str, dict[str, bytes]]]:
+        """Id and tables of every finished run that has any, each checked against its hash.
+
+        Raises
+        ------
+        StoreError
+            At the first run whose tables are damaged; it is named.
+        """
+        for row in self._rows("runs.status = 'done' AND runs.tables IS NOT NULL" if self._format > 1 else "0"):
+            try:
+                if not self._is_sound(row):
+                    raise ValueError
+                yield row.id, self._tables_of(row)
+            except (ValueError, TypeError, RecursionError):
+                raise self._damage(row, "tables are") from None
 
     def _upgrade(self) -> None:
         """Give the rows of a store of format 1 the hashes that they lack; a damaged one gets none."""
@@ -680,7 +751,7 @@ class Store:
             # All or nothing: a driver that is killed leaves the store as it was.
             self._db.execute("BEGIN IMMEDIATE")
             seals = [
-                (row.there, sealed_run((*row[1:13], row.there), row.quantities, row.ticks)[-1], row.number)
+                (row.there, sealed_run((*row[1:13], row.there, None), row.quantities, row.ticks)[-1], row.number)
                 for row in self._rows(data=True)
                 if self._is_whole(row)
             ]
@@ -692,8 +763,14 @@ class Store:
                 for number, *row in studies
                 if all(isinstance(value, str) for value in row)
             ]
-            for column in ("studies ADD COLUMN seal TEXT", "runs ADD COLUMN series TEXT", "runs ADD COLUMN seal TEXT"):
-                self._db.execute(f"ALTER TABLE {column}")
+            for column in (
+                "studies ADD COLUMN seal",
+                "runs ADD COLUMN series",
+                "runs ADD COLUMN tables",
+                "runs ADD COLUMN seal",
+            ):
+                self._db.execute(f"ALTER TABLE {column} TEXT")
+            self._db.execute(MORE_TABLES)
             self._db.executemany("UPDATE runs SET series = ?, seal = ? WHERE number = ?", seals)
             self._db.executemany("UPDATE studies SET seal = ? WHERE number = ?", sound)
             self._db.execute(f"PRAGMA user_version = {FORMAT}")
@@ -744,11 +821,13 @@ class Store:
             return "known" if same or not run.done else "different"
         machine = numbers.get(run.environment) or self._note_environment(LOST)
         self._db.execute(INSERT + UPDATE, replace(run, environment=machine).row())
+        if run.id in self._mended:
+            self._drop_parts([run.id])
         if run.series is not None:
             s = run.series
             self._db.execute(INSERT_SERIES, (run.id, json.dumps(s.quantities), json.dumps(s.ticks), s.hash, s.data))
-        elif run.id in self._mended:
-            self._db.execute("DELETE FROM series WHERE run = (SELECT number FROM runs WHERE id = ?)", (run.id,))
+        for name, data in run.tables.items():
+            self._db.execute(INSERT_TABLE, (run.id, name, hash_bytes(data), data))
         return "added"
 
 
@@ -778,7 +857,7 @@ def _create(path: Path) -> None:
     new.unlink(missing_ok=True)
     with _told(path), contextlib.closing(sqlite3.connect(new)) as db:
         db.executescript(
-            f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; BEGIN; {TABLES} COMMIT;"
+            f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; BEGIN; {TABLES} {MORE_TABLES} COMMIT;"
         )
     new.replace(path)
 

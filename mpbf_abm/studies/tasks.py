@@ -1,0 +1,74 @@
+"""Questions that are more than runs of the ecosystem: pieces of work by name, each a run of a study with a model of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mpbf_abm.studies.definition import Limits, Replicates, Study
+from mpbf_abm.studies.design import Factor
+from mpbf_abm.studies.driver import Progress, answered
+from mpbf_abm.studies.model import Returned, RunInput
+
+TASK = "task"
+VALUE = "value"
+LIMITS = Limits(seconds=0, memory_mb=0, retries=1)
+
+
+def task_of(run: RunInput) -> Any:
+    """The task of a run: what stood in the list, lists within as tuples."""
+    return _hashable(json.loads(run.values[TASK]))
+
+
+def returned(value: Any) -> Returned:
+    """What a model returns for its task."""
+    return Returned(tables={VALUE: value})
+
+
+def do_tasks(
+    name: str, model: Callable[[RunInput], Returned], tasks: Sequence[Hashable], given: Mapping[str, str], *,
+    question: str = "", out: Path | None = None, jobs: int | None = None, progress: Progress | None = None,
+) -> dict[Any, Any]:  # fmt: skip
+    """Do tasks as the runs of a study, in their order; what is over is kept, and never done twice.
+
+    Parameters
+    ----------
+    name : str
+        Of the study.
+    model : callable
+        A function of a module: from a run (:func:`task_of` says its task) to what :func:`returned` makes of its value.
+    tasks : sequence
+        Numbers, text, truth values and tuples of them; each once.
+    given : mapping of str to str
+        Everything else that values follow from.
+    question : str
+    out : Path, optional
+        Folder of results, in which the runs are kept (:func:`~mpbf_abm.studies.driver.answered`); without one they are kept in memory.
+    jobs : int, optional
+        Processes.
+    progress : Progress, optional
+
+    Returns
+    -------
+    dict
+        Value of each task.
+
+    Raises
+    ------
+    ConfigurationError, StoppedError, HaltError
+        As :func:`~mpbf_abm.studies.driver.answered`.
+    """
+    texts = [json.dumps(task) for task in tasks]
+    study = Study(
+        name=name, question=question, ticks=1, model=model, replicates=Replicates(n=1), limits=LIMITS,
+        parameters={**given, TASK: Factor(name=TASK, values=tuple(texts))}, design={"kind": "grid"},
+    )  # fmt: skip
+    with answered(study, out, workers=jobs, progress=progress) as results:
+        values = results.tables(VALUE)
+        return {task: values[s, 0, 0] for s, task in enumerate(tasks)}
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(_hashable(v) for v in value) if isinstance(value, list) else value
