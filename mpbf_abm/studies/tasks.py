@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mpbf_abm.studies.definition import Limits, Replicates, Study
-from mpbf_abm.studies.design import Factor
+from mpbf_abm.studies.design import Design, Factor
 from mpbf_abm.studies.driver import Progress, answered
 from mpbf_abm.studies.model import Returned, RunInput
 
@@ -63,7 +63,7 @@ def do_tasks(
     texts = [json.dumps(task) for task in tasks]
     study = Study(
         name=name, question=question, ticks=1, model=model, replicates=Replicates(n=1), limits=LIMITS,
-        parameters={**given, TASK: Factor(name=TASK, values=tuple(texts))}, design={"kind": "grid"},
+        parameters={**given, TASK: Factor(name=TASK, values=tuple(texts))}, design=Design(kind="grid"),
     )  # fmt: skip
     with answered(study, out, workers=jobs, progress=progress) as results:
         values = results.tables(VALUE)

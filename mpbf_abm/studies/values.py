@@ -74,7 +74,7 @@ def _plain(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be stored")
 
 
-def _index(index: pd.Index, arrays: list[np.ndarray[Any, Any]]) -> Any:
+def _index(index: pd.Index[Any], arrays: list[np.ndarray[Any, Any]]) -> Any:
     """JSON of the names of columns or rows: a count where they are numbered."""
     import pandas as pd
 
@@ -126,9 +126,10 @@ class _Reader:
         table.columns = head
         return table
 
-    def _names(self, found: Any) -> pd.Index:
+    def _names(self, found: Any) -> pd.Index[Any]:
         import pandas as pd
 
         if isinstance(found, int):
             return pd.RangeIndex(found)
-        return pd.Index(self.value(found[1]), name=self.value(found[0]))
+        index: pd.Index[Any] = pd.Index(self.value(found[1]), name=self.value(found[0]))
+        return index
