@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mpbf_abm.parameters import Parameters
     from mpbf_abm.simulation import Run, simulate
     from mpbf_abm.space.materials import MaterialsSpace
+    from mpbf_abm.spec import RunSpec
     from mpbf_abm.studies.definition import Arm, Branch, Outcome, Replicates, Series
     from mpbf_abm.studies.design import Design, Factor
     from mpbf_abm.studies.results import Results
@@ -42,6 +43,7 @@ _HOMES = {
     "Replicates": "studies.definition",
     "Results": "studies.results",
     "Run": "simulation",
+    "RunSpec": "spec",
     "Series": "studies.definition",
     "Shock": "interventions",
     "Snapshot": "ecosystem",
@@ -69,6 +71,7 @@ __all__ = [
     "Replicates",
     "Results",
     "Run",
+    "RunSpec",
     "Series",
     "Shock",
     "Snapshot",

@@ -24,6 +24,7 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.schedule import Phase, schedule
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.space.synthetic import generate
+from mpbf_abm.spec import planner_faults
 from mpbf_abm.streams import Streams
 from mpbf_abm.threads import one_thread
 
@@ -261,7 +262,6 @@ def check_types(
 ) -> tuple[type[ExperimentPlanner], ...]:
     """Check custom planner classes."""
     types: tuple[Any, ...] = (planners,) if isinstance(planners, type) else tuple(planners)
-    for t in types:
-        if not (isinstance(t, type) and issubclass(t, ExperimentPlanner)):
-            raise ConfigurationError(f"planners: {t!r} is not a subclass of ExperimentPlanner")
+    if faults := planner_faults(types):
+        raise ConfigurationError(faults)
     return types

@@ -15,12 +15,11 @@ from mpbf_abm.observation import COLUMNS, observe
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.provenance import record as provenance_record
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import DEFAULT_TICKS, RunSpec
 from mpbf_abm.threads import one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DEFAULT_TICKS = 120
 
 # Scalars of a run's summary, in order.
 OUTCOMES = ("ticks", *COLUMNS, "leading_family", "leading_share", "outages", "audits", "failed_retrainings")
@@ -29,16 +28,6 @@ HEADLINE = (
     "found_share", "acceleration_factor", "families_d1", "leading_share", "infeasible_share", "rmse_dense", "rmse_niche",
     "claimed_to_actual", "inherited_bias", "boundary_shift", "integrity", "integrity_gap", "tradeoff", "steering",
 )  # fmt: skip
-
-
-def check_horizon(p: Parameters, size: int, ticks: int) -> None:
-    """Refuse a run with more experiments than materials."""
-    wanted = p.planners.count * p.planners.experiments * p.stocks.funding * ticks
-    if not p.planners.repeats and wanted > size:
-        raise ConfigurationError(
-            f"{wanted:g} experiments in {ticks} ticks on {size} materials: more experiments than materials; "
-            "lower planners.count, planners.experiments or the ticks, enlarge space.materials, or set planners.repeats = true"
-        )
 
 
 class Run:
@@ -52,14 +41,17 @@ class Run:
         Everything needed to run it again.
     ecosystem : Ecosystem
         The community at the end of the run.
+    spec : RunSpec
+        What was run.
     """
 
-    def __init__(self, ecosystem: Ecosystem, ticks: int, space: MaterialsSpace | None = None) -> None:
+    def __init__(self, ecosystem: Ecosystem, spec: RunSpec) -> None:
         self.ecosystem = ecosystem
-        self.ticks = ticks
-        self._space = space
+        self.spec = spec
         self.summary = summarise(ecosystem)
+        ticks = int(spec.ticks)
         self.provenance = provenance_record(
+            id=spec.id,
             parameters=ecosystem.parameters.model_dump(), changed=ecosystem.parameters.changed(), seed=ecosystem.world.streams.seed,
             reseed=ecosystem.world.streams.later, ticks=ticks, policies=[e.model_dump() for e in ecosystem.agenda.policies],
             shocks=[e.model_dump() for e in ecosystem.agenda.shocks], record=list(ecosystem.recorder.tables),
@@ -117,11 +109,7 @@ class Run:
 
     def replay(self) -> Run:
         """Run it again from the same inputs; the result has equal bytes."""
-        eco = self.ecosystem
-        return simulate(
-            eco.parameters, seed=eco.world.streams.seed, ticks=self.ticks, policies=eco.agenda.policies, shocks=eco.agenda.shocks,
-            space=self._space, record=eco.recorder.tables, planners=eco.planner_types, reseed=eco.world.streams.later,
-        )  # fmt: skip
+        return simulate(self.spec, record=self.ecosystem.recorder.tables)
 
 
 def summarise(ecosystem: Ecosystem) -> dict[str, float]:
@@ -138,15 +126,8 @@ def summarise(ecosystem: Ecosystem) -> dict[str, float]:
     return out
 
 
-def check_ticks(ticks: object) -> None:
-    """Refuse a horizon that is not a whole number from 0 to a million."""
-    whole = isinstance(ticks, (int, np.integer)) and not isinstance(ticks, bool)
-    if not whole or not 0 <= int(ticks) <= 1_000_000:  # type: ignore[call-overload]
-        raise ConfigurationError(f"ticks = {ticks!r}: must be a whole number from 0 to 1000000")
-
-
 def simulate(
-    parameters: Parameters | None = None,
+    parameters: Parameters | RunSpec | None = None,
     *,
     seed: int = 0,
     ticks: int = DEFAULT_TICKS,
@@ -162,8 +143,8 @@ def simulate(
 
     Parameters
     ----------
-    parameters : Parameters, optional
-        Default: ``Parameters()``.
+    parameters : Parameters or RunSpec, optional
+        Default: ``Parameters()``. A :class:`RunSpec` says all that follows but `record` and `progress`.
     seed : int
         Root seed. Equal seeds share every draw (common random numbers), whatever else differs.
     ticks : int
@@ -192,18 +173,44 @@ def simulate(
     >>> run = simulate(Parameters.preset("quick"), seed=1, ticks=2)
     >>> len(run.series)
     2
+    >>> simulate(run.spec).summary == run.summary
+    True
     """
-    check_ticks(ticks)
-    ecosystem = Ecosystem(
-        parameters, seed, policies=policies, shocks=shocks, space=space, record=record, planners=planners, reseed=reseed
-    )
+    if isinstance(parameters, RunSpec):
+        spec = parameters
+        if (seed, ticks, policies, shocks, space, planners, reseed) != (0, DEFAULT_TICKS, (), (), None, (), None):
+            raise ConfigurationError(
+                "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one"
+            )
+    else:
+        rules = (planners,) if isinstance(planners, type) else tuple(planners)
+        spec = RunSpec(
+            parameters or Parameters(), seed, ticks, tuple(policies), tuple(shocks), space, rules, dict(reseed or {})
+        )
+    spec.check()
+    ecosystem = begin(spec, record=record)
     try:
-        check_horizon(ecosystem.parameters, ecosystem.world.space.size, int(ticks))
         with one_thread():
-            for _ in range(int(ticks)):
+            for _ in range(int(spec.ticks)):
                 ecosystem.step()
                 if progress is not None:
                     progress(ecosystem.tick)
-        return Run(ecosystem, int(ticks), space)
+        return Run(ecosystem, spec)
     finally:
         ecosystem.release()
+
+
+def begin(spec: RunSpec, *, space: MaterialsSpace | None = None, record: Sequence[str] | None = None) -> Ecosystem:
+    """Found the community of a run, before its first tick.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    space : MaterialsSpace, optional
+        Those of the run, where they are at hand already.
+    record : sequence of str, optional
+    """
+    return Ecosystem(
+        spec.parameters, spec.seed, policies=spec.policies, shocks=spec.shocks, space=spec.space if space is None else space, record=record,
+        planners=spec.planners, reseed=spec.reseed,
+    )  # fmt: skip

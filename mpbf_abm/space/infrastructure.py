@@ -19,6 +19,7 @@ from mpbf_abm.kernels import kernel
 
 if TYPE_CHECKING:
     import networkx as nx
+    import pandas as pd
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -175,6 +176,24 @@ class Infrastructure:
             (("lab", i), ("repository", int(j)), {"relation": "deposits"}) for i, j in enumerate(self.lab_repository)
         )
         return g
+
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Nodes (kind, id, load, works) and links (provider and user) of the infrastructure as it is."""
+        import pandas as pd
+
+        graph = self.graph()
+        load = {"repository": self.repository_load(), "model": self.model_load()}
+        nodes = [
+            {"kind": kind, "id": i, "load": float(load[kind][i]) if kind in load else 1.0, "works": data["works"]}
+            for (kind, i), data in graph.nodes(data=True)
+        ]
+        edges = [
+            {"provider_kind": u[0], "provider": u[1], "user_kind": v[0], "user": v[1]}
+            for u, v, data in graph.edges(data=True)
+            if data["relation"] == "provides"
+        ]
+        ends = ["provider_kind", "provider", "user_kind", "user"]
+        return pd.DataFrame(nodes, columns=["kind", "id", "load", "works"]), pd.DataFrame(edges, columns=ends)
 
 
 @kernel

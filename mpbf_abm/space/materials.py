@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,6 +30,9 @@ Bool = NDArray[np.bool_]
 BLOCKS = ("quantum", "meso", "gauge", "spurious")
 NEIGHBOUR_WINDOW = 32
 NEIGHBOURS = 5
+# What a run can see of the materials (beside the sizes of blocks and whether they are simulated).
+CONTENT = ("descriptors", "start", "property", "simulated", "difficulty", "feasible", "proxy", "similarity", "family_keys", "material_keys",
+           "top", "dense", "year")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,18 @@ class MaterialsSpace:
     def __deepcopy__(self, memo: dict[int, object]) -> MaterialsSpace:
         """A space never changes, so copies of an ecosystem share it."""
         return self
+
+    @cached_property
+    def content(self) -> str:
+        """Hash of everything that a run can see of the materials; names and units are none of it."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name in ("dims", "has_simulated", "gauge_amplitude"):
+            digest.update(repr(getattr(self, name)).encode())
+        for name in CONTENT:
+            array = getattr(self, name)
+            digest.update(repr((name, None if array is None else (array.dtype.str, array.shape))).encode())
+            digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     # ------------------------------------------------------------------ size and families
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -183,16 +183,45 @@ class Series(Section):
     of : tuple of str
     every : int
         Stored at ticks every - 1, 2 every - 1, ..., and at the last one.
+    tables : tuple of str
+        Whole tables that are stored, too: families (records alive, experiments and finds of each family after each tick) and
+        infrastructure (who leans on whom at the end).
     """
 
     of: tuple[str, ...] = ()
     every: int = Field(1, ge=1)
+    tables: tuple[Literal["families", "infrastructure"], ...] = ()
 
     def ticks(self, horizon: int) -> list[int]:
         """Ticks that are stored."""
         if not self.of or horizon < 1:
             return []
         return sorted({*range(self.every - 1, horizon, self.every), horizon - 1})
+
+
+class Recording(NamedTuple):
+    """What is noted of a run beside its end; it is no part of what the run is.
+
+    Attributes
+    ----------
+    measures : tuple of str
+        Keys of outcomes that do not follow from its end.
+    series : tuple of str
+    ticks : tuple of int
+        At which series are noted.
+    tables : tuple of str
+    """
+
+    measures: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    ticks: tuple[int, ...] = ()
+    tables: tuple[str, ...] = ()
+
+    def joined(self, other: Recording) -> Recording:
+        """Both together."""
+        parts = (tuple(dict.fromkeys((*a, *b))) for a, b in zip(self, other, strict=True))
+        measures, series, ticks, tables = parts
+        return Recording(measures, series, tuple(sorted(ticks)), tables)
 
 
 class Replicates(Section):
@@ -202,6 +231,8 @@ class Replicates(Section):
     ----------
     n : int
         A fixed number.
+    seeds : tuple of int
+        Instead: these root seeds, in every scenario and arm; as many replicates as there are seeds.
     least, most : int
         Instead: as many as the precision of the primary outcomes takes, within these bounds.
     look_ahead : int
@@ -212,8 +243,27 @@ class Replicates(Section):
     least: int = Field(20, ge=2, le=MOST_REPLICATES)
     most: int | None = Field(None, ge=2, le=MOST_REPLICATES)
     look_ahead: int = Field(25, ge=0, le=MOST_REPLICATES)
+    seeds: tuple[int, ...] = ()
+
+    def __init__(self, **fields: Any) -> None:
+        if fields.get("seeds") and fields.get("n") is None and isinstance(fields["seeds"], (list, tuple)):
+            fields["n"] = len(fields["seeds"])
+        super().__init__(**fields)
 
     def _conflicts(self) -> list[str]:
+        faults = []
+        for seed in self.seeds:
+            try:
+                check_seed(seed)
+            except ConfigurationError as error:
+                faults += [f"[replicates]: {line}" for line in error.faults]
+        if len(set(self.seeds)) < len(self.seeds):
+            faults.append("[replicates]: a seed is listed twice")
+        if self.seeds and (self.most is not None or self.n != len(self.seeds)):
+            faults.append("[replicates]: seeds say how many replicates there are; leave n and most away")
+        return faults or self._number_conflicts()
+
+    def _number_conflicts(self) -> list[str]:
         if self.n is not None and self.most is not None:
             return ["[replicates]: n is a fixed number, least and most are bounds; one of them is meant"]
         if self.n is None and self.most is None:
@@ -430,6 +480,9 @@ class Study(Section):
         A model of one's own (importable) instead of the ecosystem: takes a
         :class:`~mpbf_abm.studies.model.RunInput`, returns a dict of outcomes, or a pair of it and an array
         (ticks, series). Not part of a file.
+    planners : tuple of classes, optional
+        Rules of one's own: subclasses of :class:`~mpbf_abm.agents.planner.ExperimentPlanner` (importable), dealt to planners in turn in
+        every run. Not part of a file.
     made_by : str
         Name of the model of one's own that a stored study was made by; its store says so.
 
@@ -463,6 +516,7 @@ class Study(Section):
     limits: Limits = Limits()
     engine: Engine = Engine()
     model: Model | None = Field(None, exclude=True, repr=False)
+    planners: tuple[Any, ...] = Field((), exclude=True, repr=False)
     made_by: str = Field("", exclude=True, repr=False)
 
     @classmethod
@@ -480,6 +534,10 @@ class Study(Section):
             check_seed(self.seed)
         except ConfigurationError as error:
             faults += error.faults
+        if self.replicates.seeds and self.crn != "policies":
+            faults.append(f"[study]: crn = '{self.crn}': [replicates] seeds name the draws of all runs")
+        if self.replicates.seeds and self.branch is not None and self.branch.history == "one":
+            faults.append("[branch]: history = 'one' needs draws of its own; leave [replicates] seeds away")
         return faults
 
     # ------------------------------------------------------------------ parts
@@ -513,6 +571,13 @@ class Study(Section):
         """What runs have to note besides their end, each once."""
         wanted = {m.key: m for name, o in self.outcomes.items() if (m := o.measure(name)).key != m.quantity}
         return tuple(wanted[key] for key in sorted(wanted))
+
+    @cached_property
+    def recording(self) -> Recording:
+        """What its runs have to note."""
+        own = [o.measure(name).key for name, o in self.outcomes.items()] if self.own_model else []
+        ticks = tuple(self.series.ticks(self.ticks)) if self.series.of else ()
+        return Recording(tuple(own or [m.key for m in self.measures]), self.series.of, ticks, self.series.tables)
 
     @property
     def own_model(self) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError, HaltError, InterruptionError, StoppedError
 from mpbf_abm.outputs import RUNS, some
 from mpbf_abm.studies.definition import Engine as EngineSettings
-from mpbf_abm.studies.definition import Study
+from mpbf_abm.studies.definition import Recording, Study
 from mpbf_abm.studies.engines import InProcess, open_engine, result_of
 from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.model import Failure, Job, Runner
@@ -309,8 +309,7 @@ class _Driver:
         self.tally = Tally()
         self.stops = 0
         self._main = out / FILE if shard is not None and (out / FILE).exists() else None
-        self._quantities = plan.study.series.of
-        self._ticks = plan.study.series.ticks(plan.study.ticks)
+        self._short: set[str] = set()
         self._here = False
 
     def run(self, settings: EngineSettings, workers: int | None) -> Tally:
@@ -343,6 +342,11 @@ class _Driver:
 
     # ------------------------------------------------------------------ which runs
 
+    @property
+    def _wanted(self) -> Recording | None:
+        """What runs must have noted to count; in stores of form 0 their ids say it."""
+        return None if self.plan.form == 0 else self.plan.study.recording
+
     def _begin_with(self) -> int:
         """Replicates of the first round; for a shard of a study whose stores were merged, what that one wants."""
         n = self.plan.study.replicates.first
@@ -360,11 +364,11 @@ class _Driver:
 
     def _missing(self, first: int, last: int) -> Iterator[Job]:
         """Runs of some replicates that are not there yet."""
-        there = self.store.look()
+        there = self.store.look(self._wanted)
         done, failed = [there.done], there.failed
         if self._main is not None:
             with Store.open(self._main) as main:
-                done.append(main.look().done)
+                done.append(main.look(self._wanted).done)
         known = np.sort(np.concatenate(done))
         arms = len(self.plan.arms)
         for number, job in enumerate(self.plan.jobs(first, last, shuffled=self.shuffled)):
@@ -375,6 +379,10 @@ class _Driver:
                 self.tally.known += 1
                 self.tally.failed_before += lost
                 self.watch.advance(done=0, failed=0, known=1)
+            elif len(there.short) > 0 and has(there.short, job.id):
+                # What it noted before is noted again, and compared.
+                self._short.add(job.id)
+                yield job._replace(also=self.store.noted(job.id))
             else:
                 yield job
 
@@ -408,11 +416,17 @@ class _Driver:
             job: Job = done.task
             result = result_of(done)
             failed += isinstance(result, Failure)
+            noted = self.plan.study.recording.joined(job.also)
             self.store.add(
                 job, self.plan.key(job.scenario), self.plan.arms[job.arm].label, self._parameters(job.scenario), result,
-                seconds=done.seconds, attempts=done.attempts, quantities=self._quantities, ticks=self._ticks,
+                seconds=done.seconds, attempts=done.attempts, quantities=noted.series, ticks=noted.ticks, again=job.id in self._short,
             )  # fmt: skip
         self.store.commit()
+        if self.store.apart:
+            raise StoppedError(
+                f"{self.store.path}: run {self.store.apart[0]}, made again to note more, came out otherwise than stored (perhaps on another "
+                "kind of machine); it stays as it was; choose another folder"
+            )
         self.tally.failed += failed
         self.tally.made += len(over) - failed
         self.watch.advance(done=len(over) - failed, failed=failed, known=0)

@@ -13,15 +13,14 @@ import traceback
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError, InterruptionError, words_of
+from mpbf_abm.errors import InterruptionError, words_of
 from mpbf_abm.interventions import Policy, Shock
-from mpbf_abm.studies.definition import Arm, Measure, Study
+from mpbf_abm.studies.definition import Arm, Measure, Recording, Study
 from mpbf_abm.studies.values import pack_value
 from mpbf_abm.workers import one_process
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from mpbf_abm.ecosystem import Ecosystem, Snapshot
     from mpbf_abm.parameters import Parameters
     from mpbf_abm.space.materials import MaterialsSpace
+    from mpbf_abm.spec import RunSpec
 
 Float = NDArray[np.float64]
 Observed = dict[int, dict[str, float]]
@@ -40,7 +40,7 @@ NAN = struct.pack(">d", math.nan)
 
 
 class Job(NamedTuple):
-    """One run to be made: its id, its place in the plan, its draws."""
+    """One run to be made: its id, its place in the plan, its draws; what is to be noted beside what the study asks for."""
 
     id: str
     scenario: int
@@ -49,6 +49,7 @@ class Job(NamedTuple):
     seed: int
     history: int
     values: tuple[Any, ...]
+    also: Recording = Recording()
 
 
 @dataclass(frozen=True)
@@ -215,9 +216,9 @@ class Runner:
                 pdb.post_mortem(error.__traceback__)
             return Failure(self.stage, type(error).__name__, words_of(error), traceback.format_exc())
 
-    @cached_property
-    def _kept(self) -> list[int]:
-        return self.study.series.ticks(self.study.ticks)
+    def recording(self, job: Job) -> Recording:
+        """What is noted of a run."""
+        return self.study.recording.joined(job.also)
 
     def values(self, job: Job) -> dict[str, Any]:
         """Parameters of a run that differ from the preset, by name."""
@@ -225,10 +226,10 @@ class Runner:
 
     def _own(self, job: Job) -> Returned:
         """Run a model of the user's."""
-        study, arm = self.study, self.study.arms[job.arm]
+        study, arm, noted = self.study, self.study.arms[job.arm], self.recording(job)
         given = RunInput(
             self.values(job), arm.label, arm.policies, (*study.shocks, *arm.shocks), job.seed, job.replicate, study.ticks,
-            study.series.of, self._kept,
+            noted.series, list(noted.ticks),
         )  # fmt: skip
         self.stage = "run"
         result = study.model(given) if study.model is not None else {}
@@ -243,10 +244,10 @@ class Runner:
         self.stage = "outcomes"
         if series is not None:
             series = np.asarray(series, np.float64)
-            shape = len(self._kept), len(study.series.of)
+            shape = len(noted.ticks), len(noted.series)
             if series.shape != shape:
                 raise ValueError(f"series must have shape {shape}, stored ticks by quantities, not {series.shape}")
-        elif study.series.of:
+        elif noted.series:
             raise ValueError("the study stores series, but the model returned none")
         missing = [m for name, o in study.outcomes.items() if (m := o.measure(name).key) not in outcomes]
         if missing:
@@ -255,78 +256,84 @@ class Runner:
 
     # ------------------------------------------------------------------ the ecosystem
 
+    def spec(self, job: Job) -> RunSpec:
+        """What a run of the ecosystem is."""
+        study = self.study
+        one = study.branch is not None and study.branch.history == "one"
+        draws = (job.history, {study.branch.tick: job.seed}) if one and study.branch is not None else (job.seed, {})
+        return spec_of(study, job.values, study.arms[job.arm], self.space, *draws)
+
     def _ecosystem(self, job: Job) -> Returned:
-        from mpbf_abm.simulation import check_horizon, summarise
+        from mpbf_abm.simulation import summarise
         from mpbf_abm.threads import one_thread
 
-        study, arm = self.study, self.study.arms[job.arm]
-        parameters = resolve(study, self.values(job))
+        study, noted = self.study, self.recording(job)
+        spec = self.spec(job)
         self.stage = "founding"
         with one_thread():
-            eco, seen = self._begin(job, parameters, arm)
+            spec.check()
+            eco, seen = self._begin(spec, noted)
             try:
-                check_horizon(parameters, eco.world.space.size, study.ticks)
                 self.stage = "run"
-                self._follow(eco, study.ticks, seen)
+                self._follow(eco, study.ticks, seen, noted)
                 self.stage = "outcomes"
                 end = summarise(eco)
+                tables = {name: TABLES[name](eco) for name in noted.tables}
             finally:
                 eco.release()
         outcomes = end | {m.key: measured(m, seen, study.ticks) for m in study.measures}
         series = None
-        if study.series.of:
-            series = np.array([[seen[t][name] for name in study.series.of] for t in self._kept], np.float64)
-        return Returned(outcomes, series)
+        if noted.series:
+            series = np.array([[seen[t][name] for name in noted.series] for t in noted.ticks], np.float64)
+        return Returned(outcomes, series, tables)
 
-    @cached_property
-    def _watched(self) -> frozenset[int]:
-        """Ticks at which the community is looked at."""
-        return frozenset(self._kept).union(*(m.ticks(self.study.ticks) for m in self.study.measures))
-
-    def _follow(self, eco: Ecosystem, until: int, seen: Observed) -> None:
-        """Step to a tick, and note what the study wants to see on the way."""
+    def _follow(self, eco: Ecosystem, until: int, seen: Observed, noted: Recording) -> None:
+        """Step to a tick, and note what is wanted on the way."""
         from mpbf_abm.simulation import summarise
 
+        watched = frozenset(noted.ticks).union(*(m.ticks(self.study.ticks) for m in self.study.measures))
         while eco.tick < until:
             eco.step()
-            if eco.tick - 1 in self._watched:
+            if eco.tick - 1 in watched:
                 seen[eco.tick - 1] = summarise(eco)
 
-    def _begin(self, job: Job, p: Parameters, arm: Arm) -> tuple[Ecosystem, Observed]:
+    def _begin(self, spec: RunSpec, noted: Recording) -> tuple[Ecosystem, Observed]:
         """A new community, or one restored at the branch."""
         from mpbf_abm.ecosystem import Ecosystem
+        from mpbf_abm.simulation import begin
 
-        study = self.study
-        shocks = (*study.shocks, *arm.shocks)
-        if study.branch is None:
-            space = self._space(p, job.seed)
-            return Ecosystem(p, job.seed, policies=arm.policies, shocks=shocks, space=space, record=()), {}
-        one = study.branch.history == "one"
-        snapshot, seen = self._history(p, job.history if one else job.seed)
-        reseed = {study.branch.tick: job.seed} if one else None
-        return Ecosystem.restore(snapshot, policies=arm.policies, shocks=shocks, reseed=reseed), dict(seen)
+        if self.study.branch is None:
+            return begin(spec, space=self._space(spec), record=_recorded(noted)), {}
+        snapshot, seen = self._history(spec, noted)
+        restored = Ecosystem.restore(
+            snapshot, policies=spec.policies, shocks=spec.shocks, reseed=dict(spec.reseed) or None
+        )
+        return restored, dict(seen)
 
-    def _history(self, p: Parameters, seed: int) -> tuple[Snapshot, Observed]:
+    def _history(self, spec: RunSpec, noted: Recording) -> tuple[Snapshot, Observed]:
         """Snapshot of the baseline at the branch, and what was seen before it."""
-        from mpbf_abm.ecosystem import Ecosystem
+        from mpbf_abm.simulation import begin
+
+        shared = spec.changed(policies=(), shocks=self.study.shocks, reseed={})
 
         def live() -> tuple[Snapshot, Observed]:
             seen: Observed = {}
-            eco = Ecosystem(p, seed, shocks=self.study.shocks, space=self._space(p, seed), record=())
+            eco = begin(shared, space=self._space(shared), record=_recorded(noted))
             try:
-                self._follow(eco, self.study.branch.tick if self.study.branch else 0, seen)
+                self._follow(eco, self.study.branch.tick if self.study.branch else 0, seen, noted)
                 return eco.snapshot(), seen
             finally:
                 eco.release()
 
-        return self._keep("histories", (repr(p), seed), live, KEPT_HISTORIES)
+        return self._keep("histories", (repr(spec.parameters), spec.seed, noted), live, KEPT_HISTORIES)
 
-    def _space(self, p: Parameters, seed: int) -> MaterialsSpace:
+    def _space(self, spec: RunSpec) -> MaterialsSpace:
         """Materials: shared ones, or those of this seed, which arms have in common."""
         from mpbf_abm.space.materials import MaterialsSpace
 
-        if self.space is not None:
-            return self.space
+        if spec.space is not None:
+            return spec.space
+        p, seed = spec.parameters, spec.seed
         return self._keep("spaces", (repr(p.space), seed), lambda: MaterialsSpace.synthetic(p, seed=seed), KEPT_SPACES)
 
     def _keep(self, what: str, key: Any, make: Callable[[], V], most: int) -> V:
@@ -378,21 +385,45 @@ def known_quantities(study: Study) -> tuple[str, ...]:
     return OUTCOMES
 
 
-def check_resolved(study: Study, values: Mapping[str, Any], space: MaterialsSpace | None) -> None:
-    """Check that a run could begin: parameters, their fit to the materials, the policies in force."""
-    from mpbf_abm.founding import check_fit
-    from mpbf_abm.simulation import check_horizon
+def spec_of(
+    study: Study, values: Sequence[Any], arm: Arm, space: MaterialsSpace | None, seed: int = 0, reseed: Mapping[int, int] | None = None
+) -> RunSpec:  # fmt: skip
+    """A run of a study of the ecosystem: a scenario's values in an arm, with its draws."""
+    from mpbf_abm.spec import RunSpec
 
-    p = resolve(study, values)
-    if space is None:
-        size, families, year = p.space.materials, p.space.families, None
-    else:
-        size, families, year = space.size, space.families, space.year
-    faults: list[str] = []
-    for check in (partial(check_fit, p, size, families, year), partial(check_horizon, p, size, study.ticks)):
-        try:
-            check()
-        except ConfigurationError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigurationError(faults)
+    return RunSpec(
+        resolve(study, run_values(study, values, arm)), seed, study.ticks, arm.policies, (*study.shocks, *arm.shocks), space, study.planners,
+        reseed or {},
+    )  # fmt: skip
+
+
+# --------------------------------------------------------------------------- tables
+
+
+def _recorded(noted: Recording) -> tuple[str, ...]:
+    """What the community's recorder has to keep."""
+    return ("families",) if "families" in noted.tables else ()
+
+
+def families_table(eco: Ecosystem) -> dict[str, Any]:
+    """Records alive, experiments and finds of each family after each tick (T, K), and the names of families."""
+    rows = eco.recorder.families
+    K = eco.world.space.families
+    columns = {n: np.array([row[i] for row in rows], np.int64).reshape(-1, K) for i, n in enumerate(FAMILY_COLUMNS, 1)}
+    return {
+        "tick": np.array([row[0] for row in rows], np.int64),
+        "names": list(eco.world.space.family_names),
+        **columns,
+    }
+
+
+def infrastructure_table(eco: Ecosystem) -> dict[str, Any]:
+    """Nodes and links of the infrastructure as it is."""
+    nodes, edges = eco.world.infrastructure.tables()
+    return {"nodes": nodes, "edges": edges}
+
+
+FAMILY_COLUMNS = ("records", "experiments", "found")
+TABLES: dict[str, Callable[[Ecosystem], dict[str, Any]]] = {
+    "families": families_table, "infrastructure": infrastructure_table,
+}  # fmt: skip

@@ -19,10 +19,11 @@ import numpy as np
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.parameters import PATHS, value_faults
-from mpbf_abm.provenance import content_hash, library_fingerprint, model_fingerprint
+from mpbf_abm.provenance import content_hash, library_fingerprint
+from mpbf_abm.spec import FORM, canonical, rules_fingerprint, run_id, run_kind
 from mpbf_abm.studies.definition import BASELINE, Arm, Study, load_space, unknown_names
 from mpbf_abm.studies.design import SAMPLED, SCREENS, Scenarios, build, design_faults
-from mpbf_abm.studies.model import Job, check_resolved, known_quantities, resolve, run_values
+from mpbf_abm.studies.model import Job, known_quantities, resolve, run_values, spec_of
 
 if TYPE_CHECKING:
     from mpbf_abm.space.materials import MaterialsSpace
@@ -36,7 +37,7 @@ MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
 def fingerprint_of(study: Study) -> str:
     """Hash of the source that the study's runs depend on, a model of one's own included."""
     if study.model is None:
-        return model_fingerprint()
+        return rules_fingerprint(study.planners)
     digest = hashlib.blake2b(study.own_model.encode(), digest_size=16)
     if study.own_model.startswith("mpbf_abm."):
         # One of this package stands on the rest of it.
@@ -111,6 +112,8 @@ class Plan:
         without either being there.
     recorded : Study, optional
         Of a stored study that is read by another one: what its runs noted.
+    form : int
+        Of the ids; stores of version 0.1 have form 0, where what is noted of a run is part of its id.
     """
 
     def __init__(
@@ -121,12 +124,15 @@ class Plan:
         fingerprint: str | None = None,
         origin: Mapping[str, Any] | None = None,
         recorded: Study | None = None,
+        form: int = FORM,
     ) -> None:
-        self.study, self.space = study, space
+        self.study, self.space, self.form = study, space, form
         self.recorded = recorded or study
         self.fingerprint = fingerprint or fingerprint_of(study)
         # A JSON round trip makes what was stored and what was read alike.
-        self.origin = json.loads(json.dumps(space.origin, default=str)) if space is not None else origin
+        self.origin = origin
+        if space is not None:
+            self.origin = json.loads(json.dumps(dict(space.origin), default=str)) | {"content": space.content}
 
     @classmethod
     def of(cls, study: Study, folder: Path | None = None) -> Plan:
@@ -152,14 +158,16 @@ class Plan:
 
     @cached_property
     def _common(self) -> Any:
-        """Hash state of what all runs share."""
+        """Hash state of what all runs share (form 0)."""
         study, recorded = self.study, self.recorded
         shared = {
             "model": self.fingerprint,
             "ticks": study.ticks,
             "measures": [m.key for m in recorded.measures],
             "series": [list(recorded.series.of), recorded.series.every if recorded.series.of else 1],
-            "space": None if self.origin is None else {k: v for k, v in self.origin.items() if k != "source"},
+            "space": None
+            if self.origin is None
+            else {k: v for k, v in self.origin.items() if k not in ("source", "content")},
             "branch": study.branch.tick if study.branch is not None and study.branch.history == "one" else None,
         }
         return hashlib.blake2b(content_hash(shared).encode(), digest_size=16)
@@ -169,7 +177,7 @@ class Plan:
         values = run_values(self.study, self.scenarios.values[scenario], arm)
         if self.study.own_model:
             return content_hash({name: repr(value) for name, value in values.items()})
-        return content_hash(resolve(self.study, values).model_dump())
+        return content_hash(canonical(resolve(self.study, values)))
 
     @cached_property
     def _plain(self) -> dict[int, str]:
@@ -204,6 +212,8 @@ class Plan:
     def seed(self, scenario: int, arm: int, replicate: int) -> int:
         """Seed of a run: the same for what shares its draws."""
         study = self.study
+        if study.replicates.seeds:
+            return study.replicates.seeds[replicate]
         parts: list[object] = ["run", study.seed, replicate]
         if study.crn != "all":
             parts.append(self.key(scenario))
@@ -229,8 +239,29 @@ class Plan:
             times[content] = times.get(content, 0) + 1
         return out
 
+    def _kind(self, scenario: int, arm: int) -> str:
+        """Hash of what replicates of a scenario in an arm share; of the ecosystem that of their :class:`~mpbf_abm.spec.RunSpec`."""
+        known = self.__dict__.setdefault("_kinds", {})
+        if (scenario, arm) not in known:
+            study, added = self.study, self.arms[arm]
+            content = self.content(scenario, added) if added.parameters else self._baseline(scenario)
+            shocks = (*study.shocks, *added.shocks)
+            if study.own_model:
+                events = [added.label, *(e.model_dump() for e in (*added.policies, *shocks))]
+                kind = content_hash(["own", FORM, self.fingerprint, content, study.ticks, events])
+            else:
+                space = None if self.origin is None else self.origin["content"]
+                kind = run_kind(self.fingerprint, content, study.ticks, added.policies, shocks, space)
+            if repeat := self._repeats[scenario]:
+                kind = content_hash([kind, "repeat", repeat])
+            if len(known) > 200_000:
+                known.clear()
+            known[scenario, arm] = kind
+        kind_: str = known[scenario, arm]
+        return kind_
+
     def _prefix(self, scenario: int, arm: int) -> Any:
-        """Hash state of what replicates of a scenario in an arm share."""
+        """Hash state of what replicates of a scenario in an arm share (form 0)."""
         known = self.__dict__.setdefault("_prefixes", {})
         if (scenario, arm) not in known:
             own = self.arms[arm].parameters
@@ -238,8 +269,6 @@ class Plan:
             state.update((self.content(scenario, self.arms[arm]) if own else self._baseline(scenario)).encode())
             state.update(self._events[arm].encode())
             state.update(self.history(scenario).to_bytes(8, "little"))
-            if repeat := self._repeats[scenario]:
-                state.update(f"repeat:{repeat}".encode())
             if len(known) > 200_000:
                 known.clear()
             known[scenario, arm] = state
@@ -247,12 +276,16 @@ class Plan:
 
     def job(self, scenario: int, arm: int, replicate: int) -> Job:
         """One run, with its id."""
-        seed = self.seed(scenario, arm, replicate)
-        state = self._prefix(scenario, arm).copy()
-        state.update(seed.to_bytes(8, "little"))
-        return Job(
-            state.hexdigest(), scenario, arm, replicate, seed, self.history(scenario), self.scenarios.values[scenario]
-        )
+        seed, history, branch = self.seed(scenario, arm, replicate), self.history(scenario), self.study.branch
+        if self.form == 0:
+            state = self._prefix(scenario, arm).copy()
+            state.update(seed.to_bytes(8, "little"))
+            id = state.hexdigest()
+        elif branch is not None and branch.history == "one":
+            id = run_id(self._kind(scenario, arm), history, {branch.tick: seed})
+        else:
+            id = run_id(self._kind(scenario, arm), seed, {})
+        return Job(id, scenario, arm, replicate, seed, history, self.scenarios.values[scenario])
 
     # ------------------------------------------------------------------ order
 
@@ -472,21 +505,14 @@ class Plan:
         """Faults between parameters, scenario by scenario; the first that are found."""
         if self.study.own_model:
             return []
-        from mpbf_abm.interventions import in_force, missing_nodes
-
         step = max(1, len(self.scenarios) // MOST_CHECKED)
         for scenario in range(0, len(self.scenarios), step):
             for arm in self.arms:
-                values = run_values(self.study, self.scenarios.values[scenario], arm)
                 faults = []
                 try:
-                    check_resolved(self.study, values, self.space)
-                    base, shocks = resolve(self.study, values), (*self.study.shocks, *arm.shocks)
-                    faults += missing_nodes(shocks, base)
-                    for tick in {p.start + max(0, p.ramp - 1) for p in arm.policies}:
-                        in_force(base, arm.policies, tick)
+                    spec_of(self.study, self.scenarios.values[scenario], arm, self.space).check()
                 except ConfigurationError as error:
-                    faults += error.faults
+                    faults = error.faults
                 if faults:
                     at = ", ".join(
                         f"{f.name} = {v!r}"

@@ -78,9 +78,17 @@ def saved_study(saved: Saved) -> Study:
 def saved_plan(saved: Saved, study: Study | None = None) -> Plan:
     """Plan of a stored definition, by which its runs can be found; perhaps read by another study."""
     stored = saved_study(saved)
-    if study is not None and (study.series != stored.series or study.own_model != stored.own_model):
-        study = study.changed(series=stored.series, model=None, made_by=stored.made_by)
-    return Plan(study or stored, fingerprint=saved.fingerprint, origin=json.loads(saved.origin), recorded=stored)
+    if study is not None and study.own_model != stored.own_model:
+        study = study.changed(model=None, made_by=stored.made_by)
+    if study is not None and saved.form == 0 and study.series != stored.series:
+        study = study.changed(series=stored.series)
+    return Plan(
+        study or stored,
+        fingerprint=saved.fingerprint,
+        origin=json.loads(saved.origin),
+        recorded=stored,
+        form=saved.form,
+    )
 
 
 class Results:
@@ -144,8 +152,8 @@ class Results:
 
     @cached_property
     def _look(self) -> Look:
-        """Ids of all sound runs, at one moment."""
-        return self.store.look()
+        """Ids of all sound runs, at one moment; runs that did not note what the study asks for are `short`."""
+        return self.store.look(None if self.plan.form == 0 else self.study.recording)
 
     @cached_property
     def status(self) -> NDArray[np.int8]:
@@ -295,7 +303,19 @@ class Results:
                 yield place, id, series
 
     def _array(self, id: str, series: StoredSeries) -> Float:
-        return np.frombuffer(series_bytes(self.store.path, id, series), "<f8").reshape(-1, len(series.quantities))
+        """Series of a run at the ticks and of the quantities that the study asks for (ticks, quantities); NaN where it noted none."""
+        whole = np.frombuffer(series_bytes(self.store.path, id, series), "<f8").reshape(-1, len(series.quantities))
+        of, ticks = self.study.series.of, self.series_ticks.tolist()
+        if (series.quantities, list(series.ticks)) == (of, ticks):
+            return whole
+        out = np.full((len(ticks), len(of)), np.nan)
+        row, column = ({name: i for i, name in enumerate(names)} for names in (series.ticks, series.quantities))
+        at = [(i, row[t]) for i, t in enumerate(ticks) if t in row]
+        for j, name in enumerate(of):
+            if name in column and at:
+                here, there = zip(*at, strict=True)
+                out[list(here), j] = whole[list(there), column[name]]
+        return out
 
     @property
     def series_ticks(self) -> NDArray[np.int64]:
@@ -379,7 +399,9 @@ class Results:
     @property
     def orphans(self) -> int:
         """Stored runs that are not part of the study any more."""
-        return len(self._look.done) + len(self._look.failed) - int((self.status != MISSING).sum())
+        look = self._look
+        short = sum(id.decode() in self.places for id in look.short)
+        return len(look.done) + len(look.short) + len(look.failed) - int((self.status != MISSING).sum()) - short
 
     @property
     def damaged(self) -> int:

@@ -29,6 +29,8 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean
 from mpbf_abm.outputs import holds_result
 from mpbf_abm.provenance import content_hash, environment, version
+from mpbf_abm.spec import FORM
+from mpbf_abm.studies.definition import Recording
 from mpbf_abm.studies.model import (
     Failure,
     Job,
@@ -59,7 +61,7 @@ CREATE TABLE IF NOT EXISTS tables (
 TABLES = """
 CREATE TABLE studies (
   number INTEGER PRIMARY KEY, saved TEXT NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL, model TEXT NOT NULL,
-  fingerprint TEXT NOT NULL, folder TEXT NOT NULL, origin TEXT NOT NULL, seal TEXT
+  fingerprint TEXT NOT NULL, folder TEXT NOT NULL, origin TEXT NOT NULL, form INTEGER NOT NULL DEFAULT 0, seal TEXT
 );
 CREATE TABLE environments (number INTEGER PRIMARY KEY, hash TEXT UNIQUE NOT NULL, content TEXT NOT NULL);
 CREATE TABLE scenarios (key TEXT PRIMARY KEY, parameters TEXT NOT NULL) WITHOUT ROWID;
@@ -78,10 +80,9 @@ CREATE VIEW outcomes AS
 RUN = ("id", "scenario", "arm", "replicate", "seed", "status", "outcomes", "hash", "failure", "seconds", "attempts", "environment",
        "series", "tables", "seal")  # fmt: skip
 INSERT = f"INSERT INTO runs ({', '.join(RUN)}) VALUES ({', '.join('?' * len(RUN))})"  # noqa: S608 (constants)
+REPLACE = f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in RUN[1:])}"
 # A run that is done takes the place of one that failed, or was damaged; a run that is done stays.
-UPDATE = (
-    f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in RUN[1:])} WHERE runs.status <> 'done'"
-)
+UPDATE = f"{REPLACE} WHERE runs.status <> 'done'"
 INSERT_SERIES = "INSERT OR REPLACE INTO series (run, quantities, ticks, hash, data) SELECT number, ?2, ?3, ?4, ?5 FROM runs WHERE id = ?1"
 INSERT_TABLE = "INSERT OR REPLACE INTO tables (run, name, hash, data) SELECT number, ?2, ?3, ?4 FROM runs WHERE id = ?1"
 # Names and hashes of the tables that are there of a run, as its row says them.
@@ -129,9 +130,18 @@ class Row(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What a store holds: sorted ids of the sound runs that are done, and that failed; number of rows that are damaged."""
+    """What a store holds.
+
+    Attributes
+    ----------
+    done, short, failed : sorted arrays of ids
+        Sound runs that are done and noted what is wanted, that are done and did not, and that failed.
+    damaged : int
+        Rows that are not as they were written.
+    """
 
     done: NDArray[np.bytes_]
+    short: NDArray[np.bytes_]
     failed: NDArray[np.bytes_]
     damaged: int
 
@@ -170,6 +180,8 @@ class Saved:
         Where data files are.
     origin : str
         Where the materials came from, as JSON.
+    form : int
+        Of the ids of its runs (:data:`mpbf_abm.spec.FORM`).
     saved : str
         When.
     """
@@ -180,6 +192,7 @@ class Saved:
     fingerprint: str
     folder: str
     origin: str
+    form: int = FORM
     saved: str = field(default="", compare=False)
 
 
@@ -227,6 +240,32 @@ class StoredRun:
         ), *((None, None) if series is None else (json.dumps(series.quantities), json.dumps(series.ticks))))  # fmt: skip
 
 
+class Holding:
+    """Asks of rows whether they hold what is wanted.
+
+    Parameters
+    ----------
+    wanted : Recording
+    """
+
+    def __init__(self, wanted: Recording) -> None:
+        self.keys = [f"{json.dumps(key)}:" for key in wanted.measures]
+        self.series, self.ticks, self.tables = set(wanted.series), set(wanted.ticks), set(wanted.tables)
+        self._known: dict[tuple[str | None, str | None], bool] = {}
+
+    def __call__(self, row: Row) -> bool:
+        """Whether a sound row holds it."""
+        if not all(key in (row.outcomes or "") for key in self.keys):
+            return False
+        if self.tables and not self.tables <= json.loads(row.tables or "{}").keys():
+            return False
+        place = row.quantities, row.ticks
+        if place not in self._known:
+            held, at = (set(json.loads(text or "[]")) for text in place)
+            self._known[place] = self.series <= held and (not self.series or self.ticks <= at)
+        return self._known[place]
+
+
 def tables_text(tables: Mapping[str, bytes]) -> str | None:
     """Names and hashes of tables as a row says them; None without any."""
     if not tables:
@@ -242,6 +281,9 @@ class Store:
         self._runs: list[tuple[Any, ...]] = []
         self._series: list[tuple[Any, ...]] = []
         self._tables: list[tuple[Any, ...]] = []
+        self._again: list[StoredRun] = []
+        self.apart: list[str] = []
+        """Runs that were made again, to note more, with other results."""
         self._scenarios: dict[str, str] = {}
         self._known: set[str] = set()
         self._environment: int | None = None
@@ -328,12 +370,13 @@ class Store:
                 study.fingerprint,
                 study.folder,
                 study.origin,
+                study.form,
                 study.saved or _now(),
             )
         )
         with _told(self.path):
             self._db.execute(
-                "INSERT INTO studies (name, definition, model, fingerprint, folder, origin, saved, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO studies (name, definition, model, fingerprint, folder, origin, form, saved, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
             self._db.commit()
@@ -362,12 +405,13 @@ class Store:
 
     def _studies(self) -> Iterator[Saved | None]:
         """Definitions, the last one first; None for one that is damaged."""
-        seals = "seal" if self._format > 1 else "NULL"
-        query = f"SELECT name, definition, model, fingerprint, folder, origin, saved, {seals} FROM studies ORDER BY number DESC"  # noqa: S608
+        more = "form, saved, seal" if self._format > 1 else "0, saved, NULL"
+        query = f"SELECT name, definition, model, fingerprint, folder, origin, {more} FROM studies ORDER BY number DESC"  # noqa: S608
         with _told(self.path):
             rows = self._db.execute(query).fetchall()
         for *row, seal in rows:
-            good = all(isinstance(value, str) for value in row) and (self._format == 1 or is_sealed(row, seal))
+            good = all(isinstance(value, str) for value in [*row[:6], row[7]]) and isinstance(row[6], int)
+            good = good and (self._format == 1 or is_sealed(row, seal))
             yield Saved(*row) if good else None
 
     # ------------------------------------------------------------------ writing
@@ -384,11 +428,22 @@ class Store:
         attempts: int,
         quantities: Sequence[str] = (),
         ticks: Sequence[int] = (),
+        again: bool = False,
     ) -> None:
-        """Add a run that is over; it counts once it is committed (:meth:`commit`)."""
+        """Add a run that is over; it counts once it is committed (:meth:`commit`).
+
+        With `again` it is there already, and adds what it did not note before.
+        """
         if key not in self._known:
             self._scenarios[key] = json.dumps(parameters)
         place = (job.id, key, arm, job.replicate, job.seed)
+        if again and isinstance(result, Record):
+            series_ = result.series and StoredSeries(tuple(quantities), tuple(ticks), result.series_hash, result.series)
+            outcomes = unpack_outcomes(result.outcomes)
+            self._again.append(
+                StoredRun(*place, outcomes, result.hash, None, seconds, attempts, 0, series_ or None, result.tables)
+            )
+            return
         if isinstance(result, Failure):
             self._runs.append(
                 (*place, "failed", None, None, json.dumps(vars(result)), seconds, attempts, None, None, None, None)
@@ -412,7 +467,7 @@ class Store:
         StoppedError
             If there is no room, or the disk fails; what was committed before is kept.
         """
-        count = len(self._runs)
+        count = len(self._runs) + len(self._again)
         if not count:
             return 0
         db = self._db
@@ -421,6 +476,7 @@ class Store:
             db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", self._scenarios.items())
             rows = [sealed_run((*row[:-4], machine, *row[-4:-2]), *row[-2:]) for row in self._runs]
             db.executemany(INSERT + UPDATE, rows)
+            self._enlarge(machine)
             self._drop_parts([row[0] for row in rows if row[0] in self._mended])
             db.executemany(INSERT_SERIES, self._series)
             db.executemany(INSERT_TABLE, self._tables)
@@ -432,11 +488,29 @@ class Store:
                 f"{self.path}: {count} runs could not be kept ({error}); those before them are"
             ) from None
         finally:
-            self._runs, self._series, self._tables = [], [], []
+            self._runs, self._series, self._tables, self._again = [], [], [], []
         self._environment = machine
         self._known |= self._scenarios.keys()
         self._scenarios = {}
         return count
+
+    def _enlarge(self, machine: int) -> None:
+        """Add what runs that were made again have noted more, where what both noted has equal bits; other runs stay as they are."""
+        for new in self._again:
+            held = next(self.runs("runs.id = ?", (new.id,)))
+            both = enlarged(held, new)
+            if both is None:
+                self.apart.append(new.id)
+                continue
+            self._db.execute(INSERT + REPLACE, replace(both, environment=machine).row())
+            self._insert_parts(both)
+
+    def _insert_parts(self, run: StoredRun) -> None:
+        """Write series and tables of a run whose row is there."""
+        if (s := run.series) is not None:
+            self._db.execute(INSERT_SERIES, (run.id, json.dumps(s.quantities), json.dumps(s.ticks), s.hash, s.data))
+        for name, data in run.tables.items():
+            self._db.execute(INSERT_TABLE, (run.id, name, hash_bytes(data), data))
 
     def _drop_parts(self, ids: Sequence[str]) -> None:
         """Series and tables of a damaged run go with it."""
@@ -487,17 +561,31 @@ class Store:
                 asked.append(bool(tomllib.loads(study.definition).get("series", {}).get("of")) if study else False)
         return bool(asked) and all(asked)
 
-    def look(self) -> Look:
-        """Ids of all sound runs, and how many are damaged."""
-        found: dict[str, list[bytes]] = {"done": [], "failed": []}
+    def look(self, wanted: Recording | None = None) -> Look:
+        """Ids of all sound runs, and how many are damaged.
+
+        Parameters
+        ----------
+        wanted : Recording, optional
+            What a run must have noted to count as done; anything will do if not given.
+        """
+        found: dict[str, list[bytes]] = {"done": [], "short": [], "failed": []}
         damaged = 0
+        holds = Holding(wanted or Recording())
         for row in self._rows():
             if self._is_sound(row):
-                found[row.status].append(row.id.encode())
+                kind = row.status if row.status == "failed" or holds(row) else "short"
+                found[kind].append(row.id.encode())
             else:
                 damaged += row.status != SET_ASIDE
-        done, failed = (np.sort(np.array(ids, "S32")) for ids in found.values())
-        return Look(done, failed, damaged)
+        done, short, failed = (np.sort(np.array(ids, "S32")) for ids in found.values())
+        return Look(done, short, failed, damaged)
+
+    def noted(self, id: str) -> Recording:
+        """What a finished run noted along its way."""
+        run = next(self.runs("runs.id = ?", (id,)))
+        series = run.series or StoredSeries((), (), "", b"")
+        return Recording((), series.quantities, series.ticks, tuple(run.tables))
 
     def mend(self) -> list[str]:
         """Set damaged rows aside, so that the next runs of their ids take their places; returns the ids, as they are now.
@@ -759,7 +847,7 @@ class Store:
                 "SELECT number, name, definition, model, fingerprint, folder, origin, saved FROM studies"
             ).fetchall()
             sound = [
-                (sealed(tuple(row))[-1], number)
+                (sealed((*row[:-1], 0, row[-1]))[-1], number)
                 for number, *row in studies
                 if all(isinstance(value, str) for value in row)
             ]
@@ -770,6 +858,7 @@ class Store:
                 "runs ADD COLUMN seal",
             ):
                 self._db.execute(f"ALTER TABLE {column} TEXT")
+            self._db.execute("ALTER TABLE studies ADD COLUMN form INTEGER NOT NULL DEFAULT 0")
             self._db.execute(MORE_TABLES)
             self._db.executemany("UPDATE runs SET series = ?, seal = ? WHERE number = ?", seals)
             self._db.executemany("UPDATE studies SET seal = ? WHERE number = ?", sound)
@@ -815,20 +904,53 @@ class Store:
         return count
 
     def _take(self, run: StoredRun, numbers: dict[int, int]) -> str:
-        held = self._db.execute("SELECT status, hash, series FROM runs WHERE id = ?", (run.id,)).fetchone()
+        held = self._db.execute("SELECT status, hash, series, tables FROM runs WHERE id = ?", (run.id,)).fetchone()
         if held is not None and (held[0] == "done" or (held[0] == "failed" and not run.done)):
-            same = held[1:] == (run.hash, None if run.series is None else run.series.hash)
-            return "known" if same or not run.done else "different"
+            same = held[1:] == (run.hash, None if run.series is None else run.series.hash, tables_text(run.tables))
+            if same or not run.done:
+                return "known"
+            both = enlarged(next(self.runs("runs.id = ?", (run.id,))), run)
+            if both is None:
+                return "different"
+            self._db.execute(INSERT + REPLACE, both.row())
+            self._insert_parts(both)
+            return "known"
         machine = numbers.get(run.environment) or self._note_environment(LOST)
         self._db.execute(INSERT + UPDATE, replace(run, environment=machine).row())
         if run.id in self._mended:
             self._drop_parts([run.id])
-        if run.series is not None:
-            s = run.series
-            self._db.execute(INSERT_SERIES, (run.id, json.dumps(s.quantities), json.dumps(s.ticks), s.hash, s.data))
-        for name, data in run.tables.items():
-            self._db.execute(INSERT_TABLE, (run.id, name, hash_bytes(data), data))
+        self._insert_parts(run)
         return "added"
+
+
+def enlarged(held: StoredRun, new: StoredRun) -> StoredRun | None:
+    """A finished run with all that either of two records of it holds; None if they differ in what both hold."""
+    a, b = held.outcomes or {}, new.outcomes or {}
+    common = sorted(a.keys() & b.keys())
+    if outcomes_hash({n: a[n] for n in common}) != outcomes_hash({n: b[n] for n in common}):
+        return None
+    if any(held.tables[n] != new.tables[n] for n in held.tables.keys() & new.tables.keys()):
+        return None
+    series = new.series
+    if held.series is not None:
+        series = held.series if series is None else _larger(held.series, series)
+        if series is None:
+            return None
+    outcomes = {name: (a | b)[name] for name in sorted(a | b)}
+    return replace(
+        held, outcomes=outcomes, hash=outcomes_hash(outcomes), series=series, tables={**held.tables, **new.tables}
+    )
+
+
+def _larger(a: StoredSeries, b: StoredSeries) -> StoredSeries | None:
+    """The one of two series of a run that holds the other; None where neither does, or their bits differ."""
+    if len(a.quantities) * len(a.ticks) > len(b.quantities) * len(b.ticks):
+        a, b = b, a
+    if not (set(a.quantities) <= set(b.quantities) and set(a.ticks) <= set(b.ticks)):
+        return None
+    small, large = (np.frombuffer(zlib.decompress(s.data), "<i8").reshape(len(s.ticks), -1) for s in (a, b))
+    part = large[np.ix_([b.ticks.index(t) for t in a.ticks], [b.quantities.index(q) for q in a.quantities])]
+    return b if bool((part == small).all()) else None
 
 
 def series_bytes(path: Path, id: str, series: StoredSeries) -> bytes:
