@@ -15,6 +15,8 @@ from mpbf_abm.streams import check_seed
 MOST_REPLICATES = 100_000
 MOST_TICKS = 1_000_000
 NUMBER_KEYS = ("seed", "ticks", "replicates")
+DEFAULT_SEED = 1
+DEFAULT_PAIRS = 8
 SHARED = "shocks_in_baseline"
 RUN_KEYS = (*NUMBER_KEYS, SHARED)
 EVENTS: dict[str, type[Policy | Shock]] = {"policy": Policy, "shock": Shock}
@@ -71,6 +73,8 @@ def settings_from(data: Mapping[str, Any], preset: str | None = None, where: str
     """Settings of what a configuration file holds; see :func:`read_settings`."""
     data = dict(data)
     where = f"{where}: " if where else ""
+    if "study" in data:
+        raise ConfigurationError(f"{where}is a study file; mpbf study run makes its runs")
     if preset is not None:
         data["preset"] = preset
     faults: list[str] = []

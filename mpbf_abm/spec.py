@@ -105,8 +105,9 @@ class RunSpec:
         yield from planner_faults(self.planners)
 
     def _number_faults(self) -> Iterator[str]:
-        whole = isinstance(self.ticks, (int, np.integer)) and not isinstance(self.ticks, bool)
-        if not whole or not 0 <= int(self.ticks) <= MOST_TICKS:
+        ticks: Any = self.ticks
+        whole = isinstance(ticks, (int, np.integer)) and not isinstance(ticks, bool)
+        if not (whole and 0 <= int(ticks) <= MOST_TICKS):
             yield f"ticks = {self.ticks!r}: must be a whole number from 0 to {MOST_TICKS}"
         for seed, name in ((self.seed, "seed"), *((s, "later seed") for s in self.reseed.values())):
             yield from _faults(lambda seed=seed, name=name: check_seed(seed, name))
@@ -276,10 +277,8 @@ def horizon_faults(p: Parameters, size: int, ticks: int) -> list[str]:
     wanted = p.planners.count * p.planners.experiments * p.stocks.funding * ticks
     if p.planners.repeats or wanted <= size:
         return []
-    return [
-        f"{wanted:g} experiments in {ticks} ticks on {size} materials: more experiments than materials; "
-        "lower planners.count, planners.experiments or the ticks, enlarge space.materials, or set planners.repeats = true"
-    ]
+    instead = "lower planners.count, planners.experiments or the ticks, enlarge space.materials, or set planners.repeats = true"
+    return [f"{wanted:g} experiments in {ticks} ticks on {size} materials: more experiments than materials; {instead}"]
 
 
 def event_fields(event: Event) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.ensemble import family_masses
 from mpbf_abm.measures.path_dependence import run_to
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.simulation import DEFAULT_TICKS, simulate
+from mpbf_abm.simulation import simulate
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import DEFAULT_TICKS
 
 KINDS = ("curators", "trainers", "planners")
 

@@ -39,7 +39,7 @@ def calibrate(
 
     Nothing is changed: the defaults stay as they are.
     """
-    from mpbf_abm.whatif.plan import numbers_faults
+    from mpbf_abm.settings import numbers_faults
 
     faults: list[str] = []
     numbers = {

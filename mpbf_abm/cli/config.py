@@ -52,7 +52,7 @@ def show(config_file: ConfigFile = None, preset: Preset = None, assignments: Ass
 def check(config_file: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="File to check.")]) -> None:
     """Check a configuration file; every fault is one line."""
     from mpbf_abm.interventions import missing_nodes
-    from mpbf_abm.whatif.plan import read_settings
+    from mpbf_abm.settings import read_settings
 
     settings = read_settings(config_file)
     if faults := missing_nodes(settings.shocks, settings.parameters):

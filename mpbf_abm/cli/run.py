@@ -18,7 +18,6 @@ from mpbf_abm.cli.console import (
     ConfigFile,
     Json,
     Preset,
-    bar,
     complain,
     number,
     processes,
@@ -71,12 +70,16 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="NAME[:start=24,end=36]",
-            help="Ask what a shock would change (mpbf config shocks); may be repeated.",
+            help="Let a shock hit every run (mpbf config shocks); may be repeated.",
         ),
     ] = None,
     shared: Annotated[
-        bool, typer.Option("--shocks-in-baseline", help="Let shocks hit both arms: what do the policies change then?")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--shocks-in-baseline/--no-shocks-in-baseline",
+            help="Let shocks hit both arms, or the what-if alone: what do they change, with the policies? [default: both]",
+        ),
+    ] = None,
     replicates: Annotated[
         str | None,
         typer.Option(
@@ -119,11 +122,14 @@ def run(
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor tables.")] = False,
 ) -> None:
-    """Run the model once, or ask a what-if: with --policy or --shock, baseline and what-if on the same seeds.
+    """Run the model once, or ask a what-if: with --policy, baseline and what-if on the same seeds; shocks hit both.
 
-    Writes tables, parameters, provenance and an overview figure into a folder of its own, complete or not at all.
+    Writes tables, parameters, provenance and an overview figure into a folder of its own, complete or not at all. The runs are kept
+    in its folder `runs`: a command that was stopped goes on there, and more replicates make the new ones only.
     """
+    from mpbf_abm.cli.progress import Bar
     from mpbf_abm.outputs import OutputFolder
+    from mpbf_abm.whatif.runner import run_plan
 
     numbers = {"seed": seed, "ticks": ticks, "replicates": replicates}
     data = given(
@@ -141,7 +147,9 @@ def run(
     output = OutputFolder(folder, "run", str(record["run_hash"]), force=force)
     with output as work:
         _tell_read(plan)
-        ensemble = _execute(plan, count or min(os.cpu_count() or 1, plan.replicates), quiet)
+        jobs_at_once = count or min(os.cpu_count() or 1, plan.replicates * len(plan.arms))
+        with Bar(quiet) as watch:
+            ensemble = run_plan(plan, jobs_at_once, watch, folder)
         _write(ensemble, work)
     if as_json:
         print(json.dumps(summary_json(ensemble, folder, str(record["run_hash"])), indent=2, allow_nan=False))
@@ -162,7 +170,7 @@ def make_plan(
     goal: str,
     drop: bool,
     faults: list[str],
-    shared: bool = False,
+    shared: bool | None = None,
 ) -> Plan:
     """Put together what to run; the command line goes before the file.
 
@@ -171,7 +179,8 @@ def make_plan(
     ConfigurationError
         Every fault at once, those that were found before included.
     """
-    from mpbf_abm.whatif.plan import DEFAULT_PAIRS, Plan, numbers_faults, read_events
+    from mpbf_abm.settings import DEFAULT_PAIRS, numbers_faults, read_events
+    from mpbf_abm.whatif.plan import Plan
 
     settings = settings_of(config_file, preset, assignments, faults)
     given = {k: v for k, v in numbers.items() if v is not None}
@@ -184,13 +193,14 @@ def make_plan(
     space = read_space(data, goal, drop, faults)
     if faults:
         raise ConfigurationError(faults)
-    whatif = {"replicates": DEFAULT_PAIRS} if arms["policy"] or arms["shock"] else {}
+    both = settings.shocks_in_baseline if shared is None else shared
+    whatif = {"replicates": DEFAULT_PAIRS} if arms["policy"] or (arms["shock"] and not both) else {}
     plan = Plan(
         settings.parameters,
         policies=arms["policy"],
         shocks=arms["shock"],
         space=space,
-        shocks_in_baseline=shared or settings.shocks_in_baseline,
+        shocks_in_baseline=both,
         **{**whatif, **settings.numbers, **given},
     )
     plan.check()
@@ -199,19 +209,14 @@ def make_plan(
 
 def _tell_read(plan: Plan) -> None:
     """Say how the data were understood, if that is not plain, and what was left out."""
-    origin = dict(plan.first_space.origin)
+    if plan.space is None:
+        return
+    origin = dict(plan.space.origin)
     complain([f"{origin['source']}: {note}" for note in origin.get("notes", [])])
     dropped = origin.get("dropped", {})
     if dropped.get("count"):
         print(f"mpbf: left out {dropped['count']} rows", file=sys.stderr)
         complain(dropped["reasons"])
-
-
-def _execute(plan: Plan, jobs: int, quiet: bool) -> Ensemble:
-    from mpbf_abm.whatif.runner import run_plan
-
-    with bar(plan.ticks * plan.replicates * len(plan.arms), quiet) as advance:
-        return run_plan(plan, jobs, advance)
 
 
 def _write(ensemble: Ensemble, work: Path) -> None:

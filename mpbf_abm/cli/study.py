@@ -331,7 +331,7 @@ def _shard(text: str | None) -> Shard | None:
 
 def _summary(definition: Study, tally: Tally, place: Path, part: Shard | None) -> str:
     lines = [
-        f"{tally.made} runs made, {tally.failed} failed, {tally.known} there already, in {clock(tally.seconds)} -> {place}"
+        f"{tally.made} runs made{f' ({tally.again} of them again, to note more)' if tally.again else ''}, {tally.failed} failed, {tally.known} there already, in {clock(tally.seconds)} -> {place}"
     ]
     if tally.failed_before:
         lines.append(

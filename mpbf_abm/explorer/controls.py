@@ -11,7 +11,7 @@ from htmltools import Tag, TagList, tags
 from mpbf_abm.explorer.scenario import EXAMPLES, NUMBERS, PRESET_NAMES, value_text
 from mpbf_abm.interventions import NODES, POLICIES, SHOCKS, TARGETS
 from mpbf_abm.parameters import LAYERS, Parameters, schema
-from mpbf_abm.whatif.plan import SHARED
+from mpbf_abm.settings import SHARED
 
 # What people change first; each stands here instead of in its group.
 FIRST = (
@@ -50,7 +50,11 @@ def form() -> Tag:
         tags.fieldset(
             tags.legend("Shocks"),
             *[_event("shock", name, kind.help, kind.strength) for name, kind in SHOCKS.items()],
-            _switch(SHARED, "shocks hit the baseline too", "so that the arms differ by the policies alone"),
+            _switch(
+                SHARED,
+                "shocks hit both arms",
+                "as in a study; switched off, they hit the what-if alone, so that they are what is asked about",
+            ),
             class_="events",
         ),
         tags.fieldset(
@@ -113,7 +117,7 @@ def _number(name: str, default: int) -> Tag:
 
 def _switch(name: str, label: str, help: str) -> Tag:
     return tags.div(
-        tags.label(tags.input(id=name, type="checkbox", role="switch"), " ", label, class_="switch"),
+        tags.label(tags.input(id=name, type="checkbox", role="switch", checked="checked"), " ", label, class_="switch"),
         tags.p(help, class_="help"),
         _fault(name),
         class_="control",

@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mpbf_abm.ecosystem import Ecosystem
-from mpbf_abm.interventions import NODES, Policy, Shock
+from mpbf_abm.interventions import NODES
 from mpbf_abm.measures.flows import FLOWS, tick_flows
 from mpbf_abm.measures.keystone import LOSS, single_losses
 from mpbf_abm.parameters import Parameters, SpaceParameters
-from mpbf_abm.provenance import content_hash
-from mpbf_abm.simulation import Run
+from mpbf_abm.simulation import Run, begin
 from mpbf_abm.space.infrastructure import Infrastructure
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.threads import one_thread
 from mpbf_abm.whatif.plan import Plan
-from mpbf_abm.whatif.runner import ArmResult, arm_result
+from mpbf_abm.whatif.runner import ArmResult
 from mpbf_abm.workers import tell
 
 LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models", "members")
@@ -34,38 +33,28 @@ class Task:
 
     Attributes
     ----------
-    parameters : Parameters
-    seed, ticks : int
-    policies, shocks : tuples
+    spec : RunSpec
     losses : int, optional
-        Instead of a run: lose each repository and each model in turn from this tick on.
+        Instead of the run: lose each repository and each model in turn from this tick on.
     """
 
-    parameters: Parameters
-    seed: int
-    ticks: int
-    policies: tuple[Policy, ...] = ()
-    shocks: tuple[Shock, ...] = ()
+    spec: RunSpec
     losses: int | None = None
 
     @cached_property
     def key(self) -> str:
-        """Hash of all fields: tasks with the same one have the same result."""
-        return content_hash(
-            {
-                "parameters": self.parameters.model_dump(mode="json"), "seed": self.seed, "ticks": self.ticks, "losses": self.losses,
-                "policies": [p.model_dump() for p in self.policies], "shocks": [s.model_dump() for s in self.shocks],
-            }
-        )  # fmt: skip
+        """Id of the run, and of what is asked of it: tasks with the same one have the same result."""
+        return self.spec.id if self.losses is None else f"{self.spec.id}:losses:{self.losses}"
+
+    @property
+    def ticks(self) -> int:
+        """Horizon."""
+        return self.spec.ticks
 
 
 def tasks_of(plan: Plan) -> dict[tuple[str, int], Task]:
     """Task of each arm and replicate, pair by pair."""
-    return {
-        (arm, i): Task(plan.parameters, plan.seed + i, plan.ticks, policies, shocks)
-        for i in range(plan.replicates)
-        for arm, (policies, shocks) in plan.arms.items()
-    }
+    return {(arm, i): Task(plan.spec(arm, i)) for i in range(plan.replicates) for arm in plan.arms}
 
 
 @dataclass(frozen=True)
@@ -104,10 +93,10 @@ class History:
 def work(task: Task | None) -> Any:
     """Do a task in a worker; without one only what is needed is loaded."""
     if task is None:
-        task = Task(Parameters.preset("quick").updated({"space.materials": 500, "space.families": 20}), 0, 12)
-        record_history(task)
+        small = Parameters.preset("quick").updated({"space.materials": 500, "space.families": 20})
+        record_history(RunSpec(small, 0, 12))
         return None
-    return record_history(task) if task.losses is None else losses(task)
+    return record_history(task.spec) if task.losses is None else losses(task.spec, task.losses)
 
 
 @lru_cache(maxsize=16)
@@ -116,23 +105,33 @@ def space_of(parameters: SpaceParameters, seed: int) -> MaterialsSpace:
     return MaterialsSpace.synthetic(Parameters(space=parameters), seed=seed)
 
 
-def record_history(task: Task) -> History:
+def record_history(spec: RunSpec) -> History:
     """Run a community and keep what the page shows."""
-    space = space_of(task.parameters.space, task.seed)
+    space = space_of(spec.parameters.space, spec.seed)
     flows: list[Mapping[str, float]] = []
     links: list[Infrastructure] = []
     with one_thread():
-        eco = Ecosystem(task.parameters, task.seed, policies=task.policies, shocks=task.shocks, space=space)
+        spec.check()
+        eco = begin(spec, space=space)
         try:
-            for _ in range(task.ticks):
+            for _ in range(spec.ticks):
                 eco.step()
                 flows.append(tick_flows(eco.world))
                 links.append(_kept(eco.world.infrastructure, links[-1] if links else None))
                 tell()
-            result = arm_result(Run(eco, task.ticks, space), "", 0)
+            result = arm_result(Run(eco, spec))
         finally:
             eco.release()
     return History(result, pd.DataFrame(flows, columns=list(FLOWS)), tuple(links), family_places(space))
+
+
+def arm_result(run: Run) -> ArmResult:
+    """Tables of a run that is over, of no arm and replicate in particular."""
+    families = run.families
+    names = run.ecosystem.world.space.family_names
+    families.insert(2, "name", [names[k] for k in families["family"]])
+    nodes, edges = run.ecosystem.world.infrastructure.tables()
+    return ArmResult("", 0, run.spec.seed, run.series, families, nodes, edges, run.summary)
 
 
 def _kept(now: Infrastructure, last: Infrastructure | None) -> Infrastructure:
@@ -174,14 +173,14 @@ def family_places(space: MaterialsSpace) -> pd.DataFrame:
     )
 
 
-def losses(task: Task) -> pd.DataFrame:
+def losses(spec: RunSpec, start: int) -> pd.DataFrame:
     """Costs of losing each repository and each model for good from a tick on (:func:`mpbf_abm.measures.keystone.single_losses`)."""
     parts = []
     for kind in LOSS:
-        if task.parameters.flat()[NODES[LOSS[kind]]]:
+        if spec.parameters.flat()[NODES[LOSS[kind]]]:
             table = single_losses(
-                task.parameters, [task.seed], task.ticks, start=int(task.losses or 0), kind=kind, space=space_of(task.parameters.space, task.seed),  # type: ignore[arg-type]
-                policies=task.policies,
+                spec.parameters, [spec.seed], spec.ticks, start=start, kind=kind, space=space_of(spec.parameters.space, spec.seed),  # type: ignore[arg-type]
+                policies=spec.policies,
             )  # fmt: skip
             parts.append(table.assign(kind=kind))
     return pd.concat(parts, ignore_index=True)

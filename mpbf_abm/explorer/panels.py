@@ -20,7 +20,7 @@ from mpbf_abm.figures import overview, style
 from mpbf_abm.figures.flows import draw_diagram
 from mpbf_abm.figures.studies import strip
 from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, ROLES, VERMILION
-from mpbf_abm.whatif.plan import BASELINE, WHAT_IF
+from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

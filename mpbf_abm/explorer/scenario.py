@@ -14,19 +14,18 @@ from urllib.parse import parse_qsl, urlencode
 from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.interventions import Event, Policy, Shock
 from mpbf_abm.parameters import GROUPS, PATHS, PRESETS, Parameters, parse_assignment, toml_value, value_faults
-from mpbf_abm.simulation import DEFAULT_TICKS
-from mpbf_abm.whatif.plan import (
+from mpbf_abm.settings import (
     DEFAULT_PAIRS,
     DEFAULT_SEED,
     EVENTS,
     SHARED,
-    WHAT_IF,
-    Plan,
     Settings,
     numbers_faults,
     read_events,
     settings_from,
 )
+from mpbf_abm.spec import DEFAULT_TICKS, event_fields
+from mpbf_abm.whatif.plan import Plan, named_study
 
 NUMBERS = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS}
 PRESET_NAMES = (*(name for name in PRESETS if name != "pool"), "null")
@@ -71,7 +70,7 @@ class Scenario:
         At most one of a name, as the page has one switch for each.
     seed, ticks, replicates : int
     shocks_in_baseline : bool
-        Shocks hit both arms.
+        Shocks hit both arms; else the what-if alone.
     """
 
     preset: str = "default"
@@ -81,7 +80,7 @@ class Scenario:
     seed: int = DEFAULT_SEED
     ticks: int = DEFAULT_TICKS
     replicates: int = DEFAULT_PAIRS
-    shocks_in_baseline: bool = False
+    shocks_in_baseline: bool = True
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -169,8 +168,8 @@ class Scenario:
             parts.append(("preset", self.preset))
         parts += [(path, value_text(value)) for path, value in self.changes.items()]
         parts += [(kind, event_text(e)) for kind, e in self.events()]
-        if self.shocks_in_baseline:
-            parts.append((SHARED, "true"))
+        if not self.shocks_in_baseline:
+            parts.append((SHARED, "false"))
         parts += [(name, str(value)) for name, value in self._numbers().items() if value != NUMBERS[name]]
         return urlencode(parts, safe=":,=[]")
 
@@ -183,8 +182,8 @@ class Scenario:
             words += ["--set", f"{path}={value_text(value)}"]
         for kind, event in self.events():
             words += [f"--{kind}", event_text(event)]
-        if self.shocks_in_baseline:
-            words.append("--shocks-in-baseline")
+        if not self.shocks_in_baseline:
+            words.append("--no-shocks-in-baseline")
         for name, number in self._numbers().items():
             words += [f"--{name}", str(number)]
         return shlex.join(words)
@@ -192,8 +191,8 @@ class Scenario:
     def to_toml(self) -> str:
         """Configuration file of the same runs (``mpbf run FILE``)."""
         lines = [f'preset = "{self.preset}"', "", "[run]", *(f"{k} = {v}" for k, v in self._numbers().items())]
-        if self.shocks_in_baseline:
-            lines.append(f"{SHARED} = true")
+        if not self.shocks_in_baseline:
+            lines.append(f"{SHARED} = false")
         for group in GROUPS:
             mine = {path: value for path, value in self.changes.items() if PATHS[path][0] == group}
             if mine:
@@ -203,18 +202,11 @@ class Scenario:
         return "\n".join(lines) + "\n"
 
     def to_study(self) -> str:
-        """Study file of the same question (``mpbf study run FILE``): one arm with all policies and shocks."""
-        from mpbf_abm.studies.definition import Arm, Replicates, Study
+        """Study file of the same runs (``mpbf study run FILE``): one arm with all policies."""
         from mpbf_abm.studies.files import write_study
 
-        own, shared = ((), self.shocks) if self.shocks_in_baseline else (self.shocks, ())
-        arms = (Arm(label=WHAT_IF, policies=self.policies, shocks=own),) if len(self.plan.arms) > 1 else ()
-        return write_study(
-            Study(
-                name="explored", preset=self.preset, seed=self.seed, ticks=self.ticks, parameters=dict(self.changes), policies=arms, shocks=shared,
-                replicates=Replicates(n=self.replicates),
-            )
-        )  # fmt: skip
+        study = named_study(self.plan, "explored", self.plan.compared())
+        return write_study(study.changed(preset=self.preset, parameters=dict(self.changes)))
 
     def events(self) -> list[tuple[str, Event]]:
         """Policies and shocks with their kind."""
@@ -229,17 +221,11 @@ def value_text(value: Any) -> str:
     return value if isinstance(value, str) else toml_value(value)
 
 
-def event_fields(event: Event) -> dict[str, Any]:
-    """Fields of an event that are not as by default, its name first."""
-    default = {name: info.default for name, info in type(event).model_fields.items()}
-    given = {name: getattr(event, name) for name in type(event).model_fields}
-    return {"name": event.name} | {k: v for k, v in given.items() if k not in ("name", "set") and v != default[k]}
-
-
 def event_text(event: Event) -> str:
     """An event as it stands on a command line."""
     fields = event_fields(event)
     name = fields.pop("name")
+    fields.pop("set", None)
     told = ",".join(f"{k}={v if isinstance(v, str) else toml_value(v)}" for k, v in fields.items())
     return f"{name}:{told}" if told else str(name)
 
@@ -308,7 +294,7 @@ def from_address(query: str) -> Scenario:
         faults += placed(lines)
     changes = {path: text for path, text in values.items() if path in PATHS or "." in path}
     numbers = {name: values[name] for name in NUMBERS if name in values}
-    return _assemble(values.get("preset", "default"), changes, numbers, events, values.get(SHARED) == "true", faults)
+    return _assemble(values.get("preset", "default"), changes, numbers, events, values.get(SHARED) != "false", faults)
 
 
 def from_form(form: Any) -> Scenario:
@@ -333,7 +319,7 @@ def from_form(form: Any) -> Scenario:
             faults += [Fault(f"{make.__name__.lower()}:{name}", line) for line in lines]
             events[kind] += made
     return _assemble(
-        str(form.get("preset", "default")), _texts_of(form, "values"), _texts_of(form, "numbers"), events, form.get(SHARED) is True, faults
+        str(form.get("preset", "default")), _texts_of(form, "values"), _texts_of(form, "numbers"), events, form.get(SHARED) is not False or not events["shock"], faults
     )  # fmt: skip
 
 
@@ -439,15 +425,15 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "The same policy where attention only grows in proportion: a cure for a disease that is not there.",
     ),
     "The largest repository fails": (
-        "shock=repository_outage:start=48,end=72,target=largest",
+        "shock=repository_outage:start=48,end=72,target=largest&shocks_in_baseline=false",
         "The most leaned-on repository is down for two years.",
     ),
     "The failure, with redundancy": (
-        "infrastructure.providers=1&policy=redundancy:start=24&shock=repository_outage:start=48,end=72,target=largest,strength=0.3&shocks_in_baseline=true",
+        "infrastructure.providers=1&policy=redundancy:start=24&shock=repository_outage:start=48,end=72,target=largest,strength=0.3",
         "Three tenths of the repositories fail for two years, in both arms: does it help to lean on three providers instead of one?",
     ),
     "A wave of retractions, with audits": (
-        "policy=audits:start=12&shock=retraction_wave:start=60&shocks_in_baseline=true",
+        "policy=audits:start=12&shock=retraction_wave:start=60",
         "Three tenths of all records are retracted at tick 60, in both arms: does it help to have audited since tick 12?",
     ),
     "Publishing negative results": (

@@ -16,9 +16,8 @@ from mpbf_abm.figures import overview
 from mpbf_abm.figures.studies import records
 from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.measures.flows import FLOWS
-from mpbf_abm.measures.paired import EFFECT_COLUMNS, paired_effects
-from mpbf_abm.whatif.plan import BASELINE, WHAT_IF
-from mpbf_abm.whatif.runner import Ensemble, infrastructure_tables
+from mpbf_abm.studies.definition import BASELINE, WHAT_IF
+from mpbf_abm.whatif.runner import Ensemble
 
 FLOW_WINDOW = 12  # ticks over which flows are averaged: models are retrained once in as many
 MARKED = 2  # most leaned-on nodes of a kind that are marked
@@ -76,18 +75,9 @@ class Shown:
 
     @cached_property
     def effects(self) -> dict[str, dict[str, Any]] | None:
-        """Paired effect of each outcome, a row of :func:`~mpbf_abm.measures.paired.paired_effects`; of a single pair the difference alone."""
-        if not self.what_if:
-            return None
-        base, treated, outcomes = self.ensemble.arm(BASELINE), self.ensemble.arm(WHAT_IF), self.ensemble.outcomes
-        if len(self.replicates) > 1:
-            return {str(row["outcome"]): row for row in records(paired_effects(base, treated, outcomes))}
-        unknown: dict[str, Any] = dict.fromkeys(EFFECT_COLUMNS, np.nan)
-        out = {}
-        for outcome in outcomes:
-            a, b = float(base[outcome].iloc[0]), float(treated[outcome].iloc[0])
-            out[outcome] = unknown | {"baseline": a, "treated": b, "difference": b - a, "n": 1}
-        return out
+        """Paired effect of each outcome, as ``mpbf run`` has them; of a single pair the difference alone."""
+        table = self.ensemble.effects
+        return None if table is None else {str(row["outcome"]): row for row in records(table)}
 
     def bands(self, quantities: Sequence[str], arms: Sequence[str]) -> pd.DataFrame:
         """Median and 10-90 % range over time of the arms that are looked at."""
@@ -135,7 +125,7 @@ class Shown:
 
     def network(self, arm: str, replicate: int, tick: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Nodes and links after a tick, with their places; ``mark`` is true of those that most others lean on."""
-        nodes, edges = infrastructure_tables(self.histories[arm, replicate].links[tick])
+        nodes, edges = self.histories[arm, replicate].links[tick].tables()
         placed = overview.place(nodes, edges)
         mark = np.zeros(len(placed), bool)
         for kind in ("repository", "model"):

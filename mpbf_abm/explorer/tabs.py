@@ -21,7 +21,7 @@ from mpbf_abm.measures.paired import bimodality, spread
 from mpbf_abm.observation import INDICATORS
 from mpbf_abm.parameters import schema
 from mpbf_abm.simulation import HEADLINE
-from mpbf_abm.whatif.plan import BASELINE, WHAT_IF
+from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 
 Array = np.ndarray[Any, Any]
 TABS = ("layers", "flows", "network", "materials", "outcomes", "configuration", "study")
@@ -536,7 +536,7 @@ def configuration(shown: Shown, _: Look) -> str:
     ]  # fmt: skip
     record = s.plan.record()
     run_hashes = [
-        [f"{arm} {i + 1}", str(s.seed + i), f"<code>{shown.histories[arm, i].result.run_hash}</code>"] for arm in shown.arms for i in shown.replicates
+        [f"{arm} {i + 1}", str(s.seed + i), f"<code>{s.plan.spec(arm, i).id}</code>"] for arm in shown.arms for i in shown.replicates
     ]  # fmt: skip
     parts = [
         "<h3>The same runs from the command line</h3>",
@@ -548,7 +548,7 @@ def configuration(shown: Shown, _: Look) -> str:
         if changed else '<p class="help">All parameters are as by default.</p>',
         f'<p class="help">Plan <code>{record["run_hash"]}</code>, software {escape(record["software"]["version"])} '
         + f'<code>{record["software"]["fingerprint"]}</code>.</p>',
-        table(["run", "seed", "hash"], run_hashes, "Runs; the hash follows from everything that a run depends on", (1,)),
+        table(["run", "seed", "id"], run_hashes, "Runs; the id follows from everything that a run depends on, and is the same in a study", (1,)),
     ]  # fmt: skip
     return "".join(parts)
 

@@ -22,7 +22,6 @@ from mpbf_abm.explorer.scenario import (
     Fault,
     Scenario,
     ScenarioError,
-    event_fields,
     from_address,
     from_form,
     from_toml,
@@ -35,7 +34,8 @@ from mpbf_abm.explorer.tabs import TABS, VIEWS, Look
 from mpbf_abm.measures.keystone import keystones
 from mpbf_abm.observation import COLUMNS
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.whatif.plan import EVENTS, SHARED
+from mpbf_abm.settings import EVENTS, SHARED
+from mpbf_abm.spec import RunSpec, event_fields
 
 Tell = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -248,7 +248,7 @@ class Visit:
             await self._complain([Fault("", "there is nothing to lose: keystones need two ticks and some planners")])
             return
         self.losses = order = self.desk.order(
-            {i: Task(s.parameters, s.seed + i, s.ticks, policies, (), losses=start) for i in shown.replicates}
+            {i: Task(RunSpec(s.parameters, s.seed + i, s.ticks, policies), losses=start) for i in shown.replicates}
         )
         while True:
             words = f"Losing each node in turn from tick {start + 1}, {'with' if policies else 'without'} the policies: {len(order.results)} of {len(order.tasks)}"

@@ -14,13 +14,15 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.interventions import Event, Policy, Shock
 from mpbf_abm.parameters import GROUPS, PATHS
 from mpbf_abm.sections import Section
+from mpbf_abm.spec import planner_faults, rule_name
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.design import Design, Factor, plain
 
 if TYPE_CHECKING:
+    from mpbf_abm.parameters import Parameters
     from mpbf_abm.space.materials import MaterialsSpace
 
-BASELINE = "baseline"
+BASELINE, WHAT_IF = "baseline", "what-if"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 MOST_REPLICATES = 100_000
 LATE = ("mean", "min", "max")
@@ -219,9 +221,10 @@ class Recording(NamedTuple):
 
     def joined(self, other: Recording) -> Recording:
         """Both together."""
-        parts = (tuple(dict.fromkeys((*a, *b))) for a, b in zip(self, other, strict=True))
-        measures, series, ticks, tables = parts
-        return Recording(measures, series, tuple(sorted(ticks)), tables)
+        return Recording(
+            tuple(dict.fromkeys((*self.measures, *other.measures))), tuple(dict.fromkeys((*self.series, *other.series))),
+            tuple(sorted({*self.ticks, *other.ticks})), tuple(dict.fromkeys((*self.tables, *other.tables))),
+        )  # fmt: skip
 
 
 class Replicates(Section):
@@ -482,7 +485,7 @@ class Study(Section):
         (ticks, series). Not part of a file.
     planners : tuple of classes, optional
         Rules of one's own: subclasses of :class:`~mpbf_abm.agents.planner.ExperimentPlanner` (importable), dealt to planners in turn in
-        every run. Not part of a file.
+        every run. A file holds their names, `rules`.
     made_by : str
         Name of the model of one's own that a stored study was made by; its store says so.
 
@@ -517,7 +520,15 @@ class Study(Section):
     engine: Engine = Engine()
     model: Model | None = Field(None, exclude=True, repr=False)
     planners: tuple[Any, ...] = Field((), exclude=True, repr=False)
+    rules: tuple[str, ...] = ()
     made_by: str = Field("", exclude=True, repr=False)
+
+    def __init__(self, **fields: Any) -> None:
+        if planners := fields.get("planners"):
+            if faults := planner_faults(planners):
+                raise ConfigurationError(faults)
+            fields["rules"] = tuple(rule_name(rule) for rule in planners)
+        super().__init__(**fields)
 
     @classmethod
     def place(cls, fields: Mapping[str, Any]) -> str:  # noqa: ARG003
@@ -595,6 +606,35 @@ class Study(Section):
     def adaptive(self) -> bool:
         """Whether the number of replicates follows from precision."""
         return self.replicates.n is None
+
+    @classmethod
+    def of_question(
+        cls, name: str, parameters: Parameters, policies: Sequence[Policy], shocks: Sequence[Shock], *, shared: bool = True, seeds: Sequence[int],
+        ticks: int, **fields: Any,
+    ) -> Study:  # fmt: skip
+        """Make the study of one question: baseline, and what-if if there is anything by which it differs, on the same seeds.
+
+        Parameters
+        ----------
+        name : str
+        parameters : Parameters
+        policies : sequence of Policy
+            What the what-if adds.
+        shocks : sequence of Shock
+            What happens in every run; in the what-if alone unless `shared`.
+        shared : bool
+        seeds : sequence of int
+            Root seed of each replicate.
+        ticks : int
+        **fields
+            Other fields of the study.
+        """
+        own = () if shared else tuple(shocks)
+        arms = (Arm(label=WHAT_IF, policies=tuple(policies), shocks=own),) if policies or own else ()
+        return cls(
+            name=name, ticks=ticks, parameters=parameters.changed(), policies=arms, shocks=tuple(shocks) if shared else (),
+            replicates=Replicates(seeds=tuple(seeds)), **fields,
+        )  # fmt: skip
 
     def changed(self, **fields: Any) -> Study:
         """Return a copy with some fields changed."""

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError, HaltError, InterruptionError, StoppedError
+from mpbf_abm.errors import ConfigurationError, HaltError, InterruptionError, MpbfError, StoppedError
 from mpbf_abm.outputs import RUNS, some
+from mpbf_abm.spec import FORM
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Recording, Study
 from mpbf_abm.studies.engines import InProcess, open_engine, result_of
@@ -84,6 +85,8 @@ class Tally:
     ----------
     made, failed, known : int
         Runs that were made, that failed, that were there before.
+    again : int
+        Of those that were made, the ones that were there, but had not noted all that is asked for.
     failed_before : int
         Of those that were there, the ones that had failed.
     replicates : int
@@ -97,6 +100,7 @@ class Tally:
     made: int = 0
     failed: int = 0
     known: int = 0
+    again: int = 0
     failed_before: int = 0
     replicates: int = 0
     interrupted: bool = False
@@ -153,6 +157,7 @@ def run_study(
         watch.say(note)
     begun = time.monotonic()
     with Store.open(out / (shard.file if shard else FILE), write=True) as store:
+        plan.form = form_of(store)
         before = claim(store, plan, folder)
         if damaged := store.mend():
             watch.say(
@@ -258,6 +263,7 @@ def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Save
         plan.fingerprint,
         str(folder.resolve()),
         json.dumps(plan.origin),
+        plan.form,
     )
     try:
         last = store.last_study()
@@ -282,6 +288,15 @@ def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Save
         )
     store.save_study(new)
     return last if last is not None and last.definition != new.definition else None
+
+
+def form_of(store: Store) -> int:
+    """Form of the ids of a store's runs; the present one where it holds no study."""
+    try:
+        last = store.last_study(sound=True)
+    except MpbfError:
+        return FORM
+    return FORM if last is None else last.form
 
 
 def _redesigned(before: Saved, study: Study) -> bool:
@@ -382,6 +397,7 @@ class _Driver:
             elif len(there.short) > 0 and has(there.short, job.id):
                 # What it noted before is noted again, and compared.
                 self._short.add(job.id)
+                self.tally.again += 1
                 yield job._replace(also=self.store.noted(job.id))
             else:
                 yield job

@@ -12,6 +12,8 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.parameters import GROUPS, PATHS, read_toml
 from mpbf_abm.sections import Section
+from mpbf_abm.settings import DEFAULT_PAIRS, DEFAULT_SEED, settings_from
+from mpbf_abm.spec import DEFAULT_TICKS
 from mpbf_abm.studies.definition import (
     Arm,
     Branch,
@@ -30,7 +32,8 @@ S = TypeVar("S", bound=Section)
 
 TABLES = ("study", "space", "parameters", "policy", "arm", "shock", "design", "replicates", "outcome", "series", "branch",
           "limits", "engine")  # fmt: skip
-OWN = ("name", "question", "preset", "seed", "ticks", "crn")
+OWN = ("name", "question", "preset", "seed", "ticks", "crn", "rules")
+RUN_TABLES = frozenset({"preset", "run", "policy", "shock", *GROUPS})  # of a configuration file of mpbf run
 PARTS: dict[str, type[Section]] = {
     "space": Space, "replicates": Replicates, "series": Series, "branch": Branch, "limits": Limits, "engine": Engine,
 }  # fmt: skip
@@ -53,7 +56,24 @@ def read_study(path: str | Path) -> Study:
         Every fault at once, each with the name of the file.
     """
     path = Path(path)
-    return parse_study(read_toml(path), where=path.name, folder=path.parent)
+    data = read_toml(path)
+    if "study" not in data and data.keys() <= RUN_TABLES and data:
+        return of_run_file(data, path)
+    return parse_study(data, where=path.name, folder=path.parent)
+
+
+def of_run_file(data: Mapping[str, Any], path: Path) -> Study:
+    """Study of the runs that ``mpbf run`` makes of a configuration file: the same seeds, arms and ids."""
+    settings = settings_from(data, where=path.name)
+    pairs = bool(settings.policies or (settings.shocks and not settings.shocks_in_baseline))
+    numbers = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS if pairs else 1} | dict(
+        settings.numbers
+    )
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-")
+    return Study.of_question(
+        name or "run", settings.parameters, settings.policies, settings.shocks, shared=settings.shocks_in_baseline, ticks=numbers["ticks"],
+        seeds=range(numbers["seed"], numbers["seed"] + numbers["replicates"]),
+    )  # fmt: skip
 
 
 def parse_study(data: Mapping[str, Any], *, where: str = "", folder: Path | None = None) -> Study:
@@ -262,7 +282,8 @@ def as_tables(study: Study) -> dict[str, Any]:
         if isinstance(value, Factor):
             del parameters[name]["name"]
     tables = {
-        "study": {k: getattr(study, k) for k in OWN},
+        "study": {k: getattr(study, k) for k in OWN if k != "rules"}
+        | ({"rules": list(study.rules)} if study.rules else {}),
         "space": parts.pop("space", {}),
         "parameters": parameters,
         "arm": [_plain(arm) for arm in study.policies],

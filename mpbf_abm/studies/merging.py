@@ -56,10 +56,11 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
         first = held or studies[0]
         newest = max([*studies, *([held] if held else [])], key=lambda s: s.saved)
         for path, study in zip(paths, [if_readable(store.last_study, None) for store in opened], strict=True):
-            if study is not None and (study.name, study.model, study.fingerprint) != (
+            if study is not None and (study.name, study.model, study.fingerprint, study.form) != (
                 first.name,
                 first.model,
                 first.fingerprint,
+                first.form,
             ):
                 raise StoreError(
                     f"{path}: holds the study '{study.name}' by model {study.fingerprint[:12]}, not '{first.name}' by {first.fingerprint[:12]}"

@@ -341,6 +341,12 @@ class Plan:
         if study.crn == "none" and study.design.kind == "morris":
             faults.append("[study]: crn = 'none': steps of a morris trajectory share their draws; use 'policies'")
         faults += self._name_faults() + self._file_faults()
+        if study.rules and not study.planners:
+            faults.append(
+                f"[study]: rules = {list(study.rules)}: rules of one's own are given in Python, Study(planners=[...])"
+            )
+        if study.planners and study.own_model:
+            faults.append("[study]: planners belong to the ecosystem, not to a model of one's own")
         if not faults:
             faults += self._scenario_faults() or self._twin_faults()
         if faults:

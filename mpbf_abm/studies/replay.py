@@ -48,6 +48,10 @@ def replay_run(results: Results, stored: StoredRun, *, debug: bool = False) -> R
     if place is None:
         raise StoreError(f"{results.store.path}: run {stored.id[:12]} is no part of the study any more")
     study = results.study
+    if study.rules and not study.planners:
+        raise StoreError(
+            f"{results.store.path}: was made with rules of one's own ({', '.join(study.rules)}); replay it from Python"
+        )
     space = None if study.space is None else load_space(study.space, Path(results.saved.folder), study)
     runner = Runner(study, space)
     runner.debug = debug

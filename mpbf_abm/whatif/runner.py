@@ -1,25 +1,31 @@
-"""Run a plan, in this process or in several; equal plans give equal tables whatever the number of processes."""
+"""Run a plan, and write its tables; equal plans give equal tables whatever the number of processes."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from mpbf_abm.measures.paired import paired_effects, spread
+from mpbf_abm.measures.paired import reduction, simultaneous_intervals, spread
+from mpbf_abm.observation import COLUMNS, INDICATORS
 from mpbf_abm.outputs import RECORD
-from mpbf_abm.simulation import Run, simulate
-from mpbf_abm.space.infrastructure import Infrastructure
-from mpbf_abm.threads import one_thread
-from mpbf_abm.whatif.plan import BASELINE, WHAT_IF, Plan
-from mpbf_abm.workers import each_value
+from mpbf_abm.simulation import HEADLINE, OUTCOMES
+from mpbf_abm.studies.definition import BASELINE, WHAT_IF
+from mpbf_abm.studies.driver import Progress, answered
+from mpbf_abm.studies.files import write_study
+from mpbf_abm.studies.model import FAMILY_COLUMNS
+from mpbf_abm.studies.results import Results
+from mpbf_abm.whatif.plan import Plan, named_study
 
+SHARES = frozenset({i.column for i in INDICATORS if i.unit == "share"} | {"leading_share"})
 IDENTITY = ("arm", "replicate", "seed")
 
 
@@ -34,8 +40,6 @@ class ArmResult:
     nodes, edges : DataFrame
         The infrastructure at the end: kind, id, load, works; provider and user of each link.
     summary : dict
-    run_hash : str
-        Hash of the run's own provenance.
     """
 
     arm: str
@@ -46,7 +50,6 @@ class ArmResult:
     nodes: pd.DataFrame
     edges: pd.DataFrame
     summary: dict[str, float]
-    run_hash: str
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Ensemble:
         """Paired effect and spread of every outcome; None for a plain run."""
         if len(self.plan.arms) < 2:
             return None
-        table = paired_effects(self.arm(BASELINE), self.arm(WHAT_IF), self.outcomes)
+        table = paired_table(self.arm(BASELINE), self.arm(WHAT_IF), families_of(self.outcomes))
         for prefix, name in (("baseline", BASELINE), ("treated", WHAT_IF)):
             part = spread(self.arm(name), self.outcomes).drop(columns="outcome")
             table = table.join(part.add_prefix(f"{prefix}_"))
@@ -108,10 +111,55 @@ class Ensemble:
         return next(r for r in self.results if r.arm == arm)
 
 
+def families_of(outcomes: Sequence[str]) -> list[list[str]]:
+    """Families of outcomes whose intervals hold together: those that are printed, and every other one by itself."""
+    printed = [name for name in HEADLINE if name in outcomes]
+    return [printed, *([name] for name in outcomes if name not in printed)]
+
+
+def bounds_of(outcome: str) -> float:
+    """Largest difference that an outcome can have: 1 for a share."""
+    return 1.0 if outcome in SHARES else np.inf
+
+
+def paired_table(baseline: pd.DataFrame, treated: pd.DataFrame, families: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Mean paired difference of each outcome, with 95 % intervals that hold together within a family.
+
+    Parameters
+    ----------
+    baseline, treated : DataFrame
+        One row per replicate and one column per outcome; rows at the same place are a pair.
+    families : sequence of sequences of str
+
+    Returns
+    -------
+    DataFrame
+        One row per outcome: means of both arms over complete pairs, ``difference`` (treated minus baseline), ``low`` and ``high`` of its
+        interval (:func:`~mpbf_abm.measures.paired.simultaneous_intervals`), ``vrf`` (:func:`~mpbf_abm.measures.paired.reduction`), ``n``
+        pairs. NaN where there are too few.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for family in families:
+        a, b = (arm[list(family)].to_numpy(np.float64) for arm in (baseline, treated))
+        found = simultaneous_intervals(b - a, bounds=[bounds_of(name) for name in family])
+        for j, name in enumerate(family):
+            whole = np.isfinite(a[:, j]) & np.isfinite(b[:, j])
+            first, second = a[whole, j], b[whole, j]
+            n, middle = (
+                len(first),
+                (first.mean(), second.mean(), (second - first).mean()) if len(first) else (np.nan,) * 3,
+            )
+            rows[name] = dict(zip(("baseline", "treated", "difference"), middle, strict=True)) | {
+                "low": found.low[j], "high": found.high[j], "vrf": reduction(first[None], second[None]), "n": n,
+            }  # fmt: skip
+    order = [name for name in baseline.columns if name in rows]
+    return pd.DataFrame([{"outcome": name, **rows[name]} for name in order])
+
+
 # --------------------------------------------------------------------------- running
 
 
-def run_plan(plan: Plan, jobs: int = 1, progress: Callable[[int], None] | None = None) -> Ensemble:
+def run_plan(plan: Plan, jobs: int = 1, progress: Progress | None = None, out: Path | None = None) -> Ensemble:
     """Run every arm and replicate of a plan.
 
     Parameters
@@ -120,83 +168,62 @@ def run_plan(plan: Plan, jobs: int = 1, progress: Callable[[int], None] | None =
         Checked (:meth:`Plan.check`).
     jobs : int
         Processes; 1 runs in this one.
-    progress : callable, optional
-        Called with the number of ticks that were completed since the last call.
+    progress : Progress, optional
+    out : Path, optional
+        Folder of results, in which the runs are kept (:func:`~mpbf_abm.studies.driver.answered`).
 
     Returns
     -------
     Ensemble
         The same for any number of jobs.
     """
-    advance = progress or _ignore
-    if jobs <= 1 or plan.replicates == 1:
-        done = {i: run_replicate(plan, i, advance) for i in range(plan.replicates)}
-    else:
-        done = {}
-        for i, results in each_value(partial(run_replicate, plan), range(plan.replicates), jobs):
-            done[i] = results
-            advance(plan.ticks * len(plan.arms))
-    return Ensemble(plan, tuple(done[i][arm] for arm in range(len(plan.arms)) for i in range(plan.replicates)))
+    with answered(plan.study, out, workers=jobs, progress=progress, space=plan.space) as results:
+        return ensemble_of(plan, results)
 
 
-def _ignore(ticks: int) -> None:
-    """Nobody watches."""
-
-
-def run_replicate(plan: Plan, replicate: int, advance: Callable[[int], None] | None = None) -> list[ArmResult]:
-    """Run every arm on one seed; the arms share the materials space."""
-    seed = plan.seed + replicate
-    space = plan.first_space if replicate == 0 else plan.space_of(seed)
-    results = []
-    # One thread: sums in BLAS then have one order, whatever the machine does besides.
-    with one_thread():
-        for arm, (policies, shocks) in plan.arms.items():
-            run = simulate(
-                plan.parameters, seed=seed, ticks=plan.ticks, policies=policies, shocks=shocks, space=space,
-                progress=None if advance is None else lambda _: advance(1),
-            )  # fmt: skip
-            results.append(arm_result(run, arm, replicate))
-    return results
-
-
-def arm_result(run: Run, arm: str, replicate: int) -> ArmResult:
-    """Tables of a run that is over."""
-    families = run.families
-    names = run.ecosystem.world.space.family_names
-    families.insert(2, "name", [names[k] for k in families["family"]])
-    nodes, edges = infrastructure_tables(run.ecosystem.world.infrastructure)
-    return ArmResult(
-        arm, replicate, run.ecosystem.world.streams.seed, run.series, families, nodes, edges, run.summary, run.provenance["run_hash"]
+def ensemble_of(plan: Plan, results: Results) -> Ensemble:
+    """Tables of the runs of a plan's study."""
+    series = {place: results._array(id, stored) for place, id, stored in results._series()}
+    families, infrastructure = results.tables("families"), results.tables("infrastructure")
+    ends = {name: results.values(name) for name in OUTCOMES}
+    return Ensemble(
+        plan,
+        tuple(
+            ArmResult(
+                arm, i, seed, series_frame(results.series_ticks, series[0, a, i]), families_frame(families[0, a, i]),
+                **infrastructure[0, a, i], summary={name: float(ends[name][0, a, i]) for name in OUTCOMES},
+            )
+            for a, arm in enumerate(plan.arms)
+            for i, seed in enumerate(plan.seeds)
+        ),
     )  # fmt: skip
 
 
-def infrastructure_tables(infrastructure: Infrastructure) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Nodes (kind, id, load, works) and links (provider and user) of the infrastructure as it is."""
-    graph = infrastructure.graph()
-    load = {"repository": infrastructure.repository_load(), "model": infrastructure.model_load()}
-    nodes = pd.DataFrame(
-        [
-            {"kind": kind, "id": i, "load": float(load[kind][i]) if kind in load else 1.0, "works": data["works"]}
-            for (kind, i), data in graph.nodes(data=True)
-        ],
-        columns=["kind", "id", "load", "works"],
-    )
-    edges = pd.DataFrame(
-        [
-            {"provider_kind": u[0], "provider": u[1], "user_kind": v[0], "user": v[1]}
-            for u, v, data in graph.edges(data=True)
-            if data["relation"] == "provides"
-        ],
-        columns=["provider_kind", "provider", "user_kind", "user"],
-    )
-    return nodes, edges
+def series_frame(ticks: Sequence[int] | NDArray[np.int64], values: NDArray[np.float64]) -> pd.DataFrame:
+    """One row per tick: tick and one column per indicator."""
+    frame = pd.DataFrame(values, columns=list(COLUMNS))
+    frame.insert(0, "tick", np.asarray(ticks, np.int64))
+    return frame
+
+
+def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per tick and family (:func:`~mpbf_abm.studies.model.families_table`): name, records, experiments, finds, share of records."""
+    records = table["records"]
+    T, K = records.shape
+    total = np.maximum(records.sum(axis=1, keepdims=True), 1)
+    return pd.DataFrame(
+        {
+            "tick": np.repeat(table["tick"], K), "family": np.tile(np.arange(K), T), "name": np.tile(np.array(table["names"], object), T),
+            **{name: table[name].ravel() for name in FAMILY_COLUMNS}, "share": (records / total).ravel(),
+        }
+    )  # fmt: skip
 
 
 # --------------------------------------------------------------------------- writing
 
 
 def write_tables(ensemble: Ensemble, folder: Path) -> None:
-    """Write series, families, summary, effects and parameters into a folder."""
+    """Write series, families, summary, effects, parameters and the study of the same runs into a folder."""
     tables: dict[str, pd.DataFrame | None] = {
         "series": ensemble.series,
         "families": ensemble.families,
@@ -207,12 +234,14 @@ def write_tables(ensemble: Ensemble, folder: Path) -> None:
         if table is not None:
             table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     (folder / "parameters.toml").write_text(ensemble.plan.parameters.to_toml(), encoding="utf-8", newline="\n")
+    if ensemble.plan.space is None:
+        study = named_study(ensemble.plan, "what-if", ensemble.plan.compared())
+        (folder / "study.toml").write_text(write_study(study), encoding="utf-8", newline="\n")
 
 
 def write_provenance(ensemble: Ensemble, folder: Path) -> None:
-    """Begin the record of a folder: the plan, and the hash of every run."""
-    runs = [{"arm": r.arm, "replicate": r.replicate, "seed": r.seed, "run_hash": r.run_hash} for r in ensemble.results]
-    text = json.dumps(ensemble.plan.record() | {"runs": runs}, allow_nan=False)
+    """Begin the record of a folder: the plan, and the id of every run."""
+    text = json.dumps(ensemble.plan.record(), allow_nan=False)
     (folder / RECORD).write_text(text, encoding="utf-8")
 
 
