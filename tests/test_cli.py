@@ -25,6 +25,7 @@ SMALL = [
 WHAT_IF = ["--policy=exploration_floor:start=2,strength=0.6", "--replicates=2"]
 FILES = {
     "series.csv", "families.csv", "summary.csv", "parameters.toml", "provenance.json", "overview.png", "overview.pdf",
+    "study.toml",
 }  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def mpbf(capfd, tmp_path, monkeypatch):
 
 
 def contents(folder):
-    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.is_file()}
 
 
 # --------------------------------------------------------------------------- what it writes
@@ -52,7 +53,7 @@ def test_plain_run_writes_a_whole_folder_named_by_its_plan(mpbf, tmp_path):
     code, out, err = mpbf("run", *SMALL)
     assert (code, err) == (0, "")
     (folder,) = (tmp_path / "results").iterdir()
-    assert {p.name for p in folder.iterdir()} == FILES
+    assert {p.name for p in folder.iterdir()} == FILES | {"runs"}
     assert "found_share" in out
     assert str(folder.relative_to(tmp_path)) in out
     provenance = json.loads((folder / "provenance.json").read_text())
@@ -81,12 +82,16 @@ def test_what_if_pairs_arms_on_the_same_seeds(mpbf, tmp_path):
     assert effects.loc["found_share", "difference"] == pytest.approx(by_arm["what-if"] - by_arm["baseline"])
 
 
-def test_shocks_may_hit_the_baseline_too(mpbf, tmp_path):
+def test_shocks_hit_every_arm_unless_they_are_asked_about(mpbf, tmp_path):
     shock, policy = "--shock=retraction_wave:start=2", "--policy=audits:start=1"
-    assert mpbf("run", *SMALL, shock, "--replicates=2", "--out=shock", "-q")[0] == 0
-    code, out, _ = mpbf("run", *SMALL, shock, policy, "--replicates=2", "--shocks-in-baseline", "--out=both")
+    code, out, _ = mpbf("run", *SMALL, shock, "--replicates=2", "--no-shocks-in-baseline", "--out=shock")
     assert code == 0
-    assert "(shocks in both arms)" in out
+    assert out.startswith("what-if: retraction_wave from tick 2, against a baseline without |")
+    code, out, _ = mpbf("run", *SMALL, shock, policy, "--replicates=2", "--out=both")
+    assert code == 0
+    assert out.startswith("what-if: audits from tick 1; in both arms: retraction_wave from tick 2 |")
+    code, out, _ = mpbf("run", *SMALL, shock, "--out=one")
+    assert (code, out.split(" |")[0]) == (0, "run, with retraction_wave from tick 2")
     alone, both = (pd.read_csv(tmp_path / name / "series.csv") for name in ("shock", "both"))
     hit = alone[alone["arm"] == "what-if"].drop(columns="arm").reset_index(drop=True)
     pd.testing.assert_frame_equal(both[both["arm"] == "baseline"].drop(columns="arm").reset_index(drop=True), hit)
@@ -204,7 +209,7 @@ start = 3
         (["run", "--policy=audits:name=x"], ["name is given twice"]),
         (["run", "--policy=audits:strength=2"], ["strength"]),
         (["run", "--policy=audits", "--replicates=1"], ["2 pairs"]),
-        (["run", "--shock=poisoning:start=120"], ["start = 120", "end of the run"]),
+        (["run", "--shock=poisoning:start=120"], ["start = 120", "end of a run"]),
         (["run", "--set=space.materials=5", "--set=space.families=9"], ["some family is empty"]),
         (["run", "--set=space.materials=400", "--set=planners.experiments=2"], ["more experiments than materials"]),
         (["run", "missing.toml"], ["no such file"]),
@@ -215,7 +220,7 @@ start = 3
         (["run", "--drop"], ["--drop needs"]),
         (["run", "--goal=up"], ["min or max"]),
         (["run", "--out=file"], ["is a file"]),
-        (["run", "--policy=audits", "--shocks-in-baseline"], ["needs a shock"]),
+        (["run", "--policy=audits", "--no-shocks-in-baseline"], ["needs a shock"]),
         (["explore", "--port=99999"], ["from 0 to 65535"]),
         (["explore", "--port=x", "--no-browser"], ["whole number"]),
         (["explore", "--set=planners.count=5000", "--set=planners.repeats=true"], ["the page takes at most 2000"]),
@@ -274,7 +279,7 @@ def test_options_tell_all_their_faults_at_once(mpbf):
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_run_killed_half_way_leaves_nothing_that_looks_complete(tmp_path, number, code, jobs):
+def test_a_run_killed_half_way_leaves_its_finished_runs_and_nothing_that_looks_complete(tmp_path, number, code, jobs):
     small = [a for a in SMALL if not a.startswith(("--ticks", "--jobs"))]
     process = subprocess.Popen(
         [sys.executable, "-m", "mpbf_abm", "run", *small, *WHAT_IF, "--set=planners.repeats=true", "--ticks=100000",
@@ -282,17 +287,17 @@ def test_a_run_killed_half_way_leaves_nothing_that_looks_complete(tmp_path, numb
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 60
-    while not any(tmp_path.iterdir()) and time.monotonic() < deadline:
+    while not (tmp_path / "o" / "runs" / "study.sqlite").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1.0)
     process.send_signal(number)
     _, err = process.communicate(timeout=180)
     assert process.returncode == code
-    assert not (tmp_path / "o").exists()
+    assert [p.name for p in (tmp_path / "o").iterdir()] == ["runs"]
     assert not list(tmp_path.rglob("provenance.json"))
     if number == signal.SIGINT:
-        assert err == "mpbf: interrupted; nothing was written\n"
-        assert not any(tmp_path.iterdir())
+        assert err == "mpbf: interrupted; what is over is kept in o/runs, and the same command goes on\n"
+        assert [p.name for p in tmp_path.iterdir()] == ["o"]
 
 
 # --------------------------------------------------------------------------- help and tables

@@ -149,7 +149,6 @@ def simultaneous_intervals(
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    bounds=None,
 ) -> Simultaneous:
     """Intervals of several paired effects that all hold with one probability: bootstrap of the largest t.
 
@@ -252,9 +251,3 @@ def bimodality(values: Float) -> float:
     skewness = float((z**3).mean()) * np.sqrt(n * (n - 1)) / (n - 2)
     kurtosis = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (float((z**4).mean()) - 3) + 6)
     return float((skewness**2 + 1) / (kurtosis + 3 * (n - 1) ** 2 / ((n - 2) * (n - 3))))
-
-
-def reduction(a, b):
-    from mpbf_abm.studies.analysis.effects import reduction as r
-
-    return r(a, b)

@@ -210,7 +210,8 @@ def answered(
         claim(store, plan, Path(), alone=False)
         if damaged := store.mend():
             watch.say(f"{len(damaged)} stored runs are damaged, and are made again: {some(damaged)}")
-        tally = _Driver(plan, store, watch, None, True, out or Path(), shuffled=False).run(study.engine, workers)
+        driver = _Driver(plan, store, watch, None, True, out or Path(), shuffled=False, patient=False)
+        tally = driver.run(study.engine, workers)
         kept = "" if out is None else f"; what is over is kept in {out / RUNS}, and the same command goes on"
         if tally.interrupted:
             raise HaltError(f"interrupted{kept or '; nothing was written'}")
@@ -317,10 +318,10 @@ def orphans(store: Store, plan: Plan) -> int:
 
 class _Driver:
     def __init__(
-        self, plan: Plan, store: Store, watch: Progress, shard: Shard | None, retry: bool, out: Path, *, shuffled: bool = True
+        self, plan: Plan, store: Store, watch: Progress, shard: Shard | None, retry: bool, out: Path, *, shuffled: bool = True, patient: bool = True
     ) -> None:  # fmt: skip
         self.plan, self.store, self.watch, self.shard, self.retry = plan, store, watch, shard, retry
-        self.shuffled = shuffled
+        self.shuffled, self.patient = shuffled, patient
         self.tally = Tally()
         self.stops = 0
         self._main = out / FILE if shard is not None and (out / FILE).exists() else None
@@ -455,13 +456,13 @@ class _Driver:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Ctrl-C once: finish what runs. Twice, or SIGTERM: stop now. What is over is kept in each case."""
+        """Ctrl-C once: finish what runs (where patient). Twice, or SIGTERM: stop now. What is over is kept in each case."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-            self.stops += 1 if number == signal.SIGINT else 2
+            self.stops += 1 if number == signal.SIGINT and self.patient else 2
             if self.stops > 1 and self._here:
                 raise InterruptionError
 

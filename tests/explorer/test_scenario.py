@@ -140,7 +140,7 @@ def test_faults_are_told_all_at_once_each_at_its_control():
 def test_faults_between_controls_stand_at_one_of_them():
     assert "space.families" in lines("founding.mass=1,2")["founding.mass"]
     assert "2 pairs" in lines("replicates=1&policy=audits")["replicates"]
-    assert "needs a shock" in lines("policy=audits&shocks_in_baseline=true")["shocks_in_baseline"]
+    assert "needs a shock" in lines("policy=audits&shocks_in_baseline=false")["shocks_in_baseline"]
     assert "did you mean 'planners.count'" in lines("planers.count=3")[""]
     assert "given twice" in lines("policy=audits&policy=audits:start=3")["policy:audits"]
 
