@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.figures import style
-from mpbf_abm.measures.paired import wilson
+from mpbf_abm.measures.estimates import wilson
 from mpbf_abm.provenance import model_fingerprint
 from mpbf_abm.reference import renew, table
 from mpbf_abm.studies.results import Results
