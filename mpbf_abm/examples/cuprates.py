@@ -19,7 +19,6 @@ from mpbf_abm.figures.examples import draw_cuprates
 from mpbf_abm.interventions import Policy
 from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.reference import table
 from mpbf_abm.space import chemistry
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.studies.analysis.effects import compare
@@ -27,6 +26,7 @@ from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Series
 from mpbf_abm.studies.model import RunInput
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
+from mpbf_abm.tables import markdown_table
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -218,7 +218,7 @@ def penalty(values: Mapping[str, Float], arms: Sequence[str]) -> str:
         e = mean_estimate(logs[np.isfinite(logs)])
         mean, low, high = (number(math.exp(v)) for v in (e.value, e.low, e.high))
         rows.append([words, middle_range(held), middle_range(seen), f"{mean} ({low} to {high})", middle_range(ratio)])
-    return table(
+    return markdown_table(
         ["error at tick 0 (K)", "held out", "known", "geometric mean ratio (95 % interval)", "ratio of runs"], rows
     )
 
@@ -237,7 +237,7 @@ def facts(data: Path) -> str:
         ["one sd of the space (K)", number(abs(materials.scale[1]))],
         ["highest critical temperature known at founding (K)", number(float(kelvin[materials.year <= HELD_OUT].max()) if materials.year is not None else np.nan)],
     ]  # fmt: skip
-    return table(["", ""], rows)
+    return markdown_table(["", ""], rows)
 
 
 EXAMPLE = Example("cuprates", QUESTION, ALT, (TABLE,), study, report)
