@@ -70,7 +70,7 @@ INDICATORS: tuple[Indicator, ...] = (
         ("overconfidence_emergent", "ratio", "the same without the imposed factor"),
         ("overconfidence_imposed", "ratio", "the imposed factor alone"),
         ("inherited_bias", "slope", "slope of model error on simulation error over the panel, the property held constant"),
-        ("inherited_share", "share", "share of the model's response to the property and its simulation that follows the simulation"),
+        ("inherited_share", "ratio", "share of the model's response to the property and its simulation that follows the simulation"),
         ("inherited_bias_raw", "slope", "the same slope without holding the property constant (what nobody has learned raises it)"),
         ("captured_dense", "share", "causal variance kept by encoders in dense families"),
         ("captured_niche", "share", "causal variance kept by encoders in other families"),
@@ -92,7 +92,7 @@ INDICATORS: tuple[Indicator, ...] = (
         ("funding_gini", "index", "Gini coefficient of this tick's experiments over planners"),
         ("modalities_d1", "modalities", "effective number of modalities among records"),
         ("heaps", "exponent", "log families with an experiment / log experiments (Heaps exponent so far)"),
-        ("adjacency_first", "share", "similarity, relative to the mean, of families first tried in this tick to those tried before"),
+        ("adjacency_first", "ratio", "similarity, relative to the mean, of families first tried in this tick to those tried before"),
     ),
     *_rows(
         "layers",
@@ -141,6 +141,7 @@ INDICATORS: tuple[Indicator, ...] = (
     ),
 )  # fmt: skip
 COLUMNS = tuple(i.column for i in INDICATORS)
+UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}  # of outcomes, too
 
 
 def observe(world: World) -> dict[str, float]:

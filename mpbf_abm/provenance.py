@@ -33,6 +33,7 @@ DOORS = (
     "studies",
     "workers",
     "outputs",
+    "tables",
     "__main__",
     "__init__",
 )

@@ -13,12 +13,13 @@ import argparse
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbf_abm.errors import ConfigurationError, OutputError, did_you_mean
+from mpbf_abm.tables import markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,16 +67,6 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Render a Markdown table; bars inside cells are escaped."""
-    lines = [list(header), ["---"] * len(header), *([_cell(c) for c in row] for row in rows)]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ").strip()
-
-
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -98,7 +89,7 @@ def parameters() -> str:
             for r in schema(group)
         ]
         head = ("parameter", "meaning", "default", "allowed", "unit", "source")
-        parts.append(f"**`{group}`** ({title.rstrip('.')})\n\n{table(head, rows)}")
+        parts.append(f"**`{group}`** ({title.rstrip('.')})\n\n{markdown_table(head, rows)}")
     return "\n".join(parts)
 
 
@@ -112,7 +103,7 @@ def phases() -> str:
     for number, phase in enumerate(all_phases(Agenda(), Recorder(()).observe), 1):
         home = f"{phase.act.__module__.removeprefix('mpbf_abm.')}.{phase.act.__qualname__}"
         rows.append((number, phase.name, phase.layer, phase.does, f"`{home}`"))
-    return table(("", "phase", "layer", "what happens", "function"), rows)
+    return markdown_table(("", "phase", "layer", "what happens", "function"), rows)
 
 
 def indicators() -> str:
@@ -120,7 +111,7 @@ def indicators() -> str:
     from mpbf_abm.observation import INDICATORS
 
     rows = ((f"`{i.column}`", i.layer, i.unit, i.definition) for i in INDICATORS)
-    return table(("column", "subject", "unit", "definition"), rows)
+    return markdown_table(("column", "subject", "unit", "definition"), rows)
 
 
 def policies() -> str:
@@ -131,7 +122,7 @@ def policies() -> str:
     for name, kind in POLICIES.items():
         levers = "; ".join(f"`{v.path}` {v.mode} {_plain(v.target)}" for v in kind.levers)
         rows.append((f"`{name}`", kind.help, levers, _plain(kind.strength)))
-    return table(("policy", "what it does", "levers at strength 1", "usual strength"), rows)
+    return markdown_table(("policy", "what it does", "levers at strength 1", "usual strength"), rows)
 
 
 def shocks() -> str:
@@ -139,7 +130,7 @@ def shocks() -> str:
     from mpbf_abm.interventions import SHOCKS
 
     rows = ((f"`{n}`", k.help, _plain(k.strength), f"`events.{n}`") for n, k in SHOCKS.items())
-    return table(("shock", "what it does", "usual strength", "function"), rows)
+    return markdown_table(("shock", "what it does", "usual strength", "function"), rows)
 
 
 def modalities() -> str:
@@ -151,7 +142,7 @@ def modalities() -> str:
         for i, m in enumerate(MODALITIES)
     )
     head = ("", "modality", "quantum", "meso", "gauge", "spurious", "label", "noise factor", "coverage")
-    return table(head, rows)
+    return markdown_table(head, rows)
 
 
 def presets() -> str:
@@ -161,7 +152,7 @@ def presets() -> str:
     rows = []
     for name, changes in {**PRESETS, "null": NULL}.items():
         rows.append((f"`{name}`", "; ".join(f"`{p}` = {_plain(v)}" for p, v in changes.items()) or "nothing"))
-    return table(("preset", "changes against the defaults"), rows)
+    return markdown_table(("preset", "changes against the defaults"), rows)
 
 
 def constants() -> str:
@@ -170,7 +161,7 @@ def constants() -> str:
     for home, name, meaning in CONSTANTS:
         value = getattr(importlib.import_module(f"mpbf_abm.{home}"), name)
         rows.append((f"`{name}`", _plain(value), meaning, f"`{home}`"))
-    return table(("constant", "value", "meaning", "module"), rows)
+    return markdown_table(("constant", "value", "meaning", "module"), rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -90,3 +90,28 @@ def test_ci_runs_the_command_of_the_readme():
     command = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
     for document in ("README.md", "CONTRIBUTING.md"):
         assert command in (ROOT / document).read_text(encoding="utf-8").splitlines(), f"{document} lacks: {command}"
+
+
+# What has one definition: what gives a definition away in the source, and the files where it may stand.
+DEFINED_ONCE = {
+    "Student's interval": (r"\bstdtrit\b|\bt\.(ppf|isf|interval)\b|scipy\.stats import .*\bt\b", {"measures/estimates.py"}),
+    "Wilson's interval": (r"def \w*wilson|proportion_ci|proportion_confint", {"measures/estimates.py"}),
+    # Draws and ranks are turned into normal ones by their quantile; a test of law tells its p value as a number of sigmas.
+    "an interval's normal quantile": (
+        r"\bndtri\b|\bnorm\.(ppf|isf)\b|NormalDist",
+        {"measures/estimates.py", "streams.py", "agents/planner.py", "measures/information.py", "verification/urn.py"},
+    ),
+    "a table as text": (r"\{\w+:[<>]\{", {"cli/console.py"}),
+    "a table as Markdown": (r"[\"']\| |[\"']-{3,}:?[\"']", {"tables.py"}),
+    "a table as HTML": (r"<table\b|<td\b", {"explorer/tabs.py"}),
+    "the variance-reduction factor": (r"apart / together|def reduction", {"measures/paired.py"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DEFINED_ONCE)
+def test_what_has_one_definition_has_no_second(what: str):
+    sign, places = DEFINED_ONCE[what]
+    package = ROOT / "mpbf_abm"
+    paths = [*package.rglob("*.py"), *(p for f in ("analysis", "experiments") for p in (ROOT / f).rglob("*.py"))]
+    holds = {p for p in paths if re.search(sign, p.read_text(encoding="utf-8"))}
+    assert holds == {package / place for place in places}

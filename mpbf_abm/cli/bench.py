@@ -11,6 +11,7 @@ import typer
 from mpbf_abm.cli.app import app
 from mpbf_abm.cli.console import bar, table
 from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.tables import markdown_table
 
 
 @app.command()
@@ -69,5 +70,5 @@ def _renew(page: Path, result: dict[str, Any], command: str) -> None:
     }  # fmt: skip
     for name in dict.fromkeys(r["bench"] for r in result["rows"]):
         head, cells = benches.as_table([r for r in result["rows"] if r["bench"] == name])
-        content[name] = reference.table(head, cells)
+        content[name] = markdown_table(head, cells)
     reference.renew(page, content, partial(bench.draw, result["rows"]), title="What mpbf_abm costs", alt=bench.ALT)

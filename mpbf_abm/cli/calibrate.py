@@ -108,10 +108,11 @@ def _command(p: Parameters, seed: int) -> str:
 
 def _tell(tables: dict[str, pd.DataFrame], commands: dict[str, str], doc: Path | None) -> None:
     """Print the tables, and renew the page that holds them."""
-    from mpbf_abm.reference import renew, table
+    from mpbf_abm.reference import renew
+    from mpbf_abm.tables import markdown_table
 
     text = commands | {
-        name: table(list(frame.columns), [[_cell(v) for v in row] for row in frame.itertuples(index=False)])
+        name: markdown_table(list(frame.columns), [[_cell(v) for v in row] for row in frame.itertuples(index=False)])
         for name, frame in tables.items()
     }
     for name, block in text.items():

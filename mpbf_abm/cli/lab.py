@@ -201,7 +201,7 @@ def made(called: str, setting: Setting) -> str:
 
 def blocks(report: Report, how: str) -> dict[str, str]:
     """Markdown of a report by the names of its blocks."""
-    from mpbf_abm.reference import table as markdown_table
+    from mpbf_abm.tables import markdown_table
 
     text = {"made": how}
     if report.findings:

@@ -266,17 +266,16 @@ def report(ensemble: Ensemble) -> str:
 
 def _spread_table(ensemble: Ensemble) -> str:
     from mpbf_abm.measures.paired import spread
-    from mpbf_abm.observation import INDICATORS
+    from mpbf_abm.observation import UNITS
     from mpbf_abm.simulation import HEADLINE
 
-    units = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}
     if ensemble.plan.replicates == 1:
-        rows = [[o, number(float(ensemble.summary[o].iloc[0])), units[o]] for o in HEADLINE]
+        rows = [[o, number(float(ensemble.summary[o].iloc[0])), UNITS[o]] for o in HEADLINE]
         return table(["outcome", "value", "unit"], rows, right=(1,))
     arms = list(ensemble.plan.arms)
     by_arm = {arm: spread(ensemble.arm(arm), HEADLINE).set_index("outcome").T.to_dict() for arm in arms}
     rows = [
-        [o, *(f"{number(t[o]['median'])} ({number(t[o]['p10'])} to {number(t[o]['p90'])})" for t in by_arm.values()), units[o]]
+        [o, *(f"{number(t[o]['median'])} ({number(t[o]['p10'])} to {number(t[o]['p90'])})" for t in by_arm.values()), UNITS[o]]
         for o in HEADLINE
     ]  # fmt: skip
     head = ["outcome (median, 10-90 % of runs)", *(arms if len(arms) > 1 else ["value"]), "unit"]

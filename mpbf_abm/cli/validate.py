@@ -28,6 +28,7 @@ from mpbf_abm.cli.console import (
     whole,
 )
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.tables import markdown_table
 
 if TYPE_CHECKING:
     from mpbf_abm.parameters import Parameters
@@ -191,12 +192,11 @@ def markdown(found: Validation, command: str) -> str:
         lines += [f"{fact.layer}; {fact.use}; {state}. Real: {fact.source}. In the model: {fact.how}.", ""]
         if not found.reproduced(fact) and fact.why:
             lines += [f"Why not: {fact.why}.", ""]
-        lines += ["| " + " | ".join(HEAD[1:9]) + " |", "| --- | ---: | --- | ---: | ---: | --- | ---: | --- |"]
-        lines += ["| " + " | ".join(row[1:9]) + " |" for row in rows if row[0] == str(fact.number)]
-        lines += [""]
+        mine = [row[1:9] for row in rows if row[0] == str(fact.number)]
+        lines += [markdown_table(HEAD[1:9], mine, right=(1, 3, 4, 6))]
     beside = found.values[~found.values["quantity"].isin(found.table["component"])]
     if len(beside):
-        lines += ["## Reported beside", "", "| measure | quantity | mean |", "| --- | --- | ---: |"]
         means: list[Any] = beside.groupby(["measure", "quantity"])["value"].mean().reset_index().to_dict("records")
-        lines += [f"| {r['measure']} | {r['quantity']} | {number(r['value'])} |" for r in means] + [""]
+        cells_beside = [(r["measure"], r["quantity"], number(r["value"])) for r in means]
+        lines += ["## Reported beside", "", markdown_table(["measure", "quantity", "mean"], cells_beside, right=(2,))]
     return "\n".join(lines)

@@ -32,7 +32,6 @@ from mpbf_abm.interventions import Policy
 from mpbf_abm.measures import attachment
 from mpbf_abm.measures.concentration import gini, hill
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.reference import table
 from mpbf_abm.simulation import simulate
 from mpbf_abm.space import chemistry
 from mpbf_abm.space.commons import EXPERIMENT, FAILED
@@ -41,6 +40,7 @@ from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Series
 from mpbf_abm.studies.model import RunInput
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
+from mpbf_abm.tables import markdown_table
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -239,7 +239,7 @@ def comparison(arms: Sequence[str], values: Mapping[str, Float], real: Mapping[s
             cell = middle_range(runs)
             cells.append(f"**{cell}**" if low <= real[name] <= high else cell)
         rows.append([words, number(real[name]), *cells])
-    return table(["fact", "record", *arms], rows)
+    return markdown_table(["fact", "record", *arms], rows)
 
 
 def whole_record(data: Path) -> str:
@@ -269,7 +269,7 @@ def whole_record(data: Path) -> str:
             ]
         )  # fmt: skip
     head = ["", "events", "families", "exponent, binned", "exponent, kernel", "exponent, likelihood", "new within 1 and 2 edits", f"reuse {LATE}-{LAST}", "Heaps exponent"]  # fmt: skip
-    return table(head, rows)
+    return markdown_table(head, rows)
 
 
 def setting(data: Path) -> str:
@@ -283,7 +283,7 @@ def setting(data: Path) -> str:
         ["virtual records of all families together (urn with mass, falling exploration)", number(mass(data))],
         ["variance of hardness that the surface explains in families it has not seen", number(surface_skill(data))],
     ]
-    return table(["", ""], rows)
+    return markdown_table(["", ""], rows)
 
 
 EXAMPLE = Example("alloys", QUESTION, ALT, (TABLE,), study, report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,9 +17,8 @@ from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.examples.page import Example, Report, effect_table, fingerprint, middle_range, number, spread_table
 from mpbf_abm.figures.examples import draw_cuprates
 from mpbf_abm.interventions import Policy
-from mpbf_abm.measures import paired
+from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.reference import table
 from mpbf_abm.space import chemistry
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.studies.analysis.effects import compare
@@ -26,6 +26,7 @@ from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Series
 from mpbf_abm.studies.model import RunInput
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
+from mpbf_abm.tables import markdown_table
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -213,11 +214,11 @@ def penalty(values: Mapping[str, Float], arms: Sequence[str]) -> str:
     for name, words in (("error_cuprates", "on cuprates"), ("error_others", "on all others")):
         held, seen = values[name][0], values[name][known]
         ratio = held / seen
-        logs = pd.DataFrame({"log": np.log(ratio)})
-        effect = paired.paired_effects(logs * 0.0, logs, ["log"]).iloc[0]
-        mean, low, high = (number(float(np.exp(effect[k]))) for k in ("difference", "low", "high"))
+        logs = np.log(ratio)
+        e = mean_estimate(logs[np.isfinite(logs)])
+        mean, low, high = (number(math.exp(v)) for v in (e.value, e.low, e.high))
         rows.append([words, middle_range(held), middle_range(seen), f"{mean} ({low} to {high})", middle_range(ratio)])
-    return table(
+    return markdown_table(
         ["error at tick 0 (K)", "held out", "known", "geometric mean ratio (95 % interval)", "ratio of runs"], rows
     )
 
@@ -236,7 +237,7 @@ def facts(data: Path) -> str:
         ["one sd of the space (K)", number(abs(materials.scale[1]))],
         ["highest critical temperature known at founding (K)", number(float(kelvin[materials.year <= HELD_OUT].max()) if materials.year is not None else np.nan)],
     ]  # fmt: skip
-    return table(["", ""], rows)
+    return markdown_table(["", ""], rows)
 
 
 EXAMPLE = Example("cuprates", QUESTION, ALT, (TABLE,), study, report)

@@ -12,12 +12,12 @@ import pandas as pd
 from mpbf_abm.examples.page import Example, Report, effect_table, number, spread_table
 from mpbf_abm.figures.examples import draw_gaps
 from mpbf_abm.interventions import Policy
-from mpbf_abm.reference import table
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.studies.analysis.effects import compare
 from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Space
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
+from mpbf_abm.tables import markdown_table
 
 PAIRS = "pbe_expt_gap_pairs/gap_pairs.csv"
 FORMULA, MEASURED, SIMULATION = "formula", "gap_expt_eV", "pbe_median"
@@ -114,7 +114,7 @@ def facts(data: Path) -> str:
         ["one sd of the space (eV)", number(abs(materials.scale[1]))],
         ["families", str(materials.families)],
     ]  # fmt: skip
-    return table(["", ""], rows)
+    return markdown_table(["", ""], rows)
 
 
 EXAMPLE = Example("gaps", QUESTION, ALT, (PAIRS,), study, report)

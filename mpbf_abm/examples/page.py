@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.figures import style
-from mpbf_abm.measures.paired import wilson
+from mpbf_abm.measures.estimates import wilson
 from mpbf_abm.provenance import model_fingerprint
-from mpbf_abm.reference import renew, table
+from mpbf_abm.reference import renew
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
+from mpbf_abm.tables import markdown_table
 from mpbf_abm.workers import default_workers
 
 if TYPE_CHECKING:
@@ -183,14 +184,14 @@ def spread_table(results: Results, outcomes: Mapping[str, str], arms: Sequence[s
         for name in outcomes
     }
     rows = [[arm, *(cell(runs[a]) for runs, cell in values.values())] for a, arm in enumerate(arms)]
-    return table(["arm", *outcomes.values()], rows)
+    return markdown_table(["arm", *outcomes.values()], rows)
 
 
 def effect_table(effects: pd.DataFrame, outcomes: Mapping[str, str]) -> str:
     """Paired differences to the baseline with their intervals: one row per arm, one column per outcome."""
     cells = {(str(r["arm"]), str(r["outcome"])): _effect(r) for r in _records(effects)}
     arms = list(dict.fromkeys(str(a) for a in effects["arm"]))
-    return table(["arm", *outcomes.values()], [[arm, *(cells[arm, o] for o in outcomes)] for arm in arms])
+    return markdown_table(["arm", *outcomes.values()], [[arm, *(cells[arm, o] for o in outcomes)] for arm in arms])
 
 
 def _effect(row: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from mpbf_abm.figures.studies import records
 from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.measures.paired import bimodality, spread
-from mpbf_abm.observation import INDICATORS
+from mpbf_abm.observation import INDICATORS, UNITS
 from mpbf_abm.parameters import schema
 from mpbf_abm.simulation import HEADLINE
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
@@ -29,7 +29,6 @@ VIEWS = {"both": "both", BASELINE: "baseline", WHAT_IF: "what-if", "difference":
 TWO_GROUPS = 5 / 9  # of the bimodality coefficient
 FEW_RUNS = 8
 
-UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}
 MEANING = {i.column: i.definition for i in INDICATORS} | {
     "leading_share": "share of the records that the largest family holds"
 }

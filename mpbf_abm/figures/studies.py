@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, MM, PURPLE, VERMILION
+from mpbf_abm.measures.paired import middle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,9 +116,9 @@ def strip(ax: Axes, y: float, x: NDArray[np.float64], color: str = GREY) -> None
         markeredgewidth=0,
         rasterized=len(x) > 500,
     )
-    low, middle, high = np.quantile(x, (0.1, 0.5, 0.9))
+    low, half, high = middle(x)
     ax.plot([low, high], [y, y], color=INK, linewidth=0.8)
-    ax.plot([middle], [y], "|", color=INK, markersize=6)
+    ax.plot([half], [y], "|", color=INK, markersize=6)
 
 
 def _forest(ax: Axes, effects: pd.DataFrame, arms: Sequence[str]) -> None:

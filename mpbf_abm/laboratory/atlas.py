@@ -24,7 +24,7 @@ from mpbf_abm.laboratory.atlas_rows import GROUPS, ROWS, Row
 from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting
 from mpbf_abm.measures.bias_gain import bias_displacements, bias_gain, corpus_bias
 from mpbf_abm.measures.effective_urn import at_mass_quantiles, displacements, intervene
-from mpbf_abm.measures.estimates import Estimate, mean_estimate
+from mpbf_abm.measures.estimates import LEVEL, Estimate, mean_estimate
 from mpbf_abm.observation import COLUMNS, observe, usage
 from mpbf_abm.parameters import Parameters
 
@@ -33,7 +33,6 @@ Variant = tuple[tuple[str, Any], ...]
 
 WORDS = ("as predicted", "weak", "absent", "reversed", "undecided")
 SURE = ("as predicted", "reversed")
-LEVEL = 0.95
 SMALLEST = 0.5  # standard deviations: a smaller effect is weak
 LOOKS = 10  # observations in the second half of a run
 FAMILIES = 5  # of an intervention

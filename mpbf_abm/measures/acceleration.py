@@ -14,14 +14,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from mpbf_abm.campaign import Campaign
+from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.space.materials import MaterialsSpace
 
 Float = NDArray[np.float64]
 
-LEVEL = 0.95
 SHARES = (0.3, 0.5, 0.8)  # of the top set, at which AF is reported
 BAND = (0.1, 0.9)  # quantiles over seeds
 TENTH = 0.1  # of the pool, at which recall is reported
@@ -47,17 +46,9 @@ def acceleration(space: MaterialsSpace, campaigns: Sequence[Campaign], share: fl
     spent = np.array([c.spent(wanted(space, share)) for c in campaigns])
     if not np.isfinite(spent).all():
         return math.nan, math.nan, math.nan
-    mean, low, high = mean_interval(spent)
-    chance = by_chance(space, share)
+    e, chance = mean_estimate(spent), by_chance(space, share)
     # Fewer experiments than none cannot be: the interval then has no upper end.
-    return chance / mean, chance / high, chance / low if low > 0 else math.inf
-
-
-def mean_interval(values: Float) -> tuple[float, float, float]:
-    """Mean of independent values and its 95 % interval by Student's t (NaN with fewer than two)."""
-    mean, n = float(np.mean(values)), len(values)
-    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2) * np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
-    return mean, mean - half, mean + half
+    return chance / e.value, chance / e.high, chance / e.low if e.low > 0 else math.inf
 
 
 def recall(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> Float:
@@ -101,12 +92,13 @@ def summary_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.Da
             row[name], row[f"{name}_low"], row[f"{name}_high"] = acceleration(space, group, share)
             row[f"{name}_reached"] = sum(math.isfinite(c.spent(wanted(space, share))) for c in group)
             row[f"{name}_curve"] = acceleration_of_curve(space, curves.mean(axis=0), share)
-        gain = mean_interval(curves[:, -1] * space.size / budget)
-        row["ef"], row["ef_low"], row["ef_high"] = gain
+        gain = mean_estimate(curves[:, -1] * space.size / budget)
+        row["ef"], row["ef_low"], row["ef_high"] = gain.value, gain.low, gain.high
         if tenth <= budget:
             # Student's interval knows nothing of the ends of a share.
-            row["recall_tenth"], low, high = mean_interval(curves[:, tenth - 1])
-            row["recall_tenth_low"], row["recall_tenth_high"] = max(low, 0.0), min(high, 1.0)
+            part = mean_estimate(curves[:, tenth - 1])
+            row["recall_tenth"] = part.value
+            row["recall_tenth_low"], row["recall_tenth_high"] = max(part.low, 0.0), min(part.high, 1.0)
         row["found_best"] = float(np.mean([best in c.materials for c in group]))
         row["cpu_seconds"] = float(np.mean([c.cpu_seconds for c in group]))
         rows.append(row)

@@ -14,18 +14,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.estimates import Estimate
-from mpbf_abm.measures.paired import LEVEL
+from mpbf_abm.measures.estimates import Estimate, critical_z
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
-
-
-def _normal() -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(0.5 + LEVEL / 2))
 
 
 # --------------------------------------------------------------------------- area under the ROC curve
@@ -102,7 +95,7 @@ def auc_difference(
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     # What is left of equal terms by rounding is nothing.
     if variance > 1e-15:
-        half = _normal() * math.sqrt(variance)
+        half = critical_z() * math.sqrt(variance)
         return Estimate(value, math.sqrt(variance), max(-1.0, value - half), min(1.0, value + half))
     one, two = (_bounded(area[i], covariance[i, i], counts) for i in (0, 1))
     below = math.hypot(one.value - one.low, two.high - two.value)
@@ -146,7 +139,7 @@ def _bounded(area: float, variance: float, counts: tuple[int, int]) -> Estimate:
 
     error = math.sqrt(variance) if variance >= 0 else math.nan
     if 0 < area < 1 and variance > 1e-15:
-        half = _normal() * error / (area * (1 - area))
+        half = critical_z() * error / (area * (1 - area))
         low, high = expit(logit(area) + np.array([-half, half]))
         return Estimate(float(area), error, float(low), float(high))
     return Estimate(float(area), error, *_from_counts(area, *counts))
@@ -156,7 +149,7 @@ def _from_counts(area: float, m: int, n: int) -> tuple[float, float]:
     """Interval of an area: all t with |area - t| <= z sd(t), by Hanley and McNeil's variance (Newcombe 2006, method 5)."""
     from scipy.optimize import brentq
 
-    z, mean = _normal(), (m + n) / 2
+    z, mean = critical_z(), (m + n) / 2
 
     def outside(t: float) -> float:
         variance = t * (1 - t) / (m * n) * (1 + (mean - 1) * ((1 - t) / (2 - t) + t / (1 + t)))

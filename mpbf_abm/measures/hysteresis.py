@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.interventions import Policy
-from mpbf_abm.measures.estimates import Estimate
-from mpbf_abm.measures.paired import LEVEL
+from mpbf_abm.measures.estimates import Estimate, mean_estimate, student
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.twin import Twin
 
@@ -71,10 +70,6 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
     ConfigurationError
         For fewer rates.
     """
-    from scipy.special import stdtrit
-
-    from mpbf_abm.measures.estimates import mean_estimate
-
     r, a = np.asarray(rates, np.float64), np.asarray(areas, np.float64)
     if r.ndim != 1 or len(np.unique(r)) < 3 or (r <= 0).any() or a.shape[-1:] != r.shape or not exponent > 0:
         raise ConfigurationError(
@@ -86,9 +81,7 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
         return mean_estimate(solved[0])
     left = a - design @ solved[:, 0]
     error = float(np.sqrt(left @ left / (len(r) - 2) * np.linalg.inv(design.T @ design)[0, 0]))
-    half = float(stdtrit(len(r) - 2, 0.5 + LEVEL / 2)) * error
-    value = float(solved[0, 0])
-    return Estimate(value, error, value - half, value + half)
+    return student(float(solved[0, 0]), error, len(r) - 2)
 
 
 def ramp_community(

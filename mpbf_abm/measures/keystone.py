@@ -19,10 +19,10 @@ from mpbf_abm.ecosystem import Ecosystem, Snapshot
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.interventions import NODES, Policy, Shock
 from mpbf_abm.measures.cascades import reach
-from mpbf_abm.measures.estimates import mean_estimate
+from mpbf_abm.measures.estimates import LEVEL, mean_estimate
 from mpbf_abm.measures.fragility import edge_list
 from mpbf_abm.measures.influence import katz
-from mpbf_abm.measures.paired import LEVEL, simultaneous_intervals
+from mpbf_abm.measures.paired import simultaneous_intervals
 from mpbf_abm.measures.path_dependence import damage
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.simulation import OUTCOMES, summarise

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.measures.estimates import LEVEL, critical_z
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -100,7 +101,7 @@ def median_times(times: ArrayLike, seen: ArrayLike, weight: ArrayLike) -> Float:
     return np.where(half.any(axis=1), np.asarray(times, np.float64)[order][half.argmax(axis=1)], np.inf)
 
 
-def survival(times: ArrayLike, seen: ArrayLike, level: float = 0.95) -> pd.DataFrame:
+def survival(times: ArrayLike, seen: ArrayLike, level: float = LEVEL) -> pd.DataFrame:
     """Kaplan-Meier estimate of the share that is not yet locked in, with intervals on the complementary log-log scale.
 
     Parameters
@@ -117,8 +118,6 @@ def survival(times: ArrayLike, seen: ArrayLike, level: float = 0.95) -> pd.DataF
         ``high`` (Kalbfleisch and Prentice 1980). Where nobody survives the error is NaN, ``low`` 0, and ``high`` the bound before, which
         still holds, as survival only falls.
     """
-    from scipy.special import ndtri
-
     t, event = np.asarray(times, np.float64), np.asarray(seen, bool)
     if t.ndim != 1 or not len(t) or t.shape != event.shape or not np.isfinite(t).all() or (t < 0).any():
         raise ConfigurationError("survival: times of 0 or more, and for each whether the event was seen, are needed")
@@ -131,7 +130,7 @@ def survival(times: ArrayLike, seen: ArrayLike, level: float = 0.95) -> pd.DataF
     with np.errstate(divide="ignore", invalid="ignore"):
         # Var S = S^2 sum d / (n (n - d)).
         greenwood = np.cumsum(count / (risk * (risk - count)))
-        half = float(ndtri(0.5 + level / 2)) * np.sqrt(greenwood) / np.abs(np.log(alive))
+        half = critical_z(level) * np.sqrt(greenwood) / np.abs(np.log(alive))
         low, high = alive ** np.exp(half), alive ** np.exp(-half)
         error = np.where(gone, np.nan, alive * np.sqrt(greenwood))
     before = high[~gone][-1] if (~gone).any() else 1.0

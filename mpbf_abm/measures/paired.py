@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.measures.estimates import LEVEL, critical_t, mean_estimate
 
 Float = NDArray[np.float64]
 
-LEVEL = 0.95
 RESAMPLES = 4_000
 JUDGED = 0.5  # an effect that fewer units know (against the most) does not widen the intervals of others
 CONSTANT = 10  # units that have to agree before their agreement is taken for a fact
@@ -39,7 +38,7 @@ def paired_effects(baseline: pd.DataFrame, treated: pd.DataFrame, outcomes: Sequ
     -------
     DataFrame
         One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and
-        ``high`` of its interval, ``vrf`` = (var a + var b) / var(b - a), and ``n`` pairs. A pair with a
+        ``high`` of its interval, ``vrf`` (:func:`reduction`), and ``n`` pairs. A pair with a
         value that is not finite is left out of its outcome; an outcome with fewer than two pairs left
         has NaN for everything that needs them.
 
@@ -60,7 +59,8 @@ def paired_effects(baseline: pd.DataFrame, treated: pd.DataFrame, outcomes: Sequ
     for outcome in outcomes:
         a, b = baseline[outcome].to_numpy(np.float64), treated[outcome].to_numpy(np.float64)
         whole = np.isfinite(a) & np.isfinite(b)
-        rows.append({"outcome": outcome, **_effect(a[whole], b[whole])})
+        e, means = mean_estimate((b - a)[whole]), [mean_estimate(x[whole]).value for x in (a, b)]
+        rows.append((outcome, *means, e.value, e.low, e.high, reduction(a[None], b[None]), int(whole.sum())))
     return pd.DataFrame(rows, columns=list(EFFECT_COLUMNS))
 
 
@@ -79,24 +79,34 @@ def _check(baseline: pd.DataFrame, treated: pd.DataFrame, outcomes: Sequence[str
         raise ConfigurationError(faults)
 
 
-def _effect(a: Float, b: Float) -> dict[str, Any]:
-    """Effect of one outcome from complete pairs."""
-    from scipy.special import stdtrit
+def reduction(baseline: Float, treated: Float) -> float:
+    """Variance-reduction factor of pairing within scenarios: (var a + var b) / var(b - a), pooled over scenarios.
 
-    n = len(a)
-    gap = b - a
-    out: dict[str, Any] = dict.fromkeys(EFFECT_COLUMNS[1:], np.nan) | {"n": n}
-    if n:
-        out |= {"baseline": a.mean(), "treated": b.mean(), "difference": gap.mean()}
-    if n >= 2:
-        half = stdtrit(n - 1, 0.5 + LEVEL / 2) * gap.std(ddof=1) / np.sqrt(n)
-        apart, together = a.var(ddof=1) + b.var(ddof=1), gap.var(ddof=1)
-        out |= {"low": out["difference"] - half, "high": out["difference"] + half}
-        if together > 0:
-            out["vrf"] = apart / together
-        elif apart > 0:
-            out["vrf"] = np.inf
-    return out
+    Parameters
+    ----------
+    baseline, treated : float arrays (scenarios, replicates)
+
+    Returns
+    -------
+    float
+        NaN where no scenario has two pairs, and where all pairs differ by a constant, as equal arms do.
+    """
+    both = np.isfinite(baseline) & np.isfinite(treated)
+    apart = together = square = 0.0
+    for a, b, k in zip(baseline, treated, both, strict=True):
+        if (n := int(k.sum())) >= 2:
+            apart += (a[k].var(ddof=1) + b[k].var(ddof=1)) * (n - 1)
+            together += (b[k] - a[k]).var(ddof=1) * (n - 1)
+            square += (a[k] ** 2).sum() + (b[k] ** 2).sum()
+    # What is left of equal differences by rounding is nothing.
+    return float(apart / together) if together > 1e-24 * square else float("nan")
+
+
+def middle(values: Float) -> tuple[float, float, float]:
+    """Median and 10-90 % range of values (n,), as low, median, high; those that are not finite do not count, NaN without any."""
+    known = values[np.isfinite(values)]
+    low, half, high = np.quantile(known, (0.1, 0.5, 0.9)) if len(known) else (np.nan,) * 3
+    return float(low), float(half), float(high)
 
 
 def spread(runs: pd.DataFrame, outcomes: Sequence[str]) -> pd.DataFrame:
@@ -107,13 +117,8 @@ def spread(runs: pd.DataFrame, outcomes: Sequence[str]) -> pd.DataFrame:
     DataFrame
         One row per outcome: ``median``, ``p10``, ``p90`` over its finite values (NaN without any).
     """
-    rows = []
-    for outcome in outcomes:
-        values = runs[outcome].to_numpy(np.float64)
-        values = values[np.isfinite(values)]
-        low, middle, high = np.quantile(values, (0.1, 0.5, 0.9)) if len(values) else (np.nan, np.nan, np.nan)
-        rows.append({"outcome": outcome, "median": middle, "p10": low, "p90": high})
-    return pd.DataFrame(rows, columns=["outcome", "median", "p10", "p90"])
+    rows = [(outcome, *middle(runs[outcome].to_numpy(np.float64))) for outcome in outcomes]
+    return pd.DataFrame(rows, columns=["outcome", "p10", "median", "p90"])[["outcome", "median", "p10", "p90"]]
 
 
 # --------------------------------------------------------------------------- several effects at once
@@ -146,6 +151,7 @@ def simultaneous_intervals(
     effects: Float,
     *,
     events: Sequence[bool] | None = None,
+    bounds: ArrayLike = np.inf,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -164,6 +170,9 @@ def simultaneous_intervals(
         Effects that are differences of events (-1, 0 or 1). Their variance counts one further unit of each sign
         (Agresti and Min 2005), so that an event that never happened is not known to be impossible. If not given,
         effects of which no other value is seen.
+    bounds : float array (q,)
+        Size that no effect can exceed, as 1 for a difference of shares; of events it is 1. Intervals are cut off there:
+        they hold as often as before.
     level : float
         Probability that all intervals cover.
     resamples, seed : int
@@ -178,7 +187,7 @@ def simultaneous_intervals(
     >>> bool(both.low[0] > 0), bool(both.low[1] < 0)
     (True, True)
     """
-    from scipy.special import ndtr, stdtrit
+    from scipy.special import ndtr
 
     x = np.asarray(effects, np.float64)
     q = x.shape[1]
@@ -210,28 +219,10 @@ def simultaneous_intervals(
             worst.append(np.where(judged & np.isfinite(t), t, 0.0).max(axis=1))
         normal = float(np.quantile(np.concatenate(worst), level))
         freedom = np.maximum(n - 1, 1)
-        critical = np.maximum(stdtrit(freedom, ndtr(normal)), stdtrit(freedom, 0.5 + level / 2))
+        critical = critical_t(freedom, max(level, 2.0 * float(ndtr(normal)) - 1.0))
     half = np.where(usable, critical * error, np.where(n >= CONSTANT, 0.0, np.nan))
-    return Simultaneous(mean, error, mean - half, mean + half, n, critical)
-
-
-def wilson(hits: Float, n: Float, level: float = LEVEL) -> tuple[Float, Float]:
-    """Interval of a proportion (Wilson 1927); 0 to 1 without trials.
-
-    Parameters
-    ----------
-    hits, n : float arrays
-        Successes (ties may count half) and trials.
-    """
-    from scipy.special import ndtri
-
-    z2 = float(ndtri(0.5 + level / 2)) ** 2
-    hits, n = np.asarray(hits, np.float64), np.asarray(n, np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p = hits / n
-        middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-        half = np.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n) / (1 + z2 / n)
-    return np.where(n > 0, np.maximum(middle - half, 0.0), 0.0), np.where(n > 0, np.minimum(middle + half, 1.0), 1.0)
+    most = np.where(pseudo > 0, 1.0, bounds)
+    return Simultaneous(mean, error, np.maximum(mean - half, -most), np.minimum(mean + half, most), n, critical)
 
 
 def bimodality(values: Float) -> float:

@@ -15,8 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.classification import checked_outcome, checked_values, group_numbers
-from mpbf_abm.measures.estimates import Estimate
-from mpbf_abm.measures.paired import LEVEL
+from mpbf_abm.measures.estimates import Estimate, student
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -62,16 +61,13 @@ def brier_skill(
 
 def _ratio(above: Float, below: Float, label: Int) -> Estimate:
     """Ratio of two sums over cases, with an interval over groups."""
-    from scipy.special import stdtrit
-
     value = float(above.sum() / below.sum())
     rest = np.bincount(label, above - value * below)
     n = len(rest)
     if n < 2:
         return Estimate(value, math.nan, math.nan, math.nan)
     error = float(math.sqrt(n / (n - 1) * (rest**2).sum()) / below.sum())
-    half = float(stdtrit(n - 1, 0.5 + LEVEL / 2)) * error
-    return Estimate(value, error, value - half, value + half)
+    return student(value, error, n - 1)
 
 
 # --------------------------------------------------------------------------- prediction

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.estimates import mean_estimate
+from mpbf_abm.measures.estimates import LEVEL, mean_estimate, wilson
 from mpbf_abm.measures.lockin import median_times
-from mpbf_abm.measures.paired import LEVEL, simultaneous_intervals, wilson
+from mpbf_abm.measures.paired import simultaneous_intervals
 
 Float = NDArray[np.float64]
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.measures.estimates import LEVEL
 
 Float = NDArray[np.float64]
 
 RESAMPLES = 1_000
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)

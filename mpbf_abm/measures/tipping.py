@@ -18,8 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.estimates import mean_estimate
-from mpbf_abm.measures.paired import LEVEL, wilson
+from mpbf_abm.measures.estimates import LEVEL, critical_t, mean_estimate, wilson
 
 Float = NDArray[np.float64]
 Response = Callable[[float, int], bool | float]
@@ -172,7 +171,7 @@ class _Search:
 
     def sure(self, level: float) -> int:
         """1 where the response is surely beyond the threshold, -1 where surely not, 0 where neither."""
-        from scipy.stats import binom, t
+        from scipy.stats import binom
 
         x, n, err = self.excess(level), len(self.seeds), (1.0 - LEVEL) / 2
         if self.event:
@@ -180,8 +179,8 @@ class _Search:
             p = self.threshold if self.rising else 1.0 - self.threshold
             k = int((x > 0).sum())
             return int(binom.sf(k - 1, n, p) <= err) - int(binom.cdf(k, n, p) <= err)
-        half = t.isf(err, n - 1) * x.std(ddof=1) / math.sqrt(n)
-        return int(x.mean() > half) - int(x.mean() < -half)
+        e = mean_estimate(x)
+        return int(e.low > 0) - int(e.high < 0)
 
     def bisect(self, a: float, b: float, holds: Callable[[float], bool]) -> tuple[float, float]:
         """Narrow a bracket in which something holds at b and not at a."""
@@ -227,8 +226,6 @@ class _Search:
 
     def setback(self) -> tuple[float, float, float] | None:
         """Pair of levels between which the mean falls back most surely, if any does at 5 % over all pairs."""
-        from scipy.stats import t
-
         levels, x = self.paths()
         i, j = np.triu_indices(len(levels), 1)
         change = x[j] - x[i]
@@ -237,7 +234,7 @@ class _Search:
             # What is left of equal answers by rounding is no change.
             score = np.where(mean < -1e-12 * np.abs(x).max(), mean / error, 0.0)
         worst = int(np.argmin(score))
-        if not score[worst] < -t.isf((1.0 - LEVEL) / len(i), len(self.seeds) - 1):
+        if not score[worst] < -critical_t(len(self.seeds) - 1, 1.0 - 2.0 * (1.0 - LEVEL) / len(i)):
             return None
         return levels[i[worst]], levels[j[worst]], float(mean[worst] if self.rising else -mean[worst])
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mpbf_abm.figures import studies, style
 from mpbf_abm.figures.style import BLUE, GREY, INK, MM, VERMILION
-from mpbf_abm.measures.paired import wilson
+from mpbf_abm.measures.estimates import wilson
 from mpbf_abm.paper.figure import Frames, PaperFigure, names
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies.analysis import discover, phase, robustness, sensitivity

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.measures.estimates import LEVEL, critical_t
+
 Float = NDArray[np.float64]
 
-LEVEL = 0.95
 GROWTH = 0.1  # further replicates are asked for in steps of this share
 
 
@@ -38,8 +39,6 @@ def half_widths(differences: Float, events: Sequence[bool] | None = None, *, tog
     float array (n, q)
         Infinite while fewer than two units are known.
     """
-    from scipy.special import stdtrit
-
     x = np.asarray(differences, np.float64)
     pseudo = np.zeros(x.shape[1]) if events is None else np.asarray(events, np.float64)
     known = np.isfinite(x)
@@ -52,7 +51,7 @@ def half_widths(differences: Float, events: Sequence[bool] | None = None, *, tog
     with np.errstate(divide="ignore", invalid="ignore"):
         inner = np.maximum(square - total**2 / n, 0.0) + pseudo * 2.0 * (1.0 + (first + total / n) ** 2)
         size = n + 2.0 * pseudo
-        width = stdtrit(np.maximum(n - 1, 1), 1.0 - (1.0 - LEVEL) / (2 * together)) * np.sqrt(inner / (size - 1) / size)
+        width = critical_t(np.maximum(n - 1, 1), 1.0 - (1.0 - LEVEL) / together) * np.sqrt(inner / (size - 1) / size)
     return np.where(n >= 2, width, np.inf)
 
 

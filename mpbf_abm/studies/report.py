@@ -14,6 +14,7 @@ from mpbf_abm.studies.analysis.effects import distributions
 from mpbf_abm.studies.definition import Arm
 from mpbf_abm.studies.design import Factor
 from mpbf_abm.studies.results import DONE, FAILED, Results
+from mpbf_abm.tables import markdown_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,7 +173,7 @@ def parameters(results: Results) -> list[str]:
     return [
         f"All others are those of the preset `{study.preset}`.",
         "",
-        *_markdown(("parameter", "value", "unit", "source", "meaning"), rows),
+        *markdown_table(("parameter", "value", "unit", "source", "meaning"), rows).splitlines(),
     ]
 
 
@@ -188,7 +189,7 @@ def span(value: Any) -> str:
 def arms(results: Results) -> list[str]:
     """Table of the arms and what they do when."""
     rows = [(arm.label, described(arm)) for arm in results.plan.arms]
-    lines = _markdown(("arm", "what it adds"), rows)
+    lines = markdown_table(("arm", "what it adds"), rows).splitlines()
     if results.study.shocks:
         told = "; ".join(_event(s) for s in results.study.shocks)
         lines += ["", f"In every arm: {told}."]
@@ -230,7 +231,7 @@ def counts(results: Results) -> list[str]:
         )
         for a, arm in enumerate(results.arm_names)
     ]
-    lines = _markdown(("arm", "planned", "done", "failed", "missing"), rows)
+    lines = markdown_table(("arm", "planned", "done", "failed", "missing"), rows).splitlines()
     failures = results.failures
     if len(failures):
         grouped = failures.groupby(["arm", "stage", "type", "message"]).size().reset_index(name="runs")
@@ -242,7 +243,7 @@ def table(frame: pd.DataFrame, columns: Sequence[str] = ()) -> list[str]:
     """A table as Markdown; numbers with four digits."""
     shown = [c for c in (columns or frame.columns) if c in frame.columns]
     rows = [tuple(_cell(v) for v in row) for row in frame[shown].itertuples(index=False)]
-    return _markdown([str(c).replace("_", " ") for c in shown], rows)
+    return markdown_table([str(c).replace("_", " ") for c in shown], rows).splitlines()
 
 
 def _cell(value: Any) -> str:
@@ -251,8 +252,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         return "" if np.isnan(value) else f"{value:.4g}"
     return "" if value is None else str(value)
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [tuple(head), tuple("---" for _ in head), *rows]
-    return ["| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in lines]

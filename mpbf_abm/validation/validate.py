@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.measures.acceleration import mean_interval
+from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.threads import one_thread
@@ -150,10 +150,10 @@ def _table(facts: Sequence[Fact], values: pd.DataFrame, found: Mapping[str, floa
     for fact in facts:
         for c in fact.components:
             got = values.loc[values["quantity"] == c.id, "value"].to_numpy(np.float64)
-            mean, low, high = mean_interval(got)
+            mean = mean_estimate(got)
             rows.append(
                 {"fact": fact.number, "component": c.id, "name": c.name, "unit": c.unit, "recorded": c.value, "low": c.low,
-                 "high": c.high, "real": found.get(c.id, math.nan), "simulated": mean, "simulated_low": low, "simulated_high": high,
-                 "replicates": len(got), "inside": c.holds(mean)}
+                 "high": c.high, "real": found.get(c.id, math.nan), "simulated": mean.value, "simulated_low": mean.low, "simulated_high": mean.high,
+                 "replicates": len(got), "inside": c.holds(mean.value)}
             )  # fmt: skip
     return pd.DataFrame(rows)

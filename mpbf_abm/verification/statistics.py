@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.measures.paired import paired_effects, simultaneous_intervals
+from mpbf_abm.measures.paired import reduction, simultaneous_intervals
 from mpbf_abm.measures.sensitivity import elementary_effects, sobol_indices
 from mpbf_abm.studies.precision import judge
 from mpbf_abm.verification.mutations import mutation
@@ -129,17 +128,17 @@ def plane(seed: int, slope: float, interaction: float, sd: float, trajectories: 
 def pairing(seed: int, rho: float, effect: float, n: int) -> list[Check]:
     """Effect and variance-reduction factor of two arms with one variance."""
     z = generator(seed, "S5").normal(size=(n, 2))
-    arms = pd.DataFrame({"y": z[:, 0]}), pd.DataFrame({"y": effect + rho * z[:, 0] + math.sqrt(1 - rho**2) * z[:, 1]})
-    found = paired_effects(*arms, ["y"]).iloc[0]
+    baseline, treated = z[:, 0], effect + rho * z[:, 0] + math.sqrt(1 - rho**2) * z[:, 1]
+    found = simultaneous_intervals((treated - baseline)[:, None], events=[False], resamples=200)
     # The ratio of sums to differences of a pair follows an F law, and the factor is half of one plus it.
     ratio = (1 + rho) / (1 - rho)
     return [
-        Check("effect", effect, float(found["difference"]), math.sqrt(2 * (1 - rho) / n)),
-        Check("variance-reduction factor", 1 / (1 - rho), float(found["vrf"]), ratio * math.sqrt(4 / n) / 2, 10 * ratio / n),
+        Check("effect", effect, float(found.mean[0]), math.sqrt(2 * (1 - rho) / n)),
+        Check("variance-reduction factor", 1 / (1 - rho), reduction(baseline[None], treated[None]), ratio * math.sqrt(4 / n) / 2, 10 * ratio / n),
     ]  # fmt: skip
 
 
 mutation("intervals that hold in 80 of 100 cases", "measures.paired:simultaneous_intervals", lambda original: lambda *a, **k: original(*a, **k, level=0.8), "S1", "S2")  # fmt: skip
 mutation("noise of replicates left in Sobol indices", "measures.sensitivity:sobol_indices", lambda original: lambda *a, **k: original(*a, **k, correct=False), "S3")  # fmt: skip
 mutation("elementary effects without their sign", "measures.sensitivity:elementary_effects", lambda original: lambda x: original(np.abs(x)), "S4")  # fmt: skip
-mutation("pairs that do not belong together", "measures.paired:paired_effects", lambda original: lambda a, b, names: original(a, b.iloc[::-1].reset_index(drop=True), names), "S5")  # fmt: skip
+mutation("pairs that do not belong together", "measures.paired:reduction", lambda original: lambda a, b: original(a, b[:, ::-1]), "S5")  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.tables import markdown_table
 
 # Rows register themselves when their module is imported, in the order of the table.
 from mpbf_abm.verification import (
@@ -330,12 +331,8 @@ def markdown(outcomes: Sequence[Outcome], command: str, figures: Mapping[str, st
             if o.skipped:
                 lines += [f"Not run: {o.skipped}.", ""]
                 continue
-            lines += [
-                "| check | expected | measured | standard error | caught beyond | verdict |",
-                "| --- | --- | --- | --- | --- | --- |",
-            ]
-            lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line[1:]) + " |" for line in cells([o])]
-            lines += ["", *[f"- {c.name}: {c.note}." for c in o.checks if c.note]]
+            lines += [markdown_table(HEAD[1:], (line[1:] for line in cells([o])))]
+            lines += [f"- {c.name}: {c.note}." for c in o.checks if c.note]
             lines += [""] if any(c.note for c in o.checks) else []
     return "\n".join(lines).rstrip() + "\n"
 

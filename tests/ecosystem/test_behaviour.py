@@ -8,6 +8,7 @@ import pytest
 
 from mpbf_abm import MaterialsSpace, Parameters, Policy, Shock, simulate
 from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.observation import UNITS
 from mpbf_abm.space.modalities import FIDELITY, MEASURED
 
 SMALL = Parameters.preset("quick").updated({"space.materials": 2_000, "space.families": 10, "founding.records": 400})
@@ -26,6 +27,15 @@ def test_a_branch_restored_in_the_middle_of_a_policy_is_free_of_it() -> None:
     assert eco.world.p.planners.exploration_floor == 0.9
     branch.release()
     eco.release()
+
+
+def test_what_is_called_a_share_lies_between_0_and_1() -> None:
+    for seed in range(3):
+        run = simulate(SMALL, seed=seed, ticks=25)
+        for column, unit in UNITS.items():
+            values = run.series[column].to_numpy() if column in run.series else np.array([run.summary[column]])
+            if unit == "share":
+                assert ((values >= 0.0) & (values <= 1.0) | np.isnan(values)).all(), column
 
 
 def test_later_seeds_of_a_branch_come_on_top_of_those_of_the_run() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.paired import Simultaneous, bimodality, paired_effects, simultaneous_intervals, spread, wilson
+from mpbf_abm.measures.paired import Simultaneous, bimodality, paired_effects, simultaneous_intervals, spread
 
 values = st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=20)
 
@@ -45,7 +45,7 @@ def test_equal_arms_have_no_effect():
     a = pd.DataFrame({"y": [1.0, 2.0, 4.0]})
     effect = paired_effects(a, a, ["y"]).iloc[0]
     assert (effect.difference, effect.low, effect.high) == (0, 0, 0)
-    assert effect.vrf == np.inf
+    assert np.isnan(effect.vrf)
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,6 @@ def test_an_effect_that_never_varies_is_known_but_an_event_is_not() -> None:
     assert 0.1 < found.high[1] < 0.2  # about 3 / 20, the rule of three
 
 
-def test_wilson_intervals_are_those_of_the_formula() -> None:
-    low, high = wilson(np.array([0.0, 5.0, 10.0, 0.0]), np.array([10.0, 10.0, 10.0, 0.0]))
-    assert low == pytest.approx([0.0, 0.2366, 0.7225, 0.0], abs=1e-4)
-    assert high == pytest.approx([0.2775, 0.7634, 1.0, 1.0], abs=1e-4)
-
-
 def test_two_groups_are_told_by_the_bimodality_coefficient() -> None:
     rng = np.random.default_rng(1)
     assert bimodality(rng.normal(size=2000)) == pytest.approx(1 / 3, abs=0.03)
@@ -156,6 +150,22 @@ def test_an_effect_that_few_units_know_does_not_widen_the_others():
     thin = simultaneous_intervals(x)
     assert (thin.high[:2] - thin.low[:2] <= 1.05 * (whole.high[:2] - whole.low[:2])).all()
     assert thin.high[2] - thin.low[2] > 3 * (whole.high[2] - whole.low[2])
+
+
+def test_an_interval_ends_where_its_effect_must():
+    x = np.column_stack(
+        [np.repeat([1.0, 0.0, -1.0], [9, 1, 2]), np.repeat([0.9, -0.9], [11, 1]), np.repeat([9.0, -9.0], [11, 1])]
+    )
+    free = simultaneous_intervals(x, events=[True, False, False])
+    held = simultaneous_intervals(x, events=[True, False, False], bounds=[np.inf, 1.0, np.inf])
+    assert free.high[0] == held.high[0] <= 1.0
+    assert free.high[1] > held.high[1] == 1.0
+    assert held.high[2] == free.high[2] > 9.0
+    np.testing.assert_array_equal(held.low, free.low)
+    below = simultaneous_intervals(-x, events=[True, False, False], bounds=1.0)
+    assert below.low[1] == -1.0
+    certain = simultaneous_intervals(np.repeat([[1.0], [0.0]], [11, 1], axis=0), events=[True])
+    assert certain.high[0] == 1.0
 
 
 def test_few_units_that_agree_are_not_taken_for_certainty():

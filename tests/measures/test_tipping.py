@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.paired import wilson
+from mpbf_abm.measures.estimates import wilson
 from mpbf_abm.measures.tipping import tipping_point
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)

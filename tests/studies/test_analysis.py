@@ -15,8 +15,9 @@ import toys
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.figures import studies as figures
+from mpbf_abm.measures.paired import reduction
 from mpbf_abm.studies.analysis import compare, discover, distributions, phase, robustness, sensitivity
-from mpbf_abm.studies.analysis.effects import pairs_needed, reduction, verdict
+from mpbf_abm.studies.analysis.effects import pairs_needed, verdict
 from mpbf_abm.studies.analysis.factors import morris_effects
 from mpbf_abm.studies.definition import Arm, Outcome, Study
 from mpbf_abm.studies.driver import run_study
@@ -85,7 +86,7 @@ def test_effects_are_found_with_their_verdicts(tmp_path: Path) -> None:
             note.startswith("identical: the quantity has equal bits in every pair: y of null (384 pairs)")
             for note in found.notes
         )
-        assert good["vrf"] == float("inf")
+        assert np.isnan(good["vrf"])
         assert noisy["vrf"] == pytest.approx(1.0, abs=0.2)
         assert good["share_better"] == 1.0
         assert null["share_better"] == 0.5
@@ -97,6 +98,51 @@ def test_effects_are_found_with_their_verdicts(tmp_path: Path) -> None:
         assert row(table, outcome="high", arm="good")["verdict"] == "worse"
         assert any("pairing failed" in note and "y of noisy" in note for note in found.notes) == (noisy["vrf"] <= 1)
         assert compare(results, ["y"]).table["critical"].nunique() == 1
+
+
+def scattered(run: Any) -> dict[str, float]:
+    """Quantities that have nothing in common, in any arm."""
+    return dict(zip("abcd", np.random.default_rng([run.seed, len(run.arm)]).normal(size=4).tolist(), strict=True))
+
+
+def test_all_outcomes_of_all_arms_are_one_family_where_that_is_asked_for(tmp_path: Path) -> None:
+    arms = (Arm(label="on", parameters={"p": 1.0}), Arm(label="off", parameters={"p": 2.0}))
+    outcomes = {name: Outcome(better="more", primary=name in "ab") for name in "abcd"}
+    s = Study(name="scattered", model=scattered, policies=arms, replicates={"n": 30}, outcomes=outcomes)
+    run_study(s, tmp_path, workers=1)
+    with Results.open(tmp_path, s) as results:
+        alone, together = compare(results), compare(results, together=True)
+    assert alone.table.groupby("outcome")["critical"].first().round(9).nunique() == 3
+    assert together.table["critical"].round(9).nunique() == 1
+    width = [(found.table["high"] - found.table["low"]).to_numpy() for found in (alone, together)]
+    assert (width[1] > width[0]).all()
+    same = ["outcome", "arm", "role", "baseline", "treated", "difference", "vrf", "units", "pairs", "missing"]
+    pd.testing.assert_frame_equal(alone.table[same], together.table[same])
+    assert "all intervals hold together, over outcomes and arms" in together.notes[0]
+    assert "those of an exploratory outcome over its arms" in alone.notes[0]
+
+
+def extreme(run: Any) -> dict[str, float]:
+    """An event and a quantity that calls itself as a share of the model does, both 1 in one arm and 0 in the other but for one pair."""
+    y = float((run.arm == "on") != (run.replicate == 0))
+    return {"y": y, "found_share": y + 1e-3 * run.replicate}
+
+
+def test_intervals_of_events_stay_within_minus_one_and_one_and_those_of_other_quantities_need_not(
+    tmp_path: Path,
+) -> None:
+    outcomes = {"event": Outcome(of="y", above=0.5), "found_share": Outcome()}
+    s = Study(name="extreme", model=extreme, policies=(Arm(label="on", parameters={"a": 1.0}),), replicates={"n": 6}, outcomes=outcomes)  # fmt: skip
+    run_study(s, tmp_path, workers=1)
+    with Results.open(tmp_path, s) as results:
+        found = compare(results).table
+    event, number = row(found, outcome="event"), row(found, outcome="found_share")
+    assert event["high"] == 1.0
+    assert event["low"] < event["difference"] < 1.0
+    assert event["method"].endswith(", within -1 and 1")
+    # A model of one's own may mean anything by a name.
+    assert number["high"] > 1.0
+    assert number["method"].endswith("simultaneous")
 
 
 def judged(run: Any) -> dict[str, float]:
@@ -192,7 +238,8 @@ def test_the_variance_reduction_factor_is_pooled_within_scenarios() -> None:
     assert reduction(a, b) == pytest.approx(expected)
     assert 7 < reduction(a, b) < 11
     assert np.isnan(reduction(a[:, :1], b[:, :1]))
-    assert reduction(a, a + 1) == float("inf")
+    # Pairs that differ by a constant: what pairing saves is not defined.
+    assert np.isnan([reduction(a, a), reduction(a, a + 1), reduction(a, a + 0.1)]).all()
 
 
 def test_chance_of_an_event_has_a_wilson_interval(tmp_path: Path) -> None:

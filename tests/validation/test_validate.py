@@ -8,7 +8,7 @@ import pytest
 from small import small
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.acceleration import mean_interval
+from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.validation import validate as module
 from mpbf_abm.validation.facts import COMPONENTS, FACTS
 from mpbf_abm.validation.validate import HEAVY, MEASURES, OF_FACT, Validation, chosen, measure, tasks, validate
@@ -65,7 +65,8 @@ def test_replicates_have_materials_of_their_own_and_a_mean_with_its_interval():
     for row in found.table.itertuples():
         each = found.values.loc[found.values["quantity"] == row.component, "value"]
         assert len(set(each)) == row.replicates == 3
-        assert (row.simulated, row.simulated_low, row.simulated_high) == mean_interval(each.to_numpy())
+        e = mean_estimate(each)
+        assert (row.simulated, row.simulated_low, row.simulated_high) == (e.value, e.low, e.high)
         c = COMPONENTS[row.component]
         assert (row.recorded, row.low, row.high) == (c.value, c.low, c.high)
         assert row.inside == c.holds(row.simulated)

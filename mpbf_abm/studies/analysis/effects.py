@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.paired import bimodality, simultaneous_intervals, wilson
+from mpbf_abm.measures.estimates import wilson
+from mpbf_abm.measures.paired import Simultaneous, bimodality, middle, reduction, simultaneous_intervals
 from mpbf_abm.studies.analysis.common import Analysis, chosen, complete, refuse_unsupported
 from mpbf_abm.studies.definition import Outcome
 from mpbf_abm.studies.design import SAMPLED
@@ -42,14 +43,14 @@ def distributions(results: Results, names: Sequence[str] | None = None) -> pd.Da
         for a, arm in enumerate(results.arm_names):
             x = values[:, a].ravel()
             known = x[np.isfinite(x)]
-            low, middle, high = np.quantile(known, (0.1, 0.5, 0.9)) if len(known) else (np.nan,) * 3
+            low, half, high = middle(known)
             row: dict[str, Any] = {
                 "outcome": name, "arm": arm, "runs": len(known), "missing": int(x.size - len(known)), "mean": known.mean() if len(known) else np.nan,
-                "sd": known.std(ddof=1) if len(known) > 1 else np.nan, "median": middle, "p10": low, "p90": high,
+                "sd": known.std(ddof=1) if len(known) > 1 else np.nan, "median": half, "p10": low, "p90": high,
                 "bimodality": np.nan if event else bimodality(known), "share_low": np.nan, "share_high": np.nan,
             }  # fmt: skip
             if event:
-                ends = wilson(np.array(known.sum()), np.array(len(known)))
+                ends = wilson(known.sum(), len(known))
                 row |= {"share_low": float(ends[0]), "share_high": float(ends[1])}
             rows.append(row)
     return pd.DataFrame(rows)
@@ -58,12 +59,22 @@ def distributions(results: Results, names: Sequence[str] | None = None) -> pd.Da
 # --------------------------------------------------------------------------- compare
 
 
-def compare(results: Results, names: Sequence[str] | None = None, *, seed: int = 0) -> Analysis:
+def compare(results: Results, names: Sequence[str] | None = None, *, together: bool = False, seed: int = 0) -> Analysis:
     """Paired effects of every arm against the baseline, with simultaneous 95 % intervals and verdicts.
 
     The unit of the intervals is the scenario where scenarios are a sample with draws of their own, else the replicate
     (averaged over the scenarios of the design). Primary outcomes of all arms are one family; every other outcome is a family of its own,
-    and exploratory.
+    and exploratory. Intervals of events and of outcomes that are shares lie within -1 and 1.
+
+    Parameters
+    ----------
+    results : Results
+    names : sequence of str, optional
+        Outcomes, all of the study's by default.
+    together : bool
+        Whether all outcomes of all arms are one family instead.
+    seed : int
+        Of the bootstrap.
 
     Raises
     ------
@@ -82,39 +93,50 @@ def compare(results: Results, names: Sequence[str] | None = None, *, seed: int =
         raise ConfigurationError(
             f"compare: fewer than two pairs of runs are complete; {results.status.size} are planned"
         )
-    primary = [name for name in wanted if results.outcome(name).primary]
-    families = ([primary] if primary else []) + [[name] for name in wanted if name not in primary]
+    first = wanted if together else [name for name in wanted if results.outcome(name).primary]
+    families = ([first] if first else []) + [[name] for name in wanted if name not in first]
     rows: list[dict[str, Any]] = []
+    alike: dict[tuple[str, str], int] = {}
+    arms = results.arm_names[1:]
     for family in families:
-        together = np.concatenate([units[name] for name in family], axis=1)
-        arms = len(results.arm_names) - 1
-        events = [results.outcome(name).event for name in family for _ in range(arms)]
-        found = simultaneous_intervals(together, events=events, seed=seed)
-        for i, name in enumerate(family):
-            for a in range(arms):
-                j = i * arms + a
-                interval = (float(found.low[j]), float(found.high[j]))
-                rows.append(
-                    _effect_row(
-                        results,
-                        name,
-                        a + 1,
-                        effects[name][:, a],
-                        units[name][:, a],
-                        interval,
-                        float(found.critical[j]),
-                        float(found.error[j]),
-                        by_scenario,
-                    )
-                )
+        columns = [(name, a) for name in family for a in range(len(arms))]
+        found = simultaneous_intervals(
+            np.column_stack([units[name][:, a] for name, a in columns]),
+            events=[results.outcome(name).event for name, _ in columns],
+            bounds=[_bound(results, name) for name, _ in columns],
+            seed=seed,
+        )
+        for j, (name, a) in enumerate(columns):
+            same = alike[name, arms[a]] = _alike(results, name, a + 1)
+            rows.append(
+                _effect_row(results, name, a + 1, effects[name][:, a], units[name][:, a], found, j, same, by_scenario)
+            )
     table = pd.DataFrame(rows)
     order = {name: i for i, name in enumerate(wanted)}
     table = table.sort_values("outcome", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+    spreads = distributions(results, wanted)
+    said = (
+        "all intervals hold together, over outcomes and arms"
+        if together
+        else "intervals of primary outcomes hold together over all arms, those of an exploratory outcome over its arms"
+    )
     return Analysis(
         "compare",
-        {"effects": table, "distributions": distributions(results, wanted)},
-        _compare_notes(results, table, by_scenario),
+        {"effects": table, "distributions": spreads},
+        _compare_notes(results, table, spreads, said, alike, by_scenario),
     )
+
+
+def _bound(results: Results, name: str) -> float:
+    """Size that a difference of an outcome cannot exceed: 1 for an event and for a share, else infinite."""
+    outcome = results.outcome(name)
+    if outcome.event:
+        return 1.0
+    if results.study.own_model:
+        return np.inf
+    from mpbf_abm.observation import UNITS
+
+    return 1.0 if UNITS.get(outcome.of or name) == "share" else np.inf
 
 
 def _effects(results: Results, name: str) -> Float:
@@ -134,14 +156,14 @@ def _units(effects: Float, by_scenario: bool) -> Float:
 
 
 def _effect_row(
-    results: Results, name: str, arm: int, pairs: Float, units: Float, interval: tuple[float, float], critical: float, error: float, by_scenario: bool
+    results: Results, name: str, arm: int, pairs: Float, units: Float, found: Simultaneous, j: int, alike: int, by_scenario: bool
 ) -> dict[str, Any]:  # fmt: skip
     outcome, values = results.outcome(name), results.values(name)
-    low, high = interval
+    low, high, critical, error = (float(v[j]) for v in (found.low, found.high, found.critical, found.error))
     known = np.isfinite(pairs)
     flat = pairs[known] * outcome.sign
     wins = float((flat > 0).sum() + 0.5 * (flat == 0).sum())
-    p_low, p_high = wilson(np.array(wins), np.array(len(flat)))
+    p_low, p_high = wilson(wins, len(flat))
     n = int(np.isfinite(units).sum())
     with np.errstate(invalid="ignore"):
         by = (
@@ -153,7 +175,7 @@ def _effect_row(
     if len(flat) and outcome.event and np.ptp(np.concatenate([values[:, 0][known], values[:, arm][known]])) == 0:
         # That an event was never seen, or never missed, says nothing of what an arm does to it.
         word = "undecided"
-    elif (alike := _alike(results, name, arm)) is not None and alike >= 2:
+    elif alike >= 2:
         word = "identical"
     sd = error * np.sqrt(n) if n else np.nan
     return {
@@ -167,17 +189,17 @@ def _effect_row(
         "share_harmed": float((by[np.isfinite(by)] < 0).mean()) if several and outcome.better != "none" and np.isfinite(by).any() else np.nan,
         "vrf": reduction(values[:, 0], values[:, arm]), "unit": "scenario" if by_scenario else "replicate", "units": n, "pairs": int(known.sum()),
         "missing": int((~known).sum()), "failed_baseline": int((results.status[:, 0] == FAILED).sum()), "failed_arm": int((results.status[:, arm] == FAILED).sum()),
-        "critical": critical, "method": "paired max-t bootstrap, 95 % simultaneous",
+        "critical": critical, "method": "paired max-t bootstrap, 95 % simultaneous" + (", within -1 and 1" if _bound(results, name) == 1.0 else ""),
     }  # fmt: skip
 
 
-def _alike(results: Results, name: str, arm: int) -> int | None:
-    """Number of pairs in which the quantity behind an outcome is known, if it has equal bits in every pair of finished runs; else None."""
+def _alike(results: Results, name: str, arm: int) -> int:
+    """Number of pairs in which the quantity behind an outcome is known, if it has equal bits in every pair of finished runs; else 0."""
     quantity = results.quantity(name)
     done = (results.status[:, [0, arm]] == DONE).all(axis=1)
     a, b = quantity[:, 0][done], quantity[:, arm][done]
     unknown = np.isnan(a) & np.isnan(b)
-    return int((~unknown).sum()) if ((a.view(np.int64) == b.view(np.int64)) | unknown).all() else None
+    return int((~unknown).sum()) if ((a.view(np.int64) == b.view(np.int64)) | unknown).all() else 0
 
 
 def _mean(values: Float) -> float:
@@ -205,35 +227,10 @@ def pairs_needed(sd: float, critical: float, outcome: Outcome) -> float:
     return float(np.ceil(((critical + POWER) * sd / outcome.smallest) ** 2))
 
 
-def reduction(baseline: Float, treated: Float) -> float:
-    """Variance-reduction factor of pairing within scenarios: (var a + var b) / var(b - a), pooled over scenarios.
-
-    Parameters
-    ----------
-    baseline, treated : float arrays (scenarios, replicates)
-
-    Returns
-    -------
-    float
-        NaN where no scenario has two pairs; infinite where pairs differ by a constant.
-    """
-    both = np.isfinite(baseline) & np.isfinite(treated)
-    apart = together = 0.0
-    for a, b, k in zip(baseline, treated, both, strict=True):
-        if (n := int(k.sum())) >= 2:
-            apart += (a[k].var(ddof=1) + b[k].var(ddof=1)) * (n - 1)
-            together += (b[k] - a[k]).var(ddof=1) * (n - 1)
-    if not (both.sum(axis=1) >= 2).any():
-        return float("nan")
-    # What is left of equal differences by rounding is nothing.
-    if together <= 1e-24 * apart:
-        return float("inf") if apart > 0 else float("nan")
-    return float(apart / together)
-
-
-def _compare_notes(results: Results, table: pd.DataFrame, by_scenario: bool) -> list[str]:
+def _compare_notes(
+    results: Results, table: pd.DataFrame, spreads: pd.DataFrame, family: str, alike: Mapping[tuple[str, str], int], by_scenario: bool
+) -> list[str]:  # fmt: skip
     unit = "scenarios" if by_scenario else "replicates"
-    family = "intervals of primary outcomes hold together over all arms, those of an exploratory outcome over its arms"
     notes = [f"units are {unit}; common random numbers: {results.study.crn}; {family}"]
     notes.append(
         "better, worse: the interval leaves out 0; equivalent: it lies within the smallest effect of interest; undecided: neither (pairs needed: to show an effect of that size in 4 of 5 studies)"
@@ -241,8 +238,7 @@ def _compare_notes(results: Results, table: pd.DataFrame, by_scenario: bool) -> 
     same = table[table["verdict"] == "identical"]
     if len(same):
         named = ", ".join(
-            f"{o} of {a} ({_alike(results, o, results.arm_index(a))} pairs)"
-            for o, a in zip(same["outcome"], same["arm"], strict=True)
+            f"{o} of {a} ({alike[o, a]} pairs)" for o, a in zip(same["outcome"], same["arm"], strict=True)
         )
         notes.append(f"identical: the quantity has equal bits in every pair: {named}")
     events = table["outcome"].map(lambda name: results.outcome(name).event).to_numpy(bool)
@@ -260,7 +256,9 @@ def _compare_notes(results: Results, table: pd.DataFrame, by_scenario: bool) -> 
         named = ", ".join(f"{o} of {a}" for o, a in zip(lost["outcome"], lost["arm"], strict=True))
         notes.append(f"pairing failed (variance-reduction factor at most 1) for: {named}")
     if table["vrf"].isna().all():
-        notes.append("the variance-reduction factor needs two replicates of a scenario")
+        notes.append(
+            "the variance-reduction factor needs two replicates of a scenario, and differences that are not all the same"
+        )
     failed = table[["failed_baseline", "failed_arm"]].max().max()
     if failed:
         notes.append(
@@ -268,8 +266,7 @@ def _compare_notes(results: Results, table: pd.DataFrame, by_scenario: bool) -> 
         )
     if (table["missing"] > 0).any():
         notes.append(f"up to {int(table['missing'].max())} pairs are missing and left out")
-    two = distributions(results, list(dict.fromkeys(table["outcome"])))
-    bimodal = sorted(set(two[two["bimodality"] > 5 / 9]["outcome"]))
+    bimodal = sorted(set(spreads[spreads["bimodality"] > 5 / 9]["outcome"]))
     if bimodal:
         notes.append(f"outcomes that may fall into two groups, where a mean hides both: {', '.join(bimodal)}")
     return notes

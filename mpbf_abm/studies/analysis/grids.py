@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.paired import wilson
+from mpbf_abm.measures.estimates import wilson
 from mpbf_abm.studies.analysis.common import Analysis, chosen
 from mpbf_abm.studies.precision import half_widths
 from mpbf_abm.studies.results import Results
