@@ -6,7 +6,7 @@ difference of a pair varies less than either arm; how much less is the variance-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,43 +24,49 @@ CONSTANT = 10  # units that have to agree before their agreement is taken for a 
 EFFECT_COLUMNS = ("outcome", "baseline", "treated", "difference", "low", "high", "vrf", "n")
 
 
-def paired_effects(baseline: pd.DataFrame, treated: pd.DataFrame, outcomes: Sequence[str]) -> pd.DataFrame:
-    """Mean paired difference of each outcome, with a 95 % t-interval over pairs.
+def paired_effects(
+    baseline: pd.DataFrame, treated: pd.DataFrame, families: Sequence[Sequence[str]], bounds: Mapping[str, float] | None = None
+) -> pd.DataFrame:  # fmt: skip
+    """Mean paired difference of each outcome, with 95 % intervals that hold together within a family of outcomes.
 
     Parameters
     ----------
     baseline, treated : DataFrame
         One row per replicate and one column per outcome; rows with the same index are a pair.
-    outcomes : sequence of str
-        Columns to compare.
+    families : sequence of sequences of str
+        Columns to compare, those together whose intervals hold together.
+    bounds : mapping of str to float, optional
+        Size that a difference cannot exceed, of outcomes that have one.
 
     Returns
     -------
     DataFrame
-        One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and
-        ``high`` of its interval, ``vrf`` (:func:`reduction`), and ``n`` pairs. A pair with a
-        value that is not finite is left out of its outcome; an outcome with fewer than two pairs left
-        has NaN for everything that needs them.
+        One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and ``high`` of its interval
+        (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), and ``n`` pairs. A pair with a value that is not finite is left out
+        of its outcome; an outcome with fewer than two pairs left has NaN for everything that needs them.
 
     Raises
     ------
     ConfigurationError
-        If there are fewer than two pairs, if the rows do not match, or if an outcome is missing.
+        If the rows do not match, or if an outcome is missing.
 
     Examples
     --------
     >>> a, b = pd.DataFrame({"found": [1.0, 2.0, 4.0]}), pd.DataFrame({"found": [2.0, 3.0, 6.0]})
-    >>> effect = paired_effects(a, b, ["found"]).iloc[0]
-    >>> print(f"{effect.difference:.3f} from {effect.low:.3f} over {effect.n} pairs")
-    1.333 from -0.101 over 3 pairs
+    >>> effect = paired_effects(a, b, [["found"]]).iloc[0]
+    >>> print(f"{effect.difference:.3f} over {effect.n} pairs")
+    1.333 over 3 pairs
     """
-    _check(baseline, treated, outcomes)
+    _check(baseline, treated, [name for family in families for name in family])
     rows = []
-    for outcome in outcomes:
-        a, b = baseline[outcome].to_numpy(np.float64), treated[outcome].to_numpy(np.float64)
-        whole = np.isfinite(a) & np.isfinite(b)
-        e, means = mean_estimate((b - a)[whole]), [mean_estimate(x[whole]).value for x in (a, b)]
-        rows.append((outcome, *means, e.value, e.low, e.high, reduction(a[None], b[None]), int(whole.sum())))
+    for family in families:
+        a, b = (arm[list(family)].to_numpy(np.float64) for arm in (baseline, treated))
+        found = simultaneous_intervals(b - a, bounds=[(bounds or {}).get(name, np.inf) for name in family])
+        for j, name in enumerate(family):
+            whole = np.isfinite(a[:, j]) & np.isfinite(b[:, j])
+            one, other = a[whole, j], b[whole, j]
+            means = [float(x.mean()) if len(x) else np.nan for x in (one, other, other - one)]
+            rows.append((name, *means, found.low[j], found.high[j], reduction(one[None], other[None]), len(one)))
     return pd.DataFrame(rows, columns=list(EFFECT_COLUMNS))
 
 
@@ -70,8 +76,6 @@ def _check(baseline: pd.DataFrame, treated: pd.DataFrame, outcomes: Sequence[str
         faults.append(
             f"paired effects: {len(baseline)} baseline and {len(treated)} treated rows must have the same index"
         )
-    elif len(baseline) < 2:
-        faults.append(f"paired effects need at least 2 replicates, not {len(baseline)}")
     missing = [o for o in outcomes if o not in baseline.columns or o not in treated.columns]
     if missing:
         faults.append(f"paired effects: no outcome '{missing[0]}' in both tables")

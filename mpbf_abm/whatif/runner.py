@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.measures.paired import reduction, simultaneous_intervals, spread
-from mpbf_abm.observation import COLUMNS, INDICATORS
+from mpbf_abm.measures.paired import paired_effects, spread
+from mpbf_abm.observation import COLUMNS, UNITS
 from mpbf_abm.outputs import RECORD
 from mpbf_abm.simulation import HEADLINE, OUTCOMES
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
@@ -25,7 +25,7 @@ from mpbf_abm.studies.model import FAMILY_COLUMNS
 from mpbf_abm.studies.results import Results
 from mpbf_abm.whatif.plan import Plan, named_study
 
-SHARES = frozenset({i.column for i in INDICATORS if i.unit == "share"} | {"leading_share"})
+BOUNDS = {name: 1.0 for name, unit in UNITS.items() if unit == "share"}
 IDENTITY = ("arm", "replicate", "seed")
 
 
@@ -100,7 +100,8 @@ class Ensemble:
         """Paired effect and spread of every outcome; None for a plain run."""
         if len(self.plan.arms) < 2:
             return None
-        table = paired_table(self.arm(BASELINE), self.arm(WHAT_IF), families_of(self.outcomes))
+        table = paired_effects(self.arm(BASELINE), self.arm(WHAT_IF), families_of(self.outcomes), BOUNDS)
+        table = table.set_index("outcome").loc[self.outcomes].reset_index()
         for prefix, name in (("baseline", BASELINE), ("treated", WHAT_IF)):
             part = spread(self.arm(name), self.outcomes).drop(columns="outcome")
             table = table.join(part.add_prefix(f"{prefix}_"))
@@ -115,45 +116,6 @@ def families_of(outcomes: Sequence[str]) -> list[list[str]]:
     """Families of outcomes whose intervals hold together: those that are printed, and every other one by itself."""
     printed = [name for name in HEADLINE if name in outcomes]
     return [printed, *([name] for name in outcomes if name not in printed)]
-
-
-def bounds_of(outcome: str) -> float:
-    """Largest difference that an outcome can have: 1 for a share."""
-    return 1.0 if outcome in SHARES else np.inf
-
-
-def paired_table(baseline: pd.DataFrame, treated: pd.DataFrame, families: Sequence[Sequence[str]]) -> pd.DataFrame:
-    """Mean paired difference of each outcome, with 95 % intervals that hold together within a family.
-
-    Parameters
-    ----------
-    baseline, treated : DataFrame
-        One row per replicate and one column per outcome; rows at the same place are a pair.
-    families : sequence of sequences of str
-
-    Returns
-    -------
-    DataFrame
-        One row per outcome: means of both arms over complete pairs, ``difference`` (treated minus baseline), ``low`` and ``high`` of its
-        interval (:func:`~mpbf_abm.measures.paired.simultaneous_intervals`), ``vrf`` (:func:`~mpbf_abm.measures.paired.reduction`), ``n``
-        pairs. NaN where there are too few.
-    """
-    rows: dict[str, dict[str, Any]] = {}
-    for family in families:
-        a, b = (arm[list(family)].to_numpy(np.float64) for arm in (baseline, treated))
-        found = simultaneous_intervals(b - a, bounds=[bounds_of(name) for name in family])
-        for j, name in enumerate(family):
-            whole = np.isfinite(a[:, j]) & np.isfinite(b[:, j])
-            first, second = a[whole, j], b[whole, j]
-            n, middle = (
-                len(first),
-                (first.mean(), second.mean(), (second - first).mean()) if len(first) else (np.nan,) * 3,
-            )
-            rows[name] = dict(zip(("baseline", "treated", "difference"), middle, strict=True)) | {
-                "low": found.low[j], "high": found.high[j], "vrf": reduction(first[None], second[None]), "n": n,
-            }  # fmt: skip
-    order = [name for name in baseline.columns if name in rows]
-    return pd.DataFrame([{"outcome": name, **rows[name]} for name in order])
 
 
 # --------------------------------------------------------------------------- running
