@@ -71,7 +71,7 @@ class Setting:
     def from_text(cls, text: str) -> Setting:
         """Return the setting of some text, of no communities."""
         held = json.loads(text)
-        policies, shocks = (tuple(kind(**e) for e in held[n]) for kind, n in ((Policy, "policies"), (Shock, "shocks")))
+        policies, shocks = tuple(Policy(**p) for p in held["policies"]), tuple(Shock(**s) for s in held["shocks"])
         return cls(Parameters.model_validate(held["parameters"]), held["seed"], 0, held["ticks"], policies, shocks)
 
 
