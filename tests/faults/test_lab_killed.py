@@ -39,10 +39,11 @@ def begin(arguments: list[str], out: Path, jobs: int = 1) -> subprocess.Popen[st
 
 def finish(arguments: list[str], out: Path, jobs: int = 1) -> tuple[int, int]:
     """Run a command to its end, in this process: tasks that were done, and that were there already."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+    watch = Bar(quiet=True)
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mpbf_abm.cli.lab.Bar", lambda *_: watch)
-        watch = Bar(quiet=True)
-        main([*arguments, f"--jobs={jobs}", f"--out={out}"])
+        with pytest.raises(SystemExit) as end:
+            main([*arguments, f"--jobs={jobs}", f"--out={out}"])
     assert not end.value.code
     return watch.done, watch.known
 
