@@ -92,7 +92,10 @@ def picky(setting, task):  # noqa: ARG001
 def test_a_task_that_fails_costs_itself_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int):
     battery, setting, watch = replace(SQUARES, measure=picky), Setting(Parameters(), replicates=4), Bar(quiet=True)
     monkeypatch.setenv("PICKY", "yes")
-    with pytest.raises(StoppedError, match=r"^1 of 4 runs failed; the first: ValueError: not this one; what is over is kept in .*runs, and"):
+    with pytest.raises(
+        StoppedError,
+        match=r"^1 of 4 runs failed; the first: ValueError: not this one; what is over is kept in .*runs, and",
+    ):
         run_battery(battery, setting, jobs, out=tmp_path)
     monkeypatch.delenv("PICKY")
     run_battery(battery, setting, jobs, watch, tmp_path)
