@@ -88,6 +88,11 @@ class OutputFolder:
             with alone(self._place.parent):
                 self._recover()
                 self._check()
+        except OSError as error:
+            raise OutputError(self._words(error)) from None
+
+    def __enter__(self) -> Path:
+        try:
             beside = self._place if os.path.ismount(self._place) else self._place.parent
             self._work = Path(tempfile.mkdtemp(prefix=f".{self._place.name}.", dir=beside))
             # mkdtemp makes private folders; results are meant to be shared like other files.
@@ -96,8 +101,6 @@ class OutputFolder:
             self._work.chmod(0o777 & ~umask)
         except OSError as error:
             raise OutputError(self._words(error)) from None
-
-    def __enter__(self) -> Path:
         return self._work
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -213,8 +216,10 @@ class OutputFolder:
         ]
 
     def _is_runs(self, name: str) -> bool:
-        """Whether something in the destination is the folder of the runs that the result comes from."""
-        return name == f"{RUNS}/" and holds_store(self._place / RUNS)
+        """Whether something in the destination is the folder of the runs that the result comes from, as yet without any perhaps."""
+        return name == f"{RUNS}/" and (
+            holds_store(self._place / RUNS) or all(STORES in p.name for p in (self._place / RUNS).iterdir())
+        )
 
     # ------------------------------------------------------------------ what becomes of it
 

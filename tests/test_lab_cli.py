@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from waiting import finished
 
 from mpbf_abm.cli import main
+from mpbf_abm.studies.driver import Tally
 
 TINY = ["space.families=8", "space.materials=600", "founding.records=120", "trainers.records=80", "trainers.features=24", "planners.count=6", "curators.count=4"]  # fmt: skip
 SETS = [word for pair in TINY for word in ("--set", pair)]
@@ -44,6 +46,46 @@ def test_a_battery_writes_report_tables_figure_and_page(mpbf, tmp_path: Path):
     assert (tmp_path / "images" / "page.png").is_file()
     report = (out / "path.md").read_text()
     assert "mpbf lab path --preset quick --set space.families=8" in report
+
+
+def test_the_same_command_goes_on_from_what_is_kept_and_replaces_its_report(mpbf, tmp_path: Path):
+    out, words = (
+        tmp_path / "out",
+        ["atlas", "--row", "premature convergence", "--preset", "quick", *SETS, "--ticks=8", "--jobs=1"],
+    )
+    # What a command leaves that is killed while it makes its store.
+    (out / "runs").mkdir(parents=True)
+    (out / "runs" / ".study.sqlite.lock").touch()
+    reports = []
+    for replicates in (3, 3, 4):
+        code, _, err = mpbf(*words, f"--replicates={replicates}", f"--out={out}")
+        assert code == 0
+        assert err.startswith(f"written to {out}: atlas.md, ")
+        assert "runs" not in err.removeprefix(f"written to {out}")
+        assert {p.name for p in tmp_path.iterdir()} == {"out"}
+        reports.append({p.name: p.read_bytes() for p in out.glob("*.csv")})
+        assert finished(out / "runs") == 3 * replicates
+    assert reports[0] == reports[1] != reports[2]
+    code, _, err = mpbf("lab", "path", "--preset", "quick", *SETS, "--replicates=2", "--ticks=10", f"--out={out}")
+    assert (code, err) == (2, f"mpbf: {out}: holds another result (lab atlas); choose another folder\n")
+
+
+def test_a_folder_of_something_else_is_no_folder_of_runs(mpbf, tmp_path: Path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "diary.md").write_text("mine")
+    code, _, err = mpbf("lab", "path", "--preset", "quick", *SETS, "--replicates=2", "--ticks=10", f"--out={tmp_path}")
+    assert code == 2
+    assert err == f"mpbf: {tmp_path}: is not empty and was not written by mpbf; choose another folder\n"
+
+
+def test_held_out_draws_that_are_interrupted_leave_no_report(mpbf, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("mpbf_abm.studies.driver.run_study", lambda *_, **__: Tally(interrupted=True))
+    code, told, err = mpbf("lab", "urn", "--draws=12", f"--out={tmp_path / 'out'}")
+    assert (code, told) == (130, "")
+    assert (
+        err == f"mpbf: interrupted; what is over is kept in {tmp_path / 'out' / 'runs'}, and the same command goes on\n"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_json_has_no_numbers_that_json_does_not_know(mpbf, tmp_path: Path):

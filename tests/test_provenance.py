@@ -408,7 +408,7 @@ def test_an_unwritable_place_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
     # Tests may run as a user whom no permission stops.
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
     with pytest.raises(OutputError, match=r"out: cannot be written \(Permission denied\)"):
-        OutputFolder(tmp_path / "out", "run")
+        fill(tmp_path / "out")
     assert names(tmp_path) == []
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,6 @@ from mpbf_abm.cli.console import (
     ConfigFile,
     Json,
     Preset,
-    bar,
     number,
     processes,
     settings_of,
@@ -29,13 +29,15 @@ from mpbf_abm.cli.console import (
     tell_written,
     whole,
 )
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.cli.progress import Bar
+from mpbf_abm.errors import ConfigurationError, HaltError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from mpbf_abm.laboratory.battery import Battery, Report, Setting
+    from mpbf_abm.outputs import OutputFolder
 
     Draw = Callable[[Report], Figure]
 
@@ -48,7 +50,11 @@ Jobs = Annotated[
     str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one for each core]")
 ]
 Out = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder of report, tables and figure. [default: results/NAME]")
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of report, tables and figure, and of `runs`, where a stopped command goes on. [default: results/NAME]",
+    ),
 ]
 Doc = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> and the figure of this page.")
@@ -126,23 +132,30 @@ def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> 
     if setting is None or faults:
         raise ConfigurationError(faults)
     battery.check(setting)
-    total = len(battery.tasks(setting))
-    folder = OutputFolder(asked.out or Path("results") / battery.name, f"lab {battery.name}")
-    with folder as work:
-        with bar(total, asked.as_json, "task") as advance:
-            report = run_battery(battery, setting, count, advance)
-        how, figure = made(_called(asked, name), setting), partial(draw, report)
-        _write(battery.name, battery.question, report, figure, alt, work, how)
-    tell_written(folder, to=sys.stderr)
-    if asked.doc is not None:
-        from mpbf_abm.reference import renew
-
-        renew(asked.doc, blocks(report, how), figure, title=battery.question, alt=alt)
+    battery.tasks(setting)
+    out = asked.out or Path("results") / battery.name
+    folder = OutputFolder(out, f"lab {battery.name}")
+    with _going_on(out):
+        with Bar(asked.as_json, "task") as watch:
+            report = run_battery(battery, setting, count, watch, out)
+        how = made(_called(asked, name), setting)
+        _write(battery.name, battery.question, report, partial(draw, report), alt, how, folder, asked.doc)
     if asked.as_json:
         print(json.dumps(as_mapping(report, setting), indent=2, allow_nan=False))
     else:
         print(table(HEAD, cells(report), right=(1, 3, 5)))
     return OK
+
+
+@contextmanager
+def _going_on(out: Path) -> Iterator[None]:
+    """Say after Ctrl-C where the runs are kept."""
+    from mpbf_abm.studies.driver import kept_in
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise HaltError(f"interrupted; {kept_in(out)}") from None
 
 
 def _setting(battery: Battery, asked: Asked, faults: list[str]) -> Setting | None:
@@ -230,22 +243,28 @@ def as_mapping(report: Report, setting: Setting) -> dict[str, Any]:
 
 
 def _write(
-    name: str, question: str, report: Report, draw: Callable[[], Figure], alt: str, folder: Path, how: str
+    name: str, question: str, report: Report, draw: Callable[[], Figure], alt: str, how: str, folder: OutputFolder, doc: Path | None
 ) -> None:  # fmt: skip
-    """Write report, tables and figure."""
+    """Write report, tables and figure to their folder, and what a page of the documentation shows of them."""
     from mpbf_abm.figures import style
 
     frames: dict[str, pd.DataFrame] = {"findings": report.frame(), **report.tables}
     text = blocks(report, how)
     lines = [f"# {question}", "", text["made"], f"![{alt}]({name}.png)", ""]
-    for part, frame in frames.items():
-        frame.to_csv(folder / f"{part}.csv", index=False, lineterminator="\n")
-        if part in text and len(frame) <= LONGEST:
-            lines += [f"## {part.replace('_', ' ').capitalize()}", "", text[part]]
-        else:
-            lines += [f"## {part.replace('_', ' ').capitalize()}", "", f"{len(frame)} rows in `{part}.csv`.", ""]
-    (folder / f"{name}.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
-    style.save_all(draw, folder / name, title=question, alt=alt)
+    with folder as work:
+        for part, frame in frames.items():
+            frame.to_csv(work / f"{part}.csv", index=False, lineterminator="\n")
+            if part in text and len(frame) <= LONGEST:
+                lines += [f"## {part.replace('_', ' ').capitalize()}", "", text[part]]
+            else:
+                lines += [f"## {part.replace('_', ' ').capitalize()}", "", f"{len(frame)} rows in `{part}.csv`.", ""]
+        (work / f"{name}.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
+        style.save_all(draw, work / name, title=question, alt=alt)
+    tell_written(folder, to=sys.stderr)
+    if doc is not None:
+        from mpbf_abm.reference import renew
+
+        renew(doc, text, draw, title=question, alt=alt)
 
 
 # --------------------------------------------------------------------------- commands
@@ -286,18 +305,19 @@ def urn(
     draws: Annotated[str, typer.Option(metavar="INTEGER", help="Held-out parameter draws (Latin hypercube).")] = "200",
     seed: Annotated[str, typer.Option(metavar="INTEGER", help="Seed of draws and communities.")] = "2026",
     jobs: Jobs = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of runs, and of `report`: text, tables and figure; a stopped study goes on there.")] = Path("results/effective_urn"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of report, tables and figure, and of `runs`, where a stopped command goes on.")] = Path("results/effective_urn"),
     doc: Doc = None,
 ) -> int:  # fmt: skip
     """Does urn theory, fed with measured exponents, foretell communities with real learners? A study of held-out draws.
 
     About 15 seconds of one core a draw.
     """
-    from mpbf_abm.cli.progress import Bar
     from mpbf_abm.figures.effective_urn import ALT, draw
     from mpbf_abm.laboratory.effective_urn import FACTORS, study
     from mpbf_abm.laboratory.urn_report import FEWEST, QUESTION, draws_of, report
-    from mpbf_abm.outputs import OutputFolder
+    from mpbf_abm.outputs import RUNS, OutputFolder
+    from mpbf_abm.studies.driver import run_study
+    from mpbf_abm.studies.results import Results
     from mpbf_abm.whatif.plan import numbers_faults
     from mpbf_abm.workers import default_workers
 
@@ -311,26 +331,19 @@ def urn(
         faults.append(f"--doc {doc}: no such file")
     if faults:
         raise ConfigurationError(faults)
-    with (
-        Bar(quiet=False) as watch,
-        study("effective_urn", count or 0, root or 0).run(
-            out, workers=workers or default_workers(), progress=watch
-        ) as results,
-    ):
-        failed = len(results.failures)
-        found = report(draws_of(results), list(FACTORS))
-    how = (
-        f"`mpbf lab urn --draws {count} --seed {root}`: {count} held-out draws{f', of which {failed} failed' if failed else ''}, quick preset, "
-        "120 ticks, measured at tick 24.\n"
-    )
-    folder = OutputFolder(out / "report", "lab urn")
-    with folder as work:
-        _write("effective_urn", QUESTION, found, partial(draw, found), ALT, work, how)
-    tell_written(folder, to=sys.stderr)
-    if doc is not None:
-        from mpbf_abm.reference import renew
-
-        renew(doc, blocks(found, how), partial(draw, found), title=QUESTION, alt=ALT)
+    asked, folder = study("effective_urn", count or 0, root or 0), OutputFolder(out, "lab urn")
+    with _going_on(out):
+        with Bar(quiet=False) as watch:
+            if run_study(asked, out / RUNS, workers=workers or default_workers(), progress=watch).interrupted:
+                raise KeyboardInterrupt
+        with Results.open(out / RUNS, asked) as results:
+            failed = len(results.failures)
+            found = report(draws_of(results), list(FACTORS))
+        how = (
+            f"`mpbf lab urn --draws {count} --seed {root}`: {count} held-out draws{f', of which {failed} failed' if failed else ''}, quick preset, "
+            "120 ticks, measured at tick 24.\n"
+        )
+        _write("effective_urn", QUESTION, found, partial(draw, found), ALT, how, folder, doc)
     print(table(HEAD, cells(found), right=(1, 3, 5)))
     return MISMATCH if failed else OK
 

@@ -1,11 +1,13 @@
-"""What the batteries of the laboratory share: a community, tasks that run in any process, findings with intervals."""
+"""What the batteries of the laboratory share: a community, tasks that are the runs of a study, findings with intervals."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,8 +19,12 @@ from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.measures.estimates import Estimate
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.studies.driver import Progress
+from mpbf_abm.studies.model import Returned, RunInput
+from mpbf_abm.studies.tasks import do_tasks, returned, task_of
 from mpbf_abm.threads import one_thread
-from mpbf_abm.workers import each_value
+
+SETTING = "setting"
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,20 @@ class Setting:
         """A community that keeps no records of its course unless `options` (of :class:`Ecosystem`) say otherwise."""
         options = {"record": (), "policies": self.policies, "shocks": self.shocks} | options
         return Ecosystem(self.parameters, seed, **options)
+
+    def to_text(self) -> str:
+        """Return as text what a task's value follows from: everything but the number of communities."""
+        events = {name: [e.model_dump() for e in getattr(self, name)] for name in ("policies", "shocks")}
+        return json.dumps(
+            {"parameters": self.parameters.model_dump(), "seed": self.seed, "ticks": self.ticks, **events}
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Setting:
+        """Return the setting of some text, of no communities."""
+        held = json.loads(text)
+        policies, shocks = tuple(Policy(**p) for p in held["policies"]), tuple(Shock(**s) for s in held["shocks"])
+        return cls(Parameters.model_validate(held["parameters"]), held["seed"], 0, held["ticks"], policies, shocks)
 
 
 @lru_cache(maxsize=2)
@@ -128,9 +148,10 @@ class Battery:
     ----------
     name, question : str
     tasks : callable
-        From a setting to its tasks: hashable values that name what is computed in one piece.
+        From a setting to its tasks: numbers, text and tuples of them, which name what is computed in one piece.
     measure : callable
-        Computes one task; a function of a module, so that it can run in any process.
+        Computes one task, of a setting of no communities, so that the value serves any number of them; a function of a module, so that it
+        can run in any process. What it returns can be kept (:func:`~mpbf_abm.studies.values.pack_value`).
     report : callable
         From a setting and the value of every task to the report.
     replicates, fewest : int
@@ -165,7 +186,7 @@ class Battery:
 
 
 def run_battery(
-    battery: Battery, setting: Setting, jobs: int = 1, progress: Callable[[int], None] = lambda _: None
+    battery: Battery, setting: Setting, jobs: int = 1, progress: Progress | None = None, out: Path | None = None
 ) -> Report:
     """Measure a community.
 
@@ -175,19 +196,22 @@ def run_battery(
     setting : Setting
     jobs : int
         Processes; 1 runs in this one. The report is the same for any number.
-    progress : callable
-        Called with the number of tasks that were completed since the last call.
+    progress : Progress, optional
+    out : Path, optional
+        Folder of results, in which the value of every task is kept, so that none is ever computed twice; without one, in memory.
+
+    Raises
+    ------
+    ConfigurationError, StoppedError, HaltError
+        As :func:`~mpbf_abm.studies.tasks.do_tasks`.
     """
     battery.check(setting)
-    tasks, done = battery.tasks(setting), {}
-    measure = partial(battery.measure, setting)
+    return battery.report(setting, do_tasks(
+        battery.name, partial(measured, battery.measure), battery.tasks(setting), {SETTING: setting.to_text()},
+        question=battery.question, out=out, jobs=jobs, progress=progress,
+    ))  # fmt: skip
 
-    def here(task: Hashable) -> Any:
-        # As in a worker: sums in BLAS have one order.
-        with one_thread():
-            return measure(task)
 
-    for task, value in ((t, here(t)) for t in tasks) if jobs == 1 else each_value(measure, tasks, jobs):
-        done[task] = value
-        progress(1)
-    return battery.report(setting, {task: done[task] for task in tasks})
+def measured(measure: Callable[[Setting, Any], Any], run: RunInput) -> Returned:
+    """Measure one task of a battery: the model of its study."""
+    return returned(measure(Setting.from_text(run.values[SETTING]), task_of(run)))

@@ -48,16 +48,17 @@ SETS = {
 }
 
 
-def tasks(setting: Setting) -> list[tuple[str, int]]:
-    """Every ensemble and seed."""
-    return [(ensemble, seed) for ensemble in ENSEMBLES for seed in setting.seeds()]
+def tasks(setting: Setting) -> list[tuple[str, int, int]]:
+    """Every ensemble and seed, and the number of draws that parameters are one of."""
+    number = {"same": 1, "varied": setting.replicates}
+    return [(ensemble, seed, number[ensemble]) for ensemble in ENSEMBLES for seed in setting.seeds()]
 
 
-def parameters_of(setting: Setting, ensemble: str, seed: int) -> Parameters:
-    """Parameters of a run: those of the setting, or with what differs between draws from a Latin hypercube."""
+def parameters_of(setting: Setting, ensemble: str, seed: int, number: int) -> Parameters:
+    """Parameters of a run: those of the setting, or with what differs between a number of draws from a Latin hypercube."""
     if ensemble == "same":
         return setting.parameters
-    draws = qmc.LatinHypercube(len(FACTORS), rng=np.random.default_rng(setting.seed)).random(setting.replicates)
+    draws = qmc.LatinHypercube(len(FACTORS), rng=np.random.default_rng(setting.seed)).random(number)
     changes: dict[str, Any] = {}
     for u, (span, paths) in zip(draws[seed - setting.seed], FACTORS.values(), strict=True):
         value = span[int(u * len(span))] if isinstance(span, list) else span[0] + u * (span[1] - span[0])
@@ -65,10 +66,10 @@ def parameters_of(setting: Setting, ensemble: str, seed: int) -> Parameters:
     return setting.parameters.updated(changes)
 
 
-def measure(setting: Setting, task: tuple[str, int]) -> dict[str, Any]:
+def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
     """Early indicators, largest share along the run, and how it ended."""
-    ensemble, seed = task
-    p = parameters_of(setting, ensemble, seed)
+    _, seed, _ = task
+    p = parameters_of(setting, *task)
     eco = Setting(p, policies=setting.policies, shocks=setting.shocks).community(seed)
     early, out = max(2, setting.ticks // EARLY), {}
     moments = {max(1, round(m * setting.ticks)): m for m in MOMENTS}
@@ -106,7 +107,7 @@ def _leading(x: Float) -> float:
 
 def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
     """Areas under the ROC curve of every set of indicators, out of sample."""
-    cases = pd.DataFrame([{"ensemble": e, "seed": s, **v} for (e, s), v in values.items()])
+    cases = pd.DataFrame([{"ensemble": e, "seed": s, **v} for (e, s, _), v in values.items()])
     cases["locked"] = (cases["end"] > LOCKED).astype(np.int64)
     findings: list[Finding] = []
     tables: dict[str, list[pd.DataFrame]] = {"roc": [], "moments": [], "weights": []}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -592,10 +592,13 @@ class Study(Section):
 
     @property
     def own_model(self) -> str:
-        """Name of a model of one's own; empty for the ecosystem."""
-        if self.model is None:
+        """Name of a model of one's own, of the function where arguments are bound to it; empty for the ecosystem."""
+        model: Any = self.model
+        if model is None:
             return self.made_by
-        return f"{self.model.__module__}:{getattr(self.model, '__qualname__', type(self.model).__qualname__)}"
+        while isinstance(model, partial):
+            model = model.func
+        return f"{model.__module__}:{getattr(model, '__qualname__', type(model).__qualname__)}"
 
     @property
     def primary(self) -> tuple[str, ...]:

@@ -212,13 +212,17 @@ def answered(
             watch.say(f"{len(damaged)} stored runs are damaged, and are made again: {some(damaged)}")
         driver = _Driver(plan, store, watch, None, True, out or Path(), shuffled=False, patient=False)
         tally = driver.run(study.engine, workers)
-        kept = "" if out is None else f"; what is over is kept in {out / RUNS}, and the same command goes on"
         if tally.interrupted:
-            raise HaltError(f"interrupted{kept or '; nothing was written'}")
+            raise HaltError(f"interrupted; {'nothing was written' if out is None else kept_in(out)}")
         results = Results(store, study)
         if tally.failed:
-            refuse_failures(results, kept)
+            refuse_failures(results, "" if out is None else f"; {kept_in(out)}")
         yield results
+
+
+def kept_in(out: Path) -> str:
+    """Say of a folder of results what a command that stops early leaves there."""
+    return f"what is over is kept in {out / RUNS}, and the same command goes on"
 
 
 def refuse_failures(results: Results, kept: str) -> None:

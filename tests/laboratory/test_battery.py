@@ -1,12 +1,16 @@
 """Batteries: tasks in any process, findings against their null value, faults before anything runs."""
 
 import math
+import os
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.interventions import Shock
+from mpbf_abm.cli.progress import Bar
+from mpbf_abm.errors import ConfigurationError, StoppedError
+from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting, run_battery
 from mpbf_abm.measures.estimates import Estimate, mean_estimate
 from mpbf_abm.parameters import Parameters
@@ -25,12 +29,77 @@ SQUARES = Battery("squares", "What are squares?", lambda s: list(range(s.replica
 
 
 def test_a_report_is_the_same_in_any_number_of_processes():
-    setting, told = Setting(Parameters(), seed=2, replicates=5), []
-    one, two = run_battery(SQUARES, setting), run_battery(SQUARES, setting, 2, told.append)
+    setting, watch = Setting(Parameters(), seed=2, replicates=5), Bar(quiet=True)
+    one, two = run_battery(SQUARES, setting), run_battery(SQUARES, setting, 2, watch)
     assert list(one.tables["squares"]["square"]) == [4, 9, 16, 25, 36]
     pd.testing.assert_frame_equal(one.tables["squares"], two.tables["squares"])
     assert one.findings == two.findings
-    assert sum(told) == 5
+    assert (watch.done, watch.total) == (5, 5)
+
+
+def test_a_value_that_is_kept_serves_any_number_of_communities_and_no_other_setting(tmp_path: Path):
+    def made(setting: Setting) -> tuple[int, int]:
+        watch = Bar(quiet=True)
+        report = run_battery(SQUARES, setting, 1, watch, tmp_path)
+        assert list(report.tables["squares"]["square"]) == [(setting.seed + n) ** 2 for n in range(setting.replicates)]
+        return watch.done, watch.known
+
+    assert made(Setting(Parameters(), replicates=5)) == (5, 0)
+    assert made(Setting(Parameters(), replicates=5)) == (0, 5)
+    assert made(Setting(Parameters(), replicates=8)) == (3, 5)
+    for other in (
+        Setting(Parameters(), seed=2, replicates=5), Setting(Parameters(), ticks=60, replicates=5),
+        Setting(Parameters.preset("quick"), replicates=5), Setting(Parameters(), policies=(Policy("audits", start=3),), replicates=5),
+        Setting(Parameters(), shocks=(Shock("funding_cut", start=3),), replicates=5),
+    ):  # fmt: skip
+        assert made(other) == (5, 0)
+
+
+def cubes(setting, task):
+    return (setting.seed + task) ** 3
+
+
+def test_another_measure_is_another_question_in_the_same_folder(tmp_path: Path):
+    setting = Setting(Parameters(), replicates=3)
+    run_battery(SQUARES, setting, out=tmp_path)
+    found = run_battery(replace(SQUARES, measure=cubes), setting, out=tmp_path)
+    assert list(found.tables["squares"]["square"]) == [1, 8, 27]
+
+
+def of_their_number(setting, task):
+    return setting.replicates + task
+
+
+def test_no_value_depends_on_the_number_of_communities():
+    found = run_battery(replace(SQUARES, measure=of_their_number), Setting(Parameters(), replicates=3))
+    assert list(found.tables["squares"]["square"]) == [0, 1, 2]
+
+
+def test_a_setting_is_the_same_from_its_text():
+    events = {"policies": (Policy("tide", set={"planners.exploration": 0.9}, start=10, end=30, fade=3),), "shocks": (Shock("repository_outage", start=5, target=1),)}  # fmt: skip
+    for preset in ("default", "pool", "null"):
+        setting = Setting(Parameters.preset(preset), 3, 0, 50, **events)
+        assert repr(Setting.from_text(setting.to_text())) == repr(setting)
+
+
+def picky(setting, task):  # noqa: ARG001
+    if task == 1 and os.environ.get("PICKY"):
+        raise ValueError("not this one")
+    return task
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_task_that_fails_costs_itself_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int):
+    battery, setting, watch = replace(SQUARES, measure=picky), Setting(Parameters(), replicates=4), Bar(quiet=True)
+    monkeypatch.setenv("PICKY", "yes")
+    with pytest.raises(
+        StoppedError,
+        match=r"^1 of 4 runs failed; the first: ValueError: not this one; what is over is kept in .*runs, and",
+    ):
+        run_battery(battery, setting, jobs, out=tmp_path)
+    monkeypatch.delenv("PICKY")
+    run_battery(battery, setting, jobs, watch, tmp_path)
+    assert (watch.done, watch.known) == (1, 3)
 
 
 def test_too_few_communities_and_nodes_that_do_not_exist_are_told_before_anything_runs():
@@ -53,9 +122,9 @@ def test_a_finding_is_set_against_its_null(low, high, null, verdict):
 def threads(setting, task):  # noqa: ARG001
     from threadpoolctl import threadpool_info
 
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
 def test_linear_algebra_has_one_thread_in_this_process_as_in_any_other():
     watched = Battery("threads", "How many?", lambda s: list(range(s.replicates)), threads, lambda _, v: Report((), {"n": pd.DataFrame({"n": list(v.values())})}))  # fmt: skip
-    assert all(n == {1} for n in run_battery(watched, Setting(Parameters(), replicates=2)).tables["n"]["n"])
+    assert all(set(n) == {1} for n in run_battery(watched, Setting(Parameters(), replicates=2)).tables["n"]["n"])

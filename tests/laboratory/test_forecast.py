@@ -20,7 +20,7 @@ def runs(told, seed=0, n=80):
             early = rng.random()
             end = (0.1 if early < 0.5 else 0.6) if told else rng.choice([0.1, 0.6])
             noise = dict(zip(INDICATORS, rng.normal(size=len(INDICATORS)), strict=True))
-            values[ensemble, s + 1] = (
+            values[ensemble, s + 1, n] = (
                 noise | {"leading": early, "pull": 1.0, "end": end} | {f"leading at {m:g}": early for m in MOMENTS}
             )
     return values
@@ -82,13 +82,13 @@ def test_indicators_are_those_of_the_records():
 
 def test_communities_differ_by_a_latin_hypercube_and_one_community_does_not():
     setting = Setting(Parameters.preset("quick"), seed=7, replicates=40)
-    drawn = [parameters_of(setting, "varied", s) for s in setting.seeds()]
+    drawn = [parameters_of(setting, "varied", s, 40) for s in setting.seeds()]
     gammas = np.sort([p.planners.reinforcement for p in drawn])
     low, high = FACTORS["reinforcement"][0]
     # One draw in each fortieth of the range.
     assert (np.floor((gammas - low) / (high - low) * 40) == np.arange(40)).all()
     assert {p.planners.acquisition for p in drawn} == set(FACTORS["acquisition"][0])
-    assert all(parameters_of(setting, "same", s) == setting.parameters for s in setting.seeds())
+    assert all(parameters_of(setting, "same", s, 1) == setting.parameters for s in setting.seeds())
 
 
 def test_a_few_communities_are_not_enough():
@@ -102,7 +102,7 @@ def test_real_runs_give_a_report_and_a_figure():
     setting = Setting(
         TINY.updated({"planners.reinforcement": 3.0, "curators.reinforcement": 3.0}), replicates=40, ticks=10
     )
-    values = {task: FORECAST.measure(setting, task) for task in [("same", s) for s in setting.seeds()]}
-    found = report(setting, values | {("varied", s): v for (_, s), v in values.items()})
+    values = {task: FORECAST.measure(setting, task) for task in [("same", s, 1) for s in setting.seeds()]}
+    found = report(setting, values | {("varied", s, 40): v for (_, s, _), v in values.items()})
     assert len(found.tables["cases"]) == 80
     assert len(draw(found).axes) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,7 @@ def test_a_study_made_in_python_takes_short_forms() -> None:
 def test_a_model_of_ones_own_is_named_but_not_written() -> None:
     s = Study(name="x", model=toys.outcome)
     assert s.own_model == "toys:outcome"
+    assert s.changed(model=partial(partial(toys.outcome), shift=1.0)).own_model == "toys:outcome"
     read: Any = parse_study(tomllib.loads(write_study(s)))
     assert read.own_model == ""
     assert read == s.changed(model=None)
