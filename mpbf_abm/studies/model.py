@@ -68,6 +68,8 @@ class RunInput:
     series : tuple of str
         Quantities to return along the run, in this order, at `kept` ticks.
     kept : list of int
+    space : MaterialsSpace, optional
+        Materials that all runs share, if there are such.
     """
 
     values: Mapping[str, Any]
@@ -79,6 +81,7 @@ class RunInput:
     ticks: int
     series: tuple[str, ...]
     kept: list[int]
+    space: MaterialsSpace | None = None
 
 
 @dataclass(frozen=True)
@@ -228,7 +231,7 @@ class Runner:
         study, arm = self.study, self.study.arms[job.arm]
         given = RunInput(
             self.values(job), arm.label, arm.policies, (*study.shocks, *arm.shocks), job.seed, job.replicate, study.ticks,
-            study.series.of, self._kept,
+            study.series.of, self._kept, self.space,
         )  # fmt: skip
         self.stage = "run"
         result = study.model(given) if study.model is not None else {}
