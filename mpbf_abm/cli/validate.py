@@ -19,7 +19,6 @@ from mpbf_abm.cli.console import (
     Assignments,
     Json,
     Preset,
-    bar,
     number,
     processes,
     settings_of,
@@ -85,17 +84,17 @@ def validate(
         faults.append(f"--data {data}: no such folder")
     if faults:
         raise ConfigurationError(faults)
+    from mpbf_abm.cli.progress import Bar
     from mpbf_abm.outputs import OutputFolder
-    from mpbf_abm.validation.validate import tasks
 
     folder = None if out is None else OutputFolder(out, "validate")
 
     if settings.numbers:
         print(f"mpbf: [run] of {config_file} is left aside; --seed and --replicates say what is run", file=sys.stderr)
     with folder or nullcontext() as work:
-        with bar(len(tasks(facts, first or 0, count or 2)), as_json, "measure") as advance:
+        with Bar(as_json, "measure") as watch:
             found = run_validation(
-                p, facts, seed=first or 0, replicates=count or 2, data=data, jobs=workers, progress=advance
+                p, facts, seed=first or 0, replicates=count or 2, data=data, out=out, jobs=workers, progress=watch
             )
         if work is not None:
             _write(found, work, _command(config_file, preset, assignments, only, replicates, seed, data))

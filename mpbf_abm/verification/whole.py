@@ -18,6 +18,7 @@ from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.provenance import content_hash
 from mpbf_abm.simulation import simulate
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.threads import one_thread
@@ -191,6 +192,12 @@ def pool_space(data: Path, name: str) -> MaterialsSpace:
     """Real pool as a materials space."""
     file, objective, goal = POOLS[name]
     return MaterialsSpace.from_pool(data / file, objective=objective, goal=goal)  # type: ignore[arg-type]
+
+
+def pools_of(data: Path) -> tuple[str, str]:
+    """What is real about rows and measures on real pools: the folder, and a hash of all that the files hold which are there."""
+    held = {file: (data / file).read_bytes() for file, _, _ in POOLS.values() if (data / file).is_file()}
+    return str(data), content_hash({file: hashlib.sha256(content).hexdigest() for file, content in held.items()})
 
 
 @row(
