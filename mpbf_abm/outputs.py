@@ -214,7 +214,9 @@ class OutputFolder:
 
     def _is_runs(self, name: str) -> bool:
         """Whether something in the destination is the folder of the runs that the result comes from."""
-        return name == f"{RUNS}/" and holds_store(self._place / RUNS)
+        runs = self._place / RUNS
+        # One without a store is of a program that was killed before it could make it.
+        return name == f"{RUNS}/" and (holds_store(runs) or not any(runs.iterdir()))
 
     # ------------------------------------------------------------------ what becomes of it
 
