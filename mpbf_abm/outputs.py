@@ -215,8 +215,8 @@ class OutputFolder:
     def _is_runs(self, name: str) -> bool:
         """Whether something in the destination is the folder of the runs that the result comes from."""
         runs = self._place / RUNS
-        # One without a store is of a program that was killed before it could make it.
-        return name == f"{RUNS}/" and (holds_store(runs) or not any(runs.iterdir()))
+        # What goes before a store is all that there is where a program was killed before it had made one.
+        return name == f"{RUNS}/" and (holds_store(runs) or all(STORES in p.name for p in runs.iterdir()))
 
     # ------------------------------------------------------------------ what becomes of it
 
