@@ -151,7 +151,7 @@ def run_suite(
         pools = whole.pools_of(data) if data is not None and ROWS[id].needs_data else ()
         tasks[id] = (id, seed, changed, fast, pools)
     found = _spread("verification", one_row, list(tasks.values()), {}, out, jobs, progress)
-    return [_outcome(found[tasks[id]]) for id in rows]
+    return [outcome_of(found[tasks[id]]) for id in rows]
 
 
 def one_row(run: RunInput) -> Returned:
@@ -160,7 +160,8 @@ def one_row(run: RunInput) -> Returned:
     return returned(asdict(evaluate(id, seed, dict(changes), fast=fast, data=Path(pools[0]) if pools else None)))
 
 
-def _outcome(found: Mapping[str, Any]) -> Outcome:
+def outcome_of(found: Mapping[str, Any]) -> Outcome:
+    """Outcome of a row from its plain values."""
     return Outcome(**{**found, "checks": tuple(Check(**check) for check in found["checks"])})
 
 

@@ -87,13 +87,9 @@ def test_what_is_over_outlives_a_command_that_is_killed_at_random_instants(name:
     after = kept(out)
     assert {id: after[id] for id in before} == before
     assert len(after) == len(TOYS)
-    assert {id: rest[:2] for id, rest in after.items()} == {
-        id: rest[:2] for id, rest in kept(tmp_path / "whole").items()
-    } or name == "verify"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(("name", "jobs"), [("validate", 1), ("verify", 2)])
 def test_an_interrupted_command_says_what_is_kept_and_goes_on(name: str, jobs: int, tmp_path: Path) -> None:
     command = begin(tmp_path / "o", name, jobs, PAUSE, "--json")
     wait_until(lambda: len(kept(tmp_path / "o")) >= 2)
