@@ -48,7 +48,7 @@ def validate(
     seed: Annotated[str, typer.Option(metavar="INTEGER", help="Seed of the first replicate.")] = "1",
     least: Annotated[str, typer.Option(metavar="INTEGER", help="Exit with 3 if fewer facts are reproduced. [default: 4 of 5]")] = "",
     jobs: Annotated[str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one for each core]")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help=f"Write {PAGE}, {TABLE} and images/validation.png here.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help=f"Write {PAGE}, {TABLE} and images/validation.png here; what is over is kept in runs/.")] = None,
     as_json: Json = False,
 ) -> int:  # fmt: skip
     """Compare the community with fifteen stylised facts, at once and with one configuration.

@@ -34,7 +34,7 @@ def verify(
     as_json: Json = False,
     figure: Annotated[bool, typer.Option("--figure", help="Draw expected against measured (and the twin beside the model) into --out, too.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write verification.md here, and the figure into images/.")
+        Path | None, typer.Option(metavar="DIR", help="Write verification.md here, and the figure into images/; what is over is kept in runs/.")
     ] = None,
     mutations: Annotated[bool, typer.Option("--mutations", help="Try the wrong rules that the suite must notice, instead.")] = False,
     knobs: Annotated[bool, typer.Option("--list", help="List rows and their parameters, instead.")] = False,
