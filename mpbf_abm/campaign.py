@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +24,6 @@ from mpbf_abm.space.commons import PLANNER, record_keys
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.streams import Streams, normal_quantile, splitmix
 from mpbf_abm.threads import one_thread
-from mpbf_abm.workers import each_value
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -145,38 +142,6 @@ def run_campaign(
         seconds = time.process_time() - start
     rows = np.array(made.materials, np.int64)
     return Campaign(rule, seed, founding, rows, np.array(made.observed, np.float32), space.top[rows], seconds)
-
-
-def run_campaigns(
-    space: MaterialsSpace, rules: Sequence[str], seeds: Sequence[int], jobs: int = 1,
-    progress: Callable[[int], None] | None = None, **options: Any,
-) -> list[Campaign]:  # fmt: skip
-    """Run every rule on every seed, in this process or in several; equal campaigns whatever the number of processes.
-
-    Parameters
-    ----------
-    space, options
-        As in :func:`run_campaign`.
-    rules : sequence of str
-    seeds : sequence of int
-    jobs : int
-        Processes.
-    progress : callable, optional
-        Called with the number of campaigns that were completed since the last call.
-    """
-    tasks = [(rule, seed) for rule in dict.fromkeys(rules) for seed in seeds]
-    work = partial(_one, space, options)
-    done = {}
-    pairs = each_value(work, tasks, jobs) if jobs > 1 else ((task, work(task)) for task in tasks)
-    for task, campaign in pairs:
-        done[task] = campaign
-        if progress is not None:
-            progress(1)
-    return [done[task] for task in tasks]
-
-
-def _one(space: MaterialsSpace, options: dict[str, Any], task: tuple[str, int]) -> Campaign:
-    return run_campaign(space, *task, **options)
 
 
 class _Lab:

@@ -216,10 +216,10 @@ class OutputFolder:
         ]
 
     def _is_runs(self, name: str) -> bool:
-        """Whether something in the destination is the folder of the runs that the result comes from, as yet without any perhaps."""
-        return name == f"{RUNS}/" and (
-            holds_store(self._place / RUNS) or all(STORES in p.name for p in (self._place / RUNS).iterdir())
-        )
+        """Whether something in the destination is the folder of the runs that the result comes from."""
+        runs = self._place / RUNS
+        # What goes before a store is all that there is where a program was killed before it had made one.
+        return name == f"{RUNS}/" and (holds_store(runs) or all(STORES in p.name for p in runs.iterdir()))
 
     # ------------------------------------------------------------------ what becomes of it
 

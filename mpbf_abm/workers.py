@@ -578,31 +578,6 @@ def end_tree(slot: _Slot) -> None:
             process.kill()
 
 
-def each_value(work: Work, tasks: Sequence[Any], workers: int) -> Iterator[tuple[Any, Any]]:
-    """Do tasks in processes, and yield each with its value as soon as it has one; nothing may go wrong.
-
-    Raises
-    ------
-    MpbfError
-        The first that a task raises, as it is.
-    WorkerError
-        If the process of a task died.
-    RuntimeError
-        With the traceback of whatever else a task raises.
-    """
-    with Pool(work, min(workers, len(tasks)), retries=0, together=1) as pool:
-        pool.submit(tasks)
-        for done in pool.drain():
-            if done.fault is None:
-                yield done.task, done.value
-            elif done.fault.error is not None:
-                raise done.fault.error
-            elif done.fault.kind == "raised":
-                raise RuntimeError(f"in a worker process:\n{done.fault.traceback}")
-            else:
-                raise WorkerError(done.fault.message)
-
-
 def default_workers() -> int:
     """A worker for each core, and two at least, so that limits can be kept."""
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,8 +12,10 @@ import pytest
 
 from mpbf_abm import ConfigurationError, Ecosystem, MaterialsSpace, Parameters
 from mpbf_abm.bench.incremental import campaign as reference
-from mpbf_abm.campaign import Campaign, run_campaign, run_campaigns
+from mpbf_abm.campaign import Campaign, run_campaign
+from mpbf_abm.cli.progress import Bar
 from mpbf_abm.measures import acceleration as measures
+from mpbf_abm.studies.campaigns import run_campaigns
 
 
 def pool(n: int = 120, d: int = 3, seed: int = 0) -> MaterialsSpace:
@@ -109,12 +113,37 @@ def test_the_plain_incremental_process_makes_the_same_choices(rule: str) -> None
 
 def test_campaigns_are_the_same_in_processes() -> None:
     space = pool(60)
-    seen: list[int] = []
+    watch = Bar(quiet=True)
     one = run_campaigns(space, ["greedy", "random", "greedy"], range(3), 1, budget=20)
-    two = run_campaigns(space, ["greedy", "random"], range(3), 2, seen.append, budget=20)
+    two = run_campaigns(space, ["greedy", "random"], range(3), 2, progress=watch, budget=20)
     assert [(c.rule, c.seed) for c in one] == [(r, s) for r in ("greedy", "random") for s in range(3)]
     assert [c.materials.tolist() for c in one] == [c.materials.tolist() for c in two]
-    assert sum(seen) == 6
+    assert watch.done == 6
+
+
+def test_campaigns_go_on_from_what_a_folder_holds(tmp_path: Path) -> None:
+    def asked(space: MaterialsSpace, seeds: int, **options: Any) -> tuple[list[Campaign], tuple[int, int]]:
+        watch = Bar(quiet=True)
+        made = run_campaigns(space, ["greedy"], range(seeds), out=tmp_path, progress=watch, **options)
+        return made, (watch.done, watch.known)
+
+    first, counts = asked(pool(60), 2, budget=20)
+    assert counts == (2, 0)
+    again, counts = asked(pool(60), 3, budget=20)
+    assert counts == (1, 2)
+    for one, two in zip(first, again[:2], strict=True):
+        for name in ("materials", "observed", "hits"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+            assert getattr(one, name).dtype == getattr(two, name).dtype
+        assert (one.rule, one.seed, one.founding, one.cpu_seconds) == (
+            two.rule,
+            two.seed,
+            two.founding,
+            two.cpu_seconds,
+        )
+    # Other options and other pools have campaigns of their own.
+    assert asked(pool(60), 2, budget=21)[1] == (2, 0)
+    assert asked(pool(60, seed=9), 2, budget=20)[1] == (2, 0)
 
 
 def test_faults_are_told_all_at_once() -> None:

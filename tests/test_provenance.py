@@ -221,6 +221,23 @@ def test_a_file_that_was_changed_is_never_replaced(tmp_path: Path, name: str, ch
     assert names(tmp_path) == ["elsewhere.csv", "out"]
 
 
+@pytest.mark.parametrize(
+    "left", [[], [".study.sqlite.lock"], [".study.sqlite.lock", ".study.sqlite.new"], ["study.sqlite"]]
+)
+def test_runs_that_a_killed_program_left_are_in_no_results_way(tmp_path: Path, left: list[str]) -> None:
+    runs = tmp_path / "out" / "runs"
+    runs.mkdir(parents=True)
+    for name in left:
+        (runs / name).touch()
+    for _ in range(2):
+        assert fill(tmp_path / "out").kept == []
+        assert names(runs) == left
+    (tmp_path / "other" / "runs").mkdir(parents=True)
+    (tmp_path / "other" / "runs" / "notes.txt").touch()
+    with pytest.raises(OutputError, match="is not empty and was not written by mpbf"):
+        fill(tmp_path / "other")
+
+
 def test_a_folder_of_the_result_that_became_a_link_is_not_followed(tmp_path: Path) -> None:
     fill(tmp_path / "out")
     (tmp_path / "out" / "sub").rename(tmp_path / "moved")

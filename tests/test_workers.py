@@ -23,7 +23,6 @@ from mpbf_abm.workers import (
     _line,
     attempt,
     default_workers,
-    each_value,
     framed,
     tell,
     unframed,
@@ -298,18 +297,6 @@ def picky(task: str) -> str:
     if task == "dies":
         os._exit(3)
     return task.upper()
-
-
-def test_values_come_as_they_are_there_and_a_fault_is_raised_as_what_it_is() -> None:
-    assert dict(each_value(picky, ["a", "b", "c"], 2)) == {"a": "A", "b": "B", "c": "C"}
-    assert dict(each_value(picky, [], 2)) == {}
-    with pytest.raises(ConfigurationError) as error:
-        list(each_value(picky, ["a", "ours"], 2))
-    assert error.value.faults == ["one", "two"]
-    with pytest.raises(RuntimeError, match="nobody knows"):
-        list(each_value(picky, ["a bug", "b"], 2))
-    with pytest.raises(WorkerError, match="exit code 3"):
-        list(each_value(picky, ["a", "dies"], 2))
 
 
 def telling(steps: int) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import app
-from mpbf_abm.cli.console import OK, bar, processes, whole
+from mpbf_abm.cli.console import OK, processes, whole
 from mpbf_abm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def calibrate(
     from mpbf_abm.cli.validate import HEAD, cells
     from mpbf_abm.validation import calibrate as steps
     from mpbf_abm.validation.calibration import study
-    from mpbf_abm.validation.validate import REPLICATES, chosen, tasks, validate
+    from mpbf_abm.validation.validate import REPLICATES, chosen, validate
 
     workers = count or os.cpu_count() or 1
 
@@ -84,9 +84,9 @@ def calibrate(
     }
     best = {label: steps.rounded(posterior.best) for label, posterior in found.items()}
     even, fresh = chosen(["2,4,6,8,10,12,14"]), (root or 0) + UNSEEN
-    with bar(len(tasks(even, fresh, REPLICATES)), False, "measure") as advance:
+    with Bar(quiet=False, unit="measure") as watch:
         held_out = validate(
-            best[ODD], even, seed=fresh, replicates=REPLICATES, data=data, jobs=workers, progress=advance
+            best[ODD], even, seed=fresh, replicates=REPLICATES, data=data, out=out, jobs=workers, progress=watch
         )
     tables = {
         "posterior": steps.posterior_table(found),

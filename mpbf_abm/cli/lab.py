@@ -161,7 +161,7 @@ def _going_on(out: Path) -> Iterator[None]:
 def _setting(battery: Battery, asked: Asked, faults: list[str]) -> Setting | None:
     """The community that a command names; what it cannot be is noted."""
     from mpbf_abm.laboratory.battery import Setting
-    from mpbf_abm.whatif.plan import numbers_faults
+    from mpbf_abm.settings import numbers_faults
 
     settings = settings_of(asked.config_file, asked.preset, asked.assignments, faults)
     read = {n: whole(t, n, faults) for n, t in asked.numbers.items()}
@@ -316,9 +316,9 @@ def urn(
     from mpbf_abm.laboratory.effective_urn import FACTORS, study
     from mpbf_abm.laboratory.urn_report import FEWEST, QUESTION, draws_of, report
     from mpbf_abm.outputs import RUNS, OutputFolder
+    from mpbf_abm.settings import numbers_faults
     from mpbf_abm.studies.driver import run_study
     from mpbf_abm.studies.results import Results
-    from mpbf_abm.whatif.plan import numbers_faults
     from mpbf_abm.workers import default_workers
 
     faults: list[str] = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import app
-from mpbf_abm.cli.console import Json, bar, complain, number, processes, real, table, tell_written, whole
+from mpbf_abm.cli.console import Json, complain, number, processes, real, table, tell_written, whole
 from mpbf_abm.cli.data import Drop, Duplicates, Goal, Objective, given, read_space
 from mpbf_abm.errors import ConfigurationError
 
@@ -80,7 +80,10 @@ def pool(
     drop: Drop = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for tables, figure and provenance. [default: none is written]"),
+        typer.Option(
+            metavar="DIR",
+            help="Folder for tables, figure and provenance; what is over is kept in runs/. [default: none is written]",
+        ),
     ] = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor table.")] = False,
@@ -90,8 +93,10 @@ def pool(
     A planner starts from a few random settings, fits a Gaussian process, makes the setting that its rule likes best,
     and so on. Reported are acceleration and enhancement factors against random choice, with 95 % intervals over seeds.
     """
-    from mpbf_abm.campaign import check_campaign, run_campaigns
+    from mpbf_abm.campaign import check_campaign
+    from mpbf_abm.cli.progress import Bar
     from mpbf_abm.outputs import OutputFolder
+    from mpbf_abm.studies.campaigns import run_campaigns
 
     faults: list[str] = []
     if objective is None:
@@ -123,11 +128,11 @@ def pool(
         raise ConfigurationError(faults)
     complain(space.origin["dropped"]["reasons"])
     run = {"pool": dict(space.origin), "acquisition": rules, "seeds": list(range(1, count + 1)), **options}
-    workers = min(workers or os.cpu_count() or 1, count * len(rules))
+    workers = workers or os.cpu_count() or 1
 
     def campaigns() -> list[Campaign]:
-        with bar(count * len(rules), quiet or as_json, "campaign") as advance:
-            return run_campaigns(space, rules, run["seeds"], workers, advance, **options)
+        with Bar(quiet or as_json, "campaign") as watch:
+            return run_campaigns(space, rules, run["seeds"], workers, out=out, progress=watch, **options)
 
     folder = None
     if out is None:

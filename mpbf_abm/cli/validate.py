@@ -19,7 +19,6 @@ from mpbf_abm.cli.console import (
     Assignments,
     Json,
     Preset,
-    bar,
     number,
     processes,
     settings_of,
@@ -50,16 +49,16 @@ def validate(
     seed: Annotated[str, typer.Option(metavar="INTEGER", help="Seed of the first replicate.")] = "1",
     least: Annotated[str, typer.Option(metavar="INTEGER", help="Exit with 3 if fewer facts are reproduced. [default: 4 of 5]")] = "",
     jobs: Annotated[str | None, typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one for each core]")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help=f"Write {PAGE}, {TABLE} and images/validation.png here.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help=f"Write {PAGE}, {TABLE} and images/validation.png here; what is over is kept in runs/.")] = None,
     as_json: Json = False,
 ) -> int:  # fmt: skip
     """Compare the community with fifteen stylised facts, at once and with one configuration.
 
     A fact is reproduced where the mean of each of its numbers lies in the range of real values. Exit code 3 if too few are.
     """
+    from mpbf_abm.settings import numbers_faults
     from mpbf_abm.validation.validate import chosen
     from mpbf_abm.validation.validate import validate as run_validation
-    from mpbf_abm.whatif.plan import numbers_faults
 
     faults: list[str] = []
     settings = settings_of(config_file, preset, assignments or [], faults)
@@ -86,17 +85,17 @@ def validate(
         faults.append(f"--data {data}: no such folder")
     if faults:
         raise ConfigurationError(faults)
+    from mpbf_abm.cli.progress import Bar
     from mpbf_abm.outputs import OutputFolder
-    from mpbf_abm.validation.validate import tasks
 
     folder = None if out is None else OutputFolder(out, "validate")
 
     if settings.numbers:
         print(f"mpbf: [run] of {config_file} is left aside; --seed and --replicates say what is run", file=sys.stderr)
     with folder or nullcontext() as work:
-        with bar(len(tasks(facts, first or 0, count or 2)), as_json, "measure") as advance:
+        with Bar(as_json, "measure") as watch:
             found = run_validation(
-                p, facts, seed=first or 0, replicates=count or 2, data=data, jobs=workers, progress=advance
+                p, facts, seed=first or 0, replicates=count or 2, data=data, out=out, jobs=workers, progress=watch
             )
         if work is not None:
             _write(found, work, _command(config_file, preset, assignments, only, replicates, seed, data))

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from mpbf_abm.cli.app import app
-from mpbf_abm.cli.console import MISMATCH, OK, Json, bar, processes, table, tell_written, whole
+from mpbf_abm.cli.console import MISMATCH, OK, Json, processes, table, tell_written, whole
+from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError
 
 
@@ -33,7 +34,7 @@ def verify(
     as_json: Json = False,
     figure: Annotated[bool, typer.Option("--figure", help="Draw expected against measured (and the twin beside the model) into --out, too.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write verification.md here, and the figure into images/.")
+        Path | None, typer.Option(metavar="DIR", help="Write verification.md here, and the figure into images/; what is over is kept in runs/.")
     ] = None,
     mutations: Annotated[bool, typer.Option("--mutations", help="Try the wrong rules that the suite must notice, instead.")] = False,
     knobs: Annotated[bool, typer.Option("--list", help="List rows and their parameters, instead.")] = False,
@@ -43,8 +44,8 @@ def verify(
 
     Exit code 3 if a row fails.
     """
+    from mpbf_abm.settings import numbers_faults
     from mpbf_abm.verification import suite
-    from mpbf_abm.whatif.plan import numbers_faults
 
     faults: list[str] = []
     root, count = whole(seed, "seed", faults), processes(jobs, faults)
@@ -71,16 +72,16 @@ def verify(
         print(f"written: {suite.whole.update_baseline()}")
         return OK
     if mutations:
-        return _try_mutations(root or 0, count, as_json)
+        return _try_mutations(root or 0, count, out, as_json)
     from mpbf_abm.outputs import OutputFolder
 
     folder = None if out is None else OutputFolder(out, "verify")
     command = " ".join(["mpbf verify", *_repeated("--only", only), *_repeated("--set", assignments),
                         *([f"--seed {seed}"] if seed != "1" else []), *(["--fast"] if fast else []), *(["--data DIR"] if data else [])])  # fmt: skip
     with folder or nullcontext() as work:
-        with bar(len(rows), as_json, "row") as advance:
+        with Bar(as_json, "row") as watch:
             outcomes = suite.run_suite(
-                rows, root or 0, changes, fast=fast, data=data, jobs=count, done=lambda _: advance(1)
+                rows, root or 0, changes, fast=fast, data=data, out=out, jobs=count, progress=watch
             )
         if work is not None:
             drawn = _draw_verification(outcomes, work / "images", root or 0, fast) if figure else []
@@ -137,13 +138,12 @@ def _draw_verification(outcomes: Sequence[Any], folder: Path, seed: int, fast: b
     return paths
 
 
-def _try_mutations(seed: int, jobs: int, as_json: bool) -> int:
+def _try_mutations(seed: int, jobs: int, out: Path | None, as_json: bool) -> int:
     """Try the wrong rules and say which rows noticed."""
     from mpbf_abm.verification import suite
-    from mpbf_abm.verification.mutations import MUTATIONS
 
-    with bar(len(suite.ids()) + len(MUTATIONS), as_json, "step") as advance:
-        results = suite.run_mutations(seed, jobs, lambda: advance(1))
+    with Bar(as_json, "row") as watch:
+        results = suite.run_mutations(seed, jobs, out=out, progress=watch)
     good = all(must == did for _, _, must, did in results)
     if as_json:
         rows = [

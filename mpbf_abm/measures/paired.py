@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.estimates import LEVEL, critical_t, mean_estimate
+from mpbf_abm.measures.estimates import LEVEL, critical_t
 
 Float = NDArray[np.float64]
 

@@ -321,6 +321,8 @@ def orphans(store: Store, plan: Plan) -> int:
 
 
 class _Driver:
+    guarded = False  # whether a driver of this process looks after Ctrl-C
+
     def __init__(
         self, plan: Plan, store: Store, watch: Progress, shard: Shard | None, retry: bool, out: Path, *, shuffled: bool = True, patient: bool = True
     ) -> None:  # fmt: skip
@@ -461,7 +463,8 @@ class _Driver:
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """Ctrl-C once: finish what runs (where patient). Twice, or SIGTERM: stop now. What is over is kept in each case."""
-        if threading.current_thread() is not threading.main_thread():
+        if _Driver.guarded or threading.current_thread() is not threading.main_thread():
+            # A study that a run of another one makes ends with that one.
             yield
             return
 
@@ -471,9 +474,11 @@ class _Driver:
                 raise InterruptionError
 
         before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        _Driver.guarded = True
         try:
             yield
         finally:
+            _Driver.guarded = False
             for number, handler in before.items():
                 signal.signal(number, handler)
 

@@ -69,6 +69,8 @@ class RunInput:
     series : tuple of str
         Quantities to return along the run, in this order, at `kept` ticks.
     kept : list of int
+    space : MaterialsSpace, optional
+        Materials that all runs share, if there are such.
     """
 
     values: Mapping[str, Any]
@@ -80,6 +82,7 @@ class RunInput:
     ticks: int
     series: tuple[str, ...]
     kept: list[int]
+    space: MaterialsSpace | None = None
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,7 @@ class Runner:
         study, arm, noted = self.study, self.study.arms[job.arm], self.recording(job)
         given = RunInput(
             self.values(job), arm.label, arm.policies, (*study.shocks, *arm.shocks), job.seed, job.replicate, study.ticks,
-            noted.series, list(noted.ticks),
+            noted.series, list(noted.ticks), self.space,
         )  # fmt: skip
         self.stage = "run"
         result = study.model(given) if study.model is not None else {}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpbf_abm.studies.definition import Limits, Replicates, Study
 from mpbf_abm.studies.design import Design, Factor
 from mpbf_abm.studies.driver import Progress, answered
 from mpbf_abm.studies.model import Returned, RunInput
+
+if TYPE_CHECKING:
+    from mpbf_abm.space.materials import MaterialsSpace
 
 TASK = "task"
 VALUE = "value"
@@ -29,7 +32,8 @@ def returned(value: Any) -> Returned:
 
 def do_tasks(
     name: str, model: Callable[[RunInput], Returned], tasks: Sequence[Hashable], given: Mapping[str, str], *,
-    question: str = "", out: Path | None = None, jobs: int | None = None, progress: Progress | None = None,
+    question: str = "", space: MaterialsSpace | None = None, out: Path | None = None, jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> dict[Any, Any]:  # fmt: skip
     """Do tasks as the runs of a study, in their order; what is over is kept, and never done twice.
 
@@ -44,6 +48,8 @@ def do_tasks(
     given : mapping of str to str
         Everything else that values follow from.
     question : str
+    space : MaterialsSpace, optional
+        Materials of all tasks (:class:`~mpbf_abm.studies.model.RunInput`); values follow from it, too, so its content belongs to `given`.
     out : Path, optional
         Folder of results, in which the runs are kept (:func:`~mpbf_abm.studies.driver.answered`); without one they are kept in memory.
     jobs : int, optional
@@ -65,7 +71,7 @@ def do_tasks(
         name=name, question=question, ticks=1, model=model, replicates=Replicates(n=1), limits=LIMITS,
         parameters={**given, TASK: Factor(name=TASK, values=tuple(texts))}, design=Design(kind="grid"),
     )  # fmt: skip
-    with answered(study, out, workers=jobs, progress=progress) as results:
+    with answered(study, out, workers=jobs, progress=progress, space=space) as results:
         values = results.tables(VALUE)
         return {task: values[s, 0, 0] for s, task in enumerate(tasks)}
 

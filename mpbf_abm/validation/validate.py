@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.studies.driver import Progress
+from mpbf_abm.studies.model import Returned, RunInput
+from mpbf_abm.studies.tasks import do_tasks, returned, task_of
 from mpbf_abm.threads import one_thread
 from mpbf_abm.validation import community, labels, learners, real, reductions
 from mpbf_abm.validation.facts import FACTS, Fact
-from mpbf_abm.verification.whole import POOLS
-from mpbf_abm.workers import each_value
+from mpbf_abm.verification.whole import POOLS, pools_of
 
 Measure = Callable[[Parameters, MaterialsSpace, int], dict[str, float]]
 
 REPLICATES = 20
+PARAMETERS = "parameters"
 # Runs of many models or generations: fewer replicates, each of which averages over many.
 HEAVY = ("descent", "collapse")
 HEAVY_SHARE = 0.3
@@ -92,17 +96,19 @@ def tasks(facts: Sequence[Fact], seed: int, replicates: int) -> list[tuple[str, 
     return [(n, seed + i) for i in range(replicates) for n in names if n not in HEAVY or i < few]
 
 
-def measure(p: Parameters, data: Path | None, task: tuple[str, int]) -> dict[str, float]:
-    """One measure on one seed; the materials of a seed serve all measures, but for campaigns, on real pools where they are."""
-    name, seed = task
+def measure(p: Parameters, name: str, seed: int, pools: Path | None = None) -> dict[str, float]:
+    """One measure on one seed; the materials of a seed serve all measures, but for campaigns where there are real pools."""
     with one_thread():
-        if (
-            name == "acceleration"
-            and data is not None
-            and all((data / file).is_file() for file, _, _ in POOLS.values())
-        ):
-            return reductions.real_acceleration(data, seed)
+        if pools is not None:
+            return reductions.real_acceleration(pools, seed)
         return MEASURES[name](p, _space(p, seed), seed)
+
+
+def measured(run: RunInput) -> Returned:
+    """Measure what a task says: the model of this study."""
+    name, seed, *real_pools = task_of(run)
+    p = Parameters(**json.loads(run.values[PARAMETERS]))
+    return returned(measure(p, name, seed, Path(real_pools[0]) if real_pools else None))
 
 
 @lru_cache(maxsize=2)
@@ -112,7 +118,7 @@ def _space(p: Parameters, seed: int) -> MaterialsSpace:
 
 def validate(
     p: Parameters, facts: Sequence[Fact] = FACTS, *, seed: int = 1, replicates: int = REPLICATES, data: Path | None = None,
-    jobs: int = 1, progress: Callable[[int], None] | None = None,
+    out: Path | None = None, jobs: int = 1, progress: Progress | None = None,
 ) -> Validation:  # fmt: skip
     """Measure facts in a community with these parameters.
 
@@ -125,22 +131,20 @@ def validate(
     replicates : int
         At least 2; measures that average over many models within a replicate take fewer.
     data : Path, optional
-        Folder of real data, from which real values are computed.
+        Folder of real data, from which real values are computed; campaigns are run on its pools, if it has all of them.
+    out : Path, optional
+        Folder in which measures that are over are kept, where the same call goes on, also with more replicates.
     jobs : int
         Processes.
-    progress : callable, optional
-        Called with the number of measures that were completed since the last call.
+    progress : Progress, optional
     """
     found = real.measured(data) if data is not None else {}
-    todo, work = tasks(facts, seed, replicates), partial(measure, p, data)
-    done: dict[tuple[str, int], Mapping[str, float]] = {}
-    for task, value in each_value(work, todo, jobs) if jobs > 1 else ((task, work(task)) for task in todo):
-        done[task] = value
-        if progress is not None:
-            progress(1)
-    rows = [
-        {"measure": n, "seed": s, "quantity": q, "value": v} for n, s in todo for q, v in done[n, s].items()
-    ]  # fmt: skip
+    there = data is not None and all((data / file).is_file() for file, _, _ in POOLS.values())
+    pools = pools_of(data) if data is not None and there else ()
+    todo = [(n, s, *(pools if n == "acceleration" else ())) for n, s in tasks(facts, seed, replicates)]
+    given = {PARAMETERS: json.dumps(p.model_dump())}
+    done = do_tasks("validation", measured, todo, given, out=out, jobs=min(jobs, len(todo)), progress=progress)
+    rows = [{"measure": t[0], "seed": t[1], "quantity": q, "value": v} for t in todo for q, v in done[t].items()]
     values = pd.DataFrame(rows)
     return Validation(tuple(facts), _table(facts, values, found), values)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.provenance import content_hash, fingerprint
+from mpbf_abm.studies.driver import Progress
+from mpbf_abm.studies.model import Returned, RunInput
+from mpbf_abm.studies.tasks import do_tasks, returned, task_of
 from mpbf_abm.tables import markdown_table
 
 # Rows register themselves when their module is imported, in the order of the table.
@@ -28,7 +33,6 @@ from mpbf_abm.verification import (
 )
 from mpbf_abm.verification.mutations import MUTATIONS, callers, failing
 from mpbf_abm.verification.rows import ROWS, SIGMAS, Check, Outcome, evaluate
-from mpbf_abm.workers import each_value
 
 __all__ = [
     "ROWS", "bias_loop", "cascades", "feedback", "formulas", "intervention", "learner", "lockin", "meanfield", "recovery", "removal",
@@ -36,8 +40,6 @@ __all__ = [
     "urn", "whole",
 ]  # fmt: skip
 
-T = TypeVar("T")
-V = TypeVar("V")
 ORDER = "UMFKLWS"
 # W2 compares this process with others, which know no wrong rule, and W3 any bit with those on file:
 # both notice every change, so that they are tried only where a wrong rule names them.
@@ -136,97 +138,102 @@ def run_suite(
     *,
     fast: bool = False,
     data: Path | None = None,
+    out: Path | None = None,
     jobs: int = 1,
-    done: Callable[[Outcome], None] = lambda _: None,
+    progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Run rows, in several processes if asked; equal inputs give equal outcomes whatever their number."""
-    outcomes: dict[str, Outcome] = {}
-    for outcome in _outcomes(rows, seed, changes or {}, fast, data, jobs):
-        outcomes[outcome.id] = outcome
-        done(outcome)
-    return [outcomes[id] for id in rows]
+    """Run rows, in several processes if asked; equal inputs give equal outcomes whatever their number.
+
+    With a folder `out`, rows that are over are kept there, and the same call goes on.
+    """
+    tasks = {}
+    for id in sorted(rows, key=lambda id: LONGEST.index(id) if id in LONGEST else len(LONGEST)):
+        changed = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in (changes or {}).get(id, {}).items())
+        pools = whole.pools_of(data) if data is not None and ROWS[id].needs_data else ()
+        tasks[id] = (id, seed, changed, fast, pools)
+    found = _spread("verification", one_row, list(tasks.values()), {}, out, jobs, progress)
+    return [outcome_of(found[tasks[id]]) for id in rows]
 
 
-def _outcomes(
-    rows: Sequence[str], seed: int, changes: Mapping[str, Mapping[str, Any]], fast: bool, data: Path | None, jobs: int
-) -> Iterator[Outcome]:  # fmt: skip
-    if jobs == 1 or len(rows) == 1:
-        for id in rows:
-            yield evaluate(id, seed, changes.get(id), fast=fast, data=data)
-        return
-    order = sorted(rows, key=lambda id: LONGEST.index(id) if id in LONGEST else len(LONGEST))
-    tasks = [(id, seed, dict(changes.get(id, {})), fast, data) for id in order]
-    for _, outcome in _spread(_evaluate, tasks, jobs, lambda task: task[0]):
-        yield outcome
+def one_row(run: RunInput) -> Returned:
+    """Run the row that a task says: the model of this study."""
+    id, seed, changes, fast, pools = task_of(run)
+    return returned(asdict(evaluate(id, seed, dict(changes), fast=fast, data=Path(pools[0]) if pools else None)))
 
 
-def _spread(work: Callable[[T], V], tasks: Sequence[T], jobs: int, row: Callable[[T], str]) -> Iterator[tuple[T, V]]:
-    """Tasks and their values in the order in which they end; rows with processes of their own are run here, last."""
-    here = [task for task in tasks if ROWS[row(task)].starts_processes]
-    if spread := [task for task in tasks if task not in here]:
-        yield from each_value(work, spread, jobs)
-    for task in here:
-        yield task, work(task)
+def outcome_of(found: Mapping[str, Any]) -> Outcome:
+    """Outcome of a row from its plain values."""
+    return Outcome(**{**found, "checks": tuple(Check(**check) for check in found["checks"])})
 
 
-def _evaluate(task: tuple[str, int, dict[str, Any], bool, Path | None]) -> Outcome:
-    """Run one row in a process of its own, where importing this module has registered all rows."""
-    id, seed, changes, fast, data = task
-    return evaluate(id, seed, changes, fast=fast, data=data)
+def _spread(
+    name: str, model: Callable[[RunInput], Returned], tasks: Sequence[tuple[Any, ...]], given: Mapping[str, str], out: Path | None,
+    jobs: int, progress: Progress | None,
+) -> dict[Any, Any]:  # fmt: skip
+    """Values of tasks that begin with a row; rows with processes of their own are run here, last."""
+    # Rows look at all of this software, and one at what it gave before.
+    given = {
+        **given,
+        "software": fingerprint(),
+        "baseline": content_hash([whole.BASELINE.read_text(), whole.arithmetic()]),
+    }
+    here = [task for task in tasks if ROWS[task[0]].starts_processes]
+    found: dict[Any, Any] = {}
+    for some, count in (([task for task in tasks if task not in here], jobs), (here, 1)):
+        if some:
+            found |= do_tasks(name, model, some, given, out=out, jobs=min(count, len(some)), progress=progress)
+    return found
 
 
 # --------------------------------------------------------------------------- wrong rules
 
 
 def run_mutations(
-    seed: int = 1, jobs: int = 1, done: Callable[[], None] = lambda: None
+    seed: int = 1, jobs: int = 1, *, out: Path | None = None, progress: Progress | None = None
 ) -> list[tuple[str, str, set[str], set[str]]]:
     """Try every wrong rule on the rows that call the function it replaces (quick values).
 
     Parameters
     ----------
     seed, jobs : int
-    done : callable
-        Called once for each row looked at and once for each wrong rule tried.
+    out : Path, optional
+        Folder in which what is over is kept, where the same call goes on.
+    progress : Progress, optional
+        Sees first each row that is looked at, then each row that is tried under a wrong rule.
 
     Returns
     -------
     list of (name, function, rows that must fail, rows that fail)
     """
-    targets = list(dict.fromkeys(m.target for m in MUTATIONS))
-    touched: dict[str, list[str]] = {target: [] for target in targets}
-    failed: dict[str, set[str]] = {m.name: set() for m in MUTATIONS}
-    for (id, _, _), found in _spread(_callers, [(id, seed, targets) for id in ids()], jobs, lambda task: task[0]):
-        for target in found:
-            touched[target].append(id)
-        done()
+    given = {"seed": str(seed), "targets": json.dumps(list(dict.fromkeys(m.target for m in MUTATIONS)))}
+    called = _spread("verification-callers", called_by_row, [(id,) for id in ids()], given, out, jobs, progress)
     tried = [
-        (m.name, id, seed) for m in MUTATIONS for id in touched[m.target] if id not in NOTICE_ALL or id in m.breaks
+        (id, m.name)
+        for m in MUTATIONS
+        for id in ids()
+        if m.target in called[id,] and (id not in NOTICE_ALL or id in m.breaks)
     ]
-    left = Counter(name for name, _, _ in tried)
-    for (name, id, _), fails in _spread(_fails_under, tried, jobs, lambda task: task[1]):
-        if fails:
-            failed[name].add(id)
-        left[name] -= 1
-        if not left[name]:
-            done()
-    return [(m.name, m.target, set(m.breaks), failed[m.name]) for m in MUTATIONS]
+    failed = _spread("verification-mutations", row_fails, tried, {"seed": str(seed)}, out, jobs, progress)
+    return [
+        (m.name, m.target, set(m.breaks), {id for id, name in tried if name == m.name and failed[id, name]})
+        for m in MUTATIONS
+    ]
 
 
-def _callers(task: tuple[str, int, list[str]]) -> set[str]:
-    """Which of some functions a row calls; runs in a process where all rows are registered."""
-    id, seed, targets = task
-    return callers(targets, id, seed)
+def called_by_row(run: RunInput) -> Returned:
+    """Find which of some functions a row calls: a model of a study of tasks."""
+    (id,) = task_of(run)
+    return returned(sorted(callers(json.loads(run.values["targets"]), id, int(run.values["seed"]))))
 
 
-def _fails_under(task: tuple[str, str, int]) -> bool:
-    """Whether a row fails under one of the wrong rules; runs in a process of its own.
+def row_fails(run: RunInput) -> Returned:
+    """Find whether a row fails under one of the wrong rules: a model of a study of tasks.
 
     Wrong rules go by their names: their order follows from which module was imported first.
     """
-    name, id, seed = task
+    id, name = task_of(run)
     (mutation,) = [m for m in MUTATIONS if m.name == name]
-    return id in failing(mutation, [id], seed)
+    return returned(id in failing(mutation, [id], int(run.values["seed"])))
 
 
 # --------------------------------------------------------------------------- what came out

@@ -18,6 +18,7 @@ from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.provenance import content_hash
 from mpbf_abm.simulation import simulate
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.threads import one_thread
@@ -193,6 +194,12 @@ def pool_space(data: Path, name: str) -> MaterialsSpace:
     return MaterialsSpace.from_pool(data / file, objective=objective, goal=goal)  # type: ignore[arg-type]
 
 
+def pools_of(data: Path) -> tuple[str, str]:
+    """What is real about rows and measures on real pools: the folder, and a hash of all that the files hold which are there."""
+    held = {file: (data / file).read_bytes() for file, _, _ in POOLS.values() if (data / file).is_file()}
+    return str(data), content_hash({file: hashlib.sha256(content).hexdigest() for file, content in held.items()})
+
+
 @row(
     "W4", "Campaigns on real pools", "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times",
     seeds=Knob(6, "campaigns on each pool", 2, 200, fast=2),
@@ -239,6 +246,6 @@ mutation("families keep their labels in the draws", "agents.world:World.family_c
          lambda _: lambda self, name, cohort: self.clocks(name, cohort, self.space.families), "W1")  # fmt: skip
 mutation("planners draw by row", "agents.world:World.uniform",
          lambda _: lambda self, name, cohort, width: self.streams.uniform(name, self.tick, (len(cohort), width)), "W1")  # fmt: skip
-mutation("workers hand back other replicates", "workers:each_value",
-         lambda right: lambda work, tasks, n: ((tasks[-1 - t], v) for t, v in right(work, tasks, n)), "W2")  # fmt: skip
+mutation("one process makes other replicates than several", "workers:attempt",
+         lambda right: lambda work, job: right(work, job._replace(seed=job.seed + 1)), "W2")  # fmt: skip
 mutation("another Gini coefficient", "observation:gini", lambda right: lambda counts: 1.001 * right(counts), "W3")

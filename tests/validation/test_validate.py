@@ -1,20 +1,23 @@
 """Facts beside their ranges: what is measured, on which seeds, and how a fact is judged."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from small import small
 
+from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.estimates import mean_estimate
+from mpbf_abm.parameters import Parameters
 from mpbf_abm.validation import validate as module
 from mpbf_abm.validation.facts import COMPONENTS, FACTS
 from mpbf_abm.validation.validate import HEAVY, MEASURES, OF_FACT, Validation, chosen, measure, tasks, validate
 
 QUICK = small(planners__count=4, trainers__count=2, curators__count=1)
-ONE, FOUR, SEVEN = (FACTS[n - 1] for n in (1, 4, 7))
+ONE, FOUR, SEVEN, TEN = (FACTS[n - 1] for n in (1, 4, 7, 10))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def values() -> dict[str, dict[str, float]]:
     short.setattr("mpbf_abm.validation.community.HORIZON", 14)
     for name, value in {"MANY": 72, "RUNS": 4, "GENERATIONS": 3, "FRESH": (0.1,)}.items():
         short.setattr(f"mpbf_abm.validation.reductions.{name}", value)
-    got = {name: measure(QUICK, None, (name, 1)) for name in MEASURES}
+    got = {name: measure(QUICK, name, 1) for name in MEASURES}
     short.undo()
     return got
 
@@ -77,12 +80,49 @@ def test_replicates_have_materials_of_their_own_and_a_mean_with_its_interval():
 
 
 def test_two_processes_find_what_one_does():
-    told: list[int] = []
     one = validate(QUICK, [ONE, SEVEN], replicates=2)
-    two = validate(QUICK, [ONE, SEVEN], replicates=2, jobs=2, progress=told.append)
+    watch = Bar(quiet=True)
+    two = validate(QUICK, [ONE, SEVEN], replicates=2, jobs=2, progress=watch)
     pd.testing.assert_frame_equal(one.table, two.table)
     pd.testing.assert_frame_equal(one.values, two.values)
-    assert sum(told) == 4
+    assert (watch.done, watch.known, watch.total) == (4, 0, 4)
+
+
+def test_more_replicates_go_on_from_what_a_folder_holds(tmp_path):
+    def asked(replicates: int, p: Parameters = QUICK, data: Path | None = None) -> tuple[Validation, tuple[int, int]]:
+        watch = Bar(quiet=True)
+        return validate(p, [ONE, TEN], replicates=replicates, data=data, out=tmp_path / "o", progress=watch), (
+            watch.done,
+            watch.known,
+        )
+
+    assert asked(2)[1] == (4, 0)
+    more, counts = asked(4)
+    assert counts == (4, 4)
+    alone = validate(QUICK, [ONE, TEN], replicates=4)
+    pd.testing.assert_frame_equal(more.values, alone.values)
+    pd.testing.assert_frame_equal(more.table, alone.table)
+    # Fewer are some of them; another community shares none.
+    assert asked(2)[1] == (0, 4)
+    assert asked(2, small(planners__count=4, trainers__count=2, curators__count=2))[1] == (4, 0)
+
+
+def test_campaigns_on_real_pools_follow_from_what_the_files_hold(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    def asked() -> tuple[int, int]:
+        watch = Bar(quiet=True)
+        validate(QUICK, [ONE, TEN], replicates=2, data=tmp_path / "data", out=tmp_path / "o", progress=watch)
+        return watch.done, watch.known
+
+    monkeypatch.setattr(module, "POOLS", {"one": ("one.csv", "y", "max")})
+    monkeypatch.setattr("mpbf_abm.verification.whole.POOLS", module.POOLS)
+    monkeypatch.setattr(module.reductions, "real_acceleration", lambda *_: {"af_greedy": 4.0, "af_maxvar": 0.7})
+    (tmp_path / "data").mkdir()
+    assert asked() == (4, 0)  # no pools: families stand for them
+    (tmp_path / "data" / "one.csv").write_text("x,y\n1,2\n", encoding="utf-8")
+    assert asked() == (2, 2)
+    assert asked() == (0, 4)
+    (tmp_path / "data" / "one.csv").write_text("x,y\n1,3\n", encoding="utf-8")
+    assert asked() == (2, 2)
 
 
 def test_a_fact_is_reproduced_where_all_of_its_numbers_are_inside(monkeypatch: pytest.MonkeyPatch):

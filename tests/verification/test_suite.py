@@ -2,12 +2,17 @@
 
 import json
 import math
+from dataclasses import asdict
+from functools import partial
 
+import numpy as np
 import pytest
 
 from mpbf_abm import cli
+from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.figures import verification as figure
+from mpbf_abm.studies.values import pack_value, unpack_value
 from mpbf_abm.verification import suite
 from mpbf_abm.verification.communities import law_of_two
 from mpbf_abm.verification.mutations import MUTATIONS, failing, patched
@@ -142,8 +147,6 @@ def test_knobs_refuse_what_is_no_number_or_out_of_range():
 
 
 def test_standard_errors_are_the_scatter_of_the_estimates():
-    import numpy as np
-
     rng = np.random.default_rng(1)
     for estimate, draw in ((mean_error, lambda: rng.exponential(size=60)), (variance_error, lambda: rng.random(200))):
         pairs = [estimate(draw()) for _ in range(600)]
@@ -237,6 +240,37 @@ def test_list_names_rows_and_parameters(mpbf):
     assert code == 0
     assert "cost of reversal" in out
     assert "extra records of the first colour" in out
+
+
+def test_outcomes_are_kept_bit_for_bit():
+    outcome = Outcome("X1", "title", "source", {"a": (1, 2.5), "b": 3}, (
+        Check("whole", 0, 1), Check("none", math.nan, -0.0, math.inf, 5e-324), Check("side", np.float64(0.1), np.float32(0.1), relation="<", note="why"),
+    ), 0.1 + 0.2)  # fmt: skip
+    again = suite.outcome_of(unpack_value(pack_value(asdict(outcome))))
+    assert repr(again) == repr(outcome)
+    assert suite.outcome_of(unpack_value(pack_value(asdict(Outcome("X2", "", "", {}, (), 0.0, "no data"))))).passed
+
+
+def test_rows_and_wrong_rules_go_on_from_what_a_folder_holds(tmp_path, monkeypatch):
+    def asked(run):
+        watch = Bar(quiet=True)
+        return run(out=tmp_path, progress=watch), (watch.done, watch.known)
+
+    first, counts = asked(partial(suite.run_suite, ["L1", "W2"], 3, fast=True))
+    assert counts == (2, 0)
+    again, counts = asked(partial(suite.run_suite, ["L1", "L2", "W2"], 3, fast=True, jobs=2))
+    assert counts == (1, 2)
+    assert [again[0], again[2]] == first  # their seconds, too
+    # What a row follows from is its own: a parameter, the seed, data where it needs some.
+    assert asked(partial(suite.run_suite, ["L1", "L2"], 3, {"L2": {"R": 0.5}}, fast=True))[1] == (1, 1)
+    assert asked(partial(suite.run_suite, ["L1"], 4, fast=True))[1] == (1, 0)
+    assert asked(partial(suite.run_suite, ["L1", "W4"], 3, fast=True))[1] == (1, 1)
+    with pytest.raises(ConfigurationError, match="has no folder 'pvlab_campaigns'"):
+        asked(partial(suite.run_suite, ["L1", "W4"], 3, fast=True, data=tmp_path))
+    monkeypatch.setattr(suite, "ids", lambda: ["L1"])
+    tried, counts = asked(suite.run_mutations)
+    assert counts[1] == 0
+    assert asked(suite.run_mutations) == (tried, (0, counts[0]))
 
 
 def test_processes_do_not_matter():

@@ -1,0 +1,62 @@
+"""The `mpbf` command with measures that take a while, and with toy rows: what a test kills, or lets fail.
+
+python checks.py COMMAND [OPTION ...]
+
+Workers import this script, too, so that what it changes holds in them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+from mpbf_abm import cli
+from mpbf_abm.validation import validate
+from mpbf_abm.verification.rows import Check, Knob, generator, row
+
+TOYS = [f"S{number}" for number in range(100, 180)]
+HERE = set(TOYS[::20])
+"""Those that have processes of their own, or could have."""
+
+
+def begin(name: str) -> None:
+    """Take a while, or fail, as the environment says."""
+    time.sleep(float(os.environ.get("PAUSE", "0")))
+    if name == os.environ.get("BROKEN"):
+        raise ValueError("this one cannot be")
+
+
+def slowed(name: str, measure: Callable[..., Any]) -> Callable[..., Any]:
+    """A measure that takes a while."""
+
+    @wraps(measure)
+    def slow(*given: Any) -> Any:
+        begin(name)
+        return measure(*given)
+
+    return slow
+
+
+def toy(id: str) -> Callable[..., Iterator[Check]]:
+    """Rule of a row that looks at a few draws."""
+
+    def rule(seed: int, mean: float, workers: int = 1) -> Iterator[Check]:  # noqa: ARG001
+        begin(id)
+        draws = generator(seed, id).normal(mean, size=50)
+        yield Check("mean", mean, float(draws.mean()), 0.2)
+        yield Check("none", 0, 0.0, float("inf"), note="nothing is known")
+
+    return rule
+
+
+validate.MEASURES.update({name: slowed(name, measure) for name, measure in validate.MEASURES.items()})
+for id in TOYS:
+    own = {"workers": Knob(2, "processes", 1, 8)} if id in HERE else {}
+    row(id, f"Toy {id}", "nowhere", mean=Knob(0.1, "mean", -1, 1), **own)(toy(id))
+
+if __name__ == "__main__":
+    cli.main(sys.argv[1:])
