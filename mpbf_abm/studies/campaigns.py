@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from mpbf_abm.campaign import Campaign, run_campaign
 from mpbf_abm.space.materials import MaterialsSpace
@@ -17,7 +13,7 @@ from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.model import Returned, RunInput
 from mpbf_abm.studies.tasks import do_tasks, returned, task_of
 
-POOL, OPTIONS = "pool", "options"
+OPTIONS = "options"
 
 
 def run_campaigns(
@@ -39,7 +35,7 @@ def run_campaigns(
     progress : Progress, optional
     """
     tasks = [(rule, seed) for rule in dict.fromkeys(rules) for seed in seeds]
-    given = {POOL: _content(space), OPTIONS: json.dumps(options, sort_keys=True)}
+    given = {OPTIONS: json.dumps(options, sort_keys=True)}
     done = do_tasks("pool", campaign, tasks, given, space=space, out=out, jobs=min(jobs, len(tasks)), progress=progress)
     return [Campaign(**done[task]) for task in tasks]
 
@@ -48,12 +44,3 @@ def campaign(run: RunInput) -> Returned:
     """Run one campaign: the model of this study."""
     space: Any = run.space
     return returned(vars(run_campaign(space, *task_of(run), **json.loads(run.values[OPTIONS]))))
-
-
-def _content(space: MaterialsSpace) -> str:
-    """Hash of all arrays of a pool."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in (field.name for field in fields(space)):
-        if isinstance(value := getattr(space, name), np.ndarray):
-            digest.update(f"{name} {value.dtype} {value.shape}".encode() + value.tobytes())
-    return digest.hexdigest()

@@ -246,11 +246,11 @@ class Plan:
             study, added = self.study, self.arms[arm]
             content = self.content(scenario, added) if added.parameters else self._baseline(scenario)
             shocks = (*study.shocks, *added.shocks)
+            space = None if self.origin is None else self.origin["content"]
             if study.own_model:
                 events = [added.label, *(e.model_dump() for e in (*added.policies, *shocks))]
-                kind = content_hash(["own", FORM, self.fingerprint, content, study.ticks, events])
+                kind = content_hash(["own", FORM, self.fingerprint, content, study.ticks, events, space])
             else:
-                space = None if self.origin is None else self.origin["content"]
                 kind = run_kind(self.fingerprint, content, study.ticks, added.policies, shocks, space)
             if repeat := self._repeats[scenario]:
                 kind = content_hash([kind, "repeat", repeat])

@@ -49,7 +49,7 @@ def do_tasks(
         Everything else that values follow from.
     question : str
     space : MaterialsSpace, optional
-        Materials of all tasks (:class:`~mpbf_abm.studies.model.RunInput`); values follow from it, too, so its content belongs to `given`.
+        Materials of all tasks (:class:`~mpbf_abm.studies.model.RunInput`).
     out : Path, optional
         Folder of results, in which the runs are kept (:func:`~mpbf_abm.studies.driver.answered`); without one they are kept in memory.
     jobs : int, optional
