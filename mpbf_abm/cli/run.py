@@ -260,7 +260,8 @@ def report(ensemble: Ensemble) -> str:
         )
     head = ["outcome (mean)", "baseline", "what-if", "difference", "95 % interval  ", "VRF", "pairs"]
     parts += [table(head, rows, right=(1, 2, 3, 4, 5, 6))]
-    parts += ["* interval without 0; VRF: variance of unpaired over paired differences", "", _spread_table(ensemble)]
+    parts += ["* interval without 0; the intervals hold together; VRF: variance of unpaired over paired differences"]
+    parts += [*ensemble.cautions, "", _spread_table(ensemble)]
     return "\n".join(parts)
 
 
@@ -294,6 +295,7 @@ def summary_json(ensemble: Ensemble, folder: Path, run_hash: str) -> dict[str, A
         "seeds": ensemble.plan.seeds,
         "runs": ensemble.summary.to_dict("records"),
         "effects": None if effects is None else effects.to_dict("records"),
+        "cautions": ensemble.cautions,
     }
     plained: dict[str, Any] = plain(out)
     return plained

@@ -25,7 +25,7 @@ from mpbf_abm.explorer.visit import Visit
 from mpbf_abm.figures import overview
 from mpbf_abm.observation import INDICATORS
 from mpbf_abm.outputs import seal
-from mpbf_abm.whatif.runner import write_provenance, write_tables
+from mpbf_abm.whatif.runner import keep_runs, write_provenance, write_tables
 
 STATIC = Path(__file__).parent / "static"
 MOST_VISITS = 64
@@ -162,7 +162,7 @@ def _downloads() -> Tag:
         ui.download_link("csv", "All tables (CSV, zip)"),
         ui.download_link("pdf", "Overview figure (PDF)"),
         tags.p(
-            "The zip has what mpbf run writes. mpbf run explored.toml makes the same runs; mpbf study run explored-study.toml makes an experiment of them, "
+            "The zip has what mpbf run writes, the runs included: unpacked, mpbf run goes on there. mpbf run explored.toml makes the same runs; mpbf study run explored-study.toml makes a study of them, "
             "to which arms, outcomes and designs can be added. The address of this page holds all of it, too.",
             class_="help",
         ),
@@ -180,8 +180,11 @@ def tables_zip(shown: Shown) -> bytes:
         write_tables(shown.ensemble, Path(place))
         write_provenance(shown.ensemble, Path(place))
         seal(Path(place), "run", str(shown.ensemble.plan.record()["run_hash"]))
-        for path in sorted(Path(place).iterdir()):
-            archive.writestr(zipfile.ZipInfo(path.name, (1980, 1, 1, 0, 0, 0)), path.read_bytes(), zipfile.ZIP_DEFLATED)
+        # The runs themselves, from which mpbf run goes on in the folder that the file becomes.
+        keep_runs(shown.ensemble, Path(place))
+        for path in sorted(p for p in Path(place).rglob("*") if p.is_file() and not p.name.startswith(".")):
+            name = path.relative_to(place).as_posix()
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), path.read_bytes(), zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 

@@ -17,7 +17,7 @@ from mpbf_abm.figures.overview import PLURALS
 from mpbf_abm.figures.studies import records
 from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.measures.flows import FLOWS
-from mpbf_abm.measures.paired import bimodality, spread
+from mpbf_abm.measures.paired import TWO_GROUPS, bimodality, spread
 from mpbf_abm.observation import INDICATORS, UNITS
 from mpbf_abm.parameters import schema
 from mpbf_abm.simulation import HEADLINE
@@ -26,7 +26,7 @@ from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 Array = np.ndarray[Any, Any]
 TABS = ("layers", "flows", "network", "materials", "outcomes", "configuration", "study")
 VIEWS = {"both": "both", BASELINE: "baseline", WHAT_IF: "what-if", "difference": "difference"}
-TWO_GROUPS = 5 / 9  # of the bimodality coefficient
+
 FEW_RUNS = 8
 
 MEANING = {i.column: i.definition for i in INDICATORS} | {

@@ -38,7 +38,7 @@ from mpbf_abm.measures.early_warning import trend
 from mpbf_abm.measures.early_warning_roc import warning_trends
 from mpbf_abm.measures.estimates import Estimate, mean_estimate
 from mpbf_abm.measures.keystone import Kind, keystones, static_ranking
-from mpbf_abm.measures.paired import CONSTANT, bimodality
+from mpbf_abm.measures.paired import CONSTANT, TWO_GROUPS, bimodality
 from mpbf_abm.measures.resilience import disruption, gap_curve
 from mpbf_abm.measures.tipping import FEWEST, tipping_point
 
@@ -46,7 +46,7 @@ Float = NDArray[np.float64]
 
 FEWEST_LOCKED = 5  # communities that end locked in, without which there is nothing to be warned of
 FEWEST_TICKS = 8  # before the loss, for a trend
-TWO_GROUPS = 5 / 9  # bimodality coefficient above which two groups are likely
+
 SIGNALS = {
     "rise": "rise of the largest share itself", "variance": "rising variance of it", "autocorrelation": "rising autocorrelation of it"
 }  # fmt: skip

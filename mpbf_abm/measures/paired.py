@@ -20,6 +20,8 @@ Float = NDArray[np.float64]
 
 RESAMPLES = 4_000
 JUDGED = 0.5  # an effect that fewer units know (against the most) does not widen the intervals of others
+TWO_GROUPS = 5 / 9  # bimodality coefficient above which two groups are likely
+FEW_UNITS = 10
 CONSTANT = 10  # units that have to agree before their agreement is taken for a fact
 EFFECT_COLUMNS = ("outcome", "baseline", "treated", "difference", "low", "high", "vrf", "n")
 
@@ -81,6 +83,28 @@ def _check(baseline: pd.DataFrame, treated: pd.DataFrame, outcomes: Sequence[str
         faults.append(f"paired effects: no outcome '{missing[0]}' in both tables")
     if faults:
         raise ConfigurationError(faults)
+
+
+def cautions(units: int, unpaired: Sequence[str], grouped: Sequence[str]) -> list[str]:
+    """Say what the reader of paired effects has to be careful with; empty if nothing.
+
+    Parameters
+    ----------
+    units : int
+        Fewest pairs of an effect.
+    unpaired : sequence of str
+        Effects whose variance-reduction factor (:func:`reduction`) is at most 1.
+    grouped : sequence of str
+        Outcomes whose :func:`bimodality` lies above :data:`TWO_GROUPS` in some arm.
+    """
+    lines = []
+    if units < FEW_UNITS:
+        lines.append(f"only {units} units: intervals are rough; {FEW_UNITS} or more are better")
+    if unpaired:
+        lines.append(f"pairing failed (variance-reduction factor at most 1) for: {', '.join(unpaired)}")
+    if grouped:
+        lines.append(f"outcomes that may fall into two groups, where a mean hides both: {', '.join(grouped)}")
+    return lines
 
 
 def reduction(baseline: Float, treated: Float) -> float:

@@ -14,15 +14,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.measures.paired import paired_effects, spread
+from mpbf_abm.measures.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
 from mpbf_abm.observation import COLUMNS, UNITS
-from mpbf_abm.outputs import RECORD
+from mpbf_abm.outputs import RECORD, RUNS
 from mpbf_abm.simulation import HEADLINE, OUTCOMES
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
-from mpbf_abm.studies.driver import Progress, answered
+from mpbf_abm.studies.driver import Progress, answered, claim
 from mpbf_abm.studies.files import write_study
-from mpbf_abm.studies.model import FAMILY_COLUMNS
+from mpbf_abm.studies.model import FAMILY_COLUMNS, pack
+from mpbf_abm.studies.plan import Plan as StudyPlan
 from mpbf_abm.studies.results import Results
+from mpbf_abm.studies.store import FILE, Store
 from mpbf_abm.whatif.plan import Plan, named_study
 
 BOUNDS = {name: 1.0 for name, unit in UNITS.items() if unit == "share"}
@@ -107,6 +109,18 @@ class Ensemble:
             table = table.join(part.add_prefix(f"{prefix}_"))
         return table
 
+    @property
+    def cautions(self) -> list[str]:
+        """What to be careful with where the effects on the headline outcomes are read."""
+        table = self.effects
+        if table is None:
+            return []
+        shown = table[table["outcome"].isin(HEADLINE)]
+        groups = [
+            n for n in HEADLINE if any(bimodality(self.arm(a)[n].to_numpy()) > TWO_GROUPS for a in self.plan.arms)
+        ]
+        return cautions(int(shown["n"].min()), list(shown["outcome"][shown["vrf"] <= 1.0]), groups)
+
     def first(self, arm: str) -> ArmResult:
         """First replicate of an arm."""
         return next(r for r in self.results if r.arm == arm)
@@ -179,6 +193,28 @@ def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
             **{name: table[name].ravel() for name in FAMILY_COLUMNS}, "share": (records / total).ravel(),
         }
     )  # fmt: skip
+
+
+def keep_runs(ensemble: Ensemble, out: Path) -> None:
+    """Put runs that were made elsewhere where ``mpbf run --out`` finds them: in the folder `runs` of a result."""
+    study = ensemble.plan.study
+    plan = StudyPlan(study, ensemble.plan.space)
+    with Store.open(out / RUNS / FILE, write=True) as store:
+        claim(store, plan, Path(), alone=False)
+        for r in ensemble.results:
+            job = plan.job(0, list(ensemble.plan.arms).index(r.arm), r.replicate)
+            noted = study.recording
+            table = {n: r.families[n].to_numpy(np.int64).reshape(len(noted.ticks), -1) for n in FAMILY_COLUMNS}
+            names = r.families["name"].to_list()[: table["records"].shape[1]]
+            families = {"tick": np.array(noted.ticks, np.int64), "names": names, **table}
+            series = r.series[list(noted.series)].to_numpy(np.float64)
+            record = pack(
+                r.summary, series, {"families": families, "infrastructure": {"nodes": r.nodes, "edges": r.edges}}
+            )
+            store.add(
+                job, plan.key(0), r.arm, {}, record, seconds=0.0, attempts=1, quantities=noted.series, ticks=noted.ticks
+            )
+        store.commit()
 
 
 # --------------------------------------------------------------------------- writing

@@ -119,7 +119,7 @@ def test_a_run_over_its_limits_is_one_line_with_what_to_do():
 def test_a_run_that_cannot_be_made_says_why():
     async def work(desk: Desk) -> None:
         task = next(iter(tasks().values()))
-        impossible = Task(task.parameters, task.seed, 5, shocks=(Shock("repository_outage", target=99),))
+        impossible = Task(task.spec.changed(ticks=5, shocks=(Shock("repository_outage", target=99),)))
         order = await over(desk.order({"one": impossible}))
         assert (
             order.fault

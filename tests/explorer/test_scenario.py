@@ -29,8 +29,8 @@ from mpbf_abm.explorer.scenario import (
 )
 from mpbf_abm.interventions import NODES, POLICIES, SHOCKS, Policy, Shock
 from mpbf_abm.parameters import PATHS, Parameters, schema
+from mpbf_abm.settings import read_settings
 from mpbf_abm.studies.files import parse_study
-from mpbf_abm.whatif.plan import read_settings
 
 
 def as_form(s: Scenario) -> dict[str, object]:

@@ -11,13 +11,14 @@ import pytest
 from questions import SMALL, WHAT_IF, scenario
 
 from mpbf_abm.explorer import tabs
-from mpbf_abm.explorer.history import Task, family_places, losses, record_history, tasks_of, work
+from mpbf_abm.explorer.history import family_places, losses, record_history, tasks_of, work
 from mpbf_abm.explorer.page import overview_pdf, tables_zip
 from mpbf_abm.explorer.shown import FLOW_WINDOW, Shown
 from mpbf_abm.explorer.tabs import TABS, VIEWS, Look
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.whatif.runner import run_plan
 
 VIEWED = [(query, view) for query, views in ((SMALL, ["baseline"]), (WHAT_IF, list(VIEWS))) for view in views]
@@ -184,7 +185,7 @@ def test_odd_communities_have_every_tab(query: str):
 
 def test_losing_each_node_is_the_measure_of_the_laboratory():
     s = scenario(SMALL)
-    table = losses(Task(s.parameters, 1, 10, losses=5))
+    table = losses(RunSpec(s.parameters, 1, 10), 5)
     assert set(table["kind"]) == {"repository", "model"}
     assert len(table) == 4 + 3
 
@@ -206,5 +207,5 @@ def test_a_look_stays_within_what_there_is(all_shown):
 
 
 def test_a_history_takes_the_memory_it_says():
-    history = record_history(Task(scenario(SMALL).parameters, 1, 5))
+    history = record_history(RunSpec(scenario(SMALL).parameters, 1, 5))
     assert 5e3 < history.bytes < 1e5

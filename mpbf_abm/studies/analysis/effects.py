@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.estimates import wilson
-from mpbf_abm.measures.paired import Simultaneous, bimodality, middle, reduction, simultaneous_intervals
+from mpbf_abm.measures.paired import (
+    TWO_GROUPS,
+    Simultaneous,
+    bimodality,
+    cautions,
+    middle,
+    reduction,
+    simultaneous_intervals,
+)
 from mpbf_abm.studies.analysis.common import Analysis, chosen, complete, refuse_unsupported
 from mpbf_abm.studies.definition import Outcome
 from mpbf_abm.studies.design import SAMPLED
@@ -22,7 +30,6 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 
 POWER = 0.8416  # normal quantile of 80 % power
-FEW_UNITS = 10
 
 
 def distributions(results: Results, names: Sequence[str] | None = None) -> pd.DataFrame:
@@ -246,15 +253,12 @@ def _compare_notes(
     if len(still):
         named = ", ".join(f"{row.outcome} of {row.arm} ({row.pairs} pairs)" for row in still.itertuples())
         notes.append(f"an event that happened in no pair of runs, or in all, decides nothing: {named}")
-    few = int(table["units"].min())
-    if few < FEW_UNITS:
-        notes.append(f"only {few} units: intervals are rough; {FEW_UNITS} or more are better")
     if not results.study.primary:
         notes.append("no primary outcome was declared: everything here is exploratory")
     lost = table[table["vrf"] <= 1.0]
-    if len(lost):
-        named = ", ".join(f"{o} of {a}" for o, a in zip(lost["outcome"], lost["arm"], strict=True))
-        notes.append(f"pairing failed (variance-reduction factor at most 1) for: {named}")
+    unpaired = [f"{o} of {a}" for o, a in zip(lost["outcome"], lost["arm"], strict=True)]
+    grouped = sorted(set(spreads[spreads["bimodality"] > TWO_GROUPS]["outcome"]))
+    notes += cautions(int(table["units"].min()), unpaired, grouped)
     if table["vrf"].isna().all():
         notes.append(
             "the variance-reduction factor needs two replicates of a scenario, and differences that are not all the same"
@@ -266,7 +270,4 @@ def _compare_notes(
         )
     if (table["missing"] > 0).any():
         notes.append(f"up to {int(table['missing'].max())} pairs are missing and left out")
-    bimodal = sorted(set(spreads[spreads["bimodality"] > 5 / 9]["outcome"]))
-    if bimodal:
-        notes.append(f"outcomes that may fall into two groups, where a mean hides both: {', '.join(bimodal)}")
     return notes
