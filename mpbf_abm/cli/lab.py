@@ -131,6 +131,7 @@ def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> 
         faults.append(f"--doc {asked.doc}: no such file")
     if setting is None or faults:
         raise ConfigurationError(faults)
+    # What cannot be examined is told before there is any folder.
     battery.check(setting)
     battery.tasks(setting)
     out = asked.out or Path("results") / battery.name

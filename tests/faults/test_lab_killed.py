@@ -75,7 +75,7 @@ def files(out: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in out.iterdir() if p.suffix in (".csv", ".md")}
 
 
-@pytest.mark.parametrize("arguments", [ATLAS, PATH], ids=["atlas", "path"])
+@pytest.mark.parametrize("arguments", [ATLAS, pytest.param(PATH, marks=pytest.mark.slow)], ids=["atlas", "path"])
 def test_a_command_killed_at_random_instants_loses_nothing_and_repeats_nothing(
     tmp_path: Path, arguments: list[str]
 ) -> None:
