@@ -221,7 +221,9 @@ def test_a_file_that_was_changed_is_never_replaced(tmp_path: Path, name: str, ch
     assert names(tmp_path) == ["elsewhere.csv", "out"]
 
 
-@pytest.mark.parametrize("left", [[], [".study.sqlite.lock"], [".study.sqlite.lock", ".study.sqlite.new"], ["study.sqlite"]])
+@pytest.mark.parametrize(
+    "left", [[], [".study.sqlite.lock"], [".study.sqlite.lock", ".study.sqlite.new"], ["study.sqlite"]]
+)
 def test_runs_that_a_killed_program_left_are_in_no_results_way(tmp_path: Path, left: list[str]) -> None:
     runs = tmp_path / "out" / "runs"
     runs.mkdir(parents=True)

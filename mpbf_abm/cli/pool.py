@@ -80,7 +80,10 @@ def pool(
     drop: Drop = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for tables, figure and provenance; what is over is kept in runs/. [default: none is written]"),
+        typer.Option(
+            metavar="DIR",
+            help="Folder for tables, figure and provenance; what is over is kept in runs/. [default: none is written]",
+        ),
     ] = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor table.")] = False,

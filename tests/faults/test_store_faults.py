@@ -314,7 +314,12 @@ TOLD_BY_1 = (
 def downgrade(path: Path) -> None:
     """Make a store one of format 1."""
     with sqlite3.connect(path) as db:
-        for column in ("studies DROP COLUMN seal", "runs DROP COLUMN seal", "runs DROP COLUMN series", "runs DROP COLUMN tables"):
+        for column in (
+            "studies DROP COLUMN seal",
+            "runs DROP COLUMN seal",
+            "runs DROP COLUMN series",
+            "runs DROP COLUMN tables",
+        ):
             db.execute(f"ALTER TABLE {column}")
         db.execute("DROP TABLE tables")
         db.execute("PRAGMA user_version = 1")
