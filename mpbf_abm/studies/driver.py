@@ -356,7 +356,9 @@ class _Driver:
                     first, last = last, verdict.wanted
                 killed = self.stops > 1
         except InterruptionError:
-            pass
+            if not self.stops:
+                # It was the driver around this one that was told.
+                raise
         finally:
             engine.close(kill=killed)
             tally.interrupted = self.stops > 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from mpbf_abm import Policy
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.provenance import environment
 from mpbf_abm.studies.definition import Arm, Engine, Outcome, Study
-from mpbf_abm.studies.driver import Shard, Silent, check_shard, precision, run_study
+from mpbf_abm.studies.driver import Shard, Silent, answered, check_shard, precision, run_study
 from mpbf_abm.studies.merging import merge_stores
 from mpbf_abm.studies.model import pack
 from mpbf_abm.studies.replay import replay_run
@@ -338,3 +340,30 @@ def test_linear_algebra_of_any_model_has_one_thread(tmp_path: Path, workers: int
     run_study(study, tmp_path, workers=workers)
     with Results.open(tmp_path, study) as results:
         assert results.outcomes["value"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("replicates", "made"), [(1, 1), (2, 0)])
+def test_ctrl_c_in_a_run_that_is_a_study_itself_ends_the_outer_one(tmp_path: Path, replicates: int, made: int) -> None:
+    def interrupted(_: Any) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return {"y": 1.0}
+
+    def asked(model: Any, n: int) -> Study:
+        parameters = {"x": {"values": [0.0]}}
+        return Study(
+            name="asked",
+            model=model,
+            parameters=parameters,
+            design={"kind": "grid"},
+            outcomes={"y": Outcome()},
+            replicates={"n": n},
+        )
+
+    def asking(_: Any) -> dict[str, float]:
+        with answered(asked(interrupted, replicates), None, workers=1) as results:
+            return {"y": float(len(results.outcomes))}
+
+    before = signal.getsignal(signal.SIGINT)
+    tally = run_study(asked(asking, 2), tmp_path, workers=1)
+    assert (tally.made, tally.failed, tally.interrupted) == (made, 0, True)
+    assert signal.getsignal(signal.SIGINT) is before
