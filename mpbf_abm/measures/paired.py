@@ -63,7 +63,8 @@ def paired_effects(
     rows = []
     for family in families:
         a, b = (arm[list(family)].to_numpy(np.float64) for arm in (baseline, treated))
-        found = simultaneous_intervals(b - a, bounds=[(bounds or {}).get(name, np.inf) for name in family])
+        most = [(bounds or {}).get(name, np.inf) for name in family]
+        found = simultaneous_intervals(b - a, events=[False] * len(family), bounds=most)
         for j, name in enumerate(family):
             whole = np.isfinite(a[:, j]) & np.isfinite(b[:, j])
             one, other = a[whole, j], b[whole, j]

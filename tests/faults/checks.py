@@ -1,4 +1,4 @@
-"""The `mpbf` command with measures that take a while, and with toy rows: what a test kills, or lets fail.
+"""The `mpbf` command with runs and measures that take a while, and with toy rows: what a test kills, or lets fail.
 
 python checks.py COMMAND [OPTION ...]
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
-from mpbf_abm import cli
+from mpbf_abm import cli, simulation
 from mpbf_abm.validation import validate
 from mpbf_abm.verification.rows import Check, Knob, generator, row
 
@@ -34,9 +34,9 @@ def slowed(name: str, measure: Callable[..., Any]) -> Callable[..., Any]:
     """A measure that takes a while."""
 
     @wraps(measure)
-    def slow(*given: Any) -> Any:
+    def slow(*given: Any, **named: Any) -> Any:
         begin(name)
-        return measure(*given)
+        return measure(*given, **named)
 
     return slow
 
@@ -53,6 +53,7 @@ def toy(id: str) -> Callable[..., Iterator[Check]]:
     return rule
 
 
+simulation.begin = slowed("run", simulation.begin)
 validate.MEASURES.update({name: slowed(name, measure) for name, measure in validate.MEASURES.items()})
 for id in TOYS:
     own = {"workers": Knob(2, "processes", 1, 8)} if id in HERE else {}

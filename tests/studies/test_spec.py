@@ -1,0 +1,234 @@
+"""A run as data: one id wherever it is asked for, one check, one form as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from communities import SMALL
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rules import Contrary
+
+from mpbf_abm import ConfigurationError, MaterialsSpace, Parameters, Policy, RunSpec, Shock, Study, simulate
+from mpbf_abm.errors import DataError
+from mpbf_abm.explorer.history import tasks_of
+from mpbf_abm.explorer.scenario import from_address
+from mpbf_abm.interventions import POLICIES, SHOCKS
+from mpbf_abm.provenance import content_hash
+from mpbf_abm.settings import read_settings
+from mpbf_abm.spec import canonical, canonical_event, rules_fingerprint
+from mpbf_abm.studies.files import read_study
+from mpbf_abm.whatif.plan import Plan
+
+P = Parameters.preset("quick").updated(SMALL)
+SPEC = RunSpec(P, 3, 6, (Policy("audits", start=1),), (Shock("retraction_wave", start=2),))
+# Of the form in which seeds and ids of stored runs were hashed: it never changes.
+FORM_1 = {
+    "default": "4094639a1fdb3409fb2d815e22ab06a4", "quick": "8cf68c34d718aeed92a162b00ee8c696",
+    "faithful": "63fcf8683c3e899578835618e0c953ad", "null": "a1876c67bb0eb14f1c24a00f890cacad", "pool": "860edb0ee2f1f42920fe62897a59726f",
+}  # fmt: skip
+
+
+# --------------------------------------------------------------------------- identity
+
+
+@pytest.mark.parametrize("preset", FORM_1)
+def test_the_form_that_seeds_and_ids_are_hashed_from_is_frozen(preset: str) -> None:
+    assert content_hash(canonical(Parameters.preset(preset))) == FORM_1[preset]
+
+
+def test_events_in_that_form_are_frozen_with_their_usual_strength_written_out() -> None:
+    assert canonical_event(Policy("audits", start=2)) == {
+        "name": "audits", "start": 2, "end": None, "strength": 0.2, "ramp": 0, "fade": 0, "set": {},
+    }  # fmt: skip
+    assert canonical_event(Shock("poisoning")) == {
+        "name": "poisoning",
+        "start": 0,
+        "end": None,
+        "strength": 0.3,
+        "target": "random",
+    }
+    assert SPEC.id == SPEC.changed(policies=(Policy("audits", start=1, strength=0.2),)).id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 4},
+        {"ticks": 7},
+        {"parameters": P.updated({"planners.exploration": 0.41})},
+        {"policies": ()},
+        {"policies": (Policy("audits", start=2),)},
+        {"shocks": ()},
+        {"shocks": (Shock("retraction_wave", start=2, strength=0.1),)},
+        {"reseed": {3: 9}},
+        {"planners": (Contrary,)},
+        {"space": MaterialsSpace.synthetic(P, seed=9)},
+    ],
+    ids=str,
+)
+def test_whatever_decides_the_course_of_a_run_is_in_its_id(change: dict[str, Any]) -> None:
+    assert SPEC.changed(**change).id != SPEC.id
+    assert SPEC.changed(**change).id == SPEC.changed(**change).id
+
+
+def test_materials_are_told_apart_by_what_a_run_sees_of_them() -> None:
+    one, other = (MaterialsSpace.synthetic(P, seed=s) for s in (1, 2))
+    assert one.content == MaterialsSpace.synthetic(P, seed=1).content != other.content
+
+
+def test_the_same_question_has_the_same_ids_at_every_door(tmp_path: Path) -> None:
+    query = "preset=quick&planners.exploration=0.5&policy=audits:start=3&shock=poisoning:start=4&ticks=8&replicates=2&seed=5"
+    scenario = from_address(query)
+    (tmp_path / "run.toml").write_text(scenario.to_toml())
+    (tmp_path / "study.toml").write_text(scenario.to_study())
+    file = read_settings(tmp_path / "run.toml")
+    plan = Plan(file.parameters, policies=file.policies, shocks=file.shocks, **file.numbers)
+    page = {task.spec.id for task in tasks_of(scenario.plan).values()}
+    command = {run["id"] for run in plan.record()["runs"]}
+    studies = [read_study(tmp_path / name) for name in ("run.toml", "study.toml")]
+    by_hand = {
+        RunSpec(Parameters.preset("quick").updated({"planners.exploration": 0.5}), s, 8, p, (Shock("poisoning", start=4),)).id
+        for s in (5, 6) for p in ((), (Policy("audits", start=3),))
+    }  # fmt: skip
+    assert page == command == by_hand
+    for study in studies:
+        assert {job.id for job in Study._with(study, tmp_path).plan().jobs(0, 2)} == page
+        assert study.replicates.seeds == (5, 6)
+
+
+def test_a_branched_history_is_the_run_that_its_spec_says(tmp_path: Path) -> None:
+    from mpbf_abm.studies.definition import Branch
+
+    study = Study(
+        name="b", preset="quick", parameters=SMALL, ticks=6, policies=[Policy("audits", start=3)], branch=Branch(tick=3, history="one"),
+        replicates={"n": 2},
+    )  # fmt: skip
+    with study.run(tmp_path, workers=1) as results:
+        from mpbf_abm.studies.model import Runner
+
+        runner = Runner(study)
+        for place in ((0, 0, 1), (0, 1, 0)):
+            job = results.plan.job(*place)
+            spec = runner.spec(job)
+            assert spec.id == job.id
+            assert list(spec.reseed) == [3]
+            assert simulate(spec).summary["found_share"] == results.values("found_share")[place]
+
+
+# --------------------------------------------------------------------------- running and checking
+
+
+def test_a_spec_runs_as_its_parts_do() -> None:
+    one = simulate(SPEC)
+    other = simulate(P, seed=3, ticks=6, policies=SPEC.policies, shocks=SPEC.shocks)
+    pd.testing.assert_frame_equal(one.series, other.series)
+    assert one.spec.id == other.spec.id == one.provenance["run"]["id"]
+    pd.testing.assert_frame_equal(one.replay().series, one.series)
+    with pytest.raises(ConfigurationError, match=r"spec\.changed"):
+        simulate(SPEC, seed=4)
+
+
+def test_every_fault_of_a_run_is_said_at_once() -> None:
+    spec = RunSpec(
+        P.updated({"planners.experiments": 5.0}), 1, 400, (Policy("audits", start=400),),
+        (Shock("repository_outage", start=500, target=99),),
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError) as error:
+        spec.check()
+    told = "\n".join(error.value.faults)
+    assert len(error.value.faults) == 4
+    for word in ("target = 99", "start = 400", "start = 500", "more experiments than materials"):
+        assert word in told
+    for bad in ({"seed": -1}, {"ticks": 1.5}, {"planners": (int,)}, {"policies": ("audits",)}, {"reseed": {1: 2**70}}):
+        with pytest.raises(ConfigurationError):
+            SPEC.changed(**bad).check()
+
+
+# --------------------------------------------------------------------------- as a file
+
+
+events = st.tuples(
+    st.lists(st.sampled_from(sorted(POLICIES)), max_size=2, unique=True), st.lists(st.sampled_from(sorted(SHOCKS)), max_size=2, unique=True)
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**63 - 1), st.integers(1, 50), events, st.floats(0, 1), st.booleans())
+def test_a_file_gives_the_same_run(seed: int, ticks: int, names: Any, share: float, later: bool) -> None:
+    spec = RunSpec(
+        P.updated({"planners.exploration": share, "founding.mass": (share, *[1.0] * 7)}), seed, ticks, tuple(Policy(n, start=1) for n in names[0]),
+        tuple(Shock(n, start=2, strength=share) for n in names[1]), reseed={7: seed} if later else {},
+    )  # fmt: skip
+    again = RunSpec.from_toml(spec.to_toml())
+    assert again == spec
+    assert again.id == spec.id
+
+
+def test_policies_of_ones_own_and_rules_and_materials_survive_a_file(tmp_path: Path) -> None:
+    rows = [
+        f"{a}{b},{i % 7},{i % 5}"
+        for i, (a, b) in enumerate((a, b) for a in ("Li", "Na", "K", "Mg") for b in ("F", "Cl", "Br", "O"))
+    ]
+    (tmp_path / "t.csv").write_text("formula,gap,pbe\n" + "\n".join(rows) + "\n")
+    space = MaterialsSpace.from_table(tmp_path / "t.csv", formula="formula", measured="gap", simulated="pbe")
+    own = Policy("own", set={"planners.kappa": 3.0}, start=1)
+    spec = RunSpec(P, 1, 4, (own,), space=space, planners=(Contrary,))
+    text = spec.to_toml()
+    again = RunSpec.from_toml(text, folder=tmp_path, planners=[Contrary])
+    assert again.id == spec.id
+    with pytest.raises(ConfigurationError, match="rules:Contrary"):
+        RunSpec.from_toml(text, folder=tmp_path)
+    (tmp_path / "t.csv").write_text("formula,gap,pbe\n" + "\n".join(reversed(rows[1:])) + "\n")
+    with pytest.raises(DataError, match="other materials"):
+        RunSpec.from_toml(text, folder=tmp_path, planners=[Contrary])
+    with pytest.raises(ConfigurationError, match="made in Python"):
+        spec.changed(space=MaterialsSpace.synthetic(P, seed=1)).to_toml()
+    with pytest.raises(ConfigurationError, match="not valid TOML"):
+        RunSpec.from_toml("[run")
+
+
+# --------------------------------------------------------------------------- rules of one's own
+
+
+def test_rules_of_ones_own_work_in_studies_and_are_part_of_their_runs(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {
+        "name": "rules",
+        "preset": "quick",
+        "parameters": SMALL,
+        "ticks": 5,
+        "replicates": {"n": 2},
+    }
+    plain, own = Study(**fields), Study(**fields, planners=[Contrary])
+    assert not {j.id for j in plain.plan().jobs(0, 2)} & {j.id for j in own.plan().jobs(0, 2)}
+    assert [j.seed for j in plain.plan().jobs(0, 2)] == [j.seed for j in own.plan().jobs(0, 2)]
+    with own.run(tmp_path / "own", workers=2) as results:
+        seed = results.plan.seed(0, 0, 1)
+        alone = simulate(P, seed=seed, ticks=5, planners=Contrary)
+        assert results.values("found_share")[0, 0, 1] == alone.summary["found_share"]
+        assert results.values("families_d1")[0, 0, 1] == alone.summary["families_d1"]
+        assert results.plan.job(0, 0, 1).id == alone.spec.id
+    assert 'rules = ["rules:Contrary"]' in own.to_toml().replace("[\n    ", "[").replace(",\n]", "]")
+    (tmp_path / "own.toml").write_text(own.to_toml())
+    with pytest.raises(ConfigurationError, match="are given in Python"):
+        Study.from_file(tmp_path / "own.toml").check()
+    with pytest.raises(ConfigurationError, match="not a subclass"):
+        Study(**fields, planners=[int])
+
+
+def test_another_source_of_a_rule_is_another_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib
+
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "from mpbf_abm import ExperimentPlanner\n\nclass Rule(ExperimentPlanner):\n    share = {}\n"
+    prints = []
+    for share in (1, 2):
+        (tmp_path / f"rule_{share}.py").write_text(text.format(share))
+        prints.append(rules_fingerprint([importlib.import_module(f"rule_{share}").Rule]))
+    assert prints[0] != prints[1]
+    assert rules_fingerprint([]) not in prints
+    assert np.unique(prints).size == 2
