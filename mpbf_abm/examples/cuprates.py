@@ -13,14 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.agents.world import World
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.examples.page import Example, Report, effect_table, fingerprint, middle_range, number, spread_table
 from mpbf_abm.figures.examples import draw_cuprates
 from mpbf_abm.interventions import Policy
 from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space import chemistry
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.studies.analysis.effects import compare
 from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Series
 from mpbf_abm.studies.model import RunInput
@@ -106,7 +107,7 @@ def community(run: RunInput, folder: str) -> tuple[dict[str, float], Float]:
     copper = cuprates(materials)
     hot = copper & (np.asarray(materials.in_unit(materials.property.astype(np.float64))) > LIQUID_NITROGEN)
     p = Parameters().updated(SETTING | {path: value for path, value in run.values.items() if "." in path})
-    eco = Ecosystem(p, run.seed, policies=run.policies, space=materials, record=())
+    eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, space=materials), record=())
     first = first_hot = float(run.ticks)
     early: tuple[float, float] = (np.nan, np.nan)
     along = []

@@ -12,13 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from mpbf_abm.ecosystem import Ecosystem, check_agenda
+from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.events import Agenda
 from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.measures.estimates import Estimate
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.model import Returned, RunInput
 from mpbf_abm.studies.tasks import do_tasks, returned, task_of
@@ -55,10 +56,13 @@ class Setting:
         """Seed of each replicate."""
         return range(self.seed, self.seed + self.replicates)
 
-    def community(self, seed: int, **options: Any) -> Ecosystem:
-        """A community that keeps no records of its course unless `options` (of :class:`Ecosystem`) say otherwise."""
-        options = {"record": (), "policies": self.policies, "shocks": self.shocks} | options
-        return Ecosystem(self.parameters, seed, **options)
+    def spec(self, seed: int, space: MaterialsSpace | None = None) -> RunSpec:
+        """One of the runs."""
+        return RunSpec(self.parameters, seed, self.ticks, self.policies, self.shocks, space)
+
+    def community(self, seed: int, space: MaterialsSpace | None = None) -> Ecosystem:
+        """A community before its first tick, which keeps no records of its course."""
+        return begin(self.spec(seed, space), record=())
 
     def to_text(self) -> str:
         """Return as text what a task's value follows from: everything but the number of communities."""
@@ -178,7 +182,7 @@ class Battery:
         if setting.replicates < self.fewest:
             faults.append(f"replicates = {setting.replicates}: must be at least {self.fewest} for {self.name}")
         try:
-            check_agenda(Agenda(setting.policies, setting.shocks), setting.parameters)
+            setting.spec(setting.seed).check()
         except ConfigurationError as error:
             faults += error.faults
         if faults:

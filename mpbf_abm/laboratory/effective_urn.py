@@ -33,7 +33,9 @@ from mpbf_abm.measures.effective_urn import (
 )
 from mpbf_abm.measures.path_dependence import deposit, early_stream_index
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.studies.definition import Outcome, Replicates
 from mpbf_abm.studies.design import Design
 from mpbf_abm.studies.model import RunInput
@@ -133,7 +135,7 @@ def plain_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
 
 def _until(p: Parameters, seed: int, ticks: int, space: MaterialsSpace) -> tuple[Float, Snapshot]:
     """Records at founding (K,), and the community some ticks later."""
-    eco = Ecosystem(p, seed, record=(), space=space)
+    eco = begin(RunSpec(p, seed, ticks, space=space), record=())
     founded = eco.world.commons.visible().copy()
     for _ in range(ticks):
         eco.step()

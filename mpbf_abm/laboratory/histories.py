@@ -19,9 +19,10 @@ from mpbf_abm.measures.flows import FLOWS, added, core_families, records_by_orig
 from mpbf_abm.measures.fragility import removal_curve
 from mpbf_abm.measures.path_dependence import damage, deposit, follow
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.simulation import summarise
+from mpbf_abm.simulation import begin, summarise
 from mpbf_abm.space.commons import ORIGINS
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.studies.model import RunInput
 from mpbf_abm.threads import one_thread
 
@@ -51,7 +52,7 @@ def course(run: RunInput) -> tuple[Outcomes, Float]:
     p = parameters(run)
     early, kept = max(1, run.ticks // EARLY), set(run.kept)
     with one_thread():
-        eco = Ecosystem(p, run.seed, policies=run.policies, shocks=run.shocks, record=())
+        eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, run.shocks), record=())
         try:
             founded = eco.world.commons.records_by_family()
             regions = np.where(core_families(founded), 0, 1)
@@ -94,7 +95,7 @@ def twins(run: RunInput) -> tuple[Outcomes, Float]:
     early = max(1, run.ticks // EARLY)
     later = [t + 1 for t in run.kept if t + 1 >= early]
     with one_thread():
-        eco = Ecosystem(p, run.seed, record=())
+        eco = begin(RunSpec(p, run.seed, run.ticks), record=())
         try:
             for _ in range(early):
                 eco.step()
@@ -125,7 +126,7 @@ def removal(run: RunInput) -> Outcomes:
     """Removal curves of a community's network at the end of a run: what is left of the largest component, and its mean R."""
     p = parameters(run)
     with one_thread():
-        eco = Ecosystem(p, run.seed, policies=run.policies, shocks=run.shocks, record=())
+        eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, run.shocks), record=())
         try:
             for _ in range(run.ticks):
                 eco.step()
@@ -179,7 +180,7 @@ def approach(run: RunInput) -> tuple[Outcomes, Float]:
     share = np.empty(run.ticks)
     with one_thread():
         space = MaterialsSpace.synthetic(p, seed=0)
-        eco = Ecosystem(p, run.seed, space=space, record=())
+        eco = begin(RunSpec(p, run.seed, run.ticks, space=space), record=())
         try:
             for tick in range(run.ticks):
                 eco.world.curators.exploration[...] = lever[tick]

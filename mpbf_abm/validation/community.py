@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.measures.attachment import adjacency, choices, first_edits, likelihood_exponent, reuse
 from mpbf_abm.measures.concentration import gini, hhi
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.commons import EXPERIMENT, FAILED
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -58,7 +59,7 @@ class History:
 
 def history(p: Parameters, space: MaterialsSpace, seed: int, ticks: int = HORIZON) -> History:
     """Run a community, and note who learned from what."""
-    eco = Ecosystem(p, seed, space=space, record=())
+    eco = begin(RunSpec(p, seed, ticks, space=space), record=())
     world, sources, tests, claims = eco.world, [], [], 0
     version = world.registry.version.copy()
     try:

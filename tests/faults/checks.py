@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from mpbf_abm import cli, simulation
@@ -53,11 +54,13 @@ def toy(id: str) -> Callable[..., Iterator[Check]]:
     return rule
 
 
-simulation.begin = slowed("run", simulation.begin)
-validate.MEASURES.update({name: slowed(name, measure) for name, measure in validate.MEASURES.items()})
-for id in TOYS:
-    own = {"workers": Knob(2, "processes", 1, 8)} if id in HERE else {}
-    row(id, f"Toy {id}", "nowhere", mean=Knob(0.1, "mean", -1, 1), **own)(toy(id))
+if __name__ != Path(__file__).stem:
+    # Where it is run, and in its workers; not where a test imports it.
+    simulation.begin = slowed("run", simulation.begin)
+    validate.MEASURES.update({name: slowed(name, measure) for name, measure in validate.MEASURES.items()})
+    for id in TOYS:
+        own = {"workers": Knob(2, "processes", 1, 8)} if id in HERE else {}
+        row(id, f"Toy {id}", "nowhere", mean=Knob(0.1, "mean", -1, 1), **own)(toy(id))
 
 if __name__ == "__main__":
     cli.main(sys.argv[1:])
