@@ -11,10 +11,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpbf_abm.errors import OutputError
 from mpbf_abm.provenance import content_hash, record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RECORD = "provenance.json"
 STORES = ".sqlite"
@@ -307,9 +310,28 @@ def seal(folder: Path, kind: str, of: str = "") -> dict[str, Any]:
     return held
 
 
+def write_pages(
+    folder: Path, texts: Mapping[str, str] | None = None, tables: Mapping[str, pd.DataFrame] | None = None
+) -> None:
+    """Write the texts and tables of a result; the same bytes on every system.
+
+    Parameters
+    ----------
+    folder : Path
+    texts : mapping of str to str, optional
+        Content by the name of the file.
+    tables : mapping of str to DataFrame, optional
+        By the name of the file, without ``.csv``.
+    """
+    for name, text in (texts or {}).items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    for name, table in (tables or {}).items():
+        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+
+
 def _write_record(record: Mapping[str, Any], folder: Path) -> None:
     text = json.dumps({**record, "record_hash": _record_hash(record)}, indent=2, allow_nan=False)
-    (folder / RECORD).write_text(text + "\n", encoding="utf-8", newline="\n")
+    write_pages(folder, {RECORD: text + "\n"})
 
 
 def _record_hash(record: Mapping[str, Any]) -> str:

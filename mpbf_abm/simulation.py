@@ -45,11 +45,13 @@ class Run:
         What was run.
     """
 
-    def __init__(self, ecosystem: Ecosystem, spec: RunSpec) -> None:
+    def __init__(self, ecosystem: Ecosystem, ticks: int, space: MaterialsSpace | None = None) -> None:
         self.ecosystem = ecosystem
-        self.spec = spec
+        streams, agenda = ecosystem.world.streams, ecosystem.agenda
+        self.spec = spec = RunSpec(
+            ecosystem.parameters, streams.seed, ticks, agenda.policies, agenda.shocks, space, ecosystem.planner_types, streams.later
+        )  # fmt: skip
         self.summary = summarise(ecosystem)
-        ticks = int(spec.ticks)
         self.provenance = provenance_record(
             id=spec.id,
             parameters=ecosystem.parameters.model_dump(), changed=ecosystem.parameters.changed(), seed=ecosystem.world.streams.seed,
@@ -195,7 +197,7 @@ def simulate(
                 ecosystem.step()
                 if progress is not None:
                     progress(ecosystem.tick)
-        return Run(ecosystem, spec)
+        return Run(ecosystem, int(spec.ticks), spec.space)
     finally:
         ecosystem.release()
 

@@ -101,6 +101,13 @@ DEFINED_ONCE = {
         r"\bndtri\b|\bnorm\.(ppf|isf)\b|NormalDist",
         {"measures/estimates.py", "streams.py", "agents/planner.py", "measures/information.py", "verification/urn.py"},
     ),
+    "a run": (r"class RunSpec", {"spec.py"}),
+    "the id of a run": (r"def run_id|def run_kind", {"spec.py"}),
+    "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"spec.py"}),
+    # A driver's engines, the page's sessions, and a benchmark of the pool itself.
+    "a loop over many runs": (r"\b(?<!class )Pool\(", {"workers.py", "studies/engines.py", "studies/distributed.py", "explorer/desk.py", "bench/studies.py"}),
+    "a page writer": (r"index=False, lineterminator", {"outputs.py"}),
+    "a finding": (r"class Finding", {"laboratory/battery.py"}),
     "a table as text": (r"\{\w+:[<>]\{", {"cli/console.py"}),
     "a table as Markdown": (r"[\"']\| |[\"']-{3,}:?[\"']", {"tables.py"}),
     "a table as HTML": (r"<table\b|<td\b", {"explorer/tabs.py"}),

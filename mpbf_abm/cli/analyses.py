@@ -57,17 +57,15 @@ def opened(folder: Path, definition: Path | None) -> Iterator[Results]:
 def finish(results: Results, analysis: Analysis, out: Path | None, as_json: bool, columns: list[str]) -> None:
     """Write tables and figure, and print the main table."""
     from mpbf_abm.figures import studies as figures
-    from mpbf_abm.outputs import OutputFolder
+    from mpbf_abm.outputs import OutputFolder, write_pages
     from mpbf_abm.whatif.runner import plain
 
     place = out or results.store.path.parent / analysis.kind
     analysis.notes[:0] = incomplete(results)
     folder = OutputFolder(place, analysis.kind, results.study.name)
     with folder as work:
-        for name, frame in analysis.tables.items():
-            frame.to_csv(work / f"{name}.csv", index=False, lineterminator="\n")
+        write_pages(work, {"notes.txt": "\n".join(analysis.notes) + "\n"}, analysis.tables)
         figures.save(results, analysis, work / analysis.kind)
-        (work / "notes.txt").write_text("\n".join(analysis.notes) + "\n", encoding="utf-8", newline="\n")
         write_provenance(results, work)
     if as_json:
         tables = {name: frame.to_dict("records") for name, frame in analysis.tables.items()}
@@ -243,7 +241,7 @@ def report(
 ) -> None:
     """Write methods, parameters, counts and every analysis the design supports: Markdown, tables (CSV) and figures."""
     from mpbf_abm.figures import studies as figures
-    from mpbf_abm.outputs import OutputFolder
+    from mpbf_abm.outputs import OutputFolder, write_pages
     from mpbf_abm.studies import analysis as analyses
     from mpbf_abm.studies.report import report as write
 
@@ -263,8 +261,7 @@ def report(
         shown: dict[str, str] = {}
         for analysis in made:
             shown[analysis.kind] = figures.save(results, analysis, work / analysis.kind)[0].name
-            for name, frame in analysis.tables.items():
-                frame.to_csv(work / f"{analysis.kind}-{name}.csv", index=False, lineterminator="\n")
-        (work / "report.md").write_text(write(results, made, shown, refused), encoding="utf-8", newline="\n")
+            write_pages(work, tables={f"{analysis.kind}-{name}": frame for name, frame in analysis.tables.items()})
+        write_pages(work, {"report.md": write(results, made, shown, refused)})
         write_provenance(results, work)
     tell_written(output)

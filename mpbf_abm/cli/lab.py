@@ -248,18 +248,18 @@ def _write(
 ) -> None:  # fmt: skip
     """Write report, tables and figure to their folder, and what a page of the documentation shows of them."""
     from mpbf_abm.figures import style
+    from mpbf_abm.outputs import write_pages
 
     frames: dict[str, pd.DataFrame] = {"findings": report.frame(), **report.tables}
     text = blocks(report, how)
     lines = [f"# {question}", "", text["made"], f"![{alt}]({name}.png)", ""]
     with folder as work:
         for part, frame in frames.items():
-            frame.to_csv(work / f"{part}.csv", index=False, lineterminator="\n")
             if part in text and len(frame) <= LONGEST:
                 lines += [f"## {part.replace('_', ' ').capitalize()}", "", text[part]]
             else:
                 lines += [f"## {part.replace('_', ' ').capitalize()}", "", f"{len(frame)} rows in `{part}.csv`.", ""]
-        (work / f"{name}.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
+        write_pages(work, {f"{name}.md": "\n".join(lines)}, frames)
         style.save_all(draw, work / name, title=question, alt=alt)
     tell_written(folder, to=sys.stderr)
     if doc is not None:

@@ -218,13 +218,12 @@ def _with_interval(row: dict[str, Any], name: str) -> str:
 def _write(space: MaterialsSpace, campaigns: Sequence[Campaign], run: dict[str, Any], work: Path) -> None:
     from mpbf_abm.figures import pools
     from mpbf_abm.measures.acceleration import campaign_table, curve_table, summary_table
-    from mpbf_abm.outputs import RECORD
+    from mpbf_abm.outputs import RECORD, write_pages
     from mpbf_abm.provenance import record
 
     # Seconds are not a result: equal campaigns give equal bytes.
     summary = summary_table(space, campaigns).drop(columns="cpu_seconds")
     tables = {"summary": summary, "curves": curve_table(space, campaigns), "campaigns": campaign_table(space, campaigns)}  # fmt: skip
-    for name, frame in tables.items():
-        frame.to_csv(work / f"{name}.csv", index=False, lineterminator="\n")
+    write_pages(work, tables=tables)
     pools.save(space, campaigns, work)
     (work / RECORD).write_text(json.dumps(record(**run), allow_nan=False), encoding="utf-8")

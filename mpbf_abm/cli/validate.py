@@ -165,11 +165,11 @@ def _command(
 def _write(found: Validation, out: Path, command: str) -> None:
     """Write page, table and figure."""
     from mpbf_abm.figures.validation import save
+    from mpbf_abm.outputs import write_pages
 
     (out / "images").mkdir()
     save(found, out / "images" / "validation.png")
-    (out / PAGE).write_text(markdown(found, command), encoding="utf-8", newline="\n")
-    found.table.to_csv(out / TABLE, index=False, lineterminator="\n")
+    write_pages(out, {PAGE: markdown(found, command)}, {TABLE.removesuffix(".csv"): found.table})
 
 
 def markdown(found: Validation, command: str) -> str:

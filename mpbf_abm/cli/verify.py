@@ -120,10 +120,11 @@ def _rows_listed(rows: Sequence[str]) -> str:
 
 def _write_verification(outcomes: Sequence[Any], out: Path, drawn: list[Path], command: str) -> None:
     """Write the page of the suite, with the figures that were drawn."""
+    from mpbf_abm.outputs import write_pages
     from mpbf_abm.verification import suite
 
     shown = {path.stem: path.relative_to(out).as_posix() for path in drawn}
-    (out / "verification.md").write_text(suite.markdown(outcomes, command, shown), encoding="utf-8", newline="\n")
+    write_pages(out, {"verification.md": suite.markdown(outcomes, command, shown)})
 
 
 def _draw_verification(outcomes: Sequence[Any], folder: Path, seed: int, fast: bool) -> list[Path]:

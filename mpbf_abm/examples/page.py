@@ -18,6 +18,7 @@ from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.figures import style
 from mpbf_abm.measures.estimates import wilson
+from mpbf_abm.outputs import write_pages
 from mpbf_abm.provenance import model_fingerprint
 from mpbf_abm.reference import renew
 from mpbf_abm.studies.results import Results
@@ -118,7 +119,7 @@ def _run(example: Example, options: argparse.Namespace) -> int:
             print(f"{example.name}: {failed} runs failed (mpbf study failures {out})", file=sys.stderr)
         report = example.report(results, data)
         report = replace(report, tables={**report.tables, "made": made(results)})
-        results.outcomes.to_csv(out / "outcomes.csv", index=False, lineterminator="\n")
+        write_pages(out, tables={"outcomes": results.outcomes})
         style.save_all(report.figure, out / example.name, title=example.question, alt=example.alt)
     for name, text in report.tables.items():
         print(f"{name}\n\n{text}")

@@ -119,7 +119,7 @@ def record_history(spec: RunSpec) -> History:
                 flows.append(tick_flows(eco.world))
                 links.append(_kept(eco.world.infrastructure, links[-1] if links else None))
                 tell()
-            result = arm_result(Run(eco, spec))
+            result = arm_result(Run(eco, spec.ticks))
         finally:
             eco.release()
     return History(result, pd.DataFrame(flows, columns=list(FLOWS)), tuple(links), family_places(space))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.outputs import RECORD
+from mpbf_abm.outputs import RECORD, write_pages
 from mpbf_abm.provenance import version
 from mpbf_abm.studies.export import export
 from mpbf_abm.studies.report import methods
@@ -50,7 +50,7 @@ def write_crate(results: Results, folder: Path, *, license: str = LICENSE, autho
         raise ConfigurationError("--to crate needs rocrate: pip install 'mpbf_abm[crate]'") from None
     paths = export(results, folder, "csv")
     told = folder / "methods.md"
-    told.write_text(methods(results) + "\n", encoding="utf-8", newline="\n")
+    write_pages(folder, {told.name: methods(results) + "\n"})
     paths.append(told)
     crate = ROCrate()
     crate.name = results.study.name

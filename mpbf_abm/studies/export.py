@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.outputs import write_pages
 from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.results import Results
 
@@ -39,7 +40,7 @@ def export(results: Results, folder: Path, form: str) -> list[Path]:
             f"--to = '{form}': must be one of {', '.join((*FORMATS, 'crate'))}{did_you_mean(form, (*FORMATS, 'crate'))}"
         )
     study = folder / "study.toml"
-    study.write_text(write_study(results.study), encoding="utf-8", newline="\n")
+    write_pages(folder, {study.name: write_study(results.study)})
     if form == "netcdf":
         return [study, _netcdf(results, folder / "results.nc")]
     tables: dict[str, Callable[[], pd.DataFrame]] = {
@@ -63,7 +64,7 @@ def timings(results: Results) -> pd.DataFrame:
 
 def _write(frame: pd.DataFrame, path: Path) -> Path:
     if path.suffix == ".csv":
-        frame.to_csv(path, index=False, lineterminator="\n")
+        write_pages(path.parent, tables={path.stem: frame})
         return path
     # Columns of mixed kinds are written as words.
     mixed = [c for c in frame if frame[c].dtype == object and frame[c].map(type).nunique() > 1]

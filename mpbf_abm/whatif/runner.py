@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.measures.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
 from mpbf_abm.observation import COLUMNS, UNITS
-from mpbf_abm.outputs import RECORD, RUNS
+from mpbf_abm.outputs import RECORD, RUNS, write_pages
 from mpbf_abm.simulation import HEADLINE, OUTCOMES
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 from mpbf_abm.studies.driver import Progress, answered, claim
@@ -222,19 +222,11 @@ def keep_runs(ensemble: Ensemble, out: Path) -> None:
 
 def write_tables(ensemble: Ensemble, folder: Path) -> None:
     """Write series, families, summary, effects, parameters and the study of the same runs into a folder."""
-    tables: dict[str, pd.DataFrame | None] = {
-        "series": ensemble.series,
-        "families": ensemble.families,
-        "summary": ensemble.summary,
-        "effects": ensemble.effects,
-    }
-    for name, table in tables.items():
-        if table is not None:
-            table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
-    (folder / "parameters.toml").write_text(ensemble.plan.parameters.to_toml(), encoding="utf-8", newline="\n")
+    texts = {"parameters.toml": ensemble.plan.parameters.to_toml()}
     if ensemble.plan.space is None:
-        study = named_study(ensemble.plan, "what-if", ensemble.plan.compared())
-        (folder / "study.toml").write_text(write_study(study), encoding="utf-8", newline="\n")
+        texts["study.toml"] = write_study(named_study(ensemble.plan, "what-if", ensemble.plan.compared()))
+    tables = {name: getattr(ensemble, name) for name in ("series", "families", "summary", "effects")}
+    write_pages(folder, texts, {name: table for name, table in tables.items() if table is not None})
 
 
 def write_provenance(ensemble: Ensemble, folder: Path) -> None:
