@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.founding import check_fit
 from mpbf_abm.interventions import SHOCKS, Event, Policy, Shock, in_force, missing_nodes
 from mpbf_abm.parameters import GROUPS, PATHS, Parameters, toml_value
 from mpbf_abm.provenance import content_hash, model_fingerprint
 from mpbf_abm.settings import MOST_TICKS, settings_from
-from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.streams import check_seed
 
 if TYPE_CHECKING:
     from mpbf_abm.agents.planner import ExperimentPlanner
+    from mpbf_abm.space.materials import MaterialsSpace
 
 DEFAULT_TICKS = 120
 FORM = 1  # of what is hashed: names and values of parameters and events as they were in version 0.1
@@ -121,6 +120,8 @@ class RunSpec:
             yield from _faults(lambda tick=tick: in_force(self.parameters, self.policies, tick))
 
     def _fit_faults(self) -> Iterator[str]:
+        from mpbf_abm.founding import check_fit
+
         p, space = self.parameters, self.space
         # A synthetic space has the size it is asked for; it need not be made to be checked.
         size, families = (p.space.materials, p.space.families) if space is None else (space.size, space.families)
@@ -318,6 +319,7 @@ def _source(space: MaterialsSpace) -> dict[str, Any]:
 def _read_again(materials: Any, folder: Path) -> MaterialsSpace:
     """Materials of a file that a run names; they must be the same."""
     from mpbf_abm.errors import DataError
+    from mpbf_abm.space.materials import MaterialsSpace
 
     if not isinstance(materials, Mapping) or len(kinds := [k for k in FILES if k in materials]) != 1:
         raise ConfigurationError("[materials]: needs one of table and pool")
