@@ -7,6 +7,8 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mpbf_abm.explorer.history import History, Task, work
@@ -76,14 +78,22 @@ class Desk:
         Memory for results that may be asked for again.
     seconds, memory_mb : float
         Limits of one run.
+    folder : Path, optional
+        Folder of results, whose runs are not made again.
     """
 
     def __init__(
-        self, workers: int, *, cache_mb: float = CACHE_MB, seconds: float = RUN_SECONDS, memory_mb: float = RUN_MB
+        self,
+        workers: int,
+        *,
+        cache_mb: float = CACHE_MB,
+        seconds: float = RUN_SECONDS,
+        memory_mb: float = RUN_MB,
+        folder: Path | None = None,
     ) -> None:
         self.workers, self._seconds, self._memory = workers, seconds, memory_mb
         self._pool = Pool(
-            work,
+            partial(work, folder),
             workers,
             seconds=seconds,
             memory_mb=memory_mb,

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mpbf_abm.errors import MpbfError
 from mpbf_abm.interventions import NODES
-from mpbf_abm.measures.flows import FLOWS, tick_flows
+from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.measures.keystone import LOSS, single_losses
+from mpbf_abm.outputs import RUNS
 from mpbf_abm.parameters import Parameters, SpaceParameters
-from mpbf_abm.simulation import Run, begin
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.infrastructure import Infrastructure
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.spec import RunSpec
+from mpbf_abm.studies.definition import Recording
+from mpbf_abm.studies.model import Notes, Returned
+from mpbf_abm.studies.store import FILE, Store
 from mpbf_abm.threads import one_thread
-from mpbf_abm.whatif.plan import Plan
-from mpbf_abm.whatif.runner import ArmResult
+from mpbf_abm.whatif.plan import KEPT, Plan
+from mpbf_abm.whatif.runner import ArmResult, arm_result
 from mpbf_abm.workers import tell
-
-LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models", "members")
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,34 @@ class History:
 
     Attributes
     ----------
-    result : ArmResult
-        Tables as ``mpbf run`` has them, of no arm and replicate in particular.
-    flows : DataFrame
-        One row per tick, one column per flow of :data:`~mpbf_abm.measures.flows.FLOWS`.
-    links : tuple of Infrastructure
-        Who leans on whom after each tick.
+    spec : RunSpec
+    noted : Returned
+        What was noted of it, as ``mpbf run`` notes it.
     places : DataFrame
         One row per family: name, x, y (principal components of the mean descriptors, standardised), materials, top.
     """
 
-    result: ArmResult
-    flows: pd.DataFrame
-    links: tuple[Infrastructure, ...]
+    spec: RunSpec
+    noted: Returned
     places: pd.DataFrame
+
+    @cached_property
+    def result(self) -> ArmResult:
+        """Tables as ``mpbf run`` has them, of no arm and replicate in particular."""
+        return arm_result("", 0, self.spec.seed, recording(self.spec).ticks, self.noted)
+
+    @cached_property
+    def flows(self) -> pd.DataFrame:
+        """One row per tick, one column per flow of :data:`~mpbf_abm.measures.flows.FLOWS`."""
+        return pd.DataFrame(self.noted.tables["flows"], columns=list(FLOWS))
+
+    @cached_property
+    def links(self) -> tuple[Infrastructure, ...]:
+        """Who leans on whom after each tick."""
+        table = self.noted.tables["links"]
+        states = [Infrastructure.of(state, table["need"]) for state in table["states"]]
+        at = np.searchsorted(table["tick"], recording(self.spec).ticks, side="right") - 1
+        return tuple(states[i] for i in at)
 
     def as_arm(self, arm: str, replicate: int) -> ArmResult:
         """Tables under the name of an arm."""
@@ -84,19 +100,29 @@ class History:
 
     @property
     def bytes(self) -> int:
-        """Memory of the large parts, roughly."""
-        links = {id(link): sum(getattr(link, name).nbytes for name in LINKS) for link in self.links}
-        tables = (self.result.families, self.result.series, self.flows)
-        return int(sum(t.memory_usage().sum() for t in tables) + sum(links.values()))
+        """Memory of the large parts, roughly, and of the tables that are made of them."""
+        families, links = self.noted.tables["families"], self.noted.tables["links"]["states"]
+        arrays = [self.noted.series, *families.values(), *(a for state in links for a in state.values())]
+        return 3 * sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
 
 
-def work(task: Task | None) -> Any:
-    """Do a task in a worker; without one only what is needed is loaded."""
+def work(folder: Path | None, task: Task | None) -> Any:
+    """Do a task in a worker; without one only what is needed is loaded.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Folder of results: a run that ``mpbf run`` has made there is not made again.
+    task : Task, optional
+    """
     if task is None:
         small = Parameters.preset("quick").updated({"space.materials": 500, "space.families": 20})
         record_history(RunSpec(small, 0, 12))
         return None
-    return record_history(task.spec) if task.losses is None else losses(task.spec, task.losses)
+    if task.losses is not None:
+        return losses(task.spec, task.losses)
+    found = None if folder is None else stored(folder, task.spec)
+    return record_history(task.spec) if found is None else history_of(task.spec, found)
 
 
 @lru_cache(maxsize=16)
@@ -107,43 +133,39 @@ def space_of(parameters: SpaceParameters, seed: int) -> MaterialsSpace:
 
 def record_history(spec: RunSpec) -> History:
     """Run a community and keep what the page shows."""
-    space = space_of(spec.parameters.space, spec.seed)
-    flows: list[Mapping[str, float]] = []
-    links: list[Infrastructure] = []
+    notes = Notes(recording(spec), (), spec.ticks, tell)
     with one_thread():
         spec.check()
-        eco = begin(spec, space=space)
+        eco = begin(spec, space=space_of(spec.parameters.space, spec.seed), record=notes.recorded)
         try:
-            for _ in range(spec.ticks):
-                eco.step()
-                flows.append(tick_flows(eco.world))
-                links.append(_kept(eco.world.infrastructure, links[-1] if links else None))
-                tell()
-            result = arm_result(Run(eco, spec.ticks))
+            notes.follow(eco, spec.ticks)
+            return history_of(spec, notes.returned(eco))
         finally:
             eco.release()
-    return History(result, pd.DataFrame(flows, columns=list(FLOWS)), tuple(links), family_places(space))
 
 
-def arm_result(run: Run) -> ArmResult:
-    """Tables of a run that is over, of no arm and replicate in particular."""
-    families = run.families
-    names = run.ecosystem.world.space.family_names
-    families.insert(2, "name", [names[k] for k in families["family"]])
-    nodes, edges = run.ecosystem.world.infrastructure.tables()
-    return ArmResult("", 0, run.spec.seed, run.series, families, nodes, edges, run.summary)
+def recording(spec: RunSpec) -> Recording:
+    """What is noted of a run: as by ``mpbf run``."""
+    return Recording((), KEPT.of, tuple(KEPT.ticks(spec.ticks)), KEPT.tables)
 
 
-def _kept(now: Infrastructure, last: Infrastructure | None) -> Infrastructure:
-    """The links as they are now; the last ones again where nothing has changed."""
-    if last is not None and all(np.array_equal(getattr(now, name), getattr(last, name)) for name in LINKS):
-        return last
-    kept = copy.copy(now)
-    kept._known = {}
-    for name in LINKS:
-        array = getattr(now, name)
-        setattr(kept, name, array.astype(np.int32) if array.dtype == np.int64 else array.copy())
-    return kept
+def stored(folder: Path, spec: RunSpec) -> Returned | None:
+    """A run as ``mpbf run`` has stored it in a folder of results, if it has."""
+    wanted = recording(spec)
+    for path in sorted(folder.glob(f"*/{RUNS}/{FILE}")):
+        try:
+            with Store.open(path) as store:
+                found = store.finished(spec.id, wanted)
+        except (MpbfError, OSError):
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def history_of(spec: RunSpec, noted: Returned) -> History:
+    """What the page shows of what was noted of a run."""
+    return History(spec, noted, family_places(space_of(spec.parameters.space, spec.seed)))
 
 
 def family_places(space: MaterialsSpace) -> pd.DataFrame:

@@ -181,7 +181,7 @@ def tables_zip(shown: Shown) -> bytes:
         write_provenance(shown.ensemble, Path(place))
         seal(Path(place), "run", str(shown.ensemble.plan.record()["run_hash"]))
         # The runs themselves, from which mpbf run goes on in the folder that the file becomes.
-        keep_runs(shown.ensemble, Path(place))
+        keep_runs(shown.ensemble.plan, {name: history.noted for name, history in shown.histories.items()}, Path(place))
         for path in sorted(p for p in Path(place).rglob("*") if p.is_file() and not p.name.startswith(".")):
             name = path.relative_to(place).as_posix()
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), path.read_bytes(), zipfile.ZIP_DEFLATED)

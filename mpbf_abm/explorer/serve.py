@@ -81,7 +81,7 @@ def serve(
                 place,
                 hosts,
                 token,
-                Desk(workers),
+                Desk(workers, folder=studies),
                 Studies(studies),
                 opening,
                 lambda: ready(f"http://{shown}:{place.getsockname()[1]}/{query}"),

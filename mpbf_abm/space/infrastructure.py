@@ -7,7 +7,7 @@ repository does not fail for lack of deposits (its need is 0).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -56,6 +56,15 @@ class Infrastructure:
         self.until_repositories = np.zeros(repositories, np.int64)
         self.until_models = np.zeros(models, np.int64)
         self._known: dict[str, tuple[tuple[bytes, ...], Any]] = {}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], need: int) -> Infrastructure:
+        """Make one of its links, members and outages, by name."""
+        labs, models = arrays["lab_models"], arrays["model_repositories"]
+        made = cls(len(arrays["down_repositories"]), len(models), len(labs), models.shape[1], need)
+        for name, array in arrays.items():
+            setattr(made, name, array)
+        return made
 
     def _derived(self, name: str, make: Callable[[], Any], *arrays: NDArray[Any]) -> Any:
         """What follows from some arrays, made anew only when one of them has changed. Do not change it in place."""

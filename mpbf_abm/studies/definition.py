@@ -186,13 +186,14 @@ class Series(Section):
     every : int
         Stored at ticks every - 1, 2 every - 1, ..., and at the last one.
     tables : tuple of str
-        Whole tables that are stored, too: families (records alive, experiments and finds of each family after each tick) and
-        infrastructure (who leans on whom at the end).
+        Whole tables that are stored, too: families (records alive, experiments and finds of each family after each tick),
+        infrastructure (who leans on whom at the end), links (after each tick), flows (between curators, models and planners, of
+        each tick).
     """
 
     of: tuple[str, ...] = ()
     every: int = Field(1, ge=1)
-    tables: tuple[Literal["families", "infrastructure"], ...] = ()
+    tables: tuple[Literal["families", "infrastructure", "links", "flows"], ...] = ()
 
     def ticks(self, horizon: int) -> list[int]:
         """Ticks that are stored."""
@@ -549,6 +550,8 @@ class Study(Section):
             faults.append(f"[study]: crn = '{self.crn}': [replicates] seeds name the draws of all runs")
         if self.replicates.seeds and self.branch is not None and self.branch.history == "one":
             faults.append("[branch]: history = 'one' needs draws of its own; leave [replicates] seeds away")
+        if self.branch is not None and not {"links", "flows"}.isdisjoint(self.series.tables):
+            faults.append("[series]: tables links and flows need runs from their beginning, without [branch]")
         return faults
 
     # ------------------------------------------------------------------ parts

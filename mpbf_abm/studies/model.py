@@ -22,6 +22,7 @@ from mpbf_abm.errors import InterruptionError, words_of
 from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.studies.definition import Arm, Measure, Recording, Study
 from mpbf_abm.studies.values import pack_value
+from mpbf_abm.threads import one_thread
 from mpbf_abm.workers import one_process
 
 if TYPE_CHECKING:
@@ -267,68 +268,47 @@ class Runner:
         return spec_of(study, job.values, study.arms[job.arm], self.space, *draws)
 
     def _ecosystem(self, job: Job) -> Returned:
-        from mpbf_abm.simulation import summarise
-        from mpbf_abm.threads import one_thread
-
-        study, noted = self.study, self.recording(job)
-        spec = self.spec(job)
+        study, spec = self.study, self.spec(job)
+        notes = Notes(self.recording(job), study.measures, study.ticks)
         self.stage = "founding"
         with one_thread():
             spec.check()
-            eco, seen = self._begin(spec, noted)
+            eco = self._begin(spec, notes)
             try:
                 self.stage = "run"
-                self._follow(eco, study.ticks, seen, noted)
+                notes.follow(eco, study.ticks)
                 self.stage = "outcomes"
-                end = summarise(eco)
-                tables = {name: TABLES[name](eco) for name in noted.tables}
+                return notes.returned(eco)
             finally:
                 eco.release()
-        outcomes = end | {m.key: measured(m, seen, study.ticks) for m in study.measures}
-        series = None
-        if noted.series:
-            series = np.array([[seen[t][name] for name in noted.series] for t in noted.ticks], np.float64)
-        return Returned(outcomes, series, tables)
 
-    def _follow(self, eco: Ecosystem, until: int, seen: Observed, noted: Recording) -> None:
-        """Step to a tick, and note what is wanted on the way."""
-        from mpbf_abm.simulation import summarise
-
-        watched = frozenset(noted.ticks).union(*(m.ticks(self.study.ticks) for m in self.study.measures))
-        while eco.tick < until:
-            eco.step()
-            if eco.tick - 1 in watched:
-                seen[eco.tick - 1] = summarise(eco)
-
-    def _begin(self, spec: RunSpec, noted: Recording) -> tuple[Ecosystem, Observed]:
-        """A new community, or one restored at the branch."""
+    def _begin(self, spec: RunSpec, notes: Notes) -> Ecosystem:
+        """A new community, or one restored at the branch, with what was noted before it."""
         from mpbf_abm.ecosystem import Ecosystem
         from mpbf_abm.simulation import begin
 
         if self.study.branch is None:
-            return begin(spec, space=self._space(spec), record=_recorded(noted)), {}
-        snapshot, seen = self._history(spec, noted)
-        restored = Ecosystem.restore(
-            snapshot, policies=spec.policies, shocks=spec.shocks, reseed=dict(spec.reseed) or None
-        )
-        return restored, dict(seen)
+            return begin(spec, space=self._space(spec), record=notes.recorded)
+        snapshot, seen = self._history(spec, notes)
+        notes.seen = dict(seen)
+        return Ecosystem.restore(snapshot, policies=spec.policies, shocks=spec.shocks, reseed=dict(spec.reseed) or None)
 
-    def _history(self, spec: RunSpec, noted: Recording) -> tuple[Snapshot, Observed]:
+    def _history(self, spec: RunSpec, notes: Notes) -> tuple[Snapshot, Observed]:
         """Snapshot of the baseline at the branch, and what was seen before it."""
         from mpbf_abm.simulation import begin
 
         shared = spec.changed(policies=(), shocks=self.study.shocks, reseed={})
 
         def live() -> tuple[Snapshot, Observed]:
-            seen: Observed = {}
-            eco = begin(shared, space=self._space(shared), record=_recorded(noted))
+            early = Notes(notes.recording, notes.measures, notes.horizon)
+            eco = begin(shared, space=self._space(shared), record=early.recorded)
             try:
-                self._follow(eco, self.study.branch.tick if self.study.branch else 0, seen, noted)
-                return eco.snapshot(), seen
+                early.follow(eco, self.study.branch.tick if self.study.branch else 0)
+                return eco.snapshot(), early.seen
             finally:
                 eco.release()
 
-        return self._keep("histories", (repr(spec.parameters), spec.seed, noted), live, KEPT_HISTORIES)
+        return self._keep("histories", (repr(spec.parameters), spec.seed, notes.recording), live, KEPT_HISTORIES)
 
     def _space(self, spec: RunSpec) -> MaterialsSpace:
         """Materials: shared ones, or those of this seed, which arms have in common."""
@@ -400,33 +380,127 @@ def spec_of(
     )  # fmt: skip
 
 
-# --------------------------------------------------------------------------- tables
+# --------------------------------------------------------------------------- what is noted
 
 
-def _recorded(noted: Recording) -> tuple[str, ...]:
-    """What the community's recorder has to keep."""
-    return ("families",) if "families" in noted.tables else ()
+class Notes:
+    """What is noted of a run of the ecosystem while it goes on.
+
+    Parameters
+    ----------
+    recording : Recording
+    measures : sequence of Measure
+        Outcomes at other ticks than the end.
+    horizon : int
+        Ticks of the run.
+    told : callable, optional
+        Called after each tick.
+    """
+
+    def __init__(
+        self, recording: Recording, measures: Sequence[Measure], horizon: int, told: Callable[[], None] | None = None
+    ) -> None:
+        self.recording, self.measures, self.horizon, self.told = recording, measures, horizon, told
+        self.seen: Observed = {}
+        self.tables = {name: TABLES[name]() for name in recording.tables}
+        self._watched = frozenset(recording.ticks).union(*(m.ticks(horizon) for m in measures))
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """What the community's own recorder has to keep."""
+        return ("families",) if "families" in self.tables else ()
+
+    def follow(self, eco: Ecosystem, until: int) -> None:
+        """Step to a tick, and note what is wanted on the way."""
+        from mpbf_abm.simulation import summarise
+
+        while eco.tick < until:
+            eco.step()
+            if eco.tick - 1 in self._watched:
+                self.seen[eco.tick - 1] = summarise(eco)
+            for table in self.tables.values():
+                table.look(eco)
+            if self.told is not None:
+                self.told()
+
+    def returned(self, eco: Ecosystem) -> Returned:
+        """Everything that was noted, at the end of the run."""
+        from mpbf_abm.simulation import summarise
+
+        outcomes = summarise(eco) | {m.key: measured(m, self.seen, self.horizon) for m in self.measures}
+        noted, series = self.recording, None
+        if noted.series:
+            series = np.array([[self.seen[t][name] for name in noted.series] for t in noted.ticks], np.float64)
+        return Returned(outcomes, series, {name: table.made(eco) for name, table in self.tables.items()})
 
 
-def families_table(eco: Ecosystem) -> dict[str, Any]:
+class Table:
+    """A table of a run; most are read off the community at its end."""
+
+    def look(self, eco: Ecosystem) -> None:
+        """Note what there is after a tick."""
+
+    def made(self, eco: Ecosystem) -> dict[str, Any]:
+        """Return the table, at the end of the run."""
+        raise NotImplementedError
+
+
+class Families(Table):
     """Records alive, experiments and finds of each family after each tick (T, K), and the names of families."""
-    rows = eco.recorder.families
-    K = eco.world.space.families
-    columns = {n: np.array([row[i] for row in rows], np.int64).reshape(-1, K) for i, n in enumerate(FAMILY_COLUMNS, 1)}
-    return {
-        "tick": np.array([row[0] for row in rows], np.int64),
-        "names": list(eco.world.space.family_names),
-        **columns,
-    }
+
+    def made(self, eco: Ecosystem) -> dict[str, Any]:
+        """Return the table, at the end of the run."""
+        rows, space = eco.recorder.families, eco.world.space
+        columns = {n: [row[i] for row in rows] for i, n in enumerate(FAMILY_COLUMNS, 1)}
+        arrays = {n: np.array(column, np.int64).reshape(-1, space.families) for n, column in columns.items()}
+        return {"tick": np.array([row[0] for row in rows], np.int64), "names": list(space.family_names), **arrays}
 
 
-def infrastructure_table(eco: Ecosystem) -> dict[str, Any]:
-    """Nodes and links of the infrastructure as it is."""
-    nodes, edges = eco.world.infrastructure.tables()
-    return {"nodes": nodes, "edges": edges}
+class Nodes(Table):
+    """Nodes and links of the infrastructure at the end."""
+
+    def made(self, eco: Ecosystem) -> dict[str, Any]:
+        """Return the table, at the end of the run."""
+        nodes, edges = eco.world.infrastructure.tables()
+        return {"nodes": nodes, "edges": edges}
+
+
+class Links(Table):
+    """Who leans on whom after each tick, where that changed: the ticks, and the arrays of the infrastructure."""
+
+    def __init__(self) -> None:
+        self.ticks: list[int] = []
+        self.states: list[dict[str, NDArray[Any]]] = []
+
+    def look(self, eco: Ecosystem) -> None:
+        """Note what there is after a tick."""
+        now = {name: getattr(eco.world.infrastructure, name) for name in LINKS}
+        if not self.states or any(not np.array_equal(now[name], self.states[-1][name]) for name in LINKS):
+            self.ticks.append(eco.tick - 1)
+            self.states.append({n: a.astype(np.int32) if a.dtype == np.int64 else a.copy() for n, a in now.items()})
+
+    def made(self, eco: Ecosystem) -> dict[str, Any]:
+        """Return the table, at the end of the run."""
+        return {"tick": np.array(self.ticks, np.int64), "states": self.states, "need": eco.world.infrastructure.need}
+
+
+class Flows(Table):
+    """Flows between curators, models and planners in each tick (:mod:`mpbf_abm.measures.flows`)."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def look(self, eco: Ecosystem) -> None:
+        """Note what there is after a tick."""
+        from mpbf_abm.measures.flows import tick_flows
+
+        self.rows.append(tick_flows(eco.world))
+
+    def made(self, eco: Ecosystem) -> dict[str, Any]:  # noqa: ARG002
+        """Return the table, at the end of the run."""
+        return {name: np.array([row[name] for row in self.rows]) for name in (self.rows[0] if self.rows else {})}
 
 
 FAMILY_COLUMNS = ("records", "experiments", "found")
-TABLES: dict[str, Callable[[Ecosystem], dict[str, Any]]] = {
-    "families": families_table, "infrastructure": infrastructure_table,
-}  # fmt: skip
+LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models", "members")
+TABLES: dict[str, type[Table]] = {"families": Families, "infrastructure": Nodes, "links": Links, "flows": Flows}

@@ -35,11 +35,13 @@ from mpbf_abm.studies.model import (
     Failure,
     Job,
     Record,
+    Returned,
     hash_bytes,
     outcomes_hash,
     outcomes_text,
     unpack_outcomes,
 )
+from mpbf_abm.studies.values import unpack_value
 
 FORMAT = 2
 READS = (1, 2)  # rows of format 1 have no hash of their own, and do not say which series they owe
@@ -747,6 +749,20 @@ class Store:
         if len(found) > 1:
             raise StoreError(f"{self.path}: several runs begin with '{id}': {', '.join(f[:12] for f in found)}, ...")
         return next(self.runs("runs.id = ?", (found[0],)))
+
+    def finished(self, id: str, wanted: Recording) -> Returned | None:
+        """What was noted of a finished run at some ticks, if it is here and noted all of it."""
+        rows = list(self._rows("runs.id = ? AND status = 'done'", (id,)))
+        if not rows or not self._is_sound(rows[0]) or not Holding(wanted)(rows[0]):
+            return None
+        run = next(self.runs("runs.id = ?", (id,)))
+        series = None
+        if run.series is not None and wanted.series:
+            whole = np.frombuffer(series_bytes(self.path, id, run.series), "<f8").reshape(len(run.series.ticks), -1)
+            ticks, of = run.series.ticks, run.series.quantities
+            series = whole[np.ix_([ticks.index(t) for t in wanted.ticks], [of.index(q) for q in wanted.series])]
+        tables = {name: unpack_value(run.tables[name]) for name in wanted.tables}
+        return Returned(run.outcomes or {}, series, tables)
 
     def failures(self) -> Iterator[StoredRun]:
         """Runs that failed, in the order of their ids."""

@@ -17,8 +17,8 @@ from mpbf_abm.spec import DEFAULT_TICKS, RunSpec
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF, Limits, Series, Study
 
-# What is kept of a run for the tables and the figure of a result.
-KEPT = Series(of=COLUMNS, tables=("families", "infrastructure"))
+# What is kept of a run for the tables and the figure of a result, and for the page.
+KEPT = Series(of=COLUMNS, tables=("families", "infrastructure", "links", "flows"))
 NO_LIMITS = Limits(seconds=0, memory_mb=0, retries=1)
 
 

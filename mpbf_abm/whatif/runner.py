@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mpbf_abm.errors import StoppedError
 from mpbf_abm.measures.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
 from mpbf_abm.observation import COLUMNS, UNITS
 from mpbf_abm.outputs import RECORD, RUNS, write_pages
@@ -21,7 +22,7 @@ from mpbf_abm.simulation import HEADLINE, OUTCOMES
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 from mpbf_abm.studies.driver import Progress, answered, claim
 from mpbf_abm.studies.files import write_study
-from mpbf_abm.studies.model import FAMILY_COLUMNS, pack
+from mpbf_abm.studies.model import FAMILY_COLUMNS, Returned, pack
 from mpbf_abm.studies.plan import Plan as StudyPlan
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE, Store
@@ -159,20 +160,22 @@ def run_plan(plan: Plan, jobs: int = 1, progress: Progress | None = None, out: P
 
 def ensemble_of(plan: Plan, results: Results) -> Ensemble:
     """Tables of the runs of a plan's study."""
-    series = {place: results._array(id, stored) for place, id, stored in results._series()}
-    families, infrastructure = results.tables("families"), results.tables("infrastructure")
-    ends = {name: results.values(name) for name in OUTCOMES}
-    return Ensemble(
-        plan,
-        tuple(
-            ArmResult(
-                arm, i, seed, series_frame(results.series_ticks, series[0, a, i]), families_frame(families[0, a, i]),
-                **infrastructure[0, a, i], summary={name: float(ends[name][0, a, i]) for name in OUTCOMES},
-            )
-            for a, arm in enumerate(plan.arms)
-            for i, seed in enumerate(plan.seeds)
-        ),
-    )  # fmt: skip
+    made = []
+    for a, arm in enumerate(plan.arms):
+        for i, seed in enumerate(plan.seeds):
+            noted = results.store.finished(results.plan.job(0, a, i).id, plan.study.recording)
+            if noted is None:
+                raise StoppedError(f"{results.store.path}: the run of {arm}, seed {seed}, is gone; run it again")
+            made.append(arm_result(arm, i, seed, plan.study.recording.ticks, noted))
+    return Ensemble(plan, tuple(made))
+
+
+def arm_result(arm: str, replicate: int, seed: int, ticks: Sequence[int], noted: Returned) -> ArmResult:
+    """Tables of one run, of what was noted of it (:data:`~mpbf_abm.whatif.plan.KEPT`)."""
+    series = series_frame(ticks, np.asarray(noted.series))
+    families, infrastructure = families_frame(noted.tables["families"]), noted.tables["infrastructure"]
+    summary = {name: noted.outcomes[name] for name in OUTCOMES}
+    return ArmResult(arm, replicate, seed, series, families, **infrastructure, summary=summary)
 
 
 def series_frame(ticks: Sequence[int] | NDArray[np.int64], values: NDArray[np.float64]) -> pd.DataFrame:
@@ -195,25 +198,27 @@ def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def keep_runs(ensemble: Ensemble, out: Path) -> None:
-    """Put runs that were made elsewhere where ``mpbf run --out`` finds them: in the folder `runs` of a result."""
-    study = ensemble.plan.study
-    plan = StudyPlan(study, ensemble.plan.space)
+def keep_runs(plan: Plan, noted: Mapping[tuple[str, int], Returned], out: Path) -> None:
+    """Put runs that were made elsewhere where ``mpbf run --out`` finds them: in the folder `runs` of a result.
+
+    Parameters
+    ----------
+    plan : Plan
+    noted : mapping of (str, int) to Returned
+        What was noted of each run, by arm and replicate.
+    out : Path
+    """
+    study = plan.study
+    runs, recording = StudyPlan(study, plan.space), study.recording
     with Store.open(out / RUNS / FILE, write=True) as store:
-        claim(store, plan, Path(), alone=False)
-        for r in ensemble.results:
-            job = plan.job(0, list(ensemble.plan.arms).index(r.arm), r.replicate)
-            noted = study.recording
-            table = {n: r.families[n].to_numpy(np.int64).reshape(len(noted.ticks), -1) for n in FAMILY_COLUMNS}
-            names = r.families["name"].to_list()[: table["records"].shape[1]]
-            families = {"tick": np.array(noted.ticks, np.int64), "names": names, **table}
-            series = r.series[list(noted.series)].to_numpy(np.float64)
-            record = pack(
-                r.summary, series, {"families": families, "infrastructure": {"nodes": r.nodes, "edges": r.edges}}
-            )
-            store.add(
-                job, plan.key(0), r.arm, {}, record, seconds=0.0, attempts=1, quantities=noted.series, ticks=noted.ticks
-            )
+        claim(store, runs, Path(), alone=False)
+        for a, arm in enumerate(plan.arms):
+            for i in range(plan.replicates):
+                made = noted[arm, i]
+                record = pack(made.outcomes, made.series, made.tables)
+                store.add(
+                    runs.job(0, a, i), runs.key(0), arm, {}, record, seconds=0.0, attempts=1, quantities=recording.series, ticks=recording.ticks,
+                )  # fmt: skip
         store.commit()
 
 

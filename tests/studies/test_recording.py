@@ -161,8 +161,23 @@ def test_a_what_if_says_what_compare_says_of_its_runs(tmp_path: Path) -> None:
         np.testing.assert_allclose(said[column].astype(float), table[column].astype(float), rtol=1e-12, atol=1e-15)
     assert np.isfinite(said["vrf"].dropna()).all()
     assert any("only 4 units" in line for line in ensemble.cautions)
-    # Runs that the page has made are found by the command.
-    keep_runs(ensemble, tmp_path / "page")
+    # Runs that the page has made are found by the command, and the other way round.
+    from mpbf_abm.explorer.history import record_history, stored
+
+    made = {(arm, i): record_history(plan.spec(arm, i)) for arm in plan.arms for i in range(4)}
+    keep_runs(plan, {place: history.noted for place, history in made.items()}, tmp_path / "page")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "runs").rename(tmp_path / "results" / "runs")
+    for (arm, i), history in made.items():
+        found = stored(tmp_path, plan.spec(arm, i))
+        assert found is not None
+        np.testing.assert_array_equal(found.series, history.noted.series)
+        assert found.outcomes == {
+            name: pytest.approx(value, nan_ok=True, rel=0) for name, value in history.noted.outcomes.items()
+        }
+        np.testing.assert_equal(found.tables["links"], history.noted.tables["links"])
+        np.testing.assert_equal(found.tables["flows"], history.noted.tables["flows"])
+    assert stored(tmp_path, plan.spec("baseline").changed(seed=99)) is None
     again = run_plan(plan, out=tmp_path / "page")
     with sqlite3.connect(tmp_path / "page" / "runs" / "study.sqlite") as db:
         assert db.execute("SELECT count(*), max(seconds) FROM runs").fetchone() == (8, 0.0)

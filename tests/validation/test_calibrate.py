@@ -240,4 +240,4 @@ def test_the_command_prints_its_tables_and_renews_a_page(
     ]
     # Fitted to different facts, the two points differ.
     assert points[0] != points[1]
-    assert {p.name for p in Path("o").iterdir()} == {"screening", "first", "second"}
+    assert {p.name for p in Path("o").iterdir()} == {"screening", "first", "second", "runs"}
