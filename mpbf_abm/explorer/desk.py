@@ -93,7 +93,7 @@ class Desk:
     ) -> None:
         self.workers, self._seconds, self._memory = workers, seconds, memory_mb
         self._pool = Pool(
-            partial(work, folder),
+            partial(work, folder=folder),
             workers,
             seconds=seconds,
             memory_mb=memory_mb,

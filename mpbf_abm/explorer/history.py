@@ -106,14 +106,14 @@ class History:
         return 3 * sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
 
 
-def work(folder: Path | None, task: Task | None) -> Any:
+def work(task: Task | None, folder: Path | None = None) -> Any:
     """Do a task in a worker; without one only what is needed is loaded.
 
     Parameters
     ----------
+    task : Task, optional
     folder : Path, optional
         Folder of results: a run that ``mpbf run`` has made there is not made again.
-    task : Task, optional
     """
     if task is None:
         small = Parameters.preset("quick").updated({"space.materials": 500, "space.families": 20})

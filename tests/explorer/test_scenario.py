@@ -70,19 +70,23 @@ def test_every_example_can_be_run_and_told_in_every_way(name: str, tmp_path):
     assert len(study.arms) == len(s.plan.arms)
 
 
-@pytest.mark.parametrize("query", [SMALL, WHAT_IF, EXAMPLES["The failure, with redundancy"][0]])
+@pytest.mark.parametrize(
+    "query",
+    [SMALL, WHAT_IF, *(EXAMPLES[n][0] for n in ("The failure, with redundancy", "The largest repository fails"))],
+)
 def test_the_command_line_is_the_same_plan(query: str):
     s = scenario(query)
     words = shlex.split(s.command())[2:]
-    flag = "--shocks-in-baseline" in words
-    if flag:
-        words.remove("--shocks-in-baseline")
+    alone = "--no-shocks-in-baseline" in words
+    assert alone == (not s.shocks_in_baseline)
+    if alone:
+        words.remove("--no-shocks-in-baseline")
     options: dict[str, list[str]] = {}
     for name, value in zip(words[::2], words[1::2], strict=True):
         options.setdefault(name, []).append(value)
     plan = make_plan(
         None, options.get("--preset", [None])[0], options.get("--set", []), {n: int(options[f"--{n}"][0]) for n in NUMBERS},
-        options.get("--policy", []), options.get("--shock", []), {}, "max", False, [], flag,
+        options.get("--policy", []), options.get("--shock", []), {}, "max", False, [], False if alone else None,
     )  # fmt: skip
     assert plan.record()["run_hash"] == s.plan.record()["run_hash"]
 
@@ -117,7 +121,7 @@ def test_any_scenario_survives_address_form_and_file(
         {path: changes[path] for path in PATHS if path in changes and changes[path] != base[path]},
         tuple(Policy(p, start=start, strength=strength, ramp=ramp, end=start + 20, fade=2) for p in policies),
         tuple(Shock(k, start=start, strength=strength, **({"target": target} if k in NODES else {})) for k in shocks),
-        seed=seed, replicates=2, shocks_in_baseline=bool(policies and shocks),
+        seed=seed, replicates=2, shocks_in_baseline=bool(policies) or not shocks,
     )  # fmt: skip
     assert from_address(s.address()) == s
     assert from_form(as_form(s)) == s

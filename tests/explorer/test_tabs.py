@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from questions import SMALL, WHAT_IF, scenario
 
+from mpbf_abm import cli
 from mpbf_abm.explorer import tabs
 from mpbf_abm.explorer.history import family_places, losses, record_history, tasks_of, work
 from mpbf_abm.explorer.page import overview_pdf, tables_zip
@@ -40,7 +42,8 @@ def test_tables_are_those_of_a_run_from_the_command_line(all_shown, query: str):
     pd.testing.assert_frame_equal(shown.ensemble.summary, ensemble.summary)
     pd.testing.assert_frame_equal(shown.ensemble.series, ensemble.series)
     pd.testing.assert_frame_equal(shown.ensemble.families, ensemble.families)
-    assert [r.run_hash for r in shown.ensemble.results] == [r.run_hash for r in ensemble.results]
+    ids = [shown.histories[arm, i].spec.id for arm in shown.arms for i in shown.replicates]
+    assert ids == [run["id"] for run in ensemble.plan.record()["runs"]]
     if ensemble.effects is None:
         assert shown.effects is None
     else:
@@ -138,7 +141,7 @@ def test_links_are_those_of_the_run(all_shown):
 
 
 def test_a_shock_shows_in_the_network():
-    shown = shown_of(f"{SMALL}&shock=repository_outage:start=4,end=9,target=largest")
+    shown = shown_of(f"{SMALL}&shock=repository_outage:start=4,end=9,target=largest&shocks_in_baseline=false")
     down = [int((~shown.network("what-if", 0, t)[0]["works"]).sum()) for t in range(18)]
     assert down[3] == 0
     assert down[4] > 0
@@ -190,13 +193,23 @@ def test_losing_each_node_is_the_measure_of_the_laboratory():
     assert len(table) == 4 + 3
 
 
-def test_files_hold_what_a_run_writes(all_shown):
+def test_files_hold_what_a_run_writes(all_shown, tmp_path):
     import io
     import zipfile
 
     blob = tables_zip(all_shown[WHAT_IF])
-    names = zipfile.ZipFile(io.BytesIO(blob)).namelist()
-    assert names == ["effects.csv", "families.csv", "parameters.toml", "provenance.json", "series.csv", "summary.csv"]
+    archive = zipfile.ZipFile(io.BytesIO(blob))
+    assert archive.namelist() == [
+        "effects.csv", "families.csv", "parameters.toml", "provenance.json", "runs/study.sqlite", "series.csv", "study.toml", "summary.csv",
+    ]  # fmt: skip
+    # The command finds the runs in the unpacked folder, and its own result there.
+    archive.extractall(tmp_path / "o")
+    command = scenario(WHAT_IF).command().split()[1:]
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*command, "--quiet", f"--out={tmp_path / 'o'}"])
+    assert stop.value.code == 0
+    with sqlite3.connect(tmp_path / "o" / "runs" / "study.sqlite") as db:
+        assert db.execute("SELECT count(*), max(seconds) FROM runs").fetchone() == (4, 0.0)
     assert overview_pdf(all_shown[WHAT_IF]).startswith(b"%PDF")
 
 

@@ -144,7 +144,7 @@ def test_seeds_that_cannot_be_are_one_line(fields: dict[str, Any], words: str) -
 # --------------------------------------------------------------------------- what-ifs
 
 
-def test_a_what_if_says_what_compare_says_of_its_runs(tmp_path: Path) -> None:
+def test_a_what_if_says_what_compare_says_of_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mpbf_abm import Parameters, Policy
     from mpbf_abm.simulation import HEADLINE
     from mpbf_abm.whatif.plan import Plan
@@ -178,6 +178,13 @@ def test_a_what_if_says_what_compare_says_of_its_runs(tmp_path: Path) -> None:
         np.testing.assert_equal(found.tables["links"], history.noted.tables["links"])
         np.testing.assert_equal(found.tables["flows"], history.noted.tables["flows"])
     assert stored(tmp_path, plan.spec("baseline").changed(seed=99)) is None
+    from mpbf_abm.explorer import history as page
+
+    monkeypatch.setattr(page, "record_history", lambda spec: pytest.fail(f"{spec.id} was made again"))
+    shown = page.work(page.Task(plan.spec("what-if", 2)), tmp_path)
+    assert shown.result.summary == {
+        name: pytest.approx(value, nan_ok=True) for name, value in ensemble.results[6].summary.items()
+    }
     again = run_plan(plan, out=tmp_path / "page")
     with sqlite3.connect(tmp_path / "page" / "runs" / "study.sqlite") as db:
         assert db.execute("SELECT count(*), max(seconds) FROM runs").fetchone() == (8, 0.0)
