@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.identity import identity_of
 from mpbf_abm.interventions import SHOCKS, Event, Policy, Shock, in_force, missing_nodes
 from mpbf_abm.parameters import GROUPS, PATHS, Parameters, toml_value
 from mpbf_abm.provenance import content_hash, model_fingerprint
@@ -30,7 +30,7 @@ FORM = 1  # of what is hashed: names and values of parameters and events as they
 FILES = ("table", "pool")  # kinds of materials that can be read again
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunSpec:
     """A run: what its course follows from, and nothing else.
 
@@ -66,6 +66,12 @@ class RunSpec:
     space: MaterialsSpace | None = None
     planners: tuple[type[ExperimentPlanner], ...] = ()
     reseed: Mapping[int, int] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunSpec) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     # ------------------------------------------------------------------ identity
 
@@ -108,6 +114,10 @@ class RunSpec:
         whole = isinstance(ticks, (int, np.integer)) and not isinstance(ticks, bool)
         if not (whole and 0 <= int(ticks) <= MOST_TICKS):
             yield f"ticks = {self.ticks!r}: must be a whole number from 0 to {MOST_TICKS}"
+        later: Mapping[Any, Any] = self.reseed
+        for tick in later:
+            if isinstance(tick, bool) or not isinstance(tick, (int, np.integer)) or tick < 0:
+                yield f"reseed: tick {tick!r}: must be a whole number from 0"
         for seed, name in ((self.seed, "seed"), *((s, "later seed") for s in self.reseed.values())):
             yield from _faults(lambda seed=seed, name=name: check_seed(seed, name))
 
@@ -175,12 +185,16 @@ class RunSpec:
         """
         try:
             data = tomllib.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"is not valid TOML ({error})") from None
-        names = data.pop("rules", {}).get("planners", [])
+        rules, run = data.pop("rules", {}), data.get("run", {})
+        reseed = run.pop("reseed", {}) if isinstance(run, dict) else {}
+        if not isinstance(rules, dict) or not isinstance(reseed, dict) or not all(t.isdecimal() for t in reseed):
+            raise ConfigurationError("[rules] must be a table, and run.reseed one of seeds by tick")
+        names = rules.get("planners", [])
         if names != [rule_name(t) for t in planners]:
             raise ConfigurationError(f"[rules] planners = {names}: give the classes themselves, planners=[...]")
-        materials, reseed = data.pop("materials", None), data.get("run", {}).pop("reseed", {})
+        materials = data.pop("materials", None)
         settings = settings_from(data)
         numbers = {name: settings.numbers[name] for name in ("seed", "ticks") if name in settings.numbers}
         return cls(
@@ -199,7 +213,8 @@ class RunSpec:
 def canonical(parameters: Parameters) -> dict[str, Any]:
     """Parameters in the form that seeds and ids are hashed from: names and values of form 1.
 
-    A parameter that is renamed keeps its old name here; a new one enters where it differs from its neutral value.
+    They are those of today. A parameter that is renamed has to keep its old name here, and a new one may enter only where it differs
+    from its neutral value; a test holds the hashes of the presets.
     """
     return parameters.model_dump()
 
@@ -207,11 +222,20 @@ def canonical(parameters: Parameters) -> dict[str, Any]:
 def canonical_event(event: Event) -> dict[str, Any]:
     """A policy or shock in the form that ids are hashed from; the usual strength is written out."""
     fields = event.model_dump()
+    if isinstance(event, Policy):
+        # 1 and 1.0 are one value of a parameter that is no whole number.
+        fields["set"] = {path: _typed(path, value) for path, value in event.set.items()}
     if isinstance(event, Shock) and event.strength is None:
         fields["strength"] = SHOCKS[event.name].strength
     elif isinstance(event, Policy) and event.strength is None:
         fields["strength"] = event.kind.strength
     return fields
+
+
+def _typed(path: str, value: Any) -> Any:
+    """A parameter's value as the parameter holds it."""
+    group, name = PATHS[path]
+    return getattr(GROUPS[group](**{name: value}), name) if isinstance(value, (int, float, np.generic)) else value
 
 
 def run_kind(
@@ -228,7 +252,7 @@ def run_kind(
 
 def run_id(kind: str, seed: int, reseed: Mapping[int, int]) -> str:
     """Id of a run: hash of what it has in common with others, and of its draws."""
-    later = "".join(f";{t}:{s}" for t, s in sorted(reseed.items()))
+    later = "".join(f";{int(t)}:{s}" for t, s in sorted(reseed.items()))
     return hashlib.blake2b(f"{kind}:{seed}{later}".encode(), digest_size=16).hexdigest()
 
 
@@ -238,10 +262,8 @@ def rules_fingerprint(planners: Sequence[type[ExperimentPlanner]]) -> str:
         return model_fingerprint()
     digest = hashlib.blake2b(model_fingerprint().encode(), digest_size=16)
     for rule in planners:
-        digest.update(rule_name(rule).encode())
-        for part in rule.__mro__:
-            if not part.__module__.startswith(("mpbf_abm.", "mesa.")) and part is not object:
-                digest.update(_source_of(part))
+        for part in identity_of(rule):
+            digest.update(b"\0" + part)
     return digest.hexdigest()
 
 
@@ -259,15 +281,6 @@ def planner_faults(planners: Sequence[Any]) -> list[str]:
         for t in planners
         if not (isinstance(t, type) and issubclass(t, ExperimentPlanner))
     ]
-
-
-def _source_of(part: type) -> bytes:
-    """Source of a class of the user's: its file, or what can be had of it."""
-    try:
-        return Path(inspect.getsourcefile(part) or "").read_bytes()
-    except (OSError, TypeError):
-        members = {n: m.__code__ for n, m in vars(part).items() if inspect.isfunction(m)}
-        return b"\0".join(n.encode() + c.co_code + repr((c.co_names, c.co_consts)).encode() for n, c in members.items())
 
 
 # --------------------------------------------------------------------------- parts
@@ -292,7 +305,7 @@ def event_fields(event: Event) -> dict[str, Any]:
 def toml_field(value: Any) -> str:
     """A field of an event as TOML; parameters of a policy of one's own as a table in one line."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f'"{k}" = {toml_value(v)}' for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f'"{k}" = {toml_value(_typed(k, v))}' for k, v in value.items()) + " }"
     return toml_value(value)
 
 

@@ -157,7 +157,11 @@ def run_study(
         watch.say(note)
     begun = time.monotonic()
     with Store.open(out / (shard.file if shard else FILE), write=True) as store:
-        plan.form = form_of(store)
+        plan = plan.in_form(form_of(out / FILE, store))
+        if plan.form == 0 and study.series.tables:
+            raise StoreError(
+                f"{store.path}: is of an earlier version, whose runs have no tables; choose another folder"
+            )
         before = claim(store, plan, folder)
         if damaged := store.mend():
             watch.say(
@@ -295,10 +299,14 @@ def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Save
     return last if last is not None and last.definition != new.definition else None
 
 
-def form_of(store: Store) -> int:
-    """Form of the ids of a store's runs; the present one where it holds no study."""
+def form_of(main: Path, store: Store) -> int:
+    """Form of the ids of a study's runs: that of its main store, if there is one, or of its shard; the present one in a new store."""
     try:
-        last = store.last_study(sound=True)
+        if store.path == main or not main.exists():
+            last = store.last_study(sound=True)
+        else:
+            with Store.open(main) as other:
+                last = other.last_study(sound=True)
     except MpbfError:
         return FORM
     return FORM if last is None else last.form

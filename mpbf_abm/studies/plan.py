@@ -7,20 +7,20 @@ study or has to be made is therefore looked up, and extending a study never make
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterator, Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.identity import identity_of
 from mpbf_abm.parameters import PATHS, value_faults
 from mpbf_abm.provenance import content_hash, library_fingerprint
 from mpbf_abm.spec import FORM, canonical, rules_fingerprint, run_id, run_kind
+from mpbf_abm.studies import earlier
 from mpbf_abm.studies.definition import BASELINE, Arm, Study, load_space, unknown_names
 from mpbf_abm.studies.design import SAMPLED, SCREENS, Scenarios, build, design_faults
 from mpbf_abm.studies.model import Job, known_quantities, resolve, run_values, spec_of
@@ -34,63 +34,19 @@ COLUMNS = frozenset({"scenario", "place", "arm", "replicate", "run", "seed", "st
 MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
 
 
-def fingerprint_of(study: Study) -> str:
+def fingerprint_of(study: Study, form: int = FORM) -> str:
     """Hash of the source that the study's runs depend on, a model of one's own included."""
     if study.model is None:
         return rules_fingerprint(study.planners)
+    if form == 0:
+        return earlier.fingerprint(study)
     digest = hashlib.blake2b(study.own_model.encode(), digest_size=16)
     if study.own_model.startswith("mpbf_abm."):
         # One of this package stands on the rest of it.
         digest.update(library_fingerprint().encode())
-    for part in _identity(study.model):
+    for part in identity_of(study.model):
         digest.update(b"\0" + part)
     return digest.hexdigest()
-
-
-def _identity(thing: Any) -> Iterator[bytes]:
-    """What the results of a function follow from: its file, its code, what it closes over, arguments that are bound.
-
-    What it imports is not looked at.
-
-    Raises
-    ------
-    ConfigurationError
-        For something that another run of the program could not tell from something else.
-    """
-    if isinstance(thing, partial):
-        yield from _identity(thing.func)
-        yield from _identity((thing.args, dict(sorted(thing.keywords.items()))))
-    elif isinstance(thing, (tuple, list)):
-        for part in thing:
-            yield from _identity(part)
-    elif isinstance(thing, dict):
-        for key, value in thing.items():
-            yield str(key).encode()
-            yield from _identity(value)
-    elif inspect.isfunction(thing):
-        try:
-            yield Path(inspect.getsourcefile(inspect.unwrap(thing)) or "").read_bytes()
-        except (OSError, TypeError):
-            yield from _code(thing.__code__)
-        yield thing.__qualname__.encode()
-        yield from _identity((thing.__defaults__ or (), thing.__kwdefaults__ or {}))
-        yield from _identity([cell.cell_contents for cell in thing.__closure__ or ()])
-    elif thing is None or isinstance(thing, (bool, int, float, str, bytes, np.generic)):
-        yield repr(thing).encode()
-    elif isinstance(thing, np.ndarray) and thing.dtype != object:
-        yield repr((thing.dtype, thing.shape)).encode() + thing.tobytes()
-    else:
-        raise ConfigurationError(
-            f"model: {type(thing).__name__} cannot be told from another one; a model is a function, with numbers, words, arrays or functions bound to it (functools.partial)"
-        )
-
-
-def _code(code: CodeType) -> Iterator[bytes]:
-    """Code of a function that has no file."""
-    yield code.co_code
-    yield repr(code.co_names).encode()
-    for constant in code.co_consts:
-        yield from _code(constant) if isinstance(constant, CodeType) else iter([repr(constant).encode()])
 
 
 def _number(*parts: object) -> int:
@@ -128,11 +84,15 @@ class Plan:
     ) -> None:
         self.study, self.space, self.form = study, space, form
         self.recorded = recorded or study
-        self.fingerprint = fingerprint or fingerprint_of(study)
+        self.fingerprint = fingerprint or fingerprint_of(study, form)
         # A JSON round trip makes what was stored and what was read alike.
         self.origin = origin
         if space is not None:
             self.origin = json.loads(json.dumps(dict(space.origin), default=str)) | {"content": space.content}
+
+    def in_form(self, form: int) -> Plan:
+        """The same plan with ids of a form."""
+        return self if form == self.form else Plan(self.study, self.space, form=form)
 
     @classmethod
     def of(cls, study: Study, folder: Path | None = None) -> Plan:
@@ -156,22 +116,6 @@ class Plan:
 
     # ------------------------------------------------------------------ identity
 
-    @cached_property
-    def _common(self) -> Any:
-        """Hash state of what all runs share (form 0)."""
-        study, recorded = self.study, self.recorded
-        shared = {
-            "model": self.fingerprint,
-            "ticks": study.ticks,
-            "measures": [m.key for m in recorded.measures],
-            "series": [list(recorded.series.of), recorded.series.every if recorded.series.of else 1],
-            "space": None
-            if self.origin is None
-            else {k: v for k, v in self.origin.items() if k not in ("source", "content")},
-            "branch": study.branch.tick if study.branch is not None and study.branch.history == "one" else None,
-        }
-        return hashlib.blake2b(content_hash(shared).encode(), digest_size=16)
-
     def content(self, scenario: int, arm: Arm) -> str:
         """Hash of all parameters of a scenario in an arm."""
         values = run_values(self.study, self.scenarios.values[scenario], arm)
@@ -194,7 +138,7 @@ class Plan:
         return self.scenarios.keys[scenario] or self._baseline(scenario)
 
     @cached_property
-    def _events(self) -> list[str]:
+    def events(self) -> list[str]:
         """Hash of each arm's policies and shocks; of its label, too, for a model of one's own."""
         shared = [s.model_dump() for s in self.study.shocks]
         own = bool(self.study.own_model)
@@ -218,7 +162,7 @@ class Plan:
         if study.crn != "all":
             parts.append(self.key(scenario))
         if study.crn == "none":
-            parts += [self._events[arm], content_hash(self.arms[arm].parameters)]
+            parts += [self.events[arm], content_hash(self.arms[arm].parameters)]
         return _number(*parts)
 
     def history(self, scenario: int) -> int:
@@ -234,7 +178,7 @@ class Plan:
         times: dict[str, int] = {}
         out = []
         for values, key in zip(self.scenarios.values, self.scenarios.keys, strict=True):
-            content = repr(values) if self.study.crn == "all" and key else ""
+            content = repr(values) if key and (self.study.crn == "all" or self.study.replicates.seeds) else ""
             out.append(times.get(content, 0) if content else 0)
             times[content] = times.get(content, 0) + 1
         return out
@@ -260,31 +204,19 @@ class Plan:
         kind_: str = known[scenario, arm]
         return kind_
 
-    def _prefix(self, scenario: int, arm: int) -> Any:
-        """Hash state of what replicates of a scenario in an arm share (form 0)."""
-        known = self.__dict__.setdefault("_prefixes", {})
-        if (scenario, arm) not in known:
-            own = self.arms[arm].parameters
-            state = self._common.copy()
-            state.update((self.content(scenario, self.arms[arm]) if own else self._baseline(scenario)).encode())
-            state.update(self._events[arm].encode())
-            state.update(self.history(scenario).to_bytes(8, "little"))
-            if len(known) > 200_000:
-                known.clear()
-            known[scenario, arm] = state
-        return known[scenario, arm]
-
     def job(self, scenario: int, arm: int, replicate: int) -> Job:
         """One run, with its id."""
         seed, history, branch = self.seed(scenario, arm, replicate), self.history(scenario), self.study.branch
         if self.form == 0:
-            state = self._prefix(scenario, arm).copy()
-            state.update(seed.to_bytes(8, "little"))
-            id = state.hexdigest()
+            id = earlier.run_id(self, scenario, arm, seed, history)
         elif branch is not None and branch.history == "one":
             id = run_id(self._kind(scenario, arm), history, {branch.tick: seed})
         else:
-            id = run_id(self._kind(scenario, arm), seed, {})
+            kind = self._kind(scenario, arm)
+            if self.study.own_model and self.study.replicates.seeds:
+                # A model of one's own is told the number of its replicate, which the seed does not say here.
+                kind = content_hash([kind, "replicate", replicate])
+            id = run_id(kind, seed, {})
         return Job(id, scenario, arm, replicate, seed, history, self.scenarios.values[scenario])
 
     # ------------------------------------------------------------------ order
@@ -319,7 +251,7 @@ class Plan:
         faults += design_faults(study.design, study.factors)
         twins = [
             json.dumps([e, a.parameters], sort_keys=True, default=str)
-            for e, a in zip(self._events, self.arms, strict=True)
+            for e, a in zip(self.events, self.arms, strict=True)
         ]
         faults += [
             f"arm '{arm.label}': is the same as arm '{self.arms[twins.index(twin)].label}'"
@@ -454,7 +386,12 @@ class Plan:
         return []
 
     def _twin_faults(self) -> list[str]:
-        """Scenarios that are the same one, written differently."""
+        """Arms, and scenarios, that are the same one, written differently."""
+        if not self.study.own_model:
+            kinds = [self._kind(0, arm) for arm in range(len(self.arms))]
+            for arm, kind in enumerate(kinds):
+                if kinds.index(kind) < arm:
+                    return [f"arm '{self.arms[arm].label}': is the same as arm '{self.arms[kinds.index(kind)].label}'"]
         if len(self.scenarios) > MOST_CHECKED or any(self.scenarios.keys):
             return []
         first: dict[str, int] = {}

@@ -80,7 +80,7 @@ def saved_plan(saved: Saved, study: Study | None = None) -> Plan:
     stored = saved_study(saved)
     if study is not None and study.own_model != stored.own_model:
         study = study.changed(model=None, made_by=stored.made_by)
-    if study is not None and saved.form == 0 and study.series != stored.series:
+    if study is not None and study.series != stored.series:
         study = study.changed(series=stored.series)
     return Plan(
         study or stored,
@@ -114,6 +114,9 @@ class Results:
         self.store, self.saved = store, saved
         self.plan = saved_plan(saved, study)
         self.study = self.plan.study
+        # What another study asks for, runs need not have noted: it is told where it is asked for.
+        strict = self.plan.form > 0 and self.study.recording == self.plan.recorded.recording
+        self._wanted = self.study.recording if strict else None
 
     @classmethod
     def open(cls, place: str | Path, study: Study | None = None) -> Self:
@@ -153,7 +156,7 @@ class Results:
     @cached_property
     def _look(self) -> Look:
         """Ids of all sound runs, at one moment; runs that did not note what the study asks for are `short`."""
-        return self.store.look(None if self.plan.form == 0 else self.study.recording)
+        return self.store.look(self._wanted)
 
     @cached_property
     def status(self) -> NDArray[np.int8]:

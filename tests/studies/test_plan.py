@@ -40,6 +40,10 @@ def test_every_run_has_an_id_of_its_own() -> None:
         {"name": "renamed"},
         {"outcomes": {"found_share": Outcome(better="less", above=0.3), "rmse": Outcome()}},
         {"branch": Branch(tick=2)},
+        # What is noted.
+        {"series": {"of": ("found_share",), "every": 3}},
+        {"series": {"of": ("found_share", "families_d1"), "every": 2, "tables": ("families",)}},
+        {"outcomes": {"late": Outcome(of="found_share", over="mean")}},
         {"policies": [Arm(label="renamed", policies=[Policy("exploration_floor", start=3, strength=0.9)])]},
     ],
 )
@@ -54,9 +58,6 @@ def test_what_a_result_does_not_follow_from_is_no_part_of_an_id(change: dict[str
         {"ticks": 9},
         {"parameters": {"curators.qa": 0.3}},
         {"shocks": [Shock("poisoning", start=1)]},
-        {"series": {"of": ("found_share",), "every": 3}},
-        {"series": {"of": ("found_share", "families_d1"), "every": 2}},
-        {"outcomes": {"late": Outcome(of="found_share", over="mean")}},
         {"branch": Branch(tick=2, history="one")},
         {"crn": "all"},
         {"crn": "none"},
