@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RECORD = "provenance.json"
 STORES = ".sqlite"
+STORE = "study.sqlite"
 RUNS = "runs"  # folder, inside one of results, of the store of the runs that they come from
 NAMED = 5  # files that a message names
 ELSEWHERE = "move it away, or choose another folder"
@@ -220,9 +221,8 @@ class OutputFolder:
 
     def _is_runs(self, name: str) -> bool:
         """Whether something in the destination is the folder of the runs that the result comes from."""
-        runs = self._place / RUNS
-        # What goes before a store is all that there is where a program was killed before it had made one.
-        return name == f"{RUNS}/" and (holds_store(runs) or all(STORES in p.name for p in runs.iterdir()))
+        # A store with its lock and its journal, or what goes before it, and nothing else.
+        return name == f"{RUNS}/" and all(p.name.lstrip(".").startswith(STORE) for p in (self._place / RUNS).iterdir())
 
     # ------------------------------------------------------------------ what becomes of it
 

@@ -768,6 +768,18 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path.name}: is not valid TOML ({error})") from None
 
 
+def typed(path: str, value: Any) -> Any:
+    """A value as its parameter holds it: 1 becomes 1.0 where the parameter is no whole number, and the other way round."""
+    group, name = PATHS[path]
+    kind = GROUPS[group].model_fields[name].annotation
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
+        return tuple(plain) if isinstance(plain, list) else plain
+    if kind is int:
+        return int(plain) if float(plain).is_integer() else plain
+    return float(plain) if kind is float else plain
+
+
 def toml_value(value: Any) -> str:
     """Format a parameter value as TOML."""
     if isinstance(value, bool):

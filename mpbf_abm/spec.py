@@ -16,9 +16,9 @@ import numpy as np
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.identity import identity_of
 from mpbf_abm.interventions import SHOCKS, Event, Policy, Shock, in_force, missing_nodes
-from mpbf_abm.parameters import GROUPS, PATHS, Parameters, toml_value
+from mpbf_abm.parameters import GROUPS, PATHS, Parameters, toml_value, typed
 from mpbf_abm.provenance import content_hash, model_fingerprint
-from mpbf_abm.settings import MOST_TICKS, settings_from
+from mpbf_abm.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.streams import check_seed
 
 if TYPE_CHECKING:
@@ -101,10 +101,25 @@ class RunSpec:
         ConfigurationError
             Every fault at once, one line each.
         """
-        if faults := [*self._type_faults(), *self._number_faults()] or [*self._event_faults(), *self._fit_faults()]:
+        faults = [*self._type_faults()] or [*self._number_faults()] or [*self._event_faults(), *self._fit_faults()]
+        if faults:
             raise ConfigurationError(faults)
 
     def _type_faults(self) -> Iterator[str]:
+        from mpbf_abm.space.materials import MaterialsSpace
+
+        kinds: dict[str, tuple[Any, str]] = {
+            "parameters": (Parameters, "Parameters"), "policies": (tuple, "a tuple of Policy"), "shocks": (tuple, "a tuple of Shock"),
+            "space": ((MaterialsSpace, type(None)), "a MaterialsSpace"), "planners": (tuple, "a tuple of classes"), "reseed": (Mapping, "seeds by tick"),
+        }  # fmt: skip
+        faults = [
+            f"{n}: {getattr(self, n)!r} is not {words}"
+            for n, (kind, words) in kinds.items()
+            if not isinstance(getattr(self, n), kind)
+        ]
+        if faults:
+            yield from faults
+            return
         for name, kind, events in (("policies", Policy, self.policies), ("shocks", Shock, self.shocks)):
             yield from (f"{name}: {e!r} is not a {kind.__name__}" for e in events if not isinstance(e, kind))
         yield from planner_faults(self.planners)
@@ -141,7 +156,9 @@ class RunSpec:
     # ------------------------------------------------------------------ files
 
     def to_toml(self) -> str:
-        """Write the run as a file: parameters that differ from the defaults, ``[run]``, policies, shocks, materials, rules.
+        """Write the run as a text for :meth:`from_toml`: parameters that differ from the defaults, ``[run]``, policies, shocks, materials, rules.
+
+        To ``mpbf run`` a file with policies is a what-if, whose baseline has none; later seeds, materials and rules are no part of its files.
 
         Raises
         ------
@@ -189,12 +206,24 @@ class RunSpec:
             raise ConfigurationError(f"is not valid TOML ({error})") from None
         rules, run = data.pop("rules", {}), data.get("run", {})
         reseed = run.pop("reseed", {}) if isinstance(run, dict) else {}
-        if not isinstance(rules, dict) or not isinstance(reseed, dict) or not all(t.isdecimal() for t in reseed):
-            raise ConfigurationError("[rules] must be a table, and run.reseed one of seeds by tick")
+        if (
+            not isinstance(run, dict)
+            or not isinstance(rules, dict)
+            or not isinstance(reseed, dict)
+            or not all(t.isdecimal() for t in reseed)
+        ):
+            raise ConfigurationError("[run] and [rules] must be tables, and run.reseed one of seeds by tick")
         names = rules.get("planners", [])
         if names != [rule_name(t) for t in planners]:
             raise ConfigurationError(f"[rules] planners = {names}: give the classes themselves, planners=[...]")
         materials = data.pop("materials", None)
+        faults = [
+            f"run.{key}: is of a question of several runs, and a run has none"
+            for key in run
+            if key in ("replicates", SHARED)
+        ]
+        if faults:
+            raise ConfigurationError(faults)
         settings = settings_from(data)
         numbers = {name: settings.numbers[name] for name in ("seed", "ticks") if name in settings.numbers}
         return cls(
@@ -224,18 +253,12 @@ def canonical_event(event: Event) -> dict[str, Any]:
     fields = event.model_dump()
     if isinstance(event, Policy):
         # 1 and 1.0 are one value of a parameter that is no whole number.
-        fields["set"] = {path: _typed(path, value) for path, value in event.set.items()}
+        fields["set"] = {path: typed(path, value) for path, value in event.set.items()}
     if isinstance(event, Shock) and event.strength is None:
         fields["strength"] = SHOCKS[event.name].strength
     elif isinstance(event, Policy) and event.strength is None:
         fields["strength"] = event.kind.strength
     return fields
-
-
-def _typed(path: str, value: Any) -> Any:
-    """A parameter's value as the parameter holds it."""
-    group, name = PATHS[path]
-    return getattr(GROUPS[group](**{name: value}), name) if isinstance(value, (int, float, np.generic)) else value
 
 
 def run_kind(
@@ -305,7 +328,7 @@ def event_fields(event: Event) -> dict[str, Any]:
 def toml_field(value: Any) -> str:
     """A field of an event as TOML; parameters of a policy of one's own as a table in one line."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f'"{k}" = {toml_value(_typed(k, v))}' for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f'"{k}" = {toml_value(typed(k, v))}' for k, v in value.items()) + " }"
     return toml_value(value)
 
 
@@ -338,7 +361,10 @@ def _read_again(materials: Any, folder: Path) -> MaterialsSpace:
         raise ConfigurationError("[materials]: needs one of table and pool")
     options = {k: v for k, v in materials.items() if k not in (*FILES, "content")}
     read = MaterialsSpace.from_table if kinds[0] == "table" else MaterialsSpace.from_pool
-    space = read(folder / str(materials[kinds[0]]), **options)
+    try:
+        space = read(folder / str(materials[kinds[0]]), **options)
+    except TypeError as error:
+        raise ConfigurationError(f"[materials]: {error}") from None
     if space.content != materials.get("content"):
         raise DataError(f"{materials[kinds[0]]}: holds other materials than those of the run")
     return space

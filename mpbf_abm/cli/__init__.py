@@ -71,5 +71,5 @@ def _run(arguments: Sequence[str] | None) -> int:
             complain([message()])
         return USAGE
     if code == INTERRUPTED and not isinstance(code, Told):
-        complain(["interrupted; nothing was written"])
+        complain(["interrupted; no result was written"])
     return code or OK

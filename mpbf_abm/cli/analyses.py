@@ -243,6 +243,7 @@ def report(
     from mpbf_abm.figures import studies as figures
     from mpbf_abm.outputs import OutputFolder, write_pages
     from mpbf_abm.studies import analysis as analyses
+    from mpbf_abm.studies.analysis.common import refuse_without_outcomes
     from mpbf_abm.studies.report import report as write
 
     made: list[Analysis] = []
@@ -253,6 +254,7 @@ def report(
     ):
         if not (results.status == 1).any():
             raise ConfigurationError(f"{folder}: no run is done yet")
+        refuse_without_outcomes(results)
         for name in ("phase", "compare", "robustness", "sensitivity", "discover"):
             try:
                 made.append(getattr(analyses, name)(results))

@@ -88,9 +88,7 @@ def run(
     ] = None,
     jobs: Annotated[
         str | None,
-        typer.Option(
-            "--jobs", "-j", metavar="INTEGER", help="Processes. [default: one per core, at most one per replicate]"
-        ),
+        typer.Option("--jobs", "-j", metavar="INTEGER", help="Processes. [default: one per core, at most one per run]"),
     ] = None,
     data_table: Annotated[
         Path | None,
@@ -125,7 +123,7 @@ def run(
     """Run the model once, or ask a what-if: with --policy, baseline and what-if on the same seeds; shocks hit both.
 
     Writes tables, parameters, provenance and an overview figure into a folder of its own, complete or not at all. The runs are kept
-    in its folder `runs`: a command that was stopped goes on there, and more replicates make the new ones only.
+    in its folder `runs`: a command that was stopped goes on there, and with the same --out more replicates make the new ones only.
     """
     from mpbf_abm.cli.progress import Bar
     from mpbf_abm.outputs import OutputFolder
@@ -144,7 +142,7 @@ def run(
     )  # fmt: skip
     record = plan.record()
     folder = out if out is not None else Path("results") / str(record["run_hash"])[:12]
-    output = OutputFolder(folder, "run", str(record["run_hash"]), force=force)
+    output = OutputFolder(folder, "run", plan.question_hash, force=force)
     with output as work:
         _tell_read(plan)
         jobs_at_once = count or min(os.cpu_count() or 1, plan.replicates * len(plan.arms))

@@ -88,7 +88,7 @@ def load(source: Path) -> tuple[Study, Path, Path | None]:
     """Read a study from a file, or from its store; returns it, the folder of its data, and the folder of its store."""
     from mpbf_abm.studies.files import StudyFileError, read_study
     from mpbf_abm.studies.results import saved_study, store_path
-    from mpbf_abm.studies.store import Store
+    from mpbf_abm.studies.store import OF_A_RESULT, Store
 
     if not source.is_dir() and source.suffix != ".sqlite":
         try:
@@ -100,6 +100,8 @@ def load(source: Path) -> tuple[Study, Path, Path | None]:
         saved = store.last_study()
     if saved is None:
         raise ConfigurationError(f"{path}: holds no study")
+    if saved.folder == OF_A_RESULT:
+        raise ConfigurationError(f"{path}: holds the runs of a result; the command that made it goes on with them")
     if saved.model:
         raise ConfigurationError(f"{path}: was made by the model '{saved.model}' of a script; go on from that script")
     return saved_study(saved), Path(saved.folder), path.parent
@@ -231,8 +233,8 @@ def _stored(planned: Any, path: Path) -> tuple[int, int] | None:
     if not path.exists():
         return None
     with Store.open(path) as store:
-        others = orphans(store, planned)
-        return len(store.look().done) - others, others
+        others, held = orphans(store, planned), store.look(planned.study.recording if planned.form else None)
+        return len(held.done) + len(held.short) - others - len(held.short), others
 
 
 def clock(seconds: float) -> str:

@@ -179,7 +179,7 @@ def tables_zip(shown: Shown) -> bytes:
     with tempfile.TemporaryDirectory() as place, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         write_tables(shown.ensemble, Path(place))
         write_provenance(shown.ensemble, Path(place))
-        seal(Path(place), "run", str(shown.ensemble.plan.record()["run_hash"]))
+        seal(Path(place), "run", shown.ensemble.plan.question_hash)
         # The runs themselves, from which mpbf run goes on in the folder that the file becomes.
         keep_runs(shown.ensemble.plan, {name: history.noted for name, history in shown.histories.items()}, Path(place))
         for path in sorted(p for p in Path(place).rglob("*") if p.is_file() and not p.name.startswith(".")):

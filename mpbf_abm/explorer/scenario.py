@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.interventions import Event, Policy, Shock
-from mpbf_abm.parameters import GROUPS, PATHS, PRESETS, Parameters, parse_assignment, toml_value, value_faults
+from mpbf_abm.parameters import GROUPS, PATHS, PRESETS, Parameters, parse_assignment, toml_value, typed, value_faults
 from mpbf_abm.settings import (
     DEFAULT_PAIRS,
     DEFAULT_SEED,
@@ -25,7 +25,7 @@ from mpbf_abm.settings import (
     settings_from,
 )
 from mpbf_abm.spec import DEFAULT_TICKS, event_fields
-from mpbf_abm.whatif.plan import Plan, named_study
+from mpbf_abm.whatif.plan import Plan, plain_study
 
 NUMBERS = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS}
 PRESET_NAMES = (*(name for name in PRESETS if name != "pool"), "null")
@@ -205,7 +205,7 @@ class Scenario:
         """Study file of the same runs (``mpbf study run FILE``): one arm with all policies."""
         from mpbf_abm.studies.files import write_study
 
-        study = named_study(self.plan, "explored", self.plan.compared())
+        study = plain_study(self.plan, "explored")
         return write_study(study.changed(preset=self.preset, parameters=dict(self.changes)))
 
     def events(self) -> list[tuple[str, Event]]:
@@ -247,8 +247,7 @@ def parse_value(path: str, text: str) -> Any:
         value = tuple(value)
     if faults := value_faults(path, value):
         raise ScenarioError([Fault(path, line) for line in faults])
-    # A whole number given with a point, and the like, becomes what the parameter is.
-    return getattr(GROUPS[group](**{name: value}), name) if isinstance(value, float) else value
+    return typed(path, value)
 
 
 def placed(lines: Sequence[str]) -> list[Fault]:
@@ -294,7 +293,10 @@ def from_address(query: str) -> Scenario:
         faults += placed(lines)
     changes = {path: text for path, text in values.items() if path in PATHS or "." in path}
     numbers = {name: values[name] for name in NUMBERS if name in values}
-    return _assemble(values.get("preset", "default"), changes, numbers, events, values.get(SHARED) != "false", faults)
+    shared = values.get(SHARED, "true")
+    if shared not in ("true", "false"):
+        faults.append(Fault(SHARED, f"{SHARED} = {shared!r}: must be true or false"))
+    return _assemble(values.get("preset", "default"), changes, numbers, events, shared == "true", faults)
 
 
 def from_form(form: Any) -> Scenario:

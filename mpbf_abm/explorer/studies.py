@@ -62,6 +62,9 @@ def head_and_body(results: Results, name: str, head: str, chosen: Mapping[str, s
     """Everything that is shown of an open study."""
     S, A, R = results.shape
     outcomes = list(results.definitions)
+    if not outcomes:
+        where = escape(name.rpartition("/")[0] or "the folder above")
+        return f'<div class="choices">{head}</div><p>These are the pieces of a result, which is in <code>{where}</code>; they have no outcomes of their own.</p>'
     outcome = chosen.get("outcome", "")
     outcome = outcome if outcome in outcomes else outcomes[0]
     labels = {str(s): _scenario(results, s) for s in range(S)}

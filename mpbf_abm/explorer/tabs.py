@@ -17,7 +17,7 @@ from mpbf_abm.figures.overview import PLURALS
 from mpbf_abm.figures.studies import records
 from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.measures.flows import FLOWS
-from mpbf_abm.measures.paired import TWO_GROUPS, bimodality, spread
+from mpbf_abm.measures.paired import spread
 from mpbf_abm.observation import INDICATORS, UNITS
 from mpbf_abm.parameters import schema
 from mpbf_abm.simulation import HEADLINE
@@ -27,7 +27,6 @@ Array = np.ndarray[Any, Any]
 TABS = ("layers", "flows", "network", "materials", "outcomes", "configuration", "study")
 VIEWS = {"both": "both", BASELINE: "baseline", WHAT_IF: "what-if", "difference": "difference"}
 
-FEW_RUNS = 8
 
 MEANING = {i.column: i.definition for i in INDICATORS} | {
     "leading_share": "share of the records that the largest family holds"
@@ -489,8 +488,8 @@ def _effects_table(shown: Shown) -> str:
         "unit",
     ]
     note = (
-        '<p class="help">Means over pairs of runs on the same draws. More, less: the interval leaves out 0, of each outcome by itself: of fourteen '
-        "outcomes without any effect one will often say so. Undecided: more pairs are needed. VRF: how many times smaller pairing makes the variance of the "
+        '<p class="help">Means over pairs of runs on the same draws. More, less: the interval leaves out 0; all intervals hold '
+        "together. Undecided: more pairs are needed. VRF: how many times smaller pairing makes the variance of the "
         "difference.</p>"
     )
     return table(head, rows, f"Effects at tick {shown.scenario.ticks}", numeric=(1, 2, 3, 4, 6, 7, 8)) + note
@@ -508,16 +507,7 @@ def _spread_table(shown: Shown) -> str:
 
 
 def _cautions(shown: Shown) -> list[str]:
-    n, said = len(shown.replicates), []
-    if n < FEW_RUNS:
-        said.append(f"only {n} {'pairs' if shown.what_if else 'runs'}: intervals and ranges are rough")
-    if n >= FEW_RUNS:
-        two = [
-            f"{outcome} ({arm})" if shown.what_if else outcome for outcome in HEADLINE for arm in shown.arms
-            if bimodality(shown.ensemble.arm(arm)[outcome].dropna().to_numpy(np.float64)) > TWO_GROUPS
-        ]  # fmt: skip
-        if two:
-            said.append(f"may fall into two groups, where a mean hides both: {', '.join(two)}")
+    said = shown.ensemble.cautions
     return ['<ul class="cautions">', *(f"<li>{escape(s)}</li>" for s in said), "</ul>"] if said else []
 
 

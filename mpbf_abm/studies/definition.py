@@ -14,6 +14,7 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.interventions import Event, Policy, Shock
 from mpbf_abm.parameters import GROUPS, PATHS
 from mpbf_abm.sections import Section
+from mpbf_abm.settings import SHARED
 from mpbf_abm.spec import planner_faults, rule_name
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.design import Design, Factor, plain
@@ -250,8 +251,10 @@ class Replicates(Section):
     seeds: tuple[int, ...] = ()
 
     def __init__(self, **fields: Any) -> None:
-        if fields.get("seeds") and fields.get("n") is None and isinstance(fields["seeds"], (list, tuple)):
-            fields["n"] = len(fields["seeds"])
+        if isinstance(fields.get("seeds"), (range, list, tuple)) and fields["seeds"]:
+            fields["seeds"] = tuple(fields["seeds"])
+            if fields.get("n") is None and len(fields["seeds"]) <= MOST_REPLICATES:
+                fields["n"] = len(fields["seeds"])
         super().__init__(**fields)
 
     def _conflicts(self) -> list[str]:
@@ -261,6 +264,8 @@ class Replicates(Section):
                 check_seed(seed)
             except ConfigurationError as error:
                 faults += [f"[replicates]: {line}" for line in error.faults]
+        if len(self.seeds) > MOST_REPLICATES:
+            return [f"[replicates]: {len(self.seeds)} seeds are more than {MOST_REPLICATES}"]
         if len(set(self.seeds)) < len(self.seeds):
             faults.append("[replicates]: a seed is listed twice")
         if self.seeds and (self.most is not None or self.n != len(self.seeds)):
@@ -526,6 +531,7 @@ class Study(Section):
 
     def __init__(self, **fields: Any) -> None:
         if planners := fields.get("planners"):
+            planners = fields["planners"] = (planners,) if isinstance(planners, type) else tuple(planners)
             if faults := planner_faults(planners):
                 raise ConfigurationError(faults)
             fields["rules"] = tuple(rule_name(rule) for rule in planners)
@@ -636,6 +642,10 @@ class Study(Section):
             Other fields of the study.
         """
         own = () if shared else tuple(shocks)
+        if not shared and not shocks:
+            raise ConfigurationError(f"{SHARED} = false: needs a shock, which the baseline is spared")
+        if (policies or own) and len(seeds) < 2:
+            raise ConfigurationError(f"replicates = {len(seeds)}: a what-if needs at least 2 pairs for an interval")
         arms = (Arm(label=WHAT_IF, policies=tuple(policies), shocks=own),) if policies or own else ()
         return cls(
             name=name, ticks=ticks, parameters=parameters.changed(), policies=arms, shocks=tuple(shocks) if shared else (),

@@ -9,7 +9,7 @@ import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -29,7 +29,7 @@ from mpbf_abm.studies.model import Failure, Job, Runner
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.precision import Verdict, judge
 from mpbf_abm.studies.results import Results
-from mpbf_abm.studies.store import FILE, DamageError, Saved, Store, StoreError, has
+from mpbf_abm.studies.store import FILE, OF_A_RESULT, DamageError, Saved, Store, StoreError, has
 from mpbf_abm.workers import Done
 
 if TYPE_CHECKING:
@@ -219,6 +219,10 @@ def answered(
         if tally.interrupted:
             raise HaltError(f"interrupted; {'nothing was written' if out is None else kept_in(out)}")
         results = Results(store, study)
+        if driver.lost:
+            raise StoppedError(
+                f"a run failed when it was made again to note more: {driver.lost[0][1].type}: {driver.lost[0][1].message}"
+            )
         if tally.failed:
             refuse_failures(results, "" if out is None else f"; {kept_in(out)}")
         yield results
@@ -274,6 +278,10 @@ def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Save
         json.dumps(plan.origin),
         plan.form,
     )
+    if not alone:
+        _refuse_study(store)
+        store.save_study(replace(new, folder=OF_A_RESULT))
+        return None
     try:
         last = store.last_study()
     except DamageError:
@@ -281,9 +289,8 @@ def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Save
         held = store.look().done
         if last is None and len(held) and orphans(store, plan) == len(held):
             raise
-    if not alone:
-        store.save_study(new)
-        return None
+    if last is not None and last.folder == OF_A_RESULT:
+        raise StoreError(f"{store.path}: holds the runs of a result; the command that made it goes on with them")
     if last is not None and last.name != new.name:
         raise StoreError(f"{store.path}: holds the study '{last.name}', not '{new.name}'; choose another folder")
     if last is not None and last.model != new.model:
@@ -297,6 +304,18 @@ def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Save
         )
     store.save_study(new)
     return last if last is not None and last.definition != new.definition else None
+
+
+def _refuse_study(store: Store) -> None:
+    """Refuse to keep the runs of a result in the store of a study that was run by itself."""
+    try:
+        last = store.last_study(sound=True)
+    except MpbfError:
+        last = None
+    if last is not None and last.folder != OF_A_RESULT:
+        raise StoreError(
+            f"{store.path}: holds the study '{last.name}'; the runs of a result go into a folder of their own"
+        )
 
 
 def form_of(main: Path, store: Store) -> int:
@@ -324,7 +343,9 @@ def orphans(store: Store, plan: Plan) -> int:
         return 0
     study = plan.study
     most = study.replicates.n or study.replicates.most or 0
-    held = sum(has(done, job.id) for job in plan.jobs(0, min(most, store.last_replicate() + 1)))
+    # The number of a replicate says nothing where seeds are named.
+    last = most if study.replicates.seeds else min(most, store.last_replicate() + 1)
+    held = sum(has(done, job.id) for job in plan.jobs(0, last))
     return len(done) - held
 
 
@@ -340,6 +361,8 @@ class _Driver:
         self.stops = 0
         self._main = out / FILE if shard is not None and (out / FILE).exists() else None
         self._short: set[str] = set()
+        self.lost: list[tuple[Job, Failure]] = []
+        """Runs that failed when they were made again; what they noted before is there."""
         self._here = False
 
     def run(self, settings: EngineSettings, workers: int | None) -> Tally:
@@ -449,10 +472,16 @@ class _Driver:
             job: Job = done.task
             result = result_of(done)
             failed += isinstance(result, Failure)
+            if isinstance(result, Failure) and job.id in self._short:
+                self.lost.append((job, result))
+                self.watch.say(
+                    f"run {job.id[:12]}, made again to note more, failed: {result.type}: {' '.join(result.message.split())}; it stays as it was"
+                )
+                continue
             noted = self.plan.study.recording.joined(job.also)
             self.store.add(
                 job, self.plan.key(job.scenario), self.plan.arms[job.arm].label, self._parameters(job.scenario), result,
-                seconds=done.seconds, attempts=done.attempts, quantities=noted.series, ticks=noted.ticks, again=job.id in self._short,
+                seconds=done.seconds, attempts=done.attempts, quantities=noted.series, ticks=noted.ticks, more=job.id in self._short,
             )  # fmt: skip
         self.store.commit()
         if self.store.apart:

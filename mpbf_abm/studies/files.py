@@ -33,7 +33,8 @@ S = TypeVar("S", bound=Section)
 TABLES = ("study", "space", "parameters", "policy", "arm", "shock", "design", "replicates", "outcome", "series", "branch",
           "limits", "engine")  # fmt: skip
 OWN = ("name", "question", "preset", "seed", "ticks", "crn", "rules")
-RUN_TABLES = frozenset({"preset", "run", "policy", "shock", *GROUPS})  # of a configuration file of mpbf run
+# What only a configuration file of mpbf run has; studies have tables [space], [[policy]] and [[shock]], too.
+RUN_TABLES = frozenset({"preset", "run", *GROUPS}) - {"space"}
 PARTS: dict[str, type[Section]] = {
     "space": Space, "replicates": Replicates, "series": Series, "branch": Branch, "limits": Limits, "engine": Engine,
 }  # fmt: skip
@@ -57,7 +58,7 @@ def read_study(path: str | Path) -> Study:
     """
     path = Path(path)
     data = read_toml(path)
-    if "study" not in data and data.keys() <= RUN_TABLES and data:
+    if "study" not in data and data.keys() & RUN_TABLES:
         return of_run_file(data, path)
     return parse_study(data, where=path.name, folder=path.parent)
 
@@ -277,6 +278,8 @@ def write_study(study: Study) -> str:
 def as_tables(study: Study) -> dict[str, Any]:
     """Return the tables of a study file; what is at its default is left out."""
     parts = {key: _plain(part) for key in PARTS if (part := getattr(study, key)) is not None}
+    if study.replicates.seeds:
+        del parts["replicates"]["n"]
     parameters = _lists(study.parameters)
     for name, value in study.parameters.items():
         if isinstance(value, Factor):

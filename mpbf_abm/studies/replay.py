@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mpbf_abm.provenance import environment, model_fingerprint, unlike
-from mpbf_abm.studies.definition import load_space
+from mpbf_abm.provenance import environment, unlike
+from mpbf_abm.studies.definition import Recording, load_space
 from mpbf_abm.studies.model import Failure, Record, Runner
 from mpbf_abm.studies.plan import fingerprint_of
 from mpbf_abm.studies.results import Results
-from mpbf_abm.studies.store import StoredRun, StoreError
+from mpbf_abm.studies.store import StoredRun, StoreError, again, enlarged
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,24 @@ def replay_run(results: Results, stored: StoredRun, *, debug: bool = False) -> R
         raise StoreError(
             f"{results.store.path}: was made with rules of one's own ({', '.join(study.rules)}); replay it from Python"
         )
+    if study.space is None and results.plan.origin is not None:
+        raise StoreError(
+            f"{results.store.path}: was made on materials that the study does not name; the command that made them makes them again"
+        )
     space = None if study.space is None else load_space(study.space, Path(results.saved.folder), study)
     runner = Runner(study, space)
     runner.debug = debug
     begun = time.perf_counter()
-    result = runner(results.plan.job(*place))
+    # What it noted is noted again, whatever the study asks for now.
+    also = results.store.noted(stored.id) if stored.done and results.plan.form else Recording()
+    job = results.plan.job(*place)._replace(also=also)
+    result = runner(job)
     seconds = time.perf_counter() - begun
-    return Replayed(_compared(results, stored, result), seconds, result)
+    return Replayed(_compared(results, stored, result, runner.recording(job)), seconds, result)
 
 
-def _compared(results: Results, stored: StoredRun, result: Record | Failure) -> str:
-    now = fingerprint_of(results.study) if results.study.model is not None else model_fingerprint()
+def _compared(results: Results, stored: StoredRun, result: Record | Failure, noted: Recording) -> str:
+    now = fingerprint_of(results.study, results.plan.form)
     version = (
         ""
         if now == results.plan.fingerprint
@@ -80,8 +87,7 @@ def _compared(results: Results, stored: StoredRun, result: Record | Failure) -> 
         )
     if stored.failure is not None:
         return f"DIFFERENT: finished, where it failed before ({stored.failure.type}: {stored.failure.message}){version}"
-    series = stored.series.hash if stored.series is not None else ""
-    if (stored.hash, series) == (result.hash, result.series_hash):
+    if enlarged(stored, again(stored, result, noted)) is not None:
         return "equal"
     made = results.store.environments().get(stored.environment, {})
     here = environment()

@@ -291,7 +291,17 @@ class Results:
             if place is not None and run.failure is not None:
                 f = run.failure
                 rows.append(
-                    (run.id, place[0], run.arm, run.replicate, f.stage, f.type, f.message, run.attempts, run.seed)
+                    (
+                        run.id,
+                        place[0],
+                        self.arm_names[place[1]],
+                        place[2],
+                        f.stage,
+                        f.type,
+                        f.message,
+                        run.attempts,
+                        run.seed,
+                    )
                 )
         head = ["run", "scenario", "arm", "replicate", "stage", "type", "message", "attempts", "seed"]
         frame = pd.DataFrame(rows, columns=head).sort_values(["scenario", "arm", "replicate"], ignore_index=True)
@@ -392,7 +402,7 @@ class Results:
 
     @cached_property
     def hash(self) -> str:
-        """Hash of all outcomes and series: equal wherever, and in whatever order, the runs were made."""
+        """Hash of all outcomes and series: equal wherever, and in whatever order, the runs were made, where they noted the same."""
         digest = hashlib.blake2b(digest_size=16)
         for id, own, series in sorted(self.store.hashes()):
             if id in self.places:

@@ -94,6 +94,7 @@ TABLES_THERE = (
 )
 
 
+OF_A_RESULT = ""  # in place of the folder of a study: its runs are those of a result
 LOST = {"unknown": "its record was damaged"}  # in place of an environment
 
 
@@ -430,21 +431,18 @@ class Store:
         attempts: int,
         quantities: Sequence[str] = (),
         ticks: Sequence[int] = (),
-        again: bool = False,
+        more: bool = False,
     ) -> None:
         """Add a run that is over; it counts once it is committed (:meth:`commit`).
 
-        With `again` it is there already, and adds what it did not note before.
+        With `more` it is there already, and adds what it did not note before.
         """
         if key not in self._known:
             self._scenarios[key] = json.dumps(parameters)
         place = (job.id, key, arm, job.replicate, job.seed)
-        if again and isinstance(result, Record):
-            series_ = result.series and StoredSeries(tuple(quantities), tuple(ticks), result.series_hash, result.series)
-            outcomes = unpack_outcomes(result.outcomes)
-            self._again.append(
-                StoredRun(*place, outcomes, result.hash, None, seconds, attempts, 0, series_ or None, result.tables)
-            )
+        if more and isinstance(result, Record):
+            run = StoredRun(*place, None, "", None, seconds, attempts, 0, None)
+            self._again.append(again(run, result, Recording((), tuple(quantities), tuple(ticks))))
             return
         if isinstance(result, Failure):
             self._runs.append(
@@ -939,6 +937,16 @@ class Store:
         return "added"
 
 
+def again(run: StoredRun, record: Record, noted: Recording) -> StoredRun:
+    """A run with the record of another time that it was made."""
+    series = None
+    if record.series is not None:
+        series = StoredSeries(noted.series, noted.ticks, record.series_hash, record.series)
+    return replace(
+        run, outcomes=unpack_outcomes(record.outcomes), hash=record.hash, series=series, tables=record.tables
+    )
+
+
 def enlarged(held: StoredRun, new: StoredRun) -> StoredRun | None:
     """A finished run with all that either of two records of it holds; None if they differ in what both hold."""
     a, b = held.outcomes or {}, new.outcomes or {}
@@ -958,15 +966,18 @@ def enlarged(held: StoredRun, new: StoredRun) -> StoredRun | None:
     )
 
 
-def _larger(a: StoredSeries, b: StoredSeries) -> StoredSeries | None:
-    """The one of two series of a run that holds the other; None where neither does, or their bits differ."""
-    if len(a.quantities) * len(a.ticks) > len(b.quantities) * len(b.ticks):
-        a, b = b, a
-    if not (set(a.quantities) <= set(b.quantities) and set(a.ticks) <= set(b.ticks)):
+def _larger(held: StoredSeries, new: StoredSeries) -> StoredSeries | None:
+    """The one of two series of a run that holds the other, else the first; None where bits that both hold differ."""
+    ticks = sorted(set(held.ticks) & set(new.ticks))
+    names = sorted(set(held.quantities) & set(new.quantities))
+    parts = []
+    for s in (held, new):
+        whole = np.frombuffer(zlib.decompress(s.data), "<i8").reshape(len(s.ticks), -1)
+        parts.append(whole[np.ix_([s.ticks.index(t) for t in ticks], [s.quantities.index(n) for n in names])])
+    if not np.array_equal(parts[0], parts[1]):
         return None
-    small, large = (np.frombuffer(zlib.decompress(s.data), "<i8").reshape(len(s.ticks), -1) for s in (a, b))
-    part = large[np.ix_([b.ticks.index(t) for t in a.ticks], [b.quantities.index(q) for q in a.quantities])]
-    return b if bool((part == small).all()) else None
+    holds = set(held.quantities) <= set(new.quantities) and set(held.ticks) <= set(new.ticks)
+    return new if holds else held
 
 
 def series_bytes(path: Path, id: str, series: StoredSeries) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import PrivateAttr
 
+from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.interventions import Policy
 from mpbf_abm.studies import definition
 from mpbf_abm.studies.definition import Arm
@@ -102,6 +103,10 @@ class Study(definition.Study):
             Scenarios in all, of a design that has a number of them.
         """
         fields: dict[str, Any] = {"policies": (*self.policies, *policies)}
+        if replicates is not None and self.replicates.seeds:
+            raise ConfigurationError(
+                "extend: the study names its seeds; give more of them, replicates={'seeds': [...]}"
+            )
         if replicates is not None:
             fields["replicates"] = {"n": replicates}
         if scenarios is not None:

@@ -46,16 +46,31 @@ def unpack_value(data: bytes) -> Any:
         raw = zlib.decompress(data)
         start = HEAD + int.from_bytes(raw[:HEAD], "big")
         return _Reader(raw, start).value(json.loads(raw[HEAD:start]))
-    except (zlib.error, TypeError, KeyError, IndexError, RecursionError) as error:
+    except (
+        zlib.error,
+        TypeError,
+        KeyError,
+        IndexError,
+        RecursionError,
+        SyntaxError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise ValueError(f"is no stored value ({error})") from None
 
 
 def _plain(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     """JSON of a value; arrays are put aside in the order in which they are named."""
-    if value is None or type(value) in (bool, int, float, str):
+    if value is None or type(value) in (bool, float, str):
+        return value
+    if type(value) is int:
+        if abs(value) >> 4_096:
+            raise TypeError("a whole number of more than 4,096 bits cannot be stored")
         return value
     if isinstance(value, (np.ndarray, np.generic)):
         array = np.asarray(value)
+        if array.dtype.kind == "V" or (array.dtype.hasobject and array.dtype.kind != "O"):
+            raise TypeError(f"an array of {array.dtype} cannot be stored")
         if array.dtype.kind == "O":
             if array.ndim != 1:
                 raise TypeError("an array of objects cannot be stored")
@@ -69,9 +84,21 @@ def _plain(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     import pandas as pd
 
     if isinstance(value, pd.DataFrame):
+        for index in (value.columns, value.index):
+            if isinstance(index, pd.MultiIndex) or not _is_plain(index.dtype):
+                raise TypeError(
+                    "a table whose rows or columns have several names, or names of a kind of pandas' own, cannot be stored"
+                )
+        if not value.columns.is_unique or not all(map(_is_plain, value.dtypes)):
+            raise TypeError("a table with columns of one name, or of a kind of pandas' own, cannot be stored")
         columns = [_plain(value[name].to_numpy(), arrays) for name in value.columns]
         return {"table": [_index(value.columns, arrays), _index(value.index, arrays), columns]}
     raise TypeError(f"a {type(value).__name__} cannot be stored")
+
+
+def _is_plain(dtype: Any) -> bool:
+    """Whether a type of a column is one of NumPy, or that of text."""
+    return isinstance(dtype, np.dtype) or str(dtype) == "str"
 
 
 def _index(index: pd.Index[Any], arrays: list[np.ndarray[Any, Any]]) -> Any:
@@ -96,8 +123,8 @@ class _Reader:
         match kind:
             case "array" | "scalar":
                 dtype, shape = np.dtype(content[0]), tuple(content[1])
-                if dtype.kind == "O":
-                    raise ValueError("an array of objects")
+                if dtype.hasobject or any(n < 0 for n in shape):
+                    raise ValueError("an array of objects, or of no shape")
                 count = int(np.prod(shape, dtype=np.int64))
                 array = np.frombuffer(self.raw, dtype, count, self.at).reshape(shape).copy()
                 self.at += count * dtype.itemsize
@@ -130,6 +157,8 @@ class _Reader:
         import pandas as pd
 
         if isinstance(found, int):
+            if found < 0:
+                raise ValueError("a table of fewer than no rows")
             return pd.RangeIndex(found)
         index: pd.Index[Any] = pd.Index(self.value(found[1]), name=self.value(found[0]))
         return index

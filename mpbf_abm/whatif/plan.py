@@ -77,32 +77,36 @@ class Plan:
         policies, shocks = self.arms[arm]
         return RunSpec(self.parameters, self.seed + replicate, self.ticks, policies, shocks, self.space)
 
+    @property
+    def kind(self) -> str:
+        """What it is: a run, or a what-if."""
+        return WHAT_IF if len(self.arms) > 1 else "run"
+
     @cached_property
     def study(self) -> Study:
         """The study of this question."""
         return Study.of_question(
-            "run", self.parameters, self.policies, self.shocks, shared=self.shocks_in_baseline, seeds=self.seeds, ticks=self.ticks,
-            series=KEPT, limits=NO_LIMITS,
+            self.kind, self.parameters, self.policies, self.shocks, shared=self.shocks_in_baseline, seeds=self.seeds, ticks=self.ticks,
+            series=KEPT, limits=NO_LIMITS, question=self.compared(),
         )  # fmt: skip
 
     def check(self) -> None:
         """Raise with one line for every fault that would stop the run or leave an event without effect."""
         faults = numbers_faults({"seed": self.seed, "ticks": self.ticks, "replicates": self.replicates})
         if not faults:
-            if not self.shocks_in_baseline and not self.shocks:
-                faults.append(f"{SHARED} = false: needs a shock, which the baseline is spared")
-            if len(self.arms) > 1 and self.replicates < 2:
-                faults.append(f"replicates = {self.replicates}: a what-if needs at least 2 pairs for an interval")
-            for act in (
-                lambda: check_seed(self.seed + self.replicates - 1, "last seed"),
-                *(self.spec(arm).check for arm in self.arms),
-            ):
+            last = lambda: check_seed(self.seed + self.replicates - 1, "last seed")
+            for act in (last, lambda: self.study, *(self.spec(arm).check for arm in self.arms)):
                 try:
                     act()
                 except ConfigurationError as error:
                     faults += error.faults
         if faults:
             raise ConfigurationError(list(dict.fromkeys(faults)))
+
+    @property
+    def question_hash(self) -> str:
+        """Hash of the question: what it asks, and where seeds begin, but not of how many pairs."""
+        return content_hash([self.seed, *(self.spec(arm).kind for arm in self.arms)])
 
     def record(self) -> dict[str, Any]:
         """Provenance of the plan: everything needed to run it again, and its hash."""
@@ -112,7 +116,7 @@ class Plan:
             for i, seed in enumerate(self.seeds)
         ]
         return record(
-            kind=WHAT_IF if len(self.arms) > 1 else "run",
+            kind=self.kind,
             parameters=self.parameters.model_dump(),
             changed=self.parameters.changed(),
             seed=self.seed,
@@ -141,9 +145,9 @@ class Plan:
         return f"what-if: {policies}" + (f"; in both arms: {shocks}" if shocks else "")
 
 
-def named_study(plan: Plan, name: str, question: str = "") -> Study:
-    """The study of a plan under a name of its own, without what a result keeps of every run."""
-    return plan.study.changed(name=name, question=question, series=Series(), limits=Limits())
+def plain_study(plan: Plan, name: str = "") -> Study:
+    """The study of a plan, perhaps under another name, without what a result keeps of every run."""
+    return plan.study.changed(name=name or plan.kind, series=Series(), limits=Limits())
 
 
 def describe(event: Event) -> str:

@@ -26,7 +26,7 @@ from mpbf_abm.studies.model import FAMILY_COLUMNS, Returned, pack
 from mpbf_abm.studies.plan import Plan as StudyPlan
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE, Store
-from mpbf_abm.whatif.plan import Plan, named_study
+from mpbf_abm.whatif.plan import Plan, plain_study
 
 BOUNDS = {name: 1.0 for name, unit in UNITS.items() if unit == "share"}
 IDENTITY = ("arm", "replicate", "seed")
@@ -114,7 +114,7 @@ class Ensemble:
     def cautions(self) -> list[str]:
         """What to be careful with where the effects on the headline outcomes are read."""
         table = self.effects
-        if table is None:
+        if table is None or self.plan.replicates < 2:
             return []
         shown = table[table["outcome"].isin(HEADLINE)]
         groups = [
@@ -229,7 +229,7 @@ def write_tables(ensemble: Ensemble, folder: Path) -> None:
     """Write series, families, summary, effects, parameters and the study of the same runs into a folder."""
     texts = {"parameters.toml": ensemble.plan.parameters.to_toml()}
     if ensemble.plan.space is None:
-        texts["study.toml"] = write_study(named_study(ensemble.plan, "what-if", ensemble.plan.compared()))
+        texts["study.toml"] = write_study(plain_study(ensemble.plan))
     tables = {name: getattr(ensemble, name) for name in ("series", "families", "summary", "effects")}
     write_pages(folder, texts, {name: table for name, table in tables.items() if table is not None})
 

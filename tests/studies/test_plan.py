@@ -15,7 +15,7 @@ from mpbf_abm import MaterialsSpace, Policy, Shock
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.studies.definition import Arm, Branch, Engine, Limits, Outcome, Study
 from mpbf_abm.studies.driver import run_study
-from mpbf_abm.studies.plan import Plan
+from mpbf_abm.studies.plan import Plan, fingerprint_of
 from mpbf_abm.studies.results import Results
 
 
@@ -65,6 +65,16 @@ def test_what_a_result_does_not_follow_from_is_no_part_of_an_id(change: dict[str
 )
 def test_what_a_result_follows_from_is_part_of_every_id(change: dict[str, Any]) -> None:
     assert not ids(small_study(**change)) & ids(BASE)
+
+
+def test_models_of_ones_own_are_told_apart_by_all_that_is_bound_to_them() -> None:
+    def prints(*models: Any) -> list[str]:
+        return [fingerprint_of(Study(name="o", model=model)) for model in models]
+
+    one, other = prints(partial(toys.outcome, [1, 2], [3]), partial(toys.outcome, [1], [2, 3]))
+    assert one != other
+    one, other = prints(lambda run: {"y": run.seed}, lambda run: {"y": -run.seed})
+    assert one != other
 
 
 def test_materials_and_model_are_part_of_an_id() -> None:

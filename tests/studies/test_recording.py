@@ -12,14 +12,17 @@ import pytest
 import toys
 from communities import SMALL
 
-from mpbf_abm import Outcome, Series, Study
+from mpbf_abm import Arm, Outcome, Parameters, Policy, Series, Study
 from mpbf_abm.errors import ConfigurationError, StoppedError
 from mpbf_abm.studies.analysis import compare
 from mpbf_abm.studies.definition import Recording, Replicates
-from mpbf_abm.studies.driver import Tally, run_study
+from mpbf_abm.studies.driver import Silent, Tally, answered, run_study
 from mpbf_abm.studies.files import parse_study, read_study, write_study
 from mpbf_abm.studies.merging import merge_stores
+from mpbf_abm.studies.plan import Plan
+from mpbf_abm.studies.replay import replay_run, some_runs
 from mpbf_abm.studies.results import Results
+from mpbf_abm.studies.store import StoreError
 
 PLAIN: dict[str, Any] = {"name": "noted", "preset": "quick", "parameters": SMALL, "ticks": 8, "replicates": {"n": 2}}
 
@@ -106,6 +109,81 @@ def test_models_of_ones_own_are_asked_for_what_was_noted_before(tmp_path: Path) 
     assert run_study(study(outcomes={"big": Outcome()}), tmp_path, workers=1).known == 2
 
 
+def test_a_run_that_fails_when_it_is_made_again_is_told_and_stays(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Watch(Silent):
+        def say(self, line: str) -> None:
+            told.append(line)
+
+    def study(**outcomes: Outcome) -> Study:
+        return Study(name="own", model=toys.outcome, ticks=6, replicates={"n": 2}, outcomes=outcomes)
+
+    run_study(study(y=Outcome()), tmp_path, workers=1)
+    tally = run_study(study(y=Outcome(), z=Outcome()), tmp_path, workers=1, progress=Watch())
+    assert (tally.made, tally.failed, tally.again) == (0, 2, 2)
+    assert sum("made again to note more, failed" in line and "no outcome 'z'" in line for line in told) == 2
+    assert run_study(study(y=Outcome()), tmp_path, workers=1).known == 2
+
+
+def test_stores_that_noted_different_things_do_not_differ(tmp_path: Path) -> None:
+    for name, every in (("a", 2), ("b", 3)):
+        make(tmp_path / name, series=Series(of=("found_share",), every=every))
+    counts = merge_stores(tmp_path / "c", [tmp_path / "a", tmp_path / "b"])
+    assert (counts["added"], counts["known"], counts["different"]) == (2, 2, 0)
+    assert make(tmp_path / "c", series=Series(of=("found_share",), every=3)).again == 2
+
+
+def test_a_run_is_replayed_as_it_was_noted(tmp_path: Path) -> None:
+    make(tmp_path, **OTHER)
+    make(tmp_path, **SERIES)
+    with Results.open(tmp_path) as results:
+        for stored in some_runs(results, 2):
+            assert replay_run(results, stored).words == "equal"
+
+
+def test_the_store_of_a_study_is_no_place_for_the_runs_of_a_result(tmp_path: Path) -> None:
+    make(tmp_path / "o" / "runs")
+    with pytest.raises(StoreError, match="holds the study 'noted'"), answered(Study(**PLAIN), tmp_path / "o"):
+        pass
+    with answered(Study(**PLAIN), tmp_path / "p", workers=1) as results:
+        assert results.status.sum() == 2
+    with pytest.raises(StoreError, match="the command that made it"):
+        make(tmp_path / "p" / "runs")
+
+
+def test_rows_of_a_sample_with_named_seeds_have_ids_of_their_own(tmp_path: Path) -> None:
+    varied = {"planners.exploration": {"values": (0.1, 0.2)}}
+    study = Study(
+        **(PLAIN | {"parameters": SMALL | varied, "replicates": {"seeds": (1, 2)}, "ticks": 2}),
+        design={"kind": "lhs", "n": 6},
+    )
+    assert run_study(study, tmp_path, workers=1).made == 12
+    with Results.open(tmp_path) as results:
+        assert (results.status == 1).all()
+        assert np.isfinite(results.values("found_share")).all()
+
+
+@pytest.mark.parametrize(
+    "arms",
+    [
+        [Policy("audits"), Arm(label="again", policies=(Policy("audits", strength=0.2),))],
+        [Arm(label="same", parameters={"planners.exploration": Parameters.preset("quick").planners.exploration})],
+    ],
+)
+def test_arms_that_are_the_same_runs_are_refused(arms: list[Any]) -> None:
+    with pytest.raises(ConfigurationError, match="is the same as arm"):
+        Study(**PLAIN, policies=arms).check()
+
+
+def test_replicates_of_a_model_of_ones_own_are_told_apart_by_their_numbers() -> None:
+    ids = [
+        {j.seed: j.id for j in Plan(Study(name="o", model=toys.outcome, replicates={"seeds": s})).jobs(0, 2)}
+        for s in ((5, 7), (7, 5))
+    ]
+    assert ids[0][5] != ids[1][5]
+
+
 def test_recordings_join() -> None:
     a, b = Recording(("m",), ("x",), (1, 3), ("t",)), Recording((), ("y", "x"), (2, 3), ())
     assert a.joined(b) == Recording(("m",), ("x", "y"), (1, 2, 3), ("t",))
@@ -145,12 +223,13 @@ def test_seeds_that_cannot_be_are_one_line(fields: dict[str, Any], words: str) -
 
 
 def test_a_what_if_says_what_compare_says_of_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mpbf_abm import Parameters, Policy
     from mpbf_abm.simulation import HEADLINE
-    from mpbf_abm.whatif.plan import Plan
+    from mpbf_abm.whatif.plan import Plan as Question
     from mpbf_abm.whatif.runner import keep_runs, run_plan
 
-    plan = Plan(Parameters.preset("quick").updated(SMALL), ticks=6, replicates=4, policies=(Policy("audits", start=1),))
+    plan = Question(
+        Parameters.preset("quick").updated(SMALL), ticks=6, replicates=4, policies=(Policy("audits", start=1),)
+    )
     ensemble = run_plan(plan, out=tmp_path)
     said = ensemble.effects.set_index("outcome").loc[list(HEADLINE)]
     with Results.open(tmp_path / "runs") as results:

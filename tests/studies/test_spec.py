@@ -144,6 +144,13 @@ def test_every_fault_of_a_run_is_said_at_once() -> None:
     assert len(error.value.faults) == 4
     for word in ("target = 99", "start = 400", "start = 500", "more experiments than materials"):
         assert word in told
+    for name in ("parameters", "policies", "shocks", "space", "planners", "reseed"):
+        for value in (3, "x", [1]):
+            with pytest.raises(ConfigurationError, match=f"^{name}: "):
+                SPEC.changed(**{name: value}).check()
+    for later in ({"a": 3}, {-1: 2}, {1.5: 3}):
+        with pytest.raises(ConfigurationError, match="reseed"):
+            SPEC.changed(reseed=later).check()
     for bad in ({"seed": -1}, {"ticks": 1.5}, {"planners": (int,)}, {"policies": ("audits",)}, {"reseed": {1: 2**70}}):
         with pytest.raises(ConfigurationError):
             SPEC.changed(**bad).check()
@@ -190,6 +197,14 @@ def test_policies_of_ones_own_and_rules_and_materials_survive_a_file(tmp_path: P
         spec.changed(space=MaterialsSpace.synthetic(P, seed=1)).to_toml()
     with pytest.raises(ConfigurationError, match="not valid TOML"):
         RunSpec.from_toml("[run")
+    for nonsense in ("run = 3", "rules = 3", "[run]\nreseed = 3", "[run]\nreseed = { a = 1 }", "[materials]\ntable = 't.csv'", "materials = 3",
+                     "[run]\nreplicates = 2", "[run]\nshocks_in_baseline = true", "[rules]\nplanners = 3"):  # fmt: skip
+        with pytest.raises(ConfigurationError):
+            RunSpec.from_toml(nonsense, folder=tmp_path)
+    whole, real = (Policy("own", set={"planners.exploration": v}, start=1) for v in (1, 1.0))
+    assert RunSpec(P, 1, 4, (whole,)).id == RunSpec(P, 1, 4, (real,)).id
+    taken = Policy("own", set={"planners.kappa": np.float64(0.5)}, start=1)
+    assert RunSpec.from_toml(RunSpec(P, 1, 4, (taken,)).to_toml()).id == RunSpec(P, 1, 4, (taken,)).id
 
 
 # --------------------------------------------------------------------------- rules of one's own
@@ -218,6 +233,21 @@ def test_rules_of_ones_own_work_in_studies_and_are_part_of_their_runs(tmp_path: 
         Study.from_file(tmp_path / "own.toml").check()
     with pytest.raises(ConfigurationError, match="not a subclass"):
         Study(**fields, planners=[int])
+
+
+def test_rules_that_are_made_by_a_function_are_told_apart() -> None:
+    from mpbf_abm import ExperimentPlanner
+
+    def make(rate: float) -> type:
+        class Mine(ExperimentPlanner):
+            def score(self, candidates: Any, mean: Any, sd: Any, scores: Any) -> Any:  # noqa: ARG002
+                return rate * scores
+
+        return Mine
+
+    assert rules_fingerprint([make(0.0)]) == rules_fingerprint([make(0.0)]) != rules_fingerprint([make(3.0)])
+    bound = [type("R", (ExperimentPlanner,), {"rate": rate}) for rate in (0, 3)]
+    assert rules_fingerprint(bound[:1]) != rules_fingerprint(bound[1:])
 
 
 def test_another_source_of_a_rule_is_another_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

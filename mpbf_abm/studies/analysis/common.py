@@ -72,7 +72,16 @@ def refuse_gaps(missing: int, planned: int, what: str, before: str = "") -> None
 
 def main_outcome(results: Results, name: str | None) -> str:
     """Name of an outcome: the one asked for, else the first primary one, else the first."""
+    refuse_without_outcomes(results)
     return name or next(iter(results.study.primary), next(iter(results.definitions)))
+
+
+def refuse_without_outcomes(results: Results) -> None:
+    """Refuse runs that are pieces of another result, and have no outcomes of their own."""
+    if not results.definitions:
+        raise ConfigurationError(
+            f"{results.store.path}: its runs have no outcomes; they are pieces of a result, which is told where it was written"
+        )
 
 
 def complete(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArray[np.bool_]:

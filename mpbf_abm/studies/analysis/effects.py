@@ -66,7 +66,9 @@ def distributions(results: Results, names: Sequence[str] | None = None) -> pd.Da
 # --------------------------------------------------------------------------- compare
 
 
-def compare(results: Results, names: Sequence[str] | None = None, *, together: bool = False, seed: int = 0) -> Analysis:
+def compare(
+    results: Results, names: Sequence[str] | None = None, *, together: bool | None = None, seed: int = 0
+) -> Analysis:
     """Paired effects of every arm against the baseline, with simultaneous 95 % intervals and verdicts.
 
     The unit of the intervals is the scenario where scenarios are a sample with draws of their own, else the replicate
@@ -78,8 +80,8 @@ def compare(results: Results, names: Sequence[str] | None = None, *, together: b
     results : Results
     names : sequence of str, optional
         Outcomes, all of the study's by default.
-    together : bool
-        Whether all outcomes of all arms are one family instead.
+    together : bool, optional
+        Whether all outcomes of all arms are one family instead; so it is by default where the study declares no outcome, as in ``mpbf run``.
     seed : int
         Of the bootstrap.
 
@@ -100,6 +102,7 @@ def compare(results: Results, names: Sequence[str] | None = None, *, together: b
         raise ConfigurationError(
             f"compare: fewer than two pairs of runs are complete; {results.status.size} are planned"
         )
+    together = not results.study.outcomes if together is None else together
     first = wanted if together else [name for name in wanted if results.outcome(name).primary]
     families = ([first] if first else []) + [[name] for name in wanted if name not in first]
     rows: list[dict[str, Any]] = []
