@@ -10,7 +10,10 @@ from typing import Any
 from mpbf_abm.provenance import content_hash
 from mpbf_abm.studies.store import RUN, sealed, sealed_run
 
-COLUMNS = {"runs": RUN[:-1], "studies": ("name", "definition", "model", "fingerprint", "folder", "origin", "saved")}
+COLUMNS = {
+    "runs": RUN[:-1],
+    "studies": ("name", "definition", "model", "fingerprint", "folder", "origin", "form", "saved"),
+}
 
 
 def rewrite(path: Path, table: str, where: str = "1", **values: Any) -> None:

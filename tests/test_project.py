@@ -102,7 +102,7 @@ DEFINED_ONCE = {
         {"measures/estimates.py", "streams.py", "agents/planner.py", "measures/information.py", "verification/urn.py"},
     ),
     "a run": (r"class RunSpec", {"spec.py"}),
-    "the id of a run": (r"def run_id|def run_kind", {"spec.py"}),
+    "the id of a run": (r"def run_id|def run_kind", {"spec.py", "studies/earlier.py"}),  # and that of stores of version 0.1
     "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"spec.py"}),
     # A driver's engines, the page's sessions, and a benchmark of the pool itself.
     "a loop over many runs": (r"\b(?<!class )Pool\(", {"workers.py", "studies/engines.py", "studies/distributed.py", "explorer/desk.py", "bench/studies.py"}),

@@ -100,11 +100,11 @@ class Tally:
     made: int = 0
     failed: int = 0
     known: int = 0
-    again: int = 0
     failed_before: int = 0
     replicates: int = 0
     interrupted: bool = False
     precise: bool | None = None
+    again: int = 0
     seconds: float = 0.0
 
 

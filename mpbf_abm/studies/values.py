@@ -91,14 +91,25 @@ def _plain(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
                 )
         if not value.columns.is_unique or not all(map(_is_plain, value.dtypes)):
             raise TypeError("a table with columns of one name, or of a kind of pandas' own, cannot be stored")
-        columns = [_plain(value[name].to_numpy(), arrays) for name in value.columns]
+        columns = [
+            [
+                _is_text(value[name].dtype),
+                _plain(value[name].to_numpy(object if _is_text(value[name].dtype) else None), arrays),
+            ]
+            for name in value.columns
+        ]
         return {"table": [_index(value.columns, arrays), _index(value.index, arrays), columns]}
     raise TypeError(f"a {type(value).__name__} cannot be stored")
 
 
 def _is_plain(dtype: Any) -> bool:
     """Whether a type of a column is one of NumPy, or that of text."""
-    return isinstance(dtype, np.dtype) or str(dtype) == "str"
+    return isinstance(dtype, np.dtype) or _is_text(dtype)
+
+
+def _is_text(dtype: Any) -> bool:
+    """Whether a type of a column is pandas' own for text."""
+    return str(dtype) == "str"
 
 
 def _index(index: pd.Index[Any], arrays: list[np.ndarray[Any, Any]]) -> Any:
@@ -107,7 +118,8 @@ def _index(index: pd.Index[Any], arrays: list[np.ndarray[Any, Any]]) -> Any:
 
     if isinstance(index, pd.RangeIndex) and (index.start, index.step, index.name) == (0, 1, None):
         return len(index)
-    return [_plain(index.name, arrays), _plain(index.to_numpy(), arrays)]
+    text = _is_text(index.dtype)
+    return [_plain(index.name, arrays), [text, _plain(index.to_numpy(object if text else None), arrays)]]
 
 
 class _Reader:
@@ -147,9 +159,11 @@ class _Reader:
         import pandas as pd
 
         # Arrays come in the order in which they were put aside: columns, then names of columns and rows.
-        values = [self.value(c) for c in columns]
+        values = [(self.value(data), "str" if text else None) for text, data in columns]
         head, index = self._names(names), self._names(rows)
-        table = pd.DataFrame(dict(enumerate(values)), index=index)
+        # Objects stay objects, whatever they are.
+        series = [pd.Series(v, index=index, dtype=dtype or v.dtype) for v, dtype in values]
+        table = pd.DataFrame(dict(enumerate(series)), index=index)
         table.columns = head
         return table
 
@@ -160,5 +174,7 @@ class _Reader:
             if found < 0:
                 raise ValueError("a table of fewer than no rows")
             return pd.RangeIndex(found)
-        index: pd.Index[Any] = pd.Index(self.value(found[1]), name=self.value(found[0]))
+        name, (text, data) = self.value(found[0]), found[1]
+        values = self.value(data)
+        index: pd.Index[Any] = pd.Index(values, dtype="str" if text else values.dtype, name=name)
         return index

@@ -110,7 +110,6 @@ def test_a_command_that_is_interrupted_says_what_is_kept_and_goes_on(tmp_path: P
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert [line for line in told.splitlines() if " tasks, " not in line] == [
-        "mpbf: finishing the runs that are under way; Ctrl-C again stops them",
         f"mpbf: interrupted; what is over is kept in {tmp_path / 'out' / 'runs'}, and the same command goes on",
     ]
     known = rows(tmp_path / "out")

@@ -259,6 +259,16 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same store with the ids of version 0.1."""
+    out = tmp_path_factory.mktemp("earlier")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mpbf_abm.studies.driver.FORM", 0)
+        make(out, "outcome", **SIZE)
+    return out
+
+
 SPOILED = {
     "series gone": "DELETE FROM series WHERE run <= 50",
     "series of another run": "UPDATE series SET run = 10000 WHERE run = 5",
@@ -319,6 +329,7 @@ def downgrade(path: Path) -> None:
             "runs DROP COLUMN seal",
             "runs DROP COLUMN series",
             "runs DROP COLUMN tables",
+            "studies DROP COLUMN form",
         ):
             db.execute(f"ALTER TABLE {column}")
         db.execute("DROP TABLE tables")
@@ -339,9 +350,10 @@ def go_on(out: Path, said: list[str] | None = None) -> Tally:
     ],
 )
 def test_damage_of_any_kind_is_told_named_and_made_good(
-    mpbf: Command, sound: Path, tmp_path: Path, what: str, format: int
+    mpbf: Command, sound: Path, earlier: Path, tmp_path: Path, what: str, format: int
 ) -> None:
     out = tmp_path / "o"
+    sound = earlier if format == 1 else sound
     shutil.copytree(sound, out)
     if format == 1:
         downgrade(out / "study.sqlite")
@@ -381,12 +393,12 @@ def test_damage_of_any_kind_is_told_named_and_made_good(
 
 
 def test_a_driver_that_is_killed_while_it_upgrades_a_store_leaves_it_as_it_was_or_done(
-    sound: Path, tmp_path: Path
+    earlier: Path, tmp_path: Path
 ) -> None:
     rng, formats = random.Random(3), set()
     for number in range(8):
         out = tmp_path / f"o{number}"
-        shutil.copytree(sound, out)
+        shutil.copytree(earlier, out)
         downgrade(out / "study.sqlite")
         driver = begin(out, "outcome", **SIZE)
         while not (out / "study.sqlite-journal").exists() and driver.poll() is None:
@@ -402,7 +414,7 @@ def test_a_driver_that_is_killed_while_it_upgrades_a_store_leaves_it_as_it_was_o
         formats.add(found)
         tally = go_on(out)
         assert (tally.made, tally.known) == (0, 200)
-        assert tables_of(out) == tables_of(sound)
+        assert tables_of(out) == tables_of(earlier)
     assert formats
 
 
