@@ -244,7 +244,9 @@ def report(ensemble: Ensemble) -> str:
     for outcome in HEADLINE:
         e = effects[effects["outcome"] == outcome].iloc[0]
         sure = "*" if e.low > 0 or e.high < 0 else ""
-        interval = "-" if math.isnan(e.low) else f"{e.low:+.3g} to {e.high:+.3g} {sure:1}"
+        interval = (
+            "identical  " if e.identical else "-" if math.isnan(e.low) else f"{e.low:+.3g} to {e.high:+.3g} {sure:1}"
+        )
         rows.append(
             [
                 outcome,

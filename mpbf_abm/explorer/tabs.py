@@ -121,12 +121,13 @@ def interval(low: float, high: float) -> str:
     return "" if math.isnan(low) else f"{num(low, '+')} to {num(high, '+')}"
 
 
-def verdict(low: float, high: float, n: int) -> tuple[str, str]:
+def verdict(effect: Mapping[str, Any]) -> tuple[str, str]:
     """What a paired difference says, and the class of its colour."""
-    if math.isnan(low):
-        return ("one pair says little" if n == 1 else "no interval"), "unsure"
-    if low == high == 0.0:
+    low, high = effect["low"], effect["high"]
+    if effect["identical"] or low == high == 0.0:
         return "no difference", "none"
+    if math.isnan(low):
+        return ("one pair says little" if effect["n"] == 1 else "no interval"), "unsure"
     if low > 0:
         return "more", "more"
     if high < 0:
@@ -195,7 +196,7 @@ def cards(shown: Shown) -> str:
             )
             continue
         e = shown.effects[outcome]
-        word, cls = verdict(e["low"], e["high"], int(e["n"]))
+        word, cls = verdict(e)
         between = "" if math.isnan(e["low"]) else f" ({interval(e['low'], e['high'])})"
         parts.append(
             f'<div class="card"><h3>{title}</h3><p class="value"><span data-outcome="{outcome}" data-arm="baseline" data-value="{float(e["baseline"])!r}">'
@@ -468,7 +469,7 @@ def _effects_table(shown: Shown) -> str:
         e = shown.effects[outcome]
         base, treated = (shown.ensemble.arm(a)[outcome].to_numpy(np.float64) for a in (BASELINE, WHAT_IF))
         higher = np.mean(treated > base) if len(base) else math.nan
-        word, cls = verdict(e["low"], e["high"], int(e["n"]))
+        word, cls = verdict(e)
         rows.append(
             [
                 f'<abbr title="{escape(MEANING[outcome])}">{outcome}</abbr>', num(e["baseline"]), num(e["treated"]), num(e["difference"], "+"),

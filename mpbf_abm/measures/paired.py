@@ -23,7 +23,7 @@ JUDGED = 0.5  # an effect that fewer units know (against the most) does not wide
 TWO_GROUPS = 5 / 9  # bimodality coefficient above which two groups are likely
 FEW_UNITS = 10
 CONSTANT = 10  # units that have to agree before their agreement is taken for a fact
-EFFECT_COLUMNS = ("outcome", "baseline", "treated", "difference", "low", "high", "vrf", "n")
+EFFECT_COLUMNS = ("outcome", "baseline", "treated", "difference", "low", "high", "vrf", "n", "identical")
 
 
 def paired_effects(
@@ -44,8 +44,8 @@ def paired_effects(
     -------
     DataFrame
         One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and ``high`` of its interval
-        (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), and ``n`` pairs. A pair with a value that is not finite is left out
-        of its outcome; an outcome with fewer than two pairs left has NaN for everything that needs them.
+        (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), ``n`` pairs, and whether at least two pairs are all ``identical``, bit for bit. A pair with a value
+        that is not finite is left out of its outcome; an outcome with fewer than two pairs left has NaN for everything that needs them.
 
     Raises
     ------
@@ -69,7 +69,8 @@ def paired_effects(
             whole = np.isfinite(a[:, j]) & np.isfinite(b[:, j])
             one, other = a[whole, j], b[whole, j]
             means = [float(x.mean()) if len(x) else np.nan for x in (one, other, other - one)]
-            rows.append((name, *means, found.low[j], found.high[j], reduction(one[None], other[None]), len(one)))
+            same = len(one) >= 2 and bool((one.view(np.int64) == other.view(np.int64)).all())
+            rows.append((name, *means, found.low[j], found.high[j], reduction(one[None], other[None]), len(one), same))
     return pd.DataFrame(rows, columns=list(EFFECT_COLUMNS))
 
 

@@ -320,15 +320,12 @@ def _refuse_study(store: Store) -> None:
 
 def form_of(main: Path, store: Store) -> int:
     """Form of the ids of a study's runs: that of its main store, if there is one, or of its shard; the present one in a new store."""
-    try:
-        if store.path == main or not main.exists():
-            last = store.last_study(sound=True)
-        else:
-            with Store.open(main) as other:
-                last = other.last_study(sound=True)
-    except MpbfError:
-        return FORM
-    return FORM if last is None else last.form
+    if store.path == main or not main.exists():
+        form = store.form()
+    else:
+        with Store.open(main) as other:
+            form = other.form()
+    return FORM if form is None else form
 
 
 def _redesigned(before: Saved, study: Study) -> bool:

@@ -262,10 +262,12 @@ class Holding:
             return False
         if self.tables and not self.tables <= json.loads(row.tables or "{}").keys():
             return False
+        if not self.series:
+            return True
         place = row.quantities, row.ticks
         if place not in self._known:
             held, at = (set(json.loads(text or "[]")) for text in place)
-            self._known[place] = self.series <= held and (not self.series or self.ticks <= at)
+            self._known[place] = self.series <= held and self.ticks <= at
         return self._known[place]
 
 
@@ -405,6 +407,13 @@ class Store:
                     f"{self.path}: the definition of its study is damaged; mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
                 )
         return None
+
+    def form(self) -> int | None:
+        """Form of the ids of its runs, which also a definition says that is damaged; None without any."""
+        column = "form" if self._format > 1 else "0"
+        with _told(self.path):
+            row = self._db.execute(f"SELECT {column} FROM studies ORDER BY number DESC LIMIT 1").fetchone()  # noqa: S608
+        return row[0] if row is not None and row[0] in (0, 1) else None
 
     def _studies(self) -> Iterator[Saved | None]:
         """Definitions, the last one first; None for one that is damaged."""

@@ -243,7 +243,7 @@ def test_downloads_run_through_the_command_line_give_the_numbers_of_the_page(pag
     assert len(rows) == 4
     assert files["Overview figure (PDF)"].read_bytes() == (tmp_path / "out" / "overview.pdf").read_bytes()
     study = tomllib.loads(files["Study file (TOML)"].read_text())
-    assert study["replicates"]["n"] == 2
+    assert study["replicates"] == {"seeds": [1, 2]}
     checked = subprocess.run(
         [*run[:-1], "study", "check", str(files["Study file (TOML)"])], capture_output=True, text=True, check=False
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.estimates import wilson
 from mpbf_abm.measures.paired import (
+    FEW_UNITS,
     TWO_GROUPS,
     Simultaneous,
     bimodality,
@@ -261,7 +262,7 @@ def _compare_notes(
     lost = table[table["vrf"] <= 1.0]
     unpaired = [f"{o} of {a}" for o, a in zip(lost["outcome"], lost["arm"], strict=True)]
     grouped = sorted(set(spreads[spreads["bimodality"] > TWO_GROUPS]["outcome"]))
-    notes += cautions(int(table["units"].min()), unpaired, grouped)
+    notes += cautions(int(table["units"].min()), unpaired, [])
     if table["vrf"].isna().all():
         notes.append(
             "the variance-reduction factor needs two replicates of a scenario, and differences that are not all the same"
@@ -273,4 +274,4 @@ def _compare_notes(
         )
     if (table["missing"] > 0).any():
         notes.append(f"up to {int(table['missing'].max())} pairs are missing and left out")
-    return notes
+    return notes + cautions(FEW_UNITS, [], grouped)
