@@ -180,7 +180,8 @@ def simulate(
     """
     if isinstance(parameters, RunSpec):
         spec = parameters
-        if (seed, ticks, policies, shocks, space, planners, reseed) != (0, DEFAULT_TICKS, (), (), None, (), None):
+        rest = (seed, ticks, tuple(policies), tuple(shocks), space is None, planners, reseed)
+        if rest != (0, DEFAULT_TICKS, (), (), True, (), None):
             raise ConfigurationError(
                 "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one"
             )

@@ -99,7 +99,7 @@ def head_and_body(results: Results, name: str, head: str, chosen: Mapping[str, s
     if A > 1:
         parts.append(_compared(results))
     parts.append(
-        f'<p class="help">Everything else: <code>mpbf study report {escape(name)}</code>, <code>mpbf compare</code>, <code>mpbf robustness</code>, '
+        f'<p class="help">Everything else: <code>mpbf study report {escape(str(results.store.path.parent))}</code>, <code>mpbf compare</code>, <code>mpbf robustness</code>, '
         "<code>mpbf sensitivity</code>, <code>mpbf discover</code>.</p>"
     )
     return "".join(parts)
