@@ -72,11 +72,12 @@ def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
     p = parameters_of(setting, *task)
     eco = Setting(p, policies=setting.policies, shocks=setting.shocks).community(seed)
     early, out = max(2, setting.ticks // EARLY), {}
-    moments = {max(1, round(m * setting.ticks)): m for m in MOMENTS}
+    moments = {m: max(1, round(m * setting.ticks)) for m in MOMENTS}
     for tick in range(1, setting.ticks + 1):
         eco.step()
-        if tick in moments:
-            out[f"leading at {moments[tick]:g}"] = _leading(eco.world.commons.visible())
+        # In a short run several moments fall on one tick.
+        share = _leading(eco.world.commons.visible())
+        out |= {f"leading at {m:g}": share for m, at in moments.items() if at == tick}
         if tick == early:
             out |= indicators(eco.world, early // 2)
     eco.release()

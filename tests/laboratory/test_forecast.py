@@ -105,4 +105,6 @@ def test_real_runs_give_a_report_and_a_figure():
     values = {task: FORECAST.measure(setting, task) for task in [("same", s, 1) for s in setting.seeds()]}
     found = report(setting, values | {("varied", s, 40): v for (_, s, _), v in values.items()})
     assert len(found.tables["cases"]) == 80
+    # In ten ticks the first two moments are one.
+    assert all({f"leading at {m:g}" for m in MOMENTS} <= value.keys() for value in values.values())
     assert len(draw(found).axes) == 4
