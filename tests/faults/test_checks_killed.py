@@ -17,7 +17,7 @@ from checks import HERE, TOYS
 from waiting import wait_until
 
 KILLS = 22
-PAUSE = {"PAUSE": "0.5"}
+PAUSE = {"PAUSE": "1.0"}
 """Length of a piece of work while kills go on: all of them take longer than all kills together."""
 COMMANDS = {
     "validate": (
