@@ -55,6 +55,8 @@ def identity_of(thing: Any) -> Iterator[bytes]:
         yield from identity_of([thing.fget, thing.fset, thing.fdel])
     elif isinstance(thing, type):
         yield from _class(thing)
+    elif inspect.ismodule(thing) or inspect.isbuiltin(thing):
+        yield f"{type(thing).__name__} {thing.__name__}".encode()
     elif thing is None or isinstance(thing, (bool, int, float, str, bytes, np.generic)):
         yield f"{type(thing).__name__} {thing!r}".encode()
     elif isinstance(thing, np.ndarray) and not thing.dtype.hasobject:

@@ -53,7 +53,7 @@ class Run:
         )  # fmt: skip
         self.summary = summarise(ecosystem)
         self.provenance = provenance_record(
-            id=spec.id,
+            id=_id_of(spec),
             parameters=ecosystem.parameters.model_dump(), changed=ecosystem.parameters.changed(), seed=ecosystem.world.streams.seed,
             reseed=ecosystem.world.streams.later, ticks=ticks, policies=[e.model_dump() for e in ecosystem.agenda.policies],
             shocks=[e.model_dump() for e in ecosystem.agenda.shocks], record=list(ecosystem.recorder.tables),
@@ -112,6 +112,14 @@ class Run:
     def replay(self) -> Run:
         """Run it again from the same inputs; the result has equal bytes."""
         return simulate(self.spec, record=self.ecosystem.recorder.tables)
+
+
+def _id_of(spec: RunSpec) -> str | None:
+    """Id of a run; None with rules that cannot be told from others, which only a study has to refuse."""
+    try:
+        return spec.id
+    except ConfigurationError:
+        return None
 
 
 def summarise(ecosystem: Ecosystem) -> dict[str, float]:

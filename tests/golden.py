@@ -300,6 +300,9 @@ def tables(folder: Path) -> dict[str, str]:
     out: dict[str, str] = {}
     for path in sorted(folder.glob("*.csv")):
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if path.stem == "effects":
+            # In the order of the indicators now.
+            frame = frame.sort_values("outcome", ignore_index=True)
         out |= columns(path.stem, frame[[c for c in frame.columns if c not in NOT_COMPARED]])
     return out
 
@@ -315,7 +318,7 @@ def make_study(config: Config) -> dict[str, str]:
 
 
 # Intervals of `mpbf run` are those of `mpbf compare` now: they hold together, and a factor of infinity is none.
-OTHER_RULE = {f"effects: {column}" for column in ("low", "high", "vrf")}
+OTHER_RULE = {f"effects.{column}" for column in ("low", "high", "vrf", "identical")}
 
 
 def make_whatif(config: Config) -> dict[str, str]:
