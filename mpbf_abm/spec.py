@@ -68,7 +68,7 @@ class RunSpec:
     reseed: Mapping[int, int] = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, RunSpec) and self.id == other.id
+        return isinstance(other, RunSpec) and (self is other or self.id == other.id)
 
     def __hash__(self) -> int:
         return hash(self.id)

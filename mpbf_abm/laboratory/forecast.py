@@ -71,7 +71,8 @@ def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
     _, seed, _ = task
     p = parameters_of(setting, *task)
     eco = Setting(p, policies=setting.policies, shocks=setting.shocks).community(seed)
-    early, out = max(2, setting.ticks // EARLY), {}
+    early = max(2, setting.ticks // EARLY)
+    out: dict[str, Any] = {}
     moments = {m: max(1, round(m * setting.ticks)) for m in MOMENTS}
     for tick in range(1, setting.ticks + 1):
         eco.step()
