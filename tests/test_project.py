@@ -102,6 +102,7 @@ DEFINED_ONCE = {
         {"measures/estimates.py", "streams.py", "agents/planner.py", "measures/information.py", "verification/urn.py"},
     ),
     "a run": (r"class RunSpec", {"spec.py"}),
+    "the beginning of a run": (r"(?<!class )\bEcosystem\(", {"simulation.py", "ecosystem.py"}),  # and an example of its docstring
     "the id of a run": (r"def run_id|def run_kind", {"spec.py", "studies/earlier.py"}),  # and that of stores of version 0.1
     "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"spec.py"}),
     # A driver's engines, the page's sessions, and a benchmark of the pool itself.

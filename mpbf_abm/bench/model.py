@@ -18,9 +18,9 @@ from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.ensemble import family_masses
 from mpbf_abm.measures.path_dependence import run_to
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.simulation import simulate
+from mpbf_abm.simulation import begin, simulate
 from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.spec import DEFAULT_TICKS
+from mpbf_abm.spec import DEFAULT_TICKS, RunSpec
 
 KINDS = ("curators", "trainers", "planners")
 
@@ -70,7 +70,7 @@ def kernel_floor(parameters: Parameters | None = None, ticks: int = DEFAULT_TICK
 
 def per_tick(parameters: Parameters, space: MaterialsSpace, ticks: int) -> float:
     """Seconds per tick, founding left out."""
-    ecosystem = Ecosystem(parameters, SEED, space=space)
+    ecosystem = begin(RunSpec(parameters, SEED, space=space))
     try:
         ecosystem.step()
 

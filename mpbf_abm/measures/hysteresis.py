@@ -13,6 +13,8 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.interventions import Policy
 from mpbf_abm.measures.estimates import Estimate, mean_estimate, student
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.twin import Twin
 
 Float = NDArray[np.float64]
@@ -119,7 +121,7 @@ def ramp_community(
     # At full strength in its last tick of rising, it falls in those that follow.
     ramp = Policy(name="ramp", set={path: high for path, (_, high) in lever.items()}, strength=1.0, start=settle, ramp=ticks, end=settle + 2 * ticks - 1, fade=ticks)  # fmt: skip
     policies = (*options.pop("policies", ()), ramp)
-    eco = Ecosystem(p, seed, record=(), policies=policies, **options)
+    eco = begin(RunSpec(p, seed, policies=policies, **options), record=())
     way, seen = [], []
     try:
         for tick in range(settle + 2 * ticks - 1):

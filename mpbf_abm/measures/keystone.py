@@ -25,8 +25,9 @@ from mpbf_abm.measures.influence import katz
 from mpbf_abm.measures.paired import simultaneous_intervals
 from mpbf_abm.measures.path_dependence import damage
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.simulation import OUTCOMES, summarise
+from mpbf_abm.simulation import OUTCOMES, begin, summarise
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -89,7 +90,7 @@ def single_losses(
     _check(parameters, seeds, ticks, start, kind, better)
     tables = []
     for seed in seeds:
-        eco = Ecosystem(parameters, seed, record=(), space=space, policies=policies)
+        eco = begin(RunSpec(parameters, seed, ticks, tuple(policies), space=space), record=())
         for _ in range(start):
             eco.step()
         snapshot = eco.snapshot()

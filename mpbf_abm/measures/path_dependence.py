@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from mpbf_abm.ecosystem import Ecosystem, Snapshot
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.commons import FOUNDER, LITERATURE, record_keys
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.space.modalities import CRYSTAL_GRAPHS, SPECTROSCOPY
+from mpbf_abm.spec import RunSpec
 
 Float = NDArray[np.float64]
 Observe = Callable[[Ecosystem], Any]
@@ -59,7 +61,7 @@ def run_to(
         What was observed; with several ticks, one row for each.
     """
     times = [ticks] if isinstance(ticks, (int, np.integer)) else list(ticks)
-    ecosystem = Ecosystem(parameters, seed, record=(), space=space, reseed=reseed, **events)
+    ecosystem = begin(RunSpec(parameters, seed, space=space, reseed=dict(reseed or {}), **events), record=())
     seen = []
     try:
         for tick in range(max(times) + 1):

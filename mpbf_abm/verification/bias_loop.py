@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.layers.coupling import bias_share, loop_gain, steady_bias
 from mpbf_abm.measures.path_dependence import deposit
+from mpbf_abm.simulation import begin
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.verification.communities import RUNS, flat_space, learned, learning_community
 from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, mean_error, row, seeds
@@ -105,7 +106,7 @@ def bias_paths(
     space = flat_space(p, spread - spread.mean(), spread - spread.mean() + b_s)
     bias, mean = np.empty((len(run_seeds), ticks)), np.empty((len(run_seeds), ticks))
     for r, s in enumerate(run_seeds):
-        eco = Ecosystem(p, s, record=(), space=space)
+        eco = begin(RunSpec(p, s, space=space), record=())
         commons = eco.world.commons
         if founded is not None:
             rows = np.arange(len(commons))

@@ -18,7 +18,9 @@ from mpbf_abm.measures.path_dependence import (
     run_to,
 )
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -109,7 +111,7 @@ def generations(p: Parameters, run_seeds: Sequence[int], ticks: int, space: Mate
     """Mean and noise variance that the trainer has learned after each tick (R, T, 2)."""
     out = np.empty((len(run_seeds), ticks, 2))
     for r, s in enumerate(run_seeds):
-        eco = Ecosystem(p, s, record=(), space=space)
+        eco = begin(RunSpec(p, s, space=space), record=())
         for t in range(ticks):
             eco.step()
             out[r, t] = learned(eco)

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
 
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.concentration import hhi
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.verification.communities import RUNS, flat_space, generations, learning_community, urn
 from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, mean_error, row, seeds
@@ -140,7 +141,7 @@ def resampling(seed: int, K: int, a: tuple[float, ...], M: int, t: int, runs: in
     space = MaterialsSpace.synthetic(p, seed=0)
     diversity = []
     for s in seeds(seed, "M4", runs):
-        eco = Ecosystem(p, s, record=(), space=space)
+        eco = begin(RunSpec(p, s, space=space), record=())
         for _ in range(t):
             eco.step()
         commons = eco.world.commons

@@ -18,7 +18,9 @@ from mpbf_abm.measures.path_dependence import (
     share_after_deposit,
 )
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.verification.communities import RUNS, family_masses, law_of_two, reinforcing, small_space, urn
 from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, mean_error, row, seeds, variance_error
@@ -45,7 +47,7 @@ def intervention(seed: int, a: float, b: float, N: int, m: int, D: float, after:
     bought: list[tuple[float, float, float]] = []
     for s in seeds(seed, "U9", runs):
         for price, out in ((False, given), (True, bought)):
-            eco = Ecosystem(p, s, record=(), space=small_space(2, p.space.materials))
+            eco = begin(RunSpec(p, s, space=small_space(2, p.space.materials)), record=())
             for _ in range(before):
                 eco.step()
             now = eco.world.commons.visible()
@@ -113,7 +115,7 @@ def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Che
     space = MaterialsSpace.synthetic(p, seed=0)
     first, time, strayed = [], [], 0
     for s in seeds(seed, "U10", runs):
-        eco = Ecosystem(p, s, record=(), space=space)
+        eco = begin(RunSpec(p, s, space=space), record=())
         for t in range(1, planners + 1):
             eco.step()
             lead = int(np.diff(eco.world.registry.adopters)[0])
@@ -197,7 +199,7 @@ def zero_perturbation(seed: int, ticks: int, materials: int, planners: int) -> l
     space = MaterialsSpace.synthetic(p, seed=seed)
 
     def digest(change: Any = None) -> tuple[list[bytes], bytes]:
-        eco = Ecosystem(p, seed, record=("series",), space=space)
+        eco = begin(RunSpec(p, seed, space=space), record=("series",))
         if change is not None:
             change(eco)
         own = b""

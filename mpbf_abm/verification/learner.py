@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import ndtr
 
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.learning.heads import fit_head
 from mpbf_abm.learning.kernels import features
 from mpbf_abm.learning.models import frequencies
 from mpbf_abm.measures.path_dependence import deposit
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.streams import Streams
 from mpbf_abm.verification.communities import flat_space, learning_community
 from mpbf_abm.verification.mutations import mutation
@@ -72,7 +73,7 @@ def best_of_candidates(
         columns = np.zeros_like(space.descriptors)
         columns[:, 0] = estimate
         space = replace(space, descriptors=columns, difficulty=np.ones(materials, np.float32))
-        eco = Ecosystem(p, seeds(seed, "M5 " + name, 1)[0], record=(), space=space)
+        eco = begin(RunSpec(p, seeds(seed, "M5 " + name, 1)[0], space=space), record=())
         gaps = []
         for _ in range(rounds):
             eco.step()
@@ -156,7 +157,7 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
     space = MaterialsSpace.synthetic(p, seed=seed)
 
     def predictions(run_seed: int, family: int | None) -> Float:
-        eco = Ecosystem(p, run_seed, record=(), space=space)
+        eco = begin(RunSpec(p, run_seed, space=space), record=())
         if family is not None:
             deposit(eco, family, 1)
         eco.step()

@@ -17,7 +17,9 @@ from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.path_dependence import run_to
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.twin import Twin, urn_variance
 from mpbf_abm.twin.noise import tick_noise
 from mpbf_abm.verification.communities import fold, known_fold, urn_moments
@@ -52,7 +54,7 @@ def community(
 
 def history(p: Parameters, seed: int) -> Iterator[Ecosystem]:
     """One run of the model, from its founding on, tick by tick."""
-    eco = Ecosystem(p, seed, record=(), space=tiny(p.space.families))
+    eco = begin(RunSpec(p, seed, space=tiny(p.space.families)), record=())
     try:
         yield eco
         while True:

@@ -9,14 +9,15 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.measures import early_warning, influence
 from mpbf_abm.measures.resilience import resilience
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.space.synthetic import generate
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.streams import Streams
 from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, generator, mean_error, row, seeds
@@ -159,7 +160,7 @@ def leading_share(
     p: Parameters, seed: int, ticks: int, space: MaterialsSpace, policies: Iterable[Policy], shocks: Iterable[Shock]
 ) -> Float:
     """Share of the first family among visible records after every tick (ticks,)."""
-    eco = Ecosystem(p, seed, record=(), space=space, policies=policies, shocks=shocks)
+    eco = begin(RunSpec(p, seed, space=space, policies=tuple(policies), shocks=tuple(shocks)), record=())
     out = np.empty(ticks)
     for tick in range(ticks):
         eco.step()

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.special import betaln, digamma, log_expit
 from scipy.stats import betabinom, chi2, norm
 
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.concentration import (
     hhi,
@@ -26,6 +25,8 @@ from mpbf_abm.measures.path_dependence import (
     split_streams,
 )
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.simulation import begin
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.streams import Streams
 from mpbf_abm.twin import urn_variance
 from mpbf_abm.verification.communities import RUNS, family_masses, reinforcing, small_space, urn, urn_moments
@@ -89,7 +90,7 @@ def ten_line_urn(
 
 def family_sequence(p: Parameters, seed: int, ticks: int) -> list[int]:
     """Families of the records of a community in the order they were entered, founding left out."""
-    eco = Ecosystem(p, seed, record=())
+    eco = begin(RunSpec(p, seed), record=())
     for _ in range(ticks):
         eco.step()
     families: list[int] = eco.world.commons.family[p.founding.records :].tolist()

@@ -19,8 +19,9 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.provenance import content_hash
-from mpbf_abm.simulation import simulate
+from mpbf_abm.simulation import begin, simulate
 from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.spec import RunSpec
 from mpbf_abm.threads import one_thread
 from mpbf_abm.verification.mutations import mutation
 from mpbf_abm.verification.rows import Check, Knob, NotRun, generator, mean_error, row
@@ -68,7 +69,7 @@ def relabelling(seed: int, ticks: int, families: int, planners: int, materials: 
     order = generator(seed, "W1").permutation(families)
 
     def run(space: MaterialsSpace, *, shuffle: bool = False) -> tuple[Float, float, Float]:
-        eco = Ecosystem(p, seed, record=("series",), space=space)
+        eco = begin(RunSpec(p, seed, space=space), record=("series",))
         if shuffle:
             shuffle_planners(eco, generator(seed, "W1 planners").permutation(planners))
         for _ in range(ticks):
