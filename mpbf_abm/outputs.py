@@ -221,8 +221,10 @@ class OutputFolder:
 
     def _is_runs(self, name: str) -> bool:
         """Whether something in the destination is the folder of the runs that the result comes from."""
-        # A store with its lock and its journal, or what goes before it, and nothing else.
-        return name == f"{RUNS}/" and all(p.name.lstrip(".").startswith(STORE) for p in (self._place / RUNS).iterdir())
+        runs = self._place / RUNS
+        # What goes before a store is all that there is where a program was killed before it had made one.
+        early = name == f"{RUNS}/" and all(p.name.lstrip(".").startswith(STORE) for p in runs.iterdir())
+        return early or (name == f"{RUNS}/" and (runs / STORE).is_file())
 
     # ------------------------------------------------------------------ what becomes of it
 

@@ -8,6 +8,7 @@ import sys
 import time
 import tomllib
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -103,6 +104,22 @@ def test_processes_do_not_change_a_byte(mpbf, tmp_path):
     assert mpbf("run", *SMALL, *WHAT_IF, "--out=one", "--quiet") == (0, "", "")
     assert mpbf("run", *SMALL, *WHAT_IF, "--out=two", "--quiet", "--jobs=2") == (0, "", "")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_the_runs_of_a_what_if_are_a_study_that_analyses_read(mpbf, tmp_path):
+    assert mpbf("run", *SMALL, *WHAT_IF, "--out=o", "-q")[0] == 0
+    code, out, _ = mpbf("compare", "o", "--json")
+    assert code == 0
+    told = {row["outcome"]: (row["low"], row["high"]) for row in json.loads(out)["tables"]["effects"]}
+    for row in pd.read_csv(tmp_path / "o" / "effects.csv").to_dict("records"):
+        if row["outcome"] in HEADLINE and not np.isnan(row["low"]):
+            assert told[row["outcome"]] == pytest.approx((row["low"], row["high"]))
+    # What an analysis has written beside the runs is in nobody's way.
+    assert (tmp_path / "o" / "runs" / "compare").is_dir()
+    for name in (*FILES, "effects.csv"):
+        (tmp_path / "o" / name).unlink()
+    assert mpbf("run", *SMALL, *WHAT_IF, "--out=o", "-q") == (0, "", "")
+    assert (tmp_path / "o" / "runs" / "compare" / "effects.csv").exists()
 
 
 def test_json_is_for_machines(mpbf):

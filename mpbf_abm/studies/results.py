@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.outputs import RUNS
 from mpbf_abm.studies.definition import Outcome, Study
 from mpbf_abm.studies.files import parse_study, read_study
 from mpbf_abm.studies.plan import Plan
@@ -36,7 +37,7 @@ def default_folder(study: Study) -> Path:
 
 
 def store_path(place: str | Path) -> Path:
-    """Store in a folder, or the store itself; a study file stands for its default folder.
+    """Store in a folder, or in that of a result's runs, or the store itself; a study file stands for its default folder.
 
     Raises
     ------
@@ -48,6 +49,9 @@ def store_path(place: str | Path) -> Path:
         path = default_folder(read_study(path))
         if not path.is_dir():
             raise StoreError(f"{place}: is a study file, and its runs are not in {path}; name their folder")
+    if path.is_dir() and (path / RUNS / FILE).exists() and not (path / FILE).exists():
+        # A result, with the runs that it comes from.
+        return path / RUNS / FILE
     if path.is_dir():
         if not (path / FILE).exists():
             shards = sorted(path.glob("shard-*-of-*.sqlite"))
