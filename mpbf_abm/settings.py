@@ -39,6 +39,16 @@ def numbers_faults(values: Mapping[str, Any]) -> list[str]:
     return faults
 
 
+def question_faults(policies: Sequence[Policy], shocks: Sequence[Shock], replicates: int, *, shared: bool) -> list[str]:
+    """Faults of a question: a switch without a shock, a what-if without an interval."""
+    faults = []
+    if not shared and not shocks:
+        faults.append(f"{SHARED} = false: needs a shock, which the baseline is spared")
+    if (policies or (shocks and not shared)) and replicates < 2:
+        faults.append(f"replicates = {replicates}: a what-if needs at least 2 pairs for an interval")
+    return faults
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a configuration file says; every part may be missing from it."""

@@ -14,7 +14,6 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.interventions import Event, Policy, Shock
 from mpbf_abm.parameters import GROUPS, PATHS
 from mpbf_abm.sections import Section
-from mpbf_abm.settings import SHARED
 from mpbf_abm.spec import planner_faults, rule_name
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.design import Design, Factor, plain
@@ -642,10 +641,6 @@ class Study(Section):
             Other fields of the study.
         """
         own = () if shared else tuple(shocks)
-        if not shared and not shocks:
-            raise ConfigurationError(f"{SHARED} = false: needs a shock, which the baseline is spared")
-        if (policies or own) and len(seeds) < 2:
-            raise ConfigurationError(f"replicates = {len(seeds)}: a what-if needs at least 2 pairs for an interval")
         arms = (Arm(label=WHAT_IF, policies=tuple(policies), shocks=own),) if policies or own else ()
         return cls(
             name=name, ticks=ticks, parameters=parameters.changed(), policies=arms, shocks=tuple(shocks) if shared else (),

@@ -12,7 +12,7 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.interventions import Policy, Shock
 from mpbf_abm.parameters import GROUPS, PATHS, read_toml
 from mpbf_abm.sections import Section
-from mpbf_abm.settings import DEFAULT_PAIRS, DEFAULT_SEED, settings_from
+from mpbf_abm.settings import DEFAULT_PAIRS, DEFAULT_SEED, question_faults, settings_from
 from mpbf_abm.spec import DEFAULT_TICKS
 from mpbf_abm.studies.definition import (
     Arm,
@@ -70,6 +70,10 @@ def of_run_file(data: Mapping[str, Any], path: Path) -> Study:
     numbers = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS if pairs else 1} | dict(
         settings.numbers
     )
+    if faults := question_faults(
+        settings.policies, settings.shocks, numbers["replicates"], shared=settings.shocks_in_baseline
+    ):
+        raise ConfigurationError([f"{path.name}: {fault}" for fault in faults])
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-")
     return Study.of_question(
         name or "run", settings.parameters, settings.policies, settings.shocks, shared=settings.shocks_in_baseline, ticks=numbers["ticks"],

@@ -11,7 +11,7 @@ from mpbf_abm.interventions import NODES, Event, Policy, Shock
 from mpbf_abm.observation import COLUMNS
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.provenance import content_hash, record
-from mpbf_abm.settings import DEFAULT_SEED, SHARED, numbers_faults
+from mpbf_abm.settings import DEFAULT_SEED, SHARED, numbers_faults, question_faults
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.spec import DEFAULT_TICKS, RunSpec
 from mpbf_abm.streams import check_seed
@@ -94,8 +94,9 @@ class Plan:
         """Raise with one line for every fault that would stop the run or leave an event without effect."""
         faults = numbers_faults({"seed": self.seed, "ticks": self.ticks, "replicates": self.replicates})
         if not faults:
+            faults += question_faults(self.policies, self.shocks, self.replicates, shared=self.shocks_in_baseline)
             last = lambda: check_seed(self.seed + self.replicates - 1, "last seed")
-            for act in (last, lambda: self.study, *(self.spec(arm).check for arm in self.arms)):
+            for act in (last, *(self.spec(arm).check for arm in self.arms)):
                 try:
                     act()
                 except ConfigurationError as error:

@@ -202,6 +202,9 @@ def test_files_hold_what_a_run_writes(all_shown, tmp_path):
     assert archive.namelist() == [
         "effects.csv", "families.csv", "parameters.toml", "provenance.json", "runs/study.sqlite", "series.csv", "study.toml", "summary.csv",
     ]  # fmt: skip
+    # What has come so far can be had, too.
+    first = Shown(scenario(WHAT_IF), {name: h for name, h in all_shown[WHAT_IF].histories.items() if name[1] == 0})
+    assert zipfile.ZipFile(io.BytesIO(tables_zip(first))).namelist() == archive.namelist()
     # The command finds the runs in the unpacked folder, and its own result there.
     archive.extractall(tmp_path / "o")
     command = scenario(WHAT_IF).command().split()[1:]
