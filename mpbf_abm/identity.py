@@ -19,10 +19,17 @@ FORMAL = frozenset({"__module__", "__qualname__", "__doc__", "__dict__", "__weak
                     "__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__"})  # fmt: skip
 
 
-def identity_of(thing: Any) -> Iterator[bytes]:
+def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:
     """Yield what the results of a function or class follow from: file, code, what it closes over, arguments that are bound.
 
     What it imports is not looked at.
+
+    Parameters
+    ----------
+    thing : object
+    form : int
+        Form 0 is that of stores of version 0.1: it does not say where a list ends, what type a number has, or which function of a file it is but
+        for its name.
 
     Raises
     ------
@@ -30,35 +37,37 @@ def identity_of(thing: Any) -> Iterator[bytes]:
         For something that another run of the program could not tell from something else.
     """
     if isinstance(thing, partial):
-        yield b"partial"
-        yield from identity_of(thing.func)
-        yield from identity_of((thing.args, dict(sorted(thing.keywords.items()))))
+        yield from _mark("partial", form)
+        yield from identity_of(thing.func, form)
+        yield from identity_of((thing.args, dict(sorted(thing.keywords.items()))), form)
     elif isinstance(thing, (tuple, list)):
-        yield f"{type(thing).__name__} of {len(thing)}".encode()
+        yield from _mark(f"{type(thing).__name__} of {len(thing)}", form)
         for part in thing:
-            yield from identity_of(part)
+            yield from identity_of(part, form)
     elif isinstance(thing, dict):
-        yield f"dict of {len(thing)}".encode()
+        yield from _mark(f"dict of {len(thing)}", form)
         for key, value in thing.items():
-            yield repr(key).encode()
-            yield from identity_of(value)
+            yield (repr(key) if form else str(key)).encode()
+            yield from identity_of(value, form)
     elif inspect.isfunction(thing):
-        yield from _file(inspect.unwrap(thing))
-        yield thing.__qualname__.encode()
-        yield from _code(thing.__code__)
-        yield from identity_of((thing.__defaults__ or (), thing.__kwdefaults__ or {}))
-        yield from identity_of([cell.cell_contents for cell in thing.__closure__ or ()])
+        file, name, code = _file(inspect.unwrap(thing)), thing.__qualname__.encode(), _code(thing.__code__, form)
+        if form:
+            yield from (file or b"no file", name, *code)
+        else:
+            yield from (*(code if file is None else [file]), name)
+        yield from identity_of((thing.__defaults__ or (), thing.__kwdefaults__ or {}), form)
+        yield from identity_of([cell.cell_contents for cell in thing.__closure__ or ()], form)
     elif isinstance(thing, (staticmethod, classmethod)):
         yield type(thing).__name__.encode()
-        yield from identity_of(thing.__func__)
+        yield from identity_of(thing.__func__, form)
     elif isinstance(thing, property):
-        yield from identity_of([thing.fget, thing.fset, thing.fdel])
+        yield from identity_of([thing.fget, thing.fset, thing.fdel], form)
     elif isinstance(thing, type):
         yield from _class(thing)
     elif inspect.ismodule(thing) or inspect.isbuiltin(thing):
         yield f"{type(thing).__name__} {thing.__name__}".encode()
     elif thing is None or isinstance(thing, (bool, int, float, str, bytes, np.generic)):
-        yield f"{type(thing).__name__} {thing!r}".encode()
+        yield (f"{type(thing).__name__} {thing!r}" if form else repr(thing)).encode()
     elif isinstance(thing, np.ndarray) and not thing.dtype.hasobject:
         yield repr((thing.dtype, thing.shape)).encode() + thing.tobytes()
     else:
@@ -66,6 +75,11 @@ def identity_of(thing: Any) -> Iterator[bytes]:
             f"{type(thing).__name__} cannot be told from another one; models and rules are functions and classes, with numbers, words, arrays or "
             "functions bound to them (functools.partial)"
         )
+
+
+def _mark(text: str, form: int) -> list[bytes]:
+    """What form 0 does not say."""
+    return [text.encode()] if form else []
 
 
 def _class(thing: type) -> Iterator[bytes]:
@@ -76,23 +90,23 @@ def _class(thing: type) -> Iterator[bytes]:
         yield f"{part.__module__}:{part.__qualname__}".encode()
         if part.__module__.startswith(NOT_OWN):
             continue
-        yield from _file(part)
+        yield _file(part) or b"no file"
         for name in sorted(vars(part).keys() - FORMAL):
             yield name.encode()
             yield from identity_of(vars(part)[name])
 
 
-def _file(thing: Any) -> Iterator[bytes]:
+def _file(thing: Any) -> bytes | None:
     """Content of the file that something stands in, if it stands in one."""
     try:
-        yield Path(inspect.getsourcefile(thing) or "").read_bytes()
+        return Path(inspect.getsourcefile(thing) or "").read_bytes()
     except (OSError, TypeError):
-        yield b"no file"
+        return None
 
 
-def _code(code: CodeType) -> Iterator[bytes]:
+def _code(code: CodeType, form: int) -> Iterator[bytes]:
     """Code of a function, and of those that are made in it."""
     yield code.co_code
-    yield repr((code.co_names, code.co_varnames, code.co_freevars)).encode()
+    yield repr((code.co_names, code.co_varnames, code.co_freevars) if form else code.co_names).encode()
     for constant in code.co_consts:
-        yield from _code(constant) if isinstance(constant, CodeType) else iter([repr(constant).encode()])
+        yield from _code(constant, form) if isinstance(constant, CodeType) else iter([repr(constant).encode()])
