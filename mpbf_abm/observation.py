@@ -142,6 +142,9 @@ INDICATORS: tuple[Indicator, ...] = (
 )  # fmt: skip
 COLUMNS = tuple(i.column for i in INDICATORS)
 UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}  # of outcomes, too
+BOUNDS = {
+    name: 1.0 for name, unit in UNITS.items() if unit == "share"
+}  # sizes that differences of outcomes cannot exceed
 
 
 def observe(world: World) -> dict[str, float]:

@@ -221,10 +221,11 @@ class OutputFolder:
 
     def _is_runs(self, name: str) -> bool:
         """Whether something in the destination is the folder of the runs that the result comes from."""
+        if name != f"{RUNS}/":
+            return False
         runs = self._place / RUNS
         # What goes before a store is all that there is where a program was killed before it had made one.
-        early = name == f"{RUNS}/" and all(p.name.lstrip(".").startswith(STORE) for p in runs.iterdir())
-        return early or (name == f"{RUNS}/" and (runs / STORE).is_file())
+        return (runs / STORE).is_file() or all(p.name.lstrip(".").startswith(STORE) for p in runs.iterdir())
 
     # ------------------------------------------------------------------ what becomes of it
 

@@ -322,6 +322,10 @@ class Limits(Section):
     retries: int = Field(2, ge=0, le=100)
 
 
+UNLIMITED = Limits(seconds=0, memory_mb=0, retries=1)
+"""For what a command makes whose runs nobody has sized beforehand."""
+
+
 class Engine(Section):
     """Where runs are made; never part of what a run is.
 

@@ -236,14 +236,9 @@ class Runner:
             noted.series, list(noted.ticks), self.space,
         )  # fmt: skip
         self.stage = "run"
-        result = study.model(given) if study.model is not None else {}
-        made = (
-            result
-            if isinstance(result, Returned)
-            else Returned(*result)
-            if isinstance(result, tuple)
-            else Returned(result)
-        )
+        made: Any = study.model(given) if study.model is not None else {}
+        if not isinstance(made, Returned):
+            made = Returned(*made) if isinstance(made, tuple) else Returned(made)
         outcomes, series = made.outcomes, made.series
         self.stage = "outcomes"
         if series is not None:

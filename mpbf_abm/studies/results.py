@@ -326,12 +326,9 @@ class Results:
         if (series.quantities, list(series.ticks)) == (of, ticks):
             return whole
         out = np.full((len(ticks), len(of)), np.nan)
-        row, column = ({name: i for i, name in enumerate(names)} for names in (series.ticks, series.quantities))
-        at = [(i, row[t]) for i, t in enumerate(ticks) if t in row]
-        for j, name in enumerate(of):
-            if name in column and at:
-                here, there = zip(*at, strict=True)
-                out[list(here), j] = whole[list(there), column[name]]
+        rows = [i for i, tick in enumerate(ticks) if tick in series.ticks]
+        columns = [j for j, name in enumerate(of) if name in series.quantities]
+        out[np.ix_(rows, columns)] = series.part(whole, [ticks[i] for i in rows], [of[j] for j in columns])
         return out
 
     @property

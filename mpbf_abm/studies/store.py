@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean
-from mpbf_abm.outputs import holds_result
+from mpbf_abm.outputs import STORE, holds_result
 from mpbf_abm.provenance import content_hash, environment, version
 from mpbf_abm.spec import FORM
 from mpbf_abm.studies.definition import Recording
@@ -46,7 +46,7 @@ from mpbf_abm.studies.values import unpack_value
 FORMAT = 2
 READS = (1, 2)  # rows of format 1 have no hash of their own, and do not say which series they owe
 APPLICATION = 0x4D504246  # "MPBF"
-FILE = "study.sqlite"
+FILE = STORE
 WAIT_SECONDS = 600.0
 GRACE = 1.0  # seconds in which a killed driver must have let go
 RESCUE = "mpbf study merge NEW OLD saves the runs that can be read"
@@ -207,6 +207,11 @@ class StoredSeries:
     ticks: tuple[int, ...]
     hash: str
     data: bytes
+
+    def part(self, whole: NDArray[Any], ticks: Sequence[int], quantities: Sequence[str]) -> NDArray[Any]:
+        """Some ticks and quantities, all of which it has, of its uncompressed values."""
+        rows, columns = [self.ticks.index(t) for t in ticks], [self.quantities.index(q) for q in quantities]
+        return whole.reshape(len(self.ticks), len(self.quantities))[np.ix_(rows, columns)]
 
 
 @dataclass(frozen=True)
@@ -592,9 +597,9 @@ class Store:
 
     def noted(self, id: str) -> Recording:
         """What a finished run noted along its way."""
-        run = next(self.runs("runs.id = ?", (id,)))
-        series = run.series or StoredSeries((), (), "", b"")
-        return Recording((), series.quantities, series.ticks, tuple(run.tables))
+        (row,) = self._rows("runs.id = ?", (id,))
+        quantities, ticks = (tuple(json.loads(text or "[]")) for text in (row.quantities, row.ticks))
+        return Recording((), quantities, ticks, tuple(json.loads(row.tables or "{}")))
 
     def mend(self) -> list[str]:
         """Set damaged rows aside, so that the next runs of their ids take their places; returns the ids, as they are now.
@@ -759,15 +764,13 @@ class Store:
 
     def finished(self, id: str, wanted: Recording) -> Returned | None:
         """What was noted of a finished run at some ticks, if it is here and noted all of it."""
-        rows = list(self._rows("runs.id = ? AND status = 'done'", (id,)))
+        rows = list(self._rows("runs.id = ? AND status = 'done'", (id,), data=True))
         if not rows or not self._is_sound(rows[0]) or not Holding(wanted)(rows[0]):
             return None
-        run = next(self.runs("runs.id = ?", (id,)))
-        series = None
+        run, series = self._stored(rows[0]), None
         if run.series is not None and wanted.series:
-            whole = np.frombuffer(series_bytes(self.path, id, run.series), "<f8").reshape(len(run.series.ticks), -1)
-            ticks, of = run.series.ticks, run.series.quantities
-            series = whole[np.ix_([ticks.index(t) for t in wanted.ticks], [of.index(q) for q in wanted.series])]
+            whole = np.frombuffer(zlib.decompress(run.series.data), "<f8")
+            series = run.series.part(whole, wanted.ticks, wanted.series)
         tables = {name: unpack_value(run.tables[name]) for name in wanted.tables}
         return Returned(run.outcomes or {}, series, tables)
 
@@ -979,11 +982,8 @@ def _larger(held: StoredSeries, new: StoredSeries) -> StoredSeries | None:
     """The one of two series of a run that holds the other, else the first; None where bits that both hold differ."""
     ticks = sorted(set(held.ticks) & set(new.ticks))
     names = sorted(set(held.quantities) & set(new.quantities))
-    parts = []
-    for s in (held, new):
-        whole = np.frombuffer(zlib.decompress(s.data), "<i8").reshape(len(s.ticks), -1)
-        parts.append(whole[np.ix_([s.ticks.index(t) for t in ticks], [s.quantities.index(n) for n in names])])
-    if not np.array_equal(parts[0], parts[1]):
+    one, other = (s.part(np.frombuffer(zlib.decompress(s.data), "<i8"), ticks, names) for s in (held, new))
+    if not np.array_equal(one, other):
         return None
     holds = set(held.quantities) <= set(new.quantities) and set(held.ticks) <= set(new.ticks)
     return new if holds else held

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpbf_abm.studies.definition import Limits, Replicates, Study
+from mpbf_abm.studies.definition import UNLIMITED, Replicates, Study
 from mpbf_abm.studies.design import Design, Factor
 from mpbf_abm.studies.driver import Progress, answered
 from mpbf_abm.studies.model import Returned, RunInput
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 TASK = "task"
 VALUE = "value"
-LIMITS = Limits(seconds=0, memory_mb=0, retries=1)
 
 
 def task_of(run: RunInput) -> Any:
@@ -68,7 +67,7 @@ def do_tasks(
     """
     texts = [json.dumps(task) for task in tasks]
     study = Study(
-        name=name, question=question, ticks=1, model=model, replicates=Replicates(n=1), limits=LIMITS,
+        name=name, question=question, ticks=1, model=model, replicates=Replicates(n=1), limits=UNLIMITED,
         parameters={**given, TASK: Factor(name=TASK, values=tuple(texts))}, design=Design(kind="grid"),
     )  # fmt: skip
     with answered(study, out, workers=jobs, progress=progress, space=space) as results:

@@ -15,11 +15,10 @@ from mpbf_abm.settings import DEFAULT_SEED, SHARED, numbers_faults, question_fau
 from mpbf_abm.space.materials import MaterialsSpace
 from mpbf_abm.spec import DEFAULT_TICKS, RunSpec
 from mpbf_abm.streams import check_seed
-from mpbf_abm.studies.definition import BASELINE, WHAT_IF, Limits, Series, Study
+from mpbf_abm.studies.definition import BASELINE, UNLIMITED, WHAT_IF, Limits, Series, Study
 
 # What is kept of a run for the tables and the figure of a result, and for the page.
 KEPT = Series(of=COLUMNS, tables=("families", "infrastructure", "links", "flows"))
-NO_LIMITS = Limits(seconds=0, memory_mb=0, retries=1)
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Plan:
         """The study of this question."""
         return Study.of_question(
             self.kind, self.parameters, self.policies, self.shocks, shared=self.shocks_in_baseline, seeds=self.seeds, ticks=self.ticks,
-            series=KEPT, limits=NO_LIMITS, question=self.compared(),
+            series=KEPT, limits=UNLIMITED, question=self.compared(),
         )  # fmt: skip
 
     def check(self) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import StoppedError
 from mpbf_abm.measures.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
-from mpbf_abm.observation import COLUMNS, UNITS
+from mpbf_abm.observation import BOUNDS, COLUMNS
 from mpbf_abm.outputs import RECORD, RUNS, write_pages
 from mpbf_abm.simulation import HEADLINE, OUTCOMES
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
@@ -28,7 +28,6 @@ from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE, Store
 from mpbf_abm.whatif.plan import Plan, plain_study
 
-BOUNDS = {name: 1.0 for name, unit in UNITS.items() if unit == "share"}
 IDENTITY = ("arm", "replicate", "seed")
 
 
@@ -39,7 +38,7 @@ class ArmResult:
     Attributes
     ----------
     series, families : DataFrame
-        As of :class:`~mpbf_abm.ecosystem.Run`.
+        As of :class:`~mpbf_abm.simulation.Run`.
     nodes, edges : DataFrame
         The infrastructure at the end: kind, id, load, works; provider and user of each link.
     summary : dict
@@ -186,7 +185,7 @@ def series_frame(ticks: Sequence[int] | NDArray[np.int64], values: NDArray[np.fl
 
 
 def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per tick and family (:func:`~mpbf_abm.studies.model.families_table`): name, records, experiments, finds, share of records."""
+    """One row per tick and family (:class:`~mpbf_abm.studies.model.Families`): name, records, experiments, finds, share of records."""
     records = table["records"]
     T, K = records.shape
     total = np.maximum(records.sum(axis=1, keepdims=True), 1)

@@ -145,9 +145,9 @@ def _bound(results: Results, name: str) -> float:
         return 1.0
     if results.study.own_model:
         return np.inf
-    from mpbf_abm.observation import UNITS
+    from mpbf_abm.observation import BOUNDS
 
-    return 1.0 if UNITS.get(outcome.of or name) == "share" else np.inf
+    return BOUNDS.get(outcome.of or name, np.inf)
 
 
 def _effects(results: Results, name: str) -> Float:
