@@ -168,13 +168,7 @@ class RunSpec:
         lines = ["[run]", f"seed = {self.seed}", f"ticks = {self.ticks}"]
         if self.reseed:
             lines.append("reseed = { " + ", ".join(f'"{t}" = {s}' for t, s in self.reseed.items()) + " }")
-        changed = self.parameters.changed()
-        for group in GROUPS:
-            mine = {path: value for path, value in changed.items() if PATHS[path][0] == group}
-            if mine:
-                lines += ["", f"[{group}]", *(f"{PATHS[p][1]} = {toml_value(v)}" for p, v in mine.items())]
-        for kind, event in (*(("policy", p) for p in self.policies), *(("shock", s) for s in self.shocks)):
-            lines += ["", f"[[{kind}]]", *(f"{k} = {toml_field(v)}" for k, v in event_fields(event).items())]
+        lines += table_lines(self.parameters.changed(), self.policies, self.shocks)
         if self.space is not None:
             lines += ["", "[materials]", *(f"{k} = {toml_value(v)}" for k, v in _source(self.space).items())]
         if self.planners:
@@ -316,6 +310,18 @@ def horizon_faults(p: Parameters, size: int, ticks: int) -> list[str]:
         return []
     instead = "lower planners.count, planners.experiments or the ticks, enlarge space.materials, or set planners.repeats = true"
     return [f"{wanted:g} experiments in {ticks} ticks on {size} materials: more experiments than materials; {instead}"]
+
+
+def table_lines(changes: Mapping[str, Any], policies: Sequence[Policy], shocks: Sequence[Shock]) -> list[str]:
+    """Lines of a configuration file: parameter groups that differ, policies, shocks."""
+    lines: list[str] = []
+    for group in GROUPS:
+        mine = {path: value for path, value in changes.items() if PATHS[path][0] == group}
+        if mine:
+            lines += ["", f"[{group}]", *(f"{PATHS[p][1]} = {toml_value(v)}" for p, v in mine.items())]
+    for kind, event in (*(("policy", p) for p in policies), *(("shock", s) for s in shocks)):
+        lines += ["", f"[[{kind}]]", *(f"{k} = {toml_field(v)}" for k, v in event_fields(event).items())]
+    return lines
 
 
 def event_fields(event: Event) -> dict[str, Any]:

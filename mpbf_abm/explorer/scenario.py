@@ -24,7 +24,7 @@ from mpbf_abm.settings import (
     read_events,
     settings_from,
 )
-from mpbf_abm.spec import DEFAULT_TICKS, event_fields
+from mpbf_abm.spec import DEFAULT_TICKS, event_fields, table_lines
 from mpbf_abm.whatif.plan import Plan, plain_study
 
 NUMBERS = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS}
@@ -193,13 +193,7 @@ class Scenario:
         lines = [f'preset = "{self.preset}"', "", "[run]", *(f"{k} = {v}" for k, v in self._numbers().items())]
         if not self.shocks_in_baseline:
             lines.append(f"{SHARED} = false")
-        for group in GROUPS:
-            mine = {path: value for path, value in self.changes.items() if PATHS[path][0] == group}
-            if mine:
-                lines += ["", f"[{group}]", *(f"{PATHS[p][1]} = {toml_value(v)}" for p, v in mine.items())]
-        for kind, event in self.events():
-            lines += ["", f"[[{kind}]]", *(f"{k} = {toml_value(v)}" for k, v in event_fields(event).items())]
-        return "\n".join(lines) + "\n"
+        return "\n".join([*lines, *table_lines(self.changes, self.policies, self.shocks)]) + "\n"
 
     def to_study(self) -> str:
         """Study file of the same runs (``mpbf study run FILE``): one arm with all policies."""
