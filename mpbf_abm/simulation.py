@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpbf_abm.agents.planner import ExperimentPlanner
 from mpbf_abm.ecosystem import Ecosystem
@@ -63,33 +64,14 @@ class Run:
     @property
     def series(self) -> pd.DataFrame:
         """One row per tick: tick and one column per indicator."""
-        import pandas as pd
-
         rows = self.ecosystem.recorder.series
-        data = np.array([[values[c] for c in COLUMNS] for _, values in rows]).reshape(len(rows), len(COLUMNS))
-        frame = pd.DataFrame(data, columns=list(COLUMNS))
-        frame.insert(0, "tick", np.array([t for t, _ in rows], np.int64))
-        return frame
+        values = np.array([[found[c] for c in COLUMNS] for _, found in rows]).reshape(len(rows), len(COLUMNS))
+        return series_frame([tick for tick, _ in rows], values)
 
     @property
     def families(self) -> pd.DataFrame:
         """One row per tick and family: records alive, experiments and finds so far, share of records."""
-        import pandas as pd
-
-        rows = self.ecosystem.recorder.families
-        K = self.ecosystem.world.space.families
-        records = np.array([r for _, r, _, _ in rows], np.int64).reshape(-1, K)
-        total = np.maximum(records.sum(axis=1, keepdims=True), 1)
-        return pd.DataFrame(
-            {
-                "tick": np.repeat(np.array([t for t, *_ in rows], np.int64), K),
-                "family": np.tile(np.arange(K), len(rows)),
-                "records": records.ravel(),
-                "experiments": np.array([e for _, _, e, _ in rows], np.int64).ravel(),
-                "found": np.array([f for *_, f in rows], np.int64).ravel(),
-                "share": (records / total).ravel(),
-            }
-        )
+        return families_frame(families_table(self.ecosystem)).drop(columns="name")
 
     @property
     def agents(self) -> pd.DataFrame:
@@ -112,6 +94,41 @@ class Run:
     def replay(self) -> Run:
         """Run it again from the same inputs; the result has equal bytes."""
         return simulate(self.spec, record=self.ecosystem.recorder.tables)
+
+
+FAMILY_COLUMNS = ("records", "experiments", "found")
+
+
+def families_table(ecosystem: Ecosystem) -> dict[str, Any]:
+    """Names of families; records alive, experiments and finds of each after each recorded tick (T, K)."""
+    rows, space = ecosystem.recorder.families, ecosystem.world.space
+    columns = {n: [row[i] for row in rows] for i, n in enumerate(FAMILY_COLUMNS, 1)}
+    arrays = {n: np.array(column, np.int64).reshape(-1, space.families) for n, column in columns.items()}
+    return {"tick": np.array([row[0] for row in rows], np.int64), "names": list(space.family_names), **arrays}
+
+
+def series_frame(ticks: Sequence[int], values: NDArray[np.float64]) -> pd.DataFrame:
+    """One row per tick: tick and one column per indicator, of values (T, indicators)."""
+    import pandas as pd
+
+    frame = pd.DataFrame(values, columns=list(COLUMNS))
+    frame.insert(0, "tick", np.asarray(ticks, np.int64))
+    return frame
+
+
+def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per tick and family of a :func:`families_table`: name, records, experiments, finds, share of records."""
+    import pandas as pd
+
+    records = table["records"]
+    T, K = records.shape
+    total = np.maximum(records.sum(axis=1, keepdims=True), 1)
+    return pd.DataFrame(
+        {
+            "tick": np.repeat(table["tick"], K), "family": np.tile(np.arange(K), T), "name": np.tile(np.array(table["names"], object), T),
+            **{name: table[name].ravel() for name in FAMILY_COLUMNS}, "share": (records / total).ravel(),
+        }
+    )  # fmt: skip
 
 
 def _id_of(spec: RunSpec) -> str | None:

@@ -445,10 +445,9 @@ class Families(Table):
 
     def made(self, eco: Ecosystem) -> dict[str, Any]:
         """Return the table, at the end of the run."""
-        rows, space = eco.recorder.families, eco.world.space
-        columns = {n: [row[i] for row in rows] for i, n in enumerate(FAMILY_COLUMNS, 1)}
-        arrays = {n: np.array(column, np.int64).reshape(-1, space.families) for n, column in columns.items()}
-        return {"tick": np.array([row[0] for row in rows], np.int64), "names": list(space.family_names), **arrays}
+        from mpbf_abm.simulation import families_table
+
+        return families_table(eco)
 
 
 class Nodes(Table):
@@ -496,6 +495,5 @@ class Flows(Table):
         return {name: np.array([row[name] for row in self.rows]) for name in (self.rows[0] if self.rows else {})}
 
 
-FAMILY_COLUMNS = ("records", "experiments", "found")
 LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models", "members")
 TABLES: dict[str, type[Table]] = {"families": Families, "infrastructure": Nodes, "links": Links, "flows": Flows}

@@ -12,17 +12,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from mpbf_abm.errors import StoppedError
 from mpbf_abm.measures.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
-from mpbf_abm.observation import BOUNDS, COLUMNS
+from mpbf_abm.observation import BOUNDS
 from mpbf_abm.outputs import RECORD, RUNS, write_pages
-from mpbf_abm.simulation import HEADLINE, OUTCOMES
+from mpbf_abm.simulation import HEADLINE, OUTCOMES, families_frame, series_frame
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 from mpbf_abm.studies.driver import Progress, answered, claim
 from mpbf_abm.studies.files import write_study
-from mpbf_abm.studies.model import FAMILY_COLUMNS, Returned, pack
+from mpbf_abm.studies.model import Returned, pack
 from mpbf_abm.studies.plan import Plan as StudyPlan
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE, Store
@@ -175,26 +174,6 @@ def arm_result(arm: str, replicate: int, seed: int, ticks: Sequence[int], noted:
     families, infrastructure = families_frame(noted.tables["families"]), noted.tables["infrastructure"]
     summary = {name: noted.outcomes[name] for name in OUTCOMES}
     return ArmResult(arm, replicate, seed, series, families, **infrastructure, summary=summary)
-
-
-def series_frame(ticks: Sequence[int] | NDArray[np.int64], values: NDArray[np.float64]) -> pd.DataFrame:
-    """One row per tick: tick and one column per indicator."""
-    frame = pd.DataFrame(values, columns=list(COLUMNS))
-    frame.insert(0, "tick", np.asarray(ticks, np.int64))
-    return frame
-
-
-def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per tick and family (:class:`~mpbf_abm.studies.model.Families`): name, records, experiments, finds, share of records."""
-    records = table["records"]
-    T, K = records.shape
-    total = np.maximum(records.sum(axis=1, keepdims=True), 1)
-    return pd.DataFrame(
-        {
-            "tick": np.repeat(table["tick"], K), "family": np.tile(np.arange(K), T), "name": np.tile(np.array(table["names"], object), T),
-            **{name: table[name].ravel() for name in FAMILY_COLUMNS}, "share": (records / total).ravel(),
-        }
-    )  # fmt: skip
 
 
 def keep_runs(plan: Plan, noted: Mapping[tuple[str, int], Returned], out: Path) -> None:
