@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm import Results
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.measures.paired import simultaneous_intervals
+from mpbf_abm.stats.paired import simultaneous_intervals
 
 Float = NDArray[np.float64]
 

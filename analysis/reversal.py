@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm import Results
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.measures.estimates import mean_estimate
+from mpbf_abm.stats.estimates import mean_estimate
 
 Float = NDArray[np.float64]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from mpbf_abm import Study
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.laboratory.path import OUTCOMES, world_outcomes
-from mpbf_abm.measures.estimates import mean_estimate
+from mpbf_abm.evidence.assessments.path_dependence import OUTCOMES, world_outcomes
+from mpbf_abm.stats.estimates import mean_estimate
 from mpbf_abm.studies.definition import Outcome
 
 GAMMA, CONCENTRATION = (1.05, 1.5, 2.0), (0.0, 0.98)

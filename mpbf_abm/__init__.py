@@ -7,15 +7,15 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mpbf_abm.agents.planner import ExperimentPlanner
-    from mpbf_abm.campaign import Campaign, run_campaign
-    from mpbf_abm.ecosystem import Ecosystem, Snapshot
     from mpbf_abm.errors import ConfigurationError, DataError, MpbfError, OutputError
-    from mpbf_abm.interventions import Policy, Shock
+    from mpbf_abm.model.campaign import Campaign, run_campaign
+    from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
+    from mpbf_abm.model.interventions import Policy, Shock
+    from mpbf_abm.model.materials import MaterialsSpace
+    from mpbf_abm.model.planners import ExperimentPlanner
+    from mpbf_abm.model.run import Run, simulate
+    from mpbf_abm.model.spec import RunSpec
     from mpbf_abm.parameters import Parameters
-    from mpbf_abm.simulation import Run, simulate
-    from mpbf_abm.space.materials import MaterialsSpace
-    from mpbf_abm.spec import RunSpec
     from mpbf_abm.studies.definition import Arm, Branch, Outcome, Replicates, Series
     from mpbf_abm.studies.design import Design, Factor
     from mpbf_abm.studies.results import Results
@@ -27,29 +27,29 @@ __version__ = metadata.version("mpbf_abm")
 _HOMES = {
     "Arm": "studies.definition",
     "Branch": "studies.definition",
-    "Campaign": "campaign",
+    "Campaign": "model.campaign",
     "ConfigurationError": "errors",
     "DataError": "errors",
     "Design": "studies.design",
-    "Ecosystem": "ecosystem",
-    "ExperimentPlanner": "agents.planner",
+    "Ecosystem": "model.ecosystem",
+    "ExperimentPlanner": "model.planners",
     "Factor": "studies.design",
-    "MaterialsSpace": "space.materials",
+    "MaterialsSpace": "model.materials",
     "MpbfError": "errors",
     "Outcome": "studies.definition",
     "OutputError": "errors",
     "Parameters": "parameters",
-    "Policy": "interventions",
+    "Policy": "model.interventions",
     "Replicates": "studies.definition",
     "Results": "studies.results",
-    "Run": "simulation",
-    "RunSpec": "spec",
+    "Run": "model.run",
+    "RunSpec": "model.spec",
     "Series": "studies.definition",
-    "Shock": "interventions",
-    "Snapshot": "ecosystem",
+    "Shock": "model.interventions",
+    "Snapshot": "model.ecosystem",
     "Study": "studies.study",
-    "run_campaign": "campaign",
-    "simulate": "simulation",
+    "run_campaign": "model.campaign",
+    "simulate": "model.run",
 }
 
 __all__ = [

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbf_abm.errors import ConfigurationError, OutputError, did_you_mean
-from mpbf_abm.tables import markdown_table
+from mpbf_abm.outputs import markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,20 +30,20 @@ PAGE_DPI = 150
 
 # Numbers that are fixed in the code rather than parameters: where they live and what they are.
 CONSTANTS: tuple[tuple[str, str, str], ...] = (
-    ("space.synthetic", "S_QUANTUM", "s_q, spread of the quantum block within a family"),
-    ("space.synthetic", "S_SCATTER", "s_0, scatter off a family's own dimensions"),
-    ("space.synthetic", "S_CENTRE", "sd of a family's centre c_f per column"),
-    ("space.synthetic", "FAMILY_LENGTH", "distance in the plane over which families share chemistry"),
-    ("space.synthetic", "MESO_LENGTH", "length scale of the cross-scale field in the meso block"),
-    ("space.synthetic", "FIELD_FEATURES", "random Fourier features of every random field"),
-    ("space.materials", "NEIGHBOUR_WINDOW", "following rows a material looks at for neighbours"),
-    ("space.materials", "NEIGHBOURS", "links of a material in the neighbour graph"),
-    ("space.commons", "SHRINK", "overlaps at which an estimated bias counts half"),
-    ("space.tabular", "COLUMN_VARIANCE", "mean variance of a descriptor column of a space made of data"),
-    ("space.tabular", "QUANTUM_WIDTH", "most principal axes kept of elemental descriptors"),
-    ("space.tabular", "GAUGE_WIDTH", "width of the gauge block of a space made of a table"),
-    ("space.tabular", "MOST_FAMILIES", "most families by chemistry"),
-    ("learning.kernels", "FLAT", "eigenvalue, against the largest, up to which data do not span a direction"),
+    ("data.synthetic", "S_QUANTUM", "s_q, spread of the quantum block within a family"),
+    ("data.synthetic", "S_SCATTER", "s_0, scatter off a family's own dimensions"),
+    ("data.synthetic", "S_CENTRE", "sd of a family's centre c_f per column"),
+    ("data.synthetic", "FAMILY_LENGTH", "distance in the plane over which families share chemistry"),
+    ("data.synthetic", "MESO_LENGTH", "length scale of the cross-scale field in the meso block"),
+    ("data.synthetic", "FIELD_FEATURES", "random Fourier features of every random field"),
+    ("model.materials", "NEIGHBOUR_WINDOW", "following rows a material looks at for neighbours"),
+    ("model.materials", "NEIGHBOURS", "links of a material in the neighbour graph"),
+    ("model.commons", "SHRINK", "overlaps at which an estimated bias counts half"),
+    ("data.spaces", "COLUMN_VARIANCE", "mean variance of a descriptor column of a space made of data"),
+    ("data.spaces", "QUANTUM_WIDTH", "most principal axes kept of elemental descriptors"),
+    ("data.spaces", "GAUGE_WIDTH", "width of the gauge block of a space made of a table"),
+    ("data.spaces", "MOST_FAMILIES", "most families by chemistry"),
+    ("learning.linalg", "FLAT", "eigenvalue, against the largest, up to which data do not span a direction"),
     ("learning.encoders", "RIDGE", "floor of the spread of a direction against the largest"),
     ("learning.heads", "EVIDENCE_STEPS", "updates of noise and prior by evidence"),
     ("learning.gaussian", "NOISE", "variance of a Gaussian process's misfit beside its kernel's 1"),
@@ -55,15 +55,15 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
     ("learning.heads", "MAX_PRIOR", "largest prior precision of a head"),
     ("learning.models", "MATERN", "degrees of freedom of the frequencies (Matern-5/2)"),
     ("learning.models", "RECENT", "published tests that a model's agreement is judged on"),
-    ("layers.steering", "CLIP", "largest standardised acquisition value of a family"),
-    ("agents.curator", "DOUBLE_ENTRY", "offset of the index of a record entered twice"),
-    ("agents.trainer", "MOST_LINKS", "width of the draws by which links are reconsidered"),
-    ("agents.trainer", "MOVED", "panel materials, about, that are turned and strained"),
-    ("agents.trainer", "STRAIN", "shift of every causal column in the strain test"),
-    ("agents.planner", "ATTEMPTS", "keyed attempts to propose an untested material"),
-    ("agents.planner", "REACH", "pool of a proposal source, in candidates"),
-    ("agents.planner", "ASCENT_STEPS", "gradient steps of inverse design"),
-    ("agents.publication", "INTERVAL", "half width of a claimed 95 % interval in sd"),
+    ("model.steering", "CLIP", "largest standardised acquisition value of a family"),
+    ("model.curators", "DOUBLE_ENTRY", "offset of the index of a record entered twice"),
+    ("model.trainers", "MOST_LINKS", "width of the draws by which links are reconsidered"),
+    ("model.trainers", "MOVED", "panel materials, about, that are turned and strained"),
+    ("model.trainers", "STRAIN", "shift of every causal column in the strain test"),
+    ("model.planners", "ATTEMPTS", "keyed attempts to propose an untested material"),
+    ("model.planners", "REACH", "pool of a proposal source, in candidates"),
+    ("model.planners", "ASCENT_STEPS", "gradient steps of inverse design"),
+    ("model.publication", "INTERVAL", "half width of a claimed 95 % interval in sd"),
 )
 
 
@@ -95,9 +95,9 @@ def parameters() -> str:
 
 def phases() -> str:
     """Render the phases of a tick in their order."""
-    from mpbf_abm.ecosystem import Recorder
-    from mpbf_abm.events import Agenda
-    from mpbf_abm.schedule import phases as all_phases
+    from mpbf_abm.model.ecosystem import Recorder
+    from mpbf_abm.model.ecosystem import phases as all_phases
+    from mpbf_abm.model.events import Agenda
 
     rows = []
     for number, phase in enumerate(all_phases(Agenda(), Recorder(()).observe), 1):
@@ -108,7 +108,7 @@ def phases() -> str:
 
 def indicators() -> str:
     """Render every column of ``run.series``."""
-    from mpbf_abm.observation import INDICATORS
+    from mpbf_abm.model.indicators import INDICATORS
 
     rows = ((f"`{i.column}`", i.layer, i.unit, i.definition) for i in INDICATORS)
     return markdown_table(("column", "subject", "unit", "definition"), rows)
@@ -116,7 +116,7 @@ def indicators() -> str:
 
 def policies() -> str:
     """Render every policy with its levers."""
-    from mpbf_abm.interventions import POLICIES
+    from mpbf_abm.model.interventions import POLICIES
 
     rows = []
     for name, kind in POLICIES.items():
@@ -127,7 +127,7 @@ def policies() -> str:
 
 def shocks() -> str:
     """Render every shock."""
-    from mpbf_abm.interventions import SHOCKS
+    from mpbf_abm.model.interventions import SHOCKS
 
     rows = ((f"`{n}`", k.help, _plain(k.strength), f"`events.{n}`") for n, k in SHOCKS.items())
     return markdown_table(("shock", "what it does", "usual strength", "function"), rows)
@@ -135,7 +135,7 @@ def shocks() -> str:
 
 def modalities() -> str:
     """Render the six kinds of data."""
-    from mpbf_abm.space.modalities import FIDELITIES, MODALITIES
+    from mpbf_abm.model.modalities import FIDELITIES, MODALITIES
 
     rows = (
         (i, m.name, *(_plain(g) for g in m.gains), FIDELITIES[m.fidelity], _plain(m.noise), _plain(m.coverage))

@@ -326,7 +326,7 @@ def make_whatif(config: Config) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as place:
         sets = [f"--set={k}={v}" for k, v in SMALL.items()]
         # Shocks hit both arms now; what they did before has a switch.
-        sets += ["--no-shocks-in-baseline"] * (importlib.util.find_spec("mpbf_abm.spec") is not None)
+        sets += ["--no-shocks-in-baseline"] * (importlib.util.find_spec("mpbf_abm.model.spec") is not None)
         command("run", "--preset=quick", *sets, "--ticks=9", "--replicates=3", "--policy=exploration_floor:start=3", "--shock=funding_cut:start=5",
                 "--jobs", config["jobs"], "--quiet", "--out", f"{place}/out")  # fmt: skip
         made = tables(Path(place) / "out")

@@ -14,10 +14,10 @@ import pytest
 
 from mpbf_abm import cli
 from mpbf_abm.cli.console import table
-from mpbf_abm.interventions import Shock
+from mpbf_abm.model.interventions import Shock
+from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.simulation import HEADLINE
-from mpbf_abm.whatif.plan import describe
+from mpbf_abm.studies.whatif import describe
 
 SMALL = [
     "--preset=quick", "--ticks=6", "--jobs=1",

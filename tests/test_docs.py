@@ -222,7 +222,7 @@ def test_every_keyed_draw_is_in_its_table_and_every_entry_in_the_code(first: str
     assert not missing, "draws that docs/odd.md does not list"
     assert not set(listed) - set(code), "draws that docs/odd.md lists and nobody makes"
     strayed = {d: where for d, where in code.items() if d.startswith(OUTSIDE) != where.startswith("validation.")}
-    assert not strayed, "names of measurements outside mpbf_abm/validation, or other names within it"
+    assert not strayed, "names of measurements outside mpbf_abm/evidence/facts, or other names within it"
 
 
 def test_records_are_hashed_by_named_decisions_only():
@@ -292,7 +292,7 @@ def test_decisions_are_numbered_in_order():
 
 
 def test_every_piece_of_evidence_exists():
-    from mpbf_abm.verification.suite import ids
+    from mpbf_abm.evidence.known.suite import ids
 
     text = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (\d)\.", text, re.MULTILINE) == list("12345678")

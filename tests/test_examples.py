@@ -15,7 +15,7 @@ import pytest
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.examples import alloy_literature, alloys, cuprates, gaps, page
 from mpbf_abm.examples.page import Example
-from mpbf_abm.interventions import in_force
+from mpbf_abm.model.interventions import in_force
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.reference import renew
 

@@ -10,13 +10,13 @@ from typing import get_args
 import golden
 import pytest
 
-from mpbf_abm.interventions import POLICIES, SHOCKS
+from mpbf_abm.model.interventions import POLICIES, SHOCKS
 from mpbf_abm.parameters import GROUPS, PATHS, PRESETS
 
 # Wrong rules: file, what stands there, what is put there, and the one of NOTICING that must notice.
 WRONG = {
-    "unpublished results count as claims": ("agents/publication.py", "made & results.published &", "made &", "busy"),
-    "rarity a little steeper": ("layers/attention.py", "1.0 / (1.0 + x)", "1.0 / (1.0 + x) ** 1.2", "busy"),
+    "unpublished results count as claims": ("model/publication.py", "made & results.published &", "made &", "busy"),
+    "rarity a little steeper": ("model/attention.py", "1.0 / (1.0 + x)", "1.0 / (1.0 + x) ** 1.2", "busy"),
     "a bonus of one in fifty": ("learning/acquisition.py", "np.float32(kappa) * sd", "np.float32(1.02 * kappa) * sd", "busy"),
     "a fade a tick late": ("interventions.py", "(self.end - tick) / self.fade", "(self.end - tick + 1) / self.fade", "policy: ramped"),
 }  # fmt: skip

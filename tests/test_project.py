@@ -94,25 +94,25 @@ def test_ci_runs_the_command_of_the_readme():
 
 # What has one definition: what gives a definition away in the source, and the files where it may stand.
 DEFINED_ONCE = {
-    "Student's interval": (r"\bstdtrit\b|\bt\.(ppf|isf|interval)\b|scipy\.stats import .*\bt\b", {"measures/estimates.py"}),
-    "Wilson's interval": (r"def \w*wilson|proportion_ci|proportion_confint", {"measures/estimates.py"}),
+    "Student's interval": (r"\bstdtrit\b|\bt\.(ppf|isf|interval)\b|scipy\.stats import .*\bt\b", {"stats/estimates.py"}),
+    "Wilson's interval": (r"def \w*wilson|proportion_ci|proportion_confint", {"stats/estimates.py"}),
     # Draws and ranks are turned into normal ones by their quantile; a test of law tells its p value as a number of sigmas.
     "an interval's normal quantile": (
         r"\bndtri\b|\bnorm\.(ppf|isf)\b|NormalDist",
-        {"measures/estimates.py", "streams.py", "agents/planner.py", "measures/information.py", "verification/urn.py"},
+        {"stats/estimates.py", "streams.py", "model/planners.py", "stats/information.py", "evidence/known/linear_urns.py"},
     ),
-    "a run": (r"class RunSpec", {"spec.py"}),
-    "the beginning of a run": (r"(?<!class )\bEcosystem\(", {"simulation.py", "ecosystem.py"}),  # and an example of its docstring
-    "the id of a run": (r"def run_id|def run_kind", {"spec.py", "studies/earlier.py"}),  # and that of stores of version 0.1
-    "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"spec.py"}),
+    "a run": (r"class RunSpec", {"model/spec.py"}),
+    "the beginning of a run": (r"(?<!class )\bEcosystem\(", {"model/run.py", "model/ecosystem.py"}),  # and an example of its docstring
+    "the id of a run": (r"def run_id|def run_kind", {"model/spec.py", "studies/plan.py"}),  # and that of stores of version 0.1
+    "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"model/spec.py"}),
     # A driver's engines, the page's sessions, and a benchmark of the pool itself.
-    "a loop over many runs": (r"\b(?<!class )Pool\(", {"workers.py", "studies/engines.py", "studies/distributed.py", "explorer/desk.py", "bench/studies.py"}),
+    "a loop over many runs": (r"\b(?<!class )Pool\(", {"processes.py", "studies/engines.py", "studies/distributed.py", "page/desk.py", "bench/studies.py"}),
     "a page writer": (r"index=False, lineterminator", {"outputs.py"}),
-    "a finding": (r"class Finding", {"laboratory/battery.py"}),
+    "a finding": (r"class Finding", {"evidence/assessments/assessment.py"}),
     "a table as text": (r"\{\w+:[<>]\{", {"cli/console.py"}),
-    "a table as Markdown": (r"[\"']\| |[\"']-{3,}:?[\"']", {"tables.py"}),
-    "a table as HTML": (r"<table\b|<td\b", {"explorer/tabs.py"}),
-    "the variance-reduction factor": (r"apart / together|def reduction", {"measures/paired.py"}),
+    "a table as Markdown": (r"[\"']\| |[\"']-{3,}:?[\"']", {"outputs.py"}),
+    "a table as HTML": (r"<table\b|<td\b", {"page/tabs.py"}),
+    "the variance-reduction factor": (r"apart / together|def reduction", {"stats/paired.py"}),
 }  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpbf_abm import Ecosystem, Parameters, Shock, simulate
-from mpbf_abm.agents.cohort import Cohort
 from mpbf_abm.errors import BookkeepingError
-from mpbf_abm.stocks import Books, apportion, fund, funding_shares, maintain, outages, totals
+from mpbf_abm.model.stocks import Books, apportion, fund, funding_shares, maintain, outages, totals
+from mpbf_abm.model.world import Cohort
 from mpbf_abm.streams import Streams
 
 FIXED = settings(derandomize=True, deadline=None)

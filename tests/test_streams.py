@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.space.commons import record_keys
+from mpbf_abm.model.commons import record_keys
 from mpbf_abm.streams import Streams, check_seed, hash_normal, hash_uniform, race, splitmix
 
 KINDS = ("uniform", "normal", "exponential")

@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpbf_abm import MaterialsSpace, Parameters
-from mpbf_abm.agents.curator import curator_attention
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.twin import Twin, urn_variance
-from mpbf_abm.twin.noise import covariance, tick_noise
-from mpbf_abm.twin.rates import label_kinds
+from mpbf_abm.model.curators import curator_attention
+from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.theory.rates import label_kinds
+from mpbf_abm.theory.twin import Twin, covariance, tick_noise, urn_variance
 
 
 def null(families=5, gamma=2.0, eps=0.3, delta=0.1, curators=3, planners=4, **changes):

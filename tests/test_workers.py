@@ -13,7 +13,7 @@ import pytest
 import toys
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.workers import (
+from mpbf_abm.processes import (
     MARK,
     Fault,
     HaltedError,

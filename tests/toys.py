@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mpbf_abm.workers import tell
+from mpbf_abm.processes import tell
 
 
 def outcome(run: Any) -> tuple[dict[str, float], np.ndarray]:

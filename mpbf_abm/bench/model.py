@@ -14,13 +14,13 @@ import numpy as np
 
 from mpbf_abm import kernels
 from mpbf_abm.bench.measuring import SEED, Row, exponent, peak_memory, resident_memory, row, timed
-from mpbf_abm.ecosystem import Ecosystem
-from mpbf_abm.ensemble import family_masses
-from mpbf_abm.measures.path_dependence import run_to
+from mpbf_abm.measures.path import run_to
+from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.run import begin, simulate
+from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.simulation import begin, simulate
-from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.spec import DEFAULT_TICKS, RunSpec
+from mpbf_abm.theory.ensembles import family_masses
 
 KINDS = ("curators", "trainers", "planners")
 

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from mpbf_abm.bench.measuring import SEED, Row, row, timed
 from mpbf_abm.bench.model import agents, crowded, per_tick
 from mpbf_abm.bench.pools import KAPPA, MOST, SHARE, pools, synthetic_pool
-from mpbf_abm.campaign import run_campaign
+from mpbf_abm.evidence.known.rows import mean_error
 from mpbf_abm.measures.acceleration import by_chance, wanted
-from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.model.campaign import run_campaign
+from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.streams import Streams
-from mpbf_abm.verification.rows import mean_error
 
 Float = NDArray[np.float64]
 Choose = Callable[[Float, Float, Float], Float]

@@ -11,11 +11,11 @@ import pandas as pd
 
 from mpbf_abm.bench import incremental
 from mpbf_abm.bench.measuring import SEED, Row, row
-from mpbf_abm.campaign import run_campaign
+from mpbf_abm.evidence.known.rows import mean_error
+from mpbf_abm.evidence.known.whole import POOLS
 from mpbf_abm.measures.acceleration import by_chance, wanted
-from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.verification.rows import mean_error
-from mpbf_abm.verification.whole import POOLS
+from mpbf_abm.model.campaign import run_campaign
+from mpbf_abm.model.materials import MaterialsSpace
 
 RULES = ("greedy", "ucb")
 KAPPA = 2.0

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from mpbf_abm.bench.measuring import Row, resident_memory, row
+from mpbf_abm.processes import Pool
 from mpbf_abm.studies.definition import Arm, Engine, Study
 from mpbf_abm.studies.driver import Silent, run_study
-from mpbf_abm.studies.model import RunInput
+from mpbf_abm.studies.jobs import RunInput
 from mpbf_abm.studies.results import Results
-from mpbf_abm.workers import Pool
 
 QUANTITIES = ("a", "b")
 BURN_SECONDS = 0.05

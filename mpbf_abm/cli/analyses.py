@@ -19,7 +19,7 @@ from mpbf_abm.errors import ConfigurationError, MpbfError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mpbf_abm.studies.analysis import Analysis
+    from mpbf_abm.studies.analyses import Analysis
     from mpbf_abm.studies.results import Results
 
 Outcomes = Annotated[
@@ -56,9 +56,9 @@ def opened(folder: Path, definition: Path | None) -> Iterator[Results]:
 
 def finish(results: Results, analysis: Analysis, out: Path | None, as_json: bool, columns: list[str]) -> None:
     """Write tables and figure, and print the main table."""
-    from mpbf_abm.figures import studies as figures
+    from mpbf_abm.figures import of_studies as figures
     from mpbf_abm.outputs import OutputFolder, write_pages
-    from mpbf_abm.whatif.runner import plain
+    from mpbf_abm.studies.whatif import plain
 
     place = out or results.store.path.parent / analysis.kind
     analysis.notes[:0] = incomplete(results)
@@ -111,7 +111,7 @@ def compare(
     folder: Folder, outcome: Outcomes = None, definition: ReadBy = None, out: Out = None, as_json: Json = False
 ) -> None:
     """Compare every arm with the baseline: paired effects, simultaneous 95 % intervals, verdicts."""
-    from mpbf_abm.studies.analysis import compare as analyse
+    from mpbf_abm.studies.analyses import compare as analyse
 
     with opened(folder, definition) as results:
         analysis = analyse(results, names(outcome))
@@ -150,7 +150,7 @@ def robustness(
     as_json: Json = False,
 ) -> None:
     """Rank the arms over all scenarios by several criteria (maximin, regret, satisficing, ...), and say how sure the order is."""
-    from mpbf_abm.studies.analysis import robustness as analyse
+    from mpbf_abm.studies.analyses import robustness as analyse
 
     (level,) = _reals(threshold=threshold)
     with opened(folder, definition) as results:
@@ -176,7 +176,7 @@ def sensitivity(
     as_json: Json = False,
 ) -> None:
     """Say which factors outcomes depend on: elementary effects (morris design) or Sobol indices (saltelli design)."""
-    from mpbf_abm.studies.analysis import sensitivity as analyse
+    from mpbf_abm.studies.analyses import sensitivity as analyse
 
     columns = ["outcome", "series", "tick", "factor", "first", "first_low", "first_high", "total", "total_low", "total_high", "mu_star", "floor", "size", "size_low",
                "size_high", "spread", "above_floor", "stochastic_share", "rows", "trajectories", "replicates"]  # fmt: skip
@@ -200,7 +200,7 @@ def discover(
     as_json: Json = False,
 ) -> None:
     """Find the factor values under which an outcome of interest is common (PRIM), judged on held-out scenarios."""
-    from mpbf_abm.studies.analysis import discover as analyse
+    from mpbf_abm.studies.analyses import discover as analyse
 
     high, low = _reals(above=above, below=below)
     with opened(folder, definition) as results:
@@ -240,10 +240,10 @@ def report(
     ] = None,
 ) -> None:
     """Write methods, parameters, counts and every analysis the design supports: Markdown, tables (CSV) and figures."""
-    from mpbf_abm.figures import studies as figures
+    from mpbf_abm.figures import of_studies as figures
     from mpbf_abm.outputs import OutputFolder, write_pages
     from mpbf_abm.studies import analysis as analyses
-    from mpbf_abm.studies.analysis.common import refuse_without_outcomes
+    from mpbf_abm.studies.analyses import refuse_without_outcomes
     from mpbf_abm.studies.report import report as write
 
     made: list[Analysis] = []

@@ -11,7 +11,7 @@ import typer
 from mpbf_abm.cli.app import app
 from mpbf_abm.cli.console import bar, table
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.tables import markdown_table
+from mpbf_abm.outputs import markdown_table
 
 
 @app.command()

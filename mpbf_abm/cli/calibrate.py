@@ -39,7 +39,7 @@ def calibrate(
 
     Nothing is changed: the defaults stay as they are.
     """
-    from mpbf_abm.settings import numbers_faults
+    from mpbf_abm.model.settings import numbers_faults
 
     faults: list[str] = []
     numbers = {
@@ -63,9 +63,9 @@ def calibrate(
 
     from mpbf_abm.cli.progress import Bar
     from mpbf_abm.cli.validate import HEAD, cells
-    from mpbf_abm.validation import calibrate as steps
-    from mpbf_abm.validation.calibration import study
-    from mpbf_abm.validation.validate import REPLICATES, chosen, validate
+    from mpbf_abm.evidence import calibration as steps
+    from mpbf_abm.evidence.calibration import study
+    from mpbf_abm.evidence.facts.validation import REPLICATES, chosen, validate
 
     workers = count or os.cpu_count() or 1
 
@@ -101,15 +101,15 @@ def calibrate(
 
 def _command(p: Parameters, seed: int) -> str:
     """The command that compares a community with all facts, as a block of code."""
-    from mpbf_abm.validation.calibrate import assignments
+    from mpbf_abm.evidence.calibration import assignments
 
     return f"```bash\nmpbf validate --data DATA --seed {seed} {' '.join(assignments(p))}\n```\n"
 
 
 def _tell(tables: dict[str, pd.DataFrame], commands: dict[str, str], doc: Path | None) -> None:
     """Print the tables, and renew the page that holds them."""
+    from mpbf_abm.outputs import markdown_table
     from mpbf_abm.reference import renew
-    from mpbf_abm.tables import markdown_table
 
     text = commands | {
         name: markdown_table(list(frame.columns), [[_cell(v) for v in row] for row in frame.itertuples(index=False)])

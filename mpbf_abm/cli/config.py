@@ -51,8 +51,8 @@ def show(config_file: ConfigFile = None, preset: Preset = None, assignments: Ass
 @config.command()
 def check(config_file: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="File to check.")]) -> None:
     """Check a configuration file; every fault is one line."""
-    from mpbf_abm.interventions import missing_nodes
-    from mpbf_abm.settings import read_settings
+    from mpbf_abm.model.interventions import missing_nodes
+    from mpbf_abm.model.settings import read_settings
 
     settings = read_settings(config_file)
     if faults := missing_nodes(settings.shocks, settings.parameters):
@@ -79,7 +79,7 @@ def schema(as_json: Json = False) -> None:
 @config.command()
 def policies(as_json: Json = False) -> None:
     """Print the policies: what they do, the parameters they move, their usual strength."""
-    from mpbf_abm.interventions import POLICIES
+    from mpbf_abm.model.interventions import POLICIES
     from mpbf_abm.parameters import toml_value
 
     signs = {"set": "to", "floor": "at least", "cap": "at most"}
@@ -109,7 +109,7 @@ def policies(as_json: Json = False) -> None:
 @config.command()
 def shocks(as_json: Json = False) -> None:
     """Print the shocks: what they do and their usual strength."""
-    from mpbf_abm.interventions import SHOCKS
+    from mpbf_abm.model.interventions import SHOCKS
 
     rows = [{"name": n, "strength": k.strength, "help": k.help} for n, k in SHOCKS.items()]
     _print_rows(rows, as_json, {"name": "shock", "strength": "usual strength", "help": "what it does"})
@@ -118,8 +118,8 @@ def shocks(as_json: Json = False) -> None:
 @config.command()
 def phases(as_json: Json = False) -> None:
     """Print the phases of a tick, in order."""
-    from mpbf_abm.events import Agenda
-    from mpbf_abm.schedule import phases
+    from mpbf_abm.model.ecosystem import phases
+    from mpbf_abm.model.events import Agenda
 
     rows = [{"name": p.name, "layer": p.layer, "does": p.does} for p in phases(Agenda())]
     _print_rows(rows, as_json, {"name": "phase", "layer": "layer", "does": "what happens"})
@@ -130,7 +130,7 @@ def indicators(as_json: Json = False) -> None:
     """Print the indicators that a run reports at every tick."""
     from dataclasses import asdict
 
-    from mpbf_abm.observation import INDICATORS
+    from mpbf_abm.model.indicators import INDICATORS
 
     _print_rows([asdict(i) for i in INDICATORS], as_json, {k: k for k in ("column", "layer", "unit", "definition")})
 

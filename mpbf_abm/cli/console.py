@@ -123,8 +123,8 @@ def assigned(parameters: Any, assignments: Sequence[str], faults: list[str]) -> 
 
 def settings_of(config_file: Path | None, preset: str | None, assignments: Sequence[str], faults: list[str]) -> Any:
     """Settings of a configuration file or preset, with ``--set`` options applied; faults are noted."""
+    from mpbf_abm.model.settings import Settings, read_settings
     from mpbf_abm.parameters import Parameters
-    from mpbf_abm.settings import Settings, read_settings
 
     try:
         settings = read_settings(config_file, preset)

@@ -14,7 +14,7 @@ from mpbf_abm.cli.console import Json, complain, number, table
 from mpbf_abm.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from mpbf_abm.space.materials import MaterialsSpace
+    from mpbf_abm.model.materials import MaterialsSpace
 
 FORMULAS = ("formula", "measured", "simulated", "year", "family", "simulated_unit")
 WORDS = {
@@ -68,7 +68,7 @@ def check(
 
     Faulty rows are told, one line per kind, and end with exit code 2 unless --drop leaves them out.
     """
-    from mpbf_abm.space.report import report
+    from mpbf_abm.model.materials import report
 
     columns = given(
         formula=formula, measured=measured, simulated=simulated, year=year, family=family, objective=objective,
@@ -132,7 +132,7 @@ def read_space(columns: Mapping[str, Any], goal: str, drop: bool, faults: list[s
         return None
     if len(faults) > faulty:
         return None
-    from mpbf_abm.space.materials import MaterialsSpace
+    from mpbf_abm.model.materials import MaterialsSpace
 
     how: dict[str, Any] = {"goal": goal, "on_error": "drop" if drop else "raise"}
     try:

@@ -52,9 +52,9 @@ def explore(
     settings = settings_of(config_file, preset, assignments or [], faults)
     if faults:
         raise ConfigurationError(faults)
-    from mpbf_abm.explorer.guard import is_loopback
-    from mpbf_abm.explorer.scenario import from_settings
-    from mpbf_abm.explorer.serve import serve
+    from mpbf_abm.page.guard import is_loopback
+    from mpbf_abm.page.scenario import from_settings
+    from mpbf_abm.page.serve import serve
 
     opening = from_settings(settings, preset or "default").checked().address()
 

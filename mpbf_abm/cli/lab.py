@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from mpbf_abm.laboratory.battery import Battery, Report, Setting
+    from mpbf_abm.evidence.assessments.assessment import Battery, Report, Setting
     from mpbf_abm.outputs import OutputFolder
 
     Draw = Callable[[Report], Figure]
@@ -120,9 +120,9 @@ def examined_by(name: str, load: Callable[[], tuple[Battery, Draw, str]], help: 
 
 def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> int:
     """Run a battery and tell what it found: on the terminal, in a folder, on a page of the documentation."""
-    from mpbf_abm.laboratory.battery import run_battery
+    from mpbf_abm.evidence.assessments.assessment import run_battery
     from mpbf_abm.outputs import OutputFolder
-    from mpbf_abm.workers import default_workers
+    from mpbf_abm.processes import default_workers
 
     faults: list[str] = []
     setting = _setting(battery, asked, faults)
@@ -161,8 +161,8 @@ def _going_on(out: Path) -> Iterator[None]:
 
 def _setting(battery: Battery, asked: Asked, faults: list[str]) -> Setting | None:
     """The community that a command names; what it cannot be is noted."""
-    from mpbf_abm.laboratory.battery import Setting
-    from mpbf_abm.settings import numbers_faults
+    from mpbf_abm.evidence.assessments.assessment import Setting
+    from mpbf_abm.model.settings import numbers_faults
 
     settings = settings_of(asked.config_file, asked.preset, asked.assignments, faults)
     read = {n: whole(t, n, faults) for n, t in asked.numbers.items()}
@@ -215,7 +215,7 @@ def made(called: str, setting: Setting) -> str:
 
 def blocks(report: Report, how: str) -> dict[str, str]:
     """Markdown of a report by the names of its blocks."""
-    from mpbf_abm.tables import markdown_table
+    from mpbf_abm.outputs import markdown_table
 
     text = {"made": how}
     if report.findings:
@@ -233,7 +233,7 @@ def _cell(value: Any) -> str:
 
 def as_mapping(report: Report, setting: Setting) -> dict[str, Any]:
     """Everything for machines; NaN becomes null."""
-    from mpbf_abm.whatif.runner import plain
+    from mpbf_abm.studies.whatif import plain
 
     out: dict[str, Any] = {
         "findings": report.frame().to_dict("records"), "tables": {n: t.to_dict("records") for n, t in report.tables.items()},
@@ -272,8 +272,8 @@ def _write(
 
 
 def _forecast() -> tuple[Battery, Draw, str]:
+    from mpbf_abm.evidence.assessments.forecast import FORECAST
     from mpbf_abm.figures.forecast import ALT, draw
-    from mpbf_abm.laboratory.forecast import FORECAST
 
     return FORECAST, draw, ALT
 
@@ -282,8 +282,8 @@ examined_by("forecast", _forecast, "Does the first fifth of a run say whether it
 
 
 def _path() -> tuple[Battery, Draw, str]:
+    from mpbf_abm.evidence.assessments.path_dependence import PATH
     from mpbf_abm.figures.path import ALT, draw
-    from mpbf_abm.laboratory.path import PATH
 
     return PATH, draw, ALT
 
@@ -292,8 +292,8 @@ examined_by("path", _path, "How path-dependent is a community? Early history, tw
 
 
 def _forms() -> tuple[Battery, Draw, str]:
+    from mpbf_abm.evidence.assessments.forms import ROBUSTNESS
     from mpbf_abm.figures.forms import ALT, draw
-    from mpbf_abm.laboratory.forms import ROBUSTNESS
 
     return ROBUSTNESS, draw, ALT
 
@@ -313,14 +313,13 @@ def urn(
 
     About 15 seconds of one core a draw.
     """
+    from mpbf_abm.evidence.assessments.effective_urn import FACTORS, FEWEST, QUESTION, draws_of, report, study
     from mpbf_abm.figures.effective_urn import ALT, draw
-    from mpbf_abm.laboratory.effective_urn import FACTORS, study
-    from mpbf_abm.laboratory.urn_report import FEWEST, QUESTION, draws_of, report
+    from mpbf_abm.model.settings import numbers_faults
     from mpbf_abm.outputs import RUNS, OutputFolder
-    from mpbf_abm.settings import numbers_faults
+    from mpbf_abm.processes import default_workers
     from mpbf_abm.studies.driver import run_study
     from mpbf_abm.studies.results import Results
-    from mpbf_abm.workers import default_workers
 
     faults: list[str] = []
     count, root, workers = whole(draws, "draws", faults), whole(seed, "seed", faults), processes(jobs, faults)
@@ -350,8 +349,8 @@ def urn(
 
 
 def _fragility() -> tuple[Battery, Draw, str]:
+    from mpbf_abm.evidence.assessments.fragility import FRAGILITY
     from mpbf_abm.figures.fragility import ALT, draw
-    from mpbf_abm.laboratory.fragility import FRAGILITY
 
     return FRAGILITY, draw, ALT
 
@@ -375,8 +374,8 @@ def atlas(
     as_json: Json = False,
 ) -> int:  # fmt: skip
     """Table 1 of the framework as a live table: turn every knob, measure what it moves, compare with what was expected."""
+    from mpbf_abm.evidence.assessments import atlas as rows
     from mpbf_abm.figures.atlas import ALT, draw
-    from mpbf_abm.laboratory import atlas as rows
 
     wanted = rows.chosen(row or [])
     if listed:

@@ -133,7 +133,7 @@ def reader(folder: Path, quick: bool, jobs: int | None, wanted: list[str]) -> Ca
     """Run or resume studies; what gives their results by name."""
     from mpbf_abm.cli.progress import Bar
     from mpbf_abm.paper.studies import STUDIES
-    from mpbf_abm.workers import default_workers
+    from mpbf_abm.processes import default_workers
 
     found: dict[str, Results] = {}
     for name in wanted:

@@ -20,8 +20,8 @@ from mpbf_abm.errors import ConfigurationError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mpbf_abm.campaign import Campaign
-    from mpbf_abm.space.materials import MaterialsSpace
+    from mpbf_abm.model.campaign import Campaign
+    from mpbf_abm.model.materials import MaterialsSpace
 
 MOST_BY_DEFAULT = 500  # experiments
 FEW = 20  # a pool of so many settings is gone through whole
@@ -93,10 +93,10 @@ def pool(
     A planner starts from a few random settings, fits a Gaussian process, makes the setting that its rule likes best,
     and so on. Reported are acceleration and enhancement factors against random choice, with 95 % intervals over seeds.
     """
-    from mpbf_abm.campaign import check_campaign
     from mpbf_abm.cli.progress import Bar
+    from mpbf_abm.model.campaign import check_campaign
     from mpbf_abm.outputs import OutputFolder
-    from mpbf_abm.studies.campaigns import run_campaigns
+    from mpbf_abm.studies.tasks import run_campaigns
 
     faults: list[str] = []
     if objective is None:
@@ -146,7 +146,7 @@ def pool(
 
     summary = summary_table(space, made)
     if as_json:
-        from mpbf_abm.whatif.runner import plain
+        from mpbf_abm.studies.whatif import plain
 
         print(json.dumps(plain({"run": run, "summary": summary.to_dict("records")}), indent=2, allow_nan=False))
     elif not quiet:
@@ -216,7 +216,7 @@ def _with_interval(row: dict[str, Any], name: str) -> str:
 
 
 def _write(space: MaterialsSpace, campaigns: Sequence[Campaign], run: dict[str, Any], work: Path) -> None:
-    from mpbf_abm.figures import pools
+    from mpbf_abm.figures import of_pools
     from mpbf_abm.measures.acceleration import campaign_table, curve_table, summary_table
     from mpbf_abm.outputs import RECORD, write_pages
     from mpbf_abm.provenance import record
@@ -225,5 +225,5 @@ def _write(space: MaterialsSpace, campaigns: Sequence[Campaign], run: dict[str, 
     summary = summary_table(space, campaigns).drop(columns="cpu_seconds")
     tables = {"summary": summary, "curves": curve_table(space, campaigns), "campaigns": campaign_table(space, campaigns)}  # fmt: skip
     write_pages(work, tables=tables)
-    pools.save(space, campaigns, work)
+    of_pools.save(space, campaigns, work)
     (work / RECORD).write_text(json.dumps(record(**run), allow_nan=False), encoding="utf-8")

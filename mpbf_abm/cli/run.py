@@ -44,8 +44,7 @@ from mpbf_abm.cli.data import (
 from mpbf_abm.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from mpbf_abm.whatif.plan import Plan
-    from mpbf_abm.whatif.runner import Ensemble
+    from mpbf_abm.studies.whatif import Ensemble, Plan
 
 
 @app.command()
@@ -127,7 +126,7 @@ def run(
     """
     from mpbf_abm.cli.progress import Bar
     from mpbf_abm.outputs import OutputFolder
-    from mpbf_abm.whatif.runner import run_plan
+    from mpbf_abm.studies.whatif import run_plan
 
     numbers = {"seed": seed, "ticks": ticks, "replicates": replicates}
     data = given(
@@ -177,8 +176,8 @@ def make_plan(
     ConfigurationError
         Every fault at once, those that were found before included.
     """
-    from mpbf_abm.settings import DEFAULT_PAIRS, numbers_faults, read_events
-    from mpbf_abm.whatif.plan import Plan
+    from mpbf_abm.model.settings import DEFAULT_PAIRS, numbers_faults, read_events
+    from mpbf_abm.studies.whatif import Plan
 
     settings = settings_of(config_file, preset, assignments, faults)
     given = {k: v for k, v in numbers.items() if v is not None}
@@ -219,7 +218,7 @@ def _tell_read(plan: Plan) -> None:
 
 def _write(ensemble: Ensemble, work: Path) -> None:
     from mpbf_abm.figures import overview
-    from mpbf_abm.whatif.runner import write_provenance, write_tables
+    from mpbf_abm.studies.whatif import write_provenance, write_tables
 
     write_tables(ensemble, work)
     shown = ensemble.first(list(ensemble.plan.arms)[-1])
@@ -233,7 +232,7 @@ def _write(ensemble: Ensemble, work: Path) -> None:
 
 def report(ensemble: Ensemble) -> str:
     """Headline outcomes as text: means and effects, medians and ranges."""
-    from mpbf_abm.simulation import HEADLINE
+    from mpbf_abm.model.run import HEADLINE
 
     effects = ensemble.effects
     parts = [ensemble.plan.words(), ""]
@@ -266,9 +265,9 @@ def report(ensemble: Ensemble) -> str:
 
 
 def _spread_table(ensemble: Ensemble) -> str:
-    from mpbf_abm.measures.paired import spread
-    from mpbf_abm.observation import UNITS
-    from mpbf_abm.simulation import HEADLINE
+    from mpbf_abm.model.indicators import UNITS
+    from mpbf_abm.model.run import HEADLINE
+    from mpbf_abm.stats.paired import spread
 
     if ensemble.plan.replicates == 1:
         rows = [[o, number(float(ensemble.summary[o].iloc[0])), UNITS[o]] for o in HEADLINE]
@@ -285,7 +284,7 @@ def _spread_table(ensemble: Ensemble) -> str:
 
 def summary_json(ensemble: Ensemble, folder: Path, run_hash: str) -> dict[str, Any]:
     """Outcomes of every run, and effects, for machines; NaN becomes null."""
-    from mpbf_abm.whatif.runner import plain
+    from mpbf_abm.studies.whatif import plain
 
     effects = ensemble.effects
     out = {

@@ -157,7 +157,7 @@ def _size(definition: Study, plan: Any) -> str:
 
 
 def _check_twice(plan: Any) -> int:
-    from mpbf_abm.studies.model import Record, Runner
+    from mpbf_abm.studies.jobs import Record, Runner
 
     rows, code = [], OK
     for arm, label in enumerate(a.label for a in plan.arms):
@@ -186,10 +186,10 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what a study will take before it is run: runs, time, disk, and which analyses its design supports."""
-    from mpbf_abm.studies.pilot import estimate
     from mpbf_abm.studies.plan import Plan
     from mpbf_abm.studies.results import default_folder
     from mpbf_abm.studies.store import FILE
+    from mpbf_abm.studies.upkeep import estimate
 
     faults: list[str] = []
     count = processes(jobs, faults)
@@ -467,8 +467,8 @@ def replay(
     pdb: Annotated[bool, typer.Option("--pdb", help="Open the debugger where a run raises.")] = False,
 ) -> int:
     """Make runs again in this process, and compare them bit for bit with what is stored; exit code 3 if they differ."""
-    from mpbf_abm.studies.replay import replay_run, some_runs
     from mpbf_abm.studies.results import Results
+    from mpbf_abm.studies.upkeep import replay_run, some_runs
 
     faults: list[str] = []
     count = whole(sample, "sample", faults)
@@ -481,7 +481,7 @@ def replay(
     with Results.open(folder) as results:
         if results.study.own_model:
             raise ConfigurationError(
-                f"{folder}: was made by the model '{results.study.own_model}' of a script; replay from there (mpbf_abm.studies.replay)"
+                f"{folder}: was made by the model '{results.study.own_model}' of a script; replay from there (mpbf_abm.studies.upkeep)"
             )
         wanted = [results.store.run(text) for text in runs or []] + (
             some_runs(results, count) if count is not None else []
@@ -507,7 +507,7 @@ def merge(
 ) -> int:
     """Join stores: shards of one study, or what can still be read of a damaged store; exit code 3 if runs were lost."""
     from mpbf_abm.cli.progress import Bar
-    from mpbf_abm.studies.merging import merge_stores
+    from mpbf_abm.studies.upkeep import merge_stores
 
     with Bar(quiet=False, unit="run") as bar:
         count = merge_stores(target, sources or [], bar)
@@ -545,7 +545,7 @@ def export(
     with Results.open(folder) as results, (output := OutputFolder(place, f"export-{to}", results.study.name)) as work:
         write_provenance(results, work)
         if to == "crate":
-            from mpbf_abm.studies.crate import LICENSE, write_crate
+            from mpbf_abm.studies.export import LICENSE, write_crate
 
             write_crate(results, work, license=license or LICENSE, author=author)
         else:

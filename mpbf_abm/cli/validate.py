@@ -27,12 +27,12 @@ from mpbf_abm.cli.console import (
     whole,
 )
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.tables import markdown_table
+from mpbf_abm.outputs import markdown_table
 
 if TYPE_CHECKING:
+    from mpbf_abm.evidence.facts.recorded import Fact
+    from mpbf_abm.evidence.facts.validation import Validation
     from mpbf_abm.parameters import Parameters
-    from mpbf_abm.validation.facts import Fact
-    from mpbf_abm.validation.validate import Validation
 
 PAGE, TABLE = "validation.md", "validation.csv"
 HEAD = ["fact", "component", "real", "range", "from data", "simulated", "95 % interval", "n", "verdict", "use"]
@@ -56,9 +56,9 @@ def validate(
 
     A fact is reproduced where the mean of each of its numbers lies in the range of real values. Exit code 3 if too few are.
     """
-    from mpbf_abm.settings import numbers_faults
-    from mpbf_abm.validation.validate import chosen
-    from mpbf_abm.validation.validate import validate as run_validation
+    from mpbf_abm.evidence.facts.validation import chosen
+    from mpbf_abm.evidence.facts.validation import validate as run_validation
+    from mpbf_abm.model.settings import numbers_faults
 
     faults: list[str] = []
     settings = settings_of(config_file, preset, assignments or [], faults)
@@ -136,7 +136,7 @@ def _reasons(found: Validation) -> str:
 
 def as_mapping(found: Validation, p: Any) -> dict[str, Any]:
     """Everything for machines; NaN becomes null."""
-    from mpbf_abm.whatif.runner import plain
+    from mpbf_abm.studies.whatif import plain
 
     out = {
         "reproduced": found.count,

@@ -44,8 +44,8 @@ def verify(
 
     Exit code 3 if a row fails.
     """
-    from mpbf_abm.settings import numbers_faults
-    from mpbf_abm.verification import suite
+    from mpbf_abm.evidence.known import suite
+    from mpbf_abm.model.settings import numbers_faults
 
     faults: list[str] = []
     root, count = whole(seed, "seed", faults), processes(jobs, faults)
@@ -88,7 +88,7 @@ def verify(
             _write_verification(outcomes, work, drawn, command + (" --figure" if figure else ""))
     tell_written(folder, to=sys.stderr)
     if as_json:
-        from mpbf_abm.whatif.runner import plain
+        from mpbf_abm.studies.whatif import plain
 
         print(json.dumps(plain(suite.as_json(outcomes, root or 0)), indent=2, allow_nan=False))
     else:
@@ -109,7 +109,7 @@ def _repeated(option: str, values: Sequence[str] | None) -> list[str]:
 
 
 def _rows_listed(rows: Sequence[str]) -> str:
-    from mpbf_abm.verification.rows import ROWS
+    from mpbf_abm.evidence.known.rows import ROWS
 
     lines = []
     for id in rows:
@@ -120,8 +120,8 @@ def _rows_listed(rows: Sequence[str]) -> str:
 
 def _write_verification(outcomes: Sequence[Any], out: Path, drawn: list[Path], command: str) -> None:
     """Write the page of the suite, with the figures that were drawn."""
+    from mpbf_abm.evidence.known import suite
     from mpbf_abm.outputs import write_pages
-    from mpbf_abm.verification import suite
 
     shown = {path.stem: path.relative_to(out).as_posix() for path in drawn}
     write_pages(out, {"verification.md": suite.markdown(outcomes, command, shown)})
@@ -141,7 +141,7 @@ def _draw_verification(outcomes: Sequence[Any], folder: Path, seed: int, fast: b
 
 def _try_mutations(seed: int, jobs: int, out: Path | None, as_json: bool) -> int:
     """Try the wrong rules and say which rows noticed."""
-    from mpbf_abm.verification import suite
+    from mpbf_abm.evidence.known import suite
 
     with Bar(as_json, "row") as watch:
         results = suite.run_mutations(seed, jobs, out=out, progress=watch)

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.space import chemistry
-from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.data import chemistry
+from mpbf_abm.model.materials import MaterialsSpace
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mpbf_abm.data import chemistry
 from mpbf_abm.examples import alloy_literature
 from mpbf_abm.examples.alloy_literature import (
     FIRST,
@@ -28,19 +29,18 @@ from mpbf_abm.examples.alloy_literature import (
 )
 from mpbf_abm.examples.page import Example, Report, effect_table, fingerprint, middle_range, number, quantiles
 from mpbf_abm.figures.examples import draw_alloys
-from mpbf_abm.interventions import Policy
 from mpbf_abm.measures import attachment
-from mpbf_abm.measures.concentration import gini, hill
+from mpbf_abm.model.commons import EXPERIMENT, FAILED
+from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.run import simulate
+from mpbf_abm.outputs import markdown_table
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.simulation import simulate
-from mpbf_abm.space import chemistry
-from mpbf_abm.space.commons import EXPERIMENT, FAILED
-from mpbf_abm.studies.analysis.effects import compare
+from mpbf_abm.stats.concentration import gini, hill
+from mpbf_abm.studies.analyses import compare
 from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Series
-from mpbf_abm.studies.model import RunInput
+from mpbf_abm.studies.jobs import RunInput
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
-from mpbf_abm.tables import markdown_table
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]

@@ -12,22 +12,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.agents.world import World
+from mpbf_abm.data import chemistry
 from mpbf_abm.examples.page import Example, Report, effect_table, fingerprint, middle_range, number, spread_table
 from mpbf_abm.figures.examples import draw_cuprates
-from mpbf_abm.interventions import Policy
-from mpbf_abm.measures.estimates import mean_estimate
+from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.run import begin
+from mpbf_abm.model.spec import RunSpec
+from mpbf_abm.model.world import World
+from mpbf_abm.outputs import markdown_table
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.simulation import begin
-from mpbf_abm.space import chemistry
-from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.spec import RunSpec
-from mpbf_abm.studies.analysis.effects import compare
+from mpbf_abm.stats.estimates import mean_estimate
+from mpbf_abm.studies.analyses import compare
 from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Series
-from mpbf_abm.studies.model import RunInput
+from mpbf_abm.studies.jobs import RunInput
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
-from mpbf_abm.tables import markdown_table
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]

@@ -11,13 +11,13 @@ import pandas as pd
 
 from mpbf_abm.examples.page import Example, Report, effect_table, number, spread_table
 from mpbf_abm.figures.examples import draw_gaps
-from mpbf_abm.interventions import Policy
-from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.studies.analysis.effects import compare
+from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.outputs import markdown_table
+from mpbf_abm.studies.analyses import compare
 from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Space
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
-from mpbf_abm.tables import markdown_table
 
 PAIRS = "pbe_expt_gap_pairs/gap_pairs.csv"
 FORMULA, MEASURED, SIMULATION = "formula", "gap_expt_eV", "pbe_median"

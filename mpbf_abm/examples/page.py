@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.figures import style
-from mpbf_abm.measures.estimates import wilson
-from mpbf_abm.outputs import write_pages
+from mpbf_abm.outputs import markdown_table, write_pages
+from mpbf_abm.processes import default_workers
 from mpbf_abm.provenance import model_fingerprint
 from mpbf_abm.reference import renew
+from mpbf_abm.stats.estimates import wilson
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
-from mpbf_abm.tables import markdown_table
-from mpbf_abm.workers import default_workers
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, MM, PURPLE, VERMILION
 
 if TYPE_CHECKING:
-    from mpbf_abm.laboratory.battery import Report
+    from mpbf_abm.evidence.assessments.assessment import Report
 
 ALT = (
     "One small panel per row of the atlas: mean of the indicator with its 95 % interval at each level of the knob, low to high; colour and "

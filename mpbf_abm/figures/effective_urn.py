@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from mpbf_abm.evidence.assessments.effective_urn import PLAIN, URN
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREY, LIGHT, MM, VERMILION
-from mpbf_abm.laboratory.urn_report import PLAIN, URN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from mpbf_abm.laboratory.battery import Report
+    from mpbf_abm.evidence.assessments.assessment import Report
 
 ALT = (
     "Observed against predicted, one point per held-out draw: exponent of a displaced share by the fitted urn and by the law of equal "

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mpbf_abm.figures import style
-from mpbf_abm.figures.studies import name_rows, strip
+from mpbf_abm.figures.of_studies import name_rows, strip
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, MM, PURPLE, VERMILION
 
 if TYPE_CHECKING:

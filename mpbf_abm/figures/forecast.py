@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from mpbf_abm.evidence.assessments.forecast import ENSEMBLES, INDICATORS, SETS
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, MM, VERMILION
-from mpbf_abm.laboratory.forecast import ENSEMBLES, INDICATORS, SETS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from mpbf_abm.laboratory.battery import Report
+    from mpbf_abm.evidence.assessments.assessment import Report
 
 ALT = (
     "ROC curves of out-of-sample predictions of lock-in, for histories of one community and for communities that differ; area under the "

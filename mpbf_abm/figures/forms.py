@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from mpbf_abm.evidence.assessments.forms import FORMS, HEADLINES
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREY, MM, VERMILION
-from mpbf_abm.laboratory.forms import FORMS, HEADLINES
 
 if TYPE_CHECKING:
-    from mpbf_abm.laboratory.battery import Report
+    from mpbf_abm.evidence.assessments.assessment import Report
 
 ALT = (
     "One panel per headline result: its paired effect with a simultaneous 95 % interval under each of the sixteen combinations of formula "

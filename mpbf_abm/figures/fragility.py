@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from mpbf_abm.evidence.assessments.fragility import ALL, CRITERIA, KINDS, OUTAGES, OUTCOMES, WORST
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, MM, PURPLE, ROLES, VERMILION
-from mpbf_abm.laboratory.fragility_parts import ALL, CRITERIA, KINDS, OUTAGES, OUTCOMES, WORST
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from mpbf_abm.laboratory.battery import Report
+    from mpbf_abm.evidence.assessments.assessment import Report
 
 ALT = (
     "Largest connected part of the network as nodes are removed by several criteria; finds that the loss of each repository or model costs, with "

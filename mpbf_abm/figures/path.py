@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from mpbf_abm.evidence.assessments.effective_urn import LOCKED
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, PETROFF, VERMILION
-from mpbf_abm.laboratory.effective_urn import LOCKED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from mpbf_abm.laboratory.battery import Report
+    from mpbf_abm.evidence.assessments.assessment import Report
 
 ALT = (
     "Courses of the largest family's share in several histories of several worlds; share at the end of the two later courses of each "

@@ -15,12 +15,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.evidence.known.meanfield import community, passage, tiny, trajectory
+from mpbf_abm.evidence.known.rows import seeds
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import MM
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.twin import Twin
-from mpbf_abm.verification.meanfield import community, passage, tiny, trajectory
-from mpbf_abm.verification.rows import seeds
+from mpbf_abm.theory.twin import Twin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mpbf_abm.evidence.facts.recorded import USES
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, MM, VERMILION, WIDTHS
-from mpbf_abm.validation.facts import USES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from mpbf_abm.validation.validate import Validation
+    from mpbf_abm.evidence.facts.validation import Validation
 
 COLOURS = dict(zip(USES, (BLUE, VERMILION, GREEN), strict=True))
 MARKERS = dict(zip(USES, ("o", "s", "D"), strict=True))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mpbf_abm.evidence.known.rows import SIGMAS, Outcome
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, MM, PURPLE, VERMILION, WIDTHS
-from mpbf_abm.verification.rows import SIGMAS, Outcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

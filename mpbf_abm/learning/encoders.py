@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.kernels import kernel
-from mpbf_abm.learning.kernels import leading_directions
+from mpbf_abm.learning.linalg import leading_directions
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.kernels import kernel
-from mpbf_abm.learning.kernels import features, gram, inverse, quadratic
+from mpbf_abm.learning.linalg import features, gram, inverse, quadratic
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]

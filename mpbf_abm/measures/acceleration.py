@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.campaign import Campaign
-from mpbf_abm.measures.estimates import mean_estimate
-from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.model.campaign import Campaign
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.stats.estimates import mean_estimate
 
 Float = NDArray[np.float64]
 

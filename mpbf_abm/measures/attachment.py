@@ -247,7 +247,7 @@ def first_edits(time: Int, family: Int, edits: NDArray[np.integer[Any]]) -> Int:
     ----------
     time, family : arrays (n,)
     edits : int (K, K)
-        Edits between families, as :func:`mpbf_abm.space.chemistry.element_edits` counts them.
+        Edits between families, as :func:`mpbf_abm.data.chemistry.element_edits` counts them.
     """
     seen = np.unique(family)
     first = _first(_periods(time), family)[seen]

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.agents.world import World
-from mpbf_abm.space.commons import EXPERIMENT, FAILED, ORIGINS
+from mpbf_abm.model.commons import EXPERIMENT, FAILED, ORIGINS
+from mpbf_abm.model.world import World
 
 # Name: from, to, unit, what it counts.
 FLOWS: dict[str, tuple[str, str, str, str]] = {

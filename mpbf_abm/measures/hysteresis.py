@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.interventions import Policy
-from mpbf_abm.measures.estimates import Estimate, mean_estimate, student
+from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.run import begin
+from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.simulation import begin
-from mpbf_abm.spec import RunSpec
-from mpbf_abm.twin import Twin
+from mpbf_abm.stats.estimates import Estimate, mean_estimate, student
+from mpbf_abm.theory.twin import Twin
 
 Float = NDArray[np.float64]
 

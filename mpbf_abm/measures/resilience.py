@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.estimates import LEVEL, mean_estimate, wilson
-from mpbf_abm.measures.lockin import median_times
-from mpbf_abm.measures.paired import simultaneous_intervals
+from mpbf_abm.stats.estimates import LEVEL, mean_estimate, wilson
+from mpbf_abm.stats.paired import simultaneous_intervals
+from mpbf_abm.stats.survival import median_times
 
 Float = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.estimates import LEVEL, critical_t, mean_estimate, wilson
+from mpbf_abm.stats.estimates import LEVEL, critical_t, mean_estimate, wilson
 
 Float = NDArray[np.float64]
 Response = Callable[[float, int], bool | float]

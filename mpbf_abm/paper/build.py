@@ -18,7 +18,7 @@ from mpbf_abm.figures.style import MM
 from mpbf_abm.paper import of_histories, of_networks, of_outcomes
 from mpbf_abm.paper.figure import PaperFigure
 from mpbf_abm.provenance import version
-from mpbf_abm.studies.model import hash_bytes
+from mpbf_abm.studies.jobs import hash_bytes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mpbf_abm.evidence.assessments.histories import EARLY, LAYERS, REGIONS
 from mpbf_abm.figures import style
-from mpbf_abm.figures.flows import draw_diagram
-from mpbf_abm.figures.studies import strip
+from mpbf_abm.figures.layers import draw_diagram
+from mpbf_abm.figures.of_studies import strip
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, MM, PURPLE, VERMILION
-from mpbf_abm.laboratory.histories import EARLY, LAYERS, REGIONS
-from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.model.commons import ORIGINS
 from mpbf_abm.paper.figure import Frames, PaperFigure, band, names, scenario
-from mpbf_abm.space.commons import ORIGINS
+from mpbf_abm.stats.estimates import mean_estimate
 
 if TYPE_CHECKING:
     from mpbf_abm.studies.results import Results

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mpbf_abm.evidence.assessments.fragility import CRITERIA
+from mpbf_abm.evidence.assessments.histories import STEPS
 from mpbf_abm.figures import style
-from mpbf_abm.figures.studies import strip
+from mpbf_abm.figures.of_studies import strip
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, MM, PURPLE, VERMILION
-from mpbf_abm.laboratory.fragility_parts import CRITERIA
-from mpbf_abm.laboratory.histories import STEPS
-from mpbf_abm.measures.classification import auc, roc_curve
-from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.paper.figure import Frames, PaperFigure, band
+from mpbf_abm.stats.classification import auc, roc_curve
+from mpbf_abm.stats.estimates import mean_estimate
 
 if TYPE_CHECKING:
     from mpbf_abm.studies.results import Results

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mpbf_abm.figures import studies, style
+from mpbf_abm.figures import of_studies, style
 from mpbf_abm.figures.style import BLUE, GREY, INK, MM, VERMILION
-from mpbf_abm.measures.estimates import wilson
 from mpbf_abm.paper.figure import Frames, PaperFigure, names
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.studies.analysis import discover, phase, robustness, sensitivity
-from mpbf_abm.twin import Twin
+from mpbf_abm.stats.estimates import wilson
+from mpbf_abm.studies.analyses import discover, phase, robustness, sensitivity
+from mpbf_abm.theory.twin import Twin
 
 if TYPE_CHECKING:
     from mpbf_abm.studies.results import Results
@@ -138,19 +138,19 @@ def draw_ridges(frames: Frames) -> Figure:
 
 def prepare_regret(results: Results) -> dict[str, pd.DataFrame]:
     """Ranks by criterion and regret by scenario, of finds."""
-    frames = studies.prepare_robustness(results, robustness(results, "found_share"))
+    frames = of_studies.prepare_robustness(results, robustness(results, "found_share"))
     return {"criteria": frames["criteria"], "regret": frames["regret"]}
 
 
 def prepare_indices(results: Results) -> dict[str, pd.DataFrame]:
     """First-order and total indices with their intervals, the dummy factor included."""
-    return studies.prepare_sensitivity(results, sensitivity(results))
+    return of_studies.prepare_sensitivity(results, sensitivity(results))
 
 
 def prepare_box(results: Results) -> dict[str, pd.DataFrame]:
     """Conditions under which baseline communities become concentrated: the two fifths with the largest leading share."""
     mean = results.values("leading_share")[:, 0].mean(axis=1)
-    return studies.prepare_discover(results, discover(results, "leading_share", above=float(np.quantile(mean, 0.6))))
+    return of_studies.prepare_discover(results, discover(results, "leading_share", above=float(np.quantile(mean, 0.6))))
 
 
 FIGURES = (
@@ -171,18 +171,18 @@ FIGURES = (
         "regret", "Policies under uncertainty", "policies", "double", 90,
         "Rank of each policy by several criteria of robustness (a), and its regret in finds, what is lost against the best policy of a scenario, in every scenario (b), scenarios in the order of their largest regret.",
         "Table of ranks of policies by criterion, and a heat map of their regret over scenarios.",
-        prepare_regret, studies.draw_robustness, ("criteria",),
+        prepare_regret, of_studies.draw_robustness, ("criteria",),
     ),
     PaperFigure(
         "indices", "What explains the variance of outcomes", "indices", "double", 60,
         "Total and first-order Sobol indices of five parameters, free of the noise of replicates, with 95 % intervals; a factor that does nothing shows the floor of noise, and the share of the variance that is chance stands above.",
         "Bars of total and first-order Sobol indices with intervals for five parameters and a dummy factor, for finds and for breadth.",
-        prepare_indices, studies.draw_sensitivity,
+        prepare_indices, of_studies.draw_sensitivity,
     ),
     PaperFigure(
         "box", "Which communities become concentrated", "policies", "double", 62,
         "Scenario discovery of the two fifths of communities that end most concentrated: coverage and density of boxes on the way to the chosen one, on the fitted and on the held-out half of the scenarios (a); limits of the chosen box in parts of each parameter's range (b); all scenarios in two of them (c).",
         "Three panels of scenario discovery: coverage against density, limits of the chosen box, and scenarios that end concentrated and others.",
-        prepare_box, studies.draw_discover, ("limits", "trajectory"),
+        prepare_box, of_studies.draw_discover, ("limits", "trajectory"),
     ),
 )  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from mpbf_abm.interventions import POLICIES, Policy
-from mpbf_abm.laboratory import histories
+from mpbf_abm.evidence.assessments import histories
+from mpbf_abm.model.interventions import POLICIES, Policy
 from mpbf_abm.parameters import PRESETS
 from mpbf_abm.studies.definition import Arm, Outcome, Replicates, Series
 from mpbf_abm.studies.design import Design

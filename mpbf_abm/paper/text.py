@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError, OutputError, did_you_mean
-from mpbf_abm.measures.estimates import Estimate, mean_estimate, share_estimate
 from mpbf_abm.paper.build import FIGURES
 from mpbf_abm.paper.figure import scenario
 from mpbf_abm.paper.studies import STUDIES
-from mpbf_abm.sections import Section
-from mpbf_abm.studies.analysis import compare
+from mpbf_abm.stats.estimates import Estimate, mean_estimate, share_estimate
+from mpbf_abm.studies.analyses import compare
 from mpbf_abm.studies.report import methods
 
 if TYPE_CHECKING:

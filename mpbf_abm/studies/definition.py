@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.interventions import Event, Policy, Shock
+from mpbf_abm.model.interventions import Event, Policy, Shock
+from mpbf_abm.model.spec import planner_faults, rule_name
 from mpbf_abm.parameters import GROUPS, PATHS
-from mpbf_abm.sections import Section
-from mpbf_abm.spec import planner_faults, rule_name
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.design import Design, Factor, plain
 
 if TYPE_CHECKING:
+    from mpbf_abm.model.materials import MaterialsSpace
     from mpbf_abm.parameters import Parameters
-    from mpbf_abm.space.materials import MaterialsSpace
 
 BASELINE, WHAT_IF = "baseline", "what-if"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -490,10 +490,10 @@ class Study(Section):
         See their classes; `outcomes` is a dict by name.
     model : callable, optional
         A model of one's own (importable) instead of the ecosystem: takes a
-        :class:`~mpbf_abm.studies.model.RunInput`, returns a dict of outcomes, or a pair of it and an array
+        :class:`~mpbf_abm.studies.jobs.RunInput`, returns a dict of outcomes, or a pair of it and an array
         (ticks, series). Not part of a file.
     planners : tuple of classes, optional
-        Rules of one's own: subclasses of :class:`~mpbf_abm.agents.planner.ExperimentPlanner` (importable), dealt to planners in turn in
+        Rules of one's own: subclasses of :class:`~mpbf_abm.model.planners.ExperimentPlanner` (importable), dealt to planners in turn in
         every run. A file holds their names, `rules`.
     made_by : str
         Name of the model of one's own that a stored study was made by; its store says so.
@@ -670,8 +670,8 @@ def load_space(space: Space, folder: Path, study: Study) -> MaterialsSpace:
     ConfigurationError
         If the file cannot be used.
     """
+    from mpbf_abm.model.materials import MaterialsSpace
     from mpbf_abm.parameters import Parameters
-    from mpbf_abm.space.materials import MaterialsSpace
 
     if space.synthetic is not None:
         own = {path: value for path, value in study.fixed.items() if path.startswith("space.")}

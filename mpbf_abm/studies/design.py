@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator
 
+from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.sections import Section
 
 Float = NDArray[np.float64]
 

@@ -1,7 +1,7 @@
 """The dask engine: chunks of runs on a cluster, each worker with a supervised pool of its own.
 
 dask carries chunks to machines and brings results back; limits, retries and faults of single runs are the
-business of the same pool as on a laptop (:mod:`mpbf_abm.workers`), one inside each thread of a dask worker.
+business of the same pool as on a laptop (:mod:`mpbf_abm.processes`), one inside each thread of a dask worker.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.processes import Done, Fault, Pool, Work, WorkerError, default_workers
 from mpbf_abm.provenance import model_fingerprint
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Limits
-from mpbf_abm.workers import Done, Fault, Pool, Work, WorkerError, default_workers
 
 try:
     import dask

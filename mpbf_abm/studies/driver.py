@@ -19,21 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, HaltError, InterruptionError, MpbfError, StoppedError
+from mpbf_abm.model.spec import FORM
 from mpbf_abm.outputs import RUNS, some
-from mpbf_abm.spec import FORM
+from mpbf_abm.processes import Done
+from mpbf_abm.stats.estimates import Verdict, judge
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Recording, Study
 from mpbf_abm.studies.engines import InProcess, open_engine, result_of
 from mpbf_abm.studies.files import write_study
-from mpbf_abm.studies.model import Failure, Job, Runner
+from mpbf_abm.studies.jobs import Failure, Job, Runner
 from mpbf_abm.studies.plan import Plan
-from mpbf_abm.studies.precision import Verdict, judge
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE, OF_A_RESULT, DamageError, Saved, Store, StoreError, has
-from mpbf_abm.workers import Done
 
 if TYPE_CHECKING:
-    from mpbf_abm.space.materials import MaterialsSpace
+    from mpbf_abm.model.materials import MaterialsSpace
 
 Float = NDArray[np.float64]
 

@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from mpbf_abm.processes import Done, Pool, Work, attempt, default_workers, one_thread
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Limits
-from mpbf_abm.studies.model import Failure, Record
-from mpbf_abm.threads import one_thread
-from mpbf_abm.workers import Done, Pool, Work, attempt, default_workers
+from mpbf_abm.studies.jobs import Failure, Record
 
 
 class Engine(Protocol):

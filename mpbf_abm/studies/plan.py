@@ -17,16 +17,16 @@ import numpy as np
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.identity import identity_of
+from mpbf_abm.model.spec import FORM, canonical, rules_fingerprint, run_id, run_kind
 from mpbf_abm.parameters import PATHS, value_faults
 from mpbf_abm.provenance import content_hash, library_fingerprint
-from mpbf_abm.spec import FORM, canonical, rules_fingerprint, run_id, run_kind
-from mpbf_abm.studies import earlier
 from mpbf_abm.studies.definition import BASELINE, Arm, Study, load_space, unknown_names
 from mpbf_abm.studies.design import SAMPLED, SCREENS, Scenarios, build, design_faults
-from mpbf_abm.studies.model import Job, known_quantities, resolve, run_values, spec_of
+from mpbf_abm.studies.jobs import Job, known_quantities, resolve, run_values, spec_of
 
 if TYPE_CHECKING:
-    from mpbf_abm.space.materials import MaterialsSpace
+    from mpbf_abm.model.materials import MaterialsSpace
+    from mpbf_abm.studies.definition import Study
 
 FEW_SCENARIOS = 20
 COLUMNS = frozenset({"scenario", "place", "arm", "replicate", "run", "seed", "status", "outcome", "value", "tick", "stage", "type",
@@ -39,7 +39,7 @@ def fingerprint_of(study: Study, form: int = FORM) -> str:
     if study.model is None:
         return rules_fingerprint(study.planners)
     if form == 0:
-        return earlier.fingerprint(study)
+        return earlier_fingerprint(study)
     digest = hashlib.blake2b(study.own_model.encode(), digest_size=16)
     if study.own_model.startswith("mpbf_abm."):
         # One of this package stands on the rest of it.
@@ -184,7 +184,7 @@ class Plan:
         return out
 
     def _kind(self, scenario: int, arm: int) -> str:
-        """Hash of what replicates of a scenario in an arm share; of the ecosystem that of their :class:`~mpbf_abm.spec.RunSpec`."""
+        """Hash of what replicates of a scenario in an arm share; of the ecosystem that of their :class:`~mpbf_abm.model.spec.RunSpec`."""
         known = self.__dict__.setdefault("_kinds", {})
         if (scenario, arm) not in known:
             study, added = self.study, self.arms[arm]
@@ -208,7 +208,7 @@ class Plan:
         """One run, with its id."""
         seed, history, branch = self.seed(scenario, arm, replicate), self.history(scenario), self.study.branch
         if self.form == 0:
-            id = earlier.run_id(self, scenario, arm, seed, history)
+            id = earlier_run_id(self, scenario, arm, seed, history)
         elif branch is not None and branch.history == "one":
             id = run_id(self._kind(scenario, arm), history, {branch.tick: seed})
         else:
@@ -349,7 +349,7 @@ class Plan:
         """Policies that leave all parameters as they are, in every scenario that is looked at."""
         if self.study.own_model:
             return []
-        from mpbf_abm.interventions import in_force
+        from mpbf_abm.model.interventions import in_force
 
         some = range(0, len(self.scenarios), max(1, len(self.scenarios) // FEW_SCENARIOS))
         notes = []
@@ -482,3 +482,39 @@ class Plan:
             "sensitivity": "" if kind in SCREENS else f"a design of kind {kind} cannot support it; use [design] kind = 'morris' (screening) or 'saltelli' (indices)",
             "discover": no_sample or alone_moved or ("" if n >= FEW_SCENARIOS else f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"),
         }  # fmt: skip
+
+
+# --------------------------------------------------------------------------- earlier
+
+# Ids of runs, and fingerprints of models, in stores of version 0.1 (form 0): read and gone on with, never made anew.
+
+
+def earlier_run_id(plan: Plan, scenario: int, arm: int, seed: int, history: int) -> str:
+    """Id of a run: what it notes, and where its materials were read, are part of it."""
+    study, recorded = plan.study, plan.recorded
+    shared = {
+        "model": plan.fingerprint,
+        "ticks": study.ticks,
+        "measures": [m.key for m in recorded.measures],
+        "series": [list(recorded.series.of), recorded.series.every if recorded.series.of else 1],
+        "space": None
+        if plan.origin is None
+        else {k: v for k, v in plan.origin.items() if k not in ("source", "content")},
+        "branch": study.branch.tick if study.branch is not None and study.branch.history == "one" else None,
+    }
+    state = hashlib.blake2b(content_hash(shared).encode(), digest_size=16)
+    state.update(plan.content(scenario, plan.arms[arm]).encode())
+    state.update(plan.events[arm].encode())
+    state.update(history.to_bytes(8, "little"))
+    state.update(seed.to_bytes(8, "little"))
+    return state.hexdigest()
+
+
+def earlier_fingerprint(study: Study) -> str:
+    """Hash of the source of a model of one's own; its name as it was told then."""
+    model: Any = study.model
+    name = f"{model.__module__}:{getattr(model, '__qualname__', type(model).__qualname__)}"
+    digest = hashlib.blake2b(name.encode(), digest_size=16)
+    for part in identity_of(model, form=0):
+        digest.update(b"\0" + part)
+    return digest.hexdigest()

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mpbf_abm.outputs import markdown_table
 from mpbf_abm.parameters import PATHS, schema
 from mpbf_abm.provenance import version
-from mpbf_abm.studies.analysis import Analysis
-from mpbf_abm.studies.analysis.effects import distributions
+from mpbf_abm.studies.analyses import Analysis, distributions
 from mpbf_abm.studies.definition import Arm
 from mpbf_abm.studies.design import Factor
 from mpbf_abm.studies.results import DONE, FAILED, Results
-from mpbf_abm.tables import markdown_table
 
 if TYPE_CHECKING:
     import pandas as pd

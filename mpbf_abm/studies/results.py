@@ -209,7 +209,7 @@ class Results:
             return self.study.outcomes
         if self.study.own_model:
             return {name: Outcome() for name in sorted(self._measured)}
-        from mpbf_abm.simulation import HEADLINE
+        from mpbf_abm.model.run import HEADLINE
 
         return {name: Outcome() for name in HEADLINE}
 
@@ -395,7 +395,7 @@ class Results:
     # ------------------------------------------------------------------ tables
 
     def tables(self, name: str) -> dict[Place, Any]:
-        """What was kept under a name (:class:`~mpbf_abm.studies.model.Returned`), by scenario, arm and replicate."""
+        """What was kept under a name (:class:`~mpbf_abm.studies.jobs.Returned`), by scenario, arm and replicate."""
         found = ((self.places.get(id), held) for id, held in self.store.tables())
         return {place: unpack_value(held[name]) for place, held in found if place is not None and name in held}
 

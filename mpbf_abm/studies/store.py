@@ -27,11 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean
+from mpbf_abm.model.spec import FORM
 from mpbf_abm.outputs import STORE, holds_result
 from mpbf_abm.provenance import content_hash, environment, version
-from mpbf_abm.spec import FORM
 from mpbf_abm.studies.definition import Recording
-from mpbf_abm.studies.model import (
+from mpbf_abm.studies.jobs import (
     Failure,
     Job,
     Record,
@@ -184,7 +184,7 @@ class Saved:
     origin : str
         Where the materials came from, as JSON.
     form : int
-        Of the ids of its runs (:data:`mpbf_abm.spec.FORM`).
+        Of the ids of its runs (:data:`mpbf_abm.model.spec.FORM`).
     saved : str
         When.
     """

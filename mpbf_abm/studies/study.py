@@ -9,7 +9,7 @@ from typing import Any, Self
 from pydantic import PrivateAttr
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.interventions import Policy
+from mpbf_abm.model.interventions import Policy
 from mpbf_abm.studies import definition
 from mpbf_abm.studies.definition import Arm
 from mpbf_abm.studies.driver import run_study

@@ -7,13 +7,15 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpbf_abm.model.campaign import Campaign, run_campaign
+from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.studies.definition import UNLIMITED, Replicates, Study
 from mpbf_abm.studies.design import Design, Factor
 from mpbf_abm.studies.driver import Progress, answered
-from mpbf_abm.studies.model import Returned, RunInput
+from mpbf_abm.studies.jobs import Returned, RunInput
 
 if TYPE_CHECKING:
-    from mpbf_abm.space.materials import MaterialsSpace
+    from mpbf_abm.model.materials import MaterialsSpace
 
 TASK = "task"
 VALUE = "value"
@@ -48,7 +50,7 @@ def do_tasks(
         Everything else that values follow from.
     question : str
     space : MaterialsSpace, optional
-        Materials of all tasks (:class:`~mpbf_abm.studies.model.RunInput`).
+        Materials of all tasks (:class:`~mpbf_abm.studies.jobs.RunInput`).
     out : Path, optional
         Folder of results, in which the runs are kept (:func:`~mpbf_abm.studies.driver.answered`); without one they are kept in memory.
     jobs : int, optional
@@ -77,3 +79,40 @@ def do_tasks(
 
 def _hashable(value: Any) -> Any:
     return tuple(_hashable(v) for v in value) if isinstance(value, list) else value
+
+
+# --------------------------------------------------------------------------- campaigns
+
+# Many campaigns on one pool: every rule on every seed, each a task of its own.
+
+OPTIONS = "options"
+
+
+def run_campaigns(
+    space: MaterialsSpace, rules: Sequence[str], seeds: Sequence[int], jobs: int = 1, *, out: Path | None = None,
+    progress: Progress | None = None, **options: Any,
+) -> list[Campaign]:  # fmt: skip
+    """Run every rule on every seed, in this process or in several; equal campaigns whatever the number of processes.
+
+    Parameters
+    ----------
+    space, options
+        As in :func:`~mpbf_abm.model.campaign.run_campaign`.
+    rules : sequence of str
+    seeds : sequence of int
+    jobs : int
+        Processes.
+    out : Path, optional
+        Folder in which campaigns that are over are kept, where the same call goes on.
+    progress : Progress, optional
+    """
+    tasks = [(rule, seed) for rule in dict.fromkeys(rules) for seed in seeds]
+    given = {OPTIONS: json.dumps(options, sort_keys=True)}
+    done = do_tasks("pool", campaign, tasks, given, space=space, out=out, jobs=min(jobs, len(tasks)), progress=progress)
+    return [Campaign(**done[task]) for task in tasks]
+
+
+def campaign(run: RunInput) -> Returned:
+    """Run one campaign: the model of this study."""
+    space: Any = run.space
+    return returned(vars(run_campaign(space, *task_of(run), **json.loads(run.values[OPTIONS]))))

@@ -15,9 +15,9 @@ from naive import Community
 from naive_space import read_space
 
 from mpbf_abm import Parameters
-from mpbf_abm.ecosystem import Ecosystem
-from mpbf_abm.interventions import Policy, Shock
-from mpbf_abm.space.synthetic import generate
+from mpbf_abm.data.synthetic import generate
+from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.interventions import Policy, Shock
 from mpbf_abm.streams import Streams
 
 # Values are stored with 24 bits; the spurious block is the property times its amplitude of 2.5.

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from mpbf_abm import MaterialsSpace, Parameters, Policy, Shock, simulate
-from mpbf_abm.ecosystem import Ecosystem
-from mpbf_abm.observation import UNITS
-from mpbf_abm.space.modalities import FIDELITY, MEASURED
+from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.indicators import UNITS
+from mpbf_abm.model.modalities import FIDELITY, MEASURED
 
 SMALL = Parameters.preset("quick").updated({"space.materials": 2_000, "space.families": 10, "founding.records": 400})
 

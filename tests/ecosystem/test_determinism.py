@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from mpbf_abm import ExperimentPlanner, Parameters, Policy, Shock, simulate
-from mpbf_abm.agents.trainer import encode, fit, head_features, training_rows
-from mpbf_abm.ecosystem import Ecosystem
-from mpbf_abm.interventions import POLICIES, SHOCKS
-from mpbf_abm.learning.kernels import features
-from mpbf_abm.simulation import Run
-from mpbf_abm.space.commons import LITERATURE, record_keys
-from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.learning.linalg import features
+from mpbf_abm.model.commons import LITERATURE, record_keys
+from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.interventions import POLICIES, SHOCKS
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.run import Run
+from mpbf_abm.model.trainers import encode, fit, head_features, training_rows
 from mpbf_abm.streams import Streams
 
 SMALL = Parameters.preset("quick").updated(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mpbf_abm import MaterialsSpace, Parameters
-from mpbf_abm.ensemble import family_masses, obstacles
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.path_dependence import run_to
+from mpbf_abm.measures.path import run_to
+from mpbf_abm.theory.ensembles import family_masses, obstacles
 
 SEEDS, TIMES = [3, 1, 4], [0, 1, 9]
 

@@ -11,10 +11,10 @@ import pytest
 from golden import BUSY as BASE
 
 from mpbf_abm import MaterialsSpace, Parameters, Policy, Shock
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.interventions import FIXED
-from mpbf_abm.observation import COLUMNS
+from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.indicators import COLUMNS
+from mpbf_abm.model.interventions import FIXED
 from mpbf_abm.parameters import PATHS, schema
 
 TICKS = 7
@@ -135,5 +135,5 @@ def test_what_is_fixed_at_founding_is_not_read_later(monkeypatch: pytest.MonkeyP
         for path, (group, name) in PATHS.items()
         if path in FIXED and path not in ("planners.isolated", "founding.mass") and "space." not in path
     }
-    monkeypatch.setattr("mpbf_abm.interventions.FIXED", frozenset())
+    monkeypatch.setattr("mpbf_abm.model.interventions.FIXED", frozenset())
     assert outcome(()) == outcome((), tuple(numbers.items()))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mpbf_abm import MaterialsSpace, Parameters, simulate
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.model.ecosystem import Ecosystem
 
 P = Parameters.null().updated({"space.materials": 300, "space.families": 6, "founding.records": 40})
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mpbf_abm import Parameters
+from mpbf_abm.evidence.known.linear_urns import SWITCHES, breaks_the_urn, family_sequence, ten_line_urn
 from mpbf_abm.parameters import NULL
-from mpbf_abm.verification.urn import SWITCHES, breaks_the_urn, family_sequence, ten_line_urn
 
 TICKS = 30
 MASS = (3.0, 1.0, 2.0, 1.0, 0.5, 4.0)

@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 from mpbf_abm import MaterialsSpace, Parameters, Shock, simulate
-from mpbf_abm.ecosystem import Ecosystem
+from mpbf_abm.model.ecosystem import Ecosystem
 
 PAIRS = 20
 GAMMA2 = {"planners.reinforcement": 2.0, "curators.reinforcement": 2.0}

@@ -11,10 +11,10 @@ from scipy import stats
 
 from mpbf_abm import Ecosystem, MaterialsSpace, Parameters, simulate
 from mpbf_abm.bench.incremental import campaign as reference
-from mpbf_abm.campaign import run_campaign
+from mpbf_abm.evidence.known.whole import POOLS
 from mpbf_abm.measures.acceleration import by_chance, wanted
-from mpbf_abm.measures.estimates import mean_estimate
-from mpbf_abm.verification.whole import POOLS
+from mpbf_abm.model.campaign import run_campaign
+from mpbf_abm.stats.estimates import mean_estimate
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SEEDS = 20

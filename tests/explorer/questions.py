@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mpbf_abm.explorer.scenario import Scenario, from_address
+from mpbf_abm.page.scenario import Scenario, from_address
 
 SMALL = (
     "preset=quick&space.materials=1500&space.families=15&founding.records=300&trainers.count=3&trainers.records=200"

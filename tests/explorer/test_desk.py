@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 from questions import SMALL, scenario
 
-from mpbf_abm.explorer.desk import Desk, Order
-from mpbf_abm.explorer.history import History, Task, tasks_of
-from mpbf_abm.interventions import Shock
+from mpbf_abm.model.interventions import Shock
+from mpbf_abm.page.desk import Desk, Order
+from mpbf_abm.page.history import History, Task, tasks_of
 
 
 def with_desk(work: Callable[[Desk], Awaitable[None]], **options: float) -> None:

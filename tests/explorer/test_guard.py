@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from mpbf_abm.errors import StoppedError
-from mpbf_abm.explorer.guard import COOKIE, MOST_BODY, Guard, is_loopback
-from mpbf_abm.explorer.serve import listening
+from mpbf_abm.page.guard import COOKIE, MOST_BODY, Guard, is_loopback
+from mpbf_abm.page.serve import listening
 
 TOKEN = "secret"  # noqa: S105 (of the test)
 

@@ -20,8 +20,8 @@ from questions import SMALL, WHAT_IF, scenario
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from mpbf_abm.explorer.page import TAB_NAMES
-from mpbf_abm.simulation import simulate
+from mpbf_abm.model.run import simulate
+from mpbf_abm.page.layout import TAB_NAMES
 
 SERIOUS = ("serious", "critical")
 WAIT = 30_000

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from questions import SMALL, WHAT_IF, scenario
 
 from mpbf_abm.cli.run import make_plan
-from mpbf_abm.explorer import scenario as module
-from mpbf_abm.explorer.controls import FIRST, form
-from mpbf_abm.explorer.scenario import (
+from mpbf_abm.model.interventions import NODES, POLICIES, SHOCKS, Policy, Shock
+from mpbf_abm.model.settings import read_settings
+from mpbf_abm.page import scenario as module
+from mpbf_abm.page.controls import FIRST, form
+from mpbf_abm.page.scenario import (
     EXAMPLES,
     MOST,
     MOST_TEXT,
@@ -27,9 +29,7 @@ from mpbf_abm.explorer.scenario import (
     from_toml,
     value_text,
 )
-from mpbf_abm.interventions import NODES, POLICIES, SHOCKS, Policy, Shock
 from mpbf_abm.parameters import PATHS, Parameters, schema
-from mpbf_abm.settings import read_settings
 from mpbf_abm.studies.files import parse_study
 
 

@@ -12,16 +12,16 @@ import pytest
 from questions import SMALL, WHAT_IF, scenario
 
 from mpbf_abm import cli
-from mpbf_abm.explorer import tabs
-from mpbf_abm.explorer.history import family_places, losses, record_history, tasks_of, work
-from mpbf_abm.explorer.page import overview_pdf, tables_zip
-from mpbf_abm.explorer.shown import FLOW_WINDOW, Shown
-from mpbf_abm.explorer.tabs import TABS, VIEWS, Look
 from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.spec import RunSpec
+from mpbf_abm.page import tabs
+from mpbf_abm.page.history import family_places, losses, record_history, tasks_of, work
+from mpbf_abm.page.layout import overview_pdf, tables_zip
+from mpbf_abm.page.shown import FLOW_WINDOW, Shown
+from mpbf_abm.page.tabs import TABS, VIEWS, Look
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.spec import RunSpec
-from mpbf_abm.whatif.runner import run_plan
+from mpbf_abm.studies.whatif import run_plan
 
 VIEWED = [(query, view) for query, views in ((SMALL, ["baseline"]), (WHAT_IF, list(VIEWS))) for view in views]
 

@@ -15,9 +15,10 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from mpbf_abm import cli, simulation
-from mpbf_abm.validation import validate
-from mpbf_abm.verification.rows import Check, Knob, generator, row
+from mpbf_abm import cli
+from mpbf_abm.evidence.facts import validation
+from mpbf_abm.evidence.known.rows import Check, Knob, generator, row
+from mpbf_abm.model import run
 
 TOYS = [f"S{number}" for number in range(100, 180)]
 HERE = set(TOYS[::20])
@@ -56,8 +57,8 @@ def toy(id: str) -> Callable[..., Iterator[Check]]:
 
 if __name__ != Path(__file__).stem:
     # Where it is run, and in its workers; not where a test imports it.
-    simulation.begin = slowed("run", simulation.begin)
-    validate.MEASURES.update({name: slowed(name, measure) for name, measure in validate.MEASURES.items()})
+    run.begin = slowed("run", run.begin)
+    validation.MEASURES.update({name: slowed(name, measure) for name, measure in validation.MEASURES.items()})
     for id in TOYS:
         own = {"workers": Knob(2, "processes", 1, 8)} if id in HERE else {}
         row(id, f"Toy {id}", "nowhere", mean=Knob(0.1, "mean", -1, 1), **own)(toy(id))

@@ -24,9 +24,9 @@ from tampering import rewrite
 from mpbf_abm.cli import main
 from mpbf_abm.errors import OutputError, StoppedError
 from mpbf_abm.studies.driver import Silent, Tally, run_study
-from mpbf_abm.studies.merging import merge_stores
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Store, StoreError
+from mpbf_abm.studies.upkeep import merge_stores
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

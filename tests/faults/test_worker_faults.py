@@ -17,9 +17,9 @@ import toys
 from driving import begin, drive_study, make, open_results, seeds_done, tables
 from waiting import finished, wait_until
 
-from mpbf_abm.studies.model import Failure
-from mpbf_abm.studies.replay import replay_run
+from mpbf_abm.studies.jobs import Failure
 from mpbf_abm.studies.store import Store
+from mpbf_abm.studies.upkeep import replay_run
 
 # What each fault is called in the store: stage, type, and how often it is tried.
 KINDS = {

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from mpbf_abm.figures import overview, style
-from mpbf_abm.interventions import Policy, Shock
+from mpbf_abm.model.interventions import Policy, Shock
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.whatif.plan import Plan
-from mpbf_abm.whatif.runner import run_plan
+from mpbf_abm.studies.whatif import Plan, run_plan
 
 SMALL = Parameters.preset("quick").replace(**{"space.materials": 600, "space.families": 12, "founding.records": 200})
 PLANS = {

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
+from mpbf_abm.evidence.facts.recorded import FACTS
+from mpbf_abm.evidence.facts.validation import Validation
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, VERMILION
 from mpbf_abm.figures.validation import EDGE, alt_text, draw, save
-from mpbf_abm.validation.facts import FACTS
-from mpbf_abm.validation.validate import Validation
 
 CHOSEN = tuple(FACTS[n - 1] for n in (1, 5, 10))  # calibrated, held out, reduction test
 COLOURS = {"calibrated": BLUE, "held out": GREEN, "reduction test": VERMILION}

@@ -8,8 +8,12 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.laboratory.atlas import (
+from mpbf_abm.evidence.assessments.assessment import Setting, run_battery
+from mpbf_abm.evidence.assessments.atlas import (
+    GROUPS,
+    ROWS,
     SMALLEST,
+    Row,
     atlas,
     between,
     chosen,
@@ -21,9 +25,7 @@ from mpbf_abm.laboratory.atlas import (
     variant,
     verdict,
 )
-from mpbf_abm.laboratory.atlas_rows import GROUPS, ROWS, Row
-from mpbf_abm.laboratory.battery import Setting, run_battery
-from mpbf_abm.measures.estimates import Estimate
+from mpbf_abm.stats.estimates import Estimate
 
 # Table 1 of the paper, word by word.
 CONDITIONS = {

@@ -10,10 +10,10 @@ import pytest
 
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError, StoppedError
-from mpbf_abm.interventions import Policy, Shock
-from mpbf_abm.laboratory.battery import Battery, Finding, Report, Setting, run_battery
-from mpbf_abm.measures.estimates import Estimate, mean_estimate
+from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, run_battery
+from mpbf_abm.model.interventions import Policy, Shock
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.stats.estimates import Estimate, mean_estimate
 
 
 def squares(setting, task):

@@ -5,9 +5,17 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.laboratory.battery import Setting, run_battery
-from mpbf_abm.laboratory.effective_urn import FACTORS
-from mpbf_abm.laboratory.forecast import ENSEMBLES, FORECAST, INDICATORS, MOMENTS, indicators, parameters_of, report
+from mpbf_abm.evidence.assessments.assessment import Setting, run_battery
+from mpbf_abm.evidence.assessments.effective_urn import FACTORS
+from mpbf_abm.evidence.assessments.forecast import (
+    ENSEMBLES,
+    FORECAST,
+    INDICATORS,
+    MOMENTS,
+    indicators,
+    parameters_of,
+    report,
+)
 
 TINY = Parameters.null(**{"space.families": 4, "space.materials": 400})
 

@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 
 from mpbf_abm import Parameters
-from mpbf_abm.laboratory.battery import Setting
-from mpbf_abm.laboratory.forms import ARMS, BASE, COMBINATIONS, FORMS, HEADLINES, OUTCOMES, measure, report, tasks
+from mpbf_abm.evidence.assessments.assessment import Setting
+from mpbf_abm.evidence.assessments.forms import (
+    ARMS,
+    BASE,
+    COMBINATIONS,
+    FORMS,
+    HEADLINES,
+    OUTCOMES,
+    measure,
+    report,
+    tasks,
+)
 from mpbf_abm.parameters import PATHS
 
 

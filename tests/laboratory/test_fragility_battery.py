@@ -8,10 +8,21 @@ import pytest
 
 from mpbf_abm import Parameters, Policy, Shock
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.laboratory.battery import Setting, run_battery
-from mpbf_abm.laboratory.fragility import FRAGILITY, _cost, _of_shares, _of_warning, told
-from mpbf_abm.laboratory.fragility_parts import PARTS, PERFORMANCE, halfway, levels, measure, tasks
-from mpbf_abm.measures.estimates import Estimate, mean_estimate
+from mpbf_abm.evidence.assessments.assessment import Setting, run_battery
+from mpbf_abm.evidence.assessments.fragility import (
+    FRAGILITY,
+    PARTS,
+    PERFORMANCE,
+    _cost,
+    _of_shares,
+    _of_warning,
+    halfway,
+    levels,
+    measure,
+    tasks,
+    told,
+)
+from mpbf_abm.stats.estimates import Estimate, mean_estimate
 
 # All records can be read anywhere and nobody curates: a repository matters through the models that lean on it alone.
 LEAN = Parameters().updated(

@@ -6,9 +6,9 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.laboratory.battery import Setting, run_battery
-from mpbf_abm.laboratory.path import HISTORIES, PATH, _of_world, measure, tasks
-from mpbf_abm.measures.path_dependence import damage_exponent
+from mpbf_abm.evidence.assessments.assessment import Setting, run_battery
+from mpbf_abm.evidence.assessments.path_dependence import HISTORIES, PATH, _of_world, measure, tasks
+from mpbf_abm.measures.path import damage_exponent
 
 
 def urn(gamma, exploration, **changes):
@@ -80,15 +80,15 @@ def test_one_world_has_no_interval():
 
 
 def test_worlds_can_be_studied_over_parameters(monkeypatch):
-    from mpbf_abm.laboratory import path
-    from mpbf_abm.studies.model import RunInput
+    from mpbf_abm.evidence.assessments import path_dependence
+    from mpbf_abm.studies.jobs import RunInput
 
-    monkeypatch.setattr(path.Parameters, "preset", lambda _: urn(1.0, 0.1, **{"space.materials": 400}))
+    monkeypatch.setattr(path_dependence.Parameters, "preset", lambda _: urn(1.0, 0.1, **{"space.materials": 400}))
     run = RunInput(
         values={"gamma": 2.0}, arm="", policies=(), shocks=(), seed=5 << 20, replicate=0, ticks=10, series=(), kept=[]
     )
-    out = path.world_outcomes(run)
-    assert set(out) == set(path.OUTCOMES)
+    out = path_dependence.world_outcomes(run)
+    assert set(out) == set(path_dependence.OUTCOMES)
     assert out["gamma_eff"] == pytest.approx(2.0, abs=0.2)
 
 

@@ -6,9 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mpbf_abm.laboratory.effective_urn import FACTORS, FAMILIES, OUTCOMES, evaluate, parameters, study
-from mpbf_abm.laboratory.urn_report import CLAIMS, PLAIN, URN, agreement, failures, report
-from mpbf_abm.studies.model import RunInput
+from mpbf_abm.evidence.assessments.effective_urn import (
+    CLAIMS,
+    FACTORS,
+    FAMILIES,
+    OUTCOMES,
+    PLAIN,
+    URN,
+    agreement,
+    evaluate,
+    failures,
+    parameters,
+    report,
+    study,
+)
+from mpbf_abm.studies.jobs import RunInput
 
 N = 60
 

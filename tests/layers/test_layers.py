@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mpbf_abm.layers import abstraction, assimilation, coupling, steering, tradeoff
-from mpbf_abm.layers.attention import attention, explored, reinforced
+from mpbf_abm.model import abstraction, assimilation, coupling, steering
+from mpbf_abm.model import abstraction as tradeoff
+from mpbf_abm.model.attention import attention, explored, reinforced
 
 Float = NDArray[np.float64]
 FIXED = settings(derandomize=True, deadline=None)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.kernels import recording
 from mpbf_abm.learning.encoders import Encoder, train_encoder
-from mpbf_abm.learning.kernels import features, gram, inverse, leading_directions, quadratic
+from mpbf_abm.learning.linalg import features, gram, inverse, leading_directions, quadratic
 
 Float = NDArray[np.float64]
 N, D = 3_000, 9

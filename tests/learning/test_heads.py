@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mpbf_abm.learning.heads import MAX_NOISE, MAX_PRIOR, MIN_NOISE, MIN_PRIOR, Head, fit_head
-from mpbf_abm.learning.kernels import features
+from mpbf_abm.learning.linalg import features
 from mpbf_abm.learning.models import frequencies
 from mpbf_abm.streams import Streams
 

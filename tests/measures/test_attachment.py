@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mpbf_abm.data.chemistry import element_edits
 from mpbf_abm.measures.attachment import (
     STEEPEST,
     adjacency,
@@ -22,7 +23,6 @@ from mpbf_abm.measures.attachment import (
     reuse,
     with_interval,
 )
-from mpbf_abm.space.chemistry import element_edits
 
 RECORD = Path(__file__).parents[3] / "shared" / "data" / "mpea" / "paper_system_events.csv"
 # Events by year of the record of alloys: few at first, a third of all in the last year.

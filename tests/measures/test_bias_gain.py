@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from mpbf_abm import Parameters
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.layers.coupling import loop_gain
-from mpbf_abm.measures.bias_gain import bias_displacements, bias_gain, corpus_bias
-from mpbf_abm.measures.effective_urn import growth
-from mpbf_abm.space.commons import GENERATED
-from mpbf_abm.verification.communities import flat_space, learning_community
+from mpbf_abm.evidence.known.communities import flat_space, learning_community
+from mpbf_abm.measures.urn import bias_displacements, bias_gain, corpus_bias, growth
+from mpbf_abm.model.commons import GENERATED
+from mpbf_abm.model.coupling import loop_gain
+from mpbf_abm.model.ecosystem import Ecosystem
 
 
 def at_tick(p, tick, seed=1, space=None):

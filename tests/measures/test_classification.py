@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2, norm
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.classification import auc, auc_difference, roc_curve
+from mpbf_abm.stats.classification import auc, auc_difference, roc_curve
 
 quick = settings(max_examples=50, deadline=None, derandomize=True)
 # Few values, so that ties are common; both classes are there.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpbf_abm.measures.concentration import (
+from mpbf_abm.stats.concentration import (
     gini,
     hhi,
     hill,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mpbf_abm import Parameters
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.degrees import allocate, current, degree, informed, oracle, policy_arms
+from mpbf_abm.measures.path import allocate, current, degree, informed, oracle, policy_arms
+from mpbf_abm.model.ecosystem import Ecosystem
 
 
 def arms(oracle_gain, informed_gain, n=40, noise=0.01):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.divergence import corrected_jsd, jsd_null_bias, replicate_jsd
+from mpbf_abm.stats.information import corrected_jsd, jsd_null_bias, replicate_jsd
 
 
 def test_equal_replicates_do_not_differ_and_disjoint_ones_differ_most():

@@ -12,10 +12,11 @@ from scipy.signal import lfilter
 from scipy.stats import kstest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.classification import roc_curve
-from mpbf_abm.measures.early_warning import autocorrelation, early_warnings
-from mpbf_abm.measures.early_warning_roc import (
+from mpbf_abm.stats.classification import roc_curve
+from mpbf_abm.stats.warning import (
     ar1_surrogates,
+    autocorrelation,
+    early_warnings,
     phase_surrogates,
     predictive_value,
     trend_significance,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mpbf_abm import MaterialsSpace, Parameters
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.effective_urn import (
+from mpbf_abm.measures.path import cost_of_reversal, damage_exponent, share_after_deposit
+from mpbf_abm.measures.urn import (
     at_mass_quantiles,
     displacements,
     early_index,
@@ -21,8 +21,8 @@ from mpbf_abm.measures.effective_urn import (
     logit,
     merit,
 )
-from mpbf_abm.measures.path_dependence import cost_of_reversal, damage_exponent, share_after_deposit
-from mpbf_abm.twin import Twin, urn_variance
+from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.theory.twin import Twin, urn_variance
 
 BOTH = ("planners", "curators")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mpbf_abm.measures.estimates import critical_t, critical_z, mean_estimate, share_estimate, student, wilson
+from mpbf_abm.stats.estimates import critical_t, critical_z, mean_estimate, share_estimate, student, wilson
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20))

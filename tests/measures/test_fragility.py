@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures import cascades, early_warning, fragility, influence, percolation
+from mpbf_abm.measures import networks
 from mpbf_abm.measures.resilience import resilience
-from mpbf_abm.space.infrastructure import any_of_r, fraction, from_graph, mutual
+from mpbf_abm.model.links import any_of_r, fraction, from_graph, mutual
+from mpbf_abm.stats import warning
+from mpbf_abm.theory import percolation
 
 graphs = st.builds(
     lambda n, p, seed: nx.gnp_random_graph(n, p, seed=seed), st.integers(1, 25), st.floats(0, 0.4), st.integers(0, 999)
@@ -35,80 +37,80 @@ def without(graph: nx.Graph, nodes: list[Any]) -> nx.Graph:
 # --------------------------------------------------------------------------- removal
 
 
-@given(graphs, st.sampled_from(fragility.CRITERIA), st.integers(0, 99))
+@given(graphs, st.sampled_from(networks.CRITERIA), st.integers(0, 99))
 @quick
 def test_curves_and_thresholds_equal_brute_force(graph, criterion, seed):
-    order = fragility.removal_order(graph, criterion, np.random.default_rng(seed))
+    order = networks.removal_order(graph, criterion, np.random.default_rng(seed))
     n = len(graph)
     assert sorted(order) == list(range(n))
     rest = [without(graph, order[:q]) for q in range(n + 1)]
-    curve = fragility.removal_curve(graph, order)
+    curve = networks.removal_curve(graph, order)
     np.testing.assert_allclose(curve, [largest(g) / n for g in rest])
-    np.testing.assert_allclose(curve, [fragility.giant_share(graph, order[:q]) for q in range(n + 1)])
-    assert fragility.robustness(graph, order) == pytest.approx(curve[1:].mean())
-    alive = [len(g) > 0 and fragility.branching(g) > 1 for g in rest]
-    assert fragility.percolation_threshold(graph, order) == pytest.approx(alive.index(False) / n)
+    np.testing.assert_allclose(curve, [networks.giant_share(graph, order[:q]) for q in range(n + 1)])
+    assert networks.robustness(graph, order) == pytest.approx(curve[1:].mean())
+    alive = [len(g) > 0 and networks.branching(g) > 1 for g in rest]
+    assert networks.percolation_threshold(graph, order) == pytest.approx(alive.index(False) / n)
 
 
 @given(graphs, st.integers(0, 99))
 @quick
 def test_attacks_take_the_highest_first(graph, seed):
     rng = np.random.default_rng(seed)
-    degrees = [graph.degree(v) for v in fragility.removal_order(graph, "degree", rng)]
+    degrees = [graph.degree(v) for v in networks.removal_order(graph, "degree", rng)]
     assert degrees == sorted(degrees, reverse=True)
-    order = fragility.removal_order(graph, "degree-recalculated", rng)
+    order = networks.removal_order(graph, "degree-recalculated", rng)
     for q, v in enumerate(order):
         left = without(graph, order[:q])
         assert left.degree(v) == max(d for _, d in left.degree())
-    for q, v in enumerate(order := fragility.removal_order(graph, "load-recalculated", rng)):
+    for q, v in enumerate(order := networks.removal_order(graph, "load-recalculated", rng)):
         load = nx.betweenness_centrality(without(graph, order[:q]), normalized=False)
         assert load[v] == pytest.approx(max(load.values()))
 
 
 def test_ties_are_broken_by_the_generator_or_in_the_order_of_nodes():
     ring = nx.cycle_graph(30)
-    assert fragility.removal_order(ring, "degree") == list(range(30))
-    first = {fragility.removal_order(ring, "degree", np.random.default_rng(s))[0] for s in range(20)}
+    assert networks.removal_order(ring, "degree") == list(range(30))
+    first = {networks.removal_order(ring, "degree", np.random.default_rng(s))[0] for s in range(20)}
     assert len(first) > 5
 
 
 def test_directed_graphs_and_loops_count_as_simple_graphs():
     g = nx.DiGraph([(0, 1), (1, 0), (1, 2), (2, 2)])
-    assert fragility.giant_share(g) == 1.0
-    assert fragility.branching(g) == fragility.branching(nx.path_graph(3)) == 0.5
-    np.testing.assert_allclose(fragility.removal_curve(g, [1, 0, 2]), [1, 1 / 3, 1 / 3, 0])
+    assert networks.giant_share(g) == 1.0
+    assert networks.branching(g) == networks.branching(nx.path_graph(3)) == 0.5
+    np.testing.assert_allclose(networks.removal_curve(g, [1, 0, 2]), [1, 1 / 3, 1 / 3, 0])
 
 
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda g: fragility.removal_order(g, "degre"), "unknown criterion 'degre'; did you mean 'degree'"),
-        (lambda g: fragility.removal_curve(g, "random"), "needs a generator"),
-        (lambda g: fragility.removal_order(g, [0, 1, 1, 2]), "each of the 4 nodes once"),
-        (lambda g: fragility.removal_order(g, [0, 1, 2]), "hold each of the 4 nodes"),
-        (lambda g: fragility.giant_share(g, ["x"]), "node 'x' is not in the graph"),
-        (lambda _: fragility.giant_share(nx.Graph()), "no nodes"),
-        (lambda _: cascades.reach(nx.path_graph(3)), "directed"),
-        (lambda g: cascades.critical_tolerance(g, [0], left=0), "left = 0"),
-        (lambda g: cascades.critical_tolerance(g, [0], precision=0), "precision = 0"),
-        (lambda _: cascades.growing_graph(5, 3, np.random.default_rng(0), founders=2), "founders = 2"),
-        (lambda _: cascades.dependent_layers(5, 2, 9.0, np.random.default_rng(0)), "mean degree 9"),
-        (lambda _: influence.truck_factor({}), "at least one task"),
-        (lambda _: influence.truck_factor({1: [1]}, 1.0), "lost = 1"),
-        (lambda g: influence.katz(g, 0.9), "largest eigenvalue"),
-        (lambda g: influence.katz(g, -0.1), "alpha = -0.1"),
-        (lambda _: influence.influence_vector([[0.5, 0.4], [1, 0]], 0.3), "summing to 1"),
-        (lambda _: influence.influence_vector([[0.5, 0.5], [1, 0]], 0.0), "labour = 0"),
+        (lambda g: networks.removal_order(g, "degre"), "unknown criterion 'degre'; did you mean 'degree'"),
+        (lambda g: networks.removal_curve(g, "random"), "needs a generator"),
+        (lambda g: networks.removal_order(g, [0, 1, 1, 2]), "each of the 4 nodes once"),
+        (lambda g: networks.removal_order(g, [0, 1, 2]), "hold each of the 4 nodes"),
+        (lambda g: networks.giant_share(g, ["x"]), "node 'x' is not in the graph"),
+        (lambda _: networks.giant_share(nx.Graph()), "no nodes"),
+        (lambda _: networks.reach(nx.path_graph(3)), "directed"),
+        (lambda g: networks.critical_tolerance(g, [0], left=0), "left = 0"),
+        (lambda g: networks.critical_tolerance(g, [0], precision=0), "precision = 0"),
+        (lambda _: networks.growing_graph(5, 3, np.random.default_rng(0), founders=2), "founders = 2"),
+        (lambda _: networks.dependent_layers(5, 2, 9.0, np.random.default_rng(0)), "mean degree 9"),
+        (lambda _: networks.truck_factor({}), "at least one task"),
+        (lambda _: networks.truck_factor({1: [1]}, 1.0), "lost = 1"),
+        (lambda g: networks.katz(g, 0.9), "largest eigenvalue"),
+        (lambda g: networks.katz(g, -0.1), "alpha = -0.1"),
+        (lambda _: networks.influence_vector([[0.5, 0.4], [1, 0]], 0.3), "summing to 1"),
+        (lambda _: networks.influence_vector([[0.5, 0.5], [1, 0]], 0.0), "labour = 0"),
         (lambda _: resilience([0, 1], [1, 1, 1]), "one length"),
         (lambda _: resilience([1, 0], [1, 1]), "rising times"),
         (lambda _: resilience([0, 1], [1, np.nan]), "finite values"),
         (lambda _: resilience([0, 1], [1, 1], recovered=0), "recovered = 0"),
-        (lambda _: early_warning.autocorrelation([1.0]), "at least 2 values"),
-        (lambda _: early_warning.rolling_variance(range(9), 10), "window = 10"),
-        (lambda _: early_warning.rolling_autocorrelation(range(9), 5, detrend="log"), "detrend = 'log'"),
-        (lambda _: early_warning.rolling_autocorrelation(range(9), 5, lag=0), "lag = 0"),
-        (lambda _: early_warning.detrended(range(9), 0), "bandwidth = 0"),
-        (lambda _: early_warning.early_warnings(range(9), 9), "window = 9"),
+        (lambda _: warning.autocorrelation([1.0]), "at least 2 values"),
+        (lambda _: warning.rolling_variance(range(9), 10), "window = 10"),
+        (lambda _: warning.rolling_autocorrelation(range(9), 5, detrend="log"), "detrend = 'log'"),
+        (lambda _: warning.rolling_autocorrelation(range(9), 5, lag=0), "lag = 0"),
+        (lambda _: warning.detrended(range(9), 0), "bandwidth = 0"),
+        (lambda _: warning.early_warnings(range(9), 9), "window = 9"),
         (lambda _: percolation.giant_share([0.5, 0.4]), "sum to 1"),
         (lambda _: percolation.giant_share_er(-1), "mean degree -1"),
         (lambda _: percolation.binomial_degrees(10, 10), "from 0 to 9"),
@@ -210,35 +212,35 @@ def test_reach_is_descendants_and_damage_with_one_provider(graph, seed):
     rng = np.random.default_rng(seed)
     directed = nx.DiGraph([e if rng.random() < 0.5 else e[::-1] for e in graph.edges])
     directed.add_nodes_from(graph)
-    assert cascades.reach(directed).tolist() == [1 + len(nx.descendants(directed, v)) for v in directed]
-    tree = cascades.growing_graph(len(graph), 1, rng)
-    np.testing.assert_array_equal(cascades.single_failure_damage(tree, any_of_r(1)), cascades.reach(tree))
+    assert networks.reach(directed).tolist() == [1 + len(nx.descendants(directed, v)) for v in directed]
+    tree = networks.growing_graph(len(graph), 1, rng)
+    np.testing.assert_array_equal(networks.single_failure_damage(tree, any_of_r(1)), networks.reach(tree))
 
 
 @given(st.integers(1, 5), st.integers(0, 20), st.integers(0, 20), st.integers(0, 999))
 @quick
 def test_growing_graphs_have_distinct_earlier_providers(r, more, later, seed):
     founders = r + more
-    g = cascades.growing_graph(founders + later, r, np.random.default_rng(seed), founders=founders)
+    g = networks.growing_graph(founders + later, r, np.random.default_rng(seed), founders=founders)
     assert [d for _, d in g.in_degree()] == [0] * founders + [r] * later
     assert all(a < b for a, b in g.edges)
 
 
 def test_every_set_of_providers_is_as_likely():
     rng = np.random.default_rng(1)
-    pairs = [tuple(sorted(cascades.growing_graph(5, 2, rng, founders=4).predecessors(4))) for _ in range(3_000)]
+    pairs = [tuple(sorted(networks.growing_graph(5, 2, rng, founders=4).predecessors(4))) for _ in range(3_000)]
     counts = np.unique(pairs, axis=0, return_counts=True)[1]
     assert len(counts) == 6
     assert np.all(np.abs(counts - 500) < 4.5 * math.sqrt(500 * 5 / 6))
 
 
 def test_cascade_size_counts_the_first_failures():
-    assert cascades.cascade_size(from_graph(nx.cycle_graph(10), fraction(0.6)), [0, 5]) == pytest.approx(0.2)
-    assert cascades.cascade_size(from_graph(nx.cycle_graph(10), fraction(0.5)), [0]) == 1.0
+    assert networks.cascade_size(from_graph(nx.cycle_graph(10), fraction(0.6)), [0, 5]) == pytest.approx(0.2)
+    assert networks.cascade_size(from_graph(nx.cycle_graph(10), fraction(0.5)), [0]) == 1.0
 
 
 def test_dependent_layers_are_what_rule_mutual_needs():
-    g = cascades.dependent_layers(40, 3, 30.0, np.random.default_rng(0))
+    g = networks.dependent_layers(40, 3, 30.0, np.random.default_rng(0))
     works = from_graph(g, mutual()).fail([(1, 7)]).reshape(3, 40)
     assert works.sum() == 117
     assert not works[:, 7].any()
@@ -246,18 +248,18 @@ def test_dependent_layers_are_what_rule_mutual_needs():
 
 @pytest.mark.parametrize("n", [5, 9, 13])
 def test_critical_tolerance_of_odd_rings_and_of_equals(n):
-    assert cascades.critical_tolerance(nx.cycle_graph(n), [0]) == pytest.approx(1, abs=1e-6)
-    assert cascades.critical_tolerance(nx.complete_graph(n), [0], by="neighbours") == pytest.approx(
+    assert networks.critical_tolerance(nx.cycle_graph(n), [0]) == pytest.approx(1, abs=1e-6)
+    assert networks.critical_tolerance(nx.complete_graph(n), [0], by="neighbours") == pytest.approx(
         1 / (n - 1), abs=1e-6
     )
 
 
 def test_critical_tolerance_at_its_ends():
-    assert cascades.critical_tolerance(nx.complete_graph(5), [0]) == 0
-    assert cascades.critical_tolerance(nx.cycle_graph(7), []) == 0
+    assert networks.critical_tolerance(nx.complete_graph(5), [0]) == 0
+    assert networks.critical_tolerance(nx.cycle_graph(7), []) == 0
     # The path by b of three carries c to d alone, where it shared them with a.
-    assert cascades.critical_tolerance(nx.Graph(["ab", "ac", "cb", "ad", "db"]), ["a"]) == pytest.approx(1, abs=1e-6)
-    tight = [cascades.critical_tolerance(nx.cycle_graph(21), [0], left=left) for left in (0.5, 0.9, 1.0)]
+    assert networks.critical_tolerance(nx.Graph(["ab", "ac", "cb", "ad", "db"]), ["a"]) == pytest.approx(1, abs=1e-6)
+    tight = [networks.critical_tolerance(nx.cycle_graph(21), [0], left=left) for left in (0.5, 0.9, 1.0)]
     assert tight == sorted(tight)
 
 
@@ -267,25 +269,25 @@ def test_critical_tolerance_at_its_ends():
 @given(st.integers(1, 40), st.integers(1, 4))
 @quick
 def test_truck_factor_of_shared_tasks(agents, shared):
-    assert influence.truck_factor({t: [t] for t in range(agents)}) == agents // 2 + 1
-    assert influence.truck_factor({t: range(shared) for t in range(agents)}) == shared
-    assert influence.truck_factor({t: [] for t in range(agents)}) == 0
+    assert networks.truck_factor({t: [t] for t in range(agents)}) == agents // 2 + 1
+    assert networks.truck_factor({t: range(shared) for t in range(agents)}) == shared
+    assert networks.truck_factor({t: [] for t in range(agents)}) == 0
 
 
 @given(st.integers(1, 30), st.floats(0, 0.99), st.floats(0.01, 1))
 @quick
 def test_centralities_of_a_star(n, part, labour):
     a = part / math.sqrt(n)
-    x = influence.katz(nx.star_graph(n), a)
+    x = networks.katz(nx.star_graph(n), a)
     assert x[0] == pytest.approx((1 + n * a) / (1 - n * a * a))
     assert x[1:] == pytest.approx((1 + a) / (1 - n * a * a))
     inputs = np.zeros((n + 1, n + 1))
     inputs[0, 1:], inputs[1:, 0] = 1 / n, 1
-    assert influence.influence_vector(inputs, labour).sum() == pytest.approx(1)
+    assert networks.influence_vector(inputs, labour).sum() == pytest.approx(1)
 
 
 def test_katz_follows_the_arrows():
-    assert influence.katz(nx.DiGraph([(0, 1), (1, 2)]), 0.5) == pytest.approx([1, 1.5, 1.75])
+    assert networks.katz(nx.DiGraph([(0, 1), (1, 2)]), 0.5) == pytest.approx([1, 1.5, 1.75])
 
 
 @given(st.floats(0.01, 10), st.floats(0.1, 100))
@@ -305,7 +307,7 @@ def test_what_is_not_recovered_takes_for_ever():
 @quick
 def test_windows_equal_their_definition(values, window, slope):
     x = np.array(values)
-    slow, wide = early_warning.rolling_autocorrelation(x, window), early_warning.rolling_variance(x, window)
+    slow, wide = warning.rolling_autocorrelation(x, window), warning.rolling_variance(x, window)
     for i in range(len(x) - window + 1):
         part = x[i : i + window]
         assert wide[i] == pytest.approx(part.var(ddof=1), abs=1e-9)
@@ -314,8 +316,8 @@ def test_windows_equal_their_definition(values, window, slope):
             assert slow[i] == pytest.approx(d[1:] @ d[:-1] / (d @ d), abs=1e-6)
     line = slope * np.arange(len(x))
     np.testing.assert_allclose(
-        early_warning.rolling_variance(x + line, window, detrend="linear"),
-        early_warning.rolling_variance(x, window, detrend="linear"),
+        warning.rolling_variance(x + line, window, detrend="linear"),
+        warning.rolling_variance(x, window, detrend="linear"),
         atol=1e-6,
     )
 
@@ -325,19 +327,19 @@ def test_signals_of_slowing_down():
     x = np.zeros(2_000)
     for t in range(1, 2_000):
         x[t] = 0.98 * t / 2_000 * x[t - 1] + rng.normal()
-    found = early_warning.early_warnings(x, 500)
+    found = warning.early_warnings(x, 500)
     assert found.autocorrelation_trend > 0.8
     assert found.variance_trend > 0.7
-    assert early_warning.trend(np.arange(5)) == pytest.approx(1)
-    assert math.isnan(early_warning.autocorrelation(np.ones(9)))
-    assert np.abs(early_warning.detrended(np.ones(50), 5)).max() < 1e-12
+    assert warning.trend(np.arange(5)) == pytest.approx(1)
+    assert math.isnan(warning.autocorrelation(np.ones(9)))
+    assert np.abs(warning.detrended(np.ones(50), 5)).max() < 1e-12
 
 
 def test_newcomers_may_lean_on_nearly_everybody():
-    graph = cascades.growing_graph(30, 20, np.random.default_rng(1))
+    graph = networks.growing_graph(30, 20, np.random.default_rng(1))
     assert sorted(d for _, d in graph.in_degree()) == [0] * 20 + [20] * 10
     # Every set of providers is equally likely.
     counts = np.zeros(6)
     for seed in range(600):
-        counts[sorted(cascades.growing_graph(7, 5, np.random.default_rng(seed), founders=6).predecessors(6))] += 1
+        counts[sorted(networks.growing_graph(7, 5, np.random.default_rng(seed), founders=6).predecessors(6))] += 1
     assert abs(counts - 500).max() < 4.5 * np.sqrt(600 * 5 / 36)

@@ -9,7 +9,7 @@ import pytest
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.hysteresis import FOLD, loop_area, loop_areas, ramp_community, ramp_twin, slow_limit
-from mpbf_abm.twin import Twin
+from mpbf_abm.theory.twin import Twin
 
 
 def driven(f, rate, low=-1.0, high=1.0, y0=-1.3, step=0.02):

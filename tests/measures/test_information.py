@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.information import entropy, label_information, share_information
+from mpbf_abm.stats.information import entropy, label_information, share_information
 
 
 def test_labels_that_say_all():

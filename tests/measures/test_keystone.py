@@ -14,8 +14,8 @@ from scipy.stats import spearmanr
 
 from mpbf_abm import Ecosystem, Parameters, Policy, Shock, simulate
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.keystone import STATIC, keystones, single_losses, standing, static_ranking
-from mpbf_abm.measures.path_dependence import damage
+from mpbf_abm.measures.keystones import STATIC, keystones, single_losses, standing, static_ranking
+from mpbf_abm.measures.path import damage
 
 quick = settings(max_examples=30, deadline=None, derandomize=True)
 

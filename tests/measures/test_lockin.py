@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.lockin import leader_changes, leaders, lock_in_times, median_time, median_times, survival
+from mpbf_abm.stats.survival import leader_changes, leaders, lock_in_times, median_time, median_times, survival
 
 # Weeks of remission under 6-mercaptopurine; censored ones have a plus in the publication.
 TIMES = [6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]

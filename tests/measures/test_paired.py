@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.estimates import mean_estimate
-from mpbf_abm.measures.paired import Simultaneous, bimodality, paired_effects, simultaneous_intervals, spread
+from mpbf_abm.stats.estimates import mean_estimate
+from mpbf_abm.stats.paired import Simultaneous, bimodality, paired_effects, simultaneous_intervals, spread
 
 values = st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=20)
 

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpbf_abm import Parameters
-from mpbf_abm.ecosystem import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.path_dependence import (
+from mpbf_abm.measures.path import (
     cost_of_reversal,
     damage,
     damage_exponent,
@@ -21,6 +20,7 @@ from mpbf_abm.measures.path_dependence import (
     share_after_deposit,
     split_streams,
 )
+from mpbf_abm.model.ecosystem import Ecosystem
 
 URN = Parameters.null(
     **{"space.materials": 40, "space.families": 2, "founding.records": 0, "curators.count": 1, "curators.records": 1,

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.classification import auc
-from mpbf_abm.measures.prediction import brier_score, brier_skill, cross_validate, fit_logistic, grouped_folds
+from mpbf_abm.stats.classification import auc, brier_score, brier_skill, cross_validate, fit_logistic, grouped_folds
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import CensoredData, ecdf
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.estimates import mean_estimate
 from mpbf_abm.measures.resilience import disruption, gap_curve, paired_resilience, resilience
+from mpbf_abm.stats.estimates import mean_estimate
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures import robustness as r
+from mpbf_abm.stats import robustness as r
 
 # Four policies, five scenarios; larger is better.
 F = np.array(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.scenario_discovery import Prim, quantile
+from mpbf_abm.stats.prim import Prim, quantile
 
 
 def scenarios(seed: int, n: int = 500) -> tuple[pd.DataFrame, np.ndarray]:

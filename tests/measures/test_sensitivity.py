@@ -12,7 +12,7 @@ from SALib.sample import sobol as sample_sobol
 from scipy.stats import qmc
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.sensitivity import elementary_effects, sobol_indices
+from mpbf_abm.stats.sensitivity import elementary_effects, sobol_indices
 
 Float = NDArray[np.float64]
 

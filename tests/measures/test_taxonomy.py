@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.taxonomy import equilibrium_dependence, outcome_class, urn
+from mpbf_abm.measures.path import equilibrium_dependence, outcome_class, urn
 
 
 def bernoulli(history):  # noqa: ARG001

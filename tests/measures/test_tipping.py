@@ -12,8 +12,8 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.estimates import wilson
 from mpbf_abm.measures.tipping import tipping_point
+from mpbf_abm.stats.estimates import wilson
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 FINE = 1e-6

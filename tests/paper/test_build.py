@@ -192,7 +192,7 @@ def test_bad_numbers_are_one_line_each(tmp_path: Path) -> None:
 
 
 def test_numbers_are_printed_with_interval_and_sign() -> None:
-    from mpbf_abm.measures.estimates import mean_estimate
+    from mpbf_abm.stats.estimates import mean_estimate
 
     e = mean_estimate(np.array([0.1, 0.2, 0.3]))
     assert text.printed(number(digits=2), e, 3).startswith("0.2 (95 % interval -0.048 to 0.45, n = 3)")

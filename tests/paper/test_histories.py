@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from mpbf_abm import Parameters, simulate
-from mpbf_abm.interventions import Policy
-from mpbf_abm.laboratory import histories as h
+from mpbf_abm.evidence.assessments import histories as h
 from mpbf_abm.measures.flows import FLOWS
-from mpbf_abm.measures.path_dependence import run_to
+from mpbf_abm.measures.path import run_to
+from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.paper.studies import PROFILES, STUDIES
 from mpbf_abm.parameters import PRESETS
-from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.studies.model import RunInput
+from mpbf_abm.studies.jobs import RunInput
 
 SMALL = {**PRESETS["quick"], "space.materials": 800, "space.families": 12, "founding.records": 200}
 URN = {

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpbf_abm.space import chemistry
-from mpbf_abm.space.chemistry import FormulaError, chemistry_labels, composition_matrix, elements, parse
+from mpbf_abm.data import chemistry
+from mpbf_abm.data.chemistry import FormulaError, chemistry_labels, composition_matrix, elements, parse
 
 
 def composition(text):

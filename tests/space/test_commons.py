@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mpbf_abm.layers.assimilation import fidelity
-from mpbf_abm.space.commons import (
+from mpbf_abm.model.assimilation import fidelity
+from mpbf_abm.model.commons import (
     CURATOR,
     EXPERIMENT,
     FAILED,
@@ -26,8 +26,8 @@ from mpbf_abm.space.commons import (
     Commons,
     record_keys,
 )
-from mpbf_abm.space.materials import MaterialsSpace
-from mpbf_abm.space.modalities import (
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.modalities import (
     COVERAGE,
     CRYSTAL_GRAPHS,
     FIDELITY,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.space.infrastructure import (
+from mpbf_abm.model.links import (
     NONE,
     Infrastructure,
     Network,

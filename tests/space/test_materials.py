@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mpbf_abm.data.chemistry import element_edits
 from mpbf_abm.errors import DataError
-from mpbf_abm.space.chemistry import element_edits
-from mpbf_abm.space.materials import MaterialsSpace, adjacent_similarity
+from mpbf_abm.model.materials import MaterialsSpace, adjacent_similarity
 
 
 def edits(*sets: str) -> np.ndarray:

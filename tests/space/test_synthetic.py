@@ -14,10 +14,10 @@ from scipy import stats
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from mpbf_abm.data.synthetic import bias_field, family_rows, random_field
 from mpbf_abm.errors import ConfigurationError, DataError
+from mpbf_abm.model.materials import MaterialsSpace, knn_similarity, top_set
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.space.materials import MaterialsSpace, knn_similarity, top_set
-from mpbf_abm.space.synthetic import bias_field, family_rows, random_field
 from mpbf_abm.streams import Streams
 
 Float = NDArray[np.float64]
@@ -146,7 +146,7 @@ def test_random_fields_do_not_depend_on_which_rows_are_asked_for(monkeypatch: py
     x = Streams(0).normal("x", 0, (700, 6)).astype(np.float32)
     whole = random_field(Streams(1), "f", x, 2.0)
     np.testing.assert_allclose(random_field(Streams(1), "f", x[300:310], 2.0), whole[300:310], atol=1e-5)
-    monkeypatch.setattr("mpbf_abm.space.synthetic.CHUNK", 64)
+    monkeypatch.setattr("mpbf_abm.data.synthetic.CHUNK", 64)
     np.testing.assert_allclose(random_field(Streams(1), "f", x, 2.0), whole, atol=1e-5)
 
 

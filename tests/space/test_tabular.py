@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mpbf_abm.data import chemistry
 from mpbf_abm.errors import DataError
-from mpbf_abm.space import chemistry
-from mpbf_abm.space.materials import MaterialsSpace
+from mpbf_abm.model.materials import MaterialsSpace
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -490,9 +490,9 @@ def test_units_that_do_not_fit(options, part):
 
 
 def test_units_without_pint(monkeypatch):
-    from mpbf_abm.space import units
+    from mpbf_abm.data import tables
 
-    units._registry.cache_clear()
+    tables._registry.cache_clear()
     monkeypatch.setitem(sys.modules, "pint", None)
     (found,) = faults(build, table(), simulated="pbe", unit="eV", simulated_unit="meV")
     assert "pip install 'mpbf_abm[units]'" in found

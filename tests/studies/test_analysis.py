@@ -14,11 +14,19 @@ import pytest
 import toys
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.figures import studies as figures
-from mpbf_abm.measures.paired import reduction
-from mpbf_abm.studies.analysis import compare, discover, distributions, phase, robustness, sensitivity
-from mpbf_abm.studies.analysis.effects import pairs_needed, verdict
-from mpbf_abm.studies.analysis.factors import morris_effects
+from mpbf_abm.figures import of_studies as figures
+from mpbf_abm.stats.paired import reduction
+from mpbf_abm.studies.analyses import (
+    compare,
+    discover,
+    distributions,
+    morris_effects,
+    pairs_needed,
+    phase,
+    robustness,
+    sensitivity,
+    verdict,
+)
 from mpbf_abm.studies.definition import Arm, Outcome, Study
 from mpbf_abm.studies.driver import run_study
 from mpbf_abm.studies.report import report

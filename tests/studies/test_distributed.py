@@ -18,8 +18,8 @@ from communities import small_study
 from waiting import finished, wait_until
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.processes import WorkerError
 from mpbf_abm.studies.files import write_study
-from mpbf_abm.workers import WorkerError
 
 pytest.importorskip("distributed")
 

@@ -19,11 +19,10 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.provenance import environment
 from mpbf_abm.studies.definition import Arm, Engine, Outcome, Study
 from mpbf_abm.studies.driver import Shard, Silent, answered, check_shard, precision, run_study
-from mpbf_abm.studies.merging import merge_stores
-from mpbf_abm.studies.model import pack
-from mpbf_abm.studies.replay import replay_run
+from mpbf_abm.studies.jobs import pack
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Store, StoreError
+from mpbf_abm.studies.upkeep import merge_stores, replay_run
 
 
 def toy(**fields: Any) -> Study:

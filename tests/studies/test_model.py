@@ -13,9 +13,9 @@ import toys
 from communities import small_study
 
 from mpbf_abm import MaterialsSpace, Policy, Shock, simulate
-from mpbf_abm.simulation import OUTCOMES
+from mpbf_abm.model.run import OUTCOMES
 from mpbf_abm.studies.definition import Arm, Branch, Outcome, Study
-from mpbf_abm.studies.model import (
+from mpbf_abm.studies.jobs import (
     Failure,
     Job,
     Record,

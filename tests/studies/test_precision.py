@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mpbf_abm.studies.precision import ahead, half_widths, judge
+from mpbf_abm.stats.estimates import ahead, half_widths, judge
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=30))

@@ -14,15 +14,14 @@ from communities import SMALL
 
 from mpbf_abm import Arm, Outcome, Parameters, Policy, Series, Study
 from mpbf_abm.errors import ConfigurationError, StoppedError
-from mpbf_abm.studies.analysis import compare
+from mpbf_abm.studies.analyses import compare
 from mpbf_abm.studies.definition import Recording, Replicates
 from mpbf_abm.studies.driver import Silent, Tally, answered, run_study
 from mpbf_abm.studies.files import parse_study, read_study, write_study
-from mpbf_abm.studies.merging import merge_stores
 from mpbf_abm.studies.plan import Plan
-from mpbf_abm.studies.replay import replay_run, some_runs
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import StoreError
+from mpbf_abm.studies.upkeep import merge_stores, replay_run, some_runs
 
 PLAIN: dict[str, Any] = {"name": "noted", "preset": "quick", "parameters": SMALL, "ticks": 8, "replicates": {"n": 2}}
 
@@ -78,10 +77,10 @@ def test_asking_for_more_makes_runs_again_under_their_ids_and_adds(tmp_path: Pat
 def test_a_run_that_comes_out_otherwise_stays_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path)
     before = rows(tmp_path)
-    from mpbf_abm import simulation
+    from mpbf_abm.model import run
 
-    right = simulation.summarise
-    monkeypatch.setattr(simulation, "summarise", lambda eco: right(eco) | {"found_share": 0.123})
+    right = run.summarise
+    monkeypatch.setattr(run, "summarise", lambda eco: right(eco) | {"found_share": 0.123})
     with pytest.raises(StoppedError, match="came out otherwise"):
         make(tmp_path, **SERIES)
     assert rows(tmp_path) == before
@@ -223,9 +222,9 @@ def test_seeds_that_cannot_be_are_one_line(fields: dict[str, Any], words: str) -
 
 
 def test_a_what_if_says_what_compare_says_of_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mpbf_abm.simulation import HEADLINE
-    from mpbf_abm.whatif.plan import Plan as Question
-    from mpbf_abm.whatif.runner import keep_runs, run_plan
+    from mpbf_abm.model.run import HEADLINE
+    from mpbf_abm.studies.whatif import Plan as Question
+    from mpbf_abm.studies.whatif import keep_runs, run_plan
 
     plan = Question(
         Parameters.preset("quick").updated(SMALL), ticks=6, replicates=4, policies=(Policy("audits", start=1),)
@@ -241,7 +240,7 @@ def test_a_what_if_says_what_compare_says_of_its_runs(tmp_path: Path, monkeypatc
     assert np.isfinite(said["vrf"].dropna()).all()
     assert any("only 4 units" in line for line in ensemble.cautions)
     # Runs that the page has made are found by the command, and the other way round.
-    from mpbf_abm.explorer.history import record_history, stored
+    from mpbf_abm.page.history import record_history, stored
 
     made = {(arm, i): record_history(plan.spec(arm, i)) for arm in plan.arms for i in range(4)}
     keep_runs(plan, {place: history.noted for place, history in made.items()}, tmp_path / "page")
@@ -257,7 +256,7 @@ def test_a_what_if_says_what_compare_says_of_its_runs(tmp_path: Path, monkeypatc
         np.testing.assert_equal(found.tables["links"], history.noted.tables["links"])
         np.testing.assert_equal(found.tables["flows"], history.noted.tables["flows"])
     assert stored(tmp_path, plan.spec("baseline").changed(seed=99)) is None
-    from mpbf_abm.explorer import history as page
+    from mpbf_abm.page import history as page
 
     monkeypatch.setattr(page, "record_history", lambda spec: pytest.fail(f"{spec.id} was made again"))
     shown = page.work(page.Task(plan.spec("what-if", 2)), tmp_path)

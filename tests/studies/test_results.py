@@ -18,11 +18,10 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.studies.definition import Arm, Outcome, Study
 from mpbf_abm.studies.driver import Shard, run_study
 from mpbf_abm.studies.export import export
-from mpbf_abm.studies.merging import merge_stores
-from mpbf_abm.studies.model import Failure, Job, pack
-from mpbf_abm.studies.replay import replay_run, some_runs
+from mpbf_abm.studies.jobs import Failure, Job, pack
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Saved, Store, StoreError, has
+from mpbf_abm.studies.upkeep import merge_stores, replay_run, some_runs
 
 STUDY = Study(
     name="toy", model=toys.outcome, parameters={"x": {"values": (0.0, 1.0, 2.0)}, "name": {"values": ("u", "v")}}, policies=[Arm(label="other", parameters={"z": 1.0})],

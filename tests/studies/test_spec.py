@@ -15,14 +15,14 @@ from rules import Contrary
 
 from mpbf_abm import ConfigurationError, MaterialsSpace, Parameters, Policy, RunSpec, Shock, Study, simulate
 from mpbf_abm.errors import DataError
-from mpbf_abm.explorer.history import tasks_of
-from mpbf_abm.explorer.scenario import from_address
-from mpbf_abm.interventions import POLICIES, SHOCKS
+from mpbf_abm.model.interventions import POLICIES, SHOCKS
+from mpbf_abm.model.settings import read_settings
+from mpbf_abm.model.spec import canonical, canonical_event, rules_fingerprint
+from mpbf_abm.page.history import tasks_of
+from mpbf_abm.page.scenario import from_address
 from mpbf_abm.provenance import content_hash
-from mpbf_abm.settings import read_settings
-from mpbf_abm.spec import canonical, canonical_event, rules_fingerprint
 from mpbf_abm.studies.files import read_study
-from mpbf_abm.whatif.plan import Plan
+from mpbf_abm.studies.whatif import Plan
 
 P = Parameters.preset("quick").updated(SMALL)
 SPEC = RunSpec(P, 3, 6, (Policy("audits", start=1),), (Shock("retraction_wave", start=2),))
@@ -109,7 +109,7 @@ def test_a_branched_history_is_the_run_that_its_spec_says(tmp_path: Path) -> Non
         replicates={"n": 2},
     )  # fmt: skip
     with study.run(tmp_path, workers=1) as results:
-        from mpbf_abm.studies.model import Runner
+        from mpbf_abm.studies.jobs import Runner
 
         runner = Runner(study)
         for place in ((0, 0, 1), (0, 1, 0)):

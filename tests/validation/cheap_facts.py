@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mpbf_abm.validation.calibrate import RANGES, scaled
-from mpbf_abm.validation.calibration import FACTORS, FITTED
+from mpbf_abm.evidence.calibration import FACTORS, FITTED, RANGES, scaled
 
 STRONG, WEAK = 1.5, 0.5  # by how many half ranges the two factors of a fact move it, either way
 

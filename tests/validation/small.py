@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.space.materials import MaterialsSpace
 
 SMALL: dict[str, Any] = {
     "space.materials": 600, "space.families": 8, "founding.records": 200, "curators.count": 3, "trainers.count": 4, "planners.count": 10,

@@ -12,15 +12,17 @@ import pytest
 from small import SMALL
 
 from mpbf_abm import cli
-from mpbf_abm.parameters import Parameters, parse_assignment
-from mpbf_abm.studies.design import Design
-from mpbf_abm.studies.results import Results
-from mpbf_abm.validation import calibrate, calibration
-from mpbf_abm.validation.calibrate import (
+from mpbf_abm.evidence import calibration
+from mpbf_abm.evidence import calibration as calibrate
+from mpbf_abm.evidence.calibration import (
+    FACTORS,
+    FITTED,
+    FOUND,
     HELD_OUT,
     HIGH,
     LOW,
     RANGES,
+    WHOLE,
     Posterior,
     Wave,
     assignments,
@@ -30,16 +32,20 @@ from mpbf_abm.validation.calibrate import (
     explain,
     fitted_by_default,
     leveled,
+    parameters,
+    posterior,
     posterior_table,
     rounded,
     run_all,
     scaled,
     screening_table,
+    study,
     unscaled,
 )
-from mpbf_abm.validation.calibration import FACTORS, FITTED, FOUND, WHOLE, parameters, study
-from mpbf_abm.validation.emulation import posterior
-from mpbf_abm.validation.facts import FACTS
+from mpbf_abm.evidence.facts.recorded import FACTS
+from mpbf_abm.parameters import Parameters, parse_assignment
+from mpbf_abm.studies.design import Design
+from mpbf_abm.studies.results import Results
 
 FEW = 300  # particles
 MIDDLE = np.zeros(len(FACTORS))
@@ -197,8 +203,8 @@ def test_the_command_prints_its_tables_and_renews_a_page(
         return points[-1].updated(SMALL)
 
     monkeypatch.setattr(calibrate, "rounded", of_small_size)
-    monkeypatch.setattr("mpbf_abm.validation.validate.REPLICATES", 2)
-    monkeypatch.setattr("mpbf_abm.validation.community.HORIZON", 14)
+    monkeypatch.setattr("mpbf_abm.evidence.facts.validation.REPLICATES", 2)
+    monkeypatch.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
     names = ("posterior", "facts", "screening", "calibrated", "odd", "even")
     page = Path("page.md")
     page.write_text(

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from small import SMALL
 
+from mpbf_abm.evidence.calibration import FACTORS, FITTED, FOUND, WHOLE, facts_at, parameters, study
+from mpbf_abm.evidence.facts.recorded import COMPONENTS
 from mpbf_abm.parameters import PATHS, Parameters
 from mpbf_abm.studies.design import Design
-from mpbf_abm.validation.calibration import FACTORS, FITTED, FOUND, WHOLE, facts_at, parameters, study
-from mpbf_abm.validation.facts import COMPONENTS
 
 
 def test_factors_are_parameters_with_their_default_in_range():
@@ -43,7 +43,7 @@ def test_whole_numbers_are_rounded_and_a_point_of_nothing_is_the_default():
 
 
 def test_every_fitted_fact_is_measured(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mpbf_abm.validation.community.HORIZON", 14)
+    monkeypatch.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
     found = facts_at(Parameters().updated(SMALL), 1)
     assert tuple(found) == FITTED
     assert set(FITTED) <= set(COMPONENTS) | {FOUND.id}

@@ -5,10 +5,10 @@ import pytest
 from small import small, space_of
 
 from mpbf_abm import Ecosystem
-from mpbf_abm.agents.trainer import training_rows
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.space.modalities import FIDELITY, MEASURED, SIMULATED
-from mpbf_abm.validation.corpora import MEASUREMENT, SIMULATION, learn, mixed, only, sample, spread_of_ensemble
+from mpbf_abm.evidence.facts.corpora import MEASUREMENT, SIMULATION, learn, mixed, only, sample, spread_of_ensemble
+from mpbf_abm.model.modalities import FIDELITY, MEASURED, SIMULATED
+from mpbf_abm.model.trainers import training_rows
 
 P = small()
 SPACE = space_of(P)

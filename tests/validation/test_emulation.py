@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mpbf_abm.validation.emulation import correlation, fit, left_out, log_acceptance, middle, posterior, quadratic
-from mpbf_abm.validation.facts import Component
+from mpbf_abm.evidence.calibration import correlation, fit, left_out, log_acceptance, middle, posterior, quadratic
+from mpbf_abm.evidence.facts.recorded import Component
 
 
 def within(low: float, high: float) -> Component:

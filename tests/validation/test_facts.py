@@ -5,10 +5,10 @@ import re
 
 import pytest
 
+from mpbf_abm.evidence.calibration import FITTED, FOUND
+from mpbf_abm.evidence.facts.recorded import COMPONENTS, FACTS, USES, Component
+from mpbf_abm.evidence.facts.validation import MEASURES, OF_FACT
 from mpbf_abm.parameters import schema
-from mpbf_abm.validation.calibration import FITTED, FOUND
-from mpbf_abm.validation.facts import COMPONENTS, FACTS, USES, Component
-from mpbf_abm.validation.validate import MEASURES, OF_FACT
 
 NAMED = re.compile(r"calibrated: facts? ([\d, and]+)")
 

@@ -9,9 +9,9 @@ import pytest
 from small import small, space_of
 
 from mpbf_abm import MaterialsSpace
-from mpbf_abm.validation import learners
-from mpbf_abm.validation.corpora import learn, sample
-from mpbf_abm.validation.learners import (
+from mpbf_abm.evidence.facts import learners
+from mpbf_abm.evidence.facts.corpora import learn, sample
+from mpbf_abm.evidence.facts.learners import (
     BEYOND,
     KEPT,
     calibration,

@@ -8,9 +8,8 @@ import pytest
 from scipy.special import digamma, polygamma, zeta
 from small import small, space_of
 
-from mpbf_abm.measures.acceleration import by_chance, wanted
-from mpbf_abm.validation import reductions
-from mpbf_abm.validation.reductions import (
+from mpbf_abm.evidence.facts import reductions
+from mpbf_abm.evidence.facts.reductions import (
     acceleration,
     collapse,
     descent,
@@ -19,7 +18,8 @@ from mpbf_abm.validation.reductions import (
     power_law,
     real_acceleration,
 )
-from mpbf_abm.verification.whole import POOLS
+from mpbf_abm.evidence.known.whole import POOLS
+from mpbf_abm.measures.acceleration import by_chance, wanted
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 P = small()

@@ -10,11 +10,11 @@ from small import small
 
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.estimates import mean_estimate
+from mpbf_abm.evidence.facts import validation as module
+from mpbf_abm.evidence.facts.recorded import COMPONENTS, FACTS
+from mpbf_abm.evidence.facts.validation import HEAVY, MEASURES, OF_FACT, Validation, chosen, measure, tasks, validate
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.validation import validate as module
-from mpbf_abm.validation.facts import COMPONENTS, FACTS
-from mpbf_abm.validation.validate import HEAVY, MEASURES, OF_FACT, Validation, chosen, measure, tasks, validate
+from mpbf_abm.stats.estimates import mean_estimate
 
 QUICK = small(planners__count=4, trainers__count=2, curators__count=1)
 ONE, FOUR, SEVEN, TEN = (FACTS[n - 1] for n in (1, 4, 7, 10))
@@ -24,9 +24,9 @@ ONE, FOUR, SEVEN, TEN = (FACTS[n - 1] for n in (1, 4, 7, 10))
 def values() -> dict[str, dict[str, float]]:
     """Every measure of one small community."""
     short = pytest.MonkeyPatch()
-    short.setattr("mpbf_abm.validation.community.HORIZON", 14)
+    short.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
     for name, value in {"MANY": 72, "RUNS": 4, "GENERATIONS": 3, "FRESH": (0.1,)}.items():
-        short.setattr(f"mpbf_abm.validation.reductions.{name}", value)
+        short.setattr(f"mpbf_abm.evidence.facts.reductions.{name}", value)
     got = {name: measure(QUICK, name, 1) for name in MEASURES}
     short.undo()
     return got
@@ -114,7 +114,7 @@ def test_campaigns_on_real_pools_follow_from_what_the_files_hold(tmp_path, monke
         return watch.done, watch.known
 
     monkeypatch.setattr(module, "POOLS", {"one": ("one.csv", "y", "max")})
-    monkeypatch.setattr("mpbf_abm.verification.whole.POOLS", module.POOLS)
+    monkeypatch.setattr("mpbf_abm.evidence.known.whole.POOLS", module.POOLS)
     monkeypatch.setattr(module.reductions, "real_acceleration", lambda *_: {"af_greedy": 4.0, "af_maxvar": 0.7})
     (tmp_path / "data").mkdir()
     assert asked() == (4, 0)  # no pools: families stand for them

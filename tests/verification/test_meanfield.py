@@ -3,9 +3,9 @@
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.verification.communities import fold
-from mpbf_abm.verification.rows import evaluate
-from mpbf_abm.verification.suite import select
+from mpbf_abm.evidence.known.communities import fold
+from mpbf_abm.evidence.known.rows import evaluate
+from mpbf_abm.evidence.known.suite import select
 
 IDS = select(["K"])
 # Small enough for a test; the row's own quick values, which the suite runs, take longer.

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.verification import recovery, removal
-from mpbf_abm.verification.rows import evaluate
-from mpbf_abm.verification.suite import select
+from mpbf_abm.evidence.known import recovery, removal
+from mpbf_abm.evidence.known.rows import evaluate
+from mpbf_abm.evidence.known.suite import select
 
 IDS = select(["F"])
 

@@ -11,12 +11,10 @@ import pytest
 from mpbf_abm import cli
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.figures import verification as figure
-from mpbf_abm.studies.values import pack_value, unpack_value
-from mpbf_abm.verification import suite
-from mpbf_abm.verification.communities import law_of_two
-from mpbf_abm.verification.mutations import MUTATIONS, failing, patched
-from mpbf_abm.verification.rows import (
+from mpbf_abm.evidence.known import suite
+from mpbf_abm.evidence.known.communities import law_of_two
+from mpbf_abm.evidence.known.mutations import MUTATIONS, failing, patched
+from mpbf_abm.evidence.known.rows import (
     ROWS,
     SIGMAS,
     Check,
@@ -27,6 +25,8 @@ from mpbf_abm.verification.rows import (
     share_error,
     variance_error,
 )
+from mpbf_abm.figures import verification as figure
+from mpbf_abm.studies.values import pack_value, unpack_value
 
 OTHER_VALUES = {
     "U0": {"K": 3, "curators": 1, "planners": 0, "g": -1, "eps": 0.0, "switches": 0},
@@ -109,13 +109,12 @@ def test_wrong_rules_replace_functions_that_exist(mutation):
 
 
 def test_a_wrong_rule_reaches_every_module_that_knows_the_function():
-    from mpbf_abm.agents import planner
-    from mpbf_abm.layers import attention
+    from mpbf_abm.model import attention, planners
 
     right = attention.attention
-    with patched("layers.attention:attention", lambda _: lambda *_: 7):
-        assert planner.attention(1) == attention.attention(1) == 7
-    assert planner.attention is attention.attention is right
+    with patched("model.attention:attention", lambda _: lambda *_: 7):
+        assert planners.attention(1) == attention.attention(1) == 7
+    assert planners.attention is attention.attention is right
 
 
 # --------------------------------------------------------------------------- checks and knobs
@@ -215,7 +214,7 @@ def test_figure_marks_what_failed():
 
 
 def test_a_row_that_fails_is_told_and_gives_exit_code_3(mpbf):
-    with patched("layers.assimilation:coverage", lambda right: lambda V, v0: right(V, 2 * v0)):
+    with patched("model.assimilation:coverage", lambda right: lambda V, v0: right(V, 2 * v0)):
         code, out, _ = mpbf("--only=L1", "--jobs=1")
     assert code == 3
     assert "FAILED" in out

@@ -1,1 +1,0 @@
-"""Agents: curators, trainers and planners, and what they share."""

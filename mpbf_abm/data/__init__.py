@@ -1,0 +1,1 @@
+"""Data: tables of real materials and synthetic ones, as arrays."""

@@ -1,0 +1,384 @@
+"""Materials spaces made of data: a table of formulas, or a numeric pool with one objective."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from mpbf_abm.data import chemistry
+from mpbf_abm.data.tables import Check, Rule, conflicts, distinct, merge, replicate_sd
+from mpbf_abm.errors import DataError
+from mpbf_abm.model.materials import MaterialsSpace, adjacent_similarity, knn_similarity, top_set
+from mpbf_abm.streams import Streams
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+Goal = Literal["max", "min"]
+OnError = Literal["raise", "drop"]
+
+COLUMN_VARIANCE = 0.8  # mean variance of a quantum column, as in the synthetic space
+QUANTUM_WIDTH = 24
+GAUGE_WIDTH = 6
+MOST_FAMILIES = 40
+DENSE_SHARE = 0.1
+FARTHEST = 1e4  # simulated values further off than this many sd are in another unit
+
+
+def from_table(
+    table: str | Path | pd.DataFrame,
+    *,
+    formula: str,
+    measured: str,
+    simulated: str | None = None,
+    year: str | None = None,
+    family: str | None = None,
+    goal: Goal = "max",
+    on_error: OnError = "raise",
+    unit: str | None = None,
+    simulated_unit: str | None = None,
+    duplicates: Rule = "mean",
+    families: int | None = None,
+    min_family: int = 20,
+    similarity: Literal["descriptors", "elements"] = "descriptors",
+    top_share: float = 0.01,
+    seed: int = 0,
+) -> MaterialsSpace:
+    """Build a space from a table of formulas and measured values.
+
+    Rows of the same reduced composition become one material; the first year is kept. Descriptors are elemental
+    statistics (:func:`mpbf_abm.data.chemistry.descriptors`), standardised and rotated to their principal axes.
+
+    Parameters
+    ----------
+    table : path or DataFrame
+        A file of delimited text (``.csv``, ``.tsv``, ``.txt``), JSON (``.json``, ``.jsonl``) or Parquet
+        (:mod:`mpbf_abm.data.tables`).
+    formula, measured : str
+        Columns of the formula and of the measured property.
+    simulated : str, optional
+        Column of the simulated property. Without it, simulation is exact.
+    year : str, optional
+        Column of the year of first report.
+    family : str, optional
+        Column that names the family; taken as it is. Without it, families follow chemistry.
+    goal : {"max", "min"}
+        Whether a large or a small value is sought.
+    on_error : {"raise", "drop"}
+        Whether faulty rows are refused or left out (then listed in ``origin["dropped"]``).
+    unit : str, optional
+        Unit of the property; the name of the measured column if not given.
+    simulated_unit : str, optional
+        Unit of the simulated column, converted to `unit`; the same if not given.
+    duplicates : {"mean", "median", "first", "raise"}
+        What becomes of rows of the same composition. Those that contradict each other are in ``origin["conflicts"]``.
+    families : int, optional
+        Largest number of families by chemistry; 40, or fewer in a small table, if not given.
+    min_family : int
+        Materials a family by chemistry should have at least (a third of the mean family if that is more).
+    similarity : {"descriptors", "elements"}
+        Whether families are similar by the distance of their mean descriptors, or by the elements of their materials
+        (:func:`mpbf_abm.model.materials.adjacent_similarity`).
+    top_share : float
+        Share of the materials in the top set.
+    seed : int
+        Seed of the direction of the misaligned objective (``proxy``).
+
+    Raises
+    ------
+    DataError
+        With one line per fault, all at once.
+    """
+    options = _options(locals())
+    check = Check(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=top_share, seed=seed)
+    check.choice("similarity", similarity, ("descriptors", "elements"))
+    check.whole("min_family", min_family)
+    if families is not None:
+        check.whole("families", families)
+
+    texts = check.texts(formula, "formula")
+    target = check.numbers(measured, "measured")
+    model = None if simulated is None else check.numbers(simulated, "simulated")
+    if simulated_unit is not None and model is None:
+        check.faults.append("simulated_unit needs simulated")
+    elif simulated_unit is not None and model is not None:
+        model = check.converted(model, simulated_unit, unit)
+    years = None if year is None else check.numbers(year, "year")
+    groups = None if family is None else check.texts(family, "family")
+    reasons = {text: _reason(text) for text in dict.fromkeys(texts)}
+    check.rows(
+        np.array([bool(text) and reasons[text] is not None for text in texts], bool),
+        f"column '{formula}': {{count}} that cannot be read as a formula",
+        lambda i: f"'{texts[i]}': {reasons[texts[i]]}",
+    )
+    keep = check.finish()
+
+    names = [texts[i] for i in keep]
+    fractions = chemistry.composition_matrix(names)
+    same, first = distinct(chemistry.composition_keys(fractions))
+    check.once(same, keep, lambda i: names[i], duplicates)
+    values, noise = merge(target[keep], same, duplicates), replicate_sd(target[keep], same)
+    mean, sd = check.scale(measured, values)
+    numbers = [check.source.numbers[i] for i in keep]
+    apart = conflicts(target[keep], same, sd, numbers, [names[i] for i in first])
+    sd = -sd if goal == "min" else sd
+    fractions = fractions[first]
+    points, explained = _principal(chemistry.descriptors(fractions))
+
+    n = len(first)
+    if groups is None:
+        most = families or min(MOST_FAMILIES, max(1, n // (2 * min_family)))
+        # Parts far below the mean would use up the families before the largest group is split.
+        smallest = max(min_family, n // (3 * most))
+        number, labels = chemistry.chemical_families(fractions, points, most, smallest)
+    else:
+        number, labels = _named_families([groups[i] for i in keep[first]])
+    order = np.argsort(number, kind="stable")
+    start = np.concatenate([[0], np.cumsum(np.bincount(number))]).astype(np.int64)
+
+    standard = ((values - mean) / sd).astype(np.float32)[order]
+    simulation = standard.copy()
+    if model is not None:
+        shifted = (merge(model[keep], same, duplicates) - mean) / sd
+        if np.abs(shifted).max() > FARTHEST:
+            raise DataError(
+                f"{check.label}: column '{simulated}' lies up to {np.abs(shifted).max():.1g} sd from the mean of "
+                f"'{measured}'; both must have the same unit"
+            )
+        simulation = shifted.astype(np.float32)[order]
+    feasible = np.ones(n, bool)
+    stored = points[order].astype(np.float32)
+    return MaterialsSpace(
+        descriptors=stored,
+        dims={"quantum": stored.shape[1], "meso": 0, "gauge": GAUGE_WIDTH, "spurious": 0},
+        start=start,
+        property=standard,
+        simulated=simulation,
+        difficulty=np.ones(n, np.float32),
+        feasible=feasible,
+        proxy=_proxy(stored, standard, Streams(seed)),
+        similarity=_similarity(stored, start) if similarity == "descriptors" else _by_elements(fractions[order], start),
+        family_keys=np.arange(len(labels)),
+        material_keys=np.arange(n),
+        top=top_set(standard, feasible, top_share),
+        dense=_dense(np.diff(start)),
+        family_names=labels,
+        names=tuple(names[first[i]] for i in order),
+        year=None if years is None else _earliest(years[keep], same)[order],
+        scale=(mean, sd),
+        unit=measured if unit is None else unit,
+        has_simulated=simulated is not None,
+        origin={
+            **check.origin("table", options),
+            "materials": n,
+            "families": len(labels),
+            "merged": len(keep) - n,
+            "replicate_sd": None if noise is None else noise / abs(sd),
+            "conflicts": apart,
+            "explained_variance": explained,
+        },
+    )
+
+
+def from_pool(
+    table: str | Path | pd.DataFrame,
+    *,
+    objective: str,
+    goal: Goal = "max",
+    descriptors: Sequence[str] | None = None,
+    on_error: OnError = "raise",
+    unit: str | None = None,
+    duplicates: Rule = "mean",
+    top_share: float | None = None,
+    seed: int = 0,
+) -> MaterialsSpace:
+    """Build a space of one family from a pool of numeric settings with one objective.
+
+    Repeated settings become one; their pooled spread is kept as ``origin["replicate_sd"]``, in sd of the property.
+
+    Parameters
+    ----------
+    table : path or DataFrame
+        As in :func:`from_table`.
+    objective : str
+        Column of the objective.
+    goal : {"max", "min"}
+        Whether a large or a small value is sought.
+    descriptors : sequence of str, optional
+        Columns of the settings. Without it, every other column of which at least half is numbers.
+    on_error : {"raise", "drop"}
+        Whether faulty rows are refused or left out.
+    unit : str, optional
+        Unit of the objective; the name of its column if not given.
+    duplicates : {"mean", "median", "first", "raise"}
+        What becomes of rows of the same settings.
+    top_share : float, optional
+        Share of the settings in the top set; .05, or .01 above 1,000 settings, if not given.
+    seed : int
+        Seed of the direction of the misaligned objective (``proxy``).
+
+    Raises
+    ------
+    DataError
+        With one line per fault, all at once.
+    """
+    options = _options(locals())
+    check = Check(
+        table,
+        goal=goal,
+        on_error=on_error,
+        duplicates=duplicates,
+        top_share=0.05 if top_share is None else top_share,
+        seed=seed,
+    )
+    target = check.numbers(objective, "objective")
+    given = [descriptors] if isinstance(descriptors, str) else descriptors
+    chosen = check.numeric_columns(objective) if given is None else list(dict.fromkeys(given))
+    if not chosen:
+        check.faults.append(f"{check.label}: no numeric descriptor column beside '{objective}'")
+    if objective in chosen:
+        check.faults.append(f"descriptors: '{objective}' is the objective and cannot describe the settings")
+    settings = [check.numbers(name, "descriptor") for name in chosen if name != objective]
+    keep = check.finish()
+
+    raw = np.stack(settings, axis=1)[keep]
+    low, high = raw.min(axis=0), raw.max(axis=0)
+    varies = high > low
+    if not varies.any():
+        raise DataError(f"{check.label}: fewer than two distinct settings; a pool needs at least two")
+    unit_box = (raw[:, varies] - low[varies]) / (high - low)[varies]
+    same, first = distinct([row.tobytes() for row in np.rint(unit_box * 1e9).astype(np.int64)])
+    check.once(same, keep, lambda i: ", ".join(f"{v:g}" for v in raw[i]), duplicates)
+    values, noise = merge(target[keep], same, duplicates), replicate_sd(target[keep], same)
+    mean, sd = check.scale(objective, values)
+    numbers = [check.source.numbers[i] for i in keep]
+    names = tuple(", ".join(f"{v:g}" for v in raw[i]) for i in first)
+    apart = conflicts(target[keep], same, sd, numbers, names)
+    sd = -sd if goal == "min" else sd
+    n = len(first)
+    share = top_share if top_share is not None else 0.01 if n > 1000 else 0.05
+    standard = ((values - mean) / sd).astype(np.float32)
+    feasible = np.ones(n, bool)
+    stored = _to_variance(unit_box[first]).astype(np.float32)
+    return MaterialsSpace(
+        descriptors=stored,
+        dims={"quantum": stored.shape[1], "meso": 0, "gauge": 0, "spurious": 0},
+        start=np.array([0, n], np.int64),
+        property=standard,
+        simulated=standard.copy(),
+        difficulty=np.ones(n, np.float32),
+        feasible=feasible,
+        proxy=_proxy(stored, standard, Streams(seed)),
+        similarity=np.ones((1, 1)),
+        family_keys=np.arange(1),
+        material_keys=np.arange(n),
+        top=top_set(standard, feasible, share),
+        dense=np.ones(1, bool),
+        family_names=("pool",),
+        names=names,
+        scale=(mean, sd),
+        unit=objective if unit is None else unit,
+        has_simulated=False,
+        origin={
+            **check.origin("pool", options),
+            "materials": n,
+            "descriptors": [name for name, v in zip(chosen, varies, strict=True) if v],
+            "constant": [name for name, v in zip(chosen, varies, strict=True) if not v],
+            "merged": len(keep) - n,
+            "replicate_sd": None if noise is None else noise / abs(sd),
+            "conflicts": apart,
+        },
+    )
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    """Keep the arguments of a call without its data, as values that JSON can hold."""
+    return {k: list(v) if isinstance(v, (list, tuple)) else v for k, v in given.items() if k != "table"}
+
+
+def _reason(text: str) -> str | None:
+    """Why a formula cannot be read, or None."""
+    try:
+        chemistry.parse(text)
+    except chemistry.FormulaError as error:
+        return str(error)
+    return None
+
+
+# --------------------------------------------------------------------------- from rows to arrays
+
+
+def _earliest(years: Float, same: Int) -> Int:
+    first = np.full(int(same.max()) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, same, years.astype(np.int64))
+    return first
+
+
+def _named_families(labels: list[str]) -> tuple[Int, tuple[str, ...]]:
+    """Families as named by the user, numbered by falling size."""
+    names, number, count = np.unique(labels, return_inverse=True, return_counts=True)
+    order = np.argsort(-count, kind="stable")
+    rank = np.empty(len(names), np.int64)
+    rank[order] = np.arange(len(names))
+    return rank[number], tuple(str(names[i]) for i in order)
+
+
+def _to_variance(columns: Float) -> Float:
+    """Scale a matrix as a whole so that its columns have the mean variance of the synthetic space."""
+    centred = columns - columns.mean(axis=0)
+    factor = np.sqrt(COLUMN_VARIANCE / float(centred.var(axis=0).mean()))
+    return np.asarray(centred * factor, np.float64)
+
+
+def _principal(raw: Float) -> tuple[Float, float]:
+    """Principal axes of the standardised descriptors, at most 24, and the share of variance they hold."""
+    spread = raw.std(axis=0)
+    varies = spread > 1e-9 * (1 + np.abs(raw).max(axis=0))
+    standard = (raw[:, varies] - raw[:, varies].mean(axis=0)) / spread[varies]
+    power, axes = np.linalg.eigh(standard.T @ standard)
+    keep = np.flatnonzero(power > 1e-10 * power[-1])[::-1][:QUANTUM_WIDTH]
+    axes = axes[:, keep]
+    # An axis has no direction of its own: its largest loading is made positive.
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+    return _to_variance(standard @ axes), float(power[keep].sum() / power.sum())
+
+
+def _proxy(columns: Float32, standard: Float32, streams: Streams) -> Float32:
+    """Build a misaligned objective: a direction among the descriptors with its share of the property taken out."""
+    y = standard.astype(np.float64) - float(standard.mean(dtype=np.float64))
+    direction = streams.normal("space.proxy", 0, columns.shape[1])
+    # Where the descriptors are the property itself nothing is left of them, and noise takes their place.
+    for values in (columns @ direction, streams.normal("space.proxy.noise", 0, len(y))):
+        centred = values - values.mean()
+        rest = centred - y * (centred @ y) / (y @ y)
+        if rest.std() > 1e-3 * centred.std():
+            return np.asarray(rest / rest.std(), np.float32)
+    return np.zeros(len(y), np.float32)
+
+
+def _similarity(points: Float32, start: Int) -> Float:
+    """Family graph by distance of descriptor means, in units of the median distance."""
+    centres = np.add.reduceat(points.astype(np.float64), start[:-1], axis=0) / np.diff(start)[:, None]
+    squared = ((centres[:, None] - centres[None]) ** 2).sum(axis=2)
+    unit = float(np.median(squared[squared > 0])) if (squared > 0).any() else 1.0
+    return knn_similarity(np.exp(-squared / unit))
+
+
+def _by_elements(fractions: csr_array, start: Int) -> Float:
+    """Family graph by the elements that occur in each family."""
+    present = np.add.reduceat(fractions.toarray() > 0, start[:-1], axis=0, dtype=np.int64) > 0
+    return adjacent_similarity(chemistry.element_edits(present))
+
+
+def _dense(sizes: Int) -> Bool:
+    """Mark the largest tenth of the families, at least one."""
+    mask = np.zeros(len(sizes), bool)
+    mask[np.argsort(-sizes, kind="stable")[: max(1, round(DENSE_SHARE * len(sizes)))]] = True
+    return mask

@@ -1,0 +1,187 @@
+"""The synthetic materials space: families with their own chemistry, two scales, biased simulation.
+
+Descriptors of material i in family f::
+
+    q_i = c_f + s_q L_f z_i + s_0 xi_i          L_f = orth(sqrt(share) L_0 + sqrt(1 - share) G_f)
+
+so that what an encoder learns depends on which families its corpus holds. The property is a
+smooth random field of the quantum block plus one of quantum and meso jointly (random Fourier
+features: Rahimi and Recht 2007); the simulation sees the quantum part only and adds a bias
+field of its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.model.materials import MaterialsSpace, knn_similarity, top_set
+from mpbf_abm.parameters import SpaceParameters
+from mpbf_abm.streams import Streams
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+S_QUANTUM = 1.6
+S_SCATTER = 0.1
+S_CENTRE = 0.6
+FAMILY_LENGTH = 1.0  # distance over which families share chemistry; positions are standard normal in the plane
+MESO_LENGTH = 2.0
+FIELD_FEATURES = 192
+CHUNK = 65_536
+
+
+def generate(p: SpaceParameters, streams: Streams) -> MaterialsSpace:
+    """Generate a synthetic space from its parameters and the run's keyed streams."""
+    start = family_rows(p.materials, p.families, p.family_exponent)
+    sizes = np.diff(start)
+    family = np.repeat(np.arange(p.families), sizes)
+    affinity, position_factor = _family_positions(p.families, streams)
+    quantum = _quantum(p, streams, start, position_factor)
+    meso = streams.normal("space.meso", 0, (p.materials, p.meso_dims)).astype(np.float32)
+    _near_duplicates(p, streams, start, family, quantum, meso)
+
+    smooth = _standard(random_field(streams, "space.property.quantum", quantum, p.ruggedness))
+    joint = np.concatenate([quantum / np.float32(p.ruggedness), meso / np.float32(MESO_LENGTH)], axis=1)
+    cross = _standard(random_field(streams, "space.property.cross", joint, 1.0))
+    # The cross-scale field keeps a quantum-only mean; what is left of it after removing the
+    # smooth part would be small, so the split by variance share is taken as it stands.
+    seen = np.sqrt(1 - p.cross_scale) * smooth
+    value = seen + np.sqrt(p.cross_scale) * cross
+    if p.phase_jump > 0:
+        surface = random_field(streams, "space.phase", quantum, p.ruggedness)
+        value = value + np.float32(p.phase_jump) * (surface > 0)
+        seen = seen + np.float32(p.phase_jump) * (surface > 0)
+    mean, sd = float(value.mean()), float(value.std())
+    value = ((value - mean) / sd).astype(np.float32)
+    bias = bias_field(p, streams, quantum, family, position_factor)
+    simulated = ((seen - np.float32(seen.mean())) / np.float32(sd) + bias).astype(np.float32)
+
+    dense = np.zeros(p.families, bool)
+    dense[np.argsort(-sizes, kind="stable")[: max(1, round(p.dense_share * p.families))]] = True
+    spurious = _spurious(p, streams, value, dense[family])
+    rough = _standard(random_field(streams, "space.difficulty", quantum, p.ruggedness / 2))
+    difficulty = np.exp(np.float32(p.difficulty) * rough).astype(np.float32)
+    makeable = _standard(random_field(streams, "space.feasible", quantum, p.ruggedness)) + streams.normal(
+        "space.feasible.scatter", 0, p.materials
+    ).astype(np.float32)
+    feasible = makeable >= np.quantile(makeable, 1 - p.feasible) if p.feasible < 1 else np.ones(p.materials, bool)
+    proxy = random_field(streams, "space.proxy", quantum, p.ruggedness)
+    proxy = proxy - value * np.float32((proxy * value).mean() / (value * value).mean())
+    return MaterialsSpace(
+        descriptors=np.concatenate([quantum, meso, spurious], axis=1),
+        dims={"quantum": p.quantum_dims, "meso": p.meso_dims, "gauge": p.gauge_dims, "spurious": p.spurious_dims},
+        start=start,
+        property=value,
+        simulated=simulated,
+        difficulty=difficulty,
+        feasible=feasible,
+        proxy=_standard(proxy),
+        similarity=knn_similarity(affinity),
+        family_keys=np.arange(p.families, dtype=np.int64),
+        material_keys=np.arange(p.materials, dtype=np.int64),
+        top=top_set(value, feasible, p.top_share),
+        dense=dense,
+        family_names=tuple(f"family {k}" for k in range(p.families)),
+        gauge_amplitude=p.gauge_amplitude,
+        origin={"kind": "synthetic", "seed": streams.seed},
+    )
+
+
+def family_rows(materials: int, families: int, exponent: float) -> Int:
+    """First row of each family (K + 1,) with Zipf sizes of at least one material each."""
+    weight = np.arange(1, families + 1, dtype=np.float64) ** -exponent
+    exact = weight / weight.sum() * (materials - families)
+    sizes = 1 + np.floor(exact).astype(np.int64)
+    remainder = materials - int(sizes.sum())
+    sizes[np.argsort(-(exact - np.floor(exact)), kind="stable")[:remainder]] += 1
+    return np.concatenate([[0], np.cumsum(sizes)])
+
+
+def random_field(streams: Streams, name: str, x: Float32, length: float) -> Float32:
+    """Smooth Gaussian random field of unit prior variance at the rows of x (n, d)."""
+    draws = streams.generator(name)
+    omega = (draws.standard_normal((x.shape[1], FIELD_FEATURES)) / length).astype(np.float32)
+    phase = (draws.random(FIELD_FEATURES) * 2 * np.pi).astype(np.float32)
+    weight = (draws.standard_normal(FIELD_FEATURES) * np.sqrt(2 / FIELD_FEATURES)).astype(np.float32)
+    out = np.empty(len(x), np.float32)
+    for i in range(0, len(x), CHUNK):
+        out[i : i + CHUNK] = np.cos(x[i : i + CHUNK] @ omega + phase) @ weight
+    return out
+
+
+def bias_field(p: SpaceParameters, streams: Streams, quantum: Float32, family: Int, position_factor: Float) -> Float32:
+    """Simulation bias: offset + family + smooth within families + scatter, by variance shares."""
+    between = position_factor @ streams.normal("space.bias.family", 0, p.families)
+    between = (between - between.mean()) / max(float(between.std()), 1e-9) if p.families > 1 else between * 0
+    smooth = random_field(streams, "space.bias.smooth", quantum, p.bias_length)
+    # "Within families": the family mean belongs to the family share.
+    count = np.bincount(family, minlength=p.families)
+    smooth = _standard(smooth - (np.bincount(family, smooth, minlength=p.families) / count)[family].astype(np.float32))
+    scatter = streams.normal("space.bias.scatter", 0, len(quantum)).astype(np.float32)
+    total = (
+        np.sqrt(p.bias_family) * between[family].astype(np.float32)
+        + np.sqrt(p.bias_smooth) * smooth
+        + np.sqrt(p.bias_scatter) * scatter
+    )
+    return np.asarray((p.bias_offset + p.bias_sd * total).astype(np.float32))
+
+
+def _family_positions(families: int, streams: Streams) -> tuple[Float, Float]:
+    """Affinity of families (K, K) and a factor of it: rows correlate as families are similar."""
+    position = streams.normal("space.family.position", 0, (families, 2))
+    gap = position[:, None] - position[None]
+    affinity = np.exp(-0.5 * np.einsum("ijd,ijd->ij", gap, gap) / FAMILY_LENGTH**2)
+    factor = np.linalg.cholesky(affinity + 1e-6 * np.eye(families))
+    return affinity, factor
+
+
+def _quantum(p: SpaceParameters, streams: Streams, start: Int, factor: Float) -> Float32:
+    dq, rank = p.quantum_dims, p.chemistry_rank
+    centre = S_CENTRE * streams.normal("space.family.centre", 0, (p.families, dq))
+    shared = streams.normal("space.family.shared", 0, (dq, rank))
+    # Similar families share more of their own chemistry: G_f is a Gaussian process over positions.
+    own = (factor @ streams.normal("space.family.own", 0, (p.families, dq * rank))).reshape(-1, dq, rank)
+    loading = np.linalg.qr(np.sqrt(p.shared_chemistry) * shared + np.sqrt(1 - p.shared_chemistry) * own)[0]
+    z = streams.normal("space.z", 0, (p.materials, rank)).astype(np.float32)
+    quantum = S_SCATTER * streams.normal("space.scatter", 0, (p.materials, dq)).astype(np.float32)
+    for k in range(p.families):
+        rows = slice(start[k], start[k + 1])
+        quantum[rows] += (z[rows] @ (S_QUANTUM * loading[k].T)).astype(np.float32) + centre[k].astype(np.float32)
+    return quantum.astype(np.float32)
+
+
+def _near_duplicates(
+    p: SpaceParameters, streams: Streams, start: Int, family: Int, quantum: Float32, meso: Float32
+) -> None:
+    """Let a share of materials nearly copy another one of their family (in place)."""
+    draw = streams.uniform("space.duplicate", 0, (p.materials, 2))
+    copies = np.flatnonzero(draw[:, 0] < p.near_duplicates)
+    original = np.ones(p.materials, bool)
+    original[copies] = False
+    # A family of copies alone has nothing to copy: its first member stays itself.
+    alone = np.add.reduceat(original, start[:-1]) == 0
+    original[start[:-1][alone]] = True
+    copies = np.flatnonzero(~original)
+    before = np.concatenate([[0], np.cumsum(original)])
+    originals = np.flatnonzero(original)
+    first, count = before[start[family[copies]]], (before[start[1:]] - before[start[:-1]])[family[copies]]
+    source = originals[first + (draw[copies, 1] * count).astype(np.int64)]
+    jitter = streams.normal("space.duplicate.jitter", 0, (p.materials, 2)).astype(np.float32)
+    quantum[copies] = quantum[source] + 0.02 * jitter[copies, :1]
+    meso[copies] = meso[source] + 0.02 * jitter[copies, 1:]
+
+
+def _spurious(p: SpaceParameters, streams: Streams, value: Float32, dense: NDArray[np.bool_]) -> Float32:
+    """Columns that follow the property in dense families and a random other material's elsewhere."""
+    other = value[(streams.uniform("space.spurious.other", 0, len(value)) * len(value)).astype(np.int64)]
+    followed = np.where(dense, value, other)[:, None]
+    noise = streams.normal("space.spurious.noise", 0, (len(value), p.spurious_dims)).astype(np.float32)
+    rho = p.spurious_correlation
+    return np.asarray((p.spurious_amplitude * (rho * followed + np.sqrt(1 - rho * rho) * noise)).astype(np.float32))
+
+
+def _standard(x: Float32) -> Float32:
+    sd = float(x.std())
+    return np.asarray(((x - x.mean()) / (sd if sd > 0 else 1.0)).astype(np.float32))

@@ -1,0 +1,681 @@
+"""Tables as users have them: a DataFrame, or a file of delimited text, JSON or Parquet, as columns with row numbers."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import re
+import textwrap
+import warnings
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean
+from mpbf_abm.streams import check_seed
+
+if TYPE_CHECKING:
+    import pint
+
+TEXT = (".csv", ".tsv", ".txt")
+LINES = (".jsonl", ".ndjson")
+KINDS = (*TEXT, ".json", *LINES, ".parquet")
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+LOOKED_AT = 1000  # records that a separator is judged by
+SHOWN = 5
+FOREIGN = {
+    b"PK\x03\x04": "a spreadsheet or zip archive",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "a gzip file",
+}
+MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table as read.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Columns by stripped name.
+    label : str
+        Name of the file, or ``table``.
+    word : str
+        What the numbers of the rows are: line, row or index.
+    numbers : list
+        Number of each row as its user sees it.
+    digest : str
+        SHA-256 of the bytes.
+    text : bool
+        Whether numbers were written as text, so that one decimal mark is to be expected in all columns.
+    notes : list of str
+        What was taken to be meant.
+    index : tuple of str
+        Names of index levels, which are no columns.
+    """
+
+    frame: pd.DataFrame
+    label: str
+    word: str
+    numbers: list[Any]
+    digest: str
+    text: bool = False
+    notes: list[str] = field(default_factory=list)
+    index: tuple[str, ...] = ()
+
+
+def read(table: str | Path | pd.DataFrame) -> Source:
+    """Read a table.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or has no rows.
+    """
+    if isinstance(table, pd.DataFrame):
+        digest = hashlib.sha256(table.to_csv().encode()).hexdigest()
+        numbers = [i if isinstance(i, (int, str)) else str(i) for i in table.index.tolist()]
+        source = _source(table, str(table.attrs.get("source", "table")), "index", numbers, digest)
+    elif isinstance(table, (str, Path)):
+        source = _read_file(Path(table))
+    else:
+        raise DataError(f"table: must be a path or a DataFrame, not {type(table).__name__}")
+    if len(source.frame) == 0:
+        raise DataError(f"{source.label}: the table has no rows")
+    return source
+
+
+def _source(frame: pd.DataFrame, label: str, word: str, numbers: list[Any], digest: str, **more: Any) -> Source:
+    index = tuple(str(name) for name in frame.index.names if name is not None)
+    named = frame.reset_index(drop=True).set_axis([str(name).strip() for name in frame.columns], axis=1)
+    return Source(named, label, word, numbers or list(range(1, len(frame) + 1)), digest, index=index, **more)
+
+
+def _read_file(path: Path) -> Source:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    digest = hashlib.sha256(data).hexdigest()
+    suffixes = [s.lower() for s in path.suffixes[-2:]]
+    kind = suffixes[0] if suffixes[-1:] == [".gz"] else suffixes[-1] if suffixes else ""
+    if kind not in KINDS or (kind == ".parquet" and suffixes[-1] == ".gz"):
+        raise DataError(
+            f"{path.name}: unknown kind of file '{''.join(suffixes) if kind == '.gz' else kind}'; "
+            f"allowed: {', '.join(KINDS)}, and with .gz all but .parquet"
+        )
+    try:
+        if suffixes[-1] == ".gz":
+            data = gzip.decompress(data)
+        if kind == ".parquet":
+            return _source(pd.read_parquet(io.BytesIO(data)), path.name, "row", [], digest)
+        text, notes = _decode(data, kind)
+        if kind in TEXT:
+            frame, numbers, read_so = _delimited(text)
+            return _source(frame, path.name, "line", numbers, digest, text=True, notes=notes + read_so)
+        if kind in LINES:
+            numbers = [i for i, line in enumerate(text.split("\n"), 1) if line.strip()]
+            return _source(_from_json(_json_lines(text)), path.name, "line", numbers, digest, notes=notes)
+        return _source(_from_json(json.loads(text)), path.name, "row", [], digest, notes=notes)
+    except ImportError as error:
+        raise DataError(f"{path.name}: reading {kind} needs pyarrow: pip install 'mpbf_abm[study]'") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path.name}: byte {error.start} (line {line}) is not UTF-8 text; save the file as UTF-8"
+        ) from error
+    except (ValueError, OSError, EOFError, zlib.error, csv.Error, RecursionError, pd.errors.ParserWarning) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"{path.name}: cannot be read as {''.join(suffixes)[1:]} ({reason})") from error
+
+
+# --------------------------------------------------------------------------- text
+
+
+def _decode(data: bytes, kind: str) -> tuple[str, list[str]]:
+    """Text of a file, and how it was encoded if that is not UTF-8."""
+    for start, what in FOREIGN.items():
+        if data.startswith(start):
+            raise ValueError(f"it is {what}; save it as {kind} or give it its own ending")
+    for mark, encoding in MARKS.items():
+        if data.startswith(mark):
+            return _one_line_end(data.decode(encoding)), [f"text is {encoding.upper()}"]
+    if b"\0" in data:
+        raise ValueError("it holds zero bytes: a binary file, or UTF-16 without a mark; save it as UTF-8")
+    return _one_line_end(data.decode("utf-8-sig")), []
+
+
+def _one_line_end(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
+    """Columns of delimited text, the line of each record, and what was taken to be meant."""
+    said = None
+    if text[:4].lower() == "sep=" and text[5:6] == "\n":
+        said, text = text[4], text[6:]
+    separator = said or _separator(text)
+    head: list[str] = []
+    lines: list[int] = []
+    for line, record in _records(text, separator):
+        if not head:
+            head = record
+        else:
+            lines.append(line + (said is not None))
+        if any(cell.strip() for cell in record[len(head) :]):
+            commas = "; decimal commas need quotes, or another separator" if separator == "," else ""
+            raise ValueError(f"line {line} has {len(record)} fields, the header {len(head)}{commas}")
+    if not head:
+        raise ValueError("the file is empty")
+    with warnings.catch_warnings():
+        # Rows longer than the header would otherwise shift or lose columns.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        frame = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, low_memory=False)
+    if len(frame.columns) <= len(head):
+        # Repeated names stay as they are, so that they can be told.
+        frame.columns = pd.Index([h.strip() or c for h, c in zip(head, frame.columns, strict=False)])
+    notes = [] if separator == "," else [f"fields are parted by {SEPARATORS.get(separator, repr(separator))}"]
+    return frame, lines if len(lines) == len(frame) else [], notes
+
+
+def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Records that are not blank, with their line; blank lines and line breaks in quotes are considered."""
+    reader, before = csv.reader(io.StringIO(text), delimiter=separator), 0
+    for record in reader:
+        if len(record) > 1 or any(cell.strip() for cell in record):
+            yield before + 1, record
+        before = reader.line_num
+
+
+def _separator(text: str) -> str:
+    """Return the separator under which most records have as many fields as the header."""
+    fits = {}
+    for separator in SEPARATORS:
+        records = (record for _, record in islice(_records(text, separator), LOOKED_AT))
+        head = next(records, [])
+        if len(head) > 1:
+            fits[separator] = sum(len(record) == len(head) for record in records)
+    best = [separator for separator, count in fits.items() if count == max(fits.values())]
+    if len(best) > 1:
+        names = " or ".join(SEPARATORS[s] for s in best)
+        raise ValueError(f"its fields may be parted by {names}; put names with such signs in quotes")
+    return best[0] if best else ","
+
+
+# --------------------------------------------------------------------------- JSON
+
+
+def _json_lines(text: str) -> list[Any]:
+    """Values of a text with one JSON value a line."""
+    values = []
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            values += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number}: {error.msg}") from error
+    return values
+
+
+def _from_json(value: Any) -> pd.DataFrame:
+    """Columns of a JSON value: rows as objects, columns as lists or objects, or a form that pandas writes."""
+    if isinstance(value, dict) and isinstance(value.get("data"), list) and ("columns" in value or "schema" in value):
+        if "schema" in value:
+            return _from_json(value["data"])
+        return pd.DataFrame(value["data"], columns=value["columns"])
+    if isinstance(value, list):
+        wrong = next((i for i, row in enumerate(value, 1) if not isinstance(row, dict)), None)
+        if wrong is not None:
+            raise ValueError(f"entry {wrong} is not an object with a value for each column")
+        return pd.DataFrame(value)
+    if isinstance(value, dict) and all(isinstance(column, (list, dict)) for column in value.values()):
+        by_row = value and all(key.isdigit() and isinstance(row, dict) for key, row in value.items())
+        return pd.DataFrame.from_dict(value, orient="index") if by_row else pd.DataFrame(value)
+    raise ValueError("it is neither a list of rows nor an object of columns")
+
+
+# --------------------------------------------------------------------------- numerals
+
+# Numbers as people write them: decimal commas, separators of thousands, typographic signs.
+
+Float = NDArray[np.float64]
+Mark = Literal[".", ","]
+
+SPACES = "\u00a0\u2009\u202f"  # no-break, thin and narrow no-break space
+EXPONENT = r"(?:[eE][+-]?\d+)?"
+
+
+def _pattern(point: str, group: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"[+-]?(?:[1-9]\d{{0,2}}(?:[{group}]\d{{3}})+(?:{point}\d*)?|\d+(?:{point}\d*)?|{point}\d+){EXPONENT}"
+    )
+
+
+POINT, COMMA = _pattern(r"\.", f",{SPACES}"), _pattern(",", rf"\.{SPACES}")
+AS_ASCII = str.maketrans("\u2212", "-")
+WITHOUT_SPACES = str.maketrans("", "", SPACES)
+
+
+class Numbers(NamedTuple):
+    """A column as numbers.
+
+    Attributes
+    ----------
+    values : float (n,)
+        NaN where a cell is no number.
+    mark : {".", ","} or None
+        The decimal mark; None where no number has one.
+    unclear : str
+        A cell that can be read in two ways, where that leaves the column without a reading; '' otherwise.
+    """
+
+    values: Float
+    mark: Mark | None
+    unclear: str = ""
+
+
+def numbers(column: pd.Series[Any]) -> Numbers:
+    """Read a column of numbers, or of texts that are numbers.
+
+    Truth values, dates and complex numbers are no numbers. A column with decimal commas is read where all its cells
+    agree with them. Commas or points that part thousands are taken as such where some number shows both marks, or one
+    of them twice; ``1,234`` alone is unclear.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    kind = column.dtype.kind
+    if kind in "bmMc":
+        return Numbers(np.full(len(column), np.nan), None)
+    if kind in "iuf":
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        return Numbers(values, "." if np.any(np.isfinite(values) & (values != np.rint(values))) else None)
+    cells = [v if isinstance(v, str) else None for v in column.tolist()]
+    plain = column.map(lambda v: np.nan if isinstance(v, (bool, np.bool_, complex)) else v)
+    values = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    odd = [i for i in np.flatnonzero(np.isnan(values)) if cells[i] is not None]
+    texts = {i: str(cells[i]).strip().translate(AS_ASCII) for i in odd}
+    found = {i: t for i, t in texts.items() if POINT.fullmatch(t) or COMMA.fullmatch(t)}
+    others = [c.strip() for c, v in zip(cells, values, strict=True) if c is not None and np.isfinite(v)]
+    if not found:
+        return Numbers(values, "." if any("." in c for c in others) else None)
+    mark = _mark([*found.values(), *others])
+    if mark is None:
+        # Some cells speak against commas: those that need them are no numbers.
+        return Numbers(values, ".")
+    if mark == "unclear":
+        return Numbers(values, None, next(iter(found.values())))
+    for i, text in found.items():
+        values[i] = _value(text, mark)
+    if mark == ",":
+        # Thousands with points were read as fractions.
+        dotted = [i for i, c in enumerate(cells) if c is not None and i not in found and "." in c]
+        values[dotted] = [_value(str(cells[i]).strip(), mark) for i in dotted]
+    return Numbers(values, mark)
+
+
+def _mark(cells: list[str]) -> Mark | Literal["unclear"] | None:
+    """Return the decimal mark with which all cells are numbers; None if there is none."""
+    comma = [c for c in cells if "," in c]
+    dotted = [c for c in cells if "." in c]
+    point, decimal = all(map(POINT.fullmatch, cells)), all(map(COMMA.fullmatch, cells))
+    if not comma:
+        return "." if point else None
+    if not dotted and point and decimal:
+        return "unclear"
+    if point and (any("." in c for c in comma) or any(c.count(",") > 1 for c in comma)):
+        return "."
+    if decimal and (not dotted or any("." in c for c in comma) or any(c.count(".") > 1 for c in dotted)):
+        return ","
+    return None
+
+
+def _value(text: str, mark: Mark) -> float:
+    text = text.translate(WITHOUT_SPACES)
+    return float(text.replace(",", "") if mark == "." else text.replace(".", "").replace(",", "."))
+
+
+# --------------------------------------------------------------------------- units
+
+# Units of properties, converted by pint (loaded when first needed).
+
+LONGEST_UNIT = 60
+POWER_OF_NUMBER = re.compile(r"\d\s*(?:\*\*|\^)")
+
+
+@lru_cache(maxsize=1)
+def _registry() -> pint.UnitRegistry[float]:
+    try:
+        import pint
+    except ImportError as error:
+        raise DataError("converting units needs pint: pip install 'mpbf_abm[units]'") from error
+    registry: pint.UnitRegistry[float] = pint.UnitRegistry()
+    registry.define("atom = particle")  # as in eV/atom
+    return registry
+
+
+def convert(values: Float, unit: str, to: str) -> Float:
+    """Express values in another unit.
+
+    Parameters
+    ----------
+    values : float (n,)
+    unit, to : str
+        Units as in ``eV``, ``meV``, ``K``, ``degC``, ``S/cm``, ``kJ/mol``, ``eV/atom``.
+
+    Raises
+    ------
+    DataError
+        In one line: pint is not there, a unit is unknown, or the two do not belong together.
+    """
+    registry = _registry()
+    units = []
+    for text in (unit, to):
+        # pint works powers of numbers out, however large.
+        if len(text) > LONGEST_UNIT or POWER_OF_NUMBER.search(text):
+            raise DataError(f"'{text[:LONGEST_UNIT]}' is no unit that can be converted")
+        try:
+            units.append(registry.Unit(text))
+        except Exception as error:  # its parser raises errors of several unrelated types
+            raise DataError(f"'{text}' is no unit that can be converted") from error
+    if units[0].dimensionality != units[1].dimensionality:
+        raise DataError(
+            f"'{unit}' cannot be converted to '{to}': {units[0].dimensionality} against {units[1].dimensionality}"
+        )
+    return np.asarray(registry.Quantity(values, units[0]).to(units[1]).magnitude, np.float64)
+
+
+# --------------------------------------------------------------------------- merging
+
+# Rows of the same material become one; where they contradict each other, that is told.
+
+Int = NDArray[np.int64]
+Rule = Literal["mean", "median", "first", "raise"]
+
+RULES = ("mean", "median", "first", "raise")
+CONFLICT_SD = 2.0
+
+
+def distinct(keys: Sequence[bytes]) -> tuple[Int, Int]:
+    """Return the number of each row's key, by order of appearance, and the first row of each key."""
+    seen: dict[bytes, int] = {}
+    same = np.array([seen.setdefault(key, len(seen)) for key in keys], np.int64)
+    return same, np.unique(same, return_index=True)[1].astype(np.int64)
+
+
+def merge(values: Float, same: Int, rule: Rule) -> Float:
+    """One value for each set of equal rows (m,)."""
+    if rule == "median":
+        return np.asarray(pd.Series(values).groupby(same).median(), np.float64)
+    if rule == "first":
+        return values[np.unique(same, return_index=True)[1]]
+    return np.asarray(np.bincount(same, weights=values) / np.bincount(same), np.float64)
+
+
+def replicate_sd(values: Float, same: Int) -> float | None:
+    """Pooled standard deviation within sets of equal rows; None where nothing repeats."""
+    mean = merge(values, same, "mean")
+    spare = len(values) - len(mean)
+    return float(np.sqrt(((values - mean[same]) ** 2).sum() / spare)) if spare else None
+
+
+def conflicts(
+    values: Float, same: Int, sd: float, numbers: Sequence[Any], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Sets of equal rows whose values differ by more than ``CONFLICT_SD`` standard deviations, the widest first.
+
+    Parameters
+    ----------
+    values : float (n,)
+    same : int (n,)
+        Set of each row.
+    sd : float
+        Standard deviation of the property over materials.
+    numbers : sequence (n,)
+        Number of each row as its user sees it.
+    names : sequence of str (m,)
+        Name of each set.
+    """
+    order = np.lexsort((values, same))
+    ends = np.cumsum(np.bincount(same))
+    low, high = values[order[np.append(0, ends[:-1])]], values[order[ends - 1]]
+    wide = np.flatnonzero(high - low > CONFLICT_SD * sd)
+    rows = pd.Series(np.arange(len(same))).groupby(same).indices if len(wide) else {}
+    return [
+        {
+            "material": names[k],
+            "rows": [numbers[i] for i in rows[k]],
+            "low": float(low[k]),
+            "high": float(high[k]),
+            "sd_apart": float((high[k] - low[k]) / sd),
+        }
+        for k in wide[np.argsort(low[wide] - high[wide], kind="stable")]
+    ]
+
+
+def repeats(same: Int) -> Int:
+    """First set that has several rows, as rows; empty where nothing repeats."""
+    several = np.flatnonzero(np.bincount(same) > 1)
+    return np.flatnonzero(same == several[0]) if len(several) else several
+
+
+# --------------------------------------------------------------------------- checking
+
+# Columns of a table as checked texts and numbers; every fault is kept, so that a user sees all at once.
+
+Bool = NDArray[np.bool_]
+
+LONGEST = 160  # signs of a cell that are shown
+LARGEST = 1e100  # larger numbers overflow when squared
+YEARS = (1, 9999)
+CHOICES = {"goal": ("max", "min"), "on_error": ("raise", "drop"), "duplicates": RULES}
+
+
+class Check:
+    """Reads a table, hands out its columns, and collects what is wrong.
+
+    Parameters
+    ----------
+    table : path or DataFrame
+    goal, on_error, duplicates, top_share, seed
+        Options of a space made of data, checked here.
+    """
+
+    def __init__(
+        self,
+        table: str | Path | pd.DataFrame,
+        *,
+        goal: str,
+        on_error: str,
+        duplicates: str,
+        top_share: object,
+        seed: object,
+    ) -> None:
+        self.faults: list[str] = []
+        self.row_faults: list[str] = []
+        self.marks: dict[str, Mark] = {}
+        for name, given in (("goal", goal), ("on_error", on_error), ("duplicates", duplicates)):
+            self.choice(name, given, CHOICES[name])
+        if not isinstance(top_share, (int, float)) or not 0 < top_share <= 1:
+            self.faults.append(f"top_share = {top_share!r}: must be above 0 and at most 1")
+        try:
+            check_seed(seed)
+        except ConfigurationError as error:
+            self.faults += error.faults
+        try:
+            self.source: Source = read(table)
+        except DataError as error:
+            raise DataError(self.faults + error.faults) from error
+        self.on_error = on_error
+        self.label = self.source.label
+        self.bad = np.zeros(len(self.source.frame), bool)
+
+    def choice(self, name: str, given: object, allowed: Collection[str]) -> None:
+        """Note an option that is not one of those allowed."""
+        if given not in allowed:
+            words = [f"'{word}'" for word in allowed]
+            self.faults.append(f"{name} = {given!r}: must be {', '.join(words[:-1])} or {words[-1]}")
+
+    def whole(self, name: str, value: object) -> None:
+        """Note an option that is not a whole number of at least one."""
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            self.faults.append(f"{name} = {value!r}: must be a whole number of at least 1")
+
+    def _column(self, name: str, role: str) -> pd.Series[Any] | None:
+        frame = self.source.frame
+        if name in frame.columns:
+            column: Any = frame[name]
+            if isinstance(column, pd.Series):
+                return column
+            self.faults.append(f"{self.label}: two columns are named '{name}' ({role})")
+        elif name in self.source.index:
+            self.faults.append(f"{self.label}: '{name}' ({role}) is an index; reset_index() makes it a column")
+        else:
+            columns = list(frame.columns)
+            near = _near(str(name), columns)
+            has = "" if near else f"; columns: {', '.join(columns[:12])}{', ...' if len(columns) > 12 else ''}"
+            self.faults.append(f"{self.label}: no column '{name}' ({role}){near}{has}")
+        return None
+
+    def texts(self, name: str, role: str) -> list[str]:
+        """Return a column as text, '' where nothing is given (noted as a fault)."""
+        column = self._column(name, role)
+        if column is None:
+            return [""] * len(self.bad)
+        texts = ["" if gone else str(v).strip() for v, gone in zip(column, column.isna(), strict=True)]
+        self.rows(np.array([not t for t in texts], bool), f"column '{name}': {{count}} without a {role}")
+        return texts
+
+    def numbers(self, name: str, role: str) -> Float:
+        """Return a column as finite numbers; others are noted as faults and come back as NaN."""
+        column = self._column(name, role)
+        if column is None:
+            return np.full(len(self.bad), np.nan)
+        values, mark, unclear = numbers(column)
+        if unclear:
+            self.faults.append(
+                f"{self.label}: column '{name}': '{unclear}' may be a decimal comma or one that parts thousands; write points"
+            )
+            return values
+        if mark and self.source.text:
+            self.marks[name] = mark
+        values[~(np.abs(values) <= LARGEST)] = np.nan
+        if role == "year":
+            values[(values != np.rint(values)) | (values < YEARS[0]) | (values > YEARS[1])] = np.nan
+        given = column.notna()
+        kind = f"whole number from {YEARS[0]} to {YEARS[1]}" if role == "year" else "finite number"
+        self.rows(
+            np.isnan(values),
+            f"column '{name}': {{count}} without a {kind}",
+            lambda i: f"'{column.iloc[i]}'" if given.iloc[i] else "empty",
+        )
+        return values
+
+    def numeric_columns(self, objective: str) -> list[str]:
+        """Columns that can describe a pool: mostly numbers, and not a nameless row number."""
+        frame = self.source.frame
+        others = [(c, k) for k, c in enumerate(frame.columns) if c != objective and not c.startswith("Unnamed:")]
+        mostly = [c for c, k in others if np.isfinite(numbers(frame.iloc[:, k]).values).mean() >= 0.5]
+        return list(dict.fromkeys(mostly))
+
+    def converted(self, values: Float, unit: str, to: str | None) -> Float:
+        """Express a simulated column in the unit of the measured one."""
+        if to is None:
+            self.faults.append("simulated_unit needs unit, that of the measured column")
+            return values
+        try:
+            return convert(values, unit, to)
+        except DataError as error:
+            self.faults += [f"simulated_unit: {fault}" for fault in error.faults]
+            return values
+
+    def rows(self, bad: Bool, text: str, detail: Callable[[int], str] | None = None) -> None:
+        """Note rows with the same fault in one line; `text` has a place for their count."""
+        at = np.flatnonzero(bad)
+        if len(at) == 0:
+            return
+        self.bad |= bad
+        first = "" if detail is None else f"; first: {textwrap.shorten(detail(int(at[0])), LONGEST)}"
+        count = f"{len(at)} row{'s' if len(at) > 1 else ''}"
+        self.row_faults.append(_line(f"{self.label}: {text.replace('{count}', count)} ({self.where(at)}{first})"))
+
+    def where(self, at: Int) -> str:
+        """Name rows as their user sees them."""
+        shown = ", ".join(str(self.source.numbers[i]) for i in at[:SHOWN]) + (", ..." if len(at) > SHOWN else "")
+        return f"{self.source.word}{'s' if len(at) > 1 and self.source.word != 'index' else ''} {shown}"
+
+    def finish(self) -> Int:
+        """Raise what was found, or return the rows to keep."""
+        commas = [name for name, mark in self.marks.items() if mark == ","]
+        points = [name for name, mark in self.marks.items() if mark == "."]
+        if commas and points:
+            self.faults.append(
+                f"{self.label}: column '{commas[0]}' has decimal commas, column '{points[0]}' decimal points; use one of them"
+            )
+        if self.on_error != "drop":
+            self.faults += [f"{line}; on_error='drop' leaves them out" for line in self.row_faults]
+        elif self.bad.all() and not self.faults:
+            self.faults = [f"{self.label}: no usable row is left", *self.row_faults]
+        if self.faults:
+            raise DataError(map(_line, self.faults))
+        self.source.notes.extend(f"column '{name}' has decimal commas" for name in commas)
+        return np.flatnonzero(~self.bad)
+
+    def once(self, same: Int, keep: Int, name: Callable[[int], str], rule: str) -> None:
+        """Refuse materials or settings that stand in several rows, if that is the rule."""
+        again = repeats(same)
+        if rule == "raise" and len(again):
+            several = int((np.bincount(same) > 1).sum())
+            raise DataError(
+                f"{self.label}: {several} materials or settings stand in more than one row (first: '{name(int(again[0]))}', "
+                f"{self.where(keep[again])}); duplicates='mean' averages them"
+            )
+
+    def scale(self, name: str, values: Float) -> tuple[float, float]:
+        """Mean and standard deviation of the property; refuse values that do not vary."""
+        if len(values) < 2:
+            raise DataError(f"{self.label}: one distinct material or setting is left; a space needs at least two")
+        mean, sd = float(values.mean()), float(values.std())
+        if not sd > 1e-12 * float(np.abs(values).max()):
+            raise DataError(f"{self.label}: column '{name}' is the same for all {len(values)} materials or settings")
+        return mean, sd
+
+    def origin(self, kind: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Record the source, its digest, the options and what was dropped."""
+        dropped = [self.source.numbers[i] for i in np.flatnonzero(self.bad)]
+        return {
+            "kind": kind,
+            "source": self.label,
+            "sha256": self.source.digest,
+            "notes": list(self.source.notes),
+            "options": options,
+            "rows": len(self.bad),
+            "dropped": {"count": len(dropped), self.source.word: dropped, "reasons": list(self.row_faults)},
+        }
+
+
+def _line(text: str) -> str:
+    """One line of a text in which cells or names may have several."""
+    return " ".join(text.split())
+
+
+def _near(name: str, columns: list[str]) -> str:
+    """Suggest a column: the same but for case, spaces and signs, or one that begins so, or one spelt alike."""
+
+    def plain(text: str) -> str:
+        return "".join(c for c in text.casefold() if c.isalnum())
+
+    alike = [c for c in columns if plain(c) == plain(name)]
+    alike = alike or [c for c in columns if plain(name) and plain(c).startswith(plain(name))]
+    return f"; did you mean '{alike[0]}'?" if alike else did_you_mean(name, columns)

@@ -1,0 +1,1 @@
+"""Evidence: known results, facts of real ecosystems, assessments of a community, and calibration."""

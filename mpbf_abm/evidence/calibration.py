@@ -1,0 +1,467 @@
+"""What the calibration moves, and the facts at a point: the model of its studies.
+
+Parameters are moved together over stated ranges (a uniform prior). Facts that are held out, reductions and campaigns on pools
+play no part in the fit; the held-out ones are computed along, so that what the fit does to them can be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import log_ndtr
+
+from mpbf_abm.evidence.facts import learners
+from mpbf_abm.evidence.facts.community import community
+from mpbf_abm.evidence.facts.labels import simulated_labels
+from mpbf_abm.evidence.facts.recorded import COMPONENTS, FACTS, Component
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.processes import one_thread
+from mpbf_abm.streams import Streams
+from mpbf_abm.studies.analyses import morris_effects
+from mpbf_abm.studies.definition import Outcome, Replicates
+from mpbf_abm.studies.design import Design
+from mpbf_abm.studies.jobs import RunInput
+from mpbf_abm.studies.results import Results
+from mpbf_abm.studies.study import Study
+
+# What is moved: name, lowest and highest value, parameters that take it.
+FACTORS: dict[str, tuple[float, float, tuple[str, ...]]] = {
+    "bias_offset": (-0.7, -0.4, ("space.bias_offset",)),
+    "bias_sd": (0.25, 0.6, ("space.bias_sd",)),
+    "bias_family": (0.05, 0.4, ("space.bias_family",)),
+    "bias_scatter": (0.01, 0.15, ("space.bias_scatter",)),
+    "bias_length": (2.0, 8.0, ("space.bias_length",)),
+    "cross_scale": (0.1, 0.3, ("space.cross_scale",)),
+    "ruggedness": (4.0, 10.0, ("space.ruggedness",)),
+    "near_duplicates": (0.02, 0.5, ("space.near_duplicates",)),
+    "concentration": (0.8, 1.2, ("founding.concentration",)),
+    "reinforcement": (0.9, 1.2, ("planners.reinforcement", "curators.reinforcement")),
+    "exploration": (0.05, 0.2, ("planners.exploration", "curators.exploration")),
+    "latent_dims": (12, 22, ("trainers.latent_dims",)),
+    "features": (96, 256, ("trainers.features",)),
+    "length_scale": (0.6, 2.0, ("trainers.length_scale",)),
+    "records": (800, 2_400, ("trainers.records",)),
+    "measured_noise": (0.2, 0.6, ("curators.measured_noise",)),
+    "experiments": (0.1, 0.35, ("planners.experiments",)),
+    "preference": (1.5, 3.0, ("infrastructure.preference",)),
+    "providers": (1, 3, ("infrastructure.providers",)),
+    "rewiring": (0.05, 0.3, ("infrastructure.rewiring",)),
+}
+WHOLE = ("latent_dims", "features", "records", "providers")
+# Facts that follow from the defaults, neither reductions nor campaigns on pools.
+FITTED = (
+    "gap_pbe_ratio", "gap_pbe_mae", "gap_false_metal", "bias_inheritance", "bias_correction_n", "system_top10", "element_gini",
+    "attachment_alpha", "ood_ratio", "cov68_id", "overconfidence", "learning_exponent", "corpus_exponent", "redundancy",
+    "corpus_monoculture", "effective_mixes", "ai_narrowing", "individual_gain", "element_prevalence_weak", "found_share",
+)  # fmt: skip
+FOUND = Component("found_share", "found share of the top set", "share", 0.45, 0.3, 0.6)  # room to move both ways
+
+
+def parameters(values: dict[str, Any]) -> Parameters:
+    """Parameters at a point of the calibration."""
+    changes: dict[str, Any] = {}
+    for name, value in values.items():
+        changes |= dict.fromkeys(FACTORS[name][2], round(value) if name in WHOLE else float(value))
+    if "space.bias_family" in changes:
+        # The two shares leave the rest to the smooth part.
+        changes["space.bias_smooth"] = 1.0 - changes["space.bias_family"] - changes["space.bias_scatter"]
+    return Parameters().updated(changes)
+
+
+def evaluate(run: RunInput) -> dict[str, float]:
+    """Every fitted fact of one community, its materials and its learners."""
+    return facts_at(parameters(dict(run.values)), run.seed)
+
+
+def facts_at(p: Parameters, seed: int) -> dict[str, float]:
+    """Fitted facts of a community with these parameters, on materials of the same seed."""
+    with one_thread():
+        space = MaterialsSpace.synthetic(p, seed=seed)
+        out = simulated_labels(p, space, seed) | community(p, space, seed)
+        for measure in (
+            learners.inheritance, learners.transfer, learners.calibration, learners.learning_curves,
+            learners.redundancy, learners.prevalence,
+        ):  # fmt: skip
+            out |= measure(p, space, seed)
+    return {name: out[name] for name in FITTED}
+
+
+def study(name: str, design: Design, replicates: int, seed: int) -> Study:
+    """Study of the facts over a design; all scenarios share their draws."""
+    return Study(
+        name=name, model=evaluate, seed=seed, crn="all", design=design, replicates=Replicates(n=replicates),
+        outcomes={name: Outcome() for name in FITTED},
+        parameters={name: {"low": float(low), "high": float(high)} for name, (low, high, _) in FACTORS.items()},
+    )  # fmt: skip
+
+
+# --------------------------------------------------------------------------- emulation
+
+# Emulators of facts, and the posterior of parameters under which all facts lie in their ranges.
+#
+# A fact as a function of the parameters is emulated by a quadratic in each parameter and a Gaussian process on what that leaves
+# (Kennedy and O'Hagan 2001). With a uniform prior and acceptance where every fact lies in its range, as in approximate Bayesian
+# computation, the posterior density is the probability of acceptance under the emulators; it is drawn from by tempering (Del
+# Moral et al. 2006).
+
+Float = NDArray[np.float64]
+
+LENGTHS = (0.7, 1.4, 2.8, 5.6)  # of the Gaussian process, per root of parameters, in half ranges
+NUGGETS = (0.05, 0.2, 0.5, 0.9)  # shares of what the quadratic leaves that is noise of replicates
+RIDGE = 1e-3
+PARTICLES = 4_000
+KEEP = 0.5  # effective share of the particles that one step of tempering leaves
+MOVES = 8
+
+
+class Range(Protocol):
+    """Anything with the ends of a range."""
+
+    @property
+    def low(self) -> float: ...  # noqa: D102
+    @property
+    def high(self) -> float: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """An output as a function of parameters scaled to [-1, 1].
+
+    Attributes
+    ----------
+    x : float (n, k)
+    coefficients : float (2 k + 1,)
+    weights : float (n,)
+        Of the Gaussian process.
+    factor : float (n, n)
+        Cholesky factor of its covariance, in units of `variance`.
+    inverse : float (2 k + 1, 2 k + 1)
+        Of the normal equations of the quadratic.
+    variance, noise, length : float
+        Of the residuals that are a function, of those that are not, and correlation length.
+    """
+
+    x: Float
+    coefficients: Float
+    weights: Float
+    factor: tuple[Float, bool]
+    inverse: Float
+    variance: float
+    noise: float
+    length: float
+
+    def predict(self, x: Float) -> tuple[Float, Float]:
+        """Mean, and standard deviation of the expected output, at points (m,), (m,)."""
+        basis = quadratic(x)
+        near = correlation(x, self.x, self.length)
+        mean = basis @ self.coefficients + near @ self.weights
+        gain = cho_solve(self.factor, near.T)
+        left = np.maximum(1.0 - np.einsum("mn,nm->m", near, gain), 0.0)
+        curve = np.einsum("mi,ij,mj->m", basis, self.inverse, basis)
+        return mean, np.sqrt(self.variance * left + (self.variance + self.noise) * curve)
+
+
+def quadratic(x: Float) -> Float:
+    """Basis of the quadratic: 1, each parameter, each square (n, 2 k + 1)."""
+    return np.concatenate([np.ones((len(x), 1)), x, x**2 - 1.0 / 3.0], axis=1)
+
+
+def correlation(a: Float, b: Float, length: float) -> Float:
+    """Matern-5/2 correlation between points (m, n)."""
+    squared = np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0.0)
+    r = np.sqrt(5 * squared) / (length * np.sqrt(a.shape[1]))
+    return np.asarray((1 + r + r**2 / 3) * np.exp(-r))
+
+
+def fit(x: Float, y: Float) -> Emulator:
+    """Emulate an output; length and noise by the largest marginal likelihood of the residuals.
+
+    Parameters
+    ----------
+    x : float (n, k)
+        Parameters in [-1, 1].
+    y : float (n,)
+    """
+    basis = quadratic(x)
+    inverse = np.asarray(np.linalg.inv(basis.T @ basis + RIDGE * np.eye(basis.shape[1]) * len(x)), np.float64)
+    coefficients = inverse @ (basis.T @ y)
+    rest = y - basis @ coefficients
+    total = max(float(rest @ rest) / max(len(y) - basis.shape[1], 1), 1e-12)
+    best: tuple[float, Emulator] | None = None
+    for length in LENGTHS:
+        near = correlation(x, x, length)
+        for share in NUGGETS:
+            covariance = (1 - share) * near + share * np.eye(len(x))
+            factor = cho_factor(covariance, lower=True)
+            solved = cho_solve(factor, rest)
+            fitness = -0.5 * float(rest @ solved) / total - float(np.log(np.diag(factor[0])).sum())
+            if best is None or fitness > best[0]:
+                # Covariance with a point: (1 - share) k; `weights` and `factor` hold that scale.
+                function = (np.asarray(factor[0] / np.sqrt(1 - share), np.float64), True)
+                best = (
+                    fitness,
+                    Emulator(
+                        x,
+                        coefficients,
+                        (1 - share) * solved,
+                        function,
+                        inverse,
+                        (1 - share) * total,
+                        share * total,
+                        length,
+                    ),
+                )
+    if best is None:
+        raise ValueError("no emulator was tried")
+    return best[1]
+
+
+def left_out(x: Float, y: Float, folds: int = 8) -> Float:
+    """Standardised errors of an output at points that were left out of the emulator in turn (n,)."""
+    errors = np.empty(len(y))
+    for fold in range(folds):
+        out = np.arange(len(y)) % folds == fold
+        emulator = fit(x[~out], y[~out])
+        mean, sd = emulator.predict(x[out])
+        errors[out] = (y[out] - mean) / np.sqrt(sd**2 + emulator.noise)
+    return errors
+
+
+def log_acceptance(emulators: Mapping[str, Emulator], ranges: Mapping[str, Range], x: Float) -> Float:
+    """Log probability under the emulators that every output lies in its range, at points (m,)."""
+    total = np.zeros(len(x))
+    for name, emulator in emulators.items():
+        mean, sd = emulator.predict(x)
+        sd = np.maximum(sd, 1e-9)
+        low, high = (ranges[name].low - mean) / sd, (ranges[name].high - mean) / sd
+        # The logarithm of a difference of normal probabilities, taken in the tail where both are small.
+        swap = low > 0
+        a, b = log_ndtr(np.where(swap, -low, high)), log_ndtr(np.where(swap, -high, low))
+        total += a + np.log1p(-np.exp(np.minimum(b - a, -1e-12)))
+    return total
+
+
+def posterior(
+    emulators: Mapping[str, Emulator], ranges: Mapping[str, Range], k: int, seed: int, particles: int = PARTICLES
+) -> Float:
+    """Draws of the parameters from the posterior, in [-1, 1] (particles, k)."""
+    draws = Streams(seed).generator("calibration.posterior")
+    x = draws.uniform(-1, 1, (particles, k))
+    level, value = 0.0, log_acceptance(emulators, ranges, x)
+    while level < 1.0:
+        temperature = _next(level, value)
+        weight = np.exp((temperature - level) * (value - value.max()))
+        # Systematic resampling.
+        edges = np.cumsum(weight / weight.sum())
+        chosen = np.searchsorted(edges, (np.arange(particles) + draws.random()) / particles).clip(max=particles - 1)
+        x, value, level = x[chosen], value[chosen], temperature
+        for _ in range(MOVES):
+            # Small and large steps in turn, along the spread that the particles have.
+            step = draws.standard_normal((particles, k)) @ np.linalg.cholesky(np.cov(x.T) + 1e-9 * np.eye(k)).T
+            step *= 2.4 / np.sqrt(k) * 10 ** draws.uniform(-1, 0, (particles, 1))
+            near = x + step
+            inside = (np.abs(near) <= 1).all(axis=1)
+            other = np.full(particles, -np.inf)
+            other[inside] = log_acceptance(emulators, ranges, near[inside])
+            moved = np.log(draws.random(particles)) < level * (other - value)
+            x, value = np.where(moved[:, None], near, x), np.where(moved, other, value)
+    return x
+
+
+def _next(level: float, value: Float) -> float:
+    """Temperature at which half of the particles still count, by bisection; 1 if they do there."""
+
+    def effective(temperature: float) -> float:
+        weight = np.exp((temperature - level) * (value - value.max()))
+        return float(weight.sum() ** 2 / (weight**2).sum() / len(value))
+
+    low, high = level, 1.0
+    if effective(high) >= KEEP:
+        return high
+    for _ in range(40):
+        centre = 0.5 * (low + high)
+        low, high = (centre, high) if effective(centre) >= KEEP else (low, centre)
+    return high
+
+
+def middle(emulators: Mapping[str, Emulator], ranges: Mapping[str, Range], x: Sequence[Float] | Float) -> Float:
+    """Of some points, the one at which all facts most probably lie in their ranges (k,)."""
+    points = np.asarray(x)
+    return np.asarray(points[int(np.argmax(log_acceptance(emulators, ranges, points)))])
+
+
+# --------------------------------------------------------------------------- calibrate
+
+# The calibration as it is run: screening, two waves, posteriors, and the documents' tables of them.
+
+Run = Callable[[str, Design, int, int], Results]
+
+LOW = np.array([low for low, _, _ in FACTORS.values()])
+HIGH = np.array([high for _, high, _ in FACTORS.values()])
+RANGES: dict[str, Component] = {**{n: COMPONENTS[n] for n in FITTED if n in COMPONENTS}, FOUND.id: FOUND}
+HELD_OUT = frozenset(c.id for fact in FACTS if fact.use == "held out" for c in fact.components)
+SHOWN = (0.05, 0.5, 0.95)
+SECOND_REPLICATES = 6
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Points that were run, scaled to [-1, 1] (n, k), and the mean of every fact over replicates (n,)."""
+
+    x: Float
+    facts: Mapping[str, Float]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What a set of facts leaves open.
+
+    Attributes
+    ----------
+    fitted : tuple of str
+        Components that it was fitted to.
+    draws : float (m, k)
+        In [-1, 1].
+    best : float (k,)
+        Draw at which all of them most probably lie in their ranges.
+    log_acceptance : float
+        Log of that probability.
+    """
+
+    fitted: tuple[str, ...]
+    draws: Float
+    best: Float
+    log_acceptance: float
+
+
+def scaled(values: Float) -> Float:
+    """Factor values in [-1, 1] (n, k)."""
+    return np.asarray(2.0 * (values - LOW) / (HIGH - LOW) - 1.0)
+
+
+def unscaled(x: Float) -> Float:
+    """Factor values (n, k) of points in [-1, 1]."""
+    return np.asarray(LOW + (x + 1.0) / 2.0 * (HIGH - LOW))
+
+
+def wave_of(results: Results) -> Wave:
+    """Points and facts of a study; points of which no run is done are left out."""
+    values = {name: results.values(name)[:, 0, :] for name in FITTED}
+    done = np.isfinite(values[FITTED[0]]).any(axis=1)
+    points = results.scenarios[list(FACTORS)].to_numpy(np.float64)
+    return Wave(scaled(points[done]), {n: np.nanmean(v[done], axis=1) for n, v in values.items()})
+
+
+def emulators(waves: Sequence[Wave]) -> dict[str, Emulator]:
+    """Emulator of every fact from all waves.
+
+    Waves have other seeds, and few of them: the level of earlier ones is moved to that of the last, whose replicates are
+    more.
+    """
+    x = np.concatenate([w.x for w in waves])
+    return {name: fit(x, np.concatenate(leveled(waves, name))) for name in FITTED}
+
+
+def leveled(waves: Sequence[Wave], name: str) -> list[Float]:
+    """Values of a fact in every wave, on the level of the last."""
+    values = [np.asarray(w.facts[name]) for w in waves]
+    for i in range(len(waves) - 1):
+        ahead, _ = fit(waves[i].x, values[i]).predict(waves[-1].x)
+        values[i] = values[i] + float(np.mean(values[-1] - ahead))
+    return values
+
+
+def explain(emulated: Mapping[str, Emulator], fitted: Sequence[str], seed: int) -> Posterior:
+    """Posterior of the parameters given that some facts lie in their ranges."""
+    use = {name: emulated[name] for name in fitted}
+    draws = posterior(use, RANGES, len(FACTORS), seed)
+    best = middle(use, RANGES, draws)
+    return Posterior(tuple(fitted), draws, best, float(log_acceptance(use, RANGES, best[None])[0]))
+
+
+def fitted_by_default() -> list[str]:
+    """Components that the defaults are chosen by: all but those of held-out facts."""
+    return [name for name in FITTED if name not in HELD_OUT]
+
+
+def components_of(numbers: Sequence[int]) -> list[str]:
+    """Fitted components of some facts, and the found share, which belongs to none."""
+    wanted = {c.id for fact in FACTS if fact.number in numbers for c in fact.components}
+    return [name for name in FITTED if name in wanted or name == FOUND.id]
+
+
+def second_wave(emulated: Mapping[str, Emulator], points: int, seed: int) -> Design:
+    """Design of the second wave: draws from the posterior of the first, evenly through it."""
+    draws = explain(emulated, fitted_by_default(), seed).draws
+    rows = unscaled(draws[np.linspace(0, len(draws) - 1, points).astype(np.int64)])
+    return Design(
+        kind="table", columns=tuple(FACTORS), rows=tuple(tuple(float(f"{v:.4g}") for v in row) for row in rows)
+    )
+
+
+# --------------------------------------------------------------------------- what is found
+
+
+def posterior_table(found: Mapping[str, Posterior]) -> pd.DataFrame:
+    """One row per parameter: its prior, median and 90 % range of each posterior, and its default."""
+    now, rows = Parameters().flat(), []
+    ranges = {label: unscaled(np.quantile(p.draws, SHOWN, axis=0)) for label, p in found.items()}
+    for i, (name, (low, high, paths)) in enumerate(FACTORS.items()):
+        row: dict[str, Any] = {"parameter": ", ".join(paths), "prior": f"{low:g} to {high:g}"}
+        for label, quantiles in ranges.items():
+            low_q, median, high_q = quantiles[:, i]
+            row[label] = f"{median:.3g} ({low_q:.3g} to {high_q:.3g})"
+        rows.append({**row, "default": f"{now[paths[0]]:g}", "factor": name})
+    return pd.DataFrame(rows)
+
+
+def emulator_table(
+    emulated: Mapping[str, Emulator], waves: Sequence[Wave], found: Mapping[str, Posterior]
+) -> pd.DataFrame:
+    """One row per fact: range, mean over each posterior, standardised errors of points left out, and what moves it most."""
+    x, rows = np.concatenate([w.x for w in waves]), []
+    for name, emulator in emulated.items():
+        errors = left_out(x, np.concatenate(leveled(waves, name)))
+        strongest = np.argsort(-np.abs(emulator.coefficients[1 : 1 + len(FACTORS)]))[:3]
+        row: dict[str, Any] = {"fact": name, "range": f"{RANGES[name].low:g} to {RANGES[name].high:g}"}
+        for label, p in found.items():
+            row[label] = f"{emulator.predict(p.draws)[0].mean():.3g}" + ("" if name in p.fitted else " (not fitted)")
+        row |= {"sd of left-out errors": f"{errors.std():.2f}", "within 2": f"{(np.abs(errors) < 2).mean():.2f}"}
+        rows.append({**row, "moved most by": ", ".join(list(FACTORS)[i] for i in strongest)})
+    return pd.DataFrame(rows)
+
+
+def screening_table(results: Results) -> pd.DataFrame:
+    """One row per parameter: mean absolute elementary effect on every fact, in half ranges of the fact."""
+    columns: dict[str, Any] = {"parameter": list(FACTORS)}
+    for name in FITTED:
+        effects, _ = morris_effects(results, results.values(name)[:, 0, :])
+        columns[name] = np.abs(effects).mean(axis=(0, 2)) * 2 / (RANGES[name].high - RANGES[name].low)
+    return pd.DataFrame(columns)
+
+
+def rounded(best: Float) -> Parameters:
+    """A community at a point, to three digits."""
+    values = dict(zip(FACTORS, unscaled(best[None])[0].tolist(), strict=True))
+    return parameters({n: round(v) if n in WHOLE else float(f"{v:.3g}") for n, v in values.items()})
+
+
+def assignments(p: Parameters) -> list[str]:
+    """The options of a command that make a community from the defaults."""
+    return [f"--set {path}={value:g}" for path, value in p.changed().items()]
+
+
+def run_all(run: Run, *, trajectories: int, points: int, second: int, seed: int) -> tuple[Results, list[Wave]]:
+    """Make every run of the calibration: screening, first wave, second wave."""
+    screening = run("screening", Design(kind="morris", n=trajectories), 1, seed)
+    with run("first", Design(kind="lhs", n=points), 2, seed) as results:
+        first = wave_of(results)
+    with run("second", second_wave(emulators([first]), second, seed), SECOND_REPLICATES, seed + 1) as results:
+        return screening, [first, wave_of(results)]

@@ -1,0 +1,157 @@
+"""Communities that verification rows run: urns, and single learners; and the exact law of two colours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from mpbf_abm.learning.heads import Head
+from mpbf_abm.measures.path import run_to
+from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.run import begin
+from mpbf_abm.model.spec import RunSpec
+from mpbf_abm.parameters import Parameters
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+RUNS = "runs of the model"
+
+
+def urn(families: int, mass: float | Sequence[float] = 1.0, batch: int = 1, **changes: Any) -> Parameters:
+    """Null community of `batch` curators who enter one record each per tick, and no planners."""
+    return Parameters.null(
+        **{
+            "space.materials": max(4, 2 * families), "space.families": families, "founding.records": 0,
+            "founding.mass": mass if isinstance(mass, (int, float)) else tuple(float(m) for m in mass),
+            "curators.count": batch, "curators.records": 1, "curators.exploration": 0.0, "planners.count": 0,
+            "infrastructure.repositories": 1, **changes,
+        }
+    )  # fmt: skip
+
+
+def reinforcing(g: float, eps: float) -> dict[str, Any]:
+    """Attention of curators and planners alike."""
+    return {
+        "curators.reinforcement": g, "planners.reinforcement": g, "curators.exploration": eps, "planners.exploration": eps,
+    }  # fmt: skip
+
+
+@lru_cache(maxsize=32)
+def small_space(families: int, materials: int) -> MaterialsSpace:
+    """Materials space of null communities, where only the number of families counts."""
+    p = Parameters.null(**{"space.materials": materials, "space.families": families, "space.feasible": 1.0})
+    return MaterialsSpace.synthetic(p, seed=0)
+
+
+def family_masses(p: Parameters, run_seeds: Sequence[int], ticks: int | Sequence[int]) -> Float:
+    """Family masses at the end of runs (R, K), or at several ticks (R, T, K)."""
+    space = small_space(p.space.families, p.space.materials)
+    return np.array([run_to(p, s, ticks, space=space) for s in run_seeds])
+
+
+def law_of_two(a: float, b: float, n: int, g: float = 1.0, eps: float = 0.0) -> Float:
+    """Exact law of the first colour's draws after n draws from two colours, one at a time (n + 1,)."""
+    law = np.array([1.0])
+    for t in range(n):
+        first = np.arange(t + 1.0)
+        x, y = (a + first) ** g, (b + t - first) ** g
+        up = eps / 2 + (1 - eps) * x / (x + y)
+        law = np.append(law * (1 - up), 0.0) + np.append(0.0, law * up)
+    return law
+
+
+def learning_community(**changes: Any) -> Parameters:
+    """Null community whose single trainer fits a mean to everything it can read, at every tick."""
+    return Parameters.null(
+        **{
+            "space.materials": 400, "space.families": 1, "space.quantum_dims": 4, "space.meso_dims": 1, "space.gauge_dims": 0,
+            "space.spurious_dims": 0, "space.feasible": 1.0, "founding.records": 0, "curators.records": 1,
+            "curators.simulated_noise": 0.0, "curators.harmonisation": 0.0, "trainers.count": 1, "trainers.head": "mean",
+            "trainers.objective": "masked", "trainers.latent_dims": 1, "trainers.retrain_interval": 1, "trainers.records": 1_000_000,
+            "trainers.reuse": 0.0, "planners.count": 0, "planners.panel": 1, "planners.neighbours": 0, "stocks.compute": 0.0,
+            "infrastructure.repositories": 1, "coupling.uncertainty_dal_ral": 0.0, "coupling.uncertainty_ral_isl": 0.0,
+            "coupling.pseudo_anchor": "property", **changes,
+        }
+    )  # fmt: skip
+
+
+def flat_space(
+    p: Parameters, property: float | Float = 0.0, simulated: float | Float = 0.0, seed: int = 0
+) -> MaterialsSpace:
+    """Materials space of a community with property and simulation as given (numbers, or one for each material)."""
+    space = MaterialsSpace.synthetic(p, seed=seed)
+    n = space.size
+    return replace(
+        space,
+        property=np.broadcast_to(property, n).astype(np.float32),
+        simulated=np.broadcast_to(simulated, n).astype(np.float32),
+    )
+
+
+def learned(eco: Ecosystem) -> tuple[float, float]:
+    """Mean and noise variance of the only model."""
+    model = eco.world.registry.models[0]
+    if model is None or not isinstance(model.head, Head):
+        raise RuntimeError("the trainer has published no linear model")
+    return float(model.head.offset + model.head.mean[-1]), float(model.head.noise)
+
+
+def generations(p: Parameters, run_seeds: Sequence[int], ticks: int, space: MaterialsSpace) -> Float:
+    """Mean and noise variance that the trainer has learned after each tick (R, T, 2)."""
+    out = np.empty((len(run_seeds), ticks, 2))
+    for r, s in enumerate(run_seeds):
+        eco = begin(RunSpec(p, s, space=space), record=())
+        for t in range(ticks):
+            eco.step()
+            out[r, t] = learned(eco)
+        eco.release()
+    return out
+
+
+def urn_moments(a: float, total: float, batch: int, ticks: int) -> tuple[float, float]:
+    """Second and fourth central moment of the first family's share of a linear urn, for errors of sample variances."""
+    stirling = np.array(
+        [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 1, 3, 1, 0], [0, 1, 7, 6, 1]], np.float64
+    )
+    # Raw moments of a binomial batch are polynomials in the share.
+    drawn = stirling * np.array([math.prod(batch - i for i in range(j)) for j in range(5)], np.float64)
+    raw = (a / total) ** np.arange(5.0)
+    for n in total + batch * np.arange(ticks):
+        raw = np.array([
+            sum(math.comb(k, i) * n ** (k - i) * drawn[i, j] * raw[k - i + j] for i in range(k + 1) for j in range(i + 1))
+            / (n + batch) ** k
+            for k in range(5)
+        ])  # fmt: skip
+    x = raw[1]
+    return float(raw[2] - x**2), float(raw[4] - 4 * x * raw[3] + 6 * x**2 * raw[2] - 3 * x**4)
+
+
+def fold(gamma: float, families: int) -> float:
+    """Largest exploration at which a winner, `r` times each other family, can hold its share."""
+
+    def exploration(log_ratio: float) -> float:
+        r = math.exp(log_ratio)
+        share, drawn = r / (r + families - 1), r**gamma / (r**gamma + families - 1)
+        return float((drawn - share) / (drawn - 1 / families))
+
+    if families == 2:
+        return 1 - 1 / gamma  # tanh z / tanh(gamma z) only grows with z: the fold is at equality
+    grid = np.linspace(1e-3, 12.0, 2400)
+    best = grid[1:-1][np.argmax([exploration(v) for v in grid[1:-1]])]
+    found = minimize_scalar(lambda v: -exploration(v), bounds=(best - 0.005, best + 0.005), method="bounded",
+                            options={"xatol": 1e-9})  # fmt: skip
+    return max(1 - 1 / gamma, exploration(float(found.x)))
+
+
+def known_fold(gamma: float, families: int) -> float:
+    """The fold in closed form where there is one, ``K / (1 + sqrt(K - 1))^2`` at gamma = 2, and by search elsewhere."""
+    return families / (1 + math.sqrt(families - 1)) ** 2 if gamma == 2 else fold(gamma, families)

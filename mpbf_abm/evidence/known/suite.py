@@ -1,0 +1,349 @@
+"""The whole suite: select rows, run them in several processes, and tell what came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+
+# Rows register themselves when their module is imported, in the order of the table.
+from mpbf_abm.evidence.known import (
+    bias_loop,
+    cascades,
+    feedback,
+    formulas,
+    intervention,
+    learner,
+    linear_urns,
+    meanfield,
+    nonlinear_urns,
+    recovery,
+    removal,
+    statistics,
+    whole,
+)
+from mpbf_abm.evidence.known.mutations import MUTATIONS, callers, failing
+from mpbf_abm.evidence.known.rows import ROWS, SIGMAS, Check, Outcome, evaluate
+from mpbf_abm.outputs import markdown_table
+from mpbf_abm.provenance import content_hash, fingerprint
+from mpbf_abm.studies.driver import Progress
+from mpbf_abm.studies.jobs import Returned, RunInput
+from mpbf_abm.studies.tasks import do_tasks, returned, task_of
+
+__all__ = [
+    "ROWS", "bias_loop", "cascades", "feedback", "formulas", "intervention", "learner", "linear_urns", "meanfield", "nonlinear_urns", "recovery", "removal",
+    "statistics",
+    "whole",
+]  # fmt: skip
+
+ORDER = "UMFKLWS"
+# W2 compares this process with others, which know no wrong rule, and W3 any bit with those on file:
+# both notice every change, so that they are tried only where a wrong rule names them.
+NOTICE_ALL = ("W2", "W3")
+# The longest first, so that no process is left with one of them at the end.
+LONGEST = ("U3", "U1", "U2", "U8", "U11", "K1", "U5", "U9", "F4", "F2", "M1", "M2", "U6", "U4", "M7", "W4", "S2", "S1")
+
+
+def ids() -> list[str]:
+    """All rows in the order of the table."""
+    return sorted(ROWS, key=lambda id: (ORDER.index(id[0]), int(id[1:])))
+
+
+def select(only: Sequence[str]) -> list[str]:
+    """Rows by id, or by the letter of their group; all of them without any.
+
+    Raises
+    ------
+    ConfigurationError
+        One line for each unknown name.
+    """
+    if not only:
+        return ids()
+    wanted: set[str] = set()
+    faults = []
+    for name in (part.strip() for text in only for part in text.split(",")):
+        if name.upper() in ROWS:
+            wanted.add(name.upper())
+        elif len(name) == 1 and name.upper() in ORDER:
+            wanted |= {id for id in ROWS if id[0] == name.upper()}
+        else:
+            faults.append(f"unknown row '{name}'{did_you_mean(name.upper(), ROWS)} (rows: {', '.join(ids())})")
+    if faults:
+        raise ConfigurationError(faults)
+    return [id for id in ids() if id in wanted]
+
+
+def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Values of ``name=value`` and ``ROW.name=value`` for each row that has such a parameter.
+
+    Raises
+    ------
+    ConfigurationError
+        All faults at once: unknown names, values that are no numbers or out of range.
+    """
+    changes: dict[str, dict[str, Any]] = {id: {} for id in rows}
+    faults: list[str] = []
+    for text in assignments:
+        name, sep, raw = (part.strip() for part in text.partition("="))
+        row, dot, knob = name.rpartition(".")
+        value = number(raw)
+        if not sep or not name:
+            faults.append(f"'{text}': write --set name=value, or --set ROW.name=value")
+        elif value is None:
+            faults.append(f"{name} = {raw!r}: must be a number, or several in brackets: [1, 2.5]")
+        else:
+            among = [id for id in rows if id == row.upper()] if dot else list(rows)
+            takers = [id for id in among if knob in ROWS[id].knobs]
+            if not takers:
+                known = {k for id in among or rows for k in ROWS[id].knobs}
+                faults.append(
+                    f"unknown parameter '{name}' of {', '.join(among or rows)}{did_you_mean(knob, known)} (parameters: {', '.join(sorted(known))})"
+                )
+            for id in takers:
+                changes[id][knob] = value
+    for id in rows:
+        try:
+            ROWS[id].values(changes[id])
+        except ConfigurationError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigurationError(faults)
+    return changes
+
+
+def number(text: str) -> Any:
+    """Read a number, or several in brackets; None if it is neither."""
+    import tomllib
+
+    try:
+        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    except ValueError:
+        pass
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return None
+    several = value if isinstance(value, list) else [value]
+    return value if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in several) else None
+
+
+def run_suite(
+    rows: Sequence[str],
+    seed: int = 1,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    fast: bool = False,
+    data: Path | None = None,
+    out: Path | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Run rows, in several processes if asked; equal inputs give equal outcomes whatever their number.
+
+    With a folder `out`, rows that are over are kept there, and the same call goes on.
+    """
+    tasks = {}
+    for id in sorted(rows, key=lambda id: LONGEST.index(id) if id in LONGEST else len(LONGEST)):
+        changed = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in (changes or {}).get(id, {}).items())
+        pools = whole.pools_of(data) if data is not None and ROWS[id].needs_data else ()
+        tasks[id] = (id, seed, changed, fast, pools)
+    found = _spread("verification", one_row, list(tasks.values()), {}, out, jobs, progress)
+    return [outcome_of(found[tasks[id]]) for id in rows]
+
+
+def one_row(run: RunInput) -> Returned:
+    """Run the row that a task says: the model of this study."""
+    id, seed, changes, fast, pools = task_of(run)
+    return returned(asdict(evaluate(id, seed, dict(changes), fast=fast, data=Path(pools[0]) if pools else None)))
+
+
+def outcome_of(found: Mapping[str, Any]) -> Outcome:
+    """Outcome of a row from its plain values."""
+    return Outcome(**{**found, "checks": tuple(Check(**check) for check in found["checks"])})
+
+
+def _spread(
+    name: str, model: Callable[[RunInput], Returned], tasks: Sequence[tuple[Any, ...]], given: Mapping[str, str], out: Path | None,
+    jobs: int, progress: Progress | None,
+) -> dict[Any, Any]:  # fmt: skip
+    """Values of tasks that begin with a row; rows with processes of their own are run here, last."""
+    # Rows look at all of this software, and one at what it gave before.
+    given = {
+        **given,
+        "software": fingerprint(),
+        "baseline": content_hash([whole.BASELINE.read_text(), whole.arithmetic()]),
+    }
+    here = [task for task in tasks if ROWS[task[0]].starts_processes]
+    found: dict[Any, Any] = {}
+    for some, count in (([task for task in tasks if task not in here], jobs), (here, 1)):
+        if some:
+            found |= do_tasks(name, model, some, given, out=out, jobs=min(count, len(some)), progress=progress)
+    return found
+
+
+# --------------------------------------------------------------------------- wrong rules
+
+
+def run_mutations(
+    seed: int = 1, jobs: int = 1, *, out: Path | None = None, progress: Progress | None = None
+) -> list[tuple[str, str, set[str], set[str]]]:
+    """Try every wrong rule on the rows that call the function it replaces (quick values).
+
+    Parameters
+    ----------
+    seed, jobs : int
+    out : Path, optional
+        Folder in which what is over is kept, where the same call goes on.
+    progress : Progress, optional
+        Sees first each row that is looked at, then each row that is tried under a wrong rule.
+
+    Returns
+    -------
+    list of (name, function, rows that must fail, rows that fail)
+    """
+    given = {"seed": str(seed), "targets": json.dumps(list(dict.fromkeys(m.target for m in MUTATIONS)))}
+    called = _spread("verification-callers", called_by_row, [(id,) for id in ids()], given, out, jobs, progress)
+    tried = [
+        (id, m.name)
+        for m in MUTATIONS
+        for id in ids()
+        if m.target in called[id,] and (id not in NOTICE_ALL or id in m.breaks)
+    ]
+    failed = _spread("verification-mutations", row_fails, tried, {"seed": str(seed)}, out, jobs, progress)
+    return [
+        (m.name, m.target, set(m.breaks), {id for id, name in tried if name == m.name and failed[id, name]})
+        for m in MUTATIONS
+    ]
+
+
+def called_by_row(run: RunInput) -> Returned:
+    """Find which of some functions a row calls: a model of a study of tasks."""
+    (id,) = task_of(run)
+    return returned(sorted(callers(json.loads(run.values["targets"]), id, int(run.values["seed"]))))
+
+
+def row_fails(run: RunInput) -> Returned:
+    """Find whether a row fails under one of the wrong rules: a model of a study of tasks.
+
+    Wrong rules go by their names: their order follows from which module was imported first.
+    """
+    id, name = task_of(run)
+    (mutation,) = [m for m in MUTATIONS if m.name == name]
+    return returned(id in failing(mutation, [id], int(run.values["seed"])))
+
+
+# --------------------------------------------------------------------------- what came out
+
+HEAD = ["row", "check", "expected", "measured", "standard error", "caught beyond", "verdict"]
+
+
+def digits(value: float) -> str:
+    """Format with six significant digits, without trailing noise."""
+    return f"{value:.6g}"
+
+
+def cells(outcomes: Sequence[Outcome]) -> list[list[str]]:
+    """One line per check for a table."""
+    out = []
+    for o in outcomes:
+        if o.skipped:
+            out.append([o.id, o.title, "", "", "", "", f"not run: {o.skipped}"])
+        for c in o.checks:
+            sign = "" if c.relation == "=" else f"{c.relation} "
+            error = digits_of_error(c)
+            beyond = f"{c.detects:.2g}" if c.detects else "any"
+            out.append(
+                [
+                    o.id,
+                    c.name,
+                    sign + digits(c.expected),
+                    digits(c.measured),
+                    error,
+                    beyond,
+                    "ok" if c.passed else "FAILED",
+                ]
+            )
+    return out
+
+
+def digits_of_error(c: Check) -> str:
+    """Standard error, or `exact`; a tolerance beside it."""
+    error = f"{c.error:.2g}" if c.error else "exact"
+    return error + (f" (+ {c.tolerance:.1g})" if c.tolerance else "")
+
+
+def as_json(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
+    """Everything about the outcomes, for machines."""
+    rows = []
+    for o in outcomes:
+        rows.append(
+            {
+                "id": o.id, "title": o.title, "source": o.source, "parameters": o.values, "seconds": round(o.seconds, 2),
+                "skipped": o.skipped or None, "passed": o.passed,
+                "checks": [
+                    {"name": c.name, "expected": c.expected, "measured": c.measured, "standard_error": c.error, "tolerance": c.tolerance,
+                     "relation": c.relation, "passed": c.passed, "caught_beyond": c.detects, "note": c.note}
+                    for c in o.checks
+                ],
+            }
+        )  # fmt: skip
+    return {"seed": seed, "sigmas": SIGMAS, "passed": all(o.passed for o in outcomes), "rows": rows}
+
+
+def markdown(outcomes: Sequence[Outcome], command: str, figures: Mapping[str, str]) -> str:
+    """The page ``docs/verification.md``; figures by name (verification, twin), as paths from the page."""
+    checks = [c for o in outcomes for c in o.checks]
+    ran = [o for o in outcomes if not o.skipped]
+    lines = [
+        "# Verification: known results",
+        "",
+        f"Written by `{command}`. Every row reaches a known result by configuration of the model's own code or by the public",
+        "functions of its measures (rows F1 to F7, F9 and F10 are unit checks of those). A check passes when measured and expected",
+        f"values lie within {SIGMAS:g} Monte-Carlo standard errors of each other, plus a tolerance where the row states one. *Caught",
+        "beyond* is the deviation that would be noticed 97.5 times in a hundred. Another value of any parameter is tried by",
+        "`mpbf verify --only U1 --set a=2`; the expected value follows. Wrong rules that the suite must notice are tried by",
+        "`mpbf verify --mutations`. A second reading of the [model description](odd.md), written from its text alone, lives with the",
+        "tests (`tests/docking`) and equals the model on the same keyed draws.",
+        "",
+        f"{sum(o.passed for o in ran)} of {len(ran)} rows pass, with {len(checks)} checks"
+        + (f"; not run: {', '.join(o.id for o in outcomes if o.skipped)}." if len(ran) < len(outcomes) else "."),
+        "",
+    ]  # fmt: skip
+    if "verification" in figures:
+        lines += [f"![Expected against measured values of all rows]({figures['verification']})", ""]
+    names = {"U": "Urn limits", "M": "Feedback between models and data", "F": "Infrastructure", "K": "Mean-field twin",
+             "L": "The four formulas (our operationalisation)", "W": "Whole model", "S": "Statistics of studies"}  # fmt: skip
+    for letter in ORDER:
+        group = [o for o in outcomes if o.id[0] == letter]
+        if not group:
+            continue
+        lines += [f"## {names[letter]}", ""]
+        if letter == "K" and "twin" in figures:
+            lines += [
+                f"![The mean-field twin beside the model: where it is right, and where it is wrong]({figures['twin']})",
+                "",
+            ]
+        for o in group:
+            values = ", ".join(f"{k} = {short(v)}" for k, v in o.values.items())
+            lines += [
+                f"### {o.id}: {o.title}",
+                "",
+                f"Source: {o.source}." + (f" Parameters: {values}." if values else ""),
+                "",
+            ]
+            if o.skipped:
+                lines += [f"Not run: {o.skipped}.", ""]
+                continue
+            lines += [markdown_table(HEAD[1:], (line[1:] for line in cells([o])))]
+            lines += [f"- {c.name}: {c.note}." for c in o.checks if c.note]
+            lines += [""] if any(c.note for c in o.checks) else []
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def short(value: Any) -> str:
+    """Value of a parameter in a line of text."""
+    return f"({', '.join(f'{v:g}' for v in value)})" if isinstance(value, tuple) else f"{value:g}"

@@ -1,0 +1,311 @@
+"""Which single node's loss costs a community most, by simulation: each in turn is lost for good, on the same random draws.
+
+Costs are paired differences to the run without loss, positive where things get worse. A node of one seed need not be like
+the node of that number in another: repositories differ in what they hold, models in who adopts them. Seeds are therefore put
+together by role, the rank of a node among those that others lean on when the loss happens; by number one may, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.measures.networks import edge_list, katz, reach
+from mpbf_abm.measures.path import damage
+from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
+from mpbf_abm.model.interventions import NODES, Policy, Shock
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.run import OUTCOMES, begin, summarise
+from mpbf_abm.model.spec import RunSpec
+from mpbf_abm.model.world import World
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.stats.estimates import LEVEL, mean_estimate
+from mpbf_abm.stats.paired import simultaneous_intervals
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Float = NDArray[np.float64]
+Kind = Literal["repository", "model"]
+By = Literal["role", "node"]
+
+LOSS: dict[str, str] = {"repository": "repository_outage", "model": "model_withdrawal"}
+BETTER: dict[str, Literal["more", "less"]] = {"found_share": "more", "unsteered_share": "less"}
+STATIC = ("users", "size", "degree", "load", "katz", "reach")
+ATTENUATION = 0.5  # of Katz centrality: who leans on a node through another counts half
+RESAMPLES = 2_000
+
+
+# --------------------------------------------------------------------------- simulation
+
+
+def single_losses(
+    parameters: Parameters,
+    seeds: Sequence[int],
+    ticks: int,
+    *,
+    start: int,
+    kind: Kind = "repository",
+    better: Mapping[str, Literal["more", "less"]] = BETTER,
+    space: MaterialsSpace | None = None,
+    policies: Sequence[Policy] = (),
+) -> pd.DataFrame:
+    """Lose each node of a kind in turn, for good, and compare with the run in which none is lost.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    seeds : sequence of int
+    ticks : int
+        Horizon.
+    start : int
+        First tick without the node, before the horizon.
+    kind : str
+        ``repository`` or ``model``.
+    better : mapping
+        Outcomes of a run's summary, and whether ``more`` or ``less`` of each is better.
+    space, policies
+        As for :class:`~mpbf_abm.model.ecosystem.Ecosystem`, in all runs.
+
+    Returns
+    -------
+    DataFrame
+        One row per seed and node: ``seed``, ``node`` (its number), ``role`` (from 1, the most leaned on), what
+        :func:`standing` measures at `start`, the cost in each outcome at the horizon, and ``damage``, the distance of the
+        family shares of all records from those of the run without loss, to which chance adds. NaN where an outcome is not
+        defined.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown kind or outcome, no seeds, no nodes, or a `start` outside the run.
+    """
+    _check(parameters, seeds, ticks, start, kind, better)
+    tables = []
+    for seed in seeds:
+        eco = begin(RunSpec(parameters, seed, ticks, tuple(policies), space=space), record=())
+        for _ in range(start):
+            eco.step()
+        snapshot = eco.snapshot()
+        eco.release()
+        tables.append(losses_from(snapshot, ticks, kind=kind, better=better).assign(seed=seed))
+    table = pd.concat(tables, ignore_index=True)
+    return table[["seed", *table.columns.drop("seed")]]
+
+
+def losses_from(
+    snapshot: Snapshot, ticks: int, *, kind: Kind = "repository", better: Mapping[str, Literal["more", "less"]] = BETTER
+) -> pd.DataFrame:
+    """Lose each node of a kind in turn from a snapshot on, whose own policies and shocks stay in force.
+
+    Parameters and columns as for :func:`single_losses`, without ``seed``.
+    """
+    start = snapshot.world.tick
+    spared, shares = _end(snapshot, ticks, snapshot.shocks)
+    rows = []
+    for node, central in standing(snapshot.world, kind).iterrows():
+        loss = Shock(name=LOSS[kind], start=start, target=int(str(node)))
+        lost, moved = _end(snapshot, ticks, (*snapshot.shocks, loss))
+        cost = {o: spared[o] - lost[o] if way == "more" else lost[o] - spared[o] for o, way in better.items()}
+        rows.append({"node": node, **central, **cost, "damage": float(damage(shares, moved))})
+    return pd.DataFrame(rows).astype({"role": np.int64})
+
+
+def leaning(graph: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
+    """Who leans on whom: the infrastructure without deposits, by which nobody stands or falls."""
+    leans = graph.copy()
+    leans.remove_edges_from([(u, v) for u, v, d in graph.edges(data=True) if d["relation"] != "provides"])
+    return leans
+
+
+def standing(world: World, kind: Kind) -> pd.DataFrame:
+    """How central each node of a kind is between two ticks, by static measures.
+
+    Parameters
+    ----------
+    world : World
+    kind : str
+        ``repository`` or ``model``.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by the node's number: ``users`` that lean on it directly (models, or labs of the community); ``size``, the
+        records that a repository alone holds, or the labs whose first model it is; ``degree`` and ``load`` (shortest paths through it) in
+        the undirected graph of repositories, models and labs; ``katz``, one for itself, a half for each direct user, a
+        quarter for each of theirs; ``reach``, itself and who leans on it directly or through others; ``role``, its rank by
+        users, then size, then number.
+    """
+    import networkx as nx
+
+    nodes = world.infrastructure
+    if kind == "repository":
+        users = nodes.repository_load()
+        size = world.commons.counts[: len(users)].sum(axis=1).astype(np.float64)
+    else:
+        users, size = nodes.model_load(), world.registry.adopters.astype(np.float64)
+    graph = nodes.graph()
+    leans = leaning(graph)
+    everyone, edges = edge_list(graph)
+    load = nx.betweenness_centrality(graph.to_undirected(as_view=True), normalized=False)
+    mine = [everyone.index((kind, i)) for i in range(len(users))]
+    table = pd.DataFrame(
+        {
+            "users": users,
+            "size": size,
+            "degree": np.bincount(edges.ravel(), minlength=len(everyone))[mine].astype(np.float64),
+            # Sums of fractions of paths differ in their last digits between nodes that are alike.
+            "load": np.round([load[kind, i] for i in range(len(users))], 9),
+            # Standing passes from users to whom they lean on.
+            "katz": katz(leans.reverse(), ATTENUATION)[mine],
+            "reach": reach(leans)[mine].astype(np.float64),
+        }
+    )
+    order = np.lexsort((np.arange(len(users)), -size, -users))
+    return table.assign(role=np.argsort(order) + 1)
+
+
+def _end(snapshot: Snapshot, ticks: int, shocks: Sequence[Shock]) -> tuple[dict[str, float], Float]:
+    """Outcomes at the horizon, and family masses with all records, seen or not (K,)."""
+    eco = Ecosystem.restore(snapshot, shocks=shocks)
+    try:
+        while eco.tick < ticks:
+            eco.step()
+        return summarise(eco), eco.world.commons.mass + eco.world.commons.records_by_family()
+    finally:
+        eco.release()
+
+
+def _check(
+    parameters: Parameters, seeds: Sequence[int], ticks: int, start: int, kind: str, better: Mapping[str, Any]
+) -> None:
+    faults = []
+    if kind not in LOSS:
+        raise ConfigurationError(f"kind = {kind!r}: must be {' or '.join(repr(k) for k in LOSS)}")
+    path = NODES[LOSS[kind]]
+    if not parameters.flat()[path]:
+        faults.append(f"{path} = 0: there is no {kind} to lose")
+    if not len(seeds) or len(set(seeds)) < len(seeds):
+        faults.append("seeds: one or more different ones are needed")
+    if not 0 <= start < ticks:
+        faults.append(f"start = {start}: must be from 0 to below the horizon of {ticks} ticks")
+    for outcome, way in better.items():
+        if outcome not in OUTCOMES:
+            faults.append(f"unknown outcome '{outcome}'{did_you_mean(outcome, OUTCOMES)}")
+        elif way not in ("more", "less"):
+            faults.append(f"better: {outcome} = {way!r}: must be 'more' or 'less'")
+    if faults:
+        raise ConfigurationError(faults)
+
+
+# --------------------------------------------------------------------------- what it cost
+
+
+def keystones(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: int = 0) -> pd.DataFrame:
+    """Rank nodes by what their loss costs on average.
+
+    Parameters
+    ----------
+    losses : DataFrame
+        From :func:`single_losses`.
+    cost : str
+        Column of it: an outcome, or damage.
+    by : str
+        What makes nodes of several seeds one: their ``role``, or ``node``, their number.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        Costliest first: role or node; mean ``cost`` with ``low`` and ``high`` of 95 % intervals that hold for all nodes
+        together (NaN for fewer than ten seeds that all agree); ``p10``, ``median``, ``p90`` over seeds, which do not hide
+        that few seeds may bear the cost; ``rank`` (equal costs share theirs); ``costliest``, the share of resamples of the
+        seeds in which it costs most (equals share it); ``seeds`` that know it.
+    """
+    from scipy.stats import rankdata
+
+    x = _pivot(losses, cost, by).to_numpy()
+    names = _pivot(losses, cost, by).columns
+    intervals = simultaneous_intervals(x, events=[False] * x.shape[1], seed=seed)
+    means = _resampled_means(x, seed)
+    top = np.nanmax(means, axis=1, keepdims=True)
+    most = means >= top - 1e-12 * np.abs(top)
+    p10, median, p90 = np.nanquantile(x, (0.1, 0.5, 0.9), axis=0)
+    table = pd.DataFrame(
+        {
+            by: names, "cost": intervals.mean, "low": intervals.low, "high": intervals.high, "p10": p10, "median": median,
+            "p90": p90, "rank": rankdata(-np.round(intervals.mean, 12)),
+            "costliest": (most / most.sum(axis=1, keepdims=True)).mean(axis=0), "seeds": intervals.n,
+        }
+    )  # fmt: skip
+    return table.sort_values(["rank", by], ignore_index=True)
+
+
+def static_ranking(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: int = 0) -> pd.DataFrame:
+    """How well static measures rank nodes by what their loss costs: Spearman's correlation over nodes.
+
+    Parameters
+    ----------
+    losses, cost, by, seed
+        As for :func:`keystones`.
+
+    Returns
+    -------
+    DataFrame
+        One row per measure of :func:`standing`: ``measure``; ``rho`` of mean cost with the mean measure, with ``low`` and
+        ``high`` of its 95 % bootstrap interval over seeds; ``rho_within``, the mean over seeds of the correlation in each,
+        with Student's interval (``low_within``, ``high_within``), which chance in single runs makes smaller; ``seeds`` of
+        which it is the mean. NaN where all nodes are alike.
+    """
+    x = _pivot(losses, cost, by).to_numpy()
+    rows = []
+    for measure in STATIC:
+        z = _pivot(losses, measure, by).to_numpy()
+        rho = float(_spearman(np.nanmean(z, axis=0)[None], np.nanmean(x, axis=0)[None])[0])
+        resampled = _spearman(_resampled_means(z, seed), _resampled_means(x, seed))
+        resampled = resampled[np.isfinite(resampled)]
+        known = len(x) > 1 and len(resampled) > 0
+        low, high = np.quantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if known else (np.nan, np.nan)
+        each = _spearman(z, x)
+        each = each[np.isfinite(each)]
+        mean = mean_estimate(each)
+        low_within, high_within = np.clip((mean.low, mean.high), -1.0, 1.0)
+        rows.append((measure, rho, low, high, mean.value, low_within, high_within, len(each)))
+    columns = ["measure", "rho", "low", "high", "rho_within", "low_within", "high_within", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _pivot(losses: pd.DataFrame, column: str, by: str) -> pd.DataFrame:
+    """Values by seed and node, every node in every seed."""
+    if column not in losses.columns:
+        raise ConfigurationError(f"single losses have no column '{column}'{did_you_mean(column, list(losses.columns))}")
+    if by not in ("role", "node"):
+        raise ConfigurationError(f"by = {by!r}: must be 'role' or 'node'")
+    table = losses.pivot(index="seed", columns=by, values=column)
+    if table.isna().all(axis=0).any():
+        raise ConfigurationError(f"single losses: {column} is not known of every {by} in any seed")
+    return table
+
+
+def _resampled_means(x: Float, seed: int) -> Float:
+    """Means over resamples of the seeds (resamples, nodes), of known values."""
+    draws = np.random.default_rng([seed, len(x)]).multinomial(len(x), np.full(len(x), 1.0 / len(x)), RESAMPLES)
+    known = np.isfinite(x)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((draws @ np.where(known, x, 0.0)) / (draws @ known.astype(np.float64)))
+
+
+def _spearman(x: Float, y: Float) -> Float:
+    """Spearman's correlation of each row of two arrays (rows, nodes); NaN where a row is constant or not known."""
+    from scipy.stats import rankdata
+
+    a, b = (rankdata(np.round(v, 12), axis=1, nan_policy="propagate") for v in (x, y))
+    a, b = (v - v.mean(axis=1, keepdims=True) for v in (a, b))
+    size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    return np.asarray(np.divide((a * b).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 0))

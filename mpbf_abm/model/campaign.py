@@ -1,0 +1,235 @@
+"""Sequential-learning campaigns: one planner on one pool, without the community around it.
+
+The ecosystem with the preset ``pool`` makes the same choices with the same keyed draws; it is what this
+fast way is tested against. The posterior is kept over the whole pool, so that an experiment costs O(n N).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.learning.acquisition import score
+from mpbf_abm.learning.encoders import descriptor_encoder
+from mpbf_abm.learning.gaussian import NOISE, Posterior, coordinate_map, coordinates
+from mpbf_abm.learning.linalg import features
+from mpbf_abm.learning.models import claimed_sd, frequencies
+from mpbf_abm.model.commons import PLANNER, record_keys
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.parameters import ACQUISITIONS, PRESETS, value_faults
+from mpbf_abm.processes import one_thread
+from mpbf_abm.streams import Streams, normal_quantile, splitmix
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+MOST_FOUNDING = 64  # as many records at the founding of a pool are distinct materials
+PRIOR_FEATURES = 1_024  # random features of a draw from the prior (Thompson sampling)
+LEAST_VARIANCE = 1e-6  # of a label
+NEVER = np.float32(-np.inf)
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What one planner made, in its order.
+
+    Attributes
+    ----------
+    rule : str
+    seed : int
+    founding : int
+        How many of the materials were there at the start.
+    materials : int (n,)
+    observed : float32 (n,)
+        Measured values in property sd.
+    hits : bool (n,)
+        Which of them belong to the top set.
+    cpu_seconds : float
+    """
+
+    rule: str
+    seed: int
+    founding: int
+    materials: Int
+    observed: Float32
+    hits: Bool
+    cpu_seconds: float
+
+    def spent(self, wanted: int) -> float:
+        """Experiments until so many of the top set were found, founding records included; infinite if they were not."""
+        found = np.flatnonzero(np.cumsum(self.hits) >= wanted)
+        return float(found[0] + 1) if len(found) else float("inf")
+
+    def best(self, space: MaterialsSpace) -> Float:
+        """Best value observed so far, in the unit of the data (n,)."""
+        return np.asarray(space.in_unit(np.maximum.accumulate(self.observed.astype(np.float64))))
+
+
+def check_campaign(
+    space: MaterialsSpace, rules: Sequence[str], *, budget: int, batch: int, founding: int, kappa: float, noise: float
+) -> None:
+    """Check what a campaign is to do; all faults at once."""
+    faults = [
+        f"acquisition: unknown rule '{rule}'{did_you_mean(rule, ACQUISITIONS)} (rules: {', '.join(ACQUISITIONS)})"
+        for rule in rules
+        if rule not in ACQUISITIONS
+    ]
+    if space.families > 1 or space.dims["gauge"] or not space.feasible.all():
+        faults.append("a campaign needs a pool: a space of one family, without a gauge block, all of it feasible")
+    most = min(MOST_FOUNDING, space.size - 1)
+    if not 1 <= founding <= most:
+        faults.append(f"founding = {founding}: must be 1 to {most} materials")
+    elif not founding < budget <= space.size:
+        faults.append(
+            f"budget = {budget}: must be {founding + 1} to {space.size} experiments, those at the start included"
+        )
+    if batch < 1:
+        faults.append(f"batch = {batch}: must be at least 1")
+    faults += [fault.removeprefix("planners.") for fault in value_faults("planners.kappa", kappa)]
+    if not 0 <= noise < float("inf"):
+        faults.append(f"noise = {noise:g}: must be at least 0")
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def run_campaign(
+    space: MaterialsSpace, rule: str = "greedy", seed: int = 0, *, budget: int | None = None, batch: int = 1,
+    founding: int = 5, kappa: float = 1.0, noise: float = 0.0, enough: int | None = None,
+) -> Campaign:  # fmt: skip
+    """Run one campaign on a pool.
+
+    Parameters
+    ----------
+    space : MaterialsSpace
+        A pool (:meth:`MaterialsSpace.from_pool`).
+    rule : str
+        One of :data:`mpbf_abm.parameters.ACQUISITIONS`.
+    seed : int
+        Seed of the materials at the start, of ties and noise.
+    budget : int, optional
+        Experiments, those at the start included; the whole pool if not given.
+    batch : int
+        Experiments that are chosen together, the best by the rule.
+    founding : int
+        Materials at the start, drawn by the seed alone.
+    kappa : float
+        Weight of the sd in ucb and ranking.
+    noise : float
+        Standard deviation of a measurement, in property sd.
+    enough : int, optional
+        Stop when so many of the top set were found.
+
+    Notes
+    -----
+    Thompson sampling draws from the prior by random features and corrects it by the data (Wilson et al. 2020); the
+    ecosystem factorises the covariance of all candidates instead. With a batch above 1, planners of the ecosystem
+    would all choose the first. In every other case the choices are those of the ecosystem.
+    """
+    budget = space.size if budget is None else budget
+    check_campaign(space, [rule], budget=budget, batch=batch, founding=founding, kappa=kappa, noise=noise)
+    with one_thread():
+        start = time.process_time()
+        made = _Lab(space, rule, seed, budget, founding, kappa, noise)
+        while len(made.materials) < budget and (enough is None or space.top[made.materials].sum() < enough):
+            made.round(min(batch, budget - len(made.materials)))
+        seconds = time.process_time() - start
+    rows = np.array(made.materials, np.int64)
+    return Campaign(rule, seed, founding, rows, np.array(made.observed, np.float32), space.top[rows], seconds)
+
+
+class _Lab:
+    """State of a campaign."""
+
+    def __init__(
+        self, space: MaterialsSpace, rule: str, seed: int, budget: int, founding: int, kappa: float, noise: float
+    ) -> None:
+        self.space, self.rule, self.kappa, self.noise = space, rule, kappa, noise
+        self.streams = Streams(seed)
+        self.variance = float(np.float32(max(noise**2, LEAST_VARIANCE))) + NOISE
+        self.materials: list[int] = []
+        self.observed: list[float] = []
+        self.open = np.ones(space.size, bool)
+        self.rounds = 0
+        self.best = 0.0
+        x = space.ambient_rows(np.arange(space.size), np.zeros((space.size, 0), np.float32))
+        encoder = descriptor_encoder(space.span, np.ones(space.width))
+        self.points = coordinates(x, *coordinate_map(encoder, PRESETS["pool"]["trainers.length_scale"]))
+        self.posterior = Posterior(self.points, budget if rule != "random" else 0)
+        self.prior: Float32 | None = None
+        self.keys = splitmix(space.material_keys.astype(np.uint64))
+        first = np.argsort(self.streams.uniform("found.pool", 0, space.size), kind="stable")[:founding]
+        self.enter(first, lambda: self.streams.uniform("found.record", 0, (founding, 8))[:, 3])
+
+    def enter(self, rows: Int, draws: Callable[[], Float]) -> None:
+        """Measure materials; where there is noise, it comes from uniform draws."""
+        values = self.space.property[rows]
+        if self.noise:
+            values = (values + self.noise * normal_quantile(draws())).astype(np.float32)
+        for row, value in zip(rows.tolist(), values.tolist(), strict=True):
+            self.materials.append(row)
+            self.observed.append(value)
+            if self.rule != "random":
+                self.posterior.observe(row, value, self.variance)
+        self.open[rows] = False
+
+    def round(self, count: int) -> None:
+        """Choose materials and make them."""
+        self.enter(self.choose(count), lambda: self.noise_draws(count))
+        # The reference of expected improvement is the lab's own best, at least the mean.
+        self.best = max(self.best, *self.observed[-count:])
+        self.rounds += 1
+
+    def noise_draws(self, count: int) -> Float:
+        """Uniform draws of the noise of one round (count,)."""
+        draws = [self.streams.uniform(f"planner.experiment.{j}", self.rounds, (1, 2))[0, 0] for j in range(count)]
+        return np.array(draws)
+
+    def choose(self, count: int) -> Int:
+        """The open materials with the largest scores, in the keyed order on ties (count,)."""
+        if self.rule == "random":
+            rows = np.flatnonzero(self.open)
+            return rows[np.argsort(self.order(rows), kind="stable")[:count]]
+        if self.rule == "greedy":  # it needs no sd
+            mean = sd = self.posterior.mean()
+        else:
+            mean, variance = self.posterior.predict()
+            sd = claimed_sd(variance - np.float32(NOISE))
+        if self.rule == "ranking":
+            return self.ranked(mean, sd, count)
+        draws = self.sample() if self.rule == "thompson" else None
+        scores = score(self.rule, mean, sd, best=self.best, kappa=self.kappa, draws=draws)
+        scores = np.where(self.open, scores, NEVER)
+        least = np.partition(scores, -count)[-count] if count > 1 else scores.max()
+        rows = np.asarray((scores >= least).nonzero()[0])
+        if len(rows) > 1:
+            rows = rows[np.lexsort((self.order(rows), -scores[rows]))]
+        return rows[:count]
+
+    def ranked(self, mean: Float32, sd: Float32, count: int) -> Int:
+        """First materials by rank among the open ones in their keyed order, repeated to the size of the pool as a planner's are."""
+        rows = np.flatnonzero(self.open)
+        rows = np.resize(rows[np.argsort(self.order(rows), kind="stable")], self.space.size)
+        ranks = score(self.rule, mean[rows], sd[rows], best=self.best, kappa=self.kappa)
+        order = rows[np.argsort(-ranks, kind="stable")]
+        return np.array(list(dict.fromkeys(order.tolist()))[:count], np.int64)
+
+    def sample(self) -> Float32:
+        """Draw from the posterior at every material (Thompson sampling)."""
+        if self.prior is None:
+            omega, phase = frequencies(self.streams, 0, self.points.shape[1], PRIOR_FEATURES)
+            self.prior = features(self.points, omega.astype(np.float32), phase)[:, :-1]
+        weights = self.streams.normal("campaign.prior", self.rounds, PRIOR_FEATURES).astype(np.float32)
+        noise = self.streams.normal("campaign.noise", self.rounds, len(self.materials))
+        return self.posterior.sample(self.prior @ weights, np.sqrt(self.variance) * noise)
+
+    def order(self, rows: Int) -> Float:
+        """Keyed numbers of materials in this round: the smallest goes first."""
+        look = record_keys(PLANNER, 0, self.rounds, np.zeros(1, np.int64))
+        return self.streams.record_uniform("planner.candidate.order", self.keys[rows] ^ look)

@@ -1,0 +1,428 @@
+"""The commons: an append-only store of records, shared by all agents.
+
+Records are columns. What agents need of them (family counts, coverage, consensus values,
+overlaps of simulated and measured labels) is kept incrementally, by repository, so that a
+repository can be taken away without a rescan. Indexes that nobody has asked for yet are
+brought up to date when somebody does: a community without models pays for counts only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.kernels import kernel
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.modalities import FIDELITIES, FIDELITY, HYBRID, MEASURED, SIMULATED, SIMULATED_SHARE
+from mpbf_abm.streams import Streams
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+LITERATURE, SIMULATION, EXPERIMENT, GENERATED, FAILED = range(5)
+ORIGINS = ("literature", "simulation", "experiment", "model-generated", "failed")
+FOUNDER, CURATOR, PLANNER = range(3)
+
+COLUMNS: dict[str, Any] = {
+    "key": np.uint64,
+    "material": np.int64,
+    "family": np.int32,
+    "modality": np.int8,
+    "value": np.float32,
+    "variance": np.float32,
+    "origin": np.int8,
+    "repository": np.int32,
+    "producer": np.int32,
+    "tick": np.int32,
+    "federated": np.bool_,
+    "corrupted": np.bool_,
+    "audited": np.bool_,
+    "retracted": np.bool_,
+    "alive": np.bool_,
+}
+SHRINK = 5.0  # overlaps at which an estimated bias counts half
+
+
+def record_keys(kind: int, slot: Int | int, tick: int, index: Int) -> NDArray[np.uint64]:
+    """Identity of records: (producer kind, producer slot, tick, index), packed in 64 bits."""
+    packed = (np.asarray(slot, np.int64) << 36) | np.int64(tick << 16) | index
+    return packed.astype(np.uint64) | np.uint64(kind << 60)
+
+
+def distinct(numbers: Int) -> Int:
+    """Distinct numbers in ascending order: ``np.unique`` without its fixed cost, for few numbers."""
+    if len(numbers) < 2:
+        return numbers
+    ordered = np.sort(numbers)
+    first = np.empty(len(ordered), bool)
+    first[0] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
+
+
+@kernel
+def harmonise(
+    value: NDArray[np.float32], modality: NDArray[np.int8], family: NDArray[np.int32], bias: Float
+) -> NDArray[np.float32]:
+    """Values (n,) less the bias of their families (K,), as far as labels of their modality are simulated."""
+    return np.asarray(value - SIMULATED_SHARE[modality] * bias[family], np.float32)
+
+
+@kernel
+def overlaps(both: Bool, weight: Float, value: Float) -> tuple[Float, Float, Float]:
+    """Gap between simulated and measured labels of materials (NaN without both), its agreement, and the weight of that (m,).
+
+    Parameters
+    ----------
+    both : bool (m,)
+        Materials with labels of both kinds.
+    weight, value : float (m, 3)
+        Sums of precisions, and of precisions times labels, by fidelity.
+    """
+    safe = np.maximum(weight, 1e-6)
+    mean = value / safe
+    gap = np.where(both, mean[:, SIMULATED] - mean[:, MEASURED], np.nan)
+    total = np.where(both, weight[:, SIMULATED], 0.0)
+    return gap, total * np.exp(-0.5 * np.where(both, gap, 0.0) ** 2), total
+
+
+class Commons:
+    """Records and what follows from them.
+
+    Parameters
+    ----------
+    space : MaterialsSpace
+    repositories : int
+        Number of repositories R. Federated records are counted in a row of their own, R.
+    mass : float array (K,)
+        Virtual founding mass of each family.
+    streams : Streams
+        Source of the records' keyed uniforms.
+
+    Attributes
+    ----------
+    working : bool (R,)
+        Repositories that answer. Set by :meth:`set_working`.
+    tested : bool (N,)
+        Materials with a published measured label or a published failure.
+    untested : int (K,)
+        Materials of each family not yet in ``tested``.
+    """
+
+    def __init__(self, space: MaterialsSpace, repositories: int, mass: Float, streams: Streams) -> None:
+        self.space = space
+        self.streams = streams
+        self.repositories = repositories
+        self.mass = mass.astype(np.float64).copy()
+        self._columns = {name: np.zeros(1024, kind) for name, kind in COLUMNS.items()}
+        self._uniform = np.zeros(1024)
+        self.size = 0
+        self.working = np.ones(repositories, bool)
+        self.counts = np.zeros((repositories + 1, space.families), np.int64)
+        self.tested = np.zeros(space.size, bool)
+        self.untested = space.family_sizes.copy()
+        self._visible = self.mass.copy()
+        self._indexed = 0  # records in the material index
+        self._hashed = 0  # records with a uniform
+        n = space.size
+        # Sparse in memory: pages of zeros that nobody writes to are never allocated. Counts say
+        # where labels are, since sums of precisions leave residues when records go.
+        self.labels = np.zeros((n, repositories + 1, len(FIDELITIES)), np.int32)
+        self.precision = np.zeros(self.labels.shape)
+        self.precision_value = np.zeros(self.labels.shape)
+        self.material_records = np.zeros(n, np.int32)
+        self.distinct = np.zeros(space.families, np.int64)
+        self._modality_counts = np.zeros(len(FIDELITY), np.int64)
+        self._gap = np.full(n, np.nan)
+        self._close = np.zeros(n)
+        self._close_weight = np.zeros(n)
+        self._gap_sum = np.zeros(space.families)
+        self._gap_count = np.zeros(space.families)
+        self._close_sum = 0.0
+        self._close_total = 0.0
+        self._truth = space.property
+        self._agree_sum = 0.0
+        self._agree_total = 0.0
+
+    # ------------------------------------------------------------------ records
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        columns = self.__dict__.get("_columns")
+        if columns is None or name not in columns:
+            raise AttributeError(name)
+        column: NDArray[Any] = columns[name][: self.size]
+        return column
+
+    def __len__(self) -> int:
+        return self.size
+
+    def append(self, **values: Any) -> slice:
+        """Add records, given as one array or scalar per column; returns their rows.
+
+        Columns left out are false, except ``alive``. ``family`` follows from the material.
+        """
+        material = values["material"]
+        count = len(material)
+        first, last = self.size, self.size + count
+        while last > len(self._columns["key"]):
+            for name, column in self._columns.items():
+                self._columns[name] = np.concatenate([column, np.zeros(len(column), column.dtype)])
+            self._uniform = np.concatenate([self._uniform, np.zeros(len(self._uniform))])
+        rows = slice(first, last)
+        family = values.setdefault("family", self.space.family[material])
+        values["alive"] = True
+        for name, value in values.items():
+            self._columns[name][rows] = value
+        for name in ("federated", "corrupted", "audited", "retracted"):
+            if name not in values:
+                self._columns[name][rows] = False
+        self.size = last
+        np.add.at(self.counts, (self._home(rows), family), 1)
+        if self.working.all():
+            np.add.at(self._visible, family, 1.0)
+        else:
+            self._recount()
+        modality, origin = values["modality"], values["origin"]
+        is_test = (FIDELITY[modality] == MEASURED) & (origin != GENERATED) | (origin == FAILED)
+        if is_test.any():
+            self.know(material[is_test] if np.ndim(is_test) else material)
+        return rows
+
+    def know(self, materials: Int) -> None:
+        """Mark materials as publicly tested."""
+        fresh = distinct(materials[~self.tested[materials]])
+        self.tested[fresh] = True
+        np.subtract.at(self.untested, self.space.family[fresh], 1)
+
+    def remove(self, rows: Int, *, retracted: bool = False) -> None:
+        """Take records out (obsolete or retracted); their tests stay known."""
+        rows = rows[self._columns["alive"][rows]]
+        if not len(rows):
+            return
+        self._settle()
+        home, family = self._home(rows), self.family[rows]
+        np.subtract.at(self.counts, (home, family), 1)
+        self._index(rows, -1)
+        self._columns["alive"][rows] = False
+        self._columns["retracted"][rows] |= retracted
+        self._recount()
+        if self.size > 20_000 and self._columns["alive"][: self.size].mean() < 0.5:
+            self._compact()
+
+    def rewrite(self, rows: Int, value: NDArray[Any], variance: NDArray[Any], **flags: Any) -> None:
+        """Replace the values of records (audit, poisoning), keeping every index right."""
+        self._settle()
+        self._index(rows, -1)
+        self._columns["value"][rows] = value
+        self._columns["variance"][rows] = variance
+        for name, flag in flags.items():
+            self._columns[name][rows] = flag
+        self._index(rows, +1)
+
+    def decay(self, rate: float, tick: int, grace: int = 0) -> int:
+        """Forget: each record older than `grace` ticks goes with probability ``1 - exp(-rate)``, keyed by record.
+
+        Founding mass decays by the same rule, as if it had been entered in the tick before the first.
+        """
+        keep = np.exp(-rate)
+        rows = np.flatnonzero(self.alive & (self.tick < tick - grace) if grace else self.alive)
+        gone = rows[self.streams.record_uniform("commons.forget", self.key[rows], tick) >= keep]
+        if tick + 1 > grace:
+            self.mass *= keep
+        self.remove(gone)
+        self._recount()
+        return len(gone)
+
+    def _compact(self) -> None:
+        self._settle()
+        self.uniform()
+        kept = np.flatnonzero(self._columns["alive"][: self.size])
+        for column in (*self._columns.values(), self._uniform):
+            column[: len(kept)] = column[kept]
+        self.size = self._indexed = self._hashed = len(kept)
+
+    # ------------------------------------------------------------------ who sees what
+
+    def set_working(self, working: Bool) -> None:
+        """Say which repositories answer; what only silent ones hold is out of sight."""
+        if np.array_equal(working, self.working):
+            return
+        self._settle()
+        changed = np.append(working != self.working, working.any() != self.working.any())
+        held = np.flatnonzero(changed[self._home(slice(0, self.size))] & self.alive)
+        touched = distinct(self.material[held])
+        self.working = working.copy()
+        self._recount()
+        self._reconcile(touched)
+
+    def _recount(self) -> None:
+        rows = np.append(self.working, self.working.any())
+        self._visible = self.mass + self.counts[rows].sum(axis=0)
+
+    def visible(self) -> Float:
+        """Founding mass plus visible records of each family, x_k (K,). Do not change in place."""
+        return self._visible
+
+    def records_by_family(self) -> Int:
+        """Records alive in each family, visible or not (K,)."""
+        return np.asarray(self.counts.sum(axis=0))
+
+    def reachable(self, repositories: Bool) -> Int:
+        """Rows that a trainer linked to some working repositories can read, with a label.
+
+        Parameters
+        ----------
+        repositories : bool (R,)
+            The trainer's working providers. Federated records are reachable through any of them.
+        """
+        if not repositories.any():
+            return np.zeros(0, np.int64)
+        mask = self.alive & (repositories[self.repository] | self.federated) & (self.origin != FAILED)
+        return np.flatnonzero(mask)
+
+    def uniform(self) -> Float:
+        """Keyed uniform number of every record, the order in which subsamples take them (n,)."""
+        if self._hashed < self.size:
+            fresh = slice(self._hashed, self.size)
+            self._uniform[fresh] = self.streams.record_uniform("commons.order", self._columns["key"][fresh])
+            self._hashed = self.size
+        return self._uniform[: self.size]
+
+    # ------------------------------------------------------------------ the material index
+
+    @property
+    def modality_counts(self) -> Int:
+        """Records alive of each modality (6,)."""
+        self._settle()
+        return self._modality_counts
+
+    def _home(self, rows: Int | slice) -> Int:
+        columns = self._columns
+        return np.where(columns["federated"][rows], self.repositories, columns["repository"][rows])
+
+    def _settle(self) -> None:
+        if self._indexed < self.size:
+            fresh = slice(self._indexed, self.size)
+            self._indexed = self.size
+            alive = self._columns["alive"][fresh]
+            self._index(fresh if alive.all() else fresh.start + np.flatnonzero(alive), +1)
+
+    def _index(self, rows: Int | slice, sign: int) -> None:
+        """Add (or take away) records in the sums by material."""
+        columns = self._columns
+        material, modality, labelled = columns["material"][rows], columns["modality"][rows], columns["origin"][rows]
+        self._modality_counts += sign * np.bincount(modality, minlength=len(FIDELITY))
+        # Materials whose first record comes or whose last one goes.
+        records = self.material_records
+        if sign > 0:
+            turned = material[records[material] == 0]
+        np.add.at(records, material, np.int32(sign))
+        if sign < 0:
+            turned = material[records[material] == 0]
+        if len(turned):
+            np.add.at(self.distinct, self.space.family[distinct(turned)], sign)
+        home, value, variance = self._home(rows), columns["value"][rows], columns["variance"][rows]
+        labelled = labelled != FAILED
+        if not labelled.all():
+            material, modality, home, value, variance = (
+                a[labelled] for a in (material, modality, home, value, variance)
+            )
+        weight = sign / np.maximum(variance.astype(np.float64), 1e-6)
+        spot = (material * (self.repositories + 1) + home) * len(FIDELITIES) + FIDELITY[modality]
+        np.add.at(self.labels.reshape(-1), spot, np.int32(sign))
+        np.add.at(self.precision.reshape(-1), spot, weight)
+        np.add.at(self.precision_value.reshape(-1), spot, weight * value)
+        agree = np.exp(-0.5 * (value - self._truth[material]).astype(np.float64) ** 2)
+        self._agree_sum += float(weight @ agree)
+        self._agree_total += float(weight.sum())
+        self._reconcile(material)
+
+    def _reconcile(self, materials: Int) -> None:
+        """Bring the overlaps of simulated and measured labels up to date for some materials."""
+        rows: Any = slice(None) if self.working.all() else np.append(self.working, self.working.any())
+
+        def overlap(materials: Int) -> Bool:
+            count = self.labels[materials][:, rows].sum(axis=1)
+            return np.asarray((count[:, SIMULATED] > 0) & (count[:, MEASURED] > 0))
+
+        materials = distinct(materials[overlap(materials) | ~np.isnan(self._gap[materials])])
+        if not len(materials):
+            return  # as for most records
+        both = overlap(materials)
+        weight, value = (a[materials][:, rows].sum(axis=1) for a in (self.precision, self.precision_value))
+        gap, close, total = overlaps(both, weight, value)
+        family, old = self.space.family[materials], self._gap[materials]
+        had = ~np.isnan(old)
+        np.add.at(self._gap_sum, family, np.where(both, gap, 0.0) - np.where(had, old, 0.0))
+        np.add.at(self._gap_count, family, both.astype(np.float64) - had)
+        self._close_sum += float(np.add.reduce(close - self._close[materials]))
+        self._close_total += float(np.add.reduce(total - self._close_weight[materials]))
+        self._gap[materials], self._close[materials], self._close_weight[materials] = gap, close, total
+        if not self._gap_count.any():
+            self._close_sum = self._close_total = 0.0  # no overlap, no residue
+
+    # ------------------------------------------------------------------ what follows from the index
+
+    def distinct_materials(self) -> Int:
+        """V_k: distinct materials with records in each family (K,)."""
+        self._settle()
+        return self.distinct
+
+    def overlaps(self) -> int:
+        """Materials in view with both a simulated and a measured label."""
+        self._settle()
+        return int(self._gap_count.sum())
+
+    def estimated_bias(self) -> Float:
+        """Mean simulation bias of each family as overlaps allow, shrunk to the overall mean (K,)."""
+        self._settle()
+        count = self._gap_count.sum()
+        overall = self._gap_sum.sum() / (count + SHRINK)
+        family = (self._gap_sum - self._gap_count * overall) / (self._gap_count + SHRINK)
+        return np.asarray(overall + family)
+
+    def harmonised(self, rows: Int, strength: float) -> NDArray[np.float32]:
+        """Values of some records after subtracting `strength` times the estimated bias."""
+        value = self.value[rows]
+        if strength == 0:
+            return value
+        return harmonise(value, self.modality[rows], self.family[rows], strength * self.estimated_bias())
+
+    def perceived_fidelity(self, prior: float) -> float:
+        """Fidelity of simulated labels judged by the measured labels in view.
+
+        The prior counts as `prior` records of perfect fidelity and average weight.
+        """
+        self._settle()
+        n = self._gap_count.sum()
+        mean_weight = self._close_total / n if n > 0 else 1.0
+        return (
+            float((self._close_sum + prior * mean_weight) / (self._close_total + prior * mean_weight))
+            if prior or n
+            else 1.0
+        )
+
+    def true_fidelity(self) -> float:
+        """F: weighted share of records that agree with the true property; 1 without records."""
+        self._settle()
+        return self._agree_sum / self._agree_total if self._agree_total > 1e-9 else 1.0
+
+    def set_truth(self, truth: NDArray[np.float32]) -> None:
+        """Judge records against another property from now on."""
+        self._settle()
+        self._truth = truth
+        rows = np.flatnonzero(self.alive & (self.origin != FAILED))
+        weight = 1.0 / np.maximum(self.variance[rows].astype(np.float64), 1e-6)
+        self._agree_total = float(weight.sum())
+        self._agree_sum = float(
+            weight @ np.exp(-0.5 * (self.value[rows] - truth[self.material[rows]]).astype(np.float64) ** 2)
+        )
+
+
+__all__ = [
+    "CURATOR", "EXPERIMENT", "FAILED", "FOUNDER", "GENERATED", "HYBRID", "LITERATURE", "ORIGINS", "PLANNER",
+    "SIMULATION", "Commons", "record_keys",
+]  # fmt: skip

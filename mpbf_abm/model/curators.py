@@ -1,0 +1,312 @@
+"""Data curators: acquire, audit and publish records (phase 3, assimilate)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.model import modalities
+from mpbf_abm.model.agents import CohortAgent, Column
+from mpbf_abm.model.assimilation import boundary_shift, boundary_shift_alternative, budget_response, coverage
+from mpbf_abm.model.attention import attention, covering
+from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, distinct, record_keys
+from mpbf_abm.model.coupling import pseudo_label
+from mpbf_abm.model.guidance import log_weights
+from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY
+from mpbf_abm.model.world import Signals, World
+from mpbf_abm.streams import normal_quantile, race
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+DOUBLE_ENTRY = 1 << 15  # index offset of the second copy of a record entered twice
+# Modalities from simulated to measured, so that inverse CDF moves choices one way.
+ORDER = np.argsort(FIDELITY, kind="stable")
+
+
+class DataCurator(CohortAgent):
+    """A curator who runs a repository."""
+
+    kind = "curators"
+    exploration = Column()
+    reinforcement = Column()
+    repository = Column()
+    credit = Column()
+
+
+def assimilate(world: World) -> None:
+    """Acquire records, enter them with the errors that happen, and audit old ones."""
+    p, curators = world.p.curators, world.curators
+    world.signals = signals = Signals(p.audit_rate, p.measured_quota)
+    if p.response_dal:
+        base = world.base.curators
+        signals.audit_share, signals.measured_quota = budget_response(
+            perceived_boundary_shift(world), p.response_dal, p.audit_rate, p.measured_quota
+        )
+        # What a policy mandates stays a floor.
+        if p.audit_rate > base.audit_rate:
+            signals.audit_share = max(signals.audit_share, p.audit_rate)
+        if p.measured_quota > base.measured_quota:
+            signals.measured_quota = max(signals.measured_quota, p.measured_quota)
+    works = world.infrastructure.working_repositories()[curators.repository]
+    credit = curators.credit
+    credit += p.records * (1 - signals.audit_share) * works
+    if signals.audit_share:
+        audit_credit = curators.audit_credit
+        audit_credit += p.records * signals.audit_share * works
+    acquire(world, works)
+    if signals.audit_share > 0:
+        audit(world, works)
+
+
+def perceived_boundary_shift(world: World) -> float:
+    """Delta-B as curators can see it, with fidelity judged by measured labels in view."""
+    return delta_b(world, world.commons.perceived_fidelity(world.p.layers.prior_overlaps))
+
+
+def delta_b(world: World, fidelity: float, covered: float | None = None) -> float:
+    """Delta-B of the corpus in the form that the parameters name, for a given fidelity (and coverage, where it is known)."""
+    f = world.p.layers
+    if f.boundary_shift == "alternative":
+        volume = float(world.commons.visible().sum())
+        founding = max(1.0, world.base.founding.records)
+        return boundary_shift_alternative(
+            volume, founding, fidelity, f.fidelity_scale, f.coverage_weight, f.fidelity_weight
+        )
+    if covered is None:
+        covered = coverage(world.commons.distinct_materials(), f.coverage_scale)
+    return boundary_shift(covered, fidelity, f.coverage_weight, f.fidelity_weight)
+
+
+def curator_attention(world: World, exploration: Float | None = None) -> Float:
+    """Attention of every curator to every family (n, K).
+
+    Parameters
+    ----------
+    world : World
+    exploration : float (n,), optional
+        In place of the curators' own.
+    """
+    p, curators = world.p.curators, world.curators
+    x = world.commons.visible()
+    guidance = None
+    if p.model_guidance and (logs := log_weights(world)) is not None:
+        served = [i for i, _ in world.models()]
+        guidance = np.exp(p.model_guidance * logs[served].mean(axis=0))[None]
+    if exploration is None:
+        exploration = np.maximum(curators.exploration, p.exploration_floor)
+    share = attention(
+        x,
+        exploration,
+        p.adjacency,
+        curators.reinforcement,
+        world.space.similarity,
+        guidance,
+    )
+    if p.coverage_seeking:
+        share = covering(share, x, p.coverage_seeking)
+    return share
+
+
+def acquire(world: World, works: NDArray[np.bool_]) -> None:
+    """Choose families by attention, materials uniformly, modalities by mix; enter the records."""
+    p, curators, space = world.p.curators, world.curators, world.space
+    credit = curators.credit
+    waves = math.ceil(credit.max(initial=0.0) - 1e-9)
+    if waves <= 0:
+        return
+    share = curator_attention(world)
+    family = np.array([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)]).T
+    u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
+    material = space.start[family] + (u[..., 0] * space.family_sizes[family]).astype(np.int64)
+    modality = choose_modality(world, u[..., 1], u[..., 2], material)
+    cost = modalities.costs(p.measured_cost)[modality]
+    spent = np.cumsum(cost, axis=1)
+    # The last record may overdraw the budget, to be paid off from the next: a budget that waited
+    # for what it can afford would never buy the dear ones.
+    taken = works[:, None] & (spent - cost < credit[:, None] - 1e-9)
+    credit -= (cost * taken).sum(axis=1)
+    np.minimum(credit, p.measured_cost, out=credit)
+    # Records are entered in the order of slots, whatever the order of rows.
+    order, wave = np.nonzero(taken if curators.in_order else taken[curators.by_slot])
+    agent = curators.by_slot[order]
+    if len(agent):
+        enter(world, agent, wave, material[agent, wave], modality[agent, wave], u[agent, wave])
+
+
+def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> NDArray[np.int8]:
+    """Choose modalities by the mix, raised to the measured quota, where such data can be had.
+
+    Each kind of data exists for a share of materials, measured kinds only for feasible ones;
+    where the chosen kind does not exist, crystal graphs serve.
+    """
+    weights, floor = world.p.curators.modality_mix, world.signals.measured_quota
+    if weights[CRYSTAL_GRAPHS] == sum(weights) and floor == 0:
+        return np.full(material.shape, CRYSTAL_GRAPHS, np.int8)
+    mix = np.asarray(weights) / sum(weights)
+    ordered = np.cumsum(mix[ORDER])
+    modality = ORDER[np.minimum(np.searchsorted(ordered, draw, side="right"), len(mix) - 1)]
+    had = available(world, material)
+    modality = np.where(np.take_along_axis(had, modality[..., None], axis=-1)[..., 0], modality, CRYSTAL_GRAPHS)
+    if floor > 0:
+        short = modalities.short_of(floor, mix, world.space.feasible_share)
+        measured = had & (FIDELITY == MEASURED)
+        raised = (quota < short) & (FIDELITY[modality] != MEASURED) & measured.any(axis=-1)
+        modality = np.where(raised, np.argmax(measured, axis=-1), modality)
+    return modality.astype(np.int8)
+
+
+def available(world: World, material: Int) -> NDArray[np.bool_]:
+    """Which kinds of data can be had of some materials (..., 6)."""
+    kinds = len(modalities.COVERAGE)
+    keys = (world.space.material_keys[material][..., None] * kinds + np.arange(kinds)).astype(np.uint64)
+    had = world.streams.record_uniform("modality.available", keys) < modalities.COVERAGE
+    return np.asarray(had & ((FIDELITY == SIMULATED) | world.space.feasible[material][..., None]))
+
+
+def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[np.int8], u: Float) -> None:
+    """Label records, let provenance errors happen, and append them to the commons."""
+    p, curators, c = world.p.curators, world.curators, world.p.coupling
+    z = normal_quantile(u[:, 3])
+    labelled = material
+    bad = np.zeros(len(agent), bool)
+    rate = p.provenance_errors * (1 - p.qa)
+    twice = bad
+    if rate > 0:
+        # One uniform decides whether and, within the rate, which of the three errors happens.
+        kind = u[:, 4] / rate
+        bad = kind < 1
+        swapped = kind < 1 / 3
+        other = world.space.start[world.space.family[material]] + (
+            u[:, 5] * world.space.family_sizes[world.space.family[material]]
+        ).astype(np.int64)
+        labelled = np.where(swapped, other, material)
+        twice = bad & (kind >= 2 / 3)
+    value, variance = label(world, labelled, modality, z)
+    origin = np.full(len(agent), SIMULATION, np.int8)
+    slots = curators.slots[agent]
+    keys = record_keys(CURATOR, slots, world.tick, wave)
+    if c.pseudo_share > 0:
+        generate(world, keys, material, modality, u[:, 6], value, variance, origin)
+    stored = modality
+    if rate > 0:
+        wrong = bad & (kind >= 1 / 3) & ~twice
+        stored = np.where(wrong, (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6, modality).astype(np.int8)
+    records: dict[str, Any] = {
+        "key": keys,
+        "material": material, "modality": stored, "value": value, "variance": variance, "origin": origin,
+        "repository": curators.repository[agent], "producer": slots, "tick": world.tick,
+        "federated": u[:, 7] < p.openness, "corrupted": bad,
+    }  # fmt: skip
+    world.commons.append(**records)
+    if twice.any():
+        again = {k: (v[twice] if isinstance(v, np.ndarray) else v) for k, v in records.items()}
+        again["key"] = record_keys(CURATOR, slots[twice], world.tick, wave[twice] + DOUBLE_ENTRY)
+        world.commons.append(**again)
+    signals = world.signals
+    signals.acquisitions = np.bincount(FIDELITY[modality], minlength=3)
+    signals.generated = int((origin == GENERATED).sum())
+    measured = (FIDELITY[modality] == MEASURED) & (FIDELITY[stored] == MEASURED)
+    world.totals.measured_acquisitions += int(measured.sum())
+    note_found(world, material[measured])
+
+
+def label(world: World, material: Int, modality: NDArray[np.int8], z: Float) -> tuple[Float32, Float32]:
+    """Values and claimed variances of labels of some modalities, with standard normal noise z.
+
+    A claimed variance knows the noise of its method, never its bias: that is how simulated
+    labels come to be precise and wrong.
+    """
+    p, truth = world.p.curators, world.truth
+    measured = p.measured_noise * modalities.MEASURED_NOISE[modality] * world.space.difficulty[material]
+    sd = p.simulated_noise * modalities.SIMULATED_NOISE[modality] + measured
+    weight = modalities.SIMULATED_SHARE[modality]
+    centre = weight * truth.simulated[material] + (1 - weight) * truth.property[material]
+    return (centre + sd * z).astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32)
+
+
+def generate(
+    world: World, keys: NDArray[np.uint64], material: Int, modality: NDArray[np.int8], u: Float, value: Float32, variance: Float32,
+    origin: NDArray[np.int8],
+) -> None:  # fmt: skip
+    """Replace a share of simulated labels by a model's predictions (in place)."""
+    c = world.p.coupling
+    rows = np.flatnonzero((FIDELITY[modality] == SIMULATED) & (u < c.pseudo_share))
+    served = world.models()
+    if not len(rows) or not served:
+        return
+    slots = world.trainers.slots
+    _, model = max(served, key=lambda pair: (world.registry.adopters[pair[0]], -slots[pair[0]]))
+    gauge = world.streams.record_normal("curator.generate.gauge", keys[rows], world.space.dims["gauge"])
+    phi = model.features(world.space.ambient_rows(material[rows], gauge))
+    predicted, spread = model.head.predict(phi)
+    mean = model.head.offset
+    if model.simulated_base:
+        base = world.truth.simulated[material[rows]]
+        predicted, mean = predicted + base, mean + float(base.mean())
+    value[rows] = pseudo_label(predicted, mean if c.pseudo_anchor == "model" else 0.0, c.pseudo_gain)
+    if c.pseudo_noise:
+        noise = normal_quantile(world.streams.record_uniform("curator.generate.noise", keys[rows]))
+        value[rows] += (c.pseudo_noise * noise * model.claimed_sd(spread)).astype(np.float32)
+    # With the channel open a generated label owns up to its uncertainty; closed, it passes for a simulation.
+    claim = model.claimed_sd(spread) ** 2
+    variance[rows] = c.uncertainty_ral_isl * claim + (1 - c.uncertainty_ral_isl) * variance[rows]
+    origin[rows] = GENERATED
+
+
+def audit(world: World, works: NDArray[np.bool_]) -> None:
+    """Re-measure records of the own repository at the cost of an experiment each.
+
+    Which ones follows from a keyed uniform of each record open to audit: the smallest go first.
+    """
+    p, curators, commons = world.p.curators, world.curators, world.commons
+    wanted = np.where(works, curators.audit_credit / p.measured_cost + 1e-9, 0).astype(np.int64)
+    if not wanted.any():
+        return
+    open_to_audit = np.flatnonzero(
+        commons.alive & (commons.origin != FAILED) & (FIDELITY[commons.modality] != MEASURED)
+        & world.space.feasible[commons.material]
+    )  # fmt: skip
+    home = commons.repository[open_to_audit]
+    chosen = []
+    for repository in np.unique(curators.repository[wanted > 0]):
+        rows = open_to_audit[home == repository]
+        own = np.flatnonzero((curators.repository == repository) & (wanted > 0))
+        own = own[np.argsort(curators.slots[own])]
+        # Who asks first is served first; an audit that finds no record is not paid for.
+        asked = np.cumsum(wanted[own])
+        done = np.diff(np.minimum(asked, len(rows)), prepend=0)
+        curators.audit_credit[own] = np.minimum(curators.audit_credit[own] - done * p.measured_cost, p.measured_cost)
+        order = world.streams.record_uniform("curator.audit", commons.key[rows], world.tick)
+        chosen.append(rows[np.argsort(order, kind="stable")[: asked[-1]]])
+    rows = np.sort(np.concatenate(chosen))
+    if len(rows):
+        remeasure(world, rows)
+        world.totals.audits += len(rows)
+
+
+def remeasure(world: World, rows: Int) -> None:
+    """Turn records into measured ones: value y + noise, variance of that noise."""
+    commons = world.commons
+    material = commons.material[rows]
+    modality = np.full(len(rows), SPECTROSCOPY, np.int8)
+    draw = world.streams.record_uniform("curator.audit.noise", commons.key[rows], world.tick)
+    value, variance = label(world, material, modality, normal_quantile(draw))
+    commons.rewrite(rows, value, variance, modality=modality, audited=True, corrupted=False)
+    commons.know(material)
+    note_found(world, material)
+
+
+def note_found(world: World, materials: Int) -> None:
+    """Record when materials of the top set are first measured in public."""
+    if len(materials):
+        top = materials[world.truth.top[materials] & world.space.feasible[materials]]
+        fresh = distinct(top[world.found_by[top] == -1])
+        if len(fresh):
+            world.found_by[fresh] = world.tick
+            np.add.at(world.found_in, world.space.family[fresh], 1)
+            world.best_found = max(world.best_found, float(world.truth.property[fresh].max()))

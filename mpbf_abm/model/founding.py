@@ -1,0 +1,153 @@
+"""Founding: the commons with its first records, the links, the agents and their columns."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
+from mpbf_abm.model.curators import label
+from mpbf_abm.model.links import Infrastructure, Registry
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.planners import choose_collaborators
+from mpbf_abm.model.stocks import Books
+from mpbf_abm.model.trainers import link_trainers
+from mpbf_abm.model.world import Cohort, Truth, World
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.streams import Streams, normal_quantile, race
+
+Int = NDArray[np.int64]
+
+
+def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) -> None:
+    """Check that parameters fit a space of some materials, families and years; all faults at once."""
+    faults = []
+    mass = p.founding.mass
+    if isinstance(mass, tuple) and len(mass) != families:
+        faults.append(f"founding.mass has {len(mass)} entries; this space has {families} families")
+    if p.planners.count and p.planners.experiments * p.planners.count > size and not p.planners.repeats:
+        faults.append(
+            f"planners.count x planners.experiments = {p.planners.count * p.planners.experiments:g} experiments per tick: "
+            f"more than the space has materials ({size}); allow planners.repeats or enlarge the space"
+        )
+    if p.founding.year and p.founding.records and (year is None or year.min() > p.founding.year):
+        first = "this space has no years" if year is None else f"the first of this space is of {year.min()}"
+        faults.append(f"founding.year = {p.founding.year}: needs materials reported by then; {first}")
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def found(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
+    """Found a community: commons with its founding records, links, agents with their columns."""
+    R = p.infrastructure.repositories
+    commons = Commons(space, R, founding_mass(p, space.families), streams)
+    M, L = p.trainers.count, p.planners.count + p.planners.isolated
+    c, t, q = p.curators, p.trainers, p.planners
+    curators = Cohort(
+        "curators", c.count, exploration=c.exploration, reinforcement=c.reinforcement,
+        repository=np.arange(c.count) % R, credit=0.0, audit_credit=0.0,
+    )  # fmt: skip
+    trainers = Cohort(
+        "trainers", M, scale=t.scale, invariance=t.invariance, compute=max(p.stocks.compute, t.scale), spent=0.0,
+        last_tradeoff=np.nan, last_direction=1.0,
+    )  # fmt: skip
+    planners = Cohort(
+        "planners", L, exploration=q.exploration, reinforcement=q.reinforcement, budget=np.int64(0), funding=0.0,
+        attention=min(p.stocks.attention, p.stocks.attention_cap), judged=0.0, claims=0.0, best_value=-np.inf,
+        best_material=np.int64(-1), isolated=np.arange(L) >= q.count, hits=np.zeros((L, M)), misses=np.zeros((L, M)),
+    )  # fmt: skip
+    y = space.property
+    truth = Truth(y, space.simulated, space.top, float(np.median(np.abs(y - np.median(y)))) or 1.0)
+    world = World(
+        p=p, base=p, streams=streams, space=space, truth=truth, commons=commons,
+        infrastructure=Infrastructure(R, M, L, p.infrastructure.providers, p.infrastructure.need),
+        registry=Registry([None] * M), curators=curators, trainers=trainers, planners=planners,
+        collaborators=np.full((L, 0), -1),
+        health_repositories=np.ones(R), health_models=np.ones(M), books=Books(),
+        found_by=np.full(space.size, -1, np.int32), found_in=np.zeros(space.families, np.int64), experiments=np.zeros(space.families, np.int64),
+        experiments_before=np.zeros(space.families, np.int64), reference=float(np.quantile(y, 0.9)),
+    )  # fmt: skip
+    collaborate(world)
+    found_records(world)
+    link(world)
+    return world
+
+
+def collaborate(world: World) -> None:
+    """Let planners choose whom they share track records with; isolated ones, the last rows, have no one."""
+    members = ~world.planners.isolated
+    world.infrastructure.members = members
+    if len(world.trainers):
+        near = choose_collaborators(world.streams, int(members.sum()), world.p.planners.neighbours)
+        world.collaborators = np.full((len(members), near.shape[1]), -1)
+        world.collaborators[members] = near
+
+
+def found_records(world: World) -> None:
+    """Enter the founding records: families by size to the founding concentration, materials uniformly.
+
+    Those of a founding year, and those of a pool, are distinct materials in a keyed order, whatever their family.
+    """
+    p, space, streams = world.p, world.space, world.streams
+    n = p.founding.records
+    if n == 0:
+        start_counting(world)
+        return
+    u = streams.uniform("found.record", 0, (n, 8))
+    family = founding_families(p, space, u[:, 0])
+    material = space.start[family] + (u[:, 1] * space.family_sizes[family]).astype(np.int64)
+    if p.founding.year or (n <= 64 and space.families == 1):
+        order = np.argsort(streams.uniform("found.pool", 0, space.size), kind="stable")
+        if p.founding.year and space.year is not None:
+            order = order[space.year[order] <= p.founding.year]
+        material = np.resize(order[:n], n)
+    mix = np.cumsum(np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix))
+    modality = np.minimum(np.searchsorted(mix, u[:, 2], side="right"), len(mix) - 1).astype(np.int8)
+    value, variance = label(world, material, modality, normal_quantile(u[:, 3]))
+    # Repositories start unequal, as real ones are: Zipf sizes.
+    share = np.cumsum(1.0 / np.arange(1, world.commons.repositories + 1))
+    repository = np.searchsorted(share / share[-1], u[:, 4], side="right")
+    world.commons.append(
+        key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF), material=material, modality=modality,
+        value=value, variance=variance, origin=np.int8(LITERATURE), repository=np.minimum(repository, world.commons.repositories - 1),
+        producer=-1, tick=-1, federated=u[:, 5] < p.curators.openness,
+    )  # fmt: skip
+    start_counting(world)
+
+
+def founding_mass(p: Parameters, families: int) -> NDArray[np.float64]:
+    """Virtual founding mass of each family (K,)."""
+    return np.broadcast_to(np.asarray(p.founding.mass, np.float64), (families,))
+
+
+def founding_families(p: Parameters, space: MaterialsSpace, u: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Family of each founding record, by size to the founding concentration, from uniform draws (n,)."""
+    weight = space.family_sizes.astype(np.float64) ** p.founding.concentration
+    # Ordered by inverse CDF over family keys, so that the draw does not depend on labels.
+    by_key = np.argsort(space.family_keys, kind="stable")
+    edges = np.cumsum(weight[by_key] / weight.sum())
+    return np.asarray(by_key[np.minimum(np.searchsorted(edges, u, side="right"), space.families - 1)])
+
+
+def start_counting(world: World) -> None:
+    """Note what is known at founding, so that finds are counted from there."""
+    known = world.commons.tested
+    world.found_by[known] = -2
+    world.existing = int((world.truth.top & ~known).sum())
+    world.founding_untested = int((world.space.feasible & ~known).sum())
+
+
+def link(world: World) -> None:
+    """Make the founding links of trainers and labs to repositories."""
+    infrastructure, commons = world.infrastructure, world.commons
+    size = commons.counts[: commons.repositories].sum(axis=1) + 1.0
+    if len(world.trainers):
+        link_trainers(world, np.arange(len(world.trainers)))
+    if len(world.planners):
+        if commons.repositories == 1:
+            return
+        clocks = world.clocks("found.lab_repository", world.planners, commons.repositories)
+        infrastructure.lab_repository = race(
+            clocks, np.broadcast_to(size**world.p.infrastructure.preference, clocks.shape)
+        ).astype(np.int64)

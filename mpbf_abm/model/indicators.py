@@ -1,0 +1,540 @@
+"""Indicators: what a run reports at every tick (phase 8, observe).
+
+Every column of ``run.series`` is defined once in :data:`INDICATORS`; the tables of the
+documentation are generated from it. No indicator costs more with more materials.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.kernels import kernel
+from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.model.coupling import gain_matrix, spectral_radius
+from mpbf_abm.model.curators import delta_b
+from mpbf_abm.model.guidance import perceived_steering, steering
+from mpbf_abm.model.steering import agreement
+from mpbf_abm.model.world import Results, World
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """One column of the series."""
+
+    column: str
+    layer: str
+    unit: str
+    definition: str
+
+
+def _rows(layer: str, *rows: tuple[str, str, str]) -> tuple[Indicator, ...]:
+    return tuple(Indicator(column, layer, unit, definition) for column, unit, definition in rows)
+
+
+INDICATORS: tuple[Indicator, ...] = (
+    *_rows(
+        "discovery",
+        ("experiments_requested", "experiments", "funded experiments so far"),
+        ("experiments_done", "experiments", "experiments carried out so far"),
+        ("infeasible_share", "share", "experiments so far on materials that could not be made"),
+        ("found", "materials", "top-set materials first measured and published since founding"),
+        ("found_share", "share", "found / top set not known at founding (top-% recall)"),
+        ("acceleration_factor", "ratio", "experiments and measured acquisitions that random search needs for as many finds / those spent (AF)"),
+        ("enhancement_factor", "ratio", "found share / share of untested feasible materials tested since founding (EF)"),
+        ("discovery_acceleration", "ratio", "hit rate of this tick's published tests / prevalence of the remaining top set (DAF)"),
+        ("hit_rate_frozen", "share", "results of this tick above the best decile of the property, fixed reference"),
+        ("hit_rate_moving", "share", "results of this tick above the best decile of measured labels in the commons"),
+        ("novelty", "share", "experiments of this tick in families without an experiment before"),
+        ("unsteered_share", "share", "experiments so far made without a model"),
+        ("best_found", "sd", "best true property among found materials (0 before any)"),
+    ),
+    *_rows(
+        "learning",
+        ("rmse", "sd", "error of served models on the panel, families weighted by the training corpus; mean over adopters"),
+        ("rmse_out", "sd", "the same over families in the lower half by training records (out of distribution)"),
+        ("rmse_dense", "sd", "the same over dense families"),
+        ("rmse_niche", "sd", "the same over all other families"),
+        ("coverage_68", "share", "true property inside the claimed 68 % interval (reference: true property)"),
+        ("coverage_95", "share", "true property inside the claimed 95 % interval (reference: true property)"),
+        ("coverage_68_simulated", "share", "simulated property inside the claimed 68 % interval (reference: simulated label)"),
+        ("claimed_to_actual", "ratio", "RMSE / root mean claimed variance, all parts (1 is calibrated; above is overconfident)"),
+        ("overconfidence_emergent", "ratio", "the same without the imposed factor"),
+        ("overconfidence_imposed", "ratio", "the imposed factor alone"),
+        ("inherited_bias", "slope", "slope of model error on simulation error over the panel, the property held constant"),
+        ("inherited_share", "ratio", "share of the model's response to the property and its simulation that follows the simulation"),
+        ("inherited_bias_raw", "slope", "the same slope without holding the property constant (what nobody has learned raises it)"),
+        ("captured_dense", "share", "causal variance kept by encoders in dense families"),
+        ("captured_niche", "share", "causal variance kept by encoders in other families"),
+        ("gauge_variance", "sd^2", "prediction variance under gauge redraw"),
+        ("strain_variance", "sd^2", "squared prediction change under a small strain of causal columns"),
+    ),
+    *_rows(
+        "concentration",
+        ("records", "records", "records alive in the commons"),
+        ("records_hhi", "index", "Herfindahl index of records over families"),
+        ("records_gini", "index", "Gini coefficient of records over families"),
+        ("families_d0", "families", "Hill number D0: families with an experiment so far"),
+        ("families_d1", "families", "Hill number D1 (exp of entropy) of experiments so far: effective families"),
+        ("families_d2", "families", "Hill number D2 (inverse Herfindahl) of experiments so far"),
+        ("models_d2", "models", "effective number of models in use by planners"),
+        ("models_gini", "index", "Gini coefficient of adoptions over models"),
+        ("lineages_d2", "lineages", "effective number of encoder lineages in use by planners"),
+        ("repositories_d2", "repositories", "effective number of repositories that models lean on"),
+        ("funding_gini", "index", "Gini coefficient of this tick's experiments over planners"),
+        ("modalities_d1", "modalities", "effective number of modalities among records"),
+        ("heaps", "exponent", "log families with an experiment / log experiments (Heaps exponent so far)"),
+        ("adjacency_first", "ratio", "similarity, relative to the mean, of families first tried in this tick to those tried before"),
+    ),
+    *_rows(
+        "layers",
+        ("coverage", "share", "C: coverage of the corpus"),
+        ("fidelity", "share", "F with the true property"),
+        ("fidelity_perceived", "share", "F with measured labels in view"),
+        ("boundary_shift", "index", "Delta-B (true fidelity)"),
+        ("boundary_shift_perceived", "index", "Delta-B as curators see it"),
+        ("integrity", "index", "A, families weighted equally (true)"),
+        ("integrity_perceived", "index", "A, families weighted by the corpus"),
+        ("integrity_unfloored", "index", "A before its floor at 0 (true)"),
+        ("integrity_gap", "index", "perceived minus true A: the shift that steering does not see"),
+        ("uncertainty", "share", "mean loss at scale transitions, (u1 + u2) / 2"),
+        ("tradeoff", "index", "T by its formula"),
+        ("tradeoff_measured", "index", "T measured on materials"),
+        ("tradeoff_rank", "correlation", "rank correlation of formula and measured T over models"),
+        ("steering", "share", "S with agreement over a uniform panel (true)"),
+        ("steering_perceived", "share", "S with agreement over recent published tests"),
+        ("scale", "ratio", "mean pretraining scale P of published models"),
+    ),
+    *_rows(
+        "coupling",
+        ("drift", "sd", "signed error (predicted - true) of chosen minus of candidates of the same families"),
+        ("value_gain", "sd", "true property of chosen minus of candidates of the same families"),
+        ("proxy_gain", "sd", "misaligned objective of chosen minus of candidates of the same families"),
+        ("claim_error", "sd", "predicted minus observed over this tick's steered experiments"),
+        ("realisation_distance", "latent sd", "distance of a proposed optimum to the material that realised it"),
+        ("generated_share", "share", "this tick's simulated acquisitions that were model-generated"),
+        ("loop_radius", "gain", "spectral radius of the measured gain matrix between layers"),
+        ("boundary_choices", "share", "this tick's choices inside the boundary zone (weakly captured families or badly known materials)"),
+        ("rmse_boundary", "sd", "model error on panel materials of families inside the boundary zone"),
+        ("rmse_interior", "sd", "model error on panel materials of families outside it"),
+    ),
+    *_rows(
+        "infrastructure",
+        ("repositories_working", "share", "repositories that answer"),
+        ("models_working", "share", "models that are served"),
+        ("labs_working", "share", "labs with enough working models"),
+        ("health_repositories", "share", "mean repository health (stock)"),
+        ("health_models", "share", "mean model health (stock)"),
+        ("attention", "candidates", "mean attention of planners (stock)"),
+        ("funding", "experiments", "funding balance of planners, sum (stock)"),
+        ("compute", "compute units", "compute of trainers, sum (stock)"),
+        ("trust", "share", "mean track record of models in use (auxiliary)"),
+        ("corpus_bias", "sd", "mean estimated bias of simulated labels in view (auxiliary)"),
+    ),
+)  # fmt: skip
+COLUMNS = tuple(i.column for i in INDICATORS)
+UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}  # of outcomes, too
+BOUNDS = {
+    name: 1.0 for name, unit in UNITS.items() if unit == "share"
+}  # sizes that differences of outcomes cannot exceed
+
+
+def observe(world: World) -> dict[str, float]:
+    """Every indicator at this tick, by column."""
+    use = usage(world)
+    results = world.results
+    if results is not None:
+        # Indicators are of the community: isolated planners are not part of it.
+        results = results.subset(~world.planners.isolated[results.planner])
+        results = results if len(results.planner) else None
+    seen = errors(world, use) if use else None
+    learned = learning(world, use, seen)
+    return {
+        **discovery(world, results),
+        **learned,
+        **concentration(world),
+        **layers(world, use, seen),
+        **coupling(world, results, use, seen, learned["inherited_bias"]),
+        **infrastructure(world),
+    }
+
+
+def usage(world: World) -> list[tuple[float, FoundationModel]]:
+    """Served models with their share of adopters (equal shares before any adoption)."""
+    served = world.models()
+    weight = np.array([world.registry.adopters[i] for i, _ in served], np.float64)
+    if not weight.sum():
+        weight = np.ones(len(served))
+    return [(float(w), m) for w, (_, m) in zip(weight / max(weight.sum(), 1), served, strict=True) if w > 0]
+
+
+# --------------------------------------------------------------------------- discovery
+
+
+def discovery(world: World, r: Results | None) -> dict[str, float]:
+    """Finds, acceleration and novelty."""
+    t, space, truth = world.totals, world.space, world.truth
+    found = world.found
+    existing = world.existing
+    pool = max(1, world.founding_untested)
+    spent = t.done + t.measured_acquisitions - world.spent_before
+    out = {
+        "experiments_requested": float(t.requested),
+        "experiments_done": float(t.done),
+        "infeasible_share": t.infeasible / t.done if t.done else NAN,
+        "found": float(found),
+        "found_share": found / existing if existing else NAN,
+        "acceleration_factor": found * (pool + 1) / (existing + 1) / spent if spent else NAN,
+        "enhancement_factor": (found / existing) / (spent / pool) if spent and existing else NAN,
+        "unsteered_share": t.unsteered / t.done if t.done else NAN,
+        "best_found": world.best_found,
+    }
+    if r is None:
+        return out | dict.fromkeys(("discovery_acceleration", "hit_rate_frozen", "hit_rate_moving", "novelty"), NAN)
+    seen = r.observed[~np.isnan(r.observed)]
+    hits = int((truth.top & space.feasible)[np.unique(r.material[r.published])].sum())
+    tests = max(1, int(r.published.sum()))
+    prevalence = max(existing - found + hits, 1) / max(1, int(world.commons.untested.sum()) + tests)
+    return out | {
+        "discovery_acceleration": hits / tests / prevalence,
+        "hit_rate_frozen": float((seen > world.reference).mean()) if len(seen) else NAN,
+        "hit_rate_moving": float((seen > moving_reference(world)).mean()) if len(seen) else NAN,
+        "novelty": float((world.experiments_before[r.family] == 0).mean()),
+    }
+
+
+def moving_reference(world: World) -> float:
+    """Best decile of the last measured labels in the commons."""
+    commons = world.commons
+    recent = slice(max(0, len(commons) - 2_000), len(commons))
+    value = commons.value[recent][
+        (commons.modality[recent] >= 2) & (commons.modality[recent] <= 4) & (commons.origin[recent] != 4)
+    ]
+    return upper(value, 0.1) if len(value) else 0.0
+
+
+# --------------------------------------------------------------------------- learning
+
+
+class Errors(NamedTuple):
+    """How M models err on their panels.
+
+    Attributes
+    ----------
+    by_family : float (M, K)
+        Squared error of each family.
+    actual, claimed : float (M,)
+        Squared error and claimed variance, families weighted as in the training sample: claims are judged
+        where the corpus is.
+    inside_68, inside_95, inside_68_simulated : float (M,)
+        Share of the property inside claimed intervals, and of the simulated property, weighted likewise.
+    slope, share, raw : float (M,)
+        Slope of model error on simulation error over the whole panel with the property held constant; the same
+        as a share of the model's response to the property; and the slope without holding it constant. Without,
+        a model that has learned nothing seems to inherit whatever bias goes with the property.
+    median : float (M,)
+        Median absolute error over the panel.
+    """
+
+    by_family: Float
+    actual: Float
+    claimed: Float
+    inside_68: Float
+    inside_95: Float
+    inside_68_simulated: Float
+    slope: Float
+    share: Float
+    raw: Float
+    median: Float
+
+
+def errors(world: World, use: list[tuple[float, FoundationModel]]) -> Errors:
+    """Errors of the models in use, at least one, on their panels."""
+    models = [m for _, m in use]
+    if len({m.panel_mean.shape for m in models}) > 1:  # a policy has changed the size of panels
+        parts = [errors(world, [one]) for one in use]
+        return Errors(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    materials = np.array([m.panel.materials for m in models])
+    return panel_errors(
+        np.array([m.panel_mean for m in models]), np.array([m.panel_variance for m in models]),
+        np.array([m.overconfidence for m in models]), world.truth.property[materials], world.truth.simulated[materials],
+        np.array([m.corpus for m in models]),
+    )  # fmt: skip
+
+
+@kernel
+def panel_errors(
+    mean: Float32, variance: Float32, overconfidence: Float, y: Float32, simulated: Float32, corpus: Float
+) -> Errors:
+    """Errors of predictions (M, K, B) against the property and its simulation there.
+
+    Parameters
+    ----------
+    mean, variance, y, simulated : float32 (M, K, B)
+    overconfidence : float (M,)
+    corpus : float (M, K)
+    """
+    M, _, B = mean.shape
+    error, label = mean - y, simulated - y
+    square = error * error
+    by_family = np.einsum("mkb->mk", square).astype(np.float64) / B
+    weight = np.repeat((corpus / B).astype(np.float32), B, axis=1)
+    claim = variance.reshape(M, -1) / (overconfidence**2).astype(np.float32)[:, None]
+
+    def weighted(values: NDArray[Any]) -> Float:
+        return np.asarray(np.einsum("mn,mn->m", weight, values.reshape(M, -1)), np.float64)
+
+    def covered(gap: Float32, z: float) -> Float:
+        return weighted(gap.reshape(M, -1) <= np.float32(z * z) * claim)
+
+    e, s, t = (a.reshape(M, -1) - a.reshape(M, -1).mean(axis=1, keepdims=True) for a in (error, label, y))
+    ss, tt, st, se, te = (np.einsum("mn,mn->m", a, b).astype(np.float64) for a, b in ((s, s), (t, t), (s, t), (s, e), (t, e)))  # fmt: skip
+    partial = ss * tt - st * st
+    defined = (ss > 1e-9) & (partial > 1e-6 * ss * tt)
+    over = np.where(defined, partial, 1.0)
+    # Prediction = response * property + slope * (simulation - property) + rest.
+    slope = np.where(defined, (se * tt - te * st) / over, NAN)
+    response = np.where(defined, 1.0 + (te * ss - se * st) / over, NAN)
+    responsive = response > 0.05
+    gap, middle = np.abs(error).reshape(M, -1), middle_of(error[0].size, 0.5)
+    return Errors(
+        by_family,
+        np.einsum("mk,mk->m", by_family, corpus),
+        weighted(claim),
+        covered(square, 0.994458),
+        covered(square, 1.959964),
+        covered((mean - simulated) ** 2, 0.994458),
+        slope,
+        np.where(responsive, slope / np.where(responsive, response, 1.0), NAN),
+        np.where(ss > 1e-9, se / np.where(ss > 1e-9, ss, 1.0), NAN),
+        np.partition(gap, middle, axis=1)[:, middle].astype(np.float64),
+    )
+
+
+def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Errors | None) -> dict[str, float]:
+    """Error, calibration and inheritance of the models in use, on their panels."""
+    if seen is None:
+        return dict.fromkeys((i.column for i in INDICATORS if i.layer == "learning"), NAN)
+    models, dense, niche = [m for _, m in use], world.space.dense_families, world.space.niche_families
+    rare = np.array([m.rare for m in models])
+    diagnoses = [m.diagnosis for m in models if m.diagnosis is not None]
+    imposed = np.array([m.overconfidence for m in models])
+    ratio = np.sqrt(seen.actual / np.maximum(seen.claimed, 1e-12))
+    columns: dict[str, Any] = {
+        "rmse": np.sqrt(seen.actual),
+        "rmse_out": np.sqrt(np.take_along_axis(seen.by_family, rare, axis=1).mean(axis=1)),
+        "rmse_dense": np.sqrt(seen.by_family[:, dense].mean(axis=1)) if len(dense) else np.full(len(use), NAN),
+        "rmse_niche": np.sqrt(seen.by_family[:, niche].mean(axis=1)),
+        "coverage_68": seen.inside_68,
+        "coverage_95": seen.inside_95,
+        "coverage_68_simulated": seen.inside_68_simulated,
+        "claimed_to_actual": ratio,
+        "overconfidence_emergent": ratio / imposed,
+        "overconfidence_imposed": imposed,
+        "inherited_bias": seen.slope,
+        "inherited_share": seen.share,
+        "inherited_bias_raw": seen.raw,
+        "captured_dense": [d.captured_dense for d in diagnoses],
+        "captured_niche": [d.captured_niche for d in diagnoses],
+        "gauge_variance": [d.gauge_variance for d in diagnoses],
+        "strain_variance": [d.strain_variance for d in diagnoses],
+    }
+    means = np.array(list(columns.values())) @ np.array([w for w, _ in use])
+    return dict(zip(columns, means.tolist(), strict=True))
+
+
+def average(values: NDArray[Any]) -> float:
+    """Mean of an array, NaN without values."""
+    return float(np.add.reduce(values)) / len(values) if len(values) else NAN
+
+
+def share_of(flags: NDArray[np.bool_]) -> float:
+    """Share of true ones, NaN without any."""
+    return np.count_nonzero(flags) / len(flags) if len(flags) else NAN
+
+
+# --------------------------------------------------------------------------- concentration
+
+
+def hill(counts: NDArray[Any], order: float) -> float:
+    """Hill number (effective number of kinds) of order 0, 1 or 2 (Hill 1973); NaN for an empty count."""
+    total = np.add.reduce(counts)
+    if total <= 0:
+        return NAN
+    share = counts[counts > 0] / total
+    if order == 0:
+        return float(len(share))
+    if order == 1:
+        return math.exp(-(share @ np.log(share)))
+    return 1.0 / float(share @ share)
+
+
+def gini(counts: NDArray[Any]) -> float:
+    """Gini coefficient, 0 (equal) to 1 - 1/n; NaN for an empty count."""
+    total, n = np.add.reduce(counts), len(counts)
+    if total <= 0:
+        return NAN
+    return float(np.arange(1 - n, n, 2) @ np.sort(counts) / (n * total))
+
+
+def concentration(world: World) -> dict[str, float]:
+    """How far records, effort, models and funding are concentrated."""
+    commons, done = world.commons, world.experiments
+    records = commons.records_by_family()
+    tried = done > 0
+    before = world.experiments_before > 0
+    fresh = tried & ~before
+    adjacency = NAN
+    if fresh.any() and before.any():
+        near = world.space.similarity @ before
+        mean = average(near)
+        adjacency = average(near[fresh]) / mean if mean > 0 else NAN
+    entered, n, families = float(np.add.reduce(records)), float(np.add.reduce(done)), float(np.count_nonzero(tried))
+    registry, links = world.registry, world.infrastructure.model_repositories
+    links = links[links >= 0]
+    return {
+        "records": entered,
+        "records_hhi": 1.0 / hill(records, 2),
+        "records_gini": gini(records),
+        "families_d0": families if n else NAN,
+        "families_d1": hill(done, 1),
+        "families_d2": hill(done, 2),
+        "models_d2": hill(registry.adopters, 2),
+        "models_gini": gini(registry.adoptions),
+        "lineages_d2": hill(np.bincount(registry.lineage, registry.adopters), 2) if len(registry.lineage) else NAN,
+        "repositories_d2": hill(np.bincount(links), 2) if len(links) else NAN,
+        "funding_gini": gini(world.planners.budget[~world.planners.isolated]),
+        "modalities_d1": hill(commons.modality_counts, 1),
+        "heaps": math.log(families) / math.log(n) if n > 1 else NAN,
+        "adjacency_first": adjacency,
+    }
+
+
+# --------------------------------------------------------------------------- layers and coupling
+
+
+def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors | None) -> dict[str, float]:
+    """The four MPBF quantities, true and perceived."""
+    from mpbf_abm.model.assimilation import coverage
+
+    commons, f = world.commons, world.p.layers
+    true, perceived = commons.true_fidelity(), commons.perceived_fidelity(f.prior_overlaps)
+    covered = coverage(commons.distinct_materials(), f.coverage_scale)
+    out = {
+        "coverage": covered,
+        "fidelity": true,
+        "fidelity_perceived": perceived,
+        "boundary_shift": delta_b(world, true, covered),
+        "boundary_shift_perceived": delta_b(world, perceived, covered),
+    }
+    names = ("integrity", "integrity_perceived", "integrity_unfloored", "integrity_gap", "uncertainty", "tradeoff",
+             "tradeoff_measured", "tradeoff_rank", "steering", "steering_perceived", "scale")  # fmt: skip
+    if seen is None:
+        return out | dict.fromkeys(names, NAN)
+    rows, pairs = [], []
+    for (_, m), median in zip(use, seen.median.tolist(), strict=True):
+        d = m.diagnosis
+        if d is None:
+            continue
+        pairs.append((d.tradeoff, d.tradeoff_measured))
+        rows.append((d.integrity_true, d.integrity_perceived, d.integrity_unfloored, d.integrity_perceived - d.integrity_true,
+                     0.5 * (d.u[0] + d.u[1]), d.tradeoff, d.tradeoff_measured, 0.0,
+                     steering(world, agreement(median, world.truth.mad), d.tradeoff), perceived_steering(world, m), m.scale))  # fmt: skip
+    means = np.array([w for w, _ in use]) @ np.array(rows)
+    total = dict(zip(names, means.tolist(), strict=True))
+    total["tradeoff_rank"] = rank_correlation(*np.array(pairs).T)
+    return out | total
+
+
+def rank_correlation(a: Float, b: Float) -> float:
+    """Spearman correlation without tie correction; NaN for fewer than three or constant values."""
+    n = len(a)
+    if n < 3 or a.max() - a.min() < 1e-12 or b.max() - b.min() < 1e-12:
+        return NAN
+    gap = a.argsort(kind="stable").argsort(kind="stable") - b.argsort(kind="stable").argsort(kind="stable")
+    return 1.0 - 6.0 * float(gap @ gap) / (n * (n * n - 1))
+
+
+def upper(values: NDArray[Any], share: float) -> float:
+    """Smallest value among the upper `share` of an array (at least one)."""
+    k = middle_of(len(values), share)
+    return float(np.partition(values, k)[k])
+
+
+def middle_of(count: int, share: float) -> int:
+    """Position, in ascending order, of the smallest among the upper `share` of `count` values (at least one)."""
+    return count - max(1, round(share * count))
+
+
+def coupling(
+    world: World, r: Results | None, use: list[tuple[float, FoundationModel]], seen: Errors | None, inherited: float
+) -> dict[str, float]:
+    """Drift, feedback and the boundary zone."""
+    s, c = world.signals, world.p.coupling
+    simulated = int(s.acquisitions[0])
+    gap = r.predicted - r.observed if r else np.zeros(0, np.float32)
+    out = {
+        "drift": r.drift if r else NAN,
+        "value_gain": r.value_gain if r else NAN,
+        "proxy_gain": r.proxy_gain if r else NAN,
+        "claim_error": average(gap[~np.isnan(gap)]),
+        "realisation_distance": r.distance if r else NAN,
+        "generated_share": s.generated / simulated if simulated else NAN,
+    }
+    if seen is None:
+        return out | dict.fromkeys(("loop_radius", "boundary_choices", "rmse_boundary", "rmse_interior"), NAN)
+    most = max(range(len(use)), key=lambda i: use[i][0])
+    model, square = use[most][1], seen.by_family[most]
+    inherited = 0.0 if np.isnan(inherited) else inherited
+    members = ~world.planners.isolated
+    steered = 1.0 - float(np.mean(world.planners.exploration[members])) if members.any() else 0.0
+    acquired = float(s.acquisitions.sum())
+    results = float(r.published.sum()) if r else 0.0
+    fed_back = c.outer_loop * results / (results + acquired) if results + acquired else 0.0
+    generated = c.pseudo_gain * s.generated / (results + acquired) if results + acquired else 0.0
+    matrix = gain_matrix(
+        inherited, steered * world.p.planners.steering_gain, fed_back, generated, min(1.0, c.correction) * fed_back
+    )
+    out["loop_radius"] = spectral_radius(matrix)
+    # Boundary zone: families that the encoder keeps less than half of, or whose claimed sd is in
+    # the corpus's worst tenth.
+    sd = np.einsum("kb->k", model.panel_variance)  # only its order counts
+    captured = model.diagnosis.captured if model.diagnosis else np.ones(len(sd))
+    zone = (sd >= upper(sd, 0.1)) | (captured < 0.5)
+    out["boundary_choices"] = np.count_nonzero(zone[r.family]) / len(r.family) if r else NAN
+    out["rmse_boundary"] = math.sqrt(average(square[zone]))
+    out["rmse_interior"] = math.sqrt(average(square[~zone]))
+    return out
+
+
+def infrastructure(world: World) -> dict[str, float]:
+    """Who works, and the stocks."""
+    i, planners = world.infrastructure, world.planners
+    members = ~planners.isolated
+    in_use = i.model_in_use()
+    rows = np.flatnonzero((in_use >= 0) & members)
+    trust = NAN
+    if len(rows):
+        hits, misses = planners.hits[rows, in_use[rows]], planners.misses[rows, in_use[rows]]
+        trust = average((1 + hits) / (2 + hits + misses))
+    sizes = world.space.family_sizes
+    return {
+        "repositories_working": share_of(i.working_repositories()),
+        "models_working": share_of(i.working_models() & world.registry.published()),
+        "labs_working": share_of(i.working_labs()[members]),
+        "health_repositories": average(world.health_repositories),
+        "health_models": average(world.health_models),
+        "attention": average(planners.attention[members]),
+        "funding": float(np.add.reduce(planners.funding[members])) if members.any() else NAN,
+        "compute": float(np.add.reduce(world.trainers.compute)) if len(world.trainers) else NAN,
+        "trust": trust,
+        "corpus_bias": float(world.commons.estimated_bias() @ sizes / np.add.reduce(sizes)),
+    }

@@ -1,0 +1,342 @@
+"""Policies and shocks as data: what a configuration or a study can name, and the parameters in force.
+
+A policy moves parameters toward targets between its start and its end; a shock happens to the community
+(:mod:`mpbf_abm.model.events` says how). Nothing here needs a community, so that files are read quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, field_validator
+
+from mpbf_abm.config import Section
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.parameters import PATHS, Parameters, value_faults
+
+
+@dataclass(frozen=True)
+class Lever:
+    """How a policy moves one parameter.
+
+    Attributes
+    ----------
+    path : str
+        Dotted parameter.
+    target : float or bool or str
+        Value at strength 1.
+    mode : str
+        set moves the value toward the target; floor and cap let it stand where it is stricter.
+    """
+
+    path: str
+    target: Any
+    mode: Literal["set", "floor", "cap"] = "set"
+
+    def value(self, base: Any, strength: float) -> Any:
+        """Value of the parameter at a strength from 0 to 1."""
+        if isinstance(base, (bool, str)):
+            return self.target if strength > 0 else base
+        if isinstance(base, tuple):
+            if len(base) != len(self.target):
+                return self.target if strength > 0 else base
+            return tuple(b + strength * (t - b) for b, t in zip(base, self.target, strict=True))
+        if self.mode == "floor":
+            moved = max(base, strength * self.target)
+        elif self.mode == "cap":
+            moved = min(base, self.target + (1 - strength) * max(0.0, base - self.target))
+        else:
+            moved = base + strength * (self.target - base)
+        return round(moved) if isinstance(base, int) else moved
+
+
+@dataclass(frozen=True)
+class PolicyKind:
+    """A policy users can name: what it does, its levers at strength 1 and its usual strength."""
+
+    help: str
+    levers: tuple[Lever, ...]
+    strength: float = 1.0
+
+
+POLICIES: dict[str, PolicyKind] = {
+    "negative_results": PolicyKind("results below the threshold and failures are published too", (Lever("planners.publication_bias", 0.0),)),
+    "coverage_mandate": PolicyKind("curators give a share of attention to rare families", (Lever("curators.coverage_seeking", 1.0, "floor"),), 0.5),
+    "measured_quota": PolicyKind("a least share of curated records are measured labels", (Lever("curators.measured_quota", 1.0, "floor"),), 0.3),
+    "provenance_standard": PolicyKind("quality assurance against provenance errors", (Lever("curators.qa", 1.0, "floor"),)),
+    "audits": PolicyKind("a share of acquisition budgets goes to re-measuring records", (Lever("curators.audit_rate", 1.0, "floor"),), 0.2),
+    "harmonisation": PolicyKind("simulated labels are corrected by estimated bias", (Lever("curators.harmonisation", 1.0, "floor"),)),
+    "uncertainty_aware": PolicyKind(
+        "planners weigh what models do not know; uncertainty passes all channels",
+        (Lever("planners.acquisition", "ucb"), Lever("coupling.uncertainty_ral_isl", 1.0, "floor"), Lever("coupling.uncertainty_dal_ral", 1.0, "floor"),
+            Lever("coupling.uncertainty_modalities", 1.0, "floor")),
+    ),
+    "invariance_standard": PolicyKind("architectures must respect symmetry", (Lever("trainers.invariance", 1.0, "floor"),)),
+    "model_pluralism": PolicyKind("no reuse of published encoders, no following of popularity", (Lever("trainers.reuse", 0.0, "cap"), Lever("planners.social", 0.0, "cap"))),
+    "redundancy": PolicyKind("models and labs keep three providers", (Lever("infrastructure.providers", 3, "floor"),)),
+    "mirrors_and_repair": PolicyKind("records are federated and outages mended fast", (Lever("curators.openness", 1.0, "floor"), Lever("stocks.repair", 1.0, "floor"))),
+    "compute_cap": PolicyKind("training at scale above 1/2 is not allowed", (Lever("trainers.scale_cap", 0.5, "cap"),)),
+    "equal_funding": PolicyKind("every lab gets the same", (Lever("stocks.merit_share", 0.0), Lever("stocks.lottery_share", 0.0))),
+    "funding_lottery": PolicyKind("a share of funding is drawn by lot", (Lever("stocks.lottery_share", 1.0, "floor"),), 0.5),
+    "exploration_floor": PolicyKind(
+        "a least share of every curator's and planner's effort explores",
+        (
+            Lever("planners.exploration_floor", 1.0, "floor"),
+            Lever("curators.exploration_floor", 1.0, "floor"),
+        ),
+        0.3,
+    ),
+    "fresh_data_floor": PolicyKind("a least share of training data is recent and not model-generated", (Lever("trainers.fresh_floor", 1.0, "floor"),), 0.3),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ShockKind:
+    """A shock users can name: what it does and its usual strength."""
+
+    help: str
+    strength: float
+
+
+SHOCKS: dict[str, ShockKind] = {
+    "repository_outage": ShockKind("Take down a share of the repositories (at least one): random, the most leaned on, or a correlated group; or one by its number", 0.1),
+    "model_withdrawal": ShockKind("Withdraw a share of the models (at least one), chosen in the same ways", 0.2),
+    "poisoning": ShockKind("Spoil a share of the records entered in the last tick: values shift up by 2 sd plus noise", 0.3),
+    "functional_revision": ShockKind("Replace a share of the simulation bias by that of another method (bias shuffled within families)", 1.0),
+    "funding_cut": ShockKind("Cut the inflow of experimental funding by the shock's strength while it lasts", 0.5),
+    "objective_shift": ShockKind("Turn the property sought toward the other one (`proxy`): y' = (1-s) y + s y2, standardised", 0.5),
+    "retraction_wave": ShockKind("Retract a share of all records", 0.3),
+}  # fmt: skip
+
+# Shocks that hit nodes, and the parameter that says how many there are.
+NODES = {"repository_outage": "infrastructure.repositories", "model_withdrawal": "trainers.count"}
+TARGETS = ("random", "largest", "correlated")
+
+
+# Parameters that act when the community is founded and never after: no policy can move them.
+FIXED = frozenset(path for path in PATHS if path.startswith(("space.", "founding.")) or path.endswith(".count")) | {
+    "planners.isolated", "planners.neighbours", "infrastructure.repositories",
+}  # fmt: skip
+
+
+class Event(Section):
+    """What policies and shocks have in common: a name and a time."""
+
+    name: str
+    start: int = Field(0, ge=0, description="first tick with an effect")
+    end: int | None = Field(None, ge=0, description="first tick without (None: to the end)")
+    strength: float | None = Field(None, ge=0, le=1, description="0 to 1; None is the usual strength of the kind")
+
+    def __init__(self, kind: str | None = None, /, **fields: Any) -> None:
+        if kind is not None and "name" in fields:
+            raise ConfigurationError(f"{type(self).__name__.lower()} '{kind}': its name is given twice")
+        if kind is not None:
+            fields["name"] = kind
+        name = fields.get("name")
+        faults = self._name_faults(name, fields) if isinstance(name, str) else []
+        try:
+            super().__init__(**fields)
+        except ConfigurationError as error:
+            raise ConfigurationError(faults + error.faults) from None
+        if faults:
+            raise ConfigurationError(faults)
+
+    @classmethod
+    def place(cls, fields: Mapping[str, Any]) -> str:
+        """How messages call this event."""
+        kind = cls.__name__.lower()
+        return kind if fields.get("name") is None else f"{kind} '{fields['name']}'"
+
+    @classmethod
+    def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:
+        """What is wrong with the name, given the other fields."""
+        raise NotImplementedError
+
+    def _conflicts(self) -> list[str]:
+        if self.end is not None and self.end <= self.start:
+            return [f"{self.label}: end = {self.end} must be after start = {self.start}"]
+        return []
+
+    @property
+    def label(self) -> str:
+        """How messages call this event."""
+        return self.place({"name": self.name})
+
+
+class Policy(Event):
+    """A policy in force from `start` to `end`: one of the list, or parameters of one's own choice (`set`).
+
+    Its strength rises over the first `ramp` ticks and falls over the last `fade` ticks before `end`.
+
+    Examples
+    --------
+    >>> Policy("exploration_floor", start=24, strength=0.6).at(24)
+    0.6
+    >>> Policy("tide", set={"planners.exploration": 0.9}, start=10, end=30, ramp=10, fade=10).at(15)
+    0.6
+    """
+
+    ramp: int = Field(0, ge=0, description="ticks until full strength")
+    fade: int = Field(0, ge=0, description="ticks before the end over which it weakens")
+    set: dict[str, Any] = Field(
+        default_factory=dict, description="parameters of a policy of one's own, and their values at strength 1"
+    )
+
+    @classmethod
+    def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:
+        own = fields.get("set")
+        if own and name in POLICIES:
+            return [
+                f"policy '{name}': is one of the list; a policy with parameters of its own (set) needs another name"
+            ]
+        if own or name in POLICIES:
+            return []
+        return [
+            f"policy: unknown policy '{name}'{did_you_mean(name, POLICIES)} (policies: {', '.join(POLICIES)}; or one of your own, with set)"
+        ]
+
+    @field_validator("set")
+    @classmethod
+    def _levers_hold(cls, values: dict[str, Any]) -> dict[str, Any]:
+        faults = []
+        for path, value in values.items():
+            if path in FIXED:
+                faults.append(f"{path} acts at founding only and cannot be moved later")
+            else:
+                # One by one: what they are together depends on the community that they act on.
+                faults += value_faults(path, value)
+        if faults:
+            raise ConfigurationError(faults)
+        return {path: tuple(value) if isinstance(value, list) else value for path, value in values.items()}
+
+    def _conflicts(self) -> list[str]:
+        faults = super()._conflicts()
+        if self.fade and self.end is None:
+            faults.append(f"{self.label}: fade = {self.fade} needs an end")
+        return faults
+
+    @property
+    def kind(self) -> PolicyKind:
+        """Its levers, help and usual strength."""
+        if not self.set:
+            return POLICIES[self.name]
+        return PolicyKind("parameters of one's own", tuple(Lever(path, value) for path, value in self.set.items()))
+
+    @property
+    def usual(self) -> float | None:
+        """Strength of its kind where none is given; levers of one's own have none."""
+        return None if self.set else self.kind.strength
+
+    def at(self, tick: int) -> float:
+        """Strength in force at a tick, 0 outside its time."""
+        if tick < self.start or (self.end is not None and tick >= self.end):
+            return 0.0
+        full = self.kind.strength if self.strength is None else self.strength
+        rise = min(1.0, (tick - self.start + 1) / self.ramp) if self.ramp else 1.0
+        fall = min(1.0, (self.end - tick) / self.fade) if self.fade and self.end is not None else 1.0
+        return full * min(rise, fall)
+
+
+class Shock(Event):
+    """Something that happens to the community at `start`.
+
+    Outages and withdrawals last until `end`, when repair may begin (None: the node is lost for
+    good); funding cuts last until `end`; poisoning spoils records while it lasts; the others happen once.
+    """
+
+    target: Literal["random", "largest", "correlated"] | int = Field(
+        "random", description="which nodes are hit; a number is that one node"
+    )
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _target_is_one_of_the_ways_or_a_number(cls, value: Any) -> Any:
+        if value in TARGETS or (type(value) is int and value >= 0):
+            return value
+        raise ValueError(f"must be {', '.join(TARGETS)}, or the number of a node from 0")
+
+    def _conflicts(self) -> list[str]:
+        faults = super()._conflicts()
+        if isinstance(self.target, int):
+            if self.name not in NODES:
+                faults.append(f"{self.label}: target = {self.target}: hits no nodes, only {' and '.join(NODES)} do")
+            if self.strength is not None:
+                faults.append(
+                    f"{self.label}: target = {self.target} is one node; it cannot have a strength (a share of nodes) as well"
+                )
+        return faults
+
+    @classmethod
+    def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 (a policy's depend on them)
+        if name in SHOCKS:
+            return []
+        return [f"shock: unknown shock '{name}'{did_you_mean(name, SHOCKS)} (shocks: {', '.join(SHOCKS)})"]
+
+    @property
+    def usual(self) -> float:
+        """Strength of its kind where none is given."""
+        return SHOCKS[self.name].strength
+
+    @property
+    def force(self) -> float:
+        """Strength, or the usual one of the kind."""
+        return self.usual if self.strength is None else self.strength
+
+    def active(self, tick: int) -> bool:
+        """Whether the shock lasts at a tick (a shock without end lasts one tick)."""
+        return self.start <= tick < (self.start + 1 if self.end is None else self.end)
+
+
+def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
+    """Faults of shocks aimed at a number that no node of a community with these parameters has."""
+    faults = []
+    for shock in shocks:
+        if isinstance(shock.target, int):
+            group, name = PATHS[NODES[shock.name]]
+            count = getattr(getattr(parameters, group), name)
+            if shock.target >= count:
+                allowed = f"must be from 0 to {count - 1}" if count else "there is no node"
+                faults.append(f"{shock.label}: target = {shock.target}: {allowed} ({group}.{name} = {count})")
+    return faults
+
+
+# --------------------------------------------------------------------------- in force
+
+
+def in_force(base: Parameters, policies: Sequence[Policy], tick: int) -> Parameters:
+    """Parameters with every active policy applied; the same object where none is."""
+    values: dict[str, Any] = {}
+    for policy in policies:
+        strength = policy.at(tick)
+        if strength > 0:
+            for lever in policy.kind.levers:
+                group, name = PATHS[lever.path]
+                now = values.get(lever.path, getattr(getattr(base, group), name))
+                values[lever.path] = lever.value(now, strength)
+    return base.updated(values) if values else base
+
+
+E = TypeVar("E", bound=Event)
+
+
+def parse_event(text: str, kind: type[E]) -> E:
+    """Parse ``name[:field=value[,field=value...]]`` of the command line."""
+    name, _, rest = text.partition(":")
+    fields: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, sep, raw = part.partition("=")
+        if not sep:
+            raise ConfigurationError(f"'{text}': write name:start=12,strength=0.5")
+        fields[key.strip()] = _number(raw.strip())
+    return kind(name.strip(), **fields)
+
+
+def _number(text: str) -> Any:
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text

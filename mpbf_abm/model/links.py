@@ -1,0 +1,445 @@
+"""Who leans on whom: repositories -> models -> labs -> repositories, and graphs in general.
+
+A node has `providers` (links to nodes it needs) and `need`: it works iff it is not down itself
+and at least `need` of its providers work. Deposits of labs in repositories close the cycle; a
+repository does not fail for lack of deposits (its need is 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.kernels import kernel
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+NONE = -1
+
+
+class Infrastructure:
+    """Links and outages of the community, as arrays.
+
+    Attributes
+    ----------
+    model_repositories : int (M, r)
+        Repositories each model trains on, best first; -1 where there is no link.
+    lab_models : int (L, r)
+        Models each lab uses, best first.
+    lab_repository : int (L,)
+        Repository each lab deposits its results in.
+    members : bool (L,)
+        Labs that belong to the community; isolated ones load nothing.
+    down_repositories, down_models : bool
+        Own outages; `until_*` holds the first tick at which a repair may begin.
+    """
+
+    def __init__(self, repositories: int, models: int, labs: int, providers: int, need: int) -> None:
+        self.need = need
+        self.members = np.ones(labs, bool)
+        self.model_repositories = np.full((models, providers), NONE, np.int64)
+        self.lab_models = np.full((labs, providers), NONE, np.int64)
+        self.lab_repository = np.zeros(labs, np.int64)
+        self.down_repositories = np.zeros(repositories, bool)
+        self.down_models = np.zeros(models, bool)
+        self.until_repositories = np.zeros(repositories, np.int64)
+        self.until_models = np.zeros(models, np.int64)
+        self._known: dict[str, tuple[tuple[bytes, ...], Any]] = {}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], need: int) -> Infrastructure:
+        """Make one of its links, members and outages, by name."""
+        labs, models = arrays["lab_models"], arrays["model_repositories"]
+        made = cls(len(arrays["down_repositories"]), len(models), len(labs), models.shape[1], need)
+        for name, array in arrays.items():
+            setattr(made, name, array)
+        return made
+
+    def _derived(self, name: str, make: Callable[[], Any], *arrays: NDArray[Any]) -> Any:
+        """What follows from some arrays, made anew only when one of them has changed. Do not change it in place."""
+        state = tuple(a.tobytes() for a in arrays)
+        known = self._known.get(name)
+        if known is None or known[0] != state:
+            self._known[name] = known = state, make()
+        return known[1]
+
+    @property
+    def providers(self) -> int:
+        """Links per node."""
+        return int(self.model_repositories.shape[1])
+
+    def set_providers(self, providers: int) -> None:
+        """Widen or narrow the links per node; new links are empty, narrowing keeps the best."""
+        width = self.providers
+        if providers > width:
+            pad = ((0, 0), (0, providers - width))
+            self.model_repositories = np.pad(self.model_repositories, pad, constant_values=NONE)
+            self.lab_models = np.pad(self.lab_models, pad, constant_values=NONE)
+        else:
+            self.model_repositories = self.model_repositories[:, :providers].copy()
+            self.lab_models = self.lab_models[:, :providers].copy()
+
+    # ------------------------------------------------------------------ who works
+
+    def working_repositories(self) -> Bool:
+        """Repositories that answer (R,)."""
+        return ~self.down_repositories
+
+    def working_models(self) -> Bool:
+        """Models that are served: up, with enough working repositories (M,)."""
+        return np.asarray(
+            self._derived(
+                "models", self._working_models, self.model_repositories, self.down_repositories, self.down_models
+            )
+        )
+
+    def _working_models(self) -> Bool:
+        links = self.model_repositories
+        up = (links >= 0) & self.working_repositories()[links]
+        return np.asarray(~self.down_models & (up.sum(axis=1) >= self.need))
+
+    def working_labs(self) -> Bool:
+        """Labs with enough working models (L,); others work without steering."""
+        links = self.lab_models
+        if not len(self.down_models):
+            return np.zeros(len(links), bool)
+        up = (links >= 0) & self.working_models()[links]
+        return np.asarray(up.sum(axis=1) >= self.need)
+
+    def model_in_use(self) -> Int:
+        """First working model of each working lab, -1 for labs without (L,)."""
+        works = self.working_models()
+        return np.asarray(self._derived("in use", lambda: self._in_use(works), self.lab_models, works))
+
+    def _in_use(self, works: Bool) -> Int:
+        links = self.lab_models
+        if not len(works):
+            return np.full(len(links), NONE)
+        up = (links >= 0) & works[links]
+        first = links[np.arange(len(links)), np.argmax(up, axis=1)]
+        return np.where(up.sum(axis=1) >= max(self.need, 1), first, NONE)
+
+    def trainer_sources(self, model: int) -> Bool:
+        """Working repositories that one model trains on (R,)."""
+        mask = np.zeros(len(self.down_repositories), bool)
+        links = self.model_repositories[model]
+        mask[links[links >= 0]] = True
+        return mask & self.working_repositories()
+
+    def repository_load(self) -> Float:
+        """Models that lean on each repository (R,)."""
+        links = self.model_repositories[self.model_repositories >= 0]
+        return np.bincount(links, minlength=len(self.down_repositories)).astype(np.float64)
+
+    def model_load(self) -> Float:
+        """Labs of the community that lean on each model (M,)."""
+        links = self.lab_models[self.members]
+        links = links[links >= 0]
+        return np.bincount(links, minlength=len(self.down_models)).astype(np.float64)
+
+    # ------------------------------------------------------------------ outages
+
+    def fail_repositories(self, nodes: Int, until: int) -> None:
+        """Take repositories down; repair may begin at tick `until`."""
+        self.down_repositories[nodes] = True
+        self.until_repositories[nodes] = np.maximum(self.until_repositories[nodes], until)
+
+    def fail_models(self, nodes: Int, until: int) -> None:
+        """Withdraw models; repair may begin at tick `until`."""
+        self.down_models[nodes] = True
+        self.until_models[nodes] = np.maximum(self.until_models[nodes], until)
+
+    def graph(self) -> nx.DiGraph[tuple[str, int]]:
+        """Return the infrastructure as a directed networkx graph, edges from provider to user."""
+        import networkx as nx
+
+        g: nx.DiGraph[tuple[str, int]] = nx.DiGraph()
+        for kind, works in (
+            ("repository", self.working_repositories()),
+            ("model", self.working_models()),
+            ("lab", self.working_labs() if len(self.down_models) else np.ones(len(self.lab_models), bool)),
+        ):
+            g.add_nodes_from(((kind, i), {"kind": kind, "works": bool(w)}) for i, w in enumerate(works))
+        for kind, user, links in (
+            ("repository", "model", self.model_repositories),
+            ("model", "lab", self.lab_models),
+        ):
+            g.add_edges_from(
+                ((kind, int(j)), (user, i), {"relation": "provides"})
+                for i, row in enumerate(links)
+                for j in row
+                if j >= 0
+            )
+        g.add_edges_from(
+            (("lab", i), ("repository", int(j)), {"relation": "deposits"}) for i, j in enumerate(self.lab_repository)
+        )
+        return g
+
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Nodes (kind, id, load, works) and links (provider and user) of the infrastructure as it is."""
+        import pandas as pd
+
+        graph = self.graph()
+        load = {"repository": self.repository_load(), "model": self.model_load()}
+        nodes = [
+            {"kind": kind, "id": i, "load": float(load[kind][i]) if kind in load else 1.0, "works": data["works"]}
+            for (kind, i), data in graph.nodes(data=True)
+        ]
+        edges = [
+            {"provider_kind": u[0], "provider": u[1], "user_kind": v[0], "user": v[1]}
+            for u, v, data in graph.edges(data=True)
+            if data["relation"] == "provides"
+        ]
+        ends = ["provider_kind", "provider", "user_kind", "user"]
+        return pd.DataFrame(nodes, columns=["kind", "id", "load", "works"]), pd.DataFrame(edges, columns=ends)
+
+
+@kernel
+def choose_links(clocks: Float, weights: Float, links: int, keep: Int | None = None) -> Int:
+    """Choose distinct providers by exponential race, best first.
+
+    Parameters
+    ----------
+    clocks : float (n, options)
+        Standard exponential draws keyed by (chooser, option).
+    weights : float (n, options) or (options,)
+        Attractiveness, non-negative.
+    links : int
+        Links per chooser; fewer options leave -1.
+    keep : int (n, kept), optional
+        Links that stay; only the remaining places are filled.
+
+    Returns
+    -------
+    int (n, links)
+    """
+    options = clocks.shape[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        time = np.where(weights > 0, clocks / weights, np.inf)
+    if keep is not None and keep.size:
+        rows, columns = np.nonzero(keep >= 0)
+        time[rows, keep[rows, columns]] = -1.0 + columns / (keep.shape[1] + 1)
+    take = min(links, options)
+    order = time.argmin(axis=1)[:, None] if take == 1 else time.argsort(axis=1, kind="stable")[:, :take]
+    chosen = np.full((len(clocks), links), NONE)
+    chosen[:, :take] = np.where(np.isinf(np.take_along_axis(time, order, axis=1)), NONE, order)
+    return chosen
+
+
+# --------------------------------------------------------------------------- arbitrary graphs
+
+
+@dataclass(frozen=True)
+class any_of_r:
+    """A node fails iff fewer than `need` of its providers (predecessors) work; sources stand alone."""
+
+    need: int = 1
+
+    def step(self, network: Network, works: Bool) -> Bool:
+        """Return who works after one round."""
+        return np.asarray(works & ((network.incoming @ works >= self.need) | (network.indegree == 0)))
+
+
+@dataclass(frozen=True)
+class fraction:
+    """A node fails iff at least a fraction phi of its neighbours failed (Watts 2002)."""
+
+    phi: float
+
+    def step(self, network: Network, works: Bool) -> Bool:
+        """Return who works after one round."""
+        failed = network.incoming @ ~works
+        return np.asarray(
+            works & ~((network.indegree > 0) & (failed >= self.phi * network.indegree - 1e-12) & (failed > 0))
+        )
+
+
+@dataclass(frozen=True)
+class load:
+    """A node fails when its load exceeds (1 + alpha) times what it carried in the whole network.
+
+    Attributes
+    ----------
+    alpha : float
+        Tolerance.
+    by : str
+        ``paths``: load is the number of shortest paths through a node (Motter and Lai 2002),
+        recomputed after every failure. ``neighbours``: unit loads; a failed node's load moves in
+        equal parts to its working neighbours and is lost without any.
+    """
+
+    alpha: float
+    by: Literal["paths", "neighbours"] = "paths"
+
+    def run(self, network: Network, works: Bool) -> Bool:
+        """Return who works when nobody fails any more."""
+        return self._by_paths(network, works) if self.by == "paths" else self._by_neighbours(network, works)
+
+    def _by_paths(self, network: Network, works: Bool) -> Bool:
+        capacity = (1 + self.alpha) * network.paths(np.ones(len(works), bool))
+        while True:
+            after = works & (network.paths(works) <= capacity + 1e-9)
+            if np.array_equal(after, works):
+                return works
+            works = after
+
+    def _by_neighbours(self, network: Network, works: Bool) -> Bool:
+        carried = np.ones(len(works))
+        shed = ~works
+        while shed.any():
+            works = works & ~shed
+            neighbours = network.incoming[shed].astype(float) * works
+            degree = neighbours.sum(axis=1, keepdims=True)
+            parts = np.divide(neighbours, degree, out=np.zeros_like(neighbours), where=degree > 0)
+            carried = np.where(works, carried + carried[shed] @ parts, 0.0)
+            shed = works & (carried > 1 + self.alpha + 1e-12)
+        return works
+
+
+@dataclass(frozen=True)
+class mutual:
+    """A node works iff it is in the giant component of its layer and its partners work (Buldyrev et al. 2010).
+
+    Layers are the node attribute ``layer``; partners are joined by edges with attribute
+    ``dependency`` true, all other edges connect nodes of one layer.
+    """
+
+    def step(self, network: Network, works: Bool) -> Bool:
+        """Return who works after one round."""
+        from scipy.sparse.csgraph import connected_components
+
+        alive = np.zeros_like(works)
+        for layer in np.unique(network.layer):
+            members = np.flatnonzero(works & (network.layer == layer))
+            if len(members):
+                labels = connected_components(network.within[members][:, members], directed=False)[1]
+                alive[members[labels == np.argmax(np.bincount(labels))]] = True
+        lost_partner = (network.partners @ ~alive) > 0
+        return np.asarray(alive & ~lost_partner)
+
+
+class Network:
+    """A graph with a failure rule; `fail` returns who still works.
+
+    Parameters
+    ----------
+    graph : networkx graph
+        Undirected edges count in both directions; a directed edge u -> v means that v leans on u.
+    rule : any_of_r, fraction, load or mutual
+    """
+
+    def __init__(self, graph: nx.Graph[Any], rule: any_of_r | fraction | load | mutual) -> None:
+        import networkx as nx
+        from scipy import sparse
+
+        self.nodes: list[Hashable] = list(graph.nodes)
+        self.index = {node: i for i, node in enumerate(self.nodes)}
+        self.rule = rule
+        self.graph = graph
+        n = len(self.nodes)
+        matrix: Any = nx.to_scipy_sparse_array(graph, nodelist=self.nodes, weight=None, format="csr", dtype=np.int64)  # type: ignore[call-overload]
+        self.incoming: Any = sparse.csr_array(matrix.T)
+        self.indegree = np.asarray(self.incoming.sum(axis=1)).ravel()
+        if isinstance(rule, load):
+            self.incoming = self.incoming.toarray()
+        if isinstance(rule, mutual):
+            layer = [graph.nodes[v].get("layer") for v in self.nodes]
+            if any(v is None for v in layer):
+                raise ConfigurationError("rule mutual needs the node attribute 'layer' on every node")
+            self.layer = np.unique(np.array([str(v) for v in layer]), return_inverse=True)[1]
+            pairs = [(self.index[u], self.index[v]) for u, v, d in graph.edges(data=True) if d.get("dependency")]
+            rows = [i for i, _ in pairs] + [j for _, j in pairs]
+            columns = [j for _, j in pairs] + [i for i, _ in pairs]
+            self.partners: Any = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, n))
+            both = sparse.csr_array(matrix + matrix.T)
+            self.within: Any = sparse.csr_array(both - both.multiply(self.partners > 0))
+
+    def paths(self, works: Bool) -> Float:
+        """Shortest paths through each working node among working nodes, end points excluded (n,)."""
+        import networkx as nx
+
+        left = self.graph.subgraph(v for v, w in zip(self.nodes, works, strict=True) if w)
+        through = nx.betweenness_centrality(left, normalized=False)
+        return np.array([through.get(v, 0.0) for v in self.nodes])
+
+    def fail(self, removed: Iterable[Hashable]) -> Bool:
+        """Remove nodes and let failures spread; returns who works, in the order of ``nodes``."""
+        works = np.ones(len(self.nodes), bool)
+        for node in removed:
+            if node not in self.index:
+                raise ConfigurationError(f"node {node!r} is not in the graph")
+            works[self.index[node]] = False
+        if isinstance(self.rule, load):
+            return self.rule.run(self, works)
+        while True:
+            after = self.rule.step(self, works)
+            if np.array_equal(after, works):
+                return works
+            works = after
+
+
+def from_graph(graph: nx.Graph[Any], rule: any_of_r | fraction | load | mutual) -> Network:
+    """Serve an arbitrary graph with one of the failure rules."""
+    return Network(graph, rule)
+
+
+# --------------------------------------------------------------------------- registry
+
+# The registry of published models: what planners see of trainers.
+#
+# Planners see the registry, never inside a trainer.
+
+T = TypeVar("T")
+
+
+@dataclass
+class Registry(Generic[T]):
+    """One entry per trainer: its latest published model and how it is used.
+
+    Attributes
+    ----------
+    models : list
+        Latest published model of each trainer, None before the first one.
+    version : int (M,)
+        Times a trainer has published.
+    lineage : int (M,)
+        Encoder lineage in use; trainers that reuse an encoder share its lineage.
+    adopters : int (M,)
+        Planners that use the model now.
+    adoptions : int (M,)
+        Adoptions ever.
+    """
+
+    models: list[T | None]
+    version: Int = field(init=False)
+    lineage: Int = field(init=False)
+    adopters: Int = field(init=False)
+    adoptions: Int = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.models)
+        self.version = np.zeros(count, np.int64)
+        self.lineage = np.arange(count)
+        self.adopters = np.zeros(count, np.int64)
+        self.adoptions = np.zeros(count, np.int64)
+
+    def publish(self, trainer: int, model: T, lineage: int) -> None:
+        """Replace a trainer's published model."""
+        self.models[trainer] = model
+        self.version[trainer] += 1
+        self.lineage[trainer] = lineage
+
+    def published(self) -> NDArray[np.bool_]:
+        """Trainers with a published model (M,)."""
+        return self.version > 0

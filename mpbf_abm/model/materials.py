@@ -1,0 +1,507 @@
+"""The materials space: arrays that every agent works on and none of them owns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import DataError
+from mpbf_abm.kernels import kernel
+from mpbf_abm.processes import one_thread
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+
+    from mpbf_abm.parameters import Parameters
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+BLOCKS = ("quantum", "meso", "gauge", "spurious")
+NEIGHBOUR_WINDOW = 32
+NEIGHBOURS = 5
+# What a run can see of the materials (beside the sizes of blocks and whether they are simulated).
+CONTENT = ("descriptors", "start", "property", "simulated", "difficulty", "feasible", "proxy", "similarity", "family_keys", "material_keys",
+           "top", "dense", "year")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MaterialsSpace:
+    """Materials, their descriptors and properties, grouped in families.
+
+    Materials of one family are contiguous: family ``k`` holds rows ``start[k]`` to
+    ``start[k + 1] - 1``. Nothing here changes during a run.
+
+    Attributes
+    ----------
+    descriptors : float32 (N, dq + dm + ds)
+        Stored descriptor columns: the blocks ``quantum``, ``meso`` and ``spurious`` in this order.
+        The ``gauge`` block (orientation, cell choice) carries no information, is a function of
+        the record and is never stored.
+    dims : mapping of str to int
+        Width of each of the four blocks.
+    start : int (K + 1,)
+        First row of each family, and N.
+    property : float32 (N,)
+        The property sought, standardised over the space (larger is better).
+    simulated : float32 (N,)
+        What a simulation reports for it, in the same unit, bias included.
+    difficulty : float32 (N,)
+        Factor on the noise of a measurement.
+    feasible : bool (N,)
+        Whether the material can be made.
+    proxy : float32 (N,)
+        A misaligned objective, standardised, uncorrelated with the property.
+    similarity : float64 (K, K)
+        Row-normalised weights of the family similarity graph, zero diagonal (a family without
+        neighbours keeps its own weight).
+    family_keys : int (K,)
+        Identity of each family in keyed draws; moves with the family when families are relabelled.
+    material_keys : int (N,)
+        Identity of each material in keyed draws; moves with the material likewise.
+    top : bool (N,)
+        The top set: the best share of the feasible materials.
+    dense : bool (K,)
+        Families that are large for historical reasons (top share by size).
+    family_names : tuple of str
+        Readable names of the families.
+    names : sequence of str, optional
+        Readable names of the materials (formulas).
+    year : int (N,), optional
+        Year of first report, where known.
+    scale : (float, float)
+        Mean and standard deviation of the property in its own unit: ``value = mean + sd * property``
+        (the sd is negative where the goal is a minimum).
+    unit : str
+        Unit of the property.
+    has_simulated : bool
+        Whether ``simulated`` differs from ``property`` by real or synthetic bias.
+    gauge_amplitude : float
+        Standard deviation of the gauge block in descriptor units.
+    origin : mapping
+        How the space was made; enough to make it again. Goes into provenance.
+    """
+
+    descriptors: Float32
+    dims: Mapping[str, int]
+    start: Int
+    property: Float32
+    simulated: Float32
+    difficulty: Float32
+    feasible: Bool
+    proxy: Float32
+    similarity: Float
+    family_keys: Int
+    material_keys: Int
+    top: Bool
+    dense: Bool
+    family_names: tuple[str, ...]
+    names: Sequence[str] | None = None
+    year: Int | None = None
+    scale: tuple[float, float] = (0.0, 1.0)
+    unit: str = "sd"
+    has_simulated: bool = True
+    gauge_amplitude: float = 1.6
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        faults = []
+        n, k = len(self.property), len(self.start) - 1
+        if k < 1 or n < 1:
+            raise DataError("the materials space is empty")
+        sizes = np.diff(self.start)
+        if self.start[0] != 0 or self.start[-1] != n or np.any(sizes < 0):
+            faults.append("family rows must be contiguous and cover every material once")
+        elif np.any(sizes == 0):
+            empty = [self.family_names[i] for i in np.flatnonzero(sizes == 0)[:5]]
+            faults.append(f"empty families: {', '.join(empty)}; every family needs at least one material")
+        width = self.dims["quantum"] + self.dims["meso"] + self.dims["spurious"]
+        if self.descriptors.shape != (n, width):
+            faults.append(f"descriptors have shape {self.descriptors.shape}, expected {(n, width)}")
+        for name in ("property", "simulated", "difficulty", "descriptors"):
+            if not np.all(np.isfinite(getattr(self, name))):
+                faults.append(f"{name} holds values that are not finite")
+        if not self.feasible.any():
+            faults.append("no material is feasible")
+        if faults:
+            raise DataError(faults)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> MaterialsSpace:
+        """A space never changes, so copies of an ecosystem share it."""
+        return self
+
+    @cached_property
+    def content(self) -> str:
+        """Hash of everything that a run can see of the materials; names and units are none of it."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name in ("dims", "has_simulated", "gauge_amplitude"):
+            digest.update(repr(getattr(self, name)).encode())
+        for name in CONTENT:
+            array = getattr(self, name)
+            digest.update(repr((name, None if array is None else (array.dtype.str, array.shape))).encode())
+            digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    # ------------------------------------------------------------------ size and families
+
+    @cached_property
+    def size(self) -> int:
+        """Number of materials N."""
+        return len(self.difficulty)
+
+    @cached_property
+    def families(self) -> int:
+        """Number of families K."""
+        return len(self.start) - 1
+
+    @cached_property
+    def family_sizes(self) -> Int:
+        """Materials per family (K,)."""
+        return np.diff(self.start)
+
+    @cached_property
+    def keys_in_order(self) -> bool:
+        """Whether every family's key is its row."""
+        return bool((self.family_keys == np.arange(self.families)).all())
+
+    @cached_property
+    def feasible_share(self) -> float:
+        """Share of materials that can be made."""
+        return float(self.feasible.mean())
+
+    @cached_property
+    def family(self) -> NDArray[np.int32]:
+        """Family of each material (N,)."""
+        return np.repeat(np.arange(self.families, dtype=np.int32), self.family_sizes)
+
+    def relabelled(self, order: Int) -> MaterialsSpace:
+        """Return the same space with its families in another order (labels change, nothing else)."""
+        rows = np.concatenate([np.arange(self.start[k], self.start[k + 1]) for k in order])
+        per_material = (
+            "descriptors",
+            "property",
+            "simulated",
+            "difficulty",
+            "feasible",
+            "proxy",
+            "material_keys",
+            "top",
+        )
+        changes: dict[str, Any] = {name: getattr(self, name)[rows] for name in per_material}
+        return replace(
+            self,
+            **changes,
+            start=np.concatenate([[0], np.cumsum(self.family_sizes[order])]),
+            similarity=self.similarity[np.ix_(order, order)],
+            family_keys=self.family_keys[order],
+            dense=self.dense[order],
+            family_names=tuple(self.family_names[k] for k in order),
+            names=None if self.names is None else [self.names[i] for i in rows],
+            year=None if self.year is None else self.year[rows],
+        )
+
+    # ------------------------------------------------------------------ descriptors
+
+    @cached_property
+    def ambient(self) -> Mapping[str, slice]:
+        """Columns of each block in the ambient descriptor (gauge included)."""
+        edges = np.cumsum([0] + [self.dims[b] for b in BLOCKS])
+        return {b: slice(int(edges[i]), int(edges[i + 1])) for i, b in enumerate(BLOCKS)}
+
+    @cached_property
+    def width(self) -> int:
+        """Number of ambient descriptor columns d."""
+        return sum(self.dims[b] for b in BLOCKS)
+
+    @cached_property
+    def causal(self) -> Bool:
+        """Ambient columns that the property depends on: quantum and meso (d,)."""
+        mask = np.zeros(self.width, bool)
+        mask[self.ambient["quantum"]] = True
+        mask[self.ambient["meso"]] = True
+        return mask
+
+    @cached_property
+    def dense_families(self) -> Int:
+        """Numbers of the dense families."""
+        return np.flatnonzero(self.dense)
+
+    @cached_property
+    def niche_families(self) -> Int:
+        """Numbers of all other families; of all where every family is dense."""
+        return np.flatnonzero(~self.dense | self.dense.all())
+
+    @cached_property
+    def span(self) -> Float:
+        """Range of each ambient column over the materials, of the gauge block that of a uniform one of its sd (d,)."""
+        stored = np.ptp(self.descriptors, axis=0).astype(np.float64)
+        left = self.dims["quantum"] + self.dims["meso"]
+        gauge = np.full(self.dims["gauge"], np.sqrt(12.0) * self.gauge_amplitude)
+        return np.concatenate([stored[:left], gauge, stored[left:]])
+
+    @kernel
+    def ambient_rows(self, materials: Int, gauge: Float32) -> Float32:
+        """Ambient descriptors of some materials as seen in given gauges.
+
+        Parameters
+        ----------
+        materials : int (n,)
+        gauge : float32 (n, dg)
+            Orientation of each observation, standard normal.
+
+        Returns
+        -------
+        float32 (n, d)
+        """
+        left = self.dims["quantum"] + self.dims["meso"]
+        right = left + self.dims["gauge"]
+        out = np.empty((len(materials), self.width), np.float32)
+        stored = self.descriptors[materials]
+        out[:, :left] = stored[:, :left]
+        np.multiply(gauge, np.float32(self.gauge_amplitude), out=out[:, left:right])
+        out[:, right:] = stored[:, left:]
+        return out
+
+    @kernel
+    def neighbours(self, materials: Int) -> Int:
+        """Nearest materials of the same family, for graph encoders.
+
+        The neighbour graph is defined locally: each material looks at the next 32 rows of its
+        family (cyclically) and links to the five nearest in the quantum block. Any row of the
+        graph is computed on demand, so its cost does not depend on N.
+
+        Returns
+        -------
+        int (n, 5)
+            Row numbers. A family of fewer than six members repeats the nearest; of one, itself.
+        """
+        family = self.family[materials]
+        first, size = self.start[family], self.family_sizes[family]
+        steps = np.arange(1, NEIGHBOUR_WINDOW + 1)
+        window = first[:, None] + ((materials - first)[:, None] + steps) % size[:, None]
+        q = self.dims["quantum"]
+        gap = self.descriptors[window, :q] - self.descriptors[materials, None, :q]
+        distance = np.einsum("nwq,nwq->nw", gap, gap)
+        # In small families the window wraps round: every other member counts once.
+        distance[steps[None] >= size[:, None]] = np.inf
+        nearest = np.sort(np.argpartition(distance, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS], axis=1)
+        missing = np.isinf(np.take_along_axis(distance, nearest, axis=1))
+        nearest = np.where(missing, np.argmin(distance, axis=1)[:, None], nearest)
+        return np.take_along_axis(window, nearest, axis=1)
+
+    def similarity_graph(self) -> nx.Graph[int]:
+        """Return the family similarity graph as an undirected networkx graph with edge weights."""
+        import networkx as nx
+
+        graph: nx.Graph[int] = nx.Graph()
+        graph.add_nodes_from(
+            (k, {"name": self.family_names[k], "size": int(self.family_sizes[k])}) for k in range(self.families)
+        )
+        rows, columns = np.nonzero(self.similarity)
+        graph.add_weighted_edges_from(
+            (int(i), int(j), float(self.similarity[i, j])) for i, j in zip(rows, columns, strict=True) if i != j
+        )
+        return graph
+
+    def in_unit(self, standardised: Float | float) -> Float | float:
+        """Convert standardised property values to the unit of the data."""
+        mean, sd = self.scale
+        return mean + sd * standardised
+
+    # ------------------------------------------------------------------ other ways to the same type
+
+    @classmethod
+    def synthetic(cls, parameters: Parameters | None = None, *, seed: int = 0, **changes: Any) -> MaterialsSpace:
+        """Generate a synthetic space (see :func:`mpbf_abm.data.synthetic.generate`)."""
+        from mpbf_abm.data.synthetic import generate
+        from mpbf_abm.parameters import Parameters
+        from mpbf_abm.streams import Streams
+
+        full = (parameters or Parameters()).replace(**{f"space.{k}": v for k, v in changes.items()})
+        with one_thread():
+            return generate(full.space, Streams(seed))
+
+    @classmethod
+    def from_table(
+        cls,
+        table: str | Path | pd.DataFrame,
+        *,
+        formula: str,
+        measured: str,
+        simulated: str | None = None,
+        year: str | None = None,
+        family: str | None = None,
+        goal: Literal["max", "min"] = "max",
+        on_error: Literal["raise", "drop"] = "raise",
+        **options: Any,
+    ) -> MaterialsSpace:
+        """Build a space from a table of formulas (see :func:`mpbf_abm.data.spaces.from_table`)."""
+        from mpbf_abm.data.spaces import from_table
+
+        with one_thread():
+            return from_table(
+                table, formula=formula, measured=measured, simulated=simulated, year=year,
+                family=family, goal=goal, on_error=on_error, **options,
+            )  # fmt: skip
+
+    @classmethod
+    def from_pool(
+        cls,
+        table: str | Path | pd.DataFrame,
+        *,
+        objective: str,
+        goal: Literal["max", "min"] = "max",
+        on_error: Literal["raise", "drop"] = "raise",
+        **options: Any,
+    ) -> MaterialsSpace:
+        """Build a space of one family from a numeric pool (see :func:`mpbf_abm.data.spaces.from_pool`)."""
+        from mpbf_abm.data.spaces import from_pool
+
+        with one_thread():
+            return from_pool(table, objective=objective, goal=goal, on_error=on_error, **options)
+
+
+def top_set(values: Float32, feasible: Bool, share: float) -> Bool:
+    """Mark the best `share` of the feasible materials (at least one), ties broken by row."""
+    count = max(1, round(share * int(feasible.sum())))
+    order = np.argsort(np.where(feasible, -values.astype(np.float64), np.inf), kind="stable")
+    mask = np.zeros(len(values), bool)
+    mask[order[:count]] = True
+    return mask
+
+
+def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
+    """Row-normalised similarity graph that keeps each family's strongest links, made symmetric.
+
+    Parameters
+    ----------
+    affinity : float (K, K)
+        Symmetric, non-negative; the diagonal is ignored.
+    """
+    k = len(affinity)
+    if k == 1:
+        return np.ones((1, 1))
+    weights = affinity.astype(np.float64).copy()
+    np.fill_diagonal(weights, 0.0)
+    keep = min(neighbours, k - 1)
+    strongest = np.argsort(-weights, axis=1, kind="stable")[:, :keep]
+    mask = np.zeros_like(weights, bool)
+    np.put_along_axis(mask, strongest, True, axis=1)
+    weights[~(mask | mask.T)] = 0.0
+    total = weights.sum(axis=1, keepdims=True)
+    lonely = total[:, 0] <= 0
+    weights[lonely, lonely] = 1.0
+    weights[np.ix_(lonely, lonely)] = np.where(np.eye(int(lonely.sum())) > 0, 1.0, 0.0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def adjacent_similarity(edits: NDArray[np.integer[Any]]) -> Float:
+    """Row-normalised graph of families one edit apart; one without such a neighbour is joined to its nearest.
+
+    Parameters
+    ----------
+    edits : int (K, K)
+        Edits between families, 0 on the diagonal (:func:`mpbf_abm.data.chemistry.element_edits`). Families without
+        any edit between them are one step apart, too.
+    """
+    k = len(edits)
+    if k == 1:
+        return np.ones((1, 1))
+    near = np.maximum(edits, 1)
+    np.fill_diagonal(near, np.iinfo(near.dtype).max)
+    linked = near == near.min(axis=1, keepdims=True)
+    linked |= linked.T
+    return np.asarray(linked / linked.sum(axis=1, keepdims=True), np.float64)
+
+
+# --------------------------------------------------------------------------- report
+
+# What a space made of data holds, and what became of the rows of its table.
+
+
+def report(space: MaterialsSpace) -> dict[str, Any]:
+    """Describe a space made of a table or pool, in plain values that JSON can hold.
+
+    Returns
+    -------
+    dict
+        ``source``, ``kind``, ``notes``; ``rows``, ``dropped``, ``merged``, ``replicate_sd``, ``conflicts``;
+        ``materials``, ``unit``, ``goal``, ``property``, ``top``; ``families`` (a list, largest first); ``simulated``
+        and ``years``, None where the table has none. Values are in the unit of the property.
+    """
+    origin = dict(space.origin)
+    values = _values(space, space.property)
+    simulated = _values(space, space.simulated) if space.has_simulated else None
+    parts = [slice(a, b) for a, b in zip(space.start[:-1], space.start[1:], strict=True)]
+    sd = origin["replicate_sd"]
+    best = np.argsort(-space.property, kind="stable")[: min(5, int(space.top.sum()))]
+    return {
+        "source": origin["source"],
+        "sha256": origin["sha256"],
+        "kind": origin["kind"],
+        "notes": origin["notes"],
+        "rows": origin["rows"],
+        "dropped": origin["dropped"],
+        "merged": origin["merged"],
+        "replicate_sd": None if sd is None else sd * abs(space.scale[1]),
+        "conflicts": origin["conflicts"],
+        "materials": space.size,
+        "descriptors": space.width,
+        "unit": space.unit,
+        "goal": origin["options"]["goal"],
+        "property": _range(values),
+        "top": {"materials": int(space.top.sum()), "best": [_entry(space, values, i) for i in best.tolist()]},
+        "families": [
+            {
+                "name": name,
+                "materials": int(part.stop - part.start),
+                **_range(values[part]),
+                **_bias(values, simulated, part),
+            }
+            for name, part in zip(space.family_names, parts, strict=True)
+        ],
+        "simulated": None if simulated is None else _agreement(values, simulated),
+        "years": None if space.year is None else [int(space.year.min()), int(space.year.max())],
+    }
+
+
+def _values(space: MaterialsSpace, standardised: NDArray[np.float32]) -> Float:
+    """Values in their unit, without the digits that single precision makes up."""
+    values = np.asarray(space.in_unit(standardised.astype(np.float64)), np.float64)
+    return np.round(values, 5 - int(np.floor(np.log10(abs(space.scale[1]))))) + 0.0
+
+
+def _entry(space: MaterialsSpace, values: Float, row: int) -> dict[str, Any]:
+    return ({"name": space.names[row]} if space.names else {}) | {"value": float(values[row])}
+
+
+def _range(values: Float) -> dict[str, float]:
+    low, median, high = np.quantile(values, [0, 0.5, 1])
+    return {"low": float(low), "median": float(median), "high": float(high), "sd": float(values.std())}
+
+
+def _bias(values: Float, simulated: Float | None, part: slice) -> dict[str, float]:
+    return {} if simulated is None else {"bias": float((simulated - values)[part].mean())}
+
+
+def _agreement(values: Float, simulated: Float) -> dict[str, float | None]:
+    """Compare simulated with measured values: mean and mean absolute difference, slope of one on the other, correlation."""
+    error = simulated - values
+    slope = float(np.cov(simulated, values, bias=True)[0, 1] / values.var())
+    varies = float(simulated.std()) > 0
+    return {
+        "bias": float(error.mean()),
+        "mean_absolute": float(np.abs(error).mean()),
+        "slope": slope,
+        "correlation": float(np.corrcoef(simulated, values)[0, 1]) if varies else None,
+    }

@@ -1,0 +1,475 @@
+"""Experiment planners: adopt a model, choose a family, choose a candidate, experiment (phase 5, steer).
+
+A rule of one's own: subclass :class:`ExperimentPlanner`, override `family_weights` or `score`,
+and hand the class to :func:`mpbf_abm.simulate` as ``planners=``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.learning.acquisition import posterior_sample, rank_scale, score
+from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.model.agents import CohortAgent, Column
+from mpbf_abm.model.attention import attention
+from mpbf_abm.model.commons import PLANNER, distinct, record_keys
+from mpbf_abm.model.guidance import best_known, channelled_sd, log_weights
+from mpbf_abm.model.links import NONE, choose_links
+from mpbf_abm.model.world import Results, World
+from mpbf_abm.streams import Streams, normal_quantile, race, splitmix
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+ATTEMPTS = 16
+MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a key of its own
+REACH = 4  # a proposal is realised among this many times C materials
+ASCENT_STEPS = 10
+LABS_AT_ONCE = 256  # whose clocks for all others are in memory together
+
+
+class ExperimentPlanner(CohortAgent):
+    """A lab. Override a method to give it a rule of its own."""
+
+    kind = "planners"
+    exploration = Column()
+    reinforcement = Column()
+    budget = Column()
+    attention = Column()
+    best_value = Column()
+    best_material = Column()
+    claims = Column()
+    funding = Column()
+
+    def family_weights(self, share: Float) -> Float:
+        """Return weights of this planner's families (K,).
+
+        Parameters
+        ----------
+        share : float (K,)
+            What the standard rule gives: attention times the model's weights. ``self.world``
+            has the commons (``world.commons.visible()``), the space and the registry.
+        """
+        return share
+
+    def score(self, candidates: Int, mean: Float32, sd: Float32, scores: Float32) -> Float32:  # noqa: ARG002
+        """Return scores of this planner's candidates (C,); the largest is made.
+
+        Parameters
+        ----------
+        candidates : int (C,)
+            Materials.
+        mean, sd : float32 (C,)
+            The model's prediction and claimed sd (zeros and ones without a model).
+        scores : float32 (C,)
+            What the standard acquisition rule gives.
+        """
+        return scores
+
+
+def steer(world: World) -> None:
+    """Adopt models, then spend every funded experiment."""
+    world.results = None
+    world.experiments_before = world.experiments.copy()
+    planners = world.planners
+    if not len(planners):
+        return
+    adopt(world)
+    budget = planners.budget
+    world.totals.requested += int(budget[~planners.isolated].sum())
+    # Experiments are made and entered in the order of slots, whatever the order of rows.
+    by_slot = planners.by_slot
+    if budget.max(initial=0) > MOST_EXPERIMENTS:
+        raise ConfigurationError(
+            f"{int(budget.max())} experiments of one planner in one tick: at most {MOST_EXPERIMENTS}; lower planners.experiments "
+            "or stocks.matthew, or raise planners.count"
+        )
+    planner = np.repeat(by_slot, budget[by_slot])
+    wave = np.arange(len(planner)) - np.repeat(np.cumsum(budget[by_slot]) - budget[by_slot], budget[by_slot])
+    model = world.infrastructure.model_in_use()[planner]
+    family = choose_families(world, planner, wave)
+    kept = family >= 0
+    if not kept.any():
+        return
+    planner, wave, model, family = planner[kept], wave[kept], model[kept], family[kept]
+    world.totals.unsteered += int(((model == NONE) & ~planners.isolated[planner]).sum())
+    world.results = choose_and_test(world, planner, wave, model, family)
+
+
+# --------------------------------------------------------------------------- adoption
+
+
+def adopt(world: World) -> None:
+    """Let planners reconsider which models they lean on."""
+    p, planners, registry = world.p.planners, world.planners, world.registry
+    links = world.infrastructure.lab_models
+    served = registry.published() & world.infrastructure.working_models()
+    if not served.any():
+        return
+    u = world.uniform("planner.reconsider", planners, 1)[:, 0]
+    review = (
+        (u < p.adoption_rate)
+        | (links[:, 0] == NONE)
+        | (links == NONE).any(axis=1) & (served.sum() > (links != NONE).sum(axis=1))
+    )
+    if p.entry:
+        waiting = np.flatnonzero(links[:, 0] == NONE)
+        review[waiting[np.argsort(planners.slots[waiting])][p.entry :]] = False
+    rows = np.flatnonzero(review)
+    if not len(rows):
+        return
+    if p.adoption == "utility":
+        useful, own = utility(world)
+        weight = np.where(served, useful[rows], -np.inf)
+        # Between models of equal use taste decides (rounded, since sums of decimals are not exact).
+        order = np.lexsort((~own[rows], -np.round(weight, 9)), axis=1)[:, : links.shape[1]]
+        chosen = np.where(np.isneginf(np.take_along_axis(weight, order, axis=1)), NONE, order)
+        chosen = np.pad(chosen, ((0, 0), (0, links.shape[1] - chosen.shape[1])), constant_values=NONE)
+    else:
+        clocks = world.clocks("planner.adopt", planners, len(served))[rows][:, world.trainers.slots]
+        # Who only has a place to fill keeps the links it has.
+        keep = np.where((u < p.adoption_rate)[:, None], NONE, links)[rows]
+        chosen = choose_links(clocks, adoption_weights(world, rows) * served, links.shape[1], keep)
+    newly = chosen[:, 0] != links[rows, 0]
+    members = newly & ~planners.isolated[rows]
+    registry.adoptions += np.bincount(chosen[members, 0][chosen[members, 0] >= 0], minlength=len(served))
+    links[rows] = chosen
+    community = links[~planners.isolated, 0]
+    registry.adopters = np.bincount(community[community >= 0], minlength=len(served))
+
+
+def adoption_weights(world: World, rows: Int) -> Float:
+    """Weight of each model for some planners: track record, shared with collaborators, and popularity (n, M)."""
+    p, planners = world.p.planners, world.planners
+    near = world.collaborators[rows]
+    share = (near[:, :1] >= 0) / max(1, near.shape[1])
+
+    def shared(record: Float) -> Float:
+        return np.asarray(record[rows] + share * record[near].sum(axis=1) if near.shape[1] else record[rows])
+
+    hits, misses = shared(planners.hits), shared(planners.misses)
+    track = ((1 + hits) / (2 + hits + misses)) ** p.selectivity
+    popular = world.registry.adopters + 1.0
+    track = track / track.sum(axis=1, keepdims=True)
+    return np.asarray((1 - p.social) * track + p.social * popular / popular.sum())
+
+
+def utility(world: World) -> tuple[Float, NDArray[np.bool_]]:
+    """``g_{type,m} + r n_m`` (Arthur 1989), and which model is to each planner's taste: that of its type's number (L, M)."""
+    p, planners = world.p.planners, world.planners
+    models = len(world.registry.models)
+    types = max(1, len(p.utility_gaps))
+    taste = np.zeros((types, models))
+    for k, gap in enumerate(p.utility_gaps[:models]):
+        taste[k, world.trainers.slots == k] = gap
+    kind = (planners.by_row(world.streams.uniform("planner.type", 0, len(planners))) * types).astype(np.int64)
+    return taste[kind] + p.utility_returns * world.registry.adopters, kind[:, None] == world.trainers.slots
+
+
+# --------------------------------------------------------------------------- stage 1: families
+
+
+def planner_attention(world: World, exploration: Float | None = None) -> Float:
+    """Attention of every planner to every family that has a material left (L, K).
+
+    Parameters
+    ----------
+    world : World
+    exploration : float (L,), optional
+        In place of the planners' own.
+    """
+    p, planners, space = world.p.planners, world.planners, world.space
+    logs = log_weights(world)
+    weight = None
+    if logs is not None and p.steering_gain > 0:
+        in_use = world.infrastructure.model_in_use()
+        weight = np.where((in_use >= 0)[:, None], np.exp(logs[in_use]), 1.0)
+    if exploration is None:
+        exploration = np.maximum(planners.exploration, p.exploration_floor)
+    x = world.commons.visible()
+    share = attention(x, exploration, p.adjacency, planners.reinforcement, space.similarity, weight)
+    for row, rule in world.rules.items():
+        share[row] = np.maximum(np.asarray(rule.family_weights(share[row].copy()), np.float64), 0)
+    if not p.repeats:
+        share = share * (world.commons.untested > 0)
+    return share
+
+
+def choose_families(world: World, planner: Int, wave: Int) -> Int:
+    """Choose a family for each experiment, -1 where none has a material left (E,)."""
+    share = planner_attention(world)
+    family = np.empty(len(planner), np.int64)
+    for j in range(int(wave.max(initial=-1)) + 1):
+        at = wave == j
+        clocks = world.family_clocks(f"planner.family.{j}", world.planners)
+        family[at] = race(clocks, share)[planner[at]]
+    if not world.p.planners.repeats:
+        # With every weight 0 there is nothing left to choose.
+        family[share[planner, family] <= 0] = -1
+    return family
+
+
+# --------------------------------------------------------------------------- stage 2: candidates
+
+
+def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: Int) -> Results:
+    """Compare candidates, make the best one, measure it."""
+    p, space, truth = world.p.planners, world.space, world.truth
+    distance = float("nan")
+    unscored = p.acquisition == "random" and p.proxy == 0 and not world.rules
+    count = p.candidates
+    if p.source != "uniform":
+        pool = propose(world, planner, wave, family, count * REACH)
+        candidates, distance = realise(world, planner, wave, model, pool, count)
+    else:
+        candidates = propose(world, planner, wave, family, count)
+    if unscored:
+        candidates = candidates[:, :1]
+    n, C = candidates.shape
+    mean, sd = np.zeros((n, C), np.float32), np.ones((n, C), np.float32)
+    # Without a model, as by rule random, the first keyed draw is made.
+    scores = np.broadcast_to(-np.arange(C, dtype=np.float32), (n, C)).copy()
+    phi: dict[int, tuple[Int, Float32]] = {}
+    kept_phi: dict[int, tuple[Int, Float32]] = {}
+    gauge = None
+    for m in distinct(model[model >= 0]).tolist():
+        rows = np.flatnonzero(model == m)
+        if gauge is None:
+            gauge = candidate_gauges(world, planner, wave, C)
+        fm = world.registry.models[m]
+        if fm is not None:
+            mean[rows], sd[rows], scores[rows], features = judge(
+                world, fm, candidates[rows], gauge[rows], planner[rows], wave[rows]
+            )
+            phi[m] = rows, features
+    if p.proxy > 0:
+        scores = (1 - np.float32(p.proxy)) * rank_scale(scores) + np.float32(p.proxy) * rank_scale(
+            space.proxy[candidates]
+        )
+    for row, rule in world.rules.items():
+        for e in np.flatnonzero(planner == row):
+            scores[e] = np.asarray(rule.score(candidates[e], mean[e], sd[e], scores[e].copy()), np.float32)
+    ranked = np.where(np.arange(C) < affordable(world, planner, C)[:, None], scores, -np.inf)
+    pick = np.argmax(ranked, axis=1)
+    at = np.arange(n)
+    material = candidates[at, pick]
+    predicted = np.full(n, np.nan, np.float32)
+    claimed = np.full(n, np.nan, np.float32)
+    for m, (rows, features) in phi.items():
+        fm = world.registry.models[m]
+        if fm is None:
+            continue
+        chosen = features[at[: len(rows)] * C + pick[rows]]
+        _, variance = fm.head.predict(chosen)
+        predicted[rows] = mean[rows, pick[rows]]
+        claimed[rows] = fm.claimed_sd(variance)
+        kept_phi[m] = rows, chosen
+    results = measure(world, planner, wave, family, material, model, predicted, claimed)
+    results.phi = kept_phi
+    steered = (model >= 0) & ~world.planners.isolated[planner]
+    if steered.any() and C > 1:
+        values = truth.property[candidates]
+
+        def gain(of: Float32) -> float:
+            return float((of[at, pick] - of.mean(axis=1))[steered].mean())
+
+        results.drift, results.value_gain = gain(mean - values), gain(values)
+        results.proxy_gain = gain(space.proxy[candidates])
+    results.distance = distance
+    return results
+
+
+def keyed(world: World, decision: str, planner: Int, wave: Int, width: int) -> Float:
+    """Keyed uniform draws, one row per experiment (E, width)."""
+    out = np.empty((len(planner), width))
+    for j in range(int(wave.max(initial=-1)) + 1):
+        at = wave == j
+        out[at] = world.uniform(f"{decision}.{j}", world.planners, width)[planner[at]]
+    return out
+
+
+def candidate_gauges(world: World, planner: Int, wave: Int, C: int) -> Float32:
+    """Gauge in which each candidate is presented to the model (E, C, dg)."""
+    dg = world.space.dims["gauge"]
+    out = np.empty((len(planner), C, dg), np.float32)
+    for j in range(int(wave.max(initial=-1)) + 1):
+        at = wave == j
+        draws = world.streams.normal32(f"planner.gauge.{j}", world.tick, (len(world.planners), C, dg))
+        out[at] = world.planners.by_row(draws)[planner[at]]
+    return out
+
+
+def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> Int:
+    """Propose candidates: keyed rejection among materials without a published test (E, C).
+
+    Up to 16 attempts, then the next index; a family with fewer untested materials than
+    candidates is looked through whole.
+    """
+    space, commons, p = world.space, world.commons, world.p.planners
+    start, size = space.start[family], space.family_sizes[family]
+    if p.repeats:
+        u = keyed(world, "planner.candidate.0", planner, wave, count)
+        return start[:, None] + (u * size[:, None]).astype(np.int64)
+    # The width never depends on who else chooses what, so that one agent's draws do not move another's.
+    C = int(min(count, space.family_sizes.max()))
+    out = np.empty((len(planner), C), np.int64)
+    small = commons.untested[family] <= C
+    looks = record_keys(PLANNER, world.planners.slots[planner], world.tick, wave)
+    for e in np.flatnonzero(small):
+        rows = start[e] + np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
+        # In a keyed order, so that the first one is a random one.
+        keys = splitmix(space.material_keys[rows].astype(np.uint64)) ^ looks[e]
+        order = np.argsort(world.streams.record_uniform("planner.candidate.order", keys), kind="stable")
+        out[e] = np.resize(rows[order], C)
+    open_ = np.broadcast_to(~small[:, None], out.shape).copy()
+    for attempt in range(ATTEMPTS):
+        if not open_.any():
+            return out
+        u = keyed(world, f"planner.candidate.{attempt}", planner, wave, C)
+        drawn = start[:, None] + (u * size[:, None]).astype(np.int64)
+        out = np.where(open_, drawn, out)
+        open_ &= commons.tested[out]
+    for e, c in np.argwhere(open_):
+        free = np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
+        after = np.searchsorted(free, out[e, c] - start[e])
+        out[e, c] = start[e] + free[after % len(free)]
+    return out
+
+
+def judge(
+    world: World, model: FoundationModel, candidates: Int, gauge: Float32, planner: Int, wave: Int
+) -> tuple[Float32, Float32, Float32, Float32]:
+    """Predict candidates and score them by the acquisition rule: mean, sd, scores (n, C), features."""
+    p = world.p.planners
+    n, C = candidates.shape
+    x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, world.space.dims["gauge"]))
+    phi = model.features(x)
+    base = world.truth.simulated[candidates] if model.simulated_base else np.float32(0)
+    if p.acquisition in ("greedy", "random"):
+        mean = (model.head.centred(phi) + np.float32(model.head.offset)).reshape(n, C) + base
+        sd = np.ones_like(mean)
+    else:
+        flat, variance = model.head.predict(phi)
+        mean = flat.reshape(n, C) + base
+        sd = channelled_sd(world, model, variance).reshape(n, C)
+    draws: Float32 | None = None
+    if p.acquisition == "thompson":
+        joint = model.head.joint(phi.reshape(n, C, -1)) / np.float32(model.overconfidence**2)
+        u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
+        normals = ndtri(u).astype(np.float32)
+        draws = posterior_sample(mean, joint, normals)
+    elif p.acquisition == "random":
+        draws = np.broadcast_to(-np.arange(C, dtype=np.float32), (n, C)).copy()
+    best = best_known(world) if p.acquisition in ("ei", "ranking") else 0.0
+    return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws), phi
+
+
+def affordable(world: World, planner: Int, C: int) -> Int:
+    """Candidates each experiment can have judged from the planner's attention, at least one (E,)."""
+    planners = world.planners
+    experiments = np.maximum(planners.budget, 1)
+    each = np.clip(planners.attention / experiments, 1, C).astype(np.int64)
+    spent = np.bincount(planner, minlength=len(planners)) * each
+    planners.judged[...] = np.minimum(spent, planners.attention)
+    return np.asarray(each[planner])
+
+
+def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count: int) -> tuple[Int, float]:
+    """Realise proposals in latent space as the nearest materials of a keyed pool (E, C).
+
+    neighbourhood: near the planner's own best; inverse: near the model's optimum, found by
+    gradient ascent on its mean; generative: near draws from the pool's latent Gaussian.
+    """
+    p, space = world.p.planners, world.space
+    n, size = pool.shape
+    count = min(count, size)
+    out = pool[:, :count].copy()
+    distances = []
+    zero = np.zeros((1, space.dims["gauge"]), np.float32)
+    for e in range(n):
+        fm = world.registry.models[model[e]] if model[e] >= 0 else None
+        best = int(world.planners.best_material[planner[e]])
+        x = space.ambient_rows(pool[e], np.repeat(zero, size, 0))
+        z = x[:, space.causal] if fm is None else fm.encoder.latent(x)
+        if p.source == "neighbourhood" or fm is None:
+            if best < 0:
+                continue
+            xb = space.ambient_rows(np.array([best]), zero)
+            target = xb[:, space.causal] if fm is None else fm.encoder.latent(xb)
+        elif p.source == "inverse":
+            target = fm.encoder.latent(ascend(fm, x)[None])
+        else:
+            u = world.streams.normal(
+                f"planner.generate.{wave[e]}", world.tick, (len(world.planners), count, z.shape[1])
+            )
+            target = z.mean(axis=0) + z.std(axis=0) * u[world.planners.slots[planner[e]]].astype(np.float32)
+        gap = ((z[None] - target[:, None]) ** 2).sum(axis=2)
+        if len(target) == 1:
+            order = np.argsort(gap[0], kind="stable")[:count]
+            distance = float(np.sqrt(gap[0, order[0]]))
+        else:
+            order = np.argmin(gap, axis=1)
+            distance = float(np.sqrt(gap[np.arange(count), order]).mean())
+        if not world.planners.isolated[planner[e]]:
+            distances.append(distance)
+        out[e] = pool[e, order]
+    return out, float(np.mean(distances)) if distances else float("nan")
+
+
+def ascend(model: FoundationModel, x: Float32) -> Float32:
+    """Climb the model's predicted mean from its best row by normalised gradient steps (d,)."""
+    point = x[np.argmax(model.head.centred(model.features(x)))].copy()
+    step = np.float32(0.1) * x.std(axis=0).mean()
+    for _ in range(ASCENT_STEPS):
+        gradient = model.head.slope(point, model.weights, model.phase)
+        norm = np.sqrt(np.sum(gradient**2))
+        if norm == 0:
+            break
+        point = point + step * gradient / norm
+    return np.asarray(point)
+
+
+# --------------------------------------------------------------------------- the experiment
+
+
+def measure(
+    world: World, planner: Int, wave: Int, family: Int, material: Int, model: Int, predicted: Float32, claimed: Float32
+) -> Results:
+    """Make and measure the chosen materials; decide what is published."""
+    p, space, planners = world.p.planners, world.space, world.planners
+    u = keyed(world, "planner.experiment", planner, wave, 2)
+    sd = world.p.curators.measured_noise * space.difficulty[material]
+    noise = sd * normal_quantile(u[:, 0])
+    made = space.feasible[material]
+    observed = np.where(made, world.truth.property[material] + noise, np.nan).astype(np.float32)
+    loud = made & (np.nan_to_num(observed, nan=-np.inf) > p.publication_threshold)
+    published = (loud | (u[:, 1] >= p.publication_bias)) & ~planners.isolated[planner]
+    totals, members = world.totals, ~planners.isolated[planner]
+    totals.done += int(members.sum())
+    totals.infeasible += int((members & ~made).sum())
+    world.experiments += np.bincount(family[members], minlength=space.families)
+    return Results(
+        planner, wave, family, material, model, predicted, claimed, observed,
+        np.maximum(sd**2, 1e-6).astype(np.float32), published, {},
+    )  # fmt: skip
+
+
+def choose_collaborators(streams: Streams, labs: int, neighbours: int) -> Int:
+    """Let each lab pick the others with the smallest keyed clocks: their rows, nearest first (labs, c)."""
+    take = max(0, min(neighbours, labs - 1))
+    near = np.empty((labs, take), np.int64)
+    if not take:
+        return near
+    draws = streams.generator("found.collaborators")
+    for first in range(0, labs, LABS_AT_ONCE):
+        rows = np.arange(first, min(first + LABS_AT_ONCE, labs))
+        clocks = draws.standard_exponential((len(rows), labs))
+        clocks[rows - first, rows] = np.inf
+        nearest = np.argpartition(clocks, take - 1, axis=1)[:, :take]
+        order = np.take_along_axis(clocks, nearest, axis=1).argsort(axis=1)
+        near[rows] = np.take_along_axis(nearest, order, axis=1)
+    return near

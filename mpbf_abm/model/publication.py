@@ -1,0 +1,105 @@
+"""What becomes of results: records in the commons, corrections of heads, track records (phase 6, couple)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mpbf_abm.model.commons import EXPERIMENT, FAILED, PLANNER, record_keys
+from mpbf_abm.model.curators import note_found
+from mpbf_abm.model.modalities import SPECTROSCOPY
+from mpbf_abm.model.world import Results, World
+from mpbf_abm.streams import race
+
+INTERVAL = 1.959964  # standard normal quantile of the claimed 95 % interval
+
+
+def couple(world: World) -> None:
+    """Publish, correct, and keep track records."""
+    fade(world)
+    results = world.results
+    if results is None:
+        return
+    keep_track(world, results)
+    publish(world, results)
+    correct(world, results)
+
+
+def publish(world: World, results: Results) -> None:
+    """Make published tests known, and deposit their data in the labs' repositories (the outer loop)."""
+    planners = world.planners
+    rows = np.flatnonzero(results.published)
+    if not len(rows):
+        return
+    planner = results.planner[rows]
+    wave = results.wave[rows]
+    made = ~np.isnan(results.observed[rows])
+    # A paper makes a test known whether or not its data reach a repository.
+    world.commons.know(results.material[rows])
+    note_found(world, results.material[rows][made])
+    outer = world.p.coupling.outer_loop
+    if outer < 1:
+        u = np.stack([world.uniform(f"planner.deposit.{j}", planners, 1)[:, 0] for j in range(int(wave.max()) + 1)], 1)
+        reached = u[planner, wave] < outer
+        rows, planner, wave = rows[reached], planner[reached], wave[reached]
+    works = world.infrastructure.working_repositories()
+    if not len(rows) or not works.any():
+        return
+    home = world.infrastructure.lab_repository
+    if not works[home].all():
+        # Labs whose repository is silent deposit elsewhere for the time being.
+        clocks = world.clocks("planner.refuge", planners, len(works))
+        home = np.where(works[home], home, race(clocks, np.broadcast_to(works.astype(float), clocks.shape)))
+    material = results.material[rows]
+    failed = np.isnan(results.observed[rows])
+    slots = planners.slots[planner]
+    keys = record_keys(PLANNER, slots, world.tick, wave)
+    # Whether a deposit is federated follows the same openness as curators' records.
+    federated = world.streams.record_uniform("planner.federated", keys) < world.p.curators.openness
+    world.commons.append(
+        key=keys, material=material, modality=np.int8(SPECTROSCOPY),
+        value=np.nan_to_num(results.observed[rows]), variance=results.variance[rows],
+        origin=np.where(failed, FAILED, EXPERIMENT).astype(np.int8), repository=home[planner], producer=slots,
+        tick=world.tick, federated=federated,
+    )  # fmt: skip
+
+
+def correct(world: World, results: Results) -> None:
+    """Fine-tune each model on the published tests of its users (the inner loop)."""
+    c, planners = world.p.coupling, world.planners
+    for m, (rows, phi) in results.phi.items():
+        model = world.registry.models[m]
+        shared = results.published[rows] & ~np.isnan(results.observed[rows]) & ~planners.isolated[results.planner[rows]]
+        if model is None or not shared.any():
+            continue
+        rows = rows[shared]
+        model.remember(results.predicted[rows], results.observed[rows])
+        if c.correction > 0:
+            residual = (results.observed[rows] - results.predicted[rows]).astype(np.float64)
+            model.correct(phi[shared], residual, results.variance[rows].astype(np.float64), c.correction)
+
+
+def fade(world: World) -> None:
+    """Let track records and claimed discoveries fade."""
+    for name in ("hits", "misses", "claims"):
+        world.planners.columns[name] *= world.p.planners.memory
+
+
+def keep_track(world: World, results: Results) -> None:
+    """Update track records, own bests and claimed discoveries."""
+    p, planners = world.p.planners, world.planners
+    made = ~np.isnan(results.observed)
+    tested = made & (results.model >= 0) & ~np.isnan(results.predicted)
+    # Isolated planners keep their own record but no one else's.
+    spot = (results.planner[tested], results.model[tested])
+    width = INTERVAL * np.sqrt(results.claimed_sd[tested] ** 2 + results.variance[tested])
+    inside = np.abs(results.observed[tested] - results.predicted[tested]) <= width
+    np.add.at(planners.hits, spot, inside.astype(np.float64))
+    np.add.at(planners.misses, spot, (~inside).astype(np.float64))
+    claimed = made & results.published & (np.nan_to_num(results.observed) > p.publication_threshold)
+    np.add.at(planners.claims, results.planner[claimed], 1.0)
+    order = np.flatnonzero(made)[np.argsort(results.observed[made], kind="stable")]
+    who, value = results.planner[order], results.observed[order]
+    better = value > planners.best_value[who]
+    # Ascending order: the last assignment to a planner is its best of the tick.
+    planners.best_material[who[better]] = results.material[order][better]
+    planners.best_value[who[better]] = value[better]

@@ -1,0 +1,244 @@
+"""Running an ecosystem: the function `simulate` and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.indicators import COLUMNS, observe
+from mpbf_abm.model.interventions import Policy, Shock
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.planners import ExperimentPlanner
+from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import record as provenance_record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Scalars of a run's summary, in order.
+OUTCOMES = ("ticks", *COLUMNS, "leading_family", "leading_share", "outages", "audits", "failed_retrainings")
+# Those that people look at first.
+HEADLINE = (
+    "found_share", "acceleration_factor", "families_d1", "leading_share", "infeasible_share", "rmse_dense", "rmse_niche",
+    "claimed_to_actual", "inherited_bias", "boundary_shift", "integrity", "integrity_gap", "tradeoff", "steering",
+)  # fmt: skip
+
+
+class Run:
+    """Result of a run.
+
+    Attributes
+    ----------
+    summary : dict
+        Scalar outcomes at the end.
+    provenance : dict
+        Everything needed to run it again.
+    ecosystem : Ecosystem
+        The community at the end of the run.
+    spec : RunSpec
+        What was run.
+    """
+
+    def __init__(self, ecosystem: Ecosystem, ticks: int, space: MaterialsSpace | None = None) -> None:
+        self.ecosystem = ecosystem
+        streams, agenda = ecosystem.world.streams, ecosystem.agenda
+        self.spec = spec = RunSpec(
+            ecosystem.parameters, streams.seed, ticks, agenda.policies, agenda.shocks, space, ecosystem.planner_types, streams.later
+        )  # fmt: skip
+        self.summary = summarise(ecosystem)
+        self.provenance = provenance_record(
+            id=_id_of(spec),
+            parameters=ecosystem.parameters.model_dump(), changed=ecosystem.parameters.changed(), seed=ecosystem.world.streams.seed,
+            reseed=ecosystem.world.streams.later, ticks=ticks, policies=[e.model_dump() for e in ecosystem.agenda.policies],
+            shocks=[e.model_dump() for e in ecosystem.agenda.shocks], record=list(ecosystem.recorder.tables),
+            space=dict(ecosystem.world.space.origin), planners=[f"{t.__module__}.{t.__qualname__}" for t in ecosystem.planner_types],
+        )  # fmt: skip
+
+    @property
+    def series(self) -> pd.DataFrame:
+        """One row per tick: tick and one column per indicator."""
+        rows = self.ecosystem.recorder.series
+        values = np.array([[found[c] for c in COLUMNS] for _, found in rows]).reshape(len(rows), len(COLUMNS))
+        return series_frame([tick for tick, _ in rows], values)
+
+    @property
+    def families(self) -> pd.DataFrame:
+        """One row per tick and family: records alive, experiments and finds so far, share of records."""
+        return families_frame(families_table(self.ecosystem)).drop(columns="name")
+
+    @property
+    def agents(self) -> pd.DataFrame:
+        """One row per tick and agent (empty unless ``record`` asked for it)."""
+        import pandas as pd
+
+        parts = []
+        for tick, cohorts in self.ecosystem.recorder.agents:
+            for kind, columns in cohorts.items():
+                frame = pd.DataFrame(dict(columns))
+                frame.insert(0, "kind", kind)
+                frame.insert(0, "tick", tick)
+                parts.append(frame)
+        first = ["tick", "kind", "id"]
+        if not parts:
+            return pd.DataFrame(columns=first)
+        table = pd.concat(parts, ignore_index=True)
+        return table[first + [c for c in table.columns if c not in first]]
+
+    def replay(self) -> Run:
+        """Run it again from the same inputs; the result has equal bytes."""
+        return simulate(self.spec, record=self.ecosystem.recorder.tables)
+
+
+FAMILY_COLUMNS = ("records", "experiments", "found")
+
+
+def families_table(ecosystem: Ecosystem) -> dict[str, Any]:
+    """Names of families; records alive, experiments and finds of each after each recorded tick (T, K)."""
+    rows, space = ecosystem.recorder.families, ecosystem.world.space
+    columns = {n: [row[i] for row in rows] for i, n in enumerate(FAMILY_COLUMNS, 1)}
+    arrays = {n: np.array(column, np.int64).reshape(-1, space.families) for n, column in columns.items()}
+    return {"tick": np.array([row[0] for row in rows], np.int64), "names": list(space.family_names), **arrays}
+
+
+def series_frame(ticks: Sequence[int], values: NDArray[np.float64]) -> pd.DataFrame:
+    """One row per tick: tick and one column per indicator, of values (T, indicators)."""
+    import pandas as pd
+
+    frame = pd.DataFrame(values, columns=list(COLUMNS))
+    frame.insert(0, "tick", np.asarray(ticks, np.int64))
+    return frame
+
+
+def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per tick and family of a :func:`families_table`: name, records, experiments, finds, share of records."""
+    import pandas as pd
+
+    records = table["records"]
+    T, K = records.shape
+    total = np.maximum(records.sum(axis=1, keepdims=True), 1)
+    return pd.DataFrame(
+        {
+            "tick": np.repeat(table["tick"], K), "family": np.tile(np.arange(K), T), "name": np.tile(np.array(table["names"], object), T),
+            **{name: table[name].ravel() for name in FAMILY_COLUMNS}, "share": (records / total).ravel(),
+        }
+    )  # fmt: skip
+
+
+def _id_of(spec: RunSpec) -> str | None:
+    """Id of a run; None with rules that cannot be told from others, which only a study has to refuse."""
+    try:
+        return spec.id
+    except ConfigurationError:
+        return None
+
+
+def summarise(ecosystem: Ecosystem) -> dict[str, float]:
+    """Scalar outcomes: every indicator at the end, and what defines the run's fate."""
+    world = ecosystem.world
+    last = ecosystem.recorder.series[-1][1] if ecosystem.recorder.series else observe(world)
+    out = {"ticks": float(world.tick), **last}
+    records = world.commons.records_by_family()
+    out["leading_family"] = float(np.argmax(records)) if records.sum() else float("nan")
+    out["leading_share"] = float(records.max() / records.sum()) if records.sum() else float("nan")
+    out["outages"] = float(world.totals.outages)
+    out["audits"] = float(world.totals.audits)
+    out["failed_retrainings"] = float(world.totals.failed_retrainings)
+    return out
+
+
+def simulate(
+    parameters: Parameters | RunSpec | None = None,
+    *,
+    seed: int = 0,
+    ticks: int = DEFAULT_TICKS,
+    policies: Iterable[Policy] = (),
+    shocks: Iterable[Shock] = (),
+    space: MaterialsSpace | None = None,
+    record: Sequence[str] | None = None,
+    planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]] = (),
+    reseed: Mapping[int, int] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Run:
+    """Run an ecosystem.
+
+    Parameters
+    ----------
+    parameters : Parameters or RunSpec, optional
+        Default: ``Parameters()``. A :class:`RunSpec` says all that follows but `record` and `progress`.
+    seed : int
+        Root seed. Equal seeds share every draw (common random numbers), whatever else differs.
+    ticks : int
+        Horizon; one tick is about a month.
+    policies, shocks : sequences of Policy and Shock, optional
+    space : MaterialsSpace, optional
+        Default: a synthetic one generated from the parameters and the seed.
+    record : sequence of str, optional
+        Tables to record (series, families, agents); an empty one observes the end only.
+    planners, reseed
+        See :class:`Ecosystem`.
+    progress : callable, optional
+        Called with the tick after each tick.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ConfigurationError
+        For any input that cannot be used, one line per fault.
+
+    Examples
+    --------
+    >>> run = simulate(Parameters.preset("quick"), seed=1, ticks=2)
+    >>> len(run.series)
+    2
+    >>> simulate(run.spec).summary == run.summary
+    True
+    """
+    if isinstance(parameters, RunSpec):
+        spec = parameters
+        rest = (seed, ticks, tuple(policies), tuple(shocks), space is None, planners, reseed)
+        if rest != (0, DEFAULT_TICKS, (), (), True, (), None):
+            raise ConfigurationError(
+                "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one"
+            )
+    else:
+        rules = (planners,) if isinstance(planners, type) else tuple(planners)
+        spec = RunSpec(
+            parameters or Parameters(), seed, ticks, tuple(policies), tuple(shocks), space, rules, dict(reseed or {})
+        )
+    spec.check()
+    ecosystem = begin(spec, record=record)
+    try:
+        with one_thread():
+            for _ in range(int(spec.ticks)):
+                ecosystem.step()
+                if progress is not None:
+                    progress(ecosystem.tick)
+        return Run(ecosystem, int(spec.ticks), spec.space)
+    finally:
+        ecosystem.release()
+
+
+def begin(spec: RunSpec, *, space: MaterialsSpace | None = None, record: Sequence[str] | None = None) -> Ecosystem:
+    """Found the community of a run, before its first tick.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    space : MaterialsSpace, optional
+        Those of the run, where they are at hand already.
+    record : sequence of str, optional
+    """
+    return Ecosystem(
+        spec.parameters, spec.seed, policies=spec.policies, shocks=spec.shocks, space=spec.space if space is None else space, record=record,
+        planners=spec.planners, reseed=spec.reseed,
+    )  # fmt: skip

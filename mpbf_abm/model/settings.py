@@ -1,0 +1,142 @@
+"""What configuration files and command lines say: parameters, ``[run]``, policies and shocks; every fault at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.model.interventions import Policy, Shock, parse_event
+from mpbf_abm.parameters import Parameters, read_toml
+from mpbf_abm.streams import check_seed
+
+MOST_REPLICATES = 100_000
+MOST_TICKS = 1_000_000
+NUMBER_KEYS = ("seed", "ticks", "replicates")
+DEFAULT_SEED = 1
+DEFAULT_PAIRS = 8
+SHARED = "shocks_in_baseline"
+RUN_KEYS = (*NUMBER_KEYS, SHARED)
+EVENTS: dict[str, type[Policy | Shock]] = {"policy": Policy, "shock": Shock}
+
+
+def numbers_faults(values: Mapping[str, Any]) -> list[str]:
+    """Faults of seed, ticks and replicates."""
+    faults = []
+    limits = {"ticks": (1, MOST_TICKS), "replicates": (1, MOST_REPLICATES)}
+    for name, value in values.items():
+        if name == "seed":
+            try:
+                check_seed(value)
+            except ConfigurationError as error:
+                faults += error.faults
+            continue
+        low, high = limits[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            faults.append(f"{name} = {value!r}: must be a whole number from {low} to {high}")
+    return faults
+
+
+def question_faults(policies: Sequence[Policy], shocks: Sequence[Shock], replicates: int, *, shared: bool) -> list[str]:
+    """Faults of a question: a switch without a shock, a what-if without an interval."""
+    faults = []
+    if not shared and not shocks:
+        faults.append(f"{SHARED} = false: needs a shock, which the baseline is spared")
+    if (policies or (shocks and not shared)) and replicates < 2:
+        faults.append(f"replicates = {replicates}: a what-if needs at least 2 pairs for an interval")
+    return faults
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a configuration file says; every part may be missing from it."""
+
+    parameters: Parameters
+    numbers: Mapping[str, int]
+    policies: tuple[Policy, ...] = ()
+    shocks: tuple[Shock, ...] = ()
+    shocks_in_baseline: bool = True
+
+
+def read_settings(path: str | Path | None, preset: str | None = None) -> Settings:
+    """Read a configuration file: parameter groups, ``preset``, ``[run]``, ``[[policy]]``, ``[[shock]]``.
+
+    Parameters
+    ----------
+    path : path or None
+        None stands for an empty file.
+    preset : str, optional
+        Takes the place of the file's preset.
+
+    Raises
+    ------
+    ConfigurationError
+        Every fault of the file at once, one line each.
+    """
+    data = {} if path is None else read_toml(path)
+    return settings_from(data, preset, where="" if path is None else Path(path).name)
+
+
+def settings_from(data: Mapping[str, Any], preset: str | None = None, where: str = "") -> Settings:
+    """Settings of what a configuration file holds; see :func:`read_settings`."""
+    data = dict(data)
+    where = f"{where}: " if where else ""
+    if "study" in data:
+        raise ConfigurationError(f"{where}is a study file; mpbf study run makes its runs")
+    if preset is not None:
+        data["preset"] = preset
+    faults: list[str] = []
+    numbers, shared, run_faults = _run_table(data.pop("run", {}))
+    faults += run_faults
+    events: dict[str, list[Any]] = {}
+    for key, kind in EVENTS.items():
+        events[key], event_faults = _event_tables(key, kind, data.pop(key, []))
+        faults += event_faults
+    parameters = Parameters()
+    try:
+        parameters = Parameters.from_mapping(data)
+    except ConfigurationError as error:
+        faults = error.faults + faults
+    if faults:
+        raise ConfigurationError([where + fault for fault in faults])
+    return Settings(parameters, numbers, tuple(events["policy"]), tuple(events["shock"]), shared)
+
+
+def _run_table(table: Any) -> tuple[dict[str, int], bool, list[str]]:
+    if not isinstance(table, Mapping):
+        return {}, True, ["'run' must be a table, [run]"]
+    faults = [f"unknown key 'run.{k}'{did_you_mean(k, RUN_KEYS)}" for k in table if k not in RUN_KEYS]
+    numbers, shared = {k: v for k, v in table.items() if k in NUMBER_KEYS}, table.get(SHARED, True)
+    if not isinstance(shared, bool):
+        faults.append(f"run.{SHARED} = {shared!r}: must be true or false")
+    return numbers, shared is not False, faults + [f"run.{fault}" for fault in numbers_faults(numbers)]
+
+
+def _event_tables(key: str, kind: type[Policy | Shock], tables: Any) -> tuple[list[Any], list[str]]:
+    if not isinstance(tables, list):
+        return [], [f"'{key}' must be a list of tables, [[{key}]]"]
+    events, faults = [], []
+    for number, table in enumerate(tables, 1):
+        if not isinstance(table, Mapping):
+            faults.append(f"{key} {number} must be a table, [[{key}]]")
+        elif "name" not in table:
+            faults.append(f"{key} {number} has no name")
+        else:
+            try:
+                events.append(kind(**table))
+            except ConfigurationError as error:
+                faults += error.faults
+    return events, faults
+
+
+def read_events(texts: Sequence[str], key: str) -> tuple[list[Any], list[str]]:
+    """Parse ``name[:start=24,strength=0.5]`` options; returns events and faults."""
+    events, faults = [], []
+    for text in texts:
+        try:
+            events.append(parse_event(text, EVENTS[key]))
+        except ConfigurationError as error:
+            faults += error.faults
+    return events, faults

@@ -1,0 +1,376 @@
+"""A run as data: everything its course follows from, with one id, one check and one TOML form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.identity import identity_of
+from mpbf_abm.model.interventions import SHOCKS, Event, Policy, Shock, in_force, missing_nodes
+from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
+from mpbf_abm.parameters import GROUPS, PATHS, Parameters, toml_value, typed
+from mpbf_abm.provenance import content_hash, model_fingerprint
+from mpbf_abm.streams import check_seed
+
+if TYPE_CHECKING:
+    from mpbf_abm.model.materials import MaterialsSpace
+    from mpbf_abm.model.planners import ExperimentPlanner
+
+DEFAULT_TICKS = 120
+FORM = 1  # of what is hashed: names and values of parameters and events as they were in version 0.1
+FILES = ("table", "pool")  # kinds of materials that can be read again
+
+
+@dataclass(frozen=True, eq=False)
+class RunSpec:
+    """A run: what its course follows from, and nothing else.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    seed : int
+        Root seed of all draws.
+    ticks : int
+        Horizon; one tick is about a month.
+    policies, shocks : tuples of Policy and Shock
+        In force in this run.
+    space : MaterialsSpace, optional
+        Materials; without any, synthetic ones generated from the parameters and the seed.
+    planners : tuple of classes
+        Rules of one's own: subclasses of :class:`~mpbf_abm.model.planners.ExperimentPlanner`, dealt to planners in turn.
+    reseed : mapping of int to int
+        ``{tick: seed}``: draws from that tick on come from another root seed (a branch of a shared history).
+
+    Examples
+    --------
+    >>> spec = RunSpec(Parameters.preset("quick"), seed=1, ticks=2, policies=(Policy("audits"),))
+    >>> spec.check()
+    >>> RunSpec.from_toml(spec.to_toml()).id == spec.id
+    True
+    """
+
+    parameters: Parameters = field(default_factory=Parameters)
+    seed: int = 0
+    ticks: int = DEFAULT_TICKS
+    policies: tuple[Policy, ...] = ()
+    shocks: tuple[Shock, ...] = ()
+    space: MaterialsSpace | None = None
+    planners: tuple[type[ExperimentPlanner], ...] = ()
+    reseed: Mapping[int, int] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunSpec) and (self is other or self.id == other.id)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    # ------------------------------------------------------------------ identity
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of everything that the run's course follows from, the version of the model included.
+
+        Equal questions have equal ids, wherever they are asked; what is recorded is no part of it.
+        """
+        return run_id(self.kind, self.seed, self.reseed)
+
+    @cached_property
+    def kind(self) -> str:
+        """Hash of all but the draws: what runs on different seeds have in common."""
+        return run_kind(
+            rules_fingerprint(self.planners), content_hash(canonical(self.parameters)), self.ticks,
+            self.policies, self.shocks, None if self.space is None else self.space.content,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ checks
+
+    def check(self) -> None:
+        """Refuse a run that could not begin, or in which a policy or shock would have no effect.
+
+        Raises
+        ------
+        ConfigurationError
+            Every fault at once, one line each.
+        """
+        faults = [*self._type_faults()] or [*self._number_faults()] or [*self._event_faults(), *self._fit_faults()]
+        if faults:
+            raise ConfigurationError(faults)
+
+    def _type_faults(self) -> Iterator[str]:
+        from mpbf_abm.model.materials import MaterialsSpace
+
+        kinds: dict[str, tuple[Any, str]] = {
+            "parameters": (Parameters, "Parameters"), "policies": (tuple, "a tuple of Policy"), "shocks": (tuple, "a tuple of Shock"),
+            "space": ((MaterialsSpace, type(None)), "a MaterialsSpace"), "planners": (tuple, "a tuple of classes"), "reseed": (Mapping, "seeds by tick"),
+        }  # fmt: skip
+        faults = [
+            f"{n}: {getattr(self, n)!r} is not {words}"
+            for n, (kind, words) in kinds.items()
+            if not isinstance(getattr(self, n), kind)
+        ]
+        if faults:
+            yield from faults
+            return
+        for name, kind, events in (("policies", Policy, self.policies), ("shocks", Shock, self.shocks)):
+            yield from (f"{name}: {e!r} is not a {kind.__name__}" for e in events if not isinstance(e, kind))
+        yield from planner_faults(self.planners)
+
+    def _number_faults(self) -> Iterator[str]:
+        ticks: Any = self.ticks
+        whole = isinstance(ticks, (int, np.integer)) and not isinstance(ticks, bool)
+        if not (whole and 0 <= int(ticks) <= MOST_TICKS):
+            yield f"ticks = {self.ticks!r}: must be a whole number from 0 to {MOST_TICKS}"
+        later: Mapping[Any, Any] = self.reseed
+        for tick in later:
+            if isinstance(tick, bool) or not isinstance(tick, (int, np.integer)) or tick < 0:
+                yield f"reseed: tick {tick!r}: must be a whole number from 0"
+        for seed, name in ((self.seed, "seed"), *((s, "later seed") for s in self.reseed.values())):
+            yield from _faults(lambda seed=seed, name=name: check_seed(seed, name))
+
+    def _event_faults(self) -> Iterator[str]:
+        yield from missing_nodes(self.shocks, self.parameters)
+        for event in (*self.policies, *self.shocks):
+            if event.start >= self.ticks:
+                yield f"{event.label}: start = {event.start} is not before the end of a run at tick {self.ticks}"
+        for tick in sorted({p.start + max(0, p.ramp - 1) for p in self.policies}):
+            yield from _faults(lambda tick=tick: in_force(self.parameters, self.policies, tick))
+
+    def _fit_faults(self) -> Iterator[str]:
+        from mpbf_abm.model.founding import check_fit
+
+        p, space = self.parameters, self.space
+        # A synthetic space has the size it is asked for; it need not be made to be checked.
+        size, families = (p.space.materials, p.space.families) if space is None else (space.size, space.families)
+        yield from _faults(lambda: check_fit(p, size, families, None if space is None else space.year))
+        yield from horizon_faults(p, size, int(self.ticks))
+
+    # ------------------------------------------------------------------ files
+
+    def to_toml(self) -> str:
+        """Write the run as a text for :meth:`from_toml`: parameters that differ from the defaults, ``[run]``, policies, shocks, materials, rules.
+
+        To ``mpbf run`` a file with policies is a what-if, whose baseline has none; later seeds, materials and rules are no part of its files.
+
+        Raises
+        ------
+        ConfigurationError
+            For materials that were neither generated nor read from a file.
+        """
+        lines = ["[run]", f"seed = {self.seed}", f"ticks = {self.ticks}"]
+        if self.reseed:
+            lines.append("reseed = { " + ", ".join(f'"{t}" = {s}' for t, s in self.reseed.items()) + " }")
+        lines += table_lines(self.parameters.changed(), self.policies, self.shocks)
+        if self.space is not None:
+            lines += ["", "[materials]", *(f"{k} = {toml_value(v)}" for k, v in _source(self.space).items())]
+        if self.planners:
+            lines += ["", "[rules]", f"planners = {toml_value([rule_name(t) for t in self.planners])}"]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(
+        cls, text: str, *, folder: Path | None = None, planners: Sequence[type[ExperimentPlanner]] = ()
+    ) -> Self:
+        """Read a run from a file's text.
+
+        Parameters
+        ----------
+        text : str
+        folder : Path, optional
+            Folder that a file of materials lies in.
+        planners : sequence of classes
+            The rules that the file names; a file is never a reason to run code.
+
+        Raises
+        ------
+        ConfigurationError
+            Every fault at once; DataError for materials that are not those of the run.
+        """
+        try:
+            data = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError(f"is not valid TOML ({error})") from None
+        rules, run = data.pop("rules", {}), data.get("run", {})
+        reseed = run.pop("reseed", {}) if isinstance(run, dict) else {}
+        if (
+            not isinstance(run, dict)
+            or not isinstance(rules, dict)
+            or not isinstance(reseed, dict)
+            or not all(t.isdecimal() for t in reseed)
+        ):
+            raise ConfigurationError("[run] and [rules] must be tables, and run.reseed one of seeds by tick")
+        names = rules.get("planners", [])
+        if names != [rule_name(t) for t in planners]:
+            raise ConfigurationError(f"[rules] planners = {names}: give the classes themselves, planners=[...]")
+        materials = data.pop("materials", None)
+        faults = [
+            f"run.{key}: is of a question of several runs, and a run has none"
+            for key in run
+            if key in ("replicates", SHARED)
+        ]
+        if faults:
+            raise ConfigurationError(faults)
+        settings = settings_from(data)
+        numbers = {name: settings.numbers[name] for name in ("seed", "ticks") if name in settings.numbers}
+        return cls(
+            settings.parameters, **numbers, policies=settings.policies, shocks=settings.shocks, planners=tuple(planners),
+            space=None if materials is None else _read_again(materials, folder or Path()), reseed={int(t): s for t, s in reseed.items()},
+        )  # fmt: skip
+
+    def changed(self, **fields: Any) -> Self:
+        """Return a copy with some fields changed."""
+        return replace(self, **fields)
+
+
+# --------------------------------------------------------------------------- identity
+
+
+def canonical(parameters: Parameters) -> dict[str, Any]:
+    """Parameters in the form that seeds and ids are hashed from: names and values of form 1.
+
+    They are those of today. A parameter that is renamed has to keep its old name here, and a new one may enter only where it differs
+    from its neutral value; a test holds the hashes of the presets.
+    """
+    return parameters.model_dump()
+
+
+def canonical_event(event: Event) -> dict[str, Any]:
+    """A policy or shock in the form that ids are hashed from; the usual strength is written out."""
+    fields = event.model_dump()
+    if isinstance(event, Policy):
+        # 1 and 1.0 are one value of a parameter that is no whole number.
+        fields["set"] = {path: typed(path, value) for path, value in event.set.items()}
+    if isinstance(event, Shock) and event.strength is None:
+        fields["strength"] = SHOCKS[event.name].strength
+    elif isinstance(event, Policy) and event.strength is None:
+        fields["strength"] = event.kind.strength
+    return fields
+
+
+def run_kind(
+    fingerprint: str, parameters: str, ticks: int, policies: Sequence[Policy], shocks: Sequence[Shock], space: str | None
+) -> str:  # fmt: skip
+    """Hash of what runs on different seeds have in common; parameters and materials are hashes, too."""
+    return content_hash(
+        {
+            "form": FORM, "model": fingerprint, "parameters": parameters, "ticks": int(ticks), "space": space,
+            "policies": [canonical_event(e) for e in policies], "shocks": [canonical_event(e) for e in shocks],
+        }
+    )  # fmt: skip
+
+
+def run_id(kind: str, seed: int, reseed: Mapping[int, int]) -> str:
+    """Id of a run: hash of what it has in common with others, and of its draws."""
+    later = "".join(f";{int(t)}:{s}" for t, s in sorted(reseed.items()))
+    return hashlib.blake2b(f"{kind}:{seed}{later}".encode(), digest_size=16).hexdigest()
+
+
+def rules_fingerprint(planners: Sequence[type[ExperimentPlanner]]) -> str:
+    """Hash of the source of the model and of rules of one's own."""
+    if not planners:
+        return model_fingerprint()
+    digest = hashlib.blake2b(model_fingerprint().encode(), digest_size=16)
+    for rule in planners:
+        for part in identity_of(rule):
+            digest.update(b"\0" + part)
+    return digest.hexdigest()
+
+
+def rule_name(rule: type) -> str:
+    """Name of a class: module and name."""
+    return f"{rule.__module__}:{rule.__qualname__}"
+
+
+def planner_faults(planners: Sequence[Any]) -> list[str]:
+    """Lines for everything that is no rule of a planner."""
+    from mpbf_abm.model.planners import ExperimentPlanner
+
+    return [
+        f"planners: {t!r} is not a subclass of ExperimentPlanner"
+        for t in planners
+        if not (isinstance(t, type) and issubclass(t, ExperimentPlanner))
+    ]
+
+
+# --------------------------------------------------------------------------- parts
+
+
+def horizon_faults(p: Parameters, size: int, ticks: int) -> list[str]:
+    """More experiments than materials."""
+    wanted = p.planners.count * p.planners.experiments * p.stocks.funding * ticks
+    if p.planners.repeats or wanted <= size:
+        return []
+    instead = "lower planners.count, planners.experiments or the ticks, enlarge space.materials, or set planners.repeats = true"
+    return [f"{wanted:g} experiments in {ticks} ticks on {size} materials: more experiments than materials; {instead}"]
+
+
+def table_lines(changes: Mapping[str, Any], policies: Sequence[Policy], shocks: Sequence[Shock]) -> list[str]:
+    """Lines of a configuration file: parameter groups that differ, policies, shocks."""
+    lines: list[str] = []
+    for group in GROUPS:
+        mine = {path: value for path, value in changes.items() if PATHS[path][0] == group}
+        if mine:
+            lines += ["", f"[{group}]", *(f"{PATHS[p][1]} = {toml_value(v)}" for p, v in mine.items())]
+    for kind, event in (*(("policy", p) for p in policies), *(("shock", s) for s in shocks)):
+        lines += ["", f"[[{kind}]]", *(f"{k} = {toml_field(v)}" for k, v in event_fields(event).items())]
+    return lines
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """Fields of an event that are not as by default, its name first."""
+    default = {name: info.get_default(call_default_factory=True) for name, info in type(event).model_fields.items()}
+    given = {name: getattr(event, name) for name in type(event).model_fields}
+    return {"name": event.name} | {k: v for k, v in given.items() if k != "name" and v != default[k]}
+
+
+def toml_field(value: Any) -> str:
+    """A field of an event as TOML; parameters of a policy of one's own as a table in one line."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f'"{k}" = {toml_value(typed(k, v))}' for k, v in value.items()) + " }"
+    return toml_value(value)
+
+
+def _faults(act: Any) -> list[str]:
+    """Lines of what an act refuses."""
+    try:
+        act()
+    except ConfigurationError as error:
+        return error.faults
+    return []
+
+
+def _source(space: MaterialsSpace) -> dict[str, Any]:
+    """How materials are read again."""
+    origin = json.loads(json.dumps(dict(space.origin), default=str))
+    if origin.get("kind") not in FILES:
+        raise ConfigurationError(
+            "materials that were made in Python have no file; a run on them cannot be written as one"
+        )
+    options = {name: value for name, value in origin["options"].items() if value is not None}
+    return {origin["kind"]: origin["source"], "content": space.content, **options}
+
+
+def _read_again(materials: Any, folder: Path) -> MaterialsSpace:
+    """Materials of a file that a run names; they must be the same."""
+    from mpbf_abm.errors import DataError
+    from mpbf_abm.model.materials import MaterialsSpace
+
+    if not isinstance(materials, Mapping) or len(kinds := [k for k in FILES if k in materials]) != 1:
+        raise ConfigurationError("[materials]: needs one of table and pool")
+    options = {k: v for k, v in materials.items() if k not in (*FILES, "content")}
+    read = MaterialsSpace.from_table if kinds[0] == "table" else MaterialsSpace.from_pool
+    try:
+        space = read(folder / str(materials[kinds[0]]), **options)
+    except TypeError as error:
+        raise ConfigurationError(f"[materials]: {error}") from None
+    if space.content != materials.get("content"):
+        raise DataError(f"{materials[kinds[0]]}: holds other materials than those of the run")
+    return space

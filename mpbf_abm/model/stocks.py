@@ -1,0 +1,201 @@
+"""Stocks and flows: funding, compute, health and attention (phases 2 and 7).
+
+A stock changes through named flows only, and the books are checked at every tick. Updates
+are defined in discrete time (one tick is about a month): they are difference equations, not an
+approximation of differential ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import BookkeepingError
+from mpbf_abm.model.world import World
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+@dataclass
+class Books:
+    """Opening totals and flows of each stock, and the check that they balance.
+
+    Attributes
+    ----------
+    opening : dict
+        Total of each stock when the tick began.
+    flows : dict of dict
+        ``flows[stock][name]``: signed total of each named flow in this tick.
+    cumulative : dict of dict
+        The same, since the start.
+    """
+
+    opening: dict[str, float] = field(default_factory=dict)
+    flows: dict[str, dict[str, float]] = field(default_factory=dict)
+    cumulative: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def open(self, **totals: float) -> None:
+        """Begin a tick with the present totals."""
+        self.opening = totals
+        self.flows = {stock: {} for stock in totals}
+
+    def flow(self, stock: str, name: str, amount: float) -> None:
+        """Enter a flow; outflows are negative."""
+        self.flows[stock][name] = self.flows[stock].get(name, 0.0) + amount
+        ever = self.cumulative.setdefault(stock, {})
+        ever[name] = ever.get(name, 0.0) + amount
+
+    def check(self, **totals: float) -> None:
+        """Raise unless every closing total equals the opening total plus its flows."""
+        for stock, total in totals.items():
+            expected = self.opening[stock] + sum(self.flows[stock].values())
+            if not abs(total - expected) <= 1e-6 * (1.0 + abs(expected)):  # NaN does not balance either
+                raise BookkeepingError(
+                    f"stock '{stock}' closed at {total:.9g}; its flows make {expected:.9g} "
+                    f"(opening {self.opening[stock]:.9g}, flows {self.flows[stock]})"
+                )
+
+
+def totals(world: World) -> dict[str, float]:
+    """Present total of every stock."""
+    stocks = {
+        "funding": world.planners.funding,
+        "compute": world.trainers.compute,
+        "attention": world.planners.attention,
+        "repository health": world.health_repositories,
+        "model health": world.health_models,
+    }
+    return {name: float(np.add.reduce(stock)) for name, stock in stocks.items()}
+
+
+# --------------------------------------------------------------------------- phase 2: fund
+
+
+def fund(world: World) -> None:
+    """Give income, and turn it into whole experiments whose total is fixed."""
+    books, p, planners = world.books, world.p, world.planners
+    books.open(**totals(world))
+    if len(planners):
+        members = np.flatnonzero(~planners.isolated)
+        income = len(members) * p.planners.experiments * p.stocks.funding
+        share = funding_shares(world, members)
+        planners.funding[members] += income * share
+        # Isolated planners live on an income of their own.
+        alone = np.flatnonzero(planners.isolated)
+        planners.funding[alone] += p.planners.experiments
+        books.flow("funding", "income", income + len(alone) * p.planners.experiments)
+        planners.budget[members] = apportion(planners.funding[members], planners.slots[members])
+        planners.budget[alone] = np.floor(planners.funding[alone] + 1e-9).astype(np.int64)
+        planners.funding[...] -= planners.budget
+        books.flow("funding", "experiments", -float(planners.budget.sum()))
+        inflow = np.minimum(p.stocks.attention, p.stocks.attention_cap - planners.attention)
+        planners.attention[...] += inflow
+        planners.judged[...] = 0.0
+        books.flow("attention", "inflow", float(inflow.sum()))
+    if len(world.trainers):
+        trainers = world.trainers
+        trainers.spent[...] = 0.0
+        income = p.stocks.compute / p.trainers.retrain_interval
+        room = np.minimum(income, np.maximum(0.0, 4 * p.stocks.compute - trainers.compute))
+        trainers.compute[...] += room
+        books.flow("compute", "income", float(room.sum()))
+
+
+def funding_shares(world: World, members: Int) -> Float:
+    """Share of each community planner in the income: merit on claimed discoveries, lottery, equal rest."""
+    p, planners = world.p.stocks, world.planners
+    n = len(members)
+    equal = np.full(n, 1.0 / max(n, 1))
+    if not n or (not p.merit_share and not p.lottery_share):
+        return equal
+    merit = (planners.claims[members] + 1.0) ** p.matthew
+    merit = merit / merit.sum()
+    lottery = equal
+    if p.lottery_share:
+        # Half of the planners win, by keyed draw, and share the pot.
+        u = world.uniform("fund.lottery", planners, 1)[members, 0]
+        won = np.zeros(n)
+        won[np.argsort(u, kind="stable")[: max(1, n // 2)]] = 1.0
+        lottery = won / won.sum()
+    merit_share = min(p.merit_share, 1 - p.lottery_share)
+    return np.asarray(merit_share * merit + p.lottery_share * lottery + (1 - merit_share - p.lottery_share) * equal)
+
+
+def apportion(claims: Float, slots: Int) -> Int:
+    """Whole experiments by largest remainder: their total is the whole part of the claims' total.
+
+    Parameters
+    ----------
+    claims : float (n,)
+        Funding at hand, in experiments; negative claims get nothing.
+    slots : int (n,)
+        Identity of the claimants: equal remainders go to the lowest.
+    """
+    positive = np.maximum(claims, 0.0)
+    total = int(np.floor(claims.sum() + 1e-9))
+    if total <= 0 or positive.sum() <= 0:
+        return np.zeros(len(claims), np.int64)
+    quota = positive * (total / positive.sum())
+    whole = np.floor(quota + 1e-9).astype(np.int64)
+    rest = total - int(whole.sum())
+    order = np.lexsort((slots, -np.round(quota - whole, 9)))
+    whole[order[:rest]] += 1
+    return np.asarray(whole)
+
+
+# --------------------------------------------------------------------------- phase 7: maintain
+
+
+def maintain(world: World) -> None:
+    """Spend attention, wear and keep up nodes, let outages and repairs happen, and check the books."""
+    books, p = world.books, world.p.stocks
+    if len(world.planners):
+        world.planners.attention[...] -= world.planners.judged
+        books.flow("attention", "candidates judged", -float(world.planners.judged.sum()))
+    if len(world.trainers):
+        books.flow("compute", "training", -float(world.trainers.spent.sum()))
+    infrastructure = world.infrastructure
+    for stock, health, load in (
+        ("repository health", world.health_repositories, infrastructure.repository_load()),
+        ("model health", world.health_models, infrastructure.model_load()),
+    ):
+        if not len(health) or not (p.wear or p.upkeep):
+            continue
+        mean = load.mean()
+        worn = np.minimum(health, p.wear * (load / mean if mean > 0 else np.ones_like(load)))
+        health -= worn
+        books.flow(stock, "wear", -float(worn.sum()))
+        kept = np.minimum(1.0 - health, p.upkeep)
+        health += kept
+        books.flow(stock, "upkeep", float(kept.sum()))
+    outages(world)
+    books.check(**totals(world))
+
+
+def outages(world: World) -> None:
+    """Let nodes fail with a hazard that grows as health falls, and be repaired."""
+    p, infrastructure = world.p.stocks, world.infrastructure
+    changed = False
+    for kind, health, down, until in (
+        ("repository", world.health_repositories, infrastructure.down_repositories, infrastructure.until_repositories),
+        ("model", world.health_models, infrastructure.down_models, infrastructure.until_models),
+    ):
+        if not len(health) or not (p.hazard or down.any()):
+            continue
+        u = world.streams.uniform(f"maintain.{kind}", world.tick, (len(health), 2))
+        repaired = down & (until <= world.tick) & (u[:, 1] < p.repair)
+        hazard = -np.expm1(-p.hazard * np.exp(p.hazard_steepness * (1.0 - health)))
+        failed = ~down & (u[:, 0] < hazard)
+        down[repaired] = False
+        down[failed] = True
+        until[failed] = world.tick + 1
+        world.totals.outages += int(failed.sum())
+        restored = float((1.0 - health[repaired]).sum())
+        health[repaired] = 1.0
+        world.books.flow(f"{kind} health", "repair", restored)
+        changed |= bool(repaired.any() or failed.any())
+    if changed:
+        world.commons.set_working(infrastructure.working_repositories())

@@ -1,0 +1,206 @@
+"""What the page keeps of a run: the tables of ``mpbf run``, and flows, links and the map of families at every tick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mpbf_abm.errors import MpbfError
+from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.measures.keystones import LOSS, single_losses
+from mpbf_abm.model.interventions import NODES
+from mpbf_abm.model.links import Infrastructure
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.run import begin
+from mpbf_abm.model.spec import RunSpec
+from mpbf_abm.outputs import RUNS
+from mpbf_abm.parameters import Parameters, SpaceParameters
+from mpbf_abm.processes import one_thread, tell
+from mpbf_abm.studies.definition import Recording
+from mpbf_abm.studies.jobs import Notes, Returned
+from mpbf_abm.studies.store import FILE, Store
+from mpbf_abm.studies.whatif import KEPT, ArmResult, Plan, arm_result
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing for a worker to compute, which follows from these fields alone.
+
+    Attributes
+    ----------
+    spec : RunSpec
+    losses : int, optional
+        Instead of the run: lose each repository and each model in turn from this tick on.
+    """
+
+    spec: RunSpec
+    losses: int | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """Id of the run, and of what is asked of it: tasks with the same one have the same result."""
+        return self.spec.id if self.losses is None else f"{self.spec.id}:losses:{self.losses}"
+
+    @property
+    def ticks(self) -> int:
+        """Horizon."""
+        return self.spec.ticks
+
+
+def tasks_of(plan: Plan) -> dict[tuple[str, int], Task]:
+    """Task of each arm and replicate, pair by pair."""
+    return {(arm, i): Task(plan.spec(arm, i)) for i in range(plan.replicates) for arm in plan.arms}
+
+
+@dataclass(frozen=True)
+class History:
+    """A run, tick by tick.
+
+    Attributes
+    ----------
+    spec : RunSpec
+    noted : Returned
+        What was noted of it, as ``mpbf run`` notes it.
+    places : DataFrame
+        One row per family: name, x, y (principal components of the mean descriptors, standardised), materials, top.
+    """
+
+    spec: RunSpec
+    noted: Returned
+    places: pd.DataFrame
+
+    @cached_property
+    def result(self) -> ArmResult:
+        """Tables as ``mpbf run`` has them, of no arm and replicate in particular."""
+        return arm_result("", 0, self.spec.seed, recording(self.spec).ticks, self.noted)
+
+    @cached_property
+    def flows(self) -> pd.DataFrame:
+        """One row per tick, one column per flow of :data:`~mpbf_abm.measures.flows.FLOWS`."""
+        return pd.DataFrame(self.noted.tables["flows"], columns=list(FLOWS))
+
+    @cached_property
+    def links(self) -> tuple[Infrastructure, ...]:
+        """Who leans on whom after each tick."""
+        table = self.noted.tables["links"]
+        states = [Infrastructure.of(state, table["need"]) for state in table["states"]]
+        at = np.searchsorted(table["tick"], recording(self.spec).ticks, side="right") - 1
+        return tuple(states[i] for i in at)
+
+    def as_arm(self, arm: str, replicate: int) -> ArmResult:
+        """Tables under the name of an arm."""
+        return replace(self.result, arm=arm, replicate=replicate)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the large parts, roughly, and of the tables that are made of them."""
+        families, links = self.noted.tables["families"], self.noted.tables["links"]["states"]
+        arrays = [self.noted.series, *families.values(), *(a for state in links for a in state.values())]
+        return 3 * sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
+
+
+def work(task: Task | None, folder: Path | None = None) -> Any:
+    """Do a task in a worker; without one only what is needed is loaded.
+
+    Parameters
+    ----------
+    task : Task, optional
+    folder : Path, optional
+        Folder of results: a run that ``mpbf run`` has made there is not made again.
+    """
+    if task is None:
+        small = Parameters.preset("quick").updated({"space.materials": 500, "space.families": 20})
+        record_history(RunSpec(small, 0, 12))
+        return None
+    if task.losses is not None:
+        return losses(task.spec, task.losses)
+    found = None if folder is None else stored(folder, task.spec)
+    return record_history(task.spec) if found is None else history_of(task.spec, found)
+
+
+@lru_cache(maxsize=16)
+def space_of(parameters: SpaceParameters, seed: int) -> MaterialsSpace:
+    """Materials space of a seed; the last few are kept, as neighbouring questions share theirs."""
+    return MaterialsSpace.synthetic(Parameters(space=parameters), seed=seed)
+
+
+def record_history(spec: RunSpec) -> History:
+    """Run a community and keep what the page shows."""
+    notes = Notes(recording(spec), (), spec.ticks, tell)
+    with one_thread():
+        spec.check()
+        eco = begin(spec, space=space_of(spec.parameters.space, spec.seed), record=notes.recorded)
+        try:
+            notes.follow(eco, spec.ticks)
+            return history_of(spec, notes.returned(eco))
+        finally:
+            eco.release()
+
+
+def recording(spec: RunSpec) -> Recording:
+    """What is noted of a run: as by ``mpbf run``."""
+    return Recording((), KEPT.of, tuple(KEPT.ticks(spec.ticks)), KEPT.tables)
+
+
+def stored(folder: Path, spec: RunSpec) -> Returned | None:
+    """A run as ``mpbf run`` has stored it in a folder of results, if it has."""
+    wanted = recording(spec)
+    for path in sorted(folder.glob(f"*/{RUNS}/{FILE}")):
+        try:
+            with Store.open(path) as store:
+                found = store.finished(spec.id, wanted)
+        except (MpbfError, OSError):
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def history_of(spec: RunSpec, noted: Returned) -> History:
+    """What the page shows of what was noted of a run."""
+    return History(spec, noted, family_places(space_of(spec.parameters.space, spec.seed)))
+
+
+def family_places(space: MaterialsSpace) -> pd.DataFrame:
+    """A place in the plane for each family: the two main directions in which mean descriptors differ.
+
+    Returns
+    -------
+    DataFrame
+        name, x, y (each in standard deviations over families), materials, top (materials of the top set).
+    """
+    left = space.dims["quantum"] + space.dims["meso"]
+    sizes = space.family_sizes
+    columns = space.descriptors[:, : left or space.descriptors.shape[1]].astype(np.float64)
+    means = np.add.reduceat(columns, space.start[:-1], axis=0) / sizes[:, None]
+    centred = means - np.average(means, axis=0, weights=sizes)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    plane = np.zeros((len(sizes), 2))
+    width = min(2, u.shape[1])
+    plane[:, :width] = u[:, :width] * s[:width]
+    # Directions have no sign of their own: the family that lies furthest out lies on the positive side.
+    plane *= np.where(plane[np.abs(plane).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)
+    spread = plane.std(axis=0)
+    plane /= np.where(spread > 0, spread, 1.0)
+    top = np.add.reduceat(space.top.astype(np.int64), space.start[:-1])
+    return pd.DataFrame(
+        {"name": list(space.family_names), "x": plane[:, 0], "y": plane[:, 1], "materials": sizes, "top": top}
+    )
+
+
+def losses(spec: RunSpec, start: int) -> pd.DataFrame:
+    """Costs of losing each repository and each model for good from a tick on (:func:`mpbf_abm.measures.keystones.single_losses`)."""
+    parts = []
+    for kind in LOSS:
+        if spec.parameters.flat()[NODES[LOSS[kind]]]:
+            table = single_losses(
+                spec.parameters, [spec.seed], spec.ticks, start=start, kind=kind, space=space_of(spec.parameters.space, spec.seed),  # type: ignore[arg-type]
+                policies=spec.policies,
+            )  # fmt: skip
+            parts.append(table.assign(kind=kind))
+    return pd.concat(parts, ignore_index=True)

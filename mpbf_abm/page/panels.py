@@ -1,0 +1,303 @@
+"""The page's pictures: from tables to SVG that takes its colours from the page, light or dark.
+
+Each function draws one small figure; nothing is computed here but what a caption or a scale needs. Matplotlib's settings are
+global, so that all drawing belongs in one thread.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mpbf_abm.figures import overview, style
+from mpbf_abm.figures.layers import draw_diagram
+from mpbf_abm.figures.of_studies import strip
+from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, ROLES, VERMILION
+from mpbf_abm.studies.definition import BASELINE, WHAT_IF
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDE, TALL = style.WIDTHS["single"], 52 * MM
+# Where the axes of a chart over time lie in its figure, from the left and bottom; the page puts the time cursor by it.
+LEFT, RIGHT, BOTTOM, TOP = 0.135, 0.985, 0.19, 0.965
+# Colours of the style that become colours of the page.
+COLORS = {"#000000": "--ink", "#262626": "--ink", "#ffffff": "--paper", "#d9d9d9": "--line", "#767676": "--muted", "#b0b0b0": "--link",
+          "#0072b2": "--blue", "#d55e00": "--vermilion", "#009e73": "--green", "#cc79a7": "--purple"}  # fmt: skip
+DASH = (0, (3, 1.5))
+
+
+def svg(fig: Figure, alt: str) -> str:
+    """A figure as an element of a page, with its alternative text; call inside :func:`mpbf_abm.figures.style.styled`."""
+    out = io.StringIO()
+    fig.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Names of clips are hashes of what they are; all other names would clash with those of the next figure.
+    text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href", "href")
+    for color, name in COLORS.items():
+        text = re.sub(color, f"var({name})", text, flags=re.IGNORECASE)
+    text = re.sub(
+        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" aria-label="ALT">', text, count=1
+    )
+    return text.replace('aria-label="ALT"', f'aria-label="{html.escape(alt, quote=True)}"', 1)
+
+
+def blank(width: float, height: float) -> Figure:
+    """A figure whose axes lie where they are put (width and height in inches)."""
+    fig = Figure(figsize=(width, height))
+    fig.set_layout_engine("none")
+    return fig
+
+
+def chart(height: float = TALL) -> tuple[Figure, Axes]:
+    """A figure whose axes lie where the time cursor expects them."""
+    fig = blank(WIDE, height)
+    return fig, fig.add_axes((LEFT, BOTTOM, RIGHT - LEFT, TOP - BOTTOM))
+
+
+def over_time(ax: Axes, ticks: int, unit: str) -> None:
+    """Axis of time, and the unit of the other."""
+    ax.set_xlim(0, max(1, ticks - 1))
+    ax.set_xlabel("time (ticks)")
+    ax.set_ylabel(unit)
+
+
+# --------------------------------------------------------------------------- layers
+
+
+def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str, alt: str) -> str:
+    """Medians and ranges over time: baseline dashed, what-if solid; of two quantities each has a colour.
+
+    Parameters
+    ----------
+    bands : DataFrame
+        From :func:`mpbf_abm.figures.overview.bands`, of one or two quantities.
+    labels : mapping
+        Quantities, and what they are called where there are two.
+    ticks : int
+    unit, alt : str
+    """
+    with style.styled():
+        fig, ax = chart()
+        over_time(ax, ticks, unit)
+        if bands.empty:
+            _nothing(ax, "not defined in these runs")
+        what_if = (bands["arm"] == WHAT_IF).any()
+        for i, (quantity, label) in enumerate(labels.items()):
+            for arm in (BASELINE, WHAT_IF):
+                part = bands[(bands["arm"] == arm) & (bands["quantity"] == quantity)]
+                if part.empty:
+                    continue
+                shown = arm == WHAT_IF or not what_if
+                color = ROLES[WHAT_IF] if shown else GREY
+                if len(labels) > 1:
+                    color = (BLUE, VERMILION)[i]
+                line = "-" if shown else DASH
+                ax.plot(
+                    part["x"],
+                    part["median"],
+                    color=color,
+                    linestyle=line,
+                    label=label if shown and len(labels) > 1 else None,
+                )
+                if not np.array_equal(part["low"], part["high"], equal_nan=True):
+                    ax.fill_between(part["x"], part["low"], part["high"], color=color, alpha=0.16, linewidth=0)
+        if len(labels) > 1 and not bands.empty:
+            ax.legend(loc="best")
+        return svg(fig, alt)
+
+
+def gaps(frame: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str, alt: str) -> str:
+    """Mean paired difference over time with its interval, against zero.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        quantity, tick, difference, low, high.
+    labels, ticks, unit, alt
+        As for :func:`lines`.
+    """
+    with style.styled():
+        fig, ax = chart()
+        over_time(ax, ticks, unit)
+        ax.axhline(0, color=INK, linewidth=0.5)
+        for (quantity, label), color in zip(labels.items(), (BLUE, VERMILION), strict=False):
+            part = frame[frame["quantity"] == quantity]
+            ax.plot(part["tick"], part["difference"], color=color, label=label if len(labels) > 1 else None)
+            if part["low"].notna().any():
+                ax.fill_between(part["tick"], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
+        if frame["difference"].notna().sum() == 0:
+            _nothing(ax, "not defined in these runs")
+        elif len(labels) > 1:
+            ax.legend(loc="best")
+        return svg(fig, alt)
+
+
+def _nothing(ax: Axes, text: str) -> None:
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY)
+
+
+# --------------------------------------------------------------------------- flows, network, materials
+
+
+def flows(table: pd.DataFrame, alt: str) -> str:
+    """The layer diagram, measured; see :func:`mpbf_abm.figures.layers.draw_diagram`."""
+    with style.styled():
+        fig = blank(WIDE * 1.15, 82 * MM)
+        draw_diagram(fig.add_axes((0, 0, 1, 1)), table)
+        return svg(fig, alt)
+
+
+def network(nodes: pd.DataFrame, edges: pd.DataFrame, alt: str) -> str:
+    """Who leans on whom; see :func:`mpbf_abm.figures.overview.draw_network`."""
+    with style.styled():
+        fig = blank(WIDE, 88 * MM)
+        ax = fig.add_axes((0.03, 0.07, 0.94, 0.92))
+        overview.draw_network(ax, nodes, edges)
+        ax.set_xticks(range(3), [overview.PLURALS[k] for k in overview.COLUMNS])
+        return svg(fig, alt)
+
+
+def materials(
+    places: pd.DataFrame, values: np.ndarray[Any, Any], found: np.ndarray[Any, Any], most: float, alt: str, *, signed: bool = False
+) -> str:  # fmt: skip
+    """The map of families: area by materials, colour by a value, a ring around those in which something was found.
+
+    Parameters
+    ----------
+    places : DataFrame
+        From :func:`mpbf_abm.page.history.family_places`.
+    values : array (K,)
+        Experiments so far, or their difference between arms if `signed`.
+    found : array (K,)
+        Best materials found so far.
+    most : float
+        Largest value of the scale, which maps that stand side by side share.
+    alt : str
+    """
+    from matplotlib.colors import LogNorm, SymLogNorm
+
+    with style.styled():
+        fig = blank(WIDE, 84 * MM)
+        ax = fig.add_axes((0.02, 0.15, 0.96, 0.84))
+        most = max(2.0, most)
+        norm = SymLogNorm(1.0, vmin=-most, vmax=most) if signed else LogNorm(1.0, most)
+        area = (6 + 160 * np.sqrt(places["materials"] / places["materials"].max())).to_numpy()
+        x, y = places["x"].to_numpy(), places["y"].to_numpy()
+        hollow = (values == 0) & (not signed)
+        order = np.argsort(-area, kind="stable")
+        filled = order[~hollow[order]]
+        ax.scatter(x[hollow], y[hollow], s=area[hollow], facecolor="none", edgecolor=GREY, linewidth=0.6)
+        points = ax.scatter(
+            x[filled], y[filled], s=area[filled], c=values[filled].astype(np.float64), norm=norm, cmap="RdBu" if signed else "cividis",
+            edgecolor=GREY, linewidth=0.3,
+        )  # fmt: skip
+        hit = np.flatnonzero(found > 0)
+        ax.scatter(x[hit], y[hit], s=area[hit] + 14, facecolor="none", edgecolor=VERMILION, linewidth=1.2)
+        ax.set_axis_off()
+        ax.margins(0.06)
+        bar = fig.colorbar(points, cax=fig.add_axes((0.25, 0.085, 0.5, 0.022)), orientation="horizontal")
+        bar.outline.set_linewidth(0)
+        bar.ax.tick_params(which="minor", length=0)
+        ends = [-most, 0, most] if signed else [1, most]
+        bar.set_ticks(ends, labels=[f"{v:+.0f}" if signed and v else f"{v:.0f}" for v in ends])
+        bar.set_label("what-if minus baseline (experiments)" if signed else "experiments so far (number)", fontsize=6)
+        return svg(fig, alt)
+
+
+# --------------------------------------------------------------------------- outcomes
+
+
+def outcome(pairs: pd.DataFrame, label: str, alt: str) -> str:
+    """Every run of each arm, pairs joined; bars mark the medians.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        One row per replicate, one column per arm.
+    label, alt : str
+    """
+    with style.styled():
+        fig = blank(WIDE * 0.62, 46 * MM)
+        ax = fig.add_axes((0.24, 0.13, 0.72, 0.83))
+        arms = [a for a in (BASELINE, WHAT_IF) if a in pairs]
+        values = pairs[arms].to_numpy(np.float64)
+        if not np.isfinite(values).any():
+            _nothing(ax, "not defined in these runs")
+        else:
+            if len(arms) == 2:
+                ax.plot([0, 1], values.T, color=LIGHT, linewidth=0.7, zorder=1)
+            for i, arm in enumerate(arms):
+                known = values[np.isfinite(values[:, i]), i]
+                shown = arm == WHAT_IF or len(arms) == 1
+                color, marker = (ROLES[WHAT_IF], "D") if shown else (GREY, "o")
+                # Runs of one value lie beside each other, so that a crowd looks like one.
+                aside = (np.arange(len(known)) % 5 - 2) * 0.035 if len(arms) == 1 else np.zeros(len(known))
+                ax.plot(i + aside, known, marker, color=color, markersize=3, zorder=2)
+                if len(known):
+                    ax.plot([i - 0.22, i + 0.22], [np.median(known)] * 2, color=INK, linewidth=1.4, zorder=3)
+            ax.margins(y=0.12)
+        ax.set_xticks(range(len(arms)), arms if len(arms) > 1 else ["runs"])
+        ax.set_xlim(-0.55, len(arms) - 0.45)
+        ax.set_ylabel(label)
+        return svg(fig, alt)
+
+
+def distributions(groups: Mapping[str, np.ndarray[Any, Any]], label: str, alt: str) -> str:
+    """Values of an outcome by arm: every run, median and 10-90 % range."""
+    with style.styled():
+        rows = len(groups)
+        height = (16 + 9 * rows) * MM
+        fig = blank(WIDE * 1.4, height)
+        base = 11 * MM / height
+        ax = fig.add_axes((0.24, base, 0.74, 0.97 - base))
+        for y, values in enumerate(groups.values()):
+            known = values[np.isfinite(values)]
+            if len(known):
+                strip(ax, y, known, BLUE if y else GREY)
+            else:
+                ax.text(0.5, y, "no value", ha="center", va="center", color=GREY, transform=ax.get_yaxis_transform())
+            ax.axhline(y, color=LIGHT, linewidth=0.4, zorder=0)
+        ax.set_yticks(range(rows), [_short(n) for n in groups])
+        ax.set_ylim(rows - 0.4, -0.6)
+        ax.set_xlabel(label)
+        return svg(fig, alt)
+
+
+def _short(text: str, most: int = 24) -> str:
+    text = text.replace("_", " ")
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def ranked(costs: pd.DataFrame, label: str, alt: str) -> str:
+    """Mean cost of each node's loss with its interval, costliest first.
+
+    Parameters
+    ----------
+    costs : DataFrame
+        name, cost, low, high.
+    label, alt : str
+    """
+    with style.styled():
+        rows = len(costs)
+        height = (14 + 4.2 * rows) * MM
+        fig = blank(WIDE, height)
+        base = 10 * MM / height
+        ax = fig.add_axes((0.24, base, 0.72, 0.98 - base))
+        y = np.arange(rows)
+        ax.axvline(0, color=GREY, linewidth=0.5)
+        ax.hlines(y, costs["low"], costs["high"], color=BLUE)
+        ax.plot(costs["cost"], y, "D", color=BLUE)
+        ax.set_yticks(y, costs["name"])
+        ax.set_ylim(rows - 0.4, -0.6)
+        ax.set_xlabel(label)
+        return svg(fig, alt)

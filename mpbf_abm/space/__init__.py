@@ -1,1 +1,0 @@
-"""State without agents: materials, records, links, published models."""

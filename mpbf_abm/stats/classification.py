@@ -1,0 +1,447 @@
+"""How well a score parts cases with a yes/no outcome: the ROC curve and the area below it, with intervals.
+
+Cases of one group (replicates of one scenario, ticks of one run) are not independent: with `groups` intervals count
+groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.stats.estimates import Estimate, critical_z, student
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+# --------------------------------------------------------------------------- area under the ROC curve
+
+
+def auc(
+    scores: ArrayLike, outcome: ArrayLike, *, groups: ArrayLike | None = None, folds: ArrayLike | None = None
+) -> Estimate:
+    """Area under the ROC curve: the chance that a case with outcome yes scores above one without, ties counting half.
+
+    Parameters
+    ----------
+    scores : float (n,)
+        Higher ones foretell yes.
+    outcome : bool (n,)
+    groups : (n,), optional
+        Labels of dependent cases; by default each case stands alone.
+    folds : (n,), optional
+        Only cases with the same label are compared, and all pairs that are count alike. Cross-validated scores need it: those
+        of different fits are not on one scale, and pooled scores of pure noise have an area below .5 (Airola et al. 2011).
+
+    Returns
+    -------
+    Estimate
+        1 in perfect order, .5 for a constant score, 0 reversed. The standard error is that of DeLong, DeLong and
+        Clarke-Pearson (1988), with groups that of Obuchowski (1997); the interval is symmetric on the logit scale, so that
+        it stays within 0 and 1. Where that error is 0 (perfect order, constant scores) or unknown (all of one class in one
+        group) the interval is Newcombe's (2006, method 5), which needs the area and the numbers of cases (groups) only.
+
+    Raises
+    ------
+    ConfigurationError
+        If the arrays do not match, a score is not finite, an outcome is not 0 or 1, or either class is empty (in every fold).
+
+    Examples
+    --------
+    >>> auc([1, 2, 3, 4], [False, False, True, True]).value
+    1.0
+    """
+    y = checked_outcome(outcome)
+    s = checked_values("scores", scores, len(y))
+    area, covariance, counts = _areas([s], y, groups, folds)
+    return _bounded(area[0], covariance[0, 0], counts)
+
+
+def auc_difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    outcome: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+) -> Estimate:
+    """Area of one score less that of another on the same cases, with the interval of DeLong et al. (1988).
+
+    Parameters
+    ----------
+    first, second : float (n,)
+    outcome, groups, folds
+        As for :func:`auc`.
+
+    Returns
+    -------
+    Estimate
+        0 to 0 for scores in the same order. Where order differs and the error is still 0 or unknown, the interval is put
+        together from those of both areas as if they were independent (Zou and Donner 2008), which is wide.
+    """
+    y = checked_outcome(outcome)
+    scores = [checked_values("scores", s, len(y)) for s in (first, second)]
+    area, covariance, counts = _areas(scores, y, groups, folds)
+    value = area[0] - area[1]
+    if np.array_equal(_ranks(scores[0]), _ranks(scores[1])):
+        return Estimate(0.0, 0.0, 0.0, 0.0)
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    # What is left of equal terms by rounding is nothing.
+    if variance > 1e-15:
+        half = critical_z() * math.sqrt(variance)
+        return Estimate(value, math.sqrt(variance), max(-1.0, value - half), min(1.0, value + half))
+    one, two = (_bounded(area[i], covariance[i, i], counts) for i in (0, 1))
+    below = math.hypot(one.value - one.low, two.high - two.value)
+    above = math.hypot(one.high - one.value, two.value - two.low)
+    return Estimate(value, math.nan, max(-1.0, value - below), min(1.0, value + above))
+
+
+def _areas(
+    scores: Sequence[Float], y: Bool, groups: ArrayLike | None, folds: ArrayLike | None
+) -> tuple[Float, Float, tuple[int, int]]:
+    """Areas (k,), their covariance (k, k), and the groups that hold each class."""
+    label = group_numbers(groups, len(y))
+    fold = np.zeros(len(y), np.int64) if folds is None else group_numbers(folds, len(y))
+    ahead, rivals = np.zeros((len(scores), len(y))), np.zeros(len(y))
+    for k in range(int(fold.max()) + 1):
+        for one in (y, ~y):
+            here, other = np.flatnonzero((fold == k) & one), np.flatnonzero((fold == k) & ~one)
+            rivals[here] = len(other)
+            both = np.concatenate([here, other])
+            for row, s in zip(ahead, scores, strict=True):
+                # How many of the other class a case is above, from midranks (Sun and Xu 2014).
+                row[here] = _ranks(s[both])[: len(here)] - _ranks(s[here])
+    pairs = rivals[y].sum()
+    if not pairs:
+        raise ConfigurationError("area under the ROC curve: no fold holds both classes")
+    area = ahead[:, y].sum(axis=1) / pairs
+    total = int(label.max()) + 1
+    yes = np.array([np.bincount(label[y], (a - v * rivals)[y], total) for a, v in zip(ahead, area, strict=True)])
+    no = np.array([np.bincount(label[~y], ((1 - v) * rivals - a)[~y], total) for a, v in zip(ahead, area, strict=True)])
+    counts = len(np.unique(label[y])), len(np.unique(label[~y]))
+    if min(counts) < 2:
+        return area, np.full((len(scores), len(scores)), np.nan), counts
+    cross = total / (total - 1) * yes @ no.T
+    covariance = counts[0] / (counts[0] - 1) * yes @ yes.T + counts[1] / (counts[1] - 1) * no @ no.T + cross + cross.T
+    return area, covariance / pairs**2, counts
+
+
+def _bounded(area: float, variance: float, counts: tuple[int, int]) -> Estimate:
+    """An area with an interval within 0 and 1."""
+    from scipy.special import expit, logit
+
+    error = math.sqrt(variance) if variance >= 0 else math.nan
+    if 0 < area < 1 and variance > 1e-15:
+        half = critical_z() * error / (area * (1 - area))
+        low, high = expit(logit(area) + np.array([-half, half]))
+        return Estimate(float(area), error, float(low), float(high))
+    return Estimate(float(area), error, *_from_counts(area, *counts))
+
+
+def _from_counts(area: float, m: int, n: int) -> tuple[float, float]:
+    """Interval of an area: all t with |area - t| <= z sd(t), by Hanley and McNeil's variance (Newcombe 2006, method 5)."""
+    from scipy.optimize import brentq
+
+    z, mean = critical_z(), (m + n) / 2
+
+    def outside(t: float) -> float:
+        variance = t * (1 - t) / (m * n) * (1 + (mean - 1) * ((1 - t) / (2 - t) + t / (1 + t)))
+        return abs(area - t) - z * math.sqrt(variance)
+
+    close = 1e-12
+    low = 0.0 if area <= close else float(brentq(outside, 0.0, area * (1 - close)))
+    high = 1.0 if area >= 1 - close else float(brentq(outside, area + (1 - area) * close, 1.0))
+    return low, high
+
+
+def roc_curve(scores: ArrayLike, outcome: ArrayLike) -> pd.DataFrame:
+    """ROC curve: rates of true and false alarms when yes is said from a threshold on.
+
+    Parameters
+    ----------
+    scores, outcome
+        As for :func:`auc`.
+
+    Returns
+    -------
+    DataFrame
+        ``threshold`` (falling, from infinity), ``false_positive_rate``, ``true_positive_rate`` (rising, 0 to 1). The area
+        below straight lines between its points is that of :func:`auc`.
+    """
+    y = checked_outcome(outcome)
+    s = checked_values("scores", scores, len(y))
+    order = np.argsort(-s, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
+    true, false = np.cumsum(y[order])[last], np.cumsum(~y[order])[last]
+    return pd.DataFrame(
+        {
+            "threshold": np.append(np.inf, s[order][last]),
+            "false_positive_rate": np.append(0.0, false / false[-1]),
+            "true_positive_rate": np.append(0.0, true / true[-1]),
+        }
+    )
+
+
+# --------------------------------------------------------------------------- what is given
+
+
+def _ranks(x: Float) -> Float:
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(x), np.float64)
+
+
+def checked_outcome(outcome: ArrayLike, *, both: bool = True) -> Bool:
+    """Outcomes as booleans (n,), or one clear line; with `both`, neither class may be empty."""
+    y = np.asarray(outcome)
+    if y.ndim != 1 or not len(y) or not np.isin(y, (0, 1)).all():
+        raise ConfigurationError("outcome: a list of yes and no (1 and 0) is needed")
+    y = y.astype(bool)
+    if both and y.all() | (~y).all():
+        raise ConfigurationError(f"outcome: all {len(y)} cases are {'yes' if y[0] else 'no'}; both classes are needed")
+    return y
+
+
+def checked_values(what: str, values: ArrayLike, n: int) -> Float:
+    """Finite numbers (n,), or one clear line."""
+    x = np.asarray(values, np.float64)
+    if x.shape != (n,) or not np.isfinite(x).all():
+        raise ConfigurationError(f"{what}: {n} finite numbers are needed, one for each outcome")
+    return x
+
+
+def group_numbers(groups: ArrayLike | None, n: int) -> Int:
+    """Numbers of groups, from 0 without gaps (n,)."""
+    if groups is None:
+        return np.arange(n)
+    g = np.asarray(groups)
+    if g.shape != (n,):
+        raise ConfigurationError(f"groups: {n} labels are needed, one for each outcome")
+    return np.asarray(np.unique(g, return_inverse=True)[1], np.int64)
+
+
+# --------------------------------------------------------------------------- prediction
+
+# Probabilities of a yes/no outcome: their score, their skill, and logistic regression judged out of sample.
+#
+# Cases of one group (replicates of one scenario, ticks of one run) are not independent: intervals count groups, and
+# cross-validation keeps a group on one side.
+
+# --------------------------------------------------------------------------- probabilities
+
+
+def brier_score(probability: ArrayLike, outcome: ArrayLike, groups: ArrayLike | None = None) -> Estimate:
+    """Mean squared error of a probability, from 0 (certain and right) to 1 (Brier 1950), with a t-interval over groups."""
+    y = checked_outcome(outcome, both=False)
+    loss = (_probability(probability, len(y)) - y) ** 2
+    return _ratio(loss, np.ones(len(y)), group_numbers(groups, len(y)))
+
+
+def brier_skill(
+    probability: ArrayLike, outcome: ArrayLike, *, base: ArrayLike | None = None, groups: ArrayLike | None = None
+) -> Estimate:
+    """Brier skill: 1 less the Brier score over that of base rates alone; 1 is perfect, 0 no better than base rates.
+
+    Parameters
+    ----------
+    probability : float (n,)
+    outcome : bool (n,)
+    base : float (n,) or float, optional
+        Base rate to beat; by default that of these outcomes, which who predicts out of sample does not know.
+    groups : (n,), optional
+        As for :func:`~mpbf_abm.stats.classification.auc`.
+
+    Returns
+    -------
+    Estimate
+        Interval by linearisation of the ratio, Student's t over groups.
+    """
+    y = checked_outcome(outcome)
+    p = _probability(probability, len(y))
+    b = _probability(np.broadcast_to(y.mean() if base is None else np.asarray(base, np.float64), y.shape), len(y))
+    if not np.any(b != y):
+        raise ConfigurationError("brier skill: base rates foretell every outcome, so that nothing is left to gain")
+    ratio = _ratio((p - y) ** 2, (b - y) ** 2, group_numbers(groups, len(y)))
+    return Estimate(1.0 - ratio.value, ratio.error, 1.0 - ratio.high, 1.0 - ratio.low)
+
+
+def _ratio(above: Float, below: Float, label: Int) -> Estimate:
+    """Ratio of two sums over cases, with an interval over groups."""
+    value = float(above.sum() / below.sum())
+    rest = np.bincount(label, above - value * below)
+    n = len(rest)
+    if n < 2:
+        return Estimate(value, math.nan, math.nan, math.nan)
+    error = float(math.sqrt(n / (n - 1) * (rest**2).sum()) / below.sum())
+    return student(value, error, n - 1)
+
+
+# --------------------------------------------------------------------------- prediction
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A logistic regression: log odds = intercept + coefficients . (x - mean) / sd.
+
+    Attributes
+    ----------
+    intercept : float
+    coefficients, mean, sd : float (q,)
+        Inputs that do not vary have sd 1, and coefficient 0.
+    """
+
+    intercept: float
+    coefficients: Float
+    mean: Float
+    sd: Float
+
+    def probability(self, inputs: ArrayLike) -> Float:
+        """Probability of yes (n,) for inputs (n, q)."""
+        from scipy.special import expit
+
+        x = _inputs(inputs)
+        if x.shape[1] != len(self.mean):
+            raise ConfigurationError(f"inputs: {x.shape[1]} columns; the regression has {len(self.mean)}")
+        return np.asarray(expit(self.intercept + (x - self.mean) / self.sd @ self.coefficients))
+
+
+def fit_logistic(inputs: ArrayLike, outcome: ArrayLike, ridge: float = 1.0) -> Logistic:
+    """Fit a logistic regression with a ridge penalty on standardised inputs.
+
+    Minimises the sum of log losses plus ``ridge/2`` times the sum of squared coefficients; the intercept is free
+    (le Cessie and van Houwelingen 1992).
+
+    Parameters
+    ----------
+    inputs : float (n, q)
+    outcome : bool (n,)
+        Both classes are needed.
+    ridge : float
+        Above 0, so that there is one solution even where the classes can be parted.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    y = checked_outcome(outcome)
+    x = _inputs(inputs, len(y))
+    if not 0 < ridge < math.inf:
+        raise ConfigurationError(f"ridge = {ridge:g}: must be above 0")
+    mean, sd = x.mean(axis=0), x.std(axis=0)
+    # What is left of equal inputs by rounding does not vary.
+    sd[sd <= 1e-12 * np.abs(mean)] = 0.0
+    z = np.column_stack([np.ones(len(y)), np.divide(x - mean, sd, out=np.zeros_like(x), where=sd > 0)])
+    penalty = np.append(0.0, np.full(x.shape[1], ridge))
+    sign = np.where(y, 1.0, -1.0)
+
+    def loss(b: Float) -> float:
+        return float(np.logaddexp(0.0, -sign * (z @ b)).sum() + 0.5 * penalty @ b**2)
+
+    def slope(b: Float) -> Float:
+        return np.asarray(z.T @ (expit(z @ b) - y) + penalty * b)
+
+    def curvature(b: Float) -> Float:
+        p = expit(z @ b)
+        return np.asarray(z.T @ (z * (p * (1 - p))[:, None]) + np.diag(penalty))
+
+    rate = y.mean()
+    start = np.append(math.log(rate / (1 - rate)), np.zeros(x.shape[1]))
+    found = minimize(loss, start, jac=slope, hess=curvature, method="trust-exact", options={"gtol": 1e-9 * len(y)})
+    return Logistic(float(found.x[0]), np.asarray(found.x[1:]), mean, np.where(sd > 0, sd, 1.0))
+
+
+def grouped_folds(outcome: ArrayLike, folds: int, rng: np.random.Generator, groups: ArrayLike | None = None) -> Int:
+    """Fold of each case (n,): groups whole, and dealt so that folds have about the same share of yes.
+
+    Groups in order of their share of yes (at random where it is the same) are dealt in turn.
+
+    Raises
+    ------
+    ConfigurationError
+        Unless there are 2 folds or more, and as many groups.
+    """
+    y = checked_outcome(outcome)
+    label = group_numbers(groups, len(y))
+    count = int(label.max()) + 1
+    if not 2 <= folds <= count:
+        raise ConfigurationError(f"folds = {folds}: must be from 2 to the {count} groups of cases")
+    share = np.bincount(label, y) / np.bincount(label)
+    order = np.lexsort((rng.random(count), share))
+    fold = np.empty(count, np.int64)
+    fold[order] = np.arange(count) % folds
+    return fold[label]
+
+
+def cross_validate(
+    inputs: ArrayLike,
+    outcome: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    groups: ArrayLike | None = None,
+    folds: int = 5,
+    ridge: float = 1.0,
+) -> pd.DataFrame:
+    """Predict every outcome by a logistic regression that has not seen its group.
+
+    Parameters
+    ----------
+    inputs : float (n, q)
+    outcome : bool (n,)
+    rng : Generator
+        Deals groups to folds.
+    groups : (n,), optional
+        Labels of cases that must stay together, such as replicates of one scenario; by default each stands alone.
+    folds, ridge
+        As for :func:`grouped_folds` and :func:`fit_logistic`.
+
+    Returns
+    -------
+    DataFrame
+        In the order of the cases: ``fold`` (to be given to :func:`~mpbf_abm.stats.classification.auc`), ``probability``,
+        and ``base``, the share of yes in what the regression was fitted to: the base rate that an out-of-sample prediction
+        has to beat (:func:`brier_skill`).
+
+    Raises
+    ------
+    ConfigurationError
+        As for the functions above, and where what is left for a fit has one class only.
+    """
+    y = checked_outcome(outcome)
+    x = _inputs(inputs, len(y))
+    fold = grouped_folds(y, folds, rng, groups)
+    probability, base = np.empty(len(y)), np.empty(len(y))
+    for k in range(folds):
+        out = fold == k
+        if len(np.unique(y[~out])) < 2:
+            raise ConfigurationError(
+                f"cross-validation: without fold {k} all outcomes are the same; use fewer folds or more groups"
+            )
+        probability[out] = fit_logistic(x[~out], y[~out], ridge).probability(x[out])
+        base[out] = y[~out].mean()
+    return pd.DataFrame({"fold": fold, "probability": probability, "base": base})
+
+
+# --------------------------------------------------------------------------- what is given
+
+
+def _probability(probability: ArrayLike, n: int) -> Float:
+    p = checked_values("probability", probability, n)
+    if p.min() < 0 or p.max() > 1:
+        raise ConfigurationError("probability: must be from 0 to 1")
+    return p
+
+
+def _inputs(inputs: ArrayLike, n: int | None = None) -> Float:
+    x = np.asarray(inputs, np.float64)
+    if x.ndim != 2 or (n is not None and len(x) != n) or not np.isfinite(x).all():
+        raise ConfigurationError(
+            "inputs: finite numbers are needed, one row for each outcome and one column for each input"
+        )
+    return x

@@ -1,0 +1,106 @@
+"""Concentration: how unevenly shares are divided, and what an urn leaves of it in the end.
+
+The shares of a Polya urn (linear reinforcement, no exploration) that has masses `a` now tend to a
+Dirichlet(a) law (Blackwell and MacQueen 1973). The functions ``limit_*`` are the exact means of
+concentration indices under that law; from the masses of any moment they say what to expect of the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.model.indicators import gini, hill
+
+Float = NDArray[np.float64]
+
+__all__ = [
+    "gini", "hhi", "hill", "limit_entropy", "limit_gini", "limit_hhi", "limit_inverse_hhi", "shannon",
+]  # fmt: skip
+
+
+def hhi(counts: NDArray[Any]) -> float:
+    """Herfindahl-Hirschman index: the sum of squared shares, 1/K to 1; NaN without counts.
+
+    Parameters
+    ----------
+    counts : array (K,)
+        Non-negative counts, masses or shares.
+    """
+    total = float(np.sum(counts))
+    return float(np.sum((np.asarray(counts, np.float64) / total) ** 2)) if total > 0 else math.nan
+
+
+def shannon(counts: NDArray[Any]) -> float:
+    """Shannon entropy of shares in nats, 0 to ln K; NaN without counts.
+
+    Parameters
+    ----------
+    counts : array (..., K)
+        Non-negative counts, masses or shares; the last axis is summed over.
+    """
+    x = np.asarray(counts, np.float64)
+    total = x.sum()
+    if not total > 0:
+        return math.nan
+    p = x[x > 0] / total
+    return float(-(p * np.log(p)).sum())
+
+
+def limit_hhi(masses: NDArray[Any]) -> float:
+    """Mean Herfindahl index of the limiting shares: ``sum a_k (a_k + 1) / (A (A + 1))``; flat ``a_k = 1``: 2 / (K + 1)."""
+    a = np.asarray(masses, np.float64)
+    total = a.sum()
+    return float((a * (a + 1)).sum() / (total * (total + 1)))
+
+
+def limit_entropy(masses: NDArray[Any]) -> float:
+    """Mean Shannon entropy of the limiting shares in nats; flat ``a_k = 1``: ``H_K - 1`` (harmonic number).
+
+    ``psi(A + 1) - sum a_k psi(a_k + 1) / A`` (Wolpert and Wolf 1995).
+    """
+    from scipy.special import digamma
+
+    a = np.asarray(masses, np.float64)
+    total = a.sum()
+    return float(digamma(total + 1) - (a * digamma(a + 1)).sum() / total)
+
+
+def limit_gini(masses: NDArray[Any]) -> float:
+    """Mean Gini coefficient of the limiting shares; flat ``a_k = 1``: ``(K - 1) / (2 K)``.
+
+    ``sum_{i<j} E|x_i - x_j| / K``: the sum of two shares is independent of how they divide it, by
+    a Beta(a_i, a_j) law, so that each mean is ``(a_i + a_j) / A`` times ``E|2 B - 1|``.
+    """
+    from scipy.special import betainc
+
+    a = np.asarray(masses, np.float64)
+    i, j = np.triu_indices(len(a), 1)
+    p, q = a[i], a[j]
+    below = betainc(p, q, 0.5)  # P(B < 1/2)
+    mean = p / (p + q)
+    # E[B; B < 1/2] = mean P(Beta(a + 1, b) < 1/2)
+    apart = 2 * mean - 1 + 2 * (below - 2 * mean * betainc(p + 1, q, 0.5))
+    return float(((p + q) / a.sum() * apart).sum() / len(a))
+
+
+def limit_inverse_hhi(masses: Sequence[float] | NDArray[Any]) -> float:
+    """Mean inverse Herfindahl index (Hill number D2) of the limiting shares of two colours; flat: pi / 2.
+
+    Parameters
+    ----------
+    masses : array (2,)
+    """
+    from scipy.special import betaln, expit, log_expit
+
+    a, b = (float(v) for v in masses)
+    # 1 + E[1/HHI - 1] over the log-odds, where the integrand is smooth and falls off like exp(-|s|).
+    centre, width = math.log(a / b), 12 * math.sqrt(1 / a + 1 / b)
+    s = np.linspace(max(-40.0, centre - width), min(40.0, centre + width), 20_001)
+    twice = 2 * expit(s) * expit(-s)
+    density = np.exp(a * log_expit(s) + b * log_expit(-s) - betaln(a, b))
+    return 1.0 + float(np.trapezoid(density * twice / (1 - twice), s))

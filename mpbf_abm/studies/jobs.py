@@ -1,0 +1,498 @@
+"""One run of a study as a pure function: from a job to a record that can be stored and compared.
+
+Runs in workers. Nothing that is kept between runs (spaces, snapshots of shared histories) changes a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+import traceback
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import InterruptionError, words_of
+from mpbf_abm.model.interventions import Policy, Shock
+from mpbf_abm.processes import one_process, one_thread
+from mpbf_abm.studies.definition import Arm, Measure, Recording, Study
+from mpbf_abm.studies.values import pack_value
+
+if TYPE_CHECKING:
+    from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
+    from mpbf_abm.model.materials import MaterialsSpace
+    from mpbf_abm.model.spec import RunSpec
+    from mpbf_abm.parameters import Parameters
+
+Float = NDArray[np.float64]
+Observed = dict[int, dict[str, float]]
+V = TypeVar("V")
+
+KEPT_SPACES = 3
+KEPT_HISTORIES = 2
+NAN = struct.pack(">d", math.nan)
+
+
+class Job(NamedTuple):
+    """One run to be made: its id, its place in the plan, its draws; what is to be noted beside what the study asks for."""
+
+    id: str
+    scenario: int
+    arm: int
+    replicate: int
+    seed: int
+    history: int
+    values: tuple[Any, ...]
+    also: Recording = Recording()
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """What a model of one's own is called with.
+
+    Attributes
+    ----------
+    values : dict
+        Parameters of the run by name: fixed ones, the scenario's, the arm's.
+    arm : str
+        Label of the arm.
+    policies, shocks : tuples
+    seed : int
+        Every draw should follow from it; arms of a scenario share it.
+    replicate, ticks : int
+    series : tuple of str
+        Quantities to return along the run, in this order, at `kept` ticks.
+    kept : list of int
+    space : MaterialsSpace, optional
+        Materials that all runs share, if there are such.
+    """
+
+    values: Mapping[str, Any]
+    arm: str
+    policies: tuple[Policy, ...]
+    shocks: tuple[Shock, ...]
+    seed: int
+    replicate: int
+    ticks: int
+    series: tuple[str, ...]
+    kept: list[int]
+    space: MaterialsSpace | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a finished run.
+
+    Attributes
+    ----------
+    outcomes : str
+        JSON object of numbers; null is NaN.
+    series : bytes or None
+        Compressed float64 array (ticks, quantities).
+    hash, series_hash : str
+        Of outcomes and of series, bit for bit; empty without series.
+    tables : dict of str to bytes
+        Whatever else is kept, by name (:func:`~mpbf_abm.studies.values.pack_value`).
+    """
+
+    outcomes: str
+    series: bytes | None
+    hash: str
+    series_hash: str
+    tables: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a model of one's own may return where numbers are not enough.
+
+    Attributes
+    ----------
+    outcomes : mapping of str to float
+    series : float array (ticks, quantities), optional
+    tables : mapping of str to object
+        Anything that :func:`~mpbf_abm.studies.values.pack_value` takes, by name.
+    """
+
+    outcomes: Mapping[str, float] = field(default_factory=dict)
+    series: Float | None = None
+    tables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that raised, and where."""
+
+    stage: str
+    type: str
+    message: str
+    traceback: str = ""
+
+
+# --------------------------------------------------------------------------- records
+
+
+def pack(outcomes: Mapping[str, float], series: Float | None = None, tables: Mapping[str, Any] | None = None) -> Record:
+    """Make the record of a run; outcomes and tables in the order of their names."""
+    named = {name: float(outcomes[name]) for name in sorted(outcomes)}
+    data = None if series is None else zlib.compress(_bytes(series), 1)
+    kept = {name: pack_value(value) for name, value in sorted((tables or {}).items())}
+    return Record(
+        outcomes_text(named), data, outcomes_hash(named), "" if series is None else hash_bytes(_bytes(series)), kept
+    )
+
+
+def outcomes_text(outcomes: Mapping[str, float]) -> str:
+    """Outcomes as a JSON object; NaN is null, and JSON has no infinity, but numbers that are read as one."""
+    return "{" + ",".join(f"{json.dumps(name)}:{_number(value)}" for name, value in outcomes.items()) + "}"
+
+
+def unpack_outcomes(text: str) -> dict[str, float]:
+    """Outcomes of a record; null is NaN."""
+    return {name: math.nan if value is None else float(value) for name, value in json.loads(text).items()}
+
+
+def unpack_series(data: bytes, quantities: int) -> Float:
+    """Series of a record (ticks, quantities)."""
+    return np.frombuffer(zlib.decompress(data), "<f8").reshape(-1, quantities)
+
+
+def outcomes_hash(outcomes: Mapping[str, float]) -> str:
+    """Hash of a run's outcomes: equal for equal bits, whatever machine or engine made it."""
+    parts = [
+        name.encode() + (NAN if math.isnan(value) else struct.pack(">d", value)) for name, value in outcomes.items()
+    ]
+    return hash_bytes(b"".join(parts))
+
+
+def hash_bytes(data: bytes) -> str:
+    """Hash of some bytes, in 32 hexadecimal digits."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _number(value: float) -> str:
+    return "null" if math.isnan(value) else ("1e999" if value > 0 else "-1e999") if math.isinf(value) else repr(value)
+
+
+def _bytes(series: Float) -> bytes:
+    return np.ascontiguousarray(series, "<f8").tobytes()
+
+
+# --------------------------------------------------------------------------- a run
+
+
+class Runner:
+    """Makes the runs of a study; a worker holds one.
+
+    Parameters
+    ----------
+    study : Study
+    space : MaterialsSpace, optional
+        Materials that all runs share.
+    """
+
+    def __init__(self, study: Study, space: MaterialsSpace | None = None) -> None:
+        self.study, self.space = study, space
+        self.debug = False  # open the debugger where a run raises
+
+    def __call__(self, job: Job) -> Record | Failure:
+        """Make one run; what it raises is its result, but for memory (its limits are the pool's business)."""
+        self.stage = "parameters"
+        try:
+            # A model may fork; what goes on there is no run.
+            with one_process():
+                made = self._own(job) if self.study.model is not None else self._ecosystem(job)
+            self.stage = "outcomes"
+            return pack(made.outcomes, made.series, made.tables)
+        except (MemoryError, InterruptionError):
+            raise
+        except BaseException as error:  # noqa: BLE001 (a run that raises is a result)
+            if self.debug:
+                import pdb  # noqa: T100 (asked for)
+
+                pdb.post_mortem(error.__traceback__)
+            return Failure(self.stage, type(error).__name__, words_of(error), traceback.format_exc())
+
+    def recording(self, job: Job) -> Recording:
+        """What is noted of a run."""
+        return self.study.recording.joined(job.also)
+
+    def values(self, job: Job) -> dict[str, Any]:
+        """Parameters of a run that differ from the preset, by name."""
+        return run_values(self.study, job.values, self.study.arms[job.arm])
+
+    def _own(self, job: Job) -> Returned:
+        """Run a model of the user's."""
+        study, arm, noted = self.study, self.study.arms[job.arm], self.recording(job)
+        given = RunInput(
+            self.values(job), arm.label, arm.policies, (*study.shocks, *arm.shocks), job.seed, job.replicate, study.ticks,
+            noted.series, list(noted.ticks), self.space,
+        )  # fmt: skip
+        self.stage = "run"
+        made: Any = study.model(given) if study.model is not None else {}
+        if not isinstance(made, Returned):
+            made = Returned(*made) if isinstance(made, tuple) else Returned(made)
+        outcomes, series = made.outcomes, made.series
+        self.stage = "outcomes"
+        if series is not None:
+            series = np.asarray(series, np.float64)
+            shape = len(noted.ticks), len(noted.series)
+            if series.shape != shape:
+                raise ValueError(f"series must have shape {shape}, stored ticks by quantities, not {series.shape}")
+        elif noted.series:
+            raise ValueError("the study stores series, but the model returned none")
+        missing = [m for name, o in study.outcomes.items() if (m := o.measure(name).key) not in outcomes]
+        if missing:
+            raise ValueError(f"the model returned no outcome '{missing[0]}'")
+        return Returned(outcomes, series, made.tables)
+
+    # ------------------------------------------------------------------ the ecosystem
+
+    def spec(self, job: Job) -> RunSpec:
+        """What a run of the ecosystem is."""
+        study = self.study
+        one = study.branch is not None and study.branch.history == "one"
+        draws = (job.history, {study.branch.tick: job.seed}) if one and study.branch is not None else (job.seed, {})
+        return spec_of(study, job.values, study.arms[job.arm], self.space, *draws)
+
+    def _ecosystem(self, job: Job) -> Returned:
+        study, spec = self.study, self.spec(job)
+        notes = Notes(self.recording(job), study.measures, study.ticks)
+        self.stage = "founding"
+        with one_thread():
+            spec.check()
+            eco = self._begin(spec, notes)
+            try:
+                self.stage = "run"
+                notes.follow(eco, study.ticks)
+                self.stage = "outcomes"
+                return notes.returned(eco)
+            finally:
+                eco.release()
+
+    def _begin(self, spec: RunSpec, notes: Notes) -> Ecosystem:
+        """A new community, or one restored at the branch, with what was noted before it."""
+        from mpbf_abm.model.ecosystem import Ecosystem
+        from mpbf_abm.model.run import begin
+
+        if self.study.branch is None:
+            return begin(spec, space=self._space(spec), record=notes.recorded)
+        snapshot, seen = self._history(spec, notes)
+        notes.seen = dict(seen)
+        return Ecosystem.restore(snapshot, policies=spec.policies, shocks=spec.shocks, reseed=dict(spec.reseed) or None)
+
+    def _history(self, spec: RunSpec, notes: Notes) -> tuple[Snapshot, Observed]:
+        """Snapshot of the baseline at the branch, and what was seen before it."""
+        from mpbf_abm.model.run import begin
+
+        shared = spec.changed(policies=(), shocks=self.study.shocks, reseed={})
+
+        def live() -> tuple[Snapshot, Observed]:
+            early = Notes(notes.recording, notes.measures, notes.horizon)
+            eco = begin(shared, space=self._space(shared), record=early.recorded)
+            try:
+                early.follow(eco, self.study.branch.tick if self.study.branch else 0)
+                return eco.snapshot(), early.seen
+            finally:
+                eco.release()
+
+        return self._keep("histories", (repr(spec.parameters), spec.seed, notes.recording), live, KEPT_HISTORIES)
+
+    def _space(self, spec: RunSpec) -> MaterialsSpace:
+        """Materials: shared ones, or those of this seed, which arms have in common."""
+        from mpbf_abm.model.materials import MaterialsSpace
+
+        if spec.space is not None:
+            return spec.space
+        p, seed = spec.parameters, spec.seed
+        return self._keep("spaces", (repr(p.space), seed), lambda: MaterialsSpace.synthetic(p, seed=seed), KEPT_SPACES)
+
+    def _keep(self, what: str, key: Any, make: Callable[[], V], most: int) -> V:
+        """Value made for a key, the last few of which are kept."""
+        kept: dict[Any, V] = self.__dict__.setdefault(f"_kept_{what}", {})
+        if key in kept:
+            kept[key] = kept.pop(key)
+        else:
+            kept[key] = make()
+            while len(kept) > most:
+                del kept[next(iter(kept))]
+        return kept[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"study": self.study, "space": self.space, "debug": False}
+
+
+def run_values(study: Study, values: Sequence[Any], arm: Arm) -> dict[str, Any]:
+    """Parameters of a run that differ from the preset: fixed ones, the arm's, the scenario's."""
+    out = study.fixed | arm.parameters
+    for factor, value in zip(study.factors, values, strict=True):
+        out |= dict.fromkeys(factor.targets, value)
+    return out
+
+
+def resolve(study: Study, values: Mapping[str, Any]) -> Parameters:
+    """All parameters of a run."""
+    from mpbf_abm.parameters import Parameters
+
+    return Parameters.preset(study.preset).updated(values)
+
+
+def measured(measure: Measure, seen: Observed, horizon: int) -> float:
+    """Value of a measure from what was seen; NaN where a tick has none."""
+    values = [seen[t][measure.quantity] for t in measure.ticks(horizon)]
+    if any(math.isnan(v) for v in values):
+        return math.nan
+    if measure.over == "mean":
+        return math.fsum(values) / len(values)
+    return {"min": min(values), "max": max(values), "end": values[-1]}[measure.over]
+
+
+def known_quantities(study: Study) -> tuple[str, ...]:
+    """Quantities of the ecosystem that outcomes and series can name; none are known of a model of one's own."""
+    if study.own_model:
+        return ()
+    from mpbf_abm.model.run import OUTCOMES
+
+    return OUTCOMES
+
+
+def spec_of(
+    study: Study, values: Sequence[Any], arm: Arm, space: MaterialsSpace | None, seed: int = 0, reseed: Mapping[int, int] | None = None
+) -> RunSpec:  # fmt: skip
+    """A run of a study of the ecosystem: a scenario's values in an arm, with its draws."""
+    from mpbf_abm.model.spec import RunSpec
+
+    return RunSpec(
+        resolve(study, run_values(study, values, arm)), seed, study.ticks, arm.policies, (*study.shocks, *arm.shocks), space, study.planners,
+        reseed or {},
+    )  # fmt: skip
+
+
+# --------------------------------------------------------------------------- what is noted
+
+
+class Notes:
+    """What is noted of a run of the ecosystem while it goes on.
+
+    Parameters
+    ----------
+    recording : Recording
+    measures : sequence of Measure
+        Outcomes at other ticks than the end.
+    horizon : int
+        Ticks of the run.
+    told : callable, optional
+        Called after each tick.
+    """
+
+    def __init__(
+        self, recording: Recording, measures: Sequence[Measure], horizon: int, told: Callable[[], None] | None = None
+    ) -> None:
+        self.recording, self.measures, self.horizon, self.told = recording, measures, horizon, told
+        self.seen: Observed = {}
+        self.tables = {name: TABLES[name]() for name in recording.tables}
+        self._watched = frozenset(recording.ticks).union(*(m.ticks(horizon) for m in measures))
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """What the community's own recorder has to keep."""
+        return ("families",) if "families" in self.tables else ()
+
+    def follow(self, eco: Ecosystem, until: int) -> None:
+        """Step to a tick, and note what is wanted on the way."""
+        from mpbf_abm.model.run import summarise
+
+        while eco.tick < until:
+            eco.step()
+            if eco.tick - 1 in self._watched:
+                self.seen[eco.tick - 1] = summarise(eco)
+            for table in self.tables.values():
+                table.look(eco)
+            if self.told is not None:
+                self.told()
+
+    def returned(self, eco: Ecosystem) -> Returned:
+        """Everything that was noted, at the end of the run."""
+        from mpbf_abm.model.run import summarise
+
+        outcomes = summarise(eco) | {m.key: measured(m, self.seen, self.horizon) for m in self.measures}
+        noted, series = self.recording, None
+        if noted.series:
+            series = np.array([[self.seen[t][name] for name in noted.series] for t in noted.ticks], np.float64)
+        return Returned(outcomes, series, {name: table.made(eco) for name, table in self.tables.items()})
+
+
+class Table:
+    """A table of a run; most are read off the community at its end."""
+
+    def look(self, eco: Ecosystem) -> None:
+        """Note what there is after a tick."""
+
+    def made(self, eco: Ecosystem) -> dict[str, Any]:
+        """Return the table, at the end of the run."""
+        raise NotImplementedError
+
+
+class Families(Table):
+    """Records alive, experiments and finds of each family after each tick (T, K), and the names of families."""
+
+    def made(self, eco: Ecosystem) -> dict[str, Any]:
+        """Return the table, at the end of the run."""
+        from mpbf_abm.model.run import families_table
+
+        return families_table(eco)
+
+
+class Nodes(Table):
+    """Nodes and links of the infrastructure at the end."""
+
+    def made(self, eco: Ecosystem) -> dict[str, Any]:
+        """Return the table, at the end of the run."""
+        nodes, edges = eco.world.infrastructure.tables()
+        return {"nodes": nodes, "edges": edges}
+
+
+class Links(Table):
+    """Who leans on whom after each tick, where that changed: the ticks, and the arrays of the infrastructure."""
+
+    def __init__(self) -> None:
+        self.ticks: list[int] = []
+        self.states: list[dict[str, NDArray[Any]]] = []
+
+    def look(self, eco: Ecosystem) -> None:
+        """Note what there is after a tick."""
+        now = {name: getattr(eco.world.infrastructure, name) for name in LINKS}
+        if not self.states or any(not np.array_equal(now[name], self.states[-1][name]) for name in LINKS):
+            self.ticks.append(eco.tick - 1)
+            self.states.append({n: a.astype(np.int32) if a.dtype == np.int64 else a.copy() for n, a in now.items()})
+
+    def made(self, eco: Ecosystem) -> dict[str, Any]:
+        """Return the table, at the end of the run."""
+        return {"tick": np.array(self.ticks, np.int64), "states": self.states, "need": eco.world.infrastructure.need}
+
+
+class Flows(Table):
+    """Flows between curators, models and planners in each tick (:mod:`mpbf_abm.measures.flows`)."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def look(self, eco: Ecosystem) -> None:
+        """Note what there is after a tick."""
+        from mpbf_abm.measures.flows import tick_flows
+
+        self.rows.append(tick_flows(eco.world))
+
+    def made(self, eco: Ecosystem) -> dict[str, Any]:  # noqa: ARG002
+        """Return the table, at the end of the run."""
+        return {name: np.array([row[name] for row in self.rows]) for name in (self.rows[0] if self.rows else {})}
+
+
+LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models", "members")
+TABLES: dict[str, type[Table]] = {"families": Families, "infrastructure": Nodes, "links": Links, "flows": Flows}

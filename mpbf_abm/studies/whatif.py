@@ -1,0 +1,382 @@
+"""A what-if: one question, asked of baseline and what-if on the same seeds; a study of two arms at most."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mpbf_abm.errors import ConfigurationError, StoppedError
+from mpbf_abm.model.indicators import BOUNDS, COLUMNS
+from mpbf_abm.model.interventions import NODES, Event, Policy, Shock
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.run import HEADLINE, OUTCOMES, families_frame, series_frame
+from mpbf_abm.model.settings import DEFAULT_SEED, SHARED, numbers_faults, question_faults
+from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec
+from mpbf_abm.outputs import RECORD, RUNS, write_pages
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.provenance import content_hash, record
+from mpbf_abm.stats.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
+from mpbf_abm.streams import check_seed
+from mpbf_abm.studies.definition import BASELINE, UNLIMITED, WHAT_IF, Limits, Series, Study
+from mpbf_abm.studies.driver import Progress, answered, claim
+from mpbf_abm.studies.files import write_study
+from mpbf_abm.studies.jobs import Returned, pack
+from mpbf_abm.studies.plan import Plan as StudyPlan
+from mpbf_abm.studies.results import Results
+from mpbf_abm.studies.store import FILE, Store
+
+# What is kept of a run for the tables and the figure of a result, and for the page.
+KEPT = Series(of=COLUMNS, tables=("families", "infrastructure", "links", "flows"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run.
+
+    Without anything by which they would differ there is one arm; else there are two, baseline and what-if, and replicate ``i`` of both has the
+    seed ``seed + i``.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    seed : int
+        Seed of the first replicate.
+    ticks : int
+        Horizon.
+    replicates : int
+        Runs per arm.
+    policies : tuple
+        What the what-if adds to the baseline.
+    shocks : tuple
+        What happens in every run, as in a study.
+    space : MaterialsSpace, optional
+        Real data that every run shares; without it each seed has a synthetic space of its own.
+    shocks_in_baseline : bool
+        False lets shocks happen in the what-if alone: what do shocks and policies change together?
+    """
+
+    parameters: Parameters
+    seed: int = DEFAULT_SEED
+    ticks: int = DEFAULT_TICKS
+    replicates: int = 1
+    policies: tuple[Policy, ...] = ()
+    shocks: tuple[Shock, ...] = ()
+    space: MaterialsSpace | None = None
+    shocks_in_baseline: bool = True
+
+    @property
+    def arms(self) -> dict[str, tuple[tuple[Policy, ...], tuple[Shock, ...]]]:
+        """Policies and shocks of each arm."""
+        arms: dict[str, tuple[tuple[Policy, ...], tuple[Shock, ...]]] = {
+            BASELINE: ((), self.shocks if self.shocks_in_baseline else ())
+        }
+        if self.policies or (self.shocks and not self.shocks_in_baseline):
+            arms[WHAT_IF] = (self.policies, self.shocks)
+        return arms
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seed of each replicate."""
+        return [self.seed + i for i in range(self.replicates)]
+
+    def spec(self, arm: str, replicate: int = 0) -> RunSpec:
+        """One of the runs."""
+        policies, shocks = self.arms[arm]
+        return RunSpec(self.parameters, self.seed + replicate, self.ticks, policies, shocks, self.space)
+
+    @property
+    def kind(self) -> str:
+        """What it is: a run, or a what-if."""
+        return WHAT_IF if len(self.arms) > 1 else "run"
+
+    @cached_property
+    def study(self) -> Study:
+        """The study of this question."""
+        return Study.of_question(
+            self.kind, self.parameters, self.policies, self.shocks, shared=self.shocks_in_baseline, seeds=self.seeds, ticks=self.ticks,
+            series=KEPT, limits=UNLIMITED, question=self.compared(),
+        )  # fmt: skip
+
+    def check(self) -> None:
+        """Raise with one line for every fault that would stop the run or leave an event without effect."""
+        faults = numbers_faults({"seed": self.seed, "ticks": self.ticks, "replicates": self.replicates})
+        if not faults:
+            faults += question_faults(self.policies, self.shocks, self.replicates, shared=self.shocks_in_baseline)
+            last = lambda: check_seed(self.seed + self.replicates - 1, "last seed")
+            for act in (last, *(self.spec(arm).check for arm in self.arms)):
+                try:
+                    act()
+                except ConfigurationError as error:
+                    faults += error.faults
+        if faults:
+            raise ConfigurationError(list(dict.fromkeys(faults)))
+
+    @property
+    def question_hash(self) -> str:
+        """Hash of the question: what it asks, and where seeds begin, but not of how many pairs."""
+        return content_hash([self.seed, *(self.spec(arm).kind for arm in self.arms)])
+
+    def record(self) -> dict[str, Any]:
+        """Provenance of the plan: everything needed to run it again, and its hash."""
+        runs = [
+            {"arm": arm, "replicate": i, "seed": seed, "id": self.spec(arm, i).id}
+            for arm in self.arms
+            for i, seed in enumerate(self.seeds)
+        ]
+        return record(
+            kind=self.kind,
+            parameters=self.parameters.model_dump(),
+            changed=self.parameters.changed(),
+            seed=self.seed,
+            replicates=self.replicates,
+            ticks=self.ticks,
+            policies=[p.model_dump() for p in self.policies],
+            shocks=[s.model_dump() for s in self.shocks],
+            space=None if self.space is None else dict(self.space.origin),
+            **{SHARED: self.shocks_in_baseline},
+        ) | {"runs": runs, "run_hash": content_hash([run["id"] for run in runs])}
+
+    def words(self) -> str:
+        """The plan in one line: what is compared with what."""
+        pairs = len(self.arms) > 1
+        runs = f"{self.replicates} {'pairs of runs' if pairs else 'run' + 's' * (self.replicates > 1)}"
+        seeds = f"seed{'s' * (self.replicates > 1)} {'-'.join(str(s) for s in dict.fromkeys(self.seeds[:: len(self.seeds) - 1 or 1]))}"
+        return f"{self.compared()} | {runs}, {seeds}, {self.ticks} ticks"
+
+    def compared(self) -> str:
+        """What is compared with what."""
+        policies, shocks = (", ".join(describe(e) for e in events) for events in (self.policies, self.shocks))
+        if len(self.arms) == 1:
+            return f"run, with {shocks}" if shocks else "run"
+        if not self.shocks_in_baseline:
+            return f"what-if: {', '.join(filter(None, (policies, shocks)))}, against a baseline without"
+        return f"what-if: {policies}" + (f"; in both arms: {shocks}" if shocks else "")
+
+
+def plain_study(plan: Plan, name: str = "") -> Study:
+    """The study of a plan, perhaps under another name, without what a result keeps of every run."""
+    return plan.study.changed(name=name or plan.kind, series=Series(), limits=Limits())
+
+
+def describe(event: Event) -> str:
+    """Name, strength, what it hits, and time of an event in a few words."""
+    strength = "" if event.strength is None else f" at {event.strength:g}"
+    hit = ""
+    if isinstance(event, Shock) and event.name in NODES:
+        hit = f", node {event.target}" if isinstance(event.target, int) else f", {event.target}"
+    until = "" if event.end is None else f" to {event.end}"
+    return f"{event.name}{strength}{hit} from tick {event.start}{until}"
+
+
+# --------------------------------------------------------------------------- runner
+
+# Run a plan, and write its tables; equal plans give equal tables whatever the number of processes.
+
+IDENTITY = ("arm", "replicate", "seed")
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """Tables of one run.
+
+    Attributes
+    ----------
+    series, families : DataFrame
+        As of :class:`~mpbf_abm.model.run.Run`.
+    nodes, edges : DataFrame
+        The infrastructure at the end: kind, id, load, works; provider and user of each link.
+    summary : dict
+    """
+
+    arm: str
+    replicate: int
+    seed: int
+    series: pd.DataFrame
+    families: pd.DataFrame
+    nodes: pd.DataFrame
+    edges: pd.DataFrame
+    summary: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """All runs of a plan, by arm and replicate."""
+
+    plan: Plan
+    results: tuple[ArmResult, ...]
+
+    def _joined(self, table: str) -> pd.DataFrame:
+        parts = []
+        for r in self.results:
+            part: pd.DataFrame = getattr(r, table).copy()
+            part.insert(0, "replicate", r.replicate)
+            part.insert(0, "arm", r.arm)
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True)
+
+    @cached_property
+    def series(self) -> pd.DataFrame:
+        """One row per arm, replicate and tick; one column per indicator."""
+        return self._joined("series")
+
+    @cached_property
+    def families(self) -> pd.DataFrame:
+        """One row per arm, replicate, tick and family."""
+        return self._joined("families")
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per arm and replicate; one column per outcome."""
+        return pd.DataFrame(
+            [{"arm": r.arm, "replicate": r.replicate, "seed": r.seed, **r.summary} for r in self.results]
+        )
+
+    @property
+    def outcomes(self) -> list[str]:
+        """Names of the outcomes."""
+        return [c for c in self.summary.columns if c not in IDENTITY]
+
+    def arm(self, name: str) -> pd.DataFrame:
+        """Summary of one arm by replicate."""
+        table = self.summary
+        return table[table["arm"] == name].set_index("replicate")
+
+    @cached_property
+    def effects(self) -> pd.DataFrame | None:
+        """Paired effect and spread of every outcome; None for a plain run."""
+        if len(self.plan.arms) < 2:
+            return None
+        table = paired_effects(self.arm(BASELINE), self.arm(WHAT_IF), families_of(self.outcomes), BOUNDS)
+        table = table.set_index("outcome").loc[self.outcomes].reset_index()
+        for prefix, name in (("baseline", BASELINE), ("treated", WHAT_IF)):
+            part = spread(self.arm(name), self.outcomes).drop(columns="outcome")
+            table = table.join(part.add_prefix(f"{prefix}_"))
+        return table
+
+    @property
+    def cautions(self) -> list[str]:
+        """What to be careful with where the effects on the headline outcomes are read."""
+        table = self.effects
+        if table is None or self.plan.replicates < 2:
+            return []
+        shown = table[table["outcome"].isin(HEADLINE)]
+        groups = [
+            n for n in HEADLINE if any(bimodality(self.arm(a)[n].to_numpy()) > TWO_GROUPS for a in self.plan.arms)
+        ]
+        return cautions(int(shown["n"].min()), list(shown["outcome"][shown["vrf"] <= 1.0]), groups)
+
+    def first(self, arm: str) -> ArmResult:
+        """First replicate of an arm."""
+        return next(r for r in self.results if r.arm == arm)
+
+
+def families_of(outcomes: Sequence[str]) -> list[list[str]]:
+    """Families of outcomes whose intervals hold together: those that are printed, and every other one by itself."""
+    printed = [name for name in HEADLINE if name in outcomes]
+    return [printed, *([name] for name in outcomes if name not in printed)]
+
+
+# --------------------------------------------------------------------------- running
+
+
+def run_plan(plan: Plan, jobs: int = 1, progress: Progress | None = None, out: Path | None = None) -> Ensemble:
+    """Run every arm and replicate of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        Checked (:meth:`Plan.check`).
+    jobs : int
+        Processes; 1 runs in this one.
+    progress : Progress, optional
+    out : Path, optional
+        Folder of results, in which the runs are kept (:func:`~mpbf_abm.studies.driver.answered`).
+
+    Returns
+    -------
+    Ensemble
+        The same for any number of jobs.
+    """
+    with answered(plan.study, out, workers=jobs, progress=progress, space=plan.space) as results:
+        return ensemble_of(plan, results)
+
+
+def ensemble_of(plan: Plan, results: Results) -> Ensemble:
+    """Tables of the runs of a plan's study."""
+    made = []
+    for a, arm in enumerate(plan.arms):
+        for i, seed in enumerate(plan.seeds):
+            noted = results.store.finished(results.plan.job(0, a, i).id, plan.study.recording)
+            if noted is None:
+                raise StoppedError(f"{results.store.path}: the run of {arm}, seed {seed}, is gone; run it again")
+            made.append(arm_result(arm, i, seed, plan.study.recording.ticks, noted))
+    return Ensemble(plan, tuple(made))
+
+
+def arm_result(arm: str, replicate: int, seed: int, ticks: Sequence[int], noted: Returned) -> ArmResult:
+    """Tables of one run, of what was noted of it (:data:`~mpbf_abm.studies.whatif.KEPT`)."""
+    series = series_frame(ticks, np.asarray(noted.series))
+    families, infrastructure = families_frame(noted.tables["families"]), noted.tables["infrastructure"]
+    summary = {name: noted.outcomes[name] for name in OUTCOMES}
+    return ArmResult(arm, replicate, seed, series, families, **infrastructure, summary=summary)
+
+
+def keep_runs(plan: Plan, noted: Mapping[tuple[str, int], Returned], out: Path) -> None:
+    """Put runs that were made elsewhere where ``mpbf run --out`` finds them: in the folder `runs` of a result.
+
+    Parameters
+    ----------
+    plan : Plan
+    noted : mapping of (str, int) to Returned
+        What was noted of each run, by arm and replicate.
+    out : Path
+    """
+    study = plan.study
+    runs, recording = StudyPlan(study, plan.space), study.recording
+    with Store.open(out / RUNS / FILE, write=True) as store:
+        claim(store, runs, Path(), alone=False)
+        for a, arm in enumerate(plan.arms):
+            for i in range(plan.replicates):
+                made = noted[arm, i]
+                record = pack(made.outcomes, made.series, made.tables)
+                store.add(
+                    runs.job(0, a, i), runs.key(0), arm, {}, record, seconds=0.0, attempts=1, quantities=recording.series, ticks=recording.ticks,
+                )  # fmt: skip
+        store.commit()
+
+
+# --------------------------------------------------------------------------- writing
+
+
+def write_tables(ensemble: Ensemble, folder: Path) -> None:
+    """Write series, families, summary, effects, parameters and the study of the same runs into a folder."""
+    texts = {"parameters.toml": ensemble.plan.parameters.to_toml()}
+    if ensemble.plan.space is None:
+        texts["study.toml"] = write_study(plain_study(ensemble.plan))
+    tables = {name: getattr(ensemble, name) for name in ("series", "families", "summary", "effects")}
+    write_pages(folder, texts, {name: table for name, table in tables.items() if table is not None})
+
+
+def write_provenance(ensemble: Ensemble, folder: Path) -> None:
+    """Begin the record of a folder: the plan, and the id of every run."""
+    text = json.dumps(ensemble.plan.record(), allow_nan=False)
+    (folder / RECORD).write_text(text, encoding="utf-8")
+
+
+def plain(value: Any) -> Any:
+    """Make numbers fit for JSON: NaN and infinities become null."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,1 @@
+"""Theory: closed forms, mean fields and null communities."""

@@ -1,0 +1,575 @@
+"""The twin itself: allocation, the map, the ODE, volume, bias and steady states."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.integrate import solve_ivp
+from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
+from scipy.optimize import brentq
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.model.attention import attention, covering, power, reinforced
+from mpbf_abm.model.coupling import bias_share, loop_gain, steady_bias
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.theory.rates import Source, rates
+
+Float = NDArray[np.float64]
+Kind = Literal["map", "ode"]
+
+
+@dataclass(frozen=True)
+class Path:
+    """A trajectory: times (T,), records (T, K), bias mass (T, K), the learner's mean (T,; NaN before the first)."""
+
+    times: Float
+    records: Float
+    bias: Float
+    model: Float
+
+    @property
+    def volume(self) -> Float:
+        """Records of all families (T,)."""
+        return np.asarray(self.records.sum(axis=1))
+
+    @property
+    def shares(self) -> Float:
+        """Share of each family (T, K)."""
+        return np.asarray(self.records / self.volume[:, None])
+
+
+class Halves(NamedTuple):
+    """Derivatives of the curators' and of the planners' half of a tick (K, K), and where their records go (K,)."""
+
+    curated: Float
+    planned: Float
+    chosen: Float
+    published: Float
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The family-level event model.
+
+    Attributes
+    ----------
+    mass, records : float (K,)
+        Virtual founding mass and founding records.
+    curators, planners : Source
+    forgetting, audit : float
+        delta and kappa, per record and tick.
+    similarity : float (K, K)
+        Row-normalised similarity graph, used with adjacency.
+    simulated, hybrid : float
+        Shares of the curators' records with simulated and with hybrid labels (these err by half).
+    bias, level : float (K,)
+        Mean simulation bias b_k and mean property of each family.
+    pseudo_share, pseudo_gain, transfer : float
+        pi, g and chi.
+    retrain : int
+        Ticks between retrainings.
+    gamma_eff : float, optional
+        Effective reinforcement: weights ``x^(gamma_eff - gamma)`` in place of the models'.
+
+    Examples
+    --------
+    >>> p = Parameters.null(**{"planners.reinforcement": 2.0, "curators.reinforcement": 2.0, "space.families": 5})
+    >>> limits = Twin.from_parameters(p).thresholds()
+    >>> print(f"{limits.symmetric:.4f} {limits.fold:.4f}")
+    0.5000 0.5556
+    """
+
+    mass: Float
+    records: Float
+    curators: Source
+    planners: Source
+    forgetting: float
+    similarity: Float
+    audit: float = 0.0
+    simulated: float = 1.0
+    hybrid: float = 0.0
+    bias: Float | float = 0.0
+    level: Float | float = 0.0
+    pseudo_share: float = 0.0
+    pseudo_gain: float = 1.0
+    transfer: float = 1.0
+    retrain: int = 1
+    gamma_eff: float | None = None
+
+    @classmethod
+    def from_parameters(
+        cls,
+        p: Parameters,
+        space: MaterialsSpace | None = None,
+        *,
+        gamma_eff: float | None = None,
+        transfer: float = 1.0,
+        bias: float | None = None,
+    ) -> Twin:
+        """Derive the rates from parameters.
+
+        Parameters
+        ----------
+        p : Parameters
+        space : MaterialsSpace, optional
+            Families with their sizes, similarity, bias and level; without it, what `p.space` says of them all.
+        gamma_eff, transfer : float, optional
+            Effective reinforcement, and share chi of the records' bias that reaches the learner: both measured.
+        bias : float, optional
+            Mean simulation bias b_s of every family; that of the space if not given.
+
+        Raises
+        ------
+        ConfigurationError
+            One line for everything that the twin cannot represent.
+        """
+        return cls(**rates(p, space, bias), transfer=transfer, gamma_eff=gamma_eff)
+
+    # ------------------------------------------------------------------ allocation
+
+    @property
+    def families(self) -> int:
+        """Number of families K."""
+        return len(self.mass)
+
+    @property
+    def start(self) -> Float:
+        """Records and mass of each family at founding (K,)."""
+        return np.asarray(self.mass + self.records)
+
+    @property
+    def sources(self) -> tuple[Source, Source]:
+        """Curators and planners, in the order of a tick."""
+        return self.curators, self.planners
+
+    def attend(self, source: Source, x: Float) -> Float:
+        """Attention of a source to each family (K,)."""
+        share = attention(
+            x, np.array([source.exploration]), source.adjacency, np.array([source.reinforcement]), self.similarity,
+            self._weights(source, x),
+        )[0]  # fmt: skip
+        if source.coverage:
+            share = covering(share, x, source.coverage)
+        return np.asarray(share)
+
+    def attend_jacobian(self, source: Source, x: Float) -> Float:
+        """Derivative of :meth:`attend` by the records of each family (K, K); every family must have some."""
+        r = reinforced(x, np.array([source.reinforcement]), self._weights(source, x))[0]
+        change = (1 - source.exploration) * self.reinforcement(source) * (np.diag(r) - np.outer(r, r)) / x
+        if source.adjacency and source.exploration:
+            total = x.sum()
+            near = (self.similarity.T - (x @ self.similarity / total)[:, None]) / total
+            change += source.exploration * source.adjacency * near
+        if source.coverage:
+            rare = 1.0 / (1.0 + x)
+            c = rare / rare.sum()
+            change = (1 - source.coverage) * change + source.coverage * c[:, None] * (c * rare - np.diag(rare))
+        return np.asarray(change)
+
+    def inflow(self, x: Float) -> Float:
+        """Records that all sources add to each family in a unit of time (K,)."""
+        return np.asarray(sum(s.rate * s.published * self.attend(s, x) for s in self.sources))
+
+    def inflow_jacobian(self, x: Float) -> Float:
+        """Derivative of :meth:`inflow` by the records (K, K)."""
+        return np.asarray(sum(s.rate * s.published[:, None] * self.attend_jacobian(s, x) for s in self.sources))
+
+    def allocation(self, x: Float) -> Float:
+        """Share p_k(x) of the inflow that goes to each family (K,)."""
+        flow = self.inflow(x)
+        return np.asarray(flow / flow.sum())
+
+    def reinforcement(self, source: Source) -> float:
+        """Exponent in force: gamma_eff where it is given."""
+        return source.reinforcement if self.gamma_eff is None else self.gamma_eff
+
+    def exploring(self, exploration: float) -> Twin:
+        """Return the same twin with another exploration of everybody."""
+        curators, planners = (replace(s, exploration=exploration) for s in self.sources)
+        return replace(self, curators=curators, planners=planners)
+
+    def _weights(self, source: Source, x: Float) -> Float | None:
+        learned = None if self.gamma_eff is None else power(x, self.gamma_eff - source.reinforcement)[None]
+        if source.merit is None:
+            return learned
+        return source.merit[None] if learned is None else learned * source.merit
+
+    # ------------------------------------------------------------------ trajectories
+
+    def step(self, x: Float, bias: Float, model: float, tick: int) -> tuple[Float, Float, float]:
+        """Take one tick in the order of the phases: records, bias mass and the learner's mean after it."""
+        keep = math.exp(-self.forgetting)
+        x, bias = keep * x, keep * bias
+        new = self.curators.rate * self.attend(self.curators, x)
+        bias = (bias + new * self._error(model)) * math.exp(-self.audit)
+        x = x + new
+        if self.pseudo_share and tick % self.retrain == 0:
+            model = self.learned(x - self.mass * keep ** (tick + 1), bias)
+        return x + self.planners.rate * self.planners.published * self.attend(self.planners, x), bias, model
+
+    def map(self, ticks: int, start: Float | None = None) -> Path:
+        """Trajectory of the synchronous map from founding, or from other records (K,)."""
+        x, bias, model = self._founded(start)
+        states = [(x, bias, model)]
+        for tick in range(ticks):
+            states.append(self.step(*states[-1], tick))
+        records, biases, models = zip(*states, strict=True)
+        return Path(np.arange(ticks + 1.0), np.array(records), np.array(biases), np.array(models))
+
+    def slope(self, t: float, y: Float) -> Float:
+        """Right-hand side of the ODE for ``y`` = records, bias mass, the learner's mean (2K + 1,)."""
+        K = self.families
+        x, bias, model = np.maximum(y[:K], 0.0), y[K : 2 * K], float(y[-1])
+        new = self.curators.rate * self.attend(self.curators, x)
+        learned = self.learned(x - self.mass * math.exp(-self.forgetting * t), bias) if self.pseudo_share else model
+        # Before the first record there is nothing to learn.
+        learned = model if math.isnan(learned) else learned
+        return np.concatenate(
+            [
+                self.inflow(x) - self.forgetting * x,
+                new * self._error(model) - (self.forgetting + self.audit) * bias,
+                [(learned - model) / self.retrain],
+            ]
+        )
+
+    def ode(self, times: Sequence[float] | Float, start: Float | None = None) -> Path:
+        """Trajectory of the ODE at increasing times, from founding at time 0 or from other records (K,)."""
+        x, bias, _ = self._founded(start)
+        # Events at once: the learner has learned what was there at founding.
+        model = self.learned(x - self.mass, bias) if self.pseudo_share and x.sum() > self.mass.sum() else 0.0
+        at = np.asarray(times, np.float64)
+        y = np.concatenate([x, bias, [model]])
+        # An explicit rule treats equal families equally to the last bit.
+        out = solve_ivp(self.slope, (0.0, float(at[-1])), y, "DOP853", t_eval=at, rtol=1e-10, atol=1e-12).y.T
+        K = self.families
+        return Path(at, out[:, :K], out[:, K : 2 * K], out[:, -1])
+
+    def _founded(self, start: Float | None) -> tuple[Float, Float, float]:
+        x = self.start if start is None else np.asarray(start, np.float64)
+        return x, (x - self.mass) * (self.simulated + 0.5 * self.hybrid) * self.bias, math.nan
+
+    def _error(self, model: float) -> Float | float:
+        """Mean bias of a new record of the curators in each family."""
+        generated = self.simulated * (0.0 if math.isnan(model) else self.pseudo_share)
+        plain = (self.simulated - generated + 0.5 * self.hybrid) * self.bias
+        return plain if not generated else plain + generated * (self.pseudo_gain * model - self.level)
+
+    def learned(self, records: Float, bias: Float) -> float:
+        """Return the learner's mean: chi times that of all labels."""
+        total = float(records.sum())
+        return self.transfer * float((bias + records * self.level).sum()) / total if total > 0 else math.nan
+
+    # ------------------------------------------------------------------ volume and bias
+
+    def total_inflow(self) -> float:
+        """Records added per tick, where they do not depend on the allocation."""
+        rate = self.planners.published
+        if not np.allclose(rate, rate[0]):
+            raise ConfigurationError("twin: families differ in what is published; their total has no closed form")
+        return float(self.curators.rate + self.planners.rate * rate[0])
+
+    def volume(self, times: Sequence[float] | Float, kind: Kind = "ode") -> Float:
+        """Total records V(t) in closed form (T,): the allocation has no part in it."""
+        t, rate, start = np.asarray(times, np.float64), self.total_inflow(), float(self.start.sum())
+        if not self.forgetting:
+            return np.asarray(start + rate * t)
+        limit = rate / (self.forgetting if kind == "ode" else -math.expm1(-self.forgetting))
+        return np.asarray(limit + (start - limit) * np.exp(-self.forgetting * t))
+
+    def loop(self, kind: Kind = "ode") -> tuple[float, float]:
+        """Gain L of the bias loop (bias grows without end where L > 1), and steady bias b*.
+
+        Where families differ in bias, theirs counts by the steady allocation.
+        """
+        rate = self.total_inflow()
+        curated = self.curators.rate * (self.simulated + 0.5 * self.hybrid)
+        generated = self.pseudo_share * self.simulated / (self.simulated + 0.5 * self.hybrid)
+        transfer = self.transfer
+        if kind == "ode":
+            h = bias_share(self.forgetting, self.audit)
+        else:
+            gone = -math.expm1(-self.forgetting)
+            h = bias_share(gone, math.expm1(self.audit))
+            # Within a tick the learner reads the records before the experiments of the tick are among them.
+            transfer /= 1.0 - gone * (rate - self.curators.rate) / rate
+        rho = 1.0 - curated / rate
+        L = loop_gain(rho, generated, self.pseudo_gain, transfer, h)
+        b = np.asarray(self.bias)
+        source = float(b) if b.ndim == 0 else float(b @ self.attend(self.curators, self.steady(kind=kind)))
+        return L, steady_bias(rho, generated, source, h, L)
+
+    # ------------------------------------------------------------------ steady states
+
+    def jacobian(self, x: Float, kind: Kind = "map") -> Float:
+        """Derivative of the map's step, or of the ODE's right-hand side, by the records (K, K)."""
+        if kind == "ode":
+            return self.inflow_jacobian(x) - self.forgetting * np.eye(self.families)
+        half = self.halves(x)
+        return np.asarray(half.planned @ half.curated * math.exp(-self.forgetting))
+
+    def steady(self, start: Float | None = None, kind: Kind = "map") -> Float:
+        """Steady records (K,) to which a start (or founding) leads; needs forgetting."""
+        if not self.forgetting:
+            raise ConfigurationError("twin: without forgetting records grow without end; there is no steady state")
+        far = math.ceil(60.0 / self.forgetting)
+        x = self.map(far, start).records[-1] if kind == "map" else self.ode([far], start).records[-1]
+        still, zero = np.eye(self.families) if kind == "map" else 0.0, np.zeros(self.families)
+        for _ in range(20):
+            gap = self.step(x, zero, math.nan, 1)[0] - x if kind == "map" else self.inflow(x) - self.forgetting * x
+            if np.abs(gap).max() <= 1e-13 * x.sum():
+                break
+            x = x - np.linalg.solve(self.jacobian(x, kind) - still, gap)
+        return np.asarray(x)
+
+    def halves(self, x: Float) -> Halves:
+        """Curators' and planners' half of a tick that starts at x."""
+        eye, (c, p) = np.eye(self.families), self.sources
+        first = math.exp(-self.forgetting) * x
+        chosen = self.attend(c, first)
+        second = first + c.rate * chosen
+        return Halves(
+            eye + c.rate * self.attend_jacobian(c, first),
+            eye + p.rate * p.published[:, None] * self.attend_jacobian(p, second),
+            chosen,
+            p.published * self.attend(p, second),
+        )
+
+    def growth(self, x: Float) -> float:
+        """Largest multiplier per tick of small differences between families (total kept) at a state of the map."""
+        out = np.eye(self.families) - 1.0 / self.families
+        return float(np.linalg.eigvals(out @ self.jacobian(x) @ out).real.max())
+
+    # ------------------------------------------------------------------ lock-in and noise
+
+    def thresholds(self) -> Thresholds:
+        """Exploration at which equal families lose stability, and at which the locked-in state vanishes."""
+        return thresholds(self)
+
+    def locked_in(self, exploration: float) -> float:
+        """Share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
+        return locked_in(self, exploration)
+
+    def share_spread(
+        self, ticks: int, start: Float | None = None, *, initial: Float | None = None, until: int | None = None
+    ) -> Float:
+        """Covariance of the shares along the map's trajectory, to first order in the noise (ticks + 1, K, K).
+
+        Parameters
+        ----------
+        ticks : int
+        start : float (K,), optional
+            Records at the beginning; founding if not given.
+        initial : float (K, K), optional
+            Their covariance; 0 if not given.
+        until : int, optional
+            First tick without chance of its own; chance never ends if not given.
+        """
+        spread = linear_noise(self, ticks, start, initial, until)
+        paths = zip(spread, self.map(ticks, start).records, strict=True)
+        return np.array([of_shares(covariance, x) for covariance, x in paths])
+
+    def share_covariance(self, shares: Float | None = None, kind: Kind = "map") -> Float:
+        """Stationary covariance of the shares about a stable steady state (K, K).
+
+        Parameters
+        ----------
+        shares : float (K,), optional
+            Where `steady` starts from, in shares of the founding volume; founding if not given.
+            Without forgetting, the state itself: the result is then the limit of n times the
+            covariance after n records.
+        """
+        if not self.forgetting:
+            return urn_covariance(self, self.start / self.start.sum() if shares is None else shares)
+        x = self.steady(None if shares is None else shares * self.start.sum(), kind)
+        return of_shares(covariance(self, x, kind), x)
+
+
+# --------------------------------------------------------------------------- lockin
+
+# Where communities lock in: the symmetric state's loss of stability, and the fold of the locked-in one.
+#
+# Both belong to ``p(x) = x``, what shares rest at, and so depend neither on rates nor on forgetting.
+# They vary the exploration of everybody at once.
+
+FARTHEST = 25.0  # log-odds of a winner beyond which a share is 1 to ten digits
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Exploration below which communities lock in.
+
+    Attributes
+    ----------
+    symmetric : float
+        eps_c: below it equal families do not stay equal; root of the Jacobian there (0: never).
+    closed_form : float
+        The same as ``1 - 1/gamma``, whatever K.
+    fold : float
+        eps_sn: above it no locked-in state is left.
+    locked_in : float
+        Share of the winner at the fold.
+    """
+
+    symmetric: float
+    closed_form: float
+    fold: float
+    locked_in: float
+
+
+def thresholds(twin: Twin) -> Thresholds:
+    """Find both thresholds of a twin whose families differ in nothing but their records."""
+    K, rate, equal = twin.families, twin.total_inflow(), 1.0 / twin.families
+    greedy = without_exploration(twin)
+
+    def growth(exploration: float) -> float:
+        change = twin.exploring(exploration).inflow_jacobian(np.full(K, equal)) / rate
+        return float(np.linalg.eigvals(change).real.max()) - 1.0
+
+    gamma = float(sum(s.rate * s.published[0] * twin.reinforcement(s) for s in twin.sources)) / rate
+    if K == 1 or growth(0.0) <= 0:
+        return Thresholds(0.0, 0.0, 0.0, equal)
+    symmetric, closed = float(brentq(growth, 0.0, 1.0, xtol=1e-14)), 1.0 - 1.0 / gamma
+
+    def turn(share: float) -> float:
+        """Sign of the slope of the exploration at which a winner's share is steady."""
+        x = winner(share, K)
+        drawn = greedy.allocation(x)[0]
+        rise = float((greedy.inflow_jacobian(x) @ (winner(1.0, K) - winner(0.0, K)))[0]) / rate
+        return float((rise - 1) * (drawn - equal) - (drawn - share) * rise)
+
+    # From near equality to near monopoly, in steps of the winner's log-odds.
+    odds = np.linspace(math.log(equal / (1 - equal)) + 0.02, FARTHEST, 500)
+    shares = 1.0 / (1.0 + np.exp(-odds))
+    rising = np.flatnonzero([turn(s) > 0 for s in shares])
+    if not len(rising):
+        return Thresholds(symmetric, closed, symmetric, equal)
+    share = float(brentq(turn, shares[rising[-1]], shares[rising[-1] + 1], xtol=1e-15))
+    return Thresholds(symmetric, closed, exploration_at(greedy, share), share)
+
+
+def locked_in(twin: Twin, exploration: float) -> float:
+    """Share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
+    limits, K = thresholds(twin), twin.families
+    if exploration >= limits.fold:
+        return math.nan
+    if exploration == 0:
+        return 1.0
+    greedy = without_exploration(twin)
+
+    def gap(share: float) -> float:
+        drawn = greedy.allocation(winner(share, K))[0]
+        return float(drawn - share - exploration * (drawn - 1 / K))
+
+    return float(brentq(gap, max(limits.locked_in, 1 / K + 1e-9), 1.0 - 1e-15, xtol=1e-15))
+
+
+def exploration_at(greedy: Twin, share: float) -> float:
+    """Exploration at which a winner's share is steady, from the allocation without any."""
+    K = greedy.families
+    drawn = greedy.allocation(winner(share, K))[0]
+    return float((drawn - share) / (drawn - 1 / K))
+
+
+def winner(share: float, K: int) -> Float:
+    """Shares with one winner and equal others (K,)."""
+    return np.concatenate([[share], np.full(K - 1, (1.0 - share) / (K - 1))])
+
+
+def without_exploration(twin: Twin) -> Twin:
+    """Return the twin that only reinforces; refuse one whose families are not alike."""
+    if any((s.adjacency and s.exploration) or s.coverage for s in twin.sources if s.rate):
+        raise ConfigurationError(
+            "twin: thresholds need families that differ in their records only (adjacency 0, coverage_seeking 0)"
+        )
+    return twin.exploring(0.0)
+
+
+# --------------------------------------------------------------------------- noise
+
+# Linear noise about the twin: how far chance takes the ecosystem from it, to first order in N^-1/2.
+
+
+def tick_noise(twin: Twin, x: Float, mass: Float) -> Float:
+    """Covariance of the records that one tick of chance adds (K, K).
+
+    Records other than founding mass are thinned one by one; curators and planners draw families
+    one by one, and what planners find is deposited or not.
+    """
+    keep = math.exp(-twin.forgetting)
+    half = twin.halves(x)
+    thinned = half.curated @ np.diag((x - mass) * keep * (1 - keep)) @ half.curated.T
+    drawn = twin.curators.rate * (np.diag(half.chosen) - np.outer(half.chosen, half.chosen))
+    deposited = twin.planners.rate * (np.diag(half.published) - np.outer(half.published, half.published))
+    return np.asarray(half.planned @ (thinned + drawn) @ half.planned.T + deposited)
+
+
+def linear_noise(
+    twin: Twin, ticks: int, start: Float | None = None, initial: Float | None = None, until: int | None = None
+) -> Float:
+    """Covariance of the records along the map's trajectory, with chance in the ticks before `until` (ticks + 1, K, K)."""
+    out = np.zeros((ticks + 1, twin.families, twin.families))
+    if initial is not None:
+        out[0] = initial
+    for t, x in enumerate(twin.map(ticks, start).records[:-1]):
+        J = twin.jacobian(x)
+        out[t + 1] = J @ out[t] @ J.T
+        if until is None or t < until:
+            out[t + 1] += tick_noise(twin, x, twin.mass * math.exp(-twin.forgetting * t))
+    return out
+
+
+def covariance(twin: Twin, x: Float, kind: Kind) -> Float:
+    """Stationary covariance of the records about a stable steady state (K, K).
+
+    Lyapunov's equation: discrete for the map; continuous for the ODE, where every event is a
+    Poisson process of its own.
+    """
+    J = twin.jacobian(x, kind)
+    values = np.linalg.eigvals(J)
+    if (np.abs(values).max() if kind == "map" else 1 + values.real.max()) >= 1:
+        raise ConfigurationError("twin: noise about an unstable state grows without end")
+    if kind == "map":
+        return np.asarray(solve_discrete_lyapunov(J, tick_noise(twin, x, np.zeros_like(x))))
+    return np.asarray(solve_continuous_lyapunov(J, -np.diag(twin.inflow(x) + twin.forgetting * x)))
+
+
+def of_shares(covariance: Float, x: Float) -> Float:
+    """Covariance of the shares from that of the records about a state x (K, K)."""
+    change = (np.eye(len(x)) - (x / x.sum())[:, None]) / x.sum()
+    return np.asarray(change @ covariance @ change.T)
+
+
+def urn_covariance(twin: Twin, shares: Float) -> Float:
+    """Limit of n times the covariance of the shares after n records without forgetting (K, K).
+
+    The central limit of urns, for two families ``f(1-f)/(1-2f')``; it needs f' < 1/2. About
+    the shares at which ``p(x) = x``.
+    """
+    rate = twin.total_inflow()
+    D = twin.inflow_jacobian(shares) / rate
+    if np.linalg.eigvals(D).real.max() >= 0.5:
+        raise ConfigurationError("twin: the shares of an urn with f' of 1/2 or more have no central limit at rate n")
+    G = np.zeros_like(D)
+    for source in twin.sources:
+        f, q = twin.attend(source, shares), source.published[0]
+        counts = (1 - q) * np.outer(f - shares, f - shares)
+        G += source.rate * q / rate * (np.diag(f) - np.outer(f, f) + counts)
+    return np.asarray(solve_continuous_lyapunov(D - 0.5 * np.eye(len(D)), -G))
+
+
+def urn_variance(a: float, total: float, batches: Sequence[float] | NDArray[np.generic]) -> float:
+    """Variance of the first family's share of a linear urn after some batches of records.
+
+    ``x0 (1-x0) [1 - prod_t (1 - m_t / (N_t + m_t)^2)]`` for founding mass `a` of `total`, where the
+    m_t records of a batch are drawn from the same shares. One record at a time, without end:
+    ``x0 (1-x0) / (total + 1)``.
+    """
+    m = np.asarray(batches, np.float64)
+    grown = total + np.cumsum(m)
+    return a / total * (1 - a / total) * -math.expm1(float(np.log1p(-m / grown**2).sum()))
