@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from mpbf_abm.errors import DataError
-from mpbf_abm.model.materials import MaterialsSpace
 
 
 def matminer(name: str, *, data_home: str | None = None, download: bool = True) -> pd.DataFrame:
@@ -79,42 +78,6 @@ def materials_project(
         raise DataError(f"Materials Project: nothing is found for {dict(search)}")
     rows = [{field: getattr(document, field) for field in fields} for document in found]
     return _named(pd.DataFrame(rows), "Materials Project")
-
-
-def from_matminer(
-    name: str, *, formula: str, measured: str, data_home: str | None = None, download: bool = True, **options: Any
-) -> MaterialsSpace:
-    """Build a space from a data set of matminer; options are those of :meth:`MaterialsSpace.from_table`."""
-    table = matminer(name, data_home=data_home, download=download)
-    return MaterialsSpace.from_table(table, formula=formula, measured=measured, **options)
-
-
-def from_materials_project(
-    measured: str,
-    *,
-    search: Mapping[str, Any],
-    api_key: str | None = None,
-    client: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> MaterialsSpace:
-    """Build a space from summaries of the Materials Project.
-
-    All its values are computed: the field named `measured` is what experiments of the model find. Polymorphs are
-    rows of the same composition, so that ``duplicates`` says what becomes of them.
-
-    Parameters
-    ----------
-    measured : str
-        Field of the property, such as ``band_gap``.
-    search, api_key, client
-        As in :func:`materials_project`.
-    **options
-        Those of :meth:`MaterialsSpace.from_table`; a field may stand for ``simulated``, ``year`` and ``family``.
-    """
-    others = [options[role] for role in ("simulated", "year", "family") if options.get(role) is not None]
-    fields = list(dict.fromkeys(["formula_pretty", measured, *others]))
-    table = materials_project(fields, search=search, api_key=api_key, **(client or {}))
-    return MaterialsSpace.from_table(table, formula="formula_pretty", measured=measured, **options)
 
 
 def _named(table: pd.DataFrame, source: str) -> pd.DataFrame:

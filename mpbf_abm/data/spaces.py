@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mpbf_abm.data import chemistry
+from mpbf_abm.data.families import adjacent_similarity, knn_similarity, top_set
 from mpbf_abm.data.tables import Check, Rule, conflicts, distinct, merge, replicate_sd
 from mpbf_abm.errors import DataError
-from mpbf_abm.model.materials import MaterialsSpace, adjacent_similarity, knn_similarity, top_set
 from mpbf_abm.streams import Streams
 
 Float = NDArray[np.float64]
@@ -50,8 +50,8 @@ def from_table(
     similarity: Literal["descriptors", "elements"] = "descriptors",
     top_share: float = 0.01,
     seed: int = 0,
-) -> MaterialsSpace:
-    """Build a space from a table of formulas and measured values.
+) -> dict[str, Any]:
+    """Read a space from a table of formulas and measured values: the fields of a ``MaterialsSpace``.
 
     Rows of the same reduced composition become one material; the first year is kept. Descriptors are elemental
     statistics (:func:`mpbf_abm.data.chemistry.descriptors`), standardised and rotated to their principal axes.
@@ -85,7 +85,7 @@ def from_table(
         Materials a family by chemistry should have at least (a third of the mean family if that is more).
     similarity : {"descriptors", "elements"}
         Whether families are similar by the distance of their mean descriptors, or by the elements of their materials
-        (:func:`mpbf_abm.model.materials.adjacent_similarity`).
+        (:func:`mpbf_abm.data.families.adjacent_similarity`).
     top_share : float
         Share of the materials in the top set.
     seed : int
@@ -155,7 +155,7 @@ def from_table(
         simulation = shifted.astype(np.float32)[order]
     feasible = np.ones(n, bool)
     stored = points[order].astype(np.float32)
-    return MaterialsSpace(
+    return dict(
         descriptors=stored,
         dims={"quantum": stored.shape[1], "meso": 0, "gauge": GAUGE_WIDTH, "spurious": 0},
         start=start,
@@ -198,8 +198,8 @@ def from_pool(
     duplicates: Rule = "mean",
     top_share: float | None = None,
     seed: int = 0,
-) -> MaterialsSpace:
-    """Build a space of one family from a pool of numeric settings with one objective.
+) -> dict[str, Any]:
+    """Read a space of one family from a pool of numeric settings: the fields of a ``MaterialsSpace``.
 
     Repeated settings become one; their pooled spread is kept as ``origin["replicate_sd"]``, in sd of the property.
 
@@ -267,7 +267,7 @@ def from_pool(
     standard = ((values - mean) / sd).astype(np.float32)
     feasible = np.ones(n, bool)
     stored = _to_variance(unit_box[first]).astype(np.float32)
-    return MaterialsSpace(
+    return dict(
         descriptors=stored,
         dims={"quantum": stored.shape[1], "meso": 0, "gauge": 0, "spurious": 0},
         start=np.array([0, n], np.int64),

@@ -12,10 +12,12 @@ field of its own.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.model.materials import MaterialsSpace, knn_similarity, top_set
+from mpbf_abm.data.families import knn_similarity, top_set
 from mpbf_abm.parameters import SpaceParameters
 from mpbf_abm.streams import Streams
 
@@ -32,8 +34,8 @@ FIELD_FEATURES = 192
 CHUNK = 65_536
 
 
-def generate(p: SpaceParameters, streams: Streams) -> MaterialsSpace:
-    """Generate a synthetic space from its parameters and the run's keyed streams."""
+def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
+    """Generate a synthetic space from its parameters and the run's keyed streams: the fields of a ``MaterialsSpace``."""
     start = family_rows(p.materials, p.families, p.family_exponent)
     sizes = np.diff(start)
     family = np.repeat(np.arange(p.families), sizes)
@@ -69,7 +71,7 @@ def generate(p: SpaceParameters, streams: Streams) -> MaterialsSpace:
     feasible = makeable >= np.quantile(makeable, 1 - p.feasible) if p.feasible < 1 else np.ones(p.materials, bool)
     proxy = random_field(streams, "space.proxy", quantum, p.ruggedness)
     proxy = proxy - value * np.float32((proxy * value).mean() / (value * value).mean())
-    return MaterialsSpace(
+    return dict(
         descriptors=np.concatenate([quantum, meso, spurious], axis=1),
         dims={"quantum": p.quantum_dims, "meso": p.meso_dims, "gauge": p.gauge_dims, "spurious": p.spurious_dims},
         start=start,

@@ -10,7 +10,6 @@ from typing import Any
 import mesa
 from numpy.typing import NDArray
 
-from mpbf_abm.data.synthetic import generate
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.curators import DataCurator, assimilate
 from mpbf_abm.model.events import Agenda
@@ -131,7 +130,7 @@ class Ecosystem(mesa.Model):
         self.planner_types = check_types(planners)
         streams = Streams(seed, reseed)
         with one_thread():
-            space = space if space is not None else generate(p.space, streams)
+            space = space if space is not None else MaterialsSpace.generate(p.space, streams)
             check_fit(p, space.size, space.families, space.year)
             self.world = found(p, streams, space)
         self._assemble()

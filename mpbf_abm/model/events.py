@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.data.families import top_set
 from mpbf_abm.model.interventions import Policy, Shock, in_force
-from mpbf_abm.model.materials import top_set
 from mpbf_abm.model.planners import adopt
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import World

@@ -20,6 +20,7 @@ from mpbf_abm.model.curators import delta_b
 from mpbf_abm.model.guidance import perceived_steering, steering
 from mpbf_abm.model.steering import agreement
 from mpbf_abm.model.world import Results, World
+from mpbf_abm.stats.concentration import gini, hill
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -362,27 +363,6 @@ def share_of(flags: NDArray[np.bool_]) -> float:
 
 
 # --------------------------------------------------------------------------- concentration
-
-
-def hill(counts: NDArray[Any], order: float) -> float:
-    """Hill number (effective number of kinds) of order 0, 1 or 2 (Hill 1973); NaN for an empty count."""
-    total = np.add.reduce(counts)
-    if total <= 0:
-        return NAN
-    share = counts[counts > 0] / total
-    if order == 0:
-        return float(len(share))
-    if order == 1:
-        return math.exp(-(share @ np.log(share)))
-    return 1.0 / float(share @ share)
-
-
-def gini(counts: NDArray[Any]) -> float:
-    """Gini coefficient, 0 (equal) to 1 - 1/n; NaN for an empty count."""
-    total, n = np.add.reduce(counts), len(counts)
-    if total <= 0:
-        return NAN
-    return float(np.arange(1 - n, n, 2) @ np.sort(counts) / (n * total))
 
 
 def concentration(world: World) -> dict[str, float]:

@@ -7,20 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.data import synthetic
 from mpbf_abm.errors import DataError
 from mpbf_abm.kernels import kernel
+from mpbf_abm.parameters import Parameters, SpaceParameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.streams import Streams
 
 if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
-
-    from mpbf_abm.parameters import Parameters
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -321,107 +322,82 @@ class MaterialsSpace:
     # ------------------------------------------------------------------ other ways to the same type
 
     @classmethod
-    def synthetic(cls, parameters: Parameters | None = None, *, seed: int = 0, **changes: Any) -> MaterialsSpace:
-        """Generate a synthetic space (see :func:`mpbf_abm.data.synthetic.generate`)."""
-        from mpbf_abm.data.synthetic import generate
-        from mpbf_abm.parameters import Parameters
-        from mpbf_abm.streams import Streams
+    def generate(cls, parameters: SpaceParameters, streams: Streams) -> MaterialsSpace:
+        """Generate the synthetic space of a run (see :func:`mpbf_abm.data.synthetic.generate`)."""
+        return cls(**synthetic.generate(parameters, streams))
 
+    @classmethod
+    def synthetic(cls, parameters: Parameters | None = None, *, seed: int = 0, **changes: Any) -> MaterialsSpace:
+        """Generate a synthetic space of changed parameters (see :func:`mpbf_abm.data.synthetic.generate`)."""
         full = (parameters or Parameters()).replace(**{f"space.{k}": v for k, v in changes.items()})
         with one_thread():
-            return generate(full.space, Streams(seed))
+            return cls.generate(full.space, Streams(seed))
 
     @classmethod
     def from_table(
-        cls,
-        table: str | Path | pd.DataFrame,
-        *,
-        formula: str,
-        measured: str,
-        simulated: str | None = None,
-        year: str | None = None,
-        family: str | None = None,
-        goal: Literal["max", "min"] = "max",
-        on_error: Literal["raise", "drop"] = "raise",
-        **options: Any,
+        cls, table: str | Path | pd.DataFrame, *, formula: str, measured: str, **options: Any
     ) -> MaterialsSpace:
         """Build a space from a table of formulas (see :func:`mpbf_abm.data.spaces.from_table`)."""
         from mpbf_abm.data.spaces import from_table
 
         with one_thread():
-            return from_table(
-                table, formula=formula, measured=measured, simulated=simulated, year=year,
-                family=family, goal=goal, on_error=on_error, **options,
-            )  # fmt: skip
+            return cls(**from_table(table, formula=formula, measured=measured, **options))
 
     @classmethod
-    def from_pool(
-        cls,
-        table: str | Path | pd.DataFrame,
-        *,
-        objective: str,
-        goal: Literal["max", "min"] = "max",
-        on_error: Literal["raise", "drop"] = "raise",
-        **options: Any,
-    ) -> MaterialsSpace:
+    def from_pool(cls, table: str | Path | pd.DataFrame, *, objective: str, **options: Any) -> MaterialsSpace:
         """Build a space of one family from a numeric pool (see :func:`mpbf_abm.data.spaces.from_pool`)."""
         from mpbf_abm.data.spaces import from_pool
 
         with one_thread():
-            return from_pool(table, objective=objective, goal=goal, on_error=on_error, **options)
+            return cls(**from_pool(table, objective=objective, **options))
 
+    @classmethod
+    def from_matminer(
+        cls,
+        name: str,
+        *,
+        formula: str,
+        measured: str,
+        data_home: str | None = None,
+        download: bool = True,
+        **options: Any,
+    ) -> MaterialsSpace:
+        """Build a space from a data set of matminer; options are those of :meth:`from_table`."""
+        from mpbf_abm.data.sources import matminer
 
-def top_set(values: Float32, feasible: Bool, share: float) -> Bool:
-    """Mark the best `share` of the feasible materials (at least one), ties broken by row."""
-    count = max(1, round(share * int(feasible.sum())))
-    order = np.argsort(np.where(feasible, -values.astype(np.float64), np.inf), kind="stable")
-    mask = np.zeros(len(values), bool)
-    mask[order[:count]] = True
-    return mask
+        table = matminer(name, data_home=data_home, download=download)
+        return cls.from_table(table, formula=formula, measured=measured, **options)
 
+    @classmethod
+    def from_materials_project(
+        cls,
+        measured: str,
+        *,
+        search: Mapping[str, Any],
+        api_key: str | None = None,
+        client: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> MaterialsSpace:
+        """Build a space from summaries of the Materials Project.
 
-def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
-    """Row-normalised similarity graph that keeps each family's strongest links, made symmetric.
+        All its values are computed: the field named `measured` is what experiments of the model find. Polymorphs are
+        rows of the same composition, so that ``duplicates`` says what becomes of them.
 
-    Parameters
-    ----------
-    affinity : float (K, K)
-        Symmetric, non-negative; the diagonal is ignored.
-    """
-    k = len(affinity)
-    if k == 1:
-        return np.ones((1, 1))
-    weights = affinity.astype(np.float64).copy()
-    np.fill_diagonal(weights, 0.0)
-    keep = min(neighbours, k - 1)
-    strongest = np.argsort(-weights, axis=1, kind="stable")[:, :keep]
-    mask = np.zeros_like(weights, bool)
-    np.put_along_axis(mask, strongest, True, axis=1)
-    weights[~(mask | mask.T)] = 0.0
-    total = weights.sum(axis=1, keepdims=True)
-    lonely = total[:, 0] <= 0
-    weights[lonely, lonely] = 1.0
-    weights[np.ix_(lonely, lonely)] = np.where(np.eye(int(lonely.sum())) > 0, 1.0, 0.0)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+        Parameters
+        ----------
+        measured : str
+            Field of the property, such as ``band_gap``.
+        search, api_key, client
+            As in :func:`mpbf_abm.data.sources.materials_project`.
+        **options
+            Those of :meth:`from_table`; a field may stand for ``simulated``, ``year`` and ``family``.
+        """
+        from mpbf_abm.data.sources import materials_project
 
-
-def adjacent_similarity(edits: NDArray[np.integer[Any]]) -> Float:
-    """Row-normalised graph of families one edit apart; one without such a neighbour is joined to its nearest.
-
-    Parameters
-    ----------
-    edits : int (K, K)
-        Edits between families, 0 on the diagonal (:func:`mpbf_abm.data.chemistry.element_edits`). Families without
-        any edit between them are one step apart, too.
-    """
-    k = len(edits)
-    if k == 1:
-        return np.ones((1, 1))
-    near = np.maximum(edits, 1)
-    np.fill_diagonal(near, np.iinfo(near.dtype).max)
-    linked = near == near.min(axis=1, keepdims=True)
-    linked |= linked.T
-    return np.asarray(linked / linked.sum(axis=1, keepdims=True), np.float64)
+        others = [options[role] for role in ("simulated", "year", "family") if options.get(role) is not None]
+        fields = list(dict.fromkeys(["formula_pretty", measured, *others]))
+        table = materials_project(fields, search=search, api_key=api_key, **(client or {}))
+        return cls.from_table(table, formula="formula_pretty", measured=measured, **options)
 
 
 # --------------------------------------------------------------------------- report

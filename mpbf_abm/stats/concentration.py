@@ -14,13 +14,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.model.indicators import gini, hill
-
 Float = NDArray[np.float64]
 
-__all__ = [
-    "gini", "hhi", "hill", "limit_entropy", "limit_gini", "limit_hhi", "limit_inverse_hhi", "shannon",
-]  # fmt: skip
+
+def hill(counts: NDArray[Any], order: float) -> float:
+    """Hill number (effective number of kinds) of order 0, 1 or 2 (Hill 1973); NaN for an empty count."""
+    total = np.add.reduce(counts)
+    if total <= 0:
+        return math.nan
+    share = counts[counts > 0] / total
+    if order == 0:
+        return float(len(share))
+    if order == 1:
+        return math.exp(-(share @ np.log(share)))
+    return 1.0 / float(share @ share)
+
+
+def gini(counts: NDArray[Any]) -> float:
+    """Gini coefficient, 0 (equal) to 1 - 1/n; NaN for an empty count."""
+    total, n = np.add.reduce(counts), len(counts)
+    if total <= 0:
+        return math.nan
+    return float(np.arange(1 - n, n, 2) @ np.sort(counts) / (n * total))
 
 
 def hhi(counts: NDArray[Any]) -> float:

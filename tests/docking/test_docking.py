@@ -15,7 +15,6 @@ from naive import Community
 from naive_space import read_space
 
 from mpbf_abm import Parameters
-from mpbf_abm.data.synthetic import generate
 from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.interventions import Policy, Shock
 from mpbf_abm.streams import Streams
@@ -161,7 +160,7 @@ def test_null(seed: int, changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("records", "year"), [(60, 2004), (150, 2001)])
 def test_founding_by_year(records: int, year: int) -> None:
     p = Parameters().updated({**SMALL, "trainers.count": 0, "founding.records": records, "founding.year": year})
-    plain = generate(p.space, Streams(4))
+    plain = MaterialsSpace.generate(p.space, Streams(4))
     dated = replace(plain, year=2000 + (np.arange(plain.size) * 7) % 10)
     ours = dock(p, 4, 4, space=dated)
     founders = [r.material for r in ours.records if r.tick < 0]
@@ -343,7 +342,7 @@ def test_relabelled_families() -> None:
     """Families and materials keep their draws when their rows move."""
     p = Parameters().updated({**LEARNING, "planners.source": "neighbourhood"})
     order = np.array([3, 0, 4, 1, 2])
-    dock(p, 9, 10, generate(p.space, Streams(9)).relabelled(order))
+    dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))
 
 
 @pytest.mark.parametrize(
@@ -359,7 +358,7 @@ def test_space(seed: int, changes: dict[str, Any]) -> None:
     p = Parameters().updated(
         {f"space.{k}": v for k, v in {"materials": 400, "families": 12, **changes}.items()} | {"founding.records": 0}
     )
-    theirs = generate(p.space, Streams(seed))
+    theirs = MaterialsSpace.generate(p.space, Streams(seed))
     for name, array in read_space(p.space, Streams(seed)).items():
         array = np.asarray(array)
         whole = array.dtype.kind in "biu"

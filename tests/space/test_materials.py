@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from mpbf_abm.data.chemistry import element_edits
+from mpbf_abm.data.families import adjacent_similarity
 from mpbf_abm.errors import DataError
-from mpbf_abm.model.materials import MaterialsSpace, adjacent_similarity
+from mpbf_abm.model.materials import MaterialsSpace
 
 
 def edits(*sets: str) -> np.ndarray:

@@ -50,7 +50,7 @@ def data_home(tmp_path: Path) -> str:
 
 
 def test_a_set_of_matminer_becomes_a_space(data_home: str):
-    space = sources.from_matminer(
+    space = MaterialsSpace.from_matminer(
         "expt_gap", formula="formula", measured="gap expt", data_home=data_home, download=False, unit="eV", min_family=2
     )
     assert sorted(space.names) == sorted(GAPS)
@@ -126,7 +126,7 @@ def endpoint() -> Iterator[str]:
 
 
 def test_summaries_of_the_materials_project_become_a_space(endpoint: str):
-    space = sources.from_materials_project(
+    space = MaterialsSpace.from_materials_project(
         "band_gap", search={"elements": ["O"]}, api_key="k" * 32, client={"endpoint": endpoint},
         duplicates="first", unit="eV", min_family=2,
     )  # fmt: skip

@@ -14,9 +14,10 @@ from scipy import stats
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from mpbf_abm.data.families import knn_similarity, top_set
 from mpbf_abm.data.synthetic import bias_field, family_rows, random_field
 from mpbf_abm.errors import ConfigurationError, DataError
-from mpbf_abm.model.materials import MaterialsSpace, knn_similarity, top_set
+from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams
 

@@ -9,7 +9,6 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.data.synthetic import generate
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, generator, mean_error, row, seeds
@@ -258,7 +257,7 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
         Shock(name="repository_outage", start=SETTLE + ticks * i // REPOSITORIES, strength=1 / REPOSITORIES)
         for i in range(REPOSITORIES)
     ]
-    space = generate(base.space, Streams(seed))
+    space = MaterialsSpace.generate(base.space, Streams(seed))
     toward, losing, level = [], [], []
     for i, key in enumerate(seeds(seed, "F11 community", replicates)):
         rising = leading_share(community(START), key, idle + ticks, space, [ramp], [])[idle:]
