@@ -24,21 +24,21 @@ def version() -> str:
 DOORS = (
     "cli",
     "figures",
-    "explorer",
+    "page",
     "bench",
     "reference",
     "examples",
     "paper",
-    "whatif",
     "studies",
-    "workers",
+    "processes",
     "outputs",
-    "tables",
     "__main__",
     "__init__",
 )
-# What stands above the model or beside it: nothing of it can change the result of a run.
-ABOVE = (*DOORS, "campaign", "laboratory", "measures", "verification", "twin")
+# What stands above the model: nothing of it can change the result of a run.
+ABOVE = (*DOORS, "evidence", "measures", "stats", "theory")
+# What a run follows from although its room is left out.
+COUNTED = ("studies/jobs.py", "stats/concentration.py")
 
 
 @lru_cache(maxsize=1)
@@ -60,7 +60,7 @@ def library_fingerprint() -> str:
 
 
 def _counts(path: Path, left_out: tuple[str, ...]) -> bool:
-    return path.parts[0].removesuffix(".py") not in left_out or path.as_posix() == "studies/jobs.py"
+    return path.parts[0].removesuffix(".py") not in left_out or path.as_posix() in COUNTED
 
 
 def _source_hash(counts: Callable[[Path], bool]) -> str:

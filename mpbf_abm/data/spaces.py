@@ -155,27 +155,29 @@ def from_table(
         simulation = shifted.astype(np.float32)[order]
     feasible = np.ones(n, bool)
     stored = points[order].astype(np.float32)
-    return dict(
-        descriptors=stored,
-        dims={"quantum": stored.shape[1], "meso": 0, "gauge": GAUGE_WIDTH, "spurious": 0},
-        start=start,
-        property=standard,
-        simulated=simulation,
-        difficulty=np.ones(n, np.float32),
-        feasible=feasible,
-        proxy=_proxy(stored, standard, Streams(seed)),
-        similarity=_similarity(stored, start) if similarity == "descriptors" else _by_elements(fractions[order], start),
-        family_keys=np.arange(len(labels)),
-        material_keys=np.arange(n),
-        top=top_set(standard, feasible, top_share),
-        dense=_dense(np.diff(start)),
-        family_names=labels,
-        names=tuple(names[first[i]] for i in order),
-        year=None if years is None else _earliest(years[keep], same)[order],
-        scale=(mean, sd),
-        unit=measured if unit is None else unit,
-        has_simulated=simulated is not None,
-        origin={
+    return {
+        "descriptors": stored,
+        "dims": {"quantum": stored.shape[1], "meso": 0, "gauge": GAUGE_WIDTH, "spurious": 0},
+        "start": start,
+        "property": standard,
+        "simulated": simulation,
+        "difficulty": np.ones(n, np.float32),
+        "feasible": feasible,
+        "proxy": _proxy(stored, standard, Streams(seed)),
+        "similarity": _similarity(stored, start)
+        if similarity == "descriptors"
+        else _by_elements(fractions[order], start),
+        "family_keys": np.arange(len(labels)),
+        "material_keys": np.arange(n),
+        "top": top_set(standard, feasible, top_share),
+        "dense": _dense(np.diff(start)),
+        "family_names": labels,
+        "names": tuple(names[first[i]] for i in order),
+        "year": None if years is None else _earliest(years[keep], same)[order],
+        "scale": (mean, sd),
+        "unit": measured if unit is None else unit,
+        "has_simulated": simulated is not None,
+        "origin": {
             **check.origin("table", options),
             "materials": n,
             "families": len(labels),
@@ -184,7 +186,7 @@ def from_table(
             "conflicts": apart,
             "explained_variance": explained,
         },
-    )
+    }
 
 
 def from_pool(
@@ -267,26 +269,26 @@ def from_pool(
     standard = ((values - mean) / sd).astype(np.float32)
     feasible = np.ones(n, bool)
     stored = _to_variance(unit_box[first]).astype(np.float32)
-    return dict(
-        descriptors=stored,
-        dims={"quantum": stored.shape[1], "meso": 0, "gauge": 0, "spurious": 0},
-        start=np.array([0, n], np.int64),
-        property=standard,
-        simulated=standard.copy(),
-        difficulty=np.ones(n, np.float32),
-        feasible=feasible,
-        proxy=_proxy(stored, standard, Streams(seed)),
-        similarity=np.ones((1, 1)),
-        family_keys=np.arange(1),
-        material_keys=np.arange(n),
-        top=top_set(standard, feasible, share),
-        dense=np.ones(1, bool),
-        family_names=("pool",),
-        names=names,
-        scale=(mean, sd),
-        unit=objective if unit is None else unit,
-        has_simulated=False,
-        origin={
+    return {
+        "descriptors": stored,
+        "dims": {"quantum": stored.shape[1], "meso": 0, "gauge": 0, "spurious": 0},
+        "start": np.array([0, n], np.int64),
+        "property": standard,
+        "simulated": standard.copy(),
+        "difficulty": np.ones(n, np.float32),
+        "feasible": feasible,
+        "proxy": _proxy(stored, standard, Streams(seed)),
+        "similarity": np.ones((1, 1)),
+        "family_keys": np.arange(1),
+        "material_keys": np.arange(n),
+        "top": top_set(standard, feasible, share),
+        "dense": np.ones(1, bool),
+        "family_names": ("pool",),
+        "names": names,
+        "scale": (mean, sd),
+        "unit": objective if unit is None else unit,
+        "has_simulated": False,
+        "origin": {
             **check.origin("pool", options),
             "materials": n,
             "descriptors": [name for name, v in zip(chosen, varies, strict=True) if v],
@@ -295,7 +297,7 @@ def from_pool(
             "replicate_sd": None if noise is None else noise / abs(sd),
             "conflicts": apart,
         },
-    )
+    }
 
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:

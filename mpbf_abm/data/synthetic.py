@@ -71,24 +71,24 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     feasible = makeable >= np.quantile(makeable, 1 - p.feasible) if p.feasible < 1 else np.ones(p.materials, bool)
     proxy = random_field(streams, "space.proxy", quantum, p.ruggedness)
     proxy = proxy - value * np.float32((proxy * value).mean() / (value * value).mean())
-    return dict(
-        descriptors=np.concatenate([quantum, meso, spurious], axis=1),
-        dims={"quantum": p.quantum_dims, "meso": p.meso_dims, "gauge": p.gauge_dims, "spurious": p.spurious_dims},
-        start=start,
-        property=value,
-        simulated=simulated,
-        difficulty=difficulty,
-        feasible=feasible,
-        proxy=_standard(proxy),
-        similarity=knn_similarity(affinity),
-        family_keys=np.arange(p.families, dtype=np.int64),
-        material_keys=np.arange(p.materials, dtype=np.int64),
-        top=top_set(value, feasible, p.top_share),
-        dense=dense,
-        family_names=tuple(f"family {k}" for k in range(p.families)),
-        gauge_amplitude=p.gauge_amplitude,
-        origin={"kind": "synthetic", "seed": streams.seed},
-    )
+    return {
+        "descriptors": np.concatenate([quantum, meso, spurious], axis=1),
+        "dims": {"quantum": p.quantum_dims, "meso": p.meso_dims, "gauge": p.gauge_dims, "spurious": p.spurious_dims},
+        "start": start,
+        "property": value,
+        "simulated": simulated,
+        "difficulty": difficulty,
+        "feasible": feasible,
+        "proxy": _standard(proxy),
+        "similarity": knn_similarity(affinity),
+        "family_keys": np.arange(p.families, dtype=np.int64),
+        "material_keys": np.arange(p.materials, dtype=np.int64),
+        "top": top_set(value, feasible, p.top_share),
+        "dense": dense,
+        "family_names": tuple(f"family {k}" for k in range(p.families)),
+        "gauge_amplitude": p.gauge_amplitude,
+        "origin": {"kind": "synthetic", "seed": streams.seed},
+    }
 
 
 def family_rows(materials: int, families: int, exponent: float) -> Int:

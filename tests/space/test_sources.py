@@ -17,6 +17,7 @@ import pytest
 
 from mpbf_abm.data import sources
 from mpbf_abm.errors import DataError
+from mpbf_abm.model.materials import MaterialsSpace
 
 # Made up for these tests, in the form of the collections.
 GAPS = {"NaCl": 8.5, "KCl": 8.4, "MgO": 7.8, "CaO": 6.9, "ZnS": 3.7, "GaAs": 1.4, "Si": 1.1, "Fe2O3": 2.2}

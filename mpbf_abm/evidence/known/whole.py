@@ -191,7 +191,7 @@ def found_data(data: Path | None, needed: str) -> Path:
 def pool_space(data: Path, name: str) -> MaterialsSpace:
     """Real pool as a materials space."""
     file, objective, goal = POOLS[name]
-    return MaterialsSpace.from_pool(data / file, objective=objective, goal=goal)  # type: ignore[arg-type]
+    return MaterialsSpace.from_pool(data / file, objective=objective, goal=goal)
 
 
 def pools_of(data: Path) -> tuple[str, str]:
