@@ -48,7 +48,7 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
     ("learning.heads", "EVIDENCE_STEPS", "updates of noise and prior by evidence"),
     ("learning.gaussian", "NOISE", "variance of a Gaussian process's misfit beside its kernel's 1"),
     ("learning.gaussian", "MIN_SCALE", "least scale of the labels of a Gaussian process, in property sd"),
-    ("campaign", "PRIOR_FEATURES", "random features of a draw from the prior in a campaign"),
+    ("model.campaign", "PRIOR_FEATURES", "random features of a draw from the prior in a campaign"),
     ("learning.heads", "MIN_NOISE", "least noise variance of a head"),
     ("learning.heads", "MAX_NOISE", "largest noise variance of a head"),
     ("learning.heads", "MIN_PRIOR", "least prior precision of a head"),
@@ -101,8 +101,8 @@ def phases() -> str:
 
     rows = []
     for number, phase in enumerate(all_phases(Agenda(), Recorder(()).observe), 1):
-        home = f"{phase.act.__module__.removeprefix('mpbf_abm.')}.{phase.act.__qualname__}"
-        rows.append((number, phase.name, phase.layer, phase.does, f"`{home}`"))
+        home = phase.act.__module__.removeprefix("mpbf_abm.").replace(".", "/")
+        rows.append((number, phase.name, phase.layer, phase.does, f"`{home}.py`: `{phase.act.__qualname__}`"))
     return markdown_table(("", "phase", "layer", "what happens", "function"), rows)
 
 

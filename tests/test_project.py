@@ -103,7 +103,7 @@ DEFINED_ONCE = {
     ),
     "a run": (r"class RunSpec", {"model/spec.py"}),
     "the beginning of a run": (r"(?<!class )\bEcosystem\(", {"model/run.py", "model/ecosystem.py"}),  # and an example of its docstring
-    "the id of a run": (r"def run_id|def run_kind", {"model/spec.py", "studies/plan.py"}),  # and that of stores of version 0.1
+    "the id of a run": (r"def \w*run_id|def run_kind", {"model/spec.py", "studies/plan.py"}),  # and that of stores of version 0.1
     "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"model/spec.py"}),
     # A driver's engines, the page's sessions, and a benchmark of the pool itself.
     "a loop over many runs": (r"\b(?<!class )Pool\(", {"processes.py", "studies/engines.py", "studies/distributed.py", "page/desk.py", "bench/studies.py"}),
