@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mpbf_abm.errors import ConfigurationError, DataError, MpbfError, OutputError
     from mpbf_abm.model.campaign import Campaign, run_campaign
-    from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
+    from mpbf_abm.model.community import Snapshot
+    from mpbf_abm.model.ecosystem import Ecosystem
     from mpbf_abm.model.interventions import Policy, Shock
     from mpbf_abm.model.materials import MaterialsSpace
     from mpbf_abm.model.planners import ExperimentPlanner
@@ -46,7 +47,7 @@ _HOMES = {
     "RunSpec": "model.spec",
     "Series": "studies.definition",
     "Shock": "model.interventions",
-    "Snapshot": "model.ecosystem",
+    "Snapshot": "model.community",
     "Study": "studies.study",
     "run_campaign": "model.campaign",
     "simulate": "model.run",

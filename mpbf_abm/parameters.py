@@ -204,6 +204,15 @@ class CommonsParameters(Group):
                     "ticks", ge=0, le=1_000_000)  # fmt: skip
 
 
+class ModalityParameters(Group):
+    """Kinds of data: how noisy a label is, whoever takes it."""
+
+    simulated_noise: float = _p(0.05, "noise of a simulated label", "property sd", ge=0, le=5)
+    measured_noise: float = _p(
+        0.4, "noise of a measured label at difficulty 1", "property sd", ge=0, le=5, source="calibrated: fact 3"
+    )
+
+
 class CuratorParameters(Group):
     """Data curators: the data assimilation layer."""
 
@@ -226,15 +235,9 @@ class CuratorParameters(Group):
     measured_cost: float = _p(
         4.0, "cost of a measured label or an audit against a simulated record", "records", ge=1, le=1_000
     )
-    simulated_noise: float = _p(0.05, "noise of a simulated label", "property sd", ge=0, le=5)
-    measured_noise: float = _p(
-        0.4, "noise of a measured label at difficulty 1", "property sd", ge=0, le=5, source="calibrated: fact 3"
-    )
-    openness: float = _p(0.3, "share of records that are federated, so that other repositories hold a copy", ge=0, le=1)
     provenance_errors: float = _p(0.1, "rate of provenance errors without quality assurance", ge=0, le=1)
     qa: float = _p(0.7, "quality assurance: share of provenance errors prevented", ge=0, le=1)
     audit_rate: float = _p(0.02, "share of the acquisition budget spent on re-measuring records", ge=0, le=1)
-    harmonisation: float = _p(0.3, "strength of the correction of simulated labels by estimated bias", ge=0, le=1)
     response_dal: float = _p(0.2, "gain of the budget response to the boundary shift Delta-B", ge=0, le=5)
 
     @field_validator("modality_mix")
@@ -306,7 +309,11 @@ class TrainerParameters(Group):
         "learner on top of the encoder: Bayesian linear on random features, exact Gaussian process, or the mean alone",
         "name",
     )
+    harmonisation: float = _p(0.3, "strength of the correction of simulated labels by estimated bias", ge=0, le=1)
     labels: Literal["all", "simulated", "measured"] = _p("all", "label kinds that trainers learn from", "name")
+    panel: int = _p(
+        16, "materials per family on which a model's family values are judged", "materials", ge=1, le=256, source=DESIGN
+    )
     fresh_floor: float = _p(0.0, "least share of a training sample that is recent and not model-generated", ge=0, le=1)
     physical_prior: bool = _p(False, "whether the simulated property is the prior mean of the head", "switch")
     delta_learning: bool = _p(False, "whether heads learn the difference to the simulated property", "switch")
@@ -325,9 +332,6 @@ class PlannerParameters(Group):
     """Experiment planners: the inference steering layer."""
 
     count: int = _p(40, "number of planners (labs)", "agents", ge=0, le=100_000, source=DESIGN)
-    isolated: int = _p(
-        0, "further planners outside the community: own budget, nothing shared", "agents", ge=0, le=1_000
-    )
     experiments: float = _p(
         0.2,
         "experiments per planner, on average",
@@ -343,9 +347,6 @@ class PlannerParameters(Group):
                           source="84 % of new alloy families lie within two element edits of an old one")  # fmt: skip
     steering_gain: float = _p(
         1.0, "gain beta_S from a family's standardised acquisition value to its log-weight", ge=0, le=10, source=DESIGN
-    )
-    panel: int = _p(
-        16, "materials per family on which a model's family values are judged", "materials", ge=1, le=256, source=DESIGN
     )
     candidates: int = _p(24, "candidates C compared for one experiment", "materials", ge=1, le=100_000)
     source: Literal["uniform", "neighbourhood", "inverse", "generative"] = _p(
@@ -413,6 +414,7 @@ class InfrastructureParameters(Group):
     providers: int = _p(
         2, "links r of a model to repositories, of a lab to models", "links", ge=1, le=50, source="calibrated: fact 11"
     )
+    openness: float = _p(0.3, "share of records that are federated, so that other repositories hold a copy", ge=0, le=1)
     need: int = _p(1, "working providers that a node needs", "links", ge=0, le=50, source=DESIGN)
     preference: float = _p(2.4, "exponent with which trainers and labs prefer large repositories", ge=0, le=6, source="calibrated: fact 11")  # fmt: skip
     rewiring: float = _p(0.1, "chance that a trainer reconsiders a repository link when it retrains", ge=0, le=1)
@@ -492,6 +494,7 @@ class Parameters(Group):
     space: SpaceParameters = SpaceParameters()
     founding: FoundingParameters = FoundingParameters()
     commons: CommonsParameters = CommonsParameters()
+    modalities: ModalityParameters = ModalityParameters()
     curators: CuratorParameters = CuratorParameters()
     trainers: TrainerParameters = TrainerParameters()
     planners: PlannerParameters = PlannerParameters()
@@ -541,10 +544,14 @@ class Parameters(Group):
         nested: dict[str, dict[str, Any]] = {}
         faults = []
         for path, value in changes.items():
-            if path not in PATHS:
-                faults.append(f"unknown parameter '{path}'{did_you_mean(path, PATHS)}")
+            if path in REMOVED and value == REMOVED[path]:
                 continue
-            group, name = path.split(".")
+            if path not in PATHS:
+                faults.append(unknown(path))
+                continue
+            if path in MOVED and MOVED[path] in changes:
+                faults.append(f"{path} is the earlier name of {MOVED[path]}, which is given, too")
+            group, name = PATHS[path]
             nested.setdefault(group, {})[name] = value
         if faults and not nested:
             raise ConfigurationError(faults)
@@ -645,11 +652,36 @@ class Parameters(Group):
 GROUPS: dict[str, type[Group]] = {
     name: f.annotation for name, f in Parameters.model_fields.items() if isinstance(f.annotation, type)
 }
-PATHS: dict[str, tuple[str, str]] = {
-    f"{group}.{name}": (group, name) for group, model in GROUPS.items() for name in model.model_fields
+# Names of version 0.1, which files, command lines and addresses may still use.
+MOVED = {
+    "curators.harmonisation": "trainers.harmonisation",
+    "curators.measured_noise": "modalities.measured_noise",
+    "curators.openness": "infrastructure.openness",
+    "curators.simulated_noise": "modalities.simulated_noise",
+    "planners.panel": "trainers.panel",
 }
+# What has left the model, and the value with which it never acted.
+REMOVED = {"planners.isolated": 0}
+
+
+def current(path: str) -> str:
+    """Return today's name of a parameter."""
+    return MOVED.get(path, path)
+
+
+class Paths(dict[str, tuple[str, str]]):
+    """Group and name of each parameter by its path; earlier names are found, too, and not listed."""
+
+    def __contains__(self, path: object) -> bool:
+        return super().__contains__(MOVED.get(path, path) if isinstance(path, str) else path)
+
+    def __missing__(self, path: str) -> tuple[str, str]:
+        return self[MOVED[path]]
+
+
+PATHS = Paths({f"{group}.{name}": (group, name) for group, model in GROUPS.items() for name in model.model_fields})
 LAYERS = {
-    "space": "space", "founding": "DAL", "commons": "DAL", "curators": "DAL", "trainers": "RAL", "planners": "ISL",
+    "space": "space", "founding": "DAL", "commons": "DAL", "modalities": "DAL", "curators": "DAL", "trainers": "RAL", "planners": "ISL",
     "coupling": "X", "infrastructure": "infrastructure", "stocks": "stocks", "layers": "formulas",
 }  # fmt: skip
 
@@ -684,7 +716,7 @@ NULL: dict[str, Any] = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "quick": {"trainers.features": 96, "planners.panel": 8, "planners.candidates": 12, "trainers.records": 500},
+    "quick": {"trainers.features": 96, "trainers.panel": 8, "planners.candidates": 12, "trainers.records": 500},
     "faithful": {"trainers.features": 512, "trainers.records": 2_500, "planners.candidates": 48},
     "pool": {
         "curators.count": 0, "trainers.count": 1, "trainers.retrain_interval": 5, "trainers.objective": "none",
@@ -693,7 +725,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "founding.records": 5, "founding.mass": 1.0, "coupling.correction": 1.0, "coupling.pseudo_share": 0.0,
         "infrastructure.repositories": 1, "stocks.merit_share": 0.0, "stocks.wear": 0.0,
         "stocks.attention": 100_000.0, "stocks.attention_cap": 100_000.0, "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
-        "curators.measured_noise": 0.0, "curators.provenance_errors": 0.0, "planners.panel": 64,
+        "modalities.measured_noise": 0.0, "curators.provenance_errors": 0.0, "trainers.panel": 64,
     },
 }  # fmt: skip
 
@@ -799,7 +831,7 @@ def explain(error: ValidationError) -> list[str]:
 def value_faults(path: str, value: Any) -> list[str]:
     """Faults of one parameter's value, whatever the other parameters are."""
     if path not in PATHS:
-        return [f"unknown parameter '{path}'{did_you_mean(path, PATHS)}"]
+        return [unknown(path)]
     group, name = PATHS[path]
     try:
         GROUPS[group](**{name: value})
@@ -843,14 +875,21 @@ def _kind(path: str) -> str:
     return "one of these" if all(isinstance(o, str) for o in getattr(annotation, "__args__", (0,))) else "numbers"
 
 
+def unknown(path: str) -> str:
+    """Return the line for a name that is no parameter."""
+    if path in REMOVED:
+        return f"{path} has left the model; only {REMOVED[path]} is understood"
+    return f"unknown parameter '{path}'{did_you_mean(path, PATHS)}"
+
+
 def parse_assignment(text: str) -> tuple[str, Any]:
     """Parse ``group.name=value`` of the command line into a path and a typed value."""
     path, sep, raw = text.partition("=")
     path, raw = path.strip(), raw.strip()
     if not sep or not path:
         raise ConfigurationError(f"'{text}': write --set group.name=value")
-    if path not in PATHS:
-        raise ConfigurationError(f"unknown parameter '{path}'{did_you_mean(path, PATHS)}")
+    if path not in PATHS and path not in REMOVED:
+        raise ConfigurationError(unknown(path))
     try:
         value = tomllib.loads(f"v = {raw}")["v"]
     except tomllib.TOMLDecodeError:

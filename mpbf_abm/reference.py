@@ -58,8 +58,8 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
     ("model.steering", "CLIP", "largest standardised acquisition value of a family"),
     ("model.curators", "DOUBLE_ENTRY", "offset of the index of a record entered twice"),
     ("model.trainers", "MOST_LINKS", "width of the draws by which links are reconsidered"),
-    ("model.trainers", "MOVED", "panel materials, about, that are turned and strained"),
-    ("model.trainers", "STRAIN", "shift of every causal column in the strain test"),
+    ("model.diagnosis", "MOVED", "panel materials, about, that are turned and strained"),
+    ("model.diagnosis", "STRAIN", "shift of every causal column in the strain test"),
     ("model.planners", "ATTEMPTS", "keyed attempts to propose an untested material"),
     ("model.planners", "REACH", "pool of a proposal source, in candidates"),
     ("model.planners", "ASCENT_STEPS", "gradient steps of inverse design"),
@@ -95,8 +95,8 @@ def parameters() -> str:
 
 def phases() -> str:
     """Render the phases of a tick in their order."""
-    from mpbf_abm.model.ecosystem import Recorder
-    from mpbf_abm.model.ecosystem import phases as all_phases
+    from mpbf_abm.model.community import Recorder
+    from mpbf_abm.model.community import phases as all_phases
     from mpbf_abm.model.events import Agenda
 
     rows = []

@@ -83,6 +83,11 @@ class Streams:
     def __reduce__(self) -> tuple[type[Streams], tuple[int, dict[int, int]]]:
         return Streams, (self.seed, self.later)
 
+    def reseed(self, later: Mapping[int, int]) -> None:
+        """Draw from other root seeds from some ticks on, for everyone who holds this object."""
+        self.later = Streams(self.seed, {**self.later, **later}).later
+        self._tick_cache = (-2, 0)
+
     def root(self, tick: int) -> int:
         """64-bit root key in force at a tick."""
         if self._tick_cache[0] != tick:

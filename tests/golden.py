@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 BEFORE = "8fde476"  # moves on where the model is changed on purpose
+GONE = {"agents.isolated"}  # columns that have left the model
 RENAMED: dict[str, str] = {}  # columns: name at that commit -> name now
 ROOT = Path(__file__).parents[1]
 
@@ -43,7 +44,7 @@ BUSY: dict[str, Any] = {
     "planners.adoption_rate": 0.5, "stocks.hazard": 0.02, "commons.forgetting": 0.02, "planners.acquisition": "ucb", "planners.proxy": 0.2,
     "stocks.lottery_share": 0.3, "trainers.scale": 1.5, "trainers.response_ral": 0.3, "stocks.attention": 6.0, "stocks.attention_cap": 12.0,
     "curators.measured_quota": 0.5, "trainers.fresh_floor": 0.3, "curators.coverage_seeking": 0.2, "coupling.uncertainty_ral_isl": 0.5,
-    "coupling.uncertainty_dal_ral": 0.5, "coupling.uncertainty_modalities": 0.5, "planners.source": "generative", "planners.isolated": 1,
+    "coupling.uncertainty_dal_ral": 0.5, "coupling.uncertainty_modalities": 0.5, "planners.source": "generative",
 }  # fmt: skip
 SMALL = {"space.materials": 400, "space.families": 6, "founding.records": 100, "curators.count": 3, "trainers.count": 3, "trainers.retrain_interval": 3,
          "planners.count": 6, "planners.experiments": 1.0, "planners.panel": 4, "infrastructure.repositories": 3}  # fmt: skip
@@ -75,7 +76,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "masses": {"founding.mass": (1.0, 4.0, 1.0, 2.0, 1.0, 1.0, 0.5, 1.0)}, "modalities": {"curators.modality_mix": (0.1, 0.1, 0.2, 0.2, 0.2, 0.2)},
     "utility": {"planners.adoption": "utility", "planners.utility_gaps": (1.0, 0.5), "planners.utility_returns": 0.3, "planners.entry": 2},
     "grace": {"commons.forgetting": 1.0, "commons.grace": 2}, "need": {"stocks.hazard": 0.3, "infrastructure.need": 2},
-    "no models": {"trainers.count": 0, "planners.acquisition": "random"}, "no curators": {"curators.count": 0}, "no planners": {"planners.count": 0, "planners.isolated": 0},
+    "no models": {"trainers.count": 0, "planners.acquisition": "random"}, "no curators": {"curators.count": 0}, "no planners": {"planners.count": 0},
     "no correction": {"coupling.correction": 0.0}, "closed loop": {"coupling.outer_loop": 0.3}, "collapse": {"coupling.pseudo_share": 1.0, "coupling.pseudo_gain": 2.0, "coupling.pseudo_noise": 1.0},
     "crowd": {"planners.reinforcement": 2.0, "curators.reinforcement": 2.0}, "balancing": {"planners.reinforcement": -1.0, "curators.reinforcement": -1.0},
     "adjacent": {"planners.exploration": 0.9, "curators.exploration": 0.9, "planners.adjacency": 1.0, "curators.adjacency": 1.0},
@@ -389,7 +390,7 @@ def differences(before: Path, now: Path, names: Sequence[str]) -> Iterator[tuple
             assert a == b == name
             what, _, jobs = name.partition(" -j ")
             same_jobs = first.setdefault(what, here)
-            wrong = [c for c in then if then[c] != here.get(RENAMED.get(c, c))]
+            wrong = [c for c in then if c not in GONE and then[c] != here.get(RENAMED.get(c, c))]
             wrong += [f"{c} (with {jobs} processes)" for c in same_jobs if here.get(c) != same_jobs[c]]
             if "raised" in then or "raised" in here:
                 wrong = [f"{then.get('raised', 'is computed')} | {here.get('raised', 'is computed')}"]

@@ -50,7 +50,7 @@ def test_the_choices_are_those_of_the_ecosystem(rule: str) -> None:
 @pytest.mark.parametrize("rule", ["greedy", "ucb"])
 def test_so_they_are_with_noise_with_other_starts_and_whatever_the_interval_of_retraining(rule: str) -> None:
     space = pool(90, 2, seed=3)
-    changes = {"curators.measured_noise": 0.3, "founding.records": 8}
+    changes = {"modalities.measured_noise": 0.3, "founding.records": 8}
     fast = run_campaign(space, rule, 5, budget=38, kappa=2.0, noise=0.3, founding=8)
     assert np.abs(fast.observed - space.property[fast.materials]).mean() > 0.1
     for interval in (1, 7, 100):

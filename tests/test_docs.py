@@ -221,7 +221,11 @@ def test_every_keyed_draw_is_in_its_table_and_every_entry_in_the_code(first: str
     missing = {d: where for d, where in code.items() if d not in listed and not d.startswith(OUTSIDE)}
     assert not missing, "draws that docs/odd.md does not list"
     assert not set(listed) - set(code), "draws that docs/odd.md lists and nobody makes"
-    strayed = {d: where for d, where in code.items() if d.startswith(OUTSIDE) != where.startswith(("evidence.facts.", "evidence.calibration"))}
+    strayed = {
+        d: where
+        for d, where in code.items()
+        if d.startswith(OUTSIDE) != where.startswith(("evidence.facts.", "evidence.calibration"))
+    }
     assert not strayed, "names of measurements outside mpbf_abm/evidence/facts, or other names within it"
 
 

@@ -396,7 +396,7 @@ def test_a_random_shock_hits_everyone_alike() -> None:
 
 SMALL = {
     "space.materials": 300, "space.families": 4, "founding.records": 80, "trainers.count": 2, "trainers.features": 16,
-    "trainers.retrain_interval": 4, "curators.count": 2, "planners.count": 4, "infrastructure.repositories": 4, "planners.panel": 4,
+    "trainers.retrain_interval": 4, "curators.count": 2, "planners.count": 4, "infrastructure.repositories": 4, "trainers.panel": 4,
 }  # fmt: skip
 
 

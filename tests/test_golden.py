@@ -18,7 +18,7 @@ WRONG = {
     "unpublished results count as claims": ("model/publication.py", "made & results.published &", "made &", "busy"),
     "rarity a little steeper": ("model/attention.py", "1.0 / (1.0 + x)", "1.0 / (1.0 + x) ** 1.2", "busy"),
     "a bonus of one in fifty": ("learning/acquisition.py", "np.float32(kappa) * sd", "np.float32(1.02 * kappa) * sd", "busy"),
-    "a fade a tick late": ("interventions.py", "(self.end - tick) / self.fade", "(self.end - tick + 1) / self.fade", "policy: ramped"),
+    "a fade a tick late": ("model/interventions.py", "(self.end - tick) / self.fade", "(self.end - tick + 1) / self.fade", "policy: ramped"),
 }  # fmt: skip
 NOTICING = ["busy", "policy: ramped", "preset: null"]
 SOME = [name for i, name in enumerate(golden.configurations()) if i % 9 == 0 and not name.startswith("jobs")]
@@ -72,6 +72,6 @@ def test_a_wrong_line_is_noticed(name: str, tmp_path: Path) -> None:
 
 def test_what_cannot_be_computed_is_not_equal(tmp_path: Path) -> None:
     shutil.copytree(golden.ROOT / "mpbf_abm", tmp_path / "mpbf_abm", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "mpbf_abm" / "simulation.py").write_text("raise RuntimeError('gone')\n", encoding="utf-8")
+    (tmp_path / "mpbf_abm" / "model" / "run.py").write_text("raise RuntimeError('gone')\n", encoding="utf-8")
     ((_, wrong, _),) = golden.differences(golden.ROOT, tmp_path, ["preset: null"])
     assert wrong == ["is computed | RuntimeError: gone"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mpbf_abm import Ecosystem, Parameters, Shock, simulate
 from mpbf_abm.errors import BookkeepingError
 from mpbf_abm.model.stocks import Books, apportion, fund, funding_shares, maintain, outages, totals
-from mpbf_abm.model.world import Cohort
+from mpbf_abm.model.world import Planners
 from mpbf_abm.streams import Streams
 
 FIXED = settings(derandomize=True, deadline=None)
@@ -136,9 +136,9 @@ def test_books_remember_flows_over_ticks() -> None:
 def community(p: Parameters, claims: Any, tick: int = 0, seed: int = 0) -> Any:
     """What funding needs of a world."""
     streams = Streams(seed)
-    planners = Cohort("planners", len(claims), claims=np.asarray(claims, float))
+    planners = Planners(len(claims), claims=np.asarray(claims, float))
 
-    def uniform(decision: str, cohort: Cohort, width: int) -> np.ndarray:
+    def uniform(decision: str, cohort: Planners, width: int) -> np.ndarray:
         return streams.uniform(decision, tick, (len(cohort), width))[cohort.slots]
 
     return SimpleNamespace(p=p, planners=planners, uniform=uniform, tick=tick)
@@ -146,7 +146,7 @@ def community(p: Parameters, claims: Any, tick: int = 0, seed: int = 0) -> Any:
 
 def shares(claims: Any, tick: int = 0, seed: int = 0, **stocks: float) -> np.ndarray:
     p = Parameters().replace(**{f"stocks.{name}": value for name, value in stocks.items()})
-    return funding_shares(community(p, claims, tick, seed), np.arange(len(claims)))
+    return funding_shares(community(p, claims, tick, seed))
 
 
 @given(st.lists(st.floats(0, 50), min_size=1, max_size=12), st.floats(0, 1), st.floats(0, 1), st.floats(0, 4))
@@ -187,9 +187,9 @@ def test_a_lone_planner_always_wins() -> None:
     assert shares([4], lottery_share=0.5).tolist() == [1.0]
 
 
-def test_a_community_without_members_has_no_shares() -> None:
+def test_a_community_without_planners_has_no_shares() -> None:
     """Isolated planners alone are a community of none."""
-    assert len(funding_shares(community(Parameters(), [1.0, 2.0]), np.zeros(0, np.int64))) == 0
+    assert len(funding_shares(community(Parameters(), []))) == 0
 
 
 # --------------------------------------------------------------------------- phases on a real community
@@ -211,7 +211,6 @@ def ecosystem(**changes: Any) -> Ecosystem:
         {"stocks.lottery_share": 0.5},
         {"stocks.merit_share": 1.0, "stocks.matthew": 4.0},
         {"stocks.funding": 0.3},
-        {"planners.isolated": 2},
     ],
 )
 def test_the_total_of_experiments_is_fixed_however_they_are_shared(changes: dict[str, Any]) -> None:
@@ -223,27 +222,6 @@ def test_the_total_of_experiments_is_fixed_however_they_are_shared(changes: dict
         income = 9 * 0.37 * p.stocks.funding * (tick + 1)
         assert given_out <= income + 1e-9
         assert given_out > income - 1.001 - 1e-9
-    eco.release()
-
-
-def test_isolated_planners_live_on_an_income_of_their_own() -> None:
-    alone, together = ecosystem(**{"planners.isolated": 1}), ecosystem()
-    for _ in range(12):
-        alone.step()
-        together.step()
-        np.testing.assert_array_equal(alone.world.planners.budget[:9], together.world.planners.budget)
-    assert alone.world.planners.funding[9] == pytest.approx(12 * 0.37 % 1, abs=1e-9)
-    alone.release()
-    together.release()
-
-
-def test_a_community_of_isolated_planners_runs() -> None:
-    eco = ecosystem(**{"planners.count": 0, "planners.isolated": 2})
-    for _ in range(8):
-        eco.step()
-    # They work, but the community has asked for nothing.
-    assert eco.world.totals.requested == 0
-    assert np.isfinite(eco.world.planners.best_value).any()
     eco.release()
 
 
@@ -302,7 +280,7 @@ def hazard_world(tick: int, health: float, **stocks: float) -> Any:
             down_repositories=down, until_repositories=until, down_models=np.zeros(0, bool), until_models=np.zeros(0, np.int64),
             working_repositories=lambda: ~down,
         ),
-        commons=SimpleNamespace(set_working=lambda _: None), totals=SimpleNamespace(outages=0),
+        commons=SimpleNamespace(notice=lambda: None), totals=SimpleNamespace(outages=0),
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ planners.experiments = 1.0
 trainers.retrain_interval = 3
 trainers.features = 32
 trainers.records = 100
-planners.panel = 4
+trainers.panel = 4
 planners.candidates = 6
 infrastructure.repositories = 3
 planners.exploration = { low = 0.0, high = 0.9 }
@@ -135,14 +135,14 @@ def test_check_tells_every_fault_and_exits_with_2(mpbf: Any, tmp_path: Path) -> 
     path.write_text(
         SMALL.replace("start = 3", "start = 30")
         .replace("[outcome.found_share]", "[outcome.foundshare]")
-        .replace("planners.panel", "planners.pannel")
+        .replace("trainers.panel", "planners.pannel")
     )
     told = mpbf("study", "check", path)
     assert told.code == 2
     assert not told.out
     assert len(told.faults) == 3
     assert any("did you mean 'found_share'?" in f for f in told.faults)
-    assert any("did you mean 'planners.panel'?" in f for f in told.faults)
+    assert any("did you mean 'trainers.panel'?" in f for f in told.faults)
     assert all(f.startswith("mpbf: ") for f in told.faults)
 
 

@@ -34,7 +34,7 @@ def looped(**changes):
         **{
             "space.feasible": 1.0, "coupling.outer_loop": 0.6, "trainers.count": 1, "trainers.head": "mean", "trainers.retrain_interval": 1,
             "coupling.pseudo_share": 0.5, "coupling.pseudo_gain": 2.4, "coupling.pseudo_anchor": "property",
-            "curators.harmonisation": 0.0, "founding.mass": 60.0, **changes,
+            "trainers.harmonisation": 0.0, "founding.mass": 60.0, **changes,
         },
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from mpbf_abm import cli
 
 TINY = (
     "--set=space.materials=600", "--set=space.families=8", "--set=founding.records=200", "--set=curators.count=1", "--set=trainers.count=2",
-    "--set=planners.count=4", "--set=trainers.features=24", "--set=trainers.records=150", "--set=planners.panel=8", "--replicates=2", "--jobs=1",
+    "--set=planners.count=4", "--set=trainers.features=24", "--set=trainers.records=150", "--set=trainers.panel=8", "--replicates=2", "--jobs=1",
 )  # fmt: skip
 
 

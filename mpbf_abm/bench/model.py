@@ -15,7 +15,7 @@ import numpy as np
 from mpbf_abm import kernels
 from mpbf_abm.bench.measuring import SEED, Row, exponent, peak_memory, resident_memory, row, timed
 from mpbf_abm.measures.path import run_to
-from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin, simulate
 from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec
@@ -71,16 +71,13 @@ def kernel_floor(parameters: Parameters | None = None, ticks: int = DEFAULT_TICK
 def per_tick(parameters: Parameters, space: MaterialsSpace, ticks: int) -> float:
     """Seconds per tick, founding left out."""
     ecosystem = begin(RunSpec(parameters, SEED, space=space))
-    try:
-        ecosystem.step()
+    ecosystem.step()
 
-        def steps() -> None:
-            for _ in range(ticks):
-                ecosystem.step()
+    def steps() -> None:
+        for _ in range(ticks):
+            ecosystem.step()
 
-        return timed(steps) / ticks
-    finally:
-        ecosystem.release()
+    return timed(steps) / ticks
 
 
 def materials_scaling(
@@ -203,7 +200,7 @@ def leaks(runs: int = 1_000, warm: int = 30) -> list[Row]:
 
     def living() -> int:
         gc.collect()
-        return sum(isinstance(o, Ecosystem) for o in gc.get_objects())
+        return sum(isinstance(o, Community) for o in gc.get_objects())
 
     some(warm)
     already = living()

@@ -118,7 +118,7 @@ def shocks(as_json: Json = False) -> None:
 @config.command()
 def phases(as_json: Json = False) -> None:
     """Print the phases of a tick, in order."""
-    from mpbf_abm.model.ecosystem import phases
+    from mpbf_abm.model.community import phases
     from mpbf_abm.model.events import Agenda
 
     rows = [{"name": p.name, "layer": p.layer, "does": p.does} for p in phases(Agenda())]

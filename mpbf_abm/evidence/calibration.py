@@ -48,7 +48,7 @@ FACTORS: dict[str, tuple[float, float, tuple[str, ...]]] = {
     "features": (96, 256, ("trainers.features",)),
     "length_scale": (0.6, 2.0, ("trainers.length_scale",)),
     "records": (800, 2_400, ("trainers.records",)),
-    "measured_noise": (0.2, 0.6, ("curators.measured_noise",)),
+    "measured_noise": (0.2, 0.6, ("modalities.measured_noise",)),
     "experiments": (0.1, 0.35, ("planners.experiments",)),
     "preference": (1.5, 3.0, ("infrastructure.preference",)),
     "providers": (1, 3, ("infrastructure.providers",)),

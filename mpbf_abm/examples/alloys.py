@@ -108,7 +108,7 @@ OUTCOMES = {
 # What a replay is, whatever the arm: the labs make, and publish, as many alloys in each year as the literature did.
 REPLAY: dict[str, Any] = {
     "founding.year": FIRST, "founding.mass": 0.0, "curators.records": 0, "planners.count": 40, "planners.experiments": 1.0,
-    "planners.candidates": 1, "planners.panel": 1, "planners.repeats": True, "planners.publication_bias": 0.0,
+    "planners.candidates": 1, "trainers.panel": 1, "planners.repeats": True, "planners.publication_bias": 0.0,
     "trainers.retrain_interval": 1, "commons.forgetting": 0.0, "coupling.outer_loop": 1.0,
 }  # fmt: skip
 
@@ -124,7 +124,7 @@ def replay(run: RunInput, folder: str) -> tuple[dict[str, float], Float]:
     )
     community = simulate(
         p, seed=run.seed, ticks=run.ticks, space=materials, policies=(*pace(years, p), *run.policies), record=()
-    ).ecosystem.world.commons
+    ).community.world.commons
     literature = (community.tick < 0) | np.isin(community.origin, (EXPERIMENT, FAILED))
     time, family = (
         FIRST + 1 + community.tick[literature].astype(np.int64),

@@ -111,27 +111,24 @@ def community(run: RunInput, folder: str) -> tuple[dict[str, float], Float]:
     first = first_hot = float(run.ticks)
     early: tuple[float, float] = (np.nan, np.nan)
     along = []
-    try:
-        for tick in range(run.ticks):
-            eco.step()
-            made = made_now(eco.world)
-            if copper[made].any():
-                first = min(first, tick)
-            if hot[made].any():
-                first_hot = min(first_hot, tick)
-            if tick == 0:
-                early = errors(eco.world, copper)
-            along.append([float(first_hot <= tick)])
-        world = eco.world
-        families = np.bincount(materials.family, copper, materials.families) / materials.family_sizes
-        outcomes = {
-            "first": first, "first_hot": first_hot,
-            "spent": float(world.experiments @ families / max(1, world.experiments.sum())),
-            "error_cuprates": early[0], "error_others": early[1], "error_end": errors(world, copper)[0],
-            "found_share": world.found / max(1, world.existing),
-        }  # fmt: skip
-    finally:
-        eco.release()
+    for tick in range(run.ticks):
+        eco.step()
+        made = made_now(eco.world)
+        if copper[made].any():
+            first = min(first, tick)
+        if hot[made].any():
+            first_hot = min(first_hot, tick)
+        if tick == 0:
+            early = errors(eco.world, copper)
+        along.append([float(first_hot <= tick)])
+    world = eco.world
+    families = np.bincount(materials.family, copper, materials.families) / materials.family_sizes
+    outcomes = {
+        "first": first, "first_hot": first_hot,
+        "spent": float(world.experiments @ families / max(1, world.experiments.sum())),
+        "error_cuprates": early[0], "error_others": early[1], "error_end": errors(world, copper)[0],
+        "found_share": world.discoveries.count / max(1, world.discoveries.existing),
+    }  # fmt: skip
     return outcomes, np.array(along)[run.kept]
 
 

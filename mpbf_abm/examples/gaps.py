@@ -45,7 +45,7 @@ OUTCOMES = {
 # All labels that curators buy are PBE gaps; no model fills in for them, and nobody audits.
 SIMULATED: dict[str, Any] = {
     "curators.modality_mix": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), "curators.audit_rate": 0.0, "curators.response_dal": 0.0,
-    "curators.harmonisation": 0.0, "founding.records": 1_000, "curators.records": RECORDS, "curators.measured_cost": MEASURED_COST, "coupling.pseudo_share": 0.0,
+    "trainers.harmonisation": 0.0, "founding.records": 1_000, "curators.records": RECORDS, "curators.measured_cost": MEASURED_COST, "coupling.pseudo_share": 0.0,
 }  # fmt: skip
 # Nobody learns from what labs measure either.
 DEAF: dict[str, Any] = {"trainers.labels": "simulated", "coupling.correction": 0.0}

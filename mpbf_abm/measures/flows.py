@@ -44,10 +44,9 @@ def tick_flows(world: World) -> dict[str, float]:
     out["deposited"] = float(np.count_nonzero(recent & ((origin == EXPERIMENT) | (origin == FAILED))))
     results = world.results
     if results is not None:
-        members = ~world.planners.isolated[results.planner]
-        with_model = members & (results.model >= 0)
+        with_model = results.model >= 0
         out["steered"] = float(np.count_nonzero(with_model))
-        out["alone"] = float(np.count_nonzero(members)) - out["steered"]
+        out["alone"] = float(len(results.planner)) - out["steered"]
         out["published"] = float(np.count_nonzero(results.published))
         if world.p.coupling.correction > 0:
             out["corrected"] = float(np.count_nonzero(results.published & with_model & ~np.isnan(results.observed)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
@@ -87,7 +87,7 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
 
 
 def ramp_community(
-    parameters: Parameters, seed: int, lever: Mapping[str, tuple[float, float]], ticks: int, observe: Callable[[Ecosystem], float], *, settle: int = 0, **options: Any
+    parameters: Parameters, seed: int, lever: Mapping[str, tuple[float, float]], ticks: int, observe: Callable[[Community], float], *, settle: int = 0, **options: Any
 ) -> tuple[Float, Float]:  # fmt: skip
     """Move parameters of a community from low to high and back, each way in some ticks, and watch.
 
@@ -104,7 +104,7 @@ def ramp_community(
     settle : int
         Ticks at the low end before.
     **options
-        As for :class:`Ecosystem` (space, policies, shocks).
+        As for :class:`Community` (space, policies, shocks).
 
     Returns
     -------
@@ -123,14 +123,11 @@ def ramp_community(
     policies = (*options.pop("policies", ()), ramp)
     eco = begin(RunSpec(p, seed, policies=policies, **options), record=())
     way, seen = [], []
-    try:
-        for tick in range(settle + 2 * ticks - 1):
-            eco.step()
-            if tick >= settle:
-                way.append(ramp.at(tick))
-                seen.append(observe(eco))
-    finally:
-        eco.release()
+    for tick in range(settle + 2 * ticks - 1):
+        eco.step()
+        if tick >= settle:
+            way.append(ramp.at(tick))
+            seen.append(observe(eco))
     return np.array(way), np.array(seen)
 
 
@@ -184,7 +181,7 @@ def _check_room(lever: Mapping[str, tuple[float, float]], ticks: int, settle: in
 
 
 def loop_areas(
-    parameters: Parameters, seeds: Sequence[int], lever: Mapping[str, tuple[float, float]], ticks: Sequence[int], observe: Callable[[Ecosystem], float], **options: Any
+    parameters: Parameters, seeds: Sequence[int], lever: Mapping[str, tuple[float, float]], ticks: Sequence[int], observe: Callable[[Community], float], **options: Any
 ) -> tuple[Float, Float]:  # fmt: skip
     """Rates of some ramps (m,), and the area of each one's loop in every run (seeds, m); as :func:`ramp_community`."""
     areas = [[loop_area(*ramp_community(parameters, s, lever, t, observe, **options)) for t in ticks] for s in seeds]

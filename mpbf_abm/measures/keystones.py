@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.measures.networks import edge_list, katz, reach
 from mpbf_abm.measures.path import damage
-from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
+from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.interventions import NODES, Policy, Shock
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import OUTCOMES, begin, summarise
@@ -92,7 +92,6 @@ def single_losses(
         for _ in range(start):
             eco.step()
         snapshot = eco.snapshot()
-        eco.release()
         tables.append(losses_from(snapshot, ticks, kind=kind, better=better).assign(seed=seed))
     table = pd.concat(tables, ignore_index=True)
     return table[["seed", *table.columns.drop("seed")]]
@@ -172,13 +171,10 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
 
 def _end(snapshot: Snapshot, ticks: int, shocks: Sequence[Shock]) -> tuple[dict[str, float], Float]:
     """Outcomes at the horizon, and family masses with all records, seen or not (K,)."""
-    eco = Ecosystem.restore(snapshot, shocks=shocks)
-    try:
-        while eco.tick < ticks:
-            eco.step()
-        return summarise(eco), eco.world.commons.mass + eco.world.commons.records_by_family()
-    finally:
-        eco.release()
+    eco = Community.restore(snapshot, shocks=shocks)
+    while eco.tick < ticks:
+        eco.step()
+    return summarise(eco), eco.world.commons.mass + eco.world.commons.records_by_family()
 
 
 def _check(

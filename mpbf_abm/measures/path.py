@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
-from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
+from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.indicators import observe, usage
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, SPECTROSCOPY
@@ -30,11 +30,11 @@ from mpbf_abm.stats.estimates import Estimate
 from mpbf_abm.stats.paired import simultaneous_intervals
 
 Float = NDArray[np.float64]
-Observe = Callable[[Ecosystem], Any]
-Change = Callable[[Ecosystem], None]
+Observe = Callable[[Community], Any]
+Change = Callable[[Community], None]
 
 
-def family_mass(ecosystem: Ecosystem) -> Float:
+def family_mass(ecosystem: Community) -> Float:
     """Founding mass plus visible records of each family, x_k (K,)."""
     return ecosystem.world.commons.visible().copy()
 
@@ -58,7 +58,7 @@ def run_to(
     ticks : int or increasing sequence of int
         Ticks after which to observe.
     space, reseed, **events
-        As for :class:`Ecosystem` (policies, shocks, planners).
+        As for :class:`Community` (policies, shocks, planners).
     observe : callable
         What is taken from the community; by default its family masses (K,).
 
@@ -70,14 +70,11 @@ def run_to(
     times = [ticks] if isinstance(ticks, (int, np.integer)) else list(ticks)
     ecosystem = begin(RunSpec(parameters, seed, space=space, reseed=dict(reseed or {}), **events), record=())
     seen = []
-    try:
-        for tick in range(max(times) + 1):
-            if tick in times:
-                seen.append(observe(ecosystem))
-            if tick < max(times):
-                ecosystem.step()
-    finally:
-        ecosystem.release()
+    for tick in range(max(times) + 1):
+        if tick in times:
+            seen.append(observe(ecosystem))
+        if tick < max(times):
+            ecosystem.step()
     return np.asarray(seen[0] if isinstance(ticks, (int, np.integer)) else seen)
 
 
@@ -103,18 +100,15 @@ def follow(
     array
         What was observed, one row for each tick.
     """
-    ecosystem = Ecosystem.restore(snapshot, reseed=None if seed is None else {snapshot.world.tick: seed})
+    ecosystem = Community.restore(snapshot, reseed=None if seed is None else {snapshot.world.tick: seed})
     seen = []
-    try:
-        if change is not None:
-            change(ecosystem)
-        for tick in range(ecosystem.tick, max(at) + 1):
-            if tick in at:
-                seen.append(observe(ecosystem))
-            if tick < max(at):
-                ecosystem.step()
-    finally:
-        ecosystem.release()
+    if change is not None:
+        change(ecosystem)
+    for tick in range(ecosystem.tick, max(at) + 1):
+        if tick in at:
+            seen.append(observe(ecosystem))
+        if tick < max(at):
+            ecosystem.step()
     return np.asarray(seen)
 
 
@@ -245,12 +239,12 @@ def damage_exponent(before: float, after: float, volumes: Sequence[float] | Floa
 # --------------------------------------------------------------------------- interventions
 
 
-def deposit(ecosystem: Ecosystem, family: int, count: int, *, measured: bool = False) -> None:
+def deposit(ecosystem: Community, family: int, count: int, *, measured: bool = False) -> None:
     """Enter extra records of one family between two ticks, as literature that anyone can read.
 
     Parameters
     ----------
-    ecosystem : Ecosystem
+    ecosystem : Community
     family : int
     count : int
         Number of records m; materials are taken in turn.
@@ -269,7 +263,7 @@ def deposit(ecosystem: Ecosystem, family: int, count: int, *, measured: bool = F
         )
     if not count:
         return
-    c, index = world.p.curators, np.arange(count)
+    noise, index = world.p.modalities, np.arange(count)
     material = space.start[family] + index % space.family_sizes[family]
     # Keys of founders of a later tick: no other record has them.
     held = int(np.count_nonzero((world.commons.producer == -1) & (world.commons.tick == world.tick)))
@@ -277,7 +271,7 @@ def deposit(ecosystem: Ecosystem, family: int, count: int, *, measured: bool = F
     world.commons.append(
         key=keys, material=material, modality=np.full(count, SPECTROSCOPY if measured else CRYSTAL_GRAPHS, np.int8),
         value=(world.truth.property if measured else world.truth.simulated)[material],
-        variance=np.float32(max(1e-6, (c.measured_noise if measured else c.simulated_noise) ** 2)), origin=np.full(count, LITERATURE, np.int8), repository=np.int32(0),
+        variance=np.float32(max(1e-6, (noise.measured_noise if measured else noise.simulated_noise) ** 2)), origin=np.full(count, LITERATURE, np.int8), repository=np.int32(0),
         producer=-1, tick=world.tick, federated=True,
     )  # fmt: skip
 
@@ -442,7 +436,7 @@ def informed(world: World) -> Float:
 
 def oracle(world: World) -> Float:
     """What nature knows: materials of the top set that nobody has found in each family (K,)."""
-    left = np.flatnonzero(world.truth.top & world.space.feasible & (world.found_by < 0))
+    left = np.flatnonzero(world.truth.top & world.space.feasible & (world.discoveries.tick < 0))
     return np.bincount(world.space.family[left], minlength=world.space.families).astype(np.float64)
 
 
@@ -503,13 +497,12 @@ def policy_arms(
             row: dict[str, float] = {"community": i, "future": future}
             for name, worth in POLICIES.items():
                 reseed = {snapshot.world.tick: snapshot.seed ^ (future << 59)} if future else None
-                eco = Ecosystem.restore(snapshot, reseed=reseed)
+                eco = Community.restore(snapshot, reseed=reseed)
                 for family, extra in enumerate(allocate(worth(eco.world), count, families)):
                     deposit(eco, family, int(extra))
                 for _ in range(ticks - eco.tick):
                     eco.step()
                 row[name] = observe(eco.world)[outcome]
-                eco.release()
             rows.append(row)
     return pd.DataFrame(rows)
 

@@ -24,8 +24,8 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.path import Change, deposit, follow
 from mpbf_abm.model.attention import power
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
+from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.curators import curator_attention
-from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
 from mpbf_abm.model.planners import planner_attention
 from mpbf_abm.model.world import World
 from mpbf_abm.processes import one_thread
@@ -117,7 +117,7 @@ class EffectiveUrn:
 # --------------------------------------------------------------------------- interventions
 
 
-def flow(ecosystem: Ecosystem, window: int) -> Flow:
+def flow(ecosystem: Community, window: int) -> Flow:
     """Where the next records are expected to go, with the models as they are.
 
     Rates are those of the last `window` ticks.
@@ -130,12 +130,13 @@ def flow(ecosystem: Ecosystem, window: int) -> Flow:
     if not rates.any():
         raise ConfigurationError(f"effective urn: nobody entered a record in the last {window} ticks")
     shares = np.zeros((2, 2, world.space.families))
-    members = np.ones(len(world.curators), bool), ~world.planners.isolated
     with one_thread():
-        for i, attention in enumerate((curator_attention, planner_attention)):
-            if members[i].any():
-                still = np.zeros(len(members[i]))
-                shares[:, i] = [_mean(share[members[i]]) for share in (attention(world), attention(world, still))]
+        for i, (agents, attention) in enumerate(
+            ((world.curators, curator_attention), (world.planners, planner_attention))
+        ):
+            if len(agents):
+                still = np.zeros(len(agents))
+                shares[:, i] = [_mean(share) for share in (attention(world), attention(world, still))]
     return Flow(rates, *shares)
 
 
@@ -227,14 +228,11 @@ def intervene(
 
 def _branch(snapshot: Snapshot, ticks: int, window: int, family: int = 0, count: int = 0) -> tuple[Float, Flow]:
     """Records by family and expected flow some ticks on, with `count` extra records of a family."""
-    eco = Ecosystem.restore(snapshot)
-    try:
-        deposit(eco, family, count)
-        for _ in range(ticks):
-            eco.step()
-        return eco.world.commons.visible().copy(), flow(eco, window)
-    finally:
-        eco.release()
+    eco = Community.restore(snapshot)
+    deposit(eco, family, count)
+    for _ in range(ticks):
+        eco.step()
+    return eco.world.commons.visible().copy(), flow(eco, window)
 
 
 def displacements(
@@ -403,7 +401,7 @@ Bool = NDArray[np.bool_]
 SIZE = 0.5  # shift of every record, in standard deviations of the property
 
 
-def shift_records(ecosystem: Ecosystem, size: float) -> None:
+def shift_records(ecosystem: Community, size: float) -> None:
     """Let every record that has a label say `size` more, between two ticks."""
     commons = ecosystem.world.commons
     rows = np.flatnonzero(_labelled(ecosystem.world))
@@ -445,7 +443,7 @@ def bias_gain(snapshot: Snapshot, *, size: float = SIZE, wait: int | None = None
         raise ConfigurationError(f"bias gain: size = {size:g}, wait = {ticks}: must be a shift and at least one tick")
     since = snapshot.world.tick + ticks
 
-    def look(ecosystem: Ecosystem) -> tuple[float, float]:
+    def look(ecosystem: Community) -> tuple[float, float]:
         return corpus_bias(ecosystem.world), corpus_bias(ecosystem.world, since)
 
     plain, moved = (follow(snapshot, [since, since + ticks], look, change=_shift(s)) for s in (0.0, size))
@@ -472,7 +470,7 @@ def bias_displacements(
     two arrays (T,)
     """
 
-    def look(ecosystem: Ecosystem) -> tuple[float, float]:
+    def look(ecosystem: Community) -> tuple[float, float]:
         return float(np.count_nonzero(_labelled(ecosystem.world))), corpus_bias(ecosystem.world)
 
     plain, moved = (follow(snapshot, at, look, seed=seed, change=_shift(s)) for s in (0.0, size))

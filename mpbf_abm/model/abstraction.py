@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.kernels import kernel
+from mpbf_abm.parameters import LayerParameters
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -47,6 +48,13 @@ def integrity_alternative(R: ArrayLike, μ: ArrayLike, u: Sequence[float], g: fl
     """Alternative form ``(sum_e μ(e) R(e)^g)^(1/g) exp(-U)``."""
     mean = np.sum(np.asarray(μ) * np.clip(np.asarray(R, np.float64), 0.0, None) ** g)
     return float(mean ** (1.0 / g) * np.exp(-uncertainty(u, δ_U)))
+
+
+def integrity_of(f: LayerParameters, R: ArrayLike, μ: ArrayLike, u: Sequence[float]) -> float:
+    """Return A in the form that the parameters name."""
+    if f.integrity == "alternative":
+        return integrity_alternative(R, μ, u, f.integrity_exponent, f.uncertainty_penalty)
+    return integrity(R, μ, u, f.integration, f.uncertainty_penalty)
 
 
 @kernel
@@ -139,6 +147,14 @@ def optimal_scale(I: float, E: float, η: float = 1.0, θ: float = 1.0) -> float
 def tradeoff_alternative(p: float, I: float, E: float, I0: float, η: float = 1.0, θ: float = 1.0) -> float:
     """Alternative form ``η p / (I0 + I) + θ E``: a cost, lower is better."""
     return η * p / (I0 + I) + θ * E
+
+
+def tradeoff_of(f: LayerParameters, p: float, I: float, E: float) -> tuple[float, float]:
+    """Return T and its slope dT/dp in the form that the parameters name; the alternative is a cost and counts with a minus."""
+    if f.tradeoff == "alternative":
+        cost = tradeoff_alternative(p, I, E, f.invariance_half, f.scale_benefit, f.risk_weight)
+        return -cost, -f.scale_benefit / (f.invariance_half + I)
+    return tradeoff(p, I, E, f.scale_benefit, f.risk_weight), tradeoff_slope(p, I, E, f.scale_benefit, f.risk_weight)
 
 
 def measured_tradeoff(mse_reference: float, mse: float, variance: float, gauge_variance: float, θ_m: float) -> float:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mpbf_abm.parameters import LayerParameters
+
 
 def coverage(V: ArrayLike, v0: float) -> float:
     """Coverage ``C = mean_k (1 - exp(-V_k / v0))``, in [0, 1).
@@ -41,6 +43,36 @@ def boundary_shift_alternative(V: float, V0: float, F: float, F0: float, α: flo
     Both ratios are floored at 1e-6 so that an empty corpus gives a large negative number.
     """
     return float(α * np.log(max(V / V0, 1e-6)) - β * np.log(max(F / F0, 1e-6)))
+
+
+def delta_b(
+    f: LayerParameters,
+    fidelity: float,
+    distinct_materials: ArrayLike,
+    volume: float,
+    founding: float,
+    covered: float | None = None,
+) -> float:
+    """Return Delta-B in the form that the parameters name.
+
+    Parameters
+    ----------
+    f : LayerParameters
+    fidelity : float
+    distinct_materials : int (K,)
+        Distinct materials with records in each family.
+    volume, founding : float
+        Records now, and at founding.
+    covered : float, optional
+        Coverage, where it is known.
+    """
+    if f.boundary_shift == "alternative":
+        return boundary_shift_alternative(
+            volume, founding, fidelity, f.fidelity_scale, f.coverage_weight, f.fidelity_weight
+        )
+    if covered is None:
+        covered = coverage(distinct_materials, f.coverage_scale)
+    return boundary_shift(covered, fidelity, f.coverage_weight, f.fidelity_weight)
 
 
 def budget_response(ΔB: float, gain: float, audit: float, quota: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.kernels import kernel
-from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.model.modalities import FIDELITIES, FIDELITY, HYBRID, MEASURED, SIMULATED, SIMULATED_SHARE
 from mpbf_abm.streams import Streams
 
@@ -101,18 +101,22 @@ class Commons:
         Virtual founding mass of each family.
     streams : Streams
         Source of the records' keyed uniforms.
+    truth : Truth, optional
+        Properties in force, shared with the world; those of the space if not given.
 
     Attributes
     ----------
-    working : bool (R,)
-        Repositories that answer. Set by :meth:`set_working`.
+    down : bool (R,)
+        Repositories that do not answer: the one place that says so. Whoever changes it, or the truth, calls :meth:`notice`.
     tested : bool (N,)
         Materials with a published measured label or a published failure.
     untested : int (K,)
         Materials of each family not yet in ``tested``.
     """
 
-    def __init__(self, space: MaterialsSpace, repositories: int, mass: Float, streams: Streams) -> None:
+    def __init__(
+        self, space: MaterialsSpace, repositories: int, mass: Float, streams: Streams, truth: Truth | None = None
+    ) -> None:
         self.space = space
         self.streams = streams
         self.repositories = repositories
@@ -120,7 +124,11 @@ class Commons:
         self._columns = {name: np.zeros(1024, kind) for name, kind in COLUMNS.items()}
         self._uniform = np.zeros(1024)
         self.size = 0
-        self.working = np.ones(repositories, bool)
+        self.down = np.zeros(repositories, bool)
+        self.truth = truth or Truth.of(space)
+        # What the indexes below were made for.
+        self._working = np.ones(repositories, bool)
+        self._property = self.truth.property
         self.counts = np.zeros((repositories + 1, space.families), np.int64)
         self.tested = np.zeros(space.size, bool)
         self.untested = space.family_sizes.copy()
@@ -143,7 +151,6 @@ class Commons:
         self._gap_count = np.zeros(space.families)
         self._close_sum = 0.0
         self._close_total = 0.0
-        self._truth = space.property
         self._agree_sum = 0.0
         self._agree_total = 0.0
 
@@ -164,6 +171,7 @@ class Commons:
 
         Columns left out are false, except ``alive``. ``family`` follows from the material.
         """
+        self.notice()
         material = values["material"]
         count = len(material)
         first, last = self.size, self.size + count
@@ -181,7 +189,7 @@ class Commons:
                 self._columns[name][rows] = False
         self.size = last
         np.add.at(self.counts, (self._home(rows), family), 1)
-        if self.working.all():
+        if self._working.all():
             np.add.at(self._visible, family, 1.0)
         else:
             self._recount()
@@ -246,24 +254,37 @@ class Commons:
 
     # ------------------------------------------------------------------ who sees what
 
-    def set_working(self, working: Bool) -> None:
-        """Say which repositories answer; what only silent ones hold is out of sight."""
-        if np.array_equal(working, self.working):
+    @property
+    def working(self) -> Bool:
+        """Repositories that answer (R,)."""
+        return ~self.down
+
+    def notice(self) -> None:
+        """Bring the indexes in step with who answers and with the truth; what only silent repositories hold is out of sight.
+
+        Every reading does so, too.
+        """
+        if self._property is not self.truth.property:
+            self._index_fresh()
+            self._judge()
+        working = self.working
+        if np.array_equal(working, self._working):
             return
-        self._settle()
-        changed = np.append(working != self.working, working.any() != self.working.any())
+        self._index_fresh()
+        changed = np.append(working != self._working, working.any() != self._working.any())
         held = np.flatnonzero(changed[self._home(slice(0, self.size))] & self.alive)
         touched = distinct(self.material[held])
-        self.working = working.copy()
+        self._working = working
         self._recount()
         self._reconcile(touched)
 
     def _recount(self) -> None:
-        rows = np.append(self.working, self.working.any())
+        rows = np.append(self._working, self._working.any())
         self._visible = self.mass + self.counts[rows].sum(axis=0)
 
     def visible(self) -> Float:
         """Founding mass plus visible records of each family, x_k (K,). Do not change in place."""
+        self.notice()
         return self._visible
 
     def records_by_family(self) -> Int:
@@ -304,6 +325,10 @@ class Commons:
         return np.where(columns["federated"][rows], self.repositories, columns["repository"][rows])
 
     def _settle(self) -> None:
+        self.notice()
+        self._index_fresh()
+
+    def _index_fresh(self) -> None:
         if self._indexed < self.size:
             fresh = slice(self._indexed, self.size)
             self._indexed = self.size
@@ -335,14 +360,14 @@ class Commons:
         np.add.at(self.labels.reshape(-1), spot, np.int32(sign))
         np.add.at(self.precision.reshape(-1), spot, weight)
         np.add.at(self.precision_value.reshape(-1), spot, weight * value)
-        agree = np.exp(-0.5 * (value - self._truth[material]).astype(np.float64) ** 2)
+        agree = np.exp(-0.5 * (value - self._property[material]).astype(np.float64) ** 2)
         self._agree_sum += float(weight @ agree)
         self._agree_total += float(weight.sum())
         self._reconcile(material)
 
     def _reconcile(self, materials: Int) -> None:
         """Bring the overlaps of simulated and measured labels up to date for some materials."""
-        rows: Any = slice(None) if self.working.all() else np.append(self.working, self.working.any())
+        rows: Any = slice(None) if self._working.all() else np.append(self._working, self._working.any())
 
         def overlap(materials: Int) -> Bool:
             count = self.labels[materials][:, rows].sum(axis=1)
@@ -410,10 +435,9 @@ class Commons:
         self._settle()
         return self._agree_sum / self._agree_total if self._agree_total > 1e-9 else 1.0
 
-    def set_truth(self, truth: NDArray[np.float32]) -> None:
-        """Judge records against another property from now on."""
-        self._settle()
-        self._truth = truth
+    def _judge(self) -> None:
+        """Judge records against the property in force."""
+        truth = self._property = self.truth.property
         rows = np.flatnonzero(self.alive & (self.origin != FAILED))
         weight = 1.0 / np.maximum(self.variance[rows].astype(np.float64), 1e-6)
         self._agree_total = float(weight.sum())

@@ -1,4 +1,4 @@
-"""Data curators: acquire, audit and publish records (phase 3, assimilate)."""
+"""Data curators: acquire, audit and publish records (phase assimilate)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.model import modalities
-from mpbf_abm.model.agents import CohortAgent, Column
-from mpbf_abm.model.assimilation import boundary_shift, boundary_shift_alternative, budget_response, coverage
+from mpbf_abm.model import discoveries, modalities
+from mpbf_abm.model.agents import CohortAgent
+from mpbf_abm.model.assimilation import budget_response, delta_b
 from mpbf_abm.model.attention import attention, covering
-from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, distinct, record_keys
+from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
 from mpbf_abm.model.coupling import pseudo_label
 from mpbf_abm.model.guidance import log_weights
-from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY
-from mpbf_abm.model.world import Signals, World
+from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY, label
+from mpbf_abm.model.world import Curators, Signals, World
 from mpbf_abm.streams import normal_quantile, race
 
 Float = NDArray[np.float64]
@@ -31,11 +31,7 @@ ORDER = np.argsort(FIDELITY, kind="stable")
 class DataCurator(CohortAgent):
     """A curator who runs a repository."""
 
-    kind = "curators"
-    exploration = Column()
-    reinforcement = Column()
-    repository = Column()
-    credit = Column()
+    cohort_type = Curators
 
 
 def assimilate(world: World) -> None:
@@ -64,22 +60,14 @@ def assimilate(world: World) -> None:
 
 
 def perceived_boundary_shift(world: World) -> float:
-    """Delta-B as curators can see it, with fidelity judged by measured labels in view."""
-    return delta_b(world, world.commons.perceived_fidelity(world.p.layers.prior_overlaps))
+    """Return Delta-B as curators can see it, with fidelity judged by measured labels in view."""
+    return corpus_shift(world, world.commons.perceived_fidelity(world.p.layers.prior_overlaps))
 
 
-def delta_b(world: World, fidelity: float, covered: float | None = None) -> float:
-    """Delta-B of the corpus in the form that the parameters name, for a given fidelity (and coverage, where it is known)."""
-    f = world.p.layers
-    if f.boundary_shift == "alternative":
-        volume = float(world.commons.visible().sum())
-        founding = max(1.0, world.base.founding.records)
-        return boundary_shift_alternative(
-            volume, founding, fidelity, f.fidelity_scale, f.coverage_weight, f.fidelity_weight
-        )
-    if covered is None:
-        covered = coverage(world.commons.distinct_materials(), f.coverage_scale)
-    return boundary_shift(covered, fidelity, f.coverage_weight, f.fidelity_weight)
+def corpus_shift(world: World, fidelity: float) -> float:
+    """Return Delta-B of the corpus for a fidelity, in the form that the parameters name."""
+    commons, founding = world.commons, max(1.0, world.base.founding.records)
+    return delta_b(world.p.layers, fidelity, commons.distinct_materials(), float(commons.visible().sum()), founding)
 
 
 def curator_attention(world: World, exploration: Float | None = None) -> Float:
@@ -186,7 +174,7 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         ).astype(np.int64)
         labelled = np.where(swapped, other, material)
         twice = bad & (kind >= 2 / 3)
-    value, variance = label(world, labelled, modality, z)
+    value, variance = label(world.p.modalities, world.truth, world.space.difficulty, labelled, modality, z)
     origin = np.full(len(agent), SIMULATION, np.int8)
     slots = curators.slots[agent]
     keys = record_keys(CURATOR, slots, world.tick, wave)
@@ -200,7 +188,7 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         "key": keys,
         "material": material, "modality": stored, "value": value, "variance": variance, "origin": origin,
         "repository": curators.repository[agent], "producer": slots, "tick": world.tick,
-        "federated": u[:, 7] < p.openness, "corrupted": bad,
+        "federated": u[:, 7] < world.p.infrastructure.openness, "corrupted": bad,
     }  # fmt: skip
     world.commons.append(**records)
     if twice.any():
@@ -212,21 +200,7 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
     signals.generated = int((origin == GENERATED).sum())
     measured = (FIDELITY[modality] == MEASURED) & (FIDELITY[stored] == MEASURED)
     world.totals.measured_acquisitions += int(measured.sum())
-    note_found(world, material[measured])
-
-
-def label(world: World, material: Int, modality: NDArray[np.int8], z: Float) -> tuple[Float32, Float32]:
-    """Values and claimed variances of labels of some modalities, with standard normal noise z.
-
-    A claimed variance knows the noise of its method, never its bias: that is how simulated
-    labels come to be precise and wrong.
-    """
-    p, truth = world.p.curators, world.truth
-    measured = p.measured_noise * modalities.MEASURED_NOISE[modality] * world.space.difficulty[material]
-    sd = p.simulated_noise * modalities.SIMULATED_NOISE[modality] + measured
-    weight = modalities.SIMULATED_SHARE[modality]
-    centre = weight * truth.simulated[material] + (1 - weight) * truth.property[material]
-    return (centre + sd * z).astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32)
+    discoveries.note(world, material[measured])
 
 
 def generate(
@@ -295,18 +269,9 @@ def remeasure(world: World, rows: Int) -> None:
     material = commons.material[rows]
     modality = np.full(len(rows), SPECTROSCOPY, np.int8)
     draw = world.streams.record_uniform("curator.audit.noise", commons.key[rows], world.tick)
-    value, variance = label(world, material, modality, normal_quantile(draw))
+    value, variance = label(
+        world.p.modalities, world.truth, world.space.difficulty, material, modality, normal_quantile(draw)
+    )
     commons.rewrite(rows, value, variance, modality=modality, audited=True, corrupted=False)
     commons.know(material)
-    note_found(world, material)
-
-
-def note_found(world: World, materials: Int) -> None:
-    """Record when materials of the top set are first measured in public."""
-    if len(materials):
-        top = materials[world.truth.top[materials] & world.space.feasible[materials]]
-        fresh = distinct(top[world.found_by[top] == -1])
-        if len(fresh):
-            world.found_by[fresh] = world.tick
-            np.add.at(world.found_in, world.space.family[fresh], 1)
-            world.best_found = max(world.best_found, float(world.truth.property[fresh].max()))
+    discoveries.note(world, material)

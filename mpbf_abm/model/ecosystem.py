@@ -1,103 +1,44 @@
-"""The ecosystem: a Mesa model that steps through its phases."""
+"""The ecosystem as a Mesa model: agents are Mesa agents, sorted by type, over the rows of a community."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Self
 
 import mesa
-from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.model.curators import DataCurator, assimilate
-from mpbf_abm.model.events import Agenda
-from mpbf_abm.model.founding import check_fit, found
-from mpbf_abm.model.indicators import observe
-from mpbf_abm.model.interventions import Policy, Shock, missing_nodes
-from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.model.planners import ExperimentPlanner, steer
-from mpbf_abm.model.publication import couple
-from mpbf_abm.model.spec import planner_faults
-from mpbf_abm.model.stocks import fund, maintain
-from mpbf_abm.model.trainers import ModelTrainer, abstract
-from mpbf_abm.model.world import Cohort, World
+from mpbf_abm.model.community import Community
+from mpbf_abm.model.curators import DataCurator
+from mpbf_abm.model.planners import ExperimentPlanner
+from mpbf_abm.model.trainers import ModelTrainer
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.processes import one_thread
-from mpbf_abm.streams import Streams
-
-TABLES = ("series", "families", "agents")
-DEFAULT_RECORD = ("series", "families")
 
 
-@dataclass
-class Recorder:
-    """What was recorded so far, as plain rows; tables are made when somebody asks.
+@cache
+def mesa_type(kind: Any) -> type[Any]:
+    """Return a class of Mesa agents that are views as `kind` is."""
 
-    Attributes
-    ----------
-    series : list of (tick, indicators)
-    families : list of (tick, records, experiments, found)
-    agents : list of (tick, {kind: columns})
-    """
+    def __init__(self: Any, model: Ecosystem, row: int) -> None:
+        mesa.Agent.__init__(self, model)
+        self.row = row
 
-    tables: tuple[str, ...]
-    series: list[tuple[int, dict[str, float]]] = field(default_factory=list)
-    families: list[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]] = field(default_factory=list)
-    agents: list[tuple[int, dict[str, dict[str, NDArray[Any]]]]] = field(default_factory=list)
-
-    def observe(self, world: World) -> None:
-        """Record one tick."""
-        if "series" in self.tables:
-            self.series.append((world.tick, observe(world)))
-        if "families" in self.tables:
-            self.families.append(
-                (world.tick, world.commons.records_by_family(), world.experiments.copy(), world.found_in.copy())
-            )
-        if "agents" in self.tables:
-            cohorts = {
-                c.kind: {n: v.copy() for n, v in c.frame().items()} | {"id": c.slots.copy()}
-                for c in world_cohorts(world)
-            }
-            self.agents.append((world.tick, cohorts))
+    names = {
+        "__init__": __init__,
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+    }
+    return type(kind.__name__, (kind, mesa.Agent), names)
 
 
-def world_cohorts(world: World) -> tuple[Cohort, Cohort, Cohort]:
-    """Return the three cohorts."""
-    return world.curators, world.trainers, world.planners
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """State of an ecosystem between two ticks; see :meth:`Ecosystem.restore`."""
-
-    parameters: Parameters
-    seed: int
-    policies: tuple[Policy, ...]
-    shocks: tuple[Shock, ...]
-    planner_types: tuple[type[ExperimentPlanner], ...]
-    world: World
-    recorder: Recorder
-
-
-class Ecosystem(mesa.Model):
-    """A discovery ecosystem.
+class Ecosystem(Community, mesa.Model):
+    """A discovery ecosystem: a :class:`Community` whose agents are Mesa agents.
 
     Parameters
     ----------
-    parameters : Parameters
-    seed : int
-        Root seed of all draws.
-    policies, shocks : sequences, optional
-    space : MaterialsSpace, optional
-        A space of one's own instead of the synthetic one.
-    record : sequence of str, optional
-        Tables to record: series, families, agents. Default: series and families.
-    planners : class or sequence of classes, optional
-        Subclasses of :class:`ExperimentPlanner`, dealt to planners in turn.
-    reseed : mapping of int to int, optional
-        ``{tick: seed}``: draws from that tick on come from another root seed.
+    parameters, seed, **options
+        Those of :class:`Community`.
     mesa_seed : int
         Seed of Mesa's own generators, which no result depends on.
 
@@ -110,224 +51,41 @@ class Ecosystem(mesa.Model):
     """
 
     def __init__(
-        self,
-        parameters: Parameters | None = None,
-        seed: int = 0,
-        *,
-        policies: Iterable[Policy] = (),
-        shocks: Iterable[Shock] = (),
-        space: MaterialsSpace | None = None,
-        record: Sequence[str] | None = None,
-        planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]] = (),
-        reseed: Mapping[int, int] | None = None,
-        mesa_seed: int = 0,
+        self, parameters: Parameters | None = None, seed: int = 0, *, mesa_seed: int = 0, **options: Any
     ) -> None:
-        super().__init__(rng=int(mesa_seed))
-        p = parameters or Parameters()
-        self.agenda = Agenda(tuple(policies), tuple(shocks))
-        check_agenda(self.agenda, p)
-        self.recorder = Recorder(check_record(record))
-        self.planner_types = check_types(planners)
-        streams = Streams(seed, reseed)
-        with one_thread():
-            space = space if space is not None else MaterialsSpace.generate(p.space, streams)
-            check_fit(p, space.size, space.families, space.year)
-            self.world = found(p, streams, space)
-        self._assemble()
-
-    def _assemble(self) -> None:
-        """Create the Mesa agents over the columns, and the phases."""
-        world = self.world
-        for row in range(len(world.curators)):
-            DataCurator(self, row)
-        for row in range(len(world.trainers)):
-            ModelTrainer(self, row)
-        types: tuple[type[ExperimentPlanner], ...] = self.planner_types or (ExperimentPlanner,)
-        world.rules = {}
-        for row in range(len(world.planners)):
-            agent = types[row % len(types)](self, row)
-            if type(agent) is not ExperimentPlanner:
-                world.rules[row] = agent
-        recorder = self.recorder.observe if self.recorder.tables else None
-        self.phases: list[Phase] = schedule(self.agenda, world, recorder)
-
-    @property
-    def tick(self) -> int:
-        """Next tick to run."""
-        return self.world.tick
-
-    @property
-    def parameters(self) -> Parameters:
-        """Parameters the run was started with."""
-        return self.world.base
-
-    def step(self) -> None:
-        """Run one tick."""
-        world = self.world
-        with one_thread():
-            for phase in self.phases:
-                phase.act(world)
-        world.tick += 1
-
-    # ------------------------------------------------------------------ snapshots
-
-    def snapshot(self) -> Snapshot:
-        """Freeze the state between two ticks; arms of a what-if can be restored from it."""
-        rules, self.world.rules = self.world.rules, {}
-        try:
-            world, recorder = copy.deepcopy((self.world, self.recorder))
-        finally:
-            self.world.rules = rules
-        return Snapshot(
-            self.world.base,
-            self.world.streams.seed,
-            self.agenda.policies,
-            self.agenda.shocks,
-            self.planner_types,
-            world,
-            recorder,
-        )
+        mesa.Model.__init__(self, rng=int(mesa_seed))
+        Community.__init__(self, parameters, seed, **options)
 
     @classmethod
-    def restore(
-        cls,
-        snapshot: Snapshot,
-        *,
-        policies: Iterable[Policy] | None = None,
-        shocks: Iterable[Shock] | None = None,
-        reseed: Mapping[int, int] | None = None,
-    ) -> Ecosystem:
-        """Continue from a snapshot, as often as one likes.
-
-        Parameters
-        ----------
-        snapshot : Snapshot
-        policies, shocks : sequences, optional
-            Replace those of the snapshot: another branch of the same history.
-        reseed : mapping of int to int, optional
-            Other draws from a tick on.
-        """
+    def around(cls, community: Community) -> Self:
+        """Give a community its Mesa agents; the state stays the same object."""
         self = cls.__new__(cls)
-        mesa.Model.__init__(self, rng=0)
-        self.world, self.recorder = copy.deepcopy((snapshot.world, snapshot.recorder))
-        if reseed is not None:
-            self.world.streams = Streams(snapshot.seed, {**self.world.streams.later, **reseed})
-            self.world.commons.streams = self.world.streams
-        self.planner_types = snapshot.planner_types
-        self.agenda = Agenda(
-            snapshot.policies if policies is None else tuple(policies),
-            snapshot.shocks if shocks is None else tuple(shocks),
-        )
-        check_agenda(self.agenda, snapshot.parameters)
+        self._prepare()
+        own = {row: vars(rule) for row, rule in community.world.rules.items()}
+        self.agenda, self.recorder, self.planner_types = community.agenda, community.recorder, community.planner_types
+        self.world = community.world
         self._assemble()
+        for row, attributes in own.items():
+            vars(self.world.rules[row]).update({k: v for k, v in attributes.items() if k not in ("model", "row")})
         return self
+
+    def _prepare(self) -> None:
+        mesa.Model.__init__(self, rng=0)
+
+    def _rules(self, kinds: Sequence[type[ExperimentPlanner]]) -> dict[int, ExperimentPlanner]:
+        for kind, cohort in ((DataCurator, self.world.curators), (ModelTrainer, self.world.trainers)):
+            for row in range(len(cohort)):
+                mesa_type(kind)(self, row)
+        planners = {row: mesa_type(kind)(self, row) for row, kind in enumerate(tuple[Any, ...](kinds))}
+        return {row: planner for row, planner in planners.items() if kinds[row] is not ExperimentPlanner}
+
+    @property
+    def agents_by_type(self) -> dict[Any, Any]:
+        """Agents of each class, as Mesa's agent sets."""
+        return {kind.__bases__[0]: agents for kind, agents in super().agents_by_type.items()}
 
     def release(self) -> None:
         """Let go of this model: Mesa 3.3 otherwise keeps every model that had an agent."""
         ids = getattr(mesa.Agent, "_ids", None)
         if isinstance(ids, dict):
             ids.pop(self, None)
-
-
-# --------------------------------------------------------------------------- checks
-
-
-def check_agenda(agenda: Agenda, parameters: Parameters) -> None:
-    """Check types of policies and shocks, and that the nodes they name exist."""
-    faults = [
-        f"{name}: {event!r} is not a {kind.__name__}"
-        for name, kind, events in (("policies", Policy, agenda.policies), ("shocks", Shock, agenda.shocks))
-        for event in events
-        if not isinstance(event, kind)
-    ]
-    faults = faults or missing_nodes(agenda.shocks, parameters)
-    if faults:
-        raise ConfigurationError(faults)
-
-
-def check_record(record: Sequence[str] | None) -> tuple[str, ...]:
-    """Check the names of tables to record."""
-    if record is None:
-        return DEFAULT_RECORD
-    tables = (record,) if isinstance(record, str) else tuple(record)
-    unknown = [t for t in tables if t not in TABLES]
-    if unknown:
-        raise ConfigurationError(f"record: unknown table '{unknown[0]}' (tables: {', '.join(TABLES)})")
-    return tables
-
-
-def check_types(
-    planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]],
-) -> tuple[type[ExperimentPlanner], ...]:
-    """Check custom planner classes."""
-    types: tuple[Any, ...] = (planners,) if isinstance(planners, type) else tuple(planners)
-    if faults := planner_faults(types):
-        raise ConfigurationError(faults)
-    return types
-
-
-# --------------------------------------------------------------------------- schedule
-
-# The phases of a tick: data, printable, reorderable.
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One phase of a tick.
-
-    Attributes
-    ----------
-    name, layer, does : str
-    act : callable
-        Takes the world and changes it.
-    """
-
-    name: str
-    layer: str
-    does: str
-    act: Callable[[World], None]
-
-
-def schedule(agenda: Agenda, world: World, observe: Callable[[World], None] | None) -> list[Phase]:
-    """Phases of a tick in order; those without participants are dropped.
-
-    Parameters
-    ----------
-    agenda : Agenda
-        Policies and shocks of the run.
-    world : World
-        Decides who takes part.
-    observe : callable or None
-        What records the tick, if anything does.
-    """
-    everything = phases(agenda, observe)
-    stocks = bool(len(world.planners) or len(world.trainers) or world.base.stocks.hazard or agenda.shocks)
-    busy = {
-        "events": bool(agenda.policies or agenda.shocks or world.base.commons.forgetting or world.p is not world.base),
-        "fund": stocks,  # opens the books that maintain checks
-        "assimilate": bool(len(world.curators) and world.base.curators.records),
-        "abstract": bool(len(world.trainers)),
-        "steer": bool(len(world.planners)),
-        "couple": bool(len(world.planners)),
-        "maintain": stocks,
-        "observe": observe is not None,
-    }
-    return [phase for phase in everything if busy[phase.name]]
-
-
-def nothing(world: World) -> None:
-    """Observe nothing."""
-
-
-def phases(agenda: Agenda, observe: Callable[[World], None] | None = None) -> list[Phase]:
-    """All eight phases, whether or not anyone takes part."""
-    return [
-        Phase("events", "-", "policies and shocks start, act and end; obsolete records go", agenda.act),
-        Phase("fund", "stocks", "income to planners and trainers; whole experiments by largest remainder", fund),
-        Phase("assimilate", "DAL", "curators acquire, harmonise, audit and publish records", assimilate),
-        Phase("abstract", "RAL", "trainers that are due retrain and publish their model", abstract),
-        Phase("steer", "ISL", "planners adopt a model, choose family and candidate, experiment", steer),
-        Phase("couple", "X", "results become records, correct heads and make track records", couple),
-        Phase("maintain", "stocks", "wear, upkeep, outages and repairs; the books are checked", maintain),
-        Phase("observe", "-", "indicators are recorded", observe or nothing),
-    ]

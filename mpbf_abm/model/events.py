@@ -1,4 +1,4 @@
-"""What policies and shocks do to the world (phase 1).
+"""What policies and shocks do to the world (phase events).
 
 What they are is data (:mod:`mpbf_abm.model.interventions`). Both act through keyed draws, so that an arm is
 bit-identical to the baseline before its start tick.
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.data.families import top_set
+from mpbf_abm.model.discoveries import start_counting
 from mpbf_abm.model.interventions import Policy, Shock, in_force
 from mpbf_abm.model.planners import adopt
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import World
-from mpbf_abm.parameters import Parameters, bounds_of
+from mpbf_abm.parameters import Parameters
 
 Int = NDArray[np.int64]
 
@@ -33,7 +34,7 @@ def repository_outage(world: World, shock: Shock) -> None:
     n = len(world.infrastructure.down_repositories)
     nodes = hit_nodes(world, shock, n, world.infrastructure.repository_load(), world.commons.counts[:n].sum(axis=1))
     world.infrastructure.fail_repositories(nodes, outage_end(shock))
-    world.commons.set_working(world.infrastructure.working_repositories())
+    world.commons.notice()
     world.totals.outages += len(nodes)
 
 
@@ -125,14 +126,9 @@ def objective_shift(world: World, shock: Shock) -> None:
         world.truth.property, space.feasible, float(space.top.sum()) / max(1, int(space.feasible.sum()))
     )
     world.ceilings.clear()
-    world.commons.set_truth(world.truth.property)
+    world.commons.notice()
     world.truth.mad = float(np.median(np.abs(new - np.median(new))))
-    # The count of finds starts anew: what was measured already is known, not found.
-    world.found_by = np.where(world.commons.tested, -2, -1).astype(np.int32)
-    world.existing = int((world.truth.top & (world.found_by == -1)).sum())
-    world.found_in[...], world.best_found = 0, 0.0
-    world.spent_before = world.totals.done + world.totals.measured_acquisitions
-    world.founding_untested = int((space.feasible & ~world.commons.tested).sum())
+    start_counting(world)
     world.planners.best_value[...] = -np.inf
 
 
@@ -156,7 +152,7 @@ ACTS: dict[str, Callable[[World, Shock], None]] = {
 }
 
 
-# --------------------------------------------------------------------------- phase 1
+# --------------------------------------------------------------------------- phase events
 
 
 @dataclass(frozen=True)
@@ -167,7 +163,7 @@ class Agenda:
     shocks: tuple[Shock, ...] = ()
 
     def act(self, world: World) -> None:
-        """Put in force what this tick asks for (and forget obsolete records)."""
+        """Put in force what this tick asks for."""
         # A branch without events may have been restored in the middle of a policy.
         if self.policies or self.shocks or world.p is not world.base:
             before = world.p
@@ -177,20 +173,12 @@ class Agenda:
                     ACTS[shock.name](world, shock)
             if world.p is not before:
                 move_columns(world, before)
-        if world.p.commons.forgetting:
-            world.commons.decay(world.p.commons.forgetting, world.tick, world.p.commons.grace)
 
 
 def move_columns(world: World, before: Parameters) -> None:
     """Carry a change of parameters over to the agents' columns and links."""
-    for group in ("curators", "trainers", "planners"):
-        cohort = getattr(world, group)
-        for name in type(getattr(world.p, group)).model_fields:
-            if name in cohort.columns:
-                old, new = getattr(getattr(before, group), name), getattr(getattr(world.p, group), name)
-                if old != new:
-                    low, high = bounds_of(f"{group}.{name}")
-                    cohort.columns[name] = np.clip(cohort.columns[name] + (new - old), low, high)
+    for cohort in (world.curators, world.trainers, world.planners):
+        cohort.follow(before, world.p)
     providers = world.p.infrastructure.providers
     world.infrastructure.need = world.p.infrastructure.need
     if providers != world.infrastructure.providers:

@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
-from mpbf_abm.model.curators import label
+from mpbf_abm.model.discoveries import start_counting
 from mpbf_abm.model.links import Infrastructure, Registry
-from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.materials import MaterialsSpace, Truth
+from mpbf_abm.model.modalities import label
 from mpbf_abm.model.planners import choose_collaborators
 from mpbf_abm.model.stocks import Books
 from mpbf_abm.model.trainers import link_trainers
-from mpbf_abm.model.world import Cohort, Truth, World
+from mpbf_abm.model.world import Curators, Discoveries, Planners, Trainers, World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams, normal_quantile, race
 
@@ -41,32 +42,17 @@ def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) 
 def found(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
     """Found a community: commons with its founding records, links, agents with their columns."""
     R = p.infrastructure.repositories
-    commons = Commons(space, R, founding_mass(p, space.families), streams)
-    M, L = p.trainers.count, p.planners.count + p.planners.isolated
-    c, t, q = p.curators, p.trainers, p.planners
-    curators = Cohort(
-        "curators", c.count, exploration=c.exploration, reinforcement=c.reinforcement,
-        repository=np.arange(c.count) % R, credit=0.0, audit_credit=0.0,
-    )  # fmt: skip
-    trainers = Cohort(
-        "trainers", M, scale=t.scale, invariance=t.invariance, compute=max(p.stocks.compute, t.scale), spent=0.0,
-        last_tradeoff=np.nan, last_direction=1.0,
-    )  # fmt: skip
-    planners = Cohort(
-        "planners", L, exploration=q.exploration, reinforcement=q.reinforcement, budget=np.int64(0), funding=0.0,
-        attention=min(p.stocks.attention, p.stocks.attention_cap), judged=0.0, claims=0.0, best_value=-np.inf,
-        best_material=np.int64(-1), isolated=np.arange(L) >= q.count, hits=np.zeros((L, M)), misses=np.zeros((L, M)),
-    )  # fmt: skip
-    y = space.property
-    truth = Truth(y, space.simulated, space.top, float(np.median(np.abs(y - np.median(y)))) or 1.0)
+    truth = Truth.of(space)
+    commons = Commons(space, R, founding_mass(p, space.families), streams, truth)
+    M, L = p.trainers.count, p.planners.count
     world = World(
         p=p, base=p, streams=streams, space=space, truth=truth, commons=commons,
-        infrastructure=Infrastructure(R, M, L, p.infrastructure.providers, p.infrastructure.need),
-        registry=Registry([None] * M), curators=curators, trainers=trainers, planners=planners,
+        infrastructure=Infrastructure(commons.down, M, L, p.infrastructure.providers, p.infrastructure.need),
+        registry=Registry([None] * M), curators=Curators.found(p, p.curators.count), trainers=Trainers.found(p, M), planners=Planners.found(p, L),
         collaborators=np.full((L, 0), -1),
         health_repositories=np.ones(R), health_models=np.ones(M), books=Books(),
-        found_by=np.full(space.size, -1, np.int32), found_in=np.zeros(space.families, np.int64), experiments=np.zeros(space.families, np.int64),
-        experiments_before=np.zeros(space.families, np.int64), reference=float(np.quantile(y, 0.9)),
+        discoveries=Discoveries(np.full(space.size, -1, np.int32), np.zeros(space.families, np.int64)), experiments=np.zeros(space.families, np.int64),
+        experiments_before=np.zeros(space.families, np.int64), reference=float(np.quantile(space.property, 0.9)),
     )  # fmt: skip
     collaborate(world)
     found_records(world)
@@ -75,13 +61,9 @@ def found(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
 
 
 def collaborate(world: World) -> None:
-    """Let planners choose whom they share track records with; isolated ones, the last rows, have no one."""
-    members = ~world.planners.isolated
-    world.infrastructure.members = members
+    """Let planners choose whom they share track records with."""
     if len(world.trainers):
-        near = choose_collaborators(world.streams, int(members.sum()), world.p.planners.neighbours)
-        world.collaborators = np.full((len(members), near.shape[1]), -1)
-        world.collaborators[members] = near
+        world.collaborators = choose_collaborators(world.streams, len(world.planners), world.p.planners.neighbours)
 
 
 def found_records(world: World) -> None:
@@ -104,14 +86,14 @@ def found_records(world: World) -> None:
         material = np.resize(order[:n], n)
     mix = np.cumsum(np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix))
     modality = np.minimum(np.searchsorted(mix, u[:, 2], side="right"), len(mix) - 1).astype(np.int8)
-    value, variance = label(world, material, modality, normal_quantile(u[:, 3]))
+    value, variance = label(p.modalities, world.truth, space.difficulty, material, modality, normal_quantile(u[:, 3]))
     # Repositories start unequal, as real ones are: Zipf sizes.
     share = np.cumsum(1.0 / np.arange(1, world.commons.repositories + 1))
     repository = np.searchsorted(share / share[-1], u[:, 4], side="right")
     world.commons.append(
         key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF), material=material, modality=modality,
         value=value, variance=variance, origin=np.int8(LITERATURE), repository=np.minimum(repository, world.commons.repositories - 1),
-        producer=-1, tick=-1, federated=u[:, 5] < p.curators.openness,
+        producer=-1, tick=-1, federated=u[:, 5] < p.infrastructure.openness,
     )  # fmt: skip
     start_counting(world)
 
@@ -128,14 +110,6 @@ def founding_families(p: Parameters, space: MaterialsSpace, u: NDArray[np.float6
     by_key = np.argsort(space.family_keys, kind="stable")
     edges = np.cumsum(weight[by_key] / weight.sum())
     return np.asarray(by_key[np.minimum(np.searchsorted(edges, u, side="right"), space.families - 1)])
-
-
-def start_counting(world: World) -> None:
-    """Note what is known at founding, so that finds are counted from there."""
-    known = world.commons.tested
-    world.found_by[known] = -2
-    world.existing = int((world.truth.top & ~known).sum())
-    world.founding_untested = int((world.space.feasible & ~known).sum())
 
 
 def link(world: World) -> None:

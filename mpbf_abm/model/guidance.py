@@ -7,32 +7,17 @@ from numpy.typing import NDArray
 
 from mpbf_abm.learning.acquisition import score
 from mpbf_abm.learning.models import FoundationModel
-from mpbf_abm.model.steering import (
-    agreement,
-    family_weights,
-    feedback,
-    resolution,
-    steering_fidelity,
-    steering_fidelity_alternative,
-)
+from mpbf_abm.model.steering import agreement, family_weights, steering_of
 from mpbf_abm.model.world import World
 
 Float = NDArray[np.float64]
 
 
-def steering(world: World, o: float, T: float) -> float:
-    """Steering fidelity S in the form that the parameters name."""
-    f, c = world.p.layers, world.p.coupling.correction
-    theta = resolution(T, f.tradeoff_scale)
-    if f.steering == "alternative":
-        return steering_fidelity_alternative(o, c, theta, f.feedback_weight)
-    return steering_fidelity(feedback(o, c), theta, f.feedback_weight)
-
-
 def perceived_steering(world: World, model: FoundationModel) -> float:
     """S of a model from its last published tests, and the trade-off it was trained at."""
     T = model.diagnosis.tradeoff if model.diagnosis else 0.0
-    return steering(world, agreement(model.median_gap, world.truth.mad), T)
+    o = agreement(model.median_gap, world.truth.mad)
+    return steering_of(world.p.layers, o, world.p.coupling.correction, T)
 
 
 def family_values(world: World, models: list[FoundationModel]) -> Float:
@@ -62,8 +47,8 @@ def channelled_sd(world: World, model: FoundationModel, variance: NDArray[np.flo
 
 def best_known(world: World) -> float:
     """Best experimental value any lab of the community has seen (0, the mean, before any)."""
-    best = world.planners.columns["best_value"]
-    return float(np.max(best, initial=0.0, where=np.isfinite(best) & ~world.planners.isolated))
+    best = world.planners.best_value
+    return float(np.max(best, initial=0.0, where=np.isfinite(best)))
 
 
 def log_weights(world: World) -> Float | None:

@@ -1,4 +1,4 @@
-"""Indicators: what a run reports at every tick (phase 8, observe).
+"""Indicators: what a run reports at every tick (phase observe).
 
 Every column of ``run.series`` is defined once in :data:`INDICATORS`; the tables of the
 documentation are generated from it. No indicator costs more with more materials.
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.model.assimilation import coverage, delta_b
 from mpbf_abm.model.coupling import gain_matrix, spectral_radius
-from mpbf_abm.model.curators import delta_b
-from mpbf_abm.model.guidance import perceived_steering, steering
-from mpbf_abm.model.steering import agreement
+from mpbf_abm.model.guidance import perceived_steering
+from mpbf_abm.model.steering import agreement, steering_of
 from mpbf_abm.model.world import Results, World
 from mpbf_abm.stats.concentration import gini, hill
 
@@ -152,10 +152,6 @@ def observe(world: World) -> dict[str, float]:
     """Every indicator at this tick, by column."""
     use = usage(world)
     results = world.results
-    if results is not None:
-        # Indicators are of the community: isolated planners are not part of it.
-        results = results.subset(~world.planners.isolated[results.planner])
-        results = results if len(results.planner) else None
     seen = errors(world, use) if use else None
     learned = learning(world, use, seen)
     return {
@@ -183,10 +179,10 @@ def usage(world: World) -> list[tuple[float, FoundationModel]]:
 def discovery(world: World, r: Results | None) -> dict[str, float]:
     """Finds, acceleration and novelty."""
     t, space, truth = world.totals, world.space, world.truth
-    found = world.found
-    existing = world.existing
-    pool = max(1, world.founding_untested)
-    spent = t.done + t.measured_acquisitions - world.spent_before
+    d = world.discoveries
+    found, existing = d.count, d.existing
+    pool = max(1, d.untested)
+    spent = t.done + t.measured_acquisitions - d.spent
     out = {
         "experiments_requested": float(t.requested),
         "experiments_done": float(t.done),
@@ -196,7 +192,7 @@ def discovery(world: World, r: Results | None) -> dict[str, float]:
         "acceleration_factor": found * (pool + 1) / (existing + 1) / spent if spent else NAN,
         "enhancement_factor": (found / existing) / (spent / pool) if spent and existing else NAN,
         "unsteered_share": t.unsteered / t.done if t.done else NAN,
-        "best_found": world.best_found,
+        "best_found": d.best,
     }
     if r is None:
         return out | dict.fromkeys(("discovery_acceleration", "hit_rate_frozen", "hit_rate_moving", "novelty"), NAN)
@@ -391,7 +387,7 @@ def concentration(world: World) -> dict[str, float]:
         "models_gini": gini(registry.adoptions),
         "lineages_d2": hill(np.bincount(registry.lineage, registry.adopters), 2) if len(registry.lineage) else NAN,
         "repositories_d2": hill(np.bincount(links), 2) if len(links) else NAN,
-        "funding_gini": gini(world.planners.budget[~world.planners.isolated]),
+        "funding_gini": gini(world.planners.budget),
         "modalities_d1": hill(commons.modality_counts, 1),
         "heaps": math.log(families) / math.log(n) if n > 1 else NAN,
         "adjacency_first": adjacency,
@@ -403,17 +399,20 @@ def concentration(world: World) -> dict[str, float]:
 
 def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors | None) -> dict[str, float]:
     """The four MPBF quantities, true and perceived."""
-    from mpbf_abm.model.assimilation import coverage
-
     commons, f = world.commons, world.p.layers
     true, perceived = commons.true_fidelity(), commons.perceived_fidelity(f.prior_overlaps)
-    covered = coverage(commons.distinct_materials(), f.coverage_scale)
+    distinct, volume, founding = (
+        commons.distinct_materials(),
+        float(commons.visible().sum()),
+        max(1.0, world.base.founding.records),
+    )
+    covered = coverage(distinct, f.coverage_scale)
     out = {
         "coverage": covered,
         "fidelity": true,
         "fidelity_perceived": perceived,
-        "boundary_shift": delta_b(world, true, covered),
-        "boundary_shift_perceived": delta_b(world, perceived, covered),
+        "boundary_shift": delta_b(f, true, distinct, volume, founding, covered),
+        "boundary_shift_perceived": delta_b(f, perceived, distinct, volume, founding, covered),
     }
     names = ("integrity", "integrity_perceived", "integrity_unfloored", "integrity_gap", "uncertainty", "tradeoff",
              "tradeoff_measured", "tradeoff_rank", "steering", "steering_perceived", "scale")  # fmt: skip
@@ -427,7 +426,7 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
         pairs.append((d.tradeoff, d.tradeoff_measured))
         rows.append((d.integrity_true, d.integrity_perceived, d.integrity_unfloored, d.integrity_perceived - d.integrity_true,
                      0.5 * (d.u[0] + d.u[1]), d.tradeoff, d.tradeoff_measured, 0.0,
-                     steering(world, agreement(median, world.truth.mad), d.tradeoff), perceived_steering(world, m), m.scale))  # fmt: skip
+                     steering_of(f, agreement(median, world.truth.mad), world.p.coupling.correction, d.tradeoff), perceived_steering(world, m), m.scale))  # fmt: skip
     means = np.array([w for w, _ in use]) @ np.array(rows)
     total = dict(zip(names, means.tolist(), strict=True))
     total["tradeoff_rank"] = rank_correlation(*np.array(pairs).T)
@@ -454,6 +453,23 @@ def middle_of(count: int, share: float) -> int:
     return count - max(1, round(share * count))
 
 
+def selection(world: World, r: Results | None) -> dict[str, float]:
+    """What the choice among candidates gains, over this tick's experiments that a model steered: chosen minus mean of candidates."""
+    steered = r.model >= 0 if r else np.zeros(0, bool)
+    if r is None or not steered.any() or r.candidates.shape[1] < 2:
+        return dict.fromkeys(("drift", "value_gain", "proxy_gain"), NAN)
+    at, values = np.arange(len(r.pick)), world.truth.property[r.candidates]
+
+    def gain(of: Float32) -> float:
+        return float((of[at, r.pick] - of.mean(axis=1))[steered].mean())
+
+    return {
+        "drift": gain(r.expected - values),
+        "value_gain": gain(values),
+        "proxy_gain": gain(world.space.proxy[r.candidates]),
+    }
+
+
 def coupling(
     world: World, r: Results | None, use: list[tuple[float, FoundationModel]], seen: Errors | None, inherited: float
 ) -> dict[str, float]:
@@ -462,9 +478,7 @@ def coupling(
     simulated = int(s.acquisitions[0])
     gap = r.predicted - r.observed if r else np.zeros(0, np.float32)
     out = {
-        "drift": r.drift if r else NAN,
-        "value_gain": r.value_gain if r else NAN,
-        "proxy_gain": r.proxy_gain if r else NAN,
+        **selection(world, r),
         "claim_error": average(gap[~np.isnan(gap)]),
         "realisation_distance": r.distance if r else NAN,
         "generated_share": s.generated / simulated if simulated else NAN,
@@ -474,8 +488,7 @@ def coupling(
     most = max(range(len(use)), key=lambda i: use[i][0])
     model, square = use[most][1], seen.by_family[most]
     inherited = 0.0 if np.isnan(inherited) else inherited
-    members = ~world.planners.isolated
-    steered = 1.0 - float(np.mean(world.planners.exploration[members])) if members.any() else 0.0
+    steered = 1.0 - float(np.mean(world.planners.exploration)) if len(world.planners) else 0.0
     acquired = float(s.acquisitions.sum())
     results = float(r.published.sum()) if r else 0.0
     fed_back = c.outer_loop * results / (results + acquired) if results + acquired else 0.0
@@ -498,9 +511,8 @@ def coupling(
 def infrastructure(world: World) -> dict[str, float]:
     """Who works, and the stocks."""
     i, planners = world.infrastructure, world.planners
-    members = ~planners.isolated
     in_use = i.model_in_use()
-    rows = np.flatnonzero((in_use >= 0) & members)
+    rows = np.flatnonzero(in_use >= 0)
     trust = NAN
     if len(rows):
         hits, misses = planners.hits[rows, in_use[rows]], planners.misses[rows, in_use[rows]]
@@ -509,11 +521,11 @@ def infrastructure(world: World) -> dict[str, float]:
     return {
         "repositories_working": share_of(i.working_repositories()),
         "models_working": share_of(i.working_models() & world.registry.published()),
-        "labs_working": share_of(i.working_labs()[members]),
+        "labs_working": share_of(i.working_labs()),
         "health_repositories": average(world.health_repositories),
         "health_models": average(world.health_models),
-        "attention": average(planners.attention[members]),
-        "funding": float(np.add.reduce(planners.funding[members])) if members.any() else NAN,
+        "attention": average(planners.attention),
+        "funding": float(np.add.reduce(planners.funding)) if len(planners) else NAN,
         "compute": float(np.add.reduce(world.trainers.compute)) if len(world.trainers) else NAN,
         "trust": trust,
         "corpus_bias": float(world.commons.estimated_bias() @ sizes / np.add.reduce(sizes)),

@@ -67,7 +67,7 @@ POLICIES: dict[str, PolicyKind] = {
     "measured_quota": PolicyKind("a least share of curated records are measured labels", (Lever("curators.measured_quota", 1.0, "floor"),), 0.3),
     "provenance_standard": PolicyKind("quality assurance against provenance errors", (Lever("curators.qa", 1.0, "floor"),)),
     "audits": PolicyKind("a share of acquisition budgets goes to re-measuring records", (Lever("curators.audit_rate", 1.0, "floor"),), 0.2),
-    "harmonisation": PolicyKind("simulated labels are corrected by estimated bias", (Lever("curators.harmonisation", 1.0, "floor"),)),
+    "harmonisation": PolicyKind("simulated labels are corrected by estimated bias", (Lever("trainers.harmonisation", 1.0, "floor"),)),
     "uncertainty_aware": PolicyKind(
         "planners weigh what models do not know; uncertainty passes all channels",
         (Lever("planners.acquisition", "ucb"), Lever("coupling.uncertainty_ral_isl", 1.0, "floor"), Lever("coupling.uncertainty_dal_ral", 1.0, "floor"),
@@ -76,7 +76,7 @@ POLICIES: dict[str, PolicyKind] = {
     "invariance_standard": PolicyKind("architectures must respect symmetry", (Lever("trainers.invariance", 1.0, "floor"),)),
     "model_pluralism": PolicyKind("no reuse of published encoders, no following of popularity", (Lever("trainers.reuse", 0.0, "cap"), Lever("planners.social", 0.0, "cap"))),
     "redundancy": PolicyKind("models and labs keep three providers", (Lever("infrastructure.providers", 3, "floor"),)),
-    "mirrors_and_repair": PolicyKind("records are federated and outages mended fast", (Lever("curators.openness", 1.0, "floor"), Lever("stocks.repair", 1.0, "floor"))),
+    "mirrors_and_repair": PolicyKind("records are federated and outages mended fast", (Lever("infrastructure.openness", 1.0, "floor"), Lever("stocks.repair", 1.0, "floor"))),
     "compute_cap": PolicyKind("training at scale above 1/2 is not allowed", (Lever("trainers.scale_cap", 0.5, "cap"),)),
     "equal_funding": PolicyKind("every lab gets the same", (Lever("stocks.merit_share", 0.0), Lever("stocks.lottery_share", 0.0))),
     "funding_lottery": PolicyKind("a share of funding is drawn by lot", (Lever("stocks.lottery_share", 1.0, "floor"),), 0.5),
@@ -117,7 +117,7 @@ TARGETS = ("random", "largest", "correlated")
 
 # Parameters that act when the community is founded and never after: no policy can move them.
 FIXED = frozenset(path for path in PATHS if path.startswith(("space.", "founding.")) or path.endswith(".count")) | {
-    "planners.isolated", "planners.neighbours", "infrastructure.repositories",
+    "planners.neighbours", "infrastructure.repositories",
 }  # fmt: skip
 
 

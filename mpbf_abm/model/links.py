@@ -39,29 +39,26 @@ class Infrastructure:
         Models each lab uses, best first.
     lab_repository : int (L,)
         Repository each lab deposits its results in.
-    members : bool (L,)
-        Labs that belong to the community; isolated ones load nothing.
     down_repositories, down_models : bool
-        Own outages; `until_*` holds the first tick at which a repair may begin.
+        Own outages, those of repositories shared with the commons; `until_*` holds the first tick at which a repair may begin.
     """
 
-    def __init__(self, repositories: int, models: int, labs: int, providers: int, need: int) -> None:
+    def __init__(self, down: Bool, models: int, labs: int, providers: int, need: int) -> None:
         self.need = need
-        self.members = np.ones(labs, bool)
         self.model_repositories = np.full((models, providers), NONE, np.int64)
         self.lab_models = np.full((labs, providers), NONE, np.int64)
         self.lab_repository = np.zeros(labs, np.int64)
-        self.down_repositories = np.zeros(repositories, bool)
+        self.down_repositories = down
         self.down_models = np.zeros(models, bool)
-        self.until_repositories = np.zeros(repositories, np.int64)
+        self.until_repositories = np.zeros(len(down), np.int64)
         self.until_models = np.zeros(models, np.int64)
         self._known: dict[str, tuple[tuple[bytes, ...], Any]] = {}
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[Any]], need: int) -> Infrastructure:
-        """Make one of its links, members and outages, by name."""
+        """Make one of its links and outages, by name."""
         labs, models = arrays["lab_models"], arrays["model_repositories"]
-        made = cls(len(arrays["down_repositories"]), len(models), len(labs), models.shape[1], need)
+        made = cls(arrays["down_repositories"], len(models), len(labs), models.shape[1], need)
         for name, array in arrays.items():
             setattr(made, name, array)
         return made
@@ -143,9 +140,8 @@ class Infrastructure:
         return np.bincount(links, minlength=len(self.down_repositories)).astype(np.float64)
 
     def model_load(self) -> Float:
-        """Labs of the community that lean on each model (M,)."""
-        links = self.lab_models[self.members]
-        links = links[links >= 0]
+        """Labs that lean on each model (M,)."""
+        links = self.lab_models[self.lab_models >= 0]
         return np.bincount(links, minlength=len(self.down_models)).astype(np.float64)
 
     # ------------------------------------------------------------------ outages

@@ -400,6 +400,31 @@ class MaterialsSpace:
         return cls.from_table(table, formula="formula_pretty", measured=measured, **options)
 
 
+@dataclass
+class Truth:
+    """Properties as nature (and simulation codes) have them now; shocks may replace them.
+
+    Attributes
+    ----------
+    property, simulated : float32 (N,)
+    top : bool (N,)
+        The top set under the property in force.
+    mad : float
+        Median absolute deviation of the property.
+    """
+
+    property: Float32
+    simulated: Float32
+    top: Bool
+    mad: float
+
+    @classmethod
+    def of(cls, space: MaterialsSpace) -> Truth:
+        """Return the properties of a space as they are at founding."""
+        y = space.property
+        return cls(y, space.simulated, space.top, float(np.median(np.abs(y - np.median(y)))) or 1.0)
+
+
 # --------------------------------------------------------------------------- report
 
 # What a space made of data holds, and what became of the rows of its table.

@@ -8,6 +8,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.model.materials import Truth
+from mpbf_abm.parameters import ModalityParameters
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
 SIMULATED, HYBRID, MEASURED = 0, 1, 2
 FIDELITIES = ("simulated", "hybrid", "measured")
 
@@ -69,6 +75,31 @@ def costs_by_fidelity(measured_cost: float) -> NDArray[np.float64]:
 def costs(measured_cost: float) -> NDArray[np.float64]:
     """Cost of one record of each modality, in simulated records (6,)."""
     return costs_by_fidelity(measured_cost)[FIDELITY]
+
+
+def measurement_sd(p: ModalityParameters, difficulty: Float | NDArray[np.float32]) -> Float:
+    """Return the standard deviation of an experiment's noise on materials of some difficulty (n,)."""
+    return np.asarray(p.measured_noise * difficulty)
+
+
+def label(
+    p: ModalityParameters,
+    truth: Truth,
+    difficulty: NDArray[np.float32],
+    material: Int,
+    modality: NDArray[np.int8],
+    z: Float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return values and claimed variances of labels of some modalities, with standard normal noise z (n,).
+
+    A claimed variance knows the noise of its method, never its bias: that is how simulated
+    labels come to be precise and wrong.
+    """
+    measured = p.measured_noise * MEASURED_NOISE[modality] * difficulty[material]
+    sd = p.simulated_noise * SIMULATED_NOISE[modality] + measured
+    weight = SIMULATED_SHARE[modality]
+    centre = weight * truth.simulated[material] + (1 - weight) * truth.property[material]
+    return (centre + sd * z).astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32)
 
 
 def short_of(floor: float, mix: NDArray[np.float64], feasible: float) -> float:

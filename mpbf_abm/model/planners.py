@@ -1,4 +1,4 @@
-"""Experiment planners: adopt a model, choose a family, choose a candidate, experiment (phase 5, steer).
+"""Experiment planners: adopt a model, choose a family, choose a candidate, experiment (phase steer).
 
 A rule of one's own: subclass :class:`ExperimentPlanner`, override `family_weights` or `score`,
 and hand the class to :func:`mpbf_abm.simulate` as ``planners=``.
@@ -13,12 +13,13 @@ from scipy.special import ndtri
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.learning.acquisition import posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
-from mpbf_abm.model.agents import CohortAgent, Column
+from mpbf_abm.model.agents import CohortAgent
 from mpbf_abm.model.attention import attention
 from mpbf_abm.model.commons import PLANNER, distinct, record_keys
 from mpbf_abm.model.guidance import best_known, channelled_sd, log_weights
 from mpbf_abm.model.links import NONE, choose_links
-from mpbf_abm.model.world import Results, World
+from mpbf_abm.model.modalities import measurement_sd
+from mpbf_abm.model.world import Planners, Results, World
 from mpbf_abm.streams import Streams, normal_quantile, race, splitmix
 
 Float = NDArray[np.float64]
@@ -35,15 +36,7 @@ LABS_AT_ONCE = 256  # whose clocks for all others are in memory together
 class ExperimentPlanner(CohortAgent):
     """A lab. Override a method to give it a rule of its own."""
 
-    kind = "planners"
-    exploration = Column()
-    reinforcement = Column()
-    budget = Column()
-    attention = Column()
-    best_value = Column()
-    best_material = Column()
-    claims = Column()
-    funding = Column()
+    cohort_type = Planners
 
     def family_weights(self, share: Float) -> Float:
         """Return weights of this planner's families (K,).
@@ -80,7 +73,7 @@ def steer(world: World) -> None:
         return
     adopt(world)
     budget = planners.budget
-    world.totals.requested += int(budget[~planners.isolated].sum())
+    world.totals.requested += int(budget.sum())
     # Experiments are made and entered in the order of slots, whatever the order of rows.
     by_slot = planners.by_slot
     if budget.max(initial=0) > MOST_EXPERIMENTS:
@@ -96,7 +89,7 @@ def steer(world: World) -> None:
     if not kept.any():
         return
     planner, wave, model, family = planner[kept], wave[kept], model[kept], family[kept]
-    world.totals.unsteered += int(((model == NONE) & ~planners.isolated[planner]).sum())
+    world.totals.unsteered += int((model == NONE).sum())
     world.results = choose_and_test(world, planner, wave, model, family)
 
 
@@ -135,18 +128,16 @@ def adopt(world: World) -> None:
         keep = np.where((u < p.adoption_rate)[:, None], NONE, links)[rows]
         chosen = choose_links(clocks, adoption_weights(world, rows) * served, links.shape[1], keep)
     newly = chosen[:, 0] != links[rows, 0]
-    members = newly & ~planners.isolated[rows]
-    registry.adoptions += np.bincount(chosen[members, 0][chosen[members, 0] >= 0], minlength=len(served))
+    registry.adoptions += np.bincount(chosen[newly, 0][chosen[newly, 0] >= 0], minlength=len(served))
     links[rows] = chosen
-    community = links[~planners.isolated, 0]
-    registry.adopters = np.bincount(community[community >= 0], minlength=len(served))
+    registry.adopters = np.bincount(links[links[:, 0] >= 0, 0], minlength=len(served))
 
 
 def adoption_weights(world: World, rows: Int) -> Float:
     """Weight of each model for some planners: track record, shared with collaborators, and popularity (n, M)."""
     p, planners = world.p.planners, world.planners
     near = world.collaborators[rows]
-    share = (near[:, :1] >= 0) / max(1, near.shape[1])
+    share = 1.0 / max(1, near.shape[1])
 
     def shared(record: Float) -> Float:
         return np.asarray(record[rows] + share * record[near].sum(axis=1) if near.shape[1] else record[rows])
@@ -218,7 +209,7 @@ def choose_families(world: World, planner: Int, wave: Int) -> Int:
 
 def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: Int) -> Results:
     """Compare candidates, make the best one, measure it."""
-    p, space, truth = world.p.planners, world.space, world.truth
+    p, space = world.p.planners, world.space
     distance = float("nan")
     unscored = p.acquisition == "random" and p.proxy == 0 and not world.rules
     count = p.candidates
@@ -269,17 +260,8 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         claimed[rows] = fm.claimed_sd(variance)
         kept_phi[m] = rows, chosen
     results = measure(world, planner, wave, family, material, model, predicted, claimed)
-    results.phi = kept_phi
-    steered = (model >= 0) & ~world.planners.isolated[planner]
-    if steered.any() and C > 1:
-        values = truth.property[candidates]
-
-        def gain(of: Float32) -> float:
-            return float((of[at, pick] - of.mean(axis=1))[steered].mean())
-
-        results.drift, results.value_gain = gain(mean - values), gain(values)
-        results.proxy_gain = gain(space.proxy[candidates])
-    results.distance = distance
+    results.phi, results.distance = kept_phi, distance
+    results.candidates, results.expected, results.pick = candidates, mean, pick
     return results
 
 
@@ -414,8 +396,7 @@ def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count:
         else:
             order = np.argmin(gap, axis=1)
             distance = float(np.sqrt(gap[np.arange(count), order]).mean())
-        if not world.planners.isolated[planner[e]]:
-            distances.append(distance)
+        distances.append(distance)
         out[e] = pool[e, order]
     return out, float(np.mean(distances)) if distances else float("nan")
 
@@ -439,22 +420,20 @@ def ascend(model: FoundationModel, x: Float32) -> Float32:
 def measure(
     world: World, planner: Int, wave: Int, family: Int, material: Int, model: Int, predicted: Float32, claimed: Float32
 ) -> Results:
-    """Make and measure the chosen materials; decide what is published."""
-    p, space, planners = world.p.planners, world.space, world.planners
+    """Make and measure the chosen materials."""
+    space = world.space
     u = keyed(world, "planner.experiment", planner, wave, 2)
-    sd = world.p.curators.measured_noise * space.difficulty[material]
+    sd = measurement_sd(world.p.modalities, space.difficulty[material])
     noise = sd * normal_quantile(u[:, 0])
     made = space.feasible[material]
     observed = np.where(made, world.truth.property[material] + noise, np.nan).astype(np.float32)
-    loud = made & (np.nan_to_num(observed, nan=-np.inf) > p.publication_threshold)
-    published = (loud | (u[:, 1] >= p.publication_bias)) & ~planners.isolated[planner]
-    totals, members = world.totals, ~planners.isolated[planner]
-    totals.done += int(members.sum())
-    totals.infeasible += int((members & ~made).sum())
-    world.experiments += np.bincount(family[members], minlength=space.families)
+    totals = world.totals
+    totals.done += len(planner)
+    totals.infeasible += int((~made).sum())
+    world.experiments += np.bincount(family, minlength=space.families)
     return Results(
         planner, wave, family, material, model, predicted, claimed, observed,
-        np.maximum(sd**2, 1e-6).astype(np.float32), published, {},
+        np.maximum(sd**2, 1e-6).astype(np.float32), u[:, 1],
     )  # fmt: skip
 
 

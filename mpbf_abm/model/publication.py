@@ -1,11 +1,11 @@
-"""What becomes of results: records in the commons, corrections of heads, track records (phase 6, couple)."""
+"""What becomes of results: records in the commons, corrections of heads, track records (phase couple)."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from mpbf_abm.model import discoveries
 from mpbf_abm.model.commons import EXPERIMENT, FAILED, PLANNER, record_keys
-from mpbf_abm.model.curators import note_found
 from mpbf_abm.model.modalities import SPECTROSCOPY
 from mpbf_abm.model.world import Results, World
 from mpbf_abm.streams import race
@@ -19,9 +19,17 @@ def couple(world: World) -> None:
     results = world.results
     if results is None:
         return
+    decide(world, results)
     keep_track(world, results)
     publish(world, results)
     correct(world, results)
+
+
+def decide(world: World, results: Results) -> None:
+    """Decide what is published: results above the threshold, and a share of the others (failures among them)."""
+    p = world.p.planners
+    loud = np.nan_to_num(results.observed, nan=-np.inf) > p.publication_threshold
+    results.published = loud | (results.lot >= p.publication_bias)
 
 
 def publish(world: World, results: Results) -> None:
@@ -35,7 +43,7 @@ def publish(world: World, results: Results) -> None:
     made = ~np.isnan(results.observed[rows])
     # A paper makes a test known whether or not its data reach a repository.
     world.commons.know(results.material[rows])
-    note_found(world, results.material[rows][made])
+    discoveries.note(world, results.material[rows][made])
     outer = world.p.coupling.outer_loop
     if outer < 1:
         u = np.stack([world.uniform(f"planner.deposit.{j}", planners, 1)[:, 0] for j in range(int(wave.max()) + 1)], 1)
@@ -53,8 +61,7 @@ def publish(world: World, results: Results) -> None:
     failed = np.isnan(results.observed[rows])
     slots = planners.slots[planner]
     keys = record_keys(PLANNER, slots, world.tick, wave)
-    # Whether a deposit is federated follows the same openness as curators' records.
-    federated = world.streams.record_uniform("planner.federated", keys) < world.p.curators.openness
+    federated = world.streams.record_uniform("planner.federated", keys) < world.p.infrastructure.openness
     world.commons.append(
         key=keys, material=material, modality=np.int8(SPECTROSCOPY),
         value=np.nan_to_num(results.observed[rows]), variance=results.variance[rows],
@@ -65,10 +72,10 @@ def publish(world: World, results: Results) -> None:
 
 def correct(world: World, results: Results) -> None:
     """Fine-tune each model on the published tests of its users (the inner loop)."""
-    c, planners = world.p.coupling, world.planners
+    c = world.p.coupling
     for m, (rows, phi) in results.phi.items():
         model = world.registry.models[m]
-        shared = results.published[rows] & ~np.isnan(results.observed[rows]) & ~planners.isolated[results.planner[rows]]
+        shared = results.published[rows] & ~np.isnan(results.observed[rows])
         if model is None or not shared.any():
             continue
         rows = rows[shared]
@@ -89,7 +96,6 @@ def keep_track(world: World, results: Results) -> None:
     p, planners = world.p.planners, world.planners
     made = ~np.isnan(results.observed)
     tested = made & (results.model >= 0) & ~np.isnan(results.predicted)
-    # Isolated planners keep their own record but no one else's.
     spot = (results.planner[tested], results.model[tested])
     width = INTERVAL * np.sqrt(results.claimed_sd[tested] ** 2 + results.variance[tested])
     inside = np.abs(results.observed[tested] - results.predicted[tested]) <= width

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.indicators import COLUMNS, observe
 from mpbf_abm.model.interventions import Policy, Shock
 from mpbf_abm.model.materials import MaterialsSpace
@@ -21,6 +22,8 @@ from mpbf_abm.provenance import record as provenance_record
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mpbf_abm.model.ecosystem import Ecosystem
 
 # Scalars of a run's summary, in order.
 OUTCOMES = ("ticks", *COLUMNS, "leading_family", "leading_share", "outages", "audits", "failed_retrainings")
@@ -40,14 +43,16 @@ class Run:
         Scalar outcomes at the end.
     provenance : dict
         Everything needed to run it again.
-    ecosystem : Ecosystem
+    community : Community
         The community at the end of the run.
+    ecosystem : Ecosystem
+        The same as a Mesa model, made when first asked for.
     spec : RunSpec
         What was run.
     """
 
-    def __init__(self, ecosystem: Ecosystem, ticks: int, space: MaterialsSpace | None = None) -> None:
-        self.ecosystem = ecosystem
+    def __init__(self, ecosystem: Community, ticks: int, space: MaterialsSpace | None = None) -> None:
+        self.community = ecosystem
         streams, agenda = ecosystem.world.streams, ecosystem.agenda
         self.spec = spec = RunSpec(
             ecosystem.parameters, streams.seed, ticks, agenda.policies, agenda.shocks, space, ecosystem.planner_types, streams.later
@@ -61,17 +66,24 @@ class Run:
             space=dict(ecosystem.world.space.origin), planners=[f"{t.__module__}.{t.__qualname__}" for t in ecosystem.planner_types],
         )  # fmt: skip
 
+    @cached_property
+    def ecosystem(self) -> Ecosystem:
+        """The community as a Mesa model."""
+        from mpbf_abm.model.ecosystem import Ecosystem
+
+        return self.community if isinstance(self.community, Ecosystem) else Ecosystem.around(self.community)
+
     @property
     def series(self) -> pd.DataFrame:
         """One row per tick: tick and one column per indicator."""
-        rows = self.ecosystem.recorder.series
+        rows = self.community.recorder.series
         values = np.array([[found[c] for c in COLUMNS] for _, found in rows]).reshape(len(rows), len(COLUMNS))
         return series_frame([tick for tick, _ in rows], values)
 
     @property
     def families(self) -> pd.DataFrame:
         """One row per tick and family: records alive, experiments and finds so far, share of records."""
-        return families_frame(families_table(self.ecosystem)).drop(columns="name")
+        return families_frame(families_table(self.community)).drop(columns="name")
 
     @property
     def agents(self) -> pd.DataFrame:
@@ -79,7 +91,7 @@ class Run:
         import pandas as pd
 
         parts = []
-        for tick, cohorts in self.ecosystem.recorder.agents:
+        for tick, cohorts in self.community.recorder.agents:
             for kind, columns in cohorts.items():
                 frame = pd.DataFrame(dict(columns))
                 frame.insert(0, "kind", kind)
@@ -93,13 +105,13 @@ class Run:
 
     def replay(self) -> Run:
         """Run it again from the same inputs; the result has equal bytes."""
-        return simulate(self.spec, record=self.ecosystem.recorder.tables)
+        return simulate(self.spec, record=self.community.recorder.tables)
 
 
 FAMILY_COLUMNS = ("records", "experiments", "found")
 
 
-def families_table(ecosystem: Ecosystem) -> dict[str, Any]:
+def families_table(ecosystem: Community) -> dict[str, Any]:
     """Names of families; records alive, experiments and finds of each after each recorded tick (T, K)."""
     rows, space = ecosystem.recorder.families, ecosystem.world.space
     columns = {n: [row[i] for row in rows] for i, n in enumerate(FAMILY_COLUMNS, 1)}
@@ -139,7 +151,7 @@ def _id_of(spec: RunSpec) -> str | None:
         return None
 
 
-def summarise(ecosystem: Ecosystem) -> dict[str, float]:
+def summarise(ecosystem: Community) -> dict[str, float]:
     """Scalar outcomes: every indicator at the end, and what defines the run's fate."""
     world = ecosystem.world
     last = ecosystem.recorder.series[-1][1] if ecosystem.recorder.series else observe(world)
@@ -182,7 +194,7 @@ def simulate(
     record : sequence of str, optional
         Tables to record (series, families, agents); an empty one observes the end only.
     planners, reseed
-        See :class:`Ecosystem`.
+        See :class:`Community`.
     progress : callable, optional
         Called with the tick after each tick.
 
@@ -217,18 +229,15 @@ def simulate(
         )
     spec.check()
     ecosystem = begin(spec, record=record)
-    try:
-        with one_thread():
-            for _ in range(int(spec.ticks)):
-                ecosystem.step()
-                if progress is not None:
-                    progress(ecosystem.tick)
-        return Run(ecosystem, int(spec.ticks), spec.space)
-    finally:
-        ecosystem.release()
+    with one_thread():
+        for _ in range(int(spec.ticks)):
+            ecosystem.step()
+            if progress is not None:
+                progress(ecosystem.tick)
+    return Run(ecosystem, int(spec.ticks), spec.space)
 
 
-def begin(spec: RunSpec, *, space: MaterialsSpace | None = None, record: Sequence[str] | None = None) -> Ecosystem:
+def begin(spec: RunSpec, *, space: MaterialsSpace | None = None, record: Sequence[str] | None = None) -> Community:
     """Found the community of a run, before its first tick.
 
     Parameters
@@ -238,7 +247,7 @@ def begin(spec: RunSpec, *, space: MaterialsSpace | None = None, record: Sequenc
         Those of the run, where they are at hand already.
     record : sequence of str, optional
     """
-    return Ecosystem(
+    return Community(
         spec.parameters, spec.seed, policies=spec.policies, shocks=spec.shocks, space=spec.space if space is None else space, record=record,
         planners=spec.planners, reseed=spec.reseed,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.identity import identity_of
 from mpbf_abm.model.interventions import SHOCKS, Event, Policy, Shock, in_force, missing_nodes
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
-from mpbf_abm.parameters import GROUPS, PATHS, Parameters, toml_value, typed
+from mpbf_abm.parameters import GROUPS, MOVED, PATHS, REMOVED, Parameters, toml_value, typed
 from mpbf_abm.provenance import content_hash, model_fingerprint
 from mpbf_abm.streams import check_seed
 
@@ -232,14 +232,20 @@ class RunSpec:
 
 # --------------------------------------------------------------------------- identity
 
+FORM_1 = {now: then for then, now in MOVED.items()}
+
 
 def canonical(parameters: Parameters) -> dict[str, Any]:
     """Parameters in the form that seeds and ids are hashed from: names and values of form 1.
 
-    They are those of today. A parameter that is renamed has to keep its old name here, and a new one may enter only where it differs
-    from its neutral value; a test holds the hashes of the presets.
+    A parameter that is renamed keeps its old name here, one that has left keeps the value with which it never acted, and a new one may
+    enter only where it differs from its neutral value; a test holds the hashes of the presets.
     """
-    return parameters.model_dump()
+    data: dict[str, dict[str, Any]] = {}
+    for path, value in {**REMOVED, **parameters.flat()}.items():
+        group, name = FORM_1.get(path, path).split(".")
+        data.setdefault(group, {})[name] = value
+    return data
 
 
 def canonical_event(event: Event) -> dict[str, Any]:
@@ -247,7 +253,7 @@ def canonical_event(event: Event) -> dict[str, Any]:
     fields = event.model_dump()
     if isinstance(event, Policy):
         # 1 and 1.0 are one value of a parameter that is no whole number.
-        fields["set"] = {path: typed(path, value) for path, value in event.set.items()}
+        fields["set"] = {FORM_1.get(path, path): typed(path, value) for path, value in event.set.items()}
     if isinstance(event, Shock) and event.strength is None:
         fields["strength"] = SHOCKS[event.name].strength
     elif isinstance(event, Policy) and event.strength is None:

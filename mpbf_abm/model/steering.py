@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.kernels import kernel
+from mpbf_abm.parameters import LayerParameters
 
 Float = NDArray[np.float64]
 CLIP = 3.0
@@ -40,6 +41,14 @@ def steering_fidelity(Φ: float, Θ: float, w: float = 0.6) -> float:
 def steering_fidelity_alternative(o: float, c: float, Θ: float, w: float = 0.6) -> float:
     """Alternative form ``(o c)^w Θ^(1-w)``, with o c capped at 1."""
     return float(min(1.0, max(0.0, o * c)) ** w * Θ ** (1.0 - w))
+
+
+def steering_of(f: LayerParameters, o: float, c: float, T: float) -> float:
+    """Return steering fidelity S in the form that the parameters name, from agreement, correction and trade-off."""
+    Θ = resolution(T, f.tradeoff_scale)
+    if f.steering == "alternative":
+        return steering_fidelity_alternative(o, c, Θ, f.feedback_weight)
+    return steering_fidelity(feedback(o, c), Θ, f.feedback_weight)
 
 
 @kernel

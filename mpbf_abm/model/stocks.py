@@ -71,7 +71,7 @@ def totals(world: World) -> dict[str, float]:
     return {name: float(np.add.reduce(stock)) for name, stock in stocks.items()}
 
 
-# --------------------------------------------------------------------------- phase 2: fund
+# --------------------------------------------------------------------------- phase fund
 
 
 def fund(world: World) -> None:
@@ -79,16 +79,10 @@ def fund(world: World) -> None:
     books, p, planners = world.books, world.p, world.planners
     books.open(**totals(world))
     if len(planners):
-        members = np.flatnonzero(~planners.isolated)
-        income = len(members) * p.planners.experiments * p.stocks.funding
-        share = funding_shares(world, members)
-        planners.funding[members] += income * share
-        # Isolated planners live on an income of their own.
-        alone = np.flatnonzero(planners.isolated)
-        planners.funding[alone] += p.planners.experiments
-        books.flow("funding", "income", income + len(alone) * p.planners.experiments)
-        planners.budget[members] = apportion(planners.funding[members], planners.slots[members])
-        planners.budget[alone] = np.floor(planners.funding[alone] + 1e-9).astype(np.int64)
+        income = len(planners) * p.planners.experiments * p.stocks.funding
+        planners.funding[...] += income * funding_shares(world)
+        books.flow("funding", "income", income)
+        planners.budget[...] = apportion(planners.funding, planners.slots)
         planners.funding[...] -= planners.budget
         books.flow("funding", "experiments", -float(planners.budget.sum()))
         inflow = np.minimum(p.stocks.attention, p.stocks.attention_cap - planners.attention)
@@ -104,19 +98,19 @@ def fund(world: World) -> None:
         books.flow("compute", "income", float(room.sum()))
 
 
-def funding_shares(world: World, members: Int) -> Float:
-    """Share of each community planner in the income: merit on claimed discoveries, lottery, equal rest."""
+def funding_shares(world: World) -> Float:
+    """Share of each planner in the income: merit on claimed discoveries, lottery, equal rest."""
     p, planners = world.p.stocks, world.planners
-    n = len(members)
+    n = len(planners)
     equal = np.full(n, 1.0 / max(n, 1))
     if not n or (not p.merit_share and not p.lottery_share):
         return equal
-    merit = (planners.claims[members] + 1.0) ** p.matthew
+    merit = (planners.claims + 1.0) ** p.matthew
     merit = merit / merit.sum()
     lottery = equal
     if p.lottery_share:
         # Half of the planners win, by keyed draw, and share the pot.
-        u = world.uniform("fund.lottery", planners, 1)[members, 0]
+        u = world.uniform("fund.lottery", planners, 1)[:, 0]
         won = np.zeros(n)
         won[np.argsort(u, kind="stable")[: max(1, n // 2)]] = 1.0
         lottery = won / won.sum()
@@ -146,7 +140,7 @@ def apportion(claims: Float, slots: Int) -> Int:
     return np.asarray(whole)
 
 
-# --------------------------------------------------------------------------- phase 7: maintain
+# --------------------------------------------------------------------------- phase maintain
 
 
 def maintain(world: World) -> None:
@@ -198,4 +192,4 @@ def outages(world: World) -> None:
         world.books.flow(f"{kind} health", "repair", restored)
         changed |= bool(repaired.any() or failed.any())
     if changed:
-        world.commons.set_working(infrastructure.working_repositories())
+        world.commons.notice()

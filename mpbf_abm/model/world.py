@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.learning.models import FoundationModel, Panel
 from mpbf_abm.model.commons import Commons
 from mpbf_abm.model.links import Infrastructure, Registry
-from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.parameters import Parameters
+from mpbf_abm.model.materials import MaterialsSpace, Truth
+from mpbf_abm.parameters import Parameters, bounds_of
 from mpbf_abm.streams import Streams
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
-
-
-@dataclass
-class Truth:
-    """Properties as nature (and simulation codes) have them now; shocks may replace them.
-
-    Attributes
-    ----------
-    property, simulated : float32 (N,)
-    top : bool (N,)
-        The top set under the property in force.
-    mad : float
-        Median absolute deviation of the property.
-    """
-
-    property: Float32
-    simulated: Float32
-    top: Bool
-    mad: float
 
 
 @dataclass
@@ -55,15 +38,18 @@ class Results:
         Measured value, NaN where the material could not be made.
     variance : float32 (E,)
         Claimed variance of the measurement.
+    lot : float (E,)
+        Uniform number by which a result that nothing else decides on is published.
     published : bool (E,)
-    phi : list
-        Features of the choice by model, for corrections.
-    drift : float
-        Mean signed error of chosen minus that of the candidates they were chosen from.
-    proxy_gain : float
-        Mean misaligned objective of chosen minus that of candidates.
-    value_gain : float
-        Mean true property of chosen minus that of candidates.
+        Decided in phase couple.
+    phi : dict
+        Features of the choice by model, for corrections: rows of experiments, and features.
+    candidates : int (E, C)
+        Materials among which was chosen.
+    expected : float32 (E, C)
+        Predicted means of the candidates (0 without a model).
+    pick : int (E,)
+        Which candidate was made.
     distance : float
         Mean latent distance between a proposed optimum and the material that realised it.
     """
@@ -77,31 +63,13 @@ class Results:
     claimed_sd: Float32
     observed: Float32
     variance: Float32
-    published: Bool
-    phi: dict[int, tuple[Int, Float32]]
-    drift: float = float("nan")
-    proxy_gain: float = float("nan")
-    value_gain: float = float("nan")
+    lot: Float
+    published: Bool = field(default_factory=lambda: np.zeros(0, bool))
+    phi: dict[int, tuple[Int, Float32]] = field(default_factory=dict)
+    candidates: Int = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    expected: Float32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    pick: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     distance: float = float("nan")
-
-    def subset(self, rows: Bool) -> Results:
-        """Return some experiments of the tick (without features)."""
-        arrays = {
-            name: getattr(self, name)[rows]
-            for name in (
-                "planner",
-                "wave",
-                "family",
-                "material",
-                "model",
-                "predicted",
-                "claimed_sd",
-                "observed",
-                "variance",
-                "published",
-            )
-        }
-        return replace(self, **arrays, phi={})
 
 
 @dataclass
@@ -129,6 +97,210 @@ class Totals:
 
 
 @dataclass
+class Discoveries:
+    """Materials of the top set that are found, and how many there are to find.
+
+    Attributes
+    ----------
+    tick : int32 (N,)
+        Tick at which a material of the top set was first measured and published after founding;
+        -1 for not yet, -2 for known at founding.
+    by_family : int (K,)
+        Top-set materials of each family found since founding.
+    existing : int
+        How many there were to find.
+    best : float
+        Best true property among them (0 before any).
+    untested : int
+        Feasible materials without a public measurement at founding.
+    spent : int
+        Tests before the present objective was set; discoveries per test are counted from there.
+    """
+
+    tick: NDArray[np.int32]
+    by_family: Int
+    existing: int = 0
+    best: float = 0.0
+    untested: int = 0
+    spent: int = 0
+
+    @property
+    def count(self) -> int:
+        """Top-set materials found since founding."""
+        return int(self.by_family.sum())
+
+
+# --------------------------------------------------------------------------- columns of agents
+
+
+@dataclass(frozen=True)
+class Column:
+    """One state variable of every agent of a kind, declared once.
+
+    Attributes
+    ----------
+    help, unit : str
+    start : value, parameter name or callable
+        Value at founding: a number, or what a function of the parameters gives, broadcast to (n,) or (n, width).
+    parameter : bool
+        Whether the column starts at the parameter of its kind and name, and moves with it.
+    width : callable, optional
+        Length of the second axis, from the parameters.
+    dtype : type
+    """
+
+    help: str
+    unit: str = "1"
+    start: Any = 0.0
+    parameter: bool = False
+    width: Callable[[Parameters], int] | None = None
+    dtype: type = np.float64
+
+
+def column(help: str, unit: str = "1", start: Any = 0.0, **more: Any) -> Any:
+    """Declare a column in the body of a cohort; see :class:`Column`."""
+    return Column(help, unit, start, **more)
+
+
+class Cohort:
+    """State of all agents of one kind as columns. A rule acts on a cohort at once.
+
+    Attributes
+    ----------
+    slots : int (n,)
+        Identity of each agent in keyed draws. Assign it anew to change it.
+    in_order : bool
+        Whether every agent's slot is its row.
+    by_slot : int (n,)
+        Rows in the order of slots.
+    columns : dict of arrays, first axis n
+    """
+
+    kind: ClassVar[str] = ""
+    declared: ClassVar[dict[str, Column]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls.declared = {name: value for name, value in vars(cls).items() if isinstance(value, Column)}
+        for name in cls.declared:
+            delattr(cls, name)
+
+    def __init__(self, count: int, **columns: Any) -> None:
+        self.slots = np.arange(count, dtype=np.int64)
+        self.columns: dict[str, NDArray[Any]] = {}
+        for name, value in columns.items():
+            array = np.asarray(value)
+            self.columns[name] = np.full(count, array) if array.ndim == 0 else array.copy()
+
+    @classmethod
+    def declare(cls, name: str, column: Column) -> None:
+        """Add a column to every agent of this kind that is founded from now on.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is one of that name.
+        """
+        if name in cls.declared:
+            raise ConfigurationError(f"{cls.kind} have a column '{name}' already")
+        cls.declared[name] = column
+
+    @classmethod
+    def found(cls, p: Parameters, count: int) -> Self:
+        """Make the agents of a community with their columns as they start."""
+        columns: dict[str, NDArray[Any]] = {}
+        for name, c in cls.declared.items():
+            start = getattr(getattr(p, cls.kind), name) if c.parameter else c.start(p) if callable(c.start) else c.start
+            shape = (count,) if c.width is None else (count, c.width(p))
+            columns[name] = np.array(np.broadcast_to(np.asarray(start, c.dtype), shape))
+        return cls(count, **columns)
+
+    def follow(self, before: Parameters, now: Parameters) -> None:
+        """Carry a change of parameters over to the columns that start at them."""
+        for name, c in self.declared.items():
+            if c.parameter:
+                old, new = getattr(getattr(before, self.kind), name), getattr(getattr(now, self.kind), name)
+                if old != new:
+                    low, high = bounds_of(f"{self.kind}.{name}")
+                    self.columns[name] = np.clip(self.columns[name] + (new - old), low, high)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    @property
+    def slots(self) -> NDArray[np.int64]:
+        """Identity of each agent in keyed draws (n,)."""
+        return self._slots
+
+    @slots.setter
+    def slots(self, slots: NDArray[np.int64]) -> None:
+        self._slots = slots
+        self.by_slot = np.argsort(slots)
+        self.in_order = bool((self.by_slot == np.arange(len(slots))).all())
+
+    def by_row(self, draws: NDArray[Any]) -> NDArray[Any]:
+        """Return draws of each agent, given by slot along the first axis."""
+        return draws if self.in_order else draws[self._slots]
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        columns = self.__dict__.get("columns")
+        if columns is None or name not in columns:
+            raise AttributeError(f"{self.kind or 'cohort'} have no column '{name}'")
+        found: NDArray[Any] = columns[name]
+        return found
+
+    def frame(self) -> dict[str, NDArray[Any]]:
+        """Return the one-dimensional columns, as for a table of agents."""
+        return {name: value for name, value in self.columns.items() if value.ndim == 1}
+
+
+class Curators(Cohort):
+    """Columns of all curators."""
+
+    kind = "curators"
+    exploration: Float = column("eps of its attention", parameter=True)
+    reinforcement: Float = column("gamma of its attention", parameter=True)
+    repository: Int = column(
+        "repository it runs: row number modulo R", "row", dtype=np.int64,
+        start=lambda p: np.arange(p.curators.count) % p.infrastructure.repositories,
+    )  # fmt: skip
+    credit: Float = column("budget for acquisition that is unspent", "records")
+    audit_credit: Float = column("budget for audits that is unspent", "records")
+
+
+class Trainers(Cohort):
+    """Columns of all trainers."""
+
+    kind = "trainers"
+    scale: Float = column("pretraining scale P that it wants", parameter=True)
+    invariance: Float = column("invariance I of its architecture", parameter=True)
+    compute: Float = column("stock of compute", "compute units", lambda p: max(p.stocks.compute, p.trainers.scale))
+    spent: Float = column("compute that this tick's retraining took", "compute units")
+    last_tradeoff: Float = column("trade-off measured at the last retraining", "index", np.nan)
+    last_direction: Float = column("direction of its last change of scale", "sign", 1.0)
+
+
+class Planners(Cohort):
+    """Columns of all planners."""
+
+    kind = "planners"
+    exploration: Float = column("eps of its attention", parameter=True)
+    reinforcement: Float = column("gamma of its attention", parameter=True)
+    budget: Int = column("whole experiments of this tick", "experiments", 0, dtype=np.int64)
+    funding: Float = column("stock of funding that is left over", "experiments")
+    attention: Float = column(
+        "stock of attention", "candidates", lambda p: min(p.stocks.attention, p.stocks.attention_cap)
+    )
+    judged: Float = column("attention that this tick's choices took", "candidates")
+    claims: Float = column("decaying count of published results above the threshold", "discoveries")
+    best_value: Float = column("best result of its own", "sd", -np.inf)
+    best_material: Int = column("material of that result, -1 before any", "row", -1, dtype=np.int64)
+    hits: Float = column(
+        "decaying count of tests inside each model's interval", "tests", width=lambda p: p.trainers.count
+    )
+    misses: Float = column("decaying count of tests outside it", "tests", width=lambda p: p.trainers.count)
+
+
+@dataclass
 class World:
     """Parameters in force, streams, space and every piece of mutable state.
 
@@ -140,25 +312,14 @@ class World:
         Parameters the run was started with.
     tick : int
         Current tick, from 0.
-    found_by : int32 (N,)
-        Tick at which a material of the top set was first measured and published after founding;
-        -1 for not yet, -2 for known at founding.
-    found_in : int (K,)
-        Top-set materials of each family found since founding.
-    existing : int
-        How many there were to find.
-    best_found : float
-        Best true property among them.
-    spent_before : int
-        Tests before the present objective was set; finds per test are counted from there.
-    founding_untested : int
-        Feasible materials without a public measurement at founding.
+    discoveries : Discoveries
+        Top-set materials found since founding, and what there was to find.
     reference : float
         Best decile of the property at the start.
     experiments, experiments_before : int (K,)
         Experiments done in each family so far, and before this tick.
     collaborators : int (L, c)
-        Rows of the planners whose track records each one sees, beside its own; -1 for isolated ones.
+        Rows of the planners whose track records each one sees, beside its own.
     health_repositories, health_models : float
         Health of each node, 0 to 1 (stocks).
     books : Books
@@ -173,35 +334,25 @@ class World:
     commons: Commons
     infrastructure: Infrastructure
     registry: Registry[FoundationModel]
-    curators: Cohort
-    trainers: Cohort
-    planners: Cohort
+    curators: Curators
+    trainers: Trainers
+    planners: Planners
     collaborators: Int
     health_repositories: Float
     health_models: Float
+    discoveries: Discoveries
     books: Any = None
     tick: int = 0
     panel: Panel | None = None
     results: Results | None = None
     signals: Signals = field(default_factory=Signals)
     totals: Totals = field(default_factory=Totals)
-    found_by: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    found_in: Int = field(default_factory=lambda: np.zeros(0, np.int64))
-    existing: int = 0
-    best_found: float = 0.0
-    founding_untested: int = 0
-    spent_before: int = 0
     reference: float = 0.0
     experiments: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     experiments_before: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     frequencies: dict[tuple[int, int], tuple[Float, Float32]] = field(default_factory=dict)
     ceilings: dict[tuple[int, int, float], float] = field(default_factory=dict)
     rules: dict[int, Any] = field(default_factory=dict)
-
-    @property
-    def found(self) -> int:
-        """Top-set materials found since founding."""
-        return int(self.found_in.sum())
 
     def models(self) -> list[tuple[int, FoundationModel]]:
         """Published models that are served now, with their trainer."""
@@ -220,60 +371,3 @@ class World:
         """Keyed exponential clocks of every agent for every family (n, K)."""
         clocks = self.clocks(decision, cohort, self.space.families)
         return clocks if self.space.keys_in_order else clocks[:, self.space.family_keys]
-
-
-# --------------------------------------------------------------------------- cohort
-
-# Cohorts: the state of all agents of one kind as columns. A rule acts on a cohort at once.
-
-
-class Cohort:
-    """Columns of one kind of agent.
-
-    Attributes
-    ----------
-    slots : int (n,)
-        Identity of each agent in keyed draws. Assign it anew to change it.
-    in_order : bool
-        Whether every agent's slot is its row.
-    by_slot : int (n,)
-        Rows in the order of slots.
-    columns : dict of arrays, first axis n
-    """
-
-    def __init__(self, kind: str, count: int, **columns: Any) -> None:
-        self.kind = kind
-        self.slots = np.arange(count, dtype=np.int64)
-        self.columns: dict[str, NDArray[Any]] = {}
-        for name, value in columns.items():
-            array = np.asarray(value)
-            self.columns[name] = np.full(count, array) if array.ndim == 0 else array.copy()
-
-    def __len__(self) -> int:
-        return len(self._slots)
-
-    @property
-    def slots(self) -> NDArray[np.int64]:
-        """Identity of each agent in keyed draws (n,)."""
-        return self._slots
-
-    @slots.setter
-    def slots(self, slots: NDArray[np.int64]) -> None:
-        self._slots = slots
-        self.by_slot = np.argsort(slots)
-        self.in_order = bool((self.by_slot == np.arange(len(slots))).all())
-
-    def by_row(self, draws: NDArray[Any]) -> NDArray[Any]:
-        """Draws of each agent, given by slot along the first axis."""
-        return draws if self.in_order else draws[self._slots]
-
-    def __getattr__(self, name: str) -> NDArray[Any]:
-        columns = self.__dict__.get("columns")
-        if columns is None or name not in columns:
-            raise AttributeError(f"{self.__dict__.get('kind', 'cohort')} has no column '{name}'")
-        column: NDArray[Any] = columns[name]
-        return column
-
-    def frame(self) -> dict[str, NDArray[Any]]:
-        """Return the one-dimensional columns, as for a table of agents."""
-        return {name: value for name, value in self.columns.items() if value.ndim == 1}

@@ -16,7 +16,7 @@ from mpbf_abm.parameters import LAYERS, Parameters, schema
 # What people change first; each stands here instead of in its group.
 FIRST = (
     "planners.reinforcement", "curators.reinforcement", "planners.exploration", "planners.publication_bias", "trainers.invariance",
-    "coupling.outer_loop", "curators.openness", "infrastructure.providers",
+    "coupling.outer_loop", "infrastructure.openness", "infrastructure.providers",
 )  # fmt: skip
 TITLES = {
     "planners": "Experiment planners", "curators": "Data curators", "trainers": "Model trainers", "coupling": "Coupling",

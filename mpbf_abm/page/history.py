@@ -135,11 +135,8 @@ def record_history(spec: RunSpec) -> History:
     with one_thread():
         spec.check()
         eco = begin(spec, space=space_of(spec.parameters.space, spec.seed), record=notes.recorded)
-        try:
-            notes.follow(eco, spec.ticks)
-            return history_of(spec, notes.returned(eco))
-        finally:
-            eco.release()
+        notes.follow(eco, spec.ticks)
+        return history_of(spec, notes.returned(eco))
 
 
 def recording(spec: RunSpec) -> Recording:

@@ -24,7 +24,17 @@ from mpbf_abm.model.settings import (
     settings_from,
 )
 from mpbf_abm.model.spec import DEFAULT_TICKS, event_fields, table_lines
-from mpbf_abm.parameters import GROUPS, PATHS, PRESETS, Parameters, parse_assignment, toml_value, typed, value_faults
+from mpbf_abm.parameters import (
+    GROUPS,
+    PATHS,
+    PRESETS,
+    Parameters,
+    current,
+    parse_assignment,
+    toml_value,
+    typed,
+    value_faults,
+)
 from mpbf_abm.studies.whatif import Plan, plain_study
 
 NUMBERS = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS}
@@ -99,7 +109,7 @@ class Scenario:
     def agents(self) -> int:
         """Agents of a run."""
         p = self.parameters
-        return p.curators.count + p.trainers.count + p.planners.count + p.planners.isolated
+        return p.curators.count + p.trainers.count + p.planners.count
 
     # ------------------------------------------------------------------ checks
 
@@ -279,7 +289,7 @@ def from_address(query: str) -> Scenario:
         if key in texts:
             texts[key].append(text)
         else:
-            values[key] = text
+            values[current(key)] = text
     faults: list[Fault] = []
     events: dict[str, list[Event]] = {}
     for kind, given in texts.items():

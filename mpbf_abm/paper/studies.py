@@ -106,7 +106,7 @@ def policies(profile: Profile) -> Study:
         "gamma": {"paths": CROWD, "low": 1.0, "high": 2.5}, "eps": {"paths": SEARCH, "low": 0.02, "high": 0.4},
         "planners.publication_bias": {"low": 0.0, "high": 1.0}, "planners.social": {"low": 0.0, "high": 0.9},
         "trainers.reuse": {"low": 0.0, "high": 0.8}, "trainers.invariance": {"low": 0.3, "high": 1.0},
-        "curators.provenance_errors": {"low": 0.0, "high": 0.3}, "curators.openness": {"low": 0.0, "high": 0.8},
+        "curators.provenance_errors": {"low": 0.0, "high": 0.3}, "infrastructure.openness": {"low": 0.0, "high": 0.8},
         "coupling.pseudo_share": {"low": 0.0, "high": 0.5}, "space.bias_sd": {"low": 0.2, "high": 1.2},
         "stocks.hazard": {"low": 0.0005, "high": 0.02, "scale": "log"}, "stocks.merit_share": {"low": 0.0, "high": 0.9},
     }  # fmt: skip
@@ -151,7 +151,7 @@ def indices(profile: Profile) -> Study:
         ticks=_size(profile, 24, 120), preset="quick" if profile == "quick" else "default",
         parameters={
             "gamma": {"paths": CROWD, "low": 1.0, "high": 3.0}, "eps": {"paths": SEARCH, "low": 0.0, "high": 0.5},
-            "planners.steering_gain": {"low": 0.0, "high": 2.0}, "curators.openness": {"low": 0.0, "high": 0.9},
+            "planners.steering_gain": {"low": 0.0, "high": 2.0}, "infrastructure.openness": {"low": 0.0, "high": 0.9},
             "space.ruggedness": {"low": 3.0, "high": 12.0, "scale": "log"},
         },
         design=Design(kind="saltelli", n=_size(profile, 8, 64)), replicates=Replicates(n=2),

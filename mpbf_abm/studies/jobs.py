@@ -25,7 +25,7 @@ from mpbf_abm.studies.definition import Arm, Measure, Recording, Study
 from mpbf_abm.studies.values import pack_value
 
 if TYPE_CHECKING:
-    from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
+    from mpbf_abm.model.community import Community, Snapshot
     from mpbf_abm.model.materials import MaterialsSpace
     from mpbf_abm.model.spec import RunSpec
     from mpbf_abm.parameters import Parameters
@@ -268,24 +268,21 @@ class Runner:
         with one_thread():
             spec.check()
             eco = self._begin(spec, notes)
-            try:
-                self.stage = "run"
-                notes.follow(eco, study.ticks)
-                self.stage = "outcomes"
-                return notes.returned(eco)
-            finally:
-                eco.release()
+            self.stage = "run"
+            notes.follow(eco, study.ticks)
+            self.stage = "outcomes"
+            return notes.returned(eco)
 
-    def _begin(self, spec: RunSpec, notes: Notes) -> Ecosystem:
+    def _begin(self, spec: RunSpec, notes: Notes) -> Community:
         """A new community, or one restored at the branch, with what was noted before it."""
-        from mpbf_abm.model.ecosystem import Ecosystem
+        from mpbf_abm.model.community import Community
         from mpbf_abm.model.run import begin
 
         if self.study.branch is None:
             return begin(spec, space=self._space(spec), record=notes.recorded)
         snapshot, seen = self._history(spec, notes)
         notes.seen = dict(seen)
-        return Ecosystem.restore(snapshot, policies=spec.policies, shocks=spec.shocks, reseed=dict(spec.reseed) or None)
+        return Community.restore(snapshot, policies=spec.policies, shocks=spec.shocks, reseed=dict(spec.reseed) or None)
 
     def _history(self, spec: RunSpec, notes: Notes) -> tuple[Snapshot, Observed]:
         """Snapshot of the baseline at the branch, and what was seen before it."""
@@ -296,11 +293,8 @@ class Runner:
         def live() -> tuple[Snapshot, Observed]:
             early = Notes(notes.recording, notes.measures, notes.horizon)
             eco = begin(shared, space=self._space(shared), record=early.recorded)
-            try:
-                early.follow(eco, self.study.branch.tick if self.study.branch else 0)
-                return eco.snapshot(), early.seen
-            finally:
-                eco.release()
+            early.follow(eco, self.study.branch.tick if self.study.branch else 0)
+            return eco.snapshot(), early.seen
 
         return self._keep("histories", (repr(spec.parameters), spec.seed, notes.recording), live, KEPT_HISTORIES)
 
@@ -404,7 +398,7 @@ class Notes:
         """What the community's own recorder has to keep."""
         return ("families",) if "families" in self.tables else ()
 
-    def follow(self, eco: Ecosystem, until: int) -> None:
+    def follow(self, eco: Community, until: int) -> None:
         """Step to a tick, and note what is wanted on the way."""
         from mpbf_abm.model.run import summarise
 
@@ -417,7 +411,7 @@ class Notes:
             if self.told is not None:
                 self.told()
 
-    def returned(self, eco: Ecosystem) -> Returned:
+    def returned(self, eco: Community) -> Returned:
         """Everything that was noted, at the end of the run."""
         from mpbf_abm.model.run import summarise
 
@@ -431,10 +425,10 @@ class Notes:
 class Table:
     """A table of a run; most are read off the community at its end."""
 
-    def look(self, eco: Ecosystem) -> None:
+    def look(self, eco: Community) -> None:
         """Note what there is after a tick."""
 
-    def made(self, eco: Ecosystem) -> dict[str, Any]:
+    def made(self, eco: Community) -> dict[str, Any]:
         """Return the table, at the end of the run."""
         raise NotImplementedError
 
@@ -442,7 +436,7 @@ class Table:
 class Families(Table):
     """Records alive, experiments and finds of each family after each tick (T, K), and the names of families."""
 
-    def made(self, eco: Ecosystem) -> dict[str, Any]:
+    def made(self, eco: Community) -> dict[str, Any]:
         """Return the table, at the end of the run."""
         from mpbf_abm.model.run import families_table
 
@@ -452,7 +446,7 @@ class Families(Table):
 class Nodes(Table):
     """Nodes and links of the infrastructure at the end."""
 
-    def made(self, eco: Ecosystem) -> dict[str, Any]:
+    def made(self, eco: Community) -> dict[str, Any]:
         """Return the table, at the end of the run."""
         nodes, edges = eco.world.infrastructure.tables()
         return {"nodes": nodes, "edges": edges}
@@ -465,14 +459,14 @@ class Links(Table):
         self.ticks: list[int] = []
         self.states: list[dict[str, NDArray[Any]]] = []
 
-    def look(self, eco: Ecosystem) -> None:
+    def look(self, eco: Community) -> None:
         """Note what there is after a tick."""
         now = {name: getattr(eco.world.infrastructure, name) for name in LINKS}
         if not self.states or any(not np.array_equal(now[name], self.states[-1][name]) for name in LINKS):
             self.ticks.append(eco.tick - 1)
             self.states.append({n: a.astype(np.int32) if a.dtype == np.int64 else a.copy() for n, a in now.items()})
 
-    def made(self, eco: Ecosystem) -> dict[str, Any]:
+    def made(self, eco: Community) -> dict[str, Any]:
         """Return the table, at the end of the run."""
         return {"tick": np.array(self.ticks, np.int64), "states": self.states, "need": eco.world.infrastructure.need}
 
@@ -483,16 +477,16 @@ class Flows(Table):
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
 
-    def look(self, eco: Ecosystem) -> None:
+    def look(self, eco: Community) -> None:
         """Note what there is after a tick."""
         from mpbf_abm.measures.flows import tick_flows
 
         self.rows.append(tick_flows(eco.world))
 
-    def made(self, eco: Ecosystem) -> dict[str, Any]:  # noqa: ARG002
+    def made(self, eco: Community) -> dict[str, Any]:  # noqa: ARG002
         """Return the table, at the end of the run."""
         return {name: np.array([row[name] for row in self.rows]) for name in (self.rows[0] if self.rows else {})}
 
 
-LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models", "members")
+LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models")
 TABLES: dict[str, type[Table]] = {"families": Families, "infrastructure": Nodes, "links": Links, "flows": Flows}

@@ -30,7 +30,7 @@ NEEDED: dict[str, object] = {
     "curators.response_dal": 0.0, "curators.coverage_seeking": 0.0, "commons.forgetting": 0.0, "stocks.hazard": 0.0, "founding.year": 0,
 }  # fmt: skip
 OF_PLANNERS: dict[str, object] = {
-    "planners.isolated": 0, "planners.repeats": True, "planners.publication_bias": 0.0, "coupling.outer_loop": 1.0,
+    "planners.repeats": True, "planners.publication_bias": 0.0, "coupling.outer_loop": 1.0,
     "stocks.merit_share": 0.0, "stocks.lottery_share": 0.0,
 }  # fmt: skip
 

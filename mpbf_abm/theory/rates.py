@@ -111,7 +111,7 @@ def check(p: Parameters, space: MaterialsSpace | None) -> None:
         "trainers.physical_prior, trainers.delta_learning: its learner has no simulation to build on (false)": learns
         and (t.physical_prior or t.delta_learning),
         "coupling.correction: its learner is not fine-tuned (0)": learns and q.count > 0 and x.correction > 0,
-        "curators.harmonisation: its learner reads labels as they are (0)": learns and c.harmonisation > 0,
+        "trainers.harmonisation: its learner reads labels as they are (0)": learns and t.harmonisation > 0,
         "planners.repeats: no family is ever used up (true)": q.count > 0 and not q.repeats,
         "planners.publication_bias: what is published depends on the materials (0, or give the space)": space is None
         and q.count > 0
@@ -177,7 +177,7 @@ def published(p: Parameters, K: int, space: MaterialsSpace | None) -> Float:
     q = p.planners
     if space is None or not q.publication_bias:
         return np.full(K, p.coupling.outer_loop)
-    sd = np.maximum(p.curators.measured_noise * space.difficulty, 1e-12)
+    sd = np.maximum(p.modalities.measured_noise * space.difficulty, 1e-12)
     loud = space.feasible * ndtr((space.property - q.publication_threshold) / sd)
     return p.coupling.outer_loop * family_mean(space, 1.0 - q.publication_bias * (1.0 - loud))
 

@@ -20,7 +20,7 @@ LEVERS = {
     "measured_quota": [("curators.measured_quota", "floor", 1)],
     "provenance_standard": [("curators.qa", "floor", 1)],
     "audits": [("curators.audit_rate", "floor", 1)],
-    "harmonisation": [("curators.harmonisation", "floor", 1)],
+    "harmonisation": [("trainers.harmonisation", "floor", 1)],
     "uncertainty_aware": [
         ("planners.acquisition", "set", "ucb"),
         ("coupling.uncertainty_ral_isl", "floor", 1),
@@ -30,7 +30,7 @@ LEVERS = {
     "invariance_standard": [("trainers.invariance", "floor", 1)],
     "model_pluralism": [("trainers.reuse", "cap", 0), ("planners.social", "cap", 0)],
     "redundancy": [("infrastructure.providers", "floor", 3)],
-    "mirrors_and_repair": [("curators.openness", "floor", 1), ("stocks.repair", "floor", 1)],
+    "mirrors_and_repair": [("infrastructure.openness", "floor", 1), ("stocks.repair", "floor", 1)],
     "compute_cap": [("trainers.scale_cap", "cap", 0.5)],
     "equal_funding": [("stocks.merit_share", "set", 0), ("stocks.lottery_share", "set", 0)],
     "funding_lottery": [("stocks.lottery_share", "floor", 1)],
@@ -190,7 +190,6 @@ class Planner:
     """A lab."""
 
     slot: int
-    isolated: bool
     attention: float
     funding: float = 0.0
     budget: int = 0
@@ -315,10 +314,6 @@ class Community:
         return np.repeat([blocks[b] for b in ("quantum", "meso", "gauge", "spurious")], self.widths)
 
     @property
-    def members(self):
-        return [q for q in self.planners if not q.isolated]
-
-    @property
     def any_repository(self):
         return any(not n.down for n in self.repositories)
 
@@ -357,9 +352,9 @@ class Community:
         return links[0] if len(links) >= max(1, self.p.infrastructure.need) else None
 
     def adopters(self):
-        """n_m: members whose first link is m."""
+        """n_m: planners whose first link is m."""
         n = [0] * len(self.trainers)
-        for q in self.members:
+        for q in self.planners:
             if q.models and q.models[0] is not None:
                 n[q.models[0]] += 1
         return n
@@ -372,8 +367,7 @@ class Community:
         start = max(p.stocks.compute, p.trainers.scale)
         self.trainers = [Trainer(i, p.trainers.scale, p.trainers.invariance, start) for i in range(p.trainers.count)]
         attention = min(p.stocks.attention, p.stocks.attention_cap)
-        total = p.planners.count + p.planners.isolated
-        self.planners = [Planner(i, i >= p.planners.count, attention) for i in range(total)]
+        self.planners = [Planner(i, attention) for i in range(p.planners.count)]
         links = p.infrastructure.providers
         for planner in self.planners:
             planner.models = [None] * links
@@ -394,7 +388,7 @@ class Community:
 
     def befriend(self):
         """Draw the collaboration network."""
-        members = self.members
+        members = self.planners
         count = min(self.p.planners.neighbours, len(members) - 1)
         if not self.trainers or count < 1:
             return
@@ -423,7 +417,7 @@ class Community:
             value, variance = self.label(material, modality, quantile(u[i, 3]))
             repository = invert(u[i, 4], [1 / (r + 1) for r in range(self.R)])
             key = record_key(0, i >> 15, 0, i & 0x7FFF)
-            federated = u[i, 5] < p.curators.openness
+            federated = u[i, 5] < p.infrastructure.openness
             self.records.append(
                 Record(key, material, family, modality, value, variance, LITERATURE, repository, -1, -1, federated)
             )
@@ -597,7 +591,7 @@ class Community:
     # ------------------------------------------------------------------ 7.15 stocks
 
     def fund(self):
-        p, members = self.p, self.members
+        p, members = self.p, self.planners
         n = len(members)
         if n:
             lottery = p.stocks.lottery_share
@@ -613,10 +607,6 @@ class Community:
                 q.funding += income * share
             self.apportion(members)
         for q in self.planners:
-            if q.isolated:
-                q.funding += p.planners.experiments
-                q.budget = math.floor(q.funding + 1e-9)
-                q.funding -= q.budget
             q.attention += min(p.stocks.attention, p.stocks.attention_cap - q.attention)
             q.judged = 0.0
         for t in self.trainers:
@@ -653,7 +643,7 @@ class Community:
         return [links.count(r) for r in range(self.R)]
 
     def model_loads(self):
-        links = [m for q in self.members for m in q.models]
+        links = [m for q in self.planners for m in q.models]
         return [links.count(m) for m in range(len(self.trainers))]
 
     def wear(self, nodes, loads):
@@ -694,12 +684,12 @@ class Community:
 
     def label(self, material, modality, z):
         """Value and claimed variance of a label."""
-        c, y, simulated = self.p.curators, float(self.property[material]), float(self.simulated[material])
-        measured = c.measured_noise * NOISE[modality] * float(self.space.difficulty[material])
+        p, y, simulated = self.p, float(self.property[material]), float(self.simulated[material])
+        measured = p.modalities.measured_noise * NOISE[modality] * float(self.space.difficulty[material])
         centre, s = {
             "measured": (y, measured),
             "hybrid": ((y + simulated) / 2, measured / 2),
-            "simulated": (simulated, c.simulated_noise * NOISE[modality]),
+            "simulated": (simulated, p.modalities.simulated_noise * NOISE[modality]),
         }[LABEL[modality]]
         return centre + s * z, max(s * s, 1e-6)
 
@@ -841,7 +831,7 @@ class Community:
             value, variance = self.label(described, modality, quantile(u[3]))
             record = Record(
                 record_key(1, c.slot, self.tick, j), material, family, stored, value, variance, SIMULATION,
-                c.repository, c.slot, self.tick, u[7] < p.curators.openness, t < 1,
+                c.repository, c.slot, self.tick, u[7] < p.infrastructure.openness, t < 1,
             )  # fmt: skip
             entries.append((record, modality, u[6]))
             if 2 / 3 <= t < 1:
@@ -930,7 +920,7 @@ class Community:
 
     def draw_panel(self, tick=None):
         """Materials and their two gauges, family after family."""
-        b, g = self.p.planners.panel, self.space.dims["gauge"]
+        b, g = self.p.trainers.panel, self.space.dims["gauge"]
         u = self.lines("uniform", "panel.material", (self.K, b), tick)
         gauges = self.lines("normal", "panel.gauge", (self.K, 2, b, g), tick)
         panel = []
@@ -1061,7 +1051,7 @@ class Community:
             sample = [r for r in sample if LABEL[r.modality] == "measured"]
         bias = self.biases()
         labels = np.array([
-            r.value - p.curators.harmonisation * HARMONISED[LABEL[r.modality]] * bias[r.family]
+            r.value - p.trainers.harmonisation * HARMONISED[LABEL[r.modality]] * bias[r.family]
             - (float(self.simulated[r.material]) if delta or prior else 0.0)
             for r in sample
         ])  # fmt: skip
@@ -1083,7 +1073,7 @@ class Community:
     def diagnose(self, model, panel, sample, scale):
         """A, T and what they are made of."""
         p, (q, m, g, _) = self.p.layers, self.widths
-        encoder, b = model.encoder, self.p.planners.panel
+        encoder, b = model.encoder, self.p.trainers.panel
         seen = np.array([self.ambient(i, gauge) * encoder.scale for i, gauge, _ in panel])
         latent = seen @ encoder.directions
         captured, invariant = [], []
@@ -1147,7 +1137,7 @@ class Community:
     def ceiling(self, records, count):
         """R^2 that a head of the same power reaches on ideal input."""
         size = 2 ** round(math.log2(max(2, records)))
-        noise = self.p.curators.measured_noise
+        noise = self.p.modalities.measured_noise
         if (size, count, noise) not in self.ceilings:
             u = self.lines("uniform", "ceiling.sample", size, 0)
             z = self.lines("normal", "ceiling.noise", size, 0)
@@ -1227,7 +1217,7 @@ class Community:
         ]
 
     def best_known(self):
-        return max([q.best_value for q in self.members] + [0.0])
+        return max([q.best_value for q in self.planners] + [0.0])
 
     def log_weights(self, m):
         """Log-weight of each family by a served model."""
@@ -1385,12 +1375,12 @@ class Community:
         p, q = self.p, r.planner
         u = self.lines("uniform", f"planner.experiment.{r.wave}", (len(self.planners), 2))[q.slot]
         r.made = bool(self.space.feasible[r.material])
-        sd = p.curators.measured_noise * float(self.space.difficulty[r.material])
+        sd = p.modalities.measured_noise * float(self.space.difficulty[r.material])
         r.variance = max(sd * sd, 1e-6)
         if r.made:
             r.value = float(self.property[r.material]) + sd * quantile(u[0])
         good = r.made and r.value > p.planners.publication_threshold
-        r.published = not q.isolated and bool(good or u[1] >= p.planners.publication_bias)
+        r.published = bool(good or u[1] >= p.planners.publication_bias)
 
     def couple(self):
         p = self.p
@@ -1433,7 +1423,7 @@ class Community:
             clocks = self.lines("exponential", "planner.refuge", (len(self.planners), self.R))
             repository = race(clocks[q.slot], [0.0 if n.down else 1.0 for n in self.repositories])
         key = record_key(2, q.slot, self.tick, r.wave)
-        federated = self.of_record("planner.federated", key) < p.curators.openness
+        federated = self.of_record("planner.federated", key) < p.infrastructure.openness
         origin = EXPERIMENT if r.made else FAILED
         self.enter(
             Record(

@@ -59,8 +59,8 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         equal(name, tick, [getattr(ours.records[i], name) for i in plain], getattr(commons, name)[plain], **CLOSE)
     equal("mass", tick, ours.mass, commons.mass, **CLOSE)
     equal("tested", tick, [i in ours.tested for i in range(ours.N)], commons.tested)
-    equal("found", tick, sorted(ours.found.items()), [(i, t) for i, t in enumerate(world.found_by) if t >= 0]
-          if ours.found or (world.found_by >= 0).any() else [])  # fmt: skip
+    equal("found", tick, sorted(ours.found.items()), [(i, t) for i, t in enumerate(world.discoveries.tick) if t >= 0]
+          if ours.found or (world.discoveries.tick >= 0).any() else [])  # fmt: skip
     equal("credit", tick, [c.credit for c in ours.curators], world.curators.credit, **CLOSE)
     equal("audit credit", tick, [c.audit_credit for c in ours.curators], world.curators.audit_credit, **CLOSE)
     results = world.results
@@ -84,7 +84,7 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         for m in range(len(ours.trainers)):
             equal("hits", tick, [q.hits.get(m, 0.0) for q in ours.planners], planners.hits[:, m], **CLOSE)
             equal("misses", tick, [q.misses.get(m, 0.0) for q in ours.planners], planners.misses[:, m], **CLOSE)
-        for q in ours.members if ours.trainers else []:
+        for q in ours.planners if ours.trainers else []:
             equal("collaborators", tick, [r.slot for r in q.collaborators], world.collaborators[q.slot])
     infrastructure = world.infrastructure
     equal("silent repositories", tick, [n.down for n in ours.repositories], infrastructure.down_repositories)
@@ -149,7 +149,7 @@ SMALL = {
             {"curators.reinforcement": -1.0, "founding.mass": (3.0, 1.0, 0.0, 2.0, 0.5), "planners.reinforcement": 1.5},
         ),
         (4, {"planners.count": 0}),
-        (5, {"curators.count": 0, "planners.exploration": 0.7, "planners.isolated": 2}),
+        (5, {"curators.count": 0, "planners.exploration": 0.7}),
         (6, {"founding.records": 0, "curators.adjacency": 0.6, "planners.adjacency": 1.0, "curators.records": 0}),
     ],
 )
@@ -188,12 +188,12 @@ UNSTEERED = {**SMALL, "trainers.count": 0, "planners.experiments": 0.8}
             },
         ),
         (3, {"commons.forgetting": 0.1, "stocks.hazard": 0.1, "stocks.wear": 0.1, "curators.coverage_seeking": 0.3}),
-        (4, {"stocks.lottery_share": 0.4, "stocks.matthew": 1.5, "planners.isolated": 2, "coupling.outer_loop": 0.6}),
+        (4, {"stocks.lottery_share": 0.4, "stocks.matthew": 1.5, "coupling.outer_loop": 0.6}),
         (5, {"infrastructure.repositories": 1, "founding.concentration": 1.5, "planners.publication_bias": 0.9}),
         (6, {"space.materials": 40, "founding.records": 20, "planners.experiments": 2.0}),  # runs out of materials
         (7, {"curators.modality_mix": (0.0, 0.0, 0.0, 1.0, 1.0, 1.0), "curators.records": 3}),
         (8, {"space.families": 1, "space.materials": 60, "founding.records": 10, "planners.repeats": True}),
-        (9, {"stocks.hazard": 0.2, "stocks.repair": 0.5, "curators.openness": 0.0, "commons.forgetting": 0.02}),
+        (9, {"stocks.hazard": 0.2, "stocks.repair": 0.5, "infrastructure.openness": 0.0, "commons.forgetting": 0.02}),
         (
             10,
             {"curators.audit_rate": 0.7, "curators.count": 7, "curators.records": 9, "curators.provenance_errors": 0.8},
@@ -212,7 +212,7 @@ def test_without_models(seed: int, changes: dict[str, Any]) -> None:
 
 LEARNING = {
     **SMALL, "trainers.count": 2, "trainers.features": 24, "trainers.records": 80, "trainers.retrain_interval": 5,
-    "trainers.latent_dims": 5, "planners.experiments": 1.5, "planners.panel": 6, "planners.candidates": 6,
+    "trainers.latent_dims": 5, "planners.experiments": 1.5, "trainers.panel": 6, "planners.candidates": 6,
     "space.quantum_dims": 8, "space.meso_dims": 3, "space.spurious_dims": 2, "space.gauge_dims": 3,
 }  # fmt: skip
 
@@ -233,7 +233,7 @@ LEARNING = {
         (11, {"trainers.delta_learning": True, "coupling.pseudo_share": 0.5, "coupling.pseudo_noise": 1.0}),
         (12, {"trainers.physical_prior": True, "coupling.pseudo_share": 0.5, "coupling.pseudo_gain": 1.5}),
         (13, {"trainers.head": "mean", "coupling.correction": 1.4, "layers.tradeoff": "alternative"}),
-        (14, {"trainers.labels": "simulated", "planners.isolated": 2, "planners.entry": 1}),
+        (14, {"trainers.labels": "simulated", "planners.entry": 1}),
         (
             15,
             {
@@ -265,7 +265,7 @@ LEARNING = {
                 "layers.integrity": "alternative",
                 "trainers.scale": 0.5,
                 "space.meso_dims": 1,
-                "curators.measured_noise": 0.6,
+                "modalities.measured_noise": 0.6,
             },
         ),
         (
@@ -277,7 +277,7 @@ LEARNING = {
                 "trainers.records": 400,
             },
         ),
-        (33, {"space.families": 1, "founding.records": 64, "space.materials": 50, "planners.panel": 25}),
+        (33, {"space.families": 1, "founding.records": 64, "space.materials": 50, "trainers.panel": 25}),
         (34, {"trainers.objective": "contrastive", "planners.source": "generative", "planners.candidates": 20}),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],

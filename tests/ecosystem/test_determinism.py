@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.interventions import POLICIES, SHOCKS
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import Run
-from mpbf_abm.model.trainers import encode, fit, head_features, training_rows
+from mpbf_abm.model.training import encode, fit, head_features, training_rows
 from mpbf_abm.streams import Streams
 
 SMALL = Parameters.preset("quick").updated(
@@ -144,32 +145,33 @@ def compare_arms(reference: Run, arm: Run, start: int) -> None:
     assert not reference.series[reference.series.tick >= start].equals(arm.series[arm.series.tick >= start])
 
 
-def test_an_added_isolated_agent_changes_nothing_else(reference: Run) -> None:
-    alone = simulate(
-        SMALL.replace("planners.isolated", 2), seed=5, ticks=TICKS, record=("series", "families", "agents")
-    )
-    assert alone.series.equals(reference.series)
-    assert alone.families.equals(reference.families)
-    inside = alone.agents[~((alone.agents.kind == "planners") & (alone.agents.id >= SMALL.planners.count))]
-    assert inside.reset_index(drop=True).equals(reference.agents)
-    outside = alone.agents[(alone.agents.kind == "planners") & (alone.agents.id >= SMALL.planners.count)]
-    assert (outside.groupby("tick").budget.sum() > 0).any()
+def first_choices(planners: int, change: Callable[[Ecosystem], None] | None = None) -> tuple[list[bytes], int]:
+    """What the first planners of some number choose in the first tick: one entry each, and how many experiments there are."""
+    p = SMALL.updated({"planners.count": planners, "planners.experiments": 2.0, "stocks.merit_share": 0.0})
+    eco = Ecosystem(p, 5)
+    if change is not None:
+        change(eco)
+    eco.step()
+    results = eco.world.results
+    eco.release()
+    assert results is not None
+    rows = [np.flatnonzero(results.planner == i) for i in range(SMALL.planners.count)]
+    return [results.material[r].tobytes() + results.observed[r].tobytes() for r in rows], len(results.planner)
 
 
-def test_a_perturbed_isolated_agent_changes_only_itself() -> None:
-    p = SMALL.replace("planners.isolated", 1)
-    frames = []
-    for exploration in (0.1, 0.9):
-        eco = Ecosystem(p, 5, record=("series", "agents"))
-        eco.world.planners.exploration[-1] = exploration
-        for _ in range(TICKS):
-            eco.step()
-        frames.append(Run(eco, TICKS))
-        eco.release()
-    a, b = (f.agents[f.agents.id < p.planners.count] for f in frames)
-    assert frames[0].series.equals(frames[1].series)
-    assert a.equals(b)
-    assert not frames[0].agents.equals(frames[1].agents)
+def test_an_added_agent_leaves_the_draws_of_the_others_alone() -> None:
+    (few, n), (more, m) = first_choices(SMALL.planners.count), first_choices(SMALL.planners.count + 3)
+    assert m > n
+    assert few == more
+
+
+def test_a_perturbed_agent_changes_only_its_own_choices_in_that_tick() -> None:
+    def perturb(eco: Ecosystem) -> None:
+        eco.world.planners.exploration[0], eco.world.planners.reinforcement[0] = 1.0, -1.0
+
+    (plain, _), (other, _) = first_choices(SMALL.planners.count), first_choices(SMALL.planners.count, perturb)
+    assert plain[0] != other[0]
+    assert plain[1:] == other[1:]
 
 
 def test_relabelling_families_changes_labels_only() -> None:
@@ -229,7 +231,7 @@ def test_one_extra_record_moves_a_retrained_models_predictions_by_less_than_a_hu
     model = world.registry.models[0]
     assert model is not None
     sources = np.ones(world.commons.repositories, bool)
-    noise = np.float32(world.p.curators.measured_noise**2)
+    noise = np.float32(world.p.modalities.measured_noise**2)
     predictions = []
     for extra in range(16):
         if extra:

@@ -90,7 +90,7 @@ def outcome(changes: tuple[tuple[str, Any], ...], levers: tuple[tuple[str, Any],
         eco.step()
     rows = np.array([[row[c] for c in COLUMNS] for _, row in eco.recorder.series])
     commons = eco.world.commons
-    claims = eco.world.planners.claims.tobytes()  # those of isolated planners, too, who show in no indicator
+    claims = eco.world.planners.claims.tobytes()
     eco.release()
     return rows.tobytes(), commons.key.tobytes() + commons.value.tobytes() + claims
 
@@ -133,7 +133,7 @@ def test_what_is_fixed_at_founding_is_not_read_later(monkeypatch: pytest.MonkeyP
     numbers = {
         path: 2 * getattr(getattr(Parameters().updated(BASE), group), name)
         for path, (group, name) in PATHS.items()
-        if path in FIXED and path not in ("planners.isolated", "founding.mass") and "space." not in path
+        if path in FIXED and path != "founding.mass" and "space." not in path
     }
     monkeypatch.setattr("mpbf_abm.model.interventions.FIXED", frozenset())
     assert outcome(()) == outcome((), tuple(numbers.items()))

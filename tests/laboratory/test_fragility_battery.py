@@ -28,8 +28,8 @@ from mpbf_abm.stats.estimates import Estimate, mean_estimate
 LEAN = Parameters().updated(
     {
         "space.materials": 300, "space.families": 4, "founding.records": 80, "trainers.count": 3, "trainers.features": 16,
-        "trainers.retrain_interval": 4, "trainers.reuse": 0.0, "curators.count": 0, "curators.openness": 1.0,
-        "curators.model_guidance": 0.0, "planners.count": 6, "planners.panel": 4, "planners.experiments": 1.0,
+        "trainers.retrain_interval": 4, "trainers.reuse": 0.0, "curators.count": 0, "infrastructure.openness": 1.0,
+        "curators.model_guidance": 0.0, "planners.count": 6, "trainers.panel": 4, "planners.experiments": 1.0,
         "planners.adoption_rate": 0.0, "infrastructure.repositories": 4, "infrastructure.rewiring": 0.0,
         "infrastructure.providers": 1,
     }
@@ -54,7 +54,12 @@ def test_where_nobody_leans_on_repositories_their_loss_costs_exactly_nothing():
 
 def test_where_one_repository_serves_all_its_outage_stops_all_until_it_ends():
     hub = LEAN.updated(
-        {"infrastructure.preference": 6.0, "curators.openness": 0.0, "founding.records": 500, "stocks.repair": 1.0}
+        {
+            "infrastructure.preference": 6.0,
+            "infrastructure.openness": 0.0,
+            "founding.records": 500,
+            "stocks.repair": 1.0,
+        }
     )
     setting = Setting(hub, replicates=2, ticks=20)
     network = measure(setting, (1, "network"))
@@ -91,9 +96,9 @@ def test_a_course_ends_where_the_whole_run_does():
     eco = setting.community(2)
     for _ in range(8):
         eco.step()
-    found = halfway(setting, 2)[0].world.found
+    found = halfway(setting, 2)[0].world.discoveries.count
     rate = measure(setting, (2, "outages"))["spared"]["finds"]
-    assert rate.sum() * eco.world.existing == pytest.approx(eco.world.found - found)
+    assert rate.sum() * eco.world.discoveries.existing == pytest.approx(eco.world.discoveries.count - found)
     assert set(measure(setting, (2, "outages"))["spared"]) == set(PERFORMANCE)
 
 

@@ -63,7 +63,7 @@ def test_policies_know_what_they_may():
     x = current(world)
     np.testing.assert_array_equal(x, world.commons.visible())
     # The oracle counts what is left to find, the informed policy never looks at it.
-    assert oracle(world).sum() == (world.truth.top & world.space.feasible & (world.found_by < 0)).sum()
+    assert oracle(world).sum() == (world.truth.top & world.space.feasible & (world.discoveries.tick < 0)).sum()
     before = informed(world)
     world.truth.top[:] = ~world.truth.top
     np.testing.assert_array_equal(informed(world), before)

@@ -23,8 +23,8 @@ quick = settings(max_examples=30, deadline=None, derandomize=True)
 LEAN = Parameters().updated(
     {
         "space.materials": 300, "space.families": 4, "founding.records": 80, "trainers.count": 3, "trainers.features": 16,
-        "trainers.retrain_interval": 4, "trainers.reuse": 0.0, "curators.count": 0, "curators.openness": 1.0,
-        "curators.model_guidance": 0.0, "planners.count": 6, "planners.panel": 4, "planners.experiments": 1.0,
+        "trainers.retrain_interval": 4, "trainers.reuse": 0.0, "curators.count": 0, "infrastructure.openness": 1.0,
+        "curators.model_guidance": 0.0, "planners.count": 6, "trainers.panel": 4, "planners.experiments": 1.0,
         "planners.adoption_rate": 0.0, "infrastructure.repositories": 4, "infrastructure.rewiring": 0.0,
         "infrastructure.providers": 1,
     }
@@ -54,7 +54,7 @@ def test_a_second_provider_makes_every_single_repository_dispensable():
 
 def test_the_hub_is_the_keystone():
     """All models train on the repository that is largest at founding, and lose it together."""
-    hub = LEAN.updated({"infrastructure.preference": 6.0, "curators.openness": 0.0, "founding.records": 500})
+    hub = LEAN.updated({"infrastructure.preference": 6.0, "infrastructure.openness": 0.0, "founding.records": 500})
     table = single_losses(hub, range(10), 12, start=5)
     first = keystones(table, "unsteered_share").iloc[0]
     assert (first["role"], first["rank"], first["costliest"]) == (1, 1, 1)
@@ -81,7 +81,7 @@ def test_a_cost_is_the_difference_of_two_whole_runs(kind):
 
 
 def test_roles_only_rename_nodes():
-    table = single_losses(LEAN.replace("curators.openness", 0.0), range(5), 10, start=5)
+    table = single_losses(LEAN.replace("infrastructure.openness", 0.0), range(5), 10, start=5)
     assert table.duplicated(["seed", "users"]).any()
     for _, part in table.groupby("seed"):
         assert sorted(part["role"]) == [1, 2, 3, 4]

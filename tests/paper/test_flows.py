@@ -51,12 +51,6 @@ def test_what_is_switched_off_does_not_flow(changes: dict[str, Any], gone: list[
     assert [flows[name] for name in gone] == [0.0] * len(gone)
 
 
-def test_isolated_planners_are_not_part_of_the_flows() -> None:
-    alone, eco = flows_of(4, **{"planners.count": 0, "planners.isolated": 5, "planners.experiments": 1.0})
-    assert eco.world.results is not None
-    assert [alone[n] for n in ("steered", "alone", "published", "deposited", "corrected")] == [0.0] * 5
-
-
 def test_the_core_is_the_fewest_largest_families_that_hold_a_share() -> None:
     assert core_families(np.array([1, 5, 2, 2])).tolist() == [False, True, False, False]
     assert core_families(np.array([4, 4, 1, 1])).tolist() == [True, True, False, False]

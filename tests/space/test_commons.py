@@ -52,6 +52,12 @@ def empty(repositories: int = R, seed: int = 5) -> Commons:
     return Commons(SPACE, repositories, np.array([1.0, 2.0, 0.5, 0.0]), Streams(seed))
 
 
+def answer(commons: Commons, working: NDArray[np.bool_]) -> None:
+    """Let some repositories answer and the others be silent."""
+    commons.down[...] = ~working
+    commons.notice()
+
+
 def add(commons: Commons, material: Any, **columns: Any) -> NDArray[np.int64]:
     """Append plain records: simulated, value 0, variance 1, repository 0, not federated."""
     material = np.asarray(material, np.int64)
@@ -142,7 +148,7 @@ class Program:
         working = self.rng.random(R) < 0.6
         working[self.rng.integers(R)] = True
         self.working = working
-        self.commons.set_working(working)
+        answer(self.commons, working)
 
     def compact(self) -> None:
         self.commons._compact()
@@ -297,7 +303,7 @@ def test_a_copy_shares_nothing_with_its_original() -> None:
     add(commons, [1, 2])
     twin = copy.deepcopy(commons)
     add(twin, [3])
-    twin.set_working(np.array([False, True, True]))
+    answer(twin, np.array([False, True, True]))
     assert (len(commons), len(twin)) == (2, 3)
     assert commons.working.all()
     assert commons.visible().sum() == 5.5
@@ -314,10 +320,10 @@ def test_what_a_silent_repository_holds_is_out_of_sight_until_it_answers() -> No
     add(commons, [0], repository=1)
     family = SPACE.family[0]
     seen = commons.visible()[family]
-    commons.set_working(np.array([False, True, True]))
+    answer(commons, np.array([False, True, True]))
     assert commons.visible()[family] == seen - 2
     assert commons.records_by_family()[family] == 3
-    commons.set_working(np.ones(R, bool))
+    answer(commons, np.ones(R, bool))
     assert commons.visible()[family] == seen
 
 
@@ -325,7 +331,7 @@ def test_federated_records_stay_in_sight_while_any_repository_answers() -> None:
     commons = empty()
     add(commons, [0, 0, 0], repository=2, federated=[True, True, False])
     family = SPACE.family[0]
-    commons.set_working(np.array([True, False, False]))
+    answer(commons, np.array([True, False, False]))
     assert commons.visible()[family] == 1.0 + 2
     assert len(commons.reachable(np.array([True, False, False]))) == 2
     assert len(commons.reachable(np.array([False, False, True]))) == 3
@@ -337,11 +343,11 @@ def test_nothing_is_in_view_when_every_repository_is_silent() -> None:
     add(commons, [0, 1, 2], repository=0, federated=True, value=1.0)
     add(commons, [0, 1, 2], repository=1, federated=True, modality=SPECTROSCOPY)
     assert commons.overlaps() == 3
-    commons.set_working(np.zeros(R, bool))
+    answer(commons, np.zeros(R, bool))
     np.testing.assert_array_equal(commons.visible(), commons.mass)
     assert commons.overlaps() == 0
     np.testing.assert_allclose(commons.estimated_bias(), 0, atol=1e-6)
-    commons.set_working(np.array([False, False, True]))
+    answer(commons, np.array([False, False, True]))
     assert commons.overlaps() == 3
 
 

@@ -28,7 +28,7 @@ from mpbf_abm.streams import Streams
 
 def community(need: int = 1) -> Infrastructure:
     """Three repositories, three models, four labs, two links each."""
-    infra = Infrastructure(3, 3, 4, 2, need)
+    infra = Infrastructure(np.zeros(3, bool), 3, 4, 2, need)
     infra.model_repositories[:] = [[0, 1], [1, NONE], [2, 0]]
     infra.lab_models[:] = [[0, 1], [1, 2], [NONE, NONE], [2, NONE]]
     infra.lab_repository[:] = [0, 1, 2, 2]
@@ -106,7 +106,7 @@ def test_loads_count_the_links() -> None:
 
 
 def test_a_community_without_models_has_no_steered_lab() -> None:
-    infra = Infrastructure(2, 0, 3, 1, 1)
+    infra = Infrastructure(np.zeros(2, bool), 0, 3, 1, 1)
     assert infra.working_models().tolist() == []
     assert infra.model_in_use().tolist() == [NONE] * 3
     assert not infra.working_labs().any()

@@ -169,7 +169,7 @@ def test_a_history_tells_what_the_commons_hold():
     made = commons.material[:n][np.isin(commons.origin[:n], (EXPERIMENT, FAILED))]
     assert sorted(tests) == sorted(made.tolist())
     assert h.claims == claims > 0
-    assert h.found == world.found / world.existing > 0
+    assert h.found == world.discoveries.count / world.discoveries.existing > 0
     assert len(h.sources) == models > 0
     assert all(1 <= len(mix) <= FEW.infrastructure.providers for mix in h.sources)
     eco.release()

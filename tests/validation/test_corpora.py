@@ -8,7 +8,7 @@ from mpbf_abm import Ecosystem
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.facts.corpora import MEASUREMENT, SIMULATION, learn, mixed, only, sample, spread_of_ensemble
 from mpbf_abm.model.modalities import FIDELITY, MEASURED, SIMULATED
-from mpbf_abm.model.trainers import training_rows
+from mpbf_abm.model.training import training_rows
 
 P = small()
 SPACE = space_of(P)
@@ -68,7 +68,7 @@ def test_one_kind_stands_for_one_fidelity():
     ("kind", "scale"), [(SIMULATION, 1.0), (MEASUREMENT, 1.0), (SIMULATION, 3.0), (SIMULATION, 0.3)]
 )
 def test_a_trainer_learns_from_the_whole_corpus_and_the_given_labels_alone(kind: int, scale: float):
-    p = small(curators__simulated_noise=0.0, curators__measured_noise=0.0)
+    p = small(modalities__simulated_noise=0.0, modalities__measured_noise=0.0)
     material = sample(SPACE, p, 1, "train", 301)
     learned = learn(p, SPACE, 1, material, only(kind, 301), scale=scale)
     world, rows = learned.world, np.arange(301)
@@ -130,14 +130,14 @@ def test_an_ensemble_of_learners_of_the_mean_differs_by_its_bootstrap_alone():
 def test_the_spread_of_an_ensemble_grows_with_the_noise_of_its_labels():
     spread = []
     for noise in (0.0, 2.0):
-        p = small(curators__measured_noise=noise)
+        p = small(modalities__measured_noise=noise)
         learned = learn(p, SPACE, 1, sample(SPACE, p, 1, "train", 300), only(MEASUREMENT, 300))
         spread.append(spread_of_ensemble(learned, sample(SPACE, p, 1, "test", 50))[1].mean())
     assert spread[1] > 1.5 * spread[0] > 0
 
 
 def test_members_of_an_ensemble_have_the_head_of_the_community():
-    p = small(trainers__head="gaussian_process", trainers__latent_dims=12, curators__measured_noise=0.05)
+    p = small(trainers__head="gaussian_process", trainers__latent_dims=12, modalities__measured_noise=0.05)
     learned = learn(p, SPACE, 1, sample(SPACE, p, 1, "train", 300), only(MEASUREMENT, 300))
     test = sample(SPACE, p, 1, "test", 200)
     own, _, _ = learned.predict(test)
@@ -146,7 +146,7 @@ def test_members_of_an_ensemble_have_the_head_of_the_community():
 
 
 def test_a_correction_of_the_simulation_stands_on_it():
-    p = small(trainers__head="mean", trainers__physical_prior=True, curators__measured_noise=0.0)
+    p = small(trainers__head="mean", trainers__physical_prior=True, modalities__measured_noise=0.0)
     learned = learn(p, SPACE, 1, sample(SPACE, p, 1, "train", 200), only(MEASUREMENT, 200))
     test = sample(SPACE, p, 1, "test", 50)
     for predicted in (learned.predict(test)[0], spread_of_ensemble(learned, test)[0]):

@@ -109,7 +109,7 @@ def test_bias_that_can_be_learned_is_inherited_and_scatter_is_not(smooth: float,
 def test_more_measured_noise_makes_a_correction_dearer():
     prices = []
     for noise in (0.05, 2.0):
-        p = small(space__materials=2_400, curators__measured_noise=noise)
+        p = small(space__materials=2_400, modalities__measured_noise=noise)
         prices.append(np.mean([inheritance(p, space_of(p), s)["bias_correction_n"] for s in range(1, 5)]))
     assert prices[0] < prices[1] - 0.3
 

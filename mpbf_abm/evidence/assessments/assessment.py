@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import Policy, Shock
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
@@ -60,7 +60,7 @@ class Setting:
         """One of the runs."""
         return RunSpec(self.parameters, seed, self.ticks, self.policies, self.shocks, space)
 
-    def community(self, seed: int, space: MaterialsSpace | None = None) -> Ecosystem:
+    def community(self, seed: int, space: MaterialsSpace | None = None) -> Community:
         """A community before its first tick, which keeps no records of its course."""
         return begin(self.spec(seed, space), record=())
 

@@ -27,7 +27,7 @@ from mpbf_abm.measures.urn import (
     displacements,
     intervene,
 )
-from mpbf_abm.model.ecosystem import Snapshot
+from mpbf_abm.model.community import Snapshot
 from mpbf_abm.model.indicators import COLUMNS, observe, usage
 from mpbf_abm.model.interventions import NODES, Shock
 from mpbf_abm.parameters import Parameters
@@ -142,7 +142,7 @@ CONDITIONS = (
     Row(BOUNDARY, DAL, "data sparsity", "founding records and budget of curators, falling", _SPARSE, "rmse_out", +1),
     Row(BOUNDARY, DAL, "simulation bias transfer", "labels: measured, all, simulated", _LABELS, "inherited_bias", +1),
     Row(BOUNDARY, DAL, "simulation bias transfer", "labels: measured, all, simulated", _LABELS, "inherited_share", +1),
-    Row(BOUNDARY, DAL, "simulation bias transfer", "harmonisation 1, .3, 0", _one("curators.harmonisation", 1.0, 0.3, 0.0), "inherited_bias", +1, _SIMULATED),
+    Row(BOUNDARY, DAL, "simulation bias transfer", "harmonisation 1, .3, 0", _one("trainers.harmonisation", 1.0, 0.3, 0.0), "inherited_bias", +1, _SIMULATED),
     Row(BOUNDARY, DAL, "modality imbalance", "mix from even to crystal graphs alone", _MIX, "modalities_d1", -1),
     Row(BOUNDARY, DAL, "modality imbalance", "mix from even to crystal graphs alone", _MIX, "meso_explained", -1),
     Row(BOUNDARY, DAL, "provenance noise", "quality assurance 1, .5, 0 at an error rate of .3", _QA, "rmse", +1),
@@ -320,7 +320,6 @@ def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dic
     flows = {name: _known_mean([s[name] for s in seen]) for name in FLOWS}
     world, end = eco.world, seen[-1] | flows
     models = [(w, m) for w, m in usage(world) if m.diagnosis is not None]
-    eco.release()
     mine = {
         "meso_explained": sum(w * (1.0 - m.diagnosis.u[0]) for w, m in models if m.diagnosis) if models else math.nan,
         "fidelity_gap": end["fidelity_perceived"] - end["fidelity"], "niche_excess": end["rmse_niche"] - end["rmse_dense"],

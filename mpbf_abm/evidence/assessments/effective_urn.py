@@ -34,7 +34,7 @@ from mpbf_abm.measures.urn import (
     lasting_cost,
     merit,
 )
-from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
+from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
@@ -146,7 +146,6 @@ def _until(p: Parameters, seed: int, ticks: int, space: MaterialsSpace) -> tuple
     for _ in range(ticks):
         eco.step()
     snapshot = eco.snapshot()
-    eco.release()
     return founded, snapshot
 
 
@@ -187,11 +186,10 @@ def _biased(snapshot: Snapshot, run: RunInput) -> dict[str, float]:
 
 def _later(snapshot: Snapshot, run: RunInput) -> dict[str, float]:
     """The effective urn again, late in the same run."""
-    eco = Ecosystem.restore(snapshot)
+    eco = Community.restore(snapshot)
     for _ in range(LATE * run.ticks // 5 - snapshot.world.tick):
         eco.step()
     late = eco.snapshot()
-    eco.release()
     urn = intervene(late, at_mass_quantiles(late.world.commons.visible(), FAMILIES))
     return {"gamma_later": urn.reinforcement, "eps_later": urn.exploration}
 
@@ -212,13 +210,12 @@ def _reversed(snapshot: Snapshot, fitted: Twin, plain: Twin, run: RunInput, fami
         for i in range(FUTURES):
             ends = []
             for count in (0, round(cost)):
-                eco = Ecosystem.restore(snapshot, reseed={snapshot.world.tick: run.seed + 1 + i})
+                eco = Community.restore(snapshot, reseed={snapshot.world.tick: run.seed + 1 + i})
                 deposit(eco, family, count)
                 for _ in range(ahead):
                     eco.step()
                 end = eco.world.commons.visible()
                 ends.append(float(end[family] / end.sum()))
-                eco.release()
             shifts.append(ends[1] - ends[0])
         bought = float(np.mean(shifts)) / MOVED
     finite = [min(price, 1e9) for price in prices]
@@ -239,12 +236,11 @@ def _ensemble(
         )
         pair = []
         for branch in (1 << 60, 1 << 61):
-            eco = Ecosystem.restore(snapshot, reseed={early: (run.seed + 100 + i) ^ branch})
+            eco = Community.restore(snapshot, reseed={early: (run.seed + 100 + i) ^ branch})
             for _ in range(run.ticks - early):
                 eco.step()
             pair.append(eco.world.commons.visible() / eco.world.commons.visible().sum())
             used.append(float((eco.world.commons.untested <= 0).mean()))
-            eco.release()
         ends.append(pair)
     both = np.array(ends)
     index, error = early_stream_index(both[:, 0], both[:, 1])
@@ -261,9 +257,8 @@ def _ensemble(
 
 def _current(fitted: Twin, snapshot: Snapshot) -> Twin:
     """The fitted urn at the state of another history of the same community: its records, and what its models think."""
-    eco = Ecosystem.restore(snapshot)
+    eco = Community.restore(snapshot)
     now, x = flow(eco, eco.tick), snapshot.world.commons.visible().copy()
-    eco.release()
     curators, planners = (
         replace(source, merit=merit(steered, x, source.reinforcement))
         for source, steered in zip(fitted.sources, now.steered, strict=True)

@@ -80,7 +80,6 @@ def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
         out |= {f"leading at {m:g}": share for m, at in moments.items() if at == tick}
         if tick == early:
             out |= indicators(eco.world, early // 2)
-    eco.release()
     out["pull"] = (1.0 - max(p.planners.exploration, p.planners.exploration_floor)) * p.planners.reinforcement
     return out | {"end": _leading(eco.world.commons.visible())}
 

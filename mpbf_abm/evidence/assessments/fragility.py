@@ -23,7 +23,7 @@ from mpbf_abm.measures.keystones import LOSS, Kind, keystones, leaning, losses_f
 from mpbf_abm.measures.networks import influence_vector, removal_curve, truck_factor
 from mpbf_abm.measures.resilience import disruption, gap_curve
 from mpbf_abm.measures.tipping import FEWEST, tipping_point
-from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
+from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.interventions import Shock
 from mpbf_abm.model.links import any_of_r, from_graph
 from mpbf_abm.model.run import summarise
@@ -133,7 +133,6 @@ def _halfway(community: _Community) -> tuple[Snapshot, Float]:
         eco.step()
         leading.append(_leading(eco.world))
     snapshot = eco.snapshot()
-    eco.release()
     return snapshot, np.array(leading)
 
 
@@ -201,10 +200,9 @@ def levels(repositories: int) -> list[int]:
 
 
 def _found(snapshot: Snapshot, ticks: int, *shocks: Shock) -> float:
-    eco = Ecosystem.restore(snapshot, shocks=(*snapshot.shocks, *shocks))
+    eco = Community.restore(snapshot, shocks=(*snapshot.shocks, *shocks))
     while eco.tick < ticks:
         eco.step()
-    eco.release()
     return summarise(eco)["found_share"]
 
 
@@ -227,31 +225,28 @@ def _outages(setting: Setting, seed: int) -> dict[str, Course]:
 
 def _course(snapshot: Snapshot, ticks: int, *shocks: Shock) -> Course:
     """Performance after each tick from a snapshot on, arrays (ticks - start,)."""
-    eco = Ecosystem.restore(snapshot, shocks=(*snapshot.shocks, *shocks))
+    eco = Community.restore(snapshot, shocks=(*snapshot.shocks, *shocks))
     world = eco.world
     rows: list[tuple[float, float, float]] = []
     while eco.tick < ticks:
-        found = world.found
+        found = world.discoveries.count
         eco.step()
-        members = world.infrastructure.members
-        works = world.infrastructure.working_labs()[members]
+        works = world.infrastructure.working_labs()
         everything = world.commons.mass + world.commons.records_by_family()
         rows.append((
             # An objective that shifts counts finds anew.
-            max(0, world.found - found) / max(1, world.existing), float(works.mean()) if len(works) else 0.0,
+            max(0, world.discoveries.count - found) / max(1, world.discoveries.existing), float(works.mean()) if len(works) else 0.0,
             float(world.commons.visible().sum() / max(1.0, everything.sum())),
         ))  # fmt: skip
-    eco.release()
     return dict(zip(PERFORMANCE, np.array(rows).T, strict=True))
 
 
 def _warning(setting: Setting, seed: int) -> dict[str, Any]:
     """Largest share until halfway, here and in a community that nothing locks in, and at the end."""
     snapshot, leading = halfway(setting, seed)
-    eco = Ecosystem.restore(snapshot)
+    eco = Community.restore(snapshot)
     while eco.tick < setting.ticks:
         eco.step()
-    eco.release()
     changes = {
         f"{who}.reinforcement": min(BELOW, setting.parameters.flat()[f"{who}.reinforcement"])
         for who in ("planners", "curators")
@@ -262,7 +257,6 @@ def _warning(setting: Setting, seed: int) -> dict[str, Any]:
     for _ in range(setting.ticks // 2):
         other.step()
         quiet.append(_leading(other.world))
-    other.release()
     return {"leading": leading, "calm": np.array(quiet), "end": _leading(eco.world)}
 
 

@@ -17,7 +17,7 @@ from mpbf_abm.measures.flows import FLOWS, added, core_families, records_by_orig
 from mpbf_abm.measures.networks import removal_curve
 from mpbf_abm.measures.path import damage, deposit, follow
 from mpbf_abm.model.commons import ORIGINS
-from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin, summarise
 from mpbf_abm.model.spec import RunSpec
@@ -53,24 +53,21 @@ def course(run: RunInput) -> tuple[Outcomes, Float]:
     early, kept = max(1, run.ticks // EARLY), set(run.kept)
     with one_thread():
         eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, run.shocks), record=())
-        try:
-            founded = eco.world.commons.records_by_family()
-            regions = np.where(core_families(founded), 0, 1)
-            flows: dict[str, float] = dict.fromkeys(FLOWS, 0.0)
-            rows, leader, early_share = [], 0, 0.0
-            for tick in range(run.ticks):
-                eco.step()
-                flows = added(flows, tick_flows(eco.world))
-                if tick == early - 1:
-                    x = eco.world.commons.records_by_family()
-                    leader, early_share = int(x.argmax()), float(x.max() / x.sum())
-                if tick in kept:
-                    now = summarise(eco)
-                    held = records_by_origin(eco.world, regions, len(REGIONS))
-                    rows.append([*(now[name] for name in LAYERS), *flows.values(), *held.ravel().tolist()])
-            end, x = summarise(eco), eco.world.commons.records_by_family()
-        finally:
-            eco.release()
+        founded = eco.world.commons.records_by_family()
+        regions = np.where(core_families(founded), 0, 1)
+        flows: dict[str, float] = dict.fromkeys(FLOWS, 0.0)
+        rows, leader, early_share = [], 0, 0.0
+        for tick in range(run.ticks):
+            eco.step()
+            flows = added(flows, tick_flows(eco.world))
+            if tick == early - 1:
+                x = eco.world.commons.records_by_family()
+                leader, early_share = int(x.argmax()), float(x.max() / x.sum())
+            if tick in kept:
+                now = summarise(eco)
+                held = records_by_origin(eco.world, regions, len(REGIONS))
+                rows.append([*(now[name] for name in LAYERS), *flows.values(), *held.ravel().tolist()])
+        end, x = summarise(eco), eco.world.commons.records_by_family()
     outcomes = {name: end[name] for name in COURSE_OUTCOMES[:4]} | {
         "early_share": early_share, "late_share": float(x[leader] / x.sum()), "same_leader": float(x.argmax() == leader),
         "core_share": float(x[regions == 0].sum() / x.sum()),
@@ -96,17 +93,14 @@ def twins(run: RunInput) -> tuple[Outcomes, Float]:
     later = [t + 1 for t in run.kept if t + 1 >= early]
     with one_thread():
         eco = begin(RunSpec(p, run.seed, run.ticks), record=())
-        try:
-            for _ in range(early):
-                eco.step()
-            snapshot = eco.snapshot()
-        finally:
-            eco.release()
+        for _ in range(early):
+            eco.step()
+        snapshot = eco.snapshot()
         x = snapshot.world.commons.records_by_family()
         family = int(np.argsort(x, kind="stable")[len(x) // 2])
         amount = max(1, round(share * x.sum()))
 
-        def change(other: Ecosystem) -> None:
+        def change(other: Community) -> None:
             deposit(other, family, amount)
 
         plain, again, moved = (follow(snapshot, later, change=c) for c in (None, None, change))
@@ -127,12 +121,9 @@ def removal(run: RunInput) -> Outcomes:
     p = parameters(run)
     with one_thread():
         eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, run.shocks), record=())
-        try:
-            for _ in range(run.ticks):
-                eco.step()
-            graph = eco.world.infrastructure.graph()
-        finally:
-            eco.release()
+        for _ in range(run.ticks):
+            eco.step()
+        graph = eco.world.infrastructure.graph()
     rng = np.random.default_rng(run.seed)
     out: Outcomes = {}
     for criterion in CRITERIA:
@@ -181,14 +172,11 @@ def approach(run: RunInput) -> tuple[Outcomes, Float]:
     with one_thread():
         space = MaterialsSpace.synthetic(p, seed=0)
         eco = begin(RunSpec(p, run.seed, run.ticks, space=space), record=())
-        try:
-            for tick in range(run.ticks):
-                eco.world.curators.exploration[...] = lever[tick]
-                eco.step()
-                x = eco.world.commons.visible()
-                share[tick] = x[0] / x.sum()
-        finally:
-            eco.release()
+        for tick in range(run.ticks):
+            eco.world.curators.exploration[...] = lever[tick]
+            eco.step()
+            x = eco.world.commons.visible()
+            share[tick] = x[0] / x.sum()
     seen = early_warnings(share, run.ticks // 2)
     x = eco.world.commons.visible()
     outcomes = {

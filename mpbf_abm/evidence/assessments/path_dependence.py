@@ -31,7 +31,7 @@ from mpbf_abm.measures.path import (
     policy_arms,
 )
 from mpbf_abm.measures.urn import at_mass_quantiles, flow, intervene
-from mpbf_abm.model.ecosystem import Ecosystem, Snapshot
+from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.indicators import observe
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.estimates import Estimate, mean_estimate
@@ -99,7 +99,7 @@ def _room(setting: Setting) -> dict[str, float]:
     return {path: value for path, value in now.items() if value < 1}
 
 
-def _next_leading(eco: Ecosystem) -> float:
+def _next_leading(eco: Community) -> float:
     """Largest share of a family in the records that are expected next."""
     now = flow(eco, eco.tick)
     return float(now.mixed(now.total).max())
@@ -115,7 +115,6 @@ def history(setting: Setting, world: int, i: int) -> dict[str, Any]:
         eco.step()
         path.append(eco.world.commons.visible().copy())
     snapshot = eco.snapshot()
-    eco.release()
     x = path[-1]
     courses = [_course(setting, snapshot, seed ^ branch) for branch in LATER]
     later, found = courses[0]
@@ -144,7 +143,7 @@ def _course(setting: Setting, snapshot: Snapshot, seed: int, family: int = 0, co
     """Records by family after each tick (T, K) from a snapshot on, with extra records of a family, and the share found."""
     found = 0.0
 
-    def look(eco: Ecosystem) -> Float:
+    def look(eco: Community) -> Float:
         nonlocal found
         if eco.tick == setting.ticks:
             found = observe(eco.world)["found_share"]

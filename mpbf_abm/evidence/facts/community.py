@@ -62,26 +62,23 @@ def history(p: Parameters, space: MaterialsSpace, seed: int, ticks: int = HORIZO
     eco = begin(RunSpec(p, seed, ticks, space=space), record=())
     world, sources, tests, claims = eco.world, [], [], 0
     version = world.registry.version.copy()
-    try:
-        for _ in range(ticks):
-            eco.step()
-            for trainer in np.flatnonzero(world.registry.version > version):
-                links = world.infrastructure.model_repositories[trainer]
-                sources.append(frozenset(links[links >= 0].tolist()))
-            version = world.registry.version.copy()
-            if (r := world.results) is not None:
-                tests.append(r.material[r.published])
-                loud = r.published & (np.nan_to_num(r.observed, nan=-np.inf) > p.planners.publication_threshold)
-                claims += int(loud.sum())
-        commons = world.commons
-        n = len(commons)
-        return History(
-            space, commons.family[:n].astype(np.int64), commons.tick[:n].astype(np.int64),
-            np.isin(commons.origin[:n], (EXPERIMENT, FAILED)), np.concatenate([np.zeros(0, np.int64), *tests]), claims,
-            world.found / max(1, world.existing), tuple(sources),
-        )  # fmt: skip
-    finally:
-        eco.release()
+    for _ in range(ticks):
+        eco.step()
+        for trainer in np.flatnonzero(world.registry.version > version):
+            links = world.infrastructure.model_repositories[trainer]
+            sources.append(frozenset(links[links >= 0].tolist()))
+        version = world.registry.version.copy()
+        if (r := world.results) is not None:
+            tests.append(r.material[r.published])
+            loud = r.published & (np.nan_to_num(r.observed, nan=-np.inf) > p.planners.publication_threshold)
+            claims += int(loud.sum())
+    commons = world.commons
+    n = len(commons)
+    return History(
+        space, commons.family[:n].astype(np.int64), commons.tick[:n].astype(np.int64),
+        np.isin(commons.origin[:n], (EXPERIMENT, FAILED)), np.concatenate([np.zeros(0, np.int64), *tests]), claims,
+        world.discoveries.count / max(1, world.discoveries.existing), tuple(sources),
+    )  # fmt: skip
 
 
 def concentration(h: History) -> dict[str, float]:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
-from mpbf_abm.model.curators import label
 from mpbf_abm.model.founding import found
 from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, SPECTROSCOPY
-from mpbf_abm.model.trainers import DEALT, abstract, fit, head_features
+from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, SPECTROSCOPY, label
+from mpbf_abm.model.trainers import DEALT, abstract
+from mpbf_abm.model.training import fit, head_features
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams, normal_quantile
@@ -131,7 +131,7 @@ def learn(
         objective = DEALT[seed % len(DEALT)] if p.trainers.objective == "mixed" else p.trainers.objective
     alone = p.updated(
         {
-            "planners.count": 0, "planners.isolated": 0, "curators.count": 0, "founding.records": 0, "stocks.compute": 0.0,
+            "planners.count": 0, "curators.count": 0, "founding.records": 0, "stocks.compute": 0.0,
             "infrastructure.repositories": 1, "infrastructure.providers": 1, "infrastructure.need": 1,
             "trainers.count": 1, "trainers.reuse": 0.0, "trainers.labels": "all", "trainers.objective": objective,
             "trainers.scale": scale, "trainers.scale_cap": 64.0, "trainers.records": math.ceil(n / scale),
@@ -139,7 +139,7 @@ def learn(
     )  # fmt: skip
     world = found(alone, Streams(seed), space)
     noise = normal_quantile(world.streams.uniform("validation.noise", 0, n))
-    value, variance = label(world, material, modality, noise)
+    value, variance = label(world.p.modalities, world.truth, world.space.difficulty, material, modality, noise)
     world.commons.append(
         key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF), material=material, modality=modality, value=value,
         variance=variance, origin=np.int8(LITERATURE), repository=0, producer=-1, tick=-1, federated=np.zeros(n, bool),

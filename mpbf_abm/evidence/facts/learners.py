@@ -24,8 +24,8 @@ from mpbf_abm.evidence.facts.corpora import (
     spread_of_ensemble,
 )
 from mpbf_abm.learning.heads import fit_head
-from mpbf_abm.model.curators import label
 from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.modalities import label
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams, normal_quantile
 
@@ -63,7 +63,14 @@ def inheritance(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, fl
     overlaps = sample(space, p, seed, "overlap", most, outside=test)
     predicted, _, at_overlaps = learned.predict(overlaps)
     draw = learned.world.streams.uniform("validation.measured", 0, most)
-    value, variance = label(learned.world, overlaps, only(MEASUREMENT, most), normal_quantile(draw))
+    value, variance = label(
+        learned.world.p.modalities,
+        learned.world.truth,
+        learned.world.space.difficulty,
+        overlaps,
+        only(MEASUREMENT, most),
+        normal_quantile(draw),
+    )
     residual = (value - predicted).astype(np.float64)
     tried, gain = [1.0], [0.0]
     for n in (n for n in CORRECTIONS if n <= most):
@@ -97,7 +104,7 @@ def calibration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, fl
     with its misfit, is given beside it.
     """
     learned, test = _simulated(p, space, seed)
-    target = space.simulated[test] + p.curators.simulated_noise * normal_quantile(
+    target = space.simulated[test] + p.modalities.simulated_noise * normal_quantile(
         learned.world.streams.uniform("validation.label", 0, len(test))
     )
     mean, spread = spread_of_ensemble(learned, test)

@@ -96,7 +96,7 @@ def bias_paths(
         **{
             "space.materials": 300, "founding.records": round(open_records), "founding.mass": 1.0, "curators.count": 1, "curators.records": budget if audits else round(simulated),
             "curators.audit_rate": (budget - simulated) / budget if audits else 0.0, "curators.measured_cost": max(1.0, cost),
-            "curators.measured_noise": 0.05, "curators.harmonisation": 1.0 - chi * (1.0 - delta * rho),
+            "modalities.measured_noise": 0.05, "trainers.harmonisation": 1.0 - chi * (1.0 - delta * rho),
             "commons.forgetting": -math.log1p(-delta), "coupling.pseudo_share": pi, "coupling.pseudo_gain": g,
             "planners.count": round(lambda_P * scale), "planners.experiments": 1.0, "planners.publication_bias": 1.0 - q,
             "planners.publication_threshold": 5.0, "planners.steering_gain": 0.0,
@@ -118,7 +118,6 @@ def bias_paths(
             alive = commons.alive
             bias[r, t] = (commons.value[alive] - space.property[commons.material[alive]]).mean(dtype=np.float64)
             mean[r, t] = learned(eco)[0]
-        eco.release()
     return bias, mean
 
 

@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 
 from mpbf_abm.learning.heads import Head
 from mpbf_abm.measures.path import run_to
-from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
@@ -75,9 +75,9 @@ def learning_community(**changes: Any) -> Parameters:
         **{
             "space.materials": 400, "space.families": 1, "space.quantum_dims": 4, "space.meso_dims": 1, "space.gauge_dims": 0,
             "space.spurious_dims": 0, "space.feasible": 1.0, "founding.records": 0, "curators.records": 1,
-            "curators.simulated_noise": 0.0, "curators.harmonisation": 0.0, "trainers.count": 1, "trainers.head": "mean",
+            "modalities.simulated_noise": 0.0, "trainers.harmonisation": 0.0, "trainers.count": 1, "trainers.head": "mean",
             "trainers.objective": "masked", "trainers.latent_dims": 1, "trainers.retrain_interval": 1, "trainers.records": 1_000_000,
-            "trainers.reuse": 0.0, "planners.count": 0, "planners.panel": 1, "planners.neighbours": 0, "stocks.compute": 0.0,
+            "trainers.reuse": 0.0, "planners.count": 0, "trainers.panel": 1, "planners.neighbours": 0, "stocks.compute": 0.0,
             "infrastructure.repositories": 1, "coupling.uncertainty_dal_ral": 0.0, "coupling.uncertainty_ral_isl": 0.0,
             "coupling.pseudo_anchor": "property", **changes,
         }
@@ -97,7 +97,7 @@ def flat_space(
     )
 
 
-def learned(eco: Ecosystem) -> tuple[float, float]:
+def learned(eco: Community) -> tuple[float, float]:
     """Mean and noise variance of the only model."""
     model = eco.world.registry.models[0]
     if model is None or not isinstance(model.head, Head):
@@ -113,7 +113,6 @@ def generations(p: Parameters, run_seeds: Sequence[int], ticks: int, space: Mate
         for t in range(ticks):
             eco.step()
             out[r, t] = learned(eco)
-        eco.release()
     return out
 
 

@@ -147,7 +147,6 @@ def resampling(seed: int, K: int, a: tuple[float, ...], M: int, t: int, runs: in
         commons = eco.world.commons
         last = commons.family[commons.alive & (commons.tick == t - 1)]
         diversity.append(1 - hhi(np.bincount(last, minlength=K)))
-        eco.release()
     expected = (1 - hhi(start)) * (1 - 1 / M) ** t
     mean, error = mean_error(diversity)
     if expected * runs < 50:

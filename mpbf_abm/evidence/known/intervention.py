@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,10 @@ from mpbf_abm.evidence.known.communities import RUNS, family_masses, law_of_two,
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, mean_error, row, seeds, variance_error
 from mpbf_abm.measures.path import cost_of_reversal, deposit, monopoly_chance, run_to, share_after_deposit
-from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
+from mpbf_abm.model.world import Results
 from mpbf_abm.parameters import Parameters
 
 Float = NDArray[np.float64]
@@ -59,7 +58,6 @@ def intervention(seed: int, a: float, b: float, N: int, m: int, D: float, after:
                 # Whole records buy slightly more or less than D.
                 wanted = share_after_deposit(x, size, count)
                 out.append((wanted, share, share - x))
-            eco.release()
     w, share, _ = np.array(given).T
     out_checks = [
         Check("E share after m extra records", float(w.mean()), float(share.mean()), mean_error(share - w)[1])
@@ -102,7 +100,7 @@ def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Che
             "space.spurious_dims": 0, "founding.records": 20, "curators.count": 0, "trainers.count": 2, "trainers.head": "mean",
             "trainers.objective": "masked", "trainers.latent_dims": 1, "trainers.retrain_interval": 10_000, "trainers.reuse": 0.0,
             "planners.count": planners, "planners.experiments": 0.0, "planners.adoption": "utility", "planners.entry": 1,
-            "planners.adoption_rate": 0.0, "planners.utility_gaps": (g_R, g_S), "planners.utility_returns": r, "planners.panel": 1,
+            "planners.adoption_rate": 0.0, "planners.utility_gaps": (g_R, g_S), "planners.utility_returns": r, "trainers.panel": 1,
             "planners.neighbours": 0, "infrastructure.repositories": 1, "stocks.compute": 0.0,
         }
     )  # fmt: skip
@@ -121,7 +119,6 @@ def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Che
                 # From here on everybody takes the leader, whatever their taste.
                 strayed += abs(int(np.diff(eco.world.registry.adopters)[0])) != abs(lead) + b_A + b_B + 5
                 break
-        eco.release()
     undecided = runs - len(first)
     expected = b_B / (b_A + b_B)
     note = f"barriers: A ahead by {b_A}, B ahead by {b_B}; undecided after {planners} agents: {undecided}"
@@ -185,46 +182,40 @@ def monopoly(seed: int, g: float, a: float, b: float, g_low: float, n: int, runs
     ticks=Knob(24, "ticks", 2, 2_000, fast=8), materials=Knob(2_000, "materials", 200, 10**6, fast=600), planners=Knob(12, "planners", 2, 1_000),
 )  # fmt: skip
 def zero_perturbation(seed: int, ticks: int, materials: int, planners: int) -> list[Check]:
-    """Bytes that differ between twins, and between communities with and without another isolated agent."""
+    """Bytes that differ between twins, and choices of others in the tick in which one planner is perturbed."""
     p = Parameters.preset("quick").updated(
         {"space.materials": materials, "space.families": 20, "founding.records": 300, "planners.count": planners,
-         "planners.experiments": 0.5, "trainers.records": 200, "trainers.features": 48, "planners.isolated": 1}
+         "planners.experiments": 2.0, "stocks.merit_share": 0.0, "trainers.records": 200, "trainers.features": 48}
     )  # fmt: skip
     space = MaterialsSpace.synthetic(p, seed=seed)
 
-    def digest(change: Any = None) -> tuple[list[bytes], bytes]:
+    def course(perturbed: bool) -> tuple[list[bytes], Results]:
+        """Bytes of the ticks but the last one, and the choices of the last one."""
         eco = begin(RunSpec(p, seed, space=space), record=("series",))
-        if change is not None:
-            change(eco)
-        own = b""
-        for _ in range(ticks):
+        for tick in range(ticks):
+            if perturbed and tick == ticks - 1:
+                eco.world.planners.exploration[-1], eco.world.planners.reinforcement[-1] = 1.0, -1.0
             eco.step()
-            if (results := eco.world.results) is not None:
-                own += results.material[results.planner >= planners].tobytes()
-        world = eco.world
-        rows = [np.array(list(values.values())).tobytes() for _, values in eco.recorder.series]
-        rows += [world.commons.key.tobytes(), world.commons.value.tobytes(), world.planners.claims[:planners].tobytes()]
-        eco.release()
-        return rows, own
+        world, results = eco.world, eco.world.results
+        if results is None:
+            raise ConfigurationError("U12: no experiment in the last tick; raise planners")
+        rows = [np.array(list(values.values())).tobytes() for _, values in eco.recorder.series[:-1]]
+        before = world.commons.tick < ticks - 1
+        rows += [world.commons.key[before].tobytes(), world.commons.value[before].tobytes()]
+        return rows, results
 
-    def perturb(eco: Ecosystem) -> None:
-        eco.world.planners.exploration[planners:] = 0.0
-        eco.world.planners.reinforcement[planners:] = -1.0
+    def choices(results: Results, own: bool) -> bytes:
+        rows = (results.planner == planners - 1) == own
+        return bytes(results.material[rows].tobytes() + results.observed[rows].tobytes())
 
-    one, two, other = digest(), digest(), digest(perturb)
+    one, two, other = course(False), course(False), course(True)
     return [
-        Check(
-            "parts that differ between twins",
-            0,
-            sum(x != y for x, y in zip(one[0], two[0], strict=True)) + (one[1] != two[1]),
-        ),
-        Check(
-            "parts that differ beside the perturbed isolated agent",
-            0,
-            sum(x != y for x, y in zip(one[0], other[0], strict=True)),
-        ),
-        Check("the perturbed agent itself differs", 1, float(one[1] != other[1])),
-    ]
+        Check("parts that differ between twins", 0, sum(x != y for x, y in zip(one[0], two[0], strict=True))
+              + sum(choices(one[1], own) != choices(two[1], own) for own in (False, True))),
+        Check("parts that differ beside the perturbed planner, in its tick", 0,
+              sum(x != y for x, y in zip(one[0], other[0], strict=True)) + (choices(one[1], False) != choices(other[1], False))),
+        Check("the perturbed planner itself differs", 1, float(choices(one[1], True) != choices(other[1], True))),
+    ]  # fmt: skip
 
 
 @row(

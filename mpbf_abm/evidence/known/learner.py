@@ -65,7 +65,7 @@ def best_of_candidates(
             **{
                 "space.materials": materials, "curators.count": 0, "trainers.retrain_interval": 10_000, "planners.count": labs,
                 "planners.experiments": 1.0, "planners.acquisition": "greedy", "planners.candidates": K, "stocks.attention": 1e6,
-                "stocks.attention_cap": 1e7, "curators.measured_noise": 0.1, "trainers.features": 64, "trainers.records": 100_000,
+                "stocks.attention_cap": 1e7, "modalities.measured_noise": 0.1, "trainers.features": 64, "trainers.records": 100_000,
                 "planners.steering_gain": 0.0, "coupling.uncertainty_dal_ral": 1.0, **changes,
             }
         )  # fmt: skip
@@ -80,7 +80,6 @@ def best_of_candidates(
             r = eco.world.results
             if r is not None:
                 gaps.append(r.predicted - space.property[r.material])
-        eco.release()
         measured = mean_error(np.concatenate(gaps).astype(np.float64))
         if name == "without shrinkage":
             out.append(Check(f"disappointment {name}", unshrunk, *measured))
@@ -151,7 +150,7 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
     p = Parameters().updated(
         {
             "curators.count": 0, "planners.count": 0, "trainers.count": 1, "trainers.objective": "masked", "founding.records": records,
-            "trainers.records": 2 * records, "curators.openness": 1.0,
+            "trainers.records": 2 * records, "infrastructure.openness": 1.0,
         }
     )  # fmt: skip
     space = MaterialsSpace.synthetic(p, seed=seed)
@@ -162,7 +161,6 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
             deposit(eco, family, 1)
         eco.step()
         model = eco.world.registry.models[0]
-        eco.release()
         if model is None:
             raise RuntimeError("the trainer has published no model")
         return np.asarray(model.panel_mean.ravel(), np.float64)

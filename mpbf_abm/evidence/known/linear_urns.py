@@ -84,7 +84,6 @@ def family_sequence(p: Parameters, seed: int, ticks: int) -> list[int]:
     for _ in range(ticks):
         eco.step()
     families: list[int] = eco.world.commons.family[p.founding.records :].tolist()
-    eco.release()
     return families
 
 

@@ -18,7 +18,7 @@ from mpbf_abm.evidence.known.communities import fold, known_fold, urn_moments
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, generator, mean_error, row, seeds
 from mpbf_abm.measures.path import run_to
-from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
@@ -51,16 +51,13 @@ def community(
     return Parameters.null(**(changes | more))
 
 
-def history(p: Parameters, seed: int) -> Iterator[Ecosystem]:
+def history(p: Parameters, seed: int) -> Iterator[Community]:
     """One run of the model, from its founding on, tick by tick."""
     eco = begin(RunSpec(p, seed, space=tiny(p.space.families)), record=())
-    try:
+    yield eco
+    while True:
+        eco.step()
         yield eco
-        while True:
-            eco.step()
-            yield eco
-    finally:
-        eco.release()
 
 
 def trajectory(p: Parameters, seed: int) -> Iterator[Float]:
@@ -110,8 +107,8 @@ def strong_error(
         "trainers.count": 1, "trainers.head": "mean", "trainers.retrain_interval": retrain, "trainers.records": 1_000_000,
         "coupling.pseudo_share": pseudo_share, "coupling.pseudo_gain": pseudo_gain, "coupling.pseudo_anchor": "property",
         # Every label has the same variance, so that the learner's mean is that of all records.
-        "curators.simulated_noise": 0.0, "curators.measured_noise": 0.0, "coupling.uncertainty_ral_isl": 0.0,
-        "curators.harmonisation": 0.0,
+        "modalities.simulated_noise": 0.0, "modalities.measured_noise": 0.0, "coupling.uncertainty_ral_isl": 0.0,
+        "trainers.harmonisation": 0.0,
     }  # fmt: skip
     share, square, bias, bias_square, expected, leans = [], [], [], [], math.nan, {}
     for n in sorted(sizes):

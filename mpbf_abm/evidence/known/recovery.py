@@ -166,7 +166,6 @@ def leading_share(
         eco.step()
         visible = eco.world.commons.visible()
         out[tick] = visible[0] / visible.sum()
-    eco.release()
     return out
 
 
@@ -239,7 +238,7 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
     records = round(V * turnover / REPOSITORIES)
     base = Parameters.null().updated({
         "space.materials": 20 * K, "space.families": K, "founding.records": 0, "commons.forgetting": delta,
-        "curators.count": REPOSITORIES, "curators.records": records, "curators.reinforcement": 2.0, "curators.openness": 0.0,
+        "curators.count": REPOSITORIES, "curators.records": records, "curators.reinforcement": 2.0, "infrastructure.openness": 0.0,
         "infrastructure.repositories": REPOSITORIES, "planners.count": 1, "planners.experiments": 0.0,
     })  # fmt: skip
 

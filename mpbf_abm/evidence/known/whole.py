@@ -18,7 +18,7 @@ from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, NotRun, generator, mean_error, row
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.model.campaign import run_campaign
-from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin, simulate
 from mpbf_abm.model.spec import RunSpec
@@ -77,7 +77,6 @@ def relabelling(seed: int, ticks: int, families: int, planners: int, materials: 
         by_slot = np.empty(planners)
         by_slot[eco.world.planners.slots] = eco.world.planners.claims
         found = eco.recorder.series[-1][1]["found"]
-        eco.release()
         return counts, found, by_slot
 
     plain, relabelled, shuffled = run(space), run(space.relabelled(order)), run(space, shuffle=True)
@@ -89,7 +88,7 @@ def relabelling(seed: int, ticks: int, families: int, planners: int, materials: 
     ]
 
 
-def shuffle_planners(eco: Ecosystem, order: NDArray[np.int64]) -> None:
+def shuffle_planners(eco: Community, order: NDArray[np.int64]) -> None:
     """Put the planners of a community that has not run yet into other rows; each keeps its slot."""
     world = eco.world
     world.planners.slots = world.planners.slots[order]
@@ -98,7 +97,6 @@ def shuffle_planners(eco: Ecosystem, order: NDArray[np.int64]) -> None:
     world.collaborators = np.argsort(order)[world.collaborators[order]]
     world.infrastructure.lab_models = world.infrastructure.lab_models[order]
     world.infrastructure.lab_repository = world.infrastructure.lab_repository[order]
-    world.infrastructure.members = world.infrastructure.members[order]
 
 
 @row(

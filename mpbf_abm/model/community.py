@@ -1,0 +1,327 @@
+"""A community: the state of a run, and the phases that it steps through. :class:`Ecosystem` is the same as a Mesa model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.model.curators import assimilate
+from mpbf_abm.model.events import Agenda
+from mpbf_abm.model.forgetting import forget
+from mpbf_abm.model.founding import check_fit, found
+from mpbf_abm.model.indicators import observe
+from mpbf_abm.model.interventions import Policy, Shock, missing_nodes
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.planners import ExperimentPlanner, steer
+from mpbf_abm.model.publication import couple
+from mpbf_abm.model.spec import planner_faults
+from mpbf_abm.model.stocks import fund, maintain
+from mpbf_abm.model.trainers import abstract
+from mpbf_abm.model.world import Cohort, World
+from mpbf_abm.parameters import Parameters
+from mpbf_abm.processes import one_thread
+from mpbf_abm.streams import Streams
+
+TABLES = ("series", "families", "agents")
+DEFAULT_RECORD = ("series", "families")
+
+
+@dataclass
+class Recorder:
+    """What was recorded so far, as plain rows; tables are made when somebody asks.
+
+    Attributes
+    ----------
+    series : list of (tick, indicators)
+    families : list of (tick, records, experiments, found)
+    agents : list of (tick, {kind: columns})
+    """
+
+    tables: tuple[str, ...]
+    series: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    families: list[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]] = field(default_factory=list)
+    agents: list[tuple[int, dict[str, dict[str, NDArray[Any]]]]] = field(default_factory=list)
+
+    def observe(self, world: World) -> None:
+        """Record one tick."""
+        if "series" in self.tables:
+            self.series.append((world.tick, observe(world)))
+        if "families" in self.tables:
+            self.families.append(
+                (
+                    world.tick,
+                    world.commons.records_by_family(),
+                    world.experiments.copy(),
+                    world.discoveries.by_family.copy(),
+                )
+            )
+        if "agents" in self.tables:
+            cohorts = {
+                c.kind: {n: v.copy() for n, v in c.frame().items()} | {"id": c.slots.copy()}
+                for c in world_cohorts(world)
+            }
+            self.agents.append((world.tick, cohorts))
+
+
+def world_cohorts(world: World) -> tuple[Cohort, Cohort, Cohort]:
+    """Return the three cohorts."""
+    return world.curators, world.trainers, world.planners
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """State of an ecosystem between two ticks; see :meth:`Community.restore`."""
+
+    parameters: Parameters
+    seed: int
+    policies: tuple[Policy, ...]
+    shocks: tuple[Shock, ...]
+    planner_types: tuple[type[ExperimentPlanner], ...]
+    world: World
+    recorder: Recorder
+
+
+class Community:
+    """A discovery ecosystem without Mesa.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    seed : int
+        Root seed of all draws.
+    policies, shocks : sequences, optional
+    space : MaterialsSpace, optional
+        A space of one's own instead of the synthetic one.
+    record : sequence of str, optional
+        Tables to record: series, families, agents. Default: series and families.
+    planners : class or sequence of classes, optional
+        Subclasses of :class:`ExperimentPlanner`, dealt to planners in turn.
+    reseed : mapping of int to int, optional
+        ``{tick: seed}``: draws from that tick on come from another root seed.
+
+    Examples
+    --------
+    >>> eco = Community(Parameters.preset("quick"), seed=1)
+    >>> eco.step()
+    >>> eco.world.tick
+    1
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters | None = None,
+        seed: int = 0,
+        *,
+        policies: Iterable[Policy] = (),
+        shocks: Iterable[Shock] = (),
+        space: MaterialsSpace | None = None,
+        record: Sequence[str] | None = None,
+        planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]] = (),
+        reseed: Mapping[int, int] | None = None,
+    ) -> None:
+        p = parameters or Parameters()
+        self.agenda = Agenda(tuple(policies), tuple(shocks))
+        check_agenda(self.agenda, p)
+        self.recorder = Recorder(check_record(record))
+        self.planner_types = check_types(planners)
+        streams = Streams(seed, reseed)
+        with one_thread():
+            space = space if space is not None else MaterialsSpace.generate(p.space, streams)
+            check_fit(p, space.size, space.families, space.year)
+            self.world = found(p, streams, space)
+        self._assemble()
+
+    def _assemble(self) -> None:
+        """Create the agents that have a rule of their own, and the phases."""
+        kinds = self.planner_types or (ExperimentPlanner,)
+        self.world.rules = self._rules([kinds[row % len(kinds)] for row in range(len(self.world.planners))])
+        recorder = self.recorder.observe if self.recorder.tables else None
+        self.phases: list[Phase] = schedule(self.agenda, self.world, recorder)
+
+    def _rules(self, kinds: Sequence[type[ExperimentPlanner]]) -> dict[int, ExperimentPlanner]:
+        """Return planners by row, without those that follow the standard rules."""
+        return {row: kind(self, row) for row, kind in enumerate(kinds) if kind is not ExperimentPlanner}
+
+    @property
+    def tick(self) -> int:
+        """Next tick to run."""
+        return self.world.tick
+
+    @property
+    def parameters(self) -> Parameters:
+        """Parameters the run was started with."""
+        return self.world.base
+
+    def step(self) -> None:
+        """Run one tick."""
+        world = self.world
+        with one_thread():
+            for phase in self.phases:
+                phase.act(world)
+        world.tick += 1
+
+    # ------------------------------------------------------------------ snapshots
+
+    def snapshot(self) -> Snapshot:
+        """Freeze the state between two ticks; arms of a what-if can be restored from it."""
+        rules, self.world.rules = self.world.rules, {}
+        try:
+            world, recorder = copy.deepcopy((self.world, self.recorder))
+        finally:
+            self.world.rules = rules
+        return Snapshot(
+            self.world.base,
+            self.world.streams.seed,
+            self.agenda.policies,
+            self.agenda.shocks,
+            self.planner_types,
+            world,
+            recorder,
+        )
+
+    @classmethod
+    def restore(
+        cls,
+        snapshot: Snapshot,
+        *,
+        policies: Iterable[Policy] | None = None,
+        shocks: Iterable[Shock] | None = None,
+        reseed: Mapping[int, int] | None = None,
+    ) -> Self:
+        """Continue from a snapshot, as often as one likes.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+        policies, shocks : sequences, optional
+            Replace those of the snapshot: another branch of the same history.
+        reseed : mapping of int to int, optional
+            Other draws from a tick on.
+        """
+        self = cls.__new__(cls)
+        self._prepare()
+        self.world, self.recorder = copy.deepcopy((snapshot.world, snapshot.recorder))
+        if reseed is not None:
+            self.world.streams.reseed(reseed)
+        self.planner_types = snapshot.planner_types
+        self.agenda = Agenda(
+            snapshot.policies if policies is None else tuple(policies),
+            snapshot.shocks if shocks is None else tuple(shocks),
+        )
+        check_agenda(self.agenda, snapshot.parameters)
+        self._assemble()
+        return self
+
+    def _prepare(self) -> None:
+        """Prepare what a subclass needs before the state is put in."""
+
+
+# --------------------------------------------------------------------------- checks
+
+
+def check_agenda(agenda: Agenda, parameters: Parameters) -> None:
+    """Check types of policies and shocks, and that the nodes they name exist."""
+    faults = [
+        f"{name}: {event!r} is not a {kind.__name__}"
+        for name, kind, events in (("policies", Policy, agenda.policies), ("shocks", Shock, agenda.shocks))
+        for event in events
+        if not isinstance(event, kind)
+    ]
+    faults = faults or missing_nodes(agenda.shocks, parameters)
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def check_record(record: Sequence[str] | None) -> tuple[str, ...]:
+    """Check the names of tables to record."""
+    if record is None:
+        return DEFAULT_RECORD
+    tables = (record,) if isinstance(record, str) else tuple(record)
+    unknown = [t for t in tables if t not in TABLES]
+    if unknown:
+        raise ConfigurationError(f"record: unknown table '{unknown[0]}' (tables: {', '.join(TABLES)})")
+    return tables
+
+
+def check_types(
+    planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]],
+) -> tuple[type[ExperimentPlanner], ...]:
+    """Check custom planner classes."""
+    types: tuple[Any, ...] = (planners,) if isinstance(planners, type) else tuple(planners)
+    if faults := planner_faults(types):
+        raise ConfigurationError(faults)
+    return types
+
+
+# --------------------------------------------------------------------------- schedule
+
+# The phases of a tick: data, printable, reorderable.
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of a tick.
+
+    Attributes
+    ----------
+    name, layer, does : str
+    act : callable
+        Takes the world and changes it.
+    """
+
+    name: str
+    layer: str
+    does: str
+    act: Callable[[World], None]
+
+
+def schedule(agenda: Agenda, world: World, observe: Callable[[World], None] | None) -> list[Phase]:
+    """Phases of a tick in order; those without participants are dropped.
+
+    Parameters
+    ----------
+    agenda : Agenda
+        Policies and shocks of the run.
+    world : World
+        Decides who takes part.
+    observe : callable or None
+        What records the tick, if anything does.
+    """
+    everything = phases(agenda, observe)
+    stocks = bool(len(world.planners) or len(world.trainers) or world.base.stocks.hazard or agenda.shocks)
+    busy = {
+        "events": bool(agenda.policies or agenda.shocks or world.p is not world.base),
+        "forget": bool(agenda.policies or world.base.commons.forgetting or world.p.commons.forgetting),
+        "fund": stocks,  # opens the books that maintain checks
+        "assimilate": bool(len(world.curators) and world.base.curators.records),
+        "abstract": bool(len(world.trainers)),
+        "steer": bool(len(world.planners)),
+        "couple": bool(len(world.planners)),
+        "maintain": stocks,
+        "observe": observe is not None,
+    }
+    return [phase for phase in everything if busy[phase.name]]
+
+
+def nothing(world: World) -> None:
+    """Observe nothing."""
+
+
+def phases(agenda: Agenda, observe: Callable[[World], None] | None = None) -> list[Phase]:
+    """All nine phases, whether or not anyone takes part."""
+    return [
+        Phase("events", "-", "policies and shocks start, act and end", agenda.act),
+        Phase("forget", "DAL", "obsolete records go", forget),
+        Phase("fund", "stocks", "income to planners and trainers; whole experiments by largest remainder", fund),
+        Phase("assimilate", "DAL", "curators acquire, audit and publish records", assimilate),
+        Phase("abstract", "RAL", "trainers that are due harmonise labels, retrain and publish their model", abstract),
+        Phase("steer", "ISL", "planners adopt a model, choose family and candidate, experiment", steer),
+        Phase("couple", "X", "results are published, become records, correct heads and make track records", couple),
+        Phase("maintain", "stocks", "wear, upkeep, outages and repairs; the books are checked", maintain),
+        Phase("observe", "-", "indicators are recorded", observe or nothing),
+    ]

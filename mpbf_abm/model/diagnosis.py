@@ -1,0 +1,140 @@
+"""Diagnosis of a fresh model: the panel it is judged on, and what integrity A and trade-off T are made of there."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.learning.encoders import descriptor_encoder, train_encoder
+from mpbf_abm.learning.models import Diagnosis, FoundationModel, Panel
+from mpbf_abm.model.abstraction import (
+    captured,
+    explained,
+    integrity_of,
+    integrity_unfloored,
+    invariant,
+    measured_tradeoff,
+    tradeoff_of,
+)
+from mpbf_abm.model.training import encode, feature_map, fit, fitted, head_features, training_rows
+from mpbf_abm.model.world import World
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+MOVED = 256  # panel materials that are turned and strained
+STRAIN = 0.1  # small strain: shift of every causal column, in descriptor units
+
+
+def current_panel(world: World) -> Panel:
+    """Panel of this tick: B keyed materials of each family, drawn anew when someone retrains."""
+    if world.panel is None or world.panel.tick != world.tick:
+        world.panel = draw_panel(world, world.tick)
+    return world.panel
+
+
+def draw_panel(world: World, tick: int) -> Panel:
+    """Draw the panel of a tick."""
+    space, B, keys = world.space, world.p.trainers.panel, world.space.family_keys
+    u = world.streams.uniform("panel.material", tick, (space.families, B))[keys]
+    materials = space.start[:-1, None] + (u * space.family_sizes[:, None]).astype(np.int64)
+    gauge = world.streams.normal("panel.gauge", tick, (space.families, 2, B, space.dims["gauge"]))[keys]
+    turns = gauge.astype(np.float32)
+    flat = materials.ravel()
+    dg = space.dims["gauge"]
+    part = slice(None, None, max(1, len(flat) // MOVED))
+    return Panel(
+        materials,
+        space.ambient_rows(flat, turns[:, 0].reshape(len(flat), dg)),
+        part,
+        space.ambient_rows(flat[part], turns[:, 1].reshape(len(flat), dg)[part]),
+        tick,
+    )
+
+
+def diagnose(world: World, model: FoundationModel) -> Diagnosis:
+    """Measure A and T of a fresh model on the panel."""
+    f, space, panel, encoder = world.p.layers, world.space, model.panel, model.encoder
+    K, B = panel.materials.shape
+    x, z = encoder.seen(panel.x)
+    causal = captured(x.reshape(K, B, -1), encoder.directions, space.causal)
+    block = space.ambient["gauge"]
+    gauge_rows = encoder.directions[block] * encoder.input_scale[block, None] * space.gauge_amplitude
+    invariance = invariant(z.reshape(K, B, -1), gauge_rows)
+    R = causal * invariance
+    y = world.truth.property[panel.materials.ravel()]
+    gap = model.panel_mean.ravel() - y
+    mse, variance = float(np.mean(gap * gap)), float(y.var()) or 1.0
+    lost_meso = 1.0 - explained(x[:, space.ambient["meso"]], z)
+    reached = max(0.0, 1.0 - mse / variance) / ceiling(world, model.records, model.weights.shape[1])
+    u = (lost_meso, float(np.clip(1.0 - reached, 0.0, 1.0)))
+    uniform = np.full(K, 1.0 / K)
+    true, perceived = integrity_of(f, R, uniform, u), integrity_of(f, R, model.corpus, u)
+    T, slope = tradeoff_of(f, model.scale, model.invariance, lost_meso)
+    part = panel.part
+    turned = model.head.centred(model.features(panel.x_turned))
+    plain = model.head.centred(model.panel_phi[part])
+    strained = panel.x[part].copy()
+    strained[:, space.causal] += np.float32(STRAIN)
+    moved = model.head.centred(model.features(strained))
+    gauge_variance = float(np.mean((turned - plain) ** 2)) / 2
+    return Diagnosis(
+        causal, invariance, u, true, perceived,
+        integrity_unfloored(R, uniform, u, f.integration, f.uncertainty_penalty), T,
+        measured_tradeoff(reference_error(world, model, mse), mse, variance, gauge_variance, f.gauge_penalty),
+        gauge_variance, float(np.mean((moved - plain) ** 2)), slope, mean_over(causal, space.dense_families),
+        mean_over(causal, space.niche_families),
+    )  # fmt: skip
+
+
+def mean_over(values: Float, families: Int) -> float:
+    """Mean over some families, NaN over none."""
+    return float(values[families].mean()) if len(families) else math.nan
+
+
+def reference_error(world: World, model: FoundationModel, mse: float) -> float:
+    """Squared error on the panel of the same training at the reference scale P_0 = 1."""
+    if model.scale == 1.0:
+        return mse
+    rows = training_rows(world, world.infrastructure.trainer_sources(model.trainer), 1.0)
+    encoder = encode(world, rows, model.objective, world.p.trainers.latent_dims, model.invariance)
+    weights, phase = head_features(world, encoder, model.lineage, 1.0)
+    head = fit(world, rows, weights, phase)
+    mean = head.centred(head.features(model.panel.x, weights, phase)) + np.float32(head.offset)
+    if model.simulated_base:
+        mean = mean + world.truth.simulated[model.panel.materials.ravel()]
+    return float(np.mean((mean - world.truth.property[model.panel.materials.ravel()]) ** 2))
+
+
+def ceiling(world: World, records: int, p: int) -> float:
+    """R^2 of the same head on the true causal descriptors with as many measured labels, uniformly drawn.
+
+    Computed once for each power-of-two class of sample size.
+    """
+    size = 2 ** round(math.log2(max(2, records)))
+    noise_sd = world.p.modalities.measured_noise
+    known = size, p, noise_sd
+    if known not in world.ceilings:
+        space = world.space
+        u = world.streams.uniform("ceiling.sample", 0, size)
+        sample = np.argsort(space.material_keys)[(u * space.size).astype(np.int64)]
+        noise = world.streams.normal("ceiling.noise", 0, size) * noise_sd
+        gauge = np.zeros((size, space.dims["gauge"]), np.float32)
+        x = space.ambient_rows(sample, gauge)
+        causal = space.causal.astype(np.float64)
+        if world.p.trainers.objective == "none":
+            encoder = descriptor_encoder(space.span, causal)
+        else:
+            gains = np.broadcast_to(causal.astype(np.float32), x.shape)
+            encoder = train_encoder(x, gains, "masked", int(space.causal.sum()), causal)
+        weights, phase = feature_map(world, encoder, -1, p)
+        value = world.truth.property[sample] + noise * space.difficulty[sample]
+        head = fitted(world.p.trainers.head, x, weights, phase, value, np.full(size, noise_sd**2))
+        panel = draw_panel(world, 0)
+        y = world.truth.property[panel.materials.ravel()]
+        mean, _ = head.predict(head.features(panel.x, weights, phase))
+        world.ceilings[known] = max(0.05, 1.0 - float(np.mean((mean - y) ** 2)) / max(float(y.var()), 1e-9))
+    return world.ceilings[known]

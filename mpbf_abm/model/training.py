@@ -1,0 +1,157 @@
+"""Training on records: the sample, encoders, labels as training sees them, and heads (phase abstract)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpbf_abm.kernels import kernel
+from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encoder
+from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, fit_gaussian
+from mpbf_abm.learning.heads import Head, fit_head
+from mpbf_abm.learning.models import frequencies
+from mpbf_abm.model.commons import GENERATED
+from mpbf_abm.model.coupling import channel, pooled_by
+from mpbf_abm.model.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
+from mpbf_abm.model.world import World
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Int = NDArray[np.int64]
+
+FIRST_VIEW, SECOND_VIEW = 1, 2
+
+
+def training_rows(world: World, sources: NDArray[np.bool_], scale: float) -> Int:
+    """Rows of the training sample: the P n_0 reachable records with the smallest keyed uniforms.
+
+    One extra record changes at most one of them. A fresh-data floor leaves out old and
+    model-generated records until the recent others have their share; without any it has no say.
+    """
+    p, commons = world.p.trainers, world.commons
+    rows = commons.reachable(sources)
+    fidelity = FIDELITY[commons.modality[rows]]
+    if p.labels == "simulated":
+        rows = rows[fidelity == SIMULATED]
+    elif p.labels == "measured":
+        rows = rows[fidelity == MEASURED]
+    count = max(1, round(p.records * scale))
+    u = commons.uniform()[rows]
+    recent = (commons.tick[rows] > world.tick - p.retrain_interval) & (commons.origin[rows] != GENERATED)
+    if p.fresh_floor == 0 or not recent.any():
+        return smallest(rows, u, count)
+    fresh, f = int(recent.sum()), p.fresh_floor
+    old = min(int((~recent).sum()), int(fresh * (1 - f) / f), count - min(fresh, math.ceil(f * count)))
+    parts = smallest(rows[recent], u[recent], count - old), smallest(rows[~recent], u[~recent], old)
+    return np.sort(np.concatenate(parts))
+
+
+@kernel
+def smallest(rows: Int, u: Float, count: int) -> Int:
+    """Rows with the `count` smallest numbers, in the order of rows."""
+    return rows if len(rows) <= count else np.sort(rows[np.argpartition(u, count - 1)[:count]]) if count else rows[:0]
+
+
+def input_scale(world: World, invariance: float) -> Float:
+    """Factor on ambient columns: 1 - I on the gauge block, 1 elsewhere (d,)."""
+    scale = np.ones(world.space.width)
+    scale[world.space.ambient["gauge"]] = 1.0 - invariance
+    return scale
+
+
+def record_descriptors(world: World, rows: Int, view: int = FIRST_VIEW) -> Float32:
+    """Ambient descriptors of records, each in the gauge that follows from its key (n, d)."""
+    gauge = world.streams.record_normal(f"record.gauge.{view}", world.commons.key[rows], world.space.dims["gauge"])
+    return world.space.ambient_rows(world.commons.material[rows], gauge)
+
+
+def column_gains(world: World, block_gains: Float32) -> Float32:
+    """Spread gains per block (n, 4) over ambient columns (n, d)."""
+    widths = [world.space.dims[b] for b in ("quantum", "meso", "gauge", "spurious")]
+    return np.repeat(block_gains, widths, axis=1)
+
+
+def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -> Encoder:
+    """Train an encoder on records by one objective."""
+    p, commons, space = world.p.trainers, world.commons, world.space
+    if objective == "none":
+        return descriptor_encoder(space.span, input_scale(world, invariance))
+    x = record_descriptors(world, rows)
+    modality = commons.modality[rows]
+    gains = column_gains(world, GAINS)[modality]
+    extra: dict[str, Any] = {}
+    if objective in ("contrastive", "fusion"):
+        # The second view shows the same material in another gauge through the other modalities
+        # of the corpus: what both views share is what contrastive learning keeps.
+        share = np.bincount(modality, minlength=len(GAINS)).astype(np.float32)
+        others = share - np.eye(len(GAINS), dtype=np.float32) * share
+        others += 1e-6
+        mixed = (others / others.sum(axis=1, keepdims=True)) @ GAINS
+        extra = {
+            "second_view": record_descriptors(world, rows, SECOND_VIEW),
+            "second_gains": column_gains(world, mixed)[modality],
+            "fusion_weight": p.fusion_weight,
+        }
+    elif objective == "graph":
+        near = space.descriptors[space.neighbours(commons.material[rows])].mean(axis=1)
+        left = space.dims["quantum"] + space.dims["meso"]
+        ambient = np.concatenate(
+            [near[:, :left], np.zeros((len(rows), space.dims["gauge"]), np.float32), near[:, left:]], 1
+        )
+        extra = {"smoothed": (1 - np.float32(p.graph_smoothing)) * x + np.float32(p.graph_smoothing) * ambient}
+    return train_encoder(x, gains, objective, k, input_scale(world, invariance), **extra)
+
+
+def labels(world: World, rows: Int) -> tuple[Float, Float]:
+    """Labels and their variances as training sees them, after harmonisation and the channels."""
+    c, commons = world.p.coupling, world.commons
+    value = commons.harmonised(rows, world.p.trainers.harmonisation).astype(np.float64)
+    variance = commons.variance[rows].astype(np.float64)
+    variance = pooled_by(commons.modality[rows], variance, c.uncertainty_modalities)
+    return value, channel(variance, c.uncertainty_dal_ral)
+
+
+def head_features(world: World, encoder: Encoder, lineage: int, scale: float) -> tuple[Float32, Float32]:
+    """Weights (d, p) and phases (p,) of a model's features at some scale."""
+    p = world.p.trainers
+    if p.head == "mean":
+        return np.zeros((world.space.width, 0), np.float32), np.zeros(0, np.float32)
+    return feature_map(world, encoder, lineage, max(1, round(p.features * math.sqrt(scale))))
+
+
+def feature_map(world: World, encoder: Encoder, lineage: int, count: int) -> tuple[Float32, Float32]:
+    """Weights and phases of some number of random features, or of the coordinates of a Gaussian process."""
+    p = world.p.trainers
+    if p.head == "gaussian_process":
+        return coordinate_map(encoder, p.length_scale)
+    known = lineage, count
+    if known not in world.frequencies:
+        world.frequencies[known] = frequencies(world.streams, lineage, world.space.width, count)
+    omega, phase = world.frequencies[known]
+    length = p.length_scale * math.sqrt(encoder.k)
+    return (encoder.projection() @ omega / length).astype(np.float32), phase
+
+
+def fit(world: World, rows: Int, weights: Float32, phase: Float32) -> Head | GaussianProcess:
+    """Fit a head on records with given features."""
+    p = world.p.trainers
+    if p.delta_learning:
+        rows = rows[FIDELITY[world.commons.modality[rows]] == MEASURED]
+    value, variance = labels(world, rows)
+    if p.physical_prior or p.delta_learning:
+        value = value - world.truth.simulated[world.commons.material[rows]]
+    # With a physical prior the mean is the simulation itself: without data the correction is zero.
+    shrink = 10.0 if p.physical_prior and not p.delta_learning else 0.0
+    return fitted(p.head, record_descriptors(world, rows), weights, phase, value, variance, shrink)
+
+
+def fitted(
+    kind: str, x: Float32, weights: Float32, phase: Float32, value: Float, variance: Float, shrink: float = 0.0
+) -> Head | GaussianProcess:
+    """Fit a head of some kind to labels at ambient rows."""
+    if kind == "gaussian_process":
+        return fit_gaussian(GaussianProcess.features(x, weights, phase), value, variance, offset_shrink=shrink)
+    return fit_head(Head.features(x, weights, phase), value, variance, offset_shrink=shrink)
