@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from mpbf_abm.model.campaign import Campaign, run_campaign
     from mpbf_abm.model.community import Snapshot
     from mpbf_abm.model.ecosystem import Ecosystem
-    from mpbf_abm.model.interventions import Policy, Shock
+    from mpbf_abm.model.interventions import Policy
     from mpbf_abm.model.materials import MaterialsSpace
     from mpbf_abm.model.planners import ExperimentPlanner
     from mpbf_abm.model.run import Run, simulate
+    from mpbf_abm.model.shocks import Shock
     from mpbf_abm.model.spec import RunSpec
     from mpbf_abm.parameters import Parameters
     from mpbf_abm.studies.definition import Arm, Branch, Outcome, Replicates, Series

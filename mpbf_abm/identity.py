@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mpbf_abm.errors import ConfigurationError
 
+T = TypeVar("T")
 NOT_OWN = ("mpbf_abm.", "mesa.", "builtins")
 # Members that every class has, or that say where it stands.
 FORMAL = frozenset({"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__firstlineno__", "__static_attributes__",
@@ -110,3 +112,34 @@ def _code(code: CodeType, form: int) -> Iterator[bytes]:
     yield repr((code.co_names, code.co_varnames, code.co_freevars) if form else code.co_names).encode()
     for constant in code.co_consts:
         yield from _code(constant, form) if isinstance(constant, CodeType) else iter([repr(constant).encode()])
+
+
+# --------------------------------------------------------------------------- what users register
+
+_modules: set[str] = set()
+
+
+def own(function: T) -> T:
+    """Note the module that registers something, so that worker processes import it; return what was registered."""
+    module = getattr(function, "__module__", "")
+    if not module.startswith(NOT_OWN):
+        _modules.add(module)
+    return function
+
+
+def source_hash(function: Any) -> str:
+    """Return a hash of what a function of the user follows from."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in identity_of(function):
+        digest.update(b"\0" + part)
+    return digest.hexdigest()
+
+
+def is_own(function: object) -> bool:
+    """Whether a function is the user's, and not of the package."""
+    return not getattr(function, "__module__", "").startswith(NOT_OWN)
+
+
+def own_modules() -> tuple[str, ...]:
+    """Return modules of the user that have registered something; a script that runs is imported by its processes anyway."""
+    return tuple(sorted(_modules - {"__main__", "__mp_main__"}))

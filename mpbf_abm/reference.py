@@ -127,9 +127,9 @@ def policies() -> str:
 
 def shocks() -> str:
     """Render every shock."""
-    from mpbf_abm.model.interventions import SHOCKS
+    from mpbf_abm.model.shocks import SHOCKS
 
-    rows = ((f"`{n}`", k.help, _plain(k.strength), f"`events.{n}`") for n, k in SHOCKS.items())
+    rows = ((f"`{n}`", k.help, _plain(k.strength), f"`model/shocks.py`: `{k.act.__name__}`") for n, k in SHOCKS.items())
     return markdown_table(("shock", "what it does", "usual strength", "function"), rows)
 
 

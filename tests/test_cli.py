@@ -14,8 +14,8 @@ import pytest
 
 from mpbf_abm import cli
 from mpbf_abm.cli.console import table
-from mpbf_abm.model.interventions import Shock
 from mpbf_abm.model.run import HEADLINE
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies.whatif import describe
 

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from mpbf_abm import Ecosystem, Parameters, Policy, Shock
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.model.events import ACTS, hit_nodes, outage_end
-from mpbf_abm.model.interventions import POLICIES, SHOCKS, Lever, in_force, missing_nodes, parse_event
+from mpbf_abm.model.events import ACTS
+from mpbf_abm.model.interventions import POLICIES, Lever, in_force, parse_event
+from mpbf_abm.model.shocks import SHOCKS, hit_nodes, missing_nodes, outage_end
 from mpbf_abm.parameters import PATHS
 from mpbf_abm.streams import Streams
 

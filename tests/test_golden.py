@@ -10,7 +10,8 @@ from typing import get_args
 import golden
 import pytest
 
-from mpbf_abm.model.interventions import POLICIES, SHOCKS
+from mpbf_abm.model.interventions import POLICIES
+from mpbf_abm.model.shocks import SHOCKS
 from mpbf_abm.parameters import GROUPS, PATHS, PRESETS
 
 # Wrong rules: file, what stands there, what is put there, and the one of NOTICING that must notice.

@@ -51,8 +51,8 @@ def show(config_file: ConfigFile = None, preset: Preset = None, assignments: Ass
 @config.command()
 def check(config_file: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="File to check.")]) -> None:
     """Check a configuration file; every fault is one line."""
-    from mpbf_abm.model.interventions import missing_nodes
     from mpbf_abm.model.settings import read_settings
+    from mpbf_abm.model.shocks import missing_nodes
 
     settings = read_settings(config_file)
     if faults := missing_nodes(settings.shocks, settings.parameters):
@@ -109,7 +109,7 @@ def policies(as_json: Json = False) -> None:
 @config.command()
 def shocks(as_json: Json = False) -> None:
     """Print the shocks: what they do and their usual strength."""
-    from mpbf_abm.model.interventions import SHOCKS
+    from mpbf_abm.model.shocks import SHOCKS
 
     rows = [{"name": n, "strength": k.strength, "help": k.help} for n, k in SHOCKS.items()]
     _print_rows(rows, as_json, {"name": "shock", "strength": "usual strength", "help": "what it does"})

@@ -18,9 +18,10 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.measures.networks import edge_list, katz, reach
 from mpbf_abm.measures.path import damage
 from mpbf_abm.model.community import Community, Snapshot
-from mpbf_abm.model.interventions import NODES, Policy, Shock
+from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import OUTCOMES, begin, summarise
+from mpbf_abm.model.shocks import NODES, Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters

@@ -15,10 +15,11 @@ from mpbf_abm.model.events import Agenda
 from mpbf_abm.model.forgetting import forget
 from mpbf_abm.model.founding import check_fit, found
 from mpbf_abm.model.indicators import observe
-from mpbf_abm.model.interventions import Policy, Shock, missing_nodes
+from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import ExperimentPlanner, steer
 from mpbf_abm.model.publication import couple
+from mpbf_abm.model.shocks import Shock, missing_nodes
 from mpbf_abm.model.spec import planner_faults
 from mpbf_abm.model.stocks import fund, maintain
 from mpbf_abm.model.trainers import abstract

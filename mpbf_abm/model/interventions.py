@@ -1,7 +1,6 @@
-"""Policies and shocks as data: what a configuration or a study can name, and the parameters in force.
+"""Policies: levers on parameters, and the parameters in force; and what policies and shocks have in common.
 
-A policy moves parameters toward targets between its start and its end; a shock happens to the community
-(:mod:`mpbf_abm.model.events` says how). Nothing here needs a community, so that files are read quickly.
+A policy moves parameters toward targets between its start and its end; a shock happens to the community (:mod:`mpbf_abm.model.shocks`).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pydantic import Field, field_validator
 
 from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.parameters import PATHS, Parameters, value_faults
+from mpbf_abm.parameters import PATHS, Parameters, current, value_faults
 
 
 @dataclass(frozen=True)
@@ -92,27 +91,27 @@ POLICIES: dict[str, PolicyKind] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class ShockKind:
-    """A shock users can name: what it does and its usual strength."""
-
-    help: str
-    strength: float
+LISTED = frozenset(POLICIES)  # without those that users register
 
 
-SHOCKS: dict[str, ShockKind] = {
-    "repository_outage": ShockKind("Take down a share of the repositories (at least one): random, the most leaned on, or a correlated group; or one by its number", 0.1),
-    "model_withdrawal": ShockKind("Withdraw a share of the models (at least one), chosen in the same ways", 0.2),
-    "poisoning": ShockKind("Spoil a share of the records entered in the last tick: values shift up by 2 sd plus noise", 0.3),
-    "functional_revision": ShockKind("Replace a share of the simulation bias by that of another method (bias shuffled within families)", 1.0),
-    "funding_cut": ShockKind("Cut the inflow of experimental funding by the shock's strength while it lasts", 0.5),
-    "objective_shift": ShockKind("Turn the property sought toward the other one (`proxy`): y' = (1-s) y + s y2, standardised", 0.5),
-    "retraction_wave": ShockKind("Retract a share of all records", 0.3),
-}  # fmt: skip
+def policy(name: str, help: str, levers: Sequence[Lever], strength: float = 1.0) -> PolicyKind:
+    """Register a policy: its levers at strength 1, and its usual strength.
 
-# Shocks that hit nodes, and the parameter that says how many there are.
-NODES = {"repository_outage": "infrastructure.repositories", "model_withdrawal": "trainers.count"}
-TARGETS = ("random", "largest", "correlated")
+    Raises
+    ------
+    ConfigurationError
+        If there is a policy of that name, or a lever names no parameter that can be moved.
+    """
+    faults = [f"policy '{name}' is registered already"] if name in POLICIES else []
+    faults += [
+        f"policy '{name}': {v.path} is no parameter that can be moved"
+        for v in levers
+        if v.path not in PATHS or v.path in FIXED
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+    POLICIES[name] = PolicyKind(help, tuple(levers), strength)
+    return POLICIES[name]
 
 
 # Parameters that act when the community is founded and never after: no policy can move them.
@@ -222,7 +221,9 @@ class Policy(Event):
         """Its levers, help and usual strength."""
         if not self.set:
             return POLICIES[self.name]
-        return PolicyKind("parameters of one's own", tuple(Lever(path, value) for path, value in self.set.items()))
+        return PolicyKind(
+            "parameters of one's own", tuple(Lever(current(path), value) for path, value in self.set.items())
+        )
 
     @property
     def usual(self) -> float | None:
@@ -237,69 +238,6 @@ class Policy(Event):
         rise = min(1.0, (tick - self.start + 1) / self.ramp) if self.ramp else 1.0
         fall = min(1.0, (self.end - tick) / self.fade) if self.fade and self.end is not None else 1.0
         return full * min(rise, fall)
-
-
-class Shock(Event):
-    """Something that happens to the community at `start`.
-
-    Outages and withdrawals last until `end`, when repair may begin (None: the node is lost for
-    good); funding cuts last until `end`; poisoning spoils records while it lasts; the others happen once.
-    """
-
-    target: Literal["random", "largest", "correlated"] | int = Field(
-        "random", description="which nodes are hit; a number is that one node"
-    )
-
-    @field_validator("target", mode="before")
-    @classmethod
-    def _target_is_one_of_the_ways_or_a_number(cls, value: Any) -> Any:
-        if value in TARGETS or (type(value) is int and value >= 0):
-            return value
-        raise ValueError(f"must be {', '.join(TARGETS)}, or the number of a node from 0")
-
-    def _conflicts(self) -> list[str]:
-        faults = super()._conflicts()
-        if isinstance(self.target, int):
-            if self.name not in NODES:
-                faults.append(f"{self.label}: target = {self.target}: hits no nodes, only {' and '.join(NODES)} do")
-            if self.strength is not None:
-                faults.append(
-                    f"{self.label}: target = {self.target} is one node; it cannot have a strength (a share of nodes) as well"
-                )
-        return faults
-
-    @classmethod
-    def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 (a policy's depend on them)
-        if name in SHOCKS:
-            return []
-        return [f"shock: unknown shock '{name}'{did_you_mean(name, SHOCKS)} (shocks: {', '.join(SHOCKS)})"]
-
-    @property
-    def usual(self) -> float:
-        """Strength of its kind where none is given."""
-        return SHOCKS[self.name].strength
-
-    @property
-    def force(self) -> float:
-        """Strength, or the usual one of the kind."""
-        return self.usual if self.strength is None else self.strength
-
-    def active(self, tick: int) -> bool:
-        """Whether the shock lasts at a tick (a shock without end lasts one tick)."""
-        return self.start <= tick < (self.start + 1 if self.end is None else self.end)
-
-
-def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
-    """Faults of shocks aimed at a number that no node of a community with these parameters has."""
-    faults = []
-    for shock in shocks:
-        if isinstance(shock.target, int):
-            group, name = PATHS[NODES[shock.name]]
-            count = getattr(getattr(parameters, group), name)
-            if shock.target >= count:
-                allowed = f"must be from 0 to {count - 1}" if count else "there is no node"
-                faults.append(f"{shock.label}: target = {shock.target}: {allowed} ({group}.{name} = {count})")
-    return faults
 
 
 # --------------------------------------------------------------------------- in force

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.indicators import COLUMNS, observe
-from mpbf_abm.model.interventions import Policy, Shock
+from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import ExperimentPlanner
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread

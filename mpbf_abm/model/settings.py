@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.model.interventions import Policy, Shock, parse_event
+from mpbf_abm.model.interventions import Policy, parse_event
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters, read_toml
 from mpbf_abm.streams import check_seed
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.identity import identity_of
-from mpbf_abm.model.interventions import SHOCKS, Event, Policy, Shock, in_force, missing_nodes
+from mpbf_abm.identity import identity_of, is_own, source_hash
+from mpbf_abm.model.interventions import LISTED, Event, Policy, in_force
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
+from mpbf_abm.model.shocks import Shock, missing_nodes
 from mpbf_abm.parameters import GROUPS, MOVED, PATHS, REMOVED, Parameters, toml_value, typed
 from mpbf_abm.provenance import content_hash, model_fingerprint
 from mpbf_abm.streams import check_seed
@@ -248,16 +249,18 @@ def canonical(parameters: Parameters) -> dict[str, Any]:
     return data
 
 
-def canonical_event(event: Event) -> dict[str, Any]:
+def canonical_event(event: Policy | Shock) -> dict[str, Any]:
     """A policy or shock in the form that ids are hashed from; the usual strength is written out."""
     fields = event.model_dump()
     if isinstance(event, Policy):
         # 1 and 1.0 are one value of a parameter that is no whole number.
         fields["set"] = {FORM_1.get(path, path): typed(path, value) for path, value in event.set.items()}
-    if isinstance(event, Shock) and event.strength is None:
-        fields["strength"] = SHOCKS[event.name].strength
-    elif isinstance(event, Policy) and event.strength is None:
+    if event.strength is None:
         fields["strength"] = event.kind.strength
+    if isinstance(event, Shock) and is_own(event.kind.act):
+        fields["source"] = source_hash(event.kind.act)
+    if isinstance(event, Policy) and not event.set and event.name not in LISTED:
+        fields["levers"] = [[FORM_1.get(v.path, v.path), typed(v.path, v.target), v.mode] for v in event.kind.levers]
     return fields
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from htmltools import Tag, TagList, tags
 
-from mpbf_abm.model.interventions import NODES, POLICIES, SHOCKS, TARGETS
+from mpbf_abm.model.interventions import POLICIES
 from mpbf_abm.model.settings import SHARED
+from mpbf_abm.model.shocks import NODES, SHOCKS, TARGETS
 from mpbf_abm.page.scenario import EXAMPLES, NUMBERS, PRESET_NAMES, value_text
 from mpbf_abm.parameters import LAYERS, Parameters, schema
 

@@ -13,10 +13,10 @@ import pandas as pd
 from mpbf_abm.errors import MpbfError
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.measures.keystones import LOSS, single_losses
-from mpbf_abm.model.interventions import NODES
 from mpbf_abm.model.links import Infrastructure
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
+from mpbf_abm.model.shocks import NODES
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.outputs import RUNS
 from mpbf_abm.parameters import Parameters, SpaceParameters

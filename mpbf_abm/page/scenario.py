@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from mpbf_abm.errors import ConfigurationError, MpbfError
-from mpbf_abm.model.interventions import Event, Policy, Shock
+from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.settings import (
     DEFAULT_PAIRS,
     DEFAULT_SEED,
@@ -23,6 +23,7 @@ from mpbf_abm.model.settings import (
     read_events,
     settings_from,
 )
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, event_fields, table_lines
 from mpbf_abm.parameters import (
     GROUPS,

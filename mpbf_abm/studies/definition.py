@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.model.interventions import Event, Policy, Shock
+from mpbf_abm.model.interventions import Event, Policy
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import planner_faults, rule_name
 from mpbf_abm.parameters import GROUPS, PATHS
 from mpbf_abm.streams import check_seed

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import InterruptionError, words_of
-from mpbf_abm.model.interventions import Policy, Shock
+from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.processes import one_process, one_thread
 from mpbf_abm.studies.definition import Arm, Measure, Recording, Study
 from mpbf_abm.studies.values import pack_value

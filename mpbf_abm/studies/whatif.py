@@ -15,10 +15,11 @@ import pandas as pd
 
 from mpbf_abm.errors import ConfigurationError, StoppedError
 from mpbf_abm.model.indicators import BOUNDS, COLUMNS
-from mpbf_abm.model.interventions import NODES, Event, Policy, Shock
+from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import HEADLINE, OUTCOMES, families_frame, series_frame
 from mpbf_abm.model.settings import DEFAULT_SEED, SHARED, numbers_faults, question_faults
+from mpbf_abm.model.shocks import NODES, Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec
 from mpbf_abm.outputs import RECORD, RUNS, write_pages
 from mpbf_abm.parameters import Parameters

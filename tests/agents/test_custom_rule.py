@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm import ConfigurationError, Ecosystem, ExperimentPlanner, Parameters, simulate
+from mpbf_abm.model.indicators import selection
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "custom-rule.md"
 EXAMPLE = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[0]

@@ -16,8 +16,9 @@ from naive_space import read_space
 
 from mpbf_abm import Parameters
 from mpbf_abm.model.ecosystem import Ecosystem
-from mpbf_abm.model.interventions import Policy, Shock
+from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.streams import Streams
 
 # Values are stored with 24 bits; the spurious block is the property times its amplitude of 2.5.

@@ -17,9 +17,10 @@ from mpbf_abm import ExperimentPlanner, Parameters, Policy, Shock, simulate
 from mpbf_abm.learning.linalg import features
 from mpbf_abm.model.commons import LITERATURE, record_keys
 from mpbf_abm.model.ecosystem import Ecosystem
-from mpbf_abm.model.interventions import POLICIES, SHOCKS
+from mpbf_abm.model.interventions import POLICIES
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import Run
+from mpbf_abm.model.shocks import SHOCKS
 from mpbf_abm.model.training import encode, fit, head_features, training_rows
 from mpbf_abm.streams import Streams
 

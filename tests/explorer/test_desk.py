@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from questions import SMALL, scenario
 
-from mpbf_abm.model.interventions import Shock
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.page.desk import Desk, Order
 from mpbf_abm.page.history import History, Task, tasks_of
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from questions import SMALL, WHAT_IF, scenario
 
 from mpbf_abm.cli.run import make_plan
-from mpbf_abm.model.interventions import NODES, POLICIES, SHOCKS, Policy, Shock
+from mpbf_abm.model.interventions import POLICIES, Policy
 from mpbf_abm.model.settings import read_settings
+from mpbf_abm.model.shocks import NODES, SHOCKS, Shock
 from mpbf_abm.page import scenario as module
 from mpbf_abm.page.controls import FIRST, form
 from mpbf_abm.page.scenario import (

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mpbf_abm.figures import overview, style
-from mpbf_abm.model.interventions import Policy, Shock
+from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies.whatif import Plan, run_plan
 

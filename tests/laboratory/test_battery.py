@@ -11,7 +11,8 @@ import pytest
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError, StoppedError
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, run_battery
-from mpbf_abm.model.interventions import Policy, Shock
+from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.estimates import Estimate, mean_estimate
 

@@ -15,8 +15,9 @@ from rules import Contrary
 
 from mpbf_abm import ConfigurationError, MaterialsSpace, Parameters, Policy, RunSpec, Shock, Study, simulate
 from mpbf_abm.errors import DataError
-from mpbf_abm.model.interventions import POLICIES, SHOCKS
+from mpbf_abm.model.interventions import POLICIES
 from mpbf_abm.model.settings import read_settings
+from mpbf_abm.model.shocks import SHOCKS
 from mpbf_abm.model.spec import canonical, canonical_event, rules_fingerprint
 from mpbf_abm.page.history import tasks_of
 from mpbf_abm.page.scenario import from_address

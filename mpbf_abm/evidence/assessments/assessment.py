@@ -14,9 +14,10 @@ import pandas as pd
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.community import Community
-from mpbf_abm.model.interventions import Policy, Shock
+from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread

@@ -29,7 +29,7 @@ from mpbf_abm.measures.urn import (
 )
 from mpbf_abm.model.community import Snapshot
 from mpbf_abm.model.indicators import COLUMNS, observe, usage
-from mpbf_abm.model.interventions import NODES, Shock
+from mpbf_abm.model.shocks import NODES, Shock
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.estimates import LEVEL, Estimate, mean_estimate
 

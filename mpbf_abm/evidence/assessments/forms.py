@@ -16,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, materials
-from mpbf_abm.model.interventions import Policy, Shock
+from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.run import simulate
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.stats.estimates import Estimate
 from mpbf_abm.stats.paired import simultaneous_intervals
 

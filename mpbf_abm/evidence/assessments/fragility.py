@@ -24,9 +24,9 @@ from mpbf_abm.measures.networks import influence_vector, removal_curve, truck_fa
 from mpbf_abm.measures.resilience import disruption, gap_curve
 from mpbf_abm.measures.tipping import FEWEST, tipping_point
 from mpbf_abm.model.community import Community, Snapshot
-from mpbf_abm.model.interventions import Shock
 from mpbf_abm.model.links import any_of_r, from_graph
 from mpbf_abm.model.run import summarise
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.world import World
 from mpbf_abm.stats.classification import auc
 from mpbf_abm.stats.estimates import Estimate, mean_estimate

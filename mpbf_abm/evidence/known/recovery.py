@@ -14,9 +14,10 @@ from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, generator, mean_error, row, seeds
 from mpbf_abm.measures import networks
 from mpbf_abm.measures.resilience import resilience
-from mpbf_abm.model.interventions import Policy, Shock
+from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats import warning

@@ -1,0 +1,270 @@
+"""Shocks: what can happen to a community. Each is one function, whose first line is its help.
+
+Shocks act through keyed draws, so that an arm is bit-identical to the baseline before its start tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from mpbf_abm.data.families import top_set
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.identity import own
+from mpbf_abm.model.discoveries import start_counting
+from mpbf_abm.model.interventions import Event
+from mpbf_abm.model.world import World
+from mpbf_abm.parameters import PATHS, Parameters
+
+Int = NDArray[np.int64]
+
+TARGETS = ("random", "largest", "correlated")
+Act = Callable[[World, "Shock"], None]
+
+
+@dataclass(frozen=True)
+class ShockKind:
+    """A shock that users can name: what it does, its usual strength, and its act.
+
+    Attributes
+    ----------
+    nodes : str, optional
+        Parameter that says how many nodes there are, for shocks that hit nodes.
+    """
+
+    help: str
+    strength: float
+    act: Act
+    nodes: str | None = None
+
+
+SHOCKS: dict[str, ShockKind] = {}
+NODES: dict[str, str] = {}
+
+
+def shock(strength: float, *, nodes: str | None = None, name: str | None = None) -> Callable[[Act], Act]:
+    """Register a shock: a function of the world and the :class:`Shock`, called at every tick while it lasts.
+
+    Parameters
+    ----------
+    strength : float
+        Usual strength, 0 to 1.
+    nodes : str, optional
+        Parameter that says how many nodes there are, for shocks that hit nodes.
+    name : str, optional
+        The function's name if not given; the first line of its docstring is the help.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is a shock of that name.
+    """
+
+    def register(act: Act) -> Act:
+        called = name or act.__name__
+        if called in SHOCKS:
+            raise ConfigurationError(f"shock '{called}' is registered already")
+        first = (act.__doc__ or called).strip().split("\n")[0].rstrip(".")
+        SHOCKS[called] = ShockKind(first, strength, own(act), nodes)
+        if nodes is not None:
+            NODES[called] = nodes
+        return act
+
+    return register
+
+
+class Shock(Event):
+    """Something that happens to the community at `start`.
+
+    Outages and withdrawals last until `end`, when repair may begin (None: the node is lost for
+    good); funding cuts last until `end`; poisoning spoils records while it lasts; the others happen once.
+    """
+
+    target: Literal["random", "largest", "correlated"] | int = Field(
+        "random", description="which nodes are hit; a number is that one node"
+    )
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _target_is_one_of_the_ways_or_a_number(cls, value: Any) -> Any:
+        if value in TARGETS or (type(value) is int and value >= 0):
+            return value
+        raise ValueError(f"must be {', '.join(TARGETS)}, or the number of a node from 0")
+
+    def _conflicts(self) -> list[str]:
+        faults = super()._conflicts()
+        if isinstance(self.target, int):
+            if self.name not in NODES:
+                faults.append(f"{self.label}: target = {self.target}: hits no nodes, only {' and '.join(NODES)} do")
+            if self.strength is not None:
+                faults.append(
+                    f"{self.label}: target = {self.target} is one node; it cannot have a strength (a share of nodes) as well"
+                )
+        return faults
+
+    @classmethod
+    def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 (a policy's depend on them)
+        if name in SHOCKS:
+            return []
+        return [f"shock: unknown shock '{name}'{did_you_mean(name, SHOCKS)} (shocks: {', '.join(SHOCKS)})"]
+
+    @property
+    def kind(self) -> ShockKind:
+        """What it does, and its usual strength."""
+        return SHOCKS[self.name]
+
+    @property
+    def usual(self) -> float:
+        """Strength of its kind where none is given."""
+        return self.kind.strength
+
+    @property
+    def force(self) -> float:
+        """Strength, or the usual one of the kind."""
+        return self.usual if self.strength is None else self.strength
+
+    def active(self, tick: int) -> bool:
+        """Whether the shock lasts at a tick (a shock without end lasts one tick)."""
+        return self.start <= tick < (self.start + 1 if self.end is None else self.end)
+
+
+def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
+    """Faults of shocks aimed at a number that no node of a community with these parameters has."""
+    faults = []
+    for shock in shocks:
+        if isinstance(shock.target, int):
+            group, name = PATHS[NODES[shock.name]]
+            count = getattr(getattr(parameters, group), name)
+            if shock.target >= count:
+                allowed = f"must be from 0 to {count - 1}" if count else "there is no node"
+                faults.append(f"{shock.label}: target = {shock.target}: {allowed} ({group}.{name} = {count})")
+    return faults
+
+
+# --------------------------------------------------------------------------- what they do
+
+
+@shock(0.1, nodes="infrastructure.repositories")
+def repository_outage(world: World, event: Shock) -> None:
+    """Take down a share of the repositories (at least one): random, the most leaned on, or a correlated group; or one by its number."""
+    if world.tick != event.start:
+        return
+    n = len(world.infrastructure.down_repositories)
+    nodes = hit_nodes(world, event, n, world.infrastructure.repository_load(), world.commons.counts[:n].sum(axis=1))
+    world.infrastructure.fail_repositories(nodes, outage_end(event))
+    world.commons.notice()
+    world.totals.outages += len(nodes)
+
+
+@shock(0.2, nodes="trainers.count")
+def model_withdrawal(world: World, event: Shock) -> None:
+    """Withdraw a share of the models (at least one), chosen in the same ways."""
+    n = len(world.infrastructure.down_models)
+    if world.tick != event.start or not n:
+        return
+    nodes = hit_nodes(world, event, n, world.infrastructure.model_load(), world.registry.lineage)
+    world.infrastructure.fail_models(nodes, outage_end(event))
+    world.totals.outages += len(nodes)
+
+
+def outage_end(shock: Shock) -> int:
+    """First tick at which repair may begin; without an end the node is lost for good."""
+    return shock.end if shock.end is not None else 2**31
+
+
+def hit_nodes(world: World, shock: Shock, n: int, load: NDArray[Any], likeness: NDArray[Any]) -> Int:
+    """Nodes that a shock hits."""
+    if isinstance(shock.target, int):
+        return np.array([shock.target], np.int64)
+    count = min(n, max(1, round(shock.force * n)))
+    clocks = world.streams.exponential(f"shock.{shock.name}", shock.start, n)
+    if shock.target == "largest":
+        return np.lexsort((clocks, -load))[:count]
+    if shock.target == "correlated":
+        # Neighbours in likeness (size, lineage) of one random node fall with it.
+        first = int(np.argmin(clocks))
+        return np.lexsort((clocks, np.abs(likeness - likeness[first])))[:count]
+    return np.argsort(clocks, kind="stable")[:count]
+
+
+@shock(0.3)
+def poisoning(world: World, event: Shock) -> None:
+    """Spoil a share of the records entered in the last tick: values shift up by 2 sd plus noise."""
+    commons = world.commons
+    rows = np.flatnonzero(commons.alive & (commons.tick == world.tick - 1))
+    if not len(rows):
+        return
+    u = world.streams.record_uniform("shock.poisoning", commons.key[rows])
+    rows = rows[u < event.force]
+    if len(rows):
+        noise = world.streams.record_normal("shock.poisoning.noise", commons.key[rows], 1)[:, 0]
+        commons.rewrite(rows, commons.value[rows] + 2.0 + 0.5 * noise, commons.variance[rows], corrupted=True)
+
+
+@shock(1.0)
+def functional_revision(world: World, event: Shock) -> None:
+    """Replace a share of the simulation bias by that of another method (bias shuffled within families)."""
+    if world.tick != event.start:
+        return
+    space, truth = world.space, world.truth
+    gap = truth.simulated - truth.property
+    mean = (np.bincount(space.family, gap) / space.family_sizes)[space.family]
+    own = gap - mean
+    keys = space.material_keys.astype(np.uint64)
+    u = world.streams.record_uniform("shock.functional_revision", keys, world.tick)
+    # Another method errs as much, elsewhere: a keyed permutation within each family.
+    other = np.empty_like(own)
+    other[np.lexsort((u, space.family))] = own
+    mixed = mean + np.sqrt(1 - event.force) * own + np.sqrt(event.force) * other
+    set_simulated(world, (truth.property + mixed).astype(np.float32))
+
+
+def set_simulated(world: World, simulated: NDArray[np.float32]) -> None:
+    """Replace the simulated property, also under the predictions of models that build on it."""
+    change = simulated - world.truth.simulated
+    world.truth.simulated = simulated
+    for model in world.registry.models:
+        if model is not None and model.simulated_base:
+            model.rebase(change)
+
+
+@shock(0.5)
+def funding_cut(world: World, event: Shock) -> None:
+    """Cut the inflow of experimental funding by the shock's strength while it lasts."""
+    world.p = world.p.replace("stocks.funding", world.p.stocks.funding * (1 - event.force))
+
+
+@shock(0.5)
+def objective_shift(world: World, event: Shock) -> None:
+    """Turn the property sought toward the other one (`proxy`): y' = (1-s) y + s y2, standardised."""
+    if world.tick != event.start:
+        return
+    space, truth = world.space, world.truth
+    s = np.float32(event.force)
+    new = (1 - s) * truth.property + s * space.proxy
+    new = (new - new.mean()) / new.std()
+    set_simulated(world, (new + (truth.simulated - truth.property)).astype(np.float32))
+    world.truth.property = new.astype(np.float32)
+    world.truth.top = top_set(
+        world.truth.property, space.feasible, float(space.top.sum()) / max(1, int(space.feasible.sum()))
+    )
+    world.ceilings.clear()
+    world.commons.notice()
+    world.truth.mad = float(np.median(np.abs(new - np.median(new))))
+    start_counting(world)
+    world.planners.best_value[...] = -np.inf
+
+
+@shock(0.3)
+def retraction_wave(world: World, event: Shock) -> None:
+    """Retract a share of all records."""
+    if world.tick != event.start:
+        return
+    rows = np.flatnonzero(world.commons.alive)
+    u = world.streams.record_uniform("shock.retraction_wave", world.commons.key[rows])
+    world.commons.remove(rows[u < event.force], retracted=True)
