@@ -47,7 +47,7 @@ _HOMES = {
     "Run": "model.run",
     "RunSpec": "model.spec",
     "Series": "studies.definition",
-    "Shock": "model.interventions",
+    "Shock": "model.shocks",
     "Snapshot": "model.community",
     "Study": "studies.study",
     "run_campaign": "model.campaign",

@@ -16,10 +16,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.learning.acquisition import RULES
 
-ACQUISITIONS = ("random", "greedy", "ucb", "ei", "thompson", "maxvar", "ranking")
-SOURCES = ("uniform", "neighbourhood", "inverse", "generative")
-OBJECTIVES = ("mixed", "masked", "contrastive", "fusion", "graph")
 DESIGN = "design target"
 ASSUMED = "assumed"
 
@@ -352,7 +350,7 @@ class PlannerParameters(Group):
     source: Literal["uniform", "neighbourhood", "inverse", "generative"] = _p(
         "uniform", "where candidates come from", "name"
     )
-    acquisition: Literal["random", "greedy", "ucb", "ei", "thompson", "maxvar", "ranking"] = _p(
+    acquisition: str = _p(
         "greedy", "rule that scores candidates and families", "name",
         source="greedy accelerates most on real pools",
     )  # fmt: skip
@@ -377,6 +375,13 @@ class PlannerParameters(Group):
     utility_returns: float = _p(
         0.0, "returns r to adoption, utility per adopter (Arthur 1989)", "utility", ge=-10, le=10
     )
+
+    @field_validator("acquisition")
+    @classmethod
+    def _rule(cls, value: str) -> str:
+        if value not in RULES:
+            raise ValueError(f"must be {' | '.join(RULES)} (one of these)")
+        return value
 
 
 class CouplingParameters(Group):
@@ -754,7 +759,7 @@ def schema(group: str | None = None) -> list[dict[str, Any]]:
                 "default": info.default,
                 "low": bounds.get("ge", bounds.get("gt")),
                 "high": bounds.get("le"),
-                "allowed": _allowed(info, bounds),
+                "allowed": _allowed(path, info, bounds),
                 "unit": extra.get("unit", "1"),
                 "source": extra.get("source", ASSUMED),
                 "help": info.description,
@@ -768,10 +773,18 @@ def vars_of(constraint: Any) -> dict[str, float]:
     return {s: getattr(constraint, s) for s in ("ge", "gt", "le") if getattr(constraint, s, None) is not None}
 
 
-def _allowed(info: Any, bounds: Mapping[str, float]) -> str:
-    options = getattr(info.annotation, "__args__", ())
-    if options and all(isinstance(o, str) for o in options):
-        return " | ".join(options)
+def options(path: str) -> tuple[str, ...]:
+    """Return the names that a parameter may have; none where it is a number."""
+    group, name = PATHS[path]
+    if path == "planners.acquisition":
+        return tuple(RULES)
+    names = getattr(GROUPS[group].model_fields[name].annotation, "__args__", ())
+    return names if names and all(isinstance(o, str) for o in names) else ()
+
+
+def _allowed(path: str, info: Any, bounds: Mapping[str, float]) -> str:
+    if names := options(path):
+        return " | ".join(names)
     if info.annotation is bool:
         return "true | false"
     low = f"{bounds['ge']:g} to" if "ge" in bounds else f"above {bounds['gt']:g} to" if "gt" in bounds else ""

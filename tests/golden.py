@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import importlib.util
 import io
 import json
 import os
@@ -324,10 +323,12 @@ OTHER_RULE = {f"effects.{column}" for column in ("low", "high", "vrf", "identica
 
 def make_whatif(config: Config) -> dict[str, str]:
     """Digests of all tables of a what-if."""
+    import mpbf_abm
+
     with tempfile.TemporaryDirectory() as place:
         sets = [f"--set={k}={v}" for k, v in SMALL.items()]
         # Shocks hit both arms now; what they did before has a switch.
-        sets += ["--no-shocks-in-baseline"] * (importlib.util.find_spec("mpbf_abm.model.spec") is not None)
+        sets += ["--no-shocks-in-baseline"] * ("RunSpec" in mpbf_abm.__all__)
         command("run", "--preset=quick", *sets, "--ticks=9", "--replicates=3", "--policy=exploration_floor:start=3", "--shock=funding_cut:start=5",
                 "--jobs", config["jobs"], "--quiet", "--out", f"{place}/out")  # fmt: skip
         made = tables(Path(place) / "out")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from typing import get_args
 
 import golden
 import pytest
 
 from mpbf_abm.model.interventions import POLICIES
 from mpbf_abm.model.shocks import SHOCKS
-from mpbf_abm.parameters import GROUPS, PATHS, PRESETS
+from mpbf_abm.parameters import PATHS, PRESETS, options
 
 # Wrong rules: file, what stands there, what is put there, and the one of NOTICING that must notice.
 WRONG = {
@@ -29,13 +28,8 @@ JOBS = ["jobs: branched, one history -j 1", "jobs: branched, one history -j 2"]
 def test_every_policy_shock_choice_and_preset_is_among_the_configurations() -> None:
     assert set(golden.POLICIES) == set(POLICIES)
     assert set(golden.SHOCKS) == set(SHOCKS)
-    choices = {
-        path: options
-        for path, (group, name) in PATHS.items()
-        if (options := get_args(GROUPS[group].model_fields[name].annotation))
-        and all(isinstance(o, str) for o in options)
-    }
-    assert choices == golden.CHOICES
+    choices = {path: tuple(sorted(options(path))) for path in PATHS if options(path)}
+    assert choices == {path: tuple(sorted(names)) for path, names in golden.CHOICES.items()}
     configurations = golden.configurations()
     assert {c["preset"] for c in configurations.values() if "preset" in c} == {*PRESETS, "null"}
     assert len(configurations) >= 60

@@ -2,25 +2,134 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, ndtr
 
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.identity import own
 from mpbf_abm.kernels import kernel
-from mpbf_abm.parameters import ACQUISITIONS
 
 Float32 = NDArray[np.float32]
 
 
+Score = Callable[..., Float32]
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """An acquisition rule, declared once.
+
+    Attributes
+    ----------
+    score : callable
+        ``score(mean, sd, *, best, kappa, draws)`` gives scores (..., C); larger is better.
+    sd : bool
+        Whether it reads the claimed sd; without, sd is 1 throughout.
+    best : bool
+        Whether it reads the best value known.
+    draws : str
+        ``order``: a random order of the candidates; ``posterior``: joint samples of the posterior; empty: none.
+    ranks : bool
+        Whether a score depends on which other candidates there are.
+    families : str
+        Rule by which families are valued.
+    """
+
+    score: Score
+    sd: bool = True
+    best: bool = False
+    draws: Literal["", "order", "posterior"] = ""
+    ranks: bool = False
+    families: str = ""
+
+
+RULES: dict[str, Acquisition] = {}
+
+
+def acquisition(name: str | None = None, *, families: str = "", **reads: Any) -> Callable[[Score], Score]:
+    """Register an acquisition rule; see :class:`Acquisition` for what it may say that it reads.
+
+    Examples
+    --------
+    >>> @acquisition("optimist")
+    ... def optimist(mean, sd, *, best, kappa, draws):
+    ...     return mean + 3 * sd
+    >>> _ = RULES.pop("optimist")
+
+    Raises
+    ------
+    ConfigurationError
+        If there is a rule of that name, or `families` names none.
+    """
+
+    def register(function: Score) -> Score:
+        called = name or function.__name__
+        if called in RULES:
+            raise ConfigurationError(f"acquisition rule '{called}' is registered already")
+        if families and families not in RULES:
+            raise ConfigurationError(f"acquisition rule '{called}': families = '{families}' is no rule")
+        RULES[called] = Acquisition(own(function), families=families or called, **reads)
+        return function
+
+    return register
+
+
+@acquisition()
+def ucb(mean: Float32, sd: Float32, *, kappa: float, **_: Any) -> Float32:
+    """Upper confidence bound: the mean plus kappa claimed sds."""
+    return mean + np.float32(kappa) * sd
+
+
+@acquisition(sd=False, draws="order", families="ucb")
+def random(mean: Float32, sd: Float32, *, draws: Float32 | None, **_: Any) -> Float32:  # noqa: ARG001
+    """Any candidate, in a random order."""
+    return np.zeros_like(mean) if draws is None else draws
+
+
+@acquisition(sd=False)
+def greedy(mean: Float32, sd: Float32, **_: Any) -> Float32:  # noqa: ARG001
+    """Largest mean."""
+    return mean
+
+
+@acquisition(best=True)
+def ei(mean: Float32, sd: Float32, *, best: float, **_: Any) -> Float32:
+    """Expected improvement on the best value known."""
+    return expected_improvement(mean, sd, best)
+
+
+@acquisition(draws="posterior", families="ucb")
+def thompson(mean: Float32, sd: Float32, *, draws: Float32 | None, **_: Any) -> Float32:  # noqa: ARG001
+    """One joint sample of the posterior (Thompson sampling)."""
+    return mean if draws is None else draws
+
+
+@acquisition()
+def maxvar(mean: Float32, sd: Float32, **_: Any) -> Float32:  # noqa: ARG001
+    """Maximum variance."""
+    return sd
+
+
+@acquisition(best=True, ranks=True, families="ucb")
+def ranking(mean: Float32, sd: Float32, *, best: float, kappa: float, **_: Any) -> Float32:
+    """Mean of the ranks by greedy, ucb and ei along the last axis."""
+    parts = (mean, mean + np.float32(kappa) * sd, expected_improvement(mean, sd, best))
+    ranks = [np.argsort(np.argsort(part, axis=-1, kind="stable"), axis=-1) for part in parts]
+    return np.asarray(np.mean(ranks, axis=0).astype(np.float32))
+
+
 @kernel
 def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, draws: Float32 | None = None) -> Float32:
-    """Score candidates; larger is better.
+    """Score candidates by a rule of :data:`RULES`; larger is better.
 
     Parameters
     ----------
     rule : str
-        random, greedy, ucb, ei (expected improvement), thompson, maxvar (maximum variance) or
-        ranking (mean of the ranks by greedy, ucb and ei along the last axis).
     mean, sd : float32 (..., C)
         Predicted mean and claimed standard deviation.
     best : float
@@ -28,27 +137,9 @@ def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, d
     kappa : float
         Weight of the sd in ucb.
     draws : float32 (..., C), optional
-        Uniform numbers (random) or posterior samples (thompson).
+        Uniform numbers or posterior samples, for rules that read them.
     """
-    if rule == "random":
-        if draws is None:
-            return np.zeros_like(mean)
-        return draws
-    if rule == "greedy":
-        return mean
-    if rule == "ucb":
-        return mean + np.float32(kappa) * sd
-    if rule == "ei":
-        return expected_improvement(mean, sd, best)
-    if rule == "thompson":
-        return mean if draws is None else draws
-    if rule == "maxvar":
-        return sd
-    if rule == "ranking":
-        parts = (mean, mean + np.float32(kappa) * sd, expected_improvement(mean, sd, best))
-        ranks = [np.argsort(np.argsort(part, axis=-1, kind="stable"), axis=-1) for part in parts]
-        return np.asarray(np.mean(ranks, axis=0).astype(np.float32))
-    raise ValueError(f"unknown acquisition rule '{rule}' (rules: {', '.join(ACQUISITIONS)})")
+    return RULES[rule].score(mean, sd, best=best, kappa=kappa, draws=draws)
 
 
 def expected_improvement(mean: Float32, sd: Float32, best: float) -> Float32:

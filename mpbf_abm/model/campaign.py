@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.learning.acquisition import score
+from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.encoders import descriptor_encoder
 from mpbf_abm.learning.gaussian import NOISE, Posterior, coordinate_map, coordinates
 from mpbf_abm.learning.linalg import features
 from mpbf_abm.learning.models import claimed_sd, frequencies
 from mpbf_abm.model.commons import PLANNER, record_keys
 from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.parameters import ACQUISITIONS, PRESETS, value_faults
+from mpbf_abm.parameters import PRESETS, value_faults
 from mpbf_abm.processes import one_thread
 from mpbf_abm.streams import Streams, normal_quantile, splitmix
 
@@ -77,9 +77,9 @@ def check_campaign(
 ) -> None:
     """Check what a campaign is to do; all faults at once."""
     faults = [
-        f"acquisition: unknown rule '{rule}'{did_you_mean(rule, ACQUISITIONS)} (rules: {', '.join(ACQUISITIONS)})"
+        f"acquisition: unknown rule '{rule}'{did_you_mean(rule, RULES)} (rules: {', '.join(RULES)})"
         for rule in rules
-        if rule not in ACQUISITIONS
+        if rule not in RULES
     ]
     if space.families > 1 or space.dims["gauge"] or not space.feasible.all():
         faults.append("a campaign needs a pool: a space of one family, without a gauge block, all of it feasible")
@@ -110,7 +110,7 @@ def run_campaign(
     space : MaterialsSpace
         A pool (:meth:`MaterialsSpace.from_pool`).
     rule : str
-        One of :data:`mpbf_abm.parameters.ACQUISITIONS`.
+        One of :data:`mpbf_abm.learning.acquisition.RULES`.
     seed : int
         Seed of the materials at the start, of ties and noise.
     budget : int, optional
@@ -151,6 +151,7 @@ class _Lab:
         self, space: MaterialsSpace, rule: str, seed: int, budget: int, founding: int, kappa: float, noise: float
     ) -> None:
         self.space, self.rule, self.kappa, self.noise = space, rule, kappa, noise
+        self.reads = RULES[rule]
         self.streams = Streams(seed)
         self.variance = float(np.float32(max(noise**2, LEAST_VARIANCE))) + NOISE
         self.materials: list[int] = []
@@ -161,7 +162,7 @@ class _Lab:
         x = space.ambient_rows(np.arange(space.size), np.zeros((space.size, 0), np.float32))
         encoder = descriptor_encoder(space.span, np.ones(space.width))
         self.points = coordinates(x, *coordinate_map(encoder, PRESETS["pool"]["trainers.length_scale"]))
-        self.posterior = Posterior(self.points, budget if rule != "random" else 0)
+        self.posterior = Posterior(self.points, budget if self.reads.draws != "order" else 0)
         self.prior: Float32 | None = None
         self.keys = splitmix(space.material_keys.astype(np.uint64))
         first = np.argsort(self.streams.uniform("found.pool", 0, space.size), kind="stable")[:founding]
@@ -175,7 +176,7 @@ class _Lab:
         for row, value in zip(rows.tolist(), values.tolist(), strict=True):
             self.materials.append(row)
             self.observed.append(value)
-            if self.rule != "random":
+            if self.reads.draws != "order":
                 self.posterior.observe(row, value, self.variance)
         self.open[rows] = False
 
@@ -193,17 +194,17 @@ class _Lab:
 
     def choose(self, count: int) -> Int:
         """The open materials with the largest scores, in the keyed order on ties (count,)."""
-        if self.rule == "random":
+        if self.reads.draws == "order":
             rows = np.flatnonzero(self.open)
             return rows[np.argsort(self.order(rows), kind="stable")[:count]]
-        if self.rule == "greedy":  # it needs no sd
+        if not self.reads.sd:
             mean = sd = self.posterior.mean()
         else:
             mean, variance = self.posterior.predict()
             sd = claimed_sd(variance - np.float32(NOISE))
-        if self.rule == "ranking":
+        if self.reads.ranks:
             return self.ranked(mean, sd, count)
-        draws = self.sample() if self.rule == "thompson" else None
+        draws = self.sample() if self.reads.draws == "posterior" else None
         scores = score(self.rule, mean, sd, best=self.best, kappa=self.kappa, draws=draws)
         scores = np.where(self.open, scores, NEVER)
         least = np.partition(scores, -count)[-count] if count > 1 else scores.max()

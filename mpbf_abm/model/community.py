@@ -10,7 +10,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.model.curators import assimilate
+from mpbf_abm.model.curators import DataCurator, assimilate
 from mpbf_abm.model.events import Agenda
 from mpbf_abm.model.forgetting import forget
 from mpbf_abm.model.founding import check_fit, found
@@ -20,14 +20,15 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import ExperimentPlanner, steer
 from mpbf_abm.model.publication import couple
 from mpbf_abm.model.shocks import Shock, missing_nodes
-from mpbf_abm.model.spec import planner_faults
+from mpbf_abm.model.spec import Rule, Rules, gathered, rule_faults, rule_kind
 from mpbf_abm.model.stocks import fund, maintain
-from mpbf_abm.model.trainers import abstract
+from mpbf_abm.model.trainers import ModelTrainer, abstract
 from mpbf_abm.model.world import Cohort, World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
 from mpbf_abm.streams import Streams
 
+AGENTS: dict[str, Rule] = {"curators": DataCurator, "trainers": ModelTrainer, "planners": ExperimentPlanner}
 TABLES = ("series", "families", "agents")
 DEFAULT_RECORD = ("series", "families")
 
@@ -64,14 +65,9 @@ class Recorder:
         if "agents" in self.tables:
             cohorts = {
                 c.kind: {n: v.copy() for n, v in c.frame().items()} | {"id": c.slots.copy()}
-                for c in world_cohorts(world)
+                for c in world.cohorts.values()
             }
             self.agents.append((world.tick, cohorts))
-
-
-def world_cohorts(world: World) -> tuple[Cohort, Cohort, Cohort]:
-    """Return the three cohorts."""
-    return world.curators, world.trainers, world.planners
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ class Snapshot:
     seed: int
     policies: tuple[Policy, ...]
     shocks: tuple[Shock, ...]
-    planner_types: tuple[type[ExperimentPlanner], ...]
+    rules: tuple[Rule, ...]
     world: World
     recorder: Recorder
 
@@ -100,8 +96,8 @@ class Community:
         A space of one's own instead of the synthetic one.
     record : sequence of str, optional
         Tables to record: series, families, agents. Default: series and families.
-    planners : class or sequence of classes, optional
-        Subclasses of :class:`ExperimentPlanner`, dealt to planners in turn.
+    planners, curators, trainers : class or sequence of classes, optional
+        Subclasses of :class:`ExperimentPlanner`, :class:`DataCurator` and :class:`ModelTrainer`, dealt to agents in turn.
     reseed : mapping of int to int, optional
         ``{tick: seed}``: draws from that tick on come from another root seed.
 
@@ -122,14 +118,16 @@ class Community:
         shocks: Iterable[Shock] = (),
         space: MaterialsSpace | None = None,
         record: Sequence[str] | None = None,
-        planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]] = (),
+        planners: Rules = (),
+        curators: Rules = (),
+        trainers: Rules = (),
         reseed: Mapping[int, int] | None = None,
     ) -> None:
         p = parameters or Parameters()
         self.agenda = Agenda(tuple(policies), tuple(shocks))
         check_agenda(self.agenda, p)
         self.recorder = Recorder(check_record(record))
-        self.planner_types = check_types(planners)
+        self.rules = check_rules(gathered(planners, curators, trainers))
         streams = Streams(seed, reseed)
         with one_thread():
             space = space if space is not None else MaterialsSpace.generate(p.space, streams)
@@ -139,14 +137,15 @@ class Community:
 
     def _assemble(self) -> None:
         """Create the agents that have a rule of their own, and the phases."""
-        kinds = self.planner_types or (ExperimentPlanner,)
-        self.world.rules = self._rules([kinds[row % len(kinds)] for row in range(len(self.world.planners))])
+        self.world.rules = {kind: self._dealt(kind, cohort) for kind, cohort in self.world.cohorts.items()}
         recorder = self.recorder.observe if self.recorder.tables else None
         self.phases: list[Phase] = schedule(self.agenda, self.world, recorder)
 
-    def _rules(self, kinds: Sequence[type[ExperimentPlanner]]) -> dict[int, ExperimentPlanner]:
-        """Return planners by row, without those that follow the standard rules."""
-        return {row: kind(self, row) for row, kind in enumerate(kinds) if kind is not ExperimentPlanner}
+    def _dealt(self, kind: str, cohort: Cohort) -> dict[int, Any]:
+        """Return agents of a kind by row, without those that follow the standard rules."""
+        classes = [rule for rule in self.rules if rule_kind(rule) == kind]
+        each = {row: classes[row % len(classes)] for row in range(len(cohort))} if classes else {}
+        return {row: rule(self, row) for row, rule in each.items() if rule not in AGENTS.values()}
 
     @property
     def tick(self) -> int:
@@ -180,7 +179,7 @@ class Community:
             self.world.streams.seed,
             self.agenda.policies,
             self.agenda.shocks,
-            self.planner_types,
+            self.rules,
             world,
             recorder,
         )
@@ -209,7 +208,7 @@ class Community:
         self.world, self.recorder = copy.deepcopy((snapshot.world, snapshot.recorder))
         if reseed is not None:
             self.world.streams.reseed(reseed)
-        self.planner_types = snapshot.planner_types
+        self.rules = snapshot.rules
         self.agenda = Agenda(
             snapshot.policies if policies is None else tuple(policies),
             snapshot.shocks if shocks is None else tuple(shocks),
@@ -249,14 +248,11 @@ def check_record(record: Sequence[str] | None) -> tuple[str, ...]:
     return tables
 
 
-def check_types(
-    planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]],
-) -> tuple[type[ExperimentPlanner], ...]:
-    """Check custom planner classes."""
-    types: tuple[Any, ...] = (planners,) if isinstance(planners, type) else tuple(planners)
-    if faults := planner_faults(types):
+def check_rules(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+    """Check classes with rules of the user."""
+    if faults := rule_faults(rules):
         raise ConfigurationError(faults)
-    return types
+    return rules
 
 
 # --------------------------------------------------------------------------- schedule

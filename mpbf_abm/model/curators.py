@@ -29,9 +29,19 @@ ORDER = np.argsort(FIDELITY, kind="stable")
 
 
 class DataCurator(CohortAgent):
-    """A curator who runs a repository."""
+    """A curator who runs a repository. Override a method to give it a rule of its own."""
 
     cohort_type = Curators
+
+    def family_weights(self, share: Float) -> Float:
+        """Return weights of the families that this curator acquires records of (K,).
+
+        Parameters
+        ----------
+        share : float (K,)
+            What the standard rule gives.
+        """
+        return share
 
 
 def assimilate(world: World) -> None:
@@ -97,6 +107,8 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
     )
     if p.coverage_seeking:
         share = covering(share, x, p.coverage_seeking)
+    for row, rule in world.own("curators").items():
+        share[row] = np.maximum(np.asarray(rule.family_weights(share[row].copy()), np.float64), 0)
     return share
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any, Self
 
 import mesa
 
-from mpbf_abm.model.community import Community
-from mpbf_abm.model.curators import DataCurator
-from mpbf_abm.model.planners import ExperimentPlanner
-from mpbf_abm.model.trainers import ModelTrainer
+from mpbf_abm.model.community import AGENTS, Community
+from mpbf_abm.model.spec import rule_kind
+from mpbf_abm.model.world import Cohort
 from mpbf_abm.parameters import Parameters
 
 
@@ -61,23 +59,23 @@ class Ecosystem(Community, mesa.Model):
         """Give a community its Mesa agents; the state stays the same object."""
         self = cls.__new__(cls)
         self._prepare()
-        own = {row: vars(rule) for row, rule in community.world.rules.items()}
-        self.agenda, self.recorder, self.planner_types = community.agenda, community.recorder, community.planner_types
+        own = {kind: {row: vars(rule) for row, rule in rules.items()} for kind, rules in community.world.rules.items()}
+        self.agenda, self.recorder, self.rules = community.agenda, community.recorder, community.rules
         self.world = community.world
         self._assemble()
-        for row, attributes in own.items():
-            vars(self.world.rules[row]).update({k: v for k, v in attributes.items() if k not in ("model", "row")})
+        for kind, rows in own.items():
+            for row, attributes in rows.items():
+                kept = {k: v for k, v in attributes.items() if k not in ("model", "row")}
+                vars(self.world.rules[kind][row]).update(kept)
         return self
 
     def _prepare(self) -> None:
         mesa.Model.__init__(self, rng=0)
 
-    def _rules(self, kinds: Sequence[type[ExperimentPlanner]]) -> dict[int, ExperimentPlanner]:
-        for kind, cohort in ((DataCurator, self.world.curators), (ModelTrainer, self.world.trainers)):
-            for row in range(len(cohort)):
-                mesa_type(kind)(self, row)
-        planners = {row: mesa_type(kind)(self, row) for row, kind in enumerate(tuple[Any, ...](kinds))}
-        return {row: planner for row, planner in planners.items() if kinds[row] is not ExperimentPlanner}
+    def _dealt(self, kind: str, cohort: Cohort) -> dict[int, Any]:
+        classes: list[Any] = [rule for rule in self.rules if rule_kind(rule) == kind] or [AGENTS[kind]]
+        agents: dict[int, Any] = {row: mesa_type(classes[row % len(classes)])(self, row) for row in range(len(cohort))}
+        return {row: agent for row, agent in agents.items() if type(agent).__bases__[0] is not AGENTS[kind]}
 
     @property
     def agents_by_type(self) -> dict[Any, Any]:

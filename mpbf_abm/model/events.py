@@ -42,7 +42,7 @@ class Agenda:
 
 def move_columns(world: World, before: Parameters) -> None:
     """Carry a change of parameters over to the agents' columns and links."""
-    for cohort in (world.curators, world.trainers, world.planners):
+    for cohort in world.cohorts.values():
         cohort.follow(before, world.p)
     providers = world.p.infrastructure.providers
     world.infrastructure.need = world.p.infrastructure.need

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.learning.acquisition import score
+from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.steering import agreement, family_weights, steering_of
 from mpbf_abm.model.world import World
@@ -23,9 +23,9 @@ def perceived_steering(world: World, model: FoundationModel) -> float:
 def family_values(world: World, models: list[FoundationModel]) -> Float:
     """Acquisition value of each family by each model: its mean over the panel (M, K)."""
     p = world.p.planners
-    if p.acquisition == "greedy":
+    rule = RULES[p.acquisition].families
+    if rule == "greedy":
         return np.asarray([model.family_mean for model in models], np.float64)
-    rule = p.acquisition if p.acquisition not in ("random", "thompson", "ranking") else "ucb"
     best, values = best_known(world), []
     for model in models:
         sd = channelled_sd(world, model, model.panel_variance)

@@ -7,12 +7,15 @@ documentation are generated from it. No indicator costs more with more materials
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.identity import own
 from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.assimilation import coverage, delta_b
@@ -25,6 +28,7 @@ from mpbf_abm.stats.concentration import gini, hill
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 NAN = float("nan")
+Measure = Callable[[World], float]
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def _rows(layer: str, *rows: tuple[str, str, str]) -> tuple[Indicator, ...]:
     return tuple(Indicator(column, layer, unit, definition) for column, unit, definition in rows)
 
 
-INDICATORS: tuple[Indicator, ...] = (
+INDICATORS: list[Indicator] = [
     *_rows(
         "discovery",
         ("experiments_requested", "experiments", "funded experiments so far"),
@@ -140,28 +144,76 @@ INDICATORS: tuple[Indicator, ...] = (
         ("trust", "share", "mean track record of models in use (auxiliary)"),
         ("corpus_bias", "sd", "mean estimated bias of simulated labels in view (auxiliary)"),
     ),
-)  # fmt: skip
-COLUMNS = tuple(i.column for i in INDICATORS)
+]  # fmt: skip
+STANDARD = tuple(i.column for i in INDICATORS)
+# With those that users register:
+COLUMNS = list(STANDARD)
 UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}  # of outcomes, too
-BOUNDS = {
-    name: 1.0 for name, unit in UNITS.items() if unit == "share"
-}  # sizes that differences of outcomes cannot exceed
+# Sizes that differences of outcomes cannot exceed.
+BOUNDS = {name: 1.0 for name, unit in UNITS.items() if unit == "share"}
+REGISTERED: dict[str, Measure] = {}
+
+
+def indicator(name: str | None = None, *, unit: str = "1", subject: str = "own") -> Callable[[Measure], Measure]:
+    """Register an indicator: a function of the world that gives one number after each tick, NaN where it has none.
+
+    It is a column of the series and an outcome of studies from then on; the first line of its docstring is its definition.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is an indicator of that name.
+    """
+
+    def register(measure: Measure) -> Measure:
+        column = name or measure.__name__
+        if column in COLUMNS:
+            raise ConfigurationError(f"indicator '{column}' is registered already")
+        definition = (measure.__doc__ or column).strip().split("\n")[0].rstrip(".")
+        INDICATORS.append(Indicator(column, subject, unit, definition))
+        COLUMNS.append(column)
+        UNITS[column] = unit
+        if unit == "share":
+            BOUNDS[column] = 1.0
+        REGISTERED[column] = own(measure)
+        return measure
+
+    return register
 
 
 def observe(world: World) -> dict[str, float]:
-    """Every indicator at this tick, by column."""
+    """Return every indicator at this tick, by column; NaN where there is nothing to measure."""
     use = usage(world)
     results = world.results
     seen = errors(world, use) if use else None
     learned = learning(world, use, seen)
     return {
+        **dict.fromkeys(STANDARD, NAN),
         **discovery(world, results),
         **learned,
         **concentration(world),
         **layers(world, use, seen),
-        **coupling(world, results, use, seen, learned["inherited_bias"]),
+        **coupling(world, results, use, seen, learned.get("inherited_bias", NAN)),
         **infrastructure(world),
+        **{column: registered(column, world) for column in REGISTERED},
     }
+
+
+def registered(column: str, world: World) -> float:
+    """Return the value of an indicator of the user.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is no number; one line with indicator and tick.
+    """
+    value = REGISTERED[column](world)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"indicator '{column}' gave {value!r} at tick {world.tick}: must be a number"
+        ) from None
 
 
 def usage(world: World) -> list[tuple[float, FoundationModel]]:
@@ -195,7 +247,7 @@ def discovery(world: World, r: Results | None) -> dict[str, float]:
         "best_found": d.best,
     }
     if r is None:
-        return out | dict.fromkeys(("discovery_acceleration", "hit_rate_frozen", "hit_rate_moving", "novelty"), NAN)
+        return out
     seen = r.observed[~np.isnan(r.observed)]
     hits = int((truth.top & space.feasible)[np.unique(r.material[r.published])].sum())
     tests = max(1, int(r.published.sum()))
@@ -319,7 +371,7 @@ def panel_errors(
 def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Errors | None) -> dict[str, float]:
     """Error, calibration and inheritance of the models in use, on their panels."""
     if seen is None:
-        return dict.fromkeys((i.column for i in INDICATORS if i.layer == "learning"), NAN)
+        return {}
     models, dense, niche = [m for _, m in use], world.space.dense_families, world.space.niche_families
     rare = np.array([m.rare for m in models])
     diagnoses = [m.diagnosis for m in models if m.diagnosis is not None]
@@ -417,7 +469,7 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
     names = ("integrity", "integrity_perceived", "integrity_unfloored", "integrity_gap", "uncertainty", "tradeoff",
              "tradeoff_measured", "tradeoff_rank", "steering", "steering_perceived", "scale")  # fmt: skip
     if seen is None:
-        return out | dict.fromkeys(names, NAN)
+        return out
     rows, pairs = [], []
     for (_, m), median in zip(use, seen.median.tolist(), strict=True):
         d = m.diagnosis
@@ -457,7 +509,7 @@ def selection(world: World, r: Results | None) -> dict[str, float]:
     """What the choice among candidates gains, over this tick's experiments that a model steered: chosen minus mean of candidates."""
     steered = r.model >= 0 if r else np.zeros(0, bool)
     if r is None or not steered.any() or r.candidates.shape[1] < 2:
-        return dict.fromkeys(("drift", "value_gain", "proxy_gain"), NAN)
+        return {}
     at, values = np.arange(len(r.pick)), world.truth.property[r.candidates]
 
     def gain(of: Float32) -> float:
@@ -484,7 +536,7 @@ def coupling(
         "generated_share": s.generated / simulated if simulated else NAN,
     }
     if seen is None:
-        return out | dict.fromkeys(("loop_radius", "boundary_choices", "rmse_boundary", "rmse_interior"), NAN)
+        return out
     most = max(range(len(use)), key=lambda i: use[i][0])
     model, square = use[most][1], seen.by_family[most]
     inherited = 0.0 if np.isnan(inherited) else inherited

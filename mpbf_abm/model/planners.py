@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.learning.acquisition import posterior_sample, rank_scale, score
+from mpbf_abm.learning.acquisition import RULES, posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.agents import CohortAgent
 from mpbf_abm.model.attention import attention
@@ -183,7 +183,7 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
         exploration = np.maximum(planners.exploration, p.exploration_floor)
     x = world.commons.visible()
     share = attention(x, exploration, p.adjacency, planners.reinforcement, space.similarity, weight)
-    for row, rule in world.rules.items():
+    for row, rule in world.own("planners").items():
         share[row] = np.maximum(np.asarray(rule.family_weights(share[row].copy()), np.float64), 0)
     if not p.repeats:
         share = share * (world.commons.untested > 0)
@@ -211,7 +211,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
     """Compare candidates, make the best one, measure it."""
     p, space = world.p.planners, world.space
     distance = float("nan")
-    unscored = p.acquisition == "random" and p.proxy == 0 and not world.rules
+    unscored = RULES[p.acquisition].draws == "order" and p.proxy == 0 and not world.own("planners")
     count = p.candidates
     if p.source != "uniform":
         pool = propose(world, planner, wave, family, count * REACH)
@@ -241,7 +241,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         scores = (1 - np.float32(p.proxy)) * rank_scale(scores) + np.float32(p.proxy) * rank_scale(
             space.proxy[candidates]
         )
-    for row, rule in world.rules.items():
+    for row, rule in world.own("planners").items():
         for e in np.flatnonzero(planner == row):
             scores[e] = np.asarray(rule.score(candidates[e], mean[e], sd[e], scores[e].copy()), np.float32)
     ranked = np.where(np.arange(C) < affordable(world, planner, C)[:, None], scores, -np.inf)
@@ -326,12 +326,12 @@ def judge(
     world: World, model: FoundationModel, candidates: Int, gauge: Float32, planner: Int, wave: Int
 ) -> tuple[Float32, Float32, Float32, Float32]:
     """Predict candidates and score them by the acquisition rule: mean, sd, scores (n, C), features."""
-    p = world.p.planners
+    p, rule = world.p.planners, RULES[world.p.planners.acquisition]
     n, C = candidates.shape
     x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, world.space.dims["gauge"]))
     phi = model.features(x)
     base = world.truth.simulated[candidates] if model.simulated_base else np.float32(0)
-    if p.acquisition in ("greedy", "random"):
+    if not rule.sd:
         mean = (model.head.centred(phi) + np.float32(model.head.offset)).reshape(n, C) + base
         sd = np.ones_like(mean)
     else:
@@ -339,14 +339,14 @@ def judge(
         mean = flat.reshape(n, C) + base
         sd = channelled_sd(world, model, variance).reshape(n, C)
     draws: Float32 | None = None
-    if p.acquisition == "thompson":
+    if rule.draws == "posterior":
         joint = model.head.joint(phi.reshape(n, C, -1)) / np.float32(model.overconfidence**2)
         u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
         normals = ndtri(u).astype(np.float32)
         draws = posterior_sample(mean, joint, normals)
-    elif p.acquisition == "random":
+    elif rule.draws == "order":
         draws = np.broadcast_to(-np.arange(C, dtype=np.float32), (n, C)).copy()
-    best = best_known(world) if p.acquisition in ("ei", "ranking") else 0.0
+    best = best_known(world) if rule.best else 0.0
     return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws), phi
 
 

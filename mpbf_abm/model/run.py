@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.community import Community
-from mpbf_abm.model.indicators import COLUMNS, observe
+from mpbf_abm.model.indicators import COLUMNS, REGISTERED, STANDARD, observe
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.model.planners import ExperimentPlanner
 from mpbf_abm.model.shocks import Shock
-from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec
+from mpbf_abm.model.spec import DEFAULT_TICKS, Rules, RunSpec, gathered
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
 from mpbf_abm.provenance import record as provenance_record
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from mpbf_abm.model.ecosystem import Ecosystem
 
 # Scalars of a run's summary, in order.
-OUTCOMES = ("ticks", *COLUMNS, "leading_family", "leading_share", "outages", "audits", "failed_retrainings")
+OUTCOMES = ("ticks", *STANDARD, "leading_family", "leading_share", "outages", "audits", "failed_retrainings")
 # Those that people look at first.
 HEADLINE = (
     "found_share", "acceleration_factor", "families_d1", "leading_share", "infeasible_share", "rmse_dense", "rmse_niche",
@@ -56,7 +55,7 @@ class Run:
         self.community = ecosystem
         streams, agenda = ecosystem.world.streams, ecosystem.agenda
         self.spec = spec = RunSpec(
-            ecosystem.parameters, streams.seed, ticks, agenda.policies, agenda.shocks, space, ecosystem.planner_types, streams.later
+            ecosystem.parameters, streams.seed, ticks, agenda.policies, agenda.shocks, space, ecosystem.rules, streams.later
         )  # fmt: skip
         self.summary = summarise(ecosystem)
         self.provenance = provenance_record(
@@ -64,7 +63,7 @@ class Run:
             parameters=ecosystem.parameters.model_dump(), changed=ecosystem.parameters.changed(), seed=ecosystem.world.streams.seed,
             reseed=ecosystem.world.streams.later, ticks=ticks, policies=[e.model_dump() for e in ecosystem.agenda.policies],
             shocks=[e.model_dump() for e in ecosystem.agenda.shocks], record=list(ecosystem.recorder.tables),
-            space=dict(ecosystem.world.space.origin), planners=[f"{t.__module__}.{t.__qualname__}" for t in ecosystem.planner_types],
+            space=dict(ecosystem.world.space.origin), planners=[f"{t.__module__}.{t.__qualname__}" for t in ecosystem.rules],
         )  # fmt: skip
 
     @cached_property
@@ -78,8 +77,9 @@ class Run:
     def series(self) -> pd.DataFrame:
         """One row per tick: tick and one column per indicator."""
         rows = self.community.recorder.series
-        values = np.array([[found[c] for c in COLUMNS] for _, found in rows]).reshape(len(rows), len(COLUMNS))
-        return series_frame([tick for tick, _ in rows], values)
+        columns = list(rows[0][1]) if rows else COLUMNS
+        values = np.array([[found[c] for c in columns] for _, found in rows]).reshape(len(rows), len(columns))
+        return series_frame([tick for tick, _ in rows], values, columns)
 
     @property
     def families(self) -> pd.DataFrame:
@@ -120,11 +120,11 @@ def families_table(ecosystem: Community) -> dict[str, Any]:
     return {"tick": np.array([row[0] for row in rows], np.int64), "names": list(space.family_names), **arrays}
 
 
-def series_frame(ticks: Sequence[int], values: NDArray[np.float64]) -> pd.DataFrame:
+def series_frame(ticks: Sequence[int], values: NDArray[np.float64], columns: Sequence[str] = STANDARD) -> pd.DataFrame:
     """One row per tick: tick and one column per indicator, of values (T, indicators)."""
     import pandas as pd
 
-    frame = pd.DataFrame(values, columns=list(COLUMNS))
+    frame = pd.DataFrame(values, columns=list(columns))
     frame.insert(0, "tick", np.asarray(ticks, np.int64))
     return frame
 
@@ -152,6 +152,11 @@ def _id_of(spec: RunSpec) -> str | None:
         return None
 
 
+def outcome_names() -> tuple[str, ...]:
+    """Return outcomes of a run by name, with the indicators that users have registered."""
+    return (*OUTCOMES, *REGISTERED)
+
+
 def summarise(ecosystem: Community) -> dict[str, float]:
     """Scalar outcomes: every indicator at the end, and what defines the run's fate."""
     world = ecosystem.world
@@ -175,7 +180,9 @@ def simulate(
     shocks: Iterable[Shock] = (),
     space: MaterialsSpace | None = None,
     record: Sequence[str] | None = None,
-    planners: type[ExperimentPlanner] | Sequence[type[ExperimentPlanner]] = (),
+    planners: Rules = (),
+    curators: Rules = (),
+    trainers: Rules = (),
     reseed: Mapping[int, int] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
@@ -194,7 +201,7 @@ def simulate(
         Default: a synthetic one generated from the parameters and the seed.
     record : sequence of str, optional
         Tables to record (series, families, agents); an empty one observes the end only.
-    planners, reseed
+    planners, curators, trainers, reseed
         See :class:`Community`.
     progress : callable, optional
         Called with the tick after each tick.
@@ -216,15 +223,15 @@ def simulate(
     >>> simulate(run.spec).summary == run.summary
     True
     """
+    rules = gathered(planners, curators, trainers)
     if isinstance(parameters, RunSpec):
         spec = parameters
-        rest = (seed, ticks, tuple(policies), tuple(shocks), space is None, planners, reseed)
+        rest = (seed, ticks, tuple(policies), tuple(shocks), space is None, rules, reseed)
         if rest != (0, DEFAULT_TICKS, (), (), True, (), None):
             raise ConfigurationError(
                 "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one"
             )
     else:
-        rules = (planners,) if isinstance(planners, type) else tuple(planners)
         spec = RunSpec(
             parameters or Parameters(), seed, ticks, tuple(policies), tuple(shocks), space, rules, dict(reseed or {})
         )
@@ -250,5 +257,5 @@ def begin(spec: RunSpec, *, space: MaterialsSpace | None = None, record: Sequenc
     """
     return Community(
         spec.parameters, spec.seed, policies=spec.policies, shocks=spec.shocks, space=spec.space if space is None else space, record=record,
-        planners=spec.planners, reseed=spec.reseed,
+        planners=spec.rules, reseed=spec.reseed,
     )  # fmt: skip

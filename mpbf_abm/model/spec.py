@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +15,7 @@ import numpy as np
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.identity import identity_of, is_own, source_hash
+from mpbf_abm.learning.acquisition import RULES
 from mpbf_abm.model.interventions import LISTED, Event, Policy, in_force
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.model.shocks import Shock, missing_nodes
@@ -24,7 +25,6 @@ from mpbf_abm.streams import check_seed
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
-    from mpbf_abm.model.planners import ExperimentPlanner
 
 DEFAULT_TICKS = 120
 FORM = 1  # of what is hashed: names and values of parameters and events as they were in version 0.1
@@ -65,8 +65,15 @@ class RunSpec:
     policies: tuple[Policy, ...] = ()
     shocks: tuple[Shock, ...] = ()
     space: MaterialsSpace | None = None
-    planners: tuple[type[ExperimentPlanner], ...] = ()
+    rules: tuple[Rule, ...] = ()
     reseed: Mapping[int, int] = field(default_factory=dict)
+    planners: InitVar[Rules] = ()
+    curators: InitVar[Rules] = ()
+    trainers: InitVar[Rules] = ()
+
+    def __post_init__(self, planners: Rules, curators: Rules, trainers: Rules) -> None:
+        if more := gathered(planners, curators, trainers):
+            object.__setattr__(self, "rules", (*self.rules, *more))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RunSpec) and (self is other or self.id == other.id)
@@ -88,7 +95,7 @@ class RunSpec:
     def kind(self) -> str:
         """Hash of all but the draws: what runs on different seeds have in common."""
         return run_kind(
-            rules_fingerprint(self.planners), content_hash(canonical(self.parameters)), self.ticks,
+            rules_fingerprint(self.rules), content_hash(canonical(self.parameters)), self.ticks,
             self.policies, self.shocks, None if self.space is None else self.space.content,
         )  # fmt: skip
 
@@ -111,7 +118,7 @@ class RunSpec:
 
         kinds: dict[str, tuple[Any, str]] = {
             "parameters": (Parameters, "Parameters"), "policies": (tuple, "a tuple of Policy"), "shocks": (tuple, "a tuple of Shock"),
-            "space": ((MaterialsSpace, type(None)), "a MaterialsSpace"), "planners": (tuple, "a tuple of classes"), "reseed": (Mapping, "seeds by tick"),
+            "space": ((MaterialsSpace, type(None)), "a MaterialsSpace"), "rules": (tuple, "a tuple of classes"), "reseed": (Mapping, "seeds by tick"),
         }  # fmt: skip
         faults = [
             f"{n}: {getattr(self, n)!r} is not {words}"
@@ -123,7 +130,7 @@ class RunSpec:
             return
         for name, kind, events in (("policies", Policy, self.policies), ("shocks", Shock, self.shocks)):
             yield from (f"{name}: {e!r} is not a {kind.__name__}" for e in events if not isinstance(e, kind))
-        yield from planner_faults(self.planners)
+        yield from rule_faults(self.rules)
 
     def _number_faults(self) -> Iterator[str]:
         ticks: Any = self.ticks
@@ -172,13 +179,17 @@ class RunSpec:
         lines += table_lines(self.parameters.changed(), self.policies, self.shocks)
         if self.space is not None:
             lines += ["", "[materials]", *(f"{k} = {toml_value(v)}" for k, v in _source(self.space).items())]
-        if self.planners:
-            lines += ["", "[rules]", f"planners = {toml_value([rule_name(t) for t in self.planners])}"]
+        if self.rules:
+            lines += [
+                "",
+                "[rules]",
+                *(f"{kind} = {toml_value(names)}" for kind, names in rule_names(self.rules).items()),
+            ]
         return "\n".join(lines) + "\n"
 
     @classmethod
     def from_toml(
-        cls, text: str, *, folder: Path | None = None, planners: Sequence[type[ExperimentPlanner]] = ()
+        cls, text: str, *, folder: Path | None = None, planners: Rules = (), curators: Rules = (), trainers: Rules = ()
     ) -> Self:
         """Read a run from a file's text.
 
@@ -187,7 +198,7 @@ class RunSpec:
         text : str
         folder : Path, optional
             Folder that a file of materials lies in.
-        planners : sequence of classes
+        planners, curators, trainers : sequences of classes
             The rules that the file names; a file is never a reason to run code.
 
         Raises
@@ -208,9 +219,11 @@ class RunSpec:
             or not all(t.isdecimal() for t in reseed)
         ):
             raise ConfigurationError("[run] and [rules] must be tables, and run.reseed one of seeds by tick")
-        names = rules.get("planners", [])
-        if names != [rule_name(t) for t in planners]:
-            raise ConfigurationError(f"[rules] planners = {names}: give the classes themselves, planners=[...]")
+        given = gathered(planners, curators, trainers)
+        if rules != rule_names(given):
+            raise ConfigurationError(
+                f"[rules] {rules}: give the classes themselves, planners=[...], curators=[...], trainers=[...]"
+            )
         materials = data.pop("materials", None)
         faults = [
             f"run.{key}: is of a question of several runs, and a run has none"
@@ -220,9 +233,9 @@ class RunSpec:
         if faults:
             raise ConfigurationError(faults)
         settings = settings_from(data)
-        numbers = {name: settings.numbers[name] for name in ("seed", "ticks") if name in settings.numbers}
+        numbers: dict[str, Any] = {n: settings.numbers[n] for n in ("seed", "ticks") if n in settings.numbers}
         return cls(
-            settings.parameters, **numbers, policies=settings.policies, shocks=settings.shocks, planners=tuple(planners),
+            settings.parameters, **numbers, policies=settings.policies, shocks=settings.shocks, rules=given,
             space=None if materials is None else _read_again(materials, folder or Path()), reseed={int(t): s for t, s in reseed.items()},
         )  # fmt: skip
 
@@ -246,6 +259,9 @@ def canonical(parameters: Parameters) -> dict[str, Any]:
     for path, value in {**REMOVED, **parameters.flat()}.items():
         group, name = FORM_1.get(path, path).split(".")
         data.setdefault(group, {})[name] = value
+    rule = RULES[parameters.planners.acquisition].score
+    if is_own(rule):
+        data["planners"]["acquisition"] = f"{parameters.planners.acquisition}:{source_hash(rule)}"
     return data
 
 
@@ -282,31 +298,51 @@ def run_id(kind: str, seed: int, reseed: Mapping[int, int]) -> str:
     return hashlib.blake2b(f"{kind}:{seed}{later}".encode(), digest_size=16).hexdigest()
 
 
-def rules_fingerprint(planners: Sequence[type[ExperimentPlanner]]) -> str:
-    """Hash of the source of the model and of rules of one's own."""
-    if not planners:
+def rules_fingerprint(rules: Sequence[Rule], *more: Any) -> str:
+    """Return a hash of the source of the model, of rules of the user, and of other functions of the user."""
+    if not rules and not more:
         return model_fingerprint()
     digest = hashlib.blake2b(model_fingerprint().encode(), digest_size=16)
-    for rule in planners:
+    for rule in (*rules, *more):
         for part in identity_of(rule):
             digest.update(b"\0" + part)
     return digest.hexdigest()
 
 
+# --------------------------------------------------------------------------- rules of the user
+
+Rule = type[Any]
+Rules = Rule | Sequence[Rule]
+
+
+def gathered(*several: Rules) -> tuple[Rule, ...]:
+    """Return classes that are given one by one or in sequences, in one tuple."""
+    return tuple(rule for rules in several for rule in ((rules,) if isinstance(rules, type) else tuple(rules)))
+
+
+def rule_kind(rule: Any) -> str:
+    """Return the kind of agent that a class is a rule of, empty if of none."""
+    cohort = getattr(rule, "cohort_type", None)
+    return getattr(cohort, "kind", "") if isinstance(rule, type) else ""
+
+
 def rule_name(rule: type) -> str:
-    """Name of a class: module and name."""
+    """Return the name of a class: module and name."""
     return f"{rule.__module__}:{rule.__qualname__}"
 
 
-def planner_faults(planners: Sequence[Any]) -> list[str]:
-    """Lines for everything that is no rule of a planner."""
-    from mpbf_abm.model.planners import ExperimentPlanner
+def rule_names(rules: Sequence[Rule]) -> dict[str, list[str]]:
+    """Return names of rules by the kind of their agents."""
+    out: dict[str, list[str]] = {}
+    for rule in rules:
+        out.setdefault(rule_kind(rule), []).append(rule_name(rule))
+    return out
 
-    return [
-        f"planners: {t!r} is not a subclass of ExperimentPlanner"
-        for t in planners
-        if not (isinstance(t, type) and issubclass(t, ExperimentPlanner))
-    ]
+
+def rule_faults(rules: Sequence[Any]) -> list[str]:
+    """Return lines for everything that is no rule of a planner, curator or trainer."""
+    wanted = "ExperimentPlanner, DataCurator or ModelTrainer"
+    return [f"rules: {t!r} is not a subclass of {wanted}" for t in rules if not rule_kind(t)]
 
 
 # --------------------------------------------------------------------------- parts

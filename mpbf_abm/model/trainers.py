@@ -27,9 +27,13 @@ MOST_LINKS = 50  # bound of infrastructure.providers
 
 
 class ModelTrainer(CohortAgent):
-    """A trainer who publishes one foundation model."""
+    """A trainer who publishes one foundation model. Override a method to give it a rule of its own."""
 
     cohort_type = Trainers
+
+    def sample(self, rows: Int) -> Int:
+        """Return rows of the commons to train on, of those that the standard rule gives (n,)."""
+        return rows
 
     @property
     def published(self) -> FoundationModel | None:
@@ -75,6 +79,8 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
     sources = world.infrastructure.trainer_sources(trainer)
     scale = affordable_scale(world, trainer)
     rows = training_rows(world, sources, scale)
+    if (rule := world.own("trainers").get(trainer)) is not None:
+        rows = np.unique(np.asarray(rule.sample(rows), np.int64))
     if (
         int(sources.sum()) < max(1, world.infrastructure.need)
         or world.infrastructure.down_models[trainer]

@@ -324,6 +324,8 @@ class World:
         Health of each node, 0 to 1 (stocks).
     books : Books
         The flows of the stocks.
+    rules : dict
+        Agents with a rule of their own, by kind and row.
     """
 
     p: Parameters
@@ -352,7 +354,16 @@ class World:
     experiments_before: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     frequencies: dict[tuple[int, int], tuple[Float, Float32]] = field(default_factory=dict)
     ceilings: dict[tuple[int, int, float], float] = field(default_factory=dict)
-    rules: dict[int, Any] = field(default_factory=dict)
+    rules: dict[str, dict[int, Any]] = field(default_factory=dict)
+
+    @property
+    def cohorts(self) -> dict[str, Cohort]:
+        """Agents by kind."""
+        return {c.kind: c for c in (self.curators, self.trainers, self.planners)}
+
+    def own(self, kind: str) -> dict[int, Any]:
+        """Return agents of a kind that have a rule of their own, by row."""
+        return self.rules.get(kind, {})
 
     def models(self) -> list[tuple[int, FoundationModel]]:
         """Published models that are served now, with their trainer."""

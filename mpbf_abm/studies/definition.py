@@ -14,7 +14,7 @@ from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.shocks import Shock
-from mpbf_abm.model.spec import planner_faults, rule_name
+from mpbf_abm.model.spec import gathered, rule_faults, rule_name
 from mpbf_abm.parameters import GROUPS, PATHS
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.design import Design, Factor, plain
@@ -529,16 +529,17 @@ class Study(Section):
     limits: Limits = Limits()
     engine: Engine = Engine()
     model: Model | None = Field(None, exclude=True, repr=False)
-    planners: tuple[Any, ...] = Field((), exclude=True, repr=False)
+    classes: tuple[Any, ...] = Field((), exclude=True, repr=False)
     rules: tuple[str, ...] = ()
     made_by: str = Field("", exclude=True, repr=False)
 
     def __init__(self, **fields: Any) -> None:
-        if planners := fields.get("planners"):
-            planners = fields["planners"] = (planners,) if isinstance(planners, type) else tuple(planners)
-            if faults := planner_faults(planners):
+        given = [fields.pop(kind) for kind in ("planners", "curators", "trainers", "classes") if kind in fields]
+        if classes := gathered(*given):
+            if faults := rule_faults(classes):
                 raise ConfigurationError(faults)
-            fields["rules"] = tuple(rule_name(rule) for rule in planners)
+            fields["classes"] = classes
+            fields["rules"] = tuple(rule_name(rule) for rule in classes)
         super().__init__(**fields)
 
     @classmethod

@@ -352,9 +352,9 @@ def known_quantities(study: Study) -> tuple[str, ...]:
     """Quantities of the ecosystem that outcomes and series can name; none are known of a model of one's own."""
     if study.own_model:
         return ()
-    from mpbf_abm.model.run import OUTCOMES
+    from mpbf_abm.model.run import outcome_names
 
-    return OUTCOMES
+    return outcome_names()
 
 
 def spec_of(
@@ -364,7 +364,7 @@ def spec_of(
     from mpbf_abm.model.spec import RunSpec
 
     return RunSpec(
-        resolve(study, run_values(study, values, arm)), seed, study.ticks, arm.policies, (*study.shocks, *arm.shocks), space, study.planners,
+        resolve(study, run_values(study, values, arm)), seed, study.ticks, arm.policies, (*study.shocks, *arm.shocks), space, study.classes,
         reseed or {},
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
 def fingerprint_of(study: Study, form: int = FORM) -> str:
     """Hash of the source that the study's runs depend on, a model of one's own included."""
     if study.model is None:
-        return rules_fingerprint(study.planners)
+        return rules_fingerprint(study.classes)
     if form == 0:
         return earlier_fingerprint(study)
     digest = hashlib.blake2b(study.own_model.encode(), digest_size=16)
@@ -273,12 +273,12 @@ class Plan:
         if study.crn == "none" and study.design.kind == "morris":
             faults.append("[study]: crn = 'none': steps of a morris trajectory share their draws; use 'policies'")
         faults += self._name_faults() + self._file_faults()
-        if study.rules and not study.planners:
+        if study.rules and not study.classes:
             faults.append(
-                f"[study]: rules = {list(study.rules)}: rules of one's own are given in Python, Study(planners=[...])"
+                f"[study]: rules = {list(study.rules)}: rules of one's own are given in Python, Study(planners=[...], curators=[...], trainers=[...])"
             )
-        if study.planners and study.own_model:
-            faults.append("[study]: planners belong to the ecosystem, not to a model of one's own")
+        if study.classes and study.own_model:
+            faults.append("[study]: rules belong to the ecosystem, not to a model of one's own")
         if not faults:
             faults += self._scenario_faults() or self._twin_faults()
         if faults:

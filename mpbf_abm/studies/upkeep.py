@@ -173,7 +173,7 @@ def replay_run(results: Results, stored: StoredRun, *, debug: bool = False) -> R
     if place is None:
         raise StoreError(f"{results.store.path}: run {stored.id[:12]} is no part of the study any more")
     study = results.study
-    if study.rules and not study.planners:
+    if study.rules and not study.classes:
         raise StoreError(
             f"{results.store.path}: was made with rules of one's own ({', '.join(study.rules)}); replay it from Python"
         )

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import ConfigurationError, StoppedError
-from mpbf_abm.model.indicators import BOUNDS, COLUMNS
+from mpbf_abm.model.indicators import BOUNDS, STANDARD
 from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import HEADLINE, OUTCOMES, families_frame, series_frame
@@ -35,7 +35,7 @@ from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE, Store
 
 # What is kept of a run for the tables and the figure of a result, and for the page.
-KEPT = Series(of=COLUMNS, tables=("families", "infrastructure", "links", "flows"))
+KEPT = Series(of=STANDARD, tables=("families", "infrastructure", "links", "flows"))
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from mpbf_abm.learning.acquisition import expected_improvement, posterior_sample, rank_scale, score
-from mpbf_abm.parameters import ACQUISITIONS
+from mpbf_abm.learning.acquisition import RULES, expected_improvement, posterior_sample, rank_scale, score
 
 MEAN = np.array([[0.1, 0.9, -0.5, 0.4], [1.0, 0.0, 0.2, 0.3]], np.float32)
 SD = np.array([[0.5, 0.1, 2.0, 0.4], [0.2, 0.3, 0.1, 1.0]], np.float32)
@@ -34,7 +33,7 @@ def improvement(mean: float, sd: float, best: float) -> float:
     return value
 
 
-@pytest.mark.parametrize("name", ACQUISITIONS)
+@pytest.mark.parametrize("name", RULES)
 def test_every_rule_scores_every_candidate(name: str) -> None:
     values = rule(name, DRAWS)
     assert values.shape == MEAN.shape
