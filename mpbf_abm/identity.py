@@ -121,8 +121,8 @@ _modules: set[str] = set()
 
 def own(function: T) -> T:
     """Note the module that registers something, so that worker processes import it; return what was registered."""
-    module = getattr(function, "__module__", "")
-    if not module.startswith(NOT_OWN):
+    module = getattr(function, "__module__", None) or ""
+    if module and not module.startswith(NOT_OWN):
         _modules.add(module)
     return function
 

@@ -6,6 +6,7 @@ Runs in workers. Nothing that is kept between runs (spaces, snapshots of shared 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import math
 import struct
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import InterruptionError, words_of
+from mpbf_abm.identity import own_modules
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.processes import one_process, one_thread
@@ -201,11 +203,14 @@ class Runner:
     def __init__(self, study: Study, space: MaterialsSpace | None = None) -> None:
         self.study, self.space = study, space
         self.debug = False  # open the debugger where a run raises
+        self.modules = own_modules()  # what they register must be there in every process
 
     def __call__(self, job: Job) -> Record | Failure:
         """Make one run; what it raises is its result, but for memory (its limits are the pool's business)."""
         self.stage = "parameters"
         try:
+            for module in self.modules:
+                importlib.import_module(module)
             # A model may fork; what goes on there is no run.
             with one_process():
                 made = self._own(job) if self.study.model is not None else self._ecosystem(job)

@@ -17,6 +17,7 @@ import numpy as np
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.identity import identity_of
+from mpbf_abm.model.indicators import REGISTERED
 from mpbf_abm.model.spec import FORM, canonical, rules_fingerprint, run_id, run_kind
 from mpbf_abm.parameters import PATHS, value_faults
 from mpbf_abm.provenance import content_hash, library_fingerprint
@@ -37,7 +38,8 @@ MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
 def fingerprint_of(study: Study, form: int = FORM) -> str:
     """Hash of the source that the study's runs depend on, a model of one's own included."""
     if study.model is None:
-        return rules_fingerprint(study.classes)
+        named = [*(o.of or n for n, o in study.outcomes.items()), *study.series.of]
+        return rules_fingerprint(study.classes, *(REGISTERED[n] for n in dict.fromkeys(named) if n in REGISTERED))
     if form == 0:
         return earlier_fingerprint(study)
     digest = hashlib.blake2b(study.own_model.encode(), digest_size=16)

@@ -26,6 +26,7 @@ from mpbf_abm.evidence.known.rows import (
     variance_error,
 )
 from mpbf_abm.figures import verification as figure
+from mpbf_abm.model import assimilation
 from mpbf_abm.studies.values import pack_value, unpack_value
 
 OTHER_VALUES = {
@@ -104,7 +105,7 @@ def test_wrong_rules_have_names_of_their_own():
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.name)
 def test_wrong_rules_replace_functions_that_exist(mutation):
-    with patched(mutation.target, mutation.wrong):
+    with patched(mutation.function, mutation.wrong):
         pass
 
 
@@ -112,7 +113,7 @@ def test_a_wrong_rule_reaches_every_module_that_knows_the_function():
     from mpbf_abm.model import attention, planners
 
     right = attention.attention
-    with patched("model.attention:attention", lambda _: lambda *_: 7):
+    with patched(attention.attention, lambda _: lambda *_: 7):
         assert planners.attention(1) == attention.attention(1) == 7
     assert planners.attention is attention.attention is right
 
@@ -214,7 +215,7 @@ def test_figure_marks_what_failed():
 
 
 def test_a_row_that_fails_is_told_and_gives_exit_code_3(mpbf):
-    with patched("model.assimilation:coverage", lambda right: lambda V, v0: right(V, 2 * v0)):
+    with patched(assimilation.coverage, lambda right: lambda V, v0: right(V, 2 * v0)):
         code, out, _ = mpbf("--only=L1", "--jobs=1")
     assert code == 3
     assert "FAILED" in out

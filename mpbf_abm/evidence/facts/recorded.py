@@ -67,7 +67,7 @@ class Fact:
 
 OWN = "measured for this project"
 
-FACTS: tuple[Fact, ...] = (
+FACTS: list[Fact] = [
     Fact(
         1, "simulated labels are precise and wrong", "DAL", "calibrated",
         f"{OWN}: PBE and measured band gaps of 1,162 non-metals",
@@ -181,5 +181,5 @@ FACTS: tuple[Fact, ...] = (
         (Component("element_prevalence_weak", "absolute rank correlation of error and records", "correlation", 0.1, 0.0, 0.27),),
         "over the ends of every descriptor axis, which materials share as they share elements",
     ),
-)  # fmt: skip
+]  # fmt: skip
 COMPONENTS: dict[str, Component] = {c.id: c for f in FACTS for c in f.components}

@@ -17,6 +17,7 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.evidence.facts import community, labels, learners, public, reductions
 from mpbf_abm.evidence.facts.recorded import FACTS, Fact
 from mpbf_abm.evidence.known.whole import POOLS, pools_of
+from mpbf_abm.identity import own
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
@@ -45,6 +46,29 @@ OF_FACT: dict[int, str] = {
     8: "learning_curves", 9: "redundancy", 10: "acceleration", 11: "community", 12: "descent", 13: "collapse", 14: "community",
     15: "prevalence",
 }  # fmt: skip
+
+
+def fact(fact: Fact, measure: Measure) -> Fact:
+    """Register a fact of the user, and what measures its components in the model.
+
+    Parameters
+    ----------
+    fact : Fact
+    measure : callable
+        ``measure(parameters, space, seed)`` gives a value for each component, by id.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is a fact of that number, or a measure of that name.
+    """
+    faults = [f"fact {fact.number} is registered already"] if fact.number in OF_FACT else []
+    faults += [f"measure '{measure.__name__}' is registered already"] if measure.__name__ in MEASURES else []
+    if faults:
+        raise ConfigurationError(faults)
+    FACTS.append(fact)
+    MEASURES[measure.__name__], OF_FACT[fact.number] = own(measure), measure.__name__
+    return fact
 
 
 @dataclass(frozen=True)
@@ -117,7 +141,7 @@ def _space(p: Parameters, seed: int) -> MaterialsSpace:
 
 
 def validate(
-    p: Parameters, facts: Sequence[Fact] = FACTS, *, seed: int = 1, replicates: int = REPLICATES, data: Path | None = None,
+    p: Parameters, facts: Sequence[Fact] = tuple(FACTS), *, seed: int = 1, replicates: int = REPLICATES, data: Path | None = None,
     out: Path | None = None, jobs: int = 1, progress: Progress | None = None,
 ) -> Validation:  # fmt: skip
     """Measure facts in a community with these parameters.

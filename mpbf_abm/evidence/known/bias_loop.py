@@ -14,6 +14,7 @@ from mpbf_abm.evidence.known.communities import RUNS, flat_space, learned, learn
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, mean_error, row, seeds
 from mpbf_abm.measures.path import deposit
+from mpbf_abm.model.commons import Commons
 from mpbf_abm.model.coupling import bias_share, loop_gain, steady_bias
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
@@ -144,8 +145,6 @@ def growth_rate(run_seeds: Sequence[int], expected: float, fixed: float, **rates
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("audits leave the value as it is", "model.commons:Commons.rewrite",
+mutation("audits leave the value as it is", Commons.rewrite,
          lambda right: lambda self, rows, value, variance, **f: right(self, rows, self.value[rows] if f else value, variance, **f), "M7")  # fmt: skip
-mutation(
-    "audits mend what renewal renews", "model.coupling:bias_share", lambda right: lambda d, k: right(d, k + d), "M7"
-)
+mutation("audits mend what renewal renews", bias_share, lambda right: lambda d, k: right(d, k + d), "M7")

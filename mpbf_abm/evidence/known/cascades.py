@@ -321,42 +321,42 @@ def providers(seed: int, r: int, phi: float, n: int, m: int, graphs: int) -> lis
 # --------------------------------------------------------------------------- wrong rules
 
 mutation(
-    "branching counts the edge one comes by", "measures.networks:branching",
+    "branching counts the edge one comes by", networks.branching,
     lambda right: lambda *a, **k: right(*a, **k) + 1, "F3",
 )  # fmt: skip
 mutation(
-    "a node fails above, not at, its fraction", "model.links:fraction.step",
+    "a node fails above, not at, its fraction", fraction.step,
     lambda right: lambda rule, network, works: right(fraction(rule.phi + 1e-6), network, works), "F3",
 )  # fmt: skip
 mutation(
-    "nobody follows a failed node", "model.links:Network.fail",
+    "nobody follows a failed node", Network.fail,
     lambda _: lambda network, removed: ~np.isin(np.arange(len(network.nodes)), [network.index[v] for v in removed]),
     "F3", "F4", "F5", "F7", "F8",
 )  # fmt: skip
 mutation(
-    "small components of a layer stay up", "model.links:mutual.step",
+    "small components of a layer stay up", mutual.step,
     lambda _: lambda _rule, network, works: works & ~(network.partners @ ~works > 0), "F4",
 )  # fmt: skip
 mutation(
-    "layers of twice the mean degree", "measures.networks:dependent_layers",
+    "layers of twice the mean degree", networks.dependent_layers,
     lambda right: lambda nodes, layers, degree, rng: right(nodes, layers, 2 * degree, rng), "F4",
 )  # fmt: skip
 mutation(
-    "half the tolerance by paths", "model.links:load._by_paths",
+    "half the tolerance by paths", load._by_paths,
     lambda right: lambda rule, network, works: right(load(rule.alpha / 2), network, works), "F5",
 )  # fmt: skip
 mutation(
-    "shed load is lost", "model.links:load._by_neighbours", lambda _: lambda _rule, _network, works: works, "F5"
+    "shed load is lost", load._by_neighbours, lambda _: lambda _rule, _network, works: works, "F5"
 )  # fmt: skip
 mutation(
-    "reach counts direct users only", "measures.networks:reach",
+    "reach counts direct users only", networks.reach,
     lambda _: lambda graph: np.array([1 + d for _, d in graph.out_degree()]), "F7",
 )  # fmt: skip
 mutation(
-    "a newcomer leans on the one before", "measures.networks:growing_graph",
+    "a newcomer leans on the one before", networks.growing_graph,
     lambda _: lambda nodes, *_a, **_k: nx.path_graph(nodes, nx.DiGraph), "F7", "F8",
 )  # fmt: skip
 mutation(
-    "a node needs all of its providers", "model.links:any_of_r.step",
+    "a node needs all of its providers", any_of_r.step,
     lambda _: lambda _rule, network, works: works & (network.incoming @ ~works == 0), "F8",
 )  # fmt: skip

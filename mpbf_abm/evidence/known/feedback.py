@@ -13,6 +13,10 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import RUNS, flat_space, generations, learning_community, urn
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, mean_error, row, seeds
+from mpbf_abm.learning.heads import fit_head
+from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.model.commons import Commons
+from mpbf_abm.model.coupling import pseudo_label
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
@@ -193,13 +197,13 @@ def performative(seed: int, mu0: float, e: float, e_above: float, n: int, M: int
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("generated labels scatter half as much", "learning.models:FoundationModel.claimed_sd",
+mutation("generated labels scatter half as much", FoundationModel.claimed_sd,
          lambda right: lambda self, variance: 0.5 * right(self, variance), "M1", "M2", "M3")  # fmt: skip
-mutation("a fit forgets that it estimated the mean", "learning.heads:fit_head",
+mutation("a fit forgets that it estimated the mean", fit_head,
          lambda right: lambda phi, y, v, **o: replace(h := right(phi, y, v, **o), noise=h.noise * (1 - 1 / len(y))), "M3", "M8")  # fmt: skip
-mutation("labels after the first tick count half", "model.commons:Commons.append",
+mutation("labels after the first tick count half", Commons.append,
          lambda right: lambda self, **v: right(self, **{**v, "value": np.where(v["tick"] > 0, v["value"] * 0.5, v["value"])}), "M1", "M2", "M3", "M6", "M7", "K1")  # fmt: skip
-mutation("pseudo-labels without their gain", "model.coupling:pseudo_label",
+mutation("pseudo-labels without their gain", pseudo_label,
          lambda right: lambda y, mean, g: right(y, mean, min(g, 1.0)), "M6", "M7", "K1")  # fmt: skip
-mutation("grace of one tick more", "model.commons:Commons.decay",
+mutation("grace of one tick more", Commons.decay,
          lambda right: lambda self, rate, tick, grace=0: right(self, rate, tick, grace + (grace > 0)), "M4")  # fmt: skip

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, generator, row
-from mpbf_abm.model.abstraction import integrity, integrity_unfloored, optimal_scale, tradeoff, tradeoff_slope
+from mpbf_abm.model.abstraction import (
+    integrity,
+    integrity_unfloored,
+    optimal_scale,
+    tradeoff,
+    tradeoff_slope,
+    uncertainty,
+)
 from mpbf_abm.model.assimilation import boundary_shift, coverage
 from mpbf_abm.model.steering import feedback, steering_fidelity
 
@@ -149,15 +156,15 @@ def scale_tradeoff(seed: int, eta: float, theta: float, I: float, E: float, p: f
 
 mutation(
     "coverage saturates half as fast",
-    "model.assimilation:coverage",
+    coverage,
     lambda right: lambda V, v0: right(V, 2 * v0),
     "L1",
 )
-mutation("fidelity helps Delta-B", "model.assimilation:boundary_shift",
+mutation("fidelity helps Delta-B", boundary_shift,
          lambda right: lambda C, F, a=1.0, b=1.0: right(C, -F, a, b), "L1")  # fmt: skip
-mutation("scale transitions add instead of compound", "model.abstraction:uncertainty",
+mutation("scale transitions add instead of compound", uncertainty,
          lambda _: lambda u, d: float(d * sum(u)), "L2")  # fmt: skip
-mutation("correction beyond 1 counts as 1", "model.steering:feedback",
+mutation("correction beyond 1 counts as 1", feedback,
          lambda right: lambda o, c: right(o, 0.5 * c), "L3")  # fmt: skip
-mutation("risk grows with invariance", "model.abstraction:tradeoff",
+mutation("risk grows with invariance", tradeoff,
          lambda right: lambda p, i, e, *w: right(p, i, e, *w) - 0.1 * i * p, "L4")  # fmt: skip

@@ -13,6 +13,7 @@ from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, mean_error, row, seeds, variance_error
 from mpbf_abm.measures.path import cost_of_reversal, deposit, monopoly_chance, run_to, share_after_deposit
 from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.planners import keyed, utility
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.world import Results
@@ -250,18 +251,18 @@ def random_coverage(seed: int, E: int, t: int, runs: int) -> list[Check]:
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("a deposit counts twice", "measures.path:deposit",
+mutation("a deposit counts twice", deposit,
          lambda right: lambda eco, k, m, **o: right(eco, k, 2 * m, **o), "U9", "M7")  # fmt: skip
-mutation("price of a move from nothing", "measures.path:cost_of_reversal",
+mutation("price of a move from nothing", cost_of_reversal,
          lambda right: lambda x, N, D: right(0.0, N, D), "U9")  # fmt: skip
-mutation("returns to adoption count half", "model.planners:utility",
+mutation("returns to adoption count half", utility,
          lambda right: lambda world: (right(world)[0] - 0.5 * world.p.planners.utility_returns * world.registry.adopters, right(world)[1]),
          "U10")  # fmt: skip
 mutation(
     "colours have one mass",
-    "measures.path:monopoly_chance",
+    monopoly_chance,
     lambda right: lambda a, _b, g: right(a, a, g),
     "U11",
 )
-mutation("candidates from the first half of a family", "model.planners:keyed",
+mutation("candidates from the first half of a family", keyed,
          lambda right: lambda *a: right(*a) * 0.5, "U13", "M7")  # fmt: skip

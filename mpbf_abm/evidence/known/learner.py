@@ -14,11 +14,12 @@ from scipy.special import ndtr
 from mpbf_abm.evidence.known.communities import flat_space, learning_community
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, generator, mean_error, row, seeds
-from mpbf_abm.learning.heads import fit_head
-from mpbf_abm.learning.linalg import features
+from mpbf_abm.learning.heads import fit_head, low_rank
+from mpbf_abm.learning.linalg import features, quadratic
 from mpbf_abm.learning.models import frequencies
 from mpbf_abm.measures.path import deposit
 from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.planners import affordable
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
@@ -178,10 +179,8 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("attention for one candidate", "model.planners:affordable",
+mutation("attention for one candidate", affordable,
          lambda _: lambda _world, planner, _C: np.ones(len(planner), np.int64), "M5")  # fmt: skip
-mutation("an update counts every label twice", "learning.heads:low_rank",
+mutation("an update counts every label twice", low_rank,
          lambda right: lambda c, phi, r, v, s: right(c, phi, r, v / 2, s), "M8")  # fmt: skip
-mutation(
-    "posterior variance a tenth too large", "learning.linalg:quadratic", lambda right: lambda *a: 1.1 * right(*a), "M8"
-)
+mutation("posterior variance a tenth too large", quadratic, lambda right: lambda *a: 1.1 * right(*a), "M8")

@@ -15,12 +15,13 @@ from mpbf_abm.evidence.known.communities import RUNS, family_masses, reinforcing
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, generator, mean_error, row, seeds
 from mpbf_abm.measures.path import early_stream_index, split_streams
+from mpbf_abm.model import attention
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.concentration import hhi, limit_entropy, limit_gini, limit_hhi, limit_inverse_hhi, shannon
-from mpbf_abm.stats.information import corrected_jsd
-from mpbf_abm.streams import Streams
+from mpbf_abm.stats.information import corrected_jsd, entropies
+from mpbf_abm.streams import Streams, race
 from mpbf_abm.theory.twin import urn_variance
 
 Float = NDArray[np.float64]
@@ -313,17 +314,17 @@ def replicate_divergence(seed: int, K: int, a: float, n: int, R: int) -> list[Ch
 SEQUENCE = np.random.Generator(np.random.Philox(1))  # a generator that remembers
 LINEAR = ("U1", "U2", "U3", "U4", "U9")  # rows of the linear urn
 
-mutation("reinforcement weaker than said", "model.attention:power", lambda right: lambda x, g: right(x, g - 0.4),
+mutation("reinforcement weaker than said", attention.power, lambda right: lambda x, g: right(x, g - 0.4),
          "U0", *LINEAR, "U5", "U6", "U7", "U8", "U11", "M4", "F11", "K3", "K5")  # fmt: skip
-mutation("families by inverse CDF instead of a race", "streams:race",
+mutation("families by inverse CDF instead of a race", race,
          lambda _: lambda clocks, w: (np.cumsum(w, -1) / w.sum(-1, keepdims=True) < -np.expm1(-clocks[..., :1])).sum(-1),
          "U0", "U5", "W1")  # fmt: skip
-mutation("the late stream begins with the run", "streams:Streams.root",
+mutation("the late stream begins with the run", Streams.root,
          lambda right: lambda self, tick: right(self, tick + 10**6), "U3")  # fmt: skip
-mutation("covariance over the variance of sums", "measures.path:early_stream_index",
+mutation("covariance over the variance of sums", early_stream_index,
          lambda right: lambda a, b: (0.5 * right(a, b)[0], right(a, b)[1]), "U3")  # fmt: skip
-mutation("limits from shares instead of masses", "stats.concentration:limit_hhi",
+mutation("limits from shares instead of masses", limit_hhi,
          lambda right: lambda a: right(np.asarray(a) / np.sum(a) * len(a)), "U2")  # fmt: skip
-mutation("entropies in bits", "stats.information:entropies", lambda right: lambda x: right(x) / math.log(2), "U4")
-mutation("draws follow from how many came before", "streams:Streams.generator",
+mutation("entropies in bits", entropies, lambda right: lambda x: right(x) / math.log(2), "U4")
+mutation("draws follow from how many came before", Streams.generator,
          lambda _: lambda self, name, tick=0: SEQUENCE, "U0", "U3", "U5", "U12", "W1", "M8")  # fmt: skip

@@ -18,8 +18,12 @@ from mpbf_abm.evidence.known.communities import fold, known_fold, urn_moments
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, generator, mean_error, row, seeds
 from mpbf_abm.measures.path import run_to
+from mpbf_abm.model.commons import Commons
 from mpbf_abm.model.community import Community
+from mpbf_abm.model.curators import curator_attention
 from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.planners import choose_families
+from mpbf_abm.model.publication import publish
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
@@ -443,42 +447,42 @@ def removal_last(right: Callable[..., Any]) -> Callable[..., Any]:
     return step
 
 
-mutation("the map removes records after adding new ones", "theory.twin:Twin.step", removal_last, "K1", "K2")
+mutation("the map removes records after adding new ones", Twin.step, removal_last, "K1", "K2")
 mutation(
-    "founding mass does not decay", "model.commons:Commons.decay",
+    "founding mass does not decay", Commons.decay,
     lambda right: lambda commons, *a: _restored(commons, right, a), "K1", "K2", "K4", "U8", "M4", "F11",
 )  # fmt: skip
 mutation(
-    "planners take the family after the one they chose", "model.planners:choose_families",
+    "planners take the family after the one they chose", choose_families,
     lambda right: lambda world, *a: (right(world, *a) + 1) % world.space.families, "K1", "U0", "W1",
 )  # fmt: skip
 mutation(
-    "retraining keeps what the learner knew", "theory.twin:Twin.learned",
+    "retraining keeps what the learner knew", Twin.learned,
     lambda right: lambda *a: 0.5 * right(*a), "K1",
 )  # fmt: skip
 mutation(
-    "no result is deposited", "model.publication:publish",
+    "no result is deposited", publish,
     lambda right: lambda world, results: _withheld(world, right, results), "K1", "K2", "U0", "M7",
 )  # fmt: skip
 mutation(
-    "a batch is drawn one record at a time", "theory.twin:urn_variance",
+    "a batch is drawn one record at a time", urn_variance,
     lambda right: lambda a, total, batches: right(a, total, np.ones(int(np.sum(batches)))), "K3", "U1",
 )  # fmt: skip
 mutation(
-    "reinforcement one unit too strong", "model.curators:curator_attention",
+    "reinforcement one unit too strong", curator_attention,
     lambda right: lambda world: _sharpened(world, right(world)), "K1", "K3", "K4", "U0", "U1", "U2", "U3", "U4", "U5", "U6", "U7", 
    "U9", "U11", "M4", "F11",
 )  # fmt: skip
 mutation(
-    "equal families not quite equal in the map", "theory.twin:Twin.step",
+    "equal families not quite equal in the map", Twin.step,
     lambda right: lambda twin, x, *a: right(twin, x * (1 + 1e-9 * np.arange(len(x))), *a), "K4",
 )  # fmt: skip
 mutation(
-    "the derivative of attention forgets that shares sum to 1", "theory.twin:Twin.attend_jacobian",
+    "the derivative of attention forgets that shares sum to 1", Twin.attend_jacobian,
     lambda right: lambda twin, source, x: right(twin, source, x) + np.diag(0.1 * twin.attend(source, x) / x), "K4", "K5", "U7",
 )  # fmt: skip
 mutation(
-    "the ODE takes one source twice", "theory.twin:Twin.inflow",
+    "the ODE takes one source twice", Twin.inflow,
     lambda right: lambda twin, x: right(replace(twin, curators=twin.planners), x), "K2", "K4", "K5", "U7", "U8",
 )  # fmt: skip
 

@@ -6,7 +6,6 @@ touched by it, which is seen by counting calls; of those that do, exactly the na
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,8 +26,8 @@ class Mutation:
     ----------
     name : str
         What is wrong about it.
-    target : str
-        ``module:function`` or ``module:Class.method`` inside the package.
+    function : callable
+        Function or method of the package that is replaced.
     wrong : callable
         From the right function to the wrong one.
     breaks : tuple of str
@@ -36,25 +35,29 @@ class Mutation:
     """
 
     name: str
-    target: str
+    function: Callable[..., Any]
     wrong: Wrong
     breaks: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        """Module and name of the function."""
+        return f"{self.function.__module__.removeprefix('mpbf_abm.')}:{self.function.__qualname__}"
 
 
 MUTATIONS: list[Mutation] = []
 
 
-def mutation(name: str, target: str, wrong: Wrong, *breaks: str) -> None:
+def mutation(name: str, function: Callable[..., Any], wrong: Wrong, *breaks: str) -> None:
     """Register a wrong rule and the rows that must fail under it."""
-    MUTATIONS.append(Mutation(name, target, wrong, breaks))
+    MUTATIONS.append(Mutation(name, function, wrong, breaks))
 
 
 @contextmanager
-def patched(target: str, wrong: Wrong) -> Iterator[None]:
+def patched(function: Callable[..., Any], wrong: Wrong) -> Iterator[None]:
     """Replace a function of the package wherever it is known, until the block ends."""
-    place, _, name = target.partition(":")
-    owner: Any = importlib.import_module(f"mpbf_abm.{place}")
-    *path, last = name.split(".")
+    owner: Any = sys.modules[function.__module__]
+    *path, last = function.__qualname__.split(".")
     for part in path:
         owner = getattr(owner, part)
     original = vars(owner)[last]
@@ -83,7 +86,7 @@ def patched(target: str, wrong: Wrong) -> Iterator[None]:
 def failing(mutation: Mutation, ids: Sequence[str], seed: int) -> set[str]:
     """Rows among `ids` that fail under a mutation; an exception is a failure, too."""
     failed = set()
-    with patched(mutation.target, mutation.wrong):
+    with patched(mutation.function, mutation.wrong):
         for id in ids:
             try:
                 if not evaluate(id, seed, fast=True).passed:
@@ -96,6 +99,7 @@ def failing(mutation: Mutation, ids: Sequence[str], seed: int) -> set[str]:
 def callers(targets: Sequence[str], id: str, seed: int) -> set[str]:
     """Which of some functions one row calls."""
     called: set[str] = set()
+    functions = {m.target: m.function for m in MUTATIONS}
 
     def counted(target: str) -> Wrong:
         def wrong(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,7 +113,7 @@ def callers(targets: Sequence[str], id: str, seed: int) -> set[str]:
 
     def nested(rest: Sequence[str]) -> None:
         if rest:
-            with patched(rest[0], counted(rest[0])):
+            with patched(functions[rest[0]], counted(rest[0])):
                 nested(rest[1:])
         else:
             evaluate(id, seed, fast=True)

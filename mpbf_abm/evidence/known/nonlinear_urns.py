@@ -13,6 +13,7 @@ from mpbf_abm.evidence.known.communities import RUNS, family_masses, known_fold,
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, generator, mean_error, row, seeds
 from mpbf_abm.measures.path import damage, damage_exponent
+from mpbf_abm.model.attention import attention
 from mpbf_abm.theory.twin import Twin
 
 Float = NDArray[np.float64]
@@ -239,9 +240,9 @@ def decided(twin: Twin, eps: float, critical: float, fold: float, locked: Float)
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("exploration half as strong", "model.attention:attention",
+mutation("exploration half as strong", attention,
          lambda right: lambda x, eps, *rest: right(x, 0.5 * eps, *rest), "U0", "U5", "U7", "U8", "F11", "K1", "K5")  # fmt: skip
-mutation("damage counts both what is gained and what is lost", "measures.path:damage",
+mutation("damage counts both what is gained and what is lost", damage,
          lambda right: lambda a, b: 2 * right(a, b), "U5")  # fmt: skip
-mutation("exponent by natural numbers of steps", "measures.path:damage_exponent",
+mutation("exponent by natural numbers of steps", damage_exponent,
          lambda right: lambda a, b, n: right(a, b, np.asarray(n) / 2 + n[0] / 2), "U5", "U7")  # fmt: skip

@@ -13,6 +13,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.mutations import mutation
 from mpbf_abm.evidence.known.rows import Check, Knob, generator, mean_error, row, seeds
 from mpbf_abm.measures import networks
+from mpbf_abm.measures import resilience as resilience_rules
 from mpbf_abm.measures.resilience import resilience
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -303,35 +304,35 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
 # --------------------------------------------------------------------------- wrong rules
 
 mutation(
-    "a task is lost with its first holder", "measures.networks:truck_factor",
+    "a task is lost with its first holder", networks.truck_factor,
     lambda right: lambda holders, lost=0.5: right({t: list(a)[:1] for t, a in holders.items()}, lost), "F9",
 )  # fmt: skip
 mutation(
-    "Katz counts walks of one step", "measures.networks:katz",
+    "Katz counts walks of one step", networks.katz,
     lambda _: lambda graph, alpha: np.array([1 + alpha * d for _, d in graph.degree()]), "F9",
 )  # fmt: skip
 mutation(
-    "labour for goods", "measures.networks:influence_vector",
+    "labour for goods", networks.influence_vector,
     lambda right: lambda inputs, labour: right(inputs, 1 - labour), "F9",
 )  # fmt: skip
 mutation(
-    "any baseline is 1", "measures.resilience:resilience",
+    "any baseline is 1", resilience,
     lambda right: lambda times, performance, _baseline=1.0, **k: right(times, performance, **k), "F10",
 )  # fmt: skip
 mutation(
-    "recovered at once", "measures.resilience:_recovery", lambda _: lambda *_a: 0.0, "F10"
+    "recovered at once", resilience_rules._recovery, lambda _: lambda *_a: 0.0, "F10"
 )  # fmt: skip
 mutation(
-    "autocorrelation at lag 2", "stats.warning:autocorrelation", lambda right: lambda x: right(x, 2), "F11"
+    "autocorrelation at lag 2", warning.autocorrelation, lambda right: lambda x: right(x, 2), "F11"
 )  # fmt: skip
 mutation(
-    "variance divided by the window", "stats.warning:rolling_variance",
+    "variance divided by the window", warning.rolling_variance,
     lambda right: lambda x, window, **k: right(x, window, **k) * (window - 1) / window, "F11",
 )  # fmt: skip
 mutation(
-    "no straight line is subtracted", "stats.warning:rolling_autocorrelation",
+    "no straight line is subtracted", warning.rolling_autocorrelation,
     lambda right: lambda x, window, **_k: right(x, window), "F11",
 )  # fmt: skip
 mutation(
-    "trend against reversed time", "stats.warning:trend", lambda right: lambda values: -right(values), "F11"
+    "trend against reversed time", warning.trend, lambda right: lambda values: -right(values), "F11"
 )  # fmt: skip

@@ -177,23 +177,23 @@ def robustness(seed: int, N: int, orders: int) -> list[Check]:
 # --------------------------------------------------------------------------- wrong rules
 
 mutation(
-    "giant share among nodes that have an edge", "measures.networks:giant_share",
+    "giant share among nodes that have an edge", networks.giant_share,
     lambda right: lambda graph, removed=(): right(graph, removed) * len(graph) / (len(graph) - nx.number_of_isolates(graph)),
     "F1",
 )  # fmt: skip
 mutation(
-    "removal curve as a share of the nodes left", "measures.networks:removal_curve",
+    "removal curve as a share of the nodes left", networks.removal_curve,
     lambda right: lambda *a, **k: (c := right(*a, **k)) * (len(c) - 1) / np.maximum(len(c) - 1 - np.arange(len(c)), 1),
     "F1", "F2", "F6",
 )  # fmt: skip
 mutation(
-    "recalculated degrees are those of the whole graph", "measures.networks:_by_degree_left",
+    "recalculated degrees are those of the whole graph", networks._by_degree_left,
     lambda _: lambda pairs, ties: np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(ties)))), "F2",
 )  # fmt: skip
 mutation(
-    "the least load goes first", "measures.networks:_load", lambda right: lambda graph, nodes: -right(graph, nodes), "F6"
+    "the least load goes first", networks._load, lambda right: lambda graph, nodes: -right(graph, nodes), "F6"
 )  # fmt: skip
 mutation(
-    "threshold counts the nodes left", "measures.networks:percolation_threshold",
+    "threshold counts the nodes left", networks.percolation_threshold,
     lambda right: lambda *a, **k: 1 - right(*a, **k), "F1", "F2",
 )  # fmt: skip

@@ -138,7 +138,7 @@ def pairing(seed: int, rho: float, effect: float, n: int) -> list[Check]:
     ]  # fmt: skip
 
 
-mutation("intervals that hold in 80 of 100 cases", "stats.paired:simultaneous_intervals", lambda original: lambda *a, **k: original(*a, **k, level=0.8), "S1", "S2")  # fmt: skip
-mutation("noise of replicates left in Sobol indices", "stats.sensitivity:sobol_indices", lambda original: lambda *a, **k: original(*a, **k, correct=False), "S3")  # fmt: skip
-mutation("elementary effects without their sign", "stats.sensitivity:elementary_effects", lambda original: lambda x: original(np.abs(x)), "S4")  # fmt: skip
-mutation("pairs that do not belong together", "stats.paired:reduction", lambda original: lambda a, b: original(a, b[:, ::-1]), "S5")  # fmt: skip
+mutation("intervals that hold in 80 of 100 cases", simultaneous_intervals, lambda original: lambda *a, **k: original(*a, **k, level=0.8), "S1", "S2")  # fmt: skip
+mutation("noise of replicates left in Sobol indices", sobol_indices, lambda original: lambda *a, **k: original(*a, **k, correct=False), "S3")  # fmt: skip
+mutation("elementary effects without their sign", elementary_effects, lambda original: lambda x: original(np.abs(x)), "S4")  # fmt: skip
+mutation("pairs that do not belong together", reduction, lambda original: lambda a, b: original(a, b[:, ::-1]), "S5")  # fmt: skip

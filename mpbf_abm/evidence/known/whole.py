@@ -22,9 +22,11 @@ from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin, simulate
 from mpbf_abm.model.spec import RunSpec
+from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.processes import one_thread
+from mpbf_abm.processes import attempt, one_thread
 from mpbf_abm.provenance import content_hash
+from mpbf_abm.stats.concentration import gini
 from mpbf_abm.studies.whatif import Plan, run_plan
 
 Float = NDArray[np.float64]
@@ -240,10 +242,10 @@ def real_pools(seed: int, seeds: int, data: Path | None = None) -> list[Check]:
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("families keep their labels in the draws", "model.world:World.family_clocks",
+mutation("families keep their labels in the draws", World.family_clocks,
          lambda _: lambda self, name, cohort: self.clocks(name, cohort, self.space.families), "W1")  # fmt: skip
-mutation("planners draw by row", "model.world:World.uniform",
+mutation("planners draw by row", World.uniform,
          lambda _: lambda self, name, cohort, width: self.streams.uniform(name, self.tick, (len(cohort), width)), "W1")  # fmt: skip
-mutation("one process makes other replicates than several", "processes:attempt",
+mutation("one process makes other replicates than several", attempt,
          lambda right: lambda work, job: right(work, job._replace(seed=job.seed + 1)), "W2")  # fmt: skip
-mutation("another Gini coefficient", "model.indicators:gini", lambda right: lambda counts: 1.001 * right(counts), "W3")
+mutation("another Gini coefficient", gini, lambda right: lambda counts: 1.001 * right(counts), "W3")
