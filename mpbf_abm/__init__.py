@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from mpbf_abm.studies.results import Results
     from mpbf_abm.studies.study import Study
 
-__version__ = metadata.version("mpbf_abm")
+    __version__: str
 
 # Names are imported when first used, so that `import mpbf_abm` stays light.
 _HOMES = {
@@ -85,6 +84,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("mpbf_abm")
     if name in _HOMES:
         return getattr(importlib.import_module(f"mpbf_abm.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'mpbf_abm' has no attribute '{name}'")

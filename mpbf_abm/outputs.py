@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
+import sys
 import tempfile
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -410,7 +413,9 @@ def alone(folder: Path) -> Iterator[None]:
 
 # --------------------------------------------------------------------------- tables
 
-# Tables as Markdown, for pages and reports.
+# Tables as text and as Markdown, for terminals, pages and reports.
+
+Rows = Sequence[Sequence[str]]
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[int] = ()) -> str:
@@ -422,3 +427,73 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Any]], right: Se
 
 def _cell(value: Any) -> str:
     return " ".join(str(value).splitlines()).replace("|", "\\|").strip()
+
+
+def table(head: Sequence[str], rows: Rows, right: Sequence[int] = ()) -> str:
+    """Format rows as plain text columns.
+
+    The last column is wrapped to the width of a terminal; into a file or pipe it goes whole.
+
+    Parameters
+    ----------
+    head : sequence of str
+    rows : sequences of str
+    right : sequence of int
+        Columns that are aligned to the right.
+    """
+    widths = [max(len(str(row[i])) for row in [head, *rows]) for i in range(len(head))]
+    before = sum(widths[:-1]) + 2 * (len(head) - 1)
+    room = max(24, shutil.get_terminal_size().columns - before) if sys.stdout.isatty() else 10**6
+    lines = []
+    for row in [head, *rows]:
+        cells = [f"{c:>{w}}" if i in right else f"{c:<{w}}" for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        last = [cells[-1]] if len(cells[-1]) <= room else textwrap.wrap(str(row[-1]), room) or [""]
+        lines.append("  ".join([*cells[:-1], last[0]]).rstrip())
+        lines += [" " * before + more for more in last[1:]]
+    lines.insert(1, "-" * min(max(len(line) for line in lines), before + min(room, widths[-1])))
+    return "\n".join(lines)
+
+
+def frame_table(frame: pd.DataFrame, columns: Sequence[str]) -> str:
+    """Format some columns of a frame, those that it has; numbers are aligned to the right."""
+    have = [c for c in columns if c in frame.columns]
+    rows = [[cell(value) for value in row] for row in frame[have].astype(object).itertuples(index=False)]
+    right = [i for i, c in enumerate(have) if frame[c].dtype.kind in "if"]
+    return table([c.replace("_", " ") for c in have], rows, right=right)
+
+
+def cell(value: Any) -> str:
+    """Format one value of a table."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    return "-" if value is None else str(value)
+
+
+def number(value: float, sign: str = "") -> str:
+    """Format with three digits; NaN is a dash."""
+    return "-" if math.isnan(value) else f"{value:{sign}.3g}"
+
+
+def interval(low: float, high: float) -> str:
+    """Format an interval; a dash where there is none."""
+    return "-" if math.isnan(low + high) else f"{number(low)} to {number(high)}"
+
+
+def clock(seconds: float) -> str:
+    """Format a time."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+
+
+def size(count: float) -> str:
+    """Format a number of bytes."""
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while count >= 1000 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"{count:.3g} {units[0]}"

@@ -29,6 +29,7 @@ DOORS = (
     "reference",
     "examples",
     "paper",
+    "reports",
     "studies",
     "processes",
     "outputs",

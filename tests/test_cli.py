@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 from mpbf_abm import cli
-from mpbf_abm.cli.console import table
+from mpbf_abm.cli.app import COMMANDS
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.model.shocks import Shock
+from mpbf_abm.outputs import table
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies.whatif import describe
 
@@ -313,33 +314,133 @@ def test_a_run_killed_half_way_leaves_its_finished_runs_and_nothing_that_looks_c
     assert [p.name for p in (tmp_path / "o").iterdir()] == ["runs"]
     assert not list(tmp_path.rglob("provenance.json"))
     if number == signal.SIGINT:
-        assert err == "mpbf: interrupted; what is over is kept in o/runs, and the same command goes on\n"
+        assert err == "mpbf: interrupted; finished runs are kept in o/runs, and the same command resumes\n"
         assert [p.name for p in tmp_path.iterdir()] == ["o"]
 
 
 # --------------------------------------------------------------------------- help and tables
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["config", "--help"], ["--version"]])
-def test_help_is_light(arguments):
-    code = (
-        "import sys\nfrom mpbf_abm.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as stop:\n"
-        "    heavy = {'mesa', 'numpy', 'pandas', 'matplotlib', 'seaborn', 'scipy', 'networkx'} & set(sys.modules)\n"
-        "    print(stop.code, sorted(heavy), file=sys.stderr)\n"
-    )
+HEAVY = {"mesa", "numpy", "pandas", "matplotlib", "seaborn", "scipy", "networkx"}
+
+
+def started(code, *arguments, **environment):
+    """Run some code, after which the modules that were loaded are a line of JSON on standard error."""
+    code += "\nimport json, sys\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False,
-        env=os.environ | {"NO_COLOR": "1", "FORCE_COLOR": "1"},
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True,
+        env=os.environ | environment,
     )  # fmt: skip
-    assert done.stderr == "0 []\n"
-    assert "\x1b" not in done.stdout
-    assert "mpbf" in done.stdout
+    return done.stdout, set(json.loads(done.stderr))
+
+
+CALL = "import contextlib, sys\nfrom mpbf_abm.cli import main\nwith contextlib.suppress(SystemExit): main(sys.argv[1:])"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["config", "--help"], ["--version"]])
+def test_help_is_light_and_plain(arguments):
+    out, loaded = started(CALL, *arguments, NO_COLOR="1", FORCE_COLOR="1")
+    assert not loaded & (HEAVY | {"rich"})
+    assert "\x1b" not in out
+    assert "mpbf" in out
+
+
+def test_importing_the_command_imports_no_command():
+    _, loaded = started("import mpbf_abm.cli")
+    assert not loaded & (HEAVY | {"pydantic", "rich"})
+    assert not {m for m in loaded if m.startswith("mpbf_abm.cli.")} - {
+        f"mpbf_abm.cli.{m}" for m in ("app", "binding", "console")
+    }
+
+
+def test_help_takes_less_than_a_fifth_of_a_second_of_cpu():
+    code = f"{CALL}\nimport time\nprint(time.process_time())"
+    assert min(float(started(code, "--help")[0].split()[-1]) for _ in range(5)) < 0.2
+
+
+@pytest.mark.parametrize("columns", [30, 60, 200])
+def test_commands_are_grouped_at_any_width(mpbf, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, err = mpbf("--help")
+    assert (code, err) == (0, "")
+    text = " ".join(out.split())
+    for panel, first in (("Use", "run"), ("Analyse", "compare"), ("Evidence", "verify"), ("Maintain", "bench")):
+        assert f"{panel}: {first} {COMMANDS[first].help}" in text
+    assert "..." not in text.split("Use:")[1]
+
+
+def every_command(entries=COMMANDS, *above):
+    for name, entry in entries.items():
+        yield [*above, name]
+        yield from every_command(entry.commands, *above, name)
+
+
+@pytest.mark.parametrize("command", list(every_command()), ids=" ".join)
+def test_every_command_has_help_and_says_what_is_close_to_an_unknown_option(mpbf, command):
+    code, out, err = mpbf(*command, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: mpbf {' '.join(command)} ")
+    code, out, err = mpbf(*command, "--hepl")
+    assert (code, out) == (2, "")
+    assert "--hepl" in err
+    assert "--help" in err
+
+
+def test_unknown_options_and_faulty_values_are_reported_together(mpbf):
+    code, _, err = mpbf("run", "--sed", "3", "--quite", "--ticks=0", "--preset=quik")
+    assert code == 2
+    assert err.splitlines()[:2] == [
+        "mpbf: no such option --sed; did you mean '--seed'?",
+        "mpbf: no such option --quite; did you mean '--quiet'?",
+    ]
+    assert [line.split()[1] for line in err.splitlines()[2:]] == ["--ticks", "unknown"]
+    assert mpbf("study", "rnu")[2] == "mpbf: no such command 'rnu'; did you mean 'run'?\n"
+    # What follows an option is its value, whatever it looks like; and an option may hold no braces.
+    assert mpbf("run", "--out", "--sed", "--ticks=0")[2].count("\n") == 1
+    assert "'{}'" in mpbf("run", "--policy={}")[2]
+
+
+# --------------------------------------------------------------------------- completion
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        ("va", {"validate"}),
+        ("study re", {"report", "replay"}),
+        ("run --pol", {"--policy"}),
+        ("run --policy aud", {"audits"}),
+        ("run --shock repo", {"repository_outage"}),
+        ("run --preset fa", {"faithful"}),
+        ("run --set planners.reinf", {"planners.reinforcement="}),
+        ("run --goal m", {"min", "max"}),
+        ("pool table.csv --acquisition gr", {"greedy"}),
+        ("study export runs --to n", {"netcdf"}),
+        ("compare runs --outcome found_s", {"found_share"}),
+        ("verify --only K", {f"K{i}" for i in range(1, 5)}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_values(typed, wanted):
+    words = f"mpbf {typed}"
+    done = subprocess.run(
+        [sys.executable, "-m", "mpbf_abm"], capture_output=True, text=True, check=True,
+        env=os.environ | {"_MPBF_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))},
+    )  # fmt: skip
+    assert wanted <= set(done.stdout.split())
+    assert all(word.startswith(typed.split()[-1]) for word in done.stdout.split())
+
+
+def test_completion_is_shown_for_a_shell(mpbf, monkeypatch):
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    code, out, _ = mpbf("--show-completion", "bash")
+    assert code == 0
+    assert "_MPBF_COMPLETE=complete_bash" in out
 
 
 def test_no_arguments_shows_help_as_a_usage_error(mpbf):
     code, out, err = mpbf()
     assert (code, out) == (2, "")
-    assert "Commands:" in err
+    assert all(f"{panel}:" in err for panel in ("Use", "Analyse", "Evidence", "Maintain"))
 
 
 @pytest.mark.parametrize("what", ["policies", "shocks", "phases", "indicators", "schema"])

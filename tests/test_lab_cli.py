@@ -83,7 +83,8 @@ def test_held_out_draws_that_are_interrupted_leave_no_report(mpbf, tmp_path: Pat
     code, told, err = mpbf("lab", "urn", "--draws=12", f"--out={tmp_path / 'out'}")
     assert (code, told) == (130, "")
     assert (
-        err == f"mpbf: interrupted; what is over is kept in {tmp_path / 'out' / 'runs'}, and the same command goes on\n"
+        err
+        == f"mpbf: interrupted; finished runs are kept in {tmp_path / 'out' / 'runs'}, and the same command resumes\n"
     )
     assert not list(tmp_path.iterdir())
 
@@ -116,7 +117,7 @@ CONFIG = '[[shock]]\nname = "repository_outage"\nstart = 5\ntarget = 99\n'
         (["lab", "forms", "--replicates=x"], "must be a whole number"),
         (["lab", "path", "CONFIG"], "99"),
         (["lab", "path", "nowhere.toml"], "nowhere.toml"),
-        (["lab", "path", "--doc=nowhere.md"], "--doc nowhere.md: no such file"),
+        (["lab", "path", "--doc=nowhere.md"], "--doc = 'nowhere.md': no such file"),
         (["lab", "path", "--jobs=0"], "--jobs = 0"),
         (["lab", "path", "--set", "planners.reinforcment=2"], "did you mean"),
         (["atlas", "--row", "exploration lockin"], "no such row; did you mean 'exploration lock-in'?"),

@@ -109,7 +109,7 @@ DEFINED_ONCE = {
     "a loop over many runs": (r"\b(?<!class )Pool\(", {"processes.py", "studies/engines.py", "studies/distributed.py", "page/desk.py", "bench/studies.py"}),
     "a page writer": (r"index=False, lineterminator", {"outputs.py"}),
     "a finding": (r"class Finding", {"evidence/assessments/assessment.py"}),
-    "a table as text": (r"\{\w+:[<>]\{", {"cli/console.py"}),
+    "a table as text": (r"\{\w+:[<>]\{", {"outputs.py"}),
     "a table as Markdown": (r"[\"']\| |[\"']-{3,}:?[\"']", {"outputs.py"}),
     "a table as HTML": (r"<table\b|<td\b", {"page/tabs.py"}),
     "the variance-reduction factor": (r"apart / together|def reduction", {"stats/paired.py"}),

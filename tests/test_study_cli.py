@@ -17,7 +17,7 @@ from waiting import finished, wait_until
 
 from mpbf_abm.cli import main
 from mpbf_abm.cli.progress import Bar
-from mpbf_abm.cli.study import clock, size
+from mpbf_abm.outputs import clock, size
 
 SMALL = """
 [study]
@@ -238,7 +238,7 @@ def test_interrupting_the_command_keeps_everything_and_exits_with_130(mpbf: Any,
     os.kill(driver.pid, signal.SIGINT)
     out, err = driver.communicate(timeout=60)
     assert driver.returncode == 130, err
-    assert "interrupted; everything that was over is kept" in out
+    assert "interrupted; finished runs are kept" in out
     assert "finishing the runs that are under way" in err
     kept = finished(tmp_path / "o")
     assert 0 < kept < 32

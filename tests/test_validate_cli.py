@@ -138,7 +138,7 @@ def test_a_folder_holds_page_table_and_figure_and_the_same_bytes_again(mpbf, tmp
         (["--seed=-1"], ["seed"]),
         (["--only=4,7", "--least=3"], ["--least = 3: must be 0 to 2"]),
         (["--least=-1"], ["--least = -1: must be 0 to 15"]),
-        (["--data=nowhere"], ["--data nowhere: no such folder"]),
+        (["--data=nowhere"], ["--data = 'nowhere': no such folder"]),
         (["--preset=quik"], ["quick"]),
         (["none.toml"], ["none.toml"]),
         (["--set=space.familes=3", "--set=space.materials=none", "--only=99", "--data=nowhere"], ["space.families", "space.materials", "'99'", "nowhere"]),
@@ -194,7 +194,7 @@ def test_a_page_that_is_a_folder_is_refused_before_anything_is_computed(mpbf, tm
     [
         (["--trajectories=1", "--points=59", "--second=9"], ["--trajectories = 1: must be at least 2", "--points = 59: must be at least 60", "--second = 9: must be at least 10"]),
         (["--points=many"], ["--points = 'many': must be a whole number"]),
-        (["--seed=-1", "--jobs=0", "--doc=none.md", "--data=nowhere"], ["--seed", "--jobs = 0", "--doc none.md: no such file", "--data nowhere: no such folder"]),
+        (["--seed=-1", "--jobs=0", "--doc=none.md", "--data=nowhere"], ["--seed", "--jobs = 0", "--doc = 'none.md': no such file", "--data = 'nowhere': no such folder"]),
     ],
 )  # fmt: skip
 def test_a_calibration_that_cannot_be_is_refused_before_any_run(mpbf, tmp_path, options, parts):

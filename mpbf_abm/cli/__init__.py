@@ -1,7 +1,7 @@
 """The ``mpbf`` command.
 
-Commands import what they need when they run, so that ``mpbf --help`` is quick. Tables go to
-standard output, progress and faults to standard error. Exit codes: 0 ok, 1 failure, 2 usage or
+A command's module is imported when the command is called, and imports what it needs when it runs: ``mpbf --help`` is
+quick. Tables go to standard output, progress and errors to standard error. Exit codes: 0 ok, 1 failure, 2 usage or
 configuration, 3 something ran but did not match, 130 interrupted.
 """
 
@@ -10,24 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-# They add their commands.
-from mpbf_abm.cli import (  # noqa: F401
-    analyses,
-    bench,
-    calibrate,
-    config,
-    data,
-    explore,
-    lab,
-    paper,
-    pool,
-    run,
-    study,
-    validate,
-    verify,
-)
 from mpbf_abm.cli.app import app
-from mpbf_abm.cli.console import FAILURE, INTERRUPTED, OK, USAGE, Told, complain
+from mpbf_abm.cli.console import FAILURE, INTERRUPTED, OK, USAGE, Explained, complain
 from mpbf_abm.errors import BookkeepingError, HaltError, MpbfError, StoppedError
 
 
@@ -45,31 +29,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="mpbf", standalone_mode=False)
-    except BookkeepingError as error:
-        complain([f"the model's books do not balance, please report this: {error}"])
-        return FAILURE
-    except HaltError as error:
-        complain([str(error)])
-        return INTERRUPTED
-    except StoppedError as error:
-        complain([str(error)])
-        return FAILURE
-    except MpbfError as error:
-        complain(getattr(error, "faults", None) or [str(error)])
-        return USAGE
-    except (OSError, MemoryError) as error:
-        complain([str(error) or type(error).__name__])
-        return FAILURE
     except Exception as error:
-        # typer keeps its parser's errors under a private name; what they share is this method.
-        message = getattr(error, "format_message", None)
-        if message is None:
+        if (failed := _explain(error)) is None:
             raise
-        if type(error).__name__ == "NoArgsIsHelpError":
-            print(message(), file=sys.stderr)
-        else:
-            complain([message()])
-        return USAGE
-    if code == INTERRUPTED and not isinstance(code, Told):
+        return failed
+    if code == INTERRUPTED and not isinstance(code, Explained):
         complain(["interrupted; no result was written"])
     return code or OK
+
+
+# The first kind that an error is of says the exit code.
+CODES: dict[type[Exception], int] = {BookkeepingError: FAILURE, HaltError: INTERRUPTED, StoppedError: FAILURE}
+CODES |= {MpbfError: USAGE, OSError: FAILURE, MemoryError: FAILURE}
+
+
+def _explain(error: Exception) -> int | None:
+    """Print what an error says, one line for each fault, and return its exit code; None for a fault of the program."""
+    for kind, code in CODES.items():
+        if isinstance(error, kind):
+            broken = "stocks and flows of the model do not balance, please report this: "
+            lines = getattr(error, "faults", None) or [str(error) or type(error).__name__]
+            complain([(broken if kind is BookkeepingError else "") + line for line in lines])
+            return code
+    # typer keeps its parser's errors under a private name; what they share is this method.
+    message = getattr(error, "format_message", None)
+    if message is None:
+        return None
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message(), file=sys.stderr)
+    else:
+        complain([message()])
+    return USAGE

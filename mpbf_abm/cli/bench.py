@@ -8,13 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from mpbf_abm.cli.app import app
-from mpbf_abm.cli.console import bar, table
+from mpbf_abm.cli.console import bar
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.outputs import markdown_table
+from mpbf_abm.outputs import markdown_table, table
 
 
-@app.command()
 def bench(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the results here, too.")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mpbf_abm.cli.app import app, figures
-from mpbf_abm.cli.console import bar, processes, table, tell_written
+from mpbf_abm.cli.console import bar, tell_written
+from mpbf_abm.cli.options import Jobs
 from mpbf_abm.errors import ConfigurationError, OutputError
+from mpbf_abm.outputs import table
 
 if TYPE_CHECKING:
     from mpbf_abm.studies.results import Results
@@ -30,7 +31,6 @@ JournalName = Annotated[
 Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder of the figures. [default: figures beside the studies]")
 ]
-Jobs = Annotated[str | None, typer.Option("-j", "--jobs", metavar="INTEGER", help="Processes. [default: of the cores]")]
 Check = Annotated[
     bool,
     typer.Option(
@@ -40,7 +40,6 @@ Check = Annotated[
 ]
 
 
-@figures.command("list")
 def listed() -> None:
     """List the figures: which study feeds each, and its size."""
     from mpbf_abm.paper.build import FIGURES
@@ -49,7 +48,6 @@ def listed() -> None:
     print(table(head, [[f.name, f.title, f.study, f.width, f"{f.height:g}"] for f in FIGURES.values()], right=(4,)))
 
 
-@figures.command()
 def build(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Figures, as `mpbf figures list` names them.")],
     runs: Runs = None,
@@ -63,7 +61,6 @@ def build(
     return _figures(names, runs, quick, out, journal, jobs, check)
 
 
-@figures.command("all")
 def every(
     runs: Runs = None,
     quick: Quick = False,
@@ -77,7 +74,7 @@ def every(
 
 
 def _figures(
-    names: list[str], runs: Path | None, quick: bool, out: Path | None, journal: str, jobs: str | None, check: bool
+    names: list[str], runs: Path | None, quick: bool, out: Path | None, journal: str, jobs: int | None, check: bool
 ) -> int:
     from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.paper.build import FORMATS, chosen, compare
@@ -88,11 +85,11 @@ def _figures(
         wanted = chosen(names)
     except ConfigurationError as error:
         faults, wanted = error.faults, []
-    count = _asked(jobs, journal, faults)
+    _refuse(journal, faults)
     folder = runs or RUNS / ("quick" if quick else "full")
     target = out or folder / "figures"
     output = None if check else OutputFolder(target, "figures")
-    read = reader(folder, quick, count, list(dict.fromkeys(f.study for f in wanted)))
+    read = reader(folder, quick, jobs, list(dict.fromkeys(f.study for f in wanted)))
     options: dict[str, Any] = {"journal": journal, "formats": FORMATS, "draft": draft(quick)}
     if output is None:
         different = compare(target, names, read, **options)
@@ -113,15 +110,13 @@ def _figures(
     return OK
 
 
-def _asked(jobs: str | None, journal: str, faults: list[str]) -> int | None:
-    """Processes asked for; raises for these and other faults, all at once."""
+def _refuse(journal: str, faults: list[str]) -> None:
+    """Raise an unknown journal and other faults, all at once."""
     from mpbf_abm.paper.build import journal_faults
 
-    count = processes(jobs, faults)
     faults += journal_faults(journal)
     if faults:
         raise ConfigurationError(faults)
-    return count
 
 
 def draft(quick: bool) -> str:
@@ -150,7 +145,6 @@ def reader(folder: Path, quick: bool, jobs: int | None, wanted: list[str]) -> Ca
     return read
 
 
-@app.command()
 def paper(
     quick: Quick = False,
     out: Annotated[
@@ -172,13 +166,13 @@ def paper(
     from mpbf_abm.paper import text
     from mpbf_abm.paper.studies import STUDIES
 
-    count = _asked(jobs, journal, [f"{path}: no such file" for path in (numbers, summary) if not path.is_file()])
+    _refuse(journal, [f"{path}: no such file" for path in (numbers, summary) if not path.is_file()])
     wanted = text.read_numbers(numbers)
     folder = runs or RUNS / ("quick" if quick else "full")
     target = out or folder / "paper"
     output = OutputFolder(target, "paper")
     with output as work:
-        print(_write(work, reader(folder, quick, count, list(STUDIES)), wanted, summary, journal, draft(quick)))
+        print(_write(work, reader(folder, quick, jobs, list(STUDIES)), wanted, summary, journal, draft(quick)))
     tell_written(output, to=sys.stderr)
     return OK
 

@@ -10,12 +10,12 @@ LINE_SECONDS = 30.0
 
 
 class Bar:
-    """Done, failed, rate and time left, on standard error.
+    """Show done, failed, rate and time left, on standard error.
 
     Parameters
     ----------
     quiet : bool
-        Say nothing.
+        Print nothing.
     unit : str
     """
 
@@ -23,7 +23,7 @@ class Bar:
         self.quiet, self.unit = quiet, unit
         self.done = self.failed = self.known = self.total = 0
         self._bar: Any = None
-        self._begun = self._told = time.monotonic()
+        self._begun = self._printed = time.monotonic()
 
     def __enter__(self) -> Self:
         if not self.quiet and sys.stderr.isatty():
@@ -35,18 +35,18 @@ class Bar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif self._told > self._begun:
+        elif self._printed > self._begun:
             self._line()
 
     def begin(self, total: int) -> None:
-        """`total` more things are to come, those that are known included."""
+        """Announce `total` more items, known ones included."""
         self.total += total
         if self._bar is not None:
             self._bar.total = self.total
             self._bar.refresh()
 
     def advance(self, *, done: int = 0, failed: int = 0, known: int = 0) -> None:
-        """So many are done, failed, or were there already."""
+        """Count items that are done, failed, or were there already."""
         self.done, self.failed, self.known = self.done + done, self.failed + failed, self.known + known
         if self._bar is not None:
             if known:
@@ -57,11 +57,11 @@ class Bar:
                 self._bar.update(done + failed)
             if failed:
                 self._bar.set_postfix(failed=self.failed)
-        elif not self.quiet and time.monotonic() - self._told >= LINE_SECONDS:
+        elif not self.quiet and time.monotonic() - self._printed >= LINE_SECONDS:
             self._line()
 
     def say(self, line: str) -> None:
-        """A line for the reader, between the bars."""
+        """Print a line between the bars."""
         if self.quiet:
             return
         if self._bar is not None:
@@ -70,9 +70,9 @@ class Bar:
             print(f"mpbf: {line}", file=sys.stderr, flush=True)
 
     def _line(self) -> None:
-        self._told = time.monotonic()
+        self._printed = time.monotonic()
         made = self.done + self.failed
-        rate = made / max(1e-9, self._told - self._begun)
+        rate = made / max(1e-9, self._printed - self._begun)
         left = max(0, self.total - made - self.known)
         eta = f", {left / rate / 60:.0f} min left" if rate > 0 and left else ""
         print(

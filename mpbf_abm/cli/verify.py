@@ -2,160 +2,114 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
-import typer
-
-from mpbf_abm.cli.app import app
-from mpbf_abm.cli.console import MISMATCH, OK, Json, processes, table, tell_written, whole
+from mpbf_abm.cli.binding import of_run, option, typed
+from mpbf_abm.cli.console import MISMATCH, OK, print_json, refuse, tell_written
+from mpbf_abm.cli.options import MORE, Data, Jobs, Json, Out, workers
 from mpbf_abm.cli.progress import Bar
-from mpbf_abm.errors import ConfigurationError
 
 
-@app.command()
-def verify(
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="ROW", help="Row (U3), several (U3,M7) or a group (U); may be repeated.")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a row's parameter, for one row as ROW.NAME=VALUE; the expected value follows."),
-    ] = None,
-    seed: Annotated[str, typer.Option(metavar="N", help="Root seed.")] = "1",
-    fast: Annotated[bool, typer.Option("--fast", help="Fewer runs and larger standard errors: a minute or two.")] = False,
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of real data, for the rows that need it.")] = None,
-    jobs: Annotated[str | None, typer.Option(metavar="N", help="Processes. [default: one for each core]")] = None,
-    as_json: Json = False,
-    figure: Annotated[bool, typer.Option("--figure", help="Draw expected against measured (and the twin beside the model) into --out, too.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write verification.md here, and the figure into images/; what is over is kept in runs/.")
-    ] = None,
-    mutations: Annotated[bool, typer.Option("--mutations", help="Try the wrong rules that the suite must notice, instead.")] = False,
-    knobs: Annotated[bool, typer.Option("--list", help="List rows and their parameters, instead.")] = False,
-    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Write the regression baseline (W3) anew, instead.")] = False,
-) -> int:  # fmt: skip
+def _rows() -> list[str]:
+    from mpbf_abm.evidence.known import suite
+
+    return suite.select([])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Known results that are checked, and how."""
+
+    only: list[str] = option("ROW", f"Row (U3), several (U3,M7) or a group (U){MORE}", None, _rows, default=())
+    assignments: list[str] = option("--set NAME=VALUE", "Change a parameter, of one row as ROW.NAME=VALUE.", default=())
+    seed: int = of_run("seed", "Root seed.", default=1)
+    fast: bool = option("--fast", "Fewer runs and larger standard errors: a minute or two.", default=False)
+    data: Data = None
+    figure: bool = option(
+        "--figure", "Also save figures: expected vs measured, model vs mean-field twin.", default=False
+    )
+    out: Out = None
+    as_json: Json = False
+    jobs: Jobs = None
+
+    def check(self) -> None:
+        """Raise a figure without a folder."""
+        refuse(["--figure needs a folder: --out DIR"] if self.figure and self.out is None else [])
+
+    @cached_property
+    def rows(self) -> list[str]:
+        """Ids of the rows that are named, or all."""
+        from mpbf_abm.evidence.known import suite
+
+        return suite.select(self.only)
+
+    @cached_property
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """Parameters that are changed, by row."""
+        from mpbf_abm.evidence.known import suite
+
+        return suite.assign(self.rows, self.assignments)
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What is done in place of a check of the rows."""
+
+    mutations: bool = option("--mutations", "Run mutation tests instead: known faults must be detected.", default=False)
+    listed: bool = option("--list", "List rows and their parameters, instead.", default=False)
+    update_baseline: bool = option(
+        "--update-baseline", "Write the regression baseline (W3) anew, instead.", default=False
+    )
+
+
+def verify(asked: Rows, instead: Instead) -> int:
     """Check the model against known results: exact or published values, each with its standard error.
 
-    Exit code 3 if a row fails.
+    The expected value follows a changed parameter. Exit code 3 if a row fails. With --out verification.md is written,
+    and figures into images/; finished rows are kept in the folder `runs`. With --mutations known faults are injected
+    into the model, to test whether the rows detect them.
     """
     from mpbf_abm.evidence.known import suite
-    from mpbf_abm.model.settings import numbers_faults
-
-    faults: list[str] = []
-    root, count = whole(seed, "seed", faults), processes(jobs, faults)
-    if root is not None:
-        faults += [f"--{fault}" for fault in numbers_faults({"seed": root})]
-    if data is not None and not data.is_dir():
-        faults.append(f"--data {data}: no such folder")
-    if figure and out is None:
-        faults.append("--figure needs a folder: --out DIR")
-    changes: dict[str, dict[str, Any]] = {}
-    rows: list[str] = []
-    try:
-        rows = suite.select(only or [])
-        changes = suite.assign(rows, assignments or [])
-    except ConfigurationError as error:
-        faults += error.faults
-    if faults:
-        raise ConfigurationError(faults)
-    count = count or os.cpu_count() or 1
-    if knobs:
-        print(_rows_listed(rows))
-        return OK
-    if update_baseline:
-        print(f"written: {suite.whole.update_baseline()}")
-        return OK
-    if mutations:
-        return _try_mutations(root or 0, count, out, as_json)
     from mpbf_abm.outputs import OutputFolder
+    from mpbf_abm.reports import known_report
 
-    folder = None if out is None else OutputFolder(out, "verify")
-    command = " ".join(["mpbf verify", *_repeated("--only", only), *_repeated("--set", assignments),
-                        *([f"--seed {seed}"] if seed != "1" else []), *(["--fast"] if fast else []), *(["--data DIR"] if data else [])])  # fmt: skip
+    if instead != Instead():
+        return _instead(asked, instead)
+    folder = None if asked.out is None else OutputFolder(asked.out, "verify")
+    how: dict[str, Any] = {"fast": asked.fast, "data": asked.data, "out": asked.out, "jobs": workers(asked.jobs)}
     with folder or nullcontext() as work:
-        with Bar(as_json, "row") as watch:
-            outcomes = suite.run_suite(
-                rows, root or 0, changes, fast=fast, data=data, out=out, jobs=count, progress=watch
-            )
+        with Bar(asked.as_json, "row") as watch:
+            outcomes = suite.run_suite(asked.rows, asked.seed, asked.changes, progress=watch, **how)
         if work is not None:
-            drawn = _draw_verification(outcomes, work / "images", root or 0, fast) if figure else []
-            _write_verification(outcomes, work, drawn, command + (" --figure" if figure else ""))
+            command = " ".join(["mpbf verify", *typed(asked, ("out", "as_json", "jobs"))])
+            known_report.write(outcomes, work, command, asked.seed, fast=asked.fast, figure=asked.figure)
     tell_written(folder, to=sys.stderr)
-    if as_json:
-        from mpbf_abm.studies.whatif import plain
-
-        print(json.dumps(plain(suite.as_json(outcomes, root or 0)), indent=2, allow_nan=False))
+    if asked.as_json:
+        print_json(suite.as_json(outcomes, asked.seed))
     else:
-        print(table(suite.HEAD, suite.cells(outcomes), right=(2, 3, 4, 5)))
-        failed = [o.id for o in outcomes if not o.passed]
-        ran = sum(not o.skipped for o in outcomes)
-        left_out = [o.id for o in outcomes if o.skipped]
-        print(
-            f"\n{ran - len(failed)} of {ran} rows pass"
-            + (f"; failed: {', '.join(failed)}" if failed else "")
-            + (f"; not run: {', '.join(left_out)}" if left_out else "")
-        )
+        print(known_report.as_text(outcomes))
     return OK if all(o.passed for o in outcomes) else MISMATCH
 
 
-def _repeated(option: str, values: Sequence[str] | None) -> list[str]:
-    return [f"{option} {value}" for value in values or []]
-
-
-def _rows_listed(rows: Sequence[str]) -> str:
-    from mpbf_abm.evidence.known.rows import ROWS
-
-    lines = []
-    for id in rows:
-        lines.append([id, "", "", "", f"{ROWS[id].title} ({ROWS[id].source})"])
-        lines += [["", k, str(v.default), v.range(), v.help] for k, v in ROWS[id].knobs.items()]
-    return table(["row", "parameter", "default", "allowed", "what it is"], lines)
-
-
-def _write_verification(outcomes: Sequence[Any], out: Path, drawn: list[Path], command: str) -> None:
-    """Write the page of the suite, with the figures that were drawn."""
+def _instead(asked: Rows, instead: Instead) -> int:
+    """List the rows, write the baseline, or run the mutation tests and report which rows detected each fault."""
     from mpbf_abm.evidence.known import suite
-    from mpbf_abm.outputs import write_pages
+    from mpbf_abm.reports import known_report
 
-    shown = {path.stem: path.relative_to(out).as_posix() for path in drawn}
-    write_pages(out, {"verification.md": suite.markdown(outcomes, command, shown)})
-
-
-def _draw_verification(outcomes: Sequence[Any], folder: Path, seed: int, fast: bool) -> list[Path]:
-    """Draw expected against measured and, where the twin was looked at, the twin beside the model."""
-    from mpbf_abm.figures import twin, verification
-
-    folder.mkdir()
-    paths = [verification.save(outcomes, folder / "verification.png")]
-    if any(o.id == "K4" for o in outcomes):
-        few: dict[str, Any] = {"replicates": 8, "sizes": (50, 100, 200), "passages": 30} if fast else {}
-        paths += twin.save(twin.prepare(seed, **few), folder, suffixes=(".png",))
-    return paths
-
-
-def _try_mutations(seed: int, jobs: int, out: Path | None, as_json: bool) -> int:
-    """Try the wrong rules and say which rows noticed."""
-    from mpbf_abm.evidence.known import suite
-
-    with Bar(as_json, "row") as watch:
-        results = suite.run_mutations(seed, jobs, out=out, progress=watch)
-    good = all(must == did for _, _, must, did in results)
-    if as_json:
-        rows = [
-            {"name": n, "function": t, "must_fail": sorted(m), "failed": sorted(d), "caught": m == d}
-            for n, t, m, d in results
-        ]
-        print(json.dumps({"passed": good, "mutations": rows}, indent=2))
+    if instead.listed:
+        print(known_report.rows_listed(asked.rows))
+        return OK
+    if instead.update_baseline:
+        print(f"written: {suite.whole.update_baseline()}")
+        return OK
+    with Bar(asked.as_json, "row") as watch:
+        results = suite.run_mutations(asked.seed, workers(asked.jobs), out=asked.out, progress=watch)
+    if asked.as_json:
+        print_json(known_report.mutations_mapping(results))
     else:
-        lines = [
-            [n, t, " ".join(sorted(m)), "as it must" if m == d else f"BUT FAILED: {' '.join(sorted(d)) or 'none'}"]
-            for n, t, m, d in results
-        ]
-        print(table(["wrong rule", "function", "rows that must fail", "verdict"], lines))
-    return OK if good else MISMATCH
+        print(known_report.mutations_text(results))
+    return OK if all(must == did for _, _, must, did in results) else MISMATCH

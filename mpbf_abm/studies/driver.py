@@ -230,7 +230,7 @@ def answered(
 
 def kept_in(out: Path) -> str:
     """Say of a folder of results what a command that stops early leaves there."""
-    return f"what is over is kept in {out / RUNS}, and the same command goes on"
+    return f"finished runs are kept in {out / RUNS}, and the same command resumes"
 
 
 def refuse_failures(results: Results, kept: str) -> None:

@@ -230,6 +230,33 @@ def some_runs(results: Results, count: int, seed: int = 0) -> list[StoredRun]:
     return [results.store.run(done[i]) for i in rng.permutation(len(done))[:count]]
 
 
+def twice(plan: Plan) -> list[list[str]]:
+    """Make the first run of every arm twice; return label, seconds, and whether the bits are equal."""
+    rows = []
+    for arm, label in enumerate(a.label for a in plan.arms):
+        job = plan.job(plan.order(0)[0], arm, 0)
+        begun = time.perf_counter()
+        first = Runner(plan.study, plan.space)(job)
+        seconds = time.perf_counter() - begun
+        second = Runner(plan.study, plan.space)(job)
+        if not isinstance(first, Record):
+            word = f"failed: {first.type}: {first.message}"
+        else:
+            same = isinstance(second, Record) and (first.hash, first.series_hash) == (second.hash, second.series_hash)
+            word = "equal" if same else "DIFFERENT"
+        rows.append([label, f"{seconds:.2f}", word])
+    return rows
+
+
+def replayed_rows(results: Results, ids: Sequence[str], sample: int, *, debug: bool) -> list[list[str]]:
+    """Replay runs by the beginnings of their ids, and some at random; return what each is, and how it compares."""
+    rows = []
+    for stored in [*map(results.store.run, ids), *(some_runs(results, sample) if sample else [])]:
+        again = replay_run(results, stored, debug=debug)
+        rows.append([stored.id[:12], stored.arm, str(stored.replicate), f"{again.seconds:.2f}", again.words])
+    return rows
+
+
 # --------------------------------------------------------------------------- pilot
 
 # What a study will cost: a few of its runs, made as all of them would be.

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from questions import SMALL, WHAT_IF, scenario
 
-from mpbf_abm.cli.run import make_plan
-from mpbf_abm.model.interventions import POLICIES, Policy
-from mpbf_abm.model.settings import read_settings
+from mpbf_abm.cli.options import Question
+from mpbf_abm.model.interventions import POLICIES, Policy, parse_event
+from mpbf_abm.model.settings import EVENTS, read_settings
 from mpbf_abm.model.shocks import NODES, SHOCKS, Shock
 from mpbf_abm.page import scenario as module
 from mpbf_abm.page.controls import FIRST, form
@@ -85,10 +85,12 @@ def test_the_command_line_is_the_same_plan(query: str):
     options: dict[str, list[str]] = {}
     for name, value in zip(words[::2], words[1::2], strict=True):
         options.setdefault(name, []).append(value)
-    plan = make_plan(
-        None, options.get("--preset", [None])[0], options.get("--set", []), {n: int(options[f"--{n}"][0]) for n in NUMBERS},
-        options.get("--policy", []), options.get("--shock", []), {}, "max", False, [], False if alone else None,
+    policies, shocks = ([parse_event(t, EVENTS[k]) for t in options.get(f"--{k}", [])] for k in ("policy", "shock"))
+    question = Question(
+        preset=options.get("--preset", [None])[0], assignments=options.get("--set", []), policies=policies, shocks=shocks,
+        shocks_in_baseline=False if alone else None, **{n: int(options[f"--{n}"][0]) for n in NUMBERS},
     )  # fmt: skip
+    plan = question.plan()
     assert plan.record()["run_hash"] == s.plan.record()["run_hash"]
 
 

@@ -103,7 +103,7 @@ def test_an_interrupted_command_says_what_is_kept_and_goes_on(name: str, jobs: i
     assert time.monotonic() - begun < 10
     assert (command.returncode, told) == (130, "")
     runs = tmp_path / "o" / "runs"
-    assert complaints == f"mpbf: interrupted; what is over is kept in {runs}, and the same command goes on\n"
+    assert complaints == f"mpbf: interrupted; finished runs are kept in {runs}, and the same command resumes\n"
     assert [p.name for p in tmp_path.iterdir()] == ["o"]
     before = kept(tmp_path / "o")
     assert 2 <= len(before) < len(TOYS)

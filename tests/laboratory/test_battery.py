@@ -95,7 +95,7 @@ def test_a_task_that_fails_costs_itself_only(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("PICKY", "yes")
     with pytest.raises(
         StoppedError,
-        match=r"^1 of 4 runs failed; the first: ValueError: not this one; what is over is kept in .*runs, and",
+        match=r"^1 of 4 runs failed; the first: ValueError: not this one; finished runs are kept in .*runs, and",
     ):
         run_battery(battery, setting, jobs, out=tmp_path)
     monkeypatch.delenv("PICKY")

@@ -1,0 +1,229 @@
+"""Options that commands share, and the models that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from mpbf_abm.cli.binding import argument, existing, faults_of, names_in, of_run, one_of, option, whole
+from mpbf_abm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mpbf_abm.model.materials import MaterialsSpace
+    from mpbf_abm.model.settings import Settings
+    from mpbf_abm.studies.whatif import Plan
+
+OUTPUT, DATA, MORE = "Output", "Real data", "; may be repeated."
+MERGING = ("mean", "median", "first", "raise")
+
+
+def _parameters() -> Iterable[str]:
+    from mpbf_abm.parameters import PATHS
+
+    return [f"{path}=" for path in PATHS]
+
+
+def _events(kind: str, known: str, options: str, help: str) -> Any:
+    """Declare an option that is a policy or shock, which may be repeated."""
+
+    def parse(text: str) -> Any:
+        from mpbf_abm.model.interventions import parse_event
+        from mpbf_abm.model.settings import EVENTS
+
+        return parse_event(text, EVENTS[kind])
+
+    help = f"{help} (mpbf config {known.lower()}){MORE}"
+    return option(f"--{kind} NAME{options}", help, parse, names_in(f"interventions:{known}"), default=())
+
+
+Json = Annotated[bool, option("--json", "Print JSON.", panel=OUTPUT)]
+Quiet = Annotated[bool, option("--quiet -q", "Print neither progress nor tables.", panel=OUTPUT)]
+Jobs = Annotated[int | None, whole("--jobs -j", "Processes. [default: one per core]", low=1)]
+Out = Annotated[Path | None, option("--out -o DIR", "Folder of the result.", panel=OUTPUT)]
+
+
+def workers(jobs: int | None) -> int:
+    """Return the number of processes asked for, or one per core."""
+    from mpbf_abm.processes import default_workers
+
+    return jobs or default_workers()
+
+
+Preset = Annotated[
+    str | None,
+    option("NAME", "One of default, quick, faithful, null, pool.", complete=names_in("parameters:PRESETS", "null")),
+]
+Data = Annotated[Path | None, existing("DATA", "Folder of real data.")]
+Doc = Annotated[Path | None, existing("FILE", "Renew the blocks <!-- result:NAME --> of this page.")]
+
+
+@dataclass(frozen=True)
+class Community:
+    """A community: a configuration file, a preset, and parameters that were changed."""
+
+    config_file: Annotated[Path | None, argument("[CONFIG.toml]", "Parameters, [run], [[policy]], [[shock]].")] = None
+    preset: Preset = None
+    assignments: list[str] = option(
+        "--set GROUP.NAME=VALUE", f"Change a parameter{MORE}", None, _parameters, default=()
+    )
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Settings of the file or preset, with the parameters that were changed."""
+        from mpbf_abm.model.settings import Settings, read_settings
+        from mpbf_abm.parameters import Parameters, parse_assignment
+
+        read, changes = Settings(Parameters(), {}), dict[str, Any]()
+        faults: list[str] = []
+        try:
+            read = read_settings(self.config_file, self.preset)
+        except ConfigurationError as error:
+            faults += error.faults
+        faults += faults_of(*(lambda t=text: changes.update([parse_assignment(t)]) for text in self.assignments))
+        faults += faults_of(lambda: read.parameters.updated(changes))
+        if faults:
+            raise ConfigurationError(faults)
+        return replace(read, parameters=read.parameters.updated(changes))
+
+
+@dataclass(frozen=True)
+class Question(Community):
+    """A run, or a what-if: a community, what is done to it, and how often."""
+
+    seed: int | None = of_run("seed", "Seed of the first replicate. [default: 1]")
+    ticks: int | None = of_run("ticks", "Horizon; a tick is about a month. [default: 120]")
+    replicates: int | None = of_run("replicates", "Runs, or pairs, at seeds SEED, SEED+1, ... [default: 1, what-if 8]")
+    policies: list[Any] = _events("policy", "POLICIES", "[:start=24,strength=0.5]", "Ask what a policy would change")
+    shocks: list[Any] = _events("shock", "SHOCKS", "[:start=24,end=36]", "Apply a shock to every run")
+    shocks_in_baseline: bool | None = option("", "Apply shocks to both arms, or to the what-if alone. [default: both]")
+
+    def plan(self, space: MaterialsSpace | None = None) -> Plan:
+        """Return what to run; the command line takes precedence over the file.
+
+        Raises
+        ------
+        ConfigurationError
+            With one line for each fault.
+        """
+        from mpbf_abm.model.settings import DEFAULT_PAIRS, NUMBER_KEYS
+        from mpbf_abm.studies.whatif import Plan
+
+        settings = self.settings
+        policies, shocks = (*settings.policies, *self.policies), (*settings.shocks, *self.shocks)
+        both = settings.shocks_in_baseline if self.shocks_in_baseline is None else self.shocks_in_baseline
+        numbers: dict[str, Any] = {"replicates": DEFAULT_PAIRS} if policies or (shocks and not both) else {}
+        numbers |= {**settings.numbers} | given(**{name: getattr(self, name) for name in NUMBER_KEYS})
+        plan = Plan(
+            settings.parameters, policies=policies, shocks=shocks, space=space, shocks_in_baseline=both, **numbers
+        )
+        plan.check()
+        return plan
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _column(help: str) -> Any:
+    return option("COLUMN", help, panel=DATA)
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """How a pool of settings is read."""
+
+    objective: str | None = _column("Column of the pool's objective.")
+    goal: str = one_of("Whether small or large values are sought.", "min", "max", panel=DATA, default="max")
+    unit: str | None = option("UNIT", "Unit of the property. [default: name of its column]", panel=DATA)
+    duplicates: str | None = option(
+        "|".join(MERGING), "Merging of rows of the same composition. [default: mean]", None, lambda: MERGING, DATA
+    )
+    drop: bool = option("--drop", "Leave out faulty rows instead of refusing the file.", panel=DATA, default=False)
+
+    def read(self, *, drop: bool | None = None, **columns: Any) -> MaterialsSpace:
+        """Read a file: ``table`` or ``pool``, a path, with the columns and options that its reader takes."""
+        from mpbf_abm.model.materials import MaterialsSpace
+
+        drop = self.drop if drop is None else drop
+        how: dict[str, Any] = {"goal": self.goal, "on_error": "drop" if drop else "raise"}
+        try:
+            if "table" in columns:
+                return MaterialsSpace.from_table(columns.pop("table"), **columns, **how)
+            return MaterialsSpace.from_pool(columns.pop("pool"), **columns, **how)
+        except ConfigurationError as error:
+            raise ConfigurationError([_as_options(fault) for fault in error.faults]) from None
+
+
+@dataclass(frozen=True)
+class DataOptions(PoolOptions):
+    """How a table of formulas or a pool of settings is read."""
+
+    formula: str | None = _column("Column of formulas.")
+    measured: str | None = _column("Column of the measured property.")
+    simulated: str | None = _column("Column of the simulated property.")
+    year: str | None = _column("Column of the year of first report.")
+    family: str | None = _column("Column of families. [default: by chemistry]")
+    simulated_unit: str | None = option("UNIT", "Unit of the simulated column. [default: that of --unit]", panel=DATA)
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns and options that were given."""
+        return given(**{name: getattr(self, name) for name in (*OF_POOL, *OF_TABLE)})
+
+
+OF_TABLE = ("formula", "measured", "simulated", "year", "family", "simulated_unit")
+OF_POOL = ("objective", "unit", "duplicates")
+NEEDS = (
+    *(("table", (column,)) for column in ("formula", "measured")),
+    *((name, ("table",)) for name in OF_TABLE),
+    *((name, ("table", "pool")) for name in ("unit", "duplicates", "drop")),
+    ("pool", ("objective",)),
+    ("objective", ("pool",)),
+)
+
+
+@dataclass(frozen=True)
+class DataFile(DataOptions):
+    """Real data for a run, if a file is named."""
+
+    table: Path | None = option("FILE", "Table of formulas (with --formula, --measured).", panel=DATA)
+    pool: Path | None = option("FILE", "Numeric pool (with --objective; often with --preset pool).", panel=DATA)
+
+    @cached_property
+    def space(self) -> MaterialsSpace | None:
+        """The materials of the file, or None without one."""
+        options = self.columns() | given(table=self.table, pool=self.pool)
+        asked = {*options, "drop"} if self.drop else {*options}
+        faults = ["--table and --pool exclude each other"] if asked >= {"table", "pool"} else []
+        for name, needed in NEEDS:
+            if name in asked and not asked & {*needed}:
+                faults.append(f"{flag(name)} needs {' or '.join(map(flag, needed))}")
+        if faults:
+            raise ConfigurationError(faults)
+        return self.read(**options) if options else None
+
+
+def flag(name: str) -> str:
+    """Return the option of a field."""
+    return f"--{name.replace('_', '-')}"
+
+
+# Words of the reader in Python, as the command line has them.
+WORDS = {
+    "on_error='drop'": "--drop",
+    "duplicates='mean'": "--duplicates mean",
+    "duplicates = ": "--duplicates = ",
+    "simulated_unit needs unit": "--simulated-unit needs --unit",
+    "simulated_unit needs simulated": "--simulated-unit needs --simulated",
+    "simulated_unit:": "--simulated-unit:",
+}
+
+
+def _as_options(fault: str) -> str:
+    """Write a fault in the words of the command line."""
+    for python, words in WORDS.items():
+        fault = fault.replace(python, words)
+    return fault

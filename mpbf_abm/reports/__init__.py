@@ -1,0 +1,1 @@
+"""Results as text, Markdown and plain values: what commands print and write."""

@@ -1,0 +1,151 @@
+"""A study in words: its size and cost, and what came of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mpbf_abm.errors import MpbfError
+from mpbf_abm.figures import of_studies
+from mpbf_abm.outputs import clock, size, table, write_pages
+from mpbf_abm.studies import analysis as analyses
+from mpbf_abm.studies.analyses import Analysis
+from mpbf_abm.studies.definition import Study
+from mpbf_abm.studies.driver import Shard, Tally
+from mpbf_abm.studies.plan import Plan
+from mpbf_abm.studies.report import report
+from mpbf_abm.studies.results import Results
+from mpbf_abm.studies.upkeep import Estimate
+
+KINDS = ("phase", "compare", "robustness", "sensitivity", "discover")
+Stored = tuple[int, int] | None  # runs of the study, and others
+
+
+def runs_in_words(plan: Plan) -> str:
+    """Return how many runs a study has, and why."""
+    n = plan.study.replicates
+    replicates, runs = f"{n.n}", f"{plan.count()}"
+    if n.n is None:
+        replicates, runs = f"{n.first} to {n.most}", f"{runs} to {plan.count(n.most)}"
+    return (
+        f"{len(plan.scenarios)} scenarios x {len(plan.arms)} arms x {replicates} replicates = {runs} runs of "
+        f"{plan.study.ticks} ticks"
+    )
+
+
+def _counts(plan: Plan) -> tuple[int, int]:
+    """Count the fewest and the most runs."""
+    n = plan.study.replicates
+    return plan.count(), plan.count(n.n or n.most or 0)
+
+
+def plan_mapping(plan: Plan, stored: Stored, cost: Estimate | None) -> dict[str, Any]:
+    """Return size, cost and supported analyses, for machines."""
+    runs, n = _counts(plan), plan.study.replicates
+    totals = cost and {"total_seconds": [*map(cost.duration, runs)], "total_bytes": [*map(cost.disk, runs)]}
+    return {
+        "study": plan.study.name,
+        "scenarios": len(plan.scenarios),
+        "arms": [a.label for a in plan.arms],
+        "replicates": [n.first, n.n or n.most or 0],
+        "runs": runs,
+        "stored": stored or [0, 0],
+        "analyses": {k: v or True for k, v in plan.supports().items()},
+        "pilot": cost and vars(cost) | (totals or {}),
+    }
+
+
+def plan_rows(plan: Plan, stored: Stored, cost: Estimate | None) -> list[list[str]]:
+    """Return size, cost and supported analyses, as rows of a table."""
+    rows = [["size", runs_in_words(plan)]]
+    if stored is not None:
+        rows.append(["stored", f"{stored[0]} of these runs, {stored[1]} that are no part of the study as it is now"])
+    if cost is not None:
+        different = dict.fromkeys(_counts(plan))
+        failed = f"; {cost.failed} FAILED: {cost.message}" if cost.failed else ""
+        rows += [
+            ["pilot", f"{cost.pilot} runs timed, {cost.seconds:.3g} s each on {cost.workers} processes{failed}"],
+            ["time", " to ".join(clock(cost.duration(r)) for r in different) + f" on {cost.workers} processes"],
+            ["disk", " to ".join(size(cost.disk(r)) for r in different)],
+        ]
+    why = plan.supports().items()
+    return rows + [[f"mpbf {name}", f"not supported: {reason}" if reason else "supported"] for name, reason in why]
+
+
+def summary(definition: Study, tally: Tally, place: Path, part: Shard | None) -> str:
+    """Return what came of the runs of a study, and which command comes next."""
+    again = f" ({tally.again} of them again, to record more)" if tally.again else ""
+    made = f"{tally.made} runs made{again}, {tally.failed} failed, {tally.known} there already"
+    lines = [f"{made}, in {clock(tally.seconds)} -> {place}"]
+    failures = f"mpbf study failures {place}"
+    if tally.failed_before:
+        retry = f"mpbf study run {place} --retry tries them again"
+        lines.append(f"{tally.failed_before} runs failed before: {failures}; {retry}")
+    elif tally.failed:
+        lines.append(failures)
+    if tally.interrupted:
+        lines.append(f"interrupted; finished runs are kept: mpbf study run {place} resumes")
+    elif part is not None:
+        lines.append(f"when all {part.of} shards are there: mpbf study merge {place}")
+    elif definition.adaptive:
+        reached = "precise enough" if tally.precise else "wanted precision NOT reached"
+        lines.append(f"{tally.replicates} replicates: {reached}")
+    if not tally.interrupted and part is None:
+        lines.append(f"mpbf study report {place}" + (f"; mpbf compare {place}" if len(definition.arms) > 1 else ""))
+    return "\n".join(lines)
+
+
+def merged(count: Mapping[str, int], target: Path) -> str:
+    """Return what came of a merge."""
+    lines = [f"{count['added']} runs added, {count['known']} there already -> {target}"]
+    if count["damaged"]:
+        lines.append(f"{count['damaged']} runs are damaged and left out; mpbf study run {target} makes them again")
+    if count["different"]:
+        why = "done in both with different results (other machines or libraries?)"
+        lines.append(f"{count['different']} runs are {why}; those of {target} stay")
+    return "\n".join(lines)
+
+
+def failures_text(frame: pd.DataFrame, tracebacks: Mapping[str, str]) -> str:
+    """Return failed runs as a table, the message last, and tracebacks below."""
+    if not len(frame):
+        return "no run failed"
+    order = [c for c in frame.columns if c != "message"] + ["message"]
+    rows = [
+        [str(v)[:12] if c == "run" else f"{v:.6g}" if isinstance(v, float) else str(v) for c, v in row.items()]
+        for row in frame[order].to_dict("records")
+    ]
+    below = [f"\n{run}\n{tracebacks.get(run, '')}" for run in frame["run"]] if tracebacks else []
+    return "\n".join([table(order, rows), *below])
+
+
+def write_report(results: Results, work: Path) -> None:
+    """Write methods, parameters, counts and every analysis that the design supports, with their figures."""
+    made: list[Analysis] = []
+    refused: list[str] = []
+    for kind in KINDS:
+        try:
+            made.append(getattr(analyses, kind)(results))
+        except MpbfError as error:
+            refused += getattr(error, "faults", [str(error)])
+    shown: dict[str, str] = {}
+    for analysis in made:
+        shown[analysis.kind] = of_studies.save(results, analysis, work / analysis.kind)[0].name
+        write_pages(work, tables={f"{analysis.kind}-{name}": frame for name, frame in analysis.tables.items()})
+    write_pages(work, {"report.md": report(results, made, shown, refused)})
+
+
+def write_analysis(results: Results, analysis: Analysis, work: Path) -> None:
+    """Write notes, tables and figure of an analysis."""
+    write_pages(work, {"notes.txt": "\n".join(analysis.notes) + "\n"}, analysis.tables)
+    of_studies.save(results, analysis, work / analysis.kind)
+
+
+def incomplete(results: Results) -> list[str]:
+    """Return a warning where runs are missing."""
+    planned, finished = results.status.size, int((results.status != 0).sum())
+    words = f"INCOMPLETE: {finished} of {planned} runs are finished; what follows may change"
+    return [] if finished == planned else [words]
