@@ -57,10 +57,27 @@ FACTORS: dict[str, tuple[float, float, tuple[str, ...]]] = {
 WHOLE = ("latent_dims", "features", "records", "providers")
 # Facts that follow from the defaults, neither reductions nor campaigns on pools.
 FITTED = (
-    "gap_pbe_ratio", "gap_pbe_mae", "gap_false_metal", "bias_inheritance", "bias_correction_n", "system_top10", "element_gini",
-    "attachment_alpha", "ood_ratio", "cov68_id", "overconfidence", "learning_exponent", "corpus_exponent", "redundancy",
-    "corpus_monoculture", "effective_mixes", "ai_narrowing", "individual_gain", "element_prevalence_weak", "found_share",
-)  # fmt: skip
+    "gap_pbe_ratio",
+    "gap_pbe_mae",
+    "gap_false_metal",
+    "bias_inheritance",
+    "bias_correction_n",
+    "system_top10",
+    "element_gini",
+    "attachment_alpha",
+    "ood_ratio",
+    "cov68_id",
+    "overconfidence",
+    "learning_exponent",
+    "corpus_exponent",
+    "redundancy",
+    "corpus_monoculture",
+    "effective_mixes",
+    "ai_narrowing",
+    "individual_gain",
+    "element_prevalence_weak",
+    "found_share",
+)
 FOUND = Component("found_share", "found share of the top set", "share", 0.45, 0.3, 0.6)  # room to move both ways
 
 
@@ -86,9 +103,13 @@ def facts_at(p: Parameters, seed: int) -> dict[str, float]:
         space = MaterialsSpace.synthetic(p, seed=seed)
         out = simulated_labels(p, space, seed) | community(p, space, seed)
         for measure in (
-            learners.inheritance, learners.transfer, learners.calibration, learners.learning_curves,
-            learners.redundancy, learners.prevalence,
-        ):  # fmt: skip
+            learners.inheritance,
+            learners.transfer,
+            learners.calibration,
+            learners.learning_curves,
+            learners.redundancy,
+            learners.prevalence,
+        ):
             out |= measure(p, space, seed)
     return {name: out[name] for name in FITTED}
 
@@ -96,10 +117,15 @@ def facts_at(p: Parameters, seed: int) -> dict[str, float]:
 def study(name: str, design: Design, replicates: int, seed: int) -> Study:
     """Study of the facts over a design; all scenarios share their draws."""
     return Study(
-        name=name, model=evaluate, seed=seed, crn="all", design=design, replicates=Replicates(n=replicates),
+        name=name,
+        model=evaluate,
+        seed=seed,
+        crn="all",
+        design=design,
+        replicates=Replicates(n=replicates),
         outcomes={name: Outcome() for name in FITTED},
         parameters={name: {"low": float(low), "high": float(high)} for name, (low, high, _) in FACTORS.items()},
-    )  # fmt: skip
+    )
 
 
 # --------------------------------------------------------------------------- emulation

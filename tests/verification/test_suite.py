@@ -55,7 +55,7 @@ OTHER_VALUES = {
     "L2": {"gamma": 1.4, "R": 0.3, "u": (0.5,), "delta_U": 0.2},
     "L3": {"o": 0.2, "c": 1.7, "w": 0.1},
     "L4": {"eta": 2, "theta": 0.5, "I": 0.2, "E": 0.9, "p": 3},
-}  # fmt: skip
+}
 
 
 def told(id, seed, changes=None):
@@ -140,8 +140,16 @@ def test_knobs_refuse_what_is_no_number_or_out_of_range():
     assert Knob(1, "").check("x", 3.0) == 3
     assert Knob((1.0,), "").check("x", [1, 2]) == (1.0, 2.0)
     assert Knob((), "", 0).check("x", 3) == (3.0,)
-    for knob, value in ((Knob(1.0, "", 0, 2), 3), (Knob(1.0, "", 0, 2, True), 0), (Knob(1, ""), 1.5), (Knob(1.0, ""), "a"),
-                        (Knob((1.0,), ""), []), (Knob(1.0, ""), math.nan), (Knob(1.0, ""), (1, 2)), (Knob(1.0, ""), True)):  # fmt: skip
+    for knob, value in (
+        (Knob(1.0, "", 0, 2), 3),
+        (Knob(1.0, "", 0, 2, True), 0),
+        (Knob(1, ""), 1.5),
+        (Knob(1.0, ""), "a"),
+        (Knob((1.0,), ""), []),
+        (Knob(1.0, ""), math.nan),
+        (Knob(1.0, ""), (1, 2)),
+        (Knob(1.0, ""), True),
+    ):
         with pytest.raises(ConfigurationError, match="x = "):
             knob.check("x", value)
 
@@ -243,9 +251,18 @@ def test_list_names_rows_and_parameters(mpbf):
 
 
 def test_outcomes_are_kept_bit_for_bit():
-    outcome = Outcome("X1", "title", "source", {"a": (1, 2.5), "b": 3}, (
-        Check("whole", 0, 1), Check("none", math.nan, -0.0, math.inf, 5e-324), Check("side", np.float64(0.1), np.float32(0.1), relation="<", note="why"),
-    ), 0.1 + 0.2)  # fmt: skip
+    outcome = Outcome(
+        "X1",
+        "title",
+        "source",
+        {"a": (1, 2.5), "b": 3},
+        (
+            Check("whole", 0, 1),
+            Check("none", math.nan, -0.0, math.inf, 5e-324),
+            Check("side", np.float64(0.1), np.float32(0.1), relation="<", note="why"),
+        ),
+        0.1 + 0.2,
+    )
     again = suite.outcome_of(unpack_value(pack_value(asdict(outcome))))
     assert repr(again) == repr(outcome)
     assert suite.outcome_of(unpack_value(pack_value(asdict(Outcome("X2", "", "", {}, (), 0.0, "no data"))))).passed

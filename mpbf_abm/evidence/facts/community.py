@@ -75,10 +75,15 @@ def history(p: Parameters, space: MaterialsSpace, seed: int, ticks: int = HORIZO
     commons = world.commons
     n = len(commons)
     return History(
-        space, commons.family[:n].astype(np.int64), commons.tick[:n].astype(np.int64),
-        np.isin(commons.origin[:n], (EXPERIMENT, FAILED)), np.concatenate([np.zeros(0, np.int64), *tests]), claims,
-        world.discoveries.count / max(1, world.discoveries.existing), tuple(sources),
-    )  # fmt: skip
+        space,
+        commons.family[:n].astype(np.int64),
+        commons.tick[:n].astype(np.int64),
+        np.isin(commons.origin[:n], (EXPERIMENT, FAILED)),
+        np.concatenate([np.zeros(0, np.int64), *tests]),
+        claims,
+        world.discoveries.count / max(1, world.discoveries.existing),
+        tuple(sources),
+    )
 
 
 def concentration(h: History) -> dict[str, float]:

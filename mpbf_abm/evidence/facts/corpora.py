@@ -64,9 +64,15 @@ class Learned:
 
 
 def sample(
-    space: MaterialsSpace, p: Parameters, seed: int, name: str, n: int, *, without: int | None = None,
+    space: MaterialsSpace,
+    p: Parameters,
+    seed: int,
+    name: str,
+    n: int,
+    *,
+    without: int | None = None,
     outside: Int | None = None,
-) -> Int:  # fmt: skip
+) -> Int:
     """Materials as the founding literature draws them: families by size to the founding concentration (n,).
 
     Parameters
@@ -108,9 +114,15 @@ def only(kind: int, n: int) -> NDArray[np.int8]:
 
 
 def learn(
-    p: Parameters, space: MaterialsSpace, seed: int, material: Int, modality: NDArray[np.int8], *, scale: float = 1.0,
+    p: Parameters,
+    space: MaterialsSpace,
+    seed: int,
+    material: Int,
+    modality: NDArray[np.int8],
+    *,
+    scale: float = 1.0,
     objective: str | None = None,
-) -> Learned:  # fmt: skip
+) -> Learned:
     """Let one trainer of the community learn from a corpus, all of it.
 
     Parameters
@@ -131,19 +143,37 @@ def learn(
         objective = DEALT[seed % len(DEALT)] if p.trainers.objective == "mixed" else p.trainers.objective
     alone = p.updated(
         {
-            "planners.count": 0, "curators.count": 0, "founding.records": 0, "stocks.compute": 0.0,
-            "infrastructure.repositories": 1, "infrastructure.providers": 1, "infrastructure.need": 1,
-            "trainers.count": 1, "trainers.reuse": 0.0, "trainers.labels": "all", "trainers.objective": objective,
-            "trainers.scale": scale, "trainers.scale_cap": 64.0, "trainers.records": math.ceil(n / scale),
+            "planners.count": 0,
+            "curators.count": 0,
+            "founding.records": 0,
+            "stocks.compute": 0.0,
+            "infrastructure.repositories": 1,
+            "infrastructure.providers": 1,
+            "infrastructure.need": 1,
+            "trainers.count": 1,
+            "trainers.reuse": 0.0,
+            "trainers.labels": "all",
+            "trainers.objective": objective,
+            "trainers.scale": scale,
+            "trainers.scale_cap": 64.0,
+            "trainers.records": math.ceil(n / scale),
         }
-    )  # fmt: skip
+    )
     world = found(alone, Streams(seed), space)
     noise = normal_quantile(world.streams.uniform("validation.noise", 0, n))
     value, variance = label(world.p.modalities, world.truth, world.space.difficulty, material, modality, noise)
     world.commons.append(
-        key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF), material=material, modality=modality, value=value,
-        variance=variance, origin=np.int8(LITERATURE), repository=0, producer=-1, tick=-1, federated=np.zeros(n, bool),
-    )  # fmt: skip
+        key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF),
+        material=material,
+        modality=modality,
+        value=value,
+        variance=variance,
+        origin=np.int8(LITERATURE),
+        repository=0,
+        producer=-1,
+        tick=-1,
+        federated=np.zeros(n, bool),
+    )
     abstract(world)
     ((_, model),) = world.models()
     return Learned(world, model)

@@ -14,7 +14,29 @@ from mpbf_abm.parameters import Parameters
 Float = NDArray[np.float64]
 
 # Measured band gaps of 1,162 non-metals, eV: quantiles 0, 5, ..., 100 % (gap_pairs.csv, gap_expt_eV above 0.1).
-GAPS = (0.11, 0.4, 0.681, 0.95, 1.18, 1.4, 1.553, 1.754, 1.9, 2.05, 2.2, 2.3, 2.47, 2.616, 2.844, 3.1, 3.4, 3.709, 4.239, 5.39, 11.7)  # fmt: skip
+GAPS = (
+    0.11,
+    0.4,
+    0.681,
+    0.95,
+    1.18,
+    1.4,
+    1.553,
+    1.754,
+    1.9,
+    2.05,
+    2.2,
+    2.3,
+    2.47,
+    2.616,
+    2.844,
+    3.1,
+    3.4,
+    3.709,
+    4.239,
+    5.39,
+    11.7,
+)
 GAP_SD = 1.584  # eV
 METAL = 0.05  # eV, below which a simulated gap is none
 NON_METAL = 0.1  # eV, above which a measured gap is one

@@ -222,6 +222,12 @@ def _structured(wrong: Float) -> float:
 
 
 __all__ = [
-    "calibration", "constituents", "crossing", "inheritance", "learning_curves", "prevalence",
-    "redundancy", "transfer",
-]  # fmt: skip
+    "calibration",
+    "constituents",
+    "crossing",
+    "inheritance",
+    "learning_curves",
+    "prevalence",
+    "redundancy",
+    "transfer",
+]

@@ -78,11 +78,19 @@ def descent(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]
     """
     many = p.updated(
         {
-            "space.materials": 400, "space.families": 4, "founding.records": 60, "trainers.count": MANY, "trainers.head": "mean",
-            "trainers.records": 20, "stocks.compute": 0.0, "planners.count": MANY, "trainers.panel": 1,
-            "planners.entry": MANY // ADOPTING, "curators.count": 0,
+            "space.materials": 400,
+            "space.families": 4,
+            "founding.records": 60,
+            "trainers.count": MANY,
+            "trainers.head": "mean",
+            "trainers.records": 20,
+            "stocks.compute": 0.0,
+            "planners.count": MANY,
+            "trainers.panel": 1,
+            "planners.entry": MANY // ADOPTING,
+            "curators.count": 0,
         }
-    )  # fmt: skip
+    )
     world = found(many, Streams(seed), MaterialsSpace.synthetic(many, seed=seed))
     abstract(world)
     sizes = np.bincount(world.registry.lineage)

@@ -36,16 +36,36 @@ HEAVY_SHARE = 0.3
 MEASURES: dict[str, Measure] = {
     f.__name__: f
     for f in (
-        labels.simulated_labels, learners.inheritance, community.community, learners.transfer,
-        learners.calibration, learners.learning_curves, learners.redundancy, reductions.acceleration, reductions.descent,
-        reductions.collapse, learners.prevalence,
+        labels.simulated_labels,
+        learners.inheritance,
+        community.community,
+        learners.transfer,
+        learners.calibration,
+        learners.learning_curves,
+        learners.redundancy,
+        reductions.acceleration,
+        reductions.descent,
+        reductions.collapse,
+        learners.prevalence,
     )
-}  # fmt: skip
+}
 OF_FACT: dict[int, str] = {
-    1: "simulated_labels", 2: "inheritance", 3: "inheritance", 4: "community", 5: "community", 6: "transfer", 7: "calibration",
-    8: "learning_curves", 9: "redundancy", 10: "acceleration", 11: "community", 12: "descent", 13: "collapse", 14: "community",
+    1: "simulated_labels",
+    2: "inheritance",
+    3: "inheritance",
+    4: "community",
+    5: "community",
+    6: "transfer",
+    7: "calibration",
+    8: "learning_curves",
+    9: "redundancy",
+    10: "acceleration",
+    11: "community",
+    12: "descent",
+    13: "collapse",
+    14: "community",
     15: "prevalence",
-}  # fmt: skip
+}
 
 
 def fact(fact: Fact, measure: Measure) -> Fact:
@@ -141,9 +161,16 @@ def _space(p: Parameters, seed: int) -> MaterialsSpace:
 
 
 def validate(
-    p: Parameters, facts: Sequence[Fact] = tuple(FACTS), *, seed: int = 1, replicates: int = REPLICATES, data: Path | None = None,
-    out: Path | None = None, jobs: int = 1, progress: Progress | None = None,
-) -> Validation:  # fmt: skip
+    p: Parameters,
+    facts: Sequence[Fact] = tuple(FACTS),
+    *,
+    seed: int = 1,
+    replicates: int = REPLICATES,
+    data: Path | None = None,
+    out: Path | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Validation:
     """Measure facts in a community with these parameters.
 
     Parameters
@@ -180,8 +207,20 @@ def _table(facts: Sequence[Fact], values: pd.DataFrame, found: Mapping[str, floa
             got = values.loc[values["quantity"] == c.id, "value"].to_numpy(np.float64)
             mean = mean_estimate(got)
             rows.append(
-                {"fact": fact.number, "component": c.id, "name": c.name, "unit": c.unit, "recorded": c.value, "low": c.low,
-                 "high": c.high, "real": found.get(c.id, math.nan), "simulated": mean.value, "simulated_low": mean.low, "simulated_high": mean.high,
-                 "replicates": len(got), "inside": c.holds(mean.value)}
-            )  # fmt: skip
+                {
+                    "fact": fact.number,
+                    "component": c.id,
+                    "name": c.name,
+                    "unit": c.unit,
+                    "recorded": c.value,
+                    "low": c.low,
+                    "high": c.high,
+                    "real": found.get(c.id, math.nan),
+                    "simulated": mean.value,
+                    "simulated_low": mean.low,
+                    "simulated_high": mean.high,
+                    "replicates": len(got),
+                    "inside": c.holds(mean.value),
+                }
+            )
     return pd.DataFrame(rows)

@@ -23,17 +23,41 @@ Float = NDArray[np.float64]
 
 
 @row(
-    "M7", "Bias loop with audits", "L = (1-rho) pi g chi h, b* = (1-rho)(1-pi) b_s h / (1-L) (our operationalisation)",
-    lambda_P=Knob(1.0, "experiments a tick", 0, 20), q=Knob(0.6, "share of them that is published", 0.01, 1), lambda_S=Knob(0.8, "simulated labels a tick", 0.05, 20),
-    delta=Knob(0.05, "chance that a record goes in a tick", 0.005, 0.4), kappa=Knob(0.1, "chance that a record is audited in a tick", 0, 1), b_s=Knob(0.4, "bias of simulated labels", -3, 3),
-    pi=Knob(0.5, "share of simulated labels that a model generates", 0.01, 0.99), g=Knob(2.4, "their gain", 0, 10), chi=Knob(0.9, "share of the records' bias that a model learns", 0.05, 1),
-    L_below=Knob(0.8, "loop gain at which bias growth must be negative", 0.05, 0.97), L_above=Knob(1.25, "and one at which it must be positive", 1.03, 3),
-    scale=Knob(200.0, "size of the community: events per unit of the rates", 5, 10**4, fast=50.0), ticks=Knob(200, "ticks of the time average", 20, 10**5, fast=80), runs=Knob(12, RUNS, 4, 10**4, fast=5),
-)  # fmt: skip
+    "M7",
+    "Bias loop with audits",
+    "L = (1-rho) pi g chi h, b* = (1-rho)(1-pi) b_s h / (1-L) (our operationalisation)",
+    lambda_P=Knob(1.0, "experiments a tick", 0, 20),
+    q=Knob(0.6, "share of them that is published", 0.01, 1),
+    lambda_S=Knob(0.8, "simulated labels a tick", 0.05, 20),
+    delta=Knob(0.05, "chance that a record goes in a tick", 0.005, 0.4),
+    kappa=Knob(0.1, "chance that a record is audited in a tick", 0, 1),
+    b_s=Knob(0.4, "bias of simulated labels", -3, 3),
+    pi=Knob(0.5, "share of simulated labels that a model generates", 0.01, 0.99),
+    g=Knob(2.4, "their gain", 0, 10),
+    chi=Knob(0.9, "share of the records' bias that a model learns", 0.05, 1),
+    L_below=Knob(0.8, "loop gain at which bias growth must be negative", 0.05, 0.97),
+    L_above=Knob(1.25, "and one at which it must be positive", 1.03, 3),
+    scale=Knob(200.0, "size of the community: events per unit of the rates", 5, 10**4, fast=50.0),
+    ticks=Knob(200, "ticks of the time average", 20, 10**5, fast=80),
+    runs=Knob(12, RUNS, 4, 10**4, fast=5),
+)
 def bias_loop(
-    seed: int, lambda_P: float, q: float, lambda_S: float, delta: float, kappa: float, b_s: float, pi: float, g: float, chi: float,
-    L_below: float, L_above: float, scale: float, ticks: int, runs: int,
-) -> list[Check]:  # fmt: skip
+    seed: int,
+    lambda_P: float,
+    q: float,
+    lambda_S: float,
+    delta: float,
+    kappa: float,
+    b_s: float,
+    pi: float,
+    g: float,
+    chi: float,
+    L_below: float,
+    L_above: float,
+    scale: float,
+    ticks: int,
+    runs: int,
+) -> list[Check]:
     """Corpus bias in the steady state, and the sign of its growth on either side of L = 1."""
     rho = lambda_P * q / (lambda_P * q + lambda_S)
     h = bias_share(delta, kappa)
@@ -41,8 +65,15 @@ def bias_loop(
     if L >= 0.97:
         raise ConfigurationError(f"M7: L = {L:.4g}: must be below .97 for a steady state; lower g, pi or chi")
     rates = {
-        "lambda_P": lambda_P, "q": q, "lambda_S": lambda_S, "delta": delta, "kappa": kappa, "chi": chi, "rho": rho, "scale": scale
-    }  # fmt: skip
+        "lambda_P": lambda_P,
+        "q": q,
+        "lambda_S": lambda_S,
+        "delta": delta,
+        "kappa": kappa,
+        "chi": chi,
+        "rho": rho,
+        "scale": scale,
+    }
     # The slowest of renewal and of the loop's own approach, five times.
     settle = math.ceil(5 / (delta * min(1.0, (1 - L) * (delta + kappa) / delta / (1 + kappa))))
     bias, mean = bias_paths(seeds(seed, "M7", runs), settle + ticks, b_s=b_s, pi=pi, g=g, **rates)
@@ -55,7 +86,7 @@ def bias_loop(
             b,
             b_se,
             note=f"L = {L:.6f}, h = {h:.6f}, rho = {rho:.6f}",
-        ),
+        )
     ]
     if b_s:
         out.append(Check("chi, measured", chi, *mean_error(transferred), note="model's mean bias over the records'"))
@@ -77,9 +108,22 @@ def bias_loop(
 
 
 def bias_paths(
-    run_seeds: Sequence[int], ticks: int, *, lambda_P: float, q: float, lambda_S: float, delta: float, kappa: float, b_s: float, pi: float,
-    g: float, chi: float, rho: float, scale: float, founded: float | None = None,
-) -> tuple[Float, Float]:  # fmt: skip
+    run_seeds: Sequence[int],
+    ticks: int,
+    *,
+    lambda_P: float,
+    q: float,
+    lambda_S: float,
+    delta: float,
+    kappa: float,
+    b_s: float,
+    pi: float,
+    g: float,
+    chi: float,
+    rho: float,
+    scale: float,
+    founded: float | None = None,
+) -> tuple[Float, Float]:
     """Mean bias of the records, and of the model, after each tick of some runs (R, T), (R, T).
 
     One curator has the whole budget: many with equal ones would acquire in the same ticks. The community starts with the steady numbers of records open to audit and of others. The chances become budgets: audits are those that keep the chance kappa in the steady state, where
@@ -95,14 +139,25 @@ def bias_paths(
     volume = (lambda_P * q + lambda_S) / delta * scale
     p = learning_community(
         **{
-            "space.materials": 300, "founding.records": round(open_records), "founding.mass": 1.0, "curators.count": 1, "curators.records": budget if audits else round(simulated),
-            "curators.audit_rate": (budget - simulated) / budget if audits else 0.0, "curators.measured_cost": max(1.0, cost),
-            "modalities.measured_noise": 0.05, "trainers.harmonisation": 1.0 - chi * (1.0 - delta * rho),
-            "commons.forgetting": -math.log1p(-delta), "coupling.pseudo_share": pi, "coupling.pseudo_gain": g,
-            "planners.count": round(lambda_P * scale), "planners.experiments": 1.0, "planners.publication_bias": 1.0 - q,
-            "planners.publication_threshold": 5.0, "planners.steering_gain": 0.0,
+            "space.materials": 300,
+            "founding.records": round(open_records),
+            "founding.mass": 1.0,
+            "curators.count": 1,
+            "curators.records": budget if audits else round(simulated),
+            "curators.audit_rate": (budget - simulated) / budget if audits else 0.0,
+            "curators.measured_cost": max(1.0, cost),
+            "modalities.measured_noise": 0.05,
+            "trainers.harmonisation": 1.0 - chi * (1.0 - delta * rho),
+            "commons.forgetting": -math.log1p(-delta),
+            "coupling.pseudo_share": pi,
+            "coupling.pseudo_gain": g,
+            "planners.count": round(lambda_P * scale),
+            "planners.experiments": 1.0,
+            "planners.publication_bias": 1.0 - q,
+            "planners.publication_threshold": 5.0,
+            "planners.steering_gain": 0.0,
         }
-    )  # fmt: skip
+    )
     spread = 0.01 * np.random.Generator(np.random.Philox(7)).standard_normal(300)
     space = flat_space(p, spread - spread.mean(), spread - spread.mean() + b_s)
     bias, mean = np.empty((len(run_seeds), ticks)), np.empty((len(run_seeds), ticks))
@@ -145,6 +200,12 @@ def growth_rate(run_seeds: Sequence[int], expected: float, fixed: float, **rates
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("audits leave the value as it is", Commons.rewrite,
-         lambda right: lambda self, rows, value, variance, **f: right(self, rows, self.value[rows] if f else value, variance, **f), "M7")  # fmt: skip
+mutation(
+    "audits leave the value as it is",
+    Commons.rewrite,
+    lambda right: (
+        lambda self, rows, value, variance, **f: right(self, rows, self.value[rows] if f else value, variance, **f)
+    ),
+    "M7",
+)
 mutation("audits mend what renewal renews", bias_share, lambda right: lambda d, k: right(d, k + d), "M7")

@@ -64,19 +64,26 @@ def watts_at(seed: int, phi: float, n: int, graphs: int, starts: int) -> list[Ch
         leads = float(poisson.pmf(k - 1, mean).sum())
         cluster = 1 + mean * leads / (1 - percolation.watts_condition(phi, mean))
         return Check(
-            f"{of}share of global cascades at z = {mean:.4g}", 0.0, share, error, (cluster * mean) ** 2 / 2 / n,
+            f"{of}share of global cascades at z = {mean:.4g}",
+            0.0,
+            share,
+            error,
+            (cluster * mean) ** 2 / 2 / n,
             note="outside the window; what chance may still join at this size",
-        )  # fmt: skip
+        )
 
     if window is None:
         middle = degree / 2 + 1
         return [
             Check(
-                f"{of}vulnerable branching at its largest", 1.0, *mean_error(condition(middle, "F3 none")), relation="<",
+                f"{of}vulnerable branching at its largest",
+                1.0,
+                *mean_error(condition(middle, "F3 none")),
+                relation="<",
                 note=f"no window: z Q(K* - 1, z) = {percolation.watts_condition(phi, middle):.4g} near its top",
             ),
             none(middle, "F3 none cascades"),
-        ]  # fmt: skip
+        ]
     low, high = window
     for name, edge in (("lower", low), ("upper", high)):
         checks.append(
@@ -112,10 +119,7 @@ def watts_at(seed: int, phi: float, n: int, graphs: int, starts: int) -> list[Ch
                 note="the first failure comes on top",
             )
         )
-    checks += [
-        none(0.7 * low, "F3 below"),
-        none(1.4 * high, "F3 above"),
-    ]
+    checks += [none(0.7 * low, "F3 below"), none(1.4 * high, "F3 above")]
     return checks
 
 
@@ -187,26 +191,38 @@ def dependent(seed: int, n: tuple[int, ...], k: float, N: int, graphs: int) -> l
         (z, z_error), (z_eighth, _) = mean_error(k * large[:, 1]), mean_error(k * small[:, 1])
         checks += [
             Check(
-                f"{name}threshold k p_c", k * critical, (4 * p - p_eighth) / 3, math.hypot(4 * p_error, p_eighth_error) / 3,
-                abs(p - p_eighth) * (critical * N / EIGHTH) ** (-1 / 3), note="bias N^-2/3 extrapolated away from N and N/8",
+                f"{name}threshold k p_c",
+                k * critical,
+                (4 * p - p_eighth) / 3,
+                math.hypot(4 * p_error, p_eighth_error) / 3,
+                abs(p - p_eighth) * (critical * N / EIGHTH) ** (-1 / 3),
+                note="bias N^-2/3 extrapolated away from N and N/8",
             ),
             Check(
-                f"{name}jump, times k", k * jump, z, z_error, abs(z - z_eighth),
+                f"{name}jump, times k",
+                k * jump,
+                z,
+                z_error,
+                abs(z - z_eighth),
                 note="bias N^-1/3: as large as the difference between N and N/8",
             ),
-        ]  # fmt: skip
+        ]
         kept = round(above * N) / N
         checks += [
             Check(
-                f"{name}share working at p = {kept:.4f}", percolation.mutual_share(layers, k, kept),
+                f"{name}share working at p = {kept:.4f}",
+                percolation.mutual_share(layers, k, kept),
                 *counted(large[:, 2], N),
             ),
             Check(
-                f"{name}share working at p = {below:.4f}", 0.0, *counted(large[:, 3], N), tolerance=3 / N,
+                f"{name}share working at p = {below:.4f}",
+                0.0,
+                *counted(large[:, 3], N),
+                tolerance=3 / N,
                 note="below the threshold; a few nodes linked in every layer may be left",
             ),
             Check(f"{name}difference between layers", 0.0, float(large[:, 4].max()), note="partners fare alike"),
-        ]  # fmt: skip
+        ]
     return checks
 
 
@@ -226,16 +242,21 @@ def ring(seed: int, n: int) -> list[Check]:  # noqa: ARG001 (nothing is random)
     tight = from_graph(cycle, load(1 - 1e-4 / n**2)).fail([0]).sum()
     return [
         Check(
-            "ring, loads by paths", 1.0, networks.critical_tolerance(cycle, [0], precision=precision),
-            tolerance=2 * precision, note="the middle of the row that is left carries twice its load",
+            "ring, loads by paths",
+            1.0,
+            networks.critical_tolerance(cycle, [0], precision=precision),
+            tolerance=2 * precision,
+            note="the middle of the row that is left carries twice its load",
         ),
         Check("ring, nodes lost just below", 3.0, float(n - tight), note="the removed one and the two in the middle"),
         Check(
-            "equals, loads by neighbours", 1 / (n - 1),
-            networks.critical_tolerance(equal, [0], by="neighbours", precision=precision), tolerance=2 * precision,
+            "equals, loads by neighbours",
+            1 / (n - 1),
+            networks.critical_tolerance(equal, [0], by="neighbours", precision=precision),
+            tolerance=2 * precision,
             note="a unit load is taken over by n - 1 others in equal parts",
         ),
-    ]  # fmt: skip
+    ]
 
 
 # --------------------------------------------------------------------------- growing graphs
@@ -271,14 +292,15 @@ def founders(seed: int, n: int, i: tuple[int, ...], graphs: int) -> list[Check]:
         checks.append(Check(f"reach of node {place}", n / place, mean, error, note="n/i, exact at every n"))
     return [
         *checks,
+        Check("mean reach", float((1 / np.arange(1, n + 1)).sum()), *mean_error(reach.mean(axis=1)), note="H_n, exact"),
         Check(
-            "mean reach", float((1 / np.arange(1, n + 1)).sum()), *mean_error(reach.mean(axis=1)), note="H_n, exact"
-        ),
-        Check(
-            "damage of a failure less reach", 0.0, float(np.abs(failed - reached).max()), tolerance=1e-6,
+            "damage of a failure less reach",
+            0.0,
+            float(np.abs(failed - reached).max()),
+            tolerance=1e-6,
             note="with one provider, whoever leans on a node fails with it",
         ),
-    ]  # fmt: skip
+    ]
 
 
 @row(
@@ -310,53 +332,76 @@ def providers(seed: int, r: int, phi: float, n: int, m: int, graphs: int) -> lis
     noise = curvature / 2 * phi * (1 - phi) / m / (1 - slope) if slope < 1 else 0.0
     side = "<" if phi < 1 - 1 / r else ">="
     return [
-        Check("functioning share at this size", exact, mean, error, 1e-9, note="mean and its error from the exact chain"),
         Check(
-            "limit of the functioning share", limit, mean, error, memory + noise,
+            "functioning share at this size", exact, mean, error, 1e-9, note="mean and its error from the exact chain"
+        ),
+        Check(
+            "limit of the functioning share",
+            limit,
+            mean,
+            error,
+            memory + noise,
             note=f"phi {side} 1 - 1/r = {1 - 1 / r:.4g}; founders' surplus fades as n^-{1 - slope:.3g}",
         ),
-    ]  # fmt: skip
+    ]
 
 
 # --------------------------------------------------------------------------- wrong rules
 
 mutation(
-    "branching counts the edge one comes by", networks.branching,
-    lambda right: lambda *a, **k: right(*a, **k) + 1, "F3",
-)  # fmt: skip
+    "branching counts the edge one comes by", networks.branching, lambda right: lambda *a, **k: right(*a, **k) + 1, "F3"
+)
 mutation(
-    "a node fails above, not at, its fraction", fraction.step,
-    lambda right: lambda rule, network, works: right(fraction(rule.phi + 1e-6), network, works), "F3",
-)  # fmt: skip
+    "a node fails above, not at, its fraction",
+    fraction.step,
+    lambda right: lambda rule, network, works: right(fraction(rule.phi + 1e-6), network, works),
+    "F3",
+)
 mutation(
-    "nobody follows a failed node", Network.fail,
+    "nobody follows a failed node",
+    Network.fail,
     lambda _: lambda network, removed: ~np.isin(np.arange(len(network.nodes)), [network.index[v] for v in removed]),
-    "F3", "F4", "F5", "F7", "F8",
-)  # fmt: skip
+    "F3",
+    "F4",
+    "F5",
+    "F7",
+    "F8",
+)
 mutation(
-    "small components of a layer stay up", mutual.step,
-    lambda _: lambda _rule, network, works: works & ~(network.partners @ ~works > 0), "F4",
-)  # fmt: skip
+    "small components of a layer stay up",
+    mutual.step,
+    lambda _: lambda _rule, network, works: works & ~(network.partners @ ~works > 0),
+    "F4",
+)
 mutation(
-    "layers of twice the mean degree", networks.dependent_layers,
-    lambda right: lambda nodes, layers, degree, rng: right(nodes, layers, 2 * degree, rng), "F4",
-)  # fmt: skip
+    "layers of twice the mean degree",
+    networks.dependent_layers,
+    lambda right: lambda nodes, layers, degree, rng: right(nodes, layers, 2 * degree, rng),
+    "F4",
+)
 mutation(
-    "half the tolerance by paths", load._by_paths,
-    lambda right: lambda rule, network, works: right(load(rule.alpha / 2), network, works), "F5",
-)  # fmt: skip
+    "half the tolerance by paths",
+    load._by_paths,
+    lambda right: lambda rule, network, works: right(load(rule.alpha / 2), network, works),
+    "F5",
+)
+mutation("shed load is lost", load._by_neighbours, lambda _: lambda _rule, _network, works: works, "F5")
 mutation(
-    "shed load is lost", load._by_neighbours, lambda _: lambda _rule, _network, works: works, "F5"
-)  # fmt: skip
+    "reach counts direct users only",
+    networks.reach,
+    lambda _: lambda graph: np.array([1 + d for _, d in graph.out_degree()]),
+    "F7",
+)
 mutation(
-    "reach counts direct users only", networks.reach,
-    lambda _: lambda graph: np.array([1 + d for _, d in graph.out_degree()]), "F7",
-)  # fmt: skip
+    "a newcomer leans on the one before",
+    networks.growing_graph,
+    lambda _: lambda nodes, *_a, **_k: nx.path_graph(nodes, nx.DiGraph),
+    "F7",
+    "F8",
+)
 mutation(
-    "a newcomer leans on the one before", networks.growing_graph,
-    lambda _: lambda nodes, *_a, **_k: nx.path_graph(nodes, nx.DiGraph), "F7", "F8",
-)  # fmt: skip
-mutation(
-    "a node needs all of its providers", any_of_r.step,
-    lambda _: lambda _rule, network, works: works & (network.incoming @ ~works == 0), "F8",
-)  # fmt: skip
+    "a node needs all of its providers",
+    any_of_r.step,
+    lambda _: lambda _rule, network, works: works & (network.incoming @ ~works == 0),
+    "F8",
+)

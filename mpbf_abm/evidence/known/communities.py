@@ -30,19 +30,28 @@ def urn(families: int, mass: float | Sequence[float] = 1.0, batch: int = 1, **ch
     """Null community of `batch` curators who enter one record each per tick, and no planners."""
     return Parameters.null(
         **{
-            "space.materials": max(4, 2 * families), "space.families": families, "founding.records": 0,
+            "space.materials": max(4, 2 * families),
+            "space.families": families,
+            "founding.records": 0,
             "founding.mass": mass if isinstance(mass, (int, float)) else tuple(float(m) for m in mass),
-            "curators.count": batch, "curators.records": 1, "curators.exploration": 0.0, "planners.count": 0,
-            "infrastructure.repositories": 1, **changes,
+            "curators.count": batch,
+            "curators.records": 1,
+            "curators.exploration": 0.0,
+            "planners.count": 0,
+            "infrastructure.repositories": 1,
+            **changes,
         }
-    )  # fmt: skip
+    )
 
 
 def reinforcing(g: float, eps: float) -> dict[str, Any]:
     """Attention of curators and planners alike."""
     return {
-        "curators.reinforcement": g, "planners.reinforcement": g, "curators.exploration": eps, "planners.exploration": eps,
-    }  # fmt: skip
+        "curators.reinforcement": g,
+        "planners.reinforcement": g,
+        "curators.exploration": eps,
+        "planners.exploration": eps,
+    }
 
 
 @lru_cache(maxsize=32)
@@ -73,15 +82,35 @@ def learning_community(**changes: Any) -> Parameters:
     """Null community whose single trainer fits a mean to everything it can read, at every tick."""
     return Parameters.null(
         **{
-            "space.materials": 400, "space.families": 1, "space.quantum_dims": 4, "space.meso_dims": 1, "space.gauge_dims": 0,
-            "space.spurious_dims": 0, "space.feasible": 1.0, "founding.records": 0, "curators.records": 1,
-            "modalities.simulated_noise": 0.0, "trainers.harmonisation": 0.0, "trainers.count": 1, "trainers.head": "mean",
-            "trainers.objective": "masked", "trainers.latent_dims": 1, "trainers.retrain_interval": 1, "trainers.records": 1_000_000,
-            "trainers.reuse": 0.0, "planners.count": 0, "trainers.panel": 1, "planners.neighbours": 0, "stocks.compute": 0.0,
-            "infrastructure.repositories": 1, "coupling.uncertainty_dal_ral": 0.0, "coupling.uncertainty_ral_isl": 0.0,
-            "coupling.pseudo_anchor": "property", **changes,
+            "space.materials": 400,
+            "space.families": 1,
+            "space.quantum_dims": 4,
+            "space.meso_dims": 1,
+            "space.gauge_dims": 0,
+            "space.spurious_dims": 0,
+            "space.feasible": 1.0,
+            "founding.records": 0,
+            "curators.records": 1,
+            "modalities.simulated_noise": 0.0,
+            "trainers.harmonisation": 0.0,
+            "trainers.count": 1,
+            "trainers.head": "mean",
+            "trainers.objective": "masked",
+            "trainers.latent_dims": 1,
+            "trainers.retrain_interval": 1,
+            "trainers.records": 1_000_000,
+            "trainers.reuse": 0.0,
+            "planners.count": 0,
+            "trainers.panel": 1,
+            "planners.neighbours": 0,
+            "stocks.compute": 0.0,
+            "infrastructure.repositories": 1,
+            "coupling.uncertainty_dal_ral": 0.0,
+            "coupling.uncertainty_ral_isl": 0.0,
+            "coupling.pseudo_anchor": "property",
+            **changes,
         }
-    )  # fmt: skip
+    )
 
 
 def flat_space(
@@ -125,11 +154,17 @@ def urn_moments(a: float, total: float, batch: int, ticks: int) -> tuple[float, 
     drawn = stirling * np.array([math.prod(batch - i for i in range(j)) for j in range(5)], np.float64)
     raw = (a / total) ** np.arange(5.0)
     for n in total + batch * np.arange(ticks):
-        raw = np.array([
-            sum(math.comb(k, i) * n ** (k - i) * drawn[i, j] * raw[k - i + j] for i in range(k + 1) for j in range(i + 1))
-            / (n + batch) ** k
-            for k in range(5)
-        ])  # fmt: skip
+        raw = np.array(
+            [
+                sum(
+                    math.comb(k, i) * n ** (k - i) * drawn[i, j] * raw[k - i + j]
+                    for i in range(k + 1)
+                    for j in range(i + 1)
+                )
+                / (n + batch) ** k
+                for k in range(5)
+            ]
+        )
     x = raw[1]
     return float(raw[2] - x**2), float(raw[4] - 4 * x * raw[3] + 6 * x**2 * raw[2] - 3 * x**4)
 
@@ -146,8 +181,9 @@ def fold(gamma: float, families: int) -> float:
         return 1 - 1 / gamma  # tanh z / tanh(gamma z) only grows with z: the fold is at equality
     grid = np.linspace(1e-3, 12.0, 2400)
     best = grid[1:-1][np.argmax([exploration(v) for v in grid[1:-1]])]
-    found = minimize_scalar(lambda v: -exploration(v), bounds=(best - 0.005, best + 0.005), method="bounded",
-                            options={"xatol": 1e-9})  # fmt: skip
+    found = minimize_scalar(
+        lambda v: -exploration(v), bounds=(best - 0.005, best + 0.005), method="bounded", options={"xatol": 1e-9}
+    )
     return max(1 - 1 / gamma, exploration(float(found.x)))
 
 

@@ -32,10 +32,12 @@ def self_training(M: int, fresh: float, *, accumulate: bool) -> Parameters:
     """Community in which M records a tick are drawn from the last model, a share `fresh` of them from the truth."""
     return learning_community(
         **{
-            "curators.count": M, "coupling.pseudo_share": 1.0 - fresh, "coupling.pseudo_noise": 1.0,
+            "curators.count": M,
+            "coupling.pseudo_share": 1.0 - fresh,
+            "coupling.pseudo_noise": 1.0,
             "commons.forgetting": 0.0 if accumulate else ALL_GO,
         }
-    )  # fmt: skip
+    )
 
 
 def standard_labels(p: Parameters) -> Float:
@@ -59,10 +61,13 @@ def error_growth(
 
 
 @row(
-    "M1", "Self-training: replace against accumulate", "Gerstgrasser et al. 2024; Dohmatob et al. 2024",
-    n=Knob(8, "generations, the first on true labels", 1, 200, fast=4), M=Knob(50, "labels of a generation", 5, 5_000),
+    "M1",
+    "Self-training: replace against accumulate",
+    "Gerstgrasser et al. 2024; Dohmatob et al. 2024",
+    n=Knob(8, "generations, the first on true labels", 1, 200, fast=4),
+    M=Knob(50, "labels of a generation", 5, 5_000),
     runs=Knob(1_500, RUNS, 30, 10**6, fast=80),
-)  # fmt: skip
+)
 def replace_or_accumulate(seed: int, n: int, M: int, runs: int) -> list[Check]:
     """Error variance of the n-th model over that of the first."""
     replaced = error_growth(seed, "M1 replace", M, 0.0, n, runs, accumulate=False)
@@ -76,10 +81,14 @@ def replace_or_accumulate(seed: int, n: int, M: int, runs: int) -> list[Check]:
 
 
 @row(
-    "M2", "Self-training with a share of true labels", "recursion of the mean's error (Gerstgrasser et al. 2024; Bertrand et al. 2024)",
-    lam=Knob(0.3, "share lambda of true labels", 0.01, 1), n=Knob(10, "generations", 1, 200, fast=5), M=Knob(50, "labels of a generation", 5, 5_000),
+    "M2",
+    "Self-training with a share of true labels",
+    "recursion of the mean's error (Gerstgrasser et al. 2024; Bertrand et al. 2024)",
+    lam=Knob(0.3, "share lambda of true labels", 0.01, 1),
+    n=Knob(10, "generations", 1, 200, fast=5),
+    M=Knob(50, "labels of a generation", 5, 5_000),
     runs=Knob(1_200, RUNS, 30, 10**6, fast=80),
-)  # fmt: skip
+)
 def fresh_labels(seed: int, lam: float, n: int, M: int, runs: int) -> list[Check]:
     """Error variance of the n-th model with fresh true labels in every generation."""
     v = 1.0
@@ -105,9 +114,13 @@ def fresh_labels(seed: int, lam: float, n: int, M: int, runs: int) -> list[Check
 
 
 @row(
-    "M3", "Gaussian refits", "log of a chi-squared mean (Shumailov et al. 2024; Alemohammad et al. 2024)",
-    n=Knob(8, "refits", 1, 200, fast=5), M=Knob(20, "labels of a generation", 4, 5_000), runs=Knob(1_500, RUNS, 30, 10**6, fast=300),
-)  # fmt: skip
+    "M3",
+    "Gaussian refits",
+    "log of a chi-squared mean (Shumailov et al. 2024; Alemohammad et al. 2024)",
+    n=Knob(8, "refits", 1, 200, fast=5),
+    M=Knob(20, "labels of a generation", 4, 5_000),
+    runs=Knob(1_500, RUNS, 30, 10**6, fast=300),
+)
 def gaussian_refits(seed: int, n: int, M: int, runs: int) -> list[Check]:
     """Log and mean of the variance that is left after n refits to own draws."""
     per_refit = float(digamma((M - 1) / 2) + math.log(2 / (M - 1)))
@@ -124,18 +137,30 @@ def gaussian_refits(seed: int, n: int, M: int, runs: int) -> list[Check]:
     exact = math.sqrt(((1 + 2 / (M - 1)) ** n - 1) / runs)
     return [
         Check("E ln(s2_n / s2_0)", n * per_refit, *mean_error(np.log(ratio)), tolerance),
-        Check("E s2_n / s2_0", 1.0, float(ratio.mean()), exact, tolerance, note="standard error from the exact variance; skewed, so the logs decide"),
-    ]  # fmt: skip
+        Check(
+            "E s2_n / s2_0",
+            1.0,
+            float(ratio.mean()),
+            exact,
+            tolerance,
+            note="standard error from the exact variance; skewed, so the logs decide",
+        ),
+    ]
 
 
 # --------------------------------------------------------------------------- M4: resampling
 
 
 @row(
-    "M4", "Resampling of families", "Wright-Fisher loss of heterozygosity",
-    K=Knob(5, "families", 2, 200), a=Knob((), "initial masses; equal where none are given", 0, 1e6, True), M=Knob(40, "records of a generation", 2, 5_000),
-    t=Knob(20, "generations", 1, 2_000), runs=Knob(1_500, RUNS, 30, 10**6, fast=300),
-)  # fmt: skip
+    "M4",
+    "Resampling of families",
+    "Wright-Fisher loss of heterozygosity",
+    K=Knob(5, "families", 2, 200),
+    a=Knob((), "initial masses; equal where none are given", 0, 1e6, True),
+    M=Knob(40, "records of a generation", 2, 5_000),
+    t=Knob(20, "generations", 1, 2_000),
+    runs=Knob(1_500, RUNS, 30, 10**6, fast=300),
+)
 def resampling(seed: int, K: int, a: tuple[float, ...], M: int, t: int, runs: int) -> list[Check]:
     """Diversity 1 - sum x^2 when every generation is drawn from the one before."""
     start = np.array(a) if a else np.ones(K)
@@ -163,11 +188,16 @@ def resampling(seed: int, K: int, a: tuple[float, ...], M: int, t: int, runs: in
 
 
 @row(
-    "M6", "Repeated risk minimisation", "performative prediction, location family (Perdomo et al. 2020)",
-    mu0=Knob(0.4, "mean of the data without a model's influence", -5, 5), e=Knob(0.6, "influence of the model on its data", 0, 0.98),
-    e_above=Knob(1.3, "influence at which it diverges", 1.01, 5), n=Knob(8, "retrainings at that influence", 2, 60), M=Knob(400, "records of a generation", 10, 10_000),
+    "M6",
+    "Repeated risk minimisation",
+    "performative prediction, location family (Perdomo et al. 2020)",
+    mu0=Knob(0.4, "mean of the data without a model's influence", -5, 5),
+    e=Knob(0.6, "influence of the model on its data", 0, 0.98),
+    e_above=Knob(1.3, "influence at which it diverges", 1.01, 5),
+    n=Knob(8, "retrainings at that influence", 2, 60),
+    M=Knob(400, "records of a generation", 10, 10_000),
     runs=Knob(150, RUNS, 10, 10**5, fast=40),
-)  # fmt: skip
+)
 def performative(seed: int, mu0: float, e: float, e_above: float, n: int, M: int, runs: int) -> list[Check]:
     """Mean that repeated fits settle on when data follow the model, and its growth where they do not settle."""
     pi = 0.5
@@ -175,8 +205,13 @@ def performative(seed: int, mu0: float, e: float, e_above: float, n: int, M: int
     def fits(influence: float, ticks: int, label: str) -> tuple[float, float]:
         # A share pi of the records says g times the model's mean: e = pi g; the rest has mean mu0 / (1 - pi).
         p = learning_community(
-            **{"curators.count": M, "coupling.pseudo_share": pi, "coupling.pseudo_gain": influence / pi, "commons.forgetting": ALL_GO}
-        )  # fmt: skip
+            **{
+                "curators.count": M,
+                "coupling.pseudo_share": pi,
+                "coupling.pseudo_gain": influence / pi,
+                "commons.forgetting": ALL_GO,
+            }
+        )
         space = flat_space(p, 0.0, mu0 / (1 - pi))
         return mean_error(generations(p, seeds(seed, label, runs), ticks, space)[:, -1, 0])
 
@@ -190,20 +225,57 @@ def performative(seed: int, mu0: float, e: float, e_above: float, n: int, M: int
         )
     return [
         Check("fixed point mu0 / (1 - e)", limit, *fits(e, settled + 1, "M6"), abs(start - limit) * e**settled + 1e-6),
-        Check(f"e = {e_above:g}: mean after {n} retrainings", grown, *fits(e_above, n + 1, "M6 above"), 1e-5 * abs(grown),
-              note=f"diverges: from {start:g}"),
-    ]  # fmt: skip
+        Check(
+            f"e = {e_above:g}: mean after {n} retrainings",
+            grown,
+            *fits(e_above, n + 1, "M6 above"),
+            1e-5 * abs(grown),
+            note=f"diverges: from {start:g}",
+        ),
+    ]
 
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("generated labels scatter half as much", FoundationModel.claimed_sd,
-         lambda right: lambda self, variance: 0.5 * right(self, variance), "M1", "M2", "M3")  # fmt: skip
-mutation("a fit forgets that it estimated the mean", fit_head,
-         lambda right: lambda phi, y, v, **o: replace(h := right(phi, y, v, **o), noise=h.noise * (1 - 1 / len(y))), "M3", "M8")  # fmt: skip
-mutation("labels after the first tick count half", Commons.append,
-         lambda right: lambda self, **v: right(self, **{**v, "value": np.where(v["tick"] > 0, v["value"] * 0.5, v["value"])}), "M1", "M2", "M3", "M6", "M7", "K1")  # fmt: skip
-mutation("pseudo-labels without their gain", pseudo_label,
-         lambda right: lambda y, mean, g: right(y, mean, min(g, 1.0)), "M6", "M7", "K1")  # fmt: skip
-mutation("grace of one tick more", Commons.decay,
-         lambda right: lambda self, rate, tick, grace=0: right(self, rate, tick, grace + (grace > 0)), "M4")  # fmt: skip
+mutation(
+    "generated labels scatter half as much",
+    FoundationModel.claimed_sd,
+    lambda right: lambda self, variance: 0.5 * right(self, variance),
+    "M1",
+    "M2",
+    "M3",
+)
+mutation(
+    "a fit forgets that it estimated the mean",
+    fit_head,
+    lambda right: lambda phi, y, v, **o: replace(h := right(phi, y, v, **o), noise=h.noise * (1 - 1 / len(y))),
+    "M3",
+    "M8",
+)
+mutation(
+    "labels after the first tick count half",
+    Commons.append,
+    lambda right: (
+        lambda self, **v: right(self, **{**v, "value": np.where(v["tick"] > 0, v["value"] * 0.5, v["value"])})
+    ),
+    "M1",
+    "M2",
+    "M3",
+    "M6",
+    "M7",
+    "K1",
+)
+mutation(
+    "pseudo-labels without their gain",
+    pseudo_label,
+    lambda right: lambda y, mean, g: right(y, mean, min(g, 1.0)),
+    "M6",
+    "M7",
+    "K1",
+)
+mutation(
+    "grace of one tick more",
+    Commons.decay,
+    lambda right: lambda self, rate, tick, grace=0: right(self, rate, tick, grace + (grace > 0)),
+    "M4",
+)

@@ -35,9 +35,16 @@ def violations(seed: int, label: str, tries: int, broken: Callable[[Float], bool
 
 
 @row(
-    "L1", "Boundary shift Delta-B", OURS, alpha=Knob(1.0, "weight of coverage", 0, 10), beta=Knob(1.0, "weight of fidelity", 0, 10),
-    V=Knob(200.0, "distinct materials of every family", 0, 1e7), V0=Knob(200.0, "their scale", 0, 1e7, True), F=Knob(0.5, "fidelity", 0, 1), tries=TRIES,
-)  # fmt: skip
+    "L1",
+    "Boundary shift Delta-B",
+    OURS,
+    alpha=Knob(1.0, "weight of coverage", 0, 10),
+    beta=Knob(1.0, "weight of fidelity", 0, 10),
+    V=Knob(200.0, "distinct materials of every family", 0, 1e7),
+    V0=Knob(200.0, "their scale", 0, 1e7, True),
+    F=Knob(0.5, "fidelity", 0, 1),
+    tries=TRIES,
+)
 def delta_b(seed: int, alpha: float, beta: float, V: float, V0: float, F: float, tries: int) -> list[Check]:
     """Value; rising and concave in volume, slope -beta in fidelity, bounds, Schur-concave coverage."""
     value = boundary_shift(coverage(np.full(4, V), V0), F, alpha, beta)
@@ -60,9 +67,15 @@ def delta_b(seed: int, alpha: float, beta: float, V: float, V0: float, F: float,
 
 
 @row(
-    "L2", "Abstraction integrity A", OURS, gamma=Knob(0.9, "integration gamma_A", 0, 10, True), R=Knob(0.8, "mean resolution", 0, 1),
-    u=Knob((0.1, 0.1, 0.1), "losses at the scale transitions", 0, 1), delta_U=Knob(1.0, "weight of the penalty", 0, 1), tries=TRIES,
-)  # fmt: skip
+    "L2",
+    "Abstraction integrity A",
+    OURS,
+    gamma=Knob(0.9, "integration gamma_A", 0, 10, True),
+    R=Knob(0.8, "mean resolution", 0, 1),
+    u=Knob((0.1, 0.1, 0.1), "losses at the scale transitions", 0, 1),
+    delta_U=Knob(1.0, "weight of the penalty", 0, 1),
+    tries=TRIES,
+)
 def abstraction_integrity(
     seed: int, gamma: float, R: float, u: tuple[float, ...], delta_U: float, tries: int
 ) -> list[Check]:
@@ -81,8 +94,12 @@ def abstraction_integrity(
             0 <= at <= g + ROUNDING
             and integrity(raised, mu, losses, g, d) >= at - ROUNDING
             and integrity(R0, mu, worse, g, d) <= at + ROUNDING
-            and math.isclose(integrity_unfloored(R0, mu, losses[::-1], g, d), integrity_unfloored(R0, mu, losses, g, d), abs_tol=1e-12)
-        )  # fmt: skip
+            and math.isclose(
+                integrity_unfloored(R0, mu, losses[::-1], g, d),
+                integrity_unfloored(R0, mu, losses, g, d),
+                abs_tol=1e-12,
+            )
+        )
 
     # Two kinds of environments of equal weight, the mean resolution between them.
     spread = 0.5 * min(R, 1 - R)
@@ -94,9 +111,15 @@ def abstraction_integrity(
 
 
 @row(
-    "L3", "Steering fidelity S", OURS, o=Knob(0.7, "agreement", 0, 1), c=Knob(0.5, "correction strength", 0, 2), w=Knob(0.6, "weight of feedback", 0, 1),
-    Theta=Knob(0.5, "resolved trade-off", 0, 1), tries=TRIES,
-)  # fmt: skip
+    "L3",
+    "Steering fidelity S",
+    OURS,
+    o=Knob(0.7, "agreement", 0, 1),
+    c=Knob(0.5, "correction strength", 0, 2),
+    w=Knob(0.6, "weight of feedback", 0, 1),
+    Theta=Knob(0.5, "resolved trade-off", 0, 1),
+    tries=TRIES,
+)
 def steering(seed: int, o: float, c: float, w: float, Theta: float, tries: int) -> list[Check]:
     """Value; bounds, and feedback at full and at no correction."""
 
@@ -116,9 +139,16 @@ def steering(seed: int, o: float, c: float, w: float, Theta: float, tries: int) 
 
 
 @row(
-    "L4", "Trade-off T of scale and invariance", OURS, eta=Knob(1.0, "benefit of scale", 0, 10), theta=Knob(1.0, "weight of risk", 0, 10),
-    I=Knob(0.6, "invariance", 0, 1), E=Knob(0.2, "epistemic risk", 0, 1), p=Knob(6.5, "scale against the reference", 0, 64), tries=TRIES,
-)  # fmt: skip
+    "L4",
+    "Trade-off T of scale and invariance",
+    OURS,
+    eta=Knob(1.0, "benefit of scale", 0, 10),
+    theta=Knob(1.0, "weight of risk", 0, 10),
+    I=Knob(0.6, "invariance", 0, 1),
+    E=Knob(0.2, "epistemic risk", 0, 1),
+    p=Knob(6.5, "scale against the reference", 0, 64),
+    tries=TRIES,
+)
 def scale_tradeoff(seed: int, eta: float, theta: float, I: float, E: float, p: float, tries: int) -> list[Check]:
     """Value, optimal scale by search, T(0) = 0, and the cross derivative."""
     brake = theta * (1 - I) * E
@@ -154,17 +184,10 @@ def scale_tradeoff(seed: int, eta: float, theta: float, I: float, E: float, p: f
 
 # --------------------------------------------------------------------------- wrong rules
 
+mutation("coverage saturates half as fast", coverage, lambda right: lambda V, v0: right(V, 2 * v0), "L1")
+mutation("fidelity helps Delta-B", boundary_shift, lambda right: lambda C, F, a=1.0, b=1.0: right(C, -F, a, b), "L1")
+mutation("scale transitions add instead of compound", uncertainty, lambda _: lambda u, d: float(d * sum(u)), "L2")
+mutation("correction beyond 1 counts as 1", feedback, lambda right: lambda o, c: right(o, 0.5 * c), "L3")
 mutation(
-    "coverage saturates half as fast",
-    coverage,
-    lambda right: lambda V, v0: right(V, 2 * v0),
-    "L1",
+    "risk grows with invariance", tradeoff, lambda right: lambda p, i, e, *w: right(p, i, e, *w) - 0.1 * i * p, "L4"
 )
-mutation("fidelity helps Delta-B", boundary_shift,
-         lambda right: lambda C, F, a=1.0, b=1.0: right(C, -F, a, b), "L1")  # fmt: skip
-mutation("scale transitions add instead of compound", uncertainty,
-         lambda _: lambda u, d: float(d * sum(u)), "L2")  # fmt: skip
-mutation("correction beyond 1 counts as 1", feedback,
-         lambda right: lambda o, c: right(o, 0.5 * c), "L3")  # fmt: skip
-mutation("risk grows with invariance", tradeoff,
-         lambda right: lambda p, i, e, *w: right(p, i, e, *w) - 0.1 * i * p, "L4")  # fmt: skip

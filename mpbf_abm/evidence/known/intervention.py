@@ -24,11 +24,17 @@ Int = NDArray[np.int64]
 
 
 @row(
-    "U9", "Intervention and cost of reversal", "martingale property of the Polya urn",
-    a=Knob(1.0, "founding mass of the first colour", 0, 1e5, True), b=Knob(1.0, "founding mass of the second", 0, 1e5, True),
-    N=Knob(60, "size at which to intervene", 3, 20_000), m=Knob(30, "extra records of the first colour", 1, 10**5), D=Knob(0.1, "shift of its share to buy", 0.001, 0.9),
-    after=Knob(150, "draws afterwards", 1, 20_000, fast=50), runs=Knob(800, RUNS, 30, 10**6, fast=60),
-)  # fmt: skip
+    "U9",
+    "Intervention and cost of reversal",
+    "martingale property of the Polya urn",
+    a=Knob(1.0, "founding mass of the first colour", 0, 1e5, True),
+    b=Knob(1.0, "founding mass of the second", 0, 1e5, True),
+    N=Knob(60, "size at which to intervene", 3, 20_000),
+    m=Knob(30, "extra records of the first colour", 1, 10**5),
+    D=Knob(0.1, "shift of its share to buy", 0.001, 0.9),
+    after=Knob(150, "draws afterwards", 1, 20_000, fast=50),
+    runs=Knob(800, RUNS, 30, 10**6, fast=60),
+)
 def intervention(seed: int, a: float, b: float, N: int, m: int, D: float, after: int, runs: int) -> list[Check]:
     """Share in the end after extra records, and what it costs to move it by D."""
     if a + b + 1 > N:
@@ -77,14 +83,18 @@ def intervention(seed: int, a: float, b: float, N: int, m: int, D: float, after:
                 note=note,
             )
         )
-    return out_checks  # fmt: skip
+    return out_checks
 
 
 @row(
-    "U10", "Adoption with increasing returns", "Arthur 1989: random walk between absorbing barriers",
-    r=Knob(1.0, "returns to adoption", 0, 10, True), g_R=Knob(2.5, "taste of R-agents for A", 0, 1000), g_S=Knob(4.5, "taste of S-agents for B", 0, 1000),
+    "U10",
+    "Adoption with increasing returns",
+    "Arthur 1989: random walk between absorbing barriers",
+    r=Knob(1.0, "returns to adoption", 0, 10, True),
+    g_R=Knob(2.5, "taste of R-agents for A", 0, 1000),
+    g_S=Knob(4.5, "taste of S-agents for B", 0, 1000),
     runs=Knob(1_200, RUNS, 30, 10**6, fast=80),
-)  # fmt: skip
+)
 def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Check]:
     """Which model takes the market, and how many adoptions it takes."""
     # Rounded as the rule rounds utilities, since decimals are not exact.
@@ -97,14 +107,33 @@ def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Che
     planners = int(min(100_000, 40 * mean + 200))
     p = Parameters.null(
         **{
-            "space.materials": 40, "space.families": 1, "space.quantum_dims": 4, "space.meso_dims": 1, "space.gauge_dims": 0,
-            "space.spurious_dims": 0, "founding.records": 20, "curators.count": 0, "trainers.count": 2, "trainers.head": "mean",
-            "trainers.objective": "masked", "trainers.latent_dims": 1, "trainers.retrain_interval": 10_000, "trainers.reuse": 0.0,
-            "planners.count": planners, "planners.experiments": 0.0, "planners.adoption": "utility", "planners.entry": 1,
-            "planners.adoption_rate": 0.0, "planners.utility_gaps": (g_R, g_S), "planners.utility_returns": r, "trainers.panel": 1,
-            "planners.neighbours": 0, "infrastructure.repositories": 1, "stocks.compute": 0.0,
+            "space.materials": 40,
+            "space.families": 1,
+            "space.quantum_dims": 4,
+            "space.meso_dims": 1,
+            "space.gauge_dims": 0,
+            "space.spurious_dims": 0,
+            "founding.records": 20,
+            "curators.count": 0,
+            "trainers.count": 2,
+            "trainers.head": "mean",
+            "trainers.objective": "masked",
+            "trainers.latent_dims": 1,
+            "trainers.retrain_interval": 10_000,
+            "trainers.reuse": 0.0,
+            "planners.count": planners,
+            "planners.experiments": 0.0,
+            "planners.adoption": "utility",
+            "planners.entry": 1,
+            "planners.adoption_rate": 0.0,
+            "planners.utility_gaps": (g_R, g_S),
+            "planners.utility_returns": r,
+            "trainers.panel": 1,
+            "planners.neighbours": 0,
+            "infrastructure.repositories": 1,
+            "stocks.compute": 0.0,
         }
-    )  # fmt: skip
+    )
     space = MaterialsSpace.synthetic(p, seed=0)
     first, time, strayed = [], [], 0
     for s in seeds(seed, "U10", runs):
@@ -137,10 +166,16 @@ def adoption(seed: int, r: float, g_R: float, g_S: float, runs: int) -> list[Che
 
 
 @row(
-    "U11", "Monopoly with g > 1, equal shares with g < 1", "Rubin's theorem (Davis 1990)",
-    g=Knob(2.0, "reinforcement above 1", 1.2, 4), a=Knob(1.0, "mass of the first colour", 0, 1e4, True), b=Knob(2.0, "mass of the second", 0, 1e4, True),
-    g_low=Knob(0.4, "reinforcement below 1", -1, 0.95), n=Knob(400, "draws", 10, 20_000, fast=100), runs=Knob(1_500, RUNS, 30, 10**6, fast=80),
-)  # fmt: skip
+    "U11",
+    "Monopoly with g > 1, equal shares with g < 1",
+    "Rubin's theorem (Davis 1990)",
+    g=Knob(2.0, "reinforcement above 1", 1.2, 4),
+    a=Knob(1.0, "mass of the first colour", 0, 1e4, True),
+    b=Knob(2.0, "mass of the second", 0, 1e4, True),
+    g_low=Knob(0.4, "reinforcement below 1", -1, 0.95),
+    n=Knob(400, "draws", 10, 20_000, fast=100),
+    runs=Knob(1_500, RUNS, 30, 10**6, fast=80),
+)
 def monopoly(seed: int, g: float, a: float, b: float, g_low: float, n: int, runs: int) -> list[Check]:
     """Chance that the first colour takes nearly all; shares with weak reinforcement."""
     if a + b > n:
@@ -179,15 +214,27 @@ def monopoly(seed: int, g: float, a: float, b: float, g_low: float, n: int, runs
 
 
 @row(
-    "U12", "No perturbation, no difference", "common random numbers by construction",
-    ticks=Knob(24, "ticks", 2, 2_000, fast=8), materials=Knob(2_000, "materials", 200, 10**6, fast=600), planners=Knob(12, "planners", 2, 1_000),
-)  # fmt: skip
+    "U12",
+    "No perturbation, no difference",
+    "common random numbers by construction",
+    ticks=Knob(24, "ticks", 2, 2_000, fast=8),
+    materials=Knob(2_000, "materials", 200, 10**6, fast=600),
+    planners=Knob(12, "planners", 2, 1_000),
+)
 def zero_perturbation(seed: int, ticks: int, materials: int, planners: int) -> list[Check]:
     """Bytes that differ between twins, and choices of others in the tick in which one planner is perturbed."""
     p = Parameters.preset("quick").updated(
-        {"space.materials": materials, "space.families": 20, "founding.records": 300, "planners.count": planners,
-         "planners.experiments": 2.0, "stocks.merit_share": 0.0, "trainers.records": 200, "trainers.features": 48}
-    )  # fmt: skip
+        {
+            "space.materials": materials,
+            "space.families": 20,
+            "founding.records": 300,
+            "planners.count": planners,
+            "planners.experiments": 2.0,
+            "stocks.merit_share": 0.0,
+            "trainers.records": 200,
+            "trainers.features": 48,
+        }
+    )
     space = MaterialsSpace.synthetic(p, seed=seed)
 
     def course(perturbed: bool) -> tuple[list[bytes], Results]:
@@ -211,25 +258,45 @@ def zero_perturbation(seed: int, ticks: int, materials: int, planners: int) -> l
 
     one, two, other = course(False), course(False), course(True)
     return [
-        Check("parts that differ between twins", 0, sum(x != y for x, y in zip(one[0], two[0], strict=True))
-              + sum(choices(one[1], own) != choices(two[1], own) for own in (False, True))),
-        Check("parts that differ beside the perturbed planner, in its tick", 0,
-              sum(x != y for x, y in zip(one[0], other[0], strict=True)) + (choices(one[1], False) != choices(other[1], False))),
+        Check(
+            "parts that differ between twins",
+            0,
+            sum(x != y for x, y in zip(one[0], two[0], strict=True))
+            + sum(choices(one[1], own) != choices(two[1], own) for own in (False, True)),
+        ),
+        Check(
+            "parts that differ beside the perturbed planner, in its tick",
+            0,
+            sum(x != y for x, y in zip(one[0], other[0], strict=True))
+            + (choices(one[1], False) != choices(other[1], False)),
+        ),
         Check("the perturbed planner itself differs", 1, float(choices(one[1], True) != choices(other[1], True))),
-    ]  # fmt: skip
+    ]
 
 
 @row(
-    "U13", "Coverage by random choice", "occupancy: 1 - (1 - 1/E)^t",
-    E=Knob(500, "materials", 2, 100_000), t=Knob(700, "experiments", 1, 10**6), runs=Knob(200, RUNS, 10, 10**5, fast=40),
-)  # fmt: skip
+    "U13",
+    "Coverage by random choice",
+    "occupancy: 1 - (1 - 1/E)^t",
+    E=Knob(500, "materials", 2, 100_000),
+    t=Knob(700, "experiments", 1, 10**6),
+    runs=Knob(200, RUNS, 10, 10**5, fast=40),
+)
 def random_coverage(seed: int, E: int, t: int, runs: int) -> list[Check]:
     """Share of the materials that random experiments with repeats have touched."""
     per_tick = next(d for d in range(min(t, 100), 0, -1) if t % d == 0)
     p = Parameters.null(
-        **{"space.materials": E, "space.families": 1, "space.feasible": 1.0, "founding.records": 0, "curators.count": 0,
-           "planners.count": per_tick, "planners.experiments": 1.0, "infrastructure.repositories": 1}
-    )  # fmt: skip
+        **{
+            "space.materials": E,
+            "space.families": 1,
+            "space.feasible": 1.0,
+            "founding.records": 0,
+            "curators.count": 0,
+            "planners.count": per_tick,
+            "planners.experiments": 1.0,
+            "infrastructure.repositories": 1,
+        }
+    )
     space = small_space(1, E)
     touched = [
         run_to(p, s, t // per_tick, space=space, observe=lambda eco: float(eco.world.commons.tested.mean()))
@@ -251,18 +318,18 @@ def random_coverage(seed: int, E: int, t: int, runs: int) -> list[Check]:
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("a deposit counts twice", deposit,
-         lambda right: lambda eco, k, m, **o: right(eco, k, 2 * m, **o), "U9", "M7")  # fmt: skip
-mutation("price of a move from nothing", cost_of_reversal,
-         lambda right: lambda x, N, D: right(0.0, N, D), "U9")  # fmt: skip
-mutation("returns to adoption count half", utility,
-         lambda right: lambda world: (right(world)[0] - 0.5 * world.p.planners.utility_returns * world.registry.adopters, right(world)[1]),
-         "U10")  # fmt: skip
+mutation("a deposit counts twice", deposit, lambda right: lambda eco, k, m, **o: right(eco, k, 2 * m, **o), "U9", "M7")
+mutation("price of a move from nothing", cost_of_reversal, lambda right: lambda x, N, D: right(0.0, N, D), "U9")
 mutation(
-    "colours have one mass",
-    monopoly_chance,
-    lambda right: lambda a, _b, g: right(a, a, g),
-    "U11",
+    "returns to adoption count half",
+    utility,
+    lambda right: (
+        lambda world: (
+            right(world)[0] - 0.5 * world.p.planners.utility_returns * world.registry.adopters,
+            right(world)[1],
+        )
+    ),
+    "U10",
 )
-mutation("candidates from the first half of a family", keyed,
-         lambda right: lambda *a: right(*a) * 0.5, "U13", "M7")  # fmt: skip
+mutation("colours have one mass", monopoly_chance, lambda right: lambda a, _b, g: right(a, a, g), "U11")
+mutation("candidates from the first half of a family", keyed, lambda right: lambda *a: right(*a) * 0.5, "U13", "M7")

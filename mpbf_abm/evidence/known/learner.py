@@ -41,10 +41,16 @@ def expected_maximum(K: int) -> float:
 
 
 @row(
-    "M5", "Best of K candidates", "optimiser's curse (Smith and Winkler 2006); order statistics",
-    K=Knob(10, "candidates", 1, 200), sigma=Knob(0.8, "sd of the estimate's error", 0.05, 5), tau=Knob(1.0, "sd of the property", 0.1, 3),
-    materials=Knob(500_000, "materials", 20_000, 2_000_000, fast=200_000), experiments=Knob(5_000, "experiments; fewer where candidates would repeat", 500, 10**7, fast=2_000), labels=Knob(4_000, "labels that the shrinking learner sees", 200, 100_000, fast=2_000),
-)  # fmt: skip
+    "M5",
+    "Best of K candidates",
+    "optimiser's curse (Smith and Winkler 2006); order statistics",
+    K=Knob(10, "candidates", 1, 200),
+    sigma=Knob(0.8, "sd of the estimate's error", 0.05, 5),
+    tau=Knob(1.0, "sd of the property", 0.1, 3),
+    materials=Knob(500_000, "materials", 20_000, 2_000_000, fast=200_000),
+    experiments=Knob(5_000, "experiments; fewer where candidates would repeat", 500, 10**7, fast=2_000),
+    labels=Knob(4_000, "labels that the shrinking learner sees", 200, 100_000, fast=2_000),
+)
 def best_of_candidates(
     seed: int, K: int, sigma: float, tau: float, materials: int, experiments: int, labels: int
 ) -> list[Check]:
@@ -59,17 +65,35 @@ def best_of_candidates(
     out = []
     for name, changes in (
         ("without shrinkage", {"trainers.head": "mean", "trainers.physical_prior": True, "founding.records": 20}),
-        ("with posterior means", {"trainers.head": "bayesian", "trainers.labels": "measured", "founding.records": labels,
-                                  "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0)}),
-    ):  # fmt: skip
+        (
+            "with posterior means",
+            {
+                "trainers.head": "bayesian",
+                "trainers.labels": "measured",
+                "founding.records": labels,
+                "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+            },
+        ),
+    ):
         p = learning_community(
             **{
-                "space.materials": materials, "curators.count": 0, "trainers.retrain_interval": 10_000, "planners.count": labs,
-                "planners.experiments": 1.0, "planners.acquisition": "greedy", "planners.candidates": K, "stocks.attention": 1e6,
-                "stocks.attention_cap": 1e7, "modalities.measured_noise": 0.1, "trainers.features": 64, "trainers.records": 100_000,
-                "planners.steering_gain": 0.0, "coupling.uncertainty_dal_ral": 1.0, **changes,
+                "space.materials": materials,
+                "curators.count": 0,
+                "trainers.retrain_interval": 10_000,
+                "planners.count": labs,
+                "planners.experiments": 1.0,
+                "planners.acquisition": "greedy",
+                "planners.candidates": K,
+                "stocks.attention": 1e6,
+                "stocks.attention_cap": 1e7,
+                "modalities.measured_noise": 0.1,
+                "trainers.features": 64,
+                "trainers.records": 100_000,
+                "planners.steering_gain": 0.0,
+                "coupling.uncertainty_dal_ral": 1.0,
+                **changes,
             }
-        )  # fmt: skip
+        )
         space = flat_space(p, y, estimate)
         columns = np.zeros_like(space.descriptors)
         columns[:, 0] = estimate
@@ -94,10 +118,16 @@ def best_of_candidates(
 
 
 @row(
-    "M8", "The learner is exact", "Gaussian posterior (Rasmussen and Williams 2006, chapter 2)",
-    n=Knob(300, "labels", 5, 5_000), p=Knob(96, "random features", 4, 1_000), d=Knob(8, "descriptors", 1, 100), r=Knob(12, "labels of the low-rank update", 1, 200),
-    extra=Knob(400, "extra records tried one by one", 5, 5_000, fast=120), records=Knob(4_000, "records before the extra one", 100, 100_000),
-)  # fmt: skip
+    "M8",
+    "The learner is exact",
+    "Gaussian posterior (Rasmussen and Williams 2006, chapter 2)",
+    n=Knob(300, "labels", 5, 5_000),
+    p=Knob(96, "random features", 4, 1_000),
+    d=Knob(8, "descriptors", 1, 100),
+    r=Knob(12, "labels of the low-rank update", 1, 200),
+    extra=Knob(400, "extra records tried one by one", 5, 5_000, fast=120),
+    records=Knob(4_000, "records before the extra one", 100, 100_000),
+)
 def exact_learner(seed: int, n: int, p: int, d: int, r: int, extra: int, records: int) -> list[Check]:
     """Posterior against a dense float64 solution; update against refit; one extra record."""
     rng = generator(seed, "M8")
@@ -119,12 +149,29 @@ def exact_learner(seed: int, n: int, p: int, d: int, r: int, extra: int, records
     )
     after_mean, after_variance = updated.predict(test)
     return [
-        Check("posterior mean, largest difference", 0.0, worst(mean - head.offset, exact_mean), tolerance=1e-5 * scale_of(y)),
-        Check("posterior variance, largest difference", 0.0, worst(variance - head.noise, exact_variance), tolerance=1e-5 * scale_of(y)),
-        Check("updated mean against refit", 0.0, worst(after_mean - head.offset, refit_mean), tolerance=1e-5 * scale_of(y)),
-        Check("updated variance against refit", 0.0, worst(after_variance - head.noise, refit_variance), tolerance=1e-5 * scale_of(y)),
+        Check(
+            "posterior mean, largest difference",
+            0.0,
+            worst(mean - head.offset, exact_mean),
+            tolerance=1e-5 * scale_of(y),
+        ),
+        Check(
+            "posterior variance, largest difference",
+            0.0,
+            worst(variance - head.noise, exact_variance),
+            tolerance=1e-5 * scale_of(y),
+        ),
+        Check(
+            "updated mean against refit", 0.0, worst(after_mean - head.offset, refit_mean), tolerance=1e-5 * scale_of(y)
+        ),
+        Check(
+            "updated variance against refit",
+            0.0,
+            worst(after_variance - head.noise, refit_variance),
+            tolerance=1e-5 * scale_of(y),
+        ),
         one_extra_record(seed, extra, records),
-    ]  # fmt: skip
+    ]
 
 
 def scale_of(y: Float) -> float:
@@ -150,10 +197,15 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
     """Mean movement of a retrained model's predictions on the panel when the commons held one more record."""
     p = Parameters().updated(
         {
-            "curators.count": 0, "planners.count": 0, "trainers.count": 1, "trainers.objective": "masked", "founding.records": records,
-            "trainers.records": 2 * records, "infrastructure.openness": 1.0,
+            "curators.count": 0,
+            "planners.count": 0,
+            "trainers.count": 1,
+            "trainers.objective": "masked",
+            "founding.records": records,
+            "trainers.records": 2 * records,
+            "infrastructure.openness": 1.0,
         }
-    )  # fmt: skip
+    )
     space = MaterialsSpace.synthetic(p, seed=seed)
 
     def predictions(run_seed: int, family: int | None) -> Float:
@@ -179,8 +231,16 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("attention for one candidate", affordable,
-         lambda _: lambda _world, planner, _C: np.ones(len(planner), np.int64), "M5")  # fmt: skip
-mutation("an update counts every label twice", low_rank,
-         lambda right: lambda c, phi, r, v, s: right(c, phi, r, v / 2, s), "M8")  # fmt: skip
+mutation(
+    "attention for one candidate",
+    affordable,
+    lambda _: lambda _world, planner, _C: np.ones(len(planner), np.int64),
+    "M5",
+)
+mutation(
+    "an update counts every label twice",
+    low_rank,
+    lambda right: lambda c, phi, r, v, s: right(c, phi, r, v / 2, s),
+    "M8",
+)
 mutation("posterior variance a tenth too large", quadratic, lambda right: lambda *a: 1.1 * right(*a), "M8")

@@ -45,22 +45,34 @@ SWITCHES: dict[str, tuple[dict[str, Any], bool, str]] = {
     "curators.adjacency": ({"curators.adjacency": 1.0}, True, ""),
     "curators.coverage_seeking": ({"curators.coverage_seeking": 1.0}, True, ""),
     "curators.model_guidance": ({"curators.model_guidance": 1.0}, False, "there is no model to guide"),
-    "guidance by models": ({"curators.model_guidance": 1.0, "trainers.count": 3, "planners.steering_gain": 2.0}, True, ""),
+    "guidance by models": (
+        {"curators.model_guidance": 1.0, "trainers.count": 3, "planners.steering_gain": 2.0},
+        True,
+        "",
+    ),
     "curators.modality_mix": ({"curators.modality_mix": (0.0, 0.0, 0.0, 0.0, 1.0, 0.0)}, True, ""),
     "curators.measured_quota": ({"curators.measured_quota": 1.0}, True, ""),
     "curators.provenance_errors": ({"curators.provenance_errors": 1.0, "curators.qa": 0.0}, True, ""),
     "curators.audit_rate": ({"curators.audit_rate": 0.5}, True, ""),
-    "curators.response_dal": ({"curators.response_dal": 5.0, "layers.fidelity_weight": 0.0, "layers.coverage_scale": 1.0}, True, ""),
+    "curators.response_dal": (
+        {"curators.response_dal": 5.0, "layers.fidelity_weight": 0.0, "layers.coverage_scale": 1.0},
+        True,
+        "",
+    ),
     "trainers.response_ral": ({"trainers.response_ral": 1.0}, False, "there is no trainer to respond"),
     "coupling.outer_loop": ({"coupling.outer_loop": 0.3}, True, ""),
-    "coupling.pseudo_share": ({"coupling.pseudo_share": 1.0}, False, "a generated label changes values, never families"),
+    "coupling.pseudo_share": (
+        {"coupling.pseudo_share": 1.0},
+        False,
+        "a generated label changes values, never families",
+    ),
     "coupling.correction": ({"coupling.correction": 1.0}, False, "there is no model to correct"),
     "stocks.merit_share": ({"stocks.merit_share": 1.0, "stocks.matthew": 3.0}, True, ""),
     "stocks.lottery_share": ({"stocks.lottery_share": 1.0}, True, ""),
     "stocks.wear": ({"stocks.wear": 0.5}, False, "worn nodes fail only with a hazard"),
     "stocks.hazard": ({"stocks.hazard": 0.5}, True, ""),
     "commons.forgetting": ({"commons.forgetting": 0.3}, True, ""),
-}  # fmt: skip
+}
 
 
 def ten_line_urn(
@@ -91,29 +103,49 @@ def family_sequence(p: Parameters, seed: int, ticks: int) -> list[int]:
 def breaks_the_urn(switch: str, seed: int, ticks: int = 30) -> bool:
     """Whether turning on one switch of null() changes the family sequence of a small community."""
     base = {
-        "space.materials": 600, "space.families": 6, "founding.records": 120, "curators.records": 2, "curators.count": 3,
-        "planners.count": 5, "planners.experiments": 1.0, "curators.exploration": 0.3, "planners.exploration": 0.3,
+        "space.materials": 600,
+        "space.families": 6,
+        "founding.records": 120,
+        "curators.records": 2,
+        "curators.count": 3,
+        "planners.count": 5,
+        "planners.experiments": 1.0,
+        "curators.exploration": 0.3,
+        "planners.exploration": 0.3,
         "infrastructure.repositories": 3,
-    }  # fmt: skip
+    }
     plain, changed = (Parameters.null(**(base | changes)) for changes in ({}, SWITCHES[switch][0]))
     return family_sequence(plain, seed, ticks) != family_sequence(changed, seed, ticks)
 
 
 @row(
-    "U0", "Null MPBF is the urn, draw for draw", "definition of Parameters.null() (model description, 7.19)",
-    K=Knob(6, "families", 1, 500), curators=Knob(3, "curators, one record each per tick", 0, 200),
-    planners=Knob(5, "planners, one experiment each per tick", 0, 200), g=Knob(1.5, "reinforcement", -1, 4),
-    eps=Knob(0.2, "exploration", 0, 1), ticks=Knob(200, "ticks", 1, 5_000, fast=40), switches=Knob(1, "1: examine the switches of null(), too", 0, 1),
-)  # fmt: skip
+    "U0",
+    "Null MPBF is the urn, draw for draw",
+    "definition of Parameters.null() (model description, 7.19)",
+    K=Knob(6, "families", 1, 500),
+    curators=Knob(3, "curators, one record each per tick", 0, 200),
+    planners=Knob(5, "planners, one experiment each per tick", 0, 200),
+    g=Knob(1.5, "reinforcement", -1, 4),
+    eps=Knob(0.2, "exploration", 0, 1),
+    ticks=Knob(200, "ticks", 1, 5_000, fast=40),
+    switches=Knob(1, "1: examine the switches of null(), too", 0, 1),
+)
 def null_is_the_urn(
     seed: int, K: int, curators: int, planners: int, g: float, eps: float, ticks: int, switches: int
 ) -> list[Check]:
     """Compare the community's records with a ten-line urn on the same keyed draws."""
     mass = np.round(0.5 + 3 * generator(seed, "U0").random(K), 3)
     p = urn(
-        K, mass.tolist(), curators,
-        **{**reinforcing(g, eps), "planners.count": planners, "planners.experiments": 1.0, "space.materials": max(4, 20 * K)},
-    )  # fmt: skip
+        K,
+        mass.tolist(),
+        curators,
+        **{
+            **reinforcing(g, eps),
+            "planners.count": planners,
+            "planners.experiments": 1.0,
+            "space.materials": max(4, 20 * K),
+        },
+    )
     producers = [(name, n) for name, n in (("curator.family.0", curators), ("planner.family.0", planners)) if n]
     expected = ten_line_urn(seed, mass, producers, ticks, g, eps)
     measured = family_sequence(p, seed, ticks)
@@ -130,15 +162,19 @@ def null_is_the_urn(
 
 
 @row(
-    "U1", "Polya urn: law of the share", "Eggenberger and Polya 1923; batches: conditional variance of multinomial draws",
-    a=Knob(1.0, "founding mass of the first colour", 0, 1e6, True), b=Knob(1.0, "founding mass of the second", 0, 1e6, True),
-    n=Knob(200, "draws, one at a time", 1, 20_000, fast=60), N0=Knob(60.0, "founding mass of the batch urn", 0, 1e7, True),
-    m=Knob(100, "records a tick of the batch urn", 1, 5_000), T=Knob(10, "its ticks", 1, 2_000), x0=Knob(0.5, "its first share", 1e-6, 1 - 1e-6),
+    "U1",
+    "Polya urn: law of the share",
+    "Eggenberger and Polya 1923; batches: conditional variance of multinomial draws",
+    a=Knob(1.0, "founding mass of the first colour", 0, 1e6, True),
+    b=Knob(1.0, "founding mass of the second", 0, 1e6, True),
+    n=Knob(200, "draws, one at a time", 1, 20_000, fast=60),
+    N0=Knob(60.0, "founding mass of the batch urn", 0, 1e7, True),
+    m=Knob(100, "records a tick of the batch urn", 1, 5_000),
+    T=Knob(10, "its ticks", 1, 2_000),
+    x0=Knob(0.5, "its first share", 1e-6, 1 - 1e-6),
     runs=Knob(4_000, RUNS, 50, 10**6, fast=150),
-)  # fmt: skip
-def polya(
-    seed: int, a: float, b: float, n: int, N0: float, m: int, T: int, x0: float, runs: int
-) -> list[Check]:  # fmt: skip
+)
+def polya(seed: int, a: float, b: float, n: int, N0: float, m: int, T: int, x0: float, runs: int) -> list[Check]:
     """Beta-binomial law one at a time; variance in batches."""
     total = a + b
     first = family_masses(urn(2, (a, b)), seeds(seed, "U1", runs), n)[:, 0] - a
@@ -154,11 +190,22 @@ def polya(
     return [
         Check("E x_n", a / total, mean, mean_se),
         Check("Var x_n", a * b / (total**2 * (total + 1)) * n / (total + n), variance, variance_se),
-        Check("law of K_n, standardised chi^2", 0.0, goodness(first, law.cdf, n), 1.0, note="against the Beta-binomial law"),
-        Check("product formula with batches of 1", a * b / (total**2 * (total + 1)) * n / (total + n), exact, tolerance=1e-6 * exact),
+        Check(
+            "law of K_n, standardised chi^2",
+            0.0,
+            goodness(first, law.cdf, n),
+            1.0,
+            note="against the Beta-binomial law",
+        ),
+        Check(
+            "product formula with batches of 1",
+            a * b / (total**2 * (total + 1)) * n / (total + n),
+            exact,
+            tolerance=1e-6 * exact,
+        ),
         Check("Var x_T in batches", urn_variance(x0 * N0, N0, np.full(T, m)), batch, batch_se),
         Check("E x_T in batches", x0, *mean_error(y)),
-    ]  # fmt: skip
+    ]
 
 
 def exact_error(a: float, total: float, batch: int, ticks: int, runs: int) -> float:
@@ -185,10 +232,15 @@ def goodness(counts: Float, cdf: Any, n: int, bins: int = 12) -> float:
 
 
 @row(
-    "U2", "Concentration of a Polya urn in the end", "moments of the Dirichlet law (Blackwell and MacQueen 1973)",
-    K=Knob(5, "colours", 2, 200), a=Knob(1.0, "founding mass of each colour", 0.05, 1e5),
-    masses=Knob((), "founding masses instead, one for each of K colours", 0.05, 1e5), n=Knob(300, "draws", 10, 20_000, fast=100), runs=Knob(1_500, RUNS, 30, 10**6, fast=80),
-)  # fmt: skip
+    "U2",
+    "Concentration of a Polya urn in the end",
+    "moments of the Dirichlet law (Blackwell and MacQueen 1973)",
+    K=Knob(5, "colours", 2, 200),
+    a=Knob(1.0, "founding mass of each colour", 0.05, 1e5),
+    masses=Knob((), "founding masses instead, one for each of K colours", 0.05, 1e5),
+    n=Knob(300, "draws", 10, 20_000, fast=100),
+    runs=Knob(1_500, RUNS, 30, 10**6, fast=80),
+)
 def concentration_of_urns(seed: int, K: int, a: float, masses: tuple[float, ...], n: int, runs: int) -> list[Check]:
     """Mean HHI, entropy and Gini of the limit, from founding masses and from the masses after n draws."""
     start = np.array(masses) if masses else np.full(K, a)
@@ -200,9 +252,9 @@ def concentration_of_urns(seed: int, K: int, a: float, masses: tuple[float, ...]
     A = start.sum()
     flat = bool((start == 1).all())
     hhi_limit = 2 / (K + 1) if flat else float((start * (start + 1)).sum() / (A * (A + 1)))
-    entropy_limit = sum(1 / i for i in range(2, K + 1)) if flat else float(
-        digamma(A + 1) - (start * digamma(start + 1)).sum() / A
-    )  # fmt: skip
+    entropy_limit = (
+        sum(1 / i for i in range(2, K + 1)) if flat else float(digamma(A + 1) - (start * digamma(start + 1)).sum() / A)
+    )
     gini_limit = (K - 1) / (2 * K) if flat else numeric_gini(start)
     # What the shares themselves are after n draws: every count is Beta-binomial.
     j = np.arange(n + 1)
@@ -259,15 +311,31 @@ def numeric_inverse_hhi(a: float) -> float:
 
 
 @row(
-    "U3", "Early-stream Sobol index", "martingale property of the Polya urn; pick-freeze (Janon et al. 2014)",
-    m=Knob(20, "draws of the early stream", 1, 20_000), n=Knob(400, "draws", 2, 20_000, fast=100), N0=Knob(2.0, "founding mass", 0, 1e6, True),
-    x0=Knob(0.5, "first share", 1e-6, 1 - 1e-6), pairs=Knob(2_000, "pairs of runs", 30, 10**6, fast=80),
-    batch=Knob(100, "records a tick of the batch urn", 1, 5_000), batch_N0=Knob(60.0, "its founding mass", 0, 1e7, True),
-    batch_early=Knob(2, "its early ticks", 1, 2_000), batch_T=Knob(10, "its ticks", 2, 2_000),
-)  # fmt: skip
+    "U3",
+    "Early-stream Sobol index",
+    "martingale property of the Polya urn; pick-freeze (Janon et al. 2014)",
+    m=Knob(20, "draws of the early stream", 1, 20_000),
+    n=Knob(400, "draws", 2, 20_000, fast=100),
+    N0=Knob(2.0, "founding mass", 0, 1e6, True),
+    x0=Knob(0.5, "first share", 1e-6, 1 - 1e-6),
+    pairs=Knob(2_000, "pairs of runs", 30, 10**6, fast=80),
+    batch=Knob(100, "records a tick of the batch urn", 1, 5_000),
+    batch_N0=Knob(60.0, "its founding mass", 0, 1e7, True),
+    batch_early=Knob(2, "its early ticks", 1, 2_000),
+    batch_T=Knob(10, "its ticks", 2, 2_000),
+)
 def early_stream(
-    seed: int, m: int, n: int, N0: float, x0: float, pairs: int, batch: int, batch_N0: float, batch_early: int, batch_T: int
-) -> list[Check]:  # fmt: skip
+    seed: int,
+    m: int,
+    n: int,
+    N0: float,
+    x0: float,
+    pairs: int,
+    batch: int,
+    batch_N0: float,
+    batch_early: int,
+    batch_T: int,
+) -> list[Check]:
     """Share of the variance of the last share that the first draws decide."""
     if m > n or batch_early > batch_T:
         raise ConfigurationError(
@@ -281,17 +349,18 @@ def early_stream(
     one = measured(urn(2, (x0 * N0, (1 - x0) * N0)), m, n, "U3")
     many = measured(urn(2, (x0 * batch_N0, (1 - x0) * batch_N0), batch), batch_early, batch_T, "U3 batches")
     early, whole = (urn_variance(x0 * batch_N0, batch_N0, np.full(t, batch)) for t in (batch_early, batch_T))
-    return [
-        Check("S_early", m * (n + N0) / (n * (m + N0)), *one),
-        Check("S_early in batches", early / whole, *many),
-    ]
+    return [Check("S_early", m * (n + N0) / (n * (m + N0)), *one), Check("S_early in batches", early / whole, *many)]
 
 
 @row(
-    "U4", "Divergence of replicates of a flat urn", "entropy of the mean less mean entropy of Dirichlet shares",
-    K=Knob(5, "colours", 2, 200), a=Knob(1.0, "founding mass of each colour", 0, 1e5, True), n=Knob(300, "draws", 10, 20_000, fast=100),
+    "U4",
+    "Divergence of replicates of a flat urn",
+    "entropy of the mean less mean entropy of Dirichlet shares",
+    K=Knob(5, "colours", 2, 200),
+    a=Knob(1.0, "founding mass of each colour", 0, 1e5, True),
+    n=Knob(300, "draws", 10, 20_000, fast=100),
     R=Knob(1_500, "replicates", 10, 10**6, fast=100),
-)  # fmt: skip
+)
 def replicate_divergence(seed: int, K: int, a: float, n: int, R: int) -> list[Check]:
     """Jensen-Shannon divergence of the replicates' draws, without the part of chance."""
     start = np.full(K, a)
@@ -314,17 +383,57 @@ def replicate_divergence(seed: int, K: int, a: float, n: int, R: int) -> list[Ch
 SEQUENCE = np.random.Generator(np.random.Philox(1))  # a generator that remembers
 LINEAR = ("U1", "U2", "U3", "U4", "U9")  # rows of the linear urn
 
-mutation("reinforcement weaker than said", attention.power, lambda right: lambda x, g: right(x, g - 0.4),
-         "U0", *LINEAR, "U5", "U6", "U7", "U8", "U11", "M4", "F11", "K3", "K5")  # fmt: skip
-mutation("families by inverse CDF instead of a race", race,
-         lambda _: lambda clocks, w: (np.cumsum(w, -1) / w.sum(-1, keepdims=True) < -np.expm1(-clocks[..., :1])).sum(-1),
-         "U0", "U5", "W1")  # fmt: skip
-mutation("the late stream begins with the run", Streams.root,
-         lambda right: lambda self, tick: right(self, tick + 10**6), "U3")  # fmt: skip
-mutation("covariance over the variance of sums", early_stream_index,
-         lambda right: lambda a, b: (0.5 * right(a, b)[0], right(a, b)[1]), "U3")  # fmt: skip
-mutation("limits from shares instead of masses", limit_hhi,
-         lambda right: lambda a: right(np.asarray(a) / np.sum(a) * len(a)), "U2")  # fmt: skip
+mutation(
+    "reinforcement weaker than said",
+    attention.power,
+    lambda right: lambda x, g: right(x, g - 0.4),
+    "U0",
+    *LINEAR,
+    "U5",
+    "U6",
+    "U7",
+    "U8",
+    "U11",
+    "M4",
+    "F11",
+    "K3",
+    "K5",
+)
+mutation(
+    "families by inverse CDF instead of a race",
+    race,
+    lambda _: lambda clocks, w: (np.cumsum(w, -1) / w.sum(-1, keepdims=True) < -np.expm1(-clocks[..., :1])).sum(-1),
+    "U0",
+    "U5",
+    "W1",
+)
+mutation(
+    "the late stream begins with the run",
+    Streams.root,
+    lambda right: lambda self, tick: right(self, tick + 10**6),
+    "U3",
+)
+mutation(
+    "covariance over the variance of sums",
+    early_stream_index,
+    lambda right: lambda a, b: (0.5 * right(a, b)[0], right(a, b)[1]),
+    "U3",
+)
+mutation(
+    "limits from shares instead of masses",
+    limit_hhi,
+    lambda right: lambda a: right(np.asarray(a) / np.sum(a) * len(a)),
+    "U2",
+)
 mutation("entropies in bits", entropies, lambda right: lambda x: right(x) / math.log(2), "U4")
-mutation("draws follow from how many came before", Streams.generator,
-         lambda _: lambda self, name, tick=0: SEQUENCE, "U0", "U3", "U5", "U12", "W1", "M8")  # fmt: skip
+mutation(
+    "draws follow from how many came before",
+    Streams.generator,
+    lambda _: lambda self, name, tick=0: SEQUENCE,
+    "U0",
+    "U3",
+    "U5",
+    "U12",
+    "W1",
+    "M8",
+)

@@ -42,16 +42,32 @@ def tiny(families: int) -> MaterialsSpace:
 
 
 def community(
-    families: int, gamma: float, exploration: float, delta: float, curators: int, planners: int, mass: Sequence[float] | Float,
+    families: int,
+    gamma: float,
+    exploration: float,
+    delta: float,
+    curators: int,
+    planners: int,
+    mass: Sequence[float] | Float,
     **more: Any,
-) -> Parameters:  # fmt: skip
+) -> Parameters:
     """Null MPBF with forgetting: one record per curator, one experiment per planner and tick."""
     changes: dict[str, Any] = {
-        "space.families": families, "founding.records": 0, "founding.mass": tuple(float(a) for a in mass), "curators.count": curators,
-        "curators.records": 1, "curators.reinforcement": gamma, "curators.exploration": exploration, "planners.count": planners,
-        "planners.experiments": 1.0, "planners.reinforcement": gamma, "planners.exploration": exploration, "planners.neighbours": 0,
-        "commons.forgetting": delta, "infrastructure.repositories": 1,
-    }  # fmt: skip
+        "space.families": families,
+        "founding.records": 0,
+        "founding.mass": tuple(float(a) for a in mass),
+        "curators.count": curators,
+        "curators.records": 1,
+        "curators.reinforcement": gamma,
+        "curators.exploration": exploration,
+        "planners.count": planners,
+        "planners.experiments": 1.0,
+        "planners.reinforcement": gamma,
+        "planners.exploration": exploration,
+        "planners.neighbours": 0,
+        "commons.forgetting": delta,
+        "infrastructure.repositories": 1,
+    }
     return Parameters.null(**(changes | more))
 
 
@@ -82,9 +98,16 @@ def line(x: Float, y: Float, error: Float) -> tuple[tuple[float, float], tuple[f
 
 
 @row(
-    "K1", "strong error against the synchronous map falls as the root of size", "Kurtz 1971; van Kampen 1981",
-    sizes=Knob((8, 16, 32, 64, 128, 256), "curators, planners and a share of founding mass (at least 5)", low=4, high=100_000,
-               fast=(8, 16, 32, 64, 128)),
+    "K1",
+    "strong error against the synchronous map falls as the root of size",
+    "Kurtz 1971; van Kampen 1981",
+    sizes=Knob(
+        (8, 16, 32, 64, 128, 256),
+        "curators, planners and a share of founding mass (at least 5)",
+        low=4,
+        high=100_000,
+        fast=(8, 16, 32, 64, 128),
+    ),
     runs=Knob(400, "runs of each size", low=20, high=100_000, fast=60),
     families=Knob(3, "families", low=2, high=50),
     gamma=Knob(1.5, GAMMA, low=-1, high=4),
@@ -96,11 +119,23 @@ def line(x: Float, y: Float, error: Float) -> tuple[tuple[float, float], tuple[f
     pseudo_share=Knob(0.5, "share of pseudo-labels", low=0, high=1),
     pseudo_gain=Knob(1.2, "gain of pseudo-labels", low=0, high=1.5),
     retrain=Knob(2, "ticks between retrainings", low=1, high=1000),
-)  # fmt: skip
+)
 def strong_error(
-    seed: int, *, sizes: tuple[int, ...], runs: int, families: int, gamma: float, margin: float, delta: float, deposited: float,
-    window: float, bias_runs: int, pseudo_share: float, pseudo_gain: float, retrain: int,
-) -> list[Check]:  # fmt: skip
+    seed: int,
+    *,
+    sizes: tuple[int, ...],
+    runs: int,
+    families: int,
+    gamma: float,
+    margin: float,
+    delta: float,
+    deposited: float,
+    window: float,
+    bias_runs: int,
+    pseudo_share: float,
+    pseudo_gain: float,
+    retrain: int,
+) -> list[Check]:
     """Distance of the model's shares, and of its records' mean bias, from the map's, over sizes."""
     enough("K1", sizes, 5)
     limit = fold(gamma, families) if gamma > 1 else 0.0
@@ -108,18 +143,33 @@ def strong_error(
     ticks = max(3, round(window / delta))
     late = slice(ticks - ticks // 3, ticks + 1)
     learner = {
-        "trainers.count": 1, "trainers.head": "mean", "trainers.retrain_interval": retrain, "trainers.records": 1_000_000,
-        "coupling.pseudo_share": pseudo_share, "coupling.pseudo_gain": pseudo_gain, "coupling.pseudo_anchor": "property",
+        "trainers.count": 1,
+        "trainers.head": "mean",
+        "trainers.retrain_interval": retrain,
+        "trainers.records": 1_000_000,
+        "coupling.pseudo_share": pseudo_share,
+        "coupling.pseudo_gain": pseudo_gain,
+        "coupling.pseudo_anchor": "property",
         # Every label has the same variance, so that the learner's mean is that of all records.
-        "modalities.simulated_noise": 0.0, "modalities.measured_noise": 0.0, "coupling.uncertainty_ral_isl": 0.0,
+        "modalities.simulated_noise": 0.0,
+        "modalities.measured_noise": 0.0,
+        "coupling.uncertainty_ral_isl": 0.0,
         "trainers.harmonisation": 0.0,
-    }  # fmt: skip
+    }
     share, square, bias, bias_square, expected, leans = [], [], [], [], math.nan, {}
     for n in sorted(sizes):
         volume = 0.5 * n * (1 + deposited) / -math.expm1(-delta)
         weights = np.arange(1.0, families + 1)
-        p = community(families, gamma, exploration, delta, n, n, volume * weights / weights.sum(),
-                      **{"coupling.outer_loop": deposited})  # fmt: skip
+        p = community(
+            families,
+            gamma,
+            exploration,
+            delta,
+            n,
+            n,
+            volume * weights / weights.sum(),
+            **{"coupling.outer_loop": deposited},
+        )
         twin = Twin.from_parameters(p, tiny(families))
         off = np.array([list(islice(trajectory(p, s), late.start, late.stop)) for s in seeds(seed, f"K1.{n}", runs)])
         off = off / off.sum(axis=2, keepdims=True) - twin.map(ticks).shares[late]
@@ -139,12 +189,26 @@ def strong_error(
     ratio = square[-1][0] / expected, square[-1][1] / expected
     return [
         *decline("shares", sizes, np.array(share), np.array(square)),
-        Check("shares: squared error at the largest size against its linear-noise value", 1.0, *ratio, 4 / max(sizes),
-              note="tolerance: next order"),
+        Check(
+            "shares: squared error at the largest size against its linear-noise value",
+            1.0,
+            *ratio,
+            4 / max(sizes),
+            note="tolerance: next order",
+        ),
         *decline("mean bias", sizes, np.array(bias), np.array(bias_square)),
-        *(Check(f"{k}: mean deviation at the largest size, in standard deviations", 0.0, float(v.mean() / v.std(ddof=1)),
-                1 / math.sqrt(len(v)), 1 / math.sqrt(max(sizes)), note="tolerance: order N^-1/2") for k, v in leans.items()),
-    ]  # fmt: skip
+        *(
+            Check(
+                f"{k}: mean deviation at the largest size, in standard deviations",
+                0.0,
+                float(v.mean() / v.std(ddof=1)),
+                1 / math.sqrt(len(v)),
+                1 / math.sqrt(max(sizes)),
+                note="tolerance: order N^-1/2",
+            )
+            for k, v in leans.items()
+        ),
+    ]
 
 
 def enough(id: str, sizes: Sequence[int], count: int) -> None:
@@ -180,16 +244,23 @@ def decline(name: str, sizes: Sequence[int], error: Float, square: Float) -> lis
     return [
         Check(f"{name}: slope of ln error on ln size", -0.5, *slope, 0.1 / size[0], note="tolerance: order 1/size"),
         Check(f"{name}: slope over the larger half", -0.5, *local, 0.1 / size[0]),
-        Check(f"{name}: squared error that would stay without end, in that of the largest size", 0.0,
-              stays[0] / square[-1, 0], stays[1] / square[-1, 0], 2 / size[-1]),
-    ]  # fmt: skip
+        Check(
+            f"{name}: squared error that would stay without end, in that of the largest size",
+            0.0,
+            stays[0] / square[-1, 0],
+            stays[1] / square[-1, 0],
+            2 / size[-1],
+        ),
+    ]
 
 
 # --------------------------------------------------------------------------- K2
 
 
 @row(
-    "K2", "total volume, whatever the allocation", "linear birth and death",
+    "K2",
+    "total volume, whatever the allocation",
+    "linear birth and death",
     runs=Knob(300, "runs of each allocation", low=10, high=100_000, fast=40),
     families=Knob(4, "families", low=1, high=50),
     gamma=Knob(2.0, GAMMA, low=-1, high=4),
@@ -201,24 +272,49 @@ def decline(name: str, sizes: Sequence[int], error: Float, square: Float) -> lis
     mass=Knob(20.0, "founding mass", low=0, high=1e6, above=True),
     records=Knob(100, "founding records", low=0, high=100_000),
     ticks=Knob(25, "length of a run", low=1, high=10_000),
-)  # fmt: skip
+)
 def total_volume(
-    seed: int, *, runs: int, families: int, gamma: float, exploration: float, delta: float, deposited: float, curators: int,
-    planners: int, mass: float, records: int, ticks: int,
-) -> list[Check]:  # fmt: skip
+    seed: int,
+    *,
+    runs: int,
+    families: int,
+    gamma: float,
+    exploration: float,
+    delta: float,
+    deposited: float,
+    curators: int,
+    planners: int,
+    mass: float,
+    records: int,
+    ticks: int,
+) -> list[Check]:
     """Total of records and mass in the model, the map and the ODE."""
     rate, start, keep = planners * deposited + curators, mass + records, math.exp(-delta)
     ends = {"ODE": rate / delta, "map": rate / (1 - keep)}
     closed = {name: end + (start - end) * keep**ticks for name, end in ends.items()}
     out = []
     for label, g, e in (("reinforced", gamma, exploration), ("uniform", 0.0, 1.0)):
-        p = community(families, g, e, delta, curators, planners, np.full(families, mass / families),
-                      **{"coupling.outer_loop": deposited, "founding.records": records})  # fmt: skip
+        p = community(
+            families,
+            g,
+            e,
+            delta,
+            curators,
+            planners,
+            np.full(families, mass / families),
+            **{"coupling.outer_loop": deposited, "founding.records": records},
+        )
         twin = Twin.from_parameters(p, tiny(families))
         out += [
-            Check(f"{label}: ODE at the end", closed["ODE"], float(twin.ode([0, ticks]).volume[-1]), 0, 1e-8 * start + 1e-6),
+            Check(
+                f"{label}: ODE at the end",
+                closed["ODE"],
+                float(twin.ode([0, ticks]).volume[-1]),
+                0,
+                1e-8 * start + 1e-6,
+            ),
             Check(f"{label}: map at the end", closed["map"], float(twin.map(ticks).volume[-1]), 0, 1e-8 * start + 1e-6),
-        ]  # fmt: skip
+        ]
         totals = [run_to(p, s, ticks, space=tiny(families)).sum() for s in seeds(seed, f"K2.{label}", runs)]
         out.append(Check(f"{label}: model, mean at the end", closed["map"], *mean_error(totals)))
         # Every record is thinned by itself, and every deposit is a draw of its own.
@@ -241,13 +337,15 @@ def total_volume(
 
 
 @row(
-    "K3", "founding mass decides how much chance can do", "Polya 1930; Eggenberger & Polya 1923",
+    "K3",
+    "founding mass decides how much chance can do",
+    "Polya 1930; Eggenberger & Polya 1923",
     mass=Knob((2.0, 1.0), "founding mass of the two families", low=0, high=1000, above=True),
     batch=Knob(20, "records of a batch", low=2, high=10_000),
     ticks=Knob(100, "records, one at a time", low=1, high=100_000, fast=20),
     batches=Knob(40, "batches", low=1, high=100_000, fast=10),
     runs=Knob(2000, "runs", low=50, high=1_000_000, fast=150),
-)  # fmt: skip
+)
 def founding_mass(
     seed: int, *, mass: tuple[float, ...], batch: int, ticks: int, batches: int, runs: int
 ) -> list[Check]:
@@ -277,21 +375,41 @@ def founding_mass(
 
 
 @row(
-    "K4", "the twin keeps a symmetric unstable state, the model leaves it after ln N / (2 lambda)", "Kurtz 1971",
-    sizes=Knob((1, 4, 16, 64), "sizes, in that at which early noise is `noise` of the border (at least 3)", low=1, high=10_000,
-               fast=(1, 3, 9)),
+    "K4",
+    "the twin keeps a symmetric unstable state, the model leaves it after ln N / (2 lambda)",
+    "Kurtz 1971",
+    sizes=Knob(
+        (1, 4, 16, 64),
+        "sizes, in that at which early noise is `noise` of the border (at least 3)",
+        low=1,
+        high=10_000,
+        fast=(1, 3, 9),
+    ),
     runs=Knob(400, "runs of each size", low=20, high=100_000, fast=40),
     families=Knob(3, "families", low=2, high=20),
     gamma=Knob(2.0, GAMMA, low=1.4, high=4),
     depth=Knob(0.8, "exploration: how far from eps_c down to 0", low=0.5, high=1),
     delta=Knob(0.3, DELTA, low=0.02, high=1),
-    passed=Knob(0.5, "distance from equality that counts as broken (the border), in that of the locked-in state", low=0.3, high=0.8),
+    passed=Knob(
+        0.5,
+        "distance from equality that counts as broken (the border), in that of the locked-in state",
+        low=0.3,
+        high=0.8,
+    ),
     noise=Knob(0.1, "early noise of a family's share at size 1, in the border", low=0.01, high=0.25, fast=0.2),
-)  # fmt: skip
+)
 def symmetry_breaking(
-    seed: int, *, sizes: tuple[int, ...], runs: int, families: int, gamma: float, depth: float, delta: float, passed: float,
+    seed: int,
+    *,
+    sizes: tuple[int, ...],
+    runs: int,
+    families: int,
+    gamma: float,
+    depth: float,
+    delta: float,
+    passed: float,
     noise: float,
-) -> list[Check]:  # fmt: skip
+) -> list[Check]:
     """Time at which equal families have become unequal, over sizes."""
     enough("K4", sizes, 3)
     exploration = (1 - 1 / gamma) * (1 - depth)
@@ -321,14 +439,36 @@ def symmetry_breaking(
     early = noise / math.sqrt(min(sizes))
     paths = {"map": twin.map(horizon), "ODE": twin.ode(np.arange(horizon + 1.0))}
     return [
-        *(Check(f"{k}: largest difference between families", 0.0, float(np.ptp(v.records, axis=1).max())) for k, v in paths.items()),
+        *(
+            Check(f"{k}: largest difference between families", 0.0, float(np.ptp(v.records, axis=1).max()))
+            for k, v in paths.items()
+        ),
         Check("map: growth per tick", rate, math.log(twin.growth(twin.start)), 0, 1e-9),
-        Check("model: share of runs that broke", 1.0, broken / (runs * len(counts)), 0, 0.002, note="tolerance: the horizon"),
-        Check("model: slope of the time on ln N, times 2 lambda", 1.0, slope[0] * 2 * rate, slope[1] * 2 * rate, early,
-              note="tolerance: early noise of the smallest size, in the border"),
-        Check("model: mean time at the largest size, against early noise that the map carries on", carried[0], mean[-1],
-              math.hypot(carried[1], sd[-1]), 1 / math.sqrt(counts[-1]) / rate, note="tolerance: order N^-1/2"),
-    ]  # fmt: skip
+        Check(
+            "model: share of runs that broke",
+            1.0,
+            broken / (runs * len(counts)),
+            0,
+            0.002,
+            note="tolerance: the horizon",
+        ),
+        Check(
+            "model: slope of the time on ln N, times 2 lambda",
+            1.0,
+            slope[0] * 2 * rate,
+            slope[1] * 2 * rate,
+            early,
+            note="tolerance: early noise of the smallest size, in the border",
+        ),
+        Check(
+            "model: mean time at the largest size, against early noise that the map carries on",
+            carried[0],
+            mean[-1],
+            math.hypot(carried[1], sd[-1]),
+            1 / math.sqrt(counts[-1]) / rate,
+            note="tolerance: order N^-1/2",
+        ),
+    ]
 
 
 def passage(states: Iterable[Float], border: float, horizon: int) -> float:
@@ -373,7 +513,9 @@ def lazy(twin: Twin, x: Float) -> Iterator[Float]:
 
 
 @row(
-    "K5", "shares follow (lambda/V)(p(x) - x), so the thresholds of the urn hold without fitting", "Arthur 1989; Benaim 1999",
+    "K5",
+    "shares follow (lambda/V)(p(x) - x), so the thresholds of the urn hold without fitting",
+    "Arthur 1989; Benaim 1999",
     families=Knob(5, "families", low=2, high=200),
     gamma=Knob(2.0, GAMMA, low=1.05, high=4),
     exploration=Knob(0.3, "exploration of curators and planners", low=0, high=1),
@@ -382,11 +524,19 @@ def lazy(twin: Twin, x: Float) -> Iterator[Float]:
     planners=Knob(4, "experiments per tick", low=1, high=10_000),
     deposited=Knob(0.6, "share of experiments that become records", low=0.05, high=1),
     ticks=Knob(60, "time followed", low=1, high=10_000),
-)  # fmt: skip
+)
 def shares_and_thresholds(
-    seed: int, *, families: int, gamma: float, exploration: float, delta: float, curators: int, planners: int, deposited: float,  # noqa: ARG001
+    seed: int,
+    *,
+    families: int,
+    gamma: float,
+    exploration: float,
+    delta: float,
+    curators: int,
+    planners: int,
+    deposited: float,  # noqa: ARG001
     ticks: int,
-) -> list[Check]:  # fmt: skip
+) -> list[Check]:
     """The twin's shares against their own equation, and its thresholds against the urn's."""
     mass = np.arange(1.0, families + 1)
     p = community(families, gamma, exploration, delta, curators, planners, mass, **{"coupling.outer_loop": deposited})
@@ -404,12 +554,17 @@ def shares_and_thresholds(
     limits = twin.thresholds()
     closed = known_fold(gamma, families)
     return [
-        Check("shares: largest distance of the ODE from their equation", 0.0, float(np.abs(twin.ode(at).shares - own).max()),
-              0, 1e-7),
+        Check(
+            "shares: largest distance of the ODE from their equation",
+            0.0,
+            float(np.abs(twin.ode(at).shares - own).max()),
+            0,
+            1e-7,
+        ),
         Check("eps_c: 1 - 1/gamma", 1 - 1 / gamma, limits.symmetric, 0, 1e-10),
         Check("eps_sn: fold of the locked-in state", closed, limits.fold, 0, 1e-7),
         *sides(twin, limits.fold, families),
-    ]  # fmt: skip
+    ]
 
 
 def sides(twin: Twin, top: float, families: int) -> list[Check]:
@@ -449,42 +604,85 @@ def removal_last(right: Callable[..., Any]) -> Callable[..., Any]:
 
 mutation("the map removes records after adding new ones", Twin.step, removal_last, "K1", "K2")
 mutation(
-    "founding mass does not decay", Commons.decay,
-    lambda right: lambda commons, *a: _restored(commons, right, a), "K1", "K2", "K4", "U8", "M4", "F11",
-)  # fmt: skip
+    "founding mass does not decay",
+    Commons.decay,
+    lambda right: lambda commons, *a: _restored(commons, right, a),
+    "K1",
+    "K2",
+    "K4",
+    "U8",
+    "M4",
+    "F11",
+)
 mutation(
-    "planners take the family after the one they chose", choose_families,
-    lambda right: lambda world, *a: (right(world, *a) + 1) % world.space.families, "K1", "U0", "W1",
-)  # fmt: skip
+    "planners take the family after the one they chose",
+    choose_families,
+    lambda right: lambda world, *a: (right(world, *a) + 1) % world.space.families,
+    "K1",
+    "U0",
+    "W1",
+)
+mutation("retraining keeps what the learner knew", Twin.learned, lambda right: lambda *a: 0.5 * right(*a), "K1")
 mutation(
-    "retraining keeps what the learner knew", Twin.learned,
-    lambda right: lambda *a: 0.5 * right(*a), "K1",
-)  # fmt: skip
+    "no result is deposited",
+    publish,
+    lambda right: lambda world, results: _withheld(world, right, results),
+    "K1",
+    "K2",
+    "U0",
+    "M7",
+)
 mutation(
-    "no result is deposited", publish,
-    lambda right: lambda world, results: _withheld(world, right, results), "K1", "K2", "U0", "M7",
-)  # fmt: skip
+    "a batch is drawn one record at a time",
+    urn_variance,
+    lambda right: lambda a, total, batches: right(a, total, np.ones(int(np.sum(batches)))),
+    "K3",
+    "U1",
+)
 mutation(
-    "a batch is drawn one record at a time", urn_variance,
-    lambda right: lambda a, total, batches: right(a, total, np.ones(int(np.sum(batches)))), "K3", "U1",
-)  # fmt: skip
+    "reinforcement one unit too strong",
+    curator_attention,
+    lambda right: lambda world: _sharpened(world, right(world)),
+    "K1",
+    "K3",
+    "K4",
+    "U0",
+    "U1",
+    "U2",
+    "U3",
+    "U4",
+    "U5",
+    "U6",
+    "U7",
+    "U9",
+    "U11",
+    "M4",
+    "F11",
+)
 mutation(
-    "reinforcement one unit too strong", curator_attention,
-    lambda right: lambda world: _sharpened(world, right(world)), "K1", "K3", "K4", "U0", "U1", "U2", "U3", "U4", "U5", "U6", "U7", 
-   "U9", "U11", "M4", "F11",
-)  # fmt: skip
+    "equal families not quite equal in the map",
+    Twin.step,
+    lambda right: lambda twin, x, *a: right(twin, x * (1 + 1e-9 * np.arange(len(x))), *a),
+    "K4",
+)
 mutation(
-    "equal families not quite equal in the map", Twin.step,
-    lambda right: lambda twin, x, *a: right(twin, x * (1 + 1e-9 * np.arange(len(x))), *a), "K4",
-)  # fmt: skip
+    "the derivative of attention forgets that shares sum to 1",
+    Twin.attend_jacobian,
+    lambda right: lambda twin, source, x: right(twin, source, x) + np.diag(0.1 * twin.attend(source, x) / x),
+    "K4",
+    "K5",
+    "U7",
+)
 mutation(
-    "the derivative of attention forgets that shares sum to 1", Twin.attend_jacobian,
-    lambda right: lambda twin, source, x: right(twin, source, x) + np.diag(0.1 * twin.attend(source, x) / x), "K4", "K5", "U7",
-)  # fmt: skip
-mutation(
-    "the ODE takes one source twice", Twin.inflow,
-    lambda right: lambda twin, x: right(replace(twin, curators=twin.planners), x), "K2", "K4", "K5", "U7", "U8",
-)  # fmt: skip
+    "the ODE takes one source twice",
+    Twin.inflow,
+    lambda right: lambda twin, x: right(replace(twin, curators=twin.planners), x),
+    "K2",
+    "K4",
+    "K5",
+    "U7",
+    "U8",
+)
 
 
 def _restored(commons: Any, right: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -23,14 +23,22 @@ LEAD = 0.02  # share by which a family is put ahead to see whether its lead grow
 
 
 @row(
-    "U5", "Twin damage under common random numbers", "coupling by exponential race; linearisation at x* = 1/2",
-    N0=Knob(2, "founding mass of the two-colour urn", 2, 10**5), K=Knob(5, "colours of the second urn, mass 1 each", 3, 60), n=Knob(100, "draws", 1, 5_000, fast=50),
-    pairs=Knob(1_500, "twin runs", 30, 10**6, fast=70), g=Knob(2.0, "reinforcement at x* = 1/2", -1, 4), eps=Knob(0.3, "exploration at x* = 1/2", 0, 1),
-    volume=Knob(2_000, "founding mass at x* = 1/2", 100, 10**6), growth=Knob(3.0, "final over first volume", 1.2, 100), twins=Knob(300, "twin runs at x* = 1/2", 20, 10**5, fast=24),
-)  # fmt: skip
+    "U5",
+    "Twin damage under common random numbers",
+    "coupling by exponential race; linearisation at x* = 1/2",
+    N0=Knob(2, "founding mass of the two-colour urn", 2, 10**5),
+    K=Knob(5, "colours of the second urn, mass 1 each", 3, 60),
+    n=Knob(100, "draws", 1, 5_000, fast=50),
+    pairs=Knob(1_500, "twin runs", 30, 10**6, fast=70),
+    g=Knob(2.0, "reinforcement at x* = 1/2", -1, 4),
+    eps=Knob(0.3, "exploration at x* = 1/2", 0, 1),
+    volume=Knob(2_000, "founding mass at x* = 1/2", 100, 10**6),
+    growth=Knob(3.0, "final over first volume", 1.2, 100),
+    twins=Knob(300, "twin runs at x* = 1/2", 20, 10**5, fast=24),
+)
 def twin_damage(
     seed: int, N0: int, K: int, n: int, pairs: int, g: float, eps: float, volume: int, growth: float, twins: int
-) -> list[Check]:  # fmt: skip
+) -> list[Check]:
     """Distance of twin runs that start one record apart."""
     runs = seeds(seed, "U5", pairs)
     a, b = N0 / 2 + 1, N0 / 2
@@ -45,10 +53,15 @@ def twin_damage(
     exponent = measured_exponent(2, g, eps, volume, growth, seeds(seed, "U5 exponent", twins))
     return [
         Check("K = 2: E|dx| after n draws", 1 / (N0 + 1), *mean_error(two), note="one record moved; conserved exactly"),
-        Check(f"K = {K}: damage after n draws", expected, measured, math.hypot(expected_se, measured_se),
-              note=f"from {1 / (K + 1):.3f} at the start; expected from {len(reference)} coupled urns"),
+        Check(
+            f"K = {K}: damage after n draws",
+            expected,
+            measured,
+            math.hypot(expected_se, measured_se),
+            note=f"from {1 / (K + 1):.3f} at the start; expected from {len(reference)} coupled urns",
+        ),
         Check("exponent d ln D / d ln n", (1 - eps) * g - 1, *exponent, note="tolerance: curvature of p(x)"),
-    ]  # fmt: skip
+    ]
 
 
 def coupled_urns(first: Float, second: Float, n: int, count: int, rng: np.random.Generator) -> Float:
@@ -100,10 +113,15 @@ def measured_exponent(
 
 
 @row(
-    "U6", "Central limit of urns with f' < 1/2", "Freedman 1965; Kushner and Yin 2003",
-    g=Knob(-1.0, "reinforcement", -1, 4), eps=Knob(0.0, "exploration", 0, 1), N0=Knob(10.0, "founding mass, in equal parts", 0, 1e5, True),
-    n=Knob(400, "draws", 20, 50_000, fast=100), runs=Knob(2_500, RUNS, 50, 10**6, fast=250),
-)  # fmt: skip
+    "U6",
+    "Central limit of urns with f' < 1/2",
+    "Freedman 1965; Kushner and Yin 2003",
+    g=Knob(-1.0, "reinforcement", -1, 4),
+    eps=Knob(0.0, "exploration", 0, 1),
+    N0=Knob(10.0, "founding mass, in equal parts", 0, 1e5, True),
+    n=Knob(400, "draws", 20, 50_000, fast=100),
+    runs=Knob(2_500, RUNS, 50, 10**6, fast=250),
+)
 def central_limit(seed: int, g: float, eps: float, N0: float, n: int, runs: int) -> list[Check]:
     """Variance of the share of two colours about 1/2, times the volume."""
     slope = (1 - eps) * g
@@ -145,10 +163,15 @@ def scaled_variance(N0: float, n: int, g: float, eps: float) -> float:
 
 
 @row(
-    "U7", "Lock-in threshold and fold", "stability of p(x) = x: eps_c = 1 - 1/g; g = 2: eps_sn = K/(1 + sqrt(K-1))^2",
-    K=Knob(5, "families", 2, 100), g=Knob(2.0, "reinforcement", 1.05, 4), step=Knob(0.05, "distance from eps_c at which the ABM is tried", 0.005, 0.5),
-    volume=Knob(2_000, "founding mass of the ABM", 100, 10**6), twins=Knob(300, "twin runs on either side", 20, 10**5, fast=80),
-)  # fmt: skip
+    "U7",
+    "Lock-in threshold and fold",
+    "stability of p(x) = x: eps_c = 1 - 1/g; g = 2: eps_sn = K/(1 + sqrt(K-1))^2",
+    K=Knob(5, "families", 2, 100),
+    g=Knob(2.0, "reinforcement", 1.05, 4),
+    step=Knob(0.05, "distance from eps_c at which the ABM is tried", 0.005, 0.5),
+    volume=Knob(2_000, "founding mass of the ABM", 100, 10**6),
+    twins=Knob(300, "twin runs on either side", 20, 10**5, fast=80),
+)
 def lock_in_threshold(seed: int, K: int, g: float, step: float, volume: int, twins: int) -> list[Check]:
     """Thresholds of the twin built from the parameters, and the sign of growth in the ABM."""
     limits = Twin.from_parameters(urn(K, volume / K, 10, **reinforcing(g, 0.0))).thresholds()
@@ -185,14 +208,20 @@ def lock_in_threshold(seed: int, K: int, g: float, step: float, volume: int, twi
 
 
 @row(
-    "U8", "Hysteresis between lock-in threshold and fold", "two stable branches between eps_c and eps_sn (forgetting urn)",
-    K=Knob(5, "families", 3, 100), g=Knob(2.0, "reinforcement", 1.2, 4), V=Knob(4_000, "records in the steady state", 1_000, 10**6),
-    eps=Knob((0.47, 0.53, 0.55, 0.60), "explorations to try", 0, 1, fast=(0.4, 0.53, 0.65)), renewal=Knob(0.1, "share of records that goes in a tick", 0.005, 0.5),
-    runs=Knob(16, "runs from each side at each exploration", 4, 10_000, fast=4), most=Knob(8_000, "most ticks of a run", 50, 10**6),
-)  # fmt: skip
+    "U8",
+    "Hysteresis between lock-in threshold and fold",
+    "two stable branches between eps_c and eps_sn (forgetting urn)",
+    K=Knob(5, "families", 3, 100),
+    g=Knob(2.0, "reinforcement", 1.2, 4),
+    V=Knob(4_000, "records in the steady state", 1_000, 10**6),
+    eps=Knob((0.47, 0.53, 0.55, 0.60), "explorations to try", 0, 1, fast=(0.4, 0.53, 0.65)),
+    renewal=Knob(0.1, "share of records that goes in a tick", 0.005, 0.5),
+    runs=Knob(16, "runs from each side at each exploration", 4, 10_000, fast=4),
+    most=Knob(8_000, "most ticks of a run", 50, 10**6),
+)
 def hysteresis(
     seed: int, K: int, g: float, V: int, eps: tuple[float, ...], renewal: float, runs: int, most: int
-) -> list[Check]:  # fmt: skip
+) -> list[Check]:
     """Largest share at the end of runs that start from equal families and from lock-in."""
     out = []
     for value in eps:
@@ -240,9 +269,23 @@ def decided(twin: Twin, eps: float, critical: float, fold: float, locked: Float)
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("exploration half as strong", attention,
-         lambda right: lambda x, eps, *rest: right(x, 0.5 * eps, *rest), "U0", "U5", "U7", "U8", "F11", "K1", "K5")  # fmt: skip
-mutation("damage counts both what is gained and what is lost", damage,
-         lambda right: lambda a, b: 2 * right(a, b), "U5")  # fmt: skip
-mutation("exponent by natural numbers of steps", damage_exponent,
-         lambda right: lambda a, b, n: right(a, b, np.asarray(n) / 2 + n[0] / 2), "U5", "U7")  # fmt: skip
+mutation(
+    "exploration half as strong",
+    attention,
+    lambda right: lambda x, eps, *rest: right(x, 0.5 * eps, *rest),
+    "U0",
+    "U5",
+    "U7",
+    "U8",
+    "F11",
+    "K1",
+    "K5",
+)
+mutation("damage counts both what is gained and what is lost", damage, lambda right: lambda a, b: 2 * right(a, b), "U5")
+mutation(
+    "exponent by natural numbers of steps",
+    damage_exponent,
+    lambda right: lambda a, b, n: right(a, b, np.asarray(n) / 2 + n[0] / 2),
+    "U5",
+    "U7",
+)

@@ -52,13 +52,18 @@ def influences(seed: int, n: int, alpha: float, labour: float) -> list[Check]:  
     walks = 1 - n * alpha**2
     return [
         Check("truck factor of sole agents", n // 2 + 1, networks.truck_factor(sole)),
-        Check("truck factor with a second for all", n // 2 + 2, networks.truck_factor(backed), note="the second goes first"),
+        Check(
+            "truck factor with a second for all",
+            n // 2 + 2,
+            networks.truck_factor(backed),
+            note="the second goes first",
+        ),
         Check("Katz, hub", (1 + n * alpha) / walks, float(x[0]), 0, rounding / walks),
         Check("Katz, leaf", (1 + alpha) / walks, float(x[1:].mean()), 0, rounding / walks),
         Check("Katz, leaves alike", 0.0, float(np.ptp(x[1:])), 0, rounding / walks),
         Check("influence, hub", hub, float(v[0]), 0, rounding, note="leaves buy from the hub, the hub from all leaves"),
         Check("influence, leaf", (1 - hub) / n, float(v[-1]), 0, rounding, note="influences sum to 1"),
-    ]  # fmt: skip
+    ]
 
 
 @row(
@@ -85,10 +90,14 @@ def triangle(seed: int, X: float, T: float, l: float) -> list[Check]:  # noqa: A
         Check("recovery time, linear", T, straight.recovery, 0, rounding * T),
         Check("area, exponential", X / l, decay.area, 0, X / l * (step**2 / 12 + 1e-9), note=trapezoid),
         Check(
-            "time to nine tenths, exponential", math.log(10) / l, decay.recovery, 0, step**2 / 8 / l + rounding / l,
+            "time to nine tenths, exponential",
+            math.log(10) / l,
+            decay.recovery,
+            0,
+            step**2 / 8 / l + rounding / l,
             note="a straight line between steps lies h^2/8 off",
         ),
-    ]  # fmt: skip
+    ]
 
 
 # --------------------------------------------------------------------------- early warning
@@ -223,14 +232,20 @@ def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int)
         straight, tilted = (warning.rolling_autocorrelation(y, window, detrend="linear") for y in (part, line))
         bent = max(bent, float(np.abs(straight - tilted).max()))
     return [
-        Check("autocorrelation", a, *mean_error(slow), tolerance=(1 + 4 * a) / n, note="e^(-l dt); bias of the estimator"),
-        Check("variance", sample_variance(a, variance, n), *mean_error(wide), note="s^2/(1 - ac1^2), exact at this length"),
         Check(
-            f"variance in windows of {window}", sample_variance(a, variance, window), *mean_error(rolling),
+            "autocorrelation", a, *mean_error(slow), tolerance=(1 + 4 * a) / n, note="e^(-l dt); bias of the estimator"
+        ),
+        Check(
+            "variance", sample_variance(a, variance, n), *mean_error(wide), note="s^2/(1 - ac1^2), exact at this length"
+        ),
+        Check(
+            f"variance in windows of {window}",
+            sample_variance(a, variance, window),
+            *mean_error(rolling),
             note="each about its own mean; exact",
         ),
         Check("what a straight line adds to a detrended signal", 0.0, bent, tolerance=1e-6),
-    ]  # fmt: skip
+    ]
 
 
 def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, replicates: int) -> list[Check]:
@@ -238,11 +253,21 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
     fold = K / (1 + math.sqrt(K - 1)) ** 2
     turnover = -math.expm1(-delta)
     records = round(V * turnover / REPOSITORIES)
-    base = Parameters.null().updated({
-        "space.materials": 20 * K, "space.families": K, "founding.records": 0, "commons.forgetting": delta,
-        "curators.count": REPOSITORIES, "curators.records": records, "curators.reinforcement": 2.0, "infrastructure.openness": 0.0,
-        "infrastructure.repositories": REPOSITORIES, "planners.count": 1, "planners.experiments": 0.0,
-    })  # fmt: skip
+    base = Parameters.null().updated(
+        {
+            "space.materials": 20 * K,
+            "space.families": K,
+            "founding.records": 0,
+            "commons.forgetting": delta,
+            "curators.count": REPOSITORIES,
+            "curators.records": records,
+            "curators.reinforcement": 2.0,
+            "infrastructure.openness": 0.0,
+            "infrastructure.repositories": REPOSITORIES,
+            "planners.count": 1,
+            "planners.experiments": 0.0,
+        }
+    )
 
     def founding(level: float) -> tuple[float, ...]:
         x = locked_in(K, level * fold)[0]
@@ -268,9 +293,15 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
             losing.append(warning.early_warnings(steady, ticks // 8))
             level.append(warning.autocorrelation(steady))
     expected = reference(
-        np.array(founding(LEVEL)), LEVEL * fold, delta, records, [o.start for o in outages], SETTLE + ticks, 100,
+        np.array(founding(LEVEL)),
+        LEVEL * fold,
+        delta,
+        records,
+        [o.start for o in outages],
+        SETTLE + ticks,
+        100,
         generator(seed, "F11 reference"),
-    )  # fmt: skip
+    )
     usual, usual_error = mean_error([warning.autocorrelation(x) for x in expected[SETTLE:].T])
     # How large a trend arises by chance is known from the reference better than from few runs.
     chance = [warning.early_warnings(x, ticks // 8) for x in expected[SETTLE:].T]
@@ -280,59 +311,73 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
     limit = 1 - turnover * (1 - locked_in(K, LEVEL * fold)[1])
     return [
         Check(
-            "tau of autocorrelation, toward the fold", 0.0,
-            float(np.mean([w.autocorrelation_trend for w in toward])), by_chance / math.sqrt(len(toward)), relation=">", note=f"exploration to {fold:.4g}",
+            "tau of autocorrelation, toward the fold",
+            0.0,
+            float(np.mean([w.autocorrelation_trend for w in toward])),
+            by_chance / math.sqrt(len(toward)),
+            relation=">",
+            note=f"exploration to {fold:.4g}",
         ),
+        Check("tau of variance, toward the fold", 0.0, *mean_error([w.variance_trend for w in toward]), relation=">"),
         Check(
-            "tau of variance, toward the fold", 0.0, *mean_error([w.variance_trend for w in toward]), relation=">"
-        ),
-        Check(
-            "tau of autocorrelation, losing repositories", 0.0, float(np.mean([w.autocorrelation_trend for w in losing])), by_chance / math.sqrt(len(losing)),
+            "tau of autocorrelation, losing repositories",
+            0.0,
+            float(np.mean([w.autocorrelation_trend for w in losing])),
+            by_chance / math.sqrt(len(losing)),
             note="stocks and flows shrink alike: as quick to recover as before",
         ),
         Check(
-            "tau of variance, losing repositories", wider, float(np.mean([w.variance_trend for w in losing])),
-            spread * math.sqrt(1 / len(losing) + 1 / len(chance)), note="fewer records, more chance: the loss is felt, as in a process without agents",
+            "tau of variance, losing repositories",
+            wider,
+            float(np.mean([w.variance_trend for w in losing])),
+            spread * math.sqrt(1 / len(losing) + 1 / len(chance)),
+            note="fewer records, more chance: the loss is felt, as in a process without agents",
         ),
         Check(
-            "autocorrelation, losing repositories", usual, found, math.hypot(error, usual_error),
+            "autocorrelation, losing repositories",
+            usual,
+            found,
+            math.hypot(error, usual_error),
             note=f"expected from a process without agents; 1 - (1 - e^-delta)(1 - p'(x*)) = {limit:.4f} in long, large runs",
         ),
-    ]  # fmt: skip
+    ]
 
 
 # --------------------------------------------------------------------------- wrong rules
 
 mutation(
-    "a task is lost with its first holder", networks.truck_factor,
-    lambda right: lambda holders, lost=0.5: right({t: list(a)[:1] for t, a in holders.items()}, lost), "F9",
-)  # fmt: skip
+    "a task is lost with its first holder",
+    networks.truck_factor,
+    lambda right: lambda holders, lost=0.5: right({t: list(a)[:1] for t, a in holders.items()}, lost),
+    "F9",
+)
 mutation(
-    "Katz counts walks of one step", networks.katz,
-    lambda _: lambda graph, alpha: np.array([1 + alpha * d for _, d in graph.degree()]), "F9",
-)  # fmt: skip
+    "Katz counts walks of one step",
+    networks.katz,
+    lambda _: lambda graph, alpha: np.array([1 + alpha * d for _, d in graph.degree()]),
+    "F9",
+)
 mutation(
-    "labour for goods", networks.influence_vector,
-    lambda right: lambda inputs, labour: right(inputs, 1 - labour), "F9",
-)  # fmt: skip
+    "labour for goods", networks.influence_vector, lambda right: lambda inputs, labour: right(inputs, 1 - labour), "F9"
+)
 mutation(
-    "any baseline is 1", resilience,
-    lambda right: lambda times, performance, _baseline=1.0, **k: right(times, performance, **k), "F10",
-)  # fmt: skip
+    "any baseline is 1",
+    resilience,
+    lambda right: lambda times, performance, _baseline=1.0, **k: right(times, performance, **k),
+    "F10",
+)
+mutation("recovered at once", resilience_rules._recovery, lambda _: lambda *_a: 0.0, "F10")
+mutation("autocorrelation at lag 2", warning.autocorrelation, lambda right: lambda x: right(x, 2), "F11")
 mutation(
-    "recovered at once", resilience_rules._recovery, lambda _: lambda *_a: 0.0, "F10"
-)  # fmt: skip
+    "variance divided by the window",
+    warning.rolling_variance,
+    lambda right: lambda x, window, **k: right(x, window, **k) * (window - 1) / window,
+    "F11",
+)
 mutation(
-    "autocorrelation at lag 2", warning.autocorrelation, lambda right: lambda x: right(x, 2), "F11"
-)  # fmt: skip
-mutation(
-    "variance divided by the window", warning.rolling_variance,
-    lambda right: lambda x, window, **k: right(x, window, **k) * (window - 1) / window, "F11",
-)  # fmt: skip
-mutation(
-    "no straight line is subtracted", warning.rolling_autocorrelation,
-    lambda right: lambda x, window, **_k: right(x, window), "F11",
-)  # fmt: skip
-mutation(
-    "trend against reversed time", warning.trend, lambda right: lambda values: -right(values), "F11"
-)  # fmt: skip
+    "no straight line is subtracted",
+    warning.rolling_autocorrelation,
+    lambda right: lambda x, window, **_k: right(x, window),
+    "F11",
+)
+mutation("trend against reversed time", warning.trend, lambda right: lambda values: -right(values), "F11")

@@ -90,13 +90,14 @@ def random_removal(seed: int, c: float, f: float, n: int, graphs: int) -> list[C
     return [
         Check("giant share", whole[0], *counted(before, n), whole[1], note=whole[2]),
         Check(
-            f"giant share after removing {gone / n:.4g}", left / n * rest[0], *counted(after, n), left / n * rest[1],
+            f"giant share after removing {gone / n:.4g}",
+            left / n * rest[0],
+            *counted(after, n),
+            left / n * rest[1],
             note=rest[2],
         ),
-        Check(
-            "threshold", max(0.0, 1 - 1 / c), *without_bias(threshold, quarter), 1 / n, note=f"1 - 1/c; {BIAS}"
-        ),
-    ]  # fmt: skip
+        Check("threshold", max(0.0, 1 - 1 / c), *without_bias(threshold, quarter), 1 / n, note=f"1 - 1/c; {BIAS}"),
+    ]
 
 
 @row(
@@ -124,19 +125,20 @@ def attack(seed: int, c: float, n: int, graphs: int) -> list[Check]:
         recalculated.append(networks.percolation_threshold(graph, "degree-recalculated", rng))
     fewer = np.subtract(static, recalculated)
     return [
-        Check(
-            "threshold, degrees of the whole graph", critical, *without_bias(static, quarter), 1 / n, note=BIAS
-        ),
+        Check("threshold, degrees of the whole graph", critical, *without_bias(static, quarter), 1 / n, note=BIAS),
         Check(
             f"giant share after removing {gone / n:.4g}",
             percolation.giant_share(p, percolation.attacked(p, gone / n)),
             *counted(half, n),
         ),
         Check(
-            "static less recalculated threshold", 0.0, *mean_error(fewer), relation=">",
+            "static less recalculated threshold",
+            0.0,
+            *mean_error(fewer),
+            relation=">",
             note="same graphs: recalculated degrees find a quicker way",
         ),
-    ]  # fmt: skip
+    ]
 
 
 @row(
@@ -164,36 +166,51 @@ def robustness(seed: int, N: int, orders: int) -> list[Check]:
             *mean_error([networks.robustness(star, "random", rng) for _ in range(orders)]),
         ),
         Check(
-            "two cliques and a bridge, by load", N / (2 * N + 1), float(networks.removal_curve(cliques, "load")[1]),
-            tolerance=rounding, note="giant share after one removal: the bridge goes first",
+            "two cliques and a bridge, by load",
+            N / (2 * N + 1),
+            float(networks.removal_curve(cliques, "load")[1]),
+            tolerance=rounding,
+            note="giant share after one removal: the bridge goes first",
         ),
         Check(
-            "two cliques and a bridge, by degree", (N + 1) / (2 * N + 1),
-            float(networks.removal_curve(cliques, "degree")[1]), tolerance=rounding, note="a clique's link goes first",
+            "two cliques and a bridge, by degree",
+            (N + 1) / (2 * N + 1),
+            float(networks.removal_curve(cliques, "degree")[1]),
+            tolerance=rounding,
+            note="a clique's link goes first",
         ),
-    ]  # fmt: skip
+    ]
 
 
 # --------------------------------------------------------------------------- wrong rules
 
 mutation(
-    "giant share among nodes that have an edge", networks.giant_share,
-    lambda right: lambda graph, removed=(): right(graph, removed) * len(graph) / (len(graph) - nx.number_of_isolates(graph)),
+    "giant share among nodes that have an edge",
+    networks.giant_share,
+    lambda right: (
+        lambda graph, removed=(): right(graph, removed) * len(graph) / (len(graph) - nx.number_of_isolates(graph))
+    ),
     "F1",
-)  # fmt: skip
+)
 mutation(
-    "removal curve as a share of the nodes left", networks.removal_curve,
+    "removal curve as a share of the nodes left",
+    networks.removal_curve,
     lambda right: lambda *a, **k: (c := right(*a, **k)) * (len(c) - 1) / np.maximum(len(c) - 1 - np.arange(len(c)), 1),
-    "F1", "F2", "F6",
-)  # fmt: skip
+    "F1",
+    "F2",
+    "F6",
+)
 mutation(
-    "recalculated degrees are those of the whole graph", networks._by_degree_left,
-    lambda _: lambda pairs, ties: np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(ties)))), "F2",
-)  # fmt: skip
+    "recalculated degrees are those of the whole graph",
+    networks._by_degree_left,
+    lambda _: lambda pairs, ties: np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(ties)))),
+    "F2",
+)
+mutation("the least load goes first", networks._load, lambda right: lambda graph, nodes: -right(graph, nodes), "F6")
 mutation(
-    "the least load goes first", networks._load, lambda right: lambda graph, nodes: -right(graph, nodes), "F6"
-)  # fmt: skip
-mutation(
-    "threshold counts the nodes left", networks.percolation_threshold,
-    lambda right: lambda *a, **k: 1 - right(*a, **k), "F1", "F2",
-)  # fmt: skip
+    "threshold counts the nodes left",
+    networks.percolation_threshold,
+    lambda right: lambda *a, **k: 1 - right(*a, **k),
+    "F1",
+    "F2",
+)

@@ -27,11 +27,15 @@ def proportion_error(p: float, n: int) -> float:
 
 
 @row(
-    "S1", "Coverage of a policy's effect where runs fall into two groups", "definition of a 95 % interval; Hoad, Robinson and Davies (2010) for the rule that stops",
-    baseline=Knob(0.7, "chance of the upper group in the baseline", 0, 1), policy=Knob(0.4, "chance of it under the policy", 0, 1),
-    common=Knob(0.8, "share of replicates in which both arms draw alike", 0, 1), half=Knob(0.1, "wanted half width", 0.02, 1),
+    "S1",
+    "Coverage of a policy's effect where runs fall into two groups",
+    "definition of a 95 % interval; Hoad, Robinson and Davies (2010) for the rule that stops",
+    baseline=Knob(0.7, "chance of the upper group in the baseline", 0, 1),
+    policy=Knob(0.4, "chance of it under the policy", 0, 1),
+    common=Knob(0.8, "share of replicates in which both arms draw alike", 0, 1),
+    half=Knob(0.1, "wanted half width", 0.02, 1),
     studies=Knob(3_000, "studies", 1, 10**6, fast=300),
-)  # fmt: skip
+)
 def coverage(seed: int, baseline: float, policy: float, common: float, half: float, studies: int) -> list[Check]:
     """Replicates are added until the rule says enough; how often the reported interval then holds the truth."""
     rng, truth, inside = generator(seed, "S1"), policy - baseline, 0
@@ -52,10 +56,14 @@ def coverage(seed: int, baseline: float, policy: float, common: float, half: flo
 
 
 @row(
-    "S2", "Family-wise error over policies that do nothing", "Westfall and Young (1993): intervals of a largest t hold together",
-    policies=Knob(8, "policies", 1, 100), n=Knob(30, "replicates", 5, 10_000), skew=Knob(0.1, "log-sd of the outcomes; where it is large, intervals hold more often than they say", 0.01, 0.3),
+    "S2",
+    "Family-wise error over policies that do nothing",
+    "Westfall and Young (1993): intervals of a largest t hold together",
+    policies=Knob(8, "policies", 1, 100),
+    n=Knob(30, "replicates", 5, 10_000),
+    skew=Knob(0.1, "log-sd of the outcomes; where it is large, intervals hold more often than they say", 0.01, 0.3),
     studies=Knob(4_000, "studies", 1, 10**6, fast=300),
-)  # fmt: skip
+)
 def family_wise(seed: int, policies: int, n: int, skew: float, studies: int) -> list[Check]:
     """How often any of several intervals leaves zero out, for skewed outcomes that share draws with the baseline."""
     rng, wrong = generator(seed, "S2"), 0
@@ -68,10 +76,15 @@ def family_wise(seed: int, policies: int, n: int, skew: float, studies: int) -> 
 
 
 @row(
-    "S3", "Total Sobol indices under the noise of replicates", "Ishigami and Homma (1990); total index of Jansen (1999)",
-    a=Knob(7.0, "weight of sin^2", 0, 20), b=Knob(0.1, "weight of the interaction", 0, 1), sd=Knob(6.0, "noise of a run", 0, 20),
-    m=Knob(4, "replicates", 2, 100), rows=Knob(32_768, "base rows", 64, 2**17, fast=2_048),
-)  # fmt: skip
+    "S3",
+    "Total Sobol indices under the noise of replicates",
+    "Ishigami and Homma (1990); total index of Jansen (1999)",
+    a=Knob(7.0, "weight of sin^2", 0, 20),
+    b=Knob(0.1, "weight of the interaction", 0, 1),
+    sd=Knob(6.0, "noise of a run", 0, 20),
+    m=Knob(4, "replicates", 2, 100),
+    rows=Knob(32_768, "base rows", 64, 2**17, fast=2_048),
+)
 def ishigami(seed: int, a: float, b: float, sd: float, m: int, rows: int) -> list[Check]:
     """Three factors, one without an effect of its own, from noisy runs; and the variance of the noise."""
     rng = generator(seed, "S3")
@@ -96,10 +109,15 @@ def ishigami(seed: int, a: float, b: float, sd: float, m: int, rows: int) -> lis
 
 
 @row(
-    "S4", "Elementary effects of a plane with one interaction", "Morris (1991); Campolongo, Cariboni and Saltelli (2007)",
-    slope=Knob(2.0, "slope of the first factor", -10, 10), interaction=Knob(3.0, "weight of the product of the other two", 0, 10),
-    sd=Knob(0.5, "noise that the runs of a trajectory do not share", 0, 10), trajectories=Knob(4_000, "trajectories", 2, 10**5, fast=1_000), m=Knob(2, "replicates", 2, 100),
-)  # fmt: skip
+    "S4",
+    "Elementary effects of a plane with one interaction",
+    "Morris (1991); Campolongo, Cariboni and Saltelli (2007)",
+    slope=Knob(2.0, "slope of the first factor", -10, 10),
+    interaction=Knob(3.0, "weight of the product of the other two", 0, 10),
+    sd=Knob(0.5, "noise that the runs of a trajectory do not share", 0, 10),
+    trajectories=Knob(4_000, "trajectories", 2, 10**5, fast=1_000),
+    m=Knob(2, "replicates", 2, 100),
+)
 def plane(seed: int, slope: float, interaction: float, sd: float, trajectories: int, m: int) -> list[Check]:
     """Mean effects are the slopes; the spread of an effect without its noise is that of the interaction."""
     rng = generator(seed, "S4")
@@ -116,15 +134,25 @@ def plane(seed: int, slope: float, interaction: float, sd: float, trajectories: 
     return [
         Check("mean effect of the factor with a slope", -slope, float(found.mu[0]), error[0], 1e-12),
         Check("mean effect of a factor of the product", interaction / 6, float(found.mu[1]), error[1], 1e-12),
-        Check("variance of its effects over the factor space", spread**2, float(found.spread[1] ** 2), math.hypot(of_variance, of_noise), 1e-12),
+        Check(
+            "variance of its effects over the factor space",
+            spread**2,
+            float(found.spread[1] ** 2),
+            math.hypot(of_variance, of_noise),
+            1e-12,
+        ),
         Check("variance that is noise", noisy**2, float(found.floor[1] ** 2 * math.pi / 2), of_noise, 1e-12),
-    ]  # fmt: skip
+    ]
 
 
 @row(
-    "S5", "What common random numbers save", "variance of a difference: 1 / (1 - rho)",
-    rho=Knob(0.9, "correlation of the two arms over replicates", -0.99, 0.99), effect=Knob(0.5, "effect", -10, 10), n=Knob(20_000, "replicates", 10, 10**7, fast=4_000),
-)  # fmt: skip
+    "S5",
+    "What common random numbers save",
+    "variance of a difference: 1 / (1 - rho)",
+    rho=Knob(0.9, "correlation of the two arms over replicates", -0.99, 0.99),
+    effect=Knob(0.5, "effect", -10, 10),
+    n=Knob(20_000, "replicates", 10, 10**7, fast=4_000),
+)
 def pairing(seed: int, rho: float, effect: float, n: int) -> list[Check]:
     """Effect and variance-reduction factor of two arms with one variance."""
     z = generator(seed, "S5").normal(size=(n, 2))
@@ -134,11 +162,30 @@ def pairing(seed: int, rho: float, effect: float, n: int) -> list[Check]:
     ratio = (1 + rho) / (1 - rho)
     return [
         Check("effect", effect, float(found.mean[0]), math.sqrt(2 * (1 - rho) / n)),
-        Check("variance-reduction factor", 1 / (1 - rho), reduction(baseline[None], treated[None]), ratio * math.sqrt(4 / n) / 2, 10 * ratio / n),
-    ]  # fmt: skip
+        Check(
+            "variance-reduction factor",
+            1 / (1 - rho),
+            reduction(baseline[None], treated[None]),
+            ratio * math.sqrt(4 / n) / 2,
+            10 * ratio / n,
+        ),
+    ]
 
 
-mutation("intervals that hold in 80 of 100 cases", simultaneous_intervals, lambda original: lambda *a, **k: original(*a, **k, level=0.8), "S1", "S2")  # fmt: skip
-mutation("noise of replicates left in Sobol indices", sobol_indices, lambda original: lambda *a, **k: original(*a, **k, correct=False), "S3")  # fmt: skip
-mutation("elementary effects without their sign", elementary_effects, lambda original: lambda x: original(np.abs(x)), "S4")  # fmt: skip
-mutation("pairs that do not belong together", reduction, lambda original: lambda a, b: original(a, b[:, ::-1]), "S5")  # fmt: skip
+mutation(
+    "intervals that hold in 80 of 100 cases",
+    simultaneous_intervals,
+    lambda original: lambda *a, **k: original(*a, **k, level=0.8),
+    "S1",
+    "S2",
+)
+mutation(
+    "noise of replicates left in Sobol indices",
+    sobol_indices,
+    lambda original: lambda *a, **k: original(*a, **k, correct=False),
+    "S3",
+)
+mutation(
+    "elementary effects without their sign", elementary_effects, lambda original: lambda x: original(np.abs(x)), "S4"
+)
+mutation("pairs that do not belong together", reduction, lambda original: lambda a, b: original(a, b[:, ::-1]), "S5")

@@ -35,10 +35,21 @@ from mpbf_abm.studies.jobs import Returned, RunInput
 from mpbf_abm.studies.tasks import do_tasks, returned, task_of
 
 __all__ = [
-    "ROWS", "bias_loop", "cascades", "feedback", "formulas", "intervention", "learner", "linear_urns", "meanfield", "nonlinear_urns", "recovery", "removal",
+    "ROWS",
+    "bias_loop",
+    "cascades",
+    "feedback",
+    "formulas",
+    "intervention",
+    "learner",
+    "linear_urns",
+    "meanfield",
+    "nonlinear_urns",
+    "recovery",
+    "removal",
     "statistics",
     "whole",
-]  # fmt: skip
+]
 
 ORDER = "UMFKLWS"
 # W2 compares this process with others, which know no wrong rule, and W3 any bit with those on file:
@@ -167,9 +178,14 @@ def outcome_of(found: Mapping[str, Any]) -> Outcome:
 
 
 def _spread(
-    name: str, model: Callable[[RunInput], Returned], tasks: Sequence[tuple[Any, ...]], given: Mapping[str, str], out: Path | None,
-    jobs: int, progress: Progress | None,
-) -> dict[Any, Any]:  # fmt: skip
+    name: str,
+    model: Callable[[RunInput], Returned],
+    tasks: Sequence[tuple[Any, ...]],
+    given: Mapping[str, str],
+    out: Path | None,
+    jobs: int,
+    progress: Progress | None,
+) -> dict[Any, Any]:
     """Values of tasks that begin with a row; rows with processes of their own are run here, last."""
     # Rows look at all of this software, and one at what it gave before.
     given = {
@@ -282,15 +298,29 @@ def as_json(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
     for o in outcomes:
         rows.append(
             {
-                "id": o.id, "title": o.title, "source": o.source, "parameters": o.values, "seconds": round(o.seconds, 2),
-                "skipped": o.skipped or None, "passed": o.passed,
+                "id": o.id,
+                "title": o.title,
+                "source": o.source,
+                "parameters": o.values,
+                "seconds": round(o.seconds, 2),
+                "skipped": o.skipped or None,
+                "passed": o.passed,
                 "checks": [
-                    {"name": c.name, "expected": c.expected, "measured": c.measured, "standard_error": c.error, "tolerance": c.tolerance,
-                     "relation": c.relation, "passed": c.passed, "caught_beyond": c.detects, "note": c.note}
+                    {
+                        "name": c.name,
+                        "expected": c.expected,
+                        "measured": c.measured,
+                        "standard_error": c.error,
+                        "tolerance": c.tolerance,
+                        "relation": c.relation,
+                        "passed": c.passed,
+                        "caught_beyond": c.detects,
+                        "note": c.note,
+                    }
                     for c in o.checks
                 ],
             }
-        )  # fmt: skip
+        )
     return {"seed": seed, "sigmas": SIGMAS, "passed": all(o.passed for o in outcomes), "rows": rows}
 
 
@@ -312,11 +342,18 @@ def markdown(outcomes: Sequence[Outcome], command: str, figures: Mapping[str, st
         f"{sum(o.passed for o in ran)} of {len(ran)} rows pass, with {len(checks)} checks"
         + (f"; not run: {', '.join(o.id for o in outcomes if o.skipped)}." if len(ran) < len(outcomes) else "."),
         "",
-    ]  # fmt: skip
+    ]
     if "verification" in figures:
         lines += [f"![Expected against measured values of all rows]({figures['verification']})", ""]
-    names = {"U": "Urn limits", "M": "Feedback between models and data", "F": "Infrastructure", "K": "Mean-field twin",
-             "L": "The four formulas (our operationalisation)", "W": "Whole model", "S": "Statistics of studies"}  # fmt: skip
+    names = {
+        "U": "Urn limits",
+        "M": "Feedback between models and data",
+        "F": "Infrastructure",
+        "K": "Mean-field twin",
+        "L": "The four formulas (our operationalisation)",
+        "W": "Whole model",
+        "S": "Statistics of studies",
+    }
     for letter in ORDER:
         group = [o for o in outcomes if o.id[0] == letter]
         if not group:

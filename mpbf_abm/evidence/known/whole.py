@@ -38,9 +38,21 @@ BASELINE_RUNS: dict[str, tuple[str, int, int]] = {
     "null, seed 3, 60 ticks": ("null", 3, 60),
 }
 INDICATORS = (
-    "records", "experiments_done", "found", "families_d1", "records_gini", "rmse", "inherited_bias", "claimed_to_actual",
-    "boundary_shift", "integrity", "tradeoff", "steering", "models_d2", "funding_gini",
-)  # fmt: skip
+    "records",
+    "experiments_done",
+    "found",
+    "families_d1",
+    "records_gini",
+    "rmse",
+    "inherited_bias",
+    "claimed_to_actual",
+    "boundary_shift",
+    "integrity",
+    "tradeoff",
+    "steering",
+    "models_d2",
+    "funding_gini",
+)
 # Real pools: file, objective, goal (below the folder of real data).
 POOLS: dict[str, tuple[str, str, str]] = {
     "P3HT": ("pvlab_campaigns/P3HT_dataset.csv", "Conductivity (measured) (S/cm)", "max"),
@@ -55,17 +67,28 @@ GREEDY = (1.5, 20.0)  # range of acceleration factors on these pools by other le
 
 
 @row(
-    "W1", "Labels are only labels", "relabelling of families and agents",
-    ticks=Knob(24, "ticks", 1, 2_000, fast=10), families=Knob(12, "families", 2, 500), planners=Knob(10, "planners", 1, 1_000), materials=Knob(800, "materials", 50, 10**6),
-)  # fmt: skip
+    "W1",
+    "Labels are only labels",
+    "relabelling of families and agents",
+    ticks=Knob(24, "ticks", 1, 2_000, fast=10),
+    families=Knob(12, "families", 2, 500),
+    planners=Knob(10, "planners", 1, 1_000),
+    materials=Knob(800, "materials", 50, 10**6),
+)
 def relabelling(seed: int, ticks: int, families: int, planners: int, materials: int) -> list[Check]:
     """Records and finds of a community and of the same one with other labels."""
     p = Parameters.preset("quick").updated(
         {
-            "space.materials": materials, "space.families": families, "founding.records": 200, "founding.mass": 1.0,
-            "planners.count": planners, "planners.experiments": 0.5, "trainers.features": 48, "trainers.records": 150,
+            "space.materials": materials,
+            "space.families": families,
+            "founding.records": 200,
+            "founding.mass": 1.0,
+            "planners.count": planners,
+            "planners.experiments": 0.5,
+            "trainers.features": 48,
+            "trainers.records": 150,
         }
-    )  # fmt: skip
+    )
     space = MaterialsSpace.synthetic(p, seed=seed)
     order = generator(seed, "W1").permutation(families)
 
@@ -102,9 +125,13 @@ def shuffle_planners(eco: Community, order: NDArray[np.int64]) -> None:
 
 
 @row(
-    "W2", "One worker equals two", "determinism by keyed draws",
-    replicates=Knob(4, "replicates", 2, 100, fast=2), ticks=Knob(36, "ticks", 1, 1_000, fast=8), workers=Knob(2, "processes", 2, 64),
-)  # fmt: skip
+    "W2",
+    "One worker equals two",
+    "determinism by keyed draws",
+    replicates=Knob(4, "replicates", 2, 100, fast=2),
+    ticks=Knob(36, "ticks", 1, 1_000, fast=8),
+    workers=Knob(2, "processes", 2, 64),
+)
 def workers(seed: int, replicates: int, ticks: int, workers: int) -> list[Check]:
     """Outcomes that differ between runs in one process and in several."""
     p = Parameters.preset("quick").updated(
@@ -118,7 +145,7 @@ def workers(seed: int, replicates: int, ticks: int, workers: int) -> list[Check]
         for x, y in zip(a.ravel(), b.ravel(), strict=True)
     )
     series = int(sum(not one.series[c].equals(two.series[c]) for c in one.series.columns))
-    return [Check("outcomes that differ", 0, different), Check("columns of the series that differ", 0, series)]  # fmt: skip
+    return [Check("outcomes that differ", 0, different), Check("columns of the series that differ", 0, series)]
 
 
 # --------------------------------------------------------------------------- the regression baseline
@@ -142,8 +169,11 @@ def arithmetic() -> dict[str, str]:
     x = rng.standard_normal((96, 64))
     with one_thread():
         parts = (
-            x.T @ x, x.astype(np.float32) @ x.T.astype(np.float32), np.linalg.eigh(x.T @ x)[1], np.cos(x.astype(np.float32)),
-        )  # fmt: skip
+            x.T @ x,
+            x.astype(np.float32) @ x.T.astype(np.float32),
+            np.linalg.eigh(x.T @ x)[1],
+            np.cos(x.astype(np.float32)),
+        )
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:16]
     return {"numpy": version("numpy"), "scipy": version("scipy"), "digest": digest}
 
@@ -201,9 +231,11 @@ def pools_of(data: Path) -> tuple[str, str]:
 
 
 @row(
-    "W4", "Campaigns on real pools", "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times",
+    "W4",
+    "Campaigns on real pools",
+    "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times",
     seeds=Knob(6, "campaigns on each pool", 2, 200, fast=2),
-)  # fmt: skip
+)
 def real_pools(seed: int, seeds: int, data: Path | None = None) -> list[Check]:
     """Acceleration factor at half of the top set: one planner, one fidelity, no curators, five founding records."""
     folder = found_data(data, "pvlab_campaigns").resolve()
@@ -223,8 +255,16 @@ def real_pools(seed: int, seeds: int, data: Path | None = None) -> list[Check]:
             for rule in ("greedy", "maxvar")
         }
         mean, error = mean_error(factors["greedy"])
-        out.append(Check(f"log10 AF@50, greedy, {name}", middle, mean, error, middle - math.log10(GREEDY[0]),
-                         note=f"AF {10**mean:.2f}; tolerance: the range 1.5 to 20"))  # fmt: skip
+        out.append(
+            Check(
+                f"log10 AF@50, greedy, {name}",
+                middle,
+                mean,
+                error,
+                middle - math.log10(GREEDY[0]),
+                note=f"AF {10**mean:.2f}; tolerance: the range 1.5 to 20",
+            )
+        )
         logs.append(factors["maxvar"].mean())
     mean, error = mean_error(logs)
     out.append(
@@ -242,10 +282,22 @@ def real_pools(seed: int, seeds: int, data: Path | None = None) -> list[Check]:
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("families keep their labels in the draws", World.family_clocks,
-         lambda _: lambda self, name, cohort: self.clocks(name, cohort, self.space.families), "W1")  # fmt: skip
-mutation("planners draw by row", World.uniform,
-         lambda _: lambda self, name, cohort, width: self.streams.uniform(name, self.tick, (len(cohort), width)), "W1")  # fmt: skip
-mutation("one process makes other replicates than several", attempt,
-         lambda right: lambda work, job: right(work, job._replace(seed=job.seed + 1)), "W2")  # fmt: skip
+mutation(
+    "families keep their labels in the draws",
+    World.family_clocks,
+    lambda _: lambda self, name, cohort: self.clocks(name, cohort, self.space.families),
+    "W1",
+)
+mutation(
+    "planners draw by row",
+    World.uniform,
+    lambda _: lambda self, name, cohort, width: self.streams.uniform(name, self.tick, (len(cohort), width)),
+    "W1",
+)
+mutation(
+    "one process makes other replicates than several",
+    attempt,
+    lambda right: lambda work, job: right(work, job._replace(seed=job.seed + 1)),
+    "W2",
+)
 mutation("another Gini coefficient", gini, lambda right: lambda counts: 1.001 * right(counts), "W3")
