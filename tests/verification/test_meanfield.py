@@ -1,4 +1,4 @@
-"""Rows K1-K5: they hold for several seeds and for other values of their knobs, and say so when asked for too little."""
+"""Rows K1-K5: they hold for several seeds and for other values of their parameters, and say so when asked for too little."""
 
 import pytest
 

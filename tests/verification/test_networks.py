@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known import recovery, removal
+from mpbf_abm.evidence.known import failures, recovery
 from mpbf_abm.evidence.known.rows import evaluate
 from mpbf_abm.evidence.known.suite import select
 
@@ -54,7 +54,7 @@ def test_rows_pass_for_another_seed_than_the_suites(id):
     ],
     ids=str,
 )
-def test_expected_values_follow_the_knobs(id, changes):
+def test_expected_values_follow_the_parameters(id, changes):
     assert told(id, 3, changes) == []
 
 
@@ -81,8 +81,8 @@ def test_a_wrong_value_is_refused_in_one_line(id, changes, says):
 
 
 def test_standard_errors_are_at_least_one_node_in_one_graph():
-    assert removal.counted([0.5] * 4, 100) == (0.5, 1 / 400)
-    mean, error = removal.counted([0.1, 0.3], 100)
+    assert failures.counted([0.5] * 4, 100) == (0.5, 1 / 400)
+    mean, error = failures.counted([0.1, 0.3], 100)
     assert (mean, error) == pytest.approx((0.2, 0.1))
 
 

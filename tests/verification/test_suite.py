@@ -13,15 +13,17 @@ from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known import suite
 from mpbf_abm.evidence.known.communities import law_of_two
-from mpbf_abm.evidence.known.mutations import MUTATIONS, failing, patched
 from mpbf_abm.evidence.known.rows import (
+    MUTATIONS,
     ROWS,
     SIGMAS,
     Check,
-    Knob,
     Outcome,
+    Parameter,
     evaluate,
+    failing,
     mean_error,
+    patched,
     share_error,
     variance_error,
 )
@@ -113,12 +115,12 @@ def test_a_wrong_rule_reaches_every_module_that_knows_the_function():
     from mpbf_abm.model import attention, planners
 
     right = attention.attention
-    with patched(attention.attention, lambda _: lambda *_: 7):
+    with patched(attention.attention, lambda *_: 7):
         assert planners.attention(1) == attention.attention(1) == 7
     assert planners.attention is attention.attention is right
 
 
-# --------------------------------------------------------------------------- checks and knobs
+# --------------------------------------------------------------------------- checks and parameters
 
 
 def test_verdicts():
@@ -135,23 +137,23 @@ def test_verdicts():
     assert Check("a", 0.0, 0.5, 0.1).detects == pytest.approx((SIGMAS + 1.96) * 0.1)
 
 
-def test_knobs_refuse_what_is_no_number_or_out_of_range():
-    assert Knob(1.0, "", 0, 2).check("x", 2) == 2.0
-    assert Knob(1, "").check("x", 3.0) == 3
-    assert Knob((1.0,), "").check("x", [1, 2]) == (1.0, 2.0)
-    assert Knob((), "", 0).check("x", 3) == (3.0,)
-    for knob, value in (
-        (Knob(1.0, "", 0, 2), 3),
-        (Knob(1.0, "", 0, 2, True), 0),
-        (Knob(1, ""), 1.5),
-        (Knob(1.0, ""), "a"),
-        (Knob((1.0,), ""), []),
-        (Knob(1.0, ""), math.nan),
-        (Knob(1.0, ""), (1, 2)),
-        (Knob(1.0, ""), True),
+def test_parameters_refuse_what_is_no_number_or_out_of_range():
+    assert Parameter(1.0, "", 0, 2).check("x", 2) == 2.0
+    assert Parameter(1, "").check("x", 3.0) == 3
+    assert Parameter((1.0,), "").check("x", [1, 2]) == (1.0, 2.0)
+    assert Parameter((), "", 0).check("x", 3) == (3.0,)
+    for parameter, value in (
+        (Parameter(1.0, "", 0, 2), 3),
+        (Parameter(1.0, "", 0, 2, True), 0),
+        (Parameter(1, ""), 1.5),
+        (Parameter(1.0, ""), "a"),
+        (Parameter((1.0,), ""), []),
+        (Parameter(1.0, ""), math.nan),
+        (Parameter(1.0, ""), (1, 2)),
+        (Parameter(1.0, ""), True),
     ):
         with pytest.raises(ConfigurationError, match="x = "):
-            knob.check("x", value)
+            parameter.check("x", value)
 
 
 def test_standard_errors_are_the_scatter_of_the_estimates():
@@ -223,7 +225,7 @@ def test_figure_marks_what_failed():
 
 
 def test_a_row_that_fails_is_told_and_gives_exit_code_3(mpbf):
-    with patched(assimilation.coverage, lambda right: lambda V, v0: right(V, 2 * v0)):
+    with patched(assimilation.coverage, lambda right, V, v0: right(V, 2 * v0)):
         code, out, _ = mpbf("--only=L1", "--jobs=1")
     assert code == 3
     assert "FAILED" in out

@@ -133,9 +133,7 @@ def plain_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
     fitted, p = fitted_twin(urn, snapshot), snapshot.world.p
     curators = replace(fitted.curators, reinforcement=p.curators.reinforcement, merit=None)
     return replace(
-        fitted,
-        curators=curators,
-        planners=replace(fitted.planners, reinforcement=p.planners.reinforcement, merit=None),
+        fitted, curators=curators, planners=replace(fitted.planners, reinforcement=p.planners.reinforcement, merit=None)
     )
 
 

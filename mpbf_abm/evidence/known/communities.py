@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -16,8 +16,6 @@ from mpbf_abm.learning.heads import Head
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.model.run import begin
-from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 
 Float = NDArray[np.float64]
@@ -26,32 +24,47 @@ Int = NDArray[np.int64]
 RUNS = "runs of the model"
 
 
-def urn(families: int, mass: float | Sequence[float] = 1.0, batch: int = 1, **changes: Any) -> Parameters:
+def grouped(**groups: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters that are given by group as a flat ``{path: value}`` mapping."""
+    return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
+
+
+# One small space of one family, and one trainer of one latent dimension that learns from masked records.
+ONE_FAMILY = grouped(
+    space={"families": 1, "quantum_dims": 4, "meso_dims": 1, "gauge_dims": 0, "spurious_dims": 0},
+    trainers={"head": "mean", "objective": "masked", "latent_dims": 1, "reuse": 0.0, "panel": 1},
+    planners={"neighbours": 0},
+    stocks={"compute": 0.0},
+    infrastructure={"repositories": 1},
+)
+LEARNING = ONE_FAMILY | grouped(
+    space={"materials": 400, "feasible": 1.0},
+    founding={"records": 0},
+    curators={"records": 1},
+    modalities={"simulated_noise": 0.0},
+    trainers={"harmonisation": 0.0, "count": 1, "retrain_interval": 1, "records": 1_000_000},
+    planners={"count": 0},
+    coupling={"uncertainty_dal_ral": 0.0, "uncertainty_ral_isl": 0.0, "pseudo_anchor": "property"},
+)
+
+
+def urn(families: int, mass: float | Sequence[float] | Float = 1.0, batch: int = 1, **changes: Any) -> Parameters:
     """Null community of `batch` curators who enter one record each per tick, and no planners."""
     return Parameters.null(
-        **{
-            "space.materials": max(4, 2 * families),
-            "space.families": families,
-            "founding.records": 0,
-            "founding.mass": mass if isinstance(mass, (int, float)) else tuple(float(m) for m in mass),
-            "curators.count": batch,
-            "curators.records": 1,
-            "curators.exploration": 0.0,
-            "planners.count": 0,
-            "infrastructure.repositories": 1,
-            **changes,
-        }
+        **grouped(
+            space={"materials": max(4, 2 * families), "families": families},
+            founding={"records": 0, "mass": mass if isinstance(mass, (int, float)) else tuple(float(m) for m in mass)},
+            curators={"count": batch, "records": 1, "exploration": 0.0},
+            planners={"count": 0},
+            infrastructure={"repositories": 1},
+        )
+        | changes
     )
 
 
 def reinforcing(g: float, eps: float) -> dict[str, Any]:
     """Attention of curators and planners alike."""
-    return {
-        "curators.reinforcement": g,
-        "planners.reinforcement": g,
-        "curators.exploration": eps,
-        "planners.exploration": eps,
-    }
+    return grouped(curators={"reinforcement": g, "exploration": eps}, planners={"reinforcement": g, "exploration": eps})
 
 
 @lru_cache(maxsize=32)
@@ -79,51 +92,17 @@ def law_of_two(a: float, b: float, n: int, g: float = 1.0, eps: float = 0.0) -> 
 
 
 def learning_community(**changes: Any) -> Parameters:
-    """Null community whose single trainer fits a mean to everything it can read, at every tick."""
-    return Parameters.null(
-        **{
-            "space.materials": 400,
-            "space.families": 1,
-            "space.quantum_dims": 4,
-            "space.meso_dims": 1,
-            "space.gauge_dims": 0,
-            "space.spurious_dims": 0,
-            "space.feasible": 1.0,
-            "founding.records": 0,
-            "curators.records": 1,
-            "modalities.simulated_noise": 0.0,
-            "trainers.harmonisation": 0.0,
-            "trainers.count": 1,
-            "trainers.head": "mean",
-            "trainers.objective": "masked",
-            "trainers.latent_dims": 1,
-            "trainers.retrain_interval": 1,
-            "trainers.records": 1_000_000,
-            "trainers.reuse": 0.0,
-            "planners.count": 0,
-            "trainers.panel": 1,
-            "planners.neighbours": 0,
-            "stocks.compute": 0.0,
-            "infrastructure.repositories": 1,
-            "coupling.uncertainty_dal_ral": 0.0,
-            "coupling.uncertainty_ral_isl": 0.0,
-            "coupling.pseudo_anchor": "property",
-            **changes,
-        }
-    )
+    """Return a null community whose single trainer fits a mean to everything it can read, at every tick."""
+    return Parameters.null(**{**LEARNING, **changes})
 
 
 def flat_space(
     p: Parameters, property: float | Float = 0.0, simulated: float | Float = 0.0, seed: int = 0
 ) -> MaterialsSpace:
-    """Materials space of a community with property and simulation as given (numbers, or one for each material)."""
+    """Return the space of a community with property and simulation as given (numbers, or one for each material)."""
     space = MaterialsSpace.synthetic(p, seed=seed)
-    n = space.size
-    return replace(
-        space,
-        property=np.broadcast_to(property, n).astype(np.float32),
-        simulated=np.broadcast_to(simulated, n).astype(np.float32),
-    )
+    flat, simulation = (np.broadcast_to(v, space.size).astype(np.float32) for v in (property, simulated))
+    return replace(space, property=flat, simulated=simulation)
 
 
 def learned(eco: Community) -> tuple[float, float]:
@@ -135,14 +114,8 @@ def learned(eco: Community) -> tuple[float, float]:
 
 
 def generations(p: Parameters, run_seeds: Sequence[int], ticks: int, space: MaterialsSpace) -> Float:
-    """Mean and noise variance that the trainer has learned after each tick (R, T, 2)."""
-    out = np.empty((len(run_seeds), ticks, 2))
-    for r, s in enumerate(run_seeds):
-        eco = begin(RunSpec(p, s, space=space), record=())
-        for t in range(ticks):
-            eco.step()
-            out[r, t] = learned(eco)
-    return out
+    """Return the mean and noise variance that the trainer has learned after each tick (R, T, 2)."""
+    return np.array([run_to(p, s, range(1, ticks + 1), space=space, observe=learned) for s in run_seeds])
 
 
 def urn_moments(a: float, total: float, batch: int, ticks: int) -> tuple[float, float]:

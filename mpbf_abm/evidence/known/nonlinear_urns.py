@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import RUNS, family_masses, known_fold, law_of_two, reinforcing, urn
-from mpbf_abm.evidence.known.mutations import mutation
-from mpbf_abm.evidence.known.rows import Check, Knob, generator, mean_error, row, seeds
+from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, row, seeds
 from mpbf_abm.measures.path import damage, damage_exponent
 from mpbf_abm.model.attention import attention
 from mpbf_abm.theory.twin import Twin
@@ -22,23 +21,19 @@ Int = NDArray[np.int64]
 LEAD = 0.02  # share by which a family is put ahead to see whether its lead grows
 
 
-@row(
-    "U5",
-    "Twin damage under common random numbers",
-    "coupling by exponential race; linearisation at x* = 1/2",
-    N0=Knob(2, "founding mass of the two-colour urn", 2, 10**5),
-    K=Knob(5, "colours of the second urn, mass 1 each", 3, 60),
-    n=Knob(100, "draws", 1, 5_000, fast=50),
-    pairs=Knob(1_500, "twin runs", 30, 10**6, fast=70),
-    g=Knob(2.0, "reinforcement at x* = 1/2", -1, 4),
-    eps=Knob(0.3, "exploration at x* = 1/2", 0, 1),
-    volume=Knob(2_000, "founding mass at x* = 1/2", 100, 10**6),
-    growth=Knob(3.0, "final over first volume", 1.2, 100),
-    twins=Knob(300, "twin runs at x* = 1/2", 20, 10**5, fast=24),
-)
+@row("U5", "Twin damage under common random numbers", "coupling by exponential race; linearisation at x* = 1/2")
 def twin_damage(
-    seed: int, N0: int, K: int, n: int, pairs: int, g: float, eps: float, volume: int, growth: float, twins: int
-) -> list[Check]:
+    seed: int,
+    N0: int = parameter(2, "founding mass of the two-colour urn", 2, 10**5),
+    K: int = parameter(5, "colours of the second urn, mass 1 each", 3, 60),
+    n: int = parameter(100, "draws", 1, 5_000, fast=50),
+    pairs: int = parameter(1_500, "twin runs", 30, 10**6, fast=70),
+    g: float = parameter(2.0, "reinforcement at x* = 1/2", -1, 4),
+    eps: float = parameter(0.3, "exploration at x* = 1/2", 0, 1),
+    volume: int = parameter(2_000, "founding mass at x* = 1/2", 100, 10**6),
+    growth: float = parameter(3.0, "final over first volume", 1.2, 100),
+    twins: int = parameter(300, "twin runs at x* = 1/2", 20, 10**5, fast=24),
+) -> Iterator[Check]:
     """Distance of twin runs that start one record apart."""
     runs = seeds(seed, "U5", pairs)
     a, b = N0 / 2 + 1, N0 / 2
@@ -51,17 +46,11 @@ def twin_damage(
     expected, expected_se = mean_error(reference)
     measured, measured_se = mean_error(several)
     exponent = measured_exponent(2, g, eps, volume, growth, seeds(seed, "U5 exponent", twins))
-    return [
-        Check("K = 2: E|dx| after n draws", 1 / (N0 + 1), *mean_error(two), note="one record moved; conserved exactly"),
-        Check(
-            f"K = {K}: damage after n draws",
-            expected,
-            measured,
-            math.hypot(expected_se, measured_se),
-            note=f"from {1 / (K + 1):.3f} at the start; expected from {len(reference)} coupled urns",
-        ),
-        Check("exponent d ln D / d ln n", (1 - eps) * g - 1, *exponent, note="tolerance: curvature of p(x)"),
-    ]
+    note = "one record moved; conserved exactly"
+    yield Check("K = 2: E|dx| after n draws", 1 / (N0 + 1), *mean_error(two), note=note)
+    note = f"from {1 / (K + 1):.3f} at the start; expected from {len(reference)} coupled urns"
+    yield Check(f"K = {K}: damage after n draws", expected, measured, math.hypot(expected_se, measured_se), note=note)
+    yield Check("exponent d ln D / d ln n", (1 - eps) * g - 1, *exponent, note="tolerance: curvature of p(x)")
 
 
 def coupled_urns(first: Float, second: Float, n: int, count: int, rng: np.random.Generator) -> Float:
@@ -112,17 +101,15 @@ def measured_exponent(
     return at, abs(slope) * error, abs(rates[0] + rates[2] - 2 * rates[1])
 
 
-@row(
-    "U6",
-    "Central limit of urns with f' < 1/2",
-    "Freedman 1965; Kushner and Yin 2003",
-    g=Knob(-1.0, "reinforcement", -1, 4),
-    eps=Knob(0.0, "exploration", 0, 1),
-    N0=Knob(10.0, "founding mass, in equal parts", 0, 1e5, True),
-    n=Knob(400, "draws", 20, 50_000, fast=100),
-    runs=Knob(2_500, RUNS, 50, 10**6, fast=250),
-)
-def central_limit(seed: int, g: float, eps: float, N0: float, n: int, runs: int) -> list[Check]:
+@row("U6", "Central limit of urns with f' < 1/2", "Freedman 1965; Kushner and Yin 2003")
+def central_limit(
+    seed: int,
+    g: float = parameter(-1.0, "reinforcement", -1, 4),
+    eps: float = parameter(0.0, "exploration", 0, 1),
+    N0: float = parameter(10.0, "founding mass, in equal parts", 0, 1e5, True),
+    n: int = parameter(400, "draws", 20, 50_000, fast=100),
+    runs: int = parameter(2_500, RUNS, 50, 10**6, fast=250),
+) -> Iterator[Check]:
     """Variance of the share of two colours about 1/2, times the volume."""
     slope = (1 - eps) * g
     if slope >= 0.45:
@@ -143,17 +130,9 @@ def central_limit(seed: int, g: float, eps: float, N0: float, n: int, runs: int)
     left = 1.2 * abs(later - at) / (1 - 4.0 ** (2 * slope - 1))
     note = f"mean over n = {', '.join(map(str, times))}"
     mean, error = mean_error(scaled)
-    return [
-        Check("n Var x_n, exact at these n", at, mean, error, note=note),
-        Check(
-            "n Var x_n -> f(1-f)/(1-2f')",
-            limit,
-            mean,
-            error,
-            left,
-            note=f"{note}; tolerance: finite size, from exact values at n and 4 n",
-        ),
-    ]
+    yield Check("n Var x_n, exact at these n", at, mean, error, note=note)
+    note = f"{note}; tolerance: finite size, from exact values at n and 4 n"
+    yield Check("n Var x_n -> f(1-f)/(1-2f')", limit, mean, error, left, note=note)
 
 
 def scaled_variance(N0: float, n: int, g: float, eps: float) -> float:
@@ -162,34 +141,23 @@ def scaled_variance(N0: float, n: int, g: float, eps: float) -> float:
     return (N0 + n) * float(law @ ((N0 / 2 + np.arange(n + 1)) / (N0 + n) - 0.5) ** 2)
 
 
-@row(
-    "U7",
-    "Lock-in threshold and fold",
-    "stability of p(x) = x: eps_c = 1 - 1/g; g = 2: eps_sn = K/(1 + sqrt(K-1))^2",
-    K=Knob(5, "families", 2, 100),
-    g=Knob(2.0, "reinforcement", 1.05, 4),
-    step=Knob(0.05, "distance from eps_c at which the ABM is tried", 0.005, 0.5),
-    volume=Knob(2_000, "founding mass of the ABM", 100, 10**6),
-    twins=Knob(300, "twin runs on either side", 20, 10**5, fast=80),
-)
-def lock_in_threshold(seed: int, K: int, g: float, step: float, volume: int, twins: int) -> list[Check]:
+@row("U7", "Lock-in threshold and fold", "stability of p(x) = x: eps_c = 1 - 1/g; g = 2: eps_sn = K/(1 + sqrt(K-1))^2")
+def lock_in_threshold(
+    seed: int,
+    K: int = parameter(5, "families", 2, 100),
+    g: float = parameter(2.0, "reinforcement", 1.05, 4),
+    step: float = parameter(0.05, "distance from eps_c at which the ABM is tried", 0.005, 0.5),
+    volume: int = parameter(2_000, "founding mass of the ABM", 100, 10**6),
+    twins: int = parameter(300, "twin runs on either side", 20, 10**5, fast=80),
+) -> Iterator[Check]:
     """Thresholds of the twin built from the parameters, and the sign of growth in the ABM."""
     limits = Twin.from_parameters(urn(K, volume / K, 10, **reinforcing(g, 0.0))).thresholds()
     critical = 1 - 1 / g
-    out = [Check("eps_c, root of the Jacobian", critical, limits.symmetric, tolerance=1e-9)]
-    out.append(
-        Check("eps_sn, root finder", known_fold(g, K), limits.fold, tolerance=1e-8 if g == 2 or K == 2 else 1e-6)
-    )
+    yield Check("eps_c, root of the Jacobian", critical, limits.symmetric, tolerance=1e-9)
+    yield Check("eps_sn, root finder", known_fold(g, K), limits.fold, tolerance=1e-8 if g == 2 or K == 2 else 1e-6)
     if K == 2:
-        out.append(
-            Check(
-                "gap eps_sn - eps_c, K = 2",
-                0.0,
-                limits.fold - limits.symmetric,
-                tolerance=1e-9,
-                note="at any g above 1",
-            )
-        )
+        note = "at any g above 1"
+        yield Check("gap eps_sn - eps_c, K = 2", 0.0, limits.fold - limits.symmetric, tolerance=1e-9, note=note)
     for sign, name in ((-1, "below"), (1, "above")):
         eps = critical + sign * step
         if not 0 <= eps <= 1:
@@ -202,28 +170,26 @@ def lock_in_threshold(seed: int, K: int, g: float, step: float, volume: int, twi
             enough = math.ceil(twins * (8 * error / abs(expected)) ** 2)
             exponent, error, curvature = measured_exponent(K, g, eps, volume, math.e, runs[:enough])
         note = f"growth of the largest share over one e-fold; 0 is {abs(expected) / error:.0f} standard errors away"
-        out.append(Check(f"growth {name} eps_c", 0.0, exponent, error, relation=">" if sign < 0 else "<", note=note))
-        out.append(Check(f"growth exponent {name} eps_c", expected, exponent, error, curvature))
-    return out
+        yield Check(f"growth {name} eps_c", 0.0, exponent, error, relation=">" if sign < 0 else "<", note=note)
+        yield Check(f"growth exponent {name} eps_c", expected, exponent, error, curvature)
 
 
 @row(
     "U8",
     "Hysteresis between lock-in threshold and fold",
     "two stable branches between eps_c and eps_sn (forgetting urn)",
-    K=Knob(5, "families", 3, 100),
-    g=Knob(2.0, "reinforcement", 1.2, 4),
-    V=Knob(4_000, "records in the steady state", 1_000, 10**6),
-    eps=Knob((0.47, 0.53, 0.55, 0.60), "explorations to try", 0, 1, fast=(0.4, 0.53, 0.65)),
-    renewal=Knob(0.1, "share of records that goes in a tick", 0.005, 0.5),
-    runs=Knob(16, "runs from each side at each exploration", 4, 10_000, fast=4),
-    most=Knob(8_000, "most ticks of a run", 50, 10**6),
 )
 def hysteresis(
-    seed: int, K: int, g: float, V: int, eps: tuple[float, ...], renewal: float, runs: int, most: int
-) -> list[Check]:
+    seed: int,
+    K: int = parameter(5, "families", 3, 100),
+    g: float = parameter(2.0, "reinforcement", 1.2, 4),
+    V: int = parameter(4_000, "records in the steady state", 1_000, 10**6),
+    eps: tuple[float, ...] = parameter((0.47, 0.53, 0.55, 0.60), "explorations to try", 0, 1, fast=(0.4, 0.53, 0.65)),
+    renewal: float = parameter(0.1, "share of records that goes in a tick", 0.005, 0.5),
+    runs: int = parameter(16, "runs from each side at each exploration", 4, 10_000, fast=4),
+    most: int = parameter(8_000, "most ticks of a run", 50, 10**6),
+) -> Iterator[Check]:
     """Largest share at the end of runs that start from equal families and from lock-in."""
-    out = []
     for value in eps:
         batch = max(1, round(V * renewal))
         changes = {**reinforcing(g, value), "commons.forgetting": -math.log1p(-renewal), "space.materials": 4 * K}
@@ -247,8 +213,7 @@ def hysteresis(
         differ = critical < value < fold
         name = f"branches {'differ' if differ else 'agree'} at eps = {value:g}"
         error = math.hypot(equal_se, locked_se)
-        out.append(Check(name, 0.0, locked - equal, error, 1e-9, relation=">" if differ else "=", note=note))
-    return out
+        yield Check(name, 0.0, locked - equal, error, 1e-9, relation=">" if differ else "=", note=note)
 
 
 def decided(twin: Twin, eps: float, critical: float, fold: float, locked: Float) -> int:
@@ -269,23 +234,10 @@ def decided(twin: Twin, eps: float, critical: float, fold: float, locked: Float)
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation(
-    "exploration half as strong",
-    attention,
-    lambda right: lambda x, eps, *rest: right(x, 0.5 * eps, *rest),
-    "U0",
-    "U5",
-    "U7",
-    "U8",
-    "F11",
-    "K1",
-    "K5",
+mutation("exploration half as strong", attention, "U0 U5 U7 U8 F11 K1 K5")(
+    lambda right, x, eps, *rest: right(x, 0.5 * eps, *rest)
 )
-mutation("damage counts both what is gained and what is lost", damage, lambda right: lambda a, b: 2 * right(a, b), "U5")
-mutation(
-    "exponent by natural numbers of steps",
-    damage_exponent,
-    lambda right: lambda a, b, n: right(a, b, np.asarray(n) / 2 + n[0] / 2),
-    "U5",
-    "U7",
+mutation("damage counts both what is gained and what is lost", damage, "U5")(lambda right, a, b: 2 * right(a, b))
+mutation("exponent by natural numbers of steps", damage_exponent, "U5 U7")(
+    lambda right, a, b, n: right(a, b, np.asarray(n) / 2 + n[0] / 2)
 )
