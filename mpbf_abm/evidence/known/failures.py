@@ -177,7 +177,7 @@ def watts_at(seed: int, phi: float, n: int, graphs: int, starts: int) -> Iterato
 
     def none(mean: float, label: str) -> Check:
         hits = int((cascades_on(seed, label, graphs, n, mean, phi, starts) > GLOBAL).sum())
-        # Beyond the vulnerable cluster of s nodes failures need a node with two failed neighbours: (s z)^2/2 pairs over N.
+        # Beyond the vulnerable cluster of s nodes failures need a node with two failed neighbours: (s z)^2/2 pairs / N.
         leads = float(poisson.pmf(np.arange(degree), mean).sum())
         cluster = 1 + mean * leads / (1 - percolation.watts_condition(phi, mean))
         name, joined = f"{of}share of global cascades at z = {mean:.4g}", (cluster * mean) ** 2 / 2 / n
@@ -290,7 +290,7 @@ def ring(
     seed: int,  # noqa: ARG001 (nothing is random)
     n: int = parameter(15, "nodes of the ring, odd", 5, 401, fast=9),
 ) -> Iterator[Check]:
-    """Least tolerance at which one removal takes no other node with it: by paths on a ring, by neighbours among equals."""
+    """Least tolerance at which one removal takes no other node along: by paths on a ring, by neighbours among equals."""
     if n % 2 == 0:
         raise ConfigurationError(f"F5.n = {n}: the ring must be odd")
     cycle, precision = nx.cycle_graph(n), 1e-7

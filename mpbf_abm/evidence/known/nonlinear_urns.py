@@ -41,7 +41,7 @@ def twin_damage(
     start, moved = np.ones(K), np.ones(K)
     start[0] += 1
     moved[1] += 1
-    several = damage(family_masses(urn(K, start.tolist()), runs, n), family_masses(urn(K, moved.tolist()), runs, n))
+    several = damage(family_masses(urn(K, start), runs, n), family_masses(urn(K, moved), runs, n))
     reference = coupled_urns(start, moved, n, 20_000, generator(seed, "U5 reference"))
     expected, expected_se = mean_error(reference)
     measured, measured_se = mean_error(several)
@@ -83,20 +83,19 @@ def measured_exponent(
         mass = np.full(K, volume / K)
         mass[0] += sign * LEAD * volume
         mass[1:] -= sign * LEAD * volume / (K - 1)
-        starts.append(urn(K, mass.tolist(), batch, **changes))
+        starts.append(urn(K, mass, batch, **changes))
     one, two = (family_masses(p, run_seeds, ticks) for p in starts)
     mean, error = mean_error((one[:, 0] - two[:, 0]) / one.sum(axis=1))
     at = damage_exponent(2 * LEAD, mean, volumes)
     slope = (damage_exponent(2 * LEAD, mean * 1.001, volumes) - at) / (mean * 0.001)
     # Shares wander, and the slope of p(x) differs a little from that at equality where they do.
     twin = Twin.from_parameters(starts[0])
-    start = np.full(K, volume / K)
+    start, direction = np.full(K, volume / K), np.concatenate([[1.0], np.full(K - 1, -1 / (K - 1))])
     wander = (1 - 1 / K) / (K * volume) * growth ** max(0.0, 2 * ((1 - eps) * g - 1))
     sigma = math.sqrt(LEAD**2 + wander)
     rates = []
     for shift in (-sigma, 0.0, sigma):
-        x = start + volume * shift * np.concatenate([[1.0], np.full(K - 1, -1 / (K - 1))])
-        direction = np.concatenate([[1.0], np.full(K - 1, -1 / (K - 1))])
+        x = start + volume * shift * direction
         rates.append(float((twin.inflow_jacobian(x) @ direction)[0]) * volume / twin.total_inflow())
     return at, abs(slope) * error, abs(rates[0] + rates[2] - 2 * rates[1])
 
@@ -200,10 +199,8 @@ def hysteresis(
         critical, fold = 1 - 1 / g, known_fold(g, K)
         ticks = decided(twin, value, critical, fold, top)
         if ticks > most:
-            raise ConfigurationError(
-                f"U8.eps = {value:g}: too near a threshold ({critical:.4f} or {fold:.4f}) to be decided in {most} ticks; "
-                f"raise U8.most to {ticks}"
-            )
+            near = f"too near a threshold ({critical:.4f} or {fold:.4f}) to be decided in {most} ticks"
+            raise ConfigurationError(f"U8.eps = {value:g}: {near}; raise U8.most to {ticks}")
         ends = []
         for label, mass in (("equal", [V / K] * K), ("locked in", top.tolist())):
             x = family_masses(urn(K, mass, batch, **changes), seeds(seed, f"U8 {label} {value}", runs), ticks)

@@ -1,4 +1,4 @@
-"""What studies say about runs: intervals, families of intervals, pairing, and sensitivity under noise (rows S1 to S5)."""
+"""Statistics of studies: intervals, families of intervals, pairing, and sensitivity under noise (rows S1 to S5)."""
 
 from __future__ import annotations
 

@@ -276,11 +276,13 @@ INTRO = """\
 # Verification: known results
 
 Written by `{command}`. Every row reaches a known result by configuration of the model's own code or by the public
-functions of its measures (rows F1 to F7, F9 and F10 are unit checks of those). A check passes when measured and expected
+functions of its measures (rows F1 to F7, F9 and F10 are unit checks of those). A check passes when measured and \
+expected
 values lie within {sigmas} Monte-Carlo standard errors of each other, plus a tolerance where the row states one. *Caught
 beyond* is the deviation that would be noticed 97.5 times in a hundred. Another value of any parameter is tried by
 `mpbf verify --only U1 --set a=2`; the expected value follows. Wrong rules that the suite must notice are tried by
-`mpbf verify --mutations`. A second reading of the [model description](odd.md), written from its text alone, lives with the
+`mpbf verify --mutations`. A second reading of the [model description](odd.md), written from its text alone, \
+lives with the
 tests (`tests/docking`) and equals the model on the same keyed draws.
 """
 
