@@ -19,7 +19,6 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
 
 Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 RUNS = "runs of the model"
 
@@ -50,16 +49,14 @@ LEARNING = ONE_FAMILY | grouped(
 
 def urn(families: int, mass: float | Sequence[float] | Float = 1.0, batch: int = 1, **changes: Any) -> Parameters:
     """Null community of `batch` curators who enter one record each per tick, and no planners."""
-    return Parameters.null(
-        **grouped(
-            space={"materials": max(4, 2 * families), "families": families},
-            founding={"records": 0, "mass": mass if isinstance(mass, (int, float)) else tuple(float(m) for m in mass)},
-            curators={"count": batch, "records": 1, "exploration": 0.0},
-            planners={"count": 0},
-            infrastructure={"repositories": 1},
-        )
-        | changes
+    defaults = grouped(
+        space={"materials": max(4, 2 * families), "families": families},
+        founding={"records": 0, "mass": mass if isinstance(mass, (int, float)) else tuple(float(m) for m in mass)},
+        curators={"count": batch, "records": 1, "exploration": 0.0},
+        planners={"count": 0},
+        infrastructure={"repositories": 1},
     )
+    return Parameters.null(**(defaults | changes))
 
 
 def reinforcing(g: float, eps: float) -> dict[str, Any]:
@@ -120,24 +117,17 @@ def generations(p: Parameters, run_seeds: Sequence[int], ticks: int, space: Mate
 
 def urn_moments(a: float, total: float, batch: int, ticks: int) -> tuple[float, float]:
     """Second and fourth central moment of the first family's share of a linear urn, for errors of sample variances."""
-    stirling = np.array(
-        [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 1, 3, 1, 0], [0, 1, 7, 6, 1]], np.float64
-    )
+    rows = [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 1, 3, 1, 0], [0, 1, 7, 6, 1]
+    stirling = np.array(rows, np.float64)
     # Raw moments of a binomial batch are polynomials in the share.
     drawn = stirling * np.array([math.prod(batch - i for i in range(j)) for j in range(5)], np.float64)
     raw = (a / total) ** np.arange(5.0)
     for n in total + batch * np.arange(ticks):
-        raw = np.array(
-            [
-                sum(
-                    math.comb(k, i) * n ** (k - i) * drawn[i, j] * raw[k - i + j]
-                    for i in range(k + 1)
-                    for j in range(i + 1)
-                )
-                / (n + batch) ** k
-                for k in range(5)
-            ]
-        )
+        terms = [
+            [math.comb(k, i) * n ** (k - i) * drawn[i, j] * raw[k - i + j] for i in range(k + 1) for j in range(i + 1)]
+            for k in range(5)
+        ]
+        raw = np.array([sum(row) / (n + batch) ** k for k, row in enumerate(terms)])
     x = raw[1]
     return float(raw[2] - x**2), float(raw[4] - 4 * x * raw[3] + 6 * x**2 * raw[2] - 3 * x**4)
 

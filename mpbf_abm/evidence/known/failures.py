@@ -11,8 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import poisson
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, row, seeds, share_error
+from mpbf_abm.evidence.known.rows import (
+    Check,
+    generator,
+    mean_error,
+    mutation,
+    parameter,
+    require,
+    row,
+    seeds,
+    share_error,
+)
 from mpbf_abm.measures import networks
 from mpbf_abm.model.links import Network, any_of_r, fraction, from_graph, load, mutual
 from mpbf_abm.theory import percolation
@@ -50,11 +59,11 @@ CLEAR = 4.0  # scaling distance from the percolation threshold, abs(c - 1) N^(1/
 
 def expected_giant(nodes: int, mean: float, name: str) -> tuple[float, float, str]:
     """Giant share of a random graph, what is allowed beside, and why; near the threshold neither is known."""
-    if abs(mean - 1) * nodes ** (1 / 3) < CLEAR:
-        raise ConfigurationError(
-            f"{name} = {mean:.4g}: too near to the threshold 1 for {nodes} nodes "
-            f"(at least {CLEAR / nodes ** (1 / 3):.2g} away)"
-        )
+    require(
+        abs(mean - 1) * nodes ** (1 / 3) >= CLEAR,
+        f"{name} = {mean:.4g}: too near to the threshold 1 for {nodes} nodes "
+        f"(at least {CLEAR / nodes ** (1 / 3):.2g} away)",
+    )
     if mean > 1:
         return percolation.giant_share_er_finite(nodes, mean), 0.0, "mean at this size; its limit is 1 + W(-c e^-c)/c"
     # A node's component is no larger than a Poisson tree: P(size >= s) <= exp(-s (c - 1 - ln c)) / c.
@@ -258,11 +267,11 @@ def dependent(
     """Threshold and jump, survivors above the threshold, collapse below it."""
     for layers in n:
         critical, jump = (x / k for x in percolation.mutual_threshold(layers))
-        if critical > 0.85:
-            raise ConfigurationError(
-                f"F4.k = {k:g}: must be at least {critical * k / 0.85:.4g} with {layers} layers, "
-                "so that the collapse comes well before the first removal"
-            )
+        require(
+            critical <= 0.85,
+            f"F4.k = {k:g}: must be at least {critical * k / 0.85:.4g} with {layers} layers, "
+            "so that the collapse comes well before the first removal",
+        )
         above, below = (1 + critical) / 2, 0.8 * critical
         large = sampled_collapses(seed, layers, k, N, graphs, (above, below))
         small = sampled_collapses(seed, layers, k, N // EIGHTH, 2 * graphs, ())
@@ -290,9 +299,8 @@ def ring(
     seed: int,  # noqa: ARG001 (nothing is random)
     n: int = parameter(15, "nodes of the ring, odd", 5, 401, fast=9),
 ) -> Iterator[Check]:
-    """Least tolerance at which one removal takes no other node along: by paths on a ring, by neighbours among equals."""
-    if n % 2 == 0:
-        raise ConfigurationError(f"F5.n = {n}: the ring must be odd")
+    """Least tolerance at which one removal takes no other along: by paths on a ring, by neighbours among equals."""
+    require(n % 2 != 0, f"F5.n = {n}: the ring must be odd")
     cycle, precision = nx.cycle_graph(n), 1e-7
     # Half of n, m, bounds the loads: 2m nodes in a row carry (i - 1)(2m - i), each carried m (m - 1)/2.
     tight = from_graph(cycle, load(1 - 1e-4 / n**2)).fail([0]).sum()
@@ -316,8 +324,7 @@ def founders(
     graphs: int = parameter(200, "independent graphs", 10, 1_000_000, fast=60),
 ) -> Iterator[Check]:
     """Mean reach n/i of the i-th node, and mean damage H_n of a single failure through the failure rule."""
-    if max(i) > n:
-        raise ConfigurationError(f"F7.i = {max(i)}: must not exceed n = {n}")
+    require(max(i) <= n, f"F7.i = {max(i)}: must not exceed n = {n}")
     reaches, damage = [], []
     for key in seeds(seed, "F7", graphs):
         graph = networks.growing_graph(n, 1, generator(key, "F7"))
@@ -349,8 +356,7 @@ def providers(
     graphs: int = parameter(60, "independent graphs", 5, 100_000, fast=20),
 ) -> Iterator[Check]:
     """Functioning share through the failure rule: exact mean at this size, and the limit it tends to."""
-    if not r <= m <= n:
-        raise ConfigurationError(f"F8.m = {m}: founders must be from r = {r} to n = {n}")
+    require(r <= m <= n, f"F8.m = {m}: founders must be from r = {r} to n = {n}")
     shares = []
     for key in seeds(seed, "F8", graphs):
         rng = generator(key, "F8")
@@ -383,9 +389,7 @@ mutation("recalculated degrees are those of the whole graph", networks._by_degre
     lambda _, pairs, ties: np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(ties))))
 )
 mutation("the least load goes first", networks._load, "F6")(lambda right, graph, nodes: -right(graph, nodes))
-mutation("threshold counts the nodes left", networks.percolation_threshold, "F1 F2")(
-    lambda right, *a, **k: 1 - right(*a, **k)
-)
+mutation("threshold counts the nodes left", networks.percolation_threshold, "F1 F2")(lambda right, *a: 1 - right(*a))
 mutation("branching counts the edge one comes by", networks.branching, "F3")(lambda right, *a, **k: right(*a, **k) + 1)
 mutation("a node fails above, not at, its fraction", fraction.step, "F3")(
     lambda right, rule, network, works: right(fraction(rule.phi + 1e-6), network, works)

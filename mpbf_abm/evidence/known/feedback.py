@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import digamma, ndtr, polygamma
 
-from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import RUNS, flat_space, generations, grouped, learned, learning_community, urn
-from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, row, seeds
+from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, require, row, seeds
 from mpbf_abm.learning.heads import fit_head, low_rank
 from mpbf_abm.learning.linalg import features, quadratic
 from mpbf_abm.learning.models import FoundationModel, frequencies
@@ -39,13 +38,9 @@ RECURSION = "recursion of the mean's error (Gerstgrasser et al. 2024; Bertrand e
 
 def self_training(M: int, fresh: float, *, accumulate: bool) -> Parameters:
     """Community in which M records a tick are drawn from the last model, a share `fresh` of them from the truth."""
-    return learning_community(
-        **grouped(
-            curators={"count": M},
-            coupling={"pseudo_share": 1.0 - fresh, "pseudo_noise": 1.0},
-            commons={"forgetting": 0.0 if accumulate else ALL_GO},
-        )
-    )
+    coupling = {"pseudo_share": 1.0 - fresh, "pseudo_noise": 1.0}
+    forgetting = {"forgetting": 0.0 if accumulate else ALL_GO}
+    return learning_community(**grouped(curators={"count": M}, coupling=coupling, commons=forgetting))
 
 
 def standard_labels(p: Parameters) -> Float:
@@ -116,10 +111,10 @@ def gaussian_refits(
 ) -> Iterator[Check]:
     """Log and mean of the variance that is left after n refits to own draws."""
     per_refit = float(digamma((M - 1) / 2) + math.log(2 / (M - 1)))
-    if 4 * math.sqrt(n * float(polygamma(1, (M - 1) / 2))) - n * per_refit > 5:
-        raise ConfigurationError(
-            f"M3: {n} refits to {M} labels leave less variance than the learner resolves; lower n or raise M"
-        )
+    require(
+        4 * math.sqrt(n * float(polygamma(1, (M - 1) / 2))) - n * per_refit <= 5,
+        f"M3: {n} refits to {M} labels leave less variance than the learner resolves; lower n or raise M",
+    )
     p = self_training(M, 0.0, accumulate=False)
     labels = np.random.Generator(np.random.Philox(7)).standard_normal(p.space.materials)
     variance = generations(p, seeds(seed, "M3", runs), n + 1, flat_space(p, labels, labels))[:, :, 1]
@@ -146,9 +141,8 @@ def resampling(
 ) -> Iterator[Check]:
     """Diversity 1 - sum x^2 when every generation is drawn from the one before."""
     start = np.array(a) if a else np.ones(K)
-    if len(start) != K:
-        raise ConfigurationError(f"M4.a has {len(start)} entries: must have K = {K}")
-    p = urn(K, start.tolist(), M, **{"commons.forgetting": ALL_GO, "commons.grace": 1, "space.materials": 4 * K})
+    require(len(start) == K, f"M4.a has {len(start)} entries: must have K = {K}")
+    p = urn(K, start, M, **{"commons.forgetting": ALL_GO, "commons.grace": 1, "space.materials": 4 * K})
     space = MaterialsSpace.synthetic(p, seed=0)
 
     def diversity(eco: Community) -> float:
@@ -191,10 +185,9 @@ def performative(
     settled = 12 if e == 0 else max(2, math.ceil(math.log(1e-4) / math.log(e)))
     limit = mu0 / (1 - e)
     grown = mu0 * (1 - e_above**n) / (1 - e_above) + e_above**n * start
-    if abs(grown) > 1e30:
-        raise ConfigurationError(
-            f"M6: {n} retrainings at e_above = {e_above:g} leave the range of labels; lower one of them"
-        )
+    require(
+        abs(grown) <= 1e30, f"M6: {n} retrainings at e_above = {e_above:g} leave the range of labels; lower one of them"
+    )
     yield Check("fixed point mu0 / (1 - e)", limit, *fits(e, settled + 1, "M6"), abs(start - limit) * e**settled + 1e-6)
     name, diverged = f"e = {e_above:g}: mean after {n} retrainings", fits(e_above, n + 1, "M6 above")
     yield Check(name, grown, *diverged, 1e-5 * abs(grown), note=f"diverges: from {start:g}")
@@ -376,8 +369,7 @@ def bias_loop(
     rates = Rates(lambda_P, q, lambda_S, delta, kappa, chi, scale)
     rho, h = rates.rho, bias_share(delta, kappa)
     L = loop_gain(rho, pi, g, chi, h)
-    if L >= 0.97:
-        raise ConfigurationError(f"M7: L = {L:.4g}: must be below .97 for a steady state; lower g, pi or chi")
+    require(L < 0.97, f"M7: L = {L:.4g}: must be below .97 for a steady state; lower g, pi or chi")
     # The slowest of renewal and of the loop's own approach, five times.
     settle = math.ceil(5 / (delta * min(1.0, (1 - L) * (delta + kappa) / delta / (1 + kappa))))
     paths = bias_paths(seeds(seed, "M7", runs), settle + ticks, rates, b_s, pi, g)
@@ -491,18 +483,12 @@ mutation("a fit forgets that it estimated the mean", fit_head, "M3 M8")(
 mutation("labels after the first tick count half", Commons.append, "M1 M2 M3 M6 M7 K1")(
     lambda right, self, **v: right(self, **{**v, "value": np.where(v["tick"] > 0, v["value"] * 0.5, v["value"])})
 )
-mutation("pseudo-labels without their gain", pseudo_label, "M6 M7 K1")(
-    lambda right, y, mean, g: right(y, mean, min(g, 1.0))
-)
+mutation("pseudo-labels without their gain", pseudo_label, "M6 M7 K1")(lambda right, y, m, g: right(y, m, min(g, 1.0)))
 mutation("grace of one tick more", Commons.decay, "M4")(
     lambda right, self, rate, tick, grace=0: right(self, rate, tick, grace + (grace > 0))
 )
-mutation("attention for one candidate", affordable, "M5")(
-    lambda _, _world, planner, _C: np.ones(len(planner), np.int64)
-)
-mutation("an update counts every label twice", low_rank, "M8")(
-    lambda right, c, phi, r, v, s: right(c, phi, r, v / 2, s)
-)
+mutation("attention for one candidate", affordable, "M5")(lambda _, _w, planner, _C: np.ones(len(planner), np.int64))
+mutation("an update counts every label twice", low_rank, "M8")(lambda right, c, x, r, v, s: right(c, x, r, v / 2, s))
 mutation("posterior variance a tenth too large", quadratic, "M8")(lambda right, *a: 1.1 * right(*a))
 mutation("audits leave the value as it is", Commons.rewrite, "M7")(
     lambda right, self, rows, value, variance, **f: right(self, rows, self.value[rows] if f else value, variance, **f)

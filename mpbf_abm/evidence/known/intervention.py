@@ -20,7 +20,7 @@ from mpbf_abm.evidence.known.communities import (
     small_space,
     urn,
 )
-from mpbf_abm.evidence.known.rows import Check, mean_error, mutation, parameter, row, seeds, variance_error
+from mpbf_abm.evidence.known.rows import Check, mean_error, mutation, parameter, require, row, seeds, variance_error
 from mpbf_abm.measures.path import cost_of_reversal, deposit, monopoly_chance, run_to, share_after_deposit
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
@@ -31,7 +31,6 @@ from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
 
 Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 
 @row("U9", "Intervention and cost of reversal", "martingale property of the Polya urn")
@@ -46,10 +45,8 @@ def intervention(
     runs: int = parameter(800, RUNS, 30, 10**6, fast=60),
 ) -> Iterator[Check]:
     """Share in the end after extra records, and what it costs to move it by D."""
-    if a + b + 1 > N:
-        raise ConfigurationError(f"U9: N = {N}: must be above the founding mass a + b = {a + b:g}")
-    if D * N < 2:
-        raise ConfigurationError(f"U9: D N = {D * N:g}: must be at least 2, or whole records cannot buy the shift")
+    require(a + b + 1 <= N, f"U9: N = {N}: must be above the founding mass a + b = {a + b:g}")
+    require(D * N >= 2, f"U9: D N = {D * N:g}: must be at least 2, or whole records cannot buy the shift")
     p = urn(2, (a, b))
     space = small_space(2, p.space.materials)
     given: list[tuple[float, float, float]] = []
@@ -95,10 +92,9 @@ def adoption(
     # Rounded as the rule rounds utilities, since decimals are not exact.
     b_A, b_B = math.floor(round(g_S / r, 9)) + 1, math.floor(round(g_R / r, 9)) + 1
     mean = b_A * b_B
-    if mean > 2_000:
-        raise ConfigurationError(
-            f"U10: the barriers are {b_A} and {b_B} adoptions away; g_R and g_S must be smaller against r"
-        )
+    require(
+        mean <= 2_000, f"U10: the barriers are {b_A} and {b_B} adoptions away; g_R and g_S must be smaller against r"
+    )
     planners = int(min(100_000, 40 * mean + 200))
     taste = {"adoption": "utility", "utility_gaps": (g_R, g_S), "utility_returns": r}
     changes = grouped(
@@ -142,8 +138,7 @@ def monopoly(
     runs: int = parameter(1_500, RUNS, 30, 10**6, fast=80),
 ) -> Iterator[Check]:
     """Chance that the first colour takes nearly all; shares with weak reinforcement."""
-    if a + b > n:
-        raise ConfigurationError(f"U11: n = {n}: must be at least the masses a + b = {a + b:g}, or nobody has won yet")
+    require(a + b <= n, f"U11: n = {n}: must be at least the masses a + b = {a + b:g}, or nobody has won yet")
     x = family_masses(urn(2, (a, b), **reinforcing(g, 0.0)), seeds(seed, "U11", runs), n)
     leads = float((np.sign(x[:, 0] - x[:, 1]) * 0.5 + 0.5).mean())
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import betaln, digamma, log_expit
 from scipy.stats import betabinom, chi2, norm
 
-from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import RUNS, family_masses, grouped, reinforcing, small_space, urn, urn_moments
-from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, row, seeds
+from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, require, row, seeds
 from mpbf_abm.measures.path import early_stream_index, run_to, split_streams
 from mpbf_abm.model import attention
 from mpbf_abm.parameters import Parameters
@@ -23,7 +22,9 @@ from mpbf_abm.streams import Streams, race
 from mpbf_abm.theory.twin import urn_variance
 
 Float = NDArray[np.float64]
-Int = NDArray[np.int64]
+
+# Sources of rows.
+EGGENBERGER = "Eggenberger and Polya 1923; batches: conditional variance of multinomial draws"
 
 # --------------------------------------------------------------------------- U0
 
@@ -130,11 +131,7 @@ MARTINGALE = "measured: mean over runs of the limit's mean given the masses afte
 # --------------------------------------------------------------------------- U1 to U4: linear urns
 
 
-@row(
-    "U1",
-    "Polya urn: law of the share",
-    "Eggenberger and Polya 1923; batches: conditional variance of multinomial draws",
-)
+@row("U1", "Polya urn: law of the share", EGGENBERGER)
 def polya(
     seed: int,
     a: float = parameter(1.0, "founding mass of the first colour", 0, 1e6, True),
@@ -197,8 +194,7 @@ def concentration_of_urns(
 ) -> Iterator[Check]:
     """Mean HHI, entropy and Gini of the limit, from founding masses and from the masses after n draws."""
     start = np.array(masses) if masses else np.full(K, a)
-    if len(start) != K:
-        raise ConfigurationError(f"U2.masses has {len(start)} entries: must have K = {K}")
+    require(len(start) == K, f"U2.masses has {len(start)} entries: must have K = {K}")
     x = family_masses(urn(K, start), seeds(seed, "U2", runs), n)
     two = family_masses(urn(2, (a, a)), seeds(seed, "U2 two", runs), n)
     A = start.sum()
@@ -259,10 +255,10 @@ def early_stream(
     batch_T: int = parameter(10, "its ticks", 2, 2_000),
 ) -> Iterator[Check]:
     """Share of the variance of the last share that the first draws decide."""
-    if m > n or batch_early > batch_T:
-        raise ConfigurationError(
-            f"U3: the early stream (m = {m}, batch_early = {batch_early}) must not be longer than the run"
-        )
+    require(
+        m <= n and batch_early <= batch_T,
+        f"U3: the early stream (m = {m}, batch_early = {batch_early}) must not be longer than the run",
+    )
 
     def measured(p: Parameters, split: int, ticks: int, label: str) -> tuple[float, float]:
         runs = split_streams(p, split, ticks, seeds(seed, label, pairs), space=small_space(2, p.space.materials))

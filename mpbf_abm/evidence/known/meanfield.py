@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import fold, grouped, known_fold, reinforcing, urn_moments
-from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, row, seeds
+from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, require, row, seeds
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.commons import Commons
 from mpbf_abm.model.community import Community
@@ -30,6 +29,9 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.theory.twin import Twin, tick_noise, urn_variance
 
 Float = NDArray[np.float64]
+
+# Sources of rows.
+ARTHUR = "Arthur 1989; Benaim 1999"
 
 GAMMA = "reinforcement of curators and planners"
 DELTA = "obsolescence per tick"
@@ -149,8 +151,7 @@ def strong_error(
 
 def enough(id: str, sizes: Sequence[int], count: int) -> None:
     """Refuse fewer sizes than a slope needs."""
-    if len(set(sizes)) < count:
-        raise ConfigurationError(f"{id}.sizes: needs at least {count} different sizes, not {len(set(sizes))}")
+    require(len(set(sizes)) >= count, f"{id}.sizes: needs at least {count} different sizes, not {len(set(sizes))}")
 
 
 def mean_bias(eco: Community) -> float:
@@ -242,8 +243,7 @@ def founding_mass(
     runs: int = parameter(2000, "runs", 50, 1_000_000, fast=150),
 ) -> Iterator[Check]:
     """Variance of the first family's share, one record at a time and in batches."""
-    if len(mass) != 2:
-        raise ConfigurationError(f"K3.mass has {len(mass)} entries: must have 2")
+    require(len(mass) == 2, f"K3.mass has {len(mass)} entries: must have 2")
     a, b = mass
     total, x0 = a + b, a / (a + b)
     for label, m, T in (("one at a time", 1, ticks), (f"batches of {batch}", batch, batches)):
@@ -358,11 +358,7 @@ def lazy(twin: Twin, x: Float) -> Iterator[Float]:
 # --------------------------------------------------------------------------- K5
 
 
-@row(
-    "K5",
-    "shares follow (lambda/V)(p(x) - x), so the thresholds of the urn hold without fitting",
-    "Arthur 1989; Benaim 1999",
-)
+@row("K5", "shares follow (lambda/V)(p(x) - x), so the thresholds of the urn hold without fitting", ARTHUR)
 def shares_and_thresholds(
     seed: int,  # noqa: ARG001
     families: int = parameter(5, "families", 2, 200),

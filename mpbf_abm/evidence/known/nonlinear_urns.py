@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import RUNS, family_masses, known_fold, law_of_two, reinforcing, urn
-from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, row, seeds
+from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, require, row, seeds
 from mpbf_abm.measures.path import damage, damage_exponent
 from mpbf_abm.model.attention import attention
 from mpbf_abm.theory.twin import Twin
 
 Float = NDArray[np.float64]
-Int = NDArray[np.int64]
+
+# Sources of rows.
+BRANCHES = "two stable branches between eps_c and eps_sn (forgetting urn)"
 
 LEAD = 0.02  # share by which a family is put ahead to see whether its lead grows
 
@@ -111,12 +113,8 @@ def central_limit(
 ) -> Iterator[Check]:
     """Variance of the share of two colours about 1/2, times the volume."""
     slope = (1 - eps) * g
-    if slope >= 0.45:
-        raise ConfigurationError(
-            f"U6: f' = (1 - eps) g = {slope:g}: must be below .45 (at 1/2 the limit ceases to exist)"
-        )
-    if n < N0:
-        raise ConfigurationError(f"U6: n = {n}: must be at least N0 = {N0:g}, or founding has not faded")
+    require(slope < 0.45, f"U6: f' = (1 - eps) g = {slope:g}: must be below .45 (at 1/2 the limit ceases to exist)")
+    require(n >= N0, f"U6: n = {n}: must be at least N0 = {N0:g}, or founding has not faded")
     times = sorted({max(1, n >> k) for k in range(3)})
     x = family_masses(urn(2, (N0 / 2, N0 / 2), **reinforcing(g, eps)), seeds(seed, "U6", runs), times)
     size = x.sum(axis=2)
@@ -173,11 +171,7 @@ def lock_in_threshold(
         yield Check(f"growth exponent {name} eps_c", expected, exponent, error, curvature)
 
 
-@row(
-    "U8",
-    "Hysteresis between lock-in threshold and fold",
-    "two stable branches between eps_c and eps_sn (forgetting urn)",
-)
+@row("U8", "Hysteresis between lock-in threshold and fold", BRANCHES)
 def hysteresis(
     seed: int,
     K: int = parameter(5, "families", 3, 100),

@@ -10,9 +10,18 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import grouped
-from mpbf_abm.evidence.known.rows import Check, Relation, generator, mean_error, mutation, parameter, row, seeds
+from mpbf_abm.evidence.known.rows import (
+    Check,
+    Relation,
+    generator,
+    mean_error,
+    mutation,
+    parameter,
+    require,
+    row,
+    seeds,
+)
 from mpbf_abm.measures import networks
 from mpbf_abm.measures import resilience as resilience_rules
 from mpbf_abm.measures.path import run_to
@@ -26,6 +35,9 @@ from mpbf_abm.streams import Streams
 
 Float = NDArray[np.float64]
 
+# Sources of rows.
+SCHEFFER = "Scheffer et al. 2009; Dakos et al. 2012; AR(1) sampled from an Ornstein-Uhlenbeck process"
+
 
 @row("F9", "truck factor, Katz centrality, influence vector", "Avelino et al. 2016; Katz 1953; Acemoglu et al. 2012")
 def influences(
@@ -35,8 +47,7 @@ def influences(
     labour: float = parameter(0.4, "share of labour in the influence vector", 0, 1, True),
 ) -> Iterator[Check]:
     """Closed forms on a star and on agents with one task each."""
-    if alpha * math.sqrt(n) >= 1:
-        raise ConfigurationError(f"F9.alpha = {alpha:g}: must be below 1/sqrt(n) = {1 / math.sqrt(n):.4g}")
+    require(alpha * math.sqrt(n) < 1, f"F9.alpha = {alpha:g}: must be below 1/sqrt(n) = {1 / math.sqrt(n):.4g}")
     sole = {task: [task] for task in range(n)}
     backed = {task: [task, "second"] for task in range(n)}
     star = nx.star_graph(n)
@@ -154,9 +165,7 @@ def leading_share(p: Parameters, seed: int, ticks: int, **events: Any) -> Float:
     return np.asarray(visible[:, 0] / visible.sum(axis=1))
 
 
-@row(
-    "F11", "early warning", "Scheffer et al. 2009; Dakos et al. 2012; AR(1) sampled from an Ornstein-Uhlenbeck process"
-)
+@row("F11", "early warning", SCHEFFER)
 def warnings(
     seed: int,
     l: float = parameter(0.5, "rate of return", 0, 1e3, True),
@@ -178,10 +187,9 @@ def warnings(
 def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int) -> Iterator[Check]:
     """Check lag-1 autocorrelation and variance of an AR(1) process, in whole series and in windows."""
     a = math.exp(-l * dt)
-    if n * (1 - a) < 100:
-        raise ConfigurationError(
-            f"F11.n = {n}: series of l dt = {l * dt:g} must have at least {100 / (1 - a):.0f} values"
-        )
+    require(
+        n * (1 - a) >= 100, f"F11.n = {n}: series of l dt = {l * dt:g} must have at least {100 / (1 - a):.0f} values"
+    )
     variance = s**2 / (1 - a * a)
     window, most = 5, 20_000
     slow, wide, rolling, bent = [], [], [], 0.0
@@ -208,16 +216,15 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
     fold = K / (1 + math.sqrt(K - 1)) ** 2
     turnover = -math.expm1(-delta)
     records = round(V * turnover / REPOSITORIES)
-    base = Parameters.null(
-        **grouped(
-            space={"materials": 20 * K, "families": K},
-            founding={"records": 0},
-            commons={"forgetting": delta},
-            curators={"count": REPOSITORIES, "records": records, "reinforcement": 2.0},
-            infrastructure={"openness": 0.0, "repositories": REPOSITORIES},
-            planners={"count": 1, "experiments": 0.0},
-        )
+    changes = grouped(
+        space={"materials": 20 * K, "families": K},
+        founding={"records": 0},
+        commons={"forgetting": delta},
+        curators={"count": REPOSITORIES, "records": records, "reinforcement": 2.0},
+        infrastructure={"openness": 0.0, "repositories": REPOSITORIES},
+        planners={"count": 1, "experiments": 0.0},
     )
+    base = Parameters.null(**changes)
 
     def founding(level: float) -> tuple[float, ...]:
         x = locked_in(K, level * fold)[0]

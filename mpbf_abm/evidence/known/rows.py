@@ -264,6 +264,17 @@ def evaluate(
 # --------------------------------------------------------------------------- for rules
 
 
+def require(holds: bool, message: str) -> None:
+    """Raise a configuration error of one line unless a condition holds.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    if not holds:
+        raise ConfigurationError(message)
+
+
 def seeds(seed: int, label: str, count: int) -> list[int]:
     """Return seeds of a row's runs, which follow from the root seed and a label."""
     keys = (f"{label}\x1f{seed}\x1f{i}".encode() for i in range(count))

@@ -15,6 +15,12 @@ from mpbf_abm.stats.sensitivity import elementary_effects, sobol_indices
 
 Float = NDArray[np.float64]
 
+# Sources of rows.
+RULE_THAT_STOPS = "definition of a 95 % interval; Hoad, Robinson and Davies (2010) for the rule that stops"
+WESTFALL = "Westfall and Young (1993): intervals of a largest t hold together"
+ISHIGAMI = "Ishigami and Homma (1990); total index of Jansen (1999)"
+MORRIS = "Morris (1991); Campolongo, Cariboni and Saltelli (2007)"
+
 
 def within(name: str, expected: float, measured: float, error: float, bound: float, note: str = "") -> Check:
     """Check against a bound on the deviation, or against chance where that is wider."""
@@ -26,11 +32,7 @@ def proportion_error(p: float, n: int) -> float:
     return math.sqrt(p * (1 - p) / n)
 
 
-@row(
-    "S1",
-    "Coverage of a policy's effect where runs fall into two groups",
-    "definition of a 95 % interval; Hoad, Robinson and Davies (2010) for the rule that stops",
-)
+@row("S1", "Coverage of a policy's effect where runs fall into two groups", RULE_THAT_STOPS)
 def coverage(
     seed: int,
     baseline: float = parameter(0.7, "chance of the upper group in the baseline", 0, 1),
@@ -57,11 +59,7 @@ def coverage(
     yield within("coverage", 0.95, inside / studies, proportion_error(0.95, studies), 0.02)
 
 
-@row(
-    "S2",
-    "Family-wise error over policies that do nothing",
-    "Westfall and Young (1993): intervals of a largest t hold together",
-)
+@row("S2", "Family-wise error over policies that do nothing", WESTFALL)
 def family_wise(
     seed: int,
     policies: int = parameter(8, "policies", 1, 100),
@@ -81,9 +79,7 @@ def family_wise(
     yield within("any of them called an effect", 0.05, wrong / studies, proportion_error(0.05, studies), 0.01)
 
 
-@row(
-    "S3", "Total Sobol indices under the noise of replicates", "Ishigami and Homma (1990); total index of Jansen (1999)"
-)
+@row("S3", "Total Sobol indices under the noise of replicates", ISHIGAMI)
 def ishigami(
     seed: int,
     a: float = parameter(7.0, "weight of sin^2", 0, 20),
@@ -113,11 +109,7 @@ def ishigami(
     yield Check("variance of the noise", sd**2, found.noise, sd**2 * math.sqrt(2 / freedom))
 
 
-@row(
-    "S4",
-    "Elementary effects of a plane with one interaction",
-    "Morris (1991); Campolongo, Cariboni and Saltelli (2007)",
-)
+@row("S4", "Elementary effects of a plane with one interaction", MORRIS)
 def plane(
     seed: int,
     slope: float = parameter(2.0, "slope of the first factor", -10, 10),
@@ -140,13 +132,8 @@ def plane(
     of_noise = math.sqrt(2 / trajectories / (m - 1)) * noisy**2
     yield Check("mean effect of the factor with a slope", -slope, float(found.mu[0]), error[0], 1e-12)
     yield Check("mean effect of a factor of the product", interaction / 6, float(found.mu[1]), error[1], 1e-12)
-    yield Check(
-        "variance of its effects over the factor space",
-        spread**2,
-        float(found.spread[1] ** 2),
-        math.hypot(of_variance, of_noise),
-        1e-12,
-    )
+    varied, of_effects = float(found.spread[1] ** 2), math.hypot(of_variance, of_noise)
+    yield Check("variance of its effects over the factor space", spread**2, varied, of_effects, 1e-12)
     yield Check("variance that is noise", noisy**2, float(found.floor[1] ** 2 * math.pi / 2), of_noise, 1e-12)
 
 
@@ -164,20 +151,15 @@ def pairing(
     # The ratio of sums to differences of a pair follows an F law, and the factor is half of one plus it.
     ratio = (1 + rho) / (1 - rho)
     yield Check("effect", effect, float(found.mean[0]), math.sqrt(2 * (1 - rho) / n))
-    yield Check(
-        "variance-reduction factor",
-        1 / (1 - rho),
-        reduction(baseline[None], treated[None]),
-        ratio * math.sqrt(4 / n) / 2,
-        10 * ratio / n,
-    )
+    measured, error = reduction(baseline[None], treated[None]), ratio * math.sqrt(4 / n) / 2
+    yield Check("variance-reduction factor", 1 / (1 - rho), measured, error, 10 * ratio / n)
 
 
 mutation("intervals that hold in 80 of 100 cases", simultaneous_intervals, "S1 S2")(
-    lambda original, *a, **k: original(*a, **k, level=0.8)
+    lambda right, *a, **k: right(*a, **k, level=0.8)
 )
 mutation("noise of replicates left in Sobol indices", sobol_indices, "S3")(
-    lambda original, *a, **k: original(*a, **k, correct=False)
+    lambda right, *a, **k: right(*a, **k, correct=False)
 )
-mutation("elementary effects without their sign", elementary_effects, "S4")(lambda original, x: original(np.abs(x)))
-mutation("pairs that do not belong together", reduction, "S5")(lambda original, a, b: original(a, b[:, ::-1]))
+mutation("elementary effects without their sign", elementary_effects, "S4")(lambda right, x: right(np.abs(x)))
+mutation("pairs that do not belong together", reduction, "S5")(lambda right, a, b: right(a, b[:, ::-1]))

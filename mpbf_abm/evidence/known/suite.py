@@ -204,12 +204,8 @@ def run_mutations(seed: int = 1, jobs: int = 1, **how: Any) -> list[tuple[str, s
     """
     given = {"seed": str(seed), "targets": json.dumps(list(dict.fromkeys(m.target for m in MUTATIONS)))}
     called = spread("verification-callers", called_by_row, [(id,) for id in ids()], given, jobs=jobs, **how)
-    tried = [
-        (id, m.name)
-        for m in MUTATIONS
-        for id in ids()
-        if m.target in called[id,] and (id not in NOTICE_ALL or id in m.breaks)
-    ]
+    every = [(id, m) for m in MUTATIONS for id in ids() if m.target in called[id,]]
+    tried = [(id, m.name) for id, m in every if id not in NOTICE_ALL or id in m.breaks]
     failed = spread("verification-mutations", row_fails, tried, {"seed": str(seed)}, jobs=jobs, **how)
     fails = {m.name: {id for id in ids() if failed.get((id, m.name))} for m in MUTATIONS}
     return [(m.name, m.target, set(m.breaks), fails[m.name]) for m in MUTATIONS]
@@ -259,14 +255,9 @@ def as_json(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
         return values | verdict | {"note": c.note}
 
     def row(o: Outcome) -> dict[str, Any]:
-        what = {
-            "id": o.id,
-            "title": o.title,
-            "source": o.source,
-            "parameters": o.values,
-            "seconds": round(o.seconds, 2),
-        }
-        return what | {"skipped": o.skipped or None, "passed": o.passed, "checks": [check(c) for c in o.checks]}
+        what = {"id": o.id, "title": o.title, "source": o.source, "parameters": o.values}
+        verdict = {"seconds": round(o.seconds, 2), "skipped": o.skipped or None, "passed": o.passed}
+        return what | verdict | {"checks": [check(c) for c in o.checks]}
 
     passed = all(o.passed for o in outcomes)
     return {"seed": seed, "sigmas": SIGMAS, "passed": passed, "rows": [row(o) for o in outcomes]}

@@ -33,6 +33,9 @@ from mpbf_abm.studies.whatif import Plan, run_plan
 
 Float = NDArray[np.float64]
 
+# Sources of rows.
+GREEDY_AND_EXPLORING = "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times"
+
 BASELINE = Path(__file__).with_name("baseline.json")
 BASELINE_RUNS = (("quick", 1, 60), ("default", 2, 36), ("null", 3, 60))  # preset, seed, ticks
 # Real pools: file, objective, goal (below the folder of real data).
@@ -191,11 +194,7 @@ def pools_of(data: Path) -> tuple[str, str]:
     return str(data), content_hash({file: hashlib.sha256(content).hexdigest() for file, content in held.items()})
 
 
-@row(
-    "W4",
-    "Campaigns on real pools",
-    "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times",
-)
+@row("W4", "Campaigns on real pools", GREEDY_AND_EXPLORING)
 def real_pools(
     seed: int, seeds: int = parameter(6, "campaigns on each pool", 2, 200, fast=2), data: Path | None = None
 ) -> Iterator[Check]:
