@@ -13,13 +13,13 @@ from collections.abc import Sequence
 # They add their commands.
 from mpbf_abm.cli import (  # noqa: F401
     analyses,
-    bench,
     calibrate,
     config,
     data,
     explore,
+    figures,
     lab,
-    paper,
+    moved,
     pool,
     run,
     study,

@@ -27,7 +27,9 @@ lab = typer.Typer(
     help="Standard experiments on any community: path dependence, fragility, the effective urn.", no_args_is_help=True,
     rich_markup_mode=None,
 )  # fmt: skip
-figures = typer.Typer(help="Figures of the paper, from stored studies.", no_args_is_help=True, rich_markup_mode=None)
+figures = typer.Typer(
+    help="Figures for journals, from any study that supports them.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(config, name="config")
 app.add_typer(data, name="data")
 app.add_typer(study, name="study")

@@ -27,7 +27,6 @@ UNSEEN = 1000  # seeds of the held-out check lie so far above those of the runs
 @app.command()
 def calibrate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs; a stopped calibration goes on there.")] = Path("results/calibration"),
-    doc: Annotated[Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> of this page.")] = None,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of real data: acceleration of the held-out check is measured on real pools.")] = None,
     trajectories: Annotated[str, typer.Option(metavar="INTEGER", help="Morris trajectories of the screening.")] = "6",
     points: Annotated[str, typer.Option(metavar="INTEGER", help="Points of the first wave (Latin hypercube).")] = "160",
@@ -53,8 +52,6 @@ def calibrate(
     ]
     if root is not None:
         faults += [f"--{fault}" for fault in numbers_faults({"seed": root})]
-    if doc is not None and not doc.is_file():
-        faults.append(f"--doc {doc}: no such file")
     if data is not None and not data.is_dir():
         faults.append(f"--data {data}: no such folder")
     if faults:
@@ -95,7 +92,7 @@ def calibrate(
         "even": pd.DataFrame(cells(held_out), columns=HEAD).drop(columns=["from data", "use"]),
     }
     commands = {label.split()[0]: _command(p, fresh) for label, p in best.items()}
-    _tell(tables, commands, doc)
+    _tell(tables, commands)
     return OK
 
 
@@ -106,10 +103,9 @@ def _command(p: Parameters, seed: int) -> str:
     return f"```bash\nmpbf validate --data DATA --seed {seed} {' '.join(assignments(p))}\n```\n"
 
 
-def _tell(tables: dict[str, pd.DataFrame], commands: dict[str, str], doc: Path | None) -> None:
-    """Print the tables, and renew the page that holds them."""
+def _tell(tables: dict[str, pd.DataFrame], commands: dict[str, str]) -> None:
+    """Print the tables, each below its name."""
     from mpbf_abm.outputs import markdown_table
-    from mpbf_abm.reference import renew
 
     text = commands | {
         name: markdown_table(list(frame.columns), [[_cell(v) for v in row] for row in frame.itertuples(index=False)])
@@ -117,9 +113,6 @@ def _tell(tables: dict[str, pd.DataFrame], commands: dict[str, str], doc: Path |
     }
     for name, block in text.items():
         print(f"{name}\n\n{block}")
-    if doc is not None:
-        renew(doc, text)
-        print(f"written: {doc}", file=sys.stderr)
 
 
 def _cell(value: Any) -> str:

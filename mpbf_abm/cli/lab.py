@@ -56,9 +56,6 @@ Out = Annotated[
         help="Folder of report, tables and figure, and of `runs`, where a stopped command goes on. [default: results/NAME]",
     ),
 ]
-Doc = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Renew the blocks <!-- result:NAME --> and the figure of this page.")
-]
 
 LONGEST = 40  # rows of a table on a page; files have them all
 
@@ -73,7 +70,7 @@ class Asked:
         The community.
     numbers : dict of str to str or None
         Replicates, ticks and seed.
-    jobs, out, doc, as_json
+    jobs, out, as_json
         As the options of those names.
     """
 
@@ -83,7 +80,6 @@ class Asked:
     numbers: dict[str, str | None]
     jobs: str | None
     out: Path | None
-    doc: Path | None
     as_json: bool
 
 
@@ -107,11 +103,10 @@ def examined_by(name: str, load: Callable[[], tuple[Battery, Draw, str]], help: 
         seed: Seed = None,
         jobs: Jobs = None,
         out: Out = None,
-        doc: Doc = None,
         as_json: Json = False,
     ) -> int:
         numbers = {"replicates": replicates, "ticks": ticks, "seed": seed}
-        asked = Asked(config_file, preset, assignments or [], numbers, jobs, out, doc, as_json)
+        asked = Asked(config_file, preset, assignments or [], numbers, jobs, out, as_json)
         return examine(*load(), asked, f"lab {name}")
 
     command.__doc__ = help
@@ -119,7 +114,7 @@ def examined_by(name: str, load: Callable[[], tuple[Battery, Draw, str]], help: 
 
 
 def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> int:
-    """Run a battery and tell what it found: on the terminal, in a folder, on a page of the documentation."""
+    """Run a battery and tell what it found: on the terminal and in a folder."""
     from mpbf_abm.evidence.assessments.assessment import run_battery
     from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.processes import default_workers
@@ -127,8 +122,6 @@ def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> 
     faults: list[str] = []
     setting = _setting(battery, asked, faults)
     count = processes(asked.jobs, faults) or default_workers()
-    if asked.doc is not None and not asked.doc.is_file():
-        faults.append(f"--doc {asked.doc}: no such file")
     if setting is None or faults:
         raise ConfigurationError(faults)
     # What cannot be examined is told before there is any folder.
@@ -140,7 +133,7 @@ def examine(battery: Battery, draw: Draw, alt: str, asked: Asked, name: str) -> 
         with Bar(asked.as_json, "task") as watch:
             report = run_battery(battery, setting, count, watch, out)
         how = made(_called(asked, name), setting)
-        _write(battery.name, battery.question, report, partial(draw, report), alt, how, folder, asked.doc)
+        _write(battery.name, battery.question, report, partial(draw, report), alt, how, folder)
     if asked.as_json:
         print(json.dumps(as_mapping(report, setting), indent=2, allow_nan=False))
     else:
@@ -244,9 +237,9 @@ def as_mapping(report: Report, setting: Setting) -> dict[str, Any]:
 
 
 def _write(
-    name: str, question: str, report: Report, draw: Callable[[], Figure], alt: str, how: str, folder: OutputFolder, doc: Path | None
+    name: str, question: str, report: Report, draw: Callable[[], Figure], alt: str, how: str, folder: OutputFolder
 ) -> None:  # fmt: skip
-    """Write report, tables and figure to their folder, and what a page of the documentation shows of them."""
+    """Write report, tables and figure to their folder."""
     from mpbf_abm.figures import style
     from mpbf_abm.outputs import write_pages
 
@@ -262,10 +255,6 @@ def _write(
         write_pages(work, {f"{name}.md": "\n".join(lines)}, frames)
         style.save_all(draw, work / name, title=question, alt=alt)
     tell_written(folder, to=sys.stderr)
-    if doc is not None:
-        from mpbf_abm.reference import renew
-
-        renew(doc, text, draw, title=question, alt=alt)
 
 
 # --------------------------------------------------------------------------- commands
@@ -307,7 +296,6 @@ def urn(
     seed: Annotated[str, typer.Option(metavar="INTEGER", help="Seed of draws and communities.")] = "2026",
     jobs: Jobs = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of report, tables and figure, and of `runs`, where a stopped command goes on.")] = Path("results/effective_urn"),
-    doc: Doc = None,
 ) -> int:  # fmt: skip
     """Does urn theory, fed with measured exponents, foretell communities with real learners? A study of held-out draws.
 
@@ -327,8 +315,6 @@ def urn(
         faults.append(f"--draws = {count}: must be at least {FEWEST}")
     if root is not None:
         faults += [f"--{fault}" for fault in numbers_faults({"seed": root})]
-    if doc is not None and not doc.is_file():
-        faults.append(f"--doc {doc}: no such file")
     if faults:
         raise ConfigurationError(faults)
     asked, folder = study("effective_urn", count or 0, root or 0), OutputFolder(out, "lab urn")
@@ -343,7 +329,7 @@ def urn(
             f"`mpbf lab urn --draws {count} --seed {root}`: {count} held-out draws{f', of which {failed} failed' if failed else ''}, quick preset, "
             "120 ticks, measured at tick 24.\n"
         )
-        _write("effective_urn", QUESTION, found, partial(draw, found), ALT, how, folder, doc)
+        _write("effective_urn", QUESTION, found, partial(draw, found), ALT, how, folder)
     print(table(HEAD, cells(found), right=(1, 3, 5)))
     return MISMATCH if failed else OK
 
@@ -370,7 +356,6 @@ def atlas(
     seed: Seed = None,
     jobs: Jobs = None,
     out: Out = None,
-    doc: Doc = None,
     as_json: Json = False,
 ) -> int:  # fmt: skip
     """Table 1 of the framework as a live table: turn every knob, measure what it moves, compare with what was expected."""
@@ -383,5 +368,5 @@ def atlas(
         print(table(["group", "layer", "row: indicator", "expected", "knob, low to high"], [[r.group, r.layer, r.key, sign[r.sign], r.knob] for r in wanted]))  # fmt: skip
         return OK
     numbers = {"replicates": replicates, "ticks": ticks, "seed": seed}
-    asked = Asked(config_file, preset, assignments or [], numbers, jobs, out, doc, as_json)
+    asked = Asked(config_file, preset, assignments or [], numbers, jobs, out, as_json)
     return examine(rows.atlas(wanted), draw, ALT, asked, " ".join(["atlas", *(f"--row '{r}'" for r in row or [])]))

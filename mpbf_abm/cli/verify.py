@@ -38,7 +38,6 @@ def verify(
     ] = None,
     mutations: Annotated[bool, typer.Option("--mutations", help="Try the wrong rules that the suite must notice, instead.")] = False,
     knobs: Annotated[bool, typer.Option("--list", help="List rows and their parameters, instead.")] = False,
-    update_baseline: Annotated[bool, typer.Option("--update-baseline", help="Write the regression baseline (W3) anew, instead.")] = False,
 ) -> int:  # fmt: skip
     """Check the model against known results: exact or published values, each with its standard error.
 
@@ -67,9 +66,6 @@ def verify(
     count = count or os.cpu_count() or 1
     if knobs:
         print(_rows_listed(rows))
-        return OK
-    if update_baseline:
-        print(f"written: {suite.whole.update_baseline()}")
         return OK
     if mutations:
         return _try_mutations(root or 0, count, out, as_json)
