@@ -121,6 +121,18 @@ def phases() -> str:
     return markdown_table(("", "phase", "layer", "what happens", "function"), rows)
 
 
+def columns() -> str:
+    """Render the state variables of agents."""
+    from mpbf_abm.model.world import Curators, Planners, Trainers
+
+    rows = [
+        (cohort.kind[:-1], f"`{name}`", c.unit, c.help + (f" (starts at `{cohort.kind}.{name}`)" if c.parameter else ""))
+        for cohort in (Curators, Trainers, Planners)
+        for name, c in cohort.declared.items()
+    ]
+    return markdown_table(("agent", "column", "unit", "meaning"), rows)
+
+
 def indicators() -> str:
     """Render every column of ``run.series``."""
     from mpbf_abm.model.indicators import INDICATORS
@@ -180,7 +192,7 @@ def constants() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (parameters, phases, indicators, policies, shocks, modalities, presets, constants)
+    f.__name__: f for f in (parameters, columns, phases, indicators, policies, shocks, modalities, presets, constants)
 }
 
 
