@@ -122,7 +122,7 @@ def test_a_study_in_several_processes_knows_all_of_them(tmp_path: Path, addition
     results = study.run(tmp_path / "runs", workers=2)
     assert results.failures.empty, results.failures["message"].tolist()
     one = simulate(
-        SMALL.replace("planners.acquisition", "boldest"), seed=results.seeds[0, 0], ticks=TICKS, shocks=[Shock("curators_strike", start=3)],
+        SMALL.replace("planners.acquisition", "boldest"), seed=int(results.runs["seed"].iloc[0]), ticks=TICKS, shocks=[Shock("curators_strike", start=3)],
         planners=additions.Learner, curators=additions.Rarity,
     )  # fmt: skip
     assert results.values("found_share")[0, 0, 0] == one.summary["found_share"]
