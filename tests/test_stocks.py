@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from mpbf_abm import Ecosystem, Parameters, Shock, simulate
 from mpbf_abm.errors import BookkeepingError
-from mpbf_abm.model.stocks import Books, apportion, fund, funding_shares, maintain, outages, totals
-from mpbf_abm.model.world import Planners
+from mpbf_abm.model.stocks import apportion, fund, funding_shares, maintain, outages, totals
+from mpbf_abm.model.world import Books, Planners
 from mpbf_abm.streams import Streams
 
 FIXED = settings(derandomize=True, deadline=None)

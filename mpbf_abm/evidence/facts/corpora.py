@@ -17,7 +17,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import grouped
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
-from mpbf_abm.model.founding import found
+from mpbf_abm.model.founding import found_community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, SPECTROSCOPY, label
 from mpbf_abm.model.trainers import DEALT, abstract
@@ -151,7 +151,7 @@ def learn(
         trainers={"count": 1, "reuse": 0.0, "labels": "all", "objective": objective, "records": math.ceil(n / scale)},
     )
     alone = p.updated(changes | {"trainers.scale": scale, "trainers.scale_cap": 64.0})
-    world = found(alone, Streams(seed), space)
+    world = found_community(alone, Streams(seed), space)
     noise = normal_quantile(world.streams.uniform("validation.noise", 0, n))
     value, variance = label(world.p.modalities, world.truth, world.space.difficulty, material, modality, noise)
     keys, federated = record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF), np.zeros(n, bool)
