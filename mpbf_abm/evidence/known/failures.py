@@ -144,7 +144,7 @@ def robustness(
     first = {"load": "giant share after one removal: the bridge goes first", "degree": "a clique's link goes first"}
     for by, left in (("load", N), ("degree", N + 1)):
         giant = float(networks.removal_curve(nx.barbell_graph(N, 1), by)[1])
-        yield Check(f"two cliques and a bridge, by {by}", left / (2 * N + 1), giant, 0, rounding, note=first[by])
+        yield Check(f"two cliques and a bridge, by {by}", left / (2 * N + 1), giant, 0.0, rounding, note=first[by])
 
 
 GLOBAL = 0.1  # cascades that fail more than this share count as global
