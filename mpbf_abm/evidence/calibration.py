@@ -89,8 +89,8 @@ def study(name: str, design: Design, replicates: int, seed: int) -> Study:
 
 # Emulators of facts, and the posterior of parameters under which all facts lie in their ranges.
 #
-# A fact as a function of the parameters is emulated by a quadratic in each parameter and a Gaussian process on what that
-# leaves (Kennedy and O'Hagan 2001). With a uniform prior and acceptance where every fact lies in its range, as in
+# A fact as a function of the parameters is emulated by a quadratic in each parameter and a Gaussian process on the
+# rest (Kennedy and O'Hagan 2001). With a uniform prior and acceptance where every fact lies in its range, as in
 # approximate Bayesian computation, the posterior density is the probability of acceptance under the emulators; it is
 # drawn from by tempering (Del Moral et al. 2006).
 

@@ -48,7 +48,7 @@ class Learned:
     model: FoundationModel
 
     def predict(self, material: Int) -> tuple[Float32, Float32, Float32]:
-        """Return mean and variance (n,) of predicted observations, and features (n, p + 1), each in a gauge of its own."""
+        """Return mean and variance (n,) of predictions, and features (n, p + 1), each in its own gauge."""
         phi = self.model.features(self.shown(material))
         mean, variance = self.model.head.predict(phi)
         return self.whole(material, mean), variance, phi

@@ -39,7 +39,7 @@ STOPPED = 0.9
 
 
 def acceleration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001
-    """Return the acceleration of campaigns on families taken as pools, geometric mean over pools, by acquisition rule."""
+    """Return the acceleration of campaigns on families taken as pools, geometric mean over pools, by rule."""
     sizes = space.family_sizes
     fit = np.flatnonzero((sizes >= POOL_SIZES[0]) & (sizes <= POOL_SIZES[1]))
     some = fit[np.linspace(0, len(fit) - 1, min(FEW, len(fit))).astype(np.int64)]
@@ -74,7 +74,7 @@ def pool_of(space: MaterialsSpace, family: int) -> MaterialsSpace:
 
 
 def descent(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001 (a space of its own)
-    """Return the power law of descendants per base model, and share of the most used hundredth of models in all adoptions.
+    """Return the power law of descendants per base model, and the most used hundredth's share of all adoptions.
 
     Many trainers publish one after the other, each on a new encoder or on a published one by the rule of reuse. As many
     planners then adopt. What is learned plays no part, so heads are means and spaces small.
@@ -103,7 +103,7 @@ def descent(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]
 
 
 def power_law(counts: Int) -> float:
-    """Return the exponent of largest likelihood of a discrete power law from 1 on (Clauset et al. 2009); NaN without counts."""
+    """Return the likeliest exponent of a discrete power law from 1 on (Clauset et al. 2009); NaN without counts."""
     if not len(counts):
         return math.nan
     logs, n = float(np.log(counts).sum()), len(counts)
@@ -111,7 +111,7 @@ def power_law(counts: Int) -> float:
 
 
 def collapse(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001
-    """Return the loss of log variance by recursive refits, times labels, and the fresh share at which nine tenths of it stop."""
+    """Return the loss of log variance by recursive refits, times labels, and the fresh share that stops most of it."""
 
     def loss(fresh: float) -> float:
         p = self_training(LABELS, fresh, accumulate=False)

@@ -352,7 +352,7 @@ def providers(
     r: int = parameter(2, "providers of a node, of which it needs one", 1, 20),
     phi: float = parameter(0.2, "chance that a node is down by itself", 0, 1),
     n: int = parameter(3_000, "nodes", 50, 20_000, fast=1_500),
-    m: int = parameter(100, "founders, who lean on nobody", 1, 20_000, fast=50),
+    m: int = parameter(100, "founders, who lean on no other", 1, 20_000, fast=50),
     graphs: int = parameter(60, "independent graphs", 5, 100_000, fast=20),
 ) -> Iterator[Check]:
     """Functioning share through the failure rule: exact mean at this size, and the limit it tends to."""

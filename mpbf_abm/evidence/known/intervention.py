@@ -138,7 +138,7 @@ def monopoly(
     runs: int = parameter(1_500, RUNS, 30, 10**6, fast=80),
 ) -> Iterator[Check]:
     """Chance that the first colour takes nearly all; shares with weak reinforcement."""
-    require(a + b <= n, f"U11: n = {n}: must be at least the masses a + b = {a + b:g}, or nobody has won yet")
+    require(a + b <= n, f"U11: n = {n}: must be at least the masses a + b = {a + b:g}, or the winner is still open")
     x = family_masses(urn(2, (a, b), **reinforcing(g, 0.0)), seeds(seed, "U11", runs), n)
     leads = float((np.sign(x[:, 0] - x[:, 1]) * 0.5 + 0.5).mean())
 
