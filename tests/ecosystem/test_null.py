@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm import Parameters
-from mpbf_abm.evidence.known.linear_urns import SWITCHES, breaks_the_urn, family_sequence, ten_line_urn
+from mpbf_abm.evidence.known.urns import SWITCHES, breaks_the_urn, family_sequence, ten_line_urn
 from mpbf_abm.parameters import NULL
 
 TICKS = 30

@@ -11,18 +11,7 @@ from typing import Any
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 
 # Rows register themselves when their module is imported, in the order of the table.
-from mpbf_abm.evidence.known import (  # noqa: F401
-    failures,
-    feedback,
-    formulas,
-    intervention,
-    linear_urns,
-    meanfield,
-    nonlinear_urns,
-    recovery,
-    statistics,
-    whole,
-)
+from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, statistics, urns, whole  # noqa: F401
 from mpbf_abm.evidence.known.rows import MUTATIONS, ROWS, SIGMAS, Check, Outcome, callers, evaluate, failing
 from mpbf_abm.outputs import markdown_table
 from mpbf_abm.provenance import content_hash, fingerprint
