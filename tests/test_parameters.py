@@ -20,6 +20,7 @@ from mpbf_abm.parameters import (
     PATHS,
     PRESETS,
     Parameters,
+    options,
     parse_assignment,
     read_toml,
     schema,

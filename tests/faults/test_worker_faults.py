@@ -80,7 +80,15 @@ def outcomes_of(folder: Path, model: str, **options: object) -> list[list[object
 
 
 @pytest.mark.parametrize("workers", [2, *(pytest.param(n, marks=pytest.mark.nightly) for n in (1, 3))])
-@pytest.mark.parametrize("fork", toys.FORKS)
+@pytest.mark.parametrize(
+    "fork",
+    [
+        "comes back at once",
+        "is interrupted",
+        "tells",
+        *(pytest.param(fork, marks=pytest.mark.nightly) for fork in ("comes back late", "leaves", "raises")),
+    ],
+)
 def test_a_model_that_forks_costs_nothing_and_no_outcome_lands_under_another_run(
     tmp_path: Path, plain: list[list[object]], fork: str, workers: int
 ) -> None:
