@@ -143,6 +143,7 @@ def arithmetic() -> dict[str, str]:
     x = np.random.Generator(np.random.Philox(1)).standard_normal((96, 64))
     y = x.astype(np.float32)
     with one_thread():
+        # A product of y and y.T would go another way in BLAS, as x.T @ x does.
         parts = (x.T @ x, y @ x.T.astype(np.float32), np.linalg.eigh(x.T @ x)[1], np.cos(y))
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:16]
     return {"numpy": version("numpy"), "scipy": version("scipy"), "digest": digest}
