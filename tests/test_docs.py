@@ -364,13 +364,15 @@ def test_glossary_has_each_word_once():
 
 
 def test_glossary_has_the_words_that_analyses_print():
-    from mpbf_abm.evidence.assessments.atlas import WORDS
+    from mpbf_abm.evidence.assessments.atlas import ROWS, WORDS
     from mpbf_abm.model.run import HEADLINE
     from mpbf_abm.stats.robustness import criteria
 
     verdicts = ("better", "worse", "higher", "lower", "equivalent", "identical", "undecided")
     against = ("above", "below", "as null")
-    printed = (*verdicts, *against, *WORDS, *criteria(0.5), *HEADLINE, "VRF", "AF", "EF", "DAF", "HHI", "mu*", "sigma")
+    indicators = (*HEADLINE, *(row.indicator for row in ROWS))
+    short = ("VRF", "AF", "EF", "DAF", "HHI", "mu*", "sigma", "D0", "D1", "D2")
+    printed = (*verdicts, *against, *WORDS, *criteria(0.5), *indicators, *short)
     text = GLOSSARY.read_text(encoding="utf-8").replace("\\*", "*").casefold()
     assert not [word for word in printed if not re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", text)]
 
