@@ -666,7 +666,7 @@ def zero_perturbation(
     changes = grouped(
         space={"materials": materials, "families": 20},
         founding={"records": 300},
-        planners={"count": planners, "experiments": 2.0},
+        planners={"count": planners, "experiments": 4.0},
         stocks={"merit_share": 0.0},
         trainers={"records": 200, "features": 48},
     )
