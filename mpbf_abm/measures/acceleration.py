@@ -79,10 +79,17 @@ def summary_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.Da
     """
     budget = max(len(c.hits) for c in campaigns)
     tenth = max(1, round(TENTH * space.size))
-    rows = [{
-        "rule": RANDOM, "seeds": 0, "experiments": budget, "ef": 1.0, "recall_tenth": tenth / space.size,
-        "found_best": budget / space.size, **{f"af{round(100 * share)}": 1.0 for share in SHARES},
-    }]  # fmt: skip
+    rows = [
+        {
+            "rule": RANDOM,
+            "seeds": 0,
+            "experiments": budget,
+            "ef": 1.0,
+            "recall_tenth": tenth / space.size,
+            "found_best": budget / space.size,
+            **{f"af{round(100 * share)}": 1.0 for share in SHARES},
+        }
+    ]
     best = int(np.argmax(space.property))
     for rule, group in by_rule(campaigns).items():
         curves = recall(space, group)

@@ -16,14 +16,24 @@ from mpbf_abm.model.world import World
 # Name: from, to, unit, what it counts.
 FLOWS: dict[str, tuple[str, str, str, str]] = {
     "acquired": ("curators", "commons", "records", "records that curators entered, model-generated ones left out"),
-    "generated": ("models", "commons", "records", "records that curators entered with a model's prediction for a label"),
+    "generated": (
+        "models",
+        "commons",
+        "records",
+        "records that curators entered with a model's prediction for a label",
+    ),
     "read": ("commons", "models", "records", "records in the training samples of models that were retrained"),
     "steered": ("models", "planners", "experiments", "experiments whose material a model chose"),
     "alone": ("planners", "experiments", "experiments", "experiments of the community without a model"),
     "published": ("experiments", "planners", "tests", "published tests, failures included"),
     "deposited": ("experiments", "commons", "records", "results that became records (the outer loop)"),
-    "corrected": ("experiments", "models", "tests", "published tests that corrected the model that chose them (the inner loop)"),
-}  # fmt: skip
+    "corrected": (
+        "experiments",
+        "models",
+        "tests",
+        "published tests that corrected the model that chose them (the inner loop)",
+    ),
+}
 
 
 def tick_flows(world: World) -> dict[str, float]:

@@ -87,8 +87,15 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
 
 
 def ramp_community(
-    parameters: Parameters, seed: int, lever: Mapping[str, tuple[float, float]], ticks: int, observe: Callable[[Community], float], *, settle: int = 0, **options: Any
-) -> tuple[Float, Float]:  # fmt: skip
+    parameters: Parameters,
+    seed: int,
+    lever: Mapping[str, tuple[float, float]],
+    ticks: int,
+    observe: Callable[[Community], float],
+    *,
+    settle: int = 0,
+    **options: Any,
+) -> tuple[Float, Float]:
     """Move parameters of a community from low to high and back, each way in some ticks, and watch.
 
     Parameters
@@ -119,7 +126,15 @@ def ramp_community(
     _check_room(lever, ticks, settle)
     p = parameters.updated({path: low for path, (low, _) in lever.items()})
     # At full strength in its last tick of rising, it falls in those that follow.
-    ramp = Policy(name="ramp", set={path: high for path, (_, high) in lever.items()}, strength=1.0, start=settle, ramp=ticks, end=settle + 2 * ticks - 1, fade=ticks)  # fmt: skip
+    ramp = Policy(
+        name="ramp",
+        set={path: high for path, (_, high) in lever.items()},
+        strength=1.0,
+        start=settle,
+        ramp=ticks,
+        end=settle + 2 * ticks - 1,
+        fade=ticks,
+    )
     policies = (*options.pop("policies", ()), ramp)
     eco = begin(RunSpec(p, seed, policies=policies, **options), record=())
     way, seen = [], []
@@ -181,8 +196,13 @@ def _check_room(lever: Mapping[str, tuple[float, float]], ticks: int, settle: in
 
 
 def loop_areas(
-    parameters: Parameters, seeds: Sequence[int], lever: Mapping[str, tuple[float, float]], ticks: Sequence[int], observe: Callable[[Community], float], **options: Any
-) -> tuple[Float, Float]:  # fmt: skip
+    parameters: Parameters,
+    seeds: Sequence[int],
+    lever: Mapping[str, tuple[float, float]],
+    ticks: Sequence[int],
+    observe: Callable[[Community], float],
+    **options: Any,
+) -> tuple[Float, Float]:
     """Rates of some ramps (m,), and the area of each one's loop in every run (seeds, m); as :func:`ramp_community`."""
     areas = [[loop_area(*ramp_community(parameters, s, lever, t, observe, **options)) for t in ticks] for s in seeds]
     return 1.0 / np.asarray(ticks, np.float64), np.array(areas)

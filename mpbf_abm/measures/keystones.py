@@ -236,11 +236,18 @@ def keystones(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: int = 0
     p10, median, p90 = np.nanquantile(x, (0.1, 0.5, 0.9), axis=0)
     table = pd.DataFrame(
         {
-            by: names, "cost": intervals.mean, "low": intervals.low, "high": intervals.high, "p10": p10, "median": median,
-            "p90": p90, "rank": rankdata(-np.round(intervals.mean, 12)),
-            "costliest": (most / most.sum(axis=1, keepdims=True)).mean(axis=0), "seeds": intervals.n,
+            by: names,
+            "cost": intervals.mean,
+            "low": intervals.low,
+            "high": intervals.high,
+            "p10": p10,
+            "median": median,
+            "p90": p90,
+            "rank": rankdata(-np.round(intervals.mean, 12)),
+            "costliest": (most / most.sum(axis=1, keepdims=True)).mean(axis=0),
+            "seeds": intervals.n,
         }
-    )  # fmt: skip
+    )
     return table.sort_values(["rank", by], ignore_index=True)
 
 

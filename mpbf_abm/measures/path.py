@@ -79,8 +79,13 @@ def run_to(
 
 
 def follow(
-    snapshot: Snapshot, at: Sequence[int], observe: Observe = family_mass, *, seed: int | None = None, change: Change | None = None
-) -> NDArray[Any]:  # fmt: skip
+    snapshot: Snapshot,
+    at: Sequence[int],
+    observe: Observe = family_mass,
+    *,
+    seed: int | None = None,
+    change: Change | None = None,
+) -> NDArray[Any]:
     """Run a community on from a snapshot and observe it at some ticks.
 
     Parameters
@@ -150,7 +155,7 @@ def split_streams(
             ]
         )
         for branch in (61, 60)
-    )  # fmt: skip
+    )
     return first, second
 
 
@@ -269,11 +274,17 @@ def deposit(ecosystem: Community, family: int, count: int, *, measured: bool = F
     held = int(np.count_nonzero((world.commons.producer == -1) & (world.commons.tick == world.tick)))
     keys = record_keys(FOUNDER, (held + index) >> 15, world.tick + 1, (held + index) & 0x7FFF)
     world.commons.append(
-        key=keys, material=material, modality=np.full(count, SPECTROSCOPY if measured else CRYSTAL_GRAPHS, np.int8),
+        key=keys,
+        material=material,
+        modality=np.full(count, SPECTROSCOPY if measured else CRYSTAL_GRAPHS, np.int8),
         value=(world.truth.property if measured else world.truth.simulated)[material],
-        variance=np.float32(max(1e-6, (noise.measured_noise if measured else noise.simulated_noise) ** 2)), origin=np.full(count, LITERATURE, np.int8), repository=np.int32(0),
-        producer=-1, tick=world.tick, federated=True,
-    )  # fmt: skip
+        variance=np.float32(max(1e-6, (noise.measured_noise if measured else noise.simulated_noise) ** 2)),
+        origin=np.full(count, LITERATURE, np.int8),
+        repository=np.int32(0),
+        producer=-1,
+        tick=world.tick,
+        federated=True,
+    )
 
 
 def share_after_deposit(x: float, N: float, m: float) -> float:
@@ -458,8 +469,14 @@ def allocate(worth: Float, count: int, families: int = AIMED) -> Int:
 
 
 def policy_arms(
-    snapshots: Sequence[Snapshot], count: int, ticks: int, *, futures: int = 1, outcome: str = "found_share", families: int = AIMED
-) -> pd.DataFrame:  # fmt: skip
+    snapshots: Sequence[Snapshot],
+    count: int,
+    ticks: int,
+    *,
+    futures: int = 1,
+    outcome: str = "found_share",
+    families: int = AIMED,
+) -> pd.DataFrame:
     """Outcome of every policy, each from the same state on the same draws.
 
     Parameters
@@ -583,9 +600,11 @@ def outcome_class(kernel: Kernel, outcomes: int, length: int) -> OutcomeClass:
         return next(m for m in range(length + 1) if depends_on([part(h, m) for h in histories]))
 
     return OutcomeClass(
-        independent=depends_on([()] * len(histories)), phat=depends_on([tuple(sorted(h)) for h in histories]),
-        recent=fewest(lambda h, m: h[len(h) - m :]), early=fewest(lambda h, m: h[:m]),
-    )  # fmt: skip
+        independent=depends_on([()] * len(histories)),
+        phat=depends_on([tuple(sorted(h)) for h in histories]),
+        recent=fewest(lambda h, m: h[len(h) - m :]),
+        early=fewest(lambda h, m: h[:m]),
+    )
 
 
 def equilibrium_dependence(

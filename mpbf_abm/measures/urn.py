@@ -221,9 +221,16 @@ def intervene(
         rows.append((gamma, *of, passed, local_exponent(gamma * passed, mixed[0][k], x[k] / x.sum())))
     gamma, curators, planners, passed, local = np.array(rows).T
     return EffectiveUrn(
-        np.asarray(families, np.int64), before[families] / before.sum(), added, gamma, np.array([curators, planners]), passed,
-        local, plain, x,
-    )  # fmt: skip
+        np.asarray(families, np.int64),
+        before[families] / before.sum(),
+        added,
+        gamma,
+        np.array([curators, planners]),
+        passed,
+        local,
+        plain,
+        x,
+    )
 
 
 def _branch(snapshot: Snapshot, ticks: int, window: int, family: int = 0, count: int = 0) -> tuple[Float, Flow]:
@@ -236,8 +243,13 @@ def _branch(snapshot: Snapshot, ticks: int, window: int, family: int = 0, count:
 
 
 def displacements(
-    snapshot: Snapshot, families: Sequence[int] | Int, at: Sequence[int], *, fraction: float = FRACTION, seed: int | None = None
-) -> tuple[Float, Float, Float]:  # fmt: skip
+    snapshot: Snapshot,
+    families: Sequence[int] | Int,
+    at: Sequence[int],
+    *,
+    fraction: float = FRACTION,
+    seed: int | None = None,
+) -> tuple[Float, Float, Float]:
     """What becomes of extra records: displaced share of the family, and damage, at some ticks.
 
     Parameters
@@ -319,9 +331,13 @@ def fitted_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
     )
     planners = Source(rates[1], every, max(q.exploration, q.exploration_floor), gammas[1], q.adjacency, merit=merits[1])
     return Twin(
-        np.zeros(K), snapshot.world.commons.visible().copy(), curators, planners, p.commons.forgetting,
+        np.zeros(K),
+        snapshot.world.commons.visible().copy(),
+        curators,
+        planners,
+        p.commons.forgetting,
         snapshot.world.space.similarity,
-    )  # fmt: skip
+    )
 
 
 def _finite_mean(gamma: Float) -> float:

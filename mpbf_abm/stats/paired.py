@@ -27,8 +27,11 @@ EFFECT_COLUMNS = ("outcome", "baseline", "treated", "difference", "low", "high",
 
 
 def paired_effects(
-    baseline: pd.DataFrame, treated: pd.DataFrame, families: Sequence[Sequence[str]], bounds: Mapping[str, float] | None = None
-) -> pd.DataFrame:  # fmt: skip
+    baseline: pd.DataFrame,
+    treated: pd.DataFrame,
+    families: Sequence[Sequence[str]],
+    bounds: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
     """Mean paired difference of each outcome, with 95 % intervals that hold together within a family of outcomes.
 
     Parameters

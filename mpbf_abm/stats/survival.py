@@ -57,7 +57,9 @@ def lock_in_times(shares: ArrayLike, threshold: float, times: ArrayLike | None =
     """
     x = np.asarray(shares, np.float64)
     if x.ndim != 3 or not 0 < threshold <= 1:
-        raise ConfigurationError(f"lock-in times: shares (runs, times, families) and a threshold in (0, 1] are needed, not {x.shape}, {threshold:g}")  # fmt: skip
+        raise ConfigurationError(
+            f"lock-in times: shares (runs, times, families) and a threshold in (0, 1] are needed, not {x.shape}, {threshold:g}"
+        )
     t = np.arange(x.shape[1], dtype=np.float64) if times is None else np.asarray(times, np.float64)
     total = x.sum(axis=2, keepdims=True)
     lead = leaders(x)
@@ -136,10 +138,15 @@ def survival(times: ArrayLike, seen: ArrayLike, level: float = LEVEL) -> pd.Data
     before = high[~gone][-1] if (~gone).any() else 1.0
     table = pd.DataFrame(
         {
-            "time": at, "at_risk": risk.astype(np.int64), "events": count, "survival": alive, "error": error,
-            "low": np.where(gone, 0.0, low), "high": np.where(gone, before, high),
+            "time": at,
+            "at_risk": risk.astype(np.int64),
+            "events": count,
+            "survival": alive,
+            "error": error,
+            "low": np.where(gone, 0.0, low),
+            "high": np.where(gone, before, high),
         }
-    )  # fmt: skip
+    )
     start = pd.DataFrame(
         {"time": [0.0], "at_risk": [len(t)], "events": [0], "survival": 1.0, "error": 0.0, "low": 1.0, "high": 1.0}
     )

@@ -211,10 +211,19 @@ def run_battery(
         As :func:`~mpbf_abm.studies.tasks.do_tasks`.
     """
     battery.check(setting)
-    return battery.report(setting, do_tasks(
-        battery.name, partial(measured, battery.measure), battery.tasks(setting), {SETTING: setting.to_text()},
-        question=battery.question, out=out, jobs=jobs, progress=progress,
-    ))  # fmt: skip
+    return battery.report(
+        setting,
+        do_tasks(
+            battery.name,
+            partial(measured, battery.measure),
+            battery.tasks(setting),
+            {SETTING: setting.to_text()},
+            question=battery.question,
+            out=out,
+            jobs=jobs,
+            progress=progress,
+        ),
+    )
 
 
 def measured(measure: Callable[[Setting, Any], Any], run: RunInput) -> Returned:

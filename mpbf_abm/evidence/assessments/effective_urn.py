@@ -93,18 +93,50 @@ def study(name: str, draws: int, seed: int = 1) -> Study:
         for n, (span, _) in FACTORS.items()
     }
     return Study(
-        name=name, model=evaluate, seed=seed, design=Design(kind="lhs", n=draws), parameters=spans, replicates=Replicates(n=1),
+        name=name,
+        model=evaluate,
+        seed=seed,
+        design=Design(kind="lhs", n=draws),
+        parameters=spans,
+        replicates=Replicates(n=1),
         outcomes={name: Outcome() for name in OUTCOMES},
-    )  # fmt: skip
+    )
 
 
 OUTCOMES = (
-    "gamma_eff", "gamma_curators", "gamma_planners", "gamma_sd", "eps_eff", "law", "threshold", "share_now", "gamma_later", "eps_later",
-    "loop_gain", "bias_grown", "bias_volume",
-    *(f"{what}_{i}" for i in range(FAMILIES) for what in ("gamma", "share", "local", "grown", "grown_urn", "grown_plain", "apart", "volume")),
-    "damage", "damage_urn", "early", "early_error", "early_urn", "early_plain",
-    "leading", "leading_urn", "leading_plain", "locked", "cost", "cost_plain", "bought", "used_up",
-)  # fmt: skip
+    "gamma_eff",
+    "gamma_curators",
+    "gamma_planners",
+    "gamma_sd",
+    "eps_eff",
+    "law",
+    "threshold",
+    "share_now",
+    "gamma_later",
+    "eps_later",
+    "loop_gain",
+    "bias_grown",
+    "bias_volume",
+    *(
+        f"{what}_{i}"
+        for i in range(FAMILIES)
+        for what in ("gamma", "share", "local", "grown", "grown_urn", "grown_plain", "apart", "volume")
+    ),
+    "damage",
+    "damage_urn",
+    "early",
+    "early_error",
+    "early_urn",
+    "early_plain",
+    "leading",
+    "leading_urn",
+    "leading_plain",
+    "locked",
+    "cost",
+    "cost_plain",
+    "bought",
+    "used_up",
+)
 
 
 def evaluate(run: RunInput) -> dict[str, float]:
@@ -119,10 +151,15 @@ def evaluate(run: RunInput) -> dict[str, float]:
     urn = intervene(snapshot, families)
     fitted, plain = fitted_twin(urn, snapshot), plain_twin(urn, snapshot)
     out = {
-        "gamma_eff": urn.reinforcement, "gamma_curators": float(urn.gamma_of[0].mean()), "gamma_planners": float(urn.gamma_of[1].mean()),
-        "gamma_sd": float(urn.gamma.std(ddof=1)), "eps_eff": urn.exploration, "law": urn.exponent, "threshold": urn.threshold,
+        "gamma_eff": urn.reinforcement,
+        "gamma_curators": float(urn.gamma_of[0].mean()),
+        "gamma_planners": float(urn.gamma_of[1].mean()),
+        "gamma_sd": float(urn.gamma.std(ddof=1)),
+        "eps_eff": urn.exploration,
+        "law": urn.exponent,
+        "threshold": urn.threshold,
         "share_now": float(x.max() / x.sum()),
-    }  # fmt: skip
+    }
     out |= _displaced(snapshot, urn, fitted, plain, run) | _biased(snapshot, run) | _later(snapshot, run)
     out |= _reversed(snapshot, fitted, plain, run, int(np.argsort(-x, kind="stable")[1]))
     return out | _ensemble(p, run, early, space, founded, (fitted, plain))
@@ -133,9 +170,7 @@ def plain_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
     fitted, p = fitted_twin(urn, snapshot), snapshot.world.p
     curators = replace(fitted.curators, reinforcement=p.curators.reinforcement, merit=None)
     return replace(
-        fitted,
-        curators=curators,
-        planners=replace(fitted.planners, reinforcement=p.planners.reinforcement, merit=None),
+        fitted, curators=curators, planners=replace(fitted.planners, reinforcement=p.planners.reinforcement, merit=None)
     )
 
 
@@ -165,11 +200,15 @@ def _displaced(snapshot: Snapshot, urn: EffectiveUrn, fitted: Twin, plain: Twin,
     volumes = np.mean([s[0].sum(axis=1) for s in seen], axis=0)
     for i in range(FAMILIES):
         out |= {
-            f"gamma_{i}": float(urn.gamma[i]), f"share_{i}": float(urn.share[i]), f"local_{i}": float(urn.local[i]),
-            f"grown_{i}": float(own[i, 1] / own[i, 0]), f"grown_urn_{i}": float(own_urn[i, 1] / own_urn[i, 0]),
-            f"grown_plain_{i}": float(own_plain[i, 1] / own_plain[i, 0]), f"volume_{i}": float(volumes[1] / volumes[0]),
+            f"gamma_{i}": float(urn.gamma[i]),
+            f"share_{i}": float(urn.share[i]),
+            f"local_{i}": float(urn.local[i]),
+            f"grown_{i}": float(own[i, 1] / own[i, 0]),
+            f"grown_urn_{i}": float(own_urn[i, 1] / own_urn[i, 0]),
+            f"grown_plain_{i}": float(own_plain[i, 1] / own_plain[i, 0]),
+            f"volume_{i}": float(volumes[1] / volumes[0]),
             f"apart_{i}": float(growths[:, i].std(ddof=1) / math.sqrt(FUTURES)),
-        }  # fmt: skip
+        }
     return out
 
 
@@ -179,9 +218,10 @@ def _biased(snapshot: Snapshot, run: RunInput) -> dict[str, float]:
     seen = [bias_displacements(snapshot, at, seed=run.seed + 1 + i) for i in range(FUTURES)]
     records, displaced = (np.mean([s[i] for s in seen], axis=0) for i in (0, 1))
     return {
-        "loop_gain": bias_gain(snapshot), "bias_grown": float(displaced[1] / displaced[0]),
+        "loop_gain": bias_gain(snapshot),
+        "bias_grown": float(displaced[1] / displaced[0]),
         "bias_volume": float(records[1] / records[0]),
-    }  # fmt: skip
+    }
 
 
 def _later(snapshot: Snapshot, run: RunInput) -> dict[str, float]:
@@ -224,7 +264,7 @@ def _reversed(snapshot: Snapshot, fitted: Twin, plain: Twin, run: RunInput, fami
 
 def _ensemble(
     p: Parameters, run: RunInput, early: int, space: MaterialsSpace, founded: Float, twins: Sequence[Twin]
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Pairs of runs that share early history: how much it decides, who leads, who is locked in."""
     ends, starts, leads, used = [], [founded], [], []
     for i in range(PAIRS):
@@ -248,11 +288,16 @@ def _ensemble(
     drawn = float(p.founding.records)
     leading = both.max(axis=2)
     return {
-        "early": index, "early_error": error, "early_urn": early_index(twins[0], expected, drawn, early, run.ticks),
-        "early_plain": early_index(twins[1], expected, drawn, early, run.ticks), "leading": float(leading.mean()),
-        "leading_urn": float(np.mean(leads, axis=0)[0]), "leading_plain": float(np.mean(leads, axis=0)[1]),
-        "locked": float((leading > LOCKED).mean()), "used_up": float(np.mean(used)),
-    }  # fmt: skip
+        "early": index,
+        "early_error": error,
+        "early_urn": early_index(twins[0], expected, drawn, early, run.ticks),
+        "early_plain": early_index(twins[1], expected, drawn, early, run.ticks),
+        "leading": float(leading.mean()),
+        "leading_urn": float(np.mean(leads, axis=0)[0]),
+        "leading_plain": float(np.mean(leads, axis=0)[1]),
+        "locked": float((leading > LOCKED).mean()),
+        "used_up": float(np.mean(used)),
+    }
 
 
 def _current(fitted: Twin, snapshot: Snapshot) -> Twin:
@@ -334,20 +379,42 @@ def _bias_exponent(draws: pd.DataFrame) -> Float:
 
 URN, PLAIN = "fitted urn", "urn of nominal parameters"
 CLAIMS = (
-    Claim("E1", "effective reinforcement two fifths of a run later", "the early one", _column("gamma_later"), _column("gamma_eff")),
-    Claim("E1", "effective exploration two fifths of a run later", "the early one", _column("eps_later"), _column("eps_eff")),
+    Claim(
+        "E1",
+        "effective reinforcement two fifths of a run later",
+        "the early one",
+        _column("gamma_later"),
+        _column("gamma_eff"),
+    ),
+    Claim(
+        "E1",
+        "effective exploration two fifths of a run later",
+        "the early one",
+        _column("eps_later"),
+        _column("eps_eff"),
+    ),
     Claim("E2", "exponent of a displaced share", URN, _exponent("grown"), _exponent("grown_urn")),
     Claim("E2", "exponent of a displaced share", PLAIN, _exponent("grown"), _exponent("grown_plain")),
-    Claim("E2", "exponent of a displaced share", "law where the community stands", _exponent("grown"), _families("local")),
+    Claim(
+        "E2", "exponent of a displaced share", "law where the community stands", _exponent("grown"), _families("local")
+    ),
     Claim("E2", "exponent of a displaced share", "law of equal families", _exponent("grown"), _law),
-    Claim("E2", "growth of damage (logarithm)", URN, lambda d: np.log(_column("damage")(d)), lambda d: np.log(_column("damage_urn")(d))),
+    Claim(
+        "E2",
+        "growth of damage (logarithm)",
+        URN,
+        lambda d: np.log(_column("damage")(d)),
+        lambda d: np.log(_column("damage_urn")(d)),
+    ),
     Claim("E3", "early-stream Sobol index", URN, _column("early"), _column("early_urn")),
     Claim("E3", "early-stream Sobol index", PLAIN, _column("early"), _column("early_plain")),
     Claim("E4", "largest share at the end", URN, _column("leading"), _column("leading_urn")),
     Claim("E4", "largest share at the end", PLAIN, _column("leading"), _column("leading_plain")),
     Claim("E4", "largest share at the end", "the largest share now", _column("leading"), _column("share_now")),
-    Claim("L", "exponent of a shift of the corpus' bias", "L - 1", _bias_exponent, lambda d: _column("loop_gain")(d) - 1.0),
-)  # fmt: skip
+    Claim(
+        "L", "exponent of a shift of the corpus' bias", "L - 1", _bias_exponent, lambda d: _column("loop_gain")(d) - 1.0
+    ),
+)
 
 
 def draws_of(results: Results) -> pd.DataFrame:
@@ -371,9 +438,9 @@ def agreement(observed: Float, predicted: Float, seed: int = 0) -> dict[str, flo
     o, p = (np.asarray(v, np.float64).reshape(len(v), -1) for v in (observed, predicted))
     known = np.isfinite(o) & np.isfinite(p)
     if known.sum() < 3:
-        return dict.fromkeys(("slope", "slope_low", "slope_high", "intercept", "r2", "r2_low", "r2_high", "skill", "error"), math.nan) | {
-            "n": float(known.sum()), "left_out": float((~known).sum())
-        }  # fmt: skip
+        return dict.fromkeys(
+            ("slope", "slope_low", "slope_high", "intercept", "r2", "r2_low", "r2_high", "skill", "error"), math.nan
+        ) | {"n": float(known.sum()), "left_out": float((~known).sum())}
     weight = np.random.default_rng([seed, len(o)]).multinomial(len(o), np.full(len(o), 1.0 / len(o)), RESAMPLES)
     sums = {
         name: np.where(known, v, 0.0).sum(axis=1)
@@ -386,11 +453,18 @@ def agreement(observed: Float, predicted: Float, seed: int = 0) -> dict[str, flo
     slope_low, slope_high = np.nanquantile(slopes, ends)
     r2_low, r2_high = np.nanquantile(r2s, ends)
     return {
-        "slope": float(slope[0]), "slope_low": float(slope_low), "slope_high": float(slope_high), "intercept": float(intercept[0]),
-        "r2": float(r2[0]), "r2_low": float(r2_low), "r2_high": float(r2_high),
-        "skill": float(1.0 - (gap @ gap) / (spread @ spread)) if spread.any() else math.nan, "error": float(np.median(np.abs(gap))),
-        "n": float(known.sum()), "left_out": float((~known).sum()),
-    }  # fmt: skip
+        "slope": float(slope[0]),
+        "slope_low": float(slope_low),
+        "slope_high": float(slope_high),
+        "intercept": float(intercept[0]),
+        "r2": float(r2[0]),
+        "r2_low": float(r2_low),
+        "r2_high": float(r2_high),
+        "skill": float(1.0 - (gap @ gap) / (spread @ spread)) if spread.any() else math.nan,
+        "error": float(np.median(np.abs(gap))),
+        "n": float(known.sum()),
+        "left_out": float((~known).sum()),
+    }
 
 
 def _line(s: dict[str, Float]) -> tuple[Float, Float, Float]:
@@ -427,7 +501,7 @@ def report(draws: pd.DataFrame, factors: list[str]) -> Report:
     return Report(
         tuple(findings),
         {"claims": pd.DataFrame(rows), "failures": failures(draws, factors), "points": _points(draws), "draws": draws},
-    )  # fmt: skip
+    )
 
 
 def _locked(draws: pd.DataFrame) -> list[Finding]:
@@ -460,7 +534,15 @@ def _locked(draws: pd.DataFrame) -> list[Finding]:
     ):
         right = share_estimate(side.to_numpy(bool) == locked)
         common = max(locked.mean(), 1 - locked.mean())
-        out.append(Finding(f"E4 share of draws on the right side of lock-in, by {name}", right, float(common), len(draws), "null: the commoner side always"))  # fmt: skip
+        out.append(
+            Finding(
+                f"E4 share of draws on the right side of lock-in, by {name}",
+                right,
+                float(common),
+                len(draws),
+                "null: the commoner side always",
+            )
+        )
     return out
 
 
@@ -476,10 +558,21 @@ def _price(draws: pd.DataFrame) -> list[Finding]:
     within = share_estimate(np.abs(bought - 1.0) <= FAR)
     quartiles = np.quantile(bought, (0.25, 0.75))
     return [
-        Finding("E3 what the fitted urn's price of a reversal buys, over what it is for: median", Estimate(float(np.median(bought)), math.nan, float(low), float(high)),
-                1.0, len(bought), f"half of the draws {quartiles[0]:.2f} to {quartiles[1]:.2f}"),
-        Finding(f"E3 share of draws in which it buys that within {FAR:.0%}", within, math.nan, len(bought), "prices up to three times the commons were paid"),
-    ]  # fmt: skip
+        Finding(
+            "E3 what the fitted urn's price of a reversal buys, over what it is for: median",
+            Estimate(float(np.median(bought)), math.nan, float(low), float(high)),
+            1.0,
+            len(bought),
+            f"half of the draws {quartiles[0]:.2f} to {quartiles[1]:.2f}",
+        ),
+        Finding(
+            f"E3 share of draws in which it buys that within {FAR:.0%}",
+            within,
+            math.nan,
+            len(bought),
+            "prices up to three times the commons were paid",
+        ),
+    ]
 
 
 def _ceiling(draws: pd.DataFrame) -> Finding:
@@ -488,8 +581,13 @@ def _ceiling(draws: pd.DataFrame) -> Finding:
     known = np.isfinite(grown) & np.isfinite(apart)
     noise, whole = float((apart[known] ** 2).mean()), float(grown[known].var())
     value = max(0.0, 1.0 - noise / whole) if whole > 0 else math.nan
-    return Finding("E2 share of the variance of growth that is not chance of futures", Estimate(value, math.nan, math.nan, math.nan), math.nan,
-                   int(known.sum()), f"{FUTURES} futures each; no prediction can have a larger R^2")  # fmt: skip
+    return Finding(
+        "E2 share of the variance of growth that is not chance of futures",
+        Estimate(value, math.nan, math.nan, math.nan),
+        math.nan,
+        int(known.sum()),
+        f"{FUTURES} futures each; no prediction can have a larger R^2",
+    )
 
 
 def failures(draws: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
@@ -503,12 +601,14 @@ def failures(draws: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     from scipy.stats import spearmanr
 
     errors = {
-        "exponent of a displaced share": np.nanmean(np.abs(_exponent("grown")(draws) - _exponent("grown_urn")(draws)), axis=1),
+        "exponent of a displaced share": np.nanmean(
+            np.abs(_exponent("grown")(draws) - _exponent("grown_urn")(draws)), axis=1
+        ),
         "early-stream Sobol index": np.abs(_column("early")(draws) - _column("early_urn")(draws)),
         "largest share at the end": np.abs(_column("leading")(draws) - _column("leading_urn")(draws)),
         "price of a reversal": np.abs(np.log(np.maximum(_column("bought")(draws), 0.05))),
         "exponent of the bias": np.abs(_bias_exponent(draws) - draws["loop_gain"].to_numpy() + 1.0),
-    }  # fmt: skip
+    }
     numeric = [f for f in factors if pd.api.types.is_numeric_dtype(draws[f])]
     state = ["gamma_sd", "used_up", "share_now", "gamma_eff"]
     rows = []
@@ -533,9 +633,13 @@ def _points(draws: pd.DataFrame) -> pd.DataFrame:
         parts.append(
             pd.DataFrame(
                 {
-                    "row": claim.row, "what": claim.what, "by": claim.predictor, "draw": np.repeat(draws["scenario"].to_numpy(), o.shape[1]),
-                    "observed": o.ravel(), "predicted": p.ravel(),
+                    "row": claim.row,
+                    "what": claim.what,
+                    "by": claim.predictor,
+                    "draw": np.repeat(draws["scenario"].to_numpy(), o.shape[1]),
+                    "observed": o.ravel(),
+                    "predicted": p.ravel(),
                 }
             )
-        )  # fmt: skip
+        )
     return pd.concat(parts, ignore_index=True)

@@ -93,9 +93,13 @@ def indicators(world: World, since: int) -> dict[str, float]:
     total = max(recent.sum(), 1.0)
     tested = world.experiments / max(world.experiments.sum(), 1)
     return {
-        "leading": float(first), "lead": float(first - second), "momentum": float(recent[int(np.argmax(x))] / total - first),
-        "breadth": shannon(x), "recent_breadth": shannon(recent) if recent.any() else 0.0, "experiments": float(tested.max()),
-    }  # fmt: skip
+        "leading": float(first),
+        "lead": float(first - second),
+        "momentum": float(recent[int(np.argmax(x))] / total - first),
+        "breadth": shannon(x),
+        "recent_breadth": shannon(recent) if recent.any() else 0.0,
+        "experiments": float(tested.max()),
+    }
 
 
 def _leading(x: Float) -> float:
@@ -132,7 +136,7 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
 
 def _predicted(
     part: pd.DataFrame, y: NDArray[np.int64], ensemble: str, seed: int, findings: list[Finding]
-) -> dict[str, pd.DataFrame]:  # fmt: skip
+) -> dict[str, pd.DataFrame]:
     """Predictions of one ensemble: findings are added, tables returned."""
     name, n = ENSEMBLES[ensemble], len(y)
     plain, rocs = None, []
@@ -166,5 +170,11 @@ def _predicted(
 
 
 FORECAST = Battery(
-    "forecast", "Does the first fifth of a run say whether it will end locked in?", tasks, measure, report, replicates=150, fewest=40
-)  # fmt: skip
+    "forecast",
+    "Does the first fifth of a run say whether it will end locked in?",
+    tasks,
+    measure,
+    report,
+    replicates=150,
+    fewest=40,
+)

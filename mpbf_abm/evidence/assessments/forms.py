@@ -75,15 +75,27 @@ class Headline:
 HEADLINES = (
     Headline("strong reinforcement narrows the search", "strong reinforcement", BASE, "families_d1", -1),
     Headline("strong reinforcement finds less", "strong reinforcement", BASE, "found_share", -1),
-    Headline("an exploration floor brings breadth back", "strong reinforcement, exploration floor", "strong reinforcement", "families_d1", 1),
-    Headline("an exploration floor brings finds back", "strong reinforcement, exploration floor", "strong reinforcement", "found_share", 1),
+    Headline(
+        "an exploration floor brings breadth back",
+        "strong reinforcement, exploration floor",
+        "strong reinforcement",
+        "families_d1",
+        1,
+    ),
+    Headline(
+        "an exploration floor brings finds back",
+        "strong reinforcement, exploration floor",
+        "strong reinforcement",
+        "found_share",
+        1,
+    ),
     Headline("a coverage mandate widens the search", "coverage mandate", BASE, "families_d1", 1),
     Headline("a coverage mandate lowers the error in rare families", "coverage mandate", BASE, "rmse_niche", -1),
     Headline("without the outer loop less is found", "no outer loop", BASE, "found_share", -1),
     Headline("without invariance less is found", "no invariance", BASE, "found_share", -1),
     Headline("simulated labels alone hand on more of their bias", "simulated labels only", BASE, "inherited_bias", 1),
     Headline("the loss of the largest repository costs finds", "largest repository lost", BASE, "found_share", -1),
-)  # fmt: skip
+)
 
 
 def tasks(setting: Setting) -> list[tuple[int, int]]:
@@ -101,9 +113,14 @@ def measure(setting: Setting, task: tuple[int, int]) -> dict[str, dict[str, floa
         policies = [*setting.policies, *([Policy(name=arm.policy, start=start)] if arm.policy else [])]
         shock = Shock(name=arm.shock, start=start, target="largest") if arm.shock else None
         run = simulate(
-            p.updated(dict(arm.changes)), seed=seed, ticks=setting.ticks, policies=policies,
-            shocks=[*setting.shocks, *([shock] if shock else [])], space=space, record=(),
-        )  # fmt: skip
+            p.updated(dict(arm.changes)),
+            seed=seed,
+            ticks=setting.ticks,
+            policies=policies,
+            shocks=[*setting.shocks, *([shock] if shock else [])],
+            space=space,
+            record=(),
+        )
         out[name] = {o: float(run.summary[o]) for o in OUTCOMES}
     return out
 
@@ -113,13 +130,15 @@ def measure(setting: Setting, task: tuple[int, int]) -> dict[str, dict[str, floa
 
 def effects(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) -> Float:
     """Paired effects of every headline under every combination (replicates, combinations, headlines)."""
-    return np.array([
+    return np.array(
         [
-            [values[c, seed][h.arm][h.outcome] - values[c, seed][h.against][h.outcome] for h in HEADLINES]
-            for c in range(len(COMBINATIONS))
+            [
+                [values[c, seed][h.arm][h.outcome] - values[c, seed][h.against][h.outcome] for h in HEADLINES]
+                for c in range(len(COMBINATIONS))
+            ]
+            for seed in setting.seeds()
         ]
-        for seed in setting.seeds()
-    ])  # fmt: skip
+    )
 
 
 def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) -> Report:
@@ -152,11 +171,16 @@ def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) 
         findings.append(Finding(f"{headline.words}: {headline.outcome}", estimate, 0.0, R, reading))
         rows += [
             {
-                "headline": headline.words, "outcome": headline.outcome, "claimed": "+" if headline.sign > 0 else "-",
-                **dict(zip(FORMS, combination, strict=True)), "effect": mean[c, h], "low": low[c, h], "high": high[c, h],
+                "headline": headline.words,
+                "outcome": headline.outcome,
+                "claimed": "+" if headline.sign > 0 else "-",
+                **dict(zip(FORMS, combination, strict=True)),
+                "effect": mean[c, h],
+                "low": low[c, h],
+                "high": high[c, h],
             }
             for c, combination in enumerate(COMBINATIONS)
-        ]  # fmt: skip
+        ]
     forms = [
         {"headline": h.words, "form": f, **{k: by_form[k][i, j] for k in by_form}}
         for i, h in enumerate(HEADLINES)

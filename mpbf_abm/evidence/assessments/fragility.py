@@ -43,9 +43,11 @@ Float = NDArray[np.float64]
 Course = dict[str, Float]
 
 CRITERIA = {
-    "random": "nodes at random", "degree": "most links first", "degree-recalculated": "most links among what is left first",
+    "random": "nodes at random",
+    "degree": "most links first",
+    "degree-recalculated": "most links among what is left first",
     "load": "most shortest paths first",
-}  # fmt: skip
+}
 ORDERS = 20  # random orders of removal, averaged
 LABOUR = 0.5  # of what a node makes comes from itself, in the influence vector
 ORPHANED = 0.5  # share of users left without any provider that the truck factor asks for
@@ -74,8 +76,10 @@ OUTAGES: dict[str, tuple[str, Literal["largest", "correlated"], float | None]] =
     "the most used model": (LOSS["model"], "largest", None),
 }
 PERFORMANCE = {
-    "finds": "finds per tick, share of what is to be found", "steered": "labs with a working model", "visible": "records that can be read"
-}  # fmt: skip
+    "finds": "finds per tick, share of what is to be found",
+    "steered": "labs with a working model",
+    "visible": "records that can be read",
+}
 
 
 # --------------------------------------------------------------------------- what is run
@@ -233,11 +237,14 @@ def _course(snapshot: Snapshot, ticks: int, *shocks: Shock) -> Course:
         eco.step()
         works = world.infrastructure.working_labs()
         everything = world.commons.mass + world.commons.records_by_family()
-        rows.append((
-            # An objective that shifts counts finds anew.
-            max(0, world.discoveries.count - found) / max(1, world.discoveries.existing), float(works.mean()) if len(works) else 0.0,
-            float(world.commons.visible().sum() / max(1.0, everything.sum())),
-        ))  # fmt: skip
+        rows.append(
+            (
+                # An objective that shifts counts finds anew.
+                max(0, world.discoveries.count - found) / max(1, world.discoveries.existing),
+                float(works.mean()) if len(works) else 0.0,
+                float(world.commons.visible().sum() / max(1.0, everything.sum())),
+            )
+        )
     return dict(zip(PERFORMANCE, np.array(rows).T, strict=True))
 
 
@@ -261,16 +268,21 @@ def _warning(setting: Setting, seed: int) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[Setting, int], Any]] = {
-    "network": _network, **{kind: _losses(kind) for kind in KINDS}, **{target: _shares_lost(target) for target in ALL}, "outages": _outages,
+    "network": _network,
+    **{kind: _losses(kind) for kind in KINDS},
+    **{target: _shares_lost(target) for target in ALL},
+    "outages": _outages,
     "warning": _warning,
-}  # fmt: skip
+}
 
 FEWEST_LOCKED = 5  # communities that end locked in, without which there is nothing to be warned of
 FEWEST_TICKS = 8  # before the loss, for a trend
 
 SIGNALS = {
-    "rise": "rise of the largest share itself", "variance": "rising variance of it", "autocorrelation": "rising autocorrelation of it"
-}  # fmt: skip
+    "rise": "rise of the largest share itself",
+    "variance": "rising variance of it",
+    "autocorrelation": "rising autocorrelation of it",
+}
 NOTHING = Estimate(math.nan, math.nan, math.nan, math.nan)
 
 
@@ -292,9 +304,14 @@ def report(setting: Setting, values: Mapping[Any, Any]) -> Report:
         shares.append(rows)
     found, recovery, gaps = _of_outages(of["outages"], setting)
     tables = {
-        "removal_curves": curves, "keystones": _joined(ranked), "static_ranking": _joined(static), "tipping": _joined(shares),
-        "recovery": recovery, "gap_curves": gaps, "losses": _joined(losses),
-    }  # fmt: skip
+        "removal_curves": curves,
+        "keystones": _joined(ranked),
+        "static_ranking": _joined(static),
+        "tipping": _joined(shares),
+        "recovery": recovery,
+        "gap_curves": gaps,
+        "losses": _joined(losses),
+    }
     return Report((*findings, *found, *_of_warning(of["warning"])), tables)
 
 
@@ -352,9 +369,21 @@ def _of_network(worlds: list[dict[str, Any]]) -> tuple[list[Finding], pd.DataFra
             for key in (f"cascade {kind}", f"cascade {kind}, any", f"truck {kind}")
         )
         findings += [
-            Finding(f"share of the others that stop with the most leaned-on {kind}", one, any_one.value, n, "null: with any one"),
-            Finding(f"fewest {several} without which most {users} have none", few, math.nan, n, "truck factor, greedy; more is safer"),
-        ]  # fmt: skip
+            Finding(
+                f"share of the others that stop with the most leaned-on {kind}",
+                one,
+                any_one.value,
+                n,
+                "null: with any one",
+            ),
+            Finding(
+                f"fewest {several} without which most {users} have none",
+                few,
+                math.nan,
+                n,
+                "truck factor, greedy; more is safer",
+            ),
+        ]
     weight = mean_estimate([w["influence"] for w in worlds])
     findings.append(Finding("largest influence of a node, over that of equals", weight, 1.0, n, f"labour {LABOUR:g}"))
     means = {c: np.mean([w["curves"][c] for w in worlds], axis=0) for c in CRITERIA}
@@ -396,10 +425,13 @@ def _of_ranking(each: pd.DataFrame, table: pd.DataFrame, ranks: pd.DataFrame, ki
         findings += [
             _cost(f"finds that the most leaned-on {kind} costs beyond another", more, smallest),
             Finding(
-                f"rank correlation of a {kind}'s users with its cost in finds", _read(users, "rho_within", "_within"), 0.0,
-                int(float(users["seeds"])), "mean over communities; chance in single runs lowers it",
+                f"rank correlation of a {kind}'s users with its cost in finds",
+                _read(users, "rho_within", "_within"),
+                0.0,
+                int(float(users["seeds"])),
+                "mean over communities; chance in single runs lowers it",
             ),
-        ]  # fmt: skip
+        ]
     return findings
 
 
@@ -410,8 +442,10 @@ def _of_shares(
     count, smallest, n = setting.parameters.infrastructure.repositories, OUTCOMES[WORST][1], len(worlds)
     costs = {m: np.array([w[m] for w in worlds]) for m in levels(count)}
     rows = [
-        (target, m / count, e.value, e.low, e.high, float((x > smallest).mean())) for m, x in costs.items() for e in [mean_estimate(x)]
-    ]  # fmt: skip
+        (target, m / count, e.value, e.low, e.high, float((x > smallest).mean()))
+        for m, x in costs.items()
+        for e in [mean_estimate(x)]
+    ]
     table = pd.DataFrame(rows, columns=["chosen", "lost", "cost", "low", "high", "costly"])
     findings = [_cost("cost of losing all repositories: finds", costs[count], smallest)] if target == "largest" else []
     words = f"share of the repositories whose loss costs {smallest:g} of finds, {ALL[target]}"

@@ -35,8 +35,15 @@ REGIONS = ("core", "rest")  # families that held half of the founding records, a
 HELD = tuple(f"{origin}, {region}" for origin in ORIGINS for region in REGIONS)
 COURSE_SERIES = (*LAYERS, *FLOWS, *HELD)
 COURSE_OUTCOMES = (
-    "found_share", "families_d1", "leading_share", "rmse_niche", "early_share", "late_share", "same_leader", "core_share",
-)  # fmt: skip
+    "found_share",
+    "families_d1",
+    "leading_share",
+    "rmse_niche",
+    "early_share",
+    "late_share",
+    "same_leader",
+    "core_share",
+)
 
 
 def parameters(run: RunInput) -> Parameters:
@@ -69,9 +76,11 @@ def course(run: RunInput) -> tuple[Outcomes, Float]:
                 rows.append([*(now[name] for name in LAYERS), *flows.values(), *held.ravel().tolist()])
         end, x = summarise(eco), eco.world.commons.records_by_family()
     outcomes = {name: end[name] for name in COURSE_OUTCOMES[:4]} | {
-        "early_share": early_share, "late_share": float(x[leader] / x.sum()), "same_leader": float(x.argmax() == leader),
+        "early_share": early_share,
+        "late_share": float(x[leader] / x.sum()),
+        "same_leader": float(x.argmax() == leader),
         "core_share": float(x[regions == 0].sum() / x.sum()),
-    }  # fmt: skip
+    }
     return outcomes, np.array(rows)
 
 
@@ -180,6 +189,8 @@ def approach(run: RunInput) -> tuple[Outcomes, Float]:
     seen = early_warnings(share, run.ticks // 2)
     x = eco.world.commons.visible()
     outcomes = {
-        "variance_trend": seen.variance_trend, "autocorrelation_trend": seen.autocorrelation_trend, "leading_share": float(x.max() / x.sum()),
-    }  # fmt: skip
+        "variance_trend": seen.variance_trend,
+        "autocorrelation_trend": seen.autocorrelation_trend,
+        "leading_share": float(x.max() / x.sum()),
+    }
     return outcomes, np.stack([share[run.kept], lever[run.kept]], axis=1)

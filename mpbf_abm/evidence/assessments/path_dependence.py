@@ -86,9 +86,16 @@ def ramp(setting: Setting, world: int, ticks: int) -> dict[str, Any]:
     """Explore more and more and then less again, and watch the largest share of what is expected to be entered next."""
     lever = {path: (now, HIGH if now < HIGH else 0.5 * (1.0 + now)) for path, now in _room(setting).items()}
     way, seen = ramp_community(
-        setting.parameters, (world << 8) + HISTORIES, lever, ticks, _next_leading, settle=max(2, setting.ticks // EARLY),
-        space=materials(setting.parameters, world), policies=setting.policies, shocks=setting.shocks,
-    )  # fmt: skip
+        setting.parameters,
+        (world << 8) + HISTORIES,
+        lever,
+        ticks,
+        _next_leading,
+        settle=max(2, setting.ticks // EARLY),
+        space=materials(setting.parameters, world),
+        policies=setting.policies,
+        shocks=setting.shocks,
+    )
     return {"way": way, "seen": seen, "area": loop_area(way, seen)}
 
 
@@ -131,12 +138,24 @@ def history(setting: Setting, world: int, i: int) -> dict[str, Any]:
     urn = intervene(snapshot, [second, *families[families != second]])
     arms = policy_arms([snapshot], round(MOVED * N), setting.ticks) if i < INFORMED else None
     return {
-        "arms": arms, "path": np.vstack([path, later[1:]]), "early": x, "ends": np.array([c[-1] for c, _ in courses]),
-        "new": np.maximum(later[-1] - path[0], 0.0), "later": np.array([np.maximum(c[-1] - x, 0.0) for c, _ in courses]), "found": np.array([f for _, f in courses]),
-        "exponent": damage_exponent(float(damage(twin[0], later[0])), float(damage(twin[-1], later[-1])), later.sum(axis=1).tolist()),
-        "kept": moved[0] / float(twin[0, second] / twin[0].sum() - share), "price": price / N, "bought": moved[1] / MOVED,
-        "gamma_eff": urn.reinforcement, "eps_eff": urn.exploration, "law": urn.exponent, "local": float(urn.local[0]),
-    }  # fmt: skip
+        "arms": arms,
+        "path": np.vstack([path, later[1:]]),
+        "early": x,
+        "ends": np.array([c[-1] for c, _ in courses]),
+        "new": np.maximum(later[-1] - path[0], 0.0),
+        "later": np.array([np.maximum(c[-1] - x, 0.0) for c, _ in courses]),
+        "found": np.array([f for _, f in courses]),
+        "exponent": damage_exponent(
+            float(damage(twin[0], later[0])), float(damage(twin[-1], later[-1])), later.sum(axis=1).tolist()
+        ),
+        "kept": moved[0] / float(twin[0, second] / twin[0].sum() - share),
+        "price": price / N,
+        "bought": moved[1] / MOVED,
+        "gamma_eff": urn.reinforcement,
+        "eps_eff": urn.exploration,
+        "law": urn.exponent,
+        "local": float(urn.local[0]),
+    }
 
 
 def _course(setting: Setting, snapshot: Snapshot, seed: int, family: int = 0, count: int = 0) -> tuple[Float, float]:
@@ -168,20 +187,56 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
     rows = [_of_world(histories) for histories in worlds.values()]
     planners = setting.parameters.planners
     said = {
-        "early index of shares": ("early history's share of the variance of later records' families (0 to 1)", 0.0, "rerun from a fifth of the way on"),
-        "early index of finds": ("early history's share of the variance of finds (0 to 1)", 0.0, "0: later chance alone decides how much is found"),
+        "early index of shares": (
+            "early history's share of the variance of later records' families (0 to 1)",
+            0.0,
+            "rerun from a fifth of the way on",
+        ),
+        "early index of finds": (
+            "early history's share of the variance of finds (0 to 1)",
+            0.0,
+            "0: later chance alone decides how much is found",
+        ),
         "divergence": ("divergence of the records of histories (nats)", 0.0, "Jensen-Shannon, chance taken off"),
-        "same leader": ("chance that two histories end with the same largest family", 1.0, "1: the outcome is given by the materials"),
-        "leader stays": ("chance that the early largest family is the last", math.nan, "chance of one in all families without any history"),
-        "locked": (f"share of histories that end locked in (largest share above {LOCKED:g})", math.nan, "a distribution, see the figure"),
+        "same leader": (
+            "chance that two histories end with the same largest family",
+            1.0,
+            "1: the outcome is given by the materials",
+        ),
+        "leader stays": (
+            "chance that the early largest family is the last",
+            math.nan,
+            "chance of one in all families without any history",
+        ),
+        "locked": (
+            f"share of histories that end locked in (largest share above {LOCKED:g})",
+            math.nan,
+            "a distribution, see the figure",
+        ),
         "exponent": ("exponent of damage, d ln D / d ln N", -1.0, "-1: a small change is thinned out; 0: it stays"),
         "kept": ("displacement that is left of extra records", math.nan, "1: kept whole, as in a linear urn"),
-        "bought": (f"what the price of a reversal buys, over the {MOVED:g} it is for", 1.0, "price N D / (1 - x - D) of a linear urn"),
+        "bought": (
+            f"what the price of a reversal buys, over the {MOVED:g} it is for",
+            1.0,
+            "price N D / (1 - x - D) of a linear urn",
+        ),
         "gamma_eff": ("effective reinforcement", planners.reinforcement, "null: what planners were given"),
-        "eps_eff": ("effective exploration", max(planners.exploration, planners.exploration_floor), "null: what planners were given"),
-        "law": ("exponent of equal families, (1 - eps_eff) gamma_eff - 1", 0.0, "above 0, equal families part for good"),
-        "local": ("exponent where the community stands", -1.0, "(1 - eps_eff) gamma_eff phi(1-phi) / (s(1-s)) - 1 of the second family"),
-    }  # fmt: skip
+        "eps_eff": (
+            "effective exploration",
+            max(planners.exploration, planners.exploration_floor),
+            "null: what planners were given",
+        ),
+        "law": (
+            "exponent of equal families, (1 - eps_eff) gamma_eff - 1",
+            0.0,
+            "above 0, equal families part for good",
+        ),
+        "local": (
+            "exponent where the community stands",
+            -1.0,
+            "(1 - eps_eff) gamma_eff phi(1-phi) / (s(1-s)) - 1 of the second family",
+        ),
+    }
     findings = []
     for name, (measured, null, reading) in said.items():
         known = [row[name] for row in rows if not math.isnan(row[name])]
@@ -202,9 +257,21 @@ def _locking(worlds: Mapping[int, list[dict[str, Any]]]) -> Part:
     middle, low, high = median_time(curve)
     told = f"Kaplan-Meier over {len(times)} histories, {int((~seen).sum())} censored; worlds not told apart"
     return [
-        Finding("changes of the largest family in a history", changes, 0.0, len(paths), "ticks at which another family takes the lead"),
-        Finding("median lock-in time (tick; inf: not within the run)", Estimate(middle, math.nan, low, high), math.nan, len(paths), told),
-    ], {"survival": curve}  # fmt: skip
+        Finding(
+            "changes of the largest family in a history",
+            changes,
+            0.0,
+            len(paths),
+            "ticks at which another family takes the lead",
+        ),
+        Finding(
+            "median lock-in time (tick; inf: not within the run)",
+            Estimate(middle, math.nan, low, high),
+            math.nan,
+            len(paths),
+            told,
+        ),
+    ], {"survival": curve}
 
 
 def _information(setting: Setting, worlds: Mapping[int, list[dict[str, Any]]]) -> Part:
@@ -227,9 +294,15 @@ def _loops(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Part:
         return [], {"loops": pd.DataFrame(columns=["world", "ticks", "way", "leading"])}
     areas = np.array([[values["ramp", w, t]["area"] for t in ways] for w in setting.seeds()])
     loops = pd.concat(
-        [pd.DataFrame({"world": w, "ticks": t, "way": values["ramp", w, t]["way"], "leading": values["ramp", w, t]["seen"]}) for w in setting.seeds() for t in ways],
+        [
+            pd.DataFrame(
+                {"world": w, "ticks": t, "way": values["ramp", w, t]["way"], "leading": values["ramp", w, t]["seen"]}
+            )
+            for w in setting.seeds()
+            for t in ways
+        ],
         ignore_index=True,
-    )  # fmt: skip
+    )
     slow, lagging = (slow_limit(1.0 / np.array(ways, np.float64), areas, exponent) for exponent in (FOLD, 1.0))
     seen = ", ".join(f"{a:.3g} at {t}" for a, t in zip(areas.mean(axis=0), ways, strict=True))
     told = f"areas {seen} ticks a way; growing with the rate itself {lagging.value:.3g} ({lagging.low:.3g} to {lagging.high:.3g})"
@@ -268,12 +341,13 @@ def _of_world(histories: list[dict[str, Any]]) -> dict[str, float]:
     leaders = ends[:, 0].argmax(axis=1)
     pairs = np.triu_indices(len(leaders), 1)
     out = {
-        "early index of shares": _index(*_shares([h["later"] for h in histories])), "early index of finds": _index(found[:, 0], found[:, 1]),
+        "early index of shares": _index(*_shares([h["later"] for h in histories])),
+        "early index of finds": _index(found[:, 0], found[:, 1]),
         "divergence": corrected_jsd(np.array([h["new"] for h in histories]))[0],
         "same leader": float((leaders[pairs[0]] == leaders[pairs[1]]).mean()),
         "leader stays": float(np.mean([h["early"].argmax() == k for h, k in zip(histories, leaders, strict=True)])),
         "locked": float((ends.max(axis=2) > LOCKED).mean()),
-    }  # fmt: skip
+    }
     for name in ("exponent", "kept", "bought", "gamma_eff", "eps_eff", "law", "local"):
         known = [h[name] for h in histories if math.isfinite(h[name])]
         out[name] = float(np.mean(known)) if known else math.nan
@@ -298,13 +372,20 @@ def _tables(worlds: Mapping[int, list[dict[str, Any]]]) -> dict[str, pd.DataFram
     for world, runs in worlds.items():
         for i, h in enumerate(runs):
             ends = h["ends"] / h["ends"].sum(axis=1, keepdims=True)
-            histories.append({
-                "world": world, "history": i, "early_leading": float(h["early"].max() / h["early"].sum()),
-                **{f"leader_{b}": int(e.argmax()) for b, e in zip("ab", ends, strict=True)},
-                **{f"leading_{b}": float(e.max()) for b, e in zip("ab", ends, strict=True)},
-                **{f"found_{b}": float(f) for b, f in zip("ab", h["found"], strict=True)},
-                **{n: float(h[n]) for n in ("exponent", "kept", "price", "bought", "gamma_eff", "eps_eff", "law", "local")},
-            })  # fmt: skip
+            histories.append(
+                {
+                    "world": world,
+                    "history": i,
+                    "early_leading": float(h["early"].max() / h["early"].sum()),
+                    **{f"leader_{b}": int(e.argmax()) for b, e in zip("ab", ends, strict=True)},
+                    **{f"leading_{b}": float(e.max()) for b, e in zip("ab", ends, strict=True)},
+                    **{f"found_{b}": float(f) for b, f in zip("ab", h["found"], strict=True)},
+                    **{
+                        n: float(h[n])
+                        for n in ("exponent", "kept", "price", "bought", "gamma_eff", "eps_eff", "law", "local")
+                    },
+                }
+            )
             leading = h["path"].max(axis=1) / h["path"].sum(axis=1)
             courses += [{"world": world, "history": i, "tick": t, "leading": float(v)} for t, v in enumerate(leading)]
     return {"histories": pd.DataFrame(histories), "courses": pd.DataFrame(courses)}
@@ -316,9 +397,22 @@ PATH = Battery("path", "How path-dependent is the community?", tasks, measure, r
 # --------------------------------------------------------------------------- over parameters
 
 OUTCOMES = (
-    "early index of shares", "early index of finds", "divergence", "same leader", "leader stays", "locked", "exponent", "kept", "bought", "gamma_eff", "eps_eff", "law", "local",
-    "oracle gain", "informed gain",
-)  # fmt: skip
+    "early index of shares",
+    "early index of finds",
+    "divergence",
+    "same leader",
+    "leader stays",
+    "locked",
+    "exponent",
+    "kept",
+    "bought",
+    "gamma_eff",
+    "eps_eff",
+    "law",
+    "local",
+    "oracle gain",
+    "informed gain",
+)
 
 
 def world_outcomes(run: RunInput, preset: str = "quick") -> dict[str, float]:
