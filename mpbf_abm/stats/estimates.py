@@ -24,6 +24,9 @@ class Estimate:
     high: float
 
 
+UNKNOWN = Estimate(math.nan, math.nan, math.nan, math.nan)
+
+
 def critical_z(level: float = LEVEL) -> float:
     """Half width of the interval of a normal variable, in standard errors."""
     from scipy.special import ndtri
@@ -56,7 +59,7 @@ def share_estimate(yes: ArrayLike) -> Estimate:
     x = np.asarray(yes, np.float64)
     n = len(x)
     if not n:
-        return Estimate(math.nan, math.nan, math.nan, math.nan)
+        return UNKNOWN
     low, high = wilson(x.sum(), n)
     return Estimate(float(x.mean()), math.sqrt(x.mean() * (1.0 - x.mean()) / n), float(low), float(high))
 
@@ -76,6 +79,15 @@ def wilson(hits: ArrayLike, n: ArrayLike, level: float = LEVEL) -> tuple[Float, 
         middle = (p + z2 / (2 * n)) / (1 + z2 / n)
         half = np.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n) / (1 + z2 / n)
     return np.where(n > 0, np.maximum(middle - half, 0.0), 0.0), np.where(n > 0, np.minimum(middle + half, 1.0), 1.0)
+
+
+def holm(p: Float) -> Float:
+    """Return Holm's (1979) adjusted p values (n,); NaN stays, and is no test."""
+    out = np.full(len(p), math.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    out[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return out
 
 
 # --------------------------------------------------------------------------- precision
