@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.estimates import Estimate, mean_estimate, student
-from mpbf_abm.theory.twin import Twin
 
 Float = NDArray[np.float64]
 
@@ -146,43 +145,6 @@ def ramp_community(
     return np.array(way), np.array(seen)
 
 
-def ramp_twin(twin: Twin, low: float, high: float, ticks: int, *, settle: int = 0) -> tuple[Float, Float]:
-    """Move the exploration of a mean-field twin from low to high and back as :func:`ramp_community` does, and watch its largest share.
-
-    Parameters
-    ----------
-    twin : Twin
-        Its map is followed from founding on; with forgetting it has steady states, which a slow ramp stays near until they end.
-    low, high : float
-        Exploration of everybody, 0 to 1.
-    ticks, settle : int
-        As for :func:`ramp_community`.
-
-    Returns
-    -------
-    two arrays (2 ticks - 1,)
-        The lever as a share of its way, and the largest share of a family.
-
-    Raises
-    ------
-    ConfigurationError
-        For a ramp with no room, or a twin whose models generate records, which have a memory of their own.
-
-    Notes
-    -----
-    Equal families in a twin without chance stay equal at any rate, as nothing breaks the tie; give one of them some merit.
-    """
-    _check_room({"exploration": (low, high)}, ticks, settle)
-    if twin.pseudo_share:
-        raise ConfigurationError(f"ramp of a twin: pseudo_share = {twin.pseudo_share:g}: must be 0")
-    way = np.minimum(np.arange(1, 2 * ticks), np.arange(2 * ticks - 1, 0, -1)) / ticks
-    x, unbiased, seen = twin.start, np.zeros(twin.families), []
-    for tick, strength in enumerate(np.concatenate([np.zeros(settle), way])):
-        x = twin.exploring(low + float(strength) * (high - low)).step(x, unbiased, np.nan, tick)[0]
-        seen.append(x.max() / x.sum())
-    return way, np.array(seen[settle:])
-
-
 def _check_room(lever: Mapping[str, tuple[float, float]], ticks: int, settle: int) -> None:
     faults = [f"ramp: {path} = {low:g} to {high:g}: must rise" for path, (low, high) in lever.items() if not low < high]
     if ticks < 2 or settle < 0:
@@ -193,16 +155,3 @@ def _check_room(lever: Mapping[str, tuple[float, float]], ticks: int, settle: in
         faults.append("ramp: no parameter to move")
     if faults:
         raise ConfigurationError(faults)
-
-
-def loop_areas(
-    parameters: Parameters,
-    seeds: Sequence[int],
-    lever: Mapping[str, tuple[float, float]],
-    ticks: Sequence[int],
-    observe: Callable[[Community], float],
-    **options: Any,
-) -> tuple[Float, Float]:
-    """Rates of some ramps (m,), and the area of each one's loop in every run (seeds, m); as :func:`ramp_community`."""
-    areas = [[loop_area(*ramp_community(parameters, s, lever, t, observe, **options)) for t in ticks] for s in seeds]
-    return 1.0 / np.asarray(ticks, np.float64), np.array(areas)

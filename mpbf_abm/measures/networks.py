@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.model.links import Network, any_of_r, fraction, from_graph, load, mutual
+from mpbf_abm.model.links import Network, from_graph, load
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -434,12 +434,6 @@ def cascade_size(network: Network, removed: Iterable[Hashable]) -> float:
         If a removed node is not in the graph.
     """
     return 1.0 - float(network.fail(removed).mean())
-
-
-def single_failure_damage(graph: nx.Graph[Any], rule: any_of_r | fraction | load | mutual) -> Int:
-    """Nodes that stop working when one node fails, itself included, for every node (N,)."""
-    network = from_graph(graph, rule)
-    return np.array([len(network.nodes) - network.fail([v]).sum() for v in network.nodes], np.int64)
 
 
 def reach(graph: nx.DiGraph[Any]) -> Int:

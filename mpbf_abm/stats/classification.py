@@ -113,7 +113,7 @@ def _areas(
     ahead, rivals = np.zeros((len(scores), len(y))), np.zeros(len(y))
     for k in range(int(fold.max()) + 1):
         for one in (y, ~y):
-            here, other = np.flatnonzero((fold == k) & one), np.flatnonzero((fold == k) & ~one)
+            here, other = (np.flatnonzero((fold == k) & one), np.flatnonzero((fold == k) & ~one))
             rivals[here] = len(other)
             both = np.concatenate([here, other])
             for row, s in zip(ahead, scores, strict=True):
@@ -236,13 +236,6 @@ def group_numbers(groups: ArrayLike | None, n: int) -> Int:
 # cross-validation keeps a group on one side.
 
 # --------------------------------------------------------------------------- probabilities
-
-
-def brier_score(probability: ArrayLike, outcome: ArrayLike, groups: ArrayLike | None = None) -> Estimate:
-    """Mean squared error of a probability, from 0 (certain and right) to 1 (Brier 1950), with a t-interval over groups."""
-    y = checked_outcome(outcome, both=False)
-    loss = (_probability(probability, len(y)) - y) ** 2
-    return _ratio(loss, np.ones(len(y)), group_numbers(groups, len(y)))
 
 
 def brier_skill(

@@ -169,7 +169,7 @@ def honest_regret(values: Float, *, splits: int = 50, seed: int = 0) -> Float:
     out = np.zeros(P)
     for _ in range(splits):
         order = rng.permutation(m)
-        halves = x[..., order[: m // 2]].mean(axis=2), x[..., order[m // 2 :]].mean(axis=2)
+        halves = (x[..., order[: m // 2]].mean(axis=2), x[..., order[m // 2 :]].mean(axis=2))
         for choose, value in (halves, halves[::-1]):
             best = choose.argmax(axis=0)
             worst = (choose.max(axis=0) - choose).argmax(axis=1)

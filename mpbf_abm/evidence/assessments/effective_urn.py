@@ -237,7 +237,7 @@ def _later(snapshot: Snapshot, run: RunInput) -> dict[str, float]:
 def _reversed(snapshot: Snapshot, fitted: Twin, plain: Twin, run: RunInput, family: int) -> dict[str, float]:
     """Pay what the fitted urn asks for a lasting displacement of the second family, and see what it bought."""
     x = snapshot.world.commons.visible()
-    N, s, ahead = float(x.sum()), float(x[family] / x.sum()), run.ticks - snapshot.world.tick
+    N, s, ahead = (float(x.sum()), float(x[family] / x.sum()), run.ticks - snapshot.world.tick)
     prices = []
     for twin in (fitted, plain):
         dose = np.array([max(1, round(FRACTION * x[family]))])

@@ -177,7 +177,7 @@ def _network(setting: Setting, seed: int) -> dict[str, Any]:
         falls = np.array([(stands & ~network.fail([(kind, i)])).sum() for i in range(len(roles))])
         # Of all but itself, if it worked.
         others = (falls - stands[[nodes.index((kind, i)) for i in range(len(roles))]]) / (len(nodes) - 1)
-        out[f"cascade {kind}"], out[f"cascade {kind}, any"] = float(others[roles == 1][0]), float(others.mean())
+        out[f"cascade {kind}"], out[f"cascade {kind}, any"] = (float(others[roles == 1][0]), float(others.mean()))
         out[f"truck {kind}"] = truck_factor({v: leans.predecessors(v) for v in nodes if v[0] == users[:-1]}, ORPHANED)
     return out
 
@@ -439,7 +439,7 @@ def _of_shares(
     worlds: list[dict[int, float]], target: Literal["largest", "random"], setting: Setting
 ) -> tuple[list[Finding], pd.DataFrame]:
     """Share of the repositories whose loss costs more finds than matters."""
-    count, smallest, n = setting.parameters.infrastructure.repositories, OUTCOMES[WORST][1], len(worlds)
+    count, smallest, n = (setting.parameters.infrastructure.repositories, OUTCOMES[WORST][1], len(worlds))
     costs = {m: np.array([w[m] for w in worlds]) for m in levels(count)}
     rows = [
         (target, m / count, e.value, e.low, e.high, float((x > smallest).mean()))
@@ -481,12 +481,12 @@ def _of_outages(worlds: list[dict[str, Course]], setting: Setting) -> tuple[list
                 findings.append(_cost(f"finds lost by the end, outage of {name}", lost, OUTCOMES[WORST][1]))
             elif what == "steered":
                 findings += _service(name, summed.set_index("measure").to_dict("index"), len(worlds), setting.ticks)
-    return findings, pd.concat(rows, ignore_index=True), pd.concat(curves, ignore_index=True)
+    return (findings, pd.concat(rows, ignore_index=True), pd.concat(curves, ignore_index=True))
 
 
 def _service(name: str, summed: Mapping[Any, Mapping[Any, Any]], n: int, ticks: int) -> list[Finding]:
     """Labs left without a model by an outage, and for how long."""
-    drop, time, seen = summed["mean_drop"], summed["recovery"], summed["recovered_share"]
+    drop, time, seen = (summed["mean_drop"], summed["recovery"], summed["recovered_share"])
     findings = [
         Finding(
             f"largest drop of the share of labs with a model, outage of {name}",
@@ -508,11 +508,11 @@ def _of_warning(worlds: list[dict[str, Any]]) -> list[Finding]:
     """Whether fluctuations of the largest share foretell lock-in, against communities that nothing locks in."""
     n, locked = len(worlds), np.array([w["end"] > LOCKED for w in worlds])
     here, calm = (np.array([w[side] for w in worlds]) for side in ("leading", "calm"))
-    words, count, ticks = "early warning of lock-in, AUC", int(locked.sum()), here.shape[1]
+    words, count, ticks = ("early warning of lock-in, AUC", int(locked.sum()), here.shape[1])
     if count < FEWEST_LOCKED or ticks < FEWEST_TICKS:
         why = f"{count} of {n} communities end locked in" if ticks >= FEWEST_TICKS else f"{ticks} ticks are too few"
         return [Finding(words, NOTHING, 0.5, n, f"not told: {why}")]
-    both, outcome = np.concatenate([here[locked], calm]), np.repeat([True, False], [count, n])
+    both, outcome = (np.concatenate([here[locked], calm]), np.repeat([True, False], [count, n]))
     signals = warning_trends(both, ticks // 2).assign(rise=[trend(x) for x in both])
     findings = []
     for signal, name in SIGNALS.items():
