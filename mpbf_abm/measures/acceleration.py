@@ -105,7 +105,7 @@ def summary_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.Da
             # Student's interval knows nothing of the ends of a share.
             part = mean_estimate(curves[:, tenth - 1])
             row["recall_tenth"] = part.value
-            row["recall_tenth_low"], row["recall_tenth_high"] = (max(part.low, 0.0), min(part.high, 1.0))
+            row["recall_tenth_low"], row["recall_tenth_high"] = max(part.low, 0.0), min(part.high, 1.0)
         row["found_best"] = float(np.mean([best in c.materials for c in group]))
         row["cpu_seconds"] = float(np.mean([c.cpu_seconds for c in group]))
         rows.append(row)

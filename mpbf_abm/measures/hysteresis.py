@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,6 @@ from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
-from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.estimates import Estimate, mean_estimate, student
 
 Float = NDArray[np.float64]
@@ -86,21 +85,19 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
 
 
 def ramp_community(
-    parameters: Parameters,
-    seed: int,
+    spec: RunSpec,
     lever: Mapping[str, tuple[float, float]],
     ticks: int,
     observe: Callable[[Community], float],
     *,
     settle: int = 0,
-    **options: Any,
 ) -> tuple[Float, Float]:
     """Move parameters of a community from low to high and back, each way in some ticks, and watch.
 
     Parameters
     ----------
-    parameters : Parameters
-    seed : int
+    spec : RunSpec
+        Parameters, seed, materials, policies and shocks of the community; its ticks do not count.
     lever : mapping of str to (low, high)
         Paths of parameters, and between which values they move together.
     ticks : int
@@ -109,8 +106,6 @@ def ramp_community(
         Response of a community, after each tick.
     settle : int
         Ticks at the low end before.
-    **options
-        As for :class:`Community` (space, policies, shocks).
 
     Returns
     -------
@@ -123,21 +118,13 @@ def ramp_community(
         For a ramp with no room.
     """
     _check_room(lever, ticks, settle)
-    p = parameters.updated({path: low for path, (low, _) in lever.items()})
+    p = spec.parameters.updated({path: low for path, (low, _) in lever.items()})
+    tops, whole = {path: high for path, (_, high) in lever.items()}, settle + 2 * ticks - 1
     # At full strength in its last tick of rising, it falls in those that follow.
-    ramp = Policy(
-        name="ramp",
-        set={path: high for path, (_, high) in lever.items()},
-        strength=1.0,
-        start=settle,
-        ramp=ticks,
-        end=settle + 2 * ticks - 1,
-        fade=ticks,
-    )
-    policies = (*options.pop("policies", ()), ramp)
-    eco = begin(RunSpec(p, seed, policies=policies, **options), record=())
+    ramp = Policy(name="ramp", set=tops, strength=1.0, start=settle, ramp=ticks, end=whole, fade=ticks)
+    eco = begin(replace(spec, parameters=p, policies=(*spec.policies, ramp)), record=())
     way, seen = [], []
-    for tick in range(settle + 2 * ticks - 1):
+    for tick in range(whole):
         eco.step()
         if tick >= settle:
             way.append(ramp.at(tick))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.measures.networks import edge_list, katz, reach
-from mpbf_abm.measures.path import damage
+from mpbf_abm.measures.path import damage, run_on
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -90,10 +90,8 @@ def single_losses(
     tables = []
     for seed in seeds:
         eco = begin(RunSpec(parameters, seed, ticks, tuple(policies), space=space), record=())
-        for _ in range(start):
-            eco.step()
-        snapshot = eco.snapshot()
-        tables.append(losses_from(snapshot, ticks, kind=kind, better=better).assign(seed=seed))
+        losses = losses_from(run_on(eco, start).snapshot(), ticks, kind=kind, better=better)
+        tables.append(losses.assign(seed=seed))
     table = pd.concat(tables, ignore_index=True)
     return table[["seed", *table.columns.drop("seed")]]
 
@@ -106,11 +104,11 @@ def losses_from(
     Parameters and columns as for :func:`single_losses`, without ``seed``.
     """
     start = snapshot.world.tick
-    spared, shares = _end(snapshot, ticks, snapshot.shocks)
+    spared, shares = end_of(snapshot, ticks)
     rows = []
     for node, central in standing(snapshot.world, kind).iterrows():
         loss = Shock(name=LOSS[kind], start=start, target=int(str(node)))
-        lost, moved = _end(snapshot, ticks, (*snapshot.shocks, loss))
+        lost, moved = end_of(snapshot, ticks, loss)
         cost = {o: spared[o] - lost[o] if way == "more" else lost[o] - spared[o] for o, way in better.items()}
         rows.append({"node": node, **central, **cost, "damage": float(damage(shares, moved))})
     return pd.DataFrame(rows).astype({"role": np.int64})
@@ -170,11 +168,10 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
     return table.assign(role=np.argsort(order) + 1)
 
 
-def _end(snapshot: Snapshot, ticks: int, shocks: Sequence[Shock]) -> tuple[dict[str, float], Float]:
-    """Outcomes at the horizon, and family masses with all records, seen or not (K,)."""
-    eco = Community.restore(snapshot, shocks=shocks)
-    while eco.tick < ticks:
-        eco.step()
+def end_of(snapshot: Snapshot, ticks: int, *shocks: Shock) -> tuple[dict[str, float], Float]:
+    """Return outcomes at the horizon with further shocks, and family masses with all records, seen or not (K,)."""
+    eco = Community.restore(snapshot, shocks=(*snapshot.shocks, *shocks))
+    run_on(eco, ticks - eco.tick)
     return summarise(eco), eco.world.commons.mass + eco.world.commons.records_by_family()
 
 

@@ -37,6 +37,18 @@ def family_mass(ecosystem: Community) -> Float:
     return ecosystem.world.commons.visible().copy()
 
 
+def largest_share(x: Float | NDArray[np.int64]) -> float:
+    """Return the share of the largest family in masses or records (K,)."""
+    return float(x.max() / x.sum())
+
+
+def run_on(ecosystem: Community, ticks: int) -> Community:
+    """Step a community for some ticks, and return it."""
+    for _ in range(ticks):
+        ecosystem.step()
+    return ecosystem
+
+
 def run_to(
     parameters: Parameters,
     seed: int,
@@ -65,15 +77,21 @@ def run_to(
     array
         What was observed; with several ticks, one row for each.
     """
-    times = [ticks] if isinstance(ticks, (int, np.integer)) else list(ticks)
     ecosystem = begin(RunSpec(parameters, seed, space=space, reseed=dict(reseed or {}), **events), record=())
+    if isinstance(ticks, (int, np.integer)):
+        return np.asarray(observe(run_on(ecosystem, int(ticks))))
+    return watched(ecosystem, ticks, observe)
+
+
+def watched(ecosystem: Community, at: Sequence[int], observe: Observe = family_mass) -> NDArray[Any]:
+    """Run a community on and return what is observed at some ticks, one row each."""
     seen = []
-    for tick in range(max(times) + 1):
-        if tick in times:
+    for tick in range(ecosystem.tick, max(at) + 1):
+        if tick in at:
             seen.append(observe(ecosystem))
-        if tick < max(times):
+        if tick < max(at):
             ecosystem.step()
-    return np.asarray(seen[0] if isinstance(ticks, (int, np.integer)) else seen)
+    return np.asarray(seen)
 
 
 def follow(
@@ -104,15 +122,9 @@ def follow(
         What was observed, one row for each tick.
     """
     ecosystem = Community.restore(snapshot, reseed=None if seed is None else {snapshot.world.tick: seed})
-    seen = []
     if change is not None:
         change(ecosystem)
-    for tick in range(ecosystem.tick, max(at) + 1):
-        if tick in at:
-            seen.append(observe(ecosystem))
-        if tick < max(at):
-            ecosystem.step()
-    return np.asarray(seen)
+    return watched(ecosystem, at, observe)
 
 
 # --------------------------------------------------------------------------- early history
@@ -283,6 +295,11 @@ def deposit(ecosystem: Community, family: int, count: int, *, measured: bool = F
         tick=world.tick,
         federated=True,
     )
+
+
+def deposited(family: int, count: int) -> Change:
+    """Return the change of a community by :func:`deposit`."""
+    return lambda ecosystem: deposit(ecosystem, family, count)
 
 
 def share_after_deposit(x: float, N: float, m: float) -> float:
@@ -515,8 +532,6 @@ def policy_arms(
                 eco = Community.restore(snapshot, reseed=reseed)
                 for family, extra in enumerate(allocate(worth(eco.world), count, families)):
                     deposit(eco, family, int(extra))
-                for _ in range(ticks - eco.tick):
-                    eco.step()
-                row[name] = observe(eco.world)[outcome]
+                row[name] = observe(run_on(eco, ticks - eco.tick).world)[outcome]
             rows.append(row)
     return pd.DataFrame(rows)

@@ -133,7 +133,7 @@ class _Search:
     """Answers so far, turned so that they rise with the level."""
 
     def __init__(self, response: Response, seeds: list[int], precision: float, threshold: float) -> None:
-        self.response, self.seeds, self.precision, self.threshold = (response, seeds, precision, threshold)
+        self.response, self.seeds, self.precision, self.threshold = response, seeds, precision, threshold
         self.answers: dict[float, Float] = {}
         self.event = True
         self.rising = True
@@ -229,14 +229,14 @@ class _Search:
         levels, x = self.paths()
         i, j = np.triu_indices(len(levels), 1)
         change = x[j] - x[i]
-        mean, error = (change.mean(axis=1), change.std(axis=1, ddof=1) / math.sqrt(len(self.seeds)))
+        mean, error = change.mean(axis=1), change.std(axis=1, ddof=1) / math.sqrt(len(self.seeds))
         with np.errstate(divide="ignore", invalid="ignore"):
             # What is left of equal answers by rounding is no change.
             score = np.where(mean < -1e-12 * np.abs(x).max(), mean / error, 0.0)
         worst = int(np.argmin(score))
         if not score[worst] < -critical_t(len(self.seeds) - 1, 1.0 - 2.0 * (1.0 - LEVEL) / len(i)):
             return None
-        return (levels[i[worst]], levels[j[worst]], float(mean[worst] if self.rising else -mean[worst]))
+        return levels[i[worst]], levels[j[worst]], float(mean[worst] if self.rising else -mean[worst])
 
     def table(self) -> pd.DataFrame:
         rows = []

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.path import Change, deposit, follow
+from mpbf_abm.measures.path import Change, deposit, deposited, follow, run_on
 from mpbf_abm.model.attention import power
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
 from mpbf_abm.model.community import Community, Snapshot
@@ -107,6 +107,10 @@ class EffectiveUrn:
     def exponent(self) -> float:
         """Exponent of damage in an urn of equal families with these numbers, ``(1 - ε_eff) γ_eff - 1``."""
         return (1.0 - self.exploration) * self.reinforcement - 1.0
+
+    def numbers(self) -> dict[str, float]:
+        """Return effective reinforcement and exploration, and the exponent of equal families, by short names."""
+        return {"gamma_eff": self.reinforcement, "eps_eff": self.exploration, "law": self.exponent}
 
     @property
     def threshold(self) -> float:
@@ -237,8 +241,7 @@ def _branch(snapshot: Snapshot, ticks: int, window: int, family: int = 0, count:
     """Records by family and expected flow some ticks on, with `count` extra records of a family."""
     eco = Community.restore(snapshot)
     deposit(eco, family, count)
-    for _ in range(ticks):
-        eco.step()
+    run_on(eco, ticks)
     return eco.world.commons.visible().copy(), flow(eco, window)
 
 
@@ -274,7 +277,7 @@ def displacements(
     added = extra_records(snapshot.world.commons.visible(), chosen, fraction)
 
     def path(family: int = 0, count: int = 0) -> Float:
-        return follow(snapshot, at, seed=seed, change=lambda eco: deposit(eco, family, count))
+        return follow(snapshot, at, seed=seed, change=deposited(family, count))
 
     plain = path()
     own, damage = compared(plain, np.array([path(int(k), int(m)) for k, m in zip(chosen, added, strict=True)]), chosen)

@@ -113,7 +113,7 @@ def _areas(
     ahead, rivals = np.zeros((len(scores), len(y))), np.zeros(len(y))
     for k in range(int(fold.max()) + 1):
         for one in (y, ~y):
-            here, other = (np.flatnonzero((fold == k) & one), np.flatnonzero((fold == k) & ~one))
+            here, other = np.flatnonzero((fold == k) & one), np.flatnonzero((fold == k) & ~one)
             rivals[here] = len(other)
             both = np.concatenate([here, other])
             for row, s in zip(ahead, scores, strict=True):

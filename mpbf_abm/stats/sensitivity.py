@@ -100,7 +100,7 @@ def sobol_indices(
         variance = weight @ square - (weight @ mean) ** 2
         with np.errstate(divide="ignore", invalid="ignore"):
             good = np.where(variance > 0, variance, np.nan)
-            return (weight @ first / good[:, None], weight @ total / good[:, None], variance)
+            return weight @ first / good[:, None], weight @ total / good[:, None], variance
 
     S, T, V = ratios(np.full((1, n), 1.0 / n))
     scale = max(1.0, abs(centre)) ** 2

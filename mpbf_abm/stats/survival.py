@@ -87,7 +87,7 @@ def product_limit(times: ArrayLike, seen: ArrayLike, weight: ArrayLike) -> tuple
     int (n,), float (m, n), float (m, n)
         Cases by time, weight at risk before each of them, and survival after it.
     """
-    t, event, w = (np.asarray(times, np.float64), np.asarray(seen, bool), np.asarray(weight, np.float64))
+    t, event, w = np.asarray(times, np.float64), np.asarray(seen, bool), np.asarray(weight, np.float64)
     order = np.lexsort((~event, t))
     w = w[:, order]
     at_risk = w[:, ::-1].cumsum(axis=1)[:, ::-1]

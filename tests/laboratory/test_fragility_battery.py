@@ -146,7 +146,7 @@ def test_the_share_at_which_a_known_cost_tips_is_found():
     setting = Setting(Parameters().replace("infrastructure.repositories", 12), seed=5, replicates=8)
     rng = np.random.default_rng(1)
     worlds = [{m: (0.1 if m >= 6 else 0.0) + 0.005 * rng.normal() * (m > 0) for m in levels(12)} for _ in range(8)]
-    findings, table = _of_shares(worlds, "largest", setting)
+    findings, ((_, table),) = _of_shares(worlds, "largest", setting)
     assert findings[0].reading.startswith("at least 0.02 for sure")
     tipped = findings[1].estimate
     # Levels tried lie between those computed, which are 2 of 12 apart.

@@ -76,7 +76,7 @@ class Setting:
     def from_text(cls, text: str) -> Setting:
         """Return the setting of some text, of no communities."""
         held = json.loads(text)
-        policies, shocks = (tuple(Policy(**p) for p in held["policies"]), tuple(Shock(**s) for s in held["shocks"]))
+        policies, shocks = tuple(Policy(**p) for p in held["policies"]), tuple(Shock(**s) for s in held["shocks"])
         return cls(Parameters.model_validate(held["parameters"]), held["seed"], 0, held["ticks"], policies, shocks)
 
 

@@ -85,7 +85,7 @@ def _rows() -> Iterator[Row]:
     groups = tomllib.loads((resources.files(__package__) / "atlas.toml").read_text(encoding="utf-8"))
     for group in GROUPS:
         for entry in groups[group]:
-            levels, base = (tuple(_changes(level) for level in entry["levels"]), _changes(entry.get("base", {})))
+            levels, base = tuple(_changes(level) for level in entry["levels"]), _changes(entry.get("base", {}))
             what = (group, entry["layer"], entry["name"], entry["knob"], levels)
             for indicator, sign in entry["expected"].items():
                 yield Row(*what, indicator, sign, base, entry.get("note", ""))
@@ -183,7 +183,7 @@ def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dic
     if shock := changed.pop("shock", None):
         shocks = (*shocks, Shock(name=shock, start=half, target="largest" if shock in NODES else "random"))
     eco = replace(setting, parameters=setting.parameters.updated(changed), shocks=shocks).community(seed)
-    early, looks = (max(2, setting.ticks // 5), set(np.linspace(half + 1, setting.ticks, LOOKS).astype(int).tolist()))
+    early, looks = max(2, setting.ticks // 5), set(np.linspace(half + 1, setting.ticks, LOOKS).astype(int).tolist())
     seen: list[dict[str, float]] = []
     out: dict[str, float] = {}
     for tick in range(1, setting.ticks + 1):
@@ -324,7 +324,7 @@ def _counts(verdicts: Sequence[tuple[str, str, float]]) -> pd.DataFrame:
     rows = []
     for group in GROUPS:
         here = [(word, p) for of, word, p in verdicts if of == group]
-        seen, sure = (Counter(word for word, _ in here), Counter(word for word, p in here if p < 1.0 - LEVEL))
+        seen, sure = Counter(word for word, _ in here), Counter(word for word, p in here if p < 1.0 - LEVEL)
         counts = {word: seen[word] for word in WORDS} | {f"{word} (Holm)": sure[word] for word in SURE}
         rows.append({"group": group, "rows": len(here)} | counts)
     return pd.DataFrame(rows)

@@ -17,11 +17,12 @@ from scipy.stats import qmc
 
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting
 from mpbf_abm.evidence.assessments.effective_urn import FACTORS, LOCKED
+from mpbf_abm.measures.path import largest_share
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.classification import auc, auc_difference, brier_skill, cross_validate, fit_logistic, roc_curve
 from mpbf_abm.stats.concentration import shannon
-from mpbf_abm.stats.estimates import Estimate, share_estimate
+from mpbf_abm.stats.estimates import UNKNOWN, share_estimate
 
 Float = NDArray[np.float64]
 
@@ -76,12 +77,12 @@ def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
     for tick in range(1, setting.ticks + 1):
         eco.step()
         # In a short run several moments fall on one tick.
-        share = _leading(eco.world.commons.visible())
+        share = largest_share(eco.world.commons.visible())
         out |= {f"leading at {m:g}": share for m, at in moments.items() if at == tick}
         if tick == early:
             out |= indicators(eco.world, early // 2)
     out["pull"] = (1.0 - max(p.planners.exploration, p.planners.exploration_floor)) * p.planners.reinforcement
-    return out | {"end": _leading(eco.world.commons.visible())}
+    return out | {"end": largest_share(eco.world.commons.visible())}
 
 
 def indicators(world: World, since: int) -> dict[str, float]:
@@ -92,18 +93,9 @@ def indicators(world: World, since: int) -> dict[str, float]:
     recent = np.bincount(commons.family[commons.alive & (commons.tick >= since)], minlength=K).astype(np.float64)
     total = max(recent.sum(), 1.0)
     tested = world.experiments / max(world.experiments.sum(), 1)
-    return {
-        "leading": float(first),
-        "lead": float(first - second),
-        "momentum": float(recent[int(np.argmax(x))] / total - first),
-        "breadth": shannon(x),
-        "recent_breadth": shannon(recent) if recent.any() else 0.0,
-        "experiments": float(tested.max()),
-    }
-
-
-def _leading(x: Float) -> float:
-    return float(x.max() / x.sum())
+    values = (first, first - second, recent[int(np.argmax(x))] / total - first, shannon(x))
+    breadth = shannon(recent) if recent.any() else 0.0
+    return dict(zip(INDICATORS, (*map(float, values), breadth, float(tested.max())), strict=True))
 
 
 # --------------------------------------------------------------------------- what came out
@@ -119,14 +111,11 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
         part = cases[cases["ensemble"] == ensemble].reset_index(drop=True)
         y = part["locked"].to_numpy()
         rate = share_estimate(y)
-        findings.append(
-            Finding(f"{name}: share that ends locked in", rate, math.nan, len(y), f"largest share above {LOCKED:g}")
-        )
+        words = f"{name}: share that ends locked in"
+        findings.append(Finding(words, rate, math.nan, len(y), f"largest share above {LOCKED:g}"))
         if min(y.sum(), len(y) - y.sum()) < FEWEST:
-            nothing = Estimate(math.nan, math.nan, math.nan, math.nan)
-            findings.append(
-                Finding(f"{name}: AUC", nothing, 0.5, len(y), f"not told: fewer than {FEWEST} runs of one kind")
-            )
+            why = f"not told: fewer than {FEWEST} runs of one kind"
+            findings.append(Finding(f"{name}: AUC", UNKNOWN, 0.5, len(y), why))
             continue
         for key, rows in _predicted(part, y, ensemble, setting.seed, findings).items():
             tables[key].append(rows)
@@ -143,38 +132,25 @@ def _predicted(
     for label, columns in SETS.items():
         if not set(columns).isdisjoint(NOMINAL) and part["pull"].nunique() == 1:
             continue
-        told = cross_validate(part[list(columns)], y, rng=np.random.default_rng([seed, n]), folds=FOLDS)
-        score, fold = told["probability"].to_numpy(), told["fold"].to_numpy()
+        out = cross_validate(part[list(columns)], y, rng=np.random.default_rng([seed, n]), folds=FOLDS)
+        score, fold = out["probability"].to_numpy(), out["fold"].to_numpy()
         found = auc(score, y, folds=fold)
         findings.append(Finding(f"{name}: AUC, {label}", found, 0.5, n, "out of sample; .5 is chance"))
         if plain is None:
             plain = score
         else:
             more = auc_difference(score, plain, y, folds=fold)
-            findings.append(
-                Finding(f"{name}: AUC beyond the largest share, {label}", more, 0.0, n, "on the same runs and folds")
-            )
-        skill = brier_skill(score, y, base=told["base"])
-        findings.append(
-            Finding(f"{name}: Brier skill, {label}", skill, 0.0, n, "against the base rate; 1 is certainty")
-        )
+            words = f"{name}: AUC beyond the largest share, {label}"
+            findings.append(Finding(words, more, 0.0, n, "on the same runs and folds"))
+        skill, against = brier_skill(score, y, base=out["base"]), "against the base rate; 1 is certainty"
+        findings.append(Finding(f"{name}: Brier skill, {label}", skill, 0.0, n, against))
         rocs.append(roc_curve(score, y).assign(ensemble=ensemble, indicators=label))
-    moments = pd.DataFrame(
-        [{"ensemble": ensemble, "moment": m, **vars(auc(part[f"leading at {m:g}"], y))} for m in MOMENTS]
-    )
+    areas = [{"ensemble": ensemble, "moment": m, **vars(auc(part[f"leading at {m:g}"], y))} for m in MOMENTS]
     fitted = fit_logistic(part[list(INDICATORS)], y)
-    weights = pd.DataFrame(
-        {"ensemble": ensemble, "indicator": list(INDICATORS), "log_odds_per_sd": fitted.coefficients, "sd": fitted.sd}
-    )
+    of = {"ensemble": ensemble, "indicator": list(INDICATORS), "log_odds_per_sd": fitted.coefficients, "sd": fitted.sd}
+    moments, weights = pd.DataFrame(areas), pd.DataFrame(of)
     return {"roc": pd.concat(rocs, ignore_index=True), "moments": moments, "weights": weights}
 
 
-FORECAST = Battery(
-    "forecast",
-    "Does the first fifth of a run say whether it will end locked in?",
-    tasks,
-    measure,
-    report,
-    replicates=150,
-    fewest=40,
-)
+QUESTION = "Does the first fifth of a run say whether it will end locked in?"
+FORECAST = Battery("forecast", QUESTION, tasks, measure, report, replicates=150, fewest=40)

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from mpbf_abm.evidence.assessments.fragility import CRITERIA, ORDERS
 from mpbf_abm.measures.flows import FLOWS, added, core_families, records_by_origin, tick_flows
 from mpbf_abm.measures.networks import removal_curve
-from mpbf_abm.measures.path import damage, deposit, follow
+from mpbf_abm.measures.path import damage, deposited, follow, largest_share, run_on
 from mpbf_abm.model.commons import ORIGINS
-from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin, summarise
 from mpbf_abm.model.spec import RunSpec
@@ -35,14 +34,8 @@ REGIONS = ("core", "rest")  # families that held half of the founding records, a
 HELD = tuple(f"{origin}, {region}" for origin in ORIGINS for region in REGIONS)
 COURSE_SERIES = (*LAYERS, *FLOWS, *HELD)
 COURSE_OUTCOMES = (
-    "found_share",
-    "families_d1",
-    "leading_share",
-    "rmse_niche",
-    "early_share",
-    "late_share",
-    "same_leader",
-    "core_share",
+    *("found_share", "families_d1", "leading_share", "rmse_niche"),
+    *("early_share", "late_share", "same_leader", "core_share"),
 )
 
 
@@ -69,18 +62,15 @@ def course(run: RunInput) -> tuple[Outcomes, Float]:
             flows = added(flows, tick_flows(eco.world))
             if tick == early - 1:
                 x = eco.world.commons.records_by_family()
-                leader, early_share = int(x.argmax()), float(x.max() / x.sum())
+                leader, early_share = int(x.argmax()), largest_share(x)
             if tick in kept:
                 now = summarise(eco)
                 held = records_by_origin(eco.world, regions, len(REGIONS))
                 rows.append([*(now[name] for name in LAYERS), *flows.values(), *held.ravel().tolist()])
         end, x = summarise(eco), eco.world.commons.records_by_family()
-    outcomes = {name: end[name] for name in COURSE_OUTCOMES[:4]} | {
-        "early_share": early_share,
-        "late_share": float(x[leader] / x.sum()),
-        "same_leader": float(x.argmax() == leader),
-        "core_share": float(x[regions == 0].sum() / x.sum()),
-    }
+    decided = (early_share, x[leader] / x.sum(), x.argmax() == leader, x[regions == 0].sum() / x.sum())
+    values = (*(end[name] for name in COURSE_OUTCOMES[:4]), *map(float, decided))
+    outcomes = dict(zip(COURSE_OUTCOMES, values, strict=True))
     return outcomes, np.array(rows)
 
 
@@ -102,17 +92,13 @@ def twins(run: RunInput) -> tuple[Outcomes, Float]:
     later = [t + 1 for t in run.kept if t + 1 >= early]
     with one_thread():
         eco = begin(RunSpec(p, run.seed, run.ticks), record=())
-        for _ in range(early):
-            eco.step()
-        snapshot = eco.snapshot()
+        snapshot = run_on(eco, early).snapshot()
         x = snapshot.world.commons.records_by_family()
         family = int(np.argsort(x, kind="stable")[len(x) // 2])
         amount = max(1, round(share * x.sum()))
 
-        def change(other: Community) -> None:
-            deposit(other, family, amount)
-
-        plain, again, moved = (follow(snapshot, later, change=c) for c in (None, None, change))
+        plain, again = (follow(snapshot, later) for _ in range(2))
+        moved = follow(snapshot, later, change=deposited(family, amount))
     distance = np.zeros((len(run.kept), 2))
     distance[len(run.kept) - len(later) :] = np.stack([damage(plain, moved), damage(plain, again)], axis=1)
     first, last = distance[len(run.kept) - len(later), 0], distance[-1, 0]
@@ -130,9 +116,7 @@ def removal(run: RunInput) -> Outcomes:
     p = parameters(run)
     with one_thread():
         eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, run.shocks), record=())
-        for _ in range(run.ticks):
-            eco.step()
-        graph = eco.world.infrastructure.graph()
+        graph = run_on(eco, run.ticks).world.infrastructure.graph()
     rng = np.random.default_rng(run.seed)
     out: Outcomes = {}
     for criterion in CRITERIA:
@@ -157,7 +141,7 @@ def urn(run: RunInput) -> Outcomes:
     with one_thread():
         space = MaterialsSpace.synthetic(p, seed=0)
         x = family_masses(p, [run.seed], run.ticks, space=space)[0]
-    share = float(x.max() / x.sum())
+    share = largest_share(x)
     return {"leading_share": share, "locked": float(share > LOCKED)}
 
 
@@ -188,9 +172,6 @@ def approach(run: RunInput) -> tuple[Outcomes, Float]:
             share[tick] = x[0] / x.sum()
     seen = early_warnings(share, run.ticks // 2)
     x = eco.world.commons.visible()
-    outcomes = {
-        "variance_trend": seen.variance_trend,
-        "autocorrelation_trend": seen.autocorrelation_trend,
-        "leading_share": float(x.max() / x.sum()),
-    }
+    trends = (seen.variance_trend, seen.autocorrelation_trend)
+    outcomes = dict(zip(WARNING_OUTCOMES, (*trends, largest_share(x)), strict=True))
     return outcomes, np.stack([share[run.kept], lever[run.kept]], axis=1)
