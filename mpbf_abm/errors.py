@@ -28,6 +28,12 @@ class ConfigurationError(MpbfError, ValueError):
         return type(self), (self.faults,)
 
 
+def refuse(when: object, faults: str | Iterable[str]) -> None:
+    """Raise a ConfigurationError when a condition holds."""
+    if when:
+        raise ConfigurationError(faults)
+
+
 class DataError(ConfigurationError):
     """A table or pool that cannot become a materials space."""
 

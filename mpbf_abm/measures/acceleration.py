@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,8 @@ Float = NDArray[np.float64]
 SHARES = (0.3, 0.5, 0.8)  # of the top set, at which AF is reported
 BAND = (0.1, 0.9)  # quantiles over seeds
 TENTH = 0.1  # of the pool, at which recall is reported
+CURVE = ("rule", "experiments", "recall", "recall_p10", "recall_p90", "recall_by_chance", "ef", "best_value")
+EXPERIMENTS = ("experiment", "founding", "material", "settings", "observed", "top", "best_so_far")
 RANDOM = "random choice (exact)"
 
 
@@ -79,17 +82,9 @@ def summary_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.Da
     """
     budget = max(len(c.hits) for c in campaigns)
     tenth = max(1, round(TENTH * space.size))
-    rows = [
-        {
-            "rule": RANDOM,
-            "seeds": 0,
-            "experiments": budget,
-            "ef": 1.0,
-            "recall_tenth": tenth / space.size,
-            "found_best": budget / space.size,
-            **{f"af{round(100 * share)}": 1.0 for share in SHARES},
-        }
-    ]
+    row: dict[str, Any] = {"rule": RANDOM, "seeds": 0, "experiments": budget, "ef": 1.0}
+    row |= {"recall_tenth": tenth / space.size, "found_best": budget / space.size}
+    rows = [row | {f"af{round(100 * share)}": 1.0 for share in SHARES}]
     best = int(np.argmax(space.property))
     for rule, group in by_rule(campaigns).items():
         curves = recall(space, group)
@@ -121,20 +116,8 @@ def curve_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.Data
         low, high = np.quantile(curves, BAND, axis=0)
         n = np.arange(1, len(mean) + 1)
         best = np.mean([c.best(space) for c in group], axis=0)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "rule": rule,
-                    "experiments": n,
-                    "recall": mean,
-                    "recall_p10": low,
-                    "recall_p90": high,
-                    "recall_by_chance": n / space.size,
-                    "ef": mean * space.size / n,
-                    "best_value": best,
-                }
-            )
-        )
+        values = (rule, n, mean, low, high, n / space.size, mean * space.size / n, best)
+        parts.append(pd.DataFrame(dict(zip(CURVE, values, strict=True))))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -142,19 +125,8 @@ def campaign_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.D
     """One row per experiment of each campaign: rule, seed, step, material and its settings, observed value, whether it is of the top set."""
     parts = []
     for c in campaigns:
-        parts.append(
-            pd.DataFrame(
-                {
-                    "rule": c.rule,
-                    "seed": c.seed,
-                    "experiment": np.arange(1, len(c.materials) + 1),
-                    "founding": np.arange(len(c.materials)) < c.founding,
-                    "material": c.materials,
-                    "settings": [space.names[i] for i in c.materials] if space.names else "",
-                    "observed": space.in_unit(c.observed.astype(np.float64)),
-                    "top": c.hits,
-                    "best_so_far": c.best(space),
-                }
-            )
-        )
+        step, observed = np.arange(len(c.materials)), space.in_unit(c.observed.astype(np.float64))
+        settings = [space.names[i] for i in c.materials] if space.names else ""
+        values = (step + 1, step < c.founding, c.materials, settings, observed, c.hits, c.best(space))
+        parts.append(pd.DataFrame({"rule": c.rule, "seed": c.seed} | dict(zip(EXPERIMENTS, values, strict=True))))
     return pd.concat(parts, ignore_index=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
 from mpbf_abm.measures.networks import edge_list, katz, reach
 from mpbf_abm.measures.path import damage, run_on
 from mpbf_abm.model.community import Community, Snapshot
@@ -179,8 +179,7 @@ def _check(
     parameters: Parameters, seeds: Sequence[int], ticks: int, start: int, kind: str, better: Mapping[str, Any]
 ) -> None:
     faults = []
-    if kind not in LOSS:
-        raise ConfigurationError(f"kind = {kind!r}: must be {' or '.join(repr(k) for k in LOSS)}")
+    refuse(kind not in LOSS, f"kind = {kind!r}: must be {' or '.join(repr(k) for k in LOSS)}")
     path = NODES[LOSS[kind]]
     if not parameters.flat()[path]:
         faults.append(f"{path} = 0: there is no {kind} to lose")
@@ -286,11 +285,9 @@ def _pivot(losses: pd.DataFrame, column: str, by: str) -> pd.DataFrame:
     """Values by seed and node, every node in every seed."""
     if column not in losses.columns:
         raise ConfigurationError(f"single losses have no column '{column}'{did_you_mean(column, list(losses.columns))}")
-    if by not in ("role", "node"):
-        raise ConfigurationError(f"by = {by!r}: must be 'role' or 'node'")
+    refuse(by not in ("role", "node"), f"by = {by!r}: must be 'role' or 'node'")
     table = losses.pivot(index="seed", columns=by, values=column)
-    if table.isna().all(axis=0).any():
-        raise ConfigurationError(f"single losses: {column} is not known of every {by} in any seed")
+    refuse(table.isna().all(axis=0).any(), f"single losses: {column} is not known of every {by} in any seed")
     return table
 
 

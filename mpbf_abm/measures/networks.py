@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
 from mpbf_abm.model.links import Network, from_graph, load
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def edge_list(graph: nx.Graph[Any]) -> tuple[list[Hashable], Int]:
         If the graph has no node.
     """
     nodes: list[Hashable] = list(graph.nodes)
-    if not nodes:
-        raise ConfigurationError("the graph has no nodes")
+    refuse(not nodes, "the graph has no nodes")
     index = {node: i for i, node in enumerate(nodes)}
     pairs = np.array([(index[u], index[v]) for u, v in graph.edges()], np.int64).reshape(-1, 2)
     pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
@@ -81,8 +80,7 @@ def _positions(nodes: list[Hashable], chosen: Iterable[Hashable]) -> Int:
     index = {node: i for i, node in enumerate(nodes)}
     chosen = list(chosen)
     for node in chosen:
-        if node not in index:
-            raise ConfigurationError(f"node {node!r} is not in the graph")
+        refuse(node not in index, f"node {node!r} is not in the graph")
     return np.array([index[node] for node in chosen], np.int64)
 
 
@@ -118,8 +116,7 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
         raise ConfigurationError(
             f"unknown criterion '{criterion}'{did_you_mean(criterion, CRITERIA)} (criteria: {', '.join(CRITERIA)})"
         )
-    if criterion == "random" and rng is None:
-        raise ConfigurationError("random removal needs a generator (rng)")
+    refuse(criterion == "random" and rng is None, "random removal needs a generator (rng)")
     ties = np.arange(len(nodes)) if rng is None else rng.permutation(len(nodes))
     if criterion == "random":
         chosen = np.argsort(ties)
@@ -182,6 +179,15 @@ def _by_load_left(graph: nx.Graph[Any], nodes: list[Hashable], ties: Int) -> Int
 # --------------------------------------------------------------------------- curves and what follows
 
 
+def _removals(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None) -> tuple[int, Int]:
+    """Return the number of nodes, and the places of the ends of every edge in the order of removal (m, 2)."""
+    order = removal_order(graph, criterion, rng)
+    nodes, pairs = edge_list(graph)
+    rank = np.empty(len(nodes), np.int64)
+    rank[_positions(nodes, order)] = np.arange(len(nodes))
+    return len(nodes), rank[pairs]
+
+
 def removal_curve(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None = None) -> Float:
     """Giant component after the removal of the first 0, 1, ..., N nodes, as a share of all N nodes.
 
@@ -200,12 +206,7 @@ def removal_curve(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
     -----
     Nodes come back in reverse order and join clusters (Newman and Ziff 2001): linear in the edges.
     """
-    order = removal_order(graph, criterion, rng)
-    nodes, pairs = edge_list(graph)
-    n = len(nodes)
-    rank = np.empty(n, np.int64)
-    rank[_positions(nodes, order)] = np.arange(n)
-    ends = rank[pairs]
+    n, ends = _removals(graph, criterion, rng)
     death = ends.min(axis=1)
     falling = np.argsort(-death, kind="stable")
     partner, times = ends.max(axis=1)[falling].tolist(), death[falling].tolist()
@@ -276,14 +277,10 @@ def percolation_threshold(graph: nx.Graph[Any], criterion: Criterion, rng: np.ra
         First share of the N nodes at which <k(k-1)>/<k> among the nodes left is at most 1. Exact for
         large graphs that are random but for their degrees; elsewhere a local estimate.
     """
-    order = removal_order(graph, criterion, rng)
-    nodes, pairs = edge_list(graph)
-    n = len(nodes)
-    rank = np.empty(n, np.int64)
-    rank[_positions(nodes, order)] = np.arange(n)
+    n, ends = _removals(graph, criterion, rng)
     # The j-th edge that a node loses, of k, takes 2 (k - j) from its k (k - 1).
-    death = np.tile(rank[pairs].min(axis=1), 2)
-    end = pairs.T.ravel()
+    death = np.tile(ends.min(axis=1), 2)
+    end = ends.T.ravel()
     by_node = np.lexsort((death, end))
     end, death = end[by_node], death[by_node]
     degree = np.bincount(end, minlength=n)
@@ -322,10 +319,8 @@ def truck_factor(holders: Mapping[Any, Iterable[Hashable]], lost: float = 0.5) -
         Without tasks, or if `lost` is out of range.
     """
     left = {task: set(agents) for task, agents in holders.items()}
-    if not left:
-        raise ConfigurationError("the truck factor needs at least one task")
-    if not 0 <= lost < 1:
-        raise ConfigurationError(f"lost = {lost:g}: must be from 0 to below 1")
+    refuse(not left, "the truck factor needs at least one task")
+    refuse(not 0 <= lost < 1, f"lost = {lost:g}: must be from 0 to below 1")
     tasks: dict[Hashable, set[Any]] = {}
     for task, agents in left.items():
         for agent in agents:
@@ -366,9 +361,7 @@ def katz(graph: nx.Graph[Any], alpha: float) -> Float:
     matrix = nx.to_scipy_sparse_array(graph, weight=None).toarray()
     x = _walks(alpha * matrix.T) if alpha >= 0 else None
     if x is None:
-        raise ConfigurationError(
-            f"alpha = {alpha:g}: must be from 0 to below 1 over the largest eigenvalue of the graph"
-        )
+        raise ConfigurationError(f"alpha = {alpha:g}: must be 0 to below 1 over the largest eigenvalue of the graph")
     return x
 
 
@@ -395,8 +388,7 @@ def influence_vector(inputs: ArrayLike, labour: float) -> Float:
     w = np.asarray(inputs, np.float64)
     if w.ndim != 2 or w.shape[0] != w.shape[1] or np.any(w < 0) or not np.allclose(w.sum(axis=1), 1.0):
         raise ConfigurationError("inputs: a square matrix of shares is needed, each row summing to 1")
-    if not 0 < labour <= 1:
-        raise ConfigurationError(f"labour = {labour:g}: must be above 0 to 1")
+    refuse(not 0 < labour <= 1, f"labour = {labour:g}: must be above 0 to 1")
     n = len(w)
     return np.asarray(labour / n * np.linalg.solve(np.eye(n) - (1.0 - labour) * w.T, np.ones(n)))
 
@@ -451,8 +443,7 @@ def reach(graph: nx.DiGraph[Any]) -> Int:
     """
     import networkx as nx
 
-    if not graph.is_directed():
-        raise ConfigurationError("reach needs a directed graph: an edge u -> v says that v leans on u")
+    refuse(not graph.is_directed(), "reach needs a directed graph: an edge u -> v says that v leans on u")
     position = {v: i for i, v in enumerate(graph.nodes)}
     strong = nx.condensation(graph)
     sets: dict[int, int] = {}
@@ -500,10 +491,8 @@ def critical_tolerance(
     ConfigurationError
         If a removed node is not in the graph, or `left` or `precision` is out of range.
     """
-    if not 0 < left <= 1:
-        raise ConfigurationError(f"left = {left:g}: must be above 0 to 1")
-    if precision <= 0:
-        raise ConfigurationError(f"precision = {precision:g}: must be above 0")
+    refuse(not 0 < left <= 1, f"left = {left:g}: must be above 0 to 1")
+    refuse(precision <= 0, f"precision = {precision:g}: must be above 0")
     gone = list(dict.fromkeys(removed))
     others = graph.number_of_nodes() - len(gone)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.indicators import observe, usage
@@ -198,8 +198,7 @@ def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
     # The mean of n pairs varies by (V + C) / 2n, which both variance and covariance about it lack.
     lacking = (together.mean() + alone.mean()) / (2 * (len(a) - 1))
     variance = alone.mean() + lacking
-    if not variance > 0:
-        raise ConfigurationError("the early-stream index needs outcomes that vary")
+    refuse(not variance > 0, "the early-stream index needs outcomes that vary")
     index = float((together.mean() + lacking) / variance)
     influence = (together - index * alone) / variance
     return index, float(influence.std(ddof=1) / math.sqrt(len(a)))

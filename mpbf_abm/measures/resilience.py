@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.stats.estimates import LEVEL, mean_estimate, wilson
 from mpbf_abm.stats.paired import simultaneous_intervals
 from mpbf_abm.stats.survival import median_times
@@ -74,8 +74,7 @@ def resilience(
     gap = np.asarray(baseline, np.float64) - y
     if not (np.isfinite(gap).all() and np.isfinite(t).all() and np.all(np.diff(t) > 0)):
         raise ConfigurationError("resilience needs finite values at rising times")
-    if not 0 < recovered <= 1:
-        raise ConfigurationError(f"recovered = {recovered:g}: must be above 0 to 1")
+    refuse(not 0 < recovered <= 1, f"recovered = {recovered:g}: must be above 0 to 1")
     worst = int(np.argmax(gap))
     drop = float(gap[worst])
     return Resilience(

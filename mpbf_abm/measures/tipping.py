@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.stats.estimates import LEVEL, critical_t, mean_estimate, wilson
+from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.stats.estimates import LEVEL, critical_t, mean_estimate, share_estimate
 
 Float = NDArray[np.float64]
 Response = Callable[[float, int], bool | float]
@@ -122,11 +122,9 @@ def tipping_point(
     for level in np.linspace(low, high, GRID):
         search.ask(float(level))
     search.orient(low, high)
-    level = search.middle()
-    ends = search.ends()
-    return Tipping(
-        level, *ends, threshold, search.rising, search.table(), search.turning(), search.crossings(), search.setback()
-    )
+    level, (lowest, highest) = search.middle(), search.ends()
+    seen = search.table(), search.turning(), search.crossings(), search.setback()
+    return Tipping(level, lowest, highest, threshold, search.rising, *seen)
 
 
 class _Search:
@@ -144,8 +142,7 @@ class _Search:
         given = [self.response(level, seed) for seed in self.seeds]
         self.event &= all(isinstance(v, (bool, np.bool_)) for v in given)
         values = np.array(given, np.float64)
-        if not np.isfinite(values).all():
-            raise ConfigurationError(f"tipping point: an answer at level {level:g} is not finite")
+        refuse(not np.isfinite(values).all(), f"tipping point: an answer at level {level:g} is not finite")
         self.answers[level] = values
 
     def orient(self, low: float, high: float) -> None:
@@ -197,16 +194,15 @@ class _Search:
 
     def ends(self) -> tuple[float, float]:
         """Level up to which all are surely below the threshold, and level from which all are surely above."""
-        levels = sorted(self.answers)
-        first = next(i for i, level in enumerate(levels) if self.sure(level) >= 0)
-        low = -math.inf
+        sure, levels = self.sure, sorted(self.answers)
+        first = next(i for i, level in enumerate(levels) if sure(level) >= 0)
+        low, high = -math.inf, math.inf
         if first:
-            low = self.bisect(levels[first - 1], levels[first], lambda level: self.sure(level) >= 0)[0]
+            low = self.bisect(levels[first - 1], levels[first], lambda level: sure(level) >= 0)[0]
         levels = sorted(self.answers)
-        last = max(i for i, level in enumerate(levels) if self.sure(level) <= 0)
-        high = math.inf
+        last = max(i for i, level in enumerate(levels) if sure(level) <= 0)
         if last < len(levels) - 1:
-            high = self.bisect(levels[last], levels[last + 1], lambda level: self.sure(level) > 0)[1]
+            high = self.bisect(levels[last], levels[last + 1], lambda level: sure(level) > 0)[1]
         return low, high
 
     # ------------------------------------------------------------------ what the levels tried show
@@ -241,13 +237,8 @@ class _Search:
     def table(self) -> pd.DataFrame:
         rows = []
         for level in sorted(self.answers):
-            x = self.answers[level]
-            if self.event:
-                ends = wilson(np.array([x.sum()]), np.array([len(x)]))
-                rows.append((level, x.mean(), float(ends[0][0]), float(ends[1][0])))
-            else:
-                e = mean_estimate(x)
-                rows.append((level, e.value, e.low, e.high))
+            e = share_estimate(self.answers[level]) if self.event else mean_estimate(self.answers[level])
+            rows.append((level, e.value, e.low, e.high))
         return pd.DataFrame(rows, columns=["level", "mean", "low", "high"])
 
 

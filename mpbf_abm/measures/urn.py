@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.measures.path import Change, deposit, deposited, follow, run_on
 from mpbf_abm.model.attention import power
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
@@ -34,6 +34,8 @@ from mpbf_abm.theory.twin import Twin
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+
+Families = Sequence[int] | Int
 
 FRACTION = 0.25  # extra records of a family, in parts of what it has
 
@@ -131,13 +133,11 @@ def flow(ecosystem: Community, window: int) -> Flow:
     recent = commons.alive & (commons.tick >= world.tick - window) & (commons.producer >= 0)
     tested = np.isin(commons.origin, (EXPERIMENT, FAILED))
     rates = np.array([(recent & ~tested).sum(), (recent & tested).sum()], np.float64) / window
-    if not rates.any():
-        raise ConfigurationError(f"effective urn: nobody entered a record in the last {window} ticks")
+    refuse(not rates.any(), f"effective urn: nobody entered a record in the last {window} ticks")
     shares = np.zeros((2, 2, world.space.families))
     with one_thread():
-        for i, (agents, attention) in enumerate(
-            ((world.curators, curator_attention), (world.planners, planner_attention))
-        ):
+        groups = ((world.curators, curator_attention), (world.planners, planner_attention))
+        for i, (agents, attention) in enumerate(groups):
             if len(agents):
                 still = np.zeros(len(agents))
                 shares[:, i] = [_mean(share) for share in (attention(world), attention(world, still))]
@@ -170,18 +170,17 @@ def at_mass_quantiles(x: Float, count: int) -> Int:
     return np.asarray(order[np.sort(np.concatenate([at, spare[: count - len(at)]]))])
 
 
-def extra_records(x: Float, families: Sequence[int] | Int, fraction: float) -> Int:
+def extra_records(x: Float, families: Families, fraction: float) -> Int:
     """Extra records of each family: a fraction of those it has, at least one (F,)."""
     chosen = np.asarray(families, np.int64)
-    if not fraction > 0:
-        raise ConfigurationError(f"effective urn: fraction = {fraction:g}: must be above 0")
+    refuse(not fraction > 0, f"effective urn: fraction = {fraction:g}: must be above 0")
     if not len(chosen) or chosen.min() < 0 or chosen.max() >= len(x) or (x[chosen] <= 0).any():
         raise ConfigurationError("effective urn: every family of an intervention must exist and have records")
     return np.maximum(1, np.rint(fraction * x[chosen])).astype(np.int64)
 
 
 def intervene(
-    snapshot: Snapshot, families: Sequence[int] | Int, *, fraction: float = FRACTION, wait: int | None = None
+    snapshot: Snapshot, families: Families, *, fraction: float = FRACTION, wait: int | None = None
 ) -> EffectiveUrn:
     """Measure effective reinforcement and exploration by extra records, one family at a time.
 
@@ -216,25 +215,14 @@ def intervene(
         gamma = (logit(mixed[1])[k] - logit(mixed[0])[k]) / turned
         with np.errstate(invalid="ignore"):
             # Neither has a family without any attention an exponent.
-            of = [
-                (logit(moved.steered[i])[k] - logit(plain.steered[i])[k]) / turned if plain.rates[i] else math.nan
-                for i in range(2)
-            ]
+            turn = [(logit(moved.steered[i])[k] - logit(plain.steered[i])[k]) / turned for i in range(2)]
+        of = [turn[i] if plain.rates[i] else math.nan for i in range(2)]
         change = moved.mixed(moved.total)[k] - plain.mixed(plain.total)[k]
         passed = change / (mixed[1][k] - mixed[0][k])
         rows.append((gamma, *of, passed, local_exponent(gamma * passed, mixed[0][k], x[k] / x.sum())))
     gamma, curators, planners, passed, local = np.array(rows).T
-    return EffectiveUrn(
-        np.asarray(families, np.int64),
-        before[families] / before.sum(),
-        added,
-        gamma,
-        np.array([curators, planners]),
-        passed,
-        local,
-        plain,
-        x,
-    )
+    chosen, share, alone = np.asarray(families, np.int64), before[families] / before.sum(), np.array([curators, planners])
+    return EffectiveUrn(chosen, share, added, gamma, alone, passed, local, plain, x)
 
 
 def _branch(snapshot: Snapshot, ticks: int, window: int, family: int = 0, count: int = 0) -> tuple[Float, Flow]:
@@ -246,12 +234,7 @@ def _branch(snapshot: Snapshot, ticks: int, window: int, family: int = 0, count:
 
 
 def displacements(
-    snapshot: Snapshot,
-    families: Sequence[int] | Int,
-    at: Sequence[int],
-    *,
-    fraction: float = FRACTION,
-    seed: int | None = None,
+    snapshot: Snapshot, families: Families, at: Sequence[int], *, fraction: float = FRACTION, seed: int | None = None
 ) -> tuple[Float, Float, Float]:
     """What becomes of extra records: displaced share of the family, and damage, at some ticks.
 
@@ -329,18 +312,11 @@ def fitted_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
     merits = [merit(steered, x, gamma) for steered, gamma in zip(urn.flow.steered, gammas, strict=True)]
     rates, every = urn.flow.rates.tolist(), np.ones(K)
     c, q = p.curators, p.planners
-    curators = Source(
-        rates[0], every, max(c.exploration, c.exploration_floor), gammas[0], c.adjacency, c.coverage_seeking, merits[0]
-    )
-    planners = Source(rates[1], every, max(q.exploration, q.exploration_floor), gammas[1], q.adjacency, merit=merits[1])
-    return Twin(
-        np.zeros(K),
-        snapshot.world.commons.visible().copy(),
-        curators,
-        planners,
-        p.commons.forgetting,
-        snapshot.world.space.similarity,
-    )
+    explore = [max(who.exploration, who.exploration_floor) for who in (c, q)]
+    curators = Source(rates[0], every, explore[0], gammas[0], c.adjacency, c.coverage_seeking, merits[0])
+    planners = Source(rates[1], every, explore[1], gammas[1], q.adjacency, merit=merits[1])
+    records, alike = snapshot.world.commons.visible().copy(), snapshot.world.space.similarity
+    return Twin(np.zeros(K), records, curators, planners, p.commons.forgetting, alike)
 
 
 def _finite_mean(gamma: Float) -> float:
@@ -357,14 +333,12 @@ def merit(steered: Float, x: Float, gamma: float) -> Float:
     return np.asarray(worth / mean) if mean > 0 else np.ones_like(worth)
 
 
-def foretold(twin: Twin, families: Sequence[int] | Int, added: Int, ticks: Sequence[int]) -> tuple[Float, Float, Float]:
+def foretold(twin: Twin, families: Families, added: Int, ticks: Sequence[int]) -> tuple[Float, Float, Float]:
     """Records, displacement of the family's own share, and damage in a twin with extra records: as :func:`displacements`."""
     chosen, horizon = np.asarray(families, np.int64), max(ticks)
     plain = twin.map(horizon).records[list(ticks)]
-    moved = [
-        twin.map(horizon, twin.start + m * np.eye(twin.families)[k]).records[list(ticks)]
-        for k, m in zip(chosen, added, strict=True)
-    ]
+    eye, pairs = np.eye(twin.families), zip(chosen, added, strict=True)
+    moved = [twin.map(horizon, twin.start + m * eye[k]).records[list(ticks)] for k, m in pairs]
     return plain, *compared(plain, np.array(moved), chosen)
 
 
@@ -385,9 +359,8 @@ def early_index(twin: Twin, start: Float, drawn: float, split: int, ticks: int) 
     """
     p = start / start.sum()
     founding = drawn * (np.diag(p) - np.outer(p, p))
-    both, early = (
-        float(np.trace(twin.share_spread(ticks, start, initial=founding, until=until)[-1])) for until in (None, split)
-    )
+    spread = [twin.share_spread(ticks, start, initial=founding, until=until)[-1] for until in (None, split)]
+    both, early = (float(np.trace(s)) for s in spread)
     return early / both
 
 
@@ -458,8 +431,7 @@ def bias_gain(snapshot: Snapshot, *, size: float = SIZE, wait: int | None = None
         For a shift of 0 or a wait below one tick.
     """
     ticks = snapshot.parameters.trainers.retrain_interval if wait is None else wait
-    if not size or ticks < 1:
-        raise ConfigurationError(f"bias gain: size = {size:g}, wait = {ticks}: must be a shift and at least one tick")
+    refuse(not size or ticks < 1, f"bias gain: size = {size:g}, wait = {ticks}: must be a shift and at least one tick")
     since = snapshot.world.tick + ticks
 
     def look(ecosystem: Community) -> tuple[float, float]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.stats.estimates import Estimate, critical_z, student
 
 Float = NDArray[np.float64]
@@ -120,8 +120,7 @@ def _areas(
                 # How many of the other class a case is above, from midranks (Sun and Xu 2014).
                 row[here] = _ranks(s[both])[: len(here)] - _ranks(s[here])
     pairs = rivals[y].sum()
-    if not pairs:
-        raise ConfigurationError("area under the ROC curve: no fold holds both classes")
+    refuse(not pairs, "area under the ROC curve: no fold holds both classes")
     area = ahead[:, y].sum(axis=1) / pairs
     total = int(label.max()) + 1
     yes = np.array([np.bincount(label[y], (a - v * rivals)[y], total) for a, v in zip(ahead, area, strict=True)])
@@ -213,8 +212,7 @@ def checked_outcome(outcome: ArrayLike, *, both: bool = True) -> Bool:
 def checked_values(what: str, values: ArrayLike, n: int) -> Float:
     """Finite numbers (n,), or one clear line."""
     x = np.asarray(values, np.float64)
-    if x.shape != (n,) or not np.isfinite(x).all():
-        raise ConfigurationError(f"{what}: {n} finite numbers are needed, one for each outcome")
+    refuse(x.shape != (n,) or not np.isfinite(x).all(), f"{what}: {n} finite numbers are needed, one for each outcome")
     return x
 
 
@@ -223,8 +221,7 @@ def group_numbers(groups: ArrayLike | None, n: int) -> Int:
     if groups is None:
         return np.arange(n)
     g = np.asarray(groups)
-    if g.shape != (n,):
-        raise ConfigurationError(f"groups: {n} labels are needed, one for each outcome")
+    refuse(g.shape != (n,), f"groups: {n} labels are needed, one for each outcome")
     return np.asarray(np.unique(g, return_inverse=True)[1], np.int64)
 
 
@@ -260,8 +257,7 @@ def brier_skill(
     y = checked_outcome(outcome)
     p = _probability(probability, len(y))
     b = _probability(np.broadcast_to(y.mean() if base is None else np.asarray(base, np.float64), y.shape), len(y))
-    if not np.any(b != y):
-        raise ConfigurationError("brier skill: base rates foretell every outcome, so that nothing is left to gain")
+    refuse(not np.any(b != y), "brier skill: base rates foretell every outcome, so that nothing is left to gain")
     ratio = _ratio((p - y) ** 2, (b - y) ** 2, group_numbers(groups, len(y)))
     return Estimate(1.0 - ratio.value, ratio.error, 1.0 - ratio.high, 1.0 - ratio.low)
 
@@ -301,8 +297,7 @@ class Logistic:
         from scipy.special import expit
 
         x = _inputs(inputs)
-        if x.shape[1] != len(self.mean):
-            raise ConfigurationError(f"inputs: {x.shape[1]} columns; the regression has {len(self.mean)}")
+        refuse(x.shape[1] != len(self.mean), f"inputs: {x.shape[1]} columns; the regression has {len(self.mean)}")
         return np.asarray(expit(self.intercept + (x - self.mean) / self.sd @ self.coefficients))
 
 
@@ -325,8 +320,7 @@ def fit_logistic(inputs: ArrayLike, outcome: ArrayLike, ridge: float = 1.0) -> L
 
     y = checked_outcome(outcome)
     x = _inputs(inputs, len(y))
-    if not 0 < ridge < math.inf:
-        raise ConfigurationError(f"ridge = {ridge:g}: must be above 0")
+    refuse(not 0 < ridge < math.inf, f"ridge = {ridge:g}: must be above 0")
     mean, sd = x.mean(axis=0), x.std(axis=0)
     # What is left of equal inputs by rounding does not vary.
     sd[sd <= 1e-12 * np.abs(mean)] = 0.0
@@ -363,8 +357,7 @@ def grouped_folds(outcome: ArrayLike, folds: int, rng: np.random.Generator, grou
     y = checked_outcome(outcome)
     label = group_numbers(groups, len(y))
     count = int(label.max()) + 1
-    if not 2 <= folds <= count:
-        raise ConfigurationError(f"folds = {folds}: must be from 2 to the {count} groups of cases")
+    refuse(not 2 <= folds <= count, f"folds = {folds}: must be from 2 to the {count} groups of cases")
     share = np.bincount(label, y) / np.bincount(label)
     order = np.lexsort((rng.random(count), share))
     fold = np.empty(count, np.int64)
@@ -426,8 +419,7 @@ def cross_validate(
 
 def _probability(probability: ArrayLike, n: int) -> Float:
     p = checked_values("probability", probability, n)
-    if p.min() < 0 or p.max() > 1:
-        raise ConfigurationError("probability: must be from 0 to 1")
+    refuse(p.min() < 0 or p.max() > 1, "probability: must be from 0 to 1")
     return p
 
 

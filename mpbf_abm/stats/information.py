@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -132,11 +132,9 @@ def corrected_jsd(counts: NDArray[Any]) -> tuple[float, float]:
         If there are fewer than three replicates, or one without counts.
     """
     x = np.asarray(counts, np.float64)
-    if x.ndim != 2 or len(x) < 3:
-        raise ConfigurationError(f"divergence needs counts of at least 3 replicates by family, not {x.shape}")
+    refuse(x.ndim != 2 or len(x) < 3, f"divergence needs counts of at least 3 replicates by family, not {x.shape}")
     size = x.sum(axis=1, keepdims=True)
-    if not (size > 0).all():
-        raise ConfigurationError("divergence needs counts in every replicate; one has none")
+    refuse(not (size > 0).all(), "divergence needs counts in every replicate; one has none")
     shares = x / size
     R, K = shares.shape
     own = entropies(shares)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 
 Float = NDArray[np.float64]
 
@@ -105,10 +105,8 @@ def agreement(table: Mapping[str, Float]) -> Float:
 def check_table(f: Float) -> Float:
     """Return a table of at least one policy and one scenario, all finite, or say what is wrong."""
     f = np.asarray(f, np.float64)
-    if f.ndim != 2 or not f.size:
-        raise ConfigurationError(f"robustness needs a table of policies by scenarios, not {f.shape}")
-    if not np.isfinite(f).all():
-        raise ConfigurationError("robustness needs values that are all finite; leave out whole scenarios")
+    refuse(f.ndim != 2 or not f.size, f"robustness needs a table of policies by scenarios, not {f.shape}")
+    refuse(not np.isfinite(f).all(), "robustness needs values that are all finite; leave out whole scenarios")
     return f
 
 

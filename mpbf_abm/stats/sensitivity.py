@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.stats.estimates import LEVEL
 
 Float = NDArray[np.float64]
@@ -169,8 +169,7 @@ def elementary_effects(effects: Float, *, resamples: int = RESAMPLES, seed: int 
         For values that are not finite, or fewer than two trajectories.
     """
     e = np.asarray(effects, np.float64)
-    if e.ndim != 3 or len(e) < 2:
-        raise ConfigurationError(f"elementary effects need at least two trajectories (r, k, m), not {e.shape}")
+    refuse(e.ndim != 3 or len(e) < 2, f"elementary effects need at least two trajectories (r, k, m), not {e.shape}")
     if not np.isfinite(e).all():
         raise ConfigurationError("elementary effects need outcomes that are all finite; leave out whole trajectories")
     r, k, m = e.shape

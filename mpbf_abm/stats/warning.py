@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 
 Float = NDArray[np.float64]
 Detrend = Literal["mean", "linear"]
@@ -49,8 +49,7 @@ def rolling_autocorrelation(x: ArrayLike, window: int, *, lag: int = 1, detrend:
         NaN where a window is constant.
     """
     parts = _windows(x, window, detrend, lag + 1)
-    if lag < 1:
-        raise ConfigurationError(f"lag = {lag}: must be at least 1")
+    refuse(lag < 1, f"lag = {lag}: must be at least 1")
     total = (parts**2).sum(axis=1)
     together = (parts[:, :-lag] * parts[:, lag:]).sum(axis=1)
     return np.asarray(np.divide(together, total, out=np.full(len(parts), np.nan), where=total > 0))
@@ -96,8 +95,7 @@ def early_warnings(x: ArrayLike, window: int, *, detrend: Detrend = "linear") ->
         As in :func:`rolling_autocorrelation`.
     """
     x = _series(x, 4)
-    if not 3 <= window < len(x):
-        raise ConfigurationError(f"window = {window}: must be from 3 to {len(x) - 1}")
+    refuse(not 3 <= window < len(x), f"window = {window}: must be from 3 to {len(x) - 1}")
     slow = rolling_autocorrelation(x, window, detrend=detrend)
     wide = rolling_variance(x, window, detrend=detrend)
     return Warnings(slow, wide, trend(slow), trend(wide))
@@ -105,18 +103,15 @@ def early_warnings(x: ArrayLike, window: int, *, detrend: Detrend = "linear") ->
 
 def _series(x: ArrayLike, least: int) -> Float:
     x = np.asarray(x, np.float64)
-    if x.ndim != 1 or len(x) < least:
-        raise ConfigurationError(f"a series of at least {least} values is needed, not one of shape {x.shape}")
+    refuse(x.ndim != 1 or len(x) < least, f"a series of at least {least} values is needed, not one of shape {x.shape}")
     return x
 
 
 def _windows(x: ArrayLike, window: int, detrend: Detrend, least: int) -> Float:
     """Residuals in every window (n - window + 1, window)."""
     x = _series(x, least)
-    if not least <= window <= len(x):
-        raise ConfigurationError(f"window = {window}: must be from {least} to {len(x)}")
-    if detrend not in ("mean", "linear"):
-        raise ConfigurationError(f"detrend = {detrend!r}: must be 'mean' or 'linear'")
+    refuse(not least <= window <= len(x), f"window = {window}: must be from {least} to {len(x)}")
+    refuse(detrend not in ("mean", "linear"), f"detrend = {detrend!r}: must be 'mean' or 'linear'")
     parts = np.lib.stride_tricks.sliding_window_view(x, window)
     parts = parts - parts.mean(axis=1, keepdims=True)
     if detrend == "linear":
@@ -140,8 +135,7 @@ def warning_trends(series: ArrayLike, window: int, *, detrend: Detrend = "linear
         ``autocorrelation`` and ``variance``: Kendall's tau, one row per run; NaN where a window is constant.
     """
     runs = np.asarray(series, np.float64)
-    if runs.ndim != 2:
-        raise ConfigurationError(f"an array (runs, ticks) of series is needed, not one of shape {runs.shape}")
+    refuse(runs.ndim != 2, f"an array (runs, ticks) of series is needed, not one of shape {runs.shape}")
     found = [early_warnings(x, window, detrend=detrend) for x in runs]
     return pd.DataFrame(
         [(w.autocorrelation_trend, w.variance_trend) for w in found], columns=["autocorrelation", "variance"]
