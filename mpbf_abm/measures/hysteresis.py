@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse_all
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.run import begin
@@ -133,12 +133,9 @@ def ramp_community(
 
 
 def _check_room(lever: Mapping[str, tuple[float, float]], ticks: int, settle: int) -> None:
-    faults = [f"ramp: {path} = {low:g} to {high:g}: must rise" for path, (low, high) in lever.items() if not low < high]
-    if ticks < 2 or settle < 0:
-        faults.append(
-            f"ramp: ticks = {ticks}, settle = {settle}: a way takes at least 2 ticks, and settling none or more"
-        )
-    if not lever:
-        faults.append("ramp: no parameter to move")
-    if faults:
-        raise ConfigurationError(faults)
+    words = f"ramp: ticks = {ticks}, settle = {settle}: a way takes at least 2 ticks, and settling none or more"
+    refuse_all(
+        *((not low < high, f"ramp: {path} = {low:g} to {high:g}: must rise") for path, (low, high) in lever.items()),
+        (ticks < 2 or settle < 0, words),
+        (not lever, "ramp: no parameter to move"),
+    )

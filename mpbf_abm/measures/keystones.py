@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
-from mpbf_abm.measures.networks import edge_list, katz, reach
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_all
+from mpbf_abm.measures.networks import edge_list, katz, loads, reach
 from mpbf_abm.measures.path import damage, run_on
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.interventions import Policy
@@ -25,7 +25,7 @@ from mpbf_abm.model.shocks import NODES, Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.stats.estimates import LEVEL, mean_estimate
+from mpbf_abm.stats.estimates import TAILS, mean_estimate
 from mpbf_abm.stats.paired import simultaneous_intervals
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 Kind = Literal["repository", "model"]
 By = Literal["role", "node"]
+Better = Mapping[str, Literal["more", "less"]]
 
 LOSS: dict[str, str] = {"repository": "repository_outage", "model": "model_withdrawal"}
-BETTER: dict[str, Literal["more", "less"]] = {"found_share": "more", "unsteered_share": "less"}
+BETTER: Better = {"found_share": "more", "unsteered_share": "less"}
 STATIC = ("users", "size", "degree", "load", "katz", "reach")
 ATTENUATION = 0.5  # of Katz centrality: who leans on a node through another counts half
 RESAMPLES = 2_000
@@ -52,7 +53,7 @@ def single_losses(
     *,
     start: int,
     kind: Kind = "repository",
-    better: Mapping[str, Literal["more", "less"]] = BETTER,
+    better: Better = BETTER,
     space: MaterialsSpace | None = None,
     policies: Sequence[Policy] = (),
 ) -> pd.DataFrame:
@@ -96,9 +97,7 @@ def single_losses(
     return table[["seed", *table.columns.drop("seed")]]
 
 
-def losses_from(
-    snapshot: Snapshot, ticks: int, *, kind: Kind = "repository", better: Mapping[str, Literal["more", "less"]] = BETTER
-) -> pd.DataFrame:
+def losses_from(snapshot: Snapshot, ticks: int, *, kind: Kind = "repository", better: Better = BETTER) -> pd.DataFrame:
     """Lose each node of a kind in turn from a snapshot on, whose own policies and shocks stay in force.
 
     Parameters and columns as for :func:`single_losses`, without ``seed``.
@@ -139,8 +138,6 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
         quarter for each of theirs; ``reach``, itself and who leans on it directly or through others; ``role``, its rank by
         users, then size, then number.
     """
-    import networkx as nx
-
     nodes = world.infrastructure
     if kind == "repository":
         users = nodes.repository_load()
@@ -150,20 +147,11 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
     graph = nodes.graph()
     leans = leaning(graph)
     everyone, edges = edge_list(graph)
-    load = nx.betweenness_centrality(graph.to_undirected(as_view=True), normalized=False)
     mine = [everyone.index((kind, i)) for i in range(len(users))]
-    table = pd.DataFrame(
-        {
-            "users": users,
-            "size": size,
-            "degree": np.bincount(edges.ravel(), minlength=len(everyone))[mine].astype(np.float64),
-            # Sums of fractions of paths differ in their last digits between nodes that are alike.
-            "load": np.round([load[kind, i] for i in range(len(users))], 9),
-            # Standing passes from users to whom they lean on.
-            "katz": katz(leans.reverse(), ATTENUATION)[mine],
-            "reach": reach(leans)[mine].astype(np.float64),
-        }
-    )
+    degree, load = np.bincount(edges.ravel(), minlength=len(everyone)), loads(graph, everyone)
+    # Standing passes from users to whom they lean on.
+    central = (degree.astype(np.float64), load, katz(leans.reverse(), ATTENUATION), reach(leans).astype(np.float64))
+    table = pd.DataFrame(dict(zip(STATIC, (users, size, *(x[mine] for x in central)), strict=True)))
     order = np.lexsort((np.arange(len(users)), -size, -users))
     return table.assign(role=np.argsort(order) + 1)
 
@@ -178,22 +166,15 @@ def end_of(snapshot: Snapshot, ticks: int, *shocks: Shock) -> tuple[dict[str, fl
 def _check(
     parameters: Parameters, seeds: Sequence[int], ticks: int, start: int, kind: str, better: Mapping[str, Any]
 ) -> None:
-    faults = []
     refuse(kind not in LOSS, f"kind = {kind!r}: must be {' or '.join(repr(k) for k in LOSS)}")
-    path = NODES[LOSS[kind]]
-    if not parameters.flat()[path]:
-        faults.append(f"{path} = 0: there is no {kind} to lose")
-    if not len(seeds) or len(set(seeds)) < len(seeds):
-        faults.append("seeds: one or more different ones are needed")
-    if not 0 <= start < ticks:
-        faults.append(f"start = {start}: must be from 0 to below the horizon of {ticks} ticks")
-    for outcome, way in better.items():
-        if outcome not in OUTCOMES:
-            faults.append(f"unknown outcome '{outcome}'{did_you_mean(outcome, OUTCOMES)}")
-        elif way not in ("more", "less"):
-            faults.append(f"better: {outcome} = {way!r}: must be 'more' or 'less'")
-    if faults:
-        raise ConfigurationError(faults)
+    path, ways = NODES[LOSS[kind]], {o: way for o, way in better.items() if o in OUTCOMES}
+    refuse_all(
+        (not parameters.flat()[path], f"{path} = 0: there is no {kind} to lose"),
+        (not len(seeds) or len(set(seeds)) < len(seeds), "seeds: one or more different ones are needed"),
+        (not 0 <= start < ticks, f"start = {start}: must be from 0 to below the horizon of {ticks} ticks"),
+        *((o not in OUTCOMES, f"unknown outcome '{o}'{did_you_mean(o, OUTCOMES)}") for o in better),
+        *((w not in ("more", "less"), f"better: {o} = {w!r}: must be 'more' or 'less'") for o, w in ways.items()),
+    )
 
 
 # --------------------------------------------------------------------------- what it cost
@@ -223,27 +204,18 @@ def keystones(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: int = 0
     """
     from scipy.stats import rankdata
 
-    x = _pivot(losses, cost, by).to_numpy()
-    names = _pivot(losses, cost, by).columns
+    costs = _pivot(losses, cost, by)
+    x, nodes = costs.to_numpy(), costs.columns
     intervals = simultaneous_intervals(x, events=[False] * x.shape[1], seed=seed)
     means = _resampled_means(x, seed)
     top = np.nanmax(means, axis=1, keepdims=True)
     most = means >= top - 1e-12 * np.abs(top)
-    p10, median, p90 = np.nanquantile(x, (0.1, 0.5, 0.9), axis=0)
-    table = pd.DataFrame(
-        {
-            by: names,
-            "cost": intervals.mean,
-            "low": intervals.low,
-            "high": intervals.high,
-            "p10": p10,
-            "median": median,
-            "p90": p90,
-            "rank": rankdata(-np.round(intervals.mean, 12)),
-            "costliest": (most / most.sum(axis=1, keepdims=True)).mean(axis=0),
-            "seeds": intervals.n,
-        }
-    )
+    costliest = (most / most.sum(axis=1, keepdims=True)).mean(axis=0)
+    middle = np.nanquantile(x, (0.1, 0.5, 0.9), axis=0)
+    rank = rankdata(-np.round(intervals.mean, 12))
+    columns = (intervals.mean, intervals.low, intervals.high, *middle, rank, costliest, intervals.n)
+    names = ("cost", "low", "high", "p10", "median", "p90", "rank", "costliest", "seeds")
+    table = pd.DataFrame({by: nodes} | dict(zip(names, columns, strict=True)))
     return table.sort_values(["rank", by], ignore_index=True)
 
 
@@ -271,7 +243,7 @@ def static_ranking(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: in
         resampled = _spearman(_resampled_means(z, seed), _resampled_means(x, seed))
         resampled = resampled[np.isfinite(resampled)]
         known = len(x) > 1 and len(resampled) > 0
-        low, high = np.quantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if known else (np.nan, np.nan)
+        low, high = np.quantile(resampled, TAILS) if known else (np.nan, np.nan)
         each = _spearman(z, x)
         each = each[np.isfinite(each)]
         mean = mean_estimate(each)

@@ -123,7 +123,7 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
     elif criterion == "degree":
         chosen = np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(nodes))))
     elif criterion == "load":
-        chosen = np.lexsort((ties, -_load(graph, nodes)))
+        chosen = np.lexsort((ties, -loads(graph, nodes)))
     elif criterion == "degree-recalculated":
         chosen = _by_degree_left(pairs, ties)
     else:
@@ -131,7 +131,8 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
     return [nodes[i] for i in chosen]
 
 
-def _load(graph: nx.Graph[Any], nodes: Sequence[Hashable]) -> Float:
+def loads(graph: nx.Graph[Any], nodes: Sequence[Hashable]) -> Float:
+    """Return shortest paths through each node (N,) of an undirected graph."""
     import networkx as nx
 
     through = nx.betweenness_centrality(graph.to_undirected(as_view=True), normalized=False)
@@ -170,7 +171,7 @@ def _by_load_left(graph: nx.Graph[Any], nodes: list[Hashable], ties: Int) -> Int
     while left.number_of_nodes():
         names = list(left.nodes)
         spots = np.array([position[v] for v in names])
-        first = np.lexsort((ties[spots], -_load(left, names)))[0]
+        first = np.lexsort((ties[spots], -loads(left, names)))[0]
         order.append(spots[first])
         left.remove_node(names[first])
     return np.array(order, np.int64)

@@ -19,7 +19,6 @@ from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.indicators import observe, usage
-from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, SPECTROSCOPY
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
@@ -50,14 +49,7 @@ def run_on(ecosystem: Community, ticks: int) -> Community:
 
 
 def run_to(
-    parameters: Parameters,
-    seed: int,
-    ticks: int | Sequence[int],
-    *,
-    space: MaterialsSpace | None = None,
-    reseed: dict[int, int] | None = None,
-    observe: Observe = family_mass,
-    **events: Any,
+    parameters: Parameters, seed: int, ticks: int | Sequence[int], *, observe: Observe = family_mass, **fields: Any
 ) -> NDArray[Any]:
     """Run a community without records of its course and observe it after some ticks.
 
@@ -67,17 +59,17 @@ def run_to(
     seed : int
     ticks : int or increasing sequence of int
         Ticks after which to observe.
-    space, reseed, **events
-        As for :class:`Community` (policies, shocks, planners).
     observe : callable
         What is taken from the community; by default its family masses (K,).
+    **fields
+        Of the :class:`~mpbf_abm.model.spec.RunSpec` (space, reseed, policies, shocks, planners).
 
     Returns
     -------
     array
         What was observed; with several ticks, one row for each.
     """
-    ecosystem = begin(RunSpec(parameters, seed, space=space, reseed=dict(reseed or {}), **events), record=())
+    ecosystem = begin(RunSpec(parameters, seed, **fields), record=())
     if isinstance(ticks, (int, np.integer)):
         return np.asarray(observe(run_on(ecosystem, int(ticks))))
     return watched(ecosystem, ticks, observe)
@@ -94,13 +86,17 @@ def watched(ecosystem: Community, at: Sequence[int], observe: Observe = family_m
     return np.asarray(seen)
 
 
+def unchanged(ecosystem: Community) -> None:
+    """Leave a community as it is."""
+
+
 def follow(
     snapshot: Snapshot,
     at: Sequence[int],
     observe: Observe = family_mass,
     *,
     seed: int | None = None,
-    change: Change | None = None,
+    change: Change = unchanged,
 ) -> NDArray[Any]:
     """Run a community on from a snapshot and observe it at some ticks.
 
@@ -113,7 +109,7 @@ def follow(
         What is taken from the community; by default its family masses (K,).
     seed : int, optional
         Another future: draws from the snapshot on come from this seed.
-    change : callable, optional
+    change : callable
         What is done to the community before it goes on.
 
     Returns
@@ -122,8 +118,7 @@ def follow(
         What was observed, one row for each tick.
     """
     ecosystem = Community.restore(snapshot, reseed=None if seed is None else {snapshot.world.tick: seed})
-    if change is not None:
-        change(ecosystem)
+    change(ecosystem)
     return watched(ecosystem, at, observe)
 
 
@@ -131,13 +126,7 @@ def follow(
 
 
 def split_streams(
-    parameters: Parameters,
-    split: int,
-    ticks: int,
-    seeds: Sequence[int],
-    *,
-    space: MaterialsSpace | None = None,
-    observe: Observe = family_mass,
+    parameters: Parameters, split: int, ticks: int, seeds: Sequence[int], **options: Any
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Outcomes of pairs of runs that share their draws up to a tick and none after it.
 
@@ -150,23 +139,19 @@ def split_streams(
         Horizon.
     seeds : sequence of int
         One early stream for each pair; the two late streams follow from it.
-    space, observe
-        As for :func:`run_to`.
+    **options
+        As for :func:`run_to` (space, observe).
 
     Returns
     -------
     two arrays (pairs, ...)
     """
-    first, second = (
-        np.asarray(
-            [
-                run_to(parameters, seed, ticks, space=space, observe=observe, reseed={split: seed ^ (1 << branch)})
-                for seed in seeds
-            ]
-        )
-        for branch in (61, 60)
-    )
-    return first, second
+
+    def ends(branch: int) -> NDArray[Any]:
+        reseeds = [(seed, {split: seed ^ (1 << branch)}) for seed in seeds]
+        return np.asarray([run_to(parameters, seed, ticks, reseed=reseed, **options) for seed, reseed in reseeds])
+
+    return ends(61), ends(60)
 
 
 def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float, float]:
@@ -277,23 +262,20 @@ def deposit(ecosystem: Community, family: int, count: int, *, measured: bool = F
         )
     if not count:
         return
-    noise, index = world.p.modalities, np.arange(count)
+    noise, truth, index = world.p.modalities, world.truth, np.arange(count)
+    kind, value, sd = (
+        (SPECTROSCOPY, truth.property, noise.measured_noise)
+        if measured
+        else (CRYSTAL_GRAPHS, truth.simulated, noise.simulated_noise)
+    )
     material = space.start[family] + index % space.family_sizes[family]
     # Keys of founders of a later tick: no other record has them.
     held = int(np.count_nonzero((world.commons.producer == -1) & (world.commons.tick == world.tick)))
     keys = record_keys(FOUNDER, (held + index) >> 15, world.tick + 1, (held + index) & 0x7FFF)
-    world.commons.append(
-        key=keys,
-        material=material,
-        modality=np.full(count, SPECTROSCOPY if measured else CRYSTAL_GRAPHS, np.int8),
-        value=(world.truth.property if measured else world.truth.simulated)[material],
-        variance=np.float32(max(1e-6, (noise.measured_noise if measured else noise.simulated_noise) ** 2)),
-        origin=np.full(count, LITERATURE, np.int8),
-        repository=np.int32(0),
-        producer=-1,
-        tick=world.tick,
-        federated=True,
-    )
+    modality, origin = np.full(count, kind, np.int8), np.full(count, LITERATURE, np.int8)
+    what = {"key": keys, "material": material, "modality": modality, "value": value[material], "origin": origin}
+    where = {"repository": np.int32(0), "producer": -1, "tick": world.tick, "federated": True}
+    world.commons.append(**what, **where, variance=np.float32(max(1e-6, sd**2)))
 
 
 def deposited(family: int, count: int) -> Change:
@@ -421,14 +403,12 @@ def degree(
         raise ConfigurationError(
             "degrees: three paired arms of at least three outcomes, and a smallest gain above 0, are needed"
         )
-    both = simultaneous_intervals(
-        np.column_stack([arms[2] - arms[0], arms[1] - arms[0]]), events=[False, False], seed=seed
-    )
-    oracle_gain, informed_gain = ((float(both.mean[i]), float(both.low[i]), float(both.high[i])) for i in (0, 1))
+    gains = np.column_stack([arms[2] - arms[0], arms[1] - arms[0]])
+    both = simultaneous_intervals(gains, events=[False, False], seed=seed)
     # Differences that are all 0 have no error, and no interval where pairs are few.
-    same = [not (a - arms[0]).any() for a in (arms[2], arms[1])]
     oracle_gain, informed_gain = (
-        (0.0, 0.0, 0.0) if s else g for s, g in zip(same, (oracle_gain, informed_gain), strict=True)
+        (float(both.mean[i]), float(both.low[i]), float(both.high[i])) if gains[:, i].any() else (0.0, 0.0, 0.0)
+        for i in (0, 1)
     )
     found: Degree = "undecided"
     if informed_gain[1] > 0 and informed_gain[0] >= smallest:
@@ -483,13 +463,7 @@ def allocate(worth: Float, count: int, families: int = AIMED) -> Int:
 
 
 def policy_arms(
-    snapshots: Sequence[Snapshot],
-    count: int,
-    ticks: int,
-    *,
-    futures: int = 1,
-    outcome: str = "found_share",
-    families: int = AIMED,
+    snapshots: Sequence[Snapshot], count: int, ticks: int, *, futures: int = 1, outcome: str = "found_share"
 ) -> pd.DataFrame:
     """Outcome of every policy, each from the same state on the same draws.
 
@@ -505,8 +479,6 @@ def policy_arms(
         Later courses of each; the first is the community's own.
     outcome : str
         Column of the observation at the end.
-    families : int
-        Families that a policy enters records of.
 
     Returns
     -------
@@ -529,7 +501,7 @@ def policy_arms(
             for name, worth in POLICIES.items():
                 reseed = {snapshot.world.tick: snapshot.seed ^ (future << 59)} if future else None
                 eco = Community.restore(snapshot, reseed=reseed)
-                for family, extra in enumerate(allocate(worth(eco.world), count, families)):
+                for family, extra in enumerate(allocate(worth(eco.world), count)):
                     deposit(eco, family, int(extra))
                 row[name] = observe(run_on(eco, ticks - eco.tick).world)[outcome]
             rows.append(row)

@@ -10,11 +10,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError, refuse
-from mpbf_abm.stats.estimates import LEVEL, mean_estimate, wilson
+from mpbf_abm.stats.estimates import TAILS, mean_estimate, share_estimate
 from mpbf_abm.stats.paired import simultaneous_intervals
 from mpbf_abm.stats.survival import median_times
 
 Float = NDArray[np.float64]
+
+Times = ArrayLike | None
 
 RESAMPLES = 2_000
 
@@ -77,9 +79,8 @@ def resilience(
     refuse(not 0 < recovered <= 1, f"recovered = {recovered:g}: must be above 0 to 1")
     worst = int(np.argmax(gap))
     drop = float(gap[worst])
-    return Resilience(
-        drop, float(t[worst]), float(np.trapezoid(gap, t)), _recovery(t[worst:], gap[worst:], (1 - recovered) * drop)
-    )
+    recovery = _recovery(t[worst:], gap[worst:], (1 - recovered) * drop)
+    return Resilience(drop, float(t[worst]), float(np.trapezoid(gap, t)), recovery)
 
 
 def _recovery(t: Float, gap: Float, allowed: float) -> float:
@@ -98,7 +99,7 @@ def _recovery(t: Float, gap: Float, allowed: float) -> float:
 
 
 def paired_resilience(
-    disrupted: ArrayLike, undisturbed: ArrayLike, times: ArrayLike | None = None, *, recovered: float = 0.95
+    disrupted: ArrayLike, undisturbed: ArrayLike, times: Times = None, *, recovered: float = 0.95
 ) -> pd.DataFrame:
     """Measure the disruption in every pair of runs, against the twin that was spared.
 
@@ -128,7 +129,7 @@ def paired_resilience(
     return table.assign(watched=t[-1] - table["worst"])
 
 
-def gap_curve(disrupted: ArrayLike, undisturbed: ArrayLike, times: ArrayLike | None = None) -> pd.DataFrame:
+def gap_curve(disrupted: ArrayLike, undisturbed: ArrayLike, times: Times = None) -> pd.DataFrame:
     """Mean gap to the undisturbed twins at each time, with a band that holds at all times together.
 
     Parameters
@@ -146,18 +147,12 @@ def gap_curve(disrupted: ArrayLike, undisturbed: ArrayLike, times: ArrayLike | N
     gaps = without - with_shock
     band = simultaneous_intervals(gaps, events=[False] * len(t))
     same = (gaps == 0).all(axis=0)
-    return pd.DataFrame(
-        {"time": t, "gap": band.mean, "low": np.where(same, 0.0, band.low), "high": np.where(same, 0.0, band.high)}
-    )
+    low, high = (np.where(same, 0.0, end) for end in (band.low, band.high))
+    return pd.DataFrame({"time": t, "gap": band.mean, "low": low, "high": high})
 
 
 def disruption(
-    disrupted: ArrayLike,
-    undisturbed: ArrayLike,
-    times: ArrayLike | None = None,
-    *,
-    recovered: float = 0.95,
-    seed: int = 0,
+    disrupted: ArrayLike, undisturbed: ArrayLike, times: Times = None, *, recovered: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
     """Sum up a disruption over pairs of runs, each number with its 95 % interval over replicates.
 
@@ -190,25 +185,21 @@ def disruption(
     seen = np.isfinite(table["recovery"].to_numpy())
     time = np.where(seen, table["recovery"], table["watched"])
     area, drop = mean_estimate(table["area"]), mean_estimate(table["drop"])
-    low, high = wilson(np.array([seen.sum()]), np.array([n]))
-    rng = np.random.default_rng([seed, n])
+    share, rng = share_estimate(seen), np.random.default_rng([seed, n])
     medians = median_times(time, seen, rng.multinomial(n, np.full(n, 1.0 / n), RESAMPLES))
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    median = float(median_times(time, seen, np.ones((1, n)))[0])
+    ends = np.quantile(medians, TAILS, method="inverted_cdf") if n > 1 else (math.nan, math.nan)
     rows = [
         ("area", area.value, area.low, area.high),
         ("drop", drop.value, drop.low, drop.high),
         ("mean_drop", curve["gap"].max(), curve["low"].max(skipna=False), curve["high"].max(skipna=False)),
-        ("recovered_share", seen.mean(), low[0], high[0]),
-        (
-            "recovery",
-            float(median_times(time, seen, np.ones((1, n)))[0]),
-            *(np.quantile(medians, tails, method="inverted_cdf") if n > 1 else (math.nan, math.nan)),
-        ),
+        ("recovered_share", share.value, share.low, share.high),
+        ("recovery", median, *ends),
     ]
     return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(n=n)
 
 
-def _pairs(disrupted: ArrayLike, undisturbed: ArrayLike, times: ArrayLike | None) -> tuple[Float, Float, Float]:
+def _pairs(disrupted: ArrayLike, undisturbed: ArrayLike, times: Times) -> tuple[Float, Float, Float]:
     y, base = np.asarray(disrupted, np.float64), np.asarray(undisturbed, np.float64)
     if y.ndim != 2 or not len(y) or y.shape != base.shape:
         raise ConfigurationError(

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import ConfigurationError, refuse, refuse_all
 from mpbf_abm.stats.estimates import LEVEL, critical_t, mean_estimate, share_estimate
 
 Float = NDArray[np.float64]
@@ -243,15 +243,16 @@ class _Search:
 
 
 def _checked(low: float, high: float, seeds: list[int], precision: float, threshold: float) -> list[int]:
-    faults = []
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        faults.append(f"bracket from {low:g} to {high:g}: must be finite and rise")
-    elif not 0 < precision < high - low:
-        faults.append(f"precision = {precision:g}: must be above 0 and below the width of the bracket, {high - low:g}")
-    if len(seeds) < FEWEST or len(set(seeds)) < len(seeds):
-        faults.append(f"seeds: at least {FEWEST} different ones are needed, not {len(set(seeds))} among {len(seeds)}")
-    if not math.isfinite(threshold):
-        faults.append(f"threshold = {threshold:g}: must be finite")
-    if faults:
-        raise ConfigurationError(faults)
+    width, few, different = high - low, len(seeds) < FEWEST, len(set(seeds))
+    bracket = math.isfinite(low) and math.isfinite(high) and low < high
+    finer = f"precision = {precision:g}: must be above 0 and below the width of the bracket, {width:g}"
+    refuse_all(
+        (not bracket, f"bracket from {low:g} to {high:g}: must be finite and rise"),
+        (bracket and not 0 < precision < width, finer),
+        (
+            few or different < len(seeds),
+            f"seeds: at least {FEWEST} different ones are needed, not {different} among {len(seeds)}",
+        ),
+        (not math.isfinite(threshold), f"threshold = {threshold:g}: must be finite"),
+    )
     return seeds

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, refuse
-from mpbf_abm.measures.path import Change, deposit, deposited, follow, run_on
+from mpbf_abm.measures.path import Change, deposit, deposited, follow, run_on, unchanged
 from mpbf_abm.model.attention import power
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
 from mpbf_abm.model.community import Community, Snapshot
@@ -221,7 +221,11 @@ def intervene(
         passed = change / (mixed[1][k] - mixed[0][k])
         rows.append((gamma, *of, passed, local_exponent(gamma * passed, mixed[0][k], x[k] / x.sum())))
     gamma, curators, planners, passed, local = np.array(rows).T
-    chosen, share, alone = np.asarray(families, np.int64), before[families] / before.sum(), np.array([curators, planners])
+    chosen, share, alone = (
+        np.asarray(families, np.int64),
+        before[families] / before.sum(),
+        np.array([curators, planners]),
+    )
     return EffectiveUrn(chosen, share, added, gamma, alone, passed, local, plain, x)
 
 
@@ -468,5 +472,5 @@ def bias_displacements(
     return plain[:, 0], moved[:, 1] - plain[:, 1]
 
 
-def _shift(size: float) -> Change | None:
-    return (lambda ecosystem: shift_records(ecosystem, size)) if size else None
+def _shift(size: float) -> Change:
+    return (lambda ecosystem: shift_records(ecosystem, size)) if size else unchanged

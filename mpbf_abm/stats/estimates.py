@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 Float = NDArray[np.float64]
 
 LEVEL = 0.95
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)  # quantiles at its ends
 
 
 @dataclass(frozen=True)
