@@ -19,7 +19,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-LEVEL = 0.9
+LEVEL = 0.9  # probability of an interval
 RESAMPLES = 1_000
 STEEPEST = 8.0  # exponents beyond this are not looked for
 
@@ -174,9 +174,7 @@ def likelihood_exponent(made: Choices, weight: Float | None = None) -> float:
     return float(brentq(excess, -STEEPEST, STEEPEST))
 
 
-def with_interval(
-    exponent: Estimator, made: Choices, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> Exponent:
+def with_interval(exponent: Estimator, made: Choices, *, resamples: int = RESAMPLES, seed: int = 0) -> Exponent:
     """Return an exponent with its percentile interval over resampled papers.
 
     Papers are resampled with the history as it was: a history of resampled papers would be another one, with more
@@ -187,8 +185,6 @@ def with_interval(
     exponent : callable
         One of the estimators above.
     made : Choices
-    level : float
-        Probability of the interval.
     resamples, seed : int
     """
     rng = np.random.default_rng([seed, len(made.prior)])
@@ -196,11 +192,10 @@ def with_interval(
     if not papers:
         return Exponent(math.nan, math.nan, math.nan)
     share = np.full(papers, 1.0 / papers)
-    again = np.array(
-        [exponent(made, rng.multinomial(papers, share)[made.unit].astype(float)) for _ in range(resamples)]
-    )
+    weights = (rng.multinomial(papers, share)[made.unit].astype(float) for _ in range(resamples))
+    again = np.array([exponent(made, weight) for weight in weights])
     again = again[np.isfinite(again)]
-    low, high = np.quantile(again, (0.5 - level / 2, 0.5 + level / 2)) if len(again) else (math.nan, math.nan)
+    low, high = np.quantile(again, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)) if len(again) else (math.nan, math.nan)
     return Exponent(exponent(made, None), float(low), float(high))
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError, refuse_all
+from mpbf_abm.errors import ConfigurationError, refuse, refuse_all
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.run import begin
@@ -16,6 +16,7 @@ from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.stats.estimates import Estimate, mean_estimate, student
 
 Float = NDArray[np.float64]
+Lever = Mapping[str, tuple[float, float]]
 
 # Passing a fold, the loop grows with the rate to this power (Jung, Gray, Roy and Mandel 1990); a system that only lags, with the rate itself.
 FOLD = 2.0 / 3.0
@@ -42,10 +43,9 @@ def loop_area(lever: ArrayLike, response: ArrayLike) -> float:
         For fewer than three points, or a lever that does not rise and fall.
     """
     p, y = np.asarray(lever, np.float64), np.asarray(response, np.float64)
-    if p.ndim != 1 or p.shape != y.shape or len(p) < 3 or not np.isfinite(p).all() or not np.isfinite(y).all():
-        raise ConfigurationError(
-            "loop area: finite values are needed, a response for each of at least three values of the lever"
-        )
+    finite = np.isfinite(p).all() and np.isfinite(y).all()
+    needed = "finite values are needed, a response for each of at least three values of the lever"
+    refuse(p.ndim != 1 or p.shape != y.shape or len(p) < 3 or not finite, f"loop area: {needed}")
     top = int(p.argmax())
     if top in (0, len(p) - 1) or (np.diff(p[: top + 1]) < 0).any() or (np.diff(p[top:]) > 0).any():
         raise ConfigurationError("loop area: the lever must rise to its largest value and fall after it")
@@ -71,10 +71,9 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
         For fewer rates.
     """
     r, a = np.asarray(rates, np.float64), np.asarray(areas, np.float64)
-    if r.ndim != 1 or len(np.unique(r)) < 3 or (r <= 0).any() or a.shape[-1:] != r.shape or not exponent > 0:
-        raise ConfigurationError(
-            "slow limit: an area at each of at least three different rates above 0 is needed, and an exponent above 0"
-        )
+    few = r.ndim != 1 or len(np.unique(r)) < 3 or (r <= 0).any()
+    needed = "an area at each of at least three different rates above 0 is needed, and an exponent above 0"
+    refuse(few or a.shape[-1:] != r.shape or not exponent > 0, f"slow limit: {needed}")
     design = np.column_stack([np.ones(len(r)), r**exponent])
     solved = np.linalg.lstsq(design, np.atleast_2d(a).T, rcond=None)[0]
     if a.ndim == 2:
@@ -85,12 +84,7 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
 
 
 def ramp_community(
-    spec: RunSpec,
-    lever: Mapping[str, tuple[float, float]],
-    ticks: int,
-    observe: Callable[[Community], float],
-    *,
-    settle: int = 0,
+    spec: RunSpec, lever: Lever, ticks: int, observe: Callable[[Community], float], *, settle: int = 0
 ) -> tuple[Float, Float]:
     """Move parameters of a community from low to high and back, each way in some ticks, and watch.
 
@@ -132,7 +126,7 @@ def ramp_community(
     return np.array(way), np.array(seen)
 
 
-def _check_room(lever: Mapping[str, tuple[float, float]], ticks: int, settle: int) -> None:
+def _check_room(lever: Lever, ticks: int, settle: int) -> None:
     words = f"ramp: ticks = {ticks}, settle = {settle}: a way takes at least 2 ticks, and settling none or more"
     refuse_all(
         *((not low < high, f"ramp: {path} = {low:g} to {high:g}: must rise") for path, (low, high) in lever.items()),

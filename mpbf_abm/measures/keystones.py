@@ -219,12 +219,12 @@ def keystones(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: int = 0
     return table.sort_values(["rank", by], ignore_index=True)
 
 
-def static_ranking(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: int = 0) -> pd.DataFrame:
+def static_ranking(losses: pd.DataFrame, cost: str) -> pd.DataFrame:
     """How well static measures rank nodes by what their loss costs: Spearman's correlation over nodes.
 
     Parameters
     ----------
-    losses, cost, by, seed
+    losses, cost
         As for :func:`keystones`.
 
     Returns
@@ -235,12 +235,12 @@ def static_ranking(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: in
         with Student's interval (``low_within``, ``high_within``), which chance in single runs makes smaller; ``seeds`` of
         which it is the mean. NaN where all nodes are alike.
     """
-    x = _pivot(losses, cost, by).to_numpy()
+    x = _pivot(losses, cost).to_numpy()
     rows = []
     for measure in STATIC:
-        z = _pivot(losses, measure, by).to_numpy()
+        z = _pivot(losses, measure).to_numpy()
         rho = float(_spearman(np.nanmean(z, axis=0)[None], np.nanmean(x, axis=0)[None])[0])
-        resampled = _spearman(_resampled_means(z, seed), _resampled_means(x, seed))
+        resampled = _spearman(_resampled_means(z), _resampled_means(x))
         resampled = resampled[np.isfinite(resampled)]
         known = len(x) > 1 and len(resampled) > 0
         low, high = np.quantile(resampled, TAILS) if known else (np.nan, np.nan)
@@ -253,7 +253,7 @@ def static_ranking(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: in
     return pd.DataFrame(rows, columns=columns)
 
 
-def _pivot(losses: pd.DataFrame, column: str, by: str) -> pd.DataFrame:
+def _pivot(losses: pd.DataFrame, column: str, by: str = "role") -> pd.DataFrame:
     """Values by seed and node, every node in every seed."""
     if column not in losses.columns:
         raise ConfigurationError(f"single losses have no column '{column}'{did_you_mean(column, list(losses.columns))}")
@@ -263,7 +263,7 @@ def _pivot(losses: pd.DataFrame, column: str, by: str) -> pd.DataFrame:
     return table
 
 
-def _resampled_means(x: Float, seed: int) -> Float:
+def _resampled_means(x: Float, seed: int = 0) -> Float:
     """Means over resamples of the seeds (resamples, nodes), of known values."""
     draws = np.random.default_rng([seed, len(x)]).multinomial(len(x), np.full(len(x), 1.0 / len(x)), RESAMPLES)
     known = np.isfinite(x)

@@ -207,30 +207,17 @@ def removal_curve(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
     -----
     Nodes come back in reverse order and join clusters (Newman and Ziff 2001): linear in the edges.
     """
+    from scipy.cluster.hierarchy import DisjointSet
+
     n, ends = _removals(graph, criterion, rng)
-    death = ends.min(axis=1)
-    falling = np.argsort(-death, kind="stable")
-    partner, times = ends.max(axis=1)[falling].tolist(), death[falling].tolist()
-    root, size = list(range(n)), [1] * n
-
-    def find(v: int) -> int:
-        while root[v] != v:
-            root[v] = root[root[v]]
-            v = root[v]
-        return v
-
-    curve = np.zeros(n + 1)
-    largest, edge = 0, 0
+    partners: list[list[int]] = [[] for _ in range(n)]
+    for first, last in np.sort(ends, axis=1).tolist():
+        partners[first].append(last)
+    clusters, curve, largest = DisjointSet(range(n)), np.zeros(n + 1), 1
     for back in range(n - 1, -1, -1):
-        largest = max(largest, 1)
-        while edge < len(times) and times[edge] == back:
-            a, b = find(back), find(partner[edge])
-            edge += 1
-            if a != b:
-                a, b = (a, b) if size[a] >= size[b] else (b, a)
-                root[b] = a
-                size[a] += size[b]
-                largest = max(largest, size[a])
+        for partner in partners[back]:
+            if clusters.merge(back, partner):
+                largest = max(largest, clusters.subset_size(back))
         curve[back] = largest
     return curve / n
 

@@ -27,6 +27,7 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.paired import simultaneous_intervals
 
 Float = NDArray[np.float64]
+Ticks = Sequence[int]
 Observe = Callable[[Community], Any]
 Change = Callable[[Community], None]
 
@@ -92,7 +93,7 @@ def unchanged(ecosystem: Community) -> None:
 
 def follow(
     snapshot: Snapshot,
-    at: Sequence[int],
+    at: Ticks,
     observe: Observe = family_mass,
     *,
     seed: int | None = None,
@@ -256,18 +257,15 @@ def deposit(ecosystem: Community, family: int, count: int, *, measured: bool = F
         For a family that the space does not have, or a negative count.
     """
     world, space = ecosystem.world, ecosystem.world.space
-    if not 0 <= family < space.families or count < 0:
-        raise ConfigurationError(
-            f"deposit: family = {family}, count = {count}: must be a family from 0 to {space.families - 1} and a count from 0"
-        )
+    allowed = f"must be a family from 0 to {space.families - 1} and a count from 0"
+    wrong = not 0 <= family < space.families or count < 0
+    refuse(wrong, f"deposit: family = {family}, count = {count}: {allowed}")
     if not count:
         return
     noise, truth, index = world.p.modalities, world.truth, np.arange(count)
-    kind, value, sd = (
-        (SPECTROSCOPY, truth.property, noise.measured_noise)
-        if measured
-        else (CRYSTAL_GRAPHS, truth.simulated, noise.simulated_noise)
-    )
+    kind, value, sd = CRYSTAL_GRAPHS, truth.simulated, noise.simulated_noise
+    if measured:
+        kind, value, sd = SPECTROSCOPY, truth.property, noise.measured_noise
     material = space.start[family] + index % space.family_sizes[family]
     # Keys of founders of a later tick: no other record has them.
     held = int(np.count_nonzero((world.commons.producer == -1) & (world.commons.tick == world.tick)))
@@ -308,10 +306,9 @@ def monopoly_chance(a: float, b: float, g: float) -> float:
     ConfigurationError
         Unless g > 1 and both masses are positive.
     """
-    if not g > 1 or not a > 0 or not b > 0:
-        raise ConfigurationError(
-            f"monopoly needs reinforcement above 1 and positive masses, not g = {g:g}, masses {a:g}, {b:g}"
-        )
+    given = f"g = {g:g}, masses {a:g}, {b:g}"
+    wrong = not g > 1 or not a > 0 or not b > 0
+    refuse(wrong, f"monopoly needs reinforcement above 1 and positive masses, not {given}")
     if a == b:
         return 0.5
     if a > b:
@@ -372,9 +369,7 @@ class Degrees:
     n: int
 
 
-def degree(
-    laissez_faire: ArrayLike, informed: ArrayLike, oracle: ArrayLike, smallest: float, *, seed: int = 0
-) -> Degrees:
+def degree(laissez_faire: ArrayLike, informed: ArrayLike, oracle: ArrayLike, smallest: float) -> Degrees:
     """Degree of path dependence from paired outcomes of three arms, more being better.
 
     Parameters
@@ -383,8 +378,6 @@ def degree(
         Outcomes on the same draws.
     smallest : float
         Smallest gain of interest, above 0: what is surely smaller is no loss.
-    seed : int
-        Of the bootstrap.
 
     Returns
     -------
@@ -399,17 +392,16 @@ def degree(
         For fewer than three pairs, or a smallest gain that is not above 0.
     """
     arms = [np.asarray(v, np.float64) for v in (laissez_faire, informed, oracle)]
-    if len({a.shape for a in arms}) != 1 or arms[0].ndim != 1 or len(arms[0]) < 3 or not smallest > 0:
-        raise ConfigurationError(
-            "degrees: three paired arms of at least three outcomes, and a smallest gain above 0, are needed"
-        )
+    wrong = len({a.shape for a in arms}) != 1 or arms[0].ndim != 1 or len(arms[0]) < 3 or not smallest > 0
+    refuse(wrong, "degrees: three paired arms of at least three outcomes, and a smallest gain above 0, are needed")
     gains = np.column_stack([arms[2] - arms[0], arms[1] - arms[0]])
-    both = simultaneous_intervals(gains, events=[False, False], seed=seed)
-    # Differences that are all 0 have no error, and no interval where pairs are few.
-    oracle_gain, informed_gain = (
-        (float(both.mean[i]), float(both.low[i]), float(both.high[i])) if gains[:, i].any() else (0.0, 0.0, 0.0)
-        for i in (0, 1)
-    )
+    both = simultaneous_intervals(gains, events=[False, False])
+
+    def gain(i: int) -> tuple[float, float, float]:
+        # Differences that are all 0 have no error, and no interval where pairs are few.
+        return (float(both.mean[i]), float(both.low[i]), float(both.high[i])) if gains[:, i].any() else (0.0, 0.0, 0.0)
+
+    oracle_gain, informed_gain = gain(0), gain(1)
     found: Degree = "undecided"
     if informed_gain[1] > 0 and informed_gain[0] >= smallest:
         found = "third"
@@ -462,10 +454,8 @@ def allocate(worth: Float, count: int, families: int = AIMED) -> Int:
     return whole
 
 
-def policy_arms(
-    snapshots: Sequence[Snapshot], count: int, ticks: int, *, futures: int = 1, outcome: str = "found_share"
-) -> pd.DataFrame:
-    """Outcome of every policy, each from the same state on the same draws.
+def policy_arms(snapshots: Sequence[Snapshot], count: int, ticks: int, *, futures: int = 1) -> pd.DataFrame:
+    """Return the share found under every policy, each from the same state on the same draws.
 
     Parameters
     ----------
@@ -477,8 +467,6 @@ def policy_arms(
         Horizon of the run, after the snapshots.
     futures : int
         Later courses of each; the first is the community's own.
-    outcome : str
-        Column of the observation at the end.
 
     Returns
     -------
@@ -490,10 +478,9 @@ def policy_arms(
     ConfigurationError
         For no snapshot, a negative count, or a horizon that is over.
     """
-    if not snapshots or count < 0 or any(ticks <= s.world.tick for s in snapshots):
-        raise ConfigurationError(
-            f"policy arms: count = {count}, ticks = {ticks}: communities before their end, and 0 records or more, are needed"
-        )
+    needed = "communities before their end, and 0 records or more, are needed"
+    wrong = not snapshots or count < 0 or any(ticks <= s.world.tick for s in snapshots)
+    refuse(wrong, f"policy arms: count = {count}, ticks = {ticks}: {needed}")
     rows = []
     for i, snapshot in enumerate(snapshots):
         for future in range(futures):
@@ -503,6 +490,6 @@ def policy_arms(
                 eco = Community.restore(snapshot, reseed=reseed)
                 for family, extra in enumerate(allocate(worth(eco.world), count)):
                     deposit(eco, family, int(extra))
-                row[name] = observe(run_on(eco, ticks - eco.tick).world)[outcome]
+                row[name] = observe(run_on(eco, ticks - eco.tick).world)["found_share"]
             rows.append(row)
     return pd.DataFrame(rows)

@@ -201,10 +201,9 @@ def disruption(
 
 def _pairs(disrupted: ArrayLike, undisturbed: ArrayLike, times: Times) -> tuple[Float, Float, Float]:
     y, base = np.asarray(disrupted, np.float64), np.asarray(undisturbed, np.float64)
-    if y.ndim != 2 or not len(y) or y.shape != base.shape:
-        raise ConfigurationError(
-            f"resilience of pairs: two arrays (replicates, ticks) of one shape are needed, not {y.shape} and {base.shape}"
-        )
+    shapes = f"{y.shape} and {base.shape}"
+    needed = f"two arrays (replicates, ticks) of one shape are needed, not {shapes}"
+    refuse(y.ndim != 2 or not len(y) or y.shape != base.shape, f"resilience of pairs: {needed}")
     t = np.arange(y.shape[1], dtype=np.float64) if times is None else np.asarray(times, np.float64)
     if t.shape != y.shape[1:] or not np.isfinite(base - y).all():
         raise ConfigurationError("resilience of pairs: finite values are needed, and one time for each tick")

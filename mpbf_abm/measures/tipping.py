@@ -246,13 +246,11 @@ def _checked(low: float, high: float, seeds: list[int], precision: float, thresh
     width, few, different = high - low, len(seeds) < FEWEST, len(set(seeds))
     bracket = math.isfinite(low) and math.isfinite(high) and low < high
     finer = f"precision = {precision:g}: must be above 0 and below the width of the bracket, {width:g}"
+    enough = f"seeds: at least {FEWEST} different ones are needed, not {different} among {len(seeds)}"
     refuse_all(
         (not bracket, f"bracket from {low:g} to {high:g}: must be finite and rise"),
         (bracket and not 0 < precision < width, finer),
-        (
-            few or different < len(seeds),
-            f"seeds: at least {FEWEST} different ones are needed, not {different} among {len(seeds)}",
-        ),
+        (few or different < len(seeds), enough),
         (not math.isfinite(threshold), f"threshold = {threshold:g}: must be finite"),
     )
     return seeds

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, refuse
-from mpbf_abm.measures.path import Change, deposit, deposited, follow, run_on, unchanged
+from mpbf_abm.measures.path import Change, Ticks, deposit, deposited, follow, run_on, unchanged
 from mpbf_abm.model.attention import power
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
 from mpbf_abm.model.community import Community, Snapshot
@@ -221,11 +221,8 @@ def intervene(
         passed = change / (mixed[1][k] - mixed[0][k])
         rows.append((gamma, *of, passed, local_exponent(gamma * passed, mixed[0][k], x[k] / x.sum())))
     gamma, curators, planners, passed, local = np.array(rows).T
-    chosen, share, alone = (
-        np.asarray(families, np.int64),
-        before[families] / before.sum(),
-        np.array([curators, planners]),
-    )
+    chosen, share = np.asarray(families, np.int64), before[families] / before.sum()
+    alone = np.array([curators, planners])
     return EffectiveUrn(chosen, share, added, gamma, alone, passed, local, plain, x)
 
 
@@ -238,7 +235,7 @@ def _branch(snapshot: Snapshot, ticks: int, window: int, family: int = 0, count:
 
 
 def displacements(
-    snapshot: Snapshot, families: Families, at: Sequence[int], *, fraction: float = FRACTION, seed: int | None = None
+    snapshot: Snapshot, families: Families, at: Ticks, *, fraction: float = FRACTION, seed: int | None = None
 ) -> tuple[Float, Float, Float]:
     """What becomes of extra records: displaced share of the family, and damage, at some ticks.
 
@@ -446,7 +443,7 @@ def bias_gain(snapshot: Snapshot, *, size: float = SIZE, wait: int | None = None
 
 
 def bias_displacements(
-    snapshot: Snapshot, at: Sequence[int], *, size: float = SIZE, seed: int | None = None
+    snapshot: Snapshot, at: Ticks, *, size: float = SIZE, seed: int | None = None
 ) -> tuple[Float, Float]:
     """What becomes of a shift of every record: labelled records, and displacement of the corpus' mean bias, at some ticks.
 

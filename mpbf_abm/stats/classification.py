@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.errors import ConfigurationError, refuse
-from mpbf_abm.stats.estimates import Estimate, critical_z, student
+from mpbf_abm.stats.estimates import UNKNOWN, Estimate, critical_z, student
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Labels = ArrayLike | None
 
 
 # --------------------------------------------------------------------------- area under the ROC curve
 
 
-def auc(
-    scores: ArrayLike, outcome: ArrayLike, *, groups: ArrayLike | None = None, folds: ArrayLike | None = None
-) -> Estimate:
+def auc(scores: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: Labels = None) -> Estimate:
     """Area under the ROC curve: the chance that a case with outcome yes scores above one without, ties counting half.
 
     Parameters
@@ -66,12 +66,7 @@ def auc(
 
 
 def auc_difference(
-    first: ArrayLike,
-    second: ArrayLike,
-    outcome: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    folds: ArrayLike | None = None,
+    first: ArrayLike, second: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: Labels = None
 ) -> Estimate:
     """Area of one score less that of another on the same cases, with the interval of DeLong et al. (1988).
 
@@ -104,9 +99,7 @@ def auc_difference(
     return Estimate(value, math.nan, max(-1.0, value - below), min(1.0, value + above))
 
 
-def _areas(
-    scores: Sequence[Float], y: Bool, groups: ArrayLike | None, folds: ArrayLike | None
-) -> tuple[Float, Float, tuple[int, int]]:
+def _areas(scores: Sequence[Float], y: Bool, groups: Labels, folds: Labels) -> tuple[Float, Float, tuple[int, int]]:
     """Areas (k,), their covariance (k, k), and the groups that hold each class."""
     label = group_numbers(groups, len(y))
     fold = np.zeros(len(y), np.int64) if folds is None else group_numbers(folds, len(y))
@@ -180,13 +173,9 @@ def roc_curve(scores: ArrayLike, outcome: ArrayLike) -> pd.DataFrame:
     order = np.argsort(-s, kind="stable")
     last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
     true, false = np.cumsum(y[order])[last], np.cumsum(~y[order])[last]
-    return pd.DataFrame(
-        {
-            "threshold": np.append(np.inf, s[order][last]),
-            "false_positive_rate": np.append(0.0, false / false[-1]),
-            "true_positive_rate": np.append(0.0, true / true[-1]),
-        }
-    )
+    rates = {"false_positive_rate": false, "true_positive_rate": true}
+    columns = {name: np.append(0.0, count / count[-1]) for name, count in rates.items()}
+    return pd.DataFrame({"threshold": np.append(np.inf, s[order][last])} | columns)
 
 
 # --------------------------------------------------------------------------- what is given
@@ -198,13 +187,13 @@ def _ranks(x: Float) -> Float:
     return np.asarray(rankdata(x), np.float64)
 
 
-def checked_outcome(outcome: ArrayLike, *, both: bool = True) -> Bool:
-    """Outcomes as booleans (n,), or one clear line; with `both`, neither class may be empty."""
+def checked_outcome(outcome: ArrayLike) -> Bool:
+    """Return outcomes as booleans (n,), or raise one clear line; neither class may be empty."""
     y = np.asarray(outcome)
     if y.ndim != 1 or not len(y) or not np.isin(y, (0, 1)).all():
         raise ConfigurationError("outcome: a list of yes and no (1 and 0) is needed")
     y = y.astype(bool)
-    if both and y.all() | (~y).all():
+    if y.all() | (~y).all():
         raise ConfigurationError(f"outcome: all {len(y)} cases are {'yes' if y[0] else 'no'}; both classes are needed")
     return y
 
@@ -216,7 +205,7 @@ def checked_values(what: str, values: ArrayLike, n: int) -> Float:
     return x
 
 
-def group_numbers(groups: ArrayLike | None, n: int) -> Int:
+def group_numbers(groups: Labels, n: int) -> Int:
     """Numbers of groups, from 0 without gaps (n,)."""
     if groups is None:
         return np.arange(n)
@@ -236,7 +225,7 @@ def group_numbers(groups: ArrayLike | None, n: int) -> Int:
 
 
 def brier_skill(
-    probability: ArrayLike, outcome: ArrayLike, *, base: ArrayLike | None = None, groups: ArrayLike | None = None
+    probability: ArrayLike, outcome: ArrayLike, *, base: ArrayLike | None = None, groups: Labels = None
 ) -> Estimate:
     """Brier skill: 1 less the Brier score over that of base rates alone; 1 is perfect, 0 no better than base rates.
 
@@ -268,7 +257,7 @@ def _ratio(above: Float, below: Float, label: Int) -> Estimate:
     rest = np.bincount(label, above - value * below)
     n = len(rest)
     if n < 2:
-        return Estimate(value, math.nan, math.nan, math.nan)
+        return replace(UNKNOWN, value=value)
     error = float(math.sqrt(n / (n - 1) * (rest**2).sum()) / below.sum())
     return student(value, error, n - 1)
 
@@ -344,7 +333,7 @@ def fit_logistic(inputs: ArrayLike, outcome: ArrayLike, ridge: float = 1.0) -> L
     return Logistic(float(found.x[0]), np.asarray(found.x[1:]), mean, np.where(sd > 0, sd, 1.0))
 
 
-def grouped_folds(outcome: ArrayLike, folds: int, rng: np.random.Generator, groups: ArrayLike | None = None) -> Int:
+def grouped_folds(outcome: ArrayLike, folds: int, rng: Generator, groups: Labels = None) -> Int:
     """Fold of each case (n,): groups whole, and dealt so that folds have about the same share of yes.
 
     Groups in order of their share of yes (at random where it is the same) are dealt in turn.
@@ -366,13 +355,7 @@ def grouped_folds(outcome: ArrayLike, folds: int, rng: np.random.Generator, grou
 
 
 def cross_validate(
-    inputs: ArrayLike,
-    outcome: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    groups: ArrayLike | None = None,
-    folds: int = 5,
-    ridge: float = 1.0,
+    inputs: ArrayLike, outcome: ArrayLike, *, rng: Generator, groups: Labels = None, folds: int = 5, ridge: float = 1.0
 ) -> pd.DataFrame:
     """Predict every outcome by a logistic regression that has not seen its group.
 
@@ -405,10 +388,8 @@ def cross_validate(
     probability, base = np.empty(len(y)), np.empty(len(y))
     for k in range(folds):
         out = fold == k
-        if len(np.unique(y[~out])) < 2:
-            raise ConfigurationError(
-                f"cross-validation: without fold {k} all outcomes are the same; use fewer folds or more groups"
-            )
+        words = f"cross-validation: without fold {k} all outcomes are the same; use fewer folds or more groups"
+        refuse(len(np.unique(y[~out])) < 2, words)
         probability[out] = fit_logistic(x[~out], y[~out], ridge).probability(x[out])
         base[out] = y[~out].mean()
     return pd.DataFrame({"fold": fold, "probability": probability, "base": base})
@@ -425,8 +406,6 @@ def _probability(probability: ArrayLike, n: int) -> Float:
 
 def _inputs(inputs: ArrayLike, n: int | None = None) -> Float:
     x = np.asarray(inputs, np.float64)
-    if x.ndim != 2 or (n is not None and len(x) != n) or not np.isfinite(x).all():
-        raise ConfigurationError(
-            "inputs: finite numbers are needed, one row for each outcome and one column for each input"
-        )
+    wrong = x.ndim != 2 or (n is not None and len(x) != n) or not np.isfinite(x).all()
+    refuse(wrong, "inputs: finite numbers are needed, one row for each outcome and one column for each input")
     return x

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float = NDArray[np.float64]
+Events = Sequence[bool] | None
 
 LEVEL = 0.95
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)  # quantiles at its ends
@@ -65,7 +66,7 @@ def share_estimate(yes: ArrayLike) -> Estimate:
     return Estimate(float(x.mean()), math.sqrt(x.mean() * (1.0 - x.mean()) / n), float(low), float(high))
 
 
-def wilson(hits: ArrayLike, n: ArrayLike, level: float = LEVEL) -> tuple[Float, Float]:
+def wilson(hits: ArrayLike, n: ArrayLike) -> tuple[Float, Float]:
     """Interval of a proportion (Wilson 1927); 0 to 1 without trials.
 
     Parameters
@@ -73,7 +74,7 @@ def wilson(hits: ArrayLike, n: ArrayLike, level: float = LEVEL) -> tuple[Float, 
     hits, n : float arrays
         Successes (ties may count half) and trials.
     """
-    z2 = critical_z(level) ** 2
+    z2 = critical_z() ** 2
     hits, n = np.asarray(hits, np.float64), np.asarray(n, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = hits / n
@@ -103,7 +104,7 @@ def holm(p: Float) -> Float:
 GROWTH = 0.1  # further replicates are asked for in steps of this share
 
 
-def half_widths(differences: Float, events: Sequence[bool] | None = None, *, together: int = 1) -> Float:
+def half_widths(differences: Float, events: Events = None, *, together: int = 1) -> Float:
     """Half widths of 95 % t-intervals of a mean, over the first 1, 2, ..., n units.
 
     Parameters
@@ -157,13 +158,7 @@ class Verdict:
 
 
 def judge(
-    differences: Float,
-    targets: Sequence[float],
-    *,
-    least: int,
-    most: int,
-    look_ahead: int,
-    events: Sequence[bool] | None = None,
+    differences: Float, targets: Sequence[float], *, least: int, most: int, look_ahead: int, events: Events = None
 ) -> Verdict:
     """Ask whether there are enough replicates for intervals that hold together.
 

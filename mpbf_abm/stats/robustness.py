@@ -17,6 +17,7 @@ Float = NDArray[np.float64]
 
 HURWICZ = 0.5
 PERCENTILE = 90.0
+RESAMPLES = 1_000
 
 
 def maximin(f: Float) -> Float:
@@ -110,9 +111,7 @@ def check_table(f: Float) -> Float:
     return f
 
 
-def rank_shares(
-    values: Float, function: Callable[[Float], Float], larger: bool, *, resamples: int = 1_000, seed: int = 0
-) -> Float:
+def rank_shares(values: Float, function: Callable[[Float], Float], larger: bool, *, seed: int = 0) -> Float:
     """How often each policy comes first when replicates are drawn anew; ties share.
 
     Scenarios are kept: robustness is a statement about them. Replicates are resampled within each scenario, the same
@@ -123,7 +122,7 @@ def rank_shares(
     values : float array (policies, scenarios, replicates)
     function, larger
         A criterion (:func:`criteria`).
-    resamples, seed : int
+    seed : int
 
     Returns
     -------
@@ -134,12 +133,12 @@ def rank_shares(
     P, S, m = x.shape
     rng = np.random.default_rng([seed, P, S, m])
     first = np.zeros(P)
-    for _ in range(resamples):
+    for _ in range(RESAMPLES):
         weight = rng.multinomial(m, np.full(m, 1.0 / m), S) / m
         score = function(np.einsum("psm,sm->ps", x, weight)) * (1 if larger else -1)
         best = score >= score.max() - 1e-12 * max(1.0, float(np.abs(score).max()))
         first += best / best.sum()
-    return first / resamples
+    return first / RESAMPLES
 
 
 def honest_regret(values: Float, *, splits: int = 50, seed: int = 0) -> Float:

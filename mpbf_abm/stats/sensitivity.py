@@ -76,18 +76,14 @@ def sobol_indices(
         For values that are not finite, shapes that do not fit, fewer than two rows, or outcomes that do not vary.
     """
     a, b, ab = (np.asarray(x, np.float64) for x in (A, B, AB))
-    if a.ndim != 2 or a.shape != b.shape or ab.ndim != 3 or ab.shape[::2] != a.shape or len(a) < 2:
-        raise ConfigurationError(
-            f"Sobol indices need A (n, m), B (n, m) and AB (n, k, m) with n > 1, not {a.shape}, {b.shape}, {ab.shape}"
-        )
+    wrong = a.ndim != 2 or a.shape != b.shape or ab.ndim != 3 or ab.shape[::2] != a.shape or len(a) < 2
+    shapes = f"{a.shape}, {b.shape}, {ab.shape}"
+    refuse(wrong, f"Sobol indices need A (n, m), B (n, m) and AB (n, k, m) with n > 1, not {shapes}")
     if not all(np.isfinite(x).all() for x in (a, b, ab)):
         raise ConfigurationError("Sobol indices need outcomes that are all finite; leave out whole rows")
     n, m = a.shape
-    within = (
-        np.concatenate([a[:, None], b[:, None], ab], axis=1).var(axis=2, ddof=1).mean(axis=1)
-        if m > 1
-        else np.full(n, np.nan)
-    )
+    every = np.concatenate([a[:, None], b[:, None], ab], axis=1)
+    within = every.var(axis=2, ddof=1).mean(axis=1) if m > 1 else np.full(n, np.nan)
     means = [x.mean(axis=-1) for x in (a, b, ab)]
     centre = np.concatenate([x.ravel() for x in means]).mean()
     fa, fb, fab = (x - centre for x in means)
@@ -104,10 +100,8 @@ def sobol_indices(
 
     S, T, V = ratios(np.full((1, n), 1.0 / n))
     scale = max(1.0, abs(centre)) ** 2
-    if not V[0] > 1e-24 * scale:
-        raise ConfigurationError(
-            "the outcome does not vary with the factors beyond its noise: there is nothing to share out"
-        )
+    words = "the outcome does not vary with the factors beyond its noise: there is nothing to share out"
+    refuse(not V[0] > 1e-24 * scale, words)
     rng = np.random.default_rng([seed, n, m])
     bootstrap = ratios(rng.multinomial(n, np.full(n, 1.0 / n), resamples) / n)
     tail = 100 * (1 - LEVEL) / 2
@@ -151,7 +145,7 @@ class ElementaryEffects:
     replicates: int
 
 
-def elementary_effects(effects: Float, *, resamples: int = RESAMPLES, seed: int = 0) -> ElementaryEffects:
+def elementary_effects(effects: Float, *, seed: int = 0) -> ElementaryEffects:
     """Morris's measures (Morris 1991) from elementary effects.
 
     The absolute value of a noisy effect is too large, so that mu_star of a factor that does nothing is that of the
@@ -161,7 +155,7 @@ def elementary_effects(effects: Float, *, resamples: int = RESAMPLES, seed: int 
     ----------
     effects : float array (r, k, m)
         Effect of each factor in each trajectory, one for each replicate.
-    resamples, seed : int
+    seed : int
 
     Raises
     ------
@@ -183,10 +177,9 @@ def elementary_effects(effects: Float, *, resamples: int = RESAMPLES, seed: int 
 
     mu_star, size = (x[0] for x in measures(np.full((1, r), 1.0 / r)))
     rng = np.random.default_rng([seed, r, k])
-    star, rms = measures(rng.multinomial(r, np.full(r, 1.0 / r), resamples) / r)
+    star, rms = measures(rng.multinomial(r, np.full(r, 1.0 / r), RESAMPLES) / r)
     tail = 100 * (1 - LEVEL) / 2
     (low, high), (size_low, size_high) = (np.percentile(x, [tail, 100 - tail], axis=0) for x in (star, rms))
     spread = np.sqrt(np.maximum(sigma**2 - known.mean(axis=0), 0.0))
-    return ElementaryEffects(
-        mu, mu_star, sigma, low, high, size, size_low, size_high, spread, np.sqrt(2 / np.pi * noise.mean(axis=0)), r, m
-    )
+    floor = np.sqrt(2 / np.pi * noise.mean(axis=0))
+    return ElementaryEffects(mu, mu_star, sigma, low, high, size, size_low, size_high, spread, floor, r, m)

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.stats.estimates import LEVEL, critical_z
+from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.stats.estimates import critical_z
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
+CURVE = ["time", "at_risk", "events", "survival", "error", "low", "high"]
 HALF = 0.5 + 1e-9  # what is left of a half by rounding is a half
 
 
@@ -56,10 +57,8 @@ def lock_in_times(shares: ArrayLike, threshold: float, times: ArrayLike | None =
         The time, and whether it was seen: runs that are not locked in at the end are censored then.
     """
     x = np.asarray(shares, np.float64)
-    if x.ndim != 3 or not 0 < threshold <= 1:
-        raise ConfigurationError(
-            f"lock-in times: shares (runs, times, families) and a threshold in (0, 1] are needed, not {x.shape}, {threshold:g}"
-        )
+    needed = "shares (runs, times, families) and a threshold in (0, 1] are needed"
+    refuse(x.ndim != 3 or not 0 < threshold <= 1, f"lock-in times: {needed}, not {x.shape}, {threshold:g}")
     t = np.arange(x.shape[1], dtype=np.float64) if times is None else np.asarray(times, np.float64)
     total = x.sum(axis=2, keepdims=True)
     lead = leaders(x)
@@ -103,7 +102,7 @@ def median_times(times: ArrayLike, seen: ArrayLike, weight: ArrayLike) -> Float:
     return np.where(half.any(axis=1), np.asarray(times, np.float64)[order][half.argmax(axis=1)], np.inf)
 
 
-def survival(times: ArrayLike, seen: ArrayLike, level: float = LEVEL) -> pd.DataFrame:
+def survival(times: ArrayLike, seen: ArrayLike) -> pd.DataFrame:
     """Kaplan-Meier estimate of the share that is not yet locked in, with intervals on the complementary log-log scale.
 
     Parameters
@@ -111,7 +110,6 @@ def survival(times: ArrayLike, seen: ArrayLike, level: float = LEVEL) -> pd.Data
     times : float (n,)
         Of the event, or of censoring; who is censored at a time is at risk at that time.
     seen : bool (n,)
-    level : float
 
     Returns
     -------
@@ -132,24 +130,14 @@ def survival(times: ArrayLike, seen: ArrayLike, level: float = LEVEL) -> pd.Data
     with np.errstate(divide="ignore", invalid="ignore"):
         # Var S = S^2 sum d / (n (n - d)).
         greenwood = np.cumsum(count / (risk * (risk - count)))
-        half = critical_z(level) * np.sqrt(greenwood) / np.abs(np.log(alive))
+        half = critical_z() * np.sqrt(greenwood) / np.abs(np.log(alive))
         low, high = alive ** np.exp(half), alive ** np.exp(-half)
         error = np.where(gone, np.nan, alive * np.sqrt(greenwood))
     before = high[~gone][-1] if (~gone).any() else 1.0
-    table = pd.DataFrame(
-        {
-            "time": at,
-            "at_risk": risk.astype(np.int64),
-            "events": count,
-            "survival": alive,
-            "error": error,
-            "low": np.where(gone, 0.0, low),
-            "high": np.where(gone, before, high),
-        }
-    )
-    start = pd.DataFrame(
-        {"time": [0.0], "at_risk": [len(t)], "events": [0], "survival": 1.0, "error": 0.0, "low": 1.0, "high": 1.0}
-    )
+    ends = np.where(gone, 0.0, low), np.where(gone, before, high)
+    columns = (at, risk.astype(np.int64), count, alive, error, *ends)
+    table = pd.DataFrame(dict(zip(CURVE, columns, strict=True)))
+    start = pd.DataFrame([(0.0, len(t), 0, 1.0, 0.0, 1.0, 1.0)], columns=CURVE)
     return table if len(at) and at[0] == 0 else pd.concat([start, table], ignore_index=True)
 
 

@@ -137,6 +137,5 @@ def warning_trends(series: ArrayLike, window: int, *, detrend: Detrend = "linear
     runs = np.asarray(series, np.float64)
     refuse(runs.ndim != 2, f"an array (runs, ticks) of series is needed, not one of shape {runs.shape}")
     found = [early_warnings(x, window, detrend=detrend) for x in runs]
-    return pd.DataFrame(
-        [(w.autocorrelation_trend, w.variance_trend) for w in found], columns=["autocorrelation", "variance"]
-    )
+    trends = [(w.autocorrelation_trend, w.variance_trend) for w in found]
+    return pd.DataFrame(trends, columns=["autocorrelation", "variance"])

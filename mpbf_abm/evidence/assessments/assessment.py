@@ -68,9 +68,8 @@ class Setting:
     def to_text(self) -> str:
         """Return as text what a task's value follows from: everything but the number of communities."""
         events = {name: [e.model_dump() for e in getattr(self, name)] for name in ("policies", "shocks")}
-        return json.dumps(
-            {"parameters": self.parameters.model_dump(), "seed": self.seed, "ticks": self.ticks, **events}
-        )
+        what = {"parameters": self.parameters.model_dump(), "seed": self.seed, "ticks": self.ticks}
+        return json.dumps(what | events)
 
     @classmethod
     def from_text(cls, text: str) -> Setting:
@@ -136,13 +135,12 @@ class Report:
 
     def frame(self) -> pd.DataFrame:
         """Findings, one row each."""
-        return pd.DataFrame(
-            [
-                (f.measure, f.estimate.value, f.estimate.low, f.estimate.high, f.null, f.verdict, f.n, f.reading)
-                for f in self.findings
-            ],
-            columns=["measure", "value", "low", "high", "null", "verdict", "n", "reading"],
-        )
+        rows = [
+            (f.measure, e.value, e.low, e.high, f.null, f.verdict, f.n, f.reading)
+            for f in self.findings
+            for e in [f.estimate]
+        ]
+        return pd.DataFrame(rows, columns=["measure", "value", "low", "high", "null", "verdict", "n", "reading"])
 
 
 @dataclass(frozen=True)
@@ -211,19 +209,10 @@ def run_battery(
         As :func:`~mpbf_abm.studies.tasks.do_tasks`.
     """
     battery.check(setting)
-    return battery.report(
-        setting,
-        do_tasks(
-            battery.name,
-            partial(measured, battery.measure),
-            battery.tasks(setting),
-            {SETTING: setting.to_text()},
-            question=battery.question,
-            out=out,
-            jobs=jobs,
-            progress=progress,
-        ),
-    )
+    tasks, model, given = battery.tasks(setting), partial(measured, battery.measure), {SETTING: setting.to_text()}
+    name, question = battery.name, battery.question
+    values = do_tasks(name, model, tasks, given, question=question, out=out, jobs=jobs, progress=progress)
+    return battery.report(setting, values)
 
 
 def measured(measure: Callable[[Setting, Any], Any], run: RunInput) -> Returned:
