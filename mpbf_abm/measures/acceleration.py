@@ -31,18 +31,18 @@ RANDOM = "random choice (exact)"
 
 
 def wanted(space: MaterialsSpace, share: float) -> int:
-    """Materials that make up a share of the top set, rounded up."""
+    """Return the number of materials that make up a share of the top set, rounded up."""
     # A share such as .3 of 10 is a rounding error above 3.
     return max(1, math.ceil(share * int(space.top.sum()) - 1e-9))
 
 
 def by_chance(space: MaterialsSpace, share: float = 0.5) -> float:
-    """Mean number of random draws without replacement until a share of the top set is found."""
+    """Return the mean number of random draws without replacement until a share of the top set is found."""
     return wanted(space, share) * (space.size + 1) / (int(space.top.sum()) + 1)
 
 
 def acceleration(space: MaterialsSpace, campaigns: Sequence[Campaign], share: float) -> tuple[float, float, float]:
-    """AF at a share of the top set and its 95 % interval: chance over the mean number of experiments of all seeds.
+    """Return AF at a share of the top set and its 95 % interval: chance over the mean number of experiments.
 
     NaN where a campaign did not reach the share; the interval is NaN with fewer than two.
     """
@@ -55,18 +55,18 @@ def acceleration(space: MaterialsSpace, campaigns: Sequence[Campaign], share: fl
 
 
 def recall(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> Float:
-    """Share of the top set found after each experiment (S, n)."""
+    """Return the share of the top set found after each experiment (S, n)."""
     return np.cumsum([c.hits for c in campaigns], axis=1) / int(space.top.sum())
 
 
 def acceleration_of_curve(space: MaterialsSpace, mean_recall: Float, share: float) -> float:
-    """AF read off a mean curve: share times N over the experiments until the mean recall reaches it; NaN if it does not."""
+    """Return AF of a mean curve: share times N over the experiments until mean recall reaches it, or NaN."""
     reached = np.flatnonzero(mean_recall >= share - 1e-12)
     return share * space.size / (reached[0] + 1) if len(reached) else math.nan
 
 
 def by_rule(campaigns: Sequence[Campaign]) -> dict[str, list[Campaign]]:
-    """Campaigns of each rule, in the order of their first."""
+    """Return the campaigns of each rule, in the order of their first."""
     groups: dict[str, list[Campaign]] = {}
     for c in campaigns:
         groups.setdefault(c.rule, []).append(c)
@@ -74,10 +74,10 @@ def by_rule(campaigns: Sequence[Campaign]) -> dict[str, list[Campaign]]:
 
 
 def summary_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.DataFrame:
-    """One row per rule, random choice first: factors with intervals, recall, how often the best was found, cost.
+    """Return one row per rule, random choice first: factors with intervals, recall, how often the best was found, cost.
 
-    Columns ``af30``, ``af50``, ``af80`` with ``_low``, ``_high``, ``_reached`` (campaigns that got there) and ``_curve``
-    (off the mean curve); ``ef`` at the budget and ``recall_tenth`` after a tenth of the pool with intervals;
+    Columns ``af30``, ``af50``, ``af80`` with ``_low``, ``_high``, ``_reached`` (campaigns that got there) and
+    ``_curve`` (off the mean curve); ``ef`` at the budget and ``recall_tenth`` after a tenth of the pool with intervals;
     ``found_best``; ``cpu_seconds``.
     """
     budget = max(len(c.hits) for c in campaigns)
@@ -108,7 +108,7 @@ def summary_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.Da
 
 
 def curve_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.DataFrame:
-    """One row per rule and number of experiments: mean recall, its 10 and 90 % quantiles over seeds, chance, EF, best value so far."""
+    """Return mean recall by rule and number of experiments, its band over seeds, chance, EF and best value."""
     parts = []
     for rule, group in by_rule(campaigns).items():
         curves = recall(space, group)
@@ -122,7 +122,7 @@ def curve_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.Data
 
 
 def campaign_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.DataFrame:
-    """One row per experiment of each campaign: rule, seed, step, material and its settings, observed value, whether it is of the top set."""
+    """Return one row per experiment: rule, seed, step, material, settings, observed value, and whether it is a hit."""
     parts = []
     for c in campaigns:
         step, observed = np.arange(len(c.materials)), space.in_unit(c.observed.astype(np.float64))

@@ -37,7 +37,7 @@ FLOWS: dict[str, tuple[str, str, str, str]] = {
 
 
 def tick_flows(world: World) -> dict[str, float]:
-    """Flows of the tick that has just ended, by the names of :data:`FLOWS`.
+    """Return the flows of the tick that has just ended, by the names of :data:`FLOWS`.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def tick_flows(world: World) -> dict[str, float]:
 
 
 def records_by_origin(world: World, regions: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Records alive of each origin in each region of the families (origins, regions).
+    """Return the records alive of each origin in each region of the families (origins, regions).
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def records_by_origin(world: World, regions: NDArray[np.int64], count: int) -> N
 
 
 def core_families(records: NDArray[np.int64], share: float = 0.5) -> NDArray[np.bool_]:
-    """Largest families that together hold a share of the records (K,): the core of a corpus."""
+    """Return the largest families that together hold a share of the records (K,): the core of a corpus."""
     order = np.argsort(-records, kind="stable")
     held = np.cumsum(records[order])
     core = np.zeros(len(records), bool)

@@ -1,4 +1,4 @@
-"""Hysteresis: what differs on the way up and on the way down a ramp, and what is left of it for infinitely slow ramps."""
+"""Hysteresis: the loop between the way up and the way down of a ramp, and its limit for infinitely slow ramps."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from mpbf_abm.stats.estimates import Estimate, mean_estimate, student
 Float = NDArray[np.float64]
 Lever = Mapping[str, tuple[float, float]]
 
-# Passing a fold, the loop grows with the rate to this power (Jung, Gray, Roy and Mandel 1990); a system that only lags, with the rate itself.
+# Passing a fold, the loop grows with the rate to this power (Jung, Gray, Roy and Mandel 1990); a system that only lags,
+# with the rate itself.
 FOLD = 2.0 / 3.0
 
 
 def loop_area(lever: ArrayLike, response: ArrayLike) -> float:
-    """Area of a loop: integral of the response on the way down less that on the way up, over the lever.
+    """Return the area of a loop: integral of the response on the way down less that on the way up, over the lever.
 
     Parameters
     ----------
@@ -34,8 +35,8 @@ def loop_area(lever: ArrayLike, response: ArrayLike) -> float:
     Returns
     -------
     float
-        Above 0 where the response stays high on the way down. ``- integral of response d(lever)`` along the path, by trapezoids;
-        where the path does not close, up to where it ends.
+        Above 0 where the response stays high on the way down. ``- integral of response d(lever)`` along the path, by
+        trapezoids; where the path does not close, up to where it ends.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def loop_area(lever: ArrayLike, response: ArrayLike) -> float:
 
 
 def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Estimate:
-    """Area for an infinitely slow ramp: intercept of ``area = A_0 + c rate^exponent`` by least squares, with Student's interval.
+    """Fit the area for an infinitely slow ramp: intercept of ``area = A_0 + c rate^exponent`` by least squares.
 
     Parameters
     ----------
@@ -62,8 +63,9 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
     areas : float (m,) or (runs, m)
         Of one run, or of several: the line is then fitted to each run alone, and the interval is over runs.
     exponent : float
-        2/3 where a fold is passed, 1 for a mere lag. The interval is that of the line alone: with the wrong exponent it may leave out the
-        truth (of a lag, 2/3 makes a small loop of the other sign). Try both, and claim a loop where both leave out 0.
+        2/3 where a fold is passed, 1 for a mere lag. The interval is that of the line alone: with the wrong exponent it
+        may leave out the truth (of a lag, 2/3 makes a small loop of the other sign). Try both, and claim a loop where
+        both leave out 0.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""Which single node's loss costs a community most, by simulation: each in turn is lost for good, on the same random draws.
+"""Keystones: the single nodes whose loss costs a community most, each lost for good in turn on the same random draws.
 
-Costs are paired differences to the run without loss, positive where things get worse. A node of one seed need not be like
-the node of that number in another: repositories differ in what they hold, models in who adopts them. Seeds are therefore put
-together by role, the rank of a node among those that others lean on when the loss happens; by number one may, too.
+Costs are paired differences to the run without loss, positive where things get worse. A node of one seed need not be
+like the node of that number in another: repositories differ in what they hold, models in who adopts them. Seeds are
+therefore put together by role, the rank of a node among those that others lean on when the loss happens; by number one
+may, too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_all
-from mpbf_abm.measures.networks import edge_list, katz, loads, reach
+from mpbf_abm.measures.networks import _load, edge_list, katz, reach
 from mpbf_abm.measures.path import damage, run_on
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.interventions import Policy
@@ -78,9 +79,9 @@ def single_losses(
     -------
     DataFrame
         One row per seed and node: ``seed``, ``node`` (its number), ``role`` (from 1, the most leaned on), what
-        :func:`standing` measures at `start`, the cost in each outcome at the horizon, and ``damage``, the distance of the
-        family shares of all records from those of the run without loss, to which chance adds. NaN where an outcome is not
-        defined.
+        :func:`standing` measures at `start`, the cost in each outcome at the horizon, and ``damage``, the distance of
+        the family shares of all records from those of the run without loss, to which chance adds. NaN where an outcome
+        is not defined.
 
     Raises
     ------
@@ -114,14 +115,14 @@ def losses_from(snapshot: Snapshot, ticks: int, *, kind: Kind = "repository", be
 
 
 def leaning(graph: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
-    """Who leans on whom: the infrastructure without deposits, by which nobody stands or falls."""
+    """Return the dependency graph: the infrastructure without deposit edges, which carry no failure."""
     leans = graph.copy()
     leans.remove_edges_from([(u, v) for u, v, d in graph.edges(data=True) if d["relation"] != "provides"])
     return leans
 
 
 def standing(world: World, kind: Kind) -> pd.DataFrame:
-    """How central each node of a kind is between two ticks, by static measures.
+    """Measure how central each node of a kind is between two ticks, by static measures.
 
     Parameters
     ----------
@@ -132,11 +133,11 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by the node's number: ``users`` that lean on it directly (models, or labs of the community); ``size``, the
-        records that a repository alone holds, or the labs whose first model it is; ``degree`` and ``load`` (shortest paths through it) in
-        the undirected graph of repositories, models and labs; ``katz``, one for itself, a half for each direct user, a
-        quarter for each of theirs; ``reach``, itself and who leans on it directly or through others; ``role``, its rank by
-        users, then size, then number.
+        Indexed by the node's number: ``users`` that lean on it directly (models, or labs of the community); ``size``,
+        the records that a repository alone holds, or the labs whose first model it is; ``degree`` and ``load``
+        (shortest paths through it) in the undirected graph of repositories, models and labs; ``katz``, one for itself,
+        a half for each direct user, a quarter for each of theirs; ``reach``, itself and who leans on it directly or
+        through others; ``role``, its rank by users, then size, then number.
     """
     nodes = world.infrastructure
     if kind == "repository":
@@ -148,7 +149,7 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
     leans = leaning(graph)
     everyone, edges = edge_list(graph)
     mine = [everyone.index((kind, i)) for i in range(len(users))]
-    degree, load = np.bincount(edges.ravel(), minlength=len(everyone)), loads(graph, everyone)
+    degree, load = np.bincount(edges.ravel(), minlength=len(everyone)), _load(graph, everyone)
     # Standing passes from users to whom they lean on.
     central = (degree.astype(np.float64), load, katz(leans.reverse(), ATTENUATION), reach(leans).astype(np.float64))
     table = pd.DataFrame(dict(zip(STATIC, (users, size, *(x[mine] for x in central)), strict=True)))
@@ -198,9 +199,9 @@ def keystones(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: int = 0
     -------
     DataFrame
         Costliest first: role or node; mean ``cost`` with ``low`` and ``high`` of 95 % intervals that hold for all nodes
-        together (NaN for fewer than ten seeds that all agree); ``p10``, ``median``, ``p90`` over seeds, which do not hide
-        that few seeds may bear the cost; ``rank`` (equal costs share theirs); ``costliest``, the share of resamples of the
-        seeds in which it costs most (equals share it); ``seeds`` that know it.
+        together (NaN for fewer than ten seeds that all agree); ``p10``, ``median``, ``p90`` over seeds, which do not
+        hide that few seeds may bear the cost; ``rank`` (equal costs share theirs); ``costliest``, the share of
+        resamples of the seeds in which it costs most (equals share it); ``seeds`` that know it.
     """
     from scipy.stats import rankdata
 
@@ -220,7 +221,7 @@ def keystones(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: int = 0
 
 
 def static_ranking(losses: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """How well static measures rank nodes by what their loss costs: Spearman's correlation over nodes.
+    """Measure how well static measures rank nodes by cost of loss: Spearman correlation over nodes.
 
     Parameters
     ----------
@@ -230,10 +231,10 @@ def static_ranking(losses: pd.DataFrame, cost: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per measure of :func:`standing`: ``measure``; ``rho`` of mean cost with the mean measure, with ``low`` and
-        ``high`` of its 95 % bootstrap interval over seeds; ``rho_within``, the mean over seeds of the correlation in each,
-        with Student's interval (``low_within``, ``high_within``), which chance in single runs makes smaller; ``seeds`` of
-        which it is the mean. NaN where all nodes are alike.
+        One row per measure of :func:`standing`: ``measure``; ``rho`` of mean cost with the mean measure, with ``low``
+        and ``high`` of its 95 % bootstrap interval over seeds; ``rho_within``, the mean over seeds of the correlation
+        in each, with Student's interval (``low_within``, ``high_within``), which chance in single runs makes smaller;
+        ``seeds`` of which it is the mean. NaN where all nodes are alike.
     """
     x = _pivot(losses, cost).to_numpy()
     rows = []
@@ -254,7 +255,7 @@ def static_ranking(losses: pd.DataFrame, cost: str) -> pd.DataFrame:
 
 
 def _pivot(losses: pd.DataFrame, column: str, by: str = "role") -> pd.DataFrame:
-    """Values by seed and node, every node in every seed."""
+    """Return the values by seed and node, every node in every seed."""
     if column not in losses.columns:
         raise ConfigurationError(f"single losses have no column '{column}'{did_you_mean(column, list(losses.columns))}")
     refuse(by not in ("role", "node"), f"by = {by!r}: must be 'role' or 'node'")
@@ -264,7 +265,7 @@ def _pivot(losses: pd.DataFrame, column: str, by: str = "role") -> pd.DataFrame:
 
 
 def _resampled_means(x: Float, seed: int = 0) -> Float:
-    """Means over resamples of the seeds (resamples, nodes), of known values."""
+    """Return the means over resamples of the seeds (resamples, nodes), of known values."""
     draws = np.random.default_rng([seed, len(x)]).multinomial(len(x), np.full(len(x), 1.0 / len(x)), RESAMPLES)
     known = np.isfinite(x)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -272,7 +273,7 @@ def _resampled_means(x: Float, seed: int = 0) -> Float:
 
 
 def _spearman(x: Float, y: Float) -> Float:
-    """Spearman's correlation of each row of two arrays (rows, nodes); NaN where a row is constant or not known."""
+    """Return Spearman's correlation of each row of two arrays (rows, nodes); NaN for constant or unknown rows."""
     from scipy.stats import rankdata
 
     a, b = (rankdata(np.round(v, 12), axis=1, nan_policy="propagate") for v in (x, y))

@@ -27,7 +27,7 @@ Criterion = str | Sequence[Hashable]
 
 
 def edge_list(graph: nx.Graph[Any]) -> tuple[list[Hashable], Int]:
-    """Nodes of a graph, and its undirected edges as pairs of positions (m, 2), each pair once.
+    """Return the nodes of a graph, and its undirected edges as pairs of positions (m, 2), each pair once.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def edge_list(graph: nx.Graph[Any]) -> tuple[list[Hashable], Int]:
 
 
 def giant_share(graph: nx.Graph[Any], removed: Iterable[Hashable] = ()) -> float:
-    """Nodes of the largest connected component left after a removal, as a share of all nodes.
+    """Return the share of all nodes in the largest connected component left after a removal.
 
     Parameters
     ----------
@@ -88,21 +88,21 @@ def _positions(nodes: list[Hashable], chosen: Iterable[Hashable]) -> Int:
 
 
 def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None = None) -> list[Hashable]:
-    """All nodes in the order in which a criterion removes them.
+    """Return all nodes in the order in which a criterion removes them.
 
     Parameters
     ----------
     graph : networkx graph
     criterion : str or sequence of nodes
         ``random``; ``degree`` or ``load`` (shortest paths through a node) in the whole graph, highest
-        first; the same ``-recalculated`` in what is left after every removal; or an order of one's own.
+        first; the same ``-recalculated`` in what is left after every removal; or an explicit order.
     rng : Generator, optional
         Breaks ties; without it they fall in the order of ``graph.nodes``. ``random`` needs it.
 
     Raises
     ------
     ConfigurationError
-        For an unknown criterion, for ``random`` without a generator, and for an order of one's own
+        For an unknown criterion, for ``random`` without a generator, and for an explicit order
         that does not hold every node once.
     """
     nodes, pairs = edge_list(graph)
@@ -123,7 +123,7 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
     elif criterion == "degree":
         chosen = np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(nodes))))
     elif criterion == "load":
-        chosen = np.lexsort((ties, -loads(graph, nodes)))
+        chosen = np.lexsort((ties, -_load(graph, nodes)))
     elif criterion == "degree-recalculated":
         chosen = _by_degree_left(pairs, ties)
     else:
@@ -131,7 +131,7 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
     return [nodes[i] for i in chosen]
 
 
-def loads(graph: nx.Graph[Any], nodes: Sequence[Hashable]) -> Float:
+def _load(graph: nx.Graph[Any], nodes: Sequence[Hashable]) -> Float:
     """Return shortest paths through each node (N,) of an undirected graph."""
     import networkx as nx
 
@@ -171,7 +171,7 @@ def _by_load_left(graph: nx.Graph[Any], nodes: list[Hashable], ties: Int) -> Int
     while left.number_of_nodes():
         names = list(left.nodes)
         spots = np.array([position[v] for v in names])
-        first = np.lexsort((ties[spots], -loads(left, names)))[0]
+        first = np.lexsort((ties[spots], -_load(left, names)))[0]
         order.append(spots[first])
         left.remove_node(names[first])
     return np.array(order, np.int64)
@@ -190,7 +190,7 @@ def _removals(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generat
 
 
 def removal_curve(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None = None) -> Float:
-    """Giant component after the removal of the first 0, 1, ..., N nodes, as a share of all N nodes.
+    """Return the giant component after the removal of the first 0, 1, ..., N nodes, as a share of all N nodes.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def removal_curve(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
 
 
 def robustness(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None = None) -> float:
-    """Robustness R = (1/N) sum over Q = 1..N of the giant share after Q removals (Schneider et al. 2011).
+    """Return R = (1/N) sum over Q = 1..N of the giant share after Q removals (Schneider et al. 2011).
 
     Complete graph: (N - 1)/(2 N); star under attack by degree: (N - 1)/N^2.
     """
@@ -232,7 +232,7 @@ def robustness(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Genera
 
 
 def branching(graph: nx.Graph[Any], largest_degree: float = np.inf) -> float:
-    """Mean number of further neighbours behind an edge, <k(k-1)>/<k> (Molloy and Reed 1995).
+    """Return the mean number of further neighbours behind an edge, <k(k-1)>/<k> (Molloy and Reed 1995).
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def branching(graph: nx.Graph[Any], largest_degree: float = np.inf) -> float:
 
 
 def percolation_threshold(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None = None) -> float:
-    """Share of nodes after whose removal what is left has no giant component by Molloy and Reed's condition.
+    """Return the share of nodes after whose removal no giant component is left (Molloy and Reed's condition).
 
     Parameters
     ----------
@@ -287,12 +287,12 @@ def percolation_threshold(graph: nx.Graph[Any], criterion: Criterion, rng: np.ra
 
 
 def truck_factor(holders: Mapping[Any, Iterable[Hashable]], lost: float = 0.5) -> int:
-    """Fewest agents whose loss orphans more than a share of all tasks, found greedily (Avelino et al. 2016).
+    """Return the fewest agents whose loss orphans more than a share of all tasks, found greedily (Avelino et al. 2016).
 
     Parameters
     ----------
     holders : mapping
-        From each task (file, record, method) to the agents who can do it; nobody is allowed.
+        From each task (file, record, method) to the agents who can do it; a task may have none.
     lost : float
         Share of orphaned tasks that must be exceeded, 0 to below 1.
 
@@ -325,7 +325,7 @@ def truck_factor(holders: Mapping[Any, Iterable[Hashable]], lost: float = 0.5) -
 
 
 def katz(graph: nx.Graph[Any], alpha: float) -> Float:
-    """Katz centrality x = alpha A' x + 1, not normalised (Katz 1953).
+    """Return Katz centrality x = alpha A' x + 1, not normalised (Katz 1953).
 
     Parameters
     ----------
@@ -354,7 +354,7 @@ def katz(graph: nx.Graph[Any], alpha: float) -> Float:
 
 
 def influence_vector(inputs: ArrayLike, labour: float) -> Float:
-    """Influence of each sector on aggregate output, v = (a/n) [I - (1 - a) W']^-1 1 (Acemoglu et al. 2012).
+    """Return the influence of sectors on aggregate output, v = (a/n) [I - (1 - a) W']^-1 1 (Acemoglu et al. 2012).
 
     Parameters
     ----------
@@ -399,7 +399,7 @@ def _walks(step: Float) -> Float | None:
 
 
 def cascade_size(network: Network, removed: Iterable[Hashable]) -> float:
-    """Share of all nodes that do not work in the end, the removed ones included.
+    """Return the share of all nodes that do not work in the end, the removed ones included.
 
     Parameters
     ----------
@@ -417,7 +417,7 @@ def cascade_size(network: Network, removed: Iterable[Hashable]) -> float:
 
 
 def reach(graph: nx.DiGraph[Any]) -> Int:
-    """Nodes that lean on a node directly or through others, itself included, for every node (N,).
+    """Return the nodes that lean on a node directly or through others, itself included, for every node (N,).
 
     Raises
     ------
@@ -454,7 +454,7 @@ def critical_tolerance(
     left: float = 1.0,
     precision: float = 1e-6,
 ) -> float:
-    """Least tolerance alpha with which a network outlives the removal of some nodes, by bisection.
+    """Return the least tolerance alpha with which a network outlives the removal of some nodes, by bisection.
 
     Parameters
     ----------
@@ -463,7 +463,7 @@ def critical_tolerance(
     by : str
         What a load is; see :class:`~mpbf_abm.model.links.load`.
     left : float
-        Share of the nodes not removed that must go on working, above 0 to 1; with 1 nobody else
+        Share of the nodes not removed that must go on working, above 0 to 1; with 1 no other
         may fail. Below 1 survival need not be monotone in the tolerance: one crossing is found.
     precision : float
         Largest error, above 0.
@@ -514,7 +514,7 @@ def growing_graph(
         r, at least 1.
     rng : Generator
     founders : int, optional
-        First nodes, which lean on nobody; from r to `nodes`, r by default.
+        First nodes, which depend on none; from r to `nodes`, r by default.
     """
     import networkx as nx
 

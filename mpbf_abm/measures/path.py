@@ -33,7 +33,7 @@ Change = Callable[[Community], None]
 
 
 def family_mass(ecosystem: Community) -> Float:
-    """Founding mass plus visible records of each family, x_k (K,)."""
+    """Return the founding mass plus visible records of each family, x_k (K,)."""
     return ecosystem.world.commons.visible().copy()
 
 
@@ -129,7 +129,7 @@ def follow(
 def split_streams(
     parameters: Parameters, split: int, ticks: int, seeds: Sequence[int], **options: Any
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Outcomes of pairs of runs that share their draws up to a tick and none after it.
+    """Return outcomes of pairs of runs that share their draws up to a tick and none after it.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def split_streams(
 
 
 def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float, float]:
-    """Sobol index of the early stream by pick-freeze, and its standard error.
+    """Return the Sobol index of the early stream by pick-freeze, and its standard error.
 
     Outcomes of several numbers have one index, of their summed variances (Gamboa et al. 2014).
 
@@ -194,7 +194,7 @@ def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
 
 
 def damage(first: NDArray[Any], second: NDArray[Any]) -> Float:
-    """Distance of two communities: half the sum of absolute differences of their family shares (total variation).
+    """Return the total variation distance of two communities: half the summed absolute differences of family shares.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def damage(first: NDArray[Any], second: NDArray[Any]) -> Float:
 
 
 def damage_exponent(before: float, after: float, volumes: Sequence[float] | Float) -> float:
-    """Exponent d ln D / d ln N of damage between two sizes of the commons, by what each step added.
+    """Return the exponent d ln D / d ln N of damage between two sizes of the commons, by what each step added.
 
     Damage that changes by the factor ``1 + q m_t / (N_t + m_t)`` in a step from N_t to N_t + m_t records
     has exponent q; in steps of one record this is the slope on logarithmic axes.
@@ -282,12 +282,12 @@ def deposited(family: int, count: int) -> Change:
 
 
 def share_after_deposit(x: float, N: float, m: float) -> float:
-    """Expected share of a family after m extra records at size N: ``(x N + m) / (N + m)`` (linear urn: for good)."""
+    """Return the share of a family after m extra records at size N: ``(x N + m) / (N + m)`` (linear urn: for good)."""
     return (x * N + m) / (N + m)
 
 
 def cost_of_reversal(x: float, N: float, D: float) -> float:
-    """Extra records that move a share x by D at size N: ``N D / (1 - x - D)``; infinite where x + D reaches 1."""
+    """Return the extra records that move a share x by D at size N: ``N D / (1 - x - D)``; infinite if x + D >= 1."""
     return N * D / (1.0 - x - D) if x + D < 1 else math.inf
 
 
@@ -295,7 +295,7 @@ def cost_of_reversal(x: float, N: float, D: float) -> float:
 
 
 def monopoly_chance(a: float, b: float, g: float) -> float:
-    """Chance that the first of two colours with masses a and b takes all but finitely many draws, reinforcement g > 1.
+    """Return the chance that the first of two colours takes all but finitely many draws, reinforcement g > 1.
 
     Rubin's construction (Davis 1990): each colour's arrivals are a pure birth process with rates
     ``j^g``, the one that explodes first wins: ``P(sum_{j>=a} E_j / j^g < sum_{j>=b} E'_j / j^g)``, here by
@@ -340,8 +340,9 @@ def monopoly_chance(a: float, b: float, g: float) -> float:
 
 # Degrees of path dependence of Liebowitz and Margolis (1995): whether there is a loss, and whether it could be avoided.
 #
-# First degree: history matters, and nothing is lost by it. Second: a better path existed, but nobody could know. Third: a policy that acts on what was known at the
-# time does better, so that the loss could be remedied. All arms enter the same number of records at the same tick and differ in the families alone; the oracle knows nature.
+# First degree: history matters, and nothing is lost by it. Second: a better path existed, but it could not be known.
+# Third: a policy that acts on what was known at the time does better, so that the loss could be remedied. All arms
+# enter the same number of records at the same tick and differ in the families alone; the oracle knows nature.
 
 Int = NDArray[np.int64]
 Degree = Literal["first", "second", "third", "undecided"]
@@ -370,7 +371,7 @@ class Degrees:
 
 
 def degree(laissez_faire: ArrayLike, informed: ArrayLike, oracle: ArrayLike, smallest: float) -> Degrees:
-    """Degree of path dependence from paired outcomes of three arms, more being better.
+    """Return the degree of path dependence from paired outcomes of three arms, more being better.
 
     Parameters
     ----------
@@ -382,9 +383,10 @@ def degree(laissez_faire: ArrayLike, informed: ArrayLike, oracle: ArrayLike, sma
     Returns
     -------
     Degrees
-        ``first`` where the oracle surely gains less than the smallest gain of interest; ``third`` where the informed policy surely gains that
-        much or its gain is surely above 0 and the oracle's mean above it; ``second`` where the oracle's gain is surely above 0 and the informed policy's surely below the
-        smallest of interest; else ``undecided``.
+        ``first`` where the oracle surely gains less than the smallest gain of interest; ``third`` where the informed
+        policy surely gains that much or its gain is surely above 0 and the oracle's mean above it; ``second`` where the
+        oracle's gain is surely above 0 and the informed policy's surely below the smallest of interest; else
+        ``undecided``.
 
     Raises
     ------
@@ -416,12 +418,12 @@ def degree(laissez_faire: ArrayLike, informed: ArrayLike, oracle: ArrayLike, sma
 
 
 def current(world: World) -> Float:
-    """Laissez-faire: families as they have records now (K,)."""
+    """Return the worth of families to laissez-faire: the records they have now (K,)."""
     return np.asarray(world.commons.visible().astype(np.float64))
 
 
 def informed(world: World) -> Float:
-    """What is known: untested materials of each family times the share that models in use predict to be above the fixed reference (K,).
+    """Return untested materials of each family times the share that models predict above the reference (K,).
 
     All 0 where no model is in use.
     """
@@ -432,7 +434,7 @@ def informed(world: World) -> Float:
 
 
 def oracle(world: World) -> Float:
-    """What nature knows: materials of the top set that nobody has found in each family (K,)."""
+    """Return the undiscovered materials of the top set in each family (K,)."""
     left = np.flatnonzero(world.truth.top & world.space.feasible & (world.discoveries.tick < 0))
     return np.bincount(world.space.family[left], minlength=world.space.families).astype(np.float64)
 
@@ -441,7 +443,7 @@ POLICIES: Mapping[str, Callable[[World], Float]] = {"laissez-faire": current, "i
 
 
 def allocate(worth: Float, count: int, families: int = AIMED) -> Int:
-    """Records of each family (K,): `count` in proportion to worth, over the best few families (largest remainders)."""
+    """Return records of each family (K,): `count` in proportion to worth over the best few (largest remainders)."""
     best = np.argsort(-worth, kind="stable")[:families]
     weight = np.zeros(len(worth))
     weight[best] = np.maximum(worth[best], 0.0)
@@ -462,7 +464,8 @@ def policy_arms(snapshots: Sequence[Snapshot], count: int, ticks: int, *, future
     snapshots : sequence of Snapshot
         One community each.
     count : int
-        Records that each policy enters, as literature that anyone can read; laissez-faire enters as many, where records are now.
+        Records that each policy enters, as literature that anyone can read; laissez-faire enters as many, where records
+        are now.
     ticks : int
         Horizon of the run, after the snapshots.
     futures : int

@@ -84,7 +84,7 @@ def resilience(
 
 
 def _recovery(t: Float, gap: Float, allowed: float) -> float:
-    """Time until the gap falls to what is allowed, between two times by a straight line."""
+    """Return the time until the gap falls to what is allowed, between two times by a straight line."""
     good = np.flatnonzero(gap <= allowed + 1e-12 * abs(gap[0]))
     if not len(good):
         return float("inf")
@@ -115,8 +115,8 @@ def paired_resilience(
     Returns
     -------
     DataFrame
-        One row per replicate: ``drop``, ``worst``, ``area``, ``recovery`` as in :class:`Resilience`, and ``watched``, the
-        time from the largest gap to the end, beyond which recovery is not seen.
+        One row per replicate: ``drop``, ``worst``, ``area``, ``recovery`` as in :class:`Resilience`, and ``watched``,
+        the time from the largest gap to the end, beyond which recovery is not seen.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def paired_resilience(
 
 
 def gap_curve(disrupted: ArrayLike, undisturbed: ArrayLike, times: Times = None) -> pd.DataFrame:
-    """Mean gap to the undisturbed twins at each time, with a band that holds at all times together.
+    """Return the mean gap to the undisturbed twins at each time, with a band that holds at all times together.
 
     Parameters
     ----------
@@ -140,8 +140,8 @@ def gap_curve(disrupted: ArrayLike, undisturbed: ArrayLike, times: Times = None)
     Returns
     -------
     DataFrame
-        ``time``, ``gap`` (undisturbed less disrupted), ``low`` and ``high`` of the simultaneous 95 % band. A gap that is 0 in
-        every pair, as before the shock, has the interval 0 to 0.
+        ``time``, ``gap`` (undisturbed less disrupted), ``low`` and ``high`` of the simultaneous 95 % band. A gap that
+        is 0 in every pair, as before the shock, has the interval 0 to 0.
     """
     with_shock, without, t = _pairs(disrupted, undisturbed, times)
     gaps = without - with_shock
@@ -168,11 +168,11 @@ def disruption(
     DataFrame
         ``measure``, ``value``, ``low``, ``high``, ``n``:
 
-        - ``area``: mean resilience triangle (Student's interval);
-        - ``drop``: mean over pairs of the largest gap, to which chance adds, since noise too has a largest gap;
-        - ``mean_drop``: largest gap of the mean curve, between the largest lower and upper bounds of :func:`gap_curve`;
-        - ``recovered_share``: pairs that are seen to recover (Wilson's interval);
-        - ``recovery``: median recovery time by Kaplan and Meier (1958), with pairs that do not recover within the horizon
+        - ``area``: mean resilience triangle (Student's interval); - ``drop``: mean over pairs of the largest gap, to
+        which chance adds, since noise too has a largest gap; - ``mean_drop``: largest gap of the mean curve, between
+        the largest lower and upper bounds of :func:`gap_curve`; - ``recovered_share``: pairs that are seen to recover
+        (Wilson's interval); - ``recovery``: median recovery time by Kaplan and Meier (1958), with pairs that do not
+        recover within the horizon
           censored there; infinite where less than half recover. Interval by bootstrap of pairs (Efron 1981).
 
     Notes

@@ -1,9 +1,9 @@
-"""Tipping point of a knob: the level at which an outcome becomes as likely as not, or a mean crosses a threshold.
+"""Tipping point of a parameter: the level at which an outcome becomes as likely as not, or a mean crosses a threshold.
 
 Every level is tried on the same seeds (common random numbers), and the crossing of their share or mean is found by
-bisection. Its interval inverts a test: it runs from the first to the last level that is neither surely below nor surely above
-the threshold, so that it only misses the crossing if the level tried next to the crossing errs. Where every seed moves one
-way only, this is the order-statistic interval of the median of the seeds' own tipping points (Thompson 1936).
+bisection. Its interval inverts a test: it runs from the first to the last level that is neither surely below nor surely
+above the threshold, so that it only misses the crossing if the level tried next to the crossing errs. Where every seed
+moves one way only, this is the order-statistic interval of the median of the seeds' own tipping points (Thompson 1936).
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Tipping:
     rising : bool
         Whether the response grows with the level.
     levels : DataFrame
-        Every level tried: ``level``, ``mean`` with ``low`` and ``high`` (Wilson's interval of a share, Student's of a mean).
+        Every level tried: ``level``, ``mean`` with ``low`` and ``high`` (Wilson's interval of a share, Student's of a
+        mean).
     turning : float
         Share of seeds that turn back anywhere between the levels tried.
     crossings : int
@@ -83,7 +84,7 @@ class Tipping:
 def tipping_point(
     response: Response, low: float, high: float, *, seeds: Sequence[int], precision: float, threshold: float = 0.5
 ) -> Tipping:
-    """Find the level of a knob at which a response crosses a threshold, by bisection on common random numbers.
+    """Find the level of a parameter at which a response crosses a threshold, by bisection on common random numbers.
 
     Parameters
     ----------
@@ -102,15 +103,15 @@ def tipping_point(
     Raises
     ------
     ConfigurationError
-        If the share or mean does not cross the threshold between `low` and `high`, for fewer than 6 seeds, the same seed
-        twice, an empty bracket, a precision that is not above 0 and below its width, a threshold that no share can cross, and
-        for answers that are not finite.
+        If the share or mean does not cross the threshold between `low` and `high`, for fewer than 6 seeds, the same
+        seed twice, an empty bracket, a precision that is not above 0 and below its width, a threshold that no share can
+        cross, and for answers that are not finite.
 
     Notes
     -----
-    Events are tested by the exact binomial test, means by Student's t. Where the answers of a seed at different levels have
-    nothing in common the interval is wider than it need be (about 99 % in trials). For such noise probabilistic bisection
-    (Waeber, Frazier and Henderson 2013) needs fewer runs, but takes for granted how often an answer is right.
+    Events are tested by the exact binomial test, means by Student's t. Where the answers of a seed at different
+    levels have nothing in common, the interval is too wide (about 99 % in trials). For such noise probabilistic
+    bisection (Waeber, Frazier and Henderson 2013) needs fewer runs, but assumes how often an answer is right.
 
     Examples
     --------
@@ -159,7 +160,7 @@ class _Search:
             )
 
     def excess(self, level: float) -> Float:
-        """By how much answers are beyond the threshold, in the direction in which they move."""
+        """Return by how much answers are beyond the threshold, in the direction in which they move."""
         gap = self.answers[level] - self.threshold
         return gap if self.rising else -gap
 
@@ -167,7 +168,7 @@ class _Search:
         return float(self.excess(level).mean()) > 0
 
     def sure(self, level: float) -> int:
-        """1 where the response is surely beyond the threshold, -1 where surely not, 0 where neither."""
+        """Return 1 where the response is surely beyond the threshold, -1 where surely not, 0 where neither."""
         from scipy.stats import binom
 
         x, n, err = self.excess(level), len(self.seeds), (1.0 - LEVEL) / 2
@@ -193,7 +194,7 @@ class _Search:
         return sum(self.bisect(a, b, self.beyond)) / 2
 
     def ends(self) -> tuple[float, float]:
-        """Level up to which all are surely below the threshold, and level from which all are surely above."""
+        """Return the level up to which all are surely below the threshold, and that from which all are surely above."""
         sure, levels = self.sure, sorted(self.answers)
         first = next(i for i, level in enumerate(levels) if sure(level) >= 0)
         low, high = -math.inf, math.inf
@@ -208,7 +209,7 @@ class _Search:
     # ------------------------------------------------------------------ what the levels tried show
 
     def paths(self) -> tuple[list[float], Float]:
-        """Levels, and what each seed answered there (levels, seeds), rising."""
+        """Return the levels, and what each seed answered there (levels, seeds), rising."""
         levels = sorted(self.answers)
         return levels, np.array([self.excess(level) for level in levels])
 
@@ -221,7 +222,7 @@ class _Search:
         return sum(a != b for a, b in pairwise(beyond))
 
     def setback(self) -> tuple[float, float, float] | None:
-        """Pair of levels between which the mean falls back most surely, if any does at 5 % over all pairs."""
+        """Return the levels between which the mean falls back most surely, if any does at 5 % over all pairs."""
         levels, x = self.paths()
         i, j = np.triu_indices(len(levels), 1)
         change = x[j] - x[i]

@@ -28,31 +28,34 @@ Labels = ArrayLike | None
 
 
 def auc(scores: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: Labels = None) -> Estimate:
-    """Area under the ROC curve: the chance that a case with outcome yes scores above one without, ties counting half.
+    """Return the area under the ROC curve: the chance that a case of outcome yes scores higher (ties half).
 
     Parameters
     ----------
     scores : float (n,)
-        Higher ones foretell yes.
+        Higher ones predict yes.
     outcome : bool (n,)
     groups : (n,), optional
         Labels of dependent cases; by default each case stands alone.
     folds : (n,), optional
-        Only cases with the same label are compared, and all pairs that are count alike. Cross-validated scores need it: those
-        of different fits are not on one scale, and pooled scores of pure noise have an area below .5 (Airola et al. 2011).
+        Only cases with the same label are compared, and all pairs that are count alike. Cross-validated scores need it:
+        those of different fits are not on one scale, and pooled scores of pure noise have an area below .5 (Airola et
+        al. 2011).
 
     Returns
     -------
     Estimate
         1 in perfect order, .5 for a constant score, 0 reversed. The standard error is that of DeLong, DeLong and
-        Clarke-Pearson (1988), with groups that of Obuchowski (1997); the interval is symmetric on the logit scale, so that
-        it stays within 0 and 1. Where that error is 0 (perfect order, constant scores) or unknown (all of one class in one
-        group) the interval is Newcombe's (2006, method 5), which needs the area and the numbers of cases (groups) only.
+        Clarke-Pearson (1988), with groups that of Obuchowski (1997); the interval is symmetric on the logit scale, so
+        that it stays within 0 and 1. Where that error is 0 (perfect order, constant scores) or unknown (all of one
+        class in one group) the interval is Newcombe's (2006, method 5), which needs the area and the numbers of cases
+        (groups) only.
 
     Raises
     ------
     ConfigurationError
-        If the arrays do not match, a score is not finite, an outcome is not 0 or 1, or either class is empty (in every fold).
+        If the arrays do not match, a score is not finite, an outcome is not 0 or 1, or either class is empty (in every
+        fold).
 
     Examples
     --------
@@ -68,7 +71,7 @@ def auc(scores: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: 
 def auc_difference(
     first: ArrayLike, second: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: Labels = None
 ) -> Estimate:
-    """Area of one score less that of another on the same cases, with the interval of DeLong et al. (1988).
+    """Return the area of one score less that of another on the same cases, with its interval (DeLong et al. 1988).
 
     Parameters
     ----------
@@ -79,8 +82,8 @@ def auc_difference(
     Returns
     -------
     Estimate
-        0 to 0 for scores in the same order. Where order differs and the error is still 0 or unknown, the interval is put
-        together from those of both areas as if they were independent (Zou and Donner 2008), which is wide.
+        0 to 0 for scores in the same order. Where order differs and the error is still 0 or unknown, the interval is
+        put together from those of both areas as if they were independent (Zou and Donner 2008), which is wide.
     """
     y = checked_outcome(outcome)
     scores = [checked_values("scores", s, len(y)) for s in (first, second)]
@@ -100,7 +103,7 @@ def auc_difference(
 
 
 def _areas(scores: Sequence[Float], y: Bool, groups: Labels, folds: Labels) -> tuple[Float, Float, tuple[int, int]]:
-    """Areas (k,), their covariance (k, k), and the groups that hold each class."""
+    """Return the areas (k,), their covariance (k, k), and the groups that hold each class."""
     label = group_numbers(groups, len(y))
     fold = np.zeros(len(y), np.int64) if folds is None else group_numbers(folds, len(y))
     ahead, rivals = np.zeros((len(scores), len(y))), np.zeros(len(y))
@@ -127,7 +130,7 @@ def _areas(scores: Sequence[Float], y: Bool, groups: Labels, folds: Labels) -> t
 
 
 def _bounded(area: float, variance: float, counts: tuple[int, int]) -> Estimate:
-    """An area with an interval within 0 and 1."""
+    """Return an area with an interval within 0 and 1."""
     from scipy.special import expit, logit
 
     error = math.sqrt(variance) if variance >= 0 else math.nan
@@ -139,7 +142,7 @@ def _bounded(area: float, variance: float, counts: tuple[int, int]) -> Estimate:
 
 
 def _from_counts(area: float, m: int, n: int) -> tuple[float, float]:
-    """Interval of an area: all t with |area - t| <= z sd(t), by Hanley and McNeil's variance (Newcombe 2006, method 5)."""
+    """Return all t with |area - t| <= z sd(t), by Hanley and McNeil's variance (Newcombe 2006, method 5)."""
     from scipy.optimize import brentq
 
     z, mean = critical_z(), (m + n) / 2
@@ -155,7 +158,7 @@ def _from_counts(area: float, m: int, n: int) -> tuple[float, float]:
 
 
 def roc_curve(scores: ArrayLike, outcome: ArrayLike) -> pd.DataFrame:
-    """ROC curve: rates of true and false alarms when yes is said from a threshold on.
+    """Return the ROC curve: rates of true and false alarms when yes is said from a threshold on.
 
     Parameters
     ----------
@@ -165,8 +168,8 @@ def roc_curve(scores: ArrayLike, outcome: ArrayLike) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``threshold`` (falling, from infinity), ``false_positive_rate``, ``true_positive_rate`` (rising, 0 to 1). The area
-        below straight lines between its points is that of :func:`auc`.
+        ``threshold`` (falling, from infinity), ``false_positive_rate``, ``true_positive_rate`` (rising, 0 to 1). The
+        area below straight lines between its points is that of :func:`auc`.
     """
     y = checked_outcome(outcome)
     s = checked_values("scores", scores, len(y))
@@ -199,14 +202,14 @@ def checked_outcome(outcome: ArrayLike) -> Bool:
 
 
 def checked_values(what: str, values: ArrayLike, n: int) -> Float:
-    """Finite numbers (n,), or one clear line."""
+    """Return finite numbers (n,), or raise one clear line."""
     x = np.asarray(values, np.float64)
     refuse(x.shape != (n,) or not np.isfinite(x).all(), f"{what}: {n} finite numbers are needed, one for each outcome")
     return x
 
 
 def group_numbers(groups: Labels, n: int) -> Int:
-    """Numbers of groups, from 0 without gaps (n,)."""
+    """Return the numbers of groups, from 0 without gaps (n,)."""
     if groups is None:
         return np.arange(n)
     g = np.asarray(groups)
@@ -227,7 +230,7 @@ def group_numbers(groups: Labels, n: int) -> Int:
 def brier_skill(
     probability: ArrayLike, outcome: ArrayLike, *, base: ArrayLike | None = None, groups: Labels = None
 ) -> Estimate:
-    """Brier skill: 1 less the Brier score over that of base rates alone; 1 is perfect, 0 no better than base rates.
+    """Return 1 less the Brier score over that of base rates alone; 1 is perfect, 0 no better than base rates.
 
     Parameters
     ----------
@@ -246,13 +249,13 @@ def brier_skill(
     y = checked_outcome(outcome)
     p = _probability(probability, len(y))
     b = _probability(np.broadcast_to(y.mean() if base is None else np.asarray(base, np.float64), y.shape), len(y))
-    refuse(not np.any(b != y), "brier skill: base rates foretell every outcome, so that nothing is left to gain")
+    refuse(not np.any(b != y), "brier skill: base rates predict every outcome, so that nothing is left to gain")
     ratio = _ratio((p - y) ** 2, (b - y) ** 2, group_numbers(groups, len(y)))
     return Estimate(1.0 - ratio.value, ratio.error, 1.0 - ratio.high, 1.0 - ratio.low)
 
 
 def _ratio(above: Float, below: Float, label: Int) -> Estimate:
-    """Ratio of two sums over cases, with an interval over groups."""
+    """Return the ratio of two sums over cases, with an interval over groups."""
     value = float(above.sum() / below.sum())
     rest = np.bincount(label, above - value * below)
     n = len(rest)
@@ -282,7 +285,7 @@ class Logistic:
     sd: Float
 
     def probability(self, inputs: ArrayLike) -> Float:
-        """Probability of yes (n,) for inputs (n, q)."""
+        """Return the probability of yes (n,) for inputs (n, q)."""
         from scipy.special import expit
 
         x = _inputs(inputs)
@@ -334,7 +337,7 @@ def fit_logistic(inputs: ArrayLike, outcome: ArrayLike, ridge: float = 1.0) -> L
 
 
 def grouped_folds(outcome: ArrayLike, folds: int, rng: Generator, groups: Labels = None) -> Int:
-    """Fold of each case (n,): groups whole, and dealt so that folds have about the same share of yes.
+    """Deal cases to folds (n,): groups whole, and folds of about the same share of yes.
 
     Groups in order of their share of yes (at random where it is the same) are dealt in turn.
 
@@ -373,9 +376,9 @@ def cross_validate(
     Returns
     -------
     DataFrame
-        In the order of the cases: ``fold`` (to be given to :func:`~mpbf_abm.stats.classification.auc`), ``probability``,
-        and ``base``, the share of yes in what the regression was fitted to: the base rate that an out-of-sample prediction
-        has to beat (:func:`brier_skill`).
+        In the order of the cases: ``fold`` (to be given to :func:`~mpbf_abm.stats.classification.auc`),
+        ``probability``, and ``base``, the share of yes in what the regression was fitted to: the base rate that an
+        out-of-sample prediction has to beat (:func:`brier_skill`).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A number with its standard error and interval, as measures hand it on: Student's, Wilson's, and the quantiles behind them."""
+"""A number with its standard error and interval: Student's, Wilson's, and the quantiles behind them."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ UNKNOWN = Estimate(math.nan, math.nan, math.nan, math.nan)
 
 
 def critical_z(level: float = LEVEL) -> float:
-    """Half width of the interval of a normal variable, in standard errors."""
+    """Return the half width of the interval of a normal variable, in standard errors."""
     from scipy.special import ndtri
 
     return float(ndtri(0.5 + level / 2))
 
 
 def critical_t(freedom: ArrayLike, level: float = LEVEL) -> Float:
-    """Half width of the interval of Student's t, in standard errors, by degrees of freedom (any shape)."""
+    """Return the half width of the interval of Student's t, in standard errors, by degrees of freedom (any shape)."""
     from scipy.special import stdtrit
 
     return np.asarray(stdtrit(np.asarray(freedom, np.float64), 0.5 + level / 2))
 
 
 def student(value: float, error: float, freedom: int, level: float = LEVEL) -> Estimate:
-    """A value with its standard error and Student's interval (Student 1908)."""
+    """Return a value with its standard error and Student's interval (Student 1908)."""
     half = float(critical_t(freedom, level)) * error
     return Estimate(value, error, value - half, value + half)
 
 
 def mean_estimate(values: ArrayLike) -> Estimate:
-    """Mean of independent values (n,), NaN without any, with Student's interval, which one value alone does not have."""
+    """Return the mean of independent values (n,), NaN without any, with Student's interval (from two values on)."""
     x = np.asarray(values, np.float64)
     n, mean = len(x), float(x.mean()) if len(x) else math.nan
     return student(mean, float(x.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan, n - 1)
 
 
 def share_estimate(yes: ArrayLike) -> Estimate:
-    """Share of cases (n,) that are so, with Wilson's interval; NaN without any."""
+    """Return the share of cases (n,) that are so, with Wilson's interval; NaN without any."""
     x = np.asarray(yes, np.float64)
     n = len(x)
     if not n:
@@ -67,7 +67,7 @@ def share_estimate(yes: ArrayLike) -> Estimate:
 
 
 def wilson(hits: ArrayLike, n: ArrayLike) -> tuple[Float, Float]:
-    """Interval of a proportion (Wilson 1927); 0 to 1 without trials.
+    """Return the interval of a proportion (Wilson 1927); 0 to 1 without trials.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ GROWTH = 0.1  # further replicates are asked for in steps of this share
 
 
 def half_widths(differences: Float, events: Events = None, *, together: int = 1) -> Float:
-    """Half widths of 95 % t-intervals of a mean, over the first 1, 2, ..., n units.
+    """Return the half widths of 95 % t-intervals of a mean, over the first 1, 2, ..., n units.
 
     Parameters
     ----------
@@ -194,5 +194,5 @@ def judge(
 
 
 def ahead(n: int, look_ahead: int) -> int:
-    """Further replicates over which precision must hold when it was reached at n: in proportion above 100."""
+    """Return the replicates over which precision must hold after it was reached at n: in proportion above 100."""
     return look_ahead if n <= 100 else look_ahead * n // 100

@@ -1,4 +1,4 @@
-"""Mutual information of early and late shares, and divergence of replicates, both with the part of chance subtracted."""
+"""Mutual information of early and late shares, and divergence of replicates, both less the part of chance."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Information:
     corrected : float
         ``value - null``; about 0 for independent variables.
     error : float
-        Of the corrected value: spread of the local terms over the square root of n, and spread of the null, added in squares.
+        Of the corrected value: spread of the local terms over the square root of n, and spread of the null, added in
+        squares.
     p : float
         Share of permutations, the sample itself counted, with as much.
     """
@@ -45,7 +46,7 @@ class Information:
 def share_information(
     early: ArrayLike, late: ArrayLike, rng: np.random.Generator, *, neighbours: int = 3
 ) -> Information:
-    """Mutual information of two continuous variables, such as the largest share early and at the end, by nearest neighbours.
+    """Estimate mutual information of two continuous variables by nearest neighbours.
 
     The first estimator of Kraskov, Stoegbauer and Grassberger (2004).
 
@@ -88,7 +89,7 @@ def _spread_ranks(x: Float, rng: np.random.Generator) -> Float:
 
 
 def _kraskov(x: Float, y: Float, k: int) -> Float:
-    """Local terms (n,), whose mean is the estimate."""
+    """Return local terms (n,), whose mean is the estimate."""
     from scipy.spatial import cKDTree
     from scipy.special import digamma
 
@@ -110,13 +111,13 @@ def _kraskov(x: Float, y: Float, k: int) -> Float:
 
 
 def entropies(shares: Float) -> Float:
-    """Shannon entropy in nats along the last axis (...,)."""
+    """Return Shannon entropy in nats along the last axis (...,)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(-np.where(shares > 0, shares * np.log(shares), 0.0).sum(axis=-1))
 
 
 def corrected_jsd(counts: NDArray[Any]) -> tuple[float, float]:
-    """Divergence of replicates for infinitely many of them, without the part of chance, and its standard error.
+    """Return the divergence of infinitely many replicates, less the part of chance, and its standard error.
 
     The null bias is subtracted with the mean number of draws; the bias of the mean's entropy,
     of order 1/R, goes by the jackknife, which also gives the standard error.

@@ -30,7 +30,7 @@ EFFECT_COLUMNS = ("outcome", "baseline", "treated", "difference", "low", "high",
 def paired_effects(
     baseline: pd.DataFrame, treated: pd.DataFrame, families: Sequence[Sequence[str]], bounds: Bounds = None
 ) -> pd.DataFrame:
-    """Mean paired difference of each outcome, with 95 % intervals that hold together within a family of outcomes.
+    """Return mean paired differences with 95 % intervals that hold together within a family of outcomes.
 
     Parameters
     ----------
@@ -44,9 +44,10 @@ def paired_effects(
     Returns
     -------
     DataFrame
-        One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and ``high`` of its interval
-        (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), ``n`` pairs, and whether at least two pairs are all ``identical``, bit for bit. A pair with a value
-        that is not finite is left out of its outcome; an outcome with fewer than two pairs left has NaN for everything that needs them.
+        One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and ``high`` of its
+        interval (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), ``n`` pairs, and whether at least two
+        pairs are all ``identical``, bit for bit. A pair with a value that is not finite is left out of its outcome; an
+        outcome with fewer than two pairs left has NaN for everything that needs them.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def cautions(units: int, unpaired: Sequence[str], grouped: Sequence[str]) -> lis
 
 
 def reduction(baseline: Float, treated: Float) -> float:
-    """Variance-reduction factor of pairing within scenarios: (var a + var b) / var(b - a), pooled over scenarios.
+    """Return the variance-reduction factor of pairing: (var a + var b) / var(b - a), pooled over scenarios.
 
     Parameters
     ----------
@@ -130,14 +131,14 @@ def reduction(baseline: Float, treated: Float) -> float:
 
 
 def middle(values: Float) -> tuple[float, float, float]:
-    """Median and 10-90 % range of values (n,), as low, median, high; those that are not finite do not count, NaN without any."""
+    """Return low, median and high of the finite values (n,): median and 10-90 % range, NaN without any."""
     known = values[np.isfinite(values)]
     low, half, high = np.quantile(known, (0.1, 0.5, 0.9)) if len(known) else (np.nan,) * 3
     return float(low), float(half), float(high)
 
 
 def spread(runs: pd.DataFrame, outcomes: Sequence[str]) -> pd.DataFrame:
-    """Median and 10-90 % range over replicates, which do not hide that outcomes fall into two groups.
+    """Return median and 10-90 % range over replicates, which do not hide that outcomes fall into two groups.
 
     Returns
     -------
@@ -177,7 +178,7 @@ class Simultaneous:
 def simultaneous_intervals(
     effects: Float, *, events: Events = None, bounds: ArrayLike = np.inf, resamples: int = RESAMPLES, seed: int = 0
 ) -> Simultaneous:
-    """Intervals of several paired effects that all hold with one probability: bootstrap of the largest t.
+    """Return intervals of several paired effects that all hold with one probability: bootstrap of the largest t.
 
     Units are resampled as rows, so that effects keep their correlation (Westfall and Young 1993). The quantile of
     ``max_j |mean*_j - mean_j| / error_j`` is that of a normal variable, as the errors stay as they are; each effect's
@@ -244,7 +245,7 @@ def simultaneous_intervals(
 
 
 def bimodality(values: Float) -> float:
-    """Sarle's bimodality coefficient ``(g^2 + 1) / (k + 3 (n-1)^2 / ((n-2)(n-3)))``; above 5/9 two groups are likely.
+    """Return Sarle's coefficient ``(g^2 + 1) / (k + 3 (n-1)^2 / ((n-2)(n-3)))``; above 5/9 two groups are likely.
 
     Parameters
     ----------

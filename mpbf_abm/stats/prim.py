@@ -38,7 +38,8 @@ class Found:
     inside : bool array (n,)
         Points in it.
     coverage, density, mass : float
-        Share of the points of interest that are inside; share of those inside that are of interest; share of all points.
+        Share of the points of interest that are inside; share of those inside that are of interest; share of all
+        points.
     restricted : tuple of int
         Columns whose limits are not those of all points.
     """
@@ -84,7 +85,7 @@ class Prim:
         self.all: Box = tuple(map(_limits, self.columns, self.kinds))
 
     def trajectory(self) -> list[Found]:
-        """Boxes from all points to the last one: peeled while that pays, then pasted while that does."""
+        """Return the boxes from all points to the last one: peeled while that pays, then pasted while that does."""
         n = len(self.y)
         steps = [self.measured(self.all, np.ones(n, bool))]
         for move, grows in ((self._peels, False), (self._pastes, True)):
@@ -106,7 +107,7 @@ class Prim:
         return steps
 
     def _gain(self, old: Bool, new: Bool) -> float:
-        """Gain in density for each point given up, or taken in."""
+        """Return the gain in density for each point given up, or taken in."""
         before, after = int(old.sum()), int(new.sum())
         mean_old, mean_new = self.y[old].mean(), self.y[new].mean() if after else 0.0
         if mean_old == mean_new:
@@ -178,11 +179,11 @@ class Prim:
     # ------------------------------------------------------------------ boxes
 
     def restricted(self, box: Box) -> tuple[int, ...]:
-        """Columns whose limits differ from those of all points."""
+        """Return the columns whose limits differ from those of all points."""
         return tuple(i for i, (a, b) in enumerate(zip(box, self.all, strict=True)) if a != b)
 
     def inside(self, box: Box, columns: Sequence[NDArray[Any]] | None = None) -> Bool:
-        """Points inside the restrictions of a box; of other columns, if given."""
+        """Return the points inside the restrictions of a box; of other columns, if given."""
         columns = self.columns if columns is None else columns
         keep = np.ones(len(columns[0]), bool)
         for i in self.restricted(box):
@@ -194,13 +195,13 @@ class Prim:
         return keep
 
     def measured(self, box: Box, inside: Bool) -> Found:
-        """A box with its coverage, density and mass."""
+        """Return a box with its coverage, density and mass."""
         hits, n = int(self.y[inside].sum()), int(inside.sum())
         density = hits / n if n else math.nan
         return Found(box, inside, hits / int(self.y.sum()), density, n / len(self.y), self.restricted(box))
 
     def quasi_p(self, found: Found) -> dict[int, float]:
-        """Chance of so many hits in the box if a restriction made no difference, for each restricted column.
+        """Return the chance of so many hits in the box if a restriction made no difference, for each restricted column.
 
         ``P[Binomial(n, H'/T') >= H]`` with H' hits among the T' points inside without it (Bryant and Lempert 2010);
         small values say that the restriction matters.
@@ -221,7 +222,7 @@ def _limits(x: NDArray[Any], kind: str) -> Limit:
 
 
 def quantile(x: NDArray[Any], share: float) -> float:
-    """Quantile as scenario discovery takes it: midway between neighbours, and past a run of equal values."""
+    """Return the quantile as scenario discovery takes it: midway between neighbours, and past a run of equal values."""
     data = np.sort(x)
     at = (len(data) - 1) * share
     low, high = math.floor(at), math.ceil(at)

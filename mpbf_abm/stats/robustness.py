@@ -21,42 +21,42 @@ RESAMPLES = 1_000
 
 
 def maximin(f: Float) -> Float:
-    """Worst value over scenarios (Wald 1950)."""
+    """Return the worst value over scenarios (Wald 1950)."""
     return np.asarray(f.min(axis=1))
 
 
 def maximax(f: Float) -> Float:
-    """Best value over scenarios."""
+    """Return the best value over scenarios."""
     return np.asarray(f.max(axis=1))
 
 
 def hurwicz(f: Float, pessimism: float = HURWICZ) -> Float:
-    """``a min + (1 - a) max`` with pessimism a (Hurwicz 1951)."""
+    """Return ``a min + (1 - a) max`` with pessimism a (Hurwicz 1951)."""
     return np.asarray(pessimism * f.min(axis=1) + (1 - pessimism) * f.max(axis=1))
 
 
 def laplace(f: Float) -> Float:
-    """Mean over scenarios, all equally likely."""
+    """Return the mean over scenarios, all equally likely."""
     return np.asarray(f.mean(axis=1))
 
 
 def regret(f: Float) -> Float:
-    """What a policy loses against the best one of each scenario (policies, scenarios)."""
+    """Return what a policy loses against the best one of each scenario (policies, scenarios)."""
     return np.asarray(f.max(axis=0) - f)
 
 
 def minimax_regret(f: Float) -> Float:
-    """Largest regret (Savage 1954); less is better."""
+    """Return the largest regret (Savage 1954); less is better."""
     return np.asarray(regret(f).max(axis=1))
 
 
 def percentile_regret(f: Float, percentile: float = PERCENTILE) -> Float:
-    """Percentile of regret over scenarios; less is better."""
+    """Return the percentile of regret over scenarios; less is better."""
     return np.asarray(np.percentile(regret(f), percentile, axis=1))
 
 
 def satisficing(f: Float, threshold: float) -> Float:
-    """Share of scenarios in which a policy reaches a threshold (Starr 1963)."""
+    """Return the share of scenarios in which a policy reaches a threshold (Starr 1963)."""
     return np.asarray((f >= threshold).mean(axis=1))
 
 
@@ -67,7 +67,7 @@ def undesirable_deviation(f: Float) -> Float:
 
 
 def criteria(threshold: float | None = None) -> dict[str, tuple[Callable[[Float], Float], bool]]:
-    """Criteria by name: the function, and whether a larger value is better."""
+    """Return criteria by name: the function, and whether a larger value is better."""
     out: dict[str, tuple[Callable[[Float], Float], bool]] = {
         "maximin": (maximin, True),
         "maximax": (maximax, True),
@@ -83,7 +83,7 @@ def criteria(threshold: float | None = None) -> dict[str, tuple[Callable[[Float]
 
 
 def ranks(values: Float, larger: bool) -> Float:
-    """Ranks from 1 (best); policies that tie, but for rounding, share the mean of their ranks."""
+    """Return ranks from 1 (best); policies that tie, but for rounding, share the mean of their ranks."""
     from scipy.stats import rankdata
 
     unit = 1e-12 * max(1.0, float(np.abs(values).max()))
@@ -92,7 +92,7 @@ def ranks(values: Float, larger: bool) -> Float:
 
 
 def agreement(table: Mapping[str, Float]) -> Float:
-    """Kendall's tau-b between the ranks of criteria (c, c); NaN where one ranks all alike."""
+    """Return Kendall's tau-b between the ranks of criteria (c, c); NaN where one ranks all alike."""
     from scipy.stats import kendalltau
 
     names = list(table)
@@ -112,7 +112,7 @@ def check_table(f: Float) -> Float:
 
 
 def rank_shares(values: Float, function: Callable[[Float], Float], larger: bool, *, seed: int = 0) -> Float:
-    """How often each policy comes first when replicates are drawn anew; ties share.
+    """Return how often each policy comes first when replicates are drawn anew; ties share.
 
     Scenarios are kept: robustness is a statement about them. Replicates are resampled within each scenario, the same
     for all policies, which share their draws.
@@ -142,7 +142,7 @@ def rank_shares(values: Float, function: Callable[[Float], Float], larger: bool,
 
 
 def honest_regret(values: Float, *, splits: int = 50, seed: int = 0) -> Float:
-    """Largest regret without the optimism of choosing by noise: chosen on one half of the replicates, valued on the other.
+    """Return the largest regret, chosen on one half of the replicates and valued on the other.
 
     The regret of noisy means is a largest value over scenarios of differences to a largest value over policies, and
     too large on both counts. Half the replicates say which scenario and which policy; the other half what they are

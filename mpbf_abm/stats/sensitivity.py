@@ -55,7 +55,7 @@ class SobolIndices:
 def sobol_indices(
     A: Float, B: Float, AB: Float, *, correct: bool = True, resamples: int = RESAMPLES, seed: int = 0
 ) -> SobolIndices:
-    """Sobol indices from a Saltelli design (Saltelli et al. 2010; total index of Jansen 1999).
+    """Return Sobol indices from a Saltelli design (Saltelli et al. 2010; total index of Jansen 1999).
 
     ``S_i = mean(B (AB_i - A)) / V`` and ``T_i = (mean((A - AB_i)^2) / 2 - s^2/m) / V`` with ``V = Var(A, B) - s^2/m``:
     means of m replicates carry noise of variance s^2/m, which would count as variance that every factor makes.
@@ -146,7 +146,7 @@ class ElementaryEffects:
 
 
 def elementary_effects(effects: Float, *, seed: int = 0) -> ElementaryEffects:
-    """Morris's measures (Morris 1991) from elementary effects.
+    """Return Morris's measures (Morris 1991) from elementary effects.
 
     The absolute value of a noisy effect is too large, so that mu_star of a factor that does nothing is that of the
     noise. Mean squares have no such bias once the noise variance of a mean over replicates is subtracted.

@@ -20,7 +20,7 @@ HALF = 0.5 + 1e-9  # what is left of a half by rounding is a half
 
 
 def leaders(shares: ArrayLike) -> Int:
-    """Leading family at each time (..., T) of shares or counts (..., T, K).
+    """Return the leading family at each time (..., T) of shares or counts (..., T, K).
 
     Who leads keeps the lead while level with another; at the start the first of those that are level leads.
     """
@@ -35,12 +35,12 @@ def leaders(shares: ArrayLike) -> Int:
 
 
 def leader_changes(shares: ArrayLike) -> Int:
-    """How often the leading family changes (...,) in trajectories of shares (..., T, K)."""
+    """Return how often the leading family changes (...,) in trajectories of shares (..., T, K)."""
     return np.asarray((np.diff(leaders(shares), axis=-1) != 0).sum(axis=-1))
 
 
 def lock_in_times(shares: ArrayLike, threshold: float, times: ArrayLike | None = None) -> tuple[Float, Bool]:
-    """From when on one family leads for good with at least a share, in every run.
+    """Return from when on one family leads for good with at least a share, in every run.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def lock_in_times(shares: ArrayLike, threshold: float, times: ArrayLike | None =
 
 
 def product_limit(times: ArrayLike, seen: ArrayLike, weight: ArrayLike) -> tuple[Int, Float, Float]:
-    """Product-limit estimates of survival (Kaplan and Meier 1958) of weighted samples, case by case.
+    """Return product-limit estimates of survival (Kaplan and Meier 1958) of weighted samples, case by case.
 
     Parameters
     ----------
@@ -96,14 +96,14 @@ def product_limit(times: ArrayLike, seen: ArrayLike, weight: ArrayLike) -> tuple
 
 
 def median_times(times: ArrayLike, seen: ArrayLike, weight: ArrayLike) -> Float:
-    """Median time of each weighted sample (m,), as :func:`product_limit`: when survival falls to a half, infinite if not."""
+    """Return the median time of each weighted sample (m,): when survival falls to a half, infinite if not."""
     order, _, alive = product_limit(times, seen, weight)
     half = alive <= HALF
     return np.where(half.any(axis=1), np.asarray(times, np.float64)[order][half.argmax(axis=1)], np.inf)
 
 
 def survival(times: ArrayLike, seen: ArrayLike) -> pd.DataFrame:
-    """Kaplan-Meier estimate of the share that is not yet locked in, with intervals on the complementary log-log scale.
+    """Return the Kaplan-Meier curve of the share not yet locked in, with complementary log-log intervals.
 
     Parameters
     ----------
@@ -114,9 +114,9 @@ def survival(times: ArrayLike, seen: ArrayLike) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        From time 0 on, at each time of an event: ``time``, ``at_risk``, ``events``, ``survival``, ``error`` (Greenwood 1926), ``low``,
-        ``high`` (Kalbfleisch and Prentice 1980). Where nobody survives the error is NaN, ``low`` 0, and ``high`` the bound before, which
-        still holds, as survival only falls.
+        From time 0 on, at each time of an event: ``time``, ``at_risk``, ``events``, ``survival``, ``error`` (Greenwood
+        1926), ``low``, ``high`` (Kalbfleisch and Prentice 1980). Where none survives the error is NaN, ``low`` 0, and
+        ``high`` the bound before, which still holds, as survival only falls.
     """
     t, event = np.asarray(times, np.float64), np.asarray(seen, bool)
     if t.ndim != 1 or not len(t) or t.shape != event.shape or not np.isfinite(t).all() or (t < 0).any():
@@ -142,7 +142,7 @@ def survival(times: ArrayLike, seen: ArrayLike) -> pd.DataFrame:
 
 
 def median_time(curve: pd.DataFrame) -> tuple[float, float, float]:
-    """Median time of a survival curve with its interval (Brookmeyer and Crowley 1982); infinite where half is not reached."""
+    """Return the median time of a survival curve with its interval (Brookmeyer and Crowley 1982), or infinity."""
 
     def first(column: str) -> float:
         down = curve.loc[curve[column] <= HALF, "time"]

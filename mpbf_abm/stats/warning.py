@@ -21,7 +21,7 @@ Detrend = Literal["mean", "linear"]
 
 
 def autocorrelation(x: ArrayLike, lag: int = 1) -> float:
-    """Autocorrelation of one series: sum_t (x_t - m)(x_{t+lag} - m) / sum_t (x_t - m)^2.
+    """Return the autocorrelation of one series: sum_t (x_t - m)(x_{t+lag} - m) / sum_t (x_t - m)^2.
 
     Its mean over AR(1) series of coefficient a and length n is a - (1 + 4 a)/n + O(n^-2) at lag 1
     (Marriott and Pope 1954). NaN for a constant series.
@@ -31,7 +31,7 @@ def autocorrelation(x: ArrayLike, lag: int = 1) -> float:
 
 
 def rolling_autocorrelation(x: ArrayLike, window: int, *, lag: int = 1, detrend: Detrend = "mean") -> Float:
-    """Autocorrelation in every window of a series.
+    """Return the autocorrelation in every window of a series.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def rolling_autocorrelation(x: ArrayLike, window: int, *, lag: int = 1, detrend:
 
 
 def rolling_variance(x: ArrayLike, window: int, *, detrend: Detrend = "mean") -> Float:
-    """Variance in every window of a series (n - window + 1,); arguments as in :func:`rolling_autocorrelation`.
+    """Return the variance in every window (n - window + 1,); arguments as in :func:`rolling_autocorrelation`.
 
     Divided by the window less one, or less two after a straight line.
     """
@@ -65,7 +65,7 @@ def rolling_variance(x: ArrayLike, window: int, *, detrend: Detrend = "mean") ->
 
 
 def trend(values: ArrayLike) -> float:
-    """Kendall's tau of a signal against time, from -1 to 1; NaN if it is constant or not finite."""
+    """Return Kendall's tau of a signal against time, from -1 to 1; NaN if it is constant or not finite."""
     from scipy.stats import kendalltau
 
     values = _series(values, 2)
@@ -83,7 +83,7 @@ class Warnings:
 
 
 def early_warnings(x: ArrayLike, window: int, *, detrend: Detrend = "linear") -> Warnings:
-    """Lag-1 autocorrelation and variance in rolling windows, and Kendall's tau of each.
+    """Return lag-1 autocorrelation and variance in rolling windows, and Kendall's tau of each.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def _series(x: ArrayLike, least: int) -> Float:
 
 
 def _windows(x: ArrayLike, window: int, detrend: Detrend, least: int) -> Float:
-    """Residuals in every window (n - window + 1, window)."""
+    """Return the residuals in every window (n - window + 1, window)."""
     x = _series(x, least)
     refuse(not least <= window <= len(x), f"window = {window}: must be from {least} to {len(x)}")
     refuse(detrend not in ("mean", "linear"), f"detrend = {detrend!r}: must be 'mean' or 'linear'")
@@ -121,7 +121,7 @@ def _windows(x: ArrayLike, window: int, detrend: Detrend, least: int) -> Float:
 
 
 def warning_trends(series: ArrayLike, window: int, *, detrend: Detrend = "linear") -> pd.DataFrame:
-    """Trends of the early-warning signals of many series.
+    """Return trends of the early-warning signals of many series.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def test_runs_that_all_end_alike_tell_nothing_and_say_so():
     values = {k: v | {"end": 0.1} for k, v in runs(told=True).items()}
     found = report(Setting(TINY, replicates=80), values)
     assert [f.reading for f in found.findings if f.measure.endswith("AUC")] == [
-        "not told: fewer than 10 runs of one kind"
+        "not known: fewer than 10 runs of one kind"
     ] * 2
     assert all(f.verdict == "-" for f in found.findings)
 

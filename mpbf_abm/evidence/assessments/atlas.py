@@ -1,7 +1,8 @@
-"""The atlas: every condition, implication and mechanism of Table 1, measured on a community by turning its knob.
+"""The atlas: every condition, implication and mechanism of Table 1, measured on a community by its parameter.
 
-Levels of a knob share seeds (common random numbers). An effect is the paired difference of the indicator between the highest and the lowest level, in standard deviations of
-the indicator over communities; rows that share a community share its run.
+Levels of a parameter share seeds (common random numbers). An effect is the paired difference of the indicator between
+the highest and the lowest level, in standard deviations of the indicator over communities; rows that share a community
+share its run.
 """
 
 from __future__ import annotations
@@ -41,22 +42,23 @@ SIGNS = {1: "+", -1: "-", 0: "least between"}
 
 @dataclass(frozen=True)
 class Row:
-    """One row: a knob, an indicator, and the direction that is expected.
+    """One row: a parameter, an indicator, and the direction that is expected.
 
     Attributes
     ----------
     group, layer, name : str
         Group of the table, layer, and what the table names.
     knob : str
-        What is turned, in words.
+        The parameter that changes, in words.
     levels : tuple of mapping of str to value
-        Parameters at each level, low to high; an empty mapping is the community as it is. The key ``shock`` names a shock at mid-run.
+        Parameters at each level, low to high; an empty mapping is the community as it is. The key ``shock`` names a
+        shock at mid-run.
     indicator : str
         Column of the observation, or one of :data:`mpbf_abm.evidence.assessments.atlas.MEASURED`.
     sign : int
         +1 or -1: expected direction of the indicator; 0: least in between.
     base : mapping
-        Parameters that differ at all levels, so that the knob can act.
+        Parameters that differ at all levels, so that the parameter can act.
     note : str
     """
 
@@ -76,7 +78,7 @@ class Row:
         return f"{self.name}: {self.indicator}"
 
     def parameters(self, level: int) -> dict[str, Any]:
-        """Changes at a level, the base included."""
+        """Return the changes at a level, the base included."""
         return {**self.base, **self.levels[level]}
 
 
@@ -92,7 +94,7 @@ def _rows() -> Iterator[Row]:
 
 
 def _changes(level: Changes) -> dict[str, Any]:
-    """Changes of parameters as they are hashed: lists as tuples."""
+    """Return the changes of parameters as they are hashed: lists as tuples."""
     return {path: tuple(value) if isinstance(value, list) else value for path, value in level.items()}
 
 
@@ -137,7 +139,7 @@ BY_INTERVENTION = frozenset({"gamma_excess", "loop_gain", "bias_exponent", "dama
 
 
 def chosen(names: Sequence[str]) -> tuple[Row, ...]:
-    """Rows of some names (or beginnings of ``name: indicator``); all without any.
+    """Return rows of some names (or beginnings of ``name: indicator``); all without any.
 
     Raises
     ------
@@ -163,12 +165,12 @@ def _named(row: Row, name: str) -> bool:
 
 
 def variant(row: Row, level: int) -> Variant:
-    """What a community at one level of a row differs by: the same for all rows that can share its run."""
+    """Return what a community at one level of a row differs by: the same for all rows that can share its run."""
     return tuple(sorted(row.parameters(level).items()))
 
 
 def tasks_of(rows: Sequence[Row], setting: Setting) -> list[Hashable]:
-    """Every community that some row needs, once, with what must be measured on it by intervention."""
+    """Return every community that some row needs, once, with what must be measured on it by intervention."""
     needs: dict[Variant, set[str]] = {}
     for row in rows:
         for level in range(len(row.levels)):
@@ -177,7 +179,7 @@ def tasks_of(rows: Sequence[Row], setting: Setting) -> list[Hashable]:
 
 
 def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dict[str, float]:
-    """Every indicator of one community."""
+    """Measure every indicator of one community."""
     changes, interventions, seed = task
     changed, half, shocks = dict(changes), setting.ticks // 2, setting.shocks
     if shock := changed.pop("shock", None):
@@ -211,7 +213,7 @@ def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dic
 
 
 def by_intervention(snapshot: Snapshot, wanted: Sequence[str], ticks: int) -> dict[str, float]:
-    """What only an intervention tells, from a community on."""
+    """Measure what needs an intervention, from a community on."""
     out: dict[str, float] = {}
     at = [snapshot.world.tick, ticks]
     x = snapshot.world.commons.visible()
@@ -241,10 +243,11 @@ def _known_mean(values: Sequence[float]) -> float:
 
 
 def verdict(sign: int, effect: Estimate) -> str:
-    """Whether an effect in standard deviations is as predicted, weak, absent, reversed, or not told.
+    """Return whether an effect in standard deviations is as predicted, weak, absent, reversed, or undecided.
 
-    ``as predicted``: surely in the expected direction, and at least half a standard deviation; ``weak``: surely in it, and
-    smaller; ``reversed``: surely in the other one; ``absent``: surely smaller than half a standard deviation either way; else ``undecided``.
+    ``as predicted``: surely in the expected direction, and at least half a standard deviation; ``weak``: surely in it,
+    and smaller; ``reversed``: surely in the other one; ``absent``: surely smaller than half a standard deviation either
+    way; else ``undecided``.
     """
     if math.isnan(effect.low):
         return "undecided"
@@ -257,7 +260,7 @@ def verdict(sign: int, effect: Estimate) -> str:
 
 
 def effect_of(low: Float, high: Float, reference: Float) -> Estimate:
-    """Paired difference of two levels (n,) in standard deviations over the communities of a reference level."""
+    """Return the paired difference of two levels (n,) in standard deviations over a reference level."""
     difference = high - low
     known = np.isfinite(difference)
     if known.sum() and not difference[known].any():
@@ -271,7 +274,7 @@ def effect_of(low: Float, high: Float, reference: Float) -> Estimate:
 
 
 def between(levels: Float) -> tuple[Estimate, str]:
-    """Rows that expect the least in between: how far the best inner level (of those over all communities) lies below the better end (levels, n)."""
+    """Return how far the best inner level lies below the better end (levels, n), for rows with least between."""
     inner = 1 + int(np.nanmean(levels[1:-1], axis=1).argmin())
     ends = [effect_of(levels[inner], levels[end], levels[inner]) for end in (0, -1)]
     least = min(ends, key=lambda e: e.value)
@@ -279,7 +282,7 @@ def between(levels: Float) -> tuple[Estimate, str]:
 
 
 def report_of(rows: Sequence[Row], setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
-    """Effect and verdict of every row, and the indicator at every level."""
+    """Report effect and verdict of every row, and the indicator at every level."""
     from scipy.stats import ttest_1samp
 
     by_variant: dict[tuple[Variant, int], dict[str, float]] = {(v, seed): out for (v, _, seed), out in values.items()}
@@ -320,7 +323,7 @@ def report_of(rows: Sequence[Row], setting: Setting, values: Mapping[Any, dict[s
 
 
 def _counts(verdicts: Sequence[tuple[str, str, float]]) -> pd.DataFrame:
-    """Count rows by group and verdict, and those that are sure among all rows (Holm), from groups, verdicts and p values."""
+    """Count rows by group and verdict, and those that are sure among all rows (Holm), by their p values."""
     rows = []
     for group in GROUPS:
         here = [(word, p) for of, word, p in verdicts if of == group]

@@ -1,9 +1,9 @@
-"""The effective urn put to the test: does urn theory, fed with early measurements, foretell communities with learners.
+"""The effective urn put to the test: does urn theory, fed with early measurements, predict communities with learners.
 
-A study of held-out parameter draws. In each, a community is taken at a fifth of its time, its effective urn is measured by
-short interventions, and what the fitted urn foretells of the rest is set beside what happens in other futures: what
-becomes of displacements, how much early history decides, who leads, whether a price pays for a reversal, and whether the bias of
-the corpus grows. An urn with the nominal parameters, without merit, is the plain alternative.
+A study of held-out parameter draws. In each, a community is taken at a fifth of its time, its effective urn is measured
+by short interventions, and what the fitted urn predicts of the rest is compared with what happens in other futures:
+what becomes of displacements, how much early history decides, who leads, whether a price pays for a reversal, and
+whether the bias of the corpus grows. An urn with the nominal parameters, without merit, is the plain alternative.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from mpbf_abm.measures.urn import (
     early_index,
     fitted_twin,
     flow,
-    foretold,
     intervene,
     lasting_cost,
     merit,
+    predicted,
 )
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.materials import MaterialsSpace
@@ -81,13 +81,13 @@ FACTORS: dict[str, tuple[Any, tuple[str, ...]]] = {
 
 
 def parameters(values: dict[str, Any], preset: str = "quick") -> Parameters:
-    """Parameters of a draw."""
+    """Return the parameters of a draw."""
     changes = {path: value for name, value in values.items() for path in FACTORS[name][1]}
     return Parameters.preset(preset).updated(changes)
 
 
 def study(name: str, draws: int, seed: int = 1) -> Study:
-    """Study over a Latin hypercube of draws."""
+    """Return a study over a Latin hypercube of draws."""
     spans = {
         n: {"values": span} if isinstance(span, list) else {"low": span[0], "high": span[1]}
         for n, (span, _) in FACTORS.items()
@@ -110,7 +110,7 @@ OUTCOMES = (
 
 
 def evaluate(run: RunInput) -> dict[str, float]:
-    """Everything about one draw: measured, foretold, and what came."""
+    """Evaluate one draw: what was measured, predicted, and observed."""
     p = parameters(dict(run.values))
     early = max(2, run.ticks // 5)
     with one_thread():
@@ -129,7 +129,7 @@ def evaluate(run: RunInput) -> dict[str, float]:
 
 
 def plain_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
-    """The urn of the nominal parameters: reinforcement as given, families without merit."""
+    """Return the urn of the nominal parameters: reinforcement as given, families without merit."""
     fitted, p = fitted_twin(urn, snapshot), snapshot.world.p
     curators = replace(fitted.curators, reinforcement=p.curators.reinforcement, merit=None)
     planners = replace(fitted.planners, reinforcement=p.planners.reinforcement, merit=None)
@@ -137,26 +137,26 @@ def plain_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
 
 
 def _until(p: Parameters, seed: int, ticks: int, space: MaterialsSpace) -> tuple[Float, Snapshot]:
-    """Records at founding (K,), and the community some ticks later."""
+    """Return records at founding (K,), and the community some ticks later."""
     eco = begin(RunSpec(p, seed, ticks, space=space), record=())
     founded = eco.world.commons.visible().copy()
     return founded, run_on(eco, ticks).snapshot()
 
 
 def _growth(course: Float) -> Float:
-    """Factor between the first and the last of two ticks (...,) of displacements (..., 2)."""
+    """Return the factor between the first and the last of two ticks (...,) of displacements (..., 2)."""
     return np.asarray(course[..., 1] / course[..., 0])
 
 
 def _displaced(snapshot: Snapshot, urn: EffectiveUrn, fitted: Twin, plain: Twin, run: RunInput) -> dict[str, float]:
-    """What becomes of displacements, in futures that the measurement has not seen."""
+    """Measure what becomes of displacements, in futures that the first measurement has not seen."""
     at = [snapshot.world.tick, run.ticks]
     seen = [displacements(snapshot, urn.family, at, seed=run.seed + 1 + i) for i in range(FUTURES)]
     own, damage = (np.mean([s[i] for s in seen], axis=0) for i in (1, 2))
     # What two futures differ by says how much of the observed is chance.
     growths = np.array([_growth(s[1]) for s in seen])
     ahead = [0, run.ticks - snapshot.world.tick]
-    (_, own_urn, damage_urn), (_, own_plain, _) = (foretold(t, urn.family, urn.added, ahead) for t in (fitted, plain))
+    (_, own_urn, damage_urn), (_, own_plain, _) = (predicted(t, urn.family, urn.added, ahead) for t in (fitted, plain))
     volumes = np.mean([s[0].sum(axis=1) for s in seen], axis=0)
     apart = growths.std(axis=0, ddof=1) / math.sqrt(FUTURES)
     grown = [_growth(course) for course in (own, own_urn, own_plain)]
@@ -167,7 +167,7 @@ def _displaced(snapshot: Snapshot, urn: EffectiveUrn, fitted: Twin, plain: Twin,
 
 
 def _biased(snapshot: Snapshot, run: RunInput) -> dict[str, float]:
-    """Gain of the bias loop, and what becomes of a shift of every record in other futures."""
+    """Measure the gain of the bias loop, and what becomes of a shift of every record in other futures."""
     at = [snapshot.world.tick, run.ticks]
     seen = [bias_displacements(snapshot, at, seed=run.seed + 1 + i) for i in range(FUTURES)]
     records, displaced = (np.mean([s[i] for s in seen], axis=0) for i in (0, 1))
@@ -176,7 +176,7 @@ def _biased(snapshot: Snapshot, run: RunInput) -> dict[str, float]:
 
 
 def _later(snapshot: Snapshot, run: RunInput) -> dict[str, float]:
-    """The effective urn again, late in the same run."""
+    """Measure the effective urn again, late in the same run."""
     late = run_on(Community.restore(snapshot), LATE * run.ticks // 5 - snapshot.world.tick).snapshot()
     urn = intervene(late, at_mass_quantiles(late.world.commons.visible(), FAMILIES))
     return {"gamma_later": urn.reinforcement, "eps_later": urn.exploration}
@@ -189,7 +189,7 @@ def _reversed(snapshot: Snapshot, fitted: Twin, plain: Twin, run: RunInput, fami
     prices = []
     for twin in (fitted, plain):
         dose = np.array([max(1, round(FRACTION * x[family]))])
-        _, own, _ = foretold(twin, [family], dose, [0, ahead])
+        _, own, _ = predicted(twin, [family], dose, [0, ahead])
         prices.append(lasting_cost(s, N, MOVED, float(own[0, 1] / own[0, 0])))
     cost = prices[0]
     bought = math.nan
@@ -208,7 +208,7 @@ def _reversed(snapshot: Snapshot, fitted: Twin, plain: Twin, run: RunInput, fami
 def _ensemble(
     p: Parameters, run: RunInput, early: int, space: MaterialsSpace, founded: Float, twins: Sequence[Twin]
 ) -> dict[str, float]:
-    """Pairs of runs that share early history: how much it decides, who leads, who is locked in."""
+    """Run pairs that share early history: how much it decides, who leads, who is locked in."""
     ends, starts, leads, used = [], [founded], [], []
     for i in range(PAIRS):
         start, snapshot = _until(p, run.seed + 100 + i, early, space)
@@ -234,7 +234,7 @@ def _ensemble(
 
 
 def _current(fitted: Twin, snapshot: Snapshot) -> Twin:
-    """The fitted urn at the state of another history of the same community: its records, and what its models think."""
+    """Return the fitted urn at the state of another history of the same community: its records and its models."""
     eco = Community.restore(snapshot)
     now, x = flow(eco, eco.tick), snapshot.world.commons.visible().copy()
     curators, planners = (
@@ -256,7 +256,7 @@ FAR = 0.5  # an error that counts as a failure, in parts of what was observed
 
 @dataclass(frozen=True)
 class Claim:
-    """Something that urn theory foretells of every draw.
+    """A prediction of urn theory for every draw.
 
     Attributes
     ----------
@@ -289,7 +289,7 @@ def _families(name: str) -> Callable[[pd.DataFrame], Float]:
 
 
 def _exponent(growth: str) -> Callable[[pd.DataFrame], Float]:
-    """Exponent of a displacement over the growth of the commons, NaN where it turned its sign."""
+    """Return the exponent of a displacement over the growth of the commons, NaN where it turned its sign."""
 
     def of(draws: pd.DataFrame) -> Float:
         grown = _families(growth)(draws)
@@ -337,7 +337,7 @@ CLAIMS = (
 
 
 def draws_of(results: Results) -> pd.DataFrame:
-    """One row per draw: its parameters and everything measured, foretold and observed."""
+    """Return one row per draw: its parameters and everything measured, predicted and observed."""
     wide = results.outcomes.pivot(index="scenario", columns="outcome", values="value")
     left_out = ["arm", "replicate", "run", "seed", "status"]
     parameters = results.runs.set_index("scenario").drop(columns=left_out, errors="ignore")
@@ -351,10 +351,10 @@ AGREEMENT = ("slope", "slope_low", "slope_high", "intercept", "r2", "r2_low", "r
 
 
 def agreement(observed: Float, predicted: Float, seed: int = 0) -> dict[str, float]:
-    """Slope and intercept of observed on predicted, R^2, skill of the prediction as it stands, and their intervals over draws.
+    """Return slope, intercept and R^2 of observed on predicted, and skill, with their intervals over draws.
 
-    ``slope``, ``r2`` with bootstrap intervals (draws resampled whole), ``skill`` = 1 - sum (o-p)^2 / sum (o-mean o)^2, ``error``, the median absolute
-    error, ``n`` pairs and ``draws``. NaN pairs are left out and counted (``left_out``).
+    ``slope``, ``r2`` with bootstrap intervals (draws resampled whole), ``skill`` = 1 - sum (o-p)^2 / sum (o-mean o)^2,
+    ``error``, the median absolute error, ``n`` pairs and ``draws``. NaN pairs are left out and counted (``left_out``).
     """
     o, p = (np.asarray(v, np.float64).reshape(len(v), -1) for v in (observed, predicted))
     known = np.isfinite(o) & np.isfinite(p)
@@ -375,7 +375,7 @@ def agreement(observed: Float, predicted: Float, seed: int = 0) -> dict[str, flo
 
 
 def _line(s: dict[str, Float]) -> tuple[Float, Float, Float]:
-    """Slope, intercept and R^2 of o on p from sums of n, o, p, o^2, p^2, op."""
+    """Return slope, intercept and R^2 of o on p from sums of n, o, p, o^2, p^2, op."""
     with np.errstate(invalid="ignore", divide="ignore"):
         n = s["n"]
         pairs = (("op", "o", "p"), ("pp", "p", "p"), ("oo", "o", "o"))
@@ -385,7 +385,7 @@ def _line(s: dict[str, Float]) -> tuple[Float, Float, Float]:
 
 
 def report(draws: pd.DataFrame, factors: list[str]) -> Report:
-    """Findings, the table of claims, and where the fitted urn fails.
+    """Report findings, the table of claims, and where the fitted urn fails.
 
     Parameters
     ----------
@@ -408,7 +408,7 @@ def report(draws: pd.DataFrame, factors: list[str]) -> Report:
 
 
 def _locked(draws: pd.DataFrame) -> list[Finding]:
-    """E4: which side of the threshold, and who ends locked in."""
+    """Report E4: which side of the threshold, and who ends locked in."""
     locked, out = (draws["locked"] > 0.5).to_numpy(), []
     scores = {
         "the largest share that the fitted urn foretells": draws["leading_urn"],
@@ -438,7 +438,7 @@ def _locked(draws: pd.DataFrame) -> list[Finding]:
 
 
 def _price(draws: pd.DataFrame) -> list[Finding]:
-    """E3: what the price of a reversal buys."""
+    """Report E3: what the price of a reversal buys."""
     bought = draws["bought"].dropna().to_numpy(np.float64)
     if len(bought) < 3:
         return []
@@ -456,7 +456,7 @@ def _price(draws: pd.DataFrame) -> list[Finding]:
 
 
 def _ceiling(draws: pd.DataFrame) -> Finding:
-    """Largest R^2 that chance in the futures leaves for growth."""
+    """Return the largest R^2 that chance in the futures leaves for growth."""
     grown, apart = _families("grown")(draws), _families("apart")(draws)
     known = np.isfinite(grown) & np.isfinite(apart)
     noise, whole = float((apart[known] ** 2).mean()), float(grown[known].var())
@@ -467,7 +467,7 @@ def _ceiling(draws: pd.DataFrame) -> Finding:
 
 
 def failures(draws: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
-    """Where the fitted urn fails: rank correlation of its absolute errors with parameters and with the state of the community.
+    """Rank-correlate the absolute errors of the fitted urn with parameters and with the state of the community.
 
     Returns
     -------
@@ -500,7 +500,7 @@ def failures(draws: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
 
 
 def _points(draws: pd.DataFrame) -> pd.DataFrame:
-    """Every pair of predicted and observed, for the figure and for files."""
+    """Return every pair of predicted and observed, for the figure and for files."""
     parts = []
     for claim in CLAIMS:
         o, p = (f(draws).reshape(len(draws), -1) for f in (claim.observed, claim.predicted))

@@ -1,7 +1,8 @@
 """Forecast of lock-in: whether the first fifth of a run says how it will end.
 
-Two ensembles are asked: histories of one community, of which only chance and materials differ, and communities whose parameters differ,
-too. Every prediction is of runs that the regression has not seen, and is set against the base rate and the largest early share alone.
+Two ensembles are asked: histories of one community, of which only chance and materials differ, and communities whose
+parameters differ, too. Every prediction is of runs that the regression has not seen, and is set against the base rate
+and the largest early share alone.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Float = NDArray[np.float64]
 EARLY = 5  # the first 1/5 of a run is looked at
 MOMENTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)  # of a run, when the largest share is noted
 FOLDS = 5
-FEWEST = 10  # runs of each kind that can be told from chance
+FEWEST = 10  # fewest runs of each kind
 ENSEMBLES = {"same": "histories of one community", "varied": "communities that differ"}
 
 INDICATORS = {
@@ -49,13 +50,13 @@ SETS = {
 
 
 def tasks(setting: Setting) -> list[tuple[str, int, int]]:
-    """Every ensemble and seed, and the number of draws that parameters are one of."""
+    """Return every ensemble and seed, and the number of draws that parameters are one of."""
     number = {"same": 1, "varied": setting.replicates}
     return [(ensemble, seed, number[ensemble]) for ensemble in ENSEMBLES for seed in setting.seeds()]
 
 
 def parameters_of(setting: Setting, ensemble: str, seed: int, number: int) -> Parameters:
-    """Parameters of a run: those of the setting, or with what differs between a number of draws from a Latin hypercube."""
+    """Return the parameters of a run: those of the setting, or one of a number of draws (Latin hypercube)."""
     if ensemble == "same":
         return setting.parameters
     draws = qmc.LatinHypercube(len(FACTORS), rng=np.random.default_rng(setting.seed)).random(number)
@@ -67,7 +68,7 @@ def parameters_of(setting: Setting, ensemble: str, seed: int, number: int) -> Pa
 
 
 def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
-    """Early indicators, largest share along the run, and how it ended."""
+    """Measure early indicators, the largest share along the run, and how it ended."""
     _, seed, _ = task
     p = parameters_of(setting, *task)
     eco = Setting(p, policies=setting.policies, shocks=setting.shocks).community(seed)
@@ -86,7 +87,7 @@ def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
 
 
 def indicators(world: World, since: int) -> dict[str, float]:
-    """What an observer of the commons sees; records entered since a tick are recent."""
+    """Return what an observer of the commons sees; records entered since a tick are recent."""
     commons, K = world.commons, world.space.families
     x = commons.visible()
     second, first = np.partition(x / x.sum(), -2)[-2:]
@@ -102,7 +103,7 @@ def indicators(world: World, since: int) -> dict[str, float]:
 
 
 def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
-    """Areas under the ROC curve of every set of indicators, out of sample."""
+    """Report areas under the ROC curve of every set of indicators, out of sample."""
     cases = pd.DataFrame([{"ensemble": e, "seed": s, **v} for (e, s, _), v in values.items()])
     cases["locked"] = (cases["end"] > LOCKED).astype(np.int64)
     findings: list[Finding] = []
@@ -114,7 +115,7 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
         words = f"{name}: share that ends locked in"
         findings.append(Finding(words, rate, math.nan, len(y), f"largest share above {LOCKED:g}"))
         if min(y.sum(), len(y) - y.sum()) < FEWEST:
-            why = f"not told: fewer than {FEWEST} runs of one kind"
+            why = f"not known: fewer than {FEWEST} runs of one kind"
             findings.append(Finding(f"{name}: AUC", UNKNOWN, 0.5, len(y), why))
             continue
         for key, rows in _predicted(part, y, ensemble, setting.seed, findings).items():
@@ -126,7 +127,7 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
 def _predicted(
     part: pd.DataFrame, y: NDArray[np.int64], ensemble: str, seed: int, findings: list[Finding]
 ) -> dict[str, pd.DataFrame]:
-    """Predictions of one ensemble: findings are added, tables returned."""
+    """Predict one ensemble: add findings, return tables."""
     name, n = ENSEMBLES[ensemble], len(y)
     plain, rocs = None, []
     for label, columns in SETS.items():

@@ -1,7 +1,7 @@
 """Which headline results depend on the form of a formula? All sixteen combinations of the four formulas' two forms.
 
-The source describes its formulas in words; their forms are this model's own choice, and each has an alternative. A result that holds under every
-combination, and that no form moves, does not hang on that choice.
+The source describes its formulas in words; their forms are this model's own choice, and each has an alternative. A
+result that holds under every combination, and that no form moves, does not hang on that choice.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ ARMS = {
 
 @dataclass(frozen=True)
 class Headline:
-    """A result: by the difference of an outcome between two arms on the same draws, and the direction claimed for it."""
+    """A result: the difference of an outcome between two arms on the same draws, and the direction claimed for it."""
 
     words: str
     arm: str
@@ -94,12 +94,12 @@ HEADLINES = (
 
 
 def tasks(setting: Setting) -> list[tuple[int, int]]:
-    """Every combination and seed; arms share the materials space."""
+    """Return every combination and seed; arms share the materials space."""
     return [(c, seed) for seed in setting.seeds() for c in range(len(COMBINATIONS))]
 
 
 def measure(setting: Setting, task: tuple[int, int]) -> dict[str, dict[str, float]]:
-    """Outcomes of all arms under one combination of forms."""
+    """Return outcomes of all arms under one combination of forms."""
     index, seed = task
     spec = setting.spec(seed, materials(setting.parameters, seed))
     chosen = {f"layers.{form}": kind for form, kind in zip(FORMS, COMBINATIONS[index], strict=True)}
@@ -128,7 +128,7 @@ def effects(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]])
 
 
 def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) -> Report:
-    """Effects under every combination, how many agree, and what each form moves."""
+    """Report effects under every combination, how many agree, and what each form moves."""
     x = effects(setting, values)
     R, C, H = x.shape
     under = simultaneous_intervals(x.reshape(R, C * H), events=[False] * (C * H), seed=setting.seed)

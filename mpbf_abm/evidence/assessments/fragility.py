@@ -1,7 +1,7 @@
-"""How fragile is a community's infrastructure? Its network, every single loss, losses of many, outages that end, warnings.
+"""Fragility of a community's infrastructure: its network, single losses, losses of many, outages that end, warnings.
 
-Replicates are communities with materials and a network of their own (:mod:`mpbf_abm.evidence.assessments.fragility`). Each is compared
-with itself without the loss, on the same draws; intervals are over communities.
+Replicates are communities with materials and a network of their own (:mod:`mpbf_abm.evidence.assessments.fragility`).
+Each is compared with itself without the loss, on the same draws; intervals are over communities.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ from mpbf_abm.stats.warning import trend, warning_trends
 
 # --------------------------------------------------------------------------- fragility parts
 
-# What the fragility battery does with one community: its network, every single loss, losses of many, outages that end.
+# What the fragility assessment does with one community: its network, every single loss, losses of many, outages that
+# end.
 #
-# A community is taken at half of its time; what follows is compared with the same community without the loss, on the same draws.
+# A community is taken at half of its time; what follows is compared with the same community without the loss, on the
+# same draws.
 
 Float = NDArray[np.float64]
 Course = dict[str, Float]
@@ -56,7 +58,7 @@ LABOUR = 0.5  # of what a node makes comes from itself, in the influence vector
 ORPHANED = 0.5  # share of users left without any provider that the truck factor asks for
 OUTAGE = 10  # an outage lasts 1/10 of a run
 STEPS = 6  # in which all repositories are lost
-BELOW = 0.5  # reinforcement that locks nobody in, for the null of early warning
+BELOW = 0.5  # reinforcement without lock-in, for the null of early warning
 
 # What a loss costs: whether more or less is better, the smallest effect of interest, and in words.
 OUTCOMES: dict[str, tuple[Literal["more", "less"], float, str]] = {
@@ -87,7 +89,7 @@ PERFORMANCE = {
 
 
 def tasks(setting: Setting) -> list[tuple[int, str]]:
-    """Every community and what is done with it.
+    """Return every community and what is done with it.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def tasks(setting: Setting) -> list[tuple[int, str]]:
     if flat["infrastructure.repositories"] < 2:
         faults.append("infrastructure.repositories = 1: must be at least 2, so that one can be lost and one is left")
     if not flat["trainers.count"]:
-        faults.append("trainers.count = 0: must be at least 1; without models nobody leans on anything")
+        faults.append("trainers.count = 0: must be at least 1; without models nothing depends on another")
     if setting.ticks < 4:
         faults.append(f"ticks = {setting.ticks}: must be at least 4, two before a loss and two after")
     if faults:
@@ -107,13 +109,13 @@ def tasks(setting: Setting) -> list[tuple[int, str]]:
 
 
 def measure(setting: Setting, task: tuple[int, str]) -> Any:
-    """One part of one community's measurements."""
+    """Measure one part of one community."""
     seed, part = task
     return PARTS[part](setting, seed)
 
 
 def halfway(setting: Setting, seed: int) -> tuple[Snapshot, Float]:
-    """Return a community after half of its time, and its largest family's share of the records until then (start + 1,)."""
+    """Return a community after half of its time, and its largest family's share until then (start + 1,)."""
     return _halfway(setting.to_text(), seed)
 
 
@@ -143,13 +145,13 @@ def _losses(kind: Kind, setting: Setting, seed: int) -> pd.DataFrame:
 
 
 def _network(setting: Setting, seed: int) -> dict[str, Any]:
-    """The network of repositories, models and labs, as it stands halfway."""
+    """Describe the network of repositories, models and labs, as it stands halfway."""
     world = halfway(setting, seed)[0].world
     graph, rng = world.infrastructure.graph(), np.random.default_rng(seed)
     nodes, leans = list(graph), leaning(graph)
     curves = {c: removal_curve(graph, c, rng) for c in CRITERIA if c != "random"}
     curves["random"] = np.mean([removal_curve(graph, "random", rng) for _ in range(ORDERS)], axis=0)
-    # What leans on nobody gets all it needs from itself.
+    # A node without providers gets all it needs from itself.
     needs = np.eye(len(nodes))
     for i, node in enumerate(nodes):
         providers = [nodes.index(v) for v in graph.predecessors(node)]
@@ -182,12 +184,12 @@ def _shares_lost(target: Target, setting: Setting, seed: int) -> dict[int, float
 
 
 def levels(repositories: int) -> list[int]:
-    """Numbers of repositories that are lost together."""
+    """Return the numbers of repositories that are lost together."""
     return sorted({0, 1, *(round(repositories * i / STEPS) for i in range(STEPS + 1))})
 
 
 def _outages(setting: Setting, seed: int) -> dict[str, Course]:
-    """Performance tick by tick, spared and with every outage."""
+    """Return performance tick by tick, spared and with every outage."""
     snapshot, _ = halfway(setting, seed)
     start = snapshot.world.tick
     end = start + max(1, setting.ticks // OUTAGE)
@@ -204,7 +206,7 @@ def _outages(setting: Setting, seed: int) -> dict[str, Course]:
 
 
 def _course(snapshot: Snapshot, ticks: int, *shocks: Shock) -> Course:
-    """Performance after each tick from a snapshot on, arrays (ticks - start,)."""
+    """Return performance after each tick from a snapshot on, arrays (ticks - start,)."""
     eco = Community.restore(snapshot, shocks=(*snapshot.shocks, *shocks))
     world = eco.world
     rows: list[tuple[float, float, float]] = []
@@ -221,7 +223,7 @@ def _course(snapshot: Snapshot, ticks: int, *shocks: Shock) -> Course:
 
 
 def _warning(setting: Setting, seed: int) -> dict[str, Any]:
-    """Largest share until halfway, here and in a community that nothing locks in, and at the end."""
+    """Return the largest share until halfway, also in a community that nothing locks in, and at the end."""
     snapshot, leading = halfway(setting, seed)
     end = Community.restore(snapshot)
     run_on(end, setting.ticks - end.tick)
@@ -266,35 +268,35 @@ def report(setting: Setting, values: Mapping[Any, Any]) -> Report:
     return Report(tuple(f for found, _ in parts for f in found), joined)
 
 
-def told(e: Estimate, smallest: float) -> str:
-    """What an interval says against the smallest effect of interest."""
+def in_words(e: Estimate, smallest: float) -> str:
+    """Compare an interval with the smallest effect of interest, in words."""
     if math.isnan(e.low):
-        return "not told: no interval"
+        return "not known: no interval"
     if e.low >= smallest:
         return f"at least {smallest:g} for sure"
     if -smallest < e.low and e.high < smallest:
         return f"less than {smallest:g} for sure" + ("" if e.low <= 0 <= e.high else ", yet not 0")
-    return f"undecided: above 0, {smallest:g} not told" if e.low > 0 else "undecided"
+    return f"undecided: above 0, {smallest:g} not known" if e.low > 0 else "undecided"
 
 
 def borne(costs: Float, smallest: float) -> str:
-    """Who bears a cost: communities that lose, and gain, more than matters, and whether they fall into groups; chance alone does both."""
+    """Say how many communities lose, and gain, more than matters, and whether in two groups; chance does both."""
     groups = ", in two groups" if bimodality(costs) > TWO_GROUPS else ""
     lose, gain = (costs > smallest).mean(), (costs < -smallest).mean()
     return f"more than {smallest:g} lost in {lose:.0%}, gained in {gain:.0%} of communities{groups}"
 
 
 def _cost(words: str, costs: Float, smallest: float) -> Finding:
-    """Mean of costs over communities (n,), which nothing would have if the node did not matter."""
+    """Return the mean of costs over communities (n,); null: the node does not matter."""
     known = costs[np.isfinite(costs)]
     e = mean_estimate(known)
     alike = 1 < len(known) < CONSTANT and not np.ptp(known)
-    said = f"all {len(known)} alike, too few to be sure" if alike else told(e, smallest)
+    said = f"all {len(known)} alike, too few to be sure" if alike else in_words(e, smallest)
     return Finding(words, e, 0.0, len(known), f"{said}; {borne(known, smallest)}")
 
 
 def _read(row: Mapping[Any, Any], value: str, suffix: str = "") -> Estimate:
-    """Estimate from a row of a table of measures, which does not tell its standard error."""
+    """Return the estimate in a row of a table of measures, which holds no standard error."""
     return Estimate(float(row[value]), math.nan, float(row[f"low{suffix}"]), float(row[f"high{suffix}"]))
 
 
@@ -331,7 +333,7 @@ def _of_losses(losses: pd.DataFrame, kind: Kind) -> Part:
         each = losses.pivot(index="seed", columns="role", values=outcome)
         cost = f"cost of losing the most leaned-on {kind}: {words}"
         if each.isna().all(axis=0).any():
-            why = "not told: not defined without some node in any community"
+            why = "not known: not defined without some node in any community"
             findings.append(Finding(cost, UNKNOWN, 0.0, 0, why))
             continue
         findings.append(_cost(cost, each[1].to_numpy(), smallest))
@@ -344,11 +346,11 @@ def _of_losses(losses: pd.DataFrame, kind: Kind) -> Part:
 
 
 def _of_ranking(each: pd.DataFrame, table: pd.DataFrame, ranks: pd.DataFrame, kind: Kind) -> list[Finding]:
-    """The node that costs most finds, any one, and whether who leans on a node says what its loss costs."""
+    """Report the costliest node, any one, and whether the users of a node say what its loss costs."""
     n, top, smallest = len(each), table.iloc[0].to_dict(), OUTCOMES[WORST][1]
     e = _read(top, "cost")
     costliest = f"role {top['role']:.0f} of {len(table)}, costliest in {top['costliest']:.0%} of resamples"
-    sure = f"{costliest}; {told(e, smallest)}, for all nodes together"
+    sure = f"{costliest}; {in_words(e, smallest)}, for all nodes together"
     findings = [
         Finding(f"cost of losing the costliest {kind}: finds", e, 0.0, n, sure),
         _cost(f"cost of losing any one {kind}: finds", each.mean(axis=1).to_numpy(), smallest),
@@ -367,7 +369,7 @@ def _of_ranking(each: pd.DataFrame, table: pd.DataFrame, ranks: pd.DataFrame, ki
 
 
 def _of_shares(worlds: list[dict[int, float]], target: Target, setting: Setting) -> Part:
-    """Share of the repositories whose loss costs more finds than matters."""
+    """Report the share of the repositories whose loss costs more discoveries than matters."""
     count, smallest, n = setting.parameters.infrastructure.repositories, OUTCOMES[WORST][1], len(worlds)
     costs = {m: np.array([w[m] for w in worlds]) for m in levels(count)}
     rows = []
@@ -379,7 +381,7 @@ def _of_shares(worlds: list[dict[int, float]], target: Target, setting: Setting)
     findings = [_cost("cost of losing all repositories: finds", costs[count], smallest)] if target == "largest" else []
     words = f"share of the repositories whose loss costs {smallest:g} of finds, {ALL[target]}"
     if n < FEWEST:
-        why = f"not told: fewer than {FEWEST} communities"
+        why = f"not known: fewer than {FEWEST} communities"
     elif not float(costs[count].mean()) > smallest:
         why = "no such share: the loss of all does not cost so much on average"
     else:
@@ -415,7 +417,7 @@ def _of_outages(worlds: list[dict[str, Course]], setting: Setting) -> Part:
 
 
 def _service(name: str, summed: Mapping[Any, Mapping[Any, Any]], n: int, ticks: int) -> list[Finding]:
-    """Labs left without a model by an outage, and for how long."""
+    """Report labs left without a model by an outage, and for how long."""
     drop, time, seen = summed["mean_drop"], summed["recovery"], summed["recovered_share"]
     words = f"largest drop of the share of labs with a model, outage of {name}"
     findings = [Finding(words, _read(drop, "value"), 0.0, n, "of the mean course")]
@@ -428,13 +430,13 @@ def _service(name: str, summed: Mapping[Any, Mapping[Any, Any]], n: int, ticks: 
 
 
 def _of_warning(worlds: list[dict[str, Any]]) -> list[Finding]:
-    """Whether fluctuations of the largest share foretell lock-in, against communities that nothing locks in."""
+    """Report whether fluctuations of the largest share predict lock-in, against communities that nothing locks in."""
     n, locked = len(worlds), np.array([w["end"] > LOCKED for w in worlds])
     here, calm = (np.array([w[side] for w in worlds]) for side in ("leading", "calm"))
     words, count, ticks = "early warning of lock-in, AUC", int(locked.sum()), here.shape[1]
     if count < FEWEST_LOCKED or ticks < FEWEST_TICKS:
         why = f"{count} of {n} communities end locked in" if ticks >= FEWEST_TICKS else f"{ticks} ticks are too few"
-        return [Finding(words, UNKNOWN, 0.5, n, f"not told: {why}")]
+        return [Finding(words, UNKNOWN, 0.5, n, f"not known: {why}")]
     both, outcome = np.concatenate([here[locked], calm]), np.repeat([True, False], [count, n])
     signals = warning_trends(both, ticks // 2).assign(rise=[trend(x) for x in both])
     findings = []
@@ -443,7 +445,7 @@ def _of_warning(worlds: list[dict[str, Any]]) -> list[Finding]:
         enough = min(outcome[known].sum(), (~outcome[known]).sum()) > 1
         area = auc(signals[signal][known], outcome[known]) if enough else UNKNOWN
         chance = f"{count} that lock in against {n} at reinforcement {BELOW:g} or less; .5 is chance"
-        reading = chance if enough else "not told: shares stand still"
+        reading = chance if enough else "not known: shares stand still"
         findings.append(Finding(f"{words}: {name}", area, 0.5, int(known.sum()), reading))
     return findings
 

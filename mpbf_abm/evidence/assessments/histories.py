@@ -1,7 +1,7 @@
 """Histories of which studies keep more than indicators: flows, origins, twins, networks, urns, transitions.
 
-Each function is the model of a study (:class:`mpbf_abm.Study`): it makes one run from its parameters and seed and returns outcomes
-and series. The figures of a paper are drawn from what such studies have stored.
+Each function is the model of a study (:class:`mpbf_abm.Study`): it makes one run from its parameters and seed and
+returns outcomes and series. The figures of a paper are drawn from what such studies have stored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ COURSE_OUTCOMES = (
 
 
 def parameters(run: RunInput) -> Parameters:
-    """All parameters of a run of a study with a model of its own."""
+    """Return all parameters of a run of a study with its own model."""
     return Parameters().updated(dict(run.values))
 
 
@@ -48,7 +48,7 @@ def parameters(run: RunInput) -> Parameters:
 
 
 def course(run: RunInput) -> tuple[Outcomes, Float]:
-    """A community's layers, cumulative flows and records by origin at the kept ticks; what early history decided."""
+    """Return a community's layers, cumulative flows and records by origin at the kept ticks, and its outcomes."""
     p = parameters(run)
     early, kept = max(1, run.ticks // EARLY), set(run.kept)
     with one_thread():
@@ -80,10 +80,10 @@ TWIN_SERIES = ("moved", "identical")
 
 
 def twins(run: RunInput) -> tuple[Outcomes, Float]:
-    """Distance of a history to one that differs by a small deposit, and to one that differs by nothing.
+    """Return the distance of a history to one that differs by a small deposit, and to one that differs by nothing.
 
-    The study's parameter ``deposit`` is the deposit's size in parts of the records there are; it goes to the family of median size at a
-    fifth of the way, and all later draws are the same.
+    The study's parameter ``deposit`` is the deposit's size in parts of the records there are; it goes to the family of
+    median size at a fifth of the way, and all later draws are the same.
     """
     values = dict(run.values)
     share = float(values.pop("deposit"))
@@ -112,7 +112,7 @@ REMOVAL_OUTCOMES = tuple(f"{c} {i}" for c in CRITERIA for i in range(STEPS + 1))
 
 
 def removal(run: RunInput) -> Outcomes:
-    """Removal curves of a community's network at the end of a run: what is left of the largest component, and its mean R."""
+    """Return removal curves of a community's network at the end of a run, and their mean R."""
     p = parameters(run)
     with one_thread():
         eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, run.shocks), record=())
@@ -134,7 +134,7 @@ LOCKED = 0.4  # of all records, in an urn of five families: twice an equal share
 
 
 def urn(run: RunInput) -> Outcomes:
-    """A null community's leading share at the end, and whether one family holds more than two fifths of the records."""
+    """Return a null community's leading share at the end, and whether it exceeds two fifths of the records."""
     from mpbf_abm.theory.ensembles import family_masses
 
     p = Parameters.null(**dict(run.values))
@@ -152,10 +152,11 @@ WARNING_OUTCOMES = ("variance_trend", "autocorrelation_trend", "leading_share")
 
 
 def approach(run: RunInput) -> tuple[Outcomes, Float]:
-    """A null community of constant size whose exploration falls towards the threshold of lock-in, or stays.
+    """Run a null community of constant size whose exploration falls towards the threshold of lock-in, or stays.
 
-    The study's parameters ``high`` and ``low`` are exploration at the start and at the end, a straight line between them; the trend
-    of variance and autocorrelation of the first family's share is Kendall's tau in windows of half of the run.
+    The study's parameters ``high`` and ``low`` are exploration at the start and at the end, a straight line between
+    them; the trend of variance and autocorrelation of the first family's share is Kendall's tau in windows of half of
+    the run.
     """
     values: dict[str, Any] = dict(run.values)
     high, low = float(values.pop("high")), float(values.pop("low"))

@@ -1,7 +1,8 @@
-"""How path-dependent is a community? Histories of the same materials, from the same rules, told apart by chance alone.
+"""Path dependence of a community: histories of the same materials, from the same rules, that differ by chance alone.
 
-Replicates are worlds: materials spaces of their own. In each, several histories are run, founding included, and each of them twice from a
-fifth of the way on, so that what early history decides can be told from what comes later. Intervals are over worlds.
+Replicates are worlds: materials spaces of their own. In each, several histories are run, founding included, and each of
+them twice from a fifth of the way on, so that the effects of early and of later history can be separated. Intervals
+are over worlds.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ Part = tuple[list[Finding], dict[str, pd.DataFrame]]
 
 
 def tasks(setting: Setting) -> list[tuple[str, int, int]]:
-    """Every world and history, and every world and ramp.
+    """Return every world and history, and every world and ramp.
 
     Raises
     ------
@@ -72,14 +73,14 @@ def tasks(setting: Setting) -> list[tuple[str, int, int]]:
 
 
 def ramps(setting: Setting) -> list[int]:
-    """Ticks of each way of the ramps, slowest last; none where all explore as much as they can."""
+    """Return the ticks of each way of the ramps, slowest last; none where all explore as much as they can."""
     if not _room(setting):
         return []
     return [max(2 + i, setting.ticks // part) for i, part in enumerate(RAMPS)]
 
 
 def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
-    """One piece of the battery."""
+    """Measure one history or one ramp."""
     kind, world, number = task
     return history(setting, world, number) if kind == "history" else ramp(setting, world, number)
 
@@ -94,20 +95,20 @@ def ramp(setting: Setting, world: int, ticks: int) -> dict[str, Any]:
 
 
 def _room(setting: Setting) -> dict[str, float]:
-    """Exploration of those who could explore more."""
+    """Return the exploration of those who could explore more."""
     p = setting.parameters
     now = {"planners.exploration": p.planners.exploration, "curators.exploration": p.curators.exploration}
     return {path: value for path, value in now.items() if value < 1}
 
 
 def _next_leading(eco: Community) -> float:
-    """Largest share of a family in the records that are expected next."""
+    """Return the largest share of a family in the records that are expected next."""
     now = flow(eco, eco.tick)
     return float(now.mixed(now.total).max())
 
 
 def history(setting: Setting, world: int, i: int) -> dict[str, Any]:
-    """One history: its two later courses, a twin with extra records, an attempt to reverse it, its effective urn, and policies that know."""
+    """Run one history: later courses, a twin with extra records, a reversal, the effective urn, informed policies."""
     seed = (world << 8) + i
     early = max(2, setting.ticks // EARLY)
     eco = setting.community(seed, space=materials(setting.parameters, world))
@@ -148,7 +149,7 @@ def history(setting: Setting, world: int, i: int) -> dict[str, Any]:
 
 
 def _course(setting: Setting, snapshot: Snapshot, seed: int, family: int = 0, count: int = 0) -> tuple[Float, float]:
-    """Records by family after each tick (T, K) from a snapshot on, with extra records of a family, and the share found."""
+    """Return records by family after each tick (T, K) from a snapshot on, with extra records, and the share found."""
     eco = Community.restore(snapshot, reseed={snapshot.world.tick: seed})
     deposit(eco, family, count)
     return watched(eco, range(eco.tick, setting.ticks + 1)), observe(eco.world)["found_share"]
@@ -188,6 +189,7 @@ READINGS = {
     "law": "above 0, equal families part for good",
     "local": "(1 - eps_eff) gamma_eff phi(1-phi) / (s(1-s)) - 1 of the second family",
 }
+UNTESTED = ("leader stays", "locked", "kept")  # without a null value
 NULLS = {
     "same leader": 1.0,
     "leader stays": math.nan,
@@ -217,33 +219,35 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
 
 
 def _locking(worlds: Mapping[int, list[dict[str, Any]]]) -> Part:
-    """Changes of the leader, and when it is there to stay."""
+    """Report changes of the leader, and when it is there to stay."""
     paths = {w: np.array([h["path"] for h in runs]) for w, runs in worlds.items()}
     changes = mean_estimate([float(leader_changes(p).mean()) for p in paths.values()])
     times, seen = (np.concatenate(v) for v in zip(*(lock_in_times(p, LOCKED) for p in paths.values()), strict=True))
     curve = survival(times, seen)
     middle, low, high = median_time(curve)
-    told = f"Kaplan-Meier over {len(times)} histories, {int((~seen).sum())} censored; worlds not told apart"
+    reading = f"Kaplan-Meier over {len(times)} histories, {int((~seen).sum())} censored; worlds pooled"
     median, takes = Estimate(middle, math.nan, low, high), "ticks at which another family takes the lead"
     return [
         Finding("changes of the largest family in a history", changes, 0.0, len(paths), takes),
-        Finding("median lock-in time (tick; inf: not within the run)", median, math.nan, len(paths), told),
+        Finding("median lock-in time (tick; inf: not within the run)", median, math.nan, len(paths), reading),
     ], {"survival": curve}
 
 
 def _information(setting: Setting, worlds: Mapping[int, list[dict[str, Any]]]) -> Part:
-    """What the largest share early says about that at the end."""
+    """Report what the largest share early says about that at the end."""
     runs = [h for histories in worlds.values() for h in histories]
     early = np.array([largest_share(h["early"]) for h in runs])
     late = np.array([largest_share(h["ends"][0]) for h in runs])
     found = share_information(early, late, np.random.default_rng([setting.seed, len(early)]))
-    told = f"nearest neighbours, chance taken off; p = {found.p:.2g}; worlds not told apart"
+    reading = f"nearest neighbours, chance taken off; p = {found.p:.2g}; worlds pooled"
     value = replace(UNKNOWN, value=found.corrected)
-    return [Finding("information of the early largest share about the last (nats)", value, 0.0, len(worlds), told)], {}
+    return [
+        Finding("information of the early largest share about the last (nats)", value, 0.0, len(worlds), reading)
+    ], {}
 
 
 def _loops(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Part:
-    """Hysteresis of exploration."""
+    """Report the hysteresis of exploration."""
     ways = ramps(setting)
     if not ways:
         return [], {"loops": pd.DataFrame(columns=["world", "ticks", "way", "leading"])}
@@ -255,28 +259,28 @@ def _loops(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Part:
     slow, lagging = (slow_limit(1.0 / np.array(ways, np.float64), areas, exponent) for exponent in (FOLD, 1.0))
     seen = ", ".join(f"{a:.3g} at {t}" for a, t in zip(areas.mean(axis=0), ways, strict=True))
     lag = f"{lagging.value:.3g} ({lagging.low:.3g} to {lagging.high:.3g})"
-    told = f"areas {seen} ticks a way; growing with the rate itself {lag}"
-    finding = Finding("loop of a slow ramp of exploration (rate to the power 2/3)", slow, 0.0, len(areas), told)
+    reading = f"areas {seen} ticks a way; growing with the rate itself {lag}"
+    finding = Finding("loop of a slow ramp of exploration (rate to the power 2/3)", slow, 0.0, len(areas), reading)
     return [finding], {"loops": pd.concat(loops, ignore_index=True)}
 
 
 def _degrees(worlds: Mapping[int, list[dict[str, Any]]]) -> Part:
-    """What an informed policy and an oracle gain over laissez-faire with the same records."""
+    """Report what an informed policy and an oracle gain over laissez-faire with the same records."""
     tried = [h["arms"].assign(world=w) for w, runs in worlds.items() for h in runs[:INFORMED]]
     arms = pd.concat(tried, ignore_index=True)
     means = arms.groupby("world")[list(POLICIES)].mean()
     out = []
     if len(means) >= 3 and means.notna().all(axis=None):
         found = degree(means["laissez-faire"], means["informed"], means["oracle"], SMALLEST)
-        told = f"degree of path dependence: {found.degree} (smallest gain {SMALLEST:g})"
+        reading = f"degree of path dependence: {found.degree} (smallest gain {SMALLEST:g})"
         for name, (mean, low, high) in (("an oracle", found.oracle), ("an informed policy", found.informed)):
             gain = Estimate(mean, math.nan, low, high)
-            out.append(Finding(f"gain of {name} in the share found", gain, 0.0, found.n, told))
+            out.append(Finding(f"gain of {name} in the share found", gain, 0.0, found.n, reading))
     return out, {"arms": arms}
 
 
 def _of_world(histories: list[dict[str, Any]]) -> dict[str, float]:
-    """Numbers of one world: of its histories together, or the means of what each of them has."""
+    """Return the numbers of one world: of its histories together, or the means over them."""
     ends = np.array([h["ends"] / h["ends"].sum(axis=1, keepdims=True) for h in histories])
     found = np.array([h["found"] for h in histories])
     leaders = ends[:, 0].argmax(axis=1)
@@ -296,19 +300,19 @@ def _of_world(histories: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _shares(later: list[Float]) -> tuple[Float, Float]:
-    """Shares of families in the later records of both courses, two arrays (histories, K)."""
+    """Return the shares of families in the later records of both courses, two arrays (histories, K)."""
     x = np.array(later)
     shares = x / np.maximum(x.sum(axis=2, keepdims=True), 1.0)
     return shares[:, 0], shares[:, 1]
 
 
 def _index(first: Float, second: Float) -> float:
-    """Early-stream index, NaN where nothing varies."""
+    """Return the early-stream index, NaN where nothing varies."""
     return early_stream_index(first, second)[0] if np.ptp(np.concatenate([first, second]), axis=0).any() else math.nan
 
 
 def _tables(worlds: Mapping[int, list[dict[str, Any]]]) -> dict[str, pd.DataFrame]:
-    """Histories, one row each, and the course of the largest share."""
+    """Return histories, one row each, and the course of the largest share."""
     histories, courses = [], []
     for world, runs in worlds.items():
         for i, h in enumerate(runs):
@@ -332,7 +336,7 @@ OUTCOMES = (*MEASURED, "oracle gain", "informed gain")
 
 
 def world_outcomes(run: RunInput, preset: str = "quick") -> dict[str, float]:
-    """Numbers of one world, as a study's model: values are parameters by path, or ``gamma``, the reinforcement of all."""
+    """Return the numbers of one world, as a study's model; ``gamma`` is the reinforcement of all agents."""
     values = dict(run.values)
     gamma = values.pop("gamma", None)
     if gamma is not None:
