@@ -7,7 +7,7 @@ returns outcomes and series. The figures of a paper are drawn from what such stu
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
 from mpbf_abm.stats.warning import early_warnings
 from mpbf_abm.studies.jobs import RunInput
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Float = NDArray[np.float64]
 Outcomes = dict[str, float]
@@ -117,7 +120,12 @@ def removal(run: RunInput) -> Outcomes:
     with one_thread():
         eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, run.shocks), record=())
         graph = run_on(eco, run.ticks).world.infrastructure.graph()
-    rng = np.random.default_rng(run.seed)
+    return network_outcomes(graph, run.seed)
+
+
+def network_outcomes(graph: nx.Graph[Any], seed: int) -> Outcomes:
+    """Return the removal curves of a network at :data:`STEPS` equal steps, and the mean R of each."""
+    rng = np.random.default_rng(seed)
     out: Outcomes = {}
     for criterion in CRITERIA:
         orders = ORDERS if criterion == "random" else 1
