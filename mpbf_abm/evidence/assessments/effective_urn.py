@@ -248,7 +248,7 @@ def _current(fitted: Twin, snapshot: Snapshot) -> Twin:
 
 # What the study of held-out draws found: predicted against observed, how well, and where it fails.
 
-QUESTION = "Does urn theory, fed with what was measured early, foretell communities with real learners?"
+QUESTION = "Does urn theory, fed with what was measured early, predict communities with real learners?"
 RESAMPLES = 2_000
 FEWEST = 12  # draws that can be compared
 FAR = 0.5  # an error that counts as a failure, in parts of what was observed
