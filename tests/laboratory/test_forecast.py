@@ -85,7 +85,6 @@ def test_indicators_are_those_of_the_records():
     recent = np.bincount(world.commons.family[world.commons.tick >= 0], minlength=4)
     assert seen["momentum"] == pytest.approx(recent[np.argmax(x)] / recent.sum() - ordered[0])
     assert indicators(world, 99)["recent_breadth"] == 0.0
-    eco.release()
 
 
 def test_communities_differ_by_a_latin_hypercube_and_one_community_does_not():
