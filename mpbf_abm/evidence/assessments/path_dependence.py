@@ -189,15 +189,8 @@ READINGS = {
     "law": "above 0, equal families part for good",
     "local": "(1 - eps_eff) gamma_eff phi(1-phi) / (s(1-s)) - 1 of the second family",
 }
-UNTESTED = ("leader stays", "locked", "kept")  # without a null value
-NULLS = {
-    "same leader": 1.0,
-    "leader stays": math.nan,
-    "locked": math.nan,
-    "exponent": -1.0,
-    "bought": 1.0,
-    "local": -1.0,
-}
+NO_NULL = ("leader stays", "locked", "kept")
+NULLS = {"same leader": 1.0, "exponent": -1.0, "bought": 1.0, "local": -1.0} | dict.fromkeys(NO_NULL, math.nan)
 OF_HISTORY = ("exponent", "kept", "bought", "gamma_eff", "eps_eff", "law", "local")
 
 
