@@ -168,12 +168,12 @@ def disruption(
     DataFrame
         ``measure``, ``value``, ``low``, ``high``, ``n``:
 
-        - ``area``: mean resilience triangle (Student's interval); - ``drop``: mean over pairs of the largest gap, to
-        which chance adds, since noise too has a largest gap; - ``mean_drop``: largest gap of the mean curve, between
-        the largest lower and upper bounds of :func:`gap_curve`; - ``recovered_share``: pairs that are seen to recover
-        (Wilson's interval); - ``recovery``: median recovery time by Kaplan and Meier (1958), with pairs that do not
-        recover within the horizon
-          censored there; infinite where less than half recover. Interval by bootstrap of pairs (Efron 1981).
+        - ``area``: mean resilience triangle (Student's interval);
+        - ``drop``: mean over pairs of the largest gap, to which chance adds, since noise too has a largest gap;
+        - ``mean_drop``: largest gap of the mean curve, between the largest lower and upper bounds of :func:`gap_curve`;
+        - ``recovered_share``: pairs that are seen to recover (Wilson's interval);
+        - ``recovery``: median recovery time by Kaplan and Meier (1958), with pairs that do not recover within the
+          horizon censored there; infinite where less than half recover. Interval by bootstrap of pairs (Efron 1981).
 
     Notes
     -----
