@@ -180,24 +180,21 @@ def family_places(space: MaterialsSpace) -> pd.DataFrame:
     plane = np.zeros((len(sizes), 2))
     width = min(2, u.shape[1])
     plane[:, :width] = u[:, :width] * s[:width]
-    # Directions have no sign of their own: the family that lies furthest out lies on the positive side.
+    # Directions have no sign: the family that lies furthest out lies on the positive side.
     plane *= np.where(plane[np.abs(plane).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)
     spread = plane.std(axis=0)
     plane /= np.where(spread > 0, spread, 1.0)
     top = np.add.reduceat(space.top.astype(np.int64), space.start[:-1])
-    return pd.DataFrame(
-        {"name": list(space.family_names), "x": plane[:, 0], "y": plane[:, 1], "materials": sizes, "top": top}
-    )
+    x, y = plane.T
+    return pd.DataFrame({"name": list(space.family_names), "x": x, "y": y, "materials": sizes, "top": top})
 
 
 def losses(spec: RunSpec, start: int) -> pd.DataFrame:
-    """Costs of losing each repository and each model for good from a tick on (:func:`mpbf_abm.measures.keystones.single_losses`)."""
+    """Return costs of losing each repository and each model for good from a tick on (as ``single_losses`` does)."""
     parts = []
     for kind in LOSS:
         if spec.parameters.flat()[NODES[LOSS[kind]]]:
-            table = single_losses(
-                spec.parameters, [spec.seed], spec.ticks, start=start, kind=kind, space=space_of(spec.parameters.space, spec.seed),  # type: ignore[arg-type]
-                policies=spec.policies,
-            )  # fmt: skip
-            parts.append(table.assign(kind=kind))
+            space: Any = space_of(spec.parameters.space, spec.seed)
+            how = {"start": start, "kind": kind, "space": space, "policies": spec.policies}
+            parts.append(single_losses(spec.parameters, [spec.seed], spec.ticks, **how).assign(kind=kind))
     return pd.concat(parts, ignore_index=True)

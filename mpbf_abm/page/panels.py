@@ -1,7 +1,7 @@
 """The page's pictures: from tables to SVG that takes its colours from the page, light or dark.
 
-Each function draws one small figure; nothing is computed here but what a caption or a scale needs. Matplotlib's settings are
-global, so that all drawing belongs in one thread.
+Each function draws one small figure; nothing is computed here but what a caption or a scale needs.
+Matplotlib's settings are global, so that all drawing belongs in one thread.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mpbf_abm.figures import overview, style
 from mpbf_abm.figures.layers import draw_diagram
 from mpbf_abm.figures.of_studies import strip
 from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, ROLES, VERMILION
+from mpbf_abm.page import WORDS
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ WIDE, TALL = style.WIDTHS["single"], 52 * MM
 # Where the axes of a chart over time lie in its figure, from the left and bottom; the page puts the time cursor by it.
 LEFT, RIGHT, BOTTOM, TOP = 0.135, 0.985, 0.19, 0.965
 # Colours of the style that become colours of the page.
-COLORS = {"#000000": "--ink", "#262626": "--ink", "#ffffff": "--paper", "#d9d9d9": "--line", "#767676": "--muted", "#b0b0b0": "--link",
-          "#0072b2": "--blue", "#d55e00": "--vermilion", "#009e73": "--green", "#cc79a7": "--purple"}  # fmt: skip
+COLORS: dict[str, str] = WORDS["colors"]
 DASH = (0, (3, 1.5))
+
+Array = np.ndarray[Any, Any]
 
 
 def svg(fig: Figure, alt: str) -> str:
-    """A figure as an element of a page, with its alternative text; call inside :func:`mpbf_abm.figures.style.styled`."""
+    """Return a figure as an element of a page, with its alternative text; call inside ``style.styled()``."""
     out = io.StringIO()
     fig.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = out.getvalue()
@@ -45,9 +47,8 @@ def svg(fig: Figure, alt: str) -> str:
     text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href", "href")
     for color, name in COLORS.items():
         text = re.sub(color, f"var({name})", text, flags=re.IGNORECASE)
-    text = re.sub(
-        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" aria-label="ALT">', text, count=1
-    )
+    tag = r'<svg viewBox="\1" role="img" aria-label="ALT">'
+    text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', tag, text, count=1)
     return text.replace('aria-label="ALT"', f'aria-label="{html.escape(alt, quote=True)}"', 1)
 
 
@@ -102,13 +103,8 @@ def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str,
                 if len(labels) > 1:
                     color = (BLUE, VERMILION)[i]
                 line = "-" if shown else DASH
-                ax.plot(
-                    part["x"],
-                    part["median"],
-                    color=color,
-                    linestyle=line,
-                    label=label if shown and len(labels) > 1 else None,
-                )
+                name = label if shown and len(labels) > 1 else None
+                ax.plot(part["x"], part["median"], color=color, linestyle=line, label=name)
                 if not np.array_equal(part["low"], part["high"], equal_nan=True):
                     ax.fill_between(part["x"], part["low"], part["high"], color=color, alpha=0.16, linewidth=0)
         if len(labels) > 1 and not bands.empty:
@@ -167,9 +163,7 @@ def network(nodes: pd.DataFrame, edges: pd.DataFrame, alt: str) -> str:
         return svg(fig, alt)
 
 
-def materials(
-    places: pd.DataFrame, values: np.ndarray[Any, Any], found: np.ndarray[Any, Any], most: float, alt: str, *, signed: bool = False
-) -> str:  # fmt: skip
+def materials(places: pd.DataFrame, values: Array, found: Array, most: float, alt: str, *, signed: bool = False) -> str:
     """The map of families: area by materials, colour by a value, a ring around those in which something was found.
 
     Parameters
@@ -197,10 +191,9 @@ def materials(
         order = np.argsort(-area, kind="stable")
         filled = order[~hollow[order]]
         ax.scatter(x[hollow], y[hollow], s=area[hollow], facecolor="none", edgecolor=GREY, linewidth=0.6)
-        points = ax.scatter(
-            x[filled], y[filled], s=area[filled], c=values[filled].astype(np.float64), norm=norm, cmap="RdBu" if signed else "cividis",
-            edgecolor=GREY, linewidth=0.3,
-        )  # fmt: skip
+        color: dict[str, Any] = {"c": values[filled].astype(np.float64), "norm": norm}
+        color["cmap"] = "RdBu" if signed else "cividis"
+        points = ax.scatter(x[filled], y[filled], s=area[filled], edgecolor=GREY, linewidth=0.3, **color)
         hit = np.flatnonzero(found > 0)
         ax.scatter(x[hit], y[hit], s=area[hit] + 14, facecolor="none", edgecolor=VERMILION, linewidth=1.2)
         ax.set_axis_off()
@@ -252,7 +245,7 @@ def outcome(pairs: pd.DataFrame, label: str, alt: str) -> str:
         return svg(fig, alt)
 
 
-def distributions(groups: Mapping[str, np.ndarray[Any, Any]], label: str, alt: str) -> str:
+def distributions(groups: Mapping[str, Array], label: str, alt: str) -> str:
     """Values of an outcome by arm: every run, median and 10-90 % range."""
     with style.styled():
         rows = len(groups)

@@ -86,7 +86,8 @@ class Shown:
 
     def values(self, quantity: str, arm: str) -> np.ndarray[Any, Any]:
         """One indicator along the runs of an arm (replicates, ticks)."""
-        return np.stack([self.histories[arm, i].result.series[quantity].to_numpy(np.float64) for i in self.replicates])
+        series = [self.histories[arm, i].result.series for i in self.replicates]
+        return np.stack([table[quantity].to_numpy(np.float64) for table in series])
 
     def gaps(self, quantities: Sequence[str]) -> pd.DataFrame:
         """Paired differences over time: quantity, tick, difference, low, high (95 %, each tick for itself)."""
@@ -94,14 +95,8 @@ class Shown:
         for quantity in quantities:
             gap = self.values(quantity, WHAT_IF) - self.values(quantity, BASELINE)
             rows = [mean_estimate(column[np.isfinite(column)]) for column in gap.T]
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "quantity": quantity, "tick": np.arange(gap.shape[1]), "difference": [e.value for e in rows],
-                        "low": [e.low for e in rows], "high": [e.high for e in rows],
-                    }
-                )
-            )  # fmt: skip
+            part = pd.DataFrame([(e.value, e.low, e.high) for e in rows], columns=["difference", "low", "high"])
+            parts.append(part.assign(quantity=quantity, tick=np.arange(gap.shape[1])))
         return pd.concat(parts, ignore_index=True)
 
     # ------------------------------------------------------------------ at a tick
@@ -109,9 +104,8 @@ class Shown:
     def flow_values(self, flow: str, arm: str, tick: int) -> np.ndarray[Any, Any]:
         """Mean of a flow over the last ticks up to one (replicates,)."""
         first = max(0, tick + 1 - FLOW_WINDOW)
-        return np.array(
-            [self.histories[arm, i].flows[flow].to_numpy()[first : tick + 1].mean() for i in self.replicates]
-        )
+        flows = [self.histories[arm, i].flows[flow].to_numpy() for i in self.replicates]
+        return np.array([flow[first : tick + 1].mean() for flow in flows])
 
     def flow_table(self, arm: str, tick: int) -> pd.DataFrame:
         """Flows per tick with their intervals over replicates, indexed by flow."""
@@ -119,9 +113,8 @@ class Shown:
         for flow, (source, target, unit, what) in FLOWS.items():
             e = mean_estimate(self.flow_values(flow, arm, tick))
             rows[flow] = (source, target, unit, what, e.value, e.low, e.high)
-        return pd.DataFrame.from_dict(
-            rows, orient="index", columns=["from", "to", "unit", "what", "per_tick", "low", "high"]
-        )
+        columns = ["from", "to", "unit", "what", "per_tick", "low", "high"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
     def network(self, arm: str, replicate: int, tick: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Nodes and links after a tick, with their places; ``mark`` is true of those that most others lean on."""
@@ -142,7 +135,7 @@ class Shown:
         return nodes, edges.assign(new=[row not in known for row in edges[ends].itertuples(index=False, name=None)])
 
     def family_counts(self, arm: str, replicate: int, tick: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Experiments and finds so far in each family (K,)."""
+        """Return experiments and discoveries so far in each family (K,)."""
         history = self.histories[arm, replicate]
         K = len(history.places)
         rows = history.result.families.iloc[tick * K : (tick + 1) * K]
