@@ -37,11 +37,6 @@ ISOTOPE = re.compile(r"\[\s*[0-9]")
 UNCLEAR_DOT = re.compile(r"[A-Za-z)][0-9]*\.[0-9]*H2O$")
 LONGEST = 300
 
-KINDS = {
-    0: "alloys", 1: "hydrides", 5: "borides", 6: "carbides", 7: "nitrides", 8: "oxides", 9: "fluorides",
-    14: "silicides", 15: "phosphides", 16: "sulfides", 17: "chlorides", 32: "germanides", 33: "arsenides",
-    34: "selenides", 35: "bromides", 51: "antimonides", 52: "tellurides", 53: "iodides",
-}  # fmt: skip
 ANION_SHARE = 0.1
 METAL_SHARE = 0.05
 LEVELS = 4
@@ -63,11 +58,14 @@ class Elements(NamedTuple):
         Property names, one per column.
     values : float (103, P)
         Values in the units stated in ``elements.csv``.
+    kinds : dict of int to str
+        What compounds of an anion are called, by atomic number; 0 where there is none.
     """
 
     symbols: tuple[str, ...]
     names: tuple[str, ...]
     values: Float
+    kinds: dict[int, str]
 
     def column(self, name: str) -> Float:
         """One property of all elements (103,)."""
@@ -79,9 +77,10 @@ def elements() -> Elements:
     """Read the shipped table of elemental properties."""
     text = files("mpbf_abm.data").joinpath("elements.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
-    names = tuple(name for name in rows[0] if name not in ("symbol", "filled"))
+    names = tuple(name for name in rows[0] if name not in ("symbol", "filled", "compounds"))
     values = np.array([[float(row[name]) for name in names] for row in rows])
-    return Elements(tuple(row["symbol"] for row in rows), names, values)
+    kinds = {0: "alloys"} | {int(row["number"]): row["compounds"] for row in rows if row["compounds"]}
+    return Elements(tuple(row["symbol"] for row in rows), names, values, kinds)
 
 
 # --------------------------------------------------------------------------- composition
@@ -245,7 +244,7 @@ def chemistry_labels(fractions: csr_array) -> Int:
     rows = np.repeat(np.arange(n), np.diff(fractions.indptr))
     number, share = fractions.indices.astype(np.int64) + 1, fractions.data
     pull, group = table.column("electronegativity")[number - 1], table.column("group")[number - 1]
-    anion = np.isin(number, [z for z in KINDS if z]) & (share >= ANION_SHARE)
+    anion = np.isin(number, [z for z in table.kinds if z]) & (share >= ANION_SHARE)
     abundance = np.rint(share / METAL_SHARE) + pull / 10
     # Groups of f elements are given as 3, so they are not transition metals here.
     transition = (group >= 4) & (group <= 11) & (share >= METAL_SHARE)
@@ -269,10 +268,10 @@ class _Group(NamedTuple):
 
     @property
     def name(self) -> str:
-        symbols = elements().symbols
+        symbols, kinds = elements().symbols, elements().kinds
         if not self.path:
             return "other compounds" if self.other else "compounds"
-        kind, rest = KINDS[self.path[0]], [symbols[z - 1] for z in self.path[1:] if z]
+        kind, rest = kinds[self.path[0]], [symbols[z - 1] for z in self.path[1:] if z]
         if self.other:
             return f"{kind}: {'-'.join([*rest, 'other'])}" if rest else f"other {kind}"
         text = f"{kind}: {'-'.join(rest)}" if rest else kind

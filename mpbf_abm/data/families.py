@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
+Int = NDArray[np.int64]
 
 
 def top_set(values: Float32, feasible: Bool, share: float) -> Bool:
@@ -18,6 +19,13 @@ def top_set(values: Float32, feasible: Bool, share: float) -> Bool:
     order = np.argsort(np.where(feasible, -values.astype(np.float64), np.inf), kind="stable")
     mask = np.zeros(len(values), bool)
     mask[order[:count]] = True
+    return mask
+
+
+def largest(sizes: Int, share: float) -> Bool:
+    """Mark a share of the families that has the most materials, at least one (K,)."""
+    mask = np.zeros(len(sizes), bool)
+    mask[np.argsort(-sizes, kind="stable")[: max(1, round(share * len(sizes)))]] = True
     return mask
 
 
@@ -41,8 +49,7 @@ def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
     weights[~(mask | mask.T)] = 0.0
     total = weights.sum(axis=1, keepdims=True)
     lonely = total[:, 0] <= 0
-    weights[lonely, lonely] = 1.0
-    weights[np.ix_(lonely, lonely)] = np.where(np.eye(int(lonely.sum())) > 0, 1.0, 0.0)
+    weights[np.ix_(lonely, lonely)] = np.eye(int(lonely.sum()))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.data.families import knn_similarity, top_set
+from mpbf_abm.data.families import knn_similarity, largest, top_set
 from mpbf_abm.parameters import SpaceParameters
 from mpbf_abm.streams import Streams
 
@@ -35,7 +35,7 @@ CHUNK = 65_536
 
 
 def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
-    """Generate a synthetic space from its parameters and the run's keyed streams: the fields of a ``MaterialsSpace``."""
+    """Generate a synthetic space from its parameters and keyed streams: the fields of a ``MaterialsSpace``."""
     start = family_rows(p.materials, p.families, p.family_exponent)
     sizes = np.diff(start)
     family = np.repeat(np.arange(p.families), sizes)
@@ -60,14 +60,12 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     bias = bias_field(p, streams, quantum, family, position_factor)
     simulated = ((seen - np.float32(seen.mean())) / np.float32(sd) + bias).astype(np.float32)
 
-    dense = np.zeros(p.families, bool)
-    dense[np.argsort(-sizes, kind="stable")[: max(1, round(p.dense_share * p.families))]] = True
+    dense = largest(sizes, p.dense_share)
     spurious = _spurious(p, streams, value, dense[family])
     rough = _standard(random_field(streams, "space.difficulty", quantum, p.ruggedness / 2))
     difficulty = np.exp(np.float32(p.difficulty) * rough).astype(np.float32)
-    makeable = _standard(random_field(streams, "space.feasible", quantum, p.ruggedness)) + streams.normal(
-        "space.feasible.scatter", 0, p.materials
-    ).astype(np.float32)
+    makeable = _standard(random_field(streams, "space.feasible", quantum, p.ruggedness))
+    makeable = makeable + streams.normal("space.feasible.scatter", 0, p.materials).astype(np.float32)
     feasible = makeable >= np.quantile(makeable, 1 - p.feasible) if p.feasible < 1 else np.ones(p.materials, bool)
     proxy = random_field(streams, "space.proxy", quantum, p.ruggedness)
     proxy = proxy - value * np.float32((proxy * value).mean() / (value * value).mean())
@@ -122,11 +120,8 @@ def bias_field(p: SpaceParameters, streams: Streams, quantum: Float32, family: I
     count = np.bincount(family, minlength=p.families)
     smooth = _standard(smooth - (np.bincount(family, smooth, minlength=p.families) / count)[family].astype(np.float32))
     scatter = streams.normal("space.bias.scatter", 0, len(quantum)).astype(np.float32)
-    total = (
-        np.sqrt(p.bias_family) * between[family].astype(np.float32)
-        + np.sqrt(p.bias_smooth) * smooth
-        + np.sqrt(p.bias_scatter) * scatter
-    )
+    total = np.sqrt(p.bias_family) * between[family].astype(np.float32) + np.sqrt(p.bias_smooth) * smooth
+    total = total + np.sqrt(p.bias_scatter) * scatter
     return np.asarray((p.bias_offset + p.bias_sd * total).astype(np.float32))
 
 
