@@ -1,7 +1,7 @@
 """Ensembles: many histories of one null community advanced together, with the bits of each one alone.
 
 Without models, what families hold follows from attention and from the keyed clocks of curators and planners:
-nobody reads materials or labels. A tick of all histories then is one array operation for each rule, and a history
+no rule reads materials or labels. A tick of all histories then is one array operation for each rule, and a history
 costs little more than its draws. :class:`mpbf_abm.Ecosystem` is the oracle.
 """
 
@@ -26,13 +26,22 @@ Int = NDArray[np.int64]
 
 # What makes families' records depend on more than attention and clocks, unless it has this value.
 NEEDED: dict[str, object] = {
-    "trainers.count": 0, "curators.measured_quota": 0.0, "curators.audit_rate": 0.0,
-    "curators.response_dal": 0.0, "curators.coverage_seeking": 0.0, "commons.forgetting": 0.0, "stocks.hazard": 0.0, "founding.year": 0,
-}  # fmt: skip
+    "trainers.count": 0,
+    "curators.measured_quota": 0.0,
+    "curators.audit_rate": 0.0,
+    "curators.response_dal": 0.0,
+    "curators.coverage_seeking": 0.0,
+    "commons.forgetting": 0.0,
+    "stocks.hazard": 0.0,
+    "founding.year": 0,
+}
 OF_PLANNERS: dict[str, object] = {
-    "planners.repeats": True, "planners.publication_bias": 0.0, "coupling.outer_loop": 1.0,
-    "stocks.merit_share": 0.0, "stocks.lottery_share": 0.0,
-}  # fmt: skip
+    "planners.repeats": True,
+    "planners.publication_bias": 0.0,
+    "coupling.outer_loop": 1.0,
+    "stocks.merit_share": 0.0,
+    "stocks.lottery_share": 0.0,
+}
 
 
 def obstacles(parameters: Parameters, space: MaterialsSpace) -> list[str]:
@@ -146,6 +155,3 @@ def _enter(x: Float, families: Int) -> None:
     """Count a record for each chosen family (R, n), one at a time as the commons does."""
     K = x.shape[1]
     np.add.at(x.reshape(-1), (np.arange(len(x))[:, None] * K + families).reshape(-1), 1.0)
-
-
-__all__ = ["family_masses", "obstacles"]

@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import gammaincc, gammaln, lambertw
+from scipy.stats import binom
 
 from mpbf_abm.errors import ConfigurationError
 
@@ -34,8 +37,6 @@ def binomial_degrees(nodes: int, mean: float) -> Float:
     float (K + 1,)
         Binomial probabilities, cut where less than 1e-16 is left.
     """
-    from scipy.stats import binom
-
     if nodes < 2 or not 0 <= mean <= nodes - 1:
         raise ConfigurationError(f"mean degree {mean:g}: must be from 0 to {nodes - 1} in a graph of {nodes} nodes")
     share = mean / (nodes - 1)
@@ -54,8 +55,6 @@ def degree_distribution(p: ArrayLike) -> Float:
 
 def _smallest_fixed_point(f: Callable[[float], float]) -> float:
     """Smallest fixed point in [0, 1] of an increasing function with f(0) >= 0 and f(1) = 1, or 1."""
-    from scipy.optimize import brentq
-
     # A convex generating function crosses the diagonal once below 1, iff it is steeper than 1 there.
     edge = 1.0 - 1e-7
     if f(edge) >= edge:
@@ -82,8 +81,6 @@ def giant_share_er_finite(nodes: int, c: float) -> float:
     that they are connected is (1 - y/(e^y - 1)) (1 - e^-y)^k (1 + O(1/k)) with y = -k ln(1 - p)
     (Stepanov 1970). Above half its expected size at most one component exists.
     """
-    from scipy.special import gammaln
-
     share = giant_share_er(c)
     if share == 0 or c >= nodes - 1:
         return share
@@ -104,8 +101,6 @@ def giant_share_er(c: float) -> float:
     c : float
         Mean degree, at least 0.
     """
-    from scipy.special import lambertw
-
     if c < 0:
         raise ConfigurationError(f"mean degree {c:g}: must be at least 0")
     return float(1.0 + lambertw(-c * math.exp(-c)).real / c) if c > 1 else 0.0
@@ -196,8 +191,6 @@ def watts_condition(phi: float, z: float) -> float:
     Q is the regularised upper incomplete gamma function; z is the mean degree of an Erdos-Renyi
     graph. Global cascades from one node are possible where it exceeds 1 (Watts 2002).
     """
-    from scipy.special import gammaincc
-
     steps = vulnerable_degree(phi) - 1
     return float(z * gammaincc(steps, z)) if steps else 0.0
 
@@ -210,17 +203,16 @@ def watts_window(phi: float) -> tuple[float, float] | None:
     >>> print("%.4f %.4f" % watts_window(0.18))
     1.0207 5.7647
     """
-    from scipy.optimize import brentq, minimize_scalar
-
     steps = vulnerable_degree(phi)
     high = 2.0 * steps + 10.0
     top = float(minimize_scalar(lambda z: -watts_condition(phi, z), bounds=(1.0, high), method="bounded").x)
     if watts_condition(phi, top) <= 1:
         return None
-    lower, upper = (
-        brentq(lambda z: watts_condition(phi, z) - 1, a, b, xtol=1e-12) for a, b in ((0.5, top), (top, high))
-    )
-    return float(lower), float(upper)
+
+    def end(a: float, b: float) -> float:
+        return float(brentq(lambda z: watts_condition(phi, z) - 1, a, b, xtol=1e-12))
+
+    return end(0.5, top), end(top, high)
 
 
 def cascade_chance(p: ArrayLike, phi: float) -> float:
@@ -241,8 +233,6 @@ def cascade_share(p: ArrayLike, phi: float) -> float:
     q = sum_k k p_k / <k> P[Bin(k-1, q) fails a node of degree k], from q -> 0+; the share is the same
     sum over all k neighbours.
     """
-    from scipy.stats import binom
-
     p = degree_distribution(p)
     k = np.arange(1, len(p))
     p = p[1:]
@@ -274,8 +264,6 @@ def mutual_threshold(layers: int) -> tuple[float, float]:
     >>> print("%.6f %.6f" % mutual_threshold(2))
     2.455407 1.256431
     """
-    from scipy.optimize import brentq
-
     if layers < 2:
         raise ConfigurationError(f"layers = {layers}: mutual dependence needs at least 2")
     # d/dz ln: 1/z = n e^-z / (1 - e^-z), that is exp(z) - 1 = n z; above its minimum at ln n.
@@ -300,8 +288,6 @@ def mutual_share(layers: int, k: float, kept: float) -> float:
     float
         Largest root of P = p (1 - exp(-k P))^n; 0 below the threshold.
     """
-    from scipy.optimize import brentq
-
     threshold, z = mutual_threshold(layers)
     if k * kept < threshold:
         return 0.0
@@ -354,8 +340,6 @@ def functioning_share_finite(nodes: int, founders: int, providers: int, phi: flo
     phi : float
         Probability that a node is down by itself.
     """
-    from scipy.stats import binom
-
     if not 1 <= providers <= founders <= nodes:
         raise ConfigurationError(f"founders = {founders}: must be from providers = {providers} to nodes = {nodes}")
     chance = np.zeros(nodes + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ from mpbf_abm.theory.rates import Source, rates
 
 Float = NDArray[np.float64]
 Kind = Literal["map", "ode"]
+
+FARTHEST = 25.0  # log-odds of a winner beyond which a share is 1 to ten digits
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,28 @@ class Halves(NamedTuple):
     planned: Float
     chosen: Float
     published: Float
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Exploration below which communities lock in.
+
+    Attributes
+    ----------
+    symmetric : float
+        eps_c: below it equal families do not stay equal; root of the Jacobian there (0: never).
+    closed_form : float
+        The same as ``1 - 1/gamma``, whatever K.
+    fold : float
+        eps_sn: above it no locked-in state is left.
+    locked_in : float
+        Share of the winner at the fold.
+    """
+
+    symmetric: float
+    closed_form: float
+    fold: float
+    locked_in: float
 
 
 @dataclass(frozen=True)
@@ -150,13 +175,9 @@ class Twin:
 
     def attend(self, source: Source, x: Float) -> Float:
         """Attention of a source to each family (K,)."""
-        share = attention(
-            x, np.array([source.exploration]), source.adjacency, np.array([source.reinforcement]), self.similarity,
-            self._weights(source, x),
-        )[0]  # fmt: skip
-        if source.coverage:
-            share = covering(share, x, source.coverage)
-        return np.asarray(share)
+        ε, γ = np.array([source.exploration]), np.array([source.reinforcement])
+        share = attention(x, ε, source.adjacency, γ, self.similarity, self._weights(source, x))[0]
+        return np.asarray(covering(share, x, source.coverage) if source.coverage else share)
 
     def attend_jacobian(self, source: Source, x: Float) -> Float:
         """Derivative of :meth:`attend` by the records of each family (K, K); every family must have some."""
@@ -190,15 +211,16 @@ class Twin:
         return source.reinforcement if self.gamma_eff is None else self.gamma_eff
 
     def exploring(self, exploration: float) -> Twin:
-        """Return the same twin with another exploration of everybody."""
+        """Return the same twin with another exploration of curators and planners."""
         curators, planners = (replace(s, exploration=exploration) for s in self.sources)
         return replace(self, curators=curators, planners=planners)
 
     def _weights(self, source: Source, x: Float) -> Float | None:
-        learned = None if self.gamma_eff is None else power(x, self.gamma_eff - source.reinforcement)[None]
-        if source.merit is None:
-            return learned
-        return source.merit[None] if learned is None else learned * source.merit
+        merit = None if source.merit is None else source.merit[None]
+        if self.gamma_eff is None:
+            return merit
+        learned = power(x, self.gamma_eff - source.reinforcement)[None]
+        return learned if merit is None else learned * merit
 
     # ------------------------------------------------------------------ trajectories
 
@@ -230,13 +252,8 @@ class Twin:
         learned = self.learned(x - self.mass * math.exp(-self.forgetting * t), bias) if self.pseudo_share else model
         # Before the first record there is nothing to learn.
         learned = model if math.isnan(learned) else learned
-        return np.concatenate(
-            [
-                self.inflow(x) - self.forgetting * x,
-                new * self._error(model) - (self.forgetting + self.audit) * bias,
-                [(learned - model) / self.retrain],
-            ]
-        )
+        erring = new * self._error(model) - (self.forgetting + self.audit) * bias
+        return np.concatenate([self.inflow(x) - self.forgetting * x, erring, [(learned - model) / self.retrain]])
 
     def ode(self, times: Sequence[float] | Float, start: Float | None = None) -> Path:
         """Trajectory of the ODE at increasing times, from founding at time 0 or from other records (K,)."""
@@ -333,12 +350,9 @@ class Twin:
         first = math.exp(-self.forgetting) * x
         chosen = self.attend(c, first)
         second = first + c.rate * chosen
-        return Halves(
-            eye + c.rate * self.attend_jacobian(c, first),
-            eye + p.rate * p.published[:, None] * self.attend_jacobian(p, second),
-            chosen,
-            p.published * self.attend(p, second),
-        )
+        curated = eye + c.rate * self.attend_jacobian(c, first)
+        planned = eye + p.rate * p.published[:, None] * self.attend_jacobian(p, second)
+        return Halves(curated, planned, chosen, p.published * self.attend(p, second))
 
     def growth(self, x: Float) -> float:
         """Largest multiplier per tick of small differences between families (total kept) at a state of the map."""
@@ -348,12 +362,60 @@ class Twin:
     # ------------------------------------------------------------------ lock-in and noise
 
     def thresholds(self) -> Thresholds:
-        """Exploration at which equal families lose stability, and at which the locked-in state vanishes."""
-        return thresholds(self)
+        """Find both thresholds of a twin whose families differ in nothing but their records.
+
+        The symmetric state loses stability, and the locked-in one folds. Both belong to ``p(x) = x``, what shares rest
+        at, and so depend neither on rates nor on forgetting. The exploration of all agents varies at once.
+        """
+        K, rate, equal = self.families, self.total_inflow(), 1.0 / self.families
+        greedy = self._greedy()
+
+        def growth(exploration: float) -> float:
+            change = self.exploring(exploration).inflow_jacobian(np.full(K, equal)) / rate
+            return float(np.linalg.eigvals(change).real.max()) - 1.0
+
+        gamma = float(sum(s.rate * s.published[0] * self.reinforcement(s) for s in self.sources)) / rate
+        if K == 1 or growth(0.0) <= 0:
+            return Thresholds(0.0, 0.0, 0.0, equal)
+        symmetric, closed = float(brentq(growth, 0.0, 1.0, xtol=1e-14)), 1.0 - 1.0 / gamma
+
+        def turn(share: float) -> float:
+            """Return the sign of the slope of the exploration at which a winner's share is steady."""
+            x = winner(share, K)
+            drawn = greedy.allocation(x)[0]
+            rise = float((greedy.inflow_jacobian(x) @ (winner(1.0, K) - winner(0.0, K)))[0]) / rate
+            return float((rise - 1) * (drawn - equal) - (drawn - share) * rise)
+
+        # From near equality to near monopoly, in steps of the winner's log-odds.
+        odds = np.linspace(math.log(equal / (1 - equal)) + 0.02, FARTHEST, 500)
+        shares = 1.0 / (1.0 + np.exp(-odds))
+        rising = np.flatnonzero([turn(s) > 0 for s in shares])
+        if not len(rising):
+            return Thresholds(symmetric, closed, symmetric, equal)
+        share = float(brentq(turn, shares[rising[-1]], shares[rising[-1] + 1], xtol=1e-15))
+        drawn = greedy.allocation(winner(share, K))[0]
+        return Thresholds(symmetric, closed, float((drawn - share) / (drawn - 1 / K)), share)
 
     def locked_in(self, exploration: float) -> float:
         """Share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
-        return locked_in(self, exploration)
+        limits, K, greedy = self.thresholds(), self.families, self._greedy()
+        if exploration >= limits.fold:
+            return math.nan
+        if exploration == 0:
+            return 1.0
+
+        def gap(share: float) -> float:
+            drawn = greedy.allocation(winner(share, K))[0]
+            return float(drawn - share - exploration * (drawn - 1 / K))
+
+        return float(brentq(gap, max(limits.locked_in, 1 / K + 1e-9), 1.0 - 1e-15, xtol=1e-15))
+
+    def _greedy(self) -> Twin:
+        """Return the twin that only reinforces; refuse one whose families are not alike."""
+        if any((s.adjacency and s.exploration) or s.coverage for s in self.sources if s.rate):
+            alike = "families that differ in their records only (adjacency 0, coverage_seeking 0)"
+            raise ConfigurationError(f"twin: thresholds need {alike}")
+        return self.exploring(0.0)
 
     def share_spread(
         self, ticks: int, start: Float | None = None, *, initial: Float | None = None, until: int | None = None
@@ -370,9 +432,16 @@ class Twin:
         until : int, optional
             First tick without chance of its own; chance never ends if not given.
         """
-        spread = linear_noise(self, ticks, start, initial, until)
-        paths = zip(spread, self.map(ticks, start).records, strict=True)
-        return np.array([of_shares(covariance, x) for covariance, x in paths])
+        spread = np.zeros((self.families, self.families)) if initial is None else initial
+        records = self.map(ticks, start).records
+        out = [of_shares(spread, records[0])]
+        for t, (x, after) in enumerate(pairwise(records)):
+            J = self.jacobian(x)
+            spread = J @ spread @ J.T
+            if until is None or t < until:
+                spread = spread + tick_noise(self, x, self.mass * math.exp(-self.forgetting * t))
+            out.append(of_shares(spread, after))
+        return np.array(out)
 
     def share_covariance(self, shares: Float | None = None, kind: Kind = "map") -> Float:
         """Stationary covariance of the shares about a stable steady state (K, K).
@@ -390,104 +459,9 @@ class Twin:
         return of_shares(covariance(self, x, kind), x)
 
 
-# --------------------------------------------------------------------------- lockin
-
-# Where communities lock in: the symmetric state's loss of stability, and the fold of the locked-in one.
-#
-# Both belong to ``p(x) = x``, what shares rest at, and so depend neither on rates nor on forgetting.
-# They vary the exploration of everybody at once.
-
-FARTHEST = 25.0  # log-odds of a winner beyond which a share is 1 to ten digits
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Exploration below which communities lock in.
-
-    Attributes
-    ----------
-    symmetric : float
-        eps_c: below it equal families do not stay equal; root of the Jacobian there (0: never).
-    closed_form : float
-        The same as ``1 - 1/gamma``, whatever K.
-    fold : float
-        eps_sn: above it no locked-in state is left.
-    locked_in : float
-        Share of the winner at the fold.
-    """
-
-    symmetric: float
-    closed_form: float
-    fold: float
-    locked_in: float
-
-
-def thresholds(twin: Twin) -> Thresholds:
-    """Find both thresholds of a twin whose families differ in nothing but their records."""
-    K, rate, equal = twin.families, twin.total_inflow(), 1.0 / twin.families
-    greedy = without_exploration(twin)
-
-    def growth(exploration: float) -> float:
-        change = twin.exploring(exploration).inflow_jacobian(np.full(K, equal)) / rate
-        return float(np.linalg.eigvals(change).real.max()) - 1.0
-
-    gamma = float(sum(s.rate * s.published[0] * twin.reinforcement(s) for s in twin.sources)) / rate
-    if K == 1 or growth(0.0) <= 0:
-        return Thresholds(0.0, 0.0, 0.0, equal)
-    symmetric, closed = float(brentq(growth, 0.0, 1.0, xtol=1e-14)), 1.0 - 1.0 / gamma
-
-    def turn(share: float) -> float:
-        """Sign of the slope of the exploration at which a winner's share is steady."""
-        x = winner(share, K)
-        drawn = greedy.allocation(x)[0]
-        rise = float((greedy.inflow_jacobian(x) @ (winner(1.0, K) - winner(0.0, K)))[0]) / rate
-        return float((rise - 1) * (drawn - equal) - (drawn - share) * rise)
-
-    # From near equality to near monopoly, in steps of the winner's log-odds.
-    odds = np.linspace(math.log(equal / (1 - equal)) + 0.02, FARTHEST, 500)
-    shares = 1.0 / (1.0 + np.exp(-odds))
-    rising = np.flatnonzero([turn(s) > 0 for s in shares])
-    if not len(rising):
-        return Thresholds(symmetric, closed, symmetric, equal)
-    share = float(brentq(turn, shares[rising[-1]], shares[rising[-1] + 1], xtol=1e-15))
-    return Thresholds(symmetric, closed, exploration_at(greedy, share), share)
-
-
-def locked_in(twin: Twin, exploration: float) -> float:
-    """Share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
-    limits, K = thresholds(twin), twin.families
-    if exploration >= limits.fold:
-        return math.nan
-    if exploration == 0:
-        return 1.0
-    greedy = without_exploration(twin)
-
-    def gap(share: float) -> float:
-        drawn = greedy.allocation(winner(share, K))[0]
-        return float(drawn - share - exploration * (drawn - 1 / K))
-
-    return float(brentq(gap, max(limits.locked_in, 1 / K + 1e-9), 1.0 - 1e-15, xtol=1e-15))
-
-
-def exploration_at(greedy: Twin, share: float) -> float:
-    """Exploration at which a winner's share is steady, from the allocation without any."""
-    K = greedy.families
-    drawn = greedy.allocation(winner(share, K))[0]
-    return float((drawn - share) / (drawn - 1 / K))
-
-
 def winner(share: float, K: int) -> Float:
     """Shares with one winner and equal others (K,)."""
     return np.concatenate([[share], np.full(K - 1, (1.0 - share) / (K - 1))])
-
-
-def without_exploration(twin: Twin) -> Twin:
-    """Return the twin that only reinforces; refuse one whose families are not alike."""
-    if any((s.adjacency and s.exploration) or s.coverage for s in twin.sources if s.rate):
-        raise ConfigurationError(
-            "twin: thresholds need families that differ in their records only (adjacency 0, coverage_seeking 0)"
-        )
-    return twin.exploring(0.0)
 
 
 # --------------------------------------------------------------------------- noise
@@ -507,21 +481,6 @@ def tick_noise(twin: Twin, x: Float, mass: Float) -> Float:
     drawn = twin.curators.rate * (np.diag(half.chosen) - np.outer(half.chosen, half.chosen))
     deposited = twin.planners.rate * (np.diag(half.published) - np.outer(half.published, half.published))
     return np.asarray(half.planned @ (thinned + drawn) @ half.planned.T + deposited)
-
-
-def linear_noise(
-    twin: Twin, ticks: int, start: Float | None = None, initial: Float | None = None, until: int | None = None
-) -> Float:
-    """Covariance of the records along the map's trajectory, with chance in the ticks before `until` (ticks + 1, K, K)."""
-    out = np.zeros((ticks + 1, twin.families, twin.families))
-    if initial is not None:
-        out[0] = initial
-    for t, x in enumerate(twin.map(ticks, start).records[:-1]):
-        J = twin.jacobian(x)
-        out[t + 1] = J @ out[t] @ J.T
-        if until is None or t < until:
-            out[t + 1] += tick_noise(twin, x, twin.mass * math.exp(-twin.forgetting * t))
-    return out
 
 
 def covariance(twin: Twin, x: Float, kind: Kind) -> Float:
