@@ -15,8 +15,6 @@ from mpbf_abm.identity import own
 from mpbf_abm.kernels import kernel
 
 Float32 = NDArray[np.float32]
-
-
 Score = Callable[..., Float32]
 
 
@@ -139,6 +137,8 @@ def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, d
     draws : float32 (..., C), optional
         Uniform numbers or posterior samples, for rules that read them.
     """
+    if rule not in RULES:
+        raise ConfigurationError(f"unknown acquisition rule '{rule}' (rules: {', '.join(RULES)})")
     return RULES[rule].score(mean, sd, best=best, kappa=kappa, draws=draws)
 
 
@@ -164,10 +164,10 @@ def posterior_sample(mean: Float32, joint: Float32, normals: Float32) -> Float32
     joint : float32 (..., C, C)
         Posterior covariance of the candidates.
     """
-    jitter = np.float32(1e-4) * np.eye(mean.shape[-1], dtype=np.float32)
-    factor = np.linalg.cholesky(
-        joint + jitter * np.maximum(np.trace(joint, axis1=-2, axis2=-1)[..., None, None] / mean.shape[-1], 1e-3)
-    )
+    n = mean.shape[-1]
+    jitter = np.float32(1e-4) * np.eye(n, dtype=np.float32)
+    size = np.trace(joint, axis1=-2, axis2=-1)[..., None, None] / n
+    factor = np.linalg.cholesky(joint + jitter * np.maximum(size, 1e-3))
     return np.asarray(mean + np.einsum("...ij,...j->...i", factor, normals).astype(np.float32))
 
 

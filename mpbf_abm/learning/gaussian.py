@@ -39,10 +39,8 @@ def coordinates(x: Float32, weights: Float32, shift: Float32) -> Float32:
 @kernel
 def matern(a: Float, b: Float) -> Float:
     """Matern-5/2 covariance of unit length and variance between the rows of two sets (..., n, m)."""
-    squared = (
-        (a * a).sum(axis=-1)[..., :, None] + (b * b).sum(axis=-1)[..., None, :] - 2.0 * (a @ np.swapaxes(b, -1, -2))
-    )
-    return _of_distance(np.sqrt(np.maximum(squared, 0.0)))
+    squared = (a * a).sum(axis=-1)[..., :, None] + (b * b).sum(axis=-1)[..., None, :]
+    return _of_distance(np.sqrt(np.maximum(squared - 2.0 * (a @ np.swapaxes(b, -1, -2)), 0.0)))
 
 
 def _of_distance(r: Float) -> Float:
@@ -238,14 +236,8 @@ class Growth:
         weights = after.weights.copy()
         weights[:n] -= before.weights
         solved = solve_lower(before.factor, np.asarray(after.factor[n:, :n].T), transposed=True)
-        return cls(
-            after.points,
-            after.offset - before.offset,
-            weights,
-            solved,
-            after.factor[n:, n:],
-            (before.scale, after.scale),
-        )
+        block, scales = after.factor[n:, n:], (before.scale, after.scale)
+        return cls(after.points, after.offset - before.offset, weights, solved, block, scales)
 
     def apply(self, phi: Float32, mean: Float32, variance: Float32) -> None:
         """Bring cached predictions at rows `phi` up to date, in place."""
