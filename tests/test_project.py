@@ -1,5 +1,9 @@
-"""The repository keeps its own rules: lint, types, import floors, metadata and versions."""
+"""The repository keeps its own rules: lint, types, import floors, metadata, versions, and a site that builds.
 
+All of it is in one file, so that one process runs these commands, each once, while the others go on.
+"""
+
+import ast
 import importlib.metadata
 import json
 import os
@@ -8,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,7 +92,9 @@ def test_release_date_is_the_same_in_citation_and_changelog():
 
 
 def test_ci_runs_the_command_of_the_readme():
-    command = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    command = script[-1]
+    assert any(line.startswith("export NIGHTLY=tenth") for line in script)
     for document in ("README.md", "CONTRIBUTING.md"):
         assert command in (ROOT / document).read_text(encoding="utf-8").splitlines(), f"{document} lacks: {command}"
 
@@ -102,11 +109,11 @@ DEFINED_ONCE = {
         {"stats/estimates.py", "streams.py", "model/planners.py", "stats/information.py", "evidence/known/linear_urns.py"},
     ),
     "a run": (r"class RunSpec", {"model/spec.py"}),
-    "the beginning of a run": (r"(?<!class )\bEcosystem\(", {"model/run.py", "model/ecosystem.py"}),  # and an example of its docstring
+    "the beginning of a run": (r"(?<!class )\bCommunity\(", {"model/run.py", "model/community.py"}),  # and an example of its docstring
     "the id of a run": (r"def \w*run_id|def run_kind", {"model/spec.py", "studies/plan.py"}),  # and that of stores of version 0.1
     "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"model/spec.py"}),
     # A driver's engines, the page's sessions, and a benchmark of the pool itself.
-    "a loop over many runs": (r"\b(?<!class )Pool\(", {"processes.py", "studies/engines.py", "studies/distributed.py", "page/desk.py", "bench/studies.py"}),
+    "a loop over many runs": (r"\b(?<!class )Pool\(", {"processes.py", "studies/engines.py", "studies/distributed.py", "page/desk.py", "../analysis/benchmarks/studies.py"}),
     "a page writer": (r"index=False, lineterminator", {"outputs.py"}),
     "a finding": (r"class Finding", {"evidence/assessments/assessment.py"}),
     "a table as text": (r"\{\w+:[<>]\{", {"outputs.py"}),
@@ -120,6 +127,75 @@ DEFINED_ONCE = {
 def test_what_has_one_definition_has_no_second(what: str):
     sign, places = DEFINED_ONCE[what]
     package = ROOT / "mpbf_abm"
-    paths = [*package.rglob("*.py"), *(p for f in ("analysis", "experiments") for p in (ROOT / f).rglob("*.py"))]
+    paths = [
+        *package.rglob("*.py"),
+        *(p for f in ("analysis", "docs", "experiments") for p in (ROOT / f).rglob("*.py")),
+    ]
     holds = {p for p in paths if re.search(sign, p.read_text(encoding="utf-8"))}
-    assert holds == {package / place for place in places}
+    assert holds == {(package / place).resolve() for place in places}
+
+
+def test_the_wheel_is_the_library_and_the_source_archive_the_repository():
+    from hatchling.builders.sdist import SdistBuilder
+    from hatchling.builders.wheel import WheelBuilder
+
+    def files(builder: Any) -> set[str]:
+        return {Path(file.distribution_path).as_posix() for file in builder.recurse_included_files()}
+
+    wheel, source = files(WheelBuilder(str(ROOT))), files(SdistBuilder(str(ROOT)))
+    assert {name.split("/")[0] for name in wheel} == {"mpbf_abm"}
+    assert {"mpbf_abm/py.typed", "mpbf_abm/evidence/known/baseline.json", "mpbf_abm/figures/of_histories.py"} <= wheel
+    assert wheel < source
+    named = {
+        "analysis/paper/__main__.py",
+        "analysis/paper/figures/fan.pdf",
+        "tests/conftest.py",
+        "tests/docking/naive.py",
+        "docs/renew.py",
+    }
+    assert named <= source
+
+
+def test_nothing_of_the_package_or_its_programs_imports_a_test():
+    """Names of modules below tests/ are imported by no file of mpbf_abm, analysis or docs."""
+    own = {p.stem for p in (ROOT / "tests").rglob("*.py")} | {"tests"}
+    paths = [p for folder in ("mpbf_abm", "analysis", "docs") for p in (ROOT / folder).rglob("*.py")]
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.split(".")[0] for name in names} & own, path
+
+
+# --------------------------------------------------------------------------- the site
+
+FETCHED = re.compile(
+    r"""(?:<(?:script|img|iframe|source)[^>]*\ssrc|<link[^>]*\shref)=["'](?:https?:)?//|url\(["']?(?:https?:)?//|@import"""
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    trees, pages = str(out / "trees"), str(out / "html")
+    done = run(["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", trees, "docs", pages])
+    assert done.returncode == 0, done.stderr
+    return out / "html"
+
+
+def test_pages_ask_nothing_of_another_host(site: Path) -> None:
+    pages = [*site.rglob("*.html"), *site.rglob("*.css")]
+    assert len(pages) > 40
+    for page in pages:
+        found = FETCHED.search(page.read_text(encoding="utf-8"))
+        assert found is None, f"{page.relative_to(site)}: {found.group(0)}"
+
+
+def test_every_page_of_the_repository_is_part_of_the_site(site: Path) -> None:
+    made = {p.relative_to(site).with_suffix("").as_posix() for p in site.rglob("*.html")}
+    wanted = {p.relative_to(ROOT / "docs").with_suffix("").as_posix() for p in (ROOT / "docs").rglob("*.md")}
+    assert wanted <= made
+    quickstart = (site / "readme.html").read_text(encoding="utf-8")
+    assert 'href="studies.html"' in quickstart
+    assert 'src="_images/overview.png"' in quickstart
+    assert "simulate" in (site / "api.html").read_text(encoding="utf-8")
