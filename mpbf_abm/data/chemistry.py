@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from periodictable.formulas import formula as parse_with_library
 from scipy.sparse import csr_array
 
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
+from mpbf_abm.arrays import Float, Int
 
 HEAVIEST = 103
 NORMS = (2, 3, 5, 7, 10)

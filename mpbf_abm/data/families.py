@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Bool = NDArray[np.bool_]
-Int = NDArray[np.int64]
+from mpbf_abm.arrays import Bool, Float, Float32, Int
 
 
 def top_set(values: Float32, feasible: Bool, share: float) -> Bool:

@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.data import chemistry
 from mpbf_abm.data.families import adjacent_similarity, knn_similarity, largest, top_set
 from mpbf_abm.data.tables import Check, Merged, Rule, Table, merge
 from mpbf_abm.errors import DataError
 from mpbf_abm.streams import Streams
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 Goal = Literal["max", "min"]
 OnError = Literal["raise", "drop"]
 

@@ -17,13 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.data.families import knn_similarity, largest, top_set
 from mpbf_abm.parameters import SpaceParameters
 from mpbf_abm.streams import Streams
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
 
 S_QUANTUM = 1.6
 S_SCATTER = 0.1

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean
 from mpbf_abm.streams import check_seed
 
@@ -246,7 +247,6 @@ def _from_json(value: Any) -> pd.DataFrame:
 
 # Numbers as people write them: decimal commas, separators of thousands, typographic signs.
 
-Float = NDArray[np.float64]
 Mark = Literal[".", ","]
 
 SPACES = "\u00a0\u2009\u202f"  # no-break, thin and narrow no-break space
@@ -395,7 +395,6 @@ def convert(values: Float, unit: str, to: str) -> Float:
 
 # Rows of the same material become one; where they contradict each other, that is noted.
 
-Int = NDArray[np.int64]
 Rule = Literal["mean", "median", "first", "raise"]
 
 RULES = ("mean", "median", "first", "raise")
@@ -484,7 +483,6 @@ class Merged(NamedTuple):
 
 # Columns of a table as checked texts and numbers; every fault is kept, so that a user sees all at once.
 
-Bool = NDArray[np.bool_]
 
 LONGEST = 160  # signs of a cell that are shown
 LARGEST = 1e100  # larger numbers overflow when squared

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erfcx, ndtr
 
+from mpbf_abm.arrays import Float32
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.identity import own
 from mpbf_abm.kernels import kernel
 
-Float32 = NDArray[np.float32]
 Score = Callable[..., Float32]
 
 

@@ -12,13 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.linalg import leading_directions
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 
 RIDGE = 1e-3
 
@@ -63,7 +60,7 @@ class Encoder:
 
     @kernel
     def seen(self, x: Float32) -> tuple[Float32, Float32]:
-        """Ambient rows as the encoder takes them (n, d), and their coordinates along its directions, not whitened (n, k)."""
+        """Return ambient rows as the encoder takes them (n, d), and their coordinates, not whitened (n, k)."""
         scaled = x * self.input_scale.astype(np.float32)
         return scaled, scaled @ self.directions.astype(np.float32)
 

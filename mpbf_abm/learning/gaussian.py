@@ -1,8 +1,8 @@
 """Exact Gaussian process regression whose Cholesky factor grows with the data.
 
 The kernel is Matern-5/2 of unit length on coordinates that were divided by their length scale, with unit
-variance beside the noise of the labels; offset and scale follow from the labels seen so far. Whoever asks
-for the same points again and again keeps their posterior with :class:`Posterior`, at O(n N) a new label.
+variance beside the noise of the labels; offset and scale follow from the labels seen so far. A user of
+the same points again and again keeps their posterior with :class:`Posterior`, at O(n N) a new label.
 """
 
 from __future__ import annotations
@@ -10,22 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.encoders import Encoder
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
-
 NOISE = 0.01  # variance of the misfit beside the kernel's 1
-MIN_SCALE = 0.01  # least scale of labels, in property sd: labels that are all alike say nothing of it
+MIN_SCALE = 0.01  # least scale of labels, in property sd: equal labels do not determine it
 ROOT5 = float(np.sqrt(5.0))
 
 
 def coordinate_map(encoder: Encoder, length_scale: float) -> tuple[Float32, Float32]:
-    """Weights (d, k) and shift (k,) from ambient columns to an encoder's coordinates in units of `length_scale` sqrt(k)."""
+    """Return weights (d, k) and shift (k,) from ambient columns to coordinates in units of `length_scale` sqrt(k)."""
     to = encoder.input_scale[:, None] * encoder.directions / (encoder.spread * length_scale * np.sqrt(encoder.k))
     return to.astype(np.float32), (-encoder.centre @ to).astype(np.float32)
 
@@ -69,7 +65,10 @@ def offset_and_scale(labels: Float) -> tuple[float, float]:
 
 
 def claims(centred: Float, reduction: Float, offset: float, scale: float) -> tuple[Float32, Float32]:
-    """Mean and variance of observations in float32, from the mean less the offset and what the labels took off the variance 1."""
+    """Return mean and variance of observations in float32.
+
+    They follow from the mean less the offset, and from what the labels took off the variance 1.
+    """
     left = scale**2 * np.maximum(1.0 - reduction, 0.0)
     return centred.astype(np.float32) + np.float32(offset), left.astype(np.float32) + np.float32(NOISE)
 
@@ -299,7 +298,7 @@ class Posterior:
         return claims(self.value - offset * self.unit, self.reduction, offset, scale)
 
     def sample(self, prior: Float32, noise: Float) -> Float32:
-        """Draw from the posterior at every point (N,), by a draw from the prior that the data correct (Matheron's rule).
+        """Draw from the posterior at every point (N,): a draw from the prior, corrected by the data (Matheron's rule).
 
         Parameters
         ----------

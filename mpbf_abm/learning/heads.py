@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.linalg import features, gram, inverse, quadratic
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 
 EVIDENCE_STEPS = 2  # six change errors on a panel by less than a thousandth
 MIN_NOISE, MAX_NOISE = 1e-4, 4.0

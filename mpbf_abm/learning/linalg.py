@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.kernels import kernel
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 
 FLAT = 1e-6
 

@@ -6,16 +6,12 @@ from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.gaussian import GaussianProcess
 from mpbf_abm.learning.heads import Head
 from mpbf_abm.streams import Streams
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
 
 MATERN = 5.0  # degrees of freedom of the frequencies: the Matern-5/2 kernel
 RECENT = 50
@@ -29,7 +25,7 @@ class Panel:
     ----------
     materials : int (K, B)
     x : float32 (K * B, d)
-        Ambient descriptors, each in a gauge of its own.
+        Ambient descriptors, each in its own gauge.
     part : slice
         Some of the rows, enough to see how predictions move.
     x_turned : float32 (rows of `part`, d)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Int
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.attention import crowd
 from mpbf_abm.model.founding import check_fit, found_community, founding_families, founding_mass
@@ -20,9 +20,6 @@ from mpbf_abm.model.stocks import fund
 from mpbf_abm.parameters import CuratorParameters, Parameters, PlannerParameters
 from mpbf_abm.processes import one_thread
 from mpbf_abm.streams import Streams, race
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 # What makes families' records depend on more than attention and clocks, unless it has this value.
 NEEDED: dict[str, object] = {

@@ -10,14 +10,13 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaincc, gammaln, lambertw
 from scipy.stats import binom
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
-
-Float = NDArray[np.float64]
 
 ROUNDING = 1e-9  # 1/phi of a fraction such as 1/49 may lie a rounding error below the whole number
 

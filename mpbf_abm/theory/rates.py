@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.data.synthetic import family_rows
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model import modalities
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import CuratorParameters, Parameters, PlannerParameters
-
-Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 from scipy.optimize import brentq
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.attention import attention, covering, power, reinforced
 from mpbf_abm.model.coupling import bias_share, loop_gain, steady_bias
@@ -21,7 +22,6 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.theory.rates import Source, rates
 
-Float = NDArray[np.float64]
 Kind = Literal["map", "ode"]
 
 FARTHEST = 25.0  # log-odds of a winner beyond which a share is 1 to ten digits
