@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -248,11 +248,7 @@ def outcome(pairs: pd.DataFrame, label: str, alt: str) -> str:
 def distributions(groups: Mapping[str, Array], label: str, alt: str) -> str:
     """Values of an outcome by arm: every run, median and 10-90 % range."""
     with style.styled():
-        rows = len(groups)
-        height = (16 + 9 * rows) * MM
-        fig = blank(WIDE * 1.4, height)
-        base = 11 * MM / height
-        ax = fig.add_axes((0.24, base, 0.74, 0.97 - base))
+        fig, ax = _in_rows([_short(n) for n in groups], label, WIDE * 1.4, 16, 9, 11)
         for y, values in enumerate(groups.values()):
             known = values[np.isfinite(values)]
             if len(known):
@@ -260,10 +256,20 @@ def distributions(groups: Mapping[str, Array], label: str, alt: str) -> str:
             else:
                 ax.text(0.5, y, "no value", ha="center", va="center", color=GREY, transform=ax.get_yaxis_transform())
             ax.axhline(y, color=LIGHT, linewidth=0.4, zorder=0)
-        ax.set_yticks(range(rows), [_short(n) for n in groups])
-        ax.set_ylim(rows - 0.4, -0.6)
-        ax.set_xlabel(label)
         return svg(fig, alt)
+
+
+def _in_rows(
+    names: Sequence[str], label: str, width: float, spare: float, each: float, below: float
+) -> tuple[Figure, Axes]:
+    """Return a figure with a row for each name, and its axes; heights are in mm."""
+    height = (spare + each * len(names)) * MM
+    fig, base = blank(width, height), below * MM / height
+    ax = fig.add_axes((0.24, base, 0.73, 0.975 - base))
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlabel(label)
+    return fig, ax
 
 
 def _short(text: str, most: int = 24) -> str:
@@ -281,16 +287,9 @@ def ranked(costs: pd.DataFrame, label: str, alt: str) -> str:
     label, alt : str
     """
     with style.styled():
-        rows = len(costs)
-        height = (14 + 4.2 * rows) * MM
-        fig = blank(WIDE, height)
-        base = 10 * MM / height
-        ax = fig.add_axes((0.24, base, 0.72, 0.98 - base))
-        y = np.arange(rows)
+        fig, ax = _in_rows(costs["name"].tolist(), label, WIDE, 14, 4.2, 10)
+        y = np.arange(len(costs))
         ax.axvline(0, color=GREY, linewidth=0.5)
         ax.hlines(y, costs["low"], costs["high"], color=BLUE)
         ax.plot(costs["cost"], y, "D", color=BLUE)
-        ax.set_yticks(y, costs["name"])
-        ax.set_ylim(rows - 0.4, -0.6)
-        ax.set_xlabel(label)
         return svg(fig, alt)

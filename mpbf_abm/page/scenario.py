@@ -164,31 +164,26 @@ class Scenario:
     def _numbers(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in NUMBERS}
 
+    def _texts(self) -> list[tuple[str, str]]:
+        """Return what differs from the defaults as keys and texts, but for the numbers."""
+        parts = [(path, value_text(value)) for path, value in self.changes.items()]
+        parts += [(kind, event_text(event)) for kind, event in self.events()]
+        preset = [] if self.preset == "default" else [("preset", self.preset)]
+        return [*preset, *parts, *([] if self.shocks_in_baseline else [(SHARED, "false")])]
+
     def address(self) -> str:
-        """Query of the page's address; what is as by default is left out."""
-        parts: list[tuple[str, str]] = []
-        if self.preset != "default":
-            parts.append(("preset", self.preset))
-        parts += [(path, value_text(value)) for path, value in self.changes.items()]
-        parts += [(kind, event_text(e)) for kind, e in self.events()]
-        if not self.shocks_in_baseline:
-            parts.append((SHARED, "false"))
-        parts += [(name, str(value)) for name, value in self._numbers().items() if value != NUMBERS[name]]
-        return urlencode(parts, safe=":,=[]")
+        """Return the query of the page's address; what is as by default is left out."""
+        numbers = [(name, str(value)) for name, value in self._numbers().items() if value != NUMBERS[name]]
+        return urlencode([*self._texts(), *numbers], safe=":,=[]")
 
     def command(self) -> str:
-        """Command line of the same runs."""
+        """Return the command line of the same runs."""
         words = ["mpbf", "run"]
-        if self.preset != "default":
-            words += ["--preset", self.preset]
-        for path, value in self.changes.items():
-            words += ["--set", f"{path}={value_text(value)}"]
-        for kind, event in self.events():
-            words += [f"--{kind}", event_text(event)]
-        if not self.shocks_in_baseline:
-            words.append("--no-shocks-in-baseline")
-        for name, number in self._numbers().items():
-            words += [f"--{name}", str(number)]
+        for key, text in [*self._texts(), *self._numbers().items()]:
+            if key == SHARED:
+                words.append("--no-shocks-in-baseline")
+            else:
+                words += ["--set", f"{key}={text}"] if key in PATHS else [f"--{key}", str(text)]
         return shlex.join(words)
 
     def to_toml(self) -> str:
