@@ -138,7 +138,7 @@ class OutputFolder:
                 left[0].rename(self._place)
 
     def _check(self, new: Iterable[str] = ()) -> Held:
-        """What there is of an earlier result; raises unless it may be replaced, and all else can stay as it is.
+        """Return what there is of an earlier result; raise unless it may be replaced, and all else can stay as it is.
 
         Parameters
         ----------
@@ -193,7 +193,7 @@ class OutputFolder:
         return held
 
     def _is_ours(self, name: str, hashes: set[str]) -> bool:
-        """Whether a listed file is as it was written, and no link leads elsewhere on the way to it."""
+        """Return whether a listed file is as it was written, and no link leads elsewhere on the way to it."""
         path = self._place / name
         try:
             return path.is_file() and path.resolve() == path and _sha256(path) in hashes
@@ -201,7 +201,7 @@ class OutputFolder:
             return False
 
     def _in_the_way(self, name: str, held: Held) -> str | None:
-        """What stands where a new file goes, or where one of its folders does, and is not of the earlier result."""
+        """Return what stands where a new file or one of its folders goes, and is not of the earlier result."""
         for part in [p.as_posix() for p in reversed(PurePosixPath(name).parents)][1:]:
             path = self._place / part
             if os.path.lexists(path) and part not in held.files and (path.is_symlink() or not path.is_dir()):
@@ -209,12 +209,12 @@ class OutputFolder:
         return name if name not in held.files and os.path.lexists(self._place / name) else None
 
     def _others(self, written: Iterable[str]) -> list[str]:
-        """Files and folders in the destination that are not among some; a folder without any of them counts as one."""
+        """Return files and folders in the destination that are not among some; a folder without them counts as one."""
         there = others(self._place, set(written))
         return [name for name in there if self._place / name != self._work and not self._is_runs(name)]
 
     def _is_runs(self, name: str) -> bool:
-        """Whether something in the destination is the folder of the runs that the result comes from."""
+        """Return whether something in the destination is the folder of the runs that the result comes from."""
         if name != f"{RUNS}/":
             return False
         runs = self._place / RUNS
@@ -328,7 +328,7 @@ def _write_record(record: Mapping[str, Any], folder: Path) -> None:
 
 
 def _record_hash(record: Mapping[str, Any]) -> str:
-    """Hash of a record without its own hash, so that a change of it is noticed."""
+    """Return the hash of a record without its own hash, so that a change of it is noticed."""
     return content_hash({key: value for key, value in record.items() if key != "record_hash"})
 
 
@@ -338,23 +338,23 @@ def _sha256(path: Path) -> str:
 
 
 def holds_result(folder: Path) -> bool:
-    """Whether a folder is one of results: no study's runs go there."""
+    """Return whether a folder is one of results: no study's runs go there."""
     return (folder / RECORD).exists()
 
 
 def holds_store(folder: Path) -> bool:
-    """Whether a folder holds the runs of a study: no result goes there."""
+    """Return whether a folder holds the runs of a study: no result goes there."""
     return any(p.suffix.lower() == STORES for p in folder.iterdir())
 
 
 def is_below(name: str) -> bool:
-    """Whether a path is that of something below a folder."""
+    """Return whether a path is that of something below a folder."""
     path = PurePosixPath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def others(place: Path, written: set[str]) -> list[str]:
-    """Files and folders in a folder that are not among some; a folder without any of them counts as one."""
+    """Return files and folders in a folder that are not among some; a folder without any of them counts as one."""
     folders = {parent.as_posix() for name in written for parent in PurePosixPath(name).parents}
     found = []
     for path in sorted(place.iterdir()):
@@ -368,7 +368,7 @@ def others(place: Path, written: set[str]) -> list[str]:
 
 
 def some(names: Sequence[str]) -> str:
-    """A few names, and how many more there are."""
+    """Return a few names, and how many more there are."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 

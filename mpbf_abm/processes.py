@@ -1,6 +1,6 @@
 """A supervised pool of processes: a task that raises, dies, hangs or bloats costs itself and nothing else.
 
-Each worker has a pipe of its own, so that the parent always knows which task a worker was at when it died, and
+Each worker has its own pipe, so that the parent always knows which task a worker was at when it died, and
 no worker can spoil what another one sends. A result carries the number of its task and the process that made it: what
 a copy of a worker sends (a task may fork) is never taken for the result of another task. The parent has no threads; it
 looks at its workers in :meth:`Pool.collect`.
@@ -107,7 +107,7 @@ LONGEST = 1 << 32  # bytes of a message
 
 
 def framed(message: bytes) -> bytes:
-    """A message as it travels: a mark, its length, itself."""
+    """Return a message as it travels: a mark, its length, itself."""
     return MARK + len(message).to_bytes(8, "big") + message
 
 
@@ -268,12 +268,12 @@ class Pool:
 
     @property
     def pending(self) -> int:
-        """Tasks that were submitted and are not collected yet."""
+        """Return tasks that were submitted and are not collected yet."""
         return len(self._queue) + sum(len(s.hand) for s in self._slots) + len(self._done)
 
     @property
     def wants(self) -> int:
-        """Tasks to submit now, so that no worker waits for one."""
+        """Return tasks to submit now, so that no worker waits for one."""
         return max(0, 2 * self.workers * self._together() - len(self._queue))
 
     def submit(self, tasks: Sequence[Any]) -> None:
@@ -354,7 +354,7 @@ class Pool:
     # ------------------------------------------------------------------ feeding
 
     def _together(self) -> int:
-        """Tasks that go to a worker in one message."""
+        """Return tasks that go to a worker in one message."""
         if self._mean is None:
             return 1
         return max(1, min(self._most_together, int(BATCH_SECONDS / max(self._mean, 1e-6))))
@@ -446,7 +446,7 @@ class Pool:
             match kind:
                 case "ready":
                     fits = not slot.ready and isinstance(content, str)
-                case "told":
+                case "progress":
                     fits = bool(at_hand) and isinstance(content, int)
                 case "done":
                     fits = [number for number, _, _, _ in content] == at_hand[: len(content)]
@@ -466,7 +466,7 @@ class Pool:
             if content:
                 raise WorkerError(f"a worker cannot begin: {content}")
             slot.ready, self._starts = True, 0
-        elif kind == "told" and self._heard is not None:
+        elif kind == "progress" and self._heard is not None:
             self._heard(slot.hand[0].task, content)
         elif kind == "done":
             for _, value, fault, seconds in content:
@@ -531,7 +531,7 @@ class Pool:
 
     @staticmethod
     def _resident(slot: _Slot) -> float:
-        """Memory of a worker in MB, and of the programs that its task has started."""
+        """Return the memory of a worker in MB, and of the programs that its task has started."""
         if slot.inspect is None:
             return 0.0
         try:
@@ -572,7 +572,7 @@ def end_tree(slot: _Slot) -> None:
 
 
 def default_workers() -> int:
-    """A worker for each core, and two at least, so that limits can be kept."""
+    """Return how many workers to start: one for each core, and two at least, so that limits can be kept."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # pragma: no cover - not Linux
@@ -592,7 +592,7 @@ class _Line:
 
     pipe: Connection | None = None
     amount: int = 0
-    told: float = 0.0
+    sent: float = 0.0
 
     def send(self, kind: str, content: Any) -> None:
         """Send a message with the process that it comes from."""
@@ -621,9 +621,9 @@ def tell(amount: int = 1) -> None:
     if _line.pipe is None:
         return
     _line.amount += amount
-    if time.monotonic() - _line.told >= TELL_SECONDS:
-        _line.send("told", _line.amount)
-        _line.amount, _line.told = 0, time.monotonic()
+    if time.monotonic() - _line.sent >= TELL_SECONDS:
+        _line.send("progress", _line.amount)
+        _line.amount, _line.sent = 0, time.monotonic()
     # While a worker is at a task its parent sends nothing else.
     if _line.pipe.poll():
         _line.pipe.recv()
@@ -689,7 +689,7 @@ def _send(results: list[Result]) -> None:
 
 
 def _sendable(result: Result) -> Result:
-    """A result as it is, or as the fault that its value cannot be sent."""
+    """Return a result as it is, or as the fault that its value cannot be sent."""
     number, _, fault, seconds = result
     try:
         pickle.dumps(result, pickle.HIGHEST_PROTOCOL)

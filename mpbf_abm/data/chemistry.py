@@ -67,7 +67,7 @@ class Elements(NamedTuple):
     kinds: dict[int, str]
 
     def column(self, name: str) -> Float:
-        """One property of all elements (103,)."""
+        """Return one property of all elements (103,)."""
         return self.values[:, self.names.index(name)]
 
 
@@ -87,7 +87,7 @@ def elements() -> Elements:
 
 @lru_cache(maxsize=262_144)
 def parse(text: str) -> tuple[tuple[int, float], ...]:
-    """Atomic fractions of a plain formula, by atomic number.
+    """Return atomic fractions of a plain formula, by atomic number.
 
     Nested brackets, fractions, spaces between symbols, Unicode subscripts and hydrates with a raised dot are
     understood. Isotopes, charges, densities, mixtures, unknowns (``O7-x``) and elements beyond Z = 103 are refused,
@@ -129,7 +129,7 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
 
 
 def _amounts(plain: str) -> dict[int, float]:
-    """Atoms of a formula by atomic number, read piece by piece where it is a plain row of pieces."""
+    """Return atoms of a formula by atomic number, read piece by piece where it is a plain row of pieces."""
     pieces = PIECE.findall(plain)
     whole = "".join([unit + count for unit, count in pieces]) == plain
     atoms: dict[int, float] = {}
@@ -142,7 +142,7 @@ def _amounts(plain: str) -> dict[int, float]:
 
 @lru_cache(maxsize=65_536)
 def _library_atoms(plain: str) -> tuple[tuple[int, float], ...]:
-    """Atomic numbers and amounts as the library reads them."""
+    """Return atomic numbers and amounts as the library reads them."""
     try:
         atoms = parse_with_library(plain).atoms
     except Exception as error:  # the grammar raises errors of several unrelated types
@@ -153,7 +153,7 @@ def _library_atoms(plain: str) -> tuple[tuple[int, float], ...]:
 
 
 def composition_matrix(formulas: Sequence[str]) -> csr_array:
-    """Atomic fractions of formulas that parse, sparse (n, 103); every row sums to one."""
+    """Return atomic fractions of formulas that parse, sparse (n, 103); every row sums to one."""
     parsed = [parse(text) for text in formulas]
     start = np.concatenate([[0], np.cumsum([len(p) for p in parsed], dtype=np.int64)])
     numbers = np.array([z - 1 for p in parsed for z, _ in p], dtype=np.int64)
@@ -162,7 +162,7 @@ def composition_matrix(formulas: Sequence[str]) -> csr_array:
 
 
 def composition_keys(fractions: csr_array) -> list[bytes]:
-    """Keys that are equal for equal reduced compositions (to about six decimals)."""
+    """Return keys that are equal for equal reduced compositions (to about six decimals)."""
     # Steps of one over a prime: no simple fraction lies on the border between two steps.
     steps = np.rint(fractions.data * 999_983).astype(np.int64)
     numbers, start = fractions.indices.astype(np.int64), fractions.indptr
@@ -170,7 +170,7 @@ def composition_keys(fractions: csr_array) -> list[bytes]:
 
 
 def descriptors(fractions: csr_array) -> Float:
-    """Descriptors of compositions: mean, spread, minimum and maximum of each property; number of elements; norms.
+    """Return descriptors of compositions: mean, spread, least and most of each property; number of elements; norms.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def descriptors(fractions: csr_array) -> Float:
 
 
 def descriptor_names() -> tuple[str, ...]:
-    """Names of the columns of :func:`descriptors`."""
+    """Return names of the columns of :func:`descriptors`."""
     statistics = ("mean", "spread", "min", "max")
     return (
         *(f"{statistic} {name}" for statistic in statistics for name in elements().names),
@@ -205,7 +205,7 @@ def descriptor_names() -> tuple[str, ...]:
 
 
 def element_edits(present: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Edits between sets of elements: one for each element added or removed, so that a substitution takes two (K, K).
+    """Return edits between sets of elements: one for each added or removed, so that a substitution takes two (K, K).
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def element_edits(present: NDArray[np.bool_]) -> NDArray[np.int16]:
 
 
 def chemistry_labels(fractions: csr_array) -> Int:
-    """Up to four elements that name the chemistry of each composition, the most telling first.
+    """Return up to four elements that name the chemistry of each composition, the most telling first.
 
     The first is the anion: the most electronegative nonmetal or metalloid with at least a tenth of the atoms
     (zero for alloys). The second is the most abundant transition metal of groups 4 to 11 with at least a twentieth

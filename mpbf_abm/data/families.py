@@ -27,7 +27,7 @@ def largest(sizes: Int, share: float) -> Bool:
 
 
 def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
-    """Row-normalised similarity graph that keeps each family's strongest links, made symmetric.
+    """Return a row-normalised similarity graph that keeps each family's strongest links, made symmetric.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
 
 
 def adjacent_similarity(edits: NDArray[np.integer[Any]]) -> Float:
-    """Row-normalised graph of families one edit apart; one without such a neighbour is joined to its nearest.
+    """Return a row-normalised graph of families one edit apart; one without such a neighbour is joined to its nearest.
 
     Parameters
     ----------

@@ -274,7 +274,7 @@ def _earliest(years: Float, same: Int) -> Int:
 
 
 def _named_families(labels: list[str]) -> tuple[Int, tuple[str, ...]]:
-    """Families as named by the user, numbered by falling size."""
+    """Return families as named by the user, numbered by falling size."""
     names, number, count = np.unique(labels, return_inverse=True, return_counts=True)
     order = np.argsort(-count, kind="stable")
     rank = np.empty(len(names), np.int64)
@@ -290,7 +290,7 @@ def _to_variance(columns: Float) -> Float:
 
 
 def _principal(raw: Float) -> tuple[Float, float]:
-    """Principal axes of the standardised descriptors, at most 24, and the share of variance they hold."""
+    """Return principal axes of the standardised descriptors, at most 24, and the share of variance they hold."""
     spread = raw.std(axis=0)
     varies = spread > 1e-9 * (1 + np.abs(raw).max(axis=0))
     standard = (raw[:, varies] - raw[:, varies].mean(axis=0)) / spread[varies]
@@ -316,7 +316,7 @@ def _proxy(columns: Float32, standard: Float32, streams: Streams) -> Float32:
 
 
 def _similarity(points: Float32, start: Int) -> Float:
-    """Family graph by distance of descriptor means, in units of the median distance."""
+    """Return the family graph by distance of descriptor means, in units of the median distance."""
     centres = np.add.reduceat(points.astype(np.float64), start[:-1], axis=0) / np.diff(start)[:, None]
     squared = ((centres[:, None] - centres[None]) ** 2).sum(axis=2)
     unit = float(np.median(squared[squared > 0])) if (squared > 0).any() else 1.0
@@ -324,6 +324,6 @@ def _similarity(points: Float32, start: Int) -> Float:
 
 
 def _by_elements(fractions: csr_array, start: Int) -> Float:
-    """Family graph by the elements that occur in each family."""
+    """Return the family graph by the elements that occur in each family."""
     present = np.add.reduceat(fractions.toarray() > 0, start[:-1], axis=0, dtype=np.int64) > 0
     return adjacent_similarity(chemistry.element_edits(present))

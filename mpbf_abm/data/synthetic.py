@@ -7,7 +7,7 @@ Descriptors of material i in family f::
 so that what an encoder learns depends on which families its corpus holds. The property is a
 smooth random field of the quantum block plus one of quantum and meso jointly (random Fourier
 features: Rahimi and Recht 2007); the simulation sees the quantum part only and adds a bias
-field of its own.
+field.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
 
 
 def family_rows(materials: int, families: int, exponent: float) -> Int:
-    """First row of each family (K + 1,) with Zipf sizes of at least one material each."""
+    """Return the first row of each family (K + 1,) with Zipf sizes of at least one material each."""
     weight = np.arange(1, families + 1, dtype=np.float64) ** -exponent
     exact = weight / weight.sum() * (materials - families)
     sizes = 1 + np.floor(exact).astype(np.int64)
@@ -97,7 +97,7 @@ def family_rows(materials: int, families: int, exponent: float) -> Int:
 
 
 def random_field(streams: Streams, name: str, x: Float32, length: float) -> Float32:
-    """Smooth Gaussian random field of unit prior variance at the rows of x (n, d)."""
+    """Return a smooth Gaussian random field of unit prior variance at the rows of x (n, d)."""
     draws = streams.generator(name)
     omega = (draws.standard_normal((x.shape[1], FIELD_FEATURES)) / length).astype(np.float32)
     phase = (draws.random(FIELD_FEATURES) * 2 * np.pi).astype(np.float32)
@@ -109,7 +109,7 @@ def random_field(streams: Streams, name: str, x: Float32, length: float) -> Floa
 
 
 def bias_field(p: SpaceParameters, streams: Streams, quantum: Float32, family: Int, position_factor: Float) -> Float32:
-    """Simulation bias: offset + family + smooth within families + scatter, by variance shares."""
+    """Return the simulation bias: offset + family + smooth within families + scatter, by variance shares."""
     between = position_factor @ streams.normal("space.bias.family", 0, p.families)
     between = (between - between.mean()) / max(float(between.std()), 1e-9) if p.families > 1 else between * 0
     smooth = random_field(streams, "space.bias.smooth", quantum, p.bias_length)
@@ -123,7 +123,7 @@ def bias_field(p: SpaceParameters, streams: Streams, quantum: Float32, family: I
 
 
 def _family_positions(families: int, streams: Streams) -> tuple[Float, Float]:
-    """Affinity of families (K, K) and a factor of it: rows correlate as families are similar."""
+    """Return the affinity of families (K, K) and a factor of it: rows correlate as families are similar."""
     position = streams.normal("space.family.position", 0, (families, 2))
     gap = position[:, None] - position[None]
     affinity = np.exp(-0.5 * np.einsum("ijd,ijd->ij", gap, gap) / FAMILY_LENGTH**2)
@@ -168,7 +168,7 @@ def _near_duplicates(
 
 
 def _spurious(p: SpaceParameters, streams: Streams, value: Float32, dense: NDArray[np.bool_]) -> Float32:
-    """Columns that follow the property in dense families and a random other material's elsewhere."""
+    """Return columns that follow the property in dense families and a random other material's elsewhere."""
     other = value[(streams.uniform("space.spurious.other", 0, len(value)) * len(value)).astype(np.int64)]
     followed = np.where(dense, value, other)[:, None]
     noise = streams.normal("space.spurious.noise", 0, (len(value), p.spurious_dims)).astype(np.float32)

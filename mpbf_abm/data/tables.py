@@ -143,7 +143,7 @@ def _read_file(path: Path) -> Source:
 
 
 def _decode(data: bytes, kind: str) -> tuple[str, list[str]]:
-    """Text of a file, and how it was encoded if that is not UTF-8."""
+    """Return the text of a file, and how it was encoded if that is not UTF-8."""
     for start, what in FOREIGN.items():
         if data.startswith(start):
             raise ValueError(f"it is {what}; save it as {kind} or give it its own ending")
@@ -160,7 +160,7 @@ def _one_line_end(text: str) -> str:
 
 
 def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
-    """Columns of delimited text, the line of each record, and what was taken to be meant."""
+    """Return columns of delimited text, the line of each record, and what was taken to be meant."""
     said = None
     if text[:4].lower() == "sep=" and text[5:6] == "\n":
         said, text = text[4], text[6:]
@@ -189,7 +189,7 @@ def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Records that are not blank, with their line; blank lines and line breaks in quotes are considered."""
+    """Return records that are not blank, with their line; blank lines and line breaks in quotes are considered."""
     reader, before = csv.reader(io.StringIO(text), delimiter=separator), 0
     for record in reader:
         if len(record) > 1 or any(cell.strip() for cell in record):
@@ -216,7 +216,7 @@ def _separator(text: str) -> str:
 
 
 def _json_lines(text: str) -> list[Any]:
-    """Values of a text with one JSON value a line."""
+    """Return values of a text with one JSON value a line."""
     values = []
     for number, line in enumerate(text.split("\n"), 1):
         try:
@@ -227,7 +227,7 @@ def _json_lines(text: str) -> list[Any]:
 
 
 def _from_json(value: Any) -> pd.DataFrame:
-    """Columns of a JSON value: rows as objects, columns as lists or objects, or a form that pandas writes."""
+    """Return columns of a JSON value: rows as objects, columns as lists or objects, or a form that pandas writes."""
     if isinstance(value, dict) and isinstance(value.get("data"), list) and ("columns" in value or "schema" in value):
         if "schema" in value:
             return _from_json(value["data"])
@@ -409,7 +409,7 @@ def distinct(keys: Sequence[bytes]) -> tuple[Int, Int]:
 
 
 def merge(values: Float, same: Int, rule: Rule) -> Float:
-    """One value for each set of equal rows (m,)."""
+    """Return one value for each set of equal rows (m,)."""
     if rule == "median":
         return np.asarray(pd.Series(values).groupby(same).median(), np.float64)
     if rule == "first":
@@ -418,7 +418,7 @@ def merge(values: Float, same: Int, rule: Rule) -> Float:
 
 
 def replicate_sd(values: Float, same: Int) -> float | None:
-    """Pooled standard deviation within sets of equal rows; None where nothing repeats."""
+    """Return the pooled standard deviation within sets of equal rows; None where nothing repeats."""
     mean = merge(values, same, "mean")
     spare = len(values) - len(mean)
     return float(np.sqrt(((values - mean[same]) ** 2).sum() / spare)) if spare else None
@@ -427,7 +427,7 @@ def replicate_sd(values: Float, same: Int) -> float | None:
 def conflicts(
     values: Float, same: Int, sd: float, numbers: Sequence[Any], names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Sets of equal rows whose values differ by more than ``CONFLICT_SD`` standard deviations, the widest first.
+    """Return sets of equal rows whose values differ by more than ``CONFLICT_SD`` standard deviations, the widest first.
 
     Parameters
     ----------
@@ -579,7 +579,7 @@ class Check:
         return values
 
     def numeric_columns(self, objective: str) -> list[str]:
-        """Columns that can describe a pool: mostly numbers, and not a nameless row number."""
+        """Return columns that can describe a pool: mostly numbers, and not a nameless row number."""
         frame = self.source.frame
         others = [(c, k) for k, c in enumerate(frame.columns) if c != objective and not c.startswith("Unnamed:")]
         mostly = [c for c, k in others if np.isfinite(numbers(frame.iloc[:, k]).values).mean() >= 0.5]
@@ -677,7 +677,7 @@ class Check:
 
 
 def _line(text: str) -> str:
-    """One line of a text in which cells or names may have several."""
+    """Return one line of a text in which cells or names may have several."""
     return " ".join(text.split())
 
 

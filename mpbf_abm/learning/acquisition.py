@@ -142,7 +142,7 @@ def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, d
 
 
 def expected_improvement(mean: Float32, sd: Float32, best: float) -> Float32:
-    """Logarithm of expected improvement over `best` (Jones et al. 1998), safe in the far tail (Ament et al. 2023)."""
+    """Return log expected improvement over `best` (Jones et al. 1998), safe in the far tail (Ament et al. 2023)."""
     sd = np.maximum(sd, np.float32(1e-6))
     z = ((mean - np.float32(best)) / sd).astype(np.float64)
     density = -0.5 * z * z - 0.5 * np.log(2 * np.pi)

@@ -28,13 +28,13 @@ def coordinate_map(encoder: Encoder, length_scale: float) -> tuple[Float32, Floa
 
 @kernel
 def coordinates(x: Float32, weights: Float32, shift: Float32) -> Float32:
-    """Coordinates of ambient rows (n, k)."""
+    """Return coordinates of ambient rows (n, k)."""
     return x @ weights + shift
 
 
 @kernel
 def matern(a: Float, b: Float) -> Float:
-    """Matern-5/2 covariance of unit length and variance between the rows of two sets (..., n, m)."""
+    """Return the Matern-5/2 covariance of unit length and variance between the rows of two sets (..., n, m)."""
     squared = (a * a).sum(axis=-1)[..., :, None] + (b * b).sum(axis=-1)[..., None, :]
     return _of_distance(np.sqrt(np.maximum(squared - 2.0 * (a @ np.swapaxes(b, -1, -2)), 0.0)))
 
@@ -55,7 +55,7 @@ def solve_lower(factor: Float, right: Float, *, transposed: bool = False) -> Flo
 
 
 def offset_and_scale(labels: Float) -> tuple[float, float]:
-    """Mean and standard deviation of the labels seen so far, by which they are standardised."""
+    """Return mean and standard deviation of the labels seen so far, by which they are standardised."""
     n = len(labels)
     if not n:
         return 0.0, 1.0
@@ -115,17 +115,17 @@ class GaussianProcess:
         self.weights = solve_lower(self.factor, self.value - self.offset * self.unit, transposed=True)
 
     def centred(self, phi: Float32) -> Float32:
-        """Posterior mean less the offset at rows (n, k)."""
+        """Return the posterior mean less the offset at rows (n, k)."""
         return np.asarray(matern(phi.astype(np.float64), self.points) @ self.weights, np.float32)
 
     def predict(self, phi: Float32) -> tuple[Float32, Float32]:
-        """Posterior mean and variance of observations, misfit included, for rows (n, k)."""
+        """Return posterior mean and variance of observations, misfit included, for rows (n, k)."""
         cross = matern(phi.astype(np.float64), self.points)
         v = solve_lower(self.factor, cross.T)
         return claims(cross @ self.weights, (v * v).sum(axis=0), self.offset, self.scale)
 
     def joint(self, phi: Float32) -> Float32:
-        """Posterior covariance between rows (..., n, k) of one set each (..., n, n)."""
+        """Return the posterior covariance between rows (..., n, k) of one set each (..., n, n)."""
         out = [self._joint(rows.astype(np.float64)) for rows in phi.reshape(-1, *phi.shape[-2:])]
         return np.stack(out).astype(np.float32).reshape(*phi.shape[:-1], phi.shape[-2])
 
@@ -134,7 +134,7 @@ class GaussianProcess:
         return self.scale**2 * (matern(rows, rows) - v.T @ v)
 
     def slope(self, x: Float32, weights: Float32, shift: Float32) -> Float32:
-        """Gradient of the posterior mean at one ambient row (d,)."""
+        """Return the gradient of the posterior mean at one ambient row (d,)."""
         gap = coordinates(x, weights, shift).astype(np.float64) - self.points
         t = ROOT5 * np.sqrt((gap * gap).sum(axis=1))
         along = (-5.0 / 3.0 * (1.0 + t) * np.exp(-t) * self.weights) @ gap
@@ -288,12 +288,12 @@ class Posterior:
         self.rows.append(row)
 
     def mean(self) -> Float32:
-        """Posterior mean at every point (N,)."""
+        """Return the posterior mean at every point (N,)."""
         offset, _ = offset_and_scale(self.labels[: len(self.rows)])
         return (self.value - offset * self.unit).astype(np.float32) + np.float32(offset)
 
     def predict(self) -> tuple[Float32, Float32]:
-        """Posterior mean and variance of observations, misfit included, at every point (N,)."""
+        """Return posterior mean and variance of observations, misfit included, at every point (N,)."""
         offset, scale = offset_and_scale(self.labels[: len(self.rows)])
         return claims(self.value - offset * self.unit, self.reduction, offset, scale)
 

@@ -71,8 +71,8 @@ def _described(name: str) -> str:
 
 
 def _number(name: str, default: int) -> Tag:
-    low, told = "0" if name == "seed" else "1", _described(name)
-    about: Attributes = {"data-number": name, "inputmode": "numeric", "aria-describedby": told}
+    low, described = "0" if name == "seed" else "1", _described(name)
+    about: Attributes = {"data-number": name, "inputmode": "numeric", "aria-describedby": described}
     number = tags.input(about, id=name, type="number", step="1", min=low, value=str(default))
     return _control(name, tags.label(name, for_=name), number, _help(WORDS["numbers"][name], name))
 

@@ -48,12 +48,12 @@ class Order:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come."""
+        """Return whether nothing more will come."""
         return bool(self.fault) or self.cancelled or len(self.results) == len(self.tasks)
 
     @property
     def progress(self) -> float:
-        """Share of its ticks that are done."""
+        """Return the share of its ticks that are done."""
         total = sum(t.ticks for t in self.tasks.values())
         done = sum(self.tasks[name].ticks for name in self.results)
         return min(1.0, (done + sum(self._ticks.values())) / total) if total else 1.0
@@ -134,7 +134,7 @@ class Desk:
         self._ring()
 
     def _ring(self) -> None:
-        """Something has changed: look at once."""
+        """Say that something has changed, so that it is looked at at once."""
         self._wake.set()
         self._pool.wake()
 
@@ -143,7 +143,7 @@ class Desk:
     async def serve(self) -> None:
         """Keep the workers busy until cancelled.
 
-        The pool waits for its workers in a thread of its own, as waiting in turns would take the processor from them;
+        The pool waits for its workers in its own thread, as waiting in turns would take the processor from them;
         nothing else touches it meanwhile.
         """
         self._pool.submit([None] * self.workers)
@@ -254,7 +254,7 @@ class Desk:
             self._kept.popitem(last=False)
 
     def _words(self, fault: Fault) -> str:
-        """A fault in one line, with what can be done."""
+        """Return a fault in one line, with what can be done."""
         match fault.kind:
             case "memory":
                 less = "fewer materials, records or features need less"

@@ -18,7 +18,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_BODY = 1024 * 1024
 COOKIE = "mpbf_token"
-# What the page's own library needs: scripts and styles inside the page, and a worker of its own.
+# What the page's own library needs: scripts and styles inside the page, and its own worker.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self' {socket}; object-src 'none'; base-uri 'self'; form-action 'self'; "
@@ -27,7 +27,7 @@ POLICY = (
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -83,11 +83,11 @@ class Guard:
         return None
 
     def _brought(self, scope: Scope) -> bool:
-        """Whether the address holds the right token."""
+        """Return whether the address holds the right token."""
         return self._is_token(dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"))).get("token"))
 
     def _holds(self, headers: dict[str, str]) -> bool:
-        """Whether the cookie holds the right token."""
+        """Return whether the cookie holds the right token."""
         morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         return self._is_token(None if morsel is None else morsel.value)
 
@@ -130,7 +130,7 @@ async def _answer(send: Send, status: int, body: bytes, headers: dict[str, str])
 
 
 def _bounded(receive: Receive) -> Receive:
-    """Bodies without a stated length end at the limit, too."""
+    """End bodies without a stated length at the limit, too."""
     taken = 0
 
     async def bounded() -> Message:

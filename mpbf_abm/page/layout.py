@@ -88,7 +88,10 @@ def _panel(tab: str) -> Tag:
 
 
 def tables_zip(shown: Shown) -> bytes:
-    """The tables of ``mpbf run`` in one file, which is the same for the same runs but for the software's own record."""
+    """Return the tables of ``mpbf run`` in one file.
+
+    It is the same for the same runs but for the record of the software.
+    """
     out = io.BytesIO()
     with tempfile.TemporaryDirectory() as place, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         folder, plan = Path(place), shown.ensemble.plan
@@ -104,7 +107,7 @@ def tables_zip(shown: Shown) -> bytes:
 
 
 def overview_pdf(shown: Shown) -> bytes:
-    """The overview figure of ``mpbf run``."""
+    """Return the overview figure of ``mpbf run``."""
     ensemble = shown.ensemble
     last = ensemble.first(shown.last_arm)
     frames = overview.prepare(ensemble.series, ensemble.families, ensemble.summary, last.nodes, last.edges)
@@ -117,7 +120,7 @@ def overview_pdf(shown: Shown) -> bytes:
 
 
 def application(desk: Desk, studies: Studies, opening: str = "") -> App:
-    """The page as an application.
+    """Return the page as an application.
 
     Parameters
     ----------
@@ -127,7 +130,7 @@ def application(desk: Desk, studies: Studies, opening: str = "") -> App:
     opening : str
         Address of the scenario that a page without one starts with.
     """
-    # Matplotlib's settings are global: whoever draws, draws in this thread.
+    # Matplotlib's settings are global: all drawing is done in this thread.
     artist = ThreadPoolExecutor(1, "artist")
     visits: set[Visit] = set()
 
@@ -176,21 +179,16 @@ def _on(input: Inputs, name: str, handler: Callable[[Any], Any]) -> None:
 def _serve_files(visit: Visit, artist: ThreadPoolExecutor) -> None:
     """Serve the files of what is shown."""
 
-    def of(make: Callable[[Shown], bytes]) -> bytes:
-        if visit.shown is None:
-            raise RuntimeError("there is nothing to download yet")
-        return artist.submit(make, visit.shown).result()
-
-    makers: dict[str, tuple[str, Callable[[Shown], bytes]]] = {
-        "toml": ("explored.toml", lambda shown: shown.scenario.to_toml().encode()),
-        "study_file": ("explored-study.toml", lambda shown: shown.scenario.to_study().encode()),
-        "csv": ("explored.zip", tables_zip),
-        "pdf": ("explored.pdf", overview_pdf),
-    }
-    for id, (file, make) in makers.items():
-
-        def download(make: Callable[[Shown], bytes] = make) -> Iterator[bytes]:
-            yield of(make)
+    def serve(id: str, file: str, make: Callable[[Shown], bytes]) -> None:
+        def download() -> Iterator[bytes]:
+            if visit.shown is None:
+                raise RuntimeError("there is nothing to download yet")
+            yield artist.submit(make, visit.shown).result()
 
         download.__name__ = id
         render.download_link(filename=file)(download)
+
+    serve("toml", "explored.toml", lambda shown: shown.scenario.to_toml().encode())
+    serve("study_file", "explored-study.toml", lambda shown: shown.scenario.to_study().encode())
+    serve("csv", "explored.zip", tables_zip)
+    serve("pdf", "explored.pdf", overview_pdf)

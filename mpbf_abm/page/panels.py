@@ -53,20 +53,20 @@ def svg(fig: Figure, alt: str) -> str:
 
 
 def blank(width: float, height: float) -> Figure:
-    """A figure whose axes lie where they are put (width and height in inches)."""
+    """Return a figure whose axes lie where they are put (width and height in inches)."""
     fig = Figure(figsize=(width, height))
     fig.set_layout_engine("none")
     return fig
 
 
 def chart(height: float = TALL) -> tuple[Figure, Axes]:
-    """A figure whose axes lie where the time cursor expects them."""
+    """Return a figure whose axes lie where the time cursor expects them."""
     fig = blank(WIDE, height)
     return fig, fig.add_axes((LEFT, BOTTOM, RIGHT - LEFT, TOP - BOTTOM))
 
 
 def over_time(ax: Axes, ticks: int, unit: str) -> None:
-    """Axis of time, and the unit of the other."""
+    """Set the axis of time, and the unit of the other."""
     ax.set_xlim(0, max(1, ticks - 1))
     ax.set_xlabel("time (ticks)")
     ax.set_ylabel(unit)
@@ -76,7 +76,7 @@ def over_time(ax: Axes, ticks: int, unit: str) -> None:
 
 
 def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str, alt: str) -> str:
-    """Medians and ranges over time: baseline dashed, what-if solid; of two quantities each has a colour.
+    """Return medians and ranges over time: baseline dashed, what-if solid; of two quantities each has a colour.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str,
 
 
 def gaps(frame: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str, alt: str) -> str:
-    """Mean paired difference over time with its interval, against zero.
+    """Return the mean paired difference over time with its interval, against zero.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _nothing(ax: Axes, text: str) -> None:
 
 
 def flows(table: pd.DataFrame, alt: str) -> str:
-    """The layer diagram, measured; see :func:`mpbf_abm.figures.layers.draw_diagram`."""
+    """Return the layer diagram, measured; see :func:`mpbf_abm.figures.layers.draw_diagram`."""
     with style.styled():
         fig = blank(WIDE * 1.15, 82 * MM)
         draw_diagram(fig.add_axes((0, 0, 1, 1)), table)
@@ -154,7 +154,7 @@ def flows(table: pd.DataFrame, alt: str) -> str:
 
 
 def network(nodes: pd.DataFrame, edges: pd.DataFrame, alt: str) -> str:
-    """Who leans on whom; see :func:`mpbf_abm.figures.overview.draw_network`."""
+    """Return who leans on whom; see :func:`mpbf_abm.figures.overview.draw_network`."""
     with style.styled():
         fig = blank(WIDE, 88 * MM)
         ax = fig.add_axes((0.03, 0.07, 0.94, 0.92))
@@ -164,7 +164,7 @@ def network(nodes: pd.DataFrame, edges: pd.DataFrame, alt: str) -> str:
 
 
 def materials(places: pd.DataFrame, values: Array, found: Array, most: float, alt: str, *, signed: bool = False) -> str:
-    """The map of families: area by materials, colour by a value, a ring around those in which something was found.
+    """Return the map of families: area by materials, colour by a value, a ring around those with discoveries.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def materials(places: pd.DataFrame, values: Array, found: Array, most: float, al
 
 
 def outcome(pairs: pd.DataFrame, label: str, alt: str) -> str:
-    """Every run of each arm, pairs joined; bars mark the medians.
+    """Return every run of each arm, pairs joined; bars mark the medians.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def outcome(pairs: pd.DataFrame, label: str, alt: str) -> str:
 
 
 def distributions(groups: Mapping[str, Array], label: str, alt: str) -> str:
-    """Values of an outcome by arm: every run, median and 10-90 % range."""
+    """Return values of an outcome by arm: every run, median and 10-90 % range."""
     with style.styled():
         fig, ax = _in_rows([_short(n) for n in groups], label, WIDE * 1.4, 16, 9, 11)
         for y, values in enumerate(groups.values()):
@@ -278,7 +278,7 @@ def _short(text: str, most: int = 24) -> str:
 
 
 def ranked(costs: pd.DataFrame, label: str, alt: str) -> str:
-    """Mean cost of each node's loss with its interval, costliest first.
+    """Return the mean cost of each node's loss with its interval, costliest first.
 
     Parameters
     ----------

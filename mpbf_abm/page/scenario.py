@@ -98,26 +98,26 @@ class Scenario:
 
     @cached_property
     def parameters(self) -> Parameters:
-        """All parameters."""
+        """Return all parameters."""
         return Parameters.preset(self.preset).updated(self.changes)
 
     @cached_property
     def plan(self) -> Plan:
-        """What to run."""
+        """Return what to run."""
         events = (self.policies, self.shocks)
         shared = self.shocks_in_baseline
         return Plan(self.parameters, self.seed, self.ticks, self.replicates, *events, shocks_in_baseline=shared)
 
     @property
     def agents(self) -> int:
-        """Agents of a run."""
+        """Return agents of a run."""
         p = self.parameters
         return p.curators.count + p.trainers.count + p.planners.count
 
     # ------------------------------------------------------------------ checks
 
     def faults(self) -> list[Fault]:
-        """What stops it from being run, or run on a page."""
+        """Return what stops it from being run, or run on a page."""
         try:
             self.plan.check()
         except ConfigurationError as error:
@@ -125,7 +125,7 @@ class Scenario:
         return self.too_much()
 
     def too_much(self) -> list[Fault]:
-        """What is more than a page should be asked for, with the reason."""
+        """Return what is more than a page should be asked for, with the reason."""
         instead = "mpbf run with the line under Configuration has no such limit"
         p, faults = self.parameters, list[Fault]()
         wanted = {
@@ -154,7 +154,7 @@ class Scenario:
         return []
 
     def checked(self) -> Scenario:
-        """Itself, or every fault at once."""
+        """Return the scenario itself, or raise every fault at once."""
         if faults := self.faults():
             raise ScenarioError(faults)
         return self
@@ -187,21 +187,21 @@ class Scenario:
         return shlex.join(words)
 
     def to_toml(self) -> str:
-        """Configuration file of the same runs (``mpbf run FILE``)."""
+        """Return the configuration file of the same runs (``mpbf run FILE``)."""
         lines = [f'preset = "{self.preset}"', "", "[run]", *(f"{k} = {v}" for k, v in self._numbers().items())]
         if not self.shocks_in_baseline:
             lines.append(f"{SHARED} = false")
         return "\n".join([*lines, *table_lines(self.changes, self.policies, self.shocks)]) + "\n"
 
     def to_study(self) -> str:
-        """Study file of the same runs (``mpbf study run FILE``): one arm with all policies."""
+        """Return the study file of the same runs (``mpbf study run FILE``): one arm with all policies."""
         from mpbf_abm.studies.files import write_study
 
         study = plain_study(self.plan, "explored")
         return write_study(study.changed(preset=self.preset, parameters=dict(self.changes)))
 
     def events(self) -> list[tuple[str, Event]]:
-        """Policies and shocks with their kind."""
+        """Return policies and shocks with their kind."""
         return [(_kind(event), event) for event in (*self.policies, *self.shocks)]
 
 
@@ -209,12 +209,12 @@ class Scenario:
 
 
 def value_text(value: Any) -> str:
-    """A parameter's value as it stands after ``=`` on a command line."""
+    """Return a parameter's value as it stands after ``=`` on a command line."""
     return value if isinstance(value, str) else toml_value(value)
 
 
 def event_text(event: Event) -> str:
-    """An event as it stands on a command line."""
+    """Return an event as it stands on a command line."""
     fields = event_fields(event)
     name = fields.pop("name")
     fields.pop("set", None)
@@ -223,7 +223,7 @@ def event_text(event: Event) -> str:
 
 
 def parse_value(path: str, text: str) -> Any:
-    """Value of what was typed into a parameter's control.
+    """Return the value of what was typed into a parameter's control.
 
     Raises
     ------

@@ -22,7 +22,7 @@ Names = tuple[str, ...]
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens, or one line about why it cannot.
+    """Return a socket that listens, or one line about why it cannot.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def serve(
 
 
 def _own_addresses() -> tuple[str, ...]:
-    """Addresses of this machine, by which others reach it."""
+    """Return addresses of this machine, by which others reach it."""
     with contextlib.suppress(OSError):
         return tuple(str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None))
     return ()

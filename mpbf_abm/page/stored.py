@@ -33,13 +33,13 @@ class Studies:
         self.folder = folder
 
     def names(self) -> list[str]:
-        """Folders with a store, relative to the one that is looked through; ``.`` is that one itself."""
+        """Return folders with a store, relative to the one that is looked through; ``.`` is that one itself."""
         depths = range(DEEPEST + 1)
         found = [path.parent for depth in depths for path in sorted(self.folder.glob("*/" * depth + FILE))]
         return [path.relative_to(self.folder).as_posix() for path in found[:MOST]]
 
     def page(self, chosen: Mapping[str, str]) -> str:
-        """The study tab: ``study``, ``scenario`` and ``outcome`` are what was chosen."""
+        """Return the study tab: ``study``, ``scenario`` and ``outcome`` are what was chosen."""
         names = self.names()
         if not names:
             run = "Run one, <code>mpbf study run experiments/quickstart.toml</code> say"
@@ -58,7 +58,7 @@ class Studies:
 
 
 def head_and_body(results: Results, name: str, head: str, chosen: Mapping[str, str]) -> str:
-    """Everything that is shown of an open study."""
+    """Return the everything that is shown of an open study."""
     S, A, R = results.shape
     outcomes = list(results.definitions)
     if not outcomes:

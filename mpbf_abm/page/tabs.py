@@ -57,14 +57,14 @@ class Look:
     indicator: str = "records_hhi"
 
     def fitting(self, shown: Shown) -> Look:
-        """The same within what there is."""
+        """Return the same within what there is."""
         view = self.view if shown.what_if else BASELINE
         pair = self.pair if self.pair in shown.replicates else shown.replicates[0]
         return Look(self.tab, view, min(max(0, self.tick), shown.scenario.ticks - 1), pair, self.indicator)
 
 
 def arms_in(view: str, shown: Shown) -> list[str]:
-    """Arms that a view shows."""
+    """Return arms that a view shows."""
     return list(shown.arms) if view in ("both", "difference") else [view]
 
 
@@ -72,19 +72,19 @@ def arms_in(view: str, shown: Shown) -> list[str]:
 
 
 def num(value: float, sign: str = "") -> str:
-    """A number of three digits; what is not defined is a dash."""
+    """Return a number of three digits; what is not defined is a dash."""
     return "–" if math.isnan(value) else f"{value:{sign}.3g}".replace("-", "−")
 
 
 def interval(low: float, high: float) -> str:
-    """An interval in words."""
+    """Return an interval in words."""
     if low == high == 0.0:
         return "0"
     return "" if math.isnan(low) else f"{num(low, '+')} to {num(high, '+')}"
 
 
 def verdict(effect: Mapping[str, Any]) -> tuple[str, str]:
-    """What a paired difference says, and the class of its colour."""
+    """Return what a paired difference says, and the class of its colour."""
     low, high = effect["low"], effect["high"]
     if effect["identical"] or low == high == 0.0:
         return "no difference", "none"
@@ -104,12 +104,12 @@ def said(effect: Mapping[str, Any]) -> str:
 
 
 def escape(text: object) -> str:
-    """Text for HTML."""
+    """Return the text for HTML."""
     return html.escape(str(text), quote=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, numeric: Sequence[int] = ()) -> str:
-    """A table with a caption, which scrolls on a narrow screen; cells are HTML."""
+    """Return a table with a caption, which scrolls on a narrow screen; cells are HTML."""
     cls = [' class="num"' if i in numeric else "" for i in range(len(head))]
     top = "".join(f'<th scope="col"{c}>{h}</th>' for h, c in zip(head, cls, strict=True))
     cells = ["".join(f"<td{c}>{v}</td>" for v, c in zip(row[1:], cls[1:], strict=True)) for row in rows]
@@ -121,7 +121,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, nume
 
 
 def figure(title: str, picture: str, note: str = "", *, timed: bool = False, wide: bool = False) -> str:
-    """A picture with its title; `timed` ones have the time cursor over them."""
+    """Return a picture with its title; `timed` ones have the time cursor over them."""
     classes = "figure" + (" timed" if timed else "") + (" wide" if wide else "")
     cursor = '<div class="cursor" aria-hidden="true"></div>' if timed else ""
     head = f"<h3>{title}</h3><p>{note}</p>" if note else f"<h3>{title}</h3>"
@@ -200,7 +200,7 @@ def _card(shown: Shown, outcome: str) -> str:
 
 
 def draw(shown: Shown, key: tuple[Any, ...], make: Callable[..., str], *of: Any) -> str:
-    """A picture of something, made once."""
+    """Return a picture of something, made once."""
     if key not in shown.drawn:
         shown.drawn[key] = make(*of)
     return shown.drawn[key]

@@ -77,7 +77,7 @@ class Visit:
         self._spawn(self._paint())
 
     def leave(self) -> None:
-        """The reader is gone: nothing is computed for them any more."""
+        """Compute nothing more for a reader who is gone."""
         self._cancel(self.order, self.losses)
         for task in list(self._tasks):
             task.cancel()
@@ -102,7 +102,7 @@ class Visit:
     # ------------------------------------------------------------------ what the page sends
 
     async def arrive(self, query: str) -> None:
-        """A page was opened, perhaps with an address that says what it shows."""
+        """Open the page, perhaps with an address that says what it shows."""
         try:
             scenario, faults = from_address(query if _asks(query) else self.opening), []
         except ScenarioError as error:
@@ -115,7 +115,7 @@ class Visit:
         self._spawn(self._browse())
 
     async def form(self, form: Any) -> None:
-        """The form has changed."""
+        """Take the form as it has changed."""
         preset = form.get("preset") if isinstance(form, Mapping) else None
         if isinstance(preset, str) and preset != self._preset:
             try:
@@ -140,13 +140,13 @@ class Visit:
             await self._status("Changed; press Run to see what comes of it", stale=True)
 
     async def example(self, name: str) -> None:
-        """A ready-made question was chosen; an empty name puts everything back."""
+        """Show a ready-made question; an empty name puts everything back."""
         query, help = EXAMPLES.get(str(name), ("", ""))
         await self._send("example-help", tabs.escape(help))
         await self._fill(from_address(query))
 
     async def file(self, given: Any) -> None:
-        """A configuration file was opened: it is read as data."""
+        """Read a configuration file, as data."""
         name = str(given.get("name", "file"))[:80] if isinstance(given, Mapping) else "file"
         text = given.get("text") if isinstance(given, Mapping) else None
         try:
@@ -157,7 +157,7 @@ class Visit:
         await self._fill(scenario)
 
     async def looked(self, what: Any) -> None:
-        """Another tab, view, tick, pair or indicator."""
+        """Show another tab, view, tick, pair or indicator."""
         self.look = Look(**_checked_look(what if isinstance(what, Mapping) else {}))
         self._repaint.set()
 
@@ -166,12 +166,12 @@ class Visit:
         self._cancel(self.order, self.losses)
 
     async def ask(self, what: str) -> None:
-        """Something that is only computed on request."""
+        """Compute something that is only computed on request."""
         if what == "losses" and self.shown is not None and (self.losses is None or self.losses.over):
             self._spawn(self._lose(self.shown))
 
     async def choose(self, what: Any) -> None:
-        """Another study, scenario or outcome of a study."""
+        """Show another study, scenario or outcome of a study."""
         self.study = {str(k): str(v) for k, v in what.items()} if isinstance(what, Mapping) else {}
         self._spawn(self._browse())
 
@@ -319,13 +319,13 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _asks(query: str) -> bool:
-    """Whether an address says anything about the model."""
+    """Return whether an address says anything about the model."""
     keys = {part.split("=", 1)[0] for part in query.split("&") if part}
     return bool(keys - set(Look().__dict__))
 
 
 def _checked_look(what: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a look that can be used; others are as by default."""
+    """Return fields of a look that can be used; others are as by default."""
     out: dict[str, Any] = {}
     for name, known in (("tab", TABS), ("view", VIEWS), ("indicator", COLUMNS)):
         if what.get(name) in known:

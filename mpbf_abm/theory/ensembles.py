@@ -42,7 +42,7 @@ OF_PLANNERS: dict[str, object] = {
 
 
 def obstacles(parameters: Parameters, space: MaterialsSpace) -> list[str]:
-    """Why histories of a community cannot be advanced together; empty where they can."""
+    """Return why histories of a community cannot be advanced together; empty where they can."""
     p = parameters
     faults = []
     for path, needed in (NEEDED | (OF_PLANNERS if p.planners.count else {})).items():
@@ -66,7 +66,7 @@ def family_masses(
     space: MaterialsSpace,
     reseed: Sequence[Mapping[int, int]] | None = None,
 ) -> Float:
-    """Founding mass plus visible records of each family after some ticks, in many histories.
+    """Return founding mass plus visible records of each family after some ticks, in many histories.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def family_masses(
 
 
 def _histories(p: Parameters, streams: list[Streams], space: MaterialsSpace, ticks: int) -> Iterator[Float]:
-    """Masses (R, K) at the start and after each tick, in one array that goes on changing."""
+    """Return masses (R, K) at the start and after each tick, in one array that goes on changing."""
     x = np.tile(founding_mass(p, space.families), (len(streams), 1))
     if p.founding.records:
         shape = (p.founding.records, 8)
@@ -139,7 +139,7 @@ def _histories(p: Parameters, streams: list[Streams], space: MaterialsSpace, tic
 
 
 def _races(streams: list[Streams], decision: str, tick: int, agents: int, share: Float, space: MaterialsSpace) -> Int:
-    """Family that each agent chooses in each history (R, n)."""
+    """Return the family that each agent chooses in each history (R, n)."""
     clocks = np.empty((len(streams), agents, space.families))
     for one, out in zip(streams, clocks, strict=True):
         one.generator(decision, tick).standard_exponential(out=out)

@@ -22,7 +22,7 @@ ROUNDING = 1e-9  # 1/phi of a fraction such as 1/49 may lie a rounding error bel
 
 
 def binomial_degrees(nodes: int, mean: float) -> Float:
-    """Degree distribution of an Erdos-Renyi graph of finite size.
+    """Return the degree distribution of an Erdos-Renyi graph of finite size.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def degree_distribution(p: ArrayLike) -> Float:
 
 
 def _smallest_fixed_point(f: Callable[[float], float]) -> float:
-    """Smallest fixed point in [0, 1] of an increasing function with f(0) >= 0 and f(1) = 1, or 1."""
+    """Return the smallest fixed point in [0, 1] of an increasing function with f(0) >= 0 and f(1) = 1, or 1."""
     # A convex generating function crosses the diagonal once below 1, iff it is steeper than 1 there.
     edge = 1.0 - 1e-7
     if f(edge) >= edge:
@@ -65,7 +65,7 @@ def _smallest_fixed_point(f: Callable[[float], float]) -> float:
 
 
 def giant_share_er_finite(nodes: int, c: float) -> float:
-    """Mean giant component of an Erdos-Renyi graph of finite size, up to O(1/N^2), well above the threshold.
+    """Return the mean giant component of an Erdos-Renyi graph of finite size, up to O(1/N^2), well above the threshold.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def giant_share_er_finite(nodes: int, c: float) -> float:
 
 
 def giant_share_er(c: float) -> float:
-    """Giant component of an Erdos-Renyi graph: S = 1 + W(-c exp(-c)) / c, 0 up to c = 1 (Erdos and Renyi 1960).
+    """Return the giant component of an Erdos-Renyi graph: S = 1 + W(-c exp(-c)) / c, 0 up to c = 1 (Erdos, Renyi 1960).
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def giant_share_er(c: float) -> float:
 
 
 def random_threshold(p: ArrayLike) -> float:
-    """Share of nodes whose random removal leaves no giant component: 1 - <k>/<k(k-1)> (Cohen et al. 2000).
+    """Return the share of nodes whose random removal leaves no giant component: 1 - <k>/<k(k-1)> (Cohen et al. 2000).
 
     Erdos-Renyi: 1 - 1/c. 0 where there is no giant component to begin with.
     """
@@ -117,7 +117,7 @@ def random_threshold(p: ArrayLike) -> float:
 
 
 def attack_threshold(p: ArrayLike) -> float:
-    """Share of nodes whose removal by falling degree leaves no giant component (Callaway et al. 2000).
+    """Return the share of nodes whose removal by falling degree leaves no giant component (Callaway et al. 2000).
 
     Degrees are those of the whole graph. All nodes above degree k* go, and as many of degree k* as
     make ``sum_{k kept} k (k - 1) p_k / <k> = 1``.
@@ -135,7 +135,7 @@ def attack_threshold(p: ArrayLike) -> float:
 
 
 def attacked(p: ArrayLike, removed: float) -> Float:
-    """Share of each degree class that is left when a share of all nodes went by falling degree (K + 1,)."""
+    """Return the share of each degree class that is left when a share of all nodes went by falling degree (K + 1,)."""
     p = degree_distribution(p)
     above = p[::-1].cumsum()[::-1] - p
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -144,7 +144,7 @@ def attacked(p: ArrayLike, removed: float) -> Float:
 
 
 def giant_share(p: ArrayLike, kept: ArrayLike = 1.0) -> float:
-    """Giant component among the nodes that are left, as a share of all (Callaway et al. 2000).
+    """Return the giant component among the nodes that are left, as a share of all (Callaway et al. 2000).
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def giant_share(p: ArrayLike, kept: ArrayLike = 1.0) -> float:
 
 
 def _dead_end(p: Float, q: ArrayLike) -> float:
-    """Probability u that an edge leads to no infinite cluster of occupied nodes."""
+    """Return the probability u that an edge leads to no infinite cluster of occupied nodes."""
     k = np.arange(1, len(p))
     mean = float(k @ p[1:])
     if mean == 0:
@@ -178,14 +178,14 @@ def _dead_end(p: Float, q: ArrayLike) -> float:
 
 
 def vulnerable_degree(phi: float) -> int:
-    """Largest degree K* = floor(1/phi) at which one failed neighbour is enough, for a threshold 0 < phi <= 1."""
+    """Return the largest degree K* = floor(1/phi) at which one failed neighbour is enough, for 0 < phi <= 1."""
     if not 0 < phi <= 1:
         raise ConfigurationError(f"threshold phi = {phi:g}: must be above 0 to 1")
     return math.floor(1 / phi + ROUNDING)
 
 
 def watts_condition(phi: float, z: float) -> float:
-    """Mean number of vulnerable nodes that a vulnerable node passes its failure on to: z Q(K* - 1, z).
+    """Return the mean number of vulnerable nodes that a vulnerable node passes its failure on to: z Q(K* - 1, z).
 
     Q is the regularised upper incomplete gamma function; z is the mean degree of an Erdos-Renyi
     graph. Global cascades from one node are possible where it exceeds 1 (Watts 2002).
@@ -195,7 +195,7 @@ def watts_condition(phi: float, z: float) -> float:
 
 
 def watts_window(phi: float) -> tuple[float, float] | None:
-    """Range of mean degrees with global cascades on Erdos-Renyi graphs; None where there is none.
+    """Return the range of mean degrees with global cascades on Erdos-Renyi graphs; None where there is none.
 
     Examples
     --------
@@ -215,7 +215,7 @@ def watts_window(phi: float) -> tuple[float, float] | None:
 
 
 def cascade_chance(p: ArrayLike, phi: float) -> float:
-    """Chance that the failure of one random node sets off a global cascade.
+    """Return the chance that the failure of one random node sets off a global cascade.
 
     It does iff the node touches the giant cluster of vulnerable nodes: 1 - G0(h) with h the
     probability that an edge does not lead there (Watts 2002, section on the extended cluster).
@@ -227,7 +227,7 @@ def cascade_chance(p: ArrayLike, phi: float) -> float:
 
 
 def cascade_share(p: ArrayLike, phi: float) -> float:
-    """Share of nodes that fail in a global cascade (Gleeson and Cahalane 2007), 0 if none can start.
+    """Return the share of nodes that fail in a global cascade (Gleeson and Cahalane 2007), 0 if none can start.
 
     q = sum_k k p_k / <k> P[Bin(k-1, q) fails a node of degree k], from q -> 0+; the share is the same
     sum over all k neighbours.
@@ -250,7 +250,7 @@ def cascade_share(p: ArrayLike, phi: float) -> float:
 
 
 def mutual_threshold(layers: int) -> tuple[float, float]:
-    """Threshold k p_c of mutually dependent Erdos-Renyi layers of mean degree k, and k times the jump there.
+    """Return the threshold k p_c of mutually dependent Erdos-Renyi layers of mean degree k, and k times the jump there.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ def mutual_threshold(layers: int) -> tuple[float, float]:
 
 
 def mutual_share(layers: int, k: float, kept: float) -> float:
-    """Share of nodes that work in every layer after all but a share `kept` of one layer was removed.
+    """Return the share of nodes that work in every layer after all but a share `kept` of one layer was removed.
 
     Parameters
     ----------
@@ -299,7 +299,7 @@ def mutual_share(layers: int, k: float, kept: float) -> float:
 
 
 def functioning_share(providers: int, phi: float) -> float:
-    """Share of a growing graph that works when every node needs one of its providers.
+    """Return the share of a growing graph that works when every node needs one of its providers.
 
     Parameters
     ----------
@@ -323,7 +323,7 @@ def functioning_share(providers: int, phi: float) -> float:
 
 
 def functioning_share_finite(nodes: int, founders: int, providers: int, phi: float) -> tuple[float, float]:
-    """Mean and standard deviation of the functioning share of a growing graph of finite size, exactly.
+    """Return mean and standard deviation of the functioning share of a growing graph of finite size, exactly.
 
     The number W of working nodes is a Markov chain: the newcomer to t nodes works with probability
     (1 - phi) (1 - C(t - W, r) / C(t, r)); founders work with probability 1 - phi.

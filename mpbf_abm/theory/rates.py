@@ -126,7 +126,7 @@ def check(p: Parameters, space: MaterialsSpace | None) -> None:
 
 
 def label_kinds(p: Parameters, feasible: float) -> Float:
-    """Expected shares of simulated, hybrid and measured labels among the curators' records (3,).
+    """Return expected shares of simulated, hybrid and measured labels among the curators' records (3,).
 
     A kind of data that does not exist for a material gives way to crystal graphs; the measured
     quota raises what the mix leaves short of it, where such data exist.
@@ -142,7 +142,7 @@ def label_kinds(p: Parameters, feasible: float) -> Float:
 
 
 def audit_rate(open_records: float, audits: float, forgetting: float) -> float:
-    """Chance kappa per record and tick of an audit at the stationary number of records open to audit.
+    """Return the chance kappa per record and tick of an audit at the stationary number of records open to audit.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def audit_rate(open_records: float, audits: float, forgetting: float) -> float:
 
 
 def published(p: Parameters, K: int, space: MaterialsSpace | None) -> Float:
-    """Share of a family's experiments that become records (K,)."""
+    """Return the share of a family's experiments that become records (K,)."""
     q = p.planners
     if space is None or not q.publication_bias:
         return np.full(K, p.coupling.outer_loop)
@@ -170,5 +170,5 @@ def published(p: Parameters, K: int, space: MaterialsSpace | None) -> Float:
 
 
 def family_mean(space: MaterialsSpace, values: NDArray[np.floating]) -> Float:
-    """Mean over the materials of each family (K,)."""
+    """Return the mean over the materials of each family (K,)."""
     return np.asarray(np.bincount(space.family, values, minlength=space.families) / space.family_sizes)

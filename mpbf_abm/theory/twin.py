@@ -38,12 +38,12 @@ class Path:
 
     @property
     def volume(self) -> Float:
-        """Records of all families (T,)."""
+        """Return records of all families (T,)."""
         return np.asarray(self.records.sum(axis=1))
 
     @property
     def shares(self) -> Float:
-        """Share of each family (T, K)."""
+        """Return the share of each family (T, K)."""
         return np.asarray(self.records / self.volume[:, None])
 
 
@@ -160,27 +160,27 @@ class Twin:
 
     @property
     def families(self) -> int:
-        """Number of families K."""
+        """Return the number of families K."""
         return len(self.mass)
 
     @property
     def start(self) -> Float:
-        """Records and mass of each family at founding (K,)."""
+        """Return records and mass of each family at founding (K,)."""
         return np.asarray(self.mass + self.records)
 
     @property
     def sources(self) -> tuple[Source, Source]:
-        """Curators and planners, in the order of a tick."""
+        """Return curators and planners, in the order of a tick."""
         return self.curators, self.planners
 
     def attend(self, source: Source, x: Float) -> Float:
-        """Attention of a source to each family (K,)."""
+        """Return the attention of a source to each family (K,)."""
         ε, γ = np.array([source.exploration]), np.array([source.reinforcement])
         share = attention(x, ε, source.adjacency, γ, self.similarity, self._weights(source, x))[0]
         return np.asarray(covering(share, x, source.coverage) if source.coverage else share)
 
     def attend_jacobian(self, source: Source, x: Float) -> Float:
-        """Derivative of :meth:`attend` by the records of each family (K, K); every family must have some."""
+        """Return the derivative of :meth:`attend` by the records of each family (K, K); every family must have some."""
         r = reinforced(x, np.array([source.reinforcement]), self._weights(source, x))[0]
         change = (1 - source.exploration) * self.reinforcement(source) * (np.diag(r) - np.outer(r, r)) / x
         if source.adjacency and source.exploration:
@@ -194,20 +194,20 @@ class Twin:
         return np.asarray(change)
 
     def inflow(self, x: Float) -> Float:
-        """Records that all sources add to each family in a unit of time (K,)."""
+        """Return records that all sources add to each family in a unit of time (K,)."""
         return np.asarray(sum(s.rate * s.published * self.attend(s, x) for s in self.sources))
 
     def inflow_jacobian(self, x: Float) -> Float:
-        """Derivative of :meth:`inflow` by the records (K, K)."""
+        """Return the derivative of :meth:`inflow` by the records (K, K)."""
         return np.asarray(sum(s.rate * s.published[:, None] * self.attend_jacobian(s, x) for s in self.sources))
 
     def allocation(self, x: Float) -> Float:
-        """Share p_k(x) of the inflow that goes to each family (K,)."""
+        """Return the share p_k(x) of the inflow that goes to each family (K,)."""
         flow = self.inflow(x)
         return np.asarray(flow / flow.sum())
 
     def reinforcement(self, source: Source) -> float:
-        """Exponent in force: gamma_eff where it is given."""
+        """Return the exponent in force: gamma_eff where it is given."""
         return source.reinforcement if self.gamma_eff is None else self.gamma_eff
 
     def exploring(self, exploration: float) -> Twin:
@@ -236,7 +236,7 @@ class Twin:
         return x + self.planners.rate * self.planners.published * self.attend(self.planners, x), bias, model
 
     def map(self, ticks: int, start: Float | None = None) -> Path:
-        """Trajectory of the synchronous map from founding, or from other records (K,)."""
+        """Return the trajectory of the synchronous map from founding, or from other records (K,)."""
         x, bias, model = self._founded(start)
         states = [(x, bias, model)]
         for tick in range(ticks):
@@ -245,7 +245,7 @@ class Twin:
         return Path(np.arange(ticks + 1.0), np.array(records), np.array(biases), np.array(models))
 
     def slope(self, t: float, y: Float) -> Float:
-        """Right-hand side of the ODE for ``y`` = records, bias mass, the learner's mean (2K + 1,)."""
+        """Return the right-hand side of the ODE for ``y`` = records, bias mass, the learner's mean (2K + 1,)."""
         K = self.families
         x, bias, model = np.maximum(y[:K], 0.0), y[K : 2 * K], float(y[-1])
         new = self.curators.rate * self.attend(self.curators, x)
@@ -256,7 +256,7 @@ class Twin:
         return np.concatenate([self.inflow(x) - self.forgetting * x, erring, [(learned - model) / self.retrain]])
 
     def ode(self, times: Sequence[float] | Float, start: Float | None = None) -> Path:
-        """Trajectory of the ODE at increasing times, from founding at time 0 or from other records (K,)."""
+        """Return the trajectory of the ODE at increasing times, from founding at time 0 or from other records (K,)."""
         x, bias, _ = self._founded(start)
         # Events at once: the learner has learned what was there at founding.
         model = self.learned(x - self.mass, bias) if self.pseudo_share and x.sum() > self.mass.sum() else 0.0
@@ -272,7 +272,7 @@ class Twin:
         return x, (x - self.mass) * (self.simulated + 0.5 * self.hybrid) * self.bias, math.nan
 
     def _error(self, model: float) -> Float | float:
-        """Mean bias of a new record of the curators in each family."""
+        """Return the mean bias of a new record of the curators in each family."""
         generated = self.simulated * (0.0 if math.isnan(model) else self.pseudo_share)
         plain = (self.simulated - generated + 0.5 * self.hybrid) * self.bias
         return plain if not generated else plain + generated * (self.pseudo_gain * model - self.level)
@@ -285,14 +285,14 @@ class Twin:
     # ------------------------------------------------------------------ volume and bias
 
     def total_inflow(self) -> float:
-        """Records added per tick, where they do not depend on the allocation."""
+        """Return records added per tick, where they do not depend on the allocation."""
         rate = self.planners.published
         if not np.allclose(rate, rate[0]):
             raise ConfigurationError("twin: families differ in what is published; their total has no closed form")
         return float(self.curators.rate + self.planners.rate * rate[0])
 
     def volume(self, times: Sequence[float] | Float, kind: Kind = "ode") -> Float:
-        """Total records V(t) in closed form (T,): the allocation has no part in it."""
+        """Return total records V(t) in closed form (T,): the allocation has no part in it."""
         t, rate, start = np.asarray(times, np.float64), self.total_inflow(), float(self.start.sum())
         if not self.forgetting:
             return np.asarray(start + rate * t)
@@ -300,7 +300,7 @@ class Twin:
         return np.asarray(limit + (start - limit) * np.exp(-self.forgetting * t))
 
     def loop(self, kind: Kind = "ode") -> tuple[float, float]:
-        """Gain L of the bias loop (bias grows without end where L > 1), and steady bias b*.
+        """Return the gain L of the bias loop (bias grows without end where L > 1), and steady bias b*.
 
         Where families differ in bias, theirs counts by the steady allocation.
         """
@@ -324,14 +324,14 @@ class Twin:
     # ------------------------------------------------------------------ steady states
 
     def jacobian(self, x: Float, kind: Kind = "map") -> Float:
-        """Derivative of the map's step, or of the ODE's right-hand side, by the records (K, K)."""
+        """Return the derivative of the map's step, or of the ODE's right-hand side, by the records (K, K)."""
         if kind == "ode":
             return self.inflow_jacobian(x) - self.forgetting * np.eye(self.families)
         half = self.halves(x)
         return np.asarray(half.planned @ half.curated * math.exp(-self.forgetting))
 
     def steady(self, start: Float | None = None, kind: Kind = "map") -> Float:
-        """Steady records (K,) to which a start (or founding) leads; needs forgetting."""
+        """Return steady records (K,) to which a start (or founding) leads; needs forgetting."""
         if not self.forgetting:
             raise ConfigurationError("twin: without forgetting records grow without end; there is no steady state")
         far = math.ceil(60.0 / self.forgetting)
@@ -345,7 +345,7 @@ class Twin:
         return np.asarray(x)
 
     def halves(self, x: Float) -> Halves:
-        """Curators' and planners' half of a tick that starts at x."""
+        """Return curators' and planners' half of a tick that starts at x."""
         eye, (c, p) = np.eye(self.families), self.sources
         first = math.exp(-self.forgetting) * x
         chosen = self.attend(c, first)
@@ -355,7 +355,7 @@ class Twin:
         return Halves(curated, planned, chosen, p.published * self.attend(p, second))
 
     def growth(self, x: Float) -> float:
-        """Largest multiplier per tick of small differences between families (total kept) at a state of the map."""
+        """Return the largest multiplier per tick of small differences between families (total kept) at a state."""
         out = np.eye(self.families) - 1.0 / self.families
         return float(np.linalg.eigvals(out @ self.jacobian(x) @ out).real.max())
 
@@ -397,7 +397,7 @@ class Twin:
         return Thresholds(symmetric, closed, float((drawn - share) / (drawn - 1 / K)), share)
 
     def locked_in(self, exploration: float) -> float:
-        """Share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
+        """Return the share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
         limits, K, greedy = self.thresholds(), self.families, self._greedy()
         if exploration >= limits.fold:
             return math.nan
@@ -420,7 +420,7 @@ class Twin:
     def share_spread(
         self, ticks: int, start: Float | None = None, *, initial: Float | None = None, until: int | None = None
     ) -> Float:
-        """Covariance of the shares along the map's trajectory, to first order in the noise (ticks + 1, K, K).
+        """Return the covariance of the shares along the map, to first order in the noise (ticks + 1, K, K).
 
         Parameters
         ----------
@@ -444,7 +444,7 @@ class Twin:
         return np.array(out)
 
     def share_covariance(self, shares: Float | None = None, kind: Kind = "map") -> Float:
-        """Stationary covariance of the shares about a stable steady state (K, K).
+        """Return the stationary covariance of the shares about a stable steady state (K, K).
 
         Parameters
         ----------
@@ -460,7 +460,7 @@ class Twin:
 
 
 def winner(share: float, K: int) -> Float:
-    """Shares with one winner and equal others (K,)."""
+    """Return shares with one winner and equal others (K,)."""
     return np.concatenate([[share], np.full(K - 1, (1.0 - share) / (K - 1))])
 
 
@@ -470,7 +470,7 @@ def winner(share: float, K: int) -> Float:
 
 
 def tick_noise(twin: Twin, x: Float, mass: Float) -> Float:
-    """Covariance of the records that one tick of chance adds (K, K).
+    """Return the covariance of the records that one tick of chance adds (K, K).
 
     Records other than founding mass are thinned one by one; curators and planners draw families
     one by one, and what planners find is deposited or not.
@@ -484,7 +484,7 @@ def tick_noise(twin: Twin, x: Float, mass: Float) -> Float:
 
 
 def covariance(twin: Twin, x: Float, kind: Kind) -> Float:
-    """Stationary covariance of the records about a stable steady state (K, K).
+    """Return the stationary covariance of the records about a stable steady state (K, K).
 
     Lyapunov's equation: discrete for the map; continuous for the ODE, where every event is a
     Poisson process of its own.
@@ -499,7 +499,7 @@ def covariance(twin: Twin, x: Float, kind: Kind) -> Float:
 
 
 def of_shares(covariance: Float, x: Float) -> Float:
-    """Covariance of the shares from that of the records about a state x (K, K)."""
+    """Return the covariance of the shares from that of the records about a state x (K, K)."""
     change = (np.eye(len(x)) - (x / x.sum())[:, None]) / x.sum()
     return np.asarray(change @ covariance @ change.T)
 
@@ -523,7 +523,7 @@ def urn_covariance(twin: Twin, shares: Float) -> Float:
 
 
 def urn_variance(a: float, total: float, batches: Sequence[float] | NDArray[np.generic]) -> float:
-    """Variance of the first family's share of a linear urn after some batches of records.
+    """Return the variance of the first family's share of a linear urn after some batches of records.
 
     ``x0 (1-x0) [1 - prod_t (1 - m_t / (N_t + m_t)^2)]`` for founding mass `a` of `total`, where the
     m_t records of a batch are drawn from the same shares. One record at a time, without end:
