@@ -117,26 +117,31 @@ def names_in(place: str, *more: str) -> Callable[[], Iterable[str]]:
     return lambda: [*getattr(import_module(f"mpbf_abm.{module}"), name), *more]
 
 
-def _number(kind: type[int | float], low: float | None, high: float | None, text: str) -> Any:
-    try:
+def _finite(kind: type[int | float], text: str) -> Any:
+    """Return a finite number."""
+    with suppress(ValueError):
         value = kind(text)
-    except ValueError:
-        value = math.nan
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"must be a {'whole ' if kind is int else ''}number")
-    if (low is not None and value < low) or (high is not None and value > high):
+        if abs(value) < math.inf:
+            return value
+    raise ValueError(f"must be a {'whole ' if kind is int else ''}number")
+
+
+def _within(low: float | None, high: float | None, text: str) -> Any:
+    """Return a whole number within bounds."""
+    value = _finite(int, text)
+    if value < (-math.inf if low is None else low) or value > (math.inf if high is None else high):
         raise ValueError(f"must be at least {low}" if high is None else f"must be from {low} to {high}")
     return value
 
 
 def whole(names: str, help: str, low: int | None = None, high: int | None = None, default: int | None = None) -> Any:
     """Declare an option that is a whole number within bounds."""
-    return option(f"{names} INTEGER", help, partial(_number, int, low, high), default=default)
+    return option(f"{names} INTEGER", help, partial(_within, low, high), default=default)
 
 
 def real(names: str, help: str, default: float | None = None) -> Any:
     """Declare an option that is a finite number."""
-    return option(names or "NUMBER", help, partial(_number, float, None, None), default=default)
+    return option(names or "NUMBER", help, partial(_finite, float), default=default)
 
 
 def of_run(name: str, help: str, default: int | None = None) -> Any:
@@ -145,7 +150,7 @@ def of_run(name: str, help: str, default: int | None = None) -> Any:
     def parse(text: str) -> Any:
         from mpbf_abm.model.settings import numbers_faults
 
-        value = _number(int, None, None, text)
+        value = _finite(int, text)
         if faults := numbers_faults({name: value}):
             raise ConfigurationError([f"--{fault}" for fault in faults])
         return value
@@ -200,20 +205,20 @@ class Command(TyperCommand):
     def _known(self, ctx: Any, rest: list[str]) -> tuple[list[str], list[str]]:
         """Return the words of known options, and a fault for each other; what follows one of those may be its value."""
         options = {name: p for p in self.get_params(ctx) for name in (*p.opts, *p.secondary_opts)}
-        flags = {name for name, p in options.items() if getattr(p, "is_flag", False)}
+        takes_value = {name for name, p in options.items() if not getattr(p, "is_flag", False)}
+        long = [name for name in options if name.startswith("--")]
         known: list[str] = []
         faults = []
         while rest and rest[0] != "--":
             word = rest.pop(0)
             name = word.partition("=")[0]
-            if name.startswith("--") and name not in options:
-                faults.append(f"no such option {name}{did_you_mean(name, [n for n in options if n[:2] == '--'])}")
-                if name == word and rest and not rest[0].startswith("-"):
-                    rest.pop(0)
-                continue
-            known.append(word)
-            if name == word and name in {*options} - flags:
-                known, rest = [*known, *rest[:1]], rest[1:]
+            if unknown := name.startswith("--") and name not in options:
+                faults.append(f"no such option {name}{did_you_mean(name, long)}")
+            # The next word is the value of an option, or may be that of an unknown one.
+            follows = name == word and (name in takes_value or (unknown and not "".join(rest[:1]).startswith("-")))
+            words = [word, *rest[:follows]]
+            rest = rest[follows:]
+            known += [] if unknown else words
         return [*known, *rest], faults
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -328,11 +333,12 @@ def typed(model: Any, leave: Iterable[str] = ()) -> list[str]:
 def _words(name: str, info: Any, value: Any) -> list[str]:
     if not isinstance(info, OptionInfo):
         return [value.name]
-    declared = [word for word in map(str, (info.default, *(info.param_decls or ()))) if word.startswith("--")]
-    flag = [*declared, f"--{name.replace('_', '-')}"][0]
-    if isinstance(value, list):
-        return [f"{flag} {v}" for v in value]
-    return [flag if value is True else f"{flag} {info.metavar if isinstance(value, Path) else value}"]
+    declared = map(str, (info.default, *(info.param_decls or ())))
+    flag = next((word for word in declared if word.startswith("--")), f"--{name.replace('_', '-')}")
+    if value is True:
+        return [flag]
+    values = value if isinstance(value, list) else [info.metavar if isinstance(value, Path) else value]
+    return [f"{flag} {v}" for v in values]
 
 
 def faults_of(*checks: Callable[[], Any]) -> list[str]:
@@ -364,13 +370,9 @@ def _fields(model: Any) -> list[inspect.Parameter]:
 
 def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
     """Return a parameter that the parser understands: an option that is declared by a field is taken out of it."""
-    declared = [info for part in getattr(hint, "__metadata__", ()) for info in _infos(part)]
-    if declared:
-        hint = Annotated[hint.__origin__, declared[0]]
+    for part in getattr(hint, "__metadata__", ()):
+        info = part.metadata.get(INFO) if isinstance(part, Field) else part
+        if info is not None:
+            hint = Annotated[hint.__origin__, info]
+            break
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-
-
-def _infos(part: Any) -> list[Any]:
-    if isinstance(part, Field):
-        return [part.metadata[INFO]] if INFO in part.metadata else []
-    return [part]

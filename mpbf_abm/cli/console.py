@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -25,6 +25,34 @@ def complain(faults: Sequence[str]) -> None:
     """Print errors to standard error, one line each."""
     for fault in faults:
         print(f"mpbf: {' '.join(str(fault).split())}", file=sys.stderr)
+
+
+def tell(as_json: bool, value: Any, text: str) -> None:
+    """Print a result: a value as JSON, or text."""
+    if as_json:
+        print_json(value)
+    else:
+        print(text)
+
+
+@contextmanager
+def result(out: Path | None, *names: str, quiet: bool = False) -> Iterator[Path | None]:
+    """Open the folder of a result, in which its files are written; None without a folder. Say in the end what was written.
+
+    Parameters
+    ----------
+    out : Path, optional
+    names : str
+        Kind of the result, and what tells it from others.
+    quiet : bool
+        Print nothing.
+    """
+    from mpbf_abm.outputs import OutputFolder
+
+    folder = None if out is None else OutputFolder(out, *names)
+    with folder or nullcontext() as work:
+        yield work
+    tell_written(folder, quiet=quiet, to=sys.stderr)
 
 
 def refuse(faults: Sequence[str]) -> None:

@@ -4,41 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.figures import style
 from mpbf_abm.figures.of_studies import words
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from mpbf_abm.studies.results import Results
+from mpbf_abm.studies.results import Results
 
 Float = NDArray[np.float64]
 Frames = Mapping[str, pd.DataFrame]
 BAND = (0.05, 0.95)
 
 # Parameters that have a symbol or a short name in figures; their axes, and labels of what figures often show.
-SHORT = {
-    "curators.reinforcement": "gamma", "curators.exploration": "eps", "planners.experiments": "budget",
-    "infrastructure.providers": "providers",
-}  # fmt: skip
+SHORT = {"curators.reinforcement": "gamma", "curators.exploration": "eps"}
+SHORT |= {"planners.experiments": "budget", "infrastructure.providers": "providers"}
 SYMBOLS = {"gamma": "γ", "eps": "ε"}
-LABELS = {
-    "boundary_shift": "boundary shift ΔB (index)", "integrity": "integrity A (index)", "steering": "steering S (index)",
-    "tradeoff": "trade-off T (index)", "found_share": "found (share of the top 1 %)", "families_d1": "breadth (effective families)",
-    "gamma": "reinforcement γ (–)", "eps": "exploration ε (share)", "providers": "providers (number)",
-    "budget": "experiments of a planner in a tick", "locked": "histories that end locked in (share)",
-}  # fmt: skip
-# Columns that frames have of their own: no parameter's column may be called so.
-OWN = frozenset({
-    "arm", "tick", "origin", "region", "records", "share", "median", "low", "high", "twin", "replicate", "growth", "early", "final", "time",
-    "variance", "n", "criterion", "removed", "R", "what", "value", "density",
-})  # fmt: skip
+LABELS: dict[str, str] = style.TEXTS["labels"]
+# Columns that frames have anyway: no parameter's column may be called so.
+_OWN = (
+    "arm tick origin region records share median low high twin replicate growth early final time variance n criterion "
+    "removed R what value density"
+)
+OWN = frozenset(_OWN.split())
 
 
 @dataclass(frozen=True)
@@ -96,6 +88,16 @@ class Kind:
     prepare: Callable[..., dict[str, pd.DataFrame]]
     draw: Callable[[Frames], Figure]
     bare: tuple[str, ...] = ()
+
+
+def declare(
+    name: str,
+    prepare: Callable[..., dict[str, pd.DataFrame]],
+    draw: Callable[[Frames], Figure],
+    bare: tuple[str, ...] = (),
+) -> Kind:
+    """Return a kind of figure, with its size and its texts."""
+    return Kind(name=name, prepare=prepare, draw=draw, bare=bare, **style.TEXTS["kinds"][name])
 
 
 def lacking(kind: str, what: str) -> ConfigurationError:

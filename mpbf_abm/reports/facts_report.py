@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from mpbf_abm.evidence.facts.validation import Validation
-from mpbf_abm.figures.validation import save
-from mpbf_abm.outputs import markdown_table, number, write_pages
+from mpbf_abm.figures.of_evidence import save_facts
+from mpbf_abm.outputs import markdown_table, number, table, write_pages
 from mpbf_abm.parameters import Parameters
 
 HEAD = ["fact", "component", "real", "range", "from data", "simulated", "95 % interval", "n", "verdict", "use"]
@@ -68,6 +68,11 @@ def summary(found: Validation) -> str:
     )
 
 
+def as_text(found: Validation) -> str:
+    """Return the table, and how many facts are reproduced."""
+    return table(HEAD, cells(found), right=(2, 4, 5, 7)) + f"\n\n{summary(found)}"
+
+
 def as_mapping(found: Validation, p: Any) -> dict[str, Any]:
     """Return everything for machines."""
     return {
@@ -108,7 +113,7 @@ def markdown(found: Validation, command: str) -> str:
 def write(found: Validation, out: Path, command: str) -> None:
     """Write page, table and figure."""
     (out / "images").mkdir()
-    save(found, out / "images" / "validation.png")
+    save_facts(found, out / "images" / "validation.png")
     write_pages(out, {"validation.md": markdown(found, command)}, {"validation": found.table})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mpbf_abm.evidence.known import suite
 from mpbf_abm.evidence.known.rows import ROWS
-from mpbf_abm.figures import twin, verification
+from mpbf_abm.figures import of_evidence
 from mpbf_abm.outputs import table, write_pages
 
 Mutated = tuple[str, str, set[str], set[str]]  # name, function, rows that must fail, rows that failed
@@ -45,10 +45,10 @@ def write(outcomes: Sequence[Any], out: Path, command: str, seed: int, *, fast: 
     if figure:
         images = out / "images"
         images.mkdir()
-        paths.append(verification.save(outcomes, images / "verification.png"))
+        paths.append(of_evidence.save_known(outcomes, images / "verification.png"))
         if any(o.id == "K4" for o in outcomes):
             few: dict[str, Any] = {"replicates": 8, "sizes": (50, 100, 200), "passages": 30} if fast else {}
-            paths += twin.save(twin.prepare(seed, **few), images, suffixes=(".png",))
+            paths += of_evidence.save_twin(of_evidence.twin_frames(seed, **few), images, suffixes=(".png",))
     shown = {path.stem: path.relative_to(out).as_posix() for path in paths}
     write_pages(out, {"verification.md": suite.markdown(outcomes, command, shown)})
 

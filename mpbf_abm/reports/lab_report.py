@@ -8,6 +8,7 @@ from typing import Any
 
 from mpbf_abm.evidence.assessments.assessment import Report, Setting
 from mpbf_abm.figures import style
+from mpbf_abm.figures.of_assessments import FIGURES
 from mpbf_abm.outputs import OutputFolder, interval, markdown_table, number, table, write_pages
 
 HEAD = ["measure", "value", "95 % interval", "null", "against null", "n", "reading"]
@@ -72,11 +73,10 @@ def as_text(report: Report) -> str:
     return table(HEAD, cells(report), right=(1, 3, 5))
 
 
-def write(folder: OutputFolder, name: str, question: str, report: Report, figure: Any, how: str) -> Any:
-    """Write report, tables and figure to their folder; return the blocks, what draws the figure, and its title."""
-    draw, text, look = partial(figure.draw, report), blocks(report, how), {"title": question, "alt": figure.ALT}
+def write(folder: OutputFolder, name: str, question: str, report: Report, how: str) -> None:
+    """Write report, tables and figure to their folder."""
+    draw, alt = FIGURES[name]
     with folder as work:
-        written = {f"{name}.md": page(name, question, figure.ALT, report, text)}
+        written = {f"{name}.md": page(name, question, alt, report, blocks(report, how))}
         write_pages(work, written, {"findings": report.frame(), **report.tables})
-        style.save_all(draw, work / name, **look)
-    return text, draw, look
+        style.save_all(partial(draw, report), work / name, title=question, alt=alt)

@@ -122,7 +122,7 @@ def test_rows_share_runs_and_processes_do_not_matter():
     gain = levels[levels["row"] == "feedback amplification: loop_gain"]["value"].to_numpy()
     assert gain[0] < gain[-1]
 
-    from mpbf_abm.figures.atlas import draw
+    from mpbf_abm.figures.of_assessments import atlas as draw
 
     assert len(draw(one).axes) == len(rows)
 

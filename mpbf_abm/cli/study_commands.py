@@ -20,6 +20,7 @@ from mpbf_abm.cli.console import (
     fresh_file,
     print_json,
     refuse,
+    tell,
     tell_written,
     template,
 )
@@ -105,10 +106,8 @@ def plan(
     planned = source.plan()
     stored = stored_runs(planned, source.store / FILE)
     cost = estimate(planned, jobs) if pilot else None
-    if as_json:
-        print_json(plan_mapping(planned, stored, cost))
-    else:
-        print(table(["", planned.study.name], plan_rows(planned, stored, cost)))
+    rows = plan_rows(planned, stored, cost)
+    tell(as_json, plan_mapping(planned, stored, cost), table(["", planned.study.name], rows))
 
 
 # --------------------------------------------------------------------------- running
@@ -210,11 +209,8 @@ def failures(
     with Results.open(folder) as results:
         frame = results.failures
         traceback = {run.id: run.failure.traceback for run in results.store.failures() if run.failure is not None}
-    rows = frame.to_dict("records")
-    if as_json:
-        print_json([row | {"traceback": traceback.get(str(row["run"]), "")} for row in rows])
-    else:
-        print(failures_text(frame, traceback if traces else {}))
+    rows = [row | {"traceback": traceback.get(str(row["run"]), "")} for row in frame.to_dict("records")]
+    tell(as_json, rows, failures_text(frame, traceback if traces else {}))
     return MISMATCH if len(frame) else OK
 
 

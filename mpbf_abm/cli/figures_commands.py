@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from mpbf_abm.cli.binding import argument, names_in, one_of, option
 from mpbf_abm.cli.console import complain, tell_written
 from mpbf_abm.cli.options import MORE
-from mpbf_abm.cli.study import Folder, write_provenance
+from mpbf_abm.cli.study_commands import Folder, write_provenance
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import table
 

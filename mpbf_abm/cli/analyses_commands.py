@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 from mpbf_abm.cli.binding import names_in, option, real
-from mpbf_abm.cli.console import print_json, tell_written
+from mpbf_abm.cli.console import tell, tell_written
 from mpbf_abm.cli.options import MORE, Json, Out
-from mpbf_abm.cli.study import Folder, write_provenance
+from mpbf_abm.cli.study_commands import Folder, write_provenance
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import frame_table
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mpbf_abm.studies.analyses import Analysis
     from mpbf_abm.studies.results import Results
 
+# Columns of the main table that are printed.
 COLUMNS = {
     "compare": "outcome arm role baseline treated difference low high verdict pairs_needed share_better share_harmed vrf "
     "units missing",
@@ -30,14 +31,9 @@ COLUMNS = {
 }
 
 
-Outcomes = Annotated[
-    list[str] | None,
-    option("NAME,...", f"Outcome or stored quantity{MORE}", complete=names_in("model.indicators:COLUMNS")),
-]
-OneOutcome = Annotated[
-    str | None,
-    option("NAME", "Outcome. [default: the first primary one]", complete=names_in("model.indicators:COLUMNS")),
-]
+NAMES = names_in("model.indicators:COLUMNS")
+Outcomes = Annotated[list[str] | None, option("NAME,...", f"Outcome or stored quantity{MORE}", complete=NAMES)]
+OneOutcome = Annotated[str | None, option("NAME", "Outcome. [default: the first primary one]", complete=NAMES)]
 ArmName = Annotated[str, option("LABEL", "Arm whose runs are analysed.")]
 
 
@@ -64,27 +60,32 @@ class Stored:
                 raise ConfigurationError(f"{self.definition.name}: no run of {self.folder} {why}")
             yield results
 
+    @contextmanager
+    def written(self, results: Results, kind: str, to: TextIO | None = None) -> Iterator[Path]:
+        """Open the folder of an analysis; say in the end what was written, on standard error or elsewhere."""
+        from mpbf_abm.outputs import OutputFolder
+
+        folder = OutputFolder(self.out or results.store.path.parent / kind, kind, results.study.name)
+        with folder as work:
+            yield work
+            write_provenance(results, work)
+        tell_written(folder, to=to or sys.stderr)
+
 
 def analyse(stored: Stored, as_json: bool, kind: str, *arguments: Any, **options: Any) -> None:
     """Make an analysis, write its tables and figure, and print its main table."""
-    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.reports.study_report import incomplete, write_analysis
     from mpbf_abm.studies import analyses
 
     with stored.opened() as results:
         analysis: Analysis = getattr(analyses, kind)(results, *arguments, **options)
         analysis.notes[:0] = incomplete(results)
-        place = stored.out or results.store.path.parent / kind
-        with (folder := OutputFolder(place, kind, results.study.name)) as work:
+        with stored.written(results, kind) as work:
             write_analysis(results, analysis, work)
-            write_provenance(results, work)
-    if as_json:
-        tables = {name: frame.to_dict("records") for name, frame in analysis.tables.items()}
-        print_json({"kind": kind, "notes": analysis.notes, "tables": tables})
-    else:
-        print(frame_table(analysis.table, COLUMNS[kind].split()))
-        print("\n" + "\n".join(f"- {note}" for note in analysis.notes))
-    tell_written(folder, to=sys.stderr)
+    tables = {name: frame.to_dict("records") for name, frame in analysis.tables.items()}
+    notes = "\n".join(f"- {note}" for note in analysis.notes)
+    text = f"{frame_table(analysis.table, COLUMNS[kind].split())}\n\n{notes}"
+    tell(as_json, {"kind": kind, "notes": analysis.notes, "tables": tables}, text)
 
 
 def names(values: list[str] | None) -> list[str] | None:
@@ -135,16 +136,11 @@ def report(stored: Stored) -> None:
 
     The default folder is DIR/report.
     """
-    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.reports.study_report import write_report
     from mpbf_abm.studies.analyses import refuse_without_outcomes
 
-    with stored.opened() as results:
-        place = stored.out or results.store.path.parent / "report"
-        with (folder := OutputFolder(place, "report", results.study.name)) as work:
-            if not (results.status == 1).any():
-                raise ConfigurationError(f"{stored.folder}: no run is finished yet")
-            refuse_without_outcomes(results)
-            write_report(results, work)
-            write_provenance(results, work)
-    tell_written(folder)
+    with stored.opened() as results, stored.written(results, "report", to=sys.stdout) as work:
+        if not (results.status == 1).any():
+            raise ConfigurationError(f"{stored.folder}: no run is finished yet")
+        refuse_without_outcomes(results)
+        write_report(results, work)

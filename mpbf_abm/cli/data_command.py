@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mpbf_abm.cli.binding import argument
-from mpbf_abm.cli.console import complain, print_json, refuse
+from mpbf_abm.cli.console import complain, refuse, tell
 from mpbf_abm.cli.options import OF_TABLE, DataOptions, Json, flag
 from mpbf_abm.errors import ConfigurationError
 
@@ -45,10 +45,7 @@ def check(
             reading.read(drop=False, **columns)
         raise
     found = report(space)
-    if as_json:
-        print_json(found)
-    else:
-        print(text(found))
+    tell(as_json, found, text(found))
     dropped = found["dropped"]
     if dropped["count"] and not reading.drop:
         raise ConfigurationError([f"{line}; --drop leaves them out" for line in dropped["reasons"]])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, faults_of, names_in, option, real, whole
-from mpbf_abm.cli.console import complain, print_json, refuse, tell_written
+from mpbf_abm.cli.console import complain, refuse, result, tell
 from mpbf_abm.cli.options import MORE, Jobs, Json, Out, PoolOptions, Quiet, given, workers
 
 if TYPE_CHECKING:
@@ -107,7 +105,6 @@ def pool(
     """
     from mpbf_abm.cli.progress import Bar
     from mpbf_abm.measures.acceleration import summary_table
-    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.reports.pool_report import report, write
     from mpbf_abm.studies.tasks import run_campaigns
 
@@ -115,15 +112,11 @@ def pool(
     options, seeds = asked.options(space), list(range(1, asked.seeds + 1))
     complain(space.origin["dropped"]["reasons"])
     run = {"pool": dict(space.origin), "acquisition": asked.rules(), "seeds": seeds, **options}
-    folder = None if out is None else OutputFolder(out, "pool", str(space.origin["sha256"]))
-    with folder or nullcontext() as work:
+    with result(out, "pool", str(space.origin["sha256"]), quiet=quiet) as work:
         with Bar(quiet or as_json, "campaign") as watch:
             made = run_campaigns(space, asked.rules(), seeds, workers(jobs), out=out, progress=watch, **options)
         if work is not None:
             write(space, made, run, work)
     summary = summary_table(space, made)
-    if as_json:
-        print_json({"run": run, "summary": summary.to_dict("records")})
-    elif not quiet:
-        print(report(space, summary, options))
-    tell_written(folder, quiet=quiet, to=sys.stderr)
+    if as_json or not quiet:
+        tell(as_json, {"run": run, "summary": summary.to_dict("records")}, report(space, summary, options))

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from mpbf_abm.cli.binding import of_run, option, typed, whole
-from mpbf_abm.cli.console import MISMATCH, OK, print_json, tell_written
+from mpbf_abm.cli.console import MISMATCH, OK, tell, tell_written
 from mpbf_abm.cli.options import MORE, Community, Jobs, Json, Out, given, workers
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import HaltError
@@ -48,7 +48,7 @@ class Assessed(Community):
         battery.tasks(setting)
         return setting
 
-    def examine(self, battery: Battery, figure: Any, name: str) -> int:
+    def examine(self, battery: Battery, name: str) -> int:
         """Run a battery; report its findings on the terminal and in a folder."""
         from mpbf_abm.evidence.assessments.assessment import run_battery
         from mpbf_abm.outputs import OutputFolder
@@ -61,12 +61,9 @@ class Assessed(Community):
             with Bar(self.as_json, "task") as watch:
                 found = run_battery(battery, setting, workers(self.jobs), watch, out)
             made = lab_report.made(command, setting)
-            lab_report.write(folder, battery.name, battery.question, found, figure, made)
+            lab_report.write(folder, battery.name, battery.question, found, made)
         tell_written(folder, to=sys.stderr)
-        if self.as_json:
-            print_json(lab_report.as_mapping(found, setting))
-        else:
-            print(lab_report.as_text(found))
+        tell(self.as_json, lab_report.as_mapping(found, setting), lab_report.as_text(found))
         return OK
 
 
@@ -81,27 +78,27 @@ def _resumable(out: Path) -> Iterator[None]:
         raise HaltError(f"interrupted; {kept_in(out)}") from None
 
 
-def assessment(name: str, battery: str, help: str) -> Callable[..., int]:
-    """Return the command ``mpbf lab NAME`` of a battery, which stands in the module of that name."""
+def assessment(name: str, place: str, help: str) -> Callable[..., int]:
+    """Return the command ``mpbf lab NAME`` of an assessment, which stands at MODULE:NAME."""
+    module, battery = place.split(":")
 
     def command(asked: Assessed) -> int:
-        module, figure = (
-            import_module(f"mpbf_abm.evidence.assessments.{name}"),
-            import_module(f"mpbf_abm.figures.{name}"),
-        )
-        return asked.examine(getattr(module, battery), figure, f"lab {name}")
+        found = import_module(f"mpbf_abm.evidence.assessments.{module}")
+        return asked.examine(getattr(found, battery), f"lab {name}")
 
     command.__doc__ = f"{help}\n\nThe default folder is results/{name}; a stopped command resumes there."
     return command
 
 
-path = assessment("path", "PATH", "Measure path dependence: early history, twins, lock-in, reversal.")
-forecast = assessment("forecast", "FORECAST", "Predict from the first fifth of a run whether it will end locked in.")
+path = assessment("path", "path_dependence:PATH", "Measure path dependence: early history, twins, lock-in, reversal.")
+forecast = assessment(
+    "forecast", "forecast:FORECAST", "Predict from the first fifth of a run whether it will end locked in."
+)
 forms = assessment(
-    "forms", "ROBUSTNESS", "Find which headline results depend on the form of equations (16 combinations)."
+    "forms", "forms:ROBUSTNESS", "Find which headline results depend on the form of equations (16 combinations)."
 )
 fragility = assessment(
-    "fragility", "FRAGILITY", "Measure the cost of losing repositories and models: one, many, a while."
+    "fragility", "fragility:FRAGILITY", "Measure the cost of losing repositories and models: one, many, a while."
 )
 
 
@@ -119,7 +116,6 @@ def atlas(asked: Mapped) -> int:
     The default folder is results/atlas; a stopped command resumes there.
     """
     from mpbf_abm.evidence.assessments import atlas as rows
-    from mpbf_abm.figures import atlas as figure
 
     wanted = rows.chosen(asked.row)
     if asked.listed:
@@ -127,7 +123,7 @@ def atlas(asked: Mapped) -> int:
         cells = [[r.group, r.layer, r.key, sign[r.sign], r.knob] for r in wanted]
         print(table(["group", "layer", "row: indicator", "expected", "parameter, low to high"], cells))
         return OK
-    return asked.examine(rows.atlas(wanted), figure, " ".join(["atlas", *(f"--row '{r}'" for r in asked.row)]))
+    return asked.examine(rows.atlas(wanted), " ".join(["atlas", *(f"--row '{r}'" for r in asked.row)]))
 
 
 def urn(
@@ -141,7 +137,6 @@ def urn(
     About 15 seconds of one core a draw. The default folder is results/effective_urn; a stopped command resumes there.
     """
     from mpbf_abm.evidence.assessments.effective_urn import FACTORS, QUESTION, draws_of, report, study
-    from mpbf_abm.figures import effective_urn as figure
     from mpbf_abm.outputs import RUNS, OutputFolder
     from mpbf_abm.reports import lab_report
     from mpbf_abm.studies.driver import run_study
@@ -159,7 +154,7 @@ def urn(
         failures = f", of which {failed} failed" if failed else ""
         how = f"`mpbf lab urn --draws {draws} --seed {seed}`: {draws} held-out draws{failures}, quick preset, "
         how += "120 ticks, measured at tick 24.\n"
-        lab_report.write(folder, "effective_urn", QUESTION, found, figure, how)
+        lab_report.write(folder, "effective_urn", QUESTION, found, how)
     tell_written(folder, to=sys.stderr)
     print(lab_report.as_text(found))
     return MISMATCH if failed else OK
