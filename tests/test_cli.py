@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mpbf_abm import cli
-from mpbf_abm.cli.app import COMMANDS
+from mpbf_abm.cli.app import COMMANDS, STUDY
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.outputs import table
@@ -363,8 +363,9 @@ def test_commands_are_grouped_at_any_width(mpbf, monkeypatch, columns):
     code, out, err = mpbf("--help")
     assert (code, err) == (0, "")
     text = " ".join(out.split())
-    for panel, first in (("Use", "run"), ("Analyse", "compare"), ("Evidence", "verify"), ("Maintain", "bench")):
+    for panel, first in (("Use", "run"), ("Analyse", "compare"), ("Evidence", "verify")):
         assert f"{panel}: {first} {COMMANDS[first].help}" in text
+    assert f"Maintain: failures {STUDY['failures'].help}" in " ".join(mpbf("study", "--help")[1].split())
     assert "..." not in text.split("Use:")[1]
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 from mpbf_abm.cli.binding import names_in, option, real
-from mpbf_abm.cli.console import tell, tell_written
+from mpbf_abm.cli.console import tell
 from mpbf_abm.cli.options import MORE, Json, Out
-from mpbf_abm.cli.study_commands import Folder, write_provenance
+from mpbf_abm.cli.study_commands import Folder, written
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import frame_table
 
@@ -60,16 +60,9 @@ class Stored:
                 raise ConfigurationError(f"{self.definition.name}: no run of {self.folder} {why}")
             yield results
 
-    @contextmanager
-    def written(self, results: Results, kind: str, to: TextIO | None = None) -> Iterator[Path]:
-        """Open the folder of an analysis; say in the end what was written, on standard error or elsewhere."""
-        from mpbf_abm.outputs import OutputFolder
-
-        folder = OutputFolder(self.out or results.store.path.parent / kind, kind, results.study.name)
-        with folder as work:
-            yield work
-            write_provenance(results, work)
-        tell_written(folder, to=to or sys.stderr)
+    def written(self, results: Results, kind: str, to: TextIO | None = None) -> AbstractContextManager[Path]:
+        """Open the folder of an analysis."""
+        return written(results, self.out or results.store.path.parent / kind, kind, to or sys.stderr)
 
 
 def analyse(stored: Stored, as_json: bool, kind: str, *arguments: Any, **options: Any) -> None:
@@ -90,7 +83,7 @@ def analyse(stored: Stored, as_json: bool, kind: str, *arguments: Any, **options
 
 def names(values: list[str] | None) -> list[str] | None:
     """Return the values of an option that may be repeated, or be a list with commas."""
-    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()] or None
+    return [*filter(None, map(str.strip, ",".join(values or []).split(",")))] or None
 
 
 def compare(stored: Stored, outcome: Outcomes = None, as_json: Json = False) -> None:

@@ -45,7 +45,7 @@ LAB = {
 FIGURES = {
     "list": Entry(ANALYSE, "List the kinds of figures, and what each needs of a study.", "figures_commands:listed"),
     "build": Entry(ANALYSE, "Make a figure for a journal from the runs of a study.", "figures_commands:build"),
-    "all": Entry(MOVED, "", "moved_commands:figures"),
+    "all": Entry(MOVED, "", "python -m analysis.paper"),
 }
 COMMANDS = {
     "run": Entry(USE, "Run the model, or ask a what-if on paired seeds.", "run_command:run"),
@@ -64,8 +64,8 @@ COMMANDS = {
     "validate": Entry(EVIDENCE, "Compare a community with stylised facts.", "evidence_commands:validate"),
     "calibrate": Entry(EVIDENCE, "Fit the parameters to the stylised facts.", "evidence_commands:calibrate"),
     "figures": Entry(ANALYSE, "Figures for journals, from any study that supports them.", commands=FIGURES),
-    "paper": Entry(MOVED, "", "moved_commands:paper"),
-    "bench": Entry(MOVED, "", "moved_commands:bench"),
+    "paper": Entry(MOVED, "", "python -m analysis.paper"),
+    "bench": Entry(MOVED, "", "python -m analysis.benchmarks"),
 }
 
 

@@ -88,15 +88,9 @@ def option(
     """
     words = names.split()
     options = [word for word in words if word.startswith("-")]
-    info = typer.Option(
-        *options,
-        help=help,
-        metavar=" ".join(words[len(options) :]) or None,
-        parser=None if parse is None else _noting(parse),
-        autocompletion=None if complete is None else _completion(complete),
-        rich_help_panel=panel,
-    )
-    return field(default=default, metadata={INFO: info})
+    how: dict[str, Any] = {"help": help, "metavar": " ".join(words[len(options) :]) or None, "rich_help_panel": panel}
+    how |= {"parser": parse and _noting(parse), "autocompletion": complete and _completion(complete)}
+    return field(default=default, metadata={INFO: typer.Option(*options, **how)})
 
 
 def argument(metavar: str, help: str) -> Any:
@@ -242,7 +236,10 @@ def write_panels(formatter: Any, rows: Iterable[tuple[str, tuple[str, str]]]) ->
 
 
 class Entry(NamedTuple):
-    """A command in the table of commands: where its function stands, or the commands of a group."""
+    """A command in the table of commands: where its function stands, or the commands of a group.
+
+    What has moved names, for one release, the script that took its place.
+    """
 
     panel: str
     help: str
@@ -259,7 +256,7 @@ class Group(TyperGroup):
         """Return the names of commands."""
         return [name for name, entry in self.entries.items() if entry.panel != MOVED]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (the parser's signature)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command, which imports its module."""
         entry = self.entries.get(cmd_name)
         if entry is None:
@@ -268,12 +265,14 @@ class Group(TyperGroup):
             group = Group(name=cmd_name, help=entry.help, no_args_is_help=True, rich_markup_mode=None)
             group.entries = entry.commands
             return group
-        module, name = entry.place.split(":")
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
-        function = getattr(import_module(f"mpbf_abm.cli.{module}"), name)
-        loose = {"allow_extra_args": True, "ignore_unknown_options": True} if entry.panel == MOVED else {}
-        kind = TyperCommand if entry.panel == MOVED else Command
-        one.command(cmd_name, cls=kind, short_help=entry.help, context_settings=loose)(bound(function))
+        if entry.panel == MOVED:
+            loose = {"allow_extra_args": True, "ignore_unknown_options": True}
+            one.command(cmd_name, context_settings=loose)(_moved(f"{ctx.command_path} {cmd_name}", entry.place))
+        else:
+            module, name = entry.place.split(":")
+            function = bound(getattr(import_module(f"mpbf_abm.cli.{module}"), name))
+            one.command(cmd_name, cls=Command, short_help=entry.help)(function)
         return get_command(one)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -285,6 +284,17 @@ class Group(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 (the parser's signature)
         """Write the commands under the headings of their panels."""
         write_panels(formatter, [(e.panel, (name, e.help)) for name, e in self.entries.items() if e.panel != MOVED])
+
+
+def _moved(words: str, script: str) -> Callable[[], None]:
+    """Return a command that names the script which took its place."""
+
+    def command() -> None:
+        where = f"in a clone of the repository: {script}"
+        raise ConfigurationError(f"`{words}` is not part of the package any more; {where}")
+
+    command.__doc__ = f"Moved to `{script}`, in a clone of the repository."
+    return command
 
 
 def bound(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -361,11 +371,8 @@ def _checks(model: Any) -> list[Callable[[], Any]]:
 
 def _fields(model: Any) -> list[inspect.Parameter]:
     hints = get_type_hints(model, include_extras=True)
-    empty = inspect.Parameter.empty
-    return [
-        _parameter(f.name, Annotated[hints[f.name], f], empty if f.default is MISSING else f.default)
-        for f in fields(model)
-    ]
+    usual = {f.name: inspect.Parameter.empty if f.default is MISSING else f.default for f in fields(model)}
+    return [_parameter(f.name, Annotated[hints[f.name], f], usual[f.name]) for f in fields(model)]
 
 
 def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mpbf_abm.cli.binding import argument
-from mpbf_abm.cli.console import fresh_file, refuse, tell, template
+from mpbf_abm.cli.console import fresh_file, refuse, tell
 from mpbf_abm.cli.options import Community, Json, Preset
 from mpbf_abm.outputs import table
 
@@ -23,7 +23,7 @@ def init(
     names = tuple(f"{parameter} = " for _, parameter in PATHS.values())
     # What is not changed stays a comment, so that another preset on the command line is not overruled by it.
     lines = [f"# {line}" if line.startswith(names) else line for line in Parameters.preset(name).to_toml().splitlines()]
-    fresh_file(path, template("config", name) + "\n".join([*lines, ""]))
+    fresh_file(path, "config", name, "\n".join([*lines, ""]))
 
 
 def show(community: Community) -> None:

@@ -40,10 +40,8 @@ def check(
     try:
         space = reading.read(drop=True, **columns)
     except ConfigurationError:
-        if not reading.drop:
-            # Faulty rows are listed with what else is wrong.
-            reading.read(drop=False, **columns)
-        raise
+        # Faulty rows are listed with what else is wrong.
+        space = reading.read(drop=reading.drop, **columns)
     found = report(space)
     tell(as_json, found, text(found))
     dropped = found["dropped"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import of_run, option, typed, whole
-from mpbf_abm.cli.console import MISMATCH, OK, complain, refuse, result, tell
+from mpbf_abm.cli.console import OK, complain, refuse_if, result, tell, verdict
 from mpbf_abm.cli.options import MORE, Community, Data, Jobs, Json, Out, workers
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError
@@ -46,7 +46,7 @@ class Rows:
 
     def check(self) -> None:
         """Raise a figure without a folder."""
-        refuse(["--figure needs a folder: --out DIR"] if self.figure and self.out is None else [])
+        refuse_if(self.figure and self.out is None, "--figure needs a folder: --out DIR")
 
     @cached_property
     def rows(self) -> list[str]:
@@ -91,7 +91,7 @@ def verify(asked: Rows, instead: Instead) -> int:
             command = " ".join(["mpbf verify", *typed(asked, ("out", "as_json", "jobs"))])
             known_report.write(outcomes, work, command, asked.seed, fast=asked.fast, figure=asked.figure)
     tell(asked.as_json, suite.as_json(outcomes, asked.seed), known_report.as_text(outcomes))
-    return OK if all(o.passed for o in outcomes) else MISMATCH
+    return verdict(all(o.passed for o in outcomes))
 
 
 def _instead(asked: Rows, instead: Instead) -> int:
@@ -105,7 +105,7 @@ def _instead(asked: Rows, instead: Instead) -> int:
     with Bar(asked.as_json, "row") as watch:
         results = suite.run_mutations(asked.seed, workers(asked.jobs), out=asked.out, progress=watch)
     tell(asked.as_json, known_report.mutations_mapping(results), known_report.mutations_text(results))
-    return OK if all(must == did for _, _, must, did in results) else MISMATCH
+    return verdict(all(must == did for _, _, must, did in results))
 
 
 # --------------------------------------------------------------------------- stylised facts
@@ -170,7 +170,7 @@ def validate(asked: Compared) -> int:
             command = " ".join(["mpbf validate", *typed(asked, ("least", "jobs", "out", "as_json"))])
             facts_report.write(found, work, command)
     tell(asked.as_json, facts_report.as_mapping(found, asked.community), facts_report.as_text(found))
-    return OK if found.count >= asked.wanted else MISMATCH
+    return verdict(found.count >= asked.wanted)
 
 
 # --------------------------------------------------------------------------- calibration

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from mpbf_abm.cli.binding import of_run, option, typed, whole
-from mpbf_abm.cli.console import MISMATCH, OK, tell, tell_written
+from mpbf_abm.cli.console import OK, tell, tell_written, verdict
 from mpbf_abm.cli.options import MORE, Community, Jobs, Json, Out, given, workers
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import HaltError
@@ -78,28 +78,26 @@ def _resumable(out: Path) -> Iterator[None]:
         raise HaltError(f"interrupted; {kept_in(out)}") from None
 
 
-def assessment(name: str, place: str, help: str) -> Callable[..., int]:
-    """Return the command ``mpbf lab NAME`` of an assessment, which stands at MODULE:NAME."""
-    module, battery = place.split(":")
+def assessment(name: str, battery: str, help: str) -> Callable[..., int]:
+    """Return the command ``mpbf lab NAME`` of an assessment, MODULE:BATTERY, whose name is that of the command."""
+    module, constant = battery.split(":")
 
     def command(asked: Assessed) -> int:
         found = import_module(f"mpbf_abm.evidence.assessments.{module}")
-        return asked.examine(getattr(found, battery), f"lab {name}")
+        return asked.examine(getattr(found, constant), f"lab {name}")
 
     command.__doc__ = f"{help}\n\nThe default folder is results/{name}; a stopped command resumes there."
     return command
 
 
-path = assessment("path", "path_dependence:PATH", "Measure path dependence: early history, twins, lock-in, reversal.")
-forecast = assessment(
-    "forecast", "forecast:FORECAST", "Predict from the first fifth of a run whether it will end locked in."
-)
-forms = assessment(
-    "forms", "forms:ROBUSTNESS", "Find which headline results depend on the form of equations (16 combinations)."
-)
-fragility = assessment(
-    "fragility", "fragility:FRAGILITY", "Measure the cost of losing repositories and models: one, many, a while."
-)
+PATH = "Measure path dependence: early history, twins, lock-in, reversal."
+FORECAST = "Predict from the first fifth of a run whether it will end locked in."
+FORMS = "Find which headline results depend on the form of equations (16 combinations)."
+FRAGILITY = "Measure the cost of losing repositories and models: one, many, a while."
+path = assessment("path", "path_dependence:PATH", PATH)
+forecast = assessment("forecast", "forecast:FORECAST", FORECAST)
+forms = assessment("forms", "forms:ROBUSTNESS", FORMS)
+fragility = assessment("fragility", "fragility:FRAGILITY", FRAGILITY)
 
 
 @dataclass(frozen=True)
@@ -157,4 +155,4 @@ def urn(
         lab_report.write(folder, "effective_urn", QUESTION, found, how)
     tell_written(folder, to=sys.stderr)
     print(lab_report.as_text(found))
-    return MISMATCH if failed else OK
+    return verdict(not failed)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, faults_of, names_in, option, real, whole
-from mpbf_abm.cli.console import complain, refuse, result, tell
+from mpbf_abm.cli.console import complain, refuse, refuse_if, result, tell
 from mpbf_abm.cli.options import MORE, Jobs, Json, Out, PoolOptions, Quiet, given, workers
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
 
 MOST_BY_DEFAULT = 500  # experiments
+RULES = names_in("learning.acquisition:RULES")
 FEW = 20  # a pool of so many settings is gone through whole
 
 
@@ -34,7 +35,7 @@ class Reading(PoolOptions):
 
     def check(self) -> None:
         """Raise what is missing."""
-        refuse([] if self.objective else ["a pool needs --objective"])
+        refuse_if(not self.objective, "a pool needs --objective")
 
     def space(self, file: Path) -> MaterialsSpace:
         """Return the settings of a file."""
@@ -47,9 +48,7 @@ class Reading(PoolOptions):
 class Campaigns:
     """What the campaigns do."""
 
-    acquisition: list[str] = option(
-        "RULE", f"Rule{MORE}", None, names_in("learning.acquisition:RULES"), default=("greedy",)
-    )
+    acquisition: list[str] = option("RULE", f"Rule{MORE}", None, RULES, default=("greedy",))
     seeds: int = whole("", "Campaigns of each rule, at seeds 1, 2, ...", low=1, default=20)
     budget: float | None = real("N|SHARE", "Experiments, those at the start included; up to 1, a share of the pool.")
     batch: int = whole("", "Experiments chosen together, the best by the rule.", default=1)
@@ -59,8 +58,9 @@ class Campaigns:
 
     def check(self) -> None:
         """Raise a budget that is neither a number of experiments nor a share."""
-        if self.budget is not None and self.budget > 1 and self.budget != int(self.budget):
-            refuse([f"--budget = {self.budget:g}: must be a whole number, or a share of the pool up to 1"])
+        budget = self.budget or 0.0
+        fault = f"--budget = {budget:g}: must be a whole number, or a share of the pool up to 1"
+        refuse_if(budget > 1 and budget != int(budget), fault)
 
     def rules(self) -> list[str]:
         """Return the rules, each once."""

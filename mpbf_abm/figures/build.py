@@ -149,7 +149,7 @@ def _build(
         if journal.letters == "italic":
             _italic(fig)
         if draft:
-            look = {"fontsize": 26, "color": LIGHT, "alpha": 0.6, "rotation": 20, "zorder": 10}
+            look: dict[str, Any] = {"fontsize": 26, "color": LIGHT, "alpha": 0.6, "rotation": 20, "zorder": 10}
             fig.text(0.5, 0.5, draft, ha="center", va="center", **look)
         smallest = check(figure, fig, frames, journal)
         for path in files[len(frames) :]:

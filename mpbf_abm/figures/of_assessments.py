@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ def atlas(report: Report) -> Figure:
     lines = -(-rows.ngroups // ACROSS)
     fig, axes = style.figure("double", 12 + 21 * lines, lines, ACROSS)
     for ax, ((_, row, _), part) in zip(axes, rows, strict=False):
-        name, indicator = row.rsplit(": ", 1)
+        name, indicator = str(row).rsplit(": ", 1)
         color, mark = LOOK[part["found"].iloc[0]]
         low, high = (np.maximum(part["value"] - part["low"], 0.0), np.maximum(part["high"] - part["value"], 0.0))
         ax.errorbar(part["level"], part["value"], (low, high), color=color, marker=mark, linewidth=0.8, markersize=2.5)
@@ -155,8 +155,9 @@ def _moments(ax: Axes, tables: Tables) -> None:
         return
     for ensemble, rows in tables["moments"].groupby("ensemble", sort=False):
         color, mark = MARKS[str(ensemble)]
-        error, look = (rows["value"] - rows["low"], rows["high"] - rows["value"]), {"color": color, "marker": mark}
-        ax.errorbar(rows["moment"], rows["value"], error, linewidth=0.8, label=ENSEMBLES[str(ensemble)], **look)
+        error = rows["value"] - rows["low"], rows["high"] - rows["value"]
+        look: dict[str, Any] = {"color": color, "marker": mark, "label": ENSEMBLES[str(ensemble)]}
+        ax.errorbar(rows["moment"], rows["value"], error, linewidth=0.8, **look)
     ax.legend(loc="lower right")
 
 
@@ -210,7 +211,7 @@ STYLES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"))
 def fragility(report: Report) -> Figure:
     """Draw the network under removal, what losses cost, outages that end, and static measures against costs."""
     fig, axes = style.figure("double", 118, 2, 3)
-    panels = [
+    panels: Panels = [
         ("network, nodes removed", _removal),
         ("finds lost with one node for good", _keystones),
         ("finds lost with many repositories", _tipping),

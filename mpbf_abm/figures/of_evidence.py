@@ -68,15 +68,22 @@ def draw_known(checks: pd.DataFrame) -> Figure:
     ids = unique(checks["row"])
     fig, (left, right) = style.figure("double", max(90.0, 2.6 * len(ids) + 22.0), 1, 2, width_ratios=(1, 1))
     two_sided = pick(checks, relation="=")
-    groups = [(pick(two_sided, group=key), *look) for key, look in GROUPS.items()]
+    groups = [(pick(two_sided, group=key), *how) for key, how in GROUPS.items()]
     values = np.concatenate([two_sided["expected"], two_sided["measured"]])
     values = values[np.isfinite(values)]
     limit = 1.6 * float(np.abs(values).max(initial=1.0))
     left.plot([-limit, limit], [-limit, limit], color=LIGHT, lw=0.8, zorder=0)
     for part, label, colour, marker in groups:
         if len(part):
-            look = {"fmt": marker, "color": colour, "ms": 2.8, "lw": 0.5, "mfc": "none", "mew": 0.6, "label": label}
-            left.errorbar(part["expected"], part["measured"], SIGMAS * part["error"], **look)
+            look: dict[str, Any] = {
+                "fmt": marker,
+                "color": colour,
+                "label": label,
+                "ms": 2.8,
+                "mew": 0.6,
+                "mfc": "none",
+            }
+            left.errorbar(part["expected"], part["measured"], SIGMAS * part["error"], lw=0.5, **look)
     for scale in (left.set_xscale, left.set_yscale):
         scale("symlog", linthresh=0.01, linscale=0.4)
     low = 1.6 * min(0.0, float(values.min(initial=0.0))) - 0.003
@@ -89,8 +96,8 @@ def draw_known(checks: pd.DataFrame) -> Figure:
     right.axvline(0, color=GREY, lw=0.5)
     for part, _, colour, marker in groups:
         exact = part["error"] == 0
-        for some, look in ((part[~exact], {"mew": 0, "alpha": 0.85}), (part[exact], {"mfc": "none", "mew": 0.6})):
-            right.plot(*_by_row(some, ids), marker, color=colour, ms=2.8, **look)
+        right.plot(*_by_row(part[~exact], ids), marker, color=colour, ms=2.8, mew=0, alpha=0.85)
+        right.plot(*_by_row(part[exact], ids), marker, color=colour, ms=2.8, mew=0.6, mfc="none")
     right.plot(*_by_row(two_sided[~two_sided["passed"]], ids), "x", color="black", ms=6)
     right.set(yticks=range(len(ids)), yticklabels=ids, ylim=(len(ids) - 0.4, -0.6))
     right.set(xlim=(-SIGMAS - 2, SIGMAS + 2), xlabel="difference beyond the tolerance / standard error")
@@ -312,7 +319,7 @@ def _twin_panel(ax: Axes, frame: pd.DataFrame, *, winners: bool) -> None:
 
 def _times(ax: Axes, frame: pd.DataFrame) -> None:
     volume, error = frame["volume"], np.stack([frame["median"] - frame["low"], frame["high"] - frame["median"]])
-    runs = {"fmt": "o", "color": BLUE, "elinewidth": 0.7, "label": "runs: median, 10–90 %"}
+    runs: dict[str, Any] = {"fmt": "o", "color": BLUE, "elinewidth": 0.7, "label": "runs: median, 10–90 %"}
     ax.errorbar(volume, frame["median"], error, **runs)
     ax.plot(volume, frame["expected"], color=INK, linewidth=1.0, label="slope ln N / 2λ")
     ax.plot([], [], " ", label="twin: never")

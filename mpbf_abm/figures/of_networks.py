@@ -142,7 +142,7 @@ def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str,
             raise lacking("warnings", f"runs of both arms with a trend of {words}")
         scores, happened = np.concatenate(known), np.repeat([True, False], [len(v) for v in known])
         e = auc(scores, happened)
-        area = {"signal": words, "auc": e.value, "low": e.low, "high": e.high, "n": len(scores)}
+        area: dict[str, Any] = {"signal": words, "auc": e.value, "low": e.low, "high": e.high, "n": len(scores)}
         curves.append(roc_curve(scores, happened)[["false_positive_rate", "true_positive_rate"]].assign(**area))
     return {
         "series": series,

@@ -251,8 +251,8 @@ def draw_discover(frames: Frames) -> Figure:
     left.plot(trajectory["coverage"], trajectory["density"], "o-", color=GREY, label="fitted half")
     left.plot(trajectory["held_out_coverage"], trajectory["held_out_density"], "s--", color=BLUE, label="held-out half")
     best = trajectory[trajectory["chosen"]].iloc[0]
-    x, y = best[["coverage", "held_out_coverage"]], best[["density", "held_out_density"]]
-    left.plot([*x], [*y], "*", color=VERMILION, markersize=7, label="chosen box")
+    ends = [*best[["coverage", "held_out_coverage"]]], [*best[["density", "held_out_density"]]]
+    left.plot(*ends, "*", color=VERMILION, markersize=7, label="chosen box")
     left.set(xlabel="coverage", ylabel="density", xlim=(-0.03, 1.05), ylim=(-0.03, 1.05))
     left.legend(loc="lower left")
     style.letter(left, "a", "boxes on the way")

@@ -212,7 +212,7 @@ def _layers(ax: Axes, frames: Frames, facts: Any) -> None:
         for arm in arms if not perceived else [a for a in arms if a == facts["shown"]]:
             part = pick(frame, arm=arm, quantity=quantity)
             if perceived and len(part):
-                dots = {"linestyle": (0, (0.6, 1.2)), "linewidth": 1.4}
+                dots: dict[str, Any] = {"linestyle": (0, (0.6, 1.2)), "linewidth": 1.4}
                 ax.plot(part["x"], part["median"], color=color, label=label, **dots)
             elif len(part):
                 _lines(ax, part, color, _dash(arm, facts), label if arm == facts["shown"] else None)
@@ -328,9 +328,9 @@ def draw_network(ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame) -> None:
     fresh = edges["new"] if "new" in edges else pd.Series(False, edges.index)
     for new, works in ((False, True), (False, False), (True, True), (True, False)):
         part = edges[(edges["works"] == works) & (fresh == new)]
-        x, y = (part[[f"from_{axis}", f"to_{axis}"]].to_numpy().T for axis in "xy")
+        ends = (part[[f"from_{axis}", f"to_{axis}"]].to_numpy().T for axis in "xy")
         color = ROLES["what-if"] if new else "#B0B0B0" if works else ROLES["model"]
-        ax.plot(x, y, color=color, linewidth=0.8 if new else 0.4, linestyle="-" if works else ":", zorder=1)
+        ax.plot(*ends, color=color, linewidth=0.8 if new else 0.4, linestyle="-" if works else ":", zorder=1)
     for kind in COLUMNS:
         part = pick(nodes, kind=kind)
         # Area grows with the number that lean on a node.

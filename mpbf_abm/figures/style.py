@@ -30,7 +30,7 @@ ROLES = {"boundary_shift": BLUE, "integrity": GREEN, "tradeoff": VERMILION, "ste
 ROLES |= {"repository": BLUE, "model": VERMILION, "lab": GREEN}
 ROLES |= {"dense": BLUE, "niche": VERMILION, "baseline": GREY, "what-if": BLUE}
 
-STYLE: dict[str, Any] = dict(rc_params_from_file(FOLDER / "mpbf.mplstyle", use_default_template=False))
+STYLE: dict[str, Any] = {**rc_params_from_file(FOLDER / "mpbf.mplstyle", use_default_template=False)}
 STYLE["axes.prop_cycle"] = cycler(color=[BLUE, VERMILION, GREEN, PURPLE, "#E69F00", "#56B4E9"])
 # Titles, captions and alternative texts of figures.
 TEXTS: dict[str, Any] = tomllib.loads((FOLDER / "texts.toml").read_text(encoding="utf-8"))

@@ -18,11 +18,9 @@ def summary(outcomes: Sequence[Any]) -> str:
     """Return how many rows pass, which fail, and which were not run."""
     failed = [o.id for o in outcomes if not o.passed]
     skipped = [o.id for o in outcomes if o.skipped]
-    ran = len(outcomes) - len(skipped)
-    lists = (("failed", failed), ("not run", skipped))
-    return f"{ran - len(failed)} of {ran} rows pass" + "".join(
-        f"; {word}: {', '.join(ids)}" for word, ids in lists if ids
-    )
+    ran, lists = len(outcomes) - len(skipped), {"failed": failed, "not run": skipped}
+    listed = [f"{word}: {', '.join(ids)}" for word, ids in lists.items() if ids]
+    return "; ".join([f"{ran - len(failed)} of {ran} rows pass", *listed])
 
 
 def as_text(outcomes: Sequence[Any]) -> str:

@@ -29,10 +29,8 @@ def made(command: str, setting: Setting) -> str:
     changed = ", ".join(f"`{k} = {v}`" for k, v in setting.parameters.changed().items()) or "default parameters"
     events = "".join(f"; {e.label}" for e in (*setting.policies, *setting.shocks))
     seeds = setting.seeds()
-    return (
-        f"`{command}`: {setting.replicates} communities (seeds {seeds.start} to {seeds.stop - 1}), "
-        f"{setting.ticks} ticks, {changed}{events}.\n"
-    )
+    runs = f"{setting.replicates} communities (seeds {seeds.start} to {seeds.stop - 1}), {setting.ticks} ticks"
+    return f"`{command}`: {runs}, {changed}{events}.\n"
 
 
 def blocks(report: Report, how: str) -> dict[str, str]:
@@ -48,14 +46,10 @@ def blocks(report: Report, how: str) -> dict[str, str]:
 
 def as_mapping(report: Report, setting: Setting) -> dict[str, Any]:
     """Return everything for machines."""
-    return {
-        "findings": report.frame().to_dict("records"),
-        "tables": {n: t.to_dict("records") for n, t in report.tables.items()},
-        "seed": setting.seed,
-        "replicates": setting.replicates,
-        "ticks": setting.ticks,
-        "changed": setting.parameters.changed(),
-    }
+    tables = {n: t.to_dict("records") for n, t in report.tables.items()}
+    asked = {name: getattr(setting, name) for name in ("seed", "replicates", "ticks")}
+    changed = setting.parameters.changed()
+    return {"findings": report.frame().to_dict("records"), "tables": tables, **asked, "changed": changed}
 
 
 def page(name: str, question: str, alt: str, report: Report, text: Mapping[str, str]) -> str:
