@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 from mpbf_abm.cli.binding import names_in, option, real
-from mpbf_abm.cli.console import tell
+from mpbf_abm.cli.console import tell, written
 from mpbf_abm.cli.options import MORE, Json, Out
-from mpbf_abm.cli.study_commands import Folder, written
+from mpbf_abm.cli.study_commands import Folder
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import frame_table
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from mpbf_abm.studies.results import Results
 
 # Columns of the main table that are printed.
+EFFECT = "outcome arm role baseline treated difference low high verdict pairs_needed share_better share_harmed"
+INDEX = "outcome series tick factor first first_low first_high total total_low total_high mu_star floor size size_low"
 COLUMNS = {
-    "compare": "outcome arm role baseline treated difference low high verdict pairs_needed share_better share_harmed vrf "
-    "units missing",
+    "compare": f"{EFFECT} vrf units missing",
     "robustness": "criterion arm value rank first_share honest",
-    "sensitivity": "outcome series tick factor first first_low first_high total total_low total_high mu_star floor size "
-    "size_low size_high spread above_floor stochastic_share rows trajectories replicates",
+    "sensitivity": f"{INDEX} size_high spread above_floor stochastic_share rows trajectories replicates",
     "discover": "factor restricted low high least most quasi_p reproduced",
 }
 

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mpbf_abm.cli.binding import MOVED, Entry, Group
+from mpbf_abm.cli.binding import LOOK, MOVED, Entry, Group
 
+HELP = "Agent-based model of materials discovery under the Matter Pretraining Boundary Framework."
 USE, ANALYSE, EVIDENCE, MAINTAIN = "Use", "Analyse", "Evidence", "Maintain"
 
 CONFIG = {
@@ -75,14 +76,7 @@ class Root(Group):
     entries = COMMANDS
 
 
-app = typer.Typer(
-    name="mpbf",
-    cls=Root,
-    help="Agent-based model of materials discovery under the Matter Pretraining Boundary Framework.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(name="mpbf", cls=Root, help=HELP, pretty_exceptions_enable=False, **LOOK)
 
 
 def _version(wanted: bool) -> None:
@@ -93,10 +87,9 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+VERSION = typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+
+
 @app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
+def _options(version: Annotated[bool, VERSION] = False) -> None:
     pass

@@ -24,7 +24,9 @@ from typer.models import OptionInfo
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 
-Parse = Callable[[str], Any]
+Parse = Callable[[str], Any] | None
+Complete = Callable[[], Iterable[str]] | None
+LOOK: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}  # of groups of commands
 NOTED = "mpbf.faults"  # of a call, in the context of its parser
 INFO = "mpbf.option"  # in the metadata of a field
 MOVED = ""  # heading of commands that only say where they went
@@ -41,7 +43,7 @@ class Fault:
     named: bool = True
 
 
-def _noting(parse: Parse) -> Parse:
+def _noting(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """Parse a value, or return its fault, so that the parser goes on to the next option."""
 
     def noted(text: str) -> Any:
@@ -63,12 +65,7 @@ def _shown(text: Any) -> str:
 
 
 def option(
-    names: str,
-    help: str,
-    parse: Parse | None = None,
-    complete: Callable[[], Iterable[str]] | None = None,
-    panel: str | None = None,
-    default: Any = None,
+    names: str, help: str, parse: Parse = None, complete: Complete = None, panel: str | None = None, default: Any = None
 ) -> Any:
     """Declare an option: a field of a model, or what annotates a parameter of a command.
 
@@ -262,7 +259,7 @@ class Group(TyperGroup):
         if entry is None:
             return None
         if entry.commands:
-            group = Group(name=cmd_name, help=entry.help, no_args_is_help=True, rich_markup_mode=None)
+            group = Group(name=cmd_name, help=entry.help, **LOOK)
             group.entries = entry.commands
             return group
         one = typer.Typer(add_completion=False, rich_markup_mode=None)

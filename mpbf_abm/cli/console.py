@@ -13,6 +13,7 @@ from mpbf_abm.errors import ConfigurationError, OutputError
 
 if TYPE_CHECKING:
     from mpbf_abm.outputs import OutputFolder
+    from mpbf_abm.studies.results import Results
 
 OK, FAILURE, USAGE, MISMATCH, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -36,7 +37,7 @@ def tell(as_json: bool, value: Any, text: str, indent: int | None = 2) -> None:
 
 @contextmanager
 def result(out: Path | None, *names: str, quiet: bool = False) -> Iterator[Path | None]:
-    """Open the folder of a result, in which its files are written; None without a folder. Say in the end what was written.
+    """Open the folder of a result, None without one; say in the end what was written.
 
     Parameters
     ----------
@@ -68,6 +69,20 @@ def refuse_if(wrong: bool, fault: str) -> None:
 def verdict(matches: bool) -> int:
     """Return the exit code of a check: 3 if something ran but did not match."""
     return OK if matches else MISMATCH
+
+
+@contextmanager
+def written(results: Results, place: Path, kind: str, to: TextIO) -> Iterator[Path]:
+    """Open a folder, and begin its record with the study of the result; say in the end what was written."""
+    from mpbf_abm.outputs import RECORD, OutputFolder
+    from mpbf_abm.provenance import record
+    from mpbf_abm.studies.files import write_study
+
+    with (folder := OutputFolder(place, kind, results.study.name)) as work:
+        text = json.dumps(record(study=write_study(results.study), results=results.hash))
+        (work / RECORD).write_text(text, encoding="utf-8")
+        yield work
+    tell_written(folder, to=to)
 
 
 def tell_written(folder: OutputFolder | None, *, quiet: bool = False, to: TextIO | None = None) -> None:

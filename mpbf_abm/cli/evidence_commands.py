@@ -1,4 +1,4 @@
-"""``mpbf verify``, ``mpbf validate`` and ``mpbf calibrate``: known results, stylised facts, and parameters fitted to facts."""
+"""``mpbf verify``, ``mpbf validate`` and ``mpbf calibrate``: known results, facts, parameters fitted to facts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mpbf_abm.cli.binding import of_run, option, typed, whole
+from mpbf_abm.cli.binding import names_in, of_run, option, typed, whole
 from mpbf_abm.cli.console import OK, complain, refuse_if, result, tell, verdict
 from mpbf_abm.cli.options import MORE, Community, Data, Jobs, Json, Out, workers
 from mpbf_abm.cli.progress import Bar
@@ -21,18 +21,14 @@ if TYPE_CHECKING:
 
 # --------------------------------------------------------------------------- known results
 
-
-def _rows() -> list[str]:
-    from mpbf_abm.evidence.known import suite
-
-    return suite.select([])
+ROWS = names_in("evidence.known.suite:ROWS")
 
 
 @dataclass(frozen=True)
 class Rows:
     """Known results that are checked, and how."""
 
-    only: list[str] = option("ROW", f"Row (U3), several (U3,M7) or a group (U){MORE}", None, _rows, default=())
+    only: list[str] = option("ROW", f"Row (U3), several (U3,M7) or a group (U){MORE}", None, ROWS, default=())
     assignments: list[str] = option("--set NAME=VALUE", "Change a parameter, of one row as ROW.NAME=VALUE.", default=())
     seed: int = of_run("seed", "Root seed.", default=1)
     fast: bool = option("--fast", "Fewer runs and larger standard errors: a minute or two.", default=False)
@@ -198,7 +194,8 @@ def calibrate(
 
     from mpbf_abm.evidence import calibration as steps
     from mpbf_abm.evidence.calibration import study
-    from mpbf_abm.evidence.facts.validation import REPLICATES, chosen, validate
+    from mpbf_abm.evidence.facts.validation import REPLICATES, chosen
+    from mpbf_abm.evidence.facts.validation import validate as validate_facts
     from mpbf_abm.reports.facts_report import HEAD, blocks, cells
 
     def run(name: str, design: Design, replicates: int, seed: int) -> Results:
@@ -209,22 +206,16 @@ def calibrate(
 
     screening, waves = steps.run_all(run, trajectories=trajectories, points=points, second=second, seed=seed)
     emulated = steps.emulators(waves)
-    found = {
-        CALIBRATED: steps.explain(emulated, steps.fitted_by_default(), seed),
-        ODD: steps.explain(emulated, steps.components_of(range(1, 16, 2)), seed),
-    }
+    fitted = {CALIBRATED: steps.fitted_by_default(), ODD: steps.components_of(range(1, 16, 2))}
+    found = {label: steps.explain(emulated, components, seed) for label, components in fitted.items()}
     best = {label: steps.rounded(posterior.best) for label, posterior in found.items()}
     even, fresh = chosen(["2,4,6,8,10,12,14"]), seed + UNSEEN
+    how: dict[str, Any] = {"replicates": REPLICATES, "data": data, "out": out, "jobs": workers(jobs)}
     with Bar(quiet=False, unit="measure") as watch:
-        held_out = validate(
-            best[ODD], even, seed=fresh, replicates=REPLICATES, data=data, out=out, jobs=workers(jobs), progress=watch
-        )
-    tables = {
-        "posterior": steps.posterior_table(found),
-        "facts": steps.emulator_table(emulated, waves, found),
-        "screening": steps.screening_table(screening),
-        "even": pd.DataFrame(cells(held_out), columns=HEAD).drop(columns=["from data", "use"]),
-    }
+        held_out = validate_facts(best[ODD], even, seed=fresh, progress=watch, **how)
+    tables = {"posterior": steps.posterior_table(found), "facts": steps.emulator_table(emulated, waves, found)}
+    tables["screening"] = steps.screening_table(screening)
+    tables["even"] = pd.DataFrame(cells(held_out), columns=HEAD).drop(columns=["from data", "use"])
     text = blocks({label.split()[0]: p for label, p in best.items()}, fresh, tables)
     for name, block in text.items():
         print(f"{name}\n\n{block}")

@@ -57,10 +57,5 @@ def explore(
 
     if not is_loopback(page.host):
         complain([OPEN.format(page.host)])
-    how: dict[str, Any] = {
-        "studies": page.studies,
-        "opening": opening,
-        "workers": workers(jobs),
-        "names": tuple(page.name),
-    }
-    serve(page.host, page.port, ready=ready, **how)
+    how: dict[str, Any] = {"studies": page.studies, "opening": opening, "names": tuple(page.name)}
+    serve(page.host, page.port, ready=ready, workers=workers(jobs), **how)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, names_in, one_of, option
-from mpbf_abm.cli.console import complain
+from mpbf_abm.cli.console import complain, written
 from mpbf_abm.cli.options import MORE
-from mpbf_abm.cli.study_commands import Folder, written
+from mpbf_abm.cli.study_commands import Folder
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import table
 

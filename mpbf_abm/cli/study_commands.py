@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, one_of, option, whole
-from mpbf_abm.cli.console import (
-    INTERRUPTED,
-    OK,
-    Explained,
-    complain,
-    fresh_file,
-    refuse_if,
-    tell,
-    tell_written,
-    verdict,
-)
+from mpbf_abm.cli.console import INTERRUPTED, OK, Explained, complain, fresh_file, refuse_if, tell, verdict, written
 from mpbf_abm.cli.options import Jobs, Json, Out, Quiet
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import table
@@ -32,7 +19,6 @@ from mpbf_abm.outputs import table
 if TYPE_CHECKING:
     from mpbf_abm.studies.definition import Engine, Study
     from mpbf_abm.studies.plan import Plan
-    from mpbf_abm.studies.results import Results
 
 Folder = Annotated[Path, argument("DIR", "Folder of a study that was run.")]
 
@@ -275,17 +261,3 @@ def export(
             write_crate(results, work, license=license or LICENSE, author=author)
         else:
             write(results, work, to)
-
-
-@contextmanager
-def written(results: Results, place: Path, kind: str, to: TextIO) -> Iterator[Path]:
-    """Open a folder, and begin its record with the study of the result; say in the end what was written."""
-    from mpbf_abm.outputs import RECORD, OutputFolder
-    from mpbf_abm.provenance import record
-    from mpbf_abm.studies.files import write_study
-
-    with (folder := OutputFolder(place, kind, results.study.name)) as work:
-        text = json.dumps(record(study=write_study(results.study), results=results.hash))
-        (work / RECORD).write_text(text, encoding="utf-8")
-        yield work
-    tell_written(folder, to=to)

@@ -1,4 +1,4 @@
-"""Figures of a study for a journal: files at exact column widths, a CSV for each panel, and one list with hashes of everything."""
+"""Figures of a study for a journal: files at exact column widths, a CSV for each panel, one list with hashes."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def build(
     ConfigurationError
         For a study that lacks what a figure needs, and for an unknown journal.
     FigureError
-        For a figure with text below 5 points, without alternative text, too high for the journal, with an axis that has no label,
-        or with a panel that shows neither an interval nor single runs.
+        For a figure with text below 5 points, without alternative text, too high for the journal, with an axis that has
+        no label, or with a panel that shows neither an interval nor single runs.
     """
     if faults := journal_faults(journal):
         raise ConfigurationError(faults)

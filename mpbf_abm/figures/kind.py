@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.figures import style
 from mpbf_abm.figures.of_studies import words
+from mpbf_abm.figures.style import Frames
 from mpbf_abm.studies.results import Results
 
 Float = NDArray[np.float64]
-Frames = Mapping[str, pd.DataFrame]
+Prepare = Callable[..., dict[str, pd.DataFrame]]
+Draw = Callable[[Frames], Figure]
 BAND = (0.05, 0.95)
 
 # Parameters that have a symbol or a short name in figures; their axes, and labels of what figures often show.
@@ -75,7 +77,7 @@ class Kind:
     draw : callable
         From these frames to the figure; no computation.
     bare : tuple of str
-        Panels that show neither an interval nor single runs, since they are theory, or ranks, limits and rates of all scenarios.
+        Panels that show neither an interval nor single runs: theory, or ranks, limits and rates of all scenarios.
     """
 
     name: str
@@ -85,17 +87,12 @@ class Kind:
     height: float
     caption: str
     alt: str
-    prepare: Callable[..., dict[str, pd.DataFrame]]
-    draw: Callable[[Frames], Figure]
+    prepare: Prepare
+    draw: Draw
     bare: tuple[str, ...] = ()
 
 
-def declare(
-    name: str,
-    prepare: Callable[..., dict[str, pd.DataFrame]],
-    draw: Callable[[Frames], Figure],
-    bare: tuple[str, ...] = (),
-) -> Kind:
+def declare(name: str, prepare: Prepare, draw: Draw, bare: tuple[str, ...] = ()) -> Kind:
     """Return a kind of figure, with its size and its texts."""
     return Kind(name=name, prepare=prepare, draw=draw, bare=bare, **style.TEXTS["kinds"][name])
 
@@ -105,9 +102,9 @@ def lacking(kind: str, what: str) -> ConfigurationError:
     return ConfigurationError(f"{kind}: the study lacks {what}")
 
 
-def band(values: Float, axis: int = 0) -> tuple[Float, Float, Float]:
-    """Median over replicates and the range of nine tenths of them."""
-    low, middle, high = np.nanquantile(values, (BAND[0], 0.5, BAND[1]), axis=axis)
+def band(values: Float) -> tuple[Float, Float, Float]:
+    """Return the median over replicates and the range of nine tenths of them."""
+    low, middle, high = np.nanquantile(values, (BAND[0], 0.5, BAND[1]), axis=0)
     return middle, low, high
 
 
@@ -130,9 +127,8 @@ def scenarios(results: Results, where: Mapping[str, Any]) -> list[int]:
     where = {names.get(name, name): value for name, value in where.items()}
     if unknown := [n for n in where if n not in known]:
         varied = f"varies: {', '.join(known)}" if known else "it has one scenario"
-        raise ConfigurationError(
-            f"the study does not vary '{unknown[0]}'{did_you_mean(unknown[0], [*known, *names])} ({varied})"
-        )
+        close = did_you_mean(unknown[0], [*known, *names])
+        raise ConfigurationError(f"the study does not vary '{unknown[0]}'{close} ({varied})")
     fits = np.ones(len(table), bool)
     for name, value in where.items():
         column = table[name]
@@ -174,6 +170,6 @@ def label(name: str) -> str:
 
 
 def arms(results: Results, choice: Choice, most: int | None = None) -> dict[str, int]:
-    """Return the arms that are chosen, all without a choice, as figures call them, with their numbers; `most` at most."""
+    """Return the arms that are chosen, all without a choice, as figures call them, with their numbers."""
     chosen = list(choice.arms or results.arm_names)[:most]
     return {name.replace("_", " "): results.arm_index(name) for name in chosen}

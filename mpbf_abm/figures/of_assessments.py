@@ -6,7 +6,7 @@ Each function draws the report of one assessment.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,13 +21,12 @@ from mpbf_abm.evidence.assessments.forecast import ENSEMBLES, INDICATORS, SETS
 from mpbf_abm.evidence.assessments.forms import FORMS, HEADLINES
 from mpbf_abm.evidence.assessments.fragility import ALL, CRITERIA, KINDS, OUTAGES, OUTCOMES, WORST
 from mpbf_abm.figures import style
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, MM, PETROFF, PURPLE, ROLES, VERMILION, pick, ribbon
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PETROFF, PURPLE, ROLES, VERMILION, Frames, pick, ribbon
 
-Tables = Mapping[str, pd.DataFrame]
-Panels = Iterable[tuple[str, Callable[[Axes, Tables], None]]]
+Panel = Callable[[Axes, Frames], None]
 
 
-def _draw(axes: Iterable[Axes], panels: Panels, tables: Tables) -> None:
+def _draw(axes: Iterable[Axes], panels: Iterable[tuple[str, Panel]], tables: Frames) -> None:
     """Draw a panel into each of the axes, under its letter and title."""
     for ax, letter, (title, panel) in zip(axes, "abcdef", panels, strict=False):
         panel(ax, tables)
@@ -57,8 +56,8 @@ def atlas(report: Report) -> Figure:
     for ax, ((_, row, _), part) in zip(axes, rows, strict=False):
         name, indicator = str(row).rsplit(": ", 1)
         color, mark = LOOK[part["found"].iloc[0]]
-        low, high = (np.maximum(part["value"] - part["low"], 0.0), np.maximum(part["high"] - part["value"], 0.0))
-        ax.errorbar(part["level"], part["value"], (low, high), color=color, marker=mark, linewidth=0.8, markersize=2.5)
+        error = [np.maximum(part["value"] - part["low"], 0.0), np.maximum(part["high"] - part["value"], 0.0)]
+        ax.errorbar(part["level"], part["value"], error, color=color, marker=mark, linewidth=0.8, markersize=2.5)
         ax.set_xticks([])
         ax.margins(x=0.15)
         ax.tick_params(axis="y", labelsize=4.5)
@@ -92,7 +91,7 @@ def effective_urn(report: Report) -> Figure:
     return fig
 
 
-def _predicted(ax: Axes, tables: Tables, what: str, predictors: tuple[str, ...]) -> None:
+def _predicted(ax: Axes, tables: Frames, what: str, predictors: tuple[str, ...]) -> None:
     points = pick(tables["points"], what=what)
     # The alternative lies below.
     for (color, mark), name in reversed(list(zip(PREDICTORS, predictors, strict=False))):
@@ -110,7 +109,7 @@ def _predicted(ax: Axes, tables: Tables, what: str, predictors: tuple[str, ...])
     ax.legend(fontsize=5, loc="upper left", handletextpad=0.1)
 
 
-def _price(ax: Axes, tables: Tables) -> None:
+def _price(ax: Axes, tables: Frames) -> None:
     bought = tables["draws"]["bought"].dropna().to_numpy(np.float64)
     ax.hist(np.clip(bought, -0.5, 3.0), bins=np.linspace(-0.5, 3.0, 29).tolist(), color=BLUE)
     ax.axvline(1.0, color=GREY, linewidth=0.8, linestyle="--")
@@ -135,7 +134,7 @@ def forecast(report: Report) -> Figure:
     return fig
 
 
-def _roc(ax: Axes, tables: Tables, ensemble: str) -> None:
+def _roc(ax: Axes, tables: Frames, ensemble: str) -> None:
     ax.plot([0, 1], [0, 1], color=LIGHT, linewidth=0.8)
     ax.set(xlabel="false alarms", ylabel="lock-ins foretold", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     part = pick(tables["roc"], ensemble=ensemble) if "roc" in tables else pd.DataFrame()
@@ -148,7 +147,7 @@ def _roc(ax: Axes, tables: Tables, ensemble: str) -> None:
     ax.legend(loc="lower right")
 
 
-def _moments(ax: Axes, tables: Tables) -> None:
+def _moments(ax: Axes, tables: Frames) -> None:
     ax.axhline(0.5, color=LIGHT, linewidth=0.8)
     ax.set(xlabel="share of the run that has passed", ylabel="area under the ROC curve", ylim=(0.4, 1.02))
     if "moments" not in tables:
@@ -161,7 +160,7 @@ def _moments(ax: Axes, tables: Tables) -> None:
     ax.legend(loc="lower right")
 
 
-def _weights(ax: Axes, tables: Tables) -> None:
+def _weights(ax: Axes, tables: Frames) -> None:
     ax.axvline(0.0, color=LIGHT, linewidth=0.8)
     ax.set_xlabel("log odds of lock-in per standard deviation")
     ax.set_yticks(range(len(INDICATORS)), [name.replace("_", " ") for name in INDICATORS])
@@ -211,20 +210,17 @@ STYLES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"))
 def fragility(report: Report) -> Figure:
     """Draw the network under removal, what losses cost, outages that end, and static measures against costs."""
     fig, axes = style.figure("double", 118, 2, 3)
-    panels: Panels = [
-        ("network, nodes removed", _removal),
-        ("finds lost with one node for good", _keystones),
-        ("finds lost with many repositories", _tipping),
-        ("labs without a model in an outage", partial(_gaps, performance="steered")),
-        ("records out of reach in an outage", partial(_gaps, performance="visible")),
-        ("who leans on a node, and its cost", _static),
-    ]
-    _draw(axes, panels, report.tables)
+    panels: dict[str, Panel] = {"network, nodes removed": _removal, "finds lost with one node for good": _keystones}
+    panels |= {"finds lost with many repositories": _tipping}
+    panels |= {"labs without a model in an outage": partial(_gaps, performance="steered")}
+    panels |= {"records out of reach in an outage": partial(_gaps, performance="visible")}
+    panels |= {"who leans on a node, and its cost": _static}
+    _draw(axes, panels.items(), report.tables)
     axes[3].legend(fontsize=5, loc="upper right")
     return fig
 
 
-def _removal(ax: Axes, tables: Tables) -> None:
+def _removal(ax: Axes, tables: Frames) -> None:
     for (criterion, words), (color, line) in zip(CRITERIA.items(), STYLES, strict=True):
         rows = pick(tables["removal_curves"], criterion=criterion)
         ax.plot(rows["removed"], rows["giant"], color=color, linestyle=line, label=words)
@@ -232,7 +228,7 @@ def _removal(ax: Axes, tables: Tables) -> None:
     ax.legend(fontsize=5)
 
 
-def _costs(tables: Tables, kind: str) -> pd.DataFrame:
+def _costs(tables: Frames, kind: str) -> pd.DataFrame:
     return pick(tables["keystones"], kind=kind, outcome=WORST).sort_values("role")
 
 
@@ -241,7 +237,7 @@ def _threshold(ax: Axes) -> None:
     ax.axhline(SMALLEST, color=GREY, linewidth=0.7, linestyle="--", zorder=0)
 
 
-def _keystones(ax: Axes, tables: Tables) -> None:
+def _keystones(ax: Axes, tables: Frames) -> None:
     start = 0
     for kind, mark in zip(KINDS, "os", strict=True):
         rows, color = _costs(tables, kind), ROLES[kind]
@@ -257,7 +253,7 @@ def _keystones(ax: Axes, tables: Tables) -> None:
     ax.legend(fontsize=5)
 
 
-def _tipping(ax: Axes, tables: Tables) -> None:
+def _tipping(ax: Axes, tables: Frames) -> None:
     for (target, words), (color, line), shift in zip(ALL.items(), STYLES, (-0.006, 0.006), strict=False):
         rows = pick(tables["tipping"], chosen=target)
         x = rows["lost"] + shift
@@ -268,7 +264,7 @@ def _tipping(ax: Axes, tables: Tables) -> None:
     ax.legend(fontsize=5)
 
 
-def _gaps(ax: Axes, tables: Tables, performance: str) -> None:
+def _gaps(ax: Axes, tables: Frames, performance: str) -> None:
     for name, (color, line) in zip(OUTAGES, STYLES, strict=True):
         rows = pick(tables["gap_curves"], outage=name, performance=performance)
         ribbon(ax, rows, "time", "gap", color, linestyle=line, label=name)
@@ -276,7 +272,7 @@ def _gaps(ax: Axes, tables: Tables, performance: str) -> None:
     ax.set(xlabel="ticks since the outage", ylabel="below the spared community, share")
 
 
-def _static(ax: Axes, tables: Tables) -> None:
+def _static(ax: Axes, tables: Frames) -> None:
     for kind, mark in zip(KINDS, "os", strict=True):
         rows, color = _costs(tables, kind), ROLES[kind]
         users = pick(tables["losses"], kind=kind).groupby("role")["users"].mean()
@@ -292,17 +288,15 @@ def _static(ax: Axes, tables: Tables) -> None:
 
 def path(report: Report) -> Figure:
     """Draw courses of histories, where pairs of them end, and each measure against its null value."""
-    fig = Figure(figsize=(style.WIDTHS["double"], 215 * MM))
+    fig = Figure(figsize=(style.WIDTHS["double"], 215 * style.MM))
     grid = fig.add_gridspec(4, 2, height_ratios=(1.0, 1.0, 1.0, 1.35))
-    panels = [
-        ("largest family, by history", _courses),
-        ("two later courses of one early history", _pairs),
-        ("what becomes of a small change", _law),
-        ("not yet locked in", _survival),
-        ("exploring more, and less again", _loops),
-        ("gain of policies that know", _gains),
-    ]
-    _draw((fig.add_subplot(grid[i // 2, i % 2]) for i in range(6)), panels, report.tables)
+    panels: dict[str, Panel] = {
+        "largest family, by history": _courses,
+        "two later courses of one early history": _pairs,
+    }
+    panels |= {"what becomes of a small change": _law, "not yet locked in": _survival}
+    panels |= {"exploring more, and less again": _loops, "gain of policies that know": _gains}
+    _draw((fig.add_subplot(grid[i // 2, i % 2]) for i in range(6)), panels.items(), report.tables)
     ax = fig.add_subplot(grid[3, :])
     forest(ax, report)
     style.letter(ax, "g", "measured (mean over worlds), and null")
@@ -315,7 +309,7 @@ def _worlds(frame: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
         yield PETROFF[i % len(PETROFF)], rows
 
 
-def _courses(ax: Axes, tables: Tables) -> None:
+def _courses(ax: Axes, tables: Frames) -> None:
     for color, rows in _worlds(tables["courses"]):
         for _, line in rows.groupby("history"):
             ax.plot(line["tick"], line["leading"], color=color, linewidth=0.6, alpha=0.8)
@@ -323,7 +317,7 @@ def _courses(ax: Axes, tables: Tables) -> None:
     ax.set(xlabel="tick", ylabel="share of the records", ylim=(0, None))
 
 
-def _pairs(ax: Axes, tables: Tables) -> None:
+def _pairs(ax: Axes, tables: Frames) -> None:
     for color, rows in _worlds(tables["histories"]):
         same = (rows["leader_a"] == rows["leader_b"]).to_numpy()
         for known, mark in ((same, "o"), (~same, "x")):
@@ -334,7 +328,7 @@ def _pairs(ax: Axes, tables: Tables) -> None:
     ax.text(0.03, 0.97, "o same family, x another", transform=ax.transAxes, va="top", fontsize=6)
 
 
-def _law(ax: Axes, tables: Tables) -> None:
+def _law(ax: Axes, tables: Frames) -> None:
     for color, rows in _worlds(tables["histories"]):
         ax.plot(rows["law"], rows["exponent"], "x", color=LIGHT, markersize=3.5, zorder=1)
         ax.plot(rows["local"], rows["exponent"], "o", color=color, markersize=3.5, zorder=2)
@@ -346,7 +340,7 @@ def _law(ax: Axes, tables: Tables) -> None:
     ax.set(xlabel="effective urn where the community stands (x: of equal families)", ylabel="exponent of damage")
 
 
-def _survival(ax: Axes, tables: Tables) -> None:
+def _survival(ax: Axes, tables: Frames) -> None:
     curve, end = tables["survival"], float(tables["courses"]["tick"].max())
     t = np.append(curve["time"], end)
     middle, low, high = (np.append(curve[c], curve[c].iloc[-1]) for c in ("survival", "low", "high"))
@@ -355,7 +349,7 @@ def _survival(ax: Axes, tables: Tables) -> None:
     ax.set(xlabel="tick", ylabel="share of histories", ylim=(-0.02, 1.05))
 
 
-def _loops(ax: Axes, tables: Tables) -> None:
+def _loops(ax: Axes, tables: Frames) -> None:
     for color, (ticks, rows) in zip((GREY, VERMILION, BLUE), tables["loops"].groupby("ticks"), strict=False):
         mean = rows.assign(step=rows.groupby("world").cumcount()).groupby("step")[["way", "leading"]].mean()
         ax.plot(mean["way"], mean["leading"], color=color, linewidth=0.9, label=f"{ticks} ticks a way")
@@ -364,7 +358,7 @@ def _loops(ax: Axes, tables: Tables) -> None:
         ax.legend()
 
 
-def _gains(ax: Axes, tables: Tables) -> None:
+def _gains(ax: Axes, tables: Frames) -> None:
     arms = tables["arms"]
     for y, (name, color) in enumerate((("informed", BLUE), ("oracle", VERMILION))):
         gain = (arms[name] - arms["laissez-faire"]).to_numpy(np.float64)
@@ -385,7 +379,7 @@ def forest(ax: Axes, report: Report) -> None:
     ax.set_yticks(range(len(shown)), [_short(f.measure) for f in shown], fontsize=5.5)
     ax.invert_yaxis()
     ax.set_xlim(-1.3, 2.1)
-    ax.set_xlabel("value (bar: 95 % interval, cut at the edge; tick: null)", color=INK)
+    ax.set_xlabel("value (bar: 95 % interval, cut at the edge; tick: null)", color=style.INK)
 
 
 def _short(measure: str) -> str:

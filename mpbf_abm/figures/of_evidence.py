@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,9 @@ from mpbf_abm.evidence.facts.validation import Validation
 from mpbf_abm.evidence.known.meanfield import community, passage, tiny, trajectory
 from mpbf_abm.evidence.known.rows import SIGMAS, Outcome, seeds
 from mpbf_abm.figures import style
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, PURPLE, VERMILION, pick, unique
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, PURPLE, VERMILION, Frames, pick, unique
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.theory.twin import Twin
-
-Frames = Mapping[str, pd.DataFrame]
 
 
 def _one(fig: Figure, path: Path, title: str, alt: str) -> Path:
@@ -37,8 +35,9 @@ GROUPS |= {"K": ("twin", PURPLE, "D"), "L": ("formulas", GREY, "v"), "W": ("whol
 
 
 def known_checks(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Return one row per check: row, group, check, expected, measured, error, tolerance, relation, passed, standardised.
+    """Return one row per check of known results.
 
+    Columns are row, group, check, expected, measured, error, tolerance, relation, passed and standardised.
     ``standardised`` is the difference beyond the tolerance in standard errors; 0 where nothing is random
     and the values agree, infinite where they do not. One-sided checks have none.
     """
@@ -57,9 +56,9 @@ def known_alt(checks: pd.DataFrame) -> str:
     """Return in words what the figure of known results shows."""
     z = checks["standardised"].replace([np.inf, -np.inf], np.nan).dropna()
     return (
-        f"Left: {len(checks)} measured values against the expected ones on symmetric logarithmic axes, along the diagonal. "
-        f"Right: standardised differences by row, largest {z.abs().max():.1f} standard errors, limit {SIGMAS:g}; "
-        f"{int(checks['passed'].sum())} of {len(checks)} checks pass."
+        f"Left: {len(checks)} measured values against the expected ones on symmetric logarithmic axes, along "
+        f"the diagonal. Right: standardised differences by row, largest {z.abs().max():.1f} standard errors, limit "
+        f"{SIGMAS:g}; {int(checks['passed'].sum())} of {len(checks)} checks pass."
     )
 
 
@@ -75,15 +74,9 @@ def draw_known(checks: pd.DataFrame) -> Figure:
     left.plot([-limit, limit], [-limit, limit], color=LIGHT, lw=0.8, zorder=0)
     for part, label, colour, marker in groups:
         if len(part):
-            look: dict[str, Any] = {
-                "fmt": marker,
-                "color": colour,
-                "label": label,
-                "ms": 2.8,
-                "mew": 0.6,
-                "mfc": "none",
-            }
-            left.errorbar(part["expected"], part["measured"], SIGMAS * part["error"], lw=0.5, **look)
+            look: dict[str, Any] = {"fmt": marker, "color": colour, "label": label, "lw": 0.5}
+            look |= {"ms": 2.8, "mew": 0.6, "mfc": "none"}
+            left.errorbar(part["expected"], part["measured"], SIGMAS * part["error"], **look)
     for scale in (left.set_xscale, left.set_yscale):
         scale("symlog", linthresh=0.01, linscale=0.4)
     low = 1.6 * min(0.0, float(values.min(initial=0.0))) - 0.003
@@ -107,8 +100,7 @@ def draw_known(checks: pd.DataFrame) -> Figure:
 
 def _by_row(checks: pd.DataFrame, ids: Sequence[str]) -> tuple[pd.Series[float], pd.Series[int]]:
     """Return standardised differences, cut at the edge, and the places of their rows."""
-    place = {id: i for i, id in enumerate(ids)}
-    return checks["standardised"].clip(-SIGMAS - 1.5, SIGMAS + 1.5), checks["row"].map(place)
+    return checks["standardised"].clip(-SIGMAS - 1.5, SIGMAS + 1.5), checks["row"].map(ids.index)
 
 
 def save_known(outcomes: Sequence[Outcome], path: Path) -> Path:
@@ -127,8 +119,8 @@ EDGE = 3.2  # half ranges, beyond which a value is drawn at the edge
 def facts_alt(v: Validation) -> str:
     """Return in words what the figure of facts shows."""
     return (
-        f"One line for each of {len(v.table)} numbers of {len(v.facts)} facts, scaled so that the range of real values is a "
-        "bar from -1 to 1; real values as ticks, simulated means with 95 % intervals as coloured points. "
+        f"One line for each of {len(v.table)} numbers of {len(v.facts)} facts, scaled so that the range of real values "
+        "is a bar from -1 to 1; real values as ticks, simulated means with 95 % intervals as coloured points. "
         f"{int(v.table['inside'].sum())} numbers lie inside, {v.count} facts with all of theirs."
     )
 
@@ -339,11 +331,12 @@ def twin_alt(frames: Frames) -> str:
     """Describe the figure of the twin in words, with the numbers that matter."""
     facts, times = frames["facts"].iloc[0], frames["passages"]
     return (
-        f"Four panels on {facts['families']:.0f} families, reinforcement {facts['gamma']:g}. Above the fold (exploration "
-        f"{facts['above']:.2f}) shares of {facts['replicates']:.0f} runs end equal, below the threshold ({facts['below']:.2f}) "
-        "one family takes most; both as the twin's map and ODE say. From equality the twin never moves while every run locks in, "
-        f"after {times['median'].iloc[0]:.0f} ticks (median) at {times['volume'].iloc[0]:.0f} records and "
-        f"{times['median'].iloc[-1]:.0f} at {times['volume'].iloc[-1]:.0f}: the slope is ln N over twice the growth rate."
+        f"Four panels on {facts['families']:.0f} families, reinforcement {facts['gamma']:g}. Above the fold "
+        f"(exploration {facts['above']:.2f}) shares of {facts['replicates']:.0f} runs end equal, below the threshold "
+        f"({facts['below']:.2f}) one family takes most; both as the twin's map and ODE say. From equality the twin "
+        f"never moves while every run locks in, after {times['median'].iloc[0]:.0f} ticks (median) at "
+        f"{times['volume'].iloc[0]:.0f} records and {times['median'].iloc[-1]:.0f} at {times['volume'].iloc[-1]:.0f}: "
+        "the slope is ln N over twice the growth rate."
     )
 
 

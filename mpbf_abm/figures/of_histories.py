@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from mpbf_abm.evidence.assessments.histories import EARLY, HELD, LAYERS, REGIONS, TWIN_SERIES
 from mpbf_abm.figures import kind, style
-from mpbf_abm.figures.kind import EVERYTHING, Choice, Float, Frames, band, declare, finite, lacking, level_words, levels
+from mpbf_abm.figures.kind import EVERYTHING, Choice, Float, band, declare, finite, lacking, level_words, levels
 from mpbf_abm.figures.layers import draw_diagram
 from mpbf_abm.figures.of_studies import strip
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, pick, ribbon, unique
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, unique
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.measures.path import damage
 from mpbf_abm.model.commons import ORIGINS
@@ -27,7 +27,7 @@ FAMILIES = '[series] tables = ["families"]'
 
 
 def family_records(results: Results, s: int, a: int) -> Iterator[tuple[int, Float]]:
-    """Yield, for each run of a scenario and arm that stored them, its replicate and its records by family after each tick (T, K)."""
+    """Yield the replicate and the records by family after each tick (T, K) of each run of a scenario and arm."""
     for (at, arm, replicate), table in sorted(results.tables("families").items()):
         if (at, arm) == (s, a):
             yield replicate, np.asarray(table["records"], np.float64)
@@ -216,7 +216,7 @@ def _second_arm(results: Results, choice: Choice) -> int:
 
 
 def _apart(results: Results, arm: int) -> Float:
-    """Return the distance of family shares between the baseline and an arm after each tick (scenarios, replicates, T)."""
+    """Return the distance of family shares between baseline and arm after each tick (scenarios, replicates, T)."""
     out = np.full((results.shape[0], results.shape[2], results.study.ticks), np.nan)
     for s in range(results.shape[0]):
         moved = dict(family_records(results, s, arm))
@@ -253,7 +253,7 @@ def draw_twins(frames: Frames) -> Figure:
 
 
 def prepare_early(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
-    """Prepare final against early share of the family that led early, and the variance of both over histories, in the baseline."""
+    """Prepare final against early share of the family that led early, and both variances, in the baseline."""
     column, chosen = levels(results, choice, 2)
     points, spread = [], []
     for s, level in chosen.items():

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from mpbf_abm.evidence.assessments.fragility import CRITERIA
 from mpbf_abm.evidence.assessments.histories import REMOVAL_OUTCOMES, STEPS, network_outcomes
 from mpbf_abm.figures import kind, style
-from mpbf_abm.figures.kind import EVERYTHING, Choice, Float, Frames, band, declare, finite, lacking, level_words, levels
+from mpbf_abm.figures.kind import EVERYTHING, Choice, Float, band, declare, finite, lacking, level_words, levels
 from mpbf_abm.figures.of_studies import strip
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, pick, ribbon, unique
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, unique
 from mpbf_abm.stats.classification import auc, roc_curve
 from mpbf_abm.stats.estimates import mean_estimate
 from mpbf_abm.stats.warning import early_warnings
@@ -33,7 +33,7 @@ FEWEST_TICKS = 10  # of a series whose trends are looked at
 
 
 def prepare_removal(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
-    """Prepare removal curves of the baseline's networks by level and criterion, and their mean R with its interval over communities."""
+    """Prepare removal curves of the baseline's networks by level and criterion, and their mean R with its interval."""
     column, chosen = levels(results, choice, 3)
     curves, means = [], []
     for s, level in chosen.items():
@@ -112,7 +112,7 @@ def draw_removal(frames: Frames) -> Figure:
 
 
 def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
-    """Prepare single histories, trends of both signals, their ROC curves and areas: an arm against the baseline, in one scenario."""
+    """Prepare histories, trends of both signals, their ROC curves and areas: an arm against the baseline."""
     s, stored = kind.scenario(results, choice.where), results.study.series.of
     name = next(iter(choice.outcomes), "leading_share")
     near = next((a for a in kind.arms(results, choice).values() if a > 0), None)
@@ -124,14 +124,12 @@ def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str,
     values = {column: results.series_values(of)[s] for column, of in columns.items()}
     first = "staying" if results.study.own_model.endswith("histories:approach") else "baseline"
     shown, ticks = {first: 0, results.arm_names[near].replace("_", " "): near}, results.series_ticks
-    series = pd.concat(
-        [
-            pd.DataFrame({"kind": arm, "replicate": r, "tick": ticks, **{c: v[a, r] for c, v in values.items()}})
-            for arm, a in shown.items()
-            for r in range(min(SHOWN, results.replicates))
-        ],
-        ignore_index=True,
-    )
+    courses = []
+    for arm, a in shown.items():
+        for r in range(min(SHOWN, results.replicates)):
+            course = {column: v[a, r] for column, v in values.items()}
+            courses.append(pd.DataFrame({"kind": arm, "replicate": r, "tick": ticks, **course}))
+    series = pd.concat(courses, ignore_index=True)
     series.attrs["of"] = "share of the first family" if first == "staying" else kind.label(name)
     trends, curves = [], []
     for signal, trend in _trends(results, s, values["share"]).items():
@@ -152,7 +150,10 @@ def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str,
 
 
 def _trends(results: Results, s: int, share: Float) -> dict[str, Float]:
-    """Return the trend of each signal (arms, replicates): outcomes of the study, or those of its series in windows of half of the run."""
+    """Return the trend of each signal (arms, replicates).
+
+    Trends are outcomes of the study, or those of its series in windows of half of the run.
+    """
     if SIGNALS.keys() <= results.definitions.keys():
         return {signal: results.values(signal)[s] for signal in SIGNALS}
     if share.shape[-1] < FEWEST_TICKS:

@@ -1,4 +1,4 @@
-"""Kinds of figures of outcomes over parameters and policies: phase diagram, ridges, regret, indices, a box of scenarios."""
+"""Kinds of figures of outcomes over parameters and policies: phase diagram, ridges, regret, indices, a box."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from scipy.stats import gaussian_kde
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.figures import kind, of_studies, style
-from mpbf_abm.figures.kind import EVERYTHING, SHORT, Choice, Float, Frames, declare, finite, label, levels
-from mpbf_abm.figures.style import BLUE, GREY, INK, VERMILION, pick, unique
+from mpbf_abm.figures.kind import EVERYTHING, SHORT, Choice, Float, declare, finite, label, levels
+from mpbf_abm.figures.style import BLUE, GREY, INK, VERMILION, Frames, pick, unique
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.estimates import wilson
 from mpbf_abm.studies.analyses import discover, main_outcome, phase, robustness, sensitivity
@@ -32,7 +32,7 @@ def _outcome(results: Results, choice: Choice) -> str:
 
 
 def prepare_phase(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
-    """Prepare an outcome over a grid of two parameters, and where theory draws the borders of lock-in in a null community."""
+    """Prepare an outcome over a grid of two parameters, and the borders of lock-in by theory in a null community."""
     events = (name for name, outcome in results.definitions.items() if outcome.event)
     name = next(iter(choice.outcomes), None) or next(events, _outcome(results, choice))
     table = phase(results, [name], arm=next(iter(choice.arms), "baseline")).table
@@ -59,7 +59,7 @@ def _is_null(results: Results) -> bool:
 
 
 def _borders(fixed: dict[str, object], gammas: pd.Series[float]) -> pd.DataFrame:
-    """Return the exploration below which equal families fall apart, and above which no lock-in is left, by reinforcement."""
+    """Return, by reinforcement, the exploration below which equality breaks, and above which no lock-in is left."""
     values = []
     for gamma in np.linspace(float(gammas.min()), float(gammas.max()), 41):
         p = Parameters.null(**fixed | {"curators.reinforcement": float(gamma), "planners.reinforcement": float(gamma)})
@@ -169,7 +169,7 @@ def prepare_indices(results: Results, choice: Choice = EVERYTHING) -> dict[str, 
 
 
 def prepare_box(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
-    """Prepare the conditions of an event, or of the two fifths of baseline scenarios with the largest values of an outcome."""
+    """Prepare the conditions of an event, or of the two fifths of baseline scenarios with the largest values."""
     name = _outcome(results, choice)
     if results.outcome(name).event:
         return of_studies.prepare_discover(results, discover(results, name))

@@ -36,9 +36,9 @@ def alt_text(frames: dict[str, pd.DataFrame]) -> str:
     ends = ", ".join(f"{r.rule} {r.recall:.2f}" for r in last.itertuples())
     n, chance = int(last["experiments"].max()), float(last["recall_by_chance"].max())
     return (
-        "Left: mean share of the top set found against experiments, with the range of 10 to 90 % of seeds, and the line "
-        f"of random choice; after {n} experiments {ends}, random choice {chance:.2f}. Middle: acceleration factor against "
-        "the share found. Right: enhancement factor against experiments; 1 is random choice."
+        "Left: mean share of the top set found against experiments, with the range of 10 to 90 % of seeds, and the "
+        f"line of random choice; after {n} experiments {ends}, random choice {chance:.2f}. Middle: acceleration factor "
+        "against the share found. Right: enhancement factor against experiments; 1 is random choice."
     )
 
 

@@ -1,11 +1,11 @@
 """Figures of a study's analyses: effects, robustness, sensitivity, discovery, phase diagrams.
 
-``prepare_*`` turns tables into the frames that are drawn, ``draw_*`` only draws them. Intervals are named in the axis labels.
+``prepare_*`` turns tables into the frames that are drawn, ``draw_*`` only draws them. Axis labels name the intervals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,10 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from mpbf_abm.figures import style
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, PURPLE, VERMILION, pick, unique
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, PURPLE, VERMILION, Frames, pick, unique
 from mpbf_abm.stats.paired import middle
 from mpbf_abm.studies.analyses import Analysis
 from mpbf_abm.studies.results import Results
-
-Frames = Mapping[str, pd.DataFrame]
 
 MOST_PANELS = 3
 MOST_MAPS = 4
@@ -46,7 +44,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def prepare_effects(results: Results, analysis: Analysis) -> dict[str, pd.DataFrame]:
-    """Prepare effects of the outcomes, primary ones first, as many as have room, and the values of all runs behind them."""
+    """Prepare effects of the outcomes, primary ones first, as many as have room, and the values of all runs."""
     table = analysis.table
     shown = unique([*table.loc[table["role"] == "primary", "outcome"], *table["outcome"]])[:MOST_PANELS]
     parts = []
@@ -245,7 +243,7 @@ def prepare_discover(_: Results, analysis: Analysis) -> dict[str, pd.DataFrame]:
 
 
 def draw_discover(frames: Frames) -> Figure:
-    """Draw coverage against density on the way, the limits of the chosen box, and the scenarios in its first two factors."""
+    """Draw coverage against density, limits of the chosen box, and scenarios in its first two factors."""
     trajectory, limits, points = frames["trajectory"], frames["limits"], frames["points"]
     fig, (left, middle, right) = style.figure("double", 62, 1, 3)
     left.plot(trajectory["coverage"], trajectory["density"], "o-", color=GREY, label="fitted half")
@@ -282,12 +280,9 @@ def _scatter(ax: Axes, points: pd.DataFrame, limits: pd.DataFrame) -> None:
     for interest, color, marker, label in ((False, GREY, "x", "other"), (True, VERMILION, "o", "of interest")):
         part = pick(points, interest=interest)
         ax.plot(part[x], part[y], marker, color=color, markersize=2.5, linestyle="none", alpha=0.7, label=label)
-    (x0, x1), (y0, y1) = (
-        limits.loc[name, ["from", "to"]].astype(float)
-        if name in limits.index
-        else (points[name].min(), points[name].max())
-        for name in shown
-    )
+    spans = {name: points[name].agg(["min", "max"]) for name in shown}
+    spans |= {name: limits.loc[name, ["from", "to"]].astype(float) for name in shown if name in limits.index}
+    (x0, x1), (y0, y1) = (spans[name] for name in shown)
     ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=BLUE, linewidth=1))
     ax.set(xlabel=words(x), ylabel=words(y))
     style.below(ax, -0.18, ncols=2)
@@ -331,13 +326,10 @@ def _edges(values: Any) -> np.ndarray[Any, Any]:
 # --------------------------------------------------------------------------- saving
 
 Prepare = Callable[[Results, Analysis], dict[str, pd.DataFrame]]
-FIGURES: dict[str, tuple[Prepare, Callable[[Frames], Figure]]] = {
-    "compare": (prepare_effects, draw_effects),
-    "robustness": (prepare_robustness, draw_robustness),
-    "sensitivity": (prepare_sensitivity, draw_sensitivity),
-    "phase": (prepare_phase, draw_phase),
-    "discover": (prepare_discover, draw_discover),
-}
+Draw = Callable[[Frames], Figure]
+FIGURES: dict[str, tuple[Prepare, Draw]] = {"compare": (prepare_effects, draw_effects)}
+FIGURES |= {"robustness": (prepare_robustness, draw_robustness), "sensitivity": (prepare_sensitivity, draw_sensitivity)}
+FIGURES |= {"phase": (prepare_phase, draw_phase), "discover": (prepare_discover, draw_discover)}
 
 
 def save(results: Results, analysis: Analysis, stem: Path, suffixes: Sequence[str] = (".png", ".pdf")) -> list[Path]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
 from mpbf_abm.figures import style
-from mpbf_abm.figures.style import MM, ROLES, pick, unique
-
-Frames = Mapping[str, pd.DataFrame]
+from mpbf_abm.figures.style import MM, ROLES, Frames, pick, unique
 
 BASELINE, WHAT_IF = "baseline", "what-if"
 SIZE = (style.WIDTHS["double"], 122 * MM)
-LAYERS = {
-    "boundary_shift": "boundary shift ΔB",
-    "integrity": "integrity A",
-    "integrity_perceived": "A as perceived",
-    "tradeoff": "trade-off T",
-    "steering": "steering S",
-}
+LAYERS = {"boundary_shift": "boundary shift ΔB", "integrity": "integrity A", "integrity_perceived": "A as perceived"}
+LAYERS |= {"tradeoff": "trade-off T", "steering": "steering S"}
 OUTCOMES = {"found_share": "found\nshare (–)", "families_d1": "effective\nfamilies (–)"}
 OUTCOMES |= {"rmse_niche": "niche\nerror (sd)"}
 SHOWN_FAMILIES = 8
@@ -36,7 +29,6 @@ SHOWN_LABS = 60
 COLUMNS = ("repository", "model", "lab")
 PLURALS = {"repository": "repositories", "model": "models", "lab": "labs"}
 SHARE_COLORS = (*style.PETROFF[:4], style.PETROFF[5], "#56B4E9", "#009E73", "#E69F00")
-NAN = float("nan")
 
 
 # --------------------------------------------------------------------------- numbers
@@ -69,18 +61,13 @@ def prepare(
     for kind, plural in PLURALS.items():
         first = run[f"{plural}_working"]
         # Before its first model no lab works; that is no failure.
-        facts[f"least_{kind}"] = float(first[first.gt(0).cummax()].min()) if first.gt(0).any() else NAN
-    return {
-        "layers": bands(series, list(LAYERS)),
-        "shares": family_shares(pick(families, arm=shown)),
-        "discovery": discovery(series),
-        "nodes": placed,
-        "edges": place_edges(placed, edges),
-        "learning": bands(series, ["rmse_dense", "rmse_niche"]),
-        "outcomes": summary.melt(["arm", "replicate"], list(OUTCOMES), "outcome", "value"),
-        "diversity": bands(series, ["families_d1"]),
-        "facts": pd.DataFrame([facts]),
-    }
+        facts[f"least_{kind}"] = float(first[first.gt(0).cummax()].min()) if first.gt(0).any() else np.nan
+    out = {"facts": pd.DataFrame([facts]), "nodes": placed, "edges": place_edges(placed, edges)}
+    series_of = {"layers": list(LAYERS), "learning": ["rmse_dense", "rmse_niche"], "diversity": ["families_d1"]}
+    out |= {panel: bands(series, quantities) for panel, quantities in series_of.items()}
+    outcomes = summary.melt(["arm", "replicate"], list(OUTCOMES), "outcome", "value")
+    shares = family_shares(pick(families, arm=shown))
+    return out | {"shares": shares, "discovery": discovery(series), "outcomes": outcomes}
 
 
 def bands(series: pd.DataFrame, quantities: Sequence[str], x: str = "tick") -> pd.DataFrame:
@@ -107,7 +94,7 @@ def discovery(series: pd.DataFrame) -> pd.DataFrame:
 
 
 def family_shares(families: pd.DataFrame) -> pd.DataFrame:
-    """Return shares of records over time of the families that end largest, and of all others, in the first replicate."""
+    """Return shares of records over time of the families that end largest, and of all others, in the first run."""
     first = families[families["replicate"] == families["replicate"].min()]
     wide = first.pivot_table(index="tick", columns="family", values="share", aggfunc="first").fillna(0.0)
     names = first.drop_duplicates("family").set_index("family")["name"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 FOLDER = Path(__file__).parent
+BOTH = (".png", ".pdf")
 MM = 1 / 25.4
+Frames = Mapping[str, pd.DataFrame]
 WIDTHS = {"single": 89 * MM, "double": 183 * MM}
 
 # Okabe-Ito, first four: told apart by every kind of colour vision, contrast above 3 on white.
@@ -30,7 +32,7 @@ ROLES = {"boundary_shift": BLUE, "integrity": GREEN, "tradeoff": VERMILION, "ste
 ROLES |= {"repository": BLUE, "model": VERMILION, "lab": GREEN}
 ROLES |= {"dense": BLUE, "niche": VERMILION, "baseline": GREY, "what-if": BLUE}
 
-STYLE: dict[str, Any] = {**rc_params_from_file(FOLDER / "mpbf.mplstyle", use_default_template=False)}
+STYLE: Any = rc_params_from_file(FOLDER / "mpbf.mplstyle", use_default_template=False)
 STYLE["axes.prop_cycle"] = cycler(color=[BLUE, VERMILION, GREEN, PURPLE, "#E69F00", "#56B4E9"])
 # Titles, captions and alternative texts of figures.
 TEXTS: dict[str, Any] = tomllib.loads((FOLDER / "texts.toml").read_text(encoding="utf-8"))
@@ -45,15 +47,15 @@ def styled() -> Iterator[None]:
 
 def metadata(suffix: str, title: str, alt: str) -> dict[str, Any]:
     """File metadata: title and alternative text, and nothing that changes from one build to the next."""
-    match suffix:
-        case ".pdf":
-            return {"Title": title, "Subject": alt} | dict.fromkeys(("CreationDate", "ModDate", "Creator", "Producer"))
-        case ".svg":
-            return {"Title": title, "Description": alt, "Date": None, "Creator": None}
-        case ".png":
-            return {"Title": title, "Description": alt, "Software": None}
-        case _:
-            raise ValueError(f"{suffix!r}: figures are saved as .pdf, .svg or .png")
+    absent = {
+        ".pdf": ("CreationDate", "ModDate", "Creator", "Producer"),
+        ".svg": ("Date", "Creator"),
+        ".png": ("Software",),
+    }
+    if suffix not in absent:
+        raise ValueError(f"{suffix!r}: figures are saved as .pdf, .svg or .png")
+    words = {"Title": title, "Subject" if suffix == ".pdf" else "Description": alt}
+    return words | dict.fromkeys(absent[suffix])
 
 
 def save(fig: Figure, path: Path, *, title: str, alt: str, dpi: float | None = None) -> None:
@@ -87,13 +89,7 @@ def is_titled(path: Path, title: str) -> bool:
 
 
 def save_all(
-    build: Callable[[], Figure],
-    stem: Path,
-    *,
-    title: str,
-    alt: str,
-    suffixes: Sequence[str] = (".png", ".pdf"),
-    dpi: float = 300,
+    build: Callable[[], Figure], stem: Path, *, title: str, alt: str, suffixes: Sequence[str] = BOTH, dpi: float = 300
 ) -> list[Path]:
     """Draw a figure in the project's style and write it once for each suffix; equal figures give equal bytes.
 

@@ -19,9 +19,12 @@ INTRODUCTION = """\
 # Validation: stylised facts
 
 Written by `{0}`. The community at its defaults, {1} facts at once: recorded real value and range, value
-computed from the public data where they are at hand ([data](data.md)), mean over communities on materials of their own with its
-95 % interval. A fact is reproduced where the mean of each of its numbers lies in the range. *Calibrated*: defaults were chosen to
-meet it ([calibration](calibration.md)), so it is no validation. *Reduction test*: the rule in a limit case. *Held out*: no default
+computed from the public data where they are at hand ([data](data.md)), mean over communities on materials of their \
+own with its
+95 % interval. A fact is reproduced where the mean of each of its numbers lies in the range. *Calibrated*: defaults \
+were chosen to
+meet it ([calibration](calibration.md)), so it is no validation. *Reduction test*: the rule in a limit case. \
+*Held out*: no default
 was chosen by it.
 
 **{2} of {1} facts are reproduced.**
@@ -109,7 +112,7 @@ def write(found: Validation, out: Path, command: str) -> None:
 
 
 def blocks(best: Mapping[str, Parameters], seed: int, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """Return the blocks of the page of a calibration: commands that compare its best parameters with facts, and tables."""
+    """Return the blocks of a calibration's page: commands that compare its best parameters with facts, and tables."""
     from mpbf_abm.evidence.calibration import assignments  # it imports the emulator
 
     call = f"mpbf validate --data DATA --seed {seed}"

@@ -53,10 +53,8 @@ def write(outcomes: Sequence[Any], out: Path, command: str, seed: int, *, fast: 
 
 def mutations_mapping(results: Sequence[Mutated]) -> dict[str, Any]:
     """Return which rows detected each fault, for machines."""
-    rows = [
-        {"name": n, "function": t, "must_fail": sorted(m), "failed": sorted(d), "caught": m == d}
-        for n, t, m, d in results
-    ]
+    head = ("name", "function", "must_fail", "failed", "caught")
+    rows = [dict(zip(head, (n, t, sorted(m), sorted(d), m == d), strict=True)) for n, t, m, d in results]
     return {"passed": all(row["caught"] for row in rows), "mutations": rows}
 
 

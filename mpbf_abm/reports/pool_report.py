@@ -26,8 +26,8 @@ def report(space: MaterialsSpace, summary: pd.DataFrame, options: dict[str, Any]
     width, seeds = len(space.origin["descriptors"]), int(summary["seeds"].max())
     pool = f"{space.size} settings, {width} descriptor{'s' * (width != 1)}, the best {int(space.top.sum())} sought"
     start = f"{options['founding']} at the start, batch {options['batch']}"
-    factors = "AF@x: experiments by chance over experiments until x % of the best are found; EF: found at the end over by chance"
-    notes = [f"mean (95 % interval over seeds). {factors}"]
+    factors = "AF@x: experiments by chance over experiments until x % of the best are found"
+    notes = [f"mean (95 % interval over seeds). {factors}; EF: found at the end over by chance"]
     if (summary.filter(like="_reached").min(axis=1) < summary["seeds"]).any():
         notes.append("- n/m: only n of m campaigns reached it; try a larger --budget")
     first = f"{pool} | {seeds} campaigns of each rule, {options['budget']} experiments, {start}"
@@ -37,14 +37,8 @@ def report(space: MaterialsSpace, summary: pd.DataFrame, options: dict[str, Any]
 def _cells(row: dict[Any, Any]) -> list[str]:
     """Return the cells of a rule, after its name."""
     factors = [_factor(row, f"af{share}") for share in (30, 50, 80)]
-    seconds = number(row["cpu_seconds"]) if row["seeds"] else "-"
-    return [
-        *factors,
-        _with_interval(row, "ef"),
-        _with_interval(row, "recall_tenth"),
-        number(row["found_best"]),
-        seconds,
-    ]
+    shares = [_with_interval(row, name) for name in ("ef", "recall_tenth")]
+    return [*factors, *shares, number(row["found_best"]), number(row["cpu_seconds"]) if row["seeds"] else "-"]
 
 
 def _factor(row: dict[Any, Any], name: str) -> str:
@@ -63,11 +57,7 @@ def write(space: MaterialsSpace, campaigns: Sequence[Campaign], run: dict[str, A
     """Write tables, figure and the record of the campaigns."""
     # Seconds are not a result: equal campaigns give equal bytes.
     summary = summary_table(space, campaigns).drop(columns="cpu_seconds")
-    tables = {
-        "summary": summary,
-        "curves": curve_table(space, campaigns),
-        "campaigns": campaign_table(space, campaigns),
-    }
-    write_pages(work, tables=tables)
+    tables = {"curves": curve_table(space, campaigns), "campaigns": campaign_table(space, campaigns)}
+    write_pages(work, tables={"summary": summary, **tables})
     of_pools.save(space, campaigns, work)
     (work / RECORD).write_text(json.dumps(record(**run), allow_nan=False), encoding="utf-8")
