@@ -201,15 +201,15 @@ class Command(TyperCommand):
         known: list[str] = []
         faults = []
         while rest and rest[0] != "--":
-            word = rest.pop(0)
-            name = word.partition("=")[0]
-            if unknown := name.startswith("--") and name not in options:
-                faults.append(f"no such option {name}{did_you_mean(name, long)}")
+            name = rest[0].partition("=")[0]
+            unknown = name.startswith("--") and name not in options
             # The next word is the value of an option, or may be that of an unknown one.
-            follows = name == word and (name in takes_value or (unknown and not "".join(rest[:1]).startswith("-")))
-            words = [word, *rest[:follows]]
-            rest = rest[follows:]
-            known += [] if unknown else words
+            value = name == rest[0] and (name in takes_value or (unknown and not "".join(rest[1:2]).startswith("-")))
+            words, rest = rest[: 1 + value], rest[1 + value :]
+            if unknown:
+                faults.append(f"no such option {name}{did_you_mean(name, long)}")
+            else:
+                known += words
         return [*known, *rest], faults
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
