@@ -54,7 +54,7 @@ class Wanted:
 
     @cached_property
     def kind(self) -> Kind:
-        """Kind of the figure, told which part of the study it shows."""
+        """Kind of the figure."""
         from mpbf_abm.figures.build import kind
 
         return kind(self.name)

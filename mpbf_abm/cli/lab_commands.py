@@ -36,11 +36,11 @@ class Assessed(Community):
     as_json: Json = False
 
     def setting(self, battery: Battery) -> Setting:
-        """Return what a battery examines; raises what it cannot examine."""
+        """Return what an assessment examines; raises what it cannot examine."""
         from mpbf_abm.evidence.assessments.assessment import Setting
 
         held = self.settings
-        # Replicates of a file are those of a what-if; a battery has its own number.
+        # Replicates of a file are those of a what-if; an assessment has another number.
         numbers = {"replicates": battery.replicates} | {n: v for n, v in held.numbers.items() if n in ("ticks", "seed")}
         numbers |= given(**{name: getattr(self, name) for name in NUMBERS})
         setting = Setting(held.parameters, **numbers, policies=held.policies, shocks=held.shocks)
@@ -49,7 +49,7 @@ class Assessed(Community):
         return setting
 
     def examine(self, battery: Battery, name: str) -> int:
-        """Run a battery; report its findings on the terminal and in a folder."""
+        """Run an assessment; report its findings on the terminal and in a folder."""
         from mpbf_abm.evidence.assessments.assessment import run_battery
         from mpbf_abm.outputs import OutputFolder
         from mpbf_abm.reports import lab_report

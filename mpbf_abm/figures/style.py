@@ -22,7 +22,7 @@ MM = 1 / 25.4
 Frames = Mapping[str, pd.DataFrame]
 WIDTHS = {"single": 89 * MM, "double": 183 * MM}
 
-# Okabe-Ito, first four: told apart by every kind of colour vision, contrast above 3 on white.
+# Okabe-Ito, first four: distinct to every kind of colour vision, contrast above 3 on white.
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY, LIGHT, INK = "#767676", "#D9D9D9", "#262626"
 # Petroff 6, where more colours are needed.
