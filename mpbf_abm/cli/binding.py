@@ -265,7 +265,8 @@ class Group(TyperGroup):
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
         if entry.panel == MOVED:
             loose = {"allow_extra_args": True, "ignore_unknown_options": True}
-            one.command(cmd_name, context_settings=loose)(_moved(f"{ctx.command_path} {cmd_name}", entry.place))
+            moved = _moved(f"{ctx.command_path} {cmd_name}", entry.place)
+            one.command(cmd_name, context_settings=loose, add_help_option=False)(moved)
         else:
             module, name = entry.place.split(":")
             function = bound(getattr(import_module(f"mpbf_abm.cli.{module}"), name))
@@ -290,7 +291,6 @@ def _moved(words: str, script: str) -> Callable[[], None]:
         where = f"in a clone of the repository: {script}"
         raise ConfigurationError(f"`{words}` is not part of the package any more; {where}")
 
-    command.__doc__ = f"Moved to `{script}`, in a clone of the repository."
     return command
 
 

@@ -30,9 +30,11 @@ def complain(faults: Sequence[str]) -> None:
 
 def tell(as_json: bool, value: Any, text: str, indent: int | None = 2) -> None:
     """Print a result: a value as JSON, in which NaN becomes null, or text."""
-    from mpbf_abm.studies.whatif import plain
+    if as_json:
+        from mpbf_abm.studies.whatif import plain
 
-    print(json.dumps(plain(value), indent=indent, allow_nan=False) if as_json else text)
+        text = json.dumps(plain(value), indent=indent, allow_nan=False)
+    print(text)
 
 
 @contextmanager
