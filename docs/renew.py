@@ -283,18 +283,21 @@ def renewed(text: str, where: str = "text") -> str:
 
 def laboratory(page: Path, folder: Path) -> None:
     """Renew the page of a battery from its folder of results."""
+    from mpbf_abm.figures.of_assessments import FIGURES
     from mpbf_abm.reports.lab_report import blocks
 
-    module, name = LABORATORY[page.name]
-    figure = importlib.import_module(f"mpbf_abm.figures.{module}")
+    name = LABORATORY[page.name]
+    draw, alt = FIGURES[name]
     title, made, report = read_report(folder, name)
-    renew(page, blocks(report, made), partial(figure.draw, report), title=title, alt=figure.ALT)
+    renew(page, blocks(report, made), partial(draw, report), title=title, alt=alt)
 
 
 LABORATORY = {
-    "forecast.md": ("forecast", "forecast"), "formula-forms.md": ("forms", "forms"), "effective-urn.md": ("effective_urn", "effective_urn"),
-    "atlas.md": ("atlas", "atlas"),
-}  # fmt: skip
+    "forecast.md": "forecast",
+    "formula-forms.md": "forms",
+    "effective-urn.md": "effective_urn",
+    "atlas.md": "atlas",
+}
 
 
 def read_report(folder: Path, name: str) -> tuple[str, str, Report]:

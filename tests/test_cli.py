@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from mpbf_abm import cli
-from mpbf_abm.cli.app import COMMANDS
+from mpbf_abm.cli.app import COMMANDS, STUDY
+from mpbf_abm.cli.binding import MOVED
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.outputs import table
@@ -372,14 +373,15 @@ def test_commands_are_grouped_at_any_width(mpbf, monkeypatch, columns):
     code, out, err = mpbf("--help")
     assert (code, err) == (0, "")
     text = " ".join(out.split())
-    for panel, first in (("Use", "run"), ("Analyse", "compare"), ("Evidence", "verify"), ("Maintain", "paper")):
+    for panel, first in (("Use", "run"), ("Analyse", "compare"), ("Evidence", "verify")):
         assert f"{panel}: {first} {COMMANDS[first].help}" in text
+    assert f"Maintain: failures {STUDY['failures'].help}" in " ".join(mpbf("study", "--help")[1].split())
     assert "..." not in text.split("Use:")[1]
 
 
 def every_command(entries=COMMANDS, *above):
     for name, entry in entries.items():
-        if not entry.place.startswith("moved:"):
+        if entry.panel != MOVED:
             yield [*above, name]
         yield from every_command(entry.commands, *above, name)
 
@@ -449,7 +451,7 @@ def test_completion_is_shown_for_a_shell(mpbf, monkeypatch):
 def test_no_arguments_shows_help_as_a_usage_error(mpbf):
     code, out, err = mpbf()
     assert (code, out) == (2, "")
-    assert all(f"{panel}:" in err for panel in ("Use", "Analyse", "Evidence", "Maintain"))
+    assert all(f"{panel}:" in err for panel in ("Use", "Analyse", "Evidence"))
 
 
 @pytest.mark.parametrize("what", ["policies", "shocks", "phases", "indicators", "schema"])

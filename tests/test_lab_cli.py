@@ -41,7 +41,7 @@ def test_a_battery_writes_report_tables_and_figure_of_which_a_page_is_renewed(
     assert {"path.md", "path.png", "path.pdf", "findings.csv", "histories.csv", "survival.csv"} <= {
         p.name for p in out.iterdir()
     }
-    monkeypatch.setitem(renew.LABORATORY, "page.md", ("path", "path"))
+    monkeypatch.setitem(renew.LABORATORY, "page.md", "path")
     monkeypatch.setitem(renew.PAGES, "page.md", renew.PAGES["atlas.md"])
     assert renew.main([str(page), str(out)]) == 0
     text = page.read_text()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.benchmarks import pools, suite
-from mpbf_abm.cli.console import bar
+from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean
 from mpbf_abm.outputs import table
 
@@ -29,9 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MpbfError as error:
         print("\n".join(f"benchmarks: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
-    with bar(len(suite.BENCHES), False) as advance:
+    with Bar(quiet=False, unit="bench") as bar:
+        bar.begin(len(suite.BENCHES))
         how = suite.How(asked.quick, asked.data, asked.docking)
-        result = suite.run_all(how, only=asked.only, progress=lambda: advance(1))
+        result = suite.run_all(how, only=asked.only, progress=lambda: bar.advance(done=1))
     print(table(*suite.as_table(result["rows"]), right=(1, 3)))
     if asked.json is not None:
         suite.write(result, asked.json)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.paper import text
 from analysis.paper.captions import FEEDS, FIGURES, chosen
 from analysis.paper.studies import STUDIES
-from mpbf_abm.cli.console import bar, tell_written
+from mpbf_abm.cli.console import tell_written
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError, MpbfError, OutputError
 from mpbf_abm.figures.build import JOURNALS, build, compare
@@ -79,8 +79,9 @@ def _run(asked: argparse.Namespace) -> int:
         return DIFFERENT if different else OK
     output = OutputFolder(target, "figures" if asked.only else "paper")
     read = reader(folder, asked.quick, asked.jobs, figures if asked.only else None)
-    with output as work, bar(len(figures), False, "figure") as advance:
-        done: dict[str, Any] = options | {"progress": lambda _: advance(1)}
+    with output as work, Bar(quiet=False, unit="figure") as bar:
+        bar.begin(len(figures))
+        done: dict[str, Any] = options | {"progress": lambda _: bar.advance(done=1)}
         if asked.only:
             made = build(figures, feeding(read), work, before=target, **done)
             head = ["figure", "replicates", "smallest text, pt", "files"]

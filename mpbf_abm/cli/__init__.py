@@ -38,6 +38,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     return code or OK
 
 
+BROKEN = "stocks and flows of the model do not balance, please report this: "
 # The first kind that an error is of says the exit code.
 CODES: dict[type[Exception], int] = {BookkeepingError: FAILURE, HaltError: INTERRUPTED, StoppedError: FAILURE}
 CODES |= {MpbfError: USAGE, OSError: FAILURE, MemoryError: FAILURE}
@@ -47,9 +48,8 @@ def _explain(error: Exception) -> int | None:
     """Print what an error says, one line for each fault, and return its exit code; None for a fault of the program."""
     for kind, code in CODES.items():
         if isinstance(error, kind):
-            broken = "stocks and flows of the model do not balance, please report this: "
             lines = getattr(error, "faults", None) or [str(error) or type(error).__name__]
-            complain([(broken if kind is BookkeepingError else "") + line for line in lines])
+            complain([BROKEN + line for line in lines] if kind is BookkeepingError else lines)
             return code
     # typer keeps its parser's errors under a private name; what they share is this method.
     message = getattr(error, "format_message", None)

@@ -24,10 +24,12 @@ from typer.models import OptionInfo
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 
-Parse = Callable[[str], Any]
+Parse = Callable[[str], Any] | None
+Complete = Callable[[], Iterable[str]] | None
+LOOK: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": None}  # of groups of commands
 NOTED = "mpbf.faults"  # of a call, in the context of its parser
 INFO = "mpbf.option"  # in the metadata of a field
-ANY = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}  # of a command that has moved
+MOVED = ""  # heading of commands that only name the script that took their place
 
 
 # --------------------------------------------------------------------------- options
@@ -41,7 +43,7 @@ class Fault:
     named: bool = True
 
 
-def _noting(parse: Parse) -> Parse:
+def _noting(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """Parse a value, or return its fault, so that the parser goes on to the next option."""
 
     def noted(text: str) -> Any:
@@ -63,12 +65,7 @@ def _shown(text: Any) -> str:
 
 
 def option(
-    names: str,
-    help: str,
-    parse: Parse | None = None,
-    complete: Callable[[], Iterable[str]] | None = None,
-    panel: str | None = None,
-    default: Any = None,
+    names: str, help: str, parse: Parse = None, complete: Complete = None, panel: str | None = None, default: Any = None
 ) -> Any:
     """Declare an option: a field of a model, or what annotates a parameter of a command.
 
@@ -88,15 +85,9 @@ def option(
     """
     words = names.split()
     options = [word for word in words if word.startswith("-")]
-    info = typer.Option(
-        *options,
-        help=help,
-        metavar=" ".join(words[len(options) :]) or None,
-        parser=None if parse is None else _noting(parse),
-        autocompletion=None if complete is None else _completion(complete),
-        rich_help_panel=panel,
-    )
-    return field(default=default, metadata={INFO: info})
+    how: dict[str, Any] = {"help": help, "metavar": " ".join(words[len(options) :]) or None, "rich_help_panel": panel}
+    how |= {"parser": parse and _noting(parse), "autocompletion": complete and _completion(complete)}
+    return field(default=default, metadata={INFO: typer.Option(*options, **how)})
 
 
 def argument(metavar: str, help: str) -> Any:
@@ -117,26 +108,31 @@ def names_in(place: str, *more: str) -> Callable[[], Iterable[str]]:
     return lambda: [*getattr(import_module(f"mpbf_abm.{module}"), name), *more]
 
 
-def _number(kind: type[int | float], low: float | None, high: float | None, text: str) -> Any:
-    try:
+def _finite(kind: type[int | float], text: str) -> Any:
+    """Return a finite number."""
+    with suppress(ValueError):
         value = kind(text)
-    except ValueError:
-        value = math.nan
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"must be a {'whole ' if kind is int else ''}number")
-    if (low is not None and value < low) or (high is not None and value > high):
+        if abs(value) < math.inf:
+            return value
+    raise ValueError(f"must be a {'whole ' if kind is int else ''}number")
+
+
+def _within(low: float | None, high: float | None, text: str) -> Any:
+    """Return a whole number within bounds."""
+    value = _finite(int, text)
+    if value < (-math.inf if low is None else low) or value > (math.inf if high is None else high):
         raise ValueError(f"must be at least {low}" if high is None else f"must be from {low} to {high}")
     return value
 
 
 def whole(names: str, help: str, low: int | None = None, high: int | None = None, default: int | None = None) -> Any:
     """Declare an option that is a whole number within bounds."""
-    return option(f"{names} INTEGER", help, partial(_number, int, low, high), default=default)
+    return option(f"{names} INTEGER", help, partial(_within, low, high), default=default)
 
 
 def real(names: str, help: str, default: float | None = None) -> Any:
     """Declare an option that is a finite number."""
-    return option(names or "NUMBER", help, partial(_number, float, None, None), default=default)
+    return option(names or "NUMBER", help, partial(_finite, float), default=default)
 
 
 def of_run(name: str, help: str, default: int | None = None) -> Any:
@@ -145,7 +141,7 @@ def of_run(name: str, help: str, default: int | None = None) -> Any:
     def parse(text: str) -> Any:
         from mpbf_abm.model.settings import numbers_faults
 
-        value = _number(int, None, None, text)
+        value = _finite(int, text)
         if faults := numbers_faults({name: value}):
             raise ConfigurationError([f"--{fault}" for fault in faults])
         return value
@@ -200,20 +196,20 @@ class Command(TyperCommand):
     def _known(self, ctx: Any, rest: list[str]) -> tuple[list[str], list[str]]:
         """Return the words of known options, and a fault for each other; what follows one of those may be its value."""
         options = {name: p for p in self.get_params(ctx) for name in (*p.opts, *p.secondary_opts)}
-        flags = {name for name, p in options.items() if getattr(p, "is_flag", False)}
+        takes_value = {name for name, p in options.items() if not getattr(p, "is_flag", False)}
+        long = [name for name in options if name.startswith("--")]
         known: list[str] = []
         faults = []
         while rest and rest[0] != "--":
-            word = rest.pop(0)
-            name = word.partition("=")[0]
-            if name.startswith("--") and name not in options:
-                faults.append(f"no such option {name}{did_you_mean(name, [n for n in options if n[:2] == '--'])}")
-                if name == word and rest and not rest[0].startswith("-"):
-                    rest.pop(0)
-                continue
-            known.append(word)
-            if name == word and name in {*options} - flags:
-                known, rest = [*known, *rest[:1]], rest[1:]
+            name = rest[0].partition("=")[0]
+            unknown = name.startswith("--") and name not in options
+            # The next word is the value of an option, or may be that of an unknown one.
+            value = name == rest[0] and (name in takes_value or (unknown and not "".join(rest[1:2]).startswith("-")))
+            words, rest = rest[: 1 + value], rest[1 + value :]
+            if unknown:
+                faults.append(f"no such option {name}{did_you_mean(name, long)}")
+            else:
+                known += words
         return [*known, *rest], faults
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -237,7 +233,10 @@ def write_panels(formatter: Any, rows: Iterable[tuple[str, tuple[str, str]]]) ->
 
 
 class Entry(NamedTuple):
-    """A command in the table of commands: where its function stands, or the commands of a group."""
+    """A command in the table of commands: where its function stands, or the commands of a group.
+
+    What has moved names, for one release, the script that took its place.
+    """
 
     panel: str
     help: str
@@ -254,20 +253,24 @@ class Group(TyperGroup):
         """Return the names of commands."""
         return list(self.entries)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (the parser's signature)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command, which imports its module."""
         entry = self.entries.get(cmd_name)
         if entry is None:
             return None
         if entry.commands:
-            group = Group(name=cmd_name, help=entry.help, no_args_is_help=True, rich_markup_mode=None)
+            group = Group(name=cmd_name, help=entry.help, **LOOK)
             group.entries = entry.commands
             return group
-        module, name = entry.place.split(":")
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
-        function = getattr(import_module(f"mpbf_abm.cli.{module}"), name)
-        kind, settings = (TyperCommand, ANY) if module == "moved" else (Command, {})
-        one.command(cmd_name, cls=kind, short_help=entry.help, context_settings=settings)(bound(function))
+        if entry.panel == MOVED:
+            loose = {"allow_extra_args": True, "ignore_unknown_options": True}
+            moved = _moved(f"{ctx.command_path} {cmd_name}", entry.place)
+            one.command(cmd_name, context_settings=loose, add_help_option=False)(moved)
+        else:
+            module, name = entry.place.split(":")
+            function = bound(getattr(import_module(f"mpbf_abm.cli.{module}"), name))
+            one.command(cmd_name, cls=Command, short_help=entry.help)(function)
         return get_command(one)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -279,6 +282,16 @@ class Group(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 (the parser's signature)
         """Write the commands under the headings of their panels."""
         write_panels(formatter, [(entry.panel, (name, entry.help)) for name, entry in self.entries.items()])
+
+
+def _moved(words: str, script: str) -> Callable[[], None]:
+    """Return a command that names the script which took its place."""
+
+    def command() -> None:
+        where = f"in a clone of the repository: {script}"
+        raise ConfigurationError(f"`{words}` is not part of the package any more; {where}")
+
+    return command
 
 
 def bound(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -327,11 +340,12 @@ def typed(model: Any, leave: Iterable[str] = ()) -> list[str]:
 def _words(name: str, info: Any, value: Any) -> list[str]:
     if not isinstance(info, OptionInfo):
         return [value.name]
-    declared = [word for word in map(str, (info.default, *(info.param_decls or ()))) if word.startswith("--")]
-    flag = [*declared, f"--{name.replace('_', '-')}"][0]
-    if isinstance(value, list):
-        return [f"{flag} {v}" for v in value]
-    return [flag if value is True else f"{flag} {info.metavar if isinstance(value, Path) else value}"]
+    declared = map(str, (info.default, *(info.param_decls or ())))
+    flag = next((word for word in declared if word.startswith("--")), f"--{name.replace('_', '-')}")
+    if value is True:
+        return [flag]
+    values = value if isinstance(value, list) else [info.metavar if isinstance(value, Path) else value]
+    return [f"{flag} {v}" for v in values]
 
 
 def faults_of(*checks: Callable[[], Any]) -> list[str]:
@@ -354,22 +368,15 @@ def _checks(model: Any) -> list[Callable[[], Any]]:
 
 def _fields(model: Any) -> list[inspect.Parameter]:
     hints = get_type_hints(model, include_extras=True)
-    empty = inspect.Parameter.empty
-    return [
-        _parameter(f.name, Annotated[hints[f.name], f], empty if f.default is MISSING else f.default)
-        for f in fields(model)
-    ]
+    usual = {f.name: inspect.Parameter.empty if f.default is MISSING else f.default for f in fields(model)}
+    return [_parameter(f.name, Annotated[hints[f.name], f], usual[f.name]) for f in fields(model)]
 
 
 def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
     """Return a parameter that the parser understands: an option that is declared by a field is taken out of it."""
-    declared = [info for part in getattr(hint, "__metadata__", ()) for info in _infos(part)]
-    if declared:
-        hint = Annotated[hint.__origin__, declared[0]]
+    for part in getattr(hint, "__metadata__", ()):
+        info = part.metadata.get(INFO) if isinstance(part, Field) else part
+        if info is not None:
+            hint = Annotated[hint.__origin__, info]
+            break
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-
-
-def _infos(part: Any) -> list[Any]:
-    if isinstance(part, Field):
-        return [part.metadata[INFO]] if INFO in part.metadata else []
-    return [part]

@@ -1,11 +1,11 @@
-"""What commands share on the terminal: exit codes, tables, JSON, progress, errors."""
+"""What commands share on the terminal: exit codes, results, errors."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,6 +13,7 @@ from mpbf_abm.errors import ConfigurationError, OutputError
 
 if TYPE_CHECKING:
     from mpbf_abm.outputs import OutputFolder
+    from mpbf_abm.studies.results import Results
 
 OK, FAILURE, USAGE, MISMATCH, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -27,31 +28,63 @@ def complain(faults: Sequence[str]) -> None:
         print(f"mpbf: {' '.join(str(fault).split())}", file=sys.stderr)
 
 
+def tell(as_json: bool, value: Any, text: str, indent: int | None = 2) -> None:
+    """Print a result: a value as JSON, in which NaN becomes null, or text."""
+    if as_json:
+        from mpbf_abm.studies.whatif import plain
+
+        text = json.dumps(plain(value), indent=indent, allow_nan=False)
+    print(text)
+
+
+@contextmanager
+def result(out: Path | None, *names: str, quiet: bool = False) -> Iterator[Path | None]:
+    """Open the folder of a result, None without one; say in the end what was written.
+
+    Parameters
+    ----------
+    out : Path, optional
+    names : str
+        Kind of the result, and what tells it from others.
+    quiet : bool
+        Print nothing.
+    """
+    from mpbf_abm.outputs import OutputFolder
+
+    folder = None if out is None else OutputFolder(out, *names)
+    with folder or nullcontext() as work:
+        yield work
+    tell_written(folder, quiet=quiet, to=sys.stderr)
+
+
 def refuse(faults: Sequence[str]) -> None:
     """Raise all errors at once, if there are any."""
     if faults:
         raise ConfigurationError(faults)
 
 
-def print_json(value: Any, indent: int | None = 2) -> None:
-    """Print for machines; NaN becomes null."""
-    from mpbf_abm.studies.whatif import plain
+def refuse_if(wrong: bool, fault: str) -> None:
+    """Raise an error where something is wrong."""
+    refuse([fault] * wrong)
 
-    print(json.dumps(plain(value), indent=indent, allow_nan=False))
+
+def verdict(matches: bool) -> int:
+    """Return the exit code of a check: 3 if something ran but did not match."""
+    return OK if matches else MISMATCH
 
 
 @contextmanager
-def bar(total: int, quiet: bool, unit: str = "tick") -> Iterator[Callable[[int], None]]:
-    """Show one progress bar; silent where standard error is not a terminal."""
-    from tqdm import tqdm
+def written(results: Results, place: Path, kind: str, to: TextIO) -> Iterator[Path]:
+    """Open a folder, and begin its record with the study of the result; say in the end what was written."""
+    from mpbf_abm.outputs import RECORD, OutputFolder
+    from mpbf_abm.provenance import record
+    from mpbf_abm.studies.files import write_study
 
-    # Errors raised inside must find a clean line, so the bar goes when it is done.
-    with tqdm(total=total, unit=unit, leave=False, disable=True if quiet else None) as bar:
-
-        def advance(ticks: int) -> None:
-            bar.update(ticks)
-
-        yield advance
+    with (folder := OutputFolder(place, kind, results.study.name)) as work:
+        text = json.dumps(record(study=write_study(results.study), results=results.hash))
+        (work / RECORD).write_text(text, encoding="utf-8")
+        yield work
+    tell_written(folder, to=to)
 
 
 def tell_written(folder: OutputFolder | None, *, quiet: bool = False, to: TextIO | None = None) -> None:
@@ -66,19 +99,14 @@ def tell_written(folder: OutputFolder | None, *, quiet: bool = False, to: TextIO
         print(f"written to {folder.path}: " + ", ".join(folder.written), file=to or sys.stdout)
 
 
-def fresh_file(path: Path, text: str) -> None:
-    """Write a file that does not exist yet; an existing one is left as it is."""
+def fresh_file(path: Path, kind: str, name: str, more: str = "") -> None:
+    """Write the template of a file, with a name in it, and more; an existing file is left as it is."""
+    text = (Path(__file__).parent / "templates" / f"{kind}.toml").read_text(encoding="utf-8")
     try:
         with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.write(text.replace("NAME", name, 1) + more)
     except FileExistsError:
         raise OutputError(f"{path}: exists already and is left as it is; choose another name") from None
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
     print(f"written: {path}")
-
-
-def template(kind: str, name: str) -> str:
-    """Return the template of a file, with a name in it."""
-    text = (Path(__file__).parent / "templates" / f"{kind}.toml").read_text(encoding="utf-8")
-    return text.replace("NAME", name, 1)

@@ -26,7 +26,7 @@ def _parameters() -> Iterable[str]:
     return [f"{path}=" for path in PATHS]
 
 
-def _events(kind: str, known: str, options: str, help: str) -> Any:
+def _events(kind: str, place: str, options: str, help: str) -> Any:
     """Declare an option that is a policy or shock, which may be repeated."""
 
     def parse(text: str) -> Any:
@@ -35,14 +35,8 @@ def _events(kind: str, known: str, options: str, help: str) -> Any:
 
         return parse_event(text, EVENTS[kind])
 
-    help = f"{help} (mpbf config {known.lower()}){MORE}"
-    return option(
-        f"--{kind} NAME{options}",
-        help,
-        parse,
-        names_in(f"model.{kind}s:{known}" if kind == "shock" else f"model.interventions:{known}"),
-        default=(),
-    )
+    help = f"{help} (mpbf config {place.split(':')[1].lower()}){MORE}"
+    return option(f"--{kind} NAME{options}", help, parse, names_in(place), default=())
 
 
 Json = Annotated[bool, option("--json", "Print JSON.", panel=OUTPUT)]
@@ -58,10 +52,8 @@ def workers(jobs: int | None) -> int:
     return jobs or default_workers()
 
 
-Preset = Annotated[
-    str | None,
-    option("NAME", "One of default, quick, faithful, null, pool.", complete=names_in("parameters:PRESETS", "null")),
-]
+PRESETS = names_in("parameters:PRESETS", "null")
+Preset = Annotated[str | None, option("NAME", "One of default, quick, faithful, null, pool.", complete=PRESETS)]
 Data = Annotated[Path | None, existing("DATA", "Folder of real data.")]
 
 
@@ -101,8 +93,10 @@ class Question(Community):
     seed: int | None = of_run("seed", "Seed of the first replicate. [default: 1]")
     ticks: int | None = of_run("ticks", "Horizon; a tick is about a month. [default: 120]")
     replicates: int | None = of_run("replicates", "Runs, or pairs, at seeds SEED, SEED+1, ... [default: 1, what-if 8]")
-    policies: list[Any] = _events("policy", "POLICIES", "[:start=24,strength=0.5]", "Ask what a policy would change")
-    shocks: list[Any] = _events("shock", "SHOCKS", "[:start=24,end=36]", "Apply a shock to every run")
+    policies: list[Any] = _events(
+        "policy", "model.interventions:POLICIES", "[:start=24,strength=0.5]", "Ask what a policy would change"
+    )
+    shocks: list[Any] = _events("shock", "model.shocks:SHOCKS", "[:start=24,end=36]", "Apply a shock to every run")
     shocks_in_baseline: bool | None = option("", "Apply shocks to both arms, or to the what-if alone. [default: both]")
 
     def plan(self, space: MaterialsSpace | None = None) -> Plan:
@@ -121,9 +115,8 @@ class Question(Community):
         both = settings.shocks_in_baseline if self.shocks_in_baseline is None else self.shocks_in_baseline
         numbers: dict[str, Any] = {"replicates": DEFAULT_PAIRS} if policies or (shocks and not both) else {}
         numbers |= {**settings.numbers} | given(**{name: getattr(self, name) for name in NUMBER_KEYS})
-        plan = Plan(
-            settings.parameters, policies=policies, shocks=shocks, space=space, shocks_in_baseline=both, **numbers
-        )
+        events: dict[str, Any] = {"policies": policies, "shocks": shocks, "shocks_in_baseline": both}
+        plan = Plan(settings.parameters, space=space, **events, **numbers)
         plan.check()
         return plan
 
@@ -154,11 +147,9 @@ class PoolOptions:
         from mpbf_abm.model.materials import MaterialsSpace
 
         drop = self.drop if drop is None else drop
-        how: dict[str, Any] = {"goal": self.goal, "on_error": "drop" if drop else "raise"}
+        kind, read = ("table", MaterialsSpace.from_table) if "table" in columns else ("pool", MaterialsSpace.from_pool)
         try:
-            if "table" in columns:
-                return MaterialsSpace.from_table(columns.pop("table"), **columns, **how)
-            return MaterialsSpace.from_pool(columns.pop("pool"), **columns, **how)
+            return read(columns.pop(kind), **columns, goal=self.goal, on_error="drop" if drop else "raise")
         except ConfigurationError as error:
             raise ConfigurationError([_as_options(fault) for fault in error.faults]) from None
 
@@ -217,14 +208,9 @@ def flag(name: str) -> str:
 
 
 # Words of the reader in Python, as the command line has them.
-WORDS = {
-    "on_error='drop'": "--drop",
-    "duplicates='mean'": "--duplicates mean",
-    "duplicates = ": "--duplicates = ",
-    "simulated_unit needs unit": "--simulated-unit needs --unit",
-    "simulated_unit needs simulated": "--simulated-unit needs --simulated",
-    "simulated_unit:": "--simulated-unit:",
-}
+WORDS = {"on_error='drop'": "--drop", "duplicates='mean'": "--duplicates mean", "duplicates = ": "--duplicates = "}
+WORDS |= {"simulated_unit needs unit": "--simulated-unit needs --unit", "simulated_unit:": "--simulated-unit:"}
+WORDS |= {"simulated_unit needs simulated": "--simulated-unit needs --simulated"}
 
 
 def _as_options(fault: str) -> str:

@@ -75,8 +75,5 @@ class Bar:
         rate = made / max(1e-9, self._printed - self._begun)
         left = max(0, self.total - made - self.known)
         eta = f", {left / rate / 60:.0f} min left" if rate > 0 and left else ""
-        print(
-            f"mpbf: {made + self.known} of {self.total} {self.unit}s, {self.failed} failed, {rate:.2g} a second{eta}",
-            file=sys.stderr,
-            flush=True,
-        )
+        count = f"{made + self.known} of {self.total} {self.unit}s, {self.failed} failed"
+        print(f"mpbf: {count}, {rate:.2g} a second{eta}", file=sys.stderr, flush=True)

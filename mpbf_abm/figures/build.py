@@ -1,46 +1,31 @@
-"""Figures of a study for a journal: files at exact column widths, a CSV for each panel, and one list with hashes of everything."""
+"""Figures of a study for a journal: files at exact column widths, a CSV for each panel, one list with hashes."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from mpbf_abm.errors import ConfigurationError, OutputError, did_you_mean
 from mpbf_abm.figures import of_histories, of_networks, of_outcomes, style
 from mpbf_abm.figures.kind import Kind
-from mpbf_abm.figures.style import MM
+from mpbf_abm.figures.style import LIGHT, MM
 from mpbf_abm.provenance import version
 from mpbf_abm.studies.jobs import hash_bytes
+from mpbf_abm.studies.results import Results
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from mpbf_abm.studies.results import Results
-
-ORDER = (
-    "flows",
-    "corpus",
-    "phase",
-    "fan",
-    "twins",
-    "early",
-    "removal",
-    "ridges",
-    "regret",
-    "indices",
-    "box",
-    "warnings",
-)
 _ALL = {k.name: k for k in (*of_histories.KINDS, *of_outcomes.KINDS, *of_networks.KINDS)}
-KINDS: dict[str, Kind] = {name: _ALL[name] for name in ORDER}
+KINDS: dict[str, Kind] = {name: _ALL[name] for name in style.TEXTS["kinds"]}
 FORMATS = ("pdf", "svg", "png")
 LIST = "figures.json"
 LEAST_POINTS = 5.0  # of any text
@@ -57,9 +42,8 @@ class Journal:
     letters: str
 
 
-JOURNALS = {
-    "nature": Journal(89, 183, 170, "bold"), "elsevier": Journal(90, 190, 240, "bold"), "pnas": Journal(87, 178, 225, "italic"),
-}  # fmt: skip
+JOURNALS = {"nature": Journal(89, 183, 170, "bold"), "elsevier": Journal(90, 190, 240, "bold")}
+JOURNALS |= {"pnas": Journal(87, 178, 225, "italic")}
 
 
 class FigureError(OutputError):
@@ -67,7 +51,7 @@ class FigureError(OutputError):
 
 
 def journal_faults(journal: str) -> list[str]:
-    """What is wrong with the name of a journal."""
+    """Return what is wrong with the name of a journal."""
     if journal in JOURNALS:
         return []
     return [f"--journal {journal}: unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"]
@@ -120,19 +104,14 @@ def build(
     ConfigurationError
         For a study that lacks what a figure needs, and for an unknown journal.
     FigureError
-        For a figure with text below 5 points, without alternative text, too high for the journal, with an axis that has no label,
-        or with a panel that shows neither an interval nor single runs.
+        For a figure with text below 5 points, without alternative text, too high for the journal, with an axis that has
+        no label, or with a panel that shows neither an interval nor single runs.
     """
     if faults := journal_faults(journal):
         raise ConfigurationError(faults)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        earlier = (before or out) / LIST
-        known = (
-            {f["name"]: f for f in json.loads(earlier.read_text(encoding="utf-8"))["figures"]}
-            if earlier.is_file()
-            else {}
-        )
+        known = _listed(earlier) if (earlier := (before or out) / LIST).is_file() else {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{out}: cannot be used ({error})") from None
     made = []
@@ -145,70 +124,57 @@ def build(
         made.append(entry)
         if progress is not None:
             progress(figure.name)
-    text = {"software": {"name": "mpbf_abm", "version": version(), "matplotlib": matplotlib.__version__},
-            "figures": [known[n] for n in ORDER if n in known]}  # fmt: skip
+    software = {"name": "mpbf_abm", "version": version(), "matplotlib": matplotlib.__version__}
+    text = {"software": software, "figures": [known[n] for n in KINDS if n in known]}
     (out / LIST).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8", newline="\n")
     return made
+
+
+def _listed(path: Path) -> dict[str, Any]:
+    """Return what a list says of each figure."""
+    return {f["name"]: f for f in json.loads(path.read_text(encoding="utf-8"))["figures"]}
 
 
 def _build(
     figure: Kind, results: Results, out: Path, journal: Journal, formats: Sequence[str], draft: str
 ) -> dict[str, Any]:
     frames = figure.prepare(results)
-    files = []
-    for panel, frame in frames.items():
-        path = out / f"{figure.name}.{panel}.csv"
+    files = [out / f"{figure.name}.{name}" for name in (*(f"{panel}.csv" for panel in frames), *formats)]
+    for path, frame in zip(files, frames.values(), strict=False):
         frame.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
-        files.append(path)
+    width, height = getattr(journal, figure.width), figure.height
     with style.styled():
         fig = figure.draw(frames)
-        fig.set_size_inches(getattr(journal, figure.width) * MM, figure.height * MM)
+        fig.set_size_inches(width * MM, height * MM)
         if journal.letters == "italic":
             _italic(fig)
         if draft:
-            fig.text(
-                0.5,
-                0.5,
-                draft,
-                ha="center",
-                va="center",
-                fontsize=26,
-                color="#D9D9D9",
-                alpha=0.6,
-                rotation=20,
-                zorder=10,
-            )
+            look: dict[str, Any] = {"fontsize": 26, "color": LIGHT, "alpha": 0.6, "rotation": 20, "zorder": 10}
+            fig.text(0.5, 0.5, draft, ha="center", va="center", **look)
         smallest = check(figure, fig, frames, journal)
-        for suffix in formats:
-            path = out / f"{figure.name}.{suffix}"
-            style.save(fig, path, title=figure.title, alt=figure.alt, dpi=450 if suffix == "png" else None)
+        for path in files[len(frames) :]:
+            style.save(fig, path, title=figure.title, alt=figure.alt, dpi=450 if path.suffix == ".png" else None)
             fig.set_layout_engine("none")
-            files.append(path)
-    return {
-        "name": figure.name, "title": figure.title, "alt": figure.alt, "caption": figure.caption, "study": results.study.name, "arms": results.arm_names,
-        "replicates": results.replicates, "scenarios": len(results.scenarios), "ticks": results.study.ticks, "data": results.hash,
-        "width_mm": getattr(journal, figure.width), "height_mm": figure.height, "smallest_text_pt": smallest, "draft": draft,
-        "files": {p.name: hash_bytes(p.read_bytes()) for p in files},
-    }  # fmt: skip
+    entry: dict[str, Any] = {name: getattr(figure, name) for name in ("name", "title", "alt", "caption")}
+    entry |= {"study": results.study.name, "arms": results.arm_names, "replicates": results.replicates}
+    entry |= {"scenarios": len(results.scenarios), "ticks": results.study.ticks, "data": results.hash}
+    entry |= {"width_mm": width, "height_mm": height, "smallest_text_pt": smallest, "draft": draft}
+    return entry | {"files": {p.name: hash_bytes(p.read_bytes()) for p in files}}
 
 
 def _italic(fig: Figure) -> None:
-    """Panel letters as capitals in italics instead of bold lower case."""
-    import re
-
+    """Make panel letters capitals in italics instead of bold lower case."""
     for ax in fig.axes:
         title = ax.get_title(loc="left")
         ax.set_title(re.sub(r"\\bf\{(\w)\}", lambda m: rf"\it{{{m.group(1).upper()}}}", title), loc="left")
 
 
 def check(figure: Kind, fig: Figure, frames: Mapping[str, pd.DataFrame], journal: Journal) -> float:
-    """Smallest text of a figure in points; raises for what must not be printed."""
-    from matplotlib.text import Text
-
+    """Return the smallest text of a figure in points; raises for what must not be printed."""
     fig.draw_without_rendering()  # ticks have their texts from here on
-    faults = []
     shown = [t for t in fig.findobj(Text) if t.get_visible() and t.get_text().strip()]
     smallest = min((float(t.get_fontsize()) for t in shown), default=0.0)
+    faults = []
     if smallest < LEAST_POINTS:
         faults.append(f"text of {smallest:g} points: at least {LEAST_POINTS:g}")
     if figure.height > journal.height:
@@ -216,41 +182,37 @@ def check(figure: Kind, fig: Figure, frames: Mapping[str, pd.DataFrame], journal
     if len(figure.alt) < LEAST_ALT:
         faults.append(f"alternative text of {len(figure.alt)} characters: at least {LEAST_ALT}")
     for i, ax in enumerate(fig.axes):
-        if not ax.axison or ax.get_label() == "<colorbar>":
-            continue
-        for axis in (ax.xaxis, ax.yaxis):
-            ticks = any(t.get_text() for t in axis.get_ticklabels())
-            words = any(c.isalpha() for t in axis.get_ticklabels() for c in t.get_text())
-            if axis.get_visible() and ticks and not axis.get_label_text() and not words and not _shared(ax, axis):
-                faults.append(f"panel {i + 1}: the {axis.axis_name} axis has no label")
+        if ax.axison and ax.get_label() != "<colorbar>":
+            unlabelled = [axis.axis_name for axis in (ax.xaxis, ax.yaxis) if not _is_labelled(ax, axis)]
+            faults += [f"panel {i + 1}: the {name} axis has no label" for name in unlabelled]
     for panel, frame in frames.items():
-        columns = set(map(str, frame.columns))
-        honest = (
-            {"low", "high"} <= columns
-            or columns & {"replicate", "scenario"}
-            or any(c.endswith("_low") for c in columns)
-        )
-        if panel not in figure.bare and not honest:
+        if panel not in figure.bare and not _is_honest({*map(str, frame.columns)}):
             faults.append(f"panel '{panel}' has neither an interval nor single runs")
     if faults:
         raise FigureError("\n".join(f"figure '{figure.name}': {fault}" for fault in faults))
     return smallest
 
 
-def _shared(ax: Any, axis: Any) -> bool:
-    """Whether another panel that shares the axis has its label."""
-    group = ax.get_shared_x_axes() if axis.axis_name == "x" else ax.get_shared_y_axes()
-    return any(
-        (other.xaxis if axis.axis_name == "x" else other.yaxis).get_label_text()
-        for other in group.get_siblings(ax)
-        if other is not ax
-    )
+def _is_honest(columns: set[str]) -> bool:
+    """Return whether a frame has an interval, or single runs."""
+    interval = {"low", "high"} <= columns or any(c.endswith("_low") for c in columns)
+    return interval or not columns.isdisjoint({"replicate", "scenario"})
+
+
+def _is_labelled(ax: Any, axis: Any) -> bool:
+    """Return whether an axis needs no label, has one, or shares that of another panel."""
+    ticks = "".join(t.get_text() for t in axis.get_ticklabels())
+    if not axis.get_visible() or not ticks or any(c.isalpha() for c in ticks) or axis.get_label_text():
+        return True
+    name = axis.axis_name
+    others = getattr(ax, f"get_shared_{name}_axes")().get_siblings(ax)
+    return any(getattr(other, f"{name}axis").get_label_text() for other in others)
 
 
 def compare(out: Path, figures: Sequence[Kind], results: Callable[[str], Results], **options: Any) -> list[str]:
-    """Build again in a temporary folder; names of files that differ from those in `out`, or are missing there."""
+    """Build again in a temporary folder; return the files that differ from those in `out`, or are missing there."""
     try:
-        known = {f["name"]: f for f in json.loads((out / LIST).read_text(encoding="utf-8"))["figures"]}
+        known = _listed(out / LIST)
     except (OSError, ValueError, KeyError) as error:
         raise OutputError(f"{out / LIST}: cannot be read ({error})") from None
     with tempfile.TemporaryDirectory() as folder:

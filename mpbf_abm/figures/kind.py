@@ -4,41 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.figures import style
 from mpbf_abm.figures.of_studies import words
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from mpbf_abm.studies.results import Results
+from mpbf_abm.figures.style import Frames
+from mpbf_abm.studies.results import Results
 
 Float = NDArray[np.float64]
-Frames = Mapping[str, pd.DataFrame]
+Prepare = Callable[..., dict[str, pd.DataFrame]]
+Draw = Callable[[Frames], Figure]
 BAND = (0.05, 0.95)
 
 # Parameters that have a symbol or a short name in figures; their axes, and labels of what figures often show.
-SHORT = {
-    "curators.reinforcement": "gamma", "curators.exploration": "eps", "planners.experiments": "budget",
-    "infrastructure.providers": "providers",
-}  # fmt: skip
+SHORT = {"curators.reinforcement": "gamma", "curators.exploration": "eps"}
+SHORT |= {"planners.experiments": "budget", "infrastructure.providers": "providers"}
 SYMBOLS = {"gamma": "γ", "eps": "ε"}
-LABELS = {
-    "boundary_shift": "boundary shift ΔB (index)", "integrity": "integrity A (index)", "steering": "steering S (index)",
-    "tradeoff": "trade-off T (index)", "found_share": "found (share of the top 1 %)", "families_d1": "breadth (effective families)",
-    "gamma": "reinforcement γ (–)", "eps": "exploration ε (share)", "providers": "providers (number)",
-    "budget": "experiments of a planner in a tick", "locked": "histories that end locked in (share)",
-}  # fmt: skip
-# Columns that frames have of their own: no parameter's column may be called so.
-OWN = frozenset({
-    "arm", "tick", "origin", "region", "records", "share", "median", "low", "high", "twin", "replicate", "growth", "early", "final", "time",
-    "variance", "n", "criterion", "removed", "R", "what", "value", "density",
-})  # fmt: skip
+LABELS: dict[str, str] = style.TEXTS["labels"]
+# Columns that frames have anyway: no parameter's column may be called so.
+_OWN = (
+    "arm tick origin region records share median low high twin replicate growth early final time variance n criterion "
+    "removed R what value density"
+)
+OWN = frozenset(_OWN.split())
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ class Kind:
     draw : callable
         From these frames to the figure; no computation.
     bare : tuple of str
-        Panels that show neither an interval nor single runs, since they are theory, or ranks, limits and rates of all scenarios.
+        Panels that show neither an interval nor single runs: theory, or ranks, limits and rates of all scenarios.
     """
 
     name: str
@@ -93,9 +87,14 @@ class Kind:
     height: float
     caption: str
     alt: str
-    prepare: Callable[..., dict[str, pd.DataFrame]]
-    draw: Callable[[Frames], Figure]
+    prepare: Prepare
+    draw: Draw
     bare: tuple[str, ...] = ()
+
+
+def declare(name: str, prepare: Prepare, draw: Draw, bare: tuple[str, ...] = ()) -> Kind:
+    """Return a kind of figure, with its size and its texts."""
+    return Kind(name=name, prepare=prepare, draw=draw, bare=bare, **style.TEXTS["kinds"][name])
 
 
 def lacking(kind: str, what: str) -> ConfigurationError:
@@ -103,9 +102,9 @@ def lacking(kind: str, what: str) -> ConfigurationError:
     return ConfigurationError(f"{kind}: the study lacks {what}")
 
 
-def band(values: Float, axis: int = 0) -> tuple[Float, Float, Float]:
-    """Median over replicates and the range of nine tenths of them."""
-    low, middle, high = np.nanquantile(values, (BAND[0], 0.5, BAND[1]), axis=axis)
+def band(values: Float) -> tuple[Float, Float, Float]:
+    """Return the median over replicates and the range of nine tenths of them."""
+    low, middle, high = np.nanquantile(values, (BAND[0], 0.5, BAND[1]), axis=0)
     return middle, low, high
 
 
@@ -128,9 +127,8 @@ def scenarios(results: Results, where: Mapping[str, Any]) -> list[int]:
     where = {names.get(name, name): value for name, value in where.items()}
     if unknown := [n for n in where if n not in known]:
         varied = f"varies: {', '.join(known)}" if known else "it has one scenario"
-        raise ConfigurationError(
-            f"the study does not vary '{unknown[0]}'{did_you_mean(unknown[0], [*known, *names])} ({varied})"
-        )
+        close = did_you_mean(unknown[0], [*known, *names])
+        raise ConfigurationError(f"the study does not vary '{unknown[0]}'{close} ({varied})")
     fits = np.ones(len(table), bool)
     for name, value in where.items():
         column = table[name]
@@ -172,6 +170,6 @@ def label(name: str) -> str:
 
 
 def arms(results: Results, choice: Choice, most: int | None = None) -> dict[str, int]:
-    """Return the arms that are chosen, all without a choice, as figures call them, with their numbers; `most` at most."""
+    """Return the arms that are chosen, all without a choice, as figures call them, with their numbers."""
     chosen = list(choice.arms or results.arm_names)[:most]
     return {name.replace("_", " "): results.arm_index(name) for name in chosen}

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch
 
 from mpbf_abm.figures.style import BLUE, GREEN, INK, VERMILION
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-PLACES = {
-    "curators": (0.10, 0.84), "commons": (0.10, 0.22), "models": (0.50, 0.53), "planners": (0.90, 0.84), "experiments": (0.90, 0.22),
-}  # fmt: skip
+COLORS = {"records": BLUE, "experiments": VERMILION, "tests": GREEN}
+PLACES = {"curators": (0.10, 0.84), "commons": (0.10, 0.22), "models": (0.50, 0.53), "planners": (0.90, 0.84)}
+PLACES |= {"experiments": (0.90, 0.22)}
 # Each arrow: from, to, bend, and where its label stands.
 ARROWS: dict[str, tuple[str, str, float, tuple[float, float]]] = {
     "acquired": ("curators", "commons", 0.0, (-0.02, 0.53)),
@@ -25,7 +24,7 @@ ARROWS: dict[str, tuple[str, str, float, tuple[float, float]]] = {
     "published": ("experiments", "planners", -0.25, (0.735, 0.60)),
     "deposited": ("experiments", "commons", -0.18, (0.50, 0.035)),
     "corrected": ("experiments", "models", 0.2, (0.655, 0.335)),
-}  # fmt: skip
+}
 
 
 def draw_diagram(ax: Axes, table: pd.DataFrame) -> None:
@@ -37,27 +36,19 @@ def draw_diagram(ax: Axes, table: pd.DataFrame) -> None:
     table : DataFrame
         Indexed by flow: ``per_tick`` with its interval, ``low`` to ``high`` (NaN where there is none), and ``unit``.
     """
-    from matplotlib.patches import FancyArrowPatch
-
     ax.set(xlim=(-0.15, 1.22), ylim=(0.0, 0.95))
     ax.set_axis_off()
     for flow, (source, target, bend, at) in ARROWS.items():
         row = table.loc[flow]
         # Wider by the logarithm: records read in retrainings are a hundred times the experiments.
         width = 0.4 + 0.9 * float(np.log1p(row["per_tick"]))
-        color = {"records": BLUE, "experiments": VERMILION, "tests": GREEN}[str(row["unit"])]
-        ax.add_patch(
-            FancyArrowPatch(
-                PLACES[source], PLACES[target], connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>", mutation_scale=6 + width,
-                linewidth=width, color=color, alpha=0.75, shrinkA=17, shrinkB=17,
-            )
-        )  # fmt: skip
-        told = f"{flow}\n{row['per_tick']:.3g}" + (
-            "" if np.isnan(row["low"]) else f" ({row['low']:.3g}–{row['high']:.3g})"
-        )
-        ax.text(*at, told, ha="center", va="center", fontsize=5.5, color=INK)
+        arrow: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 6 + width, "shrinkA": 17, "shrinkB": 17}
+        arrow |= {"linewidth": width, "color": COLORS[str(row["unit"])], "alpha": 0.75}
+        ends = PLACES[source], PLACES[target]
+        ax.add_patch(FancyArrowPatch(*ends, connectionstyle=f"arc3,rad={bend}", **arrow))
+        interval = "" if np.isnan(row["low"]) else f" ({row['low']:.3g}–{row['high']:.3g})"
+        text = f"{flow}\n{row['per_tick']:.3g}{interval}"
+        ax.text(*at, text, ha="center", va="center", fontsize=5.5, color=INK)
+    box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": INK, "linewidth": 0.6}
     for node, (x, y) in PLACES.items():
-        ax.text(
-            x, y, node, ha="center", va="center", fontsize=7,
-            bbox={"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": INK, "linewidth": 0.6},
-        )  # fmt: skip
+        ax.text(x, y, node, ha="center", va="center", fontsize=7, bbox=box)

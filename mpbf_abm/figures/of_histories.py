@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from mpbf_abm.evidence.assessments.histories import EARLY, HELD, LAYERS, REGIONS, TWIN_SERIES
-from mpbf_abm.figures import style
-from mpbf_abm.figures.kind import (
-    EVERYTHING,
-    Choice,
-    Float,
-    Frames,
-    Kind,
-    arms,
-    band,
-    finite,
-    label,
-    lacking,
-    level_words,
-    levels,
-    scenario,
-)
+from mpbf_abm.figures import kind, style
+from mpbf_abm.figures.kind import EVERYTHING, Choice, Float, band, declare, finite, lacking, level_words, levels
 from mpbf_abm.figures.layers import draw_diagram
 from mpbf_abm.figures.of_studies import strip
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, MM, PURPLE, VERMILION
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, unique
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.measures.path import damage
 from mpbf_abm.model.commons import ORIGINS
 from mpbf_abm.stats.estimates import mean_estimate
-
-if TYPE_CHECKING:
-    from mpbf_abm.studies.results import Results
+from mpbf_abm.studies.results import Results
 
 ARM_STYLES = ((GREY, "--", "o"), (BLUE, "-", "D"), (VERMILION, "-.", "s"))
 LEVEL_STYLES = ((BLUE, "-"), (GREEN, "--"), (VERMILION, "-."))
@@ -44,7 +27,7 @@ FAMILIES = '[series] tables = ["families"]'
 
 
 def family_records(results: Results, s: int, a: int) -> Iterator[tuple[int, Float]]:
-    """Yield, for each run of a scenario and arm that stored them, its replicate and its records by family after each tick (T, K)."""
+    """Yield the replicate and the records by family after each tick (T, K) of each run of a scenario and arm."""
     for (at, arm, replicate), table in sorted(results.tables("families").items()):
         if (at, arm) == (s, a):
             yield replicate, np.asarray(table["records"], np.float64)
@@ -55,7 +38,7 @@ def family_records(results: Results, s: int, a: int) -> Iterator[tuple[int, Floa
 
 def prepare_flows(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
     """Prepare the mean flow per tick with its interval over histories, by arm, in one scenario."""
-    s, chosen = scenario(results, choice.where), arms(results, choice, 3)
+    s, chosen = kind.scenario(results, choice.where), kind.arms(results, choice, 3)
     if set(FLOWS) <= set(results.study.series.of):  # sums up to each tick
         ticks = float(results.series_ticks[-1] + 1)
         totals = {flow: results.series_values(flow)[s, :, :, -1] / ticks for flow in FLOWS}
@@ -80,10 +63,10 @@ def prepare_flows(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd
 def draw_flows(frames: Frames) -> Figure:
     """Draw the layer diagram of each arm, arrows as wide as what flows."""
     table = frames["flows"]
-    fig = Figure(figsize=(style.WIDTHS["double"], 80 * MM))
-    arms = list(dict.fromkeys(table["arm"]))
-    for ax, arm, mark in zip(np.atleast_1d(fig.subplots(1, len(arms))), arms, "abc", strict=False):
-        draw_diagram(ax, table[table["arm"] == arm].set_index("flow"))
+    arms = unique(table["arm"])
+    fig, axes = style.figure("double", 80, 1, len(arms))
+    for ax, arm, mark in zip(axes, arms, "abc", strict=False):
+        draw_diagram(ax, pick(table, arm=arm).set_index("flow"))
         style.letter(ax, mark, arm)
     return fig
 
@@ -96,23 +79,20 @@ COLORS = {"literature": LIGHT, "simulation": BLUE, "experiment": VERMILION, "mod
 def prepare_corpus(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
     """Prepare records by origin over time, and what the founding core still holds, in two scenarios, by arm."""
     if not set(HELD) <= set(results.study.series.of):
-        raise lacking(
-            "corpus",
-            "records by origin, which only a study of the model mpbf_abm.evidence.assessments.histories.course stores (made in Python)",
-        )
+        model = "the model mpbf_abm.evidence.assessments.histories.course stores (made in Python)"
+        raise lacking("corpus", f"records by origin, which only a study of {model}")
     column, chosen = levels(results, choice, 2)
     rows, held = [], []
     for s, level in chosen.items():
-        parts = {
-            (o, r): results.series_values(f"{o}, {r}")[s] for o in ORIGINS for r in REGIONS
-        }  # (arms, replicates, ticks)
+        # Each of shape (arms, replicates, ticks).
+        parts = {(o, r): results.series_values(f"{o}, {r}")[s] for o in ORIGINS for r in REGIONS}
         total = sum(parts.values())
         core = sum(parts[o, "core"] for o in ORIGINS) / total
         for i, tick in enumerate(results.series_ticks):
             for (origin, region), values in parts.items():
                 _, low, high = band(values[0, :, i])
                 rows.append((level, int(tick), origin, region, finite(values[0, :, i]).mean(), low, high))
-            for arm, a in arms(results, choice, 2).items():
+            for arm, a in kind.arms(results, choice, 2).items():
                 middle, low, high = band(core[a, :, i])
                 held.append((level, arm, int(tick), middle, low, high))
     return {
@@ -123,48 +103,33 @@ def prepare_corpus(results: Results, choice: Choice = EVERYTHING) -> dict[str, p
 
 def draw_corpus(frames: Frames) -> Figure:
     """Draw stacked records by origin and region for each level, and the core's share."""
-    fig = Figure(figsize=(style.WIDTHS["double"], 70 * MM))
     column = str(frames["origin"].columns[0])
-    shown = list(dict.fromkeys(frames["origin"][column]))
-    axes = fig.subplots(1, len(shown) + 1)
+    shown = unique(frames["origin"][column])
+    fig, (*axes, last) = style.figure("double", 70, 1, len(shown) + 1)
     for ax, level, mark in zip(axes, shown, "ab", strict=False):
         part = frames["origin"][frames["origin"][column] == level]
         wide = part.pivot(index="tick", columns=["region", "origin"], values="records")
         base = np.zeros(len(wide))
         for region in REGIONS:
+            core = region == "core"
+            look = {"alpha": 0.9 if core else 0.45, "linewidth": 0, "hatch": None if core else "////"}
             for origin, color in COLORS.items():
-                top = base + wide[(region, origin)].to_numpy()
+                top, label = base + wide[(region, origin)].to_numpy(), origin if core else None
                 if (top > base + 0.5).any():
-                    ax.fill_between(
-                        wide.index, base, top, color=color, alpha=0.9 if region == "core" else 0.45, linewidth=0,
-                        hatch=None if region == "core" else "////", edgecolor="white", label=origin if region == "core" else None,
-                    )  # fmt: skip
+                    ax.fill_between(wide.index, base, top, color=color, edgecolor="white", label=label, **look)
                 base = top
-        ax.set(
-            xlabel="tick (months)",
-            ylabel="records (mean of histories)",
-            xlim=(wide.index.min(), wide.index.max()),
-            ylim=(0, None),
-        )
+        ax.set(xlabel="tick (months)", ylabel="records (mean of histories)", ylim=(0, None))
+        ax.set_xlim(wide.index.min(), wide.index.max())
         style.letter(ax, mark, f"records by origin, {level_words(column, level)}")
-    fig.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc="outside lower left",
-        ncols=5,
-        title="plain: founding core; hatched: all other families",
-    )
-    table, last = frames["core"], axes[-1]
-    arms = list(dict.fromkeys(table["arm"]))
+    title = "plain: founding core; hatched: all other families"
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=5, title=title)
     for level, (color, line) in zip(shown, LEVEL_STYLES[::2], strict=False):
-        for arm, shade in zip(arms, (1.0, 0.45), strict=False):
-            part = table[(table[column] == level) & (table["arm"] == arm)]
-            last.fill_between(part["tick"], part["low"], part["high"], color=color, alpha=0.12, linewidth=0)
-            last.plot(
-                part["tick"], part["share"], color=color, linestyle=line, alpha=shade,
-                label=f"{level_words(column, level)}, {arm}",
-            )  # fmt: skip
+        rows = frames["core"][frames["core"][column] == level]
+        for (arm, part), alpha in zip(rows.groupby("arm", sort=False), (1.0, 0.45), strict=False):
+            label = f"{level_words(column, level)}, {arm}"
+            ribbon(last, part, "tick", "share", color, 0.12, linestyle=line, alpha=alpha, label=label)
     last.set(xlabel="tick (months)", ylabel="held by the founding core\n(share; median, 5–95 %)")
-    last.legend(loc="upper center", bbox_to_anchor=(0.4, -0.17), ncols=1)
+    style.below(last, -0.17, 0.4, ncols=1)
     style.letter(last, "abc"[len(shown)], "survival of the early corpus")
     return fig
 
@@ -174,35 +139,31 @@ def draw_corpus(frames: Frames) -> Figure:
 
 def prepare_fan(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
     """Prepare median, range of nine tenths and eight histories of each series over time, by arm, in one scenario."""
-    s, stored, out = scenario(results, choice.where), results.study.series.of, {}
+    s, stored, out = kind.scenario(results, choice.where), results.study.series.of, {}
     shown = choice.outcomes or (LAYERS if set(LAYERS) <= set(stored) else stored)
     if not shown:
         raise lacking("fan", 'series: [series] of = ["found_share", "families_d1"], say')
     for name in shown[:MOST_SERIES]:
         values, rows = results.series_values(name)[s], []
-        for arm, a in arms(results, choice, len(ARM_STYLES)).items():
+        for arm, a in kind.arms(results, choice, len(ARM_STYLES)).items():
             middle, low, high = band(values[a])
-            for i, tick in enumerate(results.series_ticks):
-                thin = {f"history {r}": values[a, r, i] for r in range(min(8, values.shape[1]))}
-                rows.append(
-                    {"arm": arm, "tick": int(tick), "median": middle[i], "low": low[i], "high": high[i], **thin}
-                )
-        out[name] = pd.DataFrame(rows)
+            courses = {"arm": arm, "tick": results.series_ticks, "median": middle, "low": low, "high": high}
+            thin = {f"history {r}": course for r, course in enumerate(values[a, :8])}
+            rows.append(pd.DataFrame(courses | thin))
+        out[name] = pd.concat(rows, ignore_index=True)
     return out
 
 
 def draw_fan(frames: Frames) -> Figure:
     """Draw a panel for each series."""
-    fig = Figure(figsize=(style.WIDTHS["double"], 95 * MM))
     across = min(3, -(-len(frames) // 2)) if len(frames) > 2 else len(frames)
-    axes = fig.subplots(-(-len(frames) // across), across, squeeze=False).ravel()
+    fig, axes = style.figure("double", 95, -(-len(frames) // across), across)
     for ax, (name, table), mark in zip(axes, frames.items(), "abcdef", strict=False):
         for (arm, part), (color, line, _) in zip(table.groupby("arm", sort=False), ARM_STYLES, strict=False):
             thin = [c for c in part.columns if c.startswith("history")]
             ax.plot(part["tick"], part[thin], color=color, linewidth=0.3, alpha=0.5)
-            ax.fill_between(part["tick"], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
-            ax.plot(part["tick"], part["median"], color=color, linestyle=line, linewidth=1.4, label=str(arm))
-        ax.set(xlabel="tick (months)", ylabel=label(name))
+            ribbon(ax, part, "tick", "median", color, 0.2, linestyle=line, linewidth=1.4, label=str(arm))
+        ax.set(xlabel="tick (months)", ylabel=kind.label(name))
         style.letter(ax, mark, "")
     for ax in axes[len(frames) :]:
         ax.set_axis_off()
@@ -220,7 +181,7 @@ def prepare_twins(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd
     """
     column, chosen = levels(results, choice, len(LEVEL_STYLES))
     if set(TWIN_SERIES) <= set(results.study.series.of) and "growth" in results.definitions:
-        found = {kind: results.series_values(kind)[:, 0] for kind in TWIN_SERIES}
+        found = {twin: results.series_values(twin)[:, 0] for twin in TWIN_SERIES}
         ticks, growth, differ = results.series_ticks, results.values("growth")[:, 0], "an early deposit"
     else:
         other = _second_arm(results, choice)
@@ -231,9 +192,9 @@ def prepare_twins(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd
                 growth[place] = found["moved"][place][-1] / found["moved"][place][unlike[0]]
     rows, ends = [], []
     for s, level in chosen.items():
-        for kind, values in found.items():
+        for twin, values in found.items():
             middle, low, high = band(values[s])
-            rows += [(level, kind, int(t), middle[i], low[i], high[i]) for i, t in enumerate(ticks)]
+            rows += [(level, twin, int(t), middle[i], low[i], high[i]) for i, t in enumerate(ticks)]
         ends += [(level, r, v) for r, v in enumerate(growth[s])]
     distance = pd.DataFrame(rows, columns=[column, "twin", "tick", "median", "low", "high"])
     distance.attrs["differ"] = differ
@@ -244,11 +205,9 @@ def _second_arm(results: Results, choice: Choice) -> int:
     """Return the number of the arm whose runs are the baseline's twins."""
     study = results.study
     if "families" not in study.series.tables:
-        raise lacking(
-            "twins",
-            f"families: {FAMILIES} and an arm beside the baseline; or make it in Python of the model mpbf_abm.evidence.assessments.histories.twins",
-        )
-    others = [a for a in arms(results, choice).values() if a > 0]
+        model = "or make it in Python of the model mpbf_abm.evidence.assessments.histories.twins"
+        raise lacking("twins", f"families: {FAMILIES} and an arm beside the baseline; {model}")
+    others = [a for a in kind.arms(results, choice).values() if a > 0]
     if not others:
         raise lacking("twins", "an arm beside the baseline, [[policy]] or [[arm]]")
     if study.crn == "none":
@@ -257,7 +216,7 @@ def _second_arm(results: Results, choice: Choice) -> int:
 
 
 def _apart(results: Results, arm: int) -> Float:
-    """Return the distance of family shares between the baseline and an arm after each tick (scenarios, replicates, T)."""
+    """Return the distance of family shares between baseline and arm after each tick (scenarios, replicates, T)."""
     out = np.full((results.shape[0], results.shape[2], results.study.ticks), np.nan)
     for s in range(results.shape[0]):
         moved = dict(family_records(results, s, arm))
@@ -269,16 +228,12 @@ def _apart(results: Results, arm: int) -> Float:
 
 def draw_twins(frames: Frames) -> Figure:
     """Draw distances on a logarithmic axis, and the distribution of their growth."""
-    fig = Figure(figsize=(style.WIDTHS["double"], 65 * MM))
-    left, right = fig.subplots(1, 2, width_ratios=(1.6, 1))
+    fig, (left, right) = style.figure("double", 65, 1, 2, width_ratios=(1.6, 1))
     table, ends = frames["distance"], frames["growth"]
     column = str(table.columns[0])
-    for (level, part), (color, line) in zip(
-        table[table["twin"] == "moved"].groupby(column), LEVEL_STYLES, strict=False
-    ):
-        shown = part[part["median"] > 0]
-        left.fill_between(shown["tick"], shown["low"], shown["high"], color=color, alpha=0.15, linewidth=0)
-        left.plot(shown["tick"], shown["median"], color=color, linestyle=line, label=level_words(column, level))
+    for (level, part), (color, line) in zip(pick(table, twin="moved").groupby(column), LEVEL_STYLES, strict=False):
+        label = level_words(column, level)
+        ribbon(left, part[part["median"] > 0], "tick", "median", color, linestyle=line, label=label)
     same = table.loc[table["twin"] == "identical", "high"]
     left.set(yscale="log", xlabel="tick (months)", ylabel="distance of family shares\n(half of L1; median, 5–95 %)")
     left.legend(loc="best", title=f"identical twins: {float(same.max()):g} apart" if len(same) else None)
@@ -298,7 +253,7 @@ def draw_twins(frames: Frames) -> Figure:
 
 
 def prepare_early(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
-    """Prepare final against early share of the family that led early, and the variance of both over histories, in the baseline."""
+    """Prepare final against early share of the family that led early, and both variances, in the baseline."""
     column, chosen = levels(results, choice, 2)
     points, spread = [], []
     for s, level in chosen.items():
@@ -330,35 +285,21 @@ def _leader(results: Results, s: int) -> tuple[Float, Float]:
 
 def draw_early(frames: Frames) -> Figure:
     """Draw the map with the line of equality, and the variances."""
-    fig = Figure(figsize=(style.WIDTHS["single"], 95 * MM))
-    top, bottom = fig.subplots(2, 1, height_ratios=(2, 1))
+    fig, (top, bottom) = style.figure("single", 95, 2, 1, height_ratios=(2, 1))
     top.plot([0, 1], [0, 1], color=LIGHT, linewidth=0.8)
-    column = str(frames["shares"].columns[0])
-    shown = dict.fromkeys(frames["shares"][column])
-    styles = list(zip(shown, (BLUE, VERMILION), ("o", "s"), strict=False))
+    shares, variance = frames["shares"], frames["variance"]
+    column = str(shares.columns[0])
+    styles = list(zip(unique(shares[column]), (BLUE, VERMILION), ("o", "s"), strict=False))
     for level, color, mark in styles:
-        part = frames["shares"][frames["shares"][column] == level]
-        top.plot(
-            part["early"],
-            part["final"],
-            mark,
-            color=color,
-            markersize=3,
-            alpha=0.7,
-            markeredgewidth=0,
-            label=level_words(column, level),
-        )
-    most = float(np.nanmax(frames["shares"][["early", "final"]].to_numpy())) * 1.05
-    top.set(
-        xlabel=f"share at 1/{EARLY} of the run (–)",
-        ylabel="share of the same family at the end (–)",
-        xlim=(0, most),
-        ylim=(0, most),
-    )
+        part, look = shares[shares[column] == level], {"markersize": 3, "alpha": 0.7, "markeredgewidth": 0}
+        top.plot(part["early"], part["final"], mark, color=color, label=level_words(column, level), **look)
+    most = float(np.nanmax(shares[["early", "final"]].to_numpy())) * 1.05
+    top.set(xlabel=f"share at 1/{EARLY} of the run (–)", ylabel="share of the same family at the end (–)")
+    top.set(xlim=(0, most), ylim=(0, most))
     top.legend(loc="upper left")
     style.letter(top, "a", "the family that led early")
     for i, (level, color, mark) in enumerate(styles):
-        part = frames["variance"][frames["variance"][column] == level]
+        part = variance[variance[column] == level]
         x = np.arange(2) + 0.12 * (i - 0.5)
         bottom.vlines(x, part["low"], part["high"], color=color)
         bottom.plot(x, part["variance"], mark, color=color)
@@ -369,37 +310,9 @@ def draw_early(frames: Frames) -> Figure:
 
 
 KINDS = (
-    Kind(
-        "flows", "Measured flows between the layers", "[series] tables = [\"flows\"]; one scenario, up to three arms", "double", 80,
-        "What flows between curators, commons, models, planners and experiments in a tick: mean over histories with its 95 % interval, by arm. Width grows with the logarithm of the flow; blue: records, red: experiments, green: "
-        "published tests.",
-        "Diagram of five boxes, curators, commons, models, planners and experiments, joined by eight arrows whose width is the measured flow per tick; one diagram for each arm.",
-        prepare_flows, draw_flows,
-    ),
-    Kind(
-        "corpus", "Growth of the corpus", "model mpbf_abm.evidence.assessments.histories.course, in Python; up to two scenarios and two arms", "double", 80,
-        "Records by origin over time, mean of histories; plain areas are the founding core, the largest families that held half of the founding records, hatched ones all others. Last panel: what the core still holds, by arm, median and the "
-        "range of nine tenths of the histories.",
-        "Stacked areas of records by origin over time, and lines of the share of records that the founding core of families still holds.",
-        prepare_corpus, draw_corpus,
-    ),
-    Kind(
-        "fan", "Quantities over time", "[series] of = [...]; one scenario, up to three arms and six series", "double", 95,
-        "Quantities along the run, by arm: eight histories (thin), median (thick), and the range of nine tenths of all histories (shaded).",
-        "Panels over time with medians, ranges of nine tenths and single histories of each stored quantity, for each arm of the study.",
-        prepare_fan, draw_fan,
-    ),
-    Kind(
-        "twins", "Divergence of twins", "[series] tables = [\"families\"] and an arm on common draws; or model mpbf_abm.evidence.assessments.histories.twins, in Python; up to three scenarios",
-        "double", 65,
-        "Two histories on the same draws: distance of their family shares over time (a; median and the range of nine tenths of pairs) and how many times it has grown from the first difference to the end (b; line: 10–90 %, tick: median).",
-        "Distance between twin histories over time on a logarithmic axis, and the distribution of its growth over pairs of histories.",
-        prepare_twins, draw_twins,
-    ),
-    Kind(
-        "early", "Early advantage", "[series] tables = [\"families\"]; up to two scenarios, the baseline", "single", 95,
-        "Share of the records that the family leading at a fifth of the run holds then and at the end, one point for each history (a; line: equality), and the variance of both shares over histories with its 95 % interval (b).",
-        "Scatter of final against early share of the early leader with the line of equality, and the variance of shares early and at the end.",
-        prepare_early, draw_early,
-    ),
-)  # fmt: skip
+    declare("flows", prepare_flows, draw_flows),
+    declare("corpus", prepare_corpus, draw_corpus),
+    declare("fan", prepare_fan, draw_fan),
+    declare("twins", prepare_twins, draw_twins),
+    declare("early", prepare_early, draw_early),
+)

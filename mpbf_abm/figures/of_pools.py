@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from mpbf_abm.figures import style
-from mpbf_abm.figures.style import GREY, MM, WIDTHS
+from mpbf_abm.figures.style import GREY, pick
 from mpbf_abm.measures.acceleration import curve_table
 from mpbf_abm.model.campaign import Campaign
 from mpbf_abm.model.materials import MaterialsSpace
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 TITLE = "Campaigns on a pool"
 # A rule has its colour and its line whatever it is compared with.
-LINES = {
-    "greedy": (style.BLUE, "-"), "ucb": (style.VERMILION, "--"), "ei": (style.GREEN, "-."), "thompson": (style.PURPLE, ":"),
-    "maxvar": ("#E69F00", "-"), "ranking": ("#56B4E9", "--"), "random": (style.INK, ":"),
-}  # fmt: skip
+LINES = {"greedy": (style.BLUE, "-"), "ucb": (style.VERMILION, "--"), "ei": (style.GREEN, "-.")}
+LINES |= {"thompson": (style.PURPLE, ":"), "maxvar": ("#E69F00", "-"), "ranking": ("#56B4E9", "--")}
+LINES |= {"random": (style.INK, ":")}
 
 
 def prepare(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> dict[str, pd.DataFrame]:
-    """Frames that are drawn: curves along experiments, and AF along shares of the top set."""
+    """Prepare curves along experiments, and AF along shares of the top set."""
     curves = curve_table(space, campaigns)
     # At each share that the mean recall reaches for the first time, AF is what EF is there.
     first = curves[curves["recall"] > 0].drop_duplicates(["rule", "recall"])
@@ -34,37 +30,33 @@ def prepare(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> dict[str, p
 
 
 def alt_text(frames: dict[str, pd.DataFrame]) -> str:
-    """Say in words what the figure shows."""
+    """Return in words what the figure shows."""
     curves = frames["curves"]
     last = curves.groupby("rule", sort=False).tail(1)
     ends = ", ".join(f"{r.rule} {r.recall:.2f}" for r in last.itertuples())
     n, chance = int(last["experiments"].max()), float(last["recall_by_chance"].max())
     return (
-        f"Left: mean share of the top set found against experiments, with the range of 10 to 90 % of seeds, and the line of random choice; after "
-        f"{n} experiments {ends}, random choice {chance:.2f}. Middle: acceleration factor against the share found. Right: enhancement factor against "
-        "experiments; 1 is random choice."
+        "Left: mean share of the top set found against experiments, with the range of 10 to 90 % of seeds, and the "
+        f"line of random choice; after {n} experiments {ends}, random choice {chance:.2f}. Middle: acceleration factor "
+        "against the share found. Right: enhancement factor against experiments; 1 is random choice."
     )
 
 
 def draw(frames: dict[str, pd.DataFrame]) -> Figure:
     """Draw the figure; call it inside :func:`style.styled`."""
-    import matplotlib.pyplot as plt
-
     curves, factors = frames["curves"], frames["factors"]
-    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(WIDTHS["double"], 58 * MM), width_ratios=(1.4, 1, 1))
+    fig, (left, middle, right) = style.figure("double", 58, 1, 3, width_ratios=(1.4, 1, 1))
     for rule, part in curves.groupby("rule", sort=False):
         colour, line = LINES[str(rule)]
         left.fill_between(part["experiments"], part["recall_p10"], part["recall_p90"], color=colour, alpha=0.15, lw=0)
         left.plot(part["experiments"], part["recall"], line, color=colour, label=rule)
         right.plot(part["experiments"], part["ef"], line, color=colour)
-        af = factors[factors["rule"] == rule]
+        af = pick(factors, rule=rule)
         middle.plot(af["recall"], af["af"], line, color=colour)
-    first = curves[curves["rule"] == curves["rule"].iloc[0]]
+    first = pick(curves, rule=curves["rule"].iloc[0])
     left.plot(first["experiments"], first["recall_by_chance"], color=GREY, lw=0.8, label="random choice (exact)")
-    left.set(
-        xlabel="experiments", ylabel="share of the top set found\n(mean, 10-90 % of seeds)", ylim=(0, 1.02),
-        xlim=(0, float(first["experiments"].max())),
-    )  # fmt: skip
+    left.set(xlabel="experiments", ylabel="share of the top set found\n(mean, 10-90 % of seeds)")
+    left.set(xlim=(0, float(first["experiments"].max())), ylim=(0, 1.02))
     left.legend(loc="best", handlelength=2.2)
     for ax in (middle, right):
         ax.axhline(1, color=GREY, lw=0.8)

@@ -1,47 +1,42 @@
 """Figures of a study's analyses: effects, robustness, sensitivity, discovery, phase diagrams.
 
-``prepare_*`` turns tables into the frames that are drawn, ``draw_*`` only draws them. Intervals are named in the axis labels.
+``prepare_*`` turns tables into the frames that are drawn, ``draw_*`` only draws them. Axis labels name the intervals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from mpbf_abm.figures import style
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, MM, PURPLE, VERMILION
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, PURPLE, VERMILION, Frames, pick, unique
 from mpbf_abm.stats.paired import middle
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from mpbf_abm.studies.analyses import Analysis
-    from mpbf_abm.studies.results import Results
-
-Frames = Mapping[str, pd.DataFrame]
+from mpbf_abm.studies.analyses import Analysis
+from mpbf_abm.studies.results import Results
 
 MOST_PANELS = 3
 MOST_MAPS = 4
-VERDICTS = {
-    "better": (BLUE, "o"), "worse": (VERMILION, "s"), "equivalent": (GREEN, "D"), "identical": (GREEN, "|"), "undecided": (GREY, "o"), "higher": (PURPLE, "^"),
-    "lower": (PURPLE, "v"),
-}  # fmt: skip
+VERDICTS = {"better": (BLUE, "o"), "worse": (VERMILION, "s"), "equivalent": (GREEN, "D"), "identical": (GREEN, "|")}
+VERDICTS |= {"undecided": (GREY, "o"), "higher": (PURPLE, "^"), "lower": (PURPLE, "v")}
 WORDS = str.maketrans("_", " ")
 
 
 def words(name: str) -> str:
-    """Name as a label, none of it a formula."""
+    """Return a name as a label, none of it a formula."""
     return name.translate(WORDS).replace("$", r"\$")
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a table as dicts."""
+    """Return the rows of a table as dicts."""
     return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
 
 
@@ -49,73 +44,57 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def prepare_effects(results: Results, analysis: Analysis) -> dict[str, pd.DataFrame]:
-    """Effects of the outcomes, primary ones first, as many as have room, and the values of all runs behind them."""
+    """Prepare effects of the outcomes, primary ones first, as many as have room, and the values of all runs."""
     table = analysis.table
-    primary = list(dict.fromkeys(table.loc[table["role"] == "primary", "outcome"]))
-    shown = list(dict.fromkeys([*primary, *table["outcome"]]))[:MOST_PANELS]
+    shown = unique([*table.loc[table["role"] == "primary", "outcome"], *table["outcome"]])[:MOST_PANELS]
     parts = []
     for name in shown:
-        values = results.values(name)
+        values, event = results.values(name), results.outcome(name).event
         for a, arm in enumerate(results.arm_names):
             known = values[:, a][np.isfinite(values[:, a])]
-            parts.append(
-                pd.DataFrame({"outcome": name, "arm": arm, "value": known, "event": results.outcome(name).event})
-            )
-    return {
-        "effects": table[table["outcome"].isin(shown)].reset_index(drop=True),
-        "values": pd.concat(parts, ignore_index=True),
-    }
+            parts.append(pd.DataFrame({"outcome": name, "arm": arm, "value": known, "event": event}))
+    effects = table[table["outcome"].isin(shown)].reset_index(drop=True)
+    return {"effects": effects, "values": pd.concat(parts, ignore_index=True)}
 
 
 def draw_effects(frames: Frames) -> Figure:
     """Draw, for each outcome, how it is distributed in every arm, and the paired effects with their intervals."""
     effects, values = frames["effects"], frames["values"]
-    outcomes = list(dict.fromkeys(effects["outcome"]))
-    arms = list(dict.fromkeys(values["arm"]))
+    outcomes, arms = unique(effects["outcome"]), unique(values["arm"])
     height = max(45.0, 16 + 5.2 * len(arms))
-    fig = Figure(figsize=(style.WIDTHS["double"], height * len(outcomes) * MM))
-    axes = fig.subplots(len(outcomes), 2, squeeze=False, width_ratios=(1.0, 1.2))
+    fig, axes = style.figure("double", height * len(outcomes), len(outcomes), 2, width_ratios=(1.0, 1.2))
     for row, name in enumerate(outcomes):
-        left, right = axes[row]
-        own = values[values["outcome"] == name]
+        left, right = axes[2 * row : 2 * row + 2]
+        own = pick(values, outcome=name)
         _strips(left, own, arms)
         line = f"{words(name)} of each run; line: 10-90 %, tick: median"
         left.set_xlabel(f"share of runs with {words(name)}" if own["event"].any() else line)
         style.letter(left, "abcdef"[2 * row], f"{words(name)}: runs of each arm")
-        part = effects[effects["outcome"] == name]
-        _forest(right, part, arms)
+        _forest(right, pick(effects, outcome=name), arms)
         style.letter(right, "abcdef"[2 * row + 1], "difference to the baseline")
-    _verdict_legend(fig, effects)
+    used = {v: look for v, look in VERDICTS.items() if (effects["verdict"] == v).any()}
+    handles = [Line2D([], [], color=c, marker=m, markersize=3, linewidth=1, label=v) for v, (c, m) in used.items()]
+    fig.legend(handles=handles, loc="outside lower right", ncols=len(used))
     return fig
 
 
 def _strips(ax: Axes, values: pd.DataFrame, arms: Sequence[str]) -> None:
-    """One row of points for each arm, with median and 10-90 % range; a bar for events."""
+    """Draw one row of points for each arm, with median and 10-90 % range; a bar for events."""
     for y, arm in enumerate(arms):
         x = values.loc[values["arm"] == arm, "value"].to_numpy()
-        if not len(x):
-            continue
-        if values["event"].iloc[0]:
+        if len(x) and values["event"].iloc[0]:
             ax.barh(y, x.mean(), height=0.6, color=LIGHT, edgecolor=GREY, linewidth=0.5)
-            continue
-        strip(ax, y, x)
+        elif len(x):
+            strip(ax, y, x)
     name_rows(ax, arms)
 
 
 def strip(ax: Axes, y: float, x: NDArray[np.float64], color: str = GREY) -> None:
-    """One row of points, with median and 10-90 % range."""
+    """Draw one row of points, with median and 10-90 % range."""
     # Places within a row follow from the order of runs, so that a figure is the same each time.
     jitter = (np.arange(len(x)) * 0.618034) % 1.0 - 0.5
-    ax.plot(
-        x,
-        y + 0.5 * jitter,
-        ".",
-        color=color,
-        alpha=max(0.2, min(0.9, 60 / len(x))),
-        markersize=3,
-        markeredgewidth=0,
-        rasterized=len(x) > 500,
-    )
+    alpha, raster = max(0.2, min(0.9, 60 / len(x))), len(x) > 500
+    ax.plot(x, y + 0.5 * jitter, ".", color=color, alpha=alpha, markersize=3, markeredgewidth=0, rasterized=raster)
     low, half, high = middle(x)
     ax.plot([low, high], [y, y], color=INK, linewidth=0.8)
     ax.plot([half], [y], "|", color=INK, markersize=6)
@@ -144,16 +123,6 @@ def name_rows(ax: Axes, labels: Sequence[str]) -> None:
     ax.set_ylim(len(labels) - 0.4, -0.6)
 
 
-def _verdict_legend(fig: Figure, effects: pd.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-
-    used = [v for v in VERDICTS if (effects["verdict"] == v).any()]
-    handles = [
-        Line2D([], [], color=VERDICTS[v][0], marker=VERDICTS[v][1], markersize=3, linewidth=1, label=v) for v in used
-    ]
-    fig.legend(handles=handles, loc="outside lower right", ncols=len(used))
-
-
 # --------------------------------------------------------------------------- robustness
 
 
@@ -167,19 +136,15 @@ def prepare_robustness(_: Results, analysis: Analysis) -> dict[str, pd.DataFrame
 def draw_robustness(frames: Frames) -> Figure:
     """Draw the rank of each arm by each criterion, and its regret in each scenario."""
     table, regret = frames["criteria"], frames["regret"].drop(columns="scenario")
-    ranks = table.pivot(index="criterion", columns="arm", values="rank").loc[
-        list(dict.fromkeys(table["criterion"])), list(regret.columns)
-    ]
-    arms = list(ranks.columns)
-    fig = Figure(figsize=(style.WIDTHS["double"], max(70.0, 24 + 4.6 * len(arms)) * MM))
-    left, right = fig.subplots(1, 2, width_ratios=(1.0, 1.3))
-    image = left.imshow(ranks.T.to_numpy(), cmap="cividis_r", aspect="auto", vmin=1, vmax=len(arms))
-    for i in range(len(arms)):
-        for j in range(len(ranks.index)):
-            rank = float(ranks.to_numpy()[j, i])
-            shade = "white" if rank > 1 + 0.55 * (len(arms) - 1) else INK
-            left.text(j, i, f"{rank:g}", ha="center", va="center", color=shade, fontsize=6)
-    left.set_xticks(range(len(ranks.index)), list(ranks.index), rotation=40, ha="right", rotation_mode="anchor")
+    arms, criteria = list(regret.columns), unique(table["criterion"])
+    ranks = table.pivot(index="arm", columns="criterion", values="rank").loc[arms, criteria].to_numpy()
+    height = max(70.0, 24 + 4.6 * len(arms))
+    fig, (left, right) = style.figure("double", height, 1, 2, width_ratios=(1.0, 1.3))
+    left.imshow(ranks, cmap="cividis_r", aspect="auto", vmin=1, vmax=len(arms))
+    for (i, j), rank in np.ndenumerate(ranks):
+        shade = "white" if rank > 1 + 0.55 * (len(arms) - 1) else INK
+        left.text(j, i, f"{rank:g}", ha="center", va="center", color=shade, fontsize=6)
+    left.set_xticks(range(len(criteria)), criteria, rotation=40, ha="right", rotation_mode="anchor")
     left.set_yticks(range(len(arms)), [words(a) for a in arms])
     style.letter(left, "a", "rank by criterion (1 is best)")
     values = regret.to_numpy().T
@@ -196,11 +161,11 @@ def draw_robustness(frames: Frames) -> Figure:
 
 
 def prepare_sensitivity(_: Results, analysis: Analysis) -> dict[str, pd.DataFrame]:
-    """The analysis's own tables, of the first outcomes."""
+    """Return the analysis's own tables, of the first outcomes."""
     table = analysis.table
     if "outcome" not in table:
         return dict(analysis.tables)
-    shown = list(dict.fromkeys(table["outcome"]))[:MOST_PANELS]
+    shown = unique(table["outcome"])[:MOST_PANELS]
     return {next(iter(analysis.tables)): table[table["outcome"].isin(shown)].reset_index(drop=True)}
 
 
@@ -208,75 +173,53 @@ def draw_sensitivity(frames: Frames) -> Figure:
     """Draw indices as bars with intervals, or size against spread of elementary effects."""
     if "along" in frames:
         return _draw_along(frames["along"])
-    return _draw_sobol(frames["indices"]) if "indices" in frames else _draw_morris(frames["effects"])
+    if "indices" in frames:
+        return _by_factor(frames["indices"], _sobol, max(50.0, 22 + 6 * frames["indices"]["factor"].nunique()), 2)
+    return _by_factor(frames["effects"], _morris, max(55.0, 22 + 4.6 * frames["effects"]["factor"].nunique()), 3)
 
 
-def _draw_sobol(table: pd.DataFrame) -> Figure:
-    outcomes = list(dict.fromkeys(table["outcome"]))
-    factors = list(dict.fromkeys(table["factor"]))
-    fig = Figure(figsize=(style.WIDTHS["double"], max(50.0, 22 + 6 * len(factors)) * MM))
-    axes = np.atleast_1d(fig.subplots(1, len(outcomes), sharey=True))
+def _by_factor(table: pd.DataFrame, panel: Callable[[Axes, pd.DataFrame], str], height: float, columns: int) -> Figure:
+    """Draw one panel for each outcome, a row for each factor; `panel` returns what its title adds."""
+    outcomes, factors = unique(table["outcome"]), unique(table["factor"])
+    fig, axes = style.figure("double", height, 1, len(outcomes), sharey=True)
     for ax, name, mark in zip(axes, outcomes, "abc", strict=False):
-        part = table[table["outcome"] == name].set_index("factor").loc[factors]
-        y = np.arange(len(factors))
-        for offset, index, color in ((-0.18, "total", BLUE), (0.18, "first", VERMILION)):
-            value, low, high = (part[c].to_numpy() for c in (index, f"{index}_low", f"{index}_high"))
-            ax.barh(
-                y + offset,
-                np.maximum(value, 0),
-                height=0.32,
-                color=color,
-                alpha=0.85,
-                label=f"{index}{'-order' if index == 'first' else ''}",
-            )
-            ax.hlines(y + offset, low, high, color=INK, linewidth=0.8)
-        ax.axvline(0, color=GREY, linewidth=0.5)
-        ax.set_xlabel("Sobol index, 95 % interval")
-        style.letter(ax, mark, f"{words(name)}; chance {part['stochastic_share'].iloc[0]:.0%} of variance")
-    axes[0].set_yticks(range(len(factors)), [words(f) for f in factors])
-    axes[0].set_ylim(len(factors) - 0.4, -0.6)
-    handles, labels = axes[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower right", ncols=2)
+        more = panel(ax, pick(table, outcome=name).set_index("factor").loc[factors])
+        style.letter(ax, mark, words(name) + more)
+    name_rows(axes[0], factors)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=columns)
     return fig
 
 
-def _draw_morris(table: pd.DataFrame) -> Figure:
-    outcomes = list(dict.fromkeys(table["outcome"]))
-    factors = list(dict.fromkeys(table["factor"]))
-    fig = Figure(figsize=(style.WIDTHS["double"], max(55.0, 22 + 4.6 * len(factors)) * MM))
-    axes = np.atleast_1d(fig.subplots(1, len(outcomes), sharey=True))
-    for ax, name, mark in zip(axes, outcomes, "abc", strict=False):
-        part = table[table["outcome"] == name].set_index("factor").loc[factors]
-        y = np.arange(len(factors))
-        above = part["above_floor"].fillna(False).astype(bool).to_numpy()
-        for chosen, color, label in ((above, BLUE, "above noise"), (~above, GREY, "not told from noise")):
-            ax.hlines(
-                y[chosen],
-                part["size_low"].to_numpy()[chosen],
-                part["size_high"].to_numpy()[chosen],
-                color=color,
-                linewidth=1,
-            )
-            ax.plot(part["size"].to_numpy()[chosen], y[chosen], "o", color=color, markersize=3, label=label)
-        ax.plot(part["spread"], y, "|", color=VERMILION, markersize=5, label="spread (interactions, curvature)")
-        ax.set_xlim(left=0)
-        ax.set_xlabel("size of effect over the range,\n95 % interval")
-        style.letter(ax, mark, words(name))
-    axes[0].set_yticks(range(len(factors)), [words(f) for f in factors])
-    axes[0].set_ylim(len(factors) - 0.4, -0.6)
-    handles, labels = axes[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower right", ncols=3)
-    return fig
+def _sobol(ax: Axes, part: pd.DataFrame) -> str:
+    y = np.arange(len(part))
+    for offset, index, color, label in ((-0.18, "total", BLUE, "total"), (0.18, "first", VERMILION, "first-order")):
+        value, low, high = (part[c].to_numpy() for c in (index, f"{index}_low", f"{index}_high"))
+        ax.barh(y + offset, np.maximum(value, 0), height=0.32, color=color, alpha=0.85, label=label)
+        ax.hlines(y + offset, low, high, color=INK, linewidth=0.8)
+    ax.axvline(0, color=GREY, linewidth=0.5)
+    ax.set_xlabel("Sobol index, 95 % interval")
+    return f"; chance {part['stochastic_share'].iloc[0]:.0%} of variance"
+
+
+def _morris(ax: Axes, part: pd.DataFrame) -> str:
+    y = np.arange(len(part))
+    above = part["above_floor"].fillna(False).astype(bool).to_numpy()
+    size, low, high = (part[c].to_numpy() for c in ("size", "size_low", "size_high"))
+    for chosen, color, label in ((above, BLUE, "above noise"), (~above, GREY, "not told from noise")):
+        ax.hlines(y[chosen], low[chosen], high[chosen], color=color, linewidth=1)
+        ax.plot(size[chosen], y[chosen], "o", color=color, markersize=3, label=label)
+    ax.plot(part["spread"], y, "|", color=VERMILION, markersize=5, label="spread (interactions, curvature)")
+    ax.set_xlim(left=0)
+    ax.set_xlabel("size of effect over the range,\n95 % interval")
+    return ""
 
 
 def _draw_along(table: pd.DataFrame) -> Figure:
-    fig = Figure(figsize=(style.WIDTHS["single"], 60 * MM))
-    ax = fig.subplots()
+    fig, (ax,) = style.figure("single", 60)
     for factor, part in table.groupby("factor", sort=False):
         (line,) = ax.plot(part["tick"], part["total"], label=words(str(factor)))
-        ax.fill_between(
-            part["tick"], part["total_low"], part["total_high"], color=line.get_color(), alpha=0.2, linewidth=0
-        )
+        band = part["tick"], part["total_low"], part["total_high"]
+        ax.fill_between(*band, color=line.get_color(), alpha=0.2, linewidth=0)
     ax.set_xlabel("tick")
     ax.set_ylabel("total Sobol index, 95 % interval")
     style.letter(ax, "a", words(str(table["series"].iloc[0])))
@@ -288,105 +231,81 @@ def _draw_along(table: pd.DataFrame) -> Figure:
 
 
 def prepare_discover(_: Results, analysis: Analysis) -> dict[str, pd.DataFrame]:
-    """Trajectory, points, and limits of the chosen box on the unit scale."""
+    """Prepare the trajectory, points, and limits of the chosen box on the unit scale."""
     box = analysis.table
-    limits = []
-    for row in records(box[box["restricted"]]):
-        if isinstance(row["low"], str):
-            continue
-        least, width = float(row["least"]), float(row["most"]) - float(row["least"])
-        scaled = {"low": (float(row["low"]) - least) / width, "high": (float(row["high"]) - least) / width}
-        limits.append(row | scaled | {"from": row["low"], "to": row["high"]})
+    limits = box[box["restricted"] & np.array([not isinstance(low, str) for low in box["low"]], bool)]
+    limits = limits.assign(**{"from": limits["low"], "to": limits["high"]}).infer_objects()
+    limits = limits.astype(dict.fromkeys(("low", "high", "least", "most"), float)).reset_index(drop=True)
+    for end in ("low", "high"):
+        limits[end] = (limits[end] - limits["least"]) / (limits["most"] - limits["least"])
     columns = ["factor", "low", "high", "quasi_p", "reproduced", "least", "most", "from", "to"]
-    return {
-        "limits": pd.DataFrame(limits, columns=columns),
-        "trajectory": analysis.tables["trajectory"],
-        "points": analysis.tables["points"],
-    }
+    return {"limits": limits[columns], **{name: analysis.tables[name] for name in ("trajectory", "points")}}
 
 
 def draw_discover(frames: Frames) -> Figure:
-    """Draw coverage against density on the way, the limits of the chosen box, and the scenarios in its first two factors."""
+    """Draw coverage against density, limits of the chosen box, and scenarios in its first two factors."""
     trajectory, limits, points = frames["trajectory"], frames["limits"], frames["points"]
-    fig = Figure(figsize=(style.WIDTHS["double"], 62 * MM))
-    left, middle, right = fig.subplots(1, 3)
+    fig, (left, middle, right) = style.figure("double", 62, 1, 3)
     left.plot(trajectory["coverage"], trajectory["density"], "o-", color=GREY, label="fitted half")
     left.plot(trajectory["held_out_coverage"], trajectory["held_out_density"], "s--", color=BLUE, label="held-out half")
     best = trajectory[trajectory["chosen"]].iloc[0]
-    left.plot(
-        [best["coverage"], best["held_out_coverage"]],
-        [best["density"], best["held_out_density"]],
-        "*",
-        color=VERMILION,
-        markersize=7,
-        label="chosen box",
-    )
+    ends = [*best[["coverage", "held_out_coverage"]]], [*best[["density", "held_out_density"]]]
+    left.plot(*ends, "*", color=VERMILION, markersize=7, label="chosen box")
     left.set(xlabel="coverage", ylabel="density", xlim=(-0.03, 1.05), ylim=(-0.03, 1.05))
     left.legend(loc="lower left")
     style.letter(left, "a", "boxes on the way")
     for y, row in enumerate(records(limits)):
         middle.barh(y, 1, color=LIGHT, height=0.5)
         middle.barh(y, row["high"] - row["low"], left=row["low"], color=BLUE, height=0.5)
-        told = f"{words(row['factor'])}: {row['from']:.3g} to {row['to']:.3g} (p {row['quasi_p']:.2g}, again in {row['reproduced']:.0%})"
-        middle.text(0, y - 0.42, told, fontsize=5.5, va="bottom")
+        span = f"{words(row['factor'])}: {row['from']:.3g} to {row['to']:.3g}"
+        odds = f"(p {row['quasi_p']:.2g}, again in {row['reproduced']:.0%})"
+        middle.text(0, y - 0.42, f"{span} {odds}", fontsize=5.5, va="bottom")
     middle.set(xlim=(0, 1), ylim=(max(1, len(limits)) - 0.4, -0.8), yticks=[], xlabel="share of the factor's range")
     style.letter(middle, "b", "limits of the chosen box")
-    _scatter(right, points, limits)
+    _scatter(right, points, limits.set_index("factor"))
     style.letter(right, "c", "scenarios")
     return fig
 
 
 def _scatter(ax: Axes, points: pd.DataFrame, limits: pd.DataFrame) -> None:
-    numeric = [
-        c
-        for c in points.columns
-        if c not in ("scenario", "interest", "half", "value") and points[c].dtype.kind in "iuf"
-    ]
-    first = [c for c in limits["factor"] if c in numeric]
-    shown = (first + [c for c in numeric if c not in first])[:2]
+    """Draw the scenarios in the first two factors, those with limits first, and the box."""
+    numeric = list(
+        points.drop(columns=["scenario", "interest", "half", "value"], errors="ignore").select_dtypes("number")
+    )
+    shown = unique([*(c for c in limits.index if c in numeric), *numeric])[:2]
     if len(shown) < 2:
         ax.set_axis_off()
         return
     x, y = shown
     for interest, color, marker, label in ((False, GREY, "x", "other"), (True, VERMILION, "o", "of interest")):
-        part = points[points["interest"] == interest]
+        part = pick(points, interest=interest)
         ax.plot(part[x], part[y], marker, color=color, markersize=2.5, linestyle="none", alpha=0.7, label=label)
-    from matplotlib.patches import Rectangle
-
-    edges = {}
-    for name in shown:
-        row = limits[limits["factor"] == name]
-        values = points[name]
-        edges[name] = (
-            (float(row["from"].iloc[0]), float(row["to"].iloc[0]))
-            if len(row)
-            else (float(values.min()), float(values.max()))
-        )
-    (x0, x1), (y0, y1) = edges[x], edges[y]
+    spans = {name: points[name].agg(["min", "max"]) for name in shown}
+    spans |= {name: limits.loc[name, ["from", "to"]].astype(float) for name in shown if name in limits.index}
+    (x0, x1), (y0, y1) = (spans[name] for name in shown)
     ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=BLUE, linewidth=1))
     ax.set(xlabel=words(x), ylabel=words(y))
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+    style.below(ax, -0.18, ncols=2)
 
 
 # --------------------------------------------------------------------------- phase diagram
 
 
-def prepare_phase(results: Results, analysis: Analysis) -> dict[str, pd.DataFrame]:  # noqa: ARG001 (as the others)
-    """Outcomes over the grid, as many as have room."""
+def prepare_phase(_: Results, analysis: Analysis) -> dict[str, pd.DataFrame]:
+    """Prepare outcomes over the grid, as many as have room."""
     table = analysis.table
-    return {"phase": table[table["outcome"].isin(list(dict.fromkeys(table["outcome"]))[:MOST_MAPS])]}
+    return {"phase": table[table["outcome"].isin(unique(table["outcome"])[:MOST_MAPS])]}
 
 
 def draw_phase(frames: Frames) -> Figure:
     """Draw outcomes over a grid of two factors."""
     table = frames["phase"]
     x, y = table.columns[:2]
-    outcomes = list(dict.fromkeys(table["outcome"]))
-    fig = Figure(figsize=(style.WIDTHS["double"], 55 * MM))
-    axes = np.atleast_1d(fig.subplots(1, len(outcomes), sharey=True))
+    outcomes = unique(table["outcome"])
+    fig, axes = style.figure("double", 55, 1, len(outcomes), sharey=True)
     axes[0].set_ylabel(words(y))
     for ax, name, mark in zip(axes, outcomes, "abcd", strict=False):
-        part = table[table["outcome"] == name]
+        part = pick(table, outcome=name)
         grid = part.pivot(index=y, columns=x, values="mean")
         mesh = ax.pcolormesh(_edges(grid.columns), _edges(grid.index), grid.to_numpy(), cmap="cividis", rasterized=True)
         ax.set_xlabel(words(x))
@@ -406,20 +325,16 @@ def _edges(values: Any) -> np.ndarray[Any, Any]:
 
 # --------------------------------------------------------------------------- saving
 
-Prepare = Callable[["Results", "Analysis"], dict[str, pd.DataFrame]]
-FIGURES: dict[str, tuple[Prepare, Callable[[Frames], Figure], str]] = {
-    "compare": (prepare_effects, draw_effects, "Effects of policies: runs of every arm, and paired differences to the baseline with simultaneous 95 % intervals."),
-    "robustness": (prepare_robustness, draw_robustness, "Rank of every arm by several criteria of robustness, and its regret in every scenario."),
-    "sensitivity": (prepare_sensitivity, draw_sensitivity, "Sensitivity of outcomes to factors with 95 % intervals."),
-    "phase": (prepare_phase, draw_phase, "Phase diagram: outcomes over a grid of two factors."),
-    "discover": (prepare_discover, draw_discover, "Scenario discovery: coverage and density of boxes, limits of the chosen box, and scenarios."),
-}  # fmt: skip
+Prepare = Callable[[Results, Analysis], dict[str, pd.DataFrame]]
+Draw = Callable[[Frames], Figure]
+FIGURES: dict[str, tuple[Prepare, Draw]] = {"compare": (prepare_effects, draw_effects)}
+FIGURES |= {"robustness": (prepare_robustness, draw_robustness), "sensitivity": (prepare_sensitivity, draw_sensitivity)}
+FIGURES |= {"phase": (prepare_phase, draw_phase), "discover": (prepare_discover, draw_discover)}
 
 
 def save(results: Results, analysis: Analysis, stem: Path, suffixes: Sequence[str] = (".png", ".pdf")) -> list[Path]:
     """Draw the figure of an analysis and write it."""
-    prepare, draw, alt = FIGURES[analysis.kind]
-    frames = prepare(results, analysis)
-    return style.save_all(
-        lambda: draw(frames), stem, title=f"{results.study.name}: {analysis.kind}", alt=alt, suffixes=suffixes
-    )
+    kind = analysis.kind
+    prepare, draw = FIGURES[kind]
+    title, alt, frames = f"{results.study.name}: {kind}", style.TEXTS["analyses"][kind], prepare(results, analysis)
+    return style.save_all(lambda: draw(frames), stem, title=title, alt=alt, suffixes=suffixes)

@@ -5,43 +5,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 
 from mpbf_abm.figures import style
-from mpbf_abm.figures.style import MM, ROLES
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.gridspec import SubplotSpec
-
-Frames = Mapping[str, pd.DataFrame]
+from mpbf_abm.figures.style import MM, ROLES, Frames, pick, unique
 
 BASELINE, WHAT_IF = "baseline", "what-if"
 SIZE = (style.WIDTHS["double"], 122 * MM)
-LAYERS = {
-    "boundary_shift": "boundary shift ΔB",
-    "integrity": "integrity A",
-    "integrity_perceived": "A as perceived",
-    "tradeoff": "trade-off T",
-    "steering": "steering S",
-}
-OUTCOMES = {
-    "found_share": "found\nshare (–)",
-    "families_d1": "effective\nfamilies (–)",
-    "rmse_niche": "niche\nerror (sd)",
-}
+LAYERS = {"boundary_shift": "boundary shift ΔB", "integrity": "integrity A", "integrity_perceived": "A as perceived"}
+LAYERS |= {"tradeoff": "trade-off T", "steering": "steering S"}
+OUTCOMES = {"found_share": "found\nshare (–)", "families_d1": "effective\nfamilies (–)"}
+OUTCOMES |= {"rmse_niche": "niche\nerror (sd)"}
 SHOWN_FAMILIES = 8
 SHOWN_LABS = 60
 COLUMNS = ("repository", "model", "lab")
 PLURALS = {"repository": "repositories", "model": "models", "lab": "labs"}
 SHARE_COLORS = (*style.PETROFF[:4], style.PETROFF[5], "#56B4E9", "#009E73", "#E69F00")
-NAN = float("nan")
 
 
 # --------------------------------------------------------------------------- numbers
@@ -68,32 +55,23 @@ def prepare(
     """
     shown = WHAT_IF if (summary["arm"] == WHAT_IF).any() else BASELINE
     placed = place(nodes, edges)
-    facts = {
-        "what_if": shown == WHAT_IF,
-        "replicates": int(summary["replicate"].nunique()),
-        "shown": shown,
-        "ticks": int(series["tick"].max()) + 1 if len(series) else 0,
-    }
-    working = series.loc[series["arm"] == shown, ["repositories_working", "models_working", "labs_working"]]
-    for kind, column in zip(COLUMNS, working.columns, strict=True):
-        first = series.loc[(series["arm"] == shown) & (series["replicate"] == series["replicate"].min()), column]
+    replicates, ticks = int(summary["replicate"].nunique()), int(series["tick"].max()) + 1 if len(series) else 0
+    facts = {"what_if": shown == WHAT_IF, "replicates": replicates, "shown": shown, "ticks": ticks}
+    run = pick(series, arm=shown, replicate=series["replicate"].min())
+    for kind, plural in PLURALS.items():
+        first = run[f"{plural}_working"]
         # Before its first model no lab works; that is no failure.
-        facts[f"least_{kind}"] = float(first[first.gt(0).cummax()].min()) if first.gt(0).any() else NAN
-    return {
-        "layers": bands(series, list(LAYERS)),
-        "shares": family_shares(families[families["arm"] == shown]),
-        "discovery": discovery(series),
-        "nodes": placed,
-        "edges": place_edges(placed, edges),
-        "learning": bands(series, ["rmse_dense", "rmse_niche"]),
-        "outcomes": summary.melt(["arm", "replicate"], list(OUTCOMES), "outcome", "value"),
-        "diversity": bands(series, ["families_d1"]),
-        "facts": pd.DataFrame([facts]),
-    }
+        facts[f"least_{kind}"] = float(first[first.gt(0).cummax()].min()) if first.gt(0).any() else np.nan
+    out = {"facts": pd.DataFrame([facts]), "nodes": placed, "edges": place_edges(placed, edges)}
+    series_of = {"layers": list(LAYERS), "learning": ["rmse_dense", "rmse_niche"], "diversity": ["families_d1"]}
+    out |= {panel: bands(series, quantities) for panel, quantities in series_of.items()}
+    outcomes = summary.melt(["arm", "replicate"], list(OUTCOMES), "outcome", "value")
+    shares = family_shares(pick(families, arm=shown))
+    return out | {"shares": shares, "discovery": discovery(series), "outcomes": outcomes}
 
 
 def bands(series: pd.DataFrame, quantities: Sequence[str], x: str = "tick") -> pd.DataFrame:
-    """Median and 10-90 % range over replicates, by arm and tick."""
+    """Return the median and 10-90 % range over replicates, by arm and tick."""
     parts = []
     for quantity in quantities:
         grouped = series.groupby(["arm", "tick"], sort=True)[quantity]
@@ -108,7 +86,7 @@ def bands(series: pd.DataFrame, quantities: Sequence[str], x: str = "tick") -> p
 
 
 def discovery(series: pd.DataFrame) -> pd.DataFrame:
-    """Found share against experiments done, from nothing found with none."""
+    """Return the found share against experiments done, from nothing found with none."""
     table = bands(series, ["found_share"], "experiments_done").dropna(subset=["median"])
     table = table[table["x"] > 0]
     origin = table.groupby("arm", as_index=False).first().assign(x=0.0, median=0.0, low=0.0, high=0.0)
@@ -116,7 +94,7 @@ def discovery(series: pd.DataFrame) -> pd.DataFrame:
 
 
 def family_shares(families: pd.DataFrame) -> pd.DataFrame:
-    """Shares of records over time of the families that end largest, and of all others, in the first replicate."""
+    """Return shares of records over time of the families that end largest, and of all others, in the first run."""
     first = families[families["replicate"] == families["replicate"].min()]
     wide = first.pivot_table(index="tick", columns="family", values="share", aggfunc="first").fillna(0.0)
     names = first.drop_duplicates("family").set_index("family")["name"]
@@ -158,15 +136,14 @@ def place(nodes: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
 
 def place_edges(placed: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
     """Give links the places of their ends; links of nodes that are not shown are left out."""
-    at = placed[["kind", "id", "x", "y", "works"]]
-    table = edges.merge(
-        at.add_prefix("from_"), left_on=["provider_kind", "provider"], right_on=["from_kind", "from_id"]
-    )
-    table = table.merge(at.add_prefix("to_"), left_on=["user_kind", "user"], right_on=["to_kind", "to_id"])
+    table, at = edges, placed[["kind", "id", "x", "y", "works"]]
+    for end, node in (("from", "provider"), ("to", "user")):
+        table = table.merge(
+            at.add_prefix(f"{end}_"), left_on=[f"{node}_kind", node], right_on=[f"{end}_kind", f"{end}_id"]
+        )
     table = table.sort_values(["from_x", "provider", "user"], kind="stable", ignore_index=True)
-    return table.assign(works=table["from_works"] & table["to_works"])[
-        ["provider_kind", "provider", "user_kind", "user", "from_x", "from_y", "to_x", "to_y", "works"]
-    ]
+    ends = ["provider_kind", "provider", "user_kind", "user", "from_x", "from_y", "to_x", "to_y"]
+    return table[ends].assign(works=table["from_works"] & table["to_works"])
 
 
 # --------------------------------------------------------------------------- drawing
@@ -176,15 +153,9 @@ def draw(fig: Figure, frames: Frames) -> None:
     """Draw the six panels."""
     facts = frames["facts"].iloc[0]
     grid = fig.add_gridspec(2, 3)
-    n = int(facts["replicates"])
-    over = f"lines: median; bands: 10–90 % of {n} runs" if n > 1 else None
-    top = [fig.add_subplot(grid[0, i]) for i in range(3)]
-    bottom = [fig.add_subplot(grid[1, i]) for i in range(2)]
-    _layers(top[0], frames["layers"], facts)
-    _shares(top[1], frames["shares"], facts)
-    _discovery(top[2], frames["discovery"], facts, over)
-    _infrastructure(bottom[0], frames, facts)
-    _learning(bottom[1], frames["learning"], facts)
+    places = [grid[0, 0], grid[0, 1], grid[0, 2], grid[1, 0], grid[1, 1]]
+    for place, panel in zip(places, (_layers, _shares, _discovery, _infrastructure, _learning), strict=True):
+        panel(fig.add_subplot(place), frames, facts)
     if facts["what_if"]:
         _outcomes(fig, grid[1, 2], frames["outcomes"])
     else:
@@ -196,7 +167,7 @@ def _arms(frame: pd.DataFrame) -> list[str]:
 
 
 def _dash(arm: str, facts: Any) -> Any:
-    """Solid for the arm that is asked about, dashed for what it is compared with."""
+    """Return solid for the arm that is asked about, dashed for what it is compared with."""
     return "-" if arm == facts["shown"] else (0, (3, 1.5))
 
 
@@ -206,91 +177,77 @@ def _empty(ax: Axes, text: str) -> None:
     ax.set_yticks([])
 
 
-def _lines(
-    ax: Axes, frame: pd.DataFrame, color: str, linestyle: Any, label: str | None = None, width: float = 1.0
-) -> None:
-    ax.plot(frame["x"], frame["median"], color=color, linestyle=linestyle, label=label, linewidth=width)
+def _lines(ax: Axes, frame: pd.DataFrame, color: str, linestyle: Any, label: str | None = None) -> None:
+    ax.plot(frame["x"], frame["median"], color=color, linestyle=linestyle, label=label, linewidth=1.0)
     if not np.array_equal(frame["low"], frame["high"]):
         ax.fill_between(frame["x"], frame["low"], frame["high"], color=color, alpha=0.15, linewidth=0)
 
 
 def _below(ax: Axes, **options: Any) -> None:
-    """Put the legend below the axes, where it can hide nothing."""
-    ax.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.2), borderaxespad=0, columnspacing=1.0, handlelength=1.8, **options
-    )
+    style.below(ax, -0.2, borderaxespad=0, columnspacing=1.0, handlelength=1.8, **options)
 
 
-def _layers(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
+def _layers(ax: Axes, frames: Frames, facts: Any) -> None:
+    frame = frames["layers"]
     style.letter(ax, "a", "layers")
     if frame.empty:
         return _empty(ax, "nothing recorded")
+    arms = _arms(frame)
     for quantity, label in LAYERS.items():
-        seen = quantity.endswith("_perceived")
-        color = ROLES[quantity.removesuffix("_perceived")]
-        for arm in _arms(frame):
-            part = frame[(frame["arm"] == arm) & (frame["quantity"] == quantity)]
-            if part.empty:
-                continue
-            if seen:
-                # Perceived beside true: dots, and only where the question is asked.
-                if arm == facts["shown"]:
-                    ax.plot(
-                        part["x"], part["median"], color=color, linestyle=(0, (0.6, 1.2)), linewidth=1.4, label=label
-                    )
-            else:
+        perceived, color = quantity.endswith("_perceived"), ROLES[quantity.removesuffix("_perceived")]
+        # Perceived beside true: dots, and only where the question is asked.
+        for arm in arms if not perceived else [a for a in arms if a == facts["shown"]]:
+            part = pick(frame, arm=arm, quantity=quantity)
+            if perceived and len(part):
+                dots: dict[str, Any] = {"linestyle": (0, (0.6, 1.2)), "linewidth": 1.4}
+                ax.plot(part["x"], part["median"], color=color, label=label, **dots)
+            elif len(part):
                 _lines(ax, part, color, _dash(arm, facts), label if arm == facts["shown"] else None)
     ax.axhline(0, color=style.LIGHT, linewidth=0.5, zorder=0)
-    ax.set_xlabel("time (ticks)")
-    ax.set_ylabel("layer quantities (–)")
+    ax.set(xlabel="time (ticks)", ylabel="layer quantities (–)")
     _below(ax, ncols=2)
 
 
-def _shares(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
-    which = f", {facts['shown']}" if facts["what_if"] else ""
+def _shares(ax: Axes, frames: Frames, facts: Any) -> None:
+    frame, which = frames["shares"], f", {facts['shown']}" if facts["what_if"] else ""
     style.letter(ax, "b", f"records by family{which}{', run 1' if facts['replicates'] > 1 else ''}")
     if frame.empty:
         return _empty(ax, "nothing recorded")
-    names = list(dict.fromkeys(frame["family"]))
+    names = unique(frame["family"])
     wide = frame.pivot_table(index="tick", columns="family", values="share")[names]
-    colors = [*SHARE_COLORS[: len(names)]]
-    if len(names) > SHOWN_FAMILIES:
-        colors = [*SHARE_COLORS, style.LIGHT]
+    colors = [*SHARE_COLORS, style.LIGHT][: len(names)]
     labels = [n if len(n) <= 14 else n[:13] + "…" for n in names]
     ax.stackplot(wide.index, wide.to_numpy().T, colors=colors, labels=labels, edgecolor="white", linewidth=0.3)
     ax.set_xlim(wide.index.min(), max(wide.index.max(), wide.index.min() + 1))
-    ax.set_ylim(0, 1)
-    ax.set_xlabel("time (ticks)")
-    ax.set_ylabel("share of records (–)")
+    ax.set(ylim=(0, 1), xlabel="time (ticks)", ylabel="share of records (–)")
     _below(ax, ncols=3)
 
 
-def _discovery(ax: Axes, frame: pd.DataFrame, facts: Any, over: str | None) -> None:
+def _discovery(ax: Axes, frames: Frames, facts: Any) -> None:
+    frame = frames["discovery"]
     style.letter(ax, "c", "discovery")
     if frame.empty:
         return _empty(ax, "no experiments in this run")
     for arm in _arms(frame):
         color, label = (ROLES[arm], arm) if facts["what_if"] else (ROLES[WHAT_IF], "runs")
-        _lines(ax, frame[frame["arm"] == arm], color, _dash(arm, facts), label)
+        _lines(ax, pick(frame, arm=arm), color, _dash(arm, facts), label)
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("experiments (number)")
-    ax.set_ylabel("found share of the top set (–)")
-    if over:
-        _below(ax, ncols=2, title=over)
+    ax.set(xlabel="experiments (number)", ylabel="found share of the top set (–)")
+    if (n := int(facts["replicates"])) > 1:
+        _below(ax, ncols=2, title=f"lines: median; bands: 10–90 % of {n} runs")
 
 
-def _learning(ax: Axes, frame: pd.DataFrame, facts: Any) -> None:
+def _learning(ax: Axes, frames: Frames, facts: Any) -> None:
+    frame = frames["learning"]
     style.letter(ax, "e", "model error")
     if frame.empty:
         return _empty(ax, "no models in this run")
     for quantity, kind in (("rmse_dense", "dense"), ("rmse_niche", "niche")):
         for arm in _arms(frame):
-            part = frame[(frame["arm"] == arm) & (frame["quantity"] == quantity)]
             label = f"{kind} families" + (f", {arm}" if facts["what_if"] else "")
-            _lines(ax, part, ROLES[kind], _dash(arm, facts), label)
-    ax.set_xlabel("time (ticks)")
-    ax.set_ylabel("root mean square error (sd)")
+            _lines(ax, pick(frame, arm=arm, quantity=quantity), ROLES[kind], _dash(arm, facts), label)
+    ax.set(xlabel="time (ticks)", ylabel="root mean square error (sd)")
     _below(ax, ncols=2)
 
 
@@ -300,8 +257,7 @@ def _diversity(ax: Axes, frame: pd.DataFrame) -> None:
         return _empty(ax, "no experiments in this run")
     _lines(ax, frame, ROLES[WHAT_IF], "-")
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("time (ticks)")
-    ax.set_ylabel("effective families (families)")
+    ax.set(xlabel="time (ticks)", ylabel="effective families (families)")
 
 
 def _outcomes(fig: Figure, place: SubplotSpec, frame: pd.DataFrame) -> None:
@@ -314,7 +270,7 @@ def _outcomes(fig: Figure, place: SubplotSpec, frame: pd.DataFrame) -> None:
             ax.set_title(" ")
             head = style.heading("f", "runs: baseline ● to what-if ◆")
             ax.annotate(head, (0, 1), (0, 6), "axes fraction", "offset points").set_in_layout(False)
-        pairs = frame[frame["outcome"] == outcome].pivot_table(index="replicate", columns="arm", values="value")
+        pairs = pick(frame, outcome=outcome).pivot_table(index="replicate", columns="arm", values="value")
         if pairs.empty or len(pairs.columns) < 2:
             _empty(ax, "none")
         else:
@@ -324,8 +280,7 @@ def _outcomes(fig: Figure, place: SubplotSpec, frame: pd.DataFrame) -> None:
                 ax.plot(np.full(len(values), x), values, marker, color=ROLES[arm], markersize=2.5, zorder=2)
                 ax.plot([x - 0.25, x + 0.25], [np.nanmedian(values)] * 2, color=style.INK, linewidth=1.2, zorder=3)
             ax.margins(y=0.12)
-        ax.set_xticks([])
-        ax.set_xlim(-0.6, 1.6)
+        ax.set(xticks=[], xlim=(-0.6, 1.6))
         ax.set_xlabel(label, fontsize=6)
 
 
@@ -358,44 +313,30 @@ def draw_network(ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame) -> None:
         From :func:`place_edges`; a column ``new``, if there is one, colours the links where it is true.
     """
     fresh = edges["new"] if "new" in edges else pd.Series(False, edges.index)
-    for new, works, color in ((False, True, "#B0B0B0"), (False, False, ROLES["model"]), (True, True, ROLES["what-if"]),
-                              (True, False, ROLES["what-if"])):  # fmt: skip
+    for new, works in ((False, True), (False, False), (True, True), (True, False)):
         part = edges[(edges["works"] == works) & (fresh == new)]
-        ax.plot(
-            part[["from_x", "to_x"]].to_numpy().T, part[["from_y", "to_y"]].to_numpy().T,
-            color=color, linewidth=0.8 if new else 0.4, linestyle="-" if works else ":", zorder=1,
-        )  # fmt: skip
+        ends = (part[[f"from_{axis}", f"to_{axis}"]].to_numpy().T for axis in "xy")
+        color = ROLES["what-if"] if new else "#B0B0B0" if works else ROLES["model"]
+        ax.plot(*ends, color=color, linewidth=0.8 if new else 0.4, linestyle="-" if works else ":", zorder=1)
     for kind in COLUMNS:
-        part = nodes[nodes["kind"] == kind]
+        part = pick(nodes, kind=kind)
         # Area grows with the number that lean on a node.
         load = part["load"].to_numpy(np.float64) if kind != "lab" else np.zeros(len(part))
         area = 5.0 + 22.0 * load / max(1.0, load.max(initial=0.0))
         up, x, y = part["works"].to_numpy(bool), part["x"].to_numpy(), part["y"].to_numpy()
         ax.scatter(x[up], y[up], s=area[up], color=ROLES[kind], linewidth=0, zorder=2)
-        ax.scatter(
-            x[~up], y[~up], s=area[~up] + 6, marker="X", color=style.INK, edgecolor="white", linewidth=0.4, zorder=3,
-        )  # fmt: skip
+        cross: dict[str, Any] = {"marker": "X", "color": style.INK, "edgecolor": "white", "linewidth": 0.4}
+        ax.scatter(x[~up], y[~up], s=area[~up] + 6, zorder=3, **cross)
         if "mark" in part:
-            ringed = part["mark"].to_numpy(bool)
-            ax.scatter(
-                x[ringed],
-                y[ringed],
-                s=area[ringed] + 40,
-                facecolor="none",
-                edgecolor=style.INK,
-                linewidth=0.9,
-                zorder=4,
-            )
-            for x_, y_, name in zip(x[ringed], y[ringed], part["id"].to_numpy()[ringed], strict=True):
-                ax.annotate(
-                    str(name), (x_, y_), (-7, 0), textcoords="offset points", ha="right", va="center", fontsize=6
-                )
-    ax.set_xlim(-0.35, 2.35)
-    ax.set_ylim(-0.02, 1.02)
-    ax.set_yticks([])
+            at = part["mark"].to_numpy(bool)
+            ring: dict[str, Any] = {"facecolor": "none", "edgecolor": style.INK, "linewidth": 0.9}
+            ax.scatter(x[at], y[at], s=area[at] + 40, zorder=4, **ring)
+            text: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 6}
+            for place, name in zip(zip(x[at], y[at], strict=True), part["id"].to_numpy()[at], strict=True):
+                ax.annotate(str(name), place, (-7, 0), **text)
+    ax.set(xlim=(-0.35, 2.35), ylim=(-0.02, 1.02), yticks=[])
     ax.tick_params(axis="x", length=0)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_visible(False)
+    ax.spines[["left", "bottom"]].set_visible(False)
 
 
 # --------------------------------------------------------------------------- the whole

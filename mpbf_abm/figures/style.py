@@ -2,67 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.style
+import numpy as np
+import pandas as pd
 from cycler import cycler
+from matplotlib import rc_params_from_file
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
+FOLDER = Path(__file__).parent
+BOTH = (".png", ".pdf")
 MM = 1 / 25.4
+Frames = Mapping[str, pd.DataFrame]
 WIDTHS = {"single": 89 * MM, "double": 183 * MM}
 
-# Okabe-Ito, first four: told apart by every kind of colour vision, contrast above 3 on white.
+# Okabe-Ito, first four: distinct to every kind of colour vision, contrast above 3 on white.
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GREY, LIGHT, INK = "#767676", "#D9D9D9", "#262626"
 # Petroff 6, where more colours are needed.
 PETROFF = ("#5790FC", "#F89C20", "#E42536", "#964A8B", "#9C9CA1", "#7A21DD")
-# Each role has one colour everywhere, and a line style or marker besides.
-ROLES = {
-    "boundary_shift": BLUE, "integrity": GREEN, "tradeoff": VERMILION, "steering": PURPLE,
-    "repository": BLUE, "model": VERMILION, "lab": GREEN,
-    "dense": BLUE, "niche": VERMILION, "baseline": GREY, "what-if": BLUE,
-}  # fmt: skip
+# Each role has one colour everywhere, and a line style or marker as well.
+ROLES = {"boundary_shift": BLUE, "integrity": GREEN, "tradeoff": VERMILION, "steering": PURPLE}
+ROLES |= {"repository": BLUE, "model": VERMILION, "lab": GREEN}
+ROLES |= {"dense": BLUE, "niche": VERMILION, "baseline": GREY, "what-if": BLUE}
 
-STYLE: dict[str, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "mathtext.fontset": "dejavusans",
-    "font.size": 7,
-    "axes.titlesize": 7,
-    "axes.labelsize": 7,
-    "xtick.labelsize": 6,
-    "ytick.labelsize": 6,
-    "legend.fontsize": 6,
-    "legend.title_fontsize": 6,
-    "axes.linewidth": 0.5,
-    "xtick.major.width": 0.5,
-    "ytick.major.width": 0.5,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 3,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": False,
-    "axes.prop_cycle": cycler(color=[BLUE, VERMILION, GREEN, PURPLE, "#E69F00", "#56B4E9"]),
-    "legend.frameon": False,
-    "image.cmap": "cividis",
-    "figure.constrained_layout.use": True,
-    "savefig.bbox": "standard",
-    "savefig.dpi": 450,
-    "savefig.facecolor": "white",
-    "pdf.fonttype": 42,
-    "ps.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "mpbf_abm",
-    "text.usetex": False,
-}
+STYLE: Any = rc_params_from_file(FOLDER / "mpbf.mplstyle", use_default_template=False)
+STYLE["axes.prop_cycle"] = cycler(color=[BLUE, VERMILION, GREEN, PURPLE, "#E69F00", "#56B4E9"])
+# Titles, captions and alternative texts of figures.
+TEXTS: dict[str, Any] = tomllib.loads((FOLDER / "texts.toml").read_text(encoding="utf-8"))
 
 
 @contextmanager
@@ -74,22 +47,15 @@ def styled() -> Iterator[None]:
 
 def metadata(suffix: str, title: str, alt: str) -> dict[str, Any]:
     """File metadata: title and alternative text, and nothing that changes from one build to the next."""
-    match suffix:
-        case ".pdf":
-            return {
-                "Title": title,
-                "Subject": alt,
-                "CreationDate": None,
-                "ModDate": None,
-                "Creator": None,
-                "Producer": None,
-            }
-        case ".svg":
-            return {"Title": title, "Description": alt, "Date": None, "Creator": None}
-        case ".png":
-            return {"Title": title, "Description": alt, "Software": None}
-        case _:
-            raise ValueError(f"{suffix!r}: figures are saved as .pdf, .svg or .png")
+    absent = {
+        ".pdf": ("CreationDate", "ModDate", "Creator", "Producer"),
+        ".svg": ("Date", "Creator"),
+        ".png": ("Software",),
+    }
+    if suffix not in absent:
+        raise ValueError(f"{suffix!r}: figures are saved as .pdf, .svg or .png")
+    words = {"Title": title, "Subject" if suffix == ".pdf" else "Description": alt}
+    return words | dict.fromkeys(absent[suffix])
 
 
 def save(fig: Figure, path: Path, *, title: str, alt: str, dpi: float | None = None) -> None:
@@ -123,7 +89,7 @@ def is_titled(path: Path, title: str) -> bool:
 
 
 def save_all(
-    build: Callable[[], Figure], stem: Path, *, title: str, alt: str, suffixes: Sequence[str] = (".png", ".pdf")
+    build: Callable[[], Figure], stem: Path, *, title: str, alt: str, suffixes: Sequence[str] = BOTH, dpi: float = 300
 ) -> list[Path]:
     """Draw a figure in the project's style and write it once for each suffix; equal figures give equal bytes.
 
@@ -136,15 +102,50 @@ def save_all(
     title, alt : str
     suffixes : sequence of str
         Of .png, .pdf and .svg.
+    dpi : float
+        Resolution of a PNG.
     """
     paths = [stem.with_suffix(suffix) for suffix in suffixes]
     with styled():
         fig = build()
         for path in paths:
-            save(fig, path, title=title, alt=alt, dpi=300)
+            save(fig, path, title=title, alt=alt, dpi=dpi)
             # One layout for all formats; to compute it takes as long as to draw.
             fig.set_layout_engine("none")
     return paths
+
+
+# --------------------------------------------------------------------------- parts of figures
+
+
+def figure(width: str, height: float, *shape: int, **options: Any) -> tuple[Figure, Any]:
+    """Return a figure, single or double column wide and some millimetres high, and its axes in one array."""
+    fig = Figure(figsize=(WIDTHS[width], height * MM))
+    return fig, np.atleast_1d(fig.subplots(*shape, **options)).ravel()
+
+
+def pick(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Return the rows that have some values in columns."""
+    fits = np.ones(len(frame), bool)
+    for column, value in values.items():
+        fits &= (frame[column] == value).to_numpy()
+    return frame[fits]
+
+
+def unique(values: Iterable[Any]) -> list[Any]:
+    """Return each value once, in the order in which they come."""
+    return list(dict.fromkeys(values))
+
+
+def ribbon(ax: Axes, frame: pd.DataFrame, x: str, y: str, color: str, shade: float = 0.15, **line: Any) -> None:
+    """Draw a line over its shaded range, which goes from ``low`` to ``high``."""
+    ax.fill_between(frame[x], frame["low"], frame["high"], color=color, alpha=shade, linewidth=0)
+    ax.plot(frame[x], frame[y], color=color, **line)
+
+
+def below(ax: Axes, down: float, across: float = 0.5, **options: Any) -> None:
+    """Put the legend below the axes, where it can hide nothing."""
+    ax.legend(loc="upper center", bbox_to_anchor=(across, down), **options)
 
 
 def heading(text: str, title: str) -> str:

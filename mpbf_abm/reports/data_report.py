@@ -21,22 +21,15 @@ def text(found: Mapping[str, Any]) -> str:
         parts.append(f"- rows of one {what[:-1]} differ by an sd of {number(found['replicate_sd'])}")
     if found["years"]:
         parts.append("- years {} to {}".format(*found["years"]))
-    p = found["property"]
-    parts += [
-        "",
-        (
-            f"property [{found['unit']}], {found['goal']} sought: {number(p['low'])} to {number(p['high'])}, "
-            f"median {number(p['median'])}, sd {number(p['sd'])}"
-        ),
-        f"top set: {found['top']['materials']}; best: " + "; ".join(_best(b) for b in found["top"]["best"]),
-    ]
-    if found["simulated"]:
-        s = found["simulated"]
+    p, top = found["property"], found["top"]
+    span = f"{number(p['low'])} to {number(p['high'])}, median {number(p['median'])}, sd {number(p['sd'])}"
+    parts += ["", f"property [{found['unit']}], {found['goal']} sought: {span}"]
+    parts.append(f"top set: {top['materials']}; best: " + "; ".join(map(_best, top["best"])))
+    if s := found["simulated"]:
         correlation = "-" if s["correlation"] is None else number(s["correlation"])
-        parts.append(
-            f"simulated less measured: {number(s['bias'], '+')} in the mean, {number(s['mean_absolute'])} in size; "
-            f"slope of simulated on measured {number(s['slope'])}, correlation {correlation}"
-        )
+        bias = f"{number(s['bias'], '+')} in the mean, {number(s['mean_absolute'])} in size"
+        slope = f"slope of simulated on measured {number(s['slope'])}, correlation {correlation}"
+        parts.append(f"simulated less measured: {bias}; {slope}")
     return "\n".join([*parts, *_conflicts(found["conflicts"]), *_families(found["families"], found["kind"])])
 
 
@@ -60,9 +53,10 @@ def _families(families: list[dict[str, Any]], kind: str) -> list[str]:
     if kind == "pool":
         return []
     names = ["materials", "low", "median", "high", *(["bias"] if "bias" in families[0] else [])]
-    rows = [[f["name"], *(number(f[n], "+" if n == "bias" else "") for n in names)] for f in families[:SHOWN]]
-    for row, family in zip(rows, families, strict=False):
-        row[1] = str(family["materials"])
+    rows = [
+        [f["name"], str(f["materials"]), *(number(f[n], "+" if n == "bias" else "") for n in names[1:])]
+        for f in families[:SHOWN]
+    ]
     if len(families) > SHOWN:
         rest = sum(f["materials"] for f in families[SHOWN:])
         rows.append([f"{len(families) - SHOWN} more", str(rest), *([""] * (len(names) - 1))])

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from mpbf_abm.evidence.facts.validation import Validation
-from mpbf_abm.figures.validation import save
-from mpbf_abm.outputs import markdown_table, number, write_pages
+from mpbf_abm.figures.of_evidence import save_facts
+from mpbf_abm.outputs import markdown_table, number, table, write_pages
 from mpbf_abm.parameters import Parameters
 
 HEAD = ["fact", "component", "real", "range", "from data", "simulated", "95 % interval", "n", "verdict", "use"]
@@ -19,9 +19,12 @@ INTRODUCTION = """\
 # Validation: stylised facts
 
 Written by `{0}`. The community at its defaults, {1} facts at once: recorded real value and range, value
-computed from the public data where they are at hand ([data](data.md)), mean over communities on materials of their own with its
-95 % interval. A fact is reproduced where the mean of each of its numbers lies in the range. *Calibrated*: defaults were chosen to
-meet it ([calibration](calibration.md)), so it is no validation. *Reduction test*: the rule in a limit case. *Held out*: no default
+computed from the public data where they are at hand ([data](data.md)), mean over communities on materials of their \
+own with its
+95 % interval. A fact is reproduced where the mean of each of its numbers lies in the range. *Calibrated*: defaults \
+were chosen to
+meet it ([calibration](calibration.md)), so it is no validation. *Reduction test*: the rule in a limit case. \
+*Held out*: no default
 was chosen by it.
 
 **{2} of {1} facts are reproduced.**
@@ -34,21 +37,16 @@ def cells(found: Validation) -> list[list[str]]:
     """Return the table as text, one row per component."""
     use = {fact.number: fact.use for fact in found.facts}
     rows: list[Any] = found.table.to_dict("records")
-    return [
-        [
-            str(r["fact"]),
-            f"{r['name']} ({r['unit']})",
-            number(r["recorded"]),
-            f"{number(r['low'])} to {number(r['high'])}",
-            number(r["real"]),
-            number(r["simulated"]),
-            f"{number(r['simulated_low'])} to {number(r['simulated_high'])}",
-            str(r["replicates"]),
-            _verdict(r),
-            use[r["fact"]],
-        ]
-        for r in rows
-    ]
+    out = []
+    for r in rows:
+        real = [number(r["recorded"]), _span(r["low"], r["high"]), number(r["real"])]
+        model = [number(r["simulated"]), _span(r["simulated_low"], r["simulated_high"]), str(r["replicates"])]
+        out.append([str(r["fact"]), f"{r['name']} ({r['unit']})", *real, *model, _verdict(r), use[r["fact"]]])
+    return out
+
+
+def _span(low: float, high: float) -> str:
+    return f"{number(low)} to {number(high)}"
 
 
 def _verdict(r: Mapping[str, Any]) -> str:
@@ -62,27 +60,28 @@ def _verdict(r: Mapping[str, Any]) -> str:
 
 def summary(found: Validation) -> str:
     """Return how many facts are reproduced, and why others are not."""
-    missed = [fact for fact in found.facts if not found.reproduced(fact)]
-    return f"{found.count} of {len(found.facts)} facts are reproduced" + "".join(
-        f"\nnot reproduced: {f.number}, {f.title}" + (f" ({f.why})" if f.why else "") for f in missed
-    )
+    lines = [f"{found.count} of {len(found.facts)} facts are reproduced"]
+    for fact in found.facts:
+        if not found.reproduced(fact):
+            why = f" ({fact.why})" if fact.why else ""
+            lines.append(f"not reproduced: {fact.number}, {fact.title}{why}")
+    return "\n".join(lines)
+
+
+def as_text(found: Validation) -> str:
+    """Return the table, and how many facts are reproduced."""
+    return table(HEAD, cells(found), right=(2, 4, 5, 7)) + f"\n\n{summary(found)}"
 
 
 def as_mapping(found: Validation, p: Any) -> dict[str, Any]:
     """Return everything for machines."""
-    return {
-        "reproduced": found.count,
-        "facts": [
-            {
-                "fact": f.number,
-                **{name: getattr(f, name) for name in ("title", "layer", "use", "source")},
-                "reproduced": found.reproduced(f),
-            }
-            for f in found.facts
-        ],
-        "components": found.table.to_dict("records"),
-        "changed": p.changed(),
-    }
+    names = ("title", "layer", "use", "source")
+    facts = [
+        {"fact": f.number, **{name: getattr(f, name) for name in names}, "reproduced": found.reproduced(f)}
+        for f in found.facts
+    ]
+    components = found.table.to_dict("records")
+    return {"reproduced": found.count, "facts": facts, "components": components, "changed": p.changed()}
 
 
 def markdown(found: Validation, command: str) -> str:
@@ -108,18 +107,16 @@ def markdown(found: Validation, command: str) -> str:
 def write(found: Validation, out: Path, command: str) -> None:
     """Write page, table and figure."""
     (out / "images").mkdir()
-    save(found, out / "images" / "validation.png")
+    save_facts(found, out / "images" / "validation.png")
     write_pages(out, {"validation.md": markdown(found, command)}, {"validation": found.table})
 
 
 def blocks(best: Mapping[str, Parameters], seed: int, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """Return the blocks of the page of a calibration: commands that compare its best parameters with facts, and tables."""
+    """Return the blocks of a calibration's page: commands that compare its best parameters with facts, and tables."""
     from mpbf_abm.evidence.calibration import assignments  # it imports the emulator
 
-    text = {
-        name: f"```bash\nmpbf validate --data DATA --seed {seed} {' '.join(assignments(p))}\n```\n"
-        for name, p in best.items()
-    }
+    call = f"mpbf validate --data DATA --seed {seed}"
+    text = {name: f"```bash\n{call} {' '.join(assignments(p))}\n```\n" for name, p in best.items()}
     for name, frame in tables.items():
         text[name] = markdown_table(list(frame.columns), [[*map(_cell, row)] for row in frame.itertuples(index=False)])
     return text

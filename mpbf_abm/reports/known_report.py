@@ -8,7 +8,7 @@ from typing import Any
 
 from mpbf_abm.evidence.known import suite
 from mpbf_abm.evidence.known.rows import ROWS
-from mpbf_abm.figures import twin, verification
+from mpbf_abm.figures import of_evidence
 from mpbf_abm.outputs import table, write_pages
 
 Mutated = tuple[str, str, set[str], set[str]]  # name, function, rows that must fail, rows that failed
@@ -18,11 +18,9 @@ def summary(outcomes: Sequence[Any]) -> str:
     """Return how many rows pass, which fail, and which were not run."""
     failed = [o.id for o in outcomes if not o.passed]
     skipped = [o.id for o in outcomes if o.skipped]
-    ran = len(outcomes) - len(skipped)
-    lists = (("failed", failed), ("not run", skipped))
-    return f"{ran - len(failed)} of {ran} rows pass" + "".join(
-        f"; {word}: {', '.join(ids)}" for word, ids in lists if ids
-    )
+    ran, lists = len(outcomes) - len(skipped), {"failed": failed, "not run": skipped}
+    listed = [f"{word}: {', '.join(ids)}" for word, ids in lists.items() if ids]
+    return "; ".join([f"{ran - len(failed)} of {ran} rows pass", *listed])
 
 
 def as_text(outcomes: Sequence[Any]) -> str:
@@ -45,20 +43,18 @@ def write(outcomes: Sequence[Any], out: Path, command: str, seed: int, *, fast: 
     if figure:
         images = out / "images"
         images.mkdir()
-        paths.append(verification.save(outcomes, images / "verification.png"))
+        paths.append(of_evidence.save_known(outcomes, images / "verification.png"))
         if any(o.id == "K4" for o in outcomes):
             few: dict[str, Any] = {"replicates": 8, "sizes": (50, 100, 200), "passages": 30} if fast else {}
-            paths += twin.save(twin.prepare(seed, **few), images, suffixes=(".png",))
+            paths += of_evidence.save_twin(of_evidence.twin_frames(seed, **few), images, suffixes=(".png",))
     shown = {path.stem: path.relative_to(out).as_posix() for path in paths}
     write_pages(out, {"verification.md": suite.markdown(outcomes, command, shown)})
 
 
 def mutations_mapping(results: Sequence[Mutated]) -> dict[str, Any]:
     """Return which rows detected each fault, for machines."""
-    rows = [
-        {"name": n, "function": t, "must_fail": sorted(m), "failed": sorted(d), "caught": m == d}
-        for n, t, m, d in results
-    ]
+    head = ("name", "function", "must_fail", "failed", "caught")
+    rows = [dict(zip(head, (n, t, sorted(m), sorted(d), m == d), strict=True)) for n, t, m, d in results]
     return {"passed": all(row["caught"] for row in rows), "mutations": rows}
 
 

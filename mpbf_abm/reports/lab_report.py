@@ -8,6 +8,7 @@ from typing import Any
 
 from mpbf_abm.evidence.assessments.assessment import Report, Setting
 from mpbf_abm.figures import style
+from mpbf_abm.figures.of_assessments import FIGURES
 from mpbf_abm.outputs import OutputFolder, interval, markdown_table, number, table, write_pages
 
 HEAD = ["measure", "value", "95 % interval", "null", "against null", "n", "reading"]
@@ -28,10 +29,8 @@ def made(command: str, setting: Setting) -> str:
     changed = ", ".join(f"`{k} = {v}`" for k, v in setting.parameters.changed().items()) or "default parameters"
     events = "".join(f"; {e.label}" for e in (*setting.policies, *setting.shocks))
     seeds = setting.seeds()
-    return (
-        f"`{command}`: {setting.replicates} communities (seeds {seeds.start} to {seeds.stop - 1}), "
-        f"{setting.ticks} ticks, {changed}{events}.\n"
-    )
+    runs = f"{setting.replicates} communities (seeds {seeds.start} to {seeds.stop - 1}), {setting.ticks} ticks"
+    return f"`{command}`: {runs}, {changed}{events}.\n"
 
 
 def blocks(report: Report, how: str) -> dict[str, str]:
@@ -47,14 +46,10 @@ def blocks(report: Report, how: str) -> dict[str, str]:
 
 def as_mapping(report: Report, setting: Setting) -> dict[str, Any]:
     """Return everything for machines."""
-    return {
-        "findings": report.frame().to_dict("records"),
-        "tables": {n: t.to_dict("records") for n, t in report.tables.items()},
-        "seed": setting.seed,
-        "replicates": setting.replicates,
-        "ticks": setting.ticks,
-        "changed": setting.parameters.changed(),
-    }
+    tables = {n: t.to_dict("records") for n, t in report.tables.items()}
+    asked = {name: getattr(setting, name) for name in ("seed", "replicates", "ticks")}
+    changed = setting.parameters.changed()
+    return {"findings": report.frame().to_dict("records"), "tables": tables, **asked, "changed": changed}
 
 
 def page(name: str, question: str, alt: str, report: Report, text: Mapping[str, str]) -> str:
@@ -72,11 +67,10 @@ def as_text(report: Report) -> str:
     return table(HEAD, cells(report), right=(1, 3, 5))
 
 
-def write(folder: OutputFolder, name: str, question: str, report: Report, figure: Any, how: str) -> Any:
-    """Write report, tables and figure to their folder; return the blocks, what draws the figure, and its title."""
-    draw, text, look = partial(figure.draw, report), blocks(report, how), {"title": question, "alt": figure.ALT}
+def write(folder: OutputFolder, name: str, question: str, report: Report, how: str) -> None:
+    """Write report, tables and figure to their folder."""
+    draw, alt = FIGURES[name]
     with folder as work:
-        written = {f"{name}.md": page(name, question, figure.ALT, report, text)}
+        written = {f"{name}.md": page(name, question, alt, report, blocks(report, how))}
         write_pages(work, written, {"findings": report.frame(), **report.tables})
-        style.save_all(draw, work / name, **look)
-    return text, draw, look
+        style.save_all(partial(draw, report), work / name, title=question, alt=alt)

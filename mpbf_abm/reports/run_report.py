@@ -19,10 +19,10 @@ def report(ensemble: Ensemble) -> str:
     if ensemble.effects is not None:
         effects: list[Any] = list(ensemble.effects.set_index("outcome").loc[list(HEADLINE)].itertuples())
         head = ["outcome (mean)", "baseline", "what-if", "difference", "95 % interval  ", "VRF", "pairs"]
-        means = [[number(e.baseline), number(e.treated), number(e.difference, "+")] for e in effects]
-        rows = [
-            [e.Index, *cells, _interval(e), number(e.vrf), str(e.n)] for e, cells in zip(effects, means, strict=True)
-        ]
+        rows = []
+        for e in effects:
+            means = [number(e.baseline), number(e.treated), number(e.difference, "+")]
+            rows.append([e.Index, *means, _interval(e), number(e.vrf), str(e.n)])
         note = "* 95 % interval excludes zero (simultaneous). VRF: variance-reduction factor of pairing"
         parts += [table(head, rows, right=(1, 2, 3, 4, 5, 6)), note, *ensemble.cautions, ""]
     return "\n".join([*parts, _spread_table(ensemble)])
@@ -51,13 +51,6 @@ def _spread(row: Any) -> str:
 
 def as_mapping(ensemble: Ensemble, folder: Path, run_hash: str) -> dict[str, Any]:
     """Return outcomes of every run, and effects, for machines."""
-    effects = ensemble.effects
-    return {
-        "run_hash": run_hash,
-        "out": str(folder),
-        "ticks": ensemble.plan.ticks,
-        "seeds": ensemble.plan.seeds,
-        "runs": ensemble.summary.to_dict("records"),
-        "effects": None if effects is None else effects.to_dict("records"),
-        "cautions": ensemble.cautions,
-    }
+    effects = None if ensemble.effects is None else ensemble.effects.to_dict("records")
+    run = {"run_hash": run_hash, "out": str(folder), "ticks": ensemble.plan.ticks, "seeds": ensemble.plan.seeds}
+    return run | {"runs": ensemble.summary.to_dict("records"), "effects": effects, "cautions": ensemble.cautions}

@@ -45,17 +45,11 @@ def _counts(plan: Plan) -> tuple[int, int]:
 def plan_mapping(plan: Plan, stored: Stored, cost: Estimate | None) -> dict[str, Any]:
     """Return size, cost and supported analyses, for machines."""
     runs, n = _counts(plan), plan.study.replicates
-    totals = cost and {"total_seconds": [*map(cost.duration, runs)], "total_bytes": [*map(cost.disk, runs)]}
-    return {
-        "study": plan.study.name,
-        "scenarios": len(plan.scenarios),
-        "arms": [a.label for a in plan.arms],
-        "replicates": [n.first, n.n or n.most or 0],
-        "runs": runs,
-        "stored": stored or [0, 0],
-        "analyses": {k: v or True for k, v in plan.supports().items()},
-        "pilot": cost and vars(cost) | (totals or {}),
-    }
+    size = {"study": plan.study.name, "scenarios": len(plan.scenarios), "arms": [a.label for a in plan.arms]}
+    size |= {"replicates": [n.first, n.n or n.most or 0], "runs": runs, "stored": stored or [0, 0]}
+    supported = {kind: why or True for kind, why in plan.supports().items()}
+    pilot = cost and vars(cost) | {"total_seconds": [*map(cost.duration, runs)], "total_bytes": [*map(cost.disk, runs)]}
+    return size | {"analyses": supported, "pilot": pilot}
 
 
 def plan_rows(plan: Plan, stored: Stored, cost: Estimate | None) -> list[list[str]]:

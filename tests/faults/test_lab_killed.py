@@ -44,7 +44,7 @@ def finish(arguments: list[str], out: Path, jobs: int = 1) -> tuple[int, int]:
     """Run a command to its end, in this process: tasks that were done, and that were there already."""
     watch = Bar(quiet=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mpbf_abm.cli.lab.Bar", lambda *_: watch)
+        patch.setattr("mpbf_abm.cli.lab_commands.Bar", lambda *_: watch)
         with pytest.raises(SystemExit) as end:
             main([*arguments, f"--jobs={jobs}", f"--out={out}"])
     assert not end.value.code

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.figures import style, twin
+from mpbf_abm.figures import of_evidence, style
 
 
 @pytest.fixture(scope="module")
 def frames():
-    return twin.prepare(2, size=20, ticks=30, replicates=6, delta=0.5, sizes=(20, 40, 80), passages=15)
+    return of_evidence.twin_frames(2, size=20, ticks=30, replicates=6, delta=0.5, sizes=(20, 40, 80), passages=15)
 
 
 def test_shares_are_shares_and_runs_stay_near_the_twin(frames):
@@ -37,7 +37,7 @@ def test_twin_stays_where_every_run_leaves(frames):
 
 def test_every_panel_says_something_and_names_its_units(frames):
     with style.styled():
-        fig = twin.build(frames)
+        fig = of_evidence.draw_twin(frames)
     assert len(fig.axes) == 4
     for ax in fig.axes:
         assert "(" in ax.get_xlabel()
@@ -48,10 +48,11 @@ def test_every_panel_says_something_and_names_its_units(frames):
 def test_equal_frames_give_equal_files(frames, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        twin.save(frames, tmp_path / name, (".pdf",))
-    assert (tmp_path / "one" / "twin.pdf").read_bytes() == (tmp_path / "two" / "twin.pdf").read_bytes()
+        of_evidence.save_twin(frames, tmp_path / name)
+    for name in ("twin.png", "twin.pdf"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_nothing_to_show_without_reinforcement():
     with pytest.raises(ConfigurationError, match="locks in"):
-        twin.prepare(gamma=1.0)
+        of_evidence.twin_frames(gamma=1.0)

@@ -8,8 +8,8 @@ from matplotlib.colors import to_hex
 from mpbf_abm.evidence.facts.recorded import FACTS
 from mpbf_abm.evidence.facts.validation import Validation
 from mpbf_abm.figures import style
+from mpbf_abm.figures.of_evidence import EDGE, draw_facts, facts_alt, save_facts
 from mpbf_abm.figures.style import BLUE, GREEN, VERMILION
-from mpbf_abm.figures.validation import EDGE, alt_text, draw, save
 
 CHOSEN = tuple(FACTS[n - 1] for n in (1, 5, 10))  # calibrated, held out, reduction test
 COLOURS = {"calibrated": BLUE, "held out": GREEN, "reduction test": VERMILION}
@@ -46,7 +46,7 @@ def markers(fig):
 def test_values_are_drawn_in_half_ranges_and_hollow_outside(place: float, drawn: float, hollow: bool):
     v = validation(place)
     with style.styled():
-        fig = draw(v)
+        fig = draw_facts(v)
     found = markers(fig)
     assert len(found) == len(v.table)
     for x, _, empty in found:
@@ -60,14 +60,14 @@ def test_values_are_drawn_in_half_ranges_and_hollow_outside(place: float, drawn:
 
 
 def test_words_say_how_many_numbers_lie_inside():
-    assert "8 numbers lie inside, 3 facts" in alt_text(validation(0.0))
-    assert "0 numbers lie inside, 0 facts" in alt_text(validation(3.0))
+    assert "8 numbers lie inside, 3 facts" in facts_alt(validation(0.0))
+    assert "0 numbers lie inside, 0 facts" in facts_alt(validation(3.0))
 
 
 def test_a_value_that_does_not_exist_is_no_obstacle_and_files_are_equal(tmp_path):
     v = validation(0.0)
     v.table.loc[0, ["simulated", "simulated_low", "simulated_high"]] = np.nan
     v.table.loc[0, "inside"] = False
-    first, second = save(v, tmp_path / "one.png"), save(v, tmp_path / "two.png")
+    first, second = save_facts(v, tmp_path / "one.png"), save_facts(v, tmp_path / "two.png")
     assert first.read_bytes() == second.read_bytes()
     assert len(first.read_bytes()) > 5_000

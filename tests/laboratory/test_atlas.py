@@ -132,7 +132,7 @@ def test_rows_share_runs():
     gain = levels[levels["row"] == "feedback amplification: loop_gain"]["value"].to_numpy()
     assert gain[0] < gain[-1]
 
-    from mpbf_abm.figures.atlas import draw
+    from mpbf_abm.figures.of_assessments import atlas as draw
 
     assert len(draw(one).axes) == len(rows)
 

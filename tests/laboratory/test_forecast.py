@@ -104,7 +104,7 @@ def test_a_few_communities_are_not_enough():
 
 
 def test_real_runs_give_a_report_and_a_figure():
-    from mpbf_abm.figures.forecast import draw
+    from mpbf_abm.figures.of_assessments import forecast as draw
 
     setting = Setting(
         TINY.updated({"planners.reinforcement": 3.0, "curators.reinforcement": 3.0}), replicates=40, ticks=10

@@ -66,7 +66,7 @@ def test_the_form_that_moves_a_result_is_named():
 
 
 def test_real_communities_run_under_every_form():
-    from mpbf_abm.figures.forms import draw
+    from mpbf_abm.figures.of_assessments import forms as draw
 
     p = Parameters.preset("quick").updated({"space.families": 10, "space.materials": 1_000, "founding.records": 200})
     setting = Setting(p, replicates=2, ticks=6)

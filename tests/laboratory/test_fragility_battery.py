@@ -190,7 +190,7 @@ def test_what_cannot_be_examined_is_told_before_anything_runs(changes, options, 
 
 def test_the_figure_shows_every_table(lean):
     from mpbf_abm.figures import style
-    from mpbf_abm.figures.fragility import draw
+    from mpbf_abm.figures.of_assessments import fragility as draw
 
     with style.styled():
         fig = draw(lean)

@@ -91,7 +91,7 @@ def test_where_the_urn_fails_is_found_and_chance_is_not():
 
 
 def test_one_real_draw_has_every_outcome_and_a_figure():
-    from mpbf_abm.figures.effective_urn import draw
+    from mpbf_abm.figures.of_assessments import effective_urn as draw
 
     values = {n: (span[0] if isinstance(span, list) else 0.5 * (span[0] + span[1])) for n, (span, _) in FACTORS.items()}
     p = parameters(values)

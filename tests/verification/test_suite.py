@@ -27,7 +27,7 @@ from mpbf_abm.evidence.known.rows import (
     share_error,
     variance_error,
 )
-from mpbf_abm.figures import verification as figure
+from mpbf_abm.figures import of_evidence
 from mpbf_abm.model import assimilation
 from mpbf_abm.studies.values import pack_value, unpack_value
 
@@ -238,10 +238,10 @@ def test_figure_marks_what_failed():
             "checks": (Check("x", 0.0, 1.0, 0.01), Check("y", 0, 1), Check("z", 0, 1, 0.1, relation=">")),
         }
     )
-    frame = figure.prepare([outcome, wrong])
+    frame = of_evidence.known_checks([outcome, wrong])
     assert frame["passed"].tolist() == [True, True, False, False, True]
     assert frame["standardised"].tolist()[2:4] == [pytest.approx(100), math.inf]
-    assert "3 of 5 checks pass" in figure.alt_text(frame)
+    assert "3 of 5 checks pass" in of_evidence.known_alt(frame)
 
 
 def test_a_row_that_fails_is_told_and_gives_exit_code_3(mpbf):

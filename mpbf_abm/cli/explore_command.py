@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mpbf_abm.cli.binding import option, whole
-from mpbf_abm.cli.console import complain, refuse
+from mpbf_abm.cli.console import complain, refuse_if
 from mpbf_abm.cli.options import Community, Jobs, workers
 
 LOCAL = "127.0.0.1"
@@ -28,7 +28,7 @@ class Page:
     def check(self) -> None:
         """Raise what is not installed."""
         missing = [m for m in ("shiny", "uvicorn") if importlib.util.find_spec(m) is None]
-        refuse([f"the page needs {' and '.join(missing)}: pip install 'mpbf_abm[ui]'"] if missing else [])
+        refuse_if(bool(missing), f"the page needs {' and '.join(missing)}: pip install 'mpbf_abm[ui]'")
 
 
 def explore(
@@ -57,10 +57,5 @@ def explore(
 
     if not is_loopback(page.host):
         complain([OPEN.format(page.host)])
-    how: dict[str, Any] = {
-        "studies": page.studies,
-        "opening": opening,
-        "workers": workers(jobs),
-        "names": tuple(page.name),
-    }
-    serve(page.host, page.port, ready=ready, **how)
+    how: dict[str, Any] = {"studies": page.studies, "opening": opening, "names": tuple(page.name)}
+    serve(page.host, page.port, ready=ready, workers=workers(jobs), **how)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mpbf_abm.cli.binding import argument
-from mpbf_abm.cli.console import complain, print_json, refuse
+from mpbf_abm.cli.console import complain, refuse, tell
 from mpbf_abm.cli.options import OF_TABLE, DataOptions, Json, flag
 from mpbf_abm.errors import ConfigurationError
 
@@ -40,15 +40,10 @@ def check(
     try:
         space = reading.read(drop=True, **columns)
     except ConfigurationError:
-        if not reading.drop:
-            # Faulty rows are listed with what else is wrong.
-            reading.read(drop=False, **columns)
-        raise
+        # Faulty rows are listed with what else is wrong.
+        space = reading.read(drop=reading.drop, **columns)
     found = report(space)
-    if as_json:
-        print_json(found)
-    else:
-        print(text(found))
+    tell(as_json, found, text(found))
     dropped = found["dropped"]
     if dropped["count"] and not reading.drop:
         raise ConfigurationError([f"{line}; --drop leaves them out" for line in dropped["reasons"]])

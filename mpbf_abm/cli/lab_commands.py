@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from mpbf_abm.cli.binding import of_run, option, typed, whole
-from mpbf_abm.cli.console import MISMATCH, OK, print_json, tell_written
+from mpbf_abm.cli.console import OK, tell, tell_written, verdict
 from mpbf_abm.cli.options import MORE, Community, Jobs, Json, Out, given, workers
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import HaltError
@@ -36,11 +36,11 @@ class Assessed(Community):
     as_json: Json = False
 
     def setting(self, battery: Battery) -> Setting:
-        """Return what a battery examines; raises what it cannot examine."""
+        """Return what an assessment examines; raises what it cannot examine."""
         from mpbf_abm.evidence.assessments.assessment import Setting
 
         held = self.settings
-        # Replicates of a file are those of a what-if; a battery has its own number.
+        # Replicates of a file are those of a what-if; an assessment has another number.
         numbers = {"replicates": battery.replicates} | {n: v for n, v in held.numbers.items() if n in ("ticks", "seed")}
         numbers |= given(**{name: getattr(self, name) for name in NUMBERS})
         setting = Setting(held.parameters, **numbers, policies=held.policies, shocks=held.shocks)
@@ -48,8 +48,8 @@ class Assessed(Community):
         battery.tasks(setting)
         return setting
 
-    def examine(self, battery: Battery, figure: Any, name: str) -> int:
-        """Run a battery; report its findings on the terminal and in a folder."""
+    def examine(self, battery: Battery, name: str) -> int:
+        """Run an assessment; report its findings on the terminal and in a folder."""
         from mpbf_abm.evidence.assessments.assessment import run_battery
         from mpbf_abm.outputs import OutputFolder
         from mpbf_abm.reports import lab_report
@@ -61,12 +61,9 @@ class Assessed(Community):
             with Bar(self.as_json, "task") as watch:
                 found = run_battery(battery, setting, workers(self.jobs), watch, out)
             made = lab_report.made(command, setting)
-            lab_report.write(folder, battery.name, battery.question, found, figure, made)
+            lab_report.write(folder, battery.name, battery.question, found, made)
         tell_written(folder, to=sys.stderr)
-        if self.as_json:
-            print_json(lab_report.as_mapping(found, setting))
-        else:
-            print(lab_report.as_text(found))
+        tell(self.as_json, lab_report.as_mapping(found, setting), lab_report.as_text(found))
         return OK
 
 
@@ -81,28 +78,26 @@ def _resumable(out: Path) -> Iterator[None]:
         raise HaltError(f"interrupted; {kept_in(out)}") from None
 
 
-def assessment(name: str, battery: str, help: str, module: str = "") -> Callable[..., int]:
-    """Return the command ``mpbf lab NAME`` of an assessment, which stands in a module, by default of that name."""
+def assessment(name: str, battery: str, help: str) -> Callable[..., int]:
+    """Return the command ``mpbf lab NAME`` of an assessment, MODULE:BATTERY, whose name is that of the command."""
+    module, constant = battery.split(":")
 
     def command(asked: Assessed) -> int:
-        rules = import_module(f"mpbf_abm.evidence.assessments.{module or name}")
-        figure = import_module(f"mpbf_abm.figures.{name}")
-        return asked.examine(getattr(rules, battery), figure, f"lab {name}")
+        found = import_module(f"mpbf_abm.evidence.assessments.{module}")
+        return asked.examine(getattr(found, constant), f"lab {name}")
 
     command.__doc__ = f"{help}\n\nThe default folder is results/{name}; a stopped command resumes there."
     return command
 
 
-path = assessment(
-    "path", "PATH", "Measure path dependence: early history, twins, lock-in, reversal.", "path_dependence"
-)
-forecast = assessment("forecast", "FORECAST", "Predict from the first fifth of a run whether it will end locked in.")
-forms = assessment(
-    "forms", "ROBUSTNESS", "Find which headline results depend on the form of equations (16 combinations)."
-)
-fragility = assessment(
-    "fragility", "FRAGILITY", "Measure the cost of losing repositories and models: one, many, a while."
-)
+PATH = "Measure path dependence: early history, twins, lock-in, reversal."
+FORECAST = "Predict from the first fifth of a run whether it will end locked in."
+FORMS = "Find which headline results depend on the form of equations (16 combinations)."
+FRAGILITY = "Measure the cost of losing repositories and models: one, many, a while."
+path = assessment("path", "path_dependence:PATH", PATH)
+forecast = assessment("forecast", "forecast:FORECAST", FORECAST)
+forms = assessment("forms", "forms:ROBUSTNESS", FORMS)
+fragility = assessment("fragility", "fragility:FRAGILITY", FRAGILITY)
 
 
 @dataclass(frozen=True)
@@ -119,7 +114,6 @@ def atlas(asked: Mapped) -> int:
     The default folder is results/atlas; a stopped command resumes there.
     """
     from mpbf_abm.evidence.assessments import atlas as rows
-    from mpbf_abm.figures import atlas as figure
 
     wanted = rows.chosen(asked.row)
     if asked.listed:
@@ -127,7 +121,7 @@ def atlas(asked: Mapped) -> int:
         cells = [[r.group, r.layer, r.key, sign[r.sign], r.knob] for r in wanted]
         print(table(["group", "layer", "row: indicator", "expected", "parameter, low to high"], cells))
         return OK
-    return asked.examine(rows.atlas(wanted), figure, " ".join(["atlas", *(f"--row '{r}'" for r in asked.row)]))
+    return asked.examine(rows.atlas(wanted), " ".join(["atlas", *(f"--row '{r}'" for r in asked.row)]))
 
 
 def urn(
@@ -141,7 +135,6 @@ def urn(
     About 15 seconds of one core a draw. The default folder is results/effective_urn; a stopped command resumes there.
     """
     from mpbf_abm.evidence.assessments.effective_urn import FACTORS, QUESTION, draws_of, report, study
-    from mpbf_abm.figures import effective_urn as figure
     from mpbf_abm.outputs import RUNS, OutputFolder
     from mpbf_abm.reports import lab_report
     from mpbf_abm.studies.driver import run_study
@@ -159,7 +152,7 @@ def urn(
         failures = f", of which {failed} failed" if failed else ""
         how = f"`mpbf lab urn --draws {draws} --seed {seed}`: {draws} held-out draws{failures}, quick preset, "
         how += "120 ticks, measured at tick 24.\n"
-        lab_report.write(folder, "effective_urn", QUESTION, found, figure, how)
+        lab_report.write(folder, "effective_urn", QUESTION, found, how)
     tell_written(folder, to=sys.stderr)
     print(lab_report.as_text(found))
-    return MISMATCH if failed else OK
+    return verdict(not failed)

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mpbf_abm.cli.binding import argument
-from mpbf_abm.cli.console import fresh_file, print_json, refuse, template
+from mpbf_abm.cli.console import fresh_file, refuse, tell
 from mpbf_abm.cli.options import Community, Json, Preset
 from mpbf_abm.outputs import table
 
 
 def init(
-    path: Annotated[Path, argument("[PATH]", "File to write.")] = Path("mpbf.toml"),
-    preset: Preset = None,
+    path: Annotated[Path, argument("[PATH]", "File to write.")] = Path("mpbf.toml"), preset: Preset = None
 ) -> None:
     """Write a parameter file in which every line but the preset is a comment; an existing file is left as it is."""
     from mpbf_abm.parameters import PATHS, Parameters
@@ -24,7 +23,7 @@ def init(
     names = tuple(f"{parameter} = " for _, parameter in PATHS.values())
     # What is not changed stays a comment, so that another preset on the command line is not overruled by it.
     lines = [f"# {line}" if line.startswith(names) else line for line in Parameters.preset(name).to_toml().splitlines()]
-    fresh_file(path, template("config", name) + "\n".join([*lines, ""]))
+    fresh_file(path, "config", name, "\n".join([*lines, ""]))
 
 
 def show(community: Community) -> None:
@@ -92,8 +91,6 @@ def indicators(as_json: Json = False) -> None:
 
 
 def _print_rows(rows: Sequence[dict[str, Any]], as_json: bool, head: dict[str, str]) -> None:
-    if as_json:
-        print_json(rows)
-    else:
-        cells = [[f"{r[k]:g}" if isinstance(r[k], float) else str(r[k]) for k in head] for r in rows]
-        print(table(list(head.values()), cells, right=[i for i, k in enumerate(head) if k == "strength"]))
+    """Print rows as JSON, or as a table with the columns that have a head."""
+    cells = [[f"{r[k]:g}" if isinstance(r[k], float) else str(r[k]) for k in head] for r in rows]
+    tell(as_json, rows, table(list(head.values()), cells, right=[i for i, k in enumerate(head) if k == "strength"]))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from mpbf_abm.cli.console import complain, print_json, tell_written
+from mpbf_abm.cli.binding import option
+from mpbf_abm.cli.console import complain, tell, tell_written
 from mpbf_abm.cli.options import OUTPUT, DataFile, Jobs, Json, Out, Question, Quiet, workers
 
 if TYPE_CHECKING:
@@ -19,9 +18,7 @@ def run(
     data: DataFile,
     jobs: Jobs = None,
     out: Out = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the results of another plan in DIR.", rich_help_panel=OUTPUT)
-    ] = False,
+    force: Annotated[bool, option("--force", "Replace the results of another plan in DIR.", panel=OUTPUT)] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -43,14 +40,10 @@ def run(
     with output as work:
         _say_read(plan)
         with Bar(quiet) as watch:
-            ensemble = run_plan(
-                plan, min(workers(jobs), plan.replicates * len(plan.arms)) if jobs is None else jobs, watch, folder
-            )
+            ensemble = run_plan(plan, jobs or min(workers(None), plan.replicates * len(plan.arms)), watch, folder)
         _write(ensemble, work)
-    if as_json:
-        print_json(as_mapping(ensemble, folder, run_hash))
-    elif not quiet:
-        print(report(ensemble) + "\n")
+    if as_json or not quiet:
+        tell(as_json, as_mapping(ensemble, folder, run_hash), report(ensemble) + "\n")
     tell_written(output, quiet=quiet or as_json)
 
 

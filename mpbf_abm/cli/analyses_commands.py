@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 from mpbf_abm.cli.binding import names_in, option, real
-from mpbf_abm.cli.console import print_json, tell_written
+from mpbf_abm.cli.console import tell, written
 from mpbf_abm.cli.options import MORE, Json, Out
-from mpbf_abm.cli.study import Folder, write_provenance
+from mpbf_abm.cli.study_commands import Folder
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import frame_table
 
@@ -20,24 +20,20 @@ if TYPE_CHECKING:
     from mpbf_abm.studies.analyses import Analysis
     from mpbf_abm.studies.results import Results
 
+# Columns of the main table that are printed.
+EFFECT = "outcome arm role baseline treated difference low high verdict pairs_needed share_better share_harmed"
+INDEX = "outcome series tick factor first first_low first_high total total_low total_high mu_star floor size size_low"
 COLUMNS = {
-    "compare": "outcome arm role baseline treated difference low high verdict pairs_needed share_better share_harmed vrf "
-    "units missing",
+    "compare": f"{EFFECT} vrf units missing",
     "robustness": "criterion arm value rank first_share honest",
-    "sensitivity": "outcome series tick factor first first_low first_high total total_low total_high mu_star floor size "
-    "size_low size_high spread above_floor stochastic_share rows trajectories replicates",
+    "sensitivity": f"{INDEX} size_high spread above_floor stochastic_share rows trajectories replicates",
     "discover": "factor restricted low high least most quasi_p reproduced",
 }
 
 
-Outcomes = Annotated[
-    list[str] | None,
-    option("NAME,...", f"Outcome or stored quantity{MORE}", complete=names_in("model.indicators:COLUMNS")),
-]
-OneOutcome = Annotated[
-    str | None,
-    option("NAME", "Outcome. [default: the first primary one]", complete=names_in("model.indicators:COLUMNS")),
-]
+NAMES = names_in("model.indicators:COLUMNS")
+Outcomes = Annotated[list[str] | None, option("NAME,...", f"Outcome or stored quantity{MORE}", complete=NAMES)]
+OneOutcome = Annotated[str | None, option("NAME", "Outcome. [default: the first primary one]", complete=NAMES)]
 ArmName = Annotated[str, option("LABEL", "Arm whose runs are analysed.")]
 
 
@@ -64,32 +60,30 @@ class Stored:
                 raise ConfigurationError(f"{self.definition.name}: no run of {self.folder} {why}")
             yield results
 
+    def written(self, results: Results, kind: str, to: TextIO | None = None) -> AbstractContextManager[Path]:
+        """Open the folder of an analysis."""
+        return written(results, self.out or results.store.path.parent / kind, kind, to or sys.stderr)
+
 
 def analyse(stored: Stored, as_json: bool, kind: str, *arguments: Any, **options: Any) -> None:
     """Make an analysis, write its tables and figure, and print its main table."""
-    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.reports.study_report import incomplete, write_analysis
     from mpbf_abm.studies import analyses
 
     with stored.opened() as results:
         analysis: Analysis = getattr(analyses, kind)(results, *arguments, **options)
         analysis.notes[:0] = incomplete(results)
-        place = stored.out or results.store.path.parent / kind
-        with (folder := OutputFolder(place, kind, results.study.name)) as work:
+        with stored.written(results, kind) as work:
             write_analysis(results, analysis, work)
-            write_provenance(results, work)
-    if as_json:
-        tables = {name: frame.to_dict("records") for name, frame in analysis.tables.items()}
-        print_json({"kind": kind, "notes": analysis.notes, "tables": tables})
-    else:
-        print(frame_table(analysis.table, COLUMNS[kind].split()))
-        print("\n" + "\n".join(f"- {note}" for note in analysis.notes))
-    tell_written(folder, to=sys.stderr)
+    tables = {name: frame.to_dict("records") for name, frame in analysis.tables.items()}
+    notes = "\n".join(f"- {note}" for note in analysis.notes)
+    text = f"{frame_table(analysis.table, COLUMNS[kind].split())}\n\n{notes}"
+    tell(as_json, {"kind": kind, "notes": analysis.notes, "tables": tables}, text)
 
 
 def names(values: list[str] | None) -> list[str] | None:
     """Return the values of an option that may be repeated, or be a list with commas."""
-    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()] or None
+    return [*filter(None, map(str.strip, ",".join(values or []).split(",")))] or None
 
 
 def compare(stored: Stored, outcome: Outcomes = None, as_json: Json = False) -> None:
@@ -135,16 +129,11 @@ def report(stored: Stored) -> None:
 
     The default folder is DIR/report.
     """
-    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.reports.study_report import write_report
     from mpbf_abm.studies.analyses import refuse_without_outcomes
 
-    with stored.opened() as results:
-        place = stored.out or results.store.path.parent / "report"
-        with (folder := OutputFolder(place, "report", results.study.name)) as work:
-            if not (results.status == 1).any():
-                raise ConfigurationError(f"{stored.folder}: no run is finished yet")
-            refuse_without_outcomes(results)
-            write_report(results, work)
-            write_provenance(results, work)
-    tell_written(folder)
+    with stored.opened() as results, stored.written(results, "report", to=sys.stdout) as work:
+        if not (results.status == 1).any():
+            raise ConfigurationError(f"{stored.folder}: no run is finished yet")
+        refuse_without_outcomes(results)
+        write_report(results, work)

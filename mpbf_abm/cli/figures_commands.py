@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, names_in, one_of, option
-from mpbf_abm.cli.console import complain, tell_written
+from mpbf_abm.cli.console import complain, written
 from mpbf_abm.cli.options import MORE
-from mpbf_abm.cli.study import Folder, write_provenance
+from mpbf_abm.cli.study_commands import Folder
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import table
 
 if TYPE_CHECKING:
     from mpbf_abm.figures.kind import Choice, Kind
+
+
+NAMES = names_in("model.indicators:COLUMNS")
 
 
 def listed() -> None:
@@ -46,14 +49,12 @@ class Wanted:
     journal: str = one_of("Journal: column widths and panel letters.", "nature", "elsevier", "pnas", default="nature")
     out: Path | None = option("--out -o DIR", "Folder of figures. [default: figures, in the study's folder]")
     where: list[Any] = option("NAME=VALUE", f"Scenarios with this value of a parameter{MORE}", _value, default=())
-    outcome: list[str] = option(
-        "NAME", f"An outcome or series to show{MORE}", None, names_in("model.indicators:COLUMNS"), default=()
-    )
+    outcome: list[str] = option("NAME", f"An outcome or series to show{MORE}", None, NAMES, default=())
     arm: list[str] = option("LABEL", f"An arm to show{MORE}", default=())
 
     @cached_property
     def kind(self) -> Kind:
-        """Kind of the figure, told which part of the study it shows."""
+        """Kind of the figure."""
         from mpbf_abm.figures.build import kind
 
         return kind(self.name)
@@ -72,7 +73,6 @@ def build(wanted: Wanted) -> None:
     A study that lacks what the figure needs is refused, with what it lacks. Other figures in the folder stay.
     """
     from mpbf_abm.figures import build as made
-    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.reports.study_report import incomplete
     from mpbf_abm.studies.results import Results
 
@@ -81,9 +81,6 @@ def build(wanted: Wanted) -> None:
         if not (results.status == 1).any():
             raise ConfigurationError(f"{wanted.folder}: no run is done yet; mpbf study run {wanted.folder}")
         target = wanted.out or results.store.path.parent / "figures"
-        output = OutputFolder(target, "figures", results.study.name)
-        with output as work:
+        with written(results, target, "figures", sys.stderr) as work:
             made.build([chosen], lambda _: results, work, journal=wanted.journal, before=target)
-            write_provenance(results, work)
         complain(incomplete(results))
-    tell_written(output, to=sys.stderr)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,18 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, one_of, option, whole
-from mpbf_abm.cli.console import (
-    INTERRUPTED,
-    MISMATCH,
-    OK,
-    Explained,
-    complain,
-    fresh_file,
-    print_json,
-    refuse,
-    tell_written,
-    template,
-)
+from mpbf_abm.cli.console import INTERRUPTED, OK, Explained, complain, fresh_file, refuse_if, tell, verdict, written
 from mpbf_abm.cli.options import Jobs, Json, Out, Quiet
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import table
@@ -30,7 +19,6 @@ from mpbf_abm.outputs import table
 if TYPE_CHECKING:
     from mpbf_abm.studies.definition import Engine, Study
     from mpbf_abm.studies.plan import Plan
-    from mpbf_abm.studies.results import Results
 
 Folder = Annotated[Path, argument("DIR", "Folder of a study that was run.")]
 
@@ -71,7 +59,7 @@ class Source:
 def init(path: Annotated[Path, argument("[PATH]", "File to write.")] = Path("study.toml")) -> None:
     """Write a commented study file; an existing file is left as it is."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or "study"
-    fresh_file(path, template("study", name))
+    fresh_file(path, "study", name)
 
 
 def check(
@@ -87,7 +75,7 @@ def check(
     rows = made_twice(plan) if twice else []
     if rows:
         print(table(["arm", "seconds", "two runs"], rows, right=(1,)))
-    return OK if all(row[-1] == "equal" for row in rows) else MISMATCH
+    return verdict(all(row[-1] == "equal" for row in rows))
 
 
 def plan(
@@ -105,10 +93,8 @@ def plan(
     planned = source.plan()
     stored = stored_runs(planned, source.store / FILE)
     cost = estimate(planned, jobs) if pilot else None
-    if as_json:
-        print_json(plan_mapping(planned, stored, cost))
-    else:
-        print(table(["", planned.study.name], plan_rows(planned, stored, cost)))
+    rows = plan_rows(planned, stored, cost)
+    tell(as_json, plan_mapping(planned, stored, cost), table(["", planned.study.name], rows))
 
 
 # --------------------------------------------------------------------------- running
@@ -130,7 +116,7 @@ class Where:
 
     def check(self) -> None:
         """Raise options that exclude each other."""
-        refuse(["--address belongs to --engine dask"] if self.address is not None and self.engine == "local" else [])
+        refuse_if(self.address is not None and self.engine == "local", "--address belongs to --engine dask")
 
     def engine_of(self, definition: Study) -> Engine:
         """Return the engine of a study, or the one that was named."""
@@ -163,12 +149,12 @@ def run(
 
     definition, folder, _ = source.loaded
     place = out or source.store
+    how: dict[str, Any] = {"engine": where.engine_of(definition), "shard": where.shard, "retry": retry}
     with Bar(quiet) as bar:
-        how: dict[str, Any] = {"engine": where.engine_of(definition), "shard": where.shard, "retry": retry}
         tally = run_study(definition, place, folder=folder, workers=jobs, progress=bar, **how)
     if not quiet:
         print(summary(definition, tally, place, where.shard))
-    return Explained(INTERRUPTED) if tally.interrupted else MISMATCH if tally.failed or tally.failed_before else OK
+    return Explained(INTERRUPTED) if tally.interrupted else verdict(not (tally.failed or tally.failed_before))
 
 
 # --------------------------------------------------------------------------- inspecting
@@ -186,10 +172,8 @@ def status(
     while True:
         with Results.open(folder) as results:
             found = facts(results)
-        if as_json:
-            print_json(found, indent=None)
-        else:
-            print(table(["", found["study"]], [[n, str(v)] for n, v in found.items() if n != "study"]))
+        rows = [[n, str(v)] for n, v in found.items() if n != "study"]
+        tell(as_json, found, table(["", found["study"]], rows), indent=None)
         if not watch or not found["missing"]:
             return OK
         try:
@@ -210,12 +194,9 @@ def failures(
     with Results.open(folder) as results:
         frame = results.failures
         traceback = {run.id: run.failure.traceback for run in results.store.failures() if run.failure is not None}
-    rows = frame.to_dict("records")
-    if as_json:
-        print_json([row | {"traceback": traceback.get(str(row["run"]), "")} for row in rows])
-    else:
-        print(failures_text(frame, traceback if traces else {}))
-    return MISMATCH if len(frame) else OK
+    rows = [row | {"traceback": traceback.get(str(row["run"]), "")} for row in frame.to_dict("records")]
+    tell(as_json, rows, failures_text(frame, traceback if traces else {}))
+    return verdict(frame.empty)
 
 
 def replay(
@@ -228,14 +209,14 @@ def replay(
     from mpbf_abm.studies.results import Results
     from mpbf_abm.studies.upkeep import replayed_rows
 
-    refuse([] if runs or sample else ["name a run, or say how many with --sample"])
+    refuse_if(not (runs or sample), "name a run, or say how many with --sample")
     with Results.open(folder) as results:
         if results.study.own_model:
             model = f"the model '{results.study.own_model}' of a script"
             raise ConfigurationError(f"{folder}: was made by {model}; replay from there (mpbf_abm.studies.upkeep)")
         rows = replayed_rows(results, runs or [], sample or 0, debug=pdb)
     print(table(["run", "arm", "replicate", "seconds", "compared with the store"], rows, right=(2, 3)))
-    return OK if all(row[-1].startswith("equal") for row in rows) else MISMATCH
+    return verdict(all(row[-1].startswith("equal") for row in rows))
 
 
 # --------------------------------------------------------------------------- stores and exports
@@ -253,7 +234,7 @@ def merge(
     with Bar(quiet=False, unit="run") as bar:
         count = merge_stores(target, sources or [], bar)
     print(merged(count, target))
-    return MISMATCH if count["damaged"] or count["different"] else OK
+    return verdict(not (count["damaged"] or count["different"]))
 
 
 def export(
@@ -267,7 +248,7 @@ def export(
 
     The default folder is DIR/export-FORMAT.
     """
-    from mpbf_abm.outputs import OutputFolder
+    from mpbf_abm.studies.export import LICENSE, write_crate
     from mpbf_abm.studies.export import export as write
     from mpbf_abm.studies.results import Results
 
@@ -275,22 +256,8 @@ def export(
         raise ConfigurationError("--license and --author belong to --to crate")
     kind = f"export-{to}"
     place = out or (folder if folder.is_dir() else folder.parent) / kind
-    with Results.open(folder) as results, (output := OutputFolder(place, kind, results.study.name)) as work:
-        write_provenance(results, work)
+    with Results.open(folder) as results, written(results, place, kind, sys.stdout) as work:
         if to == "crate":
-            from mpbf_abm.studies.export import LICENSE, write_crate
-
             write_crate(results, work, license=license or LICENSE, author=author)
         else:
             write(results, work, to)
-    tell_written(output)
-
-
-def write_provenance(results: Results, work: Path) -> None:
-    """Begin the record of a folder: the study of its result."""
-    from mpbf_abm.outputs import RECORD
-    from mpbf_abm.provenance import record
-    from mpbf_abm.studies.files import write_study
-
-    text = json.dumps(record(study=write_study(results.study), results=results.hash))
-    (work / RECORD).write_text(text, encoding="utf-8")

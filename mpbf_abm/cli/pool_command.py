@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, faults_of, names_in, option, real, whole
-from mpbf_abm.cli.console import complain, print_json, refuse, tell_written
+from mpbf_abm.cli.console import complain, refuse, refuse_if, result, tell
 from mpbf_abm.cli.options import MORE, Jobs, Json, Out, PoolOptions, Quiet, given, workers
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
 
 MOST_BY_DEFAULT = 500  # experiments
+RULES = names_in("learning.acquisition:RULES")
 FEW = 20  # a pool of so many settings is gone through whole
 
 
@@ -36,7 +35,7 @@ class Reading(PoolOptions):
 
     def check(self) -> None:
         """Raise what is missing."""
-        refuse([] if self.objective else ["a pool needs --objective"])
+        refuse_if(not self.objective, "a pool needs --objective")
 
     def space(self, file: Path) -> MaterialsSpace:
         """Return the settings of a file."""
@@ -49,9 +48,7 @@ class Reading(PoolOptions):
 class Campaigns:
     """What the campaigns do."""
 
-    acquisition: list[str] = option(
-        "RULE", f"Rule{MORE}", None, names_in("learning.acquisition:RULES"), default=("greedy",)
-    )
+    acquisition: list[str] = option("RULE", f"Rule{MORE}", None, RULES, default=("greedy",))
     seeds: int = whole("", "Campaigns of each rule, at seeds 1, 2, ...", low=1, default=20)
     budget: float | None = real("N|SHARE", "Experiments, those at the start included; up to 1, a share of the pool.")
     batch: int = whole("", "Experiments chosen together, the best by the rule.", default=1)
@@ -61,8 +58,9 @@ class Campaigns:
 
     def check(self) -> None:
         """Raise a budget that is neither a number of experiments nor a share."""
-        if self.budget is not None and self.budget > 1 and self.budget != int(self.budget):
-            refuse([f"--budget = {self.budget:g}: must be a whole number, or a share of the pool up to 1"])
+        budget = self.budget or 0.0
+        fault = f"--budget = {budget:g}: must be a whole number, or a share of the pool up to 1"
+        refuse_if(budget > 1 and budget != int(budget), fault)
 
     def rules(self) -> list[str]:
         """Return the rules, each once."""
@@ -107,7 +105,6 @@ def pool(
     """
     from mpbf_abm.cli.progress import Bar
     from mpbf_abm.measures.acceleration import summary_table
-    from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.reports.pool_report import report, write
     from mpbf_abm.studies.tasks import run_campaigns
 
@@ -115,15 +112,11 @@ def pool(
     options, seeds = asked.options(space), list(range(1, asked.seeds + 1))
     complain(space.origin["dropped"]["reasons"])
     run = {"pool": dict(space.origin), "acquisition": asked.rules(), "seeds": seeds, **options}
-    folder = None if out is None else OutputFolder(out, "pool", str(space.origin["sha256"]))
-    with folder or nullcontext() as work:
+    with result(out, "pool", str(space.origin["sha256"]), quiet=quiet) as work:
         with Bar(quiet or as_json, "campaign") as watch:
             made = run_campaigns(space, asked.rules(), seeds, workers(jobs), out=out, progress=watch, **options)
         if work is not None:
             write(space, made, run, work)
     summary = summary_table(space, made)
-    if as_json:
-        print_json({"run": run, "summary": summary.to_dict("records")})
-    elif not quiet:
-        print(report(space, summary, options))
-    tell_written(folder, quiet=quiet, to=sys.stderr)
+    if as_json or not quiet:
+        tell(as_json, {"run": run, "summary": summary.to_dict("records")}, report(space, summary, options))

@@ -1,0 +1,401 @@
+"""Figures of assessments: atlas, effective urn, forecast, forms of equations, fragility, path dependence.
+
+Each function draws the report of one assessment.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mpbf_abm.evidence.assessments.assessment import Report
+from mpbf_abm.evidence.assessments.effective_urn import LOCKED, PLAIN, URN
+from mpbf_abm.evidence.assessments.forecast import ENSEMBLES, INDICATORS, SETS
+from mpbf_abm.evidence.assessments.forms import FORMS, HEADLINES
+from mpbf_abm.evidence.assessments.fragility import ALL, CRITERIA, KINDS, OUTAGES, OUTCOMES, WORST
+from mpbf_abm.figures import style
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PETROFF, PURPLE, ROLES, VERMILION, Frames, pick, ribbon
+
+Panel = Callable[[Axes, Frames], None]
+
+
+def _draw(axes: Iterable[Axes], panels: Iterable[tuple[str, Panel]], tables: Frames) -> None:
+    """Draw a panel into each of the axes, under its letter and title."""
+    for ax, letter, (title, panel) in zip(axes, "abcdef", panels, strict=False):
+        panel(ax, tables)
+        style.letter(ax, letter, title)
+
+
+def _zero(ax: Axes) -> None:
+    ax.axhline(0.0, color=LIGHT, linewidth=0.8, zorder=0)
+
+
+def _diagonal(ax: Axes, low: float, high: float) -> None:
+    ax.plot([low, high], [low, high], color=LIGHT, linewidth=0.8, zorder=0)
+
+
+# --------------------------------------------------------------------------- atlas
+
+ACROSS = 6
+LOOK = {"as predicted": (BLUE, "o"), "weak": (GREEN, "^"), "absent": (GREY, "s"), "reversed": (VERMILION, "x")}
+LOOK |= {"undecided": (PURPLE, "D")}
+
+
+def atlas(report: Report) -> Figure:
+    """Draw one small panel per row of the atlas: the indicator over its parameter."""
+    rows = report.tables["levels"].groupby(["group", "row", "knob"], sort=False)
+    lines = -(-rows.ngroups // ACROSS)
+    fig, axes = style.figure("double", 12 + 21 * lines, lines, ACROSS)
+    for ax, ((_, row, _), part) in zip(axes, rows, strict=False):
+        name, indicator = str(row).rsplit(": ", 1)
+        color, mark = LOOK[part["found"].iloc[0]]
+        error = [np.maximum(part["value"] - part["low"], 0.0), np.maximum(part["high"] - part["value"], 0.0)]
+        ax.errorbar(part["level"], part["value"], error, color=color, marker=mark, linewidth=0.8, markersize=2.5)
+        ax.set_xticks([])
+        ax.margins(x=0.15)
+        ax.tick_params(axis="y", labelsize=4.5)
+        ax.set_title(textwrap.fill(name, 20), loc="left", fontsize=5, fontweight="bold", pad=2)
+        ax.set_ylabel(indicator, fontsize=4.5, labelpad=1)
+    for ax in axes[rows.ngroups :]:
+        ax.remove()
+    handles = [fig.axes[0].plot([], [], color=c, marker=m, linewidth=0.8, markersize=3)[0] for c, m in LOOK.values()]
+    fig.legend(handles, list(LOOK), loc="outside lower center", ncols=len(LOOK))
+    return fig
+
+
+# --------------------------------------------------------------------------- effective urn
+
+# Each panel's quantity, and its predictors.
+PREDICTED = (
+    ("exponent of a displaced share", (URN,)),
+    ("exponent of a displaced share", ("law where the community stands", "law of equal families")),
+    ("early-stream Sobol index", (URN, PLAIN)),
+    ("largest share at the end", (URN, PLAIN)),
+    ("exponent of a shift of the corpus' bias", ("L - 1",)),
+)
+PREDICTORS = ((BLUE, "o"), (VERMILION, "x"))
+
+
+def effective_urn(report: Report) -> Figure:
+    """Draw observed against predicted values, draw by draw, and what the price of a reversal bought."""
+    fig, axes = style.figure("double", 118, 2, 3)
+    pairs = [(what, partial(_predicted, what=what, predictors=by)) for what, by in PREDICTED]
+    _draw(axes, [*pairs, ("bought by the price of a reversal", _price)], report.tables)
+    return fig
+
+
+def _predicted(ax: Axes, tables: Frames, what: str, predictors: tuple[str, ...]) -> None:
+    points = pick(tables["points"], what=what)
+    # The alternative lies below.
+    for (color, mark), name in reversed(list(zip(PREDICTORS, predictors, strict=False))):
+        rows = pick(points, by=name)
+        ax.plot(rows["predicted"], rows["observed"], mark, color=color, markersize=1.8, alpha=0.6, label=name)
+    known = points.loc[points["by"].isin(predictors), ["observed", "predicted"]].to_numpy()
+    known = known[np.isfinite(known).all(axis=1)]
+    if len(known):
+        # A few far points would hide the others: the axes hold 98 % of them.
+        low, high = np.quantile(known, (0.01, 0.99))
+        room = 0.06 * (high - low) + 1e-9
+        _diagonal(ax, low - room, high + room)
+        ax.set(xlim=(low - room, high + room), ylim=(low - room, high + room))
+    ax.set(xlabel="foretold", ylabel="observed")
+    ax.legend(fontsize=5, loc="upper left", handletextpad=0.1)
+
+
+def _price(ax: Axes, tables: Frames) -> None:
+    bought = tables["draws"]["bought"].dropna().to_numpy(np.float64)
+    ax.hist(np.clip(bought, -0.5, 3.0), bins=np.linspace(-0.5, 3.0, 29).tolist(), color=BLUE)
+    ax.axvline(1.0, color=GREY, linewidth=0.8, linestyle="--")
+    ax.set(xlabel="bought over paid for (ends: beyond)", ylabel="draws")
+
+
+# --------------------------------------------------------------------------- forecast
+
+LINES = dict(zip(SETS, ((GREY, "--"), (BLUE, "-"), (VERMILION, "-.")), strict=True))
+MARKS = dict(zip(ENSEMBLES, ((BLUE, "o"), (GREEN, "s")), strict=True))
+
+
+def forecast(report: Report) -> Figure:
+    """Draw ROC curves out of sample, when the largest share predicts lock-in, and the weight of each indicator.
+
+    Ensembles that cannot be predicted have empty panels.
+    """
+    fig, axes = style.figure("double", 110, 2, 2)
+    curves = [(name, partial(_roc, ensemble=ensemble)) for ensemble, name in ENSEMBLES.items()]
+    others = [("largest share alone, by moment", _moments), ("weight of each early indicator", _weights)]
+    _draw(axes, [*curves, *others], report.tables)
+    return fig
+
+
+def _roc(ax: Axes, tables: Frames, ensemble: str) -> None:
+    ax.plot([0, 1], [0, 1], color=LIGHT, linewidth=0.8)
+    ax.set(xlabel="false alarms", ylabel="lock-ins foretold", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    part = pick(tables["roc"], ensemble=ensemble) if "roc" in tables else pd.DataFrame()
+    if part.empty:
+        ax.text(0.5, 0.5, "not told: too few\nruns of one kind", ha="center", va="center")
+        return
+    for name, rows in part.groupby("indicators", sort=False):
+        color, line = LINES[str(name)]
+        ax.plot(rows["false_positive_rate"], rows["true_positive_rate"], color=color, linestyle=line, label=str(name))
+    ax.legend(loc="lower right")
+
+
+def _moments(ax: Axes, tables: Frames) -> None:
+    ax.axhline(0.5, color=LIGHT, linewidth=0.8)
+    ax.set(xlabel="share of the run that has passed", ylabel="area under the ROC curve", ylim=(0.4, 1.02))
+    if "moments" not in tables:
+        return
+    for ensemble, rows in tables["moments"].groupby("ensemble", sort=False):
+        color, mark = MARKS[str(ensemble)]
+        error = rows["value"] - rows["low"], rows["high"] - rows["value"]
+        look: dict[str, Any] = {"color": color, "marker": mark, "label": ENSEMBLES[str(ensemble)]}
+        ax.errorbar(rows["moment"], rows["value"], error, linewidth=0.8, **look)
+    ax.legend(loc="lower right")
+
+
+def _weights(ax: Axes, tables: Frames) -> None:
+    ax.axvline(0.0, color=LIGHT, linewidth=0.8)
+    ax.set_xlabel("log odds of lock-in per standard deviation")
+    ax.set_yticks(range(len(INDICATORS)), [name.replace("_", " ") for name in INDICATORS])
+    ax.invert_yaxis()
+    if "weights" not in tables:
+        return
+    for ensemble, rows in tables["weights"].groupby("ensemble", sort=False):
+        color, mark = MARKS[str(ensemble)]
+        ax.plot(rows["log_odds_per_sd"], range(len(rows)), linestyle="", color=color, marker=mark)
+
+
+# --------------------------------------------------------------------------- forms of equations
+
+COLUMNS = 5
+COMBINATIONS = "combinations, from all chosen (left) to all alternative (right); "
+COMBINATIONS += "circle: as claimed, cross: the opposite, square: not told"
+
+
+def forms(report: Report) -> Figure:
+    """Draw each headline's effect under every combination; the number of alternative forms grows to the right."""
+    fig, axes = style.figure("double", 92, -(-len(HEADLINES) // COLUMNS), COLUMNS)
+    for ax, letter, headline in zip(axes, "abcdefghij", HEADLINES, strict=False):
+        rows = pick(report.tables["combinations"], headline=headline.words)
+        order = np.argsort((rows[list(FORMS)] == "alternative").sum(axis=1).to_numpy(), kind="stable")
+        for x, (effect, low, high) in enumerate(rows[["effect", "low", "high"]].to_numpy()[order]):
+            side = 1 if low > 0 else -1 if high < 0 else 0
+            color, mark = {1: (BLUE, "o"), -1: (VERMILION, "x"), 0: (GREY, "s")}[side * headline.sign]
+            ax.plot([x, x], [low, high], color=color, linewidth=0.8)
+            ax.plot(x, effect, mark, color=color, markersize=2.5)
+        _zero(ax)
+        ax.set_xticks([])
+        ax.set_ylabel(headline.outcome, fontsize=5)
+        ax.tick_params(axis="y", labelsize=5)
+        ax.set_title(style.heading(letter, textwrap.fill(headline.words, 22)), loc="left", fontsize=5.5)
+    for ax in axes[len(HEADLINES) :]:
+        ax.remove()
+    fig.supxlabel(COMBINATIONS, fontsize=6)
+    return fig
+
+
+# --------------------------------------------------------------------------- fragility
+
+SMALLEST = OUTCOMES[WORST][1]
+STYLES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"))
+
+
+def fragility(report: Report) -> Figure:
+    """Draw the network under removal, what losses cost, outages that end, and static measures against costs."""
+    fig, axes = style.figure("double", 118, 2, 3)
+    panels: dict[str, Panel] = {"network, nodes removed": _removal, "finds lost with one node for good": _keystones}
+    panels |= {"finds lost with many repositories": _tipping}
+    panels |= {"labs without a model in an outage": partial(_gaps, performance="steered")}
+    panels |= {"records out of reach in an outage": partial(_gaps, performance="visible")}
+    panels |= {"who leans on a node, and its cost": _static}
+    _draw(axes, panels.items(), report.tables)
+    axes[3].legend(fontsize=5, loc="upper right")
+    return fig
+
+
+def _removal(ax: Axes, tables: Frames) -> None:
+    for (criterion, words), (color, line) in zip(CRITERIA.items(), STYLES, strict=True):
+        rows = pick(tables["removal_curves"], criterion=criterion)
+        ax.plot(rows["removed"], rows["giant"], color=color, linestyle=line, label=words)
+    ax.set(xlabel="nodes removed, share", ylabel="largest part, share", xlim=(0, 1), ylim=(0, 1))
+    ax.legend(fontsize=5)
+
+
+def _costs(tables: Frames, kind: str) -> pd.DataFrame:
+    return pick(tables["keystones"], kind=kind, outcome=WORST).sort_values("role")
+
+
+def _threshold(ax: Axes) -> None:
+    _zero(ax)
+    ax.axhline(SMALLEST, color=GREY, linewidth=0.7, linestyle="--", zorder=0)
+
+
+def _keystones(ax: Axes, tables: Frames) -> None:
+    start = 0
+    for kind, mark in zip(KINDS, "os", strict=True):
+        rows, color = _costs(tables, kind), ROLES[kind]
+        x = start + np.arange(len(rows))
+        ax.vlines(x, rows["low"], rows["high"], color=color, linewidth=0.8)
+        ax.vlines(x, rows["p10"], rows["p90"], color=color, linewidth=2.5, alpha=0.25)
+        ax.plot(x, rows["cost"], mark, color=color, label=kind)
+        start += len(rows) + 1
+    _threshold(ax)
+    ax.set_xticks([])
+    ax.set_xlabel("nodes, most leaned on first\n(thin: interval for all; thick: 10-90 % of communities)")
+    ax.set_ylabel("cost in finds, share")
+    ax.legend(fontsize=5)
+
+
+def _tipping(ax: Axes, tables: Frames) -> None:
+    for (target, words), (color, line), shift in zip(ALL.items(), STYLES, (-0.006, 0.006), strict=False):
+        rows = pick(tables["tipping"], chosen=target)
+        x = rows["lost"] + shift
+        ax.vlines(x, rows["low"], rows["high"], color=color, linewidth=0.8)
+        ax.plot(x, rows["cost"], "o", linestyle=line, color=color, label=words)
+    _threshold(ax)
+    ax.set(xlabel="repositories lost for good, share", ylabel="cost in finds, share")
+    ax.legend(fontsize=5)
+
+
+def _gaps(ax: Axes, tables: Frames, performance: str) -> None:
+    for name, (color, line) in zip(OUTAGES, STYLES, strict=True):
+        rows = pick(tables["gap_curves"], outage=name, performance=performance)
+        ribbon(ax, rows, "time", "gap", color, linestyle=line, label=name)
+    _zero(ax)
+    ax.set(xlabel="ticks since the outage", ylabel="below the spared community, share")
+
+
+def _static(ax: Axes, tables: Frames) -> None:
+    for kind, mark in zip(KINDS, "os", strict=True):
+        rows, color = _costs(tables, kind), ROLES[kind]
+        users = pick(tables["losses"], kind=kind).groupby("role")["users"].mean()
+        x = users.reindex(rows["role"]).to_numpy()
+        ax.vlines(x, rows["low"], rows["high"], color=color, linewidth=0.6)
+        ax.plot(x, rows["cost"], mark, color=color, label=kind)
+    _threshold(ax)
+    ax.set(xlabel="models or labs that lean on it, mean", ylabel="cost in finds, share")
+
+
+# --------------------------------------------------------------------------- path dependence
+
+
+def path(report: Report) -> Figure:
+    """Draw courses of histories, where pairs of them end, and each measure against its null value."""
+    fig = Figure(figsize=(style.WIDTHS["double"], 215 * style.MM))
+    grid = fig.add_gridspec(4, 2, height_ratios=(1.0, 1.0, 1.0, 1.35))
+    panels: dict[str, Panel] = {
+        "largest family, by history": _courses,
+        "two later courses of one early history": _pairs,
+    }
+    panels |= {"what becomes of a small change": _law, "not yet locked in": _survival}
+    panels |= {"exploring more, and less again": _loops, "gain of policies that know": _gains}
+    _draw((fig.add_subplot(grid[i // 2, i % 2]) for i in range(6)), panels.items(), report.tables)
+    ax = fig.add_subplot(grid[3, :])
+    forest(ax, report)
+    style.letter(ax, "g", "measured (mean over worlds), and null")
+    return fig
+
+
+def _worlds(frame: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
+    """Return the colour and the rows of each world."""
+    for i, (_, rows) in enumerate(frame.groupby("world", sort=False)):
+        yield PETROFF[i % len(PETROFF)], rows
+
+
+def _courses(ax: Axes, tables: Frames) -> None:
+    for color, rows in _worlds(tables["courses"]):
+        for _, line in rows.groupby("history"):
+            ax.plot(line["tick"], line["leading"], color=color, linewidth=0.6, alpha=0.8)
+    ax.axhline(LOCKED, color=GREY, linewidth=0.7, linestyle="--")
+    ax.set(xlabel="tick", ylabel="share of the records", ylim=(0, None))
+
+
+def _pairs(ax: Axes, tables: Frames) -> None:
+    for color, rows in _worlds(tables["histories"]):
+        same = (rows["leader_a"] == rows["leader_b"]).to_numpy()
+        for known, mark in ((same, "o"), (~same, "x")):
+            ax.plot(rows["leading_a"][known], rows["leading_b"][known], mark, color=color, markersize=3.5)
+    top = 1.05 * float(tables["histories"][["leading_a", "leading_b"]].to_numpy().max())
+    _diagonal(ax, 0, top)
+    ax.set(xlabel="largest share at the end, first course", ylabel="second course", xlim=(0, top), ylim=(0, top))
+    ax.text(0.03, 0.97, "o same family, x another", transform=ax.transAxes, va="top", fontsize=6)
+
+
+def _law(ax: Axes, tables: Frames) -> None:
+    for color, rows in _worlds(tables["histories"]):
+        ax.plot(rows["law"], rows["exponent"], "x", color=LIGHT, markersize=3.5, zorder=1)
+        ax.plot(rows["local"], rows["exponent"], "o", color=color, markersize=3.5, zorder=2)
+    both = tables["histories"][["local", "exponent"]].to_numpy()
+    both = both[np.isfinite(both).all(axis=1)]
+    if len(both):
+        _diagonal(ax, both.min() - 0.1, both.max() + 0.1)
+    ax.axhline(-1, color=VERMILION, linewidth=0.7, linestyle="--")
+    ax.set(xlabel="effective urn where the community stands (x: of equal families)", ylabel="exponent of damage")
+
+
+def _survival(ax: Axes, tables: Frames) -> None:
+    curve, end = tables["survival"], float(tables["courses"]["tick"].max())
+    t = np.append(curve["time"], end)
+    middle, low, high = (np.append(curve[c], curve[c].iloc[-1]) for c in ("survival", "low", "high"))
+    ax.fill_between(t, low, high, step="post", color=BLUE, alpha=0.2, linewidth=0)
+    ax.step(t, middle, where="post", color=BLUE)
+    ax.set(xlabel="tick", ylabel="share of histories", ylim=(-0.02, 1.05))
+
+
+def _loops(ax: Axes, tables: Frames) -> None:
+    for color, (ticks, rows) in zip((GREY, VERMILION, BLUE), tables["loops"].groupby("ticks"), strict=False):
+        mean = rows.assign(step=rows.groupby("world").cumcount()).groupby("step")[["way", "leading"]].mean()
+        ax.plot(mean["way"], mean["leading"], color=color, linewidth=0.9, label=f"{ticks} ticks a way")
+    ax.set(xlabel="exploration, as a share of its way", ylabel="largest share expected next")
+    if len(tables["loops"]):
+        ax.legend()
+
+
+def _gains(ax: Axes, tables: Frames) -> None:
+    arms = tables["arms"]
+    for y, (name, color) in enumerate((("informed", BLUE), ("oracle", VERMILION))):
+        gain = (arms[name] - arms["laissez-faire"]).to_numpy(np.float64)
+        ax.plot(gain, y + np.linspace(-0.15, 0.15, len(gain)), "o", color=color, markersize=2.5, alpha=0.8)
+    ax.axvline(0.0, color=LIGHT, linewidth=0.8, zorder=0)
+    ax.set_yticks((0, 1), ("informed policy", "oracle"))
+    ax.set(xlabel="share found, over laissez-faire", ylim=(-0.6, 1.6))
+
+
+def forest(ax: Axes, report: Report) -> None:
+    """Draw findings from 0 to 1 with their intervals, and null values as ticks."""
+    shown = [f for f in report.findings if np.isfinite(f.estimate.value) and "tick" not in f.measure]
+    for y, f in enumerate(shown):
+        e = f.estimate
+        ax.plot([e.low, e.high], [y, y], color=BLUE, linewidth=1.0)
+        ax.plot(e.value, y, "o", color=BLUE)
+        ax.plot(f.null, y, "|", color=VERMILION, markersize=7)
+    ax.set_yticks(range(len(shown)), [_short(f.measure) for f in shown], fontsize=5.5)
+    ax.invert_yaxis()
+    ax.set_xlim(-1.3, 2.1)
+    ax.set_xlabel("value (bar: 95 % interval, cut at the edge; tick: null)", color=style.INK)
+
+
+def _short(measure: str) -> str:
+    """Return a measure without what stands in brackets at its end."""
+    return measure.split(" (0 to")[0].split(" (nats")[0].split(" (largest")[0].split(", (")[0]
+
+
+# --------------------------------------------------------------------------- all
+
+
+class Drawing(NamedTuple):
+    """What draws the report of an assessment, and the figure's alternative text."""
+
+    draw: Callable[[Report], Figure]
+    alt: str
+
+
+DRAWN = (atlas, effective_urn, forecast, forms, fragility, path)
+FIGURES = {draw.__name__: Drawing(draw, style.TEXTS["assessments"][draw.__name__]) for draw in DRAWN}
