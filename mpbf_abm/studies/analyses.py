@@ -134,10 +134,19 @@ def distributions(results: Results, names: Sequence[str] | None = None) -> pd.Da
             known = x[np.isfinite(x)]
             low, half, high = middle(known)
             row: dict[str, Any] = {
-                "outcome": name, "arm": arm, "runs": len(known), "missing": int(x.size - len(known)), "mean": known.mean() if len(known) else np.nan,
-                "sd": known.std(ddof=1) if len(known) > 1 else np.nan, "median": half, "p10": low, "p90": high,
-                "bimodality": np.nan if event else bimodality(known), "share_low": np.nan, "share_high": np.nan,
-            }  # fmt: skip
+                "outcome": name,
+                "arm": arm,
+                "runs": len(known),
+                "missing": int(x.size - len(known)),
+                "mean": known.mean() if len(known) else np.nan,
+                "sd": known.std(ddof=1) if len(known) > 1 else np.nan,
+                "median": half,
+                "p10": low,
+                "p90": high,
+                "bimodality": np.nan if event else bimodality(known),
+                "share_low": np.nan,
+                "share_high": np.nan,
+            }
             if event:
                 ends = wilson(known.sum(), len(known))
                 row |= {"share_low": float(ends[0]), "share_high": float(ends[1])}
@@ -248,8 +257,16 @@ def _units(effects: Float, by_scenario: bool) -> Float:
 
 
 def _effect_row(
-    results: Results, name: str, arm: int, pairs: Float, units: Float, found: Simultaneous, j: int, alike: int, by_scenario: bool
-) -> dict[str, Any]:  # fmt: skip
+    results: Results,
+    name: str,
+    arm: int,
+    pairs: Float,
+    units: Float,
+    found: Simultaneous,
+    j: int,
+    alike: int,
+    by_scenario: bool,
+) -> dict[str, Any]:
     outcome, values = results.outcome(name), results.values(name)
     low, high, critical, error = (float(v[j]) for v in (found.low, found.high, found.critical, found.error))
     known = np.isfinite(pairs)
@@ -271,18 +288,38 @@ def _effect_row(
         word = "identical"
     sd = error * np.sqrt(n) if n else np.nan
     return {
-        "outcome": name, "arm": results.arm_names[arm], "role": "primary" if outcome.primary else "exploratory", "better": outcome.better,
-        "baseline": _mean(values[:, 0][known]), "treated": _mean(values[:, arm][known]), "difference": difference, "low": low, "high": high,
-        "smallest": np.nan if outcome.smallest is None else outcome.smallest, "verdict": word,
+        "outcome": name,
+        "arm": results.arm_names[arm],
+        "role": "primary" if outcome.primary else "exploratory",
+        "better": outcome.better,
+        "baseline": _mean(values[:, 0][known]),
+        "treated": _mean(values[:, arm][known]),
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "smallest": np.nan if outcome.smallest is None else outcome.smallest,
+        "verdict": word,
         "pairs_needed": pairs_needed(sd, critical, outcome) if word == "undecided" else np.nan,
         "share_better": wins / len(flat) if len(flat) and outcome.better != "none" else np.nan,
-        "share_better_low": float(p_low) if outcome.better != "none" else np.nan, "share_better_high": float(p_high) if outcome.better != "none" else np.nan,
-        "worst_scenario": float(np.nanmin(by)) * outcome.sign if several and outcome.better != "none" and np.isfinite(by).any() else np.nan,
-        "share_harmed": float((by[np.isfinite(by)] < 0).mean()) if several and outcome.better != "none" and np.isfinite(by).any() else np.nan,
-        "vrf": reduction(values[:, 0], values[:, arm]), "unit": "scenario" if by_scenario else "replicate", "units": n, "pairs": int(known.sum()),
-        "missing": int((~known).sum()), "failed_baseline": int((results.status[:, 0] == FAILED).sum()), "failed_arm": int((results.status[:, arm] == FAILED).sum()),
-        "critical": critical, "method": "paired max-t bootstrap, 95 % simultaneous" + (", within -1 and 1" if _bound(results, name) == 1.0 else ""),
-    }  # fmt: skip
+        "share_better_low": float(p_low) if outcome.better != "none" else np.nan,
+        "share_better_high": float(p_high) if outcome.better != "none" else np.nan,
+        "worst_scenario": float(np.nanmin(by)) * outcome.sign
+        if several and outcome.better != "none" and np.isfinite(by).any()
+        else np.nan,
+        "share_harmed": float((by[np.isfinite(by)] < 0).mean())
+        if several and outcome.better != "none" and np.isfinite(by).any()
+        else np.nan,
+        "vrf": reduction(values[:, 0], values[:, arm]),
+        "unit": "scenario" if by_scenario else "replicate",
+        "units": n,
+        "pairs": int(known.sum()),
+        "missing": int((~known).sum()),
+        "failed_baseline": int((results.status[:, 0] == FAILED).sum()),
+        "failed_arm": int((results.status[:, arm] == FAILED).sum()),
+        "critical": critical,
+        "method": "paired max-t bootstrap, 95 % simultaneous"
+        + (", within -1 and 1" if _bound(results, name) == 1.0 else ""),
+    }
 
 
 def _alike(results: Results, name: str, arm: int) -> int:
@@ -320,8 +357,13 @@ def pairs_needed(sd: float, critical: float, outcome: Outcome) -> float:
 
 
 def _compare_notes(
-    results: Results, table: pd.DataFrame, spreads: pd.DataFrame, family: str, alike: Mapping[tuple[str, str], int], by_scenario: bool
-) -> list[str]:  # fmt: skip
+    results: Results,
+    table: pd.DataFrame,
+    spreads: pd.DataFrame,
+    family: str,
+    alike: Mapping[tuple[str, str], int],
+    by_scenario: bool,
+) -> list[str]:
     unit = "scenarios" if by_scenario else "replicates"
     notes = [f"units are {unit}; common random numbers: {results.study.crn}; {family}"]
     notes.append(
@@ -399,12 +441,18 @@ def robustness(results: Results, name: str | None = None, *, threshold: float | 
         )
         rows += [
             {
-                "outcome": name, "criterion": rule, "arm": arm, "value": float(scores[rule][i] * back[rule]), "rank": float(ranked[rule][i]),
-                "first_share": float(first[i]), "honest": float(honest[i]) if rule == "minimax regret" else np.nan,
-                "scenarios": f.shape[1], "replicates": values.shape[2],
+                "outcome": name,
+                "criterion": rule,
+                "arm": arm,
+                "value": float(scores[rule][i] * back[rule]),
+                "rank": float(ranked[rule][i]),
+                "first_share": float(first[i]),
+                "honest": float(honest[i]) if rule == "minimax regret" else np.nan,
+                "scenarios": f.shape[1],
+                "replicates": values.shape[2],
             }
             for i, arm in enumerate(results.arm_names)
-        ]  # fmt: skip
+        ]
     names = list(rules)
     tau = pd.DataFrame(criteria_of.agreement(ranked), index=names, columns=names).rename_axis("criterion").reset_index()
     regrets = pd.DataFrame(criteria_of.regret(f).T, columns=results.arm_names)
@@ -525,12 +573,24 @@ def _sobol(results: Results, names: Sequence[str], arm: int, seed: int) -> Analy
         for i, factor in enumerate(factors):
             rows.append(
                 {
-                    "outcome": name, "factor": factor, "first": s.first[i], "first_low": s.first_low[i], "first_high": s.first_high[i],
-                    "total": s.total[i], "total_low": s.total_low[i], "total_high": s.total_high[i], "above_floor": bool(s.total_low[i] > max(0.0, np.nan_to_num(floor))),
-                    "adequate": bool(s.total_high[i] - s.total_low[i] < 0.1 or s.total_high[i] < 0.05), "stochastic_share": s.stochastic_share,
-                    "variance": s.variance, "rows": s.rows, "replicates": s.replicates, "dropped": dropped, "method": "Saltelli 2010, Jansen 1999; noise of replicates taken out; percentile bootstrap",
+                    "outcome": name,
+                    "factor": factor,
+                    "first": s.first[i],
+                    "first_low": s.first_low[i],
+                    "first_high": s.first_high[i],
+                    "total": s.total[i],
+                    "total_low": s.total_low[i],
+                    "total_high": s.total_high[i],
+                    "above_floor": bool(s.total_low[i] > max(0.0, np.nan_to_num(floor))),
+                    "adequate": bool(s.total_high[i] - s.total_low[i] < 0.1 or s.total_high[i] < 0.05),
+                    "stochastic_share": s.stochastic_share,
+                    "variance": s.variance,
+                    "rows": s.rows,
+                    "replicates": s.replicates,
+                    "dropped": dropped,
+                    "method": "Saltelli 2010, Jansen 1999; noise of replicates taken out; percentile bootstrap",
                 }
-            )  # fmt: skip
+            )
         if dropped:
             notes.append(f"{name}: {dropped} row blocks with a missing run or value are left out")
         if not rows[-1]["replicates"] > 1:
@@ -570,18 +630,32 @@ def _along(results: Results, series: str, arm: int, seed: int) -> Analysis:
             continue
         weights.append((s.variance, s.first, s.total))
         rows += [
-            {"series": series, "tick": int(tick), "factor": f, "first": s.first[i], "total": s.total[i], "total_low": s.total_low[i],
-             "total_high": s.total_high[i], "stochastic_share": s.stochastic_share, "rows": s.rows, "replicates": s.replicates, "dropped": dropped}
+            {
+                "series": series,
+                "tick": int(tick),
+                "factor": f,
+                "first": s.first[i],
+                "total": s.total[i],
+                "total_low": s.total_low[i],
+                "total_high": s.total_high[i],
+                "stochastic_share": s.stochastic_share,
+                "rows": s.rows,
+                "replicates": s.replicates,
+                "dropped": dropped,
+            }
             for i, f in enumerate(factors)
-        ]  # fmt: skip
+        ]
     if not rows:
         raise ConfigurationError(f"sensitivity: the series '{series}' does not vary at any tick")
     total = sum(w for w, _, _ in weights)
     whole = pd.DataFrame(
         {
-            "series": series, "factor": factors, "first": sum(w * f for w, f, _ in weights) / total, "total": sum(w * t for w, _, t in weights) / total,
+            "series": series,
+            "factor": factors,
+            "first": sum(w * f for w, f, _ in weights) / total,
+            "total": sum(w * t for w, _, t in weights) / total,
         }
-    )  # fmt: skip
+    )
     return Analysis("sensitivity", {"along": pd.DataFrame(rows), "generalised": whole}, list(dict.fromkeys(notes)))
 
 
@@ -618,12 +692,25 @@ def _morris(results: Results, names: Sequence[str], arm: int, seed: int) -> Anal
         for i, factor in enumerate(results.study.factors):
             rows.append(
                 {
-                    "outcome": name, "factor": factor.name, "mu": e.mu[i], "mu_star": e.mu_star[i], "mu_star_low": e.mu_star_low[i], "mu_star_high": e.mu_star_high[i],
-                    "sigma": e.sigma[i], "size": e.size[i], "size_low": e.size_low[i], "size_high": e.size_high[i], "spread": e.spread[i], "floor": e.floor[i],
-                    "above_floor": bool(e.size_low[i] > 0) if e.replicates > 1 else None, "trajectories": e.trajectories, "replicates": e.replicates, "dropped": dropped,
+                    "outcome": name,
+                    "factor": factor.name,
+                    "mu": e.mu[i],
+                    "mu_star": e.mu_star[i],
+                    "mu_star_low": e.mu_star_low[i],
+                    "mu_star_high": e.mu_star_high[i],
+                    "sigma": e.sigma[i],
+                    "size": e.size[i],
+                    "size_low": e.size_low[i],
+                    "size_high": e.size_high[i],
+                    "spread": e.spread[i],
+                    "floor": e.floor[i],
+                    "above_floor": bool(e.size_low[i] > 0) if e.replicates > 1 else None,
+                    "trajectories": e.trajectories,
+                    "replicates": e.replicates,
+                    "dropped": dropped,
                     "method": "Morris 1991, Campolongo 2007; size: noise of replicates taken out; percentile bootstrap",
                 }
-            )  # fmt: skip
+            )
         if dropped:
             notes.append(f"{name}: {dropped} trajectories with a missing run or value are left out")
     if not rows:
@@ -642,8 +729,14 @@ def _morris(results: Results, names: Sequence[str], arm: int, seed: int) -> Anal
 
 
 def discover(
-    results: Results, name: str | None = None, *, arm: str = BASELINE, above: float | None = None, below: float | None = None, seed: int = 0
-) -> Analysis:  # fmt: skip
+    results: Results,
+    name: str | None = None,
+    *,
+    arm: str = BASELINE,
+    above: float | None = None,
+    below: float | None = None,
+    seed: int = 0,
+) -> Analysis:
     """Find the part of the factors' ranges in which an outcome of interest is common.
 
     A box is fitted to one half of the scenarios and judged on the other, as its density and coverage on those it was
@@ -681,11 +774,21 @@ def discover(
     steps = fit.trajectory()
     rows = [
         {
-            "step": i, "restricted": len(s.restricted), "coverage": s.coverage, "density": s.density, "mass": s.mass,
-            **dict(zip(("held_out_coverage", "held_out_density", "held_out_mass"), _held_out(fit, s, others, hits), strict=True)),
+            "step": i,
+            "restricted": len(s.restricted),
+            "coverage": s.coverage,
+            "density": s.density,
+            "mass": s.mass,
+            **dict(
+                zip(
+                    ("held_out_coverage", "held_out_density", "held_out_mass"),
+                    _held_out(fit, s, others, hits),
+                    strict=True,
+                )
+            ),
         }
         for i, s in enumerate(steps)
-    ]  # fmt: skip
+    ]
     best = max(range(len(steps)), key=lambda i: _balance(steps[i]))
     limits = _limits(fit, steps[best], [str(c) for c in frame], _reproduced(columns, interest, rng))
     trajectory = pd.DataFrame(rows)
@@ -757,9 +860,17 @@ def _limits(fit: Prim, found: Found, names: Sequence[str], reproduced: Float) ->
         low, high = (" ".join(sorted(map(str, limit))), "") if isinstance(limit, frozenset) else limit
         first, last = (" ".join(sorted(map(str, everything))), "") if isinstance(everything, frozenset) else everything
         rows.append(
-            {"factor": name, "restricted": i in found.restricted, "low": low, "high": high, "least": first, "most": last, "quasi_p": p.get(i, np.nan),
-             "reproduced": float(reproduced[i])}
-        )  # fmt: skip
+            {
+                "factor": name,
+                "restricted": i in found.restricted,
+                "low": low,
+                "high": high,
+                "least": first,
+                "most": last,
+                "quasi_p": p.get(i, np.nan),
+                "reproduced": float(reproduced[i]),
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -224,9 +224,11 @@ class Recording(NamedTuple):
     def joined(self, other: Recording) -> Recording:
         """Both together."""
         return Recording(
-            tuple(dict.fromkeys((*self.measures, *other.measures))), tuple(dict.fromkeys((*self.series, *other.series))),
-            tuple(sorted({*self.ticks, *other.ticks})), tuple(dict.fromkeys((*self.tables, *other.tables))),
-        )  # fmt: skip
+            tuple(dict.fromkeys((*self.measures, *other.measures))),
+            tuple(dict.fromkeys((*self.series, *other.series))),
+            tuple(sorted({*self.ticks, *other.ticks})),
+            tuple(dict.fromkeys((*self.tables, *other.tables))),
+        )
 
 
 class Replicates(Section):
@@ -626,9 +628,17 @@ class Study(Section):
 
     @classmethod
     def of_question(
-        cls, name: str, parameters: Parameters, policies: Sequence[Policy], shocks: Sequence[Shock], *, shared: bool = True, seeds: Sequence[int],
-        ticks: int, **fields: Any,
-    ) -> Study:  # fmt: skip
+        cls,
+        name: str,
+        parameters: Parameters,
+        policies: Sequence[Policy],
+        shocks: Sequence[Shock],
+        *,
+        shared: bool = True,
+        seeds: Sequence[int],
+        ticks: int,
+        **fields: Any,
+    ) -> Study:
         """Make the study of one question: baseline, and what-if if there is anything by which it differs, on the same seeds.
 
         Parameters
@@ -649,9 +659,14 @@ class Study(Section):
         own = () if shared else tuple(shocks)
         arms = (Arm(label=WHAT_IF, policies=tuple(policies), shocks=own),) if policies or own else ()
         return cls(
-            name=name, ticks=ticks, parameters=parameters.changed(), policies=arms, shocks=tuple(shocks) if shared else (),
-            replicates=Replicates(seeds=tuple(seeds)), **fields,
-        )  # fmt: skip
+            name=name,
+            ticks=ticks,
+            parameters=parameters.changed(),
+            policies=arms,
+            shocks=tuple(shocks) if shared else (),
+            replicates=Replicates(seeds=tuple(seeds)),
+            **fields,
+        )
 
     def changed(self, **fields: Any) -> Study:
         """Return a copy with some fields changed."""

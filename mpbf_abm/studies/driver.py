@@ -181,8 +181,13 @@ def run_study(
 
 @contextmanager
 def answered(
-    study: Study, out: Path | None, *, workers: int | None = None, progress: Progress | None = None, space: MaterialsSpace | None = None
-) -> Iterator[Results]:  # fmt: skip
+    study: Study,
+    out: Path | None,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    space: MaterialsSpace | None = None,
+) -> Iterator[Results]:
     """Answer one question: make its runs and yield them, as a command does whose result is more than its runs.
 
     Runs are made in the order of the study. Runs that failed before are tried again. The store may have answered other questions, or
@@ -350,8 +355,17 @@ class _Driver:
     guarded = False  # whether a driver of this process looks after Ctrl-C
 
     def __init__(
-        self, plan: Plan, store: Store, watch: Progress, shard: Shard | None, retry: bool, out: Path, *, shuffled: bool = True, patient: bool = True
-    ) -> None:  # fmt: skip
+        self,
+        plan: Plan,
+        store: Store,
+        watch: Progress,
+        shard: Shard | None,
+        retry: bool,
+        out: Path,
+        *,
+        shuffled: bool = True,
+        patient: bool = True,
+    ) -> None:
         self.plan, self.store, self.watch, self.shard, self.retry = plan, store, watch, shard, retry
         self.shuffled, self.patient = shuffled, patient
         self.tally = Tally()
@@ -477,9 +491,17 @@ class _Driver:
                 continue
             noted = self.plan.study.recording.joined(job.also)
             self.store.add(
-                job, self.plan.key(job.scenario), self.plan.arms[job.arm].label, self._parameters(job.scenario), result,
-                seconds=done.seconds, attempts=done.attempts, quantities=noted.series, ticks=noted.ticks, more=job.id in self._short,
-            )  # fmt: skip
+                job,
+                self.plan.key(job.scenario),
+                self.plan.arms[job.arm].label,
+                self._parameters(job.scenario),
+                result,
+                seconds=done.seconds,
+                attempts=done.attempts,
+                quantities=noted.series,
+                ticks=noted.ticks,
+                more=job.id in self._short,
+            )
         self.store.commit()
         if self.store.apart:
             raise StoppedError(
@@ -553,9 +575,13 @@ def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdic
     width = max(1, (len(plan.arms) - 1)) * len(names)
     rule, repeats = study.replicates, width // len(names)
     return judge(
-        np.array(rows).reshape(len(rows), width), targets * repeats, events=events * repeats,
-        least=rule.least, most=rule.most or 0, look_ahead=rule.look_ahead,
-    )  # fmt: skip
+        np.array(rows).reshape(len(rows), width),
+        targets * repeats,
+        events=events * repeats,
+        least=rule.least,
+        most=rule.most or 0,
+        look_ahead=rule.look_ahead,
+    )
 
 
 def check_shard(text: str) -> Shard:

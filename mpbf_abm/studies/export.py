@@ -49,8 +49,11 @@ def export(results: Results, folder: Path, form: str) -> list[Path]:
     if form == "netcdf":
         return [study, _netcdf(results, folder / "results.nc")]
     tables: dict[str, Callable[[], pd.DataFrame]] = {
-        "runs": lambda: results.runs, "outcomes": lambda: results.outcomes, "failures": lambda: results.failures, "timings": lambda: timings(results),
-    }  # fmt: skip
+        "runs": lambda: results.runs,
+        "outcomes": lambda: results.outcomes,
+        "failures": lambda: results.failures,
+        "timings": lambda: timings(results),
+    }
     if results.study.series.of:
         tables["series"] = results.series
     return [study, *(_write(table(), folder / f"{name}.{form}") for name, table in tables.items())]
@@ -144,11 +147,15 @@ def _free(file: Any, name: str) -> str:
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 LICENSE = "https://spdx.org/licenses/CC-BY-4.0"
 WORDS = {
-    "study.toml": "the study: question, parameters, arms, replicates, outcomes", "runs.csv": "every run of the plan with its seed and status",
-    "outcomes.csv": "outcomes, one row for each finished run", "series.csv": "series, one row for each run and stored tick",
-    "failures.csv": "runs that failed, and why", "timings.csv": "seconds, attempts and machine of each run", "methods.md": "how the study was made, in a paragraph",
+    "study.toml": "the study: question, parameters, arms, replicates, outcomes",
+    "runs.csv": "every run of the plan with its seed and status",
+    "outcomes.csv": "outcomes, one row for each finished run",
+    "series.csv": "series, one row for each run and stored tick",
+    "failures.csv": "runs that failed, and why",
+    "timings.csv": "seconds, attempts and machine of each run",
+    "methods.md": "how the study was made, in a paragraph",
     RECORD: "what made these files, and their hashes",
-}  # fmt: skip
+}
 
 
 def write_crate(results: Results, folder: Path, *, license: str = LICENSE, author: str = "") -> list[Path]:
@@ -198,16 +205,33 @@ def write_crate(results: Results, folder: Path, *, license: str = LICENSE, autho
         files[path.name] = crate.add_file(path, path.name, properties=about)
     software = crate.add(
         ContextEntity(
-            crate, "#mpbf_abm",
-            {"@type": "SoftwareApplication", "name": "mpbf_abm", "softwareVersion": version(), "description": f"source {results.plan.fingerprint}",
-             "softwareRequirements": sorted({f"{k} {v}" for e in results.store.environments().values() for k, v in e.items() if k not in ("host", "mpbf_abm")})},
+            crate,
+            "#mpbf_abm",
+            {
+                "@type": "SoftwareApplication",
+                "name": "mpbf_abm",
+                "softwareVersion": version(),
+                "description": f"source {results.plan.fingerprint}",
+                "softwareRequirements": sorted(
+                    {
+                        f"{k} {v}"
+                        for e in results.store.environments().values()
+                        for k, v in e.items()
+                        if k not in ("host", "mpbf_abm")
+                    }
+                ),
+            },
         )
-    )  # fmt: skip
+    )
     action: dict[str, Any] = {
-        "@type": "CreateAction", "name": f"mpbf study run {results.study.name}", "instrument": {"@id": software.id},
-        "object": {"@id": files["study.toml"].id}, "result": [{"@id": f.id} for name, f in files.items() if name != "study.toml"],
-        "description": f"results {results.hash}", "endTime": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+        "@type": "CreateAction",
+        "name": f"mpbf study run {results.study.name}",
+        "instrument": {"@id": software.id},
+        "object": {"@id": files["study.toml"].id},
+        "result": [{"@id": f.id} for name, f in files.items() if name != "study.toml"],
+        "description": f"results {results.hash}",
+        "endTime": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     if author:
         person = crate.add(Person(crate, f"#{'-'.join(author.lower().split())}", {"name": author}))
         crate.root_dataset["author"] = person

@@ -31,14 +31,32 @@ from mpbf_abm.studies.design import Design, Factor
 
 S = TypeVar("S", bound=Section)
 
-TABLES = ("study", "space", "parameters", "policy", "arm", "shock", "design", "replicates", "outcome", "series", "branch",
-          "limits", "engine")  # fmt: skip
+TABLES = (
+    "study",
+    "space",
+    "parameters",
+    "policy",
+    "arm",
+    "shock",
+    "design",
+    "replicates",
+    "outcome",
+    "series",
+    "branch",
+    "limits",
+    "engine",
+)
 OWN = ("name", "question", "preset", "seed", "ticks", "crn", "rules")
 # What only a configuration file of mpbf run has; studies have tables [space], [[policy]] and [[shock]], too.
 RUN_TABLES = frozenset({"preset", "run", *GROUPS}) - {"space"}
 PARTS: dict[str, type[Section]] = {
-    "space": Space, "replicates": Replicates, "series": Series, "branch": Branch, "limits": Limits, "engine": Engine,
-}  # fmt: skip
+    "space": Space,
+    "replicates": Replicates,
+    "series": Series,
+    "branch": Branch,
+    "limits": Limits,
+    "engine": Engine,
+}
 
 
 class StudyFileError(ConfigurationError):
@@ -77,9 +95,14 @@ def of_run_file(data: Mapping[str, Any], path: Path) -> Study:
         raise ConfigurationError([f"{path.name}: {fault}" for fault in faults])
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-")
     return Study.of_question(
-        name or "run", settings.parameters, settings.policies, settings.shocks, shared=settings.shocks_in_baseline, ticks=numbers["ticks"],
+        name or "run",
+        settings.parameters,
+        settings.policies,
+        settings.shocks,
+        shared=settings.shocks_in_baseline,
+        ticks=numbers["ticks"],
         seeds=range(numbers["seed"], numbers["seed"] + numbers["replicates"]),
-    )  # fmt: skip
+    )
 
 
 def parse_study(data: Mapping[str, Any], *, where: str = "", folder: Path | None = None) -> Study:

@@ -237,9 +237,17 @@ class Runner:
         """Run a model of the user's."""
         study, arm, noted = self.study, self.study.arms[job.arm], self.recording(job)
         given = RunInput(
-            self.values(job), arm.label, arm.policies, (*study.shocks, *arm.shocks), job.seed, job.replicate, study.ticks,
-            noted.series, list(noted.ticks), self.space,
-        )  # fmt: skip
+            self.values(job),
+            arm.label,
+            arm.policies,
+            (*study.shocks, *arm.shocks),
+            job.seed,
+            job.replicate,
+            study.ticks,
+            noted.series,
+            list(noted.ticks),
+            self.space,
+        )
         self.stage = "run"
         made: Any = study.model(given) if study.model is not None else {}
         if not isinstance(made, Returned):
@@ -363,15 +371,26 @@ def known_quantities(study: Study) -> tuple[str, ...]:
 
 
 def spec_of(
-    study: Study, values: Sequence[Any], arm: Arm, space: MaterialsSpace | None, seed: int = 0, reseed: Mapping[int, int] | None = None
-) -> RunSpec:  # fmt: skip
+    study: Study,
+    values: Sequence[Any],
+    arm: Arm,
+    space: MaterialsSpace | None,
+    seed: int = 0,
+    reseed: Mapping[int, int] | None = None,
+) -> RunSpec:
     """A run of a study of the ecosystem: a scenario's values in an arm, with its draws."""
     from mpbf_abm.model.spec import RunSpec
 
     return RunSpec(
-        resolve(study, run_values(study, values, arm)), seed, study.ticks, arm.policies, (*study.shocks, *arm.shocks), space, study.classes,
+        resolve(study, run_values(study, values, arm)),
+        seed,
+        study.ticks,
+        arm.policies,
+        (*study.shocks, *arm.shocks),
+        space,
+        study.classes,
         reseed or {},
-    )  # fmt: skip
+    )
 
 
 # --------------------------------------------------------------------------- what is noted

@@ -30,8 +30,31 @@ if TYPE_CHECKING:
     from mpbf_abm.studies.definition import Study
 
 FEW_SCENARIOS = 20
-COLUMNS = frozenset({"scenario", "place", "arm", "replicate", "run", "seed", "status", "outcome", "value", "tick", "stage", "type",
-                     "message", "attempts", "series", "interest", "event", "runs", "mean", "low", "high"})  # fmt: skip
+COLUMNS = frozenset(
+    {
+        "scenario",
+        "place",
+        "arm",
+        "replicate",
+        "run",
+        "seed",
+        "status",
+        "outcome",
+        "value",
+        "tick",
+        "stage",
+        "type",
+        "message",
+        "attempts",
+        "series",
+        "interest",
+        "event",
+        "runs",
+        "mean",
+        "low",
+        "high",
+    }
+)
 MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
 
 
@@ -479,11 +502,23 @@ class Plan:
         no_sample = screen if kind in SCREENS else ""
         alone_moved = screen if kind == "one_at_a_time" else ""
         return {
-            "compare": alone if arms < 2 else no_sample or ("" if pairs > 1 else "one pair of runs is planned; at least 2 are needed"),
-            "robustness": alone if arms < 2 else no_sample or ("" if n > 1 else "the study has one scenario; a design is needed"),
-            "sensitivity": "" if kind in SCREENS else f"a design of kind {kind} cannot support it; use [design] kind = 'morris' (screening) or 'saltelli' (indices)",
-            "discover": no_sample or alone_moved or ("" if n >= FEW_SCENARIOS else f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"),
-        }  # fmt: skip
+            "compare": alone
+            if arms < 2
+            else no_sample or ("" if pairs > 1 else "one pair of runs is planned; at least 2 are needed"),
+            "robustness": alone
+            if arms < 2
+            else no_sample or ("" if n > 1 else "the study has one scenario; a design is needed"),
+            "sensitivity": ""
+            if kind in SCREENS
+            else f"a design of kind {kind} cannot support it; use [design] kind = 'morris' (screening) or 'saltelli' (indices)",
+            "discover": no_sample
+            or alone_moved
+            or (
+                ""
+                if n >= FEW_SCENARIOS
+                else f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"
+            ),
+        }
 
 
 # --------------------------------------------------------------------------- earlier

@@ -19,15 +19,63 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN: dict[str, tuple[str, ...]] = {
-    "effects": ("outcome", "arm", "role", "baseline", "treated", "difference", "low", "high", "smallest", "verdict", "share_better", "share_harmed", "vrf", "units"),
-    "distributions": ("outcome", "arm", "runs", "mean", "median", "p10", "p90", "bimodality", "share_low", "share_high"),
+    "effects": (
+        "outcome",
+        "arm",
+        "role",
+        "baseline",
+        "treated",
+        "difference",
+        "low",
+        "high",
+        "smallest",
+        "verdict",
+        "share_better",
+        "share_harmed",
+        "vrf",
+        "units",
+    ),
+    "distributions": (
+        "outcome",
+        "arm",
+        "runs",
+        "mean",
+        "median",
+        "p10",
+        "p90",
+        "bimodality",
+        "share_low",
+        "share_high",
+    ),
     "criteria": ("criterion", "arm", "value", "rank", "first_share", "honest"),
     "agreement": (),
-    "indices": ("outcome", "factor", "first", "first_low", "first_high", "total", "total_low", "total_high", "above_floor", "stochastic_share", "rows", "replicates"),
+    "indices": (
+        "outcome",
+        "factor",
+        "first",
+        "first_low",
+        "first_high",
+        "total",
+        "total_low",
+        "total_high",
+        "above_floor",
+        "stochastic_share",
+        "rows",
+        "replicates",
+    ),
     "box": ("factor", "restricted", "low", "high", "quasi_p", "reproduced"),
-    "trajectory": ("step", "chosen", "restricted", "coverage", "density", "mass", "held_out_coverage", "held_out_density"),
+    "trajectory": (
+        "step",
+        "chosen",
+        "restricted",
+        "coverage",
+        "density",
+        "mass",
+        "held_out_coverage",
+        "held_out_density",
+    ),
     "generalised": ("series", "factor", "first", "total"),
-}  # fmt: skip
+}
 MORRIS = (
     "outcome",
     "factor",
@@ -107,16 +155,26 @@ def methods(results: Results) -> str:
     status = results.status
     done, failed = int((status == DONE).sum()), int((status == FAILED).sum())
     design = {
-        "single": "one setting of the parameters", "grid": "a full grid", "one_at_a_time": "one factor at a time", "lhs": "a Latin hypercube sample",
-        "sobol": "a scrambled Sobol sequence", "morris": "Morris trajectories", "saltelli": "a Saltelli design on a scrambled Sobol sequence", "table": "a given table",
-    }[study.design.kind]  # fmt: skip
+        "single": "one setting of the parameters",
+        "grid": "a full grid",
+        "one_at_a_time": "one factor at a time",
+        "lhs": "a Latin hypercube sample",
+        "sobol": "a scrambled Sobol sequence",
+        "morris": "Morris trajectories",
+        "saltelli": "a Saltelli design on a scrambled Sobol sequence",
+        "table": "a given table",
+    }[study.design.kind]
     parts = [
         f"{study.name}: {S} scenario{'s' * (S > 1)} ({design}"
         + (f" over {len(study.factors)} factors" if study.factors else "")
         + f"), {A} arm{'s' * (A > 1)}, {R} replicate{'s' * (R > 1)} of each"
-        + (f" (as many as precision took, at least {study.replicates.least}, at most {study.replicates.most}, look ahead {study.replicates.look_ahead})" if study.adaptive else "")
+        + (
+            f" (as many as precision took, at least {study.replicates.least}, at most {study.replicates.most}, look ahead {study.replicates.look_ahead})"
+            if study.adaptive
+            else ""
+        )
         + f"; {study.ticks} ticks; root seed {study.seed}."
-    ]  # fmt: skip
+    ]
     shared = {
         "policies": "Arms of a scenario share every random draw that they have in common, keyed by decision, tick and agent",
         "all": "All arms and scenarios share every random draw that they have in common, keyed by decision, tick and agent",

@@ -365,8 +365,13 @@ class Results:
         where = np.repeat(np.array([place for place, _ in parts], np.int64).reshape(-1, 3), T, axis=0)
         values = np.concatenate([v for _, v in parts]) if parts else np.empty((0, len(of)))
         frame = pd.DataFrame(
-            {"scenario": where[:, 0], "arm": np.array(self.arm_names)[where[:, 1]], "replicate": where[:, 2], "tick": np.tile(self.series_ticks, len(parts))}
-        )  # fmt: skip
+            {
+                "scenario": where[:, 0],
+                "arm": np.array(self.arm_names)[where[:, 1]],
+                "replicate": where[:, 2],
+                "tick": np.tile(self.series_ticks, len(parts)),
+            }
+        )
         return pd.concat([frame, pd.DataFrame(values, columns=of)], axis=1)
 
     def mean_series(self) -> pd.DataFrame:
@@ -389,8 +394,15 @@ class Results:
             mean = np.where(count > 0, mean, np.nan)
         arms, ticks, quantities = np.meshgrid(self.arm_names, self.series_ticks, of, indexing="ij")
         return pd.DataFrame(
-            {"arm": arms.ravel(), "tick": ticks.ravel(), "quantity": quantities.ravel(), "mean": mean.ravel(), "sd": sd.ravel(), "n": count.ravel().astype(int)}
-        )  # fmt: skip
+            {
+                "arm": arms.ravel(),
+                "tick": ticks.ravel(),
+                "quantity": quantities.ravel(),
+                "mean": mean.ravel(),
+                "sd": sd.ravel(),
+                "n": count.ravel().astype(int),
+            }
+        )
 
     # ------------------------------------------------------------------ tables
 

@@ -79,8 +79,23 @@ CREATE VIEW outcomes AS
   SELECT runs.id AS run, runs.scenario, runs.arm, runs.replicate, value.key AS outcome, value.atom AS value
   FROM runs, json_each(runs.outcomes) AS value WHERE runs.status = 'done';
 """
-RUN = ("id", "scenario", "arm", "replicate", "seed", "status", "outcomes", "hash", "failure", "seconds", "attempts", "environment",
-       "series", "tables", "seal")  # fmt: skip
+RUN = (
+    "id",
+    "scenario",
+    "arm",
+    "replicate",
+    "seed",
+    "status",
+    "outcomes",
+    "hash",
+    "failure",
+    "seconds",
+    "attempts",
+    "environment",
+    "series",
+    "tables",
+    "seal",
+)
 INSERT = f"INSERT INTO runs ({', '.join(RUN)}) VALUES ({', '.join('?' * len(RUN))})"  # noqa: S608 (constants)
 REPLACE = f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in RUN[1:])}"
 # A run that is done takes the place of one that failed, or was damaged; a run that is done stays.
@@ -240,12 +255,25 @@ class StoredRun:
     def row(self) -> tuple[Any, ...]:
         """Values of the table `runs`."""
         series = self.series
-        return sealed_run((
-            self.id, self.scenario, self.arm, self.replicate, self.seed, "done" if self.done else "failed",
-            None if self.outcomes is None else outcomes_text(self.outcomes), self.hash or None,
-            None if self.failure is None else json.dumps(vars(self.failure)), self.seconds, self.attempts, self.environment,
-            None if series is None else series.hash, tables_text(self.tables),
-        ), *((None, None) if series is None else (json.dumps(series.quantities), json.dumps(series.ticks))))  # fmt: skip
+        return sealed_run(
+            (
+                self.id,
+                self.scenario,
+                self.arm,
+                self.replicate,
+                self.seed,
+                "done" if self.done else "failed",
+                None if self.outcomes is None else outcomes_text(self.outcomes),
+                self.hash or None,
+                None if self.failure is None else json.dumps(vars(self.failure)),
+                self.seconds,
+                self.attempts,
+                self.environment,
+                None if series is None else series.hash,
+                tables_text(self.tables),
+            ),
+            *((None, None) if series is None else (json.dumps(series.quantities), json.dumps(series.ticks))),
+        )
 
 
 class Holding:

@@ -32,10 +32,17 @@ def returned(value: Any) -> Returned:
 
 
 def do_tasks(
-    name: str, model: Callable[[RunInput], Returned], tasks: Sequence[Hashable], given: Mapping[str, str], *,
-    question: str = "", space: MaterialsSpace | None = None, out: Path | None = None, jobs: int | None = None,
+    name: str,
+    model: Callable[[RunInput], Returned],
+    tasks: Sequence[Hashable],
+    given: Mapping[str, str],
+    *,
+    question: str = "",
+    space: MaterialsSpace | None = None,
+    out: Path | None = None,
+    jobs: int | None = None,
     progress: Progress | None = None,
-) -> dict[Any, Any]:  # fmt: skip
+) -> dict[Any, Any]:
     """Do tasks as the runs of a study, in their order; what is over is kept, and never done twice.
 
     Parameters
@@ -69,9 +76,15 @@ def do_tasks(
     """
     texts = [json.dumps(task) for task in tasks]
     study = Study(
-        name=name, question=question, ticks=1, model=model, replicates=Replicates(n=1), limits=UNLIMITED,
-        parameters={**given, TASK: Factor(name=TASK, values=tuple(texts))}, design=Design(kind="grid"),
-    )  # fmt: skip
+        name=name,
+        question=question,
+        ticks=1,
+        model=model,
+        replicates=Replicates(n=1),
+        limits=UNLIMITED,
+        parameters={**given, TASK: Factor(name=TASK, values=tuple(texts))},
+        design=Design(kind="grid"),
+    )
     with answered(study, out, workers=jobs, progress=progress, space=space) as results:
         values = results.tables(VALUE)
         return {task: values[s, 0, 0] for s, task in enumerate(tasks)}
@@ -89,9 +102,15 @@ OPTIONS = "options"
 
 
 def run_campaigns(
-    space: MaterialsSpace, rules: Sequence[str], seeds: Sequence[int], jobs: int = 1, *, out: Path | None = None,
-    progress: Progress | None = None, **options: Any,
-) -> list[Campaign]:  # fmt: skip
+    space: MaterialsSpace,
+    rules: Sequence[str],
+    seeds: Sequence[int],
+    jobs: int = 1,
+    *,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[Campaign]:
     """Run every rule on every seed, in this process or in several; equal campaigns whatever the number of processes.
 
     Parameters

@@ -339,6 +339,11 @@ def estimate(plan: Plan, workers: int | None = None) -> Estimate:
     failures = [r.message for r in results if isinstance(r, Failure)]
     stored = [len(r.outcomes) + len(r.series or b"") + ROW for r in records]
     return Estimate(
-        len(timed), len(failures), failures[0] if failures else "", sum(d.seconds for d in timed) / max(1, len(timed)), count,
-        start, sum(stored) / max(1, len(stored)),
-    )  # fmt: skip
+        len(timed),
+        len(failures),
+        failures[0] if failures else "",
+        sum(d.seconds for d in timed) / max(1, len(timed)),
+        count,
+        start,
+        sum(stored) / max(1, len(stored)),
+    )

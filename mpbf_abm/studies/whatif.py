@@ -102,9 +102,17 @@ class Plan:
     def study(self) -> Study:
         """The study of this question."""
         return Study.of_question(
-            self.kind, self.parameters, self.policies, self.shocks, shared=self.shocks_in_baseline, seeds=self.seeds, ticks=self.ticks,
-            series=KEPT, limits=UNLIMITED, question=self.compared(),
-        )  # fmt: skip
+            self.kind,
+            self.parameters,
+            self.policies,
+            self.shocks,
+            shared=self.shocks_in_baseline,
+            seeds=self.seeds,
+            ticks=self.ticks,
+            series=KEPT,
+            limits=UNLIMITED,
+            question=self.compared(),
+        )
 
     def check(self) -> None:
         """Raise with one line for every fault that would stop the run or leave an event without effect."""
@@ -349,8 +357,16 @@ def keep_runs(plan: Plan, noted: Mapping[tuple[str, int], Returned], out: Path) 
                 made = noted[arm, i]
                 record = pack(made.outcomes, made.series, made.tables)
                 store.add(
-                    runs.job(0, a, i), runs.key(0), arm, {}, record, seconds=0.0, attempts=1, quantities=recording.series, ticks=recording.ticks,
-                )  # fmt: skip
+                    runs.job(0, a, i),
+                    runs.key(0),
+                    arm,
+                    {},
+                    record,
+                    seconds=0.0,
+                    attempts=1,
+                    quantities=recording.series,
+                    ticks=recording.ticks,
+                )
         store.commit()
 
 
