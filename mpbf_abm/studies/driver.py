@@ -489,19 +489,9 @@ class _Driver:
                     f"run {job.id[:12]}, made again to note more, failed: {result.type}: {' '.join(result.message.split())}; it stays as it was"
                 )
                 continue
-            noted = self.plan.study.recording.joined(job.also)
-            self.store.add(
-                job,
-                self.plan.key(job.scenario),
-                self.plan.arms[job.arm].label,
-                self._parameters(job.scenario),
-                result,
-                seconds=done.seconds,
-                attempts=done.attempts,
-                quantities=noted.series,
-                ticks=noted.ticks,
-                more=job.id in self._short,
-            )
+            place = (self.plan.key(job.scenario), self.plan.arms[job.arm].label, self._parameters(job.scenario))
+            noted, made = self.plan.study.recording.joined(job.also), (done.seconds, done.attempts)
+            self.store.add(job, *place, result, noted, made, more=job.id in self._short)
         self.store.commit()
         if self.store.apart:
             raise StoppedError(

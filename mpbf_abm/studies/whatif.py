@@ -356,17 +356,7 @@ def keep_runs(plan: Plan, noted: Mapping[tuple[str, int], Returned], out: Path) 
             for i in range(plan.replicates):
                 made = noted[arm, i]
                 record = pack(made.outcomes, made.series, made.tables)
-                store.add(
-                    runs.job(0, a, i),
-                    runs.key(0),
-                    arm,
-                    {},
-                    record,
-                    seconds=0.0,
-                    attempts=1,
-                    quantities=recording.series,
-                    ticks=recording.ticks,
-                )
+                store.add(runs.job(0, a, i), runs.key(0), arm, {}, record, recording)
         store.commit()
 
 
