@@ -4,6 +4,11 @@
 # ///
 """Sessions that need an environment of their own: ``nox`` for every check, ``nox -s package`` for the wheel."""
 
+import re
+import shlex
+import shutil
+import tarfile
+import zipfile
 from pathlib import Path
 
 import nox
@@ -21,14 +26,50 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def package(session: nox.Session) -> None:
-    """Build source archive and wheel, and start the installed wheel outside the repository."""
+    """Build source archive and wheel; with the wheel alone, in an empty folder, ask a what-if, run a study and draw a figure of it."""
     session.install("build")
-    built = Path(session.create_tmp()).resolve()
+    built = Path(session.create_tmp()).resolve() / "built"
+    shutil.rmtree(built, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(built))
-    (wheel,) = built.glob("*.whl")
+    (wheel,), (archive,) = built.glob("*.whl"), built.glob("*.tar.gz")
+    held = names_in(wheel), names_in(archive)
+    if missing := {"analysis", "tests", "mpbf_abm"} - held[1]:
+        session.error(f"the source archive lacks {', '.join(sorted(missing))}")
+    if beside := {name for name in held[0] if not name.startswith("mpbf_abm")}:
+        session.error(f"the wheel holds {', '.join(sorted(beside))}, too")
     session.install(str(wheel))
-    session.chdir(built)
-    session.run("mpbf", "--help")
+    empty = built / "empty"
+    empty.mkdir()
+    session.chdir(empty)
+    for words in (what_if(), *FROM_A_STUDY):
+        session.run(*words)
+    if not (empty / "results/study/figures/ridges.pdf").is_file():
+        session.error("no figure was drawn")
+
+
+def names_in(archive: Path) -> set[str]:
+    """Return the folders and files at the top of a wheel, or within the one folder of a source archive."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            return {name.split("/")[0] for name in wheel.namelist()}
+    with tarfile.open(archive) as source:
+        return {name.split("/")[1] for name in source.getnames() if "/" in name}
+
+
+def what_if() -> list[str]:
+    """Return the first what-if of the README."""
+    text = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"\.venv/bin/(mpbf run [^|&\n]*--policy[^|&\n]*)", text)
+    assert found is not None, "README.md has no what-if"  # noqa: S101
+    return shlex.split(found.group(1))
+
+
+# A study from its template, its runs (`study init` writes 40 of a minute or two), and a figure of them.
+FROM_A_STUDY = (
+    ("mpbf", "study", "init", "study.toml"),
+    ("mpbf", "study", "run", "study.toml", "--quiet"),
+    ("mpbf", "figures", "build", "ridges", "study.toml", "--journal", "pnas"),
+)
 
 
 if __name__ == "__main__":

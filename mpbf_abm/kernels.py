@@ -1,7 +1,7 @@
 """Marking of the heavy array work, so that its cost can be measured alone.
 
 A kernel is a pure function of arrays. While :func:`recording` is active every kernel call is
-kept with its arguments; ``mpbf bench`` replays the calls and compares a whole run with this floor.
+kept with its arguments; ``python -m analysis.benchmarks`` replays the calls and compares a whole run with this floor.
 """
 
 from __future__ import annotations

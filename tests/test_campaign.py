@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.benchmarks.incremental import campaign as reference
 from mpbf_abm import ConfigurationError, Ecosystem, MaterialsSpace, Parameters
-from mpbf_abm.bench.incremental import campaign as reference
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.measures import acceleration as measures
 from mpbf_abm.model.campaign import Campaign, run_campaign

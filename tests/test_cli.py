@@ -248,7 +248,6 @@ start = 3
         (["config", "show", "--set=a.b=1"], ["unknown parameter"]),
         (["config", "init", "file"], ["exists already"]),
         (["config", "init", "no/where.toml"], ["cannot be written"]),
-        (["bench", "--json=no/where.json"], ["cannot be written"]),
         (["nonsense"], ["nonsense"]),
     ],
 )

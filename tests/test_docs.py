@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import renew
 
-from mpbf_abm import reference
 from mpbf_abm.parameters import GROUPS, PATHS, schema
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,22 +66,22 @@ def code_names(cell: str) -> list[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_generated_tables_are_up_to_date(path: Path):
-    assert reference.main(["--check", str(path)]) == 0, f"run: python -m mpbf_abm.reference {name(path)}"
+    assert renew.main([str(path), "--check"]) == 0, f"run: python docs/renew.py {name(path)}"
 
 
 def test_the_odd_shows_every_generated_table():
-    shown = reference.OPENING.findall(ODD.read_text(encoding="utf-8"))
-    assert sorted(shown) == sorted(reference.TABLES)
+    shown = renew.OPENING.findall(ODD.read_text(encoding="utf-8"))
+    assert sorted(shown) == sorted(renew.TABLES)
 
 
 def test_drift_is_reported_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     page = tmp_path / "page.md"
     page.write_text("a\n<!-- generated:phases -->\nold\n<!-- /generated -->\nb\n", encoding="utf-8")
-    assert reference.main(["--check", str(page)]) == 3
+    assert renew.main([str(page), "--check"]) == 3
     assert "out of date" in capsys.readouterr().err
     assert "old" in page.read_text(encoding="utf-8")
-    assert reference.main([str(page)]) == 0
-    assert reference.main(["--check", str(page)]) == 0
+    assert renew.main([str(page)]) == 0
+    assert renew.main([str(page), "--check"]) == 0
     text = page.read_text(encoding="utf-8")
     assert text.startswith("a\n")
     assert text.endswith("b\n")
@@ -101,13 +101,13 @@ def test_blocks_that_cannot_be_rendered_are_refused(
 ):
     page = tmp_path / "page.md"
     page.write_text(text, encoding="utf-8")
-    assert reference.main([str(page)]) == 2
+    assert renew.main([str(page)]) == 2
     assert fault in capsys.readouterr().err
     assert page.read_text(encoding="utf-8") == text
 
 
 def test_a_missing_document_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert reference.main([str(tmp_path / "none.md")]) == 2
+    assert renew.main([str(tmp_path / "none.md")]) == 2
     assert "none.md" in capsys.readouterr().err
 
 

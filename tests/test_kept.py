@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import golden
 import pytest
+import renew as pages
 
-from mpbf_abm import bench
+from analysis.benchmarks import __main__ as benchmarks
+from analysis.benchmarks import suite
 from mpbf_abm.cli import main
 from mpbf_abm.errors import OutputError
-from mpbf_abm.reference import renew
 
 Command = Callable[..., tuple[int, list[str]]]
 
@@ -91,6 +91,7 @@ RESULTS = {
     "what-if": ((*RUN, "--policy=exploration_floor:start=1", "--replicates=2"), "effects.csv"),
     "compare": (("compare", "runs"), "effects.csv"),
     "report": (("study", "report", "runs"), "report.md"),
+    "figures": (("figures", "build", "ridges", "runs"), "ridges.pdf"),
     "export": (("study", "export", "runs"), "runs.csv"),
     "crate": (("study", "export", "runs", "--to=crate"), "ro-crate-metadata.json"),
     "pool": (("pool", "pool.csv", "--objective=out", "--seeds=2", "--budget=9", "--quiet"), "summary.csv"),
@@ -176,49 +177,15 @@ def test_results_of_another_plan_or_study_are_not_replaced_unasked(here: Path, m
     assert (code, said) == (2, ["mpbf: c: holds the results of another study; choose another folder"])
 
 
-def drawn(target: Path) -> None:
-    (target / "figures").mkdir()
-    (target / "figures" / "one.pdf").write_text("drawn")
-
-
-@pytest.mark.parametrize("command", [("paper", "--quick"), ("figures", "all", "--quick")], ids=["paper", "figures"])
-def test_figures_and_texts_of_a_paper_that_were_changed_are_kept(
-    here: Path, mpbf: Command, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
-) -> None:
-    # What is drawn is not what is tested.
-    numbers = str(golden.ROOT / "analysis" / "paper.toml")
-    texts = (
-        (f"--numbers={numbers}", f"--summary={golden.ROOT / 'analysis' / 'summary.md'}")
-        if command[0] == "paper"
-        else ()
-    )
-    monkeypatch.setattr("mpbf_abm.cli.paper.reader", lambda *_: None)
-    monkeypatch.setattr("mpbf_abm.cli.paper._write", lambda target, *_: drawn(target))
-    monkeypatch.setattr("mpbf_abm.paper.build.build", lambda _names, _read, target, **_: drawn(target) or [])
-    assert mpbf(*command, *texts, "--out=out") == (0, [])
-    (here / "out" / "notes.md").write_text("mine")
-    assert mpbf(*command, *texts, "--out=out") == (0, ["mpbf: out: not of this result, and kept: notes.md"])
-    (here / "out" / "figures" / "one.pdf").write_text("mended by hand")
-    before = tree(here)
-    for place, words in (
-        ("out", "changed since mpbf wrote it: figures/one.pdf"),
-        ("runs", "holds the runs of a study"),
-    ):
-        code, said = mpbf(*command, *texts, f"--out={place}")
-        assert code == 2
-        assert words in said[0]
-    assert tree(here) == before
-
-
-def test_a_file_of_another_kind_is_no_place_for_measurements(here: Path, mpbf: Command) -> None:
+def test_a_file_of_another_kind_is_no_place_for_measurements(here: Path) -> None:
     before = tree(here)
     for place in ("runs/study.sqlite", "pool.csv"):
-        assert mpbf("bench", "--quick", "--only=nothing", f"--json={place}")[0] == 2
-        with pytest.raises(OutputError, match="exists and was not written by mpbf bench"):
-            bench.check_writable(here / place)
+        assert benchmarks.main(["--quick", "--only=null", f"--json={place}"]) == 2
+        with pytest.raises(OutputError, match=r"exists and was not written by analysis\.benchmarks"):
+            suite.check_writable(here / place)
     assert tree(here) == before
-    bench.write({"software": {}, "environment": {}, "quick": True, "rows": []}, here / "bench.json")
-    bench.check_writable(here / "bench.json")
+    suite.write({"software": {}, "environment": {}, "quick": True, "rows": []}, here / "bench.json")
+    suite.check_writable(here / "bench.json")
 
 
 def test_a_picture_beside_a_page_is_replaced_only_where_it_is_ours(tmp_path: Path) -> None:
@@ -226,14 +193,14 @@ def test_a_picture_beside_a_page_is_replaced_only_where_it_is_ours(tmp_path: Pat
 
     page, picture = tmp_path / "page.md", tmp_path / "images" / "page.png"
     page.write_text("<!-- result:made -->\nold\n<!-- /result -->\n")
-    renew(page, {"made": "new"}, Figure, title="A title", alt="A figure.")
-    renew(page, {"made": "newer"}, Figure, title="A title", alt="A figure.")
+    pages.renew(page, {"made": "new"}, Figure, title="A title", alt="A figure.")
+    pages.renew(page, {"made": "newer"}, Figure, title="A title", alt="A figure.")
     for other in (b"a photograph", None):
         if other is not None:
             picture.write_bytes(other)
         before = tree(tmp_path)
         with pytest.raises(OutputError, match="was not drawn by mpbf for this page"):
-            renew(page, {"made": "newest"}, Figure, title="A title" if other else "Another", alt="A figure.")
+            pages.renew(page, {"made": "newest"}, Figure, title="A title" if other else "Another", alt="A figure.")
         assert tree(tmp_path) == before
         picture.unlink()
-        renew(page, {"made": "newer"}, Figure, title="A title", alt="A figure.")
+        pages.renew(page, {"made": "newer"}, Figure, title="A title", alt="A figure.")

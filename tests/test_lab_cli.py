@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import renew
 from waiting import finished
 
 from mpbf_abm.cli import main
@@ -24,20 +25,25 @@ def mpbf(capsys: pytest.CaptureFixture[str]):
     return run
 
 
-def test_a_battery_writes_report_tables_figure_and_page(mpbf, tmp_path: Path):
+def test_a_battery_writes_report_tables_and_figure_of_which_a_page_is_renewed(
+    mpbf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     page = tmp_path / "page.md"
     page.write_text(
-        "# Page\n\n<!-- result:made -->\n<!-- /result -->\n<!-- result:findings -->\nold\n<!-- /result -->\n"
+        "# Page\n\n<!-- result:made -->\n<!-- /result -->\n<!-- result:findings -->\noutworn\n<!-- /result -->\n"
     )
     out = tmp_path / "out"
     code, told, err = mpbf(
-        "lab", "path", "--preset", "quick", *SETS, "--replicates=2", "--ticks=10", "--jobs=1", f"--out={out}", f"--doc={page}"
+        "lab", "path", "--preset", "quick", *SETS, "--replicates=2", "--ticks=10", "--jobs=1", f"--out={out}"
     )  # fmt: skip
     assert code == 0, err
     assert "effective reinforcement" in told
     assert {"path.md", "path.png", "path.pdf", "findings.csv", "histories.csv", "survival.csv"} <= {
         p.name for p in out.iterdir()
     }
+    monkeypatch.setitem(renew.LABORATORY, "page.md", ("path", "path"))
+    monkeypatch.setitem(renew.PAGES, "page.md", renew.PAGES["atlas.md"])
+    assert renew.main([str(page), str(out)]) == 0
     text = page.read_text()
     assert "outworn" not in text
     assert "2 communities (seeds 1 to 2), 10 ticks" in text
@@ -45,6 +51,8 @@ def test_a_battery_writes_report_tables_figure_and_page(mpbf, tmp_path: Path):
     assert "| effective reinforcement |" in text
     assert (tmp_path / "images" / "page.png").is_file()
     report = (out / "path.md").read_text()
+    findings = text.split("<!-- result:findings -->\n")[1].split("<!-- /result -->")[0]
+    assert findings in report
     assert "mpbf lab path --preset quick --set space.families=8" in report
 
 
@@ -117,7 +125,6 @@ CONFIG = '[[shock]]\nname = "repository_outage"\nstart = 5\ntarget = 99\n'
         (["lab", "forms", "--replicates=x"], "must be a whole number"),
         (["lab", "path", "CONFIG"], "99"),
         (["lab", "path", "nowhere.toml"], "nowhere.toml"),
-        (["lab", "path", "--doc=nowhere.md"], "--doc = 'nowhere.md': no such file"),
         (["lab", "path", "--jobs=0"], "--jobs = 0"),
         (["lab", "path", "--set", "planners.reinforcment=2"], "did you mean"),
         (["atlas", "--row", "exploration lockin"], "no such row; did you mean 'exploration lock-in'?"),

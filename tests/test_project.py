@@ -1,5 +1,6 @@
 """The repository keeps its own rules: lint, types, import floors, metadata and versions."""
 
+import ast
 import importlib.metadata
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,7 +108,7 @@ DEFINED_ONCE = {
     "the id of a run": (r"def \w*run_id|def run_kind", {"model/spec.py", "studies/plan.py"}),  # and that of stores of version 0.1
     "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"model/spec.py"}),
     # A driver's engines, the page's sessions, and a benchmark of the pool itself.
-    "a loop over many runs": (r"\b(?<!class )Pool\(", {"processes.py", "studies/engines.py", "studies/distributed.py", "page/desk.py", "bench/studies.py"}),
+    "a loop over many runs": (r"\b(?<!class )Pool\(", {"processes.py", "studies/engines.py", "studies/distributed.py", "page/desk.py", "../analysis/benchmarks/studies.py"}),
     "a page writer": (r"index=False, lineterminator", {"outputs.py"}),
     "a finding": (r"class Finding", {"evidence/assessments/assessment.py"}),
     "a table as text": (r"\{\w+:[<>]\{", {"outputs.py"}),
@@ -120,6 +122,41 @@ DEFINED_ONCE = {
 def test_what_has_one_definition_has_no_second(what: str):
     sign, places = DEFINED_ONCE[what]
     package = ROOT / "mpbf_abm"
-    paths = [*package.rglob("*.py"), *(p for f in ("analysis", "experiments") for p in (ROOT / f).rglob("*.py"))]
+    paths = [
+        *package.rglob("*.py"),
+        *(p for f in ("analysis", "docs", "experiments") for p in (ROOT / f).rglob("*.py")),
+    ]
     holds = {p for p in paths if re.search(sign, p.read_text(encoding="utf-8"))}
-    assert holds == {package / place for place in places}
+    assert holds == {(package / place).resolve() for place in places}
+
+
+def test_the_wheel_is_the_library_and_the_source_archive_the_repository():
+    from hatchling.builders.sdist import SdistBuilder
+    from hatchling.builders.wheel import WheelBuilder
+
+    def files(builder: Any) -> set[str]:
+        return {Path(file.distribution_path).as_posix() for file in builder.recurse_included_files()}
+
+    wheel, source = files(WheelBuilder(str(ROOT))), files(SdistBuilder(str(ROOT)))
+    assert {name.split("/")[0] for name in wheel} == {"mpbf_abm"}
+    assert {"mpbf_abm/py.typed", "mpbf_abm/verification/baseline.json", "mpbf_abm/figures/of_histories.py"} <= wheel
+    assert wheel < source
+    named = {
+        "analysis/paper/__main__.py",
+        "analysis/paper/figures/fan.pdf",
+        "tests/conftest.py",
+        "tests/docking/naive.py",
+        "docs/renew.py",
+    }
+    assert named <= source
+
+
+def test_nothing_of_the_package_or_its_programs_imports_a_test():
+    """Names of modules below tests/ are imported by no file of mpbf_abm, analysis or docs."""
+    own = {p.stem for p in (ROOT / "tests").rglob("*.py")} | {"tests"}
+    paths = [p for folder in ("mpbf_abm", "analysis", "docs") for p in (ROOT / folder).rglob("*.py")]
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.split(".")[0] for name in names} & own, path

@@ -194,7 +194,7 @@ def test_a_page_that_is_a_folder_is_refused_before_anything_is_computed(mpbf, tm
     [
         (["--trajectories=1", "--points=59", "--second=9"], ["--trajectories = 1: must be at least 2", "--points = 59: must be at least 60", "--second = 9: must be at least 10"]),
         (["--points=many"], ["--points = 'many': must be a whole number"]),
-        (["--seed=-1", "--jobs=0", "--doc=none.md", "--data=nowhere"], ["--seed", "--jobs = 0", "--doc = 'none.md': no such file", "--data = 'nowhere': no such folder"]),
+        (["--seed=-1", "--jobs=0", "--data=nowhere"], ["--seed", "--jobs = 0", "--data = 'nowhere': no such folder"]),
     ],
 )  # fmt: skip
 def test_a_calibration_that_cannot_be_is_refused_before_any_run(mpbf, tmp_path, options, parts):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mpbf_abm.cli.binding import Entry, Group
+from mpbf_abm.cli.binding import MOVED, Entry, Group
 
 USE, ANALYSE, EVIDENCE, MAINTAIN = "Use", "Analyse", "Evidence", "Maintain"
 
@@ -41,9 +41,9 @@ LAB = {
     "urn": Entry(ANALYSE, "Predict communities by urn theory with measured exponents.", "lab:urn"),
 }
 FIGURES = {
-    "list": Entry(EVIDENCE, "List the figures and their studies.", "paper:listed"),
-    "build": Entry(EVIDENCE, "Build some figures.", "paper:build"),
-    "all": Entry(EVIDENCE, "Build all figures.", "paper:every"),
+    "list": Entry(ANALYSE, "List the kinds of figures, and what each needs of a study.", "figures:listed"),
+    "build": Entry(ANALYSE, "Make a figure for a journal from the runs of a study.", "figures:build"),
+    "all": Entry(MOVED, "", "moved:figures"),
 }
 COMMANDS = {
     "run": Entry(USE, "Run the model, or ask a what-if on paired seeds.", "run:run"),
@@ -61,9 +61,9 @@ COMMANDS = {
     "verify": Entry(EVIDENCE, "Check the model against known results.", "verify:verify"),
     "validate": Entry(EVIDENCE, "Compare a community with stylised facts.", "validate:validate"),
     "calibrate": Entry(EVIDENCE, "Fit the parameters to the stylised facts.", "calibrate:calibrate"),
-    "figures": Entry(EVIDENCE, "Figures of the paper, from stored studies.", commands=FIGURES),
-    "paper": Entry(EVIDENCE, "Figures, tables and numbers of the paper.", "paper:paper"),
-    "bench": Entry(MAINTAIN, "Measure speed, memory and scaling.", "bench:bench"),
+    "figures": Entry(ANALYSE, "Figures for journals, from any study that supports them.", commands=FIGURES),
+    "paper": Entry(MOVED, "", "moved:paper"),
+    "bench": Entry(MOVED, "", "moved:bench"),
 }
 
 

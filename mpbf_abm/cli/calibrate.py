@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from mpbf_abm.cli.binding import of_run, option, whole
 from mpbf_abm.cli.console import OK, complain
-from mpbf_abm.cli.options import Data, Doc, Jobs, workers
+from mpbf_abm.cli.options import Data, Jobs, workers
 
 if TYPE_CHECKING:
     from mpbf_abm.studies.design import Design
@@ -20,7 +20,6 @@ UNSEEN = 1000  # seeds of the held-out check lie so far above those of the runs
 
 def calibrate(
     out: Annotated[Path, option("DIR", "Folder of the runs; a stopped calibration resumes there.")] = FOLDER,
-    doc: Doc = None,
     data: Data = None,
     trajectories: Annotated[int, whole("", "Morris trajectories of the screening.", low=2)] = 6,
     points: Annotated[int, whole("", "Points of the first wave (Latin hypercube).", low=60)] = 160,
@@ -68,9 +67,4 @@ def calibrate(
     text = blocks({label.split()[0]: p for label, p in best.items()}, fresh, tables)
     for name, block in text.items():
         print(f"{name}\n\n{block}")
-    if doc is not None:
-        from mpbf_abm.reference import renew
-
-        renew(doc, text)
-        complain([f"written: {doc}"])
     return OK

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import of_run, option, typed, whole
 from mpbf_abm.cli.console import MISMATCH, OK, print_json, tell_written
-from mpbf_abm.cli.options import MORE, Community, Doc, Jobs, Json, Out, given, workers
+from mpbf_abm.cli.options import MORE, Community, Jobs, Json, Out, given, workers
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import HaltError
 from mpbf_abm.outputs import table
 
 if TYPE_CHECKING:
     from mpbf_abm.evidence.assessments.assessment import Battery, Setting
-    from mpbf_abm.outputs import OutputFolder
 
 FEWEST = 12  # held-out draws
 NUMBERS = ("replicates", "ticks", "seed")
@@ -34,7 +33,6 @@ class Assessed(Community):
     seed: int | None = of_run("seed", "Seed of the first community. [default: that of the file, or 1]")
     jobs: Jobs = None
     out: Out = None
-    doc: Doc = None
     as_json: Json = False
 
     def setting(self, battery: Battery) -> Setting:
@@ -51,20 +49,20 @@ class Assessed(Community):
         return setting
 
     def examine(self, battery: Battery, figure: Any, name: str) -> int:
-        """Run a battery; report its findings on the terminal, in a folder, on a page of the documentation."""
+        """Run a battery; report its findings on the terminal and in a folder."""
         from mpbf_abm.evidence.assessments.assessment import run_battery
         from mpbf_abm.outputs import OutputFolder
         from mpbf_abm.reports import lab_report
 
         setting, out = self.setting(battery), self.out or Path("results") / battery.name
-        command = " ".join([f"mpbf {name}", *typed(self, ("jobs", "out", "doc", "as_json", "row", "listed"))])
+        command = " ".join([f"mpbf {name}", *typed(self, ("jobs", "out", "as_json", "row", "listed"))])
         folder = OutputFolder(out, f"lab {battery.name}")
         with _resumable(out):
             with Bar(self.as_json, "task") as watch:
                 found = run_battery(battery, setting, workers(self.jobs), watch, out)
             made = lab_report.made(command, setting)
-            shown = lab_report.write(folder, battery.name, battery.question, found, figure, made)
-        _written(folder, self.doc, *shown)
+            lab_report.write(folder, battery.name, battery.question, found, figure, made)
+        tell_written(folder, to=sys.stderr)
         if self.as_json:
             print_json(lab_report.as_mapping(found, setting))
         else:
@@ -81,15 +79,6 @@ def _resumable(out: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise HaltError(f"interrupted; {kept_in(out)}") from None
-
-
-def _written(folder: OutputFolder, doc: Path | None, text: Any, draw: Any, look: dict[str, Any]) -> None:
-    """Print what was written, and renew a page of the documentation."""
-    tell_written(folder, to=sys.stderr)
-    if doc is not None:
-        from mpbf_abm.reference import renew
-
-        renew(doc, text, draw, **look)
 
 
 def assessment(name: str, battery: str, help: str) -> Callable[..., int]:
@@ -146,7 +135,6 @@ def urn(
     seed: Annotated[int, of_run("seed", "Seed of draws and communities.")] = 2026,
     jobs: Jobs = None,
     out: Out = None,
-    doc: Doc = None,
 ) -> int:
     """Predict communities with real learners by urn theory, fed with measured exponents: a study of held-out draws.
 
@@ -171,7 +159,7 @@ def urn(
         failures = f", of which {failed} failed" if failed else ""
         how = f"`mpbf lab urn --draws {draws} --seed {seed}`: {draws} held-out draws{failures}, quick preset, "
         how += "120 ticks, measured at tick 24.\n"
-        shown = lab_report.write(folder, "effective_urn", QUESTION, found, figure, how)
-    _written(folder, doc, *shown)
+        lab_report.write(folder, "effective_urn", QUESTION, found, figure, how)
+    tell_written(folder, to=sys.stderr)
     print(lab_report.as_text(found))
     return MISMATCH if failed else OK

@@ -36,7 +36,13 @@ def _events(kind: str, known: str, options: str, help: str) -> Any:
         return parse_event(text, EVENTS[kind])
 
     help = f"{help} (mpbf config {known.lower()}){MORE}"
-    return option(f"--{kind} NAME{options}", help, parse, names_in(f"interventions:{known}"), default=())
+    return option(
+        f"--{kind} NAME{options}",
+        help,
+        parse,
+        names_in(f"model.{kind}s:{known}" if kind == "shock" else f"model.interventions:{known}"),
+        default=(),
+    )
 
 
 Json = Annotated[bool, option("--json", "Print JSON.", panel=OUTPUT)]
@@ -57,7 +63,6 @@ Preset = Annotated[
     option("NAME", "One of default, quick, faithful, null, pool.", complete=names_in("parameters:PRESETS", "null")),
 ]
 Data = Annotated[Path | None, existing("DATA", "Folder of real data.")]
-Doc = Annotated[Path | None, existing("FILE", "Renew the blocks <!-- result:NAME --> of this page.")]
 
 
 @dataclass(frozen=True)

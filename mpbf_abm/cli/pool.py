@@ -50,7 +50,7 @@ class Campaigns:
     """What the campaigns do."""
 
     acquisition: list[str] = option(
-        "RULE", f"Rule{MORE}", None, names_in("parameters:ACQUISITIONS"), default=("greedy",)
+        "RULE", f"Rule{MORE}", None, names_in("learning.acquisition:RULES"), default=("greedy",)
     )
     seeds: int = whole("", "Campaigns of each rule, at seeds 1, 2, ...", low=1, default=20)
     budget: float | None = real("N|SHARE", "Experiments, those at the start included; up to 1, a share of the pool.")

@@ -61,9 +61,6 @@ class Instead:
 
     mutations: bool = option("--mutations", "Run mutation tests instead: known faults must be detected.", default=False)
     listed: bool = option("--list", "List rows and their parameters, instead.", default=False)
-    update_baseline: bool = option(
-        "--update-baseline", "Write the regression baseline (W3) anew, instead.", default=False
-    )
 
 
 def verify(asked: Rows, instead: Instead) -> int:
@@ -96,15 +93,12 @@ def verify(asked: Rows, instead: Instead) -> int:
 
 
 def _instead(asked: Rows, instead: Instead) -> int:
-    """List the rows, write the baseline, or run the mutation tests and report which rows detected each fault."""
+    """List the rows, or run the mutation tests and report which rows detected each fault."""
     from mpbf_abm.evidence.known import suite
     from mpbf_abm.reports import known_report
 
     if instead.listed:
         print(known_report.rows_listed(asked.rows))
-        return OK
-    if instead.update_baseline:
-        print(f"written: {suite.whole.update_baseline()}")
         return OK
     with Bar(asked.as_json, "row") as watch:
         results = suite.run_mutations(asked.seed, workers(asked.jobs), out=asked.out, progress=watch)

@@ -34,7 +34,7 @@ except ImportError:
 PLUGIN = "mpbf-study"
 MOST_TOGETHER = 10_000
 # A chunk takes at least so many seconds for each worker: some three times what it costs scheduler and driver
-# (`mpbf bench --only chunks`), so that they are busy for a third of the time.
+# (`python -m analysis.benchmarks --only chunks`), so that they are busy for a third of the time.
 CHUNK_COST = 0.02
 # Workers have children of their own (the pools), which a daemonic process may not have.
 FREE = {"distributed.worker.daemon": False}

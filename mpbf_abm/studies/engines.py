@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from typing import Any, Protocol
 
+from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.processes import Done, Pool, Work, attempt, default_workers, one_thread
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Limits
 from mpbf_abm.studies.jobs import Failure, Record
+
+GROUP = "mpbf_abm.engines"  # entry points: each an engine other than this machine
 
 
 class Engine(Protocol):
@@ -97,15 +101,27 @@ def open_engine(work: Work, settings: EngineSettings, limits: Limits, workers: i
         In place of the study's; 1 on the local engine is this process.
     """
     count = workers or settings.workers
-    if settings.kind == "dask":
-        from mpbf_abm.studies.distributed import DaskEngine
-
-        return DaskEngine(work, settings, limits, count)
+    if settings.kind != "local":
+        return installed(settings.kind)(work, settings, limits, count)
     if count == 1:
         return InProcess(work)
     return Pool(
         work, count or default_workers(), seconds=limits.seconds, memory_mb=limits.memory_mb, retries=limits.retries
     )
+
+
+def installed(kind: str) -> Callable[[Work, EngineSettings, Limits, int | None], Engine]:
+    """Return the factory of an engine by the name of its entry point.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none, or the library that it stands on is not installed.
+    """
+    for point in entry_points(group=GROUP, name=kind):
+        factory: Callable[[Work, EngineSettings, Limits, int | None], Engine] = point.load()
+        return factory
+    raise ConfigurationError(f"[engine]: kind = '{kind}': the installed mpbf_abm has no such engine; install it again")
 
 
 def result_of(done: Done) -> Record | Failure:

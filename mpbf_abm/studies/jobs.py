@@ -333,7 +333,7 @@ class Runner:
         return kept[key]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"study": self.study, "space": self.space, "debug": False}
+        return {"study": self.study, "space": self.space, "debug": False, "modules": self.modules}
 
 
 def run_values(study: Study, values: Sequence[Any], arm: Arm) -> dict[str, Any]:

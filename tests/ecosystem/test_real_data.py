@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.benchmarks.incremental import campaign as reference
 from mpbf_abm import Ecosystem, MaterialsSpace, Parameters, simulate
-from mpbf_abm.bench.incremental import campaign as reference
 from mpbf_abm.evidence.known.whole import POOLS
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.model.campaign import run_campaign

@@ -115,7 +115,6 @@ def test_the_study_is_a_latin_hypercube_over_all_factors():
     [
         ("--draws=3", "must be at least 12"),
         ("--seed=x", "must be a whole number"),
-        ("--doc=nowhere.md", "no such file"),
     ],
 )
 def test_faults_are_told_in_one_line(option, line, capsys):

@@ -177,3 +177,12 @@ def test_chunks_grow_with_the_workers_that_one_scheduler_has_to_serve() -> None:
 
     assert [chunk_seconds(None, slots) for slots in (1, 50, 1_000)] == [1.0, 1.0, 20.0]
     assert chunk_seconds(0.3, 1_000) == 0.3
+
+
+def test_an_engine_is_found_by_its_entry_point_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mpbf_abm.studies import distributed, engines
+
+    assert engines.installed("dask") is distributed.DaskEngine
+    monkeypatch.setattr(engines, "entry_points", lambda **_: ())
+    with pytest.raises(ConfigurationError, match="kind = 'dask': the installed mpbf_abm has no such engine"):
+        engines.installed("dask")

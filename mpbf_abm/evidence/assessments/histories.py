@@ -7,7 +7,7 @@ and series. The figures of a paper are drawn from what such studies have stored.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
 from mpbf_abm.stats.warning import early_warnings
 from mpbf_abm.studies.jobs import RunInput
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Float = NDArray[np.float64]
 Outcomes = dict[str, float]
@@ -124,7 +127,12 @@ def removal(run: RunInput) -> Outcomes:
         for _ in range(run.ticks):
             eco.step()
         graph = eco.world.infrastructure.graph()
-    rng = np.random.default_rng(run.seed)
+    return network_outcomes(graph, run.seed)
+
+
+def network_outcomes(graph: nx.Graph[Any], seed: int) -> Outcomes:
+    """Return the removal curves of a network at :data:`STEPS` equal steps, and the mean R of each."""
+    rng = np.random.default_rng(seed)
     out: Outcomes = {}
     for criterion in CRITERIA:
         orders = ORDERS if criterion == "random" else 1

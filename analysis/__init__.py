@@ -1,0 +1,1 @@
+"""Our own use of the package: the paper, worked examples on real data, benchmarks. Nothing of it is in the wheel."""

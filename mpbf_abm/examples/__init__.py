@@ -1,1 +1,0 @@
-"""Worked examples on real data: what is asked, the runs, the tables and the figure of each (`analysis/`, `docs/examples/`)."""

@@ -1,0 +1,177 @@
+"""A kind of figure: what it needs of a study, how its frames are prepared and drawn, and how it is described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.figures.of_studies import words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mpbf_abm.studies.results import Results
+
+Float = NDArray[np.float64]
+Frames = Mapping[str, pd.DataFrame]
+BAND = (0.05, 0.95)
+
+# Parameters that have a symbol or a short name in figures; their axes, and labels of what figures often show.
+SHORT = {
+    "curators.reinforcement": "gamma", "curators.exploration": "eps", "planners.experiments": "budget",
+    "infrastructure.providers": "providers",
+}  # fmt: skip
+SYMBOLS = {"gamma": "γ", "eps": "ε"}
+LABELS = {
+    "boundary_shift": "boundary shift ΔB (index)", "integrity": "integrity A (index)", "steering": "steering S (index)",
+    "tradeoff": "trade-off T (index)", "found_share": "found (share of the top 1 %)", "families_d1": "breadth (effective families)",
+    "gamma": "reinforcement γ (–)", "eps": "exploration ε (share)", "providers": "providers (number)",
+    "budget": "experiments of a planner in a tick", "locked": "histories that end locked in (share)",
+}  # fmt: skip
+# Columns that frames have of their own: no parameter's column may be called so.
+OWN = frozenset({
+    "arm", "tick", "origin", "region", "records", "share", "median", "low", "high", "twin", "replicate", "growth", "early", "final", "time",
+    "variance", "n", "criterion", "removed", "R", "what", "value", "density",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a figure shows of a study that has more.
+
+    Attributes
+    ----------
+    where : mapping of str to object
+        Values of parameters that vary: scenarios with these values.
+    outcomes : tuple of str
+        Outcomes, or series of a figure of series.
+    arms : tuple of str
+        Labels of arms.
+    """
+
+    where: Mapping[str, Any] = field(default_factory=dict)
+    outcomes: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+
+
+EVERYTHING = Choice()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of figure.
+
+    Attributes
+    ----------
+    name, title : str
+    needs : str
+        What a study must have for it.
+    width : str
+        single or double column.
+    height : float
+        In millimetres.
+    caption, alt : str
+        What stands below it, and its description for those who cannot see it.
+    prepare : callable
+        From a study's results (and a :class:`Choice`) to one frame for each panel: what is drawn, and nothing else.
+    draw : callable
+        From these frames to the figure; no computation.
+    bare : tuple of str
+        Panels that show neither an interval nor single runs, since they are theory, or ranks, limits and rates of all scenarios.
+    """
+
+    name: str
+    title: str
+    needs: str
+    width: Literal["single", "double"]
+    height: float
+    caption: str
+    alt: str
+    prepare: Callable[..., dict[str, pd.DataFrame]]
+    draw: Callable[[Frames], Figure]
+    bare: tuple[str, ...] = ()
+
+
+def lacking(kind: str, what: str) -> ConfigurationError:
+    """Return the error of a study that cannot feed a figure."""
+    return ConfigurationError(f"{kind}: the study lacks {what}")
+
+
+def band(values: Float, axis: int = 0) -> tuple[Float, Float, Float]:
+    """Median over replicates and the range of nine tenths of them."""
+    low, middle, high = np.nanquantile(values, (BAND[0], 0.5, BAND[1]), axis=axis)
+    return middle, low, high
+
+
+def finite(values: Float) -> Float:
+    """Return the values of runs that have one."""
+    return values[np.isfinite(values)]
+
+
+def scenarios(results: Results, where: Mapping[str, Any]) -> list[int]:
+    """Return the numbers of the scenarios with some values, all without any.
+
+    Raises
+    ------
+    ConfigurationError
+        For a parameter that does not vary, or a value that no scenario has.
+    """
+    table = results.scenarios.drop(columns="place")
+    known = [str(c) for c in table if c != "scenario"]
+    names = {SHORT[c]: c for c in known if c in SHORT}
+    where = {names.get(name, name): value for name, value in where.items()}
+    if unknown := [n for n in where if n not in known]:
+        varied = f"varies: {', '.join(known)}" if known else "it has one scenario"
+        raise ConfigurationError(
+            f"the study does not vary '{unknown[0]}'{did_you_mean(unknown[0], [*known, *names])} ({varied})"
+        )
+    fits = np.ones(len(table), bool)
+    for name, value in where.items():
+        column = table[name]
+        number = column.dtype.kind in "if" and isinstance(value, (int, float))
+        fits &= np.isclose(column.astype(float), value) if number else (column.astype(str) == str(value)).to_numpy()
+    if not fits.any():
+        raise ConfigurationError(f"no scenario has {', '.join(f'{n} = {v}' for n, v in where.items())}")
+    return [int(s) for s in table.loc[fits, "scenario"]]
+
+
+def scenario(results: Results, where: Mapping[str, Any]) -> int:
+    """Return the number of the first scenario with some values."""
+    return scenarios(results, where)[0]
+
+
+def levels(results: Results, choice: Choice, most: int) -> tuple[str, dict[int, Any]]:
+    """Return what tells scenarios apart, as a column, and its value in each of those that are chosen, `most` at most.
+
+    The only parameter that varies, under its short name; the number of the scenario where none or several do.
+    """
+    chosen, names = scenarios(results, choice.where)[:most], list(results.plan.scenarios.names)
+    column = SHORT.get(names[0], names[0]) if len(names) == 1 else "scenario"
+    if column == "scenario" or column in OWN:
+        return "scenario", {s: s for s in chosen}
+    return column, {s: results.scenarios[names[0]].tolist()[s] for s in chosen}
+
+
+def level_words(column: str, value: Any) -> str:
+    """Say a level: γ = 2, 2 providers each."""
+    number = f"{value:g}" if isinstance(value, (int, float)) else words(str(value))
+    if column == "providers":
+        return f"{number} provider{'s' * int(value > 1)} each"
+    return f"{SYMBOLS.get(column, words(column))} = {number}"
+
+
+def label(name: str) -> str:
+    """Return the label of an axis."""
+    return LABELS.get(name, words(name))
+
+
+def arms(results: Results, choice: Choice, most: int | None = None) -> dict[str, int]:
+    """Return the arms that are chosen, all without a choice, as figures call them, with their numbers; `most` at most."""
+    chosen = list(choice.arms or results.arm_names)[:most]
+    return {name.replace("_", " "): results.arm_index(name) for name in chosen}
