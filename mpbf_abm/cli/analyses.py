@@ -69,7 +69,7 @@ def analyse(stored: Stored, as_json: bool, kind: str, *arguments: Any, **options
     """Make an analysis, write its tables and figure, and print its main table."""
     from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.reports.study_report import incomplete, write_analysis
-    from mpbf_abm.studies import analysis as analyses
+    from mpbf_abm.studies import analyses
 
     with stored.opened() as results:
         analysis: Analysis = getattr(analyses, kind)(results, *arguments, **options)

@@ -11,7 +11,7 @@ import pandas as pd
 from mpbf_abm.errors import MpbfError
 from mpbf_abm.figures import of_studies
 from mpbf_abm.outputs import clock, size, table, write_pages
-from mpbf_abm.studies import analysis as analyses
+from mpbf_abm.studies import analyses
 from mpbf_abm.studies.analyses import Analysis
 from mpbf_abm.studies.definition import Study
 from mpbf_abm.studies.driver import Shard, Tally

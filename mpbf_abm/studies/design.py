@@ -36,6 +36,16 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def names_of(text: str) -> tuple[str, ...]:
+    """Return the names that a text lists."""
+    return tuple(text.split())
+
+
+def lines_where(*checks: tuple[object, str]) -> list[str]:
+    """Return the lines whose condition holds."""
+    return [line for holds, line in checks if holds]
+
+
 def _key(value: Any) -> Any:
     """What equal values have in common: as in Python 1 equals 1.0, but true is another value than 1."""
     return isinstance(value, bool), value
