@@ -11,7 +11,7 @@ A page holds blocks ``<!-- generated:NAME -->`` ... ``<!-- /generated -->`` of t
     python docs/renew.py docs/examples/gaps.md results/gaps DATA         # of python -m analysis.worked gaps --data DATA
     python docs/renew.py docs/validation.md results/validate             # of mpbf validate --out results/validate
     python docs/renew.py docs/verification.md results/verify             # of mpbf verify --figure --out results/verify
-    python docs/renew.py mpbf_abm/verification/baseline.json             # the regression baseline (W3), from the code
+    python docs/renew.py mpbf_abm/evidence/known/baseline.json             # the regression baseline (W3), from the code
 """
 
 from __future__ import annotations
@@ -121,6 +121,23 @@ def phases() -> str:
     return markdown_table(("", "phase", "layer", "what happens", "function"), rows)
 
 
+def columns() -> str:
+    """Render the state variables of agents."""
+    from mpbf_abm.model.world import Curators, Planners, Trainers
+
+    rows = [
+        (
+            cohort.kind[:-1],
+            f"`{name}`",
+            c.unit,
+            c.help + (f" (starts at `{cohort.kind}.{name}`)" if c.parameter else ""),
+        )
+        for cohort in (Curators, Trainers, Planners)
+        for name, c in cohort.declared.items()
+    ]
+    return markdown_table(("agent", "column", "unit", "meaning"), rows)
+
+
 def indicators() -> str:
     """Render every column of ``run.series``."""
     from mpbf_abm.model.indicators import INDICATORS
@@ -180,7 +197,7 @@ def constants() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (parameters, phases, indicators, policies, shocks, modalities, presets, constants)
+    f.__name__: f for f in (parameters, columns, phases, indicators, policies, shocks, modalities, presets, constants)
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import renew
+from registries import registering
 
 from mpbf_abm.parameters import GROUPS, PATHS, schema
 
@@ -264,9 +265,10 @@ def examples(path: Path) -> list[tuple[int, str]]:
 def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "example"}
-    for line, source in examples(path):
-        # Line numbers of a failure are those of the document.
-        exec(compile("\n" * (line - 1) + source, name(path), "exec"), namespace)  # noqa: S102
+    with registering():
+        for line, source in examples(path):
+            # Line numbers of a failure are those of the document.
+            exec(compile("\n" * (line - 1) + source, name(path), "exec"), namespace)  # noqa: S102
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)

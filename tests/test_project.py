@@ -104,7 +104,7 @@ DEFINED_ONCE = {
         {"stats/estimates.py", "streams.py", "model/planners.py", "stats/information.py", "evidence/known/linear_urns.py"},
     ),
     "a run": (r"class RunSpec", {"model/spec.py"}),
-    "the beginning of a run": (r"(?<!class )\bEcosystem\(", {"model/run.py", "model/ecosystem.py"}),  # and an example of its docstring
+    "the beginning of a run": (r"(?<!class )\bCommunity\(", {"model/run.py", "model/community.py"}),  # and an example of its docstring
     "the id of a run": (r"def \w*run_id|def run_kind", {"model/spec.py", "studies/plan.py"}),  # and that of stores of version 0.1
     "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"model/spec.py"}),
     # A driver's engines, the page's sessions, and a benchmark of the pool itself.
@@ -139,7 +139,7 @@ def test_the_wheel_is_the_library_and_the_source_archive_the_repository():
 
     wheel, source = files(WheelBuilder(str(ROOT))), files(SdistBuilder(str(ROOT)))
     assert {name.split("/")[0] for name in wheel} == {"mpbf_abm"}
-    assert {"mpbf_abm/py.typed", "mpbf_abm/verification/baseline.json", "mpbf_abm/figures/of_histories.py"} <= wheel
+    assert {"mpbf_abm/py.typed", "mpbf_abm/evidence/known/baseline.json", "mpbf_abm/figures/of_histories.py"} <= wheel
     assert wheel < source
     named = {
         "analysis/paper/__main__.py",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from registries import registering
 
 from mpbf_abm import (
     ConfigurationError,
@@ -20,13 +21,11 @@ from mpbf_abm import (
     RunSpec,
     Shock,
     Study,
-    identity,
     simulate,
 )
 from mpbf_abm.identity import own_modules
-from mpbf_abm.learning import acquisition as rules
 from mpbf_abm.learning.acquisition import acquisition
-from mpbf_abm.model import indicators, interventions, shocks
+from mpbf_abm.model import indicators
 from mpbf_abm.model.indicators import indicator
 from mpbf_abm.model.interventions import Lever, policy
 from mpbf_abm.model.shocks import shock
@@ -42,15 +41,8 @@ TICKS = 6
 @pytest.fixture(scope="module", autouse=True)
 def additions() -> Iterator[Any]:
     """The user's module, whose registrations end with these tests."""
-    kept = [
-        *(indicators.INDICATORS, indicators.COLUMNS, indicators.UNITS, indicators.BOUNDS, indicators.REGISTERED),
-        *(shocks.SHOCKS, shocks.NODES, rules.RULES, interventions.POLICIES, Planners.declared, identity._modules),
-    ]
-    before = [registry.copy() for registry in kept]
-    yield importlib.import_module("additions")
-    for registry, content in zip(kept, before, strict=True):
-        registry.clear()
-        (registry.extend if isinstance(registry, list) else registry.update)(content)
+    with registering():
+        yield importlib.import_module("additions")
     del sys.modules["additions"]
 
 
@@ -122,7 +114,7 @@ def test_a_study_in_several_processes_knows_all_of_them(tmp_path: Path, addition
     results = study.run(tmp_path / "runs", workers=2)
     assert results.failures.empty, results.failures["message"].tolist()
     one = simulate(
-        SMALL.replace("planners.acquisition", "boldest"), seed=results.seeds[0, 0], ticks=TICKS, shocks=[Shock("curators_strike", start=3)],
+        SMALL.replace("planners.acquisition", "boldest"), seed=int(results.runs["seed"].iloc[0]), ticks=TICKS, shocks=[Shock("curators_strike", start=3)],
         planners=additions.Learner, curators=additions.Rarity,
     )  # fmt: skip
     assert results.values("found_share")[0, 0, 0] == one.summary["found_share"]

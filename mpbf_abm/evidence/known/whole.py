@@ -148,7 +148,7 @@ def arithmetic() -> dict[str, str]:
     return {"numpy": version("numpy"), "scipy": version("scipy"), "digest": digest}
 
 
-@row("W3", "Regression baseline", "mpbf_abm/verification/baseline.json, renewed by python docs/renew.py")
+@row("W3", "Regression baseline", "mpbf_abm/evidence/known/baseline.json, renewed by python docs/renew.py")
 def regression(seed: int) -> list[Check]:  # noqa: ARG001  (the seeds of the baseline are part of it)
     """Indicators that differ from those on file."""
     held = json.loads(BASELINE.read_text(encoding="utf-8"))
