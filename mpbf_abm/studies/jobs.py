@@ -14,24 +14,24 @@ import traceback
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import InterruptionError, words_of
 from mpbf_abm.identity import own_modules
+from mpbf_abm.measures.flows import tick_flows
+from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.run import begin, families_table, outcome_names, summarise
 from mpbf_abm.model.shocks import Shock
+from mpbf_abm.model.spec import RunSpec
+from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_process, one_thread
 from mpbf_abm.studies.definition import Arm, Measure, Recording, Study
 from mpbf_abm.studies.values import pack_value
-
-if TYPE_CHECKING:
-    from mpbf_abm.model.community import Community, Snapshot
-    from mpbf_abm.model.materials import MaterialsSpace
-    from mpbf_abm.model.spec import RunSpec
-    from mpbf_abm.parameters import Parameters
 
 Float = NDArray[np.float64]
 Observed = dict[int, dict[str, float]]
@@ -236,44 +236,31 @@ class Runner:
     def _own(self, job: Job) -> Returned:
         """Run a model of the user's."""
         study, arm, noted = self.study, self.study.arms[job.arm], self.recording(job)
-        given = RunInput(
-            self.values(job),
-            arm.label,
-            arm.policies,
-            (*study.shocks, *arm.shocks),
-            job.seed,
-            job.replicate,
-            study.ticks,
-            noted.series,
-            list(noted.ticks),
-            self.space,
-        )
+        events, draws = (arm.policies, (*study.shocks, *arm.shocks)), (job.seed, job.replicate, study.ticks)
+        given = RunInput(self.values(job), arm.label, *events, *draws, noted.series, list(noted.ticks), self.space)
         self.stage = "run"
         made: Any = study.model(given) if study.model is not None else {}
         if not isinstance(made, Returned):
             made = Returned(*made) if isinstance(made, tuple) else Returned(made)
-        outcomes, series = made.outcomes, made.series
+        series, shape = made.series, (len(noted.ticks), len(noted.series))
         self.stage = "outcomes"
-        if series is not None:
-            series = np.asarray(series, np.float64)
-            shape = len(noted.ticks), len(noted.series)
-            if series.shape != shape:
-                raise ValueError(f"series must have shape {shape}, stored ticks by quantities, not {series.shape}")
-        elif noted.series:
+        if series is None and noted.series:
             raise ValueError("the study stores series, but the model returned none")
-        missing = [m for name, o in study.outcomes.items() if (m := o.measure(name).key) not in outcomes]
+        if series is not None and (series := np.asarray(series, np.float64)).shape != shape:
+            raise ValueError(f"series must have shape {shape}, stored ticks by quantities, not {series.shape}")
+        missing = [m for name, o in study.outcomes.items() if (m := o.measure(name).key) not in made.outcomes]
         if missing:
             raise ValueError(f"the model returned no outcome '{missing[0]}'")
-        return Returned(outcomes, series, made.tables)
+        return Returned(made.outcomes, series, made.tables)
 
     # ------------------------------------------------------------------ the ecosystem
 
     def spec(self, job: Job) -> RunSpec:
-        """What a run of the ecosystem is."""
-        study = self.study
-        one = study.branch is not None and study.branch.history == "one"
-        draws = (job.history, {study.branch.tick: job.seed}) if one and study.branch is not None else (job.seed, {})
-        return spec_of(study, job.values, study.arms[job.arm], self.space, *draws)
+        """Return what a run of the ecosystem is."""
+        branch, seed, reseed = self.study.branch, job.seed, {}
+        if branch is not None and branch.history == "one":
+            seed, reseed = job.history, {branch.tick: job.seed}
+        return spec_of(self.study, job.values, self.study.arms[job.arm], self.space, seed, reseed)
 
     def _ecosystem(self, job: Job) -> Returned:
         study, spec = self.study, self.spec(job)
@@ -288,10 +275,7 @@ class Runner:
             return notes.returned(eco)
 
     def _begin(self, spec: RunSpec, notes: Notes) -> Community:
-        """A new community, or one restored at the branch, with what was noted before it."""
-        from mpbf_abm.model.community import Community
-        from mpbf_abm.model.run import begin
-
+        """Return a new community, or one restored at the branch, with what was noted before it."""
         if self.study.branch is None:
             return begin(spec, space=self._space(spec), record=notes.recorded)
         snapshot, seen = self._history(spec, notes)
@@ -299,9 +283,7 @@ class Runner:
         return Community.restore(snapshot, policies=spec.policies, shocks=spec.shocks, reseed=dict(spec.reseed) or None)
 
     def _history(self, spec: RunSpec, notes: Notes) -> tuple[Snapshot, Observed]:
-        """Snapshot of the baseline at the branch, and what was seen before it."""
-        from mpbf_abm.model.run import begin
-
+        """Return the snapshot of the baseline at the branch, and what was seen before it."""
         shared = spec.changed(policies=(), shocks=self.study.shocks, reseed={})
 
         def live() -> tuple[Snapshot, Observed]:
@@ -313,23 +295,18 @@ class Runner:
         return self._keep("histories", (repr(spec.parameters), spec.seed, notes.recording), live, KEPT_HISTORIES)
 
     def _space(self, spec: RunSpec) -> MaterialsSpace:
-        """Materials: shared ones, or those of this seed, which arms have in common."""
-        from mpbf_abm.model.materials import MaterialsSpace
-
+        """Return the materials: shared ones, or those of this seed, which arms have in common."""
         if spec.space is not None:
             return spec.space
         p, seed = spec.parameters, spec.seed
         return self._keep("spaces", (repr(p.space), seed), lambda: MaterialsSpace.synthetic(p, seed=seed), KEPT_SPACES)
 
     def _keep(self, what: str, key: Any, make: Callable[[], V], most: int) -> V:
-        """Value made for a key, the last few of which are kept."""
+        """Return the value made for a key, the last few of which are kept."""
         kept: dict[Any, V] = self.__dict__.setdefault(f"_kept_{what}", {})
-        if key in kept:
-            kept[key] = kept.pop(key)
-        else:
-            kept[key] = make()
-            while len(kept) > most:
-                del kept[next(iter(kept))]
+        kept[key] = kept.pop(key) if key in kept else make()
+        while len(kept) > most:
+            del kept[next(iter(kept))]
         return kept[key]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -345,9 +322,7 @@ def run_values(study: Study, values: Sequence[Any], arm: Arm) -> dict[str, Any]:
 
 
 def resolve(study: Study, values: Mapping[str, Any]) -> Parameters:
-    """All parameters of a run."""
-    from mpbf_abm.parameters import Parameters
-
+    """Return all parameters of a run."""
     return Parameters.preset(study.preset).updated(values)
 
 
@@ -362,35 +337,16 @@ def measured(measure: Measure, seen: Observed, horizon: int) -> float:
 
 
 def known_quantities(study: Study) -> tuple[str, ...]:
-    """Quantities of the ecosystem that outcomes and series can name; none are known of a model of one's own."""
-    if study.own_model:
-        return ()
-    from mpbf_abm.model.run import outcome_names
-
-    return outcome_names()
+    """Return the quantities of the ecosystem that outcomes and series can name; none are known of a custom model."""
+    return () if study.own_model else outcome_names()
 
 
 def spec_of(
-    study: Study,
-    values: Sequence[Any],
-    arm: Arm,
-    space: MaterialsSpace | None,
-    seed: int = 0,
-    reseed: Mapping[int, int] | None = None,
+    study: Study, values: Sequence[Any], arm: Arm, space: MaterialsSpace | None, seed: int = 0, reseed: Any = None
 ) -> RunSpec:
-    """A run of a study of the ecosystem: a scenario's values in an arm, with its draws."""
-    from mpbf_abm.model.spec import RunSpec
-
-    return RunSpec(
-        resolve(study, run_values(study, values, arm)),
-        seed,
-        study.ticks,
-        arm.policies,
-        (*study.shocks, *arm.shocks),
-        space,
-        study.classes,
-        reseed or {},
-    )
+    """Return a run of a study of the ecosystem: a scenario's values in an arm, with its draws."""
+    p, shocks = resolve(study, run_values(study, values, arm)), (*study.shocks, *arm.shocks)
+    return RunSpec(p, seed, study.ticks, arm.policies, shocks, space, study.classes, reseed or {})
 
 
 # --------------------------------------------------------------------------- what is noted
@@ -406,14 +362,14 @@ class Notes:
         Outcomes at other ticks than the end.
     horizon : int
         Ticks of the run.
-    told : callable, optional
+    notify : callable, optional
         Called after each tick.
     """
 
     def __init__(
-        self, recording: Recording, measures: Sequence[Measure], horizon: int, told: Callable[[], None] | None = None
+        self, recording: Recording, measures: Sequence[Measure], horizon: int, notify: Callable[[], None] = lambda: None
     ) -> None:
-        self.recording, self.measures, self.horizon, self.told = recording, measures, horizon, told
+        self.recording, self.measures, self.horizon, self.notify = recording, measures, horizon, notify
         self.seen: Observed = {}
         self.tables = {name: TABLES[name]() for name in recording.tables}
         self._watched = frozenset(recording.ticks).union(*(m.ticks(horizon) for m in measures))
@@ -425,21 +381,16 @@ class Notes:
 
     def follow(self, eco: Community, until: int) -> None:
         """Step to a tick, and note what is wanted on the way."""
-        from mpbf_abm.model.run import summarise
-
         while eco.tick < until:
             eco.step()
             if eco.tick - 1 in self._watched:
                 self.seen[eco.tick - 1] = summarise(eco)
             for table in self.tables.values():
                 table.look(eco)
-            if self.told is not None:
-                self.told()
+            self.notify()
 
     def returned(self, eco: Community) -> Returned:
-        """Everything that was noted, at the end of the run."""
-        from mpbf_abm.model.run import summarise
-
+        """Return everything that was noted, at the end of the run."""
         outcomes = summarise(eco) | {m.key: measured(m, self.seen, self.horizon) for m in self.measures}
         noted, series = self.recording, None
         if noted.series:
@@ -459,12 +410,10 @@ class Table:
 
 
 class Families(Table):
-    """Records alive, experiments and finds of each family after each tick (T, K), and the names of families."""
+    """Records alive, experiments and discoveries of each family after each tick (T, K), and the names of families."""
 
     def made(self, eco: Community) -> dict[str, Any]:
         """Return the table, at the end of the run."""
-        from mpbf_abm.model.run import families_table
-
         return families_table(eco)
 
 
@@ -478,7 +427,7 @@ class Nodes(Table):
 
 
 class Links(Table):
-    """Who leans on whom after each tick, where that changed: the ticks, and the arrays of the infrastructure."""
+    """Who depends on whom after each tick, where that changed: the ticks, and the arrays of the infrastructure."""
 
     def __init__(self) -> None:
         self.ticks: list[int] = []
@@ -504,8 +453,6 @@ class Flows(Table):
 
     def look(self, eco: Community) -> None:
         """Note what there is after a tick."""
-        from mpbf_abm.measures.flows import tick_flows
-
         self.rows.append(tick_flows(eco.world))
 
     def made(self, eco: Community) -> dict[str, Any]:  # noqa: ARG002

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,17 @@ from mpbf_abm.model.spec import FORM, canonical, rules_fingerprint, run_id, run_
 from mpbf_abm.parameters import PATHS, Parameters, value_faults
 from mpbf_abm.provenance import content_hash, library_fingerprint
 from mpbf_abm.studies.definition import BASELINE, Arm, Study, load_space, unknown_names
-from mpbf_abm.studies.design import SAMPLED, SCREENS, Factor, Scenarios, build, design_faults, lines_where, names_of
+from mpbf_abm.studies.design import (
+    SAMPLED,
+    SCREENS,
+    Factor,
+    Scenarios,
+    build,
+    design_faults,
+    faults_of,
+    lines_where,
+    names_of,
+)
 from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.jobs import Job, known_quantities, resolve, run_values, spec_of
 
@@ -445,15 +455,6 @@ class Plan:
 def _place(arm: Arm) -> str:
     """How messages call an arm."""
     return f"arm '{arm.label}'"
-
-
-def faults_of(act: Callable[[], Any]) -> list[str]:
-    """Return the faults that an act raises."""
-    try:
-        act()
-    except ConfigurationError as error:
-        return error.faults
-    return []
 
 
 # --------------------------------------------------------------------------- earlier

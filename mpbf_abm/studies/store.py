@@ -40,6 +40,7 @@ from mpbf_abm.studies.jobs import (
     outcomes_hash,
     outcomes_text,
     unpack_outcomes,
+    unpack_series,
 )
 from mpbf_abm.studies.values import unpack_value
 
@@ -714,7 +715,7 @@ class Store:
             return None
         run, series = self._stored(row), None
         if run.series is not None and wanted.series:
-            whole = np.frombuffer(zlib.decompress(run.series.data), "<f8")
+            whole = unpack_series(run.series.data, len(run.series.quantities))
             series = run.series.part(whole, wanted.ticks, wanted.series)
         tables = {name: unpack_value(run.tables[name]) for name in wanted.tables}
         return Returned(run.outcomes or {}, series, tables)
