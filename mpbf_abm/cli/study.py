@@ -98,9 +98,8 @@ def plan(
 ) -> None:
     """Estimate what a study takes: runs, time, disk; list which analyses its design supports."""
     from mpbf_abm.reports.study_report import plan_mapping, plan_rows
-    from mpbf_abm.studies.upkeep import stored_runs
     from mpbf_abm.studies.store import FILE
-    from mpbf_abm.studies.upkeep import estimate
+    from mpbf_abm.studies.upkeep import estimate, stored_runs
 
     planned = source.plan()
     stored = stored_runs(planned, source.store / FILE)

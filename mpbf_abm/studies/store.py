@@ -41,8 +41,8 @@ from mpbf_abm.studies.jobs import (
     outcomes_text,
     unpack_outcomes,
     unpack_series,
+    unpack_value,
 )
-from mpbf_abm.studies.values import unpack_value
 
 FORMAT = 2
 READS = (1, 2)  # rows of format 1 have no hash of their own, and do not say which series they owe
