@@ -321,6 +321,8 @@ class Results:
 
     def series(self, names: Sequence[str] | None = None) -> pd.DataFrame:
         """Return one row per run and stored tick: scenario, arm, replicate, tick, and one column per quantity."""
+        import pandas as pd
+
         of, T = list(names or self.study.series.of), len(self.series_ticks)
         columns = [self._quantity(n) for n in of]
         parts = {place: self._array(id, series)[:, columns] for place, id, series in self._series()}
@@ -329,7 +331,7 @@ class Results:
         values = np.concatenate([parts[place] for place in places]) if parts else np.empty((0, len(of)))
         where = {"scenario": s, "arm": np.array(self.arm_names)[a], "replicate": r}
         table = frame(where | {"tick": np.tile(self.series_ticks, len(parts))})
-        return table.join(frame(values, of), rsuffix=" of the run")
+        return pd.concat([table, frame(values, of)], axis=1)
 
     def mean_series(self) -> pd.DataFrame:
         """Return mean, sd and number of runs by arm, tick and quantity; in one pass, with little memory."""
