@@ -170,7 +170,7 @@ def run_study(
             redesigned = study.design.kind == "lhs" and _redesigned(before, study)
             hint = " (an lhs keeps its runs where n is doubled)" if redesigned else ""
             watch.say(f"{gone} stored runs are no part of the study as it is now{hint}")
-        tally = _Driver(plan, store, watch, shard, retry, out).run(engine or study.engine, workers)
+        tally = _Driver(plan, store, watch, out, shard, retry, patient=True).run(engine or study.engine, workers)
     tally.seconds = time.monotonic() - begun
     return tally
 
@@ -220,7 +220,7 @@ def answered(
     with Store.memory() if out is None else Store.open(out / RUNS / FILE, write=True) as store:
         claim(store, plan, Path(), alone=False)
         _mend(store, watch)
-        driver = _Driver(plan, store, watch, None, True, out or Path(), shuffled=False, patient=False)
+        driver = _Driver(plan, store, watch, out or Path(), None, retry=True, patient=False)
         tally = driver.run(study.engine, workers)
         if tally.interrupted:
             raise HaltError(f"interrupted; {'nothing was written' if out is None else kept_in(out)}")
@@ -341,29 +341,20 @@ def orphans(store: Store, plan: Plan) -> int:
 
 
 class _Driver:
+    """Makes the missing runs of a plan; a patient one shuffles scenarios, and ends what runs after one Ctrl-C."""
+
     guarded = False  # whether a driver of this process looks after Ctrl-C
 
     def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        watch: Progress,
-        shard: Shard | None,
-        retry: bool,
-        out: Path,
-        *,
-        shuffled: bool = True,
-        patient: bool = True,
+        self, plan: Plan, store: Store, watch: Progress, out: Path, shard: Shard | None, retry: bool, patient: bool
     ) -> None:
-        self.plan, self.store, self.watch, self.shard, self.retry = plan, store, watch, shard, retry
-        self.shuffled, self.patient = shuffled, patient
-        self.tally = Tally()
-        self.stops = 0
+        self.plan, self.store, self.watch, self.shard = plan, store, watch, shard
+        self.retry, self.patient = retry, patient
+        self.tally, self.stops, self._here = Tally(), 0, False
         self._main = out / FILE if shard is not None and (out / FILE).exists() else None
         self._short: set[str] = set()
         self.lost: list[tuple[Job, Failure]] = []
         """Runs that failed when they were made again; what they noted before is there."""
-        self._here = False
 
     def run(self, settings: EngineSettings, workers: int | None) -> Tally:
         study, tally = self.plan.study, self.tally
@@ -425,7 +416,7 @@ class _Driver:
             with Store.open(self._main) as main:
                 known.append(main.look(self._wanted).done)
         done = np.sort(np.concatenate(known))
-        for number, job in enumerate(self.plan.jobs(first, last, shuffled=self.shuffled)):
+        for number, job in enumerate(self.plan.jobs(first, last, shuffled=self.patient)):
             if self.shard is not None and number // arms % self.shard.of != self.shard.number - 1:
                 continue
             lost = has(failed, job.id)
