@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -98,7 +99,7 @@ def frame(data: Any = None, columns: Any = None, **options: Any) -> pd.DataFrame
     return pd.DataFrame(data, columns=columns, **options)
 
 
-class Results:
+class Results(AbstractContextManager["Results"]):
     """What a study's store holds, by scenario, arm and replicate.
 
     Parameters
@@ -134,10 +135,7 @@ class Results:
         """Let go of the store."""
         self.store.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ------------------------------------------------------------------ where things are

@@ -17,9 +17,10 @@ import time
 import tomllib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property, lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -56,30 +57,8 @@ SET_ASIDE = "damaged"  # status of a row whose place the next run of its id take
 SHORTEST = 64  # bytes that a run takes at least
 PATIENCE = 10_000  # rows in a row that cannot be read before the rest is given up
 
-MORE_TABLES = """
-CREATE TABLE IF NOT EXISTS tables (
-  run INTEGER NOT NULL REFERENCES runs (number), name TEXT NOT NULL, hash TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, name)
-) WITHOUT ROWID;
-"""
-TABLES = """
-CREATE TABLE studies (
-  number INTEGER PRIMARY KEY, saved TEXT NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL, model TEXT NOT NULL,
-  fingerprint TEXT NOT NULL, folder TEXT NOT NULL, origin TEXT NOT NULL, form INTEGER NOT NULL DEFAULT 0, seal TEXT
-);
-CREATE TABLE environments (number INTEGER PRIMARY KEY, hash TEXT UNIQUE NOT NULL, content TEXT NOT NULL);
-CREATE TABLE scenarios (key TEXT PRIMARY KEY, parameters TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE runs (
-  number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, scenario TEXT NOT NULL, arm TEXT NOT NULL, replicate INTEGER NOT NULL,
-  seed INTEGER NOT NULL, status TEXT NOT NULL, outcomes TEXT, hash TEXT, failure TEXT, seconds REAL NOT NULL,
-  attempts INTEGER NOT NULL, environment INTEGER NOT NULL REFERENCES environments (number), series TEXT, tables TEXT, seal TEXT
-);
-CREATE TABLE series (
-  run INTEGER PRIMARY KEY REFERENCES runs (number), quantities TEXT NOT NULL, ticks TEXT NOT NULL, hash TEXT NOT NULL, data BLOB NOT NULL
-);
-CREATE VIEW outcomes AS
-  SELECT runs.id AS run, runs.scenario, runs.arm, runs.replicate, value.key AS outcome, value.atom AS value
-  FROM runs, json_each(runs.outcomes) AS value WHERE runs.status = 'done';
-"""
+TABLES = files("mpbf_abm.studies").joinpath("store.sql").read_text(encoding="utf-8")
+MORE_TABLES = TABLES.partition("-- Since format 2.")[2]
 # Names and hashes of the tables that are there of a run, as its row says them.
 TABLES_THERE = (
     "(SELECT nullif(json_group_object(name, hash), '{}') FROM"
@@ -87,7 +66,7 @@ TABLES_THERE = (
 )
 
 
-EMPTY = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; BEGIN; {TABLES} {MORE_TABLES} COMMIT;"
+EMPTY = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; BEGIN; {TABLES} COMMIT;"
 
 OF_A_RESULT = ""  # in place of the folder of a study: its runs are those of a result
 LOST = {"unknown": "its record was damaged"}  # in place of an environment
@@ -283,8 +262,9 @@ def holds(row: Row, wanted: Recording) -> bool:
         return False
     if wanted.tables and not set(wanted.tables) <= json.loads(row.tables or "{}").keys():
         return False
-    noted = set(listed(row.quantities)), set(listed(row.ticks))
-    return not wanted.series or (noted[0].issuperset(wanted.series) and noted[1].issuperset(wanted.ticks))
+    if not wanted.series:
+        return True
+    return set(wanted.series) <= set(listed(row.quantities)) and set(wanted.ticks) <= set(listed(row.ticks))
 
 
 def tables_text(tables: Mapping[str, bytes]) -> str | None:
@@ -294,7 +274,7 @@ def tables_text(tables: Mapping[str, bytes]) -> str | None:
     return json.dumps({name: hash_bytes(tables[name]) for name in sorted(tables)}, separators=(",", ":"))
 
 
-class Store:
+class Store(AbstractContextManager["Store"]):
     """An open store; see :meth:`open`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: Any = None) -> None:
@@ -364,10 +344,7 @@ class Store:
             _release(Path(os.path.realpath(self.path)), self._lock)
             self._lock = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ------------------------------------------------------------------ the study
