@@ -22,18 +22,23 @@ DESIGN = "design target"
 ASSUMED = "assumed"
 
 
+def fitted(*facts: int) -> str:
+    """Return the source of a parameter that was calibrated on some facts."""
+    return f"calibrated: fact{'s' * (len(facts) > 1)} {' and '.join(map(str, facts))}"
+
+
 def _p(
-    default: Any,
     help: str,
-    unit: str = "1",
+    default: Any,
+    low: float | None = None,
+    high: float | None = None,
     *,
-    ge: float | None = None,
-    le: float | None = None,
     gt: float | None = None,
+    unit: str = "1",
     source: str = ASSUMED,
 ) -> Any:
-    """Declare one parameter."""
-    return Field(default, description=help, ge=ge, le=le, gt=gt, json_schema_extra={"unit": unit, "source": source})
+    """Declare one parameter: what it means, its default, bounds (or what it must exceed), unit and source."""
+    return Field(default, description=help, ge=low, le=high, gt=gt, json_schema_extra={"unit": unit, "source": source})
 
 
 class Group(BaseModel):
@@ -75,76 +80,78 @@ def _looks_numeric(text: str) -> bool:
 class SpaceParameters(Group):
     """Synthetic materials space."""
 
-    materials: int = _p(20_000, "number of materials N", "materials", ge=2, le=5_000_000, source=DESIGN)
-    families: int = _p(100, "number of families K", "families", ge=1, le=5_000, source=DESIGN)
+    materials: int = _p("number of materials N", 20_000, 2, 5_000_000, unit="materials", source=DESIGN)
+    families: int = _p("number of families K", 100, 1, 5_000, unit="families", source=DESIGN)
     family_exponent: float = _p(
-        0.9, "Zipf exponent of family sizes (top decile .50, Gini .56 at 100 families)", ge=0, le=3,
+        "Zipf exponent of family sizes (top decile .50, Gini .56 at 100 families)",
+        0.9,
+        0,
+        3,
         source="concentration of real databases: top decile of chemical systems .47-.50, Gini .47-.62",
-    )  # fmt: skip
-    quantum_dims: int = _p(24, "width of the quantum block", "columns", ge=4, le=128, source=DESIGN)
-    meso_dims: int = _p(
-        4, "width of the meso block (microstructure, processing)", "columns", ge=1, le=32, source=DESIGN
     )
+    quantum_dims: int = _p("width of the quantum block", 24, 4, 128, unit="columns", source=DESIGN)
+    meso_dims: int = _p("width of the meso block (microstructure, processing)", 4, 1, 32, unit="columns", source=DESIGN)
     gauge_amplitude: float = _p(
-        1.6,
         "standard deviation of the gauge block: orientation moves descriptors as much as chemistry",
-        "descriptor units",
-        ge=0,
-        le=10,
+        1.6,
+        0,
+        10,
+        unit="descriptor units",
     )
-    gauge_dims: int = _p(
-        6, "width of the gauge block (orientation, cell choice)", "columns", ge=0, le=32, source=DESIGN
-    )
-    spurious_dims: int = _p(4, "width of the spurious block", "columns", ge=0, le=32, source=DESIGN)
+    gauge_dims: int = _p("width of the gauge block (orientation, cell choice)", 6, 0, 32, unit="columns", source=DESIGN)
+    spurious_dims: int = _p("width of the spurious block", 4, 0, 32, unit="columns", source=DESIGN)
     chemistry_rank: int = _p(
-        4, "dimensions along which materials of one family vary", "dimensions", ge=1, le=24, source=DESIGN
+        "dimensions along which materials of one family vary", 4, 1, 24, unit="dimensions", source=DESIGN
     )
     shared_chemistry: float = _p(
-        0.2, "share of those dimensions' variance that all families have in common", ge=0, le=1, source=DESIGN
+        "share of those dimensions' variance that all families have in common", 0.2, 0, 1, source=DESIGN
     )
     ruggedness: float = _p(
-        8.0, "length scale of the property field in the quantum block; smaller is more rugged", "descriptor units", gt=0, le=100, source="calibrated: fact 8")  # fmt: skip
+        "length scale of the property field in the quantum block; smaller is more rugged",
+        8.0,
+        None,
+        100,
+        unit="descriptor units",
+        gt=0,
+        source=fitted(8),
+    )
     cross_scale: float = _p(
-        0.18,
-        "variance share of the property that depends on quantum and meso jointly",
-        ge=0,
-        le=1,
-        source="calibrated: facts 1 and 2",
+        "variance share of the property that depends on quantum and meso jointly", 0.18, 0, 1, source=fitted(1, 2)
     )
-    phase_jump: float = _p(0.0, "height of a jump of the property across a phase surface", "property sd", ge=0, le=5)
-    spurious_correlation: float = _p(
-        0.5, "correlation of the spurious block with the property in dense families", ge=0, le=1
-    )
+    phase_jump: float = _p("height of a jump of the property across a phase surface", 0.0, 0, 5, unit="property sd")
+    spurious_correlation: float = _p("correlation of the spurious block with the property in dense families", 0.5, 0, 1)
     spurious_amplitude: float = _p(
-        2.5, "amplitude of the spurious block", "descriptor units", ge=0, le=10, source=DESIGN
+        "amplitude of the spurious block", 2.5, 0, 10, unit="descriptor units", source=DESIGN
     )
     bias_sd: float = _p(
-        0.44, "standard deviation of the simulation bias field", "property sd", ge=0, le=5, source="calibrated: facts 1 and 2")  # fmt: skip
-    bias_offset: float = _p(-0.55, "mean simulation bias", "property sd", ge=-5, le=5, source="calibrated: fact 1")
+        "standard deviation of the simulation bias field", 0.44, 0, 5, unit="property sd", source=fitted(1, 2)
+    )
+    bias_offset: float = _p("mean simulation bias", -0.55, -5, 5, unit="property sd", source=fitted(1))
     bias_family: float = _p(
-        0.15,
         "share of bias variance between families",
-        ge=0,
-        le=1,
+        0.15,
+        0,
+        1,
         source="calibrated: facts 1 and 3; families hold .10 to .23 of the variance of PBE errors",
     )
     bias_smooth: float = _p(
-        0.83,
-        "share of bias variance that is smooth within families",
-        ge=0,
-        le=1,
-        source="what the other two shares leave",
+        "share of bias variance that is smooth within families", 0.83, 0, 1, source="what the other two shares leave"
     )
-    bias_scatter: float = _p(0.02, "share of bias variance that is scatter", ge=0, le=1, source="calibrated: fact 2")
+    bias_scatter: float = _p("share of bias variance that is scatter", 0.02, 0, 1, source=fitted(2))
     bias_length: float = _p(
-        5.0, "length scale of the smooth bias", "descriptor units", gt=0, le=100, source="calibrated: facts 2 and 3"
+        "length scale of the smooth bias", 5.0, None, 100, unit="descriptor units", gt=0, source=fitted(2, 3)
     )
-    difficulty: float = _p(0.4, "log-sd of the factor on measurement noise", ge=0, le=2)
-    feasible: float = _p(0.85, "share of materials that can be made", gt=0, le=1)
+    difficulty: float = _p("log-sd of the factor on measurement noise", 0.4, 0, 2)
+    feasible: float = _p("share of materials that can be made", 0.85, None, 1, gt=0)
     near_duplicates: float = _p(
-        0.05, "share of materials that nearly copy another of their family", ge=0, le=0.9, source="assumed; databases hold up to 95 % redundant entries (fact 9, held out)")  # fmt: skip
-    top_share: float = _p(0.01, "share of feasible materials that form the top set", gt=0, le=0.5, source=DESIGN)
-    dense_share: float = _p(0.1, "share of families, the largest ones, that count as dense", ge=0, le=1, source=DESIGN)
+        "share of materials that nearly copy another of their family",
+        0.05,
+        0,
+        0.9,
+        source="assumed; databases hold up to 95 % redundant entries (fact 9, held out)",
+    )
+    top_share: float = _p("share of feasible materials that form the top set", 0.01, None, 0.5, gt=0, source=DESIGN)
+    dense_share: float = _p("share of families, the largest ones, that count as dense", 0.1, 0, 1, source=DESIGN)
 
     @model_validator(mode="after")
     def _consistent(self) -> SpaceParameters:
@@ -173,15 +180,23 @@ class FoundingParameters(Group):
     """What the commons holds at tick 0."""
 
     mass: float | tuple[float, ...] = _p(
-        1.0, "virtual founding mass a_k of every family (one number, or one per family)", "records",
-    )  # fmt: skip
-    records: int = _p(2_000, "real founding records", "records", ge=0, le=5_000_000)
+        "virtual founding mass a_k of every family (one number, or one per family)", 1.0, unit="records"
+    )
+    records: int = _p("real founding records", 2_000, 0, 5_000_000, unit="records")
     concentration: float = _p(
-        0.98, "founding records of a family grow as its size to this power; above 1 the corpus is concentrated", ge=-2, le=5, source="calibrated: fact 4")  # fmt: skip
+        "founding records of a family grow as its size to this power; above 1 the corpus is concentrated",
+        0.98,
+        -2,
+        5,
+        source=fitted(4),
+    )
     year: int = _p(
-        0, "founding records are of materials reported by this year, each as often as any other; 0: of all, by families", "year",
-        ge=0, le=9_999,
-    )  # fmt: skip
+        "founding records are of materials reported by this year, each as often as any other; 0: of all, by families",
+        0,
+        0,
+        9_999,
+        unit="year",
+    )
 
     @field_validator("mass")
     @classmethod
@@ -196,47 +211,61 @@ class CommonsParameters(Group):
     """The shared record store."""
 
     forgetting: float = _p(
-        0.0, "rate delta at which records become obsolete; each goes with probability 1 - exp(-delta)", "1/tick", ge=0, le=50,
-    )  # fmt: skip
-    grace: int = _p(0, "age up to which no record becomes obsolete; at 1 a tick still sees all of the last one",
-                    "ticks", ge=0, le=1_000_000)  # fmt: skip
+        "rate delta at which records become obsolete; each goes with probability 1 - exp(-delta)",
+        0.0,
+        0,
+        50,
+        unit="1/tick",
+    )
+    grace: int = _p(
+        "age up to which no record becomes obsolete; at 1 a tick still sees all of the last one",
+        0,
+        0,
+        1_000_000,
+        unit="ticks",
+    )
 
 
 class ModalityParameters(Group):
     """Kinds of data: how noisy a label is, whoever takes it."""
 
-    simulated_noise: float = _p(0.05, "noise of a simulated label", "property sd", ge=0, le=5)
+    simulated_noise: float = _p("noise of a simulated label", 0.05, 0, 5, unit="property sd")
     measured_noise: float = _p(
-        0.4, "noise of a measured label at difficulty 1", "property sd", ge=0, le=5, source="calibrated: fact 3"
+        "noise of a measured label at difficulty 1", 0.4, 0, 5, unit="property sd", source=fitted(3)
     )
 
 
 class CuratorParameters(Group):
     """Data curators: the data assimilation layer."""
 
-    count: int = _p(12, "number of curators", "agents", ge=0, le=100_000, source=DESIGN)
-    records: int = _p(4, "acquisition budget of a curator; a simulated record costs 1", "records/tick", ge=0, le=10_000)
-    reinforcement: float = _p(1.05, "exponent gamma of attention on a family's records", ge=-1, le=4, source="calibrated: fact 4")  # fmt: skip
-    exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
-    exploration_floor: float = _p(0.0, "least exploration of any curator, set by policy", ge=0, le=1)
-    adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,
-                          source="84 % of new alloy families lie within two element edits of an old one")  # fmt: skip
-    coverage_seeking: float = _p(0.0, "mix-in of attention inverse to a family's records", ge=0, le=1)
+    count: int = _p("number of curators", 12, 0, 100_000, unit="agents", source=DESIGN)
+    records: int = _p("acquisition budget of a curator; a simulated record costs 1", 4, 0, 10_000, unit="records/tick")
+    reinforcement: float = _p("exponent gamma of attention on a family's records", 1.05, -1, 4, source=fitted(4))
+    exploration: float = _p("share eps of attention that does not follow reinforcement", 0.1, 0, 1)
+    exploration_floor: float = _p("least exploration of any curator, set by policy", 0.0, 0, 1)
+    adjacency: float = _p(
+        "share nu of exploration that goes to families similar to known ones",
+        0.8,
+        0,
+        1,
+        source="84 % of new alloy families lie within two element edits of an old one",
+    )
+    coverage_seeking: float = _p("mix-in of attention inverse to a family's records", 0.0, 0, 1)
     model_guidance: float = _p(
-        0.2, "how strongly published models' family weights guide acquisition (0 none, 1 as planners)", ge=0, le=1
+        "how strongly published models' family weights guide acquisition (0 none, 1 as planners)", 0.2, 0, 1
     )
     modality_mix: tuple[float, float, float, float, float, float] = _p(
-        (0.35, 0.25, 0.1, 0.1, 0.1, 0.1),
         "weights of crystal graphs, DFT trajectories, spectroscopy, microscopy, synthesis metadata, multi-fidelity sets",
+        (0.35, 0.25, 0.1, 0.1, 0.1, 0.1),
     )
-    measured_quota: float = _p(0.0, "least expected share of acquisitions that are measured labels", ge=0, le=1)
+    measured_quota: float = _p("least expected share of acquisitions that are measured labels", 0.0, 0, 1)
     measured_cost: float = _p(
-        4.0, "cost of a measured label or an audit against a simulated record", "records", ge=1, le=1_000
+        "cost of a measured label or an audit against a simulated record", 4.0, 1, 1_000, unit="records"
     )
-    provenance_errors: float = _p(0.1, "rate of provenance errors without quality assurance", ge=0, le=1)
-    qa: float = _p(0.7, "quality assurance: share of provenance errors prevented", ge=0, le=1)
-    audit_rate: float = _p(0.02, "share of the acquisition budget spent on re-measuring records", ge=0, le=1)
-    response_dal: float = _p(0.2, "gain of the budget response to the boundary shift Delta-B", ge=0, le=5)
+    provenance_errors: float = _p("rate of provenance errors without quality assurance", 0.1, 0, 1)
+    qa: float = _p("quality assurance: share of provenance errors prevented", 0.7, 0, 1)
+    audit_rate: float = _p("share of the acquisition budget spent on re-measuring records", 0.02, 0, 1)
+    response_dal: float = _p("gain of the budget response to the boundary shift Delta-B", 0.2, 0, 5)
 
     @field_validator("modality_mix")
     @classmethod
@@ -249,131 +278,125 @@ class CuratorParameters(Group):
 class TrainerParameters(Group):
     """Model trainers: the representational abstraction layer."""
 
-    count: int = _p(6, "number of trainers, one published model each", "agents", ge=0, le=10_000, source=DESIGN)
-    retrain_interval: int = _p(12, "ticks tau between retrainings of one trainer", "ticks", ge=1, le=10_000)
+    count: int = _p("number of trainers, one published model each", 6, 0, 10_000, unit="agents", source=DESIGN)
+    retrain_interval: int = _p("ticks tau between retrainings of one trainer", 12, 1, 10_000, unit="ticks")
     records: int = _p(
-        1_600,
-        "most records n_0 used in a retraining at scale 1",
-        "records",
-        ge=1,
-        le=1_000_000,
-        source="calibrated: facts 2 and 8",
+        "most records n_0 used in a retraining at scale 1", 1_600, 1, 1_000_000, unit="records", source=fitted(2, 8)
     )
-    scale: float = _p(1.0, "pretraining scale P against the reference P_0 = 1", gt=0, le=64)
-    scale_cap: float = _p(8.0, "largest scale a trainer may use (compute cap)", gt=0, le=64)
+    scale: float = _p("pretraining scale P against the reference P_0 = 1", 1.0, None, 64, gt=0)
+    scale_cap: float = _p("largest scale a trainer may use (compute cap)", 8.0, None, 64, gt=0)
     latent_dims: int = _p(
-        18,
-        "latent directions k_0 of the encoder at scale 1",
-        "directions",
-        ge=1,
-        le=128,
-        source="calibrated: facts 7 and 8",
+        "latent directions k_0 of the encoder at scale 1", 18, 1, 128, unit="directions", source=fitted(7, 8)
     )
-    latent_per_doubling: float = _p(
-        2.0, "latent directions c_k added when the scale doubles", "directions", ge=0, le=32
-    )
+    latent_per_doubling: float = _p("latent directions c_k added when the scale doubles", 2.0, 0, 32, unit="directions")
     features: int = _p(
-        184,
-        "random features p_0 of the head at scale 1",
-        "features",
-        ge=4,
-        le=4_096,
-        source="calibrated: facts 7 and 8",
+        "random features p_0 of the head at scale 1", 184, 4, 4_096, unit="features", source=fitted(7, 8)
     )
     length_scale: float = _p(
-        0.9,
         "length scale of the head's kernel per square root of latent directions, whitened (of the range, without pretraining)",
+        0.9,
+        None,
+        100,
         gt=0,
-        le=100,
-        source="calibrated: fact 7",
+        source=fitted(7),
     )
     objective: Literal["mixed", "masked", "contrastive", "fusion", "graph", "none"] = _p(
-        "mixed",
         "pretraining objective; mixed deals the four to the trainers in turn, none keeps the descriptors as they are",
-        "name",
+        "mixed",
+        unit="name",
     )
-    fusion_weight: float = _p(0.5, "weight of the contrastive part in cross-modal fusion", ge=0, le=1)
-    graph_smoothing: float = _p(0.5, "weight a of neighbours in the graph encoder", ge=0, le=1)
-    invariance: float = _p(0.7, "invariance I of the architecture; scales the gauge block by 1 - I", ge=0, le=1)
+    fusion_weight: float = _p("weight of the contrastive part in cross-modal fusion", 0.5, 0, 1)
+    graph_smoothing: float = _p("weight a of neighbours in the graph encoder", 0.5, 0, 1)
+    invariance: float = _p("invariance I of the architecture; scales the gauge block by 1 - I", 0.7, 0, 1)
     reuse: float = _p(
-        0.35,
         "chance that a retraining builds on the encoder of another trainer's published model",
-        ge=0,
-        le=1,
-        source="calibrated: fact 12",
+        0.35,
+        0,
+        1,
+        source=fitted(12),
     )
     head: Literal["bayesian", "gaussian_process", "mean"] = _p(
-        "bayesian",
         "learner on top of the encoder: Bayesian linear on random features, exact Gaussian process, or the mean alone",
-        "name",
+        "bayesian",
+        unit="name",
     )
-    harmonisation: float = _p(0.3, "strength of the correction of simulated labels by estimated bias", ge=0, le=1)
-    labels: Literal["all", "simulated", "measured"] = _p("all", "label kinds that trainers learn from", "name")
+    harmonisation: float = _p("strength of the correction of simulated labels by estimated bias", 0.3, 0, 1)
+    labels: Literal["all", "simulated", "measured"] = _p("label kinds that trainers learn from", "all", unit="name")
     panel: int = _p(
-        16, "materials per family on which a model's family values are judged", "materials", ge=1, le=256, source=DESIGN
+        "materials per family on which a model's family values are judged", 16, 1, 256, unit="materials", source=DESIGN
     )
-    fresh_floor: float = _p(0.0, "least share of a training sample that is recent and not model-generated", ge=0, le=1)
-    physical_prior: bool = _p(False, "whether the simulated property is the prior mean of the head", "switch")
-    delta_learning: bool = _p(False, "whether heads learn the difference to the simulated property", "switch")
+    fresh_floor: float = _p("least share of a training sample that is recent and not model-generated", 0.0, 0, 1)
+    physical_prior: bool = _p("whether the simulated property is the prior mean of the head", False, unit="switch")
+    delta_learning: bool = _p("whether heads learn the difference to the simulated property", False, unit="switch")
     overconfidence: float = _p(
-        1.0, "imposed factor by which claimed standard deviations are divided", gt=0, le=10, source=DESIGN
+        "imposed factor by which claimed standard deviations are divided", 1.0, None, 10, gt=0, source=DESIGN
     )
-    response_ral: float = _p(
-        0.0, "change of log2 scale per retraining along the sign of dT/dp", "doublings", ge=0, le=2
-    )
+    response_ral: float = _p("change of log2 scale per retraining along the sign of dT/dp", 0.0, 0, 2, unit="doublings")
     measured_response: bool = _p(
-        False, "whether the measured trade-off steers the scale instead of the formula", "switch"
+        "whether the measured trade-off steers the scale instead of the formula", False, unit="switch"
     )
 
 
 class PlannerParameters(Group):
     """Experiment planners: the inference steering layer."""
 
-    count: int = _p(40, "number of planners (labs)", "agents", ge=0, le=100_000, source=DESIGN)
+    count: int = _p("number of planners (labs)", 40, 0, 100_000, unit="agents", source=DESIGN)
     experiments: float = _p(
-        0.2,
         "experiments per planner, on average",
-        "experiments/tick",
-        ge=0,
-        le=1_000,
+        0.2,
+        0,
+        1_000,
+        unit="experiments/tick",
         source="room to move both ways: found share .3 to .6",
     )
-    reinforcement: float = _p(1.05, "exponent gamma of attention on a family's records", ge=-1, le=4, source="calibrated: fact 4")  # fmt: skip
-    exploration: float = _p(0.1, "share eps of attention that does not follow reinforcement", ge=0, le=1)
-    exploration_floor: float = _p(0.0, "least exploration of any planner, set by policy", ge=0, le=1)
-    adjacency: float = _p(0.8, "share nu of exploration that goes to families similar to known ones", ge=0, le=1,
-                          source="84 % of new alloy families lie within two element edits of an old one")  # fmt: skip
-    steering_gain: float = _p(
-        1.0, "gain beta_S from a family's standardised acquisition value to its log-weight", ge=0, le=10, source=DESIGN
+    reinforcement: float = _p("exponent gamma of attention on a family's records", 1.05, -1, 4, source=fitted(4))
+    exploration: float = _p("share eps of attention that does not follow reinforcement", 0.1, 0, 1)
+    exploration_floor: float = _p("least exploration of any planner, set by policy", 0.0, 0, 1)
+    adjacency: float = _p(
+        "share nu of exploration that goes to families similar to known ones",
+        0.8,
+        0,
+        1,
+        source="84 % of new alloy families lie within two element edits of an old one",
     )
-    candidates: int = _p(24, "candidates C compared for one experiment", "materials", ge=1, le=100_000)
+    steering_gain: float = _p(
+        "gain beta_S from a family's standardised acquisition value to its log-weight", 1.0, 0, 10, source=DESIGN
+    )
+    candidates: int = _p("candidates C compared for one experiment", 24, 1, 100_000, unit="materials")
     source: Literal["uniform", "neighbourhood", "inverse", "generative"] = _p(
-        "uniform", "where candidates come from", "name"
+        "where candidates come from", "uniform", unit="name"
     )
     acquisition: str = _p(
-        "greedy", "rule that scores candidates and families", "name",
+        "rule that scores candidates and families",
+        "greedy",
+        unit="name",
         source="greedy accelerates most on real pools",
-    )  # fmt: skip
-    kappa: float = _p(1.0, "weight of the claimed sd in upper-confidence and ranking rules", ge=0, le=10)
-    proxy: float = _p(0.0, "weight of a misaligned objective in candidate scores", ge=0, le=1)
-    repeats: bool = _p(False, "whether materials with a published test may be tried again", "switch")
-    publication_threshold: float = _p(
-        0.5, "results above this are always published", "property sd above mean", ge=-5, le=5
     )
-    publication_bias: float = _p(0.5, "chance that a result below the threshold stays unpublished", ge=0, le=1)
-    adoption: Literal["track_record", "utility"] = _p("track_record", "how models are adopted", "name")
-    adoption_rate: float = _p(0.1, "chance that a planner reconsiders its models in a tick", "1/tick", ge=0, le=1)
-    entry: int = _p(0, "planners that first adopt a model in a tick, in the order of their slots; 0 is all at once",
-                    "agents/tick", ge=0, le=100_000)  # fmt: skip
-    social: float = _p(0.3, "weight of popularity against track record in adoption", ge=0, le=1)
-    selectivity: float = _p(4.0, "exponent with which adoption favours a good track record", ge=0, le=50)
-    neighbours: int = _p(4, "collaborators with whom a planner shares track records", "agents", ge=0, le=100)
-    memory: float = _p(0.98, "share of a track record kept from tick to tick", ge=0, le=1)
+    kappa: float = _p("weight of the claimed sd in upper-confidence and ranking rules", 1.0, 0, 10)
+    proxy: float = _p("weight of a misaligned objective in candidate scores", 0.0, 0, 1)
+    repeats: bool = _p("whether materials with a published test may be tried again", False, unit="switch")
+    publication_threshold: float = _p(
+        "results above this are always published", 0.5, -5, 5, unit="property sd above mean"
+    )
+    publication_bias: float = _p("chance that a result below the threshold stays unpublished", 0.5, 0, 1)
+    adoption: Literal["track_record", "utility"] = _p("how models are adopted", "track_record", unit="name")
+    adoption_rate: float = _p("chance that a planner reconsiders its models in a tick", 0.1, 0, 1, unit="1/tick")
+    entry: int = _p(
+        "planners that first adopt a model in a tick, in the order of their slots; 0 is all at once",
+        0,
+        0,
+        100_000,
+        unit="agents/tick",
+    )
+    social: float = _p("weight of popularity against track record in adoption", 0.3, 0, 1)
+    selectivity: float = _p("exponent with which adoption favours a good track record", 4.0, 0, 50)
+    neighbours: int = _p("collaborators with whom a planner shares track records", 4, 0, 100, unit="agents")
+    memory: float = _p("share of a track record kept from tick to tick", 0.98, 0, 1)
     utility_gaps: tuple[float, ...] = _p(
-        (), "taste gap of each planner type for the model of its own number", "utility"
+        "taste gap of each planner type for the model of its own number", (), unit="utility"
     )
     utility_returns: float = _p(
-        0.0, "returns r to adoption, utility per adopter (Arthur 1989)", "utility", ge=-10, le=10
+        "returns r to adoption, utility per adopter (Arthur 1989)", 0.0, -10, 10, unit="utility"
     )
 
     @field_validator("acquisition")
@@ -387,42 +410,42 @@ class PlannerParameters(Group):
 class CouplingParameters(Group):
     """Couplings between the layers; every one has a switch (0) and a gain."""
 
-    outer_loop: float = _p(1.0, "share of published results that reach the commons", ge=0, le=1)
+    outer_loop: float = _p("share of published results that reach the commons", 1.0, 0, 1)
     correction: float = _p(
-        0.6, "correction strength c with which results update heads (inner loop)", ge=0, le=2, source=DESIGN
+        "correction strength c with which results update heads (inner loop)", 0.6, 0, 2, source=DESIGN
     )
-    pseudo_share: float = _p(0.1, "share pi of simulated records that are model-generated", ge=0, le=1)
-    pseudo_gain: float = _p(
-        1.0, "gain g of pseudo-labels about the mean; above 1 they sharpen", ge=0, le=10, source=DESIGN
-    )
+    pseudo_share: float = _p("share pi of simulated records that are model-generated", 0.1, 0, 1)
+    pseudo_gain: float = _p("gain g of pseudo-labels about the mean; above 1 they sharpen", 1.0, 0, 10, source=DESIGN)
     pseudo_anchor: Literal["model", "property"] = _p(
-        "model", "mean that the gain acts about: that of the generating model, or that of the property (0)", "name"
+        "mean that the gain acts about: that of the generating model, or that of the property (0)", "model", unit="name"
     )
     pseudo_noise: float = _p(
-        0.0,
         "scatter of pseudo-labels in claimed sds of the model: 0 its mean, 1 a draw from its prediction",
-        "sd",
-        ge=0,
-        le=10,
+        0.0,
+        0,
+        10,
+        unit="sd",
     )
-    uncertainty_dal_ral: float = _p(1.0, "how far claimed record variances reach training", ge=0, le=1)
-    uncertainty_modalities: float = _p(1.0, "how far variances differ between modalities in training", ge=0, le=1)
-    uncertainty_ral_isl: float = _p(1.0, "how far model variances reach acquisition", ge=0, le=1)
+    uncertainty_dal_ral: float = _p("how far claimed record variances reach training", 1.0, 0, 1)
+    uncertainty_modalities: float = _p("how far variances differ between modalities in training", 1.0, 0, 1)
+    uncertainty_ral_isl: float = _p("how far model variances reach acquisition", 1.0, 0, 1)
 
 
 class InfrastructureParameters(Group):
     """Repositories, models and labs that lean on each other."""
 
     repositories: int = _p(
-        12, "number of repositories; curators run them in turn", "nodes", ge=1, le=10_000, source=DESIGN
+        "number of repositories; curators run them in turn", 12, 1, 10_000, unit="nodes", source=DESIGN
     )
     providers: int = _p(
-        2, "links r of a model to repositories, of a lab to models", "links", ge=1, le=50, source="calibrated: fact 11"
+        "links r of a model to repositories, of a lab to models", 2, 1, 50, unit="links", source=fitted(11)
     )
-    openness: float = _p(0.3, "share of records that are federated, so that other repositories hold a copy", ge=0, le=1)
-    need: int = _p(1, "working providers that a node needs", "links", ge=0, le=50, source=DESIGN)
-    preference: float = _p(2.4, "exponent with which trainers and labs prefer large repositories", ge=0, le=6, source="calibrated: fact 11")  # fmt: skip
-    rewiring: float = _p(0.1, "chance that a trainer reconsiders a repository link when it retrains", ge=0, le=1)
+    openness: float = _p("share of records that are federated, so that other repositories hold a copy", 0.3, 0, 1)
+    need: int = _p("working providers that a node needs", 1, 0, 50, unit="links", source=DESIGN)
+    preference: float = _p(
+        "exponent with which trainers and labs prefer large repositories", 2.4, 0, 6, source=fitted(11)
+    )
+    rewiring: float = _p("chance that a trainer reconsiders a repository link when it retrains", 0.1, 0, 1)
 
     @model_validator(mode="after")
     def _enough(self) -> InfrastructureParameters:
@@ -437,53 +460,59 @@ class InfrastructureParameters(Group):
 class StockParameters(Group):
     """Stocks and flows: funding, health, attention."""
 
-    funding: float = _p(1.0, "inflow of experimental funding against the planned experiments", ge=0, le=10)
-    merit_share: float = _p(0.5, "share of funding given by merit on claimed discoveries", ge=0, le=1)
-    matthew: float = _p(1.0, "exponent of merit on claimed discoveries", ge=0, le=4)
-    lottery_share: float = _p(0.0, "share of funding given by lottery", ge=0, le=1)
+    funding: float = _p("inflow of experimental funding against the planned experiments", 1.0, 0, 10)
+    merit_share: float = _p("share of funding given by merit on claimed discoveries", 0.5, 0, 1)
+    matthew: float = _p("exponent of merit on claimed discoveries", 1.0, 0, 4)
+    lottery_share: float = _p("share of funding given by lottery", 0.0, 0, 1)
     compute: float = _p(
-        2.0,
         "compute income of a trainer per retraining interval; training at scale P costs P; 0 is no limit",
-        "compute units",
-        ge=0,
-        le=1_000,
+        2.0,
+        0,
+        1_000,
+        unit="compute units",
     )
-    wear: float = _p(0.01, "health lost per tick at average load", "1/tick", ge=0, le=1)
-    upkeep: float = _p(0.01, "health restored per tick by routine upkeep", "1/tick", ge=0, le=1)
-    hazard: float = _p(0.0, "outages per node and tick at full health", "1/tick", ge=0, le=1)
-    hazard_steepness: float = _p(4.0, "growth of the log-hazard as health falls from 1 to 0", ge=0, le=20)
-    repair: float = _p(0.2, "chance per tick that a node in outage is repaired", "1/tick", ge=0, le=1)
+    wear: float = _p("health lost per tick at average load", 0.01, 0, 1, unit="1/tick")
+    upkeep: float = _p("health restored per tick by routine upkeep", 0.01, 0, 1, unit="1/tick")
+    hazard: float = _p("outages per node and tick at full health", 0.0, 0, 1, unit="1/tick")
+    hazard_steepness: float = _p("growth of the log-hazard as health falls from 1 to 0", 4.0, 0, 20)
+    repair: float = _p("chance per tick that a node in outage is repaired", 0.2, 0, 1, unit="1/tick")
     attention: float = _p(
-        30.0, "attention inflow of a planner; judging a candidate costs 1", "candidates/tick", ge=0, le=1e6
+        "attention inflow of a planner; judging a candidate costs 1", 30.0, 0, 1e6, unit="candidates/tick"
     )
-    attention_cap: float = _p(120.0, "most attention a planner can hold", "candidates", gt=0, le=1e7)
+    attention_cap: float = _p("most attention a planner can hold", 120.0, None, 1e7, unit="candidates", gt=0)
 
 
 class LayerParameters(Group):
     """Coefficients and forms of the four MPBF formulas (our operationalisation)."""
 
-    coverage_weight: float = _p(1.0, "alpha in Delta-B", ge=0, le=10)
-    fidelity_weight: float = _p(1.0, "beta in Delta-B", ge=0, le=10)
+    coverage_weight: float = _p("alpha in Delta-B", 1.0, 0, 10)
+    fidelity_weight: float = _p("beta in Delta-B", 1.0, 0, 10)
     coverage_scale: float = _p(
-        200.0, "v_0: distinct materials at which a family counts as covered", "materials", gt=0, le=1e7, source=DESIGN
+        "v_0: distinct materials at which a family counts as covered",
+        200.0,
+        None,
+        1e7,
+        unit="materials",
+        gt=0,
+        source=DESIGN,
     )
-    fidelity_scale: float = _p(0.25, "F_0, reference fidelity of the alternative form", gt=0, le=1)
+    fidelity_scale: float = _p("F_0, reference fidelity of the alternative form", 0.25, None, 1, gt=0)
     prior_overlaps: float = _p(
-        5.0, "weight of the prior fidelity 1 in perceived fidelity", "records", ge=0, le=1e6, source=DESIGN
+        "weight of the prior fidelity 1 in perceived fidelity", 5.0, 0, 1e6, unit="records", source=DESIGN
     )
-    integration: float = _p(1.0, "gamma_A in A", gt=0, le=10)
-    uncertainty_penalty: float = _p(0.3, "delta_U in A", ge=0, le=1, source=DESIGN)
-    integrity_exponent: float = _p(0.5, "exponent g of the alternative form of A", gt=0, le=4)
-    feedback_weight: float = _p(0.6, "w of feedback against trade-off in S", ge=0, le=1, source="assumed")
-    tradeoff_scale: float = _p(0.5, "T_s in the logistic of S", gt=0, le=10)
-    scale_benefit: float = _p(1.0, "eta in T", ge=0, le=10)
-    risk_weight: float = _p(1.0, "theta in T", ge=0, le=10)
-    invariance_half: float = _p(0.3, "I_0 of the alternative form of T", gt=0, le=1)
-    gauge_penalty: float = _p(1.0, "theta_m: weight of gauge variance in the measured trade-off", ge=0, le=10)
-    boundary_shift: Literal["chosen", "alternative"] = _p("chosen", "form of Delta-B", "name")
-    integrity: Literal["chosen", "alternative"] = _p("chosen", "form of A", "name")
-    steering: Literal["chosen", "alternative"] = _p("chosen", "form of S", "name")
-    tradeoff: Literal["chosen", "alternative"] = _p("chosen", "form of T", "name")
+    integration: float = _p("gamma_A in A", 1.0, None, 10, gt=0)
+    uncertainty_penalty: float = _p("delta_U in A", 0.3, 0, 1, source=DESIGN)
+    integrity_exponent: float = _p("exponent g of the alternative form of A", 0.5, None, 4, gt=0)
+    feedback_weight: float = _p("w of feedback against trade-off in S", 0.6, 0, 1, source="assumed")
+    tradeoff_scale: float = _p("T_s in the logistic of S", 0.5, None, 10, gt=0)
+    scale_benefit: float = _p("eta in T", 1.0, 0, 10)
+    risk_weight: float = _p("theta in T", 1.0, 0, 10)
+    invariance_half: float = _p("I_0 of the alternative form of T", 0.3, None, 1, gt=0)
+    gauge_penalty: float = _p("theta_m: weight of gauge variance in the measured trade-off", 1.0, 0, 10)
+    boundary_shift: Literal["chosen", "alternative"] = _p("form of Delta-B", "chosen", unit="name")
+    integrity: Literal["chosen", "alternative"] = _p("form of A", "chosen", unit="name")
+    steering: Literal["chosen", "alternative"] = _p("form of S", "chosen", unit="name")
+    tradeoff: Literal["chosen", "alternative"] = _p("form of T", "chosen", unit="name")
 
 
 class Parameters(Group):

@@ -11,9 +11,17 @@ import signal
 import once
 import psutil
 import pytest
+from hypothesis import settings
 
 # A shell that starts the tests in its background lets them ignore Ctrl-C, and so would every process that they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+pytest_plugins = ["cpu", "tiers"]
+
+# How many examples of a property are tried: the same ones each time, and at night many others.
+settings.register_profile("fast", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("nightly", max_examples=400, deadline=None)
+settings.load_profile("fast")
 
 BEFORE = pytest.StashKey[set]()
 

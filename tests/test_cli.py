@@ -101,6 +101,7 @@ def test_shocks_hit_every_arm_unless_they_are_asked_about(mpbf, tmp_path):
     assert "run.shocks_in_baseline = 3: must be true or false" in mpbf("config", "check", "c.toml")[2]
 
 
+@pytest.mark.nightly
 def test_processes_do_not_change_a_byte(mpbf, tmp_path):
     assert mpbf("run", *SMALL, *WHAT_IF, "--out=one", "--quiet") == (0, "", "")
     assert mpbf("run", *SMALL, *WHAT_IF, "--out=two", "--quiet", "--jobs=2") == (0, "", "")
@@ -163,6 +164,7 @@ def test_a_plan_in_words_says_what_a_shock_hits():
     assert describe(Shock("poisoning", start=1)) == "poisoning from tick 1"
 
 
+@pytest.mark.nightly
 def test_results_of_another_plan_are_not_replaced_unasked(mpbf, tmp_path):
     assert mpbf("run", *SMALL, "--out=o", "-q")[0] == 0
     before = contents(tmp_path / "o")
@@ -294,8 +296,15 @@ def test_options_tell_all_their_faults_at_once(mpbf):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("number", "code", "jobs"),
+    [
+        (signal.SIGINT, 130, 2),
+        (signal.SIGKILL, -signal.SIGKILL, 1),
+        pytest.param(signal.SIGINT, 130, 1, marks=pytest.mark.nightly),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, 2, marks=pytest.mark.nightly),
+    ],
+)
 def test_a_run_killed_half_way_leaves_its_finished_runs_and_nothing_that_looks_complete(tmp_path, number, code, jobs):
     small = [a for a in SMALL if not a.startswith(("--ticks", "--jobs"))]
     process = subprocess.Popen(

@@ -43,16 +43,23 @@ def has_history() -> bool:
 
 
 @pytest.mark.skipif(not has_history(), reason="needs the history of the repository")
-def test_the_working_tree_equals_the_commit_to_the_bit() -> None:
+@pytest.mark.parametrize("names", [SOME, pytest.param(JOBS, marks=pytest.mark.nightly)], ids=["some", "jobs"])
+def test_the_working_tree_equals_the_commit_to_the_bit(names: list[str]) -> None:
     with golden.tree_of(golden.BEFORE) as before:
-        found = {name: (wrong, size) for name, wrong, size in golden.differences(before, golden.ROOT, SOME + JOBS)}
-    assert list(found) == SOME + JOBS
+        found = {name: (wrong, size) for name, wrong, size in golden.differences(before, golden.ROOT, names)}
+    assert list(found) == names
     assert {name: wrong for name, (wrong, _) in found.items() if wrong} == {}
     # Series, families, agents, records and outcomes were there to be compared.
-    assert all(size > 150 for name, (_, size) in found.items() if name not in JOBS and not name.startswith("campaign"))
+    assert all(size > 150 for name, (_, size) in found.items() if name in SOME and not name.startswith("campaign"))
 
 
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a fade a tick late",
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in WRONG if name != "a fade a tick late"),
+    ],
+)
 def test_a_wrong_line_is_noticed(name: str, tmp_path: Path) -> None:
     file, right, wrong, where = WRONG[name]
     shutil.copytree(golden.ROOT / "mpbf_abm", tmp_path / "mpbf_abm", ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,7 @@
-"""The repository keeps its own rules: lint, types, import floors, metadata and versions."""
+"""The repository keeps its own rules: lint, types, import floors, metadata, versions, and a site that builds.
+
+All of it is in one file, so that one process runs these commands, each once, while the others go on.
+"""
 
 import ast
 import importlib.metadata
@@ -89,7 +92,9 @@ def test_release_date_is_the_same_in_citation_and_changelog():
 
 
 def test_ci_runs_the_command_of_the_readme():
-    command = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    command = script[-1]
+    assert any(line.startswith("export NIGHTLY=tenth") for line in script)
     for document in ("README.md", "CONTRIBUTING.md"):
         assert command in (ROOT / document).read_text(encoding="utf-8").splitlines(), f"{document} lacks: {command}"
 
@@ -160,3 +165,37 @@ def test_nothing_of_the_package_or_its_programs_imports_a_test():
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {name.split(".")[0] for name in names} & own, path
+
+
+# --------------------------------------------------------------------------- the site
+
+FETCHED = re.compile(
+    r"""(?:<(?:script|img|iframe|source)[^>]*\ssrc|<link[^>]*\shref)=["'](?:https?:)?//|url\(["']?(?:https?:)?//|@import"""
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    trees, pages = str(out / "trees"), str(out / "html")
+    done = run(["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", trees, "docs", pages])
+    assert done.returncode == 0, done.stderr
+    return out / "html"
+
+
+def test_pages_ask_nothing_of_another_host(site: Path) -> None:
+    pages = [*site.rglob("*.html"), *site.rglob("*.css")]
+    assert len(pages) > 40
+    for page in pages:
+        found = FETCHED.search(page.read_text(encoding="utf-8"))
+        assert found is None, f"{page.relative_to(site)}: {found.group(0)}"
+
+
+def test_every_page_of_the_repository_is_part_of_the_site(site: Path) -> None:
+    made = {p.relative_to(site).with_suffix("").as_posix() for p in site.rglob("*.html")}
+    wanted = {p.relative_to(ROOT / "docs").with_suffix("").as_posix() for p in (ROOT / "docs").rglob("*.md")}
+    assert wanted <= made
+    quickstart = (site / "readme.html").read_text(encoding="utf-8")
+    assert 'href="studies.html"' in quickstart
+    assert 'src="_images/overview.png"' in quickstart
+    assert "simulate" in (site / "api.html").read_text(encoding="utf-8")

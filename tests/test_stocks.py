@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbf_abm import Ecosystem, Parameters, Shock, simulate
 from mpbf_abm.errors import BookkeepingError
-from mpbf_abm.model.stocks import Books, apportion, fund, funding_shares, maintain, outages, totals
-from mpbf_abm.model.world import Planners
+from mpbf_abm.model.stocks import apportion, fund, funding_shares, maintain, outages, totals
+from mpbf_abm.model.world import Books, Planners
 from mpbf_abm.streams import Streams
-
-FIXED = settings(derandomize=True, deadline=None)
 
 # --------------------------------------------------------------------------- largest remainder
 
@@ -27,7 +25,6 @@ def shared_out(claims: list[float]) -> np.ndarray:
 
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=30))
-@FIXED
 def test_budgets_are_whole_and_their_total_is_the_whole_part_of_the_claims(claims: list[float]) -> None:
     budget = shared_out(claims)
     assert budget.dtype == np.int64
@@ -36,7 +33,6 @@ def test_budgets_are_whole_and_their_total_is_the_whole_part_of_the_claims(claim
 
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=30))
-@FIXED
 def test_nobody_is_off_by_more_than_one_experiment(claims: list[float]) -> None:
     budget, total = shared_out(claims), math.floor(sum(claims) + 1e-9)
     if total:
@@ -45,7 +41,6 @@ def test_nobody_is_off_by_more_than_one_experiment(claims: list[float]) -> None:
 
 
 @given(st.lists(st.floats(0, 20), min_size=2, max_size=30))
-@FIXED
 def test_who_claims_more_never_gets_less(claims: list[float]) -> None:
     budget = shared_out(sorted(claims))
     quota = np.sort(np.array(claims))
@@ -54,7 +49,6 @@ def test_who_claims_more_never_gets_less(claims: list[float]) -> None:
 
 
 @given(st.lists(st.floats(-3, 20), min_size=1, max_size=30))
-@FIXED
 def test_debts_get_nothing_and_lower_the_total(claims: list[float]) -> None:
     values = np.array(claims)
     budget = shared_out(claims)
@@ -80,7 +74,6 @@ def test_largest_remainders_by_hand_with_ties_to_the_lowest_slot(claims: list[fl
 
 
 @given(st.lists(st.sampled_from([0.2, 0.5, 0.7, 1.1, 2.3]), min_size=1, max_size=12), st.randoms(use_true_random=False))
-@FIXED
 def test_budgets_follow_the_claimant_not_its_row(claims: list[float], random: Any) -> None:
     order = np.arange(len(claims))
     random.shuffle(order)
@@ -150,7 +143,6 @@ def shares(claims: Any, tick: int = 0, seed: int = 0, **stocks: float) -> np.nda
 
 
 @given(st.lists(st.floats(0, 50), min_size=1, max_size=12), st.floats(0, 1), st.floats(0, 1), st.floats(0, 4))
-@settings(FIXED, max_examples=60)
 def test_shares_of_funding_sum_to_one(claims: list[float], merit: float, lottery: float, matthew: float) -> None:
     s = shares(claims, merit_share=merit, lottery_share=lottery, matthew=matthew)
     assert s.sum() == pytest.approx(1)

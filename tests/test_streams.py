@@ -8,7 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -153,7 +153,6 @@ def test_race_is_indifferent_to_the_scale_of_weights() -> None:
     st.floats(0.1, 10),
     st.integers(0, 2**32),
 )
-@settings(max_examples=80, deadline=None, derandomize=True)
 def test_one_changed_weight_moves_choices_only_to_or_from_that_option(
     weights: list[float], option: int, factor: float, seed: int
 ) -> None:

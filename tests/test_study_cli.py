@@ -247,6 +247,7 @@ def test_interrupting_the_command_keeps_everything_and_exits_with_130(mpbf: Any,
     assert f"{32 - kept} runs made, 0 failed, {kept} there already" in told.out
 
 
+@pytest.mark.nightly
 def test_a_killed_command_is_resumed_to_the_same_bits(mpbf: Any, ran: Path, tmp_path: Path) -> None:
     for enough in (1, 30):
         driver = begin_study(ran / "small.toml", tmp_path / "o", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -448,7 +449,7 @@ def test_the_study_of_the_readme_runs_by_its_three_commands(
     (tmp_path / "experiments").mkdir()
     # Its design as it stands, on short histories.
     assert "\nticks = 60\n" in file
-    short = file.replace("ticks = 60", "ticks = 15")
+    short = file.replace("ticks = 60", "ticks = 13")
     (tmp_path / "experiments" / "quickstart.toml").write_text(short, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     for command in commands:

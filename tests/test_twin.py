@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbf_abm import MaterialsSpace, Parameters
@@ -155,7 +155,6 @@ def test_symmetric_state_is_kept_to_the_last_bit():
     assert twin.growth(twin.steady()) > 1
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     st.floats(0.01, 1.5), st.floats(-1, 4), st.floats(0, 1), st.integers(0, 20), st.integers(1, 20), st.floats(0.1, 1)
 )
@@ -240,7 +239,6 @@ def test_audits_of_the_model_mend_as_many_records_as_the_twin_says():
 # --------------------------------------------------------------------------- derivatives
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     st.floats(-1, 4),
     st.floats(0, 1),
@@ -271,7 +269,6 @@ def test_jacobian_is_the_derivative(gamma, eps, nu, coverage, x):
 # --------------------------------------------------------------------------- lock-in
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.floats(1.05, 4), st.integers(2, 60))
 def test_symmetric_threshold_in_closed_form_and_by_root(gamma, families):
     found = Twin.from_parameters(null(families, gamma)).thresholds()
@@ -280,7 +277,6 @@ def test_symmetric_threshold_in_closed_form_and_by_root(gamma, families):
     assert found.fold >= found.symmetric - 1e-12
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(3, 80))
 def test_fold_in_closed_form_for_gamma_two(families):
     found = Twin.from_parameters(null(families, 2.0)).thresholds()

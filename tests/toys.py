@@ -52,7 +52,7 @@ def fill_memory() -> None:
     held = []
     while True:
         held.append(np.ones(500_000))
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 class Unpicklable(Exception):

@@ -13,7 +13,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.curators import DataCurator, assimilate
 from mpbf_abm.model.events import Agenda
 from mpbf_abm.model.forgetting import forget
-from mpbf_abm.model.founding import check_fit, found
+from mpbf_abm.model.founding import check_fit, found_community
 from mpbf_abm.model.indicators import observe
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -132,7 +132,7 @@ class Community:
         with one_thread():
             space = space if space is not None else MaterialsSpace.generate(p.space, streams)
             check_fit(p, space.size, space.families, space.year)
-            self.world = found(p, streams, space)
+            self.world = found_community(p, streams, space)
         self._assemble()
 
     def _assemble(self) -> None:

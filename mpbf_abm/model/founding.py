@@ -12,7 +12,6 @@ from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.model.modalities import label
 from mpbf_abm.model.planners import choose_collaborators
-from mpbf_abm.model.stocks import Books
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import Curators, Discoveries, Planners, Trainers, World
 from mpbf_abm.parameters import Parameters
@@ -39,7 +38,7 @@ def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) 
         raise ConfigurationError(faults)
 
 
-def found(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
+def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
     """Found a community: commons with its founding records, links, agents with their columns."""
     R = p.infrastructure.repositories
     truth = Truth.of(space)
@@ -48,9 +47,9 @@ def found(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
     world = World(
         p=p, base=p, streams=streams, space=space, truth=truth, commons=commons,
         infrastructure=Infrastructure(commons.down, M, L, p.infrastructure.providers, p.infrastructure.need),
-        registry=Registry([None] * M), curators=Curators.found(p, p.curators.count), trainers=Trainers.found(p, M), planners=Planners.found(p, L),
+        registry=Registry([None] * M), curators=Curators.begin(p, p.curators.count), trainers=Trainers.begin(p, M), planners=Planners.begin(p, L),
         collaborators=np.full((L, 0), -1),
-        health_repositories=np.ones(R), health_models=np.ones(M), books=Books(),
+        health_repositories=np.ones(R), health_models=np.ones(M), 
         discoveries=Discoveries(np.full(space.size, -1, np.int32), np.zeros(space.families, np.int64)), experiments=np.zeros(space.families, np.int64),
         experiments_before=np.zeros(space.families, np.int64), reference=float(np.quantile(space.property, 0.9)),
     )  # fmt: skip

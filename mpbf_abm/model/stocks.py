@@ -7,56 +7,13 @@ approximation of differential ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import BookkeepingError
 from mpbf_abm.model.world import World
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
-
-
-@dataclass
-class Books:
-    """Opening totals and flows of each stock, and the check that they balance.
-
-    Attributes
-    ----------
-    opening : dict
-        Total of each stock when the tick began.
-    flows : dict of dict
-        ``flows[stock][name]``: signed total of each named flow in this tick.
-    cumulative : dict of dict
-        The same, since the start.
-    """
-
-    opening: dict[str, float] = field(default_factory=dict)
-    flows: dict[str, dict[str, float]] = field(default_factory=dict)
-    cumulative: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    def open(self, **totals: float) -> None:
-        """Begin a tick with the present totals."""
-        self.opening = totals
-        self.flows = {stock: {} for stock in totals}
-
-    def flow(self, stock: str, name: str, amount: float) -> None:
-        """Enter a flow; outflows are negative."""
-        self.flows[stock][name] = self.flows[stock].get(name, 0.0) + amount
-        ever = self.cumulative.setdefault(stock, {})
-        ever[name] = ever.get(name, 0.0) + amount
-
-    def check(self, **totals: float) -> None:
-        """Raise unless every closing total equals the opening total plus its flows."""
-        for stock, total in totals.items():
-            expected = self.opening[stock] + sum(self.flows[stock].values())
-            if not abs(total - expected) <= 1e-6 * (1.0 + abs(expected)):  # NaN does not balance either
-                raise BookkeepingError(
-                    f"stock '{stock}' closed at {total:.9g}; its flows make {expected:.9g} "
-                    f"(opening {self.opening[stock]:.9g}, flows {self.flows[stock]})"
-                )
 
 
 def totals(world: World) -> dict[str, float]:

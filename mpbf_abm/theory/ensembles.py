@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.attention import crowd
-from mpbf_abm.model.founding import check_fit, found, founding_families, founding_mass
+from mpbf_abm.model.founding import check_fit, found_community, founding_families, founding_mass
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.stocks import fund
 from mpbf_abm.parameters import CuratorParameters, Parameters, PlannerParameters
@@ -110,7 +110,7 @@ def _histories(p: Parameters, streams: list[Streams], space: MaterialsSpace, tic
         shape = (p.founding.records, 8)
         _enter(x, np.array([founding_families(p, space, s.uniform("found.record", 0, shape)[:, 0]) for s in streams]))
     # Budgets do not depend on what is found: one community without data counts for all.
-    budgets = found(p.replace("founding.records", 0), Streams(0), space)
+    budgets = found_community(p.replace("founding.records", 0), Streams(0), space)
 
     def attention(of: CuratorParameters | PlannerParameters) -> Float:
         ε = max(of.exploration, of.exploration_floor)

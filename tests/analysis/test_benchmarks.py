@@ -33,6 +33,7 @@ def test_floor_replays_the_kernel_calls_of_the_run():
     assert all(math.isfinite(v) and v > 0 for v in values(rows).values())
 
 
+@pytest.mark.nightly
 def test_scaling_reports_one_row_per_size_and_an_exponent():
     materials = values(model.materials_scaling((500, 1_000), ticks=1, rounds=1))
     agents = values(model.agents_scaling((1, 2), materials=2_000, ticks=1, rounds=1))
@@ -45,6 +46,7 @@ def test_exponent_is_the_power_of_a_power_law():
     assert exponent([1, 10, 100], [2, 2, 2]) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.nightly
 def test_ticks_and_replicates_have_an_exponent_and_an_ensemble_its_oracle():
     assert "exponent in ticks" in values(model.ticks_scaling((2, 4), rounds=1))
     named = {r["name"]: r for r in model.ensemble((2, 4), ticks=3, rounds=1)}
@@ -52,12 +54,14 @@ def test_ticks_and_replicates_have_an_exponent_and_an_ensemble_its_oracle():
     assert {"2 histories of the urn together, each", "exponent in replicates"} < set(named)
 
 
+@pytest.mark.nightly
 def test_a_large_community_is_measured_in_a_process_of_its_own():
     rows = model.large(1, 1_000, 1)
     assert rows[0]["name"] == "run of 58 agents, 1000 materials, 1 ticks"
     assert rows[1]["value"] > 50
 
 
+@pytest.mark.nightly
 def test_an_object_for_each_agent_is_timed_beside_columns():
     rows = peers.objects(ROOT / "tests" / "docking", 1, 1)
     assert rows[2]["value"] == pytest.approx(rows[0]["value"] / rows[1]["value"])
@@ -81,7 +85,6 @@ def test_campaigns_with_a_general_library_start_from_the_same_materials(monkeypa
     assert rows["AF@50 / near, pool of 60"]["theirs"] > 1
 
 
-@pytest.mark.slow
 def test_scikit_learn_finds_the_top_of_a_smooth_pool():
     x = np.linspace(0, 1, 40)[:, None]
     y = np.sin(6 * x[:, 0])
@@ -98,12 +101,14 @@ def test_chunks_give_two_costs_and_test_them(monkeypatch):
     assert distributed.MOST_TOGETHER == 10_000
 
 
+@pytest.mark.nightly
 def test_a_dask_study_is_timed():
     rows = studies.cluster((1,), 12, 1)
     assert rows[0]["size"] == 1
     assert rows[0]["value"] > 0
 
 
+@pytest.mark.nightly
 def test_the_page_and_its_figure_are_renewed(tmp_path, monkeypatch):
     page = tmp_path / "performance.md"
     page.write_text("<!-- result:made -->\n<!-- /result -->\n<!-- result:ensemble -->\n<!-- /result -->\n")
@@ -127,6 +132,7 @@ def test_no_model_outlives_its_run():
     assert values(model.leaks(runs=5, warm=1))["models alive after 5 runs"] == 0
 
 
+@pytest.mark.nightly
 def test_studies_are_measured_against_the_work_itself():
     cost = values(studies.overhead(40, 120, rounds=1))
     assert {"study overhead of a run, in one process", "study overhead of a run, in two processes"} < set(cost)
@@ -135,6 +141,7 @@ def test_studies_are_measured_against_the_work_itself():
     assert used[1]["value"] > 0
 
 
+@pytest.mark.nightly
 def test_a_large_store_is_filled_and_read():
     rows = studies.storage(80)
     named = {r["name"]: r for r in rows}
@@ -143,6 +150,7 @@ def test_a_large_store_is_filled_and_read():
     assert named["mean by policy and tick of 80 runs"]["rows"] == 4 * 10 * 2
 
 
+@pytest.mark.nightly
 def test_starts_are_ratios_to_a_bare_interpreter():
     rows = values(studies.start(1))
     assert rows["mpbf --help / bare interpreter"] > 1

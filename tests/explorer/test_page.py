@@ -216,6 +216,7 @@ def test_runs_wait_for_the_button_if_wanted(page, address):
     changed_from(page, "families_d1", old)
 
 
+@pytest.mark.nightly
 def test_downloads_run_through_the_command_line_give_the_numbers_of_the_page(page, address, tmp_path):
     opened(page, address, WHAT_IF)
     tab(page, "configuration")

@@ -106,7 +106,7 @@ values = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     preset=st.sampled_from(["default", "quick", "faithful", "null"]),
     changes=st.fixed_dictionaries({}, optional=values),

@@ -16,7 +16,8 @@ import pytest
 from checks import HERE, TOYS
 from waiting import wait_until
 
-KILLS = 22
+KILLS = [6, pytest.param(22, marks=pytest.mark.nightly)]
+"""What any loop over many runs survives is tested at more instants in ``test_driver_killed.py``."""
 PAUSE = {"PAUSE": "1.0"}
 """Length of a piece of work while kills go on: all of them take longer than all kills together."""
 COMMANDS = {
@@ -60,12 +61,17 @@ def files(out: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in found.items() if not name.startswith("runs/")}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_what_is_over_outlives_a_command_that_is_killed_at_random_instants(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", KILLS)
+@pytest.mark.parametrize(
+    "name", ["run", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("verify", "validate"))]
+)
+def test_what_is_over_outlives_a_command_that_is_killed_at_random_instants(
+    name: str, kills: int, tmp_path: Path
+) -> None:
     rng = random.Random(f"{name} 20261130")
     out, before = tmp_path / "killed", {}
     grown = 0
-    for kill in range(KILLS):
+    for kill in range(kills):
         command = begin(out, name, rng.choice((1, 2)), PAUSE)
         if kill % 2:
             wait_until(lambda: len(kept(out)) > len(before))  # noqa: B023
@@ -81,8 +87,8 @@ def test_what_is_over_outlives_a_command_that_is_killed_at_random_instants(name:
         assert {id: after.get(id) for id in before} == before, "what was over is gone, or was done again"
         grown += len(after) > len(before)
         before = after
-    assert grown >= KILLS // 2
-    assert KILLS // 2 <= len(before) < len(TOYS)
+    assert grown >= kills // 2
+    assert kills // 2 <= len(before) < len(TOYS)
     last, whole = begin(out, name, 2), begin(tmp_path / "whole", name, 1)
     told, complaints = last.communicate(timeout=120)
     assert last.returncode == 0, complaints
@@ -93,7 +99,7 @@ def test_what_is_over_outlives_a_command_that_is_killed_at_random_instants(name:
     assert len(after) == len(TOYS)
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("validate", 1), ("verify", 2)])
+@pytest.mark.parametrize(("name", "jobs"), [pytest.param("validate", 1, marks=pytest.mark.nightly), ("verify", 2)])
 def test_an_interrupted_command_says_what_is_kept_and_goes_on(name: str, jobs: int, tmp_path: Path) -> None:
     command = begin(tmp_path / "o", name, jobs, PAUSE, "--json")
     wait_until(lambda: len(kept(tmp_path / "o")) >= 2)
@@ -114,6 +120,7 @@ def test_an_interrupted_command_says_what_is_kept_and_goes_on(name: str, jobs: i
     assert {id: after[id] for id in before} == before
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("broken", [sorted(HERE)[1], TOYS[1]])
 def test_a_row_that_raises_costs_no_other_one(broken: str, tmp_path: Path) -> None:
     command = begin(tmp_path / "o", "verify", 2, {"BROKEN": broken})

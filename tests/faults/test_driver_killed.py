@@ -109,7 +109,7 @@ def test_a_store_that_is_read_while_it_is_written_delays_nobody_for_good(tmp_pat
     looks = 0
     while driver.poll() is None:
         looks += bool(seeds_done(tmp_path))
-        time.sleep(0.02)
+        time.sleep(0.05)
     assert driver.returncode == 0
     assert looks > 3
     assert sqlite3.connect(tmp_path / "study.sqlite").execute("SELECT count(*) FROM runs").fetchone() == (400,)

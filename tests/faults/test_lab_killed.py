@@ -1,4 +1,7 @@
-"""Commands of the laboratory may be killed at any instant: the same command goes on, and nothing that was finished is done twice."""
+"""Commands of the laboratory may be killed at any instant: the same command goes on, and nothing that was finished is done twice.
+
+Nightly: ``test_checks_killed.py`` and ``test_driver_killed.py`` show the same of the one driver beneath.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,8 @@ def files(out: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in out.iterdir() if p.suffix in (".csv", ".md")}
 
 
-@pytest.mark.parametrize("arguments", [ATLAS, pytest.param(PATH, marks=pytest.mark.slow)], ids=["atlas", "path"])
+@pytest.mark.nightly
+@pytest.mark.parametrize("arguments", [ATLAS, PATH], ids=["atlas", "path"])
 def test_a_command_killed_at_random_instants_loses_nothing_and_repeats_nothing(
     tmp_path: Path, arguments: list[str]
 ) -> None:
@@ -102,6 +106,7 @@ def test_a_command_killed_at_random_instants_loses_nothing_and_repeats_nothing(
     assert {p.name for p in out.iterdir()} == {p.name for p in whole.iterdir()}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_command_that_is_interrupted_says_what_is_kept_and_goes_on(tmp_path: Path, jobs: int) -> None:
     process = begin(PATH, tmp_path / "out", jobs)

@@ -79,7 +79,7 @@ def test_a_second_driver_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     make(tmp_path, "logged", scenarios=5, replicates=10)
 
 
-@pytest.mark.parametrize("folder", [True, False], ids=["folder", "file"])
+@pytest.mark.parametrize("folder", [True, pytest.param(False, marks=pytest.mark.nightly)], ids=["folder", "file"])
 def test_a_driver_that_comes_by_a_link_is_refused_too(tmp_path: Path, folder: bool) -> None:
     real, other = tmp_path / "real", tmp_path / "other"
     real.mkdir()
@@ -206,7 +206,7 @@ def test_a_flipped_byte_in_a_series_is_told_by_run(tmp_path: Path) -> None:
         results.mean_series()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 4))])
 def test_damaged_pages_cost_the_runs_on_them_only(tmp_path: Path, seed: int) -> None:
     out = tmp_path / "o"
     make(out, "outcome", replicates=100)
@@ -346,7 +346,8 @@ def go_on(out: Path, said: list[str] | None = None) -> Tally:
     ("what", "format"),
     [
         *((what, 2) for what in [*SPOILED, *BESIDE]),
-        *((what, 1) for what in [*TOLD_BY_1, "definition as bytes", "origin"]),
+        *(pytest.param(what, 1, marks=pytest.mark.nightly) for what in TOLD_BY_1[1:]),
+        *((what, 1) for what in [TOLD_BY_1[0], "definition as bytes", "origin"]),
     ],
 )
 def test_damage_of_any_kind_is_told_named_and_made_good(
@@ -456,7 +457,7 @@ class Teller(Silent):
         self.say = lines.append  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 5))])
 def test_random_damage_is_never_a_silent_loss_and_never_a_traceback(
     mpbf: Command, sound: Path, tmp_path: Path, seed: int
 ) -> None:

@@ -38,7 +38,11 @@ KINDS = {
 LIMITS = {"seconds": 1.5, "memory": 500, "retries": 1}
 
 
-@pytest.mark.parametrize("fault", KINDS)
+# Each kind of failure once; further ways to the same one at night, or in the test of one worker and more.
+LATER = {"ends its process", "segfaults", "raises what cannot be sent"}
+
+
+@pytest.mark.parametrize("fault", [pytest.param(f, marks=pytest.mark.nightly) if f in LATER else f for f in KINDS])
 def test_a_fault_costs_exactly_its_own_run(tmp_path: Path, fault: str) -> None:
     stage, kind, attempts = KINDS[fault]
     options = LIMITS | {"replicates": 6}
@@ -75,8 +79,16 @@ def outcomes_of(folder: Path, model: str, **options: object) -> list[list[object
         return results.outcomes[["scenario", "arm", "replicate", "value"]].to_numpy().tolist()
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
-@pytest.mark.parametrize("fork", toys.FORKS)
+@pytest.mark.parametrize("workers", [2, *(pytest.param(n, marks=pytest.mark.nightly) for n in (1, 3))])
+@pytest.mark.parametrize(
+    "fork",
+    [
+        "comes back at once",
+        "is interrupted",
+        "tells",
+        *(pytest.param(fork, marks=pytest.mark.nightly) for fork in ("comes back late", "leaves", "raises")),
+    ],
+)
 def test_a_model_that_forks_costs_nothing_and_no_outcome_lands_under_another_run(
     tmp_path: Path, plain: list[list[object]], fork: str, workers: int
 ) -> None:
@@ -90,7 +102,13 @@ def test_a_model_that_forks_costs_nothing_and_no_outcome_lands_under_another_run
 
 
 @pytest.mark.parametrize(
-    "words", ["garbage that is long enough", "x", "mpbf-worker:" + "z" * 20, "mpbf-worker:\1\1\1\1\1\1\1\1cos"]
+    "words",
+    [
+        pytest.param("garbage that is long enough", marks=pytest.mark.nightly),
+        pytest.param("x", marks=pytest.mark.nightly),
+        pytest.param("mpbf-worker:" + "z" * 20, marks=pytest.mark.nightly),
+        "mpbf-worker:\1\1\1\1\1\1\1\1cos",
+    ],
 )
 def test_a_model_that_writes_to_its_driver_costs_itself(tmp_path: Path, words: str) -> None:
     options = {"replicates": 6, "retries": 1, "seconds": 3}
@@ -111,7 +129,16 @@ def test_a_worker_that_dies_is_missed_although_a_copy_of_it_lives(tmp_path: Path
         assert set(results.failures["type"]) == {"ProcessDied"}
 
 
-@pytest.mark.parametrize("fault", [fault for fault, (stage, _, _) in KINDS.items() if stage == "run"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "raises what cannot be sent",
+        *(
+            pytest.param(f, marks=pytest.mark.nightly)
+            for f in ("raises", "raises what has no words", "interrupts itself", "leaves")
+        ),
+    ],
+)
 def test_one_worker_and_more_behave_alike(tmp_path: Path, fault: str) -> None:
     tables = []
     for workers in (1, 2):
@@ -133,7 +160,16 @@ def started(mark: Path) -> list[psutil.Process]:
     ]
 
 
-@pytest.mark.parametrize("fault", ["hangs", "kills its process", "ends its process", "raises", "nothing"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "hangs",
+        "kills its process",
+        pytest.param("ends its process", marks=pytest.mark.nightly),
+        pytest.param("raises", marks=pytest.mark.nightly),
+        "nothing",
+    ],
+)
 def test_programs_that_a_model_starts_end_with_the_study_at_the_latest(tmp_path: Path, fault: str) -> None:
     mark = tmp_path / "mark"
     options = {"replicates": 6, "seconds": 4, "retries": 1}
@@ -161,6 +197,7 @@ def test_the_memory_of_programs_counts_towards_that_of_their_run(tmp_path: Path)
         assert (results.status == 1).sum() == 58
 
 
+@pytest.mark.nightly
 def test_other_runs_are_the_same_beside_every_fault(tmp_path: Path) -> None:
     size = LIMITS | {"replicates": 5, "retries": 0}
     kept = {}

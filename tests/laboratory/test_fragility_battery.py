@@ -107,12 +107,16 @@ def lean():
     return run_battery(FRAGILITY, SMALL)
 
 
+def test_every_part_of_every_community_is_a_task():
+    assert len(tasks(SMALL)) == 2 * len(PARTS)
+
+
+@pytest.mark.nightly
 def test_a_report_is_the_same_in_two_processes(lean):
     one, two = lean, run_battery(FRAGILITY, SMALL, 2)
     for name in one.tables:
         pd.testing.assert_frame_equal(one.tables[name], two.tables[name])
     pd.testing.assert_frame_equal(one.frame(), two.frame())
-    assert len(tasks(SMALL)) == 2 * len(PARTS)
 
 
 # --------------------------------------------------------------------------- what is said

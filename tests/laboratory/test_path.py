@@ -65,13 +65,19 @@ def test_histories_that_are_one_history_do_not_diverge():
     assert np.isnan(world["early index of shares"])
 
 
+SHORT = Setting(urn(1.5, 0.1), replicates=2, ticks=10)
+
+
+def test_every_history_of_every_world_is_a_task_and_a_row():
+    assert len(tasks(SHORT)) == 2 * (HISTORIES + 3)
+    assert len(run_battery(PATH, SHORT).tables["histories"]) == 2 * HISTORIES
+
+
+@pytest.mark.nightly
 def test_a_report_is_the_same_in_two_processes():
-    setting = Setting(urn(1.5, 0.1), replicates=2, ticks=10)
-    one, two = run_battery(PATH, setting), run_battery(PATH, setting, 2)
+    one, two = run_battery(PATH, SHORT), run_battery(PATH, SHORT, 2)
     for name in one.tables:
         pd.testing.assert_frame_equal(one.tables[name], two.tables[name])
-    assert len(tasks(setting)) == 2 * (HISTORIES + 3)
-    assert len(one.tables["histories"]) == 2 * HISTORIES
 
 
 def test_one_world_has_no_interval():

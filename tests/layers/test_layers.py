@@ -16,7 +16,6 @@ from mpbf_abm.model import abstraction as tradeoff
 from mpbf_abm.model.attention import attention, explored, reinforced
 
 Float = NDArray[np.float64]
-FIXED = settings(derandomize=True, deadline=None)
 unit = st.floats(0, 1)
 positive = st.floats(0.01, 10)
 
@@ -40,7 +39,6 @@ def test_coverage_is_averaged_over_families() -> None:
 
 
 @given(lists(st.floats(0, 2_000)), st.integers(0, 5), st.floats(1, 500), st.floats(1, 500))
-@FIXED
 def test_boundary_shift_is_increasing_and_concave_in_each_volume(
     V: list[float], k: int, step: float, v0: float
 ) -> None:
@@ -55,7 +53,6 @@ def test_boundary_shift_is_increasing_and_concave_in_each_volume(
 
 
 @given(unit, unit, positive, positive, unit)
-@FIXED
 def test_boundary_shift_falls_with_fidelity_by_beta_and_is_bounded(
     C: float, F: float, α: float, β: float, F2: float
 ) -> None:
@@ -65,7 +62,6 @@ def test_boundary_shift_falls_with_fidelity_by_beta_and_is_bounded(
 
 
 @given(st.floats(0, 5_000), st.floats(10, 500))
-@FIXED
 def test_boundary_shift_stays_below_alpha_for_any_volume(V: float, v0: float) -> None:
     C = assimilation.coverage([V], v0)
     assert 0 <= C <= 1
@@ -73,7 +69,6 @@ def test_boundary_shift_stays_below_alpha_for_any_volume(V: float, v0: float) ->
 
 
 @given(lists(st.floats(0, 1_000), 2), st.integers(0, 5), st.integers(0, 5), unit, st.floats(10, 500))
-@FIXED
 def test_coverage_is_schur_concave(V: list[float], i: int, j: int, share: float, v0: float) -> None:
     """Moving volume from a richer family toward a poorer one never lowers coverage."""
     i, j = i % len(V), j % len(V)
@@ -92,7 +87,6 @@ def test_fidelity_weighs_by_claimed_precision() -> None:
 
 
 @given(lists(st.floats(-5, 5), 3, 3), lists(st.floats(-5, 5), 3, 3), lists(positive, 3, 3), positive)
-@FIXED
 def test_fidelity_lies_between_0_and_1_and_ignores_the_unit_of_variance(
     v: list[float], y: list[float], variance: list[float], factor: float
 ) -> None:
@@ -110,7 +104,6 @@ def test_alternative_boundary_shift() -> None:
 
 
 @given(st.floats(-1, 1), st.floats(0, 5), unit, unit)
-@FIXED
 def test_budget_response_follows_the_sign_of_the_shift(ΔB: float, gain: float, audit: float, quota: float) -> None:
     a, q = assimilation.budget_response(ΔB, gain, audit, quota)
     assert 0 <= a <= 1
@@ -137,7 +130,6 @@ def test_integrity_of_the_worked_example() -> None:
 
 
 @given(lists(unit, 3, 3), lists(unit), st.floats(0.01, 5), unit, st.integers(0, 2), unit, st.integers(0, 5))
-@FIXED
 def test_integrity_is_bounded_and_monotone(
     R: list[float], u: list[float], γ: float, δ: float, k: int, step: float, j: int
 ) -> None:
@@ -153,7 +145,6 @@ def test_integrity_is_bounded_and_monotone(
 
 
 @given(lists(unit, 1, 4), unit)
-@FIXED
 def test_the_order_of_scale_transitions_is_irrelevant(u: list[float], δ: float) -> None:
     values = [abstraction.uncertainty(order, δ) for order in itertools.permutations(u)]
     np.testing.assert_allclose(values, values[0], atol=1e-12)
@@ -173,7 +164,6 @@ def test_unfloored_integrity_may_be_negative_and_integrity_not() -> None:
 
 
 @given(lists(st.floats(0.01, 1), 3, 3), st.floats(0.05, 4))
-@FIXED
 def test_alternative_integrity_is_a_power_mean(R: list[float], g: float) -> None:
     μ = np.array([0.2, 0.5, 0.3])
     value = abstraction.integrity_alternative(R, μ, (), g)
@@ -236,7 +226,6 @@ def test_tradeoff_of_the_worked_example() -> None:
 
 
 @given(st.floats(0, 50), unit, unit, positive, positive)
-@FIXED
 def test_tradeoff_limits(p: float, I: float, E: float, η: float, θ: float) -> None:
     assert tradeoff.tradeoff(0.0, I, E, η, θ) == 0.0
     assert tradeoff.tradeoff(p, 1.0, E, η, θ) == pytest.approx(η * math.log1p(p))
@@ -244,7 +233,6 @@ def test_tradeoff_limits(p: float, I: float, E: float, η: float, θ: float) -> 
 
 
 @given(st.floats(0.1, 50), st.floats(0.05, 1), unit, positive, positive)
-@FIXED
 def test_tradeoff_slope_is_its_derivative(p: float, I: float, E: float, η: float, θ: float) -> None:
     h = 1e-4
     numeric = (tradeoff.tradeoff(p + h, I, E, η, θ) - tradeoff.tradeoff(p - h, I, E, η, θ)) / (2 * h)
@@ -254,7 +242,6 @@ def test_tradeoff_slope_is_its_derivative(p: float, I: float, E: float, η: floa
 
 
 @given(unit, st.floats(0.01, 1), positive, positive, st.floats(0.01, 100))
-@FIXED
 def test_the_optimal_scale_is_the_best(I: float, E: float, η: float, θ: float, other: float) -> None:
     best = tradeoff.optimal_scale(I, E, η, θ)
     assert best >= 0
@@ -284,7 +271,6 @@ def test_steering_of_the_worked_example() -> None:
 
 
 @given(unit, st.floats(0, 2), st.floats(-5, 5), unit, positive)
-@FIXED
 def test_steering_fidelity_lies_between_0_and_1(o: float, c: float, T: float, w: float, T_s: float) -> None:
     Φ, Θ = steering.feedback(o, c), steering.resolution(T, T_s)
     assert 0 <= Φ <= 1
@@ -294,7 +280,6 @@ def test_steering_fidelity_lies_between_0_and_1(o: float, c: float, T: float, w:
 
 
 @given(unit, unit)
-@FIXED
 def test_feedback_at_its_ends(o: float, c: float) -> None:
     assert steering.feedback(o, 1.0) == 1.0
     assert steering.feedback(o, 0.0) == pytest.approx(o)
@@ -332,7 +317,6 @@ def test_family_weights_are_standardised_clipped_and_scaled() -> None:
 
 
 @given(lists(st.floats(-100, 100), 4, 4), st.floats(0.1, 50), st.floats(-20, 20))
-@FIXED
 def test_family_weights_ignore_the_unit_of_acquisition(a: list[float], factor: float, shift: float) -> None:
     values = np.array([a])
     assume(values.std() > 1e-3)
@@ -359,7 +343,6 @@ def urns(draw: st.DrawFn) -> tuple[Float, Float, float, Float, Float, Float]:
 
 
 @given(urns(), st.booleans())
-@settings(FIXED, max_examples=200)
 def test_attention_is_a_distribution_for_every_agent(
     urn: tuple[Float, Float, float, Float, Float, Float], weighted: bool
 ) -> None:
@@ -371,7 +354,7 @@ def test_attention_is_a_distribution_for_every_agent(
 
 
 @given(urns())
-@settings(FIXED, max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
 def test_attention_equals_its_formula(urn: tuple[Float, Float, float, Float, Float, Float]) -> None:
     x, ε, ν, γ, P, w = urn
     assume((x > 0).all())
@@ -382,7 +365,6 @@ def test_attention_equals_its_formula(urn: tuple[Float, Float, float, Float, Flo
 
 
 @given(urns(), st.randoms(use_true_random=False))
-@settings(FIXED, max_examples=60)
 def test_attention_moves_with_relabelled_families(
     urn: tuple[Float, Float, float, Float, Float, Float], random: object
 ) -> None:
@@ -428,7 +410,6 @@ def test_full_adjacency_follows_the_similarity_graph() -> None:
 
 
 @given(st.floats(0.1, 1e5), st.sampled_from([-1.0, 0.5, 1.0, 2.0, 4.0]))
-@FIXED
 def test_shares_do_not_depend_on_the_unit_of_mass(scale: float, γ: float) -> None:
     np.testing.assert_allclose(reinforced(scale * X, np.array([γ])), reinforced(X, np.array([γ])), rtol=1e-9)
 
@@ -462,7 +443,6 @@ def test_pseudo_labels_repeat_sharpen_or_flatten() -> None:
 
 
 @given(lists(positive, 1, 8), unit)
-@FIXED
 def test_a_channel_keeps_the_mean_variance(variance: list[float], openness: float) -> None:
     v = np.array(variance)
     passed = coupling.channel(v, openness)
@@ -506,7 +486,6 @@ def test_bias_grows_without_limit_from_gain_one_on() -> None:
 
 
 @given(unit, unit, st.floats(0, 3), unit, unit, st.floats(0.01, 1))
-@FIXED
 def test_steady_bias_is_the_fixed_point_of_the_loop(
     ρ: float, π: float, g: float, χ: float, h: float, b_s: float
 ) -> None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -99,7 +99,6 @@ def test_expected_improvement_tells_hopeless_candidates_apart() -> None:
 
 
 @given(st.floats(-3, 3), st.floats(0.05, 2), st.floats(1.05, 3))
-@settings(max_examples=60, deadline=None, derandomize=True)
 def test_expected_improvement_grows_with_the_sd(z: float, sd: float, factor: float) -> None:
     mean, sds = np.float32([z, z]), np.float32([sd, sd * factor])
     low, high = expected_improvement(mean, sds, 0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -218,7 +218,6 @@ def test_corrections_in_turn_equal_one_batch() -> None:
 
 
 @given(st.floats(0, 2), st.integers(1, 5), st.integers(0, 50))
-@settings(max_examples=25, deadline=None, derandomize=True)
 def test_a_partial_correction_moves_its_share_of_the_way(c: float, r: int, seed: int) -> None:
     phi, y, variance, _ = problem(60 + r, 20, seed=seed)
     base = fit_head(phi[:60], y[:60], variance[:60])

@@ -6,14 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, norm
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.stats.classification import auc, auc_difference, roc_curve
 
-quick = settings(max_examples=50, deadline=None, derandomize=True)
 # Few values, so that ties are common; both classes are there.
 cases = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 3), st.integers(0, 2)), min_size=4).filter(
     lambda c: 0 < sum(y for _, y, *_ in c) < len(c)
@@ -90,7 +89,6 @@ def test_two_normals_a_distance_apart(d):
 
 
 @given(cases)
-@quick
 def test_areas_equal_their_definition(rows):
     s, y, g, fold = (np.array(column) for column in zip(*rows, strict=True))
     a = auc(s, y)
@@ -108,7 +106,6 @@ def test_areas_equal_their_definition(rows):
 
 
 @given(cases)
-@quick
 def test_the_curve_rises_from_corner_to_corner_and_has_that_area(rows):
     s, y, *_ = (np.array(column) for column in zip(*rows, strict=True))
     curve = roc_curve(s, y)
@@ -124,7 +121,6 @@ def test_the_curve_rises_from_corner_to_corner_and_has_that_area(rows):
 
 
 @given(cases)
-@quick
 def test_a_difference_turns_with_its_order(rows):
     s, y, other, _ = (np.array(column) for column in zip(*rows, strict=True))
     d, e = auc_difference(s, other, y), auc_difference(other, s, y)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbf_abm.stats.concentration import (
@@ -61,7 +61,6 @@ def test_limits_agree_with_dirichlet_draws():
         assert abs(limit(a) - values.mean()) < 4.5 * values.std() / 200
 
 
-@settings(max_examples=60, deadline=None)
 @given(MASSES)
 def test_large_masses_leave_nothing_to_chance_and_order_is_irrelevant(a):
     assert limit_hhi(1e7 * a) == pytest.approx(hhi(a), rel=1e-4)
@@ -70,7 +69,6 @@ def test_large_masses_leave_nothing_to_chance_and_order_is_irrelevant(a):
     assert limit_gini(a[::-1]) == pytest.approx(limit_gini(a), abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
 @given(MASSES)
 def test_limits_are_means_of_the_limits_after_one_more_draw(a):
     # The martingale that rows U2 and U4 rest on.

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 from scipy.stats import kstest
@@ -23,8 +23,6 @@ from mpbf_abm.stats.warning import (
     warning_auc,
     warning_trends,
 )
-
-quick = settings(max_examples=30, deadline=None, derandomize=True)
 
 
 def ornstein_uhlenbeck(rates, runs, rng):
@@ -63,7 +61,6 @@ def test_slow_noise_is_not_taken_for_slowing_down():
 
 
 @given(st.integers(6, 60), st.integers(0, 999), st.floats(-3, 3))
-@quick
 def test_random_phases_keep_the_periodogram(n, seed, slope):
     rng = np.random.default_rng(seed)
     line = slope * np.arange(n) + 2

@@ -8,7 +8,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbf_abm.errors import ConfigurationError
@@ -21,7 +21,6 @@ from mpbf_abm.theory import percolation
 graphs = st.builds(
     lambda n, p, seed: nx.gnp_random_graph(n, p, seed=seed), st.integers(1, 25), st.floats(0, 0.4), st.integers(0, 999)
 )
-quick = settings(max_examples=30, deadline=None, derandomize=True)
 
 
 def largest(graph: nx.Graph) -> int:
@@ -38,7 +37,6 @@ def without(graph: nx.Graph, nodes: list[Any]) -> nx.Graph:
 
 
 @given(graphs, st.sampled_from(networks.CRITERIA), st.integers(0, 99))
-@quick
 def test_curves_and_thresholds_equal_brute_force(graph, criterion, seed):
     order = networks.removal_order(graph, criterion, np.random.default_rng(seed))
     n = len(graph)
@@ -53,7 +51,6 @@ def test_curves_and_thresholds_equal_brute_force(graph, criterion, seed):
 
 
 @given(graphs, st.integers(0, 99))
-@quick
 def test_attacks_take_the_highest_first(graph, seed):
     rng = np.random.default_rng(seed)
     degrees = [graph.degree(v) for v in networks.removal_order(graph, "degree", rng)]
@@ -142,14 +139,12 @@ def test_published_numbers():
 
 
 @given(st.floats(0, 12), st.floats(0, 1))
-@quick
 def test_removing_at_random_thins_a_random_graph(c, kept):
     p = percolation.binomial_degrees(10**8, c)
     assert percolation.giant_share(p, kept) == pytest.approx(kept * percolation.giant_share_er(c * kept), abs=2e-3)
 
 
 @given(st.floats(1.5, 12))
-@quick
 def test_attack_leaves_a_giant_up_to_its_threshold_only(c):
     p = percolation.binomial_degrees(10**6, c)
     critical = percolation.attack_threshold(p)
@@ -160,7 +155,6 @@ def test_attack_leaves_a_giant_up_to_its_threshold_only(c):
 
 
 @given(st.integers(2, 9), st.floats(1, 12), st.floats(0, 1))
-@quick
 def test_dependent_layers_work_above_the_threshold_only(layers, k, kept):
     threshold, jump = percolation.mutual_threshold(layers)
     share = percolation.mutual_share(layers, k, kept)
@@ -170,7 +164,6 @@ def test_dependent_layers_work_above_the_threshold_only(layers, k, kept):
 
 
 @given(st.integers(1, 6), st.floats(0, 1))
-@quick
 def test_providers_keep_a_growing_graph_alive_up_to_one_less_one_over_r(r, phi):
     s = percolation.functioning_share(r, phi)
     assert s == pytest.approx((1 - phi) * (1 - (1 - s) ** r), abs=1e-6)
@@ -207,7 +200,6 @@ def test_cascades_need_a_vulnerable_cluster(z):
 
 
 @given(graphs, st.integers(0, 999))
-@quick
 def test_reach_is_descendants_and_damage_with_one_provider(graph, seed):
     rng = np.random.default_rng(seed)
     directed = nx.DiGraph([e if rng.random() < 0.5 else e[::-1] for e in graph.edges])
@@ -218,7 +210,6 @@ def test_reach_is_descendants_and_damage_with_one_provider(graph, seed):
 
 
 @given(st.integers(1, 5), st.integers(0, 20), st.integers(0, 20), st.integers(0, 999))
-@quick
 def test_growing_graphs_have_distinct_earlier_providers(r, more, later, seed):
     founders = r + more
     g = networks.growing_graph(founders + later, r, np.random.default_rng(seed), founders=founders)
@@ -267,7 +258,6 @@ def test_critical_tolerance_at_its_ends():
 
 
 @given(st.integers(1, 40), st.integers(1, 4))
-@quick
 def test_truck_factor_of_shared_tasks(agents, shared):
     assert networks.truck_factor({t: [t] for t in range(agents)}) == agents // 2 + 1
     assert networks.truck_factor({t: range(shared) for t in range(agents)}) == shared
@@ -275,7 +265,6 @@ def test_truck_factor_of_shared_tasks(agents, shared):
 
 
 @given(st.integers(1, 30), st.floats(0, 0.99), st.floats(0.01, 1))
-@quick
 def test_centralities_of_a_star(n, part, labour):
     a = part / math.sqrt(n)
     x = networks.katz(nx.star_graph(n), a)
@@ -291,7 +280,6 @@ def test_katz_follows_the_arrows():
 
 
 @given(st.floats(0.01, 10), st.floats(0.1, 100))
-@quick
 def test_resilience_triangle(drop, time):
     r = resilience([0, time], [1 - drop, 1], recovered=1.0)
     assert (r.drop, r.worst, r.area, r.recovery) == pytest.approx((drop, 0, drop * time / 2, time))
@@ -304,7 +292,6 @@ def test_what_is_not_recovered_takes_for_ever():
 
 
 @given(st.lists(st.floats(-100, 100), min_size=12, max_size=30), st.integers(3, 10), st.floats(-5, 5))
-@quick
 def test_windows_equal_their_definition(values, window, slope):
     x = np.array(values)
     slow, wide = warning.rolling_autocorrelation(x, window), warning.rolling_variance(x, window)

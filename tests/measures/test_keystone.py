@@ -8,7 +8,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
@@ -16,8 +16,6 @@ from mpbf_abm import Ecosystem, Parameters, Policy, Shock, simulate
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.keystones import STATIC, keystones, single_losses, standing, static_ranking
 from mpbf_abm.measures.path import damage
-
-quick = settings(max_examples=30, deadline=None, derandomize=True)
 
 # All records can be read anywhere, nobody curates, and links stay: a repository matters through its models alone.
 LEAN = Parameters().updated(
@@ -175,7 +173,6 @@ def test_intervals_hold_for_all_nodes_together():
 
 
 @given(st.integers(2, 7), st.integers(1, 6), st.integers(0, 999))
-@quick
 def test_static_rankings_are_spearmans(nodes, seeds, seed):
     rng = np.random.default_rng(seed)
     costs, users = rng.normal(size=(seeds, nodes)), rng.integers(0, 4, (seeds, nodes)) + 1e-3 * np.arange(nodes)

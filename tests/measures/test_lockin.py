@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbf_abm.errors import ConfigurationError
@@ -68,7 +68,6 @@ def test_nobody_locked_in_is_never_half():
     assert median_time(curve) == (math.inf, math.inf, math.inf)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=30))
 def test_survival_falls_within_its_interval_and_ignores_order(cases):
     times, seen = (list(v) for v in zip(*cases, strict=True))

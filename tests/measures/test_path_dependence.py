@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbf_abm import Parameters
@@ -72,7 +72,6 @@ def test_damage_is_total_variation_and_its_exponent_that_of_a_power_law():
     assert math.isnan(damage_exponent(0.1, 0.0, n))
 
 
-@settings(max_examples=50)
 @given(st.floats(0.01, 0.8), st.floats(1, 1e5), st.floats(0.001, 0.15))
 def test_the_price_buys_what_it_says(x, N, D):
     assert share_after_deposit(x, N, cost_of_reversal(x, N, D)) == pytest.approx(x + D)

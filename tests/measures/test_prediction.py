@@ -6,14 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.stats.classification import auc, brier_score, brier_skill, cross_validate, fit_logistic, grouped_folds
-
-quick = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 def signal(rng, groups, size, slope):
@@ -71,7 +69,6 @@ def test_intervals_of_skill_cover_what_is_true_of_large_samples():
 
 
 @given(st.tuples(*[st.integers(1, 30)] * 4))
-@quick
 def test_one_yes_no_input_has_the_log_odds_ratio(table):
     """Of the table (a, b; c, d) the slope is log(ad/bc), in units of the input."""
     a, b, c, d = table
@@ -83,7 +80,6 @@ def test_one_yes_no_input_has_the_log_odds_ratio(table):
 
 
 @given(st.integers(0, 10_000), st.floats(0.01, 100), st.floats(0.1, 1e3), st.floats(-100, 100))
-@quick
 def test_a_fit_is_the_optimum_and_does_not_depend_on_units(seed, ridge, scale, shift):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(30, 3)), np.append([True, False], rng.random(28) < 0.4)
@@ -111,7 +107,6 @@ def test_limits_of_the_penalty():
 
 
 @given(st.integers(2, 40), st.integers(1, 4), st.integers(2, 6), st.integers(0, 999))
-@quick
 def test_groups_stay_whole_and_folds_are_alike(groups, size, folds, seed):
     rng = np.random.default_rng(seed)
     folds = min(folds, groups)

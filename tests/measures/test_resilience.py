@@ -6,15 +6,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import CensoredData, ecdf
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.resilience import disruption, gap_curve, paired_resilience, resilience
 from mpbf_abm.stats.estimates import mean_estimate
-
-quick = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 def numbers(table):
@@ -31,7 +29,6 @@ def pairs_with(recoveries, seen, horizon):
 
 
 @given(st.integers(1, 20), st.integers(2, 20), st.integers(0, 999))
-@quick
 def test_identical_twins_lose_exactly_nothing(n, ticks, seed):
     runs = np.random.default_rng(seed).normal(size=(n, ticks))
     found = numbers(disruption(runs, runs))
@@ -43,7 +40,6 @@ def test_identical_twins_lose_exactly_nothing(n, ticks, seed):
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 5), st.integers(1, 10)), min_size=2, max_size=8), st.floats(0.5, 3))
-@quick
 def test_triangles_have_their_area(triangles, step):
     """A drop d that is made good along a straight line in r steps costs d r / 2, whatever the undisturbed course."""
     t = step * np.arange(15)
@@ -92,7 +88,6 @@ def test_published_medians_of_censored_times(times, median):
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=1, max_size=30))
-@quick
 def test_medians_are_those_of_kaplan_and_meier(cases):
     time, seen = (np.array(column) for column in zip(*cases, strict=True))
     found = numbers(disruption(*pairs_with(time, seen, 12), recovered=1.0))["recovery"]

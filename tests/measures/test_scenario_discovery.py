@@ -22,6 +22,7 @@ def scenarios(seed: int, n: int = 500) -> tuple[pd.DataFrame, np.ndarray]:
     return x, rng.random(n) < chance
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(4))
 def test_trajectories_equal_those_of_ema_workbench(seed: int) -> None:
     with warnings.catch_warnings():

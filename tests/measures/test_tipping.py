@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 from scipy.stats import t as student
@@ -15,12 +15,10 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.tipping import tipping_point
 from mpbf_abm.stats.estimates import wilson
 
-quick = settings(max_examples=40, deadline=None, derandomize=True)
 FINE = 1e-6
 
 
 @given(st.floats(-4.9, 4.9), st.booleans())
-@quick
 def test_a_step_is_found_to_the_precision(place, rising):
     point = tipping_point(lambda x, _: (x > place) == rising, -5, 5, seeds=range(6), precision=0.01)
     assert abs(point.level - place) <= 0.005
@@ -32,7 +30,6 @@ def test_a_step_is_found_to_the_precision(place, rising):
 
 
 @given(st.integers(0, 999), st.booleans())
-@quick
 def test_seeds_that_move_one_way_have_the_order_statistics_of_their_own_tipping_points(seed, rising):
     """Of 25 the 8th and the 18th bound the median with 95.7 %, a tabled pair; the 13th is its estimate."""
     own = np.sort(np.random.default_rng(seed).normal(size=25))
@@ -54,7 +51,6 @@ def test_a_logistic_response_is_crossed_at_any_share(share, rank):
 
 
 @given(st.integers(0, 999), st.floats(0.5, 5), st.booleans())
-@quick
 def test_a_mean_crosses_where_students_interval_says(seed, slope, rising):
     """Straight responses of one slope: the crossing is (threshold - mean)/slope, give or take t s/(slope sqrt n)."""
     shift = np.random.default_rng(seed).normal(size=9)
@@ -68,7 +64,6 @@ def test_a_mean_crosses_where_students_interval_says(seed, slope, rising):
 
 
 @given(st.integers(0, 999), st.floats(0.1, 10), st.floats(-50, 50))
-@quick
 def test_units_and_order_of_seeds_do_not_matter(seed, unit, origin):
     own = np.random.default_rng(seed).random(12)
     plain = tipping_point(lambda x, i: bool(x > own[i]), -0.5, 1.5, seeds=range(12), precision=0.001)

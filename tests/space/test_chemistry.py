@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbf_abm.data import chemistry
@@ -74,7 +74,6 @@ def test_other_texts_are_refused(text):
     assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     amounts=st.dictionaries(
         st.sampled_from(elements().symbols), st.integers(1, 400).map(lambda i: i / 20), min_size=1, max_size=6
@@ -146,7 +145,6 @@ def test_too_small_a_remainder_joins_the_nearest_family():
     assert names[family[-1]] == "chlorides"
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     texts=st.lists(
         st.tuples(*[st.sampled_from(elements().symbols[:90])] * 3).map("".join), min_size=1, max_size=60, unique=True

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -239,7 +239,6 @@ STEPS = ("append", "append", "remove", "rewrite", "decay", "silence", "compact",
 @given(st.integers(0, 2**32 - 1), st.lists(st.sampled_from(STEPS), min_size=1, max_size=14))
 @example(1, ["append", "ask", "silence", "append", "remove", "rewrite", "compact", "append", "silence", "decay"] * 6)
 @example(2, ["append", "silence", "append", "ask", "decay", "rewrite"] * 10)
-@settings(max_examples=150, deadline=None, derandomize=True)
 def test_every_index_equals_a_recount_after_any_program(seed: int, steps: list[str]) -> None:
     program = Program(np.random.default_rng(seed))
     program.run(steps)
@@ -247,7 +246,6 @@ def test_every_index_equals_a_recount_after_any_program(seed: int, steps: list[s
 
 
 @given(st.integers(0, 2**32 - 1), st.lists(st.sampled_from(STEPS), min_size=2, max_size=10))
-@settings(max_examples=60, deadline=None, derandomize=True)
 def test_every_index_is_right_at_every_step(seed: int, steps: list[str]) -> None:
     program = Program(np.random.default_rng(seed))
     for step in steps:

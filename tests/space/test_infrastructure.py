@@ -8,7 +8,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbf_abm.errors import ConfigurationError
@@ -146,7 +146,6 @@ WEIGHTS = st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1e6)), min_size=9, ma
 
 
 @given(st.integers(1, 8), st.integers(1, 9), st.integers(1, 6), st.integers(0, 2**32), WEIGHTS)
-@settings(max_examples=120, deadline=None, derandomize=True)
 def test_links_are_distinct_possible_and_nested(
     n: int, options: int, links: int, seed: int, weights: list[float]
 ) -> None:
@@ -311,7 +310,6 @@ def test_load_without_a_working_neighbour_is_lost() -> None:
 
 
 @given(st.integers(0, 1_000), st.floats(0, 2), st.floats(0, 1))
-@settings(max_examples=40, deadline=None, derandomize=True)
 def test_more_capacity_never_hurts(seed: int, alpha: float, more: float) -> None:
     g = nx.gnp_random_graph(25, 0.15, seed=seed)
     tight, wide = (from_graph(g, load(a, by="neighbours")).fail([0, 1]).sum() for a in (alpha, alpha + 5 + more))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
@@ -67,7 +67,6 @@ def test_family_sizes_follow_the_power_law(exponent: float) -> None:
 
 
 @given(st.integers(1, 300), st.integers(0, 3_000), st.floats(0, 3))
-@settings(max_examples=100, deadline=None, derandomize=True)
 def test_family_rows_cover_every_material_once_with_no_empty_family(families: int, more: int, exponent: float) -> None:
     start = family_rows(families + more, families, exponent)
     sizes = np.diff(start)

@@ -538,7 +538,7 @@ def test_rules_of_merging_in_pools(rule):
 CELLS = st.text(st.sampled_from([*"NaCl2O(.),;|\t\n\r\"'1-+e ", "\u00b7", "\ufeff", "\0", "\u2212"]), max_size=12)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(["csv", "tsv", "csv.gz", "json", "jsonl", "parquet"]),
     content=st.one_of(

@@ -67,6 +67,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return results(folder / "o")
 
 
+@pytest.mark.nightly
 def test_jobs_of_a_queueing_system_give_the_same_bits(tmp_path: Path, reference: str) -> None:
     for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         (tmp_path / name).write_text(text)

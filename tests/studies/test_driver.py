@@ -113,7 +113,9 @@ def test_a_run_counts_as_finished_when_it_is_committed(tmp_path: Path, workers: 
 # --------------------------------------------------------------------------- engines
 
 
-@pytest.mark.parametrize("study", [toy(), small_study()], ids=["toy", "ecosystem"])
+@pytest.mark.parametrize(
+    "study", [pytest.param(toy(), id="toy"), pytest.param(small_study(), id="ecosystem", marks=pytest.mark.nightly)]
+)
 def test_serial_workers_dask_and_shards_in_any_order_give_the_same_bits(tmp_path: Path, study: Study) -> None:
     ways: dict[str, dict[str, Any]] = {
         "serial": {"workers": 1},

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import toys
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mpbf_abm import Policy, Shock
@@ -141,7 +141,6 @@ def test_a_file_that_was_written_is_read_as_the_same_study() -> None:
 numbers = st.floats(0.01, 0.99)
 
 
-@settings(max_examples=40)
 @given(
     st.builds(
         Study,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from communities import SMALL
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rules import Contrary
 
@@ -165,7 +165,6 @@ events = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**63 - 1), st.integers(1, 50), events, st.floats(0, 1), st.booleans())
 def test_a_file_gives_the_same_run(seed: int, ticks: int, names: Any, share: float, later: bool) -> None:
     spec = RunSpec(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -36,7 +36,6 @@ def same(a: Any, b: Any) -> bool:
     return len(a) == len(b) and all(map(same, a, b)) if isinstance(a, (list, tuple)) else bool(a == b)
 
 
-@settings(max_examples=150, deadline=None)
 @given(values)
 def test_values_come_back_as_they_were(value: Any) -> None:
     assert same(value, unpack_value(pack_value(value)))
@@ -67,7 +66,6 @@ def test_what_would_come_back_as_something_else_is_refused() -> None:
             pack_value([value])
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=60), st.integers(0, 200), st.booleans())
 def test_bytes_that_are_no_value_are_refused(noise: bytes, at: int, packed: bool) -> None:
     good = zlib.decompress(pack_value({"a": np.arange(3.0), "t": pd.DataFrame({"x": [1.0]})}))

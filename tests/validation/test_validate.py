@@ -79,6 +79,7 @@ def test_replicates_have_materials_of_their_own_and_a_mean_with_its_interval():
     pd.testing.assert_frame_equal(again, found.values[found.values["seed"] > 3].reset_index(drop=True))
 
 
+@pytest.mark.nightly
 def test_two_processes_find_what_one_does():
     one = validate(QUICK, [ONE, SEVEN], replicates=2)
     watch = Bar(quiet=True)

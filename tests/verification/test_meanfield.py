@@ -1,4 +1,4 @@
-"""Rows K1-K5: they hold for several seeds and for other values of their knobs, and say so when asked for too little."""
+"""Rows K1-K5 hold for other seeds and values than those of ``test_suite.py``, and say so when asked for too little."""
 
 import pytest
 
@@ -26,11 +26,13 @@ def missed(id, seed, changes):
     return [c for c in evaluate(id, seed, SMALL.get(id, {}) | changes, fast=True).checks if not c.passed]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("id", IDS)
 def test_rows_hold_for_another_seed_than_the_suites(id):
     assert missed(id, 2, {}) == []
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("id", "changes"), OTHERS)
 def test_rows_hold_for_other_values(id, changes):
     assert missed(id, 3, changes) == []

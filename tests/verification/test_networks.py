@@ -28,11 +28,13 @@ def test_every_row_is_here():
     assert sorted(IDS, key=lambda id: int(id[1:])) == [f"F{i}" for i in range(1, 12)]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("id", IDS)
 def test_rows_pass_for_another_seed_than_the_suites(id):
     assert told(id, 2) == []
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("id", "changes"),
     [

@@ -57,6 +57,13 @@ OTHER_VALUES = {
     "L4": {"eta": 2, "theta": 0.5, "I": 0.2, "E": 0.9, "p": 3},
 }  # fmt: skip
 
+# Rows that take more than a second or two, and that the fast tier sees at their first values alone.
+DEAR = {"U1", "U2", "U5", "U6", "U7", "U8", "U11", "M7", "M8"}
+
+
+# Fewer and smaller runs, at which every wrong rule that no other row notices is noticed all the same.
+SMALL = {"K1": {"sizes": (4, 8, 16, 32, 64), "runs": 24, "delta": 0.5, "bias_runs": 20}}
+
 
 def told(id, seed, changes=None):
     outcome = evaluate(id, seed, changes, fast=True)
@@ -70,10 +77,18 @@ def told(id, seed, changes=None):
 
 @pytest.mark.parametrize("id", suite.ids())
 def test_rows_pass(id):
+    assert told(id, 1, SMALL.get(id)) == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("id", SMALL)
+def test_rows_pass_at_their_own_sizes(id):
     assert told(id, 1) == []
 
 
-@pytest.mark.parametrize("id", OTHER_VALUES)
+@pytest.mark.parametrize(
+    "id", [pytest.param(id, marks=pytest.mark.nightly) if id in DEAR else id for id in OTHER_VALUES]
+)
 def test_expected_values_follow_the_parameters(id):
     assert told(id, 2, OTHER_VALUES[id]) == []
 
@@ -89,7 +104,12 @@ def test_the_suite_has_every_row_of_the_design_and_every_row_a_wrong_rule():
 
 
 @pytest.mark.parametrize(
-    "name", ["exploration half as strong", "pseudo-labels without their gain", "risk grows with invariance"]
+    "name",
+    [
+        "exploration half as strong",
+        "risk grows with invariance",
+        pytest.param("pseudo-labels without their gain", marks=pytest.mark.nightly),
+    ],
 )
 def test_wrong_rules_are_noticed_by_their_rows_and_gone_afterwards(name):
     (mutation,) = [m for m in MUTATIONS if m.name == name]
@@ -251,6 +271,7 @@ def test_outcomes_are_kept_bit_for_bit():
     assert suite.outcome_of(unpack_value(pack_value(asdict(Outcome("X2", "", "", {}, (), 0.0, "no data"))))).passed
 
 
+@pytest.mark.nightly
 def test_rows_and_wrong_rules_go_on_from_what_a_folder_holds(tmp_path, monkeypatch):
     def asked(run):
         watch = Bar(quiet=True)
@@ -273,6 +294,7 @@ def test_rows_and_wrong_rules_go_on_from_what_a_folder_holds(tmp_path, monkeypat
     assert asked(suite.run_mutations) == (tried, (0, counts[0]))
 
 
+@pytest.mark.nightly
 def test_processes_do_not_matter():
     some = ["U13", "L1", "W2", "L2"]  # W2 has processes of its own, which a worker may not have
     one, two = (suite.run_suite(some, 3, fast=True, jobs=jobs) for jobs in (1, 2))
@@ -280,6 +302,7 @@ def test_processes_do_not_matter():
     assert [o.id for o in two] == some
 
 
+@pytest.mark.nightly
 def test_wrong_rules_are_tried_in_several_processes_also_on_rows_that_start_some(monkeypatch):
     some = [m for m in MUTATIONS if "L1" in m.breaks or "W2" in m.breaks]
     monkeypatch.setattr(suite, "ids", lambda: ["L1", "W2"])

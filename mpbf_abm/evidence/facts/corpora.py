@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
-from mpbf_abm.model.founding import found
+from mpbf_abm.model.founding import found_community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, SPECTROSCOPY, label
 from mpbf_abm.model.trainers import DEALT, abstract
@@ -137,7 +137,7 @@ def learn(
             "trainers.scale": scale, "trainers.scale_cap": 64.0, "trainers.records": math.ceil(n / scale),
         }
     )  # fmt: skip
-    world = found(alone, Streams(seed), space)
+    world = found_community(alone, Streams(seed), space)
     noise = normal_quantile(world.streams.uniform("validation.noise", 0, n))
     value, variance = label(world.p.modalities, world.truth, world.space.difficulty, material, modality, noise)
     world.commons.append(

@@ -19,7 +19,7 @@ from mpbf_abm.evidence.known.rows import seeds
 from mpbf_abm.evidence.known.whole import POOLS, pool_space
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.model.campaign import run_campaign
-from mpbf_abm.model.founding import found
+from mpbf_abm.model.founding import found_community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import adopt
 from mpbf_abm.model.trainers import abstract
@@ -83,7 +83,7 @@ def descent(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]
             "planners.entry": MANY // ADOPTING, "curators.count": 0,
         }
     )  # fmt: skip
-    world = found(many, Streams(seed), MaterialsSpace.synthetic(many, seed=seed))
+    world = found_community(many, Streams(seed), MaterialsSpace.synthetic(many, seed=seed))
     abstract(world)
     sizes = np.bincount(world.registry.lineage)
     descendants = sizes[sizes > 1] - 1
