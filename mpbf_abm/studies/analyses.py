@@ -92,7 +92,7 @@ def refuse_without_outcomes(results: Results) -> None:
     """Refuse runs that are pieces of another result, and have no outcomes of their own."""
     if not results.definitions:
         raise ConfigurationError(
-            f"{results.store.path}: its runs have no outcomes; they are pieces of a result, which is told where it was written"
+            f"{results.store.path}: its runs have no outcomes; they are pieces of a result, which is reported where it was written"
         )
 
 

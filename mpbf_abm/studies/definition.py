@@ -183,8 +183,8 @@ class Series(Section):
     every : int
         Stored at ticks every - 1, 2 every - 1, ..., and at the last one.
     tables : tuple of str
-        Whole tables that are stored, too: families (records alive, experiments and finds of each family after each tick),
-        infrastructure (who leans on whom at the end), links (after each tick), flows (between curators, models and planners, of
+        Whole tables that are stored, too: families (records alive, experiments and discoveries of each family after each tick),
+        infrastructure (who depends on whom at the end), links (after each tick), flows (between curators, models and planners, of
         each tick).
     """
 
@@ -318,7 +318,7 @@ class Limits(Section):
 
 
 UNLIMITED = Limits(seconds=0, memory_mb=0, retries=1)
-"""For what a command makes whose runs nobody has sized beforehand."""
+"""For what a command makes whose runs have no known size."""
 
 
 class Engine(Section):
@@ -474,20 +474,20 @@ class Study(Section):
     parameters : dict
         Values, and :class:`Factor` for what varies.
     policies : sequence of Policy or Arm
-        The arms besides the baseline.
+        The arms other than the baseline.
     shocks : sequence of Shock
         What happens in every arm.
     space, design, replicates, outcomes, series, branch, limits, engine
         See their classes; `outcomes` is a dict by name.
     model : callable, optional
-        A model of one's own (importable) instead of the ecosystem: takes a
+        A custom model (importable) instead of the ecosystem: takes a
         :class:`~mpbf_abm.studies.jobs.RunInput`, returns a dict of outcomes, or a pair of it and an array
         (ticks, series). Not part of a file.
     planners : tuple of classes, optional
-        Rules of one's own: subclasses of :class:`~mpbf_abm.model.planners.ExperimentPlanner` (importable), dealt to planners in turn in
+        Custom rules: subclasses of :class:`~mpbf_abm.model.planners.ExperimentPlanner` (importable), dealt to planners in turn in
         every run. A file holds their names, `rules`.
     made_by : str
-        Name of the model of one's own that a stored study was made by; its store says so.
+        Name of the custom model that a stored study was made by; its store says so.
 
     Examples
     --------
@@ -582,7 +582,7 @@ class Study(Section):
 
     @cached_property
     def measures(self) -> tuple[Measure, ...]:
-        """What runs have to note besides their end, each once."""
+        """What runs have to note in addition to their end, each once."""
         wanted = {m.key: m for name, o in self.outcomes.items() if (m := o.measure(name)).key != m.quantity}
         return tuple(wanted[key] for key in sorted(wanted))
 
@@ -595,7 +595,7 @@ class Study(Section):
 
     @property
     def own_model(self) -> str:
-        """Name of a model of one's own, of the function where arguments are bound to it; empty for the ecosystem."""
+        """Name of a custom model, of the function where arguments are bound to it; empty for the ecosystem."""
         model: Any = self.model
         if model is None:
             return self.made_by
@@ -653,7 +653,7 @@ class Study(Section):
 
 
 def unknown_names(names: Sequence[str], known: Sequence[str], place: str) -> list[str]:
-    """One line for each name that nobody knows."""
+    """One line for each name that is unknown."""
     return [f"{place}: unknown quantity '{n}'{did_you_mean(n, known)}" for n in names if n not in known]
 
 

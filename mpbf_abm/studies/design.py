@@ -213,7 +213,7 @@ class Scenarios:
     values : list of tuple
         One for each scenario, in the order of the factors.
     keys : list of str
-        What its random draws are keyed by, besides seed and replicate; empty stands for its values.
+        What its random draws are keyed by, next to seed and replicate; empty stands for its values.
     labels : list of str
         Place in the design: `A:3`, `B:3`, `AB:3:planners.exploration` of saltelli, `5:2` (trajectory and
         step) of morris, otherwise its number.

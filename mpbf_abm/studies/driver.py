@@ -508,7 +508,7 @@ class _Driver:
 def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdict:
     """Ask of a store whether a study's primary outcomes are known precisely enough.
 
-    The effect that is judged is the mean over the scenarios; without an arm besides the baseline, the outcome itself.
+    The effect that is judged is the mean over the scenarios; without an arm other than the baseline, the outcome itself.
 
     Parameters
     ----------

@@ -248,7 +248,7 @@ def _cell(text: str) -> Any:
 
 
 def write_study(study: Study) -> str:
-    """Write a study as TOML; reading it gives an equal study (but for a model of one's own, which no file holds)."""
+    """Write a study as TOML; reading it gives an equal study (but for a custom model, which no file holds)."""
     import tomli_w
 
     return tomli_w.dumps(as_tables(study))

@@ -59,7 +59,7 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True)
 class RunInput:
-    """What a model of one's own is called with.
+    """What a custom model is called with.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Returned:
-    """What a model of one's own may return where numbers are not enough.
+    """What a custom model may return where numbers are not enough.
 
     Attributes
     ----------

@@ -49,7 +49,7 @@ MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
 
 
 def fingerprint_of(study: Study, form: int = FORM) -> str:
-    """Hash of the source that the study's runs depend on, a model of one's own included."""
+    """Hash of the source that the study's runs depend on, a custom model included."""
     if study.model is None:
         named = [*(o.of or n for n, o in study.outcomes.items()), *study.series.of]
         return rules_fingerprint(study.classes, *(REGISTERED[n] for n in dict.fromkeys(named) if n in REGISTERED))
@@ -223,7 +223,7 @@ class Plan:
         else:
             kind = self._kind(scenario, arm)
             if self.study.own_model and self.study.replicates.seeds:
-                # A model of one's own is told the number of its replicate, which the seed does not say here.
+                # A custom model gets the number of its replicate, which the seed does not say here.
                 kind = content_hash([kind, "replicate", replicate])
             id = run_id(kind, seed, {})
         return Job(id, scenario, arm, replicate, seed, history, self.scenarios.values[scenario])
@@ -437,7 +437,7 @@ class Plan:
         """Return for each analysis nothing if the design supports it, or the reason why not."""
         kind, arms, n = self.study.design.kind, len(self.arms), len(self.scenarios)
         screen = f"the scenarios of a {kind} design are no sample of the factors' ranges; use lhs, sobol, grid or table"
-        alone = "the study has no arm besides the baseline" if arms < 2 else ""
+        alone = "the study has no arm other than the baseline" if arms < 2 else ""
         pairs = n if kind in SAMPLED and self.study.crn != "all" else self.study.replicates.first
         unsampled, moved = screen * (kind in SCREENS), screen * (kind == "one_at_a_time")
         indices = f"a design of kind {kind} cannot support it; use [design] kind = 'morris' (screening) or 'saltelli' (indices)"
@@ -481,7 +481,7 @@ def earlier_run_id(plan: Plan, scenario: int, arm: int, seed: int, history: int)
 
 
 def earlier_fingerprint(study: Study) -> str:
-    """Hash of the source of a model of one's own; its name as it was told then."""
+    """Hash of the source of a custom model; its name as it was written then."""
     model: Any = study.model
     name = f"{model.__module__}:{getattr(model, '__qualname__', type(model).__qualname__)}"
     digest = hashlib.blake2b(name.encode(), digest_size=16)

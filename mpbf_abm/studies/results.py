@@ -122,7 +122,7 @@ class Results(AbstractContextManager["Results"]):
         self.store, self.saved = store, saved
         self.plan = saved_plan(saved, study)
         self.study = self.plan.study
-        # What another study asks for, runs need not have noted: it is told where it is asked for.
+        # What another study asks for, runs need not have noted: a missing one is an error where it is asked for.
         strict = self.plan.form > 0 and self.study.recording == self.plan.recorded.recording
         self._wanted = self.study.recording if strict else None
 

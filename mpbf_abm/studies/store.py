@@ -1,7 +1,7 @@
 """The store of a study: one SQLite file, written by one driver, read by anyone.
 
 What is committed is kept, whenever the driver ends. Runs are found by their id; each row has a hash of all its columns
-(one of them is the hash of the series that it owes) and of what its series are of, so that damage is noticed, told by
+(one of them is the hash of the series that it owes) and of what its series are of, so that damage is noticed, reported by
 run, and made good by the next driver. The rollback journal is used (not the write-ahead log), which is as safe on a
 network file system as a database can be.
 """
@@ -173,7 +173,7 @@ class Saved:
     name, definition : str
         The definition is a study file.
     model : str
-        Name of a model of one's own; empty for the ecosystem.
+        Name of a custom model; empty for the ecosystem.
     fingerprint : str
         Of the model.
     folder : str

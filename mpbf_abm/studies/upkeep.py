@@ -259,7 +259,7 @@ def replayed_rows(results: Results, ids: Sequence[str], sample: int, *, debug: b
 RUNS = 24  # most runs of a pilot, those that warm the workers up left out
 SHARE = 8  # at most this part of a small study
 SECONDS = 60.0
-ROW = 400  # bytes of a stored run besides its results
+ROW = 400  # bytes of a stored run without its results
 
 
 @dataclass(frozen=True)
