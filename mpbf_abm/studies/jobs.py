@@ -536,7 +536,7 @@ class Notes:
     ) -> None:
         self.recording, self.measures, self.horizon, self.notify = recording, measures, horizon, notify
         self.seen: Observed = {}
-        self.tables = {name: TABLES[name]() for name in recording.tables}
+        self.tables: dict[str, list[Any]] = {name: [] for name in recording.tables}
         self._watched = frozenset(recording.ticks).union(*(m.ticks(horizon) for m in measures))
 
     @property
@@ -550,8 +550,8 @@ class Notes:
             eco.step()
             if eco.tick - 1 in self._watched:
                 self.seen[eco.tick - 1] = summarise(eco)
-            for table in self.tables.values():
-                table.look(eco)
+            for name, kept in self.tables.items():
+                TABLES[name].look(eco, kept)
             self.notify()
 
     def returned(self, eco: Community) -> Returned:
@@ -560,70 +560,46 @@ class Notes:
         noted, series = self.recording, None
         if noted.series:
             series = np.array([[self.seen[t][name] for name in noted.series] for t in noted.ticks], np.float64)
-        return Returned(outcomes, series, {name: table.made(eco) for name, table in self.tables.items()})
+        tables = {name: TABLES[name].made(eco, kept) for name, kept in self.tables.items()}
+        return Returned(outcomes, series, tables)
 
 
-class Table:
-    """A table of a run; most are read off the community at its end."""
+class Table(NamedTuple):
+    """A table of a run: what is noted after each tick, and what is made of it at the end of the run."""
 
-    def look(self, eco: Community) -> None:
-        """Note what there is after a tick."""
-
-    def made(self, eco: Community) -> dict[str, Any]:
-        """Return the table, at the end of the run."""
-        raise NotImplementedError
+    made: Callable[[Community, list[Any]], dict[str, Any]]
+    look: Callable[[Community, list[Any]], None] = lambda *_: None
 
 
-class Families(Table):
-    """Records alive, experiments and discoveries of each family after each tick (T, K), and the names of families."""
-
-    def made(self, eco: Community) -> dict[str, Any]:
-        """Return the table, at the end of the run."""
-        return families_table(eco)
+def infrastructure_table(eco: Community, _: list[Any]) -> dict[str, Any]:
+    """Return nodes and links of the infrastructure at the end."""
+    nodes, edges = eco.world.infrastructure.tables()
+    return {"nodes": nodes, "edges": edges}
 
 
-class Nodes(Table):
-    """Nodes and links of the infrastructure at the end."""
-
-    def made(self, eco: Community) -> dict[str, Any]:
-        """Return the table, at the end of the run."""
-        nodes, edges = eco.world.infrastructure.tables()
-        return {"nodes": nodes, "edges": edges}
-
-
-class Links(Table):
-    """Who depends on whom after each tick, where that changed: the ticks, and the arrays of the infrastructure."""
-
-    def __init__(self) -> None:
-        self.ticks: list[int] = []
-        self.states: list[dict[str, NDArray[Any]]] = []
-
-    def look(self, eco: Community) -> None:
-        """Note what there is after a tick."""
-        now = {name: getattr(eco.world.infrastructure, name) for name in LINKS}
-        if not self.states or any(not np.array_equal(now[name], self.states[-1][name]) for name in LINKS):
-            self.ticks.append(eco.tick - 1)
-            self.states.append({n: a.astype(np.int32) if a.dtype == np.int64 else a.copy() for n, a in now.items()})
-
-    def made(self, eco: Community) -> dict[str, Any]:
-        """Return the table, at the end of the run."""
-        return {"tick": np.array(self.ticks, np.int64), "states": self.states, "need": eco.world.infrastructure.need}
+def note_links(eco: Community, noted: list[Any]) -> None:
+    """Note who depends on whom after a tick, if that changed: the tick, and the arrays of the infrastructure."""
+    now = {name: getattr(eco.world.infrastructure, name) for name in LINKS}
+    if not noted or any(not np.array_equal(now[name], noted[-1][1][name]) for name in LINKS):
+        state = {name: a.astype(np.int32) if a.dtype == np.int64 else a.copy() for name, a in now.items()}
+        noted.append((eco.tick - 1, state))
 
 
-class Flows(Table):
-    """Flows between curators, models and planners in each tick (:mod:`mpbf_abm.measures.flows`)."""
+def links_table(eco: Community, noted: list[Any]) -> dict[str, Any]:
+    """Return the ticks at which links changed, the arrays from then on, and what models and planners need."""
+    ticks, states = np.array([tick for tick, _ in noted], np.int64), [state for _, state in noted]
+    return {"tick": ticks, "states": states, "need": eco.world.infrastructure.need}
 
-    def __init__(self) -> None:
-        self.rows: list[dict[str, float]] = []
 
-    def look(self, eco: Community) -> None:
-        """Note what there is after a tick."""
-        self.rows.append(tick_flows(eco.world))
-
-    def made(self, eco: Community) -> dict[str, Any]:  # noqa: ARG002
-        """Return the table, at the end of the run."""
-        return {name: np.array([row[name] for row in self.rows]) for name in (self.rows[0] if self.rows else {})}
+def flows_table(_: Community, noted: list[Any]) -> dict[str, Any]:
+    """Return flows between curators, models and planners in each tick (:mod:`mpbf_abm.measures.flows`)."""
+    return {name: np.array([row[name] for row in noted]) for name in (noted[0] if noted else {})}
 
 
 LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models")
-TABLES: dict[str, type[Table]] = {"families": Families, "infrastructure": Nodes, "links": Links, "flows": Flows}
+TABLES = {
+    "families": Table(lambda eco, _: families_table(eco)),
+    "infrastructure": Table(infrastructure_table),
+    "links": Table(links_table, note_links),
+    "flows": Table(flows_table, lambda eco, noted: noted.append(tick_flows(eco.world))),
+}
