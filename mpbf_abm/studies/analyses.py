@@ -76,9 +76,8 @@ def refuse_gaps(whole: NDArray[np.bool_], what: str, before: str = "") -> int:
     """Refuse an analysis in which too much is missing to be left out; return how much is."""
     missing, planned = int((~whole).sum()), len(whole)
     if missing == planned or missing > MOST_MISSING * planned:
-        raise ConfigurationError(
-            f"{before}{missing} of {planned} {what} lack a run or a value, more than {MOST_MISSING:.0%}; see mpbf study status and failures"
-        )
+        few = f"more than {MOST_MISSING:.0%}; see mpbf study status and failures"
+        raise ConfigurationError(f"{before}{missing} of {planned} {what} lack a run or a value, {few}")
     return missing
 
 
@@ -91,9 +90,8 @@ def main_outcome(results: Results, name: str | None) -> str:
 def refuse_without_outcomes(results: Results) -> None:
     """Refuse runs that are pieces of another result, and have no outcomes of their own."""
     if not results.definitions:
-        raise ConfigurationError(
-            f"{results.store.path}: its runs have no outcomes; they are pieces of a result, which is reported where it was written"
-        )
+        pieces = "they are pieces of a result, which is reported where it was written"
+        raise ConfigurationError(f"{results.store.path}: its runs have no outcomes; {pieces}")
 
 
 def complete(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArray[np.bool_]:
@@ -107,6 +105,10 @@ def complete(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArra
 
 Float = NDArray[np.float64]
 
+BOX_NOTE = (
+    "the box with the best balance (harmonic mean) of coverage and density is chosen; quasi_p: chance of so many hits "
+    "if the restriction made no difference"
+)
 POWER = 0.8416  # normal quantile of 80 % power
 
 
@@ -143,8 +145,8 @@ def compare(
     """Return paired effects of every arm against the baseline, with simultaneous 95 % intervals and verdicts.
 
     The unit of the intervals is the scenario where scenarios are a sample with draws of their own, else the replicate
-    (averaged over the scenarios of the design). Primary outcomes of all arms are one family; every other outcome is a family of its own,
-    and exploratory. Intervals of events and of outcomes that are shares lie within -1 and 1.
+    (averaged over the scenarios of the design). Primary outcomes of all arms are one family; every other outcome is
+    another family, and exploratory. Intervals of events and of outcomes that are shares lie within -1 and 1.
 
     Parameters
     ----------
@@ -152,7 +154,8 @@ def compare(
     names : sequence of str, optional
         Outcomes, all of the study's by default.
     together : bool, optional
-        Whether all outcomes of all arms are one family instead; so it is by default where the study declares no outcome, as in ``mpbf run``.
+        Whether all outcomes of all arms are one family instead; so it is by default where the study declares no
+        outcome, as in ``mpbf run``.
     seed : int
         Of the bootstrap.
 
@@ -265,7 +268,7 @@ def _effect_row(
 
 
 def _alike(results: Results, name: str, arm: int) -> int:
-    """Number of pairs in which the quantity behind an outcome is known, if it has equal bits in every pair of finished runs; else 0."""
+    """Count pairs in which the quantity behind an outcome is known, if bits are equal in all finished pairs; else 0."""
     quantity = results.quantity(name)
     done = (results.status[:, [0, arm]] == DONE).all(axis=1)
     a, b = quantity[:, 0][done], quantity[:, arm][done]
@@ -278,7 +281,7 @@ def _mean(values: Float) -> float:
 
 
 def verdict(low: float, high: float, outcome: Outcome) -> str:
-    """What an interval of a difference says: better, worse, equivalent or undecided (higher, lower where nothing is better)."""
+    """Say of an interval: better, worse, equivalent or undecided (higher, lower where nothing is better)."""
     if not (np.isfinite(low) and np.isfinite(high)):
         return "undecided"
     if outcome.smallest is not None and -outcome.smallest <= low and high <= outcome.smallest:
@@ -301,8 +304,8 @@ def pairs_needed(sd: float, critical: float, outcome: Outcome) -> float:
 def _compare_notes(results: Results, table: pd.DataFrame, spreads: pd.DataFrame, alike: Mapping[Any, int]) -> list[str]:
     """Return what a reader of the effects must know."""
     verdicts = (
-        "better, worse: the interval leaves out 0; equivalent: it lies within the smallest effect of interest; undecided: "
-        "neither (pairs needed: to show an effect of that size in 4 of 5 studies)"
+        "better, worse: the interval leaves out 0; equivalent: it lies within the smallest effect of interest; "
+        "undecided: neither (pairs needed: to show an effect of that size in 4 of 5 studies)"
     )
     events = table["outcome"].map(lambda name: results.outcome(name).event).to_numpy(bool)
     still = table[events & (table["baseline"] == table["treated"]) & table["baseline"].isin((0.0, 1.0))]
@@ -374,19 +377,16 @@ def robustness(results: Results, name: str | None = None, *, threshold: float | 
     regrets = pd.DataFrame(regret.T, columns=results.arm_names)
     regrets.insert(0, "scenario", np.flatnonzero(whole))
     largest, smallest = float(regret.max()), outcome.smallest or 0.0
-    notes = [
-        f"{f.shape[1]} scenarios, {replicates} replicates each; first_share: how often an arm comes first when replicates are resampled",
-        "regret of noisy means is too large; `honest` chooses on one half of the replicates and values on the other (it may come out below 0)",
-        *left_out,
-        *lines_where(
-            (
-                largest < smallest,
-                f"the largest regret, {largest:.3g}, is below the smallest effect of interest, {smallest:g}: the order does not matter",
-            ),
-            (replicates < 2, "one replicate: neither the order nor honest regret can be judged"),
-            (level is None, "no satisficing: the outcome has no `acceptable` value, and no threshold was given"),
-        ),
-    ]
+    interest = f"is below the smallest effect of interest, {smallest:g}: the order does not matter"
+    often = "first_share: how often an arm comes first when replicates are resampled"
+    halves = "`honest` chooses on one half of the replicates and values on the other (it may come out below 0)"
+    notes = [f"{f.shape[1]} scenarios, {replicates} replicates each; {often}"]
+    notes += [f"regret of noisy means is too large; {halves}", *left_out]
+    notes += lines_where(
+        (largest < smallest, f"the largest regret, {largest:.3g}, {interest}"),
+        (replicates < 2, "one replicate: neither the order nor honest regret can be judged"),
+        (level is None, "no satisficing: the outcome has no `acceptable` value, and no threshold was given"),
+    )
     criteria = pd.concat(parts, ignore_index=True)
     return Analysis("robustness", {"criteria": criteria, "agreement": tau, "regret": regrets}, notes)
 
@@ -429,7 +429,7 @@ def sensitivity(
     series: str | None = None,
     seed: int = 0,
 ) -> Analysis:
-    """Return which factors the outcomes depend on: elementary effects (morris design) or Sobol indices (saltelli design).
+    """Return which factors outcomes depend on: elementary effects (morris design) or Sobol indices (saltelli design).
 
     Parameters
     ----------
@@ -529,7 +529,7 @@ def _along(results: Results, series: str, arm: int, seed: int) -> Analysis:
 
 
 def morris_effects(results: Results, values: Float) -> tuple[Float, int]:
-    """Return elementary effects (r, k, m) of a Morris design, per unit of each factor's range, and trajectories left out.
+    """Return elementary effects (r, k, m) of a Morris design, per unit of a factor's range, and trajectories left out.
 
     Parameters
     ----------
@@ -565,9 +565,8 @@ def _morris(results: Results, names: Sequence[str], arm: int, seed: int) -> Anal
             notes.append(f"{name}: {dropped} trajectories with a missing run or value are left out")
     if not parts:
         raise ConfigurationError([f"sensitivity: {note}" for note in notes])
-    notes.append(
-        "effects are per unit of a factor's range; mu_star of a factor that does nothing is `floor`; size has the noise taken out"
-    )
+    floor = "mu_star of a factor that does nothing is `floor`"
+    notes.append(f"effects are per unit of a factor's range; {floor}; size has the noise taken out")
     if results.replicates < 2:
         notes.append("one replicate: size still holds the noise, and nothing can be concluded from it")
     return Analysis("sensitivity", {"effects": pd.concat(parts, ignore_index=True)}, notes)
@@ -632,10 +631,15 @@ def discover(
     limits = _limits(fit, steps[best], [str(c) for c in frame], _reproduced(columns, interest, rng))
     words = f"above {above:g}" if above is not None else f"below {below:g}"
     held = rows[best]
+    found = f"{int(interest.sum())} of {len(interest)} scenarios"
+    halves = f"fitted to {int(half.sum())}, judged on {int((~half).sum())}"
+    density, coverage = (
+        f"{what} {held[what]:.2f} (held out {held[f'held_out_{what}']:.2f})" for what in ("density", "coverage")
+    )
     notes = [
-        f"of interest: {name} {words} in arm '{arm}' ({int(interest.sum())} of {len(interest)} scenarios); fitted to {int(half.sum())}, judged on {int((~half).sum())}",
-        f"chosen box: density {held['density']:.2f} (held out {held['held_out_density']:.2f}), coverage {held['coverage']:.2f} (held out {held['held_out_coverage']:.2f})",
-        "the box with the best balance (harmonic mean) of coverage and density is chosen; quasi_p: chance of so many hits if the restriction made no difference",
+        f"of interest: {name} {words} in arm '{arm}' ({found}); {halves}",
+        f"chosen box: {density}, {coverage}",
+        BOX_NOTE,
         *lines_where((dropped, f"{dropped} scenarios with a missing run or value are left out")),
     ]
     points = frame.assign(scenario=np.flatnonzero(whole), interest=interest)

@@ -183,9 +183,9 @@ class Series(Section):
     every : int
         Stored at ticks every - 1, 2 every - 1, ..., and at the last one.
     tables : tuple of str
-        Whole tables that are stored, too: families (records alive, experiments and discoveries of each family after each tick),
-        infrastructure (who depends on whom at the end), links (after each tick), flows (between curators, models and planners, of
-        each tick).
+        Whole tables that are stored, too: families (records alive, experiments and discoveries of each family after
+        each tick), infrastructure (who depends on whom at the end), links (after each tick), flows (between curators,
+        models and planners, of each tick).
     """
 
     of: tuple[str, ...] = ()
@@ -484,15 +484,19 @@ class Study(Section):
         :class:`~mpbf_abm.studies.jobs.RunInput`, returns a dict of outcomes, or a pair of it and an array
         (ticks, series). Not part of a file.
     planners : tuple of classes, optional
-        Custom rules: subclasses of :class:`~mpbf_abm.model.planners.ExperimentPlanner` (importable), dealt to planners in turn in
-        every run. A file holds their names, `rules`.
+        Custom rules: subclasses of :class:`~mpbf_abm.model.planners.ExperimentPlanner` (importable), dealt to
+        planners in turn in every run. A file holds their names, `rules`.
     made_by : str
         Name of the custom model that a stored study was made by; its store says so.
 
     Examples
     --------
     >>> study = Study(
-    ...     name="floors", parameters={"planners.reinforcement": 2.0, "planners.exploration": Factor(name="planners.exploration", low=0.0, high=0.5)},
+    ...     name="floors",
+    ...     parameters={
+    ...         "planners.reinforcement": 2.0,
+    ...         "planners.exploration": Factor(name="planners.exploration", low=0.0, high=0.5),
+    ...     },
     ...     policies=[Policy("audits", start=24)], design=Design(kind="lhs", n=10), replicates=Replicates(n=3),
     ... )
     >>> [arm.label for arm in study.arms], len(study.factors)
@@ -625,7 +629,7 @@ class Study(Section):
         seeds: Sequence[int],
         **fields: Any,
     ) -> Study:
-        """Make the study of one question: baseline, and what-if if there is anything by which it differs, on the same seeds.
+        """Make the study of one question: baseline, and what-if if it differs by anything, on the same seeds.
 
         Parameters
         ----------

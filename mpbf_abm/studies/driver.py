@@ -192,15 +192,15 @@ def answered(
 ) -> Iterator[Results]:
     """Answer one question: make its runs and yield them, as a command does whose result is more than its runs.
 
-    Runs are made in the order of the study. Runs that failed before are tried again. The store may have answered other questions, or
-    those of another version of the model: their runs stay, and are never taken for runs of this study.
+    Runs are made in the order of the study. Runs that failed before are tried again. The store may have answered other
+    questions, or those of another version of the model: their runs stay, and are never taken for runs of this study.
 
     Parameters
     ----------
     study : Study
     out : Path or None
-        Folder of results; the runs are kept in a folder of it (:data:`~mpbf_abm.outputs.RUNS`), where the same call goes on. None keeps
-        them in memory.
+        Folder of results; the runs are kept in a folder of it (:data:`~mpbf_abm.outputs.RUNS`), where the same call
+        goes on. None keeps them in memory.
     workers : int, optional
     progress : Progress, optional
     space : MaterialsSpace, optional
@@ -249,12 +249,11 @@ def refuse_failures(results: Results, kept: str) -> None:
         If not.
     """
     failures = results.failures
-    first = failures.iloc[0].to_dict()
-    if first["type"] in ("ConfigurationError", "DataError"):
-        raise ConfigurationError(str(first["message"]).splitlines())
-    raise StoppedError(
-        f"{len(failures)} of {results.status.size} runs failed; the first: {first['type']}: {' '.join(str(first['message']).split())}{kept}"
-    )
+    kind, message = failures.iloc[0][["type", "message"]].astype(str)
+    if kind in ("ConfigurationError", "DataError"):
+        raise ConfigurationError(message.splitlines())
+    first = f"{kind}: {' '.join(message.split())}"
+    raise StoppedError(f"{len(failures)} of {results.status.size} runs failed; the first: {first}{kept}")
 
 
 def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Saved | None:
@@ -315,7 +314,7 @@ def _strange(last: Saved, new: Saved, store: Store) -> str:
 
 
 def form_of(main: Path, store: Store) -> int:
-    """Return the form of the ids of a study's runs: of its main store, if there is one, or its shard; else the present one."""
+    """Return the form of the ids of a study's runs: of its main store, if there is one, or its shard; else newest."""
     if store.path == main or not main.exists():
         form = store.form()
     else:
@@ -473,8 +472,8 @@ class _Driver:
         self.store.commit()
         if self.store.apart:
             raise StoppedError(
-                f"{self.store.path}: run {self.store.apart[0]}, made again to note more, came out otherwise than stored "
-                "(perhaps on another kind of machine); it stays as it was; choose another folder"
+                f"{self.store.path}: run {self.store.apart[0]}, made again to note more, came out otherwise than "
+                "stored (perhaps on another kind of machine); it stays as it was; choose another folder"
             )
         self.tally.failed += failed
         self.tally.made += len(over) - failed
@@ -484,7 +483,7 @@ class _Driver:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Ctrl-C once: finish what runs (where patient). Twice, or SIGTERM: stop now. What is over is kept in each case."""
+        """Ctrl-C once: finish what runs (where patient). Twice, or SIGTERM: stop now. What is over is kept."""
         if _Driver.guarded or threading.current_thread() is not threading.main_thread():
             # A study that a run of another one makes ends with that one.
             yield
@@ -508,7 +507,7 @@ class _Driver:
 def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdict:
     """Ask of a store whether a study's primary outcomes are known precisely enough.
 
-    The effect that is judged is the mean over the scenarios; without an arm other than the baseline, the outcome itself.
+    The effect that is judged is the mean over the scenarios; where the baseline is the only arm, the outcome itself.
 
     Parameters
     ----------

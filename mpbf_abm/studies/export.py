@@ -6,7 +6,7 @@ import hashlib
 import json
 import mimetypes
 from datetime import UTC, datetime
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +124,8 @@ def _text(file: Any, name: str, dimension: str, texts: list[str]) -> None:
 def _free(file: Any, name: str) -> str:
     """Return a name that NetCDF takes and that is not taken yet."""
     plain = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in name)
-    return next(free for free in (plain, *(f"{plain}_{n}" for n in count(2))) if free not in file.variables)
+    names = chain([plain], (f"{plain}_{number}" for number in count(2)))
+    return next(name for name in names if name not in file.variables)
 
 
 # --------------------------------------------------------------------------- crate

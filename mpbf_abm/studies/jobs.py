@@ -45,7 +45,7 @@ NAN = struct.pack(">d", math.nan)
 
 
 class Job(NamedTuple):
-    """One run to be made: its id, its place in the plan, its draws; what is to be noted beside what the study asks for."""
+    """One run to be made: its id, its place in the plan, its draws; what is noted beside what the study asks for."""
 
     id: str
     scenario: int
@@ -203,8 +203,8 @@ def pack_value(value: Any) -> bytes:
     Parameters
     ----------
     value : object
-        None, truth values, whole numbers, floats (NaN and infinities, too), text, NumPy arrays and scalars that hold no objects,
-        pandas tables, and lists, tuples and dicts of all of them.
+        None, truth values, whole numbers, floats (NaN and infinities, too), text, NumPy arrays and scalars that hold no
+        objects, pandas tables, and lists, tuples and dicts of all of them.
 
     Raises
     ------

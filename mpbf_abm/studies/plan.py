@@ -184,7 +184,10 @@ class Plan:
 
     @cached_property
     def _repeats(self) -> list[int]:
-        """How many scenarios before each one have its values and its draws: rows of a sample that share all draws are runs of their own."""
+        """How many scenarios before each one have its values and its draws.
+
+        Rows of a sample that share all draws are separate runs.
+        """
         times: dict[str, int] = {}
         out = []
         for values, key in zip(self.scenarios.values, self.scenarios.keys, strict=True):
@@ -194,7 +197,7 @@ class Plan:
         return out
 
     def _kind(self, scenario: int, arm: int) -> str:
-        """Hash of what replicates of a scenario in an arm share; of the ecosystem that of their :class:`~mpbf_abm.model.spec.RunSpec`."""
+        """Hash what replicates of a scenario in an arm share (:class:`~mpbf_abm.model.spec.RunSpec` does the same)."""
         known: dict[tuple[int, int], str] = self.__dict__.setdefault("_kinds", {})
         if (scenario, arm) not in known:
             study, added = self.study, self.arms[arm]
@@ -236,7 +239,7 @@ class Plan:
         return [int(i) for i in rng.permutation(len(self.scenarios))]
 
     def jobs(self, first: int, last: int, *, shuffled: bool = True) -> Iterator[Job]:
-        """Runs of replicates `first` to `last` - 1: replicate by replicate, scenarios shuffled (or as they stand), arms together.
+        """Yield runs of replicates `first` to `last` - 1: scenarios of a replicate shuffled or not, arms together.
 
         A study that is stopped is therefore balanced.
         """
@@ -440,14 +443,14 @@ class Plan:
         alone = "the study has no arm other than the baseline" if arms < 2 else ""
         pairs = n if kind in SAMPLED and self.study.crn != "all" else self.study.replicates.first
         unsampled, moved = screen * (kind in SCREENS), screen * (kind == "one_at_a_time")
-        indices = f"a design of kind {kind} cannot support it; use [design] kind = 'morris' (screening) or 'saltelli' (indices)"
+        screens = "use [design] kind = 'morris' (screening) or 'saltelli' (indices)"
         few = f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"
         one_pair = "one pair of runs is planned; at least 2 are needed" if pairs < 2 else ""
         one = "the study has one scenario; a design is needed" if n < 2 else ""
         return {
             "compare": alone or unsampled or one_pair,
             "robustness": alone or unsampled or one,
-            "sensitivity": "" if kind in SCREENS else indices,
+            "sensitivity": "" if kind in SCREENS else f"a design of kind {kind} cannot support it; {screens}",
             "discover": unsampled or moved or (few if n < FEW_SCENARIOS else ""),
         }
 

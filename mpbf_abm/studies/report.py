@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 # Columns of tables that are printed; of the others all are.
 SHOWN = {
-    "effects": "outcome arm role baseline treated difference low high smallest verdict share_better share_harmed vrf units",
+    "effects": "outcome arm role baseline treated difference low high smallest verdict share_better share_harmed vrf "
+    "units",
     "distributions": "outcome arm runs mean median p10 p90 bimodality share_low share_high",
     "criteria": "criterion arm value rank first_share honest",
-    "indices": "outcome factor first first_low first_high total total_low total_high above_floor stochastic_share rows replicates",
+    "indices": "outcome factor first first_low first_high total total_low total_high above_floor stochastic_share "
+    "rows replicates",
     "box": "factor restricted low high quasi_p reproduced",
     "trajectory": "step chosen restricted coverage density mass held_out_coverage held_out_density",
     "generalised": "series factor first total",
@@ -47,9 +49,10 @@ DESIGNS = {
     "saltelli": "a Saltelli design on a scrambled Sobol sequence",
     "table": "a given table",
 }
+KEYED = "share every random draw that they have in common, keyed by decision, tick and agent"
 SHARED = {
-    "policies": "Arms of a scenario share every random draw that they have in common, keyed by decision, tick and agent",
-    "all": "All arms and scenarios share every random draw that they have in common, keyed by decision, tick and agent",
+    "policies": f"Arms of a scenario {KEYED}",
+    "all": f"All arms and scenarios {KEYED}",
     "none": "Runs are independent",
 }
 ANALYSED = (

@@ -41,7 +41,7 @@ def default_folder(study: Study) -> Path:
 
 
 def store_path(place: str | Path) -> Path:
-    """Return the store in a folder, or in that of a result's runs, or the store itself; a study file stands for its default folder.
+    """Return the store in a folder, in that of a result's runs, or itself; a study file stands for its default folder.
 
     Raises
     ------
@@ -213,7 +213,7 @@ class Results(AbstractContextManager["Results"]):
         raise ConfigurationError(f"unknown outcome '{name}'{hint} ({outcomes})")
 
     def quantity(self, name: str) -> Float:
-        """Return the quantity behind an outcome, before it is judged as an event (scenarios, arms, replicates); NaN where there is none."""
+        """Return the quantity behind an outcome, not judged as an event (scenarios, arms, replicates), or NaN."""
         key = self.outcome(name).measure(name).key
         if self._measured and key not in self._measured:
             hint = did_you_mean(key, self._measured)
@@ -286,7 +286,7 @@ class Results(AbstractContextManager["Results"]):
                 yield place, id, series
 
     def _array(self, id: str, series: StoredSeries) -> Float:
-        """Series of a run at the ticks and of the quantities that the study asks for (ticks, quantities); NaN where it noted none."""
+        """Return series of a run as the study asks for them (ticks, quantities); NaN where the run noted none."""
         whole = np.frombuffer(series_bytes(self.store.path, id, series), "<f8").reshape(-1, len(series.quantities))
         of, ticks = self.study.series.of, self.series_ticks.tolist()
         if (series.quantities, list(series.ticks)) == (of, ticks):
@@ -361,7 +361,7 @@ class Results(AbstractContextManager["Results"]):
 
     @cached_property
     def hash(self) -> str:
-        """Hash of all outcomes and series: equal wherever, and in whatever order, the runs were made, where they noted the same."""
+        """Hash of all outcomes and series: equal wherever, and in any order, runs that noted the same were made."""
         digest = hashlib.blake2b(digest_size=16)
         for id, own, series in sorted(self.store.hashes()):
             if id in self.places:

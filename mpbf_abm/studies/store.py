@@ -1,8 +1,8 @@
 """The store of a study: one SQLite file, written by one driver, read by anyone.
 
 What is committed is kept, whenever the driver ends. Runs are found by their id; each row has a hash of all its columns
-(one of them is the hash of the series that it owes) and of what its series are of, so that damage is noticed, reported by
-run, and made good by the next driver. The rollback journal is used (not the write-ahead log), which is as safe on a
+(one of them is the hash of the series that it owes) and of what its series are of, so that damage is noticed, reported
+by run, and made good by the next driver. The rollback journal is used (not the write-ahead log), which is as safe on a
 network file system as a database can be.
 """
 
@@ -350,7 +350,7 @@ class Store(AbstractContextManager["Store"]):
     # ------------------------------------------------------------------ the study
 
     def save_study(self, study: Saved) -> None:
-        """Note the definition that runs follow from now on, unless it is the last one; comes before all other writing."""
+        """Note the definition of the runs from now on, unless it is the last one; comes before all other writing."""
         self._upgrade()
         with contextlib.suppress(DamageError):
             if self.last_study() == study:
@@ -376,9 +376,8 @@ class Store(AbstractContextManager["Store"]):
             if study is not None:
                 return study
             if not sound:
-                raise DamageError(
-                    f"{self.path}: the definition of its study is damaged; mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
-                )
+                anew = f"mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
+                raise DamageError(f"{self.path}: the definition of its study is damaged; {anew}")
         return None
 
     def form(self) -> int | None:
@@ -510,7 +509,7 @@ class Store(AbstractContextManager["Store"]):
 
     @cached_property
     def _owes(self) -> bool:
-        """Whether the runs of a store of format 1 owe series, which their rows do not say: all of its definitions ask for some."""
+        """Whether runs of format 1 owe series, which rows do not say: all definitions of the store ask for some."""
         asked = []
         for study in self._studies():
             with contextlib.suppress(ValueError):
@@ -542,7 +541,7 @@ class Store(AbstractContextManager["Store"]):
         return Recording((), listed(row.quantities), listed(row.ticks), tuple(json.loads(row.tables or "{}")))
 
     def mend(self) -> list[str]:
-        """Set damaged rows aside, so that the next runs of their ids take their places; returns the ids, as they are now.
+        """Set damaged rows aside, so that the next runs of their ids take their places; return the ids as they are now.
 
         Raises
         ------
@@ -564,7 +563,7 @@ class Store(AbstractContextManager["Store"]):
         return [_shown(row.id) for row in damaged]
 
     def _fault(self) -> str:
-        """Return the first thing that SQLite finds wrong with the pages of the file; values are looked at row by row."""
+        """Return the first fault of the file's pages after SQLite; values are looked at row by row."""
         values = ("ok", "NULL value in", "NUMERIC value in", "TEXT value in", "non-")
         said = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check")]
         return next((" ".join(line.split()) for line in said if not line.startswith(values)), "")

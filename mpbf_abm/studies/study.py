@@ -164,7 +164,8 @@ def do_tasks(
     space : MaterialsSpace, optional
         Materials of all tasks (:class:`~mpbf_abm.studies.jobs.RunInput`).
     out : Path, optional
-        Folder of results, in which the runs are kept (:func:`~mpbf_abm.studies.driver.answered`); without one they are kept in memory.
+        Folder of results, in which the runs are kept (:func:`~mpbf_abm.studies.driver.answered`); without one they are
+        kept in memory.
     jobs : int, optional
         Processes.
     progress : Progress, optional

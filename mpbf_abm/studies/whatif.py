@@ -45,8 +45,8 @@ KEPT = Series(of=STANDARD, tables=("families", "infrastructure", "links", "flows
 class Plan:
     """What to run.
 
-    Without anything by which they would differ there is one arm; else there are two, baseline and what-if, and replicate ``i`` of both has the
-    seed ``seed + i``.
+    Without anything by which they would differ there is one arm; else there are two, baseline and what-if, and
+    replicate ``i`` of both has the seed ``seed + i``.
 
     Attributes
     ----------
