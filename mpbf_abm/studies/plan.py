@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -420,6 +420,10 @@ class Plan:
             )
         return faults + (unknown_names(study.series.of, known, "[series]") if known else [])
 
+    def _check_run(self, values: tuple[Any, ...], arm: Arm) -> None:
+        """Raise with the faults of a run with a scenario's values in an arm."""
+        spec_of(self.study, values, arm, self.space).check()
+
     def _scenario_faults(self) -> list[str]:
         """Name faults between parameters, scenario by scenario: those of the first that has any."""
         if self.study.own_model:
@@ -427,7 +431,7 @@ class Plan:
         for scenario in range(0, len(self.scenarios), max(1, len(self.scenarios) // MOST_CHECKED)):
             values = self.scenarios.values[scenario]
             for arm in self.arms:
-                if faults := faults_of(spec_of(self.study, values, arm, self.space).check):
+                if faults := faults_of(partial(self._check_run, values, arm)):
                     at = ", ".join(f"{n} = {v!r}" for n, v in zip(self.scenarios.names, values, strict=True))
                     label = "" if arm.label == BASELINE else f", {_place(arm)}"
                     where = f"scenario {scenario}{f' ({at})' if at else ''}{label}: " if at or label else ""
