@@ -78,10 +78,10 @@ def report(
     """
     study = results.study
     lines = [f"# {study.name}"] + ["", study.question] * bool(study.question)
-    sections = {"Methods": [methods(results)], "Parameters": parameters(results), "Arms": arms(results)}
-    sections["Runs"] = counts(results)
+    sections = [("Methods", [methods(results)]), ("Parameters", parameters(results)), ("Arms", arms(results))]
+    sections.append(("Runs", counts(results)))
     if not any(a.kind == "compare" for a in analyses):
-        sections["Distributions"] = table(distributions(results), SHOWN["distributions"])
+        sections.append(("Distributions", table(distributions(results), SHOWN["distributions"])))
     for analysis in analyses:
         title, kind = TITLES[analysis.kind], analysis.kind
         part = [f"![{title}]({figures[kind]})", ""] if kind in figures else []
@@ -90,10 +90,10 @@ def report(
             if name not in LEFT_OUT:
                 shown = MORRIS if (kind, name) == ("sensitivity", "effects") else SHOWN.get(name, "")
                 part += ["", f"### {name.capitalize()}", "", *table(frame, shown)]
-        sections[title] = part
+        sections.append((title, part))
     if refused:
-        sections["Not possible with this design"] = [f"- {reason}" for reason in refused]
-    for title, part in sections.items():
+        sections.append(("Not possible with this design", [f"- {reason}" for reason in refused]))
+    for title, part in sections:
         lines += ["", f"## {title}", "", *part]
     return "\n".join(lines).rstrip() + "\n"
 
