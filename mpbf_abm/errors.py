@@ -28,6 +28,18 @@ class ConfigurationError(MpbfError, ValueError):
         return type(self), (self.faults,)
 
 
+def refuse(when: object, faults: str | Iterable[str]) -> None:
+    """Raise a ConfigurationError when a condition holds."""
+    if when:
+        raise ConfigurationError(faults)
+
+
+def refuse_all(*checks: tuple[object, str]) -> None:
+    """Raise one ConfigurationError with the fault of every condition that holds."""
+    faults = [fault for wrong, fault in checks if wrong]
+    refuse(faults, faults)
+
+
 class DataError(ConfigurationError):
     """A table or pool that cannot become a materials space."""
 

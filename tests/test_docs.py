@@ -17,7 +17,15 @@ from mpbf_abm.parameters import GROUPS, PATHS, schema
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "mpbf_abm"
 ODD = ROOT / "docs" / "odd.md"
+GLOSSARY = ROOT / "docs" / "glossary.md"
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+# Pages that a person writes; some pages of results are written whole by a command.
+WRITTEN = [p for p in DOCUMENTS if renew.PAGES.get(p.name, (None,))[0] is not renew.copied]
+WRITTEN += [
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("experiments/**/*.md")),
+    *sorted(ROOT.glob("analysis/**/README.md")),
+]
 
 ELEMENTS = (
     "1. Purpose and patterns",
@@ -240,11 +248,133 @@ def test_records_are_hashed_by_named_decisions_only():
 # --------------------------------------------------------------------------- words
 
 
+# Words of a private dialect as patterns, and what the field says. What the package says about itself (docstrings, help,
+# messages) joins by passing its texts to `private_words`.
+PRIVATE = {
+    r"told": "said, reported, distinguished",
+    r"nobody|no one|somebody|someone|everybody|anybody": "who it is: no agent, a trainer, all models",
+    r"of (?:one|a user)'s own|of (?:his|her|its|their|your|our) own|one's own": "own, custom, separate",
+    r"foret(?:ell\w*|old)|foresee\w*|foreseen": "predict",
+    r"complete or not at all": "atomic",
+    r"besides": "also",
+    r"in truth": "in fact",
+    r"knobs?": "parameter",
+    r"batter(?:y|ies)": "assessment",
+    r"finds": "discoveries; discovers, detects",
+    r"twins|twin runs?": "perturbed copy; the twin is the mean-field model",
+    r"wrong rules?": "mutation test, injected fault",
+    r"lean(?:s|ed|ing)?[ -]on|who leans": "depend on; dependency graph",
+    r"books (?:balance|are|must)": "stock-flow balance",
+    r"dull(?:est)?": "trivial, simplest",
+    r"what (?:\w+ ){1,4}of what": "the field's noun",
+}
+
+
+def private_words(text: str) -> list[str]:
+    """Words of the private dialect in a text, with their lines and what to say instead."""
+    found = []
+    for pattern, better in PRIVATE.items():
+        for match in re.finditer(rf"\b(?:{pattern})\b".replace(" ", r"\s+"), text, re.IGNORECASE):
+            found.append(f"line {text[: match.start()].count(chr(10)) + 1}: '{match.group()}' ({better})")
+    return found
+
+
+def prose(path: Path) -> str:
+    """Text of a page on the same lines, without generated blocks, blocks of code and addresses of links; X for code."""
+
+    def blank(match: re.Match[str]) -> str:
+        return re.sub(r"[^\n]", " ", match.group())
+
+    text = re.sub(r"<!-- (\w+):[\w-]+ -->\n.*?<!-- /\1 -->", blank, path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for code in (r"(?ms)^ *```.*?^ *```", r"(?m)(?<=\n\n)(?: {4}.*\n)+", r"(?<=\])\([^)\n]*\)"):
+        text = re.sub(code, blank, text)
+    return re.sub(r"`[^`\n]+`", lambda m: "X".ljust(len(m.group())), text)
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of the prose of a page; an item of a list begins a new one."""
+    lines = [line for line in text.splitlines() if not re.match(r"\s*(\||#|!\[|<!--)", line)]
+    blocks = re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )", "\n".join(lines))
+    return [
+        s for block in blocks for s in re.split(r"(?<=[.!?])[*)]*\s+(?=[*\"(\[]*[A-ZÀ-Þ0-9])", " ".join(block.split()))
+    ]
+
+
+def words(sentence: str) -> int:
+    """Count the words of a sentence; numbers are none."""
+    return sum(bool(re.search(r"[^\W\d_]", word)) for word in sentence.split())
+
+
+def breakable(line: str) -> bool:
+    """Whether a line has a place to break it: code and links have none within."""
+    held = re.sub(r"!\[[^\]]*\]\([^)]*\)|`[^`]+`|\]\([^)]*\)", "x", line)
+    return " " in re.sub(r"^\s*([-*]|\d+\.)?\s*", "", held).strip()
+
+
+def test_private_words_are_seen():
+    for text in (
+        "It is TOLD.",
+        "a rule of\none's own",
+        "who leans on whom",
+        "the knobs",
+        "what came of what",
+        "twin runs",
+    ):
+        assert private_words(text), text
+    assert not private_words("the mean-field twin finds_x, toldless, a foretaste")
+    assert len(private_words("knob and\nbattery")) == 2
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_pages_have_no_private_words(path: Path):
+    assert not private_words(prose(path))
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_decimals_have_a_zero_before_their_point(path: Path):
+    assert not re.findall(r".*(?<![\w.)\]/…])\.\d.*", prose(path))
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_lines_hold_120_characters(path: Path):
+    shown = prose(path).splitlines()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        if len(line) > 120 and shown[number].strip() and not line.lstrip().startswith(("|", "#")):
+            assert not breakable(line), f"{name(path)}:{number + 1} has {len(line)} characters"
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=name)
+def test_sentences_have_at_most_25_words(path: Path):
+    # Submodels of the model description are notation.
+    said = sentences(prose(path).split("\n## 7. Submodels")[0])
+    assert said
+    assert not [s for s in said if words(s) > 25]
+
+
+def test_readme_is_at_most_nine_kilobytes():
+    assert (ROOT / "README.md").stat().st_size <= 9_000
+
+
 def test_glossary_has_each_word_once():
-    terms = re.findall(r"^- \*\*(.+?)\*\*:", (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
-    words = [w.strip().casefold() for term in terms for w in term.split(",")]
-    assert len(words) > 60
+    terms = re.findall(r"^- \*\*(.+?)\*\*:", GLOSSARY.read_text(encoding="utf-8"), re.MULTILINE)
+    # A word with two meanings, distinguished in brackets, is there twice.
+    words = [re.sub(r"\s*\([^)]*\)", "", w).strip().casefold() for term in terms for w in term.split(",")]
+    assert len(words) > 200
     assert sorted(words) == sorted(set(words))
+
+
+def test_glossary_has_the_words_that_analyses_print():
+    from mpbf_abm.evidence.assessments.atlas import ROWS, WORDS
+    from mpbf_abm.model.run import HEADLINE
+    from mpbf_abm.stats.robustness import criteria
+
+    verdicts = ("better", "worse", "higher", "lower", "equivalent", "identical", "undecided")
+    against = ("above", "below", "as null")
+    indicators = (*HEADLINE, *(row.indicator for row in ROWS))
+    short = ("VRF", "AF", "EF", "DAF", "HHI", "mu*", "sigma", "D0", "D1", "D2")
+    printed = (*verdicts, *against, *WORDS, *criteria(0.5), *indicators, *short)
+    text = GLOSSARY.read_text(encoding="utf-8").replace("\\*", "*").casefold()
+    assert not [word for word in printed if not re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", text)]
 
 
 # --------------------------------------------------------------------------- examples

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mpbf_abm.cli.binding import MOVED, Entry, Group
+from mpbf_abm.cli.binding import Entry, Group
 
 USE, ANALYSE, EVIDENCE, MAINTAIN = "Use", "Analyse", "Evidence", "Maintain"
 
@@ -43,7 +43,7 @@ LAB = {
 FIGURES = {
     "list": Entry(ANALYSE, "List the kinds of figures, and what each needs of a study.", "figures:listed"),
     "build": Entry(ANALYSE, "Make a figure for a journal from the runs of a study.", "figures:build"),
-    "all": Entry(MOVED, "", "moved:figures"),
+    "all": Entry(MAINTAIN, "Moved: python -m analysis.paper in a clone.", "moved:figures"),
 }
 COMMANDS = {
     "run": Entry(USE, "Run the model, or ask a what-if on paired seeds.", "run:run"),
@@ -62,8 +62,8 @@ COMMANDS = {
     "validate": Entry(EVIDENCE, "Compare a community with stylised facts.", "validate:validate"),
     "calibrate": Entry(EVIDENCE, "Fit the parameters to the stylised facts.", "calibrate:calibrate"),
     "figures": Entry(ANALYSE, "Figures for journals, from any study that supports them.", commands=FIGURES),
-    "paper": Entry(MOVED, "", "moved:paper"),
-    "bench": Entry(MOVED, "", "moved:bench"),
+    "paper": Entry(MAINTAIN, "Moved: python -m analysis.paper in a clone.", "moved:paper"),
+    "bench": Entry(MAINTAIN, "Moved: python -m analysis.benchmarks in a clone.", "moved:bench"),
 }
 
 

@@ -27,7 +27,7 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 Parse = Callable[[str], Any]
 NOTED = "mpbf.faults"  # of a call, in the context of its parser
 INFO = "mpbf.option"  # in the metadata of a field
-MOVED = ""  # heading of commands that only say where they went
+ANY = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}  # of a command that has moved
 
 
 # --------------------------------------------------------------------------- options
@@ -252,7 +252,7 @@ class Group(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (the parser's signature)
         """Return the names of commands."""
-        return [name for name, entry in self.entries.items() if entry.panel != MOVED]
+        return list(self.entries)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (the parser's signature)
         """Return a command, which imports its module."""
@@ -266,9 +266,8 @@ class Group(TyperGroup):
         module, name = entry.place.split(":")
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
         function = getattr(import_module(f"mpbf_abm.cli.{module}"), name)
-        loose = {"allow_extra_args": True, "ignore_unknown_options": True} if entry.panel == MOVED else {}
-        kind = TyperCommand if entry.panel == MOVED else Command
-        one.command(cmd_name, cls=kind, short_help=entry.help, context_settings=loose)(bound(function))
+        kind, settings = (TyperCommand, ANY) if module == "moved" else (Command, {})
+        one.command(cmd_name, cls=kind, short_help=entry.help, context_settings=settings)(bound(function))
         return get_command(one)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -279,7 +278,7 @@ class Group(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 (the parser's signature)
         """Write the commands under the headings of their panels."""
-        write_panels(formatter, [(e.panel, (name, e.help)) for name, e in self.entries.items() if e.panel != MOVED])
+        write_panels(formatter, [(entry.panel, (name, entry.help)) for name, entry in self.entries.items()])
 
 
 def bound(function: Callable[..., Any]) -> Callable[..., Any]:

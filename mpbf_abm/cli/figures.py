@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, names_in, one_of, option
 from mpbf_abm.cli.console import complain, tell_written
@@ -45,9 +45,7 @@ class Wanted:
     folder: Folder
     journal: str = one_of("Journal: column widths and panel letters.", "nature", "elsevier", "pnas", default="nature")
     out: Path | None = option("--out -o DIR", "Folder of figures. [default: figures, in the study's folder]")
-    where: list[tuple[str, float | str]] = option(
-        "NAME=VALUE", f"Scenarios with this value of a parameter{MORE}", _value, default=()
-    )
+    where: list[Any] = option("NAME=VALUE", f"Scenarios with this value of a parameter{MORE}", _value, default=())
     outcome: list[str] = option(
         "NAME", f"An outcome or series to show{MORE}", None, names_in("model.indicators:COLUMNS"), default=()
     )

@@ -81,21 +81,21 @@ def _resumable(out: Path) -> Iterator[None]:
         raise HaltError(f"interrupted; {kept_in(out)}") from None
 
 
-def assessment(name: str, battery: str, help: str) -> Callable[..., int]:
-    """Return the command ``mpbf lab NAME`` of a battery, which stands in the module of that name."""
+def assessment(name: str, battery: str, help: str, module: str = "") -> Callable[..., int]:
+    """Return the command ``mpbf lab NAME`` of an assessment, which stands in a module, by default of that name."""
 
     def command(asked: Assessed) -> int:
-        module, figure = (
-            import_module(f"mpbf_abm.evidence.assessments.{name}"),
-            import_module(f"mpbf_abm.figures.{name}"),
-        )
-        return asked.examine(getattr(module, battery), figure, f"lab {name}")
+        rules = import_module(f"mpbf_abm.evidence.assessments.{module or name}")
+        figure = import_module(f"mpbf_abm.figures.{name}")
+        return asked.examine(getattr(rules, battery), figure, f"lab {name}")
 
     command.__doc__ = f"{help}\n\nThe default folder is results/{name}; a stopped command resumes there."
     return command
 
 
-path = assessment("path", "PATH", "Measure path dependence: early history, twins, lock-in, reversal.")
+path = assessment(
+    "path", "PATH", "Measure path dependence: early history, twins, lock-in, reversal.", "path_dependence"
+)
 forecast = assessment("forecast", "FORECAST", "Predict from the first fifth of a run whether it will end locked in.")
 forms = assessment(
     "forms", "ROBUSTNESS", "Find which headline results depend on the form of equations (16 combinations)."

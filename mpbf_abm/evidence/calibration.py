@@ -1,13 +1,17 @@
-"""What the calibration moves, and the facts at a point: the model of its studies.
+"""Calibration: its factors, the facts at a point (the model of its studies), emulators, posteriors, and their tables.
 
-Parameters are moved together over stated ranges (a uniform prior). Facts that are held out, reductions and campaigns on pools
-play no part in the fit; the held-out ones are computed along, so that what the fit does to them can be seen.
+Parameters are moved together over stated ranges (a uniform prior), which stand in calibration.toml. Facts that are held
+out, reductions and campaigns on pools play no part in the fit. The held-out ones are computed along, so that what the
+fit does to them can be seen.
 """
 
 from __future__ import annotations
 
+import math
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,41 +35,18 @@ from mpbf_abm.studies.jobs import RunInput
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
 
-# What is moved: name, lowest and highest value, parameters that take it.
+MOVED: dict[str, Any] = tomllib.loads(Path(__file__).with_name("calibration.toml").read_text(encoding="utf-8"))
+# What is moved: lowest and highest value, parameters that take it.
 FACTORS: dict[str, tuple[float, float, tuple[str, ...]]] = {
-    "bias_offset": (-0.7, -0.4, ("space.bias_offset",)),
-    "bias_sd": (0.25, 0.6, ("space.bias_sd",)),
-    "bias_family": (0.05, 0.4, ("space.bias_family",)),
-    "bias_scatter": (0.01, 0.15, ("space.bias_scatter",)),
-    "bias_length": (2.0, 8.0, ("space.bias_length",)),
-    "cross_scale": (0.1, 0.3, ("space.cross_scale",)),
-    "ruggedness": (4.0, 10.0, ("space.ruggedness",)),
-    "near_duplicates": (0.02, 0.5, ("space.near_duplicates",)),
-    "concentration": (0.8, 1.2, ("founding.concentration",)),
-    "reinforcement": (0.9, 1.2, ("planners.reinforcement", "curators.reinforcement")),
-    "exploration": (0.05, 0.2, ("planners.exploration", "curators.exploration")),
-    "latent_dims": (12, 22, ("trainers.latent_dims",)),
-    "features": (96, 256, ("trainers.features",)),
-    "length_scale": (0.6, 2.0, ("trainers.length_scale",)),
-    "records": (800, 2_400, ("trainers.records",)),
-    "measured_noise": (0.2, 0.6, ("modalities.measured_noise",)),
-    "experiments": (0.1, 0.35, ("planners.experiments",)),
-    "preference": (1.5, 3.0, ("infrastructure.preference",)),
-    "providers": (1, 3, ("infrastructure.providers",)),
-    "rewiring": (0.05, 0.3, ("infrastructure.rewiring",)),
+    name: (f["low"], f["high"], tuple(f["paths"])) for name, f in MOVED["factors"].items()
 }
-WHOLE = ("latent_dims", "features", "records", "providers")
-# Facts that follow from the defaults, neither reductions nor campaigns on pools.
-FITTED = (
-    "gap_pbe_ratio", "gap_pbe_mae", "gap_false_metal", "bias_inheritance", "bias_correction_n", "system_top10", "element_gini",
-    "attachment_alpha", "ood_ratio", "cov68_id", "overconfidence", "learning_exponent", "corpus_exponent", "redundancy",
-    "corpus_monoculture", "effective_mixes", "ai_narrowing", "individual_gain", "element_prevalence_weak", "found_share",
-)  # fmt: skip
+WHOLE = tuple(name for name, f in MOVED["factors"].items() if f.get("whole"))
+FITTED: tuple[str, ...] = tuple(MOVED["fitted"])
 FOUND = Component("found_share", "found share of the top set", "share", 0.45, 0.3, 0.6)  # room to move both ways
 
 
 def parameters(values: dict[str, Any]) -> Parameters:
-    """Parameters at a point of the calibration."""
+    """Return parameters at a point of the calibration."""
     changes: dict[str, Any] = {}
     for name, value in values.items():
         changes |= dict.fromkeys(FACTORS[name][2], round(value) if name in WHOLE else float(value))
@@ -76,40 +57,42 @@ def parameters(values: dict[str, Any]) -> Parameters:
 
 
 def evaluate(run: RunInput) -> dict[str, float]:
-    """Every fitted fact of one community, its materials and its learners."""
+    """Return every fitted fact of one community, its materials and its learners."""
     return facts_at(parameters(dict(run.values)), run.seed)
 
 
 def facts_at(p: Parameters, seed: int) -> dict[str, float]:
-    """Fitted facts of a community with these parameters, on materials of the same seed."""
+    """Return the fitted facts of a community with these parameters, on materials of the same seed."""
     with one_thread():
         space = MaterialsSpace.synthetic(p, seed=seed)
         out = simulated_labels(p, space, seed) | community(p, space, seed)
-        for measure in (
-            learners.inheritance, learners.transfer, learners.calibration, learners.learning_curves,
-            learners.redundancy, learners.prevalence,
-        ):  # fmt: skip
+        for measure in learners.MEASURES:
             out |= measure(p, space, seed)
     return {name: out[name] for name in FITTED}
 
 
 def study(name: str, design: Design, replicates: int, seed: int) -> Study:
-    """Study of the facts over a design; all scenarios share their draws."""
+    """Return the study of the facts over a design; all scenarios share their draws."""
     return Study(
-        name=name, model=evaluate, seed=seed, crn="all", design=design, replicates=Replicates(n=replicates),
+        name=name,
+        model=evaluate,
+        seed=seed,
+        crn="all",
+        design=design,
+        replicates=Replicates(n=replicates),
         outcomes={name: Outcome() for name in FITTED},
         parameters={name: {"low": float(low), "high": float(high)} for name, (low, high, _) in FACTORS.items()},
-    )  # fmt: skip
+    )
 
 
 # --------------------------------------------------------------------------- emulation
 
 # Emulators of facts, and the posterior of parameters under which all facts lie in their ranges.
 #
-# A fact as a function of the parameters is emulated by a quadratic in each parameter and a Gaussian process on what that leaves
-# (Kennedy and O'Hagan 2001). With a uniform prior and acceptance where every fact lies in its range, as in approximate Bayesian
-# computation, the posterior density is the probability of acceptance under the emulators; it is drawn from by tempering (Del
-# Moral et al. 2006).
+# A fact as a function of the parameters is emulated by a quadratic in each parameter and a Gaussian process on the
+# rest (Kennedy and O'Hagan 2001). With a uniform prior and acceptance where every fact lies in its range, as in
+# approximate Bayesian computation, the posterior density is the probability of acceptance under the emulators; it is
+# drawn from by tempering (Del Moral et al. 2006).
 
 Float = NDArray[np.float64]
 
@@ -158,7 +141,7 @@ class Emulator:
     length: float
 
     def predict(self, x: Float) -> tuple[Float, Float]:
-        """Mean, and standard deviation of the expected output, at points (m,), (m,)."""
+        """Return mean, and standard deviation of the expected output, at points (m,), (m,)."""
         basis = quadratic(x)
         near = correlation(x, self.x, self.length)
         mean = basis @ self.coefficients + near @ self.weights
@@ -169,12 +152,12 @@ class Emulator:
 
 
 def quadratic(x: Float) -> Float:
-    """Basis of the quadratic: 1, each parameter, each square (n, 2 k + 1)."""
+    """Return the basis of the quadratic: 1, each parameter, each square (n, 2 k + 1)."""
     return np.concatenate([np.ones((len(x), 1)), x, x**2 - 1.0 / 3.0], axis=1)
 
 
 def correlation(a: Float, b: Float, length: float) -> Float:
-    """Matern-5/2 correlation between points (m, n)."""
+    """Return the Matern-5/2 correlation between points (m, n)."""
     squared = np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0.0)
     r = np.sqrt(5 * squared) / (length * np.sqrt(a.shape[1]))
     return np.asarray((1 + r + r**2 / 3) * np.exp(-r))
@@ -194,37 +177,25 @@ def fit(x: Float, y: Float) -> Emulator:
     coefficients = inverse @ (basis.T @ y)
     rest = y - basis @ coefficients
     total = max(float(rest @ rest) / max(len(y) - basis.shape[1], 1), 1e-12)
-    best: tuple[float, Emulator] | None = None
+    best = -math.inf, 0.0, 0.0, np.zeros_like(rest), rest
     for length in LENGTHS:
         near = correlation(x, x, length)
         for share in NUGGETS:
-            covariance = (1 - share) * near + share * np.eye(len(x))
-            factor = cho_factor(covariance, lower=True)
-            solved = cho_solve(factor, rest)
-            fitness = -0.5 * float(rest @ solved) / total - float(np.log(np.diag(factor[0])).sum())
-            if best is None or fitness > best[0]:
-                # Covariance with a point: (1 - share) k; `weights` and `factor` hold that scale.
-                function = (np.asarray(factor[0] / np.sqrt(1 - share), np.float64), True)
-                best = (
-                    fitness,
-                    Emulator(
-                        x,
-                        coefficients,
-                        (1 - share) * solved,
-                        function,
-                        inverse,
-                        (1 - share) * total,
-                        share * total,
-                        length,
-                    ),
-                )
-    if best is None:
+            factor = cho_factor((1 - share) * near + share * np.eye(len(x)), lower=True)[0]
+            solved = cho_solve((factor, True), rest)
+            fitness = -0.5 * float(rest @ solved) / total - float(np.log(np.diag(factor)).sum())
+            if fitness > best[0]:
+                best = fitness, length, share, factor, solved
+    fitness, length, share, factor, solved = best
+    if fitness == -math.inf:
         raise ValueError("no emulator was tried")
-    return best[1]
+    # Covariance with a point: (1 - share) k; `weights` and `factor` hold that scale.
+    function, weights = (np.asarray(factor / np.sqrt(1 - share), np.float64), True), (1 - share) * solved
+    return Emulator(x, coefficients, weights, function, inverse, (1 - share) * total, share * total, length)
 
 
 def left_out(x: Float, y: Float, folds: int = 8) -> Float:
-    """Standardised errors of an output at points that were left out of the emulator in turn (n,)."""
+    """Return standardised errors of an output at points that were left out of the emulator in turn (n,)."""
     errors = np.empty(len(y))
     for fold in range(folds):
         out = np.arange(len(y)) % folds == fold
@@ -235,7 +206,7 @@ def left_out(x: Float, y: Float, folds: int = 8) -> Float:
 
 
 def log_acceptance(emulators: Mapping[str, Emulator], ranges: Mapping[str, Range], x: Float) -> Float:
-    """Log probability under the emulators that every output lies in its range, at points (m,)."""
+    """Return the log probability under the emulators that every output lies in its range, at points (m,)."""
     total = np.zeros(len(x))
     for name, emulator in emulators.items():
         mean, sd = emulator.predict(x)
@@ -251,7 +222,7 @@ def log_acceptance(emulators: Mapping[str, Emulator], ranges: Mapping[str, Range
 def posterior(
     emulators: Mapping[str, Emulator], ranges: Mapping[str, Range], k: int, seed: int, particles: int = PARTICLES
 ) -> Float:
-    """Draws of the parameters from the posterior, in [-1, 1] (particles, k)."""
+    """Return draws of the parameters from the posterior, in [-1, 1] (particles, k)."""
     draws = Streams(seed).generator("calibration.posterior")
     x = draws.uniform(-1, 1, (particles, k))
     level, value = 0.0, log_acceptance(emulators, ranges, x)
@@ -276,7 +247,7 @@ def posterior(
 
 
 def _next(level: float, value: Float) -> float:
-    """Temperature at which half of the particles still count, by bisection; 1 if they do there."""
+    """Return the temperature at which half of the particles still count, by bisection; 1 if they do there."""
 
     def effective(temperature: float) -> float:
         weight = np.exp((temperature - level) * (value - value.max()))
@@ -292,7 +263,7 @@ def _next(level: float, value: Float) -> float:
 
 
 def middle(emulators: Mapping[str, Emulator], ranges: Mapping[str, Range], x: Sequence[Float] | Float) -> Float:
-    """Of some points, the one at which all facts most probably lie in their ranges (k,)."""
+    """Return the point, of some, at which all facts most probably lie in their ranges (k,)."""
     points = np.asarray(x)
     return np.asarray(points[int(np.argmax(log_acceptance(emulators, ranges, points)))])
 
@@ -321,7 +292,7 @@ class Wave:
 
 @dataclass(frozen=True)
 class Posterior:
-    """What a set of facts leaves open.
+    """Parameters that a set of facts leaves open.
 
     Attributes
     ----------
@@ -342,17 +313,17 @@ class Posterior:
 
 
 def scaled(values: Float) -> Float:
-    """Factor values in [-1, 1] (n, k)."""
+    """Return factor values in [-1, 1] (n, k)."""
     return np.asarray(2.0 * (values - LOW) / (HIGH - LOW) - 1.0)
 
 
 def unscaled(x: Float) -> Float:
-    """Factor values (n, k) of points in [-1, 1]."""
+    """Return factor values (n, k) of points in [-1, 1]."""
     return np.asarray(LOW + (x + 1.0) / 2.0 * (HIGH - LOW))
 
 
 def wave_of(results: Results) -> Wave:
-    """Points and facts of a study; points of which no run is done are left out."""
+    """Return points and facts of a study; points of which no run is done are left out."""
     values = {name: results.values(name)[:, 0, :] for name in FITTED}
     done = np.isfinite(values[FITTED[0]]).any(axis=1)
     points = results.scenarios[list(FACTORS)].to_numpy(np.float64)
@@ -360,17 +331,17 @@ def wave_of(results: Results) -> Wave:
 
 
 def emulators(waves: Sequence[Wave]) -> dict[str, Emulator]:
-    """Emulator of every fact from all waves.
+    """Return the emulator of every fact from all waves.
 
-    Waves have other seeds, and few of them: the level of earlier ones is moved to that of the last, whose replicates are
-    more.
+    Waves have other seeds, and few of them. The level of earlier ones is moved to that of the last, which has more
+    replicates.
     """
     x = np.concatenate([w.x for w in waves])
     return {name: fit(x, np.concatenate(leveled(waves, name))) for name in FITTED}
 
 
 def leveled(waves: Sequence[Wave], name: str) -> list[Float]:
-    """Values of a fact in every wave, on the level of the last."""
+    """Return values of a fact in every wave, on the level of the last."""
     values = [np.asarray(w.facts[name]) for w in waves]
     for i in range(len(waves) - 1):
         ahead, _ = fit(waves[i].x, values[i]).predict(waves[-1].x)
@@ -379,7 +350,7 @@ def leveled(waves: Sequence[Wave], name: str) -> list[Float]:
 
 
 def explain(emulated: Mapping[str, Emulator], fitted: Sequence[str], seed: int) -> Posterior:
-    """Posterior of the parameters given that some facts lie in their ranges."""
+    """Return the posterior of the parameters given that some facts lie in their ranges."""
     use = {name: emulated[name] for name in fitted}
     draws = posterior(use, RANGES, len(FACTORS), seed)
     best = middle(use, RANGES, draws)
@@ -387,30 +358,29 @@ def explain(emulated: Mapping[str, Emulator], fitted: Sequence[str], seed: int) 
 
 
 def fitted_by_default() -> list[str]:
-    """Components that the defaults are chosen by: all but those of held-out facts."""
+    """Return components that the defaults are chosen by: all but those of held-out facts."""
     return [name for name in FITTED if name not in HELD_OUT]
 
 
 def components_of(numbers: Sequence[int]) -> list[str]:
-    """Fitted components of some facts, and the found share, which belongs to none."""
+    """Return fitted components of some facts, and the found share, which belongs to none."""
     wanted = {c.id for fact in FACTS if fact.number in numbers for c in fact.components}
     return [name for name in FITTED if name in wanted or name == FOUND.id]
 
 
 def second_wave(emulated: Mapping[str, Emulator], points: int, seed: int) -> Design:
-    """Design of the second wave: draws from the posterior of the first, evenly through it."""
+    """Return the design of the second wave: draws from the posterior of the first, evenly through it."""
     draws = explain(emulated, fitted_by_default(), seed).draws
-    rows = unscaled(draws[np.linspace(0, len(draws) - 1, points).astype(np.int64)])
-    return Design(
-        kind="table", columns=tuple(FACTORS), rows=tuple(tuple(float(f"{v:.4g}") for v in row) for row in rows)
-    )
+    at = unscaled(draws[np.linspace(0, len(draws) - 1, points).astype(np.int64)])
+    rows = tuple(tuple(float(f"{v:.4g}") for v in row) for row in at)
+    return Design(kind="table", columns=tuple(FACTORS), rows=rows)
 
 
 # --------------------------------------------------------------------------- what is found
 
 
 def posterior_table(found: Mapping[str, Posterior]) -> pd.DataFrame:
-    """One row per parameter: its prior, median and 90 % range of each posterior, and its default."""
+    """Return a row per parameter: its prior, median and 90 % range of each posterior, and its default."""
     now, rows = Parameters().flat(), []
     ranges = {label: unscaled(np.quantile(p.draws, SHOWN, axis=0)) for label, p in found.items()}
     for i, (name, (low, high, paths)) in enumerate(FACTORS.items()):
@@ -425,7 +395,7 @@ def posterior_table(found: Mapping[str, Posterior]) -> pd.DataFrame:
 def emulator_table(
     emulated: Mapping[str, Emulator], waves: Sequence[Wave], found: Mapping[str, Posterior]
 ) -> pd.DataFrame:
-    """One row per fact: range, mean over each posterior, standardised errors of points left out, and what moves it most."""
+    """Return a row per fact: range, mean over each posterior, standardised errors of left-out points, what moves it."""
     x, rows = np.concatenate([w.x for w in waves]), []
     for name, emulator in emulated.items():
         errors = left_out(x, np.concatenate(leveled(waves, name)))
@@ -439,7 +409,7 @@ def emulator_table(
 
 
 def screening_table(results: Results) -> pd.DataFrame:
-    """One row per parameter: mean absolute elementary effect on every fact, in half ranges of the fact."""
+    """Return a row per parameter: mean absolute elementary effect on every fact, in half ranges of the fact."""
     columns: dict[str, Any] = {"parameter": list(FACTORS)}
     for name in FITTED:
         effects, _ = morris_effects(results, results.values(name)[:, 0, :])
@@ -448,13 +418,13 @@ def screening_table(results: Results) -> pd.DataFrame:
 
 
 def rounded(best: Float) -> Parameters:
-    """A community at a point, to three digits."""
+    """Return a community at a point, to three digits."""
     values = dict(zip(FACTORS, unscaled(best[None])[0].tolist(), strict=True))
     return parameters({n: round(v) if n in WHOLE else float(f"{v:.3g}") for n, v in values.items()})
 
 
 def assignments(p: Parameters) -> list[str]:
-    """The options of a command that make a community from the defaults."""
+    """Return the options of a command that make a community from the defaults."""
     return [f"--set {path}={value:g}" for path, value in p.changed().items()]
 
 

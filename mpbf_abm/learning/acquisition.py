@@ -139,6 +139,8 @@ def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, d
     draws : float32 (..., C), optional
         Uniform numbers or posterior samples, for rules that read them.
     """
+    if rule not in RULES:
+        raise ValueError(f"unknown acquisition rule '{rule}' (rules: {', '.join(RULES)})")
     return RULES[rule].score(mean, sd, best=best, kappa=kappa, draws=draws)
 
 

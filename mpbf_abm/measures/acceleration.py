@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,22 +25,24 @@ Float = NDArray[np.float64]
 SHARES = (0.3, 0.5, 0.8)  # of the top set, at which AF is reported
 BAND = (0.1, 0.9)  # quantiles over seeds
 TENTH = 0.1  # of the pool, at which recall is reported
+CURVE = ("rule", "experiments", "recall", "recall_p10", "recall_p90", "recall_by_chance", "ef", "best_value")
+EXPERIMENTS = ("experiment", "founding", "material", "settings", "observed", "top", "best_so_far")
 RANDOM = "random choice (exact)"
 
 
 def wanted(space: MaterialsSpace, share: float) -> int:
-    """Materials that make up a share of the top set, rounded up."""
+    """Return the number of materials that make up a share of the top set, rounded up."""
     # A share such as .3 of 10 is a rounding error above 3.
     return max(1, math.ceil(share * int(space.top.sum()) - 1e-9))
 
 
 def by_chance(space: MaterialsSpace, share: float = 0.5) -> float:
-    """Mean number of random draws without replacement until a share of the top set is found."""
+    """Return the mean number of random draws without replacement until a share of the top set is found."""
     return wanted(space, share) * (space.size + 1) / (int(space.top.sum()) + 1)
 
 
 def acceleration(space: MaterialsSpace, campaigns: Sequence[Campaign], share: float) -> tuple[float, float, float]:
-    """AF at a share of the top set and its 95 % interval: chance over the mean number of experiments of all seeds.
+    """Return AF at a share of the top set and its 95 % interval: chance over the mean number of experiments.
 
     NaN where a campaign did not reach the share; the interval is NaN with fewer than two.
     """
@@ -52,18 +55,18 @@ def acceleration(space: MaterialsSpace, campaigns: Sequence[Campaign], share: fl
 
 
 def recall(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> Float:
-    """Share of the top set found after each experiment (S, n)."""
+    """Return the share of the top set found after each experiment (S, n)."""
     return np.cumsum([c.hits for c in campaigns], axis=1) / int(space.top.sum())
 
 
 def acceleration_of_curve(space: MaterialsSpace, mean_recall: Float, share: float) -> float:
-    """AF read off a mean curve: share times N over the experiments until the mean recall reaches it; NaN if it does not."""
+    """Return AF of a mean curve: share times N over the experiments until mean recall reaches it, or NaN."""
     reached = np.flatnonzero(mean_recall >= share - 1e-12)
     return share * space.size / (reached[0] + 1) if len(reached) else math.nan
 
 
 def by_rule(campaigns: Sequence[Campaign]) -> dict[str, list[Campaign]]:
-    """Campaigns of each rule, in the order of their first."""
+    """Return the campaigns of each rule, in the order of their first."""
     groups: dict[str, list[Campaign]] = {}
     for c in campaigns:
         groups.setdefault(c.rule, []).append(c)
@@ -71,18 +74,17 @@ def by_rule(campaigns: Sequence[Campaign]) -> dict[str, list[Campaign]]:
 
 
 def summary_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.DataFrame:
-    """One row per rule, random choice first: factors with intervals, recall, how often the best was found, cost.
+    """Return one row per rule, random choice first: factors with intervals, recall, how often the best was found, cost.
 
-    Columns ``af30``, ``af50``, ``af80`` with ``_low``, ``_high``, ``_reached`` (campaigns that got there) and ``_curve``
-    (off the mean curve); ``ef`` at the budget and ``recall_tenth`` after a tenth of the pool with intervals;
+    Columns ``af30``, ``af50``, ``af80`` with ``_low``, ``_high``, ``_reached`` (campaigns that got there) and
+    ``_curve`` (off the mean curve); ``ef`` at the budget and ``recall_tenth`` after a tenth of the pool with intervals;
     ``found_best``; ``cpu_seconds``.
     """
     budget = max(len(c.hits) for c in campaigns)
     tenth = max(1, round(TENTH * space.size))
-    rows = [{
-        "rule": RANDOM, "seeds": 0, "experiments": budget, "ef": 1.0, "recall_tenth": tenth / space.size,
-        "found_best": budget / space.size, **{f"af{round(100 * share)}": 1.0 for share in SHARES},
-    }]  # fmt: skip
+    row: dict[str, Any] = {"rule": RANDOM, "seeds": 0, "experiments": budget, "ef": 1.0}
+    row |= {"recall_tenth": tenth / space.size, "found_best": budget / space.size}
+    rows = [row | {f"af{round(100 * share)}": 1.0 for share in SHARES}]
     best = int(np.argmax(space.property))
     for rule, group in by_rule(campaigns).items():
         curves = recall(space, group)
@@ -106,7 +108,7 @@ def summary_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.Da
 
 
 def curve_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.DataFrame:
-    """One row per rule and number of experiments: mean recall, its 10 and 90 % quantiles over seeds, chance, EF, best value so far."""
+    """Return mean recall by rule and number of experiments, its band over seeds, chance, EF and best value."""
     parts = []
     for rule, group in by_rule(campaigns).items():
         curves = recall(space, group)
@@ -114,40 +116,17 @@ def curve_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.Data
         low, high = np.quantile(curves, BAND, axis=0)
         n = np.arange(1, len(mean) + 1)
         best = np.mean([c.best(space) for c in group], axis=0)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "rule": rule,
-                    "experiments": n,
-                    "recall": mean,
-                    "recall_p10": low,
-                    "recall_p90": high,
-                    "recall_by_chance": n / space.size,
-                    "ef": mean * space.size / n,
-                    "best_value": best,
-                }
-            )
-        )
+        values = (rule, n, mean, low, high, n / space.size, mean * space.size / n, best)
+        parts.append(pd.DataFrame(dict(zip(CURVE, values, strict=True))))
     return pd.concat(parts, ignore_index=True)
 
 
 def campaign_table(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> pd.DataFrame:
-    """One row per experiment of each campaign: rule, seed, step, material and its settings, observed value, whether it is of the top set."""
+    """Return one row per experiment: rule, seed, step, material, settings, observed value, and whether it is a hit."""
     parts = []
     for c in campaigns:
-        parts.append(
-            pd.DataFrame(
-                {
-                    "rule": c.rule,
-                    "seed": c.seed,
-                    "experiment": np.arange(1, len(c.materials) + 1),
-                    "founding": np.arange(len(c.materials)) < c.founding,
-                    "material": c.materials,
-                    "settings": [space.names[i] for i in c.materials] if space.names else "",
-                    "observed": space.in_unit(c.observed.astype(np.float64)),
-                    "top": c.hits,
-                    "best_so_far": c.best(space),
-                }
-            )
-        )
+        step, observed = np.arange(len(c.materials)), space.in_unit(c.observed.astype(np.float64))
+        settings = [space.names[i] for i in c.materials] if space.names else ""
+        values = (step + 1, step < c.founding, c.materials, settings, observed, c.hits, c.best(space))
+        parts.append(pd.DataFrame({"rule": c.rule, "seed": c.seed} | dict(zip(EXPERIMENTS, values, strict=True))))
     return pd.concat(parts, ignore_index=True)

@@ -19,7 +19,7 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
-LEVEL = 0.9
+LEVEL = 0.9  # probability of an interval
 RESAMPLES = 1_000
 STEEPEST = 8.0  # exponents beyond this are not looked for
 
@@ -61,7 +61,7 @@ class Exponent:
 
 
 def prior_events(time: Int, family: Int) -> Int:
-    """Events that the family of each event had before the period of that event (n,).
+    """Return the events that the family of each event had before the period of that event (n,).
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def prior_events(time: Int, family: Int) -> Int:
 
 
 def choices(time: Int, family: Int, unit: Int | None = None) -> Choices:
-    """Choices of known families, with what there was to choose from.
+    """Return the choices of known families, with what there was to choose from.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def choices(time: Int, family: Int, unit: Int | None = None) -> Choices:
 
 
 def binned_exponent(made: Choices, weight: Float | None = None) -> float:
-    """Attachment exponent by regression over bins: the rate of choosing a family with k prior events, against k.
+    """Return the attachment exponent by regression over bins: rate of choosing a family with k prior events, against k.
 
     The rate is the number of choices with k, over the exposure: families with k times choices made, summed over
     periods. Both are pooled in octaves of k; log rate is regressed on log k (mean over the exposure of the bin),
@@ -131,7 +131,7 @@ def binned_exponent(made: Choices, weight: Float | None = None) -> float:
 
 
 def kernel_exponent(made: Choices, weight: Float | None = None) -> float:
-    """Attachment exponent by the cumulative kernel (Jeong et al. 2003; Pham et al. 2015).
+    """Return the attachment exponent by the cumulative kernel (Jeong et al. 2003; Pham et al. 2015).
 
     The rate of choosing a family with k prior events, corrected for exposure as in :func:`binned_exponent`, is summed
     up to each k from 1 to the largest that was chosen; log sum is regressed on log k and the slope less 1 returned. A k
@@ -146,10 +146,10 @@ def kernel_exponent(made: Choices, weight: Float | None = None) -> float:
 
 
 def likelihood_exponent(made: Choices, weight: Float | None = None) -> float:
-    """Attachment exponent of largest likelihood: known families are chosen in proportion to k^gamma.
+    """Return the attachment exponent of largest likelihood: known families are chosen in proportion to k^gamma.
 
-    Needs neither bins nor weights, and is the one estimator here without bias on urns. NaN where nothing can be
-    told (fewer than two families to choose from, throughout); at most `STEEPEST` either way.
+    Needs neither bins nor weights, and is the one estimator here without bias on urns. NaN where choices say
+    nothing (fewer than two families to choose from, throughout); at most `STEEPEST` either way.
     """
     from scipy.optimize import brentq
 
@@ -174,9 +174,7 @@ def likelihood_exponent(made: Choices, weight: Float | None = None) -> float:
     return float(brentq(excess, -STEEPEST, STEEPEST))
 
 
-def with_interval(
-    exponent: Estimator, made: Choices, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> Exponent:
+def with_interval(exponent: Estimator, made: Choices, *, resamples: int = RESAMPLES, seed: int = 0) -> Exponent:
     """Return an exponent with its percentile interval over resampled papers.
 
     Papers are resampled with the history as it was: a history of resampled papers would be another one, with more
@@ -187,8 +185,6 @@ def with_interval(
     exponent : callable
         One of the estimators above.
     made : Choices
-    level : float
-        Probability of the interval.
     resamples, seed : int
     """
     rng = np.random.default_rng([seed, len(made.prior)])
@@ -196,23 +192,22 @@ def with_interval(
     if not papers:
         return Exponent(math.nan, math.nan, math.nan)
     share = np.full(papers, 1.0 / papers)
-    again = np.array(
-        [exponent(made, rng.multinomial(papers, share)[made.unit].astype(float)) for _ in range(resamples)]
-    )
+    weights = (rng.multinomial(papers, share)[made.unit].astype(float) for _ in range(resamples))
+    again = np.array([exponent(made, weight) for weight in weights])
     again = again[np.isfinite(again)]
-    low, high = np.quantile(again, (0.5 - level / 2, 0.5 + level / 2)) if len(again) else (math.nan, math.nan)
+    low, high = np.quantile(again, (0.5 - LEVEL / 2, 0.5 + LEVEL / 2)) if len(again) else (math.nan, math.nan)
     return Exponent(exponent(made, None), float(low), float(high))
 
 
 def _rates(made: Choices, weight: Float | None) -> tuple[Float, Float]:
-    """Choices of families with k prior events, and the exposure of k: families with k times choices made (k + 1,)."""
+    """Return choices of families with k prior events, and the exposure of k: families with k times choices (k + 1,)."""
     chosen = np.bincount(made.prior, weight, made.holders.shape[1]).astype(np.float64)
     times = np.bincount(made.period, weight, len(made.holders)).astype(np.float64)
     return chosen, times @ made.holders
 
 
 def _slope(x: Float, y: Float, weight: Float) -> float:
-    """Slope of a weighted straight line; NaN without two different x."""
+    """Return the slope of a weighted straight line; NaN without two different x."""
     if len(x) < 2 or np.ptp(x) == 0:
         return math.nan
     gap = x - np.average(x, weights=weight)
@@ -223,7 +218,7 @@ def _slope(x: Float, y: Float, weight: Float) -> float:
 
 
 def reuse(time: Int, family: Int) -> tuple[Int, Float, Int]:
-    """Share of the events of each period on families known before it.
+    """Return the share of the events of each period on families known before it.
 
     Returns
     -------
@@ -239,7 +234,7 @@ def reuse(time: Int, family: Int) -> tuple[Int, Float, Int]:
 
 
 def first_edits(time: Int, family: Int, edits: NDArray[np.integer[Any]]) -> Int:
-    """Edits from each family to the nearest one known before its first period, in the order of first periods.
+    """Return the edits from each family to the nearest one known before it, in the order of first periods.
 
     Families of the first period have no earlier one and are left out.
 
@@ -260,12 +255,12 @@ def first_edits(time: Int, family: Int, edits: NDArray[np.integer[Any]]) -> Int:
 
 
 def adjacency(nearest: Int, most: int = 2) -> float:
-    """Share of new families within some edits of an earlier one (of :func:`first_edits`); NaN without new ones."""
+    """Return the share of new families within some edits of an earlier one (:func:`first_edits`), or NaN."""
     return float((nearest <= most).mean()) if len(nearest) else math.nan
 
 
 def heaps(time: Int, family: Int) -> float:
-    """Heaps exponent: slope of log families seen on log events, at the end of each period."""
+    """Return the Heaps exponent: slope of log families seen on log events, at the end of each period."""
     period = _periods(time)
     seen = np.bincount(_first(period, family), minlength=_count(period) + 1)[:-1]
     events = np.cumsum(np.bincount(period)).astype(np.float64)
@@ -273,14 +268,14 @@ def heaps(time: Int, family: Int) -> float:
 
 
 def _held(period: Int, family: Int) -> Int:
-    """Events of each family before each period (periods, K)."""
+    """Return the events of each family before each period (periods, K)."""
     table = np.zeros((_count(period), _count(family)), np.int64)
     np.add.at(table, (period, family), 1)
     return np.asarray(np.cumsum(table, axis=0) - table)
 
 
 def _first(period: Int, family: Int) -> Int:
-    """First period of each family; beyond the last for a family without events (K,)."""
+    """Return the first period of each family; beyond the last for a family without events (K,)."""
     first = np.full(_count(family), _count(period), np.int64)
     np.minimum.at(first, family, period)
     return first

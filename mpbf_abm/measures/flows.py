@@ -16,18 +16,28 @@ from mpbf_abm.model.world import World
 # Name: from, to, unit, what it counts.
 FLOWS: dict[str, tuple[str, str, str, str]] = {
     "acquired": ("curators", "commons", "records", "records that curators entered, model-generated ones left out"),
-    "generated": ("models", "commons", "records", "records that curators entered with a model's prediction for a label"),
+    "generated": (
+        "models",
+        "commons",
+        "records",
+        "records that curators entered with a model's prediction for a label",
+    ),
     "read": ("commons", "models", "records", "records in the training samples of models that were retrained"),
     "steered": ("models", "planners", "experiments", "experiments whose material a model chose"),
     "alone": ("planners", "experiments", "experiments", "experiments of the community without a model"),
     "published": ("experiments", "planners", "tests", "published tests, failures included"),
     "deposited": ("experiments", "commons", "records", "results that became records (the outer loop)"),
-    "corrected": ("experiments", "models", "tests", "published tests that corrected the model that chose them (the inner loop)"),
-}  # fmt: skip
+    "corrected": (
+        "experiments",
+        "models",
+        "tests",
+        "published tests that corrected the model that chose them (the inner loop)",
+    ),
+}
 
 
 def tick_flows(world: World) -> dict[str, float]:
-    """Flows of the tick that has just ended, by the names of :data:`FLOWS`.
+    """Return the flows of the tick that has just ended, by the names of :data:`FLOWS`.
 
     Parameters
     ----------
@@ -54,7 +64,7 @@ def tick_flows(world: World) -> dict[str, float]:
 
 
 def records_by_origin(world: World, regions: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Records alive of each origin in each region of the families (origins, regions).
+    """Return the records alive of each origin in each region of the families (origins, regions).
 
     Parameters
     ----------
@@ -71,7 +81,7 @@ def records_by_origin(world: World, regions: NDArray[np.int64], count: int) -> N
 
 
 def core_families(records: NDArray[np.int64], share: float = 0.5) -> NDArray[np.bool_]:
-    """Largest families that together hold a share of the records (K,): the core of a corpus."""
+    """Return the largest families that together hold a share of the records (K,): the core of a corpus."""
     order = np.argsort(-records, kind="stable")
     held = np.cumsum(records[order])
     core = np.zeros(len(records), bool)

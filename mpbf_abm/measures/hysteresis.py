@@ -1,30 +1,30 @@
-"""Hysteresis: what differs on the way up and on the way down a ramp, and what is left of it for infinitely slow ramps."""
+"""Hysteresis: the loop between the way up and the way down of a ramp, and its limit for infinitely slow ramps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse, refuse_all
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
-from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.estimates import Estimate, mean_estimate, student
-from mpbf_abm.theory.twin import Twin
 
 Float = NDArray[np.float64]
+Lever = Mapping[str, tuple[float, float]]
 
-# Passing a fold, the loop grows with the rate to this power (Jung, Gray, Roy and Mandel 1990); a system that only lags, with the rate itself.
+# Passing a fold, the loop grows with the rate to this power (Jung, Gray, Roy and Mandel 1990); a system that only lags,
+# with the rate itself.
 FOLD = 2.0 / 3.0
 
 
 def loop_area(lever: ArrayLike, response: ArrayLike) -> float:
-    """Area of a loop: integral of the response on the way down less that on the way up, over the lever.
+    """Return the area of a loop: integral of the response on the way down less that on the way up, over the lever.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def loop_area(lever: ArrayLike, response: ArrayLike) -> float:
     Returns
     -------
     float
-        Above 0 where the response stays high on the way down. ``- integral of response d(lever)`` along the path, by trapezoids;
-        where the path does not close, up to where it ends.
+        Above 0 where the response stays high on the way down. ``- integral of response d(lever)`` along the path, by
+        trapezoids; where the path does not close, up to where it ends.
 
     Raises
     ------
@@ -44,10 +44,9 @@ def loop_area(lever: ArrayLike, response: ArrayLike) -> float:
         For fewer than three points, or a lever that does not rise and fall.
     """
     p, y = np.asarray(lever, np.float64), np.asarray(response, np.float64)
-    if p.ndim != 1 or p.shape != y.shape or len(p) < 3 or not np.isfinite(p).all() or not np.isfinite(y).all():
-        raise ConfigurationError(
-            "loop area: finite values are needed, a response for each of at least three values of the lever"
-        )
+    finite = np.isfinite(p).all() and np.isfinite(y).all()
+    needed = "finite values are needed, a response for each of at least three values of the lever"
+    refuse(p.ndim != 1 or p.shape != y.shape or len(p) < 3 or not finite, f"loop area: {needed}")
     top = int(p.argmax())
     if top in (0, len(p) - 1) or (np.diff(p[: top + 1]) < 0).any() or (np.diff(p[top:]) > 0).any():
         raise ConfigurationError("loop area: the lever must rise to its largest value and fall after it")
@@ -55,7 +54,7 @@ def loop_area(lever: ArrayLike, response: ArrayLike) -> float:
 
 
 def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Estimate:
-    """Area for an infinitely slow ramp: intercept of ``area = A_0 + c rate^exponent`` by least squares, with Student's interval.
+    """Fit the area for an infinitely slow ramp: intercept of ``area = A_0 + c rate^exponent`` by least squares.
 
     Parameters
     ----------
@@ -64,8 +63,9 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
     areas : float (m,) or (runs, m)
         Of one run, or of several: the line is then fitted to each run alone, and the interval is over runs.
     exponent : float
-        2/3 where a fold is passed, 1 for a mere lag. The interval is that of the line alone: with the wrong exponent it may leave out the
-        truth (of a lag, 2/3 makes a small loop of the other sign). Try both, and claim a loop where both leave out 0.
+        2/3 where a fold is passed, 1 for a mere lag. The interval is that of the line alone: with the wrong exponent it
+        may leave out the truth (of a lag, 2/3 makes a small loop of the other sign). Try both, and claim a loop where
+        both leave out 0.
 
     Raises
     ------
@@ -73,10 +73,9 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
         For fewer rates.
     """
     r, a = np.asarray(rates, np.float64), np.asarray(areas, np.float64)
-    if r.ndim != 1 or len(np.unique(r)) < 3 or (r <= 0).any() or a.shape[-1:] != r.shape or not exponent > 0:
-        raise ConfigurationError(
-            "slow limit: an area at each of at least three different rates above 0 is needed, and an exponent above 0"
-        )
+    few = r.ndim != 1 or len(np.unique(r)) < 3 or (r <= 0).any()
+    needed = "an area at each of at least three different rates above 0 is needed, and an exponent above 0"
+    refuse(few or a.shape[-1:] != r.shape or not exponent > 0, f"slow limit: {needed}")
     design = np.column_stack([np.ones(len(r)), r**exponent])
     solved = np.linalg.lstsq(design, np.atleast_2d(a).T, rcond=None)[0]
     if a.ndim == 2:
@@ -87,14 +86,14 @@ def slow_limit(rates: ArrayLike, areas: ArrayLike, exponent: float = FOLD) -> Es
 
 
 def ramp_community(
-    parameters: Parameters, seed: int, lever: Mapping[str, tuple[float, float]], ticks: int, observe: Callable[[Community], float], *, settle: int = 0, **options: Any
-) -> tuple[Float, Float]:  # fmt: skip
+    spec: RunSpec, lever: Lever, ticks: int, observe: Callable[[Community], float], *, settle: int = 0
+) -> tuple[Float, Float]:
     """Move parameters of a community from low to high and back, each way in some ticks, and watch.
 
     Parameters
     ----------
-    parameters : Parameters
-    seed : int
+    spec : RunSpec
+        Parameters, seed, materials, policies and shocks of the community; its ticks do not count.
     lever : mapping of str to (low, high)
         Paths of parameters, and between which values they move together.
     ticks : int
@@ -103,8 +102,6 @@ def ramp_community(
         Response of a community, after each tick.
     settle : int
         Ticks at the low end before.
-    **options
-        As for :class:`Community` (space, policies, shocks).
 
     Returns
     -------
@@ -117,13 +114,13 @@ def ramp_community(
         For a ramp with no room.
     """
     _check_room(lever, ticks, settle)
-    p = parameters.updated({path: low for path, (low, _) in lever.items()})
+    p = spec.parameters.updated({path: low for path, (low, _) in lever.items()})
+    tops, whole = {path: high for path, (_, high) in lever.items()}, settle + 2 * ticks - 1
     # At full strength in its last tick of rising, it falls in those that follow.
-    ramp = Policy(name="ramp", set={path: high for path, (_, high) in lever.items()}, strength=1.0, start=settle, ramp=ticks, end=settle + 2 * ticks - 1, fade=ticks)  # fmt: skip
-    policies = (*options.pop("policies", ()), ramp)
-    eco = begin(RunSpec(p, seed, policies=policies, **options), record=())
+    ramp = Policy(name="ramp", set=tops, strength=1.0, start=settle, ramp=ticks, end=whole, fade=ticks)
+    eco = begin(replace(spec, parameters=p, policies=(*spec.policies, ramp)), record=())
     way, seen = [], []
-    for tick in range(settle + 2 * ticks - 1):
+    for tick in range(whole):
         eco.step()
         if tick >= settle:
             way.append(ramp.at(tick))
@@ -131,58 +128,10 @@ def ramp_community(
     return np.array(way), np.array(seen)
 
 
-def ramp_twin(twin: Twin, low: float, high: float, ticks: int, *, settle: int = 0) -> tuple[Float, Float]:
-    """Move the exploration of a mean-field twin from low to high and back as :func:`ramp_community` does, and watch its largest share.
-
-    Parameters
-    ----------
-    twin : Twin
-        Its map is followed from founding on; with forgetting it has steady states, which a slow ramp stays near until they end.
-    low, high : float
-        Exploration of everybody, 0 to 1.
-    ticks, settle : int
-        As for :func:`ramp_community`.
-
-    Returns
-    -------
-    two arrays (2 ticks - 1,)
-        The lever as a share of its way, and the largest share of a family.
-
-    Raises
-    ------
-    ConfigurationError
-        For a ramp with no room, or a twin whose models generate records, which have a memory of their own.
-
-    Notes
-    -----
-    Equal families in a twin without chance stay equal at any rate, as nothing breaks the tie; give one of them some merit.
-    """
-    _check_room({"exploration": (low, high)}, ticks, settle)
-    if twin.pseudo_share:
-        raise ConfigurationError(f"ramp of a twin: pseudo_share = {twin.pseudo_share:g}: must be 0")
-    way = np.minimum(np.arange(1, 2 * ticks), np.arange(2 * ticks - 1, 0, -1)) / ticks
-    x, unbiased, seen = twin.start, np.zeros(twin.families), []
-    for tick, strength in enumerate(np.concatenate([np.zeros(settle), way])):
-        x = twin.exploring(low + float(strength) * (high - low)).step(x, unbiased, np.nan, tick)[0]
-        seen.append(x.max() / x.sum())
-    return way, np.array(seen[settle:])
-
-
-def _check_room(lever: Mapping[str, tuple[float, float]], ticks: int, settle: int) -> None:
-    faults = [f"ramp: {path} = {low:g} to {high:g}: must rise" for path, (low, high) in lever.items() if not low < high]
-    if ticks < 2 or settle < 0:
-        faults.append(
-            f"ramp: ticks = {ticks}, settle = {settle}: a way takes at least 2 ticks, and settling none or more"
-        )
-    if not lever:
-        faults.append("ramp: no parameter to move")
-    if faults:
-        raise ConfigurationError(faults)
-
-
-def loop_areas(
-    parameters: Parameters, seeds: Sequence[int], lever: Mapping[str, tuple[float, float]], ticks: Sequence[int], observe: Callable[[Community], float], **options: Any
-) -> tuple[Float, Float]:  # fmt: skip
-    """Rates of some ramps (m,), and the area of each one's loop in every run (seeds, m); as :func:`ramp_community`."""
-    areas = [[loop_area(*ramp_community(parameters, s, lever, t, observe, **options)) for t in ticks] for s in seeds]
-    return 1.0 / np.asarray(ticks, np.float64), np.array(areas)
+def _check_room(lever: Lever, ticks: int, settle: int) -> None:
+    words = f"ramp: ticks = {ticks}, settle = {settle}: a way takes at least 2 ticks, and settling none or more"
+    refuse_all(
+        *((not low < high, f"ramp: {path} = {low:g} to {high:g}: must rise") for path, (low, high) in lever.items()),
+        (ticks < 2 or settle < 0, words),
+        (not lever, "ramp: no parameter to move"),
+    )

@@ -1,8 +1,9 @@
-"""Which single node's loss costs a community most, by simulation: each in turn is lost for good, on the same random draws.
+"""Keystones: the single nodes whose loss costs a community most, each lost for good in turn on the same random draws.
 
-Costs are paired differences to the run without loss, positive where things get worse. A node of one seed need not be like
-the node of that number in another: repositories differ in what they hold, models in who adopts them. Seeds are therefore put
-together by role, the rank of a node among those that others lean on when the loss happens; by number one may, too.
+Costs are paired differences to the run without loss, positive where things get worse. A node of one seed need not be
+like the node of that number in another: repositories differ in what they hold, models in who adopts them. Seeds are
+therefore put together by role, the rank of a node among those that others lean on when the loss happens; by number one
+may, too.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.measures.networks import edge_list, katz, reach
-from mpbf_abm.measures.path import damage
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_all
+from mpbf_abm.measures.networks import _load, edge_list, katz, reach
+from mpbf_abm.measures.path import damage, run_on
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -25,7 +26,7 @@ from mpbf_abm.model.shocks import NODES, Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.stats.estimates import LEVEL, mean_estimate
+from mpbf_abm.stats.estimates import TAILS, mean_estimate
 from mpbf_abm.stats.paired import simultaneous_intervals
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 Kind = Literal["repository", "model"]
 By = Literal["role", "node"]
+Better = Mapping[str, Literal["more", "less"]]
 
 LOSS: dict[str, str] = {"repository": "repository_outage", "model": "model_withdrawal"}
-BETTER: dict[str, Literal["more", "less"]] = {"found_share": "more", "unsteered_share": "less"}
+BETTER: Better = {"found_share": "more", "unsteered_share": "less"}
 STATIC = ("users", "size", "degree", "load", "katz", "reach")
 ATTENUATION = 0.5  # of Katz centrality: who leans on a node through another counts half
 RESAMPLES = 2_000
@@ -52,7 +54,7 @@ def single_losses(
     *,
     start: int,
     kind: Kind = "repository",
-    better: Mapping[str, Literal["more", "less"]] = BETTER,
+    better: Better = BETTER,
     space: MaterialsSpace | None = None,
     policies: Sequence[Policy] = (),
 ) -> pd.DataFrame:
@@ -77,9 +79,9 @@ def single_losses(
     -------
     DataFrame
         One row per seed and node: ``seed``, ``node`` (its number), ``role`` (from 1, the most leaned on), what
-        :func:`standing` measures at `start`, the cost in each outcome at the horizon, and ``damage``, the distance of the
-        family shares of all records from those of the run without loss, to which chance adds. NaN where an outcome is not
-        defined.
+        :func:`standing` measures at `start`, the cost in each outcome at the horizon, and ``damage``, the distance of
+        the family shares of all records from those of the run without loss, to which chance adds. NaN where an outcome
+        is not defined.
 
     Raises
     ------
@@ -90,41 +92,37 @@ def single_losses(
     tables = []
     for seed in seeds:
         eco = begin(RunSpec(parameters, seed, ticks, tuple(policies), space=space), record=())
-        for _ in range(start):
-            eco.step()
-        snapshot = eco.snapshot()
-        tables.append(losses_from(snapshot, ticks, kind=kind, better=better).assign(seed=seed))
+        losses = losses_from(run_on(eco, start).snapshot(), ticks, kind=kind, better=better)
+        tables.append(losses.assign(seed=seed))
     table = pd.concat(tables, ignore_index=True)
     return table[["seed", *table.columns.drop("seed")]]
 
 
-def losses_from(
-    snapshot: Snapshot, ticks: int, *, kind: Kind = "repository", better: Mapping[str, Literal["more", "less"]] = BETTER
-) -> pd.DataFrame:
+def losses_from(snapshot: Snapshot, ticks: int, *, kind: Kind = "repository", better: Better = BETTER) -> pd.DataFrame:
     """Lose each node of a kind in turn from a snapshot on, whose own policies and shocks stay in force.
 
     Parameters and columns as for :func:`single_losses`, without ``seed``.
     """
     start = snapshot.world.tick
-    spared, shares = _end(snapshot, ticks, snapshot.shocks)
+    spared, shares = end_of(snapshot, ticks)
     rows = []
     for node, central in standing(snapshot.world, kind).iterrows():
         loss = Shock(name=LOSS[kind], start=start, target=int(str(node)))
-        lost, moved = _end(snapshot, ticks, (*snapshot.shocks, loss))
+        lost, moved = end_of(snapshot, ticks, loss)
         cost = {o: spared[o] - lost[o] if way == "more" else lost[o] - spared[o] for o, way in better.items()}
         rows.append({"node": node, **central, **cost, "damage": float(damage(shares, moved))})
     return pd.DataFrame(rows).astype({"role": np.int64})
 
 
 def leaning(graph: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
-    """Who leans on whom: the infrastructure without deposits, by which nobody stands or falls."""
+    """Return the dependency graph: the infrastructure without deposit edges, which carry no failure."""
     leans = graph.copy()
     leans.remove_edges_from([(u, v) for u, v, d in graph.edges(data=True) if d["relation"] != "provides"])
     return leans
 
 
 def standing(world: World, kind: Kind) -> pd.DataFrame:
-    """How central each node of a kind is between two ticks, by static measures.
+    """Measure how central each node of a kind is between two ticks, by static measures.
 
     Parameters
     ----------
@@ -135,14 +133,12 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by the node's number: ``users`` that lean on it directly (models, or labs of the community); ``size``, the
-        records that a repository alone holds, or the labs whose first model it is; ``degree`` and ``load`` (shortest paths through it) in
-        the undirected graph of repositories, models and labs; ``katz``, one for itself, a half for each direct user, a
-        quarter for each of theirs; ``reach``, itself and who leans on it directly or through others; ``role``, its rank by
-        users, then size, then number.
+        Indexed by the node's number: ``users`` that lean on it directly (models, or labs of the community); ``size``,
+        the records that a repository alone holds, or the labs whose first model it is; ``degree`` and ``load``
+        (shortest paths through it) in the undirected graph of repositories, models and labs; ``katz``, one for itself,
+        a half for each direct user, a quarter for each of theirs; ``reach``, itself and who leans on it directly or
+        through others; ``role``, its rank by users, then size, then number.
     """
-    import networkx as nx
-
     nodes = world.infrastructure
     if kind == "repository":
         users = nodes.repository_load()
@@ -152,52 +148,34 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
     graph = nodes.graph()
     leans = leaning(graph)
     everyone, edges = edge_list(graph)
-    load = nx.betweenness_centrality(graph.to_undirected(as_view=True), normalized=False)
     mine = [everyone.index((kind, i)) for i in range(len(users))]
-    table = pd.DataFrame(
-        {
-            "users": users,
-            "size": size,
-            "degree": np.bincount(edges.ravel(), minlength=len(everyone))[mine].astype(np.float64),
-            # Sums of fractions of paths differ in their last digits between nodes that are alike.
-            "load": np.round([load[kind, i] for i in range(len(users))], 9),
-            # Standing passes from users to whom they lean on.
-            "katz": katz(leans.reverse(), ATTENUATION)[mine],
-            "reach": reach(leans)[mine].astype(np.float64),
-        }
-    )
+    degree, load = np.bincount(edges.ravel(), minlength=len(everyone)), _load(graph, everyone)
+    # Standing passes from users to whom they lean on.
+    central = (degree.astype(np.float64), load, katz(leans.reverse(), ATTENUATION), reach(leans).astype(np.float64))
+    table = pd.DataFrame(dict(zip(STATIC, (users, size, *(x[mine] for x in central)), strict=True)))
     order = np.lexsort((np.arange(len(users)), -size, -users))
     return table.assign(role=np.argsort(order) + 1)
 
 
-def _end(snapshot: Snapshot, ticks: int, shocks: Sequence[Shock]) -> tuple[dict[str, float], Float]:
-    """Outcomes at the horizon, and family masses with all records, seen or not (K,)."""
-    eco = Community.restore(snapshot, shocks=shocks)
-    while eco.tick < ticks:
-        eco.step()
+def end_of(snapshot: Snapshot, ticks: int, *shocks: Shock) -> tuple[dict[str, float], Float]:
+    """Return outcomes at the horizon with further shocks, and family masses with all records, seen or not (K,)."""
+    eco = Community.restore(snapshot, shocks=(*snapshot.shocks, *shocks))
+    run_on(eco, ticks - eco.tick)
     return summarise(eco), eco.world.commons.mass + eco.world.commons.records_by_family()
 
 
 def _check(
     parameters: Parameters, seeds: Sequence[int], ticks: int, start: int, kind: str, better: Mapping[str, Any]
 ) -> None:
-    faults = []
-    if kind not in LOSS:
-        raise ConfigurationError(f"kind = {kind!r}: must be {' or '.join(repr(k) for k in LOSS)}")
-    path = NODES[LOSS[kind]]
-    if not parameters.flat()[path]:
-        faults.append(f"{path} = 0: there is no {kind} to lose")
-    if not len(seeds) or len(set(seeds)) < len(seeds):
-        faults.append("seeds: one or more different ones are needed")
-    if not 0 <= start < ticks:
-        faults.append(f"start = {start}: must be from 0 to below the horizon of {ticks} ticks")
-    for outcome, way in better.items():
-        if outcome not in OUTCOMES:
-            faults.append(f"unknown outcome '{outcome}'{did_you_mean(outcome, OUTCOMES)}")
-        elif way not in ("more", "less"):
-            faults.append(f"better: {outcome} = {way!r}: must be 'more' or 'less'")
-    if faults:
-        raise ConfigurationError(faults)
+    refuse(kind not in LOSS, f"kind = {kind!r}: must be {' or '.join(repr(k) for k in LOSS)}")
+    path, ways = NODES[LOSS[kind]], {o: way for o, way in better.items() if o in OUTCOMES}
+    refuse_all(
+        (not parameters.flat()[path], f"{path} = 0: there is no {kind} to lose"),
+        (not len(seeds) or len(set(seeds)) < len(seeds), "seeds: one or more different ones are needed"),
+        (not 0 <= start < ticks, f"start = {start}: must be from 0 to below the horizon of {ticks} ticks"),
+        *((o not in OUTCOMES, f"unknown outcome '{o}'{did_you_mean(o, OUTCOMES)}") for o in better),
+        *((w not in ("more", "less"), f"better: {o} = {w!r}: must be 'more' or 'less'") for o, w in ways.items()),
+    )
 
 
 # --------------------------------------------------------------------------- what it cost
@@ -221,54 +199,52 @@ def keystones(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: int = 0
     -------
     DataFrame
         Costliest first: role or node; mean ``cost`` with ``low`` and ``high`` of 95 % intervals that hold for all nodes
-        together (NaN for fewer than ten seeds that all agree); ``p10``, ``median``, ``p90`` over seeds, which do not hide
-        that few seeds may bear the cost; ``rank`` (equal costs share theirs); ``costliest``, the share of resamples of the
-        seeds in which it costs most (equals share it); ``seeds`` that know it.
+        together (NaN for fewer than ten seeds that all agree); ``p10``, ``median``, ``p90`` over seeds, which do not
+        hide that few seeds may bear the cost; ``rank`` (equal costs share theirs); ``costliest``, the share of
+        resamples of the seeds in which it costs most (equals share it); ``seeds`` that know it.
     """
     from scipy.stats import rankdata
 
-    x = _pivot(losses, cost, by).to_numpy()
-    names = _pivot(losses, cost, by).columns
+    costs = _pivot(losses, cost, by)
+    x, nodes = costs.to_numpy(), costs.columns
     intervals = simultaneous_intervals(x, events=[False] * x.shape[1], seed=seed)
     means = _resampled_means(x, seed)
     top = np.nanmax(means, axis=1, keepdims=True)
     most = means >= top - 1e-12 * np.abs(top)
-    p10, median, p90 = np.nanquantile(x, (0.1, 0.5, 0.9), axis=0)
-    table = pd.DataFrame(
-        {
-            by: names, "cost": intervals.mean, "low": intervals.low, "high": intervals.high, "p10": p10, "median": median,
-            "p90": p90, "rank": rankdata(-np.round(intervals.mean, 12)),
-            "costliest": (most / most.sum(axis=1, keepdims=True)).mean(axis=0), "seeds": intervals.n,
-        }
-    )  # fmt: skip
+    costliest = (most / most.sum(axis=1, keepdims=True)).mean(axis=0)
+    middle = np.nanquantile(x, (0.1, 0.5, 0.9), axis=0)
+    rank = rankdata(-np.round(intervals.mean, 12))
+    columns = (intervals.mean, intervals.low, intervals.high, *middle, rank, costliest, intervals.n)
+    names = ("cost", "low", "high", "p10", "median", "p90", "rank", "costliest", "seeds")
+    table = pd.DataFrame({by: nodes} | dict(zip(names, columns, strict=True)))
     return table.sort_values(["rank", by], ignore_index=True)
 
 
-def static_ranking(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: int = 0) -> pd.DataFrame:
-    """How well static measures rank nodes by what their loss costs: Spearman's correlation over nodes.
+def static_ranking(losses: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """Measure how well static measures rank nodes by cost of loss: Spearman correlation over nodes.
 
     Parameters
     ----------
-    losses, cost, by, seed
+    losses, cost
         As for :func:`keystones`.
 
     Returns
     -------
     DataFrame
-        One row per measure of :func:`standing`: ``measure``; ``rho`` of mean cost with the mean measure, with ``low`` and
-        ``high`` of its 95 % bootstrap interval over seeds; ``rho_within``, the mean over seeds of the correlation in each,
-        with Student's interval (``low_within``, ``high_within``), which chance in single runs makes smaller; ``seeds`` of
-        which it is the mean. NaN where all nodes are alike.
+        One row per measure of :func:`standing`: ``measure``; ``rho`` of mean cost with the mean measure, with ``low``
+        and ``high`` of its 95 % bootstrap interval over seeds; ``rho_within``, the mean over seeds of the correlation
+        in each, with Student's interval (``low_within``, ``high_within``), which chance in single runs makes smaller;
+        ``seeds`` of which it is the mean. NaN where all nodes are alike.
     """
-    x = _pivot(losses, cost, by).to_numpy()
+    x = _pivot(losses, cost).to_numpy()
     rows = []
     for measure in STATIC:
-        z = _pivot(losses, measure, by).to_numpy()
+        z = _pivot(losses, measure).to_numpy()
         rho = float(_spearman(np.nanmean(z, axis=0)[None], np.nanmean(x, axis=0)[None])[0])
-        resampled = _spearman(_resampled_means(z, seed), _resampled_means(x, seed))
+        resampled = _spearman(_resampled_means(z), _resampled_means(x))
         resampled = resampled[np.isfinite(resampled)]
         known = len(x) > 1 and len(resampled) > 0
-        low, high = np.quantile(resampled, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if known else (np.nan, np.nan)
+        low, high = np.quantile(resampled, TAILS) if known else (np.nan, np.nan)
         each = _spearman(z, x)
         each = each[np.isfinite(each)]
         mean = mean_estimate(each)
@@ -278,20 +254,18 @@ def static_ranking(losses: pd.DataFrame, cost: str, *, by: By = "role", seed: in
     return pd.DataFrame(rows, columns=columns)
 
 
-def _pivot(losses: pd.DataFrame, column: str, by: str) -> pd.DataFrame:
-    """Values by seed and node, every node in every seed."""
+def _pivot(losses: pd.DataFrame, column: str, by: str = "role") -> pd.DataFrame:
+    """Return the values by seed and node, every node in every seed."""
     if column not in losses.columns:
         raise ConfigurationError(f"single losses have no column '{column}'{did_you_mean(column, list(losses.columns))}")
-    if by not in ("role", "node"):
-        raise ConfigurationError(f"by = {by!r}: must be 'role' or 'node'")
+    refuse(by not in ("role", "node"), f"by = {by!r}: must be 'role' or 'node'")
     table = losses.pivot(index="seed", columns=by, values=column)
-    if table.isna().all(axis=0).any():
-        raise ConfigurationError(f"single losses: {column} is not known of every {by} in any seed")
+    refuse(table.isna().all(axis=0).any(), f"single losses: {column} is not known of every {by} in any seed")
     return table
 
 
-def _resampled_means(x: Float, seed: int) -> Float:
-    """Means over resamples of the seeds (resamples, nodes), of known values."""
+def _resampled_means(x: Float, seed: int = 0) -> Float:
+    """Return the means over resamples of the seeds (resamples, nodes), of known values."""
     draws = np.random.default_rng([seed, len(x)]).multinomial(len(x), np.full(len(x), 1.0 / len(x)), RESAMPLES)
     known = np.isfinite(x)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -299,7 +273,7 @@ def _resampled_means(x: Float, seed: int) -> Float:
 
 
 def _spearman(x: Float, y: Float) -> Float:
-    """Spearman's correlation of each row of two arrays (rows, nodes); NaN where a row is constant or not known."""
+    """Return Spearman's correlation of each row of two arrays (rows, nodes); NaN for constant or unknown rows."""
     from scipy.stats import rankdata
 
     a, b = (rankdata(np.round(v, 12), axis=1, nan_policy="propagate") for v in (x, y))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.model.links import Network, any_of_r, fraction, from_graph, load, mutual
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
+from mpbf_abm.model.links import Network, from_graph, load
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -27,7 +27,7 @@ Criterion = str | Sequence[Hashable]
 
 
 def edge_list(graph: nx.Graph[Any]) -> tuple[list[Hashable], Int]:
-    """Nodes of a graph, and its undirected edges as pairs of positions (m, 2), each pair once.
+    """Return the nodes of a graph, and its undirected edges as pairs of positions (m, 2), each pair once.
 
     Raises
     ------
@@ -35,8 +35,7 @@ def edge_list(graph: nx.Graph[Any]) -> tuple[list[Hashable], Int]:
         If the graph has no node.
     """
     nodes: list[Hashable] = list(graph.nodes)
-    if not nodes:
-        raise ConfigurationError("the graph has no nodes")
+    refuse(not nodes, "the graph has no nodes")
     index = {node: i for i, node in enumerate(nodes)}
     pairs = np.array([(index[u], index[v]) for u, v in graph.edges()], np.int64).reshape(-1, 2)
     pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
@@ -46,7 +45,7 @@ def edge_list(graph: nx.Graph[Any]) -> tuple[list[Hashable], Int]:
 
 
 def giant_share(graph: nx.Graph[Any], removed: Iterable[Hashable] = ()) -> float:
-    """Nodes of the largest connected component left after a removal, as a share of all nodes.
+    """Return the share of all nodes in the largest connected component left after a removal.
 
     Parameters
     ----------
@@ -81,8 +80,7 @@ def _positions(nodes: list[Hashable], chosen: Iterable[Hashable]) -> Int:
     index = {node: i for i, node in enumerate(nodes)}
     chosen = list(chosen)
     for node in chosen:
-        if node not in index:
-            raise ConfigurationError(f"node {node!r} is not in the graph")
+        refuse(node not in index, f"node {node!r} is not in the graph")
     return np.array([index[node] for node in chosen], np.int64)
 
 
@@ -90,21 +88,21 @@ def _positions(nodes: list[Hashable], chosen: Iterable[Hashable]) -> Int:
 
 
 def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None = None) -> list[Hashable]:
-    """All nodes in the order in which a criterion removes them.
+    """Return all nodes in the order in which a criterion removes them.
 
     Parameters
     ----------
     graph : networkx graph
     criterion : str or sequence of nodes
         ``random``; ``degree`` or ``load`` (shortest paths through a node) in the whole graph, highest
-        first; the same ``-recalculated`` in what is left after every removal; or an order of one's own.
+        first; the same ``-recalculated`` in what is left after every removal; or an explicit order.
     rng : Generator, optional
         Breaks ties; without it they fall in the order of ``graph.nodes``. ``random`` needs it.
 
     Raises
     ------
     ConfigurationError
-        For an unknown criterion, for ``random`` without a generator, and for an order of one's own
+        For an unknown criterion, for ``random`` without a generator, and for an explicit order
         that does not hold every node once.
     """
     nodes, pairs = edge_list(graph)
@@ -118,8 +116,7 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
         raise ConfigurationError(
             f"unknown criterion '{criterion}'{did_you_mean(criterion, CRITERIA)} (criteria: {', '.join(CRITERIA)})"
         )
-    if criterion == "random" and rng is None:
-        raise ConfigurationError("random removal needs a generator (rng)")
+    refuse(criterion == "random" and rng is None, "random removal needs a generator (rng)")
     ties = np.arange(len(nodes)) if rng is None else rng.permutation(len(nodes))
     if criterion == "random":
         chosen = np.argsort(ties)
@@ -135,6 +132,7 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
 
 
 def _load(graph: nx.Graph[Any], nodes: Sequence[Hashable]) -> Float:
+    """Return shortest paths through each node (N,) of an undirected graph."""
     import networkx as nx
 
     through = nx.betweenness_centrality(graph.to_undirected(as_view=True), normalized=False)
@@ -182,8 +180,17 @@ def _by_load_left(graph: nx.Graph[Any], nodes: list[Hashable], ties: Int) -> Int
 # --------------------------------------------------------------------------- curves and what follows
 
 
+def _removals(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None) -> tuple[int, Int]:
+    """Return the number of nodes, and the places of the ends of every edge in the order of removal (m, 2)."""
+    order = removal_order(graph, criterion, rng)
+    nodes, pairs = edge_list(graph)
+    rank = np.empty(len(nodes), np.int64)
+    rank[_positions(nodes, order)] = np.arange(len(nodes))
+    return len(nodes), rank[pairs]
+
+
 def removal_curve(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None = None) -> Float:
-    """Giant component after the removal of the first 0, 1, ..., N nodes, as a share of all N nodes.
+    """Return the giant component after the removal of the first 0, 1, ..., N nodes, as a share of all N nodes.
 
     Parameters
     ----------
@@ -200,41 +207,23 @@ def removal_curve(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
     -----
     Nodes come back in reverse order and join clusters (Newman and Ziff 2001): linear in the edges.
     """
-    order = removal_order(graph, criterion, rng)
-    nodes, pairs = edge_list(graph)
-    n = len(nodes)
-    rank = np.empty(n, np.int64)
-    rank[_positions(nodes, order)] = np.arange(n)
-    ends = rank[pairs]
-    death = ends.min(axis=1)
-    falling = np.argsort(-death, kind="stable")
-    partner, times = ends.max(axis=1)[falling].tolist(), death[falling].tolist()
-    root, size = list(range(n)), [1] * n
+    from scipy.cluster.hierarchy import DisjointSet
 
-    def find(v: int) -> int:
-        while root[v] != v:
-            root[v] = root[root[v]]
-            v = root[v]
-        return v
-
-    curve = np.zeros(n + 1)
-    largest, edge = 0, 0
+    n, ends = _removals(graph, criterion, rng)
+    partners: list[list[int]] = [[] for _ in range(n)]
+    for first, last in np.sort(ends, axis=1).tolist():
+        partners[first].append(last)
+    clusters, curve, largest = DisjointSet(range(n)), np.zeros(n + 1), 1
     for back in range(n - 1, -1, -1):
-        largest = max(largest, 1)
-        while edge < len(times) and times[edge] == back:
-            a, b = find(back), find(partner[edge])
-            edge += 1
-            if a != b:
-                a, b = (a, b) if size[a] >= size[b] else (b, a)
-                root[b] = a
-                size[a] += size[b]
-                largest = max(largest, size[a])
+        for partner in partners[back]:
+            if clusters.merge(back, partner):
+                largest = max(largest, clusters.subset_size(back))
         curve[back] = largest
     return curve / n
 
 
 def robustness(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None = None) -> float:
-    """Robustness R = (1/N) sum over Q = 1..N of the giant share after Q removals (Schneider et al. 2011).
+    """Return R = (1/N) sum over Q = 1..N of the giant share after Q removals (Schneider et al. 2011).
 
     Complete graph: (N - 1)/(2 N); star under attack by degree: (N - 1)/N^2.
     """
@@ -243,7 +232,7 @@ def robustness(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Genera
 
 
 def branching(graph: nx.Graph[Any], largest_degree: float = np.inf) -> float:
-    """Mean number of further neighbours behind an edge, <k(k-1)>/<k> (Molloy and Reed 1995).
+    """Return the mean number of further neighbours behind an edge, <k(k-1)>/<k> (Molloy and Reed 1995).
 
     Parameters
     ----------
@@ -262,7 +251,7 @@ def branching(graph: nx.Graph[Any], largest_degree: float = np.inf) -> float:
 
 
 def percolation_threshold(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Generator | None = None) -> float:
-    """Share of nodes after whose removal what is left has no giant component by Molloy and Reed's condition.
+    """Return the share of nodes after whose removal no giant component is left (Molloy and Reed's condition).
 
     Parameters
     ----------
@@ -276,14 +265,10 @@ def percolation_threshold(graph: nx.Graph[Any], criterion: Criterion, rng: np.ra
         First share of the N nodes at which <k(k-1)>/<k> among the nodes left is at most 1. Exact for
         large graphs that are random but for their degrees; elsewhere a local estimate.
     """
-    order = removal_order(graph, criterion, rng)
-    nodes, pairs = edge_list(graph)
-    n = len(nodes)
-    rank = np.empty(n, np.int64)
-    rank[_positions(nodes, order)] = np.arange(n)
+    n, ends = _removals(graph, criterion, rng)
     # The j-th edge that a node loses, of k, takes 2 (k - j) from its k (k - 1).
-    death = np.tile(rank[pairs].min(axis=1), 2)
-    end = pairs.T.ravel()
+    death = np.tile(ends.min(axis=1), 2)
+    end = ends.T.ravel()
     by_node = np.lexsort((death, end))
     end, death = end[by_node], death[by_node]
     degree = np.bincount(end, minlength=n)
@@ -302,12 +287,12 @@ def percolation_threshold(graph: nx.Graph[Any], criterion: Criterion, rng: np.ra
 
 
 def truck_factor(holders: Mapping[Any, Iterable[Hashable]], lost: float = 0.5) -> int:
-    """Fewest agents whose loss orphans more than a share of all tasks, found greedily (Avelino et al. 2016).
+    """Return the fewest agents whose loss orphans more than a share of all tasks, found greedily (Avelino et al. 2016).
 
     Parameters
     ----------
     holders : mapping
-        From each task (file, record, method) to the agents who can do it; nobody is allowed.
+        From each task (file, record, method) to the agents who can do it; a task may have none.
     lost : float
         Share of orphaned tasks that must be exceeded, 0 to below 1.
 
@@ -322,10 +307,8 @@ def truck_factor(holders: Mapping[Any, Iterable[Hashable]], lost: float = 0.5) -
         Without tasks, or if `lost` is out of range.
     """
     left = {task: set(agents) for task, agents in holders.items()}
-    if not left:
-        raise ConfigurationError("the truck factor needs at least one task")
-    if not 0 <= lost < 1:
-        raise ConfigurationError(f"lost = {lost:g}: must be from 0 to below 1")
+    refuse(not left, "the truck factor needs at least one task")
+    refuse(not 0 <= lost < 1, f"lost = {lost:g}: must be from 0 to below 1")
     tasks: dict[Hashable, set[Any]] = {}
     for task, agents in left.items():
         for agent in agents:
@@ -342,7 +325,7 @@ def truck_factor(holders: Mapping[Any, Iterable[Hashable]], lost: float = 0.5) -
 
 
 def katz(graph: nx.Graph[Any], alpha: float) -> Float:
-    """Katz centrality x = alpha A' x + 1, not normalised (Katz 1953).
+    """Return Katz centrality x = alpha A' x + 1, not normalised (Katz 1953).
 
     Parameters
     ----------
@@ -366,14 +349,12 @@ def katz(graph: nx.Graph[Any], alpha: float) -> Float:
     matrix = nx.to_scipy_sparse_array(graph, weight=None).toarray()
     x = _walks(alpha * matrix.T) if alpha >= 0 else None
     if x is None:
-        raise ConfigurationError(
-            f"alpha = {alpha:g}: must be from 0 to below 1 over the largest eigenvalue of the graph"
-        )
+        raise ConfigurationError(f"alpha = {alpha:g}: must be 0 to below 1 over the largest eigenvalue of the graph")
     return x
 
 
 def influence_vector(inputs: ArrayLike, labour: float) -> Float:
-    """Influence of each sector on aggregate output, v = (a/n) [I - (1 - a) W']^-1 1 (Acemoglu et al. 2012).
+    """Return the influence of sectors on aggregate output, v = (a/n) [I - (1 - a) W']^-1 1 (Acemoglu et al. 2012).
 
     Parameters
     ----------
@@ -395,8 +376,7 @@ def influence_vector(inputs: ArrayLike, labour: float) -> Float:
     w = np.asarray(inputs, np.float64)
     if w.ndim != 2 or w.shape[0] != w.shape[1] or np.any(w < 0) or not np.allclose(w.sum(axis=1), 1.0):
         raise ConfigurationError("inputs: a square matrix of shares is needed, each row summing to 1")
-    if not 0 < labour <= 1:
-        raise ConfigurationError(f"labour = {labour:g}: must be above 0 to 1")
+    refuse(not 0 < labour <= 1, f"labour = {labour:g}: must be above 0 to 1")
     n = len(w)
     return np.asarray(labour / n * np.linalg.solve(np.eye(n) - (1.0 - labour) * w.T, np.ones(n)))
 
@@ -419,7 +399,7 @@ def _walks(step: Float) -> Float | None:
 
 
 def cascade_size(network: Network, removed: Iterable[Hashable]) -> float:
-    """Share of all nodes that do not work in the end, the removed ones included.
+    """Return the share of all nodes that do not work in the end, the removed ones included.
 
     Parameters
     ----------
@@ -436,14 +416,8 @@ def cascade_size(network: Network, removed: Iterable[Hashable]) -> float:
     return 1.0 - float(network.fail(removed).mean())
 
 
-def single_failure_damage(graph: nx.Graph[Any], rule: any_of_r | fraction | load | mutual) -> Int:
-    """Nodes that stop working when one node fails, itself included, for every node (N,)."""
-    network = from_graph(graph, rule)
-    return np.array([len(network.nodes) - network.fail([v]).sum() for v in network.nodes], np.int64)
-
-
 def reach(graph: nx.DiGraph[Any]) -> Int:
-    """Nodes that lean on a node directly or through others, itself included, for every node (N,).
+    """Return the nodes that lean on a node directly or through others, itself included, for every node (N,).
 
     Raises
     ------
@@ -457,8 +431,7 @@ def reach(graph: nx.DiGraph[Any]) -> Int:
     """
     import networkx as nx
 
-    if not graph.is_directed():
-        raise ConfigurationError("reach needs a directed graph: an edge u -> v says that v leans on u")
+    refuse(not graph.is_directed(), "reach needs a directed graph: an edge u -> v says that v leans on u")
     position = {v: i for i, v in enumerate(graph.nodes)}
     strong = nx.condensation(graph)
     sets: dict[int, int] = {}
@@ -481,7 +454,7 @@ def critical_tolerance(
     left: float = 1.0,
     precision: float = 1e-6,
 ) -> float:
-    """Least tolerance alpha with which a network outlives the removal of some nodes, by bisection.
+    """Return the least tolerance alpha with which a network outlives the removal of some nodes, by bisection.
 
     Parameters
     ----------
@@ -490,7 +463,7 @@ def critical_tolerance(
     by : str
         What a load is; see :class:`~mpbf_abm.model.links.load`.
     left : float
-        Share of the nodes not removed that must go on working, above 0 to 1; with 1 nobody else
+        Share of the nodes not removed that must go on working, above 0 to 1; with 1 no other
         may fail. Below 1 survival need not be monotone in the tolerance: one crossing is found.
     precision : float
         Largest error, above 0.
@@ -506,10 +479,8 @@ def critical_tolerance(
     ConfigurationError
         If a removed node is not in the graph, or `left` or `precision` is out of range.
     """
-    if not 0 < left <= 1:
-        raise ConfigurationError(f"left = {left:g}: must be above 0 to 1")
-    if precision <= 0:
-        raise ConfigurationError(f"precision = {precision:g}: must be above 0")
+    refuse(not 0 < left <= 1, f"left = {left:g}: must be above 0 to 1")
+    refuse(precision <= 0, f"precision = {precision:g}: must be above 0")
     gone = list(dict.fromkeys(removed))
     others = graph.number_of_nodes() - len(gone)
 
@@ -543,7 +514,7 @@ def growing_graph(
         r, at least 1.
     rng : Generator
     founders : int, optional
-        First nodes, which lean on nobody; from r to `nodes`, r by default.
+        First nodes, which depend on none; from r to `nodes`, r by default.
     """
     import networkx as nx
 

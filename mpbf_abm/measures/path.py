@@ -6,7 +6,6 @@ random numbers), so that what differs between them follows from the change alone
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,38 +15,42 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.indicators import observe, usage
-from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, SPECTROSCOPY
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.stats.estimates import Estimate
 from mpbf_abm.stats.paired import simultaneous_intervals
 
 Float = NDArray[np.float64]
+Ticks = Sequence[int]
 Observe = Callable[[Community], Any]
 Change = Callable[[Community], None]
 
 
 def family_mass(ecosystem: Community) -> Float:
-    """Founding mass plus visible records of each family, x_k (K,)."""
+    """Return the founding mass plus visible records of each family, x_k (K,)."""
     return ecosystem.world.commons.visible().copy()
 
 
+def largest_share(x: Float | NDArray[np.int64]) -> float:
+    """Return the share of the largest family in masses or records (K,)."""
+    return float(x.max() / x.sum())
+
+
+def run_on(ecosystem: Community, ticks: int) -> Community:
+    """Step a community for some ticks, and return it."""
+    for _ in range(ticks):
+        ecosystem.step()
+    return ecosystem
+
+
 def run_to(
-    parameters: Parameters,
-    seed: int,
-    ticks: int | Sequence[int],
-    *,
-    space: MaterialsSpace | None = None,
-    reseed: dict[int, int] | None = None,
-    observe: Observe = family_mass,
-    **events: Any,
+    parameters: Parameters, seed: int, ticks: int | Sequence[int], *, observe: Observe = family_mass, **fields: Any
 ) -> NDArray[Any]:
     """Run a community without records of its course and observe it after some ticks.
 
@@ -57,30 +60,45 @@ def run_to(
     seed : int
     ticks : int or increasing sequence of int
         Ticks after which to observe.
-    space, reseed, **events
-        As for :class:`Community` (policies, shocks, planners).
     observe : callable
         What is taken from the community; by default its family masses (K,).
+    **fields
+        Of the :class:`~mpbf_abm.model.spec.RunSpec` (space, reseed, policies, shocks, planners).
 
     Returns
     -------
     array
         What was observed; with several ticks, one row for each.
     """
-    times = [ticks] if isinstance(ticks, (int, np.integer)) else list(ticks)
-    ecosystem = begin(RunSpec(parameters, seed, space=space, reseed=dict(reseed or {}), **events), record=())
+    ecosystem = begin(RunSpec(parameters, seed, **fields), record=())
+    if isinstance(ticks, (int, np.integer)):
+        return np.asarray(observe(run_on(ecosystem, int(ticks))))
+    return watched(ecosystem, ticks, observe)
+
+
+def watched(ecosystem: Community, at: Sequence[int], observe: Observe = family_mass) -> NDArray[Any]:
+    """Run a community on and return what is observed at some ticks, one row each."""
     seen = []
-    for tick in range(max(times) + 1):
-        if tick in times:
+    for tick in range(ecosystem.tick, max(at) + 1):
+        if tick in at:
             seen.append(observe(ecosystem))
-        if tick < max(times):
+        if tick < max(at):
             ecosystem.step()
-    return np.asarray(seen[0] if isinstance(ticks, (int, np.integer)) else seen)
+    return np.asarray(seen)
+
+
+def unchanged(ecosystem: Community) -> None:
+    """Leave a community as it is."""
 
 
 def follow(
-    snapshot: Snapshot, at: Sequence[int], observe: Observe = family_mass, *, seed: int | None = None, change: Change | None = None
-) -> NDArray[Any]:  # fmt: skip
+    snapshot: Snapshot,
+    at: Ticks,
+    observe: Observe = family_mass,
+    *,
+    seed: int | None = None,
+    change: Change = unchanged,
+) -> NDArray[Any]:
     """Run a community on from a snapshot and observe it at some ticks.
 
     Parameters
@@ -92,7 +110,7 @@ def follow(
         What is taken from the community; by default its family masses (K,).
     seed : int, optional
         Another future: draws from the snapshot on come from this seed.
-    change : callable, optional
+    change : callable
         What is done to the community before it goes on.
 
     Returns
@@ -101,30 +119,17 @@ def follow(
         What was observed, one row for each tick.
     """
     ecosystem = Community.restore(snapshot, reseed=None if seed is None else {snapshot.world.tick: seed})
-    seen = []
-    if change is not None:
-        change(ecosystem)
-    for tick in range(ecosystem.tick, max(at) + 1):
-        if tick in at:
-            seen.append(observe(ecosystem))
-        if tick < max(at):
-            ecosystem.step()
-    return np.asarray(seen)
+    change(ecosystem)
+    return watched(ecosystem, at, observe)
 
 
 # --------------------------------------------------------------------------- early history
 
 
 def split_streams(
-    parameters: Parameters,
-    split: int,
-    ticks: int,
-    seeds: Sequence[int],
-    *,
-    space: MaterialsSpace | None = None,
-    observe: Observe = family_mass,
+    parameters: Parameters, split: int, ticks: int, seeds: Sequence[int], **options: Any
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Outcomes of pairs of runs that share their draws up to a tick and none after it.
+    """Return outcomes of pairs of runs that share their draws up to a tick and none after it.
 
     Parameters
     ----------
@@ -135,27 +140,23 @@ def split_streams(
         Horizon.
     seeds : sequence of int
         One early stream for each pair; the two late streams follow from it.
-    space, observe
-        As for :func:`run_to`.
+    **options
+        As for :func:`run_to` (space, observe).
 
     Returns
     -------
     two arrays (pairs, ...)
     """
-    first, second = (
-        np.asarray(
-            [
-                run_to(parameters, seed, ticks, space=space, observe=observe, reseed={split: seed ^ (1 << branch)})
-                for seed in seeds
-            ]
-        )
-        for branch in (61, 60)
-    )  # fmt: skip
-    return first, second
+
+    def ends(branch: int) -> NDArray[Any]:
+        reseeds = [(seed, {split: seed ^ (1 << branch)}) for seed in seeds]
+        return np.asarray([run_to(parameters, seed, ticks, reseed=reseed, **options) for seed, reseed in reseeds])
+
+    return ends(61), ends(60)
 
 
 def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float, float]:
-    """Sobol index of the early stream by pick-freeze, and its standard error.
+    """Return the Sobol index of the early stream by pick-freeze, and its standard error.
 
     Outcomes of several numbers have one index, of their summed variances (Gamboa et al. 2014).
 
@@ -183,8 +184,7 @@ def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
     # The mean of n pairs varies by (V + C) / 2n, which both variance and covariance about it lack.
     lacking = (together.mean() + alone.mean()) / (2 * (len(a) - 1))
     variance = alone.mean() + lacking
-    if not variance > 0:
-        raise ConfigurationError("the early-stream index needs outcomes that vary")
+    refuse(not variance > 0, "the early-stream index needs outcomes that vary")
     index = float((together.mean() + lacking) / variance)
     influence = (together - index * alone) / variance
     return index, float(influence.std(ddof=1) / math.sqrt(len(a)))
@@ -194,7 +194,7 @@ def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
 
 
 def damage(first: NDArray[Any], second: NDArray[Any]) -> Float:
-    """Distance of two communities: half the sum of absolute differences of their family shares (total variation).
+    """Return the total variation distance of two communities: half the summed absolute differences of family shares.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def damage(first: NDArray[Any], second: NDArray[Any]) -> Float:
 
 
 def damage_exponent(before: float, after: float, volumes: Sequence[float] | Float) -> float:
-    """Exponent d ln D / d ln N of damage between two sizes of the commons, by what each step added.
+    """Return the exponent d ln D / d ln N of damage between two sizes of the commons, by what each step added.
 
     Damage that changes by the factor ``1 + q m_t / (N_t + m_t)`` in a step from N_t to N_t + m_t records
     has exponent q; in steps of one record this is the slope on logarithmic axes.
@@ -257,32 +257,37 @@ def deposit(ecosystem: Community, family: int, count: int, *, measured: bool = F
         For a family that the space does not have, or a negative count.
     """
     world, space = ecosystem.world, ecosystem.world.space
-    if not 0 <= family < space.families or count < 0:
-        raise ConfigurationError(
-            f"deposit: family = {family}, count = {count}: must be a family from 0 to {space.families - 1} and a count from 0"
-        )
+    allowed = f"must be a family from 0 to {space.families - 1} and a count from 0"
+    wrong = not 0 <= family < space.families or count < 0
+    refuse(wrong, f"deposit: family = {family}, count = {count}: {allowed}")
     if not count:
         return
-    noise, index = world.p.modalities, np.arange(count)
+    noise, truth, index = world.p.modalities, world.truth, np.arange(count)
+    kind, value, sd = CRYSTAL_GRAPHS, truth.simulated, noise.simulated_noise
+    if measured:
+        kind, value, sd = SPECTROSCOPY, truth.property, noise.measured_noise
     material = space.start[family] + index % space.family_sizes[family]
     # Keys of founders of a later tick: no other record has them.
     held = int(np.count_nonzero((world.commons.producer == -1) & (world.commons.tick == world.tick)))
     keys = record_keys(FOUNDER, (held + index) >> 15, world.tick + 1, (held + index) & 0x7FFF)
-    world.commons.append(
-        key=keys, material=material, modality=np.full(count, SPECTROSCOPY if measured else CRYSTAL_GRAPHS, np.int8),
-        value=(world.truth.property if measured else world.truth.simulated)[material],
-        variance=np.float32(max(1e-6, (noise.measured_noise if measured else noise.simulated_noise) ** 2)), origin=np.full(count, LITERATURE, np.int8), repository=np.int32(0),
-        producer=-1, tick=world.tick, federated=True,
-    )  # fmt: skip
+    modality, origin = np.full(count, kind, np.int8), np.full(count, LITERATURE, np.int8)
+    what = {"key": keys, "material": material, "modality": modality, "value": value[material], "origin": origin}
+    where = {"repository": np.int32(0), "producer": -1, "tick": world.tick, "federated": True}
+    world.commons.append(**what, **where, variance=np.float32(max(1e-6, sd**2)))
+
+
+def deposited(family: int, count: int) -> Change:
+    """Return the change of a community by :func:`deposit`."""
+    return lambda ecosystem: deposit(ecosystem, family, count)
 
 
 def share_after_deposit(x: float, N: float, m: float) -> float:
-    """Expected share of a family after m extra records at size N: ``(x N + m) / (N + m)`` (linear urn: for good)."""
+    """Return the share of a family after m extra records at size N: ``(x N + m) / (N + m)`` (linear urn: for good)."""
     return (x * N + m) / (N + m)
 
 
 def cost_of_reversal(x: float, N: float, D: float) -> float:
-    """Extra records that move a share x by D at size N: ``N D / (1 - x - D)``; infinite where x + D reaches 1."""
+    """Return the extra records that move a share x by D at size N: ``N D / (1 - x - D)``; infinite if x + D >= 1."""
     return N * D / (1.0 - x - D) if x + D < 1 else math.inf
 
 
@@ -290,7 +295,7 @@ def cost_of_reversal(x: float, N: float, D: float) -> float:
 
 
 def monopoly_chance(a: float, b: float, g: float) -> float:
-    """Chance that the first of two colours with masses a and b takes all but finitely many draws, reinforcement g > 1.
+    """Return the chance that the first of two colours takes all but finitely many draws, reinforcement g > 1.
 
     Rubin's construction (Davis 1990): each colour's arrivals are a pure birth process with rates
     ``j^g``, the one that explodes first wins: ``P(sum_{j>=a} E_j / j^g < sum_{j>=b} E'_j / j^g)``, here by
@@ -301,10 +306,9 @@ def monopoly_chance(a: float, b: float, g: float) -> float:
     ConfigurationError
         Unless g > 1 and both masses are positive.
     """
-    if not g > 1 or not a > 0 or not b > 0:
-        raise ConfigurationError(
-            f"monopoly needs reinforcement above 1 and positive masses, not g = {g:g}, masses {a:g}, {b:g}"
-        )
+    given = f"g = {g:g}, masses {a:g}, {b:g}"
+    wrong = not g > 1 or not a > 0 or not b > 0
+    refuse(wrong, f"monopoly needs reinforcement above 1 and positive masses, not {given}")
     if a == b:
         return 0.5
     if a > b:
@@ -336,8 +340,9 @@ def monopoly_chance(a: float, b: float, g: float) -> float:
 
 # Degrees of path dependence of Liebowitz and Margolis (1995): whether there is a loss, and whether it could be avoided.
 #
-# First degree: history matters, and nothing is lost by it. Second: a better path existed, but nobody could know. Third: a policy that acts on what was known at the
-# time does better, so that the loss could be remedied. All arms enter the same number of records at the same tick and differ in the families alone; the oracle knows nature.
+# First degree: history matters, and nothing is lost by it. Second: a better path existed, but it could not be known.
+# Third: a policy that acts on what was known at the time does better, so that the loss could be remedied. All arms
+# enter the same number of records at the same tick and differ in the families alone; the oracle knows nature.
 
 Int = NDArray[np.int64]
 Degree = Literal["first", "second", "third", "undecided"]
@@ -365,10 +370,8 @@ class Degrees:
     n: int
 
 
-def degree(
-    laissez_faire: ArrayLike, informed: ArrayLike, oracle: ArrayLike, smallest: float, *, seed: int = 0
-) -> Degrees:
-    """Degree of path dependence from paired outcomes of three arms, more being better.
+def degree(laissez_faire: ArrayLike, informed: ArrayLike, oracle: ArrayLike, smallest: float) -> Degrees:
+    """Return the degree of path dependence from paired outcomes of three arms, more being better.
 
     Parameters
     ----------
@@ -376,15 +379,14 @@ def degree(
         Outcomes on the same draws.
     smallest : float
         Smallest gain of interest, above 0: what is surely smaller is no loss.
-    seed : int
-        Of the bootstrap.
 
     Returns
     -------
     Degrees
-        ``first`` where the oracle surely gains less than the smallest gain of interest; ``third`` where the informed policy surely gains that
-        much or its gain is surely above 0 and the oracle's mean above it; ``second`` where the oracle's gain is surely above 0 and the informed policy's surely below the
-        smallest of interest; else ``undecided``.
+        ``first`` where the oracle surely gains less than the smallest gain of interest; ``third`` where the informed
+        policy surely gains that much or its gain is surely above 0 and the oracle's mean above it; ``second`` where the
+        oracle's gain is surely above 0 and the informed policy's surely below the smallest of interest; else
+        ``undecided``.
 
     Raises
     ------
@@ -392,19 +394,16 @@ def degree(
         For fewer than three pairs, or a smallest gain that is not above 0.
     """
     arms = [np.asarray(v, np.float64) for v in (laissez_faire, informed, oracle)]
-    if len({a.shape for a in arms}) != 1 or arms[0].ndim != 1 or len(arms[0]) < 3 or not smallest > 0:
-        raise ConfigurationError(
-            "degrees: three paired arms of at least three outcomes, and a smallest gain above 0, are needed"
-        )
-    both = simultaneous_intervals(
-        np.column_stack([arms[2] - arms[0], arms[1] - arms[0]]), events=[False, False], seed=seed
-    )
-    oracle_gain, informed_gain = ((float(both.mean[i]), float(both.low[i]), float(both.high[i])) for i in (0, 1))
-    # Differences that are all 0 have no error, and no interval where pairs are few.
-    same = [not (a - arms[0]).any() for a in (arms[2], arms[1])]
-    oracle_gain, informed_gain = (
-        (0.0, 0.0, 0.0) if s else g for s, g in zip(same, (oracle_gain, informed_gain), strict=True)
-    )
+    wrong = len({a.shape for a in arms}) != 1 or arms[0].ndim != 1 or len(arms[0]) < 3 or not smallest > 0
+    refuse(wrong, "degrees: three paired arms of at least three outcomes, and a smallest gain above 0, are needed")
+    gains = np.column_stack([arms[2] - arms[0], arms[1] - arms[0]])
+    both = simultaneous_intervals(gains, events=[False, False])
+
+    def gain(i: int) -> tuple[float, float, float]:
+        # Differences that are all 0 have no error, and no interval where pairs are few.
+        return (float(both.mean[i]), float(both.low[i]), float(both.high[i])) if gains[:, i].any() else (0.0, 0.0, 0.0)
+
+    oracle_gain, informed_gain = gain(0), gain(1)
     found: Degree = "undecided"
     if informed_gain[1] > 0 and informed_gain[0] >= smallest:
         found = "third"
@@ -419,12 +418,12 @@ def degree(
 
 
 def current(world: World) -> Float:
-    """Laissez-faire: families as they have records now (K,)."""
+    """Return the worth of families to laissez-faire: the records they have now (K,)."""
     return np.asarray(world.commons.visible().astype(np.float64))
 
 
 def informed(world: World) -> Float:
-    """What is known: untested materials of each family times the share that models in use predict to be above the fixed reference (K,).
+    """Return untested materials of each family times the share that models predict above the reference (K,).
 
     All 0 where no model is in use.
     """
@@ -435,7 +434,7 @@ def informed(world: World) -> Float:
 
 
 def oracle(world: World) -> Float:
-    """What nature knows: materials of the top set that nobody has found in each family (K,)."""
+    """Return the undiscovered materials of the top set in each family (K,)."""
     left = np.flatnonzero(world.truth.top & world.space.feasible & (world.discoveries.tick < 0))
     return np.bincount(world.space.family[left], minlength=world.space.families).astype(np.float64)
 
@@ -444,7 +443,7 @@ POLICIES: Mapping[str, Callable[[World], Float]] = {"laissez-faire": current, "i
 
 
 def allocate(worth: Float, count: int, families: int = AIMED) -> Int:
-    """Records of each family (K,): `count` in proportion to worth, over the best few families (largest remainders)."""
+    """Return records of each family (K,): `count` in proportion to worth over the best few (largest remainders)."""
     best = np.argsort(-worth, kind="stable")[:families]
     weight = np.zeros(len(worth))
     weight[best] = np.maximum(worth[best], 0.0)
@@ -457,25 +456,20 @@ def allocate(worth: Float, count: int, families: int = AIMED) -> Int:
     return whole
 
 
-def policy_arms(
-    snapshots: Sequence[Snapshot], count: int, ticks: int, *, futures: int = 1, outcome: str = "found_share", families: int = AIMED
-) -> pd.DataFrame:  # fmt: skip
-    """Outcome of every policy, each from the same state on the same draws.
+def policy_arms(snapshots: Sequence[Snapshot], count: int, ticks: int, *, futures: int = 1) -> pd.DataFrame:
+    """Return the share found under every policy, each from the same state on the same draws.
 
     Parameters
     ----------
     snapshots : sequence of Snapshot
         One community each.
     count : int
-        Records that each policy enters, as literature that anyone can read; laissez-faire enters as many, where records are now.
+        Records that each policy enters, as literature that anyone can read; laissez-faire enters as many, where records
+        are now.
     ticks : int
         Horizon of the run, after the snapshots.
     futures : int
         Later courses of each; the first is the community's own.
-    outcome : str
-        Column of the observation at the end.
-    families : int
-        Families that a policy enters records of.
 
     Returns
     -------
@@ -487,10 +481,9 @@ def policy_arms(
     ConfigurationError
         For no snapshot, a negative count, or a horizon that is over.
     """
-    if not snapshots or count < 0 or any(ticks <= s.world.tick for s in snapshots):
-        raise ConfigurationError(
-            f"policy arms: count = {count}, ticks = {ticks}: communities before their end, and 0 records or more, are needed"
-        )
+    needed = "communities before their end, and 0 records or more, are needed"
+    wrong = not snapshots or count < 0 or any(ticks <= s.world.tick for s in snapshots)
+    refuse(wrong, f"policy arms: count = {count}, ticks = {ticks}: {needed}")
     rows = []
     for i, snapshot in enumerate(snapshots):
         for future in range(futures):
@@ -498,151 +491,8 @@ def policy_arms(
             for name, worth in POLICIES.items():
                 reseed = {snapshot.world.tick: snapshot.seed ^ (future << 59)} if future else None
                 eco = Community.restore(snapshot, reseed=reseed)
-                for family, extra in enumerate(allocate(worth(eco.world), count, families)):
+                for family, extra in enumerate(allocate(worth(eco.world), count)):
                     deposit(eco, family, int(extra))
-                for _ in range(ticks - eco.tick):
-                    eco.step()
-                row[name] = observe(eco.world)[outcome]
+                row[name] = observe(run_on(eco, ticks - eco.tick).world)["found_share"]
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-# --------------------------------------------------------------------------- taxonomy
-
-# Page's taxonomy of path dependence (2006): what of a history the next outcome depends on, and whether the long run remembers.
-#
-# A process is given by its kernel: the probabilities of the next outcome after a history. Short histories are looked at one by one, so that classes of the kernel are
-# exact; whether equilibria depend on history is told by runs that share early draws.
-
-Kernel = Callable[[Sequence[int]], Float]
-
-EQUAL = 1e-12
-MOST = 50_000  # histories that are looked at
-
-
-@dataclass(frozen=True)
-class OutcomeClass:
-    """What the next outcome depends on after histories of one length.
-
-    Attributes
-    ----------
-    independent : bool
-        Not on the history.
-    phat : bool
-        On how often each outcome happened, in whatever order (Polya processes); true of an independent process, too.
-    recent, early : int
-        On no more than so many last, or first, outcomes; the length of the histories where all matter.
-    """
-
-    independent: bool
-    phat: bool
-    recent: int
-    early: int
-
-    @property
-    def name(self) -> str:
-        """The narrowest class: ``independent``, ``recent``, ``early``, ``phat`` or ``path``, which depends on order."""
-        length = max(self.recent, self.early)
-        if self.independent:
-            return "independent"
-        if self.phat:
-            return "phat"
-        return "recent" if self.recent < length else "early" if self.early < length else "path"
-
-
-def outcome_class(kernel: Kernel, outcomes: int, length: int) -> OutcomeClass:
-    """Class of a kernel, from all histories of a length.
-
-    Parameters
-    ----------
-    kernel : callable
-        From a history (sequence of outcomes 0 to K-1) to the probabilities of the next (K,).
-    outcomes : int
-        K, at least 2.
-    length : int
-        At least 2; K^length histories are looked at, at most 50,000.
-
-    Raises
-    ------
-    ConfigurationError
-        For histories that are too many or too short.
-    """
-    if outcomes < 2 or length < 2 or outcomes**length > MOST:
-        raise ConfigurationError(
-            f"taxonomy: {outcomes} outcomes, length {length}: needs 2 or more of each, and at most {MOST:,} histories"
-        )
-    histories = list(itertools.product(range(outcomes), repeat=length))
-    p = np.array([kernel(h) for h in histories], np.float64)
-
-    def depends_on(keys: Sequence[object]) -> bool:
-        """Whether histories with the same key have the same next outcome."""
-        first: dict[object, Float] = {}
-        return all(np.abs(row - first.setdefault(key, row)).max() <= EQUAL for key, row in zip(keys, p, strict=True))
-
-    def fewest(part: Callable[[tuple[int, ...], int], tuple[int, ...]]) -> int:
-        return next(m for m in range(length + 1) if depends_on([part(h, m) for h in histories]))
-
-    return OutcomeClass(
-        independent=depends_on([()] * len(histories)), phat=depends_on([tuple(sorted(h)) for h in histories]),
-        recent=fewest(lambda h, m: h[len(h) - m :]), early=fewest(lambda h, m: h[:m]),
-    )  # fmt: skip
-
-
-def equilibrium_dependence(
-    kernel: Kernel, outcomes: int, split: int, length: int, pairs: int, rng: np.random.Generator
-) -> Estimate:
-    """How much the long-run frequencies of later outcomes depend on early ones: early-stream index of pairs that share `split` outcomes.
-
-    0 where the equilibrium is the same whatever happened early (up to the length that is run), towards 1 where early history decides.
-
-    Parameters
-    ----------
-    kernel, outcomes
-        As for :func:`outcome_class`.
-    split, length : int
-        Outcomes that a pair shares, and outcomes in all; those after the split are counted.
-    pairs : int
-        At least 3.
-    rng : Generator
-
-    Raises
-    ------
-    ConfigurationError
-        For a length that is not beyond the split, and as :func:`early_stream_index`.
-    """
-    if not 0 < split < length:
-        raise ConfigurationError(
-            f"taxonomy: split = {split}, length = {length}: early outcomes, and some after them, are needed"
-        )
-    ends = np.empty((pairs, 2, outcomes))
-    for i in range(pairs):
-        start = _run(kernel, [], split, rng)
-        for j in range(2):
-            later = _run(kernel, start, length, rng)[split:]
-            ends[i, j] = np.bincount(later, minlength=outcomes) / len(later)
-    index, error = early_stream_index(ends[:, 0], ends[:, 1])
-    half = 1.959964 * error
-    return Estimate(index, error, index - half, index + half)
-
-
-def _run(kernel: Kernel, start: Sequence[int], length: int, rng: np.random.Generator) -> list[int]:
-    history = list(start)
-    while len(history) < length:
-        history.append(int(np.searchsorted(np.cumsum(kernel(history)), rng.random(), side="right")))
-    return history
-
-
-# --------------------------------------------------------------------------- processes that are known
-
-
-def urn(gamma: float, masses: Sequence[float], exploration: float = 0.0) -> Kernel:
-    """Kernel of a generalised Polya urn: ``eps / K + (1 - eps) x_k^gamma / sum x^gamma`` with founding masses."""
-    mass, K = np.asarray(masses, np.float64), len(masses)
-    if not (mass > 0).all() or not math.isfinite(gamma) or not 0 <= exploration <= 1:
-        raise ConfigurationError("urn: masses above 0, a finite gamma and an exploration from 0 to 1 are needed")
-
-    def kernel(history: Sequence[int]) -> Float:
-        x = (mass + np.bincount(np.asarray(history, np.int64), minlength=K)) ** gamma
-        return np.asarray(exploration / K + (1.0 - exploration) * x / x.sum())
-
-    return kernel

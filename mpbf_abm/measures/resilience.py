@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.stats.estimates import LEVEL, mean_estimate, wilson
+from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.stats.estimates import TAILS, mean_estimate, share_estimate
 from mpbf_abm.stats.paired import simultaneous_intervals
 from mpbf_abm.stats.survival import median_times
 
 Float = NDArray[np.float64]
+
+Times = ArrayLike | None
 
 RESAMPLES = 2_000
 
@@ -74,17 +76,15 @@ def resilience(
     gap = np.asarray(baseline, np.float64) - y
     if not (np.isfinite(gap).all() and np.isfinite(t).all() and np.all(np.diff(t) > 0)):
         raise ConfigurationError("resilience needs finite values at rising times")
-    if not 0 < recovered <= 1:
-        raise ConfigurationError(f"recovered = {recovered:g}: must be above 0 to 1")
+    refuse(not 0 < recovered <= 1, f"recovered = {recovered:g}: must be above 0 to 1")
     worst = int(np.argmax(gap))
     drop = float(gap[worst])
-    return Resilience(
-        drop, float(t[worst]), float(np.trapezoid(gap, t)), _recovery(t[worst:], gap[worst:], (1 - recovered) * drop)
-    )
+    recovery = _recovery(t[worst:], gap[worst:], (1 - recovered) * drop)
+    return Resilience(drop, float(t[worst]), float(np.trapezoid(gap, t)), recovery)
 
 
 def _recovery(t: Float, gap: Float, allowed: float) -> float:
-    """Time until the gap falls to what is allowed, between two times by a straight line."""
+    """Return the time until the gap falls to what is allowed, between two times by a straight line."""
     good = np.flatnonzero(gap <= allowed + 1e-12 * abs(gap[0]))
     if not len(good):
         return float("inf")
@@ -99,7 +99,7 @@ def _recovery(t: Float, gap: Float, allowed: float) -> float:
 
 
 def paired_resilience(
-    disrupted: ArrayLike, undisturbed: ArrayLike, times: ArrayLike | None = None, *, recovered: float = 0.95
+    disrupted: ArrayLike, undisturbed: ArrayLike, times: Times = None, *, recovered: float = 0.95
 ) -> pd.DataFrame:
     """Measure the disruption in every pair of runs, against the twin that was spared.
 
@@ -115,8 +115,8 @@ def paired_resilience(
     Returns
     -------
     DataFrame
-        One row per replicate: ``drop``, ``worst``, ``area``, ``recovery`` as in :class:`Resilience`, and ``watched``, the
-        time from the largest gap to the end, beyond which recovery is not seen.
+        One row per replicate: ``drop``, ``worst``, ``area``, ``recovery`` as in :class:`Resilience`, and ``watched``,
+        the time from the largest gap to the end, beyond which recovery is not seen.
 
     Raises
     ------
@@ -129,8 +129,8 @@ def paired_resilience(
     return table.assign(watched=t[-1] - table["worst"])
 
 
-def gap_curve(disrupted: ArrayLike, undisturbed: ArrayLike, times: ArrayLike | None = None) -> pd.DataFrame:
-    """Mean gap to the undisturbed twins at each time, with a band that holds at all times together.
+def gap_curve(disrupted: ArrayLike, undisturbed: ArrayLike, times: Times = None) -> pd.DataFrame:
+    """Return the mean gap to the undisturbed twins at each time, with a band that holds at all times together.
 
     Parameters
     ----------
@@ -140,25 +140,19 @@ def gap_curve(disrupted: ArrayLike, undisturbed: ArrayLike, times: ArrayLike | N
     Returns
     -------
     DataFrame
-        ``time``, ``gap`` (undisturbed less disrupted), ``low`` and ``high`` of the simultaneous 95 % band. A gap that is 0 in
-        every pair, as before the shock, has the interval 0 to 0.
+        ``time``, ``gap`` (undisturbed less disrupted), ``low`` and ``high`` of the simultaneous 95 % band. A gap that
+        is 0 in every pair, as before the shock, has the interval 0 to 0.
     """
     with_shock, without, t = _pairs(disrupted, undisturbed, times)
     gaps = without - with_shock
     band = simultaneous_intervals(gaps, events=[False] * len(t))
     same = (gaps == 0).all(axis=0)
-    return pd.DataFrame(
-        {"time": t, "gap": band.mean, "low": np.where(same, 0.0, band.low), "high": np.where(same, 0.0, band.high)}
-    )
+    low, high = (np.where(same, 0.0, end) for end in (band.low, band.high))
+    return pd.DataFrame({"time": t, "gap": band.mean, "low": low, "high": high})
 
 
 def disruption(
-    disrupted: ArrayLike,
-    undisturbed: ArrayLike,
-    times: ArrayLike | None = None,
-    *,
-    recovered: float = 0.95,
-    seed: int = 0,
+    disrupted: ArrayLike, undisturbed: ArrayLike, times: Times = None, *, recovered: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
     """Sum up a disruption over pairs of runs, each number with its 95 % interval over replicates.
 
@@ -178,8 +172,8 @@ def disruption(
         - ``drop``: mean over pairs of the largest gap, to which chance adds, since noise too has a largest gap;
         - ``mean_drop``: largest gap of the mean curve, between the largest lower and upper bounds of :func:`gap_curve`;
         - ``recovered_share``: pairs that are seen to recover (Wilson's interval);
-        - ``recovery``: median recovery time by Kaplan and Meier (1958), with pairs that do not recover within the horizon
-          censored there; infinite where less than half recover. Interval by bootstrap of pairs (Efron 1981).
+        - ``recovery``: median recovery time by Kaplan and Meier (1958), with pairs that do not recover within the
+          horizon censored there; infinite where less than half recover. Interval by bootstrap of pairs (Efron 1981).
 
     Notes
     -----
@@ -191,30 +185,25 @@ def disruption(
     seen = np.isfinite(table["recovery"].to_numpy())
     time = np.where(seen, table["recovery"], table["watched"])
     area, drop = mean_estimate(table["area"]), mean_estimate(table["drop"])
-    low, high = wilson(np.array([seen.sum()]), np.array([n]))
-    rng = np.random.default_rng([seed, n])
+    share, rng = share_estimate(seen), np.random.default_rng([seed, n])
     medians = median_times(time, seen, rng.multinomial(n, np.full(n, 1.0 / n), RESAMPLES))
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    median = float(median_times(time, seen, np.ones((1, n)))[0])
+    ends = np.quantile(medians, TAILS, method="inverted_cdf") if n > 1 else (math.nan, math.nan)
     rows = [
         ("area", area.value, area.low, area.high),
         ("drop", drop.value, drop.low, drop.high),
         ("mean_drop", curve["gap"].max(), curve["low"].max(skipna=False), curve["high"].max(skipna=False)),
-        ("recovered_share", seen.mean(), low[0], high[0]),
-        (
-            "recovery",
-            float(median_times(time, seen, np.ones((1, n)))[0]),
-            *(np.quantile(medians, tails, method="inverted_cdf") if n > 1 else (math.nan, math.nan)),
-        ),
+        ("recovered_share", share.value, share.low, share.high),
+        ("recovery", median, *ends),
     ]
     return pd.DataFrame(rows, columns=["measure", "value", "low", "high"]).assign(n=n)
 
 
-def _pairs(disrupted: ArrayLike, undisturbed: ArrayLike, times: ArrayLike | None) -> tuple[Float, Float, Float]:
+def _pairs(disrupted: ArrayLike, undisturbed: ArrayLike, times: Times) -> tuple[Float, Float, Float]:
     y, base = np.asarray(disrupted, np.float64), np.asarray(undisturbed, np.float64)
-    if y.ndim != 2 or not len(y) or y.shape != base.shape:
-        raise ConfigurationError(
-            f"resilience of pairs: two arrays (replicates, ticks) of one shape are needed, not {y.shape} and {base.shape}"
-        )
+    shapes = f"{y.shape} and {base.shape}"
+    needed = f"two arrays (replicates, ticks) of one shape are needed, not {shapes}"
+    refuse(y.ndim != 2 or not len(y) or y.shape != base.shape, f"resilience of pairs: {needed}")
     t = np.arange(y.shape[1], dtype=np.float64) if times is None else np.asarray(times, np.float64)
     if t.shape != y.shape[1:] or not np.isfinite(base - y).all():
         raise ConfigurationError("resilience of pairs: finite values are needed, and one time for each tick")

@@ -1,9 +1,9 @@
-"""Tipping point of a knob: the level at which an outcome becomes as likely as not, or a mean crosses a threshold.
+"""Tipping point of a parameter: the level at which an outcome becomes as likely as not, or a mean crosses a threshold.
 
 Every level is tried on the same seeds (common random numbers), and the crossing of their share or mean is found by
-bisection. Its interval inverts a test: it runs from the first to the last level that is neither surely below nor surely above
-the threshold, so that it only misses the crossing if the level tried next to the crossing errs. Where every seed moves one
-way only, this is the order-statistic interval of the median of the seeds' own tipping points (Thompson 1936).
+bisection. Its interval inverts a test: it runs from the first to the last level that is neither surely below nor surely
+above the threshold, so that it only misses the crossing if the level tried next to the crossing errs. Where every seed
+moves one way only, this is the order-statistic interval of the median of the seeds' own tipping points (Thompson 1936).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.stats.estimates import LEVEL, critical_t, mean_estimate, wilson
+from mpbf_abm.errors import ConfigurationError, refuse, refuse_all
+from mpbf_abm.stats.estimates import LEVEL, critical_t, mean_estimate, share_estimate
 
 Float = NDArray[np.float64]
 Response = Callable[[float, int], bool | float]
@@ -41,7 +41,8 @@ class Tipping:
     rising : bool
         Whether the response grows with the level.
     levels : DataFrame
-        Every level tried: ``level``, ``mean`` with ``low`` and ``high`` (Wilson's interval of a share, Student's of a mean).
+        Every level tried: ``level``, ``mean`` with ``low`` and ``high`` (Wilson's interval of a share, Student's of a
+        mean).
     turning : float
         Share of seeds that turn back anywhere between the levels tried.
     crossings : int
@@ -83,7 +84,7 @@ class Tipping:
 def tipping_point(
     response: Response, low: float, high: float, *, seeds: Sequence[int], precision: float, threshold: float = 0.5
 ) -> Tipping:
-    """Find the level of a knob at which a response crosses a threshold, by bisection on common random numbers.
+    """Find the level of a parameter at which a response crosses a threshold, by bisection on common random numbers.
 
     Parameters
     ----------
@@ -102,15 +103,15 @@ def tipping_point(
     Raises
     ------
     ConfigurationError
-        If the share or mean does not cross the threshold between `low` and `high`, for fewer than 6 seeds, the same seed
-        twice, an empty bracket, a precision that is not above 0 and below its width, a threshold that no share can cross, and
-        for answers that are not finite.
+        If the share or mean does not cross the threshold between `low` and `high`, for fewer than 6 seeds, the same
+        seed twice, an empty bracket, a precision that is not above 0 and below its width, a threshold that no share can
+        cross, and for answers that are not finite.
 
     Notes
     -----
-    Events are tested by the exact binomial test, means by Student's t. Where the answers of a seed at different levels have
-    nothing in common the interval is wider than it need be (about 99 % in trials). For such noise probabilistic bisection
-    (Waeber, Frazier and Henderson 2013) needs fewer runs, but takes for granted how often an answer is right.
+    Events are tested by the exact binomial test, means by Student's t. Where the answers of a seed at different
+    levels have nothing in common, the interval is too wide (about 99 % in trials). For such noise probabilistic
+    bisection (Waeber, Frazier and Henderson 2013) needs fewer runs, but assumes how often an answer is right.
 
     Examples
     --------
@@ -122,11 +123,9 @@ def tipping_point(
     for level in np.linspace(low, high, GRID):
         search.ask(float(level))
     search.orient(low, high)
-    level = search.middle()
-    ends = search.ends()
-    return Tipping(
-        level, *ends, threshold, search.rising, search.table(), search.turning(), search.crossings(), search.setback()
-    )
+    level, (lowest, highest) = search.middle(), search.ends()
+    seen = search.table(), search.turning(), search.crossings(), search.setback()
+    return Tipping(level, lowest, highest, threshold, search.rising, *seen)
 
 
 class _Search:
@@ -144,8 +143,7 @@ class _Search:
         given = [self.response(level, seed) for seed in self.seeds]
         self.event &= all(isinstance(v, (bool, np.bool_)) for v in given)
         values = np.array(given, np.float64)
-        if not np.isfinite(values).all():
-            raise ConfigurationError(f"tipping point: an answer at level {level:g} is not finite")
+        refuse(not np.isfinite(values).all(), f"tipping point: an answer at level {level:g} is not finite")
         self.answers[level] = values
 
     def orient(self, low: float, high: float) -> None:
@@ -162,7 +160,7 @@ class _Search:
             )
 
     def excess(self, level: float) -> Float:
-        """By how much answers are beyond the threshold, in the direction in which they move."""
+        """Return by how much answers are beyond the threshold, in the direction in which they move."""
         gap = self.answers[level] - self.threshold
         return gap if self.rising else -gap
 
@@ -170,7 +168,7 @@ class _Search:
         return float(self.excess(level).mean()) > 0
 
     def sure(self, level: float) -> int:
-        """1 where the response is surely beyond the threshold, -1 where surely not, 0 where neither."""
+        """Return 1 where the response is surely beyond the threshold, -1 where surely not, 0 where neither."""
         from scipy.stats import binom
 
         x, n, err = self.excess(level), len(self.seeds), (1.0 - LEVEL) / 2
@@ -196,23 +194,22 @@ class _Search:
         return sum(self.bisect(a, b, self.beyond)) / 2
 
     def ends(self) -> tuple[float, float]:
-        """Level up to which all are surely below the threshold, and level from which all are surely above."""
-        levels = sorted(self.answers)
-        first = next(i for i, level in enumerate(levels) if self.sure(level) >= 0)
-        low = -math.inf
+        """Return the level up to which all are surely below the threshold, and that from which all are surely above."""
+        sure, levels = self.sure, sorted(self.answers)
+        first = next(i for i, level in enumerate(levels) if sure(level) >= 0)
+        low, high = -math.inf, math.inf
         if first:
-            low = self.bisect(levels[first - 1], levels[first], lambda level: self.sure(level) >= 0)[0]
+            low = self.bisect(levels[first - 1], levels[first], lambda level: sure(level) >= 0)[0]
         levels = sorted(self.answers)
-        last = max(i for i, level in enumerate(levels) if self.sure(level) <= 0)
-        high = math.inf
+        last = max(i for i, level in enumerate(levels) if sure(level) <= 0)
         if last < len(levels) - 1:
-            high = self.bisect(levels[last], levels[last + 1], lambda level: self.sure(level) > 0)[1]
+            high = self.bisect(levels[last], levels[last + 1], lambda level: sure(level) > 0)[1]
         return low, high
 
     # ------------------------------------------------------------------ what the levels tried show
 
     def paths(self) -> tuple[list[float], Float]:
-        """Levels, and what each seed answered there (levels, seeds), rising."""
+        """Return the levels, and what each seed answered there (levels, seeds), rising."""
         levels = sorted(self.answers)
         return levels, np.array([self.excess(level) for level in levels])
 
@@ -225,7 +222,7 @@ class _Search:
         return sum(a != b for a, b in pairwise(beyond))
 
     def setback(self) -> tuple[float, float, float] | None:
-        """Pair of levels between which the mean falls back most surely, if any does at 5 % over all pairs."""
+        """Return the levels between which the mean falls back most surely, if any does at 5 % over all pairs."""
         levels, x = self.paths()
         i, j = np.triu_indices(len(levels), 1)
         change = x[j] - x[i]
@@ -241,26 +238,20 @@ class _Search:
     def table(self) -> pd.DataFrame:
         rows = []
         for level in sorted(self.answers):
-            x = self.answers[level]
-            if self.event:
-                ends = wilson(np.array([x.sum()]), np.array([len(x)]))
-                rows.append((level, x.mean(), float(ends[0][0]), float(ends[1][0])))
-            else:
-                e = mean_estimate(x)
-                rows.append((level, e.value, e.low, e.high))
+            e = share_estimate(self.answers[level]) if self.event else mean_estimate(self.answers[level])
+            rows.append((level, e.value, e.low, e.high))
         return pd.DataFrame(rows, columns=["level", "mean", "low", "high"])
 
 
 def _checked(low: float, high: float, seeds: list[int], precision: float, threshold: float) -> list[int]:
-    faults = []
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        faults.append(f"bracket from {low:g} to {high:g}: must be finite and rise")
-    elif not 0 < precision < high - low:
-        faults.append(f"precision = {precision:g}: must be above 0 and below the width of the bracket, {high - low:g}")
-    if len(seeds) < FEWEST or len(set(seeds)) < len(seeds):
-        faults.append(f"seeds: at least {FEWEST} different ones are needed, not {len(set(seeds))} among {len(seeds)}")
-    if not math.isfinite(threshold):
-        faults.append(f"threshold = {threshold:g}: must be finite")
-    if faults:
-        raise ConfigurationError(faults)
+    width, few, different = high - low, len(seeds) < FEWEST, len(set(seeds))
+    bracket = math.isfinite(low) and math.isfinite(high) and low < high
+    finer = f"precision = {precision:g}: must be above 0 and below the width of the bracket, {width:g}"
+    enough = f"seeds: at least {FEWEST} different ones are needed, not {different} among {len(seeds)}"
+    refuse_all(
+        (not bracket, f"bracket from {low:g} to {high:g}: must be finite and rise"),
+        (bracket and not 0 < precision < width, finer),
+        (few or different < len(seeds), enough),
+        (not math.isfinite(threshold), f"threshold = {threshold:g}: must be finite"),
+    )
     return seeds

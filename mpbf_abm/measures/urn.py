@@ -1,13 +1,14 @@
 """The effective urn: the few numbers by which a community with real learners would be an urn, measured by intervention.
 
-A generalised Polya urn gives family k the share ``F_k = ε e_k + (1-ε) φ_k`` of new records, ``φ_k ~ x_k^γ``. In a community
-that learns, models add weights of their own, which records move. Extra records of a family, under common random
-numbers, say by how much: ``γ_eff = d logit φ_k / d logit x_k`` (at fixed weights this is γ), and the share of a change
-of φ that reaches F is ``1 - ε_eff``. Regression on a community's history could not: families with merit have more records.
+A generalised Polya urn gives family k the share ``F_k = ε e_k + (1-ε) φ_k`` of new records, ``φ_k ~ x_k^γ``. In a
+community that learns, models add weights of their own, which records move. Extra records of a family, under common
+random numbers, say by how much: ``γ_eff = d logit φ_k / d logit x_k`` (at fixed weights this is γ), and the share of a
+change of φ that reaches F is ``1 - ε_eff``. Regression on a community's history could not: families with merit have
+more records.
 
-With these numbers urn theory foretells what becomes of a displacement, at three levels: by the law of equal families
-(:attr:`EffectiveUrn.exponent`), by the law at the state where the community is (:func:`local_exponent`), and by letting an urn
-run on from there (:func:`fitted_twin`), in which models keep what they think of each family.
+With these numbers urn theory predicts what becomes of a displacement, at three levels: by the law of equal families
+(:attr:`EffectiveUrn.exponent`), by the law at the state where the community is (:func:`local_exponent`), and by letting
+an urn run on from there (:func:`fitted_twin`), in which models keep what they think of each family.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.path import Change, deposit, follow
+from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.measures.path import Change, Ticks, deposit, deposited, follow, run_on, unchanged
 from mpbf_abm.model.attention import power
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
 from mpbf_abm.model.community import Community, Snapshot
@@ -34,6 +35,8 @@ from mpbf_abm.theory.twin import Twin
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
+
+Families = Sequence[int] | Int
 
 FRACTION = 0.25  # extra records of a family, in parts of what it has
 
@@ -54,7 +57,7 @@ class Flow(NamedTuple):
     steered: Float
 
     def mixed(self, shares: Float) -> Float:
-        """Shares of curators and planners together (K,)."""
+        """Return the shares of curators and planners together (K,)."""
         return np.asarray(self.rates @ shares / self.rates.sum())
 
 
@@ -100,13 +103,17 @@ class EffectiveUrn:
 
     @property
     def exploration(self) -> float:
-        """Effective exploration eps_eff of the community: by the median family, as a share that hardly moves has no ratio."""
+        """Effective exploration eps_eff: by the median family, as a share that hardly moves has no ratio."""
         return float(1.0 - np.median(self.passed))
 
     @property
     def exponent(self) -> float:
         """Exponent of damage in an urn of equal families with these numbers, ``(1 - ε_eff) γ_eff - 1``."""
         return (1.0 - self.exploration) * self.reinforcement - 1.0
+
+    def numbers(self) -> dict[str, float]:
+        """Return effective reinforcement and exploration, and the exponent of equal families, by short names."""
+        return {"gamma_eff": self.reinforcement, "eps_eff": self.exploration, "law": self.exponent}
 
     @property
     def threshold(self) -> float:
@@ -118,7 +125,7 @@ class EffectiveUrn:
 
 
 def flow(ecosystem: Community, window: int) -> Flow:
-    """Where the next records are expected to go, with the models as they are.
+    """Return where the next records are expected to go, with the models as they are.
 
     Rates are those of the last `window` ticks.
     """
@@ -127,13 +134,11 @@ def flow(ecosystem: Community, window: int) -> Flow:
     recent = commons.alive & (commons.tick >= world.tick - window) & (commons.producer >= 0)
     tested = np.isin(commons.origin, (EXPERIMENT, FAILED))
     rates = np.array([(recent & ~tested).sum(), (recent & tested).sum()], np.float64) / window
-    if not rates.any():
-        raise ConfigurationError(f"effective urn: nobody entered a record in the last {window} ticks")
+    refuse(not rates.any(), f"effective urn: no record was entered in the last {window} ticks")
     shares = np.zeros((2, 2, world.space.families))
     with one_thread():
-        for i, (agents, attention) in enumerate(
-            ((world.curators, curator_attention), (world.planners, planner_attention))
-        ):
+        groups = ((world.curators, curator_attention), (world.planners, planner_attention))
+        for i, (agents, attention) in enumerate(groups):
             if len(agents):
                 still = np.zeros(len(agents))
                 shares[:, i] = [_mean(share) for share in (attention(world), attention(world, still))]
@@ -141,13 +146,13 @@ def flow(ecosystem: Community, window: int) -> Flow:
 
 
 def _mean(share: Float) -> Float:
-    """Mean share of each family over agents (n, K), whose rows may not sum to 1 where families are used up (K,)."""
+    """Return the mean share of each family over agents (n, K), whose rows may not sum to 1 (K,)."""
     mass = share.sum(axis=1, keepdims=True)
     return np.asarray(np.divide(share, mass, out=np.zeros_like(share), where=mass > 0).mean(axis=0))
 
 
 def at_mass_quantiles(x: Float, count: int) -> Int:
-    """Families that hold the middles of `count` equal parts of all records, largest first; then the largest others.
+    """Return families that hold the middles of `count` equal parts of all records, then the largest others.
 
     Unweighted means over them are about means over records.
 
@@ -166,18 +171,17 @@ def at_mass_quantiles(x: Float, count: int) -> Int:
     return np.asarray(order[np.sort(np.concatenate([at, spare[: count - len(at)]]))])
 
 
-def extra_records(x: Float, families: Sequence[int] | Int, fraction: float) -> Int:
-    """Extra records of each family: a fraction of those it has, at least one (F,)."""
+def extra_records(x: Float, families: Families, fraction: float) -> Int:
+    """Return the extra records of each family: a fraction of those it has, at least one (F,)."""
     chosen = np.asarray(families, np.int64)
-    if not fraction > 0:
-        raise ConfigurationError(f"effective urn: fraction = {fraction:g}: must be above 0")
+    refuse(not fraction > 0, f"effective urn: fraction = {fraction:g}: must be above 0")
     if not len(chosen) or chosen.min() < 0 or chosen.max() >= len(x) or (x[chosen] <= 0).any():
         raise ConfigurationError("effective urn: every family of an intervention must exist and have records")
     return np.maximum(1, np.rint(fraction * x[chosen])).astype(np.int64)
 
 
 def intervene(
-    snapshot: Snapshot, families: Sequence[int] | Int, *, fraction: float = FRACTION, wait: int | None = None
+    snapshot: Snapshot, families: Families, *, fraction: float = FRACTION, wait: int | None = None
 ) -> EffectiveUrn:
     """Measure effective reinforcement and exploration by extra records, one family at a time.
 
@@ -212,33 +216,29 @@ def intervene(
         gamma = (logit(mixed[1])[k] - logit(mixed[0])[k]) / turned
         with np.errstate(invalid="ignore"):
             # Neither has a family without any attention an exponent.
-            of = [
-                (logit(moved.steered[i])[k] - logit(plain.steered[i])[k]) / turned if plain.rates[i] else math.nan
-                for i in range(2)
-            ]
+            turn = [(logit(moved.steered[i])[k] - logit(plain.steered[i])[k]) / turned for i in range(2)]
+        of = [turn[i] if plain.rates[i] else math.nan for i in range(2)]
         change = moved.mixed(moved.total)[k] - plain.mixed(plain.total)[k]
         passed = change / (mixed[1][k] - mixed[0][k])
         rows.append((gamma, *of, passed, local_exponent(gamma * passed, mixed[0][k], x[k] / x.sum())))
     gamma, curators, planners, passed, local = np.array(rows).T
-    return EffectiveUrn(
-        np.asarray(families, np.int64), before[families] / before.sum(), added, gamma, np.array([curators, planners]), passed,
-        local, plain, x,
-    )  # fmt: skip
+    chosen, share = np.asarray(families, np.int64), before[families] / before.sum()
+    alone = np.array([curators, planners])
+    return EffectiveUrn(chosen, share, added, gamma, alone, passed, local, plain, x)
 
 
 def _branch(snapshot: Snapshot, ticks: int, window: int, family: int = 0, count: int = 0) -> tuple[Float, Flow]:
-    """Records by family and expected flow some ticks on, with `count` extra records of a family."""
+    """Return the records by family and expected flow some ticks on, with `count` extra records of a family."""
     eco = Community.restore(snapshot)
     deposit(eco, family, count)
-    for _ in range(ticks):
-        eco.step()
+    run_on(eco, ticks)
     return eco.world.commons.visible().copy(), flow(eco, window)
 
 
 def displacements(
-    snapshot: Snapshot, families: Sequence[int] | Int, at: Sequence[int], *, fraction: float = FRACTION, seed: int | None = None
-) -> tuple[Float, Float, Float]:  # fmt: skip
-    """What becomes of extra records: displaced share of the family, and damage, at some ticks.
+    snapshot: Snapshot, families: Families, at: Ticks, *, fraction: float = FRACTION, seed: int | None = None
+) -> tuple[Float, Float, Float]:
+    """Follow extra records: displaced share of the family, and damage, at some ticks.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def displacements(
     added = extra_records(snapshot.world.commons.visible(), chosen, fraction)
 
     def path(family: int = 0, count: int = 0) -> Float:
-        return follow(snapshot, at, seed=seed, change=lambda eco: deposit(eco, family, count))
+        return follow(snapshot, at, seed=seed, change=deposited(family, count))
 
     plain = path()
     own, damage = compared(plain, np.array([path(int(k), int(m)) for k, m in zip(chosen, added, strict=True)]), chosen)
@@ -270,25 +270,25 @@ def displacements(
 
 
 def compared(plain: Float, twins: Float, families: Int) -> tuple[Float, Float]:
-    """Displacement of each family's own share, and damage, in twins (F, T, K) of a run (T, K): two arrays (F, T)."""
+    """Return the displacement of each own share, and damage (F, T), in twins (F, T, K) of a run (T, K)."""
     gap = twins / twins.sum(axis=2, keepdims=True) - plain / plain.sum(axis=1, keepdims=True)
     return np.take_along_axis(gap, families[:, None, None], axis=2)[..., 0], 0.5 * np.abs(gap).sum(axis=2)
 
 
-# --------------------------------------------------------------------------- what urn theory foretells
+# --------------------------------------------------------------------------- predictions of urn theory
 
 
 def local_exponent(slope: float, steered: float, share: float) -> float:
-    """Exponent d ln D / d ln N of a small displacement of one family's share where an urn stands now.
+    """Return the exponent d ln D / d ln N of a small displacement of one family's share where an urn stands now.
 
-    ``(1-ε)γ φ(1-φ) / (s(1-s)) - 1``, with `slope` (1-ε)γ, `steered` φ and `share` s. Where φ = s, as between equal families,
-    it is ``(1-ε)γ - 1``.
+    ``(1-ε)γ φ(1-φ) / (s(1-s)) - 1``, with `slope` (1-ε)γ, `steered` φ and `share` s. Where φ = s, as between equal
+    families, it is ``(1-ε)γ - 1``.
     """
     return slope * steered * (1.0 - steered) / (share * (1.0 - share)) - 1.0
 
 
 def growth(exponent: float, volumes: Sequence[float] | Float) -> float:
-    """Factor by which a displacement of shares changes between the first and the last size of the commons.
+    """Return the factor by which a displacement of shares changes between the first and the last size of the commons.
 
     ``prod_t [1 + q m_t / (N_t + m_t)]``: the inverse of :func:`mpbf_abm.measures.path.damage_exponent`.
 
@@ -304,7 +304,7 @@ def growth(exponent: float, volumes: Sequence[float] | Float) -> float:
 
 
 def fitted_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
-    """The mean-field urn with the numbers that were measured.
+    """Return the mean-field urn with the numbers that were measured.
 
     Attention is the model's; each group has its own measured reinforcement, and models keep what they think of each
     family beyond its records, ``a_k = φ_k / x_k^γ_eff`` as it was measured.
@@ -314,43 +314,38 @@ def fitted_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
     merits = [merit(steered, x, gamma) for steered, gamma in zip(urn.flow.steered, gammas, strict=True)]
     rates, every = urn.flow.rates.tolist(), np.ones(K)
     c, q = p.curators, p.planners
-    curators = Source(
-        rates[0], every, max(c.exploration, c.exploration_floor), gammas[0], c.adjacency, c.coverage_seeking, merits[0]
-    )
-    planners = Source(rates[1], every, max(q.exploration, q.exploration_floor), gammas[1], q.adjacency, merit=merits[1])
-    return Twin(
-        np.zeros(K), snapshot.world.commons.visible().copy(), curators, planners, p.commons.forgetting,
-        snapshot.world.space.similarity,
-    )  # fmt: skip
+    explore = [max(who.exploration, who.exploration_floor) for who in (c, q)]
+    curators = Source(rates[0], every, explore[0], gammas[0], c.adjacency, c.coverage_seeking, merits[0])
+    planners = Source(rates[1], every, explore[1], gammas[1], q.adjacency, merit=merits[1])
+    records, alike = snapshot.world.commons.visible().copy(), snapshot.world.space.similarity
+    return Twin(np.zeros(K), records, curators, planners, p.commons.forgetting, alike)
 
 
 def _finite_mean(gamma: Float) -> float:
-    """Mean exponent over families that a group attends to; who enters no records has none, and needs none."""
+    """Return the mean exponent over families that a group attends to; 1 for a group without records."""
     known = gamma[np.isfinite(gamma)]
     return float(known.mean()) if len(known) else 1.0
 
 
 def merit(steered: Float, x: Float, gamma: float) -> Float:
-    """What families are worth beyond their records, ``φ_k / x_k^γ`` with mean 1 over families with records (K,)."""
+    """Return the worth of families beyond their records, ``φ_k / x_k^γ``, with mean 1 over those with records (K,)."""
     attraction = power(x, gamma)
     worth = np.divide(steered, attraction, out=np.zeros_like(steered), where=attraction > 0)
     mean = worth[x > 0].mean()
     return np.asarray(worth / mean) if mean > 0 else np.ones_like(worth)
 
 
-def foretold(twin: Twin, families: Sequence[int] | Int, added: Int, ticks: Sequence[int]) -> tuple[Float, Float, Float]:
-    """Records, displacement of the family's own share, and damage in a twin with extra records: as :func:`displacements`."""
+def predicted(twin: Twin, families: Families, added: Int, ticks: Sequence[int]) -> tuple[Float, Float, Float]:
+    """Predict records, displacement of the own share, and damage in a twin: as :func:`displacements`."""
     chosen, horizon = np.asarray(families, np.int64), max(ticks)
     plain = twin.map(horizon).records[list(ticks)]
-    moved = [
-        twin.map(horizon, twin.start + m * np.eye(twin.families)[k]).records[list(ticks)]
-        for k, m in zip(chosen, added, strict=True)
-    ]
+    eye, pairs = np.eye(twin.families), zip(chosen, added, strict=True)
+    moved = [twin.map(horizon, twin.start + m * eye[k]).records[list(ticks)] for k, m in pairs]
     return plain, *compared(plain, np.array(moved), chosen)
 
 
 def early_index(twin: Twin, start: Float, drawn: float, split: int, ticks: int) -> float:
-    """Early-stream Sobol index of the shares (summed over families) in a twin, to first order in the noise.
+    """Return the early-stream Sobol index of the shares (summed over families) in a twin, to first order in the noise.
 
     Parameters
     ----------
@@ -366,14 +361,13 @@ def early_index(twin: Twin, start: Float, drawn: float, split: int, ticks: int) 
     """
     p = start / start.sum()
     founding = drawn * (np.diag(p) - np.outer(p, p))
-    both, early = (
-        float(np.trace(twin.share_spread(ticks, start, initial=founding, until=until)[-1])) for until in (None, split)
-    )
+    spread = [twin.share_spread(ticks, start, initial=founding, until=until)[-1] for until in (None, split)]
+    both, early = (float(np.trace(s)) for s in spread)
     return early / both
 
 
 def lasting_cost(x: float, N: float, D: float, grown: float) -> float:
-    """Extra records that leave a share x displaced by D in the end, where displacements change by the factor `grown`.
+    """Return extra records that leave a share x displaced by D in the end, if displacements change by `grown`.
 
     ``N d / (1 - x - d)`` with ``d = D / grown``; infinite where the share cannot be moved so far.
     """
@@ -382,7 +376,7 @@ def lasting_cost(x: float, N: float, D: float, grown: float) -> float:
 
 
 def logit(values: Float) -> Float:
-    """Log-odds of each share of a whole."""
+    """Return the log-odds of each share of a whole."""
     share = values / values.sum()
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(share) - np.log1p(-share))
@@ -392,9 +386,10 @@ def logit(values: Float) -> Float:
 
 # The gain of the bias loop, measured by intervention: how much of the records' bias new records inherit.
 #
-# Models learn what records say, and generated labels say what models have learned. If every record said a little more, new
-# records would say ``L`` times as much more: L is the loop's gain per generation of records. Without renewal, an urn of biases
-# then has the displacement of the corpus' mean bias grow as ``N^(L - 1)``: it is thinned out below L = 1, and grows above.
+# Models learn what records say, and generated labels say what models have learned. If every record said a little more,
+# new records would say ``L`` times as much more: L is the loop's gain per generation of records. Without renewal, an
+# urn of biases then has the displacement of the corpus' mean bias grow as ``N^(L - 1)``: it is thinned out below L = 1,
+# and grows above.
 
 Bool = NDArray[np.bool_]
 
@@ -409,7 +404,7 @@ def shift_records(ecosystem: Community, size: float) -> None:
 
 
 def corpus_bias(world: World, since: int = -(2**31)) -> float:
-    """Mean of record minus truth over labelled records entered since a tick; NaN without any."""
+    """Return the mean of record minus truth over labelled records entered since a tick; NaN without any."""
     commons = world.commons
     rows = np.flatnonzero(_labelled(world) & (commons.tick >= since))
     if not len(rows):
@@ -422,7 +417,7 @@ def _labelled(world: World) -> Bool:
 
 
 def bias_gain(snapshot: Snapshot, *, size: float = SIZE, wait: int | None = None) -> float:
-    """Loop gain L: shift of new records over the shift of the corpus when they begin.
+    """Measure the loop gain L: shift of new records over the shift of the corpus when they begin.
 
     Parameters
     ----------
@@ -439,8 +434,7 @@ def bias_gain(snapshot: Snapshot, *, size: float = SIZE, wait: int | None = None
         For a shift of 0 or a wait below one tick.
     """
     ticks = snapshot.parameters.trainers.retrain_interval if wait is None else wait
-    if not size or ticks < 1:
-        raise ConfigurationError(f"bias gain: size = {size:g}, wait = {ticks}: must be a shift and at least one tick")
+    refuse(not size or ticks < 1, f"bias gain: size = {size:g}, wait = {ticks}: must be a shift and at least one tick")
     since = snapshot.world.tick + ticks
 
     def look(ecosystem: Community) -> tuple[float, float]:
@@ -451,9 +445,9 @@ def bias_gain(snapshot: Snapshot, *, size: float = SIZE, wait: int | None = None
 
 
 def bias_displacements(
-    snapshot: Snapshot, at: Sequence[int], *, size: float = SIZE, seed: int | None = None
+    snapshot: Snapshot, at: Ticks, *, size: float = SIZE, seed: int | None = None
 ) -> tuple[Float, Float]:
-    """What becomes of a shift of every record: labelled records, and displacement of the corpus' mean bias, at some ticks.
+    """Follow a shift of every record: labelled records, and displacement of the corpus' mean bias, at some ticks.
 
     Parameters
     ----------
@@ -477,5 +471,5 @@ def bias_displacements(
     return plain[:, 0], moved[:, 1] - plain[:, 1]
 
 
-def _shift(size: float) -> Change | None:
-    return (lambda ecosystem: shift_records(ecosystem, size)) if size else None
+def _shift(size: float) -> Change:
+    return (lambda ecosystem: shift_records(ecosystem, size)) if size else unchanged

@@ -35,7 +35,7 @@ def rows_listed(rows: Sequence[str]) -> str:
     lines = []
     for id in rows:
         lines.append([id, "", "", "", f"{ROWS[id].title} ({ROWS[id].source})"])
-        lines += [["", k, str(v.default), v.range(), v.help] for k, v in ROWS[id].knobs.items()]
+        lines += [["", k, str(v.default), v.range(), v.help] for k, v in ROWS[id].parameters.items()]
     return table(["row", "parameter", "default", "allowed", "what it is"], lines)
 
 

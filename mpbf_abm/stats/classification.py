@@ -8,51 +8,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.stats.estimates import Estimate, critical_z, student
+from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.stats.estimates import UNKNOWN, Estimate, critical_z, student
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+Labels = ArrayLike | None
 
 
 # --------------------------------------------------------------------------- area under the ROC curve
 
 
-def auc(
-    scores: ArrayLike, outcome: ArrayLike, *, groups: ArrayLike | None = None, folds: ArrayLike | None = None
-) -> Estimate:
-    """Area under the ROC curve: the chance that a case with outcome yes scores above one without, ties counting half.
+def auc(scores: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: Labels = None) -> Estimate:
+    """Return the area under the ROC curve: the chance that a case of outcome yes scores higher (ties half).
 
     Parameters
     ----------
     scores : float (n,)
-        Higher ones foretell yes.
+        Higher ones predict yes.
     outcome : bool (n,)
     groups : (n,), optional
         Labels of dependent cases; by default each case stands alone.
     folds : (n,), optional
-        Only cases with the same label are compared, and all pairs that are count alike. Cross-validated scores need it: those
-        of different fits are not on one scale, and pooled scores of pure noise have an area below .5 (Airola et al. 2011).
+        Only cases with the same label are compared, and all pairs that are count alike. Cross-validated scores need it:
+        those of different fits are not on one scale, and pooled scores of pure noise have an area below .5 (Airola et
+        al. 2011).
 
     Returns
     -------
     Estimate
         1 in perfect order, .5 for a constant score, 0 reversed. The standard error is that of DeLong, DeLong and
-        Clarke-Pearson (1988), with groups that of Obuchowski (1997); the interval is symmetric on the logit scale, so that
-        it stays within 0 and 1. Where that error is 0 (perfect order, constant scores) or unknown (all of one class in one
-        group) the interval is Newcombe's (2006, method 5), which needs the area and the numbers of cases (groups) only.
+        Clarke-Pearson (1988), with groups that of Obuchowski (1997); the interval is symmetric on the logit scale, so
+        that it stays within 0 and 1. Where that error is 0 (perfect order, constant scores) or unknown (all of one
+        class in one group) the interval is Newcombe's (2006, method 5), which needs the area and the numbers of cases
+        (groups) only.
 
     Raises
     ------
     ConfigurationError
-        If the arrays do not match, a score is not finite, an outcome is not 0 or 1, or either class is empty (in every fold).
+        If the arrays do not match, a score is not finite, an outcome is not 0 or 1, or either class is empty (in every
+        fold).
 
     Examples
     --------
@@ -66,14 +69,9 @@ def auc(
 
 
 def auc_difference(
-    first: ArrayLike,
-    second: ArrayLike,
-    outcome: ArrayLike,
-    *,
-    groups: ArrayLike | None = None,
-    folds: ArrayLike | None = None,
+    first: ArrayLike, second: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: Labels = None
 ) -> Estimate:
-    """Area of one score less that of another on the same cases, with the interval of DeLong et al. (1988).
+    """Return the area of one score less that of another on the same cases, with its interval (DeLong et al. 1988).
 
     Parameters
     ----------
@@ -84,8 +82,8 @@ def auc_difference(
     Returns
     -------
     Estimate
-        0 to 0 for scores in the same order. Where order differs and the error is still 0 or unknown, the interval is put
-        together from those of both areas as if they were independent (Zou and Donner 2008), which is wide.
+        0 to 0 for scores in the same order. Where order differs and the error is still 0 or unknown, the interval is
+        put together from those of both areas as if they were independent (Zou and Donner 2008), which is wide.
     """
     y = checked_outcome(outcome)
     scores = [checked_values("scores", s, len(y)) for s in (first, second)]
@@ -104,10 +102,8 @@ def auc_difference(
     return Estimate(value, math.nan, max(-1.0, value - below), min(1.0, value + above))
 
 
-def _areas(
-    scores: Sequence[Float], y: Bool, groups: ArrayLike | None, folds: ArrayLike | None
-) -> tuple[Float, Float, tuple[int, int]]:
-    """Areas (k,), their covariance (k, k), and the groups that hold each class."""
+def _areas(scores: Sequence[Float], y: Bool, groups: Labels, folds: Labels) -> tuple[Float, Float, tuple[int, int]]:
+    """Return the areas (k,), their covariance (k, k), and the groups that hold each class."""
     label = group_numbers(groups, len(y))
     fold = np.zeros(len(y), np.int64) if folds is None else group_numbers(folds, len(y))
     ahead, rivals = np.zeros((len(scores), len(y))), np.zeros(len(y))
@@ -120,8 +116,7 @@ def _areas(
                 # How many of the other class a case is above, from midranks (Sun and Xu 2014).
                 row[here] = _ranks(s[both])[: len(here)] - _ranks(s[here])
     pairs = rivals[y].sum()
-    if not pairs:
-        raise ConfigurationError("area under the ROC curve: no fold holds both classes")
+    refuse(not pairs, "area under the ROC curve: no fold holds both classes")
     area = ahead[:, y].sum(axis=1) / pairs
     total = int(label.max()) + 1
     yes = np.array([np.bincount(label[y], (a - v * rivals)[y], total) for a, v in zip(ahead, area, strict=True)])
@@ -135,7 +130,7 @@ def _areas(
 
 
 def _bounded(area: float, variance: float, counts: tuple[int, int]) -> Estimate:
-    """An area with an interval within 0 and 1."""
+    """Return an area with an interval within 0 and 1."""
     from scipy.special import expit, logit
 
     error = math.sqrt(variance) if variance >= 0 else math.nan
@@ -147,7 +142,7 @@ def _bounded(area: float, variance: float, counts: tuple[int, int]) -> Estimate:
 
 
 def _from_counts(area: float, m: int, n: int) -> tuple[float, float]:
-    """Interval of an area: all t with |area - t| <= z sd(t), by Hanley and McNeil's variance (Newcombe 2006, method 5)."""
+    """Return all t with |area - t| <= z sd(t), by Hanley and McNeil's variance (Newcombe 2006, method 5)."""
     from scipy.optimize import brentq
 
     z, mean = critical_z(), (m + n) / 2
@@ -163,7 +158,7 @@ def _from_counts(area: float, m: int, n: int) -> tuple[float, float]:
 
 
 def roc_curve(scores: ArrayLike, outcome: ArrayLike) -> pd.DataFrame:
-    """ROC curve: rates of true and false alarms when yes is said from a threshold on.
+    """Return the ROC curve: rates of true and false alarms when yes is said from a threshold on.
 
     Parameters
     ----------
@@ -173,21 +168,17 @@ def roc_curve(scores: ArrayLike, outcome: ArrayLike) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``threshold`` (falling, from infinity), ``false_positive_rate``, ``true_positive_rate`` (rising, 0 to 1). The area
-        below straight lines between its points is that of :func:`auc`.
+        ``threshold`` (falling, from infinity), ``false_positive_rate``, ``true_positive_rate`` (rising, 0 to 1). The
+        area below straight lines between its points is that of :func:`auc`.
     """
     y = checked_outcome(outcome)
     s = checked_values("scores", scores, len(y))
     order = np.argsort(-s, kind="stable")
     last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
     true, false = np.cumsum(y[order])[last], np.cumsum(~y[order])[last]
-    return pd.DataFrame(
-        {
-            "threshold": np.append(np.inf, s[order][last]),
-            "false_positive_rate": np.append(0.0, false / false[-1]),
-            "true_positive_rate": np.append(0.0, true / true[-1]),
-        }
-    )
+    rates = {"false_positive_rate": false, "true_positive_rate": true}
+    columns = {name: np.append(0.0, count / count[-1]) for name, count in rates.items()}
+    return pd.DataFrame({"threshold": np.append(np.inf, s[order][last])} | columns)
 
 
 # --------------------------------------------------------------------------- what is given
@@ -199,32 +190,30 @@ def _ranks(x: Float) -> Float:
     return np.asarray(rankdata(x), np.float64)
 
 
-def checked_outcome(outcome: ArrayLike, *, both: bool = True) -> Bool:
-    """Outcomes as booleans (n,), or one clear line; with `both`, neither class may be empty."""
+def checked_outcome(outcome: ArrayLike) -> Bool:
+    """Return outcomes as booleans (n,), or raise one clear line; neither class may be empty."""
     y = np.asarray(outcome)
     if y.ndim != 1 or not len(y) or not np.isin(y, (0, 1)).all():
         raise ConfigurationError("outcome: a list of yes and no (1 and 0) is needed")
     y = y.astype(bool)
-    if both and y.all() | (~y).all():
+    if y.all() | (~y).all():
         raise ConfigurationError(f"outcome: all {len(y)} cases are {'yes' if y[0] else 'no'}; both classes are needed")
     return y
 
 
 def checked_values(what: str, values: ArrayLike, n: int) -> Float:
-    """Finite numbers (n,), or one clear line."""
+    """Return finite numbers (n,), or raise one clear line."""
     x = np.asarray(values, np.float64)
-    if x.shape != (n,) or not np.isfinite(x).all():
-        raise ConfigurationError(f"{what}: {n} finite numbers are needed, one for each outcome")
+    refuse(x.shape != (n,) or not np.isfinite(x).all(), f"{what}: {n} finite numbers are needed, one for each outcome")
     return x
 
 
-def group_numbers(groups: ArrayLike | None, n: int) -> Int:
-    """Numbers of groups, from 0 without gaps (n,)."""
+def group_numbers(groups: Labels, n: int) -> Int:
+    """Return the numbers of groups, from 0 without gaps (n,)."""
     if groups is None:
         return np.arange(n)
     g = np.asarray(groups)
-    if g.shape != (n,):
-        raise ConfigurationError(f"groups: {n} labels are needed, one for each outcome")
+    refuse(g.shape != (n,), f"groups: {n} labels are needed, one for each outcome")
     return np.asarray(np.unique(g, return_inverse=True)[1], np.int64)
 
 
@@ -238,17 +227,10 @@ def group_numbers(groups: ArrayLike | None, n: int) -> Int:
 # --------------------------------------------------------------------------- probabilities
 
 
-def brier_score(probability: ArrayLike, outcome: ArrayLike, groups: ArrayLike | None = None) -> Estimate:
-    """Mean squared error of a probability, from 0 (certain and right) to 1 (Brier 1950), with a t-interval over groups."""
-    y = checked_outcome(outcome, both=False)
-    loss = (_probability(probability, len(y)) - y) ** 2
-    return _ratio(loss, np.ones(len(y)), group_numbers(groups, len(y)))
-
-
 def brier_skill(
-    probability: ArrayLike, outcome: ArrayLike, *, base: ArrayLike | None = None, groups: ArrayLike | None = None
+    probability: ArrayLike, outcome: ArrayLike, *, base: ArrayLike | None = None, groups: Labels = None
 ) -> Estimate:
-    """Brier skill: 1 less the Brier score over that of base rates alone; 1 is perfect, 0 no better than base rates.
+    """Return 1 less the Brier score over that of base rates alone; 1 is perfect, 0 no better than base rates.
 
     Parameters
     ----------
@@ -267,19 +249,18 @@ def brier_skill(
     y = checked_outcome(outcome)
     p = _probability(probability, len(y))
     b = _probability(np.broadcast_to(y.mean() if base is None else np.asarray(base, np.float64), y.shape), len(y))
-    if not np.any(b != y):
-        raise ConfigurationError("brier skill: base rates foretell every outcome, so that nothing is left to gain")
+    refuse(not np.any(b != y), "brier skill: base rates predict every outcome, so that nothing is left to gain")
     ratio = _ratio((p - y) ** 2, (b - y) ** 2, group_numbers(groups, len(y)))
     return Estimate(1.0 - ratio.value, ratio.error, 1.0 - ratio.high, 1.0 - ratio.low)
 
 
 def _ratio(above: Float, below: Float, label: Int) -> Estimate:
-    """Ratio of two sums over cases, with an interval over groups."""
+    """Return the ratio of two sums over cases, with an interval over groups."""
     value = float(above.sum() / below.sum())
     rest = np.bincount(label, above - value * below)
     n = len(rest)
     if n < 2:
-        return Estimate(value, math.nan, math.nan, math.nan)
+        return replace(UNKNOWN, value=value)
     error = float(math.sqrt(n / (n - 1) * (rest**2).sum()) / below.sum())
     return student(value, error, n - 1)
 
@@ -304,12 +285,11 @@ class Logistic:
     sd: Float
 
     def probability(self, inputs: ArrayLike) -> Float:
-        """Probability of yes (n,) for inputs (n, q)."""
+        """Return the probability of yes (n,) for inputs (n, q)."""
         from scipy.special import expit
 
         x = _inputs(inputs)
-        if x.shape[1] != len(self.mean):
-            raise ConfigurationError(f"inputs: {x.shape[1]} columns; the regression has {len(self.mean)}")
+        refuse(x.shape[1] != len(self.mean), f"inputs: {x.shape[1]} columns; the regression has {len(self.mean)}")
         return np.asarray(expit(self.intercept + (x - self.mean) / self.sd @ self.coefficients))
 
 
@@ -332,8 +312,7 @@ def fit_logistic(inputs: ArrayLike, outcome: ArrayLike, ridge: float = 1.0) -> L
 
     y = checked_outcome(outcome)
     x = _inputs(inputs, len(y))
-    if not 0 < ridge < math.inf:
-        raise ConfigurationError(f"ridge = {ridge:g}: must be above 0")
+    refuse(not 0 < ridge < math.inf, f"ridge = {ridge:g}: must be above 0")
     mean, sd = x.mean(axis=0), x.std(axis=0)
     # What is left of equal inputs by rounding does not vary.
     sd[sd <= 1e-12 * np.abs(mean)] = 0.0
@@ -357,8 +336,8 @@ def fit_logistic(inputs: ArrayLike, outcome: ArrayLike, ridge: float = 1.0) -> L
     return Logistic(float(found.x[0]), np.asarray(found.x[1:]), mean, np.where(sd > 0, sd, 1.0))
 
 
-def grouped_folds(outcome: ArrayLike, folds: int, rng: np.random.Generator, groups: ArrayLike | None = None) -> Int:
-    """Fold of each case (n,): groups whole, and dealt so that folds have about the same share of yes.
+def grouped_folds(outcome: ArrayLike, folds: int, rng: Generator, groups: Labels = None) -> Int:
+    """Deal cases to folds (n,): groups whole, and folds of about the same share of yes.
 
     Groups in order of their share of yes (at random where it is the same) are dealt in turn.
 
@@ -370,8 +349,7 @@ def grouped_folds(outcome: ArrayLike, folds: int, rng: np.random.Generator, grou
     y = checked_outcome(outcome)
     label = group_numbers(groups, len(y))
     count = int(label.max()) + 1
-    if not 2 <= folds <= count:
-        raise ConfigurationError(f"folds = {folds}: must be from 2 to the {count} groups of cases")
+    refuse(not 2 <= folds <= count, f"folds = {folds}: must be from 2 to the {count} groups of cases")
     share = np.bincount(label, y) / np.bincount(label)
     order = np.lexsort((rng.random(count), share))
     fold = np.empty(count, np.int64)
@@ -380,13 +358,7 @@ def grouped_folds(outcome: ArrayLike, folds: int, rng: np.random.Generator, grou
 
 
 def cross_validate(
-    inputs: ArrayLike,
-    outcome: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    groups: ArrayLike | None = None,
-    folds: int = 5,
-    ridge: float = 1.0,
+    inputs: ArrayLike, outcome: ArrayLike, *, rng: Generator, groups: Labels = None, folds: int = 5, ridge: float = 1.0
 ) -> pd.DataFrame:
     """Predict every outcome by a logistic regression that has not seen its group.
 
@@ -404,9 +376,9 @@ def cross_validate(
     Returns
     -------
     DataFrame
-        In the order of the cases: ``fold`` (to be given to :func:`~mpbf_abm.stats.classification.auc`), ``probability``,
-        and ``base``, the share of yes in what the regression was fitted to: the base rate that an out-of-sample prediction
-        has to beat (:func:`brier_skill`).
+        In the order of the cases: ``fold`` (to be given to :func:`~mpbf_abm.stats.classification.auc`),
+        ``probability``, and ``base``, the share of yes in what the regression was fitted to: the base rate that an
+        out-of-sample prediction has to beat (:func:`brier_skill`).
 
     Raises
     ------
@@ -419,10 +391,8 @@ def cross_validate(
     probability, base = np.empty(len(y)), np.empty(len(y))
     for k in range(folds):
         out = fold == k
-        if len(np.unique(y[~out])) < 2:
-            raise ConfigurationError(
-                f"cross-validation: without fold {k} all outcomes are the same; use fewer folds or more groups"
-            )
+        words = f"cross-validation: without fold {k} all outcomes are the same; use fewer folds or more groups"
+        refuse(len(np.unique(y[~out])) < 2, words)
         probability[out] = fit_logistic(x[~out], y[~out], ridge).probability(x[out])
         base[out] = y[~out].mean()
     return pd.DataFrame({"fold": fold, "probability": probability, "base": base})
@@ -433,15 +403,12 @@ def cross_validate(
 
 def _probability(probability: ArrayLike, n: int) -> Float:
     p = checked_values("probability", probability, n)
-    if p.min() < 0 or p.max() > 1:
-        raise ConfigurationError("probability: must be from 0 to 1")
+    refuse(p.min() < 0 or p.max() > 1, "probability: must be from 0 to 1")
     return p
 
 
 def _inputs(inputs: ArrayLike, n: int | None = None) -> Float:
     x = np.asarray(inputs, np.float64)
-    if x.ndim != 2 or (n is not None and len(x) != n) or not np.isfinite(x).all():
-        raise ConfigurationError(
-            "inputs: finite numbers are needed, one row for each outcome and one column for each input"
-        )
+    wrong = x.ndim != 2 or (n is not None and len(x) != n) or not np.isfinite(x).all()
+    refuse(wrong, "inputs: finite numbers are needed, one row for each outcome and one column for each input")
     return x

@@ -18,7 +18,7 @@ Float = NDArray[np.float64]
 
 
 def hill(counts: NDArray[Any], order: float) -> float:
-    """Hill number (effective number of kinds) of order 0, 1 or 2 (Hill 1973); NaN for an empty count."""
+    """Return Hill number (effective number of kinds) of order 0, 1 or 2 (Hill 1973); NaN for an empty count."""
     total = np.add.reduce(counts)
     if total <= 0:
         return math.nan
@@ -31,7 +31,7 @@ def hill(counts: NDArray[Any], order: float) -> float:
 
 
 def gini(counts: NDArray[Any]) -> float:
-    """Gini coefficient, 0 (equal) to 1 - 1/n; NaN for an empty count."""
+    """Return Gini coefficient, 0 (equal) to 1 - 1/n; NaN for an empty count."""
     total, n = np.add.reduce(counts), len(counts)
     if total <= 0:
         return math.nan
@@ -39,7 +39,7 @@ def gini(counts: NDArray[Any]) -> float:
 
 
 def hhi(counts: NDArray[Any]) -> float:
-    """Herfindahl-Hirschman index: the sum of squared shares, 1/K to 1; NaN without counts.
+    """Return the Herfindahl-Hirschman index: the sum of squared shares, 1/K to 1; NaN without counts.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def hhi(counts: NDArray[Any]) -> float:
 
 
 def shannon(counts: NDArray[Any]) -> float:
-    """Shannon entropy of shares in nats, 0 to ln K; NaN without counts.
+    """Return Shannon entropy of shares in nats, 0 to ln K; NaN without counts.
 
     Parameters
     ----------
@@ -67,14 +67,17 @@ def shannon(counts: NDArray[Any]) -> float:
 
 
 def limit_hhi(masses: NDArray[Any]) -> float:
-    """Mean Herfindahl index of the limiting shares: ``sum a_k (a_k + 1) / (A (A + 1))``; flat ``a_k = 1``: 2 / (K + 1)."""
+    """Return the mean Herfindahl index of the limiting shares: ``sum a_k (a_k + 1) / (A (A + 1))``.
+
+    Flat ``a_k = 1``: 2 / (K + 1).
+    """
     a = np.asarray(masses, np.float64)
     total = a.sum()
     return float((a * (a + 1)).sum() / (total * (total + 1)))
 
 
 def limit_entropy(masses: NDArray[Any]) -> float:
-    """Mean Shannon entropy of the limiting shares in nats; flat ``a_k = 1``: ``H_K - 1`` (harmonic number).
+    """Return the mean Shannon entropy of the limiting shares in nats; flat ``a_k = 1``: ``H_K - 1`` (harmonic number).
 
     ``psi(A + 1) - sum a_k psi(a_k + 1) / A`` (Wolpert and Wolf 1995).
     """
@@ -86,7 +89,7 @@ def limit_entropy(masses: NDArray[Any]) -> float:
 
 
 def limit_gini(masses: NDArray[Any]) -> float:
-    """Mean Gini coefficient of the limiting shares; flat ``a_k = 1``: ``(K - 1) / (2 K)``.
+    """Return the mean Gini coefficient of the limiting shares; flat ``a_k = 1``: ``(K - 1) / (2 K)``.
 
     ``sum_{i<j} E|x_i - x_j| / K``: the sum of two shares is independent of how they divide it, by
     a Beta(a_i, a_j) law, so that each mean is ``(a_i + a_j) / A`` times ``E|2 B - 1|``.
@@ -104,7 +107,7 @@ def limit_gini(masses: NDArray[Any]) -> float:
 
 
 def limit_inverse_hhi(masses: Sequence[float] | NDArray[Any]) -> float:
-    """Mean inverse Herfindahl index (Hill number D2) of the limiting shares of two colours; flat: pi / 2.
+    """Return the mean inverse Herfindahl index (Hill number D2) of the limiting shares of two colours; flat: pi / 2.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A number with its standard error and interval, as measures hand it on: Student's, Wilson's, and the quantiles behind them."""
+"""A number with its standard error and interval: Student's, Wilson's, and the quantiles behind them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float = NDArray[np.float64]
+Events = Sequence[bool] | None
 
 LEVEL = 0.95
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)  # quantiles at its ends
 
 
 @dataclass(frozen=True)
@@ -24,58 +26,70 @@ class Estimate:
     high: float
 
 
+UNKNOWN = Estimate(math.nan, math.nan, math.nan, math.nan)
+
+
 def critical_z(level: float = LEVEL) -> float:
-    """Half width of the interval of a normal variable, in standard errors."""
+    """Return the half width of the interval of a normal variable, in standard errors."""
     from scipy.special import ndtri
 
     return float(ndtri(0.5 + level / 2))
 
 
 def critical_t(freedom: ArrayLike, level: float = LEVEL) -> Float:
-    """Half width of the interval of Student's t, in standard errors, by degrees of freedom (any shape)."""
+    """Return the half width of the interval of Student's t, in standard errors, by degrees of freedom (any shape)."""
     from scipy.special import stdtrit
 
     return np.asarray(stdtrit(np.asarray(freedom, np.float64), 0.5 + level / 2))
 
 
 def student(value: float, error: float, freedom: int, level: float = LEVEL) -> Estimate:
-    """A value with its standard error and Student's interval (Student 1908)."""
+    """Return a value with its standard error and Student's interval (Student 1908)."""
     half = float(critical_t(freedom, level)) * error
     return Estimate(value, error, value - half, value + half)
 
 
 def mean_estimate(values: ArrayLike) -> Estimate:
-    """Mean of independent values (n,), NaN without any, with Student's interval, which one value alone does not have."""
+    """Return the mean of independent values (n,), NaN without any, with Student's interval (from two values on)."""
     x = np.asarray(values, np.float64)
     n, mean = len(x), float(x.mean()) if len(x) else math.nan
     return student(mean, float(x.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan, n - 1)
 
 
 def share_estimate(yes: ArrayLike) -> Estimate:
-    """Share of cases (n,) that are so, with Wilson's interval; NaN without any."""
+    """Return the share of cases (n,) that are so, with Wilson's interval; NaN without any."""
     x = np.asarray(yes, np.float64)
     n = len(x)
     if not n:
-        return Estimate(math.nan, math.nan, math.nan, math.nan)
+        return UNKNOWN
     low, high = wilson(x.sum(), n)
     return Estimate(float(x.mean()), math.sqrt(x.mean() * (1.0 - x.mean()) / n), float(low), float(high))
 
 
-def wilson(hits: ArrayLike, n: ArrayLike, level: float = LEVEL) -> tuple[Float, Float]:
-    """Interval of a proportion (Wilson 1927); 0 to 1 without trials.
+def wilson(hits: ArrayLike, n: ArrayLike) -> tuple[Float, Float]:
+    """Return the interval of a proportion (Wilson 1927); 0 to 1 without trials.
 
     Parameters
     ----------
     hits, n : float arrays
         Successes (ties may count half) and trials.
     """
-    z2 = critical_z(level) ** 2
+    z2 = critical_z() ** 2
     hits, n = np.asarray(hits, np.float64), np.asarray(n, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = hits / n
         middle = (p + z2 / (2 * n)) / (1 + z2 / n)
         half = np.sqrt(z2 * (p * (1 - p) + z2 / (4 * n)) / n) / (1 + z2 / n)
     return np.where(n > 0, np.maximum(middle - half, 0.0), 0.0), np.where(n > 0, np.minimum(middle + half, 1.0), 1.0)
+
+
+def holm(p: Float) -> Float:
+    """Return Holm's (1979) adjusted p values (n,); NaN stays, and is no test."""
+    out = np.full(len(p), math.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    out[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return out
 
 
 # --------------------------------------------------------------------------- precision
@@ -90,8 +104,8 @@ def wilson(hits: ArrayLike, n: ArrayLike, level: float = LEVEL) -> tuple[Float, 
 GROWTH = 0.1  # further replicates are asked for in steps of this share
 
 
-def half_widths(differences: Float, events: Sequence[bool] | None = None, *, together: int = 1) -> Float:
-    """Half widths of 95 % t-intervals of a mean, over the first 1, 2, ..., n units.
+def half_widths(differences: Float, events: Events = None, *, together: int = 1) -> Float:
+    """Return the half widths of 95 % t-intervals of a mean, over the first 1, 2, ..., n units.
 
     Parameters
     ----------
@@ -144,13 +158,7 @@ class Verdict:
 
 
 def judge(
-    differences: Float,
-    targets: Sequence[float],
-    *,
-    least: int,
-    most: int,
-    look_ahead: int,
-    events: Sequence[bool] | None = None,
+    differences: Float, targets: Sequence[float], *, least: int, most: int, look_ahead: int, events: Events = None
 ) -> Verdict:
     """Ask whether there are enough replicates for intervals that hold together.
 
@@ -186,5 +194,5 @@ def judge(
 
 
 def ahead(n: int, look_ahead: int) -> int:
-    """Further replicates over which precision must hold when it was reached at n: in proportion above 100."""
+    """Return the replicates over which precision must hold after it was reached at n: in proportion above 100."""
     return look_ahead if n <= 100 else look_ahead * n // 100

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.stats.estimates import LEVEL, critical_t
+from mpbf_abm.errors import refuse_all
+from mpbf_abm.stats.estimates import LEVEL, Events, critical_t
 
 Float = NDArray[np.float64]
+Bounds = Mapping[str, float] | None
 
 RESAMPLES = 4_000
 JUDGED = 0.5  # an effect that fewer units know (against the most) does not widen the intervals of others
@@ -27,9 +28,9 @@ EFFECT_COLUMNS = ("outcome", "baseline", "treated", "difference", "low", "high",
 
 
 def paired_effects(
-    baseline: pd.DataFrame, treated: pd.DataFrame, families: Sequence[Sequence[str]], bounds: Mapping[str, float] | None = None
-) -> pd.DataFrame:  # fmt: skip
-    """Mean paired difference of each outcome, with 95 % intervals that hold together within a family of outcomes.
+    baseline: pd.DataFrame, treated: pd.DataFrame, families: Sequence[Sequence[str]], bounds: Bounds = None
+) -> pd.DataFrame:
+    """Return mean paired differences with 95 % intervals that hold together within a family of outcomes.
 
     Parameters
     ----------
@@ -43,9 +44,10 @@ def paired_effects(
     Returns
     -------
     DataFrame
-        One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and ``high`` of its interval
-        (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), ``n`` pairs, and whether at least two pairs are all ``identical``, bit for bit. A pair with a value
-        that is not finite is left out of its outcome; an outcome with fewer than two pairs left has NaN for everything that needs them.
+        One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and ``high`` of its
+        interval (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), ``n`` pairs, and whether at least two
+        pairs are all ``identical``, bit for bit. A pair with a value that is not finite is left out of its outcome; an
+        outcome with fewer than two pairs left has NaN for everything that needs them.
 
     Raises
     ------
@@ -75,16 +77,12 @@ def paired_effects(
 
 
 def _check(baseline: pd.DataFrame, treated: pd.DataFrame, outcomes: Sequence[str]) -> None:
-    faults = []
-    if len(baseline) != len(treated) or not baseline.index.equals(treated.index):
-        faults.append(
-            f"paired effects: {len(baseline)} baseline and {len(treated)} treated rows must have the same index"
-        )
+    pairs = f"{len(baseline)} baseline and {len(treated)} treated rows"
     missing = [o for o in outcomes if o not in baseline.columns or o not in treated.columns]
-    if missing:
-        faults.append(f"paired effects: no outcome '{missing[0]}' in both tables")
-    if faults:
-        raise ConfigurationError(faults)
+    refuse_all(
+        (not baseline.index.equals(treated.index), f"paired effects: {pairs} must have the same index"),
+        (missing, f"paired effects: no outcome '{(missing or [''])[0]}' in both tables"),
+    )
 
 
 def cautions(units: int, unpaired: Sequence[str], grouped: Sequence[str]) -> list[str]:
@@ -110,7 +108,7 @@ def cautions(units: int, unpaired: Sequence[str], grouped: Sequence[str]) -> lis
 
 
 def reduction(baseline: Float, treated: Float) -> float:
-    """Variance-reduction factor of pairing within scenarios: (var a + var b) / var(b - a), pooled over scenarios.
+    """Return the variance-reduction factor of pairing: (var a + var b) / var(b - a), pooled over scenarios.
 
     Parameters
     ----------
@@ -133,14 +131,14 @@ def reduction(baseline: Float, treated: Float) -> float:
 
 
 def middle(values: Float) -> tuple[float, float, float]:
-    """Median and 10-90 % range of values (n,), as low, median, high; those that are not finite do not count, NaN without any."""
+    """Return low, median and high of the finite values (n,): median and 10-90 % range, NaN without any."""
     known = values[np.isfinite(values)]
     low, half, high = np.quantile(known, (0.1, 0.5, 0.9)) if len(known) else (np.nan,) * 3
     return float(low), float(half), float(high)
 
 
 def spread(runs: pd.DataFrame, outcomes: Sequence[str]) -> pd.DataFrame:
-    """Median and 10-90 % range over replicates, which do not hide that outcomes fall into two groups.
+    """Return median and 10-90 % range over replicates, which do not hide that outcomes fall into two groups.
 
     Returns
     -------
@@ -178,15 +176,9 @@ class Simultaneous:
 
 
 def simultaneous_intervals(
-    effects: Float,
-    *,
-    events: Sequence[bool] | None = None,
-    bounds: ArrayLike = np.inf,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    effects: Float, *, events: Events = None, bounds: ArrayLike = np.inf, resamples: int = RESAMPLES, seed: int = 0
 ) -> Simultaneous:
-    """Intervals of several paired effects that all hold with one probability: bootstrap of the largest t.
+    """Return intervals of several paired effects that all hold with one probability: bootstrap of the largest t.
 
     Units are resampled as rows, so that effects keep their correlation (Westfall and Young 1993). The quantile of
     ``max_j |mean*_j - mean_j| / error_j`` is that of a normal variable, as the errors stay as they are; each effect's
@@ -203,8 +195,6 @@ def simultaneous_intervals(
     bounds : float array (q,)
         Size that no effect can exceed, as 1 for a difference of shares; of events it is 1. Intervals are cut off there:
         they hold as often as before.
-    level : float
-        Probability that all intervals cover.
     resamples, seed : int
 
     Returns
@@ -223,9 +213,8 @@ def simultaneous_intervals(
     q = x.shape[1]
     known = np.isfinite(x)
     n = known.sum(axis=0)
-    pseudo = (
-        (np.isin(x, (-1.0, 0.0, 1.0)) | ~known).all(axis=0) * 1.0 if events is None else np.asarray(events, np.float64)
-    )
+    signs = (np.isin(x, (-1.0, 0.0, 1.0)) | ~known).all(axis=0)
+    pseudo = np.asarray(signs if events is None else events, np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(known, x, 0.0).sum(axis=0) / n
         centred = np.where(known, x - mean, 0.0)
@@ -247,16 +236,16 @@ def simultaneous_intervals(
                 # A resampled mean varies by (n - 1) / n of what the error says.
                 t = np.abs(weight @ centred / (weight @ known)) / error * np.sqrt(n / (n - 1.0))
             worst.append(np.where(judged & np.isfinite(t), t, 0.0).max(axis=1))
-        normal = float(np.quantile(np.concatenate(worst), level))
+        normal = float(np.quantile(np.concatenate(worst), LEVEL))
         freedom = np.maximum(n - 1, 1)
-        critical = critical_t(freedom, max(level, 2.0 * float(ndtr(normal)) - 1.0))
+        critical = critical_t(freedom, max(LEVEL, 2.0 * float(ndtr(normal)) - 1.0))
     half = np.where(usable, critical * error, np.where(n >= CONSTANT, 0.0, np.nan))
     most = np.where(pseudo > 0, 1.0, bounds)
     return Simultaneous(mean, error, np.maximum(mean - half, -most), np.minimum(mean + half, most), n, critical)
 
 
 def bimodality(values: Float) -> float:
-    """Sarle's bimodality coefficient ``(g^2 + 1) / (k + 3 (n-1)^2 / ((n-2)(n-3)))``; above 5/9 two groups are likely.
+    """Return Sarle's coefficient ``(g^2 + 1) / (k + 3 (n-1)^2 / ((n-2)(n-3)))``; above 5/9 two groups are likely.
 
     Parameters
     ----------

@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Limit = tuple[float, float] | frozenset[Any]
 Box = tuple[Limit, ...]
 
-PEEL, PASTE, LEAST_MASS = 0.05, 0.05, 0.05
+PEEL, PASTE = 0.05, 0.05  # share of a box that one step takes or gives
+LEAST_MASS = 0.05  # share of all points that a box keeps at least
+KINDS = {"f": "real", "i": "whole", "u": "whole"}  # by kind of array; others hold names
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Found:
     inside : bool array (n,)
         Points in it.
     coverage, density, mass : float
-        Share of the points of interest that are inside; share of those inside that are of interest; share of all points.
+        Share of the points of interest that are inside; share of those inside that are of interest; share of all
+        points.
     restricted : tuple of int
         Columns whose limits are not those of all points.
     """
@@ -57,10 +60,6 @@ class Prim:
     columns : sequence of arrays (n,)
         Float arrays are peeled by quantiles, integer arrays by whole steps, others by their values.
     interest : bool array (n,)
-    peel, paste : float
-        Share of a box that one step takes or gives.
-    least_mass : float
-        Share of all points that a box keeps at least.
 
     Examples
     --------
@@ -70,67 +69,45 @@ class Prim:
     (True, (0,))
     """
 
-    def __init__(
-        self,
-        columns: Sequence[NDArray[Any]],
-        interest: Bool,
-        *,
-        peel: float = PEEL,
-        paste: float = PASTE,
-        least_mass: float = LEAST_MASS,
-    ) -> None:
+    def __init__(self, columns: Sequence[NDArray[Any]], interest: Bool) -> None:
         self.y = np.asarray(interest, bool)
         self.columns = [np.asarray(c) for c in columns]
-        n = len(self.y)
-        if not self.columns or any(len(c) != n for c in self.columns):
-            raise ConfigurationError("scenario discovery needs columns as long as the outcome")
-        if not self.y.any() or self.y.all():
-            raise ConfigurationError(
-                f"scenario discovery needs both kinds of scenarios; {int(self.y.sum())} of {n} are of interest"
-            )
-        for c in self.columns:
-            if c.dtype.kind == "f" and not np.isfinite(c).all():
-                raise ConfigurationError("scenario discovery needs factor values that are all finite")
-        self.peel_share, self.paste_share, self.least_mass = peel, paste, least_mass
-        self.kinds = [
-            "real" if c.dtype.kind == "f" else "whole" if c.dtype.kind in "iu" else "name" for c in self.columns
-        ]
+        n, hits = len(self.y), int(self.y.sum())
+        short = not self.columns or any(len(c) != n for c in self.columns)
+        refuse(short, "scenario discovery needs columns as long as the outcome")
+        both = f"scenario discovery needs both kinds of scenarios; {hits} of {n} are of interest"
+        refuse(hits in (0, n), both)
+        finite = all(np.isfinite(c).all() for c in self.columns if c.dtype.kind == "f")
+        refuse(not finite, "scenario discovery needs factor values that are all finite")
+        self.kinds = [KINDS.get(c.dtype.kind, "name") for c in self.columns]
         # Reals come before whole numbers before names where two steps are equally good.
         self.order = [i for kind in ("real", "whole", "name") for i, k in enumerate(self.kinds) if k == kind]
-        self.all: Box = tuple(
-            frozenset(c.tolist()) if kind == "name" else (c.min().item(), c.max().item())
-            for c, kind in zip(self.columns, self.kinds, strict=True)
-        )
+        self.all: Box = tuple(map(_limits, self.columns, self.kinds))
 
     def trajectory(self) -> list[Found]:
-        """Boxes from all points to the last one: peeled while that pays, then pasted while that does."""
+        """Return the boxes from all points to the last one: peeled while that pays, then pasted while that does."""
         n = len(self.y)
         steps = [self.measured(self.all, np.ones(n, bool))]
         for move, grows in ((self._peels, False), (self._pastes, True)):
             while True:
                 last = steps[-1]
                 options = [
-                    (self._gain(last.inside, inside), -len(self.restricted(box)), box, inside)
-                    for box, inside in move(last)
+                    (self._gain(last.inside, new), -len(self.restricted(box)), box, new) for box, new in move(last)
                 ]
                 if not options:
                     break
                 best = max(range(len(options)), key=lambda i: (options[i][0], options[i][1], -i))
                 gain, _, box, inside = options[best]
                 before, after = int(last.inside.sum()), int(inside.sum())
+                onwards = after > before if grows else after < before
                 better = not grows or (after > 0 and self.y[inside].mean() > self.y[last.inside].mean())
-                if not (
-                    after / n >= self.least_mass
-                    and (after > before if grows else after < before)
-                    and gain > 0
-                    and better
-                ):
+                if not (after / n >= LEAST_MASS and onwards and gain > 0 and better):
                     break
                 steps.append(self.measured(box, inside))
         return steps
 
     def _gain(self, old: Bool, new: Bool) -> float:
-        """Gain in density for each point given up, or taken in."""
+        """Return the gain in density for each point given up, or taken in."""
         before, after = int(old.sum()), int(new.sum())
         mean_old, mean_new = self.y[old].mean(), self.y[new].mean() if after else 0.0
         if mean_old == mean_new:
@@ -144,15 +121,12 @@ class Prim:
         for i in self.order:
             x, limit = self.columns[i], found.box[i]
             if isinstance(limit, frozenset):
-                if len(limit) > 1:
-                    out += [
-                        (self._with(found.box, i, limit - {v}), found.inside & (x != v))
-                        for v in sorted(limit, key=repr)
-                    ]
+                for v in sorted(limit, key=repr) if len(limit) > 1 else ():
+                    out.append((self._with(found.box, i, limit - {v}), found.inside & (x != v)))
                 continue
             inside = x[found.inside]
             for upper in (True, False):
-                edge = quantile(inside, 1 - self.peel_share if upper else self.peel_share)
+                edge = quantile(inside, 1 - PEEL if upper else PEEL)
                 if self.kinds[i] == "real":
                     keep = x <= edge if upper else x >= edge
                     new = (limit[0], edge) if upper else (edge, limit[1])
@@ -193,7 +167,7 @@ class Prim:
                 beyond = self.inside(self._with(found.box, i, (limit[1], high) if upper else (low, limit[0])))
                 edge = high if upper else low
                 if beyond.any():
-                    edge = quantile(x[beyond], self.paste_share if upper else 1 - self.paste_share)
+                    edge = quantile(x[beyond], PASTE if upper else 1 - PASTE)
                 box = self._with(found.box, i, (limit[0], edge) if upper else (edge, limit[1]))
                 out.append((box, self.inside(box)))
         return out
@@ -205,11 +179,11 @@ class Prim:
     # ------------------------------------------------------------------ boxes
 
     def restricted(self, box: Box) -> tuple[int, ...]:
-        """Columns whose limits differ from those of all points."""
+        """Return the columns whose limits differ from those of all points."""
         return tuple(i for i, (a, b) in enumerate(zip(box, self.all, strict=True)) if a != b)
 
     def inside(self, box: Box, columns: Sequence[NDArray[Any]] | None = None) -> Bool:
-        """Points inside the restrictions of a box; of other columns, if given."""
+        """Return the points inside the restrictions of a box; of other columns, if given."""
         columns = self.columns if columns is None else columns
         keep = np.ones(len(columns[0]), bool)
         for i in self.restricted(box):
@@ -221,14 +195,13 @@ class Prim:
         return keep
 
     def measured(self, box: Box, inside: Bool) -> Found:
-        """A box with its coverage, density and mass."""
+        """Return a box with its coverage, density and mass."""
         hits, n = int(self.y[inside].sum()), int(inside.sum())
-        return Found(
-            box, inside, hits / int(self.y.sum()), hits / n if n else math.nan, n / len(self.y), self.restricted(box)
-        )
+        density = hits / n if n else math.nan
+        return Found(box, inside, hits / int(self.y.sum()), density, n / len(self.y), self.restricted(box))
 
     def quasi_p(self, found: Found) -> dict[int, float]:
-        """Chance of so many hits in the box if a restriction made no difference, for each restricted column.
+        """Return the chance of so many hits in the box if a restriction made no difference, for each restricted column.
 
         ``P[Binomial(n, H'/T') >= H]`` with H' hits among the T' points inside without it (Bryant and Lempert 2010);
         small values say that the restriction matters.
@@ -243,8 +216,13 @@ class Prim:
         return out
 
 
+def _limits(x: NDArray[Any], kind: str) -> Limit:
+    """Return the limits of all points of a column."""
+    return frozenset(x.tolist()) if kind == "name" else (x.min().item(), x.max().item())
+
+
 def quantile(x: NDArray[Any], share: float) -> float:
-    """Quantile as scenario discovery takes it: midway between neighbours, and past a run of equal values."""
+    """Return the quantile as scenario discovery takes it: midway between neighbours, and past a run of equal values."""
     data = np.sort(x)
     at = (len(data) - 1) * share
     low, high = math.floor(at), math.ceil(at)

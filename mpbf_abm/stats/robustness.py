@@ -11,51 +11,52 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 
 Float = NDArray[np.float64]
 
 HURWICZ = 0.5
 PERCENTILE = 90.0
+RESAMPLES = 1_000
 
 
 def maximin(f: Float) -> Float:
-    """Worst value over scenarios (Wald 1950)."""
+    """Return the worst value over scenarios (Wald 1950)."""
     return np.asarray(f.min(axis=1))
 
 
 def maximax(f: Float) -> Float:
-    """Best value over scenarios."""
+    """Return the best value over scenarios."""
     return np.asarray(f.max(axis=1))
 
 
 def hurwicz(f: Float, pessimism: float = HURWICZ) -> Float:
-    """``a min + (1 - a) max`` with pessimism a (Hurwicz 1951)."""
+    """Return ``a min + (1 - a) max`` with pessimism a (Hurwicz 1951)."""
     return np.asarray(pessimism * f.min(axis=1) + (1 - pessimism) * f.max(axis=1))
 
 
 def laplace(f: Float) -> Float:
-    """Mean over scenarios, all equally likely."""
+    """Return the mean over scenarios, all equally likely."""
     return np.asarray(f.mean(axis=1))
 
 
 def regret(f: Float) -> Float:
-    """What a policy loses against the best one of each scenario (policies, scenarios)."""
+    """Return what a policy loses against the best one of each scenario (policies, scenarios)."""
     return np.asarray(f.max(axis=0) - f)
 
 
 def minimax_regret(f: Float) -> Float:
-    """Largest regret (Savage 1954); less is better."""
+    """Return the largest regret (Savage 1954); less is better."""
     return np.asarray(regret(f).max(axis=1))
 
 
 def percentile_regret(f: Float, percentile: float = PERCENTILE) -> Float:
-    """Percentile of regret over scenarios; less is better."""
+    """Return the percentile of regret over scenarios; less is better."""
     return np.asarray(np.percentile(regret(f), percentile, axis=1))
 
 
 def satisficing(f: Float, threshold: float) -> Float:
-    """Share of scenarios in which a policy reaches a threshold (Starr 1963)."""
+    """Return the share of scenarios in which a policy reaches a threshold (Starr 1963)."""
     return np.asarray((f >= threshold).mean(axis=1))
 
 
@@ -66,7 +67,7 @@ def undesirable_deviation(f: Float) -> Float:
 
 
 def criteria(threshold: float | None = None) -> dict[str, tuple[Callable[[Float], Float], bool]]:
-    """Criteria by name: the function, and whether a larger value is better."""
+    """Return criteria by name: the function, and whether a larger value is better."""
     out: dict[str, tuple[Callable[[Float], Float], bool]] = {
         "maximin": (maximin, True),
         "maximax": (maximax, True),
@@ -82,7 +83,7 @@ def criteria(threshold: float | None = None) -> dict[str, tuple[Callable[[Float]
 
 
 def ranks(values: Float, larger: bool) -> Float:
-    """Ranks from 1 (best); policies that tie, but for rounding, share the mean of their ranks."""
+    """Return ranks from 1 (best); policies that tie, but for rounding, share the mean of their ranks."""
     from scipy.stats import rankdata
 
     unit = 1e-12 * max(1.0, float(np.abs(values).max()))
@@ -91,7 +92,7 @@ def ranks(values: Float, larger: bool) -> Float:
 
 
 def agreement(table: Mapping[str, Float]) -> Float:
-    """Kendall's tau-b between the ranks of criteria (c, c); NaN where one ranks all alike."""
+    """Return Kendall's tau-b between the ranks of criteria (c, c); NaN where one ranks all alike."""
     from scipy.stats import kendalltau
 
     names = list(table)
@@ -105,17 +106,13 @@ def agreement(table: Mapping[str, Float]) -> Float:
 def check_table(f: Float) -> Float:
     """Return a table of at least one policy and one scenario, all finite, or say what is wrong."""
     f = np.asarray(f, np.float64)
-    if f.ndim != 2 or not f.size:
-        raise ConfigurationError(f"robustness needs a table of policies by scenarios, not {f.shape}")
-    if not np.isfinite(f).all():
-        raise ConfigurationError("robustness needs values that are all finite; leave out whole scenarios")
+    refuse(f.ndim != 2 or not f.size, f"robustness needs a table of policies by scenarios, not {f.shape}")
+    refuse(not np.isfinite(f).all(), "robustness needs values that are all finite; leave out whole scenarios")
     return f
 
 
-def rank_shares(
-    values: Float, function: Callable[[Float], Float], larger: bool, *, resamples: int = 1_000, seed: int = 0
-) -> Float:
-    """How often each policy comes first when replicates are drawn anew; ties share.
+def rank_shares(values: Float, function: Callable[[Float], Float], larger: bool, *, seed: int = 0) -> Float:
+    """Return how often each policy comes first when replicates are drawn anew; ties share.
 
     Scenarios are kept: robustness is a statement about them. Replicates are resampled within each scenario, the same
     for all policies, which share their draws.
@@ -125,7 +122,7 @@ def rank_shares(
     values : float array (policies, scenarios, replicates)
     function, larger
         A criterion (:func:`criteria`).
-    resamples, seed : int
+    seed : int
 
     Returns
     -------
@@ -136,16 +133,16 @@ def rank_shares(
     P, S, m = x.shape
     rng = np.random.default_rng([seed, P, S, m])
     first = np.zeros(P)
-    for _ in range(resamples):
+    for _ in range(RESAMPLES):
         weight = rng.multinomial(m, np.full(m, 1.0 / m), S) / m
         score = function(np.einsum("psm,sm->ps", x, weight)) * (1 if larger else -1)
         best = score >= score.max() - 1e-12 * max(1.0, float(np.abs(score).max()))
         first += best / best.sum()
-    return first / resamples
+    return first / RESAMPLES
 
 
 def honest_regret(values: Float, *, splits: int = 50, seed: int = 0) -> Float:
-    """Largest regret without the optimism of choosing by noise: chosen on one half of the replicates, valued on the other.
+    """Return the largest regret, chosen on one half of the replicates and valued on the other.
 
     The regret of noisy means is a largest value over scenarios of differences to a largest value over policies, and
     too large on both counts. Half the replicates say which scenario and which policy; the other half what they are
@@ -169,7 +166,7 @@ def honest_regret(values: Float, *, splits: int = 50, seed: int = 0) -> Float:
     out = np.zeros(P)
     for _ in range(splits):
         order = rng.permutation(m)
-        halves = x[..., order[: m // 2]].mean(axis=2), x[..., order[m // 2 :]].mean(axis=2)
+        halves = (x[..., order[: m // 2]].mean(axis=2), x[..., order[m // 2 :]].mean(axis=2))
         for choose, value in (halves, halves[::-1]):
             best = choose.argmax(axis=0)
             worst = (choose.max(axis=0) - choose).argmax(axis=1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.stats.estimates import LEVEL
 
 Float = NDArray[np.float64]
@@ -55,7 +55,7 @@ class SobolIndices:
 def sobol_indices(
     A: Float, B: Float, AB: Float, *, correct: bool = True, resamples: int = RESAMPLES, seed: int = 0
 ) -> SobolIndices:
-    """Sobol indices from a Saltelli design (Saltelli et al. 2010; total index of Jansen 1999).
+    """Return Sobol indices from a Saltelli design (Saltelli et al. 2010; total index of Jansen 1999).
 
     ``S_i = mean(B (AB_i - A)) / V`` and ``T_i = (mean((A - AB_i)^2) / 2 - s^2/m) / V`` with ``V = Var(A, B) - s^2/m``:
     means of m replicates carry noise of variance s^2/m, which would count as variance that every factor makes.
@@ -76,18 +76,14 @@ def sobol_indices(
         For values that are not finite, shapes that do not fit, fewer than two rows, or outcomes that do not vary.
     """
     a, b, ab = (np.asarray(x, np.float64) for x in (A, B, AB))
-    if a.ndim != 2 or a.shape != b.shape or ab.ndim != 3 or ab.shape[::2] != a.shape or len(a) < 2:
-        raise ConfigurationError(
-            f"Sobol indices need A (n, m), B (n, m) and AB (n, k, m) with n > 1, not {a.shape}, {b.shape}, {ab.shape}"
-        )
+    wrong = a.ndim != 2 or a.shape != b.shape or ab.ndim != 3 or ab.shape[::2] != a.shape or len(a) < 2
+    shapes = f"{a.shape}, {b.shape}, {ab.shape}"
+    refuse(wrong, f"Sobol indices need A (n, m), B (n, m) and AB (n, k, m) with n > 1, not {shapes}")
     if not all(np.isfinite(x).all() for x in (a, b, ab)):
         raise ConfigurationError("Sobol indices need outcomes that are all finite; leave out whole rows")
     n, m = a.shape
-    within = (
-        np.concatenate([a[:, None], b[:, None], ab], axis=1).var(axis=2, ddof=1).mean(axis=1)
-        if m > 1
-        else np.full(n, np.nan)
-    )
+    every = np.concatenate([a[:, None], b[:, None], ab], axis=1)
+    within = every.var(axis=2, ddof=1).mean(axis=1) if m > 1 else np.full(n, np.nan)
     means = [x.mean(axis=-1) for x in (a, b, ab)]
     centre = np.concatenate([x.ravel() for x in means]).mean()
     fa, fb, fab = (x - centre for x in means)
@@ -104,10 +100,8 @@ def sobol_indices(
 
     S, T, V = ratios(np.full((1, n), 1.0 / n))
     scale = max(1.0, abs(centre)) ** 2
-    if not V[0] > 1e-24 * scale:
-        raise ConfigurationError(
-            "the outcome does not vary with the factors beyond its noise: there is nothing to share out"
-        )
+    words = "the outcome does not vary with the factors beyond its noise: there is nothing to share out"
+    refuse(not V[0] > 1e-24 * scale, words)
     rng = np.random.default_rng([seed, n, m])
     bootstrap = ratios(rng.multinomial(n, np.full(n, 1.0 / n), resamples) / n)
     tail = 100 * (1 - LEVEL) / 2
@@ -151,8 +145,8 @@ class ElementaryEffects:
     replicates: int
 
 
-def elementary_effects(effects: Float, *, resamples: int = RESAMPLES, seed: int = 0) -> ElementaryEffects:
-    """Morris's measures (Morris 1991) from elementary effects.
+def elementary_effects(effects: Float, *, seed: int = 0) -> ElementaryEffects:
+    """Return Morris's measures (Morris 1991) from elementary effects.
 
     The absolute value of a noisy effect is too large, so that mu_star of a factor that does nothing is that of the
     noise. Mean squares have no such bias once the noise variance of a mean over replicates is subtracted.
@@ -161,7 +155,7 @@ def elementary_effects(effects: Float, *, resamples: int = RESAMPLES, seed: int 
     ----------
     effects : float array (r, k, m)
         Effect of each factor in each trajectory, one for each replicate.
-    resamples, seed : int
+    seed : int
 
     Raises
     ------
@@ -169,8 +163,7 @@ def elementary_effects(effects: Float, *, resamples: int = RESAMPLES, seed: int 
         For values that are not finite, or fewer than two trajectories.
     """
     e = np.asarray(effects, np.float64)
-    if e.ndim != 3 or len(e) < 2:
-        raise ConfigurationError(f"elementary effects need at least two trajectories (r, k, m), not {e.shape}")
+    refuse(e.ndim != 3 or len(e) < 2, f"elementary effects need at least two trajectories (r, k, m), not {e.shape}")
     if not np.isfinite(e).all():
         raise ConfigurationError("elementary effects need outcomes that are all finite; leave out whole trajectories")
     r, k, m = e.shape
@@ -184,10 +177,9 @@ def elementary_effects(effects: Float, *, resamples: int = RESAMPLES, seed: int 
 
     mu_star, size = (x[0] for x in measures(np.full((1, r), 1.0 / r)))
     rng = np.random.default_rng([seed, r, k])
-    star, rms = measures(rng.multinomial(r, np.full(r, 1.0 / r), resamples) / r)
+    star, rms = measures(rng.multinomial(r, np.full(r, 1.0 / r), RESAMPLES) / r)
     tail = 100 * (1 - LEVEL) / 2
     (low, high), (size_low, size_high) = (np.percentile(x, [tail, 100 - tail], axis=0) for x in (star, rms))
     spread = np.sqrt(np.maximum(sigma**2 - known.mean(axis=0), 0.0))
-    return ElementaryEffects(
-        mu, mu_star, sigma, low, high, size, size_low, size_high, spread, np.sqrt(2 / np.pi * noise.mean(axis=0)), r, m
-    )
+    floor = np.sqrt(2 / np.pi * noise.mean(axis=0))
+    return ElementaryEffects(mu, mu_star, sigma, low, high, size, size_low, size_high, spread, floor, r, m)

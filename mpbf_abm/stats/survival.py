@@ -8,18 +8,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.stats.estimates import LEVEL, critical_z
+from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.stats.estimates import critical_z
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
+CURVE = ["time", "at_risk", "events", "survival", "error", "low", "high"]
 HALF = 0.5 + 1e-9  # what is left of a half by rounding is a half
 
 
 def leaders(shares: ArrayLike) -> Int:
-    """Leading family at each time (..., T) of shares or counts (..., T, K).
+    """Return the leading family at each time (..., T) of shares or counts (..., T, K).
 
     Who leads keeps the lead while level with another; at the start the first of those that are level leads.
     """
@@ -34,12 +35,12 @@ def leaders(shares: ArrayLike) -> Int:
 
 
 def leader_changes(shares: ArrayLike) -> Int:
-    """How often the leading family changes (...,) in trajectories of shares (..., T, K)."""
+    """Return how often the leading family changes (...,) in trajectories of shares (..., T, K)."""
     return np.asarray((np.diff(leaders(shares), axis=-1) != 0).sum(axis=-1))
 
 
 def lock_in_times(shares: ArrayLike, threshold: float, times: ArrayLike | None = None) -> tuple[Float, Bool]:
-    """From when on one family leads for good with at least a share, in every run.
+    """Return from when on one family leads for good with at least a share, in every run.
 
     Parameters
     ----------
@@ -56,8 +57,8 @@ def lock_in_times(shares: ArrayLike, threshold: float, times: ArrayLike | None =
         The time, and whether it was seen: runs that are not locked in at the end are censored then.
     """
     x = np.asarray(shares, np.float64)
-    if x.ndim != 3 or not 0 < threshold <= 1:
-        raise ConfigurationError(f"lock-in times: shares (runs, times, families) and a threshold in (0, 1] are needed, not {x.shape}, {threshold:g}")  # fmt: skip
+    needed = "shares (runs, times, families) and a threshold in (0, 1] are needed"
+    refuse(x.ndim != 3 or not 0 < threshold <= 1, f"lock-in times: {needed}, not {x.shape}, {threshold:g}")
     t = np.arange(x.shape[1], dtype=np.float64) if times is None else np.asarray(times, np.float64)
     total = x.sum(axis=2, keepdims=True)
     lead = leaders(x)
@@ -70,7 +71,7 @@ def lock_in_times(shares: ArrayLike, threshold: float, times: ArrayLike | None =
 
 
 def product_limit(times: ArrayLike, seen: ArrayLike, weight: ArrayLike) -> tuple[Int, Float, Float]:
-    """Product-limit estimates of survival (Kaplan and Meier 1958) of weighted samples, case by case.
+    """Return product-limit estimates of survival (Kaplan and Meier 1958) of weighted samples, case by case.
 
     Parameters
     ----------
@@ -95,28 +96,27 @@ def product_limit(times: ArrayLike, seen: ArrayLike, weight: ArrayLike) -> tuple
 
 
 def median_times(times: ArrayLike, seen: ArrayLike, weight: ArrayLike) -> Float:
-    """Median time of each weighted sample (m,), as :func:`product_limit`: when survival falls to a half, infinite if not."""
+    """Return the median time of each weighted sample (m,): when survival falls to a half, infinite if not."""
     order, _, alive = product_limit(times, seen, weight)
     half = alive <= HALF
     return np.where(half.any(axis=1), np.asarray(times, np.float64)[order][half.argmax(axis=1)], np.inf)
 
 
-def survival(times: ArrayLike, seen: ArrayLike, level: float = LEVEL) -> pd.DataFrame:
-    """Kaplan-Meier estimate of the share that is not yet locked in, with intervals on the complementary log-log scale.
+def survival(times: ArrayLike, seen: ArrayLike) -> pd.DataFrame:
+    """Return the Kaplan-Meier curve of the share not yet locked in, with complementary log-log intervals.
 
     Parameters
     ----------
     times : float (n,)
         Of the event, or of censoring; who is censored at a time is at risk at that time.
     seen : bool (n,)
-    level : float
 
     Returns
     -------
     DataFrame
-        From time 0 on, at each time of an event: ``time``, ``at_risk``, ``events``, ``survival``, ``error`` (Greenwood 1926), ``low``,
-        ``high`` (Kalbfleisch and Prentice 1980). Where nobody survives the error is NaN, ``low`` 0, and ``high`` the bound before, which
-        still holds, as survival only falls.
+        From time 0 on, at each time of an event: ``time``, ``at_risk``, ``events``, ``survival``, ``error`` (Greenwood
+        1926), ``low``, ``high`` (Kalbfleisch and Prentice 1980). Where none survives the error is NaN, ``low`` 0, and
+        ``high`` the bound before, which still holds, as survival only falls.
     """
     t, event = np.asarray(times, np.float64), np.asarray(seen, bool)
     if t.ndim != 1 or not len(t) or t.shape != event.shape or not np.isfinite(t).all() or (t < 0).any():
@@ -130,24 +130,19 @@ def survival(times: ArrayLike, seen: ArrayLike, level: float = LEVEL) -> pd.Data
     with np.errstate(divide="ignore", invalid="ignore"):
         # Var S = S^2 sum d / (n (n - d)).
         greenwood = np.cumsum(count / (risk * (risk - count)))
-        half = critical_z(level) * np.sqrt(greenwood) / np.abs(np.log(alive))
+        half = critical_z() * np.sqrt(greenwood) / np.abs(np.log(alive))
         low, high = alive ** np.exp(half), alive ** np.exp(-half)
         error = np.where(gone, np.nan, alive * np.sqrt(greenwood))
     before = high[~gone][-1] if (~gone).any() else 1.0
-    table = pd.DataFrame(
-        {
-            "time": at, "at_risk": risk.astype(np.int64), "events": count, "survival": alive, "error": error,
-            "low": np.where(gone, 0.0, low), "high": np.where(gone, before, high),
-        }
-    )  # fmt: skip
-    start = pd.DataFrame(
-        {"time": [0.0], "at_risk": [len(t)], "events": [0], "survival": 1.0, "error": 0.0, "low": 1.0, "high": 1.0}
-    )
+    ends = np.where(gone, 0.0, low), np.where(gone, before, high)
+    columns = (at, risk.astype(np.int64), count, alive, error, *ends)
+    table = pd.DataFrame(dict(zip(CURVE, columns, strict=True)))
+    start = pd.DataFrame([(0.0, len(t), 0, 1.0, 0.0, 1.0, 1.0)], columns=CURVE)
     return table if len(at) and at[0] == 0 else pd.concat([start, table], ignore_index=True)
 
 
 def median_time(curve: pd.DataFrame) -> tuple[float, float, float]:
-    """Median time of a survival curve with its interval (Brookmeyer and Crowley 1982); infinite where half is not reached."""
+    """Return the median time of a survival curve with its interval (Brookmeyer and Crowley 1982), or infinity."""
 
     def first(column: str) -> float:
         down = curve.loc[curve[column] <= HALF, "time"]

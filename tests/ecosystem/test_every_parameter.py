@@ -15,7 +15,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.indicators import COLUMNS
 from mpbf_abm.model.interventions import FIXED
-from mpbf_abm.parameters import PATHS, schema
+from mpbf_abm.parameters import PATHS, current, schema
 
 TICKS = 7
 
@@ -81,7 +81,7 @@ def outcome(changes: tuple[tuple[str, Any], ...], levers: tuple[tuple[str, Any],
     if levers:
         policies.append(Policy("own", set=dict(levers), start=1))
     shocks = [Shock("poisoning", start=3, strength=0.2)]
-    p = Parameters().updated(BASE | dict(changes))
+    p = Parameters().updated({current(path): value for path, value in (BASE | dict(changes)).items()})
     # Materials have years where data say so.
     plain = MaterialsSpace.synthetic(p, seed=3)
     space = replace(plain, year=2000 + np.arange(plain.size) % 10)

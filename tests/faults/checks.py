@@ -17,7 +17,7 @@ from typing import Any
 
 from mpbf_abm import cli
 from mpbf_abm.evidence.facts import validation
-from mpbf_abm.evidence.known.rows import Check, Knob, generator, row
+from mpbf_abm.evidence.known.rows import Check, generator, parameter, row
 from mpbf_abm.model import run
 
 TOYS = [f"S{number}" for number in range(100, 180)]
@@ -44,15 +44,22 @@ def slowed(name: str, measure: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def toy(id: str) -> Callable[..., Iterator[Check]]:
-    """Rule of a row that looks at a few draws."""
+    """Rule of a row that looks at a few draws; some could have processes of their own."""
 
-    def rule(seed: int, mean: float, workers: int = 1) -> Iterator[Check]:  # noqa: ARG001
+    def rule(seed: int, mean: float = parameter(0.1, "mean", -1, 1)) -> Iterator[Check]:
         begin(id)
         draws = generator(seed, id).normal(mean, size=50)
         yield Check("mean", mean, float(draws.mean()), 0.2)
         yield Check("none", 0, 0.0, float("inf"), note="nothing is known")
 
-    return rule
+    def here(
+        seed: int,
+        mean: float = parameter(0.1, "mean", -1, 1),
+        workers: int = parameter(2, "processes", 1, 8),  # noqa: ARG001
+    ) -> Iterator[Check]:
+        return rule(seed, mean)
+
+    return here if id in HERE else rule
 
 
 if __name__ != Path(__file__).stem:
@@ -60,8 +67,7 @@ if __name__ != Path(__file__).stem:
     run.begin = slowed("run", run.begin)
     validation.MEASURES.update({name: slowed(name, measure) for name, measure in validation.MEASURES.items()})
     for id in TOYS:
-        own = {"workers": Knob(2, "processes", 1, 8)} if id in HERE else {}
-        row(id, f"Toy {id}", "nowhere", mean=Knob(0.1, "mean", -1, 1), **own)(toy(id))
+        row(id, f"Toy {id}", "nowhere")(toy(id))
 
 if __name__ == "__main__":
     cli.main(sys.argv[1:])

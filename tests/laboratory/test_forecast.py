@@ -66,7 +66,7 @@ def test_runs_that_all_end_alike_tell_nothing_and_say_so():
     values = {k: v | {"end": 0.1} for k, v in runs(told=True).items()}
     found = report(Setting(TINY, replicates=80), values)
     assert [f.reading for f in found.findings if f.measure.endswith("AUC")] == [
-        "not told: fewer than 10 runs of one kind"
+        "not known: fewer than 10 runs of one kind"
     ] * 2
     assert all(f.verdict == "-" for f in found.findings)
 
@@ -85,7 +85,6 @@ def test_indicators_are_those_of_the_records():
     recent = np.bincount(world.commons.family[world.commons.tick >= 0], minlength=4)
     assert seen["momentum"] == pytest.approx(recent[np.argmax(x)] / recent.sum() - ordered[0])
     assert indicators(world, 99)["recent_breadth"] == 0.0
-    eco.release()
 
 
 def test_communities_differ_by_a_latin_hypercube_and_one_community_does_not():

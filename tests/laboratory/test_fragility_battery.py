@@ -17,10 +17,10 @@ from mpbf_abm.evidence.assessments.fragility import (
     _of_shares,
     _of_warning,
     halfway,
+    in_words,
     levels,
     measure,
     tasks,
-    told,
 )
 from mpbf_abm.stats.estimates import Estimate, mean_estimate
 
@@ -126,12 +126,12 @@ def test_a_report_is_the_same_in_two_processes(lean):
     ("low", "high", "words"),
     [
         (0.03, 0.05, "at least 0.02 for sure"), (-0.01, 0.01, "less than 0.02 for sure"), (0.005, 0.015, "less than 0.02 for sure, yet not 0"),
-        (-0.01, 0.03, "undecided"), (0.01, 0.03, "undecided: above 0, 0.02 not told"), (math.nan, math.nan, "not told: no interval"),
+        (-0.01, 0.03, "undecided"), (0.01, 0.03, "undecided: above 0, 0.02 not known"), (math.nan, math.nan, "not known: no interval"),
         (-0.05, -0.01, "undecided"),
     ],
 )  # fmt: skip
 def test_an_interval_is_read_against_the_smallest_effect(low, high, words):
-    assert told(Estimate(0.5 * (low + high), math.nan, low, high), 0.02) == words
+    assert in_words(Estimate(0.5 * (low + high), math.nan, low, high), 0.02) == words
 
 
 def test_who_bears_a_cost_is_said():
@@ -150,7 +150,7 @@ def test_the_share_at_which_a_known_cost_tips_is_found():
     setting = Setting(Parameters().replace("infrastructure.repositories", 12), seed=5, replicates=8)
     rng = np.random.default_rng(1)
     worlds = [{m: (0.1 if m >= 6 else 0.0) + 0.005 * rng.normal() * (m > 0) for m in levels(12)} for _ in range(8)]
-    findings, table = _of_shares(worlds, "largest", setting)
+    findings, ((_, table),) = _of_shares(worlds, "largest", setting)
     assert findings[0].reading.startswith("at least 0.02 for sure")
     tipped = findings[1].estimate
     # Levels tried lie between those computed, which are 2 of 12 apart.
@@ -169,7 +169,7 @@ def test_warnings_are_weighed_only_where_something_locks_in():
     aucs = {f.measure.split(": ")[1]: f for f in _of_warning(worlds)}
     assert aucs["rising variance of it"].verdict == "above"
     assert aucs["rise of the largest share itself"].verdict == "as null"
-    assert _of_warning([w | {"end": 0.1} for w in worlds])[0].reading == "not told: 0 of 12 communities end locked in"
+    assert _of_warning([w | {"end": 0.1} for w in worlds])[0].reading == "not known: 0 of 12 communities end locked in"
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_rules_that_draw_fall_back_without_draws() -> None:
 
 
 def test_an_unknown_rule_is_refused_with_the_list() -> None:
-    with pytest.raises(ValueError, match=r"unknown acquisition rule 'best' \(rules: random, greedy"):
+    with pytest.raises(ValueError, match=r"unknown acquisition rule 'best' \(rules: ucb, random, greedy"):
         rule("best")
 
 

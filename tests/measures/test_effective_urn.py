@@ -13,13 +13,13 @@ from mpbf_abm.measures.urn import (
     displacements,
     early_index,
     fitted_twin,
-    foretold,
     growth,
     intervene,
     lasting_cost,
     local_exponent,
     logit,
     merit,
+    predicted,
 )
 from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.theory.twin import Twin, urn_variance
@@ -122,7 +122,7 @@ def test_a_community_that_has_not_begun_or_does_nothing_is_one_line():
     with pytest.raises(ConfigurationError, match="after the first tick"):
         intervene(at_tick(urn(), 0), [0])
     idle = urn(**{"planners.count": 0, "curators.count": 0})
-    with pytest.raises(ConfigurationError, match="nobody entered a record"):
+    with pytest.raises(ConfigurationError, match="no record was entered"):
         intervene(at_tick(idle, 3), [0], wait=1)
     with pytest.raises(ConfigurationError, match="families = 7: must be 1 to 6"):
         at_mass_quantiles(np.ones(6), 7)
@@ -157,7 +157,7 @@ def test_futures_differ_by_seed_and_twins_share_theirs():
     assert np.array_equal(first[0][0], other[0][0])
 
 
-# --------------------------------------------------------------------------- foretold
+# --------------------------------------------------------------------------- predicted
 
 
 def test_at_rest_the_local_law_is_that_of_equal_families():
@@ -201,7 +201,7 @@ def test_the_twin_of_an_urn_is_the_urn():
         np.testing.assert_allclose(fitted.attend(ours, x), exact.attend(right, x), rtol=1e-9)
     # What it foretells begins with what was deposited.
     added = np.array([10])
-    records, own, damage = foretold(fitted, [1], added, [0, 20])
+    records, own, damage = predicted(fitted, [1], added, [0, 20])
     start = snapshot.world.commons.visible()
     assert records[0] == pytest.approx(start)
     assert own[0, 0] == pytest.approx(

@@ -8,7 +8,8 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.hysteresis import FOLD, loop_area, loop_areas, ramp_community, ramp_twin, slow_limit
+from mpbf_abm.measures.hysteresis import FOLD, loop_area, ramp_community, slow_limit
+from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.theory.twin import Twin
 
 
@@ -94,17 +95,33 @@ def leading(eco):
 EPS = {"planners.exploration": (0.1, 0.95), "curators.exploration": (0.1, 0.95)}
 
 
+def loop_areas(p, seeds, ticks, settle):
+    """Rates of some ramps (m,), and the area of the loop of each in every run (seeds, m)."""
+    areas = [[loop_area(*ramp_community(RunSpec(p, s), EPS, t, leading, settle=settle)) for t in ticks] for s in seeds]
+    return 1.0 / np.array(ticks), np.array(areas)
+
+
+def ramp_twin(one, low, high, ticks, settle=0):
+    """The same ramp in the mean-field urn: exploration of everybody, and the largest share of a family."""
+    way = np.minimum(np.arange(1, 2 * ticks), np.arange(2 * ticks - 1, 0, -1)) / ticks
+    x, unbiased, seen = one.start, np.zeros(one.families), []
+    for tick, strength in enumerate(np.concatenate([np.zeros(settle), way])):
+        x = one.exploring(low + strength * (high - low)).step(x, unbiased, np.nan, tick)[0]
+        seen.append(x.max() / x.sum())
+    return way, np.array(seen[settle:])
+
+
 def test_an_urn_with_a_fold_remembers_and_one_without_does_not():
     """Reinforcement 2.5 at four families: locked in below the fold, equal above; forgetting lets shares follow within ticks."""
-    locked = loop_areas(urn(2.5), [1, 2], EPS, [6, 12, 24], leading, settle=30)
-    loose = loop_areas(urn(0.5), [1, 2], EPS, [6, 12, 24], leading, settle=30)
+    locked = loop_areas(urn(2.5), [1, 2], [6, 12, 24], 30)
+    loose = loop_areas(urn(0.5), [1, 2], [6, 12, 24], 30)
     assert slow_limit(*loose).low < 0.05
     # On the way down the community is even where it was locked in on the way up.
     assert np.mean(locked[1]) < -3 * abs(np.mean(loose[1]))
 
 
 def test_the_lever_rises_and_falls_as_asked():
-    way, seen = ramp_community(urn(1.0), 1, EPS, 5, lambda eco: eco.world.p.planners.exploration, settle=2)
+    way, seen = ramp_community(RunSpec(urn(1.0), 1), EPS, 5, lambda eco: eco.world.p.planners.exploration, settle=2)
     np.testing.assert_allclose(way, [0.2, 0.4, 0.6, 0.8, 1.0, 0.8, 0.6, 0.4, 0.2])
     np.testing.assert_allclose(seen, 0.1 + 0.85 * way)
 
@@ -148,7 +165,7 @@ def test_a_twin_without_a_fold_has_no_loop():
 def test_large_communities_follow_their_twin_up_and_down():
     p = urn(1.0).updated({"founding.records": 2000, "commons.forgetting": 0.1})
     lever = dict.fromkeys(EPS, (0.1, 0.5))
-    runs = np.array([ramp_community(p, seed, lever, 4, leading)[1] for seed in range(12)])
+    runs = np.array([ramp_community(RunSpec(p, seed), lever, 4, leading)[1] for seed in range(12)])
     way, expected = ramp_twin(Twin.from_parameters(p), 0.1, 0.5, 4)
     assert np.ptp(expected) > 0.02
     error = runs.std(axis=0, ddof=1) / math.sqrt(len(runs))
@@ -167,14 +184,7 @@ def test_large_communities_follow_their_twin_up_and_down():
 )
 def test_a_ramp_with_no_room_is_refused(change, line):
     with pytest.raises(ConfigurationError, match=line):
-        ramp_community(**{"parameters": urn(1.0), "seed": 1, "lever": EPS, "ticks": 5, "observe": leading} | change)
-
-
-def test_a_twin_that_cannot_be_ramped_is_refused():
-    with pytest.raises(ConfigurationError, match="must rise"):
-        ramp_twin(twin(1.0, 4), 0.5, 0.5, 5)
-    with pytest.raises(ConfigurationError, match="pseudo_share"):
-        ramp_twin(replace(twin(1.0, 4), pseudo_share=0.5), 0.1, 0.5, 5)
+        ramp_community(**{"spec": RunSpec(urn(1.0), 1), "lever": EPS, "ticks": 5, "observe": leading} | change)
 
 
 def test_faulty_loops_and_rates_are_refused():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.stats.classification import auc, brier_score, brier_skill, cross_validate, fit_logistic, grouped_folds
+from mpbf_abm.stats.classification import auc, brier_skill, cross_validate, fit_logistic, grouped_folds
 
 
 def signal(rng, groups, size, slope):
@@ -26,26 +26,9 @@ def signal(rng, groups, size, slope):
 
 def test_scores_and_skill_are_exact_at_their_limits():
     y = np.array([1, 0, 0, 1, 1])
-    assert brier_score(y, y).value == 0
-    assert brier_score(1 - y, y).value == 1
-    assert brier_score(np.full(5, 0.5), y).value == 0.25
-    assert brier_score(np.full(5, 0.6), y).value == pytest.approx(0.6 * 0.4)
     assert brier_skill(y, y).value == 1
     assert brier_skill(np.full(5, 0.6), y).value == pytest.approx(0)
     assert brier_skill(np.full(5, 0.5), y, base=0.5).value == 0
-    assert brier_score([0.2], [0]).value == pytest.approx(0.04)
-    assert math.isnan(brier_score([0.2], [0]).low)
-
-
-def test_a_brier_score_is_a_mean_with_a_t_interval():
-    rng = np.random.default_rng(0)
-    p, y = rng.random(30), rng.random(30) < 0.4
-    loss = (p - y) ** 2
-    b = brier_score(p, y)
-    assert (b.value, b.error) == pytest.approx((loss.mean(), loss.std(ddof=1) / math.sqrt(30)))
-    assert (b.high - b.low) / 2 == pytest.approx(2.045230 * b.error, rel=1e-6)
-    many = brier_score(np.repeat(p, 7), np.repeat(y, 7), np.repeat(np.arange(30), 7))
-    assert (many.value, many.error) == pytest.approx((b.value, b.error))
 
 
 def test_intervals_of_skill_cover_what_is_true_of_large_samples():
@@ -184,8 +167,8 @@ def test_a_signal_is_foretold_as_well_as_it_can_be():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: brier_score([0.5, 1.5], [0, 1]), "from 0 to 1"),
-        (lambda: brier_score([0.5], [0, 1]), "probability: 2 finite"),
+        (lambda: brier_skill([0.5, 1.5], [0, 1]), "from 0 to 1"),
+        (lambda: brier_skill([0.5], [0, 1]), "probability: 2 finite"),
         (lambda: brier_skill([0.5, 0.5], [1, 1]), "both classes"),
         (lambda: brier_skill([0.5, 0.5], [0, 1], base=[0, 1]), "nothing is left to gain"),
         (lambda: fit_logistic([[1], [2]], [1, 1]), "all 2 cases are yes"),

@@ -9,9 +9,18 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
 
 SMALL: dict[str, Any] = {
-    "space.materials": 600, "space.families": 8, "founding.records": 200, "curators.count": 3, "trainers.count": 4, "planners.count": 10,
-    "trainers.features": 24, "trainers.records": 150, "trainers.latent_dims": 6, "trainers.panel": 8, "infrastructure.repositories": 4,
-}  # fmt: skip
+    "space.materials": 600,
+    "space.families": 8,
+    "founding.records": 200,
+    "curators.count": 3,
+    "trainers.count": 4,
+    "planners.count": 10,
+    "trainers.features": 24,
+    "trainers.records": 150,
+    "trainers.latent_dims": 6,
+    "trainers.panel": 8,
+    "infrastructure.repositories": 4,
+}
 
 
 def small(**changes: Any) -> Parameters:

@@ -211,15 +211,7 @@ def test_the_command_prints_its_tables_and_renews_a_page(
     page.write_text(
         "a\n" + "".join(f"<!-- result:{n} -->\nold\n<!-- /result -->\n" for n in names) + "b\n", encoding="utf-8"
     )
-    given = [
-        "calibrate",
-        "--out=o",
-        "--trajectories=2",
-        "--points=60",
-        "--second=10",
-        "--seed=1",
-        "--jobs=1",
-    ]
+    given = ["calibrate", "--out=o", "--trajectories=2", "--points=60", "--second=10", "--seed=1", "--jobs=1"]
     told = []
     for _ in range(2):
         with pytest.raises(SystemExit) as stop:

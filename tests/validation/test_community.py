@@ -61,10 +61,12 @@ def test_equal_families_are_not_concentrated_and_one_alone_is():
 def test_the_exponent_is_that_by_which_experiments_are_shared_out(gamma: int):
     share = 3**gamma
     h = events(
-        (30, 0, -1, False), (10, 1, -1, False),
-        (100 * share, 0, 0, True), (100, 1, 0, True),
+        (30, 0, -1, False),
+        (10, 1, -1, False),
+        (100 * share, 0, 0, True),
+        (100, 1, 0, True),
         (500, 1, 0, False),  # what curators add is no choice of a planner's
-    )  # fmt: skip
+    )
     assert attachment(h)["attachment_alpha"] == pytest.approx(gamma, abs=1e-6)
 
 
@@ -78,8 +80,10 @@ def test_founding_records_lie_before_the_first_year():
 def test_reuse_counts_experiments_alone_and_weighs_years_by_them():
     h = events(
         (50, 2, -1, False),  # records are no experiment: family 2 is new in year 1
-        (40, 0, 0, True), (30, 0, 1, True), (10, 2, 1, True),
-    )  # fmt: skip
+        (40, 0, 0, True),
+        (30, 0, 1, True),
+        (10, 2, 1, True),
+    )
     assert attachment(h)["reuse_share"] == pytest.approx(30 / 80)
     # Only the last four years count.
     later = events(*((40, 0, year, True) for year in range(6)))

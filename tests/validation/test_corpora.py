@@ -88,10 +88,17 @@ def test_the_model_is_that_of_a_community_with_the_same_commons():
     try:
         commons, n = learned.world.commons, 200
         eco.world.commons.append(
-            key=commons.key[:n], material=commons.material[:n], modality=commons.modality[:n], value=commons.value[:n],
-            variance=commons.variance[:n], origin=commons.origin[:n], repository=commons.repository[:n],
-            producer=commons.producer[:n], tick=commons.tick[:n], federated=commons.federated[:n],
-        )  # fmt: skip
+            key=commons.key[:n],
+            material=commons.material[:n],
+            modality=commons.modality[:n],
+            value=commons.value[:n],
+            variance=commons.variance[:n],
+            origin=commons.origin[:n],
+            repository=commons.repository[:n],
+            producer=commons.producer[:n],
+            tick=commons.tick[:n],
+            federated=commons.federated[:n],
+        )
         eco.step()
         ((_, model),) = eco.world.models()
         assert model.objective == learned.model.objective == "fusion"

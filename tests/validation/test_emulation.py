@@ -96,8 +96,10 @@ def test_acceptance_is_the_product_of_normal_probabilities():
 def test_acceptance_is_finite_and_falls_far_out(side: int):
     emulator = plane((1.0,))
     _, sd = emulator.predict(np.zeros((1, 1)))
-    far = [log_acceptance({"y": emulator}, {"y": within(*sorted((side * d, side * (d + 0.1))))}, np.zeros((1, 1))).item()
-           for d in (0.0, 0.1, 1.0, 10.0, 100.0)]  # fmt: skip
+    far = [
+        log_acceptance({"y": emulator}, {"y": within(*sorted((side * d, side * (d + 0.1))))}, np.zeros((1, 1))).item()
+        for d in (0.0, 0.1, 1.0, 10.0, 100.0)
+    ]
     assert np.isfinite(far).all()
     assert (np.diff(far) < 0).all()
     # The tail of a normal law at 100 is about -z^2 / 2.

@@ -55,9 +55,10 @@ def test_an_offset_alone_is_the_error_and_leaves_no_variance_to_families():
 def test_the_share_of_families_is_that_of_the_bias(family: float, low: float, high: float):
     # Far above zero, where no gap is cut off.
     p = small(
-        **BLIND | {"space__bias_offset": 4.0, "space__bias_sd": 0.3, "space__bias_family": family, "space__bias_smooth": 0.0},
+        **BLIND
+        | {"space__bias_offset": 4.0, "space__bias_sd": 0.3, "space__bias_family": family, "space__bias_smooth": 0.0},
         space__bias_scatter=1 - family,
-    )  # fmt: skip
+    )
     assert low <= simulated_labels(p, space_of(p), 1)["gap_family_share"] <= high
 
 

@@ -99,10 +99,18 @@ def test_one_family_or_too_few_materials_have_no_value():
 @pytest.mark.parametrize(("smooth", "low", "high"), [(1.0, 0.9, 1.05), (0.0, -0.05, 0.15)])
 def test_bias_that_can_be_learned_is_inherited_and_scatter_is_not(smooth: float, low: float, high: float):
     p = small(
-        space__materials=2_400, space__bias_sd=5.0, space__bias_family=0.0, space__bias_smooth=smooth, space__bias_scatter=1 - smooth,
-        space__bias_length=20.0, trainers__objective="none", trainers__invariance=1.0, trainers__length_scale=0.5,
-        trainers__features=200, trainers__records=300,
-    )  # fmt: skip
+        space__materials=2_400,
+        space__bias_sd=5.0,
+        space__bias_family=0.0,
+        space__bias_smooth=smooth,
+        space__bias_scatter=1 - smooth,
+        space__bias_length=20.0,
+        trainers__objective="none",
+        trainers__invariance=1.0,
+        trainers__length_scale=0.5,
+        trainers__features=200,
+        trainers__records=300,
+    )
     assert low < inheritance(p, space_of(p), 1)["bias_inheritance"] < high
 
 

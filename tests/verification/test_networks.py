@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known import recovery, removal
+from mpbf_abm.evidence.known import failures
 from mpbf_abm.evidence.known.rows import evaluate
 from mpbf_abm.evidence.known.suite import select
 
@@ -56,7 +56,7 @@ def test_rows_pass_for_another_seed_than_the_suites(id):
     ],
     ids=str,
 )
-def test_expected_values_follow_the_knobs(id, changes):
+def test_expected_values_follow_the_parameters(id, changes):
     assert told(id, 3, changes) == []
 
 
@@ -83,22 +83,22 @@ def test_a_wrong_value_is_refused_in_one_line(id, changes, says):
 
 
 def test_standard_errors_are_at_least_one_node_in_one_graph():
-    assert removal.counted([0.5] * 4, 100) == (0.5, 1 / 400)
-    mean, error = removal.counted([0.1, 0.3], 100)
+    assert failures.counted([0.5] * 4, 100) == (0.5, 1 / 400)
+    mean, error = failures.counted([0.1, 0.3], 100)
     assert (mean, error) == pytest.approx((0.2, 0.1))
 
 
 def test_the_variance_of_few_values_is_exact():
     """White noise is unbiased; in a process that hardly moves the sample mean takes nearly all variance."""
-    assert recovery.sample_variance(0.0, 2.0, 7) == 2.0
-    assert recovery.sample_variance(0.5, 1.0, 2) == pytest.approx(0.5)
-    x = recovery.stationary(0.7, 0.4, 200_000, np.random.default_rng(0))
+    assert failures.sample_variance(0.0, 2.0, 7) == 2.0
+    assert failures.sample_variance(0.5, 1.0, 2) == pytest.approx(0.5)
+    x = failures.stationary(0.7, 0.4, 200_000, np.random.default_rng(0))
     assert x.var() == pytest.approx(0.16 / 0.51, rel=0.02)
 
 
 def test_the_locked_in_state_ends_at_the_fold():
     fold = 5 / 9
-    x, slope = recovery.locked_in(5, 0.999 * fold)
-    assert recovery.attention(x, 5, 0.999 * fold) == pytest.approx(x)
+    x, slope = failures.locked_in(5, 0.999 * fold)
+    assert failures.attention(x, 5, 0.999 * fold) == pytest.approx(x)
     assert 0.9 < slope < 1
-    assert recovery.locked_in(5, 0.01)[0] > 0.99
+    assert failures.locked_in(5, 0.01)[0] > 0.99

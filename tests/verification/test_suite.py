@@ -13,15 +13,17 @@ from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known import suite
 from mpbf_abm.evidence.known.communities import law_of_two
-from mpbf_abm.evidence.known.mutations import MUTATIONS, failing, patched
 from mpbf_abm.evidence.known.rows import (
+    MUTATIONS,
     ROWS,
     SIGMAS,
     Check,
-    Knob,
     Outcome,
+    Parameter,
     evaluate,
+    failing,
     mean_error,
+    patched,
     share_error,
     variance_error,
 )
@@ -55,7 +57,7 @@ OTHER_VALUES = {
     "L2": {"gamma": 1.4, "R": 0.3, "u": (0.5,), "delta_U": 0.2},
     "L3": {"o": 0.2, "c": 1.7, "w": 0.1},
     "L4": {"eta": 2, "theta": 0.5, "I": 0.2, "E": 0.9, "p": 3},
-}  # fmt: skip
+}
 
 # Rows that take more than a second or two, and that the fast tier sees at their first values alone.
 DEAR = {"U1", "U2", "U5", "U6", "U7", "U8", "U11", "M7", "M8"}
@@ -133,12 +135,12 @@ def test_a_wrong_rule_reaches_every_module_that_knows_the_function():
     from mpbf_abm.model import attention, planners
 
     right = attention.attention
-    with patched(attention.attention, lambda _: lambda *_: 7):
+    with patched(attention.attention, lambda *_: 7):
         assert planners.attention(1) == attention.attention(1) == 7
     assert planners.attention is attention.attention is right
 
 
-# --------------------------------------------------------------------------- checks and knobs
+# --------------------------------------------------------------------------- checks and parameters
 
 
 def test_verdicts():
@@ -155,15 +157,23 @@ def test_verdicts():
     assert Check("a", 0.0, 0.5, 0.1).detects == pytest.approx((SIGMAS + 1.96) * 0.1)
 
 
-def test_knobs_refuse_what_is_no_number_or_out_of_range():
-    assert Knob(1.0, "", 0, 2).check("x", 2) == 2.0
-    assert Knob(1, "").check("x", 3.0) == 3
-    assert Knob((1.0,), "").check("x", [1, 2]) == (1.0, 2.0)
-    assert Knob((), "", 0).check("x", 3) == (3.0,)
-    for knob, value in ((Knob(1.0, "", 0, 2), 3), (Knob(1.0, "", 0, 2, True), 0), (Knob(1, ""), 1.5), (Knob(1.0, ""), "a"),
-                        (Knob((1.0,), ""), []), (Knob(1.0, ""), math.nan), (Knob(1.0, ""), (1, 2)), (Knob(1.0, ""), True)):  # fmt: skip
+def test_parameters_refuse_what_is_no_number_or_out_of_range():
+    assert Parameter(1.0, "", 0, 2).check("x", 2) == 2.0
+    assert Parameter(1, "").check("x", 3.0) == 3
+    assert Parameter((1.0,), "").check("x", [1, 2]) == (1.0, 2.0)
+    assert Parameter((), "", 0).check("x", 3) == (3.0,)
+    for parameter, value in (
+        (Parameter(1.0, "", 0, 2), 3),
+        (Parameter(1.0, "", 0, 2, True), 0),
+        (Parameter(1, ""), 1.5),
+        (Parameter(1.0, ""), "a"),
+        (Parameter((1.0,), ""), []),
+        (Parameter(1.0, ""), math.nan),
+        (Parameter(1.0, ""), (1, 2)),
+        (Parameter(1.0, ""), True),
+    ):
         with pytest.raises(ConfigurationError, match="x = "):
-            knob.check("x", value)
+            parameter.check("x", value)
 
 
 def test_standard_errors_are_the_scatter_of_the_estimates():
@@ -235,7 +245,7 @@ def test_figure_marks_what_failed():
 
 
 def test_a_row_that_fails_is_told_and_gives_exit_code_3(mpbf):
-    with patched(assimilation.coverage, lambda right: lambda V, v0: right(V, 2 * v0)):
+    with patched(assimilation.coverage, lambda right, V, v0: right(V, 2 * v0)):
         code, out, _ = mpbf("--only=L1", "--jobs=1")
     assert code == 3
     assert "FAILED" in out
@@ -263,9 +273,18 @@ def test_list_names_rows_and_parameters(mpbf):
 
 
 def test_outcomes_are_kept_bit_for_bit():
-    outcome = Outcome("X1", "title", "source", {"a": (1, 2.5), "b": 3}, (
-        Check("whole", 0, 1), Check("none", math.nan, -0.0, math.inf, 5e-324), Check("side", np.float64(0.1), np.float32(0.1), relation="<", note="why"),
-    ), 0.1 + 0.2)  # fmt: skip
+    outcome = Outcome(
+        "X1",
+        "title",
+        "source",
+        {"a": (1, 2.5), "b": 3},
+        (
+            Check("whole", 0, 1),
+            Check("none", math.nan, -0.0, math.inf, 5e-324),
+            Check("side", np.float64(0.1), np.float32(0.1), relation="<", note="why"),
+        ),
+        0.1 + 0.2,
+    )
     again = suite.outcome_of(unpack_value(pack_value(asdict(outcome))))
     assert repr(again) == repr(outcome)
     assert suite.outcome_of(unpack_value(pack_value(asdict(Outcome("X2", "", "", {}, (), 0.0, "no data"))))).passed

@@ -1,4 +1,4 @@
-"""What the batteries of the laboratory share: a community, tasks that are the runs of a study, findings with intervals."""
+"""Parts that assessments share: a community, tasks that are the runs of a study, findings with intervals."""
 
 from __future__ import annotations
 
@@ -54,23 +54,22 @@ class Setting:
     shocks: tuple[Shock, ...] = ()
 
     def seeds(self) -> range:
-        """Seed of each replicate."""
+        """Return the seed of each replicate."""
         return range(self.seed, self.seed + self.replicates)
 
     def spec(self, seed: int, space: MaterialsSpace | None = None) -> RunSpec:
-        """One of the runs."""
+        """Return one of the runs."""
         return RunSpec(self.parameters, seed, self.ticks, self.policies, self.shocks, space)
 
     def community(self, seed: int, space: MaterialsSpace | None = None) -> Community:
-        """A community before its first tick, which keeps no records of its course."""
+        """Return a community before its first tick, which keeps no records of its course."""
         return begin(self.spec(seed, space), record=())
 
     def to_text(self) -> str:
         """Return as text what a task's value follows from: everything but the number of communities."""
         events = {name: [e.model_dump() for e in getattr(self, name)] for name in ("policies", "shocks")}
-        return json.dumps(
-            {"parameters": self.parameters.model_dump(), "seed": self.seed, "ticks": self.ticks, **events}
-        )
+        what = {"parameters": self.parameters.model_dump(), "seed": self.seed, "ticks": self.ticks}
+        return json.dumps(what | events)
 
     @classmethod
     def from_text(cls, text: str) -> Setting:
@@ -82,14 +81,14 @@ class Setting:
 
 @lru_cache(maxsize=2)
 def materials(parameters: Parameters, seed: int) -> MaterialsSpace:
-    """Materials of a world; a process that runs several of its histories makes them once."""
+    """Make the materials of a world, once in a process that runs several of its histories."""
     with one_thread():
         return MaterialsSpace.synthetic(parameters, seed=seed)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One number that a battery measured.
+    """One number that an assessment measured.
 
     Attributes
     ----------
@@ -113,7 +112,7 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """Whether the interval leaves out the null value: ``above``, ``below``, ``as null``, or a dash without either."""
+        """Side of the null value on which the interval lies: ``above``, ``below``, ``as null``, or a dash."""
         e = self.estimate
         if any(math.isnan(v) for v in (e.low, e.high, self.null)):
             return "-"
@@ -122,7 +121,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What a battery found.
+    """Result of an assessment.
 
     Attributes
     ----------
@@ -135,14 +134,13 @@ class Report:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def frame(self) -> pd.DataFrame:
-        """Findings, one row each."""
-        return pd.DataFrame(
-            [
-                (f.measure, f.estimate.value, f.estimate.low, f.estimate.high, f.null, f.verdict, f.n, f.reading)
-                for f in self.findings
-            ],
-            columns=["measure", "value", "low", "high", "null", "verdict", "n", "reading"],
-        )
+        """Return the findings, one row each."""
+        rows = [
+            (f.measure, e.value, e.low, e.high, f.null, f.verdict, f.n, f.reading)
+            for f in self.findings
+            for e in [f.estimate]
+        ]
+        return pd.DataFrame(rows, columns=["measure", "value", "low", "high", "null", "verdict", "n", "reading"])
 
 
 @dataclass(frozen=True)
@@ -155,8 +153,9 @@ class Battery:
     tasks : callable
         From a setting to its tasks: numbers, text and tuples of them, which name what is computed in one piece.
     measure : callable
-        Computes one task, of a setting of no communities, so that the value serves any number of them; a function of a module, so that it
-        can run in any process. What it returns can be kept (:func:`~mpbf_abm.studies.jobs.pack_value`).
+        Computes one task, of a setting of no communities, so that the value serves any number of them; a function of a
+        module, so that it can run in any process. What it returns can be kept
+        (:func:`~mpbf_abm.studies.jobs.pack_value`).
     report : callable
         From a setting and the value of every task to the report.
     replicates, fewest : int
@@ -203,7 +202,8 @@ def run_battery(
         Processes; 1 runs in this one. The report is the same for any number.
     progress : Progress, optional
     out : Path, optional
-        Folder of results, in which the value of every task is kept, so that none is ever computed twice; without one, in memory.
+        Folder of results, in which the value of every task is kept, so that none is ever computed twice; without one,
+        in memory.
 
     Raises
     ------
@@ -211,12 +211,12 @@ def run_battery(
         As :func:`~mpbf_abm.studies.study.do_tasks`.
     """
     battery.check(setting)
-    return battery.report(setting, do_tasks(
-        battery.name, partial(measured, battery.measure), battery.tasks(setting), {SETTING: setting.to_text()},
-        question=battery.question, out=out, jobs=jobs, progress=progress,
-    ))  # fmt: skip
+    tasks, model, given = battery.tasks(setting), partial(measured, battery.measure), {SETTING: setting.to_text()}
+    name, question = battery.name, battery.question
+    values = do_tasks(name, model, tasks, given, question=question, out=out, jobs=jobs, progress=progress)
+    return battery.report(setting, values)
 
 
 def measured(measure: Callable[[Setting, Any], Any], run: RunInput) -> Returned:
-    """Measure one task of a battery: the model of its study."""
+    """Measure one task of an assessment: the model of its study."""
     return returned(measure(Setting.from_text(run.values[SETTING]), task_of(run)))

@@ -1,7 +1,8 @@
 """Forecast of lock-in: whether the first fifth of a run says how it will end.
 
-Two ensembles are asked: histories of one community, of which only chance and materials differ, and communities whose parameters differ,
-too. Every prediction is of runs that the regression has not seen, and is set against the base rate and the largest early share alone.
+Two ensembles are asked: histories of one community, of which only chance and materials differ, and communities whose
+parameters differ, too. Every prediction is of runs that the regression has not seen, and is set against the base rate
+and the largest early share alone.
 """
 
 from __future__ import annotations
@@ -17,18 +18,19 @@ from scipy.stats import qmc
 
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting
 from mpbf_abm.evidence.assessments.effective_urn import FACTORS, LOCKED
+from mpbf_abm.measures.path import largest_share
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.classification import auc, auc_difference, brier_skill, cross_validate, fit_logistic, roc_curve
 from mpbf_abm.stats.concentration import shannon
-from mpbf_abm.stats.estimates import Estimate, share_estimate
+from mpbf_abm.stats.estimates import UNKNOWN, share_estimate
 
 Float = NDArray[np.float64]
 
 EARLY = 5  # the first 1/5 of a run is looked at
 MOMENTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)  # of a run, when the largest share is noted
 FOLDS = 5
-FEWEST = 10  # runs of each kind that can be told from chance
+FEWEST = 10  # fewest runs of each kind
 ENSEMBLES = {"same": "histories of one community", "varied": "communities that differ"}
 
 INDICATORS = {
@@ -48,13 +50,13 @@ SETS = {
 
 
 def tasks(setting: Setting) -> list[tuple[str, int, int]]:
-    """Every ensemble and seed, and the number of draws that parameters are one of."""
+    """Return every ensemble and seed, and the number of draws that parameters are one of."""
     number = {"same": 1, "varied": setting.replicates}
     return [(ensemble, seed, number[ensemble]) for ensemble in ENSEMBLES for seed in setting.seeds()]
 
 
 def parameters_of(setting: Setting, ensemble: str, seed: int, number: int) -> Parameters:
-    """Parameters of a run: those of the setting, or with what differs between a number of draws from a Latin hypercube."""
+    """Return the parameters of a run: those of the setting, or one of a number of draws (Latin hypercube)."""
     if ensemble == "same":
         return setting.parameters
     draws = qmc.LatinHypercube(len(FACTORS), rng=np.random.default_rng(setting.seed)).random(number)
@@ -66,7 +68,7 @@ def parameters_of(setting: Setting, ensemble: str, seed: int, number: int) -> Pa
 
 
 def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
-    """Early indicators, largest share along the run, and how it ended."""
+    """Measure early indicators, the largest share along the run, and how it ended."""
     _, seed, _ = task
     p = parameters_of(setting, *task)
     eco = Setting(p, policies=setting.policies, shocks=setting.shocks).community(seed)
@@ -76,37 +78,32 @@ def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
     for tick in range(1, setting.ticks + 1):
         eco.step()
         # In a short run several moments fall on one tick.
-        share = _leading(eco.world.commons.visible())
+        share = largest_share(eco.world.commons.visible())
         out |= {f"leading at {m:g}": share for m, at in moments.items() if at == tick}
         if tick == early:
             out |= indicators(eco.world, early // 2)
     out["pull"] = (1.0 - max(p.planners.exploration, p.planners.exploration_floor)) * p.planners.reinforcement
-    return out | {"end": _leading(eco.world.commons.visible())}
+    return out | {"end": largest_share(eco.world.commons.visible())}
 
 
 def indicators(world: World, since: int) -> dict[str, float]:
-    """What an observer of the commons sees; records entered since a tick are recent."""
+    """Return what an observer of the commons sees; records entered since a tick are recent."""
     commons, K = world.commons, world.space.families
     x = commons.visible()
     second, first = np.partition(x / x.sum(), -2)[-2:]
     recent = np.bincount(commons.family[commons.alive & (commons.tick >= since)], minlength=K).astype(np.float64)
     total = max(recent.sum(), 1.0)
     tested = world.experiments / max(world.experiments.sum(), 1)
-    return {
-        "leading": float(first), "lead": float(first - second), "momentum": float(recent[int(np.argmax(x))] / total - first),
-        "breadth": shannon(x), "recent_breadth": shannon(recent) if recent.any() else 0.0, "experiments": float(tested.max()),
-    }  # fmt: skip
-
-
-def _leading(x: Float) -> float:
-    return float(x.max() / x.sum())
+    values = (first, first - second, recent[int(np.argmax(x))] / total - first, shannon(x))
+    breadth = shannon(recent) if recent.any() else 0.0
+    return dict(zip(INDICATORS, (*map(float, values), breadth, float(tested.max())), strict=True))
 
 
 # --------------------------------------------------------------------------- what came out
 
 
 def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
-    """Areas under the ROC curve of every set of indicators, out of sample."""
+    """Report areas under the ROC curve of every set of indicators, out of sample."""
     cases = pd.DataFrame([{"ensemble": e, "seed": s, **v} for (e, s, _), v in values.items()])
     cases["locked"] = (cases["end"] > LOCKED).astype(np.int64)
     findings: list[Finding] = []
@@ -115,14 +112,11 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
         part = cases[cases["ensemble"] == ensemble].reset_index(drop=True)
         y = part["locked"].to_numpy()
         rate = share_estimate(y)
-        findings.append(
-            Finding(f"{name}: share that ends locked in", rate, math.nan, len(y), f"largest share above {LOCKED:g}")
-        )
+        words = f"{name}: share that ends locked in"
+        findings.append(Finding(words, rate, math.nan, len(y), f"largest share above {LOCKED:g}"))
         if min(y.sum(), len(y) - y.sum()) < FEWEST:
-            nothing = Estimate(math.nan, math.nan, math.nan, math.nan)
-            findings.append(
-                Finding(f"{name}: AUC", nothing, 0.5, len(y), f"not told: fewer than {FEWEST} runs of one kind")
-            )
+            why = f"not known: fewer than {FEWEST} runs of one kind"
+            findings.append(Finding(f"{name}: AUC", UNKNOWN, 0.5, len(y), why))
             continue
         for key, rows in _predicted(part, y, ensemble, setting.seed, findings).items():
             tables[key].append(rows)
@@ -132,39 +126,32 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
 
 def _predicted(
     part: pd.DataFrame, y: NDArray[np.int64], ensemble: str, seed: int, findings: list[Finding]
-) -> dict[str, pd.DataFrame]:  # fmt: skip
-    """Predictions of one ensemble: findings are added, tables returned."""
+) -> dict[str, pd.DataFrame]:
+    """Predict one ensemble: add findings, return tables."""
     name, n = ENSEMBLES[ensemble], len(y)
     plain, rocs = None, []
     for label, columns in SETS.items():
         if not set(columns).isdisjoint(NOMINAL) and part["pull"].nunique() == 1:
             continue
-        told = cross_validate(part[list(columns)], y, rng=np.random.default_rng([seed, n]), folds=FOLDS)
-        score, fold = told["probability"].to_numpy(), told["fold"].to_numpy()
+        out = cross_validate(part[list(columns)], y, rng=np.random.default_rng([seed, n]), folds=FOLDS)
+        score, fold = out["probability"].to_numpy(), out["fold"].to_numpy()
         found = auc(score, y, folds=fold)
         findings.append(Finding(f"{name}: AUC, {label}", found, 0.5, n, "out of sample; .5 is chance"))
         if plain is None:
             plain = score
         else:
             more = auc_difference(score, plain, y, folds=fold)
-            findings.append(
-                Finding(f"{name}: AUC beyond the largest share, {label}", more, 0.0, n, "on the same runs and folds")
-            )
-        skill = brier_skill(score, y, base=told["base"])
-        findings.append(
-            Finding(f"{name}: Brier skill, {label}", skill, 0.0, n, "against the base rate; 1 is certainty")
-        )
+            words = f"{name}: AUC beyond the largest share, {label}"
+            findings.append(Finding(words, more, 0.0, n, "on the same runs and folds"))
+        skill, against = brier_skill(score, y, base=out["base"]), "against the base rate; 1 is certainty"
+        findings.append(Finding(f"{name}: Brier skill, {label}", skill, 0.0, n, against))
         rocs.append(roc_curve(score, y).assign(ensemble=ensemble, indicators=label))
-    moments = pd.DataFrame(
-        [{"ensemble": ensemble, "moment": m, **vars(auc(part[f"leading at {m:g}"], y))} for m in MOMENTS]
-    )
+    areas = [{"ensemble": ensemble, "moment": m, **vars(auc(part[f"leading at {m:g}"], y))} for m in MOMENTS]
     fitted = fit_logistic(part[list(INDICATORS)], y)
-    weights = pd.DataFrame(
-        {"ensemble": ensemble, "indicator": list(INDICATORS), "log_odds_per_sd": fitted.coefficients, "sd": fitted.sd}
-    )
+    of = {"ensemble": ensemble, "indicator": list(INDICATORS), "log_odds_per_sd": fitted.coefficients, "sd": fitted.sd}
+    moments, weights = pd.DataFrame(areas), pd.DataFrame(of)
     return {"roc": pd.concat(rocs, ignore_index=True), "moments": moments, "weights": weights}
 
 
-FORECAST = Battery(
-    "forecast", "Does the first fifth of a run say whether it will end locked in?", tasks, measure, report, replicates=150, fewest=40
-)  # fmt: skip
+QUESTION = "Does the first fifth of a run say whether it will end locked in?"
+FORECAST = Battery("forecast", QUESTION, tasks, measure, report, replicates=150, fewest=40)

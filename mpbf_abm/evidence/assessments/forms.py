@@ -1,7 +1,7 @@
 """Which headline results depend on the form of a formula? All sixteen combinations of the four formulas' two forms.
 
-The source describes its formulas in words; their forms are this model's own choice, and each has an alternative. A result that holds under every
-combination, and that no form moves, does not hang on that choice.
+The source describes its formulas in words; their forms are this model's own choice, and each has an alternative. A
+result that holds under every combination, and that no form moves, does not hang on that choice.
 """
 
 from __future__ import annotations
@@ -49,21 +49,28 @@ class Arm:
 
 
 CROWD = {"planners.reinforcement": 2.0, "curators.reinforcement": 2.0}
+STRONG, FLOOR, MANDATE, OPEN = (
+    "strong reinforcement",
+    "strong reinforcement, exploration floor",
+    "coverage mandate",
+    "no outer loop",
+)
+BLIND, SIMULATED, LOST = "no invariance", "simulated labels only", "largest repository lost"
 ARMS = {
     BASE: Arm(),
-    "strong reinforcement": Arm(CROWD),
-    "strong reinforcement, exploration floor": Arm(CROWD, "exploration_floor"),
-    "coverage mandate": Arm(policy="coverage_mandate"),
-    "no outer loop": Arm({"coupling.outer_loop": 0.0}),
-    "no invariance": Arm({"trainers.invariance": 0.0}),
-    "simulated labels only": Arm({"trainers.labels": "simulated"}),
-    "largest repository lost": Arm(shock="repository_outage"),
+    STRONG: Arm(CROWD),
+    FLOOR: Arm(CROWD, "exploration_floor"),
+    MANDATE: Arm(policy="coverage_mandate"),
+    OPEN: Arm({"coupling.outer_loop": 0.0}),
+    BLIND: Arm({"trainers.invariance": 0.0}),
+    SIMULATED: Arm({"trainers.labels": "simulated"}),
+    LOST: Arm(shock="repository_outage"),
 }
 
 
 @dataclass(frozen=True)
 class Headline:
-    """A result: by the difference of an outcome between two arms on the same draws, and the direction claimed for it."""
+    """A result: the difference of an outcome between two arms on the same draws, and the direction claimed for it."""
 
     words: str
     arm: str
@@ -73,37 +80,36 @@ class Headline:
 
 
 HEADLINES = (
-    Headline("strong reinforcement narrows the search", "strong reinforcement", BASE, "families_d1", -1),
-    Headline("strong reinforcement finds less", "strong reinforcement", BASE, "found_share", -1),
-    Headline("an exploration floor brings breadth back", "strong reinforcement, exploration floor", "strong reinforcement", "families_d1", 1),
-    Headline("an exploration floor brings finds back", "strong reinforcement, exploration floor", "strong reinforcement", "found_share", 1),
-    Headline("a coverage mandate widens the search", "coverage mandate", BASE, "families_d1", 1),
-    Headline("a coverage mandate lowers the error in rare families", "coverage mandate", BASE, "rmse_niche", -1),
-    Headline("without the outer loop less is found", "no outer loop", BASE, "found_share", -1),
-    Headline("without invariance less is found", "no invariance", BASE, "found_share", -1),
-    Headline("simulated labels alone hand on more of their bias", "simulated labels only", BASE, "inherited_bias", 1),
-    Headline("the loss of the largest repository costs finds", "largest repository lost", BASE, "found_share", -1),
-)  # fmt: skip
+    Headline("strong reinforcement narrows the search", STRONG, BASE, "families_d1", -1),
+    Headline("strong reinforcement finds less", STRONG, BASE, "found_share", -1),
+    Headline("an exploration floor brings breadth back", FLOOR, STRONG, "families_d1", 1),
+    Headline("an exploration floor brings finds back", FLOOR, STRONG, "found_share", 1),
+    Headline("a coverage mandate widens the search", MANDATE, BASE, "families_d1", 1),
+    Headline("a coverage mandate lowers the error in rare families", MANDATE, BASE, "rmse_niche", -1),
+    Headline("without the outer loop less is found", OPEN, BASE, "found_share", -1),
+    Headline("without invariance less is found", BLIND, BASE, "found_share", -1),
+    Headline("simulated labels alone hand on more of their bias", SIMULATED, BASE, "inherited_bias", 1),
+    Headline("the loss of the largest repository costs finds", LOST, BASE, "found_share", -1),
+)
 
 
 def tasks(setting: Setting) -> list[tuple[int, int]]:
-    """Every combination and seed; arms share the materials space."""
+    """Return every combination and seed; arms share the materials space."""
     return [(c, seed) for seed in setting.seeds() for c in range(len(COMBINATIONS))]
 
 
 def measure(setting: Setting, task: tuple[int, int]) -> dict[str, dict[str, float]]:
-    """Outcomes of all arms under one combination of forms."""
+    """Return outcomes of all arms under one combination of forms."""
     index, seed = task
-    p = setting.parameters.updated({f"layers.{f}": v for f, v in zip(FORMS, COMBINATIONS[index], strict=True)})
+    spec = setting.spec(seed, materials(setting.parameters, seed))
+    chosen = {f"layers.{form}": kind for form, kind in zip(FORMS, COMBINATIONS[index], strict=True)}
     start, out = max(1, setting.ticks // 5), {}
-    space = materials(setting.parameters, seed)
     for name, arm in ARMS.items():
-        policies = [*setting.policies, *([Policy(name=arm.policy, start=start)] if arm.policy else [])]
-        shock = Shock(name=arm.shock, start=start, target="largest") if arm.shock else None
-        run = simulate(
-            p.updated(dict(arm.changes)), seed=seed, ticks=setting.ticks, policies=policies,
-            shocks=[*setting.shocks, *([shock] if shock else [])], space=space, record=(),
-        )  # fmt: skip
+        policies = (Policy(name=arm.policy, start=start),) if arm.policy else ()
+        shocks = (Shock(name=arm.shock, start=start, target="largest"),) if arm.shock else ()
+        p = spec.parameters.updated({**chosen, **arm.changes})
+        events = {"policies": (*spec.policies, *policies), "shocks": (*spec.shocks, *shocks)}
+        run = simulate(spec.changed(parameters=p, **events), record=())
         out[name] = {o: float(run.summary[o]) for o in OUTCOMES}
     return out
 
@@ -112,18 +118,17 @@ def measure(setting: Setting, task: tuple[int, int]) -> dict[str, dict[str, floa
 
 
 def effects(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) -> Float:
-    """Paired effects of every headline under every combination (replicates, combinations, headlines)."""
-    return np.array([
-        [
-            [values[c, seed][h.arm][h.outcome] - values[c, seed][h.against][h.outcome] for h in HEADLINES]
-            for c in range(len(COMBINATIONS))
-        ]
-        for seed in setting.seeds()
-    ])  # fmt: skip
+    """Return paired effects of every headline under every combination (replicates, combinations, headlines)."""
+
+    def effect(outcomes: dict[str, dict[str, float]], h: Headline) -> float:
+        return outcomes[h.arm][h.outcome] - outcomes[h.against][h.outcome]
+
+    runs = [[values[c, seed] for c in range(len(COMBINATIONS))] for seed in setting.seeds()]
+    return np.array([[[effect(outcomes, h) for h in HEADLINES] for outcomes in run] for run in runs])
 
 
 def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) -> Report:
-    """Effects under every combination, how many agree, and what each form moves."""
+    """Report effects under every combination, how many agree, and what each form moves."""
     x = effects(setting, values)
     R, C, H = x.shape
     under = simultaneous_intervals(x.reshape(R, C * H), events=[False] * (C * H), seed=setting.seed)
@@ -137,34 +142,28 @@ def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) 
     by_form = {k: v.reshape(H, len(FORMS)) for k, v in (("mean", held.mean), ("low", held.low), ("high", held.high))}
     findings, rows = [], []
     for h, headline in enumerate(HEADLINES):
-        surely = (low[:, h] > 0) if headline.sign > 0 else (high[:, h] < 0)
-        against = (high[:, h] < 0) if headline.sign > 0 else (low[:, h] > 0)
+        above, below = (low[:, h] > 0).sum(), (high[:, h] < 0).sum()
+        surely, against = (above, below) if headline.sign > 0 else (below, above)
         moves = [f for i, f in enumerate(FORMS) if by_form["low"][h, i] > 0 or by_form["high"][h, i] < 0]
-        verdict = f"surely so in {int(surely.sum())} of {C}" + (
-            f", surely not in {int(against.sum())}" if against.any() else ""
-        )
+        verdict = f"surely so in {surely} of {C}" + (f", surely not in {against}" if against else "")
         reading = f"{verdict}; " + (f"moved by the form of {', '.join(moves)}" if moves else "no form surely moves it")
         every = x[:, :, h].mean(axis=1)
-        interval = simultaneous_intervals(every[:, None], events=[False], seed=setting.seed)
-        estimate = Estimate(
-            float(every.mean()), float(interval.error[0]), float(interval.low[0]), float(interval.high[0])
-        )
+        one = simultaneous_intervals(every[:, None], events=[False], seed=setting.seed)
+        estimate = Estimate(float(every.mean()), float(one.error[0]), float(one.low[0]), float(one.high[0]))
         findings.append(Finding(f"{headline.words}: {headline.outcome}", estimate, 0.0, R, reading))
-        rows += [
-            {
-                "headline": headline.words, "outcome": headline.outcome, "claimed": "+" if headline.sign > 0 else "-",
-                **dict(zip(FORMS, combination, strict=True)), "effect": mean[c, h], "low": low[c, h], "high": high[c, h],
-            }
-            for c, combination in enumerate(COMBINATIONS)
-        ]  # fmt: skip
+        claim = (headline.words, headline.outcome, "+" if headline.sign > 0 else "-")
+        for c, combination in enumerate(COMBINATIONS):
+            rows.append((*claim, *combination, mean[c, h], low[c, h], high[c, h]))
     forms = [
-        {"headline": h.words, "form": f, **{k: by_form[k][i, j] for k in by_form}}
+        (h.words, form, *(by_form[k][i, j] for k in by_form))
         for i, h in enumerate(HEADLINES)
-        for j, f in enumerate(FORMS)
+        for j, form in enumerate(FORMS)
     ]
-    return Report(tuple(findings), {"combinations": pd.DataFrame(rows), "forms": pd.DataFrame(forms)})
+    columns = ["headline", "outcome", "claimed", *FORMS, "effect", "low", "high"]
+    tables = {"combinations": pd.DataFrame(rows, columns=columns)}
+    tables["forms"] = pd.DataFrame(forms, columns=["headline", "form", *by_form])
+    return Report(tuple(findings), tables)
 
 
-ROBUSTNESS = Battery(
-    "forms", "Which headline results depend on the form of a formula?", tasks, measure, report, replicates=12
-)
+QUESTION = "Which headline results depend on the form of a formula?"
+ROBUSTNESS = Battery("forms", QUESTION, tasks, measure, report, replicates=12)

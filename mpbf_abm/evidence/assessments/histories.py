@@ -1,7 +1,7 @@
 """Histories of which studies keep more than indicators: flows, origins, twins, networks, urns, transitions.
 
-Each function is the model of a study (:class:`mpbf_abm.Study`): it makes one run from its parameters and seed and returns outcomes
-and series. The figures of a paper are drawn from what such studies have stored.
+Each function is the model of a study (:class:`mpbf_abm.Study`): it makes one run from its parameters and seed and
+returns outcomes and series. The figures of a paper are drawn from what such studies have stored.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from mpbf_abm.evidence.assessments.fragility import CRITERIA, ORDERS
 from mpbf_abm.measures.flows import FLOWS, added, core_families, records_by_origin, tick_flows
 from mpbf_abm.measures.networks import removal_curve
-from mpbf_abm.measures.path import damage, deposit, follow
+from mpbf_abm.measures.path import damage, deposited, follow, largest_share, run_on
 from mpbf_abm.model.commons import ORIGINS
-from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin, summarise
 from mpbf_abm.model.spec import RunSpec
@@ -38,12 +37,13 @@ REGIONS = ("core", "rest")  # families that held half of the founding records, a
 HELD = tuple(f"{origin}, {region}" for origin in ORIGINS for region in REGIONS)
 COURSE_SERIES = (*LAYERS, *FLOWS, *HELD)
 COURSE_OUTCOMES = (
-    "found_share", "families_d1", "leading_share", "rmse_niche", "early_share", "late_share", "same_leader", "core_share",
-)  # fmt: skip
+    *("found_share", "families_d1", "leading_share", "rmse_niche"),
+    *("early_share", "late_share", "same_leader", "core_share"),
+)
 
 
 def parameters(run: RunInput) -> Parameters:
-    """All parameters of a run of a study with a model of its own."""
+    """Return all parameters of a run of a study with its own model."""
     return Parameters().updated(dict(run.values))
 
 
@@ -51,7 +51,7 @@ def parameters(run: RunInput) -> Parameters:
 
 
 def course(run: RunInput) -> tuple[Outcomes, Float]:
-    """A community's layers, cumulative flows and records by origin at the kept ticks; what early history decided."""
+    """Return a community's layers, cumulative flows and records by origin at the kept ticks, and its outcomes."""
     p = parameters(run)
     early, kept = max(1, run.ticks // EARLY), set(run.kept)
     with one_thread():
@@ -65,16 +65,15 @@ def course(run: RunInput) -> tuple[Outcomes, Float]:
             flows = added(flows, tick_flows(eco.world))
             if tick == early - 1:
                 x = eco.world.commons.records_by_family()
-                leader, early_share = int(x.argmax()), float(x.max() / x.sum())
+                leader, early_share = int(x.argmax()), largest_share(x)
             if tick in kept:
                 now = summarise(eco)
                 held = records_by_origin(eco.world, regions, len(REGIONS))
                 rows.append([*(now[name] for name in LAYERS), *flows.values(), *held.ravel().tolist()])
         end, x = summarise(eco), eco.world.commons.records_by_family()
-    outcomes = {name: end[name] for name in COURSE_OUTCOMES[:4]} | {
-        "early_share": early_share, "late_share": float(x[leader] / x.sum()), "same_leader": float(x.argmax() == leader),
-        "core_share": float(x[regions == 0].sum() / x.sum()),
-    }  # fmt: skip
+    decided = (early_share, x[leader] / x.sum(), x.argmax() == leader, x[regions == 0].sum() / x.sum())
+    values = (*(end[name] for name in COURSE_OUTCOMES[:4]), *map(float, decided))
+    outcomes = dict(zip(COURSE_OUTCOMES, values, strict=True))
     return outcomes, np.array(rows)
 
 
@@ -84,10 +83,10 @@ TWIN_SERIES = ("moved", "identical")
 
 
 def twins(run: RunInput) -> tuple[Outcomes, Float]:
-    """Distance of a history to one that differs by a small deposit, and to one that differs by nothing.
+    """Return the distance of a history to one that differs by a small deposit, and to one that differs by nothing.
 
-    The study's parameter ``deposit`` is the deposit's size in parts of the records there are; it goes to the family of median size at a
-    fifth of the way, and all later draws are the same.
+    The study's parameter ``deposit`` is the deposit's size in parts of the records there are; it goes to the family of
+    median size at a fifth of the way, and all later draws are the same.
     """
     values = dict(run.values)
     share = float(values.pop("deposit"))
@@ -96,17 +95,13 @@ def twins(run: RunInput) -> tuple[Outcomes, Float]:
     later = [t + 1 for t in run.kept if t + 1 >= early]
     with one_thread():
         eco = begin(RunSpec(p, run.seed, run.ticks), record=())
-        for _ in range(early):
-            eco.step()
-        snapshot = eco.snapshot()
+        snapshot = run_on(eco, early).snapshot()
         x = snapshot.world.commons.records_by_family()
         family = int(np.argsort(x, kind="stable")[len(x) // 2])
         amount = max(1, round(share * x.sum()))
 
-        def change(other: Community) -> None:
-            deposit(other, family, amount)
-
-        plain, again, moved = (follow(snapshot, later, change=c) for c in (None, None, change))
+        plain, again = (follow(snapshot, later) for _ in range(2))
+        moved = follow(snapshot, later, change=deposited(family, amount))
     distance = np.zeros((len(run.kept), 2))
     distance[len(run.kept) - len(later) :] = np.stack([damage(plain, moved), damage(plain, again)], axis=1)
     first, last = distance[len(run.kept) - len(later), 0], distance[-1, 0]
@@ -120,13 +115,11 @@ REMOVAL_OUTCOMES = tuple(f"{c} {i}" for c in CRITERIA for i in range(STEPS + 1))
 
 
 def removal(run: RunInput) -> Outcomes:
-    """Removal curves of a community's network at the end of a run: what is left of the largest component, and its mean R."""
+    """Return removal curves of a community's network at the end of a run, and their mean R."""
     p = parameters(run)
     with one_thread():
         eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, run.shocks), record=())
-        for _ in range(run.ticks):
-            eco.step()
-        graph = eco.world.infrastructure.graph()
+        graph = run_on(eco, run.ticks).world.infrastructure.graph()
     return network_outcomes(graph, run.seed)
 
 
@@ -149,14 +142,14 @@ LOCKED = 0.4  # of all records, in an urn of five families: twice an equal share
 
 
 def urn(run: RunInput) -> Outcomes:
-    """A null community's leading share at the end, and whether one family holds more than two fifths of the records."""
+    """Return a null community's leading share at the end, and whether it exceeds two fifths of the records."""
     from mpbf_abm.theory.ensembles import family_masses
 
     p = Parameters.null(**dict(run.values))
     with one_thread():
         space = MaterialsSpace.synthetic(p, seed=0)
         x = family_masses(p, [run.seed], run.ticks, space=space)[0]
-    share = float(x.max() / x.sum())
+    share = largest_share(x)
     return {"leading_share": share, "locked": float(share > LOCKED)}
 
 
@@ -167,10 +160,11 @@ WARNING_OUTCOMES = ("variance_trend", "autocorrelation_trend", "leading_share")
 
 
 def approach(run: RunInput) -> tuple[Outcomes, Float]:
-    """A null community of constant size whose exploration falls towards the threshold of lock-in, or stays.
+    """Run a null community of constant size whose exploration falls towards the threshold of lock-in, or stays.
 
-    The study's parameters ``high`` and ``low`` are exploration at the start and at the end, a straight line between them; the trend
-    of variance and autocorrelation of the first family's share is Kendall's tau in windows of half of the run.
+    The study's parameters ``high`` and ``low`` are exploration at the start and at the end, a straight line between
+    them; the trend of variance and autocorrelation of the first family's share is Kendall's tau in windows of half of
+    the run.
     """
     values: dict[str, Any] = dict(run.values)
     high, low = float(values.pop("high")), float(values.pop("low"))
@@ -187,7 +181,6 @@ def approach(run: RunInput) -> tuple[Outcomes, Float]:
             share[tick] = x[0] / x.sum()
     seen = early_warnings(share, run.ticks // 2)
     x = eco.world.commons.visible()
-    outcomes = {
-        "variance_trend": seen.variance_trend, "autocorrelation_trend": seen.autocorrelation_trend, "leading_share": float(x.max() / x.sum()),
-    }  # fmt: skip
+    trends = (seen.variance_trend, seen.autocorrelation_trend)
+    outcomes = dict(zip(WARNING_OUTCOMES, (*trends, largest_share(x)), strict=True))
     return outcomes, np.stack([share[run.kept], lever[run.kept]], axis=1)

@@ -1,4 +1,4 @@
-"""What a community at its defaults does: concentration, attachment, monoculture, gain and contraction (facts 4, 5, 11, 14)."""
+"""A community at its defaults: concentration, attachment, monoculture, gain and contraction (facts 4, 5, 11, 14)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNSTEERED = {"trainers.count": 0, "planners.steering_gain": 0.0, "planners.acqui
 
 @dataclass(frozen=True)
 class History:
-    """What a community did, from founding to the horizon.
+    """Course of a community, from founding to the horizon.
 
     Attributes
     ----------
@@ -75,21 +75,26 @@ def history(p: Parameters, space: MaterialsSpace, seed: int, ticks: int = HORIZO
     commons = world.commons
     n = len(commons)
     return History(
-        space, commons.family[:n].astype(np.int64), commons.tick[:n].astype(np.int64),
-        np.isin(commons.origin[:n], (EXPERIMENT, FAILED)), np.concatenate([np.zeros(0, np.int64), *tests]), claims,
-        world.discoveries.count / max(1, world.discoveries.existing), tuple(sources),
-    )  # fmt: skip
+        space,
+        commons.family[:n].astype(np.int64),
+        commons.tick[:n].astype(np.int64),
+        np.isin(commons.origin[:n], (EXPERIMENT, FAILED)),
+        np.concatenate([np.zeros(0, np.int64), *tests]),
+        claims,
+        world.discoveries.count / max(1, world.discoveries.existing),
+        tuple(sources),
+    )
 
 
 def concentration(h: History) -> dict[str, float]:
-    """Share of the records in the largest tenth of the families, and their Gini coefficient."""
+    """Return the share of the records in the largest tenth of the families, and their Gini coefficient."""
     count = np.bincount(h.family, minlength=h.space.families)
     top = np.sort(count)[::-1][: max(1, round(0.1 * len(count)))]
     return {"system_top10": float(top.sum() / count.sum()), "element_gini": gini(count)}
 
 
 def attachment(h: History) -> dict[str, float]:
-    """Attachment exponent of experiments on the records that families hold; reuse and adjacency of families tried.
+    """Return the attachment exponent of experiments on families' records; reuse and adjacency of families tried.
 
     A family counts as known for reuse and adjacency once an experiment was made in it. NaN without experiments.
     """
@@ -110,7 +115,7 @@ def attachment(h: History) -> dict[str, float]:
 
 
 def monoculture(h: History) -> dict[str, float]:
-    """Share of published models that were trained on the most used repository, and effective number of training mixes.
+    """Return the share of models trained on the most used repository, and the effective number of training mixes.
 
     NaN without models.
     """
@@ -121,11 +126,11 @@ def monoculture(h: History) -> dict[str, float]:
 
 
 def narrowing(steered: History, unsteered: History) -> dict[str, float]:
-    """Claims of a steered community over those of an unsteered one; change of the extent of the topics that are worked on.
+    """Return the claims of a steered community over those of an unsteered one, and the change of the extent of topics.
 
-    A test's topic is its family, placed at the mean descriptors of its materials; the extent of published tests is the root
-    mean squared distance of their topics from the centre, a diameter as it is taken in an embedding of papers. NaN where the
-    unsteered community worked on one topic or none.
+    A test's topic is its family, placed at the mean descriptors of its materials. The extent of published tests is the
+    root mean squared distance of their topics from the centre, a diameter as it is taken in an embedding of papers.
+    NaN where the unsteered community worked on one topic or none.
     """
     extent, other = _extent(steered), _extent(unsteered)
     return {
@@ -148,7 +153,7 @@ def _extent(h: History) -> float:
 
 
 def community(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
-    """All of these, of one community and its unsteered twin on the same draws."""
+    """Return all of these, of one community and its unsteered twin on the same draws."""
     steered = history(p, space, seed)
     unsteered = history(p.updated(UNSTEERED), space, seed)
     found = {"found_share": steered.found}

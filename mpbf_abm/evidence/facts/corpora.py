@@ -1,8 +1,8 @@
-"""Designed corpora: records of one's choosing, and the model that the community's own trainers make of them.
+"""Designed corpora: chosen records, and the model that the community's own trainers make of them.
 
-What is known of real learners was measured on corpora that somebody put together: so many records, of this kind of label,
-without that family. Here the same is done on any materials space, synthetic or real, through the code that curators and
-trainers use; nothing is learned otherwise than in a run.
+What is known of real learners was measured on designed corpora: so many records, of this kind of label, without that
+family. Here the same is done on any materials space, synthetic or real, through the code that curators and trainers
+use; nothing is learned otherwise than in a run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.evidence.known.communities import grouped
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
 from mpbf_abm.model.founding import found_community
@@ -47,27 +48,33 @@ class Learned:
     model: FoundationModel
 
     def predict(self, material: Int) -> tuple[Float32, Float32, Float32]:
-        """Mean and variance (n,) of predicted observations, and features (n, p + 1), each in a gauge of its own."""
+        """Return mean and variance (n,) of predictions, and features (n, p + 1), each in its own gauge."""
         phi = self.model.features(self.shown(material))
         mean, variance = self.model.head.predict(phi)
         return self.whole(material, mean), variance, phi
 
     def whole(self, material: Int, mean: Float32) -> Float32:
-        """What a head says of materials, on the simulation where the head is a correction of it (n,)."""
+        """Return what a head predicts for materials, on the simulation where the head is a correction of it (n,)."""
         return mean + self.world.truth.simulated[material] if self.model.simulated_base else mean
 
     def shown(self, material: Int) -> Float32:
-        """Ambient descriptors of materials in gauges of their own (n, d)."""
+        """Return ambient descriptors of materials in gauges of their own (n, d)."""
         width = self.world.space.dims["gauge"]
         gauge = self.world.streams.normal("validation.gauge", 0, (len(material), width)).astype(np.float32)
         return self.world.space.ambient_rows(material, gauge)
 
 
 def sample(
-    space: MaterialsSpace, p: Parameters, seed: int, name: str, n: int, *, without: int | None = None,
+    space: MaterialsSpace,
+    p: Parameters,
+    seed: int,
+    name: str,
+    n: int,
+    *,
+    without: int | None = None,
     outside: Int | None = None,
-) -> Int:  # fmt: skip
-    """Materials as the founding literature draws them: families by size to the founding concentration (n,).
+) -> Int:
+    """Return materials as the founding literature draws them: families by size to the founding concentration (n,).
 
     Parameters
     ----------
@@ -96,21 +103,27 @@ def sample(
 
 
 def mixed(p: Parameters, seed: int, n: int) -> NDArray[np.int8]:
-    """Kinds of data by the curators' mix (n,)."""
+    """Return kinds of data by the curators' mix (n,)."""
     mix = np.cumsum(np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix))
     draw = Streams(seed).uniform("validation.modality", 0, n)
     return np.minimum(np.searchsorted(mix, draw, side="right"), len(mix) - 1).astype(np.int8)
 
 
 def only(kind: int, n: int) -> NDArray[np.int8]:
-    """One kind of data for all records (n,)."""
+    """Return one kind of data for all records (n,)."""
     return np.full(n, kind, np.int8)
 
 
 def learn(
-    p: Parameters, space: MaterialsSpace, seed: int, material: Int, modality: NDArray[np.int8], *, scale: float = 1.0,
+    p: Parameters,
+    space: MaterialsSpace,
+    seed: int,
+    material: Int,
+    modality: NDArray[np.int8],
+    *,
+    scale: float = 1.0,
     objective: str | None = None,
-) -> Learned:  # fmt: skip
+) -> Learned:
     """Let one trainer of the community learn from a corpus, all of it.
 
     Parameters
@@ -129,28 +142,32 @@ def learn(
     n = len(material)
     if objective is None:
         objective = DEALT[seed % len(DEALT)] if p.trainers.objective == "mixed" else p.trainers.objective
-    alone = p.updated(
-        {
-            "planners.count": 0, "curators.count": 0, "founding.records": 0, "stocks.compute": 0.0,
-            "infrastructure.repositories": 1, "infrastructure.providers": 1, "infrastructure.need": 1,
-            "trainers.count": 1, "trainers.reuse": 0.0, "trainers.labels": "all", "trainers.objective": objective,
-            "trainers.scale": scale, "trainers.scale_cap": 64.0, "trainers.records": math.ceil(n / scale),
-        }
-    )  # fmt: skip
+    changes = grouped(
+        planners={"count": 0},
+        curators={"count": 0},
+        founding={"records": 0},
+        stocks={"compute": 0.0},
+        infrastructure={"repositories": 1, "providers": 1, "need": 1},
+        trainers={"count": 1, "reuse": 0.0, "labels": "all", "objective": objective, "records": math.ceil(n / scale)},
+    )
+    alone = p.updated(changes | {"trainers.scale": scale, "trainers.scale_cap": 64.0})
     world = found_community(alone, Streams(seed), space)
     noise = normal_quantile(world.streams.uniform("validation.noise", 0, n))
     value, variance = label(world.p.modalities, world.truth, world.space.difficulty, material, modality, noise)
-    world.commons.append(
-        key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF), material=material, modality=modality, value=value,
-        variance=variance, origin=np.int8(LITERATURE), repository=0, producer=-1, tick=-1, federated=np.zeros(n, bool),
-    )  # fmt: skip
+    keys, federated = record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF), np.zeros(n, bool)
+    labelled = {"key": keys, "material": material, "modality": modality, "value": value, "variance": variance}
+    entered = {"origin": np.int8(LITERATURE), "repository": 0, "producer": -1, "tick": -1, "federated": federated}
+    world.commons.append(**labelled, **entered)
     abstract(world)
     ((_, model),) = world.models()
     return Learned(world, model)
 
 
 def spread_of_ensemble(learned: Learned, material: Int) -> tuple[Float, Float]:
-    """Mean and spread of five models trained like this one, each on a bootstrap sample and with features of its own (n,), (n,)."""
+    """Return mean and spread of five models trained like this one (n,), (n,).
+
+    Each has a bootstrap sample and random features of its own.
+    """
     world, encoder = learned.world, learned.model.encoder
     n = len(world.commons)
     shown, predictions = learned.shown(material), []

@@ -1,4 +1,4 @@
-"""What simulated labels are like on a space (fact 1), in the unit of band gaps."""
+"""Simulated labels on a space (fact 1), in the unit of band gaps."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.evidence.facts.corpora import sample
+from mpbf_abm.evidence.facts.recorded import RECORDED
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
 
 Float = NDArray[np.float64]
 
-# Measured band gaps of 1,162 non-metals, eV: quantiles 0, 5, ..., 100 % (gap_pairs.csv, gap_expt_eV above 0.1).
-GAPS = (0.11, 0.4, 0.681, 0.95, 1.18, 1.4, 1.553, 1.754, 1.9, 2.05, 2.2, 2.3, 2.47, 2.616, 2.844, 3.1, 3.4, 3.709, 4.239, 5.39, 11.7)  # fmt: skip
+GAPS: tuple[float, ...] = tuple(RECORDED["gap_quantiles"])  # measured band gaps of non-metals, eV
 GAP_SD = 1.584  # eV
 METAL = 0.05  # eV, below which a simulated gap is none
 NON_METAL = 0.1  # eV, above which a measured gap is one
@@ -22,10 +22,10 @@ LABELS = 4_000
 
 
 def gaps(space: MaterialsSpace, material: NDArray[np.int64]) -> tuple[Float, Float]:
-    """Measured and simulated gaps of materials in eV (n,), (n,).
+    """Return measured and simulated gaps of materials in eV (n,), (n,).
 
-    On a space of gaps they are what they are. On a synthetic space the property stands for a gap: its quantiles for those of
-    measured gaps, its standard deviation for theirs; a simulated gap is not below zero.
+    On a space of gaps they are taken as they are. On a synthetic space the property stands for a gap: its quantiles
+    for those of measured gaps, its standard deviation for theirs. A simulated gap is not below zero.
     """
     true, simulated = space.property[material].astype(np.float64), space.simulated[material].astype(np.float64)
     if space.origin.get("kind") == "table":
@@ -37,7 +37,7 @@ def gaps(space: MaterialsSpace, material: NDArray[np.int64]) -> tuple[Float, Flo
 
 
 def simulated_labels(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
-    """Ratio, error and false metals of simulated gaps, and the share of the error's variance that lies between families.
+    """Return ratio, error and false metals of simulated gaps, and the share of the error's variance between families.
 
     The share is NaN without an error.
     """

@@ -1,4 +1,4 @@
-"""What the community's learners are like: inheritance, correction, transfer, calibration, learning curves (facts 2, 3, 6 to 9, 15).
+"""The community's learners: inheritance, correction, transfer, calibration, learning curves (facts 2, 3, 6 to 9, 15).
 
 Every function takes parameters, a space and a seed, so that the same measurement can be made on real materials.
 """
@@ -13,16 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from mpbf_abm.evidence.facts.corpora import (
-    MEASUREMENT,
-    SIMULATION,
-    Learned,
-    learn,
-    mixed,
-    only,
-    sample,
-    spread_of_ensemble,
-)
+from mpbf_abm.evidence.facts import corpora
+from mpbf_abm.evidence.facts.corpora import Learned, learn, mixed, only, sample
 from mpbf_abm.learning.heads import fit_head
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import label
@@ -46,13 +38,14 @@ LEFT_OUT = 6  # families that are held out, the largest of the corpus
 
 
 def inheritance(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
-    """Slope of model error on label error where all labels are simulated, and what it takes to correct such a model.
+    """Return the slope of model error on label error where all labels are simulated, and the price of a correction.
 
-    As in the measurement, where simulated labels were plenty, corpus and model are four times the usual ones (scale 4). The
-    correction is the logarithm (base 10) of the measured labels at which delta learning, a second head on what measured labels
-    leave of the first one's predictions, lowers the structured error by 7 %, as 300 did for real gaps: the mean absolute error about the median
-    error, which a shift of all predictions cannot repair. Between the numbers that are tried the logarithm is interpolated;
-    3,000 stands for more than were tried.
+    As in the measurement, where simulated labels were plenty, corpus and model are four times the usual ones (scale 4).
+    The correction is the logarithm (base 10) of the measured labels at which delta learning lowers the structured error
+    by 7 %, as 300 did for real gaps. Delta learning is a second head on what measured labels leave of the first one's
+    predictions. The structured error is the mean absolute error about the median error, which a shift of all
+    predictions cannot repair. Between the numbers that are tried the logarithm is interpolated; 3,000 stands for more
+    than were tried.
     """
     learned, test = _simulated(p, space, seed, MANY)
     truth = space.property[test].astype(np.float64)
@@ -62,15 +55,9 @@ def inheritance(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, fl
     most = min(max(CORRECTIONS), space.size - len(test))
     overlaps = sample(space, p, seed, "overlap", most, outside=test)
     predicted, _, at_overlaps = learned.predict(overlaps)
-    draw = learned.world.streams.uniform("validation.measured", 0, most)
-    value, variance = label(
-        learned.world.p.modalities,
-        learned.world.truth,
-        learned.world.space.difficulty,
-        overlaps,
-        only(MEASUREMENT, most),
-        normal_quantile(draw),
-    )
+    world, measured = learned.world, only(corpora.MEASUREMENT, most)
+    noise = normal_quantile(world.streams.uniform("validation.measured", 0, most))
+    value, variance = label(world.p.modalities, world.truth, world.space.difficulty, overlaps, measured, noise)
     residual = (value - predicted).astype(np.float64)
     tried, gain = [1.0], [0.0]
     for n in (n for n in CORRECTIONS if n <= most):
@@ -81,33 +68,30 @@ def inheritance(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, fl
 
 
 def transfer(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
-    """Median over large families of the error without, over the error with, the family in the corpus; NaN with one family."""
+    """Return the error without over the error with a family in the corpus, median over large families; NaN with one."""
     n = _corpus(p, space, 2.0)
     ratios = []
     for family in np.argsort(-space.family_sizes, kind="stable")[: min(LEFT_OUT, space.families - 1)]:
-        members = np.arange(space.start[family], space.start[family + 1])[:TESTED]
+        test = np.arange(space.start[family], space.start[family + 1])[:TESTED:2]
         errors = []
-        for without in (None, int(family)):
-            rest = None if without is not None else members[::2]
-            material = sample(space, p, seed, "train", n, without=without, outside=rest)
+        for without, outside in ((None, test), (int(family), None)):
+            material = sample(space, p, seed, "train", n, without=without, outside=outside)
             learned = learn(p, space, seed, material, mixed(p, seed, n))
-            test = members[::2]
             errors.append(float(np.abs(learned.predict(test)[0] - space.property[test]).mean()))
         ratios.append(errors[1] / errors[0])
     return {"ood_ratio": float(np.median(ratios)) if ratios else math.nan}
 
 
 def calibration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
-    """Coverage of nominal 68 % and overconfidence of ensembles, in distribution, against labels of the same fidelity.
+    """Return coverage of nominal 68 % and overconfidence of ensembles, in distribution, against labels of one fidelity.
 
-    As on real models, an ensemble of five claims the spread of its members. What the Bayesian head of the community claims,
-    with its misfit, is given beside it.
+    As on real models, an ensemble of five claims the spread of its members. What the Bayesian head of the community
+    claims, with its misfit, is given beside it.
     """
     learned, test = _simulated(p, space, seed)
-    target = space.simulated[test] + p.modalities.simulated_noise * normal_quantile(
-        learned.world.streams.uniform("validation.label", 0, len(test))
-    )
-    mean, spread = spread_of_ensemble(learned, test)
+    noise = normal_quantile(learned.world.streams.uniform("validation.label", 0, len(test)))
+    target = space.simulated[test] + p.modalities.simulated_noise * noise
+    mean, spread = corpora.spread_of_ensemble(learned, test)
     own, variance, _ = learned.predict(test)
     return {
         "cov68_id": float((np.abs(mean - target) <= spread).mean()),
@@ -118,17 +102,17 @@ def calibration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, fl
 
 
 def learning_curves(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
-    """Exponents of the error with the corpus, in distribution and over all families alike; labels and reference simulated.
+    """Return exponents of the error with the corpus, in distribution and over all families alike.
 
-    Model and corpus grow together: at scale P a trainer takes P times as many records and root P times as many features. NaN
-    where the space has too few materials for two corpora.
+    Labels and reference are simulated. Model and corpus grow together: at scale P a trainer takes P times as many
+    records and root P times as many features. NaN where the space has too few materials for two corpora.
     """
     tests = {"learning_exponent": _held_out(p, space, seed), "corpus_exponent": _everywhere(space, seed)}
     sizes = [LEAST * k for k in CURVE if 2 * LEAST * k <= space.size]
     errors: dict[str, list[float]] = {name: [] for name in tests}
     for n in sizes:
         material = sample(space, p, seed, "train", n, outside=tests["learning_exponent"])
-        learned = learn(p, space, seed, material, only(SIMULATION, n), scale=n / p.trainers.records)
+        learned = learn(p, space, seed, material, only(corpora.SIMULATION, n), scale=n / p.trainers.records)
         for name, test in tests.items():
             errors[name].append(float(np.abs(learned.predict(test)[0] - space.simulated[test]).mean()))
     if len(sizes) < 2:
@@ -137,7 +121,10 @@ def learning_curves(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str
 
 
 def redundancy(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
-    """Share of a corpus that can go, at random, before the error in distribution rises by a tenth; the model is the same size."""
+    """Return the share of a corpus that can go, at random, before the error in distribution rises by a tenth.
+
+    The model stays the same size.
+    """
     n = _corpus(p, space, 4.0)
     test = _held_out(p, space, seed)
     material, modality = sample(space, p, seed, "train", n, outside=test), mixed(p, seed, n)
@@ -153,7 +140,7 @@ def redundancy(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, flo
 
 
 def prevalence(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:
-    """Absolute rank correlation of error with the number of records, over constituents that materials share.
+    """Return the absolute rank correlation of error with the number of records, over constituents that materials share.
 
     Constituents are elements where materials have formulas, otherwise the ends of each descriptor axis: a material may
     have several, and how many records hold one says little of how many lie near.
@@ -161,7 +148,7 @@ def prevalence(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, flo
     n = _corpus(p, space, 2.0)
     test = _held_out(p, space, seed)
     material = sample(space, p, seed, "train", n, outside=test)
-    learned = learn(p, space, seed, material, only(SIMULATION, n))
+    learned = learn(p, space, seed, material, only(corpora.SIMULATION, n))
     error = np.abs(learned.predict(test)[0] - space.simulated[test])
     holds = constituents(space)
     count, tested = holds[material].sum(axis=0), holds[test]
@@ -171,7 +158,7 @@ def prevalence(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, flo
 
 
 def constituents(space: MaterialsSpace) -> Bool:
-    """Which constituents each material has (N, constituents)."""
+    """Return which constituents each material has (N, constituents)."""
     if space.names is not None:
         from mpbf_abm.data.chemistry import composition_matrix
 
@@ -182,7 +169,7 @@ def constituents(space: MaterialsSpace) -> Bool:
 
 
 def crossing(x: Sequence[float], y: Sequence[float], level: float) -> float:
-    """Where a curve first passes a level, by the logarithm of x between points; infinite if it does not."""
+    """Return where a curve first passes a level, by the logarithm of x between points; infinite if it does not."""
     for (x0, y0), (x1, y1) in pairwise(zip(x, y, strict=True)):
         if y1 >= level > y0:
             return float(math.exp(math.log(x0) + (level - y0) / (y1 - y0) * (math.log(x1) - math.log(x0))))
@@ -213,7 +200,7 @@ def _simulated(p: Parameters, space: MaterialsSpace, seed: int, times: float = 1
     test = _held_out(p, space, seed)
     n = _corpus(p, space, times)
     material = sample(space, p, seed, "train", n, outside=test)
-    return learn(p, space, seed, material, only(SIMULATION, n), scale=n / p.trainers.records), test
+    return learn(p, space, seed, material, only(corpora.SIMULATION, n), scale=n / p.trainers.records), test
 
 
 def _structured(wrong: Float) -> float:
@@ -221,7 +208,4 @@ def _structured(wrong: Float) -> float:
     return float(np.abs(wrong - np.median(wrong)).mean())
 
 
-__all__ = [
-    "calibration", "constituents", "crossing", "inheritance", "learning_curves", "prevalence",
-    "redundancy", "transfer",
-]  # fmt: skip
+MEASURES = (inheritance, transfer, calibration, learning_curves, redundancy, prevalence)

@@ -24,7 +24,7 @@ UNUSABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, Arithme
 
 
 def measured(data: Path) -> dict[str, float]:
-    """Real value of every component that the folder has data for.
+    """Return the real value of every component that the folder has data for.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def measured(data: Path) -> dict[str, float]:
 
 
 def gap_pairs(folder: Path) -> dict[str, float]:
-    """PBE against measured gaps of non-metals."""
+    """Return PBE against measured gaps of non-metals."""
     table = pd.read_csv(folder / "gap_pairs.csv")
     table = table[table["gap_expt_eV"] > NON_METAL]
     simulated, true = table["pbe_median"], table["gap_expt_eV"]
@@ -63,7 +63,7 @@ def gap_pairs(folder: Path) -> dict[str, float]:
 
 
 def concentration(folder: Path) -> dict[str, float]:
-    """Top decile of chemical systems and Gini of elements, median of the databases that people chose."""
+    """Return the top decile of chemical systems and Gini of elements, median of the databases that people chose."""
     systems = pd.read_csv(folder / "system_size_histogram.csv")
     elements = pd.read_csv(folder / "element_counts.csv")
     tops = []
@@ -79,7 +79,7 @@ def concentration(folder: Path) -> dict[str, float]:
 
 
 def alloys(folder: Path) -> dict[str, float]:
-    """Attachment, adjacency and late reuse of alloy families."""
+    """Return attachment, adjacency and late reuse of alloy families."""
     events = pd.read_csv(folder / "paper_system_events.csv")
     family, names = pd.factorize(events["system"])
     sets = [set(name.split("-")) for name in names]
@@ -96,7 +96,7 @@ def alloys(folder: Path) -> dict[str, float]:
 
 
 def networks(folder: Path) -> dict[str, float]:
-    """Learning curve, transfer and calibration of other learners on formation energies; campaigns of another on pools."""
+    """Return learning curve, transfer and calibration of other learners on formation energies; campaigns on pools."""
     curve = pd.read_csv(folder / "learning_curve_eform.csv")
     families = pd.read_csv(folder / "ood_leave_element_out.csv")
     campaigns = pd.read_csv(folder / "campaign_results.csv")
@@ -112,7 +112,7 @@ def networks(folder: Path) -> dict[str, float]:
 
 
 def leaderboard(folder: Path) -> dict[str, float]:
-    """Share of models on data of the Materials Project, effective mixes, and error against counts of elements."""
+    """Return the share of models on Materials Project data, effective mixes, and error against counts of elements."""
     models = pd.read_csv(folder / "models.csv").dropna(subset=["train"])
     mixes = models["train"].value_counts().to_numpy()
     derived = models["train"].str.contains("MP")  # MPF, MP Graphs, MP 2022, MPtrj and their mixes

@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import zeta
 
 from mpbf_abm.evidence.facts.learners import crossing
-from mpbf_abm.evidence.known.communities import flat_space, generations
+from mpbf_abm.evidence.known.communities import flat_space, generations, grouped
 from mpbf_abm.evidence.known.feedback import self_training, standard_labels
 from mpbf_abm.evidence.known.rows import seeds
 from mpbf_abm.evidence.known.whole import POOLS, pool_space
@@ -38,8 +38,8 @@ FRESH = (0.01, 0.02, 0.05, 0.1)
 STOPPED = 0.9
 
 
-def acceleration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001 (a campaign has no parameters)
-    """Acceleration of campaigns on families taken as pools, geometric mean over pools, by acquisition rule."""
+def acceleration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001
+    """Return the acceleration of campaigns on families taken as pools, geometric mean over pools, by rule."""
     sizes = space.family_sizes
     fit = np.flatnonzero((sizes >= POOL_SIZES[0]) & (sizes <= POOL_SIZES[1]))
     some = fit[np.linspace(0, len(fit) - 1, min(FEW, len(fit))).astype(np.int64)]
@@ -48,14 +48,17 @@ def acceleration(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, f
 
 
 def real_acceleration(data: Path, seed: int) -> dict[str, float]:
-    """The same on real pools: greedy on all of them, largest variance on the small ones (it would take most of a large one)."""
+    """Return the same on real pools: greedy on all, largest variance on the small ones.
+
+    Of a large one it would take most.
+    """
     pools = [pool_space(data, name) for name in POOLS]
     small = [pool for pool in pools if pool.size <= SMALL]
     return {"af_greedy": factor(pools, "greedy", seed), "af_maxvar": factor(small, "maxvar", seed)}
 
 
 def factor(pools: Sequence[MaterialsSpace], rule: str, seed: int) -> float:
-    """Acceleration at half of the top set, geometric mean over pools; NaN without any."""
+    """Return the acceleration at half of the top set, geometric mean over pools; NaN without any."""
     if not pools:
         return math.nan
     spent = [run_campaign(pool, rule, seed, enough=wanted(pool, 0.5)).spent(wanted(pool, 0.5)) for pool in pools]
@@ -63,7 +66,7 @@ def factor(pools: Sequence[MaterialsSpace], rule: str, seed: int) -> float:
 
 
 def pool_of(space: MaterialsSpace, family: int) -> MaterialsSpace:
-    """One family as a pool of settings: its causal descriptors and its property."""
+    """Return one family as a pool of settings: its causal descriptors and its property."""
     rows = slice(space.start[family], space.start[family + 1])
     width = space.dims["quantum"] + space.dims["meso"]
     table = pd.DataFrame(space.descriptors[rows, :width].astype(np.float64)).rename(columns="x{}".format)
@@ -71,18 +74,20 @@ def pool_of(space: MaterialsSpace, family: int) -> MaterialsSpace:
 
 
 def descent(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001 (a space of its own)
-    """Power law of descendants per base model, and share of the most used hundredth of models in all adoptions.
+    """Return the power law of descendants per base model, and the most used hundredth's share of all adoptions.
 
-    Many trainers publish one after the other, each on an encoder of its own or on a published one by the rule of reuse; as
-    many planners then adopt. What is learned plays no part, so heads are means and spaces small.
+    Many trainers publish one after the other, each on a new encoder or on a published one by the rule of reuse. As many
+    planners then adopt. What is learned plays no part, so heads are means and spaces small.
     """
-    many = p.updated(
-        {
-            "space.materials": 400, "space.families": 4, "founding.records": 60, "trainers.count": MANY, "trainers.head": "mean",
-            "trainers.records": 20, "stocks.compute": 0.0, "planners.count": MANY, "trainers.panel": 1,
-            "planners.entry": MANY // ADOPTING, "curators.count": 0,
-        }
-    )  # fmt: skip
+    changes = grouped(
+        space={"materials": 400, "families": 4},
+        founding={"records": 60},
+        trainers={"count": MANY, "head": "mean", "records": 20, "panel": 1},
+        stocks={"compute": 0.0},
+        planners={"count": MANY, "entry": MANY // ADOPTING},
+        curators={"count": 0},
+    )
+    many = p.updated(changes)
     world = found_community(many, Streams(seed), MaterialsSpace.synthetic(many, seed=seed))
     abstract(world)
     sizes = np.bincount(world.registry.lineage)
@@ -98,22 +103,21 @@ def descent(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]
 
 
 def power_law(counts: Int) -> float:
-    """Exponent of largest likelihood of a discrete power law from 1 on (Clauset et al. 2009); NaN without counts."""
+    """Return the likeliest exponent of a discrete power law from 1 on (Clauset et al. 2009); NaN without counts."""
     if not len(counts):
         return math.nan
     logs, n = float(np.log(counts).sum()), len(counts)
     return float(minimize_scalar(lambda a: a * logs + n * math.log(zeta(a)), bounds=(1.05, 8.0), method="bounded").x)
 
 
-def collapse(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001 (a limit case of its own)
-    """Loss of log variance by recursive refits, times labels, and the fresh share at which nine tenths of it stop."""
+def collapse(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001
+    """Return the loss of log variance by recursive refits, times labels, and the fresh share that stops most of it."""
 
     def loss(fresh: float) -> float:
         p = self_training(LABELS, fresh, accumulate=False)
         labels = standard_labels(p)
-        variance = generations(p, seeds(seed, "collapse", RUNS), GENERATIONS + 1, flat_space(p, labels, labels))[
-            :, :, 1
-        ]
+        space = flat_space(p, labels, labels)
+        variance = generations(p, seeds(seed, "collapse", RUNS), GENERATIONS + 1, space)[:, :, 1]
         return float(np.log(variance[:, -1] / variance[:, 0]).mean())
 
     with one_thread():
@@ -123,3 +127,6 @@ def collapse(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float
         "collapse_rate": alone * LABELS / GENERATIONS,
         "collapse_stop": crossing((FRESH[0] / 2, *FRESH), [0.0, *stopped], STOPPED),
     }
+
+
+MEASURES = (acceleration, descent, collapse)

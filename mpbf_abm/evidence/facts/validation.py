@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.evidence.facts import community, labels, learners, public, reductions
-from mpbf_abm.evidence.facts.recorded import FACTS, Fact
+from mpbf_abm.evidence.facts.recorded import FACTS, OF_FACT, Fact
 from mpbf_abm.evidence.known.whole import POOLS, pools_of
 from mpbf_abm.identity import own
 from mpbf_abm.model.materials import MaterialsSpace
@@ -34,18 +33,8 @@ PARAMETERS = "parameters"
 HEAVY = ("descent", "collapse")
 HEAVY_SHARE = 0.3
 MEASURES: dict[str, Measure] = {
-    f.__name__: f
-    for f in (
-        labels.simulated_labels, learners.inheritance, community.community, learners.transfer,
-        learners.calibration, learners.learning_curves, learners.redundancy, reductions.acceleration, reductions.descent,
-        reductions.collapse, learners.prevalence,
-    )
-}  # fmt: skip
-OF_FACT: dict[int, str] = {
-    1: "simulated_labels", 2: "inheritance", 3: "inheritance", 4: "community", 5: "community", 6: "transfer", 7: "calibration",
-    8: "learning_curves", 9: "redundancy", 10: "acceleration", 11: "community", 12: "descent", 13: "collapse", 14: "community",
-    15: "prevalence",
-}  # fmt: skip
+    f.__name__: f for f in (labels.simulated_labels, community.community, *learners.MEASURES, *reductions.MEASURES)
+}
 
 
 def fact(fact: Fact, measure: Measure) -> Fact:
@@ -73,14 +62,14 @@ def fact(fact: Fact, measure: Measure) -> Fact:
 
 @dataclass(frozen=True)
 class Validation:
-    """What was found.
+    """Facts in the model, beside their recorded values.
 
     Attributes
     ----------
     facts : tuple of Fact
     table : DataFrame
-        One row per component: fact, component, name, unit, recorded, low, high, real (computed from data, or NaN), simulated,
-        simulated_low, simulated_high (95 % interval of the mean), replicates, inside.
+        One row per component: fact, component, name, unit, recorded, low, high, real (computed from data, or NaN),
+        simulated, simulated_low, simulated_high (95 % interval of the mean), replicates, inside.
     values : DataFrame
         One row per replicate: measure, seed, quantity, value; components and what is reported beside them.
     """
@@ -90,38 +79,38 @@ class Validation:
     values: pd.DataFrame
 
     def reproduced(self, fact: Fact) -> bool:
-        """Whether all components of a fact lie inside their ranges."""
+        """Return whether all components of a fact lie inside their ranges."""
         return bool(self.table.loc[self.table["fact"] == fact.number, "inside"].all())
 
     @property
     def count(self) -> int:
-        """Facts that are reproduced."""
+        """Number of facts that are reproduced."""
         return sum(self.reproduced(fact) for fact in self.facts)
 
 
 def chosen(only: Sequence[str]) -> tuple[Fact, ...]:
-    """Facts by number; all if none is named."""
+    """Return facts by number; all if none is named."""
     numbers = [part.strip() for text in only for part in text.split(",") if part.strip()]
     known = {str(fact.number): fact for fact in FACTS}
-    faults = [
-        f"--only: unknown fact '{n}'{did_you_mean(n, known)} (facts: 1 to {len(FACTS)})"
-        for n in numbers
-        if n not in known
-    ]
+    among = f"facts: 1 to {len(FACTS)}"
+    faults = [f"--only: unknown fact '{n}'{did_you_mean(n, known)} ({among})" for n in numbers if n not in known]
     if faults:
         raise ConfigurationError(faults)
     return tuple(known[n] for n in known if not numbers or n in numbers)
 
 
 def tasks(facts: Sequence[Fact], seed: int, replicates: int) -> list[tuple[str, int]]:
-    """What is to be done: each measure on each of its seeds, those of one seed together."""
+    """Return each measure on each of its seeds, those of one seed together."""
     names = dict.fromkeys(OF_FACT[fact.number] for fact in facts)
     few = max(2, math.ceil(HEAVY_SHARE * replicates))
     return [(n, seed + i) for i in range(replicates) for n in names if n not in HEAVY or i < few]
 
 
 def measure(p: Parameters, name: str, seed: int, pools: Path | None = None) -> dict[str, float]:
-    """One measure on one seed; the materials of a seed serve all measures, but for campaigns where there are real pools."""
+    """Return one measure on one seed.
+
+    The materials of a seed serve all measures, but for campaigns where there are real pools.
+    """
     with one_thread():
         if pools is not None:
             return reductions.real_acceleration(pools, seed)
@@ -141,9 +130,16 @@ def _space(p: Parameters, seed: int) -> MaterialsSpace:
 
 
 def validate(
-    p: Parameters, facts: Sequence[Fact] = tuple(FACTS), *, seed: int = 1, replicates: int = REPLICATES, data: Path | None = None,
-    out: Path | None = None, jobs: int = 1, progress: Progress | None = None,
-) -> Validation:  # fmt: skip
+    p: Parameters,
+    facts: Sequence[Fact] = tuple(FACTS),
+    *,
+    seed: int = 1,
+    replicates: int = REPLICATES,
+    data: Path | None = None,
+    out: Path | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Validation:
     """Measure facts in a community with these parameters.
 
     Parameters
@@ -174,14 +170,12 @@ def validate(
 
 
 def _table(facts: Sequence[Fact], values: pd.DataFrame, found: Mapping[str, float]) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for fact in facts:
-        for c in fact.components:
-            got = values.loc[values["quantity"] == c.id, "value"].to_numpy(np.float64)
-            mean = mean_estimate(got)
-            rows.append(
-                {"fact": fact.number, "component": c.id, "name": c.name, "unit": c.unit, "recorded": c.value, "low": c.low,
-                 "high": c.high, "real": found.get(c.id, math.nan), "simulated": mean.value, "simulated_low": mean.low, "simulated_high": mean.high,
-                 "replicates": len(got), "inside": c.holds(mean.value)}
-            )  # fmt: skip
+    rows = []
+    for number, c in ((fact.number, c) for fact in facts for c in fact.components):
+        got = values.loc[values["quantity"] == c.id, "value"].to_numpy(np.float64)
+        mean = mean_estimate(got)
+        recorded = {"fact": number, "component": c.id, "name": c.name, "unit": c.unit, "recorded": c.value}
+        real = {"low": c.low, "high": c.high, "real": found.get(c.id, math.nan)}
+        simulated = {"simulated": mean.value, "simulated_low": mean.low, "simulated_high": mean.high}
+        rows.append({**recorded, **real, **simulated, "replicates": len(got), "inside": c.holds(mean.value)})
     return pd.DataFrame(rows)

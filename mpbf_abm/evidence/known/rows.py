@@ -1,8 +1,11 @@
-"""Rows of the verification suite: what is known, what the model gives, and how far apart they may be.
+"""Rows of the verification suite, and mutations that they must notice.
 
-A row is a small function ``(seed, **knobs) -> checks``. Its knobs can be changed, and the expected
-value follows. Every check states its Monte-Carlo standard error; it passes when measured and
-expected values lie within :data:`SIGMAS` of them, plus a tolerance that the row states and explains.
+A row is a small function ``(seed, **parameters) -> checks``. Its parameters can be changed, and the expected value
+follows. Every check states its Monte-Carlo standard error. It passes when measured and expected values lie within
+:data:`SIGMAS` of them, plus a tolerance that the row states and explains.
+
+A mutation replaces one function of the package for a moment by a wrong one. Rows that never call the function cannot
+be touched, which is seen by counting calls. Of those that do, exactly the named ones must fail.
 """
 
 from __future__ import annotations
@@ -10,17 +13,21 @@ from __future__ import annotations
 import hashlib
 import inspect
 import math
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean
 
+Relation = Literal["=", "<", ">"]
 SIGMAS = 4.5
 POWER = 1.96  # a deviation this many standard errors beyond the limit is caught 97.5 % of the time
 
@@ -49,7 +56,7 @@ class Check:
     measured: float
     error: float = 0.0
     tolerance: float = 0.0
-    relation: Literal["=", "<", ">"] = "="
+    relation: Relation = "="
     note: str = ""
 
     @property
@@ -68,8 +75,8 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Knob:
-    """A parameter of a row: default, bounds (inclusive unless `above`), help, and a value for quick runs."""
+class Parameter:
+    """A parameter of a row: default, help, bounds (inclusive unless `above`), and a value for quick runs."""
 
     default: Any
     help: str
@@ -78,36 +85,47 @@ class Knob:
     above: bool = False
     fast: Any = None
 
+    @property
+    def several(self) -> bool:
+        """Whether it takes several numbers."""
+        return isinstance(self.default, tuple)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it takes whole numbers only."""
+        return isinstance(self.default[0] if self.several and self.default else self.default, int)
+
     def check(self, name: str, value: Any) -> Any:
         """Return a valid value in the default's kind, or raise one clear line."""
-        sample = self.default[0] if isinstance(self.default, tuple) and self.default else self.default
-        several = isinstance(self.default, tuple)
         values = value if isinstance(value, (list, tuple)) else (value,)
-        if isinstance(value, (list, tuple)) and not several:
+        if isinstance(value, (list, tuple)) and not self.several:
             raise ConfigurationError(f"{name} = {value!r}: must be one {self.kind()}")
-        if several and self.default and not values:
+        if self.several and self.default and not values:
             raise ConfigurationError(f"{name} = []: must have at least one {self.kind()}")
-        out = []
         for v in values:
             good = isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
-            if good and isinstance(sample, int):
-                good = float(v).is_integer()
-            low = v > self.low if good and self.above else good and v >= self.low
-            if not (good and low and v <= self.high):
+            good = good and (float(v).is_integer() or not self.whole)
+            if not (good and (v > self.low if self.above else v >= self.low) and v <= self.high):
                 raise ConfigurationError(f"{name} = {v!r}: must be a {self.kind()} {self.range()}".rstrip())
-            out.append(int(v) if isinstance(sample, int) else float(v))
-        return tuple(out) if several else out[0]
+        out = tuple(int(v) if self.whole else float(v) for v in values)
+        return out if self.several else out[0]
 
     def kind(self) -> str:
         """Return the words for its kind of value."""
-        sample = self.default[0] if isinstance(self.default, tuple) and self.default else self.default
-        return "whole number" if isinstance(sample, int) else "number"
+        return "whole number" if self.whole else "number"
 
     def range(self) -> str:
         """Return the words for its bounds."""
         low = "" if math.isinf(self.low) else f"{'above' if self.above else 'from'} {self.low:g}"
         high = "" if math.isinf(self.high) else f"{'to' if low else 'up to'} {self.high:g}"
         return f"{low} {high}".strip()
+
+
+def parameter(
+    default: Any, help: str, low: float = -math.inf, high: float = math.inf, above: bool = False, fast: Any = None
+) -> Any:
+    """Declare a parameter of a row as the default of an argument of its rule (see :class:`Parameter`)."""
+    return Parameter(default, help, low, high, above, fast)
 
 
 Rule = Callable[..., Iterable[Check]]
@@ -121,15 +139,15 @@ class Row:
     ----------
     id, title, source : str
     rule : callable
-        ``(seed, **knobs) -> checks``.
-    knobs : dict of str to Knob
+        ``(seed, **parameters) -> checks``.
+    parameters : dict of str to Parameter
     """
 
     id: str
     title: str
     source: str
     rule: Rule
-    knobs: Mapping[str, Knob] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     @property
     def needs_data(self) -> bool:
@@ -139,19 +157,17 @@ class Row:
     @property
     def starts_processes(self) -> bool:
         """Whether the row has processes of its own, so that it cannot be run in a worker, which may have none."""
-        return "workers" in self.knobs
+        return "workers" in self.parameters
 
     def values(self, changes: Mapping[str, Any] | None = None, *, fast: bool = False) -> dict[str, Any]:
-        """Values of the knobs: defaults, quick ones if asked, and changes on top."""
-        values = {
-            name: knob.fast if fast and knob.fast is not None else knob.default for name, knob in self.knobs.items()
-        }
+        """Return the values of the parameters: defaults, quick ones if asked, and changes on top."""
+        values = {k: v.fast if fast and v.fast is not None else v.default for k, v in self.parameters.items()}
         faults = []
         for name, value in (changes or {}).items():
             try:
-                values[name] = self.knobs[name].check(f"{self.id}.{name}", value)
+                values[name] = self.parameters[name].check(f"{self.id}.{name}", value)
             except KeyError:
-                faults.append(f"unknown parameter '{self.id}.{name}'{did_you_mean(name, self.knobs)}")
+                faults.append(f"unknown parameter '{self.id}.{name}'{did_you_mean(name, self.parameters)}")
             except ConfigurationError as error:
                 faults += error.faults
         if faults:
@@ -162,13 +178,14 @@ class Row:
 ROWS: dict[str, Row] = {}
 
 
-def row(id: str, title: str, source: str, **knobs: Knob) -> Callable[[Rule], Rule]:
-    """Register a row; keyword arguments are its knobs."""
+def row(id: str, title: str, source: str) -> Callable[[Rule], Rule]:
+    """Register a row; arguments of its rule whose default is a :func:`parameter` can be changed."""
 
     def register(rule: Rule) -> Rule:
         if id in ROWS:
             raise ValueError(f"row {id} is registered twice")
-        ROWS[id] = Row(id, title, source, rule, knobs)
+        defaults = {k: v.default for k, v in inspect.signature(rule).parameters.items()}
+        ROWS[id] = Row(id, title, source, rule, {k: v for k, v in defaults.items() if isinstance(v, Parameter)})
         return rule
 
     return register
@@ -176,13 +193,13 @@ def row(id: str, title: str, source: str, **knobs: Knob) -> Callable[[Rule], Rul
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one row.
+    """The result of one row.
 
     Attributes
     ----------
     id, title, source : str
     values : dict
-        Values of its knobs.
+        Values of its parameters.
     checks : tuple of Check
     seconds : float
     skipped : str
@@ -218,7 +235,7 @@ def evaluate(
     seed : int
         Root seed; the row's runs have seeds of their own that follow from it.
     changes : mapping, optional
-        Values of knobs.
+        Values of parameters.
     fast : bool
         Use the quick values (fewer runs, larger standard errors).
     data : Path, optional
@@ -227,7 +244,7 @@ def evaluate(
     Raises
     ------
     ConfigurationError
-        For an unknown knob or one out of range.
+        For an unknown parameter or one out of range.
     """
     from mpbf_abm.processes import one_thread
 
@@ -247,28 +264,36 @@ def evaluate(
 # --------------------------------------------------------------------------- for rules
 
 
+def require(holds: bool, message: str) -> None:
+    """Raise a configuration error of one line unless a condition holds.
+
+    Raises
+    ------
+    ConfigurationError
+    """
+    if not holds:
+        raise ConfigurationError(message)
+
+
 def seeds(seed: int, label: str, count: int) -> list[int]:
-    """Seeds of a row's runs, which follow from the root seed and a label."""
-    out = []
-    for i in range(count):
-        digest = hashlib.blake2b(f"{label}\x1f{seed}\x1f{i}".encode(), digest_size=8).digest()
-        out.append(int.from_bytes(digest, "little") >> 2)
-    return out
+    """Return seeds of a row's runs, which follow from the root seed and a label."""
+    keys = (f"{label}\x1f{seed}\x1f{i}".encode() for i in range(count))
+    return [int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") >> 2 for key in keys]
 
 
 def generator(seed: int, label: str) -> np.random.Generator:
-    """Generator for reference values and graphs that no run of the model draws."""
+    """Return a generator for reference values and graphs that no run of the model draws."""
     return np.random.Generator(np.random.Philox(key=np.array([seeds(seed, label, 1)[0], 0], np.uint64)))
 
 
-def mean_error(values: Sequence[float] | NDArray[Any]) -> tuple[float, float]:
-    """Mean of independent values, and its standard error."""
+def mean_error(values: ArrayLike) -> tuple[float, float]:
+    """Return the mean of independent values, and its standard error."""
     x = np.asarray(values, np.float64)
     return float(x.mean()), float(x.std(ddof=1) / math.sqrt(len(x))) if len(x) > 1 else math.inf
 
 
-def variance_error(values: Sequence[float] | NDArray[Any]) -> tuple[float, float]:
-    """Variance of independent values, and its standard error from their fourth moment."""
+def variance_error(values: ArrayLike) -> tuple[float, float]:
+    """Return the variance of independent values, and its standard error from their fourth moment."""
     x = np.asarray(values, np.float64)
     n = len(x)
     deviation = (x - x.mean()) ** 2
@@ -277,6 +302,104 @@ def variance_error(values: Sequence[float] | NDArray[Any]) -> tuple[float, float
 
 
 def share_error(hits: float, count: int) -> tuple[float, float]:
-    """Share of successes, and its standard error (never 0: one further success or failure is assumed)."""
+    """Return the share of successes, and its standard error (never 0: one further success or failure is assumed)."""
     smoothed = (hits + 1.0) / (count + 2.0)
     return hits / count, math.sqrt(smoothed * (1.0 - smoothed) / count)
+
+
+# --------------------------------------------------------------------------- mutations
+
+Wrong = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A wrong rule.
+
+    Attributes
+    ----------
+    name : str
+        What is wrong about it.
+    function : callable
+        Function or method of the package that is replaced.
+    breaks : tuple of str
+        Rows that must fail; no other row may.
+    wrong : callable
+        Takes the right function, then its arguments.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    breaks: tuple[str, ...]
+    wrong: Wrong
+
+    @property
+    def target(self) -> str:
+        """Module and name of the function."""
+        return f"{self.function.__module__.removeprefix('mpbf_abm.')}:{self.function.__qualname__}"
+
+
+MUTATIONS: list[Mutation] = []
+
+
+def mutation(name: str, function: Callable[..., Any], breaks: str) -> Callable[[Wrong], None]:
+    """Register a wrong rule, which takes the right one before its arguments, and the rows that must fail under it."""
+    return lambda wrong: MUTATIONS.append(Mutation(name, function, tuple(breaks.split()), wrong))
+
+
+@contextmanager
+def patched(function: Callable[..., Any], wrong: Wrong) -> Iterator[None]:
+    """Replace a function of the package wherever it is known, until the block ends."""
+    owner: Any = sys.modules[function.__module__]
+    *path, last = function.__qualname__.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    original = vars(owner)[last]
+
+    @wraps(original)
+    def replacement(*arguments: Any, **named: Any) -> Any:
+        return wrong(original, *arguments, **named)
+
+    places = [(owner, last)]
+    if not path:  # a function imported by name stands in several modules
+        modules = [m for name, m in list(sys.modules.items()) if name.startswith("mpbf_abm") and m is not None]
+        places = [(m, key) for m in modules for key, value in list(vars(m).items()) if value is original]
+    for place, key in places:
+        setattr(place, key, replacement)
+    try:
+        yield
+    finally:
+        for place, key in places:
+            setattr(place, key, original)
+
+
+def failing(mutation: Mutation, ids: Sequence[str], seed: int) -> set[str]:
+    """Return the rows among `ids` that fail under a mutation; an exception is a failure, too."""
+    failed = set()
+    with patched(mutation.function, mutation.wrong):
+        for id in ids:
+            try:
+                if not evaluate(id, seed, fast=True).passed:
+                    failed.add(id)
+            except Exception:  # noqa: BLE001  (a rule may be wrong enough to stop the model)
+                failed.add(id)
+    return failed
+
+
+def callers(targets: Iterable[str], id: str, seed: int) -> set[str]:
+    """Return which of some functions one row calls."""
+    called: set[str] = set()
+    functions = {m.target: m.function for m in MUTATIONS}
+
+    def counted(target: str) -> Wrong:
+        def call(right: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+            called.add(target)
+            return right(*arguments, **named)
+
+        return call
+
+    with ExitStack() as stack:
+        for target in dict.fromkeys(targets):
+            stack.enter_context(patched(functions[target], counted(target)))
+        evaluate(id, seed, fast=True)
+    return called

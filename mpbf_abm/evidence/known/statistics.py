@@ -1,19 +1,25 @@
-"""What studies say about runs: intervals, families of intervals, pairing, and sensitivity under noise (rows S1 to S5)."""
+"""Statistics of studies: intervals, families of intervals, pairing, and sensitivity under noise (rows S1 to S5)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.evidence.known.mutations import mutation
-from mpbf_abm.evidence.known.rows import SIGMAS, Check, Knob, generator, row
+from mpbf_abm.evidence.known.rows import SIGMAS, Check, generator, mutation, parameter, row
 from mpbf_abm.stats.estimates import judge
 from mpbf_abm.stats.paired import reduction, simultaneous_intervals
 from mpbf_abm.stats.sensitivity import elementary_effects, sobol_indices
 
 Float = NDArray[np.float64]
+
+# Sources of rows.
+RULE_THAT_STOPS = "definition of a 95 % interval; Hoad, Robinson and Davies (2010) for the rule that stops"
+WESTFALL = "Westfall and Young (1993): intervals of a largest t hold together"
+ISHIGAMI = "Ishigami and Homma (1990); total index of Jansen (1999)"
+MORRIS = "Morris (1991); Campolongo, Cariboni and Saltelli (2007)"
 
 
 def within(name: str, expected: float, measured: float, error: float, bound: float, note: str = "") -> Check:
@@ -26,13 +32,15 @@ def proportion_error(p: float, n: int) -> float:
     return math.sqrt(p * (1 - p) / n)
 
 
-@row(
-    "S1", "Coverage of a policy's effect where runs fall into two groups", "definition of a 95 % interval; Hoad, Robinson and Davies (2010) for the rule that stops",
-    baseline=Knob(0.7, "chance of the upper group in the baseline", 0, 1), policy=Knob(0.4, "chance of it under the policy", 0, 1),
-    common=Knob(0.8, "share of replicates in which both arms draw alike", 0, 1), half=Knob(0.1, "wanted half width", 0.02, 1),
-    studies=Knob(3_000, "studies", 1, 10**6, fast=300),
-)  # fmt: skip
-def coverage(seed: int, baseline: float, policy: float, common: float, half: float, studies: int) -> list[Check]:
+@row("S1", "Coverage of a policy's effect where runs fall into two groups", RULE_THAT_STOPS)
+def coverage(
+    seed: int,
+    baseline: float = parameter(0.7, "chance of the upper group in the baseline", 0, 1),
+    policy: float = parameter(0.4, "chance of it under the policy", 0, 1),
+    common: float = parameter(0.8, "share of replicates in which both arms draw alike", 0, 1),
+    half: float = parameter(0.1, "wanted half width", 0.02, 1),
+    studies: int = parameter(3_000, "studies", 1, 10**6, fast=300),
+) -> Iterator[Check]:
     """Replicates are added until the rule says enough; how often the reported interval then holds the truth."""
     rng, truth, inside = generator(seed, "S1"), policy - baseline, 0
 
@@ -48,15 +56,19 @@ def coverage(seed: int, baseline: float, policy: float, common: float, half: flo
             wanted = judge(x, [half], least=20, most=2_000, look_ahead=25).wanted
         found = simultaneous_intervals(x, resamples=400, seed=study)
         inside += bool(found.low[0] <= truth <= found.high[0])
-    return [within("coverage", 0.95, inside / studies, proportion_error(0.95, studies), 0.02)]
+    yield within("coverage", 0.95, inside / studies, proportion_error(0.95, studies), 0.02)
 
 
-@row(
-    "S2", "Family-wise error over policies that do nothing", "Westfall and Young (1993): intervals of a largest t hold together",
-    policies=Knob(8, "policies", 1, 100), n=Knob(30, "replicates", 5, 10_000), skew=Knob(0.1, "log-sd of the outcomes; where it is large, intervals hold more often than they say", 0.01, 0.3),
-    studies=Knob(4_000, "studies", 1, 10**6, fast=300),
-)  # fmt: skip
-def family_wise(seed: int, policies: int, n: int, skew: float, studies: int) -> list[Check]:
+@row("S2", "Family-wise error over policies that do nothing", WESTFALL)
+def family_wise(
+    seed: int,
+    policies: int = parameter(8, "policies", 1, 100),
+    n: int = parameter(30, "replicates", 5, 10_000),
+    skew: float = parameter(
+        0.1, "log-sd of the outcomes; where it is large, intervals hold more often than they say", 0.01, 0.3
+    ),
+    studies: int = parameter(4_000, "studies", 1, 10**6, fast=300),
+) -> Iterator[Check]:
     """How often any of several intervals leaves zero out, for skewed outcomes that share draws with the baseline."""
     rng, wrong = generator(seed, "S2"), 0
     for study in range(studies):
@@ -64,16 +76,19 @@ def family_wise(seed: int, policies: int, n: int, skew: float, studies: int) -> 
         y = np.exp(skew * z)
         found = simultaneous_intervals(y[:, 1:] - y[:, :1], resamples=400, seed=study)
         wrong += bool(((found.low > 0) | (found.high < 0)).any())
-    return [within("any of them called an effect", 0.05, wrong / studies, proportion_error(0.05, studies), 0.01)]
+    yield within("any of them called an effect", 0.05, wrong / studies, proportion_error(0.05, studies), 0.01)
 
 
-@row(
-    "S3", "Total Sobol indices under the noise of replicates", "Ishigami and Homma (1990); total index of Jansen (1999)",
-    a=Knob(7.0, "weight of sin^2", 0, 20), b=Knob(0.1, "weight of the interaction", 0, 1), sd=Knob(6.0, "noise of a run", 0, 20),
-    m=Knob(4, "replicates", 2, 100), rows=Knob(32_768, "base rows", 64, 2**17, fast=2_048),
-)  # fmt: skip
-def ishigami(seed: int, a: float, b: float, sd: float, m: int, rows: int) -> list[Check]:
-    """Three factors, one without an effect of its own, from noisy runs; and the variance of the noise."""
+@row("S3", "Total Sobol indices under the noise of replicates", ISHIGAMI)
+def ishigami(
+    seed: int,
+    a: float = parameter(7.0, "weight of sin^2", 0, 20),
+    b: float = parameter(0.1, "weight of the interaction", 0, 1),
+    sd: float = parameter(6.0, "noise of a run", 0, 20),
+    m: int = parameter(4, "replicates", 2, 100),
+    rows: int = parameter(32_768, "base rows", 64, 2**17, fast=2_048),
+) -> Iterator[Check]:
+    """Three factors, one without an effect by itself, from noisy runs; and the variance of the noise."""
     rng = generator(seed, "S3")
 
     def run(x: Float) -> Float:
@@ -88,19 +103,21 @@ def ishigami(seed: int, a: float, b: float, sd: float, m: int, rows: int) -> lis
     total = np.array([alone[0] + both, alone[1], both]) / (alone[0] + alone[1] + both)
     # An interval of 95 % is 3.92 standard errors wide.
     errors = (found.total_high - found.total_low) / 3.92
-    checks = [
-        within(f"total index of factor {i + 1}", total[i], found.total[i], float(errors[i]), 0.06) for i in range(3)
-    ]
+    for i in range(3):
+        yield within(f"total index of factor {i + 1}", total[i], found.total[i], float(errors[i]), 0.06)
     freedom = rows * 5 * (m - 1)
-    return [*checks, Check("variance of the noise", sd**2, found.noise, sd**2 * math.sqrt(2 / freedom))]
+    yield Check("variance of the noise", sd**2, found.noise, sd**2 * math.sqrt(2 / freedom))
 
 
-@row(
-    "S4", "Elementary effects of a plane with one interaction", "Morris (1991); Campolongo, Cariboni and Saltelli (2007)",
-    slope=Knob(2.0, "slope of the first factor", -10, 10), interaction=Knob(3.0, "weight of the product of the other two", 0, 10),
-    sd=Knob(0.5, "noise that the runs of a trajectory do not share", 0, 10), trajectories=Knob(4_000, "trajectories", 2, 10**5, fast=1_000), m=Knob(2, "replicates", 2, 100),
-)  # fmt: skip
-def plane(seed: int, slope: float, interaction: float, sd: float, trajectories: int, m: int) -> list[Check]:
+@row("S4", "Elementary effects of a plane with one interaction", MORRIS)
+def plane(
+    seed: int,
+    slope: float = parameter(2.0, "slope of the first factor", -10, 10),
+    interaction: float = parameter(3.0, "weight of the product of the other two", 0, 10),
+    sd: float = parameter(0.5, "noise that the runs of a trajectory do not share", 0, 10),
+    trajectories: int = parameter(4_000, "trajectories", 2, 10**5, fast=1_000),
+    m: int = parameter(2, "replicates", 2, 100),
+) -> Iterator[Check]:
     """Mean effects are the slopes; the spread of an effect without its noise is that of the interaction."""
     rng = generator(seed, "S4")
     step = 2 / 3
@@ -113,32 +130,36 @@ def plane(seed: int, slope: float, interaction: float, sd: float, trajectories: 
     error = [math.sqrt((s**2 + noisy**2) / trajectories) for s in (0.0, spread)]
     of_variance = math.sqrt(2 / trajectories) * (spread**2 + noisy**2)
     of_noise = math.sqrt(2 / trajectories / (m - 1)) * noisy**2
-    return [
-        Check("mean effect of the factor with a slope", -slope, float(found.mu[0]), error[0], 1e-12),
-        Check("mean effect of a factor of the product", interaction / 6, float(found.mu[1]), error[1], 1e-12),
-        Check("variance of its effects over the factor space", spread**2, float(found.spread[1] ** 2), math.hypot(of_variance, of_noise), 1e-12),
-        Check("variance that is noise", noisy**2, float(found.floor[1] ** 2 * math.pi / 2), of_noise, 1e-12),
-    ]  # fmt: skip
+    yield Check("mean effect of the factor with a slope", -slope, float(found.mu[0]), error[0], 1e-12)
+    yield Check("mean effect of a factor of the product", interaction / 6, float(found.mu[1]), error[1], 1e-12)
+    varied, of_effects = float(found.spread[1] ** 2), math.hypot(of_variance, of_noise)
+    yield Check("variance of its effects over the factor space", spread**2, varied, of_effects, 1e-12)
+    yield Check("variance that is noise", noisy**2, float(found.floor[1] ** 2 * math.pi / 2), of_noise, 1e-12)
 
 
-@row(
-    "S5", "What common random numbers save", "variance of a difference: 1 / (1 - rho)",
-    rho=Knob(0.9, "correlation of the two arms over replicates", -0.99, 0.99), effect=Knob(0.5, "effect", -10, 10), n=Knob(20_000, "replicates", 10, 10**7, fast=4_000),
-)  # fmt: skip
-def pairing(seed: int, rho: float, effect: float, n: int) -> list[Check]:
+@row("S5", "What common random numbers save", "variance of a difference: 1 / (1 - rho)")
+def pairing(
+    seed: int,
+    rho: float = parameter(0.9, "correlation of the two arms over replicates", -0.99, 0.99),
+    effect: float = parameter(0.5, "effect", -10, 10),
+    n: int = parameter(20_000, "replicates", 10, 10**7, fast=4_000),
+) -> Iterator[Check]:
     """Effect and variance-reduction factor of two arms with one variance."""
     z = generator(seed, "S5").normal(size=(n, 2))
     baseline, treated = z[:, 0], effect + rho * z[:, 0] + math.sqrt(1 - rho**2) * z[:, 1]
     found = simultaneous_intervals((treated - baseline)[:, None], events=[False], resamples=200)
     # The ratio of sums to differences of a pair follows an F law, and the factor is half of one plus it.
     ratio = (1 + rho) / (1 - rho)
-    return [
-        Check("effect", effect, float(found.mean[0]), math.sqrt(2 * (1 - rho) / n)),
-        Check("variance-reduction factor", 1 / (1 - rho), reduction(baseline[None], treated[None]), ratio * math.sqrt(4 / n) / 2, 10 * ratio / n),
-    ]  # fmt: skip
+    yield Check("effect", effect, float(found.mean[0]), math.sqrt(2 * (1 - rho) / n))
+    measured, error = reduction(baseline[None], treated[None]), ratio * math.sqrt(4 / n) / 2
+    yield Check("variance-reduction factor", 1 / (1 - rho), measured, error, 10 * ratio / n)
 
 
-mutation("intervals that hold in 80 of 100 cases", simultaneous_intervals, lambda original: lambda *a, **k: original(*a, **k, level=0.8), "S1", "S2")  # fmt: skip
-mutation("noise of replicates left in Sobol indices", sobol_indices, lambda original: lambda *a, **k: original(*a, **k, correct=False), "S3")  # fmt: skip
-mutation("elementary effects without their sign", elementary_effects, lambda original: lambda x: original(np.abs(x)), "S4")  # fmt: skip
-mutation("pairs that do not belong together", reduction, lambda original: lambda a, b: original(a, b[:, ::-1]), "S5")  # fmt: skip
+mutation("intervals that hold in 80 of 100 cases", simultaneous_intervals, "S1 S2")(
+    lambda right, *a, **k: right(*a, **k, level=0.8)
+)
+mutation("noise of replicates left in Sobol indices", sobol_indices, "S3")(
+    lambda right, *a, **k: right(*a, **k, correct=False)
+)
+mutation("elementary effects without their sign", elementary_effects, "S4")(lambda right, x: right(np.abs(x)))
+mutation("pairs that do not belong together", reduction, "S5")(lambda right, a, b: right(a, b[:, ::-1]))

@@ -11,36 +11,23 @@ from typing import Any
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 
 # Rows register themselves when their module is imported, in the order of the table.
-from mpbf_abm.evidence.known import (
-    bias_loop,
-    cascades,
-    feedback,
-    formulas,
-    intervention,
-    learner,
-    linear_urns,
-    meanfield,
-    nonlinear_urns,
-    recovery,
-    removal,
-    statistics,
-    whole,
-)
-from mpbf_abm.evidence.known.mutations import MUTATIONS, callers, failing
-from mpbf_abm.evidence.known.rows import ROWS, SIGMAS, Check, Outcome, evaluate
+from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, statistics, urns, whole  # noqa: F401
+from mpbf_abm.evidence.known.rows import MUTATIONS, ROWS, SIGMAS, Check, Outcome, callers, evaluate, failing
 from mpbf_abm.outputs import markdown_table
 from mpbf_abm.provenance import content_hash, fingerprint
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
 from mpbf_abm.studies.study import do_tasks, returned, task_of
 
-__all__ = [
-    "ROWS", "bias_loop", "cascades", "feedback", "formulas", "intervention", "learner", "linear_urns", "meanfield", "nonlinear_urns", "recovery", "removal",
-    "statistics",
-    "whole",
-]  # fmt: skip
-
-ORDER = "UMFKLWS"
+GROUPS = {
+    "U": "Urn limits",
+    "M": "Feedback between models and data",
+    "F": "Infrastructure",
+    "K": "Mean-field twin",
+    "L": "The four formulas (our operationalisation)",
+    "W": "Whole model",
+    "S": "Statistics of studies",
+}
 # W2 compares this process with others, which know no wrong rule, and W3 any bit with those on file:
 # both notice every change, so that they are tried only where a wrong rule names them.
 NOTICE_ALL = ("W2", "W3")
@@ -49,12 +36,12 @@ LONGEST = ("U3", "U1", "U2", "U8", "U11", "K1", "U5", "U9", "F4", "F2", "M1", "M
 
 
 def ids() -> list[str]:
-    """All rows in the order of the table."""
-    return sorted(ROWS, key=lambda id: (ORDER.index(id[0]), int(id[1:])))
+    """Return all rows in the order of the table."""
+    return sorted(ROWS, key=lambda id: (list(GROUPS).index(id[0]), int(id[1:])))
 
 
 def select(only: Sequence[str]) -> list[str]:
-    """Rows by id, or by the letter of their group; all of them without any.
+    """Return rows by id, or by the letter of their group; all of them without any.
 
     Raises
     ------
@@ -68,7 +55,7 @@ def select(only: Sequence[str]) -> list[str]:
     for name in (part.strip() for text in only for part in text.split(",")):
         if name.upper() in ROWS:
             wanted.add(name.upper())
-        elif len(name) == 1 and name.upper() in ORDER:
+        elif name.upper() in GROUPS:
             wanted |= {id for id in ROWS if id[0] == name.upper()}
         else:
             faults.append(f"unknown row '{name}'{did_you_mean(name.upper(), ROWS)} (rows: {', '.join(ids())})")
@@ -78,7 +65,7 @@ def select(only: Sequence[str]) -> list[str]:
 
 
 def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Values of ``name=value`` and ``ROW.name=value`` for each row that has such a parameter.
+    """Return the values of ``name=value`` and ``ROW.name=value`` for each row that has such a parameter.
 
     Raises
     ------
@@ -89,7 +76,7 @@ def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[st
     faults: list[str] = []
     for text in assignments:
         name, sep, raw = (part.strip() for part in text.partition("="))
-        row, dot, knob = name.rpartition(".")
+        row, dot, key = name.rpartition(".")
         value = number(raw)
         if not sep or not name:
             faults.append(f"'{text}': write --set name=value, or --set ROW.name=value")
@@ -97,14 +84,13 @@ def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[st
             faults.append(f"{name} = {raw!r}: must be a number, or several in brackets: [1, 2.5]")
         else:
             among = [id for id in rows if id == row.upper()] if dot else list(rows)
-            takers = [id for id in among if knob in ROWS[id].knobs]
+            takers = [id for id in among if key in ROWS[id].parameters]
             if not takers:
-                known = {k for id in among or rows for k in ROWS[id].knobs}
-                faults.append(
-                    f"unknown parameter '{name}' of {', '.join(among or rows)}{did_you_mean(knob, known)} (parameters: {', '.join(sorted(known))})"
-                )
+                known = sorted({k for id in among or rows for k in ROWS[id].parameters})
+                unknown = f"unknown parameter '{name}' of {', '.join(among or rows)}{did_you_mean(key, known)}"
+                faults.append(f"{unknown} (parameters: {', '.join(known)})")
             for id in takers:
-                changes[id][knob] = value
+                changes[id][key] = value
     for id in rows:
         try:
             ROWS[id].values(changes[id])
@@ -128,7 +114,7 @@ def number(text: str) -> Any:
     except tomllib.TOMLDecodeError:
         return None
     several = value if isinstance(value, list) else [value]
-    return value if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in several) else None
+    return value if all(type(v) in (int, float) for v in several) else None
 
 
 def run_suite(
@@ -138,20 +124,19 @@ def run_suite(
     *,
     fast: bool = False,
     data: Path | None = None,
-    out: Path | None = None,
-    jobs: int = 1,
-    progress: Progress | None = None,
+    **how: Any,
 ) -> list[Outcome]:
     """Run rows, in several processes if asked; equal inputs give equal outcomes whatever their number.
 
-    With a folder `out`, rows that are over are kept there, and the same call goes on.
+    With a folder `out`, rows that are over are kept there, and the same call goes on. Other arguments are those of
+    :func:`spread`.
     """
     tasks = {}
     for id in sorted(rows, key=lambda id: LONGEST.index(id) if id in LONGEST else len(LONGEST)):
         changed = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in (changes or {}).get(id, {}).items())
         pools = whole.pools_of(data) if data is not None and ROWS[id].needs_data else ()
         tasks[id] = (id, seed, changed, fast, pools)
-    found = _spread("verification", one_row, list(tasks.values()), {}, out, jobs, progress)
+    found = spread("verification", one_row, list(tasks.values()), {}, **how)
     return [outcome_of(found[tasks[id]]) for id in rows]
 
 
@@ -166,17 +151,20 @@ def outcome_of(found: Mapping[str, Any]) -> Outcome:
     return Outcome(**{**found, "checks": tuple(Check(**check) for check in found["checks"])})
 
 
-def _spread(
-    name: str, model: Callable[[RunInput], Returned], tasks: Sequence[tuple[Any, ...]], given: Mapping[str, str], out: Path | None,
-    jobs: int, progress: Progress | None,
-) -> dict[Any, Any]:  # fmt: skip
-    """Values of tasks that begin with a row; rows with processes of their own are run here, last."""
+def spread(
+    name: str,
+    model: Callable[[RunInput], Returned],
+    tasks: Sequence[tuple[Any, ...]],
+    given: Mapping[str, str],
+    *,
+    out: Path | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> dict[Any, Any]:
+    """Return the values of tasks that begin with a row; rows with processes of their own are run here, last."""
     # Rows look at all of this software, and one at what it gave before.
-    given = {
-        **given,
-        "software": fingerprint(),
-        "baseline": content_hash([whole.BASELINE.read_text(), whole.arithmetic()]),
-    }
+    baseline = content_hash([whole.BASELINE.read_text(), whole.arithmetic()])
+    given = {**given, "software": fingerprint(), "baseline": baseline}
     here = [task for task in tasks if ROWS[task[0]].starts_processes]
     found: dict[Any, Any] = {}
     for some, count in (([task for task in tasks if task not in here], jobs), (here, 1)):
@@ -188,9 +176,7 @@ def _spread(
 # --------------------------------------------------------------------------- wrong rules
 
 
-def run_mutations(
-    seed: int = 1, jobs: int = 1, *, out: Path | None = None, progress: Progress | None = None
-) -> list[tuple[str, str, set[str], set[str]]]:
+def run_mutations(seed: int = 1, jobs: int = 1, **how: Any) -> list[tuple[str, str, set[str], set[str]]]:
     """Try every wrong rule on the rows that call the function it replaces (quick values).
 
     Parameters
@@ -206,18 +192,12 @@ def run_mutations(
     list of (name, function, rows that must fail, rows that fail)
     """
     given = {"seed": str(seed), "targets": json.dumps(list(dict.fromkeys(m.target for m in MUTATIONS)))}
-    called = _spread("verification-callers", called_by_row, [(id,) for id in ids()], given, out, jobs, progress)
-    tried = [
-        (id, m.name)
-        for m in MUTATIONS
-        for id in ids()
-        if m.target in called[id,] and (id not in NOTICE_ALL or id in m.breaks)
-    ]
-    failed = _spread("verification-mutations", row_fails, tried, {"seed": str(seed)}, out, jobs, progress)
-    return [
-        (m.name, m.target, set(m.breaks), {id for id, name in tried if name == m.name and failed[id, name]})
-        for m in MUTATIONS
-    ]
+    called = spread("verification-callers", called_by_row, [(id,) for id in ids()], given, jobs=jobs, **how)
+    every = [(id, m) for m in MUTATIONS for id in ids() if m.target in called[id,]]
+    tried = [(id, m.name) for id, m in every if id not in NOTICE_ALL or id in m.breaks]
+    failed = spread("verification-mutations", row_fails, tried, {"seed": str(seed)}, jobs=jobs, **how)
+    fails = {m.name: {id for id in ids() if failed.get((id, m.name))} for m in MUTATIONS}
+    return [(m.name, m.target, set(m.breaks), fails[m.name]) for m in MUTATIONS]
 
 
 def called_by_row(run: RunInput) -> Returned:
@@ -241,106 +221,79 @@ def row_fails(run: RunInput) -> Returned:
 HEAD = ["row", "check", "expected", "measured", "standard error", "caught beyond", "verdict"]
 
 
-def digits(value: float) -> str:
-    """Format with six significant digits, without trailing noise."""
-    return f"{value:.6g}"
-
-
 def cells(outcomes: Sequence[Outcome]) -> list[list[str]]:
-    """One line per check for a table."""
+    """Return one line for each check, for a table; numbers have six significant digits."""
     out = []
     for o in outcomes:
         if o.skipped:
             out.append([o.id, o.title, "", "", "", "", f"not run: {o.skipped}"])
         for c in o.checks:
-            sign = "" if c.relation == "=" else f"{c.relation} "
-            error = digits_of_error(c)
-            beyond = f"{c.detects:.2g}" if c.detects else "any"
-            out.append(
-                [
-                    o.id,
-                    c.name,
-                    sign + digits(c.expected),
-                    digits(c.measured),
-                    error,
-                    beyond,
-                    "ok" if c.passed else "FAILED",
-                ]
-            )
+            expected = ("" if c.relation == "=" else f"{c.relation} ") + f"{c.expected:.6g}"
+            error = (f"{c.error:.2g}" if c.error else "exact") + (f" (+ {c.tolerance:.1g})" if c.tolerance else "")
+            beyond, verdict = f"{c.detects:.2g}" if c.detects else "any", "ok" if c.passed else "FAILED"
+            out.append([o.id, c.name, expected, f"{c.measured:.6g}", error, beyond, verdict])
     return out
 
 
-def digits_of_error(c: Check) -> str:
-    """Standard error, or `exact`; a tolerance beside it."""
-    error = f"{c.error:.2g}" if c.error else "exact"
-    return error + (f" (+ {c.tolerance:.1g})" if c.tolerance else "")
-
-
 def as_json(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
-    """Everything about the outcomes, for machines."""
-    rows = []
-    for o in outcomes:
-        rows.append(
-            {
-                "id": o.id, "title": o.title, "source": o.source, "parameters": o.values, "seconds": round(o.seconds, 2),
-                "skipped": o.skipped or None, "passed": o.passed,
-                "checks": [
-                    {"name": c.name, "expected": c.expected, "measured": c.measured, "standard_error": c.error, "tolerance": c.tolerance,
-                     "relation": c.relation, "passed": c.passed, "caught_beyond": c.detects, "note": c.note}
-                    for c in o.checks
-                ],
-            }
-        )  # fmt: skip
-    return {"seed": seed, "sigmas": SIGMAS, "passed": all(o.passed for o in outcomes), "rows": rows}
+    """Return everything about the outcomes, for machines."""
+
+    def check(c: Check) -> dict[str, Any]:
+        values = {"name": c.name, "expected": c.expected, "measured": c.measured, "standard_error": c.error}
+        verdict = {"tolerance": c.tolerance, "relation": c.relation, "passed": c.passed, "caught_beyond": c.detects}
+        return values | verdict | {"note": c.note}
+
+    def row(o: Outcome) -> dict[str, Any]:
+        what = {"id": o.id, "title": o.title, "source": o.source, "parameters": o.values}
+        verdict = {"seconds": round(o.seconds, 2), "skipped": o.skipped or None, "passed": o.passed}
+        return what | verdict | {"checks": [check(c) for c in o.checks]}
+
+    passed = all(o.passed for o in outcomes)
+    return {"seed": seed, "sigmas": SIGMAS, "passed": passed, "rows": [row(o) for o in outcomes]}
+
+
+INTRO = """\
+# Verification: known results
+
+Written by `{command}`. Every row reaches a known result by configuration of the model's own code or by the public
+functions of its measures (rows F1 to F7, F9 and F10 are unit checks of those). A check passes when measured and \
+expected
+values lie within {sigmas} Monte-Carlo standard errors of each other, plus a tolerance where the row states one. *Caught
+beyond* is the deviation that would be noticed 97.5 times in a hundred. Another value of any parameter is tried by
+`mpbf verify --only U1 --set a=2`; the expected value follows. Wrong rules that the suite must notice are tried by
+`mpbf verify --mutations`. A second reading of the [model description](odd.md), written from its text alone, \
+lives with the
+tests (`tests/docking`) and equals the model on the same keyed draws.
+"""
 
 
 def markdown(outcomes: Sequence[Outcome], command: str, figures: Mapping[str, str]) -> str:
-    """The page ``docs/verification.md``; figures by name (verification, twin), as paths from the page."""
+    """Return the page ``docs/verification.md``; figures by name (verification, twin), as paths from the page."""
     checks = [c for o in outcomes for c in o.checks]
     ran = [o for o in outcomes if not o.skipped]
-    lines = [
-        "# Verification: known results",
-        "",
-        f"Written by `{command}`. Every row reaches a known result by configuration of the model's own code or by the public",
-        "functions of its measures (rows F1 to F7, F9 and F10 are unit checks of those). A check passes when measured and expected",
-        f"values lie within {SIGMAS:g} Monte-Carlo standard errors of each other, plus a tolerance where the row states one. *Caught",
-        "beyond* is the deviation that would be noticed 97.5 times in a hundred. Another value of any parameter is tried by",
-        "`mpbf verify --only U1 --set a=2`; the expected value follows. Wrong rules that the suite must notice are tried by",
-        "`mpbf verify --mutations`. A second reading of the [model description](odd.md), written from its text alone, lives with the",
-        "tests (`tests/docking`) and equals the model on the same keyed draws.",
-        "",
-        f"{sum(o.passed for o in ran)} of {len(ran)} rows pass, with {len(checks)} checks"
-        + (f"; not run: {', '.join(o.id for o in outcomes if o.skipped)}." if len(ran) < len(outcomes) else "."),
-        "",
-    ]  # fmt: skip
+    intro = INTRO.format(command=command, sigmas=f"{SIGMAS:g}")
+    skipped = f"; not run: {', '.join(o.id for o in outcomes if o.skipped)}." if len(ran) < len(outcomes) else "."
+    passed = f"{sum(o.passed for o in ran)} of {len(ran)} rows pass, with {len(checks)} checks{skipped}"
+    lines = [*intro.splitlines(), "", passed, ""]
     if "verification" in figures:
         lines += [f"![Expected against measured values of all rows]({figures['verification']})", ""]
-    names = {"U": "Urn limits", "M": "Feedback between models and data", "F": "Infrastructure", "K": "Mean-field twin",
-             "L": "The four formulas (our operationalisation)", "W": "Whole model", "S": "Statistics of studies"}  # fmt: skip
-    for letter in ORDER:
+    for letter, name in GROUPS.items():
         group = [o for o in outcomes if o.id[0] == letter]
         if not group:
             continue
-        lines += [f"## {names[letter]}", ""]
+        lines += [f"## {name}", ""]
         if letter == "K" and "twin" in figures:
-            lines += [
-                f"![The mean-field twin beside the model: where it is right, and where it is wrong]({figures['twin']})",
-                "",
-            ]
+            alt = "The mean-field twin beside the model: where it is right, and where it is wrong"
+            lines += [f"![{alt}]({figures['twin']})", ""]
         for o in group:
             values = ", ".join(f"{k} = {short(v)}" for k, v in o.values.items())
-            lines += [
-                f"### {o.id}: {o.title}",
-                "",
-                f"Source: {o.source}." + (f" Parameters: {values}." if values else ""),
-                "",
-            ]
+            source = f"Source: {o.source}." + (f" Parameters: {values}." if values else "")
+            lines += [f"### {o.id}: {o.title}", "", source, ""]
             if o.skipped:
                 lines += [f"Not run: {o.skipped}.", ""]
                 continue
-            lines += [markdown_table(HEAD[1:], (line[1:] for line in cells([o])))]
-            lines += [f"- {c.name}: {c.note}." for c in o.checks if c.note]
-            lines += [""] if any(c.note for c in o.checks) else []
+            notes = [f"- {c.name}: {c.note}." for c in o.checks if c.note]
+            lines += [markdown_table(HEAD[1:], (line[1:] for line in cells([o]))), *notes, *([""] if notes else [])]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known.mutations import mutation
-from mpbf_abm.evidence.known.rows import Check, Knob, NotRun, generator, mean_error, row
+from mpbf_abm.evidence.known.communities import grouped
+from mpbf_abm.evidence.known.rows import Check, NotRun, generator, mean_error, mutation, parameter, row
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.model.campaign import run_campaign
 from mpbf_abm.model.community import Community
@@ -31,16 +33,11 @@ from mpbf_abm.studies.whatif import Plan, run_plan
 
 Float = NDArray[np.float64]
 
+# Sources of rows.
+GREEDY_AND_EXPLORING = "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times"
+
 BASELINE = Path(__file__).with_name("baseline.json")
-BASELINE_RUNS: dict[str, tuple[str, int, int]] = {
-    "quick, seed 1, 60 ticks": ("quick", 1, 60),
-    "default, seed 2, 36 ticks": ("default", 2, 36),
-    "null, seed 3, 60 ticks": ("null", 3, 60),
-}
-INDICATORS = (
-    "records", "experiments_done", "found", "families_d1", "records_gini", "rmse", "inherited_bias", "claimed_to_actual",
-    "boundary_shift", "integrity", "tradeoff", "steering", "models_d2", "funding_gini",
-)  # fmt: skip
+BASELINE_RUNS = (("quick", 1, 60), ("default", 2, 36), ("null", 3, 60))  # preset, seed, ticks
 # Real pools: file, objective, goal (below the folder of real data).
 POOLS: dict[str, tuple[str, str, str]] = {
     "P3HT": ("pvlab_campaigns/P3HT_dataset.csv", "Conductivity (measured) (S/cm)", "max"),
@@ -54,18 +51,22 @@ POOLS: dict[str, tuple[str, str, str]] = {
 GREEDY = (1.5, 20.0)  # range of acceleration factors on these pools by other learners
 
 
-@row(
-    "W1", "Labels are only labels", "relabelling of families and agents",
-    ticks=Knob(24, "ticks", 1, 2_000, fast=10), families=Knob(12, "families", 2, 500), planners=Knob(10, "planners", 1, 1_000), materials=Knob(800, "materials", 50, 10**6),
-)  # fmt: skip
-def relabelling(seed: int, ticks: int, families: int, planners: int, materials: int) -> list[Check]:
-    """Records and finds of a community and of the same one with other labels."""
-    p = Parameters.preset("quick").updated(
-        {
-            "space.materials": materials, "space.families": families, "founding.records": 200, "founding.mass": 1.0,
-            "planners.count": planners, "planners.experiments": 0.5, "trainers.features": 48, "trainers.records": 150,
-        }
-    )  # fmt: skip
+@row("W1", "Labels are only labels", "relabelling of families and agents")
+def relabelling(
+    seed: int,
+    ticks: int = parameter(24, "ticks", 1, 2_000, fast=10),
+    families: int = parameter(12, "families", 2, 500),
+    planners: int = parameter(10, "planners", 1, 1_000),
+    materials: int = parameter(800, "materials", 50, 10**6),
+) -> Iterator[Check]:
+    """Records and discoveries of a community and of the same one with other labels."""
+    changes = grouped(
+        space={"materials": materials, "families": families},
+        founding={"records": 200, "mass": 1.0},
+        planners={"count": planners, "experiments": 0.5},
+        trainers={"features": 48, "records": 150},
+    )
+    p = Parameters.preset("quick").updated(changes)
     space = MaterialsSpace.synthetic(p, seed=seed)
     order = generator(seed, "W1").permutation(families)
 
@@ -75,19 +76,17 @@ def relabelling(seed: int, ticks: int, families: int, planners: int, materials: 
             shuffle_planners(eco, generator(seed, "W1 planners").permutation(planners))
         for _ in range(ticks):
             eco.step()
-        counts = eco.world.commons.records_by_family().astype(np.float64)
         by_slot = np.empty(planners)
         by_slot[eco.world.planners.slots] = eco.world.planners.claims
-        found = eco.recorder.series[-1][1]["found"]
-        return counts, found, by_slot
+        counts = eco.world.commons.records_by_family().astype(np.float64)
+        return counts, eco.recorder.series[-1][1]["found"], by_slot
 
-    plain, relabelled, shuffled = run(space), run(space.relabelled(order)), run(space, shuffle=True)
-    return [
-        Check("records of families that differ", 0, float(np.abs(plain[0][order] - relabelled[0]).sum())),
-        Check("finds that differ", 0, abs(plain[1] - relabelled[1])),
-        Check("records that differ with planners in other rows", 0, float(np.abs(plain[0] - shuffled[0]).sum())),
-        Check("claims of planners that differ", 0, float(np.abs(plain[2] - shuffled[2]).max())),
-    ]
+    records, found, claims = run(space)
+    relabelled, shuffled = run(space.relabelled(order)), run(space, shuffle=True)
+    yield Check("records of families that differ", 0, float(np.abs(records[order] - relabelled[0]).sum()))
+    yield Check("finds that differ", 0, abs(found - relabelled[1]))
+    yield Check("records that differ with planners in other rows", 0, float(np.abs(records - shuffled[0]).sum()))
+    yield Check("claims of planners that differ", 0, float(np.abs(claims - shuffled[2]).max()))
 
 
 def shuffle_planners(eco: Community, order: NDArray[np.int64]) -> None:
@@ -101,72 +100,68 @@ def shuffle_planners(eco: Community, order: NDArray[np.int64]) -> None:
     world.infrastructure.lab_repository = world.infrastructure.lab_repository[order]
 
 
-@row(
-    "W2", "One worker equals two", "determinism by keyed draws",
-    replicates=Knob(4, "replicates", 2, 100, fast=2), ticks=Knob(36, "ticks", 1, 1_000, fast=8), workers=Knob(2, "processes", 2, 64),
-)  # fmt: skip
-def workers(seed: int, replicates: int, ticks: int, workers: int) -> list[Check]:
+@row("W2", "One worker equals two", "determinism by keyed draws")
+def workers(
+    seed: int,
+    replicates: int = parameter(4, "replicates", 2, 100, fast=2),
+    ticks: int = parameter(36, "ticks", 1, 1_000, fast=8),
+    workers: int = parameter(2, "processes", 2, 64),
+) -> Iterator[Check]:
     """Outcomes that differ between runs in one process and in several."""
-    p = Parameters.preset("quick").updated(
-        {"space.materials": 2_000, "space.families": 20, "founding.records": 300, "trainers.features": 48}
-    )
-    plan = Plan(p, seed=seed, ticks=ticks, replicates=replicates)
+    changes = {"space.materials": 2_000, "space.families": 20, "founding.records": 300, "trainers.features": 48}
+    plan = Plan(Parameters.preset("quick").updated(changes), seed=seed, ticks=ticks, replicates=replicates)
     one, two = (run_plan(plan, jobs) for jobs in (1, workers))
     a, b = (e.summary.to_numpy(dtype=object) for e in (one, two))
-    different = sum(
-        not (x == y or (isinstance(x, float) and math.isnan(x) and math.isnan(y)))
-        for x, y in zip(a.ravel(), b.ravel(), strict=True)
-    )
+    different = int((~((a == b) | (pd.isna(a) & pd.isna(b)))).sum())
     series = int(sum(not one.series[c].equals(two.series[c]) for c in one.series.columns))
-    return [Check("outcomes that differ", 0, different), Check("columns of the series that differ", 0, series)]  # fmt: skip
+    yield Check("outcomes that differ", 0, different)
+    yield Check("columns of the series that differ", 0, series)
 
 
 # --------------------------------------------------------------------------- the regression baseline
 
 
+def held_baseline() -> dict[str, Any]:
+    """Return the baseline on file."""
+    return dict(json.loads(BASELINE.read_text(encoding="utf-8")))
+
+
 def baseline_now() -> dict[str, Any]:
-    """Key indicators of the baseline runs with this code, to six digits, and what they were computed with."""
+    """Return the indicators on file with this code, to six digits, and what they were computed with."""
     runs = {}
-    for name, (preset, seed, ticks) in BASELINE_RUNS.items():
+    for (preset, seed, ticks), (name, held) in zip(BASELINE_RUNS, held_baseline()["runs"].items(), strict=True):
         p = Parameters.preset(preset)
         if preset == "null":
             p = p.updated({"space.materials": 2_000})
         summary = simulate(p, seed=seed, ticks=ticks, record=()).summary
-        runs[name] = {c: None if math.isnan(summary[c]) else float(f"{summary[c]:.6g}") for c in INDICATORS}
+        runs[name] = {c: None if math.isnan(summary[c]) else float(f"{summary[c]:.6g}") for c in held}
     return {"arithmetic": arithmetic(), "runs": runs}
 
 
 def arithmetic() -> dict[str, str]:
-    """Versions of the numerical libraries, and a digest of what their linear algebra gives on this machine."""
-    rng = np.random.Generator(np.random.Philox(1))
-    x = rng.standard_normal((96, 64))
+    """Return the versions of the numerical libraries, and a digest of their linear algebra on this machine."""
+    x = np.random.Generator(np.random.Philox(1)).standard_normal((96, 64))
+    y = x.astype(np.float32)
     with one_thread():
-        parts = (
-            x.T @ x, x.astype(np.float32) @ x.T.astype(np.float32), np.linalg.eigh(x.T @ x)[1], np.cos(x.astype(np.float32)),
-        )  # fmt: skip
+        # A product of y and y.T would go another way in BLAS, as x.T @ x does.
+        parts = (x.T @ x, y @ x.T.astype(np.float32), np.linalg.eigh(x.T @ x)[1], np.cos(y))
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:16]
     return {"numpy": version("numpy"), "scipy": version("scipy"), "digest": digest}
 
 
 @row("W3", "Regression baseline", "mpbf_abm/evidence/known/baseline.json, renewed by python docs/renew.py")
-def regression(seed: int) -> list[Check]:  # noqa: ARG001  (the seeds of the baseline are part of it)
+def regression(seed: int) -> Iterator[Check]:  # noqa: ARG001  (the seeds of the baseline are part of it)
     """Indicators that differ from those on file."""
-    held = json.loads(BASELINE.read_text(encoding="utf-8"))
-    other = [
-        f"{name} {held['arithmetic'][name]}, here {v}"
-        for name, v in arithmetic().items()
-        if held["arithmetic"][name] != v
-    ]
+    held, here = held_baseline(), arithmetic()
+    other = [f"{name} {v}, here {here[name]}" for name, v in held["arithmetic"].items() if here[name] != v]
     if other:
         raise NotRun(
             f"the baseline was made with {' and '.join(other)}; bits are promised for one lock file and platform"
         )
     now = baseline_now()["runs"]
-    out = []
     for name, values in held["runs"].items():
-        wrong = [f"{c} {values[c]} -> {now[name].get(c)}" for c in values if values[c] != now[name].get(c)]
-        out.append(Check(f"indicators that differ: {name}", 0, len(wrong), note="; ".join(wrong)))
-    return out
+        wrong = [f"{c} {v} -> {now[name][c]}" for c, v in values.items() if v != now[name][c]]
+        yield Check(f"indicators that differ: {name}", 0, len(wrong), note="; ".join(wrong))
 
 
 # --------------------------------------------------------------------------- real pools
@@ -189,57 +184,44 @@ def pool_space(data: Path, name: str) -> MaterialsSpace:
 
 
 def pools_of(data: Path) -> tuple[str, str]:
-    """What is real about rows and measures on real pools: the folder, and a hash of all that the files hold which are there."""
+    """Return what is real about rows and measures on real pools: the folder, and a hash of the files that are there."""
     held = {file: (data / file).read_bytes() for file, _, _ in POOLS.values() if (data / file).is_file()}
     return str(data), content_hash({file: hashlib.sha256(content).hexdigest() for file, content in held.items()})
 
 
-@row(
-    "W4", "Campaigns on real pools", "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times",
-    seeds=Knob(6, "campaigns on each pool", 2, 200, fast=2),
-)  # fmt: skip
-def real_pools(seed: int, seeds: int, data: Path | None = None) -> list[Check]:
+@row("W4", "Campaigns on real pools", GREEDY_AND_EXPLORING)
+def real_pools(
+    seed: int, seeds: int = parameter(6, "campaigns on each pool", 2, 200, fast=2), data: Path | None = None
+) -> Iterator[Check]:
     """Acceleration factor at half of the top set: one planner, one fidelity, no curators, five founding records."""
     folder = found_data(data, "pvlab_campaigns").resolve()
     found_data(data, "oer_plates")
-    out, logs = [], []
     middle = 0.5 * (math.log10(GREEDY[0]) + math.log10(GREEDY[1]))
-    for name in POOLS:
+
+    def factors(name: str, rule: str) -> Float:
         space = pool_space(folder, name)
-        factors = {
-            rule: np.log10(
-                [
-                    by_chance(space)
-                    / run_campaign(space, rule, seed + i, enough=wanted(space, 0.5)).spent(wanted(space, 0.5))
-                    for i in range(seeds)
-                ]
-            )
-            for rule in ("greedy", "maxvar")
-        }
-        mean, error = mean_error(factors["greedy"])
-        out.append(Check(f"log10 AF@50, greedy, {name}", middle, mean, error, middle - math.log10(GREEDY[0]),
-                         note=f"AF {10**mean:.2f}; tolerance: the range 1.5 to 20"))  # fmt: skip
-        logs.append(factors["maxvar"].mean())
-    mean, error = mean_error(logs)
-    out.append(
-        Check(
-            "log10 AF@50, pure exploration, mean of pools",
-            math.log10(0.71),
-            mean,
-            error,
-            -math.log10(0.71),
-            note=f"AF {10**mean:.2f}; tolerance: up to chance, and as far below",
-        )
-    )
-    return out
+        enough = wanted(space, 0.5)
+        spent = [run_campaign(space, rule, seed + i, enough=enough).spent(enough) for i in range(seeds)]
+        return np.log10([by_chance(space) / n for n in spent])
+
+    for name in POOLS:
+        mean, error = mean_error(factors(name, "greedy"))
+        note = f"AF {10**mean:.2f}; tolerance: the range 1.5 to 20"
+        yield Check(f"log10 AF@50, greedy, {name}", middle, mean, error, middle - math.log10(GREEDY[0]), note=note)
+    mean, error = mean_error([factors(name, "maxvar").mean() for name in POOLS])
+    name, note = "log10 AF@50, pure exploration, mean of pools", "tolerance: up to chance, and as far below"
+    yield Check(name, math.log10(0.71), mean, error, -math.log10(0.71), note=f"AF {10**mean:.2f}; {note}")
 
 
 # --------------------------------------------------------------------------- wrong rules
 
-mutation("families keep their labels in the draws", World.family_clocks,
-         lambda _: lambda self, name, cohort: self.clocks(name, cohort, self.space.families), "W1")  # fmt: skip
-mutation("planners draw by row", World.uniform,
-         lambda _: lambda self, name, cohort, width: self.streams.uniform(name, self.tick, (len(cohort), width)), "W1")  # fmt: skip
-mutation("one process makes other replicates than several", attempt,
-         lambda right: lambda work, job: right(work, job._replace(seed=job.seed + 1)), "W2")  # fmt: skip
-mutation("another Gini coefficient", gini, lambda right: lambda counts: 1.001 * right(counts), "W3")
+mutation("families keep their labels in the draws", World.family_clocks, "W1")(
+    lambda _, self, name, cohort: self.clocks(name, cohort, self.space.families)
+)
+mutation("planners draw by row", World.uniform, "W1")(
+    lambda _, self, name, cohort, width: self.streams.uniform(name, self.tick, (len(cohort), width))
+)
+mutation("one process makes other replicates than several", attempt, "W2")(
+    lambda right, work, job: right(work, job._replace(seed=job.seed + 1))
+)
+mutation("another Gini coefficient", gini, "W3")(lambda right, counts: 1.001 * right(counts))
