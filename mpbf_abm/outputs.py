@@ -1,4 +1,4 @@
-"""Folders of results: a result replaces what an earlier one of its kind wrote there, as long as it is as written, and nothing else."""
+"""Folders of results: a result replaces what an earlier one of its kind wrote, if unchanged, and nothing else."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from mpbf_abm.provenance import content_hash, record
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    Frames = Mapping[str, pd.DataFrame]
 
 RECORD = "provenance.json"
 STORES = ".sqlite"
@@ -51,10 +53,10 @@ class Held:
 class OutputFolder:
     """A folder that a result is written to.
 
-    Files are written to a hidden folder beside the destination (inside it, if that is a disk of its own) and moved into
-    place at the end. The record (``provenance.json``) lists every file with its hash. A destination that holds an earlier result and
-    nothing else is replaced whole; where it holds other files, too, those stay, and the others are replaced one by one
-    (meanwhile the record has a list `replaced`).
+    Files are written to a hidden folder beside the destination (inside it, if that is a mounted disk) and moved into
+    place at the end. The record (``provenance.json``) lists every file with its hash. A destination that holds an
+    earlier result and nothing else is replaced whole; where it holds other files, too, those stay, and the others are
+    replaced one by one (meanwhile the record has a list `replaced`).
 
     Parameters
     ----------
@@ -77,16 +79,14 @@ class OutputFolder:
     Raises
     ------
     OutputError
-        For a destination that is a file, holds the runs of a study, another result, files but no result, or a file of the earlier
-        result that was changed since. At the end, where the destination has become such a one meanwhile: the result
-        is then kept in a folder beside it.
+        For a destination that is a file, holds the runs of a study, another result, files but no result, or a file of
+        the earlier result that was changed since. At the end, where the destination has become such a one meanwhile:
+        the result is then kept in a folder beside it.
     """
 
     def __init__(self, path: str | Path, kind: str, of: str = "", *, force: bool = False) -> None:
         self.path, self.kind, self.of, self.force = Path(path), kind, of, force
-        self.written: list[str] = []
-        self.kept: list[str] = []
-        self._moved = False
+        self.written, self.kept, self._moved = list[str](), list[str](), False
         try:
             # A link to a folder stays one.
             self._place = Path(os.path.realpath(self.path))
@@ -123,8 +123,9 @@ class OutputFolder:
             raise OutputError(f"{self._words(failure)}; {what} is kept in {self._save()}") from None
 
     def _words(self, failure: OSError) -> str:
-        own = isinstance(failure, OutputError)
-        return str(failure) if own else f"{self.path}: cannot be written ({failure.strerror})"
+        if isinstance(failure, OutputError):
+            return str(failure)
+        return f"{self.path}: cannot be written ({failure.strerror})"
 
     # ------------------------------------------------------------------ what is there
 
@@ -137,7 +138,7 @@ class OutputFolder:
                 left[0].rename(self._place)
 
     def _check(self, new: Iterable[str] = ()) -> Held:
-        """What there is of an earlier result; raises unless it may be replaced, and all else can stay as it is.
+        """Return what there is of an earlier result; raise unless it may be replaced, and all else can stay as it is.
 
         Parameters
         ----------
@@ -156,18 +157,12 @@ class OutputFolder:
         if held.kind not in (None, self.kind):
             raise OutputError(f"{self.path}: holds another result ({held.kind}); choose another folder")
         if held.of != self.of and not self.force:
-            source = SOURCES.get(self.kind, "study")
-            raise OutputError(
-                f"{self.path}: holds the results of another {source}; choose another folder"
-                + ", or --force" * (self.kind == "run")
-            )
-        changed = [
-            n for n, hashes in held.files.items() if os.path.lexists(self._place / n) and not self._is_ours(n, hashes)
-        ]
-        if changed:
+            source, more = SOURCES.get(self.kind, "study"), ", or --force" if self.kind == "run" else ""
+            raise OutputError(f"{self.path}: holds the results of another {source}; choose another folder{more}")
+        there = {name: hashes for name, hashes in held.files.items() if os.path.lexists(self._place / name)}
+        if changed := [name for name, hashes in there.items() if not self._is_ours(name, hashes)]:
             raise OutputError(f"{self.path}: changed since mpbf wrote it: {some(changed)}; {ELSEWHERE}")
-        taken = list(dict.fromkeys(hit for name in new if (hit := self._in_the_way(name, held))))
-        if taken:
+        if taken := list(dict.fromkeys(hit for name in new if (hit := self._in_the_way(name, held)))):
             raise OutputError(f"{self.path}: in the way, and not written by mpbf: {some(taken)}; {ELSEWHERE}")
         return held
 
@@ -191,15 +186,14 @@ class OutputFolder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise OutputError(f"{self.path}: is not empty and was not written by mpbf; choose another folder") from None
         if listed is None:
-            raise OutputError(
-                f"{self.path}: holds a result of an earlier version of mpbf, which did not list its files; {ELSEWHERE}"
-            )
+            earlier = "a result of an earlier version of mpbf, which did not list its files"
+            raise OutputError(f"{self.path}: holds {earlier}; {ELSEWHERE}")
         if not whole:
             raise OutputError(f"{self.path}: changed since mpbf wrote it: {RECORD}; {ELSEWHERE}")
         return held
 
     def _is_ours(self, name: str, hashes: set[str]) -> bool:
-        """Whether a listed file is as it was written, and no link leads elsewhere on the way to it."""
+        """Return whether a listed file is as it was written, and no link leads elsewhere on the way to it."""
         path = self._place / name
         try:
             return path.is_file() and path.resolve() == path and _sha256(path) in hashes
@@ -207,7 +201,7 @@ class OutputFolder:
             return False
 
     def _in_the_way(self, name: str, held: Held) -> str | None:
-        """What stands where a new file goes, or where one of its folders does, and is not of the earlier result."""
+        """Return what stands where a new file or one of its folders goes, and is not of the earlier result."""
         for part in [p.as_posix() for p in reversed(PurePosixPath(name).parents)][1:]:
             path = self._place / part
             if os.path.lexists(path) and part not in held.files and (path.is_symlink() or not path.is_dir()):
@@ -215,15 +209,12 @@ class OutputFolder:
         return name if name not in held.files and os.path.lexists(self._place / name) else None
 
     def _others(self, written: Iterable[str]) -> list[str]:
-        """Files and folders in the destination that are not among some; a folder without any of them counts as one."""
-        return [
-            name
-            for name in others(self._place, set(written))
-            if self._place / name != self._work and not self._is_runs(name)
-        ]
+        """Return files and folders in the destination that are not among some; a folder without them counts as one."""
+        there = others(self._place, set(written))
+        return [name for name in there if self._place / name != self._work and not self._is_runs(name)]
 
     def _is_runs(self, name: str) -> bool:
-        """Whether something in the destination is the folder of the runs that the result comes from."""
+        """Return whether something in the destination is the folder of the runs that the result comes from."""
         if name != f"{RUNS}/":
             return False
         runs = self._place / RUNS
@@ -235,12 +226,10 @@ class OutputFolder:
     def _publish(self, new: Mapping[str, Any]) -> None:
         """Move the result to its destination."""
         with alone(self._place.parent):
-            held = self._check(new["outputs"])
+            held, inside = self._check(new["outputs"]), self._work.parent == self._place
             if not self._place.exists():
                 self._work.rename(self._place)
-            elif (
-                self._others([*held.files, RECORD]) or self._work.parent == self._place or (self._place / RUNS).exists()
-            ):
+            elif inside or self._others([*held.files, RECORD]) or (self._place / RUNS).exists():
                 self._replace_files(new, held)
             else:
                 self._replace_whole(held)
@@ -267,7 +256,7 @@ class OutputFolder:
     def _replace_files(self, new: Mapping[str, Any], held: Held) -> None:
         """Move the new files to where other files are, too."""
         final = (self._work / RECORD).read_bytes()
-        # From here on both results are listed, so that a run that is killed leaves nothing that nobody knows.
+        # From here on both results are listed, so that a run that is killed leaves no unknown file.
         _write_record({**new, "replaced": {name: sorted(hashes) for name, hashes in held.files.items()}}, self._work)
         os.replace(self._work / RECORD, self._place / RECORD)
         self._moved = True
@@ -316,9 +305,7 @@ def seal(folder: Path, kind: str, of: str = "") -> dict[str, Any]:
     return held
 
 
-def write_pages(
-    folder: Path, texts: Mapping[str, str] | None = None, tables: Mapping[str, pd.DataFrame] | None = None
-) -> None:
+def write_pages(folder: Path, texts: Mapping[str, str] | None = None, tables: Frames | None = None) -> None:
     """Write the texts and tables of a result; the same bytes on every system.
 
     Parameters
@@ -341,7 +328,7 @@ def _write_record(record: Mapping[str, Any], folder: Path) -> None:
 
 
 def _record_hash(record: Mapping[str, Any]) -> str:
-    """Hash of a record without its own hash, so that a change of it is noticed."""
+    """Return the hash of a record without its own hash, so that a change of it is noticed."""
     return content_hash({key: value for key, value in record.items() if key != "record_hash"})
 
 
@@ -351,23 +338,23 @@ def _sha256(path: Path) -> str:
 
 
 def holds_result(folder: Path) -> bool:
-    """Whether a folder is one of results: no study's runs go there."""
+    """Return whether a folder is one of results: no study's runs go there."""
     return (folder / RECORD).exists()
 
 
 def holds_store(folder: Path) -> bool:
-    """Whether a folder holds the runs of a study: no result goes there."""
+    """Return whether a folder holds the runs of a study: no result goes there."""
     return any(p.suffix.lower() == STORES for p in folder.iterdir())
 
 
 def is_below(name: str) -> bool:
-    """Whether a path is that of something below a folder."""
+    """Return whether a path is that of something below a folder."""
     path = PurePosixPath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def others(place: Path, written: set[str]) -> list[str]:
-    """Files and folders in a folder that are not among some; a folder without any of them counts as one."""
+    """Return files and folders in a folder that are not among some; a folder without any of them counts as one."""
     folders = {parent.as_posix() for name in written for parent in PurePosixPath(name).parents}
     found = []
     for path in sorted(place.iterdir()):
@@ -381,7 +368,7 @@ def others(place: Path, written: set[str]) -> list[str]:
 
 
 def some(names: Sequence[str]) -> str:
-    """A few names, and how many more there are."""
+    """Return a few names, and how many more there are."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -419,7 +406,7 @@ Rows = Sequence[Sequence[str]]
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[int] = ()) -> str:
-    """A Markdown table, a line for each row; bars inside cells are escaped, columns `right` are aligned to the right."""
+    """Return a Markdown table, a line for each row; bars in cells are escaped, columns `right` aligned to the right."""
     rule = ["---:" if i in right else "---" for i in range(len(head))]
     lines = [map(_cell, head), rule, *(map(_cell, row) for row in rows)]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)

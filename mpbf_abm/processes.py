@@ -1,6 +1,6 @@
 """A supervised pool of processes: a task that raises, dies, hangs or bloats costs itself and nothing else.
 
-Each worker has a pipe of its own, so that the parent always knows which task a worker was at when it died, and
+Each worker has its own pipe, so that the parent always knows which task a worker was at when it died, and
 no worker can spoil what another one sends. A result carries the number of its task and the process that made it: what
 a copy of a worker sends (a task may fork) is never taken for the result of another task. The parent has no threads; it
 looks at its workers in :meth:`Pool.collect`.
@@ -18,7 +18,6 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
@@ -108,7 +107,7 @@ LONGEST = 1 << 32  # bytes of a message
 
 
 def framed(message: bytes) -> bytes:
-    """A message as it travels: a mark, its length, itself."""
+    """Return a message as it travels: a mark, its length, itself."""
     return MARK + len(message).to_bytes(8, "big") + message
 
 
@@ -135,7 +134,7 @@ def unframed(inbox: bytearray) -> bytes | None:
 
 
 def receive(pipe: Connection) -> bytes:
-    """What is there of the messages, which may be a part of one: nobody waits for the rest of what a task writes."""
+    """Return what is there of the messages, which may end within one: the parent never waits for the rest."""
     if os.name == "nt":  # pragma: no cover
         return pipe.recv_bytes()
     data = os.read(pipe.fileno(), CHUNK)
@@ -184,7 +183,7 @@ def attempt(work: Work, task: Any) -> tuple[Any, Fault | None, float]:
     return value, fault, time.perf_counter() - start
 
 
-@dataclass
+@dataclass(eq=False)
 class _Task:
     number: int
     task: Any
@@ -192,13 +191,13 @@ class _Task:
     alone: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class _Slot:
     """A worker as the parent sees it."""
 
     process: Any
     pipe: Connection
-    inspect: psutil.Process | None
+    inspect: psutil.Process | None = None
     inbox: bytearray = field(default_factory=bytearray)
     ready: bool = False
     hand: deque[_Task] = field(default_factory=deque)
@@ -225,7 +224,7 @@ class Pool:
     together : int
         Most tasks that a worker is given at once, where they are short.
     heard : callable, optional
-        Called in :meth:`collect` with a task that is under way and the amount that it has told of (:func:`tell`).
+        Called in :meth:`collect` with a task that is under way and the amount of it that is done (:func:`tell`).
 
     Examples
     --------
@@ -248,8 +247,7 @@ class Pool:
     ) -> None:
         self._blob = pickle.dumps(work, pickle.HIGHEST_PROTOCOL)
         self.workers, self._seconds, self._memory, self._retries = workers, seconds, memory_mb, retries
-        self._most_together = together
-        self._heard = heard
+        self._most_together, self._heard = together, heard
         self._queue: deque[_Task] = deque()
         self._numbers = count()
         self._slots: list[_Slot] = []
@@ -270,12 +268,12 @@ class Pool:
 
     @property
     def pending(self) -> int:
-        """Tasks that were submitted and are not collected yet."""
+        """Return tasks that were submitted and are not collected yet."""
         return len(self._queue) + sum(len(s.hand) for s in self._slots) + len(self._done)
 
     @property
     def wants(self) -> int:
-        """Tasks to submit now, so that no worker waits for one."""
+        """Return tasks to submit now, so that no worker waits for one."""
         return max(0, 2 * self.workers * self._together() - len(self._queue))
 
     def submit(self, tasks: Sequence[Any]) -> None:
@@ -291,8 +289,8 @@ class Pool:
     def stop(self, unwanted: Callable[[Any], bool], patience: float = 1.0) -> list[Any]:
         """Give up tasks: those that no worker holds are returned, those under way end with a fault.
 
-        A task under way ends when it next tells (:func:`tell`), and its worker goes on; one that tells nothing for `patience`
-        seconds is stopped together with its worker. A worker that holds several tasks gives up the one it is at.
+        A task under way ends when it next reports (:func:`tell`), and its worker goes on; one that reports nothing for
+        `patience` seconds is stopped with its worker. A worker that holds several tasks gives up the one it is at.
         """
         gone = [t.task for t in self._queue if unwanted(t.task)]
         self._queue = deque(t for t in self._queue if not unwanted(t.task))
@@ -317,7 +315,8 @@ class Pool:
             If no worker can be started.
         """
         deadline = time.monotonic() + timeout
-        while True:
+        woken = False
+        while not woken:
             self._feed()
             busy = [s for s in self._slots if s.hand or not s.ready]
             left = deadline - time.monotonic()
@@ -325,8 +324,6 @@ class Pool:
                 break
             woken = self._listen(busy, left)
             self._enforce(busy)
-            if woken:
-                break
         done, self._done = self._done, []
         return done
 
@@ -357,7 +354,7 @@ class Pool:
     # ------------------------------------------------------------------ feeding
 
     def _together(self) -> int:
-        """Tasks that go to a worker in one message."""
+        """Return tasks that go to a worker in one message."""
         if self._mean is None:
             return 1
         return max(1, min(self._most_together, int(BATCH_SECONDS / max(self._mean, 1e-6))))
@@ -376,16 +373,11 @@ class Pool:
                 self._lose(slot)
 
     def _give(self, slot: _Slot) -> None:
-        most = self._together()
         # Near the end the rest is shared out.
-        most = max(1, min(most, len(self._queue) // self.workers))
-        while self._queue and len(slot.hand) < most:
-            if self._queue[0].alone and slot.hand:
-                break
-            task = self._queue.popleft()
-            slot.hand.append(task)
-            if task.alone:
-                break
+        most = max(1, min(self._together(), len(self._queue) // self.workers))
+        slot.hand.append(self._queue.popleft())
+        while self._queue and len(slot.hand) < most and not (slot.hand[0].alone or self._queue[0].alone):
+            slot.hand.append(self._queue.popleft())
         slot.since, slot.halt_by = time.monotonic(), 0.0
         # A worker that has just died is found by its sentinel.
         with contextlib.suppress(OSError):
@@ -397,17 +389,17 @@ class Pool:
         with _one_thread_each():
             process.start()
         there.close()
-        inspect = None
+        slot = _Slot(process, here)
         with contextlib.suppress(psutil.Error):
-            inspect = psutil.Process(process.pid)
+            slot.inspect = psutil.Process(process.pid)
         with contextlib.suppress(OSError):
             here.send_bytes(self._blob)
-        return _Slot(process, here, inspect)
+        return slot
 
     # ------------------------------------------------------------------ listening
 
     def _listen(self, busy: Sequence[_Slot], left: float) -> bool:
-        """Hear what comes in the time that is left; return whether somebody has rung."""
+        """Hear what comes in the time that is left; return whether another thread has rung."""
         left = min(left, DEAF_SECONDS)
         if self._memory:
             left = min(left, LOOK_SECONDS)
@@ -416,8 +408,8 @@ class Pool:
             left = min([left, *(max(0.0, s.since + self._seconds - now) for s in busy if s.hand)])
         places: dict[Any, _Slot] = {s.pipe: s for s in busy} | {s.process.sentinel: s for s in busy}
         there = wait([*places, self._heard_bell], left)
-        for slot in dict.fromkeys(id(places[p]) for p in there if p in places):
-            self._hear(next(s for s in busy if id(s) == slot))
+        for slot in dict.fromkeys(places[p] for p in there if p in places):
+            self._hear(slot)
         rung = self._heard_bell in there
         while rung and self._heard_bell.poll():
             self._heard_bell.recv_bytes()
@@ -454,7 +446,7 @@ class Pool:
             match kind:
                 case "ready":
                     fits = not slot.ready and isinstance(content, str)
-                case "told":
+                case "progress":
                     fits = bool(at_hand) and isinstance(content, int)
                 case "done":
                     fits = [number for number, _, _, _ in content] == at_hand[: len(content)]
@@ -474,10 +466,9 @@ class Pool:
             if content:
                 raise WorkerError(f"a worker cannot begin: {content}")
             slot.ready, self._starts = True, 0
-        elif kind == "told":
-            if self._heard is not None:
-                self._heard(slot.hand[0].task, content)
-        else:
+        elif kind == "progress" and self._heard is not None:
+            self._heard(slot.hand[0].task, content)
+        elif kind == "done":
             for _, value, fault, seconds in content:
                 task = slot.hand.popleft()
                 self._mean = seconds if self._mean is None else 0.9 * self._mean + 0.1 * seconds
@@ -498,17 +489,14 @@ class Pool:
         slot.process.join()
         slot.pipe.close()
         self._slots.remove(slot)
+        code = slot.process.exitcode or 0
         if not slot.ready:
             self._starts += 1
-            code = slot.process.exitcode or 0
             if self._starts >= (KILLED_STARTS if code < 0 else STARTS):
-                raise WorkerError(
-                    f"{self._starts} worker processes in a row ended at their start (exit code {code}); "
-                    "a script must start its work under: if __name__ == '__main__'"
-                )
+                ended = f"{self._starts} worker processes in a row ended at their start (exit code {code})"
+                raise WorkerError(f"{ended}; a script must start its work under: if __name__ == '__main__'")
         if len(slot.hand) == 1:
-            code = slot.process.exitcode
-            words = f"signal {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
+            words = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             died = Fault("died", "ProcessDied", f"the process of the run ended by {words}")
             self._end(slot.hand.pop(), None, fault or died, time.monotonic() - slot.since)
             return
@@ -521,26 +509,29 @@ class Pool:
 
     def _enforce(self, busy: Sequence[_Slot]) -> None:
         now = time.monotonic()
+        look = bool(self._memory) and now - self._looked >= LOOK_SECONDS
+        self._looked = now if look else self._looked
         for slot in busy:
             # A program that a task has started may hold the pipe open that tells of the end of a worker.
             if slot in self._slots and not slot.process.is_alive():
                 self._hear(slot)
         for slot in busy:
-            if slot in self._slots and slot.hand and 0 < slot.halt_by < now:
-                self._lose(slot, Fault("stopped", HaltedError.__name__, "was stopped"))
-        if self._seconds:
-            for slot in busy:
-                if slot in self._slots and slot.hand and now - slot.since > self._seconds:
-                    self._lose(slot, Fault("timeout", "TimeLimit", f"ran for more than {self._seconds:g} s"))
-        if self._memory and now - self._looked >= LOOK_SECONDS:
-            self._looked = now
-            for slot in busy:
-                if slot in self._slots and slot.hand and self._resident(slot) > self._memory:
-                    self._lose(slot, Fault("memory", "MemoryLimit", f"took more than {self._memory:g} MB of memory"))
+            if slot in self._slots and slot.hand and (fault := self._excess(slot, now, look)):
+                self._lose(slot, fault)
+
+    def _excess(self, slot: _Slot, now: float, look: bool) -> Fault | None:
+        """Return why a worker at a task has to be stopped, if it has to."""
+        if 0 < slot.halt_by < now:
+            return Fault("stopped", HaltedError.__name__, "was stopped")
+        if self._seconds and now - slot.since > self._seconds:
+            return Fault("timeout", "TimeLimit", f"ran for more than {self._seconds:g} s")
+        if look and self._resident(slot) > self._memory:
+            return Fault("memory", "MemoryLimit", f"took more than {self._memory:g} MB of memory")
+        return None
 
     @staticmethod
     def _resident(slot: _Slot) -> float:
-        """Memory of a worker in MB, and of the programs that its task has started."""
+        """Return the memory of a worker in MB, and of the programs that its task has started."""
         if slot.inspect is None:
             return 0.0
         try:
@@ -581,7 +572,7 @@ def end_tree(slot: _Slot) -> None:
 
 
 def default_workers() -> int:
-    """A worker for each core, and two at least, so that limits can be kept."""
+    """Return how many workers to start: one for each core, and two at least, so that limits can be kept."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # pragma: no cover - not Linux
@@ -601,7 +592,7 @@ class _Line:
 
     pipe: Connection | None = None
     amount: int = 0
-    told: float = 0.0
+    sent: float = 0.0
 
     def send(self, kind: str, content: Any) -> None:
         """Send a message with the process that it comes from."""
@@ -630,9 +621,9 @@ def tell(amount: int = 1) -> None:
     if _line.pipe is None:
         return
     _line.amount += amount
-    if time.monotonic() - _line.told >= TELL_SECONDS:
-        _line.send("told", _line.amount)
-        _line.amount, _line.told = 0, time.monotonic()
+    if time.monotonic() - _line.sent >= TELL_SECONDS:
+        _line.send("progress", _line.amount)
+        _line.amount, _line.sent = 0, time.monotonic()
     # While a worker is at a task its parent sends nothing else.
     if _line.pipe.poll():
         _line.pipe.recv()
@@ -664,16 +655,7 @@ def _work_off(pipe: Connection, memory_mb: float) -> None:
             return
         _limit_memory(memory_mb - rest)
     _line.send("ready", "")
-    while True:
-        try:
-            tasks = pipe.recv()
-        except EOFError:
-            return
-        if tasks is None:
-            return
-        if tasks == _STOP:
-            # Too late: the task it was meant for is over.
-            continue
+    while (tasks := _received(pipe)) is not None:
         _line.amount = 0
         out: list[Result] = []
         flushed = time.monotonic()
@@ -686,6 +668,17 @@ def _work_off(pipe: Connection, memory_mb: float) -> None:
             _send(out)
 
 
+def _received(pipe: Connection) -> Any:
+    """Return the next tasks; None where there are no more."""
+    try:
+        while (tasks := pipe.recv()) == _STOP:
+            # Too late: the task it was meant for is over.
+            continue
+    except EOFError:
+        return None
+    return tasks
+
+
 def _send(results: list[Result]) -> None:
     try:
         _line.send("done", results)
@@ -696,7 +689,7 @@ def _send(results: list[Result]) -> None:
 
 
 def _sendable(result: Result) -> Result:
-    """A result as it is, or as the fault that its value cannot be sent."""
+    """Return a result as it is, or as the fault that its value cannot be sent."""
     number, _, fault, seconds = result
     try:
         pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
@@ -707,7 +700,7 @@ def _sendable(result: Result) -> Result:
 
 
 def _leave_with_parent() -> None:
-    """Prepare a worker: Ctrl-C is the parent's business, and a worker ends when its parent does, with all that it has started."""
+    """Leave Ctrl-C to the parent, and end when the parent does, with all that this worker has started."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -745,16 +738,14 @@ def _limit_memory(more_mb: float) -> None:
 @contextlib.contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Let processes that are started inside the block have one BLAS thread."""
-    before = {name: os.environ.get(name) for name in THREADS}
+    before = {name: os.environ.pop(name) for name in THREADS if name in os.environ}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in THREADS:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 # --------------------------------------------------------------------------- threads
@@ -765,7 +756,7 @@ _inside = False
 
 
 @lru_cache(maxsize=1)
-def _controller() -> object:
+def _controller() -> Any:
     import numpy  # noqa: F401  (both bring a BLAS of their own, which must be loaded to be found)
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController
@@ -773,7 +764,7 @@ def _controller() -> object:
     return ThreadpoolController()
 
 
-@contextmanager
+@contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Limit BLAS to one thread inside the block; nesting costs nothing.
 
@@ -783,9 +774,9 @@ def one_thread() -> Iterator[None]:
     if _inside:
         yield
         return
-    _inside = True
-    try:
-        with _controller().limit(limits=1, user_api="blas"):  # type: ignore[attr-defined]
+    with _controller().limit(limits=1, user_api="blas"):
+        _inside = True
+        try:
             yield
-    finally:
-        _inside = False
+        finally:
+            _inside = False

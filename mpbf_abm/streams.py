@@ -20,11 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.kernels import kernel
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 U64 = NDArray[np.uint64]
 
 SEED_LIMIT = 2**63

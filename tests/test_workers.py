@@ -195,7 +195,7 @@ FORGED: dict[str, Any] = {
     "more than it holds": ("done", [(3, 1, None, 0.1), (4, 1, None, 0.1)]),
     "no results": ("done", 5),
     "a second beginning": ("ready", ""),
-    "words for an amount": ("told", "much"),
+    "words for an amount": ("progress", "much"),
     "an unknown kind": ("over", None),
     "no kind": ([], None),
 }
@@ -206,7 +206,8 @@ def forges(task: tuple[int, str]) -> tuple[int, str]:
     if number == 3:
         assert _line.pipe is not None
         process = os.getppid() if kind == "the process" else os.getpid()
-        message = framed(pickle.dumps((FORGED.get(kind, ("told", 1))[0], process, FORGED.get(kind, ("told", 1))[1])))
+        name, content = FORGED.get(kind, ("progress", 1))
+        message = framed(pickle.dumps((name, process, content)))
         if kind == "the length":
             message = MARK + (1 << 60).to_bytes(8, "big")
         os.write(_line.pipe.fileno(), message)

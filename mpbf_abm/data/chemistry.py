@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from periodictable.formulas import formula as parse_with_library
 from scipy.sparse import csr_array
 
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
+from mpbf_abm.arrays import Float, Int
 
 HEAVIEST = 103
 NORMS = (2, 3, 5, 7, 10)
@@ -37,11 +36,6 @@ ISOTOPE = re.compile(r"\[\s*[0-9]")
 UNCLEAR_DOT = re.compile(r"[A-Za-z)][0-9]*\.[0-9]*H2O$")
 LONGEST = 300
 
-KINDS = {
-    0: "alloys", 1: "hydrides", 5: "borides", 6: "carbides", 7: "nitrides", 8: "oxides", 9: "fluorides",
-    14: "silicides", 15: "phosphides", 16: "sulfides", 17: "chlorides", 32: "germanides", 33: "arsenides",
-    34: "selenides", 35: "bromides", 51: "antimonides", 52: "tellurides", 53: "iodides",
-}  # fmt: skip
 ANION_SHARE = 0.1
 METAL_SHARE = 0.05
 LEVELS = 4
@@ -63,14 +57,17 @@ class Elements(NamedTuple):
         Property names, one per column.
     values : float (103, P)
         Values in the units stated in ``elements.csv``.
+    kinds : dict of int to str
+        What compounds of an anion are called, by atomic number; 0 where there is none.
     """
 
     symbols: tuple[str, ...]
     names: tuple[str, ...]
     values: Float
+    kinds: dict[int, str]
 
     def column(self, name: str) -> Float:
-        """One property of all elements (103,)."""
+        """Return one property of all elements (103,)."""
         return self.values[:, self.names.index(name)]
 
 
@@ -79,9 +76,10 @@ def elements() -> Elements:
     """Read the shipped table of elemental properties."""
     text = files("mpbf_abm.data").joinpath("elements.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
-    names = tuple(name for name in rows[0] if name not in ("symbol", "filled"))
+    names = tuple(name for name in rows[0] if name not in ("symbol", "filled", "compounds"))
     values = np.array([[float(row[name]) for name in names] for row in rows])
-    return Elements(tuple(row["symbol"] for row in rows), names, values)
+    kinds = {0: "alloys"} | {int(row["number"]): row["compounds"] for row in rows if row["compounds"]}
+    return Elements(tuple(row["symbol"] for row in rows), names, values, kinds)
 
 
 # --------------------------------------------------------------------------- composition
@@ -89,7 +87,7 @@ def elements() -> Elements:
 
 @lru_cache(maxsize=262_144)
 def parse(text: str) -> tuple[tuple[int, float], ...]:
-    """Atomic fractions of a plain formula, by atomic number.
+    """Return atomic fractions of a plain formula, by atomic number.
 
     Nested brackets, fractions, spaces between symbols, Unicode subscripts and hydrates with a raised dot are
     understood. Isotopes, charges, densities, mixtures, unknowns (``O7-x``) and elements beyond Z = 103 are refused,
@@ -131,7 +129,7 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
 
 
 def _amounts(plain: str) -> dict[int, float]:
-    """Atoms of a formula by atomic number, read piece by piece where it is a plain row of pieces."""
+    """Return atoms of a formula by atomic number, read piece by piece where it is a plain row of pieces."""
     pieces = PIECE.findall(plain)
     whole = "".join([unit + count for unit, count in pieces]) == plain
     atoms: dict[int, float] = {}
@@ -144,7 +142,7 @@ def _amounts(plain: str) -> dict[int, float]:
 
 @lru_cache(maxsize=65_536)
 def _library_atoms(plain: str) -> tuple[tuple[int, float], ...]:
-    """Atomic numbers and amounts as the library reads them."""
+    """Return atomic numbers and amounts as the library reads them."""
     try:
         atoms = parse_with_library(plain).atoms
     except Exception as error:  # the grammar raises errors of several unrelated types
@@ -155,7 +153,7 @@ def _library_atoms(plain: str) -> tuple[tuple[int, float], ...]:
 
 
 def composition_matrix(formulas: Sequence[str]) -> csr_array:
-    """Atomic fractions of formulas that parse, sparse (n, 103); every row sums to one."""
+    """Return atomic fractions of formulas that parse, sparse (n, 103); every row sums to one."""
     parsed = [parse(text) for text in formulas]
     start = np.concatenate([[0], np.cumsum([len(p) for p in parsed], dtype=np.int64)])
     numbers = np.array([z - 1 for p in parsed for z, _ in p], dtype=np.int64)
@@ -164,7 +162,7 @@ def composition_matrix(formulas: Sequence[str]) -> csr_array:
 
 
 def composition_keys(fractions: csr_array) -> list[bytes]:
-    """Keys that are equal for equal reduced compositions (to about six decimals)."""
+    """Return keys that are equal for equal reduced compositions (to about six decimals)."""
     # Steps of one over a prime: no simple fraction lies on the border between two steps.
     steps = np.rint(fractions.data * 999_983).astype(np.int64)
     numbers, start = fractions.indices.astype(np.int64), fractions.indptr
@@ -172,7 +170,7 @@ def composition_keys(fractions: csr_array) -> list[bytes]:
 
 
 def descriptors(fractions: csr_array) -> Float:
-    """Descriptors of compositions: mean, spread, minimum and maximum of each property; number of elements; norms.
+    """Return descriptors of compositions: mean, spread, least and most of each property; number of elements; norms.
 
     Parameters
     ----------
@@ -197,7 +195,7 @@ def descriptors(fractions: csr_array) -> Float:
 
 
 def descriptor_names() -> tuple[str, ...]:
-    """Names of the columns of :func:`descriptors`."""
+    """Return names of the columns of :func:`descriptors`."""
     statistics = ("mean", "spread", "min", "max")
     return (
         *(f"{statistic} {name}" for statistic in statistics for name in elements().names),
@@ -207,7 +205,7 @@ def descriptor_names() -> tuple[str, ...]:
 
 
 def element_edits(present: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Edits between sets of elements: one for each element added or removed, so that a substitution takes two (K, K).
+    """Return edits between sets of elements: one for each added or removed, so that a substitution takes two (K, K).
 
     Parameters
     ----------
@@ -228,7 +226,7 @@ def element_edits(present: NDArray[np.bool_]) -> NDArray[np.int16]:
 
 
 def chemistry_labels(fractions: csr_array) -> Int:
-    """Up to four elements that name the chemistry of each composition, the most telling first.
+    """Return up to four elements that name the chemistry of each composition, the most telling first.
 
     The first is the anion: the most electronegative nonmetal or metalloid with at least a tenth of the atoms
     (zero for alloys). The second is the most abundant transition metal of groups 4 to 11 with at least a twentieth
@@ -245,7 +243,7 @@ def chemistry_labels(fractions: csr_array) -> Int:
     rows = np.repeat(np.arange(n), np.diff(fractions.indptr))
     number, share = fractions.indices.astype(np.int64) + 1, fractions.data
     pull, group = table.column("electronegativity")[number - 1], table.column("group")[number - 1]
-    anion = np.isin(number, [z for z in KINDS if z]) & (share >= ANION_SHARE)
+    anion = np.isin(number, [z for z in table.kinds if z]) & (share >= ANION_SHARE)
     abundance = np.rint(share / METAL_SHARE) + pull / 10
     # Groups of f elements are given as 3, so they are not transition metals here.
     transition = (group >= 4) & (group <= 11) & (share >= METAL_SHARE)
@@ -269,10 +267,10 @@ class _Group(NamedTuple):
 
     @property
     def name(self) -> str:
-        symbols = elements().symbols
+        symbols, kinds = elements().symbols, elements().kinds
         if not self.path:
             return "other compounds" if self.other else "compounds"
-        kind, rest = KINDS[self.path[0]], [symbols[z - 1] for z in self.path[1:] if z]
+        kind, rest = kinds[self.path[0]], [symbols[z - 1] for z in self.path[1:] if z]
         if self.other:
             return f"{kind}: {'-'.join([*rest, 'other'])}" if rest else f"other {kind}"
         text = f"{kind}: {'-'.join(rest)}" if rest else kind

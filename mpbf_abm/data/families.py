@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Bool = NDArray[np.bool_]
+from mpbf_abm.arrays import Bool, Float, Float32, Int
 
 
 def top_set(values: Float32, feasible: Bool, share: float) -> Bool:
@@ -21,8 +19,15 @@ def top_set(values: Float32, feasible: Bool, share: float) -> Bool:
     return mask
 
 
+def largest(sizes: Int, share: float) -> Bool:
+    """Mark a share of the families that has the most materials, at least one (K,)."""
+    mask = np.zeros(len(sizes), bool)
+    mask[np.argsort(-sizes, kind="stable")[: max(1, round(share * len(sizes)))]] = True
+    return mask
+
+
 def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
-    """Row-normalised similarity graph that keeps each family's strongest links, made symmetric.
+    """Return a row-normalised similarity graph that keeps each family's strongest links, made symmetric.
 
     Parameters
     ----------
@@ -41,13 +46,12 @@ def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
     weights[~(mask | mask.T)] = 0.0
     total = weights.sum(axis=1, keepdims=True)
     lonely = total[:, 0] <= 0
-    weights[lonely, lonely] = 1.0
-    weights[np.ix_(lonely, lonely)] = np.where(np.eye(int(lonely.sum())) > 0, 1.0, 0.0)
+    weights[np.ix_(lonely, lonely)] = np.eye(int(lonely.sum()))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def adjacent_similarity(edits: NDArray[np.integer[Any]]) -> Float:
-    """Row-normalised graph of families one edit apart; one without such a neighbour is joined to its nearest.
+    """Return a row-normalised graph of families one edit apart; one without such a neighbour is joined to its nearest.
 
     Parameters
     ----------

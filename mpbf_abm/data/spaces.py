@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.data import chemistry
-from mpbf_abm.data.families import adjacent_similarity, knn_similarity, top_set
-from mpbf_abm.data.tables import Check, Rule, conflicts, distinct, merge, replicate_sd
+from mpbf_abm.data.families import adjacent_similarity, knn_similarity, largest, top_set
+from mpbf_abm.data.tables import Check, Merged, Rule, Table, merge
 from mpbf_abm.errors import DataError
 from mpbf_abm.streams import Streams
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 Goal = Literal["max", "min"]
 OnError = Literal["raise", "drop"]
 
@@ -33,7 +27,7 @@ FARTHEST = 1e4  # simulated values further off than this many sd are in another 
 
 
 def from_table(
-    table: str | Path | pd.DataFrame,
+    table: Table,
     *,
     formula: str,
     measured: str,
@@ -102,7 +96,6 @@ def from_table(
     check.whole("min_family", min_family)
     if families is not None:
         check.whole("families", families)
-
     texts = check.texts(formula, "formula")
     target = check.numbers(measured, "measured")
     model = None if simulated is None else check.numbers(simulated, "simulated")
@@ -112,85 +105,35 @@ def from_table(
         model = check.converted(model, simulated_unit, unit)
     years = None if year is None else check.numbers(year, "year")
     groups = None if family is None else check.texts(family, "family")
-    reasons = {text: _reason(text) for text in dict.fromkeys(texts)}
-    check.rows(
-        np.array([bool(text) and reasons[text] is not None for text in texts], bool),
-        f"column '{formula}': {{count}} that cannot be read as a formula",
-        lambda i: f"'{texts[i]}': {reasons[texts[i]]}",
-    )
+    _check_formulas(check, formula, texts)
     keep = check.finish()
 
     names = [texts[i] for i in keep]
     fractions = chemistry.composition_matrix(names)
-    same, first = distinct(chemistry.composition_keys(fractions))
-    check.once(same, keep, lambda i: names[i], duplicates)
-    values, noise = merge(target[keep], same, duplicates), replicate_sd(target[keep], same)
-    mean, sd = check.scale(measured, values)
-    numbers = [check.source.numbers[i] for i in keep]
-    apart = conflicts(target[keep], same, sd, numbers, [names[i] for i in first])
-    sd = -sd if goal == "min" else sd
-    fractions = fractions[first]
+    rows = check.merged(measured, target, keep, chemistry.composition_keys(fractions), names.__getitem__)
+    fractions = fractions[rows.first]
     points, explained = _principal(chemistry.descriptors(fractions))
-
-    n = len(first)
-    if groups is None:
-        most = families or min(MOST_FAMILIES, max(1, n // (2 * min_family)))
-        # Parts far below the mean would use up the families before the largest group is split.
-        smallest = max(min_family, n // (3 * most))
-        number, labels = chemistry.chemical_families(fractions, points, most, smallest)
-    else:
-        number, labels = _named_families([groups[i] for i in keep[first]])
+    named = None if groups is None else [groups[i] for i in keep[rows.first]]
+    number, labels = _families(fractions, points, named, families, min_family)
     order = np.argsort(number, kind="stable")
-    start = np.concatenate([[0], np.cumsum(np.bincount(number))]).astype(np.int64)
-
-    standard = ((values - mean) / sd).astype(np.float32)[order]
-    simulation = standard.copy()
+    fields = _fields(rows, points, number, labels, top_share, seed)
+    if similarity == "elements":
+        fields["similarity"] = _by_elements(fractions[order], fields["start"])
     if model is not None:
-        shifted = (merge(model[keep], same, duplicates) - mean) / sd
+        shifted = (merge(model[keep], rows.same, duplicates) - rows.scale[0]) / rows.scale[1]
         if np.abs(shifted).max() > FARTHEST:
-            raise DataError(
-                f"{check.label}: column '{simulated}' lies up to {np.abs(shifted).max():.1g} sd from the mean of "
-                f"'{measured}'; both must have the same unit"
-            )
-        simulation = shifted.astype(np.float32)[order]
-    feasible = np.ones(n, bool)
-    stored = points[order].astype(np.float32)
-    return {
-        "descriptors": stored,
-        "dims": {"quantum": stored.shape[1], "meso": 0, "gauge": GAUGE_WIDTH, "spurious": 0},
-        "start": start,
-        "property": standard,
-        "simulated": simulation,
-        "difficulty": np.ones(n, np.float32),
-        "feasible": feasible,
-        "proxy": _proxy(stored, standard, Streams(seed)),
-        "similarity": _similarity(stored, start)
-        if similarity == "descriptors"
-        else _by_elements(fractions[order], start),
-        "family_keys": np.arange(len(labels)),
-        "material_keys": np.arange(n),
-        "top": top_set(standard, feasible, top_share),
-        "dense": _dense(np.diff(start)),
-        "family_names": labels,
-        "names": tuple(names[first[i]] for i in order),
-        "year": None if years is None else _earliest(years[keep], same)[order],
-        "scale": (mean, sd),
-        "unit": measured if unit is None else unit,
-        "has_simulated": simulated is not None,
-        "origin": {
-            **check.origin("table", options),
-            "materials": n,
-            "families": len(labels),
-            "merged": len(keep) - n,
-            "replicate_sd": None if noise is None else noise / abs(sd),
-            "conflicts": apart,
-            "explained_variance": explained,
-        },
-    }
+            far = f"'{simulated}' lies up to {np.abs(shifted).max():.1g} sd from the mean of '{measured}'"
+            raise DataError(f"{check.label}: column {far}; both must have the same unit")
+        fields |= {"simulated": shifted.astype(np.float32)[order], "has_simulated": True}
+    fields["dims"]["gauge"] = GAUGE_WIDTH
+    about = {"families": len(labels), **rows.notes, "explained_variance": explained}
+    origin = {**check.origin("table", options), "materials": len(order), **about}
+    reported = None if years is None else _earliest(years[keep], rows.same)[order]
+    return fields | {"year": reported, "unit": measured if unit is None else unit, "origin": origin}
 
 
 def from_pool(
-    table: str | Path | pd.DataFrame,
+    table: Table,
     *,
     objective: str,
     goal: Goal = "max",
@@ -232,14 +175,8 @@ def from_pool(
         With one line per fault, all at once.
     """
     options = _options(locals())
-    check = Check(
-        table,
-        goal=goal,
-        on_error=on_error,
-        duplicates=duplicates,
-        top_share=0.05 if top_share is None else top_share,
-        seed=seed,
-    )
+    share = 0.05 if top_share is None else top_share
+    check = Check(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=share, seed=seed)
     target = check.numbers(objective, "objective")
     given = [descriptors] if isinstance(descriptors, str) else descriptors
     chosen = check.numeric_columns(objective) if given is None else list(dict.fromkeys(given))
@@ -255,49 +192,16 @@ def from_pool(
     varies = high > low
     if not varies.any():
         raise DataError(f"{check.label}: fewer than two distinct settings; a pool needs at least two")
-    unit_box = (raw[:, varies] - low[varies]) / (high - low)[varies]
-    same, first = distinct([row.tobytes() for row in np.rint(unit_box * 1e9).astype(np.int64)])
-    check.once(same, keep, lambda i: ", ".join(f"{v:g}" for v in raw[i]), duplicates)
-    values, noise = merge(target[keep], same, duplicates), replicate_sd(target[keep], same)
-    mean, sd = check.scale(objective, values)
-    numbers = [check.source.numbers[i] for i in keep]
-    names = tuple(", ".join(f"{v:g}" for v in raw[i]) for i in first)
-    apart = conflicts(target[keep], same, sd, numbers, names)
-    sd = -sd if goal == "min" else sd
-    n = len(first)
-    share = top_share if top_share is not None else 0.01 if n > 1000 else 0.05
-    standard = ((values - mean) / sd).astype(np.float32)
-    feasible = np.ones(n, bool)
-    stored = _to_variance(unit_box[first]).astype(np.float32)
-    return {
-        "descriptors": stored,
-        "dims": {"quantum": stored.shape[1], "meso": 0, "gauge": 0, "spurious": 0},
-        "start": np.array([0, n], np.int64),
-        "property": standard,
-        "simulated": standard.copy(),
-        "difficulty": np.ones(n, np.float32),
-        "feasible": feasible,
-        "proxy": _proxy(stored, standard, Streams(seed)),
-        "similarity": np.ones((1, 1)),
-        "family_keys": np.arange(1),
-        "material_keys": np.arange(n),
-        "top": top_set(standard, feasible, share),
-        "dense": np.ones(1, bool),
-        "family_names": ("pool",),
-        "names": names,
-        "scale": (mean, sd),
-        "unit": objective if unit is None else unit,
-        "has_simulated": False,
-        "origin": {
-            **check.origin("pool", options),
-            "materials": n,
-            "descriptors": [name for name, v in zip(chosen, varies, strict=True) if v],
-            "constant": [name for name, v in zip(chosen, varies, strict=True) if not v],
-            "merged": len(keep) - n,
-            "replicate_sd": None if noise is None else noise / abs(sd),
-            "conflicts": apart,
-        },
-    }
+    box = (raw[:, varies] - low[varies]) / (high - low)[varies]
+    keys = [row.tobytes() for row in np.rint(box * 1e9).astype(np.int64)]
+    rows = check.merged(objective, target, keep, keys, lambda i: ", ".join(f"{v:g}" for v in raw[i]))
+    n = len(rows.first)
+    share = 0.01 if top_share is None and n > 1000 else share
+    fields = _fields(rows, _to_variance(box[rows.first]), np.zeros(n, np.int64), ("pool",), share, seed)
+    columns = [(name, bool(v)) for name, v in zip(chosen, varies, strict=True)]
+    about = {"descriptors": [c for c, v in columns if v], "constant": [c for c, v in columns if not v], **rows.notes}
+    origin = {**check.origin("pool", options), "materials": n, **about}
+    return fields | {"unit": objective if unit is None else unit, "origin": origin}
 
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
@@ -305,16 +209,62 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, (list, tuple)) else v for k, v in given.items() if k != "table"}
 
 
-def _reason(text: str) -> str | None:
-    """Why a formula cannot be read, or None."""
-    try:
-        chemistry.parse(text)
-    except chemistry.FormulaError as error:
-        return str(error)
-    return None
+def _check_formulas(check: Check, column: str, texts: list[str]) -> None:
+    """Note the texts that cannot be read as a formula, with the reason."""
+    reasons: dict[str, str] = {}
+    for text in dict.fromkeys(texts):
+        try:
+            chemistry.parse(text)
+        except chemistry.FormulaError as error:
+            reasons[text] = str(error)
+    bad = np.array([bool(text) and text in reasons for text in texts], bool)
+    fault = f"column '{column}': {{count}} that cannot be read as a formula"
+    check.rows(bad, fault, lambda i: f"'{texts[i]}': {reasons[texts[i]]}")
 
 
 # --------------------------------------------------------------------------- from rows to arrays
+
+
+def _fields(
+    rows: Merged, points: Float, number: Int, labels: tuple[str, ...], share: float, seed: int
+) -> dict[str, Any]:
+    """Return the fields of a space of merged rows, by rising family; simulation is exact."""
+    order = np.argsort(number, kind="stable")
+    start = np.concatenate([[0], np.cumsum(np.bincount(number))]).astype(np.int64)
+    stored, standard = points[order].astype(np.float32), rows.values[order]
+    n = len(order)
+    feasible = np.ones(n, bool)
+    return {
+        "descriptors": stored,
+        "dims": {"quantum": stored.shape[1], "meso": 0, "gauge": 0, "spurious": 0},
+        "start": start,
+        "property": standard,
+        "simulated": standard.copy(),
+        "difficulty": np.ones(n, np.float32),
+        "feasible": feasible,
+        "proxy": _proxy(stored, standard, Streams(seed)),
+        "similarity": _similarity(stored, start),
+        "family_keys": np.arange(len(labels)),
+        "material_keys": np.arange(n),
+        "top": top_set(standard, feasible, share),
+        "dense": largest(np.diff(start), DENSE_SHARE),
+        "family_names": labels,
+        "names": tuple(rows.names[i] for i in order),
+        "scale": rows.scale,
+        "has_simulated": False,
+    }
+
+
+def _families(
+    fractions: csr_array, points: Float, named: list[str] | None, families: int | None, least: int
+) -> tuple[Int, tuple[str, ...]]:
+    """Return the family of each material and the names of families: those given, or by chemistry."""
+    if named is not None:
+        return _named_families(named)
+    n = len(points)
+    most = families or min(MOST_FAMILIES, max(1, n // (2 * least)))
+    # Parts far below the mean would use up the families before the largest group is split.
+    return chemistry.chemical_families(fractions, points, most, max(least, n // (3 * most)))
 
 
 def _earliest(years: Float, same: Int) -> Int:
@@ -324,7 +274,7 @@ def _earliest(years: Float, same: Int) -> Int:
 
 
 def _named_families(labels: list[str]) -> tuple[Int, tuple[str, ...]]:
-    """Families as named by the user, numbered by falling size."""
+    """Return families as named by the user, numbered by falling size."""
     names, number, count = np.unique(labels, return_inverse=True, return_counts=True)
     order = np.argsort(-count, kind="stable")
     rank = np.empty(len(names), np.int64)
@@ -340,14 +290,14 @@ def _to_variance(columns: Float) -> Float:
 
 
 def _principal(raw: Float) -> tuple[Float, float]:
-    """Principal axes of the standardised descriptors, at most 24, and the share of variance they hold."""
+    """Return principal axes of the standardised descriptors, at most 24, and the share of variance they hold."""
     spread = raw.std(axis=0)
     varies = spread > 1e-9 * (1 + np.abs(raw).max(axis=0))
     standard = (raw[:, varies] - raw[:, varies].mean(axis=0)) / spread[varies]
     power, axes = np.linalg.eigh(standard.T @ standard)
     keep = np.flatnonzero(power > 1e-10 * power[-1])[::-1][:QUANTUM_WIDTH]
     axes = axes[:, keep]
-    # An axis has no direction of its own: its largest loading is made positive.
+    # An axis has no direction: its largest loading is made positive.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     return _to_variance(standard @ axes), float(power[keep].sum() / power.sum())
 
@@ -366,7 +316,7 @@ def _proxy(columns: Float32, standard: Float32, streams: Streams) -> Float32:
 
 
 def _similarity(points: Float32, start: Int) -> Float:
-    """Family graph by distance of descriptor means, in units of the median distance."""
+    """Return the family graph by distance of descriptor means, in units of the median distance."""
     centres = np.add.reduceat(points.astype(np.float64), start[:-1], axis=0) / np.diff(start)[:, None]
     squared = ((centres[:, None] - centres[None]) ** 2).sum(axis=2)
     unit = float(np.median(squared[squared > 0])) if (squared > 0).any() else 1.0
@@ -374,13 +324,6 @@ def _similarity(points: Float32, start: Int) -> Float:
 
 
 def _by_elements(fractions: csr_array, start: Int) -> Float:
-    """Family graph by the elements that occur in each family."""
+    """Return the family graph by the elements that occur in each family."""
     present = np.add.reduceat(fractions.toarray() > 0, start[:-1], axis=0, dtype=np.int64) > 0
     return adjacent_similarity(chemistry.element_edits(present))
-
-
-def _dense(sizes: Int) -> Bool:
-    """Mark the largest tenth of the families, at least one."""
-    mask = np.zeros(len(sizes), bool)
-    mask[np.argsort(-sizes, kind="stable")[: max(1, round(DENSE_SHARE * len(sizes)))]] = True
-    return mask

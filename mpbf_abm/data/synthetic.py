@@ -7,7 +7,7 @@ Descriptors of material i in family f::
 so that what an encoder learns depends on which families its corpus holds. The property is a
 smooth random field of the quantum block plus one of quantum and meso jointly (random Fourier
 features: Rahimi and Recht 2007); the simulation sees the quantum part only and adds a bias
-field of its own.
+field.
 """
 
 from __future__ import annotations
@@ -17,13 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.data.families import knn_similarity, top_set
+from mpbf_abm.arrays import Float, Float32, Int
+from mpbf_abm.data.families import knn_similarity, largest, top_set
 from mpbf_abm.parameters import SpaceParameters
 from mpbf_abm.streams import Streams
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
 
 S_QUANTUM = 1.6
 S_SCATTER = 0.1
@@ -35,7 +32,7 @@ CHUNK = 65_536
 
 
 def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
-    """Generate a synthetic space from its parameters and the run's keyed streams: the fields of a ``MaterialsSpace``."""
+    """Generate a synthetic space from its parameters and keyed streams: the fields of a ``MaterialsSpace``."""
     start = family_rows(p.materials, p.families, p.family_exponent)
     sizes = np.diff(start)
     family = np.repeat(np.arange(p.families), sizes)
@@ -60,14 +57,12 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     bias = bias_field(p, streams, quantum, family, position_factor)
     simulated = ((seen - np.float32(seen.mean())) / np.float32(sd) + bias).astype(np.float32)
 
-    dense = np.zeros(p.families, bool)
-    dense[np.argsort(-sizes, kind="stable")[: max(1, round(p.dense_share * p.families))]] = True
+    dense = largest(sizes, p.dense_share)
     spurious = _spurious(p, streams, value, dense[family])
     rough = _standard(random_field(streams, "space.difficulty", quantum, p.ruggedness / 2))
     difficulty = np.exp(np.float32(p.difficulty) * rough).astype(np.float32)
-    makeable = _standard(random_field(streams, "space.feasible", quantum, p.ruggedness)) + streams.normal(
-        "space.feasible.scatter", 0, p.materials
-    ).astype(np.float32)
+    makeable = _standard(random_field(streams, "space.feasible", quantum, p.ruggedness))
+    makeable = makeable + streams.normal("space.feasible.scatter", 0, p.materials).astype(np.float32)
     feasible = makeable >= np.quantile(makeable, 1 - p.feasible) if p.feasible < 1 else np.ones(p.materials, bool)
     proxy = random_field(streams, "space.proxy", quantum, p.ruggedness)
     proxy = proxy - value * np.float32((proxy * value).mean() / (value * value).mean())
@@ -92,7 +87,7 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
 
 
 def family_rows(materials: int, families: int, exponent: float) -> Int:
-    """First row of each family (K + 1,) with Zipf sizes of at least one material each."""
+    """Return the first row of each family (K + 1,) with Zipf sizes of at least one material each."""
     weight = np.arange(1, families + 1, dtype=np.float64) ** -exponent
     exact = weight / weight.sum() * (materials - families)
     sizes = 1 + np.floor(exact).astype(np.int64)
@@ -102,7 +97,7 @@ def family_rows(materials: int, families: int, exponent: float) -> Int:
 
 
 def random_field(streams: Streams, name: str, x: Float32, length: float) -> Float32:
-    """Smooth Gaussian random field of unit prior variance at the rows of x (n, d)."""
+    """Return a smooth Gaussian random field of unit prior variance at the rows of x (n, d)."""
     draws = streams.generator(name)
     omega = (draws.standard_normal((x.shape[1], FIELD_FEATURES)) / length).astype(np.float32)
     phase = (draws.random(FIELD_FEATURES) * 2 * np.pi).astype(np.float32)
@@ -114,7 +109,7 @@ def random_field(streams: Streams, name: str, x: Float32, length: float) -> Floa
 
 
 def bias_field(p: SpaceParameters, streams: Streams, quantum: Float32, family: Int, position_factor: Float) -> Float32:
-    """Simulation bias: offset + family + smooth within families + scatter, by variance shares."""
+    """Return the simulation bias: offset + family + smooth within families + scatter, by variance shares."""
     between = position_factor @ streams.normal("space.bias.family", 0, p.families)
     between = (between - between.mean()) / max(float(between.std()), 1e-9) if p.families > 1 else between * 0
     smooth = random_field(streams, "space.bias.smooth", quantum, p.bias_length)
@@ -122,16 +117,13 @@ def bias_field(p: SpaceParameters, streams: Streams, quantum: Float32, family: I
     count = np.bincount(family, minlength=p.families)
     smooth = _standard(smooth - (np.bincount(family, smooth, minlength=p.families) / count)[family].astype(np.float32))
     scatter = streams.normal("space.bias.scatter", 0, len(quantum)).astype(np.float32)
-    total = (
-        np.sqrt(p.bias_family) * between[family].astype(np.float32)
-        + np.sqrt(p.bias_smooth) * smooth
-        + np.sqrt(p.bias_scatter) * scatter
-    )
+    total = np.sqrt(p.bias_family) * between[family].astype(np.float32) + np.sqrt(p.bias_smooth) * smooth
+    total = total + np.sqrt(p.bias_scatter) * scatter
     return np.asarray((p.bias_offset + p.bias_sd * total).astype(np.float32))
 
 
 def _family_positions(families: int, streams: Streams) -> tuple[Float, Float]:
-    """Affinity of families (K, K) and a factor of it: rows correlate as families are similar."""
+    """Return the affinity of families (K, K) and a factor of it: rows correlate as families are similar."""
     position = streams.normal("space.family.position", 0, (families, 2))
     gap = position[:, None] - position[None]
     affinity = np.exp(-0.5 * np.einsum("ijd,ijd->ij", gap, gap) / FAMILY_LENGTH**2)
@@ -176,7 +168,7 @@ def _near_duplicates(
 
 
 def _spurious(p: SpaceParameters, streams: Streams, value: Float32, dense: NDArray[np.bool_]) -> Float32:
-    """Columns that follow the property in dense families and a random other material's elsewhere."""
+    """Return columns that follow the property in dense families and a random other material's elsewhere."""
     other = value[(streams.uniform("space.spurious.other", 0, len(value)) * len(value)).astype(np.int64)]
     followed = np.where(dense, value, other)[:, None]
     noise = streams.normal("space.spurious.noise", 0, (len(value), p.spurious_dims)).astype(np.float32)

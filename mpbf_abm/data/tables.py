@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean
 from mpbf_abm.streams import check_seed
 
@@ -34,13 +35,12 @@ KINDS = (*TEXT, ".json", *LINES, ".parquet")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 LOOKED_AT = 1000  # records that a separator is judged by
 SHOWN = 5
-FOREIGN = {
-    b"PK\x03\x04": "a spreadsheet or zip archive",
-    b"\xd0\xcf\x11\xe0": "an old spreadsheet",
-    b"PAR1": "a Parquet file",
-    b"\x1f\x8b": "a gzip file",
-}
+FOREIGN = {b"PK\x03\x04": "a spreadsheet or zip archive", b"\xd0\xcf\x11\xe0": "an old spreadsheet"}
+FOREIGN |= {b"PAR1": "a Parquet file", b"\x1f\x8b": "a gzip file"}
 MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+Table = str | Path | pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Source:
     index: tuple[str, ...] = ()
 
 
-def read(table: str | Path | pd.DataFrame) -> Source:
+def read(table: Table) -> Source:
     """Read a table.
 
     Raises
@@ -113,10 +113,8 @@ def _read_file(path: Path) -> Source:
     suffixes = [s.lower() for s in path.suffixes[-2:]]
     kind = suffixes[0] if suffixes[-1:] == [".gz"] else suffixes[-1] if suffixes else ""
     if kind not in KINDS or (kind == ".parquet" and suffixes[-1] == ".gz"):
-        raise DataError(
-            f"{path.name}: unknown kind of file '{''.join(suffixes) if kind == '.gz' else kind}'; "
-            f"allowed: {', '.join(KINDS)}, and with .gz all but .parquet"
-        )
+        unknown = f"unknown kind of file '{''.join(suffixes) if kind == '.gz' else kind}'"
+        raise DataError(f"{path.name}: {unknown}; allowed: {', '.join(KINDS)}, and with .gz all but .parquet")
     try:
         if suffixes[-1] == ".gz":
             data = gzip.decompress(data)
@@ -134,9 +132,8 @@ def _read_file(path: Path) -> Source:
         raise DataError(f"{path.name}: reading {kind} needs pyarrow: pip install 'mpbf_abm[study]'") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{path.name}: byte {error.start} (line {line}) is not UTF-8 text; save the file as UTF-8"
-        ) from error
+        where = f"{path.name}: byte {error.start} (line {line})"
+        raise DataError(f"{where} is not UTF-8 text; save the file as UTF-8") from error
     except (ValueError, OSError, EOFError, zlib.error, csv.Error, RecursionError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{path.name}: cannot be read as {''.join(suffixes)[1:]} ({reason})") from error
@@ -146,7 +143,7 @@ def _read_file(path: Path) -> Source:
 
 
 def _decode(data: bytes, kind: str) -> tuple[str, list[str]]:
-    """Text of a file, and how it was encoded if that is not UTF-8."""
+    """Return the text of a file, and how it was encoded if that is not UTF-8."""
     for start, what in FOREIGN.items():
         if data.startswith(start):
             raise ValueError(f"it is {what}; save it as {kind} or give it its own ending")
@@ -163,7 +160,7 @@ def _one_line_end(text: str) -> str:
 
 
 def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
-    """Columns of delimited text, the line of each record, and what was taken to be meant."""
+    """Return columns of delimited text, the line of each record, and what was taken to be meant."""
     said = None
     if text[:4].lower() == "sep=" and text[5:6] == "\n":
         said, text = text[4], text[6:]
@@ -185,14 +182,14 @@ def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
         warnings.simplefilter("error", pd.errors.ParserWarning)
         frame = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, low_memory=False)
     if len(frame.columns) <= len(head):
-        # Repeated names stay as they are, so that they can be told.
+        # Repeated names stay as they are, so that they can be refused.
         frame.columns = pd.Index([h.strip() or c for h, c in zip(head, frame.columns, strict=False)])
     notes = [] if separator == "," else [f"fields are parted by {SEPARATORS.get(separator, repr(separator))}"]
     return frame, lines if len(lines) == len(frame) else [], notes
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Records that are not blank, with their line; blank lines and line breaks in quotes are considered."""
+    """Return records that are not blank, with their line; blank lines and line breaks in quotes are considered."""
     reader, before = csv.reader(io.StringIO(text), delimiter=separator), 0
     for record in reader:
         if len(record) > 1 or any(cell.strip() for cell in record):
@@ -219,7 +216,7 @@ def _separator(text: str) -> str:
 
 
 def _json_lines(text: str) -> list[Any]:
-    """Values of a text with one JSON value a line."""
+    """Return values of a text with one JSON value a line."""
     values = []
     for number, line in enumerate(text.split("\n"), 1):
         try:
@@ -230,7 +227,7 @@ def _json_lines(text: str) -> list[Any]:
 
 
 def _from_json(value: Any) -> pd.DataFrame:
-    """Columns of a JSON value: rows as objects, columns as lists or objects, or a form that pandas writes."""
+    """Return columns of a JSON value: rows as objects, columns as lists or objects, or a form that pandas writes."""
     if isinstance(value, dict) and isinstance(value.get("data"), list) and ("columns" in value or "schema" in value):
         if "schema" in value:
             return _from_json(value["data"])
@@ -250,7 +247,6 @@ def _from_json(value: Any) -> pd.DataFrame:
 
 # Numbers as people write them: decimal commas, separators of thousands, typographic signs.
 
-Float = NDArray[np.float64]
 Mark = Literal[".", ","]
 
 SPACES = "\u00a0\u2009\u202f"  # no-break, thin and narrow no-break space
@@ -258,9 +254,8 @@ EXPONENT = r"(?:[eE][+-]?\d+)?"
 
 
 def _pattern(point: str, group: str) -> re.Pattern[str]:
-    return re.compile(
-        rf"[+-]?(?:[1-9]\d{{0,2}}(?:[{group}]\d{{3}})+(?:{point}\d*)?|\d+(?:{point}\d*)?|{point}\d+){EXPONENT}"
-    )
+    parted = rf"[1-9]\d{{0,2}}(?:[{group}]\d{{3}})+(?:{point}\d*)?"
+    return re.compile(rf"[+-]?(?:{parted}|\d+(?:{point}\d*)?|{point}\d+){EXPONENT}")
 
 
 POINT, COMMA = _pattern(r"\.", f",{SPACES}"), _pattern(",", rf"\.{SPACES}")
@@ -389,18 +384,17 @@ def convert(values: Float, unit: str, to: str) -> Float:
             units.append(registry.Unit(text))
         except Exception as error:  # its parser raises errors of several unrelated types
             raise DataError(f"'{text}' is no unit that can be converted") from error
-    if units[0].dimensionality != units[1].dimensionality:
-        raise DataError(
-            f"'{unit}' cannot be converted to '{to}': {units[0].dimensionality} against {units[1].dimensionality}"
-        )
-    return np.asarray(registry.Quantity(values, units[0]).to(units[1]).magnitude, np.float64)
+    given, wanted = units
+    if given.dimensionality != wanted.dimensionality:
+        against = f"{given.dimensionality} against {wanted.dimensionality}"
+        raise DataError(f"'{unit}' cannot be converted to '{to}': {against}")
+    return np.asarray(registry.Quantity(values, given).to(wanted).magnitude, np.float64)
 
 
 # --------------------------------------------------------------------------- merging
 
-# Rows of the same material become one; where they contradict each other, that is told.
+# Rows of the same material become one; where they contradict each other, that is noted.
 
-Int = NDArray[np.int64]
 Rule = Literal["mean", "median", "first", "raise"]
 
 RULES = ("mean", "median", "first", "raise")
@@ -415,7 +409,7 @@ def distinct(keys: Sequence[bytes]) -> tuple[Int, Int]:
 
 
 def merge(values: Float, same: Int, rule: Rule) -> Float:
-    """One value for each set of equal rows (m,)."""
+    """Return one value for each set of equal rows (m,)."""
     if rule == "median":
         return np.asarray(pd.Series(values).groupby(same).median(), np.float64)
     if rule == "first":
@@ -424,7 +418,7 @@ def merge(values: Float, same: Int, rule: Rule) -> Float:
 
 
 def replicate_sd(values: Float, same: Int) -> float | None:
-    """Pooled standard deviation within sets of equal rows; None where nothing repeats."""
+    """Return the pooled standard deviation within sets of equal rows; None where nothing repeats."""
     mean = merge(values, same, "mean")
     spare = len(values) - len(mean)
     return float(np.sqrt(((values - mean[same]) ** 2).sum() / spare)) if spare else None
@@ -433,7 +427,7 @@ def replicate_sd(values: Float, same: Int) -> float | None:
 def conflicts(
     values: Float, same: Int, sd: float, numbers: Sequence[Any], names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Sets of equal rows whose values differ by more than ``CONFLICT_SD`` standard deviations, the widest first.
+    """Return sets of equal rows whose values differ by more than ``CONFLICT_SD`` standard deviations, the widest first.
 
     Parameters
     ----------
@@ -448,38 +442,52 @@ def conflicts(
         Name of each set.
     """
     order = np.lexsort((values, same))
-    ends = np.cumsum(np.bincount(same))
-    low, high = values[order[np.append(0, ends[:-1])]], values[order[ends - 1]]
+    last = np.cumsum(np.bincount(same)) - 1
+    low, high = values[order[np.append(0, last[:-1] + 1)]], values[order[last]]
     wide = np.flatnonzero(high - low > CONFLICT_SD * sd)
     rows = pd.Series(np.arange(len(same))).groupby(same).indices if len(wide) else {}
-    return [
-        {
-            "material": names[k],
-            "rows": [numbers[i] for i in rows[k]],
-            "low": float(low[k]),
-            "high": float(high[k]),
-            "sd_apart": float((high[k] - low[k]) / sd),
-        }
-        for k in wide[np.argsort(low[wide] - high[wide], kind="stable")]
-    ]
+    out = []
+    for k in wide[np.argsort(low[wide] - high[wide], kind="stable")]:
+        ends = {"low": float(low[k]), "high": float(high[k]), "sd_apart": float((high[k] - low[k]) / sd)}
+        out.append({"material": names[k], "rows": [numbers[i] for i in rows[k]], **ends})
+    return out
 
 
-def repeats(same: Int) -> Int:
-    """First set that has several rows, as rows; empty where nothing repeats."""
-    several = np.flatnonzero(np.bincount(same) > 1)
-    return np.flatnonzero(same == several[0]) if len(several) else several
+class Merged(NamedTuple):
+    """Rows of a table after those of the same material or setting became one.
+
+    Attributes
+    ----------
+    same : int (rows,)
+        Material of each row that was kept.
+    first : int (n,)
+        First of these rows for each material.
+    names : tuple of str (n,)
+    values : float32 (n,)
+        Property in sd from the mean; large is sought.
+    scale : (float, float)
+        Mean, and sd with the sign of the goal.
+    notes : dict
+        For ``origin``: how many rows were merged, their pooled sd in sd of the property, and conflicts.
+    """
+
+    same: Int
+    first: Int
+    names: tuple[str, ...]
+    values: NDArray[np.float32]
+    scale: tuple[float, float]
+    notes: dict[str, Any]
 
 
 # --------------------------------------------------------------------------- checking
 
 # Columns of a table as checked texts and numbers; every fault is kept, so that a user sees all at once.
 
-Bool = NDArray[np.bool_]
 
 LONGEST = 160  # signs of a cell that are shown
 LARGEST = 1e100  # larger numbers overflow when squared
 YEARS = (1, 9999)
-CHOICES = {"goal": ("max", "min"), "on_error": ("raise", "drop"), "duplicates": RULES}
+CHOICES: dict[str, tuple[str, ...]] = {"goal": ("max", "min"), "on_error": ("raise", "drop"), "duplicates": RULES}
 
 
 class Check:
@@ -493,20 +501,14 @@ class Check:
     """
 
     def __init__(
-        self,
-        table: str | Path | pd.DataFrame,
-        *,
-        goal: str,
-        on_error: str,
-        duplicates: str,
-        top_share: object,
-        seed: object,
+        self, table: Table, *, goal: str, on_error: str, duplicates: Rule, top_share: object, seed: object
     ) -> None:
         self.faults: list[str] = []
         self.row_faults: list[str] = []
         self.marks: dict[str, Mark] = {}
-        for name, given in (("goal", goal), ("on_error", on_error), ("duplicates", duplicates)):
-            self.choice(name, given, CHOICES[name])
+        self.goal, self.on_error, self.duplicates = goal, on_error, duplicates
+        for name, allowed in CHOICES.items():
+            self.choice(name, getattr(self, name), allowed)
         if not isinstance(top_share, (int, float)) or not 0 < top_share <= 1:
             self.faults.append(f"top_share = {top_share!r}: must be above 0 and at most 1")
         try:
@@ -517,7 +519,6 @@ class Check:
             self.source: Source = read(table)
         except DataError as error:
             raise DataError(self.faults + error.faults) from error
-        self.on_error = on_error
         self.label = self.source.label
         self.bad = np.zeros(len(self.source.frame), bool)
 
@@ -564,26 +565,21 @@ class Check:
             return np.full(len(self.bad), np.nan)
         values, mark, unclear = numbers(column)
         if unclear:
-            self.faults.append(
-                f"{self.label}: column '{name}': '{unclear}' may be a decimal comma or one that parts thousands; write points"
-            )
+            may = f"'{unclear}' may be a decimal comma or one that parts thousands; write points"
+            self.faults.append(f"{self.label}: column '{name}': {may}")
             return values
         if mark and self.source.text:
             self.marks[name] = mark
         values[~(np.abs(values) <= LARGEST)] = np.nan
         if role == "year":
             values[(values != np.rint(values)) | (values < YEARS[0]) | (values > YEARS[1])] = np.nan
-        given = column.notna()
         kind = f"whole number from {YEARS[0]} to {YEARS[1]}" if role == "year" else "finite number"
-        self.rows(
-            np.isnan(values),
-            f"column '{name}': {{count}} without a {kind}",
-            lambda i: f"'{column.iloc[i]}'" if given.iloc[i] else "empty",
-        )
+        fault, empty = f"column '{name}': {{count}} without a {kind}", column.isna()
+        self.rows(np.isnan(values), fault, lambda i: "empty" if empty.iloc[i] else f"'{column.iloc[i]}'")
         return values
 
     def numeric_columns(self, objective: str) -> list[str]:
-        """Columns that can describe a pool: mostly numbers, and not a nameless row number."""
+        """Return columns that can describe a pool: mostly numbers, and not a nameless row number."""
         frame = self.source.frame
         others = [(c, k) for k, c in enumerate(frame.columns) if c != objective and not c.startswith("Unnamed:")]
         mostly = [c for c, k in others if np.isfinite(numbers(frame.iloc[:, k]).values).mean() >= 0.5]
@@ -620,9 +616,8 @@ class Check:
         commas = [name for name, mark in self.marks.items() if mark == ","]
         points = [name for name, mark in self.marks.items() if mark == "."]
         if commas and points:
-            self.faults.append(
-                f"{self.label}: column '{commas[0]}' has decimal commas, column '{points[0]}' decimal points; use one of them"
-            )
+            both = f"column '{commas[0]}' has decimal commas, column '{points[0]}' decimal points"
+            self.faults.append(f"{self.label}: {both}; use one of them")
         if self.on_error != "drop":
             self.faults += [f"{line}; on_error='drop' leaves them out" for line in self.row_faults]
         elif self.bad.all() and not self.faults:
@@ -632,24 +627,40 @@ class Check:
         self.source.notes.extend(f"column '{name}' has decimal commas" for name in commas)
         return np.flatnonzero(~self.bad)
 
-    def once(self, same: Int, keep: Int, name: Callable[[int], str], rule: str) -> None:
-        """Refuse materials or settings that stand in several rows, if that is the rule."""
-        again = repeats(same)
-        if rule == "raise" and len(again):
-            several = int((np.bincount(same) > 1).sum())
-            raise DataError(
-                f"{self.label}: {several} materials or settings stand in more than one row (first: '{name(int(again[0]))}', "
-                f"{self.where(keep[again])}); duplicates='mean' averages them"
-            )
+    def merged(
+        self, column: str, target: Float, keep: Int, keys: Sequence[bytes], name: Callable[[int], str]
+    ) -> Merged:
+        """Make one of rows with the same key; refuse repeats, if that is the rule, and values that do not vary.
 
-    def scale(self, name: str, values: Float) -> tuple[float, float]:
-        """Mean and standard deviation of the property; refuse values that do not vary."""
+        Parameters
+        ----------
+        column : str
+            Name of the property.
+        target : float (rows of the table,)
+        keep : int (rows,)
+        keys : sequence of bytes (rows,)
+        name : callable
+            Name of the material or setting of a kept row.
+        """
+        same, first = distinct(keys)
+        several = np.flatnonzero(np.bincount(same) > 1)
+        if self.duplicates == "raise" and len(several):
+            again = np.flatnonzero(same == several[0])
+            where = f"(first: '{name(int(again[0]))}', {self.where(keep[again])})"
+            more = f"{len(several)} materials or settings stand in more than one row {where}"
+            raise DataError(f"{self.label}: {more}; duplicates='mean' averages them")
+        names = tuple(name(int(i)) for i in first)
+        values, noise = merge(target[keep], same, self.duplicates), replicate_sd(target[keep], same)
         if len(values) < 2:
             raise DataError(f"{self.label}: one distinct material or setting is left; a space needs at least two")
         mean, sd = float(values.mean()), float(values.std())
         if not sd > 1e-12 * float(np.abs(values).max()):
-            raise DataError(f"{self.label}: column '{name}' is the same for all {len(values)} materials or settings")
-        return mean, sd
+            raise DataError(f"{self.label}: column '{column}' is the same for all {len(values)} materials or settings")
+        apart = conflicts(target[keep], same, sd, [self.source.numbers[i] for i in keep], names)
+        spread = None if noise is None else noise / sd
+        notes = {"merged": len(keep) - len(first), "replicate_sd": spread, "conflicts": apart}
+        sd = -sd if self.goal == "min" else sd
+        return Merged(same, first, names, ((values - mean) / sd).astype(np.float32), (mean, sd), notes)
 
     def origin(self, kind: str, options: dict[str, Any]) -> dict[str, Any]:
         """Record the source, its digest, the options and what was dropped."""
@@ -666,7 +677,7 @@ class Check:
 
 
 def _line(text: str) -> str:
-    """One line of a text in which cells or names may have several."""
+    """Return one line of a text in which cells or names may have several."""
     return " ".join(text.split())
 
 

@@ -16,10 +16,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import log_ndtr
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.facts import learners
 from mpbf_abm.evidence.facts.community import community
 from mpbf_abm.evidence.facts.labels import simulated_labels
@@ -94,7 +94,6 @@ def study(name: str, design: Design, replicates: int, seed: int) -> Study:
 # approximate Bayesian computation, the posterior density is the probability of acceptance under the emulators; it is
 # drawn from by tempering (Del Moral et al. 2006).
 
-Float = NDArray[np.float64]
 
 LENGTHS = (0.7, 1.4, 2.8, 5.6)  # of the Gaussian process, per root of parameters, in half ranges
 NUGGETS = (0.05, 0.2, 0.5, 0.9)  # shares of what the quadratic leaves that is noise of replicates

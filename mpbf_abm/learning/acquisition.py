@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erfcx, ndtr
 
+from mpbf_abm.arrays import Float32
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.identity import own
 from mpbf_abm.kernels import kernel
-
-Float32 = NDArray[np.float32]
-
 
 Score = Callable[..., Float32]
 
@@ -145,7 +142,7 @@ def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, d
 
 
 def expected_improvement(mean: Float32, sd: Float32, best: float) -> Float32:
-    """Logarithm of expected improvement over `best` (Jones et al. 1998), safe in the far tail (Ament et al. 2023)."""
+    """Return log expected improvement over `best` (Jones et al. 1998), safe in the far tail (Ament et al. 2023)."""
     sd = np.maximum(sd, np.float32(1e-6))
     z = ((mean - np.float32(best)) / sd).astype(np.float64)
     density = -0.5 * z * z - 0.5 * np.log(2 * np.pi)
@@ -166,10 +163,10 @@ def posterior_sample(mean: Float32, joint: Float32, normals: Float32) -> Float32
     joint : float32 (..., C, C)
         Posterior covariance of the candidates.
     """
-    jitter = np.float32(1e-4) * np.eye(mean.shape[-1], dtype=np.float32)
-    factor = np.linalg.cholesky(
-        joint + jitter * np.maximum(np.trace(joint, axis1=-2, axis2=-1)[..., None, None] / mean.shape[-1], 1e-3)
-    )
+    n = mean.shape[-1]
+    jitter = np.float32(1e-4) * np.eye(n, dtype=np.float32)
+    size = np.trace(joint, axis1=-2, axis2=-1)[..., None, None] / n
+    factor = np.linalg.cholesky(joint + jitter * np.maximum(size, 1e-3))
     return np.asarray(mean + np.einsum("...ij,...j->...i", factor, normals).astype(np.float32))
 
 

@@ -12,13 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.linalg import leading_directions
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 
 RIDGE = 1e-3
 
@@ -49,11 +46,11 @@ class Encoder:
 
     @property
     def k(self) -> int:
-        """Number of latent directions."""
+        """Return the number of latent directions."""
         return int(self.directions.shape[1])
 
     def projection(self) -> Float:
-        """M' of the features: x -> ``diag(g) V diag(1/s) V' diag(scale) x``, transposed (d, d).
+        """Return M' of the features: x -> ``diag(g) V diag(1/s) V' diag(scale) x``, transposed (d, d).
 
         Working with the projected *ambient* vector makes features indifferent to sign flips and
         rotations of the eigenbasis.
@@ -63,18 +60,18 @@ class Encoder:
 
     @kernel
     def seen(self, x: Float32) -> tuple[Float32, Float32]:
-        """Ambient rows as the encoder takes them (n, d), and their coordinates along its directions, not whitened (n, k)."""
+        """Return ambient rows as the encoder takes them (n, d), and their coordinates, not whitened (n, k)."""
         scaled = x * self.input_scale.astype(np.float32)
         return scaled, scaled @ self.directions.astype(np.float32)
 
     def latent(self, x: Float32) -> Float32:
-        """Whitened latent coordinates of ambient rows (n, k)."""
+        """Return whitened latent coordinates of ambient rows (n, k)."""
         to = (self.input_scale[:, None] * self.directions / self.spread).astype(np.float32)
         return (x - self.centre.astype(np.float32)) @ to
 
 
 def descriptor_encoder(span: Float, input_scale: Float) -> Encoder:
-    """Encoder without pretraining: the columns themselves, each as wide as its range over the space.
+    """Return the encoder without pretraining: the columns themselves, each as wide as its range over the space.
 
     Parameters
     ----------
@@ -147,7 +144,7 @@ def train_encoder(
 
 
 def _canonical(first: Float, second: Float, cross: Float) -> Float:
-    """Positive semidefinite matrix whose leading directions span the canonical subspace (d, d)."""
+    """Return a positive semidefinite matrix whose leading directions span the canonical subspace (d, d)."""
     left, back = _whitener(first)
     right, _ = _whitener(second)
     u, correlation, _ = np.linalg.svd(left @ cross @ right)
@@ -156,7 +153,7 @@ def _canonical(first: Float, second: Float, cross: Float) -> Float:
 
 
 def _whitener(moment: Float) -> tuple[Float, Float]:
-    """Inverse square root of a second moment, and its square root (d, d)."""
+    """Return the inverse square root of a second moment, and its square root (d, d)."""
     values, vectors = np.linalg.eigh(moment)
     # Directions that a view hardly shows are not blown up: the ridge is relative to the largest.
     root = np.sqrt(np.maximum(values, 0) + 0.01 * max(values[-1], 1e-12))

@@ -1,8 +1,8 @@
 """Exact Gaussian process regression whose Cholesky factor grows with the data.
 
 The kernel is Matern-5/2 of unit length on coordinates that were divided by their length scale, with unit
-variance beside the noise of the labels; offset and scale follow from the labels seen so far. Whoever asks
-for the same points again and again keeps their posterior with :class:`Posterior`, at O(n N) a new label.
+variance beside the noise of the labels; offset and scale follow from the labels seen so far. A user of
+the same points again and again keeps their posterior with :class:`Posterior`, at O(n N) a new label.
 """
 
 from __future__ import annotations
@@ -10,39 +10,33 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.encoders import Encoder
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
-
 NOISE = 0.01  # variance of the misfit beside the kernel's 1
-MIN_SCALE = 0.01  # least scale of labels, in property sd: labels that are all alike say nothing of it
+MIN_SCALE = 0.01  # least scale of labels, in property sd: equal labels do not determine it
 ROOT5 = float(np.sqrt(5.0))
 
 
 def coordinate_map(encoder: Encoder, length_scale: float) -> tuple[Float32, Float32]:
-    """Weights (d, k) and shift (k,) from ambient columns to an encoder's coordinates in units of `length_scale` sqrt(k)."""
+    """Return weights (d, k) and shift (k,) from ambient columns to coordinates in units of `length_scale` sqrt(k)."""
     to = encoder.input_scale[:, None] * encoder.directions / (encoder.spread * length_scale * np.sqrt(encoder.k))
     return to.astype(np.float32), (-encoder.centre @ to).astype(np.float32)
 
 
 @kernel
 def coordinates(x: Float32, weights: Float32, shift: Float32) -> Float32:
-    """Coordinates of ambient rows (n, k)."""
+    """Return coordinates of ambient rows (n, k)."""
     return x @ weights + shift
 
 
 @kernel
 def matern(a: Float, b: Float) -> Float:
-    """Matern-5/2 covariance of unit length and variance between the rows of two sets (..., n, m)."""
-    squared = (
-        (a * a).sum(axis=-1)[..., :, None] + (b * b).sum(axis=-1)[..., None, :] - 2.0 * (a @ np.swapaxes(b, -1, -2))
-    )
-    return _of_distance(np.sqrt(np.maximum(squared, 0.0)))
+    """Return the Matern-5/2 covariance of unit length and variance between the rows of two sets (..., n, m)."""
+    squared = (a * a).sum(axis=-1)[..., :, None] + (b * b).sum(axis=-1)[..., None, :]
+    return _of_distance(np.sqrt(np.maximum(squared - 2.0 * (a @ np.swapaxes(b, -1, -2)), 0.0)))
 
 
 def _of_distance(r: Float) -> Float:
@@ -61,7 +55,7 @@ def solve_lower(factor: Float, right: Float, *, transposed: bool = False) -> Flo
 
 
 def offset_and_scale(labels: Float) -> tuple[float, float]:
-    """Mean and standard deviation of the labels seen so far, by which they are standardised."""
+    """Return mean and standard deviation of the labels seen so far, by which they are standardised."""
     n = len(labels)
     if not n:
         return 0.0, 1.0
@@ -71,7 +65,10 @@ def offset_and_scale(labels: Float) -> tuple[float, float]:
 
 
 def claims(centred: Float, reduction: Float, offset: float, scale: float) -> tuple[Float32, Float32]:
-    """Mean and variance of observations in float32, from the mean less the offset and what the labels took off the variance 1."""
+    """Return mean and variance of observations in float32.
+
+    They follow from the mean less the offset, and from what the labels took off the variance 1.
+    """
     left = scale**2 * np.maximum(1.0 - reduction, 0.0)
     return centred.astype(np.float32) + np.float32(offset), left.astype(np.float32) + np.float32(NOISE)
 
@@ -118,17 +115,17 @@ class GaussianProcess:
         self.weights = solve_lower(self.factor, self.value - self.offset * self.unit, transposed=True)
 
     def centred(self, phi: Float32) -> Float32:
-        """Posterior mean less the offset at rows (n, k)."""
+        """Return the posterior mean less the offset at rows (n, k)."""
         return np.asarray(matern(phi.astype(np.float64), self.points) @ self.weights, np.float32)
 
     def predict(self, phi: Float32) -> tuple[Float32, Float32]:
-        """Posterior mean and variance of observations, misfit included, for rows (n, k)."""
+        """Return posterior mean and variance of observations, misfit included, for rows (n, k)."""
         cross = matern(phi.astype(np.float64), self.points)
         v = solve_lower(self.factor, cross.T)
         return claims(cross @ self.weights, (v * v).sum(axis=0), self.offset, self.scale)
 
     def joint(self, phi: Float32) -> Float32:
-        """Posterior covariance between rows (..., n, k) of one set each (..., n, n)."""
+        """Return the posterior covariance between rows (..., n, k) of one set each (..., n, n)."""
         out = [self._joint(rows.astype(np.float64)) for rows in phi.reshape(-1, *phi.shape[-2:])]
         return np.stack(out).astype(np.float32).reshape(*phi.shape[:-1], phi.shape[-2])
 
@@ -137,7 +134,7 @@ class GaussianProcess:
         return self.scale**2 * (matern(rows, rows) - v.T @ v)
 
     def slope(self, x: Float32, weights: Float32, shift: Float32) -> Float32:
-        """Gradient of the posterior mean at one ambient row (d,)."""
+        """Return the gradient of the posterior mean at one ambient row (d,)."""
         gap = coordinates(x, weights, shift).astype(np.float64) - self.points
         t = ROOT5 * np.sqrt((gap * gap).sum(axis=1))
         along = (-5.0 / 3.0 * (1.0 + t) * np.exp(-t) * self.weights) @ gap
@@ -238,14 +235,8 @@ class Growth:
         weights = after.weights.copy()
         weights[:n] -= before.weights
         solved = solve_lower(before.factor, np.asarray(after.factor[n:, :n].T), transposed=True)
-        return cls(
-            after.points,
-            after.offset - before.offset,
-            weights,
-            solved,
-            after.factor[n:, n:],
-            (before.scale, after.scale),
-        )
+        block, scales = after.factor[n:, n:], (before.scale, after.scale)
+        return cls(after.points, after.offset - before.offset, weights, solved, block, scales)
 
     def apply(self, phi: Float32, mean: Float32, variance: Float32) -> None:
         """Bring cached predictions at rows `phi` up to date, in place."""
@@ -297,17 +288,17 @@ class Posterior:
         self.rows.append(row)
 
     def mean(self) -> Float32:
-        """Posterior mean at every point (N,)."""
+        """Return the posterior mean at every point (N,)."""
         offset, _ = offset_and_scale(self.labels[: len(self.rows)])
         return (self.value - offset * self.unit).astype(np.float32) + np.float32(offset)
 
     def predict(self) -> tuple[Float32, Float32]:
-        """Posterior mean and variance of observations, misfit included, at every point (N,)."""
+        """Return posterior mean and variance of observations, misfit included, at every point (N,)."""
         offset, scale = offset_and_scale(self.labels[: len(self.rows)])
         return claims(self.value - offset * self.unit, self.reduction, offset, scale)
 
     def sample(self, prior: Float32, noise: Float) -> Float32:
-        """Draw from the posterior at every point (N,), by a draw from the prior that the data correct (Matheron's rule).
+        """Draw from the posterior at every point (N,): a draw from the prior, corrected by the data (Matheron's rule).
 
         Parameters
         ----------

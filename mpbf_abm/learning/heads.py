@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.linalg import features, gram, inverse, quadratic
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 
 EVIDENCE_STEPS = 2  # six change errors on a panel by less than a thousandth
 MIN_NOISE, MAX_NOISE = 1e-4, 4.0
@@ -51,20 +48,20 @@ class Head:
         self.covariance32 = self.covariance.astype(np.float32)
 
     def centred(self, phi: Float32) -> Float32:
-        """Posterior mean less the offset at feature rows (n, p)."""
+        """Return the posterior mean less the offset at feature rows (n, p)."""
         return phi @ self.mean32
 
     def joint(self, phi: Float32) -> Float32:
-        """Posterior covariance between the feature rows (..., n, p) of one set each (..., n, n)."""
+        """Return the posterior covariance between the feature rows (..., n, p) of one set each (..., n, n)."""
         return np.asarray((phi @ self.covariance32) @ np.swapaxes(phi, -1, -2), np.float32)
 
     def slope(self, x: Float32, weights: Float32, phase: Float32) -> Float32:
-        """Gradient of the posterior mean at one ambient row (d,), given the weights and phases of the features."""
+        """Return the gradient of the posterior mean at a row (d,), given weights and phases of the features."""
         weight = self.mean32[:-1] * np.float32(np.sqrt(2.0 / max(1, weights.shape[1])))
         return np.asarray(-(np.sin(x @ weights + phase) * weight) @ weights.T)
 
     def predict(self, phi: Float32) -> tuple[Float32, Float32]:
-        """Posterior mean and variance of observations, model misfit included, for feature rows (n, p)."""
+        """Return posterior mean and variance of observations, model misfit included, for feature rows (n, p)."""
         mean = phi @ self.mean32 + np.float32(self.offset)
         variance = np.maximum(quadratic(phi, self.covariance32), np.float32(0)) + np.float32(self.noise)
         return mean, variance
@@ -123,7 +120,7 @@ def low_rank_change(phi: Float32, shift: Float32, half: Float32, shrink: Float32
 def low_rank(
     covariance: Float, phi: Float, residual: Float, variance: Float, strength: float
 ) -> tuple[Float, Float, Float, Float]:
-    """Shift of the mean (p,), new covariance (p, p), ``Phi Sigma`` (r, p) and what shrinks it (r, r)."""
+    """Return the shift of the mean (p,), new covariance (p, p), ``Phi Sigma`` (r, p) and what shrinks it (r, r)."""
     half = phi @ covariance
     inner = np.asarray(np.linalg.inv(half @ phi.T + np.diag(variance)), np.float64)
     shrink = min(1.0, strength) * inner

@@ -7,17 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.kernels import kernel
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 
 FLAT = 1e-6
 
 
 @kernel
 def features(x: Float32, weights: Float32, phase: Float32) -> Float32:
-    """Random Fourier features with a constant column.
+    """Return random Fourier features with a constant column.
 
     Parameters
     ----------
@@ -45,20 +43,20 @@ def features(x: Float32, weights: Float32, phase: Float32) -> Float32:
 
 @kernel
 def quadratic(phi: Float32, covariance: Float32) -> Float32:
-    """Latent variance ``phi Sigma phi'`` of each row (n,)."""
+    """Return the latent variance ``phi Sigma phi'`` of each row (n,)."""
     return np.asarray(np.einsum("np,np->n", phi @ covariance, phi))
 
 
 @kernel
 def gram(phi: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
-    """Weighted second moment ``Phi' W Phi`` (p, p) in the precision of its arguments."""
+    """Return the weighted second moment ``Phi' W Phi`` (p, p) in the precision of its arguments."""
     scaled = phi * np.sqrt(weight)[:, None]
     return np.asarray(scaled.T @ scaled)
 
 
 @kernel
 def inverse(matrix: Float) -> Float:
-    """Inverse of a symmetric positive definite matrix by Cholesky factorisation."""
+    """Return the inverse of a symmetric positive definite matrix by Cholesky factorisation."""
     from scipy.linalg import lapack
 
     factor, info = lapack.dpotrf(matrix, lower=1)
@@ -73,7 +71,7 @@ def inverse(matrix: Float) -> Float:
 
 @kernel
 def leading_directions(moment: Float, k: int) -> Float:
-    """Eigenvectors of a symmetric matrix for its largest eigenvalues, at most k (d, <= k).
+    """Return eigenvectors of a symmetric matrix for its largest eigenvalues, at most k (d, <= k).
 
     What the data do not span is left out: eigenvalues up to FLAT of the largest belong to directions
     that rounding chose. The largest component of each direction is positive, for the same reason.

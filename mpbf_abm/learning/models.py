@@ -6,16 +6,12 @@ from dataclasses import dataclass, field
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.gaussian import GaussianProcess
 from mpbf_abm.learning.heads import Head
 from mpbf_abm.streams import Streams
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
 
 MATERN = 5.0  # degrees of freedom of the frequencies: the Matern-5/2 kernel
 RECENT = 50
@@ -29,7 +25,7 @@ class Panel:
     ----------
     materials : int (K, B)
     x : float32 (K * B, d)
-        Ambient descriptors, each in a gauge of its own.
+        Ambient descriptors, each in its own gauge.
     part : slice
         Some of the rows, enough to see how predictions move.
     x_turned : float32 (rows of `part`, d)
@@ -145,21 +141,21 @@ class FoundationModel:
 
     @property
     def family_mean(self) -> Float32:
-        """Mean prediction of each family on the panel (K,), kept until predictions move."""
+        """Return the mean prediction of each family on the panel (K,), kept until predictions move."""
         if self._family_mean is None:
             self._family_mean = self.panel_mean.mean(axis=1)
         return self._family_mean
 
     def features(self, x: Float32) -> Float32:
-        """Features of ambient rows (n, p + 1), or coordinates (n, k)."""
+        """Return features of ambient rows (n, p + 1), or coordinates (n, k)."""
         return self.head.features(x, self.weights, self.phase)
 
     def claimed_sd(self, variance: Float32) -> Float32:
-        """Claimed standard deviation for predictive variances."""
+        """Return the claimed standard deviation for predictive variances."""
         return claimed_sd(variance, self.overconfidence)
 
     def epistemic_sd(self, variance: Float32) -> Float32:
-        """Claimed sd of the property itself, without the misfit 1/b that is the same everywhere.
+        """Return the claimed sd of the property itself, without the misfit 1/b that is the same everywhere.
 
         Acquisition rules weigh what more data could teach; the misfit would drown it.
         """
@@ -184,12 +180,12 @@ class FoundationModel:
 
 
 def claimed_sd(variance: Float32, overconfidence: float = 1.0) -> Float32:
-    """Standard deviation that a model claims for predictive variances."""
+    """Return the standard deviation that a model claims for predictive variances."""
     return np.asarray(np.sqrt(np.maximum(variance, np.float32(1e-8))) / np.float32(overconfidence), np.float32)
 
 
 def frequencies(streams: Streams, lineage: int, d: int, p: int) -> tuple[Float, Float32]:
-    """Random frequencies (d, p) and phases (p,) of a lineage, for a Matern-5/2 kernel of unit length.
+    """Return random frequencies (d, p) and phases (p,) of a lineage, for a Matern-5/2 kernel of unit length.
 
     Frequencies of a Matern kernel are multivariate t (Rasmussen and Williams 2006, section 4.2.1).
     """

@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.model.campaign import Campaign
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.stats.estimates import mean_estimate
-
-Float = NDArray[np.float64]
 
 SHARES = (0.3, 0.5, 0.8)  # of the top set, at which AF is reported
 BAND = (0.1, 0.9)  # quantiles over seeds

@@ -15,9 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
+from mpbf_abm.arrays import Float, Int
 
 LEVEL = 0.9  # probability of an interval
 RESAMPLES = 1_000

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, refuse, refuse_all
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import Policy
@@ -15,7 +16,6 @@ from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.stats.estimates import Estimate, mean_estimate, student
 
-Float = NDArray[np.float64]
 Lever = Mapping[str, tuple[float, float]]
 
 # Passing a fold, the loop grows with the rate to this power (Jung, Gray, Roy and Mandel 1990); a system that only lags,

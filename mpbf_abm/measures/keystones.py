@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_all
 from mpbf_abm.measures.networks import _load, edge_list, katz, reach
 from mpbf_abm.measures.path import damage, run_on
@@ -32,7 +32,6 @@ from mpbf_abm.stats.paired import simultaneous_intervals
 if TYPE_CHECKING:
     import networkx as nx
 
-Float = NDArray[np.float64]
 Kind = Literal["repository", "model"]
 By = Literal["role", "node"]
 Better = Mapping[str, Literal["more", "less"]]

@@ -11,16 +11,15 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mpbf_abm.arrays import Float, Int
 from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
 from mpbf_abm.model.links import Network, from_graph, load
 
 if TYPE_CHECKING:
     import networkx as nx
 
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 CRITERIA = ("random", "degree", "degree-recalculated", "load", "load-recalculated")
 Criterion = str | Sequence[Hashable]

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from mpbf_abm.arrays import Float, Int
 from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
 from mpbf_abm.model.community import Community, Snapshot
@@ -26,7 +27,6 @@ from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.paired import simultaneous_intervals
 
-Float = NDArray[np.float64]
 Ticks = Sequence[int]
 Observe = Callable[[Community], Any]
 Change = Callable[[Community], None]
@@ -344,7 +344,6 @@ def monopoly_chance(a: float, b: float, g: float) -> float:
 # Third: a policy that acts on what was known at the time does better, so that the loss could be remedied. All arms
 # enter the same number of records at the same tick and differ in the families alone; the oracle knows nature.
 
-Int = NDArray[np.int64]
 Degree = Literal["first", "second", "third", "undecided"]
 
 AIMED = 5  # families that a policy enters records of

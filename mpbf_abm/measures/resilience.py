@@ -7,14 +7,13 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.stats.estimates import TAILS, mean_estimate, share_estimate
 from mpbf_abm.stats.paired import simultaneous_intervals
 from mpbf_abm.stats.survival import median_times
-
-Float = NDArray[np.float64]
 
 Times = ArrayLike | None
 

@@ -15,12 +15,11 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, refuse, refuse_all
 from mpbf_abm.stats.estimates import LEVEL, critical_t, mean_estimate, share_estimate
 
-Float = NDArray[np.float64]
 Response = Callable[[float, int], bool | float]
 
 GRID = 5  # levels that are tried first, at equal distances, to see whether the response has one direction

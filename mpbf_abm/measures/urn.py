@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.measures.path import Change, Ticks, deposit, deposited, follow, run_on, unchanged
 from mpbf_abm.model.attention import power
@@ -32,9 +32,6 @@ from mpbf_abm.model.world import World
 from mpbf_abm.processes import one_thread
 from mpbf_abm.theory.rates import Source
 from mpbf_abm.theory.twin import Twin
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 Families = Sequence[int] | Int
 
@@ -391,7 +388,6 @@ def logit(values: Float) -> Float:
 # urn of biases then has the displacement of the corpus' mean bias grow as ``N^(L - 1)``: it is thinned out below L = 1,
 # and grows above.
 
-Bool = NDArray[np.bool_]
 
 SIZE = 0.5  # shift of every record, in standard deviations of the property
 

@@ -12,11 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.kernels import kernel
 from mpbf_abm.parameters import LayerParameters
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 
 
 def uncertainty(u: Sequence[float], δ_U: float) -> float:

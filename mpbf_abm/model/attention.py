@@ -7,11 +7,9 @@ term that is part uniform, part the adjacent possible (Kauffman 2000; Tria et al
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.kernels import kernel
-
-Float = NDArray[np.float64]
 
 
 def reinforced(x: Float, γ: Float, w: Float | None = None) -> Float:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Bool, Float, Float32, Int
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.encoders import descriptor_encoder
@@ -24,11 +24,6 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import PRESETS, value_faults
 from mpbf_abm.processes import one_thread
 from mpbf_abm.streams import Streams, normal_quantile, splitmix
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 MOST_FOUNDING = 64  # as many records at the founding of a pool are distinct materials
 PRIOR_FEATURES = 1_024  # random features of a draw from the prior (Thompson sampling)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.model import discoveries, modalities
 from mpbf_abm.model.agents import CohortAgent
 from mpbf_abm.model.assimilation import budget_response, delta_b
@@ -18,10 +19,6 @@ from mpbf_abm.model.guidance import log_weights
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY, label
 from mpbf_abm.model.world import Curators, Signals, World
 from mpbf_abm.streams import normal_quantile, race
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
 
 DOUBLE_ENTRY = 1 << 15  # index offset of the second copy of a record entered twice
 # Modalities from simulated to measured, so that inverse CDF moves choices one way.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Int
 from mpbf_abm.learning.encoders import descriptor_encoder, train_encoder
 from mpbf_abm.learning.models import Diagnosis, FoundationModel, Panel
 from mpbf_abm.model.abstraction import (
@@ -20,10 +20,6 @@ from mpbf_abm.model.abstraction import (
 )
 from mpbf_abm.model.training import encode, feature_map, fit, fitted, head_features, training_rows
 from mpbf_abm.model.world import World
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
 
 MOVED = 256  # panel materials that are turned and strained
 STRAIN = 0.1  # small strain: shift of every causal column, in descriptor units

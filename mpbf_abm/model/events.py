@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpbf_abm.model.interventions import Policy, in_force
 from mpbf_abm.model.planners import adopt
@@ -13,9 +12,6 @@ from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
-
-Int = NDArray[np.int64]
-
 
 # --------------------------------------------------------------------------- phase events
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Int
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.discoveries import start_counting
@@ -16,8 +17,6 @@ from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import Curators, Discoveries, Planners, Trainers, World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams, normal_quantile, race
-
-Int = NDArray[np.int64]
 
 
 def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) -> None:

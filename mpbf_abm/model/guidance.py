@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.steering import agreement, family_weights, steering_of
 from mpbf_abm.model.world import World
-
-Float = NDArray[np.float64]
 
 
 def perceived_steering(world: World, model: FoundationModel) -> float:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.identity import own
 from mpbf_abm.kernels import kernel
@@ -25,8 +26,6 @@ from mpbf_abm.model.steering import agreement, steering_of
 from mpbf_abm.model.world import Results, World
 from mpbf_abm.stats.concentration import gini, hill
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 NAN = float("nan")
 Measure = Callable[[World], float]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.kernels import kernel
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
 
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 NONE = -1
 

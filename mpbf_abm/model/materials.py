@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Bool, Float, Float32, Int
 from mpbf_abm.data import synthetic
 from mpbf_abm.errors import DataError
 from mpbf_abm.kernels import kernel
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     import networkx as nx
     import pandas as pd
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 BLOCKS = ("quantum", "meso", "gauge", "spurious")
 NEIGHBOUR_WINDOW = 32

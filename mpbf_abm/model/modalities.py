@@ -8,11 +8,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Int
 from mpbf_abm.model.materials import Truth
 from mpbf_abm.parameters import ModalityParameters
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 SIMULATED, HYBRID, MEASURED = 0, 1, 2
 FIDELITIES = ("simulated", "hybrid", "measured")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.learning.acquisition import RULES, posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
@@ -21,10 +22,6 @@ from mpbf_abm.model.links import NONE, choose_links
 from mpbf_abm.model.modalities import measurement_sd
 from mpbf_abm.model.world import Planners, Results, World
 from mpbf_abm.streams import Streams, normal_quantile, race, splitmix
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
 
 ATTEMPTS = 16
 MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a key of its own

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from mpbf_abm.arrays import Int
 from mpbf_abm.data.families import top_set
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.identity import own
@@ -20,8 +21,6 @@ from mpbf_abm.model.discoveries import start_counting
 from mpbf_abm.model.interventions import Event
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import PATHS, Parameters
-
-Int = NDArray[np.int64]
 
 TARGETS = ("random", "largest", "correlated")
 Act = Callable[[World, "Shock"], None]

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.kernels import kernel
 from mpbf_abm.parameters import LayerParameters
 
-Float = NDArray[np.float64]
 CLIP = 3.0
 
 

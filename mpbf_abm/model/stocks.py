@@ -8,12 +8,9 @@ approximation of differential ones.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Int
 from mpbf_abm.model.world import World
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 
 def totals(world: World) -> dict[str, float]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.models import FoundationModel, Panel
 from mpbf_abm.model.agents import CohortAgent
@@ -17,10 +17,6 @@ from mpbf_abm.model.links import choose_links
 from mpbf_abm.model.training import encode, fit, head_features, training_rows
 from mpbf_abm.model.world import Trainers, World
 from mpbf_abm.streams import race
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
 
 DEALT = ("masked", "contrastive", "fusion", "graph")
 MOST_LINKS = 50  # bound of infrastructure.providers

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encoder
 from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, fit_gaussian
@@ -17,10 +18,6 @@ from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import channel, pooled_by
 from mpbf_abm.model.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
 from mpbf_abm.model.world import World
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
 
 FIRST_VIEW, SECOND_VIEW = 1, 2
 

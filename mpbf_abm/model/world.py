@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Bool, Float, Float32, Int
 from mpbf_abm.errors import BookkeepingError, ConfigurationError
 from mpbf_abm.learning.models import FoundationModel, Panel
 from mpbf_abm.model.commons import Commons
@@ -16,11 +17,6 @@ from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.parameters import Parameters, bounds_of
 from mpbf_abm.streams import Streams
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 
 @dataclass

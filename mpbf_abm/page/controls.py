@@ -3,235 +3,153 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from htmltools import Tag, TagList, tags
+from htmltools import HTML, Tag, TagChild, TagList, tags
 
 from mpbf_abm.model.interventions import POLICIES
 from mpbf_abm.model.settings import SHARED
 from mpbf_abm.model.shocks import NODES, SHOCKS, TARGETS
+from mpbf_abm.page import WORDS
 from mpbf_abm.page.scenario import EXAMPLES, NUMBERS, PRESET_NAMES, value_text
 from mpbf_abm.parameters import LAYERS, Parameters, schema
 
-# What people change first; each stands here instead of in its group.
-FIRST = (
-    "planners.reinforcement", "curators.reinforcement", "planners.exploration", "planners.publication_bias", "trainers.invariance",
-    "coupling.outer_loop", "infrastructure.openness", "infrastructure.providers",
-)  # fmt: skip
-TITLES = {
-    "planners": "Experiment planners", "curators": "Data curators", "trainers": "Model trainers", "coupling": "Coupling",
-    "founding": "Founding", "commons": "Commons", "infrastructure": "Infrastructure", "stocks": "Funding, health, attention",
-    "space": "Materials space", "layers": "Formulas",
-}  # fmt: skip
-LAYER_NAMES = {
-    "DAL": "data assimilation layer", "RAL": "representational abstraction layer", "ISL": "inference steering layer", "X": "between layers",
-}  # fmt: skip
-NUMBER_HELP = {
-    "seed": "of the first replicate; replicate i has seed + i in both arms",
-    "ticks": "horizon; a tick is about a month",
-    "replicates": "runs, or pairs of runs",
-}
+Attributes = dict[str, Any]
+
+FIRST: list[str] = WORDS["first"]
 WIDEST_SLIDER = 100.0  # a wider range is no use as a slider
 UNITS = {"1": "", "name": "", "switch": ""}
+# Fields of an event: its name, label and attributes; a policy has two more.
+WHOLE = {"type": "number", "min": "0", "step": "1"}
+NONE = WHOLE | {"placeholder": "0"}
+RAMPS = (("ramp", "ticks to rise", NONE), ("fade", "ticks to fall", NONE))
 
 
-def form() -> Tag:
-    """The whole form."""
+def filled(template: str, **slots: TagChild) -> TagList:
+    """Return a template of this folder with its ``{{slots}}`` filled; texts are escaped."""
+    parts = re.split(r"\{\{(\w+)\}\}", Path(__file__).with_name(template).read_text("utf-8"))
+    return TagList(*[slots[part] if i % 2 else HTML(part) for i, part in enumerate(parts)])
+
+
+def options(values: Iterable[str], chosen: str | None = None) -> list[Tag]:
+    """Return the options of a list."""
+    return [tags.option(v, value=v, selected="" if v == chosen else None) for v in values]
+
+
+def form() -> TagList:
+    """Return the whole form."""
     base = Parameters().flat()
     rows = {row["path"]: row for row in schema()}
-    groups: dict[str, list[str]] = {g: [p for p in rows if rows[p]["group"] == g and p not in FIRST] for g in TITLES}
-    return tags.form(
-        _question(),
-        tags.fieldset(
-            tags.legend("Policies"),
-            *[_event("policy", name, kind.help, kind.strength) for name, kind in POLICIES.items()],
-            class_="events",
-        ),
-        tags.fieldset(
-            tags.legend("Shocks"),
-            *[_event("shock", name, kind.help, kind.strength) for name, kind in SHOCKS.items()],
-            _switch(
-                SHARED,
-                "shocks hit both arms",
-                "as in a study; switched off, they hit the what-if alone, so that they are what is asked about",
-            ),
-            class_="events",
-        ),
-        tags.fieldset(
-            tags.legend("Parameters"),
-            tags.div(
-                tags.label("Find a parameter", {"for": "find"}),
-                tags.input(id="find", type="search", autocomplete="off", placeholder="bias, exploration, ..."),
-                tags.label(tags.input(id="only-changed", type="checkbox"), " changed ones only", class_="inline"),
-                class_="find",
-            ),
-            tags.details(
-                tags.summary("Often changed"), *[_parameter(rows[p], base[p]) for p in FIRST], open="", class_="group"
-            ),
-            *[_group(g, [rows[p] for p in paths], base) for g, paths in groups.items()],
-        ),
-        id="form",
-        autocomplete="off",
-        novalidate="",
-        **{"aria-label": "What to run"},
+    return filled(
+        "form.html",
+        examples=options(EXAMPLES),
+        presets=options(PRESET_NAMES),
+        numbers=[_number(name, default) for name, default in NUMBERS.items()],
+        policies=[_event("policy", name, kind.help, kind.strength) for name, kind in POLICIES.items()],
+        shocks=[_event("shock", name, kind.help, kind.strength) for name, kind in SHOCKS.items()],
+        shared=SHARED,
+        often=[_parameter(rows[p], base[p]) for p in FIRST],
+        groups=[_group(group, rows, base) for group in WORDS["groups"]],
     )
 
 
-def _question() -> TagList:
-    return TagList(
-        tags.div(
-            tags.label("Example", {"for": "example"}),
-            tags.select(
-                tags.option("choose a question to start from", value=""),
-                *[tags.option(name, value=name) for name in EXAMPLES],
-                id="example",
-            ),
-            tags.p(id="example-help", class_="help", role="status"),
-            class_="control",
-        ),
-        tags.div(
-            tags.label("Preset", {"for": "preset"}),
-            tags.select(*[tags.option(name, value=name) for name in PRESET_NAMES], id="preset"),
-            tags.p("quick has lighter learners, faithful heavier ones; null is the urn without models", class_="help"),
-            _fault("preset"),
-            class_="control",
-            data_control="preset",
-        ),
-        tags.div(*[_number(name, default) for name, default in NUMBERS.items()], class_="numbers"),
-    )
+def _control(name: str, *inside: TagChild, id: str = "", more: str = "", **attributes: str) -> Tag:
+    """Return a control with the place of its fault."""
+    fault = tags.p(id=f"{id or name}-fault", class_="fault", role="alert", data_fault=name, hidden="")
+    return tags.div(*inside, fault, class_=f"control {more}".rstrip(), data_control=name, **attributes)
+
+
+def _help(text: str, id: str | None = None) -> Tag:
+    return tags.p(text, id=id and f"{id}-help", class_="help")
+
+
+def _described(name: str) -> str:
+    return f"{name}-help {name}-fault"
 
 
 def _number(name: str, default: int) -> Tag:
-    return tags.div(
-        tags.label(name, {"for": name}),
-        tags.input(
-            id=name, type="number", step="1", min="0" if name == "seed" else "1", value=str(default), data_number=name,
-            inputmode="numeric", **{"aria-describedby": f"{name}-help {name}-fault"},
-        ),
-        tags.p(NUMBER_HELP[name], id=f"{name}-help", class_="help"),
-        _fault(name),
-        class_="control",
-        data_control=name,
-    )  # fmt: skip
-
-
-def _switch(name: str, label: str, help: str) -> Tag:
-    return tags.div(
-        tags.label(tags.input(id=name, type="checkbox", role="switch", checked="checked"), " ", label, class_="switch"),
-        tags.p(help, class_="help"),
-        _fault(name),
-        class_="control",
-        data_control=name,
-    )
+    low, described = "0" if name == "seed" else "1", _described(name)
+    about: Attributes = {"data-number": name, "inputmode": "numeric", "aria-describedby": described}
+    number = tags.input(about, id=name, type="number", step="1", min=low, value=str(default))
+    return _control(name, tags.label(name, for_=name), number, _help(WORDS["numbers"][name], name))
 
 
 def _event(kind: str, name: str, help: str, strength: float) -> Tag:
-    """A switch, and once it is on the time and strength."""
-    key = f"{kind}:{name}"
-    fields: list[tuple[str, str, dict[str, str]]] = [
-        ("start", "from tick", {"type": "number", "min": "0", "step": "1", "value": "12" if kind == "policy" else "48"}),
-        ("end", "to tick", {"type": "number", "min": "1", "step": "1", "placeholder": "end of run" if kind == "policy" else "none"}),
-        ("strength", f"strength (usual {strength:g})", {"type": "number", "min": "0", "max": "1", "step": "0.05", "placeholder": f"{strength:g}"}),
-    ]  # fmt: skip
-    if kind == "policy":
-        fields += [
-            ("ramp", "ticks to rise", {"type": "number", "min": "0", "step": "1", "placeholder": "0"}),
-            ("fade", "ticks to fall", {"type": "number", "min": "0", "step": "1", "placeholder": "0"}),
-        ]
-    parts = [
-        tags.label(label, tags.input(data_field=field, inputmode="decimal", **attributes))
-        for field, label, attributes in fields
+    """Return a switch, and what is asked once it is on: time and strength."""
+    key, words, policy = f"{kind}:{name}", name.replace("_", " "), kind == "policy"
+    share = {"type": "number", "min": "0", "max": "1", "step": "0.05", "placeholder": f"{strength:g}"}
+    fields = [
+        ("start", "from tick", WHOLE | {"value": "12" if policy else "48"}),
+        ("end", "to tick", WHOLE | {"min": "1", "placeholder": "end of run" if policy else "none"}),
+        ("strength", f"strength (usual {strength:g})", share),
+        *(RAMPS if policy else ()),
     ]
+    parts = [tags.label(label, tags.input(about, data_field=f, inputmode="decimal")) for f, label, about in fields]
     if name in NODES:
-        options = [tags.option(t, value=t) for t in TARGETS]
-        parts.append(tags.label("which", tags.select(*options, data_field="target")))
-    return tags.div(
-        tags.label(
-            tags.input(type="checkbox", role="switch", data_switch=key, **{"aria-describedby": f"{key}-help"}),
-            " ", name.replace("_", " "), class_="switch",
-        ),
-        tags.p(help[0].lower() + help[1:], id=f"{key}-help", class_="help"),
-        tags.div(*parts, class_="fields", hidden="", role="group", **{"aria-label": f"{name.replace('_', ' ')}: time and strength"}),
-        _fault(key),
-        class_="control event",
-        data_control=key,
+        parts.append(tags.label("which", tags.select(options(TARGETS), data_field="target")))
+    switch = tags.input(type="checkbox", role="switch", data_switch=key, aria_describedby=f"{key}-help")
+    return _control(
+        key,
+        tags.label(switch, " ", words, class_="switch"),
+        _help(help[0].lower() + help[1:], key),
+        tags.div(*parts, class_="fields", hidden="", role="group", aria_label=f"{words}: time and strength"),
+        more="event",
         data_kind=kind,
         data_name=name,
-    )  # fmt: skip
+    )
 
 
-def _group(group: str, rows: Sequence[Mapping[str, Any]], base: Mapping[str, Any]) -> Tag:
-    layer = LAYER_NAMES.get(LAYERS[group], "")
+def _group(group: str, rows: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any]) -> Tag:
+    layer = WORDS["layers"].get(LAYERS[group], "")
     moved = [p.split(".")[1] for p in FIRST if p.startswith(f"{group}.")]
-    note = [tags.p(f"above, under often changed: {', '.join(moved)}", class_="help")] if moved else []
     return tags.details(
-        tags.summary(TITLES[group], tags.span(f" {layer}" if layer else "", class_="layer")),
-        *note,
-        *[_parameter(row, base[row["path"]]) for row in rows],
+        tags.summary(WORDS["groups"][group], tags.span(f" {layer}" if layer else "", class_="layer")),
+        _help(f"above, under often changed: {', '.join(moved)}") if moved else None,
+        *[_parameter(row, base[p]) for p, row in rows.items() if row["group"] == group and p not in FIRST],
         class_="group",
     )
 
 
 def _parameter(row: Mapping[str, Any], value: Any) -> Tag:
-    """Control of one parameter: a list, a switch, a number with a slider where its range is narrow, or a line of text."""
-    path, text = str(row["path"]), value_text(value)
-    name = str(row["name"]).replace("_", " ")
+    """Return the control of a parameter: a list, a switch, a number (with a slider, if its range is narrow), a text."""
+    path, name = str(row["path"]), str(row["name"]).replace("_", " ")
     if path in FIRST:
         name = f"{name} ({row['group']})"
-    id = path.replace(".", "-")
-    told = {"aria-describedby": f"{id}-help {id}-fault", "data-path": path, "data-base": text}
-    options = str(row["allowed"]).split(" | ")
-    unit = UNITS.get(str(row["unit"]), str(row["unit"]))
-    parts: list[Any]
+    id, unit = path.replace(".", "-"), str(row["unit"])
+    reset = tags.button("reset", type="button", class_="reset", hidden="", data_reset=id, aria_label=f"reset {name}")
+    head = tags.div(tags.label(name, for_=id), tags.span(UNITS.get(unit, unit), class_="unit"), reset, class_="head")
+    entry = tags.div(*_entry(row, value, id, name), class_="entry")
+    help = _help(f"{row['help']}; {row['allowed']}", id)
+    words = f"{path} {row['help']}".lower().replace("_", " ")
+    return _control(path, head, entry, help, id=id, more="parameter", data_words=words)
+
+
+def _entry(row: Mapping[str, Any], value: Any, id: str, name: str) -> Sequence[Tag]:
+    """Return where the value of a parameter is entered."""
+    text = value_text(value)
+    about: Attributes = {"id": id, "aria-describedby": _described(id), "data-path": str(row["path"]), "data-base": text}
     if isinstance(value, (str, bool)):
-        parts = [
-            tags.select(
-                *[tags.option(o, value=o, **({"selected": ""} if o == text else {})) for o in options], id=id, **told
-            )
-        ]
-    elif isinstance(value, tuple) or row["low"] is None:
-        parts = [tags.input(id=id, type="text", value=text, **told)]
-    else:
-        low, high = float(row["low"]), float(row["high"] if row["high"] is not None else math.inf)
-        step = _step(low, high, isinstance(row["default"], int))
-        number = tags.input(
-            id=id, type="number", value=text, step="any" if not isinstance(row["default"], int) else "1", inputmode="decimal",
-            min=f"{low:g}", **({"max": f"{high:g}"} if math.isfinite(high) else {}), **told,
-        )  # fmt: skip
-        parts = [number]
-        if high - low <= WIDEST_SLIDER:
-            slider = tags.input(
-                type="range", min=f"{low:g}", max=f"{high:g}", step=f"{step:g}", value=text, data_slider=id,
-                **{"aria-label": f"{name}, slider"},
-            )  # fmt: skip
-            parts = [slider, number]
-    return tags.div(
-        tags.div(
-            tags.label(name, {"for": id}),
-            tags.span(unit, class_="unit"),
-            tags.button(
-                "reset", type="button", class_="reset", hidden="", data_reset=id, **{"aria-label": f"reset {name}"}
-            ),
-            class_="head",
-        ),
-        tags.div(*parts, class_="entry"),
-        tags.p(f"{row['help']}; {row['allowed']}", id=f"{id}-help", class_="help"),
-        _fault(path, id),
-        class_="control parameter",
-        data_control=path,
-        data_words=f"{path} {row['help']}".lower().replace("_", " "),
-    )
+        return [tags.select(about, options(str(row["allowed"]).split(" | "), text))]
+    if isinstance(value, tuple) or row["low"] is None:
+        return [tags.input(about, type="text", value=text)]
+    low, high = float(row["low"]), math.inf if row["high"] is None else float(row["high"])
+    whole = isinstance(row["default"], int)
+    limits: Attributes = {"min": f"{low:g}"} | ({"max": f"{high:g}"} if math.isfinite(high) else {})
+    step = "1" if whole else "any"
+    number = tags.input(about, limits, type="number", value=text, step=step, inputmode="decimal")
+    if high - low > WIDEST_SLIDER:
+        return [number]
+    name, step = f"{name}, slider", f"{_step(low, high, whole):g}"
+    return [tags.input(limits, type="range", step=step, value=text, data_slider=id, aria_label=name), number]
 
 
 def _step(low: float, high: float, whole: bool) -> float:
-    """A step that is one, two or five of a power of ten, about a hundredth of the range."""
+    """Return a step that is one, two or five of a power of ten, about a hundredth of the range."""
     if whole:
         return 1.0
     rough = (high - low) / 100
     power = 10.0 ** math.floor(math.log10(rough))
     return float(min((power * f for f in (1, 2, 5, 10)), key=lambda s: abs(s - rough)))
-
-
-def _fault(control: str, id: str | None = None) -> Tag:
-    return tags.p(id=f"{id or control}-fault", class_="fault", role="alert", data_fault=control, hidden="")

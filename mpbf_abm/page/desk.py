@@ -1,4 +1,4 @@
-"""Runs for pages: worker processes that all sessions share, each taking its turn; results are kept by what they follow from."""
+"""Runs for pages: worker processes that all sessions share in turn; results are kept by what they follow from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Order:
     Attributes
     ----------
     tasks : dict
-        By a name of the session's own, such as arm and replicate.
+        By the session's name of each, such as arm and replicate.
     first : int
         Tasks that make up the first thing to be shown.
     results : dict
@@ -44,19 +44,19 @@ class Order:
     cancelled: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: deque[Any] = field(default_factory=deque)
-    _told: dict[str, int] = field(default_factory=dict)
+    _ticks: dict[str, int] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come."""
+        """Return whether nothing more will come."""
         return bool(self.fault) or self.cancelled or len(self.results) == len(self.tasks)
 
     @property
     def progress(self) -> float:
-        """Share of its ticks that are done."""
+        """Return the share of its ticks that are done."""
         total = sum(t.ticks for t in self.tasks.values())
         done = sum(self.tasks[name].ticks for name in self.results)
-        return min(1.0, (done + sum(self._told.values())) / total) if total else 1.0
+        return min(1.0, (done + sum(self._ticks.values())) / total) if total else 1.0
 
     async def news(self, seconds: float) -> None:
         """Wait until something has come, or for some seconds."""
@@ -92,22 +92,15 @@ class Desk:
         folder: Path | None = None,
     ) -> None:
         self.workers, self._seconds, self._memory = workers, seconds, memory_mb
-        self._pool = Pool(
-            partial(work, folder=folder),
-            workers,
-            seconds=seconds,
-            memory_mb=memory_mb,
-            retries=0,
-            together=1,
-            heard=lambda task, amount: self._said.append((task, amount)),
-        )
+        self._said: list[tuple[Task | None, int]] = []
+        limits: dict[str, Any] = {"seconds": seconds, "memory_mb": memory_mb, "retries": 0, "together": 1}
+        self._pool = Pool(partial(work, folder=folder), workers, heard=lambda *said: self._said.append(said), **limits)
         self._orders: deque[Order] = deque()
         self._under_way: dict[str, Task] = {}
         self._kept: OrderedDict[str, tuple[Any, float]] = OrderedDict()
         self._room = cache_mb * 1e6
         self._wake = asyncio.Event()
         self._unwanted = False
-        self._said: list[tuple[Task | None, int]] = []
 
     # ------------------------------------------------------------------ what sessions call
 
@@ -128,7 +121,7 @@ class Desk:
         return order
 
     def cancel(self, order: Order) -> None:
-        """Give up an order; runs that nobody else waits for are stopped."""
+        """Give up an order; runs that no other order waits for are stopped."""
         if not order.over:
             order.cancelled = True
             self._leave(order)
@@ -141,7 +134,7 @@ class Desk:
         self._ring()
 
     def _ring(self) -> None:
-        """Something has changed: look at once."""
+        """Say that something has changed, so that it is looked at at once."""
         self._wake.set()
         self._pool.wake()
 
@@ -150,8 +143,8 @@ class Desk:
     async def serve(self) -> None:
         """Keep the workers busy until cancelled.
 
-        The pool waits for its workers in a thread of its own, as waiting in turns would take the processor from them; it is
-        touched by nobody else meanwhile.
+        The pool waits for its workers in its own thread, as waiting in turns would take the processor from them;
+        nothing else touches it meanwhile.
         """
         self._pool.submit([None] * self.workers)
         loop = asyncio.get_running_loop()
@@ -174,7 +167,7 @@ class Desk:
                 self._pool.close(kill=True)
 
     def _withdraw(self) -> None:
-        """Stop what nobody waits for any more."""
+        """Stop what no order waits for any more."""
         if not self._unwanted:
             return
         self._unwanted = False
@@ -188,17 +181,18 @@ class Desk:
             for _ in range(len(self._orders)):
                 order = self._orders[0]
                 self._orders.rotate(-1)
-                if order._waiting and self._under_way_of(order) < self._most_of(order):
+                under_way = sum(task.key in self._under_way for task in order.tasks.values())
+                if order._waiting and under_way < self._most_of(order):
                     self._begin(order)
                     break
             else:
                 return
 
-    def _under_way_of(self, order: Order) -> int:
-        return sum(task.key in self._under_way for task in order.tasks.values())
-
     def _most_of(self, order: Order) -> int:
-        """Workers that an order may have: until its first numbers are there, half of them, as two cores are often one in truth."""
+        """Return how many workers an order may have: half of them until its first numbers are there.
+
+        Two cores are often two threads of one.
+        """
         return self.workers if order.results else max(order.first, self.workers // 2)
 
     def _begin(self, order: Order) -> None:
@@ -212,12 +206,11 @@ class Desk:
 
     def _note(self) -> None:
         """Take down how far tasks are."""
-        told, self._said = self._said, []
-        for task, amount in told:
-            if task is None:
-                continue
-            for order in self._waiting_for(task.key):
-                order._told[task.key] = order._told.get(task.key, 0) + amount
+        heard, self._said = self._said, []
+        for task, amount in heard:
+            if task is not None:
+                for order in self._waiting_for(task.key):
+                    order._ticks[task.key] = order._ticks.get(task.key, 0) + amount
 
     def _waiting_for(self, key: str) -> list[Order]:
         return [o for o in self._orders if any(t.key == key for t in o.tasks.values())]
@@ -232,12 +225,11 @@ class Desk:
             self._keep(task.key, done.value)
             self._give(task.key, done.value)
         elif done.fault.kind == "stopped":
-            # Somebody may have asked for it again while it was being stopped.
+            # A session may have asked for it again while it was being stopped.
             for order in waiting:
-                order._waiting.extend(
-                    n for n, t in order.tasks.items() if t.key == task.key and n not in order._waiting
-                )
-                order._told.pop(task.key, None)
+                names = [n for n, t in order.tasks.items() if t.key == task.key and n not in order._waiting]
+                order._waiting.extend(names)
+                order._ticks.pop(task.key, None)
         else:
             for order in waiting:
                 order.fault = self._words(done.fault)
@@ -250,7 +242,7 @@ class Desk:
                     order.results[name] = value
                     if name in order._waiting:
                         order._waiting.remove(name)
-            order._told.pop(key, None)
+            order._ticks.pop(key, None)
             order._news.set()
             if order.over:
                 self._orders.remove(order)
@@ -262,12 +254,14 @@ class Desk:
             self._kept.popitem(last=False)
 
     def _words(self, fault: Fault) -> str:
-        """A fault in one line, with what can be done."""
+        """Return a fault in one line, with what can be done."""
         match fault.kind:
             case "memory":
-                return f"a run needs more than {self._memory:g} MB of memory: fewer materials, records or features need less"
+                less = "fewer materials, records or features need less"
+                return f"a run needs more than {self._memory:g} MB of memory: {less}"
             case "timeout":
-                return f"a run takes longer than {self._seconds:g} s: fewer ticks or agents, or preset quick, take less; mpbf run has no such limit"
+                less = "fewer ticks or agents, or preset quick, take less; mpbf run has no such limit"
+                return f"a run takes longer than {self._seconds:g} s: {less}"
             case "raised" if fault.error is not None:
                 return " ".join(str(fault.error).split())
             case _:

@@ -1,4 +1,4 @@
-"""Who may talk to the page: the hosts it is served as, pages of its own origin, and, off the loopback, those who hold the token."""
+"""Who may talk to the page: its own hosts and origin and, off the loopback, those who hold the token."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MOST_BODY = 1024 * 1024
 COOKIE = "mpbf_token"
-# What the page's own library needs: scripts and styles inside the page, and a worker of its own.
+# What the page's own library needs: scripts and styles inside the page, and its own worker.
 POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
-    "connect-src 'self' {socket}; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self' data:; connect-src 'self' {socket}; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'none'"
 )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -34,7 +35,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Guard:
-    """Refuses, before the app sees them: foreign hosts (400), foreign origins (403), missing tokens (401), large bodies (413).
+    """Refuse, before the app sees them: foreign hosts (400), origins (403), missing tokens (401), large bodies (413).
 
     Parameters
     ----------
@@ -55,34 +56,26 @@ class Guard:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
-        refused = self._refused(scope, headers, host)
-        if refused is not None:
+        if (refused := self._refused(scope, headers, host)) is not None:
             await _refuse(scope, receive, send, *refused)
             return
-        socket = f"ws://{host} wss://{host}"
-        if scope["type"] == "http" and self.token is not None and self._brought(scope):
+        if scope["type"] == "http" and self._brought(scope):
             await self._welcome(scope, send)
             return
-        await self.app(scope, _bounded(receive), _with_policy(send, POLICY.format(socket=socket)))
+        policy = POLICY.format(socket=f"ws://{host} wss://{host}")
+        await self.app(scope, _bounded(receive), _with_policy(send, policy))
 
     def _refused(self, scope: Scope, headers: dict[str, str], host: str) -> tuple[int, str] | None:
         if _host_name(host) not in self.hosts:
             return 400, "this page is not served under that host"
-        origin = headers.get("origin")
-        writes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
-        if (
-            writes
-            and origin is not None
-            and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower())
-        ):
+        origin, socket = headers.get("origin"), scope["type"] == "websocket"
+        own = (f"http://{host}".lower(), f"https://{host}".lower())
+        writes = socket or scope["method"] not in ("GET", "HEAD")
+        if writes and origin is not None and origin.lower() not in own:
             return 403, "requests of other origins are refused"
-        if scope["type"] == "websocket" and origin is None:
+        if socket and origin is None:
             return 403, "a socket needs an origin"
-        if (
-            self.token is not None
-            and not self._holds(headers)
-            and not (scope["type"] == "http" and self._brought(scope))
-        ):
+        if self.token is not None and not self._holds(headers) and (socket or not self._brought(scope)):
             return 401, "this page needs the token that mpbf explore has printed: add ?token=... to its address"
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MOST_BODY:
@@ -90,27 +83,25 @@ class Guard:
         return None
 
     def _brought(self, scope: Scope) -> bool:
-        """Whether the address holds the right token."""
-        given = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"))).get("token")
-        return given is not None and self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+        """Return whether the address holds the right token."""
+        return self._is_token(dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"))).get("token"))
 
     def _holds(self, headers: dict[str, str]) -> bool:
-        """Whether the cookie holds the right token."""
+        """Return whether the cookie holds the right token."""
         morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        return (
-            morsel is not None
-            and self.token is not None
-            and hmac.compare_digest(morsel.value.encode(), self.token.encode())
-        )
+        return self._is_token(None if morsel is None else morsel.value)
+
+    def _is_token(self, given: str | None) -> bool:
+        if given is None or self.token is None:
+            return False
+        return hmac.compare_digest(given.encode(), self.token.encode())
 
     async def _welcome(self, scope: Scope, send: Send) -> None:
         """Put the token into a cookie and out of the address."""
         rest = urlencode([(k, v) for k, v in parse_qsl(scope["query_string"].decode("latin-1")) if k != "token"])
         place = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
         cookie = f"{COOKIE}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-        headers = [(b"location", place.encode()), (b"set-cookie", cookie.encode()), (b"content-length", b"0")]
-        await send({"type": "http.response.start", "status": 303, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        await _answer(send, 303, b"", {"location": place, "set-cookie": cookie})
 
 
 def _host_name(host: str) -> str | None:
@@ -129,14 +120,17 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, reaso
         # Closed before it was accepted: the server answers with 403.
         await send({"type": "websocket.close", "code": 1008, "reason": reason})
         return
-    body = reason.encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await _answer(send, status, reason.encode(), {"content-type": "text/plain; charset=utf-8"})
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    pairs = [(k.encode(), v.encode()) for k, v in (headers | {"content-length": str(len(body))}).items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
     await send({"type": "http.response.body", "body": body})
 
 
 def _bounded(receive: Receive) -> Receive:
-    """Bodies without a stated length end at the limit, too."""
+    """End bodies without a stated length at the limit, too."""
     taken = 0
 
     async def bounded() -> Message:
@@ -152,13 +146,12 @@ def _bounded(receive: Receive) -> Receive:
 
 
 def _with_policy(send: Send, policy: str) -> Send:
-    """Tell the browser, too, that nothing comes from elsewhere and no other page may frame this one."""
+    """Say to the browser, too, that nothing comes from elsewhere and no other page may frame this one."""
 
     async def with_policy(message: Message) -> None:
         if message["type"] == "http.response.start":
-            extra = [
-                (b"content-security-policy", policy.encode()), (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"),
-            ]  # fmt: skip
+            sniff, referrer = (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")
+            extra = [(b"content-security-policy", policy.encode()), sniff, referrer]
             message = {**message, "headers": [*message.get("headers", []), *extra]}
         await send(message)
 

@@ -43,17 +43,17 @@ class Task:
 
     @cached_property
     def key(self) -> str:
-        """Id of the run, and of what is asked of it: tasks with the same one have the same result."""
+        """Return the id of the run, and of what is asked of it: tasks with the same one have the same result."""
         return self.spec.id if self.losses is None else f"{self.spec.id}:losses:{self.losses}"
 
     @property
     def ticks(self) -> int:
-        """Horizon."""
+        """Return the horizon."""
         return self.spec.ticks
 
 
 def tasks_of(plan: Plan) -> dict[tuple[str, int], Task]:
-    """Task of each arm and replicate, pair by pair."""
+    """Return the task of each arm and replicate, pair by pair."""
     return {(arm, i): Task(plan.spec(arm, i)) for i in range(plan.replicates) for arm in plan.arms}
 
 
@@ -76,29 +76,29 @@ class History:
 
     @cached_property
     def result(self) -> ArmResult:
-        """Tables as ``mpbf run`` has them, of no arm and replicate in particular."""
+        """Return tables as ``mpbf run`` has them, of no arm and replicate in particular."""
         return arm_result("", 0, self.spec.seed, recording(self.spec).ticks, self.noted)
 
     @cached_property
     def flows(self) -> pd.DataFrame:
-        """One row per tick, one column per flow of :data:`~mpbf_abm.measures.flows.FLOWS`."""
+        """Return one row per tick, one column per flow of :data:`~mpbf_abm.measures.flows.FLOWS`."""
         return pd.DataFrame(self.noted.tables["flows"], columns=list(FLOWS))
 
     @cached_property
     def links(self) -> tuple[Infrastructure, ...]:
-        """Who leans on whom after each tick."""
+        """Return who leans on whom after each tick."""
         table = self.noted.tables["links"]
         states = [Infrastructure.of(state, table["need"]) for state in table["states"]]
         at = np.searchsorted(table["tick"], recording(self.spec).ticks, side="right") - 1
         return tuple(states[i] for i in at)
 
     def as_arm(self, arm: str, replicate: int) -> ArmResult:
-        """Tables under the name of an arm."""
+        """Return tables under the name of an arm."""
         return replace(self.result, arm=arm, replicate=replicate)
 
     @property
     def bytes(self) -> int:
-        """Memory of the large parts, roughly, and of the tables that are made of them."""
+        """Return the memory of the large parts, roughly, and of the tables that are made of them."""
         families, links = self.noted.tables["families"], self.noted.tables["links"]["states"]
         arrays = [self.noted.series, *families.values(), *(a for state in links for a in state.values())]
         return 3 * sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
@@ -125,7 +125,7 @@ def work(task: Task | None, folder: Path | None = None) -> Any:
 
 @lru_cache(maxsize=16)
 def space_of(parameters: SpaceParameters, seed: int) -> MaterialsSpace:
-    """Materials space of a seed; the last few are kept, as neighbouring questions share theirs."""
+    """Return materials space of a seed; the last few are kept, as neighbouring questions share theirs."""
     return MaterialsSpace.synthetic(Parameters(space=parameters), seed=seed)
 
 
@@ -140,12 +140,12 @@ def record_history(spec: RunSpec) -> History:
 
 
 def recording(spec: RunSpec) -> Recording:
-    """What is noted of a run: as by ``mpbf run``."""
+    """Return what is noted of a run: as by ``mpbf run``."""
     return Recording((), KEPT.of, tuple(KEPT.ticks(spec.ticks)), KEPT.tables)
 
 
 def stored(folder: Path, spec: RunSpec) -> Returned | None:
-    """A run as ``mpbf run`` has stored it in a folder of results, if it has."""
+    """Return a run as ``mpbf run`` has stored it in a folder of results, if it has."""
     wanted = recording(spec)
     for path in sorted(folder.glob(f"*/{RUNS}/{FILE}")):
         try:
@@ -159,12 +159,12 @@ def stored(folder: Path, spec: RunSpec) -> Returned | None:
 
 
 def history_of(spec: RunSpec, noted: Returned) -> History:
-    """What the page shows of what was noted of a run."""
+    """Return what the page shows of what was noted of a run."""
     return History(spec, noted, family_places(space_of(spec.parameters.space, spec.seed)))
 
 
 def family_places(space: MaterialsSpace) -> pd.DataFrame:
-    """A place in the plane for each family: the two main directions in which mean descriptors differ.
+    """Return a place in the plane for each family: the two main directions in which mean descriptors differ.
 
     Returns
     -------
@@ -180,24 +180,21 @@ def family_places(space: MaterialsSpace) -> pd.DataFrame:
     plane = np.zeros((len(sizes), 2))
     width = min(2, u.shape[1])
     plane[:, :width] = u[:, :width] * s[:width]
-    # Directions have no sign of their own: the family that lies furthest out lies on the positive side.
+    # Directions have no sign: the family that lies furthest out lies on the positive side.
     plane *= np.where(plane[np.abs(plane).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)
     spread = plane.std(axis=0)
     plane /= np.where(spread > 0, spread, 1.0)
     top = np.add.reduceat(space.top.astype(np.int64), space.start[:-1])
-    return pd.DataFrame(
-        {"name": list(space.family_names), "x": plane[:, 0], "y": plane[:, 1], "materials": sizes, "top": top}
-    )
+    x, y = plane.T
+    return pd.DataFrame({"name": list(space.family_names), "x": x, "y": y, "materials": sizes, "top": top})
 
 
 def losses(spec: RunSpec, start: int) -> pd.DataFrame:
-    """Costs of losing each repository and each model for good from a tick on (:func:`mpbf_abm.measures.keystones.single_losses`)."""
+    """Return costs of losing each repository and each model for good from a tick on (as ``single_losses`` does)."""
     parts = []
     for kind in LOSS:
         if spec.parameters.flat()[NODES[LOSS[kind]]]:
-            table = single_losses(
-                spec.parameters, [spec.seed], spec.ticks, start=start, kind=kind, space=space_of(spec.parameters.space, spec.seed),  # type: ignore[arg-type]
-                policies=spec.policies,
-            )  # fmt: skip
-            parts.append(table.assign(kind=kind))
+            space: Any = space_of(spec.parameters.space, spec.seed)
+            how = {"start": start, "kind": kind, "space": space, "policies": spec.policies}
+            parts.append(single_losses(spec.parameters, [spec.seed], spec.ticks, **how).assign(kind=kind))
     return pd.concat(parts, ignore_index=True)

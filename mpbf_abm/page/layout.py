@@ -17,7 +17,8 @@ from mpbf_abm import __version__
 from mpbf_abm.figures import overview
 from mpbf_abm.model.indicators import INDICATORS
 from mpbf_abm.outputs import seal
-from mpbf_abm.page.controls import form
+from mpbf_abm.page import WORDS
+from mpbf_abm.page.controls import Attributes, filled, form, options
 from mpbf_abm.page.desk import Desk
 from mpbf_abm.page.panels import LEFT, RIGHT
 from mpbf_abm.page.scenario import MOST_TEXT
@@ -29,167 +30,84 @@ from mpbf_abm.studies.whatif import keep_runs, write_provenance, write_tables
 
 STATIC = Path(__file__).parent / "static"
 MOST_VISITS = 64
-TAB_NAMES = {"layers": "Layers", "flows": "Flows", "network": "Network", "materials": "Materials space", "outcomes": "Outcomes",
-             "configuration": "Configuration", "study": "Stored studies"}  # fmt: skip
+TAB_NAMES: dict[str, str] = WORDS["tabs"]
+FILES = {
+    "toml": "Configuration (TOML)",
+    "study_file": "Study file (TOML)",
+    "csv": "All tables (CSV, zip)",
+    "pdf": "Overview figure (PDF)",
+}
 
 
 def layout() -> Tag:
-    """Everything that is there before anything was computed."""
-    return ui.page_fluid(
-        ui.head_content(
-            tags.meta(name="viewport", content="width=device-width, initial-scale=1"),
-            tags.link(rel="icon", href="data:,"),
-            tags.link(rel="stylesheet", href="page.css"),
-            tags.script(src="page.js", defer=""),
-            tags.style(f":root {{ --left: {LEFT}; --right: {RIGHT}; --t: 1; }}"),
-        ),
-        tags.a("Skip to the results", href="#results", class_="skip"),
-        tags.header(
-            tags.div(
-                tags.h1("mpbf_abm"),
-                tags.p("How path-dependent is materials discovery, and how fragile is its infrastructure?", class_="lead"),
-            ),
-            tags.div(tags.span("Light or dark", class_="visually-hidden"), ui.input_dark_mode(id="dark"), class_="dark"),
-            class_="top",
-        ),
-        tags.div(
-            tags.details(
-                tags.summary("What to run"), tags.div(_actions(), form(), _file(), class_="inside"), id="sidebar", open="",
-            ),
-            tags.main(*_results(), id="results", tabindex="-1"),
-            class_="columns",
-        ),
-        tags.footer(
-            f"mpbf_abm {__version__}. The four formulas of the layers are this project's operationalisation of the framework, not its authors'. "
-            "Everything on this page is computed here; nothing is fetched from or sent to anywhere else."
-        ),
-        title="mpbf_abm: explore a community and a what-if",
-        lang="en",
-    )  # fmt: skip
-
-
-def _actions() -> Tag:
-    return tags.div(
-        tags.button("Run", id="run", type="button", class_="btn btn-primary"),
-        tags.label(
-            tags.input(id="live", type="checkbox", role="switch", checked=""), " as I change things", class_="switch"
-        ),
-        tags.button("All defaults", id="defaults", type="button", class_="btn btn-link"),
-        tags.p(id="general-fault", class_="fault", role="alert", hidden=""),
-        class_="actions",
+    """Return everything that is there before anything was computed."""
+    head = ui.head_content(
+        tags.meta(name="viewport", content="width=device-width, initial-scale=1"),
+        tags.link(rel="icon", href="data:,"),
+        tags.link(rel="stylesheet", href="page.css"),
+        tags.script(src="page.js", defer=""),
+        tags.style(f":root {{ --left: {LEFT}; --right: {RIGHT}; --t: 1; }}"),
     )
-
-
-def _file() -> Tag:
-    return tags.div(
-        tags.label("Open a configuration file (TOML)", {"for": "file"}),
-        tags.input(id="file", type="file", accept=".toml,text/plain", data_most=str(MOST_TEXT)),
-        tags.p("read as data only, at most 256 kB", class_="help"),
-        tags.p(id="file-fault", class_="fault", role="alert", data_fault="file", hidden=""),
-        class_="control",
-        data_control="file",
-    )
-
-
-def _results() -> Iterator[Tag]:
-    yield tags.div(
-        tags.p("Starting ...", id="words", role="status"),
-        tags.progress(id="bar", max="1", value="0", **{"aria-label": "progress of the runs"}),
-        tags.button("Cancel", id="cancel", type="button", class_="btn btn-outline-danger btn-sm", hidden=""),
-        class_="state",
-    )
-    yield tags.div(id="cards", **{"aria-live": "off"})
-    yield tags.div(
-        tags.div(
-            tags.button("Play", id="play", type="button", class_="btn btn-outline-primary btn-sm", **{"aria-label": "play through time"}),
-            tags.label("time", {"for": "tick"}),
-            tags.input(id="tick", type="range", min="0", max="0", value="0"),
-            tags.output("", id="tick-now", **{"for": "tick"}),
-            class_="time",
-        ),
-        tags.fieldset(
-            tags.legend("show", class_="visually-hidden"),
-            *[
-                tags.label(tags.input(type="radio", name="view", value=v, **({"checked": ""} if v == "both" else {})), tags.span(label))
-                for v, label in VIEWS.items()
-            ],
-            id="views", class_="views", hidden="",
-        ),
-        tags.div(tags.label("which ", {"for": "pair"}), tags.select(id="pair"), id="pairs", hidden=""),
-        class_="look",
-    )  # fmt: skip
-    yield tags.div(
-        *[
-            tags.button(
-                TAB_NAMES[tab], id=f"tab-{tab}", type="button", role="tab", data_tab=tab, tabindex="0" if tab == "layers" else "-1",
-                **{"aria-controls": f"panel-{tab}", "aria-selected": "true" if tab == "layers" else "false"},
-            )
-            for tab in TABS
-        ],
-        role="tablist", **{"aria-label": "results"},
-    )  # fmt: skip
-    for tab in TABS:
-        inside: list[Any] = [tags.div(id=f"panel-{tab}-body", class_="body")]
-        if tab == "layers":
-            inside += [_indicator(), tags.div(id="at-tick")]
-        if tab == "configuration":
-            inside.append(_downloads())
-        if tab == "study":
-            inside = []
-        yield tags.section(
-            *inside, id=f"panel-{tab}", role="tabpanel", tabindex="0", class_="panel",
-            **{"aria-labelledby": f"tab-{tab}"}, **({} if tab == "layers" else {"hidden": ""}),
-        )  # fmt: skip
-
-
-def _indicator() -> Tag:
-    groups: dict[str, list[Tag]] = {}
+    layers: dict[str, list[str]] = {}
     for i in INDICATORS:
-        chosen: dict[str, Any] = {"selected": ""} if i.column == "records_hhi" else {}
-        groups.setdefault(i.layer, []).append(tags.option(i.column, value=i.column, **chosen))
-    return tags.div(
-        tags.label("Any indicator in the last chart", {"for": "indicator"}),
-        tags.select(*[tags.optgroup(*options, label=layer) for layer, options in groups.items()], id="indicator"),
-        class_="choices",
+        layers.setdefault(i.layer, []).append(i.column)
+    body = filled(
+        "page.html",
+        dark=ui.input_dark_mode(id="dark"),
+        form=form(),
+        most=str(MOST_TEXT),
+        views=[_view(view, label) for view, label in VIEWS.items()],
+        tabs=[_tab(tab) for tab in TABS],
+        indicators=[tags.optgroup(options(i, "records_hhi"), label=layer) for layer, i in layers.items()],
+        panels=[_panel(tab) for tab in TABS if tab not in ("layers", "configuration", "study")],
+        downloads=[ui.download_link(id, label) for id, label in FILES.items()],
+        version=__version__,
     )
+    return ui.page_fluid(head, body, title="mpbf_abm: explore a community and a what-if", lang="en")
 
 
-def _downloads() -> Tag:
-    return tags.div(
-        tags.h3("Take it with you"),
-        ui.download_link("toml", "Configuration (TOML)"),
-        ui.download_link("study_file", "Study file (TOML)"),
-        ui.download_link("csv", "All tables (CSV, zip)"),
-        ui.download_link("pdf", "Overview figure (PDF)"),
-        tags.p(
-            "The zip has what mpbf run writes, the runs included: unpacked, mpbf run goes on there. mpbf run explored.toml makes the same runs; mpbf study run explored-study.toml makes a study of them, "
-            "to which arms, outcomes and designs can be added. The address of this page holds all of it, too.",
-            class_="help",
-        ),
-        class_="downloads",
-    )  # fmt: skip
+def _view(view: str, label: str) -> Tag:
+    choice = tags.input(type="radio", name="view", value=view, checked="" if view == "both" else None)
+    return tags.label(choice, tags.span(label))
+
+
+def _tab(tab: str) -> Tag:
+    first = tab == TABS[0]
+    about: Attributes = {"aria-controls": f"panel-{tab}", "aria-selected": str(first).lower(), "data-tab": tab}
+    index = "0" if first else "-1"
+    return tags.button(TAB_NAMES[tab], about, id=f"tab-{tab}", type="button", role="tab", tabindex=index)
+
+
+def _panel(tab: str) -> Tag:
+    about: Attributes = {"role": "tabpanel", "tabindex": "0", "class": "panel", "hidden": ""}
+    body = tags.div(id=f"panel-{tab}-body", class_="body")
+    return tags.section(body, about, id=f"panel-{tab}", aria_labelledby=f"tab-{tab}")
 
 
 # --------------------------------------------------------------------------- files
 
 
 def tables_zip(shown: Shown) -> bytes:
-    """The tables of ``mpbf run`` in one file, which is the same for the same runs but for the software's own record."""
+    """Return the tables of ``mpbf run`` in one file.
+
+    It is the same for the same runs but for the record of the software.
+    """
     out = io.BytesIO()
     with tempfile.TemporaryDirectory() as place, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        write_tables(shown.ensemble, Path(place))
-        write_provenance(shown.ensemble, Path(place))
-        seal(Path(place), "run", shown.ensemble.plan.question_hash)
+        folder, plan = Path(place), shown.ensemble.plan
+        write_tables(shown.ensemble, folder)
+        write_provenance(shown.ensemble, folder)
+        seal(folder, "run", plan.question_hash)
         # The runs themselves, from which mpbf run goes on in the folder that the file becomes.
-        keep_runs(shown.ensemble.plan, {name: history.noted for name, history in shown.histories.items()}, Path(place))
-        for path in sorted(p for p in Path(place).rglob("*") if p.is_file() and not p.name.startswith(".")):
-            name = path.relative_to(place).as_posix()
+        keep_runs(plan, {name: history.noted for name, history in shown.histories.items()}, folder)
+        for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
+            name = path.relative_to(folder).as_posix()
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), path.read_bytes(), zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 
 def overview_pdf(shown: Shown) -> bytes:
-    """The overview figure of ``mpbf run``."""
+    """Return the overview figure of ``mpbf run``."""
     ensemble = shown.ensemble
     last = ensemble.first(shown.last_arm)
     frames = overview.prepare(ensemble.series, ensemble.families, ensemble.summary, last.nodes, last.edges)
@@ -202,7 +120,7 @@ def overview_pdf(shown: Shown) -> bytes:
 
 
 def application(desk: Desk, studies: Studies, opening: str = "") -> App:
-    """The page as an application.
+    """Return the page as an application.
 
     Parameters
     ----------
@@ -212,31 +130,23 @@ def application(desk: Desk, studies: Studies, opening: str = "") -> App:
     opening : str
         Address of the scenario that a page without one starts with.
     """
-    # Matplotlib's settings are global: whoever draws, draws in this thread.
+    # Matplotlib's settings are global: all drawing is done in this thread.
     artist = ThreadPoolExecutor(1, "artist")
     visits: set[Visit] = set()
 
     def server(input: Inputs, output: Outputs, session: Session) -> None:  # noqa: ARG001 (as the library calls it)
-        async def tell(name: str, message: dict[str, Any]) -> None:
+        async def send(name: str, message: dict[str, Any]) -> None:
             await session.send_custom_message(name, message)
 
         if len(visits) >= MOST_VISITS:
             words = f"At most {MOST_VISITS} pages can be open at a time; close one, and reload."
             status = {"words": words, "progress": 0, "running": False, "stale": False}
-
-            async def full() -> None:
-                await tell("status", status)
-
-            session.on_flushed(full)
+            session.on_flushed(lambda: send("status", status))
             return
-        visit = Visit(desk, studies, tell, artist, opening)
+        visit = Visit(desk, studies, send, artist, opening)
         visits.add(visit)
-
-        def leave() -> None:
-            visits.discard(visit)
-            visit.leave()
-
-        session.on_ended(leave)
+        session.on_ended(lambda: visits.discard(visit))
+        session.on_ended(visit.leave)
         _listen(input, visit)
         _serve_files(visit, artist)
 
@@ -245,13 +155,18 @@ def application(desk: Desk, studies: Studies, opening: str = "") -> App:
 
 def _listen(input: Inputs, visit: Visit) -> None:
     """Give each message of the page to the visit."""
-    for name, handler in (
-        ("form", visit.form), ("look", visit.looked), ("example", visit.example), ("file", visit.file), ("study", visit.choose),
-    ):  # fmt: skip
+    handlers: dict[str, Callable[[Any], Any]] = {
+        "form": visit.form,
+        "look": visit.looked,
+        "example": visit.example,
+        "file": visit.file,
+        "study": visit.choose,
+        "arrive": lambda given: visit.arrive(str(given.get("query", "")) if isinstance(given, dict) else ""),
+        "ask": lambda what: visit.ask(str(what)),
+        "cancel": lambda _: visit.cancel(),
+    }
+    for name, handler in handlers.items():
         _on(input, name, handler)
-    _on(input, "arrive", lambda given: visit.arrive(str(given.get("query", "")) if isinstance(given, dict) else ""))
-    _on(input, "ask", lambda what: visit.ask(str(what)))
-    _on(input, "cancel", lambda _: visit.cancel())
 
 
 def _on(input: Inputs, name: str, handler: Callable[[Any], Any]) -> None:
@@ -262,25 +177,18 @@ def _on(input: Inputs, name: str, handler: Callable[[Any], Any]) -> None:
 
 
 def _serve_files(visit: Visit, artist: ThreadPoolExecutor) -> None:
-    """Downloads, of what is shown."""
+    """Serve the files of what is shown."""
 
-    def of(make: Callable[[Shown], bytes]) -> bytes:
-        if visit.shown is None:
-            raise RuntimeError("there is nothing to download yet")
-        return artist.submit(make, visit.shown).result()
+    def serve(id: str, file: str, make: Callable[[Shown], bytes]) -> None:
+        def download() -> Iterator[bytes]:
+            if visit.shown is None:
+                raise RuntimeError("there is nothing to download yet")
+            yield artist.submit(make, visit.shown).result()
 
-    @render.download_link(filename="explored.toml")
-    def toml() -> Iterator[bytes]:
-        yield of(lambda shown: shown.scenario.to_toml().encode())
+        download.__name__ = id
+        render.download_link(filename=file)(download)
 
-    @render.download_link(filename="explored-study.toml")
-    def study_file() -> Iterator[bytes]:
-        yield of(lambda shown: shown.scenario.to_study().encode())
-
-    @render.download_link(filename="explored.zip")
-    def csv() -> Iterator[bytes]:
-        yield of(tables_zip)
-
-    @render.download_link(filename="explored.pdf")
-    def pdf() -> Iterator[bytes]:
-        yield of(overview_pdf)
+    serve("toml", "explored.toml", lambda shown: shown.scenario.to_toml().encode())
+    serve("study_file", "explored-study.toml", lambda shown: shown.scenario.to_study().encode())
+    serve("csv", "explored.zip", tables_zip)
+    serve("pdf", "explored.pdf", overview_pdf)

@@ -1,7 +1,7 @@
 """The page's pictures: from tables to SVG that takes its colours from the page, light or dark.
 
-Each function draws one small figure; nothing is computed here but what a caption or a scale needs. Matplotlib's settings are
-global, so that all drawing belongs in one thread.
+Each function draws one small figure; nothing is computed here but what a caption or a scale needs.
+Matplotlib's settings are global, so that all drawing belongs in one thread.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from mpbf_abm.figures import overview, style
 from mpbf_abm.figures.layers import draw_diagram
 from mpbf_abm.figures.of_studies import strip
 from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, ROLES, VERMILION
+from mpbf_abm.page import WORDS
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ WIDE, TALL = style.WIDTHS["single"], 52 * MM
 # Where the axes of a chart over time lie in its figure, from the left and bottom; the page puts the time cursor by it.
 LEFT, RIGHT, BOTTOM, TOP = 0.135, 0.985, 0.19, 0.965
 # Colours of the style that become colours of the page.
-COLORS = {"#000000": "--ink", "#262626": "--ink", "#ffffff": "--paper", "#d9d9d9": "--line", "#767676": "--muted", "#b0b0b0": "--link",
-          "#0072b2": "--blue", "#d55e00": "--vermilion", "#009e73": "--green", "#cc79a7": "--purple"}  # fmt: skip
+COLORS: dict[str, str] = WORDS["colors"]
 DASH = (0, (3, 1.5))
+
+Array = np.ndarray[Any, Any]
 
 
 def svg(fig: Figure, alt: str) -> str:
-    """A figure as an element of a page, with its alternative text; call inside :func:`mpbf_abm.figures.style.styled`."""
+    """Return a figure as an element of a page, with its alternative text; call inside ``style.styled()``."""
     out = io.StringIO()
     fig.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = out.getvalue()
@@ -45,27 +47,26 @@ def svg(fig: Figure, alt: str) -> str:
     text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href", "href")
     for color, name in COLORS.items():
         text = re.sub(color, f"var({name})", text, flags=re.IGNORECASE)
-    text = re.sub(
-        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img" aria-label="ALT">', text, count=1
-    )
+    tag = r'<svg viewBox="\1" role="img" aria-label="ALT">'
+    text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', tag, text, count=1)
     return text.replace('aria-label="ALT"', f'aria-label="{html.escape(alt, quote=True)}"', 1)
 
 
 def blank(width: float, height: float) -> Figure:
-    """A figure whose axes lie where they are put (width and height in inches)."""
+    """Return a figure whose axes lie where they are put (width and height in inches)."""
     fig = Figure(figsize=(width, height))
     fig.set_layout_engine("none")
     return fig
 
 
 def chart(height: float = TALL) -> tuple[Figure, Axes]:
-    """A figure whose axes lie where the time cursor expects them."""
+    """Return a figure whose axes lie where the time cursor expects them."""
     fig = blank(WIDE, height)
     return fig, fig.add_axes((LEFT, BOTTOM, RIGHT - LEFT, TOP - BOTTOM))
 
 
 def over_time(ax: Axes, ticks: int, unit: str) -> None:
-    """Axis of time, and the unit of the other."""
+    """Set the axis of time, and the unit of the other."""
     ax.set_xlim(0, max(1, ticks - 1))
     ax.set_xlabel("time (ticks)")
     ax.set_ylabel(unit)
@@ -75,7 +76,7 @@ def over_time(ax: Axes, ticks: int, unit: str) -> None:
 
 
 def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str, alt: str) -> str:
-    """Medians and ranges over time: baseline dashed, what-if solid; of two quantities each has a colour.
+    """Return medians and ranges over time: baseline dashed, what-if solid; of two quantities each has a colour.
 
     Parameters
     ----------
@@ -102,13 +103,8 @@ def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str,
                 if len(labels) > 1:
                     color = (BLUE, VERMILION)[i]
                 line = "-" if shown else DASH
-                ax.plot(
-                    part["x"],
-                    part["median"],
-                    color=color,
-                    linestyle=line,
-                    label=label if shown and len(labels) > 1 else None,
-                )
+                name = label if shown and len(labels) > 1 else None
+                ax.plot(part["x"], part["median"], color=color, linestyle=line, label=name)
                 if not np.array_equal(part["low"], part["high"], equal_nan=True):
                     ax.fill_between(part["x"], part["low"], part["high"], color=color, alpha=0.16, linewidth=0)
         if len(labels) > 1 and not bands.empty:
@@ -117,7 +113,7 @@ def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str,
 
 
 def gaps(frame: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str, alt: str) -> str:
-    """Mean paired difference over time with its interval, against zero.
+    """Return the mean paired difference over time with its interval, against zero.
 
     Parameters
     ----------
@@ -150,7 +146,7 @@ def _nothing(ax: Axes, text: str) -> None:
 
 
 def flows(table: pd.DataFrame, alt: str) -> str:
-    """The layer diagram, measured; see :func:`mpbf_abm.figures.layers.draw_diagram`."""
+    """Return the layer diagram, measured; see :func:`mpbf_abm.figures.layers.draw_diagram`."""
     with style.styled():
         fig = blank(WIDE * 1.15, 82 * MM)
         draw_diagram(fig.add_axes((0, 0, 1, 1)), table)
@@ -158,7 +154,7 @@ def flows(table: pd.DataFrame, alt: str) -> str:
 
 
 def network(nodes: pd.DataFrame, edges: pd.DataFrame, alt: str) -> str:
-    """Who leans on whom; see :func:`mpbf_abm.figures.overview.draw_network`."""
+    """Return who leans on whom; see :func:`mpbf_abm.figures.overview.draw_network`."""
     with style.styled():
         fig = blank(WIDE, 88 * MM)
         ax = fig.add_axes((0.03, 0.07, 0.94, 0.92))
@@ -167,10 +163,8 @@ def network(nodes: pd.DataFrame, edges: pd.DataFrame, alt: str) -> str:
         return svg(fig, alt)
 
 
-def materials(
-    places: pd.DataFrame, values: np.ndarray[Any, Any], found: np.ndarray[Any, Any], most: float, alt: str, *, signed: bool = False
-) -> str:  # fmt: skip
-    """The map of families: area by materials, colour by a value, a ring around those in which something was found.
+def materials(places: pd.DataFrame, values: Array, found: Array, most: float, alt: str, *, signed: bool = False) -> str:
+    """Return the map of families: area by materials, colour by a value, a ring around those with discoveries.
 
     Parameters
     ----------
@@ -197,10 +191,9 @@ def materials(
         order = np.argsort(-area, kind="stable")
         filled = order[~hollow[order]]
         ax.scatter(x[hollow], y[hollow], s=area[hollow], facecolor="none", edgecolor=GREY, linewidth=0.6)
-        points = ax.scatter(
-            x[filled], y[filled], s=area[filled], c=values[filled].astype(np.float64), norm=norm, cmap="RdBu" if signed else "cividis",
-            edgecolor=GREY, linewidth=0.3,
-        )  # fmt: skip
+        color: dict[str, Any] = {"c": values[filled].astype(np.float64), "norm": norm}
+        color["cmap"] = "RdBu" if signed else "cividis"
+        points = ax.scatter(x[filled], y[filled], s=area[filled], edgecolor=GREY, linewidth=0.3, **color)
         hit = np.flatnonzero(found > 0)
         ax.scatter(x[hit], y[hit], s=area[hit] + 14, facecolor="none", edgecolor=VERMILION, linewidth=1.2)
         ax.set_axis_off()
@@ -218,7 +211,7 @@ def materials(
 
 
 def outcome(pairs: pd.DataFrame, label: str, alt: str) -> str:
-    """Every run of each arm, pairs joined; bars mark the medians.
+    """Return every run of each arm, pairs joined; bars mark the medians.
 
     Parameters
     ----------
@@ -252,14 +245,10 @@ def outcome(pairs: pd.DataFrame, label: str, alt: str) -> str:
         return svg(fig, alt)
 
 
-def distributions(groups: Mapping[str, np.ndarray[Any, Any]], label: str, alt: str) -> str:
-    """Values of an outcome by arm: every run, median and 10-90 % range."""
+def distributions(groups: Mapping[str, Array], label: str, alt: str) -> str:
+    """Return values of an outcome by arm: every run, median and 10-90 % range."""
     with style.styled():
-        rows = len(groups)
-        height = (16 + 9 * rows) * MM
-        fig = blank(WIDE * 1.4, height)
-        base = 11 * MM / height
-        ax = fig.add_axes((0.24, base, 0.74, 0.97 - base))
+        fig, ax = _in_rows([_short(n) for n in groups], label, WIDE * 1.4, 16, 9, 11)
         for y, values in enumerate(groups.values()):
             known = values[np.isfinite(values)]
             if len(known):
@@ -267,10 +256,20 @@ def distributions(groups: Mapping[str, np.ndarray[Any, Any]], label: str, alt: s
             else:
                 ax.text(0.5, y, "no value", ha="center", va="center", color=GREY, transform=ax.get_yaxis_transform())
             ax.axhline(y, color=LIGHT, linewidth=0.4, zorder=0)
-        ax.set_yticks(range(rows), [_short(n) for n in groups])
-        ax.set_ylim(rows - 0.4, -0.6)
-        ax.set_xlabel(label)
         return svg(fig, alt)
+
+
+def _in_rows(
+    names: Sequence[str], label: str, width: float, spare: float, each: float, below: float
+) -> tuple[Figure, Axes]:
+    """Return a figure with a row for each name, and its axes; heights are in mm."""
+    height = (spare + each * len(names)) * MM
+    fig, base = blank(width, height), below * MM / height
+    ax = fig.add_axes((0.24, base, 0.73, 0.975 - base))
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlabel(label)
+    return fig, ax
 
 
 def _short(text: str, most: int = 24) -> str:
@@ -279,7 +278,7 @@ def _short(text: str, most: int = 24) -> str:
 
 
 def ranked(costs: pd.DataFrame, label: str, alt: str) -> str:
-    """Mean cost of each node's loss with its interval, costliest first.
+    """Return the mean cost of each node's loss with its interval, costliest first.
 
     Parameters
     ----------
@@ -288,16 +287,9 @@ def ranked(costs: pd.DataFrame, label: str, alt: str) -> str:
     label, alt : str
     """
     with style.styled():
-        rows = len(costs)
-        height = (14 + 4.2 * rows) * MM
-        fig = blank(WIDE, height)
-        base = 10 * MM / height
-        ax = fig.add_axes((0.24, base, 0.72, 0.98 - base))
-        y = np.arange(rows)
+        fig, ax = _in_rows(costs["name"].tolist(), label, WIDE, 14, 4.2, 10)
+        y = np.arange(len(costs))
         ax.axvline(0, color=GREY, linewidth=0.5)
         ax.hlines(y, costs["low"], costs["high"], color=BLUE)
         ax.plot(costs["cost"], y, "D", color=BLUE)
-        ax.set_yticks(y, costs["name"])
-        ax.set_ylim(rows - 0.4, -0.6)
-        ax.set_xlabel(label)
         return svg(fig, alt)

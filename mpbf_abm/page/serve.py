@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -17,9 +18,11 @@ from mpbf_abm.page.guard import LOOPBACK, MOST_BODY, Guard, is_loopback
 from mpbf_abm.page.layout import application
 from mpbf_abm.page.stored import Studies
 
+Names = tuple[str, ...]
+
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens, or one line about why it cannot.
+    """Return a socket that listens, or one line about why it cannot.
 
     Raises
     ------
@@ -35,21 +38,13 @@ def listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         if place is not None:
             place.close()
-        raise StoppedError(
-            f"cannot listen at {host}:{port} ({error.strerror or error}); choose another --port, 0 for any that is free"
-        ) from None
+        why = f"cannot listen at {host}:{port} ({error.strerror or error})"
+        raise StoppedError(f"{why}; choose another --port, 0 for any that is free") from None
     return place
 
 
 def serve(
-    host: str,
-    port: int,
-    *,
-    studies: Path,
-    opening: str,
-    workers: int,
-    names: tuple[str, ...] = (),
-    ready: Callable[[str], None],
+    host: str, port: int, *, studies: Path, opening: str, workers: int, names: Names = (), ready: Callable[[str], None]
 ) -> None:
     """Serve the page until interrupted.
 
@@ -68,59 +63,40 @@ def serve(
     ready : callable
         Called with the page's address once it is there.
     """
-    place = listening(host, port)
-    token = None if is_loopback(host) else secrets.token_urlsafe(24)
-    hosts = (*LOOPBACK, *names, *(() if is_loopback(host) else (host, socket.gethostname(), *_own_addresses())))
+    place, local = listening(host, port), is_loopback(host)
+    token = None if local else secrets.token_urlsafe(24)
+    hosts = (*LOOPBACK, *names, *(() if local else (host, socket.gethostname(), *_own_addresses())))
     # Every address of this machine stands for itself on this machine.
     everywhere = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104
     shown = everywhere.get(host, f"[{host}]" if ":" in host else host)
-    query = f"?token={token}" if token else ""
+    address = f"http://{shown}:{place.getsockname()[1]}/" + (f"?token={token}" if token else "")
+
+    async def run() -> None:
+        desk = Desk(workers, folder=studies)
+        app = Guard(application(desk, Studies(studies), opening), hosts, token)
+        quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False}
+        config = uvicorn.Config(app, lifespan="on", ws_max_size=MOST_BODY, timeout_graceful_shutdown=1, **quiet)
+        server = uvicorn.Server(config)
+        tasks = [asyncio.create_task(work) for work in (desk.serve(), _when_started(server, lambda: ready(address)))]
+        try:
+            await server.serve(sockets=[place])
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(
-            _run(
-                place,
-                hosts,
-                token,
-                Desk(workers, folder=studies),
-                Studies(studies),
-                opening,
-                lambda: ready(f"http://{shown}:{place.getsockname()[1]}/{query}"),
-            )
-        )
+        asyncio.run(run())
 
 
 def _own_addresses() -> tuple[str, ...]:
-    """Addresses of this machine, by which others reach it."""
+    """Return addresses of this machine, by which others reach it."""
     with contextlib.suppress(OSError):
         return tuple(str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None))
     return ()
 
 
-async def _run(
-    place: socket.socket, hosts: tuple[str, ...], token: str | None, desk: Desk, studies: Studies, opening: str, ready: Callable[[], None]
-) -> None:  # fmt: skip
-    app = Guard(application(desk, studies, opening), hosts, token)
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        ws_max_size=MOST_BODY,
-        timeout_graceful_shutdown=1,
-        server_header=False,
-        lifespan="on",
-    )
-    server = uvicorn.Server(config)
-    work = asyncio.create_task(desk.serve())
-    told = asyncio.create_task(_tell_when_started(server, ready))
-    try:
-        await server.serve(sockets=[place])
-    finally:
-        for task in (work, told):
-            task.cancel()
-        await asyncio.gather(work, told, return_exceptions=True)
-
-
-async def _tell_when_started(server: uvicorn.Server, ready: Callable[[], None]) -> None:
+async def _when_started(server: uvicorn.Server, ready: Callable[[], None]) -> None:
     while not server.started:
         await asyncio.sleep(0.02)
     ready()

@@ -44,87 +44,80 @@ class Shown:
 
     @cached_property
     def arms(self) -> list[str]:
-        """Arms of the plan."""
+        """Return arms of the plan."""
         return list(self.scenario.plan.arms)
 
     @cached_property
     def replicates(self) -> list[int]:
-        """Replicates of which every arm is there."""
+        """Return replicates of which every arm is there."""
         return [i for i in range(self.scenario.replicates) if all((a, i) in self.histories for a in self.arms)]
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is missing."""
+        """Return whether nothing is missing."""
         return len(self.replicates) == self.scenario.replicates
 
     @property
     def what_if(self) -> bool:
-        """Whether two arms are compared."""
+        """Return whether two arms are compared."""
         return len(self.arms) > 1
 
     @property
     def last_arm(self) -> str:
-        """The what-if, or the only arm."""
+        """Return the what-if, or the only arm."""
         return self.arms[-1]
 
     @cached_property
     def ensemble(self) -> Ensemble:
-        """Tables as ``mpbf run`` has them."""
+        """Return tables as ``mpbf run`` has them."""
         plan = replace(self.scenario.plan, replicates=len(self.replicates))
         return Ensemble(plan, tuple(self.histories[a, i].as_arm(a, i) for a in self.arms for i in self.replicates))
 
     @cached_property
     def effects(self) -> dict[str, dict[str, Any]] | None:
-        """Paired effect of each outcome, as ``mpbf run`` has them; of a single pair the difference alone."""
+        """Return the paired effect of each outcome, as ``mpbf run`` has them; of a single pair the difference alone."""
         table = self.ensemble.effects
         return None if table is None else {str(row["outcome"]): row for row in records(table)}
 
     def bands(self, quantities: Sequence[str], arms: Sequence[str]) -> pd.DataFrame:
-        """Median and 10-90 % range over time of the arms that are looked at."""
+        """Return the median and 10-90 % range over time of the arms that are looked at."""
         series = self.ensemble.series
         return overview.bands(series[series["arm"].isin(arms)], quantities)
 
     def values(self, quantity: str, arm: str) -> np.ndarray[Any, Any]:
-        """One indicator along the runs of an arm (replicates, ticks)."""
-        return np.stack([self.histories[arm, i].result.series[quantity].to_numpy(np.float64) for i in self.replicates])
+        """Return one indicator along the runs of an arm (replicates, ticks)."""
+        series = [self.histories[arm, i].result.series for i in self.replicates]
+        return np.stack([table[quantity].to_numpy(np.float64) for table in series])
 
     def gaps(self, quantities: Sequence[str]) -> pd.DataFrame:
-        """Paired differences over time: quantity, tick, difference, low, high (95 %, each tick for itself)."""
+        """Return paired differences over time: quantity, tick, difference, low, high (95 %, each tick for itself)."""
         parts = []
         for quantity in quantities:
             gap = self.values(quantity, WHAT_IF) - self.values(quantity, BASELINE)
             rows = [mean_estimate(column[np.isfinite(column)]) for column in gap.T]
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "quantity": quantity, "tick": np.arange(gap.shape[1]), "difference": [e.value for e in rows],
-                        "low": [e.low for e in rows], "high": [e.high for e in rows],
-                    }
-                )
-            )  # fmt: skip
+            part = pd.DataFrame([(e.value, e.low, e.high) for e in rows], columns=["difference", "low", "high"])
+            parts.append(part.assign(quantity=quantity, tick=np.arange(gap.shape[1])))
         return pd.concat(parts, ignore_index=True)
 
     # ------------------------------------------------------------------ at a tick
 
     def flow_values(self, flow: str, arm: str, tick: int) -> np.ndarray[Any, Any]:
-        """Mean of a flow over the last ticks up to one (replicates,)."""
+        """Return the mean of a flow over the last ticks up to one (replicates,)."""
         first = max(0, tick + 1 - FLOW_WINDOW)
-        return np.array(
-            [self.histories[arm, i].flows[flow].to_numpy()[first : tick + 1].mean() for i in self.replicates]
-        )
+        flows = [self.histories[arm, i].flows[flow].to_numpy() for i in self.replicates]
+        return np.array([flow[first : tick + 1].mean() for flow in flows])
 
     def flow_table(self, arm: str, tick: int) -> pd.DataFrame:
-        """Flows per tick with their intervals over replicates, indexed by flow."""
+        """Return flows per tick with their intervals over replicates, indexed by flow."""
         rows = {}
         for flow, (source, target, unit, what) in FLOWS.items():
             e = mean_estimate(self.flow_values(flow, arm, tick))
             rows[flow] = (source, target, unit, what, e.value, e.low, e.high)
-        return pd.DataFrame.from_dict(
-            rows, orient="index", columns=["from", "to", "unit", "what", "per_tick", "low", "high"]
-        )
+        columns = ["from", "to", "unit", "what", "per_tick", "low", "high"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
     def network(self, arm: str, replicate: int, tick: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Nodes and links after a tick, with their places; ``mark`` is true of those that most others lean on."""
+        """Return nodes and links after a tick, with their places; ``mark`` is true of those most leaned on."""
         nodes, edges = self.histories[arm, replicate].links[tick].tables()
         placed = overview.place(nodes, edges)
         mark = np.zeros(len(placed), bool)
@@ -134,7 +127,7 @@ class Shown:
         return placed.assign(mark=mark), overview.place_edges(placed, edges)
 
     def new_links(self, replicate: int, tick: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Network of the what-if; ``new`` is true of links that the baseline has not."""
+        """Return the network of the what-if; ``new`` is true of links that the baseline has not."""
         ends = ["provider_kind", "provider", "user_kind", "user"]
         _, before = self.network(BASELINE, replicate, tick)
         nodes, edges = self.network(WHAT_IF, replicate, tick)
@@ -142,7 +135,7 @@ class Shown:
         return nodes, edges.assign(new=[row not in known for row in edges[ends].itertuples(index=False, name=None)])
 
     def family_counts(self, arm: str, replicate: int, tick: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Experiments and finds so far in each family (K,)."""
+        """Return experiments and discoveries so far in each family (K,)."""
         history = self.histories[arm, replicate]
         K = len(history.places)
         rows = history.result.families.iloc[tick * K : (tick + 1) * K]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from mpbf_abm.errors import MpbfError
 from mpbf_abm.figures.of_studies import records
 from mpbf_abm.page import panels
-from mpbf_abm.page.tabs import escape, figure, num, table
+from mpbf_abm.page.tabs import escape, figure, note, num, table
 from mpbf_abm.studies.analyses import compare
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE
@@ -32,20 +33,18 @@ class Studies:
         self.folder = folder
 
     def names(self) -> list[str]:
-        """Folders with a store, relative to the one that is looked through; ``.`` is that one itself."""
-        found = []
-        for depth in range(DEEPEST + 1):
-            found += [path.parent for path in sorted(self.folder.glob("*/" * depth + FILE))]
+        """Return folders with a store, relative to the one that is looked through; ``.`` is that one itself."""
+        depths = range(DEEPEST + 1)
+        found = [path.parent for depth in depths for path in sorted(self.folder.glob("*/" * depth + FILE))]
         return [path.relative_to(self.folder).as_posix() for path in found[:MOST]]
 
     def page(self, chosen: Mapping[str, str]) -> str:
-        """The study tab: ``study``, ``scenario`` and ``outcome`` are what was chosen."""
+        """Return the study tab: ``study``, ``scenario`` and ``outcome`` are what was chosen."""
         names = self.names()
         if not names:
-            return (
-                f"<p>There is no stored study in <code>{escape(self.folder)}</code>. Run one, <code>mpbf study run experiments/quickstart.toml</code> say, "
-                "or start the page with <code>--studies FOLDER</code>.</p>"
-            )
+            run = "Run one, <code>mpbf study run experiments/quickstart.toml</code> say"
+            start = f"<p>There is no stored study in <code>{escape(self.folder)}</code>. {run}"
+            return f"{start}, or start the page with <code>--studies FOLDER</code>.</p>"
         name = chosen.get("study", "")
         name = name if name in names else names[0] if len(names) == 1 else ""
         head = _select("study", "Study", ["", *names], name, {"": "choose a study"})
@@ -55,73 +54,68 @@ class Studies:
             with Results.open(self.folder / name) as results:
                 return head_and_body(results, name, head, chosen)
         except (MpbfError, OSError) as error:
-            return f'<div class="choices">{head}</div><p class="fault">{escape(" ".join(str(error).split()))}</p>'
+            return f'<div class="choices">{head}</div>{_one_line(error, "fault")}'
 
 
 def head_and_body(results: Results, name: str, head: str, chosen: Mapping[str, str]) -> str:
-    """Everything that is shown of an open study."""
+    """Return the everything that is shown of an open study."""
     S, A, R = results.shape
     outcomes = list(results.definitions)
     if not outcomes:
         where = escape(name.rpartition("/")[0] or "the folder above")
-        return f'<div class="choices">{head}</div><p>These are the pieces of a result, which is in <code>{where}</code>; they have no outcomes of their own.</p>'
+        pieces = (
+            f"<p>These are the pieces of a result, which is in <code>{where}</code>; they have no own outcomes.</p>"
+        )
+        return f'<div class="choices">{head}</div>{pieces}'
     outcome = chosen.get("outcome", "")
     outcome = outcome if outcome in outcomes else outcomes[0]
     labels = {str(s): _scenario(results, s) for s in range(S)}
     place = chosen.get("scenario", "0")
     place = place if place in labels else "0"
-    parts = ['<div class="choices">', head, _select("outcome", "Outcome", outcomes, outcome)]
+    choices = head + _select("outcome", "Outcome", outcomes, outcome)
     if S > 1:
-        parts.append(_select("scenario", "Scenario", list(labels), place, labels))
-    parts.append("</div>")
-    done, failed = int((results.status == 1).sum()), int((results.status == 2).sum())
-    parts.append(f"<h3>{escape(results.study.name)}</h3>")
-    if results.study.question:
-        parts.append(f"<p>{escape(results.study.question)}</p>")
-    parts.append(
-        f'<p class="help">{S} scenario{"s" * (S > 1)}, {A} arm{"s" * (A > 1)}, {R} replicate{"s" * (R > 1)}; {results.study.ticks} ticks; '
-        f"{done} of {S * A * R} runs done{f', {failed} failed' if failed else ''}. Results <code>{results.hash}</code>.</p>"
-    )
+        choices += _select("scenario", "Scenario", list(labels), place, labels)
+    study, failed = results.study, int((results.status == 2).sum())
+    counts = ((S, "scenario"), (A, "arm"), (R, "replicate"))
+    size = ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counts)
+    done = f"{int((results.status == 1).sum())} of {S * A * R} runs done" + (f", {failed} failed" if failed else "")
+    parts = [f'<div class="choices">{choices}</div><h3>{escape(study.name)}</h3>']
+    if study.question:
+        parts.append(f"<p>{escape(study.question)}</p>")
+    parts.append(note(f"{size}; {study.ticks} ticks; {done}. Results <code>{results.hash}</code>."))
     values = results.values(outcome)[int(place)]
     groups = dict(zip(results.arm_names, values, strict=True))
-    known = ", ".join(
-        f"{arm} {num(float(np.nanmedian(v)) if np.isfinite(v).any() else float('nan'))}" for arm, v in groups.items()
-    )
-    alt = f"{outcome} by arm, every run; medians: {known}."
-    parts.append(
-        figure(
-            f"{escape(outcome)}{f', {escape(labels[place])}' if S > 1 else ''}",
-            panels.distributions(groups, outcome, alt),
-            known,
-            wide=True,
-        )
-    )
+    middle = {arm: float(np.nanmedian(v)) if np.isfinite(v).any() else math.nan for arm, v in groups.items()}
+    known = ", ".join(f"{arm} {num(median)}" for arm, median in middle.items())
+    picture = panels.distributions(groups, outcome, f"{outcome} by arm, every run; medians: {known}.")
+    title = f"{escape(outcome)}, {escape(labels[place])}" if S > 1 else escape(outcome)
+    parts.append(figure(title, picture, known, wide=True))
     if A > 1:
         parts.append(_compared(results))
-    parts.append(
-        f'<p class="help">Everything else: <code>mpbf study report {escape(str(results.store.path.parent))}</code>, <code>mpbf compare</code>, <code>mpbf robustness</code>, '
-        "<code>mpbf sensitivity</code>, <code>mpbf discover</code>.</p>"
-    )
+    report = f"mpbf study report {escape(results.store.path.parent)}"
+    commands = (report, "mpbf compare", "mpbf robustness", "mpbf sensitivity", "mpbf discover")
+    parts.append(note(f"Everything else: {', '.join(f'<code>{command}</code>' for command in commands)}."))
     return "".join(parts)
+
+
+def _one_line(error: Exception, kind: str = "help") -> str:
+    return note(escape(" ".join(str(error).split())), kind)
 
 
 def _scenario(results: Results, s: int) -> str:
     row = results.scenarios.iloc[s]
-    varied = [c for c in results.scenarios.columns if c not in ("scenario", "place")]
-    return (
-        ", ".join(f"{c.split('.')[-1]} = {num(row[c]) if isinstance(row[c], float) else row[c]}" for c in varied)
-        or "as given"
-    )
+    varied = {c.split(".")[-1]: row[c] for c in results.scenarios.columns if c not in ("scenario", "place")}
+    words = [f"{name} = {num(value) if isinstance(value, float) else value}" for name, value in varied.items()]
+    return ", ".join(words) or "as given"
 
 
 def _compared(results: Results) -> str:
     try:
         analysis = compare(results)
     except MpbfError as error:
-        return f'<p class="help">{escape(" ".join(str(error).split()))}</p>'
-    frame = analysis.tables["effects"]
+        return _one_line(error)
     rows = []
-    for r in records(frame):
+    for r in records(analysis.tables["effects"]):
         said = f'<span class="verdict {_class(str(r["verdict"]))}">{escape(r["verdict"])}</span>'
         between = f"{num(r['low'], '+')} to {num(r['high'], '+')}"
         arm = escape(str(r["arm"]).replace("_", " "))
@@ -129,10 +123,8 @@ def _compared(results: Results) -> str:
         rows.append([escape(r["outcome"]), arm, *numbers, between, said, str(r["units"])])
     head = ["outcome", "arm", "baseline", "treated", "difference", "95 % interval", "verdict", "units"]
     notes = "".join(f"<li>{escape(note)}</li>" for note in analysis.notes)
-    return (
-        table(head, rows, "Effects of the arms against the baseline", numeric=(2, 3, 4, 7))
-        + f'<ul class="cautions">{notes}</ul>'
-    )
+    effects = table(head, rows, "Effects of the arms against the baseline", numeric=(2, 3, 4, 7))
+    return f'{effects}<ul class="cautions">{notes}</ul>'
 
 
 def _class(verdict: str) -> str:
@@ -140,9 +132,8 @@ def _class(verdict: str) -> str:
 
 
 def _select(name: str, label: str, options: list[str], chosen: str, labels: Mapping[str, str] | None = None) -> str:
-    told = labels or {}
-    inside = "".join(
-        f'<option value="{escape(o)}"{" selected" if o == chosen else ""}>{escape(told.get(o, o))}</option>'
-        for o in options
-    )
+    texts, inside = labels or {}, ""
+    for o in options:
+        mark = " selected" if o == chosen else ""
+        inside += f'<option value="{escape(o)}"{mark}>{escape(texts.get(o, o))}</option>'
     return f'<label for="study-{name}">{label}</label><select id="study-{name}" name="{name}">{inside}</select>'

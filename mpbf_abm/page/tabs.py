@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from mpbf_abm.figures.overview import PLURALS
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.model.indicators import INDICATORS, UNITS
 from mpbf_abm.model.run import HEADLINE
-from mpbf_abm.page import panels
+from mpbf_abm.page import WORDS, panels
 from mpbf_abm.page.shown import FLOW_WINDOW, Shown
 from mpbf_abm.parameters import schema
 from mpbf_abm.stats.estimates import mean_estimate
@@ -24,52 +24,14 @@ from mpbf_abm.stats.paired import spread
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 
 Array = np.ndarray[Any, Any]
-TABS = ("layers", "flows", "network", "materials", "outcomes", "configuration", "study")
-VIEWS = {"both": "both", BASELINE: "baseline", WHAT_IF: "what-if", "difference": "difference"}
-
-
+TABS = tuple(WORDS["tabs"])
+VIEWS: dict[str, str] = WORDS["views"]
 MEANING = {i.column: i.definition for i in INDICATORS} | {
     "leading_share": "share of the records that the largest family holds"
 }
-TITLES = {
-    "found_share": "Best materials found", "families_d1": "Breadth of experiments", "leading_share": "Largest family",
-    "rmse_niche": "Error on rare families", "acceleration_factor": "Against chance", "inherited_bias": "Inherited bias",
-}  # fmt: skip
-PLAIN = {
-    "found_share": "of the top 1 % were made and measured", "families_d1": "families, effectively, got the experiments",
-    "leading_share": "of all records are of one family", "rmse_niche": "sd: how wrong models are off the beaten track",
-    "acceleration_factor": "times fewer tests than random search needs", "inherited_bias": "of the bias of simulation lives on in models",
-}  # fmt: skip
-CHARTS: tuple[tuple[str, dict[str, str], str], ...] = (
-    ("Boundary shift ΔB", {"boundary_shift": "ΔB"}, "coverage of the corpus less its fidelity, weighted"),
-    (
-        "Abstraction integrity A",
-        {"integrity": "as it is", "integrity_perceived": "as perceived"},
-        "how well representations keep what matters: over all families, and as the corpus weighs them",
-    ),
-    ("Steering fidelity S", {"steering": "S"}, "how far models deserve to steer: feedback and resolved trade-off"),
-    (
-        "Trade-off T of scale and invariance",
-        {"tradeoff": "T"},
-        "benefit of pretraining scale under invariance less its risk",
-    ),
-    (
-        "Best materials found",
-        {"found_share": "found"},
-        "share of the top 1 % of materials, first made and measured since founding",
-    ),
-    (
-        "Breadth of experiments",
-        {"families_d1": "effective families"},
-        "effective number of families that experiments so far went to",
-    ),
-    (
-        "Model error",
-        {"rmse_dense": "large families", "rmse_niche": "rare families"},
-        "of the models in use, against the true property",
-    ),
-    ("What works", {"models_working": "models", "labs_working": "labs"}, "share that has enough working providers"),
-)
+TITLES: dict[str, str] = WORDS["titles"]
+CHARTS = [(chart["title"], chart["labels"], chart["note"]) for chart in WORDS["charts"]]
+NOTES: dict[str, str] = WORDS["notes"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +47,7 @@ class Look:
     pair : int
         Replicate whose network and map are shown, from 0.
     indicator : str
-        The chart of one's own choice.
+        The chart that the reader has chosen.
     """
 
     tab: str = "layers"
@@ -95,14 +57,14 @@ class Look:
     indicator: str = "records_hhi"
 
     def fitting(self, shown: Shown) -> Look:
-        """The same within what there is."""
+        """Return the same within what there is."""
         view = self.view if shown.what_if else BASELINE
         pair = self.pair if self.pair in shown.replicates else shown.replicates[0]
         return Look(self.tab, view, min(max(0, self.tick), shown.scenario.ticks - 1), pair, self.indicator)
 
 
 def arms_in(view: str, shown: Shown) -> list[str]:
-    """Arms that a view shows."""
+    """Return arms that a view shows."""
     return list(shown.arms) if view in ("both", "difference") else [view]
 
 
@@ -110,19 +72,19 @@ def arms_in(view: str, shown: Shown) -> list[str]:
 
 
 def num(value: float, sign: str = "") -> str:
-    """A number of three digits; what is not defined is a dash."""
+    """Return a number of three digits; what is not defined is a dash."""
     return "–" if math.isnan(value) else f"{value:{sign}.3g}".replace("-", "−")
 
 
 def interval(low: float, high: float) -> str:
-    """An interval in words."""
+    """Return an interval in words."""
     if low == high == 0.0:
         return "0"
     return "" if math.isnan(low) else f"{num(low, '+')} to {num(high, '+')}"
 
 
 def verdict(effect: Mapping[str, Any]) -> tuple[str, str]:
-    """What a paired difference says, and the class of its colour."""
+    """Return what a paired difference says, and the class of its colour."""
     low, high = effect["low"], effect["high"]
     if effect["identical"] or low == high == 0.0:
         return "no difference", "none"
@@ -135,155 +97,162 @@ def verdict(effect: Mapping[str, Any]) -> tuple[str, str]:
     return "undecided", "unsure"
 
 
+def said(effect: Mapping[str, Any]) -> str:
+    """Return the verdict on a difference in its colour."""
+    word, cls = verdict(effect)
+    return f'<span class="verdict {cls}">{word}</span>'
+
+
 def escape(text: object) -> str:
-    """Text for HTML."""
+    """Return the text for HTML."""
     return html.escape(str(text), quote=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, numeric: Sequence[int] = ()) -> str:
-    """A table with a caption, which scrolls on a narrow screen; cells are HTML."""
+    """Return a table with a caption, which scrolls on a narrow screen; cells are HTML."""
     cls = [' class="num"' if i in numeric else "" for i in range(len(head))]
     top = "".join(f'<th scope="col"{c}>{h}</th>' for h, c in zip(head, cls, strict=True))
-    body = "".join(
-        "<tr>" + f'<th scope="row">{row[0]}</th>' + "".join(f"<td{c}>{v}</td>" for v, c in zip(row[1:], cls[1:], strict=True)) + "</tr>"
-        for row in rows
-    )  # fmt: skip
+    cells = ["".join(f"<td{c}>{v}</td>" for v, c in zip(row[1:], cls[1:], strict=True)) for row in rows]
+    body = "".join(f'<tr><th scope="row">{row[0]}</th>{rest}</tr>' for row, rest in zip(rows, cells, strict=True))
+    inside = f"<caption>{caption}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{caption}</caption>'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>{inside}</table></div>'
     )
 
 
 def figure(title: str, picture: str, note: str = "", *, timed: bool = False, wide: bool = False) -> str:
-    """A picture with its title; `timed` ones have the time cursor over them."""
+    """Return a picture with its title; `timed` ones have the time cursor over them."""
     classes = "figure" + (" timed" if timed else "") + (" wide" if wide else "")
     cursor = '<div class="cursor" aria-hidden="true"></div>' if timed else ""
-    told = f"<p>{note}</p>" if note else ""
-    return f'<figure class="{classes}"><figcaption><h3>{title}</h3>{told}</figcaption><div class="picture">{picture}{cursor}</div></figure>'
+    head = f"<h3>{title}</h3><p>{note}</p>" if note else f"<h3>{title}</h3>"
+    body = f'<div class="picture">{picture}{cursor}</div>'
+    return f'<figure class="{classes}"><figcaption>{head}</figcaption>{body}</figure>'
+
+
+def joined(head: str, parts: Iterable[str], grid: str = "grid two") -> str:
+    """Return parts in a grid under a line about them."""
+    return f'{head}<div class="{grid}">{"".join(parts)}</div>'
+
+
+def note(text: str, kind: str = "help") -> str:
+    """Return a line about what stands near it."""
+    return f'<p class="{kind}">{text}</p>'
+
+
+def meant(outcome: str) -> str:
+    """Return the name of an indicator with its meaning."""
+    return f'<abbr title="{escape(MEANING[outcome])}">{outcome}</abbr>'
 
 
 def legend(shown: Shown, view: str) -> str:
-    """What lines and bands mean."""
+    """Return what lines and bands mean."""
     n = len(shown.replicates)
-    over = f"{n} of {shown.scenario.replicates}" if not shown.whole else str(n)
+    over = str(n) if shown.whole else f"{n} of {shown.scenario.replicates}"
+    key = '<span class="key {}"></span>{}'
     if view == "difference":
-        return f'<p class="legend"><span class="key what-if"></span>what-if minus baseline, mean of {over} pairs; band: 95 % interval at each tick</p>'
-    keys = []
-    if view == "both" and shown.what_if:
-        keys = ['<span class="key baseline"></span>baseline', '<span class="key what-if"></span>what-if']
-    elif shown.what_if:
-        keys = [f'<span class="key {"what-if" if view == WHAT_IF else "baseline solid"}"></span>{view}']
+        words = f"what-if minus baseline, mean of {over} pairs; band: 95 % interval at each tick"
+        return note(key.format("what-if", words), "legend")
+    arms = [BASELINE, WHAT_IF] if view == "both" else [view]
+    solid = " solid" if view == BASELINE else ""
+    keys = [key.format(arm + solid, arm) for arm in arms] if shown.what_if else []
     band = f"median of {over} runs; band: 10–90 % of them" if n > 1 else "one run"
-    return f'<p class="legend">{" ".join(keys)} <span class="over">{band}</span></p>'
+    return note(f'{" ".join(keys)} <span class="over">{band}</span>', "legend")
 
 
 # --------------------------------------------------------------------------- what is always there
 
 
 def cards(shown: Shown) -> str:
-    """The headline numbers at the end of the runs."""
-    parts = []
-    for outcome, title in TITLES.items():
-        if shown.effects is None:
-            values = shown.ensemble.arm(BASELINE)[outcome].to_numpy(np.float64)
-            known = values[np.isfinite(values)]
-            low, high = np.quantile(known, (0.1, 0.9)) if len(known) > 1 else (math.nan, math.nan)
-            value = float(known.mean()) if len(known) else math.nan
-            told = f"10–90 % of runs: {num(low)} to {num(high)}" if len(known) > 1 else "one run"
-            parts.append(
-                f'<div class="card"><h3>{title}</h3><p class="value" data-outcome="{outcome}" data-value="{value!r}">{num(value)}</p>'
-                f'<p class="plain">{PLAIN[outcome]}</p><p class="range">{told}</p></div>'
-            )
-            continue
-        e = shown.effects[outcome]
-        word, cls = verdict(e)
-        between = "" if math.isnan(e["low"]) else f" ({interval(e['low'], e['high'])})"
-        parts.append(
-            f'<div class="card"><h3>{title}</h3><p class="value"><span data-outcome="{outcome}" data-arm="baseline" data-value="{float(e["baseline"])!r}">'
-            f'{num(e["baseline"])}</span><span class="arrow" aria-label="to"> → </span><strong data-outcome="{outcome}" data-arm="what-if" '
-            f'data-value="{float(e["treated"])!r}">{num(e["treated"])}</strong></p><p class="plain">{PLAIN[outcome]}</p>'
-            f'<p class="range"><span class="verdict {cls}">{word}</span> {num(e["difference"], "+")}'
-            f"{between}</p></div>"
-        )
+    """Return the headline numbers at the end of the runs."""
+    parts = "".join(_card(shown, outcome) for outcome in TITLES)
     kind = "means of pairs, and what-if minus baseline with its 95 % interval" if shown.what_if else "means of runs"
     n, wanted = len(shown.replicates), shown.scenario.replicates
     some = f"; {n} of {wanted} so far" if n < wanted else f"; {n} {'pairs' if shown.what_if else 'runs'}"
-    return f'<div class="cards">{"".join(parts)}</div><p class="help">At tick {shown.scenario.ticks}, {kind}{some}.</p>'
+    return f'<div class="cards">{parts}</div>' + note(f"At tick {shown.scenario.ticks}, {kind}{some}.")
+
+
+def _card(shown: Shown, outcome: str) -> str:
+    about = f'data-outcome="{outcome}"'
+    if shown.effects is None:
+        values = shown.ensemble.arm(BASELINE)[outcome].to_numpy(np.float64)
+        known = values[np.isfinite(values)]
+        value = float(known.mean()) if len(known) else math.nan
+        top = f'<p class="value" {about} data-value="{value!r}">{num(value)}</p>'
+        spread = "one run"
+        if len(known) > 1:
+            low, high = np.quantile(known, (0.1, 0.9))
+            spread = f"10–90 % of runs: {num(low)} to {num(high)}"
+    else:
+        e = shown.effects[outcome]
+        before, after = float(e["baseline"]), float(e["treated"])
+        top = (
+            f'<p class="value"><span {about} data-arm="baseline" data-value="{before!r}">{num(before)}</span>'
+            '<span class="arrow" aria-label="to"> → </span>'
+            f'<strong {about} data-arm="what-if" data-value="{after!r}">{num(after)}</strong></p>'
+        )
+        between = "" if math.isnan(e["low"]) else f" ({interval(e['low'], e['high'])})"
+        spread = f"{said(e)} {num(e['difference'], '+')}{between}"
+    plain = f'<p class="plain">{WORDS["plain"][outcome]}</p><p class="range">{spread}</p>'
+    return f'<div class="card"><h3>{TITLES[outcome]}</h3>{top}{plain}</div>'
 
 
 # --------------------------------------------------------------------------- layers
 
 
 def draw(shown: Shown, key: tuple[Any, ...], make: Callable[..., str], *of: Any) -> str:
-    """A picture of something, made once."""
+    """Return a picture of something, made once."""
     if key not in shown.drawn:
         shown.drawn[key] = make(*of)
     return shown.drawn[key]
 
 
 def layers(shown: Shown, look: Look) -> str:
-    """Charts over time."""
+    """Return charts over time."""
     mine = (f"Of your choice: {look.indicator}", {look.indicator: look.indicator}, MEANING[look.indicator])
-    parts = [legend(shown, look.view), '<div class="grid">']
-    for title, labels, note in (*CHARTS, mine):
-        key = ("layers", look.view, title)
-        parts.append(draw(shown, key, _chart, shown, look.view, title, labels, note))
-    return "".join([*parts, "</div>"])
+    charts = (
+        draw(shown, ("layers", look.view, title), _chart, shown, look.view, title, labels, about)
+        for title, labels, about in (*CHARTS, mine)
+    )
+    return joined(legend(shown, look.view), charts, "grid")
 
 
-def _chart(shown: Shown, view: str, title: str, labels: Mapping[str, str], note: str) -> str:
+def _chart(shown: Shown, view: str, title: str, labels: Mapping[str, str], about: str) -> str:
     quantities, ticks = list(labels), shown.scenario.ticks
     unit = UNITS[quantities[0]]
     if view == "difference":
         frame = shown.gaps(quantities)
-        last = frame[frame["tick"] == ticks - 1]
-        ends = "; ".join(f"{labels[r['quantity']]} {num(r['difference'], '+')}" for r in records(last))
-        picture = panels.gaps(
-            frame, labels, ticks, unit, f"{title}, what-if minus baseline over time; at the end {ends}."
-        )
+        last = records(frame[frame["tick"] == ticks - 1])
+        ends = "; ".join(f"{labels[r['quantity']]} {num(r['difference'], '+')}" for r in last)
+        alt = f"{title}, what-if minus baseline over time; at the end {ends}."
+        picture = panels.gaps(frame, labels, ticks, unit, alt)
     else:
         bands = shown.bands(quantities, arms_in(view, shown))
-        last = bands.groupby(["arm", "quantity"], sort=False).tail(1)
-        told = [
-            ([r["arm"]] if shown.what_if else [])
-            + ([labels[r["quantity"]]] if len(labels) > 1 else [])
-            + [num(r["median"])]
-            for r in records(last)
-        ]
-        ends = "; ".join(" ".join(words) for words in told)
-        picture = panels.lines(
-            bands, labels, ticks, unit, f"{title} over time; median at the end: {ends or 'not defined'}."
-        )
-    return figure(title, picture, escape(note), timed=True)
+        last = records(bands.groupby(["arm", "quantity"], sort=False).tail(1))
+        names = [[r["arm"]] * shown.what_if + [labels[r["quantity"]]] * (len(labels) > 1) for r in last]
+        ends = "; ".join(" ".join([*name, num(r["median"])]) for name, r in zip(names, last, strict=True))
+        alt = f"{title} over time; median at the end: {ends or 'not defined'}."
+        picture = panels.lines(bands, labels, ticks, unit, alt)
+    return figure(title, picture, escape(about), timed=True)
 
 
 def at_tick(shown: Shown, look: Look) -> str:
-    """Indicators at the tick of the scrubber, as a table."""
-    names = list(dict.fromkeys([*(q for _, labels, _ in CHARTS for q in labels), look.indicator]))
-    return _values_table(
-        shown, {name: [shown.values(name, arm)[:, look.tick] for arm in shown.arms] for name in names},
-        {name: f"<abbr title=\"{escape(MEANING[name])}\">{name}</abbr>" for name in names},
-        {name: UNITS[name] for name in names}, f"At tick {look.tick + 1} (means over runs)",
-    )  # fmt: skip
+    """Return indicators at the tick of the scrubber, as a table."""
+    names = dict.fromkeys([*(q for _, labels, _ in CHARTS for q in labels), look.indicator])
+    rows = [(meant(name), UNITS[name], [shown.values(name, arm)[:, look.tick] for arm in shown.arms]) for name in names]
+    return _values_table(shown, rows, f"At tick {look.tick + 1} (means over runs)", "indicator")
 
 
-def _values_table(
-    shown: Shown, values: Mapping[str, Sequence[Array]], labels: Mapping[str, str], units: Mapping[str, str], caption: str,
-    first: str = "indicator",
-) -> str:  # fmt: skip
-    """Means of each arm and paired differences of some quantities."""
+def _values_table(shown: Shown, values: Iterable[tuple[str, str, list[Array]]], caption: str, first: str) -> str:
+    """Return means of each arm and paired differences of quantities: label, unit, values by arm."""
     rows = []
-    for name, by_arm in values.items():
-        means = [num(mean_estimate(v[np.isfinite(v)]).value) for v in by_arm]
-        row = [labels[name], *means]
+    for label, unit, by_arm in values:
+        row = [label, *(num(mean_estimate(v[np.isfinite(v)]).value) for v in by_arm)]
         if shown.what_if:
             gap = by_arm[1] - by_arm[0]
             e = mean_estimate(gap[np.isfinite(gap)])
             row += [num(e.value, "+"), interval(e.low, e.high)]
-        rows.append([*row, escape(units[name])])
-    head = [first, *shown.arms, *(["difference", "95 % interval"] if shown.what_if else []), "unit"]
-    if not shown.what_if:
-        head[1] = "value"
+        rows.append([*row, escape(unit)])
+    head = [first, *shown.arms, "difference", "95 % interval", "unit"] if shown.what_if else [first, "value", "unit"]
     return table(head, rows, caption, numeric=range(1, len(head) - 1))
 
 
@@ -291,258 +260,208 @@ def _values_table(
 
 
 def flows(shown: Shown, look: Look) -> str:
-    """The layer diagram of each arm, and a table of what flows."""
-    first = max(0, look.tick + 1 - FLOW_WINDOW)
-    when = f"ticks {first + 1} to {look.tick + 1}"
-    parts = [
-        f'<p class="legend">what flows in a tick, mean over {when}'
-        + (f" and {len(shown.replicates)} runs, with its 95 % interval" if len(shown.replicates) > 1 else "")
-        + '; width grows with the logarithm. <span class="key blue"></span>records <span class="key vermilion"></span>experiments '
-        '<span class="key green"></span>published tests</p>',
-        '<div class="grid two">',
-    ]
+    """Return the layer diagram of each arm, and a table of what flows."""
+    when = f"ticks {max(0, look.tick + 1 - FLOW_WINDOW) + 1} to {look.tick + 1}"
+    n = len(shown.replicates)
+    over = f" and {n} runs, with its 95 % interval" if n > 1 else ""
+    parts = []
     for arm in arms_in(look.view, shown):
         frame = shown.flow_table(arm, look.tick)
-        told = "; ".join(f"{name} {num(v)}" for name, v in frame["per_tick"].items())
-        alt = f"Layer diagram of the {arm}, {when}, per tick: {told}."
+        amounts = "; ".join(f"{name} {num(v)}" for name, v in frame["per_tick"].items())
+        alt = f"Layer diagram of the {arm}, {when}, per tick: {amounts}."
         picture = draw(shown, ("flows", arm, look.tick), panels.flows, frame, alt)
-        parts.append(
-            figure(
-                arm if shown.what_if else "Flows between the layers",
-                picture,
-                wide=not shown.what_if or look.view != "both",
-            )
+        parts.append(figure(arm if shown.what_if else "Flows between the layers", picture, wide=alone(shown, look)))
+    rows = [
+        (
+            f"<strong>{flow}</strong>: {escape(what)}",
+            f"{unit} per tick",
+            [shown.flow_values(flow, arm, look.tick) for arm in shown.arms],
         )
-    parts.append("</div>")
-    parts.append(
-        _values_table(
-            shown, {flow: [shown.flow_values(flow, arm, look.tick) for arm in shown.arms] for flow in FLOWS},
-            {flow: f"<strong>{flow}</strong>: {escape(what)}" for flow, (_, _, _, what) in FLOWS.items()},
-            {flow: f"{unit} per tick" for flow, (_, _, unit, _) in FLOWS.items()}, f"Flows per tick, {when}", "flow",
-        )
-    )  # fmt: skip
-    return "".join(parts)
+        for flow, (_, _, unit, what) in FLOWS.items()
+    ]
+    head = note(f"what flows in a tick, mean over {when}{over}; {NOTES['flows']}", "legend")
+    return joined(head, parts) + _values_table(shown, rows, f"Flows per tick, {when}", "flow")
+
+
+def alone(shown: Shown, look: Look) -> bool:
+    """Return whether one picture has the width of two."""
+    return look.view != "both" or not shown.what_if
+
+
+def _run(shown: Shown, look: Look) -> str:
+    """Return which run is looked at, if there are several."""
+    return "" if len(shown.replicates) == 1 else f", {'pair' if shown.what_if else 'run'} {look.pair + 1}"
 
 
 # --------------------------------------------------------------------------- network
 
 
 def network(shown: Shown, look: Look, losses: pd.DataFrame | None = None) -> str:
-    """Who leans on whom at a tick, and what it costs to lose a node, if that was computed."""
-    run = "" if len(shown.replicates) == 1 else f", {'pair' if shown.what_if else 'run'} {look.pair + 1}"
-    parts = [
-        '<p class="legend">repositories feed models, models steer labs; area: how many lean on a node; ringed: the two of each kind that most others lean on; '
-        + f"✕: not working. At tick {look.tick + 1}{run}.</p>",
-        '<div class="grid two">',
-    ]
-    for arm in [WHAT_IF] if look.view == "difference" else arms_in(look.view, shown):
-        fresh = look.view == "difference"
+    """Return who leans on whom at a tick, and what it costs to lose a node, if that was computed."""
+    fresh, parts = look.view == "difference", []
+    for arm in [WHAT_IF] if fresh else arms_in(look.view, shown):
         nodes, edges = shown.new_links(look.pair, look.tick) if fresh else shown.network(arm, look.pair, look.tick)
-        title = (
-            "what-if; blue: links that the baseline has not" if fresh else arm if shown.what_if else "Infrastructure"
-        )
+        title = arm if shown.what_if else "Infrastructure"
+        if fresh:
+            title = "what-if; blue: links that the baseline has not"
         alt = _network_words(arm, nodes, edges, look.tick, fresh)
         picture = draw(shown, ("network", arm, look.pair, look.tick, fresh), panels.network, nodes, edges, alt)
-        parts.append(figure(title, picture, _leading(nodes), wide=look.view != "both" or not shown.what_if))
-    parts.append("</div>")
-    return "".join([*parts, keystones(losses)])
+        parts.append(figure(title, picture, _leading(nodes), wide=alone(shown, look)))
+    head = note(f"{NOTES['network']} At tick {look.tick + 1}{_run(shown, look)}.", "legend")
+    return joined(head, parts) + keystones(losses)
 
 
 def _network_words(arm: str, nodes: pd.DataFrame, edges: pd.DataFrame, tick: int, fresh: bool) -> str:
-    counts = [
-        f"{PLURALS[str(kind)]} {len(part)} ({int((~part['works']).sum())} down)"
-        for kind, part in nodes.groupby("kind", sort=False)
-    ]
+    kinds = nodes.groupby("kind", sort=False)
+    counts = [f"{PLURALS[str(kind)]} {len(part)} ({int((~part['works']).sum())} down)" for kind, part in kinds]
     more = f"; {int(edges['new'].sum())} links that the baseline has not" if fresh else ""
-    return (
-        f"Infrastructure of the {arm} at tick {tick + 1}: {', '.join(counts) or 'no nodes'}; {len(edges)} links{more}."
-    )
+    there = ", ".join(counts) or "no nodes"
+    return f"Infrastructure of the {arm} at tick {tick + 1}: {there}; {len(edges)} links{more}."
 
 
 def _leading(nodes: pd.DataFrame) -> str:
     marked = records(nodes[nodes["mark"]].sort_values(["kind", "load"], ascending=[False, False]))
     words = [f"{r['kind']} {r['id']} ({r['load']:g})" for r in marked]
-    return f"most leaned on: {', '.join(words)}" if words else "nobody leans on anybody"
+    return f"most leaned on: {', '.join(words)}" if words else "no node leans on another"
 
 
 def keystones(costs: pd.DataFrame | None) -> str:
-    """What the loss of each node costs, by simulation; before it was computed, how to."""
-    head = (
-        '<section class="keystones"><h3>Keystones by simulation</h3><p class="help">The node that most others lean on need not be the one whose loss '
-        "costs most. Each repository and each model is lost in turn, for good, from the tick of the scrubber on; nodes of several runs are put together "
-        "by their rank among those that others lean on.</p>"
-    )
+    """Return what the loss of each node costs, by simulation; before it was computed, how to."""
+    head = f'<section class="keystones"><h3>Keystones by simulation</h3>{note(NOTES["keystones"])}'
     if costs is None:
-        return (
-            head
-            + '<button type="button" class="btn btn-outline-primary" data-ask="losses">Lose each node in turn</button></section>'
+        button = (
+            '<button type="button" class="btn btn-outline-primary" data-ask="losses">Lose each node in turn</button>'
         )
-    parts = [head, '<div class="grid two">']
+        return f"{head}{button}</section>"
+    parts = []
     for kind, part in costs.groupby("kind", sort=False):
-        label = "finds lost by the end (share of the top set; 95 %)"
-        worst = part.iloc[0]
-        alt = f"Cost of losing each {kind} in finds, costliest first: {worst['name']} {num(worst['cost'])}."
-        sure = list(part.loc[part["low"] > 0, "name"])
-        said = (
-            f"keystones, whose loss surely costs finds: {', '.join(sure)}"
-            if sure
-            else "of no single loss is it sure that it costs finds"
+        worst, runs = part.iloc[0], int(part["seeds"].max())
+        alt = f"Cost of losing each {kind} in discoveries, costliest first: {worst['name']} {num(worst['cost'])}."
+        picture = panels.ranked(part, "discoveries lost by the end (share of the top set; 95 %)", alt)
+        sure = ", ".join(part.loc[part["low"] > 0, "name"])
+        words = "keystones, whose loss surely costs discoveries: " + sure
+        words = words if sure else "of no single loss is it sure that it costs discoveries"
+        rest = (
+            f"rank 1 is the node that most others lean on; mean of {runs} runs, intervals hold for all nodes together"
         )
-        note = f"{said}; rank 1 is the node that most others lean on; mean of {int(part['seeds'].max())} runs, intervals hold for all nodes together"
-        parts.append(figure(f"Loss of a {kind}", panels.ranked(part, label, alt), note))
-    return "".join([*parts, "</div></section>"])
+        parts.append(figure(f"Loss of a {kind}", picture, f"{words}; {rest}"))
+    return joined(head, parts) + "</section>"
 
 
 # --------------------------------------------------------------------------- materials
 
 
 def materials(shown: Shown, look: Look) -> str:
-    """The map of families: what was tried, what was found."""
-    run = "" if len(shown.replicates) == 1 else f", {'pair' if shown.what_if else 'run'} {look.pair + 1}"
-    parts = [
-        '<p class="legend">each circle is a family, near those with similar descriptors (two main directions); area: materials; hollow: never tried; '
-        + f'<span class="key ring"></span>best materials found there. Up to tick {look.tick + 1}{run}.</p>',
-        '<div class="grid two">',
-    ]
-    for arm in arms_in(look.view, shown) if look.view != "difference" else ["difference"]:
+    """Return the map of families: what was tried, what was found."""
+    parts = []
+    for arm in ["difference"] if look.view == "difference" else arms_in(look.view, shown):
+        title, words = arm if shown.what_if else "Materials space", _map_words(shown, look, arm)
+        title = "what-if minus baseline" if arm == "difference" else title
         picture = draw(shown, ("materials", arm, look.pair, look.tick), _map, shown, look, arm)
-        title = "what-if minus baseline" if arm == "difference" else arm if shown.what_if else "Materials space"
-        parts.append(
-            figure(title, picture, _map_words(shown, look, arm), wide=look.view != "both" or not shown.what_if)
-        )
-    return "".join([*parts, "</div>"])
+        parts.append(figure(title, picture, words, wide=alone(shown, look)))
+    return joined(note(f"{NOTES['materials']} Up to tick {look.tick + 1}{_run(shown, look)}.", "legend"), parts)
 
 
 def _map(shown: Shown, look: Look, arm: str) -> str:
     places = shown.histories[shown.last_arm if arm == "difference" else arm, look.pair].places
+    counts = {a: shown.family_counts(a, look.pair, look.tick) for a in shown.arms}
+    alt = f"Map of {len(places)} families"
     if arm == "difference":
-        before, found_before = shown.family_counts(BASELINE, look.pair, look.tick)
-        after, found = shown.family_counts(WHAT_IF, look.pair, look.tick)
-        alt = f"Map of {len(places)} families coloured by the difference of experiments, what-if minus baseline."
-        gap = after - before
-        return panels.materials(
-            places, gap, np.maximum(found - found_before, 0), float(np.abs(gap).max()), alt, signed=True
-        )
-    tried, found = shown.family_counts(arm, look.pair, look.tick)
-    most = max(float(shown.family_counts(a, look.pair, look.tick)[0].max()) for a in shown.arms)
-    alt = f"Map of {len(places)} families, {arm}: {_map_words(shown, look, arm)}"
-    return panels.materials(places, tried, found, most, alt)
+        gap, found = (after - before for before, after in zip(counts[BASELINE], counts[WHAT_IF], strict=True))
+        alt += " coloured by the difference of experiments, what-if minus baseline."
+        return panels.materials(places, gap, np.maximum(found, 0), float(np.abs(gap).max()), alt, signed=True)
+    most = max(float(tried.max()) for tried, _ in counts.values())
+    return panels.materials(places, *counts[arm], most, f"{alt}, {arm}: {_map_words(shown, look, arm)}")
 
 
 def _map_words(shown: Shown, look: Look, arm: str) -> str:
     if arm == "difference":
         before, f0 = shown.family_counts(BASELINE, look.pair, look.tick)
         after, f1 = shown.family_counts(WHAT_IF, look.pair, look.tick)
-        return (
-            f"{int(((before == 0) & (after > 0)).sum())} families are tried only in the what-if, {int(((before > 0) & (after == 0)).sum())} only in the "
-            f"baseline; ringed: more finds in the what-if ({int(f1.sum())} against {int(f0.sum())} in all)"
-        )
+        gained, lost = int(((before == 0) & (after > 0)).sum()), int(((before > 0) & (after == 0)).sum())
+        more = f"ringed: more discoveries in the what-if ({int(f1.sum())} against {int(f0.sum())} in all)"
+        return f"{gained} families are tried only in the what-if, {lost} only in the baseline; {more}"
     tried, found = shown.family_counts(arm, look.pair, look.tick)
     top = int(shown.histories[arm, look.pair].places["top"].sum())
-    return (
-        f"{int((tried > 0).sum())} of {len(tried)} families tried in {int(tried.sum())} experiments; {int(found.sum())} of the {top} best materials found "
-        f"in {int((found > 0).sum())} families"
-    )
+    best = f"{int(found.sum())} of the {top} best materials found in {int((found > 0).sum())} families"
+    return f"{int((tried > 0).sum())} of {len(tried)} families tried in {int(tried.sum())} experiments; {best}"
 
 
 # --------------------------------------------------------------------------- outcomes
 
 
 def outcomes(shown: Shown, _: Look) -> str:
-    """Distributions of outcomes over runs, and effects with what they say."""
-    parts = ['<div class="grid small">']
-    for outcome in HEADLINE[:6] + HEADLINE[6:8]:
+    """Return distributions of outcomes over runs, and effects with what they say."""
+    parts = []
+    for outcome in HEADLINE[:8]:
         pairs = pd.DataFrame({arm: shown.ensemble.arm(arm)[outcome] for arm in shown.arms})
         middle = ", ".join(f"{arm} {num(float(pairs[arm].median()))}" for arm in shown.arms)
         alt = f"{outcome} of every run; medians: {middle}."
         picture = draw(shown, ("outcomes", outcome), panels.outcome, pairs, UNITS[outcome], alt)
         parts.append(figure(TITLES.get(outcome, outcome.replace("_", " ")), picture, escape(MEANING[outcome])))
-    parts.append("</div>")
-    parts.append(_effects_table(shown) if shown.effects is not None else _spread_table(shown))
-    return "".join([*parts, *_cautions(shown)])
+    effects = _spread_table(shown) if shown.effects is None else _effects_table(shown, shown.effects)
+    cautions = "".join(f"<li>{escape(s)}</li>" for s in shown.ensemble.cautions)
+    return joined("", parts, "grid small") + effects + (f'<ul class="cautions">{cautions}</ul>' if cautions else "")
 
 
-def _effects_table(shown: Shown) -> str:
+def _effects_table(shown: Shown, effects: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
-    assert shown.effects is not None  # noqa: S101 (the caller asked)
     for outcome in HEADLINE:
-        e = shown.effects[outcome]
+        e = effects[outcome]
         base, treated = (shown.ensemble.arm(a)[outcome].to_numpy(np.float64) for a in (BASELINE, WHAT_IF))
         higher = np.mean(treated > base) if len(base) else math.nan
-        word, cls = verdict(e)
-        rows.append(
-            [
-                f'<abbr title="{escape(MEANING[outcome])}">{outcome}</abbr>', num(e["baseline"]), num(e["treated"]), num(e["difference"], "+"),
-                interval(e["low"], e["high"]), f'<span class="verdict {cls}">{word}</span>', f"{higher:.0%}", num(e["vrf"]), str(int(e["n"])), escape(UNITS[outcome]),
-            ]
-        )  # fmt: skip
-    head = [
-        "outcome",
-        "baseline",
-        "what-if",
-        "difference",
-        "95 % interval",
-        "verdict",
-        "pairs higher",
-        "VRF",
-        "pairs",
-        "unit",
-    ]
-    note = (
-        '<p class="help">Means over pairs of runs on the same draws. More, less: the interval leaves out 0; all intervals hold '
-        "together. Undecided: more pairs are needed. VRF: how many times smaller pairing makes the variance of the "
-        "difference.</p>"
-    )
-    return table(head, rows, f"Effects at tick {shown.scenario.ticks}", numeric=(1, 2, 3, 4, 6, 7, 8)) + note
+        numbers = [num(e["baseline"]), num(e["treated"]), num(e["difference"], "+"), interval(e["low"], e["high"])]
+        pairs = [f"{higher:.0%}", num(e["vrf"]), str(int(e["n"]))]
+        rows.append([meant(outcome), *numbers, said(e), *pairs, escape(UNITS[outcome])])
+    head = ["outcome", "baseline", "what-if", "difference", "95 % interval"]
+    head += ["verdict", "pairs higher", "VRF", "pairs", "unit"]
+    caption = f"Effects at tick {shown.scenario.ticks}"
+    return table(head, rows, caption, numeric=(1, 2, 3, 4, 6, 7, 8)) + note(NOTES["effects"])
 
 
 def _spread_table(shown: Shown) -> str:
-    rows = []
-    for r in records(spread(shown.ensemble.arm(BASELINE), HEADLINE)):
-        name = f'<abbr title="{escape(MEANING[r["outcome"]])}">{r["outcome"]}</abbr>'
-        rows.append([name, num(r["median"]), num(r["p10"]), num(r["p90"]), escape(UNITS[r["outcome"]])])
-    head = ["outcome", "median", "10 %", "90 %", "unit"]
-    return table(
-        head, rows, f"Outcomes at tick {shown.scenario.ticks}, over {len(shown.replicates)} runs", numeric=(1, 2, 3)
-    )
-
-
-def _cautions(shown: Shown) -> list[str]:
-    said = shown.ensemble.cautions
-    return ['<ul class="cautions">', *(f"<li>{escape(s)}</li>" for s in said), "</ul>"] if said else []
+    rows = [
+        [meant(r["outcome"]), *(num(r[c]) for c in ("median", "p10", "p90")), escape(UNITS[r["outcome"]])]
+        for r in records(spread(shown.ensemble.arm(BASELINE), HEADLINE))
+    ]
+    caption = f"Outcomes at tick {shown.scenario.ticks}, over {len(shown.replicates)} runs"
+    return table(["outcome", "median", "10 %", "90 %", "unit"], rows, caption, numeric=(1, 2, 3))
 
 
 # --------------------------------------------------------------------------- configuration
 
 
 def configuration(shown: Shown, _: Look) -> str:
-    """How to make the same runs elsewhere, what differs from the defaults, and the hashes."""
+    """Return how to make the same runs elsewhere, what differs from the defaults, and the hashes."""
     s = shown.scenario
-    rows = {r["path"]: r for r in schema()}
-    default = dict.fromkeys(rows) | {p: r["default"] for p, r in rows.items()}
-    flat = s.parameters.flat()
+    flat, record = s.parameters.flat(), s.plan.record()
     changed = [
-        [p, escape(flat[p]), escape(default[p]), escape(rows[p]["unit"]), escape(rows[p]["help"])] for p in rows if flat[p] != default[p]
-    ]  # fmt: skip
-    record = s.plan.record()
-    run_hashes = [
-        [f"{arm} {i + 1}", str(s.seed + i), f"<code>{s.plan.spec(arm, i).id}</code>"] for arm in shown.arms for i in shown.replicates
-    ]  # fmt: skip
+        [r["path"], *map(escape, (flat[r["path"]], r["default"], r["unit"], r["help"]))]
+        for r in schema()
+        if flat[r["path"]] != r["default"]
+    ]
+    runs = [
+        [f"{arm} {i + 1}", str(s.seed + i), f"<code>{s.plan.spec(arm, i).id}</code>"]
+        for arm in shown.arms
+        for i in shown.replicates
+    ]
+    head = ["parameter", "value", "default", "unit", "help"]
+    software = f"{escape(record['software']['version'])} <code>{record['software']['fingerprint']}</code>"
+    ids = "Runs; the id follows from everything that a run depends on, and is the same in a study"
     parts = [
         "<h3>The same runs from the command line</h3>",
-        f'<div class="copy"><pre id="command" tabindex="0">{escape(s.command())}</pre>'
-        + '<button type="button" class="btn btn-outline-primary" data-copy="command">Copy</button></div>',
-        "<h3>As a configuration file</h3>",
-        f'<pre tabindex="0">{escape(s.to_toml())}</pre>',
-        table(["parameter", "value", "default", "unit", "help"], changed, "Parameters that differ from the defaults", (1, 2))
-        if changed else '<p class="help">All parameters are as by default.</p>',
-        f'<p class="help">Plan <code>{record["run_hash"]}</code>, software {escape(record["software"]["version"])} '
-        + f'<code>{record["software"]["fingerprint"]}</code>.</p>',
-        table(["run", "seed", "id"], run_hashes, "Runs; the id follows from everything that a run depends on, and is the same in a study", (1,)),
-    ]  # fmt: skip
+        f'<div class="copy"><pre id="command" tabindex="0">{escape(s.command())}</pre>',
+        '<button type="button" class="btn btn-outline-primary" data-copy="command">Copy</button></div>',
+        f'<h3>As a configuration file</h3><pre tabindex="0">{escape(s.to_toml())}</pre>',
+        table(head, changed, "Parameters that differ from the defaults", (1, 2))
+        if changed
+        else note("All parameters are as by default."),
+        note(f"Plan <code>{record['run_hash']}</code>, software {software}."),
+        table(["run", "seed", "id"], runs, ids, (1,)),
+    ]
     return "".join(parts)
 
 
 MAKERS: dict[str, Callable[[Shown, Look], str]] = {
-    "layers": layers, "flows": flows, "network": network, "materials": materials, "outcomes": outcomes, "configuration": configuration,
-}  # fmt: skip
+    make.__name__: make for make in (layers, flows, network, materials, outcomes, configuration)
+}

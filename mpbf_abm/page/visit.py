@@ -1,4 +1,4 @@
-"""One reader's page: what was asked, what is under way, what is looked at. No two visits share anything but the workers."""
+"""One reader's page: what was asked, what is under way, what is looked at; visits share the workers only."""
 
 from __future__ import annotations
 
@@ -77,12 +77,15 @@ class Visit:
         self._spawn(self._paint())
 
     def leave(self) -> None:
-        """The reader is gone: nothing is computed for them any more."""
-        for order in (self.order, self.losses):
-            if order is not None:
-                self.desk.cancel(order)
+        """Compute nothing more for a reader who is gone."""
+        self._cancel(self.order, self.losses)
         for task in list(self._tasks):
             task.cancel()
+
+    def _cancel(self, *orders: Order | None) -> None:
+        for order in orders:
+            if order is not None:
+                self.desk.cancel(order)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something that takes time; messages of all sessions wait for each other, but not for this."""
@@ -99,7 +102,7 @@ class Visit:
     # ------------------------------------------------------------------ what the page sends
 
     async def arrive(self, query: str) -> None:
-        """A page was opened, perhaps with an address that says what it shows."""
+        """Open the page, perhaps with an address that says what it shows."""
         try:
             scenario, faults = from_address(query if _asks(query) else self.opening), []
         except ScenarioError as error:
@@ -112,7 +115,7 @@ class Visit:
         self._spawn(self._browse())
 
     async def form(self, form: Any) -> None:
-        """The form has changed."""
+        """Take the form as it has changed."""
         preset = form.get("preset") if isinstance(form, Mapping) else None
         if isinstance(preset, str) and preset != self._preset:
             try:
@@ -120,7 +123,7 @@ class Visit:
             except MpbfError:
                 base = Parameters()
             self._preset = preset
-            await self.tell("fill", {"bases": _texts(base), "values": None})
+            await self.tell("fill", {"bases": _texts(base.flat()), "values": None})
         try:
             scenario = from_form(form).checked()
         except ScenarioError as error:
@@ -137,13 +140,13 @@ class Visit:
             await self._status("Changed; press Run to see what comes of it", stale=True)
 
     async def example(self, name: str) -> None:
-        """A ready-made question was chosen; an empty name puts everything back."""
+        """Show a ready-made question; an empty name puts everything back."""
         query, help = EXAMPLES.get(str(name), ("", ""))
         await self._send("example-help", tabs.escape(help))
         await self._fill(from_address(query))
 
     async def file(self, given: Any) -> None:
-        """A configuration file was opened: it is read as data."""
+        """Read a configuration file, as data."""
         name = str(given.get("name", "file"))[:80] if isinstance(given, Mapping) else "file"
         text = given.get("text") if isinstance(given, Mapping) else None
         try:
@@ -154,23 +157,21 @@ class Visit:
         await self._fill(scenario)
 
     async def looked(self, what: Any) -> None:
-        """Another tab, view, tick, pair or indicator."""
+        """Show another tab, view, tick, pair or indicator."""
         self.look = Look(**_checked_look(what if isinstance(what, Mapping) else {}))
         self._repaint.set()
 
     async def cancel(self) -> None:
         """Stop what is under way."""
-        for order in (self.order, self.losses):
-            if order is not None:
-                self.desk.cancel(order)
+        self._cancel(self.order, self.losses)
 
     async def ask(self, what: str) -> None:
-        """Something that is only computed on request."""
+        """Compute something that is only computed on request."""
         if what == "losses" and self.shown is not None and (self.losses is None or self.losses.over):
             self._spawn(self._lose(self.shown))
 
     async def choose(self, what: Any) -> None:
-        """Another study, scenario or outcome of a study."""
+        """Show another study, scenario or outcome of a study."""
         self.study = {str(k): str(v) for k, v in what.items()} if isinstance(what, Mapping) else {}
         self._spawn(self._browse())
 
@@ -179,29 +180,22 @@ class Visit:
     async def _fill(self, scenario: Scenario) -> None:
         """Show a scenario in the form; the page then sends the form."""
         self._preset = scenario.preset
-        events = {
-            kind: {
-                e.name: {k: str(v) for k, v in event_fields(e).items() if k != "name"}
-                for k_, e in scenario.events()
-                if k_ == kind
-            }
-            for kind in EVENTS
+        message: dict[str, Any] = {
+            "preset": scenario.preset,
+            "bases": _texts(Parameters.preset(scenario.preset).flat()),
+            "values": _texts(scenario.changes),
+            "numbers": {name: str(getattr(scenario, name)) for name in NUMBERS},
+            SHARED: scenario.shocks_in_baseline,
+            **{kind: {} for kind in EVENTS},
         }
-        await self.tell(
-            "fill",
-            {
-                "preset": scenario.preset, "bases": _texts(Parameters.preset(scenario.preset)),
-                "values": {path: value_text(value) for path, value in scenario.changes.items()},
-                "numbers": {name: str(getattr(scenario, name)) for name in NUMBERS}, **events, SHARED: scenario.shocks_in_baseline,
-            },
-        )  # fmt: skip
+        for kind, event in scenario.events():
+            message[kind][event.name] = {k: str(v) for k, v in event_fields(event).items() if k != "name"}
+        await self.tell("fill", message)
 
     async def _begin(self, scenario: Scenario) -> None:
         # Ordered before the last order is given up, so that runs of both go on.
         old, self.order = self.order, self.desk.order(tasks_of(scenario.plan), first=len(scenario.plan.arms))
-        for order in (old, self.losses):
-            if order is not None:
-                self.desk.cancel(order)
+        self._cancel(old, self.losses)
         if self._follower is not None:
             self._follower.cancel()
         self._follower = self._spawn(self._follow(scenario, self.order))
@@ -247,12 +241,12 @@ class Visit:
         if s.ticks < 2 or not s.parameters.planners.count:
             await self._complain([Fault("", "there is nothing to lose: keystones need two ticks and some planners")])
             return
-        self.losses = order = self.desk.order(
-            {i: Task(RunSpec(s.parameters, s.seed + i, s.ticks, policies), losses=start) for i in shown.replicates}
-        )
+        specs = {i: RunSpec(s.parameters, s.seed + i, s.ticks, policies) for i in shown.replicates}
+        self.losses = order = self.desk.order({i: Task(spec, losses=start) for i, spec in specs.items()})
+        words = f"Losing each node in turn from tick {start + 1}, {'with' if policies else 'without'} the policies"
         while True:
-            words = f"Losing each node in turn from tick {start + 1}, {'with' if policies else 'without'} the policies: {len(order.results)} of {len(order.tasks)}"
-            await self._status(words, len(order.results) / len(order.tasks), not order.over)
+            done, wanted = len(order.results), len(order.tasks)
+            await self._status(f"{words}: {done} of {wanted}", done / wanted, not order.over)
             if order.over:
                 break
             await order.news(NEWS_SECONDS)
@@ -310,7 +304,7 @@ class Visit:
 
 
 def _costs(order: Order) -> pd.DataFrame:
-    """Cost in finds of losing the node of each rank, costliest first."""
+    """Return the cost in discoveries of losing the node of each rank, costliest first."""
     table = pd.concat([t for _, t in sorted(order.results.items())], ignore_index=True)
     parts = []
     for kind, part in table.groupby("kind", sort=False):
@@ -320,18 +314,18 @@ def _costs(order: Order) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _texts(parameters: Parameters) -> dict[str, str]:
-    return {path: value_text(value) for path, value in parameters.flat().items()}
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {path: value_text(value) for path, value in values.items()}
 
 
 def _asks(query: str) -> bool:
-    """Whether an address says anything about the model."""
+    """Return whether an address says anything about the model."""
     keys = {part.split("=", 1)[0] for part in query.split("&") if part}
     return bool(keys - set(Look().__dict__))
 
 
 def _checked_look(what: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a look that can be used; others are as by default."""
+    """Return fields of a look that can be used; others are as by default."""
     out: dict[str, Any] = {}
     for name, known in (("tab", TABS), ("view", VIEWS), ("indicator", COLUMNS)):
         if what.get(name) in known:

@@ -13,14 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.random import Generator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.stats.estimates import UNKNOWN, Estimate, critical_z, student
 
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 Labels = ArrayLike | None
 
 

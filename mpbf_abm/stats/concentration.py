@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
-
 
 def hill(counts: NDArray[Any], order: float) -> float:
     """Return Hill number (effective number of kinds) of order 0, 1 or 2 (Hill 1973); NaN for an empty count."""

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, refuse
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 PERMUTATIONS = 111
 

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import refuse_all
 from mpbf_abm.stats.estimates import LEVEL, Events, critical_t
 
-Float = NDArray[np.float64]
 Bounds = Mapping[str, float] | None
 
 RESAMPLES = 4_000

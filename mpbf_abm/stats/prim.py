@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Bool
 from mpbf_abm.errors import refuse
 
-Float = NDArray[np.float64]
-Bool = NDArray[np.bool_]
 Limit = tuple[float, float] | frozenset[Any]
 Box = tuple[Limit, ...]
 

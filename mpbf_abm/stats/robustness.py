@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import refuse
-
-Float = NDArray[np.float64]
 
 HURWICZ = 0.5
 PERCENTILE = 90.0

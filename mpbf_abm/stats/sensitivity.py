@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.stats.estimates import LEVEL
-
-Float = NDArray[np.float64]
 
 RESAMPLES = 1_000
 

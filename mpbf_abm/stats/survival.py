@@ -6,14 +6,11 @@ import math
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.stats.estimates import critical_z
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 CURVE = ["time", "at_risk", "events", "survival", "error", "low", "high"]
 HALF = 0.5 + 1e-9  # what is left of a half by rounding is a half

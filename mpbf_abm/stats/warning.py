@@ -12,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import refuse
 
-Float = NDArray[np.float64]
 Detrend = Literal["mean", "linear"]
 
 

@@ -1,7 +1,7 @@
 """Ensembles: many histories of one null community advanced together, with the bits of each one alone.
 
 Without models, what families hold follows from attention and from the keyed clocks of curators and planners:
-nobody reads materials or labels. A tick of all histories then is one array operation for each rule, and a history
+no rule reads materials or labels. A tick of all histories then is one array operation for each rule, and a history
 costs little more than its draws. :class:`mpbf_abm.Ecosystem` is the oracle.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Int
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.attention import crowd
 from mpbf_abm.model.founding import check_fit, found_community, founding_families, founding_mass
@@ -21,22 +21,28 @@ from mpbf_abm.parameters import CuratorParameters, Parameters, PlannerParameters
 from mpbf_abm.processes import one_thread
 from mpbf_abm.streams import Streams, race
 
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
-
 # What makes families' records depend on more than attention and clocks, unless it has this value.
 NEEDED: dict[str, object] = {
-    "trainers.count": 0, "curators.measured_quota": 0.0, "curators.audit_rate": 0.0,
-    "curators.response_dal": 0.0, "curators.coverage_seeking": 0.0, "commons.forgetting": 0.0, "stocks.hazard": 0.0, "founding.year": 0,
-}  # fmt: skip
+    "trainers.count": 0,
+    "curators.measured_quota": 0.0,
+    "curators.audit_rate": 0.0,
+    "curators.response_dal": 0.0,
+    "curators.coverage_seeking": 0.0,
+    "commons.forgetting": 0.0,
+    "stocks.hazard": 0.0,
+    "founding.year": 0,
+}
 OF_PLANNERS: dict[str, object] = {
-    "planners.repeats": True, "planners.publication_bias": 0.0, "coupling.outer_loop": 1.0,
-    "stocks.merit_share": 0.0, "stocks.lottery_share": 0.0,
-}  # fmt: skip
+    "planners.repeats": True,
+    "planners.publication_bias": 0.0,
+    "coupling.outer_loop": 1.0,
+    "stocks.merit_share": 0.0,
+    "stocks.lottery_share": 0.0,
+}
 
 
 def obstacles(parameters: Parameters, space: MaterialsSpace) -> list[str]:
-    """Why histories of a community cannot be advanced together; empty where they can."""
+    """Return why histories of a community cannot be advanced together; empty where they can."""
     p = parameters
     faults = []
     for path, needed in (NEEDED | (OF_PLANNERS if p.planners.count else {})).items():
@@ -60,7 +66,7 @@ def family_masses(
     space: MaterialsSpace,
     reseed: Sequence[Mapping[int, int]] | None = None,
 ) -> Float:
-    """Founding mass plus visible records of each family after some ticks, in many histories.
+    """Return founding mass plus visible records of each family after some ticks, in many histories.
 
     Parameters
     ----------
@@ -104,7 +110,7 @@ def family_masses(
 
 
 def _histories(p: Parameters, streams: list[Streams], space: MaterialsSpace, ticks: int) -> Iterator[Float]:
-    """Masses (R, K) at the start and after each tick, in one array that goes on changing."""
+    """Return masses (R, K) at the start and after each tick, in one array that goes on changing."""
     x = np.tile(founding_mass(p, space.families), (len(streams), 1))
     if p.founding.records:
         shape = (p.founding.records, 8)
@@ -133,7 +139,7 @@ def _histories(p: Parameters, streams: list[Streams], space: MaterialsSpace, tic
 
 
 def _races(streams: list[Streams], decision: str, tick: int, agents: int, share: Float, space: MaterialsSpace) -> Int:
-    """Family that each agent chooses in each history (R, n)."""
+    """Return the family that each agent chooses in each history (R, n)."""
     clocks = np.empty((len(streams), agents, space.families))
     for one, out in zip(streams, clocks, strict=True):
         one.generator(decision, tick).standard_exponential(out=out)
@@ -146,6 +152,3 @@ def _enter(x: Float, families: Int) -> None:
     """Count a record for each chosen family (R, n), one at a time as the commons does."""
     K = x.shape[1]
     np.add.at(x.reshape(-1), (np.arange(len(x))[:, None] * K + families).reshape(-1), 1.0)
-
-
-__all__ = ["family_masses", "obstacles"]

@@ -10,17 +10,19 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import gammaincc, gammaln, lambertw
+from scipy.stats import binom
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
-
-Float = NDArray[np.float64]
 
 ROUNDING = 1e-9  # 1/phi of a fraction such as 1/49 may lie a rounding error below the whole number
 
 
 def binomial_degrees(nodes: int, mean: float) -> Float:
-    """Degree distribution of an Erdos-Renyi graph of finite size.
+    """Return the degree distribution of an Erdos-Renyi graph of finite size.
 
     Parameters
     ----------
@@ -34,8 +36,6 @@ def binomial_degrees(nodes: int, mean: float) -> Float:
     float (K + 1,)
         Binomial probabilities, cut where less than 1e-16 is left.
     """
-    from scipy.stats import binom
-
     if nodes < 2 or not 0 <= mean <= nodes - 1:
         raise ConfigurationError(f"mean degree {mean:g}: must be from 0 to {nodes - 1} in a graph of {nodes} nodes")
     share = mean / (nodes - 1)
@@ -53,9 +53,7 @@ def degree_distribution(p: ArrayLike) -> Float:
 
 
 def _smallest_fixed_point(f: Callable[[float], float]) -> float:
-    """Smallest fixed point in [0, 1] of an increasing function with f(0) >= 0 and f(1) = 1, or 1."""
-    from scipy.optimize import brentq
-
+    """Return the smallest fixed point in [0, 1] of an increasing function with f(0) >= 0 and f(1) = 1, or 1."""
     # A convex generating function crosses the diagonal once below 1, iff it is steeper than 1 there.
     edge = 1.0 - 1e-7
     if f(edge) >= edge:
@@ -67,7 +65,7 @@ def _smallest_fixed_point(f: Callable[[float], float]) -> float:
 
 
 def giant_share_er_finite(nodes: int, c: float) -> float:
-    """Mean giant component of an Erdos-Renyi graph of finite size, up to O(1/N^2), well above the threshold.
+    """Return the mean giant component of an Erdos-Renyi graph of finite size, up to O(1/N^2), well above the threshold.
 
     Parameters
     ----------
@@ -82,8 +80,6 @@ def giant_share_er_finite(nodes: int, c: float) -> float:
     that they are connected is (1 - y/(e^y - 1)) (1 - e^-y)^k (1 + O(1/k)) with y = -k ln(1 - p)
     (Stepanov 1970). Above half its expected size at most one component exists.
     """
-    from scipy.special import gammaln
-
     share = giant_share_er(c)
     if share == 0 or c >= nodes - 1:
         return share
@@ -97,22 +93,20 @@ def giant_share_er_finite(nodes: int, c: float) -> float:
 
 
 def giant_share_er(c: float) -> float:
-    """Giant component of an Erdos-Renyi graph: S = 1 + W(-c exp(-c)) / c, 0 up to c = 1 (Erdos and Renyi 1960).
+    """Return the giant component of an Erdos-Renyi graph: S = 1 + W(-c exp(-c)) / c, 0 up to c = 1 (Erdos, Renyi 1960).
 
     Parameters
     ----------
     c : float
         Mean degree, at least 0.
     """
-    from scipy.special import lambertw
-
     if c < 0:
         raise ConfigurationError(f"mean degree {c:g}: must be at least 0")
     return float(1.0 + lambertw(-c * math.exp(-c)).real / c) if c > 1 else 0.0
 
 
 def random_threshold(p: ArrayLike) -> float:
-    """Share of nodes whose random removal leaves no giant component: 1 - <k>/<k(k-1)> (Cohen et al. 2000).
+    """Return the share of nodes whose random removal leaves no giant component: 1 - <k>/<k(k-1)> (Cohen et al. 2000).
 
     Erdos-Renyi: 1 - 1/c. 0 where there is no giant component to begin with.
     """
@@ -123,7 +117,7 @@ def random_threshold(p: ArrayLike) -> float:
 
 
 def attack_threshold(p: ArrayLike) -> float:
-    """Share of nodes whose removal by falling degree leaves no giant component (Callaway et al. 2000).
+    """Return the share of nodes whose removal by falling degree leaves no giant component (Callaway et al. 2000).
 
     Degrees are those of the whole graph. All nodes above degree k* go, and as many of degree k* as
     make ``sum_{k kept} k (k - 1) p_k / <k> = 1``.
@@ -141,7 +135,7 @@ def attack_threshold(p: ArrayLike) -> float:
 
 
 def attacked(p: ArrayLike, removed: float) -> Float:
-    """Share of each degree class that is left when a share of all nodes went by falling degree (K + 1,)."""
+    """Return the share of each degree class that is left when a share of all nodes went by falling degree (K + 1,)."""
     p = degree_distribution(p)
     above = p[::-1].cumsum()[::-1] - p
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -150,7 +144,7 @@ def attacked(p: ArrayLike, removed: float) -> Float:
 
 
 def giant_share(p: ArrayLike, kept: ArrayLike = 1.0) -> float:
-    """Giant component among the nodes that are left, as a share of all (Callaway et al. 2000).
+    """Return the giant component among the nodes that are left, as a share of all (Callaway et al. 2000).
 
     Parameters
     ----------
@@ -171,7 +165,7 @@ def giant_share(p: ArrayLike, kept: ArrayLike = 1.0) -> float:
 
 
 def _dead_end(p: Float, q: ArrayLike) -> float:
-    """Probability u that an edge leads to no infinite cluster of occupied nodes."""
+    """Return the probability u that an edge leads to no infinite cluster of occupied nodes."""
     k = np.arange(1, len(p))
     mean = float(k @ p[1:])
     if mean == 0:
@@ -184,47 +178,44 @@ def _dead_end(p: Float, q: ArrayLike) -> float:
 
 
 def vulnerable_degree(phi: float) -> int:
-    """Largest degree K* = floor(1/phi) at which one failed neighbour is enough, for a threshold 0 < phi <= 1."""
+    """Return the largest degree K* = floor(1/phi) at which one failed neighbour is enough, for 0 < phi <= 1."""
     if not 0 < phi <= 1:
         raise ConfigurationError(f"threshold phi = {phi:g}: must be above 0 to 1")
     return math.floor(1 / phi + ROUNDING)
 
 
 def watts_condition(phi: float, z: float) -> float:
-    """Mean number of vulnerable nodes that a vulnerable node passes its failure on to: z Q(K* - 1, z).
+    """Return the mean number of vulnerable nodes that a vulnerable node passes its failure on to: z Q(K* - 1, z).
 
     Q is the regularised upper incomplete gamma function; z is the mean degree of an Erdos-Renyi
     graph. Global cascades from one node are possible where it exceeds 1 (Watts 2002).
     """
-    from scipy.special import gammaincc
-
     steps = vulnerable_degree(phi) - 1
     return float(z * gammaincc(steps, z)) if steps else 0.0
 
 
 def watts_window(phi: float) -> tuple[float, float] | None:
-    """Range of mean degrees with global cascades on Erdos-Renyi graphs; None where there is none.
+    """Return the range of mean degrees with global cascades on Erdos-Renyi graphs; None where there is none.
 
     Examples
     --------
     >>> print("%.4f %.4f" % watts_window(0.18))
     1.0207 5.7647
     """
-    from scipy.optimize import brentq, minimize_scalar
-
     steps = vulnerable_degree(phi)
     high = 2.0 * steps + 10.0
     top = float(minimize_scalar(lambda z: -watts_condition(phi, z), bounds=(1.0, high), method="bounded").x)
     if watts_condition(phi, top) <= 1:
         return None
-    lower, upper = (
-        brentq(lambda z: watts_condition(phi, z) - 1, a, b, xtol=1e-12) for a, b in ((0.5, top), (top, high))
-    )
-    return float(lower), float(upper)
+
+    def end(a: float, b: float) -> float:
+        return float(brentq(lambda z: watts_condition(phi, z) - 1, a, b, xtol=1e-12))
+
+    return end(0.5, top), end(top, high)
 
 
 def cascade_chance(p: ArrayLike, phi: float) -> float:
-    """Chance that the failure of one random node sets off a global cascade.
+    """Return the chance that the failure of one random node sets off a global cascade.
 
     It does iff the node touches the giant cluster of vulnerable nodes: 1 - G0(h) with h the
     probability that an edge does not lead there (Watts 2002, section on the extended cluster).
@@ -236,13 +227,11 @@ def cascade_chance(p: ArrayLike, phi: float) -> float:
 
 
 def cascade_share(p: ArrayLike, phi: float) -> float:
-    """Share of nodes that fail in a global cascade (Gleeson and Cahalane 2007), 0 if none can start.
+    """Return the share of nodes that fail in a global cascade (Gleeson and Cahalane 2007), 0 if none can start.
 
     q = sum_k k p_k / <k> P[Bin(k-1, q) fails a node of degree k], from q -> 0+; the share is the same
     sum over all k neighbours.
     """
-    from scipy.stats import binom
-
     p = degree_distribution(p)
     k = np.arange(1, len(p))
     p = p[1:]
@@ -261,7 +250,7 @@ def cascade_share(p: ArrayLike, phi: float) -> float:
 
 
 def mutual_threshold(layers: int) -> tuple[float, float]:
-    """Threshold k p_c of mutually dependent Erdos-Renyi layers of mean degree k, and k times the jump there.
+    """Return the threshold k p_c of mutually dependent Erdos-Renyi layers of mean degree k, and k times the jump there.
 
     Parameters
     ----------
@@ -274,8 +263,6 @@ def mutual_threshold(layers: int) -> tuple[float, float]:
     >>> print("%.6f %.6f" % mutual_threshold(2))
     2.455407 1.256431
     """
-    from scipy.optimize import brentq
-
     if layers < 2:
         raise ConfigurationError(f"layers = {layers}: mutual dependence needs at least 2")
     # d/dz ln: 1/z = n e^-z / (1 - e^-z), that is exp(z) - 1 = n z; above its minimum at ln n.
@@ -284,7 +271,7 @@ def mutual_threshold(layers: int) -> tuple[float, float]:
 
 
 def mutual_share(layers: int, k: float, kept: float) -> float:
-    """Share of nodes that work in every layer after all but a share `kept` of one layer was removed.
+    """Return the share of nodes that work in every layer after all but a share `kept` of one layer was removed.
 
     Parameters
     ----------
@@ -300,8 +287,6 @@ def mutual_share(layers: int, k: float, kept: float) -> float:
     float
         Largest root of P = p (1 - exp(-k P))^n; 0 below the threshold.
     """
-    from scipy.optimize import brentq
-
     threshold, z = mutual_threshold(layers)
     if k * kept < threshold:
         return 0.0
@@ -314,7 +299,7 @@ def mutual_share(layers: int, k: float, kept: float) -> float:
 
 
 def functioning_share(providers: int, phi: float) -> float:
-    """Share of a growing graph that works when every node needs one of its providers.
+    """Return the share of a growing graph that works when every node needs one of its providers.
 
     Parameters
     ----------
@@ -338,7 +323,7 @@ def functioning_share(providers: int, phi: float) -> float:
 
 
 def functioning_share_finite(nodes: int, founders: int, providers: int, phi: float) -> tuple[float, float]:
-    """Mean and standard deviation of the functioning share of a growing graph of finite size, exactly.
+    """Return mean and standard deviation of the functioning share of a growing graph of finite size, exactly.
 
     The number W of working nodes is a Markov chain: the newcomer to t nodes works with probability
     (1 - phi) (1 - C(t - W, r) / C(t, r)); founders work with probability 1 - phi.
@@ -354,8 +339,6 @@ def functioning_share_finite(nodes: int, founders: int, providers: int, phi: flo
     phi : float
         Probability that a node is down by itself.
     """
-    from scipy.stats import binom
-
     if not 1 <= providers <= founders <= nodes:
         raise ConfigurationError(f"founders = {founders}: must be from providers = {providers} to nodes = {nodes}")
     chance = np.zeros(nodes + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 from scipy.optimize import brentq
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.attention import attention, covering, power, reinforced
 from mpbf_abm.model.coupling import bias_share, loop_gain, steady_bias
@@ -20,8 +22,9 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.theory.rates import Source, rates
 
-Float = NDArray[np.float64]
 Kind = Literal["map", "ode"]
+
+FARTHEST = 25.0  # log-odds of a winner beyond which a share is 1 to ten digits
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,12 @@ class Path:
 
     @property
     def volume(self) -> Float:
-        """Records of all families (T,)."""
+        """Return records of all families (T,)."""
         return np.asarray(self.records.sum(axis=1))
 
     @property
     def shares(self) -> Float:
-        """Share of each family (T, K)."""
+        """Return the share of each family (T, K)."""
         return np.asarray(self.records / self.volume[:, None])
 
 
@@ -51,6 +54,28 @@ class Halves(NamedTuple):
     planned: Float
     chosen: Float
     published: Float
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Exploration below which communities lock in.
+
+    Attributes
+    ----------
+    symmetric : float
+        eps_c: below it equal families do not stay equal; root of the Jacobian there (0: never).
+    closed_form : float
+        The same as ``1 - 1/gamma``, whatever K.
+    fold : float
+        eps_sn: above it no locked-in state is left.
+    locked_in : float
+        Share of the winner at the fold.
+    """
+
+    symmetric: float
+    closed_form: float
+    fold: float
+    locked_in: float
 
 
 @dataclass(frozen=True)
@@ -135,31 +160,27 @@ class Twin:
 
     @property
     def families(self) -> int:
-        """Number of families K."""
+        """Return the number of families K."""
         return len(self.mass)
 
     @property
     def start(self) -> Float:
-        """Records and mass of each family at founding (K,)."""
+        """Return records and mass of each family at founding (K,)."""
         return np.asarray(self.mass + self.records)
 
     @property
     def sources(self) -> tuple[Source, Source]:
-        """Curators and planners, in the order of a tick."""
+        """Return curators and planners, in the order of a tick."""
         return self.curators, self.planners
 
     def attend(self, source: Source, x: Float) -> Float:
-        """Attention of a source to each family (K,)."""
-        share = attention(
-            x, np.array([source.exploration]), source.adjacency, np.array([source.reinforcement]), self.similarity,
-            self._weights(source, x),
-        )[0]  # fmt: skip
-        if source.coverage:
-            share = covering(share, x, source.coverage)
-        return np.asarray(share)
+        """Return the attention of a source to each family (K,)."""
+        ε, γ = np.array([source.exploration]), np.array([source.reinforcement])
+        share = attention(x, ε, source.adjacency, γ, self.similarity, self._weights(source, x))[0]
+        return np.asarray(covering(share, x, source.coverage) if source.coverage else share)
 
     def attend_jacobian(self, source: Source, x: Float) -> Float:
-        """Derivative of :meth:`attend` by the records of each family (K, K); every family must have some."""
+        """Return the derivative of :meth:`attend` by the records of each family (K, K); every family must have some."""
         r = reinforced(x, np.array([source.reinforcement]), self._weights(source, x))[0]
         change = (1 - source.exploration) * self.reinforcement(source) * (np.diag(r) - np.outer(r, r)) / x
         if source.adjacency and source.exploration:
@@ -173,32 +194,33 @@ class Twin:
         return np.asarray(change)
 
     def inflow(self, x: Float) -> Float:
-        """Records that all sources add to each family in a unit of time (K,)."""
+        """Return records that all sources add to each family in a unit of time (K,)."""
         return np.asarray(sum(s.rate * s.published * self.attend(s, x) for s in self.sources))
 
     def inflow_jacobian(self, x: Float) -> Float:
-        """Derivative of :meth:`inflow` by the records (K, K)."""
+        """Return the derivative of :meth:`inflow` by the records (K, K)."""
         return np.asarray(sum(s.rate * s.published[:, None] * self.attend_jacobian(s, x) for s in self.sources))
 
     def allocation(self, x: Float) -> Float:
-        """Share p_k(x) of the inflow that goes to each family (K,)."""
+        """Return the share p_k(x) of the inflow that goes to each family (K,)."""
         flow = self.inflow(x)
         return np.asarray(flow / flow.sum())
 
     def reinforcement(self, source: Source) -> float:
-        """Exponent in force: gamma_eff where it is given."""
+        """Return the exponent in force: gamma_eff where it is given."""
         return source.reinforcement if self.gamma_eff is None else self.gamma_eff
 
     def exploring(self, exploration: float) -> Twin:
-        """Return the same twin with another exploration of everybody."""
+        """Return the same twin with another exploration of curators and planners."""
         curators, planners = (replace(s, exploration=exploration) for s in self.sources)
         return replace(self, curators=curators, planners=planners)
 
     def _weights(self, source: Source, x: Float) -> Float | None:
-        learned = None if self.gamma_eff is None else power(x, self.gamma_eff - source.reinforcement)[None]
-        if source.merit is None:
-            return learned
-        return source.merit[None] if learned is None else learned * source.merit
+        merit = None if source.merit is None else source.merit[None]
+        if self.gamma_eff is None:
+            return merit
+        learned = power(x, self.gamma_eff - source.reinforcement)[None]
+        return learned if merit is None else learned * merit
 
     # ------------------------------------------------------------------ trajectories
 
@@ -214,7 +236,7 @@ class Twin:
         return x + self.planners.rate * self.planners.published * self.attend(self.planners, x), bias, model
 
     def map(self, ticks: int, start: Float | None = None) -> Path:
-        """Trajectory of the synchronous map from founding, or from other records (K,)."""
+        """Return the trajectory of the synchronous map from founding, or from other records (K,)."""
         x, bias, model = self._founded(start)
         states = [(x, bias, model)]
         for tick in range(ticks):
@@ -223,23 +245,18 @@ class Twin:
         return Path(np.arange(ticks + 1.0), np.array(records), np.array(biases), np.array(models))
 
     def slope(self, t: float, y: Float) -> Float:
-        """Right-hand side of the ODE for ``y`` = records, bias mass, the learner's mean (2K + 1,)."""
+        """Return the right-hand side of the ODE for ``y`` = records, bias mass, the learner's mean (2K + 1,)."""
         K = self.families
         x, bias, model = np.maximum(y[:K], 0.0), y[K : 2 * K], float(y[-1])
         new = self.curators.rate * self.attend(self.curators, x)
         learned = self.learned(x - self.mass * math.exp(-self.forgetting * t), bias) if self.pseudo_share else model
         # Before the first record there is nothing to learn.
         learned = model if math.isnan(learned) else learned
-        return np.concatenate(
-            [
-                self.inflow(x) - self.forgetting * x,
-                new * self._error(model) - (self.forgetting + self.audit) * bias,
-                [(learned - model) / self.retrain],
-            ]
-        )
+        erring = new * self._error(model) - (self.forgetting + self.audit) * bias
+        return np.concatenate([self.inflow(x) - self.forgetting * x, erring, [(learned - model) / self.retrain]])
 
     def ode(self, times: Sequence[float] | Float, start: Float | None = None) -> Path:
-        """Trajectory of the ODE at increasing times, from founding at time 0 or from other records (K,)."""
+        """Return the trajectory of the ODE at increasing times, from founding at time 0 or from other records (K,)."""
         x, bias, _ = self._founded(start)
         # Events at once: the learner has learned what was there at founding.
         model = self.learned(x - self.mass, bias) if self.pseudo_share and x.sum() > self.mass.sum() else 0.0
@@ -255,7 +272,7 @@ class Twin:
         return x, (x - self.mass) * (self.simulated + 0.5 * self.hybrid) * self.bias, math.nan
 
     def _error(self, model: float) -> Float | float:
-        """Mean bias of a new record of the curators in each family."""
+        """Return the mean bias of a new record of the curators in each family."""
         generated = self.simulated * (0.0 if math.isnan(model) else self.pseudo_share)
         plain = (self.simulated - generated + 0.5 * self.hybrid) * self.bias
         return plain if not generated else plain + generated * (self.pseudo_gain * model - self.level)
@@ -268,14 +285,14 @@ class Twin:
     # ------------------------------------------------------------------ volume and bias
 
     def total_inflow(self) -> float:
-        """Records added per tick, where they do not depend on the allocation."""
+        """Return records added per tick, where they do not depend on the allocation."""
         rate = self.planners.published
         if not np.allclose(rate, rate[0]):
             raise ConfigurationError("twin: families differ in what is published; their total has no closed form")
         return float(self.curators.rate + self.planners.rate * rate[0])
 
     def volume(self, times: Sequence[float] | Float, kind: Kind = "ode") -> Float:
-        """Total records V(t) in closed form (T,): the allocation has no part in it."""
+        """Return total records V(t) in closed form (T,): the allocation has no part in it."""
         t, rate, start = np.asarray(times, np.float64), self.total_inflow(), float(self.start.sum())
         if not self.forgetting:
             return np.asarray(start + rate * t)
@@ -283,7 +300,7 @@ class Twin:
         return np.asarray(limit + (start - limit) * np.exp(-self.forgetting * t))
 
     def loop(self, kind: Kind = "ode") -> tuple[float, float]:
-        """Gain L of the bias loop (bias grows without end where L > 1), and steady bias b*.
+        """Return the gain L of the bias loop (bias grows without end where L > 1), and steady bias b*.
 
         Where families differ in bias, theirs counts by the steady allocation.
         """
@@ -307,14 +324,14 @@ class Twin:
     # ------------------------------------------------------------------ steady states
 
     def jacobian(self, x: Float, kind: Kind = "map") -> Float:
-        """Derivative of the map's step, or of the ODE's right-hand side, by the records (K, K)."""
+        """Return the derivative of the map's step, or of the ODE's right-hand side, by the records (K, K)."""
         if kind == "ode":
             return self.inflow_jacobian(x) - self.forgetting * np.eye(self.families)
         half = self.halves(x)
         return np.asarray(half.planned @ half.curated * math.exp(-self.forgetting))
 
     def steady(self, start: Float | None = None, kind: Kind = "map") -> Float:
-        """Steady records (K,) to which a start (or founding) leads; needs forgetting."""
+        """Return steady records (K,) to which a start (or founding) leads; needs forgetting."""
         if not self.forgetting:
             raise ConfigurationError("twin: without forgetting records grow without end; there is no steady state")
         far = math.ceil(60.0 / self.forgetting)
@@ -328,37 +345,82 @@ class Twin:
         return np.asarray(x)
 
     def halves(self, x: Float) -> Halves:
-        """Curators' and planners' half of a tick that starts at x."""
+        """Return curators' and planners' half of a tick that starts at x."""
         eye, (c, p) = np.eye(self.families), self.sources
         first = math.exp(-self.forgetting) * x
         chosen = self.attend(c, first)
         second = first + c.rate * chosen
-        return Halves(
-            eye + c.rate * self.attend_jacobian(c, first),
-            eye + p.rate * p.published[:, None] * self.attend_jacobian(p, second),
-            chosen,
-            p.published * self.attend(p, second),
-        )
+        curated = eye + c.rate * self.attend_jacobian(c, first)
+        planned = eye + p.rate * p.published[:, None] * self.attend_jacobian(p, second)
+        return Halves(curated, planned, chosen, p.published * self.attend(p, second))
 
     def growth(self, x: Float) -> float:
-        """Largest multiplier per tick of small differences between families (total kept) at a state of the map."""
+        """Return the largest multiplier per tick of small differences between families (total kept) at a state."""
         out = np.eye(self.families) - 1.0 / self.families
         return float(np.linalg.eigvals(out @ self.jacobian(x) @ out).real.max())
 
     # ------------------------------------------------------------------ lock-in and noise
 
     def thresholds(self) -> Thresholds:
-        """Exploration at which equal families lose stability, and at which the locked-in state vanishes."""
-        return thresholds(self)
+        """Find both thresholds of a twin whose families differ in nothing but their records.
+
+        The symmetric state loses stability, and the locked-in one folds. Both belong to ``p(x) = x``, what shares rest
+        at, and so depend neither on rates nor on forgetting. The exploration of all agents varies at once.
+        """
+        K, rate, equal = self.families, self.total_inflow(), 1.0 / self.families
+        greedy = self._greedy()
+
+        def growth(exploration: float) -> float:
+            change = self.exploring(exploration).inflow_jacobian(np.full(K, equal)) / rate
+            return float(np.linalg.eigvals(change).real.max()) - 1.0
+
+        gamma = float(sum(s.rate * s.published[0] * self.reinforcement(s) for s in self.sources)) / rate
+        if K == 1 or growth(0.0) <= 0:
+            return Thresholds(0.0, 0.0, 0.0, equal)
+        symmetric, closed = float(brentq(growth, 0.0, 1.0, xtol=1e-14)), 1.0 - 1.0 / gamma
+
+        def turn(share: float) -> float:
+            """Return the sign of the slope of the exploration at which a winner's share is steady."""
+            x = winner(share, K)
+            drawn = greedy.allocation(x)[0]
+            rise = float((greedy.inflow_jacobian(x) @ (winner(1.0, K) - winner(0.0, K)))[0]) / rate
+            return float((rise - 1) * (drawn - equal) - (drawn - share) * rise)
+
+        # From near equality to near monopoly, in steps of the winner's log-odds.
+        odds = np.linspace(math.log(equal / (1 - equal)) + 0.02, FARTHEST, 500)
+        shares = 1.0 / (1.0 + np.exp(-odds))
+        rising = np.flatnonzero([turn(s) > 0 for s in shares])
+        if not len(rising):
+            return Thresholds(symmetric, closed, symmetric, equal)
+        share = float(brentq(turn, shares[rising[-1]], shares[rising[-1] + 1], xtol=1e-15))
+        drawn = greedy.allocation(winner(share, K))[0]
+        return Thresholds(symmetric, closed, float((drawn - share) / (drawn - 1 / K)), share)
 
     def locked_in(self, exploration: float) -> float:
-        """Share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
-        return locked_in(self, exploration)
+        """Return the share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
+        limits, K, greedy = self.thresholds(), self.families, self._greedy()
+        if exploration >= limits.fold:
+            return math.nan
+        if exploration == 0:
+            return 1.0
+
+        def gap(share: float) -> float:
+            drawn = greedy.allocation(winner(share, K))[0]
+            return float(drawn - share - exploration * (drawn - 1 / K))
+
+        return float(brentq(gap, max(limits.locked_in, 1 / K + 1e-9), 1.0 - 1e-15, xtol=1e-15))
+
+    def _greedy(self) -> Twin:
+        """Return the twin that only reinforces; refuse one whose families are not alike."""
+        if any((s.adjacency and s.exploration) or s.coverage for s in self.sources if s.rate):
+            alike = "families that differ in their records only (adjacency 0, coverage_seeking 0)"
+            raise ConfigurationError(f"twin: thresholds need {alike}")
+        return self.exploring(0.0)
 
     def share_spread(
         self, ticks: int, start: Float | None = None, *, initial: Float | None = None, until: int | None = None
     ) -> Float:
-        """Covariance of the shares along the map's trajectory, to first order in the noise (ticks + 1, K, K).
+        """Return the covariance of the shares along the map, to first order in the noise (ticks + 1, K, K).
 
         Parameters
         ----------
@@ -370,12 +432,19 @@ class Twin:
         until : int, optional
             First tick without chance of its own; chance never ends if not given.
         """
-        spread = linear_noise(self, ticks, start, initial, until)
-        paths = zip(spread, self.map(ticks, start).records, strict=True)
-        return np.array([of_shares(covariance, x) for covariance, x in paths])
+        spread = np.zeros((self.families, self.families)) if initial is None else initial
+        records = self.map(ticks, start).records
+        out = [of_shares(spread, records[0])]
+        for t, (x, after) in enumerate(pairwise(records)):
+            J = self.jacobian(x)
+            spread = J @ spread @ J.T
+            if until is None or t < until:
+                spread = spread + tick_noise(self, x, self.mass * math.exp(-self.forgetting * t))
+            out.append(of_shares(spread, after))
+        return np.array(out)
 
     def share_covariance(self, shares: Float | None = None, kind: Kind = "map") -> Float:
-        """Stationary covariance of the shares about a stable steady state (K, K).
+        """Return the stationary covariance of the shares about a stable steady state (K, K).
 
         Parameters
         ----------
@@ -390,104 +459,9 @@ class Twin:
         return of_shares(covariance(self, x, kind), x)
 
 
-# --------------------------------------------------------------------------- lockin
-
-# Where communities lock in: the symmetric state's loss of stability, and the fold of the locked-in one.
-#
-# Both belong to ``p(x) = x``, what shares rest at, and so depend neither on rates nor on forgetting.
-# They vary the exploration of everybody at once.
-
-FARTHEST = 25.0  # log-odds of a winner beyond which a share is 1 to ten digits
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """Exploration below which communities lock in.
-
-    Attributes
-    ----------
-    symmetric : float
-        eps_c: below it equal families do not stay equal; root of the Jacobian there (0: never).
-    closed_form : float
-        The same as ``1 - 1/gamma``, whatever K.
-    fold : float
-        eps_sn: above it no locked-in state is left.
-    locked_in : float
-        Share of the winner at the fold.
-    """
-
-    symmetric: float
-    closed_form: float
-    fold: float
-    locked_in: float
-
-
-def thresholds(twin: Twin) -> Thresholds:
-    """Find both thresholds of a twin whose families differ in nothing but their records."""
-    K, rate, equal = twin.families, twin.total_inflow(), 1.0 / twin.families
-    greedy = without_exploration(twin)
-
-    def growth(exploration: float) -> float:
-        change = twin.exploring(exploration).inflow_jacobian(np.full(K, equal)) / rate
-        return float(np.linalg.eigvals(change).real.max()) - 1.0
-
-    gamma = float(sum(s.rate * s.published[0] * twin.reinforcement(s) for s in twin.sources)) / rate
-    if K == 1 or growth(0.0) <= 0:
-        return Thresholds(0.0, 0.0, 0.0, equal)
-    symmetric, closed = float(brentq(growth, 0.0, 1.0, xtol=1e-14)), 1.0 - 1.0 / gamma
-
-    def turn(share: float) -> float:
-        """Sign of the slope of the exploration at which a winner's share is steady."""
-        x = winner(share, K)
-        drawn = greedy.allocation(x)[0]
-        rise = float((greedy.inflow_jacobian(x) @ (winner(1.0, K) - winner(0.0, K)))[0]) / rate
-        return float((rise - 1) * (drawn - equal) - (drawn - share) * rise)
-
-    # From near equality to near monopoly, in steps of the winner's log-odds.
-    odds = np.linspace(math.log(equal / (1 - equal)) + 0.02, FARTHEST, 500)
-    shares = 1.0 / (1.0 + np.exp(-odds))
-    rising = np.flatnonzero([turn(s) > 0 for s in shares])
-    if not len(rising):
-        return Thresholds(symmetric, closed, symmetric, equal)
-    share = float(brentq(turn, shares[rising[-1]], shares[rising[-1] + 1], xtol=1e-15))
-    return Thresholds(symmetric, closed, exploration_at(greedy, share), share)
-
-
-def locked_in(twin: Twin, exploration: float) -> float:
-    """Share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
-    limits, K = thresholds(twin), twin.families
-    if exploration >= limits.fold:
-        return math.nan
-    if exploration == 0:
-        return 1.0
-    greedy = without_exploration(twin)
-
-    def gap(share: float) -> float:
-        drawn = greedy.allocation(winner(share, K))[0]
-        return float(drawn - share - exploration * (drawn - 1 / K))
-
-    return float(brentq(gap, max(limits.locked_in, 1 / K + 1e-9), 1.0 - 1e-15, xtol=1e-15))
-
-
-def exploration_at(greedy: Twin, share: float) -> float:
-    """Exploration at which a winner's share is steady, from the allocation without any."""
-    K = greedy.families
-    drawn = greedy.allocation(winner(share, K))[0]
-    return float((drawn - share) / (drawn - 1 / K))
-
-
 def winner(share: float, K: int) -> Float:
-    """Shares with one winner and equal others (K,)."""
+    """Return shares with one winner and equal others (K,)."""
     return np.concatenate([[share], np.full(K - 1, (1.0 - share) / (K - 1))])
-
-
-def without_exploration(twin: Twin) -> Twin:
-    """Return the twin that only reinforces; refuse one whose families are not alike."""
-    if any((s.adjacency and s.exploration) or s.coverage for s in twin.sources if s.rate):
-        raise ConfigurationError(
-            "twin: thresholds need families that differ in their records only (adjacency 0, coverage_seeking 0)"
-        )
-    return twin.exploring(0.0)
 
 
 # --------------------------------------------------------------------------- noise
@@ -496,7 +470,7 @@ def without_exploration(twin: Twin) -> Twin:
 
 
 def tick_noise(twin: Twin, x: Float, mass: Float) -> Float:
-    """Covariance of the records that one tick of chance adds (K, K).
+    """Return the covariance of the records that one tick of chance adds (K, K).
 
     Records other than founding mass are thinned one by one; curators and planners draw families
     one by one, and what planners find is deposited or not.
@@ -509,23 +483,8 @@ def tick_noise(twin: Twin, x: Float, mass: Float) -> Float:
     return np.asarray(half.planned @ (thinned + drawn) @ half.planned.T + deposited)
 
 
-def linear_noise(
-    twin: Twin, ticks: int, start: Float | None = None, initial: Float | None = None, until: int | None = None
-) -> Float:
-    """Covariance of the records along the map's trajectory, with chance in the ticks before `until` (ticks + 1, K, K)."""
-    out = np.zeros((ticks + 1, twin.families, twin.families))
-    if initial is not None:
-        out[0] = initial
-    for t, x in enumerate(twin.map(ticks, start).records[:-1]):
-        J = twin.jacobian(x)
-        out[t + 1] = J @ out[t] @ J.T
-        if until is None or t < until:
-            out[t + 1] += tick_noise(twin, x, twin.mass * math.exp(-twin.forgetting * t))
-    return out
-
-
 def covariance(twin: Twin, x: Float, kind: Kind) -> Float:
-    """Stationary covariance of the records about a stable steady state (K, K).
+    """Return the stationary covariance of the records about a stable steady state (K, K).
 
     Lyapunov's equation: discrete for the map; continuous for the ODE, where every event is a
     Poisson process of its own.
@@ -540,7 +499,7 @@ def covariance(twin: Twin, x: Float, kind: Kind) -> Float:
 
 
 def of_shares(covariance: Float, x: Float) -> Float:
-    """Covariance of the shares from that of the records about a state x (K, K)."""
+    """Return the covariance of the shares from that of the records about a state x (K, K)."""
     change = (np.eye(len(x)) - (x / x.sum())[:, None]) / x.sum()
     return np.asarray(change @ covariance @ change.T)
 
@@ -564,7 +523,7 @@ def urn_covariance(twin: Twin, shares: Float) -> Float:
 
 
 def urn_variance(a: float, total: float, batches: Sequence[float] | NDArray[np.generic]) -> float:
-    """Variance of the first family's share of a linear urn after some batches of records.
+    """Return the variance of the first family's share of a linear urn after some batches of records.
 
     ``x0 (1-x0) [1 - prod_t (1 - m_t / (N_t + m_t)^2)]`` for founding mass `a` of `total`, where the
     m_t records of a batch are drawn from the same shares. One record at a time, without end:

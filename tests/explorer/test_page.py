@@ -416,7 +416,7 @@ def test_a_preset_changes_what_was_not_changed(page, address):
     opened(page, address, f"{SMALL}&trainers.panel=11")
     page.locator("#preset").select_option("faithful")
     expect(page.locator("#trainers-features")).to_have_value("512")
-    expect(page.locator("#trainers.panel")).to_have_value("11")
+    expect(page.locator("#trainers-panel")).to_have_value("11")
     expect(page).to_have_url(re.compile("preset=faithful"))
     page.locator("#preset").select_option("quick")
     expect(page.locator("#trainers-features")).to_have_value("96")

@@ -179,7 +179,7 @@ def test_limits_leave_room_for_the_defaults():
     [
         ("#" * (MOST_TEXT + 1), "larger than 256 kB", 1),
         ("a = __import__('os')", "not valid TOML", 1),
-        ('[[policy]]\nname = "tide"\nset = {"planners.exploration" = 0.9}', "parameters of one's own", 1),
+        ('[[policy]]\nname = "tide"\nset = {"planners.exploration" = 0.9}', "parameters of a policy", 1),
         ("[planners]\nexploration = 2\ncount = -1", "count = -1", 2),
     ],
 )

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting
 from mpbf_abm.measures.urn import (
@@ -100,7 +100,6 @@ def _changes(level: Changes) -> dict[str, Any]:
 
 ROWS = tuple(_rows())
 
-Float = NDArray[np.float64]
 Variant = tuple[tuple[str, Any], ...]
 
 WORDS = ("as predicted", "weak", "absent", "reversed", "undecided")

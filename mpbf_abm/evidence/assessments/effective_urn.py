@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.assessment import Finding, Report
 from mpbf_abm.measures.path import deposited, early_stream_index, follow, largest_share, run_on
 from mpbf_abm.measures.urn import (
@@ -48,8 +48,6 @@ from mpbf_abm.studies.jobs import RunInput
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.study import Study
 from mpbf_abm.theory.twin import Twin
-
-Float = NDArray[np.float64]
 
 FAMILIES = 5  # in which one intervenes
 LATE = 3  # fifths of a run after which the urn is measured again

@@ -25,8 +25,6 @@ from mpbf_abm.stats.classification import auc, auc_difference, brier_skill, cros
 from mpbf_abm.stats.concentration import shannon
 from mpbf_abm.stats.estimates import UNKNOWN, share_estimate
 
-Float = NDArray[np.float64]
-
 EARLY = 5  # the first 1/5 of a run is looked at
 MOMENTS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8)  # of a run, when the largest share is noted
 FOLDS = 5

@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, materials
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.run import simulate
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.stats.estimates import Estimate
 from mpbf_abm.stats.paired import simultaneous_intervals
-
-Float = NDArray[np.float64]
 
 FORMS = ("boundary_shift", "integrity", "steering", "tradeoff")
 COMBINATIONS = tuple(itertools.product(("chosen", "alternative"), repeat=len(FORMS)))

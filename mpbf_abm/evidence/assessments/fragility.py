@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting
 from mpbf_abm.evidence.assessments.effective_urn import LOCKED
@@ -42,7 +42,6 @@ from mpbf_abm.stats.warning import trend, warning_trends
 # A community is taken at half of its time; what follows is compared with the same community without the loss, on the
 # same draws.
 
-Float = NDArray[np.float64]
 Course = dict[str, Float]
 Target = Literal["largest", "random"]
 Part = tuple[list[Finding], list[tuple[str, pd.DataFrame]]]

@@ -10,8 +10,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.fragility import CRITERIA, ORDERS
 from mpbf_abm.measures.flows import FLOWS, added, core_families, records_by_origin, tick_flows
 from mpbf_abm.measures.networks import removal_curve
@@ -28,7 +28,6 @@ from mpbf_abm.studies.jobs import RunInput
 if TYPE_CHECKING:
     import networkx as nx
 
-Float = NDArray[np.float64]
 Outcomes = dict[str, float]
 
 EARLY = 5  # early history is the first 1/5 of a run

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, materials
 from mpbf_abm.evidence.assessments.effective_urn import FAMILIES, LOCKED, MOVED
@@ -41,8 +41,6 @@ from mpbf_abm.stats.estimates import UNKNOWN, Estimate, mean_estimate
 from mpbf_abm.stats.information import corrected_jsd, share_information
 from mpbf_abm.stats.survival import leader_changes, lock_in_times, median_time, survival
 from mpbf_abm.studies.jobs import RunInput
-
-Float = NDArray[np.float64]
 
 EARLY = 5  # early history is the first 1/5 of a run
 LEAST_TICKS = 10

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Int
 from mpbf_abm.measures.attachment import adjacency, choices, first_edits, likelihood_exponent, reuse
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
 from mpbf_abm.model.materials import MaterialsSpace
@@ -16,9 +17,6 @@ from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.concentration import gini, hhi
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 HORIZON = 120
 YEAR = 12

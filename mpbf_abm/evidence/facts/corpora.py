@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import grouped
 from mpbf_abm.learning.models import FoundationModel
@@ -25,10 +26,6 @@ from mpbf_abm.model.training import fit, head_features
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams, normal_quantile
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Int = NDArray[np.int64]
 
 SIMULATION, MEASUREMENT = CRYSTAL_GRAPHS, SPECTROSCOPY  # the kinds of data that stand for one fidelity alone
 MEMBERS = 5  # of an ensemble, as in the measurement on real models

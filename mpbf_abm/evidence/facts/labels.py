@@ -7,12 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.facts.corpora import sample
 from mpbf_abm.evidence.facts.recorded import RECORDED
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
-
-Float = NDArray[np.float64]
 
 GAPS: tuple[float, ...] = tuple(RECORDED["gap_quantiles"])  # measured band gaps of non-metals, eV
 GAP_SD = 1.584  # eV

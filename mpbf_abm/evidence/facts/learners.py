@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.evidence.facts import corpora
 from mpbf_abm.evidence.facts.corpora import Learned, learn, mixed, only, sample
 from mpbf_abm.learning.heads import fit_head
@@ -20,10 +20,6 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import label
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams, normal_quantile
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
-Bool = NDArray[np.bool_]
 
 TESTED = 3_000  # materials on which a model is judged
 LEAST = 250  # records of the smallest corpus of a learning curve

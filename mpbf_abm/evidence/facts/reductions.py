@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import zeta
 
+from mpbf_abm.arrays import Int
 from mpbf_abm.evidence.facts.learners import crossing
 from mpbf_abm.evidence.known.communities import flat_space, generations, grouped
 from mpbf_abm.evidence.known.feedback import self_training, standard_labels
@@ -26,9 +26,6 @@ from mpbf_abm.model.trainers import abstract
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
 from mpbf_abm.streams import Streams
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int64]
 
 POOL_SIZES = (100, 600)  # a family of as many materials can stand for an experimental pool
 FEW, SMALL = 5, 1_000

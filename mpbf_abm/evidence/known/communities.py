@@ -9,16 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.learning.heads import Head
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
-
-Float = NDArray[np.float64]
 
 RUNS = "runs of the model"
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import poisson
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.known.communities import grouped
 from mpbf_abm.evidence.known.rows import (
     Check,
@@ -36,8 +37,6 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats import warning
 from mpbf_abm.streams import Streams
 from mpbf_abm.theory import percolation
-
-Float = NDArray[np.float64]
 
 # Sources of rows.
 SCHEFFER = "Scheffer et al. 2009; Dakos et al. 2012; AR(1) sampled from an Ornstein-Uhlenbeck process"

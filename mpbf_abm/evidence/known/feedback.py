@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import digamma, ndtr, polygamma
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.known.communities import RUNS, flat_space, generations, grouped, learned, learning_community, urn
 from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, require, row, seeds
 from mpbf_abm.learning.heads import fit_head, low_rank
@@ -28,8 +29,6 @@ from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.concentration import hhi
 from mpbf_abm.streams import Streams
-
-Float = NDArray[np.float64]
 
 ALL_GO = 50.0  # forgetting rate at which nothing is left
 LABS = 250  # planners of row M5

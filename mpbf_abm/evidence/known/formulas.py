@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.known.rows import Check, generator, mutation, parameter, row
 from mpbf_abm.model.abstraction import (
     integrity,
@@ -19,8 +19,6 @@ from mpbf_abm.model.abstraction import (
 )
 from mpbf_abm.model.assimilation import boundary_shift, coverage
 from mpbf_abm.model.steering import feedback, steering_fidelity
-
-Float = NDArray[np.float64]
 
 OURS = "our operationalisation (model description, 7)"
 ROUNDING = 1e-12

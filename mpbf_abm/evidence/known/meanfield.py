@@ -10,9 +10,9 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.known.communities import fold, grouped, known_fold, reinforcing, urn_moments
 from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, require, row, seeds
 from mpbf_abm.measures.path import run_to
@@ -27,8 +27,6 @@ from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.theory.twin import Twin, tick_noise, urn_variance
-
-Float = NDArray[np.float64]
 
 # Sources of rows.
 ARTHUR = "Arthur 1989; Benaim 1999"

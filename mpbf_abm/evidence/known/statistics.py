@@ -6,14 +6,12 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.known.rows import SIGMAS, Check, generator, mutation, parameter, row
 from mpbf_abm.stats.estimates import judge
 from mpbf_abm.stats.paired import reduction, simultaneous_intervals
 from mpbf_abm.stats.sensitivity import elementary_effects, sobol_indices
-
-Float = NDArray[np.float64]
 
 # Sources of rows.
 RULE_THAT_STOPS = "definition of a 95 % interval; Hoad, Robinson and Davies (2010) for the rule that stops"

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaln, digamma, log_expit
 from scipy.stats import betabinom, chi2, norm
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import (
     ONE_FAMILY,
@@ -48,8 +48,6 @@ from mpbf_abm.stats.concentration import hhi, limit_entropy, limit_gini, limit_h
 from mpbf_abm.stats.information import corrected_jsd, entropies
 from mpbf_abm.streams import Streams, race
 from mpbf_abm.theory.twin import Twin, urn_variance
-
-Float = NDArray[np.float64]
 
 # Sources of rows.
 EGGENBERGER = "Eggenberger and Polya 1923; batches: conditional variance of multinomial draws"

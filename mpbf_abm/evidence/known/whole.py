@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known.communities import grouped
 from mpbf_abm.evidence.known.rows import Check, NotRun, generator, mean_error, mutation, parameter, row
@@ -30,8 +31,6 @@ from mpbf_abm.processes import attempt, one_thread
 from mpbf_abm.provenance import content_hash
 from mpbf_abm.stats.concentration import gini
 from mpbf_abm.studies.whatif import Plan, run_plan
-
-Float = NDArray[np.float64]
 
 # Sources of rows.
 GREEDY_AND_EXPLORING = "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times"
