@@ -63,7 +63,7 @@ def _counts(path: Path, left_out: tuple[str, ...]) -> bool:
 def _source_hash(counts: Callable[[Path], bool]) -> str:
     root = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(path for kind in ("py", "csv", "toml") for path in root.rglob(f"*.{kind}")):
+    for path in sorted(path for kind in ("py", "csv", "toml", "sql") for path in root.rglob(f"*.{kind}")):
         if counts(path.relative_to(root)):
             digest.update(path.relative_to(root).as_posix().encode())
             digest.update(path.read_bytes())

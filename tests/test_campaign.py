@@ -15,7 +15,7 @@ from mpbf_abm import ConfigurationError, Ecosystem, MaterialsSpace, Parameters
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.measures import acceleration as measures
 from mpbf_abm.model.campaign import Campaign, run_campaign
-from mpbf_abm.studies.tasks import run_campaigns
+from mpbf_abm.studies.study import run_campaigns
 
 
 def pool(n: int = 120, d: int = 3, seed: int = 0) -> MaterialsSpace:

@@ -106,7 +106,7 @@ def pool(
     from mpbf_abm.cli.progress import Bar
     from mpbf_abm.measures.acceleration import summary_table
     from mpbf_abm.reports.pool_report import report, write
-    from mpbf_abm.studies.tasks import run_campaigns
+    from mpbf_abm.studies.study import run_campaigns
 
     space = reading.space(file)
     options, seeds = asked.options(space), list(range(1, asked.seeds + 1))

@@ -32,7 +32,7 @@ class Source:
     @cached_property
     def loaded(self) -> tuple[Study, Path, Path | None]:
         """The study, the folder of its data, and the folder of its store."""
-        from mpbf_abm.studies.status import load
+        from mpbf_abm.studies.upkeep import load
 
         return load(self.source)
 
@@ -86,9 +86,8 @@ def plan(
 ) -> None:
     """Estimate what a study takes: runs, time, disk; list which analyses its design supports."""
     from mpbf_abm.reports.study_report import plan_mapping, plan_rows
-    from mpbf_abm.studies.status import stored_runs
     from mpbf_abm.studies.store import FILE
-    from mpbf_abm.studies.upkeep import estimate
+    from mpbf_abm.studies.upkeep import estimate, stored_runs
 
     planned = source.plan()
     stored = stored_runs(planned, source.store / FILE)
@@ -167,7 +166,7 @@ def status(
 ) -> int:
     """Count finished, failed and missing runs; report their time, and whether the wanted precision is reached."""
     from mpbf_abm.studies.results import Results
-    from mpbf_abm.studies.status import facts
+    from mpbf_abm.studies.upkeep import facts
 
     while True:
         with Results.open(folder) as results:

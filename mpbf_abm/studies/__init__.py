@@ -2,6 +2,6 @@
 
 From a question to a number: a study (:mod:`definition`, :mod:`files`) has a design (:mod:`design`) of
 scenarios; scenario x arm x replicate are runs with an id each (:mod:`plan`); an engine (:mod:`engines`) makes
-them by the model (:mod:`model`), the driver (:mod:`driver`) keeps them in a store (:mod:`store`); results
-(:mod:`results`) are tidy tables, which the analyses (:mod:`analysis`) turn into answers.
+them as jobs (:mod:`jobs`), the driver (:mod:`driver`) keeps them in a store (:mod:`store`); results
+(:mod:`results`) are tidy tables, which the analyses (:mod:`analyses`) turn into answers.
 """

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.stats import robustness as criteria_of
 from mpbf_abm.stats.estimates import half_widths, wilson
-from mpbf_abm.stats.paired import (
-    FEW_UNITS,
-    TWO_GROUPS,
-    Simultaneous,
-    bimodality,
-    cautions,
-    middle,
-    reduction,
-    simultaneous_intervals,
-)
+from mpbf_abm.stats.paired import FEW_UNITS, TWO_GROUPS, bimodality, cautions, middle, reduction, simultaneous_intervals
 from mpbf_abm.stats.prim import Found, Prim
 from mpbf_abm.stats.sensitivity import elementary_effects, sobol_indices
 from mpbf_abm.studies.definition import BASELINE, Outcome
-from mpbf_abm.studies.design import DUMMY, SAMPLED
+from mpbf_abm.studies.design import DUMMY, SAMPLED, lines_where
 from mpbf_abm.studies.results import DONE, FAILED, Results
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_MISSING = 0.05  # share of scenarios, row blocks or trajectories that may be left out
 
@@ -57,6 +46,11 @@ class Analysis:
         return next(iter(self.tables.values()))
 
 
+def fields_of(source: Any, names: str) -> dict[str, Any]:
+    """Return some attributes of an object by name, as columns of a table."""
+    return {name: getattr(source, name) for name in names.split()}
+
+
 def chosen(results: Results, names: Sequence[str] | None) -> list[str]:
     """Names of outcomes, all of the study's if none is asked for; unknown ones are refused."""
     wanted = list(names or results.definitions)
@@ -78,12 +72,13 @@ def refuse_unsupported(results: Results, kind: str) -> None:
         raise ConfigurationError(f"{kind}: {why}")
 
 
-def refuse_gaps(missing: int, planned: int, what: str, before: str = "") -> None:
-    """Refuse an analysis in which too much is missing to be left out."""
+def refuse_gaps(whole: NDArray[np.bool_], what: str, before: str = "") -> int:
+    """Refuse an analysis in which too much is missing to be left out; return how much is."""
+    missing, planned = int((~whole).sum()), len(whole)
     if missing == planned or missing > MOST_MISSING * planned:
-        raise ConfigurationError(
-            f"{before}{missing} of {planned} {what} lack a run or a value, more than {MOST_MISSING:.0%}; see mpbf study status and failures"
-        )
+        few = f"more than {MOST_MISSING:.0%}; see mpbf study status and failures"
+        raise ConfigurationError(f"{before}{missing} of {planned} {what} lack a run or a value, {few}")
+    return missing
 
 
 def main_outcome(results: Results, name: str | None) -> str:
@@ -95,9 +90,8 @@ def main_outcome(results: Results, name: str | None) -> str:
 def refuse_without_outcomes(results: Results) -> None:
     """Refuse runs that are pieces of another result, and have no outcomes of their own."""
     if not results.definitions:
-        raise ConfigurationError(
-            f"{results.store.path}: its runs have no outcomes; they are pieces of a result, which is told where it was written"
-        )
+        pieces = "they are pieces of a result, which is reported where it was written"
+        raise ConfigurationError(f"{results.store.path}: its runs have no outcomes; {pieces}")
 
 
 def complete(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArray[np.bool_]:
@@ -111,11 +105,15 @@ def complete(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArra
 
 Float = NDArray[np.float64]
 
+BOX_NOTE = (
+    "the box with the best balance (harmonic mean) of coverage and density is chosen; quasi_p: chance of so many hits "
+    "if the restriction made no difference"
+)
 POWER = 0.8416  # normal quantile of 80 % power
 
 
 def distributions(results: Results, names: Sequence[str] | None = None) -> pd.DataFrame:
-    """How each outcome is distributed over the runs of each arm.
+    """Return how each outcome is distributed over the runs of each arm.
 
     Returns
     -------
@@ -123,25 +121,18 @@ def distributions(results: Results, names: Sequence[str] | None = None) -> pd.Da
         outcome, arm, runs, missing, mean, sd, median, p10, p90, bimodality (above 5/9 two groups are likely); for
         events their share with its 95 % Wilson interval.
     """
-    import pandas as pd
-
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in chosen(results, names):
-        event = results.outcome(name).event
-        values = results.values(name)
+        event, values = results.outcome(name).event, results.values(name)
         for a, arm in enumerate(results.arm_names):
             x = values[:, a].ravel()
             known = x[np.isfinite(x)]
             low, half, high = middle(known)
-            row: dict[str, Any] = {
-                "outcome": name, "arm": arm, "runs": len(known), "missing": int(x.size - len(known)), "mean": known.mean() if len(known) else np.nan,
-                "sd": known.std(ddof=1) if len(known) > 1 else np.nan, "median": half, "p10": low, "p90": high,
-                "bimodality": np.nan if event else bimodality(known), "share_low": np.nan, "share_high": np.nan,
-            }  # fmt: skip
-            if event:
-                ends = wilson(known.sum(), len(known))
-                row |= {"share_low": float(ends[0]), "share_high": float(ends[1])}
-            rows.append(row)
+            ends = map(float, wilson(known.sum(), len(known))) if event else (np.nan, np.nan)
+            row: dict[str, Any] = {"outcome": name, "arm": arm, "runs": len(known), "missing": int(x.size - len(known))}
+            row |= {"mean": _mean(known), "sd": known.std(ddof=1) if len(known) > 1 else np.nan, "median": half}
+            row |= {"p10": low, "p90": high, "bimodality": np.nan if event else bimodality(known)}
+            rows.append(row | dict(zip(("share_low", "share_high"), ends, strict=True)))
     return pd.DataFrame(rows)
 
 
@@ -151,11 +142,11 @@ def distributions(results: Results, names: Sequence[str] | None = None) -> pd.Da
 def compare(
     results: Results, names: Sequence[str] | None = None, *, together: bool | None = None, seed: int = 0
 ) -> Analysis:
-    """Paired effects of every arm against the baseline, with simultaneous 95 % intervals and verdicts.
+    """Return paired effects of every arm against the baseline, with simultaneous 95 % intervals and verdicts.
 
     The unit of the intervals is the scenario where scenarios are a sample with draws of their own, else the replicate
-    (averaged over the scenarios of the design). Primary outcomes of all arms are one family; every other outcome is a family of its own,
-    and exploratory. Intervals of events and of outcomes that are shares lie within -1 and 1.
+    (averaged over the scenarios of the design). Primary outcomes of all arms are one family; every other outcome is
+    another family, and exploratory. Intervals of events and of outcomes that are shares lie within -1 and 1.
 
     Parameters
     ----------
@@ -163,7 +154,8 @@ def compare(
     names : sequence of str, optional
         Outcomes, all of the study's by default.
     together : bool, optional
-        Whether all outcomes of all arms are one family instead; so it is by default where the study declares no outcome, as in ``mpbf run``.
+        Whether all outcomes of all arms are one family instead; so it is by default where the study declares no
+        outcome, as in ``mpbf run``.
     seed : int
         Of the bootstrap.
 
@@ -172,51 +164,43 @@ def compare(
     ConfigurationError
         Without another arm, with fewer than two pairs, or for a design of kind morris or saltelli.
     """
-    import pandas as pd
-
     refuse_unsupported(results, "compare")
     # Scenarios that share their draws say nothing about chance.
-    by_scenario = results.study.design.kind in SAMPLED and results.study.crn != "all"
+    unit = "scenario" if results.study.design.kind in SAMPLED and results.study.crn != "all" else "replicate"
     wanted = chosen(results, names)
     effects = {name: _effects(results, name) for name in wanted}
-    units = {name: _units(effects[name], by_scenario) for name in wanted}
+    units = {name: _units(effects[name], unit == "scenario") for name in wanted}
     if all(complete(u, 1).sum() < 2 for u in units.values()):
-        raise ConfigurationError(
-            f"compare: fewer than two pairs of runs are complete; {results.status.size} are planned"
-        )
+        size = results.status.size
+        raise ConfigurationError(f"compare: fewer than two pairs of runs are complete; {size} are planned")
     together = not results.study.outcomes if together is None else together
     first = wanted if together else [name for name in wanted if results.outcome(name).primary]
     families = ([first] if first else []) + [[name] for name in wanted if name not in first]
-    rows: list[dict[str, Any]] = []
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
     alike: dict[tuple[str, str], int] = {}
-    arms = results.arm_names[1:]
     for family in families:
-        columns = [(name, a) for name in family for a in range(len(arms))]
+        columns = [(name, a) for name in family for a in range(1, len(results.arm_names))]
         found = simultaneous_intervals(
-            np.column_stack([units[name][:, a] for name, a in columns]),
+            np.column_stack([units[name][:, a - 1] for name, a in columns]),
             events=[results.outcome(name).event for name, _ in columns],
             bounds=[_bound(results, name) for name, _ in columns],
             seed=seed,
         )
         for j, (name, a) in enumerate(columns):
-            same = alike[name, arms[a]] = _alike(results, name, a + 1)
-            rows.append(
-                _effect_row(results, name, a + 1, effects[name][:, a], units[name][:, a], found, j, same, by_scenario)
-            )
-    table = pd.DataFrame(rows)
-    order = {name: i for i, name in enumerate(wanted)}
-    table = table.sort_values("outcome", key=lambda c: c.map(order), kind="stable", ignore_index=True)
+            same = alike[name, results.arm_names[a]] = _alike(results, name, a)
+            ends = [float(v[j]) for v in (found.low, found.high, found.critical, found.error)]
+            paired = effects[name][:, a - 1], units[name][:, a - 1]
+            rows[name, a] = _effect_row(results, name, a, *paired, ends, same, unit)
+    table = pd.DataFrame([rows[name, a] for name in wanted for a in range(1, len(results.arm_names))])
     spreads = distributions(results, wanted)
     said = (
         "all intervals hold together, over outcomes and arms"
         if together
         else "intervals of primary outcomes hold together over all arms, those of an exploratory outcome over its arms"
     )
-    return Analysis(
-        "compare",
-        {"effects": table, "distributions": spreads},
-        _compare_notes(results, table, spreads, said, alike, by_scenario),
-    )
+    notes = [f"units are {unit}s; common random numbers: {results.study.crn}; {said}"]
+    notes += _compare_notes(results, table, spreads, alike)
+    return Analysis("compare", {"effects": table, "distributions": spreads}, notes)
 
 
 def _bound(results: Results, name: str) -> float:
@@ -248,45 +232,43 @@ def _units(effects: Float, by_scenario: bool) -> Float:
 
 
 def _effect_row(
-    results: Results, name: str, arm: int, pairs: Float, units: Float, found: Simultaneous, j: int, alike: int, by_scenario: bool
-) -> dict[str, Any]:  # fmt: skip
+    results: Results, name: str, arm: int, pairs: Float, units: Float, ends: Sequence[float], alike: int, unit: str
+) -> dict[str, Any]:
     outcome, values = results.outcome(name), results.values(name)
-    low, high, critical, error = (float(v[j]) for v in (found.low, found.high, found.critical, found.error))
-    known = np.isfinite(pairs)
+    low, high, critical, error = ends
+    known, n = np.isfinite(pairs), int(np.isfinite(units).sum())
+    baseline, treated = values[:, 0][known], values[:, arm][known]
     flat = pairs[known] * outcome.sign
     wins = float((flat > 0).sum() + 0.5 * (flat == 0).sum())
-    p_low, p_high = wilson(wins, len(flat))
-    n = int(np.isfinite(units).sum())
-    with np.errstate(invalid="ignore"):
-        by = (
-            np.array([row[k].mean() if k.any() else np.nan for row, k in zip(pairs, known, strict=True)]) * outcome.sign
-        )
-    several = len(by) > 1
-    difference = float(np.nanmean(units)) if n else np.nan
+    by = np.array([row[k].mean() if k.any() else np.nan for row, k in zip(pairs, known, strict=True)]) * outcome.sign
+    harmed = by[np.isfinite(by)]
     word = verdict(low, high, outcome)
-    if len(flat) and outcome.event and np.ptp(np.concatenate([values[:, 0][known], values[:, arm][known]])) == 0:
+    if len(flat) and outcome.event and np.ptp(np.concatenate([baseline, treated])) == 0:
         # That an event was never seen, or never missed, says nothing of what an arm does to it.
         word = "undecided"
     elif alike >= 2:
         word = "identical"
-    sd = error * np.sqrt(n) if n else np.nan
-    return {
-        "outcome": name, "arm": results.arm_names[arm], "role": "primary" if outcome.primary else "exploratory", "better": outcome.better,
-        "baseline": _mean(values[:, 0][known]), "treated": _mean(values[:, arm][known]), "difference": difference, "low": low, "high": high,
-        "smallest": np.nan if outcome.smallest is None else outcome.smallest, "verdict": word,
-        "pairs_needed": pairs_needed(sd, critical, outcome) if word == "undecided" else np.nan,
-        "share_better": wins / len(flat) if len(flat) and outcome.better != "none" else np.nan,
-        "share_better_low": float(p_low) if outcome.better != "none" else np.nan, "share_better_high": float(p_high) if outcome.better != "none" else np.nan,
-        "worst_scenario": float(np.nanmin(by)) * outcome.sign if several and outcome.better != "none" and np.isfinite(by).any() else np.nan,
-        "share_harmed": float((by[np.isfinite(by)] < 0).mean()) if several and outcome.better != "none" and np.isfinite(by).any() else np.nan,
-        "vrf": reduction(values[:, 0], values[:, arm]), "unit": "scenario" if by_scenario else "replicate", "units": n, "pairs": int(known.sum()),
-        "missing": int((~known).sum()), "failed_baseline": int((results.status[:, 0] == FAILED).sum()), "failed_arm": int((results.status[:, arm] == FAILED).sum()),
-        "critical": critical, "method": "paired max-t bootstrap, 95 % simultaneous" + (", within -1 and 1" if _bound(results, name) == 1.0 else ""),
-    }  # fmt: skip
+    needed = pairs_needed(error * np.sqrt(n) if n else np.nan, critical, outcome) if word == "undecided" else np.nan
+    better, worst = [np.nan] * 3, [np.nan] * 2
+    if outcome.better != "none":
+        better = [wins / len(flat) if len(flat) else np.nan, *map(float, wilson(wins, len(flat)))]
+        if len(by) > 1 and len(harmed):
+            worst = [float(harmed.min()) * outcome.sign, float((harmed < 0).mean())]
+    shares = ("share_better", "share_better_low", "share_better_high", "worst_scenario", "share_harmed")
+    role, failed = "primary" if outcome.primary else "exploratory", (results.status == FAILED).sum(axis=(0, 2))
+    method = "paired max-t bootstrap, 95 % simultaneous" + ", within -1 and 1" * (_bound(results, name) == 1.0)
+    row: dict[str, Any] = {"outcome": name, "arm": results.arm_names[arm], "role": role, "better": outcome.better}
+    row |= {"baseline": _mean(baseline), "treated": _mean(treated)}
+    row |= {"difference": float(np.nanmean(units)) if n else np.nan, "low": low, "high": high}
+    row |= {"smallest": np.nan if outcome.smallest is None else outcome.smallest, "verdict": word}
+    row |= {"pairs_needed": needed, **dict(zip(shares, better + worst, strict=True))}
+    row |= {"vrf": reduction(values[:, 0], values[:, arm]), "unit": unit, "units": n, "pairs": int(known.sum())}
+    row |= {"missing": int((~known).sum()), "failed_baseline": int(failed[0]), "failed_arm": int(failed[arm])}
+    return row | {"critical": critical, "method": method}
 
 
 def _alike(results: Results, name: str, arm: int) -> int:
-    """Number of pairs in which the quantity behind an outcome is known, if it has equal bits in every pair of finished runs; else 0."""
+    """Count pairs in which the quantity behind an outcome is known, if bits are equal in all finished pairs; else 0."""
     quantity = results.quantity(name)
     done = (results.status[:, [0, arm]] == DONE).all(axis=1)
     a, b = quantity[:, 0][done], quantity[:, arm][done]
@@ -299,7 +281,7 @@ def _mean(values: Float) -> float:
 
 
 def verdict(low: float, high: float, outcome: Outcome) -> str:
-    """What an interval of a difference says: better, worse, equivalent or undecided (higher, lower where nothing is better)."""
+    """Say of an interval: better, worse, equivalent or undecided (higher, lower where nothing is better)."""
     if not (np.isfinite(low) and np.isfinite(high)):
         return "undecided"
     if outcome.smallest is not None and -outcome.smallest <= low and high <= outcome.smallest:
@@ -319,43 +301,36 @@ def pairs_needed(sd: float, critical: float, outcome: Outcome) -> float:
     return float(np.ceil(((critical + POWER) * sd / outcome.smallest) ** 2))
 
 
-def _compare_notes(
-    results: Results, table: pd.DataFrame, spreads: pd.DataFrame, family: str, alike: Mapping[tuple[str, str], int], by_scenario: bool
-) -> list[str]:  # fmt: skip
-    unit = "scenarios" if by_scenario else "replicates"
-    notes = [f"units are {unit}; common random numbers: {results.study.crn}; {family}"]
-    notes.append(
-        "better, worse: the interval leaves out 0; equivalent: it lies within the smallest effect of interest; undecided: neither (pairs needed: to show an effect of that size in 4 of 5 studies)"
+def _compare_notes(results: Results, table: pd.DataFrame, spreads: pd.DataFrame, alike: Mapping[Any, int]) -> list[str]:
+    """Return what a reader of the effects must know."""
+    verdicts = (
+        "better, worse: the interval leaves out 0; equivalent: it lies within the smallest effect of interest; "
+        "undecided: neither (pairs needed: to show an effect of that size in 4 of 5 studies)"
     )
-    same = table[table["verdict"] == "identical"]
-    if len(same):
-        named = ", ".join(
-            f"{o} of {a} ({alike[o, a]} pairs)" for o, a in zip(same["outcome"], same["arm"], strict=True)
-        )
-        notes.append(f"identical: the quantity has equal bits in every pair: {named}")
     events = table["outcome"].map(lambda name: results.outcome(name).event).to_numpy(bool)
     still = table[events & (table["baseline"] == table["treated"]) & table["baseline"].isin((0.0, 1.0))]
-    if len(still):
-        named = ", ".join(f"{row.outcome} of {row.arm} ({row.pairs} pairs)" for row in still.itertuples())
-        notes.append(f"an event that happened in no pair of runs, or in all, decides nothing: {named}")
-    if not results.study.primary:
-        notes.append("no primary outcome was declared: everything here is exploratory")
-    lost = table[table["vrf"] <= 1.0]
-    unpaired = [f"{o} of {a}" for o, a in zip(lost["outcome"], lost["arm"], strict=True)]
-    grouped = sorted(set(spreads[spreads["bimodality"] > TWO_GROUPS]["outcome"]))
+    named = [
+        f"{row.outcome} of {row.arm} ({alike[row.outcome, row.arm]} pairs)"
+        for row in table[table["verdict"] == "identical"].itertuples()
+    ]
+    idle = [f"{row.outcome} of {row.arm} ({row.pairs} pairs)" for row in still.itertuples()]
+    notes = [verdicts]
+    notes += lines_where(
+        (named, f"identical: the quantity has equal bits in every pair: {', '.join(named)}"),
+        (idle, f"an event that happened in no pair of runs, or in all, decides nothing: {', '.join(idle)}"),
+        (not results.study.primary, "no primary outcome was declared: everything here is exploratory"),
+    )
+    unpaired = [f"{row.outcome} of {row.arm}" for row in table[table["vrf"] <= 1.0].itertuples()]
     notes += cautions(int(table["units"].min()), unpaired, [])
-    if table["vrf"].isna().all():
-        notes.append(
-            "the variance-reduction factor needs two replicates of a scenario, and differences that are not all the same"
-        )
-    failed = table[["failed_baseline", "failed_arm"]].max().max()
-    if failed:
-        notes.append(
-            f"up to {int(failed)} runs of an arm failed; if failing depends on the policy, effects are biased (mpbf study failures)"
-        )
-    if (table["missing"] > 0).any():
-        notes.append(f"up to {int(table['missing'].max())} pairs are missing and left out")
-    return notes + cautions(FEW_UNITS, [], grouped)
+    failed, missing = table[["failed_baseline", "failed_arm"]].max().max(), int(table["missing"].max())
+    few = "the variance-reduction factor needs two replicates of a scenario, and differences that are not all the same"
+    biased = "if failing depends on the policy, effects are biased (mpbf study failures)"
+    notes += lines_where(
+        (table["vrf"].isna().all(), few),
+        (failed, f"up to {int(failed)} runs of an arm failed; {biased}"),
+        (missing > 0, f"up to {missing} pairs are missing and left out"),
+    )
+    return notes + cautions(FEW_UNITS, [], sorted(set(spreads[spreads["bimodality"] > TWO_GROUPS]["outcome"])))
 
 
 # --------------------------------------------------------------------------- robust
@@ -364,7 +339,7 @@ def _compare_notes(
 
 
 def robustness(results: Results, name: str | None = None, *, threshold: float | None = None, seed: int = 0) -> Analysis:
-    """Values and ranks of every arm by several criteria, how they agree, and how sure the first place is.
+    """Return values and ranks of every arm by several criteria, how they agree, and how sure the first place is.
 
     Parameters
     ----------
@@ -374,56 +349,46 @@ def robustness(results: Results, name: str | None = None, *, threshold: float | 
     threshold : float, optional
         What a satisfactory scenario reaches; the outcome's `acceptable` if not given.
     """
-    import pandas as pd
-
     refuse_unsupported(results, "robustness")
     name = main_outcome(results, name)
     outcome = results.outcome(name)
     if outcome.better == "none":
         raise ConfigurationError(f"robustness: outcome '{name}' does not say what is better, more or less")
-    values = np.moveaxis(results.values(name), 1, 0) * outcome.sign
-    values, whole, left_out = _whole(values)
-    f = criteria_of.check_table(values.mean(axis=2))
+    values, whole, left_out = _whole(np.moveaxis(results.values(name), 1, 0) * outcome.sign)
+    f, replicates = criteria_of.check_table(values.mean(axis=2)), values.shape[2]
     level = threshold if threshold is not None else outcome.acceptable
     rules = criteria_of.criteria(None if level is None else level * outcome.sign)
     scores = {rule: function(f) for rule, (function, _) in rules.items()}
     ranked = {rule: criteria_of.ranks(scores[rule], larger) for rule, (_, larger) in rules.items()}
-    honest = criteria_of.honest_regret(values)
-    back = {rule: outcome.sign if rule in ("maximin", "maximax", "hurwicz", "laplace") else 1 for rule in rules}
-    rows = []
+    honest, parts = criteria_of.honest_regret(values), []
     for rule, (function, larger) in rules.items():
-        first = (
-            criteria_of.rank_shares(values, function, larger, seed=seed)
-            if values.shape[2] > 1
-            else np.full(len(f), np.nan)
-        )
-        rows += [
-            {
-                "outcome": name, "criterion": rule, "arm": arm, "value": float(scores[rule][i] * back[rule]), "rank": float(ranked[rule][i]),
-                "first_share": float(first[i]), "honest": float(honest[i]) if rule == "minimax regret" else np.nan,
-                "scenarios": f.shape[1], "replicates": values.shape[2],
-            }
-            for i, arm in enumerate(results.arm_names)
-        ]  # fmt: skip
-    names = list(rules)
+        shares = criteria_of.rank_shares(values, function, larger, seed=seed) if replicates > 1 else np.nan
+        sign = outcome.sign if rule in ("maximin", "maximax", "hurwicz", "laplace") else 1
+        part: dict[str, Any] = {
+            "outcome": name,
+            "criterion": rule,
+            "arm": results.arm_names,
+            "value": scores[rule] * sign,
+        }
+        part |= {"rank": ranked[rule], "first_share": shares, "honest": honest if rule == "minimax regret" else np.nan}
+        parts.append(pd.DataFrame(part | {"scenarios": f.shape[1], "replicates": replicates}))
+    names, regret = list(rules), criteria_of.regret(f)
     tau = pd.DataFrame(criteria_of.agreement(ranked), index=names, columns=names).rename_axis("criterion").reset_index()
-    regrets = pd.DataFrame(criteria_of.regret(f).T, columns=results.arm_names)
+    regrets = pd.DataFrame(regret.T, columns=results.arm_names)
     regrets.insert(0, "scenario", np.flatnonzero(whole))
-    notes = [
-        f"{f.shape[1]} scenarios, {values.shape[2]} replicates each; first_share: how often an arm comes first when replicates are resampled",
-        "regret of noisy means is too large; `honest` chooses on one half of the replicates and values on the other (it may come out below 0)",
-    ]
-    notes += left_out
-    largest = float(criteria_of.regret(f).max())
-    if outcome.smallest is not None and largest < outcome.smallest:
-        notes.append(
-            f"the largest regret, {largest:.3g}, is below the smallest effect of interest, {outcome.smallest:g}: the order does not matter"
-        )
-    if values.shape[2] < 2:
-        notes.append("one replicate: neither the order nor honest regret can be judged")
-    if level is None:
-        notes.append("no satisficing: the outcome has no `acceptable` value, and no threshold was given")
-    return Analysis("robustness", {"criteria": pd.DataFrame(rows), "agreement": tau, "regret": regrets}, notes)
+    largest, smallest = float(regret.max()), outcome.smallest or 0.0
+    interest = f"is below the smallest effect of interest, {smallest:g}: the order does not matter"
+    often = "first_share: how often an arm comes first when replicates are resampled"
+    halves = "`honest` chooses on one half of the replicates and values on the other (it may come out below 0)"
+    notes = [f"{f.shape[1]} scenarios, {replicates} replicates each; {often}"]
+    notes += [f"regret of noisy means is too large; {halves}", *left_out]
+    notes += lines_where(
+        (largest < smallest, f"the largest regret, {largest:.3g}, {interest}"),
+        (replicates < 2, "one replicate: neither the order nor honest regret can be judged"),
+        (level is None, "no satisficing: the outcome has no `acceptable` value, and no threshold was given"),
+    )
+    criteria = pd.concat(parts, ignore_index=True)
+    return Analysis("robustness", {"criteria": criteria, "agreement": tau, "regret": regrets}, notes)
 
 
 def _whole(values: Float) -> tuple[Float, NDArray[np.bool_], list[str]]:
@@ -438,25 +403,17 @@ def _whole(values: Float) -> tuple[Float, NDArray[np.bool_], list[str]]:
     values, whole, notes
         What is left; which scenarios (scenarios,); what was left out.
     """
-    known = np.isfinite(values)
+    known, everywhere = np.isfinite(values), np.ones(values.shape[1], bool)
     if known.all():
-        return values, np.ones(values.shape[1], bool), []
-    refuse_gaps(int((~known).sum()), known.size, "runs", "robustness: ")
+        return values, everywhere, []
+    refuse_gaps(known.ravel(), "runs", "robustness: ")
     by_scenario, by_replicate = complete(values, (0, 2)), complete(values, (0, 1))
-    if by_scenario.mean() >= by_replicate.mean():
-        if not by_scenario.any():
-            raise ConfigurationError("robustness: no scenario is complete; see mpbf study status and failures")
-        return (
-            values[:, by_scenario],
-            by_scenario,
-            [f"{int((~by_scenario).sum())} scenarios with a missing run are left out"],
-        )
-    gone = int((~by_replicate).sum())
-    return (
-        values[:, :, by_replicate],
-        np.ones(len(by_scenario), bool),
-        [f"{gone} replicates with a missing run are left out of every scenario"],
-    )
+    if by_scenario.mean() < by_replicate.mean():
+        gone = f"{(~by_replicate).sum()} replicates with a missing run are left out of every scenario"
+        return values[:, :, by_replicate], everywhere, [gone]
+    if not by_scenario.any():
+        raise ConfigurationError("robustness: no scenario is complete; see mpbf study status and failures")
+    return values[:, by_scenario], by_scenario, [f"{(~by_scenario).sum()} scenarios with a missing run are left out"]
 
 
 # --------------------------------------------------------------------------- factors
@@ -472,7 +429,7 @@ def sensitivity(
     series: str | None = None,
     seed: int = 0,
 ) -> Analysis:
-    """Which factors the outcomes depend on: elementary effects of a morris design, Sobol indices of a saltelli one.
+    """Return which factors outcomes depend on: elementary effects (morris design) or Sobol indices (saltelli design).
 
     Parameters
     ----------
@@ -485,108 +442,94 @@ def sensitivity(
         Sobol indices of this stored quantity at every stored tick, instead of outcomes.
     """
     refuse_unsupported(results, "sensitivity")
-    kind = results.study.design.kind
-    a = results.arm_index(arm)
-    if series is not None:
-        if kind != "saltelli":
-            raise ConfigurationError("sensitivity: indices along the run need a saltelli design")
-        return _along(results, series, a, seed)
-    return (_sobol if kind == "saltelli" else _morris)(results, chosen(results, names), a, seed)
+    kind, a = results.study.design.kind, results.arm_index(arm)
+    if series is None:
+        return (_sobol if kind == "saltelli" else _morris)(results, chosen(results, names), a, seed)
+    if kind != "saltelli":
+        raise ConfigurationError("sensitivity: indices along the run need a saltelli design")
+    return _along(results, series, a, seed)
 
 
 def _blocks(results: Results, values: Float) -> tuple[Float, Float, Float, int]:
-    """Rows A (n, m), B (n, m) and AB (n, k, m) of a Saltelli design, and how many blocks were left out.
+    """Return rows A (n, m), B (n, m) and AB (n, k, m) of a Saltelli design, and how many blocks were left out.
 
     Parameters
     ----------
     values : float array (scenarios, replicates)
     """
-    k = len(results.study.factors) + results.study.design.dummy
-    table = values.reshape(-1, k + 2, values.shape[1])
+    table = values.reshape(-1, len(_columns_of(results)) + 2, values.shape[1])
     whole = complete(table, (1, 2))
-    refuse_gaps(int((~whole).sum()), len(whole), "row blocks")
+    dropped = refuse_gaps(whole, "row blocks")
     table = table[whole]
-    return table[:, 0], table[:, 1], table[:, 2:], int((~whole).sum())
+    return table[:, 0], table[:, 1], table[:, 2:], dropped
+
+
+def _columns_of(results: Results) -> list[str]:
+    """Return the names of the factors of a Saltelli design, the dummy with them."""
+    return [f.name for f in results.study.factors] + [DUMMY] * results.study.design.dummy
 
 
 def _sobol(results: Results, names: Sequence[str], arm: int, seed: int) -> Analysis:
-    import pandas as pd
-
-    factors = [f.name for f in results.study.factors] + [DUMMY] * results.study.design.dummy
-    rows, notes = [], []
+    factors, parts, notes = _columns_of(results), [], []
     for name in names:
         try:
-            A, B, AB, dropped = _blocks(results, results.values(name)[:, arm])
-            s = sobol_indices(A, B, AB, seed=seed)
+            *blocks, dropped = _blocks(results, results.values(name)[:, arm])
+            s = sobol_indices(*blocks, seed=seed)
         except ConfigurationError as error:
             notes.append(f"{name}: {error}")
             continue
-        floor = s.total_high[-1] if results.study.design.dummy else np.nan
-        for i, factor in enumerate(factors):
-            rows.append(
-                {
-                    "outcome": name, "factor": factor, "first": s.first[i], "first_low": s.first_low[i], "first_high": s.first_high[i],
-                    "total": s.total[i], "total_low": s.total_low[i], "total_high": s.total_high[i], "above_floor": bool(s.total_low[i] > max(0.0, np.nan_to_num(floor))),
-                    "adequate": bool(s.total_high[i] - s.total_low[i] < 0.1 or s.total_high[i] < 0.05), "stochastic_share": s.stochastic_share,
-                    "variance": s.variance, "rows": s.rows, "replicates": s.replicates, "dropped": dropped, "method": "Saltelli 2010, Jansen 1999; noise of replicates taken out; percentile bootstrap",
-                }
-            )  # fmt: skip
-        if dropped:
-            notes.append(f"{name}: {dropped} row blocks with a missing run or value are left out")
-        if not rows[-1]["replicates"] > 1:
-            notes.append(
-                f"{name}: one replicate: noise counts as variance that every factor makes; the dummy shows how much"
-            )
-        wide = [r["factor"] for r in rows if r["outcome"] == name and not r["adequate"]]
-        if wide:
-            notes.append(
-                f"{name}: too few rows for {', '.join(wide)} (interval of the total index wider than .1); about {_more_rows(rows, name)} would do"
-            )
-    if not rows:
+        floor = max(0.0, np.nan_to_num(s.total_high[-1])) if results.study.design.dummy else 0.0
+        width = s.total_high - s.total_low
+        adequate = (width < 0.1) | (s.total_high < 0.05)
+        part: dict[str, Any] = {"outcome": name, "factor": factors}
+        part |= fields_of(s, "first first_low first_high total total_low total_high")
+        part |= {"above_floor": s.total_low > floor, "adequate": adequate}
+        part |= fields_of(s, "stochastic_share variance rows replicates") | {"dropped": dropped}
+        method = "Saltelli 2010, Jansen 1999; noise of replicates taken out; percentile bootstrap"
+        parts.append(pd.DataFrame(part | {"method": method}))
+        wide = ", ".join(f for f, good in zip(factors, adequate, strict=True) if not good)
+        # Base rows at which every interval would be narrow enough, as a power of two.
+        more = int(2 ** np.ceil(np.log2(max(2.0, s.rows * (width.max() / 0.1) ** 2))))
+        alone = "one replicate: noise counts as variance that every factor makes; the dummy shows how much"
+        notes += lines_where(
+            (dropped, f"{name}: {dropped} row blocks with a missing run or value are left out"),
+            (s.replicates < 2, f"{name}: {alone}"),
+            (
+                wide,
+                f"{name}: too few rows for {wide} (interval of the total index wider than .1); about {more} would do",
+            ),
+        )
+    if not parts:
         raise ConfigurationError([f"sensitivity: {note}" for note in notes])
-    return Analysis("sensitivity", {"indices": pd.DataFrame(rows)}, list(dict.fromkeys(notes)))
-
-
-def _more_rows(rows: Sequence[dict[str, Any]], name: str) -> int:
-    """Base rows at which every interval would be narrow enough, as a power of two."""
-    own = [r for r in rows if r["outcome"] == name]
-    widest = max(r["total_high"] - r["total_low"] for r in own)
-    return int(2 ** np.ceil(np.log2(max(2.0, own[0]["rows"] * (widest / 0.1) ** 2))))
+    return Analysis("sensitivity", {"indices": pd.concat(parts, ignore_index=True)}, list(dict.fromkeys(notes)))
 
 
 def _along(results: Results, series: str, arm: int, seed: int) -> Analysis:
-    """Indices at every stored tick, and over the whole run weighted by variance (Gamboa et al. 2014)."""
-    import pandas as pd
-
-    values = results.series_values(series)[:, arm]
-    factors = [f.name for f in results.study.factors] + [DUMMY] * results.study.design.dummy
-    rows, weights, notes = [], [], []
+    """Return indices at every stored tick, and over the whole run weighted by variance (Gamboa et al. 2014)."""
+    values, factors = results.series_values(series)[:, arm], _columns_of(results)
+    parts, weights, notes = [], [], []
     for t, tick in enumerate(results.series_ticks):
         try:
-            A, B, AB, dropped = _blocks(results, values[:, :, t])
-            s = sobol_indices(A, B, AB, resamples=200, seed=seed)
+            *blocks, dropped = _blocks(results, values[:, :, t])
+            s = sobol_indices(*blocks, resamples=200, seed=seed)
         except ConfigurationError as error:
             notes.append(f"tick {tick}: {error}")
             continue
         weights.append((s.variance, s.first, s.total))
-        rows += [
-            {"series": series, "tick": int(tick), "factor": f, "first": s.first[i], "total": s.total[i], "total_low": s.total_low[i],
-             "total_high": s.total_high[i], "stochastic_share": s.stochastic_share, "rows": s.rows, "replicates": s.replicates, "dropped": dropped}
-            for i, f in enumerate(factors)
-        ]  # fmt: skip
-    if not rows:
+        part: dict[str, Any] = {"series": series, "tick": int(tick), "factor": factors}
+        part |= fields_of(s, "first total total_low total_high stochastic_share rows replicates")
+        parts.append(pd.DataFrame(part | {"dropped": dropped}))
+    if not parts:
         raise ConfigurationError(f"sensitivity: the series '{series}' does not vary at any tick")
     total = sum(w for w, _, _ in weights)
-    whole = pd.DataFrame(
-        {
-            "series": series, "factor": factors, "first": sum(w * f for w, f, _ in weights) / total, "total": sum(w * t for w, _, t in weights) / total,
-        }
-    )  # fmt: skip
-    return Analysis("sensitivity", {"along": pd.DataFrame(rows), "generalised": whole}, list(dict.fromkeys(notes)))
+    first, both = sum(w * f for w, f, _ in weights) / total, sum(w * t for w, _, t in weights) / total
+    whole = pd.DataFrame({"series": series, "factor": factors, "first": first, "total": both})
+    tables = {"along": pd.concat(parts, ignore_index=True), "generalised": whole}
+    return Analysis("sensitivity", tables, list(dict.fromkeys(notes)))
 
 
 def morris_effects(results: Results, values: Float) -> tuple[Float, int]:
-    """Elementary effects (r, k, m) of a Morris design, per unit of each factor's range, and trajectories left out.
+    """Return elementary effects (r, k, m) of a Morris design, per unit of a factor's range, and trajectories left out.
 
     Parameters
     ----------
@@ -594,20 +537,17 @@ def morris_effects(results: Results, values: Float) -> tuple[Float, int]:
     """
     scenarios, k = results.plan.scenarios, len(results.study.factors)
     table = values.reshape(-1, k + 1, values.shape[1])
-    moved = np.array(scenarios.moved).reshape(-1, k + 1)[:, 1:]
-    step = np.array(scenarios.steps).reshape(-1, k + 1)[:, 1:]
+    moved, step = (np.array(x).reshape(-1, k + 1)[:, 1:] for x in (scenarios.moved, scenarios.steps))
     whole = complete(table, (1, 2))
-    refuse_gaps(int((~whole).sum()), len(whole), "trajectories")
+    dropped = refuse_gaps(whole, "trajectories")
     change = (table[:, 1:] - table[:, :-1]) / step[..., None]
     effects = np.empty_like(change)
     np.put_along_axis(effects, moved[..., None], change, axis=1)
-    return effects[whole], int((~whole).sum())
+    return effects[whole], dropped
 
 
 def _morris(results: Results, names: Sequence[str], arm: int, seed: int) -> Analysis:
-    import pandas as pd
-
-    rows, notes = [], []
+    parts, notes = [], []
     for name in names:
         try:
             effects, dropped = morris_effects(results, results.values(name)[:, arm])
@@ -615,25 +555,21 @@ def _morris(results: Results, names: Sequence[str], arm: int, seed: int) -> Anal
             notes.append(f"{name}: {error}")
             continue
         e = elementary_effects(effects, seed=seed)
-        for i, factor in enumerate(results.study.factors):
-            rows.append(
-                {
-                    "outcome": name, "factor": factor.name, "mu": e.mu[i], "mu_star": e.mu_star[i], "mu_star_low": e.mu_star_low[i], "mu_star_high": e.mu_star_high[i],
-                    "sigma": e.sigma[i], "size": e.size[i], "size_low": e.size_low[i], "size_high": e.size_high[i], "spread": e.spread[i], "floor": e.floor[i],
-                    "above_floor": bool(e.size_low[i] > 0) if e.replicates > 1 else None, "trajectories": e.trajectories, "replicates": e.replicates, "dropped": dropped,
-                    "method": "Morris 1991, Campolongo 2007; size: noise of replicates taken out; percentile bootstrap",
-                }
-            )  # fmt: skip
+        part: dict[str, Any] = {"outcome": name, "factor": [f.name for f in results.study.factors]}
+        part |= fields_of(e, "mu mu_star mu_star_low mu_star_high sigma size size_low size_high spread floor")
+        part |= {"above_floor": e.size_low > 0 if e.replicates > 1 else None}
+        part |= fields_of(e, "trajectories replicates") | {"dropped": dropped}
+        method = "Morris 1991, Campolongo 2007; size: noise of replicates taken out; percentile bootstrap"
+        parts.append(pd.DataFrame(part | {"method": method}))
         if dropped:
             notes.append(f"{name}: {dropped} trajectories with a missing run or value are left out")
-    if not rows:
+    if not parts:
         raise ConfigurationError([f"sensitivity: {note}" for note in notes])
-    notes.append(
-        "effects are per unit of a factor's range; mu_star of a factor that does nothing is `floor`; size has the noise taken out"
-    )
+    floor = "mu_star of a factor that does nothing is `floor`"
+    notes.append(f"effects are per unit of a factor's range; {floor}; size has the noise taken out")
     if results.replicates < 2:
-        notes.append("one replicate: size still holds the noise, and nothing can be told from it")
-    return Analysis("sensitivity", {"effects": pd.DataFrame(rows)}, notes)
+        notes.append("one replicate: size still holds the noise, and nothing can be concluded from it")
+    return Analysis("sensitivity", {"effects": pd.concat(parts, ignore_index=True)}, notes)
 
 
 # --------------------------------------------------------------------------- discovery
@@ -642,8 +578,14 @@ def _morris(results: Results, names: Sequence[str], arm: int, seed: int) -> Anal
 
 
 def discover(
-    results: Results, name: str | None = None, *, arm: str = BASELINE, above: float | None = None, below: float | None = None, seed: int = 0
-) -> Analysis:  # fmt: skip
+    results: Results,
+    name: str | None = None,
+    *,
+    arm: str = BASELINE,
+    above: float | None = None,
+    below: float | None = None,
+    seed: int = 0,
+) -> Analysis:
     """Find the part of the factors' ranges in which an outcome of interest is common.
 
     A box is fitted to one half of the scenarios and judged on the other, as its density and coverage on those it was
@@ -658,8 +600,6 @@ def discover(
     above, below : float, optional
         What is of interest; of an event, more than half of the replicates if not given.
     """
-    import pandas as pd
-
     refuse_unsupported(results, "discover")
     name = main_outcome(results, name)
     outcome, a = results.outcome(name), results.arm_index(arm)
@@ -669,49 +609,42 @@ def discover(
         raise ConfigurationError(f"discover: say what of '{name}' is of interest: above or below a value")
     values = results.values(name)[:, a]
     whole = complete(values, 1)
-    refuse_gaps(int((~whole).sum()), len(whole), "scenarios", "discover: ")
+    dropped = refuse_gaps(whole, "scenarios", "discover: ")
     mean = values[whole].mean(axis=1)
     interest = mean > above if above is not None else mean < float(below or 0.0)
     frame = results.scenarios[list(results.plan.scenarios.names)][whole]
-    columns = [_column(frame[c]) for c in frame]
+    columns = [
+        x if x.dtype.kind in "iuf" else np.array(list(map(str, x))) for x in (frame[c].to_numpy() for c in frame)
+    ]
     rng = np.random.default_rng([seed, len(mean)])
     half = rng.permutation(len(mean)) < (len(mean) + 1) // 2
     fit = Prim([c[half] for c in columns], interest[half])
-    others, hits = [c[~half] for c in columns], interest[~half]
     steps = fit.trajectory()
-    rows = [
-        {
-            "step": i, "restricted": len(s.restricted), "coverage": s.coverage, "density": s.density, "mass": s.mass,
-            **dict(zip(("held_out_coverage", "held_out_density", "held_out_mass"), _held_out(fit, s, others, hits), strict=True)),
-        }
-        for i, s in enumerate(steps)
-    ]  # fmt: skip
     best = max(range(len(steps)), key=lambda i: _balance(steps[i]))
+    others, hits = [c[~half] for c in columns], interest[~half]
+    rows = [
+        {"chosen": i == best, "step": i, "restricted": len(s.restricted)}
+        | fields_of(s, "coverage density mass")
+        | _held_out(fit, s, others, hits)
+        for i, s in enumerate(steps)
+    ]
     limits = _limits(fit, steps[best], [str(c) for c in frame], _reproduced(columns, interest, rng))
-    trajectory = pd.DataFrame(rows)
-    trajectory.insert(0, "chosen", trajectory["step"] == best)
     words = f"above {above:g}" if above is not None else f"below {below:g}"
     held = rows[best]
+    found = f"{int(interest.sum())} of {len(interest)} scenarios"
+    halves = f"fitted to {int(half.sum())}, judged on {int((~half).sum())}"
+    density, coverage = (
+        f"{what} {held[what]:.2f} (held out {held[f'held_out_{what}']:.2f})" for what in ("density", "coverage")
+    )
     notes = [
-        f"of interest: {name} {words} in arm '{arm}' ({int(interest.sum())} of {len(interest)} scenarios); fitted to {int(half.sum())}, judged on {int((~half).sum())}",
-        f"chosen box: density {held['density']:.2f} (held out {held['held_out_density']:.2f}), coverage {held['coverage']:.2f} (held out {held['held_out_coverage']:.2f})",
-        "the box with the best balance (harmonic mean) of coverage and density is chosen; quasi_p: chance of so many hits if the restriction made no difference",
+        f"of interest: {name} {words} in arm '{arm}' ({found}); {halves}",
+        f"chosen box: {density}, {coverage}",
+        BOX_NOTE,
+        *lines_where((dropped, f"{dropped} scenarios with a missing run or value are left out")),
     ]
-    if not whole.all():
-        notes.append(f"{int((~whole).sum())} scenarios with a missing run or value are left out")
-    points = frame.assign(
-        scenario=np.flatnonzero(whole), interest=interest, half=np.where(half, "fitted", "held out"), value=mean
-    )
-    return Analysis(
-        "discover", {"box": limits, "trajectory": trajectory, "points": points.reset_index(drop=True)}, notes
-    )
-
-
-def _column(column: pd.Series[Any]) -> NDArray[Any]:
-    values = column.to_numpy()
-    if values.dtype.kind in "iuf":
-        return values
-    return np.array([str(v) for v in values])
+    points = frame.assign(scenario=np.flatnonzero(whole), interest=interest)
+    points = points.assign(half=np.where(half, "fitted", "held out"), value=mean).reset_index(drop=True)
+    return Analysis("discover", {"box": limits, "trajectory": pd.DataFrame(rows), "points": points}, notes)
 
 
 def _balance(found: Found) -> float:
@@ -722,14 +655,12 @@ def _balance(found: Found) -> float:
 
 def _held_out(
     fit: Prim, found: Found, columns: Sequence[NDArray[Any]], interest: NDArray[np.bool_]
-) -> tuple[float, float, float]:
+) -> dict[str, float]:
     inside = fit.inside(found.box, columns)
-    hits = int(interest[inside].sum())
-    return (
-        hits / int(interest.sum()) if interest.any() else np.nan,
-        hits / int(inside.sum()) if inside.any() else np.nan,
-        float(inside.mean()),
-    )
+    hits, common = int(interest[inside].sum()), int(interest.sum())
+    coverage = hits / common if common else np.nan
+    density = hits / int(inside.sum()) if inside.any() else np.nan
+    return {"held_out_coverage": coverage, "held_out_density": density, "held_out_mass": float(inside.mean())}
 
 
 def _reproduced(
@@ -748,18 +679,20 @@ def _reproduced(
 
 
 def _limits(fit: Prim, found: Found, names: Sequence[str], reproduced: Float) -> pd.DataFrame:
-    import pandas as pd
-
-    p = fit.quasi_p(found)
-    rows = []
+    p, rows = fit.quasi_p(found), []
     for i, name in enumerate(names):
-        limit, everything = found.box[i], fit.all[i]
-        low, high = (" ".join(sorted(map(str, limit))), "") if isinstance(limit, frozenset) else limit
-        first, last = (" ".join(sorted(map(str, everything))), "") if isinstance(everything, frozenset) else everything
-        rows.append(
-            {"factor": name, "restricted": i in found.restricted, "low": low, "high": high, "least": first, "most": last, "quasi_p": p.get(i, np.nan),
-             "reproduced": float(reproduced[i])}
-        )  # fmt: skip
+        (low, high), (least, most) = (
+            (" ".join(sorted(map(str, limit))), "") if isinstance(limit, frozenset) else limit
+            for limit in (found.box[i], fit.all[i])
+        )
+        row: dict[str, Any] = {
+            "factor": name,
+            "restricted": i in found.restricted,
+            "low": low,
+            "high": high,
+            "least": least,
+        }
+        rows.append(row | {"most": most, "quasi_p": p.get(i, np.nan), "reproduced": float(reproduced[i])})
     return pd.DataFrame(rows)
 
 
@@ -779,8 +712,6 @@ def phase(results: Results, names: Sequence[str] | None = None, *, arm: str = "b
     arm : str
         Arm whose runs are looked at.
     """
-    import pandas as pd
-
     factors, study = results.study.factors, results.study
     if study.design.kind != "grid" or len(factors) != 2 or not all(f.ordered for f in factors):
         raise ConfigurationError("phase: a phase diagram needs a grid of two factors whose values are numbers")

@@ -6,22 +6,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.model.interventions import Event, Policy
+from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import gathered, rule_faults, rule_name
-from mpbf_abm.parameters import GROUPS, PATHS
+from mpbf_abm.parameters import GROUPS, PATHS, Parameters
 from mpbf_abm.streams import check_seed
-from mpbf_abm.studies.design import Design, Factor, plain
-
-if TYPE_CHECKING:
-    from mpbf_abm.model.materials import MaterialsSpace
-    from mpbf_abm.parameters import Parameters
+from mpbf_abm.studies.design import Design, Factor, faults_of, lines_where, plain
 
 BASELINE, WHAT_IF = "baseline", "what-if"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -55,9 +52,8 @@ class Arm(Section):
         return f"arm '{fields.get('label', '')}'"
 
     def _conflicts(self) -> list[str]:
-        if self.label == BASELINE:
-            return [f"arm '{BASELINE}': is always there, without policies; choose another label"]
-        return []
+        always = f"arm '{BASELINE}': is always there, without policies; choose another label"
+        return lines_where((self.label == BASELINE, always))
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -115,18 +111,18 @@ class Outcome(Section):
         return ""
 
     def _conflicts(self) -> list[str]:
-        faults = []
-        if self.over == "end" and (self.start is not None or self.end is not None):
-            faults.append("start and end belong to over = mean, min or max; one tick is chosen by at")
-        if self.over != "end" and self.at is not None:
-            faults.append(f"at belongs to over = end, not to {self.over}")
-        if self.start is not None and self.end is not None and self.end < self.start:
-            faults.append(f"end = {self.end} must not be before start = {self.start}")
-        if self.above is not None and self.below is not None:
-            faults.append("above and below exclude each other")
-        if self.acceptable is not None and self.better == "none":
-            faults.append("acceptable needs better = more or less")
-        return faults
+        start, end = self.start, self.end
+        ticks = self.over == "end" and (start is not None or end is not None)
+        tick = self.over != "end" and self.at is not None
+        both = self.above is not None and self.below is not None
+        before = start is not None and end is not None and end < start
+        return lines_where(
+            (ticks, "start and end belong to over = mean, min or max; one tick is chosen by at"),
+            (tick, f"at belongs to over = end, not to {self.over}"),
+            (before, f"end = {end} must not be before start = {start}"),
+            (both, "above and below exclude each other"),
+            (self.acceptable is not None and self.better == "none", "acceptable needs better = more or less"),
+        )
 
     @property
     def event(self) -> bool:
@@ -187,9 +183,9 @@ class Series(Section):
     every : int
         Stored at ticks every - 1, 2 every - 1, ..., and at the last one.
     tables : tuple of str
-        Whole tables that are stored, too: families (records alive, experiments and finds of each family after each tick),
-        infrastructure (who leans on whom at the end), links (after each tick), flows (between curators, models and planners, of
-        each tick).
+        Whole tables that are stored, too: families (records alive, experiments and discoveries of each family after
+        each tick), infrastructure (who depends on whom at the end), links (after each tick), flows (between curators,
+        models and planners, of each tick).
     """
 
     of: tuple[str, ...] = ()
@@ -222,11 +218,12 @@ class Recording(NamedTuple):
     tables: tuple[str, ...] = ()
 
     def joined(self, other: Recording) -> Recording:
-        """Both together."""
-        return Recording(
-            tuple(dict.fromkeys((*self.measures, *other.measures))), tuple(dict.fromkeys((*self.series, *other.series))),
-            tuple(sorted({*self.ticks, *other.ticks})), tuple(dict.fromkeys((*self.tables, *other.tables))),
-        )  # fmt: skip
+        """Return both together."""
+        measures, series, tables = (
+            tuple(dict.fromkeys(one + two))
+            for one, two in ((self.measures, other.measures), (self.series, other.series), (self.tables, other.tables))
+        )
+        return Recording(measures, series, tuple(sorted({*self.ticks, *other.ticks})), tables)
 
 
 class Replicates(Section):
@@ -258,30 +255,27 @@ class Replicates(Section):
         super().__init__(**fields)
 
     def _conflicts(self) -> list[str]:
-        faults = []
-        for seed in self.seeds:
-            try:
-                check_seed(seed)
-            except ConfigurationError as error:
-                faults += [f"[replicates]: {line}" for line in error.faults]
-        if len(self.seeds) > MOST_REPLICATES:
-            return [f"[replicates]: {len(self.seeds)} seeds are more than {MOST_REPLICATES}"]
-        if len(set(self.seeds)) < len(self.seeds):
-            faults.append("[replicates]: a seed is listed twice")
-        if self.seeds and (self.most is not None or self.n != len(self.seeds)):
-            faults.append("[replicates]: seeds say how many replicates there are; leave n and most away")
-        return faults or self._number_conflicts()
-
-    def _number_conflicts(self) -> list[str]:
-        if self.n is not None and self.most is not None:
-            return ["[replicates]: n is a fixed number, least and most are bounds; one of them is meant"]
-        if self.n is None and self.most is None:
-            return ["[replicates]: say n, or most (and least) for as many as precision takes"]
-        if self.n is not None and not {"least", "look_ahead"}.isdisjoint(self.model_fields_set):
-            return ["[replicates]: least and look_ahead belong to most, not to n"]
-        if self.most is not None and self.most < self.least:
-            return [f"[replicates]: most = {self.most} must not be below least = {self.least}"]
-        return []
+        seeds, n, most = self.seeds, self.n, self.most
+        faults = [line for seed in seeds for line in faults_of(partial(check_seed, seed))]
+        many = len(seeds) > MOST_REPLICATES
+        faults = lines_where((many, f"{len(seeds)} seeds are more than {MOST_REPLICATES}")) or faults + lines_where(
+            (len(set(seeds)) < len(seeds), "a seed is listed twice"),
+            (
+                seeds and (most is not None or n != len(seeds)),
+                "seeds say how many replicates there are; leave n and most away",
+            ),
+        )
+        bounds = not {"least", "look_ahead"}.isdisjoint(self.model_fields_set)
+        numbers = lines_where(
+            (
+                n is not None and most is not None,
+                "n is a fixed number, least and most are bounds; one of them is meant",
+            ),
+            (n is None and most is None, "say n, or most (and least) for as many as precision takes"),
+            (n is not None and bounds, "least and look_ahead belong to most, not to n"),
+            (most is not None and most < self.least, f"most = {most} must not be below least = {self.least}"),
+        )
+        return [f"[replicates]: {line}" for line in faults or numbers[:1]]
 
     @property
     def first(self) -> int:
@@ -324,7 +318,7 @@ class Limits(Section):
 
 
 UNLIMITED = Limits(seconds=0, memory_mb=0, retries=1)
-"""For what a command makes whose runs nobody has sized beforehand."""
+"""For what a command makes whose runs have no known size."""
 
 
 class Engine(Section):
@@ -398,37 +392,32 @@ class Space(Section):
     drop: bool = False
 
     def _conflicts(self) -> list[str]:
-        kinds = [k for k in ("synthetic", "table", "pool") if getattr(self, k) is not None]
+        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        kinds = [k for k in ("synthetic", "table", "pool") if k in given]
         if len(kinds) != 1:
             return ["[space]: needs one of synthetic, table and pool"]
-        of = {
-            "table": ("formula", "measured", "simulated", "year", "family", "simulated_unit"),
-            "pool": ("objective",),
-            "synthetic": (),
-        }
-        must = {"table": ("formula", "measured"), "pool": ("objective",), "synthetic": ()}
-        faults = [f"[space]: {kinds[0]} needs {n}" for n in must[kinds[0]] if getattr(self, n) is None]
+        (kind,) = kinds
+        needed = {"table": ("formula", "measured"), "pool": ("objective",)}.get(kind, ())
+        faults = [f"{kind} needs {n}" for n in needed if n not in given]
+        faults += [f"{n} belongs to {k}" for k, names in COLUMNS.items() if k != kind for n in names if n in given]
         faults += [
-            f"[space]: {n} belongs to {k}"
-            for k, names in of.items()
-            if k != kinds[0]
-            for n in names
-            if getattr(self, n) is not None
+            f"{n} belongs to table or pool" for n in ("unit", "duplicates") if kind == "synthetic" and n in given
         ]
-        alone = [n for n in ("unit", "duplicates") if kinds[0] == "synthetic" and getattr(self, n) is not None]
-        return faults + [f"[space]: {n} belongs to table or pool" for n in alone]
+        return [f"[space]: {line}" for line in faults]
 
     def columns(self) -> dict[str, Any]:
-        """Arguments of the space's constructor."""
-        own = ("formula", "measured", "simulated", "year", "family", "simulated_unit") if self.table else ("objective",)
-        given = {n: getattr(self, n) for n in (*own, "unit", "duplicates") if getattr(self, n) is not None}
+        """Return arguments of the space's constructor."""
+        own = (*COLUMNS["table" if self.table else "pool"], "unit", "duplicates")
+        given = {n: getattr(self, n) for n in own if getattr(self, n) is not None}
         return given | {"goal": self.goal, "on_error": "drop" if self.drop else "raise"}
 
 
 def _arms(value: Any) -> Any:
-    return (
-        tuple(Arm.of(v) if isinstance(v, Policy) else v for v in value) if isinstance(value, (list, tuple)) else value
-    )
+    listed = isinstance(value, (list, tuple))
+    return tuple(Arm.of(v) if isinstance(v, Policy) else v for v in value) if listed else value
+
+
+COLUMNS = {"table": ("formula", "measured", "simulated", "year", "family", "simulated_unit"), "pool": ("objective",)}
 
 
 def factor_of(name: str, entry: Mapping[str, Any]) -> Factor:
@@ -438,25 +427,26 @@ def factor_of(name: str, entry: Mapping[str, Any]) -> Factor:
     return Factor(name=name, **entry)
 
 
+def flat_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters by dotted path, where they may stand in tables of their groups."""
+    flat: dict[str, Any] = {}
+    for name, entry in given.items():
+        group = name in GROUPS and isinstance(entry, Mapping)
+        flat |= {f"{name}.{n}": v for n, v in entry.items()} if group else {name: entry}
+    return flat
+
+
 def _parameters(value: Any) -> Any:
-    """Flat parameters; a factor written as a table gets its name."""
+    """Return flat parameters; a factor written as a table gets its name."""
     if not isinstance(value, Mapping):
         return value
-    flat: dict[str, Any] = {}
-    for name, entry in value.items():
-        if isinstance(entry, Mapping) and name in GROUPS:
-            flat.update({f"{name}.{n}": v for n, v in entry.items()})
-        else:
-            flat[name] = entry
-    faults: list[str] = []
+    flat, faults = flat_parameters(value), []
     for name, entry in flat.items():
-        if isinstance(entry, Mapping):
-            try:
-                flat[name] = factor_of(name, entry)
-            except ConfigurationError as error:
-                faults += error.faults
-        elif not isinstance(entry, Factor):
-            flat[name] = plain(entry)
+        try:
+            if not isinstance(entry, Factor):
+                flat[name] = factor_of(name, entry) if isinstance(entry, Mapping) else plain(entry)
+        except ConfigurationError as error:
+            faults += error.faults
     if faults:
         raise ConfigurationError(faults)
     return flat
@@ -484,25 +474,29 @@ class Study(Section):
     parameters : dict
         Values, and :class:`Factor` for what varies.
     policies : sequence of Policy or Arm
-        The arms besides the baseline.
+        The arms other than the baseline.
     shocks : sequence of Shock
         What happens in every arm.
     space, design, replicates, outcomes, series, branch, limits, engine
         See their classes; `outcomes` is a dict by name.
     model : callable, optional
-        A model of one's own (importable) instead of the ecosystem: takes a
+        A custom model (importable) instead of the ecosystem: takes a
         :class:`~mpbf_abm.studies.jobs.RunInput`, returns a dict of outcomes, or a pair of it and an array
         (ticks, series). Not part of a file.
     planners : tuple of classes, optional
-        Rules of one's own: subclasses of :class:`~mpbf_abm.model.planners.ExperimentPlanner` (importable), dealt to planners in turn in
-        every run. A file holds their names, `rules`.
+        Custom rules: subclasses of :class:`~mpbf_abm.model.planners.ExperimentPlanner` (importable), dealt to
+        planners in turn in every run. A file holds their names, `rules`.
     made_by : str
-        Name of the model of one's own that a stored study was made by; its store says so.
+        Name of the custom model that a stored study was made by; its store says so.
 
     Examples
     --------
     >>> study = Study(
-    ...     name="floors", parameters={"planners.reinforcement": 2.0, "planners.exploration": Factor(name="planners.exploration", low=0.0, high=0.5)},
+    ...     name="floors",
+    ...     parameters={
+    ...         "planners.reinforcement": 2.0,
+    ...         "planners.exploration": Factor(name="planners.exploration", low=0.0, high=0.5),
+    ...     },
     ...     policies=[Policy("audits", start=24)], design=Design(kind="lhs", n=10), replicates=Replicates(n=3),
     ... )
     >>> [arm.label for arm in study.arms], len(study.factors)
@@ -548,22 +542,22 @@ class Study(Section):
         return "[study]"
 
     def _conflicts(self) -> list[str]:
-        faults = []
-        labels = [arm.label for arm in self.arms]
-        faults += [
-            f"arm '{label}': two arms have this label" for label in dict.fromkeys(labels) if labels.count(label) > 1
+        labels, seeds, branch = [arm.label for arm in self.arms], self.replicates.seeds, self.branch
+        twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+        along = branch is not None and not {"links", "flows"}.isdisjoint(self.series.tables)
+        one = branch is not None and branch.history == "one"
+        return [
+            *(f"arm '{label}': two arms have this label" for label in twice),
+            *faults_of(partial(check_seed, self.seed)),
+            *lines_where(
+                (
+                    seeds and self.crn != "policies",
+                    f"[study]: crn = '{self.crn}': [replicates] seeds name the draws of all runs",
+                ),
+                (seeds and one, "[branch]: history = 'one' needs draws of its own; leave [replicates] seeds away"),
+                (along, "[series]: tables links and flows need runs from their beginning, without [branch]"),
+            ),
         ]
-        try:
-            check_seed(self.seed)
-        except ConfigurationError as error:
-            faults += error.faults
-        if self.replicates.seeds and self.crn != "policies":
-            faults.append(f"[study]: crn = '{self.crn}': [replicates] seeds name the draws of all runs")
-        if self.replicates.seeds and self.branch is not None and self.branch.history == "one":
-            faults.append("[branch]: history = 'one' needs draws of its own; leave [replicates] seeds away")
-        if self.branch is not None and not {"links", "flows"}.isdisjoint(self.series.tables):
-            faults.append("[series]: tables links and flows need runs from their beginning, without [branch]")
-        return faults
 
     # ------------------------------------------------------------------ parts
 
@@ -586,14 +580,13 @@ class Study(Section):
         """Say of a factor of the ecosystem's parameters that it is whole."""
         if self.own_model or factor.values or factor.whole:
             return factor
-        whole = all(
-            GROUPS[PATHS[p][0]].model_fields[PATHS[p][1]].annotation is int for p in factor.targets if p in PATHS
-        ) and any(p in PATHS for p in factor.targets)
+        places = [PATHS[path] for path in factor.targets if path in PATHS]
+        whole = all(GROUPS[group].model_fields[name].annotation is int for group, name in places) and bool(places)
         return factor.model_copy(update={"whole": whole})
 
     @cached_property
     def measures(self) -> tuple[Measure, ...]:
-        """What runs have to note besides their end, each once."""
+        """What runs have to note in addition to their end, each once."""
         wanted = {m.key: m for name, o in self.outcomes.items() if (m := o.measure(name)).key != m.quantity}
         return tuple(wanted[key] for key in sorted(wanted))
 
@@ -606,7 +599,7 @@ class Study(Section):
 
     @property
     def own_model(self) -> str:
-        """Name of a model of one's own, of the function where arguments are bound to it; empty for the ecosystem."""
+        """Name of a custom model, of the function where arguments are bound to it; empty for the ecosystem."""
         model: Any = self.model
         if model is None:
             return self.made_by
@@ -626,10 +619,17 @@ class Study(Section):
 
     @classmethod
     def of_question(
-        cls, name: str, parameters: Parameters, policies: Sequence[Policy], shocks: Sequence[Shock], *, shared: bool = True, seeds: Sequence[int],
-        ticks: int, **fields: Any,
-    ) -> Study:  # fmt: skip
-        """Make the study of one question: baseline, and what-if if there is anything by which it differs, on the same seeds.
+        cls,
+        name: str,
+        parameters: Parameters,
+        policies: Sequence[Policy],
+        shocks: Sequence[Shock],
+        *,
+        shared: bool = True,
+        seeds: Sequence[int],
+        **fields: Any,
+    ) -> Study:
+        """Make the study of one question: baseline, and what-if if it differs by anything, on the same seeds.
 
         Parameters
         ----------
@@ -642,16 +642,13 @@ class Study(Section):
         shared : bool
         seeds : sequence of int
             Root seed of each replicate.
-        ticks : int
         **fields
             Other fields of the study.
         """
-        own = () if shared else tuple(shocks)
-        arms = (Arm(label=WHAT_IF, policies=tuple(policies), shocks=own),) if policies or own else ()
-        return cls(
-            name=name, ticks=ticks, parameters=parameters.changed(), policies=arms, shocks=tuple(shocks) if shared else (),
-            replicates=Replicates(seeds=tuple(seeds)), **fields,
-        )  # fmt: skip
+        own, common = ((), tuple(shocks)) if shared else (tuple(shocks), ())
+        fields["policies"] = (Arm(label=WHAT_IF, policies=tuple(policies), shocks=own),) if policies or own else ()
+        fields |= {"shocks": common, "replicates": Replicates(seeds=tuple(seeds))}
+        return cls(name=name, parameters=parameters.changed(), **fields)
 
     def changed(self, **fields: Any) -> Study:
         """Return a copy with some fields changed."""
@@ -660,21 +657,18 @@ class Study(Section):
 
 
 def unknown_names(names: Sequence[str], known: Sequence[str], place: str) -> list[str]:
-    """One line for each name that nobody knows."""
+    """One line for each name that is unknown."""
     return [f"{place}: unknown quantity '{n}'{did_you_mean(n, known)}" for n in names if n not in known]
 
 
 def load_space(space: Space, folder: Path, study: Study) -> MaterialsSpace:
-    """Materials of a study: read from a file (relative to a folder), or generated.
+    """Return the materials of a study: read from a file (relative to a folder), or generated.
 
     Raises
     ------
     ConfigurationError
         If the file cannot be used.
     """
-    from mpbf_abm.model.materials import MaterialsSpace
-    from mpbf_abm.parameters import Parameters
-
     if space.synthetic is not None:
         own = {path: value for path, value in study.fixed.items() if path.startswith("space.")}
         return MaterialsSpace.synthetic(Parameters.preset(study.preset).updated(own), seed=space.synthetic)

@@ -7,8 +7,9 @@ shorter ones (Latin hypercubes: every doubling), so that extending one runs no s
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,6 +35,25 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(plain(v) for v in value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """Return the names that a text lists."""
+    return tuple(text.split())
+
+
+def lines_where(*checks: tuple[object, str]) -> list[str]:
+    """Return the lines whose condition holds."""
+    return [line for holds, line in checks if holds]
+
+
+def faults_of(act: Callable[[], Any]) -> list[str]:
+    """Return the faults that an act raises."""
+    try:
+        act()
+    except ConfigurationError as error:
+        return error.faults
+    return []
 
 
 def _key(value: Any) -> Any:
@@ -74,24 +94,23 @@ class Factor(Section):
         return f"[parameters] {fields.get('name', '')}".rstrip()
 
     def _conflicts(self) -> list[str]:
-        place = self.place({"name": self.name})
+        place, low, high = self.place({"name": self.name}), self.low, self.high
         if self.values:
-            if self.low is not None or self.high is not None:
-                return [f"{place}: has values and a range; one of them is meant"]
-            if self.scale != "linear":
-                return [f"{place}: scale = '{self.scale}': belongs to a range, not to values"]
-            if len(set(map(_key, self.values))) < len(self.values):
-                return [f"{place}: a value is listed twice"]
-            return []
-        if self.low is None or self.high is None:
-            return [f"{place}: needs low and high, or values"]
-        if not self.low < self.high:
-            return [f"{place}: low = {self.low:g} must be below high = {self.high:g}"]
-        if self.scale == "log" and self.low <= 0:
-            return [f"{place}: low = {self.low:g}: a logarithmic range lies above 0"]
-        if self.whole and not (self.low.is_integer() and self.high.is_integer()):
-            return [f"{place}: low = {self.low:g}, high = {self.high:g}: ends of a range of whole numbers are whole"]
-        return []
+            faults = lines_where(
+                (low is not None or high is not None, "has values and a range; one of them is meant"),
+                (self.scale != "linear", f"scale = '{self.scale}': belongs to a range, not to values"),
+                (len(set(map(_key, self.values))) < len(self.values), "a value is listed twice"),
+            )
+        elif low is None or high is None:
+            faults = ["needs low and high, or values"]
+        else:
+            ends, broken = f"low = {low:g}, high = {high:g}", not (low.is_integer() and high.is_integer())
+            faults = lines_where(
+                (not low < high, f"low = {low:g} must be below high = {high:g}"),
+                (self.scale == "log" and low <= 0, f"low = {low:g}: a logarithmic range lies above 0"),
+                (self.whole and broken, f"{ends}: ends of a range of whole numbers are whole"),
+            )
+        return [f"{place}: {line}" for line in faults[:1]]
 
     @field_validator("values", mode="before")
     @classmethod
@@ -122,14 +141,10 @@ class Factor(Section):
         if self.values:
             return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
         low, high = float(self.low or 0.0), float(self.high or 0.0)
-        if self.whole:
-            # Each whole number has a cell of its own, from itself to the next.
-            end = high + 1
-            place = low * (end / low) ** float(u) if self.scale == "log" else low + float(u) * (end - low)
-            return int(min(place, high))
-        if self.scale == "log":
-            return low * (high / low) ** float(u)
-        return low + float(u) * (high - low)
+        # Each whole number has a cell of its own, from itself to the next.
+        end = high + 1 if self.whole else high
+        place = low * (end / low) ** float(u) if self.scale == "log" else low + float(u) * (end - low)
+        return int(min(place, high)) if self.whole else place
 
     def levels(self, count: int) -> tuple[Any, ...]:
         """Evenly spaced values, ends included, each once; a list of values as it is."""
@@ -167,25 +182,24 @@ class Design(Section):
     rows: tuple[tuple[Any, ...], ...] = ()
 
     def _conflicts(self) -> list[str]:
-        faults = []
-        if self.kind in NEEDS_N:
-            if self.n is None or not 1 <= self.n <= MOST_SCENARIOS:
-                faults.append(
-                    f"[design]: n = {self.n}: a design of kind {self.kind} needs a number from 1 to {MOST_SCENARIOS}"
-                )
-        elif self.n is not None:
-            faults.append(f"[design]: n = {self.n}: a design of kind {self.kind} has no n")
-        if self.levels is not None and self.kind not in ("grid", "one_at_a_time", "morris"):
-            faults.append(f"[design]: levels = {self.levels}: a design of kind {self.kind} has no levels")
-        elif self.levels is not None and not 2 <= self.levels <= 1000:
-            faults.append(f"[design]: levels = {self.levels}: must be from 2 to 1000")
-        elif self.kind == "morris" and self.levels is not None and self.levels % 2:
-            faults.append(f"[design]: levels = {self.levels}: a design of kind morris needs an even number")
-        if self.kind == "table" and not (self.columns and self.rows):
-            faults.append("[design]: a design of kind table needs a file, or columns and rows")
-        if self.kind != "table" and (self.columns or self.rows):
-            faults.append(f"[design]: a design of kind {self.kind} has no table")
-        return faults
+        kind, n, levels = self.kind, self.n, self.levels
+        of, table = f"a design of kind {kind}", self.columns or self.rows
+        many = n is None or not 1 <= n <= MOST_SCENARIOS
+        faults = lines_where(
+            (kind in NEEDS_N and many, f"n = {n}: {of} needs a number from 1 to {MOST_SCENARIOS}"),
+            (kind not in NEEDS_N and n is not None, f"n = {n}: {of} has no n"),
+        )
+        if levels is not None:
+            faults += lines_where(
+                (kind not in ("grid", "one_at_a_time", "morris"), f"levels = {levels}: {of} has no levels"),
+                (not 2 <= levels <= 1000, f"levels = {levels}: must be from 2 to 1000"),
+                (kind == "morris" and levels % 2, f"levels = {levels}: {of} needs an even number"),
+            )[:1]
+        faults += lines_where(
+            (kind == "table" and not (self.columns and self.rows), f"{of} needs a file, or columns and rows"),
+            (kind != "table" and table, f"{of} has no table"),
+        )
+        return [f"[design]: {line}" for line in faults]
 
 
 @dataclass(frozen=True)
@@ -199,7 +213,7 @@ class Scenarios:
     values : list of tuple
         One for each scenario, in the order of the factors.
     keys : list of str
-        What its random draws are keyed by, besides seed and replicate; empty stands for its values.
+        What its random draws are keyed by, next to seed and replicate; empty stands for its values.
     labels : list of str
         Place in the design: `A:3`, `B:3`, `AB:3:planners.exploration` of saltelli, `5:2` (trajectory and
         step) of morris, otherwise its number.
@@ -235,75 +249,66 @@ def build(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
     ConfigurationError
         Where design and factors do not fit together.
     """
-    faults = design_faults(design, factors)
-    if faults:
+    if faults := design_faults(design, factors):
         raise ConfigurationError(faults)
-    names = tuple(f.name for f in factors)
-    if design.kind == "saltelli":
-        return _saltelli(design, factors, seed)
-    if design.kind == "morris":
-        return _morris(design, factors, seed)
-    keyed = design.kind in SAMPLED
-    if keyed:
-        cube = (_lhs if design.kind == "lhs" else _sobol)(design.n or 1, len(factors), seed)
+    kind, names = design.kind, tuple(f.name for f in factors)
+    if kind in SCREENS:
+        # Each row has its key, place, values, the factor that moved, and by how much.
+        rows = (_saltelli if kind == "saltelli" else _morris)(design, factors, seed)
+        keys, labels, values, moved, steps = map(list, zip(*rows, strict=True))
+        return Scenarios(names, values, keys, labels, moved, steps)
+    if kind in SAMPLED:
+        cube = (_lhs if kind == "lhs" else _sobol)(design.n or 1, len(factors), seed)
         values = [_point(factors, row) for row in cube]
-    elif design.kind == "grid":
+    elif kind == "grid":
         values = list(itertools.product(*(f.levels(design.levels or 5) for f in factors)))
-    elif design.kind == "one_at_a_time":
+    elif kind == "one_at_a_time":
         values = _one_at_a_time(factors, design.levels or 5)
-    elif design.kind == "table":
-        order = [design.columns.index(name) for name in names]
-        values = [tuple(_cell(f, row[i]) for f, i in zip(factors, order, strict=True)) for row in design.rows]
     else:
-        values = [()]
+        places = [(f, design.columns.index(f.name)) for f in factors]
+        values = [tuple(_cell(f, row[i]) for f, i in places) for row in design.rows] if kind == "table" else [()]
     labels = [str(i) for i in range(len(values))]
     # Rows of a sample have draws of their own, also where few values make two rows alike.
-    return Scenarios(
-        names, values, [f"row:{i}" if keyed else "" for i in labels], labels, [-1] * len(values), [1.0] * len(values)
-    )
+    keys = [f"row:{i}" if kind in SAMPLED else "" for i in labels]
+    return Scenarios(names, values, keys, labels, [-1] * len(values), [1.0] * len(values))
 
 
 def design_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
-    """Where a design and the factors do not fit together."""
-    names = [f.name for f in factors]
-    if design.kind == "single":
-        return [f"[design]: {names[0]} varies; say how (kind = {', '.join(KINDS[1:])})"] if names else []
-    if not names:
-        return [f"[design]: kind = {design.kind}: no parameter varies"]
-    if design.kind == "morris":
-        return [f"[design]: kind = morris: {f.name} has values without an order" for f in factors if not f.ordered]
-    if design.kind == "grid":
-        size = 1
-        for f in factors:
-            size *= len(f.levels(design.levels or 5))
-        if size > MOST_SCENARIOS:
-            return [f"[design]: kind = grid: {size} scenarios; at most {MOST_SCENARIOS}"]
-    if design.kind == "table":
-        faults = [f"[design]: the table has no column '{n}'" for n in names if n not in design.columns]
-        faults += [
-            f"[design]: column '{c}' of the table is no parameter that varies" for c in design.columns if c not in names
-        ]
-        faults += [f"[design]: column '{c}' stands twice" for c, times in Counter(design.columns).items() if times > 1]
-        faults += [
-            f"[design]: row {i} of the table has {len(row)} values for {len(design.columns)} columns"
-            for i, row in enumerate(design.rows, 1)
-            if len(row) != len(design.columns)
-        ]
-        if faults:
-            return faults
-        by_name = {f.name: f for f in factors}
-        first: dict[Any, int] = {}
-        for i, row in enumerate(design.rows, 1):
-            same = first.setdefault(tuple(map(_key, row)), i)
-            if same != i:
-                faults.append(f"[design]: rows {same} and {i} of the table are the same")
-            for column, value in zip(design.columns, row, strict=True):
-                if not by_name[column].takes(value):
-                    faults.append(
-                        f"[design]: row {i} of the table: {column} = {value!r} is not among its values, or not in its range"
-                    )
+    """Say where a design and the factors do not fit together."""
+    kind, names = design.kind, [f.name for f in factors]
+    if kind == "single":
+        faults = [f"{names[0]} varies; say how (kind = {', '.join(KINDS[1:])})"] if names else []
+    elif not names:
+        faults = [f"kind = {kind}: no parameter varies"]
+    elif kind == "morris":
+        faults = [f"kind = morris: {f.name} has values without an order" for f in factors if not f.ordered]
+    elif kind == "grid":
+        size = math.prod(len(f.levels(design.levels or 5)) for f in factors)
+        faults = lines_where((size > MOST_SCENARIOS, f"kind = grid: {size} scenarios; at most {MOST_SCENARIOS}"))
+    else:
+        faults = _table_faults(design, factors, names) if kind == "table" else []
+    return [f"[design]: {line}" for line in faults]
+
+
+def _table_faults(design: Design, factors: Sequence[Factor], names: Sequence[str]) -> list[str]:
+    """Say where a table and the factors do not fit together."""
+    columns, numbered = design.columns, list(enumerate(design.rows, 1))
+    faults = [f"the table has no column '{n}'" for n in names if n not in columns]
+    faults += [f"column '{c}' of the table is no parameter that varies" for c in columns if c not in names]
+    faults += [f"column '{c}' stands twice" for c, times in Counter(columns).items() if times > 1]
+    uneven = [(i, len(row)) for i, row in numbered if len(row) != len(columns)]
+    faults += [f"row {i} of the table has {size} values for {len(columns)} columns" for i, size in uneven]
+    if faults:
         return faults
-    return []
+    by_name = {f.name: f for f in factors}
+    first: dict[Any, int] = {}
+    outside = "is not among its values, or not in its range"
+    for i, row in numbered:
+        same = first.setdefault(tuple(map(_key, row)), i)
+        faults += lines_where((same != i, f"rows {same} and {i} of the table are the same"))
+        wrong = [(c, value) for c, value in zip(columns, row, strict=True) if not by_name[c].takes(value)]
+        faults += [f"row {i} of the table: {c} = {value!r} {outside}" for c, value in wrong]
+    return faults
 
 
 def _point(factors: Sequence[Factor], row: Float) -> tuple[Any, ...]:
@@ -318,12 +323,10 @@ def _cell(factor: Factor, value: Any) -> Any:
 
 
 def _one_at_a_time(factors: Sequence[Factor], levels: int) -> list[tuple[Any, ...]]:
-    """All factors at the middle, and each in turn at its levels."""
+    """Return all factors at the middle, and each in turn at its levels."""
     middle = tuple(f.at(0.5) for f in factors)
-    rows = [middle]
-    for i, f in enumerate(factors):
-        rows += [(*middle[:i], value, *middle[i + 1 :]) for value in f.levels(levels)]
-    return list(dict.fromkeys(rows))
+    rows = [(*middle[:i], v, *middle[i + 1 :]) for i, f in enumerate(factors) for v in f.levels(levels)]
+    return list(dict.fromkeys([middle, *rows]))
 
 
 # --------------------------------------------------------------------------- samples of the unit cube
@@ -365,49 +368,34 @@ def _sobol(n: int, k: int, seed: int) -> Float:
         return np.asarray(qmc.Sobol(k, scramble=True, rng=np.random.default_rng(seed)).random(n))
 
 
-def _saltelli(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
-    """Rows A, B and A with one column of B (Saltelli et al. 2010), each with draws of its own.
+def _saltelli(design: Design, factors: Sequence[Factor], seed: int) -> Iterator[tuple[Any, ...]]:
+    """Make rows A, B and A with one column of B (Saltelli et al. 2010), each with draws of its own.
 
     Shared draws within a row block would stay in the variance and shrink every index.
     """
     k, n = len(factors), design.n or 1
-    cube = _sobol(n, 2 * k, seed)
     names = [f.name for f in factors] + [DUMMY] * design.dummy
-    values, keys, moved = [], [], []
-    for j in range(n):
-        a, b = _point(factors, cube[j, :k]), _point(factors, cube[j, k:])
-        rows = [(f"A:{j}", a, -1), (f"B:{j}", b, -1)]
-        rows += [(f"AB:{j}:{name}", (*a[:i], *b[i : i + 1], *a[i + 1 :]), i) for i, name in enumerate(names)]
-        for key, row, i in rows:
-            keys.append(key)
-            values.append(row)
-            moved.append(i)
-    return Scenarios(tuple(f.name for f in factors), values, keys, list(keys), moved, [1.0] * len(values))
+    for j, row in enumerate(_sobol(n, 2 * k, seed)):
+        a, b = _point(factors, row[:k]), _point(factors, row[k:])
+        mixed = [(f"AB:{j}:{name}", (*a[:i], *b[i : i + 1], *a[i + 1 :]), i) for i, name in enumerate(names)]
+        for key, values, i in [(f"A:{j}", a, -1), (f"B:{j}", b, -1), *mixed]:
+            yield key, key, values, i, 1.0
 
 
-def _morris(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
-    """Trajectories on a grid of levels, one factor moved in each step (Morris 1991).
+def _morris(design: Design, factors: Sequence[Factor], seed: int) -> Iterator[tuple[Any, ...]]:
+    """Make trajectories on a grid of levels, one factor moved in each step (Morris 1991).
 
     A trajectory shares its draws, so that an elementary effect is a paired difference.
     """
     k, levels = len(factors), design.levels or 4
     jump = levels // 2
-    values, keys, labels, moved = [], [], [], []
-    changes: list[float] = []
     for t in range(design.n or 1):
         u = np.random.default_rng([seed, t]).random((k, 3))
-        start = (u[:, 0] * jump).astype(int)
         up = u[:, 1] < 0.5
-        level = np.where(up, start, start + jump)
-        steps: list[tuple[int, float, Float]] = [(-1, 1.0, level / (levels - 1))]
-        for i in np.argsort(u[:, 2], kind="stable"):
-            levels_up = jump if up[i] else -jump
-            level[i] += levels_up
-            steps.append((int(i), levels_up / (levels - 1), level / (levels - 1)))
-        for number, (factor, change, place) in enumerate(steps):
-            values.append(_point(factors, place))
-            keys.append(f"trajectory:{t}")
-            labels.append(f"{t}:{number}")
-            moved.append(factor)
-            changes.append(change)
-    return Scenarios(tuple(f.name for f in factors), values, keys, labels, moved, changes)
+        level = (u[:, 0] * jump).astype(int) + np.where(up, 0, jump)
+        yield f"trajectory:{t}", f"{t}:0", _point(factors, level / (levels - 1)), -1, 1.0
+        for number, i in enumerate(np.argsort(u[:, 2], kind="stable"), 1):
+            step = jump if up[i] else -jump
+            level[i] += step
+            values = _point(factors, level / (levels - 1))
+            yield f"trajectory:{t}", f"{t}:{number}", values, int(i), step / (levels - 1)

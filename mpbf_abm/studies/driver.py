@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 import time
 import tomllib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -25,6 +27,7 @@ from mpbf_abm.processes import Done
 from mpbf_abm.stats.estimates import Verdict, judge
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Recording, Study
+from mpbf_abm.studies.design import lines_where
 from mpbf_abm.studies.engines import InProcess, open_engine, result_of
 from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.jobs import Failure, Job, Runner
@@ -52,7 +55,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Nobody watches."""
+    """A watcher that shows nothing."""
 
     def begin(self, total: int) -> None:
         """Do nothing."""
@@ -159,41 +162,45 @@ def run_study(
     with Store.open(out / (shard.file if shard else FILE), write=True) as store:
         plan = plan.in_form(form_of(out / FILE, store))
         if plan.form == 0 and study.series.tables:
-            raise StoreError(
-                f"{store.path}: is of an earlier version, whose runs have no tables; choose another folder"
-            )
+            earlier = "is of an earlier version, whose runs have no tables; choose another folder"
+            raise StoreError(f"{store.path}: {earlier}")
         before = claim(store, plan, folder)
-        if damaged := store.mend():
-            watch.say(
-                f"{len(damaged)} stored runs are damaged, and are made again if they are part of the study: {some(damaged)}"
-            )
+        _mend(store, watch, " if they are part of the study")
         if before is not None and (gone := orphans(store, plan)):
-            hint = (
-                " (an lhs keeps its runs where n is doubled)"
-                if study.design.kind == "lhs" and _redesigned(before, study)
-                else ""
-            )
+            redesigned = study.design.kind == "lhs" and _redesigned(before, study)
+            hint = " (an lhs keeps its runs where n is doubled)" if redesigned else ""
             watch.say(f"{gone} stored runs are no part of the study as it is now{hint}")
-        tally = _Driver(plan, store, watch, shard, retry, out).run(engine or study.engine, workers)
+        tally = _Driver(plan, store, watch, out, shard, retry, patient=True).run(engine or study.engine, workers)
     tally.seconds = time.monotonic() - begun
     return tally
 
 
+def _mend(store: Store, watch: Progress, which: str = "") -> None:
+    """Set damaged runs aside, and say which they are."""
+    if damaged := store.mend():
+        watch.say(f"{len(damaged)} stored runs are damaged, and are made again{which}: {some(damaged)}")
+
+
 @contextmanager
 def answered(
-    study: Study, out: Path | None, *, workers: int | None = None, progress: Progress | None = None, space: MaterialsSpace | None = None
-) -> Iterator[Results]:  # fmt: skip
+    study: Study,
+    out: Path | None,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    space: MaterialsSpace | None = None,
+) -> Iterator[Results]:
     """Answer one question: make its runs and yield them, as a command does whose result is more than its runs.
 
-    Runs are made in the order of the study. Runs that failed before are tried again. The store may have answered other questions, or
-    those of another version of the model: their runs stay, and are never taken for runs of this study.
+    Runs are made in the order of the study. Runs that failed before are tried again. The store may have answered other
+    questions, or those of another version of the model: their runs stay, and are never taken for runs of this study.
 
     Parameters
     ----------
     study : Study
     out : Path or None
-        Folder of results; the runs are kept in a folder of it (:data:`~mpbf_abm.outputs.RUNS`), where the same call goes on. None keeps
-        them in memory.
+        Folder of results; the runs are kept in a folder of it (:data:`~mpbf_abm.outputs.RUNS`), where the same call
+        goes on. None keeps them in memory.
     workers : int, optional
     progress : Progress, optional
     space : MaterialsSpace, optional
@@ -212,17 +219,15 @@ def answered(
     plan.check()
     with Store.memory() if out is None else Store.open(out / RUNS / FILE, write=True) as store:
         claim(store, plan, Path(), alone=False)
-        if damaged := store.mend():
-            watch.say(f"{len(damaged)} stored runs are damaged, and are made again: {some(damaged)}")
-        driver = _Driver(plan, store, watch, None, True, out or Path(), shuffled=False, patient=False)
+        _mend(store, watch)
+        driver = _Driver(plan, store, watch, out or Path(), None, retry=True, patient=False)
         tally = driver.run(study.engine, workers)
         if tally.interrupted:
             raise HaltError(f"interrupted; {'nothing was written' if out is None else kept_in(out)}")
         results = Results(store, study)
         if driver.lost:
-            raise StoppedError(
-                f"a run failed when it was made again to note more: {driver.lost[0][1].type}: {driver.lost[0][1].message}"
-            )
+            fault = driver.lost[0][1]
+            raise StoppedError(f"a run failed when it was made again to note more: {fault.type}: {fault.message}")
         if tally.failed:
             refuse_failures(results, "" if out is None else f"; {kept_in(out)}")
         yield results
@@ -244,12 +249,11 @@ def refuse_failures(results: Results, kept: str) -> None:
         If not.
     """
     failures = results.failures
-    first = failures.iloc[0].to_dict()
-    if first["type"] in ("ConfigurationError", "DataError"):
-        raise ConfigurationError(str(first["message"]).splitlines())
-    raise StoppedError(
-        f"{len(failures)} of {results.status.size} runs failed; the first: {first['type']}: {' '.join(str(first['message']).split())}{kept}"
-    )
+    kind, message = failures.iloc[0][["type", "message"]].astype(str)
+    if kind in ("ConfigurationError", "DataError"):
+        raise ConfigurationError(message.splitlines())
+    first = f"{kind}: {' '.join(message.split())}"
+    raise StoppedError(f"{len(failures)} of {results.status.size} runs failed; the first: {first}{kept}")
 
 
 def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Saved | None:
@@ -268,58 +272,49 @@ def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Save
     StoreError
         If the store holds runs of another study or another version of the model.
     """
-    study = plan.study
-    new = Saved(
-        study.name,
-        write_study(study),
-        study.own_model,
-        plan.fingerprint,
-        str(folder.resolve()),
-        json.dumps(plan.origin),
-        plan.form,
-    )
-    if not alone:
-        _refuse_study(store)
-        store.save_study(replace(new, folder=OF_A_RESULT))
-        return None
+    study, at = plan.study, str(folder.resolve()) if alone else OF_A_RESULT
+    made_by = (study.own_model, plan.fingerprint)
+    new = Saved(study.name, write_study(study), *made_by, at, json.dumps(plan.origin), plan.form)
     try:
-        last = store.last_study()
+        last = store.last_study(sound=not alone)
     except DamageError:
         last = store.last_study(sound=True)
         held = store.look().done
         if last is None and len(held) and orphans(store, plan) == len(held):
             raise
-    if last is not None and last.folder == OF_A_RESULT:
-        raise StoreError(f"{store.path}: holds the runs of a result; the command that made it goes on with them")
-    if last is not None and last.name != new.name:
-        raise StoreError(f"{store.path}: holds the study '{last.name}', not '{new.name}'; choose another folder")
-    if last is not None and last.model != new.model:
-        raise StoreError(
-            f"{store.path}: was made by the model '{last.model or 'ecosystem'}', not '{new.model or 'ecosystem'}'"
-        )
-    if last is not None and last.fingerprint != new.fingerprint and store.counts():
-        raise StoreError(
-            f"{store.path}: its runs were made by another version of the model ({last.fingerprint[:12]}, now {new.fingerprint[:12]}); "
-            "choose another folder, or install that version to go on"
-        )
-    store.save_study(new)
-    return last if last is not None and last.definition != new.definition else None
-
-
-def _refuse_study(store: Store) -> None:
-    """Refuse to keep the runs of a result in the store of a study that was run by itself."""
-    try:
-        last = store.last_study(sound=True)
     except MpbfError:
+        if alone:
+            raise
         last = None
-    if last is not None and last.folder != OF_A_RESULT:
-        raise StoreError(
-            f"{store.path}: holds the study '{last.name}'; the runs of a result go into a folder of their own"
-        )
+    if last is not None and (fault := _strange(last, new, store)):
+        raise StoreError(f"{store.path}: {fault}")
+    store.save_study(new)
+    return last if alone and last is not None and last.definition != new.definition else None
+
+
+def _strange(last: Saved, new: Saved, store: Store) -> str:
+    """Say why a store does not take the runs of a study, after the study that it holds."""
+    result, model = new.folder == OF_A_RESULT, new.model or "ecosystem"
+    if result:
+        other = f"holds the study '{last.name}'; the runs of a result go into a folder of their own"
+        return "" if last.folder == OF_A_RESULT else other
+    version = (
+        f"its runs were made by another version of the model ({last.fingerprint[:12]}, now {new.fingerprint[:12]})"
+    )
+    faults = lines_where(
+        (last.folder == OF_A_RESULT, "holds the runs of a result; the command that made it goes on with them"),
+        (last.name != new.name, f"holds the study '{last.name}', not '{new.name}'; choose another folder"),
+        (last.model != new.model, f"was made by the model '{last.model or 'ecosystem'}', not '{model}'"),
+        (
+            last.fingerprint != new.fingerprint and store.counts(),
+            f"{version}; choose another folder, or install that version to go on",
+        ),
+    )
+    return faults[0] if faults else ""
 
 
 def form_of(main: Path, store: Store) -> int:
-    """Form of the ids of a study's runs: that of its main store, if there is one, or of its shard; the present one in a new store."""
+    """Return the form of the ids of a study's runs: of its main store, if there is one, or its shard; else newest."""
     if store.path == main or not main.exists():
         form = store.form()
     else:
@@ -334,33 +329,31 @@ def _redesigned(before: Saved, study: Study) -> bool:
 
 
 def orphans(store: Store, plan: Plan) -> int:
-    """Finished runs that a plan does not hold."""
-    done = store.look().done
+    """Count finished runs that a plan does not hold."""
+    done, replicates = store.look().done, plan.study.replicates
     if not len(done):
         return 0
-    study = plan.study
-    most = study.replicates.n or study.replicates.most or 0
+    most = replicates.n or replicates.most or 0
     # The number of a replicate says nothing where seeds are named.
-    last = most if study.replicates.seeds else min(most, store.last_replicate() + 1)
-    held = sum(has(done, job.id) for job in plan.jobs(0, last))
-    return len(done) - held
+    last = most if replicates.seeds else min(most, store.last_replicate() + 1)
+    return len(done) - sum(has(done, job.id) for job in plan.jobs(0, last))
 
 
 class _Driver:
+    """Makes the missing runs of a plan; a patient one shuffles scenarios, and ends what runs after one Ctrl-C."""
+
     guarded = False  # whether a driver of this process looks after Ctrl-C
 
     def __init__(
-        self, plan: Plan, store: Store, watch: Progress, shard: Shard | None, retry: bool, out: Path, *, shuffled: bool = True, patient: bool = True
-    ) -> None:  # fmt: skip
-        self.plan, self.store, self.watch, self.shard, self.retry = plan, store, watch, shard, retry
-        self.shuffled, self.patient = shuffled, patient
-        self.tally = Tally()
-        self.stops = 0
+        self, plan: Plan, store: Store, watch: Progress, out: Path, shard: Shard | None, retry: bool, patient: bool
+    ) -> None:
+        self.plan, self.store, self.watch, self.shard = plan, store, watch, shard
+        self.retry, self.patient = retry, patient
+        self.tally, self.stops, self._here = Tally(), 0, False
         self._main = out / FILE if shard is not None and (out / FILE).exists() else None
         self._short: set[str] = set()
         self.lost: list[tuple[Job, Failure]] = []
         """Runs that failed when they were made again; what they noted before is there."""
-        self._here = False
 
     def run(self, settings: EngineSettings, workers: int | None) -> Tally:
         study, tally = self.plan.study, self.tally
@@ -385,7 +378,7 @@ class _Driver:
                 killed = self.stops > 1
         except InterruptionError:
             if not self.stops:
-                # It was the driver around this one that was told.
+                # It was meant for the driver around this one.
                 raise
         finally:
             engine.close(kill=killed)
@@ -415,23 +408,22 @@ class _Driver:
         return groups * len(self.plan.arms)
 
     def _missing(self, first: int, last: int) -> Iterator[Job]:
-        """Runs of some replicates that are not there yet."""
+        """Yield runs of some replicates that are not there yet."""
         there = self.store.look(self._wanted)
-        done, failed = [there.done], there.failed
+        known, failed, arms = [there.done], there.failed if not self.retry else there.failed[:0], len(self.plan.arms)
         if self._main is not None:
             with Store.open(self._main) as main:
-                done.append(main.look(self._wanted).done)
-        known = np.sort(np.concatenate(done))
-        arms = len(self.plan.arms)
-        for number, job in enumerate(self.plan.jobs(first, last, shuffled=self.shuffled)):
+                known.append(main.look(self._wanted).done)
+        done = np.sort(np.concatenate(known))
+        for number, job in enumerate(self.plan.jobs(first, last, shuffled=self.patient)):
             if self.shard is not None and number // arms % self.shard.of != self.shard.number - 1:
                 continue
-            lost = len(failed) > 0 and not self.retry and has(failed, job.id)
-            if lost or (len(known) > 0 and has(known, job.id)):
+            lost = has(failed, job.id)
+            if lost or has(done, job.id):
                 self.tally.known += 1
                 self.tally.failed_before += lost
                 self.watch.advance(done=0, failed=0, known=1)
-            elif len(there.short) > 0 and has(there.short, job.id):
+            elif has(there.short, job.id):
                 # What it noted before is noted again, and compared.
                 self._short.add(job.id)
                 self.tally.again += 1
@@ -459,46 +451,39 @@ class _Driver:
                 self._keep(done)
         if self.stops == 1:
             # What is there is counted to the end.
-            for _ in jobs:
-                pass
+            deque(jobs, maxlen=0)
 
     def _keep(self, over: Sequence[Done]) -> None:
         """Make durable what is over, and count it then."""
-        failed = 0
+        failed, scenarios = 0, self.plan.scenarios
         for done in over:
             job: Job = done.task
             result = result_of(done)
             failed += isinstance(result, Failure)
             if isinstance(result, Failure) and job.id in self._short:
                 self.lost.append((job, result))
-                self.watch.say(
-                    f"run {job.id[:12]}, made again to note more, failed: {result.type}: {' '.join(result.message.split())}; it stays as it was"
-                )
+                why = f"{result.type}: {' '.join(result.message.split())}"
+                self.watch.say(f"run {job.id[:12]}, made again to note more, failed: {why}; it stays as it was")
                 continue
-            noted = self.plan.study.recording.joined(job.also)
-            self.store.add(
-                job, self.plan.key(job.scenario), self.plan.arms[job.arm].label, self._parameters(job.scenario), result,
-                seconds=done.seconds, attempts=done.attempts, quantities=noted.series, ticks=noted.ticks, more=job.id in self._short,
-            )  # fmt: skip
+            varied = dict(zip(scenarios.names, scenarios.values[job.scenario], strict=True))
+            place = (self.plan.key(job.scenario), self.plan.arms[job.arm].label, varied)
+            noted, made = self.plan.study.recording.joined(job.also), (done.seconds, done.attempts)
+            self.store.add(job, *place, result, noted, made, more=job.id in self._short)
         self.store.commit()
         if self.store.apart:
             raise StoppedError(
-                f"{self.store.path}: run {self.store.apart[0]}, made again to note more, came out otherwise than stored (perhaps on another "
-                "kind of machine); it stays as it was; choose another folder"
+                f"{self.store.path}: run {self.store.apart[0]}, made again to note more, came out otherwise than "
+                "stored (perhaps on another kind of machine); it stays as it was; choose another folder"
             )
         self.tally.failed += failed
         self.tally.made += len(over) - failed
         self.watch.advance(done=len(over) - failed, failed=failed, known=0)
 
-    def _parameters(self, scenario: int) -> dict[str, Any]:
-        """What varies, in one scenario."""
-        return dict(zip(self.plan.scenarios.names, self.plan.scenarios.values[scenario], strict=True))
-
     # ------------------------------------------------------------------ signals
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Ctrl-C once: finish what runs (where patient). Twice, or SIGTERM: stop now. What is over is kept in each case."""
+        """Ctrl-C once: finish what runs (where patient). Twice, or SIGTERM: stop now. What is over is kept."""
         if _Driver.guarded or threading.current_thread() is not threading.main_thread():
             # A study that a run of another one makes ends with that one.
             yield
@@ -522,7 +507,7 @@ class _Driver:
 def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdict:
     """Ask of a store whether a study's primary outcomes are known precisely enough.
 
-    The effect that is judged is the mean over the scenarios; without an arm besides the baseline, the outcome itself.
+    The effect that is judged is the mean over the scenarios; where the baseline is the only arm, the outcome itself.
 
     Parameters
     ----------
@@ -531,31 +516,31 @@ def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdic
     replicates : int, optional
         Replicates 0 to this one; as many as are complete if not given.
     """
-    study = plan.study
-    names = [n for n in study.primary if study.outcomes[n].target is not None]
-    targets = [study.outcomes[n].target or np.inf for n in names]
-    events = [study.outcomes[n].event for n in names]
+    study, rule, arms = plan.study, plan.study.replicates, len(plan.arms)
+    judged = {n: study.outcomes[n] for n in study.primary if study.outcomes[n].target is not None}
+    keys = [(outcome, outcome.measure(name).key) for name, outcome in judged.items()]
     values = {
-        id: [study.outcomes[n].value(o.get(study.outcomes[n].measure(n).key, np.nan)) for n in names]
-        for id, o in store.outcomes(damaged=True)
+        id: [outcome.value(stored.get(key, np.nan)) for outcome, key in keys]
+        for id, stored in store.outcomes(damaged=True)
     }
-    failed = store.look().failed
+    failed, blank = store.look().failed, [np.nan] * len(judged)
     rows: list[Float] = []
-    blank = [np.nan] * len(names)
-    arms = range(len(plan.arms))
-    for r in range(replicates if replicates is not None else study.replicates.most or 0):
-        ids = [[plan.job(s, a, r).id for a in arms] for s in range(len(plan.scenarios))]
+    for r in range(replicates if replicates is not None else rule.most or 0):
+        ids = [[plan.job(s, a, r).id for a in range(arms)] for s in range(len(plan.scenarios))]
         if replicates is None and not all(id in values or has(failed, id) for row in ids for id in row):
             break
         table = np.array([[values.get(id, blank) for id in row] for row in ids])
-        effects = table[:, 1:] - table[:, :1] if len(plan.arms) > 1 else table
+        effects = table[:, 1:] - table[:, :1] if arms > 1 else table
         rows.append(effects.mean(axis=0).ravel())
-    width = max(1, (len(plan.arms) - 1)) * len(names)
-    rule, repeats = study.replicates, width // len(names)
+    repeats = max(1, arms - 1)
     return judge(
-        np.array(rows).reshape(len(rows), width), targets * repeats, events=events * repeats,
-        least=rule.least, most=rule.most or 0, look_ahead=rule.look_ahead,
-    )  # fmt: skip
+        np.array(rows).reshape(len(rows), repeats * len(judged)),
+        [outcome.target or np.inf for outcome in judged.values()] * repeats,
+        events=[outcome.event for outcome in judged.values()] * repeats,
+        least=rule.least,
+        most=rule.most or 0,
+        look_ahead=rule.look_ahead,
+    )
 
 
 def check_shard(text: str) -> Shard:
@@ -565,29 +550,24 @@ def check_shard(text: str) -> Shard:
     ------
     ConfigurationError
     """
-    import os
-
     if text == "env":
-        number, of, first = (
-            os.environ.get("SLURM_ARRAY_TASK_ID"),
-            os.environ.get("SLURM_ARRAY_TASK_COUNT"),
-            os.environ.get("SLURM_ARRAY_TASK_MIN", "0"),
+        number, of, first, step = (
+            os.environ.get(f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "COUNT", "MIN", "STEP")
         )
         if number is None:
             number, of, first = os.environ.get("JOB_COMPLETION_INDEX"), os.environ.get("JOB_COMPLETIONS"), "0"
         if number is None or of is None:
             raise ConfigurationError(
-                "--shard env: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor JOB_COMPLETION_INDEX and JOB_COMPLETIONS are set"
+                "--shard env: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor JOB_COMPLETION_INDEX and "
+                "JOB_COMPLETIONS are set"
             )
-        step = os.environ.get("SLURM_ARRAY_TASK_STEP", "1")
-        if not all(part.isdecimal() and part.isascii() for part in (number, of, first, step)):
-            raise ConfigurationError(
-                f"--shard env: the numbers of the array are {number}, {of}, {first}, {step}; whole numbers are meant"
-            )
-        text = f"{(int(number) - int(first)) // max(1, int(step)) + 1}/{of}"
-    number, _, of = text.partition("/")
-    if not (
-        f"{number}{of}".isascii() and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) <= 100_000
-    ):
+        numbers = (number, of, first or "0", step or "1")
+        if not all(part.isdecimal() and part.isascii() for part in numbers):
+            array = ", ".join(numbers)
+            raise ConfigurationError(f"--shard env: the numbers of the array are {array}; whole numbers are meant")
+        at, _, begin, by = map(int, numbers)
+        text = f"{(at - begin) // max(1, by) + 1}/{of}"
+    i, _, n = text.partition("/")
+    if not (f"{i}{n}".isascii() and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n) <= 100_000):
         raise ConfigurationError(f"--shard = '{text}': write i/n with 1 <= i <= n, or env")
-    return Shard(int(number), int(of))
+    return Shard(int(i), int(n))

@@ -21,17 +21,19 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import InterruptionError, words_of
 from mpbf_abm.identity import own_modules
+from mpbf_abm.measures.flows import tick_flows
+from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.run import begin, families_table, outcome_names, summarise
 from mpbf_abm.model.shocks import Shock
+from mpbf_abm.model.spec import RunSpec
+from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_process, one_thread
 from mpbf_abm.studies.definition import Arm, Measure, Recording, Study
-from mpbf_abm.studies.values import pack_value
 
 if TYPE_CHECKING:
-    from mpbf_abm.model.community import Community, Snapshot
-    from mpbf_abm.model.materials import MaterialsSpace
-    from mpbf_abm.model.spec import RunSpec
-    from mpbf_abm.parameters import Parameters
+    import pandas as pd
 
 Float = NDArray[np.float64]
 Observed = dict[int, dict[str, float]]
@@ -43,7 +45,7 @@ NAN = struct.pack(">d", math.nan)
 
 
 class Job(NamedTuple):
-    """One run to be made: its id, its place in the plan, its draws; what is to be noted beside what the study asks for."""
+    """One run to be made: its id, its place in the plan, its draws; what is noted beside what the study asks for."""
 
     id: str
     scenario: int
@@ -57,7 +59,7 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True)
 class RunInput:
-    """What a model of one's own is called with.
+    """What a custom model is called with.
 
     Attributes
     ----------
@@ -101,7 +103,7 @@ class Record:
     hash, series_hash : str
         Of outcomes and of series, bit for bit; empty without series.
     tables : dict of str to bytes
-        Whatever else is kept, by name (:func:`~mpbf_abm.studies.values.pack_value`).
+        Whatever else is kept, by name (:func:`~mpbf_abm.studies.jobs.pack_value`).
     """
 
     outcomes: str
@@ -113,14 +115,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Returned:
-    """What a model of one's own may return where numbers are not enough.
+    """What a custom model may return where numbers are not enough.
 
     Attributes
     ----------
     outcomes : mapping of str to float
     series : float array (ticks, quantities), optional
     tables : mapping of str to object
-        Anything that :func:`~mpbf_abm.studies.values.pack_value` takes, by name.
+        Anything that :func:`~mpbf_abm.studies.jobs.pack_value` takes, by name.
     """
 
     outcomes: Mapping[str, float] = field(default_factory=dict)
@@ -187,6 +189,169 @@ def _bytes(series: Float) -> bytes:
     return np.ascontiguousarray(series, "<f8").tobytes()
 
 
+# --------------------------------------------------------------------------- values
+
+# Values as bytes: nested lists, mappings, arrays and tables, to JSON and raw arrays and back, bit for bit. Nothing is
+# ever unpickled.
+
+HEAD = 8  # bytes that say how long the JSON is
+
+
+def pack_value(value: Any) -> bytes:
+    """Turn a value into compressed bytes.
+
+    Parameters
+    ----------
+    value : object
+        None, truth values, whole numbers, floats (NaN and infinities, too), text, NumPy arrays and scalars that hold no
+        objects, pandas tables, and lists, tuples and dicts of all of them.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    arrays: list[np.ndarray[Any, Any]] = []
+    text = json.dumps(_packed(value, arrays), separators=(",", ":")).encode()
+    raw = b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)
+    return zlib.compress(len(text).to_bytes(HEAD, "big") + text + raw, 1)
+
+
+def unpack_value(data: bytes) -> Any:
+    """Turn bytes of :func:`pack_value` back into the value.
+
+    Raises
+    ------
+    ValueError
+        If they are not such bytes.
+    """
+    try:
+        raw = zlib.decompress(data)
+        start = HEAD + int.from_bytes(raw[:HEAD], "big")
+        return _Values(raw, start).value(json.loads(raw[HEAD:start]))
+    except (zlib.error, TypeError, LookupError, RecursionError, SyntaxError, MemoryError, OverflowError) as error:
+        raise ValueError(f"is no stored value ({error})") from None
+
+
+def _packed(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
+    """JSON of a value; arrays are put aside in the order in which they are named."""
+    if value is None or type(value) in (bool, float, str):
+        return value
+    if type(value) is int:
+        if abs(value) >> 4_096:
+            raise TypeError("a whole number of more than 4,096 bits cannot be stored")
+        return value
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = np.asarray(value)
+        if array.dtype.kind == "V" or (array.dtype.hasobject and array.dtype.kind != "O"):
+            raise TypeError(f"an array of {array.dtype} cannot be stored")
+        if array.dtype.kind == "O":
+            if array.ndim != 1:
+                raise TypeError("an array of objects cannot be stored")
+            return {"objects": [_packed(v, arrays) for v in array.tolist()]}
+        arrays.append(array)
+        return {"scalar" if isinstance(value, np.generic) else "array": [array.dtype.str, list(array.shape)]}
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__ if type(value) in (list, tuple) else "tuple": [_packed(v, arrays) for v in value]}
+    if isinstance(value, dict):
+        return {"dict": [[_packed(k, arrays), _packed(v, arrays)] for k, v in value.items()]}
+    import pandas as pd
+
+    if isinstance(value, pd.DataFrame):
+        indices = (value.columns, value.index)
+        own = "of a kind of pandas' own, cannot be stored"
+        if any(isinstance(index, pd.MultiIndex) or not _is_plain(index.dtype) for index in indices):
+            raise TypeError(f"a table whose rows or columns have several names, or names {own}")
+        if not value.columns.is_unique or not all(map(_is_plain, value.dtypes)):
+            raise TypeError(f"a table with columns of one name, or {own}")
+        columns = [_column(value[name], arrays) for name in value.columns]
+        return {"table": [*(_index(index, arrays) for index in indices), columns]}
+    raise TypeError(f"a {type(value).__name__} cannot be stored")
+
+
+def _is_plain(dtype: Any) -> bool:
+    """Whether a type of a column is one of NumPy, or that of text."""
+    return isinstance(dtype, np.dtype) or _is_text(dtype)
+
+
+def _is_text(dtype: Any) -> bool:
+    """Whether a type of a column is pandas' own for text."""
+    return str(dtype) == "str"
+
+
+def _index(index: pd.Index[Any], arrays: list[np.ndarray[Any, Any]]) -> Any:
+    """Return JSON of the names of columns or rows: a count where they are numbered."""
+    import pandas as pd
+
+    if isinstance(index, pd.RangeIndex) and (index.start, index.step, index.name) == (0, 1, None):
+        return len(index)
+    return [_packed(index.name, arrays), _column(index, arrays)]
+
+
+def _column(values: pd.Series[Any] | pd.Index[Any], arrays: list[np.ndarray[Any, Any]]) -> Any:
+    """Return JSON of a column: whether it is text, and its values."""
+    text = _is_text(values.dtype)
+    return [text, _packed(values.to_numpy(object if text else None), arrays)]
+
+
+class _Values:
+    """Reads values; arrays are taken from the raw bytes in order."""
+
+    def __init__(self, raw: bytes, start: int) -> None:
+        self.raw, self.at = raw, start
+
+    def value(self, found: Any) -> Any:
+        if not isinstance(found, dict):
+            return found
+        ((kind, content),) = found.items()
+        match kind:
+            case "array" | "scalar":
+                dtype, shape = np.dtype(content[0]), tuple(content[1])
+                if dtype.hasobject or any(n < 0 for n in shape):
+                    raise ValueError("an array of objects, or of no shape")
+                count = int(np.prod(shape, dtype=np.int64))
+                array = np.frombuffer(self.raw, dtype, count, self.at).reshape(shape).copy()
+                self.at += count * dtype.itemsize
+                return array if kind == "array" else array[()]
+            case "objects":
+                out = np.empty(len(content), object)
+                out[:] = [self.value(v) for v in content]
+                return out
+            case "list":
+                return [self.value(v) for v in content]
+            case "tuple":
+                return tuple(self.value(v) for v in content)
+            case "dict":
+                return {self.value(k): self.value(v) for k, v in content}
+            case "table":
+                return self._table(*content)
+        raise ValueError(f"unknown kind '{kind}'")
+
+    def _table(self, names: Any, rows: Any, columns: list[Any]) -> pd.DataFrame:
+        import pandas as pd
+
+        # Arrays come in the order in which they were put aside: columns, then names of columns and rows.
+        values = [(self.value(data), "str" if text else None) for text, data in columns]
+        head, index = self._names(names), self._names(rows)
+        # Objects stay objects, whatever they are.
+        series = [pd.Series(v, index=index, dtype=dtype or v.dtype) for v, dtype in values]
+        table = pd.DataFrame(dict(enumerate(series)), index=index)
+        table.columns = head
+        return table
+
+    def _names(self, found: Any) -> pd.Index[Any]:
+        import pandas as pd
+
+        if isinstance(found, int):
+            if found < 0:
+                raise ValueError("a table of fewer than no rows")
+            return pd.RangeIndex(found)
+        name, (text, data) = self.value(found[0]), found[1]
+        values = self.value(data)
+        index: pd.Index[Any] = pd.Index(values, dtype="str" if text else values.dtype, name=name)
+        return index
+
+
 # --------------------------------------------------------------------------- a run
 
 
@@ -236,36 +401,31 @@ class Runner:
     def _own(self, job: Job) -> Returned:
         """Run a model of the user's."""
         study, arm, noted = self.study, self.study.arms[job.arm], self.recording(job)
-        given = RunInput(
-            self.values(job), arm.label, arm.policies, (*study.shocks, *arm.shocks), job.seed, job.replicate, study.ticks,
-            noted.series, list(noted.ticks), self.space,
-        )  # fmt: skip
+        events, draws = (arm.policies, (*study.shocks, *arm.shocks)), (job.seed, job.replicate, study.ticks)
+        given = RunInput(self.values(job), arm.label, *events, *draws, noted.series, list(noted.ticks), self.space)
         self.stage = "run"
         made: Any = study.model(given) if study.model is not None else {}
         if not isinstance(made, Returned):
             made = Returned(*made) if isinstance(made, tuple) else Returned(made)
-        outcomes, series = made.outcomes, made.series
+        series, shape = made.series, (len(noted.ticks), len(noted.series))
         self.stage = "outcomes"
-        if series is not None:
-            series = np.asarray(series, np.float64)
-            shape = len(noted.ticks), len(noted.series)
-            if series.shape != shape:
-                raise ValueError(f"series must have shape {shape}, stored ticks by quantities, not {series.shape}")
-        elif noted.series:
+        if series is None and noted.series:
             raise ValueError("the study stores series, but the model returned none")
-        missing = [m for name, o in study.outcomes.items() if (m := o.measure(name).key) not in outcomes]
+        if series is not None and (series := np.asarray(series, np.float64)).shape != shape:
+            raise ValueError(f"series must have shape {shape}, stored ticks by quantities, not {series.shape}")
+        missing = [m for name, o in study.outcomes.items() if (m := o.measure(name).key) not in made.outcomes]
         if missing:
             raise ValueError(f"the model returned no outcome '{missing[0]}'")
-        return Returned(outcomes, series, made.tables)
+        return Returned(made.outcomes, series, made.tables)
 
     # ------------------------------------------------------------------ the ecosystem
 
     def spec(self, job: Job) -> RunSpec:
-        """What a run of the ecosystem is."""
-        study = self.study
-        one = study.branch is not None and study.branch.history == "one"
-        draws = (job.history, {study.branch.tick: job.seed}) if one and study.branch is not None else (job.seed, {})
-        return spec_of(study, job.values, study.arms[job.arm], self.space, *draws)
+        """Return what a run of the ecosystem is."""
+        branch, seed, reseed = self.study.branch, job.seed, {}
+        if branch is not None and branch.history == "one":
+            seed, reseed = job.history, {branch.tick: job.seed}
+        return spec_of(self.study, job.values, self.study.arms[job.arm], self.space, seed, reseed)
 
     def _ecosystem(self, job: Job) -> Returned:
         study, spec = self.study, self.spec(job)
@@ -280,10 +440,7 @@ class Runner:
             return notes.returned(eco)
 
     def _begin(self, spec: RunSpec, notes: Notes) -> Community:
-        """A new community, or one restored at the branch, with what was noted before it."""
-        from mpbf_abm.model.community import Community
-        from mpbf_abm.model.run import begin
-
+        """Return a new community, or one restored at the branch, with what was noted before it."""
         if self.study.branch is None:
             return begin(spec, space=self._space(spec), record=notes.recorded)
         snapshot, seen = self._history(spec, notes)
@@ -291,9 +448,7 @@ class Runner:
         return Community.restore(snapshot, policies=spec.policies, shocks=spec.shocks, reseed=dict(spec.reseed) or None)
 
     def _history(self, spec: RunSpec, notes: Notes) -> tuple[Snapshot, Observed]:
-        """Snapshot of the baseline at the branch, and what was seen before it."""
-        from mpbf_abm.model.run import begin
-
+        """Return the snapshot of the baseline at the branch, and what was seen before it."""
         shared = spec.changed(policies=(), shocks=self.study.shocks, reseed={})
 
         def live() -> tuple[Snapshot, Observed]:
@@ -305,23 +460,18 @@ class Runner:
         return self._keep("histories", (repr(spec.parameters), spec.seed, notes.recording), live, KEPT_HISTORIES)
 
     def _space(self, spec: RunSpec) -> MaterialsSpace:
-        """Materials: shared ones, or those of this seed, which arms have in common."""
-        from mpbf_abm.model.materials import MaterialsSpace
-
+        """Return the materials: shared ones, or those of this seed, which arms have in common."""
         if spec.space is not None:
             return spec.space
         p, seed = spec.parameters, spec.seed
         return self._keep("spaces", (repr(p.space), seed), lambda: MaterialsSpace.synthetic(p, seed=seed), KEPT_SPACES)
 
     def _keep(self, what: str, key: Any, make: Callable[[], V], most: int) -> V:
-        """Value made for a key, the last few of which are kept."""
+        """Return the value made for a key, the last few of which are kept."""
         kept: dict[Any, V] = self.__dict__.setdefault(f"_kept_{what}", {})
-        if key in kept:
-            kept[key] = kept.pop(key)
-        else:
-            kept[key] = make()
-            while len(kept) > most:
-                del kept[next(iter(kept))]
+        kept[key] = kept.pop(key) if key in kept else make()
+        while len(kept) > most:
+            del kept[next(iter(kept))]
         return kept[key]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -337,9 +487,7 @@ def run_values(study: Study, values: Sequence[Any], arm: Arm) -> dict[str, Any]:
 
 
 def resolve(study: Study, values: Mapping[str, Any]) -> Parameters:
-    """All parameters of a run."""
-    from mpbf_abm.parameters import Parameters
-
+    """Return all parameters of a run."""
     return Parameters.preset(study.preset).updated(values)
 
 
@@ -354,24 +502,16 @@ def measured(measure: Measure, seen: Observed, horizon: int) -> float:
 
 
 def known_quantities(study: Study) -> tuple[str, ...]:
-    """Quantities of the ecosystem that outcomes and series can name; none are known of a model of one's own."""
-    if study.own_model:
-        return ()
-    from mpbf_abm.model.run import outcome_names
-
-    return outcome_names()
+    """Return the quantities of the ecosystem that outcomes and series can name; none are known of a custom model."""
+    return () if study.own_model else outcome_names()
 
 
 def spec_of(
-    study: Study, values: Sequence[Any], arm: Arm, space: MaterialsSpace | None, seed: int = 0, reseed: Mapping[int, int] | None = None
-) -> RunSpec:  # fmt: skip
-    """A run of a study of the ecosystem: a scenario's values in an arm, with its draws."""
-    from mpbf_abm.model.spec import RunSpec
-
-    return RunSpec(
-        resolve(study, run_values(study, values, arm)), seed, study.ticks, arm.policies, (*study.shocks, *arm.shocks), space, study.classes,
-        reseed or {},
-    )  # fmt: skip
+    study: Study, values: Sequence[Any], arm: Arm, space: MaterialsSpace | None, seed: int = 0, reseed: Any = None
+) -> RunSpec:
+    """Return a run of a study of the ecosystem: a scenario's values in an arm, with its draws."""
+    p, shocks = resolve(study, run_values(study, values, arm)), (*study.shocks, *arm.shocks)
+    return RunSpec(p, seed, study.ticks, arm.policies, shocks, space, study.classes, reseed or {})
 
 
 # --------------------------------------------------------------------------- what is noted
@@ -387,16 +527,16 @@ class Notes:
         Outcomes at other ticks than the end.
     horizon : int
         Ticks of the run.
-    told : callable, optional
+    notify : callable, optional
         Called after each tick.
     """
 
     def __init__(
-        self, recording: Recording, measures: Sequence[Measure], horizon: int, told: Callable[[], None] | None = None
+        self, recording: Recording, measures: Sequence[Measure], horizon: int, notify: Callable[[], None] = lambda: None
     ) -> None:
-        self.recording, self.measures, self.horizon, self.told = recording, measures, horizon, told
+        self.recording, self.measures, self.horizon, self.notify = recording, measures, horizon, notify
         self.seen: Observed = {}
-        self.tables = {name: TABLES[name]() for name in recording.tables}
+        self.tables: dict[str, list[Any]] = {name: [] for name in recording.tables}
         self._watched = frozenset(recording.ticks).union(*(m.ticks(horizon) for m in measures))
 
     @property
@@ -406,93 +546,60 @@ class Notes:
 
     def follow(self, eco: Community, until: int) -> None:
         """Step to a tick, and note what is wanted on the way."""
-        from mpbf_abm.model.run import summarise
-
         while eco.tick < until:
             eco.step()
             if eco.tick - 1 in self._watched:
                 self.seen[eco.tick - 1] = summarise(eco)
-            for table in self.tables.values():
-                table.look(eco)
-            if self.told is not None:
-                self.told()
+            for name, kept in self.tables.items():
+                TABLES[name].look(eco, kept)
+            self.notify()
 
     def returned(self, eco: Community) -> Returned:
-        """Everything that was noted, at the end of the run."""
-        from mpbf_abm.model.run import summarise
-
+        """Return everything that was noted, at the end of the run."""
         outcomes = summarise(eco) | {m.key: measured(m, self.seen, self.horizon) for m in self.measures}
         noted, series = self.recording, None
         if noted.series:
             series = np.array([[self.seen[t][name] for name in noted.series] for t in noted.ticks], np.float64)
-        return Returned(outcomes, series, {name: table.made(eco) for name, table in self.tables.items()})
+        tables = {name: TABLES[name].made(eco, kept) for name, kept in self.tables.items()}
+        return Returned(outcomes, series, tables)
 
 
-class Table:
-    """A table of a run; most are read off the community at its end."""
+class Table(NamedTuple):
+    """A table of a run: what is noted after each tick, and what is made of it at the end of the run."""
 
-    def look(self, eco: Community) -> None:
-        """Note what there is after a tick."""
-
-    def made(self, eco: Community) -> dict[str, Any]:
-        """Return the table, at the end of the run."""
-        raise NotImplementedError
+    made: Callable[[Community, list[Any]], dict[str, Any]]
+    look: Callable[[Community, list[Any]], None] = lambda *_: None
 
 
-class Families(Table):
-    """Records alive, experiments and finds of each family after each tick (T, K), and the names of families."""
-
-    def made(self, eco: Community) -> dict[str, Any]:
-        """Return the table, at the end of the run."""
-        from mpbf_abm.model.run import families_table
-
-        return families_table(eco)
+def infrastructure_table(eco: Community, _: list[Any]) -> dict[str, Any]:
+    """Return nodes and links of the infrastructure at the end."""
+    nodes, edges = eco.world.infrastructure.tables()
+    return {"nodes": nodes, "edges": edges}
 
 
-class Nodes(Table):
-    """Nodes and links of the infrastructure at the end."""
-
-    def made(self, eco: Community) -> dict[str, Any]:
-        """Return the table, at the end of the run."""
-        nodes, edges = eco.world.infrastructure.tables()
-        return {"nodes": nodes, "edges": edges}
-
-
-class Links(Table):
-    """Who leans on whom after each tick, where that changed: the ticks, and the arrays of the infrastructure."""
-
-    def __init__(self) -> None:
-        self.ticks: list[int] = []
-        self.states: list[dict[str, NDArray[Any]]] = []
-
-    def look(self, eco: Community) -> None:
-        """Note what there is after a tick."""
-        now = {name: getattr(eco.world.infrastructure, name) for name in LINKS}
-        if not self.states or any(not np.array_equal(now[name], self.states[-1][name]) for name in LINKS):
-            self.ticks.append(eco.tick - 1)
-            self.states.append({n: a.astype(np.int32) if a.dtype == np.int64 else a.copy() for n, a in now.items()})
-
-    def made(self, eco: Community) -> dict[str, Any]:
-        """Return the table, at the end of the run."""
-        return {"tick": np.array(self.ticks, np.int64), "states": self.states, "need": eco.world.infrastructure.need}
+def note_links(eco: Community, noted: list[Any]) -> None:
+    """Note who depends on whom after a tick, if that changed: the tick, and the arrays of the infrastructure."""
+    now = {name: getattr(eco.world.infrastructure, name) for name in LINKS}
+    if not noted or any(not np.array_equal(now[name], noted[-1][1][name]) for name in LINKS):
+        state = {name: a.astype(np.int32) if a.dtype == np.int64 else a.copy() for name, a in now.items()}
+        noted.append((eco.tick - 1, state))
 
 
-class Flows(Table):
-    """Flows between curators, models and planners in each tick (:mod:`mpbf_abm.measures.flows`)."""
+def links_table(eco: Community, noted: list[Any]) -> dict[str, Any]:
+    """Return the ticks at which links changed, the arrays from then on, and what models and planners need."""
+    ticks, states = np.array([tick for tick, _ in noted], np.int64), [state for _, state in noted]
+    return {"tick": ticks, "states": states, "need": eco.world.infrastructure.need}
 
-    def __init__(self) -> None:
-        self.rows: list[dict[str, float]] = []
 
-    def look(self, eco: Community) -> None:
-        """Note what there is after a tick."""
-        from mpbf_abm.measures.flows import tick_flows
-
-        self.rows.append(tick_flows(eco.world))
-
-    def made(self, eco: Community) -> dict[str, Any]:  # noqa: ARG002
-        """Return the table, at the end of the run."""
-        return {name: np.array([row[name] for row in self.rows]) for name in (self.rows[0] if self.rows else {})}
+def flows_table(_: Community, noted: list[Any]) -> dict[str, Any]:
+    """Return flows between curators, models and planners in each tick (:mod:`mpbf_abm.measures.flows`)."""
+    return {name: np.array([row[name] for row in noted]) for name in (noted[0] if noted else {})}
 
 
 LINKS = ("model_repositories", "lab_models", "lab_repository", "down_repositories", "down_models")
-TABLES: dict[str, type[Table]] = {"families": Families, "infrastructure": Nodes, "links": Links, "flows": Flows}
+TABLES = {
+    "families": Table(lambda eco, _: families_table(eco)),
+    "infrastructure": Table(infrastructure_table),
+    "links": Table(links_table, note_links),
+    "flows": Table(flows_table, lambda eco, noted: noted.append(tick_flows(eco.world))),
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,25 +18,38 @@ import numpy as np
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.identity import identity_of
 from mpbf_abm.model.indicators import REGISTERED
+from mpbf_abm.model.interventions import in_force
 from mpbf_abm.model.spec import FORM, canonical, rules_fingerprint, run_id, run_kind
-from mpbf_abm.parameters import PATHS, value_faults
+from mpbf_abm.parameters import PATHS, Parameters, value_faults
 from mpbf_abm.provenance import content_hash, library_fingerprint
 from mpbf_abm.studies.definition import BASELINE, Arm, Study, load_space, unknown_names
-from mpbf_abm.studies.design import SAMPLED, SCREENS, Scenarios, build, design_faults
+from mpbf_abm.studies.design import (
+    SAMPLED,
+    SCREENS,
+    Factor,
+    Scenarios,
+    build,
+    design_faults,
+    faults_of,
+    lines_where,
+    names_of,
+)
+from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.jobs import Job, known_quantities, resolve, run_values, spec_of
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
-    from mpbf_abm.studies.definition import Study
 
 FEW_SCENARIOS = 20
-COLUMNS = frozenset({"scenario", "place", "arm", "replicate", "run", "seed", "status", "outcome", "value", "tick", "stage", "type",
-                     "message", "attempts", "series", "interest", "event", "runs", "mean", "low", "high"})  # fmt: skip
+COLUMNS = names_of(
+    "scenario place arm replicate run seed status outcome value tick stage type message attempts series interest event "
+    "runs mean low high"
+)
 MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
 
 
 def fingerprint_of(study: Study, form: int = FORM) -> str:
-    """Hash of the source that the study's runs depend on, a model of one's own included."""
+    """Hash of the source that the study's runs depend on, a custom model included."""
     if study.model is None:
         named = [*(o.of or n for n, o in study.outcomes.items()), *study.series.of]
         return rules_fingerprint(study.classes, *(REGISTERED[n] for n in dict.fromkeys(named) if n in REGISTERED))
@@ -141,19 +154,14 @@ class Plan:
 
     @cached_property
     def events(self) -> list[str]:
-        """Hash of each arm's policies and shocks; of its label, too, for a model of one's own."""
-        shared = [s.model_dump() for s in self.study.shocks]
-        own = bool(self.study.own_model)
-        return [
-            content_hash(
-                {
-                    "policies": [p.model_dump() for p in arm.policies],
-                    "shocks": [*shared, *(s.model_dump() for s in arm.shocks)],
-                    "label": arm.label if own else "",
-                }
-            )
-            for arm in self.arms
-        ]
+        """Hash of each arm's policies and shocks; of its label, too, for a custom model."""
+        shared, own = [s.model_dump() for s in self.study.shocks], bool(self.study.own_model)
+        hashes = []
+        for arm in self.arms:
+            policies, shocks = ([e.model_dump() for e in events] for events in (arm.policies, arm.shocks))
+            label = arm.label if own else ""
+            hashes.append(content_hash({"policies": policies, "shocks": shared + shocks, "label": label}))
+        return hashes
 
     def seed(self, scenario: int, arm: int, replicate: int) -> int:
         """Seed of a run: the same for what shares its draws."""
@@ -176,7 +184,10 @@ class Plan:
 
     @cached_property
     def _repeats(self) -> list[int]:
-        """How many scenarios before each one have its values and its draws: rows of a sample that share all draws are runs of their own."""
+        """How many scenarios before each one have its values and its draws.
+
+        Rows of a sample that share all draws are separate runs.
+        """
         times: dict[str, int] = {}
         out = []
         for values, key in zip(self.scenarios.values, self.scenarios.keys, strict=True):
@@ -186,8 +197,8 @@ class Plan:
         return out
 
     def _kind(self, scenario: int, arm: int) -> str:
-        """Hash of what replicates of a scenario in an arm share; of the ecosystem that of their :class:`~mpbf_abm.model.spec.RunSpec`."""
-        known = self.__dict__.setdefault("_kinds", {})
+        """Hash what replicates of a scenario in an arm share (:class:`~mpbf_abm.model.spec.RunSpec` does the same)."""
+        known: dict[tuple[int, int], str] = self.__dict__.setdefault("_kinds", {})
         if (scenario, arm) not in known:
             study, added = self.study, self.arms[arm]
             content = self.content(scenario, added) if added.parameters else self._baseline(scenario)
@@ -203,8 +214,7 @@ class Plan:
             if len(known) > 200_000:
                 known.clear()
             known[scenario, arm] = kind
-        kind_: str = known[scenario, arm]
-        return kind_
+        return known[scenario, arm]
 
     def job(self, scenario: int, arm: int, replicate: int) -> Job:
         """One run, with its id."""
@@ -216,7 +226,7 @@ class Plan:
         else:
             kind = self._kind(scenario, arm)
             if self.study.own_model and self.study.replicates.seeds:
-                # A model of one's own is told the number of its replicate, which the seed does not say here.
+                # A custom model gets the number of its replicate, which the seed does not say here.
                 kind = content_hash([kind, "replicate", replicate])
             id = run_id(kind, seed, {})
         return Job(id, scenario, arm, replicate, seed, history, self.scenarios.values[scenario])
@@ -229,7 +239,7 @@ class Plan:
         return [int(i) for i in rng.permutation(len(self.scenarios))]
 
     def jobs(self, first: int, last: int, *, shuffled: bool = True) -> Iterator[Job]:
-        """Runs of replicates `first` to `last` - 1: replicate by replicate, scenarios shuffled (or as they stand), arms together.
+        """Yield runs of replicates `first` to `last` - 1: scenarios of a replicate shuffled or not, arms together.
 
         A study that is stopped is therefore balanced.
         """
@@ -248,111 +258,97 @@ class Plan:
         list of str
             What is allowed, but may not be meant.
         """
-        study = self.study
-        faults = self._parameter_faults() + self._event_faults() + self._outcome_faults()
-        faults += design_faults(study.design, study.factors)
-        twins = [
+        study, design, adaptive = self.study, self.study.design, self.study.adaptive
+        kind, n, names = design.kind, design.n or 1, [f.name for f in study.factors]
+        precise = [o for o in study.outcomes.values() if o.primary and o.target]
+        alike = [
             json.dumps([e, a.parameters], sort_keys=True, default=str)
             for e, a in zip(self.events, self.arms, strict=True)
         ]
-        faults += [
-            f"arm '{arm.label}': is the same as arm '{self.arms[twins.index(twin)].label}'"
-            for i, (arm, twin) in enumerate(zip(self.arms, twins, strict=True))
-            if twins.index(twin) < i
-        ]
-        notes: list[str] = []
-        if study.design.kind == "saltelli" and study.crn == "all":
-            faults.append("[study]: crn = 'all': a saltelli design needs draws of its own in each row; use 'policies'")
-        if study.design.kind in ("sobol", "saltelli") and (n := study.design.n or 1) & (n - 1):
-            notes.append(f"[design]: n = {n}: a Sobol sequence is balanced at powers of two")
-        if study.adaptive and study.design.kind in SAMPLED and study.crn != "all":
-            faults.append(
-                f"[replicates]: most = {study.replicates.most}: scenarios of a {study.design.kind} design are the units of intervals, so that more scenarios make them "
-                "narrower, not more replicates; say n, or share draws by crn = 'all'"
-            )
-        if study.adaptive and not [o for o in study.outcomes.values() if o.primary and o.target]:
-            faults.append("[replicates]: precision needs a primary outcome with smallest or half_width")
-        if study.crn == "none" and study.design.kind == "morris":
-            faults.append("[study]: crn = 'none': steps of a morris trajectory share their draws; use 'policies'")
-        faults += self._name_faults() + self._file_faults()
-        if study.rules and not study.classes:
-            faults.append(
-                f"[study]: rules = {list(study.rules)}: rules of one's own are given in Python, Study(planners=[...], curators=[...], trainers=[...])"
-            )
-        if study.classes and study.own_model:
-            faults.append("[study]: rules belong to the ecosystem, not to a model of one's own")
-        if not faults:
-            faults += self._scenario_faults() or self._twin_faults()
-        if faults:
+        faults = self._parameter_faults() + self._event_faults() + self._outcome_faults()
+        faults += design_faults(design, study.factors) + self._same_arms(alike)
+        more = (
+            f"scenarios of a {kind} design are the units of intervals, so that more scenarios make them narrower, "
+            "not more replicates; say n, or share draws by crn = 'all'"
+        )
+        rules = "custom rules are given in Python, Study(planners=[...], curators=[...], trainers=[...])"
+        own, shared = (
+            "a saltelli design needs draws of its own in each row",
+            "steps of a morris trajectory share their draws",
+        )
+        unshared = adaptive and kind in SAMPLED and study.crn != "all"
+        faults += lines_where(
+            (kind == "saltelli" and study.crn == "all", f"[study]: crn = 'all': {own}; use 'policies'"),
+            (unshared, f"[replicates]: most = {study.replicates.most}: {more}"),
+            (adaptive and not precise, "[replicates]: precision needs a primary outcome with smallest or half_width"),
+            (kind == "morris" and study.crn == "none", f"[study]: crn = 'none': {shared}; use 'policies'"),
+        )
+        column = "is the name of a column of every table; choose another"
+        faults += [f"[parameters] {name}: {column}" for name in names if name in COLUMNS]
+        faults += [f"[parameters] {name}: is the name of an outcome, too" for name in names if name in study.outcomes]
+        faults += self._file_faults() + lines_where(
+            (study.rules and not study.classes, f"[study]: rules = {list(study.rules)}: {rules}"),
+            (study.classes and study.own_model, "[study]: rules belong to the ecosystem, not to a custom model"),
+        )
+        if faults := faults or self._scenario_faults() or self._twin_faults():
             raise ConfigurationError(list(dict.fromkeys(faults)))
-        return notes + self._idle_notes()
+        unbalanced = kind in ("sobol", "saltelli") and n & (n - 1)
+        balance = f"[design]: n = {n}: a Sobol sequence is balanced at powers of two"
+        return lines_where((unbalanced, balance)) + self._idle_notes()
+
+    def _same_arms(self, keys: list[str]) -> list[str]:
+        """Name arms whose keys an earlier one has."""
+        first = [keys.index(key) for key in keys]
+        same = [
+            (arm.label, self.arms[i].label) for n, (i, arm) in enumerate(zip(first, self.arms, strict=True)) if i < n
+        ]
+        return [f"arm '{one}': is the same as arm '{other}'" for one, other in same]
 
     def _parameter_faults(self) -> list[str]:
         study, faults = self.study, []
-        places = [("[parameters]", study.fixed), *((f"arm '{a.label}'", a.parameters) for a in study.policies)]
-        taken: dict[str, str] = dict.fromkeys(study.fixed, "a value")
         if not study.own_model:
-            for place, values in places:
-                for path, value in values.items():
-                    faults += [f"{place}: {line}" for line in value_faults(path, value)]
-            for factor in study.factors:
-                faults += [f"[parameters]: {line}" for line in self._factor_faults(factor)]
-        faults += self._void_faults()
+            for place, values in [("[parameters]", study.fixed), *((_place(a), a.parameters) for a in study.policies)]:
+                faults += [f"{place}: {line}" for path, value in values.items() for line in value_faults(path, value)]
+            faults += [f"[parameters]: {line}" for factor in study.factors for line in self._factor_faults(factor)]
+            faults += self._void_faults()
+        taken: dict[str, str] = dict.fromkeys(study.fixed, "a value")
         for factor in study.factors:
             for path in factor.targets:
                 if path in taken:
                     faults.append(f"[parameters] {factor.name}: {path} is set by {taken[path]} already")
                 taken[path] = f"'{factor.name}'"
-                faults += [
-                    f"arm '{a.label}': {path} varies over scenarios and cannot be set by an arm"
-                    for a in study.policies
-                    if path in a.parameters
-                ]
-        if not study.own_model:
-            from mpbf_abm.parameters import Parameters
-
-            try:
-                Parameters.preset(study.preset)
-            except ConfigurationError as error:
-                faults += [f"[study]: {line}" for line in error.faults]
-        elif study.space is not None:
-            faults.append("[space]: a model of one's own has no materials space")
-        return faults
+                varied = "varies over scenarios and cannot be set by an arm"
+                faults += [f"{_place(a)}: {path} {varied}" for a in study.policies if path in a.parameters]
+        if study.own_model:
+            return faults + lines_where((study.space is not None, "[space]: a custom model has no materials space"))
+        return faults + [f"[study]: {line}" for line in faults_of(lambda: Parameters.preset(study.preset))]
 
     def _void_faults(self) -> list[str]:
-        """Parameters of materials that have no say, as all runs share some."""
+        """Name parameters of materials that have no effect, as all runs share some."""
         study = self.study
-        if study.space is None or study.own_model:
+        if study.space is None:
             return []
         varied = [("[parameters]", path) for factor in study.factors for path in factor.targets]
-        varied += [(f"arm '{arm.label}'", path) for arm in study.policies for path in arm.parameters]
-        if study.space.synthetic is None:
-            varied += [("[parameters]", path) for path in study.fixed]
-        return [
-            f"{place}: {path} has no effect where all runs share the materials of [space]"
-            for place, path in varied
-            if path.startswith("space.")
-        ]
+        varied += [(_place(arm), path) for arm in study.policies for path in arm.parameters]
+        varied += [("[parameters]", path) for path in study.fixed if study.space.synthetic is None]
+        void = "has no effect where all runs share the materials of [space]"
+        return [f"{place}: {path} {void}" for place, path in varied if path.startswith("space.")]
 
     @staticmethod
-    def _factor_faults(factor: Any) -> list[str]:
+    def _factor_faults(factor: Factor) -> list[str]:
         unknown = [p for p in factor.targets if p not in PATHS]
         if unknown:
-            hint = did_you_mean(unknown[0], PATHS)
             more = "" if factor.paths else "; several parameters are moved together by paths = [...]"
-            return [f"unknown parameter '{unknown[0]}'{hint or more}"]
-        faults: list[str] = factor._conflicts() if factor.whole else []
-        if faults:
+            return [f"unknown parameter '{unknown[0]}'{did_you_mean(unknown[0], PATHS) or more}"]
+        if factor.whole and (faults := factor._conflicts()):
             return faults
         values = factor.values or (factor.at(0.0), factor.at(1.0))
         return [line for path in factor.targets for value in values for line in value_faults(path, value)]
 
     def _idle_notes(self) -> list[str]:
-        """Policies that leave all parameters as they are, in every scenario that is looked at."""
+        """Name policies that leave all parameters as they are, in every scenario that is looked at."""
         if self.study.own_model:
             return []
-        from mpbf_abm.model.interventions import in_force
-
         some = range(0, len(self.scenarios), max(1, len(self.scenarios) // FEW_SCENARIOS))
         notes = []
         for arm in self.arms:
@@ -361,26 +357,13 @@ class Plan:
                 full = policy.start + max(0, policy.ramp - 1)
                 if all(in_force(base, [policy], full) == base for base in bases):
                     strength = "" if policy.strength is None else f" at strength {policy.strength:g}"
-                    notes.append(
-                        f"arm '{arm.label}': {policy.label}{strength} changes no parameter in the scenarios looked at; its levers: "
-                        + ", ".join(lever.path for lever in policy.kind.levers)
-                    )
+                    levers = ", ".join(lever.path for lever in policy.kind.levers)
+                    idle = "changes no parameter in the scenarios looked at; its levers"
+                    notes.append(f"{_place(arm)}: {policy.label}{strength} {idle}: {levers}")
         return notes
 
-    def _name_faults(self) -> list[str]:
-        """Names that stand for something else in tables."""
-        study = self.study
-        both = [f.name for f in study.factors if f.name in study.outcomes]
-        return [
-            f"[parameters] {f.name}: is the name of a column of every table; choose another"
-            for f in study.factors
-            if f.name in COLUMNS
-        ] + [f"[parameters] {name}: is the name of an outcome, too" for name in both]
-
     def _file_faults(self) -> list[str]:
-        """What no file can hold, and a store therefore neither."""
-        from mpbf_abm.studies.files import write_study
-
+        """Name what no file can hold, and a store therefore neither."""
         try:
             write_study(self.study)
         except (TypeError, ValueError) as error:
@@ -388,82 +371,69 @@ class Plan:
         return []
 
     def _twin_faults(self) -> list[str]:
-        """Arms, and scenarios, that are the same one, written differently."""
+        """Name arms, and scenarios, that are the same one, written differently."""
         if not self.study.own_model:
-            kinds = [self._kind(0, arm) for arm in range(len(self.arms))]
-            for arm, kind in enumerate(kinds):
-                if kinds.index(kind) < arm:
-                    return [f"arm '{self.arms[arm].label}': is the same as arm '{self.arms[kinds.index(kind)].label}'"]
+            same = self._same_arms([self._kind(0, arm) for arm in range(len(self.arms))])
+            if same:
+                return same[:1]
         if len(self.scenarios) > MOST_CHECKED or any(self.scenarios.keys):
             return []
         first: dict[str, int] = {}
         for scenario in range(len(self.scenarios)):
-            same = first.setdefault(self._baseline(scenario), scenario)
-            if same != scenario:
-                return [f"[design]: scenarios {same} and {scenario} have the same parameters"]
+            same_as = first.setdefault(self._baseline(scenario), scenario)
+            if same_as != scenario:
+                return [f"[design]: scenarios {same_as} and {scenario} have the same parameters"]
         return []
 
     def _event_faults(self) -> list[str]:
-        study, faults = self.study, []
-        for event in [*study.shocks, *(e for arm in study.policies for e in arm.events)]:
-            if event.start >= study.ticks:
-                faults.append(
-                    f"{event.label}: start = {event.start} is not before the end of a run at tick {study.ticks}"
-                )
+        study = self.study
+        late = f"is not before the end of a run at tick {study.ticks}"
+        events = [*study.shocks, *(e for arm in study.policies for e in arm.events)]
+        faults = [f"{e.label}: start = {e.start} {late}" for e in events if e.start >= study.ticks]
         if study.branch is None:
             return faults
-        if study.branch.tick >= study.ticks:
-            faults.append(f"[branch]: tick = {study.branch.tick} is not before the end of a run at tick {study.ticks}")
+        tick = study.branch.tick
+        faults += lines_where((tick >= study.ticks, f"[branch]: tick = {tick} {late}"))
         for arm in study.policies:
-            early = [e for e in arm.events if e.start < study.branch.tick]
-            faults += [
-                f"arm '{arm.label}': {e.label} starts at {e.start}, before the branch at {study.branch.tick}"
-                for e in early
-            ]
-            if arm.parameters:
-                faults.append(
-                    f"arm '{arm.label}': has parameters of its own from the start, so that it cannot branch from the baseline"
-                )
-        if study.own_model:
-            faults.append("[branch]: a model of one's own cannot be branched")
-        return faults
+            early = [e for e in arm.events if e.start < tick]
+            faults += [f"{_place(arm)}: {e.label} starts at {e.start}, before the branch at {tick}" for e in early]
+            moved = "has parameters of its own from the start, so that it cannot branch from the baseline"
+            faults += lines_where((arm.parameters, f"{_place(arm)}: {moved}"))
+        return faults + lines_where((study.own_model, "[branch]: a custom model cannot be branched"))
 
     def _outcome_faults(self) -> list[str]:
-        study, faults = self.study, []
-        known = known_quantities(study)
+        study, faults, known = self.study, [], known_quantities(self.study)
         for name, outcome in study.outcomes.items():
-            place = f"[outcome.{name}]"
-            measure = outcome.measure(name)
-            if known:
-                faults += unknown_names([measure.quantity], known, place)
-            elif outcome.over != "end" or outcome.at is not None:
-                faults.append(f"{place}: a model of one's own returns outcomes at its end only")
-            late = [t for t in (outcome.at, outcome.start, outcome.end) if t is not None and t >= study.ticks]
-            faults += [f"{place}: tick {t} is not before the end of a run at tick {study.ticks}" for t in late]
-            if not study.outcomes[name].event and outcome.primary and outcome.better == "none" and study.policies:
-                faults.append(f"{place}: a primary outcome says what is better, more or less")
-        if known:
-            faults += unknown_names(list(study.series.of), known, "[series]")
-        return faults
+            place, along = f"[outcome.{name}]", outcome.over != "end" or outcome.at is not None
+            undirected = not outcome.event and outcome.primary and outcome.better == "none" and study.policies
+            faults += unknown_names([outcome.of or name], known, place) if known else []
+            faults += lines_where(
+                (not known and along, f"{place}: a custom model returns outcomes at its end only"),
+                *(
+                    (
+                        t is not None and t >= study.ticks,
+                        f"{place}: tick {t} is not before the end of a run at tick {study.ticks}",
+                    )
+                    for t in (outcome.at, outcome.start, outcome.end)
+                ),
+                (undirected, f"{place}: a primary outcome says what is better, more or less"),
+            )
+        return faults + (unknown_names(study.series.of, known, "[series]") if known else [])
+
+    def _check_run(self, values: tuple[Any, ...], arm: Arm) -> None:
+        """Raise with the faults of a run with a scenario's values in an arm."""
+        spec_of(self.study, values, arm, self.space).check()
 
     def _scenario_faults(self) -> list[str]:
-        """Faults between parameters, scenario by scenario; the first that are found."""
+        """Name faults between parameters, scenario by scenario: those of the first that has any."""
         if self.study.own_model:
             return []
-        step = max(1, len(self.scenarios) // MOST_CHECKED)
-        for scenario in range(0, len(self.scenarios), step):
+        for scenario in range(0, len(self.scenarios), max(1, len(self.scenarios) // MOST_CHECKED)):
+            values = self.scenarios.values[scenario]
             for arm in self.arms:
-                faults = []
-                try:
-                    spec_of(self.study, self.scenarios.values[scenario], arm, self.space).check()
-                except ConfigurationError as error:
-                    faults = error.faults
-                if faults:
-                    at = ", ".join(
-                        f"{f.name} = {v!r}"
-                        for f, v in zip(self.study.factors, self.scenarios.values[scenario], strict=True)
-                    )
-                    label = "" if arm.label == BASELINE else f", arm '{arm.label}'"
+                if faults := faults_of(partial(self._check_run, values, arm)):
+                    at = ", ".join(f"{n} = {v!r}" for n, v in zip(self.scenarios.names, values, strict=True))
+                    label = "" if arm.label == BASELINE else f", {_place(arm)}"
                     where = f"scenario {scenario}{f' ({at})' if at else ''}{label}: " if at or label else ""
                     return [where + line for line in faults]
         return []
@@ -471,19 +441,27 @@ class Plan:
     # ------------------------------------------------------------------ what can be asked
 
     def supports(self) -> dict[str, str]:
-        """Analyses that the design supports: empty, or the reason why one is not possible."""
+        """Return for each analysis nothing if the design supports it, or the reason why not."""
         kind, arms, n = self.study.design.kind, len(self.arms), len(self.scenarios)
         screen = f"the scenarios of a {kind} design are no sample of the factors' ranges; use lhs, sobol, grid or table"
-        alone = "the study has no arm besides the baseline"
+        alone = "the study has no arm other than the baseline" if arms < 2 else ""
         pairs = n if kind in SAMPLED and self.study.crn != "all" else self.study.replicates.first
-        no_sample = screen if kind in SCREENS else ""
-        alone_moved = screen if kind == "one_at_a_time" else ""
+        unsampled, moved = screen * (kind in SCREENS), screen * (kind == "one_at_a_time")
+        screens = "use [design] kind = 'morris' (screening) or 'saltelli' (indices)"
+        few = f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"
+        one_pair = "one pair of runs is planned; at least 2 are needed" if pairs < 2 else ""
+        one = "the study has one scenario; a design is needed" if n < 2 else ""
         return {
-            "compare": alone if arms < 2 else no_sample or ("" if pairs > 1 else "one pair of runs is planned; at least 2 are needed"),
-            "robustness": alone if arms < 2 else no_sample or ("" if n > 1 else "the study has one scenario; a design is needed"),
-            "sensitivity": "" if kind in SCREENS else f"a design of kind {kind} cannot support it; use [design] kind = 'morris' (screening) or 'saltelli' (indices)",
-            "discover": no_sample or alone_moved or ("" if n >= FEW_SCENARIOS else f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"),
-        }  # fmt: skip
+            "compare": alone or unsampled or one_pair,
+            "robustness": alone or unsampled or one,
+            "sensitivity": "" if kind in SCREENS else f"a design of kind {kind} cannot support it; {screens}",
+            "discover": unsampled or moved or (few if n < FEW_SCENARIOS else ""),
+        }
+
+
+def _place(arm: Arm) -> str:
+    """How messages call an arm."""
+    return f"arm '{arm.label}'"
 
 
 # --------------------------------------------------------------------------- earlier
@@ -492,28 +470,25 @@ class Plan:
 
 
 def earlier_run_id(plan: Plan, scenario: int, arm: int, seed: int, history: int) -> str:
-    """Id of a run: what it notes, and where its materials were read, are part of it."""
-    study, recorded = plan.study, plan.recorded
+    """Return the id of a run: what it notes, and where its materials were read, are part of it."""
+    study, recorded, origin = plan.study, plan.recorded, plan.origin
+    space = None if origin is None else {k: v for k, v in origin.items() if k not in ("source", "content")}
     shared = {
         "model": plan.fingerprint,
         "ticks": study.ticks,
         "measures": [m.key for m in recorded.measures],
         "series": [list(recorded.series.of), recorded.series.every if recorded.series.of else 1],
-        "space": None
-        if plan.origin is None
-        else {k: v for k, v in plan.origin.items() if k not in ("source", "content")},
+        "space": space,
         "branch": study.branch.tick if study.branch is not None and study.branch.history == "one" else None,
     }
     state = hashlib.blake2b(content_hash(shared).encode(), digest_size=16)
-    state.update(plan.content(scenario, plan.arms[arm]).encode())
-    state.update(plan.events[arm].encode())
-    state.update(history.to_bytes(8, "little"))
-    state.update(seed.to_bytes(8, "little"))
+    state.update((plan.content(scenario, plan.arms[arm]) + plan.events[arm]).encode())
+    state.update(history.to_bytes(8, "little") + seed.to_bytes(8, "little"))
     return state.hexdigest()
 
 
 def earlier_fingerprint(study: Study) -> str:
-    """Hash of the source of a model of one's own; its name as it was told then."""
+    """Hash of the source of a custom model; its name as it was written then."""
     model: Any = study.model
     name = f"{model.__module__}:{getattr(model, '__qualname__', type(model).__qualname__)}"
     digest = hashlib.blake2b(name.encode(), digest_size=16)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.outputs import RUNS
 from mpbf_abm.studies.definition import Outcome, Study
 from mpbf_abm.studies.files import parse_study, read_study
+from mpbf_abm.studies.jobs import unpack_value
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.store import FILE, Look, Saved, Store, StoredSeries, StoreError, series_bytes
-from mpbf_abm.studies.values import unpack_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +32,7 @@ Place = tuple[int, int, int]
 
 MISSING, DONE, FAILED = 0, 1, 2
 STATUS = ("missing", "done", "failed")
+RUN = ("scenario", "arm", "replicate")
 
 
 def default_folder(study: Study) -> Path:
@@ -37,7 +41,7 @@ def default_folder(study: Study) -> Path:
 
 
 def store_path(place: str | Path) -> Path:
-    """Store in a folder, or in that of a result's runs, or the store itself; a study file stands for its default folder.
+    """Return the store in a folder, in that of a result's runs, or itself; a study file stands for its default folder.
 
     Raises
     ------
@@ -49,20 +53,19 @@ def store_path(place: str | Path) -> Path:
         path = default_folder(read_study(path))
         if not path.is_dir():
             raise StoreError(f"{place}: is a study file, and its runs are not in {path}; name their folder")
-    if path.is_dir() and (path / RUNS / FILE).exists() and not (path / FILE).exists():
-        # A result, with the runs that it comes from.
-        return path / RUNS / FILE
-    if path.is_dir():
-        if not (path / FILE).exists():
-            shards = sorted(path.glob("shard-*-of-*.sqlite"))
-            hint = f"; it holds {len(shards)} shards: mpbf study merge {path}" if shards else ""
-            raise StoreError(f"{path}: holds no study{hint}")
-        return path / FILE
-    return path
+    if not path.is_dir():
+        return path
+    # A folder of a result has the runs that it comes from in one of its own.
+    store = next((p for p in (path / FILE, path / RUNS / FILE) if p.exists()), None)
+    if store is None:
+        shards = len(list(path.glob("shard-*-of-*.sqlite")))
+        hint = f"; it holds {shards} shards: mpbf study merge {path}" if shards else ""
+        raise StoreError(f"{path}: holds no study{hint}")
+    return store
 
 
 def saved_study(saved: Saved) -> Study:
-    """Study of a stored definition.
+    """Return the study of a stored definition.
 
     Raises
     ------
@@ -73,29 +76,30 @@ def saved_study(saved: Saved) -> Study:
         study = parse_study(tomllib.loads(saved.definition), where="stored study")
         json.loads(saved.origin)
     except (ValueError, ConfigurationError) as error:
-        raise StoreError(
-            f"the definition of a stored study cannot be read ({' '.join(str(error).split())}); run it again from its file"
-        ) from None
+        said = f"cannot be read ({' '.join(str(error).split())}); run it again from its file"
+        raise StoreError(f"the definition of a stored study {said}") from None
     return study.changed(made_by=saved.model) if saved.model else study
 
 
 def saved_plan(saved: Saved, study: Study | None = None) -> Plan:
-    """Plan of a stored definition, by which its runs can be found; perhaps read by another study."""
+    """Return the plan of a stored definition, by which its runs can be found; perhaps read by another study."""
     stored = saved_study(saved)
     if study is not None and study.own_model != stored.own_model:
         study = study.changed(model=None, made_by=stored.made_by)
     if study is not None and study.series != stored.series:
         study = study.changed(series=stored.series)
-    return Plan(
-        study or stored,
-        fingerprint=saved.fingerprint,
-        origin=json.loads(saved.origin),
-        recorded=stored,
-        form=saved.form,
-    )
+    origin = json.loads(saved.origin)
+    return Plan(study or stored, fingerprint=saved.fingerprint, origin=origin, recorded=stored, form=saved.form)
 
 
-class Results:
+def frame(data: Any = None, columns: Any = None, **options: Any) -> pd.DataFrame:
+    """Make a table; pandas is imported when the first one is wanted."""
+    import pandas as pd
+
+    return pd.DataFrame(data, columns=columns, **options)
+
+
+class Results(AbstractContextManager["Results"]):
     """What a study's store holds, by scenario, arm and replicate.
 
     Parameters
@@ -118,7 +122,7 @@ class Results:
         self.store, self.saved = store, saved
         self.plan = saved_plan(saved, study)
         self.study = self.plan.study
-        # What another study asks for, runs need not have noted: it is told where it is asked for.
+        # What another study asks for, runs need not have noted: a missing one is an error where it is asked for.
         strict = self.plan.form > 0 and self.study.recording == self.plan.recorded.recording
         self._wanted = self.study.recording if strict else None
 
@@ -131,10 +135,7 @@ class Results:
         """Let go of the store."""
         self.store.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ------------------------------------------------------------------ where things are
@@ -142,9 +143,8 @@ class Results:
     @cached_property
     def replicates(self) -> int:
         """Replicates that were begun (adaptive studies), or are wanted."""
-        if self.study.replicates.n is not None:
-            return self.study.replicates.n
-        return self.store.last_replicate() + 1
+        n = self.study.replicates.n
+        return self.store.last_replicate() + 1 if n is None else n
 
     @property
     def shape(self) -> Place:
@@ -167,10 +167,8 @@ class Results:
         """0 missing, 1 done, 2 failed (scenarios, arms, replicates)."""
         out = np.zeros(self.shape, np.int8)
         for ids, mark in ((self._look.done, DONE), (self._look.failed, FAILED)):
-            for id in ids:
-                place = self.places.get(id.decode())
-                if place is not None:
-                    out[place] = mark
+            for place in filter(None, map(self.places.get, map(bytes.decode, ids))):
+                out[place] = mark
         return out
 
     @property
@@ -191,49 +189,36 @@ class Results:
     @cached_property
     def _measured(self) -> dict[str, Float]:
         """Everything that was stored at the end of runs, by name (scenarios, arms, replicates)."""
-        out: dict[str, Float] = {}
+        out: dict[str, Float] = defaultdict(lambda: np.full(self.shape, np.nan))
         for id, outcomes in self.store.outcomes():
             place = self.places.get(id)
-            if place is None:
-                continue
-            for name, value in outcomes.items():
-                if name not in out:
-                    out[name] = np.full(self.shape, np.nan)
+            for name, value in outcomes.items() if place is not None else ():
                 out[name][place] = value
-        return out
+        return dict(out)
 
     @cached_property
     def definitions(self) -> Mapping[str, Outcome]:
-        """Outcomes of the study; without any, the headline ones, or all of a model of one's own."""
-        if self.study.outcomes:
-            return self.study.outcomes
-        if self.study.own_model:
-            return {name: Outcome() for name in sorted(self._measured)}
-        from mpbf_abm.model.run import HEADLINE
-
-        return {name: Outcome() for name in HEADLINE}
+        """Outcomes of the study; without any, the headline ones, or all of a custom model."""
+        named = sorted(self._measured) if self.study.own_model and not self.study.outcomes else HEADLINE
+        return self.study.outcomes or {name: Outcome() for name in named}
 
     def outcome(self, name: str) -> Outcome:
-        """Definition of an outcome; any quantity that was stored counts as an exploratory one."""
+        """Return the definition of an outcome; any quantity that was stored counts as an exploratory one."""
         if name in self.definitions:
             return self.definitions[name]
         if name in self._measured:
             return Outcome()
-        known = [*self.definitions, *self._measured]
-        raise ConfigurationError(
-            f"unknown outcome '{name}'{did_you_mean(name, known)} (outcomes: {', '.join(self.definitions)}; any stored quantity may be named, too)"
-        )
+        hint = did_you_mean(name, [*self.definitions, *self._measured])
+        outcomes = f"outcomes: {', '.join(self.definitions)}; any stored quantity may be named, too"
+        raise ConfigurationError(f"unknown outcome '{name}'{hint} ({outcomes})")
 
     def quantity(self, name: str) -> Float:
-        """The quantity behind an outcome, before it is judged as an event (scenarios, arms, replicates); NaN where there is none."""
-        outcome = self.outcome(name)
-        key = outcome.measure(name).key
-        raw = self._measured.get(key)
-        if raw is None and self._measured:
-            raise ConfigurationError(
-                f"outcome '{name}': the runs did not note {key}{did_you_mean(key, self._measured)}"
-            )
-        return np.full(self.shape, np.nan) if raw is None else raw
+        """Return the quantity behind an outcome, not judged as an event (scenarios, arms, replicates), or NaN."""
+        key = self.outcome(name).measure(name).key
+        if self._measured and key not in self._measured:
+            hint = did_you_mean(key, self._measured)
+            raise ConfigurationError(f"outcome '{name}': the runs did not note {key}{hint}")
+        return self._measured[key] if self._measured else np.full(self.shape, np.nan)
 
     def values(self, name: str) -> Float:
         """Values of an outcome (scenarios, arms, replicates), 0 or 1 for an event; NaN where there is none."""
@@ -248,68 +233,49 @@ class Results:
     @cached_property
     def scenarios(self) -> pd.DataFrame:
         """One row per scenario: its number, its place in the design, and what varies."""
-        import pandas as pd
-
         s = self.plan.scenarios
-        frame = pd.DataFrame(s.values, columns=list(s.names), dtype=object).infer_objects()
-        frame.insert(0, "place", s.labels)
-        frame.insert(0, "scenario", np.arange(len(s)))
-        return frame
+        table = frame(s.values, list(s.names), dtype=object).infer_objects()
+        table.insert(0, "place", s.labels)
+        table.insert(0, "scenario", np.arange(len(s)))
+        return table
+
+    def _with_scenarios(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return a table of runs with what varies in their scenarios."""
+        return table.merge(self.scenarios.drop(columns="place"), on="scenario", how="left")
 
     @cached_property
     def runs(self) -> pd.DataFrame:
         """One row per run of the plan: scenario, arm, replicate, id, seed, status, and what varies."""
-        import pandas as pd
-
         rows = [
             (s, self.arm_names[a], r, id, self.plan.seed(s, a, r), STATUS[self.status[s, a, r]])
             for id, (s, a, r) in self.places.items()
         ]
-        frame = pd.DataFrame(rows, columns=["scenario", "arm", "replicate", "run", "seed", "status"])
-        return frame.merge(self.scenarios.drop(columns="place"), on="scenario", how="left")
+        return self._with_scenarios(frame(rows, [*RUN, "run", "seed", "status"]))
 
     @cached_property
     def outcomes(self) -> pd.DataFrame:
         """One row per finished run and outcome: scenario, arm, replicate, outcome, value."""
-        import pandas as pd
-
         s, a, r = np.nonzero(self.status == DONE)
-        names = np.array(self.arm_names)
-        parts = [
-            pd.DataFrame(
-                {"scenario": s, "arm": names[a], "replicate": r, "outcome": name, "value": self.values(name)[s, a, r]}
-            )
-            for name in self.definitions
-        ]
-        head = ["scenario", "arm", "replicate", "outcome", "value"]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=head)
+        names, values = list(self.definitions), [self.values(name)[s, a, r] for name in self.definitions]
+        runs, arms = len(s), np.array(self.arm_names)
+        where = {
+            "scenario": np.tile(s, len(names)),
+            "arm": np.tile(arms[a], len(names)),
+            "replicate": np.tile(r, len(names)),
+        }
+        return frame(where | {"outcome": np.repeat(names, runs), "value": np.concatenate(values) if values else values})
 
     @cached_property
     def failures(self) -> pd.DataFrame:
         """One row per failed run of the plan: where, what, and what varied."""
-        import pandas as pd
-
-        rows = []
-        for run in self.store.failures():
-            place = self.places.get(run.id)
-            if place is not None and run.failure is not None:
-                f = run.failure
-                rows.append(
-                    (
-                        run.id,
-                        place[0],
-                        self.arm_names[place[1]],
-                        place[2],
-                        f.stage,
-                        f.type,
-                        f.message,
-                        run.attempts,
-                        run.seed,
-                    )
-                )
-        head = ["run", "scenario", "arm", "replicate", "stage", "type", "message", "attempts", "seed"]
-        frame = pd.DataFrame(rows, columns=head).sort_values(["scenario", "arm", "replicate"], ignore_index=True)
-        return frame.merge(self.scenarios.drop(columns="place"), on="scenario", how="left")
+        found = [(self.places.get(run.id), run, run.failure) for run in self.store.failures()]
+        rows = [
+            (run.id, place[0], self.arm_names[place[1]], place[2], f.stage, f.type, f.message, run.attempts, run.seed)
+            for place, run, f in found
+            if place is not None and f is not None
+        ]
+        table = frame(rows, ["run", *RUN, "stage", "type", "message", "attempts", "seed"])
+        return self._with_scenarios(table.sort_values(list(RUN), ignore_index=True))
 
     # ------------------------------------------------------------------ series
 
@@ -320,7 +286,7 @@ class Results:
                 yield place, id, series
 
     def _array(self, id: str, series: StoredSeries) -> Float:
-        """Series of a run at the ticks and of the quantities that the study asks for (ticks, quantities); NaN where it noted none."""
+        """Return series of a run as the study asks for them (ticks, quantities); NaN where the run noted none."""
         whole = np.frombuffer(series_bytes(self.store.path, id, series), "<f8").reshape(-1, len(series.quantities))
         of, ticks = self.study.series.of, self.series_ticks.tolist()
         if (series.quantities, list(series.ticks)) == (of, ticks):
@@ -352,30 +318,23 @@ class Results:
         return out
 
     def series(self, names: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row per run and stored tick: scenario, arm, replicate, tick, and one column per quantity."""
+        """Return one row per run and stored tick: scenario, arm, replicate, tick, and one column per quantity."""
         import pandas as pd
 
-        of = list(names or self.study.series.of)
+        of, T = list(names or self.study.series.of), len(self.series_ticks)
         columns = [self._quantity(n) for n in of]
-        parts = [
-            (place, self._array(id, series)[:, columns])
-            for place, id, series in sorted(self._series(), key=lambda item: item[0])
-        ]
-        T = len(self.series_ticks)
-        where = np.repeat(np.array([place for place, _ in parts], np.int64).reshape(-1, 3), T, axis=0)
-        values = np.concatenate([v for _, v in parts]) if parts else np.empty((0, len(of)))
-        frame = pd.DataFrame(
-            {"scenario": where[:, 0], "arm": np.array(self.arm_names)[where[:, 1]], "replicate": where[:, 2], "tick": np.tile(self.series_ticks, len(parts))}
-        )  # fmt: skip
-        return pd.concat([frame, pd.DataFrame(values, columns=of)], axis=1)
+        parts = {place: self._array(id, series)[:, columns] for place, id, series in self._series()}
+        places = sorted(parts)
+        s, a, r = np.repeat(np.array(places, np.int64).reshape(-1, 3), T, axis=0).T
+        values = np.concatenate([parts[place] for place in places]) if parts else np.empty((0, len(of)))
+        where = {"scenario": s, "arm": np.array(self.arm_names)[a], "replicate": r}
+        table = frame(where | {"tick": np.tile(self.series_ticks, len(parts))})
+        return pd.concat([table, frame(values, of)], axis=1)
 
     def mean_series(self) -> pd.DataFrame:
-        """Mean, sd and number of runs by arm, tick and quantity; in one pass, with little memory."""
-        import pandas as pd
-
+        """Return mean, sd and number of runs by arm, tick and quantity; in one pass, with little memory."""
         of, T = list(self.study.series.of), len(self.series_ticks)
-        shape = (len(self.arm_names), T, len(of))
-        count, mean, square = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        count, mean, square = np.zeros((3, len(self.arm_names), T, len(of)))
         for (_, arm, _), id, series in self._series():
             # Welford's update; a quantity that is NaN at a tick does not count there.
             x = self._array(id, series)
@@ -388,9 +347,8 @@ class Results:
             sd = np.sqrt(square / (count - 1))
             mean = np.where(count > 0, mean, np.nan)
         arms, ticks, quantities = np.meshgrid(self.arm_names, self.series_ticks, of, indexing="ij")
-        return pd.DataFrame(
-            {"arm": arms.ravel(), "tick": ticks.ravel(), "quantity": quantities.ravel(), "mean": mean.ravel(), "sd": sd.ravel(), "n": count.ravel().astype(int)}
-        )  # fmt: skip
+        columns = {"arm": arms, "tick": ticks, "quantity": quantities, "mean": mean, "sd": sd, "n": count.astype(int)}
+        return frame({name: values.ravel() for name, values in columns.items()})
 
     # ------------------------------------------------------------------ tables
 
@@ -403,7 +361,7 @@ class Results:
 
     @cached_property
     def hash(self) -> str:
-        """Hash of all outcomes and series: equal wherever, and in whatever order, the runs were made, where they noted the same."""
+        """Hash of all outcomes and series: equal wherever, and in any order, runs that noted the same were made."""
         digest = hashlib.blake2b(digest_size=16)
         for id, own, series in sorted(self.store.hashes()):
             if id in self.places:
@@ -414,8 +372,7 @@ class Results:
     def orphans(self) -> int:
         """Stored runs that are not part of the study any more."""
         look = self._look
-        short = sum(id.decode() in self.places for id in look.short)
-        return len(look.done) + len(look.short) + len(look.failed) - int((self.status != MISSING).sum()) - short
+        return sum(id.decode() not in self.places for ids in (look.done, look.short, look.failed) for id in ids)
 
     @property
     def damaged(self) -> int:

@@ -1,8 +1,8 @@
 """The store of a study: one SQLite file, written by one driver, read by anyone.
 
 What is committed is kept, whenever the driver ends. Runs are found by their id; each row has a hash of all its columns
-(one of them is the hash of the series that it owes) and of what its series are of, so that damage is noticed, told by
-run, and made good by the next driver. The rollback journal is used (not the write-ahead log), which is as safe on a
+(one of them is the hash of the series that it owes) and of what its series are of, so that damage is noticed, reported
+by run, and made good by the next driver. The rollback journal is used (not the write-ahead log), which is as safe on a
 network file system as a database can be.
 """
 
@@ -17,9 +17,10 @@ import time
 import tomllib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import astuple, dataclass, field, replace
+from functools import cached_property, lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -40,8 +41,9 @@ from mpbf_abm.studies.jobs import (
     outcomes_hash,
     outcomes_text,
     unpack_outcomes,
+    unpack_series,
+    unpack_value,
 )
-from mpbf_abm.studies.values import unpack_value
 
 FORMAT = 2
 READS = (1, 2)  # rows of format 1 have no hash of their own, and do not say which series they owe
@@ -55,44 +57,16 @@ SET_ASIDE = "damaged"  # status of a row whose place the next run of its id take
 SHORTEST = 64  # bytes that a run takes at least
 PATIENCE = 10_000  # rows in a row that cannot be read before the rest is given up
 
-MORE_TABLES = """
-CREATE TABLE IF NOT EXISTS tables (
-  run INTEGER NOT NULL REFERENCES runs (number), name TEXT NOT NULL, hash TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (run, name)
-) WITHOUT ROWID;
-"""
-TABLES = """
-CREATE TABLE studies (
-  number INTEGER PRIMARY KEY, saved TEXT NOT NULL, name TEXT NOT NULL, definition TEXT NOT NULL, model TEXT NOT NULL,
-  fingerprint TEXT NOT NULL, folder TEXT NOT NULL, origin TEXT NOT NULL, form INTEGER NOT NULL DEFAULT 0, seal TEXT
-);
-CREATE TABLE environments (number INTEGER PRIMARY KEY, hash TEXT UNIQUE NOT NULL, content TEXT NOT NULL);
-CREATE TABLE scenarios (key TEXT PRIMARY KEY, parameters TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE runs (
-  number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, scenario TEXT NOT NULL, arm TEXT NOT NULL, replicate INTEGER NOT NULL,
-  seed INTEGER NOT NULL, status TEXT NOT NULL, outcomes TEXT, hash TEXT, failure TEXT, seconds REAL NOT NULL,
-  attempts INTEGER NOT NULL, environment INTEGER NOT NULL REFERENCES environments (number), series TEXT, tables TEXT, seal TEXT
-);
-CREATE TABLE series (
-  run INTEGER PRIMARY KEY REFERENCES runs (number), quantities TEXT NOT NULL, ticks TEXT NOT NULL, hash TEXT NOT NULL, data BLOB NOT NULL
-);
-CREATE VIEW outcomes AS
-  SELECT runs.id AS run, runs.scenario, runs.arm, runs.replicate, value.key AS outcome, value.atom AS value
-  FROM runs, json_each(runs.outcomes) AS value WHERE runs.status = 'done';
-"""
-RUN = ("id", "scenario", "arm", "replicate", "seed", "status", "outcomes", "hash", "failure", "seconds", "attempts", "environment",
-       "series", "tables", "seal")  # fmt: skip
-INSERT = f"INSERT INTO runs ({', '.join(RUN)}) VALUES ({', '.join('?' * len(RUN))})"  # noqa: S608 (constants)
-REPLACE = f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in RUN[1:])}"
-# A run that is done takes the place of one that failed, or was damaged; a run that is done stays.
-UPDATE = f"{REPLACE} WHERE runs.status <> 'done'"
-INSERT_SERIES = "INSERT OR REPLACE INTO series (run, quantities, ticks, hash, data) SELECT number, ?2, ?3, ?4, ?5 FROM runs WHERE id = ?1"
-INSERT_TABLE = "INSERT OR REPLACE INTO tables (run, name, hash, data) SELECT number, ?2, ?3, ?4 FROM runs WHERE id = ?1"
+TABLES = files("mpbf_abm.studies").joinpath("store.sql").read_text(encoding="utf-8")
+MORE_TABLES = TABLES.partition("-- Since format 2.")[2]
 # Names and hashes of the tables that are there of a run, as its row says them.
 TABLES_THERE = (
     "(SELECT nullif(json_group_object(name, hash), '{}') FROM"
     " (SELECT name, hash FROM tables WHERE tables.run = runs.number ORDER BY name))"
 )
 
+
+EMPTY = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; BEGIN; {TABLES} COMMIT;"
 
 OF_A_RESULT = ""  # in place of the folder of a study: its runs are those of a result
 LOST = {"unknown": "its record was damaged"}  # in place of an environment
@@ -129,7 +103,30 @@ class Row(NamedTuple):
     quantities: str | None
     ticks: str | None
     tables_there: str | None
-    data: bytes | None = None
+    data: bytes | None
+
+    @property
+    def series_there(self) -> StoredSeries | None:
+        """Its series, as far as they are there."""
+        if self.there is None:
+            return None
+        return StoredSeries(listed(self.quantities), listed(self.ticks), self.there, self.data or b"")
+
+
+RUN = Row._fields[1:16]  # the columns that a driver writes
+INSERT = f"INSERT INTO runs ({', '.join(RUN)}) VALUES ({', '.join('?' * len(RUN))})"  # noqa: S608 (constants)
+REPLACE = f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in RUN[1:])}"
+INSERT_STUDY = (
+    "INSERT INTO studies (name, definition, model, fingerprint, folder, origin, form, saved, seal)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+# A run that is done takes the place of one that failed, or was damaged; a run that is done stays.
+UPDATE = f"{REPLACE} WHERE runs.status <> 'done'"
+INSERT_SERIES = (
+    "INSERT OR REPLACE INTO series (run, quantities, ticks, hash, data)"
+    " SELECT number, ?2, ?3, ?4, ?5 FROM runs WHERE id = ?1"
+)
+INSERT_TABLE = "INSERT OR REPLACE INTO tables (run, name, hash, data) SELECT number, ?2, ?3, ?4 FROM runs WHERE id = ?1"
 
 
 class Look(NamedTuple):
@@ -155,7 +152,7 @@ def sealed(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def sealed_run(row: tuple[Any, ...], quantities: str | None, ticks: str | None) -> tuple[Any, ...]:
-    """Values of a run's row, and a hash of them and of what its series are of."""
+    """Return the values of a run's row, and a hash of them and of what its series are of."""
     return *row, sealed((*row, quantities, ticks))[-1]
 
 
@@ -176,7 +173,7 @@ class Saved:
     name, definition : str
         The definition is a study file.
     model : str
-        Name of a model of one's own; empty for the ecosystem.
+        Name of a custom model; empty for the ecosystem.
     fingerprint : str
         Of the model.
     folder : str
@@ -208,8 +205,13 @@ class StoredSeries:
     hash: str
     data: bytes
 
+    @property
+    def of(self) -> tuple[str, str]:
+        """Quantities and ticks as their row says them."""
+        return json.dumps(self.quantities), json.dumps(self.ticks)
+
     def part(self, whole: NDArray[Any], ticks: Sequence[int], quantities: Sequence[str]) -> NDArray[Any]:
-        """Some ticks and quantities, all of which it has, of its uncompressed values."""
+        """Return some ticks and quantities, all of which it has, of its uncompressed values."""
         rows, columns = [self.ticks.index(t) for t in ticks], [self.quantities.index(q) for q in quantities]
         return whole.reshape(len(self.ticks), len(self.quantities))[np.ix_(rows, columns)]
 
@@ -238,42 +240,31 @@ class StoredRun:
         return self.outcomes is not None
 
     def row(self) -> tuple[Any, ...]:
-        """Values of the table `runs`."""
-        series = self.series
-        return sealed_run((
-            self.id, self.scenario, self.arm, self.replicate, self.seed, "done" if self.done else "failed",
-            None if self.outcomes is None else outcomes_text(self.outcomes), self.hash or None,
-            None if self.failure is None else json.dumps(vars(self.failure)), self.seconds, self.attempts, self.environment,
-            None if series is None else series.hash, tables_text(self.tables),
-        ), *((None, None) if series is None else (json.dumps(series.quantities), json.dumps(series.ticks))))  # fmt: skip
+        """Return the values of the table `runs`."""
+        outcomes = None if self.outcomes is None else outcomes_text(self.outcomes)
+        failure = None if self.failure is None else json.dumps(vars(self.failure))
+        place = (self.id, self.scenario, self.arm, self.replicate, self.seed, "done" if self.done else "failed")
+        made = (outcomes, self.hash or None, failure, self.seconds, self.attempts, self.environment)
+        if self.series is None:
+            return sealed_run((*place, *made, None, tables_text(self.tables)), None, None)
+        return sealed_run((*place, *made, self.series.hash, tables_text(self.tables)), *self.series.of)
 
 
-class Holding:
-    """Asks of rows whether they hold what is wanted.
+@lru_cache
+def listed(text: str | None) -> tuple[Any, ...]:
+    """Read quantities or ticks as a row says them."""
+    return tuple(json.loads(text or "[]"))
 
-    Parameters
-    ----------
-    wanted : Recording
-    """
 
-    def __init__(self, wanted: Recording) -> None:
-        self.keys = [f"{json.dumps(key)}:" for key in wanted.measures]
-        self.series, self.ticks, self.tables = set(wanted.series), set(wanted.ticks), set(wanted.tables)
-        self._known: dict[tuple[str | None, str | None], bool] = {}
-
-    def __call__(self, row: Row) -> bool:
-        """Whether a sound row holds it."""
-        if not all(key in (row.outcomes or "") for key in self.keys):
-            return False
-        if self.tables and not self.tables <= json.loads(row.tables or "{}").keys():
-            return False
-        if not self.series:
-            return True
-        place = row.quantities, row.ticks
-        if place not in self._known:
-            held, at = (set(json.loads(text or "[]")) for text in place)
-            self._known[place] = self.series <= held and self.ticks <= at
-        return self._known[place]
+def holds(row: Row, wanted: Recording) -> bool:
+    """Return whether a sound row holds what is wanted."""
+    if not all(f"{json.dumps(key)}:" in (row.outcomes or "") for key in wanted.measures):
+        return False
+    if wanted.tables and not set(wanted.tables) <= json.loads(row.tables or "{}").keys():
+        return False
+    if not wanted.series:
+        return True
+    return set(wanted.series) <= set(listed(row.quantities)) and set(wanted.ticks) <= set(listed(row.ticks))
 
 
 def tables_text(tables: Mapping[str, bytes]) -> str | None:
@@ -283,15 +274,12 @@ def tables_text(tables: Mapping[str, bytes]) -> str | None:
     return json.dumps({name: hash_bytes(tables[name]) for name in sorted(tables)}, separators=(",", ":"))
 
 
-class Store:
+class Store(AbstractContextManager["Store"]):
     """An open store; see :meth:`open`."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: Any = None) -> None:
         self.path, self._db, self._lock = path, connection, lock
-        self._runs: list[tuple[Any, ...]] = []
-        self._series: list[tuple[Any, ...]] = []
-        self._tables: list[tuple[Any, ...]] = []
-        self._again: list[StoredRun] = []
+        self._waiting: list[tuple[StoredRun, bool]] = []
         self.apart: list[str] = []
         """Runs that were made again, to note more, with other results."""
         self._scenarios: dict[str, str] = {}
@@ -322,7 +310,7 @@ class Store:
             if write and not (path.exists() and path.stat().st_size):
                 _create(real)
             store = cls(path, _connect(path, write), lock)
-            with _told(path):
+            with _one_line(path):
                 store._check_format()
         except BaseException:
             _release(real, lock)
@@ -331,11 +319,9 @@ class Store:
 
     @classmethod
     def memory(cls) -> Self:
-        """A store that ends with the process: nothing is written anywhere."""
+        """Return a store that ends with the process: nothing is written anywhere."""
         db = sqlite3.connect(":memory:")
-        db.executescript(
-            f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; {TABLES} {MORE_TABLES}"
-        )
+        db.executescript(EMPTY)
         return cls(Path(":memory:"), db)
 
     def _check_format(self) -> None:
@@ -358,37 +344,19 @@ class Store:
             _release(Path(os.path.realpath(self.path)), self._lock)
             self._lock = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ------------------------------------------------------------------ the study
 
     def save_study(self, study: Saved) -> None:
-        """Note the definition that runs follow from now on, unless it is the last one; comes before all other writing."""
+        """Note the definition of the runs from now on, unless it is the last one; comes before all other writing."""
         self._upgrade()
         with contextlib.suppress(DamageError):
             if self.last_study() == study:
                 return
-        row = sealed(
-            (
-                study.name,
-                study.definition,
-                study.model,
-                study.fingerprint,
-                study.folder,
-                study.origin,
-                study.form,
-                study.saved or _now(),
-            )
-        )
-        with _told(self.path):
-            self._db.execute(
-                "INSERT INTO studies (name, definition, model, fingerprint, folder, origin, form, saved, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
+        with _one_line(self.path):
+            self._db.execute(INSERT_STUDY, sealed(astuple(replace(study, saved=study.saved or _now()))))
             self._db.commit()
 
     def last_study(self, *, sound: bool = False) -> Saved | None:
@@ -408,15 +376,14 @@ class Store:
             if study is not None:
                 return study
             if not sound:
-                raise DamageError(
-                    f"{self.path}: the definition of its study is damaged; mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
-                )
+                anew = f"mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
+                raise DamageError(f"{self.path}: the definition of its study is damaged; {anew}")
         return None
 
     def form(self) -> int | None:
         """Form of the ids of its runs, which also a definition says that is damaged; None without any."""
         column = "form" if self._format > 1 else "0"
-        with _told(self.path):
+        with _one_line(self.path):
             row = self._db.execute(f"SELECT {column} FROM studies ORDER BY number DESC LIMIT 1").fetchone()  # noqa: S608
         return row[0] if row is not None and row[0] in (0, 1) else None
 
@@ -424,7 +391,7 @@ class Store:
         """Definitions, the last one first; None for one that is damaged."""
         more = "form, saved, seal" if self._format > 1 else "0, saved, NULL"
         query = f"SELECT name, definition, model, fingerprint, folder, origin, {more} FROM studies ORDER BY number DESC"  # noqa: S608
-        with _told(self.path):
+        with _one_line(self.path):
             rows = self._db.execute(query).fetchall()
         for *row, seal in rows:
             good = all(isinstance(value, str) for value in [*row[:6], row[7]]) and isinstance(row[6], int)
@@ -440,38 +407,20 @@ class Store:
         arm: str,
         parameters: dict[str, Any],
         result: Record | Failure,
+        noted: Recording,
+        made: tuple[float, int] = (0.0, 1),
         *,
-        seconds: float,
-        attempts: int,
-        quantities: Sequence[str] = (),
-        ticks: Sequence[int] = (),
         more: bool = False,
     ) -> None:
         """Add a run that is over; it counts once it is committed (:meth:`commit`).
 
-        With `more` it is there already, and adds what it did not note before.
+        With `more` it is there already, and adds what it did not note before; `made` are its seconds and attempts.
         """
         if key not in self._known:
             self._scenarios[key] = json.dumps(parameters)
-        place = (job.id, key, arm, job.replicate, job.seed)
-        if more and isinstance(result, Record):
-            run = StoredRun(*place, None, "", None, seconds, attempts, 0, None)
-            self._again.append(again(run, result, Recording((), tuple(quantities), tuple(ticks))))
-            return
-        if isinstance(result, Failure):
-            self._runs.append(
-                (*place, "failed", None, None, json.dumps(vars(result)), seconds, attempts, None, None, None, None)
-            )
-            return
-        series: tuple[str | None, ...] = (None, None, None)
-        if result.series is not None:
-            series = (result.series_hash, json.dumps(quantities), json.dumps(ticks))
-            self._series.append((job.id, *series[1:], series[0], result.series))
-        self._tables += [(job.id, name, hash_bytes(data), data) for name, data in result.tables.items()]
-        tables = tables_text(result.tables)
-        self._runs.append(
-            (*place, "done", result.outcomes, result.hash, None, seconds, attempts, series[0], tables, *series[1:])
-        )
+        failure = result if isinstance(result, Failure) else None
+        run = StoredRun(job.id, key, arm, job.replicate, job.seed, None, "", failure, *made, 0, None)
+        self._waiting.append((again(run, result, noted), more) if isinstance(result, Record) else (run, False))
 
     def commit(self) -> int:
         """Make durable what was added; returns how many runs that was.
@@ -481,58 +430,48 @@ class Store:
         StoppedError
             If there is no room, or the disk fails; what was committed before is kept.
         """
-        count = len(self._runs) + len(self._again)
+        count = len(self._waiting)
         if not count:
             return 0
-        db = self._db
         try:
             machine = self._environment or self._own_environment()
-            db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", self._scenarios.items())
-            rows = [sealed_run((*row[:-4], machine, *row[-4:-2]), *row[-2:]) for row in self._runs]
-            db.executemany(INSERT + UPDATE, rows)
-            self._enlarge(machine)
-            self._drop_parts([row[0] for row in rows if row[0] in self._mended])
-            db.executemany(INSERT_SERIES, self._series)
-            db.executemany(INSERT_TABLE, self._tables)
-            db.commit()
+            self._db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", self._scenarios.items())
+            for run, more in self._waiting:
+                if not more:
+                    self._put(replace(run, environment=machine))
+                elif not self._enlarge(run, environment=machine):
+                    self.apart.append(run.id)
+            self._db.commit()
         except sqlite3.DatabaseError as error:
             with contextlib.suppress(sqlite3.Error):
-                db.rollback()
+                self._db.rollback()
             raise StoppedError(
                 f"{self.path}: {count} runs could not be kept ({error}); those before them are"
             ) from None
         finally:
-            self._runs, self._series, self._tables, self._again = [], [], [], []
+            self._waiting = []
         self._environment = machine
         self._known |= self._scenarios.keys()
         self._scenarios = {}
         return count
 
-    def _enlarge(self, machine: int) -> None:
-        """Add what runs that were made again have noted more, where what both noted has equal bits; other runs stay as they are."""
-        for new in self._again:
-            held = next(self.runs("runs.id = ?", (new.id,)))
-            both = enlarged(held, new)
-            if both is None:
-                self.apart.append(new.id)
-                continue
-            self._db.execute(INSERT + REPLACE, replace(both, environment=machine).row())
-            self._insert_parts(both)
+    def _enlarge(self, new: StoredRun, **changes: Any) -> bool:
+        """Add what a run that was made again noted more, if what both noted has equal bits; return whether it has."""
+        both = enlarged(next(self.runs("runs.id = ?", (new.id,))), new)
+        if both is not None:
+            self._put(replace(both, **changes), REPLACE)
+        return both is not None
 
-    def _insert_parts(self, run: StoredRun) -> None:
-        """Write series and tables of a run whose row is there."""
-        if (s := run.series) is not None:
-            self._db.execute(INSERT_SERIES, (run.id, json.dumps(s.quantities), json.dumps(s.ticks), s.hash, s.data))
+    def _put(self, run: StoredRun, clause: str = UPDATE) -> None:
+        """Write a run with its series and tables; those of a damaged run whose place it takes go."""
+        self._db.execute(INSERT + clause, run.row())
+        if run.id in self._mended:
+            for part in ("series", "tables"):
+                self._db.execute(f"DELETE FROM {part} WHERE run = (SELECT number FROM runs WHERE id = ?)", (run.id,))  # noqa: S608
+        if run.series is not None:
+            self._db.execute(INSERT_SERIES, (run.id, *run.series.of, run.series.hash, run.series.data))
         for name, data in run.tables.items():
             self._db.execute(INSERT_TABLE, (run.id, name, hash_bytes(data), data))
-
-    def _drop_parts(self, ids: Sequence[str]) -> None:
-        """Series and tables of a damaged run go with it."""
-        for part in ("series", "tables"):
-            self._db.executemany(
-                f"DELETE FROM {part} WHERE run = (SELECT number FROM runs WHERE id = ?)",  # noqa: S608 (constants)
-                [(id,) for id in ids],
-            )
 
     def _own_environment(self) -> int:
         return self._note_environment(environment() | {"mpbf_abm": version(), "host": socket.gethostname()})
@@ -546,15 +485,17 @@ class Store:
     # ------------------------------------------------------------------ reading
 
     def _rows(self, where: str = "1", values: Sequence[Any] = (), *, data: bool = False) -> Iterator[Row]:
-        """Rows of runs, with the data of their series if asked for."""
-        old = self._format == 1
-        own = (*RUN[:-3], "NULL", "NULL", "NULL") if old else RUN
-        columns = [f"runs.{c}" if c in ("hash", "series", "tables") else c for c in own]
-        tables = "NULL" if old else TABLES_THERE
-        columns = ["number", *columns, "series.hash", "quantities", "ticks", tables, *(["series.data"] if data else [])]
-        with _told(self.path):
-            query = f"SELECT {', '.join(columns)} FROM runs LEFT JOIN series ON series.run = runs.number WHERE {where}"  # noqa: S608 (constants)
-            yield from map(Row._make, (row if data else (*row, None) for row in self._db.execute(query, values)))
+        """Read rows of runs, with the data of their series if asked for."""
+        columns = [f"runs.{name}" for name in RUN] + ["series.hash", "quantities", "ticks", TABLES_THERE]
+        if self._format == 1:
+            columns[-7:-4] = ["NULL"] * 3
+            columns[-1] = "NULL"
+        columns.append("series.data" if data else "NULL")
+        with _one_line(self.path):
+            query = (
+                f"SELECT number, {', '.join(columns)} FROM runs LEFT JOIN series ON series.run = number WHERE {where}"  # noqa: S608
+            )
+            yield from map(Row._make, self._db.execute(query, values))
 
     def _is_sound(self, row: Row) -> bool:
         """Whether a row is as it was written, and its series are there (what they hold is not looked at)."""
@@ -568,7 +509,7 @@ class Store:
 
     @cached_property
     def _owes(self) -> bool:
-        """Whether the runs of a store of format 1 owe series, which their rows do not say: all of its definitions ask for some."""
+        """Whether runs of format 1 owe series, which rows do not say: all definitions of the store ask for some."""
         asked = []
         for study in self._studies():
             with contextlib.suppress(ValueError):
@@ -576,7 +517,7 @@ class Store:
         return bool(asked) and all(asked)
 
     def look(self, wanted: Recording | None = None) -> Look:
-        """Ids of all sound runs, and how many are damaged.
+        """Return ids of all sound runs, and how many are damaged.
 
         Parameters
         ----------
@@ -585,10 +526,9 @@ class Store:
         """
         found: dict[str, list[bytes]] = {"done": [], "short": [], "failed": []}
         damaged = 0
-        holds = Holding(wanted or Recording())
         for row in self._rows():
             if self._is_sound(row):
-                kind = row.status if row.status == "failed" or holds(row) else "short"
+                kind = row.status if row.status == "failed" or holds(row, wanted or Recording()) else "short"
                 found[kind].append(row.id.encode())
             else:
                 damaged += row.status != SET_ASIDE
@@ -596,13 +536,12 @@ class Store:
         return Look(done, short, failed, damaged)
 
     def noted(self, id: str) -> Recording:
-        """What a finished run noted along its way."""
+        """Return what a finished run noted along its way."""
         (row,) = self._rows("runs.id = ?", (id,))
-        quantities, ticks = (tuple(json.loads(text or "[]")) for text in (row.quantities, row.ticks))
-        return Recording((), quantities, ticks, tuple(json.loads(row.tables or "{}")))
+        return Recording((), listed(row.quantities), listed(row.ticks), tuple(json.loads(row.tables or "{}")))
 
     def mend(self) -> list[str]:
-        """Set damaged rows aside, so that the next runs of their ids take their places; returns the ids, as they are now.
+        """Set damaged rows aside, so that the next runs of their ids take their places; return the ids as they are now.
 
         Raises
         ------
@@ -610,34 +549,24 @@ class Store:
             If pages are damaged, so that rows cannot be found.
         """
         self._upgrade()
-        with _told(self.path):
+        with _one_line(self.path):
             if self._fault():
                 self._db.execute("REINDEX")
                 if fault := self._fault():
                     raise StoreError(f"{self.path}: is damaged ({fault}); {RESCUE}")
-            damaged = [
-                (row.number, _shown(row.id))
-                for row in self._rows(data=True)
-                if row.status != SET_ASIDE and not self._is_whole(row)
-            ]
-            self._db.executemany(
-                "UPDATE runs SET status = ? WHERE number = ?", [(SET_ASIDE, number) for number, _ in damaged]
-            )
-            self._mended = {
-                str(row[0]) for row in self._db.execute("SELECT id FROM runs WHERE status = ?", (SET_ASIDE,))
-            }
+            damaged = [r for r in self._rows(data=True) if r.status != SET_ASIDE and not self._is_whole(r)]
+            numbers = [(SET_ASIDE, row.number) for row in damaged]
+            self._db.executemany("UPDATE runs SET status = ? WHERE number = ?", numbers)
+            aside = self._db.execute("SELECT id FROM runs WHERE status = ?", (SET_ASIDE,))
+            self._mended = {str(id) for (id,) in aside}
             self._db.commit()
-        return [id for _, id in damaged]
+        return [_shown(row.id) for row in damaged]
 
     def _fault(self) -> str:
-        """First thing that SQLite finds wrong with the pages of the file; what values are is looked at row by row."""
+        """Return the first fault of the file's pages after SQLite; values are looked at row by row."""
+        values = ("ok", "NULL value in", "NUMERIC value in", "TEXT value in", "non-")
         said = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check")]
-        wrong = [
-            " ".join(line.split())
-            for line in said
-            if line != "ok" and not line.startswith(("NULL value in", "NUMERIC value in", "TEXT value in", "non-"))
-        ]
-        return wrong[0] if wrong else ""
+        return next((" ".join(line.split()) for line in said if not line.startswith(values)), "")
 
     def _is_whole(self, row: Row) -> bool:
         """Whether a row is as it was written, with what its series hold."""
@@ -651,7 +580,7 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """Number of runs by status."""
-        with _told(self.path):
+        with _one_line(self.path):
             return dict(self._db.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
 
     def hashes(self) -> list[tuple[str, str, str]]:
@@ -662,14 +591,14 @@ class Store:
 
     def last_replicate(self) -> int:
         """Largest number of a replicate; -1 in an empty store."""
-        with _told(self.path):
+        with _one_line(self.path):
             last = self._db.execute("SELECT max(replicate) FROM runs WHERE typeof(replicate) = 'integer'").fetchone()[0]
         return -1 if last is None else int(last)
 
     def environments(self) -> dict[int, dict[str, str]]:
         """Machines and versions that runs were made by; a damaged record says that it is."""
         out: dict[int, dict[str, str]] = {}
-        with _told(self.path):
+        with _one_line(self.path):
             for number, digest, content in self._db.execute("SELECT number, hash, content FROM environments"):
                 try:
                     held = json.loads(content)
@@ -681,7 +610,7 @@ class Store:
     def scenarios(self) -> dict[str, dict[str, Any]]:
         """What varied, by scenario key, as far as it can be read."""
         out: dict[str, dict[str, Any]] = {}
-        with _told(self.path):
+        with _one_line(self.path):
             for key, text in self._db.execute("SELECT key, parameters FROM scenarios"):
                 with contextlib.suppress(ValueError, TypeError, RecursionError):
                     out[key] = json.loads(text)
@@ -705,19 +634,24 @@ class Store:
                 yield row.id, self._checked(row, sound)
 
     def _checked(self, row: Row, sound: bool) -> dict[str, float]:
-        """Outcomes of a row that is known to be sound, or not."""
-        try:
+        """Return the outcomes of a row that is known to be sound, or not."""
+        with self._damage(row, "outcomes are", sound=sound):
             outcomes = unpack_outcomes(row.outcomes or "")
             # The hash of a row is of their text.
-            good = sound and (self._format > 1 or outcomes_hash(outcomes) == row.hash)
-        except (ValueError, TypeError, AttributeError, RecursionError):
-            good = False
-        if not good:
-            raise self._damage(row, "outcomes are")
-        return outcomes
+            if self._format == 1 and outcomes_hash(outcomes) != row.hash:
+                raise ValueError
+            return outcomes
 
-    def _damage(self, row: Row, what: str) -> StoreError:
-        return StoreError(f"{self.path}: run {_shown(row.id)}: its {what} damaged; {AGAIN}, and {RESCUE}")
+    @contextmanager
+    def _damage(self, row: Row, what: str, *, sound: bool) -> Iterator[None]:
+        """Name the run of a row that is not sound, or cannot be read."""
+        try:
+            if not sound:
+                raise ValueError
+            yield
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            said = f"{self.path}: run {_shown(row.id)}: its {what} damaged; {AGAIN}, and {RESCUE}"
+            raise StoreError(said) from None
 
     def seconds(self) -> Iterator[tuple[str, str, float, int, int]]:
         """Id, status, seconds, attempts and environment of every sound run."""
@@ -726,50 +660,38 @@ class Store:
                 yield row.id, row.status, row.seconds, row.attempts, row.environment
 
     def series(self) -> Iterator[tuple[str, StoredSeries]]:
-        """Id and series of every run that has any; their data are not yet checked (:func:`series_bytes` does).
+        """Read id and series of every run that has any; their data are not yet checked (:func:`series_bytes` does).
 
         Raises
         ------
         StoreError
             At the first run whose series are gone; it is named.
         """
-        read: dict[tuple[Any, Any], tuple[tuple[str, ...], tuple[int, ...]]] = {}
         for row in self._rows("runs.status = 'done'", data=True):
-            sound = self._is_sound(row)
-            if row.there is None and sound:
-                continue
-            key = row.quantities, row.ticks
-            try:
-                if not sound:
-                    raise ValueError
-                if key not in read:
-                    read[key] = tuple(json.loads(row.quantities or "")), tuple(json.loads(row.ticks or ""))
-            except (ValueError, TypeError, RecursionError):
-                raise self._damage(row, "series are") from None
-            yield row.id, StoredSeries(*read[key], row.there or "", row.data or b"")
+            with self._damage(row, "series are", sound=self._is_sound(row)):
+                series = row.series_there
+            if series is not None:
+                yield row.id, series
 
     def run(self, id: str) -> StoredRun:
-        """One run, whole, by its id or the first characters of it."""
-        with _told(self.path):
-            found = [
-                r[0] for r in self._db.execute("SELECT id FROM runs WHERE id >= ? AND id < ? LIMIT 3", (id, id + "g"))
-            ]
-        if not found:
-            with _told(self.path):
-                known = [_shown(r[0]) for r in self._db.execute("SELECT id FROM runs LIMIT 10000")]
-            raise StoreError(f"{self.path}: no run '{id}'{did_you_mean(id, known)}")
-        if len(found) > 1:
-            raise StoreError(f"{self.path}: several runs begin with '{id}': {', '.join(f[:12] for f in found)}, ...")
-        return next(self.runs("runs.id = ?", (found[0],)))
+        """Read one run, whole, by its id or the first characters of it."""
+        with _one_line(self.path):
+            ids = self._db.execute("SELECT id FROM runs WHERE id >= ? AND id < ? LIMIT 3", (id, id + "g")).fetchall()
+            known = ids or self._db.execute("SELECT id FROM runs LIMIT 10000").fetchall()
+        if not ids:
+            raise StoreError(f"{self.path}: no run '{id}'{did_you_mean(id, [_shown(r[0]) for r in known])}")
+        if len(ids) > 1:
+            raise StoreError(f"{self.path}: several runs begin with '{id}': {', '.join(i[:12] for (i,) in ids)}, ...")
+        return next(self.runs("runs.id = ?", ids[0]))
 
     def finished(self, id: str, wanted: Recording) -> Returned | None:
-        """What was noted of a finished run at some ticks, if it is here and noted all of it."""
-        rows = list(self._rows("runs.id = ? AND status = 'done'", (id,), data=True))
-        if not rows or not self._is_sound(rows[0]) or not Holding(wanted)(rows[0]):
+        """Return what was noted of a finished run at some ticks, if it is here and noted all of it."""
+        row = next(self._rows("runs.id = ? AND status = 'done'", (id,), data=True), None)
+        if row is None or not self._is_sound(row) or not holds(row, wanted):
             return None
-        run, series = self._stored(rows[0]), None
+        run, series = self._stored(row), None
         if run.series is not None and wanted.series:
-            whole = np.frombuffer(zlib.decompress(run.series.data), "<f8")
+            whole = unpack_series(run.series.data, len(run.series.quantities))
             series = run.series.part(whole, wanted.ticks, wanted.series)
         tables = {name: unpack_value(run.tables[name]) for name in wanted.tables}
         return Returned(run.outcomes or {}, series, tables)
@@ -811,23 +733,12 @@ class Store:
         """Make a run of a row, or say how it is damaged."""
         place = (row.id, row.scenario, row.arm, row.replicate, row.seed)
         made = (row.seconds, row.attempts, row.environment)
-        try:
-            if not self._is_sound(row):
-                raise ValueError
+        with self._damage(row, "record is", sound=self._is_sound(row)):
             if row.status != "done":
                 return StoredRun(*place, None, "", Failure(**json.loads(row.failure or "")), *made, None)
-            series = None
-            if row.there is not None:
-                series = StoredSeries(
-                    tuple(json.loads(row.quantities or "")),
-                    tuple(json.loads(row.ticks or "")),
-                    row.there,
-                    row.data or b"",
-                )
+            series, tables = row.series_there, self._tables_of(row)
+            if series is not None:
                 series_bytes(self.path, row.id, series)
-            tables = self._tables_of(row)
-        except (ValueError, TypeError, RecursionError):
-            raise self._damage(row, "record is") from None
         return StoredRun(*place, self._checked(row, True), row.hash or "", None, *made, series, tables)
 
     def _tables_of(self, row: Row) -> dict[str, bytes]:
@@ -835,14 +746,14 @@ class Store:
         if row.tables is None:
             return {}
         wanted: dict[str, str] = json.loads(row.tables)
-        with _told(self.path):
+        with _one_line(self.path):
             held = dict(self._db.execute("SELECT name, data FROM tables WHERE run = ?", (row.number,)))
         if {name: hash_bytes(data) for name, data in held.items()} != wanted:
             raise ValueError
         return held
 
     def tables(self) -> Iterator[tuple[str, dict[str, bytes]]]:
-        """Id and tables of every finished run that has any, each checked against its hash.
+        """Read id and tables of every finished run that has any, each checked against its hash.
 
         Raises
         ------
@@ -850,41 +761,28 @@ class Store:
             At the first run whose tables are damaged; it is named.
         """
         for row in self._rows("runs.status = 'done' AND runs.tables IS NOT NULL" if self._format > 1 else "0"):
-            try:
-                if not self._is_sound(row):
-                    raise ValueError
-                yield row.id, self._tables_of(row)
-            except (ValueError, TypeError, RecursionError):
-                raise self._damage(row, "tables are") from None
+            with self._damage(row, "tables are", sound=self._is_sound(row)):
+                tables = self._tables_of(row)
+            yield row.id, tables
 
     def _upgrade(self) -> None:
         """Give the rows of a store of format 1 the hashes that they lack; a damaged one gets none."""
         if self._format == FORMAT:
             return
-        with _told(self.path):
-            # All or nothing: a driver that is killed leaves the store as it was.
+        with _one_line(self.path):
+            # A driver that is killed leaves the store as it was.
             self._db.execute("BEGIN IMMEDIATE")
             seals = [
                 (row.there, sealed_run((*row[1:13], row.there, None), row.quantities, row.ticks)[-1], row.number)
                 for row in self._rows(data=True)
                 if self._is_whole(row)
             ]
-            studies = self._db.execute(
-                "SELECT number, name, definition, model, fingerprint, folder, origin, saved FROM studies"
-            ).fetchall()
-            sound = [
-                (sealed((*row[:-1], 0, row[-1]))[-1], number)
-                for number, *row in studies
-                if all(isinstance(value, str) for value in row)
-            ]
-            for column in (
-                "studies ADD COLUMN seal",
-                "runs ADD COLUMN series",
-                "runs ADD COLUMN tables",
-                "runs ADD COLUMN seal",
-            ):
-                self._db.execute(f"ALTER TABLE {column} TEXT")
-            self._db.execute("ALTER TABLE studies ADD COLUMN form INTEGER NOT NULL DEFAULT 0")
+            query = "SELECT number, name, definition, model, fingerprint, folder, origin, saved FROM studies"
+            studies = [row for row in self._db.execute(query) if all(isinstance(value, str) for value in row[1:])]
+            sound = [(sealed((*row[:-1], 0, row[-1]))[-1], number) for number, *row in studies]
+            added = ["studies ADD COLUMN seal TEXT", "studies ADD COLUMN form INTEGER NOT NULL DEFAULT 0"]
+            for change in added + [f"runs ADD COLUMN {name} TEXT" for name in ("series", "tables", "seal")]:
+                self._db.execute(f"ALTER TABLE {change}")
             self._db.execute(MORE_TABLES)
             self._db.executemany("UPDATE runs SET series = ?, seal = ? WHERE number = ?", seals)
             self._db.executemany("UPDATE studies SET seal = ? WHERE number = ?", sound)
@@ -894,13 +792,13 @@ class Store:
 
     # ------------------------------------------------------------------ joining stores
 
-    def merge(self, sources: Iterable[Store], told: Any = None) -> dict[str, int]:
+    def merge(self, sources: Iterable[Store], notify: Any = None) -> dict[str, int]:
         """Copy all runs that can be read from other stores into this one.
 
         Parameters
         ----------
         sources : iterable of Store
-        told : callable, optional
+        notify : callable, optional
             Called for each run looked at.
 
         Returns
@@ -915,17 +813,16 @@ class Store:
         count = dict.fromkeys(("added", "known", "damaged", "different"), 0)
         for source in sources:
             environments, scenarios = if_readable(source.environments, {}), if_readable(source.scenarios, {})
-            with _told(self.path):
+            with _one_line(self.path):
                 numbers = {n: self._note_environment(c) for n, c in environments.items() if c is not LOST}
-                self._db.executemany(
-                    "INSERT OR IGNORE INTO scenarios VALUES (?, ?)", [(k, json.dumps(p)) for k, p in scenarios.items()]
-                )
+                texts = [(key, json.dumps(parameters)) for key, parameters in scenarios.items()]
+                self._db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", texts)
             for run in source.readable():
-                with _told(self.path):
+                with _one_line(self.path):
                     count["damaged" if run is None else self._take(run, numbers)] += 1
-                if told is not None:
-                    told()
-            with _told(self.path):
+                if notify is not None:
+                    notify()
+            with _one_line(self.path):
                 self._db.commit()
         return count
 
@@ -933,49 +830,32 @@ class Store:
         held = self._db.execute("SELECT status, hash, series, tables FROM runs WHERE id = ?", (run.id,)).fetchone()
         if held is not None and (held[0] == "done" or (held[0] == "failed" and not run.done)):
             same = held[1:] == (run.hash, None if run.series is None else run.series.hash, tables_text(run.tables))
-            if same or not run.done:
-                return "known"
-            both = enlarged(next(self.runs("runs.id = ?", (run.id,))), run)
-            if both is None:
-                return "different"
-            self._db.execute(INSERT + REPLACE, both.row())
-            self._insert_parts(both)
-            return "known"
-        machine = numbers.get(run.environment) or self._note_environment(LOST)
-        self._db.execute(INSERT + UPDATE, replace(run, environment=machine).row())
-        if run.id in self._mended:
-            self._drop_parts([run.id])
-        self._insert_parts(run)
+            return "known" if same or not run.done or self._enlarge(run) else "different"
+        self._put(replace(run, environment=numbers.get(run.environment) or self._note_environment(LOST)))
         return "added"
 
 
 def again(run: StoredRun, record: Record, noted: Recording) -> StoredRun:
-    """A run with the record of another time that it was made."""
-    series = None
+    """Return a run with the record of another time that it was made."""
+    outcomes, series = unpack_outcomes(record.outcomes), None
     if record.series is not None:
         series = StoredSeries(noted.series, noted.ticks, record.series_hash, record.series)
-    return replace(
-        run, outcomes=unpack_outcomes(record.outcomes), hash=record.hash, series=series, tables=record.tables
-    )
+    return replace(run, outcomes=outcomes, hash=record.hash, series=series, tables=record.tables)
 
 
 def enlarged(held: StoredRun, new: StoredRun) -> StoredRun | None:
-    """A finished run with all that either of two records of it holds; None if they differ in what both hold."""
+    """Return a finished run with all that either of two records of it holds; None if they differ in what both hold."""
     a, b = held.outcomes or {}, new.outcomes or {}
     common = sorted(a.keys() & b.keys())
     if outcomes_hash({n: a[n] for n in common}) != outcomes_hash({n: b[n] for n in common}):
         return None
     if any(held.tables[n] != new.tables[n] for n in held.tables.keys() & new.tables.keys()):
         return None
-    series = new.series
-    if held.series is not None:
-        series = held.series if series is None else _larger(held.series, series)
-        if series is None:
-            return None
-    outcomes = {name: (a | b)[name] for name in sorted(a | b)}
-    return replace(
-        held, outcomes=outcomes, hash=outcomes_hash(outcomes), series=series, tables={**held.tables, **new.tables}
-    )
+    series = held.series or new.series
+    if held.series is not None and new.series is not None and (series := _larger(held.series, new.series)) is None:
+        return None
+    outcomes, tables = dict(sorted((a | b).items())), {**held.tables, **new.tables}
+    return replace(held, outcomes=outcomes, hash=outcomes_hash(outcomes), series=series, tables=tables)
 
 
 def _larger(held: StoredSeries, new: StoredSeries) -> StoredSeries | None:
@@ -1010,13 +890,11 @@ def has(sorted_ids: NDArray[np.bytes_], id: str) -> bool:
 
 
 def _create(path: Path) -> None:
-    """Make an empty store beside its place and move it there, so that nobody ever opens half of one."""
+    """Make an empty store beside its place and move it there, so that no reader ever opens half of one."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    with _told(path), contextlib.closing(sqlite3.connect(new)) as db:
-        db.executescript(
-            f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; BEGIN; {TABLES} {MORE_TABLES} COMMIT;"
-        )
+    with _one_line(path), contextlib.closing(sqlite3.connect(new)) as db:
+        db.executescript(EMPTY)
     new.replace(path)
 
 
@@ -1037,17 +915,17 @@ def _connect(path: Path, write: bool) -> sqlite3.Connection:
         db.execute("PRAGMA cell_size_check = 1")
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
-        raise _words(path, error) from None
+        raise _error(path, error) from None
     return db
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _one_line(path: Path) -> Iterator[None]:
     """Turn what SQLite says of a file into one clear line."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise _words(path, error) from None
+        raise _error(path, error) from None
 
 
 def _shown(id: Any) -> str:
@@ -1055,7 +933,7 @@ def _shown(id: Any) -> str:
     return str(id).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _words(path: Path, error: sqlite3.DatabaseError) -> MpbfError:
+def _error(path: Path, error: sqlite3.DatabaseError) -> MpbfError:
     text = str(error)
     if any(word in text for word in ("malformed", "not a database", "corrupt", "no such table", "no such column")):
         return StoreError(f"{path}: is damaged, or not a store ({text}); {RESCUE}")

@@ -1,19 +1,24 @@
-"""A study with its acts: read it, check it, plan it, run it, extend it."""
+"""A study with its acts: read it, check it, plan it, run it, extend it; and pieces of work as the runs of one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import PrivateAttr
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.model.campaign import Campaign, run_campaign
 from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.studies import definition
-from mpbf_abm.studies.definition import Arm
-from mpbf_abm.studies.driver import run_study
+from mpbf_abm.studies.definition import UNLIMITED, Arm, Replicates
+from mpbf_abm.studies.design import Design, Factor, plain
+from mpbf_abm.studies.driver import Progress, answered, run_study
 from mpbf_abm.studies.files import read_study, write_study
+from mpbf_abm.studies.jobs import Returned, RunInput
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.results import Results
 
@@ -103,12 +108,129 @@ class Study(definition.Study):
             Scenarios in all, of a design that has a number of them.
         """
         fields: dict[str, Any] = {"policies": (*self.policies, *policies)}
-        if replicates is not None and self.replicates.seeds:
-            raise ConfigurationError(
-                "extend: the study names its seeds; give more of them, replicates={'seeds': [...]}"
-            )
         if replicates is not None:
+            if self.replicates.seeds:
+                more = "give more of them, replicates={'seeds': [...]}"
+                raise ConfigurationError(f"extend: the study names its seeds; {more}")
             fields["replicates"] = {"n": replicates}
         if scenarios is not None:
             fields["design"] = self.design.model_dump(exclude_defaults=True) | {"n": scenarios}
         return self._with(self, self._folder, **fields)
+
+
+# --------------------------------------------------------------------------- tasks
+
+# Questions that are more than runs of the ecosystem: pieces of work by name, each a run of a study with a custom model.
+
+TASK = "task"
+VALUE = "value"
+
+
+def task_of(run: RunInput) -> Any:
+    """Return the task of a run: what stood in the list, lists within as tuples."""
+    return plain(json.loads(run.values[TASK]))
+
+
+def returned(value: Any) -> Returned:
+    """What a model returns for its task."""
+    return Returned(tables={VALUE: value})
+
+
+def do_tasks(
+    name: str,
+    model: Callable[[RunInput], Returned],
+    tasks: Sequence[Hashable],
+    given: Mapping[str, str],
+    *,
+    question: str = "",
+    space: MaterialsSpace | None = None,
+    out: Path | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> dict[Any, Any]:
+    """Do tasks as the runs of a study, in their order; what is over is kept, and never done twice.
+
+    Parameters
+    ----------
+    name : str
+        Of the study.
+    model : callable
+        A function of a module: from a run (:func:`task_of` says its task) to what :func:`returned` makes of its value.
+    tasks : sequence
+        Numbers, text, truth values and tuples of them; each once.
+    given : mapping of str to str
+        Everything else that values follow from.
+    question : str
+    space : MaterialsSpace, optional
+        Materials of all tasks (:class:`~mpbf_abm.studies.jobs.RunInput`).
+    out : Path, optional
+        Folder of results, in which the runs are kept (:func:`~mpbf_abm.studies.driver.answered`); without one they are
+        kept in memory.
+    jobs : int, optional
+        Processes.
+    progress : Progress, optional
+
+    Returns
+    -------
+    dict
+        Value of each task.
+
+    Raises
+    ------
+    ConfigurationError, StoppedError, HaltError
+        As :func:`~mpbf_abm.studies.driver.answered`.
+    """
+    task = Factor(name=TASK, values=tuple(json.dumps(task) for task in tasks))
+    fixed: dict[str, Any] = {
+        "ticks": 1,
+        "replicates": Replicates(n=1),
+        "limits": UNLIMITED,
+        "design": Design(kind="grid"),
+    }
+    study = definition.Study(name=name, question=question, model=model, parameters={**given, TASK: task}, **fixed)
+    with answered(study, out, workers=jobs, progress=progress, space=space) as results:
+        values = results.tables(VALUE)
+        return {task: values[s, 0, 0] for s, task in enumerate(tasks)}
+
+
+# --------------------------------------------------------------------------- campaigns
+
+# Many campaigns on one pool: every rule on every seed, each a task of its own.
+
+OPTIONS = "options"
+
+
+def run_campaigns(
+    space: MaterialsSpace,
+    rules: Sequence[str],
+    seeds: Sequence[int],
+    jobs: int = 1,
+    *,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[Campaign]:
+    """Run every rule on every seed, in this process or in several; equal campaigns whatever the number of processes.
+
+    Parameters
+    ----------
+    space, options
+        As in :func:`~mpbf_abm.model.campaign.run_campaign`.
+    rules : sequence of str
+    seeds : sequence of int
+    jobs : int
+        Processes.
+    out : Path, optional
+        Folder in which campaigns that are over are kept, where the same call goes on.
+    progress : Progress, optional
+    """
+    tasks = [(rule, seed) for rule in dict.fromkeys(rules) for seed in seeds]
+    given = {OPTIONS: json.dumps(options, sort_keys=True)}
+    done = do_tasks("pool", campaign, tasks, given, space=space, out=out, jobs=min(jobs, len(tasks)), progress=progress)
+    return [Campaign(**done[task]) for task in tasks]
+
+
+def campaign(run: RunInput) -> Returned:
+    """Run one campaign: the model of this study."""
+    space: Any = run.space
+    return returned(vars(run_campaign(space, *task_of(run), **json.loads(run.values[OPTIONS]))))

@@ -1,4 +1,4 @@
-"""Join the stores of shards, or save what can be read of a damaged store."""
+"""Look after studies: join their stores, make runs again, estimate their cost, say how far they are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +20,26 @@ from mpbf_abm.outputs import some
 from mpbf_abm.processes import Done, default_workers
 from mpbf_abm.provenance import environment, unlike
 from mpbf_abm.studies.definition import Engine as EngineSettings
-from mpbf_abm.studies.definition import Recording, load_space
-from mpbf_abm.studies.driver import Progress, Silent
+from mpbf_abm.studies.definition import Recording, Study, load_space
+from mpbf_abm.studies.design import faults_of
+from mpbf_abm.studies.driver import Progress, Silent, orphans, precision
 from mpbf_abm.studies.engines import open_engine, result_of
+from mpbf_abm.studies.files import StudyFileError, read_study
 from mpbf_abm.studies.jobs import Failure, Record, Runner
 from mpbf_abm.studies.plan import Plan, fingerprint_of
-from mpbf_abm.studies.results import Results
-from mpbf_abm.studies.store import FILE, LOST, Saved, Store, StoredRun, StoreError, again, enlarged, if_readable
+from mpbf_abm.studies.results import DONE, FAILED, Results, saved_study, store_path
+from mpbf_abm.studies.store import (
+    FILE,
+    LOST,
+    OF_A_RESULT,
+    Saved,
+    Store,
+    StoredRun,
+    StoreError,
+    again,
+    enlarged,
+    if_readable,
+)
 
 
 def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | None = None) -> dict[str, int]:
@@ -51,51 +65,45 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
     StoreError
         If the stores do not belong to one study and one version of its model.
     """
-    watch = progress or Silent()
+    watch, own = progress or Silent(), target / FILE
     paths = [path for source in sources or [target] for path in _stores(source, shards_only=not sources)]
-    own = target / FILE
     paths = [p for p in paths if not (own.exists() and p.exists() and p.samefile(own))]
     if not paths:
         raise ConfigurationError(f"{target}: holds no shards (shard-1-of-N.sqlite, ...); name the stores to join")
     with ExitStack() as stack:
         opened = [_opened(path, stack) for path in paths]
-        studies = [study for store in opened if (study := if_readable(store.last_study, None)) is not None]
-        held = _held(own)
+        read, held = [if_readable(store.last_study, None) for store in opened], _held(own)
+        studies = [study for study in read if study is not None]
         if held is None and not studies:
-            raise StoreError(
-                f"{paths[0]}: what study it holds cannot be read; run the study in {target} first (mpbf study run STUDY.toml --out {target})"
-            )
+            needed = f"run the study in {target} first (mpbf study run STUDY.toml --out {target})"
+            raise StoreError(f"{paths[0]}: what study it holds cannot be read; {needed}")
         first = held or studies[0]
         newest = max([*studies, *([held] if held else [])], key=lambda s: s.saved)
-        for path, study in zip(paths, [if_readable(store.last_study, None) for store in opened], strict=True):
-            if study is not None and (study.name, study.model, study.fingerprint, study.form) != (
-                first.name,
-                first.model,
-                first.fingerprint,
-                first.form,
-            ):
-                raise StoreError(
-                    f"{path}: holds the study '{study.name}' by model {study.fingerprint[:12]}, not '{first.name}' by {first.fingerprint[:12]}"
-                )
+        for path, study in zip(paths, read, strict=True):
+            if study is not None and _kind(study) != _kind(first):
+                other = f"not '{first.name}' by {first.fingerprint[:12]}"
+                raise StoreError(f"{path}: holds the study '{study.name}' by model {study.fingerprint[:12]}, {other}")
         # Nothing is made before all is known to fit.
         into = stack.enter_context(Store.open(own, write=True))
         if damaged := into.mend():
-            watch.say(
-                f"{len(damaged)} runs of {own} are damaged, and are taken from the others if they are there: {some(damaged)}"
-            )
+            found = "are damaged, and are taken from the others if they are there"
+            watch.say(f"{len(damaged)} runs of {own} {found}: {some(damaged)}")
         if held is None or newest.definition != held.definition:
             if len({s.definition for s in studies}) > 1:
-                watch.say(
-                    f"the stores hold different definitions of '{newest.name}'; the newest is kept, of {newest.saved}"
-                )
+                kept = f"the newest is kept, of {newest.saved}"
+                watch.say(f"the stores hold different definitions of '{newest.name}'; {kept}")
             into.save_study(newest)
         kinds = [e for store in [into, *opened] for e in if_readable(store.environments, {}).values() if e != LOST]
         if apart := unlike(*kinds):
-            watch.say(
-                f"the runs were made on machines that differ in {', '.join(apart)}: the same run may have other bytes there"
-            )
+            bytes_apart = "the same run may have other bytes there"
+            watch.say(f"the runs were made on machines that differ in {', '.join(apart)}: {bytes_apart}")
         watch.begin(sum(sum(if_readable(store.counts, {}).values()) for store in opened))
         return into.merge(opened, lambda: watch.advance(done=1, failed=0, known=0))
+
+
+def _kind(study: Saved) -> tuple[str, str, str, int]:
+    """Return what studies whose stores are joined have in common."""
+    return study.name, study.model, study.fingerprint, study.form
 
 
 def _opened(path: Path, stack: ExitStack) -> Store:
@@ -164,62 +172,49 @@ def replay_run(results: Results, stored: StoredRun, *, debug: bool = False) -> R
     Parameters
     ----------
     results : Results
-        Opened with the study, if it has a model of its own.
+        Opened with the study, if it has a custom model.
     stored : StoredRun
     debug : bool
         Open the debugger where the run raises.
     """
-    place = results.places.get(stored.id)
+    study, plan, place = results.study, results.plan, results.places.get(stored.id)
+    path, rules = results.store.path, ", ".join(study.rules)
     if place is None:
-        raise StoreError(f"{results.store.path}: run {stored.id[:12]} is no part of the study any more")
-    study = results.study
+        raise StoreError(f"{path}: run {stored.id[:12]} is no part of the study any more")
     if study.rules and not study.classes:
-        raise StoreError(
-            f"{results.store.path}: was made with rules of one's own ({', '.join(study.rules)}); replay it from Python"
-        )
-    if study.space is None and results.plan.origin is not None:
-        raise StoreError(
-            f"{results.store.path}: was made on materials that the study does not name; the command that made them makes them again"
-        )
+        raise StoreError(f"{path}: was made with custom rules ({rules}); replay it from Python")
+    if study.space is None and plan.origin is not None:
+        again = "the command that made them makes them again"
+        raise StoreError(f"{path}: was made on materials that the study does not name; {again}")
     space = None if study.space is None else load_space(study.space, Path(results.saved.folder), study)
     runner = Runner(study, space)
     runner.debug = debug
     begun = time.perf_counter()
     # What it noted is noted again, whatever the study asks for now.
-    also = results.store.noted(stored.id) if stored.done and results.plan.form else Recording()
-    job = results.plan.job(*place)._replace(also=also)
+    also = results.store.noted(stored.id) if stored.done and plan.form else Recording()
+    job = plan.job(*place)._replace(also=also)
     result = runner(job)
     seconds = time.perf_counter() - begun
     return Replayed(_compared(results, stored, result, runner.recording(job)), seconds, result)
 
 
 def _compared(results: Results, stored: StoredRun, result: Record | Failure, noted: Recording) -> str:
-    now = fingerprint_of(results.study, results.plan.form)
-    version = (
-        ""
-        if now == results.plan.fingerprint
-        else f" (another version of the model: {results.plan.fingerprint[:12]}, now {now[:12]})"
-    )
+    """Say how a run that was made again compares with the stored one."""
+    was, now, before = results.plan.fingerprint, fingerprint_of(results.study, results.plan.form), stored.failure
+    version = "" if now == was else f" (another version of the model: {was[:12]}, now {now[:12]})"
     if isinstance(result, Failure):
-        said = f"{result.type}: {result.message}"
-        if stored.failure is None:
-            return f"DIFFERENT: raised {said}{version}"
-        same = (stored.failure.type, stored.failure.message) == (result.type, result.message)
-        return (
-            f"equal: raised {said}"
-            if same
-            else f"DIFFERENT: raised {said}, not {stored.failure.type}: {stored.failure.message}{version}"
-        )
-    if stored.failure is not None:
-        return f"DIFFERENT: finished, where it failed before ({stored.failure.type}: {stored.failure.message}){version}"
+        said = f"raised {result.type}: {result.message}"
+        if before is None:
+            return f"DIFFERENT: {said}{version}"
+        same = (before.type, before.message) == (result.type, result.message)
+        return f"equal: {said}" if same else f"DIFFERENT: {said}, not {before.type}: {before.message}{version}"
+    if before is not None:
+        return f"DIFFERENT: finished, where it failed before ({before.type}: {before.message}){version}"
     if enlarged(stored, again(stored, result, noted)) is not None:
         return "equal"
-    made = results.store.environments().get(stored.environment, {})
-    here = environment()
-    apart = [
-        f"{part} {made[part]}, here {here[part]}" if part != "cpu" else "another kind of processor"
-        for part in unlike(here, made)
-    ]
+    made, here = results.store.environments().get(stored.environment, {}), environment()
+    parts = {part: f"{part} {made[part]}, here {here[part]}" for part in unlike(here, made) if part != "cpu"}
+    apart = [parts.get(part, "another kind of processor") for part in unlike(here, made)]
     return f"DIFFERENT results{version}" + (f" (made with {'; '.join(apart)})" if apart else "")
 
 
@@ -239,7 +234,7 @@ def twice(plan: Plan) -> list[list[str]]:
         first = Runner(plan.study, plan.space)(job)
         seconds = time.perf_counter() - begun
         second = Runner(plan.study, plan.space)(job)
-        if not isinstance(first, Record):
+        if isinstance(first, Failure):
             word = f"failed: {first.type}: {first.message}"
         else:
             same = isinstance(second, Record) and (first.hash, first.series_hash) == (second.hash, second.series_hash)
@@ -264,7 +259,7 @@ def replayed_rows(results: Results, ids: Sequence[str], sample: int, *, debug: b
 RUNS = 24  # most runs of a pilot, those that warm the workers up left out
 SHARE = 8  # at most this part of a small study
 SECONDS = 60.0
-ROW = 400  # bytes of a stored run besides its results
+ROW = 400  # bytes of a stored run without its results
 
 
 @dataclass(frozen=True)
@@ -315,9 +310,8 @@ def estimate(plan: Plan, workers: int | None = None) -> Estimate:
     plan : Plan
     workers : int, optional
     """
-    study = plan.study
+    study, size = plan.study, plan.count()
     count = workers or study.engine.workers or default_workers()
-    size = plan.count()
     most = min(RUNS, max(2 * count, size // SHARE))
     jobs = list(islice(plan.jobs(0, study.replicates.first), min(size, count + most)))
     engine = open_engine(Runner(study, plan.space), EngineSettings(workers=count), study.limits)
@@ -333,12 +327,77 @@ def estimate(plan: Plan, workers: int | None = None) -> Estimate:
     finally:
         engine.close(kill=True)
     # Runs of one worker only are timed where there are no more than workers.
-    timed = done[count:] or done
+    seconds = [d.seconds for d in done[count:] or done]
     results = [result_of(d) for d in done]
-    records = [r for r in results if isinstance(r, Record)]
     failures = [r.message for r in results if isinstance(r, Failure)]
-    stored = [len(r.outcomes) + len(r.series or b"") + ROW for r in records]
-    return Estimate(
-        len(timed), len(failures), failures[0] if failures else "", sum(d.seconds for d in timed) / max(1, len(timed)), count,
-        start, sum(stored) / max(1, len(stored)),
-    )  # fmt: skip
+    stored = [len(r.outcomes) + len(r.series or b"") + ROW for r in results if isinstance(r, Record)]
+    mean, disk = (sum(x) / max(1, len(x)) for x in (seconds, stored))
+    return Estimate(len(seconds), len(failures), next(iter(failures), ""), mean, count, start, disk)
+
+
+# --------------------------------------------------------------------------- status
+
+# Find a study by file or store, and say how far its runs are.
+
+
+def load(source: Path) -> tuple[Study, Path, Path | None]:
+    """Return a study, the folder of its data, and the folder of its store: read from a file, or from the store."""
+    if not source.is_dir() and source.suffix != ".sqlite":
+        try:
+            return read_study(source), source.parent, None
+        except StudyFileError as error:
+            # What is wrong with the rest of the file is said, too.
+            rest, folder = error.rest, source.parent
+            further = [] if rest is None else faults_of(lambda: Plan.of(rest, folder).check())
+            raise ConfigurationError([*error.faults, *(f"{source.name}: {fault}" for fault in further)]) from None
+    path = store_path(source)
+    with Store.open(path) as store:
+        saved = store.last_study()
+    if saved is None:
+        raise ConfigurationError(f"{path}: holds no study")
+    if saved.folder == OF_A_RESULT:
+        raise ConfigurationError(f"{path}: holds the runs of a result; the command that made it goes on with them")
+    if saved.model:
+        raise ConfigurationError(f"{path}: was made by the model '{saved.model}' of a script; go on from that script")
+    return saved_study(saved), Path(saved.folder), path.parent
+
+
+def stored_runs(planned: Plan, path: Path) -> tuple[int, int] | None:
+    """Count finished runs of a plan that its store holds, and others; None without a store."""
+    if not path.exists():
+        return None
+    with Store.open(path) as store:
+        others, held = orphans(store, planned), store.look(planned.study.recording if planned.form else None)
+        return len(held.done) - others, others
+
+
+def facts(results: Results) -> dict[str, Any]:
+    """Return how far a study is, by what each number is."""
+    done, failed = int((results.status == DONE).sum()), int((results.status == FAILED).sum())
+    seconds = np.array([row[2] for row in results.store.seconds() if row[1] == "done"])
+    model, fingerprint = results.study.own_model or "ecosystem", results.plan.fingerprint[:12]
+    facts: dict[str, Any] = {
+        "study": results.study.name,
+        "scenarios x arms x replicates": " x ".join(map(str, results.shape)),
+        "done": done,
+        "failed": failed,
+        "missing": int(results.status.size - done - failed),
+        "of no part of the study any more": results.orphans,
+        "seconds of a run (median, longest)": f"{np.median(seconds):.3g}, {seconds.max():.3g}" if len(seconds) else "-",
+        "model": f"{model}, source {fingerprint}",
+        "results": results.hash,
+    }
+    if results.damaged:
+        facts["damaged (mpbf study run makes them again)"] = results.damaged
+    if results.study.adaptive:
+        facts["precision"] = _precision(results, facts["missing"])
+    return facts
+
+
+def _precision(results: Results, missing: int) -> str:
+    verdict, most = precision(results.plan, results.store), results.shape[2]
+    if verdict.enough:
+        return "reached"
+    if verdict.wanted <= most and not missing:
+        return f"not reached with the most replicates allowed, {most}"
+    return f"not reached; {verdict.wanted} replicates wanted next"

@@ -27,12 +27,15 @@ from mpbf_abm.provenance import content_hash, record
 from mpbf_abm.stats.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.definition import BASELINE, UNLIMITED, WHAT_IF, Limits, Series, Study
+from mpbf_abm.studies.design import faults_of
 from mpbf_abm.studies.driver import Progress, answered, claim
 from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.jobs import Returned, pack
 from mpbf_abm.studies.plan import Plan as StudyPlan
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE, Store
+
+Events = tuple[tuple[Policy, ...], tuple[Shock, ...]]
 
 # What is kept of a run for the tables and the figure of a result, and for the page.
 KEPT = Series(of=STANDARD, tables=("families", "infrastructure", "links", "flows"))
@@ -42,8 +45,8 @@ KEPT = Series(of=STANDARD, tables=("families", "infrastructure", "links", "flows
 class Plan:
     """What to run.
 
-    Without anything by which they would differ there is one arm; else there are two, baseline and what-if, and replicate ``i`` of both has the
-    seed ``seed + i``.
+    Without anything by which they would differ there is one arm; else there are two, baseline and what-if, and
+    replicate ``i`` of both has the seed ``seed + i``.
 
     Attributes
     ----------
@@ -74,12 +77,11 @@ class Plan:
     shocks_in_baseline: bool = True
 
     @property
-    def arms(self) -> dict[str, tuple[tuple[Policy, ...], tuple[Shock, ...]]]:
+    def arms(self) -> dict[str, Events]:
         """Policies and shocks of each arm."""
-        arms: dict[str, tuple[tuple[Policy, ...], tuple[Shock, ...]]] = {
-            BASELINE: ((), self.shocks if self.shocks_in_baseline else ())
-        }
-        if self.policies or (self.shocks and not self.shocks_in_baseline):
+        everywhere = self.shocks if self.shocks_in_baseline else ()
+        arms: dict[str, Events] = {BASELINE: ((), everywhere)}
+        if self.policies or (self.shocks and not everywhere):
             arms[WHAT_IF] = (self.policies, self.shocks)
         return arms
 
@@ -101,22 +103,17 @@ class Plan:
     @cached_property
     def study(self) -> Study:
         """The study of this question."""
-        return Study.of_question(
-            self.kind, self.parameters, self.policies, self.shocks, shared=self.shocks_in_baseline, seeds=self.seeds, ticks=self.ticks,
-            series=KEPT, limits=UNLIMITED, question=self.compared(),
-        )  # fmt: skip
+        kept: dict[str, Any] = {"series": KEPT, "limits": UNLIMITED, "question": self.compared(), "ticks": self.ticks}
+        asked = (self.kind, self.parameters, self.policies, self.shocks)
+        return Study.of_question(*asked, shared=self.shocks_in_baseline, seeds=self.seeds, **kept)
 
     def check(self) -> None:
         """Raise with one line for every fault that would stop the run or leave an event without effect."""
         faults = numbers_faults({"seed": self.seed, "ticks": self.ticks, "replicates": self.replicates})
         if not faults:
-            faults += question_faults(self.policies, self.shocks, self.replicates, shared=self.shocks_in_baseline)
-            last = lambda: check_seed(self.seed + self.replicates - 1, "last seed")
-            for act in (last, *(self.spec(arm).check for arm in self.arms)):
-                try:
-                    act()
-                except ConfigurationError as error:
-                    faults += error.faults
+            faults = question_faults(self.policies, self.shocks, self.replicates, shared=self.shocks_in_baseline)
+            faults += faults_of(lambda: check_seed(self.seed + self.replicates - 1, "last seed"))
+            faults += [line for arm in self.arms for line in faults_of(self.spec(arm).check)]
         if faults:
             raise ConfigurationError(list(dict.fromkeys(faults)))
 
@@ -126,31 +123,21 @@ class Plan:
         return content_hash([self.seed, *(self.spec(arm).kind for arm in self.arms)])
 
     def record(self) -> dict[str, Any]:
-        """Provenance of the plan: everything needed to run it again, and its hash."""
-        runs = [
-            {"arm": arm, "replicate": i, "seed": seed, "id": self.spec(arm, i).id}
-            for arm in self.arms
-            for i, seed in enumerate(self.seeds)
-        ]
-        return record(
-            kind=self.kind,
-            parameters=self.parameters.model_dump(),
-            changed=self.parameters.changed(),
-            seed=self.seed,
-            replicates=self.replicates,
-            ticks=self.ticks,
-            policies=[p.model_dump() for p in self.policies],
-            shocks=[s.model_dump() for s in self.shocks],
-            space=None if self.space is None else dict(self.space.origin),
-            **{SHARED: self.shocks_in_baseline},
-        ) | {"runs": runs, "run_hash": content_hash([run["id"] for run in runs])}
+        """Return the provenance of the plan: everything needed to run it again, and its hash."""
+        places = [(arm, i, seed) for arm in self.arms for i, seed in enumerate(self.seeds)]
+        runs = [{"arm": arm, "replicate": i, "seed": seed, "id": self.spec(arm, i).id} for arm, i, seed in places]
+        asked: dict[str, Any] = {"parameters": self.parameters.model_dump(), "changed": self.parameters.changed()}
+        asked |= {"seed": self.seed, "replicates": self.replicates, "ticks": self.ticks}
+        asked |= {kind: [e.model_dump() for e in getattr(self, kind)] for kind in ("policies", "shocks")}
+        asked |= {"space": None if self.space is None else dict(self.space.origin), SHARED: self.shocks_in_baseline}
+        return record(kind=self.kind, **asked) | {"runs": runs, "run_hash": content_hash([run["id"] for run in runs])}
 
     def words(self) -> str:
-        """The plan in one line: what is compared with what."""
-        pairs = len(self.arms) > 1
-        runs = f"{self.replicates} {'pairs of runs' if pairs else 'run' + 's' * (self.replicates > 1)}"
-        seeds = f"seed{'s' * (self.replicates > 1)} {'-'.join(str(s) for s in dict.fromkeys(self.seeds[:: len(self.seeds) - 1 or 1]))}"
-        return f"{self.compared()} | {runs}, {seeds}, {self.ticks} ticks"
+        """Return the plan in one line: what is compared with what."""
+        several = "s" * (self.replicates > 1)
+        runs = f"{self.replicates} {'pairs of runs' if len(self.arms) > 1 else f'run{several}'}"
+        seeds = "-".join(str(s) for s in dict.fromkeys((self.seeds[0], self.seeds[-1])))
+        return f"{self.compared()} | {runs}, seed{several} {seeds}, {self.ticks} ticks"
 
     def compared(self) -> str:
         """What is compared with what."""
@@ -215,13 +202,10 @@ class Ensemble:
     results: tuple[ArmResult, ...]
 
     def _joined(self, table: str) -> pd.DataFrame:
-        parts = []
-        for r in self.results:
-            part: pd.DataFrame = getattr(r, table).copy()
-            part.insert(0, "replicate", r.replicate)
-            part.insert(0, "arm", r.arm)
-            parts.append(part)
-        return pd.concat(parts, ignore_index=True)
+        """Return a table of all runs, after the arm and the replicate."""
+        parts = {(r.arm, r.replicate): getattr(r, table) for r in self.results}
+        joined: pd.DataFrame = pd.concat(parts, names=["arm", "replicate"]).reset_index(["arm", "replicate"])
+        return joined.reset_index(drop=True)
 
     @cached_property
     def series(self) -> pd.DataFrame:
@@ -236,9 +220,7 @@ class Ensemble:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """One row per arm and replicate; one column per outcome."""
-        return pd.DataFrame(
-            [{"arm": r.arm, "replicate": r.replicate, "seed": r.seed, **r.summary} for r in self.results]
-        )
+        return pd.DataFrame([{name: getattr(r, name) for name in IDENTITY} | r.summary for r in self.results])
 
     @property
     def outcomes(self) -> list[str]:
@@ -265,13 +247,11 @@ class Ensemble:
     @property
     def cautions(self) -> list[str]:
         """What to be careful with where the effects on the headline outcomes are read."""
-        table = self.effects
+        table, arms = self.effects, [self.arm(arm) for arm in self.plan.arms]
         if table is None or self.plan.replicates < 2:
             return []
         shown = table[table["outcome"].isin(HEADLINE)]
-        groups = [
-            n for n in HEADLINE if any(bimodality(self.arm(a)[n].to_numpy()) > TWO_GROUPS for a in self.plan.arms)
-        ]
+        groups = [n for n in HEADLINE if any(bimodality(arm[n].to_numpy()) > TWO_GROUPS for arm in arms)]
         return cautions(int(shown["n"].min()), list(shown["outcome"][shown["vrf"] <= 1.0]), groups)
 
     def first(self, arm: str) -> ArmResult:
@@ -340,17 +320,14 @@ def keep_runs(plan: Plan, noted: Mapping[tuple[str, int], Returned], out: Path) 
         What was noted of each run, by arm and replicate.
     out : Path
     """
-    study = plan.study
-    runs, recording = StudyPlan(study, plan.space), study.recording
+    runs, recording = StudyPlan(plan.study, plan.space), plan.study.recording
     with Store.open(out / RUNS / FILE, write=True) as store:
         claim(store, runs, Path(), alone=False)
         for a, arm in enumerate(plan.arms):
             for i in range(plan.replicates):
                 made = noted[arm, i]
                 record = pack(made.outcomes, made.series, made.tables)
-                store.add(
-                    runs.job(0, a, i), runs.key(0), arm, {}, record, seconds=0.0, attempts=1, quantities=recording.series, ticks=recording.ticks,
-                )  # fmt: skip
+                store.add(runs.job(0, a, i), runs.key(0), arm, {}, record, recording)
         store.commit()
 
 
@@ -368,8 +345,7 @@ def write_tables(ensemble: Ensemble, folder: Path) -> None:
 
 def write_provenance(ensemble: Ensemble, folder: Path) -> None:
     """Begin the record of a folder: the plan, and the id of every run."""
-    text = json.dumps(ensemble.plan.record(), allow_nan=False)
-    (folder / RECORD).write_text(text, encoding="utf-8")
+    (folder / RECORD).write_text(json.dumps(ensemble.plan.record(), allow_nan=False), encoding="utf-8")
 
 
 def plain(value: Any) -> Any:

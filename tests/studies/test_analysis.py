@@ -382,7 +382,7 @@ def test_discovery_in_noise_is_seen_through_by_the_held_out_half(tmp_path: Path)
 @pytest.mark.parametrize(
     ("analyse", "fields", "told"),
     [
-        (compare, {"policies": ()}, "compare: the study has no arm besides the baseline"),
+        (compare, {"policies": ()}, "compare: the study has no arm other than the baseline"),
         (compare, {"design": {"kind": "morris", "n": 4}}, "compare: the scenarios of a morris design are no sample"),
         (
             robustness,

@@ -14,6 +14,7 @@ from communities import SMALL
 
 from mpbf_abm import Arm, Outcome, Parameters, Policy, Series, Study
 from mpbf_abm.errors import ConfigurationError, StoppedError
+from mpbf_abm.studies import jobs
 from mpbf_abm.studies.analyses import compare
 from mpbf_abm.studies.definition import Recording, Replicates
 from mpbf_abm.studies.driver import Silent, Tally, answered, run_study
@@ -77,10 +78,8 @@ def test_asking_for_more_makes_runs_again_under_their_ids_and_adds(tmp_path: Pat
 def test_a_run_that_comes_out_otherwise_stays_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path)
     before = rows(tmp_path)
-    from mpbf_abm.model import run
-
-    right = run.summarise
-    monkeypatch.setattr(run, "summarise", lambda eco: right(eco) | {"found_share": 0.123})
+    right = jobs.summarise
+    monkeypatch.setattr(jobs, "summarise", lambda eco: right(eco) | {"found_share": 0.123})
     with pytest.raises(StoppedError, match="came out otherwise"):
         make(tmp_path, **SERIES)
     assert rows(tmp_path) == before

@@ -15,7 +15,7 @@ from communities import small_study
 from scipy.io import netcdf_file
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.studies.definition import Arm, Outcome, Study
+from mpbf_abm.studies.definition import Arm, Outcome, Recording, Study
 from mpbf_abm.studies.driver import Shard, run_study
 from mpbf_abm.studies.export import export
 from mpbf_abm.studies.jobs import Failure, Job, pack
@@ -159,7 +159,7 @@ SAVED = Saved("s", 'x = "y"', "", "f00d", "/", "null")
 
 
 def add(store: Store, result: Any, job: Job = JOB) -> None:
-    store.add(job, "key", "baseline", {"x": 1.0}, result, seconds=0.5, attempts=1, quantities=("a",), ticks=(0, 1))
+    store.add(job, "key", "baseline", {"x": 1.0}, result, Recording((), ("a",), (0, 1)), (0.5, 1))
 
 
 def test_what_is_committed_is_there_and_what_is_not_is_not(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mpbf_abm.studies.values import pack_value, unpack_value
+from mpbf_abm.studies.jobs import pack_value, unpack_value
 
 leaves = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text()

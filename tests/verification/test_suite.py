@@ -29,7 +29,7 @@ from mpbf_abm.evidence.known.rows import (
 )
 from mpbf_abm.figures import of_evidence
 from mpbf_abm.model import assimilation
-from mpbf_abm.studies.values import pack_value, unpack_value
+from mpbf_abm.studies.jobs import pack_value, unpack_value
 
 OTHER_VALUES = {
     "U0": {"K": 3, "curators": 1, "planners": 0, "g": -1, "eps": 0.0, "switches": 0},

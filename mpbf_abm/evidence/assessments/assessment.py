@@ -24,7 +24,7 @@ from mpbf_abm.processes import one_thread
 from mpbf_abm.stats.estimates import Estimate
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
-from mpbf_abm.studies.tasks import do_tasks, returned, task_of
+from mpbf_abm.studies.study import do_tasks, returned, task_of
 
 SETTING = "setting"
 
@@ -155,7 +155,7 @@ class Battery:
     measure : callable
         Computes one task, of a setting of no communities, so that the value serves any number of them; a function of a
         module, so that it can run in any process. What it returns can be kept
-        (:func:`~mpbf_abm.studies.values.pack_value`).
+        (:func:`~mpbf_abm.studies.jobs.pack_value`).
     report : callable
         From a setting and the value of every task to the report.
     replicates, fewest : int
@@ -208,7 +208,7 @@ def run_battery(
     Raises
     ------
     ConfigurationError, StoppedError, HaltError
-        As :func:`~mpbf_abm.studies.tasks.do_tasks`.
+        As :func:`~mpbf_abm.studies.study.do_tasks`.
     """
     battery.check(setting)
     tasks, model, given = battery.tasks(setting), partial(measured, battery.measure), {SETTING: setting.to_text()}

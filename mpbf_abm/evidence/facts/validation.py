@@ -23,7 +23,7 @@ from mpbf_abm.processes import one_thread
 from mpbf_abm.stats.estimates import mean_estimate
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
-from mpbf_abm.studies.tasks import do_tasks, returned, task_of
+from mpbf_abm.studies.study import do_tasks, returned, task_of
 
 Measure = Callable[[Parameters, MaterialsSpace, int], dict[str, float]]
 

@@ -17,7 +17,7 @@ from mpbf_abm.outputs import markdown_table
 from mpbf_abm.provenance import content_hash, fingerprint
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
-from mpbf_abm.studies.tasks import do_tasks, returned, task_of
+from mpbf_abm.studies.study import do_tasks, returned, task_of
 
 GROUPS = {
     "U": "Urn limits",
