@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.benchmarks.measuring import ROOT, Row, resident_memory, row
 from mpbf_abm.processes import Pool
-from mpbf_abm.studies.definition import Arm, Engine, Study
+from mpbf_abm.studies.definition import Arm, Engine, StudyDefinition
 from mpbf_abm.studies.driver import Silent, run_study
 from mpbf_abm.studies.jobs import RunInput
 from mpbf_abm.studies.results import Results
@@ -44,12 +44,12 @@ def busy(run: RunInput) -> tuple[dict[str, float], Any]:
     return idle(run)
 
 
-def toy(runs: int, model: Any = idle, **fields: Any) -> Study:
+def toy(runs: int, model: Any = idle, **fields: Any) -> StudyDefinition:
     """Study of so many runs: a baseline and three other arms."""
     arms = [Arm(label=f"arm_{i}", parameters={"x": float(i)}) for i in (1, 2, 3)]
     given = {"name": "toy", "model": model, "ticks": 120, "policies": arms, "replicates": {"n": runs // 4},
              "outcomes": {"y": {"better": "more"}, "z": {}}, "series": {"of": QUANTITIES, "every": 12}}  # fmt: skip
-    return Study(**(given | fields))
+    return StudyDefinition(**(given | fields))
 
 
 def processor_seconds() -> float:
@@ -152,7 +152,7 @@ def cluster(workers: Sequence[int] = (1, 2, 4), runs: int = 240, rounds: int = 2
     return rows
 
 
-def _dask_run(study: Study, workers: int, **engine: Any) -> float:
+def _dask_run(study: StudyDefinition, workers: int, **engine: Any) -> float:
     """Seconds for each run of a study on a local dask cluster, its first third left out."""
     with tempfile.TemporaryDirectory() as folder:
         clock = _Clock()

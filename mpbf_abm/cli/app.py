@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mpbf_abm.cli.binding import LOOK, MOVED, Entry, Group
+from mpbf_abm.cli.binding import LOOK, MOVED, CommandGroup, Entry
 
 HELP = "Agent-based model of materials discovery under the Matter Pretraining Boundary Framework."
 USE, ANALYSE, EVIDENCE, MAINTAIN = "Use", "Analyse", "Evidence", "Maintain"
@@ -70,7 +70,7 @@ COMMANDS = {
 }
 
 
-class Root(Group):
+class Root(CommandGroup):
     """The command ``mpbf``."""
 
     entries = COMMANDS

@@ -36,7 +36,7 @@ MOVED = ""  # heading of commands that only name the script that took their plac
 
 
 @dataclass(frozen=True)
-class Fault:
+class OptionFault:
     """Lines in place of a value that cannot be used; a line that is `named` begins with the name of the option."""
 
     lines: list[str]
@@ -50,9 +50,9 @@ def _noting(parse: Callable[[str], Any]) -> Callable[[str], Any]:
         try:
             return parse(text)
         except ConfigurationError as error:
-            return Fault(error.faults)
+            return OptionFault(error.faults)
         except ValueError as error:
-            return Fault([f" = {_shown(text)}: {error}"], named=False)
+            return OptionFault([f" = {_shown(text)}: {error}"], named=False)
 
     return noted
 
@@ -244,7 +244,7 @@ class Entry(NamedTuple):
     commands: Mapping[str, Entry] = {}
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """Commands that are imported when they are called."""
 
     entries: Mapping[str, Entry] = {}
@@ -259,7 +259,7 @@ class Group(TyperGroup):
         if entry is None:
             return None
         if entry.commands:
-            group = Group(name=cmd_name, help=entry.help, **LOOK)
+            group = CommandGroup(name=cmd_name, help=entry.help, **LOOK)
             group.entries = entry.commands
             return group
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -310,7 +310,7 @@ def bound(function: Callable[..., Any]) -> Callable[..., Any]:
         faults: list[str] = list(ctx.meta.get(NOTED, ()))
         names = {p.name: max(p.opts, key=len) for p in ctx.command.params}
         for name, value in values.items():
-            noted = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, Fault)]
+            noted = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, OptionFault)]
             faults += [line if fault.named else names[name] + line for fault in noted for line in fault.lines]
             if noted:
                 values[name] = defaults[name]

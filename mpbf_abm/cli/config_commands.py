@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from mpbf_abm.cli.binding import argument
 from mpbf_abm.cli.console import fresh_file, refuse, tell
-from mpbf_abm.cli.options import Community, Json, Preset
+from mpbf_abm.cli.options import CommunityOptions, Json, Preset
 from mpbf_abm.outputs import table
 
 
@@ -26,7 +26,7 @@ def init(
     fresh_file(path, "config", name, "\n".join([*lines, ""]))
 
 
-def show(community: Community) -> None:
+def show(community: CommunityOptions) -> None:
     """Print all parameters as a run would use them."""
     print(community.settings.parameters.to_toml(), end="")
 

@@ -13,7 +13,7 @@ from mpbf_abm.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class Reading(DataOptions):
+class TableReading(DataOptions):
     """How a file is read that is a pool where it has an objective, and a table otherwise."""
 
     def check(self) -> None:
@@ -26,7 +26,7 @@ class Reading(DataOptions):
 
 def check(
     file: Annotated[Path, argument("FILE", "Table of formulas, or pool of numeric settings.")],
-    reading: Reading,
+    reading: TableReading,
     as_json: Json = False,
 ) -> None:
     """Read a table (--formula, --measured) or a pool (--objective); report its contents and what became of its rows.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import names_in, of_run, option, typed, whole
 from mpbf_abm.cli.console import OK, complain, refuse_if, result, tell, verdict
-from mpbf_abm.cli.options import MORE, Community, Data, Jobs, Json, Out, workers
+from mpbf_abm.cli.options import MORE, CommunityOptions, Data, Jobs, Json, Out, workers
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError
 
@@ -108,7 +108,7 @@ def _instead(asked: Rows, instead: Instead) -> int:
 
 
 @dataclass(frozen=True)
-class Compared(Community):
+class Compared(CommunityOptions):
     """A community that is compared with facts, and with which."""
 
     only: list[str] = option("N", "Fact (4) or several (4,7); may be repeated.", default=())

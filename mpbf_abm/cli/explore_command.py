@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from mpbf_abm.cli.binding import option, whole
 from mpbf_abm.cli.console import complain, refuse_if
-from mpbf_abm.cli.options import Community, Jobs, workers
+from mpbf_abm.cli.options import CommunityOptions, Jobs, workers
 
 LOCAL = "127.0.0.1"
 OPEN = """warning: the page listens at {}, where other machines can reach it, without encryption; whoever has the token
@@ -32,7 +32,7 @@ class Page:
 
 
 def explore(
-    community: Community,
+    community: CommunityOptions,
     page: Page,
     jobs: Jobs = None,
     browser: Annotated[bool, option("--browser/--no-browser", "Open the page in a browser.")] = True,

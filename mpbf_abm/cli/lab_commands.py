@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from mpbf_abm.cli.binding import of_run, option, typed, whole
 from mpbf_abm.cli.console import OK, tell, tell_written, verdict
-from mpbf_abm.cli.options import MORE, Community, Jobs, Json, Out, given, workers
+from mpbf_abm.cli.options import MORE, CommunityOptions, Jobs, Json, Out, given, workers
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import HaltError
 from mpbf_abm.outputs import table
@@ -25,7 +25,7 @@ NUMBERS = ("replicates", "ticks", "seed")
 
 
 @dataclass(frozen=True)
-class Assessed(Community):
+class Assessed(CommunityOptions):
     """A community that is assessed, how often, and where the result goes."""
 
     replicates: int | None = of_run("replicates", "Communities, each on its own materials.")

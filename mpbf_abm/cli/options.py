@@ -14,7 +14,7 @@ from mpbf_abm.errors import ConfigurationError
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
     from mpbf_abm.model.settings import Settings
-    from mpbf_abm.studies.whatif import Plan
+    from mpbf_abm.studies.whatif import WhatIf
 
 OUTPUT, DATA, MORE = "Output", "Real data", "; may be repeated."
 MERGING = ("mean", "median", "first", "raise")
@@ -58,7 +58,7 @@ Data = Annotated[Path | None, existing("DATA", "Folder of real data.")]
 
 
 @dataclass(frozen=True)
-class Community:
+class CommunityOptions:
     """A community: a configuration file, a preset, and parameters that were changed."""
 
     config_file: Annotated[Path | None, argument("[CONFIG.toml]", "Parameters, [run], [[policy]], [[shock]].")] = None
@@ -87,7 +87,7 @@ class Community:
 
 
 @dataclass(frozen=True)
-class Question(Community):
+class Question(CommunityOptions):
     """A run, or a what-if: a community, what is done to it, and how often."""
 
     seed: int | None = of_run("seed", "Seed of the first replicate. [default: 1]")
@@ -99,7 +99,7 @@ class Question(Community):
     shocks: list[Any] = _events("shock", "model.shocks:SHOCKS", "[:start=24,end=36]", "Apply a shock to every run")
     shocks_in_baseline: bool | None = option("", "Apply shocks to both arms, or to the what-if alone. [default: both]")
 
-    def plan(self, space: MaterialsSpace | None = None) -> Plan:
+    def plan(self, space: MaterialsSpace | None = None) -> WhatIf:
         """Return what to run; the command line takes precedence over the file.
 
         Raises
@@ -108,7 +108,7 @@ class Question(Community):
             With one line for each fault.
         """
         from mpbf_abm.model.settings import DEFAULT_PAIRS, NUMBER_KEYS
-        from mpbf_abm.studies.whatif import Plan
+        from mpbf_abm.studies.whatif import WhatIf
 
         settings = self.settings
         policies, shocks = (*settings.policies, *self.policies), (*settings.shocks, *self.shocks)
@@ -116,7 +116,7 @@ class Question(Community):
         numbers: dict[str, Any] = {"replicates": DEFAULT_PAIRS} if policies or (shocks and not both) else {}
         numbers |= {**settings.numbers} | given(**{name: getattr(self, name) for name in NUMBER_KEYS})
         events: dict[str, Any] = {"policies": policies, "shocks": shocks, "shocks_in_baseline": both}
-        plan = Plan(settings.parameters, space=space, **events, **numbers)
+        plan = WhatIf(settings.parameters, space=space, **events, **numbers)
         plan.check()
         return plan
 

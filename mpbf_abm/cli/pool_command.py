@@ -27,7 +27,7 @@ def _share(text: str) -> float:
 
 
 @dataclass(frozen=True)
-class Reading(PoolOptions):
+class PoolReading(PoolOptions):
     """How the pool is read."""
 
     descriptors: str | None = option("A,B,...", "Columns of the settings. [default: all other numeric ones]")
@@ -89,7 +89,7 @@ class Campaigns:
 
 def pool(
     file: Annotated[Path, argument("FILE", "Table of numeric settings, one row each.")],
-    reading: Reading,
+    reading: PoolReading,
     asked: Campaigns,
     jobs: Jobs = None,
     out: Out = None,

@@ -10,7 +10,7 @@ from mpbf_abm.cli.console import complain, tell, tell_written
 from mpbf_abm.cli.options import OUTPUT, DataFile, Jobs, Json, Out, Question, Quiet, workers
 
 if TYPE_CHECKING:
-    from mpbf_abm.studies.whatif import Ensemble, Plan
+    from mpbf_abm.studies.whatif import Ensemble, WhatIf
 
 
 def run(
@@ -47,7 +47,7 @@ def run(
     tell_written(output, quiet=quiet or as_json)
 
 
-def _say_read(plan: Plan) -> None:
+def _say_read(plan: WhatIf) -> None:
     """Print how the data were understood, if that is not plain, and what was left out."""
     if plan.space is None:
         return

@@ -17,20 +17,20 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import table
 
 if TYPE_CHECKING:
-    from mpbf_abm.studies.definition import Engine, Study
+    from mpbf_abm.studies.definition import Engine, StudyDefinition
     from mpbf_abm.studies.plan import Plan
 
 Folder = Annotated[Path, argument("DIR", "Folder of a study that was run.")]
 
 
 @dataclass(frozen=True)
-class Source:
+class StudySource:
     """A study: a file, or what the store of a study that was run holds."""
 
     source: Annotated[Path, argument("STUDY.toml|DIR", "A study file, or the folder of a study that was run.")]
 
     @cached_property
-    def loaded(self) -> tuple[Study, Path, Path | None]:
+    def loaded(self) -> tuple[StudyDefinition, Path, Path | None]:
         """The study, the folder of its data, and the folder of its store."""
         from mpbf_abm.studies.upkeep import load
 
@@ -63,7 +63,7 @@ def init(path: Annotated[Path, argument("[PATH]", "File to write.")] = Path("stu
 
 
 def check(
-    source: Source,
+    source: StudySource,
     twice: Annotated[bool, option("--twice", "Make the first run of every arm twice; compare the bits.")] = False,
 ) -> int:
     """Check a study; every error is one line."""
@@ -79,7 +79,7 @@ def check(
 
 
 def plan(
-    source: Source,
+    source: StudySource,
     jobs: Jobs = None,
     pilot: Annotated[bool, option("--pilot/--no-pilot", "Make and time a few runs, up to a minute.")] = True,
     as_json: Json = False,
@@ -117,7 +117,7 @@ class Where:
         """Raise options that exclude each other."""
         refuse_if(self.address is not None and self.engine == "local", "--address belongs to --engine dask")
 
-    def engine_of(self, definition: Study) -> Engine:
+    def engine_of(self, definition: StudyDefinition) -> Engine:
         """Return the engine of a study, or the one that was named."""
         from mpbf_abm.studies.definition import Engine
 
@@ -128,7 +128,7 @@ class Where:
 
 
 def run(
-    source: Source,
+    source: StudySource,
     where: Where,
     out: Out = None,
     jobs: Jobs = None,

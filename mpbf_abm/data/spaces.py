@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.data import chemistry
 from mpbf_abm.data.families import adjacent_similarity, knn_similarity, largest, top_set
-from mpbf_abm.data.tables import Check, Merged, Rule, Table, merge
+from mpbf_abm.data.tables import Merged, Rule, Table, TableCheck, merge
 from mpbf_abm.errors import DataError
 from mpbf_abm.streams import Streams
 
@@ -91,7 +91,7 @@ def from_table(
         With one line per fault, all at once.
     """
     options = _options(locals())
-    check = Check(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=top_share, seed=seed)
+    check = TableCheck(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=top_share, seed=seed)
     check.choice("similarity", similarity, ("descriptors", "elements"))
     check.whole("min_family", min_family)
     if families is not None:
@@ -176,7 +176,7 @@ def from_pool(
     """
     options = _options(locals())
     share = 0.05 if top_share is None else top_share
-    check = Check(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=share, seed=seed)
+    check = TableCheck(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=share, seed=seed)
     target = check.numbers(objective, "objective")
     given = [descriptors] if isinstance(descriptors, str) else descriptors
     chosen = check.numeric_columns(objective) if given is None else list(dict.fromkeys(given))
@@ -209,7 +209,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, (list, tuple)) else v for k, v in given.items() if k != "table"}
 
 
-def _check_formulas(check: Check, column: str, texts: list[str]) -> None:
+def _check_formulas(check: TableCheck, column: str, texts: list[str]) -> None:
     """Note the texts that cannot be read as a formula, with the reason."""
     reasons: dict[str, str] = {}
     for text in dict.fromkeys(texts):

@@ -44,7 +44,7 @@ Table = str | Path | pd.DataFrame
 
 
 @dataclass(frozen=True)
-class Source:
+class TableSource:
     """A table as read.
 
     Attributes
@@ -77,7 +77,7 @@ class Source:
     index: tuple[str, ...] = ()
 
 
-def read(table: Table) -> Source:
+def read(table: Table) -> TableSource:
     """Read a table.
 
     Raises
@@ -98,13 +98,13 @@ def read(table: Table) -> Source:
     return source
 
 
-def _source(frame: pd.DataFrame, label: str, word: str, numbers: list[Any], digest: str, **more: Any) -> Source:
+def _source(frame: pd.DataFrame, label: str, word: str, numbers: list[Any], digest: str, **more: Any) -> TableSource:
     index = tuple(str(name) for name in frame.index.names if name is not None)
     named = frame.reset_index(drop=True).set_axis([str(name).strip() for name in frame.columns], axis=1)
-    return Source(named, label, word, numbers or list(range(1, len(frame) + 1)), digest, index=index, **more)
+    return TableSource(named, label, word, numbers or list(range(1, len(frame) + 1)), digest, index=index, **more)
 
 
-def _read_file(path: Path) -> Source:
+def _read_file(path: Path) -> TableSource:
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -490,7 +490,7 @@ YEARS = (1, 9999)
 CHOICES: dict[str, tuple[str, ...]] = {"goal": ("max", "min"), "on_error": ("raise", "drop"), "duplicates": RULES}
 
 
-class Check:
+class TableCheck:
     """Reads a table, hands out its columns, and collects what is wrong.
 
     Parameters
@@ -516,7 +516,7 @@ class Check:
         except ConfigurationError as error:
             self.faults += error.faults
         try:
-            self.source: Source = read(table)
+            self.source: TableSource = read(table)
         except DataError as error:
             raise DataError(self.faults + error.faults) from error
         self.label = self.source.label

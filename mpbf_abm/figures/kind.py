@@ -9,15 +9,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.figures import style
 from mpbf_abm.figures.of_studies import words
 from mpbf_abm.figures.style import Frames
 from mpbf_abm.studies.results import Results
 
-Float = NDArray[np.float64]
 Prepare = Callable[..., dict[str, pd.DataFrame]]
 Draw = Callable[[Frames], Figure]
 BAND = (0.05, 0.95)

@@ -16,7 +16,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.facts.recorded import USES
 from mpbf_abm.evidence.facts.validation import Validation
 from mpbf_abm.evidence.known.meanfield import community, passage, tiny, trajectory
-from mpbf_abm.evidence.known.rows import SIGMAS, Outcome, seeds
+from mpbf_abm.evidence.known.rows import SIGMAS, RowOutcome, seeds
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, PURPLE, VERMILION, Frames, pick, unique
 from mpbf_abm.parameters import Parameters
@@ -34,7 +34,7 @@ GROUPS = {"U": ("urn limits", BLUE, "o"), "M": ("feedback", VERMILION, "s"), "F"
 GROUPS |= {"K": ("twin", PURPLE, "D"), "L": ("formulas", GREY, "v"), "W": ("whole model", INK, "P")}
 
 
-def known_checks(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+def known_checks(outcomes: Sequence[RowOutcome]) -> pd.DataFrame:
     """Return one row per check of known results.
 
     Columns are row, group, check, expected, measured, error, tolerance, relation, passed and standardised.
@@ -103,7 +103,7 @@ def _by_row(checks: pd.DataFrame, ids: Sequence[str]) -> tuple[pd.Series[float],
     return checks["standardised"].clip(-SIGMAS - 1.5, SIGMAS + 1.5), checks["row"].map(ids.index)
 
 
-def save_known(outcomes: Sequence[Outcome], path: Path) -> Path:
+def save_known(outcomes: Sequence[RowOutcome], path: Path) -> Path:
     """Draw the outcomes of known results and write the figure; the format follows the suffix."""
     checks = known_checks(outcomes)
     with style.styled():

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.histories import EARLY, HELD, LAYERS, REGIONS, TWIN_SERIES
 from mpbf_abm.figures import kind, style
-from mpbf_abm.figures.kind import EVERYTHING, Choice, Float, band, declare, finite, lacking, level_words, levels
+from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, lacking, level_words, levels
 from mpbf_abm.figures.layers import draw_diagram
 from mpbf_abm.figures.of_studies import strip
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, unique

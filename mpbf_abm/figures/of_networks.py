@@ -11,10 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.fragility import CRITERIA
 from mpbf_abm.evidence.assessments.histories import REMOVAL_OUTCOMES, STEPS, network_outcomes
 from mpbf_abm.figures import kind, style
-from mpbf_abm.figures.kind import EVERYTHING, Choice, Float, band, declare, finite, lacking, level_words, levels
+from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, lacking, level_words, levels
 from mpbf_abm.figures.of_studies import strip
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, unique
 from mpbf_abm.stats.classification import auc, roc_curve

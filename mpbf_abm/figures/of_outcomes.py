@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from scipy.stats import gaussian_kde
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.figures import kind, of_studies, style
-from mpbf_abm.figures.kind import EVERYTHING, SHORT, Choice, Float, declare, finite, label, levels
+from mpbf_abm.figures.kind import EVERYTHING, SHORT, Choice, declare, finite, label, levels
 from mpbf_abm.figures.style import BLUE, GREY, INK, VERMILION, Frames, pick, unique
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.stats.estimates import wilson

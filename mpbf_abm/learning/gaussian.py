@@ -252,7 +252,7 @@ class Growth:
 # --------------------------------------------------------------------------- the same points again and again
 
 
-class Posterior:
+class GrowingPosterior:
     """Posterior at a fixed set of points, of which some are observed one by one.
 
     Parameters

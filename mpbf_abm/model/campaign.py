@@ -16,7 +16,7 @@ from mpbf_abm.arrays import Bool, Float, Float32, Int
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.encoders import descriptor_encoder
-from mpbf_abm.learning.gaussian import NOISE, Posterior, coordinate_map, coordinates
+from mpbf_abm.learning.gaussian import NOISE, GrowingPosterior, coordinate_map, coordinates
 from mpbf_abm.learning.linalg import features
 from mpbf_abm.learning.models import claimed_sd, frequencies
 from mpbf_abm.model.commons import PLANNER, record_keys
@@ -157,7 +157,7 @@ class _Lab:
         x = space.ambient_rows(np.arange(space.size), np.zeros((space.size, 0), np.float32))
         encoder = descriptor_encoder(space.span, np.ones(space.width))
         self.points = coordinates(x, *coordinate_map(encoder, PRESETS["pool"]["trainers.length_scale"]))
-        self.posterior = Posterior(self.points, budget if self.reads.draws != "order" else 0)
+        self.posterior = GrowingPosterior(self.points, budget if self.reads.draws != "order" else 0)
         self.prior: Float32 | None = None
         self.keys = splitmix(space.material_keys.astype(np.uint64))
         first = np.argsort(self.streams.uniform("found.pool", 0, space.size), kind="stable")[:founding]

@@ -23,7 +23,7 @@ from mpbf_abm.model.assimilation import coverage, delta_b
 from mpbf_abm.model.coupling import gain_matrix, spectral_radius
 from mpbf_abm.model.guidance import perceived_steering
 from mpbf_abm.model.steering import agreement, steering_of
-from mpbf_abm.model.world import Results, World
+from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.stats.concentration import gini, hill
 
 NAN = float("nan")
@@ -227,7 +227,7 @@ def usage(world: World) -> list[tuple[float, FoundationModel]]:
 # --------------------------------------------------------------------------- discovery
 
 
-def discovery(world: World, r: Results | None) -> dict[str, float]:
+def discovery(world: World, r: Experiments | None) -> dict[str, float]:
     """Finds, acceleration and novelty."""
     t, space, truth = world.totals, world.space, world.truth
     d = world.discoveries
@@ -504,7 +504,7 @@ def middle_of(count: int, share: float) -> int:
     return count - max(1, round(share * count))
 
 
-def selection(world: World, r: Results | None) -> dict[str, float]:
+def selection(world: World, r: Experiments | None) -> dict[str, float]:
     """What the choice among candidates gains, over this tick's experiments that a model steered: chosen minus mean of candidates."""
     steered = r.model >= 0 if r else np.zeros(0, bool)
     if r is None or not steered.any() or r.candidates.shape[1] < 2:
@@ -522,7 +522,7 @@ def selection(world: World, r: Results | None) -> dict[str, float]:
 
 
 def coupling(
-    world: World, r: Results | None, use: list[tuple[float, FoundationModel]], seen: Errors | None, inherited: float
+    world: World, r: Experiments | None, use: list[tuple[float, FoundationModel]], seen: Errors | None, inherited: float
 ) -> dict[str, float]:
     """Drift, feedback and the boundary zone."""
     s, c = world.signals, world.p.coupling

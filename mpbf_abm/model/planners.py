@@ -20,7 +20,7 @@ from mpbf_abm.model.commons import PLANNER, distinct, record_keys
 from mpbf_abm.model.guidance import best_known, channelled_sd, log_weights
 from mpbf_abm.model.links import NONE, choose_links
 from mpbf_abm.model.modalities import measurement_sd
-from mpbf_abm.model.world import Planners, Results, World
+from mpbf_abm.model.world import Experiments, Planners, World
 from mpbf_abm.streams import Streams, normal_quantile, race, splitmix
 
 ATTEMPTS = 16
@@ -204,7 +204,7 @@ def choose_families(world: World, planner: Int, wave: Int) -> Int:
 # --------------------------------------------------------------------------- stage 2: candidates
 
 
-def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: Int) -> Results:
+def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: Int) -> Experiments:
     """Compare candidates, make the best one, measure it."""
     p, space = world.p.planners, world.space
     distance = float("nan")
@@ -416,7 +416,7 @@ def ascend(model: FoundationModel, x: Float32) -> Float32:
 
 def measure(
     world: World, planner: Int, wave: Int, family: Int, material: Int, model: Int, predicted: Float32, claimed: Float32
-) -> Results:
+) -> Experiments:
     """Make and measure the chosen materials."""
     space = world.space
     u = keyed(world, "planner.experiment", planner, wave, 2)
@@ -428,7 +428,7 @@ def measure(
     totals.done += len(planner)
     totals.infeasible += int((~made).sum())
     world.experiments += np.bincount(family, minlength=space.families)
-    return Results(
+    return Experiments(
         planner, wave, family, material, model, predicted, claimed, observed,
         np.maximum(sd**2, 1e-6).astype(np.float32), u[:, 1],
     )  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 from mpbf_abm.model import discoveries
 from mpbf_abm.model.commons import EXPERIMENT, FAILED, PLANNER, record_keys
 from mpbf_abm.model.modalities import SPECTROSCOPY
-from mpbf_abm.model.world import Results, World
+from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.streams import race
 
 INTERVAL = 1.959964  # standard normal quantile of the claimed 95 % interval
@@ -25,14 +25,14 @@ def couple(world: World) -> None:
     correct(world, results)
 
 
-def decide(world: World, results: Results) -> None:
+def decide(world: World, results: Experiments) -> None:
     """Decide what is published: results above the threshold, and a share of the others (failures among them)."""
     p = world.p.planners
     loud = np.nan_to_num(results.observed, nan=-np.inf) > p.publication_threshold
     results.published = loud | (results.lot >= p.publication_bias)
 
 
-def publish(world: World, results: Results) -> None:
+def publish(world: World, results: Experiments) -> None:
     """Make published tests known, and deposit their data in the labs' repositories (the outer loop)."""
     planners = world.planners
     rows = np.flatnonzero(results.published)
@@ -70,7 +70,7 @@ def publish(world: World, results: Results) -> None:
     )  # fmt: skip
 
 
-def correct(world: World, results: Results) -> None:
+def correct(world: World, results: Experiments) -> None:
     """Fine-tune each model on the published tests of its users (the inner loop)."""
     c = world.p.coupling
     for m, (rows, phi) in results.phi.items():
@@ -91,7 +91,7 @@ def fade(world: World) -> None:
         world.planners.columns[name] *= world.p.planners.memory
 
 
-def keep_track(world: World, results: Results) -> None:
+def keep_track(world: World, results: Experiments) -> None:
     """Update track records, own bests and claimed discoveries."""
     p, planners = world.p.planners, world.planners
     made = ~np.isnan(results.observed)

@@ -20,7 +20,7 @@ from mpbf_abm.streams import Streams
 
 
 @dataclass
-class Results:
+class Experiments:
     """Experiments of one tick, one entry each.
 
     Attributes
@@ -382,7 +382,7 @@ class World:
     books: Books = field(default_factory=lambda: Books())
     tick: int = 0
     panel: Panel | None = None
-    results: Results | None = None
+    results: Experiments | None = None
     signals: Signals = field(default_factory=Signals)
     totals: Totals = field(default_factory=Totals)
     reference: float = 0.0

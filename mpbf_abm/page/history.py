@@ -24,7 +24,7 @@ from mpbf_abm.processes import one_thread, tell
 from mpbf_abm.studies.definition import Recording
 from mpbf_abm.studies.jobs import Notes, Returned
 from mpbf_abm.studies.store import FILE, Store
-from mpbf_abm.studies.whatif import KEPT, ArmResult, Plan, arm_result
+from mpbf_abm.studies.whatif import KEPT, ArmResult, WhatIf, arm_result
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Task:
         return self.spec.ticks
 
 
-def tasks_of(plan: Plan) -> dict[tuple[str, int], Task]:
+def tasks_of(plan: WhatIf) -> dict[tuple[str, int], Task]:
     """Return the task of each arm and replicate, pair by pair."""
     return {(arm, i): Task(plan.spec(arm, i)) for i in range(plan.replicates) for arm in plan.arms}
 

@@ -37,7 +37,7 @@ from mpbf_abm.parameters import (
     typed,
     value_faults,
 )
-from mpbf_abm.studies.whatif import Plan, plain_study
+from mpbf_abm.studies.whatif import WhatIf, plain_study
 
 NUMBERS = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS}
 PRESET_NAMES = (*(name for name in PRESETS if name != "pool"), "null")
@@ -51,7 +51,7 @@ Texts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Fault:
+class FormFault:
     """One line about what cannot be used, and the control it belongs to (empty: none).
 
     Controls are named by the dotted path of a parameter, ``seed``, ``ticks``, ``replicates``, ``preset``,
@@ -65,7 +65,7 @@ class Fault:
 class ScenarioError(MpbfError):
     """A form, an address or a file that is no scenario; `placed` are its faults, `faults` their lines."""
 
-    def __init__(self, placed: Sequence[Fault]) -> None:
+    def __init__(self, placed: Sequence[FormFault]) -> None:
         self.placed = list(placed)
         self.faults = [fault.line for fault in placed]
         super().__init__("\n".join(self.faults))
@@ -102,11 +102,11 @@ class Scenario:
         return Parameters.preset(self.preset).updated(self.changes)
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> WhatIf:
         """Return what to run."""
         events = (self.policies, self.shocks)
         shared = self.shocks_in_baseline
-        return Plan(self.parameters, self.seed, self.ticks, self.replicates, *events, shocks_in_baseline=shared)
+        return WhatIf(self.parameters, self.seed, self.ticks, self.replicates, *events, shocks_in_baseline=shared)
 
     @property
     def agents(self) -> int:
@@ -116,7 +116,7 @@ class Scenario:
 
     # ------------------------------------------------------------------ checks
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[FormFault]:
         """Return what stops it from being run, or run on a page."""
         try:
             self.plan.check()
@@ -124,10 +124,10 @@ class Scenario:
             return placed(error.faults)
         return self.too_much()
 
-    def too_much(self) -> list[Fault]:
+    def too_much(self) -> list[FormFault]:
         """Return what is more than a page should be asked for, with the reason."""
         instead = "mpbf run with the line under Configuration has no such limit"
-        p, faults = self.parameters, list[Fault]()
+        p, faults = self.parameters, list[FormFault]()
         wanted = {
             "ticks": self.ticks,
             "replicates": self.replicates,
@@ -138,7 +138,7 @@ class Scenario:
         for name, most in MOST.items():
             if wanted[name] > most:
                 line = f"{name} = {wanted[name]}: the page takes at most {most}, so that it stays quick; {instead}"
-                faults.append(Fault("planners.count" if name == "agents" else name, line))
+                faults.append(FormFault("planners.count" if name == "agents" else name, line))
         if faults:
             return faults
         arms = len(self.plan.arms)
@@ -147,10 +147,12 @@ class Scenario:
         work, cells = self.agents * runs / 1e6, p.space.families * runs / 1e6
         if work > MOST_AGENT_TICKS / 1e6:
             words = f"the page takes at most {MOST_AGENT_TICKS / 1e6:g} million, some minutes of work; {instead}"
-            return [Fault("replicates", f"{self.agents} agents {each} {work:.3g} million: {words}")]
+            return [FormFault("replicates", f"{self.agents} agents {each} {work:.3g} million: {words}")]
         if cells > MOST_CELLS / 1e6:
             words = f"the page keeps at most {MOST_CELLS / 1e6:g} million in memory; {instead}"
-            return [Fault("space.families", f"{p.space.families} families {each} {cells:.3g} million rows: {words}")]
+            return [
+                FormFault("space.families", f"{p.space.families} families {each} {cells:.3g} million rows: {words}")
+            ]
         return []
 
     def checked(self) -> Scenario:
@@ -238,13 +240,13 @@ def parse_value(path: str, text: str) -> Any:
     if isinstance(value, list):
         value = tuple(value)
     if faults := value_faults(path, value):
-        raise ScenarioError([Fault(path, line) for line in faults])
+        raise ScenarioError([FormFault(path, line) for line in faults])
     return typed(path, value)
 
 
-def placed(lines: Sequence[str]) -> list[Fault]:
+def placed(lines: Sequence[str]) -> list[FormFault]:
     """Give each line the control that it speaks of."""
-    return [Fault(_place(line), line) for line in lines]
+    return [FormFault(_place(line), line) for line in lines]
 
 
 def _place(line: str) -> str:
@@ -270,10 +272,10 @@ def from_address(query: str) -> Scenario:
     ScenarioError
     """
     if len(query) > MOST_TEXT:
-        raise ScenarioError([Fault("", f"the address is longer than {MOST_TEXT} characters")])
+        raise ScenarioError([FormFault("", f"the address is longer than {MOST_TEXT} characters")])
     given = [(current(key), text) for key, text in parse_qsl(query.removeprefix("?"), keep_blank_values=True)]
     values = {key: text for key, text in given if key not in EVENTS}
-    faults: list[Fault] = []
+    faults: list[FormFault] = []
     events: list[Event] = []
     for kind in EVENTS:
         made, lines = read_events([text for key, text in given if key == kind], kind)
@@ -282,7 +284,7 @@ def from_address(query: str) -> Scenario:
     changes = {path: text for path, text in values.items() if path in PATHS or "." in path}
     shared = values.get(SHARED, "true")
     if shared not in ("true", "false"):
-        faults.append(Fault(SHARED, f"{SHARED} = {shared!r}: must be true or false"))
+        faults.append(FormFault(SHARED, f"{SHARED} = {shared!r}: must be true or false"))
     return _assemble(values.get("preset", "default"), changes, values, events, shared == "true", faults)
 
 
@@ -297,14 +299,14 @@ def from_form(form: Any) -> Scenario:
         Every fault at once, each at its control.
     """
     if not isinstance(form, Mapping):
-        raise ScenarioError([Fault("", "the form cannot be read; reload the page")])
-    faults: list[Fault] = []
+        raise ScenarioError([FormFault("", "the form cannot be read; reload the page")])
+    faults: list[FormFault] = []
     events: list[Event] = []
     for kind in EVENTS:
         for name, fields in _texts_of(form, kind).items():
             given = fields.items() if isinstance(fields, Mapping) else ()
             made, lines = read_events([f"{name}:{','.join(f'{k}={v}' for k, v in given if str(v).strip())}"], kind)
-            faults += [Fault(f"{kind}:{name}", line) for line in lines]
+            faults += [FormFault(f"{kind}:{name}", line) for line in lines]
             events += made
     preset, values, numbers = str(form.get("preset", "default")), _texts_of(form, "values"), _texts_of(form, "numbers")
     shared = form.get(SHARED) is not False or not any(isinstance(e, Shock) for e in events)
@@ -325,14 +327,14 @@ def from_toml(text: str, where: str = "file") -> Scenario:
     """
     if len(text.encode()) > MOST_TEXT:
         line = f"{where}: is larger than {MOST_TEXT // 1024} kB, the most a configuration may have"
-        raise ScenarioError([Fault("", line)])
+        raise ScenarioError([FormFault("", line)])
     try:
         data = tomllib.loads(text.removeprefix("\ufeff"))
         settings = settings_from(data, where=where)
     except ConfigurationError as error:
         raise ScenarioError(placed(error.faults)) from None
     except (ValueError, RecursionError) as error:
-        raise ScenarioError([Fault("", f"{where}: is not valid TOML ({error})")]) from None
+        raise ScenarioError([FormFault("", f"{where}: is not valid TOML ({error})")]) from None
     return from_settings(settings, str(data.get("preset", "default")))
 
 
@@ -353,11 +355,11 @@ def from_settings(settings: Settings, preset: str = "default") -> Scenario:
 
 
 def _assemble(
-    preset: str, changes: Texts, numbers: Texts, events: Sequence[Event], shared: bool, faults: list[Fault]
+    preset: str, changes: Texts, numbers: Texts, events: Sequence[Event], shared: bool, faults: list[FormFault]
 ) -> Scenario:
     """Put the parts together; raise every fault at once."""
     if preset not in PRESET_NAMES:
-        faults.append(Fault("preset", f"preset = {preset!r}: must be {', '.join(PRESET_NAMES)}"))
+        faults.append(FormFault("preset", f"preset = {preset!r}: must be {', '.join(PRESET_NAMES)}"))
         preset = "default"
     values: dict[str, Any] = {}
     for path, text in changes.items():
@@ -371,12 +373,12 @@ def _assemble(
     for name, text in counts.items():
         with contextlib.suppress(ValueError):
             counts[name] = int(str(text))
-        faults += [Fault(name, line) for line in numbers_faults({name: counts[name]})]
+        faults += [FormFault(name, line) for line in numbers_faults({name: counts[name]})]
     twice = "is given twice; the page has one switch for each, mpbf run takes any number"
     names = [(_kind(e), e.name) for e in events]
-    faults += [Fault(f"{k}:{n}", f"{k} '{n}': {twice}") for k, n in dict.fromkeys(names) if names.count((k, n)) > 1]
+    faults += [FormFault(f"{k}:{n}", f"{k} '{n}': {twice}") for k, n in dict.fromkeys(names) if names.count((k, n)) > 1]
     own = "the page cannot show parameters of a policy (set); mpbf run can"
-    faults += [Fault("", f"policy '{e.name}': {own}") for e in events if isinstance(e, Policy) and e.set]
+    faults += [FormFault("", f"policy '{e.name}': {own}") for e in events if isinstance(e, Policy) and e.set]
     if faults:
         raise ScenarioError(faults)
     base = Parameters.preset(preset).flat()

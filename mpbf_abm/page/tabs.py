@@ -35,7 +35,7 @@ NOTES: dict[str, str] = WORDS["notes"]
 
 
 @dataclass(frozen=True)
-class Look:
+class View:
     """What the reader looks at.
 
     Attributes
@@ -56,11 +56,11 @@ class Look:
     pair: int = 0
     indicator: str = "records_hhi"
 
-    def fitting(self, shown: Shown) -> Look:
+    def fitting(self, shown: Shown) -> View:
         """Return the same within what there is."""
         view = self.view if shown.what_if else BASELINE
         pair = self.pair if self.pair in shown.replicates else shown.replicates[0]
-        return Look(self.tab, view, min(max(0, self.tick), shown.scenario.ticks - 1), pair, self.indicator)
+        return View(self.tab, view, min(max(0, self.tick), shown.scenario.ticks - 1), pair, self.indicator)
 
 
 def arms_in(view: str, shown: Shown) -> list[str]:
@@ -206,7 +206,7 @@ def draw(shown: Shown, key: tuple[Any, ...], make: Callable[..., str], *of: Any)
     return shown.drawn[key]
 
 
-def layers(shown: Shown, look: Look) -> str:
+def layers(shown: Shown, look: View) -> str:
     """Return charts over time."""
     mine = (f"Of your choice: {look.indicator}", {look.indicator: look.indicator}, MEANING[look.indicator])
     charts = (
@@ -235,7 +235,7 @@ def _chart(shown: Shown, view: str, title: str, labels: Mapping[str, str], about
     return figure(title, picture, escape(about), timed=True)
 
 
-def at_tick(shown: Shown, look: Look) -> str:
+def at_tick(shown: Shown, look: View) -> str:
     """Return indicators at the tick of the scrubber, as a table."""
     names = dict.fromkeys([*(q for _, labels, _ in CHARTS for q in labels), look.indicator])
     rows = [(meant(name), UNITS[name], [shown.values(name, arm)[:, look.tick] for arm in shown.arms]) for name in names]
@@ -259,7 +259,7 @@ def _values_table(shown: Shown, values: Iterable[tuple[str, str, list[Array]]], 
 # --------------------------------------------------------------------------- flows
 
 
-def flows(shown: Shown, look: Look) -> str:
+def flows(shown: Shown, look: View) -> str:
     """Return the layer diagram of each arm, and a table of what flows."""
     when = f"ticks {max(0, look.tick + 1 - FLOW_WINDOW) + 1} to {look.tick + 1}"
     n = len(shown.replicates)
@@ -283,12 +283,12 @@ def flows(shown: Shown, look: Look) -> str:
     return joined(head, parts) + _values_table(shown, rows, f"Flows per tick, {when}", "flow")
 
 
-def alone(shown: Shown, look: Look) -> bool:
+def alone(shown: Shown, look: View) -> bool:
     """Return whether one picture has the width of two."""
     return look.view != "both" or not shown.what_if
 
 
-def _run(shown: Shown, look: Look) -> str:
+def _run(shown: Shown, look: View) -> str:
     """Return which run is looked at, if there are several."""
     return "" if len(shown.replicates) == 1 else f", {'pair' if shown.what_if else 'run'} {look.pair + 1}"
 
@@ -296,7 +296,7 @@ def _run(shown: Shown, look: Look) -> str:
 # --------------------------------------------------------------------------- network
 
 
-def network(shown: Shown, look: Look, losses: pd.DataFrame | None = None) -> str:
+def network(shown: Shown, look: View, losses: pd.DataFrame | None = None) -> str:
     """Return who leans on whom at a tick, and what it costs to lose a node, if that was computed."""
     fresh, parts = look.view == "difference", []
     for arm in [WHAT_IF] if fresh else arms_in(look.view, shown):
@@ -351,7 +351,7 @@ def keystones(costs: pd.DataFrame | None) -> str:
 # --------------------------------------------------------------------------- materials
 
 
-def materials(shown: Shown, look: Look) -> str:
+def materials(shown: Shown, look: View) -> str:
     """Return the map of families: what was tried, what was found."""
     parts = []
     for arm in ["difference"] if look.view == "difference" else arms_in(look.view, shown):
@@ -362,7 +362,7 @@ def materials(shown: Shown, look: Look) -> str:
     return joined(note(f"{NOTES['materials']} Up to tick {look.tick + 1}{_run(shown, look)}.", "legend"), parts)
 
 
-def _map(shown: Shown, look: Look, arm: str) -> str:
+def _map(shown: Shown, look: View, arm: str) -> str:
     places = shown.histories[shown.last_arm if arm == "difference" else arm, look.pair].places
     counts = {a: shown.family_counts(a, look.pair, look.tick) for a in shown.arms}
     alt = f"Map of {len(places)} families"
@@ -374,7 +374,7 @@ def _map(shown: Shown, look: Look, arm: str) -> str:
     return panels.materials(places, *counts[arm], most, f"{alt}, {arm}: {_map_words(shown, look, arm)}")
 
 
-def _map_words(shown: Shown, look: Look, arm: str) -> str:
+def _map_words(shown: Shown, look: View, arm: str) -> str:
     if arm == "difference":
         before, f0 = shown.family_counts(BASELINE, look.pair, look.tick)
         after, f1 = shown.family_counts(WHAT_IF, look.pair, look.tick)
@@ -390,7 +390,7 @@ def _map_words(shown: Shown, look: Look, arm: str) -> str:
 # --------------------------------------------------------------------------- outcomes
 
 
-def outcomes(shown: Shown, _: Look) -> str:
+def outcomes(shown: Shown, _: View) -> str:
     """Return distributions of outcomes over runs, and effects with what they say."""
     parts = []
     for outcome in HEADLINE[:8]:
@@ -431,7 +431,7 @@ def _spread_table(shown: Shown) -> str:
 # --------------------------------------------------------------------------- configuration
 
 
-def configuration(shown: Shown, _: Look) -> str:
+def configuration(shown: Shown, _: View) -> str:
     """Return how to make the same runs elsewhere, what differs from the defaults, and the hashes."""
     s = shown.scenario
     flat, record = s.parameters.flat(), s.plan.record()
@@ -462,6 +462,6 @@ def configuration(shown: Shown, _: Look) -> str:
     return "".join(parts)
 
 
-MAKERS: dict[str, Callable[[Shown, Look], str]] = {
+MAKERS: dict[str, Callable[[Shown, View], str]] = {
     make.__name__: make for make in (layers, flows, network, materials, outcomes, configuration)
 }

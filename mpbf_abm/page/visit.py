@@ -23,7 +23,7 @@ from mpbf_abm.page.history import Task, tasks_of
 from mpbf_abm.page.scenario import (
     EXAMPLES,
     NUMBERS,
-    Fault,
+    FormFault,
     Scenario,
     ScenarioError,
     from_address,
@@ -34,7 +34,7 @@ from mpbf_abm.page.scenario import (
 )
 from mpbf_abm.page.shown import Shown
 from mpbf_abm.page.stored import Studies
-from mpbf_abm.page.tabs import TABS, VIEWS, Look
+from mpbf_abm.page.tabs import TABS, VIEWS, View
 from mpbf_abm.parameters import Parameters
 
 Tell = Callable[[str, dict[str, Any]], Awaitable[None]]
@@ -63,13 +63,13 @@ class Visit:
         self.desk, self.studies, self.tell, self.artist, self.opening = desk, studies, tell, artist, opening
         self.scenario: Scenario | None = None
         self.shown: Shown | None = None
-        self.look = Look()
+        self.look = View()
         self.order: Order | None = None
         self.losses: Order | None = None
         self.costs: dict[str, pd.DataFrame] = {}
         self.study: dict[str, str] = {}
         self._preset = "default"
-        self._left_over: list[Fault] = []
+        self._left_over: list[FormFault] = []
         self._sent: dict[str, str] = {}
         self._repaint = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -108,7 +108,7 @@ class Visit:
         except ScenarioError as error:
             scenario, faults = from_address(self.opening), error.placed
         # Without a word about it the end of the runs is looked at.
-        self.look = Look(**({"tick": scenario.ticks - 1} | _checked_look(dict(parse_qsl(query[:10_000])))))
+        self.look = View(**({"tick": scenario.ticks - 1} | _checked_look(dict(parse_qsl(query[:10_000])))))
         await self.tell("look", asdict(self.look))
         self._left_over = faults
         await self._fill(scenario)
@@ -152,13 +152,13 @@ class Visit:
         try:
             scenario = from_toml(text if isinstance(text, str) else "", name)
         except ScenarioError as error:
-            await self._complain([Fault("file", f.line) for f in error.placed])
+            await self._complain([FormFault("file", f.line) for f in error.placed])
             return
         await self._fill(scenario)
 
     async def looked(self, what: Any) -> None:
         """Show another tab, view, tick, pair or indicator."""
-        self.look = Look(**_checked_look(what if isinstance(what, Mapping) else {}))
+        self.look = View(**_checked_look(what if isinstance(what, Mapping) else {}))
         self._repaint.set()
 
     async def cancel(self) -> None:
@@ -239,7 +239,9 @@ class Visit:
         start = min(look.tick + 1, s.ticks - 1)
         policies = s.policies if shown.what_if and look.view != "baseline" else ()
         if s.ticks < 2 or not s.parameters.planners.count:
-            await self._complain([Fault("", "there is nothing to lose: keystones need two ticks and some planners")])
+            await self._complain(
+                [FormFault("", "there is nothing to lose: keystones need two ticks and some planners")]
+            )
             return
         specs = {i: RunSpec(s.parameters, s.seed + i, s.ticks, policies) for i in shown.replicates}
         self.losses = order = self.desk.order({i: Task(spec, losses=start) for i, spec in specs.items()})
@@ -257,7 +259,7 @@ class Visit:
             self.costs = {shown.scenario.address(): _costs(order)}
             self._repaint.set()
 
-    async def _complain(self, faults: Sequence[Fault]) -> None:
+    async def _complain(self, faults: Sequence[FormFault]) -> None:
         """Say what cannot be used, each at its control; what was said before goes."""
         await self.tell("faults", {"faults": [{"control": f.control, "line": f.line} for f in faults]})
 
@@ -297,7 +299,7 @@ class Visit:
                 words = f"this could not be drawn: {type(error).__name__}: {error}"
                 await self._send(f"panel-{look.tab}-body", f'<p class="fault">{tabs.escape(words)}</p>')
 
-    def _tab(self, shown: Shown, look: Look) -> str:
+    def _tab(self, shown: Shown, look: View) -> str:
         if look.tab == "network":
             return tabs.network(shown, look, self.costs.get(shown.scenario.address()))
         return tabs.MAKERS[look.tab](shown, look)
@@ -321,7 +323,7 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 def _asks(query: str) -> bool:
     """Return whether an address says anything about the model."""
     keys = {part.split("=", 1)[0] for part in query.split("&") if part}
-    return bool(keys - set(Look().__dict__))
+    return bool(keys - set(View().__dict__))
 
 
 def _checked_look(what: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from mpbf_abm.figures import of_studies
 from mpbf_abm.outputs import clock, size, table, write_pages
 from mpbf_abm.studies import analyses
 from mpbf_abm.studies.analyses import Analysis
-from mpbf_abm.studies.definition import Study
+from mpbf_abm.studies.definition import StudyDefinition
 from mpbf_abm.studies.driver import Shard, Tally
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.report import report
 from mpbf_abm.studies.results import Results
-from mpbf_abm.studies.upkeep import Estimate
+from mpbf_abm.studies.upkeep import CostEstimate
 
 KINDS = ("phase", "compare", "robustness", "sensitivity", "discover")
 Stored = tuple[int, int] | None  # runs of the study, and others
@@ -42,7 +42,7 @@ def _counts(plan: Plan) -> tuple[int, int]:
     return plan.count(), plan.count(n.n or n.most or 0)
 
 
-def plan_mapping(plan: Plan, stored: Stored, cost: Estimate | None) -> dict[str, Any]:
+def plan_mapping(plan: Plan, stored: Stored, cost: CostEstimate | None) -> dict[str, Any]:
     """Return size, cost and supported analyses, for machines."""
     runs, n = _counts(plan), plan.study.replicates
     size = {"study": plan.study.name, "scenarios": len(plan.scenarios), "arms": [a.label for a in plan.arms]}
@@ -52,7 +52,7 @@ def plan_mapping(plan: Plan, stored: Stored, cost: Estimate | None) -> dict[str,
     return size | {"analyses": supported, "pilot": pilot}
 
 
-def plan_rows(plan: Plan, stored: Stored, cost: Estimate | None) -> list[list[str]]:
+def plan_rows(plan: Plan, stored: Stored, cost: CostEstimate | None) -> list[list[str]]:
     """Return size, cost and supported analyses, as rows of a table."""
     rows = [["size", runs_in_words(plan)]]
     if stored is not None:
@@ -69,7 +69,7 @@ def plan_rows(plan: Plan, stored: Stored, cost: Estimate | None) -> list[list[st
     return rows + [[f"mpbf {name}", f"not supported: {reason}" if reason else "supported"] for name, reason in why]
 
 
-def summary(definition: Study, tally: Tally, place: Path, part: Shard | None) -> str:
+def summary(definition: StudyDefinition, tally: Tally, place: Path, part: Shard | None) -> str:
     """Return what came of the runs of a study, and which command comes next."""
     again = f" ({tally.again} of them again, to record more)" if tally.again else ""
     made = f"{tally.made} runs made{again}, {tally.failed} failed, {tally.known} there already"

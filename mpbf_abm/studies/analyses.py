@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.stats import robustness as criteria_of
 from mpbf_abm.stats.estimates import half_widths, wilson
@@ -103,7 +104,6 @@ def complete(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArra
 
 # Distributions of outcomes, and paired effects of policies with verdicts.
 
-Float = NDArray[np.float64]
 
 BOX_NOTE = (
     "the box with the best balance (harmonic mean) of coverage and density is chosen; quasi_p: chance of so many hits "

@@ -455,7 +455,7 @@ def _parameters(value: Any) -> Any:
 Model = Callable[..., Any]
 
 
-class Study(Section):
+class StudyDefinition(Section):
     """A question, and all that is needed to run it.
 
     Parameters
@@ -628,7 +628,7 @@ class Study(Section):
         shared: bool = True,
         seeds: Sequence[int],
         **fields: Any,
-    ) -> Study:
+    ) -> StudyDefinition:
         """Make the study of one question: baseline, and what-if if it differs by anything, on the same seeds.
 
         Parameters
@@ -650,10 +650,10 @@ class Study(Section):
         fields |= {"shocks": common, "replicates": Replicates(seeds=tuple(seeds))}
         return cls(name=name, parameters=parameters.changed(), **fields)
 
-    def changed(self, **fields: Any) -> Study:
+    def changed(self, **fields: Any) -> StudyDefinition:
         """Return a copy with some fields changed."""
         own = {name: getattr(self, name) for name in type(self).model_fields}
-        return Study(**(own | fields))
+        return StudyDefinition(**(own | fields))
 
 
 def unknown_names(names: Sequence[str], known: Sequence[str], place: str) -> list[str]:
@@ -661,7 +661,7 @@ def unknown_names(names: Sequence[str], known: Sequence[str], place: str) -> lis
     return [f"{place}: unknown quantity '{n}'{did_you_mean(n, known)}" for n in names if n not in known]
 
 
-def load_space(space: Space, folder: Path, study: Study) -> MaterialsSpace:
+def load_space(space: Space, folder: Path, study: StudyDefinition) -> MaterialsSpace:
     """Return the materials of a study: read from a file (relative to a folder), or generated.
 
     Raises

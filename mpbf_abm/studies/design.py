@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import field_validator
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError
-
-Float = NDArray[np.float64]
 
 KINDS = ("single", "grid", "one_at_a_time", "lhs", "sobol", "morris", "saltelli", "table")
 NEEDS_N = ("lhs", "sobol", "morris", "saltelli")

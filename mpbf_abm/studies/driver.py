@@ -18,15 +18,15 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, HaltError, InterruptionError, MpbfError, StoppedError
 from mpbf_abm.model.spec import FORM
 from mpbf_abm.outputs import RUNS, some
 from mpbf_abm.processes import Done
 from mpbf_abm.stats.estimates import Verdict, judge
 from mpbf_abm.studies.definition import Engine as EngineSettings
-from mpbf_abm.studies.definition import Recording, Study
+from mpbf_abm.studies.definition import Recording, StudyDefinition
 from mpbf_abm.studies.design import lines_where
 from mpbf_abm.studies.engines import InProcess, open_engine, result_of
 from mpbf_abm.studies.files import write_study
@@ -37,8 +37,6 @@ from mpbf_abm.studies.store import FILE, OF_A_RESULT, DamageError, Saved, Store,
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
-
-Float = NDArray[np.float64]
 
 
 class Progress(Protocol):
@@ -112,7 +110,7 @@ class Tally:
 
 
 def run_study(
-    study: Study,
+    study: StudyDefinition,
     out: str | Path,
     *,
     folder: Path | None = None,
@@ -183,7 +181,7 @@ def _mend(store: Store, watch: Progress, which: str = "") -> None:
 
 @contextmanager
 def answered(
-    study: Study,
+    study: StudyDefinition,
     out: Path | None,
     *,
     workers: int | None = None,
@@ -323,7 +321,7 @@ def form_of(main: Path, store: Store) -> int:
     return FORM if form is None else form
 
 
-def _redesigned(before: Saved, study: Study) -> bool:
+def _redesigned(before: Saved, study: StudyDefinition) -> bool:
     """Whether the design is another than before."""
     return bool(tomllib.loads(before.definition).get("design") != tomllib.loads(write_study(study)).get("design"))
 

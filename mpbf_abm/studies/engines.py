@@ -17,7 +17,7 @@ from mpbf_abm.studies.jobs import Failure, Record
 GROUP = "mpbf_abm.engines"  # entry points: each an engine other than this machine
 
 
-class Engine(Protocol):
+class RunEngine(Protocol):
     """What the driver asks of an engine."""
 
     @property
@@ -87,7 +87,7 @@ class InProcess:
         self._queue.clear()
 
 
-def open_engine(work: Work, settings: EngineSettings, limits: Limits, workers: int | None = None) -> Engine:
+def open_engine(work: Work, settings: EngineSettings, limits: Limits, workers: int | None = None) -> RunEngine:
     """Start an engine.
 
     Parameters
@@ -110,7 +110,7 @@ def open_engine(work: Work, settings: EngineSettings, limits: Limits, workers: i
     )
 
 
-def installed(kind: str) -> Callable[[Work, EngineSettings, Limits, int | None], Engine]:
+def installed(kind: str) -> Callable[[Work, EngineSettings, Limits, int | None], RunEngine]:
     """Return the factory of an engine by the name of its entry point.
 
     Raises
@@ -119,7 +119,7 @@ def installed(kind: str) -> Callable[[Work, EngineSettings, Limits, int | None],
         If there is none, or the library that it stands on is not installed.
     """
     for point in entry_points(group=GROUP, name=kind):
-        factory: Callable[[Work, EngineSettings, Limits, int | None], Engine] = point.load()
+        factory: Callable[[Work, EngineSettings, Limits, int | None], RunEngine] = point.load()
         return factory
     raise ConfigurationError(f"[engine]: kind = '{kind}': the installed mpbf_abm has no such engine; install it again")
 

@@ -25,7 +25,7 @@ from mpbf_abm.studies.definition import (
     Replicates,
     Series,
     Space,
-    Study,
+    StudyDefinition,
     factor_of,
     flat_parameters,
 )
@@ -50,12 +50,12 @@ PARTS: dict[str, type[Section]] = {
 class StudyFileError(ConfigurationError):
     """Faults of a study file, and the study without what is at fault, if that is one."""
 
-    def __init__(self, faults: str | Iterable[str], rest: Study | None = None) -> None:
+    def __init__(self, faults: str | Iterable[str], rest: StudyDefinition | None = None) -> None:
         super().__init__(faults)
         self.rest = rest
 
 
-def read_study(path: str | Path) -> Study:
+def read_study(path: str | Path) -> StudyDefinition:
     """Read a study file.
 
     Raises
@@ -70,7 +70,7 @@ def read_study(path: str | Path) -> Study:
     return parse_study(data, where=path.name, folder=path.parent)
 
 
-def of_run_file(data: Mapping[str, Any], path: Path) -> Study:
+def of_run_file(data: Mapping[str, Any], path: Path) -> StudyDefinition:
     """Return the study of the runs that ``mpbf run`` makes of a configuration file: the same seeds, arms and ids."""
     settings = settings_from(data, where=path.name)
     asked, shared = (settings.policies, settings.shocks), settings.shocks_in_baseline
@@ -82,10 +82,10 @@ def of_run_file(data: Mapping[str, Any], path: Path) -> Study:
         raise ConfigurationError([f"{path.name}: {fault}" for fault in faults])
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or "run"
     seeds = range(seed, seed + replicates)
-    return Study.of_question(name, settings.parameters, *asked, shared=shared, ticks=ticks, seeds=seeds)
+    return StudyDefinition.of_question(name, settings.parameters, *asked, shared=shared, ticks=ticks, seeds=seeds)
 
 
-def parse_study(data: Mapping[str, Any], *, where: str = "", folder: Path | None = None) -> Study:
+def parse_study(data: Mapping[str, Any], *, where: str = "", folder: Path | None = None) -> StudyDefinition:
     """Make a study from the content of a file.
 
     Parameters
@@ -97,7 +97,7 @@ def parse_study(data: Mapping[str, Any], *, where: str = "", folder: Path | None
     folder : Path, optional
         Folder that files named in it are relative to.
     """
-    reader = _Reader(folder or Path())
+    reader = _FileReader(folder or Path())
     study = reader.study(data)
     if reader.faults or study is None:
         prefix = f"{where}: " if where else ""
@@ -105,7 +105,7 @@ def parse_study(data: Mapping[str, Any], *, where: str = "", folder: Path | None
     return study
 
 
-class _Reader:
+class _FileReader:
     """Reads table by table and keeps every fault."""
 
     def __init__(self, folder: Path) -> None:
@@ -124,7 +124,7 @@ class _Reader:
         """Make a section of each table that can be one."""
         return tuple(filter(None, [self.make(build, table, place) for table in tables]))
 
-    def study(self, data: Mapping[str, Any]) -> Study | None:
+    def study(self, data: Mapping[str, Any]) -> StudyDefinition | None:
         self.faults += [f"unknown table [{k}]{self.meant(k, data[k])}" for k in data if k not in TABLES]
         head = self.table(data, "study")
         self.faults += [f"[study]: unknown field '{k}'{did_you_mean(k, OWN)}" for k in head if k not in OWN]
@@ -140,7 +140,7 @@ class _Reader:
         varies = any(isinstance(v, Factor) for v in fields["parameters"].values())
         missing = "where parameters vary, say how many runs each scenario has (n = 1, say)"
         self.faults += lines_where((varies and "replicates" not in data, f"[replicates] is missing: {missing}"))
-        return self.make(Study, {k: v for k, v in fields.items() if v is not None})
+        return self.make(StudyDefinition, {k: v for k, v in fields.items() if v is not None})
 
     @staticmethod
     def meant(key: str, value: Any) -> str:
@@ -247,14 +247,14 @@ def _cell(text: str) -> Any:
 # --------------------------------------------------------------------------- back to a file
 
 
-def write_study(study: Study) -> str:
+def write_study(study: StudyDefinition) -> str:
     """Write a study as TOML; reading it gives an equal study (but for a custom model, which no file holds)."""
     import tomli_w
 
     return tomli_w.dumps(as_tables(study))
 
 
-def as_tables(study: Study) -> dict[str, Any]:
+def as_tables(study: StudyDefinition) -> dict[str, Any]:
     """Return the tables of a study file; what is at its default is left out."""
     parts = {key: _lists(getattr(study, key) or {}) for key in PARTS}
     if study.replicates.seeds:

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import InterruptionError, words_of
 from mpbf_abm.identity import own_modules
 from mpbf_abm.measures.flows import tick_flows
@@ -30,12 +30,11 @@ from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_process, one_thread
-from mpbf_abm.studies.definition import Arm, Measure, Recording, Study
+from mpbf_abm.studies.definition import Arm, Measure, Recording, StudyDefinition
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Float = NDArray[np.float64]
 Observed = dict[int, dict[str, float]]
 V = TypeVar("V")
 
@@ -365,7 +364,7 @@ class Runner:
         Materials that all runs share.
     """
 
-    def __init__(self, study: Study, space: MaterialsSpace | None = None) -> None:
+    def __init__(self, study: StudyDefinition, space: MaterialsSpace | None = None) -> None:
         self.study, self.space = study, space
         self.debug = False  # open the debugger where a run raises
         self.modules = own_modules()  # what they register must be there in every process
@@ -478,7 +477,7 @@ class Runner:
         return {"study": self.study, "space": self.space, "debug": False, "modules": self.modules}
 
 
-def run_values(study: Study, values: Sequence[Any], arm: Arm) -> dict[str, Any]:
+def run_values(study: StudyDefinition, values: Sequence[Any], arm: Arm) -> dict[str, Any]:
     """Parameters of a run that differ from the preset: fixed ones, the arm's, the scenario's."""
     out = study.fixed | arm.parameters
     for factor, value in zip(study.factors, values, strict=True):
@@ -486,7 +485,7 @@ def run_values(study: Study, values: Sequence[Any], arm: Arm) -> dict[str, Any]:
     return out
 
 
-def resolve(study: Study, values: Mapping[str, Any]) -> Parameters:
+def resolve(study: StudyDefinition, values: Mapping[str, Any]) -> Parameters:
     """Return all parameters of a run."""
     return Parameters.preset(study.preset).updated(values)
 
@@ -501,13 +500,18 @@ def measured(measure: Measure, seen: Observed, horizon: int) -> float:
     return {"min": min(values), "max": max(values), "end": values[-1]}[measure.over]
 
 
-def known_quantities(study: Study) -> tuple[str, ...]:
+def known_quantities(study: StudyDefinition) -> tuple[str, ...]:
     """Return the quantities of the ecosystem that outcomes and series can name; none are known of a custom model."""
     return () if study.own_model else outcome_names()
 
 
 def spec_of(
-    study: Study, values: Sequence[Any], arm: Arm, space: MaterialsSpace | None, seed: int = 0, reseed: Any = None
+    study: StudyDefinition,
+    values: Sequence[Any],
+    arm: Arm,
+    space: MaterialsSpace | None,
+    seed: int = 0,
+    reseed: Any = None,
 ) -> RunSpec:
     """Return a run of a study of the ecosystem: a scenario's values in an arm, with its draws."""
     p, shocks = resolve(study, run_values(study, values, arm)), (*study.shocks, *arm.shocks)

@@ -22,7 +22,7 @@ from mpbf_abm.model.interventions import in_force
 from mpbf_abm.model.spec import FORM, canonical, rules_fingerprint, run_id, run_kind
 from mpbf_abm.parameters import PATHS, Parameters, value_faults
 from mpbf_abm.provenance import content_hash, library_fingerprint
-from mpbf_abm.studies.definition import BASELINE, Arm, Study, load_space, unknown_names
+from mpbf_abm.studies.definition import BASELINE, Arm, StudyDefinition, load_space, unknown_names
 from mpbf_abm.studies.design import (
     SAMPLED,
     SCREENS,
@@ -48,7 +48,7 @@ COLUMNS = names_of(
 MOST_CHECKED = 2_000  # scenarios whose parameters are checked before running
 
 
-def fingerprint_of(study: Study, form: int = FORM) -> str:
+def fingerprint_of(study: StudyDefinition, form: int = FORM) -> str:
     """Hash of the source that the study's runs depend on, a custom model included."""
     if study.model is None:
         named = [*(o.of or n for n, o in study.outcomes.items()), *study.series.of]
@@ -89,12 +89,12 @@ class Plan:
 
     def __init__(
         self,
-        study: Study,
+        study: StudyDefinition,
         space: MaterialsSpace | None = None,
         *,
         fingerprint: str | None = None,
         origin: Mapping[str, Any] | None = None,
-        recorded: Study | None = None,
+        recorded: StudyDefinition | None = None,
         form: int = FORM,
     ) -> None:
         self.study, self.space, self.form = study, space, form
@@ -110,7 +110,7 @@ class Plan:
         return self if form == self.form else Plan(self.study, self.space, form=form)
 
     @classmethod
-    def of(cls, study: Study, folder: Path | None = None) -> Plan:
+    def of(cls, study: StudyDefinition, folder: Path | None = None) -> Plan:
         """Plan of a study, with its materials; files are relative to a folder."""
         return cls(study, None if study.space is None else load_space(study.space, folder or Path(), study))
 
@@ -487,7 +487,7 @@ def earlier_run_id(plan: Plan, scenario: int, arm: int, seed: int, history: int)
     return state.hexdigest()
 
 
-def earlier_fingerprint(study: Study) -> str:
+def earlier_fingerprint(study: StudyDefinition) -> str:
     """Hash of the source of a custom model; its name as it was written then."""
     model: Any = study.model
     name = f"{model.__module__}:{getattr(model, '__qualname__', type(model).__qualname__)}"

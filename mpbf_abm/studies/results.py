@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.outputs import RUNS
-from mpbf_abm.studies.definition import Outcome, Study
+from mpbf_abm.studies.definition import Outcome, StudyDefinition
 from mpbf_abm.studies.files import parse_study, read_study
 from mpbf_abm.studies.jobs import unpack_value
 from mpbf_abm.studies.plan import Plan
@@ -27,7 +28,6 @@ from mpbf_abm.studies.store import FILE, Look, Saved, Store, StoredSeries, Store
 if TYPE_CHECKING:
     import pandas as pd
 
-Float = NDArray[np.float64]
 Place = tuple[int, int, int]
 
 MISSING, DONE, FAILED = 0, 1, 2
@@ -35,7 +35,7 @@ STATUS = ("missing", "done", "failed")
 RUN = ("scenario", "arm", "replicate")
 
 
-def default_folder(study: Study) -> Path:
+def default_folder(study: StudyDefinition) -> Path:
     """Folder that the runs of a study are written to unless one is named."""
     return Path("results") / study.name
 
@@ -64,7 +64,7 @@ def store_path(place: str | Path) -> Path:
     return store
 
 
-def saved_study(saved: Saved) -> Study:
+def saved_study(saved: Saved) -> StudyDefinition:
     """Return the study of a stored definition.
 
     Raises
@@ -81,7 +81,7 @@ def saved_study(saved: Saved) -> Study:
     return study.changed(made_by=saved.model) if saved.model else study
 
 
-def saved_plan(saved: Saved, study: Study | None = None) -> Plan:
+def saved_plan(saved: Saved, study: StudyDefinition | None = None) -> Plan:
     """Return the plan of a stored definition, by which its runs can be found; perhaps read by another study."""
     stored = saved_study(saved)
     if study is not None and study.own_model != stored.own_model:
@@ -115,7 +115,7 @@ class Results(AbstractContextManager["Results"]):
     >>> results.outcomes.groupby(["arm", "outcome"])["value"].median()  # doctest: +SKIP
     """
 
-    def __init__(self, store: Store, study: Study | None = None) -> None:
+    def __init__(self, store: Store, study: StudyDefinition | None = None) -> None:
         saved = store.last_study()
         if saved is None:
             raise StoreError(f"{store.path}: holds no study")
@@ -127,7 +127,7 @@ class Results(AbstractContextManager["Results"]):
         self._wanted = self.study.recording if strict else None
 
     @classmethod
-    def open(cls, place: str | Path, study: Study | None = None) -> Self:
+    def open(cls, place: str | Path, study: StudyDefinition | None = None) -> Self:
         """Open the results in a folder."""
         return cls(Store.open(store_path(place)), study)
 

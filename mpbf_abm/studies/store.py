@@ -80,7 +80,7 @@ class DamageError(StoreError):
     """A definition of a study that is damaged."""
 
 
-class Row(NamedTuple):
+class StoredRow(NamedTuple):
     """A row of the table `runs` with what is there of its series (`there` is their hash) and of its tables."""
 
     number: int
@@ -113,7 +113,7 @@ class Row(NamedTuple):
         return StoredSeries(listed(self.quantities), listed(self.ticks), self.there, self.data or b"")
 
 
-RUN = Row._fields[1:16]  # the columns that a driver writes
+RUN = StoredRow._fields[1:16]  # the columns that a driver writes
 INSERT = f"INSERT INTO runs ({', '.join(RUN)}) VALUES ({', '.join('?' * len(RUN))})"  # noqa: S608 (constants)
 REPLACE = f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in RUN[1:])}"
 INSERT_STUDY = (
@@ -256,7 +256,7 @@ def listed(text: str | None) -> tuple[Any, ...]:
     return tuple(json.loads(text or "[]"))
 
 
-def holds(row: Row, wanted: Recording) -> bool:
+def holds(row: StoredRow, wanted: Recording) -> bool:
     """Return whether a sound row holds what is wanted."""
     if not all(f"{json.dumps(key)}:" in (row.outcomes or "") for key in wanted.measures):
         return False
@@ -484,7 +484,7 @@ class Store(AbstractContextManager["Store"]):
 
     # ------------------------------------------------------------------ reading
 
-    def _rows(self, where: str = "1", values: Sequence[Any] = (), *, data: bool = False) -> Iterator[Row]:
+    def _rows(self, where: str = "1", values: Sequence[Any] = (), *, data: bool = False) -> Iterator[StoredRow]:
         """Read rows of runs, with the data of their series if asked for."""
         columns = [f"runs.{name}" for name in RUN] + ["series.hash", "quantities", "ticks", TABLES_THERE]
         if self._format == 1:
@@ -495,9 +495,9 @@ class Store(AbstractContextManager["Store"]):
             query = (
                 f"SELECT number, {', '.join(columns)} FROM runs LEFT JOIN series ON series.run = number WHERE {where}"  # noqa: S608
             )
-            yield from map(Row._make, self._db.execute(query, values))
+            yield from map(StoredRow._make, self._db.execute(query, values))
 
-    def _is_sound(self, row: Row) -> bool:
+    def _is_sound(self, row: StoredRow) -> bool:
         """Whether a row is as it was written, and its series are there (what they hold is not looked at)."""
         if row.status not in ("done", "failed"):
             return False
@@ -568,7 +568,7 @@ class Store(AbstractContextManager["Store"]):
         said = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check")]
         return next((" ".join(line.split()) for line in said if not line.startswith(values)), "")
 
-    def _is_whole(self, row: Row) -> bool:
+    def _is_whole(self, row: StoredRow) -> bool:
         """Whether a row is as it was written, with what its series hold."""
         if self._format > 1 and row.there is None and row.tables is None:
             return self._is_sound(row)
@@ -633,7 +633,7 @@ class Store(AbstractContextManager["Store"]):
             if (sound := self._is_sound(row)) or not damaged:
                 yield row.id, self._checked(row, sound)
 
-    def _checked(self, row: Row, sound: bool) -> dict[str, float]:
+    def _checked(self, row: StoredRow, sound: bool) -> dict[str, float]:
         """Return the outcomes of a row that is known to be sound, or not."""
         with self._damage(row, "outcomes are", sound=sound):
             outcomes = unpack_outcomes(row.outcomes or "")
@@ -643,7 +643,7 @@ class Store(AbstractContextManager["Store"]):
             return outcomes
 
     @contextmanager
-    def _damage(self, row: Row, what: str, *, sound: bool) -> Iterator[None]:
+    def _damage(self, row: StoredRow, what: str, *, sound: bool) -> Iterator[None]:
         """Name the run of a row that is not sound, or cannot be read."""
         try:
             if not sound:
@@ -729,7 +729,7 @@ class Store(AbstractContextManager["Store"]):
             pass
         return range(1, self.path.stat().st_size // SHORTEST + 1)
 
-    def _stored(self, row: Row) -> StoredRun:
+    def _stored(self, row: StoredRow) -> StoredRun:
         """Make a run of a row, or say how it is damaged."""
         place = (row.id, row.scenario, row.arm, row.replicate, row.seed)
         made = (row.seconds, row.attempts, row.environment)
@@ -741,7 +741,7 @@ class Store(AbstractContextManager["Store"]):
                 series_bytes(self.path, row.id, series)
         return StoredRun(*place, self._checked(row, True), row.hash or "", None, *made, series, tables)
 
-    def _tables_of(self, row: Row) -> dict[str, bytes]:
+    def _tables_of(self, row: StoredRow) -> dict[str, bytes]:
         """Tables of a sound row, each checked against its hash."""
         if row.tables is None:
             return {}

@@ -23,8 +23,8 @@ from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.results import Results
 
 
-class Study(definition.Study):
-    """A study, as :class:`mpbf_abm.studies.definition.Study` describes it, that can be run.
+class Study(definition.StudyDefinition):
+    """A study, as :class:`mpbf_abm.studies.definition.StudyDefinition` describes it, that can be run.
 
     Examples
     --------
@@ -51,8 +51,8 @@ class Study(definition.Study):
         return cls._with(read_study(path), Path(path).parent)
 
     @classmethod
-    def _with(cls, study: definition.Study, folder: Path, **fields: Any) -> Self:
-        own = {name: getattr(study, name) for name in definition.Study.model_fields}
+    def _with(cls, study: definition.StudyDefinition, folder: Path, **fields: Any) -> Self:
+        own = {name: getattr(study, name) for name in definition.StudyDefinition.model_fields}
         new = cls(**(own | fields))
         new._folder = folder
         return new
@@ -187,7 +187,9 @@ def do_tasks(
         "limits": UNLIMITED,
         "design": Design(kind="grid"),
     }
-    study = definition.Study(name=name, question=question, model=model, parameters={**given, TASK: task}, **fixed)
+    study = definition.StudyDefinition(
+        name=name, question=question, model=model, parameters={**given, TASK: task}, **fixed
+    )
     with answered(study, out, workers=jobs, progress=progress, space=space) as results:
         values = results.tables(VALUE)
         return {task: values[s, 0, 0] for s, task in enumerate(tasks)}

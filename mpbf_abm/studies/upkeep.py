@@ -20,7 +20,7 @@ from mpbf_abm.outputs import some
 from mpbf_abm.processes import Done, default_workers
 from mpbf_abm.provenance import environment, unlike
 from mpbf_abm.studies.definition import Engine as EngineSettings
-from mpbf_abm.studies.definition import Recording, Study, load_space
+from mpbf_abm.studies.definition import Recording, StudyDefinition, load_space
 from mpbf_abm.studies.design import faults_of
 from mpbf_abm.studies.driver import Progress, Silent, orphans, precision
 from mpbf_abm.studies.engines import open_engine, result_of
@@ -263,7 +263,7 @@ ROW = 400  # bytes of a stored run without its results
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """Cost of a study.
 
     Attributes
@@ -300,7 +300,7 @@ class Estimate:
         return runs * self.bytes
 
 
-def estimate(plan: Plan, workers: int | None = None) -> Estimate:
+def estimate(plan: Plan, workers: int | None = None) -> CostEstimate:
     """Make a few runs of a plan on the local engine, and time them.
 
     Each worker first makes one run that does not count, as it imports what it needs there.
@@ -332,7 +332,7 @@ def estimate(plan: Plan, workers: int | None = None) -> Estimate:
     failures = [r.message for r in results if isinstance(r, Failure)]
     stored = [len(r.outcomes) + len(r.series or b"") + ROW for r in results if isinstance(r, Record)]
     mean, disk = (sum(x) / max(1, len(x)) for x in (seconds, stored))
-    return Estimate(len(seconds), len(failures), next(iter(failures), ""), mean, count, start, disk)
+    return CostEstimate(len(seconds), len(failures), next(iter(failures), ""), mean, count, start, disk)
 
 
 # --------------------------------------------------------------------------- status
@@ -340,7 +340,7 @@ def estimate(plan: Plan, workers: int | None = None) -> Estimate:
 # Find a study by file or store, and say how far its runs are.
 
 
-def load(source: Path) -> tuple[Study, Path, Path | None]:
+def load(source: Path) -> tuple[StudyDefinition, Path, Path | None]:
     """Return a study, the folder of its data, and the folder of its store: read from a file, or from the store."""
     if not source.is_dir() and source.suffix != ".sqlite":
         try:

@@ -26,7 +26,7 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.provenance import content_hash, record
 from mpbf_abm.stats.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
 from mpbf_abm.streams import check_seed
-from mpbf_abm.studies.definition import BASELINE, UNLIMITED, WHAT_IF, Limits, Series, Study
+from mpbf_abm.studies.definition import BASELINE, UNLIMITED, WHAT_IF, Limits, Series, StudyDefinition
 from mpbf_abm.studies.design import faults_of
 from mpbf_abm.studies.driver import Progress, answered, claim
 from mpbf_abm.studies.files import write_study
@@ -42,7 +42,7 @@ KEPT = Series(of=STANDARD, tables=("families", "infrastructure", "links", "flows
 
 
 @dataclass(frozen=True)
-class Plan:
+class WhatIf:
     """What to run.
 
     Without anything by which they would differ there is one arm; else there are two, baseline and what-if, and
@@ -101,11 +101,11 @@ class Plan:
         return WHAT_IF if len(self.arms) > 1 else "run"
 
     @cached_property
-    def study(self) -> Study:
+    def study(self) -> StudyDefinition:
         """The study of this question."""
         kept: dict[str, Any] = {"series": KEPT, "limits": UNLIMITED, "question": self.compared(), "ticks": self.ticks}
         asked = (self.kind, self.parameters, self.policies, self.shocks)
-        return Study.of_question(*asked, shared=self.shocks_in_baseline, seeds=self.seeds, **kept)
+        return StudyDefinition.of_question(*asked, shared=self.shocks_in_baseline, seeds=self.seeds, **kept)
 
     def check(self) -> None:
         """Raise with one line for every fault that would stop the run or leave an event without effect."""
@@ -149,7 +149,7 @@ class Plan:
         return f"what-if: {policies}" + (f"; in both arms: {shocks}" if shocks else "")
 
 
-def plain_study(plan: Plan, name: str = "") -> Study:
+def plain_study(plan: WhatIf, name: str = "") -> StudyDefinition:
     """The study of a plan, perhaps under another name, without what a result keeps of every run."""
     return plan.study.changed(name=name or plan.kind, series=Series(), limits=Limits())
 
@@ -198,7 +198,7 @@ class ArmResult:
 class Ensemble:
     """All runs of a plan, by arm and replicate."""
 
-    plan: Plan
+    plan: WhatIf
     results: tuple[ArmResult, ...]
 
     def _joined(self, table: str) -> pd.DataFrame:
@@ -268,7 +268,7 @@ def families_of(outcomes: Sequence[str]) -> list[list[str]]:
 # --------------------------------------------------------------------------- running
 
 
-def run_plan(plan: Plan, jobs: int = 1, progress: Progress | None = None, out: Path | None = None) -> Ensemble:
+def run_plan(plan: WhatIf, jobs: int = 1, progress: Progress | None = None, out: Path | None = None) -> Ensemble:
     """Run every arm and replicate of a plan.
 
     Parameters
@@ -290,7 +290,7 @@ def run_plan(plan: Plan, jobs: int = 1, progress: Progress | None = None, out: P
         return ensemble_of(plan, results)
 
 
-def ensemble_of(plan: Plan, results: Results) -> Ensemble:
+def ensemble_of(plan: WhatIf, results: Results) -> Ensemble:
     """Tables of the runs of a plan's study."""
     made = []
     for a, arm in enumerate(plan.arms):
@@ -310,7 +310,7 @@ def arm_result(arm: str, replicate: int, seed: int, ticks: Sequence[int], noted:
     return ArmResult(arm, replicate, seed, series, families, **infrastructure, summary=summary)
 
 
-def keep_runs(plan: Plan, noted: Mapping[tuple[str, int], Returned], out: Path) -> None:
+def keep_runs(plan: WhatIf, noted: Mapping[tuple[str, int], Returned], out: Path) -> None:
     """Put runs that were made elsewhere where ``mpbf run --out`` finds them: in the folder `runs` of a result.
 
     Parameters

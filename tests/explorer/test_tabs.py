@@ -19,7 +19,7 @@ from mpbf_abm.page import tabs
 from mpbf_abm.page.history import family_places, losses, record_history, tasks_of, work
 from mpbf_abm.page.layout import overview_pdf, tables_zip
 from mpbf_abm.page.shown import FLOW_WINDOW, Shown
-from mpbf_abm.page.tabs import TABS, VIEWS, Look
+from mpbf_abm.page.tabs import TABS, VIEWS, View
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies.whatif import run_plan
 
@@ -59,7 +59,7 @@ def test_tables_are_those_of_a_run_from_the_command_line(all_shown, query: str):
 def test_every_tab_in_every_view_is_well_formed(all_shown, name: str, query: str, view: str):
     shown = all_shown[query]
     for tick in (0, 17):
-        html = tabs.MAKERS[name](shown, Look(name, view, tick).fitting(shown))
+        html = tabs.MAKERS[name](shown, View(name, view, tick).fitting(shown))
         root = ET.fromstring(f"<div>{html}</div>")  # noqa: S314 (our own)
         for picture in root.iter("svg"):
             assert picture.get("role") == "img"
@@ -71,7 +71,7 @@ def test_every_tab_in_every_view_is_well_formed(all_shown, name: str, query: str
 
 
 def test_pictures_take_their_colours_from_the_page(all_shown):
-    html = tabs.layers(all_shown[WHAT_IF], Look("layers", "both", 5).fitting(all_shown[WHAT_IF]))
+    html = tabs.layers(all_shown[WHAT_IF], View("layers", "both", 5).fitting(all_shown[WHAT_IF]))
     assert "var(--blue)" in html
     assert "#000000" not in html
 
@@ -100,7 +100,7 @@ def test_only_whole_pairs_count(all_shown):
 
 def test_what_the_tick_table_says_is_the_series(all_shown):
     shown = all_shown[WHAT_IF]
-    html = tabs.at_tick(shown, Look("layers", "both", 9))
+    html = tabs.at_tick(shown, View("layers", "both", 9))
     mean = np.mean([shown.histories["what-if", i].result.series["found_share"][9] for i in (0, 1)])
     row = re.search(r">found_share</abbr></th>(.*?)</tr>", html)
     assert row is not None
@@ -181,9 +181,9 @@ def test_odd_communities_have_every_tab(query: str):
     shown = shown_of(query)
     for name, make in tabs.MAKERS.items():
         for view in VIEWS:
-            assert make(shown, Look(name, view, 500).fitting(shown))
+            assert make(shown, View(name, view, 500).fitting(shown))
     assert tabs.cards(shown)
-    assert tabs.at_tick(shown, Look(tick=3).fitting(shown))
+    assert tabs.at_tick(shown, View(tick=3).fitting(shown))
 
 
 def test_losing_each_node_is_the_measure_of_the_laboratory():
@@ -217,7 +217,7 @@ def test_files_hold_what_a_run_writes(all_shown, tmp_path):
 
 
 def test_a_look_stays_within_what_there_is(all_shown):
-    look = Look("layers", "difference", 999, 77).fitting(all_shown[SMALL])
+    look = View("layers", "difference", 999, 77).fitting(all_shown[SMALL])
     assert (look.view, look.tick, look.pair) == ("baseline", 17, 0)
     assert set(tabs.MAKERS) | {"study"} == set(TABS)
 

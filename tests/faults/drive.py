@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.studies.definition import Engine, Study
+from mpbf_abm.studies.definition import Engine, StudyDefinition
 from mpbf_abm.studies.driver import check_shard, run_study
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -19,10 +19,10 @@ DEFAULTS = {"scenarios": "5", "replicates": "20", "workers": "2", "seconds": "30
             "retries": "2", "shard": "", "engine": "local", "retry": "", "ticks": "20"}  # fmt: skip
 
 
-def study(model: str, options: dict[str, str]) -> Study:
+def study(model: str, options: dict[str, str]) -> StudyDefinition:
     """The study that some options ask for."""
     scenarios = int(options["scenarios"])
-    return Study(
+    return StudyDefinition(
         name="toy",
         model=getattr(toys, model),
         parameters={

@@ -7,20 +7,20 @@ from mpbf_abm.figures import overview, style
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.studies.whatif import Plan, run_plan
+from mpbf_abm.studies.whatif import WhatIf, run_plan
 
 SMALL = Parameters.preset("quick").replace(**{"space.materials": 600, "space.families": 12, "founding.records": 200})
 PLANS = {
-    "what-if": Plan(
+    "what-if": WhatIf(
         SMALL,
         ticks=8,
         replicates=3,
         policies=(Policy("exploration_floor", start=2, strength=0.6),),
         shocks=(Shock("repository_outage", start=5, strength=0.3, target="largest"),),
     ),
-    "plain": Plan(SMALL, ticks=8),
-    "no models": Plan(Parameters.null(**{"space.materials": 600, "space.families": 3}), ticks=4, replicates=2),
-    "nobody": Plan(
+    "plain": WhatIf(SMALL, ticks=8),
+    "no models": WhatIf(Parameters.null(**{"space.materials": 600, "space.families": 3}), ticks=4, replicates=2),
+    "nobody": WhatIf(
         Parameters.null(**{"space.materials": 600, "space.families": 12, "planners.count": 0, "curators.count": 1}),
         ticks=2,
     ),
@@ -103,7 +103,7 @@ def test_equal_frames_give_equal_files_of_both_formats(case, tmp_path):
 
 def test_many_labs_are_thinned_out():
     p = SMALL.replace(**{"planners.count": 100, "planners.experiments": 0.1})
-    ensemble = run_plan(Plan(p, ticks=3))
+    ensemble = run_plan(WhatIf(p, ticks=3))
     shown = ensemble.results[0]
     nodes = overview.place(shown.nodes, shown.edges)
     assert (nodes["kind"] == "lab").sum() == overview.SHOWN_LABS

@@ -14,7 +14,7 @@ from mpbf_abm.evidence.assessments.atlas import (
     MEASURED,
     ROWS,
     SMALLEST,
-    Row,
+    AtlasRow,
     atlas,
     between,
     chosen,
@@ -104,7 +104,7 @@ def test_holm_adjusts_known_p_values():
 
 
 def test_a_knob_that_does_nothing_has_no_effect():
-    row = Row(GROUPS[0], "DAL", "nothing", "nothing", ({}, {"layers.fidelity_scale": 0.25}), "rmse", 1)
+    row = AtlasRow(GROUPS[0], "DAL", "nothing", "nothing", ({}, {"layers.fidelity_scale": 0.25}), "rmse", 1)
     report = run_battery(atlas([row]), Setting(TINY, replicates=3, ticks=10))
     (finding,) = report.findings
     assert finding.estimate.value == 0.0

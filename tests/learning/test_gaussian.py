@@ -14,7 +14,7 @@ from mpbf_abm.learning.gaussian import (
     MIN_SCALE,
     NOISE,
     GaussianProcess,
-    Posterior,
+    GrowingPosterior,
     coordinate_map,
     coordinates,
     fit_gaussian,
@@ -71,7 +71,7 @@ def test_a_fit_is_the_textbook_posterior() -> None:
 
 def test_the_posterior_of_a_pool_is_the_textbook_posterior_after_every_label() -> None:
     x, y, v, _ = problem(24)
-    posterior = Posterior(x, 24)
+    posterior = GrowingPosterior(x, 24)
     for n, row in enumerate(np.random.default_rng(1).permutation(24)):
         posterior.observe(int(row), float(y[row]), float(v[row]) + NOISE)
         if n in (0, 1, 5, 23):
@@ -174,7 +174,7 @@ def test_hard_inputs_stay_finite_and_sensible(kind: str) -> None:
         y[:] = 2.5
     elif kind == "heavy tails":
         y = np.exp(4 * y)
-    posterior, head = Posterior(x, 250), fit_gaussian(x[:1], y[:1], np.zeros(1))
+    posterior, head = GrowingPosterior(x, 250), fit_gaussian(x[:1], y[:1], np.zeros(1))
     posterior.observe(0, y[0], NOISE)
     for i in range(1, 250):
         posterior.observe(i, float(y[i]), NOISE)
@@ -194,7 +194,7 @@ def test_hard_inputs_stay_finite_and_sensible(kind: str) -> None:
 def test_samples_have_the_posterior_mean_and_variance() -> None:
     rng = np.random.default_rng(5)
     x = rng.uniform(0, 2, (25, 2)).astype(np.float32)
-    posterior = Posterior(x, 10)
+    posterior = GrowingPosterior(x, 10)
     for i in range(10):
         posterior.observe(i, float(np.sin(3 * x[i, 0])), NOISE)
     half = np.linalg.cholesky(matern(x.astype(float), x.astype(float)) + 1e-9 * np.eye(25))

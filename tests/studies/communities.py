@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mpbf_abm import Policy
-from mpbf_abm.studies.definition import Study
+from mpbf_abm.studies.definition import StudyDefinition
 
 SMALL: dict[str, Any] = {
     "space.materials": 500, "space.families": 8, "founding.records": 120, "curators.count": 3, "trainers.count": 2, "planners.count": 5,
@@ -14,7 +14,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def small_study(**fields: Any) -> Study:
+def small_study(**fields: Any) -> StudyDefinition:
     """A study of small communities: two scenarios, a policy beside the baseline, three replicates."""
     given: dict[str, Any] = {
         "name": "small", "ticks": 8, "policies": [Policy("exploration_floor", start=3, strength=0.9)], "replicates": {"n": 3},
@@ -22,4 +22,4 @@ def small_study(**fields: Any) -> Study:
         "series": {"of": ("found_share", "families_d1"), "every": 3},
     }  # fmt: skip
     parameters = SMALL | {"planners.exploration": {"values": (0.1, 0.5)}} | fields.pop("parameters", {})
-    return Study(**(given | {"parameters": parameters} | fields))
+    return StudyDefinition(**(given | {"parameters": parameters} | fields))

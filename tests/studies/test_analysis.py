@@ -27,7 +27,7 @@ from mpbf_abm.studies.analyses import (
     sensitivity,
     verdict,
 )
-from mpbf_abm.studies.definition import Arm, Outcome, Study
+from mpbf_abm.studies.definition import Arm, Outcome, StudyDefinition
 from mpbf_abm.studies.driver import run_study
 from mpbf_abm.studies.report import report
 from mpbf_abm.studies.results import Results
@@ -55,13 +55,13 @@ def answer(run: Any) -> Any:
     return {"y": y}, np.linspace(0, 1, len(run.kept))[:, None] * np.full(len(run.series), y)
 
 
-def study(**fields: Any) -> Study:
+def study(**fields: Any) -> StudyDefinition:
     given: dict[str, Any] = {
         "name": "known", "model": answer, "parameters": {"x": {"low": 0.0, "high": 1.0}, "z": {"low": 0.0, "high": 1.0}}, "policies": ARMS,
         "design": {"kind": "lhs", "n": 64}, "replicates": {"n": 6}, "outcomes": OUTCOMES, "ticks": 8, "series": {"of": ("y",), "every": 2},
     }  # fmt: skip
     given["parameters"] = given["parameters"] | fields.pop("parameters", {})
-    return Study(**(given | fields))
+    return StudyDefinition(**(given | fields))
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def scattered(run: Any) -> dict[str, float]:
 def test_all_outcomes_of_all_arms_are_one_family_where_that_is_asked_for(tmp_path: Path) -> None:
     arms = (Arm(label="on", parameters={"p": 1.0}), Arm(label="off", parameters={"p": 2.0}))
     outcomes = {name: Outcome(better="more", primary=name in "ab") for name in "abcd"}
-    s = Study(name="scattered", model=scattered, policies=arms, replicates={"n": 30}, outcomes=outcomes)
+    s = StudyDefinition(name="scattered", model=scattered, policies=arms, replicates={"n": 30}, outcomes=outcomes)
     run_study(s, tmp_path, workers=1)
     with Results.open(tmp_path, s) as results:
         alone, together = compare(results), compare(results, together=True)
@@ -140,7 +140,7 @@ def test_intervals_of_events_stay_within_minus_one_and_one_and_those_of_other_qu
     tmp_path: Path,
 ) -> None:
     outcomes = {"event": Outcome(of="y", above=0.5), "found_share": Outcome()}
-    s = Study(name="extreme", model=extreme, policies=(Arm(label="on", parameters={"a": 1.0}),), replicates={"n": 6}, outcomes=outcomes)  # fmt: skip
+    s = StudyDefinition(name="extreme", model=extreme, policies=(Arm(label="on", parameters={"a": 1.0}),), replicates={"n": 6}, outcomes=outcomes)  # fmt: skip
     run_study(s, tmp_path, workers=1)
     with Results.open(tmp_path, s) as results:
         found = compare(results).table
@@ -174,7 +174,7 @@ JUDGED = {name: Outcome(better="more", smallest=0.1) for name in QUANTITIES} | {
 @pytest.mark.parametrize("n", [2, 40])
 def test_identical_is_said_of_quantities_that_are_equal_to_the_bit_in_every_pair_only(tmp_path: Path, n: int) -> None:
     arms = (Arm(label="moves", parameters={"a": 1.0}), Arm(label="rests", parameters={"a": 2.0}))
-    s = Study(name="judged", model=judged, policies=arms, replicates={"n": n}, outcomes=JUDGED)
+    s = StudyDefinition(name="judged", model=judged, policies=arms, replicates={"n": n}, outcomes=JUDGED)
     run_study(s, tmp_path, workers=1)
     with Results.open(tmp_path, s) as results:
         found = compare(results)
@@ -500,7 +500,7 @@ def test_the_report_says_what_was_done_and_found(tmp_path: Path) -> None:
 
 def test_a_nan_never_enters_silently(tmp_path: Path) -> None:
     model = toys.nan
-    s = Study(name="n", model=model, parameters={"x": {"values": tuple(float(i) for i in range(30))}}, policies=[Arm(label="p", parameters={"q": 1.0})],
+    s = StudyDefinition(name="n", model=model, parameters={"x": {"values": tuple(float(i) for i in range(30))}}, policies=[Arm(label="p", parameters={"q": 1.0})],
               design={"kind": "grid"}, replicates={"n": 3}, outcomes={"y": Outcome(better="more", primary=True)})  # fmt: skip
     run_study(s, tmp_path / "o", workers=1)
     with Results.open(tmp_path / "o", s) as results:

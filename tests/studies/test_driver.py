@@ -17,7 +17,7 @@ from tampering import made_elsewhere, rewrite
 from mpbf_abm import Policy
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.provenance import environment
-from mpbf_abm.studies.definition import Arm, Engine, Outcome, Study
+from mpbf_abm.studies.definition import Arm, Engine, Outcome, StudyDefinition
 from mpbf_abm.studies.driver import Shard, Silent, answered, check_shard, precision, run_study
 from mpbf_abm.studies.jobs import pack
 from mpbf_abm.studies.results import Results
@@ -25,16 +25,16 @@ from mpbf_abm.studies.store import Store, StoreError
 from mpbf_abm.studies.upkeep import merge_stores, replay_run
 
 
-def toy(**fields: Any) -> Study:
+def toy(**fields: Any) -> StudyDefinition:
     given: dict[str, Any] = {
         "name": "toy", "model": toys.logged, "parameters": {"x": {"low": 0.0, "high": 1.0}}, "policies": [Arm(label="other", parameters={"z": 1.0})],
         "design": {"kind": "lhs", "n": 8}, "replicates": {"n": 5}, "series": {"of": ("a", "b"), "every": 4}, "ticks": 20,
         "outcomes": {"y": Outcome(better="more", primary=True, smallest=0.5)},
     }  # fmt: skip
-    return Study(**(given | fields))
+    return StudyDefinition(**(given | fields))
 
 
-def whole(out: Path, study: Study) -> tuple[str, list[Any]]:
+def whole(out: Path, study: StudyDefinition) -> tuple[str, list[Any]]:
     """Hash of the results, and every outcome."""
     with Results.open(out, study) as results:
         assert (results.status == 1).all()
@@ -116,7 +116,7 @@ def test_a_run_counts_as_finished_when_it_is_committed(tmp_path: Path, workers: 
 @pytest.mark.parametrize(
     "study", [pytest.param(toy(), id="toy"), pytest.param(small_study(), id="ecosystem", marks=pytest.mark.nightly)]
 )
-def test_serial_workers_dask_and_shards_in_any_order_give_the_same_bits(tmp_path: Path, study: Study) -> None:
+def test_serial_workers_dask_and_shards_in_any_order_give_the_same_bits(tmp_path: Path, study: StudyDefinition) -> None:
     ways: dict[str, dict[str, Any]] = {
         "serial": {"workers": 1},
         "two": {"workers": 2},
@@ -335,7 +335,7 @@ def test_runs_that_are_no_part_of_a_changed_study_are_told(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_linear_algebra_of_any_model_has_one_thread(tmp_path: Path, workers: int) -> None:
-    study = Study(
+    study = StudyDefinition(
         name="threads", model=toys.threads, replicates={"n": 2}, outcomes={"threads": Outcome()}, parameters={"x": {"values": [1.0]}}, design={"kind": "grid"}
     )  # fmt: skip
     run_study(study, tmp_path, workers=workers)
@@ -349,9 +349,9 @@ def test_ctrl_c_in_a_run_that_is_a_study_itself_ends_the_outer_one(tmp_path: Pat
         os.kill(os.getpid(), signal.SIGINT)
         return {"y": 1.0}
 
-    def asked(model: Any, n: int) -> Study:
+    def asked(model: Any, n: int) -> StudyDefinition:
         parameters = {"x": {"values": [0.0]}}
-        return Study(
+        return StudyDefinition(
             name="asked",
             model=model,
             parameters=parameters,

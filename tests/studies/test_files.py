@@ -23,7 +23,7 @@ from mpbf_abm.studies.definition import (
     Replicates,
     Series,
     Space,
-    Study,
+    StudyDefinition,
     load_space,
 )
 from mpbf_abm.studies.design import Design, Factor
@@ -143,7 +143,7 @@ numbers = st.floats(0.01, 0.99)
 
 @given(
     st.builds(
-        Study,
+        StudyDefinition,
         name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True),
         question=st.text(max_size=50),
         seed=st.integers(0, 2**63 - 1),
@@ -161,7 +161,7 @@ numbers = st.floats(0.01, 0.99)
         engine=st.builds(Engine, workers=st.none() | st.integers(1, 9)),
     )
 )  # fmt: skip
-def test_any_study_survives_a_file(study: Study) -> None:
+def test_any_study_survives_a_file(study: StudyDefinition) -> None:
     assert parse_study(tomllib.loads(write_study(study))) == study
 
 
@@ -300,7 +300,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_study_made_in_python_takes_short_forms() -> None:
-    s = Study(
+    s = StudyDefinition(
         name="x", parameters={"planners": {"exploration": {"low": 0.0, "high": 0.5}}}, policies=[Policy("audits"), Arm(label="none")],
         design={"kind": "lhs", "n": 3}, replicates={"n": 2}, outcomes={"found_share": {"better": "more"}},
     )  # fmt: skip
@@ -311,7 +311,7 @@ def test_a_study_made_in_python_takes_short_forms() -> None:
 
 
 def test_a_model_of_ones_own_is_named_but_not_written() -> None:
-    s = Study(name="x", model=toys.outcome)
+    s = StudyDefinition(name="x", model=toys.outcome)
     assert s.own_model == "toys:outcome"
     assert s.changed(model=partial(partial(toys.outcome), shift=1.0)).own_model == "toys:outcome"
     read: Any = parse_study(tomllib.loads(write_study(s)))

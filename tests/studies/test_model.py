@@ -14,7 +14,7 @@ from communities import small_study
 
 from mpbf_abm import MaterialsSpace, Policy, Shock, simulate
 from mpbf_abm.model.run import OUTCOMES
-from mpbf_abm.studies.definition import Arm, Branch, Outcome, Study
+from mpbf_abm.studies.definition import Arm, Branch, Outcome, StudyDefinition
 from mpbf_abm.studies.jobs import (
     Failure,
     Job,
@@ -139,7 +139,9 @@ def test_a_run_that_raises_is_a_failure_with_its_stage() -> None:
     ],
 )
 def test_a_model_of_ones_own_that_returns_nonsense_fails_in_its_outcomes(returned: Any, told: str) -> None:
-    study = Study(name="x", model=lambda _: returned, outcomes={"y": Outcome()}, series={"of": ("a", "b")}, ticks=3)
+    study = StudyDefinition(
+        name="x", model=lambda _: returned, outcomes={"y": Outcome()}, series={"of": ("a", "b")}, ticks=3
+    )
     result = Runner(study)(Plan(study).job(0, 0, 0))
     assert isinstance(result, Failure)
     assert result.stage == "outcomes"
@@ -154,7 +156,7 @@ def test_a_model_of_ones_own_gets_what_it_needs() -> None:
         seen.append(run)
         return {"y": 1.0}
 
-    study = Study(name="x", model=model, parameters={"x": {"values": (1, 2)}, "c": 3.0}, design={"kind": "grid"}, replicates={"n": 1},
+    study = StudyDefinition(name="x", model=model, parameters={"x": {"values": (1, 2)}, "c": 3.0}, design={"kind": "grid"}, replicates={"n": 1},
                   policies=[Arm(label="p", parameters={"c": 4.0}, policies=[Policy("audits")])], ticks=9)  # fmt: skip
     for job in Plan(study).jobs(0, 1):
         Runner(study)(job)

@@ -13,13 +13,13 @@ from communities import SMALL, small_study
 
 from mpbf_abm import MaterialsSpace, Policy, Shock
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.studies.definition import Arm, Branch, Engine, Limits, Outcome, Study
+from mpbf_abm.studies.definition import Arm, Branch, Engine, Limits, Outcome, StudyDefinition
 from mpbf_abm.studies.driver import run_study
 from mpbf_abm.studies.plan import Plan, fingerprint_of
 from mpbf_abm.studies.results import Results
 
 
-def ids(study: Study, replicates: int = 3, **plan: Any) -> set[str]:
+def ids(study: StudyDefinition, replicates: int = 3, **plan: Any) -> set[str]:
     return {job.id for job in Plan(study, **plan).jobs(0, replicates)}
 
 
@@ -69,7 +69,7 @@ def test_what_a_result_follows_from_is_part_of_every_id(change: dict[str, Any]) 
 
 def test_models_of_ones_own_are_told_apart_by_all_that_is_bound_to_them() -> None:
     def prints(*models: Any) -> list[str]:
-        return [fingerprint_of(Study(name="o", model=model)) for model in models]
+        return [fingerprint_of(StudyDefinition(name="o", model=model)) for model in models]
 
     one, other = prints(partial(toys.outcome, [1, 2], [3]), partial(toys.outcome, [1], [2, 3]))
     assert one != other
@@ -81,7 +81,7 @@ def test_materials_and_model_are_part_of_an_id() -> None:
     space = MaterialsSpace.synthetic(seed=1, materials=500, families=8)
     assert not ids(BASE, space=space) & ids(BASE)
     assert not ids(BASE, fingerprint="another") & ids(BASE)
-    own = Study(name="x", model=toys.outcome, parameters={"x": 1.0})
+    own = StudyDefinition(name="x", model=toys.outcome, parameters={"x": 1.0})
     assert not ids(own) & ids(own.changed(model=toys.logged))
     assert ids(own) != ids(own.changed(parameters={"x": 2.0}))
 
@@ -229,7 +229,7 @@ def test_what_may_not_be_meant_is_noted() -> None:
 
 
 def test_a_model_of_ones_own_has_no_branches_and_no_materials() -> None:
-    study = Study(
+    study = StudyDefinition(
         name="x", model=toys.outcome, branch=Branch(tick=3), space={"synthetic": 3}, outcomes={"y": Outcome(at=3)}
     )
     with pytest.raises(ConfigurationError) as caught:
@@ -269,7 +269,7 @@ def powered(run: Any, k: float = 1.0) -> dict[str, float]:  # noqa: ARG001
 
 def test_models_of_ones_own_are_told_apart_by_what_is_bound_to_them() -> None:
     def prints(model: Any) -> str:
-        return Plan(Study(name="x", model=model)).fingerprint
+        return Plan(StudyDefinition(name="x", model=model)).fingerprint
 
     assert prints(own(1.0)) == prints(own(1.0)) != prints(own(2.0))
     assert prints(partial(powered, k=1.0)) == prints(partial(powered, k=1.0)) != prints(partial(powered, k=2.0))
@@ -323,7 +323,7 @@ def test_shocks_at_nodes_that_do_not_exist_are_told_with_scenario_and_arm() -> N
 def test_samples_of_few_values_that_share_all_draws_have_an_id_for_each_run(
     tmp_path: Path, design: dict[str, Any]
 ) -> None:
-    study = Study(
+    study = StudyDefinition(
         name="few", model=toys.outcome, crn="all", parameters={"x": {"values": (1.0, 2.0, 3.0)}, "z": {"low": 1.0, "high": 2.0, "whole": True}}, ticks=4,
         policies=[{"label": "other", "parameters": {"shift": 1.0}}], design=design, replicates={"n": 2}, outcomes={"y": {"better": "more"}},
     )  # fmt: skip

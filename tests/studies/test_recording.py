@@ -222,7 +222,7 @@ def test_seeds_that_cannot_be_are_one_line(fields: dict[str, Any], words: str) -
 
 def test_a_what_if_says_what_compare_says_of_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mpbf_abm.model.run import HEADLINE
-    from mpbf_abm.studies.whatif import Plan as Question
+    from mpbf_abm.studies.whatif import WhatIf as Question
     from mpbf_abm.studies.whatif import keep_runs, run_plan
 
     plan = Question(

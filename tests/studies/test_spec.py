@@ -23,7 +23,7 @@ from mpbf_abm.page.history import tasks_of
 from mpbf_abm.page.scenario import from_address
 from mpbf_abm.provenance import content_hash
 from mpbf_abm.studies.files import read_study
-from mpbf_abm.studies.whatif import Plan
+from mpbf_abm.studies.whatif import WhatIf
 
 P = Parameters.preset("quick").updated(SMALL)
 SPEC = RunSpec(P, 3, 6, (Policy("audits", start=1),), (Shock("retraction_wave", start=2),))
@@ -88,7 +88,7 @@ def test_the_same_question_has_the_same_ids_at_every_door(tmp_path: Path) -> Non
     (tmp_path / "run.toml").write_text(scenario.to_toml())
     (tmp_path / "study.toml").write_text(scenario.to_study())
     file = read_settings(tmp_path / "run.toml")
-    plan = Plan(file.parameters, policies=file.policies, shocks=file.shocks, **file.numbers)
+    plan = WhatIf(file.parameters, policies=file.policies, shocks=file.shocks, **file.numbers)
     page = {task.spec.id for task in tasks_of(scenario.plan).values()}
     command = {run["id"] for run in plan.record()["runs"]}
     studies = [read_study(tmp_path / name) for name in ("run.toml", "study.toml")]

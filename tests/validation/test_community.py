@@ -8,9 +8,9 @@ import pytest
 from small import small, space_of
 
 from mpbf_abm import Ecosystem
-from mpbf_abm.evidence.facts.community import (
+from mpbf_abm.evidence.facts.community_facts import (
     YEAR,
-    History,
+    CommunityHistory,
     attachment,
     community,
     concentration,
@@ -25,15 +25,15 @@ K = SPACE.families
 FEW = small(planners__count=4, trainers__count=2, curators__count=1)
 
 
-def told(**changes) -> History:
+def told(**changes) -> CommunityHistory:
     """A history in which nothing happened, with changes."""
-    nothing = History(
+    nothing = CommunityHistory(
         SPACE, np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, np.int64), 0, 0.0, ()
     )
     return dataclasses.replace(nothing, **changes)
 
 
-def events(*rows: tuple[int, int, int, bool]) -> History:
+def events(*rows: tuple[int, int, int, bool]) -> CommunityHistory:
     """A history of so many records of a family, in a year, experiments or not."""
     times, family, year, tested = (np.array(column) for column in zip(*rows, strict=True))
     return told(
@@ -180,7 +180,7 @@ def test_a_history_tells_what_the_commons_hold():
 
 
 def test_the_twin_of_a_community_without_steering_is_itself(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
+    monkeypatch.setattr("mpbf_abm.evidence.facts.community_facts.HORIZON", 14)
     p = FEW.updated({"trainers.count": 0, "planners.steering_gain": 0.0, "planners.acquisition": "random"})
     found = community(p, SPACE, 1)
     assert (found["individual_gain"], found["ai_narrowing"]) == (1.0, 0.0)

@@ -18,8 +18,8 @@ from mpbf_abm.evidence.known.rows import (
     ROWS,
     SIGMAS,
     Check,
-    Outcome,
     Parameter,
+    RowOutcome,
     evaluate,
     failing,
     mean_error,
@@ -152,8 +152,8 @@ def test_verdicts():
     assert Check("a", 0.0, 0.5, 0.1, relation=">").passed
     assert not Check("a", 0.0, 0.4, 0.1, relation=">").passed
     assert not Check("a", 0.0, 0.5, 0.1, relation="<").passed
-    assert not Outcome("X1", "", "", {}, (), 0.0).passed
-    assert Outcome("X1", "", "", {}, (), 0.0, "no data").passed
+    assert not RowOutcome("X1", "", "", {}, (), 0.0).passed
+    assert RowOutcome("X1", "", "", {}, (), 0.0, "no data").passed
     assert Check("a", 0.0, 0.5, 0.1).detects == pytest.approx((SIGMAS + 1.96) * 0.1)
 
 
@@ -273,7 +273,7 @@ def test_list_names_rows_and_parameters(mpbf):
 
 
 def test_outcomes_are_kept_bit_for_bit():
-    outcome = Outcome(
+    outcome = RowOutcome(
         "X1",
         "title",
         "source",
@@ -287,7 +287,7 @@ def test_outcomes_are_kept_bit_for_bit():
     )
     again = suite.outcome_of(unpack_value(pack_value(asdict(outcome))))
     assert repr(again) == repr(outcome)
-    assert suite.outcome_of(unpack_value(pack_value(asdict(Outcome("X2", "", "", {}, (), 0.0, "no data"))))).passed
+    assert suite.outcome_of(unpack_value(pack_value(asdict(RowOutcome("X2", "", "", {}, (), 0.0, "no data"))))).passed
 
 
 @pytest.mark.nightly

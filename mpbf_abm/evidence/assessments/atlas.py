@@ -41,7 +41,7 @@ SIGNS = {1: "+", -1: "-", 0: "least between"}
 
 
 @dataclass(frozen=True)
-class Row:
+class AtlasRow:
     """One row: a parameter, an indicator, and the direction that is expected.
 
     Attributes
@@ -82,7 +82,7 @@ class Row:
         return {**self.base, **self.levels[level]}
 
 
-def _rows() -> Iterator[Row]:
+def _rows() -> Iterator[AtlasRow]:
     """Read the rows from ``atlas.toml``: an entry with several expected indicators is as many rows."""
     groups = tomllib.loads((resources.files(__package__) / "atlas.toml").read_text(encoding="utf-8"))
     for group in GROUPS:
@@ -90,7 +90,7 @@ def _rows() -> Iterator[Row]:
             levels, base = tuple(_changes(level) for level in entry["levels"]), _changes(entry.get("base", {}))
             what = (group, entry["layer"], entry["name"], entry["knob"], levels)
             for indicator, sign in entry["expected"].items():
-                yield Row(*what, indicator, sign, base, entry.get("note", ""))
+                yield AtlasRow(*what, indicator, sign, base, entry.get("note", ""))
 
 
 def _changes(level: Changes) -> dict[str, Any]:
@@ -137,7 +137,7 @@ MEASURED = {
 BY_INTERVENTION = frozenset({"gamma_excess", "loop_gain", "bias_exponent", "damage_exponent"})
 
 
-def chosen(names: Sequence[str]) -> tuple[Row, ...]:
+def chosen(names: Sequence[str]) -> tuple[AtlasRow, ...]:
     """Return rows of some names (or beginnings of ``name: indicator``); all without any.
 
     Raises
@@ -156,19 +156,19 @@ def chosen(names: Sequence[str]) -> tuple[Row, ...]:
     return tuple(row for row in ROWS if not names or any(_named(row, name) for name in names))
 
 
-def _named(row: Row, name: str) -> bool:
+def _named(row: AtlasRow, name: str) -> bool:
     return name in (row.name, row.key, row.layer, row.group)
 
 
 # --------------------------------------------------------------------------- measured
 
 
-def variant(row: Row, level: int) -> Variant:
+def variant(row: AtlasRow, level: int) -> Variant:
     """Return what a community at one level of a row differs by: the same for all rows that can share its run."""
     return tuple(sorted(row.parameters(level).items()))
 
 
-def tasks_of(rows: Sequence[Row], setting: Setting) -> list[Hashable]:
+def tasks_of(rows: Sequence[AtlasRow], setting: Setting) -> list[Hashable]:
     """Return every community that some row needs, once, with what must be measured on it by intervention."""
     needs: dict[Variant, set[str]] = {}
     for row in rows:
@@ -280,7 +280,7 @@ def between(levels: Float) -> tuple[Estimate, str]:
     return least, verdict(1, least)
 
 
-def report_of(rows: Sequence[Row], setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
+def report_of(rows: Sequence[AtlasRow], setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
     """Report effect and verdict of every row, and the indicator at every level."""
     from scipy.stats import ttest_1samp
 
@@ -332,7 +332,7 @@ def _counts(verdicts: Sequence[tuple[str, str, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def atlas(rows: Sequence[Row] = ROWS) -> Battery:
+def atlas(rows: Sequence[AtlasRow] = ROWS) -> Battery:
     """Return the assessment of some rows."""
     tasks, report = partial(tasks_of, rows), partial(report_of, rows)
     return Battery("atlas", "Table 1 of the framework, row by row", tasks, measure, report, replicates=16, fewest=3)

@@ -30,7 +30,7 @@ ROUNDING = 1e-12  # what sums of equal effects differ by
 
 
 @dataclass(frozen=True)
-class Arm:
+class FormsArm:
     """A community beside the one that is examined.
 
     Attributes
@@ -55,14 +55,14 @@ STRONG, FLOOR, MANDATE, OPEN = (
 )
 BLIND, SIMULATED, LOST = "no invariance", "simulated labels only", "largest repository lost"
 ARMS = {
-    BASE: Arm(),
-    STRONG: Arm(CROWD),
-    FLOOR: Arm(CROWD, "exploration_floor"),
-    MANDATE: Arm(policy="coverage_mandate"),
-    OPEN: Arm({"coupling.outer_loop": 0.0}),
-    BLIND: Arm({"trainers.invariance": 0.0}),
-    SIMULATED: Arm({"trainers.labels": "simulated"}),
-    LOST: Arm(shock="repository_outage"),
+    BASE: FormsArm(),
+    STRONG: FormsArm(CROWD),
+    FLOOR: FormsArm(CROWD, "exploration_floor"),
+    MANDATE: FormsArm(policy="coverage_mandate"),
+    OPEN: FormsArm({"coupling.outer_loop": 0.0}),
+    BLIND: FormsArm({"trainers.invariance": 0.0}),
+    SIMULATED: FormsArm({"trainers.labels": "simulated"}),
+    LOST: FormsArm(shock="repository_outage"),
 }
 
 

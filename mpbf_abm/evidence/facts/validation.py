@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.evidence.facts import community, labels, learners, public, reductions
+from mpbf_abm.evidence.facts import community_facts, labels, learners, public, reductions
 from mpbf_abm.evidence.facts.recorded import FACTS, OF_FACT, Fact
 from mpbf_abm.evidence.known.whole import POOLS, pools_of
 from mpbf_abm.identity import own
@@ -33,7 +33,8 @@ PARAMETERS = "parameters"
 HEAVY = ("descent", "collapse")
 HEAVY_SHARE = 0.3
 MEASURES: dict[str, Measure] = {
-    f.__name__: f for f in (labels.simulated_labels, community.community, *learners.MEASURES, *reductions.MEASURES)
+    f.__name__: f
+    for f in (labels.simulated_labels, community_facts.community, *learners.MEASURES, *reductions.MEASURES)
 }
 
 

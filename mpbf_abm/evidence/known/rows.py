@@ -132,7 +132,7 @@ Rule = Callable[..., Iterable[Check]]
 
 
 @dataclass(frozen=True)
-class Row:
+class KnownRow:
     """A known result.
 
     Attributes
@@ -175,7 +175,7 @@ class Row:
         return values
 
 
-ROWS: dict[str, Row] = {}
+ROWS: dict[str, KnownRow] = {}
 
 
 def row(id: str, title: str, source: str) -> Callable[[Rule], Rule]:
@@ -185,14 +185,14 @@ def row(id: str, title: str, source: str) -> Callable[[Rule], Rule]:
         if id in ROWS:
             raise ValueError(f"row {id} is registered twice")
         defaults = {k: v.default for k, v in inspect.signature(rule).parameters.items()}
-        ROWS[id] = Row(id, title, source, rule, {k: v for k, v in defaults.items() if isinstance(v, Parameter)})
+        ROWS[id] = KnownRow(id, title, source, rule, {k: v for k, v in defaults.items() if isinstance(v, Parameter)})
         return rule
 
     return register
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RowOutcome:
     """The result of one row.
 
     Attributes
@@ -226,7 +226,7 @@ class NotRun(MpbfError):
 
 def evaluate(
     id: str, seed: int = 1, changes: Mapping[str, Any] | None = None, *, fast: bool = False, data: Path | None = None
-) -> Outcome:
+) -> RowOutcome:
     """Run one row.
 
     Parameters
@@ -258,7 +258,7 @@ def evaluate(
             checks = tuple(row.rule(seed, **values, **({"data": data} if row.needs_data else {})))
     except NotRun as reason:
         skipped = str(reason)
-    return Outcome(id, row.title, row.source, values, checks, time.perf_counter() - start, skipped)
+    return RowOutcome(id, row.title, row.source, values, checks, time.perf_counter() - start, skipped)
 
 
 # --------------------------------------------------------------------------- for rules

@@ -12,7 +12,7 @@ from mpbf_abm.errors import ConfigurationError, did_you_mean
 
 # Rows register themselves when their module is imported, in the order of the table.
 from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, statistics, urns, whole  # noqa: F401
-from mpbf_abm.evidence.known.rows import MUTATIONS, ROWS, SIGMAS, Check, Outcome, callers, evaluate, failing
+from mpbf_abm.evidence.known.rows import MUTATIONS, ROWS, SIGMAS, Check, RowOutcome, callers, evaluate, failing
 from mpbf_abm.outputs import markdown_table
 from mpbf_abm.provenance import content_hash, fingerprint
 from mpbf_abm.studies.driver import Progress
@@ -125,7 +125,7 @@ def run_suite(
     fast: bool = False,
     data: Path | None = None,
     **how: Any,
-) -> list[Outcome]:
+) -> list[RowOutcome]:
     """Run rows, in several processes if asked; equal inputs give equal outcomes whatever their number.
 
     With a folder `out`, rows that are over are kept there, and the same call goes on. Other arguments are those of
@@ -146,9 +146,9 @@ def one_row(run: RunInput) -> Returned:
     return returned(asdict(evaluate(id, seed, dict(changes), fast=fast, data=Path(pools[0]) if pools else None)))
 
 
-def outcome_of(found: Mapping[str, Any]) -> Outcome:
+def outcome_of(found: Mapping[str, Any]) -> RowOutcome:
     """Outcome of a row from its plain values."""
-    return Outcome(**{**found, "checks": tuple(Check(**check) for check in found["checks"])})
+    return RowOutcome(**{**found, "checks": tuple(Check(**check) for check in found["checks"])})
 
 
 def spread(
@@ -221,7 +221,7 @@ def row_fails(run: RunInput) -> Returned:
 HEAD = ["row", "check", "expected", "measured", "standard error", "caught beyond", "verdict"]
 
 
-def cells(outcomes: Sequence[Outcome]) -> list[list[str]]:
+def cells(outcomes: Sequence[RowOutcome]) -> list[list[str]]:
     """Return one line for each check, for a table; numbers have six significant digits."""
     out = []
     for o in outcomes:
@@ -235,7 +235,7 @@ def cells(outcomes: Sequence[Outcome]) -> list[list[str]]:
     return out
 
 
-def as_json(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
+def as_json(outcomes: Sequence[RowOutcome], seed: int) -> dict[str, Any]:
     """Return everything about the outcomes, for machines."""
 
     def check(c: Check) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def as_json(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
         verdict = {"tolerance": c.tolerance, "relation": c.relation, "passed": c.passed, "caught_beyond": c.detects}
         return values | verdict | {"note": c.note}
 
-    def row(o: Outcome) -> dict[str, Any]:
+    def row(o: RowOutcome) -> dict[str, Any]:
         what = {"id": o.id, "title": o.title, "source": o.source, "parameters": o.values}
         verdict = {"seconds": round(o.seconds, 2), "skipped": o.skipped or None, "passed": o.passed}
         return what | verdict | {"checks": [check(c) for c in o.checks]}
@@ -267,7 +267,7 @@ tests (`tests/docking`) and equals the model on the same keyed draws.
 """
 
 
-def markdown(outcomes: Sequence[Outcome], command: str, figures: Mapping[str, str]) -> str:
+def markdown(outcomes: Sequence[RowOutcome], command: str, figures: Mapping[str, str]) -> str:
     """Return the page ``docs/verification.md``; figures by name (verification, twin), as paths from the page."""
     checks = [c for o in outcomes for c in o.checks]
     ran = [o for o in outcomes if not o.skipped]

@@ -30,7 +30,7 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import attempt, one_thread
 from mpbf_abm.provenance import content_hash
 from mpbf_abm.stats.concentration import gini
-from mpbf_abm.studies.whatif import Plan, run_plan
+from mpbf_abm.studies.whatif import WhatIf, run_plan
 
 # Sources of rows.
 GREEDY_AND_EXPLORING = "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times"
@@ -108,7 +108,7 @@ def workers(
 ) -> Iterator[Check]:
     """Outcomes that differ between runs in one process and in several."""
     changes = {"space.materials": 2_000, "space.families": 20, "founding.records": 300, "trainers.features": 48}
-    plan = Plan(Parameters.preset("quick").updated(changes), seed=seed, ticks=ticks, replicates=replicates)
+    plan = WhatIf(Parameters.preset("quick").updated(changes), seed=seed, ticks=ticks, replicates=replicates)
     one, two = (run_plan(plan, jobs) for jobs in (1, workers))
     a, b = (e.summary.to_numpy(dtype=object) for e in (one, two))
     different = int((~((a == b) | (pd.isna(a) & pd.isna(b)))).sum())

@@ -25,7 +25,7 @@ UNSTEERED = {"trainers.count": 0, "planners.steering_gain": 0.0, "planners.acqui
 
 
 @dataclass(frozen=True)
-class History:
+class CommunityHistory:
     """Course of a community, from founding to the horizon.
 
     Attributes
@@ -55,7 +55,7 @@ class History:
     sources: tuple[frozenset[int], ...]
 
 
-def history(p: Parameters, space: MaterialsSpace, seed: int, ticks: int = HORIZON) -> History:
+def history(p: Parameters, space: MaterialsSpace, seed: int, ticks: int = HORIZON) -> CommunityHistory:
     """Run a community, and note who learned from what."""
     eco = begin(RunSpec(p, seed, ticks, space=space), record=())
     world, sources, tests, claims = eco.world, [], [], 0
@@ -72,7 +72,7 @@ def history(p: Parameters, space: MaterialsSpace, seed: int, ticks: int = HORIZO
             claims += int(loud.sum())
     commons = world.commons
     n = len(commons)
-    return History(
+    return CommunityHistory(
         space,
         commons.family[:n].astype(np.int64),
         commons.tick[:n].astype(np.int64),
@@ -84,14 +84,14 @@ def history(p: Parameters, space: MaterialsSpace, seed: int, ticks: int = HORIZO
     )
 
 
-def concentration(h: History) -> dict[str, float]:
+def concentration(h: CommunityHistory) -> dict[str, float]:
     """Return the share of the records in the largest tenth of the families, and their Gini coefficient."""
     count = np.bincount(h.family, minlength=h.space.families)
     top = np.sort(count)[::-1][: max(1, round(0.1 * len(count)))]
     return {"system_top10": float(top.sum() / count.sum()), "element_gini": gini(count)}
 
 
-def attachment(h: History) -> dict[str, float]:
+def attachment(h: CommunityHistory) -> dict[str, float]:
     """Return the attachment exponent of experiments on families' records; reuse and adjacency of families tried.
 
     A family counts as known for reuse and adjacency once an experiment was made in it. NaN without experiments.
@@ -112,7 +112,7 @@ def attachment(h: History) -> dict[str, float]:
     return out | {"adjacent_possible": adjacency(first, 1)}
 
 
-def monoculture(h: History) -> dict[str, float]:
+def monoculture(h: CommunityHistory) -> dict[str, float]:
     """Return the share of models trained on the most used repository, and the effective number of training mixes.
 
     NaN without models.
@@ -123,7 +123,7 @@ def monoculture(h: History) -> dict[str, float]:
     return {"corpus_monoculture": float(used.max() / len(h.sources)), "effective_mixes": 1.0 / hhi(mixes)}
 
 
-def narrowing(steered: History, unsteered: History) -> dict[str, float]:
+def narrowing(steered: CommunityHistory, unsteered: CommunityHistory) -> dict[str, float]:
     """Return the claims of a steered community over those of an unsteered one, and the change of the extent of topics.
 
     A test's topic is its family, placed at the mean descriptors of its materials. The extent of published tests is the
@@ -137,7 +137,7 @@ def narrowing(steered: History, unsteered: History) -> dict[str, float]:
     }
 
 
-def _extent(h: History) -> float:
+def _extent(h: CommunityHistory) -> float:
     if not len(h.tests):
         return math.nan
     families = h.space.family[h.tests]
