@@ -17,8 +17,22 @@ from mpbf_abm.errors import ConfigurationError
 T = TypeVar("T")
 NOT_OWN = ("mpbf_abm.", "mesa.", "builtins")
 # Members that every class has, or that say where it stands.
-FORMAL = frozenset({"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__", "__firstlineno__", "__static_attributes__",
-                    "__abstractmethods__", "_abc_impl", "__parameters__", "__orig_bases__"})  # fmt: skip
+FORMAL = frozenset(
+    {
+        "__module__",
+        "__qualname__",
+        "__doc__",
+        "__dict__",
+        "__weakref__",
+        "__annotations__",
+        "__firstlineno__",
+        "__static_attributes__",
+        "__abstractmethods__",
+        "_abc_impl",
+        "__parameters__",
+        "__orig_bases__",
+    }
+)
 
 
 def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:

@@ -715,9 +715,18 @@ class Paths(dict[str, tuple[str, str]]):
 
 PATHS = Paths({f"{group}.{name}": (group, name) for group, model in GROUPS.items() for name in model.model_fields})
 LAYERS = {
-    "space": "space", "founding": "DAL", "commons": "DAL", "modalities": "DAL", "curators": "DAL", "trainers": "RAL", "planners": "ISL",
-    "coupling": "X", "infrastructure": "infrastructure", "stocks": "stocks", "layers": "formulas",
-}  # fmt: skip
+    "space": "space",
+    "founding": "DAL",
+    "commons": "DAL",
+    "modalities": "DAL",
+    "curators": "DAL",
+    "trainers": "RAL",
+    "planners": "ISL",
+    "coupling": "X",
+    "infrastructure": "infrastructure",
+    "stocks": "stocks",
+    "layers": "formulas",
+}
 
 NULL: dict[str, Any] = {
     "trainers.count": 0,
@@ -753,15 +762,36 @@ PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"trainers.features": 96, "trainers.panel": 8, "planners.candidates": 12, "trainers.records": 500},
     "faithful": {"trainers.features": 512, "trainers.records": 2_500, "planners.candidates": 48},
     "pool": {
-        "curators.count": 0, "trainers.count": 1, "trainers.retrain_interval": 5, "trainers.objective": "none",
-        "trainers.head": "gaussian_process", "trainers.length_scale": 0.25, "trainers.records": 100_000, "trainers.reuse": 0.0, "trainers.labels": "measured", "planners.count": 1, "planners.experiments": 1.0,
-        "planners.candidates": 100_000, "planners.publication_bias": 0.0, "planners.adjacency": 0.0, "planners.exploration": 0.0,
-        "founding.records": 5, "founding.mass": 1.0, "coupling.correction": 1.0, "coupling.pseudo_share": 0.0,
-        "infrastructure.repositories": 1, "stocks.merit_share": 0.0, "stocks.wear": 0.0,
-        "stocks.attention": 100_000.0, "stocks.attention_cap": 100_000.0, "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
-        "modalities.measured_noise": 0.0, "curators.provenance_errors": 0.0, "trainers.panel": 64,
+        "curators.count": 0,
+        "trainers.count": 1,
+        "trainers.retrain_interval": 5,
+        "trainers.objective": "none",
+        "trainers.head": "gaussian_process",
+        "trainers.length_scale": 0.25,
+        "trainers.records": 100_000,
+        "trainers.reuse": 0.0,
+        "trainers.labels": "measured",
+        "planners.count": 1,
+        "planners.experiments": 1.0,
+        "planners.candidates": 100_000,
+        "planners.publication_bias": 0.0,
+        "planners.adjacency": 0.0,
+        "planners.exploration": 0.0,
+        "founding.records": 5,
+        "founding.mass": 1.0,
+        "coupling.correction": 1.0,
+        "coupling.pseudo_share": 0.0,
+        "infrastructure.repositories": 1,
+        "stocks.merit_share": 0.0,
+        "stocks.wear": 0.0,
+        "stocks.attention": 100_000.0,
+        "stocks.attention_cap": 100_000.0,
+        "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+        "modalities.measured_noise": 0.0,
+        "curators.provenance_errors": 0.0,
+        "trainers.panel": 64,
     },
-}  # fmt: skip
+}
 
 
 # --------------------------------------------------------------------------- schema and files

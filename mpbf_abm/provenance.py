@@ -21,17 +21,7 @@ def version() -> str:
 
 
 # What shows results, or drives their making: nothing of it can change a number.
-DOORS = (
-    "cli",
-    "figures",
-    "page",
-    "reports",
-    "studies",
-    "processes",
-    "outputs",
-    "__main__",
-    "__init__",
-)
+DOORS = ("cli", "figures", "page", "reports", "studies", "processes", "outputs", "__main__", "__init__")
 # What stands above the model: nothing of it can change the result of a run.
 ABOVE = (*DOORS, "evidence", "measures", "stats", "theory")
 # What a run follows from although its room is left out.

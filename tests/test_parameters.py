@@ -176,10 +176,7 @@ def test_a_switch_takes_true_or_false(value: Any) -> None:
         Parameters().replace("planners.repeats", value)
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["planners.acquisition", "planners.source", "trainers.objective"],
-)
+@pytest.mark.parametrize("path", ["planners.acquisition", "planners.source", "trainers.objective"])
 def test_names_are_taken_from_their_list_only(path: str) -> None:
     names = options(path)
     for option in names:

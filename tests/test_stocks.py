@@ -198,12 +198,7 @@ def ecosystem(**changes: Any) -> Ecosystem:
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {},
-        {"stocks.lottery_share": 0.5},
-        {"stocks.merit_share": 1.0, "stocks.matthew": 4.0},
-        {"stocks.funding": 0.3},
-    ],
+    [{}, {"stocks.lottery_share": 0.5}, {"stocks.merit_share": 1.0, "stocks.matthew": 4.0}, {"stocks.funding": 0.3}],
 )
 def test_the_total_of_experiments_is_fixed_however_they_are_shared(changes: dict[str, Any]) -> None:
     eco = ecosystem(**changes)

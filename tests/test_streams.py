@@ -148,10 +148,7 @@ def test_race_is_indifferent_to_the_scale_of_weights() -> None:
 
 
 @given(
-    st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=6),
-    st.integers(0, 5),
-    st.floats(0.1, 10),
-    st.integers(0, 2**32),
+    st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=6), st.integers(0, 5), st.floats(0.1, 10), st.integers(0, 2**32)
 )
 def test_one_changed_weight_moves_choices_only_to_or_from_that_option(
     weights: list[float], option: int, factor: float, seed: int

@@ -141,10 +141,7 @@ def large(factor: int = 172, materials: int = 1_000_000, ticks: int = 120) -> li
     told = subprocess.run([sys.executable, "-c", work], check=True, capture_output=True, text=True, cwd=ROOT).stdout  # noqa: S603 (this interpreter)
     seconds, memory = json.loads(told.splitlines()[-1])
     size = f"{agents(crowded(factor))} agents, {materials} materials, {ticks} ticks"
-    return [
-        row(f"run of {size}", seconds, "s"),
-        row(f"peak memory, {size}", memory, "MB", "<= 8590", memory <= 8590),
-    ]
+    return [row(f"run of {size}", seconds, "s"), row(f"peak memory, {size}", memory, "MB", "<= 8590", memory <= 8590)]
 
 
 def crowded(factor: int, **changes: Any) -> Parameters:

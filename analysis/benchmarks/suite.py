@@ -87,10 +87,7 @@ BENCHES: dict[str, Callable[[How], list[Row]]] = {
 
 
 def run_all(
-    how: How = USUAL,
-    *,
-    only: Sequence[str] | None = None,
-    progress: Callable[[], None] | None = None,
+    how: How = USUAL, *, only: Sequence[str] | None = None, progress: Callable[[], None] | None = None
 ) -> dict[str, Any]:
     """Run the measurements with one BLAS thread.
 

@@ -95,9 +95,17 @@ def check_campaign(
 
 
 def run_campaign(
-    space: MaterialsSpace, rule: str = "greedy", seed: int = 0, *, budget: int | None = None, batch: int = 1,
-    founding: int = 5, kappa: float = 1.0, noise: float = 0.0, enough: int | None = None,
-) -> Campaign:  # fmt: skip
+    space: MaterialsSpace,
+    rule: str = "greedy",
+    seed: int = 0,
+    *,
+    budget: int | None = None,
+    batch: int = 1,
+    founding: int = 5,
+    kappa: float = 1.0,
+    noise: float = 0.0,
+    enough: int | None = None,
+) -> Campaign:
     """Run one campaign on a pool.
 
     Parameters

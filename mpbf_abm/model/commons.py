@@ -444,6 +444,16 @@ class Commons:
 
 
 __all__ = [
-    "CURATOR", "EXPERIMENT", "FAILED", "FOUNDER", "GENERATED", "HYBRID", "LITERATURE", "ORIGINS", "PLANNER",
-    "SIMULATION", "Commons", "record_keys",
-]  # fmt: skip
+    "CURATOR",
+    "EXPERIMENT",
+    "FAILED",
+    "FOUNDER",
+    "GENERATED",
+    "HYBRID",
+    "LITERATURE",
+    "ORIGINS",
+    "PLANNER",
+    "SIMULATION",
+    "Commons",
+    "record_keys",
+]

@@ -60,13 +60,7 @@ def gain_matrix(inherited: float, steered: float, fed_back: float, generated: fl
     carry ISL's choices back to DAL; pseudo-labels close DAL on RAL directly; corrections take
     error out of RAL.
     """
-    return np.array(
-        [
-            [0.0, generated, fed_back],
-            [inherited, 0.0, -corrected],
-            [0.0, steered, 0.0],
-        ]
-    )
+    return np.array([[0.0, generated, fed_back], [inherited, 0.0, -corrected], [0.0, steered, 0.0]])
 
 
 @kernel

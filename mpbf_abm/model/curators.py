@@ -94,14 +94,7 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
         guidance = np.exp(p.model_guidance * logs[served].mean(axis=0))[None]
     if exploration is None:
         exploration = np.maximum(curators.exploration, p.exploration_floor)
-    share = attention(
-        x,
-        exploration,
-        p.adjacency,
-        curators.reinforcement,
-        world.space.similarity,
-        guidance,
-    )
+    share = attention(x, exploration, p.adjacency, curators.reinforcement, world.space.similarity, guidance)
     if p.coverage_seeking:
         share = covering(share, x, p.coverage_seeking)
     for row, rule in world.own("curators").items():
@@ -195,10 +188,17 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         stored = np.where(wrong, (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6, modality).astype(np.int8)
     records: dict[str, Any] = {
         "key": keys,
-        "material": material, "modality": stored, "value": value, "variance": variance, "origin": origin,
-        "repository": curators.repository[agent], "producer": slots, "tick": world.tick,
-        "federated": u[:, 7] < world.p.infrastructure.openness, "corrupted": bad,
-    }  # fmt: skip
+        "material": material,
+        "modality": stored,
+        "value": value,
+        "variance": variance,
+        "origin": origin,
+        "repository": curators.repository[agent],
+        "producer": slots,
+        "tick": world.tick,
+        "federated": u[:, 7] < world.p.infrastructure.openness,
+        "corrupted": bad,
+    }
     world.commons.append(**records)
     if twice.any():
         again = {k: (v[twice] if isinstance(v, np.ndarray) else v) for k, v in records.items()}
@@ -213,9 +213,15 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
 
 
 def generate(
-    world: World, keys: NDArray[np.uint64], material: Int, modality: NDArray[np.int8], u: Float, value: Float32, variance: Float32,
+    world: World,
+    keys: NDArray[np.uint64],
+    material: Int,
+    modality: NDArray[np.int8],
+    u: Float,
+    value: Float32,
+    variance: Float32,
     origin: NDArray[np.int8],
-) -> None:  # fmt: skip
+) -> None:
     """Replace a share of simulated labels by a model's predictions (in place)."""
     c = world.p.coupling
     rows = np.flatnonzero((FIDELITY[modality] == SIMULATED) & (u < c.pseudo_share))
@@ -251,9 +257,11 @@ def audit(world: World, works: NDArray[np.bool_]) -> None:
     if not wanted.any():
         return
     open_to_audit = np.flatnonzero(
-        commons.alive & (commons.origin != FAILED) & (FIDELITY[commons.modality] != MEASURED)
+        commons.alive
+        & (commons.origin != FAILED)
+        & (FIDELITY[commons.modality] != MEASURED)
         & world.space.feasible[commons.material]
-    )  # fmt: skip
+    )
     home = commons.repository[open_to_audit]
     chosen = []
     for repository in np.unique(curators.repository[wanted > 0]):

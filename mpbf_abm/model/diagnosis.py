@@ -78,12 +78,20 @@ def diagnose(world: World, model: FoundationModel) -> Diagnosis:
     moved = model.head.centred(model.features(strained))
     gauge_variance = float(np.mean((turned - plain) ** 2)) / 2
     return Diagnosis(
-        causal, invariance, u, true, perceived,
-        integrity_unfloored(R, uniform, u, f.integration, f.uncertainty_penalty), T,
+        causal,
+        invariance,
+        u,
+        true,
+        perceived,
+        integrity_unfloored(R, uniform, u, f.integration, f.uncertainty_penalty),
+        T,
         measured_tradeoff(reference_error(world, model, mse), mse, variance, gauge_variance, f.gauge_penalty),
-        gauge_variance, float(np.mean((moved - plain) ** 2)), slope, mean_over(causal, space.dense_families),
+        gauge_variance,
+        float(np.mean((moved - plain) ** 2)),
+        slope,
+        mean_over(causal, space.dense_families),
         mean_over(causal, space.niche_families),
-    )  # fmt: skip
+    )
 
 
 def mean_over(values: Float, families: Int) -> float:

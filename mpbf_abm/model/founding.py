@@ -44,14 +44,25 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
     commons = Commons(space, R, founding_mass(p, space.families), streams, truth)
     M, L = p.trainers.count, p.planners.count
     world = World(
-        p=p, base=p, streams=streams, space=space, truth=truth, commons=commons,
+        p=p,
+        base=p,
+        streams=streams,
+        space=space,
+        truth=truth,
+        commons=commons,
         infrastructure=Infrastructure(commons.down, M, L, p.infrastructure.providers, p.infrastructure.need),
-        registry=Registry([None] * M), curators=Curators.begin(p, p.curators.count), trainers=Trainers.begin(p, M), planners=Planners.begin(p, L),
+        registry=Registry([None] * M),
+        curators=Curators.begin(p, p.curators.count),
+        trainers=Trainers.begin(p, M),
+        planners=Planners.begin(p, L),
         collaborators=np.full((L, 0), -1),
-        health_repositories=np.ones(R), health_models=np.ones(M), 
-        discoveries=Discoveries(np.full(space.size, -1, np.int32), np.zeros(space.families, np.int64)), experiments=np.zeros(space.families, np.int64),
-        experiments_before=np.zeros(space.families, np.int64), reference=float(np.quantile(space.property, 0.9)),
-    )  # fmt: skip
+        health_repositories=np.ones(R),
+        health_models=np.ones(M),
+        discoveries=Discoveries(np.full(space.size, -1, np.int32), np.zeros(space.families, np.int64)),
+        experiments=np.zeros(space.families, np.int64),
+        experiments_before=np.zeros(space.families, np.int64),
+        reference=float(np.quantile(space.property, 0.9)),
+    )
     collaborate(world)
     found_records(world)
     link(world)
@@ -89,10 +100,17 @@ def found_records(world: World) -> None:
     share = np.cumsum(1.0 / np.arange(1, world.commons.repositories + 1))
     repository = np.searchsorted(share / share[-1], u[:, 4], side="right")
     world.commons.append(
-        key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF), material=material, modality=modality,
-        value=value, variance=variance, origin=np.int8(LITERATURE), repository=np.minimum(repository, world.commons.repositories - 1),
-        producer=-1, tick=-1, federated=u[:, 5] < p.infrastructure.openness,
-    )  # fmt: skip
+        key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF),
+        material=material,
+        modality=modality,
+        value=value,
+        variance=variance,
+        origin=np.int8(LITERATURE),
+        repository=np.minimum(repository, world.commons.repositories - 1),
+        producer=-1,
+        tick=-1,
+        federated=u[:, 5] < p.infrastructure.openness,
+    )
     start_counting(world)
 
 

@@ -52,9 +52,21 @@ INDICATORS: list[Indicator] = [
         ("infeasible_share", "share", "experiments so far on materials that could not be made"),
         ("found", "materials", "top-set materials first measured and published since founding"),
         ("found_share", "share", "found / top set not known at founding (top-% recall)"),
-        ("acceleration_factor", "ratio", "experiments and measured acquisitions that random search needs for as many finds / those spent (AF)"),
-        ("enhancement_factor", "ratio", "found share / share of untested feasible materials tested since founding (EF)"),
-        ("discovery_acceleration", "ratio", "hit rate of this tick's published tests / prevalence of the remaining top set (DAF)"),
+        (
+            "acceleration_factor",
+            "ratio",
+            "experiments and measured acquisitions that random search needs for as many finds / those spent (AF)",
+        ),
+        (
+            "enhancement_factor",
+            "ratio",
+            "found share / share of untested feasible materials tested since founding (EF)",
+        ),
+        (
+            "discovery_acceleration",
+            "ratio",
+            "hit rate of this tick's published tests / prevalence of the remaining top set (DAF)",
+        ),
         ("hit_rate_frozen", "share", "results of this tick above the best decile of the property, fixed reference"),
         ("hit_rate_moving", "share", "results of this tick above the best decile of measured labels in the commons"),
         ("novelty", "share", "experiments of this tick in families without an experiment before"),
@@ -63,19 +75,43 @@ INDICATORS: list[Indicator] = [
     ),
     *_rows(
         "learning",
-        ("rmse", "sd", "error of served models on the panel, families weighted by the training corpus; mean over adopters"),
+        (
+            "rmse",
+            "sd",
+            "error of served models on the panel, families weighted by the training corpus; mean over adopters",
+        ),
         ("rmse_out", "sd", "the same over families in the lower half by training records (out of distribution)"),
         ("rmse_dense", "sd", "the same over dense families"),
         ("rmse_niche", "sd", "the same over all other families"),
         ("coverage_68", "share", "true property inside the claimed 68 % interval (reference: true property)"),
         ("coverage_95", "share", "true property inside the claimed 95 % interval (reference: true property)"),
-        ("coverage_68_simulated", "share", "simulated property inside the claimed 68 % interval (reference: simulated label)"),
-        ("claimed_to_actual", "ratio", "RMSE / root mean claimed variance, all parts (1 is calibrated; above is overconfident)"),
+        (
+            "coverage_68_simulated",
+            "share",
+            "simulated property inside the claimed 68 % interval (reference: simulated label)",
+        ),
+        (
+            "claimed_to_actual",
+            "ratio",
+            "RMSE / root mean claimed variance, all parts (1 is calibrated; above is overconfident)",
+        ),
         ("overconfidence_emergent", "ratio", "the same without the imposed factor"),
         ("overconfidence_imposed", "ratio", "the imposed factor alone"),
-        ("inherited_bias", "slope", "slope of model error on simulation error over the panel, the property held constant"),
-        ("inherited_share", "ratio", "share of the model's response to the property and its simulation that follows the simulation"),
-        ("inherited_bias_raw", "slope", "the same slope without holding the property constant (what nobody has learned raises it)"),
+        (
+            "inherited_bias",
+            "slope",
+            "slope of model error on simulation error over the panel, the property held constant",
+        ),
+        (
+            "inherited_share",
+            "ratio",
+            "share of the model's response to the property and its simulation that follows the simulation",
+        ),
+        (
+            "inherited_bias_raw",
+            "slope",
+            "the same slope without holding the property constant (what nobody has learned raises it)",
+        ),
         ("captured_dense", "share", "causal variance kept by encoders in dense families"),
         ("captured_niche", "share", "causal variance kept by encoders in other families"),
         ("gauge_variance", "sd^2", "prediction variance under gauge redraw"),
@@ -96,7 +132,11 @@ INDICATORS: list[Indicator] = [
         ("funding_gini", "index", "Gini coefficient of this tick's experiments over planners"),
         ("modalities_d1", "modalities", "effective number of modalities among records"),
         ("heaps", "exponent", "log families with an experiment / log experiments (Heaps exponent so far)"),
-        ("adjacency_first", "ratio", "similarity, relative to the mean, of families first tried in this tick to those tried before"),
+        (
+            "adjacency_first",
+            "ratio",
+            "similarity, relative to the mean, of families first tried in this tick to those tried before",
+        ),
     ),
     *_rows(
         "layers",
@@ -126,7 +166,11 @@ INDICATORS: list[Indicator] = [
         ("realisation_distance", "latent sd", "distance of a proposed optimum to the material that realised it"),
         ("generated_share", "share", "this tick's simulated acquisitions that were model-generated"),
         ("loop_radius", "gain", "spectral radius of the measured gain matrix between layers"),
-        ("boundary_choices", "share", "this tick's choices inside the boundary zone (weakly captured families or badly known materials)"),
+        (
+            "boundary_choices",
+            "share",
+            "this tick's choices inside the boundary zone (weakly captured families or badly known materials)",
+        ),
         ("rmse_boundary", "sd", "model error on panel materials of families inside the boundary zone"),
         ("rmse_interior", "sd", "model error on panel materials of families outside it"),
     ),
@@ -143,7 +187,7 @@ INDICATORS: list[Indicator] = [
         ("trust", "share", "mean track record of models in use (auxiliary)"),
         ("corpus_bias", "sd", "mean estimated bias of simulated labels in view (auxiliary)"),
     ),
-]  # fmt: skip
+]
 STANDARD = tuple(i.column for i in INDICATORS)
 # With those that users register:
 COLUMNS = list(STANDARD)
@@ -312,10 +356,13 @@ def errors(world: World, use: list[tuple[float, FoundationModel]]) -> Errors:
         return Errors(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     materials = np.array([m.panel.materials for m in models])
     return panel_errors(
-        np.array([m.panel_mean for m in models]), np.array([m.panel_variance for m in models]),
-        np.array([m.overconfidence for m in models]), world.truth.property[materials], world.truth.simulated[materials],
+        np.array([m.panel_mean for m in models]),
+        np.array([m.panel_variance for m in models]),
+        np.array([m.overconfidence for m in models]),
+        world.truth.property[materials],
+        world.truth.simulated[materials],
         np.array([m.corpus for m in models]),
-    )  # fmt: skip
+    )
 
 
 @kernel
@@ -344,7 +391,9 @@ def panel_errors(
         return weighted(gap.reshape(M, -1) <= np.float32(z * z) * claim)
 
     e, s, t = (a.reshape(M, -1) - a.reshape(M, -1).mean(axis=1, keepdims=True) for a in (error, label, y))
-    ss, tt, st, se, te = (np.einsum("mn,mn->m", a, b).astype(np.float64) for a, b in ((s, s), (t, t), (s, t), (s, e), (t, e)))  # fmt: skip
+    ss, tt, st, se, te = (
+        np.einsum("mn,mn->m", a, b).astype(np.float64) for a, b in ((s, s), (t, t), (s, t), (s, e), (t, e))
+    )
     partial = ss * tt - st * st
     defined = (ss > 1e-9) & (partial > 1e-6 * ss * tt)
     over = np.where(defined, partial, 1.0)
@@ -465,8 +514,19 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
         "boundary_shift": delta_b(f, true, distinct, volume, founding, covered),
         "boundary_shift_perceived": delta_b(f, perceived, distinct, volume, founding, covered),
     }
-    names = ("integrity", "integrity_perceived", "integrity_unfloored", "integrity_gap", "uncertainty", "tradeoff",
-             "tradeoff_measured", "tradeoff_rank", "steering", "steering_perceived", "scale")  # fmt: skip
+    names = (
+        "integrity",
+        "integrity_perceived",
+        "integrity_unfloored",
+        "integrity_gap",
+        "uncertainty",
+        "tradeoff",
+        "tradeoff_measured",
+        "tradeoff_rank",
+        "steering",
+        "steering_perceived",
+        "scale",
+    )
     if seen is None:
         return out
     rows, pairs = [], []
@@ -475,9 +535,21 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
         if d is None:
             continue
         pairs.append((d.tradeoff, d.tradeoff_measured))
-        rows.append((d.integrity_true, d.integrity_perceived, d.integrity_unfloored, d.integrity_perceived - d.integrity_true,
-                     0.5 * (d.u[0] + d.u[1]), d.tradeoff, d.tradeoff_measured, 0.0,
-                     steering_of(f, agreement(median, world.truth.mad), world.p.coupling.correction, d.tradeoff), perceived_steering(world, m), m.scale))  # fmt: skip
+        rows.append(
+            (
+                d.integrity_true,
+                d.integrity_perceived,
+                d.integrity_unfloored,
+                d.integrity_perceived - d.integrity_true,
+                0.5 * (d.u[0] + d.u[1]),
+                d.tradeoff,
+                d.tradeoff_measured,
+                0.0,
+                steering_of(f, agreement(median, world.truth.mad), world.p.coupling.correction, d.tradeoff),
+                perceived_steering(world, m),
+                m.scale,
+            )
+        )
     means = np.array([w for w, _ in use]) @ np.array(rows)
     total = dict(zip(names, means.tolist(), strict=True))
     total["tradeoff_rank"] = rank_correlation(*np.array(pairs).T)

@@ -61,34 +61,65 @@ class PolicyKind:
 
 
 POLICIES: dict[str, PolicyKind] = {
-    "negative_results": PolicyKind("results below the threshold and failures are published too", (Lever("planners.publication_bias", 0.0),)),
-    "coverage_mandate": PolicyKind("curators give a share of attention to rare families", (Lever("curators.coverage_seeking", 1.0, "floor"),), 0.5),
-    "measured_quota": PolicyKind("a least share of curated records are measured labels", (Lever("curators.measured_quota", 1.0, "floor"),), 0.3),
-    "provenance_standard": PolicyKind("quality assurance against provenance errors", (Lever("curators.qa", 1.0, "floor"),)),
-    "audits": PolicyKind("a share of acquisition budgets goes to re-measuring records", (Lever("curators.audit_rate", 1.0, "floor"),), 0.2),
-    "harmonisation": PolicyKind("simulated labels are corrected by estimated bias", (Lever("trainers.harmonisation", 1.0, "floor"),)),
+    "negative_results": PolicyKind(
+        "results below the threshold and failures are published too", (Lever("planners.publication_bias", 0.0),)
+    ),
+    "coverage_mandate": PolicyKind(
+        "curators give a share of attention to rare families", (Lever("curators.coverage_seeking", 1.0, "floor"),), 0.5
+    ),
+    "measured_quota": PolicyKind(
+        "a least share of curated records are measured labels", (Lever("curators.measured_quota", 1.0, "floor"),), 0.3
+    ),
+    "provenance_standard": PolicyKind(
+        "quality assurance against provenance errors", (Lever("curators.qa", 1.0, "floor"),)
+    ),
+    "audits": PolicyKind(
+        "a share of acquisition budgets goes to re-measuring records",
+        (Lever("curators.audit_rate", 1.0, "floor"),),
+        0.2,
+    ),
+    "harmonisation": PolicyKind(
+        "simulated labels are corrected by estimated bias", (Lever("trainers.harmonisation", 1.0, "floor"),)
+    ),
     "uncertainty_aware": PolicyKind(
         "planners weigh what models do not know; uncertainty passes all channels",
-        (Lever("planners.acquisition", "ucb"), Lever("coupling.uncertainty_ral_isl", 1.0, "floor"), Lever("coupling.uncertainty_dal_ral", 1.0, "floor"),
-            Lever("coupling.uncertainty_modalities", 1.0, "floor")),
+        (
+            Lever("planners.acquisition", "ucb"),
+            Lever("coupling.uncertainty_ral_isl", 1.0, "floor"),
+            Lever("coupling.uncertainty_dal_ral", 1.0, "floor"),
+            Lever("coupling.uncertainty_modalities", 1.0, "floor"),
+        ),
     ),
-    "invariance_standard": PolicyKind("architectures must respect symmetry", (Lever("trainers.invariance", 1.0, "floor"),)),
-    "model_pluralism": PolicyKind("no reuse of published encoders, no following of popularity", (Lever("trainers.reuse", 0.0, "cap"), Lever("planners.social", 0.0, "cap"))),
+    "invariance_standard": PolicyKind(
+        "architectures must respect symmetry", (Lever("trainers.invariance", 1.0, "floor"),)
+    ),
+    "model_pluralism": PolicyKind(
+        "no reuse of published encoders, no following of popularity",
+        (Lever("trainers.reuse", 0.0, "cap"), Lever("planners.social", 0.0, "cap")),
+    ),
     "redundancy": PolicyKind("models and labs keep three providers", (Lever("infrastructure.providers", 3, "floor"),)),
-    "mirrors_and_repair": PolicyKind("records are federated and outages mended fast", (Lever("infrastructure.openness", 1.0, "floor"), Lever("stocks.repair", 1.0, "floor"))),
+    "mirrors_and_repair": PolicyKind(
+        "records are federated and outages mended fast",
+        (Lever("infrastructure.openness", 1.0, "floor"), Lever("stocks.repair", 1.0, "floor")),
+    ),
     "compute_cap": PolicyKind("training at scale above 1/2 is not allowed", (Lever("trainers.scale_cap", 0.5, "cap"),)),
-    "equal_funding": PolicyKind("every lab gets the same", (Lever("stocks.merit_share", 0.0), Lever("stocks.lottery_share", 0.0))),
-    "funding_lottery": PolicyKind("a share of funding is drawn by lot", (Lever("stocks.lottery_share", 1.0, "floor"),), 0.5),
+    "equal_funding": PolicyKind(
+        "every lab gets the same", (Lever("stocks.merit_share", 0.0), Lever("stocks.lottery_share", 0.0))
+    ),
+    "funding_lottery": PolicyKind(
+        "a share of funding is drawn by lot", (Lever("stocks.lottery_share", 1.0, "floor"),), 0.5
+    ),
     "exploration_floor": PolicyKind(
         "a least share of every curator's and planner's effort explores",
-        (
-            Lever("planners.exploration_floor", 1.0, "floor"),
-            Lever("curators.exploration_floor", 1.0, "floor"),
-        ),
+        (Lever("planners.exploration_floor", 1.0, "floor"), Lever("curators.exploration_floor", 1.0, "floor")),
         0.3,
     ),
-    "fresh_data_floor": PolicyKind("a least share of training data is recent and not model-generated", (Lever("trainers.fresh_floor", 1.0, "floor"),), 0.3),
-}  # fmt: skip
+    "fresh_data_floor": PolicyKind(
+        "a least share of training data is recent and not model-generated",
+        (Lever("trainers.fresh_floor", 1.0, "floor"),),
+        0.3,
+    ),
+}
 
 
 LISTED = frozenset(POLICIES)  # without those that users register
@@ -116,8 +147,9 @@ def policy(name: str, help: str, levers: Sequence[Lever], strength: float = 1.0)
 
 # Parameters that act when the community is founded and never after: no policy can move them.
 FIXED = frozenset(path for path in PATHS if path.startswith(("space.", "founding.")) or path.endswith(".count")) | {
-    "planners.neighbours", "infrastructure.repositories",
-}  # fmt: skip
+    "planners.neighbours",
+    "infrastructure.repositories",
+}
 
 
 class Event(Section):

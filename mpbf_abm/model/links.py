@@ -165,10 +165,7 @@ class Infrastructure:
             ("lab", self.working_labs() if len(self.down_models) else np.ones(len(self.lab_models), bool)),
         ):
             g.add_nodes_from(((kind, i), {"kind": kind, "works": bool(w)}) for i, w in enumerate(works))
-        for kind, user, links in (
-            ("repository", "model", self.model_repositories),
-            ("model", "lab", self.lab_models),
-        ):
+        for kind, user, links in (("repository", "model", self.model_repositories), ("model", "lab", self.lab_models)):
             g.add_edges_from(
                 ((kind, int(j)), (user, i), {"relation": "provides"})
                 for i, row in enumerate(links)

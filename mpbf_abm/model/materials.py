@@ -29,8 +29,21 @@ BLOCKS = ("quantum", "meso", "gauge", "spurious")
 NEIGHBOUR_WINDOW = 32
 NEIGHBOURS = 5
 # What a run can see of the materials (beside the sizes of blocks and whether they are simulated).
-CONTENT = ("descriptors", "start", "property", "simulated", "difficulty", "feasible", "proxy", "similarity", "family_keys", "material_keys",
-           "top", "dense", "year")  # fmt: skip
+CONTENT = (
+    "descriptors",
+    "start",
+    "property",
+    "simulated",
+    "difficulty",
+    "feasible",
+    "proxy",
+    "similarity",
+    "family_keys",
+    "material_keys",
+    "top",
+    "dense",
+    "year",
+)
 
 
 @dataclass(frozen=True)

@@ -429,9 +429,17 @@ def measure(
     totals.infeasible += int((~made).sum())
     world.experiments += np.bincount(family, minlength=space.families)
     return Experiments(
-        planner, wave, family, material, model, predicted, claimed, observed,
-        np.maximum(sd**2, 1e-6).astype(np.float32), u[:, 1],
-    )  # fmt: skip
+        planner,
+        wave,
+        family,
+        material,
+        model,
+        predicted,
+        claimed,
+        observed,
+        np.maximum(sd**2, 1e-6).astype(np.float32),
+        u[:, 1],
+    )
 
 
 def choose_collaborators(streams: Streams, labs: int, neighbours: int) -> Int:

@@ -63,11 +63,17 @@ def publish(world: World, results: Experiments) -> None:
     keys = record_keys(PLANNER, slots, world.tick, wave)
     federated = world.streams.record_uniform("planner.federated", keys) < world.p.infrastructure.openness
     world.commons.append(
-        key=keys, material=material, modality=np.int8(SPECTROSCOPY),
-        value=np.nan_to_num(results.observed[rows]), variance=results.variance[rows],
-        origin=np.where(failed, FAILED, EXPERIMENT).astype(np.int8), repository=home[planner], producer=slots,
-        tick=world.tick, federated=federated,
-    )  # fmt: skip
+        key=keys,
+        material=material,
+        modality=np.int8(SPECTROSCOPY),
+        value=np.nan_to_num(results.observed[rows]),
+        variance=results.variance[rows],
+        origin=np.where(failed, FAILED, EXPERIMENT).astype(np.int8),
+        repository=home[planner],
+        producer=slots,
+        tick=world.tick,
+        federated=federated,
+    )
 
 
 def correct(world: World, results: Experiments) -> None:

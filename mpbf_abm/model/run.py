@@ -29,9 +29,21 @@ if TYPE_CHECKING:
 OUTCOMES = ("ticks", *STANDARD, "leading_family", "leading_share", "outages", "audits", "failed_retrainings")
 # Those that people look at first.
 HEADLINE = (
-    "found_share", "acceleration_factor", "families_d1", "leading_share", "infeasible_share", "rmse_dense", "rmse_niche",
-    "claimed_to_actual", "inherited_bias", "boundary_shift", "integrity", "integrity_gap", "tradeoff", "steering",
-)  # fmt: skip
+    "found_share",
+    "acceleration_factor",
+    "families_d1",
+    "leading_share",
+    "infeasible_share",
+    "rmse_dense",
+    "rmse_niche",
+    "claimed_to_actual",
+    "inherited_bias",
+    "boundary_shift",
+    "integrity",
+    "integrity_gap",
+    "tradeoff",
+    "steering",
+)
 
 
 class Run:
@@ -55,16 +67,29 @@ class Run:
         self.community = ecosystem
         streams, agenda = ecosystem.world.streams, ecosystem.agenda
         self.spec = spec = RunSpec(
-            ecosystem.parameters, streams.seed, ticks, agenda.policies, agenda.shocks, space, ecosystem.rules, streams.later
-        )  # fmt: skip
+            ecosystem.parameters,
+            streams.seed,
+            ticks,
+            agenda.policies,
+            agenda.shocks,
+            space,
+            ecosystem.rules,
+            streams.later,
+        )
         self.summary = summarise(ecosystem)
         self.provenance = provenance_record(
             id=_id_of(spec),
-            parameters=ecosystem.parameters.model_dump(), changed=ecosystem.parameters.changed(), seed=ecosystem.world.streams.seed,
-            reseed=ecosystem.world.streams.later, ticks=ticks, policies=[e.model_dump() for e in ecosystem.agenda.policies],
-            shocks=[e.model_dump() for e in ecosystem.agenda.shocks], record=list(ecosystem.recorder.tables),
-            space=dict(ecosystem.world.space.origin), planners=[f"{t.__module__}.{t.__qualname__}" for t in ecosystem.rules],
-        )  # fmt: skip
+            parameters=ecosystem.parameters.model_dump(),
+            changed=ecosystem.parameters.changed(),
+            seed=ecosystem.world.streams.seed,
+            reseed=ecosystem.world.streams.later,
+            ticks=ticks,
+            policies=[e.model_dump() for e in ecosystem.agenda.policies],
+            shocks=[e.model_dump() for e in ecosystem.agenda.shocks],
+            record=list(ecosystem.recorder.tables),
+            space=dict(ecosystem.world.space.origin),
+            planners=[f"{t.__module__}.{t.__qualname__}" for t in ecosystem.rules],
+        )
 
     @cached_property
     def ecosystem(self) -> Ecosystem:
@@ -138,10 +163,13 @@ def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
     total = np.maximum(records.sum(axis=1, keepdims=True), 1)
     return pd.DataFrame(
         {
-            "tick": np.repeat(table["tick"], K), "family": np.tile(np.arange(K), T), "name": np.tile(np.array(table["names"], object), T),
-            **{name: table[name].ravel() for name in FAMILY_COLUMNS}, "share": (records / total).ravel(),
+            "tick": np.repeat(table["tick"], K),
+            "family": np.tile(np.arange(K), T),
+            "name": np.tile(np.array(table["names"], object), T),
+            **{name: table[name].ravel() for name in FAMILY_COLUMNS},
+            "share": (records / total).ravel(),
         }
-    )  # fmt: skip
+    )
 
 
 def _id_of(spec: RunSpec) -> str | None:
@@ -256,6 +284,12 @@ def begin(spec: RunSpec, *, space: MaterialsSpace | None = None, record: Sequenc
     record : sequence of str, optional
     """
     return Community(
-        spec.parameters, spec.seed, policies=spec.policies, shocks=spec.shocks, space=spec.space if space is None else space, record=record,
-        planners=spec.rules, reseed=spec.reseed,
-    )  # fmt: skip
+        spec.parameters,
+        spec.seed,
+        policies=spec.policies,
+        shocks=spec.shocks,
+        space=spec.space if space is None else space,
+        record=record,
+        planners=spec.rules,
+        reseed=spec.reseed,
+    )

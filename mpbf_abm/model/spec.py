@@ -95,9 +95,13 @@ class RunSpec:
     def kind(self) -> str:
         """Hash of all but the draws: what runs on different seeds have in common."""
         return run_kind(
-            rules_fingerprint(self.rules), content_hash(canonical(self.parameters)), self.ticks,
-            self.policies, self.shocks, None if self.space is None else self.space.content,
-        )  # fmt: skip
+            rules_fingerprint(self.rules),
+            content_hash(canonical(self.parameters)),
+            self.ticks,
+            self.policies,
+            self.shocks,
+            None if self.space is None else self.space.content,
+        )
 
     # ------------------------------------------------------------------ checks
 
@@ -117,9 +121,13 @@ class RunSpec:
         from mpbf_abm.model.materials import MaterialsSpace
 
         kinds: dict[str, tuple[Any, str]] = {
-            "parameters": (Parameters, "Parameters"), "policies": (tuple, "a tuple of Policy"), "shocks": (tuple, "a tuple of Shock"),
-            "space": ((MaterialsSpace, type(None)), "a MaterialsSpace"), "rules": (tuple, "a tuple of classes"), "reseed": (Mapping, "seeds by tick"),
-        }  # fmt: skip
+            "parameters": (Parameters, "Parameters"),
+            "policies": (tuple, "a tuple of Policy"),
+            "shocks": (tuple, "a tuple of Shock"),
+            "space": ((MaterialsSpace, type(None)), "a MaterialsSpace"),
+            "rules": (tuple, "a tuple of classes"),
+            "reseed": (Mapping, "seeds by tick"),
+        }
         faults = [
             f"{n}: {getattr(self, n)!r} is not {words}"
             for n, (kind, words) in kinds.items()
@@ -235,9 +243,14 @@ class RunSpec:
         settings = settings_from(data)
         numbers: dict[str, Any] = {n: settings.numbers[n] for n in ("seed", "ticks") if n in settings.numbers}
         return cls(
-            settings.parameters, **numbers, policies=settings.policies, shocks=settings.shocks, rules=given,
-            space=None if materials is None else _read_again(materials, folder or Path()), reseed={int(t): s for t, s in reseed.items()},
-        )  # fmt: skip
+            settings.parameters,
+            **numbers,
+            policies=settings.policies,
+            shocks=settings.shocks,
+            rules=given,
+            space=None if materials is None else _read_again(materials, folder or Path()),
+            reseed={int(t): s for t, s in reseed.items()},
+        )
 
     def changed(self, **fields: Any) -> Self:
         """Return a copy with some fields changed."""
@@ -281,15 +294,25 @@ def canonical_event(event: Policy | Shock) -> dict[str, Any]:
 
 
 def run_kind(
-    fingerprint: str, parameters: str, ticks: int, policies: Sequence[Policy], shocks: Sequence[Shock], space: str | None
-) -> str:  # fmt: skip
+    fingerprint: str,
+    parameters: str,
+    ticks: int,
+    policies: Sequence[Policy],
+    shocks: Sequence[Shock],
+    space: str | None,
+) -> str:
     """Hash of what runs on different seeds have in common; parameters and materials are hashes, too."""
     return content_hash(
         {
-            "form": FORM, "model": fingerprint, "parameters": parameters, "ticks": int(ticks), "space": space,
-            "policies": [canonical_event(e) for e in policies], "shocks": [canonical_event(e) for e in shocks],
+            "form": FORM,
+            "model": fingerprint,
+            "parameters": parameters,
+            "ticks": int(ticks),
+            "space": space,
+            "policies": [canonical_event(e) for e in policies],
+            "shocks": [canonical_event(e) for e in shocks],
         }
-    )  # fmt: skip
+    )
 
 
 def run_id(kind: str, seed: int, reseed: Mapping[int, int]) -> str:

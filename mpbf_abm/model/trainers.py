@@ -134,9 +134,16 @@ def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any])
 
 
 def train(
-    world: World, trainer: int, scale: float, rows: Int, lineage: int, encoder: Encoder, objective: str, panel: Panel,
+    world: World,
+    trainer: int,
+    scale: float,
+    rows: Int,
+    lineage: int,
+    encoder: Encoder,
+    objective: str,
+    panel: Panel,
     shared: dict[tuple[Any, ...], Any],
-) -> FoundationModel:  # fmt: skip
+) -> FoundationModel:
     """Fit the head on an encoder and judge the model on the panel."""
     p, space, commons = world.p.trainers, world.space, world.commons
     key = ("head", lineage, id(encoder), scale, rows.tobytes())
@@ -153,11 +160,26 @@ def train(
     shape = panel.materials.shape
     corpus = np.bincount(commons.family[rows], minlength=space.families) / len(rows)
     model = FoundationModel(
-        trainer, lineage, world.tick, objective, scale, float(1 - encoder.input_scale[space.ambient["gauge"]].mean())
-        if space.dims["gauge"] else 1.0, encoder, weights, phase, head, p.overconfidence, base, len(rows), corpus,
-        np.lexsort((space.family_keys, corpus))[: max(1, space.families // 2)], panel,
-        phi, mean.reshape(shape), variance.reshape(shape),
-    )  # fmt: skip
+        trainer,
+        lineage,
+        world.tick,
+        objective,
+        scale,
+        float(1 - encoder.input_scale[space.ambient["gauge"]].mean()) if space.dims["gauge"] else 1.0,
+        encoder,
+        weights,
+        phase,
+        head,
+        p.overconfidence,
+        base,
+        len(rows),
+        corpus,
+        np.lexsort((space.family_keys, corpus))[: max(1, space.families // 2)],
+        panel,
+        phi,
+        mean.reshape(shape),
+        variance.reshape(shape),
+    )
     old = world.registry.models[trainer]
     if old is not None:
         model.recent, model.median_gap = list(old.recent), old.median_gap

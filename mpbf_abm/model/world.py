@@ -256,9 +256,11 @@ class Curators(Cohort):
     exploration: Float = column("eps of its attention", parameter=True)
     reinforcement: Float = column("gamma of its attention", parameter=True)
     repository: Int = column(
-        "repository it runs: row number modulo R", "row", dtype=np.int64,
+        "repository it runs: row number modulo R",
+        "row",
+        dtype=np.int64,
         start=lambda p: np.arange(p.curators.count) % p.infrastructure.repositories,
-    )  # fmt: skip
+    )
     credit: Float = column("budget for acquisition that is unspent", "records")
     audit_credit: Float = column("budget for audits that is unspent", "records")
 

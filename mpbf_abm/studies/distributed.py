@@ -39,8 +39,14 @@ CHUNK_COST = 0.02
 # Workers have children of their own (the pools), which a daemonic process may not have.
 FREE = {"distributed.worker.daemon": False}
 EXPORT = "export DASK_DISTRIBUTED__WORKER__DAEMON=False"
-QUEUES = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "sge": "SGECluster", "lsf": "LSFCluster", "oar": "OARCluster",
-          "htcondor": "HTCondorCluster"}  # fmt: skip
+QUEUES = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "lsf": "LSFCluster",
+    "oar": "OARCluster",
+    "htcondor": "HTCondorCluster",
+}
 
 
 class StudyPlugin(WorkerPlugin):
@@ -72,8 +78,11 @@ class StudyPlugin(WorkerPlugin):
             limits = Limits(**self.limits)
             self.mine.pool = Pool(
                 pickle.loads(self.blob),  # noqa: S301 (sent by the driver of this study)
-                1, seconds=limits.seconds, memory_mb=limits.memory_mb, retries=limits.retries,
-            )  # fmt: skip
+                1,
+                seconds=limits.seconds,
+                memory_mb=limits.memory_mb,
+                retries=limits.retries,
+            )
             self.pools.append(self.mine.pool)
         pool: Pool = self.mine.pool
         return pool

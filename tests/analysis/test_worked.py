@@ -89,16 +89,7 @@ def test_a_command_renews_its_page(
     document.write_text(
         BLOCK.sub(r"<!-- result:\1 -->\nold\n<!-- /result -->", page_of(name).read_text(encoding="utf-8"))
     )
-    command = [
-        "--data",
-        str(data),
-        "--out",
-        str(tmp_path / "out"),
-        "--replicates",
-        "2",
-        "--jobs",
-        "1",
-    ]
+    command = ["--data", str(data), "--out", str(tmp_path / "out"), "--replicates", "2", "--jobs", "1"]
     made = short(example(name), ticks)
     assert page.main([made], [name, *command]) == 0
     monkeypatch.setattr(importlib.import_module(f"analysis.worked.{name}"), "EXAMPLE", made)

@@ -25,10 +25,7 @@ def study(model: str, options: dict[str, str]) -> StudyDefinition:
     return StudyDefinition(
         name="toy",
         model=getattr(toys, model),
-        parameters={
-            "x": {"values": [float(i) for i in range(scenarios)]},
-            "at": float(scenarios // 2),
-        },
+        parameters={"x": {"values": [float(i) for i in range(scenarios)]}, "at": float(scenarios // 2)},
         policies=[{"label": "other", "parameters": {"shift": 1.0}}],
         design={"kind": "grid"},
         replicates={"n": int(options["replicates"])},

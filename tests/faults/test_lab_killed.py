@@ -115,7 +115,7 @@ def test_a_command_that_is_interrupted_says_what_is_kept_and_goes_on(tmp_path: P
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert [line for line in told.splitlines() if " tasks, " not in line] == [
-        f"mpbf: interrupted; finished runs are kept in {tmp_path / 'out' / 'runs'}, and the same command resumes",
+        f"mpbf: interrupted; finished runs are kept in {tmp_path / 'out' / 'runs'}, and the same command resumes"
     ]
     known = rows(tmp_path / "out")
     assert 2 <= len(known) < 27

@@ -111,11 +111,7 @@ def test_the_study_is_a_latin_hypercube_over_all_factors():
 
 
 @pytest.mark.parametrize(
-    ("option", "line"),
-    [
-        ("--draws=3", "must be at least 12"),
-        ("--seed=x", "must be a whole number"),
-    ],
+    ("option", "line"), [("--draws=3", "must be at least 12"), ("--seed=x", "must be a whole number")]
 )
 def test_faults_are_told_in_one_line(option, line, capsys):
     from mpbf_abm.cli import main

@@ -53,11 +53,7 @@ def test_equal_arms_have_no_effect():
 
 
 @pytest.mark.parametrize(
-    ("rows_a", "rows_b", "outcome", "words"),
-    [
-        (3, 2, "y", "same index"),
-        (3, 3, "x", "no outcome 'x'"),
-    ],
+    ("rows_a", "rows_b", "outcome", "words"), [(3, 2, "y", "same index"), (3, 3, "x", "no outcome 'x'")]
 )
 def test_faulty_input_is_one_line(rows_a, rows_b, outcome, words):
     a, b = (pd.DataFrame({"y": np.arange(float(n))}) for n in (rows_a, rows_b))

@@ -139,10 +139,7 @@ def test_summaries_of_the_materials_project_become_a_space(endpoint: str):
 
 
 def test_faults_of_the_materials_project_are_one_line(endpoint: str):
-    calls = (
-        ({"elements": ["Xe"]}, "nothing is found"),
-        ({"elementss": ["O"]}, "elementss"),
-    )
+    calls = (({"elements": ["Xe"]}, "nothing is found"), ({"elementss": ["O"]}, "elementss"))
     for search, part in calls:
         with pytest.raises(DataError, match=part) as caught:
             sources.materials_project(

@@ -234,10 +234,7 @@ def test_runs_are_read_by_another_study_whatever_it_measures(tmp_path: Path) -> 
         assert np.isfinite(results.values("families_d1")).all()
         assert results.study.series == whole.series
     other = small_study(outcomes={"top": {"of": "found_share", "over": "max"}})
-    with (
-        Results.open(tmp_path, other) as results,
-        pytest.raises(ConfigurationError, match="the runs did not note max"),
-    ):
+    with Results.open(tmp_path, other) as results, pytest.raises(ConfigurationError, match="the runs did not note max"):
         results.values("top")
 
 
