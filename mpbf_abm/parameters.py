@@ -698,6 +698,10 @@ MOVED = {
 REMOVED = {"planners.isolated": 0}
 
 
+# Names that seeds and ids are hashed from: those of form 1, whatever a parameter is called since.
+FORM_1 = {now: then for then, now in MOVED.items()}
+
+
 def current(path: str) -> str:
     """Return today's name of a parameter."""
     return MOVED.get(path, path)

@@ -19,7 +19,7 @@ from mpbf_abm.learning.acquisition import RULES
 from mpbf_abm.model.interventions import LISTED, Event, Policy, in_force
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.model.shocks import Shock, missing_nodes
-from mpbf_abm.parameters import GROUPS, MOVED, PATHS, REMOVED, Parameters, toml_value, typed
+from mpbf_abm.parameters import FORM_1, GROUPS, PATHS, REMOVED, Parameters, toml_value, typed
 from mpbf_abm.provenance import content_hash, model_fingerprint
 from mpbf_abm.streams import check_seed
 
@@ -259,8 +259,6 @@ class RunSpec:
 
 # --------------------------------------------------------------------------- identity
 
-FORM_1 = {now: then for then, now in MOVED.items()}
-
 
 def canonical(parameters: Parameters) -> dict[str, Any]:
     """Parameters in the form that seeds and ids are hashed from: names and values of form 1.
@@ -340,7 +338,7 @@ Rules = Rule | Sequence[Rule]
 
 def gathered(*several: Rules) -> tuple[Rule, ...]:
     """Return classes that are given one by one or in sequences, in one tuple."""
-    return tuple(rule for rules in several for rule in ((rules,) if isinstance(rules, type) else tuple(rules)))
+    return tuple(rule for rules in several for rule in (tuple(rules) if isinstance(rules, Sequence) else (rules,)))
 
 
 def rule_kind(rule: Any) -> str:

@@ -19,6 +19,7 @@ from pydantic import field_validator
 from mpbf_abm.arrays import Float
 from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.parameters import FORM_1
 
 KINDS = ("single", "grid", "one_at_a_time", "lhs", "sobol", "morris", "saltelli", "table")
 NEEDS_N = ("lhs", "sobol", "morris", "saltelli")
@@ -375,7 +376,10 @@ def _saltelli(design: Design, factors: Sequence[Factor], seed: int) -> Iterator[
     names = [f.name for f in factors] + [DUMMY] * design.dummy
     for j, row in enumerate(_sobol(n, 2 * k, seed)):
         a, b = _point(factors, row[:k]), _point(factors, row[k:])
-        mixed = [(f"AB:{j}:{name}", (*a[:i], *b[i : i + 1], *a[i + 1 :]), i) for i, name in enumerate(names)]
+        mixed = [
+            (f"AB:{j}:{FORM_1.get(name, name)}", (*a[:i], *b[i : i + 1], *a[i + 1 :]), i)
+            for i, name in enumerate(names)
+        ]
         for key, values, i in [(f"A:{j}", a, -1), (f"B:{j}", b, -1), *mixed]:
             yield key, key, values, i, 1.0
 

@@ -145,7 +145,7 @@ def test_every_fault_of_a_run_is_said_at_once() -> None:
     assert len(error.value.faults) == 4
     for word in ("target = 99", "start = 400", "start = 500", "more experiments than materials"):
         assert word in told
-    for name in ("parameters", "policies", "shocks", "space", "planners", "reseed"):
+    for name in ("parameters", "policies", "shocks", "space", "rules", "reseed"):
         for value in (3, "x", [1]):
             with pytest.raises(ConfigurationError, match=f"^{name}: "):
                 SPEC.changed(**{name: value}).check()
