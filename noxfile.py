@@ -47,7 +47,7 @@ def versions(session: nox.Session, mesa: str) -> None:
 
 @nox.session(default=False)
 def package(session: nox.Session) -> None:
-    """Build source archive and wheel; with the wheel alone, in an empty folder, ask a what-if, run a study and draw a figure of it."""
+    """Build archive and wheel; with the wheel alone, in an empty folder, ask a what-if, run a study, draw a figure."""
     session.install("build")
     built = Path(session.create_tmp()).resolve() / "built"
     shutil.rmtree(built, ignore_errors=True)

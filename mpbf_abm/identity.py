@@ -1,4 +1,4 @@
-"""What functions and classes of a user's are told apart by: their source, what they close over, what is bound to them."""
+"""Identity of a user's functions and classes: their source, what they close over, what is bound to them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORMAL = frozenset(
 
 
 def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:
-    """Yield what the results of a function or class follow from: file, code, what it closes over, arguments that are bound.
+    """Yield what the results of a function or class follow from: file, code, closure, bound arguments.
 
     What it imports is not looked at.
 
@@ -44,7 +44,8 @@ def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:
     ----------
     thing : object
     form : int
-        Form 0 is that of stores of version 0.1: it does not say where a list ends, what type a number has, or which function of a file it is but
+        Form 0 is that of stores of version 0.1.
+        It does not say where a list ends, what type a number has, or which function of a file it is but
         for its name.
 
     Raises
@@ -88,7 +89,8 @@ def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:
         yield repr((thing.dtype, thing.shape)).encode() + thing.tobytes()
     else:
         raise ConfigurationError(
-            f"{type(thing).__name__} cannot be told from another one; models and rules are functions and classes, with numbers, words, arrays or "
+            f"{type(thing).__name__} cannot be told from another one; "
+            "models and rules are functions and classes, with numbers, words, arrays or "
             "functions bound to them (functools.partial)"
         )
 
@@ -155,5 +157,5 @@ def is_own(function: object) -> bool:
 
 
 def own_modules() -> tuple[str, ...]:
-    """Return modules of the user that have registered something; a script that runs is imported by its processes anyway."""
+    """Return modules of the user that have registered something; processes import the script itself anyway."""
     return tuple(sorted(_modules - {"__main__", "__mp_main__"}))

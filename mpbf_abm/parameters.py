@@ -163,7 +163,8 @@ class SpaceParameters(Group):
             )
         if self.chemistry_rank > self.quantum_dims:
             faults.append(
-                f"space.chemistry_rank = {self.chemistry_rank}: must not exceed space.quantum_dims = {self.quantum_dims}"
+                f"space.chemistry_rank = {self.chemistry_rank}: must not exceed "
+                f"space.quantum_dims = {self.quantum_dims}"
             )
         shares = self.bias_family + self.bias_smooth + self.bias_scatter
         if not math.isclose(shares, 1.0, abs_tol=1e-6):
@@ -255,7 +256,8 @@ class CuratorParameters(Group):
         "how strongly published models' family weights guide acquisition (0 none, 1 as planners)", 0.2, 0, 1
     )
     modality_mix: tuple[float, float, float, float, float, float] = _p(
-        "weights of crystal graphs, DFT trajectories, spectroscopy, microscopy, synthesis metadata, multi-fidelity sets",
+        "weights of crystal graphs, DFT trajectories, spectroscopy, microscopy, synthesis metadata, "
+        "multi-fidelity sets",
         (0.35, 0.25, 0.1, 0.1, 0.1, 0.1),
     )
     measured_quota: float = _p("least expected share of acquisitions that are measured labels", 0.0, 0, 1)
@@ -293,7 +295,8 @@ class TrainerParameters(Group):
         "random features p_0 of the head at scale 1", 184, 4, 4_096, unit="features", source=fitted(7, 8)
     )
     length_scale: float = _p(
-        "length scale of the head's kernel per square root of latent directions, whitened (of the range, without pretraining)",
+        "length scale of the head's kernel per square root of latent directions, whitened "
+        "(of the range, without pretraining)",
         0.9,
         None,
         100,
@@ -548,7 +551,8 @@ class Parameters(Group):
         mass = self.founding.mass
         if isinstance(mass, tuple) and len(mass) != self.space.families:
             raise ValueError(
-                f"founding.mass has {len(mass)} entries: must be one number or space.families = {self.space.families} numbers"
+                f"founding.mass has {len(mass)} entries: "
+                f"must be one number or space.families = {self.space.families} numbers"
             )
         return self
 
@@ -678,7 +682,8 @@ class Parameters(Group):
             return cls.null()
         if name not in list(PRESETS):
             raise ConfigurationError(
-                f"unknown preset '{name}'{did_you_mean(str(name), [*PRESETS, 'null'])} (presets: {', '.join([*PRESETS, 'null'])})"
+                f"unknown preset '{name}'{did_you_mean(str(name), [*PRESETS, 'null'])} "
+                f"(presets: {', '.join([*PRESETS, 'null'])})"
             )
         return cls().updated(PRESETS[name])
 
@@ -877,7 +882,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def typed(path: str, value: Any) -> Any:
-    """A value as its parameter holds it: 1 becomes 1.0 where the parameter is no whole number, and the other way round."""
+    """Return a value as its parameter holds it: 1 becomes 1.0 where it is no whole number, and the other way round."""
     group, name = PATHS[path]
     kind = GROUPS[group].model_fields[name].annotation
     plain = value.item() if hasattr(value, "item") else value

@@ -61,7 +61,7 @@ def _source_hash(counts: Callable[[Path], bool]) -> str:
 
 
 def environment() -> dict[str, str]:
-    """What bytes depend on: versions of Python and of libraries, the kernels of linear algebra, features of the processor in use."""
+    """Return what bytes depend on: versions of Python and libraries, kernels of linear algebra, processor features."""
     return dict(_environment())
 
 

@@ -148,7 +148,7 @@ def tradeoff_alternative(p: float, I: float, E: float, I0: float, η: float = 1.
 
 
 def tradeoff_of(f: LayerParameters, p: float, I: float, E: float) -> tuple[float, float]:
-    """Return T and its slope dT/dp in the form that the parameters name; the alternative is a cost and counts with a minus."""
+    """Return T and its slope dT/dp in the form that the parameters name; the alternative is a cost, with a minus."""
     if f.tradeoff == "alternative":
         cost = tradeoff_alternative(p, I, E, f.invariance_half, f.scale_benefit, f.risk_weight)
         return -cost, -f.scale_benefit / (f.invariance_half + I)

@@ -62,7 +62,7 @@ def explored(x: Float, ν: float, P: Float) -> Float:
 
 @kernel
 def crowd(x: Float, ε: float, ν: float, γ: float, P: Float) -> Float:
-    """Attention of agents who are all alike and have no model, in communities of their own (..., K); see :func:`attention`."""
+    """Return attention of equal agents without a model, each in its own community (..., K); see :func:`attention`."""
     powers = power(x, γ)
     total = powers.sum(axis=-1, keepdims=True)
     share = np.where(total > 0, powers / np.where(total > 0, total, 1.0), 1.0 / x.shape[-1])

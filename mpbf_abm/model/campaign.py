@@ -217,7 +217,7 @@ class _Lab:
         return rows[:count]
 
     def ranked(self, mean: Float32, sd: Float32, count: int) -> Int:
-        """First materials by rank among the open ones in their keyed order, repeated to the size of the pool as a planner's are."""
+        """Return the first materials by rank among the open ones in keyed order, repeated to the size of the pool."""
         rows = np.flatnonzero(self.open)
         rows = np.resize(rows[np.argsort(self.order(rows), kind="stable")], self.space.size)
         ranks = score(self.rule, mean[rows], sd[rows], best=self.best, kappa=self.kappa)

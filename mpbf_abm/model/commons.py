@@ -70,7 +70,7 @@ def harmonise(
 
 @kernel
 def overlaps(both: Bool, weight: Float, value: Float) -> tuple[Float, Float, Float]:
-    """Gap between simulated and measured labels of materials (NaN without both), its agreement, and the weight of that (m,).
+    """Return the gap between simulated and measured labels (NaN without both), its agreement and weight (m,).
 
     Parameters
     ----------
@@ -104,7 +104,8 @@ class Commons:
     Attributes
     ----------
     down : bool (R,)
-        Repositories that do not answer: the one place that says so. Whoever changes it, or the truth, calls :meth:`notice`.
+        Repositories that do not answer: the one place that says so.
+        Whoever changes it, or the truth, calls :meth:`notice`.
     tested : bool (N,)
         Materials with a published measured label or a published failure.
     untested : int (K,)
@@ -257,7 +258,9 @@ class Commons:
         return ~self.down
 
     def notice(self) -> None:
-        """Bring the indexes in step with who answers and with the truth; what only silent repositories hold is out of sight.
+        """Bring the indexes in step with who answers and with the truth.
+
+        What only silent repositories hold is out of sight.
 
         Every reading does so, too.
         """

@@ -1,4 +1,4 @@
-"""A community: the state of a run, and the phases that it steps through. :class:`Ecosystem` is the same as a Mesa model."""
+"""A community: the state of a run, and the phases that it steps through; :class:`Ecosystem` is it as a Mesa model."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Community:
     record : sequence of str, optional
         Tables to record: series, families, agents. Default: series and families.
     planners, curators, trainers : class or sequence of classes, optional
-        Subclasses of :class:`ExperimentPlanner`, :class:`DataCurator` and :class:`ModelTrainer`, dealt to agents in turn.
+        Subclasses of :class:`ExperimentPlanner`, :class:`DataCurator`, :class:`ModelTrainer`, dealt to agents in turn.
     reseed : mapping of int to int, optional
         ``{tick: seed}``: draws from that tick on come from another root seed.
 

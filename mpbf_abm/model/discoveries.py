@@ -1,4 +1,4 @@
-"""Discoveries: which materials of the top set are found, and by when. Counting starts at founding, and anew with a new objective."""
+"""Discoveries: which materials of the top set are found, and when, since founding or since a new objective."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) 
         faults.append(f"founding.mass has {len(mass)} entries; this space has {families} families")
     if p.planners.count and p.planners.experiments * p.planners.count > size and not p.planners.repeats:
         faults.append(
-            f"planners.count x planners.experiments = {p.planners.count * p.planners.experiments:g} experiments per tick: "
+            f"planners.count x planners.experiments = {p.planners.count * p.planners.experiments:g} experiments "
+            "per tick: "
             f"more than the space has materials ({size}); allow planners.repeats or enlarge the space"
         )
     if p.founding.year and p.founding.records and (year is None or year.min() > p.founding.year):

@@ -200,7 +200,8 @@ REGISTERED: dict[str, Measure] = {}
 def indicator(name: str | None = None, *, unit: str = "1", subject: str = "own") -> Callable[[Measure], Measure]:
     """Register an indicator: a function of the world that gives one number after each tick, NaN where it has none.
 
-    It is a column of the series and an outcome of studies from then on; the first line of its docstring is its definition.
+    It is a column of the series and an outcome of studies from then on.
+    The first line of its docstring is its definition.
 
     Raises
     ------
@@ -577,7 +578,7 @@ def middle_of(count: int, share: float) -> int:
 
 
 def selection(world: World, r: Experiments | None) -> dict[str, float]:
-    """What the choice among candidates gains, over this tick's experiments that a model steered: chosen minus mean of candidates."""
+    """Return what choices gain over this tick's steered experiments: chosen minus mean of candidates."""
     steered = r.model >= 0 if r else np.zeros(0, bool)
     if r is None or not steered.any() or r.candidates.shape[1] < 2:
         return {}

@@ -1,6 +1,7 @@
 """Policies: levers on parameters, and the parameters in force; and what policies and shocks have in common.
 
-A policy moves parameters toward targets between its start and its end; a shock happens to the community (:mod:`mpbf_abm.model.shocks`).
+A policy moves parameters toward targets between its start and its end.
+A shock happens to the community (:mod:`mpbf_abm.model.shocks`).
 """
 
 from __future__ import annotations
@@ -225,7 +226,10 @@ class Policy(Event):
         if own or name in POLICIES:
             return []
         return [
-            f"policy: unknown policy '{name}'{did_you_mean(name, POLICIES)} (policies: {', '.join(POLICIES)}; or one of your own, with set)"
+            (
+                f"policy: unknown policy '{name}'{did_you_mean(name, POLICIES)} "
+                f"(policies: {', '.join(POLICIES)}; or one of your own, with set)"
+            )
         ]
 
     @field_validator("set")

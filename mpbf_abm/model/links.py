@@ -38,7 +38,8 @@ class Infrastructure:
     lab_repository : int (L,)
         Repository each lab deposits its results in.
     down_repositories, down_models : bool
-        Own outages, those of repositories shared with the commons; `until_*` holds the first tick at which a repair may begin.
+        Own outages, those of repositories shared with the commons.
+        `until_*` holds the first tick at which a repair may begin.
     """
 
     def __init__(self, down: Bool, models: int, labs: int, providers: int, need: int) -> None:

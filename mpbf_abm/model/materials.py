@@ -506,7 +506,7 @@ def _bias(values: Float, simulated: Float | None, part: slice) -> dict[str, floa
 
 
 def _agreement(values: Float, simulated: Float) -> dict[str, float | None]:
-    """Compare simulated with measured values: mean and mean absolute difference, slope of one on the other, correlation."""
+    """Compare simulated with measured values: mean and mean absolute difference, slope, correlation."""
     error = simulated - values
     slope = float(np.cov(simulated, values, bias=True)[0, 1] / values.var())
     varies = float(simulated.std()) > 0

@@ -75,7 +75,8 @@ def steer(world: World) -> None:
     by_slot = planners.by_slot
     if budget.max(initial=0) > MOST_EXPERIMENTS:
         raise ConfigurationError(
-            f"{int(budget.max())} experiments of one planner in one tick: at most {MOST_EXPERIMENTS}; lower planners.experiments "
+            f"{int(budget.max())} experiments of one planner in one tick: at most {MOST_EXPERIMENTS}; "
+            "lower planners.experiments "
             "or stocks.matthew, or raise planners.count"
         )
     planner = np.repeat(by_slot, budget[by_slot])
@@ -147,7 +148,7 @@ def adoption_weights(world: World, rows: Int) -> Float:
 
 
 def utility(world: World) -> tuple[Float, NDArray[np.bool_]]:
-    """``g_{type,m} + r n_m`` (Arthur 1989), and which model is to each planner's taste: that of its type's number (L, M)."""
+    """Return ``g_{type,m} + r n_m`` (Arthur 1989), and which model is to each planner's taste (L, M)."""
     p, planners = world.p.planners, world.planners
     models = len(world.registry.models)
     types = max(1, len(p.utility_gaps))

@@ -102,7 +102,8 @@ class Shock(Event):
                 faults.append(f"{self.label}: target = {self.target}: hits no nodes, only {' and '.join(NODES)} do")
             if self.strength is not None:
                 faults.append(
-                    f"{self.label}: target = {self.target} is one node; it cannot have a strength (a share of nodes) as well"
+                    f"{self.label}: target = {self.target} is one node; "
+                    "it cannot have a strength (a share of nodes) as well"
                 )
         return faults
 
@@ -150,7 +151,7 @@ def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
 
 @shock(0.1, nodes="infrastructure.repositories")
 def repository_outage(world: World, event: Shock) -> None:
-    """Take down a share of the repositories (at least one): random, the most leaned on, or a correlated group; or one by its number."""
+    """Take down a share of repositories (at least one): random, most leaned on, correlated, or one by its number."""
     if world.tick != event.start:
         return
     n = len(world.infrastructure.down_repositories)

@@ -47,7 +47,7 @@ class RunSpec:
     space : MaterialsSpace, optional
         Materials; without any, synthetic ones generated from the parameters and the seed.
     planners : tuple of classes
-        Rules of one's own: subclasses of :class:`~mpbf_abm.model.planners.ExperimentPlanner`, dealt to planners in turn.
+        Rules of the user: subclasses of planners, curators and trainers, dealt to agents in turn.
     reseed : mapping of int to int
         ``{tick: seed}``: draws from that tick on come from another root seed (a branch of a shared history).
 
@@ -172,9 +172,10 @@ class RunSpec:
     # ------------------------------------------------------------------ files
 
     def to_toml(self) -> str:
-        """Write the run as a text for :meth:`from_toml`: parameters that differ from the defaults, ``[run]``, policies, shocks, materials, rules.
+        """Write the run for :meth:`from_toml`: changed parameters, ``[run]``, policies, shocks, materials, rules.
 
-        To ``mpbf run`` a file with policies is a what-if, whose baseline has none; later seeds, materials and rules are no part of its files.
+        To ``mpbf run`` a file with policies is a what-if, whose baseline has none.
+        Later seeds, materials and rules are no part of its files.
 
         Raises
         ------
@@ -263,7 +264,8 @@ class RunSpec:
 def canonical(parameters: Parameters) -> dict[str, Any]:
     """Parameters in the form that seeds and ids are hashed from: names and values of form 1.
 
-    A parameter that is renamed keeps its old name here, one that has left keeps the value with which it never acted, and a new one may
+    A parameter that is renamed keeps its old name here.
+    One that has left keeps the value with which it never acted, and a new one may
     enter only where it differs from its neutral value; a test holds the hashes of the presets.
     """
     data: dict[str, dict[str, Any]] = {}
@@ -374,7 +376,8 @@ def horizon_faults(p: Parameters, size: int, ticks: int) -> list[str]:
     wanted = p.planners.count * p.planners.experiments * p.stocks.funding * ticks
     if p.planners.repeats or wanted <= size:
         return []
-    instead = "lower planners.count, planners.experiments or the ticks, enlarge space.materials, or set planners.repeats = true"
+    instead = "lower planners.count, planners.experiments or the ticks, enlarge space.materials, "
+    instead += "or set planners.repeats = true"
     return [f"{wanted:g} experiments in {ticks} ticks on {size} materials: more experiments than materials; {instead}"]
 
 

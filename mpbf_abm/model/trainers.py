@@ -120,7 +120,7 @@ def choose_encoder(
 
 
 def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> FoundationModel | None:
-    """Another trainer's published model, by exponential race in proportion to one more than its adopters; None before any.
+    """Return another trainer's published model, by race in proportion to one more than its adopters; None before any.
 
     A lineage attracts as many as stand on it and use it: the process of Simon (1955), whose descendants per base model
     have a power law.
