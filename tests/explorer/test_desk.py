@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from questions import SMALL, scenario
+from waiting import run_alone
 
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.page.desk import Desk, Order
@@ -26,7 +27,7 @@ def with_desk(work: Callable[[Desk], Awaitable[None]], **options: float) -> None
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
 
-    asyncio.run(both())
+    run_alone(both())
 
 
 async def over(order: Order) -> Order:

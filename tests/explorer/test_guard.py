@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from typing import Any
 
 import pytest
+from waiting import run_alone
 
 from mpbf_abm.errors import StoppedError
 from mpbf_abm.page.guard import COOKIE, MOST_BODY, Guard, is_loopback
@@ -57,7 +57,7 @@ def ask(
     scope = {"type": kind, "path": path, "query_string": query.encode(), "headers": pairs}
     if kind == "http":
         scope["method"] = method
-    asyncio.run(guard(scope, receive, send))
+    run_alone(guard(scope, receive, send))
     return sent
 
 
