@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import partial
 from pathlib import Path
 from types import CodeType
@@ -141,6 +141,25 @@ def own(function: T) -> T:
     if module and not module.startswith(NOT_OWN):
         _modules.add(module)
     return function
+
+
+def name_of(function: Any, name: str | None, kind: str, taken: Container[str]) -> str:
+    """Return the name something registers under: the one given, or else its own.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is taken.
+    """
+    called: str = name or function.__name__
+    if called in taken:
+        raise ConfigurationError(f"{kind} '{called}' is registered already")
+    return called
+
+
+def first_line(function: Any, otherwise: str) -> str:
+    """Return the first line of a docstring, without its full stop."""
+    return (function.__doc__ or otherwise).strip().split("\n")[0].rstrip(".")
 
 
 def source_hash(function: Any) -> str:

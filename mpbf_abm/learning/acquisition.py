@@ -11,7 +11,7 @@ from scipy.special import erfcx, ndtr
 
 from mpbf_abm.arrays import Float32
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.identity import own
+from mpbf_abm.identity import name_of, own
 from mpbf_abm.kernels import kernel
 
 Score = Callable[..., Float32]
@@ -65,9 +65,7 @@ def acquisition(name: str | None = None, *, families: str = "", **reads: Any) ->
     """
 
     def register(function: Score) -> Score:
-        called = name or function.__name__
-        if called in RULES:
-            raise ConfigurationError(f"acquisition rule '{called}' is registered already")
+        called = name_of(function, name, "acquisition rule", RULES)
         if families and families not in RULES:
             raise ConfigurationError(f"acquisition rule '{called}': families = '{families}' is no rule")
         RULES[called] = Acquisition(own(function), families=families or called, **reads)

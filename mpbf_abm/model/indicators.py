@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.identity import own
+from mpbf_abm.identity import first_line, name_of, own
 from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.assimilation import coverage, delta_b
@@ -210,11 +210,8 @@ def indicator(name: str | None = None, *, unit: str = "1", subject: str = "own")
     """
 
     def register(measure: Measure) -> Measure:
-        column = name or measure.__name__
-        if column in COLUMNS:
-            raise ConfigurationError(f"indicator '{column}' is registered already")
-        definition = (measure.__doc__ or column).strip().split("\n")[0].rstrip(".")
-        INDICATORS.append(Indicator(column, subject, unit, definition))
+        column = name_of(measure, name, "indicator", COLUMNS)
+        INDICATORS.append(Indicator(column, subject, unit, first_line(measure, column)))
         COLUMNS.append(column)
         UNITS[column] = unit
         if unit == "share":

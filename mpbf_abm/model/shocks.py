@@ -15,8 +15,8 @@ from pydantic import Field, field_validator
 
 from mpbf_abm.arrays import Int
 from mpbf_abm.data.families import top_set
-from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.identity import own
+from mpbf_abm.errors import did_you_mean
+from mpbf_abm.identity import first_line, name_of, own
 from mpbf_abm.model.discoveries import start_counting
 from mpbf_abm.model.interventions import Event
 from mpbf_abm.model.world import World
@@ -65,11 +65,8 @@ def shock(strength: float, *, nodes: str | None = None, name: str | None = None)
     """
 
     def register(act: Act) -> Act:
-        called = name or act.__name__
-        if called in SHOCKS:
-            raise ConfigurationError(f"shock '{called}' is registered already")
-        first = (act.__doc__ or called).strip().split("\n")[0].rstrip(".")
-        SHOCKS[called] = ShockKind(first, strength, own(act), nodes)
+        called = name_of(act, name, "shock", SHOCKS)
+        SHOCKS[called] = ShockKind(first_line(act, called), strength, own(act), nodes)
         if nodes is not None:
             NODES[called] = nodes
         return act
