@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from mpbf_abm.arrays import Float, Float32
+from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.kernels import kernel
 
 U64 = NDArray[np.uint64]
 

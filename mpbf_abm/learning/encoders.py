@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpbf_abm.arrays import Float, Float32
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.learning.linalg import leading_directions
 
 RIDGE = 1e-3

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpbf_abm.arrays import Float, Float32
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.learning.linalg import features, gram, inverse, quadratic
 
 EVIDENCE_STEPS = 2  # six change errors on a panel by less than a thousandth

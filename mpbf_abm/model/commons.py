@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Bool, Float, Int, kernel
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.model.modalities import FIDELITIES, FIDELITY, HYBRID, MEASURED, SIMULATED, SIMULATED_SHARE
 from mpbf_abm.streams import Streams

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float, Float32
+from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.identity import first_line, name_of, own
-from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.assimilation import coverage, delta_b
 from mpbf_abm.model.coupling import gain_matrix, spectral_radius

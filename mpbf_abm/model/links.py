@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Bool, Float, Int
+from mpbf_abm.arrays import Bool, Float, Int, kernel
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.kernels import kernel
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Bool, Float, Float32, Int
+from mpbf_abm.arrays import Bool, Float, Float32, Int, kernel
 from mpbf_abm.data import synthetic
 from mpbf_abm.errors import DataError
-from mpbf_abm.kernels import kernel
 from mpbf_abm.parameters import Parameters, SpaceParameters
 from mpbf_abm.processes import one_thread
 from mpbf_abm.streams import Streams

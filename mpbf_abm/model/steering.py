@@ -10,8 +10,7 @@ import math
 
 import numpy as np
 
-from mpbf_abm.arrays import Float
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, kernel
 from mpbf_abm.parameters import LayerParameters
 
 CLIP = 3.0

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float, Float32, Int
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, Int, kernel
 from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encoder
 from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, fit_gaussian
 from mpbf_abm.learning.heads import Head, fit_head
