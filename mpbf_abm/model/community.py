@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.curators import DataCurator, assimilate
-from mpbf_abm.model.events import Agenda
 from mpbf_abm.model.forgetting import forget
 from mpbf_abm.model.founding import check_fit, found_community
 from mpbf_abm.model.indicators import observe
@@ -19,7 +18,7 @@ from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import ExperimentPlanner, steer
 from mpbf_abm.model.publication import couple
-from mpbf_abm.model.shocks import Shock, missing_nodes
+from mpbf_abm.model.shocks import Agenda, Shock, missing_nodes
 from mpbf_abm.model.spec import Rule, Rules, gathered, rule_faults, rule_kind
 from mpbf_abm.model.stocks import fund, maintain
 from mpbf_abm.model.trainers import ModelTrainer, abstract

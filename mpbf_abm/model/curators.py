@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32, Int
-from mpbf_abm.model import discoveries, modalities
-from mpbf_abm.model.agents import CohortAgent
+from mpbf_abm.model import modalities
 from mpbf_abm.model.assimilation import budget_response, delta_b
 from mpbf_abm.model.attention import attention, covering
 from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
 from mpbf_abm.model.coupling import pseudo_label
-from mpbf_abm.model.guidance import log_weights
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY, label
-from mpbf_abm.model.world import Curators, Signals, World
+from mpbf_abm.model.steering import log_weights
+from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, note_discoveries
 from mpbf_abm.streams import normal_quantile, race
 
 DOUBLE_ENTRY = 1 << 15  # index offset of the second copy of a record entered twice
@@ -209,7 +208,7 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
     signals.generated = int((origin == GENERATED).sum())
     measured = (FIDELITY[modality] == MEASURED) & (FIDELITY[stored] == MEASURED)
     world.totals.measured_acquisitions += int(measured.sum())
-    discoveries.note(world, material[measured])
+    note_discoveries(world, material[measured])
 
 
 def generate(
@@ -291,4 +290,4 @@ def remeasure(world: World, rows: Int) -> None:
     )
     commons.rewrite(rows, value, variance, modality=modality, audited=True, corrupted=False)
     commons.know(material)
-    discoveries.note(world, material)
+    note_discoveries(world, material)

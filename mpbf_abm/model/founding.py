@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from mpbf_abm.arrays import Int
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
-from mpbf_abm.model.discoveries import start_counting
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.model.modalities import label
 from mpbf_abm.model.planners import choose_collaborators
 from mpbf_abm.model.trainers import link_trainers
-from mpbf_abm.model.world import Curators, Discoveries, Planners, Trainers, World
+from mpbf_abm.model.world import Curators, Planners, Trainers, World, start_counting
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams, normal_quantile, race
 
@@ -59,7 +58,6 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
         collaborators=np.full((L, 0), -1),
         health_repositories=np.ones(R),
         health_models=np.ones(M),
-        discoveries=Discoveries(np.full(space.size, -1, np.int32), np.zeros(space.families, np.int64)),
         experiments=np.zeros(space.families, np.int64),
         experiments_before=np.zeros(space.families, np.int64),
         reference=float(np.quantile(space.property, 0.9)),

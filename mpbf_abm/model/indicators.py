@@ -20,8 +20,7 @@ from mpbf_abm.identity import first_line, name_of, own
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.assimilation import coverage, delta_b
 from mpbf_abm.model.coupling import gain_matrix, spectral_radius
-from mpbf_abm.model.guidance import perceived_steering
-from mpbf_abm.model.steering import agreement, steering_of
+from mpbf_abm.model.steering import agreement, perceived_steering, steering_of
 from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.stats.concentration import gini, hill
 

@@ -372,7 +372,7 @@ class MaterialsSpace:
         **options: Any,
     ) -> MaterialsSpace:
         """Build a space from a data set of matminer; options are those of :meth:`from_table`."""
-        from mpbf_abm.data.sources import matminer
+        from mpbf_abm.data.spaces import matminer
 
         table = matminer(name, data_home=data_home, download=download)
         return cls.from_table(table, formula=formula, measured=measured, **options)
@@ -401,7 +401,7 @@ class MaterialsSpace:
         **options
             Those of :meth:`from_table`; a field may stand for ``simulated``, ``year`` and ``family``.
         """
-        from mpbf_abm.data.sources import materials_project
+        from mpbf_abm.data.spaces import materials_project
 
         others = [options[role] for role in ("simulated", "year", "family") if options.get(role) is not None]
         fields = list(dict.fromkeys(["formula_pretty", measured, *others]))

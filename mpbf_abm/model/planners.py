@@ -14,13 +14,12 @@ from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.learning.acquisition import RULES, posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
-from mpbf_abm.model.agents import CohortAgent
 from mpbf_abm.model.attention import attention
 from mpbf_abm.model.commons import PLANNER, distinct, record_keys
-from mpbf_abm.model.guidance import best_known, channelled_sd, log_weights
 from mpbf_abm.model.links import NONE, choose_links
 from mpbf_abm.model.modalities import measurement_sd
-from mpbf_abm.model.world import Experiments, Planners, World
+from mpbf_abm.model.steering import best_known, channelled_sd, log_weights
+from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World
 from mpbf_abm.streams import Streams, normal_quantile, race, splitmix
 
 ATTEMPTS = 16

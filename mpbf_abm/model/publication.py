@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mpbf_abm.model import discoveries
 from mpbf_abm.model.commons import EXPERIMENT, FAILED, PLANNER, record_keys
 from mpbf_abm.model.modalities import SPECTROSCOPY
-from mpbf_abm.model.world import Experiments, World
+from mpbf_abm.model.world import Experiments, World, note_discoveries
 from mpbf_abm.streams import race
 
 INTERVAL = 1.959964  # standard normal quantile of the claimed 95 % interval
@@ -43,7 +42,7 @@ def publish(world: World, results: Experiments) -> None:
     made = ~np.isnan(results.observed[rows])
     # A paper makes a test known whether or not its data reach a repository.
     world.commons.know(results.material[rows])
-    discoveries.note(world, results.material[rows][made])
+    note_discoveries(world, results.material[rows][made])
     outer = world.p.coupling.outer_loop
     if outer < 1:
         u = np.stack([world.uniform(f"planner.deposit.{j}", planners, 1)[:, 0] for j in range(int(wave.max()) + 1)], 1)

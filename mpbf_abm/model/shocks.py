@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from mpbf_abm.arrays import Int
-from mpbf_abm.data.families import top_set
+from mpbf_abm.data.synthetic import top_set
 from mpbf_abm.errors import did_you_mean
 from mpbf_abm.identity import first_line, name_of, own
-from mpbf_abm.model.discoveries import start_counting
-from mpbf_abm.model.interventions import Event
-from mpbf_abm.model.world import World
+from mpbf_abm.model.interventions import Event, Policy, in_force
+from mpbf_abm.model.planners import adopt
+from mpbf_abm.model.trainers import link_trainers
+from mpbf_abm.model.world import World, start_counting
 from mpbf_abm.parameters import PATHS, Parameters
 
 TARGETS = ("random", "largest", "correlated")
@@ -265,3 +266,41 @@ def retraction_wave(world: World, event: Shock) -> None:
     rows = np.flatnonzero(world.commons.alive)
     u = world.streams.record_uniform("shock.retraction_wave", world.commons.key[rows])
     world.commons.remove(rows[u < event.force], retracted=True)
+
+
+# --------------------------------------------------------------------------- phase events
+# --------------------------------------------------------------------------- phase events
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """The policies and shocks of a run."""
+
+    policies: tuple[Policy, ...] = ()
+    shocks: tuple[Shock, ...] = ()
+
+    def act(self, world: World) -> None:
+        """Put in force what this tick asks for."""
+        # A branch without events may have been restored in the middle of a policy.
+        if self.policies or self.shocks or world.p is not world.base:
+            before = world.p
+            world.p = in_force(world.base, self.policies, world.tick)
+            for shock in self.shocks:
+                if shock.active(world.tick) and shock.force > 0:
+                    shock.kind.act(world, shock)
+            if world.p is not before:
+                move_columns(world, before)
+
+
+def move_columns(world: World, before: Parameters) -> None:
+    """Carry a change of parameters over to the agents' columns and links."""
+    for cohort in world.cohorts.values():
+        cohort.follow(before, world.p)
+    providers = world.p.infrastructure.providers
+    world.infrastructure.need = world.p.infrastructure.need
+    if providers != world.infrastructure.providers:
+        world.infrastructure.set_providers(providers)
+        if len(world.trainers):
+            everyone = np.arange(len(world.trainers))
+            link_trainers(world, everyone, world.infrastructure.model_repositories)
+            adopt(world)

@@ -11,11 +11,10 @@ import numpy as np
 from mpbf_abm.arrays import Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.models import FoundationModel, Panel
-from mpbf_abm.model.agents import CohortAgent
 from mpbf_abm.model.diagnosis import current_panel, diagnose
 from mpbf_abm.model.links import choose_links
 from mpbf_abm.model.training import encode, fit, head_features, training_rows
-from mpbf_abm.model.world import Trainers, World
+from mpbf_abm.model.world import CohortAgent, Trainers, World
 from mpbf_abm.streams import race
 
 DEALT = ("masked", "contrastive", "fusion", "graph")
