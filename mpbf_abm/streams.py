@@ -15,13 +15,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from mpbf_abm.arrays import Float, Float32, kernel
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 
 U64 = NDArray[np.uint64]
 
@@ -33,13 +34,17 @@ def check_seed(seed: object, name: str = "seed") -> int:
 
     A seed typed as text would silently be another seed in many libraries.
     """
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)):
+    if not is_whole(seed):
         raise ConfigurationError(
             f"{name} = {seed!r}: must be a whole number from 0 to 2^63 - 1, not {type(seed).__name__}"
         )
-    if not 0 <= int(seed) < SEED_LIMIT:
-        raise ConfigurationError(f"{name} = {seed}: must be from 0 to 2^63 - 1")
+    refuse(not 0 <= int(seed) < SEED_LIMIT, f"{name} = {seed}: must be from 0 to 2^63 - 1")
     return int(seed)
+
+
+def is_whole(value: object) -> TypeGuard[int | np.integer[Any]]:
+    """Whether a value is a whole number; a switch is none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Int
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
@@ -21,28 +21,25 @@ from mpbf_abm.streams import Streams, normal_quantile, race
 def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) -> None:
     """Check that parameters fit a space of some materials, families and years; all faults at once."""
     faults = []
-    mass = p.founding.mass
+    mass, wanted = p.founding.mass, p.planners.count * p.planners.experiments
     if isinstance(mass, tuple) and len(mass) != families:
         faults.append(f"founding.mass has {len(mass)} entries; this space has {families} families")
-    if p.planners.count and p.planners.experiments * p.planners.count > size and not p.planners.repeats:
+    if wanted > size and not p.planners.repeats:
         faults.append(
-            f"planners.count x planners.experiments = {p.planners.count * p.planners.experiments:g} experiments "
-            "per tick: "
+            f"planners.count x planners.experiments = {wanted:g} experiments per tick: "
             f"more than the space has materials ({size}); allow planners.repeats or enlarge the space"
         )
     if p.founding.year and p.founding.records and (year is None or year.min() > p.founding.year):
         first = "this space has no years" if year is None else f"the first of this space is of {year.min()}"
         faults.append(f"founding.year = {p.founding.year}: needs materials reported by then; {first}")
-    if faults:
-        raise ConfigurationError(faults)
+    refuse(faults, faults)
 
 
 def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
     """Found a community: commons with its founding records, links, agents with their columns."""
-    R = p.infrastructure.repositories
+    R, M, L = p.infrastructure.repositories, p.trainers.count, p.planners.count
     truth = Truth.of(space)
     commons = Commons(space, R, founding_mass(p, space.families), streams, truth)
-    M, L = p.trainers.count, p.planners.count
     world = World(
         p=p,
         base=p,
@@ -62,16 +59,12 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
         experiments_before=np.zeros(space.families, np.int64),
         reference=float(np.quantile(space.property, 0.9)),
     )
-    collaborate(world)
+    if M:
+        world.collaborators = choose_collaborators(streams, L, p.planners.neighbours)
     found_records(world)
+    start_counting(world)
     link(world)
     return world
-
-
-def collaborate(world: World) -> None:
-    """Let planners choose whom they share track records with."""
-    if len(world.trainers):
-        world.collaborators = choose_collaborators(world.streams, len(world.planners), world.p.planners.neighbours)
 
 
 def found_records(world: World) -> None:
@@ -82,7 +75,6 @@ def found_records(world: World) -> None:
     p, space, streams = world.p, world.space, world.streams
     n = p.founding.records
     if n == 0:
-        start_counting(world)
         return
     u = streams.uniform("found.record", 0, (n, 8))
     family = founding_families(p, space, u[:, 0])
@@ -110,7 +102,6 @@ def found_records(world: World) -> None:
         tick=-1,
         federated=u[:, 5] < p.infrastructure.openness,
     )
-    start_counting(world)
 
 
 def founding_mass(p: Parameters, families: int) -> NDArray[np.float64]:
@@ -130,13 +121,9 @@ def founding_families(p: Parameters, space: MaterialsSpace, u: NDArray[np.float6
 def link(world: World) -> None:
     """Make the founding links of trainers and labs to repositories."""
     infrastructure, commons = world.infrastructure, world.commons
-    size = commons.counts[: commons.repositories].sum(axis=1) + 1.0
     if len(world.trainers):
         link_trainers(world, np.arange(len(world.trainers)))
-    if len(world.planners):
-        if commons.repositories == 1:
-            return
+    if len(world.planners) and commons.repositories > 1:
+        size = commons.counts[: commons.repositories].sum(axis=1) + 1.0
         clocks = world.clocks("found.lab_repository", world.planners, commons.repositories)
-        infrastructure.lab_repository = race(
-            clocks, np.broadcast_to(size**world.p.infrastructure.preference, clocks.shape)
-        ).astype(np.int64)
+        infrastructure.lab_repository = race(clocks, size**world.p.infrastructure.preference)

@@ -21,7 +21,7 @@ from mpbf_abm.model.interventions import Event, Policy, in_force
 from mpbf_abm.model.planners import adopt
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import World, start_counting
-from mpbf_abm.parameters import PATHS, Parameters
+from mpbf_abm.parameters import Parameters
 
 TARGETS = ("random", "largest", "correlated")
 Act = Callable[[World, "Shock"], None]
@@ -94,15 +94,11 @@ class Shock(Event):
         raise ValueError(f"must be {', '.join(TARGETS)}, or the number of a node from 0")
 
     def _conflicts(self) -> list[str]:
-        faults = super()._conflicts()
-        if isinstance(self.target, int):
-            if self.name not in NODES:
-                faults.append(f"{self.label}: target = {self.target}: hits no nodes, only {' and '.join(NODES)} do")
-            if self.strength is not None:
-                faults.append(
-                    f"{self.label}: target = {self.target} is one node; "
-                    "it cannot have a strength (a share of nodes) as well"
-                )
+        faults, place = super()._conflicts(), f"{self.label}: target = {self.target}"
+        if isinstance(self.target, int) and self.name not in NODES:
+            faults.append(f"{place}: hits no nodes, only {' and '.join(NODES)} do")
+        if isinstance(self.target, int) and self.strength is not None:
+            faults.append(f"{place} is one node; it cannot have a strength (a share of nodes) as well")
         return faults
 
     @classmethod
@@ -135,12 +131,9 @@ def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
     """Faults of shocks aimed at a number that no node of a community with these parameters has."""
     faults = []
     for shock in shocks:
-        if isinstance(shock.target, int):
-            group, name = PATHS[NODES[shock.name]]
-            count = getattr(getattr(parameters, group), name)
-            if shock.target >= count:
-                allowed = f"must be from 0 to {count - 1}" if count else "there is no node"
-                faults.append(f"{shock.label}: target = {shock.target}: {allowed} ({group}.{name} = {count})")
+        if isinstance(shock.target, int) and shock.target >= (count := parameters.value(NODES[shock.name])):
+            allowed = f"must be from 0 to {count - 1}" if count else "there is no node"
+            faults.append(f"{shock.label}: target = {shock.target}: {allowed} ({NODES[shock.name]} = {count})")
     return faults
 
 
@@ -181,13 +174,13 @@ def hit_nodes(world: World, shock: Shock, n: int, load: NDArray[Any], likeness: 
         return np.array([shock.target], np.int64)
     count = min(n, max(1, round(shock.force * n)))
     clocks = world.streams.exponential(f"shock.{shock.name}", shock.start, n)
-    if shock.target == "largest":
-        return np.lexsort((clocks, -load))[:count]
-    if shock.target == "correlated":
+    first = {
+        "largest": -load,
         # Neighbours in likeness (size, lineage) of one random node fall with it.
-        first = int(np.argmin(clocks))
-        return np.lexsort((clocks, np.abs(likeness - likeness[first])))[:count]
-    return np.argsort(clocks, kind="stable")[:count]
+        "correlated": np.abs(likeness - likeness[np.argmin(clocks)]),
+        "random": np.zeros(n),
+    }
+    return np.lexsort((clocks, first[shock.target]))[:count]
 
 
 @shock(0.3)
@@ -197,8 +190,7 @@ def poisoning(world: World, event: Shock) -> None:
     rows = np.flatnonzero(commons.alive & (commons.tick == world.tick - 1))
     if not len(rows):
         return
-    u = world.streams.record_uniform("shock.poisoning", commons.key[rows])
-    rows = rows[u < event.force]
+    rows = rows[world.streams.record_uniform("shock.poisoning", commons.key[rows]) < event.force]
     if len(rows):
         noise = world.streams.record_normal("shock.poisoning.noise", commons.key[rows], 1)[:, 0]
         commons.rewrite(rows, commons.value[rows] + 2.0 + 0.5 * noise, commons.variance[rows], corrupted=True)
@@ -213,8 +205,7 @@ def functional_revision(world: World, event: Shock) -> None:
     gap = truth.simulated - truth.property
     mean = (np.bincount(space.family, gap) / space.family_sizes)[space.family]
     own = gap - mean
-    keys = space.material_keys.astype(np.uint64)
-    u = world.streams.record_uniform("shock.functional_revision", keys, world.tick)
+    u = world.streams.record_uniform("shock.functional_revision", space.material_keys.astype(np.uint64), world.tick)
     # Another method errs as much, elsewhere: a keyed permutation within each family.
     other = np.empty_like(own)
     other[np.lexsort((u, space.family))] = own
@@ -247,13 +238,12 @@ def objective_shift(world: World, event: Shock) -> None:
     new = (1 - s) * truth.property + s * space.proxy
     new = (new - new.mean()) / new.std()
     set_simulated(world, (new + (truth.simulated - truth.property)).astype(np.float32))
-    world.truth.property = new.astype(np.float32)
-    world.truth.top = top_set(
-        world.truth.property, space.feasible, float(space.top.sum()) / max(1, int(space.feasible.sum()))
-    )
+    truth.property = new.astype(np.float32)
+    share = float(space.top.sum()) / max(1, int(space.feasible.sum()))
+    truth.top = top_set(truth.property, space.feasible, share)
     world.ceilings.clear()
     world.commons.notice()
-    world.truth.mad = float(np.median(np.abs(new - np.median(new))))
+    truth.mad = float(np.median(np.abs(new - np.median(new))))
     start_counting(world)
     world.planners.best_value[...] = -np.inf
 
@@ -281,26 +271,23 @@ class Agenda:
 
     def act(self, world: World) -> None:
         """Put in force what this tick asks for."""
-        # A branch without events may have been restored in the middle of a policy.
-        if self.policies or self.shocks or world.p is not world.base:
-            before = world.p
-            world.p = in_force(world.base, self.policies, world.tick)
-            for shock in self.shocks:
-                if shock.active(world.tick) and shock.force > 0:
-                    shock.kind.act(world, shock)
-            if world.p is not before:
-                move_columns(world, before)
+        before = world.p
+        world.p = in_force(world.base, self.policies, world.tick)
+        for shock in self.shocks:
+            if shock.active(world.tick) and shock.force > 0:
+                shock.kind.act(world, shock)
+        if world.p is not before:
+            move_columns(world, before)
 
 
 def move_columns(world: World, before: Parameters) -> None:
     """Carry a change of parameters over to the agents' columns and links."""
     for cohort in world.cohorts.values():
         cohort.follow(before, world.p)
-    providers = world.p.infrastructure.providers
-    world.infrastructure.need = world.p.infrastructure.need
-    if providers != world.infrastructure.providers:
-        world.infrastructure.set_providers(providers)
+    p, infrastructure = world.p.infrastructure, world.infrastructure
+    infrastructure.need = p.need
+    if p.providers != infrastructure.providers:
+        infrastructure.set_providers(p.providers)
         if len(world.trainers):
-            everyone = np.arange(len(world.trainers))
-            link_trainers(world, everyone, world.infrastructure.model_repositories)
+            link_trainers(world, np.arange(len(world.trainers)), infrastructure.model_repositories)
             adopt(world)
