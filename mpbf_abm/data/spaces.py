@@ -100,10 +100,11 @@ def from_table(
     texts = check.texts(formula, "formula")
     target = check.numbers(measured, "measured")
     model = None if simulated is None else check.numbers(simulated, "simulated")
-    if simulated_unit is not None and model is None:
-        check.faults.append("simulated_unit needs simulated")
-    elif simulated_unit is not None and model is not None:
-        model = check.converted(model, simulated_unit, unit)
+    if simulated_unit is not None:
+        if model is None:
+            check.faults.append("simulated_unit needs simulated")
+        else:
+            model = check.converted(model, simulated_unit, unit)
     years = None if year is None else check.numbers(year, "year")
     groups = None if family is None else check.texts(family, "family")
     _check_formulas(check, formula, texts)
@@ -127,10 +128,11 @@ def from_table(
             raise DataError(f"{check.label}: column {far}; both must have the same unit")
         fields |= {"simulated": shifted.astype(np.float32)[order], "has_simulated": True}
     fields["dims"]["gauge"] = GAUGE_WIDTH
+    if years is not None:
+        fields["year"] = pd.Series(years[keep].astype(np.int64)).groupby(rows.same).min().to_numpy()[order]
     about = {"families": len(labels), **rows.notes, "explained_variance": explained}
     origin = {**check.origin("table", options), "materials": len(order), **about}
-    reported = None if years is None else _earliest(years[keep], rows.same)[order]
-    return fields | {"year": reported, "unit": measured if unit is None else unit, "origin": origin}
+    return fields | {"unit": measured if unit is None else unit, "origin": origin}
 
 
 def from_pool(
@@ -166,7 +168,7 @@ def from_pool(
     duplicates : {"mean", "median", "first", "raise"}
         What becomes of rows of the same settings.
     top_share : float, optional
-        Share of the settings in the top set; .05, or .01 above 1,000 settings, if not given.
+        Share of the settings in the top set; 0.05, or 0.01 above 1,000 settings, if not given.
     seed : int
         Seed of the direction of the misaligned objective (``proxy``).
 
@@ -259,28 +261,15 @@ def _fields(
 def _families(
     fractions: csr_array, points: Float, named: list[str] | None, families: int | None, least: int
 ) -> tuple[Int, tuple[str, ...]]:
-    """Return the family of each material and the names of families: those given, or by chemistry."""
+    """Return the family of each material and the names of families: those given, by falling size, or by chemistry."""
     if named is not None:
-        return _named_families(named)
+        names, number, count = np.unique(named, return_inverse=True, return_counts=True)
+        order = np.argsort(-count, kind="stable")
+        return np.argsort(order)[number], tuple(names[order].tolist())
     n = len(points)
     most = families or min(MOST_FAMILIES, max(1, n // (2 * least)))
     # Parts far below the mean would use up the families before the largest group is split.
     return chemistry.chemical_families(fractions, points, most, max(least, n // (3 * most)))
-
-
-def _earliest(years: Float, same: Int) -> Int:
-    first = np.full(int(same.max()) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(first, same, years.astype(np.int64))
-    return first
-
-
-def _named_families(labels: list[str]) -> tuple[Int, tuple[str, ...]]:
-    """Return families as named by the user, numbered by falling size."""
-    names, number, count = np.unique(labels, return_inverse=True, return_counts=True)
-    order = np.argsort(-count, kind="stable")
-    rank = np.empty(len(names), np.int64)
-    rank[order] = np.arange(len(names))
-    return rank[number], tuple(str(names[i]) for i in order)
 
 
 def _to_variance(columns: Float) -> Float:
