@@ -48,7 +48,7 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
         truth=truth,
         commons=commons,
         infrastructure=Infrastructure(commons.down, M, L, p.infrastructure.providers, p.infrastructure.need),
-        registry=Registry([None] * M),
+        registry=Registry(M),
         curators=Curators.begin(p, p.curators.count),
         trainers=Trainers.begin(p, M),
         planners=Planners.begin(p, L),

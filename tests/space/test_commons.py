@@ -303,7 +303,7 @@ def test_a_copy_shares_nothing_with_its_original() -> None:
     add(twin, [3])
     answer(twin, np.array([False, True, True]))
     assert (len(commons), len(twin)) == (2, 3)
-    assert commons.working.all()
+    assert not commons.down.any()
     assert commons.visible().sum() == 5.5
     with pytest.raises(AttributeError):
         commons.nonsense  # noqa: B018
