@@ -37,8 +37,6 @@ class Experiments:
         Claimed variance of the measurement.
     lot : float (E,)
         Uniform number by which a result that nothing else decides on is published.
-    published : bool (E,)
-        Decided in phase couple.
     phi : dict
         Features of the choice by model, for corrections: rows of experiments, and features.
     candidates : int (E, C)
@@ -49,6 +47,8 @@ class Experiments:
         Which candidate was made.
     distance : float
         Mean latent distance between a proposed optimum and the material that realised it.
+    published : bool (E,)
+        Decided in phase couple.
     """
 
     planner: Int
@@ -61,12 +61,12 @@ class Experiments:
     observed: Float32
     variance: Float32
     lot: Float
-    published: Bool = field(default_factory=lambda: np.zeros(0, bool))
-    phi: dict[int, tuple[Int, Float32]] = field(default_factory=dict)
-    candidates: Int = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    expected: Float32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    pick: Int = field(default_factory=lambda: np.zeros(0, np.int64))
-    distance: float = float("nan")
+    phi: dict[int, tuple[Int, Float32]]
+    candidates: Int
+    expected: Float32
+    pick: Int
+    distance: float
+    published: Bool = field(init=False)
 
 
 @dataclass
