@@ -46,20 +46,13 @@ def assimilate(world: World) -> None:
     world.signals = signals = Signals(p.audit_rate, p.measured_quota)
     if p.response_dal:
         base = world.base.curators
-        signals.audit_share, signals.measured_quota = budget_response(
-            perceived_boundary_shift(world), p.response_dal, p.audit_rate, p.measured_quota
-        )
+        audits, quota = budget_response(perceived_boundary_shift(world), p.response_dal, p.audit_rate, p.measured_quota)
         # What a policy mandates stays a floor.
-        if p.audit_rate > base.audit_rate:
-            signals.audit_share = max(signals.audit_share, p.audit_rate)
-        if p.measured_quota > base.measured_quota:
-            signals.measured_quota = max(signals.measured_quota, p.measured_quota)
+        signals.audit_share = max(audits, p.audit_rate) if p.audit_rate > base.audit_rate else audits
+        signals.measured_quota = max(quota, p.measured_quota) if p.measured_quota > base.measured_quota else quota
     works = world.infrastructure.working_repositories()[curators.repository]
-    credit = curators.credit
-    credit += p.records * (1 - signals.audit_share) * works
-    if signals.audit_share:
-        audit_credit = curators.audit_credit
-        audit_credit += p.records * signals.audit_share * works
+    curators.credit[...] += p.records * (1 - signals.audit_share) * works
+    curators.audit_credit[...] += p.records * signals.audit_share * works
     acquire(world, works)
     if signals.audit_share > 0:
         audit(world, works)
@@ -67,12 +60,8 @@ def assimilate(world: World) -> None:
 
 def perceived_boundary_shift(world: World) -> float:
     """Return Delta-B as curators can see it, with fidelity judged by measured labels in view."""
-    return corpus_shift(world, world.commons.perceived_fidelity(world.p.layers.prior_overlaps))
-
-
-def corpus_shift(world: World, fidelity: float) -> float:
-    """Return Delta-B of the corpus for a fidelity, in the form that the parameters name."""
     commons, founding = world.commons, max(1.0, world.base.founding.records)
+    fidelity = commons.perceived_fidelity(world.p.layers.prior_overlaps)
     return delta_b(world.p.layers, fidelity, commons.distinct_materials(), float(commons.visible().sum()), founding)
 
 
@@ -161,30 +150,24 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
     """Label records, let provenance errors happen, and append them to the commons."""
     p, curators, c = world.p.curators, world.curators, world.p.coupling
     z = normal_quantile(u[:, 3])
-    labelled = material
-    bad = np.zeros(len(agent), bool)
+    labelled, stored = material, modality
     rate = p.provenance_errors * (1 - p.qa)
-    twice = bad
+    bad = twice = np.zeros(len(agent), bool)
     if rate > 0:
         # One uniform decides whether and, within the rate, which of the three errors happens.
         kind = u[:, 4] / rate
-        bad = kind < 1
-        swapped = kind < 1 / 3
-        other = world.space.start[world.space.family[material]] + (
-            u[:, 5] * world.space.family_sizes[world.space.family[material]]
-        ).astype(np.int64)
+        bad, swapped, twice = kind < 1, kind < 1 / 3, (kind >= 2 / 3) & (kind < 1)
+        family = world.space.family[material]
+        other = world.space.start[family] + (u[:, 5] * world.space.family_sizes[family]).astype(np.int64)
         labelled = np.where(swapped, other, material)
-        twice = bad & (kind >= 2 / 3)
+        another = (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6
+        stored = np.where(bad & ~swapped & ~twice, another, modality).astype(np.int8)
     value, variance = label(world.p.modalities, world.truth, world.space.difficulty, labelled, modality, z)
     origin = np.full(len(agent), SIMULATION, np.int8)
     slots = curators.slots[agent]
     keys = record_keys(CURATOR, slots, world.tick, wave)
     if c.pseudo_share > 0:
         generate(world, keys, material, modality, u[:, 6], value, variance, origin)
-    stored = modality
-    if rate > 0:
-        wrong = bad & (kind >= 1 / 3) & ~twice
-        stored = np.where(wrong, (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6, modality).astype(np.int8)
     records: dict[str, Any] = {
         "key": keys,
         "material": material,

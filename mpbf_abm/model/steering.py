@@ -73,22 +73,20 @@ def family_weights(a: Float, S: Float, β_S: float) -> Float:
 # --------------------------------------------------------------------------- how models weigh families
 def perceived_steering(world: World, model: FoundationModel) -> float:
     """S of a model from its last published tests, and the trade-off it was trained at."""
-    T = model.diagnosis.tradeoff if model.diagnosis else 0.0
     o = agreement(model.median_gap, world.truth.mad)
-    return steering_of(world.p.layers, o, world.p.coupling.correction, T)
+    return steering_of(world.p.layers, o, world.p.coupling.correction, model.diagnosis.tradeoff)
 
 
 def family_values(world: World, models: list[FoundationModel]) -> Float:
     """Acquisition value of each family by each model: its mean over the panel (M, K)."""
     p = world.p.planners
-    rule = RULES[p.acquisition].families
+    rule, best = RULES[p.acquisition].families, best_known(world)
     if rule == "greedy":
         return np.asarray([model.family_mean for model in models], np.float64)
-    best, values = best_known(world), []
-    for model in models:
-        sd = channelled_sd(world, model, model.panel_variance)
-        values.append(score(rule, model.panel_mean, sd, best=best, kappa=p.kappa).mean(axis=1))
-    return np.asarray(values, np.float64)
+
+    sds = [channelled_sd(world, model, model.panel_variance) for model in models]
+    scores = [score(rule, m.panel_mean, sd, best=best, kappa=p.kappa) for m, sd in zip(models, sds, strict=True)]
+    return np.asarray([s.mean(axis=1) for s in scores], np.float64)
 
 
 def channelled_sd(world: World, model: FoundationModel, variance: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -114,11 +112,11 @@ def log_weights(world: World) -> Float | None:
 
     Rows of models that are not served are 0. Computed once per phase by whoever needs it.
     """
-    served = world.models()
+    served = dict(world.models())
     if not served:
         return None
+    models = list(served.values())
+    S = np.array([perceived_steering(world, model) for model in models])
     out = np.zeros((len(world.registry.models), world.space.families))
-    S = np.array([perceived_steering(world, m) for _, m in served])
-    gain = world.p.planners.steering_gain
-    out[[i for i, _ in served]] = family_weights(family_values(world, [m for _, m in served]), S, gain)
+    out[list(served)] = family_weights(family_values(world, models), S, world.p.planners.steering_gain)
     return out
