@@ -33,7 +33,65 @@ PLAIN = re.compile(rf"(?:[A-Z][a-z]?|{NUMBER}(?![0-9.])|[()]| +(?![0-9. ]))+")
 PIECE = re.compile(rf"([A-Z][a-z]?|\([^()]*\))({NUMBER}?)")
 HYDRATE_DOT = re.compile("[\u00b7\u2022\u2219\u22c5]")
 ISOTOPE = re.compile(r"\[\s*[0-9]")
-UNCLEAR_DOT = re.compile(r"[A-Za-z)][0-9]*\.[0-9]*H2O$")
+RAISED = re.compile("[\u00b2\u00b3\u00b9\u2070\u2074-\u207f]+")
+STOCK = re.compile(r"[A-Z][a-z]? *\( *(?:I{1,3}|IV|VI{0,3}|IX|X)(?: *[,/] *[IVX]+)* *\)|[A-Z][a-z]?II")
+# One bare symbol in brackets at the end, or one letter after a space; the name of a stacking before all.
+PHASE = re.compile(
+    r"(?<=[A-Za-z0-9)]) *(\([A-Z][a-z]?\))$"
+    r"|[A-Z][a-z]?[0-9.]*[A-Z(]\S* ([BCFHIKNOPSUVWY])$"
+    r"|^([1-9][0-9]?[HTRC]) +(?=[A-Z])"
+)
+STOP = re.compile(r"\.([0-9]*) *")
+BARE_STOP = re.compile(r"[A-Za-z0-9)](?:\. *| +\. *[0-9]* *)([A-Z(][A-Za-z0-9()]*)")
+UNCLEAR_STOP = "the full stop before {} can be read in two ways; write a raised dot (\u00b7), or ({})n"
+# What crystallises with a salt; H20 is a slip for water.
+MOLECULES = frozenset(
+    [
+        "H2O",
+        "H20",
+        "H2O2",
+        "NH3",
+        "N2H4",
+        "HF",
+        "HCl",
+        "HBr",
+        "HI",
+        "HNO3",
+        "H2SO4",
+        "H3PO4",
+        "H3BO3",
+        "CO",
+        "CO2",
+        "SO2",
+        "CH4",
+        "CH3OH",
+        "CH4O",
+        "C2H5OH",
+        "C2H6O",
+    ]
+)
+# Charges of cations by group of the periodic table, and of the anions that make a compound complete.
+CATIONS = {
+    1: (1,),
+    2: (2,),
+    3: (3, 4, 2),
+    4: (4, 3, 2),
+    5: (5, 4, 3, 2),
+    6: (6, 5, 4, 3, 2),
+    7: (7, 6, 4, 3, 2),
+    8: (8, 6, 4, 3, 2),
+} | {
+    9: (4, 3, 2, 1),
+    10: (4, 3, 2),
+    11: (3, 2, 1),
+    12: (2, 1),
+    13: (3, 1),
+    14: (4, 2),
+    15: (5, 3),
+    16: (6, 4),
+    17: (7, 5),
+}
+ANIONS = {"O": 2, "F": 1, "Cl": 1, "Br": 1, "I": 1}
 LONGEST = 300
 
 ANION_SHARE = 0.1
@@ -90,8 +148,9 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
     """Return atomic fractions of a plain formula, by atomic number.
 
     Nested brackets, fractions, spaces between symbols, Unicode subscripts and hydrates with a raised dot are
-    understood. Isotopes, charges, densities, mixtures, unknowns (``O7-x``) and elements beyond Z = 103 are refused,
-    and so is a full stop before ``H2O``, which may be a raised or a decimal one.
+    understood. What is not a composition beyond doubt is refused: isotopes and other raised digits, charges, Stock
+    numerals, letters of a phase (``TiO2(B)``), densities, mixtures, unknowns (``O7-x``), elements beyond Z = 103, and
+    a full stop that may be a raised one (``CuSO4.5H2O``, ``3CaO.2SiO2``).
 
     Returns
     -------
@@ -103,6 +162,10 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
     FormulaError
         With the reason.
     """
+    if raised := RAISED.search(text):
+        raise FormulaError(
+            f"raised signs ({raised.group()}) are mass numbers or charges; isotopes and ions are not allowed"
+        )
     # The compatibility form turns subscripts into plain digits.
     plain = unicodedata.normalize("NFKC", text).strip()
     # Square brackets around digits mark an isotope, around symbols they are brackets.
@@ -113,10 +176,8 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
     if len(plain) > LONGEST:
         raise FormulaError(f"longer than {LONGEST} characters")
     parts = [part.strip() for part in HYDRATE_DOT.split(plain)]
-    if not all(map(PLAIN.fullmatch, parts)):
-        raise FormulaError("only element symbols, numbers and brackets are allowed")
-    if UNCLEAR_DOT.search(plain):
-        raise FormulaError("the dot before H2O can be read in two ways; write a raised dot (\u00b7), or (H2O)n")
+    if doubt := _doubt(plain, parts):
+        raise FormulaError(doubt)
     # The library has a plus sign where chemists raise a dot.
     amounts = _amounts("+".join(parts).replace(" ", ""))
     total = sum(amounts.values())
@@ -125,6 +186,67 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
     if max(amounts) > HEAVIEST or min(amounts) < 1:
         raise FormulaError(f"elements beyond Z = {HEAVIEST} are not allowed")
     return tuple([(number, amounts[number] / total) for number in sorted(amounts)])
+
+
+def _doubt(plain: str, parts: list[str]) -> str:
+    """Return why a text is no composition beyond doubt, or nothing."""
+    if stock := STOCK.search(plain):
+        return f"{stock.group()} looks like a Stock numeral, the charge of an ion; leave it out"
+    if bare := BARE_STOP.search(plain):
+        return UNCLEAR_STOP.format(bare[1], bare[1])
+    if not all(map(PLAIN.fullmatch, parts)):
+        strange = re.search(r"[^A-Za-z0-9.() ]", "".join(parts))
+        where = f" (not {sign_name(strange.group())})" if strange else ""
+        return f"only element symbols, numbers and brackets are allowed{where}"
+    for part in parts:
+        if phase := PHASE.search(part):
+            return (
+                f"'{phase[phase.lastindex or 0]}' may name a phase or be an element; leave it out, or write it inside"
+            )
+        for stop in STOP.finditer(part):
+            if second := _second_compound(part[: stop.start()], stop.group(1), part[stop.end() :]):
+                return UNCLEAR_STOP.format(second, second)
+    return ""
+
+
+def sign_name(sign: str) -> str:
+    """Return a plain sign, or the code point and name of one that may be invisible or look like another."""
+    if "!" <= sign <= "~":
+        return f"'{sign}'"
+    return f"U+{ord(sign):04X}, {unicodedata.name(sign, 'a control sign')}"
+
+
+def _second_compound(left: str, digits: str, right: str) -> str:
+    """Return what stands behind a full stop, if the stop may part two compounds, or nothing."""
+    right = right.split(".")[0].strip()
+    if right.startswith("(") and right.endswith(")"):
+        right = right[1:-1]
+    if digits.startswith("0") or len(digits) > 2 or not right:
+        return ""
+    if right in ("H2O", "H20"):
+        return right
+    ends = re.search(r"([A-Z][a-z]?|\))([0-9]*)$", left.replace(" ", ""))
+    if not ends or "." in left or ends[2].startswith("0"):
+        return ""
+    anions = {*ANIONS, "S", "Se", "Te", "N", "P", "As", "C", "H", ")"}
+    compound = ends[1] in anions and len(set(re.findall("[A-Z][a-z]?", left))) > 1
+    return right if compound and (right in MOLECULES or _complete(right)) else ""
+
+
+def _complete(plain: str) -> bool:
+    """Whether a formula with whole numbers has charges that add up to none, as an oxide or a salt has."""
+    try:
+        atoms = _amounts(plain.replace(" ", ""))
+    except FormulaError:
+        return False
+    symbols, group = elements().symbols, elements().column("group")
+    named = {symbols[z - 1]: n for z, n in atoms.items() if 1 <= z <= HEAVIEST}
+    negative = sum(ANIONS[symbol] * n for symbol, n in named.items() if symbol in ANIONS)
+    sums = {0.0}
+    for symbol, n in named.items():
+        if symbol not in ANIONS:
+            sums = {s + n * charge for s in sums for charge in CATIONS.get(int(group[symbols.index(symbol)]), ())}
+    return len(named) > 1 and negative > 0 and negative in sums
 
 
 def _amounts(plain: str) -> dict[int, float]:

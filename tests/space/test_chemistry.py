@@ -74,6 +74,88 @@ def test_other_texts_are_refused(text):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("K₂¹⁸O", "raised signs"),
+        ("Na₂S¹⁸O₄", "raised signs"),
+        ("Mg¹¹B₂", "raised signs"),
+        ("SO4²⁻", "raised signs"),
+        ("Fe(III)PO4", "Stock numeral"),
+        ("Cu(II)SO4", "Stock numeral"),
+        ("Cu(I)2O", "Stock numeral"),
+        ("Fe(II,III)O", "Stock numeral"),
+        ("FeIIIPO4", "Stock numeral"),
+        ("TiO2(B)", "'(B)' may name a phase"),
+        ("CdS (W)", "'(W)' may name a phase"),
+        ("PbTe[Na]", "'(Na)' may name a phase"),
+        ("TiO2 B", "'B' may name a phase"),
+        ("2H MoS2", "'2H' may name a phase"),
+        ("MgCl2.6 H2O", "full stop before H2O"),
+        ("CuSO4.5(H2O)", "full stop before H2O"),
+        ("FeSO4.7H20", "full stop before H20"),
+        ("CaCl2.8NH3", "full stop before NH3"),
+        ("Na2SiF6.2HF", "full stop before HF"),
+        ("CaO.6Al2O3", "full stop before Al2O3"),
+        ("3CaO.2SiO2", "full stop before SiO2"),
+        ("Al2O3.SiO2", "full stop before SiO2"),
+        ("MgSO4.2K2SO4", "full stop before K2SO4"),
+        ("KCl.MgCl2.6H2O", "full stop before MgCl2"),
+        ("Fe\u200bO", r"U\+200B, ZERO WIDTH SPACE"),
+        ("\ufeffFeO", r"U\+FEFF, ZERO WIDTH NO-BREAK SPACE"),
+        ("\u0421O2", r"U\+0421, CYRILLIC CAPITAL LETTER ES"),
+    ],
+)
+def test_what_may_be_read_in_two_ways_is_refused_with_the_reason(text, reason):
+    with pytest.raises(FormulaError, match=reason.replace("(", r"\(").replace(")", r"\)")):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("NaN", {"Na": 0.5, "N": 0.5}),
+        ("InF", {"In": 0.5, "F": 0.5}),
+        ("CuSO4·5H2O", {"Cu": 1 / 21, "S": 1 / 21, "O": 9 / 21, "H": 10 / 21}),
+        ("Ba0.6K0.4Fe2As2", {"Ba": 0.12, "K": 0.08, "Fe": 0.4, "As": 0.4}),
+        ("Ba.6K.4BiO3", {"Ba": 0.12, "K": 0.08, "Bi": 0.2, "O": 0.6}),
+        ("Li1.2MnO2", {"Li": 1.2 / 4.2, "Mn": 1 / 4.2, "O": 2 / 4.2}),
+        ("CsPbI2.5Br.5", {"Cs": 0.2, "Pb": 0.2, "I": 0.5, "Br": 0.1}),
+        ("Ca5(PO4)3(OH)", {"Ca": 5 / 22, "P": 3 / 22, "O": 13 / 22, "H": 1 / 22}),
+        ("CuI", {"Cu": 0.5, "I": 0.5}),
+        ("Ga N", {"Ga": 0.5, "N": 0.5}),
+    ],
+)
+def test_what_looks_odd_but_is_clear_is_read(text, expected):
+    assert composition(text) == pytest.approx(expected)
+
+
+SALTS = st.sampled_from(["CuSO4", "MgCl2", "CaO", "Na2CO3", "KAl(SO4)2", "Fe2O3", "NaF"])
+GUESTS = st.sampled_from(["H2O", "NH3", "HF", "CO2", "Al2O3", "SiO2", "K2SO4", "NaNO3", "CaF2", "La2O3"])
+
+
+@given(
+    salt=SALTS, guest=GUESTS, times=st.integers(1, 12), dot=st.sampled_from("·•∙⋅"), space=st.sampled_from(["", " "])
+)
+def test_a_raised_dot_adds_a_second_compound_and_a_full_stop_is_refused(salt, guest, times, dot, space):
+    written, bracketed = (f"{salt}{space}{sign}{space}{times}{guest}" for sign in (dot, "."))
+    assert composition(written) == pytest.approx(composition(f"{salt}({guest}){times}"))
+    for text in (bracketed, f"{salt}.{times}({guest})", f"{salt}.{guest}"):
+        with pytest.raises(FormulaError, match="full stop"):
+            parse(text)
+
+
+@given(
+    salt=SALTS,
+    sign=st.sampled_from("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u0410\u0415\u039f\x07"),
+    data=st.data(),
+)
+def test_a_foreign_sign_anywhere_is_refused_and_named(salt, sign, data):
+    place = data.draw(st.integers(0, len(salt)))
+    with pytest.raises(FormulaError, match=rf"raised signs \({sign}|not U\+{ord(sign):04X}"):
+        parse(salt[:place] + sign + salt[place:])
+
+
 @given(
     amounts=st.dictionaries(
         st.sampled_from(elements().symbols), st.integers(1, 400).map(lambda i: i / 20), min_size=1, max_size=6
