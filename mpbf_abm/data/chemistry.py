@@ -34,7 +34,7 @@ PIECE = re.compile(rf"([A-Z][a-z]?|\([^()]*\))({NUMBER}?)")
 HYDRATE_DOT = re.compile("[\u00b7\u2022\u2219\u22c5]")
 ISOTOPE = re.compile(r"\[\s*[0-9]")
 RAISED = re.compile("[\u00b2\u00b3\u00b9\u2070\u2074-\u207f]+")
-STOCK = re.compile(r"[A-Z][a-z]? *\( *(?:I{1,3}|IV|VI{0,3}|IX|X)(?: *[,/] *[IVX]+)* *\)|[A-Z][a-z]?II")
+STOCK = re.compile(r"[A-Z][a-z]? *\( *(?:I{1,3}|IV|VI{0,3}|IX|X)(?: *[,/] *[IVX]+)* *\)|[A-Z][a-z]?II(?![a-z])")
 # One bare symbol in brackets at the end, or one letter after a space; the name of a stacking before all.
 PHASE = re.compile(
     r"(?<=[A-Za-z0-9)]) *(\([A-Z][a-z]?\))$"
