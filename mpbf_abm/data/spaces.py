@@ -275,8 +275,7 @@ def _families(
 def _to_variance(columns: Float) -> Float:
     """Scale a matrix as a whole so that its columns have the mean variance of the synthetic space."""
     centred = columns - columns.mean(axis=0)
-    factor = np.sqrt(COLUMN_VARIANCE / float(centred.var(axis=0).mean()))
-    return np.asarray(centred * factor, np.float64)
+    return np.asarray(centred * np.sqrt(COLUMN_VARIANCE / float(centred.var(axis=0).mean())), np.float64)
 
 
 def _principal(raw: Float) -> tuple[Float, float]:

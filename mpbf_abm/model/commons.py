@@ -79,8 +79,7 @@ def overlaps(both: Bool, weight: Float, value: Float) -> tuple[Float, Float, Flo
     weight, value : float (m, 3)
         Sums of precisions, and of precisions times labels, by fidelity.
     """
-    safe = np.maximum(weight, 1e-6)
-    mean = value / safe
+    mean = value / np.maximum(weight, 1e-6)
     gap = np.where(both, mean[:, SIMULATED] - mean[:, MEASURED], np.nan)
     total = np.where(both, weight[:, SIMULATED], 0.0)
     return gap, total * np.exp(-0.5 * np.where(both, gap, 0.0) ** 2), total
@@ -261,8 +260,7 @@ class Commons:
         self._reconcile(touched)
 
     def _recount(self) -> None:
-        rows = np.append(self._working, self._working.any())
-        self._visible = self.mass + self.counts[rows].sum(axis=0)
+        self._visible = self.mass + self.counts[np.append(self._working, self._working.any())].sum(axis=0)
 
     def visible(self) -> Float:
         """Founding mass plus visible records of each family, x_k (K,). Do not change in place."""
@@ -383,8 +381,7 @@ class Commons:
     def estimated_bias(self) -> Float:
         """Mean simulation bias of each family as overlaps allow, shrunk to the overall mean (K,)."""
         self._settle()
-        count = self._gap_count.sum()
-        overall = self._gap_sum.sum() / (count + SHRINK)
+        overall = self._gap_sum.sum() / (self._gap_count.sum() + SHRINK)
         family = (self._gap_sum - self._gap_count * overall) / (self._gap_count + SHRINK)
         return np.asarray(overall + family)
 

@@ -302,8 +302,7 @@ class mutual:
             if len(members):
                 labels = connected_components(network.within[members][:, members], directed=False)[1]
                 alive[members[labels == np.argmax(np.bincount(labels))]] = True
-        lost_partner = (network.partners @ ~alive) > 0
-        return np.asarray(alive & ~lost_partner)
+        return np.asarray(alive & ~((network.partners @ ~alive) > 0))
 
 
 class Network:

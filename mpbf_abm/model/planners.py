@@ -316,8 +316,7 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
         if not open_.any():
             return out
         u = keyed(world, f"planner.candidate.{attempt}", planner, wave, C)
-        drawn = start[:, None] + (u * size[:, None]).astype(np.int64)
-        out = np.where(open_, drawn, out)
+        out = np.where(open_, start[:, None] + (u * size[:, None]).astype(np.int64), out)
         open_ &= commons.tested[out]
     for e, c in np.argwhere(open_):
         free = np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
@@ -353,8 +352,7 @@ def judge(
 def affordable(world: World, planner: Int, C: int) -> Int:
     """Candidates each experiment can have judged from the planner's attention, at least one (E,)."""
     planners = world.planners
-    experiments = np.maximum(planners.budget, 1)
-    each = np.clip(planners.attention / experiments, 1, C).astype(np.int64)
+    each = np.clip(planners.attention / np.maximum(planners.budget, 1), 1, C).astype(np.int64)
     spent = np.bincount(planner, minlength=len(planners)) * each
     planners.judged[...] = np.minimum(spent, planners.attention)
     return np.asarray(each[planner])
