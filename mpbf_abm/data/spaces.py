@@ -365,7 +365,7 @@ def materials_project(
         What to look for, as arguments of ``MPRester.materials.summary.search``: ``{"elements": ["O"], "is_stable":
         True}``.
     api_key : str, optional
-        Key of the user; the client finds one in ``MP_API_KEY`` otherwise.
+        Key of the user; the client takes that of ``MP_API_KEY`` otherwise.
     **client
         Further arguments of ``mp_api.client.MPRester``.
 

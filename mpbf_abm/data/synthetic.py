@@ -132,7 +132,7 @@ def _quantum(p: SpaceParameters, streams: Streams, start: Int, factor: Float) ->
     dq, rank = p.quantum_dims, p.chemistry_rank
     centre = S_CENTRE * streams.normal("space.family.centre", 0, (p.families, dq))
     shared = streams.normal("space.family.shared", 0, (dq, rank))
-    # Similar families share more of their own chemistry: G_f is a Gaussian process over positions.
+    # Similar families share more of the chemistry that is not common to all: G_f is a Gaussian process over positions.
     own = (factor @ streams.normal("space.family.own", 0, (p.families, dq * rank))).reshape(-1, dq, rank)
     loading = np.linalg.qr(np.sqrt(p.shared_chemistry) * shared + np.sqrt(1 - p.shared_chemistry) * own)[0]
     z = streams.normal("space.z", 0, (p.materials, rank)).astype(np.float32)

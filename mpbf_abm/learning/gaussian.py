@@ -156,7 +156,7 @@ class GaussianProcess:
             Correction strength c.
         """
         before = replace(self)
-        # Labels are float32, as all records: this finds them again, but for the last bit.
+        # Labels are float32, as all records: this restores them, but for the last bit.
         labels = (residual + self.centred(phi) + np.float32(self.offset)).astype(np.float32).astype(np.float64)
         _extend(self, phi.astype(np.float64), labels, variance, strength)
         return Growth.between(before, self)

@@ -2,8 +2,8 @@
 
 Records are columns. What agents need of them (family counts, coverage, consensus values,
 overlaps of simulated and measured labels) is kept incrementally, by repository, so that a
-repository can be taken away without a rescan. Indexes that nobody has asked for yet are
-brought up to date when somebody does: a community without models pays for counts only.
+repository can be taken away without a rescan. Indexes are brought up to date when they are
+read: a community without models pays for counts only.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Commons:
     ----------
     space : MaterialsSpace
     repositories : int
-        Number of repositories R. Federated records are counted in a row of their own, R.
+        Number of repositories R. Federated records are counted in a separate row, R.
     mass : float array (K,)
         Virtual founding mass of each family.
     streams : Streams
@@ -130,7 +130,7 @@ class Commons:
         self._indexed = 0  # records in the material index
         self._hashed = 0  # records with a uniform
         n = space.size
-        # Sparse in memory: pages of zeros that nobody writes to are never allocated. Counts say
+        # Sparse in memory: pages of zeros without a write are never allocated. Counts say
         # where labels are, since sums of precisions leave residues when records go.
         self.labels = np.zeros((n, repositories + 1, len(FIDELITIES)), np.int32)
         self.precision = np.zeros(self.labels.shape)

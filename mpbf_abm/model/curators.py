@@ -25,7 +25,7 @@ ORDER = np.argsort(FIDELITY, kind="stable")
 
 
 class DataCurator(CohortAgent):
-    """A curator who runs a repository. Override a method to give it a rule of its own."""
+    """A curator who runs a repository. Override a method to give it a custom rule."""
 
     cohort_type = Curators
 
@@ -248,7 +248,7 @@ def audit(world: World, works: NDArray[np.bool_]) -> None:
         rows = open_to_audit[home == repository]
         own = np.flatnonzero((curators.repository == repository) & (wanted > 0))
         own = own[np.argsort(curators.slots[own])]
-        # Who asks first is served first; an audit that finds no record is not paid for.
+        # The first to ask is served first; an audit without a record left is not paid for.
         asked = np.cumsum(wanted[own])
         done = np.diff(np.minimum(asked, len(rows)), prepend=0)
         curators.audit_credit[own] = np.minimum(curators.audit_credit[own] - done * p.measured_cost, p.measured_cost)

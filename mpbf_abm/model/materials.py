@@ -466,13 +466,16 @@ def report(space: MaterialsSpace) -> dict[str, Any]:
         "unit": space.unit,
         "goal": origin["options"]["goal"],
         "property": _range(values),
-        "top": {"materials": int(space.top.sum()), "best": [_entry(space, values, i) for i in best.tolist()]},
+        "top": {
+            "materials": int(space.top.sum()),
+            "best": [({"name": space.names[i]} if space.names else {}) | {"value": float(values[i])} for i in best],
+        },
         "families": [
             {
                 "name": name,
                 "materials": int(part.stop - part.start),
                 **_range(values[part]),
-                **_bias(values, simulated, part),
+                **({} if simulated is None else {"bias": float((simulated - values)[part].mean())}),
             }
             for name, part in zip(space.family_names, parts, strict=True)
         ],
@@ -487,17 +490,9 @@ def _values(space: MaterialsSpace, standardised: NDArray[np.float32]) -> Float:
     return np.round(values, 5 - int(np.floor(np.log10(abs(space.scale[1]))))) + 0.0
 
 
-def _entry(space: MaterialsSpace, values: Float, row: int) -> dict[str, Any]:
-    return ({"name": space.names[row]} if space.names else {}) | {"value": float(values[row])}
-
-
 def _range(values: Float) -> dict[str, float]:
     low, median, high = np.quantile(values, [0, 0.5, 1])
     return {"low": float(low), "median": float(median), "high": float(high), "sd": float(values.std())}
-
-
-def _bias(values: Float, simulated: Float | None, part: slice) -> dict[str, float]:
-    return {} if simulated is None else {"bias": float((simulated - values)[part].mean())}
 
 
 def _agreement(values: Float, simulated: Float) -> dict[str, float | None]:

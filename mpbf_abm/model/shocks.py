@@ -117,11 +117,6 @@ class Shock(Event):
         """Strength of its kind where none is given."""
         return self.kind.strength
 
-    @property
-    def force(self) -> float:
-        """Strength, or the usual one of the kind."""
-        return self.usual if self.strength is None else self.strength
-
     def active(self, tick: int) -> bool:
         """Whether the shock lasts at a tick (a shock without end lasts one tick)."""
         return self.start <= tick < (self.start + 1 if self.end is None else self.end)
@@ -142,7 +137,7 @@ def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
 
 @shock(0.1, nodes="infrastructure.repositories")
 def repository_outage(world: World, event: Shock) -> None:
-    """Take down a share of repositories (at least one): random, most leaned on, correlated, or one by its number."""
+    """Take down a share of repositories (at least one): random, largest by load, correlated, or one by its number."""
     if world.tick != event.start:
         return
     n = len(world.infrastructure.down_repositories)

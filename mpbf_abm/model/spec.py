@@ -383,7 +383,7 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 
 def toml_field(value: Any) -> str:
-    """A field of an event as TOML; parameters of a policy of one's own as a table in one line."""
+    """A field of an event as TOML; parameters of a custom policy as a table in one line."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f'"{k}" = {toml_value(typed(k, v))}' for k, v in value.items()) + " }"
     return toml_value(value)
