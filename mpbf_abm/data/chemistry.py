@@ -90,8 +90,8 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
     """Return atomic fractions of a plain formula, by atomic number.
 
     Nested brackets, fractions, spaces between symbols, Unicode subscripts and hydrates with a raised dot are
-    understood. Isotopes, charges, densities, mixtures, unknowns (``O7-x``) and elements beyond Z = 103 are refused,
-    and so is a full stop before ``H2O``, which may be a raised or a decimal one.
+    understood. Isotopes, charges, densities, mixtures, unknowns (``O7-x``) and elements beyond Z = 103 are refused.
+    So is a full stop before ``H2O``, which may be a raised or a decimal one.
 
     Returns
     -------
@@ -220,7 +220,7 @@ def chemistry_labels(fractions: csr_array) -> Int:
 
     The first is the anion: the most electronegative nonmetal or metalloid with at least a tenth of the atoms
     (zero for alloys). The second is the most abundant transition metal of groups 4 to 11 with at least a twentieth
-    of the atoms, or else the most abundant element; the others follow by abundance. Abundance is compared in
+    of the atoms. Without one it is the most abundant element. The others follow by abundance. Abundance is compared in
     steps of a twentieth, so that light doping does not move a compound; the more electronegative wins a tie.
 
     Returns

@@ -1,7 +1,7 @@
 """The commons: an append-only store of records, shared by all agents.
 
-Records are columns. What agents need of them (family counts, coverage, consensus values,
-overlaps of simulated and measured labels) is kept incrementally, by repository, so that a
+Records are columns. What agents need of them is kept incrementally: family counts, coverage,
+consensus values, overlaps of simulated and measured labels. It is kept by repository, so that a
 repository can be taken away without a rescan. Indexes are brought up to date when they are
 read: a community without models pays for counts only.
 """

@@ -1,6 +1,7 @@
-"""Shocks: what can happen to a community. Each is one function, whose first line is its help.
+"""Shocks: what can happen to a community, and the phase events, in which policies and shocks act.
 
-Shocks act through keyed draws, so that an arm is bit-identical to the baseline before its start tick.
+Each shock is one function, whose first line is its help. Shocks act through keyed draws, so that an arm is
+bit-identical to the baseline before its start tick.
 """
 
 from __future__ import annotations
@@ -254,7 +255,6 @@ def retraction_wave(world: World, event: Shock) -> None:
 
 
 # --------------------------------------------------------------------------- phase events
-# --------------------------------------------------------------------------- phase events
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,10 @@ class Agenda:
     shocks: tuple[Shock, ...] = ()
 
     def act(self, world: World) -> None:
-        """Put in force what this tick asks for."""
+        """Put in force what this tick asks for.
+
+        A branch without events may have been restored in the middle of a policy: its parameters return to the base.
+        """
         before = world.p
         world.p = in_force(world.base, self.policies, world.tick)
         for shock in self.shocks:

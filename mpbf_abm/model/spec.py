@@ -238,8 +238,8 @@ def canonical(parameters: Parameters) -> dict[str, Any]:
     """Parameters in the form that seeds and ids are hashed from: names and values of form 1.
 
     A parameter that is renamed keeps its old name here.
-    One that has left keeps the value with which it never acted, and a new one may
-    enter only where it differs from its neutral value; a test holds the hashes of the presets.
+    One that has left keeps the value with which it never acted. A new one may
+    enter only where it differs from its neutral value. A test holds the hashes of the presets.
     """
     data: dict[str, dict[str, Any]] = {}
     for path, value in {**REMOVED, **parameters.flat()}.items():
