@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -84,11 +84,11 @@ class SpaceParameters(Group):
     materials: int = _p("number of materials N", 20_000, 2, 5_000_000, unit="materials", source=DESIGN)
     families: int = _p("number of families K", 100, 1, 5_000, unit="families", source=DESIGN)
     family_exponent: float = _p(
-        "Zipf exponent of family sizes (top decile .50, Gini .56 at 100 families)",
+        "Zipf exponent of family sizes (top decile 0.50, Gini 0.56 at 100 families)",
         0.9,
         0,
         3,
-        source="concentration of real databases: top decile of chemical systems .47-.50, Gini .47-.62",
+        source="concentration of real databases: top decile of chemical systems 0.47-0.50, Gini 0.47-0.62",
     )
     quantum_dims: int = _p("width of the quantum block", 24, 4, 128, unit="columns", source=DESIGN)
     meso_dims: int = _p("width of the meso block (microstructure, processing)", 4, 1, 32, unit="columns", source=DESIGN)
@@ -133,7 +133,7 @@ class SpaceParameters(Group):
         0.15,
         0,
         1,
-        source="calibrated: facts 1 and 3; families hold .10 to .23 of the variance of PBE errors",
+        source="calibrated: facts 1 and 3; families hold 0.10 to 0.23 of the variance of PBE errors",
     )
     bias_smooth: float = _p(
         "share of bias variance that is smooth within families", 0.83, 0, 1, source="what the other two shares leave"
@@ -355,7 +355,7 @@ class PlannerParameters(Group):
         0,
         1_000,
         unit="experiments/tick",
-        source="room to move both ways: found share .3 to .6",
+        source="room to move both ways: found share 0.3 to 0.6",
     )
     reinforcement: float = _p("exponent gamma of attention on a family's records", 1.05, -1, 4, source=fitted(4))
     exploration: float = _p("share eps of attention that does not follow reinforcement", 0.1, 0, 1)
@@ -401,7 +401,7 @@ class PlannerParameters(Group):
     neighbours: int = _p("collaborators with whom a planner shares track records", 4, 0, 100, unit="agents")
     memory: float = _p("share of a track record kept from tick to tick", 0.98, 0, 1)
     utility_gaps: tuple[float, ...] = _p(
-        "taste gap of each planner type for the model of its own number", (), unit="utility"
+        "taste gap of each planner type for the model of the same number", (), unit="utility"
     )
     utility_returns: float = _p(
         "returns r to adoption, utility per adopter (Arthur 1989)", 0.0, -10, 10, unit="utility"
@@ -439,7 +439,7 @@ class CouplingParameters(Group):
 
 
 class InfrastructureParameters(Group):
-    """Repositories, models and labs that lean on each other."""
+    """Repositories, models and labs that depend on each other."""
 
     repositories: int = _p(
         "number of repositories; curators run them in turn", 12, 1, 10_000, unit="nodes", source=DESIGN
@@ -883,9 +883,9 @@ def toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)  # of numbers, texts, switches and lists of them both say the same
 
 
-def explain(error: ValidationError) -> list[str]:
-    """Turn a pydantic error into one line per fault, with what is allowed."""
-    return list(dict.fromkeys(_explain(error)))
+def explain(error: ValidationError, *above: str) -> list[str]:
+    """Turn a pydantic error, perhaps of the group `above`, into one line per fault, with what is allowed."""
+    return list(dict.fromkeys(_explain(error, above)))
 
 
 def value_faults(path: str, value: Any) -> list[str]:
@@ -896,17 +896,14 @@ def value_faults(path: str, value: Any) -> list[str]:
     try:
         GROUPS[group](**{name: value})
     except ValidationError as error:
-        # A fault without a place lies between parameters.
-        return list(dict.fromkeys(_explain(error, (group,), skip=lambda where: not where)))
+        return explain(error, group)
     return []
 
 
-def _explain(
-    error: ValidationError, above: tuple[str, ...] = (), skip: Callable[[Any], bool] = lambda _: False
-) -> Iterator[str]:
+def _explain(error: ValidationError, above: tuple[str, ...]) -> Iterator[str]:
     for fault in error.errors():
-        if skip(fault["loc"]):
-            continue
+        if above and not fault["loc"]:
+            continue  # lies between parameters of the group
         where = [*above, *(str(part) for part in fault["loc"])]
         path = ".".join(where[:2])
         if fault["type"] == "extra_forbidden":

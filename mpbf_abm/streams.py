@@ -2,7 +2,7 @@
 
 A draw is a pure function of (root seed, decision name, tick, slot): one array per
 decision and tick, with the agent's slot along the first axis. Two runs that differ
-in one rule therefore share every draw of every other rule, and one more agent (a new
+in one rule therefore share every draw of every other rule. One more agent (a new
 last row) leaves the rows before it as they were. Draws that belong to a *record*
 rather than to an agent are hashed from the record's key (:func:`hash_uniform`).
 
@@ -150,8 +150,8 @@ def normal_quantile(u: Float) -> Float:
 def race(clocks: Float, weights: Float) -> NDArray[np.intp]:
     """Choose along the last axis with probability proportional to `weights`.
 
-    The exponential race ``argmin_k E_k / w_k``: clocks are keyed by the *id* of what is
-    chosen, so that a change of one weight moves a choice only to or from that id.
+    The exponential race ``argmin_k E_k / w_k``. Clocks are keyed by the *id* of what is
+    chosen: a change of one weight moves a choice only to or from that id.
 
     Parameters
     ----------

@@ -342,7 +342,7 @@ def chemistry_labels(fractions: csr_array) -> Int:
 
     The first is the anion: the most electronegative nonmetal or metalloid with at least a tenth of the atoms
     (zero for alloys). The second is the most abundant transition metal of groups 4 to 11 with at least a twentieth
-    of the atoms, or else the most abundant element; the others follow by abundance. Abundance is compared in
+    of the atoms. Without one it is the most abundant element. The others follow by abundance. Abundance is compared in
     steps of a twentieth, so that light doping does not move a compound; the more electronegative wins a tie.
 
     Returns

@@ -275,8 +275,7 @@ def _families(
 def _to_variance(columns: Float) -> Float:
     """Scale a matrix as a whole so that its columns have the mean variance of the synthetic space."""
     centred = columns - columns.mean(axis=0)
-    factor = np.sqrt(COLUMN_VARIANCE / float(centred.var(axis=0).mean()))
-    return np.asarray(centred * factor, np.float64)
+    return np.asarray(centred * np.sqrt(COLUMN_VARIANCE / float(centred.var(axis=0).mean())), np.float64)
 
 
 def _principal(raw: Float) -> tuple[Float, float]:
@@ -366,7 +365,7 @@ def materials_project(
         What to look for, as arguments of ``MPRester.materials.summary.search``: ``{"elements": ["O"], "is_stable":
         True}``.
     api_key : str, optional
-        Key of the user; the client finds one in ``MP_API_KEY`` otherwise.
+        Key of the user; the client takes that of ``MP_API_KEY`` otherwise.
     **client
         Further arguments of ``mp_api.client.MPRester``.
 

@@ -48,9 +48,8 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     seen = np.sqrt(1 - p.cross_scale) * smooth
     value = seen + np.sqrt(p.cross_scale) * cross
     if p.phase_jump > 0:
-        surface = random_field(streams, "space.phase", quantum, p.ruggedness)
-        value = value + np.float32(p.phase_jump) * (surface > 0)
-        seen = seen + np.float32(p.phase_jump) * (surface > 0)
+        jump = np.float32(p.phase_jump) * (random_field(streams, "space.phase", quantum, p.ruggedness) > 0)
+        value, seen = value + jump, seen + jump
     mean, sd = float(value.mean()), float(value.std())
     value = ((value - mean) / sd).astype(np.float32)
     bias = bias_field(p, streams, quantum, family, position_factor)
@@ -126,15 +125,14 @@ def _family_positions(families: int, streams: Streams) -> tuple[Float, Float]:
     position = streams.normal("space.family.position", 0, (families, 2))
     gap = position[:, None] - position[None]
     affinity = np.exp(-0.5 * np.einsum("ijd,ijd->ij", gap, gap) / FAMILY_LENGTH**2)
-    factor = np.linalg.cholesky(affinity + 1e-6 * np.eye(families))
-    return affinity, factor
+    return affinity, np.linalg.cholesky(affinity + 1e-6 * np.eye(families))
 
 
 def _quantum(p: SpaceParameters, streams: Streams, start: Int, factor: Float) -> Float32:
     dq, rank = p.quantum_dims, p.chemistry_rank
     centre = S_CENTRE * streams.normal("space.family.centre", 0, (p.families, dq))
     shared = streams.normal("space.family.shared", 0, (dq, rank))
-    # Similar families share more of their own chemistry: G_f is a Gaussian process over positions.
+    # Similar families share more of the chemistry that is not common to all: G_f is a Gaussian process over positions.
     own = (factor @ streams.normal("space.family.own", 0, (p.families, dq * rank))).reshape(-1, dq, rank)
     loading = np.linalg.qr(np.sqrt(p.shared_chemistry) * shared + np.sqrt(1 - p.shared_chemistry) * own)[0]
     z = streams.normal("space.z", 0, (p.materials, rank)).astype(np.float32)
@@ -150,9 +148,7 @@ def _near_duplicates(
 ) -> None:
     """Let a share of materials nearly copy another one of their family (in place)."""
     draw = streams.uniform("space.duplicate", 0, (p.materials, 2))
-    copies = np.flatnonzero(draw[:, 0] < p.near_duplicates)
-    original = np.ones(p.materials, bool)
-    original[copies] = False
+    original = draw[:, 0] >= p.near_duplicates
     # A family of copies alone has nothing to copy: its first member stays itself.
     alone = np.add.reduceat(original, start[:-1]) == 0
     original[start[:-1][alone]] = True
@@ -210,13 +206,11 @@ def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
         return np.ones((1, 1))
     weights = affinity.astype(np.float64).copy()
     np.fill_diagonal(weights, 0.0)
-    keep = min(neighbours, k - 1)
-    strongest = np.argsort(-weights, axis=1, kind="stable")[:, :keep]
+    strongest = np.argsort(-weights, axis=1, kind="stable")[:, : min(neighbours, k - 1)]
     mask = np.zeros_like(weights, bool)
     np.put_along_axis(mask, strongest, True, axis=1)
     weights[~(mask | mask.T)] = 0.0
-    total = weights.sum(axis=1, keepdims=True)
-    lonely = total[:, 0] <= 0
+    lonely = weights.sum(axis=1) <= 0
     weights[np.ix_(lonely, lonely)] = np.eye(int(lonely.sum()))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 

@@ -1,9 +1,9 @@
 """Encoders: which directions of the ambient descriptor a pretrained representation keeps.
 
 Each objective reduces to an eigenproblem on moments of the corpus, the linear case in which
-its optimum is known: masked reconstruction is principal component analysis (Baldi and Hornik
-1989), contrastive learning across modalities is canonical correlation analysis (Hotelling
-1936), fusion is their declared mixture, a graph encoder is PCA of neighbour-smoothed
+its optimum is known. Masked reconstruction is principal component analysis (Baldi and Hornik
+1989). Contrastive learning across modalities is canonical correlation analysis (Hotelling
+1936). Fusion is their declared mixture. A graph encoder is PCA of neighbour-smoothed
 descriptors (Wu et al. 2019).
 """
 

@@ -1,9 +1,9 @@
 """The commons: an append-only store of records, shared by all agents.
 
-Records are columns. What agents need of them (family counts, coverage, consensus values,
-overlaps of simulated and measured labels) is kept incrementally, by repository, so that a
-repository can be taken away without a rescan. Indexes that nobody has asked for yet are
-brought up to date when somebody does: a community without models pays for counts only.
+Records are columns. What agents need of them is kept incrementally: family counts, coverage,
+consensus values, overlaps of simulated and measured labels. It is kept by repository, so that a
+repository can be taken away without a rescan. Indexes are brought up to date when they are
+read: a community without models pays for counts only.
 """
 
 from __future__ import annotations
@@ -79,8 +79,7 @@ def overlaps(both: Bool, weight: Float, value: Float) -> tuple[Float, Float, Flo
     weight, value : float (m, 3)
         Sums of precisions, and of precisions times labels, by fidelity.
     """
-    safe = np.maximum(weight, 1e-6)
-    mean = value / safe
+    mean = value / np.maximum(weight, 1e-6)
     gap = np.where(both, mean[:, SIMULATED] - mean[:, MEASURED], np.nan)
     total = np.where(both, weight[:, SIMULATED], 0.0)
     return gap, total * np.exp(-0.5 * np.where(both, gap, 0.0) ** 2), total
@@ -93,7 +92,7 @@ class Commons:
     ----------
     space : MaterialsSpace
     repositories : int
-        Number of repositories R. Federated records are counted in a row of their own, R.
+        Number of repositories R. Federated records are counted in a separate row, R.
     mass : float array (K,)
         Virtual founding mass of each family.
     streams : Streams
@@ -131,7 +130,7 @@ class Commons:
         self._indexed = 0  # records in the material index
         self._hashed = 0  # records with a uniform
         n = space.size
-        # Sparse in memory: pages of zeros that nobody writes to are never allocated. Counts say
+        # Sparse in memory: pages of zeros without a write are never allocated. Counts say
         # where labels are, since sums of precisions leave residues when records go.
         self.labels = np.zeros((n, repositories + 1, len(FIDELITIES)), np.int32)
         self.precision = np.zeros(self.labels.shape)
@@ -261,8 +260,7 @@ class Commons:
         self._reconcile(touched)
 
     def _recount(self) -> None:
-        rows = np.append(self._working, self._working.any())
-        self._visible = self.mass + self.counts[rows].sum(axis=0)
+        self._visible = self.mass + self.counts[np.append(self._working, self._working.any())].sum(axis=0)
 
     def visible(self) -> Float:
         """Founding mass plus visible records of each family, x_k (K,). Do not change in place."""
@@ -383,8 +381,7 @@ class Commons:
     def estimated_bias(self) -> Float:
         """Mean simulation bias of each family as overlaps allow, shrunk to the overall mean (K,)."""
         self._settle()
-        count = self._gap_count.sum()
-        overall = self._gap_sum.sum() / (count + SHRINK)
+        overall = self._gap_sum.sum() / (self._gap_count.sum() + SHRINK)
         family = (self._gap_sum - self._gap_count * overall) / (self._gap_count + SHRINK)
         return np.asarray(overall + family)
 

@@ -34,7 +34,7 @@ DEFAULT_RECORD = ("series", "families")
 
 @dataclass
 class Recorder:
-    """What was recorded so far, as plain rows; tables are made when somebody asks.
+    """What was recorded so far, as plain rows; tables are made when they are read.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Community:
         Root seed of all draws.
     policies, shocks : sequences, optional
     space : MaterialsSpace, optional
-        A space of one's own instead of the synthetic one.
+        A custom space instead of the synthetic one.
     record : sequence of str, optional
         Tables to record: series, families, agents. Default: series and families.
     planners, curators, trainers : class or sequence of classes, optional
@@ -130,7 +130,7 @@ class Community:
         self._assemble()
 
     def _assemble(self) -> None:
-        """Create the agents that have a rule of their own, and the phases."""
+        """Create the agents that have a custom rule, and the phases."""
         self.world.rules = {kind: self._dealt(kind, cohort) for kind, cohort in self.world.cohorts.items()}
         recorder = self.recorder.observe if self.recorder.tables else None
         self.phases: list[Phase] = schedule(self.agenda, self.world, recorder)
@@ -300,6 +300,11 @@ def phases(agenda: Agenda, observe: Callable[[World], None] | None = None) -> li
         Phase("abstract", "RAL", "trainers that are due harmonise labels, retrain and publish their model", abstract),
         Phase("steer", "ISL", "planners adopt a model, choose family and candidate, experiment", steer),
         Phase("couple", "X", "results are published, become records, correct heads and make track records", couple),
-        Phase("maintain", "stocks", "wear, upkeep, outages and repairs; the books are checked", maintain),
+        Phase(
+            "maintain",
+            "stocks",
+            "wear, upkeep, outages and repairs; the balance of stocks and flows is checked",
+            maintain,
+        ),
         Phase("observe", "-", "indicators are recorded", observe or nothing),
     ]

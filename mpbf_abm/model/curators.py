@@ -25,7 +25,7 @@ ORDER = np.argsort(FIDELITY, kind="stable")
 
 
 class DataCurator(CohortAgent):
-    """A curator who runs a repository. Override a method to give it a rule of its own."""
+    """A curator who runs a repository. Override a method to give it a custom rule."""
 
     cohort_type = Curators
 
@@ -78,8 +78,7 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
     x = world.commons.visible()
     guidance = None
     if p.model_guidance and (logs := log_weights(world)) is not None:
-        served = [i for i, _ in world.models()]
-        guidance = np.exp(p.model_guidance * logs[served].mean(axis=0))[None]
+        guidance = np.exp(p.model_guidance * logs[[i for i, _ in world.models()]].mean(axis=0))[None]
     if exploration is None:
         exploration = np.maximum(curators.exploration, p.exploration_floor)
     share = attention(x, exploration, p.adjacency, curators.reinforcement, world.space.similarity, guidance)
@@ -103,10 +102,9 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     material = space.start[family] + (u[..., 0] * space.family_sizes[family]).astype(np.int64)
     modality = choose_modality(world, u[..., 1], u[..., 2], material)
     cost = modalities.costs(p.measured_cost)[modality]
-    spent = np.cumsum(cost, axis=1)
     # The last record may overdraw the budget, to be paid off from the next: a budget that waited
     # for what it can afford would never buy the dear ones.
-    taken = works[:, None] & (spent - cost < credit[:, None] - 1e-9)
+    taken = works[:, None] & (np.cumsum(cost, axis=1) - cost < credit[:, None] - 1e-9)
     credit -= (cost * taken).sum(axis=1)
     np.minimum(credit, p.measured_cost, out=credit)
     # Records are entered in the order of slots, whatever the order of rows.
@@ -250,7 +248,7 @@ def audit(world: World, works: NDArray[np.bool_]) -> None:
         rows = open_to_audit[home == repository]
         own = np.flatnonzero((curators.repository == repository) & (wanted > 0))
         own = own[np.argsort(curators.slots[own])]
-        # Who asks first is served first; an audit that finds no record is not paid for.
+        # The first to ask is served first; an audit without a record left is not paid for.
         asked = np.cumsum(wanted[own])
         done = np.diff(np.minimum(asked, len(rows)), prepend=0)
         curators.audit_credit[own] = np.minimum(curators.audit_credit[own] - done * p.measured_cost, p.measured_cost)

@@ -26,7 +26,7 @@ STRAIN = 0.1  # small strain: shift of every causal column, in descriptor units
 
 
 def current_panel(world: World) -> Panel:
-    """Panel of this tick: B keyed materials of each family, drawn anew when someone retrains."""
+    """Panel of this tick: B keyed materials of each family, drawn anew when a trainer retrains."""
     if world.panel is None or world.panel.tick != world.tick:
         world.panel = draw_panel(world, world.tick)
     return world.panel

@@ -55,7 +55,7 @@ INDICATORS: list[Indicator] = [
         (
             "acceleration_factor",
             "ratio",
-            "experiments and measured acquisitions that random search needs for as many finds / those spent (AF)",
+            "experiments and measured acquisitions that random search needs for as many discoveries / those spent (AF)",
         ),
         (
             "enhancement_factor",
@@ -110,7 +110,7 @@ INDICATORS: list[Indicator] = [
         (
             "inherited_bias_raw",
             "slope",
-            "the same slope without holding the property constant (what nobody has learned raises it)",
+            "the same slope without holding the property constant (what no model has learned raises it)",
         ),
         ("captured_dense", "share", "causal variance kept by encoders in dense families"),
         ("captured_niche", "share", "causal variance kept by encoders in other families"),
@@ -128,7 +128,7 @@ INDICATORS: list[Indicator] = [
         ("models_d2", "models", "effective number of models in use by planners"),
         ("models_gini", "index", "Gini coefficient of adoptions over models"),
         ("lineages_d2", "lineages", "effective number of encoder lineages in use by planners"),
-        ("repositories_d2", "repositories", "effective number of repositories that models lean on"),
+        ("repositories_d2", "repositories", "effective number of repositories that models depend on"),
         ("funding_gini", "index", "Gini coefficient of this tick's experiments over planners"),
         ("modalities_d1", "modalities", "effective number of modalities among records"),
         ("heaps", "exponent", "log families with an experiment / log experiments (Heaps exponent so far)"),
@@ -270,7 +270,7 @@ def usage(world: World) -> list[tuple[float, FoundationModel]]:
 
 
 def discovery(world: World, r: Experiments | None) -> dict[str, float]:
-    """Finds, acceleration and novelty."""
+    """Discoveries, acceleration and novelty."""
     t, d = world.totals, world.discoveries
     found, existing, pool = d.count, d.existing, max(1, d.untested)
     spent = t.done + t.measured_acquisitions - d.spent

@@ -189,9 +189,19 @@ class Event(Section):
         """How messages call this event."""
         return self.place({"name": self.name})
 
+    @property
+    def force(self) -> float:
+        """Strength, or the usual one of the kind."""
+        return self.kind.strength if self.strength is None else self.strength
+
+    @property
+    def kind(self) -> Any:
+        """What the event does, and its usual strength."""
+        raise NotImplementedError
+
 
 class Policy(Event):
-    """A policy in force from `start` to `end`: one of the list, or parameters of one's own choice (`set`).
+    """A policy in force from `start` to `end`: one of the list, or custom parameters (`set`).
 
     Its strength rises over the first `ramp` ticks and falls over the last `fade` ticks before `end`.
 
@@ -206,7 +216,7 @@ class Policy(Event):
     ramp: int = Field(0, ge=0, description="ticks until full strength")
     fade: int = Field(0, ge=0, description="ticks before the end over which it weakens")
     set: dict[str, Any] = Field(
-        default_factory=dict, description="parameters of a policy of one's own, and their values at strength 1"
+        default_factory=dict, description="parameters of a custom policy, and their values at strength 1"
     )
 
     @classmethod
@@ -243,17 +253,16 @@ class Policy(Event):
 
     @property
     def usual(self) -> float | None:
-        """Strength of its kind where none is given; levers of one's own have none."""
+        """Strength of its kind where none is given; custom levers have none."""
         return None if self.set else self.kind.strength
 
     def at(self, tick: int) -> float:
         """Strength in force at a tick, 0 outside its time."""
         if tick < self.start or (self.end is not None and tick >= self.end):
             return 0.0
-        full = self.kind.strength if self.strength is None else self.strength
         rise = min(1.0, (tick - self.start + 1) / self.ramp) if self.ramp else 1.0
         fall = min(1.0, (self.end - tick) / self.fade) if self.fade and self.end is not None else 1.0
-        return full * min(rise, fall)
+        return self.force * min(rise, fall)
 
 
 # --------------------------------------------------------------------------- in force

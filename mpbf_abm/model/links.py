@@ -1,4 +1,4 @@
-"""Who leans on whom: repositories -> models -> labs -> repositories, and graphs in general.
+"""The dependency graph: repositories -> models -> labs -> repositories, and graphs in general.
 
 A node has `providers` (links to nodes it needs) and `need`: it works iff it is not down itself
 and at least `need` of its providers work. Deposits of labs in repositories close the cycle; a
@@ -116,11 +116,11 @@ class Infrastructure:
         )
 
     def repository_load(self) -> Float:
-        """Models that lean on each repository (R,)."""
+        """Models that depend on each repository (R,)."""
         return users(self.model_repositories, len(self.down_repositories)).astype(np.float64)
 
     def model_load(self) -> Float:
-        """Labs that lean on each model (M,)."""
+        """Labs that depend on each model (M,)."""
         return users(self.lab_models, len(self.down_models)).astype(np.float64)
 
     # ------------------------------------------------------------------ outages
@@ -260,7 +260,7 @@ class load:
     by: Literal["paths", "neighbours"] = "paths"
 
     def run(self, network: Network, works: Bool) -> Bool:
-        """Return who works when nobody fails any more."""
+        """Return who works when no further node fails."""
         return self._by_paths(network, works) if self.by == "paths" else self._by_neighbours(network, works)
 
     def _by_paths(self, network: Network, works: Bool) -> Bool:
@@ -302,8 +302,7 @@ class mutual:
             if len(members):
                 labels = connected_components(network.within[members][:, members], directed=False)[1]
                 alive[members[labels == np.argmax(np.bincount(labels))]] = True
-        lost_partner = (network.partners @ ~alive) > 0
-        return np.asarray(alive & ~lost_partner)
+        return np.asarray(alive & ~((network.partners @ ~alive) > 0))
 
 
 class Network:
@@ -312,7 +311,7 @@ class Network:
     Parameters
     ----------
     graph : networkx graph
-        Undirected edges count in both directions; a directed edge u -> v means that v leans on u.
+        Undirected edges count in both directions; a directed edge u -> v means that v depends on u.
     rule : any_of_r, fraction, load or mutual
     """
 

@@ -1,6 +1,6 @@
 """Experiment planners: adopt a model, choose a family, choose a candidate, experiment (phase steer).
 
-A rule of one's own: subclass :class:`ExperimentPlanner`, override `family_weights` or `score`,
+A custom rule: subclass :class:`ExperimentPlanner`, override `family_weights` or `score`,
 and hand the class to :func:`mpbf_abm.simulate` as ``planners=``.
 """
 
@@ -27,14 +27,14 @@ from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World
 from mpbf_abm.streams import Streams, normal_quantile, race, splitmix
 
 ATTEMPTS = 16
-MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a key of its own
+MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a separate key
 REACH = 4  # a proposal is realised among this many times C materials
 ASCENT_STEPS = 10
 LABS_AT_ONCE = 256  # whose clocks for all others are in memory together
 
 
 class ExperimentPlanner(CohortAgent):
-    """A lab. Override a method to give it a rule of its own."""
+    """A lab. Override a method to give it a custom rule."""
 
     cohort_type = Planners
 
@@ -97,7 +97,7 @@ def steer(world: World) -> None:
 
 
 def adopt(world: World) -> None:
-    """Let planners reconsider which models they lean on."""
+    """Let planners reconsider which models they depend on."""
     p, planners, registry = world.p.planners, world.planners, world.registry
     links = world.infrastructure.lab_models
     served = registry.published() & world.infrastructure.working_models()
@@ -316,8 +316,7 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
         if not open_.any():
             return out
         u = keyed(world, f"planner.candidate.{attempt}", planner, wave, C)
-        drawn = start[:, None] + (u * size[:, None]).astype(np.int64)
-        out = np.where(open_, drawn, out)
+        out = np.where(open_, start[:, None] + (u * size[:, None]).astype(np.int64), out)
         open_ &= commons.tested[out]
     for e, c in np.argwhere(open_):
         free = np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
@@ -353,8 +352,7 @@ def judge(
 def affordable(world: World, planner: Int, C: int) -> Int:
     """Candidates each experiment can have judged from the planner's attention, at least one (E,)."""
     planners = world.planners
-    experiments = np.maximum(planners.budget, 1)
-    each = np.clip(planners.attention / experiments, 1, C).astype(np.int64)
+    each = np.clip(planners.attention / np.maximum(planners.budget, 1), 1, C).astype(np.int64)
     spent = np.bincount(planner, minlength=len(planners)) * each
     planners.judged[...] = np.minimum(spent, planners.attention)
     return np.asarray(each[planner])

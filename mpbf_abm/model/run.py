@@ -109,7 +109,7 @@ class Run:
 
     @property
     def families(self) -> pd.DataFrame:
-        """One row per tick and family: records alive, experiments and finds so far, share of records."""
+        """One row per tick and family: records alive, experiments and discoveries so far, share of records."""
         return families_frame(families_table(self.community)).drop(columns="name")
 
     @property
@@ -137,7 +137,7 @@ FAMILY_COLUMNS = ("records", "experiments", "found")
 
 
 def families_table(ecosystem: Community) -> dict[str, Any]:
-    """Names of families; records alive, experiments and finds of each after each recorded tick (T, K)."""
+    """Names of families; records alive, experiments and discoveries of each after each recorded tick (T, K)."""
     rows, space = ecosystem.recorder.families, ecosystem.world.space
     columns = {n: [row[i] for row in rows] for i, n in enumerate(FAMILY_COLUMNS, 1)}
     arrays = {n: np.array(column, np.int64).reshape(-1, space.families) for n, column in columns.items()}
@@ -154,7 +154,7 @@ def series_frame(ticks: Sequence[int], values: NDArray[np.float64], columns: Seq
 
 
 def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per tick and family of a :func:`families_table`: name, records, experiments, finds, share of records."""
+    """One row per tick and family of a :func:`families_table`: its columns, name and share of records."""
     import pandas as pd
 
     records = table["records"]
@@ -172,7 +172,7 @@ def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _id_of(spec: RunSpec) -> str | None:
-    """Id of a run; None with rules that cannot be told from others, which only a study has to refuse."""
+    """Id of a run; None with rules that cannot be distinguished from others, which only a study has to refuse."""
     with suppress(ConfigurationError):
         return spec.id
     return None

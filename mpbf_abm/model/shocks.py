@@ -1,6 +1,7 @@
-"""Shocks: what can happen to a community. Each is one function, whose first line is its help.
+"""Shocks: what can happen to a community, and the phase events, in which policies and shocks act.
 
-Shocks act through keyed draws, so that an arm is bit-identical to the baseline before its start tick.
+Each shock is one function, whose first line is its help. Shocks act through keyed draws, so that an arm is
+bit-identical to the baseline before its start tick.
 """
 
 from __future__ import annotations
@@ -117,11 +118,6 @@ class Shock(Event):
         """Strength of its kind where none is given."""
         return self.kind.strength
 
-    @property
-    def force(self) -> float:
-        """Strength, or the usual one of the kind."""
-        return self.usual if self.strength is None else self.strength
-
     def active(self, tick: int) -> bool:
         """Whether the shock lasts at a tick (a shock without end lasts one tick)."""
         return self.start <= tick < (self.start + 1 if self.end is None else self.end)
@@ -142,7 +138,7 @@ def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
 
 @shock(0.1, nodes="infrastructure.repositories")
 def repository_outage(world: World, event: Shock) -> None:
-    """Take down a share of repositories (at least one): random, most leaned on, correlated, or one by its number."""
+    """Take down a share of repositories (at least one): random, largest by load, correlated, or one by its number."""
     if world.tick != event.start:
         return
     n = len(world.infrastructure.down_repositories)
@@ -259,7 +255,6 @@ def retraction_wave(world: World, event: Shock) -> None:
 
 
 # --------------------------------------------------------------------------- phase events
-# --------------------------------------------------------------------------- phase events
 
 
 @dataclass(frozen=True)
@@ -270,7 +265,10 @@ class Agenda:
     shocks: tuple[Shock, ...] = ()
 
     def act(self, world: World) -> None:
-        """Put in force what this tick asks for."""
+        """Put in force what this tick asks for.
+
+        A branch without events may have been restored in the middle of a policy: its parameters return to the base.
+        """
         before = world.p
         world.p = in_force(world.base, self.policies, world.tick)
         for shock in self.shocks:

@@ -238,8 +238,8 @@ def canonical(parameters: Parameters) -> dict[str, Any]:
     """Parameters in the form that seeds and ids are hashed from: names and values of form 1.
 
     A parameter that is renamed keeps its old name here.
-    One that has left keeps the value with which it never acted, and a new one may
-    enter only where it differs from its neutral value; a test holds the hashes of the presets.
+    One that has left keeps the value with which it never acted. A new one may
+    enter only where it differs from its neutral value. A test holds the hashes of the presets.
     """
     data: dict[str, dict[str, Any]] = {}
     for path, value in {**REMOVED, **parameters.flat()}.items():
@@ -383,7 +383,7 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 
 def toml_field(value: Any) -> str:
-    """A field of an event as TOML; parameters of a policy of one's own as a table in one line."""
+    """A field of an event as TOML; parameters of a custom policy as a table in one line."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f'"{k}" = {toml_value(typed(k, v))}' for k, v in value.items()) + " }"
     return toml_value(value)

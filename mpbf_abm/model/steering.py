@@ -66,8 +66,7 @@ def family_weights(a: Float, S: Float, β_S: float) -> Float:
     """
     centred = a - a.mean(axis=1, keepdims=True)
     sd = centred.std(axis=1, keepdims=True)
-    z = np.clip(centred / np.where(sd > 1e-12, sd, 1.0), -CLIP, CLIP)
-    return np.asarray(β_S * S[:, None] * z)
+    return np.asarray(β_S * S[:, None] * np.clip(centred / np.where(sd > 1e-12, sd, 1.0), -CLIP, CLIP))
 
 
 # --------------------------------------------------------------------------- how models weigh families

@@ -1,6 +1,6 @@
 """Stocks and flows: funding, compute, health and attention (phases 2 and 7).
 
-A stock changes through named flows only, and the books are checked at every tick. Updates
+A stock changes through named flows only, and every tick checks that stocks and flows balance. Updates
 are defined in discrete time (one tick is about a month): they are difference equations, not an
 approximation of differential ones.
 """

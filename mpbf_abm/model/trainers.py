@@ -22,7 +22,7 @@ MOST_LINKS = 50  # bound of infrastructure.providers
 
 
 class ModelTrainer(CohortAgent):
-    """A trainer who publishes one foundation model. Override a method to give it a rule of its own."""
+    """A trainer who publishes one foundation model. Override a method to give it a custom rule."""
 
     cohort_type = Trainers
 

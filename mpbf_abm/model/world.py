@@ -287,7 +287,7 @@ class Planners(Cohort):
     )
     judged: Float = column("attention that this tick's choices took", "candidates")
     claims: Float = column("decaying count of published results above the threshold", "discoveries")
-    best_value: Float = column("best result of its own", "sd", -np.inf)
+    best_value: Float = column("best result of the planner itself", "sd", -np.inf)
     best_material: Int = column("material of that result, -1 before any", "row", -1, dtype=np.int64)
     hits: Float = column(
         "decaying count of tests inside each model's interval", "tests", width=lambda p: p.trainers.count
@@ -355,7 +355,7 @@ class World:
     books : Books
         The flows of the stocks.
     rules : dict
-        Agents with a rule of their own, by kind and row.
+        Agents with a custom rule, by kind and row.
     """
 
     p: Parameters
@@ -392,7 +392,7 @@ class World:
         return {c.kind: c for c in (self.curators, self.trainers, self.planners)}
 
     def own(self, kind: str) -> dict[int, Any]:
-        """Return agents of a kind that have a rule of their own, by row."""
+        """Return agents of a kind that have a custom rule, by row."""
         return self.rules.get(kind, {})
 
     def models(self) -> list[tuple[int, FoundationModel]]:
