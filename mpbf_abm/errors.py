@@ -80,3 +80,14 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
         tails = {c.rsplit(".", 1)[-1]: c for c in choices}
         close = [tails[t] for t in difflib.get_close_matches(word.rsplit(".", 1)[-1], list(tails), n=1, cutoff=0.6)]
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def visible(text: str) -> str:
+    r"""Return a text with signs that cannot be seen, or that act on a terminal, as their code points.
+
+    Examples
+    --------
+    >>> visible("a\u200bb\x1b[1m")
+    'a<U+200B>b<U+001B>[1m'
+    """
+    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)

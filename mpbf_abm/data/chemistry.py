@@ -221,7 +221,7 @@ def _second_compound(left: str, digits: str, right: str) -> str:
     right = right.split(".")[0].strip()
     if right.startswith("(") and right.endswith(")"):
         right = right[1:-1]
-    if digits.startswith("0") or len(digits) > 2 or not right:
+    if digits.startswith("0") or len(digits) > 2 or not right or not re.search("[A-Za-z)]", left):
         return ""
     if right in ("H2O", "H20"):
         return right

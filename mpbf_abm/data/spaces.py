@@ -1,8 +1,8 @@
-"""Materials spaces made of data: a table of formulas, or a numeric pool with one objective."""
+"""Materials spaces made of data: a table of formulas, and what a pool of settings shares with it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -91,7 +91,7 @@ def from_table(
     DataError
         With one line per fault, all at once.
     """
-    options = _options(locals())
+    options = options_of(locals())
     check = TableCheck(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=top_share, seed=seed)
     check.choice("similarity", similarity, ("descriptors", "elements"))
     check.whole("min_family", min_family)
@@ -118,7 +118,7 @@ def from_table(
     named = None if groups is None else [groups[i] for i in keep[rows.first]]
     number, labels = _families(fractions, points, named, families, min_family)
     order = np.argsort(number, kind="stable")
-    fields = _fields(rows, points, number, labels, top_share, seed)
+    fields = fields_of(rows, points, number, labels, top_share, seed)
     if similarity == "elements":
         fields["similarity"] = _by_elements(fractions[order], fields["start"])
     if model is not None:
@@ -135,79 +135,7 @@ def from_table(
     return fields | {"unit": measured if unit is None else unit, "origin": origin}
 
 
-def from_pool(
-    table: Table,
-    *,
-    objective: str,
-    goal: Goal = "max",
-    descriptors: Sequence[str] | None = None,
-    on_error: OnError = "raise",
-    unit: str | None = None,
-    duplicates: Rule = "mean",
-    top_share: float | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Read a space of one family from a pool of numeric settings: the fields of a ``MaterialsSpace``.
-
-    Repeated settings become one; their pooled spread is kept as ``origin["replicate_sd"]``, in sd of the property.
-
-    Parameters
-    ----------
-    table : path or DataFrame
-        As in :func:`from_table`.
-    objective : str
-        Column of the objective.
-    goal : {"max", "min"}
-        Whether a large or a small value is sought.
-    descriptors : sequence of str, optional
-        Columns of the settings. Without it, every other column of which at least half is numbers.
-    on_error : {"raise", "drop"}
-        Whether faulty rows are refused or left out.
-    unit : str, optional
-        Unit of the objective; the name of its column if not given.
-    duplicates : {"mean", "median", "first", "raise"}
-        What becomes of rows of the same settings.
-    top_share : float, optional
-        Share of the settings in the top set; 0.05, or 0.01 above 1,000 settings, if not given.
-    seed : int
-        Seed of the direction of the misaligned objective (``proxy``).
-
-    Raises
-    ------
-    DataError
-        With one line per fault, all at once.
-    """
-    options = _options(locals())
-    share = 0.05 if top_share is None else top_share
-    check = TableCheck(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=share, seed=seed)
-    target = check.numbers(objective, "objective")
-    given = [descriptors] if isinstance(descriptors, str) else descriptors
-    chosen = check.numeric_columns(objective) if given is None else list(dict.fromkeys(given))
-    if not chosen:
-        check.faults.append(f"{check.label}: no numeric descriptor column beside '{objective}'")
-    if objective in chosen:
-        check.faults.append(f"descriptors: '{objective}' is the objective and cannot describe the settings")
-    settings = [check.numbers(name, "descriptor") for name in chosen if name != objective]
-    keep = check.finish()
-
-    raw = np.stack(settings, axis=1)[keep]
-    low, high = raw.min(axis=0), raw.max(axis=0)
-    varies = high > low
-    if not varies.any():
-        raise DataError(f"{check.label}: fewer than two distinct settings; a pool needs at least two")
-    box = (raw[:, varies] - low[varies]) / (high - low)[varies]
-    keys = [row.tobytes() for row in np.rint(box * 1e9).astype(np.int64)]
-    rows = check.merged(objective, target, keep, keys, lambda i: ", ".join(f"{v:g}" for v in raw[i]))
-    n = len(rows.first)
-    share = 0.01 if top_share is None and n > 1000 else share
-    fields = _fields(rows, _to_variance(box[rows.first]), np.zeros(n, np.int64), ("pool",), share, seed)
-    columns = [(name, bool(v)) for name, v in zip(chosen, varies, strict=True)]
-    about = {"descriptors": [c for c, v in columns if v], "constant": [c for c, v in columns if not v], **rows.notes}
-    origin = {**check.origin("pool", options), "materials": n, **about}
-    return fields | {"unit": objective if unit is None else unit, "origin": origin}
-
-
-def _options(given: dict[str, Any]) -> dict[str, Any]:
+def options_of(given: dict[str, Any]) -> dict[str, Any]:
     """Keep the arguments of a call without its data, as values that JSON can hold."""
     return {k: list(v) if isinstance(v, (list, tuple)) else v for k, v in given.items() if k != "table"}
 
@@ -228,7 +156,7 @@ def _check_formulas(check: TableCheck, column: str, texts: list[str]) -> None:
 # --------------------------------------------------------------------------- from rows to arrays
 
 
-def _fields(
+def fields_of(
     rows: Merged, points: Float, number: Int, labels: tuple[str, ...], share: float, seed: int
 ) -> dict[str, Any]:
     """Return the fields of a space of merged rows, by rising family; simulation is exact."""
@@ -272,7 +200,7 @@ def _families(
     return chemistry.chemical_families(fractions, points, most, max(least, n // (3 * most)))
 
 
-def _to_variance(columns: Float) -> Float:
+def to_variance(columns: Float) -> Float:
     """Scale a matrix as a whole so that its columns have the mean variance of the synthetic space."""
     centred = columns - columns.mean(axis=0)
     return np.asarray(centred * np.sqrt(COLUMN_VARIANCE / float(centred.var(axis=0).mean())), np.float64)
@@ -288,7 +216,7 @@ def _principal(raw: Float) -> tuple[Float, float]:
     axes = axes[:, keep]
     # An axis has no direction: its largest loading is made positive.
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    return _to_variance(standard @ axes), float(power[keep].sum() / power.sum())
+    return to_variance(standard @ axes), float(power[keep].sum() / power.sum())
 
 
 def _proxy(columns: Float32, standard: Float32, streams: Streams) -> Float32:

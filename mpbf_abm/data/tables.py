@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean, visible
 from mpbf_abm.streams import check_seed, is_whole
 
 if TYPE_CHECKING:
@@ -156,7 +156,9 @@ def _decode(data: bytes, kind: str) -> tuple[str, list[str]]:
             return _one_line_end(data.decode(encoding)), [f"text is {encoding.upper()}"]
     if b"\0" in data:
         raise ValueError("it holds zero bytes: a binary file, or UTF-16 without a mark; save it as UTF-8")
-    return _one_line_end(data.decode("utf-8-sig")), []
+    text = _one_line_end(data.decode("utf-8-sig"))
+    bare = text.lstrip("\ufeff")
+    return bare, ["a second byte-order mark is left out"] if bare != text else []
 
 
 def _one_line_end(text: str) -> str:
@@ -168,6 +170,7 @@ def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
     said = None
     if text[:4].lower() == "sep=" and text[5:6] == "\n":
         said, text = text[4], text[6:]
+    _refuse_comment(text, said)
     separator = said or _separator(text)
     head: list[str] = []
     lines: list[int] = []
@@ -184,12 +187,30 @@ def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
     with warnings.catch_warnings():
         # Rows longer than the header would otherwise shift or lose columns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        frame = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, low_memory=False)
+        # An empty cell is missing; NaN is a formula, too, and NA and None are names.
+        empty: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
+        frame = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, low_memory=False, **empty)
     if len(frame.columns) <= len(head):
         # Repeated names stay as they are, so that they can be refused.
         frame.columns = pd.Index([h.strip() or c for h, c in zip(head, frame.columns, strict=False)])
     notes = [] if separator == "," else [f"fields are parted by {SEPARATORS.get(separator, repr(separator))}"]
     return frame, lines if len(lines) == len(frame) else [], notes
+
+
+def _refuse_comment(text: str, said: str | None) -> None:
+    """Refuse comments above the header, which has as many fields as what follows."""
+    lines = text.split("\n")
+    marked = [i for i, line in enumerate(lines) if line.strip()][:1]
+    if not marked or not lines[marked[0]].lstrip().startswith("#"):
+        return
+    after = next((i for i in range(marked[0], len(lines)) if not lines[i].lstrip().startswith("#")), len(lines))
+    rest = "\n".join(lines[after:])
+    fields = [len(next(_records(part, said or _separator(rest)), (0, []))[1]) for part in (lines[marked[0]], rest)]
+    if after > marked[0] + 1 or fields[0] != fields[1]:
+        shown = textwrap.shorten(lines[marked[0]], 40, placeholder=" ...")
+        raise ValueError(
+            f"line {marked[0] + 1} is a comment ('{shown}'); leave out what stands above the names of columns"
+        )
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -530,7 +551,8 @@ class TableCheck:
         if not is_whole(value) or value < 1:
             self.faults.append(f"{name} = {value!r}: must be a whole number of at least 1")
 
-    def _column(self, name: str, role: str) -> pd.Series[Any] | None:
+    def column(self, name: str, role: str) -> pd.Series[Any] | None:
+        """Return a column as it stands; one that is not there is noted as a fault."""
         columns = list(self.source.frame.columns)
         if columns.count(name) == 1:
             return self.source.frame[name]
@@ -547,7 +569,7 @@ class TableCheck:
 
     def texts(self, name: str, role: str) -> list[str]:
         """Return a column as text, '' where nothing is given (noted as a fault)."""
-        column = self._column(name, role)
+        column = self.column(name, role)
         if column is None:
             return [""] * len(self.bad)
         texts = ["" if gone else str(v).strip() for v, gone in zip(column, column.isna(), strict=True)]
@@ -556,7 +578,7 @@ class TableCheck:
 
     def numbers(self, name: str, role: str) -> Float:
         """Return a column as finite numbers; others are noted as faults and come back as NaN."""
-        column = self._column(name, role)
+        column = self.column(name, role)
         if column is None:
             return np.full(len(self.bad), np.nan)
         values, mark, unclear = numbers(column)
@@ -573,11 +595,6 @@ class TableCheck:
         fault, empty = f"column '{name}': {{count}} without a {kind}", column.isna()
         self.rows(np.isnan(values), fault, lambda i: "empty" if empty.iloc[i] else f"'{column.iloc[i]}'")
         return values
-
-    def numeric_columns(self, objective: str) -> list[str]:
-        """Return columns that can describe a pool: mostly numbers, and not a nameless row number."""
-        others = [c for c in self.source.frame.items() if c[0] != objective and not str(c[0]).startswith("Unnamed:")]
-        return list(dict.fromkeys(str(name) for name, c in others if np.isfinite(numbers(c).values).mean() >= 0.5))
 
     def converted(self, values: Float, unit: str, to: str | None) -> Float:
         """Express a simulated column in the unit of the measured one."""
@@ -671,8 +688,8 @@ class TableCheck:
 
 
 def _line(text: str) -> str:
-    """Return one line of a text in which cells or names may have several."""
-    return " ".join(text.split())
+    """Return one line of a text in which cells or names may have several, or signs that cannot be seen."""
+    return visible(" ".join(text.split()))
 
 
 def _near(name: str, columns: list[str]) -> str:

@@ -350,8 +350,8 @@ class MaterialsSpace:
 
     @classmethod
     def from_pool(cls, table: str | Path | pd.DataFrame, *, objective: str, **options: Any) -> MaterialsSpace:
-        """Build a space of one family from a numeric pool (see :func:`mpbf_abm.data.spaces.from_pool`)."""
-        from mpbf_abm.data.spaces import from_pool
+        """Build a space of one family from a pool of settings (see :func:`mpbf_abm.data.pools.from_pool`)."""
+        from mpbf_abm.data.pools import from_pool
 
         with one_thread():
             return cls(**from_pool(table, objective=objective, **options))

@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -328,9 +329,10 @@ def test_points_that_part_thousands_are_read_with_commas(tmp_path):
         ("1.2(3)", "'1.2(3)'"),
         ("1.2\u00b10.3", "'1.2\u00b10.3'"),
         ("<5", "'<5'"),
-        ("n/a", "empty"),
+        ("n/a", "'n/a'"),
+        ("", "empty"),
         ("-", "'-'"),
-        ("NaN", "empty"),
+        ("NaN", "'NaN'"),
         ("inf", "'inf'"),
         ("True", "'True'"),
         ("1.2 eV", "'1.2 eV'"),
@@ -357,7 +359,7 @@ def test_cells_that_are_no_number_are_named(tmp_path, cell, shown):
          "'1,250' may be a decimal comma or one that parts thousands"),
         ("t.csv", "a, b;gap\nNaCl, x;1\n", "may be parted by commas or semicolons"),
         ("t.csv", delimited(cells=commas(TWO_DIGITS)), "line 2 has 3 fields, the header 2; decimal commas need quotes"),
-        ("t.csv", "# made by hand\n" + PLAIN, "line 2 has 2 fields, the header 1"),
+        ("t.csv", "# made by hand\n" + PLAIN, "line 1 is a comment ('# made by hand')"),
         ("t.csv", PLAIN + 'LiF,"1\n', "cannot be read as csv"),
         ("t.csv", PLAIN.encode("utf-16-le"), "zero bytes"),
         ("t.csv", bytes(range(256)), "zero bytes"),
@@ -658,9 +660,180 @@ def test_pool_columns():
     frame.insert(0, "Unnamed: 0", range(20))
     space = MaterialsSpace.from_pool(frame, objective="score")
     assert space.origin["descriptors"] == ["speed", "heat"]
-    assert space.origin["constant"] == ["fixed"]
-    narrow = MaterialsSpace.from_pool(frame, objective="score", descriptors="heat")
+    assert space.origin["constant"] == ["label", "fixed"]
+    assert space.origin["left_out"] == {"Unnamed: 0": "has no name"}
+    narrow = MaterialsSpace.from_pool(frame, objective="score", descriptors="heat", ignore="speed")
     assert (narrow.size, narrow.width) == (5, 1)
+
+
+SOLVENTS = ("DMF", "MeOH", "THF")
+
+
+def mixed(repeats=1):
+    """A pool of a text and a number, every setting several times, with a running number."""
+    rows = [(s, t) for s in SOLVENTS for t in (20, 40, 60, 80) for _ in range(repeats)]
+    frame = pd.DataFrame(rows, columns=["solvent", "temp"])
+    frame["score"] = frame["temp"] / 20 + frame["solvent"].map({"DMF": 40, "MeOH": 0, "THF": 20})
+    return frame
+
+
+def apart(space):
+    """Distances between settings, by their two names."""
+    x = space.descriptors.astype(float)
+    pairs = zip(combinations(space.names, 2), combinations(x, 2), strict=True)
+    return {frozenset(names): np.linalg.norm(a - b) for names, (a, b) in pairs}
+
+
+def test_a_text_is_a_factor_with_a_column_for_each_level():
+    space = MaterialsSpace.from_pool(mixed(), objective="score")
+    assert (space.size, space.width) == (12, 4)
+    assert space.origin["factors"] == [
+        {"name": "solvent", "kind": "one-hot", "levels": [*SOLVENTS]},
+        {"name": "temp", "kind": "number"},
+    ]
+    assert space.names[0] == "DMF, 20"
+    d = apart(space)
+    ends = d[frozenset({"DMF, 20", "DMF, 80"})]
+    for a, b in combinations(SOLVENTS, 2):
+        assert d[frozenset({f"{a}, 20", f"{b}, 20"})] == pytest.approx(ends, rel=1e-5)
+
+
+def test_levels_in_an_order_are_equally_far_apart():
+    space = MaterialsSpace.from_pool(mixed(), objective="score", ordinal={"solvent": ["MeOH", "THF", "DMF"]})
+    assert space.width == 2
+    d = apart(space)
+    steps = [d[frozenset({f"{a}, 20", f"{b}, 20"})] for a, b in (("MeOH", "THF"), ("THF", "DMF"), ("MeOH", "DMF"))]
+    assert steps == pytest.approx([steps[0], steps[0], 2 * steps[0]], rel=1e-5)
+    assert steps[2] == pytest.approx(d[frozenset({"DMF, 20", "DMF, 80"})], rel=1e-5)
+
+
+@pytest.mark.parametrize("texts", [["solvent"], ["solvent", "base"]])
+def test_a_pool_may_have_texts_alone(texts):
+    frame = mixed().assign(base=["KOH", "NaOH", "KOH", "none"] * 3)
+    space = MaterialsSpace.from_pool(frame[[*texts, "score"]], objective="score")
+    assert space.size == (3 if len(texts) == 1 else 9)
+    one = pd.DataFrame({"catalyst": [f"C{i}" for i in range(6)], "score": range(6)})
+    assert MaterialsSpace.from_pool(one, objective="score").size == 6
+
+
+@pytest.mark.parametrize("name", ["run", "Exp. no", "anything"])
+def test_a_column_that_counts_the_rows_is_left_out_and_named(name):
+    frame = mixed()
+    frame.insert(0, name, range(1, 13))
+    frame["note"] = [f"flask {i}" for i in range(12)]
+    space = MaterialsSpace.from_pool(frame, objective="score")
+    assert space.width == 4
+    assert space.origin["left_out"] == {name: "counts the rows", "note": "has another text in nearly every row"}
+    gaps = frame.assign(**{name: np.cumsum(np.arange(12) % 3 + 1)})
+    left = MaterialsSpace.from_pool(gaps, objective="score").origin["left_out"]
+    assert (name in left) == (name == "run")
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "name"),
+    [
+        (mixed(), {"descriptors": ["temp"]}, "solvent"),
+        (mixed(), {"descriptors": ["solvent"]}, "temp"),
+        (mixed(2).assign(run=range(24)), {}, "run"),
+        (mixed(2).assign(label=[f"s{i}" for i in range(24)]), {}, "label"),
+    ],
+)
+def test_what_tells_rows_apart_is_not_left_out_unasked(frame, options, name):
+    (fault,) = faults(MaterialsSpace.from_pool, frame, objective="score", **options)
+    assert f"column '{name}' is left out" in fault
+    assert f"ignore='{name}'" in fault
+    MaterialsSpace.from_pool(frame, objective="score", ignore=[name], **options)
+
+
+def test_another_measured_column_does_not_forbid_a_merge():
+    frame = mixed(2).assign(other=np.random.default_rng(0).normal(size=24))
+    space = MaterialsSpace.from_pool(frame, objective="score", descriptors=["solvent", "temp"])
+    assert (space.size, space.origin["left_out"]) == (12, {"other": "not among the descriptors"})
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        ({"ordinal": {"solvent": ["DMF", "THF"]}}, "4 rows with a level that is not in its order (DMF, THF)"),
+        ({"ordinal": {"solvent": ["DMF"]}}, "at least two levels"),
+        ({"ordinal": {"solvents": ["a", "b"]}}, "did you mean 'solvent'?"),
+        ({"ordinal": {"score": ["a", "b"]}}, "is the objective"),
+        ({"ignore": ["tmep"]}, "did you mean 'temp'?"),
+        ({"ignore": ["temp"], "descriptors": ["temp"]}, "also among the settings"),
+        ({"ordinal": {"solvent": [*SOLVENTS]}, "descriptors": ["temp"], "ignore": []}, "not among the descriptors"),
+    ],
+)
+def test_factors_that_cannot_be_are_refused(options, part):
+    assert part in "\n".join(faults(MaterialsSpace.from_pool, mixed(), objective="score", **options))
+
+
+def test_a_setting_without_a_level_is_named():
+    frame = mixed()
+    frame.loc[3, "solvent"] = None
+    (fault,) = faults(MaterialsSpace.from_pool, frame, objective="score")
+    assert "column 'solvent': 1 row without a descriptor (index 3)" in fault
+    assert MaterialsSpace.from_pool(frame, objective="score", on_error="drop").size == 11
+
+
+KINDS_OF_FACTORS = {
+    "numbers": st.lists(st.floats(-1e3, 1e3).map(lambda v: round(v, 3)), min_size=2, max_size=5, unique=True),
+    "texts": st.lists(st.text("abcÄé -", min_size=1, max_size=4).map(str.strip), min_size=2, max_size=5, unique=True),
+    "truth": st.just([True, False]),
+    "numbers as texts": st.lists(st.integers(0, 50).map(lambda v: f"{v}.5"), min_size=2, max_size=4, unique=True),
+}
+
+
+@given(
+    kinds=st.lists(st.sampled_from(list(KINDS_OF_FACTORS)), min_size=1, max_size=3),
+    repeats=st.integers(1, 2),
+    data=st.data(),
+)
+def test_settings_are_the_distinct_rows_of_factors_of_any_type(kinds, repeats, data):
+    levels = [data.draw(KINDS_OF_FACTORS[kind].filter(lambda x: "" not in x)) for kind in kinds]
+    rows = list(product(*levels)) * repeats
+    frame = pd.DataFrame(rows, columns=[f"f{i}" for i in range(len(kinds))])
+    frame["y"] = np.linspace(0, 1, len(frame))
+    named = list(frame.columns[:-1])
+    space = MaterialsSpace.from_pool(frame, objective="y", descriptors=named)
+    assert space.size == len(rows) // repeats == len(set(space.names))
+    wide = [1 if kind.startswith("numbers") else len(x) for kind, x in zip(kinds, levels, strict=True)]
+    assert space.width == sum(wide)
+    shuffled = MaterialsSpace.from_pool(frame.sample(frac=1, random_state=1), objective="y", descriptors=named)
+    assert set(shuffled.names) == set(space.names)
+
+
+def test_missing_is_what_is_empty(tmp_path):
+    # Sodium nitride, indium fluoride; families of that name.
+    names = ["NaN", "InF", *FORMULAS[:10]]
+    groups = ["NA", "None", "null", *["nan"] * 9]
+    frame = pd.DataFrame({"formula": names, "gap": np.linspace(1, 2, 12), "class": groups})
+    path = tmp_path / "t.csv"
+    frame.to_csv(path, index=False)
+    space = MaterialsSpace.from_table(path, formula="formula", measured="gap", family="class")
+    assert set(space.names) == set(names)
+    assert set(space.family_names) == {"NA", "None", "null", "nan"}
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("# made by hand\nformula,gap\nNaCl,1\nKCl,2\n", "line 1 is a comment ('# made by hand')"),
+        ("# one, two\n# three, four\nformula,gap\nNaCl,1\nKCl,2\n", "line 1 is a comment"),
+        ("form\u200bula,gap\nNaCl,1\nKCl,2\n", "did you mean 'form<U+200B>ula'?"),
+        ("formula,gap\nNa\u200bCl,1\nKCl,2\n", "'Na<U+200B>Cl': only element symbols"),
+        ("formula,gap\nNaCl,1\nKCl,2\u200b\n", "'2<U+200B>'"),
+    ],
+)
+def test_signs_that_cannot_be_seen_and_comments_are_named(tmp_path, text, part):
+    (found,) = faults(build, written(tmp_path, "t.csv", text))
+    assert part in found
+
+
+def test_what_stands_before_a_header_and_is_none_of_it(tmp_path):
+    body = table().to_csv(index=False)
+    twice = build(written(tmp_path, "t.csv", "\ufeff\ufeff" + body))
+    assert (twice.size, twice.origin["notes"]) == (12, ["a second byte-order mark is left out"])
+    assert build(written(tmp_path, "h.csv", "#" + body), formula="#formula").size == 12
 
 
 @pytest.mark.parametrize(
@@ -669,7 +842,7 @@ def test_pool_columns():
         (pool(), {"objective": "scores"}, "did you mean 'score'?"),
         (pool(), {"descriptors": ["haet"]}, "did you mean 'heat'?"),
         (pool(), {"descriptors": ["heat", "score"]}, "is the objective"),
-        (pool()[["score"]], {}, "no numeric descriptor column"),
+        (pool()[["score"]], {}, "no column of settings beside 'score'"),
         (pool().assign(score=1.0), {}, "is the same for all"),
         (pool().assign(heat=1.0, speed=2.0), {}, "fewer than two distinct settings"),
         (pool().head(1), {}, "fewer than two distinct settings"),
