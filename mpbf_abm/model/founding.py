@@ -17,6 +17,8 @@ from mpbf_abm.model.world import Curators, Planners, Trainers, World, start_coun
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams, normal_quantile, race
 
+DISTINCT = 64  # so many founding records of a pool are of distinct materials
+
 
 def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) -> None:
     """Check that parameters fit a space of some materials, families and years; all faults at once."""
@@ -79,7 +81,7 @@ def found_records(world: World) -> None:
     u = streams.uniform("found.record", 0, (n, 8))
     family = founding_families(p, space, u[:, 0])
     material = space.start[family] + (u[:, 1] * space.family_sizes[family]).astype(np.int64)
-    if p.founding.year or (n <= 64 and space.families == 1):
+    if p.founding.year or (n <= DISTINCT and space.families == 1):
         order = np.argsort(streams.uniform("found.pool", 0, space.size), kind="stable")
         if p.founding.year and space.year is not None:
             order = order[space.year[order] <= p.founding.year]
