@@ -586,10 +586,10 @@ def coupling(
     model, square = use[most][1], seen.by_family[most]
     inherited = 0.0 if np.isnan(inherited) else inherited
     steered = 1.0 - float(np.mean(world.planners.exploration)) if len(world.planners) else 0.0
-    acquired = float(s.acquisitions.sum())
     results = float(r.published.sum()) if r else 0.0
-    fed_back = c.outer_loop * results / (results + acquired) if results + acquired else 0.0
-    generated = c.pseudo_gain * s.generated / (results + acquired) if results + acquired else 0.0
+    entered = results + float(s.acquisitions.sum())
+    fed_back = c.outer_loop * results / entered if entered else 0.0
+    generated = c.pseudo_gain * s.generated / entered if entered else 0.0
     matrix = gain_matrix(
         inherited, steered * world.p.planners.steering_gain, fed_back, generated, min(1.0, c.correction) * fed_back
     )
