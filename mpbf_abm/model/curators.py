@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.model import modalities
-from mpbf_abm.model.assimilation import budget_response, delta_b
+from mpbf_abm.model.assimilation import budget_response, coverage, delta_b
 from mpbf_abm.model.attention import attention, covering
 from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
 from mpbf_abm.model.coupling import pseudo_label
@@ -60,9 +60,10 @@ def assimilate(world: World) -> None:
 
 def perceived_boundary_shift(world: World) -> float:
     """Return Delta-B as curators can see it, with fidelity judged by measured labels in view."""
-    commons, founding = world.commons, max(1.0, world.base.founding.records)
-    fidelity = commons.perceived_fidelity(world.p.layers.prior_overlaps)
-    return delta_b(world.p.layers, fidelity, commons.distinct_materials(), float(commons.visible().sum()), founding)
+    commons, f = world.commons, world.p.layers
+    covered = coverage(commons.distinct_materials(), f.coverage_scale)
+    fidelity, founding = commons.perceived_fidelity(f.prior_overlaps), max(1.0, world.base.founding.records)
+    return delta_b(f, covered, fidelity, float(commons.visible().sum()), founding)
 
 
 def curator_attention(world: World, exploration: Float | None = None) -> Float:

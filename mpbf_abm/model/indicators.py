@@ -494,15 +494,14 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
     """The four MPBF quantities, true and perceived."""
     commons, f = world.commons, world.p.layers
     true, perceived = commons.true_fidelity(), commons.perceived_fidelity(f.prior_overlaps)
-    distinct, volume = commons.distinct_materials(), float(commons.visible().sum())
-    founding = max(1.0, world.base.founding.records)
-    covered = coverage(distinct, f.coverage_scale)
+    volume, founding = float(commons.visible().sum()), max(1.0, world.base.founding.records)
+    covered = coverage(commons.distinct_materials(), f.coverage_scale)
     out = {
         "coverage": covered,
         "fidelity": true,
         "fidelity_perceived": perceived,
-        "boundary_shift": delta_b(f, true, distinct, volume, founding, covered),
-        "boundary_shift_perceived": delta_b(f, perceived, distinct, volume, founding, covered),
+        "boundary_shift": delta_b(f, covered, true, volume, founding),
+        "boundary_shift_perceived": delta_b(f, covered, perceived, volume, founding),
     }
     if seen is None:
         return out
