@@ -195,6 +195,8 @@ UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}  # o
 # Sizes that differences of outcomes cannot exceed.
 BOUNDS = {name: 1.0 for name, unit in UNITS.items() if unit == "share"}
 REGISTERED: dict[str, Measure] = {}
+# What a diagnosis says under the same name.
+DIAGNOSED = ("captured_dense", "captured_niche", "gauge_variance", "strain_variance")
 
 
 def indicator(name: str | None = None, *, unit: str = "1", subject: str = "own") -> Callable[[Measure], Measure]:
@@ -416,7 +418,6 @@ def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Error
         return {}
     models, dense, niche = [m for _, m in use], world.space.dense_families, world.space.niche_families
     rare = np.array([m.rare for m in models])
-    diagnoses = [m.diagnosis for m in models]
     imposed = np.array([m.overconfidence for m in models])
     ratio = np.sqrt(seen.actual / np.maximum(seen.claimed, 1e-12))
     columns: dict[str, Any] = {
@@ -433,10 +434,7 @@ def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Error
         "inherited_bias": seen.slope,
         "inherited_share": seen.share,
         "inherited_bias_raw": seen.raw,
-        "captured_dense": [d.captured_dense for d in diagnoses],
-        "captured_niche": [d.captured_niche for d in diagnoses],
-        "gauge_variance": [d.gauge_variance for d in diagnoses],
-        "strain_variance": [d.strain_variance for d in diagnoses],
+        **{name: [getattr(m.diagnosis, name) for m in models] for name in DIAGNOSED},
     }
     means = np.array(list(columns.values())) @ np.array([w for w, _ in use])
     return dict(zip(columns, means.tolist(), strict=True))
@@ -505,8 +503,6 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
     }
     if seen is None:
         return out
-    models = [m for _, m in use]
-    diagnoses = [m.diagnosis for m in models]
     rows = [
         {
             "integrity": d.integrity_true,
@@ -521,7 +517,7 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
             "steering_perceived": perceived_steering(world, m),
             "scale": m.scale,
         }
-        for m, d, median in zip(models, diagnoses, seen.median.tolist(), strict=True)
+        for (m, d), median in zip(((m, m.diagnosis) for _, m in use), seen.median.tolist(), strict=True)
     ]
     means = np.array([w for w, _ in use]) @ np.array([list(row.values()) for row in rows])
     formula, measured = (np.array([row[name] for row in rows]) for name in ("tradeoff", "tradeoff_measured"))
