@@ -71,11 +71,9 @@ class Streams:
         self.later = {int(t): check_seed(s, "later seed") for t, s in sorted((later or {}).items())}
         self._bits = np.random.Philox(key=np.zeros(2, np.uint64))
         self._state = self._bits.state
-        inner = self._state["state"]
-        self._key, self._counter = inner["key"], inner["counter"]
+        self._state |= {"buffer_pos": 4, "has_uint32": 0}
+        self._key, self._counter = self._state["state"]["key"], self._state["state"]["counter"]
         self._counter[:] = 0
-        self._state["buffer_pos"] = 4
-        self._state["has_uint32"] = 0
         self._generator = np.random.Generator(self._bits)
         self._tick_cache: tuple[int, int] = (-2, 0)
 
@@ -94,10 +92,7 @@ class Streams:
     def root(self, tick: int) -> int:
         """64-bit root key in force at a tick."""
         if self._tick_cache[0] != tick:
-            seed = self.seed
-            for start, other in self.later.items():
-                if tick >= start:
-                    seed = other
+            seed = [self.seed, *(other for start, other in self.later.items() if tick >= start)][-1]
             self._tick_cache = (tick, _hash64("root", seed))
         return self._tick_cache[1]
 

@@ -167,18 +167,15 @@ def _one_line_end(text: str) -> str:
 
 def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
     """Return columns of delimited text, the line of each record, and what was taken to be meant."""
-    said = None
-    if text[:4].lower() == "sep=" and text[5:6] == "\n":
-        said, text = text[4], text[6:]
+    said = text[4] if text[:4].lower() == "sep=" and text[5:6] == "\n" else None
+    text = text[6:] if said else text
     _refuse_comment(text, said)
     separator = said or _separator(text)
     head: list[str] = []
     lines: list[int] = []
     for line, record in _records(text, separator):
-        if not head:
-            head = record
-        else:
-            lines.append(line + (said is not None))
+        lines.append(line + (said is not None))
+        head = head or record
         if any(cell.strip() for cell in record[len(head) :]):
             commas = "; decimal commas need quotes, or another separator" if separator == "," else ""
             raise ValueError(f"line {line} has {len(record)} fields, the header {len(head)}{commas}")
@@ -194,7 +191,7 @@ def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
         # Repeated names stay as they are, so that they can be refused.
         frame.columns = pd.Index([h.strip() or c for h, c in zip(head, frame.columns, strict=False)])
     notes = [] if separator == "," else [f"fields are parted by {SEPARATORS.get(separator, repr(separator))}"]
-    return frame, lines if len(lines) == len(frame) else [], notes
+    return frame, lines[1:] if len(lines) == len(frame) + 1 else [], notes
 
 
 def _refuse_comment(text: str, said: str | None) -> None:
@@ -226,10 +223,9 @@ def _separator(text: str) -> str:
     """Return the separator under which most records have as many fields as the header."""
     fits = {}
     for separator in SEPARATORS:
-        records = (record for _, record in islice(_records(text, separator), LOOKED_AT))
-        head = next(records, [])
-        if len(head) > 1:
-            fits[separator] = sum(len(record) == len(head) for record in records)
+        head, *widths = [len(record) for _, record in islice(_records(text, separator), LOOKED_AT)] or [0]
+        if head > 1:
+            fits[separator] = widths.count(head)
     best = [separator for separator, count in fits.items() if count == max(fits.values())]
     if len(best) > 1:
         names = " or ".join(SEPARATORS[s] for s in best)
@@ -459,16 +455,20 @@ def conflicts(
     names : sequence of str (m,)
         Name of each set.
     """
-    order = np.lexsort((values, same))
-    last = np.cumsum(np.bincount(same)) - 1
-    low, high = values[order[np.append(0, last[:-1] + 1)]], values[order[last]]
+    sets = pd.Series(values).groupby(same)
+    low, high = sets.min().to_numpy(), sets.max().to_numpy()
     wide = np.flatnonzero(high - low > CONFLICT_SD * sd)
-    rows = pd.Series(np.arange(len(same))).groupby(same).indices if len(wide) else {}
-    out = []
-    for k in wide[np.argsort(low[wide] - high[wide], kind="stable")]:
-        ends = {"low": float(low[k]), "high": float(high[k]), "sd_apart": float((high[k] - low[k]) / sd)}
-        out.append({"material": names[k], "rows": [numbers[i] for i in rows[k]], **ends})
-    return out
+    rows = sets.indices if len(wide) else {}
+    return [
+        {
+            "material": names[k],
+            "rows": [numbers[i] for i in rows[k]],
+            "low": float(low[k]),
+            "high": float(high[k]),
+            "sd_apart": float((high[k] - low[k]) / sd),
+        }
+        for k in wide[np.argsort(low[wide] - high[wide], kind="stable")]
+    ]
 
 
 class Merged(NamedTuple):

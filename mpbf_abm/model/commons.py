@@ -373,11 +373,6 @@ class Commons:
         self._settle()
         return self.distinct
 
-    def overlaps(self) -> int:
-        """Materials in view with both a simulated and a measured label."""
-        self._settle()
-        return int(self._gap_count.sum())
-
     def estimated_bias(self) -> Float:
         """Mean simulation bias of each family as overlaps allow, shrunk to the overall mean (K,)."""
         self._settle()

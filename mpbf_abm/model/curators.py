@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.model import modalities
-from mpbf_abm.model.assimilation import budget_response, delta_b
+from mpbf_abm.model.assimilation import budget_response, coverage, delta_b
 from mpbf_abm.model.attention import attention, covering
 from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
 from mpbf_abm.model.coupling import pseudo_label
@@ -60,9 +60,10 @@ def assimilate(world: World) -> None:
 
 def perceived_boundary_shift(world: World) -> float:
     """Return Delta-B as curators can see it, with fidelity judged by measured labels in view."""
-    commons, founding = world.commons, max(1.0, world.base.founding.records)
-    fidelity = commons.perceived_fidelity(world.p.layers.prior_overlaps)
-    return delta_b(world.p.layers, fidelity, commons.distinct_materials(), float(commons.visible().sum()), founding)
+    commons, f = world.commons, world.p.layers
+    covered = coverage(commons.distinct_materials(), f.coverage_scale)
+    fidelity, founding = commons.perceived_fidelity(f.prior_overlaps), max(1.0, world.base.founding.records)
+    return delta_b(f, covered, fidelity, float(commons.visible().sum()), founding)
 
 
 def curator_attention(world: World, exploration: Float | None = None) -> Float:
@@ -91,8 +92,7 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
 
 def acquire(world: World, works: NDArray[np.bool_]) -> None:
     """Choose families by attention, materials uniformly, modalities by mix; enter the records."""
-    p, curators, space = world.p.curators, world.curators, world.space
-    credit = curators.credit
+    p, curators, space, credit = world.p.curators, world.curators, world.space, world.curators.credit
     waves = math.ceil(credit.max(initial=0.0) - 1e-9)
     if waves <= 0:
         return
@@ -146,8 +146,7 @@ def available(world: World, material: Int) -> NDArray[np.bool_]:
 
 def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[np.int8], u: Float) -> None:
     """Label records, let provenance errors happen, and append them to the commons."""
-    p, curators, c = world.p.curators, world.curators, world.p.coupling
-    z = normal_quantile(u[:, 3])
+    p, curators = world.p.curators, world.curators
     labelled, stored = material, modality
     rate = p.provenance_errors * (1 - p.qa)
     bad = twice = np.zeros(len(agent), bool)
@@ -160,11 +159,12 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         labelled = np.where(swapped, other, material)
         another = (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6
         stored = np.where(bad & ~swapped & ~twice, another, modality).astype(np.int8)
+    z = normal_quantile(u[:, 3])
     value, variance = label(world.p.modalities, world.truth, world.space.difficulty, labelled, modality, z)
     origin = np.full(len(agent), SIMULATION, np.int8)
     slots = curators.slots[agent]
     keys = record_keys(CURATOR, slots, world.tick, wave)
-    if c.pseudo_share > 0:
+    if world.p.coupling.pseudo_share > 0:
         generate(world, keys, material, modality, u[:, 6], value, variance, origin)
     records: dict[str, Any] = {
         "key": keys,
@@ -184,9 +184,8 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         again = {k: (v[twice] if isinstance(v, np.ndarray) else v) for k, v in records.items()}
         again["key"] = record_keys(CURATOR, slots[twice], world.tick, wave[twice] + DOUBLE_ENTRY)
         world.commons.append(**again)
-    signals = world.signals
-    signals.acquisitions = np.bincount(FIDELITY[modality], minlength=3)
-    signals.generated = int((origin == GENERATED).sum())
+    world.signals.acquisitions = np.bincount(FIDELITY[modality], minlength=3)
+    world.signals.generated = int((origin == GENERATED).sum())
     measured = (FIDELITY[modality] == MEASURED) & (FIDELITY[stored] == MEASURED)
     world.totals.measured_acquisitions += int(measured.sum())
     note_discoveries(world, material[measured])
@@ -208,8 +207,8 @@ def generate(
     served = world.models()
     if not len(rows) or not served:
         return
-    slots = world.trainers.slots
-    _, model = max(served, key=lambda pair: (world.registry.adopters[pair[0]], -slots[pair[0]]))
+    slots, adopters = world.trainers.slots, world.registry.adopters
+    _, model = max(served, key=lambda pair: (adopters[pair[0]], -slots[pair[0]]))
     gauge = world.streams.record_normal("curator.generate.gauge", keys[rows], world.space.dims["gauge"])
     phi = model.features(world.space.ambient_rows(material[rows], gauge))
     predicted, spread = model.head.predict(phi)
@@ -222,8 +221,8 @@ def generate(
         noise = normal_quantile(world.streams.record_uniform("curator.generate.noise", keys[rows]))
         value[rows] += (c.pseudo_noise * noise * model.claimed_sd(spread)).astype(np.float32)
     # With the channel open a generated label owns up to its uncertainty; closed, it passes for a simulation.
-    claim = model.claimed_sd(spread) ** 2
-    variance[rows] = c.uncertainty_ral_isl * claim + (1 - c.uncertainty_ral_isl) * variance[rows]
+    opened = c.uncertainty_ral_isl
+    variance[rows] = opened * model.claimed_sd(spread) ** 2 + (1 - opened) * variance[rows]
     origin[rows] = GENERATED
 
 
@@ -244,10 +243,9 @@ def audit(world: World, works: NDArray[np.bool_]) -> None:
     )
     home = commons.repository[open_to_audit]
     chosen = []
-    for repository in np.unique(curators.repository[wanted > 0]):
-        rows = open_to_audit[home == repository]
-        own = np.flatnonzero((curators.repository == repository) & (wanted > 0))
-        own = own[np.argsort(curators.slots[own])]
+    asking = curators.by_slot[wanted[curators.by_slot] > 0]
+    for repository in np.unique(curators.repository[asking]):
+        rows, own = open_to_audit[home == repository], asking[curators.repository[asking] == repository]
         # The first to ask is served first; an audit without a record left is not paid for.
         asked = np.cumsum(wanted[own])
         done = np.diff(np.minimum(asked, len(rows)), prepend=0)
@@ -265,10 +263,8 @@ def remeasure(world: World, rows: Int) -> None:
     commons = world.commons
     material = commons.material[rows]
     modality = np.full(len(rows), SPECTROSCOPY, np.int8)
-    draw = world.streams.record_uniform("curator.audit.noise", commons.key[rows], world.tick)
-    value, variance = label(
-        world.p.modalities, world.truth, world.space.difficulty, material, modality, normal_quantile(draw)
-    )
+    z = normal_quantile(world.streams.record_uniform("curator.audit.noise", commons.key[rows], world.tick))
+    value, variance = label(world.p.modalities, world.truth, world.space.difficulty, material, modality, z)
     commons.rewrite(rows, value, variance, modality=modality, audited=True, corrupted=False)
     commons.know(material)
     note_discoveries(world, material)

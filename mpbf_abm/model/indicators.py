@@ -195,6 +195,8 @@ UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}  # o
 # Sizes that differences of outcomes cannot exceed.
 BOUNDS = {name: 1.0 for name, unit in UNITS.items() if unit == "share"}
 REGISTERED: dict[str, Measure] = {}
+# What a diagnosis says under the same name.
+DIAGNOSED = ("captured_dense", "captured_niche", "gauge_variance", "strain_variance")
 
 
 def indicator(name: str | None = None, *, unit: str = "1", subject: str = "own") -> Callable[[Measure], Measure]:
@@ -416,7 +418,6 @@ def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Error
         return {}
     models, dense, niche = [m for _, m in use], world.space.dense_families, world.space.niche_families
     rare = np.array([m.rare for m in models])
-    diagnoses = [m.diagnosis for m in models]
     imposed = np.array([m.overconfidence for m in models])
     ratio = np.sqrt(seen.actual / np.maximum(seen.claimed, 1e-12))
     columns: dict[str, Any] = {
@@ -433,10 +434,7 @@ def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Error
         "inherited_bias": seen.slope,
         "inherited_share": seen.share,
         "inherited_bias_raw": seen.raw,
-        "captured_dense": [d.captured_dense for d in diagnoses],
-        "captured_niche": [d.captured_niche for d in diagnoses],
-        "gauge_variance": [d.gauge_variance for d in diagnoses],
-        "strain_variance": [d.strain_variance for d in diagnoses],
+        **{name: [getattr(m.diagnosis, name) for m in models] for name in DIAGNOSED},
     }
     means = np.array(list(columns.values())) @ np.array([w for w, _ in use])
     return dict(zip(columns, means.tolist(), strict=True))
@@ -494,20 +492,17 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
     """The four MPBF quantities, true and perceived."""
     commons, f = world.commons, world.p.layers
     true, perceived = commons.true_fidelity(), commons.perceived_fidelity(f.prior_overlaps)
-    distinct, volume = commons.distinct_materials(), float(commons.visible().sum())
-    founding = max(1.0, world.base.founding.records)
-    covered = coverage(distinct, f.coverage_scale)
+    volume, founding = float(commons.visible().sum()), max(1.0, world.base.founding.records)
+    covered = coverage(commons.distinct_materials(), f.coverage_scale)
     out = {
         "coverage": covered,
         "fidelity": true,
         "fidelity_perceived": perceived,
-        "boundary_shift": delta_b(f, true, distinct, volume, founding, covered),
-        "boundary_shift_perceived": delta_b(f, perceived, distinct, volume, founding, covered),
+        "boundary_shift": delta_b(f, covered, true, volume, founding),
+        "boundary_shift_perceived": delta_b(f, covered, perceived, volume, founding),
     }
     if seen is None:
         return out
-    models = [m for _, m in use]
-    diagnoses = [m.diagnosis for m in models]
     rows = [
         {
             "integrity": d.integrity_true,
@@ -522,7 +517,7 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
             "steering_perceived": perceived_steering(world, m),
             "scale": m.scale,
         }
-        for m, d, median in zip(models, diagnoses, seen.median.tolist(), strict=True)
+        for (m, d), median in zip(((m, m.diagnosis) for _, m in use), seen.median.tolist(), strict=True)
     ]
     means = np.array([w for w, _ in use]) @ np.array([list(row.values()) for row in rows])
     formula, measured = (np.array([row[name] for row in rows]) for name in ("tradeoff", "tradeoff_measured"))
@@ -586,10 +581,10 @@ def coupling(
     model, square = use[most][1], seen.by_family[most]
     inherited = 0.0 if np.isnan(inherited) else inherited
     steered = 1.0 - float(np.mean(world.planners.exploration)) if len(world.planners) else 0.0
-    acquired = float(s.acquisitions.sum())
     results = float(r.published.sum()) if r else 0.0
-    fed_back = c.outer_loop * results / (results + acquired) if results + acquired else 0.0
-    generated = c.pseudo_gain * s.generated / (results + acquired) if results + acquired else 0.0
+    entered = results + float(s.acquisitions.sum())
+    fed_back = c.outer_loop * results / entered if entered else 0.0
+    generated = c.pseudo_gain * s.generated / entered if entered else 0.0
     matrix = gain_matrix(
         inherited, steered * world.p.planners.steering_gain, fed_back, generated, min(1.0, c.correction) * fed_back
     )

@@ -132,7 +132,7 @@ class MaterialsSpace:
         sizes, shape = np.diff(self.start), (n, self.width - self.dims["gauge"])
         parted = self.start[0] == 0 and self.start[-1] == n and (sizes >= 0).all()
         empty = [self.family_names[i] for i in np.flatnonzero(sizes == 0)[:5]]
-        endless = [
+        not_finite = [
             name
             for name in ("property", "simulated", "difficulty", "descriptors")
             if not np.isfinite(getattr(self, name)).all()
@@ -141,7 +141,7 @@ class MaterialsSpace:
             "family rows must be contiguous and cover every material once": not parted,
             f"empty families: {', '.join(empty)}; every family needs at least one material": parted and empty,
             f"descriptors have shape {self.descriptors.shape}, expected {shape}": self.descriptors.shape != shape,
-            **{f"{name} holds values that are not finite": True for name in endless},
+            **{f"{name} holds values that are not finite": True for name in not_finite},
             "no material is feasible": not self.feasible.any(),
         }
         if faults := [fault for fault, wrong in checks.items() if wrong]:

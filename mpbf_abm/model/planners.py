@@ -68,11 +68,10 @@ def steer(world: World) -> None:
     """Adopt models, then spend every funded experiment."""
     world.results = None
     world.experiments_before = world.experiments.copy()
-    planners = world.planners
+    planners, budget = world.planners, world.planners.budget
     if not len(planners):
         return
     adopt(world)
-    budget = planners.budget
     world.totals.requested += int(budget.sum())
     # Experiments are made and entered in the order of slots, whatever the order of rows.
     by_slot, most = planners.by_slot, int(budget.max())
@@ -81,8 +80,9 @@ def steer(world: World) -> None:
         f"{most} experiments of one planner in one tick: at most {MOST_EXPERIMENTS}; "
         + "lower planners.experiments or stocks.matthew, or raise planners.count",
     )
-    planner = np.repeat(by_slot, budget[by_slot])
-    wave = np.arange(len(planner)) - np.repeat(np.cumsum(budget[by_slot]) - budget[by_slot], budget[by_slot])
+    each = budget[by_slot]
+    planner = np.repeat(by_slot, each)
+    wave = np.arange(len(planner)) - np.repeat(np.cumsum(each) - each, each)
     model = world.infrastructure.model_in_use()[planner]
     family = choose_families(world, planner, wave)
     kept = family >= 0
@@ -297,6 +297,10 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
     """
     space, commons, p = world.space, world.commons, world.p.planners
     start, size = space.start[family], space.family_sizes[family]
+
+    def untested(e: Any) -> Int:
+        return np.asarray(start[e] + np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]]))
+
     if p.repeats:
         u = keyed(world, "planner.candidate.0", planner, wave, count)
         return start[:, None] + (u * size[:, None]).astype(np.int64)
@@ -306,7 +310,7 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
     small = commons.untested[family] <= C
     looks = record_keys(PLANNER, world.planners.slots[planner], world.tick, wave)
     for e in np.flatnonzero(small):
-        rows = start[e] + np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
+        rows = untested(e)
         # In a keyed order, so that the first one is a random one.
         keys = splitmix(space.material_keys[rows].astype(np.uint64)) ^ looks[e]
         order = np.argsort(world.streams.record_uniform("planner.candidate.order", keys), kind="stable")
@@ -319,9 +323,8 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
         out = np.where(open_, start[:, None] + (u * size[:, None]).astype(np.int64), out)
         open_ &= commons.tested[out]
     for e, c in np.argwhere(open_):
-        free = np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
-        after = np.searchsorted(free, out[e, c] - start[e])
-        out[e, c] = start[e] + free[after % len(free)]
+        free = untested(e)
+        out[e, c] = free[np.searchsorted(free, out[e, c]) % len(free)]
     return out
 
 
