@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 
 
 class MpbfError(Exception):
@@ -42,6 +45,10 @@ def refuse_all(*checks: tuple[object, str]) -> None:
 
 class DataError(ConfigurationError):
     """A table or pool that cannot become a materials space."""
+
+
+class RuleError(ConfigurationError):
+    """A rule of the user that returned what cannot be used."""
 
 
 class OutputError(MpbfError, OSError):
@@ -91,3 +98,29 @@ def visible(text: str) -> str:
     'a<U+200B>b<U+001B>[1m'
     """
     return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
+
+
+def fault_of_values(value: Any, shape: tuple[int, ...], least: float = -np.inf) -> str:
+    """Return why what a function of the user returned is no array of finite numbers of a shape, or nothing.
+
+    Examples
+    --------
+    >>> fault_of_values([1.0, float("nan")], (2,))
+    '1 of 2 numbers is not finite'
+    >>> fault_of_values(None, (2,))
+    'NoneType instead of numbers'
+    """
+    try:
+        values = np.asarray(value)
+    except ValueError:
+        return f"{type(value).__name__} of unequal lengths"
+    if values.dtype.kind not in "biuf":
+        return (
+            f"{type(value).__name__} instead of numbers" if values.ndim == 0 else f"{values.dtype} instead of numbers"
+        )
+    if values.shape != shape:
+        return f"shape {values.shape} instead of {shape}"
+    for bad, what in ((~np.isfinite(values), "not finite"), (values < least, f"below {least:g}")):
+        if count := int(bad.sum()):
+            return f"{count} of {values.size} numbers {'is' if count == 1 else 'are'} {what}"
+    return ""

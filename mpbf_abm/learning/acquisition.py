@@ -10,8 +10,8 @@ import numpy as np
 from scipy.special import erfcx, ndtr
 
 from mpbf_abm.arrays import Float32, kernel
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.identity import name_of, own
+from mpbf_abm.errors import ConfigurationError, RuleError, fault_of_values
+from mpbf_abm.identity import is_own, name_of, own
 
 Score = Callable[..., Float32]
 
@@ -118,7 +118,9 @@ def ranking(mean: Float32, sd: Float32, *, best: float, kappa: float, **_: Any) 
 
 
 @kernel
-def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, draws: Float32 | None = None) -> Float32:
+def score(
+    rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, draws: Float32 | None = None, where: str = ""
+) -> Float32:
     """Score candidates by a rule of :data:`RULES`; larger is better.
 
     Parameters
@@ -132,10 +134,21 @@ def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, d
         Weight of the sd in ucb.
     draws : float32 (..., C), optional
         Uniform numbers or posterior samples, for rules that read them.
+    where : str
+        Tick and agents, for messages.
+
+    Raises
+    ------
+    RuleError
+        If a rule of the user returns what is no array of finite numbers (..., C).
     """
     if rule not in RULES:
         raise ValueError(f"unknown acquisition rule '{rule}' (rules: {', '.join(RULES)})")
-    return RULES[rule].score(mean, sd, best=best, kappa=kappa, draws=draws)
+    function = RULES[rule].score
+    given = function(mean, sd, best=best, kappa=kappa, draws=draws)
+    if is_own(function) and (fault := fault_of_values(given, mean.shape)):
+        raise RuleError(f"acquisition rule '{rule}' ({where}) returned {fault}")
+    return np.asarray(given, np.float32)
 
 
 def expected_improvement(mean: Float32, sd: Float32, best: float) -> Float32:

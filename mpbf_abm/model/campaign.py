@@ -207,7 +207,7 @@ class _Lab:
         if self.reads.ranks:
             return self.ranked(mean, sd, count)
         draws = self.sample() if self.reads.draws == "posterior" else None
-        scores = score(self.rule, mean, sd, best=self.best, kappa=self.kappa, draws=draws)
+        scores = score(self.rule, mean, sd, best=self.best, kappa=self.kappa, draws=draws, where="campaign")
         scores = np.where(self.open, scores, NEVER)
         least = np.partition(scores, -count)[-count] if count > 1 else scores.max()
         rows = np.asarray((scores >= least).nonzero()[0])
@@ -219,7 +219,7 @@ class _Lab:
         """Return the first materials by rank among the open ones in keyed order, repeated to the size of the pool."""
         rows = np.flatnonzero(self.open)
         rows = np.resize(rows[np.argsort(self.order(rows), kind="stable")], self.space.size)
-        ranks = score(self.rule, mean[rows], sd[rows], best=self.best, kappa=self.kappa)
+        ranks = score(self.rule, mean[rows], sd[rows], best=self.best, kappa=self.kappa, where="campaign")
         order = rows[np.argsort(-ranks, kind="stable")]
         return np.array(list(dict.fromkeys(order.tolist()))[:count], np.int64)
 

@@ -86,7 +86,7 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
     if p.coverage_seeking:
         share = covering(share, x, p.coverage_seeking)
     for row, rule in world.own("curators").items():
-        share[row] = np.maximum(np.asarray(rule.family_weights(share[row].copy()), np.float64), 0)
+        share[row] = rule.checked("family_weights", rule.family_weights(share[row].copy()), share[row], 0)
     return share
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32, kernel
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import RuleError
 from mpbf_abm.identity import first_line, name_of, own
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.assimilation import coverage, delta_b
@@ -247,16 +247,17 @@ def registered(column: str, world: World) -> float:
 
     Raises
     ------
-    ConfigurationError
-        If it is no number; one line with indicator and tick.
+    RuleError
+        If it is no number, or infinite; one line with indicator and tick.
     """
-    value = REGISTERED[column](world)
+    value: Any = REGISTERED[column](world)
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
-        raise ConfigurationError(
-            f"indicator '{column}' gave {value!r} at tick {world.tick}: must be a number"
-        ) from None
+        number = math.inf
+    if math.isinf(number):
+        raise RuleError(f"indicator '{column}' gave {value!r} at tick {world.tick}: must be a number, or NaN")
+    return number
 
 
 def usage(world: World) -> list[tuple[float, FoundationModel]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from mpbf_abm.arrays import Float, Float32, Int
-from mpbf_abm.errors import refuse
+from mpbf_abm.errors import RuleError, refuse
 from mpbf_abm.learning.acquisition import RULES, posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.attention import attention
@@ -183,7 +183,10 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
     x = world.commons.visible()
     share = attention(x, exploration, p.adjacency, planners.reinforcement, space.similarity, weight)
     for row, rule in world.own("planners").items():
-        share[row] = np.maximum(np.asarray(rule.family_weights(share[row].copy()), np.float64), 0)
+        given = rule.checked("family_weights", rule.family_weights(share[row].copy()), share[row], 0)
+        if share[row].any() and not given.any():
+            raise RuleError(f"{rule.named('family_weights')} returned 0 for every family: no experiment could be made")
+        share[row] = given
     if not p.repeats:
         share = share * (world.commons.untested > 0)
     return share
@@ -239,7 +242,8 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         scores = (1 - weight) * rank_scale(scores) + weight * proxy
     for row, rule in world.own("planners").items():
         for e in np.flatnonzero(planner == row):
-            scores[e] = np.asarray(rule.score(candidates[e], mean[e], sd[e], scores[e].copy()), np.float32)
+            given = rule.score(candidates[e], mean[e], sd[e], scores[e].copy())
+            scores[e] = rule.checked("score", given, scores[e])
     ranked = np.where(np.arange(C) < affordable(world, planner, C)[:, None], scores, -np.inf)
     pick = np.argmax(ranked, axis=1)
     at = np.arange(n)
@@ -349,7 +353,8 @@ def judge(
         u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
         draws = posterior_sample(mean, joint, ndtri(u).astype(np.float32))
     best = best_known(world) if rule.best else 0.0
-    return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws), phi
+    where = f"tick {world.tick}, planners {', '.join(map(str, world.planners.slots[distinct(planner)][:5]))}"
+    return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws, where=where), phi
 
 
 def affordable(world: World, planner: Int, C: int) -> Int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import tomllib
@@ -352,7 +353,22 @@ def event_type_faults(policies: Sequence[Any], shocks: Sequence[Any]) -> list[st
 def rule_faults(rules: Sequence[Any]) -> list[str]:
     """Return lines for everything that is no rule of a planner, curator or trainer."""
     wanted = "ExperimentPlanner, DataCurator or ModelTrainer"
-    return [f"rules: {t!r} is not a subclass of {wanted}" for t in rules if not rule_kind(t)]
+    faults = [f"rules: {t!r} is not a subclass of {wanted}" for t in rules if not rule_kind(t)]
+    return faults + [fault for t in rules if rule_kind(t) for fault in _misspelt(t)]
+
+
+def _misspelt(rule: Rule) -> Iterator[str]:
+    """Yield a line for each method that nothing calls, and that is spelt nearly as one that is called."""
+    own = next(kind for kind in rule.__mro__ if "cohort_type" in vars(kind))
+    called = [name for name, what in vars(own).items() if callable(what) and not name.startswith("_")]
+    for kind in rule.__mro__[: rule.__mro__.index(own)]:
+        for name, what in vars(kind).items():
+            if (
+                callable(what)
+                and not hasattr(own, name)
+                and (close := difflib.get_close_matches(name, called, 1, 0.75))
+            ):
+                yield f"rules: {kind.__name__}.{name} is never called; did you mean '{close[0]}'?"
 
 
 # --------------------------------------------------------------------------- parts

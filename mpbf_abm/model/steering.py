@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,7 +86,8 @@ def family_values(world: World, models: list[FoundationModel]) -> Float:
         return np.asarray([model.family_mean for model in models], np.float64)
 
     sds = [channelled_sd(world, model, model.panel_variance) for model in models]
-    scores = [score(rule, m.panel_mean, sd, best=best, kappa=p.kappa) for m, sd in zip(models, sds, strict=True)]
+    options: dict[str, Any] = {"best": best, "kappa": p.kappa, "where": f"tick {world.tick}, on the panels of trainers"}
+    scores = [score(rule, m.panel_mean, sd, **options) for m, sd in zip(models, sds, strict=True)]
     return np.asarray([s.mean(axis=1) for s in scores], np.float64)
 
 

@@ -71,7 +71,7 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
     scale = affordable_scale(world, trainer)
     rows = training_rows(world, sources, scale)
     if (rule := world.own("trainers").get(trainer)) is not None:
-        rows = np.unique(np.asarray(rule.sample(rows), np.int64))
+        rows = rule.chosen("sample", rule.sample(rows.copy()), rows)
     enough = sources.sum() >= max(1, world.infrastructure.need)
     if not enough or world.infrastructure.down_models[trainer] or not len(rows):
         world.totals.failed_retrainings += 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Float32, Int
-from mpbf_abm.errors import BookkeepingError
+from mpbf_abm.errors import BookkeepingError, RuleError, fault_of_values
 from mpbf_abm.identity import name_of
 from mpbf_abm.learning.models import FoundationModel, Panel
 from mpbf_abm.model.commons import Commons, distinct
@@ -450,6 +450,42 @@ class CohortAgent:
     def slot(self) -> int:
         """Identity of this agent in keyed draws."""
         return int(self.cohort.slots[self.row])
+
+    def checked(self, method: str, value: Any, like: NDArray[Any], least: float = -np.inf) -> NDArray[Any]:
+        """Return what a method of this agent gave, as an array of the type of another.
+
+        Raises
+        ------
+        RuleError
+            If it has not its shape, or holds what is no finite number or is below `least`.
+        """
+        if fault := fault_of_values(value, like.shape, least):
+            raise RuleError(f"{self.named(method)} returned {fault}")
+        return np.asarray(value, like.dtype)
+
+    def chosen(self, method: str, value: Any, among: Int) -> Int:
+        """Return rows that a method of this agent chose among others, each once.
+
+        Raises
+        ------
+        RuleError
+            If they are no list of whole numbers, or others than these.
+        """
+        try:
+            rows = np.asarray(value)
+        except ValueError:
+            rows = np.asarray(None)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            fault = f"{type(value).__name__} ({rows.dtype}, shape {rows.shape}) instead of a list of rows"
+        elif strange := int((~np.isin(rows, among)).sum()):
+            fault = f"{strange} of {len(rows)} rows that are not among those given"
+        else:
+            return np.unique(rows.astype(np.int64))
+        raise RuleError(f"{self.named(method)} returned {fault}")
+
+    def named(self, method: str) -> str:
+        """Return how messages call a method of this agent at this tick."""
+        return f"{type(self).__name__}.{method} (tick {self.world.tick}, {self.cohort_type.kind[:-1]} {self.slot})"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in type(self).cohort_type.declared:

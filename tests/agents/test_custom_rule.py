@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mpbf_abm import ConfigurationError, Ecosystem, ExperimentPlanner, Parameters, simulate
+from mpbf_abm import ConfigurationError, DataCurator, Ecosystem, ExperimentPlanner, ModelTrainer, Parameters, simulate
+from mpbf_abm.learning.acquisition import RULES, acquisition
 from mpbf_abm.model.indicators import selection
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "custom-rule.md"
@@ -125,3 +128,132 @@ def test_what_an_agent_writes_moves_its_choice():
 def test_a_class_that_is_no_planner_is_refused():
     with pytest.raises(ConfigurationError, match="not a subclass of ExperimentPlanner"):
         simulate(QUICK, ticks=1, planners=[dict])  # type: ignore[list-item]
+
+
+# --------------------------------------------------------------------------- what rules return
+
+SMALL = QUICK.updated(
+    {
+        "space.materials": 400,
+        "space.families": 6,
+        "founding.records": 150,
+        "planners.count": 4,
+        "curators.count": 3,
+        "trainers.count": 2,
+        "trainers.features": 16,
+    }
+)
+K = 6
+
+
+def planner(method, returned):
+    """A rule of which one method returns the same whatever it is given."""
+    return type("Faulty", (ExperimentPlanner,), {method: lambda *_: returned})
+
+
+def some(kind, method, value):
+    return type("Faulty", (kind,), {method: lambda *_: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ([1, 1, float("nan"), 1, 1, 1], "1 of 6 numbers is not finite"),
+        (np.full(K, np.nan), "6 of 6 numbers are not finite"),
+        ([np.inf] * K, "6 of 6 numbers are not finite"),
+        (np.ones(K + 1), r"shape \(7,\) instead of \(6,\)"),
+        (1.0, r"shape \(\) instead of \(6,\)"),
+        ([1, -1, 1, 1, 1, 1], "1 of 6 numbers is below 0"),
+        (None, "NoneType instead of numbers"),
+        ("equal", "str instead of numbers"),
+        ([[1], [2, 3]], "list of unequal lengths"),
+        ({0: 1.0}, "dict instead of numbers"),
+    ],
+)
+def test_weights_that_are_none_are_named_with_rule_tick_and_agent(value, fault):
+    for kind, word in ((ExperimentPlanner, "planner"), (DataCurator, "curator")):
+        with pytest.raises(
+            ConfigurationError, match=rf"^Faulty\.family_weights \(tick 0, {word} 0\) returned {fault}$"
+        ):
+            simulate(SMALL, ticks=2, planners=some(kind, "family_weights", value))
+
+
+def test_weights_of_nothing_are_refused_while_there_is_something_left():
+    with pytest.raises(ConfigurationError, match="returned 0 for every family: no experiment could be made"):
+        simulate(SMALL, ticks=2, planners=planner("family_weights", np.zeros(K)))
+
+
+@pytest.mark.parametrize("value", [None, np.nan, "best", [1.0]])
+def test_scores_that_are_none_are_named(value):
+    with pytest.raises(ConfigurationError, match=r"^Faulty\.score \(tick \d, planner 0\) returned "):
+        simulate(SMALL, ticks=2, planners=planner("score", value))
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (None, "instead of a list of rows"),
+        ([0.5, 1.5], "instead of a list of rows"),
+        ([True, False], "instead of a list of rows"),
+        ([-1], "1 of 1 rows that are not among those given"),
+        ([10**9], "1 of 1 rows that are not among those given"),
+    ],
+)
+def test_samples_that_are_none_are_named(value, fault):
+    with pytest.raises(ConfigurationError, match=rf"^Faulty\.sample \(tick 0, trainer 0\) returned .*{fault}"):
+        simulate(SMALL, ticks=2, trainers=some(ModelTrainer, "sample", value))
+
+
+def test_scores_of_an_acquisition_rule_of_the_user_are_checked(monkeypatch):
+    monkeypatch.setitem(RULES, "broken", None)
+    monkeypatch.delitem(RULES, "broken")
+    acquisition("broken")(lambda mean, _sd, **_: mean * np.nan)
+    with pytest.raises(ConfigurationError, match=r"^acquisition rule 'broken' \(tick \d, .*not finite$"):
+        simulate(SMALL.replace("planners.acquisition", "broken"), ticks=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "near"),
+    [
+        (ExperimentPlanner, "family_weight", "family_weights"),
+        (ExperimentPlanner, "scores", "score"),
+        (DataCurator, "familyweights", "family_weights"),
+        (ModelTrainer, "samples", "sample"),
+    ],
+)
+def test_a_misspelt_method_is_named(kind, name, near):
+    rule = some(kind, name, None)
+    with pytest.raises(ConfigurationError, match=f"^rules: Faulty.{name} is never called; did you mean '{near}'"):
+        simulate(SMALL, ticks=1, planners=type("Below", (rule,), {}))
+
+
+ANY = st.one_of(
+    st.none(),
+    st.text(max_size=3),
+    st.floats(width=32),
+    st.lists(st.floats(width=32), max_size=8),
+    st.lists(st.integers(-2, 5), min_size=K, max_size=K),
+    st.lists(st.floats(0, 10, width=32), min_size=K, max_size=K),
+    st.lists(st.booleans(), min_size=K, max_size=K),
+    st.dictionaries(st.integers(0, 3), st.floats(width=32), max_size=3),
+    st.just(object()),
+    st.just(np.ones((K, K))),
+    st.just(np.ones(K, complex)),
+    st.just(np.ma.masked_all(K)),
+)
+
+
+@settings(max_examples=40)
+@given(value=ANY, kind=st.sampled_from([ExperimentPlanner, DataCurator]))
+def test_whatever_a_rule_returns_is_used_as_it_is_or_refused_in_one_line(value, kind):
+    usable = isinstance(value, (list, np.ndarray)) and np.shape(value) == (K,) and not np.iscomplexobj(value)
+    usable = usable and np.isfinite(np.asarray(value, float)).all() and (np.asarray(value, float) >= 0).all()
+    usable = usable and (kind is DataCurator or np.any(value))
+    eco = Ecosystem(SMALL, planners=some(kind, "family_weights", value))
+    if usable:
+        eco.step()
+        assert np.isfinite(list(eco.recorder.series[0][1].values())).any()
+    else:
+        with pytest.raises(ConfigurationError, match="family_weights") as caught:
+            eco.step()
+        assert "\n" not in str(caught.value)

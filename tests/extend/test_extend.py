@@ -138,5 +138,7 @@ def test_a_name_is_registered_once_and_a_lever_must_move_something(what: str) ->
 
 def test_an_indicator_that_gives_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(indicators.REGISTERED, "silent_share", lambda _: "many")
-    with pytest.raises(ConfigurationError, match="indicator 'silent_share' gave 'many' at tick 0: must be a number"):
+    with pytest.raises(
+        ConfigurationError, match="indicator 'silent_share' gave 'many' at tick 0: must be a number, or NaN"
+    ):
         run()

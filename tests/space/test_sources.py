@@ -142,9 +142,7 @@ def test_faults_of_the_materials_project_are_one_line(endpoint: str):
     calls = (({"elements": ["Xe"]}, "nothing is found"), ({"elementss": ["O"]}, "elementss"))
     for search, part in calls:
         with pytest.raises(DataError, match=part) as caught:
-            spaces.materials_project(
-                ["formula_pretty", "band_gap"], search=search, api_key="k" * 32, endpoint=endpoint
-            )
+            spaces.materials_project(["formula_pretty", "band_gap"], search=search, api_key="k" * 32, endpoint=endpoint)
         assert "\n" not in caught.value.faults[0]
 
 
