@@ -225,8 +225,14 @@ def filled(text: str, word: str, content: Mapping[str, Callable[[], str]], where
 
 
 def renew(
-    page: Path, content: Mapping[str, str], draw: Callable[[], Figure] | None = None, *, title: str = "", alt: str = "", beside: bool = False
-) -> None:  # fmt: skip
+    page: Path,
+    content: Mapping[str, str],
+    draw: Callable[[], Figure] | None = None,
+    *,
+    title: str = "",
+    alt: str = "",
+    beside: bool = False,
+) -> None:
     """Put texts into the blocks ``<!-- result:NAME -->`` of a page, and a figure of the page's name into ``images/``.
 
     Parameters

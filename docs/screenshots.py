@@ -44,8 +44,11 @@ def opened(
 ) -> Page:
     """A page whose runs are all there."""
     context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1.5, **options  # type: ignore[arg-type]
-    )  # fmt: skip
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,
+        device_scale_factor=1.5,
+        **options,  # type: ignore[arg-type]
+    )
     page = context.new_page()
     page.goto(f"{address}?{query}")
     settled(page)
@@ -61,9 +64,12 @@ def settled(page: Page) -> None:
 def pictures(browser: Browser, address: str) -> None:
     """The pictures that README and docs/explore.md show."""
     for name, tab, scheme, width, height in (
-        ("page", "layers", "light", 1440, 1000), ("page-network", "network", "dark", 1440, 900), ("page-materials", "materials", "light", 1440, 900),
-        ("page-outcomes", "outcomes", "light", 1440, 1250), ("page-phone", "layers", "light", 390, 844),
-    ):  # fmt: skip
+        ("page", "layers", "light", 1440, 1000),
+        ("page-network", "network", "dark", 1440, 900),
+        ("page-materials", "materials", "light", 1440, 900),
+        ("page-outcomes", "outcomes", "light", 1440, 1250),
+        ("page-phone", "layers", "light", 390, 844),
+    ):
         page = opened(browser, address, f"{CROWD}&tab={tab}", width, height, scheme)
         expect(page.locator(f"#panel-{tab} svg").first).to_be_visible()
         page.wait_for_timeout(1500)

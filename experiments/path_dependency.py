@@ -23,10 +23,16 @@ GAMMA, CONCENTRATION = (1.05, 1.5, 2.0), (0.0, 0.98)
 def study(worlds: int) -> Study:
     """Three reinforcements, an even founding and one as concentrated as real corpora."""
     return Study(
-        name="path_dependency", question="How path-dependent is discovery, over reinforcement and over how even its founding was?",
-        model=world_outcomes, parameters={"gamma": {"values": GAMMA}, "founding.concentration": {"values": CONCENTRATION}},
-        design={"kind": "grid"}, ticks=120, crn="all", replicates={"n": worlds}, outcomes={name: Outcome() for name in OUTCOMES},
-    )  # fmt: skip
+        name="path_dependency",
+        question="How path-dependent is discovery, over reinforcement and over how even its founding was?",
+        model=world_outcomes,
+        parameters={"gamma": {"values": GAMMA}, "founding.concentration": {"values": CONCENTRATION}},
+        design={"kind": "grid"},
+        ticks=120,
+        crn="all",
+        replicates={"n": worlds},
+        outcomes={name: Outcome() for name in OUTCOMES},
+    )
 
 
 def main() -> int:
@@ -56,7 +62,9 @@ def main() -> int:
         ["outcome", "founding.concentration", "gamma"], sort=False
     ):
         e = mean_estimate(rows["value"].dropna())
-        print(f"{outcome:22s} concentration {concentration:4.2f} gamma {gamma:4.2f}: {e.value:8.3g} ({e.low:.3g} to {e.high:.3g}), n {rows['value'].notna().sum()}")  # fmt: skip
+        print(
+            f"{outcome:22s} concentration {concentration:4.2f} gamma {gamma:4.2f}: {e.value:8.3g} ({e.low:.3g} to {e.high:.3g}), n {rows['value'].notna().sum()}"
+        )
     return 3 if failed else 0
 
 

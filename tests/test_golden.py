@@ -17,9 +17,19 @@ from mpbf_abm.parameters import PATHS, PRESETS, options
 WRONG = {
     "unpublished results count as claims": ("model/publication.py", "made & results.published &", "made &", "busy"),
     "rarity a little steeper": ("model/attention.py", "1.0 / (1.0 + x)", "1.0 / (1.0 + x) ** 1.2", "busy"),
-    "a bonus of one in fifty": ("learning/acquisition.py", "np.float32(kappa) * sd", "np.float32(1.02 * kappa) * sd", "busy"),
-    "a fade a tick late": ("model/interventions.py", "(self.end - tick) / self.fade", "(self.end - tick + 1) / self.fade", "policy: ramped"),
-}  # fmt: skip
+    "a bonus of one in fifty": (
+        "learning/acquisition.py",
+        "np.float32(kappa) * sd",
+        "np.float32(1.02 * kappa) * sd",
+        "busy",
+    ),
+    "a fade a tick late": (
+        "model/interventions.py",
+        "(self.end - tick) / self.fade",
+        "(self.end - tick + 1) / self.fade",
+        "policy: ramped",
+    ),
+}
 NOTICING = ["busy", "policy: ramped", "preset: null"]
 SOME = [name for i, name in enumerate(golden.configurations()) if i % 9 == 0 and not name.startswith("jobs")]
 JOBS = ["jobs: branched, one history -j 1", "jobs: branched, one history -j 2"]

@@ -19,24 +19,46 @@ from mpbf_abm.theory.twin import Twin, covariance, tick_noise, urn_variance
 def null(families=5, gamma=2.0, eps=0.3, delta=0.1, curators=3, planners=4, **changes):
     return Parameters.null(
         **{
-            "space.families": families, "space.materials": 8 * families, "founding.records": 0, "commons.forgetting": delta,
-            "curators.count": curators, "curators.records": 1, "curators.reinforcement": gamma, "curators.exploration": eps,
-            "planners.count": planners, "planners.experiments": 1.0, "planners.reinforcement": gamma, "planners.exploration": eps,
+            "space.families": families,
+            "space.materials": 8 * families,
+            "founding.records": 0,
+            "commons.forgetting": delta,
+            "curators.count": curators,
+            "curators.records": 1,
+            "curators.reinforcement": gamma,
+            "curators.exploration": eps,
+            "planners.count": planners,
+            "planners.experiments": 1.0,
+            "planners.reinforcement": gamma,
+            "planners.exploration": eps,
             **changes,
         }
-    )  # fmt: skip
+    )
 
 
 def looped(**changes):
     """Parameters of row M7: a mean learner, pseudo-labels, deposits q."""
     return null(
-        2, 1.0, 0.2, 0.05, 8, 10,
+        2,
+        1.0,
+        0.2,
+        0.05,
+        8,
+        10,
         **{
-            "space.feasible": 1.0, "coupling.outer_loop": 0.6, "trainers.count": 1, "trainers.head": "mean", "trainers.retrain_interval": 1,
-            "coupling.pseudo_share": 0.5, "coupling.pseudo_gain": 2.4, "coupling.pseudo_anchor": "property",
-            "trainers.harmonisation": 0.0, "founding.mass": 60.0, **changes,
+            "space.feasible": 1.0,
+            "coupling.outer_loop": 0.6,
+            "trainers.count": 1,
+            "trainers.head": "mean",
+            "trainers.retrain_interval": 1,
+            "coupling.pseudo_share": 0.5,
+            "coupling.pseudo_gain": 2.4,
+            "coupling.pseudo_anchor": "property",
+            "trainers.harmonisation": 0.0,
+            "founding.mass": 60.0,
+            **changes,
         },
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +193,11 @@ def test_short_ticks_lead_from_the_map_to_the_ode():
     gaps = []
     for parts in (1, 10, 100):
         fine = replace(
-            twin, forgetting=twin.forgetting / parts, curators=replace(twin.curators, rate=twin.curators.rate / parts),
+            twin,
+            forgetting=twin.forgetting / parts,
+            curators=replace(twin.curators, rate=twin.curators.rate / parts),
             planners=replace(twin.planners, rate=twin.planners.rate / parts),
-        )  # fmt: skip
+        )
         gaps.append(np.abs(fine.map(10 * parts).records[-1] - twin.ode([0, 10]).records[-1]).max())
     assert gaps[1] < 0.2 * gaps[0]
     assert gaps[2] < 0.2 * gaps[1]
@@ -222,9 +246,14 @@ def test_bias_grows_without_end_beyond_a_loop_gain_of_one(gain, grows):
 
 def test_audits_of_the_model_mend_as_many_records_as_the_twin_says():
     p = null(
-        2, 1.0, 0.5, 0.1, 40, 0,
+        2,
+        1.0,
+        0.5,
+        0.1,
+        40,
+        0,
         **{"space.feasible": 1.0, "curators.records": 10, "curators.audit_rate": 0.4, "infrastructure.repositories": 1},
-    )  # fmt: skip
+    )
     eco = Ecosystem(p, 5, record=())
     for _ in range(120):
         eco.step()

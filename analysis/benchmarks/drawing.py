@@ -22,8 +22,10 @@ ALT = (
     "several sizes against one alone; every measurement that has a target, as a multiple of it; cost of a run that does nothing by runs in a chunk."
 )
 SIZED = {
-    "materials": ("tick, materials", BLUE, "o"), "agents": ("tick, agents", VERMILION, "s"), "ticks": ("run, ticks", GREEN, "^"),
-}  # fmt: skip
+    "materials": ("tick, materials", BLUE, "o"),
+    "agents": ("tick, agents", VERMILION, "s"),
+    "ticks": ("run, ticks", GREEN, "^"),
+}
 
 
 def draw(rows: Sequence[dict[str, Any]]) -> Figure:

@@ -140,9 +140,25 @@ def _against(peer: str, choose: Choose, name: str, space: MaterialsSpace, seeds:
         "seeds": seeds,
     }
     return [
-        row(f"AF@50 / {peer}, {name}", reference / mean, "ratio", ">= 1 within noise", mean - reference <= 2 * noise, error=noise / mean, **detail),
-        row(f"{peer} / ours, CPU, {name}", ratio, "ratio", f">= {target:g}", ratio >= target, ours=statistics.median(ours), theirs=statistics.median(cost)),
-    ]  # fmt: skip
+        row(
+            f"AF@50 / {peer}, {name}",
+            reference / mean,
+            "ratio",
+            ">= 1 within noise",
+            mean - reference <= 2 * noise,
+            error=noise / mean,
+            **detail,
+        ),
+        row(
+            f"{peer} / ours, CPU, {name}",
+            ratio,
+            "ratio",
+            f">= {target:g}",
+            ratio >= target,
+            ours=statistics.median(ours),
+            theirs=statistics.median(cost),
+        ),
+    ]
 
 
 def _campaign(choose: Choose, x: Float, y: Float, start: list[int], top: Any, enough: int, budget: int) -> float:

@@ -47,8 +47,15 @@ def busy(run: RunInput) -> tuple[dict[str, float], Any]:
 def toy(runs: int, model: Any = idle, **fields: Any) -> StudyDefinition:
     """Study of so many runs: a baseline and three other arms."""
     arms = [Arm(label=f"arm_{i}", parameters={"x": float(i)}) for i in (1, 2, 3)]
-    given = {"name": "toy", "model": model, "ticks": 120, "policies": arms, "replicates": {"n": runs // 4},
-             "outcomes": {"y": {"better": "more"}, "z": {}}, "series": {"of": QUANTITIES, "every": 12}}  # fmt: skip
+    given = {
+        "name": "toy",
+        "model": model,
+        "ticks": 120,
+        "policies": arms,
+        "replicates": {"n": runs // 4},
+        "outcomes": {"y": {"better": "more"}, "z": {}},
+        "series": {"of": QUANTITIES, "every": 12},
+    }
     return StudyDefinition(**(given | fields))
 
 
@@ -133,9 +140,16 @@ def efficiency(runs: int = 800, workers: int = 2, rounds: int = 3) -> list[Row]:
     best = {name: min(by_hand) / min(values) for name, values in parts.items()}
     detail = {"by_hand": by_hand, **parts}
     return [
-        row(f"study efficiency, {workers} processes, 50 ms runs", best["running"], "ratio", ">= 0.95", best["running"] >= 0.95, **detail),
+        row(
+            f"study efficiency, {workers} processes, 50 ms runs",
+            best["running"],
+            "ratio",
+            ">= 0.95",
+            best["running"] >= 0.95,
+            **detail,
+        ),
         row(f"the same, start and end of {runs} runs included", best["whole"], "ratio"),
-    ]  # fmt: skip
+    ]
 
 
 def cluster(workers: Sequence[int] = (1, 2, 4), runs: int = 240, rounds: int = 2) -> list[Row]:

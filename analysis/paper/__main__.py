@@ -37,9 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--from", dest="runs", type=Path, metavar="DIR", help="stored studies [results/paper/PROFILE]")
     parser.add_argument("--out", type=Path, metavar="DIR", help="figures, tables and texts [paper, beside the studies]")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="FIGURE",
+        "--only",
+        action="append",
+        default=[],
+        metavar="FIGURE",
         help=f"this figure, and no text, into `figures` beside the studies; may be repeated ({', '.join(FIGURES)})",
-    )  # fmt: skip
+    )
     parser.add_argument("--journal", choices=tuple(JOURNALS), default="nature", help="column widths and panel letters")
     parser.add_argument("--check", action="store_true", help="build figures elsewhere and compare every byte")
     parser.add_argument("--jobs", type=int, default=default_workers(), metavar="N", help="processes (%(default)s)")
@@ -116,12 +119,15 @@ def write(target: Path, read: Read, numbers: Sequence[text.Number], template: Pa
     known, effects = text.numbers(numbers, read), text.effects(read)
     written = {
         "summary.md": text.filled(template.read_text(encoding="utf-8"), known, str(template)),
-        "methods.md": text.methods_section(read), "captions.md": text.captions(),
+        "methods.md": text.methods_section(read),
+        "captions.md": text.captions(),
         "numbers.csv": known.to_csv(index=False, float_format="%.10g", lineterminator="\n"),
-        "numbers.tex": text.latex(known[["name", "value", "low", "high", "n"]], "Numbers of the text, with 95 % intervals.", "tab:numbers"),
+        "numbers.tex": text.latex(
+            known[["name", "value", "low", "high", "n"]], "Numbers of the text, with 95 % intervals.", "tab:numbers"
+        ),
         "effects.csv": effects.to_csv(index=False, float_format="%.10g", lineterminator="\n"),
         "effects.tex": text.latex(effects, "Effects of policies, with simultaneous 95 % intervals.", "tab:effects"),
-    }  # fmt: skip
+    }
     for name, content in written.items():
         (target / name).write_text(content, encoding="utf-8", newline="\n")
     return written["summary.md"]

@@ -213,9 +213,11 @@ def latex(frame: pd.DataFrame, caption: str, label: str) -> str:
     )
     align = "".join("r" if frame[c].dtype.kind in "fi" else "l" for c in frame)
     return (
-        "\\begin{table}\n\\centering\n" + f"\\caption{{{_escaped(caption)}}}\n\\label{{{label}}}\n\\begin{{tabular}}{{{align}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
-        + body + "\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
-    )  # fmt: skip
+        "\\begin{table}\n\\centering\n"
+        + f"\\caption{{{_escaped(caption)}}}\n\\label{{{label}}}\n\\begin{{tabular}}{{{align}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
+        + body
+        + "\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    )
 
 
 def _escaped(value: Any) -> str:

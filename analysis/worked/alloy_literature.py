@@ -115,7 +115,11 @@ def surface_skill(data: Path, parts: int = 10) -> float:
     guess = np.empty(len(values))
     for part in range(parts):
         out = family % parts == part
-        guess[out] = surface([f for f, o in zip(formulas, out, strict=True) if not o], values[~out], [f for f, o in zip(formulas, out, strict=True) if o])  # fmt: skip
+        guess[out] = surface(
+            [f for f, o in zip(formulas, out, strict=True) if not o],
+            values[~out],
+            [f for f, o in zip(formulas, out, strict=True) if o],
+        )
     return float(1 - ((guess - values) ** 2).sum() / ((values - values.mean()) ** 2).sum())
 
 

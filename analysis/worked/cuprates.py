@@ -60,8 +60,11 @@ OUTCOMES = {
 
 # Nobody computes a critical temperature: all records are measured, and only labs make new ones.
 SETTING: dict[str, Any] = {
-    "curators.records": 0, "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0), "founding.records": 2_000, "coupling.pseudo_share": 0.0,
-}  # fmt: skip
+    "curators.records": 0,
+    "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    "founding.records": 2_000,
+    "coupling.pseudo_share": 0.0,
+}
 
 
 # --------------------------------------------------------------------------- the space
@@ -124,11 +127,14 @@ def community(run: RunInput, folder: str) -> tuple[dict[str, float], Float]:
     world = eco.world
     families = np.bincount(materials.family, copper, materials.families) / materials.family_sizes
     outcomes = {
-        "first": first, "first_hot": first_hot,
+        "first": first,
+        "first_hot": first_hot,
         "spent": float(world.experiments @ families / max(1, world.experiments.sum())),
-        "error_cuprates": early[0], "error_others": early[1], "error_end": errors(world, copper)[0],
+        "error_cuprates": early[0],
+        "error_others": early[1],
+        "error_end": errors(world, copper)[0],
         "found_share": world.discoveries.count / max(1, world.discoveries.existing),
-    }  # fmt: skip
+    }
     return outcomes, np.array(along)[run.kept]
 
 
@@ -199,10 +205,13 @@ def report(results: Results, data: Path) -> Report:
             "effects": effect_table(compare(results, list(primary)).table, primary),
         },
         partial(
-            draw_cuprates, arms, results.series_ticks.astype(np.float64), results.series_values("hot")[0],
+            draw_cuprates,
+            arms,
+            results.series_ticks.astype(np.float64),
+            results.series_values("hot")[0],
             {OUTCOMES[name]: values[name] for name in shown},
         ),
-    )  # fmt: skip
+    )
 
 
 def penalty(values: Mapping[str, Float], arms: Sequence[str]) -> str:
@@ -230,11 +239,17 @@ def facts(data: Path) -> str:
     rows = [
         ["distinct compositions", str(materials.size)],
         ["of these with copper and oxygen", str(int(copper.sum()))],
-        [f"above {LIQUID_NITROGEN:g} K, and cuprates among them", f"{(kelvin > LIQUID_NITROGEN).sum()}, {(kelvin[copper] > LIQUID_NITROGEN).sum()}"],
+        [
+            f"above {LIQUID_NITROGEN:g} K, and cuprates among them",
+            f"{(kelvin > LIQUID_NITROGEN).sum()}, {(kelvin[copper] > LIQUID_NITROGEN).sum()}",
+        ],
         ["families, and those mostly of cuprates", f"{materials.families}, {(share > 0.5).sum()}"],
         ["one sd of the space (K)", number(abs(materials.scale[1]))],
-        ["highest critical temperature known at founding (K)", number(float(kelvin[materials.year <= HELD_OUT].max()) if materials.year is not None else np.nan)],
-    ]  # fmt: skip
+        [
+            "highest critical temperature known at founding (K)",
+            number(float(kelvin[materials.year <= HELD_OUT].max()) if materials.year is not None else np.nan),
+        ],
+    ]
     return markdown_table(["", ""], rows)
 
 

@@ -44,9 +44,15 @@ OUTCOMES = {
 
 # All labels that curators buy are PBE gaps; no model fills in for them, and nobody audits.
 SIMULATED: dict[str, Any] = {
-    "curators.modality_mix": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), "curators.audit_rate": 0.0, "curators.response_dal": 0.0,
-    "trainers.harmonisation": 0.0, "founding.records": 1_000, "curators.records": RECORDS, "curators.measured_cost": MEASURED_COST, "coupling.pseudo_share": 0.0,
-}  # fmt: skip
+    "curators.modality_mix": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "curators.audit_rate": 0.0,
+    "curators.response_dal": 0.0,
+    "trainers.harmonisation": 0.0,
+    "founding.records": 1_000,
+    "curators.records": RECORDS,
+    "curators.measured_cost": MEASURED_COST,
+    "coupling.pseudo_share": 0.0,
+}
 # Nobody learns from what labs measure either.
 DEAF: dict[str, Any] = {"trainers.labels": "simulated", "coupling.correction": 0.0}
 HEARD: dict[str, Any] = {"trainers.labels": "all"}
@@ -110,10 +116,13 @@ def facts(data: Path) -> str:
         ["median PBE/experiment ratio, non-metals", number(float(np.median(simulated[open_] / real[open_])))],
         ["mean absolute error of PBE, non-metals (eV)", number(float(np.abs(simulated - real)[open_].mean()))],
         ["non-metals that PBE calls metals", number(float((simulated[open_] < 0.05).mean()))],
-        ["RMSE of PBE, all (sd of the space)", number(float(np.sqrt(((materials.simulated - materials.property) ** 2).mean())))],
+        [
+            "RMSE of PBE, all (sd of the space)",
+            number(float(np.sqrt(((materials.simulated - materials.property) ** 2).mean()))),
+        ],
         ["one sd of the space (eV)", number(abs(materials.scale[1]))],
         ["families", str(materials.families)],
-    ]  # fmt: skip
+    ]
     return markdown_table(["", ""], rows)
 
 

@@ -18,9 +18,13 @@ def found():
 def test_costs_and_worth_are_those_put_in(found):
     table = losses.worth(found, found[0] - 0.2, ARMS).set_index(["measure", "arm"])
     expected = {
-        ("cost", "repository lost"): 0.08, ("share", "repository lost"): 0.4, ("effect", "mirrors, repository lost"): -0.01,
-        ("avoided", "mirrors, repository lost"): 0.06, ("price", "mirrors, repository lost"): 12.0, ("cost", "less funding"): 0.1,
-    }  # fmt: skip
+        ("cost", "repository lost"): 0.08,
+        ("share", "repository lost"): 0.4,
+        ("effect", "mirrors, repository lost"): -0.01,
+        ("avoided", "mirrors, repository lost"): 0.06,
+        ("price", "mirrors, repository lost"): 12.0,
+        ("cost", "less funding"): 0.1,
+    }
     assert set(table.index) == set(expected)
     for key, value in expected.items():
         # The same in every pair: no interval.

@@ -21,7 +21,15 @@ from waiting import wait_until
 from mpbf_abm.cli import main
 from mpbf_abm.cli.progress import Bar
 
-TINY = ["space.families=8", "space.materials=300", "founding.records=60", "trainers.records=40", "trainers.features=16", "planners.count=4", "curators.count=3"]  # fmt: skip
+TINY = [
+    "space.families=8",
+    "space.materials=300",
+    "founding.records=60",
+    "trainers.records=40",
+    "trainers.features=16",
+    "planners.count=4",
+    "curators.count=3",
+]
 COMMUNITY = ["--preset=quick", *(f"--set={pair}" for pair in TINY)]
 ATLAS = ["atlas", "--row=DAL", "--row=premature convergence", *COMMUNITY, "--replicates=3", "--ticks=6"]
 PATH = ["lab", "path", *COMMUNITY, "--replicates=3", "--ticks=10"]

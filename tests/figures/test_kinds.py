@@ -83,11 +83,19 @@ FED = {
     "screened": {"ridges", "indices"},
 }
 WHY = {
-    "flows": 'tables = ["flows"]', "corpus": "mpbf_abm.evidence.assessments.histories.course", "phase": "a grid of two factors", "fan": "[series] of =",
-    "twins": 'tables = ["families"]', "early": 'tables = ["families"]', "removal": 'tables = ["links"]',
-    "ridges": "more than 24; choose some by --where and --arm", "regret": "robustness: the s", "indices": "[design] kind = 'morris'",
-    "box": "discover: ", "warnings": "a series of 'leading_share'",
-}  # fmt: skip
+    "flows": 'tables = ["flows"]',
+    "corpus": "mpbf_abm.evidence.assessments.histories.course",
+    "phase": "a grid of two factors",
+    "fan": "[series] of =",
+    "twins": 'tables = ["families"]',
+    "early": 'tables = ["families"]',
+    "removal": 'tables = ["links"]',
+    "ridges": "more than 24; choose some by --where and --arm",
+    "regret": "robustness: the s",
+    "indices": "[design] kind = 'morris'",
+    "box": "discover: ",
+    "warnings": "a series of 'leading_share'",
+}
 Mpbf = Callable[..., tuple[int, list[str]]]
 
 
@@ -183,9 +191,14 @@ def test_kinds_are_listed_with_what_they_need(capsys: pytest.CaptureFixture[str]
     assert all(kind.title in told and kind.needs in told for kind in KINDS.values())
 
 
-@pytest.mark.parametrize(("words", "script"), [
-    (["bench", "--quick"], "analysis.benchmarks"), (["paper", "--help"], "analysis.paper"), (["figures", "all", "-x", "y"], "analysis.paper"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "script"),
+    [
+        (["bench", "--quick"], "analysis.benchmarks"),
+        (["paper", "--help"], "analysis.paper"),
+        (["figures", "all", "-x", "y"], "analysis.paper"),
+    ],
+)
 def test_what_moved_says_where_to(mpbf: Mpbf, words: list[str], script: str) -> None:
     code, said = mpbf(*words)
     assert code == 2

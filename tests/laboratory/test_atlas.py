@@ -29,24 +29,72 @@ from mpbf_abm.stats.estimates import Estimate, holm
 
 # Table 1 of the paper, word by word.
 CONDITIONS = {
-    "data sparsity", "simulation bias transfer", "modality imbalance", "provenance noise", "coverage gaps across chemical space", "over-abstraction",
-    "invariance deficit", "causal erosion", "latent collapse in niche domains", "scale misalignment (quantum to macro)", "inference drift",
-    "feedback amplification", "uncertainty underestimation", "objective misalignment", "exploration lock-in", "cascading bias", "compounding uncertainty",
-    "reinforcement of dense-region priors", "misaligned retraining signals",
-}  # fmt: skip
+    "data sparsity",
+    "simulation bias transfer",
+    "modality imbalance",
+    "provenance noise",
+    "coverage gaps across chemical space",
+    "over-abstraction",
+    "invariance deficit",
+    "causal erosion",
+    "latent collapse in niche domains",
+    "scale misalignment (quantum to macro)",
+    "inference drift",
+    "feedback amplification",
+    "uncertainty underestimation",
+    "objective misalignment",
+    "exploration lock-in",
+    "cascading bias",
+    "compounding uncertainty",
+    "reinforcement of dense-region priors",
+    "misaligned retraining signals",
+}
 IMPLICATIONS = {
-    "skewed latent priors", "overfitting to simulated regimes", "weak experimental transferability", "distorted screening landscapes",
-    "physically incoherent predictions", "spurious correlations", "instability under perturbations", "premature convergence",
-    "suboptimal candidate prioritization", "reduced novelty", "brittle closed-loop experimentation", "discovery path dependency", "infrastructure fragility",
+    "skewed latent priors",
+    "overfitting to simulated regimes",
+    "weak experimental transferability",
+    "distorted screening landscapes",
+    "physically incoherent predictions",
+    "spurious correlations",
+    "instability under perturbations",
+    "premature convergence",
+    "suboptimal candidate prioritization",
+    "reduced novelty",
+    "brittle closed-loop experimentation",
+    "discovery path dependency",
+    "infrastructure fragility",
     "reduced generalization to unexplored regimes",
-}  # fmt: skip
+}
 MECHANISMS = {
-    "crystal graphs", "DFT trajectories", "spectroscopy", "microscopy", "synthesis metadata", "multi-fidelity sets", "graph neural encoders",
-    "equivariant networks", "masked structure prediction", "contrastive learning", "cross-modal fusion", "inverse design engines", "generative models",
-    "Bayesian optimization", "active learning", "candidate ranking systems", "inner loop: model fine-tuning", "outer loop: data reacquisition",
+    "crystal graphs",
+    "DFT trajectories",
+    "spectroscopy",
+    "microscopy",
+    "synthesis metadata",
+    "multi-fidelity sets",
+    "graph neural encoders",
+    "equivariant networks",
+    "masked structure prediction",
+    "contrastive learning",
+    "cross-modal fusion",
+    "inverse design engines",
+    "generative models",
+    "Bayesian optimization",
+    "active learning",
+    "candidate ranking systems",
+    "inner loop: model fine-tuning",
+    "outer loop: data reacquisition",
     "uncertainty propagation channels",
-}  # fmt: skip
-TINY = Parameters.preset("quick").updated({"space.families": 10, "space.materials": 1_000, "founding.records": 200, "trainers.records": 100, "trainers.features": 24})  # fmt: skip
+}
+TINY = Parameters.preset("quick").updated(
+    {
+        "space.families": 10,
+        "space.materials": 1_000,
+        "founding.records": 200,
+        "trainers.records": 100,
+        "trainers.features": 24,
+    }
+)
 
 
 def test_everything_that_the_table_names_has_a_row():
@@ -70,8 +118,15 @@ def estimate(low, high):
 
 @pytest.mark.parametrize(
     ("low", "high", "word"),
-    [(0.4, 0.8, "as predicted"), (0.1, 0.3, "weak"), (-0.3, 0.2, "absent"), (-0.9, -0.1, "reversed"), (-0.3, 0.9, "undecided"), (math.nan, math.nan, "undecided")],
-)  # fmt: skip
+    [
+        (0.4, 0.8, "as predicted"),
+        (0.1, 0.3, "weak"),
+        (-0.3, 0.2, "absent"),
+        (-0.9, -0.1, "reversed"),
+        (-0.3, 0.9, "undecided"),
+        (math.nan, math.nan, "undecided"),
+    ],
+)
 def test_verdicts(low, high, word):
     assert verdict(1, estimate(low, high)) == word
     assert verdict(-1, estimate(-high, -low)) == word
@@ -139,7 +194,14 @@ def test_rows_share_runs():
 
 def test_events_at_mid_run_are_part_of_a_level():
     (row,) = chosen(["infrastructure fragility"])
-    report = report_of([row], Setting(TINY, replicates=3, ticks=8), {t: atlas([row]).measure(Setting(TINY, ticks=8), t) for t in tasks_of([row], Setting(TINY, replicates=3, ticks=8))})  # fmt: skip
+    report = report_of(
+        [row],
+        Setting(TINY, replicates=3, ticks=8),
+        {
+            t: atlas([row]).measure(Setting(TINY, ticks=8), t)
+            for t in tasks_of([row], Setting(TINY, replicates=3, ticks=8))
+        },
+    )
     assert len(report.tables["levels"]) == 2
 
 

@@ -23,7 +23,10 @@ def squares(setting, task):
 
 def report(_, values):
     mean = mean_estimate(list(values.values()))
-    return Report((Finding("mean square", mean, 0.0, len(values), ""),), {"squares": pd.DataFrame({"n": list(values), "square": list(values.values())})})  # fmt: skip
+    return Report(
+        (Finding("mean square", mean, 0.0, len(values), ""),),
+        {"squares": pd.DataFrame({"n": list(values), "square": list(values.values())})},
+    )
 
 
 SQUARES = Battery("squares", "What are squares?", lambda s: list(range(s.replicates)), squares, report, fewest=3)
@@ -49,10 +52,12 @@ def test_a_value_that_is_kept_serves_any_number_of_communities_and_no_other_sett
     assert made(Setting(Parameters(), replicates=5)) == (0, 5)
     assert made(Setting(Parameters(), replicates=8)) == (3, 5)
     for other in (
-        Setting(Parameters(), seed=2, replicates=5), Setting(Parameters(), ticks=60, replicates=5),
-        Setting(Parameters.preset("quick"), replicates=5), Setting(Parameters(), policies=(Policy("audits", start=3),), replicates=5),
+        Setting(Parameters(), seed=2, replicates=5),
+        Setting(Parameters(), ticks=60, replicates=5),
+        Setting(Parameters.preset("quick"), replicates=5),
+        Setting(Parameters(), policies=(Policy("audits", start=3),), replicates=5),
         Setting(Parameters(), shocks=(Shock("funding_cut", start=3),), replicates=5),
-    ):  # fmt: skip
+    ):
         assert made(other) == (5, 0)
 
 
@@ -77,7 +82,10 @@ def test_no_value_depends_on_the_number_of_communities():
 
 
 def test_a_setting_is_the_same_from_its_text():
-    events = {"policies": (Policy("tide", set={"planners.exploration": 0.9}, start=10, end=30, fade=3),), "shocks": (Shock("repository_outage", start=5, target=1),)}  # fmt: skip
+    events = {
+        "policies": (Policy("tide", set={"planners.exploration": 0.9}, start=10, end=30, fade=3),),
+        "shocks": (Shock("repository_outage", start=5, target=1),),
+    }
     for preset in ("default", "pool", "null"):
         setting = Setting(Parameters.preset(preset), 3, 0, 50, **events)
         assert repr(Setting.from_text(setting.to_text())) == repr(setting)
@@ -114,8 +122,14 @@ def test_too_few_communities_and_nodes_that_do_not_exist_are_told_before_anythin
 
 @pytest.mark.parametrize(
     ("low", "high", "null", "verdict"),
-    [(1.0, 2.0, 0.0, "above"), (-2.0, -1.0, 0.0, "below"), (-1.0, 1.0, 0.0, "as null"), (1.0, 2.0, math.nan, "-"), (math.nan, 1.0, 0.0, "-")],
-)  # fmt: skip
+    [
+        (1.0, 2.0, 0.0, "above"),
+        (-2.0, -1.0, 0.0, "below"),
+        (-1.0, 1.0, 0.0, "as null"),
+        (1.0, 2.0, math.nan, "-"),
+        (math.nan, 1.0, 0.0, "-"),
+    ],
+)
 def test_a_finding_is_set_against_its_null(low, high, null, verdict):
     assert Finding("x", Estimate(0.5 * (low + high), 1.0, low, high), null, 4, "").verdict == verdict
 
@@ -127,5 +141,11 @@ def threads(setting, task):  # noqa: ARG001
 
 
 def test_linear_algebra_has_one_thread_in_this_process_as_in_any_other():
-    watched = Battery("threads", "How many?", lambda s: list(range(s.replicates)), threads, lambda _, v: Report((), {"n": pd.DataFrame({"n": list(v.values())})}))  # fmt: skip
+    watched = Battery(
+        "threads",
+        "How many?",
+        lambda s: list(range(s.replicates)),
+        threads,
+        lambda _, v: Report((), {"n": pd.DataFrame({"n": list(v.values())})}),
+    )
     assert all(set(n) == {1} for n in run_battery(watched, Setting(Parameters(), replicates=2)).tables["n"]["n"])

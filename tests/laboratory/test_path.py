@@ -14,10 +14,17 @@ from mpbf_abm.measures.path import damage_exponent
 def urn(gamma, exploration, **changes):
     """Parameters of a community without models."""
     who = ("planners", "curators")
-    return Parameters.null(**{
-        **{f"{w}.reinforcement": gamma for w in who}, **{f"{w}.exploration": exploration for w in who},
-        "space.families": 4, "space.materials": 800, "founding.records": 12, "founding.mass": 1.0, **changes,
-    })  # fmt: skip
+    return Parameters.null(
+        **{
+            **{f"{w}.reinforcement": gamma for w in who},
+            **{f"{w}.exploration": exploration for w in who},
+            "space.families": 4,
+            "space.materials": 800,
+            "founding.records": 12,
+            "founding.mass": 1.0,
+            **changes,
+        }
+    )
 
 
 def found(setting):

@@ -36,10 +36,16 @@ def test_without_generated_labels_new_records_inherit_nothing_and_a_shift_is_thi
 @pytest.mark.parametrize(("pi", "g"), [(0.5, 1.0), (0.4, 2.0), (0.6, 2.5)])
 def test_an_exact_learner_has_the_gain_of_the_formula(pi, g):
     """One trainer learns the mean of all records; pseudo-labels say g times as much."""
-    p = learning_community(**{
-        "founding.records": 400, "founding.mass": 1.0, "curators.count": 1, "curators.records": 400,
-        "coupling.pseudo_share": pi, "coupling.pseudo_gain": g,
-    })  # fmt: skip
+    p = learning_community(
+        **{
+            "founding.records": 400,
+            "founding.mass": 1.0,
+            "curators.count": 1,
+            "curators.records": 400,
+            "coupling.pseudo_share": pi,
+            "coupling.pseudo_gain": g,
+        }
+    )
     space = flat_space(p)
     snapshot = at_tick(p, 3, space=space)
     eco = Ecosystem.restore(snapshot)
@@ -54,10 +60,16 @@ def test_an_exact_learner_has_the_gain_of_the_formula(pi, g):
 
 def test_a_displacement_shrinks_below_one_and_grows_above():
     for g, sign in ((0.5, -1), (6.0, 1)):
-        p = learning_community(**{
-            "founding.records": 200, "founding.mass": 1.0, "curators.count": 1, "curators.records": 8,
-            "coupling.pseudo_share": 0.5, "coupling.pseudo_gain": g,
-        })  # fmt: skip
+        p = learning_community(
+            **{
+                "founding.records": 200,
+                "founding.mass": 1.0,
+                "curators.count": 1,
+                "curators.records": 8,
+                "coupling.pseudo_share": 0.5,
+                "coupling.pseudo_gain": g,
+            }
+        )
         snapshot = at_tick(p, 3, space=flat_space(p))
         records, displaced = bias_displacements(snapshot, list(range(3, 24)), seed=5)
         grown = displaced[-1] / displaced[0]

@@ -81,10 +81,18 @@ def test_runs_give_an_interval():
 
 def urn(gamma):
     who = ("planners", "curators")
-    return Parameters.null(**{
-        **{f"{w}.reinforcement": gamma for w in who}, **{f"{w}.exploration": 0.1 for w in who}, "space.families": 4, "space.materials": 400,
-        "founding.records": 200, "founding.mass": 1.0, "curators.records": 10, "commons.forgetting": 0.5,
-    })  # fmt: skip
+    return Parameters.null(
+        **{
+            **{f"{w}.reinforcement": gamma for w in who},
+            **{f"{w}.exploration": 0.1 for w in who},
+            "space.families": 4,
+            "space.materials": 400,
+            "founding.records": 200,
+            "founding.mass": 1.0,
+            "curators.records": 10,
+            "commons.forgetting": 0.5,
+        }
+    )
 
 
 def leading(eco):

@@ -69,8 +69,11 @@ def test_units_and_order_of_seeds_do_not_matter(seed, unit, origin):
     plain = tipping_point(lambda x, i: bool(x > own[i]), -0.5, 1.5, seeds=range(12), precision=0.001)
     other = tipping_point(
         lambda x, i: bool((x - origin) / unit > own[i]),
-        origin - 0.5 * unit, origin + 1.5 * unit, seeds=range(11, -1, -1), precision=0.001 * unit,
-    )  # fmt: skip
+        origin - 0.5 * unit,
+        origin + 1.5 * unit,
+        seeds=range(11, -1, -1),
+        precision=0.001 * unit,
+    )
     assert (other.level - origin) / unit == pytest.approx(plain.level, abs=0.002)
     assert (other.low - origin) / unit == pytest.approx(plain.low, abs=0.002)
 

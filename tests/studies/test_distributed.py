@@ -93,8 +93,10 @@ def test_jobs_of_a_queueing_system_give_the_same_bits(tmp_path: Path, reference:
 def test_a_running_cluster_is_used_by_its_address_and_may_lose_workers(tmp_path: Path, reference: str) -> None:
     place = tmp_path / "scheduler.json"
     quiet: dict[str, Any] = {
-        "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": os.environ | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
-    }  # fmt: skip
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "env": os.environ | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False"},
+    }
 
     def start(module: str, *options: str) -> subprocess.Popen[bytes]:
         common = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(place)]
