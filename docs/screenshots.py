@@ -1,7 +1,7 @@
 """Pictures of the page for the documents, and how quick it is: ``python docs/screenshots.py [--measure]``.
 
-Needs the extra ``test`` and a Chromium or Chrome on the path. Pictures go to ``docs/images``; ``--measure`` prints times instead, which depend on the
-machine: in the documents they stand beside the time of a run on the same machine.
+Needs the extra ``test`` and a Chromium or Chrome on the path. Pictures go to ``docs/images``; ``--measure`` prints
+times instead, which depend on the machine: in the documents they stand beside the time of a run on the same machine.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def until_changed(number: Locator, old: str | None) -> None:
 
 
 def measure(browser: Browser, address: str) -> None:
-    """Time from a move of a slider to new numbers and to all of them, beside the time of a run; and the time of an answer meanwhile."""
+    """Time from a move of a slider to new numbers and to all of them, and that of a run and of an answer meanwhile."""
     simulate(Parameters(), seed=9, ticks=12)
     begun = time.perf_counter()
     for seed in (1, 2, 3):
@@ -120,7 +120,8 @@ def measure(browser: Browser, address: str) -> None:
         page.context.close()
         times = " | ".join(f"{statistics.median(t):.2f} s ({max(t):.2f})" for t in (first, every, answer))
         print(
-            f"{words}: first numbers | all numbers | scrubber to table meanwhile, median (worst) of {MOVES}: {times}; first / run {statistics.median(first) / run:.2f}"
+            f"{words}: first numbers | all numbers | scrubber to table meanwhile, median (worst) of {MOVES}: {times}; "
+            f"first / run {statistics.median(first) / run:.2f}"
         )
 
 

@@ -2,8 +2,8 @@
 
 python experiments/path_dependency.py [--worlds N] [--jobs N] [--out results/path_dependency]
 
-Each run is a world: materials of its own, on which six histories are run and each of them twice from a fifth of the way on
-(`mpbf lab path` measures one community in the same way). What is stored can be read by `mpbf study report`.
+Each run is a world: materials of its own, on which six histories are run and each of them twice from a fifth of the
+way on (`mpbf lab path` measures one community in the same way). What is stored can be read by `mpbf study report`.
 """
 
 import argparse
@@ -63,7 +63,8 @@ def main() -> int:
     ):
         e = mean_estimate(rows["value"].dropna())
         print(
-            f"{outcome:22s} concentration {concentration:4.2f} gamma {gamma:4.2f}: {e.value:8.3g} ({e.low:.3g} to {e.high:.3g}), n {rows['value'].notna().sum()}"
+            f"{outcome:22s} concentration {concentration:4.2f} gamma {gamma:4.2f}: "
+            f"{e.value:8.3g} ({e.low:.3g} to {e.high:.3g}), n {rows['value'].notna().sum()}"
         )
     return 3 if failed else 0
 

@@ -254,18 +254,31 @@ VARIED = (
     '[parameters.both]\npaths = ["planners.reinforcement", "curators.reinforcement"]\nlow = 0.5\nhigh = 2.0\n'
 )
 SERIES = '[series]\nof = ["found_share", "rmse"]\nevery = 3\n'
-OUTCOME = '[outcome.peak]\nof = "families_d1"\nover = "max"\nstart = 2\nend = 6\n[outcome.found_share]\nprimary = true\nsmallest = 0.1\nbetter = "more"\n'
+OUTCOME = (
+    '[outcome.peak]\nof = "families_d1"\nover = "max"\nstart = 2\nend = 6\n'
+    '[outcome.found_share]\nprimary = true\nsmallest = 0.1\nbetter = "more"\n'
+)
+OUTAGE = '[[shock]]\nname = "repository_outage"\nstart = 2\nend = 5\n'
 STUDIES = {
     "plain": f"{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[replicates]\nn = 4\n{SERIES}{OUTCOME}",
     "independent draws": f'{HEAD}crn = "none"\n[parameters]\n{toml(SMALL)}{FLOOR}[replicates]\nn = 3\n',
-    "shock": f'{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[[shock]]\nname = "repository_outage"\nstart = 2\nend = 5\n[replicates]\nn = 3\n',
-    "branched, own history": f"{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[branch]\ntick = 3\n[replicates]\nn = 3\n{OUTCOME}",
-    "branched, one history": f'{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[branch]\ntick = 3\nhistory = "one"\n[replicates]\nn = 3\n',
+    "shock": f"{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}{OUTAGE}[replicates]\nn = 3\n",
+    "branched, own history": (
+        f"{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[branch]\ntick = 3\n[replicates]\nn = 3\n{OUTCOME}"
+    ),
+    "branched, one history": (
+        f'{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[branch]\ntick = 3\nhistory = "one"\n[replicates]\nn = 3\n'
+    ),
     "one space": f"{HEAD}[space]\nsynthetic = 5\n[parameters]\n{toml(SMALL)}{FLOOR}[replicates]\nn = 2\n",
     "lhs": f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}{FLOOR}[design]\nkind = "lhs"\nn = 6\n[replicates]\nn = 2\n',
     "sobol": f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}[design]\nkind = "sobol"\nn = 4\n[replicates]\nn = 1\n',
-    "grid, shared draws": f'{HEAD}crn = "all"\n[parameters]\n{toml(FREE)}{VARIED}{FLOOR}[design]\nkind = "grid"\nlevels = 2\n[replicates]\nn = 1\n',
-    "one at a time": f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}[design]\nkind = "one_at_a_time"\nlevels = 2\n[replicates]\nn = 1\n',
+    "grid, shared draws": (
+        f'{HEAD}crn = "all"\n[parameters]\n{toml(FREE)}{VARIED}{FLOOR}'
+        '[design]\nkind = "grid"\nlevels = 2\n[replicates]\nn = 1\n'
+    ),
+    "one at a time": (
+        f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}[design]\nkind = "one_at_a_time"\nlevels = 2\n[replicates]\nn = 1\n'
+    ),
     "morris": f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}[design]\nkind = "morris"\nn = 2\n[replicates]\nn = 2\n',
     "saltelli": f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}[design]\nkind = "saltelli"\nn = 2\n[replicates]\nn = 1\n',
 }

@@ -280,9 +280,8 @@ def test_a_shock_may_be_aimed(target: Any) -> None:
 def test_a_target_is_one_of_the_ways_or_a_number(target: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Shock("model_withdrawal", target=target)
-    assert caught.value.faults == [
-        f"shock 'model_withdrawal': target = {target!r}: must be random, largest, correlated, or the number of a node from 0"
-    ]
+    words = "must be random, largest, correlated, or the number of a node from 0"
+    assert caught.value.faults == [f"shock 'model_withdrawal': target = {target!r}: {words}"]
 
 
 def test_a_number_is_one_node_of_those_that_there_are() -> None:

@@ -106,20 +106,16 @@ DEFINED_ONCE = {
         {"stats/estimates.py"},
     ),
     "Wilson's interval": (r"def \w*wilson|proportion_ci|proportion_confint", {"stats/estimates.py"}),
-    # Draws and ranks are turned into normal ones by their quantile; a test of law tells its p value as a number of sigmas.
+    # Draws and ranks are turned into normal ones by their quantile; a test of law tells its p value in sigmas.
     "an interval's normal quantile": (
         r"\bndtri\b|\bnorm\.(ppf|isf)\b|NormalDist",
         {"stats/estimates.py", "streams.py", "model/planners.py", "stats/information.py", "evidence/known/urns.py"},
     ),
     "a run": (r"class RunSpec", {"model/spec.py"}),
-    "the beginning of a run": (
-        r"(?<!class )\bCommunity\(",
-        {"model/run.py", "model/community.py"},
-    ),  # and an example of its docstring
-    "the id of a run": (
-        r"def \w*run_id|def run_kind",
-        {"model/spec.py", "studies/plan.py"},
-    ),  # and that of stores of version 0.1
+    # The docstring of a community has an example.
+    "the beginning of a run": (r"(?<!class )\bCommunity\(", {"model/run.py", "model/community.py"}),
+    # Stores of version 0.1 have ids of another form.
+    "the id of a run": (r"def \w*run_id|def run_kind", {"model/spec.py", "studies/plan.py"}),
     "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"model/spec.py"}),
     # A driver's engines, the page's sessions, and a benchmark of the pool itself.
     "a loop over many runs": (

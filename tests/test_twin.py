@@ -39,12 +39,12 @@ def null(families=5, gamma=2.0, eps=0.3, delta=0.1, curators=3, planners=4, **ch
 def looped(**changes):
     """Parameters of row M7: a mean learner, pseudo-labels, deposits q."""
     return null(
-        2,
-        1.0,
-        0.2,
-        0.05,
-        8,
-        10,
+        families=2,
+        gamma=1.0,
+        eps=0.2,
+        delta=0.05,
+        curators=8,
+        planners=10,
         **{
             "space.feasible": 1.0,
             "coupling.outer_loop": 0.6,
@@ -246,12 +246,12 @@ def test_bias_grows_without_end_beyond_a_loop_gain_of_one(gain, grows):
 
 def test_audits_of_the_model_mend_as_many_records_as_the_twin_says():
     p = null(
-        2,
-        1.0,
-        0.5,
-        0.1,
-        40,
-        0,
+        families=2,
+        gamma=1.0,
+        eps=0.5,
+        delta=0.1,
+        curators=40,
+        planners=0,
         **{"space.feasible": 1.0, "curators.records": 10, "curators.audit_rate": 0.4, "infrastructure.repositories": 1},
     )
     eco = Ecosystem(p, 5, record=())

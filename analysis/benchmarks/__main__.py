@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refuse(asked: argparse.Namespace) -> None:
     """Raise for what cannot be measured, or written."""
     faults = [
-        f"--only {name}: no such measurement{did_you_mean(name, suite.BENCHES)} (measurements: {', '.join(suite.BENCHES)})"
+        f"--only {name}: no such measurement{did_you_mean(name, suite.BENCHES)} "
+        f"(measurements: {', '.join(suite.BENCHES)})"
         for name in asked.only or []
         if name not in suite.BENCHES
     ]

@@ -32,7 +32,9 @@ Choose = Callable[[Float, Float, Float], Float]
 
 
 def objects(docking: Path | None, factor: int = 17, ticks: int = 3) -> list[Row]:
-    """Measure a tick against the docking implementation: the same rules and draws, an object for each agent, record and node.
+    """Measure a tick against the docking implementation.
+
+    It has the same rules and draws, and an object for each agent, record and node.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def objects(docking: Path | None, factor: int = 17, ticks: int = 3) -> list[Row]
 
 
 def sklearn_upper(x: Float, y: Float, ahead: Float) -> Float:
-    """Upper bounds by scikit-learn: Matern-5/2 of one length and white noise, fitted anew, default bounds, no restarts."""
+    """Upper bounds by scikit-learn: Matern-5/2 of one length, white noise, fitted anew, default bounds, no restarts."""
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 

@@ -1,4 +1,4 @@
-"""Cost of studies: what a run costs beside itself, how well processes are used, memory and reading of large stores, start-up."""
+"""Cost of studies: of a run beside itself, use of processes, memory and reading of large stores, start-up."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def processor_seconds() -> float:
 
 
 def overhead(few: int = 2_000, many: int = 12_000, rounds: int = 3) -> list[Row]:
-    """Processor time that a run costs beside itself, storage included: cost of further runs, their own work taken off."""
+    """Processor time of a run beside itself, storage included: cost of further runs, their own work taken off."""
     study = toy(4)
     runs = [
         RunInput({}, "baseline", (), (), seed, 0, study.ticks, QUANTITIES, study.series.ticks(study.ticks))
@@ -112,7 +112,8 @@ def efficiency(runs: int = 800, workers: int = 2, rounds: int = 3) -> list[Row]:
     skip = 4 * workers
 
     def bare() -> float:
-        work = f"from analysis.benchmarks.studies import burn\nfor _ in range({runs // workers}): burn(); print(flush=True)"
+        loop = f"for _ in range({runs // workers}): burn(); print(flush=True)"
+        work = f"from analysis.benchmarks.studies import burn\n{loop}"
         command = [sys.executable, "-c", work]
         processes = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) for _ in range(workers)]  # noqa: S603 (this interpreter)
         begun, over = [], []

@@ -29,7 +29,7 @@ OK, FAILURE, USAGE, DIFFERENT, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0, 1 for a failure, 2 for input that cannot be used, 3 if files differ, 130 if stopped."""
+    """Run the command; returns 0, 1 for a failure, 2 for unusable input, 3 if files differ, 130 if stopped."""
     parser = argparse.ArgumentParser(prog="python -m analysis.paper", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="the quick profile, marked as a draft [default: the full one]"

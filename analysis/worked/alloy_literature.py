@@ -62,7 +62,7 @@ def record(data: Path) -> pd.DataFrame:
 
 @lru_cache(maxsize=2)
 def space(data: Path) -> MaterialsSpace:
-    """All element sets of the space, one equimolar alloy each, with measured or estimated hardness and year of first report."""
+    """All element sets of the space, one equimolar alloy each, with measured or estimated hardness and first year."""
     events = record(data)
     alphabet = sorted({e for s in events["system"] for e in s.split("-")})
     systems = ["-".join(c) for n in SIZES for c in combinations(alphabet, n)]

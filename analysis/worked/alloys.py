@@ -47,8 +47,9 @@ Int = NDArray[np.int64]
 
 QUESTION = "What does a community need to choose its families as the alloy literature did, 2004 to 2019?"
 ALT = (
-    "Six panels: the share of events on known alloy families by year for each kind of community and for the record, and, for each, "
-    "points for effective families, new families one edit away, events in the top decile, and two attachment exponents, with the record as dashed line."
+    "Six panels: the share of events on known alloy families by year for each kind of community and for the record, "
+    "and, for each, points for effective families, new families one edit away, events in the top decile, "
+    "and two attachment exponents, with the record as dashed line."
 )
 LATE = 2016
 
@@ -165,7 +166,7 @@ def exploration(data: Path) -> float:
 
 
 def mass(data: Path) -> float:
-    """Virtual records of all families together by which an urn has the late reuse of the record: ``m / (m + n)`` are new."""
+    """Virtual records of all families by which an urn has the late reuse of the record: ``m / (m + n)`` are new."""
     years, _ = real_events(data)
     known = np.mean([(years < year).sum() for year in years[years >= LATE]])
     share = exploration(data)

@@ -37,12 +37,14 @@ QUESTION = (
     "How long does a community that knows no cuprate take to come upon them, and how wrong are its models until then?"
 )
 ALT = (
-    "Four panels: the share of communities that have made a cuprate above 77 K along time, and, for each kind of community, points "
-    "for the tick of its first cuprate, its models' error on cuprates, and the share of experiments spent on them."
+    "Four panels: the share of communities that have made a cuprate above 77 K along time, and, for each kind of "
+    "community, points for the tick of its first cuprate, its models' error on cuprates, and the share of experiments "
+    "spent on them."
 )
 TICKS = 60
 LIQUID_NITROGEN = 77.0  # K
-# First superconductors of a class (Bednorz and Mueller 1986; Kamihara et al. 2006); all else counts as known long before.
+# First superconductors of a class (Bednorz and Mueller 1986; Kamihara et al. 2006); all else counts as known
+# long before.
 CUPRATES, IRON_BASED, BEFORE = 1986, 2006, 1911
 KNOWN, HELD_OUT = 2018, 1985
 PNICTOGENS = ("P", "As", "S", "Se", "Te")
@@ -145,7 +147,7 @@ def made_now(world: World) -> NDArray[np.int64]:
 
 
 def errors(world: World, chosen: Bool) -> tuple[float, float]:
-    """Mean absolute error of the models, on panel materials that are chosen and on all others, in the unit of the data."""
+    """Mean absolute error of the models, on chosen panel materials and on all others, in the unit of the data."""
     unit = abs(world.space.scale[1])
     gaps = [
         (m.panel.materials, np.abs(m.panel_mean - world.truth.property[m.panel.materials])) for _, m in world.models()

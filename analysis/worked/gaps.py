@@ -21,10 +21,13 @@ from mpbf_abm.studies.study import Study
 
 PAIRS = "pbe_expt_gap_pairs/gap_pairs.csv"
 FORMULA, MEASURED, SIMULATION = "formula", "gap_expt_eV", "pbe_median"
-QUESTION = "What does a community inherit from PBE gaps, and what do a quota of measured labels or harmonisation mend, at what price?"
+QUESTION = (
+    "What does a community inherit from PBE gaps, and what do a quota of measured labels or harmonisation mend, "
+    "at what price?"
+)
 ALT = (
-    "Four panels with a row for each kind of community and points for its runs: error against experiment, slope of model error "
-    "on the error of PBE, share of the largest gaps found, and records held at the end."
+    "Four panels with a row for each kind of community and points for its runs: error against experiment, "
+    "slope of model error on the error of PBE, share of the largest gaps found, and records held at the end."
 )
 TICKS = 60
 QUOTA = 0.3
@@ -59,7 +62,7 @@ HEARD: dict[str, Any] = {"trainers.labels": "all"}
 
 
 def study(data: Path, replicates: int) -> Study:
-    """PBE-only communities beside such as learn from measurements, with controls of equal numbers and of equal price."""
+    """PBE-only communities beside such as learn from measurements, with controls of equal numbers and equal price."""
     quota, harmonisation = Policy(name="measured_quota", strength=QUOTA), Policy(name="harmonisation")
     # What a quota leaves of a budget: a measured label costs more than a PBE one.
     fewer = round(RECORDS / (1 + QUOTA * (MEASURED_COST - 1)))

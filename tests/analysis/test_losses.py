@@ -10,7 +10,7 @@ ARMS = ["baseline", "repository lost", "mirrors", "mirrors, repository lost", "l
 
 @pytest.fixture
 def found():
-    """Finds (arms, replicates): a loss costs .08, mirrors cost .01 themselves and save .06, a fifth of the funding is worth .1."""
+    """Finds (arms, replicates): a loss costs .08, mirrors cost .01 and save .06, a fifth of the funding is worth .1."""
     base = 0.4 + 0.1 * np.random.default_rng(1).normal(size=40)
     return base + np.array([0.0, -0.08, -0.01, -0.03, -0.1])[:, None]
 

@@ -830,18 +830,18 @@ class Community:
                 stored = (modality + 1 + math.floor(5 * u[5])) % 6
             value, variance = self.label(described, modality, quantile(u[3]))
             record = Record(
-                record_key(1, c.slot, self.tick, j),
-                material,
-                family,
-                stored,
-                value,
-                variance,
-                SIMULATION,
-                c.repository,
-                c.slot,
-                self.tick,
-                u[7] < p.infrastructure.openness,
-                t < 1,
+                key=record_key(1, c.slot, self.tick, j),
+                material=material,
+                family=family,
+                modality=stored,
+                value=value,
+                variance=variance,
+                origin=SIMULATION,
+                repository=c.repository,
+                producer=c.slot,
+                tick=self.tick,
+                federated=u[7] < p.infrastructure.openness,
+                corrupted=t < 1,
             )
             entries.append((record, modality, u[6]))
             if 2 / 3 <= t < 1:
@@ -1443,17 +1443,17 @@ class Community:
         origin = EXPERIMENT if r.made else FAILED
         self.enter(
             Record(
-                key,
-                r.material,
-                r.family,
-                SPECTROSCOPY,
-                r.value,
-                r.variance,
-                origin,
-                repository,
-                q.slot,
-                self.tick,
-                federated,
+                key=key,
+                material=r.material,
+                family=r.family,
+                modality=SPECTROSCOPY,
+                value=r.value,
+                variance=r.variance,
+                origin=origin,
+                repository=repository,
+                producer=q.slot,
+                tick=self.tick,
+                federated=federated,
             )
         )
 

@@ -60,14 +60,7 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         equal(name, tick, [getattr(ours.records[i], name) for i in plain], getattr(commons, name)[plain], **CLOSE)
     equal("mass", tick, ours.mass, commons.mass, **CLOSE)
     equal("tested", tick, [i in ours.tested for i in range(ours.N)], commons.tested)
-    equal(
-        "found",
-        tick,
-        sorted(ours.found.items()),
-        [(i, t) for i, t in enumerate(world.discoveries.tick) if t >= 0]
-        if ours.found or (world.discoveries.tick >= 0).any()
-        else [],
-    )
+    equal("found", tick, sorted(ours.found.items()), [(i, t) for i, t in enumerate(world.discoveries.tick) if t >= 0])
     equal("credit", tick, [c.credit for c in ours.curators], world.curators.credit, **CLOSE)
     equal("audit credit", tick, [c.audit_credit for c in ours.curators], world.curators.audit_credit, **CLOSE)
     results = world.results
@@ -79,13 +72,8 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         equal("result model", tick, [-1 if r.model is None else r.model for r in ours.results], results.model)
         equal("observed", tick, [r.value if r.made else np.nan for r in ours.results], results.observed, **CLOSE)
         steered = results.model >= 0
-        equal(
-            "predicted",
-            tick,
-            [r.predicted for r in ours.results if r.model is not None],
-            results.predicted[steered],
-            **LEARNED,
-        )
+        predicted = [r.predicted for r in ours.results if r.model is not None]
+        equal("predicted", tick, predicted, results.predicted[steered], **LEARNED)
     if ours.planners:
         equal("budget", tick, [q.budget for q in ours.planners], planners.budget)
         for name in ("funding", "attention", "judged", "claims", "best_value"):

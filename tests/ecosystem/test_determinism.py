@@ -162,7 +162,7 @@ def compare_arms(reference: Run, arm: Run, start: int) -> None:
 
 
 def first_choices(planners: int, change: Callable[[Ecosystem], None] | None = None) -> tuple[list[bytes], int]:
-    """What the first planners of some number choose in the first tick: one entry each, and how many experiments there are."""
+    """What the first planners of some number choose in the first tick, one entry each, and how many experiments."""
     p = SMALL.updated({"planners.count": planners, "planners.experiments": 2.0, "stocks.merit_share": 0.0})
     eco = Ecosystem(p, 5)
     if change is not None:

@@ -1,4 +1,4 @@
-"""The page's state: form, address, file and command line say the same; what cannot be used is one line at its control."""
+"""The page's state: form, address, file and command line say the same; a fault is one line at its control."""
 
 from __future__ import annotations
 

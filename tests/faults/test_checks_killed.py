@@ -1,4 +1,4 @@
-"""Commands of many pieces of work may be killed or interrupted at any instant: what is over is neither lost nor done twice."""
+"""Commands of much work may be killed or interrupted at any instant: what is over is neither lost nor done twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Commands of the laboratory may be killed at any instant: the same command goes on, and nothing that was finished is done twice.
+"""Commands of the laboratory may be killed at any instant: the same command goes on.
+
+Nothing that was finished is done twice.
 
 Nightly: ``test_checks_killed.py`` and ``test_driver_killed.py`` show the same of the one driver beneath.
 """

@@ -1,4 +1,4 @@
-"""Stores that are damaged, full, of another version, or in use: finished runs survive, and one line says what is wrong."""
+"""Stores that are damaged, full, of another version, or in use: finished runs survive, one line says what is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of figures from a user's own studies: each is made where the design supports it, and refused in one line where not."""
+"""Kinds of figures from a user's own studies: made where the design supports them, refused in one line where not."""
 
 from __future__ import annotations
 

@@ -194,14 +194,9 @@ def test_rows_share_runs():
 
 def test_events_at_mid_run_are_part_of_a_level():
     (row,) = chosen(["infrastructure fragility"])
-    report = report_of(
-        [row],
-        Setting(TINY, replicates=3, ticks=8),
-        {
-            t: atlas([row]).measure(Setting(TINY, ticks=8), t)
-            for t in tasks_of([row], Setting(TINY, replicates=3, ticks=8))
-        },
-    )
+    setting = Setting(TINY, replicates=3, ticks=8)
+    measured = {t: atlas([row]).measure(Setting(TINY, ticks=8), t) for t in tasks_of([row], setting)}
+    report = report_of([row], setting, measured)
     assert len(report.tables["levels"]) == 2
 
 

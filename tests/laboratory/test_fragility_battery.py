@@ -1,4 +1,4 @@
-"""The fragility battery: nothing where nobody leans on anything, exact numbers of small networks, the same in any process."""
+"""The fragility battery: 0 where nobody leans on anything, exact numbers of small networks, alike in any process."""
 
 import math
 

@@ -26,7 +26,7 @@ N = 60
 
 
 def draws(noise=0.0, seed=0):
-    """Draws of which everything comes as foretold but for noise, which grows with exploration; nominal urns know nothing."""
+    """Draws that come as foretold but for noise, which grows with exploration; nominal urns know nothing."""
     rng = np.random.default_rng(seed)
     d = {name: rng.uniform(*span) if isinstance(span, tuple) else 0.0 for name, (span, _) in FACTORS.items()}
     d = pd.DataFrame(

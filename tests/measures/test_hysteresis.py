@@ -120,7 +120,7 @@ def ramp_twin(one, low, high, ticks, settle=0):
 
 
 def test_an_urn_with_a_fold_remembers_and_one_without_does_not():
-    """Reinforcement 2.5 at four families: locked in below the fold, equal above; forgetting lets shares follow within ticks."""
+    """Reinforcement 2.5, four families: locked in below the fold, equal above; forgetting lets shares follow."""
     locked = loop_areas(urn(2.5), [1, 2], [6, 12, 24], 30)
     loose = loop_areas(urn(0.5), [1, 2], [6, 12, 24], 30)
     assert slow_limit(*loose).low < 0.05

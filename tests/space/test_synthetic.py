@@ -155,20 +155,15 @@ def test_random_fields_do_not_depend_on_which_rows_are_asked_for(monkeypatch: py
 )
 def test_bias_variance_divides_by_its_shares(shares: tuple[float, float, float]) -> None:
     between, smooth, scatter = shares
-    p = (
-        Parameters()
-        .replace(
-            **{
-                "space.bias_family": between,
-                "space.bias_smooth": smooth,
-                "space.bias_scatter": scatter,
-                "space.bias_sd": 0.5,
-                "space.bias_offset": -0.3,
-                "space.families": 20,
-            }
-        )
-        .space
-    )
+    changes = {
+        "space.bias_family": between,
+        "space.bias_smooth": smooth,
+        "space.bias_scatter": scatter,
+        "space.bias_sd": 0.5,
+        "space.bias_offset": -0.3,
+        "space.families": 20,
+    }
+    p = Parameters().replace(**changes).space
     n, k = 20_000, 20
     family = np.repeat(np.arange(k), n // k)
     x = (1.6 * Streams(9).normal("x", 0, (n, 4))).astype(np.float32)

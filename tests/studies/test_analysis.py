@@ -138,7 +138,7 @@ def test_all_outcomes_of_all_arms_are_one_family_where_that_is_asked_for(tmp_pat
 
 
 def extreme(run: Any) -> dict[str, float]:
-    """An event and a quantity that calls itself as a share of the model does, both 1 in one arm and 0 in the other but for one pair."""
+    """An event and a quantity named like a share of the model, 1 in one arm and 0 in the other but for one pair."""
     y = float((run.arm == "on") != (run.replicate == 0))
     return {"y": y, "found_share": y + 1e-3 * run.replicate}
 
@@ -205,7 +205,7 @@ def test_identical_is_said_of_quantities_that_are_equal_to_the_bit_in_every_pair
     few = {"gone"} if n == 2 else set()
     assert {name for name in JUDGED if said[name, "rests"] == "identical"} == set(JUDGED) - still - few
     assert {name for name in JUDGED if said[name, "moves"] == "identical"} == {"same", "gone", "often_same"} - few
-    # An event that happened in no run, or in all, decides nothing, however small the interval and whatever the quantity does.
+    # An event that happened in no run, or in all, decides nothing, whatever its interval and the quantity.
     assert {said[name, arm] for name in still for arm in ("moves", "rests")} == {"undecided"}
     notes = "\n".join(found.notes)
     assert f"same of moves ({n} pairs)" in notes

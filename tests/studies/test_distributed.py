@@ -72,7 +72,10 @@ def test_jobs_of_a_queueing_system_give_the_same_bits(tmp_path: Path, reference:
     for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod((tmp_path / name).stat().st_mode | stat.S_IXUSR)
-    engine = '\n[engine]\nkind = "dask"\ncluster = "slurm"\nworkers = 2\noptions = { queue = "short", walltime = "00:10:00", memory = "1GB", interface = "lo" }\n'
+    engine = (
+        '\n[engine]\nkind = "dask"\ncluster = "slurm"\nworkers = 2\n'
+        'options = { queue = "short", walltime = "00:10:00", memory = "1GB", interface = "lo" }\n'
+    )
     (tmp_path / "s.toml").write_text(SMALL + engine)
     done = study_run(tmp_path / "s.toml", tmp_path / "o", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert done.returncode == 0, done.stderr + (tmp_path / "job.log").read_text()

@@ -104,7 +104,10 @@ def test_a_replay_says_where_a_run_was_made_that_has_other_bytes(tmp_path: Path)
     with Results.open(tmp_path, study) as results:
         words = {run.id: replay_run(results, run).words for run in results.store.runs("number <= 2")}
     here = environment()
-    wrong = f"DIFFERENT results (made with numpy 1.99, here {here['numpy']}; blas openblas 0.3 Nehalem, here {here['blas']}; another kind of processor)"
+    wrong = (
+        f"DIFFERENT results (made with numpy 1.99, here {here['numpy']}; "
+        f"blas openblas 0.3 Nehalem, here {here['blas']}; another kind of processor)"
+    )
     assert sorted(words.values()) == [wrong, "equal"]
 
 

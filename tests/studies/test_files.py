@@ -62,7 +62,10 @@ strength = 1.0
 
 [[arm]]
 label = "both"
-policies = [{ name = "audits" }, { name = "own", set = { "planners.exploration_floor" = 0.4 }, ramp = 3, end = 40, fade = 2 }]
+policies = [
+  { name = "audits" },
+  { name = "own", set = { "planners.exploration_floor" = 0.4 }, ramp = 3, end = 40, fade = 2 },
+]
 shocks = [{ name = "poisoning", start = 3 }]
 parameters = { curators.qa = 1.0 }
 
@@ -280,7 +283,8 @@ def test_one_fault_one_line(text: str, told: str) -> None:
 def test_a_table_design_reads_its_csv_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("planners.acquisition,trainers.count\nucb,3\ngreedy,4\n\n", encoding="utf-8-sig")
     (tmp_path / "s.toml").write_text(
-        '[study]\nname = "x"\n[parameters]\nplanners.acquisition = { values = ["ucb", "greedy"] }\ntrainers.count = { low = 1, high = 9 }\n'
+        '[study]\nname = "x"\n[parameters]\n'
+        'planners.acquisition = { values = ["ucb", "greedy"] }\ntrainers.count = { low = 1, high = 9 }\n'
         '[design]\nfile = "rows.csv"\n[replicates]\nn = 1\n'
     )
     s = read_study(tmp_path / "s.toml")

@@ -92,7 +92,10 @@ def test_materials_are_told_apart_by_what_a_run_sees_of_them() -> None:
 
 
 def test_the_same_question_has_the_same_ids_at_every_door(tmp_path: Path) -> None:
-    query = "preset=quick&planners.exploration=0.5&policy=audits:start=3&shock=poisoning:start=4&ticks=8&replicates=2&seed=5"
+    query = (
+        "preset=quick&planners.exploration=0.5&policy=audits:start=3&shock=poisoning:start=4"
+        "&ticks=8&replicates=2&seed=5"
+    )
     scenario = from_address(query)
     (tmp_path / "run.toml").write_text(scenario.to_toml())
     (tmp_path / "study.toml").write_text(scenario.to_study())
@@ -101,10 +104,9 @@ def test_the_same_question_has_the_same_ids_at_every_door(tmp_path: Path) -> Non
     page = {task.spec.id for task in tasks_of(scenario.plan).values()}
     command = {run["id"] for run in plan.record()["runs"]}
     studies = [read_study(tmp_path / name) for name in ("run.toml", "study.toml")]
+    explorers = Parameters.preset("quick").updated({"planners.exploration": 0.5})
     by_hand = {
-        RunSpec(
-            Parameters.preset("quick").updated({"planners.exploration": 0.5}), s, 8, p, (Shock("poisoning", start=4),)
-        ).id
+        RunSpec(explorers, s, 8, p, (Shock("poisoning", start=4),)).id
         for s in (5, 6)
         for p in ((), (Policy("audits", start=3),))
     }
