@@ -21,8 +21,8 @@ from scipy.special import log_ndtr
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.facts import learners
-from mpbf_abm.evidence.facts.community_facts import community
-from mpbf_abm.evidence.facts.labels import simulated_labels
+from mpbf_abm.evidence.facts.community import community
+from mpbf_abm.evidence.facts.learners import simulated_labels
 from mpbf_abm.evidence.facts.recorded import COMPONENTS, FACTS, Component
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters

@@ -7,7 +7,7 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known.communities import flat_space, learning_community
+from mpbf_abm.evidence.known.rows import flat_space, learning_community
 from mpbf_abm.measures.urn import bias_displacements, bias_gain, corpus_bias, growth
 from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import loop_gain

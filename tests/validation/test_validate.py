@@ -24,9 +24,9 @@ ONE, FOUR, SEVEN, TEN = (FACTS[n - 1] for n in (1, 4, 7, 10))
 def values() -> dict[str, dict[str, float]]:
     """Every measure of one small community."""
     short = pytest.MonkeyPatch()
-    short.setattr("mpbf_abm.evidence.facts.community_facts.HORIZON", 14)
+    short.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
     for name, value in {"MANY": 72, "RUNS": 4, "GENERATIONS": 3, "FRESH": (0.1,)}.items():
-        short.setattr(f"mpbf_abm.evidence.facts.reductions.{name}", value)
+        short.setattr(f"mpbf_abm.evidence.facts.community.{name}", value)
     got = {name: measure(QUICK, name, 1) for name in MEASURES}
     short.undo()
     return got

@@ -13,8 +13,7 @@ import numpy as np
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.fragility import CRITERIA, ORDERS
-from mpbf_abm.measures.flows import FLOWS, added, core_families, records_by_origin, tick_flows
-from mpbf_abm.measures.networks import removal_curve
+from mpbf_abm.measures.networks import FLOWS, added, core_families, records_by_origin, removal_curve, tick_flows
 from mpbf_abm.measures.path import damage, deposited, follow, largest_share, run_on
 from mpbf_abm.model.commons import ORIGINS
 from mpbf_abm.model.materials import MaterialsSpace

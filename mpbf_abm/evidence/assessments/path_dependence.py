@@ -20,7 +20,6 @@ from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, materials
 from mpbf_abm.evidence.assessments.effective_urn import FAMILIES, LOCKED, MOVED
-from mpbf_abm.measures.hysteresis import FOLD, loop_area, ramp_community, slow_limit
 from mpbf_abm.measures.path import (
     POLICIES,
     cost_of_reversal,
@@ -33,12 +32,13 @@ from mpbf_abm.measures.path import (
     policy_arms,
     watched,
 )
+from mpbf_abm.measures.tipping import FOLD, loop_area, ramp_community, slow_limit
 from mpbf_abm.measures.urn import at_mass_quantiles, flow, intervene
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.indicators import observe
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.stats.concentration import corrected_jsd, share_information
 from mpbf_abm.stats.estimates import UNKNOWN, Estimate, mean_estimate
-from mpbf_abm.stats.information import corrected_jsd, share_information
 from mpbf_abm.stats.survival import leader_changes, lock_in_times, median_time, survival
 from mpbf_abm.studies.jobs import RunInput
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.evidence.facts import community_facts, labels, learners, public, reductions
+from mpbf_abm.evidence.facts import community, learners, recorded
 from mpbf_abm.evidence.facts.recorded import FACTS, OF_FACT, Fact
 from mpbf_abm.evidence.known.whole import POOLS, pools_of
 from mpbf_abm.identity import own
@@ -33,8 +33,7 @@ PARAMETERS = "parameters"
 HEAVY = ("descent", "collapse")
 HEAVY_SHARE = 0.3
 MEASURES: dict[str, Measure] = {
-    f.__name__: f
-    for f in (labels.simulated_labels, community_facts.community, *learners.MEASURES, *reductions.MEASURES)
+    f.__name__: f for f in (learners.simulated_labels, community.community, *learners.MEASURES, *community.MEASURES)
 }
 
 
@@ -114,7 +113,7 @@ def measure(p: Parameters, name: str, seed: int, pools: Path | None = None) -> d
     """
     with one_thread():
         if pools is not None:
-            return reductions.real_acceleration(pools, seed)
+            return community.real_acceleration(pools, seed)
         return MEASURES[name](p, _space(p, seed), seed)
 
 
@@ -159,7 +158,7 @@ def validate(
         Processes.
     progress : Progress, optional
     """
-    found = public.measured(data) if data is not None else {}
+    found = recorded.measured(data) if data is not None else {}
     there = data is not None and all((data / file).is_file() for file, _, _ in POOLS.values())
     pools = pools_of(data) if data is not None and there else ()
     todo = [(n, s, *(pools if n == "acceleration" else ())) for n, s in tasks(facts, seed, replicates)]

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 from scipy.stats import poisson
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.evidence.known.communities import grouped
 from mpbf_abm.evidence.known.rows import (
     Check,
     Relation,
     generator,
+    grouped,
     mean_error,
     mutation,
     parameter,

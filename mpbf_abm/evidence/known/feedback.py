@@ -13,8 +13,23 @@ from scipy.integrate import quad
 from scipy.special import digamma, ndtr, polygamma
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.evidence.known.communities import RUNS, flat_space, generations, grouped, learned, learning_community, urn
-from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, require, row, seeds
+from mpbf_abm.evidence.known.rows import (
+    RUNS,
+    Check,
+    flat_space,
+    generations,
+    generator,
+    grouped,
+    learned,
+    learning_community,
+    mean_error,
+    mutation,
+    parameter,
+    require,
+    row,
+    seeds,
+    urn,
+)
 from mpbf_abm.learning.heads import fit_head, low_rank
 from mpbf_abm.learning.linalg import features, quadratic
 from mpbf_abm.learning.models import FoundationModel, frequencies

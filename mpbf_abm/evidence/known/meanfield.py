@@ -13,8 +13,21 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.evidence.known.communities import fold, grouped, known_fold, reinforcing, urn_moments
-from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, require, row, seeds
+from mpbf_abm.evidence.known.rows import (
+    Check,
+    fold,
+    generator,
+    grouped,
+    known_fold,
+    mean_error,
+    mutation,
+    parameter,
+    reinforcing,
+    require,
+    row,
+    seeds,
+    urn_moments,
+)
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.commons import Commons
 from mpbf_abm.model.community import Community

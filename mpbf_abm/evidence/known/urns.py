@@ -12,27 +12,25 @@ from scipy.stats import betabinom, chi2, norm
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known.communities import (
+from mpbf_abm.evidence.known.rows import (
     ONE_FAMILY,
     RUNS,
+    Check,
     family_masses,
+    generator,
     grouped,
     known_fold,
     law_of_two,
-    reinforcing,
-    small_space,
-    urn,
-    urn_moments,
-)
-from mpbf_abm.evidence.known.rows import (
-    Check,
-    generator,
     mean_error,
     mutation,
     parameter,
+    reinforcing,
     require,
     row,
     seeds,
+    small_space,
+    urn,
+    urn_moments,
     variance_error,
 )
 from mpbf_abm.measures import path
@@ -44,8 +42,16 @@ from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.stats.concentration import hhi, limit_entropy, limit_gini, limit_hhi, limit_inverse_hhi, shannon
-from mpbf_abm.stats.information import corrected_jsd, entropies
+from mpbf_abm.stats.concentration import (
+    corrected_jsd,
+    entropies,
+    hhi,
+    limit_entropy,
+    limit_gini,
+    limit_hhi,
+    limit_inverse_hhi,
+    shannon,
+)
 from mpbf_abm.streams import Streams, race
 from mpbf_abm.theory.twin import Twin, urn_variance
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known.communities import grouped
-from mpbf_abm.evidence.known.rows import Check, NotRun, generator, mean_error, mutation, parameter, row
+from mpbf_abm.evidence.known.rows import Check, NotRun, generator, grouped, mean_error, mutation, parameter, row
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.model.campaign import run_campaign
 from mpbf_abm.model.community import Community
