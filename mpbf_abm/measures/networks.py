@@ -113,8 +113,10 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
     if not isinstance(criterion, str):
         order = list(criterion)
         _positions(nodes, order)
-        if len(order) != len(nodes) or len(set(order)) != len(nodes):
-            raise ConfigurationError(f"an order of removal must hold each of the {len(nodes)} nodes once")
+        refuse(
+            len(order) != len(nodes) or len(set(order)) != len(nodes),
+            f"an order of removal must hold each of the {len(nodes)} nodes once",
+        )
         return order
     if criterion not in CRITERIA:
         raise ConfigurationError(
@@ -378,8 +380,10 @@ def influence_vector(inputs: ArrayLike, labour: float) -> Float:
         If W is not square, negative, has rows that do not sum to 1, or `labour` is out of range.
     """
     w = np.asarray(inputs, np.float64)
-    if w.ndim != 2 or w.shape[0] != w.shape[1] or np.any(w < 0) or not np.allclose(w.sum(axis=1), 1.0):
-        raise ConfigurationError("inputs: a square matrix of shares is needed, each row summing to 1")
+    refuse(
+        w.ndim != 2 or w.shape[0] != w.shape[1] or np.any(w < 0) or not np.allclose(w.sum(axis=1), 1.0),
+        "inputs: a square matrix of shares is needed, each row summing to 1",
+    )
     refuse(not 0 < labour <= 1, f"labour = {labour:g}: must be above 0 to 1")
     n = len(w)
     return np.asarray(labour / n * np.linalg.solve(np.eye(n) - (1.0 - labour) * w.T, np.ones(n)))
@@ -523,8 +527,10 @@ def growing_graph(
     import networkx as nx
 
     first = providers if founders is None else founders
-    if not 1 <= providers <= first <= nodes:
-        raise ConfigurationError(f"founders = {first}: must be from providers = {providers} (1 or more) to {nodes}")
+    refuse(
+        not 1 <= providers <= first <= nodes,
+        f"founders = {first}: must be from providers = {providers} (1 or more) to {nodes}",
+    )
     born = np.arange(first, nodes)
     links = np.empty((len(born), providers), np.int64)
     for place in range(providers):
@@ -556,8 +562,10 @@ def dependent_layers(nodes: int, layers: int, degree: float, rng: np.random.Gene
     """
     import networkx as nx
 
-    if layers < 1 or not 0 <= degree <= nodes - 1:
-        raise ConfigurationError(f"dependent layers: {layers} layers of mean degree {degree:g} on {nodes} nodes")
+    refuse(
+        layers < 1 or not 0 <= degree <= nodes - 1,
+        f"dependent layers: {layers} layers of mean degree {degree:g} on {nodes} nodes",
+    )
     graph: nx.Graph[tuple[int, int]] = nx.Graph()
     for layer in range(layers):
         graph.add_nodes_from(((layer, i) for i in range(nodes)), layer=layer)

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.arrays import Float, Int
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import refuse
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.indicators import observe, usage
@@ -175,8 +175,10 @@ def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
         For fewer than three pairs, or outcomes that do not vary.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if a.shape != b.shape or a.ndim not in (1, 2) or len(a) < 3:
-        raise ConfigurationError("the early-stream index needs at least three pairs of outcomes")
+    refuse(
+        a.shape != b.shape or a.ndim not in (1, 2) or len(a) < 3,
+        "the early-stream index needs at least three pairs of outcomes",
+    )
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     mean = (a + b).mean(axis=0) / 2
     together = ((a - mean) * (b - mean)).sum(axis=1)

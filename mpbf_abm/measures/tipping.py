@@ -155,8 +155,10 @@ class _Search:
     def orient(self, low: float, high: float) -> None:
         """Learn the direction from the ends of the bracket, which must lie on two sides of the threshold."""
         a, b = self.answers[low].mean(), self.answers[high].mean()
-        if self.event and not 0 < self.threshold < 1:
-            raise ConfigurationError(f"threshold = {self.threshold:g}: a share must cross one between 0 and 1")
+        refuse(
+            self.event and not 0 < self.threshold < 1,
+            f"threshold = {self.threshold:g}: a share must cross one between 0 and 1",
+        )
         self.rising = bool(b >= a)
         if self.beyond(low) or not self.beyond(high):
             what = "share" if self.event else "mean"
@@ -299,8 +301,10 @@ def loop_area(lever: ArrayLike, response: ArrayLike) -> float:
     needed = "finite values are needed, a response for each of at least three values of the lever"
     refuse(p.ndim != 1 or p.shape != y.shape or len(p) < 3 or not finite, f"loop area: {needed}")
     top = int(p.argmax())
-    if top in (0, len(p) - 1) or (np.diff(p[: top + 1]) < 0).any() or (np.diff(p[top:]) > 0).any():
-        raise ConfigurationError("loop area: the lever must rise to its largest value and fall after it")
+    refuse(
+        top in (0, len(p) - 1) or (np.diff(p[: top + 1]) < 0).any() or (np.diff(p[top:]) > 0).any(),
+        "loop area: the lever must rise to its largest value and fall after it",
+    )
     return float(-np.trapezoid(y, p))
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import refuse
 from mpbf_abm.measures.path import Change, Ticks, deposit, deposited, follow, run_on, unchanged
 from mpbf_abm.model.attention import power
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
@@ -160,8 +160,10 @@ def at_mass_quantiles(x: Float, count: int) -> Int:
     """
     order = np.argsort(-x, kind="stable")
     order = order[x[order] > 0]
-    if not 1 <= count <= len(order):
-        raise ConfigurationError(f"effective urn: families = {count}: must be 1 to {len(order)}, those with records")
+    refuse(
+        not 1 <= count <= len(order),
+        f"effective urn: families = {count}: must be 1 to {len(order)}, those with records",
+    )
     middles = (np.arange(count) + 0.5) / count
     at = np.unique(np.searchsorted(np.cumsum(x[order]) / x[order].sum(), middles))
     spare = np.setdiff1d(np.arange(len(order)), at)
@@ -172,8 +174,10 @@ def extra_records(x: Float, families: Families, fraction: float) -> Int:
     """Return the extra records of each family: a fraction of those it has, at least one (F,)."""
     chosen = np.asarray(families, np.int64)
     refuse(not fraction > 0, f"effective urn: fraction = {fraction:g}: must be above 0")
-    if not len(chosen) or chosen.min() < 0 or chosen.max() >= len(x) or (x[chosen] <= 0).any():
-        raise ConfigurationError("effective urn: every family of an intervention must exist and have records")
+    refuse(
+        not len(chosen) or chosen.min() < 0 or chosen.max() >= len(x) or (x[chosen] <= 0).any(),
+        "effective urn: every family of an intervention must exist and have records",
+    )
     return np.maximum(1, np.rint(fraction * x[chosen])).astype(np.int64)
 
 
@@ -199,8 +203,10 @@ def intervene(
         Before the first tick, and for families without records.
     """
     ticks = snapshot.parameters.trainers.retrain_interval if wait is None else wait
-    if snapshot.world.tick < 1 or ticks < 0:
-        raise ConfigurationError("effective urn: is measured after the first tick, with a wait of 0 or more ticks")
+    refuse(
+        snapshot.world.tick < 1 or ticks < 0,
+        "effective urn: is measured after the first tick, with a wait of 0 or more ticks",
+    )
     window = min(snapshot.world.tick, max(ticks, 1))
     before = snapshot.world.commons.visible().copy()
     added = extra_records(before, families, fraction)

@@ -16,7 +16,7 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike
 
 from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import refuse
 from mpbf_abm.stats.estimates import UNKNOWN, Estimate, critical_z, student
 
 Labels = ArrayLike | None
@@ -191,11 +191,11 @@ def _ranks(x: Float) -> Float:
 def checked_outcome(outcome: ArrayLike) -> Bool:
     """Return outcomes as booleans (n,), or raise one clear line; neither class may be empty."""
     y = np.asarray(outcome)
-    if y.ndim != 1 or not len(y) or not np.isin(y, (0, 1)).all():
-        raise ConfigurationError("outcome: a list of yes and no (1 and 0) is needed")
+    refuse(
+        y.ndim != 1 or not len(y) or not np.isin(y, (0, 1)).all(), "outcome: a list of yes and no (1 and 0) is needed"
+    )
     y = y.astype(bool)
-    if y.all() | (~y).all():
-        raise ConfigurationError(f"outcome: all {len(y)} cases are {'yes' if y[0] else 'no'}; both classes are needed")
+    refuse(y.all() | (~y).all(), f"outcome: all {len(y)} cases are {'yes' if y[0] else 'no'}; both classes are needed")
     return y
 
 

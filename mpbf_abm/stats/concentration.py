@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import refuse
 
 
 def hill(counts: NDArray[Any], order: float) -> float:
@@ -178,10 +178,13 @@ def share_information(
         For fewer pairs than neighbours need.
     """
     x, y = (np.asarray(v, np.float64) for v in (early, late))
-    if x.ndim != 1 or x.shape != y.shape or len(x) < 3:
-        raise ConfigurationError(f"mutual information: at least three pairs are needed, not {x.shape} and {y.shape}")
-    if not 1 <= neighbours < len(x):
-        raise ConfigurationError(f"mutual information: neighbours = {neighbours}: must be from 1 to {len(x) - 1}")
+    refuse(
+        x.ndim != 1 or x.shape != y.shape or len(x) < 3,
+        f"mutual information: at least three pairs are needed, not {x.shape} and {y.shape}",
+    )
+    refuse(
+        not 1 <= neighbours < len(x), f"mutual information: neighbours = {neighbours}: must be from 1 to {len(x) - 1}"
+    )
     # Ranks: information does not change, and ties of equal values are broken by chance.
     x, y = (_spread_ranks(v, rng) for v in (x, y))
     null = np.array([_kraskov(x, rng.permutation(y), neighbours).mean() for _ in range(PERMUTATIONS)])

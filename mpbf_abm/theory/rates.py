@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.data.synthetic import family_rows
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.model import modalities
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import CuratorParameters, Parameters, PlannerParameters
@@ -121,8 +121,7 @@ def check(p: Parameters, space: MaterialsSpace | None) -> None:
     faults = [f"twin: cannot represent {what}" for what, wrong in cannot.items() if wrong]
     if isinstance(p.founding.mass, tuple) and len(p.founding.mass) != K:
         faults.append(f"founding.mass has {len(p.founding.mass)} entries; this space has {K} families")
-    if faults:
-        raise ConfigurationError(faults)
+    refuse(faults, faults)
 
 
 def label_kinds(p: Parameters, feasible: float) -> Float:
@@ -154,8 +153,7 @@ def audit_rate(open_records: float, audits: float, forgetting: float) -> float:
     """
     if not audits:
         return 0.0
-    if audits >= open_records:
-        raise ConfigurationError("twin: curators.audit_rate audits more records than are entered")
+    refuse(audits >= open_records, "twin: curators.audit_rate audits more records than are entered")
     return math.log1p(audits * -math.expm1(-forgetting) / (open_records - audits))
 
 

@@ -15,7 +15,7 @@ from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 from scipy.optimize import brentq
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.model.attention import attention, covering, power, reinforced
 from mpbf_abm.model.coupling import bias_share, loop_gain, steady_bias
 from mpbf_abm.model.materials import MaterialsSpace
@@ -287,8 +287,9 @@ class Twin:
     def total_inflow(self) -> float:
         """Return records added per tick, where they do not depend on the allocation."""
         rate = self.planners.published
-        if not np.allclose(rate, rate[0]):
-            raise ConfigurationError("twin: families differ in what is published; their total has no closed form")
+        refuse(
+            not np.allclose(rate, rate[0]), "twin: families differ in what is published; their total has no closed form"
+        )
         return float(self.curators.rate + self.planners.rate * rate[0])
 
     def volume(self, times: Sequence[float] | Float, kind: Kind = "ode") -> Float:
@@ -332,8 +333,7 @@ class Twin:
 
     def steady(self, start: Float | None = None, kind: Kind = "map") -> Float:
         """Return steady records (K,) to which a start (or founding) leads; needs forgetting."""
-        if not self.forgetting:
-            raise ConfigurationError("twin: without forgetting records grow without end; there is no steady state")
+        refuse(not self.forgetting, "twin: without forgetting records grow without end; there is no steady state")
         far = math.ceil(60.0 / self.forgetting)
         x = self.map(far, start).records[-1] if kind == "map" else self.ode([far], start).records[-1]
         still, zero = np.eye(self.families) if kind == "map" else 0.0, np.zeros(self.families)
@@ -491,8 +491,10 @@ def covariance(twin: Twin, x: Float, kind: Kind) -> Float:
     """
     J = twin.jacobian(x, kind)
     values = np.linalg.eigvals(J)
-    if (np.abs(values).max() if kind == "map" else 1 + values.real.max()) >= 1:
-        raise ConfigurationError("twin: noise about an unstable state grows without end")
+    refuse(
+        (np.abs(values).max() if kind == "map" else 1 + values.real.max()) >= 1,
+        "twin: noise about an unstable state grows without end",
+    )
     if kind == "map":
         return np.asarray(solve_discrete_lyapunov(J, tick_noise(twin, x, np.zeros_like(x))))
     return np.asarray(solve_continuous_lyapunov(J, -np.diag(twin.inflow(x) + twin.forgetting * x)))
@@ -512,8 +514,10 @@ def urn_covariance(twin: Twin, shares: Float) -> Float:
     """
     rate = twin.total_inflow()
     D = twin.inflow_jacobian(shares) / rate
-    if np.linalg.eigvals(D).real.max() >= 0.5:
-        raise ConfigurationError("twin: the shares of an urn with f' of 1/2 or more have no central limit at rate n")
+    refuse(
+        np.linalg.eigvals(D).real.max() >= 0.5,
+        "twin: the shares of an urn with f' of 1/2 or more have no central limit at rate n",
+    )
     G = np.zeros_like(D)
     for source in twin.sources:
         f, q = twin.attend(source, shares), source.published[0]

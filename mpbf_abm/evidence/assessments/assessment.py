@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -185,8 +185,7 @@ class Battery:
             setting.spec(setting.seed).check()
         except ConfigurationError as error:
             faults += error.faults
-        if faults:
-            raise ConfigurationError(faults)
+        refuse(faults, faults)
 
 
 def run_battery(

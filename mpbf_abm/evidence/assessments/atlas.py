@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import did_you_mean, refuse
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting
 from mpbf_abm.measures.urn import (
     at_mass_quantiles,
@@ -151,8 +151,7 @@ def chosen(names: Sequence[str]) -> tuple[AtlasRow, ...]:
         for name in names
         if not any(_named(row, name) for row in ROWS)
     ]
-    if faults:
-        raise ConfigurationError(faults)
+    refuse(faults, faults)
     return tuple(row for row in ROWS if not names or any(_named(row, name) for name in names))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting
 from mpbf_abm.evidence.assessments.effective_urn import LOCKED
 from mpbf_abm.measures.keystones import LOSS, Kind, end_of, keystones, leaning, losses_from, standing, static_ranking
@@ -102,8 +102,7 @@ def tasks(setting: Setting) -> list[tuple[int, str]]:
         faults.append("trainers.count = 0: must be at least 1; without models nothing depends on another")
     if setting.ticks < 4:
         faults.append(f"ticks = {setting.ticks}: must be at least 4, two before a loss and two after")
-    if faults:
-        raise ConfigurationError(faults)
+    refuse(faults, faults)
     return [(seed, part) for seed in setting.seeds() for part in PARTS]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, materials
 from mpbf_abm.evidence.assessments.effective_urn import FAMILIES, LOCKED, MOVED
 from mpbf_abm.measures.path import (
@@ -62,10 +62,10 @@ def tasks(setting: Setting) -> list[tuple[str, int, int]]:
     ConfigurationError
         For a run that is too short to have an early and a late part.
     """
-    if setting.ticks < LEAST_TICKS:
-        raise ConfigurationError(
-            f"ticks = {setting.ticks}: must be at least {LEAST_TICKS} for path; a fifth of a run is its early history"
-        )
+    refuse(
+        setting.ticks < LEAST_TICKS,
+        f"ticks = {setting.ticks}: must be at least {LEAST_TICKS} for path; a fifth of a run is its early history",
+    )
     histories = [("history", world, i) for world in setting.seeds() for i in range(HISTORIES)]
     return histories + [("ramp", world, ticks) for world in setting.seeds() for ticks in ramps(setting)]
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from mpbf_abm.arrays import Bool, Float, Float32, Int
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.evidence.facts.recorded import METAL, NON_METAL, RECORDED
 from mpbf_abm.evidence.known.rows import grouped
 from mpbf_abm.learning.heads import fit_head
@@ -98,8 +98,7 @@ def sample(
         each[space.start[without] : space.start[without + 1]] = 0.0
     if outside is not None:
         each[outside] = 0.0
-    if np.count_nonzero(each) < 2:
-        raise ConfigurationError("the space has too few materials for a corpus and a test")
+    refuse(np.count_nonzero(each) < 2, "the space has too few materials for a corpus and a test")
     edges = np.cumsum(each)
     u = Streams(seed).uniform(f"validation.{name}", 0, n)
     rows = np.searchsorted(edges, u * edges[-1], side="right")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import poisson
 
 from mpbf_abm.arrays import Float
+from mpbf_abm.errors import refuse
 from mpbf_abm.evidence.known.rows import (
     Check,
     Relation,
@@ -20,7 +21,6 @@ from mpbf_abm.evidence.known.rows import (
     mean_error,
     mutation,
     parameter,
-    require,
     row,
     seeds,
     share_error,
@@ -72,8 +72,8 @@ CLEAR = 4.0  # scaling distance from the percolation threshold, abs(c - 1) N^(1/
 
 def expected_giant(nodes: int, mean: float, name: str) -> tuple[float, float, str]:
     """Giant share of a random graph, what is allowed beside, and why; near the threshold neither is known."""
-    require(
-        abs(mean - 1) * nodes ** (1 / 3) >= CLEAR,
+    refuse(
+        abs(mean - 1) * nodes ** (1 / 3) < CLEAR,
         f"{name} = {mean:.4g}: too near to the threshold 1 for {nodes} nodes "
         f"(at least {CLEAR / nodes ** (1 / 3):.2g} away)",
     )
@@ -280,8 +280,8 @@ def dependent(
     """Threshold and jump, survivors above the threshold, collapse below it."""
     for layers in n:
         critical, jump = (x / k for x in percolation.mutual_threshold(layers))
-        require(
-            critical <= 0.85,
+        refuse(
+            critical > 0.85,
             f"F4.k = {k:g}: must be at least {critical * k / 0.85:.4g} with {layers} layers, "
             "so that the collapse comes well before the first removal",
         )
@@ -313,7 +313,7 @@ def ring(
     n: int = parameter(15, "nodes of the ring, odd", 5, 401, fast=9),
 ) -> Iterator[Check]:
     """Least tolerance at which one removal takes no other along: by paths on a ring, by neighbours among equals."""
-    require(n % 2 != 0, f"F5.n = {n}: the ring must be odd")
+    refuse(n % 2 == 0, f"F5.n = {n}: the ring must be odd")
     cycle, precision = nx.cycle_graph(n), 1e-7
     # Half of n, m, bounds the loads: 2m nodes in a row carry (i - 1)(2m - i), each carried m (m - 1)/2.
     tight = from_graph(cycle, load(1 - 1e-4 / n**2)).fail([0]).sum()
@@ -337,7 +337,7 @@ def founders(
     graphs: int = parameter(200, "independent graphs", 10, 1_000_000, fast=60),
 ) -> Iterator[Check]:
     """Mean reach n/i of the i-th node, and mean damage H_n of a single failure through the failure rule."""
-    require(max(i) <= n, f"F7.i = {max(i)}: must not exceed n = {n}")
+    refuse(max(i) > n, f"F7.i = {max(i)}: must not exceed n = {n}")
     reaches, damage = [], []
     for key in seeds(seed, "F7", graphs):
         graph = networks.growing_graph(n, 1, generator(key, "F7"))
@@ -369,7 +369,7 @@ def providers(
     graphs: int = parameter(60, "independent graphs", 5, 100_000, fast=20),
 ) -> Iterator[Check]:
     """Functioning share through the failure rule: exact mean at this size, and the limit it tends to."""
-    require(r <= m <= n, f"F8.m = {m}: founders must be from r = {r} to n = {n}")
+    refuse(not r <= m <= n, f"F8.m = {m}: founders must be from r = {r} to n = {n}")
     shares = []
     for key in seeds(seed, "F8", graphs):
         rng = generator(key, "F8")
@@ -398,7 +398,7 @@ def influences(
     labour: float = parameter(0.4, "share of labour in the influence vector", 0, 1, True),
 ) -> Iterator[Check]:
     """Closed forms on a star and on agents with one task each."""
-    require(alpha * math.sqrt(n) < 1, f"F9.alpha = {alpha:g}: must be below 1/sqrt(n) = {1 / math.sqrt(n):.4g}")
+    refuse(alpha * math.sqrt(n) >= 1, f"F9.alpha = {alpha:g}: must be below 1/sqrt(n) = {1 / math.sqrt(n):.4g}")
     sole = {task: [task] for task in range(n)}
     backed = {task: [task, "second"] for task in range(n)}
     star = nx.star_graph(n)
@@ -538,9 +538,7 @@ def warnings(
 def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int) -> Iterator[Check]:
     """Check lag-1 autocorrelation and variance of an AR(1) process, in whole series and in windows."""
     a = math.exp(-l * dt)
-    require(
-        n * (1 - a) >= 100, f"F11.n = {n}: series of l dt = {l * dt:g} must have at least {100 / (1 - a):.0f} values"
-    )
+    refuse(n * (1 - a) < 100, f"F11.n = {n}: series of l dt = {l * dt:g} must have at least {100 / (1 - a):.0f} values")
     variance = s**2 / (1 - a * a)
     window, most = 5, 20_000
     slow, wide, rolling, bent = [], [], [], 0.0

@@ -13,6 +13,7 @@ from scipy.integrate import quad
 from scipy.special import digamma, ndtr, polygamma
 
 from mpbf_abm.arrays import Float
+from mpbf_abm.errors import refuse
 from mpbf_abm.evidence.known.rows import (
     RUNS,
     Check,
@@ -25,7 +26,6 @@ from mpbf_abm.evidence.known.rows import (
     mean_error,
     mutation,
     parameter,
-    require,
     row,
     seeds,
     urn,
@@ -125,8 +125,8 @@ def gaussian_refits(
 ) -> Iterator[Check]:
     """Log and mean of the variance that is left after n refits to own draws."""
     per_refit = float(digamma((M - 1) / 2) + math.log(2 / (M - 1)))
-    require(
-        4 * math.sqrt(n * float(polygamma(1, (M - 1) / 2))) - n * per_refit <= 5,
+    refuse(
+        4 * math.sqrt(n * float(polygamma(1, (M - 1) / 2))) - n * per_refit > 5,
         f"M3: {n} refits to {M} labels leave less variance than the learner resolves; lower n or raise M",
     )
     p = self_training(M, 0.0, accumulate=False)
@@ -155,7 +155,7 @@ def resampling(
 ) -> Iterator[Check]:
     """Diversity 1 - sum x^2 when every generation is drawn from the one before."""
     start = np.array(a) if a else np.ones(K)
-    require(len(start) == K, f"M4.a has {len(start)} entries: must have K = {K}")
+    refuse(len(start) != K, f"M4.a has {len(start)} entries: must have K = {K}")
     p = urn(K, start, M, **{"commons.forgetting": ALL_GO, "commons.grace": 1, "space.materials": 4 * K})
     space = MaterialsSpace.synthetic(p, seed=0)
 
@@ -199,8 +199,8 @@ def performative(
     settled = 12 if e == 0 else max(2, math.ceil(math.log(1e-4) / math.log(e)))
     limit = mu0 / (1 - e)
     grown = mu0 * (1 - e_above**n) / (1 - e_above) + e_above**n * start
-    require(
-        abs(grown) <= 1e30, f"M6: {n} retrainings at e_above = {e_above:g} leave the range of labels; lower one of them"
+    refuse(
+        abs(grown) > 1e30, f"M6: {n} retrainings at e_above = {e_above:g} leave the range of labels; lower one of them"
     )
     yield Check("fixed point mu0 / (1 - e)", limit, *fits(e, settled + 1, "M6"), abs(start - limit) * e**settled + 1e-6)
     name, diverged = f"e = {e_above:g}: mean after {n} retrainings", fits(e_above, n + 1, "M6 above")
@@ -383,7 +383,7 @@ def bias_loop(
     rates = Rates(lambda_P, q, lambda_S, delta, kappa, chi, scale)
     rho, h = rates.rho, bias_share(delta, kappa)
     L = loop_gain(rho, pi, g, chi, h)
-    require(L < 0.97, f"M7: L = {L:.4g}: must be below .97 for a steady state; lower g, pi or chi")
+    refuse(L >= 0.97, f"M7: L = {L:.4g}: must be below .97 for a steady state; lower g, pi or chi")
     # The slowest of renewal and of the loop's own approach, five times.
     settle = math.ceil(5 / (delta * min(1.0, (1 - L) * (delta + kappa) / delta / (1 + kappa))))
     paths = bias_paths(seeds(seed, "M7", runs), settle + ticks, rates, b_s, pi, g)

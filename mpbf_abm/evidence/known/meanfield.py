@@ -13,6 +13,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from mpbf_abm.arrays import Float
+from mpbf_abm.errors import refuse
 from mpbf_abm.evidence.known.rows import (
     Check,
     fold,
@@ -23,7 +24,6 @@ from mpbf_abm.evidence.known.rows import (
     mutation,
     parameter,
     reinforcing,
-    require,
     row,
     seeds,
     urn_moments,
@@ -162,7 +162,7 @@ def strong_error(
 
 def enough(id: str, sizes: Sequence[int], count: int) -> None:
     """Refuse fewer sizes than a slope needs."""
-    require(len(set(sizes)) >= count, f"{id}.sizes: needs at least {count} different sizes, not {len(set(sizes))}")
+    refuse(len(set(sizes)) < count, f"{id}.sizes: needs at least {count} different sizes, not {len(set(sizes))}")
 
 
 def mean_bias(eco: Community) -> float:
@@ -254,7 +254,7 @@ def founding_mass(
     runs: int = parameter(2000, "runs", 50, 1_000_000, fast=150),
 ) -> Iterator[Check]:
     """Variance of the first family's share, one record at a time and in batches."""
-    require(len(mass) == 2, f"K3.mass has {len(mass)} entries: must have 2")
+    refuse(len(mass) != 2, f"K3.mass has {len(mass)} entries: must have 2")
     a, b = mass
     total, x0 = a + b, a / (a + b)
     for label, m, T in (("one at a time", 1, ticks), (f"batches of {batch}", batch, batches)):

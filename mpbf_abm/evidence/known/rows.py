@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean, refuse
 from mpbf_abm.learning.heads import Head
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.community import Community
@@ -105,15 +105,15 @@ class Parameter:
     def check(self, name: str, value: Any) -> Any:
         """Return a valid value in the default's kind, or raise one clear line."""
         values = value if isinstance(value, (list, tuple)) else (value,)
-        if isinstance(value, (list, tuple)) and not self.several:
-            raise ConfigurationError(f"{name} = {value!r}: must be one {self.kind()}")
-        if self.several and self.default and not values:
-            raise ConfigurationError(f"{name} = []: must have at least one {self.kind()}")
+        refuse(isinstance(value, (list, tuple)) and not self.several, f"{name} = {value!r}: must be one {self.kind()}")
+        refuse(self.several and self.default and not values, f"{name} = []: must have at least one {self.kind()}")
         for v in values:
             good = isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
             good = good and (float(v).is_integer() or not self.whole)
-            if not (good and (v > self.low if self.above else v >= self.low) and v <= self.high):
-                raise ConfigurationError(f"{name} = {v!r}: must be a {self.kind()} {self.range()}".rstrip())
+            refuse(
+                not (good and (v > self.low if self.above else v >= self.low) and v <= self.high),
+                f"{name} = {v!r}: must be a {self.kind()} {self.range()}".rstrip(),
+            )
         out = tuple(int(v) if self.whole else float(v) for v in values)
         return out if self.several else out[0]
 
@@ -177,8 +177,7 @@ class KnownRow:
                 faults.append(f"unknown parameter '{self.id}.{name}'{did_you_mean(name, self.parameters)}")
             except ConfigurationError as error:
                 faults += error.faults
-        if faults:
-            raise ConfigurationError(faults)
+        refuse(faults, faults)
         return values
 
 
@@ -269,17 +268,6 @@ def evaluate(
 
 
 # --------------------------------------------------------------------------- for rules
-
-
-def require(holds: bool, message: str) -> None:
-    """Raise a configuration error of one line unless a condition holds.
-
-    Raises
-    ------
-    ConfigurationError
-    """
-    if not holds:
-        raise ConfigurationError(message)
 
 
 def seeds(seed: int, label: str, count: int) -> list[int]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
 
 # Rows register themselves when their module is imported, in the order of the table.
 from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, statistics, urns, whole  # noqa: F401
@@ -59,8 +59,7 @@ def select(only: Sequence[str]) -> list[str]:
             wanted |= {id for id in ROWS if id[0] == name.upper()}
         else:
             faults.append(f"unknown row '{name}'{did_you_mean(name.upper(), ROWS)} (rows: {', '.join(ids())})")
-    if faults:
-        raise ConfigurationError(faults)
+    refuse(faults, faults)
     return [id for id in ids() if id in wanted]
 
 
@@ -96,8 +95,7 @@ def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[st
             ROWS[id].values(changes[id])
         except ConfigurationError as error:
             faults += error.faults
-    if faults:
-        raise ConfigurationError(faults)
+    refuse(faults, faults)
     return changes
 
 

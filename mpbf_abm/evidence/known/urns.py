@@ -11,7 +11,7 @@ from scipy.special import betaln, digamma, log_expit
 from scipy.stats import betabinom, chi2, norm
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.evidence.known.rows import (
     ONE_FAMILY,
     RUNS,
@@ -25,7 +25,6 @@ from mpbf_abm.evidence.known.rows import (
     mutation,
     parameter,
     reinforcing,
-    require,
     row,
     seeds,
     small_space,
@@ -227,7 +226,7 @@ def concentration_of_urns(
 ) -> Iterator[Check]:
     """Mean HHI, entropy and Gini of the limit, from founding masses and from the masses after n draws."""
     start = np.array(masses) if masses else np.full(K, a)
-    require(len(start) == K, f"U2.masses has {len(start)} entries: must have K = {K}")
+    refuse(len(start) != K, f"U2.masses has {len(start)} entries: must have K = {K}")
     x = family_masses(urn(K, start), seeds(seed, "U2", runs), n)
     two = family_masses(urn(2, (a, a)), seeds(seed, "U2 two", runs), n)
     A = start.sum()
@@ -288,8 +287,8 @@ def early_stream(
     batch_T: int = parameter(10, "its ticks", 2, 2_000),
 ) -> Iterator[Check]:
     """Share of the variance of the last share that the first draws decide."""
-    require(
-        m <= n and batch_early <= batch_T,
+    refuse(
+        not (m <= n and batch_early <= batch_T),
         f"U3: the early stream (m = {m}, batch_early = {batch_early}) must not be longer than the run",
     )
 
@@ -419,8 +418,8 @@ def central_limit(
 ) -> Iterator[Check]:
     """Variance of the share of two colours about 1/2, times the volume."""
     slope = (1 - eps) * g
-    require(slope < 0.45, f"U6: f' = (1 - eps) g = {slope:g}: must be below .45 (at 1/2 the limit ceases to exist)")
-    require(n >= N0, f"U6: n = {n}: must be at least N0 = {N0:g}, or founding has not faded")
+    refuse(slope >= 0.45, f"U6: f' = (1 - eps) g = {slope:g}: must be below .45 (at 1/2 the limit ceases to exist)")
+    refuse(n < N0, f"U6: n = {n}: must be at least N0 = {N0:g}, or founding has not faded")
     times = sorted({max(1, n >> k) for k in range(3)})
     x = family_masses(urn(2, (N0 / 2, N0 / 2), **reinforcing(g, eps)), seeds(seed, "U6", runs), times)
     size = x.sum(axis=2)
@@ -541,8 +540,8 @@ def intervention(
     runs: int = parameter(800, RUNS, 30, 10**6, fast=60),
 ) -> Iterator[Check]:
     """Share in the end after extra records, and what it costs to move it by D."""
-    require(a + b + 1 <= N, f"U9: N = {N}: must be above the founding mass a + b = {a + b:g}")
-    require(D * N >= 2, f"U9: D N = {D * N:g}: must be at least 2, or whole records cannot buy the shift")
+    refuse(a + b + 1 > N, f"U9: N = {N}: must be above the founding mass a + b = {a + b:g}")
+    refuse(D * N < 2, f"U9: D N = {D * N:g}: must be at least 2, or whole records cannot buy the shift")
     p = urn(2, (a, b))
     space = small_space(2, p.space.materials)
     given: list[tuple[float, float, float]] = []
@@ -588,9 +587,7 @@ def adoption(
     # Rounded as the rule rounds utilities, since decimals are not exact.
     b_A, b_B = math.floor(round(g_S / r, 9)) + 1, math.floor(round(g_R / r, 9)) + 1
     mean = b_A * b_B
-    require(
-        mean <= 2_000, f"U10: the barriers are {b_A} and {b_B} adoptions away; g_R and g_S must be smaller against r"
-    )
+    refuse(mean > 2_000, f"U10: the barriers are {b_A} and {b_B} adoptions away; g_R and g_S must be smaller against r")
     planners = int(min(100_000, 40 * mean + 200))
     taste = {"adoption": "utility", "utility_gaps": (g_R, g_S), "utility_returns": r}
     changes = grouped(
@@ -634,7 +631,7 @@ def monopoly(
     runs: int = parameter(1_500, RUNS, 30, 10**6, fast=80),
 ) -> Iterator[Check]:
     """Chance that the first colour takes nearly all; shares with weak reinforcement."""
-    require(a + b <= n, f"U11: n = {n}: must be at least the masses a + b = {a + b:g}, or the winner is still open")
+    refuse(a + b > n, f"U11: n = {n}: must be at least the masses a + b = {a + b:g}, or the winner is still open")
     x = family_masses(urn(2, (a, b), **reinforcing(g, 0.0)), seeds(seed, "U11", runs), n)
     leads = float((np.sign(x[:, 0] - x[:, 1]) * 0.5 + 0.5).mean())
 

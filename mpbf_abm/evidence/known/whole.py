@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.evidence.known.rows import Check, NotRun, generator, grouped, mean_error, mutation, parameter, row
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.model.campaign import run_campaign
@@ -169,8 +169,7 @@ def found_data(data: Path | None, needed: str) -> Path:
     """Folder of real data, or the reason why a row cannot be run."""
     if data is None:
         raise NotRun(f"needs real data: --data DIR with {needed} (see the README's section on real data)")
-    if not (data / needed).is_dir():
-        raise ConfigurationError(f"--data {data}: has no folder '{needed}'")
+    refuse(not (data / needed).is_dir(), f"--data {data}: has no folder '{needed}'")
     return data
 
 
