@@ -144,8 +144,7 @@ class Emulator:
         basis = quadratic(x)
         near = correlation(x, self.x, self.length)
         mean = basis @ self.coefficients + near @ self.weights
-        gain = cho_solve(self.factor, near.T)
-        left = np.maximum(1.0 - np.einsum("mn,nm->m", near, gain), 0.0)
+        left = np.maximum(1.0 - np.einsum("mn,nm->m", near, cho_solve(self.factor, near.T)), 0.0)
         curve = np.einsum("mi,ij,mj->m", basis, self.inverse, basis)
         return mean, np.sqrt(self.variance * left + (self.variance + self.noise) * curve)
 

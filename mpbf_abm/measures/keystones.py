@@ -106,8 +106,7 @@ def losses_from(snapshot: Snapshot, ticks: int, *, kind: Kind = "repository", be
     spared, shares = end_of(snapshot, ticks)
     rows = []
     for node, central in standing(snapshot.world, kind).iterrows():
-        loss = Shock(name=LOSS[kind], start=start, target=int(str(node)))
-        lost, moved = end_of(snapshot, ticks, loss)
+        lost, moved = end_of(snapshot, ticks, Shock(name=LOSS[kind], start=start, target=int(str(node))))
         cost = {o: spared[o] - lost[o] if way == "more" else lost[o] - spared[o] for o, way in better.items()}
         rows.append({"node": node, **central, **cost, "damage": float(damage(shares, moved))})
     return pd.DataFrame(rows).astype({"role": np.int64})

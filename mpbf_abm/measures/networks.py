@@ -352,8 +352,7 @@ def katz(graph: nx.Graph[Any], alpha: float) -> Float:
     """
     import networkx as nx
 
-    matrix = nx.to_scipy_sparse_array(graph, weight=None).toarray()
-    x = _walks(alpha * matrix.T) if alpha >= 0 else None
+    x = _walks(alpha * nx.to_scipy_sparse_array(graph, weight=None).toarray().T) if alpha >= 0 else None
     if x is None:
         raise ConfigurationError(f"alpha = {alpha:g}: must be 0 to below 1 over the largest eigenvalue of the graph")
     return x

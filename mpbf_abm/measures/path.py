@@ -260,8 +260,7 @@ def deposit(ecosystem: Community, family: int, count: int, *, measured: bool = F
     """
     world, space = ecosystem.world, ecosystem.world.space
     allowed = f"must be a family from 0 to {space.families - 1} and a count from 0"
-    wrong = not 0 <= family < space.families or count < 0
-    refuse(wrong, f"deposit: family = {family}, count = {count}: {allowed}")
+    refuse(not 0 <= family < space.families or count < 0, f"deposit: family = {family}, count = {count}: {allowed}")
     if not count:
         return
     noise, truth, index = world.p.modalities, world.truth, np.arange(count)
@@ -334,8 +333,7 @@ def monopoly_chance(a: float, b: float, g: float) -> float:
         return np.asarray(np.imag(np.exp(log + 1j * t * tail - 0.5 * t**2 * spread)))
 
     s = np.linspace(math.log(1e-8 / first[0]), math.log(1e8 / first[0]), 1601)
-    values = integrand(s)
-    return float(np.clip(0.5 - np.trapezoid(values, s) / math.pi, 0.0, 1.0))
+    return float(np.clip(0.5 - np.trapezoid(integrand(s), s) / math.pi, 0.0, 1.0))
 
 
 # --------------------------------------------------------------------------- degrees

@@ -197,8 +197,7 @@ class _Search:
         return a, b
 
     def middle(self) -> float:
-        levels = sorted(self.answers)
-        a, b = next((a, b) for a, b in pairwise(levels) if not self.beyond(a) and self.beyond(b))
+        a, b = next((a, b) for a, b in pairwise(sorted(self.answers)) if not self.beyond(a) and self.beyond(b))
         return sum(self.bisect(a, b, self.beyond)) / 2
 
     def ends(self) -> tuple[float, float]:
@@ -226,8 +225,7 @@ class _Search:
         return float((np.diff(x, axis=0) < -1e-12 * np.abs(x).max()).any(axis=0).mean())
 
     def crossings(self) -> int:
-        beyond = [self.beyond(level) for level in sorted(self.answers)]
-        return sum(a != b for a, b in pairwise(beyond))
+        return sum(a != b for a, b in pairwise([self.beyond(level) for level in sorted(self.answers)]))
 
     def setback(self) -> tuple[float, float, float] | None:
         """Return the levels between which the mean falls back most surely, if any does at 5 % over all pairs."""

@@ -137,8 +137,7 @@ def flow(ecosystem: Community, window: int) -> Flow:
         groups = ((world.curators, curator_attention), (world.planners, planner_attention))
         for i, (agents, attention) in enumerate(groups):
             if len(agents):
-                still = np.zeros(len(agents))
-                shares[:, i] = [_mean(share) for share in (attention(world), attention(world, still))]
+                shares[:, i] = [_mean(share) for share in (attention(world), attention(world, np.zeros(len(agents))))]
     return Flow(rates, *shares)
 
 
@@ -226,8 +225,7 @@ def intervene(
         rows.append((gamma, *of, passed, local_exponent(gamma * passed, mixed[0][k], x[k] / x.sum())))
     gamma, curators, planners, passed, local = np.array(rows).T
     chosen, share = np.asarray(families, np.int64), before[families] / before.sum()
-    alone = np.array([curators, planners])
-    return EffectiveUrn(chosen, share, added, gamma, alone, passed, local, plain, x)
+    return EffectiveUrn(chosen, share, added, gamma, np.array([curators, planners]), passed, local, plain, x)
 
 
 def _branch(snapshot: Snapshot, ticks: int, window: int, family: int = 0, count: int = 0) -> tuple[Float, Flow]:

@@ -61,8 +61,7 @@ def auc(scores: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: 
     1.0
     """
     y = checked_outcome(outcome)
-    s = checked_values("scores", scores, len(y))
-    area, covariance, counts = _areas([s], y, groups, folds)
+    area, covariance, counts = _areas([checked_values("scores", scores, len(y))], y, groups, folds)
     return _bounded(area[0], covariance[0, 0], counts)
 
 
@@ -173,8 +172,7 @@ def roc_curve(scores: ArrayLike, outcome: ArrayLike) -> pd.DataFrame:
     s = checked_values("scores", scores, len(y))
     order = np.argsort(-s, kind="stable")
     last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
-    true, false = np.cumsum(y[order])[last], np.cumsum(~y[order])[last]
-    rates = {"false_positive_rate": false, "true_positive_rate": true}
+    rates = {"false_positive_rate": np.cumsum(~y[order])[last], "true_positive_rate": np.cumsum(y[order])[last]}
     columns = {name: np.append(0.0, count / count[-1]) for name, count in rates.items()}
     return pd.DataFrame({"threshold": np.append(np.inf, s[order][last])} | columns)
 

@@ -258,8 +258,7 @@ def corrected_jsd(counts: NDArray[Any]) -> tuple[float, float]:
     own = entropies(shares)
     total = shares.sum(axis=0)
     left_out = entropies((total - shares) / (R - 1)) - (own.sum() - own) / (R - 1)
-    whole = float(entropies(total / R) - own.mean())
-    estimate = R * whole - (R - 1) * float(left_out.mean())
+    estimate = R * float(entropies(total / R) - own.mean()) - (R - 1) * float(left_out.mean())
     error = math.sqrt((R - 1) * float(left_out.var()))
     # What is left of the null bias when R grows: (K - 1) / (2 n).
     n = float(np.mean(np.sum(counts, axis=1)))

@@ -181,9 +181,8 @@ def judge(
     if n < 2:
         return Verdict(False, min(most, least + ahead(least, look_ahead)), np.full(len(targets), np.inf))
     widths = half_widths(np.asarray(differences, np.float64).reshape(n, -1), events, together=len(targets))
-    met = (widths <= np.asarray(targets)).all(axis=1)
     # The last time that a target was missed; precision holds from the next replicate on.
-    missed = np.flatnonzero(~met)
+    missed = np.flatnonzero(~(widths <= np.asarray(targets)).all(axis=1))
     since = max(least, int(missed[-1]) + 2 if len(missed) else 1)
     if since <= n and n - since >= ahead(since, look_ahead):
         return Verdict(True, n, widths[-1])

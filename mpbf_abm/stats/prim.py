@@ -74,8 +74,7 @@ class Prim:
         n, hits = len(self.y), int(self.y.sum())
         short = not self.columns or any(len(c) != n for c in self.columns)
         refuse(short, "scenario discovery needs columns as long as the outcome")
-        both = f"scenario discovery needs both kinds of scenarios; {hits} of {n} are of interest"
-        refuse(hits in (0, n), both)
+        refuse(hits in (0, n), f"scenario discovery needs both kinds of scenarios; {hits} of {n} are of interest")
         finite = all(np.isfinite(c).all() for c in self.columns if c.dtype.kind == "f")
         refuse(not finite, "scenario discovery needs factor values that are all finite")
         self.kinds = [KINDS.get(c.dtype.kind, "name") for c in self.columns]

@@ -136,8 +136,7 @@ def survival(times: ArrayLike, seen: ArrayLike) -> pd.DataFrame:
         error = np.where(gone, np.nan, alive * np.sqrt(greenwood))
     before = high[~gone][-1] if (~gone).any() else 1.0
     ends = np.where(gone, 0.0, low), np.where(gone, before, high)
-    columns = (at, risk.astype(np.int64), count, alive, error, *ends)
-    table = pd.DataFrame(dict(zip(CURVE, columns, strict=True)))
+    table = pd.DataFrame(dict(zip(CURVE, (at, risk.astype(np.int64), count, alive, error, *ends), strict=True)))
     start = pd.DataFrame([(0.0, len(t), 0, 1.0, 0.0, 1.0, 1.0)], columns=CURVE)
     return table if len(at) and at[0] == 0 else pd.concat([start, table], ignore_index=True)
 

@@ -162,9 +162,7 @@ def giant_share(p: ArrayLike, kept: ArrayLike = 1.0) -> float:
     """
     p = degree_distribution(p)
     q = np.broadcast_to(np.asarray(kept, np.float64), p.shape)
-    u = _dead_end(p, q)
-    k = np.arange(len(p))
-    return float(p * q @ (1.0 - u**k))
+    return float(p * q @ (1.0 - _dead_end(p, q) ** np.arange(len(p))))
 
 
 def _dead_end(p: Float, q: ArrayLike) -> float:
@@ -204,8 +202,7 @@ def watts_window(phi: float) -> tuple[float, float] | None:
     >>> print("%.4f %.4f" % watts_window(0.18))
     1.0207 5.7647
     """
-    steps = vulnerable_degree(phi)
-    high = 2.0 * steps + 10.0
+    high = 2.0 * vulnerable_degree(phi) + 10.0
     top = float(minimize_scalar(lambda z: -watts_condition(phi, z), bounds=(1.0, high), method="bounded").x)
     if watts_condition(phi, top) <= 1:
         return None
@@ -239,8 +236,7 @@ def cascade_share(p: ArrayLike, phi: float) -> float:
     p = p[1:]
     mean = float(k @ p)
     least = np.maximum(np.ceil(phi * k - ROUNDING), 1)
-    vulnerable = k <= vulnerable_degree(phi)
-    if mean == 0 or float((k * (k - 1) * p)[vulnerable].sum()) <= mean:
+    if mean == 0 or float((k * (k - 1) * p)[k <= vulnerable_degree(phi)].sum()) <= mean:
         return 0.0
     q, before = 1e-6, 0.0
     while abs(q - before) > 1e-13:

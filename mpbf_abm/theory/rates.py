@@ -81,8 +81,7 @@ def rates(p: Parameters, space: MaterialsSpace | None, bias: float | None) -> di
 
 
 def _source(of: CuratorParameters | PlannerParameters, rate: float, share: Float, coverage: float = 0.0) -> Source:
-    exploration = max(of.exploration, of.exploration_floor)
-    return Source(rate, share, exploration, of.reinforcement, of.adjacency, coverage)
+    return Source(rate, share, max(of.exploration, of.exploration_floor), of.reinforcement, of.adjacency, coverage)
 
 
 def check(p: Parameters, space: MaterialsSpace | None) -> None:

@@ -68,8 +68,7 @@ class Setting:
     def to_text(self) -> str:
         """Return as text what a task's value follows from: everything but the number of communities."""
         events = {name: [e.model_dump() for e in getattr(self, name)] for name in ("policies", "shocks")}
-        what = {"parameters": self.parameters.model_dump(), "seed": self.seed, "ticks": self.ticks}
-        return json.dumps(what | events)
+        return json.dumps({"parameters": self.parameters.model_dump(), "seed": self.seed, "ticks": self.ticks} | events)
 
     @classmethod
     def from_text(cls, text: str) -> Setting:

@@ -192,8 +192,7 @@ def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dic
             seen.append(observe(eco.world))
         if tick == early and interventions:
             out |= by_intervention(eco.snapshot(), interventions, setting.ticks)
-    flows = {name: _known_mean([s[name] for s in seen]) for name in FLOWS}
-    world, end = eco.world, seen[-1] | flows
+    world, end = eco.world, seen[-1] | {name: _known_mean([s[name] for s in seen]) for name in FLOWS}
     models = [(w, m, m.diagnosis.u[0]) for w, m in usage(world) if m.diagnosis is not None]
     errors = (w * float((m.panel_mean - world.truth.property[m.panel.materials]).mean()) for w, m, _ in models)
     mine = {
@@ -225,8 +224,7 @@ def by_intervention(snapshot: Snapshot, wanted: Sequence[str], ticks: int) -> di
         grown = displaced[1] / displaced[0]
         out["bias_exponent"] = math.log(grown) / math.log(records[1] / records[0]) if grown > 0 else math.nan
     if "damage_exponent" in wanted:
-        second = int(np.argsort(-x, kind="stable")[1])
-        records, _, damage = displacements(snapshot, [second], at)
+        records, _, damage = displacements(snapshot, [int(np.argsort(-x, kind="stable")[1])], at)
         volumes = records.sum(axis=1)
         out["damage_exponent"] = float(np.log(damage[0, 1] / damage[0, 0]) / np.log(volumes[1] / volumes[0]))
     return out
@@ -308,9 +306,8 @@ def report_of(rows: Sequence[AtlasRow], setting: Setting, values: Mapping[Any, d
         words = f"{row.layer}: {row.name}, {row.indicator} (sd)"
         findings.append(Finding(words, effect, 0.0, setting.replicates, f"{expected}: {word}"))
         ends = [float(np.nanmean(v)) if np.isfinite(v).any() else math.nan for v in (x[0], x[-1])]
-        interval = f"{effect.low:.2f} to {effect.high:.2f}"
         what = (row.layer, row.name, row.knob, row.indicator, *ends, SIGNS[row.sign])
-        cells.append((row.group, *what, effect.value, interval, p, word))
+        cells.append((row.group, *what, effect.value, f"{effect.low:.2f} to {effect.high:.2f}", p, word))
     tables = {}
     for group in dict.fromkeys(row.group for row in rows):
         # "boundary conditions": a row is a condition.

@@ -115,8 +115,7 @@ def evaluate(run: RunInput) -> dict[str, float]:
         space = MaterialsSpace.synthetic(p, seed=run.seed)
     founded, snapshot = _until(p, run.seed, early, space)
     x = snapshot.world.commons.visible()
-    families = at_mass_quantiles(x, FAMILIES)
-    urn = intervene(snapshot, families)
+    urn = intervene(snapshot, at_mass_quantiles(x, FAMILIES))
     fitted, plain = fitted_twin(urn, snapshot), plain_twin(urn, snapshot)
     alone = {"gamma_curators": float(urn.gamma_of[0].mean()), "gamma_planners": float(urn.gamma_of[1].mean())}
     out = urn.numbers() | alone | {"gamma_sd": float(urn.gamma.std(ddof=1)), "threshold": urn.threshold}
@@ -186,8 +185,7 @@ def _reversed(snapshot: Snapshot, fitted: Twin, plain: Twin, run: RunInput, fami
     N, s, ahead = float(x.sum()), float(x[family] / x.sum()), run.ticks - snapshot.world.tick
     prices = []
     for twin in (fitted, plain):
-        dose = np.array([max(1, round(FRACTION * x[family]))])
-        _, own, _ = predicted(twin, [family], dose, [0, ahead])
+        _, own, _ = predicted(twin, [family], np.array([max(1, round(FRACTION * x[family]))]), [0, ahead])
         prices.append(lasting_cost(s, N, MOVED, float(own[0, 1] / own[0, 0])))
     cost = prices[0]
     bought = math.nan
@@ -367,8 +365,7 @@ def agreement(observed: Float, predicted: Float, seed: int = 0) -> dict[str, flo
     gap, spread = (o - p)[known], o[known] - o[known].mean()
     (slope_low, slope_high), (r2_low, r2_high) = (map(float, np.nanquantile(v, (0.025, 0.975))) for v in (slopes, r2s))
     skill = float(1.0 - (gap @ gap) / (spread @ spread)) if spread.any() else math.nan
-    error = float(np.median(np.abs(gap)))
-    numbers = (slope, slope_low, slope_high, intercept, r2, r2_low, r2_high, skill, error)
+    numbers = (slope, slope_low, slope_high, intercept, r2, r2_low, r2_high, skill, float(np.median(np.abs(gap))))
     return dict(zip(AGREEMENT, numbers, strict=True)) | counts
 
 
@@ -503,6 +500,5 @@ def _points(draws: pd.DataFrame) -> pd.DataFrame:
     for claim in CLAIMS:
         o, p = (f(draws).reshape(len(draws), -1) for f in (claim.observed, claim.predicted))
         draw = np.repeat(draws["scenario"].to_numpy(), o.shape[1])
-        pairs = {"draw": draw, "observed": o.ravel(), "predicted": p.ravel()}
-        parts.append(pd.DataFrame(claim.labels() | pairs))
+        parts.append(pd.DataFrame(claim.labels() | {"draw": draw, "observed": o.ravel(), "predicted": p.ravel()}))
     return pd.concat(parts, ignore_index=True)

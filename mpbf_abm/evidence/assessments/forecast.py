@@ -147,8 +147,7 @@ def _predicted(
     areas = [{"ensemble": ensemble, "moment": m, **vars(auc(part[f"leading at {m:g}"], y))} for m in MOMENTS]
     fitted = fit_logistic(part[list(INDICATORS)], y)
     of = {"ensemble": ensemble, "indicator": list(INDICATORS), "log_odds_per_sd": fitted.coefficients, "sd": fitted.sd}
-    moments, weights = pd.DataFrame(areas), pd.DataFrame(of)
-    return {"roc": pd.concat(rocs, ignore_index=True), "moments": moments, "weights": weights}
+    return {"roc": pd.concat(rocs, ignore_index=True), "moments": pd.DataFrame(areas), "weights": pd.DataFrame(of)}
 
 
 QUESTION = "Does the first fifth of a run say whether it will end locked in?"

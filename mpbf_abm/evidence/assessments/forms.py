@@ -133,8 +133,7 @@ def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) 
     mean, low, high = (v.reshape(C, H) for v in (under.mean, under.low, under.high))
     alternative = np.array([[v == "alternative" for v in combination] for combination in COMBINATIONS])
     # What a form moves: mean over the eight combinations with its alternative, less that over the other eight.
-    contrast = np.where(alternative, 1.0, -1.0) / (C / 2)
-    moved = np.einsum("rch,cf->rhf", x, contrast).reshape(R, H * len(FORMS))
+    moved = np.einsum("rch,cf->rhf", x, np.where(alternative, 1.0, -1.0) / (C / 2)).reshape(R, H * len(FORMS))
     moved[np.abs(moved) < ROUNDING] = 0.0
     held = simultaneous_intervals(moved, events=[False] * moved.shape[1], seed=setting.seed)
     by_form = {k: v.reshape(H, len(FORMS)) for k, v in (("mean", held.mean), ("low", held.low), ("high", held.high))}

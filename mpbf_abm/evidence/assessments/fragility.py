@@ -331,8 +331,7 @@ def _of_losses(losses: pd.DataFrame, kind: Kind) -> Part:
         each = losses.pivot(index="seed", columns="role", values=outcome)
         cost = f"cost of losing the most leaned-on {kind}: {words}"
         if each.isna().all(axis=0).any():
-            why = "not known: not defined without some node in any community"
-            findings.append(Finding(cost, UNKNOWN, 0.0, 0, why))
+            findings.append(Finding(cost, UNKNOWN, 0.0, 0, "not known: not defined without some node in any community"))
             continue
         findings.append(_cost(cost, each[1].to_numpy(), smallest))
         table, ranks = keystones(losses, outcome), static_ranking(losses, outcome)
@@ -358,10 +357,9 @@ def _of_ranking(each: pd.DataFrame, table: pd.DataFrame, ranks: pd.DataFrame, ki
         users = ranks.set_index("measure").to_dict("index")["users"]
         words = f"rank correlation of a {kind}'s users with its cost in finds"
         reading = "mean over communities; chance in single runs lowers it"
-        rho = _read(users, "rho_within", "_within")
         findings += [
             _cost(f"finds that the most leaned-on {kind} costs beyond another", more, smallest),
-            Finding(words, rho, 0.0, int(float(users["seeds"])), reading),
+            Finding(words, _read(users, "rho_within", "_within"), 0.0, int(float(users["seeds"])), reading),
         ]
     return findings
 
@@ -374,8 +372,7 @@ def _of_shares(worlds: list[dict[int, float]], target: Target, setting: Setting)
     for m, x in costs.items():
         e = mean_estimate(x)
         rows.append((target, m / count, e.value, e.low, e.high, float((x > smallest).mean())))
-    columns = ["chosen", "lost", "cost", "low", "high", "costly"]
-    table = [("tipping", pd.DataFrame(rows, columns=columns))]
+    table = [("tipping", pd.DataFrame(rows, columns=["chosen", "lost", "cost", "low", "high", "costly"]))]
     findings = [_cost("cost of losing all repositories: finds", costs[count], smallest)] if target == "largest" else []
     words = f"share of the repositories whose loss costs {smallest:g} of finds, {ALL[target]}"
     if n < FEWEST:

@@ -87,8 +87,7 @@ def ramp(setting: Setting, world: int, ticks: int) -> dict[str, Any]:
     """Explore more and more and then less again, and watch the largest share of what is expected to be entered next."""
     lever = {path: (now, HIGH if now < HIGH else 0.5 * (1.0 + now)) for path, now in _room(setting).items()}
     spec = setting.spec((world << 8) + HISTORIES, materials(setting.parameters, world))
-    settle = max(2, setting.ticks // EARLY)
-    way, seen = ramp_community(spec, lever, ticks, _next_leading, settle=settle)
+    way, seen = ramp_community(spec, lever, ticks, _next_leading, settle=max(2, setting.ticks // EARLY))
     return {"way": way, "seen": seen, "area": loop_area(way, seen)}
 
 
@@ -118,8 +117,7 @@ def history(setting: Setting, world: int, i: int) -> dict[str, Any]:
     second = int(np.argsort(-x, kind="stable")[1])
     share, N = float(x[second] / x.sum()), float(x.sum())
     price = cost_of_reversal(share, N, MOVED)
-    small = max(1, round(TWIN * N))
-    twin, _ = _course(setting, snapshot, seed ^ LATER[0], second, small)
+    twin, _ = _course(setting, snapshot, seed ^ LATER[0], second, max(1, round(TWIN * N)))
     if math.isfinite(price):
         paid, _ = _course(setting, snapshot, seed ^ LATER[0], second, round(price))
     else:

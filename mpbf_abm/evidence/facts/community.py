@@ -128,8 +128,7 @@ def attachment(h: CommunityHistory) -> dict[str, float]:
         "reuse_share": float(np.average(share[-LATE:], weights=events[-LATE:])),
     }
     steps = np.where(h.space.similarity > 0, 1, 2) * (1 - np.eye(h.space.families, dtype=np.int64))
-    first = first_edits(when, tried, steps)
-    return out | {"adjacent_possible": adjacency(first, 1)}
+    return out | {"adjacent_possible": adjacency(first_edits(when, tried, steps), 1)}
 
 
 def monoculture(h: CommunityHistory) -> dict[str, float]:

@@ -101,8 +101,7 @@ def sample(
     refuse(np.count_nonzero(each) < 2, "the space has too few materials for a corpus and a test")
     edges = np.cumsum(each)
     u = Streams(seed).uniform(f"validation.{name}", 0, n)
-    rows = np.searchsorted(edges, u * edges[-1], side="right")
-    return np.asarray(np.minimum(rows, space.size - 1), np.int64)
+    return np.asarray(np.minimum(np.searchsorted(edges, u * edges[-1], side="right"), space.size - 1), np.int64)
 
 
 def mixed(p: Parameters, seed: int, n: int) -> NDArray[np.int8]:

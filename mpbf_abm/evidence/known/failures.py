@@ -401,8 +401,7 @@ def influences(
     refuse(alpha * math.sqrt(n) >= 1, f"F9.alpha = {alpha:g}: must be below 1/sqrt(n) = {1 / math.sqrt(n):.4g}")
     sole = {task: [task] for task in range(n)}
     backed = {task: [task, "second"] for task in range(n)}
-    star = nx.star_graph(n)
-    x = networks.katz(star, alpha)
+    x = networks.katz(nx.star_graph(n), alpha)
     inputs = np.zeros((n + 1, n + 1))
     inputs[0, 1:], inputs[1:, 0] = 1 / n, 1.0
     v = networks.influence_vector(inputs, labour)
@@ -551,8 +550,7 @@ def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int)
         line = part + s * np.arange(len(part))
         straight, tilted = (warning.rolling_autocorrelation(y, window, detrend="linear") for y in (part, line))
         bent = max(bent, float(np.abs(straight - tilted).max()))
-    note = "e^(-l dt); bias of the estimator"
-    yield Check("autocorrelation", a, *mean_error(slow), (1 + 4 * a) / n, note=note)
+    yield Check("autocorrelation", a, *mean_error(slow), (1 + 4 * a) / n, note="e^(-l dt); bias of the estimator")
     note = "s^2/(1 - ac1^2), exact at this length"
     yield Check("variance", sample_variance(a, variance, n), *mean_error(wide), note=note)
     short, note = sample_variance(a, variance, window), "each about its own mean; exact"

@@ -299,8 +299,7 @@ def exact_learner(
     ends = ", largest difference", " against refit"
     for model, size, kinds, end in zip((head, updated), (n, n + r), names, ends, strict=True):
         mean, variance = model.predict(test)
-        scatter = head.noise + noise[:size]
-        exact = dense_posterior(phi[:size], y[:size] - head.offset, scatter, head.prior, test)
+        exact = dense_posterior(phi[:size], y[:size] - head.offset, head.noise + noise[:size], head.prior, test)
         for kind, one, other in zip(kinds, (mean - head.offset, variance - head.noise), exact, strict=True):
             yield Check(f"{kind}{end}", 0.0, float(np.abs(one - other).max()), tolerance=tolerance)
     yield one_extra_record(seed, extra, records)

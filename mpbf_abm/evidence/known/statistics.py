@@ -103,8 +103,7 @@ def ishigami(
     errors = (found.total_high - found.total_low) / 3.92
     for i in range(3):
         yield within(f"total index of factor {i + 1}", total[i], found.total[i], float(errors[i]), 0.06)
-    freedom = rows * 5 * (m - 1)
-    yield Check("variance of the noise", sd**2, found.noise, sd**2 * math.sqrt(2 / freedom))
+    yield Check("variance of the noise", sd**2, found.noise, sd**2 * math.sqrt(2 / (rows * 5 * (m - 1))))
 
 
 @row("S4", "Elementary effects of a plane with one interaction", MORRIS)

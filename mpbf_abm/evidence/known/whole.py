@@ -76,8 +76,7 @@ def relabelling(
             eco.step()
         by_slot = np.empty(planners)
         by_slot[eco.world.planners.slots] = eco.world.planners.claims
-        counts = eco.world.commons.records_by_family().astype(np.float64)
-        return counts, eco.recorder.series[-1][1]["found"], by_slot
+        return eco.world.commons.records_by_family().astype(np.float64), eco.recorder.series[-1][1]["found"], by_slot
 
     records, found, claims = run(space)
     relabelled, shuffled = run(space.relabelled(order)), run(space, shuffle=True)
