@@ -68,11 +68,6 @@ class Tipping:
     setback: tuple[float, float, float] | None
 
     @property
-    def monotone(self) -> bool:
-        """Whether the response has one direction within chance, as far as the levels tried show."""
-        return self.setback is None
-
-    @property
     def remark(self) -> str:
         """What the levels tried say of the response's direction, in a sentence."""
         way = "rises" if self.rising else "falls"

@@ -108,17 +108,6 @@ def giant_share_er(c: float) -> float:
     return float(1.0 + lambertw(-c * math.exp(-c)).real / c) if c > 1 else 0.0
 
 
-def random_threshold(p: ArrayLike) -> float:
-    """Return the share of nodes whose random removal leaves no giant component: 1 - <k>/<k(k-1)> (Cohen et al. 2000).
-
-    Erdos-Renyi: 1 - 1/c. 0 where there is no giant component to begin with.
-    """
-    p = degree_distribution(p)
-    k = np.arange(len(p))
-    pairs = float(k * (k - 1) @ p)
-    return max(0.0, 1.0 - float(k @ p) / pairs) if pairs else 0.0
-
-
 def attack_threshold(p: ArrayLike) -> float:
     """Return the share of nodes whose removal by falling degree leaves no giant component (Callaway et al. 2000).
 

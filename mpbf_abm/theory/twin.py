@@ -1,4 +1,4 @@
-"""The twin itself: allocation, the map, the ODE, volume, bias and steady states."""
+"""The twin itself: allocation, the map, the ODE, volume, thresholds and noise."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
-from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 from scipy.optimize import brentq
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.model.attention import attention, covering, power, reinforced
-from mpbf_abm.model.coupling import bias_share, loop_gain, steady_bias
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.theory.rates import Source, rates
@@ -282,7 +280,7 @@ class Twin:
         total = float(records.sum())
         return self.transfer * float((bias + records * self.level).sum()) / total if total > 0 else math.nan
 
-    # ------------------------------------------------------------------ volume and bias
+    # ------------------------------------------------------------------ volume
 
     def total_inflow(self) -> float:
         """Return records added per tick, where they do not depend on the allocation."""
@@ -300,49 +298,12 @@ class Twin:
         limit = rate / (self.forgetting if kind == "ode" else -math.expm1(-self.forgetting))
         return np.asarray(limit + (start - limit) * np.exp(-self.forgetting * t))
 
-    def loop(self, kind: Kind = "ode") -> tuple[float, float]:
-        """Return the gain L of the bias loop (bias grows without end where L > 1), and steady bias b*.
+    # ------------------------------------------------------------------ derivatives of the map
 
-        Where families differ in bias, theirs counts by the steady allocation.
-        """
-        rate = self.total_inflow()
-        curated = self.curators.rate * (self.simulated + 0.5 * self.hybrid)
-        generated = self.pseudo_share * self.simulated / (self.simulated + 0.5 * self.hybrid)
-        transfer = self.transfer
-        if kind == "ode":
-            h = bias_share(self.forgetting, self.audit)
-        else:
-            gone = -math.expm1(-self.forgetting)
-            h = bias_share(gone, math.expm1(self.audit))
-            # Within a tick the learner reads the records before the experiments of the tick are among them.
-            transfer /= 1.0 - gone * (rate - self.curators.rate) / rate
-        rho = 1.0 - curated / rate
-        L = loop_gain(rho, generated, self.pseudo_gain, transfer, h)
-        b = np.asarray(self.bias)
-        source = float(b) if b.ndim == 0 else float(b @ self.attend(self.curators, self.steady(kind=kind)))
-        return L, steady_bias(rho, generated, source, h, L)
-
-    # ------------------------------------------------------------------ steady states
-
-    def jacobian(self, x: Float, kind: Kind = "map") -> Float:
-        """Return the derivative of the map's step, or of the ODE's right-hand side, by the records (K, K)."""
-        if kind == "ode":
-            return self.inflow_jacobian(x) - self.forgetting * np.eye(self.families)
+    def jacobian(self, x: Float) -> Float:
+        """Return the derivative of the map's step by the records (K, K)."""
         half = self.halves(x)
         return np.asarray(half.planned @ half.curated * math.exp(-self.forgetting))
-
-    def steady(self, start: Float | None = None, kind: Kind = "map") -> Float:
-        """Return steady records (K,) to which a start (or founding) leads; needs forgetting."""
-        refuse(not self.forgetting, "twin: without forgetting records grow without end; there is no steady state")
-        far = math.ceil(60.0 / self.forgetting)
-        x = self.map(far, start).records[-1] if kind == "map" else self.ode([far], start).records[-1]
-        still, zero = np.eye(self.families) if kind == "map" else 0.0, np.zeros(self.families)
-        for _ in range(20):
-            gap = self.step(x, zero, math.nan, 1)[0] - x if kind == "map" else self.inflow(x) - self.forgetting * x
-            if np.abs(gap).max() <= 1e-13 * x.sum():
-                break
-            x = x - np.linalg.solve(self.jacobian(x, kind) - still, gap)
-        return np.asarray(x)
 
     def halves(self, x: Float) -> Halves:
         """Return curators' and planners' half of a tick that starts at x."""
@@ -443,21 +404,6 @@ class Twin:
             out.append(of_shares(spread, after))
         return np.array(out)
 
-    def share_covariance(self, shares: Float | None = None, kind: Kind = "map") -> Float:
-        """Return the stationary covariance of the shares about a stable steady state (K, K).
-
-        Parameters
-        ----------
-        shares : float (K,), optional
-            Where `steady` starts from, in shares of the founding volume; founding if not given.
-            Without forgetting, the state itself: the result is then the limit of n times the
-            covariance after n records.
-        """
-        if not self.forgetting:
-            return urn_covariance(self, self.start / self.start.sum() if shares is None else shares)
-        x = self.steady(None if shares is None else shares * self.start.sum(), kind)
-        return of_shares(covariance(self, x, kind), x)
-
 
 def winner(share: float, K: int) -> Float:
     """Return shares with one winner and equal others (K,)."""
@@ -483,47 +429,10 @@ def tick_noise(twin: Twin, x: Float, mass: Float) -> Float:
     return np.asarray(half.planned @ (thinned + drawn) @ half.planned.T + deposited)
 
 
-def covariance(twin: Twin, x: Float, kind: Kind) -> Float:
-    """Return the stationary covariance of the records about a stable steady state (K, K).
-
-    Lyapunov's equation: discrete for the map; continuous for the ODE, where every event is a
-    Poisson process of its own.
-    """
-    J = twin.jacobian(x, kind)
-    values = np.linalg.eigvals(J)
-    refuse(
-        (np.abs(values).max() if kind == "map" else 1 + values.real.max()) >= 1,
-        "twin: noise about an unstable state grows without end",
-    )
-    if kind == "map":
-        return np.asarray(solve_discrete_lyapunov(J, tick_noise(twin, x, np.zeros_like(x))))
-    return np.asarray(solve_continuous_lyapunov(J, -np.diag(twin.inflow(x) + twin.forgetting * x)))
-
-
 def of_shares(covariance: Float, x: Float) -> Float:
     """Return the covariance of the shares from that of the records about a state x (K, K)."""
     change = (np.eye(len(x)) - (x / x.sum())[:, None]) / x.sum()
     return np.asarray(change @ covariance @ change.T)
-
-
-def urn_covariance(twin: Twin, shares: Float) -> Float:
-    """Limit of n times the covariance of the shares after n records without forgetting (K, K).
-
-    The central limit of urns, for two families ``f(1-f)/(1-2f')``; it needs f' < 1/2. About
-    the shares at which ``p(x) = x``.
-    """
-    rate = twin.total_inflow()
-    D = twin.inflow_jacobian(shares) / rate
-    refuse(
-        np.linalg.eigvals(D).real.max() >= 0.5,
-        "twin: the shares of an urn with f' of 1/2 or more have no central limit at rate n",
-    )
-    G = np.zeros_like(D)
-    for source in twin.sources:
-        f, q = twin.attend(source, shares), source.published[0]
-        counts = (1 - q) * np.outer(f - shares, f - shares)
-        G += source.rate * q / rate * (np.diag(f) - np.outer(f, f) + counts)
-    return np.asarray(solve_continuous_lyapunov(D - 0.5 * np.eye(len(D)), -G))
 
 
 def urn_variance(a: float, total: float, batches: Sequence[float] | NDArray[np.generic]) -> float:
