@@ -85,7 +85,7 @@ def choices(time: Int, family: Int, unit: Int | None = None) -> Choices:
     time, family : arrays (n,)
         As in :func:`prior_events`.
     unit : int (n,), optional
-        Paper of each event; each event is a paper of its own if not given.
+        Paper of each event; each event is a separate paper if not given.
     """
     period = _periods(time)
     before = _held(period, family)

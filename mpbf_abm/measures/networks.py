@@ -402,7 +402,7 @@ def _walks(step: Float) -> Float | None:
 
 # How failures spread over a graph: cascades by the package's failure rules, tolerance, reach and damage.
 #
-# An edge u -> v of a directed graph says that v leans on u, as in :mod:`mpbf_abm.model.links`.
+# An edge u -> v of a directed graph says that v depends on u, as in :mod:`mpbf_abm.model.links`.
 
 
 def cascade_size(network: Network, removed: Iterable[Hashable]) -> float:
@@ -424,7 +424,7 @@ def cascade_size(network: Network, removed: Iterable[Hashable]) -> float:
 
 
 def reach(graph: nx.DiGraph[Any]) -> Int:
-    """Return the nodes that lean on a node directly or through others, itself included, for every node (N,).
+    """Return the nodes that depend on a node directly or through others, itself included, for every node (N,).
 
     Raises
     ------
@@ -438,7 +438,7 @@ def reach(graph: nx.DiGraph[Any]) -> Int:
     """
     import networkx as nx
 
-    refuse(not graph.is_directed(), "reach needs a directed graph: an edge u -> v says that v leans on u")
+    refuse(not graph.is_directed(), "reach needs a directed graph: an edge u -> v says that v depends on u")
     position = {v: i for i, v in enumerate(graph.nodes)}
     strong = nx.condensation(graph)
     sets: dict[int, int] = {}
@@ -511,7 +511,7 @@ def critical_tolerance(
 def growing_graph(
     nodes: int, providers: int, rng: np.random.Generator, *, founders: int | None = None
 ) -> nx.DiGraph[int]:
-    """Return a graph that grows by uniform attachment: each newcomer leans on r distinct earlier nodes.
+    """Return a graph that grows by uniform attachment: each newcomer depends on r distinct earlier nodes.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Path dependence: how much early history decides, what a small change becomes, what undoing costs.
 
-Twin runs and interventions share every keyed draw with the run they are compared to (common
+Perturbed copies and interventions share every keyed draw with the run they are compared to (common
 random numbers), so that what differs between them follows from the change alone.
 """
 
@@ -192,7 +192,7 @@ def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
     return index, float(influence.std(ddof=1) / math.sqrt(len(a)))
 
 
-# --------------------------------------------------------------------------- twin runs
+# --------------------------------------------------------------------------- perturbed copies
 
 
 def damage(first: NDArray[Any], second: NDArray[Any]) -> Float:

@@ -133,7 +133,7 @@ def paired_resilience(
 
 
 def gap_curve(disrupted: ArrayLike, undisturbed: ArrayLike, times: Times = None) -> pd.DataFrame:
-    """Return the mean gap to the undisturbed twins at each time, with a band that holds at all times together.
+    """Return the mean gap to the undisturbed runs at each time, with a band that holds at all times together.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def disruption(
 
     Notes
     -----
-    Identical twins have exactly 0 everywhere, and recover at once.
+    Identical runs have exactly 0 everywhere, and recover at once.
     """
     table = paired_resilience(disrupted, undisturbed, times, recovered=recovered)
     curve = gap_curve(disrupted, undisturbed, times)

@@ -30,7 +30,7 @@ from mpbf_abm.stats.estimates import LEVEL, Estimate, critical_t, mean_estimate,
 Response = Callable[[float, int], bool | float]
 
 GRID = 5  # levels that are tried first, at equal distances, to see whether the response has one direction
-FEWEST = 6  # seeds below which not even agreement of all is sure (2^-5 > .025)
+FEWEST = 6  # seeds below which not even agreement of all is sure (2^-5 > 0.025)
 
 
 @dataclass(frozen=True)

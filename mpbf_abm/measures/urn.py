@@ -1,7 +1,7 @@
 """The effective urn: the few numbers by which a community with real learners would be an urn, measured by intervention.
 
 A generalised Polya urn gives family k the share ``F_k = ε e_k + (1-ε) φ_k`` of new records, ``φ_k ~ x_k^γ``. In a
-community that learns, models add weights of their own, which records move. Extra records of a family, under common
+community that learns, models add weights, which records move. Extra records of a family, under common
 random numbers, say by how much: ``γ_eff = d logit φ_k / d logit x_k`` (at fixed weights this is γ), and the share of a
 change of φ that reaches F is ``1 - ε_eff``. Regression on a community's history could not: families with merit have
 more records.
@@ -245,13 +245,13 @@ def displacements(
     ----------
     snapshot : Snapshot
     families : sequence of int
-        One twin run each.
+        One perturbed copy each.
     at : increasing sequence of int
         Ticks of the run, from that of the snapshot on.
     fraction : float
         As for :func:`intervene`.
     seed : int, optional
-        Another future: draws from the snapshot on come from this seed, in all twins alike.
+        Another future: draws from the snapshot on come from this seed, in all copies alike.
 
     Returns
     -------
@@ -271,7 +271,7 @@ def displacements(
 
 
 def compared(plain: Float, twins: Float, families: Int) -> tuple[Float, Float]:
-    """Return the displacement of each own share, and damage (F, T), in twins (F, T, K) of a run (T, K)."""
+    """Return the displacement of each own share, and damage (F, T), in perturbed copies (F, T, K) of a run (T, K)."""
     gap = twins / twins.sum(axis=2, keepdims=True) - plain / plain.sum(axis=1, keepdims=True)
     return np.take_along_axis(gap, families[:, None, None], axis=2)[..., 0], 0.5 * np.abs(gap).sum(axis=2)
 

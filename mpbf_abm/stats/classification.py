@@ -37,13 +37,13 @@ def auc(scores: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: 
         Labels of dependent cases; by default each case stands alone.
     folds : (n,), optional
         Only cases with the same label are compared, and all pairs that are count alike. Cross-validated scores need it:
-        those of different fits are not on one scale, and pooled scores of pure noise have an area below .5 (Airola et
+        those of different fits are not on one scale, and pooled scores of pure noise have an area below 0.5 (Airola et
         al. 2011).
 
     Returns
     -------
     Estimate
-        1 in perfect order, .5 for a constant score, 0 reversed. The standard error is that of DeLong, DeLong and
+        1 in perfect order, 0.5 for a constant score, 0 reversed. The standard error is that of DeLong, DeLong and
         Clarke-Pearson (1988), with groups that of Obuchowski (1997); the interval is symmetric on the logit scale, so
         that it stays within 0 and 1. Where that error is 0 (perfect order, constant scores) or unknown (all of one
         class in one group) the interval is Newcombe's (2006, method 5), which needs the area and the numbers of cases

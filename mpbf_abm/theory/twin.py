@@ -391,7 +391,7 @@ class Twin:
         initial : float (K, K), optional
             Their covariance; 0 if not given.
         until : int, optional
-            First tick without chance of its own; chance never ends if not given.
+            First tick without chance; chance never ends if not given.
         """
         spread = np.zeros((self.families, self.families)) if initial is None else initial
         records = self.map(ticks, start).records

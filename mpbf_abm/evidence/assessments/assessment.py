@@ -39,7 +39,7 @@ class Setting:
     seed : int
         Of the first replicate; the others follow.
     replicates : int
-        Communities, each on materials of its own.
+        Communities, each on separate materials.
     ticks : int
         Horizon.
     policies, shocks : tuple
@@ -143,7 +143,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Battery:
+class Assessment:
     """A standard set of measurements on one community.
 
     Attributes
@@ -187,14 +187,14 @@ class Battery:
         refuse(faults, faults)
 
 
-def run_battery(
-    battery: Battery, setting: Setting, jobs: int = 1, progress: Progress | None = None, out: Path | None = None
+def run_assessment(
+    assessment: Assessment, setting: Setting, jobs: int = 1, progress: Progress | None = None, out: Path | None = None
 ) -> Report:
     """Measure a community.
 
     Parameters
     ----------
-    battery : Battery
+    assessment : Assessment
     setting : Setting
     jobs : int
         Processes; 1 runs in this one. The report is the same for any number.
@@ -208,11 +208,11 @@ def run_battery(
     ConfigurationError, StoppedError, HaltError
         As :func:`~mpbf_abm.studies.study.do_tasks`.
     """
-    battery.check(setting)
-    tasks, model, given = battery.tasks(setting), partial(measured, battery.measure), {SETTING: setting.to_text()}
-    name, question = battery.name, battery.question
+    assessment.check(setting)
+    tasks, model, given = assessment.tasks(setting), partial(measured, assessment.measure), {SETTING: setting.to_text()}
+    name, question = assessment.name, assessment.question
     values = do_tasks(name, model, tasks, given, question=question, out=out, jobs=jobs, progress=progress)
-    return battery.report(setting, values)
+    return assessment.report(setting, values)
 
 
 def measured(measure: Callable[[Setting, Any], Any], run: RunInput) -> Returned:

@@ -406,8 +406,8 @@ def _locked(draws: pd.DataFrame) -> list[Finding]:
     """Report E4: which side of the threshold, and who ends locked in."""
     locked, out = (draws["locked"] > 0.5).to_numpy(), []
     scores = {
-        "the largest share that the fitted urn foretells": draws["leading_urn"],
-        "the largest share that an urn of nominal parameters foretells": draws["leading_plain"],
+        "the largest share that the fitted urn predicts": draws["leading_urn"],
+        "the largest share that an urn of nominal parameters predicts": draws["leading_plain"],
         "how far exploration lies below 1 - 1/gamma_eff": draws["threshold"] - draws["eps_eff"],
         "the largest share now": draws["share_now"],
     }

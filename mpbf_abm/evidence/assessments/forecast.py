@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting
+from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting
 from mpbf_abm.evidence.assessments.effective_urn import FACTORS, LOCKED
 from mpbf_abm.measures.path import largest_share
 from mpbf_abm.model.world import World
@@ -134,7 +134,7 @@ def _predicted(
         out = cross_validate(part[list(columns)], y, rng=np.random.default_rng([seed, n]), folds=FOLDS)
         score, fold = out["probability"].to_numpy(), out["fold"].to_numpy()
         found = auc(score, y, folds=fold)
-        findings.append(Finding(f"{name}: AUC, {label}", found, 0.5, n, "out of sample; .5 is chance"))
+        findings.append(Finding(f"{name}: AUC, {label}", found, 0.5, n, "out of sample; 0.5 is chance"))
         if plain is None:
             plain = score
         else:
@@ -151,4 +151,4 @@ def _predicted(
 
 
 QUESTION = "Does the first fifth of a run say whether it will end locked in?"
-FORECAST = Battery("forecast", QUESTION, tasks, measure, report, replicates=150, fewest=40)
+FORECAST = Assessment("forecast", QUESTION, tasks, measure, report, replicates=150, fewest=40)

@@ -1,4 +1,4 @@
-"""Histories of which studies keep more than indicators: flows, origins, twins, networks, urns, transitions.
+"""Histories of which studies keep more than indicators: flows, origins, perturbed copies, networks, urns, transitions.
 
 Each function is the model of a study (:class:`mpbf_abm.Study`): it makes one run from its parameters and seed and
 returns outcomes and series. The figures of a paper are drawn from what such studies have stored.
@@ -73,7 +73,7 @@ def course(run: RunInput) -> tuple[Outcomes, Float]:
     return dict(zip(COURSE_OUTCOMES, values, strict=True)), np.array(rows)
 
 
-# --------------------------------------------------------------------------- twins
+# --------------------------------------------------------------------------- perturbed copies
 
 TWIN_SERIES = ("moved", "identical")
 

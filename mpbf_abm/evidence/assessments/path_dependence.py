@@ -1,6 +1,6 @@
 """Path dependence of a community: histories of the same materials, from the same rules, that differ by chance alone.
 
-Replicates are worlds: materials spaces of their own. In each, several histories are run, founding included, and each of
+Replicates are worlds: separate materials spaces. In each, several histories are run, founding included, and each of
 them twice from a fifth of the way on, so that the effects of early and of later history can be separated. Intervals
 are over worlds.
 """
@@ -18,7 +18,7 @@ import pandas as pd
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import refuse
-from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, materials
+from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting, materials
 from mpbf_abm.evidence.assessments.effective_urn import FAMILIES, LOCKED, MOVED
 from mpbf_abm.measures.path import (
     POLICIES,
@@ -50,7 +50,7 @@ INFORMED = 2  # of them in which policies that know are tried
 RAMPS = (4, 2, 1)  # parts of a run that each way of a ramp takes
 HIGH = 0.6  # exploration at the top of a ramp
 SMALLEST = 0.02  # smallest gain of interest in the share found
-TWIN = 0.02  # extra records of a twin run, in parts of all: a small change
+TWIN = 0.02  # extra records of a perturbed copy, in parts of all: a small change
 Part = tuple[list[Finding], dict[str, pd.DataFrame]]
 
 
@@ -157,7 +157,7 @@ def _course(setting: Setting, snapshot: Snapshot, seed: int, family: int = 0, co
 # What is measured of one world, and how to read it.
 MEASURED = {
     "early index of shares": "early history's share of the variance of later records' families (0 to 1)",
-    "early index of finds": "early history's share of the variance of finds (0 to 1)",
+    "early index of finds": "early history's share of the variance of discoveries (0 to 1)",
     "divergence": "divergence of the records of histories (nats)",
     "same leader": "chance that two histories end with the same largest family",
     "leader stays": "chance that the early largest family is the last",
@@ -316,7 +316,7 @@ def _tables(worlds: Mapping[int, list[dict[str, Any]]]) -> dict[str, pd.DataFram
     return {"histories": pd.DataFrame(histories), "courses": pd.DataFrame(courses)}
 
 
-PATH = Battery("path", "How path-dependent is the community?", tasks, measure, report, replicates=8)
+PATH = Assessment("path", "How path-dependent is the community?", tasks, measure, report, replicates=8)
 
 
 # --------------------------------------------------------------------------- over parameters

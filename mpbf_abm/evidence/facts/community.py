@@ -222,7 +222,7 @@ def pool_of(space: MaterialsSpace, family: int) -> MaterialsSpace:
     return MaterialsSpace.from_pool(table.assign(y=space.property[rows].astype(np.float64)), objective="y")
 
 
-def descent(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001 (a space of its own)
+def descent(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001 (a separate space)
     """Return the power law of descendants per base model, and the most used hundredth's share of all adoptions.
 
     Many trainers publish one after the other, each on a new encoder or on a published one by the rule of reuse. As many

@@ -62,7 +62,7 @@ class Learned:
         return mean + self.world.truth.simulated[material] if self.model.simulated_base else mean
 
     def shown(self, material: Int) -> Float32:
-        """Return ambient descriptors of materials in gauges of their own (n, d)."""
+        """Return ambient descriptors of materials in separate gauges (n, d)."""
         width = self.world.space.dims["gauge"]
         gauge = self.world.streams.normal("validation.gauge", 0, (len(material), width)).astype(np.float32)
         return self.world.space.ambient_rows(material, gauge)
@@ -168,7 +168,7 @@ def learn(
 def spread_of_ensemble(learned: Learned, material: Int) -> tuple[Float, Float]:
     """Return mean and spread of five models trained like this one (n,), (n,).
 
-    Each has a bootstrap sample and random features of its own.
+    Each has a separate bootstrap sample and separate random features.
     """
     world, encoder = learned.world, learned.model.encoder
     n = len(world.commons)
@@ -239,7 +239,7 @@ CURVE = (1, 2, 4, 8, 16)  # corpora of a learning curve, in smallest ones
 MANY = 4.0  # scale of a model whose simulated labels are plenty
 CORRECTIONS = (10, 30, 100, 300, 1_000)  # measured labels that correct a model
 BEYOND = 3_000.0  # stands for more than were tried
-FALL = 0.07  # fall of the structured error that counts: what 300 labels did to real gaps (.571 to .53 eV)
+FALL = 0.07  # fall of the structured error that counts: what 300 labels did to real gaps (0.571 to 0.53 eV)
 KEPT = (0.5, 0.3, 0.2, 0.1, 0.05)  # shares of a corpus that pruning leaves
 LOSS = 1.1  # how far the error may rise by pruning (Li et al. 2023)
 LEFT_OUT = 6  # families that are held out, the largest of the corpus

@@ -145,7 +145,7 @@ def validate(
     p : Parameters
     facts : sequence of Fact
     seed : int
-        First seed; each replicate has materials and draws of its own.
+        First seed; each replicate has separate materials and draws.
     replicates : int
         At least 2; measures that average over many models within a replicate take fewer.
     data : Path, optional

@@ -46,7 +46,7 @@ GRAPHS = parameter(60, "independent graphs", 5, 100_000, fast=20)
 
 
 def random_graphs(seed: int, label: str, count: int, nodes: int, mean: float) -> Iterator[tuple[Any, Any]]:
-    """Independent Erdos-Renyi graphs, each with a generator of its own."""
+    """Independent Erdos-Renyi graphs, each with a separate generator."""
     for key in seeds(seed, label, count):
         rng = generator(key, label)
         yield nx.fast_gnp_random_graph(nodes, mean / (nodes - 1), seed=rng), rng
@@ -350,12 +350,12 @@ def founders(
     failed, reached = np.array(damage, np.float64).T
     for place in i:
         mean, error = mean_error(reach[:, place - 1])
-        # Late nodes are rarely leaned on: no variance below that of so rare an event.
+        # Few nodes depend on late ones: no variance below that of so rare an event.
         error = max(error, math.sqrt(max(0.0, n / place - 1) / graphs))
         yield Check(f"reach of node {place}", n / place, mean, error, note="n/i, exact at every n")
     note = "H_n, exact"
     yield Check("mean reach", float((1 / np.arange(1, n + 1)).sum()), *mean_error(reach.mean(axis=1)), note=note)
-    note = "with one provider, whoever leans on a node fails with it"
+    note = "with one provider, whoever depends on a node fails with it"
     yield Check("damage of a failure less reach", 0.0, float(np.abs(failed - reached).max()), tolerance=1e-6, note=note)
 
 
@@ -365,7 +365,7 @@ def providers(
     r: int = parameter(2, "providers of a node, of which it needs one", 1, 20),
     phi: float = parameter(0.2, "chance that a node is down by itself", 0, 1),
     n: int = parameter(3_000, "nodes", 50, 20_000, fast=1_500),
-    m: int = parameter(100, "founders, who lean on no other", 1, 20_000, fast=50),
+    m: int = parameter(100, "founders, who depend on no other", 1, 20_000, fast=50),
     graphs: int = parameter(60, "independent graphs", 5, 100_000, fast=20),
 ) -> Iterator[Check]:
     """Functioning share through the failure rule: exact mean at this size, and the limit it tends to."""
@@ -393,7 +393,7 @@ def providers(
 @row("F9", "truck factor, Katz centrality, influence vector", "Avelino et al. 2016; Katz 1953; Acemoglu et al. 2012")
 def influences(
     seed: int,  # noqa: ARG001 (nothing is random)
-    n: int = parameter(9, "leaves of the star; agents with a task of their own", 2, 1_000),
+    n: int = parameter(9, "leaves of the star; agents with a task each", 2, 1_000),
     alpha: float = parameter(0.2, "attenuation of Katz centrality, below n^-1/2", 0, 1),
     labour: float = parameter(0.4, "share of labour in the influence vector", 0, 1, True),
 ) -> Iterator[Check]:
@@ -618,7 +618,7 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
     yield Check("autocorrelation, losing repositories", usual, found, math.hypot(error, usual_error), note=note)
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 mutation("giant share among nodes that have an edge", networks.giant_share, "F1")(
     lambda right, graph, removed=(): right(graph, removed) * len(graph) / (len(graph) - nx.number_of_isolates(graph))
@@ -635,7 +635,7 @@ mutation("branching counts the edge one comes by", networks.branching, "F3")(lam
 mutation("a node fails above, not at, its fraction", fraction.step, "F3")(
     lambda right, rule, network, works: right(fraction(rule.phi + 1e-6), network, works)
 )
-mutation("nobody follows a failed node", Network.fail, "F3 F4 F5 F7 F8")(
+mutation("no node follows a failed one", Network.fail, "F3 F4 F5 F7 F8")(
     lambda _, network, removed: ~np.isin(np.arange(len(network.nodes)), [network.index[v] for v in removed])
 )
 mutation("small components of a layer stay up", mutual.step, "F4")(
@@ -651,7 +651,7 @@ mutation("shed load is lost", load._by_neighbours, "F5")(lambda _, _rule, _netwo
 mutation("reach counts direct users only", networks.reach, "F7")(
     lambda _, graph: np.array([1 + d for _, d in graph.out_degree()])
 )
-mutation("a newcomer leans on the one before", networks.growing_graph, "F7 F8")(
+mutation("a newcomer depends on the one before", networks.growing_graph, "F7 F8")(
     lambda _, nodes, *_a, **_k: nx.path_graph(nodes, nx.DiGraph)
 )
 mutation("a node needs all of its providers", any_of_r.step, "F8")(

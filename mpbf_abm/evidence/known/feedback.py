@@ -340,7 +340,7 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
     moved = [np.abs(predictions(s, k % space.families) - predictions(s, None)).mean() for k, s in keys]
     mean, error = mean_error(moved)
     note = f"mean absolute shift over the panel, {records} records before; largest of {extra}: {max(moved):.4f}"
-    return Check("one extra record moves predictions by less than .01 sd", 0.01, mean, error, relation="<", note=note)
+    return Check("one extra record moves predictions by less than 0.01 sd", 0.01, mean, error, relation="<", note=note)
 
 
 class Rates(NamedTuple):
@@ -382,7 +382,7 @@ def bias_loop(
     rates = Rates(lambda_P, q, lambda_S, delta, kappa, chi, scale)
     rho, h = rates.rho, bias_share(delta, kappa)
     L = loop_gain(rho, pi, g, chi, h)
-    refuse(L >= 0.97, f"M7: L = {L:.4g}: must be below .97 for a steady state; lower g, pi or chi")
+    refuse(L >= 0.97, f"M7: L = {L:.4g}: must be below 0.97 for a steady state; lower g, pi or chi")
     # The slowest of renewal and of the loop's own approach, five times.
     settle = math.ceil(5 / (delta * min(1.0, (1 - L) * (delta + kappa) / delta / (1 + kappa))))
     paths = bias_paths(seeds(seed, "M7", runs), settle + ticks, rates, b_s, pi, g)
@@ -485,7 +485,7 @@ def growth_rate(
     return rate(total / n), float(math.sqrt((n - 1) * left_out.var()))
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 mutation("generated labels scatter half as much", FoundationModel.claimed_sd, "M1 M2 M3")(
     lambda right, self, variance: 0.5 * right(self, variance)

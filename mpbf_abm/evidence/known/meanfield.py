@@ -227,7 +227,7 @@ def total_volume(
             yield Check(f"{label}: {name} at the end", closed[name], float(path.volume[-1]), 0, rounding)
         totals = [run_to(p, s, ticks, space=tiny(families)).sum() for s in seeds(seed, f"K2.{label}", runs)]
         yield Check(f"{label}: model, mean at the end", closed["map"], *mean_error(totals))
-        # Every record is thinned by itself, and every deposit is a draw of its own.
+        # Every record is thinned by itself, and every deposit is a separate draw.
         left = keep ** np.arange(ticks)
         entered = np.repeat(left, curators), np.repeat(deposited * left, planners)
         chance = np.concatenate([np.full(records, keep**ticks), *entered])
@@ -419,7 +419,7 @@ def sides(twin: Twin, top: float, families: int) -> Iterator[Check]:
         yield Check(f"{name} the fold: the winner's lead at the end", lead, float(end.max()) - 1 / families, 0, 1e-5)
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 
 @mutation("the map removes records after adding new ones", Twin.step, "K1 K2")

@@ -163,7 +163,7 @@ class KnownRow:
 
     @property
     def starts_processes(self) -> bool:
-        """Whether the row has processes of its own, so that it cannot be run in a worker, which may have none."""
+        """Whether the row starts processes, so that it cannot be run in a worker, which may have none."""
         return "workers" in self.parameters
 
     def values(self, changes: Mapping[str, Any] | None = None, *, fast: bool = False) -> dict[str, Any]:
@@ -239,7 +239,7 @@ def evaluate(
     ----------
     id : str
     seed : int
-        Root seed; the row's runs have seeds of their own that follow from it.
+        Root seed; the seeds of the row's runs follow from it.
     changes : mapping, optional
         Values of parameters.
     fast : bool
@@ -448,7 +448,7 @@ Wrong = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Mutation:
-    """A wrong rule.
+    """An injected fault.
 
     Attributes
     ----------
@@ -477,7 +477,7 @@ MUTATIONS: list[Mutation] = []
 
 
 def mutation(name: str, function: Callable[..., Any], breaks: str) -> Callable[[Wrong], None]:
-    """Register a wrong rule, which takes the right one before its arguments, and the rows that must fail under it."""
+    """Register an injected fault, which takes the right rule before its arguments, and the rows that it must fail."""
     return lambda wrong: MUTATIONS.append(Mutation(name, function, tuple(breaks.split()), wrong))
 
 

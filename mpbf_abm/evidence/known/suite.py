@@ -28,8 +28,8 @@ GROUPS = {
     "W": "Whole model",
     "S": "Statistics of studies",
 }
-# W2 compares this process with others, which know no wrong rule, and W3 any bit with those on file:
-# both notice every change, so that they are tried only where a wrong rule names them.
+# W2 compares this process with others, which know no injected fault, and W3 any bit with those on file:
+# both notice every change, so that they are tried only where a fault names them.
 NOTICE_ALL = ("W2", "W3")
 # The longest first, so that no process is left with one of them at the end.
 LONGEST = ("U3", "U1", "U2", "U8", "U11", "K1", "U5", "U9", "F4", "F2", "M1", "M2", "U6", "U4", "M7", "W4", "S2", "S1")
@@ -159,7 +159,7 @@ def spread(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> dict[Any, Any]:
-    """Return the values of tasks that begin with a row; rows with processes of their own are run here, last."""
+    """Return the values of tasks that begin with a row; rows that start processes are run here, last."""
     # Rows look at all of this software, and one at what it gave before.
     baseline = content_hash([whole.BASELINE.read_text(), whole.arithmetic()])
     given = {**given, "software": fingerprint(), "baseline": baseline}
@@ -171,11 +171,11 @@ def spread(
     return found
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 
 def run_mutations(seed: int = 1, jobs: int = 1, **how: Any) -> list[tuple[str, str, set[str], set[str]]]:
-    """Try every wrong rule on the rows that call the function it replaces (quick values).
+    """Try every injected fault on the rows that call the function it replaces (quick values).
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def run_mutations(seed: int = 1, jobs: int = 1, **how: Any) -> list[tuple[str, s
     out : Path, optional
         Folder in which what is over is kept, where the same call goes on.
     progress : Progress, optional
-        Sees first each row that is looked at, then each row that is tried under a wrong rule.
+        Sees first each row that is looked at, then each row that is tried under a fault.
 
     Returns
     -------
@@ -205,9 +205,9 @@ def called_by_row(run: RunInput) -> Returned:
 
 
 def row_fails(run: RunInput) -> Returned:
-    """Find whether a row fails under one of the wrong rules: a model of a study of tasks.
+    """Find whether a row fails under one of the injected faults: a model of a study of tasks.
 
-    Wrong rules go by their names: their order follows from which module was imported first.
+    Faults go by their names: their order follows from which module was imported first.
     """
     id, name = task_of(run)
     (mutation,) = [m for m in MUTATIONS if m.name == name]
@@ -258,7 +258,7 @@ functions of its measures (rows F1 to F7, F9 and F10 are unit checks of those). 
 expected
 values lie within {sigmas} Monte-Carlo standard errors of each other, plus a tolerance where the row states one. *Caught
 beyond* is the deviation that would be noticed 97.5 times in a hundred. Another value of any parameter is tried by
-`mpbf verify --only U1 --set a=2`; the expected value follows. Wrong rules that the suite must notice are tried by
+`mpbf verify --only U1 --set a=2`; the expected value follows. Injected faults that the suite must notice are tried by
 `mpbf verify --mutations`. A second reading of the [model description](odd.md), written from its text alone, \
 lives with the
 tests (`tests/docking`) and equals the model on the same keyed draws.

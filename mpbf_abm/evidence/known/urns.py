@@ -334,14 +334,14 @@ def twin_damage(
     N0: int = parameter(2, "founding mass of the two-colour urn", 2, 10**5),
     K: int = parameter(5, "colours of the second urn, mass 1 each", 3, 60),
     n: int = parameter(100, "draws", 1, 5_000, fast=50),
-    pairs: int = parameter(1_500, "twin runs", 30, 10**6, fast=70),
+    pairs: int = parameter(1_500, "pairs of runs", 30, 10**6, fast=70),
     g: float = parameter(2.0, "reinforcement at x* = 1/2", -1, 4),
     eps: float = parameter(0.3, "exploration at x* = 1/2", 0, 1),
     volume: int = parameter(2_000, "founding mass at x* = 1/2", 100, 10**6),
     growth: float = parameter(3.0, "final over first volume", 1.2, 100),
-    twins: int = parameter(300, "twin runs at x* = 1/2", 20, 10**5, fast=24),
+    twins: int = parameter(300, "pairs of runs at x* = 1/2", 20, 10**5, fast=24),
 ) -> Iterator[Check]:
-    """Distance of twin runs that start one record apart."""
+    """Distance of pairs of runs that start one record apart."""
     runs = seeds(seed, "U5", pairs)
     a, b = N0 / 2 + 1, N0 / 2
     two = path.damage(family_masses(urn(2, (a, b)), runs, n), family_masses(urn(2, (b, a)), runs, n))
@@ -376,7 +376,7 @@ def measured_exponent(
 ) -> tuple[float, float, float]:
     """Exponent of the lead of one family among equal ones: measured, its standard error, and what curvature adds.
 
-    Twins start with the first family ahead by 2 % and behind by as much, on the same draws, so that
+    Both runs of a pair start with the first family ahead by 2 % and behind by as much, on the same draws, so that
     what both share of chance, and what is quadratic in the lead, cancels. Batches are 5 % of the founding mass.
     """
     batch = max(1, round(0.05 * volume))
@@ -418,7 +418,7 @@ def central_limit(
 ) -> Iterator[Check]:
     """Variance of the share of two colours about 1/2, times the volume."""
     slope = (1 - eps) * g
-    refuse(slope >= 0.45, f"U6: f' = (1 - eps) g = {slope:g}: must be below .45 (at 1/2 the limit ceases to exist)")
+    refuse(slope >= 0.45, f"U6: f' = (1 - eps) g = {slope:g}: must be below 0.45 (at 1/2 the limit ceases to exist)")
     refuse(n < N0, f"U6: n = {n}: must be at least N0 = {N0:g}, or founding has not faded")
     times = sorted({max(1, n >> k) for k in range(3)})
     x = family_masses(urn(2, (N0 / 2, N0 / 2), **reinforcing(g, eps)), seeds(seed, "U6", runs), times)
@@ -450,7 +450,7 @@ def lock_in_threshold(
     g: float = parameter(2.0, "reinforcement", 1.05, 4),
     step: float = parameter(0.05, "distance from eps_c at which the ABM is tried", 0.005, 0.5),
     volume: int = parameter(2_000, "founding mass of the ABM", 100, 10**6),
-    twins: int = parameter(300, "twin runs on either side", 20, 10**5, fast=80),
+    twins: int = parameter(300, "pairs of runs on either side", 20, 10**5, fast=80),
 ) -> Iterator[Check]:
     """Thresholds of the twin built from the parameters, and the sign of growth in the ABM."""
     limits = Twin.from_parameters(urn(K, volume / K, 10, **reinforcing(g, 0.0))).thresholds()
@@ -468,7 +468,7 @@ def lock_in_threshold(
         runs = seeds(seed, f"U7 {name}", twins * 40)
         exponent, error, curvature = measured_exponent(K, g, eps, volume, math.e, runs[:twins])
         if 8 * error > abs(expected):
-            # Too few twins to tell the sign this close to the threshold.
+            # Too few pairs to tell the sign this close to the threshold.
             enough = math.ceil(twins * (8 * error / abs(expected)) ** 2)
             exponent, error, curvature = measured_exponent(K, g, eps, volume, math.e, runs[:enough])
         note = f"growth of the largest share over one e-fold; 0 is {abs(expected) / error:.0f} standard errors away"
@@ -617,7 +617,7 @@ def adoption(
     error = math.sqrt(expected * (1 - expected) / len(first))
     yield Check("P(A takes the market)", expected, measured, error, note=note)
     yield Check("E adoptions until then", float(mean), *mean_error(time))
-    yield Check("runs in which somebody later takes the other", 0, strayed)
+    yield Check("runs in which an agent later takes the other", 0, strayed)
 
 
 @row("U11", "Monopoly with g > 1, equal shares with g < 1", "Rubin's theorem (Davis 1990)")
@@ -663,7 +663,7 @@ def zero_perturbation(
     materials: int = parameter(2_000, "materials", 200, 10**6, fast=600),
     planners: int = parameter(12, "planners", 2, 1_000),
 ) -> Iterator[Check]:
-    """Bytes that differ between twins, and choices of others in the tick in which one planner is perturbed."""
+    """Bytes that differ between identical runs, and choices of others in the tick in which one planner is perturbed."""
     changes = grouped(
         space={"materials": materials, "families": 20},
         founding={"records": 300},
@@ -694,7 +694,7 @@ def zero_perturbation(
         return sum(x != y for x, y in zip(one, other, strict=True))
 
     (parts, choices), (twin, same), (other, perturbed) = course(False), course(False), course(True)
-    yield Check("parts that differ between twins", 0, different(parts + choices, twin + same))
+    yield Check("parts that differ between identical runs", 0, different(parts + choices, twin + same))
     beside = different([*parts, choices[0]], [*other, perturbed[0]])
     yield Check("parts that differ beside the perturbed planner, in its tick", 0, beside)
     yield Check("the perturbed planner itself differs", 1, float(choices[1] != perturbed[1]))
@@ -728,7 +728,7 @@ def random_coverage(
     yield Check("share of materials seen", 1 - missed, mean_error(ends)[0], error, note=note)
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 SEQUENCE = np.random.Generator(np.random.Philox(1))  # a generator that remembers
 

@@ -32,7 +32,7 @@ from mpbf_abm.stats.concentration import gini
 from mpbf_abm.studies.whatif import WhatIf, run_plan
 
 # Sources of rows.
-GREEDY_AND_EXPLORING = "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times"
+GREEDY_AND_EXPLORING = "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration 0.71 times"
 
 BASELINE = Path(__file__).with_name("baseline.json")
 BASELINE_RUNS = (("quick", 1, 60), ("default", 2, 36), ("null", 3, 60))  # preset, seed, ticks
@@ -81,7 +81,7 @@ def relabelling(
     records, found, claims = run(space)
     relabelled, shuffled = run(space.relabelled(order)), run(space, shuffle=True)
     yield Check("records of families that differ", 0, float(np.abs(records[order] - relabelled[0]).sum()))
-    yield Check("finds that differ", 0, abs(found - relabelled[1]))
+    yield Check("discoveries that differ", 0, abs(found - relabelled[1]))
     yield Check("records that differ with planners in other rows", 0, float(np.abs(records - shuffled[0]).sum()))
     yield Check("claims of planners that differ", 0, float(np.abs(claims - shuffled[2]).max()))
 
@@ -209,7 +209,7 @@ def real_pools(
     yield Check(name, math.log10(0.71), mean, error, -math.log10(0.71), note=f"AF {10**mean:.2f}; {note}")
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 mutation("families keep their labels in the draws", World.family_clocks, "W1")(
     lambda _, self, name, cohort: self.clocks(name, cohort, self.space.families)
