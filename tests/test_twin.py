@@ -12,8 +12,7 @@ from mpbf_abm import MaterialsSpace, Parameters
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.curators import curator_attention
 from mpbf_abm.model.ecosystem import Ecosystem
-from mpbf_abm.theory.rates import label_kinds
-from mpbf_abm.theory.twin import Twin, of_shares, tick_noise, urn_variance
+from mpbf_abm.theory.twin import Twin, label_kinds, of_shares, tick_noise, urn_variance
 
 
 def null(families=5, gamma=2.0, eps=0.3, delta=0.1, curators=3, planners=4, **changes):

@@ -30,8 +30,7 @@ from mpbf_abm.model.curators import curator_attention
 from mpbf_abm.model.planners import planner_attention
 from mpbf_abm.model.world import World
 from mpbf_abm.processes import one_thread
-from mpbf_abm.theory.rates import Source
-from mpbf_abm.theory.twin import Twin
+from mpbf_abm.theory.twin import Source, Twin
 
 Families = Sequence[int] | Int
 

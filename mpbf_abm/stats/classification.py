@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 from numpy.typing import ArrayLike
+from scipy.special import expit, logit
 
 from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.errors import refuse
@@ -128,8 +129,6 @@ def _areas(scores: Sequence[Float], y: Bool, groups: Labels, folds: Labels) -> t
 
 def _bounded(area: float, variance: float, counts: tuple[int, int]) -> Estimate:
     """Return an area with an interval within 0 and 1."""
-    from scipy.special import expit, logit
-
     error = math.sqrt(variance) if variance >= 0 else math.nan
     if 0 < area < 1 and variance > 1e-15:
         half = critical_z() * error / (area * (1 - area))
@@ -282,8 +281,6 @@ class Logistic:
 
     def probability(self, inputs: ArrayLike) -> Float:
         """Return the probability of yes (n,) for inputs (n, q)."""
-        from scipy.special import expit
-
         x = _inputs(inputs)
         refuse(x.shape[1] != len(self.mean), f"inputs: {x.shape[1]} columns; the regression has {len(self.mean)}")
         return np.asarray(expit(self.intercept + (x - self.mean) / self.sd @ self.coefficients))
@@ -304,7 +301,6 @@ def fit_logistic(inputs: ArrayLike, outcome: ArrayLike, ridge: float = 1.0) -> L
         Above 0, so that there is one solution even where the classes can be parted.
     """
     from scipy.optimize import minimize
-    from scipy.special import expit
 
     y = checked_outcome(outcome)
     x = _inputs(inputs, len(y))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betainc, betaln, digamma, expit, log_expit, ndtri
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import refuse
@@ -83,8 +84,6 @@ def limit_entropy(masses: NDArray[Any]) -> float:
 
     ``psi(A + 1) - sum a_k psi(a_k + 1) / A`` (Wolpert and Wolf 1995).
     """
-    from scipy.special import digamma
-
     a = np.asarray(masses, np.float64)
     total = a.sum()
     return float(digamma(total + 1) - (a * digamma(a + 1)).sum() / total)
@@ -96,8 +95,6 @@ def limit_gini(masses: NDArray[Any]) -> float:
     ``sum_{i<j} E|x_i - x_j| / K``: the sum of two shares is independent of how they divide it, by
     a Beta(a_i, a_j) law, so that each mean is ``(a_i + a_j) / A`` times ``E|2 B - 1|``.
     """
-    from scipy.special import betainc
-
     a = np.asarray(masses, np.float64)
     i, j = np.triu_indices(len(a), 1)
     p, q = a[i], a[j]
@@ -115,8 +112,6 @@ def limit_inverse_hhi(masses: Sequence[float] | NDArray[Any]) -> float:
     ----------
     masses : array (2,)
     """
-    from scipy.special import betaln, expit, log_expit
-
     a, b = (float(v) for v in masses)
     # 1 + E[1/HHI - 1] over the log-odds, where the integrand is smooth and falls off like exp(-|s|).
     centre, width = math.log(a / b), 12 * math.sqrt(1 / a + 1 / b)
@@ -197,8 +192,6 @@ def share_information(
 
 
 def _spread_ranks(x: Float, rng: np.random.Generator) -> Float:
-    from scipy.special import ndtri
-
     order = np.lexsort((rng.random(len(x)), x))
     ranks = np.empty(len(x))
     ranks[order] = (np.arange(len(x)) + 0.5) / len(x)
@@ -208,7 +201,6 @@ def _spread_ranks(x: Float, rng: np.random.Generator) -> Float:
 def _kraskov(x: Float, y: Float, k: int) -> Float:
     """Return local terms (n,), whose mean is the estimate."""
     from scipy.spatial import cKDTree
-    from scipy.special import digamma
 
     both = np.column_stack([x, y])
     # The farthest neighbour is not nearer than itself, whatever rounding says.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import refuse_all
@@ -207,8 +208,6 @@ def simultaneous_intervals(
     >>> bool(both.low[0] > 0), bool(both.low[1] < 0)
     (True, True)
     """
-    from scipy.special import ndtr
-
     x = np.asarray(effects, np.float64)
     q = x.shape[1]
     known = np.isfinite(x)

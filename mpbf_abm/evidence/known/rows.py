@@ -128,12 +128,8 @@ class Parameter:
         return f"{low} {high}".strip()
 
 
-def parameter(
-    default: Any, help: str, low: float = -math.inf, high: float = math.inf, above: bool = False, fast: Any = None
-) -> Any:
-    """Declare a parameter of a row as the default of an argument of its rule (see :class:`Parameter`)."""
-    return Parameter(default, help, low, high, above, fast)
-
+# Declares a parameter of a row, as the default of an argument of its rule.
+parameter: Callable[..., Any] = Parameter
 
 Rule = Callable[..., Iterable[Check]]
 
