@@ -7,7 +7,7 @@ nodes. Directed graphs are taken as undirected; edges from a node to itself do n
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -124,17 +124,14 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
         )
     refuse(criterion == "random" and rng is None, "random removal needs a generator (rng)")
     ties = np.arange(len(nodes)) if rng is None else rng.permutation(len(nodes))
-    if criterion == "random":
-        chosen = np.argsort(ties)
-    elif criterion == "degree":
-        chosen = np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(nodes))))
-    elif criterion == "load":
-        chosen = np.lexsort((ties, -_load(graph, nodes)))
-    elif criterion == "degree-recalculated":
-        chosen = _by_degree_left(pairs, ties)
-    else:
-        chosen = _by_load_left(graph, nodes, ties)
-    return [nodes[i] for i in chosen]
+    chosen: dict[str, Callable[[], Int]] = {
+        "random": lambda: np.argsort(ties),
+        "degree": lambda: np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(nodes)))),
+        "load": lambda: np.lexsort((ties, -_load(graph, nodes))),
+        "degree-recalculated": lambda: _by_degree_left(pairs, ties),
+        "load-recalculated": lambda: _by_load_left(graph, nodes, ties),
+    }
+    return [nodes[i] for i in chosen[criterion]()]
 
 
 def _load(graph: nx.Graph[Any], nodes: Sequence[Hashable]) -> Float:
@@ -430,27 +427,11 @@ def reach(graph: nx.DiGraph[Any]) -> Int:
     ------
     ConfigurationError
         If the graph is not directed.
-
-    Notes
-    -----
-    Sets are bits of whole numbers, joined from the last users back over the condensation: N^2/8
-    bytes at most.
     """
     import networkx as nx
 
     refuse(not graph.is_directed(), "reach needs a directed graph: an edge u -> v says that v depends on u")
-    position = {v: i for i, v in enumerate(graph.nodes)}
-    strong = nx.condensation(graph)
-    sets: dict[int, int] = {}
-    out = np.zeros(len(position), np.int64)
-    for part in reversed(list(nx.topological_sort(strong))):
-        members = strong.nodes[part]["members"]
-        joined = sum(1 << position[v] for v in members)
-        for after in strong.successors(part):
-            joined |= sets[after]
-        sets[part] = joined
-        out[[position[v] for v in members]] = joined.bit_count()
-    return out
+    return np.array([1 + len(nx.descendants(graph, v)) for v in graph], np.int64)
 
 
 def critical_tolerance(

@@ -119,7 +119,7 @@ def quarter_thresholds(seed: int, label: str, graphs: int, nodes: int, mean: flo
 @row("F2", "attack by degree", "Callaway et al. 2000")
 def attack(
     seed: int, c: float = parameter(4.0, "mean degree", 2.5, 20), n: int = NODES, graphs: int = GRAPHS
-) -> Iterator[Check]:
+) -> list[Check]:
     """Static attack: threshold, and giant component half-way to it; recalculated attack needs fewer nodes."""
     p = percolation.binomial_degrees(n, c)
     critical = percolation.attack_threshold(percolation.binomial_degrees(10**9, c))
@@ -133,9 +133,11 @@ def attack(
     unbiased = without_bias(static, quarter_thresholds(seed, "F2 quarter", graphs, n, c, "degree"))
     left = percolation.giant_share(p, percolation.attacked(p, gone / n))
     fewer, note = np.subtract(static, recalculated), "same graphs: recalculated degrees find a quicker way"
-    yield Check("threshold, degrees of the whole graph", critical, *unbiased, 1 / n, note=BIAS)
-    yield Check(f"giant share after removing {gone / n:.4g}", left, *counted(half, n))
-    yield Check("static less recalculated threshold", 0.0, *mean_error(fewer), relation=">", note=note)
+    return [
+        Check("threshold, degrees of the whole graph", critical, *unbiased, 1 / n, note=BIAS),
+        Check(f"giant share after removing {gone / n:.4g}", left, *counted(half, n)),
+        Check("static less recalculated threshold", 0.0, *mean_error(fewer), relation=">", note=note),
+    ]
 
 
 @row("F6", "robustness R", "Schneider et al. 2011")
@@ -396,7 +398,7 @@ def influences(
     n: int = parameter(9, "leaves of the star; agents with a task each", 2, 1_000),
     alpha: float = parameter(0.2, "attenuation of Katz centrality, below n^-1/2", 0, 1),
     labour: float = parameter(0.4, "share of labour in the influence vector", 0, 1, True),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Closed forms on a star and on agents with one task each."""
     refuse(alpha * math.sqrt(n) >= 1, f"F9.alpha = {alpha:g}: must be below 1/sqrt(n) = {1 / math.sqrt(n):.4g}")
     sole = {task: [task] for task in range(n)}
@@ -409,15 +411,20 @@ def influences(
     hub = labour / (n + 1) * (1 + n * goods) / (1 - goods**2)
     rounding = 1e-9
     walks = 1 - n * alpha**2
-    yield Check("truck factor of sole agents", n // 2 + 1, networks.truck_factor(sole))
-    note = "the second goes first"
-    yield Check("truck factor with a second for all", n // 2 + 2, networks.truck_factor(backed), note=note)
-    yield Check("Katz, hub", (1 + n * alpha) / walks, float(x[0]), 0, rounding / walks)
-    yield Check("Katz, leaf", (1 + alpha) / walks, float(x[1:].mean()), 0, rounding / walks)
-    yield Check("Katz, leaves alike", 0.0, float(np.ptp(x[1:])), 0, rounding / walks)
-    note = "leaves buy from the hub, the hub from all leaves"
-    yield Check("influence, hub", hub, float(v[0]), 0, rounding, note=note)
-    yield Check("influence, leaf", (1 - hub) / n, float(v[-1]), 0, rounding, note="influences sum to 1")
+    return [
+        Check("truck factor of sole agents", n // 2 + 1, networks.truck_factor(sole)),
+        Check(
+            "truck factor with a second for all",
+            n // 2 + 2,
+            networks.truck_factor(backed),
+            note="the second goes first",
+        ),
+        Check("Katz, hub", (1 + n * alpha) / walks, float(x[0]), 0, rounding / walks),
+        Check("Katz, leaf", (1 + alpha) / walks, float(x[1:].mean()), 0, rounding / walks),
+        Check("Katz, leaves alike", 0.0, float(np.ptp(x[1:])), 0, rounding / walks),
+        Check("influence, hub", hub, float(v[0]), 0, rounding, note="leaves buy from the hub, the hub from all leaves"),
+        Check("influence, leaf", (1 - hub) / n, float(v[-1]), 0, rounding, note="influences sum to 1"),
+    ]
 
 
 @row("F10", "resilience triangle", "Bruneau et al. 2003")

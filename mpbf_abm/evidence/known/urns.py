@@ -174,7 +174,7 @@ def polya(
     T: int = parameter(10, "its ticks", 1, 2_000),
     x0: float = parameter(0.5, "its first share", 1e-6, 1 - 1e-6),
     runs: int = parameter(4_000, RUNS, 50, 10**6, fast=150),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Beta-binomial law one at a time; variance in batches."""
     total = a + b
     first = family_masses(urn(2, (a, b)), seeds(seed, "U1", runs), n)[:, 0] - a
@@ -184,12 +184,14 @@ def polya(
     y = draws[:, 0] / draws.sum(axis=1)
     chi = goodness(first, betabinom(n, a, b).cdf, n)
     batches = float(np.var(y, ddof=1)), exact_error(x0 * N0, N0, m, T, runs)
-    yield Check("E x_n", a / total, *mean_error(x))
-    yield Check("Var x_n", exact, float(np.var(x, ddof=1)), exact_error(a, total, 1, n, runs))
-    yield Check("law of K_n, standardised chi^2", 0.0, chi, 1.0, note="against the Beta-binomial law")
-    yield Check("product formula with batches of 1", exact, product, tolerance=1e-6 * product)
-    yield Check("Var x_T in batches", urn_variance(x0 * N0, N0, np.full(T, m)), *batches)
-    yield Check("E x_T in batches", x0, *mean_error(y))
+    return [
+        Check("E x_n", a / total, *mean_error(x)),
+        Check("Var x_n", exact, float(np.var(x, ddof=1)), exact_error(a, total, 1, n, runs)),
+        Check("law of K_n, standardised chi^2", 0.0, chi, 1.0, note="against the Beta-binomial law"),
+        Check("product formula with batches of 1", exact, product, tolerance=1e-6 * product),
+        Check("Var x_T in batches", urn_variance(x0 * N0, N0, np.full(T, m)), *batches),
+        Check("E x_T in batches", x0, *mean_error(y)),
+    ]
 
 
 def exact_error(a: float, total: float, batch: int, ticks: int, runs: int) -> float:

@@ -56,7 +56,7 @@ def relabelling(
     families: int = parameter(12, "families", 2, 500),
     planners: int = parameter(10, "planners", 1, 1_000),
     materials: int = parameter(800, "materials", 50, 10**6),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Records and discoveries of a community and of the same one with other labels."""
     changes = grouped(
         space={"materials": materials, "families": families},
@@ -80,10 +80,12 @@ def relabelling(
 
     records, found, claims = run(space)
     relabelled, shuffled = run(space.relabelled(order)), run(space, shuffle=True)
-    yield Check("records of families that differ", 0, float(np.abs(records[order] - relabelled[0]).sum()))
-    yield Check("discoveries that differ", 0, abs(found - relabelled[1]))
-    yield Check("records that differ with planners in other rows", 0, float(np.abs(records - shuffled[0]).sum()))
-    yield Check("claims of planners that differ", 0, float(np.abs(claims - shuffled[2]).max()))
+    return [
+        Check("records of families that differ", 0, float(np.abs(records[order] - relabelled[0]).sum())),
+        Check("discoveries that differ", 0, abs(found - relabelled[1])),
+        Check("records that differ with planners in other rows", 0, float(np.abs(records - shuffled[0]).sum())),
+        Check("claims of planners that differ", 0, float(np.abs(claims - shuffled[2]).max())),
+    ]
 
 
 def shuffle_planners(eco: Community, order: NDArray[np.int64]) -> None:
