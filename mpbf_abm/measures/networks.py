@@ -592,23 +592,19 @@ def tick_flows(world: World) -> dict[str, float]:
     world : World
         After a step: results and signals are of tick ``world.tick - 1``.
     """
-    last, commons = world.tick - 1, world.commons
-    out = dict.fromkeys(FLOWS, 0.0)
-    acquired = float(world.signals.acquisitions.sum())
-    out["generated"] = float(world.signals.generated)
-    out["acquired"] = acquired - out["generated"]
-    out["read"] = float(sum(m.records for m in world.registry.models if m is not None and m.trained == last))
-    origin, recent = commons.origin, commons.tick == last
-    out["deposited"] = float(np.count_nonzero(recent & ((origin == EXPERIMENT) | (origin == FAILED))))
-    results = world.results
-    if results is not None:
-        with_model = results.model >= 0
-        out["steered"] = float(np.count_nonzero(with_model))
-        out["alone"] = float(len(results.planner)) - out["steered"]
-        out["published"] = float(np.count_nonzero(results.published))
+    last, origin, recent = world.tick - 1, world.commons.origin, world.commons.tick == world.tick - 1
+    flows: dict[str, float] = dict.fromkeys(FLOWS, 0) | {
+        "acquired": world.signals.acquisitions.sum() - world.signals.generated,
+        "generated": world.signals.generated,
+        "read": sum(m.records for m in world.registry.models if m is not None and m.trained == last),
+        "deposited": np.count_nonzero(recent & ((origin == EXPERIMENT) | (origin == FAILED))),
+    }
+    if (r := world.results) is not None:
+        steered = r.model >= 0
+        flows |= {"steered": steered.sum(), "alone": (~steered).sum(), "published": r.published.sum()}
         if world.p.coupling.correction > 0:
-            out["corrected"] = float(np.count_nonzero(results.published & with_model & ~np.isnan(results.observed)))
-    return out
+            flows["corrected"] = float(np.count_nonzero(r.published & steered & ~np.isnan(r.observed)))
+    return {name: float(count) for name, count in flows.items()}
 
 
 def records_by_origin(world: World, regions: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import refuse
+from mpbf_abm.errors import refuse_all
 from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting
 from mpbf_abm.evidence.assessments.effective_urn import LOCKED
 from mpbf_abm.measures.keystones import LOSS, Kind, end_of, keystones, leaning, losses_from, standing, static_ranking
@@ -70,12 +70,12 @@ WORST = "found_share"  # by which nodes are ranked
 # In the plural, and who depends on them.
 KINDS: dict[Kind, tuple[str, str]] = {"repository": ("repositories", "models"), "model": ("models", "labs")}
 ALL: dict[Target, str] = {"largest": "most users first", "random": "at random"}
-# Outages that end: shock, how nodes are chosen, and the share of them (None: the one with most users).
-OUTAGES: dict[str, tuple[str, Literal["largest", "correlated"], float | None]] = {
-    "the most used repository": (LOSS["repository"], "largest", None),
-    "a quarter of the repositories, most used": (LOSS["repository"], "largest", 0.25),
-    "a quarter of the repositories, alike": (LOSS["repository"], "correlated", 0.25),
-    "the most used model": (LOSS["model"], "largest", None),
+# Outages that end: kind of node, how nodes are chosen, and the share of them (None: the one with most users).
+OUTAGES: dict[str, tuple[Kind, Literal["largest", "correlated"], float | None]] = {
+    "the most used repository": ("repository", "largest", None),
+    "a quarter of the repositories, most used": ("repository", "largest", 0.25),
+    "a quarter of the repositories, alike": ("repository", "correlated", 0.25),
+    "the most used model": ("model", "largest", None),
 }
 PERFORMANCE = {
     "discoveries": "discoveries per tick, share of what is to be found",
@@ -95,21 +95,21 @@ def tasks(setting: Setting) -> list[tuple[int, str]]:
     ConfigurationError
         For a community without a second repository, models or time.
     """
-    flat, faults = setting.parameters.flat(), []
-    if flat["infrastructure.repositories"] < 2:
-        faults.append("infrastructure.repositories = 1: must be at least 2, so that one can be lost and one is left")
-    if not flat["trainers.count"]:
-        faults.append("trainers.count = 0: must be at least 1; without models nothing depends on another")
-    if setting.ticks < 4:
-        faults.append(f"ticks = {setting.ticks}: must be at least 4, two before a loss and two after")
-    refuse(faults, faults)
+    p, one = (
+        setting.parameters,
+        "infrastructure.repositories = 1: must be at least 2, so that one can be lost and one is left",
+    )
+    refuse_all(
+        (p.infrastructure.repositories < 2, one),
+        (not p.trainers.count, "trainers.count = 0: must be at least 1; without models nothing depends on another"),
+        (setting.ticks < 4, f"ticks = {setting.ticks}: must be at least 4, two before a loss and two after"),
+    )
     return [(seed, part) for seed in setting.seeds() for part in PARTS]
 
 
 def measure(setting: Setting, task: tuple[int, str]) -> Any:
     """Measure one part of one community."""
-    seed, part = task
-    return PARTS[part](setting, seed)
+    return PARTS[task[1]](setting, task[0])
 
 
 def halfway(setting: Setting, seed: int) -> tuple[Snapshot, Float]:
@@ -192,14 +192,11 @@ def _outages(setting: Setting, seed: int) -> dict[str, Course]:
     start = snapshot.world.tick
     end = start + max(1, setting.ticks // OUTAGE)
     out = {"spared": _course(snapshot, setting.ticks)}
-    for name, (shock, target, share) in OUTAGES.items():
+    for name, (kind, target, share) in OUTAGES.items():
+        chosen: dict[str, Any] = {"target": target, "strength": share}
         if share is None:
-            kind: Kind = "repository" if shock == LOSS["repository"] else "model"
-            node = int(standing(snapshot.world, kind)["role"].to_numpy().argmin())
-            hit = Shock(name=shock, start=start, end=end, target=node)
-        else:
-            hit = Shock(name=shock, start=start, end=end, target=target, strength=share)
-        out[name] = _course(snapshot, setting.ticks, hit)
+            chosen = {"target": int(standing(snapshot.world, kind)["role"].to_numpy().argmin())}
+        out[name] = _course(snapshot, setting.ticks, Shock(name=LOSS[kind], start=start, end=end, **chosen))
     return out
 
 
