@@ -592,12 +592,12 @@ def tick_flows(world: World) -> dict[str, float]:
     world : World
         After a step: results and signals are of tick ``world.tick - 1``.
     """
-    last, origin, recent = world.tick - 1, world.commons.origin, world.commons.tick == world.tick - 1
+    last, origin = world.tick - 1, world.commons.origin
     flows: dict[str, float] = dict.fromkeys(FLOWS, 0) | {
         "acquired": world.signals.acquisitions.sum() - world.signals.generated,
         "generated": world.signals.generated,
         "read": sum(m.records for m in world.registry.models if m is not None and m.trained == last),
-        "deposited": np.count_nonzero(recent & ((origin == EXPERIMENT) | (origin == FAILED))),
+        "deposited": np.count_nonzero((world.commons.tick == last) & ((origin == EXPERIMENT) | (origin == FAILED))),
     }
     if (r := world.results) is not None:
         steered = r.model >= 0

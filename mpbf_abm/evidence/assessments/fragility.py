@@ -95,12 +95,9 @@ def tasks(setting: Setting) -> list[tuple[int, str]]:
     ConfigurationError
         For a community without a second repository, models or time.
     """
-    p, one = (
-        setting.parameters,
-        "infrastructure.repositories = 1: must be at least 2, so that one can be lost and one is left",
-    )
+    p, second = setting.parameters, "must be at least 2, so that one can be lost and one is left"
     refuse_all(
-        (p.infrastructure.repositories < 2, one),
+        (p.infrastructure.repositories < 2, f"infrastructure.repositories = 1: {second}"),
         (not p.trainers.count, "trainers.count = 0: must be at least 1; without models nothing depends on another"),
         (setting.ticks < 4, f"ticks = {setting.ticks}: must be at least 4, two before a loss and two after"),
     )
