@@ -28,17 +28,13 @@ def hill(counts: NDArray[Any], order: float) -> float:
     share = counts[counts > 0] / total
     if order == 0:
         return float(len(share))
-    if order == 1:
-        return math.exp(-(share @ np.log(share)))
-    return 1.0 / float(share @ share)
+    return math.exp(-(share @ np.log(share))) if order == 1 else 1.0 / float(share @ share)
 
 
 def gini(counts: NDArray[Any]) -> float:
     """Return Gini coefficient, 0 (equal) to 1 - 1/n; NaN for an empty count."""
     total, n = np.add.reduce(counts), len(counts)
-    if total <= 0:
-        return math.nan
-    return float(np.arange(1 - n, n, 2) @ np.sort(counts) / (n * total))
+    return math.nan if total <= 0 else float(np.arange(1 - n, n, 2) @ np.sort(counts) / (n * total))
 
 
 def hhi(counts: NDArray[Any]) -> float:

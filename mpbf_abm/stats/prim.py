@@ -108,9 +108,7 @@ class Prim:
         """Return the gain in density for each point given up, or taken in."""
         before, after = int(old.sum()), int(new.sum())
         mean_old, mean_new = self.y[old].mean(), self.y[new].mean() if after else 0.0
-        if mean_old == mean_new:
-            return 0.0
-        return float((mean_new - mean_old) / abs(before - after))
+        return 0.0 if mean_old == mean_new else float((mean_new - mean_old) / abs(before - after))
 
     # ------------------------------------------------------------------ steps
 

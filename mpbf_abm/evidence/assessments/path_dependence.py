@@ -72,9 +72,7 @@ def tasks(setting: Setting) -> list[tuple[str, int, int]]:
 
 def ramps(setting: Setting) -> list[int]:
     """Return the ticks of each way of the ramps, slowest last; none where all explore as much as they can."""
-    if not _room(setting):
-        return []
-    return [max(2 + i, setting.ticks // part) for i, part in enumerate(RAMPS)]
+    return [max(2 + i, setting.ticks // part) for i, part in enumerate(RAMPS)] if _room(setting) else []
 
 
 def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
