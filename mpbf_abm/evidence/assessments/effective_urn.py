@@ -395,8 +395,9 @@ def report(draws: pd.DataFrame, factors: list[str]) -> Report:
         rows.append(claim.labels() | found)
         slope = Estimate(found["slope"], math.nan, found["slope_low"], found["slope_high"])
         reading = f"R^2 {found['r2']:.2f}, skill {found['skill']:.2f}, median error {found['error']:.2g}"
-        words = f"{claim.row} {claim.what}, by {claim.predictor}: slope"
-        findings.append(Finding(words, slope, 1.0, len(draws), reading))
+        findings.append(
+            Finding(f"{claim.row} {claim.what}, by {claim.predictor}: slope", slope, 1.0, len(draws), reading)
+        )
     findings += [*_locked(draws), *_price(draws), _ceiling(draws)]
     tables = {"claims": pd.DataFrame(rows), "failures": failures(draws, factors), "points": _points(draws)}
     return Report(tuple(findings), tables | {"draws": draws})

@@ -110,11 +110,13 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
         part = cases[cases["ensemble"] == ensemble].reset_index(drop=True)
         y = part["locked"].to_numpy()
         rate = share_estimate(y)
-        words = f"{name}: share that ends locked in"
-        findings.append(Finding(words, rate, math.nan, len(y), f"largest share above {LOCKED:g}"))
+        findings.append(
+            Finding(f"{name}: share that ends locked in", rate, math.nan, len(y), f"largest share above {LOCKED:g}")
+        )
         if min(y.sum(), len(y) - y.sum()) < FEWEST:
-            why = f"not known: fewer than {FEWEST} runs of one kind"
-            findings.append(Finding(f"{name}: AUC", UNKNOWN, 0.5, len(y), why))
+            findings.append(
+                Finding(f"{name}: AUC", UNKNOWN, 0.5, len(y), f"not known: fewer than {FEWEST} runs of one kind")
+            )
             continue
         for key, rows in _predicted(part, y, ensemble, setting.seed, findings).items():
             tables[key].append(rows)
@@ -139,8 +141,9 @@ def _predicted(
             plain = score
         else:
             more = auc_difference(score, plain, y, folds=fold)
-            words = f"{name}: AUC beyond the largest share, {label}"
-            findings.append(Finding(words, more, 0.0, n, "on the same runs and folds"))
+            findings.append(
+                Finding(f"{name}: AUC beyond the largest share, {label}", more, 0.0, n, "on the same runs and folds")
+            )
         skill, against = brier_skill(score, y, base=out["base"]), "against the base rate; 1 is certainty"
         findings.append(Finding(f"{name}: Brier skill, {label}", skill, 0.0, n, against))
         rocs.append(roc_curve(score, y).assign(ensemble=ensemble, indicators=label))

@@ -297,8 +297,9 @@ def _of_network(worlds: list[dict[str, Any]]) -> Part:
     robust = {c: np.array([w["curves"][c][1:].mean() for w in worlds]) for c in CRITERIA}
     random, whole = mean_estimate(robust["random"]), (N - 1) / (2 * N)
     name = "robustness R of the network"
-    words, null = f"{name}, {CRITERIA['random']}", "0 to 1/2; null: all nodes linked to all others"
-    findings = [Finding(words, random, whole, n, null)]
+    findings = [
+        Finding(f"{name}, {CRITERIA['random']}", random, whole, n, "0 to 1/2; null: all nodes linked to all others")
+    ]
     for c in list(CRITERIA)[1:]:
         less = mean_estimate(robust["random"] - robust[c])
         reading = f"null: at random; {less.value:.2g} less ({less.low:.2g} to {less.high:.2g})"
@@ -415,8 +416,9 @@ def _service(name: str, summed: Mapping[Any, Mapping[Any, Any]], n: int, ticks: 
     if float(drop["value"]) > 0:
         recover = f"{float(seen['value']):.0%} of communities recover within the run"
         reading = f"median; the outage lasts {max(1, ticks // OUTAGE)}; {recover}"
-        words = f"ticks until labs have models again, outage of {name}"
-        findings.append(Finding(words, _read(time, "value"), math.nan, n, reading))
+        findings.append(
+            Finding(f"ticks until labs have models again, outage of {name}", _read(time, "value"), math.nan, n, reading)
+        )
     return findings
 
 

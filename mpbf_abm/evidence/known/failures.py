@@ -355,8 +355,9 @@ def founders(
         # Few nodes depend on late ones: no variance below that of so rare an event.
         error = max(error, math.sqrt(max(0.0, n / place - 1) / graphs))
         yield Check(f"reach of node {place}", n / place, mean, error, note="n/i, exact at every n")
-    note = "H_n, exact"
-    yield Check("mean reach", float((1 / np.arange(1, n + 1)).sum()), *mean_error(reach.mean(axis=1)), note=note)
+    yield Check(
+        "mean reach", float((1 / np.arange(1, n + 1)).sum()), *mean_error(reach.mean(axis=1)), note="H_n, exact"
+    )
     note = "with one provider, whoever depends on a node fails with it"
     yield Check("damage of a failure less reach", 0.0, float(np.abs(failed - reached).max()), tolerance=1e-6, note=note)
 
@@ -386,8 +387,9 @@ def providers(
     curvature = (1 - phi) * r * (r - 1) * (1 - limit) ** max(r - 2, 0)
     noise = curvature / 2 * phi * (1 - phi) / m / (1 - slope) if slope < 1 else 0.0
     side = "<" if phi < 1 - 1 / r else ">="
-    note = "mean and its error from the exact chain"
-    yield Check("functioning share at this size", exact, mean, error, 1e-9, note=note)
+    yield Check(
+        "functioning share at this size", exact, mean, error, 1e-9, note="mean and its error from the exact chain"
+    )
     note = f"phi {side} 1 - 1/r = {1 - 1 / r:.4g}; founders' surplus fades as n^-{1 - slope:.3g}"
     yield Check("limit of the functioning share", limit, mean, error, memory + noise, note=note)
 
@@ -541,7 +543,7 @@ def warnings(
     yield from community_signals(seed, K, V, delta, ticks, replicates)
 
 
-def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int) -> Iterator[Check]:
+def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int) -> list[Check]:
     """Check lag-1 autocorrelation and variance of an AR(1) process, in whole series and in windows."""
     a = math.exp(-l * dt)
     refuse(n * (1 - a) < 100, f"F11.n = {n}: series of l dt = {l * dt:g} must have at least {100 / (1 - a):.0f} values")
@@ -557,12 +559,19 @@ def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int)
         line = part + s * np.arange(len(part))
         straight, tilted = (warning.rolling_autocorrelation(y, window, detrend="linear") for y in (part, line))
         bent = max(bent, float(np.abs(straight - tilted).max()))
-    yield Check("autocorrelation", a, *mean_error(slow), (1 + 4 * a) / n, note="e^(-l dt); bias of the estimator")
-    note = "s^2/(1 - ac1^2), exact at this length"
-    yield Check("variance", sample_variance(a, variance, n), *mean_error(wide), note=note)
-    short, note = sample_variance(a, variance, window), "each about its own mean; exact"
-    yield Check(f"variance in windows of {window}", short, *mean_error(rolling), note=note)
-    yield Check("what a straight line adds to a detrended signal", 0.0, bent, tolerance=1e-6)
+    return [
+        Check("autocorrelation", a, *mean_error(slow), (1 + 4 * a) / n, note="e^(-l dt); bias of the estimator"),
+        Check(
+            "variance", sample_variance(a, variance, n), *mean_error(wide), note="s^2/(1 - ac1^2), exact at this length"
+        ),
+        Check(
+            f"variance in windows of {window}",
+            sample_variance(a, variance, window),
+            *mean_error(rolling),
+            note="each about its own mean; exact",
+        ),
+        Check("what a straight line adds to a detrended signal", 0.0, bent, tolerance=1e-6),
+    ]
 
 
 def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, replicates: int) -> Iterator[Check]:

@@ -380,7 +380,7 @@ def shares_and_thresholds(
     planners: int = parameter(4, "experiments per tick", 1, 10_000),
     deposited: float = parameter(0.6, "share of experiments that become records", 0.05, 1),
     ticks: int = parameter(60, "time followed", 1, 10_000),
-) -> Iterator[Check]:
+) -> list[Check]:
     """The twin's shares against their own equation, and its thresholds against the urn's."""
     mass = np.arange(1.0, families + 1)
     p = community(families, gamma, exploration, delta, curators, planners, mass, **{"coupling.outer_loop": deposited})
@@ -397,11 +397,18 @@ def shares_and_thresholds(
     own = solve_ivp(slope, (0.0, float(ticks)), mass / start, "LSODA", t_eval=at, rtol=1e-10, atol=1e-13).y.T
     limits = twin.thresholds()
     closed = known_fold(gamma, families)
-    apart = float(np.abs(twin.ode(at).shares - own).max())
-    yield Check("shares: largest distance of the ODE from their equation", 0.0, apart, 0, 1e-7)
-    yield Check("eps_c: 1 - 1/gamma", 1 - 1 / gamma, limits.symmetric, 0, 1e-10)
-    yield Check("eps_sn: fold of the locked-in state", closed, limits.fold, 0, 1e-7)
-    yield from sides(twin, limits.fold, families)
+    return [
+        Check(
+            "shares: largest distance of the ODE from their equation",
+            0.0,
+            float(np.abs(twin.ode(at).shares - own).max()),
+            0,
+            1e-7,
+        ),
+        Check("eps_c: 1 - 1/gamma", 1 - 1 / gamma, limits.symmetric, 0, 1e-10),
+        Check("eps_sn: fold of the locked-in state", closed, limits.fold, 0, 1e-7),
+        *sides(twin, limits.fold, families),
+    ]
 
 
 def sides(twin: Twin, top: float, families: int) -> Iterator[Check]:

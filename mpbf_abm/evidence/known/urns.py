@@ -342,7 +342,7 @@ def twin_damage(
     volume: int = parameter(2_000, "founding mass at x* = 1/2", 100, 10**6),
     growth: float = parameter(3.0, "final over first volume", 1.2, 100),
     twins: int = parameter(300, "pairs of runs at x* = 1/2", 20, 10**5, fast=24),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Distance of pairs of runs that start one record apart."""
     runs = seeds(seed, "U5", pairs)
     a, b = N0 / 2 + 1, N0 / 2
@@ -355,11 +355,17 @@ def twin_damage(
     expected, expected_se = mean_error(reference)
     measured, measured_se = mean_error(several)
     exponent = measured_exponent(2, g, eps, volume, growth, seeds(seed, "U5 exponent", twins))
-    note = "one record moved; conserved exactly"
-    yield Check("K = 2: E|dx| after n draws", 1 / (N0 + 1), *mean_error(two), note=note)
-    note = f"from {1 / (K + 1):.3f} at the start; expected from {len(reference)} coupled urns"
-    yield Check(f"K = {K}: damage after n draws", expected, measured, math.hypot(expected_se, measured_se), note=note)
-    yield Check("exponent d ln D / d ln n", (1 - eps) * g - 1, *exponent, note="tolerance: curvature of p(x)")
+    return [
+        Check("K = 2: E|dx| after n draws", 1 / (N0 + 1), *mean_error(two), note="one record moved; conserved exactly"),
+        Check(
+            f"K = {K}: damage after n draws",
+            expected,
+            measured,
+            math.hypot(expected_se, measured_se),
+            note=f"from {1 / (K + 1):.3f} at the start; expected from {len(reference)} coupled urns",
+        ),
+        Check("exponent d ln D / d ln n", (1 - eps) * g - 1, *exponent, note="tolerance: curvature of p(x)"),
+    ]
 
 
 def coupled_urns(first: Float, second: Float, n: int, count: int, rng: np.random.Generator) -> Float:
@@ -460,8 +466,9 @@ def lock_in_threshold(
     yield Check("eps_c, root of the Jacobian", critical, limits.symmetric, tolerance=1e-9)
     yield Check("eps_sn, root finder", known_fold(g, K), limits.fold, tolerance=1e-8 if g == 2 or K == 2 else 1e-6)
     if K == 2:
-        note = "at any g above 1"
-        yield Check("gap eps_sn - eps_c, K = 2", 0.0, limits.fold - limits.symmetric, tolerance=1e-9, note=note)
+        yield Check(
+            "gap eps_sn - eps_c, K = 2", 0.0, limits.fold - limits.symmetric, tolerance=1e-9, note="at any g above 1"
+        )
     for sign, name in ((-1, "below"), (1, "above")):
         eps = critical + sign * step
         if not 0 <= eps <= 1:
@@ -584,7 +591,7 @@ def adoption(
     g_R: float = parameter(2.5, "taste of R-agents for A", 0, 1000),
     g_S: float = parameter(4.5, "taste of S-agents for B", 0, 1000),
     runs: int = parameter(1_200, RUNS, 30, 10**6, fast=80),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Which model takes the market, and how many adoptions it takes."""
     # Rounded as the rule rounds utilities, since decimals are not exact.
     b_A, b_B = math.floor(round(g_S / r, 9)) + 1, math.floor(round(g_R / r, 9)) + 1
@@ -615,11 +622,17 @@ def adoption(
                 strayed += abs(int(np.diff(eco.world.registry.adopters)[0])) != abs(lead) + b_A + b_B + 5
                 break
     expected, measured, undecided = b_B / (b_A + b_B), float(np.mean(first)), runs - len(first)
-    note = f"barriers: A ahead by {b_A}, B ahead by {b_B}; undecided after {planners} agents: {undecided}"
-    error = math.sqrt(expected * (1 - expected) / len(first))
-    yield Check("P(A takes the market)", expected, measured, error, note=note)
-    yield Check("E adoptions until then", float(mean), *mean_error(time))
-    yield Check("runs in which an agent later takes the other", 0, strayed)
+    return [
+        Check(
+            "P(A takes the market)",
+            expected,
+            measured,
+            math.sqrt(expected * (1 - expected) / len(first)),
+            note=f"barriers: A ahead by {b_A}, B ahead by {b_B}; undecided after {planners} agents: {undecided}",
+        ),
+        Check("E adoptions until then", float(mean), *mean_error(time)),
+        Check("runs in which an agent later takes the other", 0, strayed),
+    ]
 
 
 @row("U11", "Monopoly with g > 1, equal shares with g < 1", "Rubin's theorem (Davis 1990)")
@@ -631,7 +644,7 @@ def monopoly(
     g_low: float = parameter(0.4, "reinforcement below 1", -1, 0.95),
     n: int = parameter(400, "draws", 10, 20_000, fast=100),
     runs: int = parameter(1_500, RUNS, 30, 10**6, fast=80),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Chance that the first colour takes nearly all; shares with weak reinforcement."""
     refuse(a + b > n, f"U11: n = {n}: must be at least the masses a + b = {a + b:g}, or the winner is still open")
     x = family_masses(urn(2, (a, b), **reinforcing(g, 0.0)), seeds(seed, "U11", runs), n)
@@ -651,11 +664,19 @@ def monopoly(
     law, first = law_of_two(a, b, n, g_low), a + np.arange(n + 1)
     low_exact = float(law @ first) / (a + b + n)
     low_sd = math.sqrt(float(law @ ((first / (a + b + n) - low_exact) ** 2)))
-    note = f"tolerance: stopping at n = {n}, from the exact laws at n and 4 n"
-    yield Check("P(first colour is the monopolist)", path.monopoly_chance(a, b, g), leads, error, left, note=note)
-    yield Check("P(first colour leads after n draws)", exact, leads, error, note="exact law of two colours")
-    yield Check("g < 1: E x_n", low_exact, *mean_error(share), note="tends to 1/2 with n")
-    yield Check("g < 1: Var x_n", low_sd**2, *variance_error(share), note="tends to 0 with n")
+    return [
+        Check(
+            "P(first colour is the monopolist)",
+            path.monopoly_chance(a, b, g),
+            leads,
+            error,
+            left,
+            note=f"tolerance: stopping at n = {n}, from the exact laws at n and 4 n",
+        ),
+        Check("P(first colour leads after n draws)", exact, leads, error, note="exact law of two colours"),
+        Check("g < 1: E x_n", low_exact, *mean_error(share), note="tends to 1/2 with n"),
+        Check("g < 1: Var x_n", low_sd**2, *variance_error(share), note="tends to 0 with n"),
+    ]
 
 
 @row("U12", "No perturbation, no difference", "common random numbers by construction")
@@ -664,7 +685,7 @@ def zero_perturbation(
     ticks: int = parameter(24, "ticks", 2, 2_000, fast=8),
     materials: int = parameter(2_000, "materials", 200, 10**6, fast=600),
     planners: int = parameter(12, "planners", 2, 1_000),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Bytes that differ between identical runs, and choices of others in the tick in which one planner is perturbed."""
     changes = grouped(
         space={"materials": materials, "families": 20},
@@ -696,10 +717,15 @@ def zero_perturbation(
         return sum(x != y for x, y in zip(one, other, strict=True))
 
     (parts, choices), (twin, same), (other, perturbed) = course(False), course(False), course(True)
-    yield Check("parts that differ between identical runs", 0, different(parts + choices, twin + same))
-    beside = different([*parts, choices[0]], [*other, perturbed[0]])
-    yield Check("parts that differ beside the perturbed planner, in its tick", 0, beside)
-    yield Check("the perturbed planner itself differs", 1, float(choices[1] != perturbed[1]))
+    return [
+        Check("parts that differ between identical runs", 0, different(parts + choices, twin + same)),
+        Check(
+            "parts that differ beside the perturbed planner, in its tick",
+            0,
+            different([*parts, choices[0]], [*other, perturbed[0]]),
+        ),
+        Check("the perturbed planner itself differs", 1, float(choices[1] != perturbed[1])),
+    ]
 
 
 @row("U13", "Coverage by random choice", "occupancy: 1 - (1 - 1/E)^t")
@@ -726,8 +752,9 @@ def random_coverage(
     ends = [path.run_to(p, s, t // per_tick, space=space, observe=touched) for s in seeds(seed, "U13", runs)]
     missed, both = (1 - 1 / E) ** t, (1 - 2 / E) ** t
     error = math.sqrt(max(0.0, missed * (1 - missed) / E + (1 - 1 / E) * (both - missed**2)) / runs) or 1e-12
-    note = "standard error from the exact variance"
-    yield Check("share of materials seen", 1 - missed, mean_error(ends)[0], error, note=note)
+    yield Check(
+        "share of materials seen", 1 - missed, mean_error(ends)[0], error, note="standard error from the exact variance"
+    )
 
 
 # --------------------------------------------------------------------------- injected faults
