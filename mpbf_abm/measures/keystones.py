@@ -78,7 +78,7 @@ def single_losses(
     -------
     DataFrame
         One row per seed and node: ``seed``, ``node`` (its number), ``role`` (from 1, the most used), what
-        :func:`standing` measures at `start`, the cost in each outcome at the horizon, and ``damage``, the distance of
+        :func:`standing` measures at `start`, and the cost in each outcome at the horizon. ``damage`` is the distance of
         the family shares of all records from those of the run without loss, to which chance adds. NaN where an outcome
         is not defined.
 

@@ -1,7 +1,7 @@
 """Path dependence: how much early history decides, what a small change becomes, what undoing costs.
 
 Perturbed copies and interventions share every keyed draw with the run they are compared to (common
-random numbers), so that what differs between them follows from the change alone.
+random numbers). What differs between them follows from the change alone.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A tipping point is the level at which an outcome becomes as likely as not, or a 
 
 Every level is tried on the same seeds (common random numbers), and the crossing of their share or mean is found by
 bisection. Its interval inverts a test: it runs from the first to the last level that is neither surely below nor surely
-above the threshold, so that it only misses the crossing if the level tried next to the crossing errs. Where every seed
-moves one way only, this is the order-statistic interval of the median of the seeds' own tipping points (Thompson 1936).
+above the threshold. It only misses the crossing if the level tried next to the crossing errs. Where every seed moves
+one way only, this is the order-statistic interval of the median of the seeds' own tipping points (Thompson 1936).
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ def tipping_point(
     Raises
     ------
     ConfigurationError
-        If the share or mean does not cross the threshold between `low` and `high`, for fewer than 6 seeds, the same
-        seed twice, an empty bracket, a precision that is not above 0 and below its width, a threshold that no share can
-        cross, and for answers that are not finite.
+        If the share or mean does not cross the threshold between `low` and `high`; for fewer than 6 seeds, the same
+        seed twice, or an empty bracket; for a precision that is not above 0 and below its width; for a threshold that
+        no share can cross; and for answers that are not finite.
 
     Notes
     -----

@@ -6,9 +6,10 @@ random numbers, say by how much: ``γ_eff = d logit φ_k / d logit x_k`` (at fix
 change of φ that reaches F is ``1 - ε_eff``. Regression on a community's history could not: families with merit have
 more records.
 
-With these numbers urn theory predicts what becomes of a displacement, at three levels: by the law of equal families
-(:attr:`EffectiveUrn.exponent`), by the law at the state where the community is (:func:`local_exponent`), and by letting
-an urn run on from there (:func:`fitted_twin`), in which models keep what they think of each family.
+With these numbers urn theory predicts what becomes of a displacement, at three levels. The first is the law of equal
+families (:attr:`EffectiveUrn.exponent`), the second the law at the state where the community is
+(:func:`local_exponent`). The third lets an urn run on from there (:func:`fitted_twin`), in which models keep what they
+think of each family.
 """
 
 from __future__ import annotations
@@ -306,7 +307,7 @@ def growth(exponent: float, volumes: Sequence[float] | Float) -> float:
 def fitted_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
     """Return the mean-field urn with the numbers that were measured.
 
-    Attention is the model's; each group has its own measured reinforcement, and models keep what they think of each
+    Attention is the model's, and each group has its own measured reinforcement. Models keep what they think of each
     family beyond its records, ``a_k = φ_k / x_k^γ_eff`` as it was measured.
     """
     p, x, K = snapshot.world.p, urn.records, len(urn.records)

@@ -46,8 +46,8 @@ def auc(scores: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: 
     Estimate
         1 in perfect order, 0.5 for a constant score, 0 reversed. The standard error is that of DeLong, DeLong and
         Clarke-Pearson (1988), with groups that of Obuchowski (1997); the interval is symmetric on the logit scale, so
-        that it stays within 0 and 1. Where that error is 0 (perfect order, constant scores) or unknown (all of one
-        class in one group) the interval is Newcombe's (2006, method 5), which needs the area and the numbers of cases
+        that it stays within 0 and 1. That error may be 0 (perfect order, constant scores) or unknown (all of one class
+        in one group). The interval then is Newcombe's (2006, method 5), which needs the area and the numbers of cases
         (groups) only.
 
     Raises
@@ -81,7 +81,7 @@ def auc_difference(
     -------
     Estimate
         0 to 0 for scores in the same order. Where order differs and the error is still 0 or unknown, the interval is
-        put together from those of both areas as if they were independent (Zou and Donner 2008), which is wide.
+        wide: it is put together from those of both areas as if they were independent (Zou and Donner 2008).
     """
     y = checked_outcome(outcome)
     scores = [checked_values("scores", s, len(y)) for s in (first, second)]

@@ -89,7 +89,7 @@ def limit_gini(masses: NDArray[Any]) -> float:
     """Return the mean Gini coefficient of the limiting shares; flat ``a_k = 1``: ``(K - 1) / (2 K)``.
 
     ``sum_{i<j} E|x_i - x_j| / K``: the sum of two shares is independent of how they divide it, by
-    a Beta(a_i, a_j) law, so that each mean is ``(a_i + a_j) / A`` times ``E|2 B - 1|``.
+    a Beta(a_i, a_j) law. Each mean is ``(a_i + a_j) / A`` times ``E|2 B - 1|``.
     """
     a = np.asarray(masses, np.float64)
     i, j = np.triu_indices(len(a), 1)

@@ -1,6 +1,6 @@
 """Effects on the same seeds: the difference replicate by replicate, with its interval.
 
-Arms that share their seeds share every draw of every rule they have in common, so the
+Arms that share their seeds share every draw of every rule they have in common. The
 difference of a pair varies less than either arm; how much less is the variance-reduction factor.
 """
 
@@ -46,8 +46,8 @@ def paired_effects(
     -------
     DataFrame
         One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and ``high`` of its
-        interval (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), ``n`` pairs, and whether at least two
-        pairs are all ``identical``, bit for bit. A pair with a value that is not finite is left out of its outcome; an
+        interval (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), and ``n`` pairs. ``identical`` says
+        whether at least two pairs are all equal, bit for bit. A pair with a value that is not finite is left out of its outcome; an
         outcome with fewer than two pairs left has NaN for everything that needs them.
 
     Raises

@@ -1,8 +1,8 @@
 """Scenario discovery: boxes of factor values in which an outcome of interest is common.
 
 The patient rule induction method (Friedman and Fisher 1999) as scenario discovery uses it (Bryant and Lempert 2010;
-Kwakkel and Jaxa-Rozen 2016): columns of numbers, whole numbers and names are peeled each in its way, and a peel is
-valued by what it gains for each point it gives up. Trajectories equal those of ema_workbench.
+Kwakkel and Jaxa-Rozen 2016): columns of numbers, whole numbers and names are peeled each in its way. A peel is valued
+by what it gains for each point it gives up. Trajectories equal those of ema_workbench.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sensitivity: which factors an outcome depends on, with the noise of replicates taken out.
 
-Index arrays hold replicate values along the last axis; replicates of a row are independent of those of other rows for
-Sobol indices, and shared along a trajectory for elementary effects (see :mod:`mpbf_abm.studies.design`).
+Index arrays hold replicate values along the last axis. Replicates of a row are independent of those of other rows for
+Sobol indices. They are shared along a trajectory for elementary effects (see :mod:`mpbf_abm.studies.design`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The effective urn put to the test: does urn theory, fed with early measurements, predict communities with learners.
 
-A study of held-out parameter draws. In each, a community is taken at a fifth of its time, its effective urn is measured
-by short interventions, and what the fitted urn predicts of the rest is compared with what happens in other futures:
-what becomes of displacements, how much early history decides, who leads, whether a price pays for a reversal, and
-whether the bias of the corpus grows. An urn with the nominal parameters, without merit, is the plain alternative.
+A study of held-out parameter draws. In each, a community is taken at a fifth of its time. Its effective urn is measured
+by short interventions. What the fitted urn predicts of the rest is compared with what happens in other futures: what
+becomes of displacements, how much early history decides, who leads, whether a price pays for a reversal. Also compared
+is whether the bias of the corpus grows. An urn with the nominal parameters, without merit, is the plain alternative.
 """
 
 from __future__ import annotations

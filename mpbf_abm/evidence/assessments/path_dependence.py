@@ -1,7 +1,7 @@
 """Path dependence of a community: histories of the same materials, from the same rules, that differ by chance alone.
 
-Replicates are worlds: separate materials spaces. In each, several histories are run, founding included, and each of
-them twice from a fifth of the way on, so that the effects of early and of later history can be separated. Intervals
+Replicates are worlds: separate materials spaces. In each, several histories are run, founding included. Each of them
+is run twice from a fifth of the way on, so that the effects of early and of later history can be separated. Intervals
 are over worlds.
 """
 

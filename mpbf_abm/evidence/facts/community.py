@@ -146,7 +146,7 @@ def narrowing(steered: CommunityHistory, unsteered: CommunityHistory) -> dict[st
     """Return the claims of a steered community over those of an unsteered one, and the change of the extent of topics.
 
     A test's topic is its family, placed at the mean descriptors of its materials. The extent of published tests is the
-    root mean squared distance of their topics from the centre, a diameter as it is taken in an embedding of papers.
+    root mean squared distance of their topics from the centre: a diameter, as in an embedding of papers.
     NaN where the unsteered community worked on one topic or none.
     """
     extent, other = _extent(steered), _extent(unsteered)

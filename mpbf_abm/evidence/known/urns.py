@@ -384,8 +384,8 @@ def measured_exponent(
 ) -> tuple[float, float, float]:
     """Exponent of the lead of one family among equal ones: measured, its standard error, and what curvature adds.
 
-    Both runs of a pair start with the first family ahead by 2 % and behind by as much, on the same draws, so that
-    what both share of chance, and what is quadratic in the lead, cancels. Batches are 5 % of the founding mass.
+    The runs of a pair start with the first family ahead by 2 %, and behind by as much, on the same draws. What both
+    share of chance, and what is quadratic in the lead, cancels. Batches are 5 % of the founding mass.
     """
     batch = max(1, round(0.05 * volume))
     # Strong reinforcement would leave the neighbourhood of equality before that.
