@@ -47,8 +47,8 @@ def paired_effects(
     DataFrame
         One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and ``high`` of its
         interval (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), and ``n`` pairs. ``identical`` says
-        whether at least two pairs are all equal, bit for bit. A pair with a value that is not finite is left out of its outcome; an
-        outcome with fewer than two pairs left has NaN for everything that needs them.
+        whether at least two pairs are all equal, bit for bit. A pair with a value that is not finite is left out of its
+        outcome; an outcome with fewer than two pairs left has NaN for everything that needs them.
 
     Raises
     ------

@@ -94,8 +94,8 @@ class Prim:
                 ]
                 if not options:
                     break
-                best = max(range(len(options)), key=lambda i: (options[i][0], options[i][1], -i))
-                gain, _, box, inside = options[best]
+                # Of equally good ones the first.
+                gain, _, box, inside = max(options, key=lambda option: option[:2])
                 before, after = int(last.inside.sum()), int(inside.sum())
                 onwards = after > before if grows else after < before
                 better = not grows or (after > 0 and self.y[inside].mean() > self.y[last.inside].mean())

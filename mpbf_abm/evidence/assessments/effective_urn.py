@@ -425,11 +425,11 @@ def _locked(draws: pd.DataFrame) -> list[Finding]:
     }
     common = float(max(locked.mean(), 1 - locked.mean()))
     for name, side in sides.items():
-        right, words = (
+        words, right = (
+            "E4 share of draws on the right side of lock-in, by",
             share_estimate(side.to_numpy(bool) == locked),
-            f"E4 share of draws on the right side of lock-in, by {name}",
         )
-        out.append(Finding(words, right, common, len(draws), "null: the commoner side always"))
+        out.append(Finding(f"{words} {name}", right, common, len(draws), "null: the commoner side always"))
     return out
 
 

@@ -48,19 +48,11 @@ def select(only: Sequence[str]) -> list[str]:
     ConfigurationError
         One line for each unknown name.
     """
-    if not only:
-        return ids()
-    wanted: set[str] = set()
-    faults = []
-    for name in (part.strip() for text in only for part in text.split(",")):
-        if name.upper() in ROWS:
-            wanted.add(name.upper())
-        elif name.upper() in GROUPS:
-            wanted |= {id for id in ROWS if id[0] == name.upper()}
-        else:
-            faults.append(f"unknown row '{name}'{did_you_mean(name.upper(), ROWS)} (rows: {', '.join(ids())})")
-    refuse(faults, faults)
-    return [id for id in ids() if id in wanted]
+    names = [part.strip() for text in only for part in text.split(",")]
+    wanted, among = {name.upper() for name in names}, f"(rows: {', '.join(ids())})"
+    unknown = [name for name in names if name.upper() not in (*ROWS, *GROUPS)]
+    refuse(unknown, [f"unknown row '{name}'{did_you_mean(name.upper(), ROWS)} {among}" for name in unknown])
+    return [id for id in ids() if not names or {id, id[0]} & wanted]
 
 
 def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
