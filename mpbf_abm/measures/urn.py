@@ -288,22 +288,6 @@ def local_exponent(slope: float, steered: float, share: float) -> float:
     return slope * steered * (1.0 - steered) / (share * (1.0 - share)) - 1.0
 
 
-def growth(exponent: float, volumes: Sequence[float] | Float) -> float:
-    """Return the factor by which a displacement of shares changes between the first and the last size of the commons.
-
-    ``prod_t [1 + q m_t / (N_t + m_t)]``: the inverse of :func:`mpbf_abm.measures.path.damage_exponent`.
-
-    Parameters
-    ----------
-    exponent : float
-        q.
-    volumes : sequence of float
-        Sizes N_0 < N_1 < ... after each step.
-    """
-    n = np.asarray(volumes, np.float64)
-    return float(np.prod(np.maximum(1.0 + exponent * np.diff(n) / n[1:], 0.0)))
-
-
 def fitted_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
     """Return the mean-field urn with the numbers that were measured.
 

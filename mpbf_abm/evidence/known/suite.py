@@ -267,24 +267,24 @@ def markdown(outcomes: Sequence[RowOutcome], command: str, figures: Mapping[str,
     lines = [*intro.splitlines(), "", passed, ""]
     if "verification" in figures:
         lines += [f"![Expected against measured values of all rows]({figures['verification']})", ""]
-    for letter, name in GROUPS.items():
-        group = [o for o in outcomes if o.id[0] == letter]
-        if not group:
-            continue
-        lines += [f"## {name}", ""]
+    for letter in sorted({o.id[0] for o in outcomes}, key=list(GROUPS).index):
+        lines += [f"## {GROUPS[letter]}", ""]
         if letter == "K" and "twin" in figures:
             alt = "The mean-field twin beside the model: where it is right, and where it is wrong"
             lines += [f"![{alt}]({figures['twin']})", ""]
-        for o in group:
-            values = ", ".join(f"{k} = {short(v)}" for k, v in o.values.items())
-            source = f"Source: {o.source}." + (f" Parameters: {values}." if values else "")
-            lines += [f"### {o.id}: {o.title}", "", source, ""]
-            if o.skipped:
-                lines += [f"Not run: {o.skipped}.", ""]
-                continue
-            notes = [f"- {c.name}: {c.note}." for c in o.checks if c.note]
-            lines += [markdown_table(HEAD[1:], (line[1:] for line in cells([o]))), *notes, *([""] if notes else [])]
+        for o in outcomes:
+            lines += section(o) if o.id[0] == letter else []
     return "\n".join(lines).rstrip() + "\n"
+
+
+def section(o: RowOutcome) -> list[str]:
+    """Return the lines about one row."""
+    values = ", ".join(f"{k} = {short(v)}" for k, v in o.values.items())
+    head = [f"### {o.id}: {o.title}", "", f"Source: {o.source}." + (f" Parameters: {values}." if values else ""), ""]
+    if o.skipped:
+        return [*head, f"Not run: {o.skipped}.", ""]
+    notes = [f"- {c.name}: {c.note}." for c in o.checks if c.note]
+    return [*head, markdown_table(HEAD[1:], (line[1:] for line in cells([o]))), *notes, *([""] if notes else [])]
 
 
 def short(value: Any) -> str:
