@@ -116,7 +116,7 @@ def test_campaigns_on_real_pools_follow_from_what_the_files_hold(tmp_path, monke
 
     monkeypatch.setattr(module, "POOLS", {"one": ("one.csv", "y", "max")})
     monkeypatch.setattr("mpbf_abm.evidence.known.whole.POOLS", module.POOLS)
-    monkeypatch.setattr(module.reductions, "real_acceleration", lambda *_: {"af_greedy": 4.0, "af_maxvar": 0.7})
+    monkeypatch.setattr(module.community, "real_acceleration", lambda *_: {"af_greedy": 4.0, "af_maxvar": 0.7})
     (tmp_path / "data").mkdir()
     assert asked() == (4, 0)  # no pools: families stand for them
     (tmp_path / "data" / "one.csv").write_text("x,y\n1,2\n", encoding="utf-8")
