@@ -151,7 +151,7 @@ def test_symmetric_state_is_kept_to_the_last_bit():
     twin = Twin.from_parameters(null(7, 3.0, 0.0, 0.3))
     assert np.ptp(twin.map(500).records, axis=1).max() == 0
     assert np.ptp(twin.ode(np.linspace(0, 100, 30)).records, axis=1).max() == 0
-    assert twin.growth(twin.map(500).records[-1]) > 1
+    assert twin.growth(twin.steady()) > 1
 
 
 @given(
@@ -191,8 +191,13 @@ def test_weights_raise_the_reinforcement_to_gamma_eff():
 
 def test_steady_bias_of_the_known_loop():
     twin = replace(Twin.from_parameters(looped(), transfer=0.9, bias=0.4), audit=0.1)
+    gain, bias = twin.loop()
+    assert bias == pytest.approx(0.0479616, abs=5e-8)
     path = twin.ode([0, 800])
-    assert path.bias[-1].sum() / path.volume[-1] == pytest.approx(0.0479616, abs=5e-8)
+    assert path.bias[-1].sum() / path.volume[-1] == pytest.approx(bias, rel=1e-6)
+    path = twin.map(800)
+    assert path.bias[-1].sum() / path.volume[-1] == pytest.approx(twin.loop("map")[1], rel=1e-9)
+    assert gain == pytest.approx(0.2057143, abs=5e-8)
 
 
 def test_chances_of_a_tick_in_place_of_rates_give_the_same_number():
@@ -208,6 +213,8 @@ def test_chances_of_a_tick_in_place_of_rates_give_the_same_number():
 def test_bias_grows_without_end_beyond_a_loop_gain_of_one(gain, grows):
     twin = Twin.from_parameters(looped(**{"planners.count": 0}), bias=0.4)
     twin = replace(twin, pseudo_gain=gain / twin.pseudo_share, retrain=5)
+    assert twin.loop()[0] == pytest.approx(gain)
+    assert math.isinf(twin.loop()[1]) is grows
     first, second = (abs(twin.ode([0, t]).bias[-1].sum()) for t in (2000, 4000))
     assert bool(second > 2 * first) is grows
 
@@ -248,14 +255,14 @@ def test_jacobian_is_the_derivative(gamma, eps, nu, coverage, x):
         **{"curators.adjacency": nu, "curators.coverage_seeking": coverage, "planners.adjacency": nu},
     )
     twin, x, zero = Twin.from_parameters(p, space), np.array(x), np.zeros(6)
-    slopes = (
-        (lambda y: twin.step(y, zero, math.nan, 1)[0], twin.jacobian(x)),
-        (lambda y: twin.slope(0.0, np.concatenate([y, zero, [0.0]]))[:6], twin.inflow_jacobian(x) - 0.2 * np.eye(6)),
-    )
-    for f, exact in slopes:
+    maps = {
+        "map": lambda y: twin.step(y, zero, math.nan, 1)[0],
+        "ode": lambda y: twin.slope(0.0, np.concatenate([y, zero, [0.0]]))[:6],
+    }
+    for kind, f in maps.items():
         steps = 1e-5 * np.eye(6) * x
         numeric = np.array([(f(x + h) - f(x - h)) / (2 * h.sum()) for h in steps]).T
-        np.testing.assert_allclose(exact, numeric, atol=1e-6)
+        np.testing.assert_allclose(twin.jacobian(x, kind), numeric, atol=1e-6)
 
 
 # --------------------------------------------------------------------------- lock-in
@@ -295,7 +302,7 @@ def test_locked_in_branch_is_where_the_map_stays(eps):
     twin = Twin.from_parameters(null(5, 2.0, eps))
     share = twin.locked_in(eps)
     start = 60 * np.array([0.96, 0.01, 0.01, 0.01, 0.01])
-    assert twin.map(6000, start).shares[-1, 0] == pytest.approx(share, abs=1e-9)
+    assert (twin.steady(start) / twin.steady(start).sum())[0] == pytest.approx(share, abs=1e-9)
     assert math.isnan(twin.locked_in(0.56))
 
 
@@ -309,7 +316,7 @@ def test_thresholds_need_equal_families(space):
 
 def test_covariance_is_that_of_the_linear_noise_simulated():
     twin = Twin.from_parameters(null(3, 1.5, 0.6, 0.3, 30, 20, **{"founding.mass": 40.0}))
-    x = twin.map(200).records[-1]
+    x = twin.steady()
     J, Q = twin.jacobian(x), tick_noise(twin, x, np.zeros(3))
     root, z = np.linalg.cholesky(Q + 1e-12 * np.eye(3)), np.zeros((4000, 3))
     draws = np.random.Generator(np.random.Philox(7))
@@ -331,6 +338,11 @@ def test_covariance_is_that_of_the_model():
             shares.append(x / x.sum())
     np.testing.assert_allclose(np.diag(np.cov(np.array(shares).T)), np.diag(twin.share_spread(200)[-1]), rtol=0.15)
     eco.release()
+
+
+def test_without_forgetting_there_is_no_steady_state():
+    with pytest.raises(ConfigurationError, match="without forgetting"):
+        Twin.from_parameters(null(3, 1.0, 0.1, 0.0)).steady()
 
 
 def test_urn_variance_one_at_a_time_is_that_of_polya():

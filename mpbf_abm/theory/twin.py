@@ -19,6 +19,7 @@ from mpbf_abm.data.synthetic import family_rows
 from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.model import modalities
 from mpbf_abm.model.attention import attention, covering, power, reinforced
+from mpbf_abm.model.coupling import bias_share, loop_gain, steady_bias
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import CuratorParameters, Parameters, PlannerParameters
 
@@ -442,7 +443,7 @@ class Twin:
         total = float(records.sum())
         return self.transfer * float((bias + records * self.level).sum()) / total if total > 0 else math.nan
 
-    # ------------------------------------------------------------------ volume
+    # ------------------------------------------------------------------ volume and bias
 
     def total_inflow(self) -> float:
         """Return records added per tick, where they do not depend on the allocation."""
@@ -460,12 +461,49 @@ class Twin:
         limit = rate / (self.forgetting if kind == "ode" else -math.expm1(-self.forgetting))
         return np.asarray(limit + (start - limit) * np.exp(-self.forgetting * t))
 
-    # ------------------------------------------------------------------ derivatives of the map
+    def loop(self, kind: Kind = "ode") -> tuple[float, float]:
+        """Return the gain L of the bias loop (bias grows without end where L > 1), and steady bias b*.
 
-    def jacobian(self, x: Float) -> Float:
-        """Return the derivative of the map's step by the records (K, K)."""
+        Where families differ in bias, theirs counts by the steady allocation.
+        """
+        rate = self.total_inflow()
+        curated = self.curators.rate * (self.simulated + 0.5 * self.hybrid)
+        generated = self.pseudo_share * self.simulated / (self.simulated + 0.5 * self.hybrid)
+        transfer = self.transfer
+        if kind == "ode":
+            h = bias_share(self.forgetting, self.audit)
+        else:
+            gone = -math.expm1(-self.forgetting)
+            h = bias_share(gone, math.expm1(self.audit))
+            # Within a tick the learner reads the records before the experiments of the tick are among them.
+            transfer /= 1.0 - gone * (rate - self.curators.rate) / rate
+        rho = 1.0 - curated / rate
+        L = loop_gain(rho, generated, self.pseudo_gain, transfer, h)
+        b = np.asarray(self.bias)
+        source = float(b) if b.ndim == 0 else float(b @ self.attend(self.curators, self.steady(kind=kind)))
+        return L, steady_bias(rho, generated, source, h, L)
+
+    # ------------------------------------------------------------------ steady states
+
+    def jacobian(self, x: Float, kind: Kind = "map") -> Float:
+        """Return the derivative of the map's step, or of the ODE's right-hand side, by the records (K, K)."""
+        if kind == "ode":
+            return self.inflow_jacobian(x) - self.forgetting * np.eye(self.families)
         half = self.halves(x)
         return np.asarray(half.planned @ half.curated * math.exp(-self.forgetting))
+
+    def steady(self, start: Float | None = None, kind: Kind = "map") -> Float:
+        """Return steady records (K,) to which a start (or founding) leads; needs forgetting."""
+        refuse(not self.forgetting, "twin: without forgetting records grow without end; there is no steady state")
+        far = math.ceil(60.0 / self.forgetting)
+        x = self.map(far, start).records[-1] if kind == "map" else self.ode([far], start).records[-1]
+        still, zero = np.eye(self.families) if kind == "map" else 0.0, np.zeros(self.families)
+        for _ in range(20):
+            gap = self.step(x, zero, math.nan, 1)[0] - x if kind == "map" else self.inflow(x) - self.forgetting * x
+            if np.abs(gap).max() <= 1e-13 * x.sum():
+                break
+            x = x - np.linalg.solve(self.jacobian(x, kind) - still, gap)
+        return np.asarray(x)
 
     def halves(self, x: Float) -> Halves:
         """Return curators' and planners' half of a tick that starts at x."""
