@@ -225,18 +225,20 @@ def cells(outcomes: Sequence[RowOutcome]) -> list[list[str]]:
     return out
 
 
+ROW = ("id", "title", "source", "parameters", "seconds", "skipped", "passed", "checks")
+CHECK = ("name", "expected", "measured", "standard_error", "tolerance", "relation", "passed", "caught_beyond", "note")
+
+
 def as_json(outcomes: Sequence[RowOutcome], seed: int) -> dict[str, Any]:
     """Return everything about the outcomes, for machines."""
 
     def check(c: Check) -> dict[str, Any]:
-        values = {"name": c.name, "expected": c.expected, "measured": c.measured, "standard_error": c.error}
-        verdict = {"tolerance": c.tolerance, "relation": c.relation, "passed": c.passed, "caught_beyond": c.detects}
-        return values | verdict | {"note": c.note}
+        values = (c.name, c.expected, c.measured, c.error, c.tolerance, c.relation, c.passed, c.detects, c.note)
+        return dict(zip(CHECK, values, strict=True))
 
     def row(o: RowOutcome) -> dict[str, Any]:
-        what = {"id": o.id, "title": o.title, "source": o.source, "parameters": o.values}
-        verdict = {"seconds": round(o.seconds, 2), "skipped": o.skipped or None, "passed": o.passed}
-        return what | verdict | {"checks": [check(c) for c in o.checks]}
+        what = (o.id, o.title, o.source, o.values, round(o.seconds, 2), o.skipped or None, o.passed)
+        return dict(zip(ROW, (*what, [check(c) for c in o.checks]), strict=True))
 
     passed = all(o.passed for o in outcomes)
     return {"seed": seed, "sigmas": SIGMAS, "passed": passed, "rows": [row(o) for o in outcomes]}
