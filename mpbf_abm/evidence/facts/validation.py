@@ -167,13 +167,17 @@ def validate(
     return Validation(tuple(facts), _table(facts, values, found), values)
 
 
+COLUMNS = (
+    *("fact", "component", "name", "unit", "recorded", "low", "high", "real"),
+    *("simulated", "simulated_low", "simulated_high", "replicates", "inside"),
+)
+
+
 def _table(facts: Sequence[Fact], values: pd.DataFrame, found: Mapping[str, float]) -> pd.DataFrame:
     rows = []
     for number, c in ((fact.number, c) for fact in facts for c in fact.components):
         got = values.loc[values["quantity"] == c.id, "value"].to_numpy(np.float64)
-        mean = mean_estimate(got)
-        recorded = {"fact": number, "component": c.id, "name": c.name, "unit": c.unit, "recorded": c.value}
-        real = {"low": c.low, "high": c.high, "real": found.get(c.id, math.nan)}
-        simulated = {"simulated": mean.value, "simulated_low": mean.low, "simulated_high": mean.high}
-        rows.append({**recorded, **real, **simulated, "replicates": len(got), "inside": c.holds(mean.value)})
-    return pd.DataFrame(rows)
+        mean, real = mean_estimate(got), found.get(c.id, math.nan)
+        recorded = (number, c.id, c.name, c.unit, c.value, c.low, c.high, real)
+        rows.append((*recorded, mean.value, mean.low, mean.high, len(got), c.holds(mean.value)))
+    return pd.DataFrame(rows, columns=COLUMNS)
