@@ -26,7 +26,7 @@ TINY = (
 def mpbf(capfd, tmp_path, monkeypatch):
     """Run a command in an empty folder; returns exit code, output and complaints."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mpbf_abm.evidence.facts.community_facts.HORIZON", 14)
+    monkeypatch.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
 
     def call(*arguments):
         with pytest.raises(SystemExit) as stop:

@@ -18,7 +18,7 @@ from mpbf_abm.errors import HaltError
 from mpbf_abm.outputs import table
 
 if TYPE_CHECKING:
-    from mpbf_abm.evidence.assessments.assessment import Battery, Setting
+    from mpbf_abm.evidence.assessments.assessment import Assessment, Setting
 
 FEWEST = 12  # held-out draws
 NUMBERS = ("replicates", "ticks", "seed")
@@ -35,7 +35,7 @@ class Assessed(CommunityOptions):
     out: Out = None
     as_json: Json = False
 
-    def setting(self, battery: Battery) -> Setting:
+    def setting(self, battery: Assessment) -> Setting:
         """Return what an assessment examines; raises what it cannot examine."""
         from mpbf_abm.evidence.assessments.assessment import Setting
 
@@ -48,9 +48,9 @@ class Assessed(CommunityOptions):
         battery.tasks(setting)
         return setting
 
-    def examine(self, battery: Battery, name: str) -> int:
+    def examine(self, battery: Assessment, name: str) -> int:
         """Run an assessment; report its findings on the terminal and in a folder."""
-        from mpbf_abm.evidence.assessments.assessment import run_battery
+        from mpbf_abm.evidence.assessments.assessment import run_assessment
         from mpbf_abm.outputs import OutputFolder
         from mpbf_abm.reports import lab_report
 
@@ -59,7 +59,7 @@ class Assessed(CommunityOptions):
         folder = OutputFolder(out, f"lab {battery.name}")
         with _resumable(out):
             with Bar(self.as_json, "task") as watch:
-                found = run_battery(battery, setting, workers(self.jobs), watch, out)
+                found = run_assessment(battery, setting, workers(self.jobs), watch, out)
             made = lab_report.made(command, setting)
             lab_report.write(folder, battery.name, battery.question, found, made)
         tell_written(folder, to=sys.stderr)
@@ -118,7 +118,7 @@ def atlas(asked: Mapped) -> int:
     wanted = rows.chosen(asked.row)
     if asked.listed:
         sign = {1: "+", -1: "-", 0: "least between"}
-        cells = [[r.group, r.layer, r.key, sign[r.sign], r.knob] for r in wanted]
+        cells = [[r.group, r.layer, r.key, sign[r.sign], r.parameter] for r in wanted]
         print(table(["group", "layer", "row: indicator", "expected", "parameter, low to high"], cells))
         return OK
     return asked.examine(rows.atlas(wanted), " ".join(["atlas", *(f"--row '{r}'" for r in asked.row)]))

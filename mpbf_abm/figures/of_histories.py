@@ -15,7 +15,7 @@ from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, lac
 from mpbf_abm.figures.layers import draw_diagram
 from mpbf_abm.figures.of_studies import strip
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, unique
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.measures.path import damage
 from mpbf_abm.model.commons import ORIGINS
 from mpbf_abm.stats.estimates import mean_estimate

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.measures.keystones import LOSS, single_losses
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.model.links import Infrastructure
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
@@ -81,7 +81,7 @@ class History:
 
     @cached_property
     def flows(self) -> pd.DataFrame:
-        """Return one row per tick, one column per flow of :data:`~mpbf_abm.measures.flows.FLOWS`."""
+        """Return one row per tick, one column per flow of :data:`~mpbf_abm.measures.networks.FLOWS`."""
         return pd.DataFrame(self.noted.tables["flows"], columns=list(FLOWS))
 
     @cached_property

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mpbf_abm.figures import overview
 from mpbf_abm.figures.of_studies import records
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.page.history import History
 from mpbf_abm.page.scenario import Scenario
 from mpbf_abm.stats.estimates import mean_estimate

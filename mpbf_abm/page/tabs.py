@@ -13,7 +13,7 @@ import pandas as pd
 
 from mpbf_abm.figures.of_studies import records
 from mpbf_abm.figures.overview import PLURALS
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.model.indicators import INDICATORS, UNITS
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.page import WORDS, panels

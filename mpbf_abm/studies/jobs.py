@@ -21,7 +21,7 @@ import numpy as np
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import InterruptionError, words_of
 from mpbf_abm.identity import own_modules
-from mpbf_abm.measures.flows import tick_flows
+from mpbf_abm.measures.networks import tick_flows
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -596,7 +596,7 @@ def links_table(eco: Community, noted: list[Any]) -> dict[str, Any]:
 
 
 def flows_table(_: Community, noted: list[Any]) -> dict[str, Any]:
-    """Return flows between curators, models and planners in each tick (:mod:`mpbf_abm.measures.flows`)."""
+    """Return flows between curators, models and planners in each tick (:mod:`mpbf_abm.measures.networks`)."""
     return {name: np.array([row[name] for row in noted]) for name in (noted[0] if noted else {})}
 
 

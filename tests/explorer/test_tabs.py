@@ -12,7 +12,7 @@ import pytest
 from questions import SMALL, WHAT_IF, scenario
 
 from mpbf_abm import cli
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.page import tabs

@@ -16,7 +16,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.assessments import histories
 from mpbf_abm.figures.build import JOURNALS, KINDS
 from mpbf_abm.figures.kind import Choice, levels, scenarios
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.measures.path import damage
 from mpbf_abm.parameters import PRESETS
 from mpbf_abm.studies.jobs import RunInput

@@ -10,7 +10,7 @@ import pytest
 
 from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError, StoppedError
-from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, run_battery
+from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting, run_assessment
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters
@@ -29,12 +29,12 @@ def report(_, values):
     )
 
 
-SQUARES = Battery("squares", "What are squares?", lambda s: list(range(s.replicates)), squares, report, fewest=3)
+SQUARES = Assessment("squares", "What are squares?", lambda s: list(range(s.replicates)), squares, report, fewest=3)
 
 
 def test_a_report_is_the_same_in_any_number_of_processes():
     setting, watch = Setting(Parameters(), seed=2, replicates=5), Bar(quiet=True)
-    one, two = run_battery(SQUARES, setting), run_battery(SQUARES, setting, 2, watch)
+    one, two = run_assessment(SQUARES, setting), run_assessment(SQUARES, setting, 2, watch)
     assert list(one.tables["squares"]["square"]) == [4, 9, 16, 25, 36]
     pd.testing.assert_frame_equal(one.tables["squares"], two.tables["squares"])
     assert one.findings == two.findings
@@ -44,7 +44,7 @@ def test_a_report_is_the_same_in_any_number_of_processes():
 def test_a_value_that_is_kept_serves_any_number_of_communities_and_no_other_setting(tmp_path: Path):
     def made(setting: Setting) -> tuple[int, int]:
         watch = Bar(quiet=True)
-        report = run_battery(SQUARES, setting, 1, watch, tmp_path)
+        report = run_assessment(SQUARES, setting, 1, watch, tmp_path)
         assert list(report.tables["squares"]["square"]) == [(setting.seed + n) ** 2 for n in range(setting.replicates)]
         return watch.done, watch.known
 
@@ -67,8 +67,8 @@ def cubes(setting, task):
 
 def test_another_measure_is_another_question_in_the_same_folder(tmp_path: Path):
     setting = Setting(Parameters(), replicates=3)
-    run_battery(SQUARES, setting, out=tmp_path)
-    found = run_battery(replace(SQUARES, measure=cubes), setting, out=tmp_path)
+    run_assessment(SQUARES, setting, out=tmp_path)
+    found = run_assessment(replace(SQUARES, measure=cubes), setting, out=tmp_path)
     assert list(found.tables["squares"]["square"]) == [1, 8, 27]
 
 
@@ -77,7 +77,7 @@ def of_their_number(setting, task):
 
 
 def test_no_value_depends_on_the_number_of_communities():
-    found = run_battery(replace(SQUARES, measure=of_their_number), Setting(Parameters(), replicates=3))
+    found = run_assessment(replace(SQUARES, measure=of_their_number), Setting(Parameters(), replicates=3))
     assert list(found.tables["squares"]["square"]) == [0, 1, 2]
 
 
@@ -105,9 +105,9 @@ def test_a_task_that_fails_costs_itself_only(tmp_path: Path, monkeypatch: pytest
         StoppedError,
         match=r"^1 of 4 runs failed; the first: ValueError: not this one; finished runs are kept in .*runs, and",
     ):
-        run_battery(battery, setting, jobs, out=tmp_path)
+        run_assessment(battery, setting, jobs, out=tmp_path)
     monkeypatch.delenv("PICKY")
-    run_battery(battery, setting, jobs, watch, tmp_path)
+    run_assessment(battery, setting, jobs, watch, tmp_path)
     assert (watch.done, watch.known) == (1, 3)
 
 
@@ -115,7 +115,7 @@ def test_too_few_communities_and_nodes_that_do_not_exist_are_told_before_anythin
     p = Parameters()
     lost = Shock(name="repository_outage", start=5, target=p.infrastructure.repositories)
     with pytest.raises(ConfigurationError) as error:
-        run_battery(SQUARES, Setting(p, replicates=2, shocks=(lost,)))
+        run_assessment(SQUARES, Setting(p, replicates=2, shocks=(lost,)))
     assert len(error.value.faults) == 2
     assert "replicates = 2: must be at least 3 for squares" in error.value.faults[0]
 
@@ -141,11 +141,11 @@ def threads(setting, task):  # noqa: ARG001
 
 
 def test_linear_algebra_has_one_thread_in_this_process_as_in_any_other():
-    watched = Battery(
+    watched = Assessment(
         "threads",
         "How many?",
         lambda s: list(range(s.replicates)),
         threads,
         lambda _, v: Report((), {"n": pd.DataFrame({"n": list(v.values())})}),
     )
-    assert all(set(n) == {1} for n in run_battery(watched, Setting(Parameters(), replicates=2)).tables["n"]["n"])
+    assert all(set(n) == {1} for n in run_assessment(watched, Setting(Parameters(), replicates=2)).tables["n"]["n"])

@@ -8,7 +8,7 @@ import pytest
 
 from mpbf_abm import Parameters, Policy, Shock
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.assessments.assessment import Setting, run_battery
+from mpbf_abm.evidence.assessments.assessment import Setting, run_assessment
 from mpbf_abm.evidence.assessments.fragility import (
     FRAGILITY,
     PARTS,
@@ -61,7 +61,7 @@ def test_where_nobody_leans_on_repositories_their_loss_costs_exactly_nothing():
     assert measure(setting, (1, "network"))["cascade repository"] == 0
     courses = measure(setting, (1, "outages"))
     for what in PERFORMANCE:
-        np.testing.assert_array_equal(courses["the most leaned-on repository"][what], courses["spared"][what])
+        np.testing.assert_array_equal(courses["the most used repository"][what], courses["spared"][what])
 
 
 def test_where_one_repository_serves_all_its_outage_stops_all_until_it_ends():
@@ -80,7 +80,7 @@ def test_where_one_repository_serves_all_its_outage_stops_all_until_it_ends():
     courses = measure(setting, (1, "outages"))
     users = halfway(setting, 1)[0].world.infrastructure.repository_load()
     assert users.max() == 3
-    steered = courses["the most leaned-on repository"]["steered"]
+    steered = courses["the most used repository"]["steered"]
     np.testing.assert_array_equal(steered[:2], 0.0)
     np.testing.assert_array_equal(steered[3:], 1.0)
     np.testing.assert_array_equal(courses["spared"]["steered"], 1.0)
@@ -109,14 +109,14 @@ def test_a_course_ends_where_the_whole_run_does():
     for _ in range(8):
         eco.step()
     found = halfway(setting, 2)[0].world.discoveries.count
-    rate = measure(setting, (2, "outages"))["spared"]["finds"]
+    rate = measure(setting, (2, "outages"))["spared"]["discoveries"]
     assert rate.sum() * eco.world.discoveries.existing == pytest.approx(eco.world.discoveries.count - found)
     assert set(measure(setting, (2, "outages"))["spared"]) == set(PERFORMANCE)
 
 
 @pytest.fixture(scope="module")
 def lean():
-    return run_battery(FRAGILITY, SMALL)
+    return run_assessment(FRAGILITY, SMALL)
 
 
 def test_every_part_of_every_community_is_a_task():
@@ -125,7 +125,7 @@ def test_every_part_of_every_community_is_a_task():
 
 @pytest.mark.nightly
 def test_a_report_is_the_same_in_two_processes(lean):
-    one, two = lean, run_battery(FRAGILITY, SMALL, 2)
+    one, two = lean, run_assessment(FRAGILITY, SMALL, 2)
     for name in one.tables:
         pd.testing.assert_frame_equal(one.tables[name], two.tables[name])
     pd.testing.assert_frame_equal(one.frame(), two.frame())
@@ -202,7 +202,7 @@ def test_warnings_are_weighed_only_where_something_locks_in():
 def test_what_cannot_be_examined_is_told_before_anything_runs(changes, options, fault):
     setting = Setting(LEAN.updated(changes), **{"replicates": 2, "ticks": 8} | options)
     with pytest.raises(ConfigurationError, match=fault):
-        run_battery(FRAGILITY, setting)
+        run_assessment(FRAGILITY, setting)
 
 
 def test_the_figure_shows_every_table(lean):

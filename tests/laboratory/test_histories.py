@@ -9,7 +9,7 @@ import pytest
 
 from mpbf_abm import Parameters, simulate
 from mpbf_abm.evidence.assessments import histories as h
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace

@@ -7,11 +7,16 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known.communities import flat_space, learning_community
-from mpbf_abm.measures.urn import bias_displacements, bias_gain, corpus_bias, growth
+from mpbf_abm.evidence.known.rows import flat_space, learning_community
+from mpbf_abm.measures.urn import bias_displacements, bias_gain, corpus_bias
 from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import loop_gain
 from mpbf_abm.model.ecosystem import Ecosystem
+
+
+def growth(exponent, volumes):
+    """Factor by which a displacement changes while the commons grows: the inverse of the damage exponent."""
+    return float(np.prod(1.0 + exponent * np.diff(volumes) / np.asarray(volumes)[1:]))
 
 
 def at_tick(p, tick, seed=1, space=None):

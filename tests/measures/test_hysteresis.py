@@ -8,7 +8,7 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.hysteresis import FOLD, loop_area, ramp_community, slow_limit
+from mpbf_abm.measures.tipping import FOLD, loop_area, ramp_community, slow_limit
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.theory.twin import Twin
 

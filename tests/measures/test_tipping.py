@@ -25,7 +25,7 @@ def test_a_step_is_found_to_the_precision(place, rising):
     assert point.low <= place <= point.high
     assert point.high - point.low <= 0.02
     assert point.rising == rising
-    assert point.monotone
+    assert point.setback is None
     assert (point.turning, point.crossings) == (0, 1)
 
 
@@ -119,7 +119,7 @@ def test_every_level_has_its_interval():
 def test_a_response_that_turns_back_is_told():
     """It happens between 1.5 and 2.5 and above 3.3."""
     point = tipping_point(lambda x, _: 1.5 < x < 2.5 or x > 3.3, 0, 4, seeds=range(8), precision=0.01)
-    assert not point.monotone
+    assert point.setback is not None
     assert point.crossings == 3
     assert point.turning == 1
     a, b, change = point.setback
@@ -128,7 +128,7 @@ def test_a_response_that_turns_back_is_told():
     assert point.remark.startswith("not monotone: rises on the whole, but changes by -1 from")
     falls = tipping_point(lambda x, _: -((x - 2) ** 2) - x, 0, 4, seeds=range(8), precision=0.01, threshold=-5.0)
     assert falls.setback[2] > 0
-    assert not falls.monotone
+    assert falls.setback is not None
 
 
 def test_noise_is_not_taken_for_turning_back():
@@ -136,7 +136,7 @@ def test_noise_is_not_taken_for_turning_back():
     for run in range(100):
         rng = np.random.default_rng(run)
         point = tipping_point(lambda x, _, r=rng: x + r.normal(), -3, 3, seeds=range(15), precision=0.1, threshold=0.0)
-        told += not point.monotone
+        told += point.setback is not None
         assert point.turning > 0.5
     assert told / 100 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
 
