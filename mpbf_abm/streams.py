@@ -141,6 +141,11 @@ def normal_quantile(u: Float) -> Float:
     return np.asarray(ndtri(np.clip(u, 1e-12, 1 - 1e-12)))
 
 
+def by_shares(cumulated: Float, u: Float) -> NDArray[np.intp]:
+    """Choose options by uniform numbers (...), given their cumulated shares (K,), which rounding may end below 1."""
+    return np.minimum(np.searchsorted(cumulated, u, side="right"), len(cumulated) - 1)
+
+
 @kernel
 def race(clocks: Float, weights: Float) -> NDArray[np.intp]:
     """Choose along the last axis with probability proportional to `weights`.

@@ -17,7 +17,7 @@ from mpbf_abm.model.coupling import pseudo_label
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY, label
 from mpbf_abm.model.steering import log_weights
 from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, note_discoveries
-from mpbf_abm.streams import normal_quantile, race
+from mpbf_abm.streams import by_shares, normal_quantile, race
 
 DOUBLE_ENTRY = 1 << 15  # index offset of the second copy of a record entered twice
 # Modalities from simulated to measured, so that inverse CDF moves choices one way.
@@ -124,8 +124,7 @@ def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> N
     if weights[CRYSTAL_GRAPHS] == sum(weights) and floor == 0:
         return np.full(material.shape, CRYSTAL_GRAPHS, np.int8)
     mix = np.asarray(weights) / sum(weights)
-    ordered = np.cumsum(mix[ORDER])
-    modality = ORDER[np.minimum(np.searchsorted(ordered, draw, side="right"), len(mix) - 1)]
+    modality = ORDER[by_shares(np.cumsum(mix[ORDER]), draw)]
     had = available(world, material)
     modality = np.where(np.take_along_axis(had, modality[..., None], axis=-1)[..., 0], modality, CRYSTAL_GRAPHS)
     if floor > 0:
