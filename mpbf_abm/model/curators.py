@@ -99,7 +99,7 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     share = curator_attention(world)
     family = np.array([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)]).T
     u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
-    material = space.start[family] + (u[..., 0] * space.family_sizes[family]).astype(np.int64)
+    material = space.member(family, u[..., 0])
     modality = choose_modality(world, u[..., 1], u[..., 2], material)
     cost = modalities.costs(p.measured_cost)[modality]
     # The last record may overdraw the budget, to be paid off from the next: a budget that waited
@@ -153,9 +153,7 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         # One uniform decides whether and, within the rate, which of the three errors happens.
         kind = u[:, 4] / rate
         bad, swapped, twice = kind < 1, kind < 1 / 3, (kind >= 2 / 3) & (kind < 1)
-        family = world.space.family[material]
-        other = world.space.start[family] + (u[:, 5] * world.space.family_sizes[family]).astype(np.int64)
-        labelled = np.where(swapped, other, material)
+        labelled = np.where(swapped, world.space.member(world.space.family[material], u[:, 5]), material)
         another = (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6
         stored = np.where(bad & ~swapped & ~twice, another, modality).astype(np.int8)
     z = normal_quantile(u[:, 3])

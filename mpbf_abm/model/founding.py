@@ -78,7 +78,7 @@ def found_records(world: World) -> None:
         return
     u = streams.uniform("found.record", 0, (n, 8))
     family = founding_families(p, space, u[:, 0])
-    material = space.start[family] + (u[:, 1] * space.family_sizes[family]).astype(np.int64)
+    material = space.member(family, u[:, 1])
     if p.founding.year or (n <= 64 and space.families == 1):
         order = np.argsort(streams.uniform("found.pool", 0, space.size), kind="stable")
         if p.founding.year and space.year is not None:
