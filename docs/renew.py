@@ -113,7 +113,7 @@ def phases() -> str:
     """Render the phases of a tick in their order."""
     from mpbf_abm.model.community import Recorder
     from mpbf_abm.model.community import phases as all_phases
-    from mpbf_abm.model.events import Agenda
+    from mpbf_abm.model.shocks import Agenda
 
     rows = []
     for number, phase in enumerate(all_phases(Agenda(), Recorder(()).observe), 1):

@@ -7,15 +7,16 @@ returns a changed copy.
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_all
 from mpbf_abm.learning.acquisition import RULES
 
 DESIGN = "design target"
@@ -65,7 +66,7 @@ def refuse_silent_conversion(value: Any, *, switch: bool = False) -> Any:
 
 def bounds_of(path: str) -> tuple[float, float]:
     """Lowest and highest value of a parameter, infinite where it has none."""
-    row = next(r for r in schema(path.split(".")[0]) if r["path"] == path)
+    row = schema_row(path)
     return (-math.inf if row["low"] is None else row["low"]), (math.inf if row["high"] is None else row["high"])
 
 
@@ -83,11 +84,11 @@ class SpaceParameters(Group):
     materials: int = _p("number of materials N", 20_000, 2, 5_000_000, unit="materials", source=DESIGN)
     families: int = _p("number of families K", 100, 1, 5_000, unit="families", source=DESIGN)
     family_exponent: float = _p(
-        "Zipf exponent of family sizes (top decile .50, Gini .56 at 100 families)",
+        "Zipf exponent of family sizes (top decile 0.50, Gini 0.56 at 100 families)",
         0.9,
         0,
         3,
-        source="concentration of real databases: top decile of chemical systems .47-.50, Gini .47-.62",
+        source="concentration of real databases: top decile of chemical systems 0.47-0.50, Gini 0.47-0.62",
     )
     quantum_dims: int = _p("width of the quantum block", 24, 4, 128, unit="columns", source=DESIGN)
     meso_dims: int = _p("width of the meso block (microstructure, processing)", 4, 1, 32, unit="columns", source=DESIGN)
@@ -132,7 +133,7 @@ class SpaceParameters(Group):
         0.15,
         0,
         1,
-        source="calibrated: facts 1 and 3; families hold .10 to .23 of the variance of PBE errors",
+        source="calibrated: facts 1 and 3; families hold 0.10 to 0.23 of the variance of PBE errors",
     )
     bias_smooth: float = _p(
         "share of bias variance that is smooth within families", 0.83, 0, 1, source="what the other two shares leave"
@@ -155,25 +156,30 @@ class SpaceParameters(Group):
 
     @model_validator(mode="after")
     def _consistent(self) -> SpaceParameters:
-        faults = []
-        if self.materials < self.families:
-            faults.append(
-                f"space.materials = {self.materials}: must be at least space.families = {self.families}, "
-                "or some family is empty"
-            )
-        if self.chemistry_rank > self.quantum_dims:
-            faults.append(
-                f"space.chemistry_rank = {self.chemistry_rank}: must not exceed "
-                f"space.quantum_dims = {self.quantum_dims}"
-            )
         shares = self.bias_family + self.bias_smooth + self.bias_scatter
-        if not math.isclose(shares, 1.0, abs_tol=1e-6):
-            faults.append(
-                "space.bias_family, space.bias_smooth and space.bias_scatter are variance shares: "
-                f"they must sum to 1, not {shares:g}"
-            )
-        if faults:
-            raise ValueError("\n".join(faults))
+        refuse_all(
+            (
+                self.materials < self.families,
+                (
+                    f"space.materials = {self.materials}: must be at least space.families = {self.families}, "
+                    "or some family is empty"
+                ),
+            ),
+            (
+                self.chemistry_rank > self.quantum_dims,
+                (
+                    f"space.chemistry_rank = {self.chemistry_rank}: must not exceed "
+                    f"space.quantum_dims = {self.quantum_dims}"
+                ),
+            ),
+            (
+                not math.isclose(shares, 1.0, abs_tol=1e-6),
+                (
+                    "space.bias_family, space.bias_smooth and space.bias_scatter are variance shares: "
+                    f"they must sum to 1, not {shares:g}"
+                ),
+            ),
+        )
         return self
 
 
@@ -203,8 +209,8 @@ class FoundingParameters(Group):
     @classmethod
     def _mass_positive(cls, value: float | tuple[float, ...]) -> float | tuple[float, ...]:
         values = value if isinstance(value, tuple) else (value,)
-        if any(v < 0 for v in values) or (isinstance(value, tuple) and sum(values) <= 0):
-            raise ValueError("must be at least 0 everywhere, and above 0 somewhere when given per family")
+        none = isinstance(value, tuple) and sum(values) <= 0
+        refuse(none or min(values) < 0, "must be at least 0 everywhere, and above 0 somewhere when given per family")
         return value
 
 
@@ -272,8 +278,7 @@ class CuratorParameters(Group):
     @field_validator("modality_mix")
     @classmethod
     def _weights(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if any(v < 0 for v in value) or sum(value) <= 0:
-            raise ValueError("weights must be at least 0 and not all 0")
+        refuse(min(value) < 0 or sum(value) <= 0, "weights must be at least 0 and not all 0")
         return value
 
 
@@ -350,7 +355,7 @@ class PlannerParameters(Group):
         0,
         1_000,
         unit="experiments/tick",
-        source="room to move both ways: found share .3 to .6",
+        source="room to move both ways: found share 0.3 to 0.6",
     )
     reinforcement: float = _p("exponent gamma of attention on a family's records", 1.05, -1, 4, source=fitted(4))
     exploration: float = _p("share eps of attention that does not follow reinforcement", 0.1, 0, 1)
@@ -396,7 +401,7 @@ class PlannerParameters(Group):
     neighbours: int = _p("collaborators with whom a planner shares track records", 4, 0, 100, unit="agents")
     memory: float = _p("share of a track record kept from tick to tick", 0.98, 0, 1)
     utility_gaps: tuple[float, ...] = _p(
-        "taste gap of each planner type for the model of its own number", (), unit="utility"
+        "taste gap of each planner type for the model of the same number", (), unit="utility"
     )
     utility_returns: float = _p(
         "returns r to adoption, utility per adopter (Arthur 1989)", 0.0, -10, 10, unit="utility"
@@ -405,8 +410,7 @@ class PlannerParameters(Group):
     @field_validator("acquisition")
     @classmethod
     def _rule(cls, value: str) -> str:
-        if value not in RULES:
-            raise ValueError(f"must be {' | '.join(RULES)} (one of these)")
+        refuse(value not in RULES, f"must be {' | '.join(RULES)} (one of these)")
         return value
 
 
@@ -435,7 +439,7 @@ class CouplingParameters(Group):
 
 
 class InfrastructureParameters(Group):
-    """Repositories, models and labs that lean on each other."""
+    """Repositories, models and labs that depend on each other."""
 
     repositories: int = _p(
         "number of repositories; curators run them in turn", 12, 1, 10_000, unit="nodes", source=DESIGN
@@ -452,11 +456,10 @@ class InfrastructureParameters(Group):
 
     @model_validator(mode="after")
     def _enough(self) -> InfrastructureParameters:
-        for name in ("providers", "repositories"):
-            if self.need > getattr(self, name):
-                raise ValueError(
-                    f"infrastructure.need = {self.need}: must not exceed infrastructure.{name} = {getattr(self, name)}"
-                )
+        for name, most in (("providers", self.providers), ("repositories", self.repositories)):
+            refuse(
+                self.need > most, f"infrastructure.need = {self.need}: must not exceed infrastructure.{name} = {most}"
+            )
         return self
 
 
@@ -548,11 +551,10 @@ class Parameters(Group):
 
     @model_validator(mode="after")
     def _across_groups(self) -> Parameters:
-        mass = self.founding.mass
-        if isinstance(mass, tuple) and len(mass) != self.space.families:
+        mass, families = self.founding.mass, self.space.families
+        if isinstance(mass, tuple) and len(mass) != families:
             raise ValueError(
-                f"founding.mass has {len(mass)} entries: "
-                f"must be one number or space.families = {self.space.families} numbers"
+                f"founding.mass has {len(mass)} entries: must be one number or space.families = {families} numbers"
             )
         return self
 
@@ -573,42 +575,37 @@ class Parameters(Group):
         ConfigurationError
             One line for every unknown path and every value out of range.
         """
-        if path is not None:
-            changes = {path: value, **changes}
-        return self.updated(changes)
+        return self.updated(changes if path is None else {path: value, **changes})
 
     def updated(self, changes: Mapping[str, Any]) -> Parameters:
         """Return a copy with the values of a flat ``{path: value}`` mapping."""
-        nested: dict[str, dict[str, Any]] = {}
+        groups: dict[str, Any] = dict(self)
         faults = []
         for path, value in changes.items():
-            if path in REMOVED and value == REMOVED[path]:
-                continue
-            if path not in PATHS:
+            if path in PATHS:
+                group, name = PATHS[path]
+                groups[group] = {**dict(groups[group]), name: value}
+            elif (path, value) not in REMOVED.items():
                 faults.append(unknown(path))
-                continue
             if path in MOVED and MOVED[path] in changes:
                 faults.append(f"{path} is the earlier name of {MOVED[path]}, which is given, too")
-            group, name = PATHS[path]
-            nested.setdefault(group, {})[name] = value
-        if faults and not nested:
-            raise ConfigurationError(faults)
-        data = {g: {n: getattr(getattr(self, g), n) for n in type(getattr(self, g)).model_fields} for g in GROUPS}
-        for group, values in nested.items():
-            data[group].update(values)
         try:
-            new = Parameters(**data)
+            new = Parameters(**groups)
         except ConfigurationError as error:
             raise ConfigurationError(faults + error.faults) from None
-        if faults:
-            raise ConfigurationError(faults)
+        refuse(faults, faults)
         return new
 
     # ------------------------------------------------------------------ read
 
+    def value(self, path: str) -> Any:
+        """Return the value of a parameter by its dotted path."""
+        group, name = PATHS[path]
+        return getattr(getattr(self, group), name)
+
     def flat(self) -> dict[str, Any]:
         """Return ``{dotted path: value}`` for every parameter."""
-        return {path: getattr(getattr(self, g), n) for path, (g, n) in PATHS.items()}
+        return {path: self.value(path) for path in PATHS}
 
     def changed(self) -> dict[str, Any]:
         """Return the parameters that differ from the defaults, by dotted path."""
@@ -636,7 +633,7 @@ class Parameters(Group):
         try:
             base = cls.preset(preset)
         except ConfigurationError as error:
-            base, faults = cls(), list(error.faults)
+            base, faults = cls(), error.faults
         for group, values in data.items():
             if group not in GROUPS:
                 faults.append(f"unknown group '{group}'{did_you_mean(group, GROUPS)}")
@@ -648,8 +645,7 @@ class Parameters(Group):
             base = base.updated(flat)
         except ConfigurationError as error:
             faults += error.faults
-        if faults:
-            raise ConfigurationError([prefix + f for f in faults])
+        refuse(faults, [prefix + f for f in faults])
         return base
 
     def to_toml(self, *, comments: bool = True) -> str:
@@ -658,9 +654,8 @@ class Parameters(Group):
         for group in GROUPS:
             lines.append(f"[{group}]")
             for row in schema(group):
-                value = toml_value(getattr(getattr(self, group), row["name"]))
                 note = f"  # {row['help']}; {row['unit']}, {row['allowed']}" if comments else ""
-                lines.append(f"{row['name']} = {value}{note}")
+                lines.append(f"{row['name']} = {toml_value(self.value(row['path']))}{note}")
             lines.append("")
         return "\n".join(lines)
 
@@ -678,14 +673,12 @@ class Parameters(Group):
     @classmethod
     def preset(cls, name: str) -> Parameters:
         """Return a named preset: default, quick, faithful, null or pool."""
-        if name == "null":
-            return cls.null()
-        if name not in list(PRESETS):
+        known = {**PRESETS, "null": NULL}
+        if name not in list(known):
             raise ConfigurationError(
-                f"unknown preset '{name}'{did_you_mean(str(name), [*PRESETS, 'null'])} "
-                f"(presets: {', '.join([*PRESETS, 'null'])})"
+                f"unknown preset '{name}'{did_you_mean(str(name), known)} (presets: {', '.join(known)})"
             )
-        return cls().updated(PRESETS[name])
+        return cls().updated(known[name])
 
 
 GROUPS: dict[str, type[Group]] = {
@@ -811,59 +804,52 @@ def schema(group: str | None = None) -> list[dict[str, Any]]:
 
     Feeds ``mpbf config schema``, the tables of ``docs/odd.md`` and the controls of the page.
     """
-    rows = []
-    for path, (g, name) in PATHS.items():
-        if group is not None and g != group:
-            continue
-        info = GROUPS[g].model_fields[name]
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        bounds = {type(m).__name__.lower(): next(iter(vars_of(m).values())) for m in info.metadata if vars_of(m)}
-        rows.append(
-            {
-                "path": path,
-                "group": g,
-                "name": name,
-                "layer": LAYERS[g],
-                "default": info.default,
-                "low": bounds.get("ge", bounds.get("gt")),
-                "high": bounds.get("le"),
-                "allowed": _allowed(path, info, bounds),
-                "unit": extra.get("unit", "1"),
-                "source": extra.get("source", ASSUMED),
-                "help": info.description,
-            }
-        )
-    return rows
+    return [schema_row(path) for path, (home, _) in PATHS.items() if group in (None, home)]
 
 
-def vars_of(constraint: Any) -> dict[str, float]:
-    """Return the bound held by one annotated constraint (Ge, Gt, Le)."""
-    return {s: getattr(constraint, s) for s in ("ge", "gt", "le") if getattr(constraint, s, None) is not None}
+def schema_row(path: str) -> dict[str, Any]:
+    """Return what is declared of one parameter; see :func:`schema`."""
+    (group, name), info = PATHS[path], field_of(path)
+    bounds = {s: getattr(m, s) for m in info.metadata for s in ("ge", "gt", "le") if hasattr(m, s)}
+    return {
+        "path": path,
+        "group": group,
+        "name": name,
+        "layer": LAYERS[group],
+        "default": info.default,
+        "low": bounds.get("ge", bounds.get("gt")),
+        "high": bounds.get("le"),
+        "allowed": _allowed(path, bounds),
+        **info.json_schema_extra,
+        "help": info.description,
+    }
+
+
+def field_of(path: str) -> Any:
+    """Return the declaration of a parameter as pydantic holds it."""
+    group, name = PATHS[path]
+    return GROUPS[group].model_fields[name]
 
 
 def options(path: str) -> tuple[str, ...]:
     """Return the names that a parameter may have; none where it is a number."""
-    group, name = PATHS[path]
     if path == "planners.acquisition":
         return tuple(RULES)
-    names = getattr(GROUPS[group].model_fields[name].annotation, "__args__", ())
-    return names if names and all(isinstance(o, str) for o in names) else ()
+    names = get_args(field_of(path).annotation)
+    return names if all(isinstance(o, str) for o in names) else ()
 
 
-def _allowed(path: str, info: Any, bounds: Mapping[str, float]) -> str:
+def _allowed(path: str, bounds: Mapping[str, float]) -> str:
+    kind = field_of(path).annotation
     if names := options(path):
         return " | ".join(names)
-    if info.annotation is bool:
+    if kind is bool:
         return "true | false"
-    low = f"{bounds['ge']:g} to" if "ge" in bounds else f"above {bounds['gt']:g} to" if "gt" in bounds else ""
-    high = f"{bounds['le']:g}" if "le" in bounds else ""
-    if not low and not high:
-        return (
-            "one number, or one for each"
-            if "float |" in str(info.annotation)
-            else "a list of numbers, as many as the help says"
-        )
-    return f"{low} {high}".strip()
+    if not bounds:
+        one = "float |" in str(kind)
+        return "one number, or one for each" if one else "a list of numbers, as many as the help says"
+    low = f"{bounds['ge']:g}" if "ge" in bounds else f"above {bounds['gt']:g}"
+    return f"{low} to {bounds['le']:g}"
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -883,8 +869,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 def typed(path: str, value: Any) -> Any:
     """Return a value as its parameter holds it: 1 becomes 1.0 where it is no whole number, and the other way round."""
-    group, name = PATHS[path]
-    kind = GROUPS[group].model_fields[name].annotation
+    kind = field_of(path).annotation
     plain = value.item() if hasattr(value, "item") else value
     if isinstance(plain, bool) or not isinstance(plain, (int, float)):
         return tuple(plain) if isinstance(plain, list) else plain
@@ -895,18 +880,12 @@ def typed(path: str, value: Any) -> Any:
 
 def toml_value(value: Any) -> str:
     """Format a parameter value as TOML."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(toml_value(v) for v in value) + "]"
-    return repr(value)
+    return json.dumps(value, ensure_ascii=False)  # of numbers, texts, switches and lists of them both say the same
 
 
-def explain(error: ValidationError) -> list[str]:
-    """Turn a pydantic error into one line per fault, with what is allowed."""
-    return list(dict.fromkeys(_explain(error)))
+def explain(error: ValidationError, *above: str) -> list[str]:
+    """Turn a pydantic error, perhaps of the group `above`, into one line per fault, with what is allowed."""
+    return list(dict.fromkeys(_explain(error, above)))
 
 
 def value_faults(path: str, value: Any) -> list[str]:
@@ -917,23 +896,20 @@ def value_faults(path: str, value: Any) -> list[str]:
     try:
         GROUPS[group](**{name: value})
     except ValidationError as error:
-        # A fault without a place lies between parameters.
-        return list(dict.fromkeys(_explain(error, (group,), skip=lambda where: not where)))
+        return explain(error, group)
     return []
 
 
-def _explain(
-    error: ValidationError, above: tuple[str, ...] = (), skip: Callable[[Any], bool] = lambda _: False
-) -> Iterator[str]:
+def _explain(error: ValidationError, above: tuple[str, ...]) -> Iterator[str]:
     for fault in error.errors():
-        if skip(fault["loc"]):
-            continue
+        if above and not fault["loc"]:
+            continue  # lies between parameters of the group
         where = [*above, *(str(part) for part in fault["loc"])]
         path = ".".join(where[:2])
         if fault["type"] == "extra_forbidden":
             yield f"unknown parameter '{path}'{did_you_mean(path, PATHS if len(where) > 1 else GROUPS)}"
         elif path in PATHS:
-            row = next(r for r in schema(where[0]) if r["path"] == path)
+            row = schema_row(path)
             message = str(fault["msg"]).removeprefix("Value error, ")
             if fault["type"] == "value_error":
                 yield f"{path} = {fault['input']!r}: {message}"
@@ -945,15 +921,8 @@ def _explain(
 
 
 def _kind(path: str) -> str:
-    group, name = PATHS[path]
-    annotation = GROUPS[group].model_fields[name].annotation
-    if annotation is int:
-        return "whole number"
-    if annotation is float:
-        return "number"
-    if annotation is bool:
-        return "switch"
-    return "one of these" if all(isinstance(o, str) for o in getattr(annotation, "__args__", (0,))) else "numbers"
+    kinds = {int: "whole number", float: "number", bool: "switch"}
+    return kinds.get(field_of(path).annotation, "one of these" if options(path) else "numbers")
 
 
 def unknown(path: str) -> str:

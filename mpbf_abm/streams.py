@@ -2,7 +2,7 @@
 
 A draw is a pure function of (root seed, decision name, tick, slot): one array per
 decision and tick, with the agent's slot along the first axis. Two runs that differ
-in one rule therefore share every draw of every other rule, and one more agent (a new
+in one rule therefore share every draw of every other rule. One more agent (a new
 last row) leaves the rows before it as they were. Draws that belong to a *record*
 rather than to an agent are hashed from the record's key (:func:`hash_uniform`).
 
@@ -15,14 +15,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from mpbf_abm.arrays import Float, Float32
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, kernel
+from mpbf_abm.errors import ConfigurationError, refuse
 
 U64 = NDArray[np.uint64]
 
@@ -34,13 +34,17 @@ def check_seed(seed: object, name: str = "seed") -> int:
 
     A seed typed as text would silently be another seed in many libraries.
     """
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)):
+    if not is_whole(seed):
         raise ConfigurationError(
             f"{name} = {seed!r}: must be a whole number from 0 to 2^63 - 1, not {type(seed).__name__}"
         )
-    if not 0 <= int(seed) < SEED_LIMIT:
-        raise ConfigurationError(f"{name} = {seed}: must be from 0 to 2^63 - 1")
+    refuse(not 0 <= int(seed) < SEED_LIMIT, f"{name} = {seed}: must be from 0 to 2^63 - 1")
     return int(seed)
+
+
+def is_whole(value: object) -> TypeGuard[int | np.integer[Any]]:
+    """Whether a value is a whole number; a switch is none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 @lru_cache(maxsize=4096)
@@ -67,11 +71,9 @@ class Streams:
         self.later = {int(t): check_seed(s, "later seed") for t, s in sorted((later or {}).items())}
         self._bits = np.random.Philox(key=np.zeros(2, np.uint64))
         self._state = self._bits.state
-        inner = self._state["state"]
-        self._key, self._counter = inner["key"], inner["counter"]
+        self._state |= {"buffer_pos": 4, "has_uint32": 0}
+        self._key, self._counter = self._state["state"]["key"], self._state["state"]["counter"]
         self._counter[:] = 0
-        self._state["buffer_pos"] = 4
-        self._state["has_uint32"] = 0
         self._generator = np.random.Generator(self._bits)
         self._tick_cache: tuple[int, int] = (-2, 0)
 
@@ -90,10 +92,7 @@ class Streams:
     def root(self, tick: int) -> int:
         """64-bit root key in force at a tick."""
         if self._tick_cache[0] != tick:
-            seed = self.seed
-            for start, other in self.later.items():
-                if tick >= start:
-                    seed = other
+            seed = [self.seed, *(other for start, other in self.later.items() if tick >= start)][-1]
             self._tick_cache = (tick, _hash64("root", seed))
         return self._tick_cache[1]
 
@@ -142,12 +141,17 @@ def normal_quantile(u: Float) -> Float:
     return np.asarray(ndtri(np.clip(u, 1e-12, 1 - 1e-12)))
 
 
+def by_shares(cumulated: Float, u: Float) -> NDArray[np.intp]:
+    """Choose options by uniform numbers (...), given their cumulated shares (K,), which rounding may end below 1."""
+    return np.minimum(np.searchsorted(cumulated, u, side="right"), len(cumulated) - 1)
+
+
 @kernel
 def race(clocks: Float, weights: Float) -> NDArray[np.intp]:
     """Choose along the last axis with probability proportional to `weights`.
 
-    The exponential race ``argmin_k E_k / w_k``: clocks are keyed by the *id* of what is
-    chosen, so that a change of one weight moves a choice only to or from that id.
+    The exponential race ``argmin_k E_k / w_k``. Clocks are keyed by the *id* of what is
+    chosen: a change of one weight moves a choice only to or from that id.
 
     Parameters
     ----------

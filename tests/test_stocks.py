@@ -114,12 +114,11 @@ def test_flows_belong_to_stocks_that_were_opened() -> None:
         books().flow("gold", "found", 1.0)
 
 
-def test_books_remember_flows_over_ticks() -> None:
+def test_a_new_tick_forgets_the_flows_of_the_last() -> None:
     b = books()
     b.open(funding=12.5)
     b.flow("funding", "income", 2.0)
     assert b.flows == {"funding": {"income": 2.0}}
-    assert b.cumulative == {"funding": {"income": 7.0, "experiments": -2.5}}
     b.check(funding=14.5)
 
 

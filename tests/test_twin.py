@@ -137,7 +137,6 @@ def test_kinds_of_labels_and_their_cost_are_those_of_the_model():
     for _ in range(60):
         eco.step()
     counts = eco.world.commons.modality_counts
-    eco.world.commons.overlaps()
     kinds = np.bincount([0, 0, 2, 2, 2, 1], counts)
     expected = label_kinds(p, eco.world.space.feasible_share)
     np.testing.assert_allclose(kinds / kinds.sum(), expected, atol=0.015)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from analysis.benchmarks.measuring import ROOT, SEED, Row, exponent, peak_memory, resident_memory, row, timed
-from mpbf_abm import kernels
+from mpbf_abm import arrays
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
@@ -38,11 +38,11 @@ def kernel_floor(parameters: Parameters | None = None, ticks: int = DEFAULT_TICK
 
     run()
     memory = peak_memory()
-    with kernels.recording() as tape:
+    with arrays.recording() as tape:
         run()
 
     def replay() -> None:
-        kernels.replay(tape)
+        arrays.replay(tape)
 
     replay()
     whole, floor, generation = [], [], []

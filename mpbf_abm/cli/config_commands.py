@@ -77,7 +77,7 @@ def shocks(as_json: Json = False) -> None:
 def phases(as_json: Json = False) -> None:
     """Print the phases of a tick, in order."""
     from mpbf_abm.model.community import phases
-    from mpbf_abm.model.events import Agenda
+    from mpbf_abm.model.shocks import Agenda
 
     rows = [{"name": p.name, "layer": p.layer, "does": p.does} for p in phases(Agenda())]
     _print_rows(rows, as_json, {"name": "phase", "layer": "layer", "does": "what happens"})

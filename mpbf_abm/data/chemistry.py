@@ -90,8 +90,8 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
     """Return atomic fractions of a plain formula, by atomic number.
 
     Nested brackets, fractions, spaces between symbols, Unicode subscripts and hydrates with a raised dot are
-    understood. Isotopes, charges, densities, mixtures, unknowns (``O7-x``) and elements beyond Z = 103 are refused,
-    and so is a full stop before ``H2O``, which may be a raised or a decimal one.
+    understood. Isotopes, charges, densities, mixtures, unknowns (``O7-x``) and elements beyond Z = 103 are refused.
+    So is a full stop before ``H2O``, which may be a raised or a decimal one.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
         With the reason.
     """
     # The compatibility form turns subscripts into plain digits.
-    plain = (text if text.isascii() else unicodedata.normalize("NFKC", text)).strip()
+    plain = unicodedata.normalize("NFKC", text).strip()
     # Square brackets around digits mark an isotope, around symbols they are brackets.
     if "[" in plain and not ISOTOPE.search(plain):
         plain = plain.replace("[", "(").replace("]", ")")
@@ -112,10 +112,9 @@ def parse(text: str) -> tuple[tuple[int, float], ...]:
         raise FormulaError("no formula")
     if len(plain) > LONGEST:
         raise FormulaError(f"longer than {LONGEST} characters")
-    parts = [plain] if plain.isascii() else [part.strip() for part in HYDRATE_DOT.split(plain)]
-    for part in parts:
-        if not PLAIN.fullmatch(part):
-            raise FormulaError("only element symbols, numbers and brackets are allowed")
+    parts = [part.strip() for part in HYDRATE_DOT.split(plain)]
+    if not all(map(PLAIN.fullmatch, parts)):
+        raise FormulaError("only element symbols, numbers and brackets are allowed")
     if UNCLEAR_DOT.search(plain):
         raise FormulaError("the dot before H2O can be read in two ways; write a raised dot (\u00b7), or (H2O)n")
     # The library has a plus sign where chemists raise a dot.
@@ -180,7 +179,8 @@ def descriptors(fractions: csr_array) -> Float:
     Returns
     -------
     float (n, 4 P + 6)
-        In the order of :func:`descriptor_names`.
+        Of the properties all means, spreads, least and most, in this order; number of elements; a norm for each of
+        ``NORMS``.
     """
     table = elements().values
     # The variance is a difference of squares; centring first keeps its digits.
@@ -192,16 +192,6 @@ def descriptors(fractions: csr_array) -> Float:
     count = np.diff(fractions.indptr)[:, None].astype(np.float64)
     norms = [np.add.reduceat(fractions.data**p, first)[:, None] ** (1 / p) for p in NORMS]
     return np.concatenate([mean + centre, spread, low, high, count, *norms], axis=1)
-
-
-def descriptor_names() -> tuple[str, ...]:
-    """Return names of the columns of :func:`descriptors`."""
-    statistics = ("mean", "spread", "min", "max")
-    return (
-        *(f"{statistic} {name}" for statistic in statistics for name in elements().names),
-        "elements",
-        *(f"norm {p}" for p in NORMS),
-    )
 
 
 def element_edits(present: NDArray[np.bool_]) -> NDArray[np.int16]:
@@ -230,7 +220,7 @@ def chemistry_labels(fractions: csr_array) -> Int:
 
     The first is the anion: the most electronegative nonmetal or metalloid with at least a tenth of the atoms
     (zero for alloys). The second is the most abundant transition metal of groups 4 to 11 with at least a twentieth
-    of the atoms, or else the most abundant element; the others follow by abundance. Abundance is compared in
+    of the atoms. Without one it is the most abundant element. The others follow by abundance. Abundance is compared in
     steps of a twentieth, so that light doping does not move a compound; the more electronegative wins a tie.
 
     Returns
@@ -303,15 +293,19 @@ def chemical_families(fractions: csr_array, points: Float, most: int, smallest: 
     labels = chemistry_labels(fractions)
     done: list[_Group] = []
     work = [_Group((), np.arange(len(labels)), 0)]
+
+    def by_size(group: _Group) -> tuple[int, str]:
+        return -len(group.rows), group.name
+
     while work:
-        work.sort(key=lambda g: (-len(g.rows), g.name))
+        work.sort(key=by_size)
         group = work.pop(0)
         room = most - len(done) - len(work)
         if group.level >= LEVELS or group.other or (group.level and (room < 2 or len(group.rows) < 2 * smallest)):
             done.append(group)
         else:
             work += _split(group, labels, points, max(room, 1), smallest)
-    done.sort(key=lambda g: (-len(g.rows), g.name))
+    done.sort(key=by_size)
     family = np.empty(len(labels), np.int64)
     for k, group in enumerate(done):
         family[group.rows] = k
@@ -328,18 +322,15 @@ def _split(group: _Group, labels: Int, points: Float, room: int, smallest: int) 
     large = [int(c) for c in ranked if counts[codes == c][0] >= smallest]
     if len(large) > room or (len(large) == room and len(large) < len(codes)):
         large = large[: room - 1]
-    parts = {c: group.rows[own == c] for c in large}
-    rest = group.rows[~np.isin(own, large)]
     level = group.level + 1
-    children = [_Group((*group.path, c), rows, level) for c, rows in parts.items()]
-    if len(rest) == 0:
-        return children
-    if len(rest) >= smallest or not children:
-        if not children:
-            # No part is large enough to stand alone: the group stays as it is.
-            return [group._replace(level=LEVELS)]
+    children = [_Group((*group.path, c), group.rows[own == c], level) for c in large]
+    if not children:
+        # No part is large enough to stand alone: the group stays as it is.
+        return [group._replace(level=LEVELS)]
+    rest = group.rows[~np.isin(own, large)]
+    if len(rest) >= smallest:
         return [*children, _Group(group.path, rest, level, other=True)]
-    centres = np.array([points[rows].mean(axis=0) for rows in parts.values()])
+    centres = np.array([points[child.rows].mean(axis=0) for child in children])
     for code in np.unique(labels[rest, group.level]):
         rows = rest[labels[rest, group.level] == code]
         near = int(np.argmin(((centres - points[rows].mean(axis=0)) ** 2).sum(axis=1)))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_array
 
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.data import chemistry
-from mpbf_abm.data.families import adjacent_similarity, knn_similarity, largest, top_set
+from mpbf_abm.data.synthetic import adjacent_similarity, knn_similarity, largest, top_set
 from mpbf_abm.data.tables import Merged, Rule, Table, TableCheck, merge
 from mpbf_abm.errors import DataError
 from mpbf_abm.streams import Streams
@@ -99,10 +100,11 @@ def from_table(
     texts = check.texts(formula, "formula")
     target = check.numbers(measured, "measured")
     model = None if simulated is None else check.numbers(simulated, "simulated")
-    if simulated_unit is not None and model is None:
-        check.faults.append("simulated_unit needs simulated")
-    elif simulated_unit is not None and model is not None:
-        model = check.converted(model, simulated_unit, unit)
+    if simulated_unit is not None:
+        if model is None:
+            check.faults.append("simulated_unit needs simulated")
+        else:
+            model = check.converted(model, simulated_unit, unit)
     years = None if year is None else check.numbers(year, "year")
     groups = None if family is None else check.texts(family, "family")
     _check_formulas(check, formula, texts)
@@ -126,10 +128,11 @@ def from_table(
             raise DataError(f"{check.label}: column {far}; both must have the same unit")
         fields |= {"simulated": shifted.astype(np.float32)[order], "has_simulated": True}
     fields["dims"]["gauge"] = GAUGE_WIDTH
+    if years is not None:
+        fields["year"] = pd.Series(years[keep].astype(np.int64)).groupby(rows.same).min().to_numpy()[order]
     about = {"families": len(labels), **rows.notes, "explained_variance": explained}
     origin = {**check.origin("table", options), "materials": len(order), **about}
-    reported = None if years is None else _earliest(years[keep], rows.same)[order]
-    return fields | {"year": reported, "unit": measured if unit is None else unit, "origin": origin}
+    return fields | {"unit": measured if unit is None else unit, "origin": origin}
 
 
 def from_pool(
@@ -165,7 +168,7 @@ def from_pool(
     duplicates : {"mean", "median", "first", "raise"}
         What becomes of rows of the same settings.
     top_share : float, optional
-        Share of the settings in the top set; .05, or .01 above 1,000 settings, if not given.
+        Share of the settings in the top set; 0.05, or 0.01 above 1,000 settings, if not given.
     seed : int
         Seed of the direction of the misaligned objective (``proxy``).
 
@@ -258,35 +261,21 @@ def _fields(
 def _families(
     fractions: csr_array, points: Float, named: list[str] | None, families: int | None, least: int
 ) -> tuple[Int, tuple[str, ...]]:
-    """Return the family of each material and the names of families: those given, or by chemistry."""
+    """Return the family of each material and the names of families: those given, by falling size, or by chemistry."""
     if named is not None:
-        return _named_families(named)
+        names, number, count = np.unique(named, return_inverse=True, return_counts=True)
+        order = np.argsort(-count, kind="stable")
+        return np.argsort(order)[number], tuple(names[order].tolist())
     n = len(points)
     most = families or min(MOST_FAMILIES, max(1, n // (2 * least)))
     # Parts far below the mean would use up the families before the largest group is split.
     return chemistry.chemical_families(fractions, points, most, max(least, n // (3 * most)))
 
 
-def _earliest(years: Float, same: Int) -> Int:
-    first = np.full(int(same.max()) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(first, same, years.astype(np.int64))
-    return first
-
-
-def _named_families(labels: list[str]) -> tuple[Int, tuple[str, ...]]:
-    """Return families as named by the user, numbered by falling size."""
-    names, number, count = np.unique(labels, return_inverse=True, return_counts=True)
-    order = np.argsort(-count, kind="stable")
-    rank = np.empty(len(names), np.int64)
-    rank[order] = np.arange(len(names))
-    return rank[number], tuple(str(names[i]) for i in order)
-
-
 def _to_variance(columns: Float) -> Float:
     """Scale a matrix as a whole so that its columns have the mean variance of the synthetic space."""
     centred = columns - columns.mean(axis=0)
-    factor = np.sqrt(COLUMN_VARIANCE / float(centred.var(axis=0).mean()))
-    return np.asarray(centred * factor, np.float64)
+    return np.asarray(centred * np.sqrt(COLUMN_VARIANCE / float(centred.var(axis=0).mean())), np.float64)
 
 
 def _principal(raw: Float) -> tuple[Float, float]:
@@ -327,3 +316,80 @@ def _by_elements(fractions: csr_array, start: Int) -> Float:
     """Return the family graph by the elements that occur in each family."""
     present = np.add.reduceat(fractions.toarray() > 0, start[:-1], axis=0, dtype=np.int64) > 0
     return adjacent_similarity(chemistry.element_edits(present))
+
+
+# --------------------------------------------------------------------------- tables of public collections
+def matminer(name: str, *, data_home: str | None = None, download: bool = True) -> pd.DataFrame:
+    """Load a data set of matminer (Ward et al., Comput. Mater. Sci. 152, 60, 2018) as a table.
+
+    Where a set has structures instead of formulas, a column ``formula`` is made of them.
+
+    Parameters
+    ----------
+    name : str
+        As in ``matminer.datasets.get_available_datasets()``; the sets of Matbench are among them.
+    data_home : str, optional
+        Folder of downloaded sets; matminer's own if not given.
+    download : bool
+        Whether a set that is not in the folder is fetched.
+
+    Raises
+    ------
+    DataError
+        If matminer is not installed, does not know the set, or cannot load it.
+    """
+    try:
+        from matminer.datasets import load_dataset
+    except ImportError as error:
+        raise DataError("data sets of matminer need it: pip install 'mpbf_abm[matminer]'") from error
+    try:
+        table = load_dataset(name, data_home=data_home, download_if_missing=download)
+    except (ValueError, OSError, UserWarning) as error:
+        raise DataError(f"matminer: '{name}' cannot be loaded ({' '.join(str(error).split())})") from error
+    structures = [c for c in table.columns if hasattr(table[c].iloc[0], "composition")]
+    if structures and "formula" not in table.columns:
+        table["formula"] = [structure.composition.reduced_formula for structure in table[structures[0]]]
+    return _named(table.drop(columns=structures), f"matminer: {name}")
+
+
+def materials_project(
+    fields: list[str], *, search: Mapping[str, Any], api_key: str | None = None, **client: Any
+) -> pd.DataFrame:
+    """Fetch summaries of the Materials Project (Jain et al., APL Mater. 1, 011002, 2013) as a table.
+
+    Parameters
+    ----------
+    fields : list of str
+        Fields of a summary, such as ``formula_pretty``, ``band_gap``, ``energy_above_hull``.
+    search : mapping
+        What to look for, as arguments of ``MPRester.materials.summary.search``: ``{"elements": ["O"], "is_stable":
+        True}``.
+    api_key : str, optional
+        Key of the user; the client takes that of ``MP_API_KEY`` otherwise.
+    **client
+        Further arguments of ``mp_api.client.MPRester``.
+
+    Raises
+    ------
+    DataError
+        If mp-api is not installed, the query is refused or nothing is found.
+    """
+    try:
+        from mp_api.client import MPRester
+    except ImportError as error:
+        raise DataError("the Materials Project needs its client: pip install 'mpbf_abm[materials-project]'") from error
+    try:
+        with MPRester(api_key, mute_progress_bars=True, **client) as rester:
+            found = rester.materials.summary.search(fields=fields, all_fields=False, **search)
+    except Exception as error:  # the client raises errors of many unrelated types
+        raise DataError(f"Materials Project: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    if not found:
+        raise DataError(f"Materials Project: nothing is found for {dict(search)}")
+    rows = [{field: getattr(document, field) for field in fields} for document in found]
+    return _named(pd.DataFrame(rows), "Materials Project")
+
+
+def _named(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Tell what reads the table where it is from."""
+    table.attrs["source"] = source
+    return table

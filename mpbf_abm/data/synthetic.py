@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float, Float32, Int
-from mpbf_abm.data.families import knn_similarity, largest, top_set
+from mpbf_abm.arrays import Bool, Float, Float32, Int
 from mpbf_abm.parameters import SpaceParameters
 from mpbf_abm.streams import Streams
 
@@ -49,9 +48,8 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     seen = np.sqrt(1 - p.cross_scale) * smooth
     value = seen + np.sqrt(p.cross_scale) * cross
     if p.phase_jump > 0:
-        surface = random_field(streams, "space.phase", quantum, p.ruggedness)
-        value = value + np.float32(p.phase_jump) * (surface > 0)
-        seen = seen + np.float32(p.phase_jump) * (surface > 0)
+        jump = np.float32(p.phase_jump) * (random_field(streams, "space.phase", quantum, p.ruggedness) > 0)
+        value, seen = value + jump, seen + jump
     mean, sd = float(value.mean()), float(value.std())
     value = ((value - mean) / sd).astype(np.float32)
     bias = bias_field(p, streams, quantum, family, position_factor)
@@ -127,15 +125,14 @@ def _family_positions(families: int, streams: Streams) -> tuple[Float, Float]:
     position = streams.normal("space.family.position", 0, (families, 2))
     gap = position[:, None] - position[None]
     affinity = np.exp(-0.5 * np.einsum("ijd,ijd->ij", gap, gap) / FAMILY_LENGTH**2)
-    factor = np.linalg.cholesky(affinity + 1e-6 * np.eye(families))
-    return affinity, factor
+    return affinity, np.linalg.cholesky(affinity + 1e-6 * np.eye(families))
 
 
 def _quantum(p: SpaceParameters, streams: Streams, start: Int, factor: Float) -> Float32:
     dq, rank = p.quantum_dims, p.chemistry_rank
     centre = S_CENTRE * streams.normal("space.family.centre", 0, (p.families, dq))
     shared = streams.normal("space.family.shared", 0, (dq, rank))
-    # Similar families share more of their own chemistry: G_f is a Gaussian process over positions.
+    # Similar families share more of the chemistry that is not common to all: G_f is a Gaussian process over positions.
     own = (factor @ streams.normal("space.family.own", 0, (p.families, dq * rank))).reshape(-1, dq, rank)
     loading = np.linalg.qr(np.sqrt(p.shared_chemistry) * shared + np.sqrt(1 - p.shared_chemistry) * own)[0]
     z = streams.normal("space.z", 0, (p.materials, rank)).astype(np.float32)
@@ -151,9 +148,7 @@ def _near_duplicates(
 ) -> None:
     """Let a share of materials nearly copy another one of their family (in place)."""
     draw = streams.uniform("space.duplicate", 0, (p.materials, 2))
-    copies = np.flatnonzero(draw[:, 0] < p.near_duplicates)
-    original = np.ones(p.materials, bool)
-    original[copies] = False
+    original = draw[:, 0] >= p.near_duplicates
     # A family of copies alone has nothing to copy: its first member stays itself.
     alone = np.add.reduceat(original, start[:-1]) == 0
     original[start[:-1][alone]] = True
@@ -179,3 +174,61 @@ def _spurious(p: SpaceParameters, streams: Streams, value: Float32, dense: NDArr
 def _standard(x: Float32) -> Float32:
     sd = float(x.std())
     return np.asarray(((x - x.mean()) / (sd if sd > 0 else 1.0)).astype(np.float32))
+
+
+# --------------------------------------------------------------------------- what any space derives from its materials
+def top_set(values: Float32, feasible: Bool, share: float) -> Bool:
+    """Mark the best `share` of the feasible materials (at least one), ties broken by row."""
+    count = max(1, round(share * int(feasible.sum())))
+    order = np.argsort(np.where(feasible, -values.astype(np.float64), np.inf), kind="stable")
+    mask = np.zeros(len(values), bool)
+    mask[order[:count]] = True
+    return mask
+
+
+def largest(sizes: Int, share: float) -> Bool:
+    """Mark a share of the families that has the most materials, at least one (K,)."""
+    mask = np.zeros(len(sizes), bool)
+    mask[np.argsort(-sizes, kind="stable")[: max(1, round(share * len(sizes)))]] = True
+    return mask
+
+
+def knn_similarity(affinity: Float, neighbours: int = 5) -> Float:
+    """Return a row-normalised similarity graph that keeps each family's strongest links, made symmetric.
+
+    Parameters
+    ----------
+    affinity : float (K, K)
+        Symmetric, non-negative; the diagonal is ignored.
+    """
+    k = len(affinity)
+    if k == 1:
+        return np.ones((1, 1))
+    weights = affinity.astype(np.float64).copy()
+    np.fill_diagonal(weights, 0.0)
+    strongest = np.argsort(-weights, axis=1, kind="stable")[:, : min(neighbours, k - 1)]
+    mask = np.zeros_like(weights, bool)
+    np.put_along_axis(mask, strongest, True, axis=1)
+    weights[~(mask | mask.T)] = 0.0
+    lonely = weights.sum(axis=1) <= 0
+    weights[np.ix_(lonely, lonely)] = np.eye(int(lonely.sum()))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def adjacent_similarity(edits: NDArray[np.integer[Any]]) -> Float:
+    """Return a row-normalised graph of families one edit apart; one without such a neighbour is joined to its nearest.
+
+    Parameters
+    ----------
+    edits : int (K, K)
+        Edits between families, 0 on the diagonal (:func:`mpbf_abm.data.chemistry.element_edits`). Families without
+        any edit between them are one step apart, too.
+    """
+    k = len(edits)
+    if k == 1:
+        return np.ones((1, 1))
+    near = np.maximum(edits, 1)
+    np.fill_diagonal(near, np.iinfo(near.dtype).max)
+    linked = near == near.min(axis=1, keepdims=True)
+    linked |= linked.T
+    return np.asarray(linked / linked.sum(axis=1, keepdims=True), np.float64)

@@ -11,7 +11,7 @@ import re
 import textwrap
 import warnings
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean
-from mpbf_abm.streams import check_seed
+from mpbf_abm.streams import check_seed, is_whole
 
 if TYPE_CHECKING:
     import pint
@@ -110,24 +110,14 @@ def _read_file(path: Path) -> TableSource:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     digest = hashlib.sha256(data).hexdigest()
-    suffixes = [s.lower() for s in path.suffixes[-2:]]
-    kind = suffixes[0] if suffixes[-1:] == [".gz"] else suffixes[-1] if suffixes else ""
-    if kind not in KINDS or (kind == ".parquet" and suffixes[-1] == ".gz"):
+    suffixes = [s.lower() for s in path.suffixes[-2:]] or [""]
+    packed = suffixes[-1] == ".gz"
+    kind = suffixes[0] if packed else suffixes[-1]
+    if kind not in KINDS or (kind == ".parquet" and packed):
         unknown = f"unknown kind of file '{''.join(suffixes) if kind == '.gz' else kind}'"
         raise DataError(f"{path.name}: {unknown}; allowed: {', '.join(KINDS)}, and with .gz all but .parquet")
     try:
-        if suffixes[-1] == ".gz":
-            data = gzip.decompress(data)
-        if kind == ".parquet":
-            return _source(pd.read_parquet(io.BytesIO(data)), path.name, "row", [], digest)
-        text, notes = _decode(data, kind)
-        if kind in TEXT:
-            frame, numbers, read_so = _delimited(text)
-            return _source(frame, path.name, "line", numbers, digest, text=True, notes=notes + read_so)
-        if kind in LINES:
-            numbers = [i for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-            return _source(_from_json(_json_lines(text)), path.name, "line", numbers, digest, notes=notes)
-        return _source(_from_json(json.loads(text)), path.name, "row", [], digest, notes=notes)
+        return _of_bytes(gzip.decompress(data) if packed else data, kind, path.name, digest)
     except ImportError as error:
         raise DataError(f"{path.name}: reading {kind} needs pyarrow: pip install 'mpbf_abm[study]'") from error
     except UnicodeDecodeError as error:
@@ -137,6 +127,20 @@ def _read_file(path: Path) -> TableSource:
     except (ValueError, OSError, EOFError, zlib.error, csv.Error, RecursionError, pd.errors.ParserWarning) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataError(f"{path.name}: cannot be read as {''.join(suffixes)[1:]} ({reason})") from error
+
+
+def _of_bytes(data: bytes, kind: str, label: str, digest: str) -> TableSource:
+    """Read the content of a file of some kind, unpacked."""
+    if kind == ".parquet":
+        return _source(pd.read_parquet(io.BytesIO(data)), label, "row", [], digest)
+    text, notes = _decode(data, kind)
+    if kind in TEXT:
+        frame, numbers, read_so = _delimited(text)
+        return _source(frame, label, "line", numbers, digest, text=True, notes=notes + read_so)
+    if kind in LINES:
+        lines = {number: line for number, line in enumerate(text.split("\n"), 1) if line.strip()}
+        return _source(_from_json(_json_lines(lines)), label, "line", list(lines), digest, notes=notes)
+    return _source(_from_json(json.loads(text)), label, "row", [], digest, notes=notes)
 
 
 # --------------------------------------------------------------------------- text
@@ -156,22 +160,19 @@ def _decode(data: bytes, kind: str) -> tuple[str, list[str]]:
 
 
 def _one_line_end(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
     """Return columns of delimited text, the line of each record, and what was taken to be meant."""
-    said = None
-    if text[:4].lower() == "sep=" and text[5:6] == "\n":
-        said, text = text[4], text[6:]
-    separator = said or _separator(text)
+    said = text[:4].lower() == "sep=" and text[5:6] == "\n"
+    separator = text[4] if said else _separator(text)
+    text = text[6:] if said else text
     head: list[str] = []
     lines: list[int] = []
     for line, record in _records(text, separator):
-        if not head:
-            head = record
-        else:
-            lines.append(line + (said is not None))
+        lines.append(line + said)
+        head = head or record
         if any(cell.strip() for cell in record[len(head) :]):
             commas = "; decimal commas need quotes, or another separator" if separator == "," else ""
             raise ValueError(f"line {line} has {len(record)} fields, the header {len(head)}{commas}")
@@ -185,7 +186,7 @@ def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
         # Repeated names stay as they are, so that they can be refused.
         frame.columns = pd.Index([h.strip() or c for h, c in zip(head, frame.columns, strict=False)])
     notes = [] if separator == "," else [f"fields are parted by {SEPARATORS.get(separator, repr(separator))}"]
-    return frame, lines if len(lines) == len(frame) else [], notes
+    return frame, lines[1:] if len(lines) == len(frame) + 1 else [], notes
 
 
 def _records(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -201,10 +202,9 @@ def _separator(text: str) -> str:
     """Return the separator under which most records have as many fields as the header."""
     fits = {}
     for separator in SEPARATORS:
-        records = (record for _, record in islice(_records(text, separator), LOOKED_AT))
-        head = next(records, [])
-        if len(head) > 1:
-            fits[separator] = sum(len(record) == len(head) for record in records)
+        head, *widths = [len(record) for _, record in islice(_records(text, separator), LOOKED_AT)] or [0]
+        if head > 1:
+            fits[separator] = widths.count(head)
     best = [separator for separator, count in fits.items() if count == max(fits.values())]
     if len(best) > 1:
         names = " or ".join(SEPARATORS[s] for s in best)
@@ -215,12 +215,12 @@ def _separator(text: str) -> str:
 # --------------------------------------------------------------------------- JSON
 
 
-def _json_lines(text: str) -> list[Any]:
-    """Return values of a text with one JSON value a line."""
+def _json_lines(lines: Mapping[int, str]) -> list[Any]:
+    """Return values of lines by their number, one JSON value each."""
     values = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in lines.items():
         try:
-            values += [json.loads(line)] if line.strip() else []
+            values.append(json.loads(line))
         except json.JSONDecodeError as error:
             raise ValueError(f"line {number}: {error.msg}") from error
     return values
@@ -228,14 +228,14 @@ def _json_lines(text: str) -> list[Any]:
 
 def _from_json(value: Any) -> pd.DataFrame:
     """Return columns of a JSON value: rows as objects, columns as lists or objects, or a form that pandas writes."""
-    if isinstance(value, dict) and isinstance(value.get("data"), list) and ("columns" in value or "schema" in value):
-        if "schema" in value:
-            return _from_json(value["data"])
+    written = isinstance(value, dict) and isinstance(value.get("data"), list)  # in a form that pandas writes
+    if written and "schema" in value:
+        return _from_json(value["data"])
+    if written and "columns" in value:
         return pd.DataFrame(value["data"], columns=value["columns"])
     if isinstance(value, list):
-        wrong = next((i for i, row in enumerate(value, 1) if not isinstance(row, dict)), None)
-        if wrong is not None:
-            raise ValueError(f"entry {wrong} is not an object with a value for each column")
+        if wrong := [number for number, row in enumerate(value, 1) if not isinstance(row, dict)]:
+            raise ValueError(f"entry {wrong[0]} is not an object with a value for each column")
         return pd.DataFrame(value)
     if isinstance(value, dict) and all(isinstance(column, (list, dict)) for column in value.values()):
         by_row = value and all(key.isdigit() and isinstance(row, dict) for key, row in value.items())
@@ -296,44 +296,44 @@ def numbers(column: pd.Series[Any]) -> Numbers:
     if kind in "iuf":
         values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
         return Numbers(values, "." if np.any(np.isfinite(values) & (values != np.rint(values))) else None)
-    cells = [v if isinstance(v, str) else None for v in column.tolist()]
+    return _numbers_of_texts(column)
+
+
+def _numbers_of_texts(column: pd.Series[Any]) -> Numbers:
+    """Read a column that holds texts, perhaps among other things."""
+    cells = [v.strip() if isinstance(v, str) else "" for v in column.tolist()]
     plain = column.map(lambda v: np.nan if isinstance(v, (bool, np.bool_, complex)) else v)
     values = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    odd = [i for i in np.flatnonzero(np.isnan(values)) if cells[i] is not None]
-    texts = {i: str(cells[i]).strip().translate(AS_ASCII) for i in odd}
+    texts = {i: cells[i].translate(AS_ASCII) for i in np.flatnonzero(np.isnan(values)).tolist()}
     found = {i: t for i, t in texts.items() if POINT.fullmatch(t) or COMMA.fullmatch(t)}
-    others = [c.strip() for c, v in zip(cells, values, strict=True) if c is not None and np.isfinite(v)]
+    read = {i: cells[i] for i in np.flatnonzero(np.isfinite(values)).tolist() if cells[i]}
     if not found:
-        return Numbers(values, "." if any("." in c for c in others) else None)
-    mark = _mark([*found.values(), *others])
+        return Numbers(values, "." if any("." in c for c in read.values()) else None)
+    mark = _mark([*found.values(), *read.values()])
     if mark is None:
         # Some cells speak against commas: those that need them are no numbers.
         return Numbers(values, ".")
     if mark == "unclear":
         return Numbers(values, None, next(iter(found.values())))
+    if mark == ",":
+        found |= read  # thousands with points were read as fractions
     for i, text in found.items():
         values[i] = _value(text, mark)
-    if mark == ",":
-        # Thousands with points were read as fractions.
-        dotted = [i for i, c in enumerate(cells) if c is not None and i not in found and "." in c]
-        values[dotted] = [_value(str(cells[i]).strip(), mark) for i in dotted]
     return Numbers(values, mark)
 
 
 def _mark(cells: list[str]) -> Mark | Literal["unclear"] | None:
     """Return the decimal mark with which all cells are numbers; None if there is none."""
-    comma = [c for c in cells if "," in c]
-    dotted = [c for c in cells if "." in c]
-    point, decimal = all(map(POINT.fullmatch, cells)), all(map(COMMA.fullmatch, cells))
-    if not comma:
+    point, comma = all(map(POINT.fullmatch, cells)), all(map(COMMA.fullmatch, cells))
+    most_points, most_commas = (max(c.count(mark) for c in cells) for mark in ".,")
+    both = any("." in c and "," in c for c in cells)
+    if not most_commas:
         return "." if point else None
-    if not dotted and point and decimal:
+    if not most_points and point and comma:
         return "unclear"
-    if point and (any("." in c for c in comma) or any(c.count(",") > 1 for c in comma)):
+    if point and (both or most_commas > 1):
         return "."
-    if decimal and (not dotted or any("." in c for c in comma) or any(c.count(".") > 1 for c in dotted)):
-        return ","
-    return None
+    return "," if comma and (both or most_points != 1) else None
 
 
 def _value(text: str, mark: Mark) -> float:
@@ -401,13 +401,6 @@ RULES = ("mean", "median", "first", "raise")
 CONFLICT_SD = 2.0
 
 
-def distinct(keys: Sequence[bytes]) -> tuple[Int, Int]:
-    """Return the number of each row's key, by order of appearance, and the first row of each key."""
-    seen: dict[bytes, int] = {}
-    same = np.array([seen.setdefault(key, len(seen)) for key in keys], np.int64)
-    return same, np.unique(same, return_index=True)[1].astype(np.int64)
-
-
 def merge(values: Float, same: Int, rule: Rule) -> Float:
     """Return one value for each set of equal rows (m,)."""
     if rule == "median":
@@ -441,16 +434,20 @@ def conflicts(
     names : sequence of str (m,)
         Name of each set.
     """
-    order = np.lexsort((values, same))
-    last = np.cumsum(np.bincount(same)) - 1
-    low, high = values[order[np.append(0, last[:-1] + 1)]], values[order[last]]
+    sets = pd.Series(values).groupby(same)
+    low, high = sets.min().to_numpy(), sets.max().to_numpy()
     wide = np.flatnonzero(high - low > CONFLICT_SD * sd)
-    rows = pd.Series(np.arange(len(same))).groupby(same).indices if len(wide) else {}
-    out = []
-    for k in wide[np.argsort(low[wide] - high[wide], kind="stable")]:
-        ends = {"low": float(low[k]), "high": float(high[k]), "sd_apart": float((high[k] - low[k]) / sd)}
-        out.append({"material": names[k], "rows": [numbers[i] for i in rows[k]], **ends})
-    return out
+    rows = sets.indices if len(wide) else {}
+    return [
+        {
+            "material": names[k],
+            "rows": [numbers[i] for i in rows[k]],
+            "low": float(low[k]),
+            "high": float(high[k]),
+            "sd_apart": float((high[k] - low[k]) / sd),
+        }
+        for k in wide[np.argsort(low[wide] - high[wide], kind="stable")]
+    ]
 
 
 class Merged(NamedTuple):
@@ -516,7 +513,7 @@ class TableCheck:
         except ConfigurationError as error:
             self.faults += error.faults
         try:
-            self.source: TableSource = read(table)
+            self.source = read(table)
         except DataError as error:
             raise DataError(self.faults + error.faults) from error
         self.label = self.source.label
@@ -530,23 +527,22 @@ class TableCheck:
 
     def whole(self, name: str, value: object) -> None:
         """Note an option that is not a whole number of at least one."""
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        if not is_whole(value) or value < 1:
             self.faults.append(f"{name} = {value!r}: must be a whole number of at least 1")
 
     def _column(self, name: str, role: str) -> pd.Series[Any] | None:
-        frame = self.source.frame
-        if name in frame.columns:
-            column: Any = frame[name]
-            if isinstance(column, pd.Series):
-                return column
-            self.faults.append(f"{self.label}: two columns are named '{name}' ({role})")
+        columns = list(self.source.frame.columns)
+        if columns.count(name) == 1:
+            return self.source.frame[name]
+        if name in columns:
+            fault = f"two columns are named '{name}' ({role})"
         elif name in self.source.index:
-            self.faults.append(f"{self.label}: '{name}' ({role}) is an index; reset_index() makes it a column")
+            fault = f"'{name}' ({role}) is an index; reset_index() makes it a column"
         else:
-            columns = list(frame.columns)
             near = _near(str(name), columns)
             has = "" if near else f"; columns: {', '.join(columns[:12])}{', ...' if len(columns) > 12 else ''}"
-            self.faults.append(f"{self.label}: no column '{name}' ({role}){near}{has}")
+            fault = f"no column '{name}' ({role}){near}{has}"
+        self.faults.append(f"{self.label}: {fault}")
         return None
 
     def texts(self, name: str, role: str) -> list[str]:
@@ -580,10 +576,8 @@ class TableCheck:
 
     def numeric_columns(self, objective: str) -> list[str]:
         """Return columns that can describe a pool: mostly numbers, and not a nameless row number."""
-        frame = self.source.frame
-        others = [(c, k) for k, c in enumerate(frame.columns) if c != objective and not c.startswith("Unnamed:")]
-        mostly = [c for c, k in others if np.isfinite(numbers(frame.iloc[:, k]).values).mean() >= 0.5]
-        return list(dict.fromkeys(mostly))
+        others = [c for c in self.source.frame.items() if c[0] != objective and not str(c[0]).startswith("Unnamed:")]
+        return list(dict.fromkeys(str(name) for name, c in others if np.isfinite(numbers(c).values).mean() >= 0.5))
 
     def converted(self, values: Float, unit: str, to: str | None) -> Float:
         """Express a simulated column in the unit of the measured one."""
@@ -603,8 +597,8 @@ class TableCheck:
             return
         self.bad |= bad
         first = "" if detail is None else f"; first: {textwrap.shorten(detail(int(at[0])), LONGEST)}"
-        count = f"{len(at)} row{'s' if len(at) > 1 else ''}"
-        self.row_faults.append(_line(f"{self.label}: {text.replace('{count}', count)} ({self.where(at)}{first})"))
+        what = text.replace("{count}", f"{len(at)} row{'s' if len(at) > 1 else ''}")
+        self.row_faults.append(_line(f"{self.label}: {what} ({self.where(at)}{first})"))
 
     def where(self, at: Int) -> str:
         """Name rows as their user sees them."""
@@ -613,8 +607,7 @@ class TableCheck:
 
     def finish(self) -> Int:
         """Raise what was found, or return the rows to keep."""
-        commas = [name for name, mark in self.marks.items() if mark == ","]
-        points = [name for name, mark in self.marks.items() if mark == "."]
+        commas, points = ([name for name, mark in self.marks.items() if mark == sign] for sign in ",.")
         if commas and points:
             both = f"column '{commas[0]}' has decimal commas, column '{points[0]}' decimal points"
             self.faults.append(f"{self.label}: {both}; use one of them")
@@ -642,7 +635,8 @@ class TableCheck:
         name : callable
             Name of the material or setting of a kept row.
         """
-        same, first = distinct(keys)
+        same = pd.factorize(np.array(keys, object))[0]
+        first = np.unique(same, return_index=True)[1]
         several = np.flatnonzero(np.bincount(same) > 1)
         if self.duplicates == "raise" and len(several):
             again = np.flatnonzero(same == several[0])

@@ -9,10 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import erfcx, ndtr
 
-from mpbf_abm.arrays import Float32
+from mpbf_abm.arrays import Float32, kernel
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.identity import name_of, own
-from mpbf_abm.kernels import kernel
 
 Score = Callable[..., Float32]
 

@@ -1,9 +1,9 @@
 """Encoders: which directions of the ambient descriptor a pretrained representation keeps.
 
 Each objective reduces to an eigenproblem on moments of the corpus, the linear case in which
-its optimum is known: masked reconstruction is principal component analysis (Baldi and Hornik
-1989), contrastive learning across modalities is canonical correlation analysis (Hotelling
-1936), fusion is their declared mixture, a graph encoder is PCA of neighbour-smoothed
+its optimum is known. Masked reconstruction is principal component analysis (Baldi and Hornik
+1989). Contrastive learning across modalities is canonical correlation analysis (Hotelling
+1936). Fusion is their declared mixture. A graph encoder is PCA of neighbour-smoothed
 descriptors (Wu et al. 2019).
 """
 
@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpbf_abm.arrays import Float, Float32
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.learning.linalg import leading_directions
 
 RIDGE = 1e-3

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mpbf_abm.arrays import Float, Float32
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.learning.encoders import Encoder
 
 NOISE = 0.01  # variance of the misfit beside the kernel's 1
@@ -143,8 +142,8 @@ class GaussianProcess:
     def update(self, phi: Float32, residual: Float, variance: Float, strength: float) -> Growth:
         """Fine-tune on new labels (the inner loop): at strength 1 this equals a refit with them.
 
-        The factor grows by a block. With strength c, the mean moves by ``c K r`` (beside what the offset
-        does) and the covariance by ``min(1, c) K C``, for the gain K of the exact update.
+        The factor grows by a block. With strength c and the gain K of the exact update, the mean moves by
+        ``c K r``, beside what the offset does. The covariance moves by ``min(1, c) K C``.
 
         Parameters
         ----------
@@ -157,7 +156,7 @@ class GaussianProcess:
             Correction strength c.
         """
         before = replace(self)
-        # Labels are float32, as all records: this finds them again, but for the last bit.
+        # Labels are float32, as all records: this restores them, but for the last bit.
         labels = (residual + self.centred(phi) + np.float32(self.offset)).astype(np.float32).astype(np.float64)
         _extend(self, phi.astype(np.float64), labels, variance, strength)
         return Growth.between(before, self)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mpbf_abm.arrays import Float, Float32
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.learning.linalg import features, gram, inverse, quadratic
 
 EVIDENCE_STEPS = 2  # six change errors on a panel by less than a thousandth
@@ -63,8 +62,7 @@ class Head:
     def predict(self, phi: Float32) -> tuple[Float32, Float32]:
         """Return posterior mean and variance of observations, model misfit included, for feature rows (n, p)."""
         mean = phi @ self.mean32 + np.float32(self.offset)
-        variance = np.maximum(quadratic(phi, self.covariance32), np.float32(0)) + np.float32(self.noise)
-        return mean, variance
+        return mean, np.maximum(quadratic(phi, self.covariance32), np.float32(0)) + np.float32(self.noise)
 
     def update(self, phi: Float32, residual: Float, variance: Float, strength: float) -> Update:
         """Fine-tune on new labels by an exact low-rank update (the inner loop).

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float, Float32
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, kernel
 
 FLAT = 1e-6
 

@@ -113,6 +113,8 @@ class FoundationModel:
         Absolute gaps between prediction and observation of the last published tests, before correction.
     median_gap : float
         Their median, infinite before any test.
+    diagnosis : Diagnosis
+        What was measured of it, set before it is published.
     """
 
     trainer: int
@@ -134,7 +136,7 @@ class FoundationModel:
     panel_phi: Float32
     panel_mean: Float32
     panel_variance: Float32
-    diagnosis: Diagnosis | None = None
+    diagnosis: Diagnosis = field(init=False)
     recent: list[float] = field(default_factory=list)
     median_gap: float = float("inf")
     _family_mean: Float32 | None = field(default=None, init=False, repr=False)

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mpbf_abm.arrays import Float, Float32
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.parameters import LayerParameters
 
 
@@ -74,8 +73,7 @@ def captured(x: Float32, directions: Float, causal: NDArray[np.bool_]) -> Float:
     centred = x - mean[:, None]
     left = np.eye(d) - directions @ directions.T
     lost = _square_by_family(centred.reshape(-1, d) @ left[:, causal].astype(np.float32), K)
-    own = centred[:, :, causal]
-    total = _square_by_family(own, K)
+    total = _square_by_family(centred[:, :, causal], K)
     # A family of equal rows differs from its mean by rounding alone.
     varies = total > 1e-10 * (total + x.shape[1] * np.einsum("kc,kc->k", mean[:, causal], mean[:, causal]))
     share = 1.0 - lost / np.where(varies, total, np.inf)

@@ -45,33 +45,21 @@ def boundary_shift_alternative(V: float, V0: float, F: float, F0: float, α: flo
     return float(α * np.log(max(V / V0, 1e-6)) - β * np.log(max(F / F0, 1e-6)))
 
 
-def delta_b(
-    f: LayerParameters,
-    fidelity: float,
-    distinct_materials: ArrayLike,
-    volume: float,
-    founding: float,
-    covered: float | None = None,
-) -> float:
+def delta_b(f: LayerParameters, covered: float, fidelity: float, volume: float, founding: float) -> float:
     """Return Delta-B in the form that the parameters name.
 
     Parameters
     ----------
     f : LayerParameters
-    fidelity : float
-    distinct_materials : int (K,)
-        Distinct materials with records in each family.
+    covered, fidelity : float
+        Coverage C and fidelity F, each in [0, 1].
     volume, founding : float
         Records now, and at founding.
-    covered : float, optional
-        Coverage, where it is known.
     """
     if f.boundary_shift == "alternative":
         return boundary_shift_alternative(
             volume, founding, fidelity, f.fidelity_scale, f.coverage_weight, f.fidelity_weight
         )
-    if covered is None:
-        covered = coverage(distinct_materials, f.coverage_scale)
     return boundary_shift(covered, fidelity, f.coverage_weight, f.fidelity_weight)
 
 

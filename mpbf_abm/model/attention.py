@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mpbf_abm.arrays import Float
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, kernel
 
 
 def reinforced(x: Float, γ: Float, w: Float | None = None) -> Float:

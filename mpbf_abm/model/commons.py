@@ -1,9 +1,9 @@
 """The commons: an append-only store of records, shared by all agents.
 
-Records are columns. What agents need of them (family counts, coverage, consensus values,
-overlaps of simulated and measured labels) is kept incrementally, by repository, so that a
-repository can be taken away without a rescan. Indexes that nobody has asked for yet are
-brought up to date when somebody does: a community without models pays for counts only.
+Records are columns. What agents need of them is kept incrementally: family counts, coverage,
+consensus values, overlaps of simulated and measured labels. It is kept by repository, so that a
+repository can be taken away without a rescan. Indexes are brought up to date when they are
+read: a community without models pays for counts only.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Bool, Float, Int, kernel
 from mpbf_abm.model.materials import MaterialsSpace, Truth
-from mpbf_abm.model.modalities import FIDELITIES, FIDELITY, HYBRID, MEASURED, SIMULATED, SIMULATED_SHARE
+from mpbf_abm.model.modalities import FIDELITIES, FIDELITY, MEASURED, SIMULATED, SIMULATED_SHARE
 from mpbf_abm.streams import Streams
 
 LITERATURE, SIMULATION, EXPERIMENT, GENERATED, FAILED = range(5)
@@ -40,6 +39,7 @@ COLUMNS: dict[str, Any] = {
     "retracted": np.bool_,
     "alive": np.bool_,
 }
+UNMARKED = dict.fromkeys(("federated", "corrupted", "audited", "retracted"), False)
 SHRINK = 5.0  # overlaps at which an estimated bias counts half
 
 
@@ -79,8 +79,7 @@ def overlaps(both: Bool, weight: Float, value: Float) -> tuple[Float, Float, Flo
     weight, value : float (m, 3)
         Sums of precisions, and of precisions times labels, by fidelity.
     """
-    safe = np.maximum(weight, 1e-6)
-    mean = value / safe
+    mean = value / np.maximum(weight, 1e-6)
     gap = np.where(both, mean[:, SIMULATED] - mean[:, MEASURED], np.nan)
     total = np.where(both, weight[:, SIMULATED], 0.0)
     return gap, total * np.exp(-0.5 * np.where(both, gap, 0.0) ** 2), total
@@ -93,7 +92,7 @@ class Commons:
     ----------
     space : MaterialsSpace
     repositories : int
-        Number of repositories R. Federated records are counted in a row of their own, R.
+        Number of repositories R. Federated records are counted in a separate row, R.
     mass : float array (K,)
         Virtual founding mass of each family.
     streams : Streams
@@ -115,12 +114,9 @@ class Commons:
     def __init__(
         self, space: MaterialsSpace, repositories: int, mass: Float, streams: Streams, truth: Truth | None = None
     ) -> None:
-        self.space = space
-        self.streams = streams
-        self.repositories = repositories
+        self.space, self.streams, self.repositories = space, streams, repositories
         self.mass = mass.astype(np.float64).copy()
-        self._columns = {name: np.zeros(1024, kind) for name, kind in COLUMNS.items()}
-        self._uniform = np.zeros(1024)
+        self._columns = {name: np.zeros(1024, kind) for name, kind in (COLUMNS | {"order": np.float64}).items()}
         self.size = 0
         self.down = np.zeros(repositories, bool)
         self.truth = truth or Truth.of(space)
@@ -134,7 +130,7 @@ class Commons:
         self._indexed = 0  # records in the material index
         self._hashed = 0  # records with a uniform
         n = space.size
-        # Sparse in memory: pages of zeros that nobody writes to are never allocated. Counts say
+        # Sparse in memory: pages of zeros without a write are never allocated. Counts say
         # where labels are, since sums of precisions leave residues when records go.
         self.labels = np.zeros((n, repositories + 1, len(FIDELITIES)), np.int32)
         self.precision = np.zeros(self.labels.shape)
@@ -147,19 +143,16 @@ class Commons:
         self._close_weight = np.zeros(n)
         self._gap_sum = np.zeros(space.families)
         self._gap_count = np.zeros(space.families)
-        self._close_sum = 0.0
-        self._close_total = 0.0
-        self._agree_sum = 0.0
-        self._agree_total = 0.0
+        self._close_sum = self._close_total = 0.0
+        self._agree_sum = self._agree_total = 0.0
 
     # ------------------------------------------------------------------ records
 
     def __getattr__(self, name: str) -> NDArray[Any]:
-        columns = self.__dict__.get("_columns")
-        if columns is None or name not in columns:
+        columns: dict[str, NDArray[Any]] = self.__dict__.get("_columns", {})
+        if name not in columns:
             raise AttributeError(name)
-        column: NDArray[Any] = columns[name][: self.size]
-        return column
+        return columns[name][: self.size]
 
     def __len__(self) -> int:
         return self.size
@@ -171,21 +164,14 @@ class Commons:
         """
         self.notice()
         material = values["material"]
-        count = len(material)
-        first, last = self.size, self.size + count
-        while last > len(self._columns["key"]):
+        family = self.space.family[material]
+        rows = slice(self.size, self.size + len(material))
+        while rows.stop > len(self._columns["key"]):
             for name, column in self._columns.items():
-                self._columns[name] = np.concatenate([column, np.zeros(len(column), column.dtype)])
-            self._uniform = np.concatenate([self._uniform, np.zeros(len(self._uniform))])
-        rows = slice(first, last)
-        family = values.setdefault("family", self.space.family[material])
-        values["alive"] = True
-        for name, value in values.items():
+                self._columns[name] = np.concatenate([column, np.zeros_like(column)])
+        for name, value in (UNMARKED | {"family": family, "alive": True} | values).items():
             self._columns[name][rows] = value
-        for name in ("federated", "corrupted", "audited", "retracted"):
-            if name not in values:
-                self._columns[name][rows] = False
-        self.size = last
+        self.size = rows.stop
         np.add.at(self.counts, (self._home(rows), family), 1)
         if self._working.all():
             np.add.at(self._visible, family, 1.0)
@@ -215,7 +201,7 @@ class Commons:
         self._columns["alive"][rows] = False
         self._columns["retracted"][rows] |= retracted
         self._recount()
-        if self.size > 20_000 and self._columns["alive"][: self.size].mean() < 0.5:
+        if self.size > 20_000 and self.alive.mean() < 0.5:
             self._compact()
 
     def rewrite(self, rows: Int, value: NDArray[Any], variance: NDArray[Any], **flags: Any) -> None:
@@ -245,17 +231,12 @@ class Commons:
     def _compact(self) -> None:
         self._settle()
         self.uniform()
-        kept = np.flatnonzero(self._columns["alive"][: self.size])
-        for column in (*self._columns.values(), self._uniform):
+        kept = np.flatnonzero(self.alive)
+        for column in self._columns.values():
             column[: len(kept)] = column[kept]
         self.size = self._indexed = self._hashed = len(kept)
 
     # ------------------------------------------------------------------ who sees what
-
-    @property
-    def working(self) -> Bool:
-        """Repositories that answer (R,)."""
-        return ~self.down
 
     def notice(self) -> None:
         """Bring the indexes in step with who answers and with the truth.
@@ -267,7 +248,7 @@ class Commons:
         if self._property is not self.truth.property:
             self._index_fresh()
             self._judge()
-        working = self.working
+        working = ~self.down
         if np.array_equal(working, self._working):
             return
         self._index_fresh()
@@ -279,8 +260,7 @@ class Commons:
         self._reconcile(touched)
 
     def _recount(self) -> None:
-        rows = np.append(self._working, self._working.any())
-        self._visible = self.mass + self.counts[rows].sum(axis=0)
+        self._visible = self.mass + self.counts[np.append(self._working, self._working.any())].sum(axis=0)
 
     def visible(self) -> Float:
         """Founding mass plus visible records of each family, x_k (K,). Do not change in place."""
@@ -299,18 +279,16 @@ class Commons:
         repositories : bool (R,)
             The trainer's working providers. Federated records are reachable through any of them.
         """
-        if not repositories.any():
-            return np.zeros(0, np.int64)
-        mask = self.alive & (repositories[self.repository] | self.federated) & (self.origin != FAILED)
-        return np.flatnonzero(mask)
+        reached = (repositories[self.repository] | self.federated) & repositories.any()
+        return np.flatnonzero(self.alive & reached & (self.origin != FAILED))
 
     def uniform(self) -> Float:
         """Keyed uniform number of every record, the order in which subsamples take them (n,)."""
         if self._hashed < self.size:
             fresh = slice(self._hashed, self.size)
-            self._uniform[fresh] = self.streams.record_uniform("commons.order", self._columns["key"][fresh])
+            self.order[fresh] = self.streams.record_uniform("commons.order", self.key[fresh])
             self._hashed = self.size
-        return self._uniform[: self.size]
+        return self.order
 
     # ------------------------------------------------------------------ the material index
 
@@ -321,8 +299,7 @@ class Commons:
         return self._modality_counts
 
     def _home(self, rows: Int | slice) -> Int:
-        columns = self._columns
-        return np.where(columns["federated"][rows], self.repositories, columns["repository"][rows])
+        return np.where(self.federated[rows], self.repositories, self.repository[rows])
 
     def _settle(self) -> None:
         self.notice()
@@ -332,25 +309,21 @@ class Commons:
         if self._indexed < self.size:
             fresh = slice(self._indexed, self.size)
             self._indexed = self.size
-            alive = self._columns["alive"][fresh]
+            alive = self.alive[fresh]
             self._index(fresh if alive.all() else fresh.start + np.flatnonzero(alive), +1)
 
     def _index(self, rows: Int | slice, sign: int) -> None:
         """Add (or take away) records in the sums by material."""
-        columns = self._columns
-        material, modality, labelled = columns["material"][rows], columns["modality"][rows], columns["origin"][rows]
+        material, modality, labelled = self.material[rows], self.modality[rows], self.origin[rows] != FAILED
         self._modality_counts += sign * np.bincount(modality, minlength=len(FIDELITY))
         # Materials whose first record comes or whose last one goes.
         records = self.material_records
-        if sign > 0:
-            turned = material[records[material] == 0]
+        unknown = records[material] == 0
         np.add.at(records, material, np.int32(sign))
-        if sign < 0:
-            turned = material[records[material] == 0]
+        turned = material[unknown if sign > 0 else records[material] == 0]
         if len(turned):
             np.add.at(self.distinct, self.space.family[distinct(turned)], sign)
-        home, value, variance = self._home(rows), columns["value"][rows], columns["variance"][rows]
-        labelled = labelled != FAILED
+        home, value, variance = self._home(rows), self.value[rows], self.variance[rows]
         if not labelled.all():
             material, modality, home, value, variance = (
                 a[labelled] for a in (material, modality, home, value, variance)
@@ -360,10 +333,14 @@ class Commons:
         np.add.at(self.labels.reshape(-1), spot, np.int32(sign))
         np.add.at(self.precision.reshape(-1), spot, weight)
         np.add.at(self.precision_value.reshape(-1), spot, weight * value)
+        self._weigh(material, value, weight)
+        self._reconcile(material)
+
+    def _weigh(self, material: Int, value: NDArray[np.float32], weight: Float) -> None:
+        """Add labels to the sums of agreement with the property in force."""
         agree = np.exp(-0.5 * (value - self._property[material]).astype(np.float64) ** 2)
         self._agree_sum += float(weight @ agree)
         self._agree_total += float(weight.sum())
-        self._reconcile(material)
 
     def _reconcile(self, materials: Int) -> None:
         """Bring the overlaps of simulated and measured labels up to date for some materials."""
@@ -396,16 +373,10 @@ class Commons:
         self._settle()
         return self.distinct
 
-    def overlaps(self) -> int:
-        """Materials in view with both a simulated and a measured label."""
-        self._settle()
-        return int(self._gap_count.sum())
-
     def estimated_bias(self) -> Float:
         """Mean simulation bias of each family as overlaps allow, shrunk to the overall mean (K,)."""
         self._settle()
-        count = self._gap_count.sum()
-        overall = self._gap_sum.sum() / (count + SHRINK)
+        overall = self._gap_sum.sum() / (self._gap_count.sum() + SHRINK)
         family = (self._gap_sum - self._gap_count * overall) / (self._gap_count + SHRINK)
         return np.asarray(overall + family)
 
@@ -423,12 +394,10 @@ class Commons:
         """
         self._settle()
         n = self._gap_count.sum()
-        mean_weight = self._close_total / n if n > 0 else 1.0
-        return (
-            float((self._close_sum + prior * mean_weight) / (self._close_total + prior * mean_weight))
-            if prior or n
-            else 1.0
-        )
+        if not (prior or n):
+            return 1.0
+        weight = prior * (self._close_total / n if n > 0 else 1.0)
+        return float((self._close_sum + weight) / (self._close_total + weight))
 
     def true_fidelity(self) -> float:
         """F: weighted share of records that agree with the true property; 1 without records."""
@@ -437,26 +406,8 @@ class Commons:
 
     def _judge(self) -> None:
         """Judge records against the property in force."""
-        truth = self._property = self.truth.property
+        self._property = self.truth.property
+        self._agree_sum = self._agree_total = 0.0
         rows = np.flatnonzero(self.alive & (self.origin != FAILED))
         weight = 1.0 / np.maximum(self.variance[rows].astype(np.float64), 1e-6)
-        self._agree_total = float(weight.sum())
-        self._agree_sum = float(
-            weight @ np.exp(-0.5 * (self.value[rows] - truth[self.material[rows]]).astype(np.float64) ** 2)
-        )
-
-
-__all__ = [
-    "CURATOR",
-    "EXPERIMENT",
-    "FAILED",
-    "FOUNDER",
-    "GENERATED",
-    "HYBRID",
-    "LITERATURE",
-    "ORIGINS",
-    "PLANNER",
-    "SIMULATION",
-    "Commons",
-    "record_keys",
-]
+        self._weigh(self.material[rows], self.value[rows], weight)

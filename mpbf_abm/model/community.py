@@ -9,9 +9,8 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.model.curators import DataCurator, assimilate
-from mpbf_abm.model.events import Agenda
 from mpbf_abm.model.forgetting import forget
 from mpbf_abm.model.founding import check_fit, found_community
 from mpbf_abm.model.indicators import observe
@@ -19,8 +18,8 @@ from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import ExperimentPlanner, steer
 from mpbf_abm.model.publication import couple
-from mpbf_abm.model.shocks import Shock, missing_nodes
-from mpbf_abm.model.spec import Rule, Rules, gathered, rule_faults, rule_kind
+from mpbf_abm.model.shocks import Agenda, Shock, missing_nodes
+from mpbf_abm.model.spec import Rule, Rules, event_type_faults, gathered, rule_faults, rule_kind
 from mpbf_abm.model.stocks import fund, maintain
 from mpbf_abm.model.trainers import ModelTrainer, abstract
 from mpbf_abm.model.world import Cohort, World
@@ -35,7 +34,7 @@ DEFAULT_RECORD = ("series", "families")
 
 @dataclass
 class Recorder:
-    """What was recorded so far, as plain rows; tables are made when somebody asks.
+    """What was recorded so far, as plain rows; tables are made when they are read.
 
     Attributes
     ----------
@@ -54,14 +53,8 @@ class Recorder:
         if "series" in self.tables:
             self.series.append((world.tick, observe(world)))
         if "families" in self.tables:
-            self.families.append(
-                (
-                    world.tick,
-                    world.commons.records_by_family(),
-                    world.experiments.copy(),
-                    world.discoveries.by_family.copy(),
-                )
-            )
+            found = world.discoveries.by_family.copy()
+            self.families.append((world.tick, world.commons.records_by_family(), world.experiments.copy(), found))
         if "agents" in self.tables:
             cohorts = {
                 c.kind: {n: v.copy() for n, v in c.frame().items()} | {"id": c.slots.copy()}
@@ -93,7 +86,7 @@ class Community:
         Root seed of all draws.
     policies, shocks : sequences, optional
     space : MaterialsSpace, optional
-        A space of one's own instead of the synthetic one.
+        A custom space instead of the synthetic one.
     record : sequence of str, optional
         Tables to record: series, families, agents. Default: series and families.
     planners, curators, trainers : class or sequence of classes, optional
@@ -124,10 +117,11 @@ class Community:
         reseed: Mapping[int, int] | None = None,
     ) -> None:
         p = parameters or Parameters()
-        self.agenda = Agenda(tuple(policies), tuple(shocks))
-        check_agenda(self.agenda, p)
+        self.agenda = checked_agenda(policies, shocks, p)
         self.recorder = Recorder(check_record(record))
-        self.rules = check_rules(gathered(planners, curators, trainers))
+        self.rules = gathered(planners, curators, trainers)
+        faults = rule_faults(self.rules)
+        refuse(faults, faults)
         streams = Streams(seed, reseed)
         with one_thread():
             space = space if space is not None else MaterialsSpace.generate(p.space, streams)
@@ -136,7 +130,7 @@ class Community:
         self._assemble()
 
     def _assemble(self) -> None:
-        """Create the agents that have a rule of their own, and the phases."""
+        """Create the agents that have a custom rule, and the phases."""
         self.world.rules = {kind: self._dealt(kind, cohort) for kind, cohort in self.world.cohorts.items()}
         recorder = self.recorder.observe if self.recorder.tables else None
         self.phases: list[Phase] = schedule(self.agenda, self.world, recorder)
@@ -209,11 +203,11 @@ class Community:
         if reseed is not None:
             self.world.streams.reseed(reseed)
         self.rules = snapshot.rules
-        self.agenda = Agenda(
-            snapshot.policies if policies is None else tuple(policies),
-            snapshot.shocks if shocks is None else tuple(shocks),
+        self.agenda = checked_agenda(
+            snapshot.policies if policies is None else policies,
+            snapshot.shocks if shocks is None else shocks,
+            snapshot.parameters,
         )
-        check_agenda(self.agenda, snapshot.parameters)
         self._assemble()
         return self
 
@@ -224,17 +218,12 @@ class Community:
 # --------------------------------------------------------------------------- checks
 
 
-def check_agenda(agenda: Agenda, parameters: Parameters) -> None:
-    """Check types of policies and shocks, and that the nodes they name exist."""
-    faults = [
-        f"{name}: {event!r} is not a {kind.__name__}"
-        for name, kind, events in (("policies", Policy, agenda.policies), ("shocks", Shock, agenda.shocks))
-        for event in events
-        if not isinstance(event, kind)
-    ]
-    faults = faults or missing_nodes(agenda.shocks, parameters)
-    if faults:
-        raise ConfigurationError(faults)
+def checked_agenda(policies: Iterable[Policy], shocks: Iterable[Shock], parameters: Parameters) -> Agenda:
+    """Return policies and shocks of a run, if all have that type and the nodes they name exist."""
+    agenda = Agenda(tuple(policies), tuple(shocks))
+    faults = event_type_faults(agenda.policies, agenda.shocks) or missing_nodes(agenda.shocks, parameters)
+    refuse(faults, faults)
+    return agenda
 
 
 def check_record(record: Sequence[str] | None) -> tuple[str, ...]:
@@ -242,17 +231,9 @@ def check_record(record: Sequence[str] | None) -> tuple[str, ...]:
     if record is None:
         return DEFAULT_RECORD
     tables = (record,) if isinstance(record, str) else tuple(record)
-    unknown = [t for t in tables if t not in TABLES]
-    if unknown:
-        raise ConfigurationError(f"record: unknown table '{unknown[0]}' (tables: {', '.join(TABLES)})")
+    for table in tables:
+        refuse(table not in TABLES, f"record: unknown table '{table}' (tables: {', '.join(TABLES)})")
     return tables
-
-
-def check_rules(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """Check classes with rules of the user."""
-    if faults := rule_faults(rules):
-        raise ConfigurationError(faults)
-    return rules
 
 
 # --------------------------------------------------------------------------- schedule
@@ -319,6 +300,11 @@ def phases(agenda: Agenda, observe: Callable[[World], None] | None = None) -> li
         Phase("abstract", "RAL", "trainers that are due harmonise labels, retrain and publish their model", abstract),
         Phase("steer", "ISL", "planners adopt a model, choose family and candidate, experiment", steer),
         Phase("couple", "X", "results are published, become records, correct heads and make track records", couple),
-        Phase("maintain", "stocks", "wear, upkeep, outages and repairs; the books are checked", maintain),
+        Phase(
+            "maintain",
+            "stocks",
+            "wear, upkeep, outages and repairs; the balance of stocks and flows is checked",
+            maintain,
+        ),
         Phase("observe", "-", "indicators are recorded", observe or nothing),
     ]

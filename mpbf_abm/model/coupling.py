@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float, Float32
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, kernel
 
 
 def pseudo_label(predicted: Float32, mean: float, g: float) -> Float32:
@@ -31,11 +30,9 @@ def pooled_by(group: NDArray[np.int8], variance: Float, openness: float) -> Floa
     """
     if openness == 1.0 or not len(variance):
         return variance
-    count = np.bincount(group)
-    mean = np.bincount(group, variance) / np.maximum(count, 1)
+    mean = np.bincount(group, variance) / np.maximum(np.bincount(group), 1)
     levelled = openness * mean + (1.0 - openness) * variance.mean()
-    ratio = np.divide(levelled, mean, out=np.ones_like(mean), where=mean > 0)
-    return np.asarray(variance * ratio[group])
+    return np.asarray(variance * np.divide(levelled, mean, out=np.ones_like(mean), where=mean > 0)[group])
 
 
 def bias_share(δ: float, κ: float) -> float:

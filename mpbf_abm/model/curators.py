@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32, Int
-from mpbf_abm.model import discoveries, modalities
-from mpbf_abm.model.agents import CohortAgent
-from mpbf_abm.model.assimilation import budget_response, delta_b
+from mpbf_abm.model import modalities
+from mpbf_abm.model.assimilation import budget_response, coverage, delta_b
 from mpbf_abm.model.attention import attention, covering
 from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
 from mpbf_abm.model.coupling import pseudo_label
-from mpbf_abm.model.guidance import log_weights
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY, label
-from mpbf_abm.model.world import Curators, Signals, World
-from mpbf_abm.streams import normal_quantile, race
+from mpbf_abm.model.steering import log_weights
+from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, note_discoveries
+from mpbf_abm.streams import by_shares, normal_quantile, race
 
 DOUBLE_ENTRY = 1 << 15  # index offset of the second copy of a record entered twice
 # Modalities from simulated to measured, so that inverse CDF moves choices one way.
@@ -26,7 +25,7 @@ ORDER = np.argsort(FIDELITY, kind="stable")
 
 
 class DataCurator(CohortAgent):
-    """A curator who runs a repository. Override a method to give it a rule of its own."""
+    """A curator who runs a repository. Override a method to give it a custom rule."""
 
     cohort_type = Curators
 
@@ -47,20 +46,13 @@ def assimilate(world: World) -> None:
     world.signals = signals = Signals(p.audit_rate, p.measured_quota)
     if p.response_dal:
         base = world.base.curators
-        signals.audit_share, signals.measured_quota = budget_response(
-            perceived_boundary_shift(world), p.response_dal, p.audit_rate, p.measured_quota
-        )
+        audits, quota = budget_response(perceived_boundary_shift(world), p.response_dal, p.audit_rate, p.measured_quota)
         # What a policy mandates stays a floor.
-        if p.audit_rate > base.audit_rate:
-            signals.audit_share = max(signals.audit_share, p.audit_rate)
-        if p.measured_quota > base.measured_quota:
-            signals.measured_quota = max(signals.measured_quota, p.measured_quota)
+        signals.audit_share = max(audits, p.audit_rate) if p.audit_rate > base.audit_rate else audits
+        signals.measured_quota = max(quota, p.measured_quota) if p.measured_quota > base.measured_quota else quota
     works = world.infrastructure.working_repositories()[curators.repository]
-    credit = curators.credit
-    credit += p.records * (1 - signals.audit_share) * works
-    if signals.audit_share:
-        audit_credit = curators.audit_credit
-        audit_credit += p.records * signals.audit_share * works
+    curators.credit[...] += p.records * (1 - signals.audit_share) * works
+    curators.audit_credit[...] += p.records * signals.audit_share * works
     acquire(world, works)
     if signals.audit_share > 0:
         audit(world, works)
@@ -68,13 +60,10 @@ def assimilate(world: World) -> None:
 
 def perceived_boundary_shift(world: World) -> float:
     """Return Delta-B as curators can see it, with fidelity judged by measured labels in view."""
-    return corpus_shift(world, world.commons.perceived_fidelity(world.p.layers.prior_overlaps))
-
-
-def corpus_shift(world: World, fidelity: float) -> float:
-    """Return Delta-B of the corpus for a fidelity, in the form that the parameters name."""
-    commons, founding = world.commons, max(1.0, world.base.founding.records)
-    return delta_b(world.p.layers, fidelity, commons.distinct_materials(), float(commons.visible().sum()), founding)
+    commons, f = world.commons, world.p.layers
+    covered = coverage(commons.distinct_materials(), f.coverage_scale)
+    fidelity, founding = commons.perceived_fidelity(f.prior_overlaps), max(1.0, world.base.founding.records)
+    return delta_b(f, covered, fidelity, float(commons.visible().sum()), founding)
 
 
 def curator_attention(world: World, exploration: Float | None = None) -> Float:
@@ -90,8 +79,7 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
     x = world.commons.visible()
     guidance = None
     if p.model_guidance and (logs := log_weights(world)) is not None:
-        served = [i for i, _ in world.models()]
-        guidance = np.exp(p.model_guidance * logs[served].mean(axis=0))[None]
+        guidance = np.exp(p.model_guidance * logs[[i for i, _ in world.models()]].mean(axis=0))[None]
     if exploration is None:
         exploration = np.maximum(curators.exploration, p.exploration_floor)
     share = attention(x, exploration, p.adjacency, curators.reinforcement, world.space.similarity, guidance)
@@ -104,21 +92,19 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
 
 def acquire(world: World, works: NDArray[np.bool_]) -> None:
     """Choose families by attention, materials uniformly, modalities by mix; enter the records."""
-    p, curators, space = world.p.curators, world.curators, world.space
-    credit = curators.credit
+    p, curators, space, credit = world.p.curators, world.curators, world.space, world.curators.credit
     waves = math.ceil(credit.max(initial=0.0) - 1e-9)
     if waves <= 0:
         return
     share = curator_attention(world)
     family = np.array([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)]).T
     u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
-    material = space.start[family] + (u[..., 0] * space.family_sizes[family]).astype(np.int64)
+    material = space.member(family, u[..., 0])
     modality = choose_modality(world, u[..., 1], u[..., 2], material)
     cost = modalities.costs(p.measured_cost)[modality]
-    spent = np.cumsum(cost, axis=1)
     # The last record may overdraw the budget, to be paid off from the next: a budget that waited
     # for what it can afford would never buy the dear ones.
-    taken = works[:, None] & (spent - cost < credit[:, None] - 1e-9)
+    taken = works[:, None] & (np.cumsum(cost, axis=1) - cost < credit[:, None] - 1e-9)
     credit -= (cost * taken).sum(axis=1)
     np.minimum(credit, p.measured_cost, out=credit)
     # Records are entered in the order of slots, whatever the order of rows.
@@ -138,8 +124,7 @@ def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> N
     if weights[CRYSTAL_GRAPHS] == sum(weights) and floor == 0:
         return np.full(material.shape, CRYSTAL_GRAPHS, np.int8)
     mix = np.asarray(weights) / sum(weights)
-    ordered = np.cumsum(mix[ORDER])
-    modality = ORDER[np.minimum(np.searchsorted(ordered, draw, side="right"), len(mix) - 1)]
+    modality = ORDER[by_shares(np.cumsum(mix[ORDER]), draw)]
     had = available(world, material)
     modality = np.where(np.take_along_axis(had, modality[..., None], axis=-1)[..., 0], modality, CRYSTAL_GRAPHS)
     if floor > 0:
@@ -160,32 +145,24 @@ def available(world: World, material: Int) -> NDArray[np.bool_]:
 
 def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[np.int8], u: Float) -> None:
     """Label records, let provenance errors happen, and append them to the commons."""
-    p, curators, c = world.p.curators, world.curators, world.p.coupling
-    z = normal_quantile(u[:, 3])
-    labelled = material
-    bad = np.zeros(len(agent), bool)
+    p, curators = world.p.curators, world.curators
+    labelled, stored = material, modality
     rate = p.provenance_errors * (1 - p.qa)
-    twice = bad
+    bad = twice = np.zeros(len(agent), bool)
     if rate > 0:
         # One uniform decides whether and, within the rate, which of the three errors happens.
         kind = u[:, 4] / rate
-        bad = kind < 1
-        swapped = kind < 1 / 3
-        other = world.space.start[world.space.family[material]] + (
-            u[:, 5] * world.space.family_sizes[world.space.family[material]]
-        ).astype(np.int64)
-        labelled = np.where(swapped, other, material)
-        twice = bad & (kind >= 2 / 3)
+        bad, swapped, twice = kind < 1, kind < 1 / 3, (kind >= 2 / 3) & (kind < 1)
+        labelled = np.where(swapped, world.space.member(world.space.family[material], u[:, 5]), material)
+        another = (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6
+        stored = np.where(bad & ~swapped & ~twice, another, modality).astype(np.int8)
+    z = normal_quantile(u[:, 3])
     value, variance = label(world.p.modalities, world.truth, world.space.difficulty, labelled, modality, z)
     origin = np.full(len(agent), SIMULATION, np.int8)
     slots = curators.slots[agent]
     keys = record_keys(CURATOR, slots, world.tick, wave)
-    if c.pseudo_share > 0:
+    if world.p.coupling.pseudo_share > 0:
         generate(world, keys, material, modality, u[:, 6], value, variance, origin)
-    stored = modality
-    if rate > 0:
-        wrong = bad & (kind >= 1 / 3) & ~twice
-        stored = np.where(wrong, (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6, modality).astype(np.int8)
     records: dict[str, Any] = {
         "key": keys,
         "material": material,
@@ -204,12 +181,11 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         again = {k: (v[twice] if isinstance(v, np.ndarray) else v) for k, v in records.items()}
         again["key"] = record_keys(CURATOR, slots[twice], world.tick, wave[twice] + DOUBLE_ENTRY)
         world.commons.append(**again)
-    signals = world.signals
-    signals.acquisitions = np.bincount(FIDELITY[modality], minlength=3)
-    signals.generated = int((origin == GENERATED).sum())
+    world.signals.acquisitions = np.bincount(FIDELITY[modality], minlength=3)
+    world.signals.generated = int((origin == GENERATED).sum())
     measured = (FIDELITY[modality] == MEASURED) & (FIDELITY[stored] == MEASURED)
     world.totals.measured_acquisitions += int(measured.sum())
-    discoveries.note(world, material[measured])
+    note_discoveries(world, material[measured])
 
 
 def generate(
@@ -228,8 +204,8 @@ def generate(
     served = world.models()
     if not len(rows) or not served:
         return
-    slots = world.trainers.slots
-    _, model = max(served, key=lambda pair: (world.registry.adopters[pair[0]], -slots[pair[0]]))
+    slots, adopters = world.trainers.slots, world.registry.adopters
+    _, model = max(served, key=lambda pair: (adopters[pair[0]], -slots[pair[0]]))
     gauge = world.streams.record_normal("curator.generate.gauge", keys[rows], world.space.dims["gauge"])
     phi = model.features(world.space.ambient_rows(material[rows], gauge))
     predicted, spread = model.head.predict(phi)
@@ -242,8 +218,8 @@ def generate(
         noise = normal_quantile(world.streams.record_uniform("curator.generate.noise", keys[rows]))
         value[rows] += (c.pseudo_noise * noise * model.claimed_sd(spread)).astype(np.float32)
     # With the channel open a generated label owns up to its uncertainty; closed, it passes for a simulation.
-    claim = model.claimed_sd(spread) ** 2
-    variance[rows] = c.uncertainty_ral_isl * claim + (1 - c.uncertainty_ral_isl) * variance[rows]
+    opened = c.uncertainty_ral_isl
+    variance[rows] = opened * model.claimed_sd(spread) ** 2 + (1 - opened) * variance[rows]
     origin[rows] = GENERATED
 
 
@@ -264,11 +240,10 @@ def audit(world: World, works: NDArray[np.bool_]) -> None:
     )
     home = commons.repository[open_to_audit]
     chosen = []
-    for repository in np.unique(curators.repository[wanted > 0]):
-        rows = open_to_audit[home == repository]
-        own = np.flatnonzero((curators.repository == repository) & (wanted > 0))
-        own = own[np.argsort(curators.slots[own])]
-        # Who asks first is served first; an audit that finds no record is not paid for.
+    asking = curators.by_slot[wanted[curators.by_slot] > 0]
+    for repository in np.unique(curators.repository[asking]):
+        rows, own = open_to_audit[home == repository], asking[curators.repository[asking] == repository]
+        # The first to ask is served first; an audit without a record left is not paid for.
         asked = np.cumsum(wanted[own])
         done = np.diff(np.minimum(asked, len(rows)), prepend=0)
         curators.audit_credit[own] = np.minimum(curators.audit_credit[own] - done * p.measured_cost, p.measured_cost)
@@ -285,10 +260,8 @@ def remeasure(world: World, rows: Int) -> None:
     commons = world.commons
     material = commons.material[rows]
     modality = np.full(len(rows), SPECTROSCOPY, np.int8)
-    draw = world.streams.record_uniform("curator.audit.noise", commons.key[rows], world.tick)
-    value, variance = label(
-        world.p.modalities, world.truth, world.space.difficulty, material, modality, normal_quantile(draw)
-    )
+    z = normal_quantile(world.streams.record_uniform("curator.audit.noise", commons.key[rows], world.tick))
+    value, variance = label(world.p.modalities, world.truth, world.space.difficulty, material, modality, z)
     commons.rewrite(rows, value, variance, modality=modality, audited=True, corrupted=False)
     commons.know(material)
-    discoveries.note(world, material)
+    note_discoveries(world, material)

@@ -26,7 +26,7 @@ STRAIN = 0.1  # small strain: shift of every causal column, in descriptor units
 
 
 def current_panel(world: World) -> Panel:
-    """Panel of this tick: B keyed materials of each family, drawn anew when someone retrains."""
+    """Panel of this tick: B keyed materials of each family, drawn anew when a trainer retrains."""
     if world.panel is None or world.panel.tick != world.tick:
         world.panel = draw_panel(world, world.tick)
     return world.panel
@@ -36,19 +36,13 @@ def draw_panel(world: World, tick: int) -> Panel:
     """Draw the panel of a tick."""
     space, B, keys = world.space, world.p.trainers.panel, world.space.family_keys
     u = world.streams.uniform("panel.material", tick, (space.families, B))[keys]
-    materials = space.start[:-1, None] + (u * space.family_sizes[:, None]).astype(np.int64)
+    materials = space.member(np.arange(space.families)[:, None], u)
     gauge = world.streams.normal("panel.gauge", tick, (space.families, 2, B, space.dims["gauge"]))[keys]
-    turns = gauge.astype(np.float32)
-    flat = materials.ravel()
-    dg = space.dims["gauge"]
+    flat, dg = materials.ravel(), space.dims["gauge"]
+    first, second = (gauge[:, i].astype(np.float32).reshape(len(flat), dg) for i in (0, 1))
     part = slice(None, None, max(1, len(flat) // MOVED))
-    return Panel(
-        materials,
-        space.ambient_rows(flat, turns[:, 0].reshape(len(flat), dg)),
-        part,
-        space.ambient_rows(flat[part], turns[:, 1].reshape(len(flat), dg)[part]),
-        tick,
-    )
+    x_turned = space.ambient_rows(flat[part], second[part])
+    return Panel(materials, space.ambient_rows(flat, first), part, x_turned, tick)
 
 
 def diagnose(world: World, model: FoundationModel) -> Diagnosis:
@@ -68,7 +62,6 @@ def diagnose(world: World, model: FoundationModel) -> Diagnosis:
     reached = max(0.0, 1.0 - mse / variance) / ceiling(world, model.records, model.weights.shape[1])
     u = (lost_meso, float(np.clip(1.0 - reached, 0.0, 1.0)))
     uniform = np.full(K, 1.0 / K)
-    true, perceived = integrity_of(f, R, uniform, u), integrity_of(f, R, model.corpus, u)
     T, slope = tradeoff_of(f, model.scale, model.invariance, lost_meso)
     part = panel.part
     turned = model.head.centred(model.features(panel.x_turned))
@@ -77,20 +70,21 @@ def diagnose(world: World, model: FoundationModel) -> Diagnosis:
     strained[:, space.causal] += np.float32(STRAIN)
     moved = model.head.centred(model.features(strained))
     gauge_variance = float(np.mean((turned - plain) ** 2)) / 2
+    reference = reference_error(world, model, mse)
     return Diagnosis(
-        causal,
-        invariance,
-        u,
-        true,
-        perceived,
-        integrity_unfloored(R, uniform, u, f.integration, f.uncertainty_penalty),
-        T,
-        measured_tradeoff(reference_error(world, model, mse), mse, variance, gauge_variance, f.gauge_penalty),
-        gauge_variance,
-        float(np.mean((moved - plain) ** 2)),
-        slope,
-        mean_over(causal, space.dense_families),
-        mean_over(causal, space.niche_families),
+        captured=causal,
+        invariant=invariance,
+        u=u,
+        integrity_true=integrity_of(f, R, uniform, u),
+        integrity_perceived=integrity_of(f, R, model.corpus, u),
+        integrity_unfloored=integrity_unfloored(R, uniform, u, f.integration, f.uncertainty_penalty),
+        tradeoff=T,
+        tradeoff_measured=measured_tradeoff(reference, mse, variance, gauge_variance, f.gauge_penalty),
+        gauge_variance=gauge_variance,
+        strain_variance=float(np.mean((moved - plain) ** 2)),
+        slope=slope,
+        captured_dense=mean_over(causal, space.dense_families),
+        captured_niche=mean_over(causal, space.niche_families),
     )
 
 
@@ -106,11 +100,11 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     rows = training_rows(world, world.infrastructure.trainer_sources(model.trainer), 1.0)
     encoder = encode(world, rows, model.objective, world.p.trainers.latent_dims, model.invariance)
     weights, phase = head_features(world, encoder, model.lineage, 1.0)
-    head = fit(world, rows, weights, phase)
+    head, materials = fit(world, rows, weights, phase), model.panel.materials.ravel()
     mean = head.centred(head.features(model.panel.x, weights, phase)) + np.float32(head.offset)
     if model.simulated_base:
-        mean = mean + world.truth.simulated[model.panel.materials.ravel()]
-    return float(np.mean((mean - world.truth.property[model.panel.materials.ravel()]) ** 2))
+        mean = mean + world.truth.simulated[materials]
+    return float(np.mean((mean - world.truth.property[materials]) ** 2))
 
 
 def ceiling(world: World, records: int, p: int) -> float:
@@ -118,27 +112,29 @@ def ceiling(world: World, records: int, p: int) -> float:
 
     Computed once for each power-of-two class of sample size.
     """
-    size = 2 ** round(math.log2(max(2, records)))
-    noise_sd = world.p.modalities.measured_noise
-    known = size, p, noise_sd
+    known = 2 ** round(math.log2(max(2, records))), p, world.p.modalities.measured_noise
     if known not in world.ceilings:
-        space = world.space
-        u = world.streams.uniform("ceiling.sample", 0, size)
-        sample = np.argsort(space.material_keys)[(u * space.size).astype(np.int64)]
-        noise = world.streams.normal("ceiling.noise", 0, size) * noise_sd
-        gauge = np.zeros((size, space.dims["gauge"]), np.float32)
-        x = space.ambient_rows(sample, gauge)
-        causal = space.causal.astype(np.float64)
-        if world.p.trainers.objective == "none":
-            encoder = descriptor_encoder(space.span, causal)
-        else:
-            gains = np.broadcast_to(causal.astype(np.float32), x.shape)
-            encoder = train_encoder(x, gains, "masked", int(space.causal.sum()), causal)
-        weights, phase = feature_map(world, encoder, -1, p)
-        value = world.truth.property[sample] + noise * space.difficulty[sample]
-        head = fitted(world.p.trainers.head, x, weights, phase, value, np.full(size, noise_sd**2))
-        panel = draw_panel(world, 0)
-        y = world.truth.property[panel.materials.ravel()]
-        mean, _ = head.predict(head.features(panel.x, weights, phase))
-        world.ceilings[known] = max(0.05, 1.0 - float(np.mean((mean - y) ** 2)) / max(float(y.var()), 1e-9))
+        world.ceilings[known] = measured_ceiling(world, *known)
     return world.ceilings[known]
+
+
+def measured_ceiling(world: World, size: int, p: int, noise_sd: float) -> float:
+    """Fit a head of p features on some labels of true causal descriptors, and return its R^2 on a panel."""
+    space, truth = world.space, world.truth.property
+    u = world.streams.uniform("ceiling.sample", 0, size)
+    sample = np.argsort(space.material_keys)[(u * space.size).astype(np.int64)]
+    noise = world.streams.normal("ceiling.noise", 0, size) * noise_sd
+    x = space.ambient_rows(sample, np.zeros((size, space.dims["gauge"]), np.float32))
+    causal = space.causal.astype(np.float64)
+    if world.p.trainers.objective == "none":
+        encoder = descriptor_encoder(space.span, causal)
+    else:
+        gains = np.broadcast_to(causal.astype(np.float32), x.shape)
+        encoder = train_encoder(x, gains, "masked", int(space.causal.sum()), causal)
+    weights, phase = feature_map(world, encoder, -1, p)
+    value = truth[sample] + noise * space.difficulty[sample]
+    head = fitted(world.p.trainers.head, x, weights, phase, value, np.full(size, noise_sd**2))
+    panel = draw_panel(world, 0)
+    y = truth[panel.materials.ravel()]
+    mean, _ = head.predict(head.features(panel.x, weights, phase))
+    return max(0.05, 1.0 - float(np.mean((mean - y) ** 2)) / max(float(y.var()), 1e-9))

@@ -6,44 +6,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Int
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
-from mpbf_abm.model.discoveries import start_counting
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.model.modalities import label
 from mpbf_abm.model.planners import choose_collaborators
 from mpbf_abm.model.trainers import link_trainers
-from mpbf_abm.model.world import Curators, Discoveries, Planners, Trainers, World
+from mpbf_abm.model.world import Curators, Planners, Trainers, World, start_counting
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.streams import Streams, normal_quantile, race
+from mpbf_abm.streams import Streams, by_shares, normal_quantile, race
 
 
 def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) -> None:
     """Check that parameters fit a space of some materials, families and years; all faults at once."""
     faults = []
-    mass = p.founding.mass
+    mass, wanted = p.founding.mass, p.planners.count * p.planners.experiments
     if isinstance(mass, tuple) and len(mass) != families:
         faults.append(f"founding.mass has {len(mass)} entries; this space has {families} families")
-    if p.planners.count and p.planners.experiments * p.planners.count > size and not p.planners.repeats:
+    if wanted > size and not p.planners.repeats:
         faults.append(
-            f"planners.count x planners.experiments = {p.planners.count * p.planners.experiments:g} experiments "
-            "per tick: "
+            f"planners.count x planners.experiments = {wanted:g} experiments per tick: "
             f"more than the space has materials ({size}); allow planners.repeats or enlarge the space"
         )
     if p.founding.year and p.founding.records and (year is None or year.min() > p.founding.year):
         first = "this space has no years" if year is None else f"the first of this space is of {year.min()}"
         faults.append(f"founding.year = {p.founding.year}: needs materials reported by then; {first}")
-    if faults:
-        raise ConfigurationError(faults)
+    refuse(faults, faults)
 
 
 def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
     """Found a community: commons with its founding records, links, agents with their columns."""
-    R = p.infrastructure.repositories
+    R, M, L = p.infrastructure.repositories, p.trainers.count, p.planners.count
     truth = Truth.of(space)
     commons = Commons(space, R, founding_mass(p, space.families), streams, truth)
-    M, L = p.trainers.count, p.planners.count
     world = World(
         p=p,
         base=p,
@@ -52,28 +48,23 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
         truth=truth,
         commons=commons,
         infrastructure=Infrastructure(commons.down, M, L, p.infrastructure.providers, p.infrastructure.need),
-        registry=Registry([None] * M),
+        registry=Registry(M),
         curators=Curators.begin(p, p.curators.count),
         trainers=Trainers.begin(p, M),
         planners=Planners.begin(p, L),
         collaborators=np.full((L, 0), -1),
         health_repositories=np.ones(R),
         health_models=np.ones(M),
-        discoveries=Discoveries(np.full(space.size, -1, np.int32), np.zeros(space.families, np.int64)),
         experiments=np.zeros(space.families, np.int64),
         experiments_before=np.zeros(space.families, np.int64),
         reference=float(np.quantile(space.property, 0.9)),
     )
-    collaborate(world)
+    if M:
+        world.collaborators = choose_collaborators(streams, L, p.planners.neighbours)
     found_records(world)
+    start_counting(world)
     link(world)
     return world
-
-
-def collaborate(world: World) -> None:
-    """Let planners choose whom they share track records with."""
-    if len(world.trainers):
-        world.collaborators = choose_collaborators(world.streams, len(world.planners), world.p.planners.neighbours)
 
 
 def found_records(world: World) -> None:
@@ -84,22 +75,20 @@ def found_records(world: World) -> None:
     p, space, streams = world.p, world.space, world.streams
     n = p.founding.records
     if n == 0:
-        start_counting(world)
         return
     u = streams.uniform("found.record", 0, (n, 8))
     family = founding_families(p, space, u[:, 0])
-    material = space.start[family] + (u[:, 1] * space.family_sizes[family]).astype(np.int64)
+    material = space.member(family, u[:, 1])
     if p.founding.year or (n <= 64 and space.families == 1):
         order = np.argsort(streams.uniform("found.pool", 0, space.size), kind="stable")
         if p.founding.year and space.year is not None:
             order = order[space.year[order] <= p.founding.year]
         material = np.resize(order[:n], n)
-    mix = np.cumsum(np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix))
-    modality = np.minimum(np.searchsorted(mix, u[:, 2], side="right"), len(mix) - 1).astype(np.int8)
+    mix = np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix)
+    modality = by_shares(np.cumsum(mix), u[:, 2]).astype(np.int8)
     value, variance = label(p.modalities, world.truth, space.difficulty, material, modality, normal_quantile(u[:, 3]))
     # Repositories start unequal, as real ones are: Zipf sizes.
     share = np.cumsum(1.0 / np.arange(1, world.commons.repositories + 1))
-    repository = np.searchsorted(share / share[-1], u[:, 4], side="right")
     world.commons.append(
         key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF),
         material=material,
@@ -107,12 +96,11 @@ def found_records(world: World) -> None:
         value=value,
         variance=variance,
         origin=np.int8(LITERATURE),
-        repository=np.minimum(repository, world.commons.repositories - 1),
+        repository=by_shares(share / share[-1], u[:, 4]),
         producer=-1,
         tick=-1,
         federated=u[:, 5] < p.infrastructure.openness,
     )
-    start_counting(world)
 
 
 def founding_mass(p: Parameters, families: int) -> NDArray[np.float64]:
@@ -125,20 +113,15 @@ def founding_families(p: Parameters, space: MaterialsSpace, u: NDArray[np.float6
     weight = space.family_sizes.astype(np.float64) ** p.founding.concentration
     # Ordered by inverse CDF over family keys, so that the draw does not depend on labels.
     by_key = np.argsort(space.family_keys, kind="stable")
-    edges = np.cumsum(weight[by_key] / weight.sum())
-    return np.asarray(by_key[np.minimum(np.searchsorted(edges, u, side="right"), space.families - 1)])
+    return np.asarray(by_key[by_shares(np.cumsum(weight[by_key] / weight.sum()), u)])
 
 
 def link(world: World) -> None:
     """Make the founding links of trainers and labs to repositories."""
     infrastructure, commons = world.infrastructure, world.commons
-    size = commons.counts[: commons.repositories].sum(axis=1) + 1.0
     if len(world.trainers):
         link_trainers(world, np.arange(len(world.trainers)))
-    if len(world.planners):
-        if commons.repositories == 1:
-            return
+    if len(world.planners) and commons.repositories > 1:
+        size = commons.counts[: commons.repositories].sum(axis=1) + 1.0
         clocks = world.clocks("found.lab_repository", world.planners, commons.repositories)
-        infrastructure.lab_repository = race(
-            clocks, np.broadcast_to(size**world.p.infrastructure.preference, clocks.shape)
-        ).astype(np.int64)
+        infrastructure.lab_repository = race(clocks, size**world.p.infrastructure.preference)

@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float, Float32
+from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.identity import first_line, name_of, own
-from mpbf_abm.kernels import kernel
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.assimilation import coverage, delta_b
+from mpbf_abm.model.commons import FAILED
 from mpbf_abm.model.coupling import gain_matrix, spectral_radius
-from mpbf_abm.model.guidance import perceived_steering
-from mpbf_abm.model.steering import agreement, steering_of
+from mpbf_abm.model.modalities import FIDELITY, MEASURED
+from mpbf_abm.model.steering import agreement, perceived_steering, steering_of
 from mpbf_abm.model.world import Experiments, World
 from mpbf_abm.stats.concentration import gini, hill
 
@@ -55,7 +55,7 @@ INDICATORS: list[Indicator] = [
         (
             "acceleration_factor",
             "ratio",
-            "experiments and measured acquisitions that random search needs for as many finds / those spent (AF)",
+            "experiments and measured acquisitions that random search needs for as many discoveries / those spent (AF)",
         ),
         (
             "enhancement_factor",
@@ -110,7 +110,7 @@ INDICATORS: list[Indicator] = [
         (
             "inherited_bias_raw",
             "slope",
-            "the same slope without holding the property constant (what nobody has learned raises it)",
+            "the same slope without holding the property constant (what no model has learned raises it)",
         ),
         ("captured_dense", "share", "causal variance kept by encoders in dense families"),
         ("captured_niche", "share", "causal variance kept by encoders in other families"),
@@ -128,7 +128,7 @@ INDICATORS: list[Indicator] = [
         ("models_d2", "models", "effective number of models in use by planners"),
         ("models_gini", "index", "Gini coefficient of adoptions over models"),
         ("lineages_d2", "lineages", "effective number of encoder lineages in use by planners"),
-        ("repositories_d2", "repositories", "effective number of repositories that models lean on"),
+        ("repositories_d2", "repositories", "effective number of repositories that models depend on"),
         ("funding_gini", "index", "Gini coefficient of this tick's experiments over planners"),
         ("modalities_d1", "modalities", "effective number of modalities among records"),
         ("heaps", "exponent", "log families with an experiment / log experiments (Heaps exponent so far)"),
@@ -195,6 +195,8 @@ UNITS = {i.column: i.unit for i in INDICATORS} | {"leading_share": "share"}  # o
 # Sizes that differences of outcomes cannot exceed.
 BOUNDS = {name: 1.0 for name, unit in UNITS.items() if unit == "share"}
 REGISTERED: dict[str, Measure] = {}
+# What a diagnosis says under the same name.
+DIAGNOSED = ("captured_dense", "captured_niche", "gauge_variance", "strain_variance")
 
 
 def indicator(name: str | None = None, *, unit: str = "1", subject: str = "own") -> Callable[[Measure], Measure]:
@@ -270,11 +272,9 @@ def usage(world: World) -> list[tuple[float, FoundationModel]]:
 
 
 def discovery(world: World, r: Experiments | None) -> dict[str, float]:
-    """Finds, acceleration and novelty."""
-    t, space, truth = world.totals, world.space, world.truth
-    d = world.discoveries
-    found, existing = d.count, d.existing
-    pool = max(1, d.untested)
+    """Discoveries, acceleration and novelty."""
+    t, d = world.totals, world.discoveries
+    found, existing, pool = d.count, d.existing, max(1, d.untested)
     spent = t.done + t.measured_acquisitions - d.spent
     out = {
         "experiments_requested": float(t.requested),
@@ -290,7 +290,7 @@ def discovery(world: World, r: Experiments | None) -> dict[str, float]:
     if r is None:
         return out
     seen = r.observed[~np.isnan(r.observed)]
-    hits = int((truth.top & space.feasible)[np.unique(r.material[r.published])].sum())
+    hits = int((world.truth.top & world.space.feasible)[np.unique(r.material[r.published])].sum())
     tests = max(1, int(r.published.sum()))
     prevalence = max(existing - found + hits, 1) / max(1, int(world.commons.untested.sum()) + tests)
     return out | {
@@ -304,10 +304,8 @@ def discovery(world: World, r: Experiments | None) -> dict[str, float]:
 def moving_reference(world: World) -> float:
     """Best decile of the last measured labels in the commons."""
     commons = world.commons
-    recent = slice(max(0, len(commons) - 2_000), len(commons))
-    value = commons.value[recent][
-        (commons.modality[recent] >= 2) & (commons.modality[recent] <= 4) & (commons.origin[recent] != 4)
-    ]
+    value, modality, origin = (column[-2_000:] for column in (commons.value, commons.modality, commons.origin))
+    value = value[(FIDELITY[modality] == MEASURED) & (origin != FAILED)]
     return upper(value, 0.1) if len(value) else 0.0
 
 
@@ -420,7 +418,6 @@ def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Error
         return {}
     models, dense, niche = [m for _, m in use], world.space.dense_families, world.space.niche_families
     rare = np.array([m.rare for m in models])
-    diagnoses = [m.diagnosis for m in models if m.diagnosis is not None]
     imposed = np.array([m.overconfidence for m in models])
     ratio = np.sqrt(seen.actual / np.maximum(seen.claimed, 1e-12))
     columns: dict[str, Any] = {
@@ -437,10 +434,7 @@ def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Error
         "inherited_bias": seen.slope,
         "inherited_share": seen.share,
         "inherited_bias_raw": seen.raw,
-        "captured_dense": [d.captured_dense for d in diagnoses],
-        "captured_niche": [d.captured_niche for d in diagnoses],
-        "gauge_variance": [d.gauge_variance for d in diagnoses],
-        "strain_variance": [d.strain_variance for d in diagnoses],
+        **{name: [getattr(m.diagnosis, name) for m in models] for name in DIAGNOSED},
     }
     means = np.array(list(columns.values())) @ np.array([w for w, _ in use])
     return dict(zip(columns, means.tolist(), strict=True))
@@ -472,8 +466,7 @@ def concentration(world: World) -> dict[str, float]:
         mean = average(near)
         adjacency = average(near[fresh]) / mean if mean > 0 else NAN
     entered, n, families = float(np.add.reduce(records)), float(np.add.reduce(done)), float(np.count_nonzero(tried))
-    registry, links = world.registry, world.infrastructure.model_repositories
-    links = links[links >= 0]
+    registry, load = world.registry, world.infrastructure.repository_load()
     return {
         "records": entered,
         "records_hhi": 1.0 / hill(records, 2),
@@ -483,8 +476,8 @@ def concentration(world: World) -> dict[str, float]:
         "families_d2": hill(done, 2),
         "models_d2": hill(registry.adopters, 2),
         "models_gini": gini(registry.adoptions),
-        "lineages_d2": hill(np.bincount(registry.lineage, registry.adopters), 2) if len(registry.lineage) else NAN,
-        "repositories_d2": hill(np.bincount(links), 2) if len(links) else NAN,
+        "lineages_d2": hill(np.bincount(registry.lineage, registry.adopters), 2),
+        "repositories_d2": hill(load, 2),
         "funding_gini": gini(world.planners.budget),
         "modalities_d1": hill(commons.modality_counts, 1),
         "heaps": math.log(families) / math.log(n) if n > 1 else NAN,
@@ -499,59 +492,38 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
     """The four MPBF quantities, true and perceived."""
     commons, f = world.commons, world.p.layers
     true, perceived = commons.true_fidelity(), commons.perceived_fidelity(f.prior_overlaps)
-    distinct, volume, founding = (
-        commons.distinct_materials(),
-        float(commons.visible().sum()),
-        max(1.0, world.base.founding.records),
-    )
-    covered = coverage(distinct, f.coverage_scale)
+    volume, founding = float(commons.visible().sum()), max(1.0, world.base.founding.records)
+    covered = coverage(commons.distinct_materials(), f.coverage_scale)
     out = {
         "coverage": covered,
         "fidelity": true,
         "fidelity_perceived": perceived,
-        "boundary_shift": delta_b(f, true, distinct, volume, founding, covered),
-        "boundary_shift_perceived": delta_b(f, perceived, distinct, volume, founding, covered),
+        "boundary_shift": delta_b(f, covered, true, volume, founding),
+        "boundary_shift_perceived": delta_b(f, covered, perceived, volume, founding),
     }
-    names = (
-        "integrity",
-        "integrity_perceived",
-        "integrity_unfloored",
-        "integrity_gap",
-        "uncertainty",
-        "tradeoff",
-        "tradeoff_measured",
-        "tradeoff_rank",
-        "steering",
-        "steering_perceived",
-        "scale",
-    )
     if seen is None:
         return out
-    rows, pairs = [], []
-    for (_, m), median in zip(use, seen.median.tolist(), strict=True):
-        d = m.diagnosis
-        if d is None:
-            continue
-        pairs.append((d.tradeoff, d.tradeoff_measured))
-        rows.append(
-            (
-                d.integrity_true,
-                d.integrity_perceived,
-                d.integrity_unfloored,
-                d.integrity_perceived - d.integrity_true,
-                0.5 * (d.u[0] + d.u[1]),
-                d.tradeoff,
-                d.tradeoff_measured,
-                0.0,
-                steering_of(f, agreement(median, world.truth.mad), world.p.coupling.correction, d.tradeoff),
-                perceived_steering(world, m),
-                m.scale,
-            )
-        )
-    means = np.array([w for w, _ in use]) @ np.array(rows)
-    total = dict(zip(names, means.tolist(), strict=True))
-    total["tradeoff_rank"] = rank_correlation(*np.array(pairs).T)
-    return out | total
+    rows = [
+        {
+            "integrity": d.integrity_true,
+            "integrity_perceived": d.integrity_perceived,
+            "integrity_unfloored": d.integrity_unfloored,
+            "integrity_gap": d.integrity_perceived - d.integrity_true,
+            "uncertainty": 0.5 * (d.u[0] + d.u[1]),
+            "tradeoff": d.tradeoff,
+            "tradeoff_measured": d.tradeoff_measured,
+            "tradeoff_rank": 0.0,  # is of all models; how many columns there are moves the last bit of sums
+            "steering": steering_of(f, agreement(median, world.truth.mad), world.p.coupling.correction, d.tradeoff),
+            "steering_perceived": perceived_steering(world, m),
+            "scale": m.scale,
+        }
+        for (m, d), median in zip(((m, m.diagnosis) for _, m in use), seen.median.tolist(), strict=True)
+    ]
+    means = np.array([w for w, _ in use]) @ np.array([list(row.values()) for row in rows])
+    formula, measured = (np.array([row[name] for row in rows]) for name in ("tradeoff", "tradeoff_measured"))
+    return (
+        out | dict(zip(rows[0], means.tolist(), strict=True)) | {"tradeoff_rank": rank_correlation(formula, measured)}
+    )
 
 
 def rank_correlation(a: Float, b: Float) -> float:
@@ -576,13 +548,12 @@ def middle_of(count: int, share: float) -> int:
 
 def selection(world: World, r: Experiments | None) -> dict[str, float]:
     """Return what choices gain over this tick's steered experiments: chosen minus mean of candidates."""
-    steered = r.model >= 0 if r else np.zeros(0, bool)
-    if r is None or not steered.any() or r.candidates.shape[1] < 2:
+    if r is None or not (r.model >= 0).any() or r.candidates.shape[1] < 2:
         return {}
     at, values = np.arange(len(r.pick)), world.truth.property[r.candidates]
 
     def gain(of: Float32) -> float:
-        return float((of[at, r.pick] - of.mean(axis=1))[steered].mean())
+        return float((of[at, r.pick] - of.mean(axis=1))[r.model >= 0].mean())
 
     return {
         "drift": gain(r.expected - values),
@@ -610,10 +581,10 @@ def coupling(
     model, square = use[most][1], seen.by_family[most]
     inherited = 0.0 if np.isnan(inherited) else inherited
     steered = 1.0 - float(np.mean(world.planners.exploration)) if len(world.planners) else 0.0
-    acquired = float(s.acquisitions.sum())
     results = float(r.published.sum()) if r else 0.0
-    fed_back = c.outer_loop * results / (results + acquired) if results + acquired else 0.0
-    generated = c.pseudo_gain * s.generated / (results + acquired) if results + acquired else 0.0
+    entered = results + float(s.acquisitions.sum())
+    fed_back = c.outer_loop * results / entered if entered else 0.0
+    generated = c.pseudo_gain * s.generated / entered if entered else 0.0
     matrix = gain_matrix(
         inherited, steered * world.p.planners.steering_gain, fed_back, generated, min(1.0, c.correction) * fed_back
     )
@@ -621,9 +592,8 @@ def coupling(
     # Boundary zone: families that the encoder keeps less than half of, or whose claimed sd is in
     # the corpus's worst tenth.
     sd = np.einsum("kb->k", model.panel_variance)  # only its order counts
-    captured = model.diagnosis.captured if model.diagnosis else np.ones(len(sd))
-    zone = (sd >= upper(sd, 0.1)) | (captured < 0.5)
-    out["boundary_choices"] = np.count_nonzero(zone[r.family]) / len(r.family) if r else NAN
+    zone = (sd >= upper(sd, 0.1)) | (model.diagnosis.captured < 0.5)
+    out["boundary_choices"] = share_of(zone[r.family]) if r else NAN
     out["rmse_boundary"] = math.sqrt(average(square[zone]))
     out["rmse_interior"] = math.sqrt(average(square[~zone]))
     return out

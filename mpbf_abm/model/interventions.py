@@ -7,13 +7,15 @@ A shock happens to the community (:mod:`mpbf_abm.model.shocks`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
 from mpbf_abm.config import Section
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
+from mpbf_abm.identity import name_of
 from mpbf_abm.parameters import PATHS, Parameters, current, value_faults
 
 
@@ -37,11 +39,10 @@ class Lever:
 
     def value(self, base: Any, strength: float) -> Any:
         """Value of the parameter at a strength from 0 to 1."""
-        if isinstance(base, (bool, str)):
+        vector = isinstance(base, tuple)
+        if isinstance(base, (bool, str)) or (vector and len(base) != len(self.target)):
             return self.target if strength > 0 else base
-        if isinstance(base, tuple):
-            if len(base) != len(self.target):
-                return self.target if strength > 0 else base
+        if vector:
             return tuple(b + strength * (t - b) for b, t in zip(base, self.target, strict=True))
         if self.mode == "floor":
             moved = max(base, strength * self.target)
@@ -134,16 +135,10 @@ def policy(name: str, help: str, levers: Sequence[Lever], strength: float = 1.0)
     ConfigurationError
         If there is a policy of that name, or a lever names no parameter that can be moved.
     """
-    faults = [f"policy '{name}' is registered already"] if name in POLICIES else []
-    faults += [
-        f"policy '{name}': {v.path} is no parameter that can be moved"
-        for v in levers
-        if v.path not in PATHS or v.path in FIXED
-    ]
-    if faults:
-        raise ConfigurationError(faults)
-    POLICIES[name] = PolicyKind(help, tuple(levers), strength)
-    return POLICIES[name]
+    fixed = [v.path for v in levers if v.path not in PATHS or v.path in FIXED]
+    refuse(fixed, [f"policy '{name}': {path} is no parameter that can be moved" for path in fixed])
+    kind = POLICIES[name_of(levers, name, "policy", POLICIES)] = PolicyKind(help, tuple(levers), strength)
+    return kind
 
 
 # Parameters that act when the community is founded and never after: no policy can move them.
@@ -162,9 +157,8 @@ class Event(Section):
     strength: float | None = Field(None, ge=0, le=1, description="0 to 1; None is the usual strength of the kind")
 
     def __init__(self, kind: str | None = None, /, **fields: Any) -> None:
-        if kind is not None and "name" in fields:
-            raise ConfigurationError(f"{type(self).__name__.lower()} '{kind}': its name is given twice")
         if kind is not None:
+            refuse("name" in fields, f"{self.place({'name': kind})}: its name is given twice")
             fields["name"] = kind
         name = fields.get("name")
         faults = self._name_faults(name, fields) if isinstance(name, str) else []
@@ -172,8 +166,7 @@ class Event(Section):
             super().__init__(**fields)
         except ConfigurationError as error:
             raise ConfigurationError(faults + error.faults) from None
-        if faults:
-            raise ConfigurationError(faults)
+        refuse(faults, faults)
 
     @classmethod
     def place(cls, fields: Mapping[str, Any]) -> str:
@@ -196,9 +189,19 @@ class Event(Section):
         """How messages call this event."""
         return self.place({"name": self.name})
 
+    @property
+    def force(self) -> float:
+        """Strength, or the usual one of the kind."""
+        return self.kind.strength if self.strength is None else self.strength
+
+    @property
+    def kind(self) -> Any:
+        """What the event does, and its usual strength."""
+        raise NotImplementedError
+
 
 class Policy(Event):
-    """A policy in force from `start` to `end`: one of the list, or parameters of one's own choice (`set`).
+    """A policy in force from `start` to `end`: one of the list, or custom parameters (`set`).
 
     Its strength rises over the first `ramp` ticks and falls over the last `fade` ticks before `end`.
 
@@ -213,67 +216,53 @@ class Policy(Event):
     ramp: int = Field(0, ge=0, description="ticks until full strength")
     fade: int = Field(0, ge=0, description="ticks before the end over which it weakens")
     set: dict[str, Any] = Field(
-        default_factory=dict, description="parameters of a policy of one's own, and their values at strength 1"
+        default_factory=dict, description="parameters of a custom policy, and their values at strength 1"
     )
 
     @classmethod
     def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:
-        own = fields.get("set")
-        if own and name in POLICIES:
-            return [
-                f"policy '{name}': is one of the list; a policy with parameters of its own (set) needs another name"
-            ]
-        if own or name in POLICIES:
+        own, listed = bool(fields.get("set")), name in POLICIES
+        if own != listed:
             return []
-        return [
-            (
-                f"policy: unknown policy '{name}'{did_you_mean(name, POLICIES)} "
-                f"(policies: {', '.join(POLICIES)}; or one of your own, with set)"
-            )
-        ]
+        if listed:
+            return [f"policy '{name}': is one of the list; a policy with parameters in `set` needs another name"]
+        near = did_you_mean(name, POLICIES)
+        return [f"policy: unknown policy '{name}'{near} (policies: {', '.join(POLICIES)}; or a custom one, with set)"]
 
     @field_validator("set")
     @classmethod
     def _levers_hold(cls, values: dict[str, Any]) -> dict[str, Any]:
         faults = []
         for path, value in values.items():
-            if path in FIXED:
-                faults.append(f"{path} acts at founding only and cannot be moved later")
-            else:
-                # One by one: what they are together depends on the community that they act on.
-                faults += value_faults(path, value)
-        if faults:
-            raise ConfigurationError(faults)
+            # One by one: what they are together depends on the community that they act on.
+            fixed = [f"{path} acts at founding only and cannot be moved later"] if path in FIXED else []
+            faults += fixed or value_faults(path, value)
+        refuse(faults, faults)
         return {path: tuple(value) if isinstance(value, list) else value for path, value in values.items()}
 
     def _conflicts(self) -> list[str]:
-        faults = super()._conflicts()
-        if self.fade and self.end is None:
-            faults.append(f"{self.label}: fade = {self.fade} needs an end")
-        return faults
+        endless = [f"{self.label}: fade = {self.fade} needs an end"] if self.fade and self.end is None else []
+        return super()._conflicts() + endless
 
     @property
     def kind(self) -> PolicyKind:
         """Its levers, help and usual strength."""
         if not self.set:
             return POLICIES[self.name]
-        return PolicyKind(
-            "parameters of one's own", tuple(Lever(current(path), value) for path, value in self.set.items())
-        )
+        return PolicyKind("custom parameters", tuple(Lever(current(path), value) for path, value in self.set.items()))
 
     @property
     def usual(self) -> float | None:
-        """Strength of its kind where none is given; levers of one's own have none."""
+        """Strength of its kind where none is given; custom levers have none."""
         return None if self.set else self.kind.strength
 
     def at(self, tick: int) -> float:
         """Strength in force at a tick, 0 outside its time."""
         if tick < self.start or (self.end is not None and tick >= self.end):
             return 0.0
-        full = self.kind.strength if self.strength is None else self.strength
         rise = min(1.0, (tick - self.start + 1) / self.ramp) if self.ramp else 1.0
         fall = min(1.0, (self.end - tick) / self.fade) if self.fade and self.end is not None else 1.0
-        return full * min(rise, fall)
+        return self.force * min(rise, fall)
 
 
 # --------------------------------------------------------------------------- in force
@@ -286,8 +275,7 @@ def in_force(base: Parameters, policies: Sequence[Policy], tick: int) -> Paramet
         strength = policy.at(tick)
         if strength > 0:
             for lever in policy.kind.levers:
-                group, name = PATHS[lever.path]
-                now = values.get(lever.path, getattr(getattr(base, group), name))
+                now = values[lever.path] if lever.path in values else base.value(lever.path)
                 values[lever.path] = lever.value(now, strength)
     return base.updated(values) if values else base
 
@@ -309,8 +297,6 @@ def parse_event(text: str, kind: type[E]) -> E:
 
 def _number(text: str) -> Any:
     for convert in (int, float):
-        try:
+        with suppress(ValueError):
             return convert(text)
-        except ValueError:
-            continue
     return text

@@ -1,4 +1,4 @@
-"""Who leans on whom: repositories -> models -> labs -> repositories, and graphs in general.
+"""The dependency graph: repositories -> models -> labs -> repositories, and graphs in general.
 
 A node has `providers` (links to nodes it needs) and `need`: it works iff it is not down itself
 and at least `need` of its providers work. Deposits of labs in repositories close the cycle; a
@@ -8,15 +8,14 @@ repository does not fail for lack of deposits (its need is 0).
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Bool, Float, Int, kernel
+from mpbf_abm.errors import refuse
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -62,13 +61,12 @@ class Infrastructure:
             setattr(made, name, array)
         return made
 
-    def _derived(self, name: str, make: Callable[[], Any], *arrays: NDArray[Any]) -> Any:
+    def _derived(self, make: Callable[[], NDArray[Any]], *arrays: NDArray[Any]) -> NDArray[Any]:
         """What follows from some arrays, made anew only when one of them has changed. Do not change it in place."""
-        state = tuple(a.tobytes() for a in arrays)
-        known = self._known.get(name)
-        if known is None or known[0] != state:
-            self._known[name] = known = state, make()
-        return known[1]
+        name, state = make.__name__, tuple(a.tobytes() for a in arrays)
+        if name not in self._known or self._known[name][0] != state:
+            self._known[name] = state, make()
+        return np.asarray(self._known[name][1])
 
     @property
     def providers(self) -> int:
@@ -77,14 +75,10 @@ class Infrastructure:
 
     def set_providers(self, providers: int) -> None:
         """Widen or narrow the links per node; new links are empty, narrowing keeps the best."""
-        width = self.providers
-        if providers > width:
-            pad = ((0, 0), (0, providers - width))
-            self.model_repositories = np.pad(self.model_repositories, pad, constant_values=NONE)
-            self.lab_models = np.pad(self.lab_models, pad, constant_values=NONE)
-        else:
-            self.model_repositories = self.model_repositories[:, :providers].copy()
-            self.lab_models = self.lab_models[:, :providers].copy()
+        pad = ((0, 0), (0, max(0, providers - self.providers)))
+        for name in ("model_repositories", "lab_models"):
+            links = np.pad(getattr(self, name), pad, constant_values=NONE)
+            setattr(self, name, links[:, :providers].copy())
 
     # ------------------------------------------------------------------ who works
 
@@ -94,54 +88,40 @@ class Infrastructure:
 
     def working_models(self) -> Bool:
         """Models that are served: up, with enough working repositories (M,)."""
-        return np.asarray(
-            self._derived(
-                "models", self._working_models, self.model_repositories, self.down_repositories, self.down_models
-            )
-        )
+        arrays = self.model_repositories, self.down_repositories, self.down_models
+        return self._derived(self._working_models, *arrays)
 
     def _working_models(self) -> Bool:
-        links = self.model_repositories
-        up = (links >= 0) & self.working_repositories()[links]
+        up = reached(self.model_repositories, self.working_repositories())
         return np.asarray(~self.down_models & (up.sum(axis=1) >= self.need))
 
     def working_labs(self) -> Bool:
-        """Labs with enough working models (L,); others work without steering."""
-        links = self.lab_models
-        if not len(self.down_models):
-            return np.zeros(len(links), bool)
-        up = (links >= 0) & self.working_models()[links]
-        return np.asarray(up.sum(axis=1) >= self.need)
+        """Labs with enough working models (L,), none without models; others work without steering."""
+        enough = reached(self.lab_models, self.working_models()).sum(axis=1) >= self.need
+        return np.asarray(enough & (len(self.down_models) > 0))
 
     def model_in_use(self) -> Int:
         """First working model of each working lab, -1 for labs without (L,)."""
-        works = self.working_models()
-        return np.asarray(self._derived("in use", lambda: self._in_use(works), self.lab_models, works))
+        return self._derived(self._in_use, self.lab_models, self.working_models())
 
-    def _in_use(self, works: Bool) -> Int:
-        links = self.lab_models
-        if not len(works):
-            return np.full(len(links), NONE)
-        up = (links >= 0) & works[links]
-        first = links[np.arange(len(links)), np.argmax(up, axis=1)]
+    def _in_use(self) -> Int:
+        up = reached(self.lab_models, self.working_models())
+        first = self.lab_models[np.arange(len(up)), np.argmax(up, axis=1)]
         return np.where(up.sum(axis=1) >= max(self.need, 1), first, NONE)
 
     def trainer_sources(self, model: int) -> Bool:
         """Working repositories that one model trains on (R,)."""
-        mask = np.zeros(len(self.down_repositories), bool)
-        links = self.model_repositories[model]
-        mask[links[links >= 0]] = True
-        return mask & self.working_repositories()
+        return self.working_repositories() & np.isin(
+            np.arange(len(self.down_repositories)), self.model_repositories[model]
+        )
 
     def repository_load(self) -> Float:
-        """Models that lean on each repository (R,)."""
-        links = self.model_repositories[self.model_repositories >= 0]
-        return np.bincount(links, minlength=len(self.down_repositories)).astype(np.float64)
+        """Models that depend on each repository (R,)."""
+        return users(self.model_repositories, len(self.down_repositories)).astype(np.float64)
 
     def model_load(self) -> Float:
-        """Labs that lean on each model (M,)."""
-        links = self.lab_models[self.lab_models >= 0]
-        return np.bincount(links, minlength=len(self.down_models)).astype(np.float64)
+        """Labs that depend on each model (M,)."""
+        return users(self.lab_models, len(self.down_models)).astype(np.float64)
 
     # ------------------------------------------------------------------ outages
 
@@ -183,18 +163,23 @@ class Infrastructure:
         import pandas as pd
 
         graph = self.graph()
-        load = {"repository": self.repository_load(), "model": self.model_load()}
-        nodes = [
-            {"kind": kind, "id": i, "load": float(load[kind][i]) if kind in load else 1.0, "works": data["works"]}
-            for (kind, i), data in graph.nodes(data=True)
-        ]
-        edges = [
-            {"provider_kind": u[0], "provider": u[1], "user_kind": v[0], "user": v[1]}
-            for u, v, data in graph.edges(data=True)
-            if data["relation"] == "provides"
-        ]
-        ends = ["provider_kind", "provider", "user_kind", "user"]
-        return pd.DataFrame(nodes, columns=["kind", "id", "load", "works"]), pd.DataFrame(edges, columns=ends)
+        load = {"repository": self.repository_load(), "model": self.model_load(), "lab": np.ones(len(self.lab_models))}
+        nodes = [(kind, i, float(load[kind][i]), works) for (kind, i), works in graph.nodes(data="works")]
+        links = [(*u, *v) for u, v, data in graph.edges(data=True) if data["relation"] == "provides"]
+        return (
+            pd.DataFrame(nodes, columns=["kind", "id", "load", "works"]),
+            pd.DataFrame(links, columns=["provider_kind", "provider", "user_kind", "user"]),
+        )
+
+
+def users(links: Int, nodes: int) -> Int:
+    """How many links lead to each node (nodes,)."""
+    return np.bincount(links[links >= 0], minlength=nodes)
+
+
+def reached(links: Int, works: Bool) -> Bool:
+    """Which links lead to a node that works (n, links)."""
+    return np.asarray((links >= 0) & np.append(works, False)[links])  # a link of -1 looks at the end
 
 
 @kernel
@@ -275,7 +260,7 @@ class load:
     by: Literal["paths", "neighbours"] = "paths"
 
     def run(self, network: Network, works: Bool) -> Bool:
-        """Return who works when nobody fails any more."""
+        """Return who works when no further node fails."""
         return self._by_paths(network, works) if self.by == "paths" else self._by_neighbours(network, works)
 
     def _by_paths(self, network: Network, works: Bool) -> Bool:
@@ -317,8 +302,7 @@ class mutual:
             if len(members):
                 labels = connected_components(network.within[members][:, members], directed=False)[1]
                 alive[members[labels == np.argmax(np.bincount(labels))]] = True
-        lost_partner = (network.partners @ ~alive) > 0
-        return np.asarray(alive & ~lost_partner)
+        return np.asarray(alive & ~((network.partners @ ~alive) > 0))
 
 
 class Network:
@@ -327,7 +311,7 @@ class Network:
     Parameters
     ----------
     graph : networkx graph
-        Undirected edges count in both directions; a directed edge u -> v means that v leans on u.
+        Undirected edges count in both directions; a directed edge u -> v means that v depends on u.
     rule : any_of_r, fraction, load or mutual
     """
 
@@ -339,7 +323,6 @@ class Network:
         self.index = {node: i for i, node in enumerate(self.nodes)}
         self.rule = rule
         self.graph = graph
-        n = len(self.nodes)
         matrix: Any = nx.to_scipy_sparse_array(graph, nodelist=self.nodes, weight=None, format="csr", dtype=np.int64)  # type: ignore[call-overload]
         self.incoming: Any = sparse.csr_array(matrix.T)
         self.indegree = np.asarray(self.incoming.sum(axis=1)).ravel()
@@ -347,13 +330,11 @@ class Network:
             self.incoming = self.incoming.toarray()
         if isinstance(rule, mutual):
             layer = [graph.nodes[v].get("layer") for v in self.nodes]
-            if any(v is None for v in layer):
-                raise ConfigurationError("rule mutual needs the node attribute 'layer' on every node")
+            refuse(None in layer, "rule mutual needs the node attribute 'layer' on every node")
             self.layer = np.unique(np.array([str(v) for v in layer]), return_inverse=True)[1]
-            pairs = [(self.index[u], self.index[v]) for u, v, d in graph.edges(data=True) if d.get("dependency")]
-            rows = [i for i, _ in pairs] + [j for _, j in pairs]
-            columns = [j for _, j in pairs] + [i for i, _ in pairs]
-            self.partners: Any = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(n, n))
+            tied = nx.empty_graph(graph)
+            tied.add_edges_from((u, v) for u, v, d in graph.edges(data=True) if d.get("dependency"))
+            self.partners: Any = nx.to_scipy_sparse_array(tied, nodelist=self.nodes, weight=None, dtype=np.int64)  # type: ignore[call-overload]
             both = sparse.csr_array(matrix + matrix.T)
             self.within: Any = sparse.csr_array(both - both.multiply(self.partners > 0))
 
@@ -369,8 +350,7 @@ class Network:
         """Remove nodes and let failures spread; returns who works, in the order of ``nodes``."""
         works = np.ones(len(self.nodes), bool)
         for node in removed:
-            if node not in self.index:
-                raise ConfigurationError(f"node {node!r} is not in the graph")
+            refuse(node not in self.index, f"node {node!r} is not in the graph")
             works[self.index[node]] = False
         if isinstance(self.rule, load):
             return self.rule.run(self, works)
@@ -395,9 +375,13 @@ def from_graph(graph: nx.Graph[Any], rule: any_of_r | fraction | load | mutual) 
 T = TypeVar("T")
 
 
-@dataclass
 class Registry(Generic[T]):
     """One entry per trainer: its latest published model and how it is used.
+
+    Parameters
+    ----------
+    count : int
+        Number of trainers M.
 
     Attributes
     ----------
@@ -413,18 +397,10 @@ class Registry(Generic[T]):
         Adoptions ever.
     """
 
-    models: list[T | None]
-    version: Int = field(init=False)
-    lineage: Int = field(init=False)
-    adopters: Int = field(init=False)
-    adoptions: Int = field(init=False)
-
-    def __post_init__(self) -> None:
-        count = len(self.models)
-        self.version = np.zeros(count, np.int64)
-        self.lineage = np.arange(count)
-        self.adopters = np.zeros(count, np.int64)
-        self.adoptions = np.zeros(count, np.int64)
+    def __init__(self, count: int) -> None:
+        self.models: list[T | None] = [None] * count
+        self.lineage: Int = np.arange(count)
+        self.version, self.adopters, self.adoptions = np.zeros((3, count), np.int64)
 
     def publish(self, trainer: int, model: T, lineage: int) -> None:
         """Replace a trainer's published model."""

@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Bool, Float, Float32, Int
+from mpbf_abm.arrays import Bool, Float, Float32, Int, kernel
 from mpbf_abm.data import synthetic
 from mpbf_abm.errors import DataError
-from mpbf_abm.kernels import kernel
 from mpbf_abm.parameters import Parameters, SpaceParameters
 from mpbf_abm.processes import one_thread
 from mpbf_abm.streams import Streams
@@ -126,25 +126,25 @@ class MaterialsSpace:
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        faults = []
         n, k = len(self.property), len(self.start) - 1
         if k < 1 or n < 1:
             raise DataError("the materials space is empty")
-        sizes = np.diff(self.start)
-        if self.start[0] != 0 or self.start[-1] != n or np.any(sizes < 0):
-            faults.append("family rows must be contiguous and cover every material once")
-        elif np.any(sizes == 0):
-            empty = [self.family_names[i] for i in np.flatnonzero(sizes == 0)[:5]]
-            faults.append(f"empty families: {', '.join(empty)}; every family needs at least one material")
-        width = self.dims["quantum"] + self.dims["meso"] + self.dims["spurious"]
-        if self.descriptors.shape != (n, width):
-            faults.append(f"descriptors have shape {self.descriptors.shape}, expected {(n, width)}")
-        for name in ("property", "simulated", "difficulty", "descriptors"):
-            if not np.all(np.isfinite(getattr(self, name))):
-                faults.append(f"{name} holds values that are not finite")
-        if not self.feasible.any():
-            faults.append("no material is feasible")
-        if faults:
+        sizes, shape = np.diff(self.start), (n, self.width - self.dims["gauge"])
+        parted = self.start[0] == 0 and self.start[-1] == n and (sizes >= 0).all()
+        empty = [self.family_names[i] for i in np.flatnonzero(sizes == 0)[:5]]
+        not_finite = [
+            name
+            for name in ("property", "simulated", "difficulty", "descriptors")
+            if not np.isfinite(getattr(self, name)).all()
+        ]
+        checks = {
+            "family rows must be contiguous and cover every material once": not parted,
+            f"empty families: {', '.join(empty)}; every family needs at least one material": parted and empty,
+            f"descriptors have shape {self.descriptors.shape}, expected {shape}": self.descriptors.shape != shape,
+            **{f"{name} holds values that are not finite": True for name in not_finite},
+            "no material is feasible": not self.feasible.any(),
+        }
+        if faults := [fault for fault, wrong in checks.items() if wrong]:
             raise DataError(faults)
 
     def __deepcopy__(self, memo: dict[int, object]) -> MaterialsSpace:
@@ -195,6 +195,10 @@ class MaterialsSpace:
         """Family of each material (N,)."""
         return np.repeat(np.arange(self.families, dtype=np.int32), self.family_sizes)
 
+    def member(self, family: NDArray[np.integer[Any]], u: Float) -> Int:
+        """Return the material of each family at a uniform number in [0, 1), element by element."""
+        return np.asarray(self.start[family] + (u * self.family_sizes[family]).astype(np.int64))
+
     def relabelled(self, order: Int) -> MaterialsSpace:
         """Return the same space with its families in another order (labels change, nothing else)."""
         rows = np.concatenate([np.arange(self.start[k], self.start[k + 1]) for k in order])
@@ -226,8 +230,8 @@ class MaterialsSpace:
     @cached_property
     def ambient(self) -> Mapping[str, slice]:
         """Columns of each block in the ambient descriptor (gauge included)."""
-        edges = np.cumsum([0] + [self.dims[b] for b in BLOCKS])
-        return {b: slice(int(edges[i]), int(edges[i + 1])) for i, b in enumerate(BLOCKS)}
+        edges = [0, *accumulate(self.dims[b] for b in BLOCKS)]
+        return {b: slice(*edge) for b, edge in zip(BLOCKS, pairwise(edges), strict=True)}
 
     @cached_property
     def width(self) -> int:
@@ -237,10 +241,7 @@ class MaterialsSpace:
     @cached_property
     def causal(self) -> Bool:
         """Ambient columns that the property depends on: quantum and meso (d,)."""
-        mask = np.zeros(self.width, bool)
-        mask[self.ambient["quantum"]] = True
-        mask[self.ambient["meso"]] = True
-        return mask
+        return np.arange(self.width) < self.dims["quantum"] + self.dims["meso"]
 
     @cached_property
     def dense_families(self) -> Int:
@@ -255,8 +256,7 @@ class MaterialsSpace:
     @cached_property
     def span(self) -> Float:
         """Range of each ambient column over the materials, of the gauge block that of a uniform one of its sd (d,)."""
-        stored = np.ptp(self.descriptors, axis=0).astype(np.float64)
-        left = self.dims["quantum"] + self.dims["meso"]
+        stored, left = np.ptp(self.descriptors, axis=0).astype(np.float64), self.ambient["gauge"].start
         gauge = np.full(self.dims["gauge"], np.sqrt(12.0) * self.gauge_amplitude)
         return np.concatenate([stored[:left], gauge, stored[left:]])
 
@@ -274,8 +274,7 @@ class MaterialsSpace:
         -------
         float32 (n, d)
         """
-        left = self.dims["quantum"] + self.dims["meso"]
-        right = left + self.dims["gauge"]
+        left, right = self.ambient["gauge"].start, self.ambient["gauge"].stop
         out = np.empty((len(materials), self.width), np.float32)
         stored = self.descriptors[materials]
         out[:, :left] = stored[:, :left]
@@ -373,7 +372,7 @@ class MaterialsSpace:
         **options: Any,
     ) -> MaterialsSpace:
         """Build a space from a data set of matminer; options are those of :meth:`from_table`."""
-        from mpbf_abm.data.sources import matminer
+        from mpbf_abm.data.spaces import matminer
 
         table = matminer(name, data_home=data_home, download=download)
         return cls.from_table(table, formula=formula, measured=measured, **options)
@@ -402,7 +401,7 @@ class MaterialsSpace:
         **options
             Those of :meth:`from_table`; a field may stand for ``simulated``, ``year`` and ``family``.
         """
-        from mpbf_abm.data.sources import materials_project
+        from mpbf_abm.data.spaces import materials_project
 
         others = [options[role] for role in ("simulated", "year", "family") if options.get(role) is not None]
         fields = list(dict.fromkeys(["formula_pretty", measured, *others]))
@@ -471,13 +470,16 @@ def report(space: MaterialsSpace) -> dict[str, Any]:
         "unit": space.unit,
         "goal": origin["options"]["goal"],
         "property": _range(values),
-        "top": {"materials": int(space.top.sum()), "best": [_entry(space, values, i) for i in best.tolist()]},
+        "top": {
+            "materials": int(space.top.sum()),
+            "best": [({"name": space.names[i]} if space.names else {}) | {"value": float(values[i])} for i in best],
+        },
         "families": [
             {
                 "name": name,
                 "materials": int(part.stop - part.start),
                 **_range(values[part]),
-                **_bias(values, simulated, part),
+                **({} if simulated is None else {"bias": float((simulated - values)[part].mean())}),
             }
             for name, part in zip(space.family_names, parts, strict=True)
         ],
@@ -492,27 +494,17 @@ def _values(space: MaterialsSpace, standardised: NDArray[np.float32]) -> Float:
     return np.round(values, 5 - int(np.floor(np.log10(abs(space.scale[1]))))) + 0.0
 
 
-def _entry(space: MaterialsSpace, values: Float, row: int) -> dict[str, Any]:
-    return ({"name": space.names[row]} if space.names else {}) | {"value": float(values[row])}
-
-
 def _range(values: Float) -> dict[str, float]:
     low, median, high = np.quantile(values, [0, 0.5, 1])
     return {"low": float(low), "median": float(median), "high": float(high), "sd": float(values.std())}
 
 
-def _bias(values: Float, simulated: Float | None, part: slice) -> dict[str, float]:
-    return {} if simulated is None else {"bias": float((simulated - values)[part].mean())}
-
-
 def _agreement(values: Float, simulated: Float) -> dict[str, float | None]:
     """Compare simulated with measured values: mean and mean absolute difference, slope, correlation."""
     error = simulated - values
-    slope = float(np.cov(simulated, values, bias=True)[0, 1] / values.var())
-    varies = float(simulated.std()) > 0
     return {
         "bias": float(error.mean()),
         "mean_absolute": float(np.abs(error).mean()),
-        "slope": slope,
-        "correlation": float(np.corrcoef(simulated, values)[0, 1]) if varies else None,
+        "slope": float(np.cov(simulated, values, bias=True)[0, 1] / values.var()),
+        "correlation": float(np.corrcoef(simulated, values)[0, 1]) if float(simulated.std()) > 0 else None,
     }

@@ -1,37 +1,40 @@
 """Experiment planners: adopt a model, choose a family, choose a candidate, experiment (phase steer).
 
-A rule of one's own: subclass :class:`ExperimentPlanner`, override `family_weights` or `score`,
+A custom rule: subclass :class:`ExperimentPlanner`, override `family_weights` or `score`,
 and hand the class to :func:`mpbf_abm.simulate` as ``planners=``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from mpbf_abm.arrays import Float, Float32, Int
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.learning.acquisition import RULES, posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
-from mpbf_abm.model.agents import CohortAgent
 from mpbf_abm.model.attention import attention
 from mpbf_abm.model.commons import PLANNER, distinct, record_keys
-from mpbf_abm.model.guidance import best_known, channelled_sd, log_weights
-from mpbf_abm.model.links import NONE, choose_links
+from mpbf_abm.model.links import NONE, choose_links, users
+from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import measurement_sd
-from mpbf_abm.model.world import Experiments, Planners, World
+from mpbf_abm.model.steering import best_known, channelled_sd, log_weights
+from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World
 from mpbf_abm.streams import Streams, normal_quantile, race, splitmix
 
 ATTEMPTS = 16
-MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a key of its own
+MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a separate key
 REACH = 4  # a proposal is realised among this many times C materials
 ASCENT_STEPS = 10
 LABS_AT_ONCE = 256  # whose clocks for all others are in memory together
 
 
 class ExperimentPlanner(CohortAgent):
-    """A lab. Override a method to give it a rule of its own."""
+    """A lab. Override a method to give it a custom rule."""
 
     cohort_type = Planners
 
@@ -65,22 +68,21 @@ def steer(world: World) -> None:
     """Adopt models, then spend every funded experiment."""
     world.results = None
     world.experiments_before = world.experiments.copy()
-    planners = world.planners
+    planners, budget = world.planners, world.planners.budget
     if not len(planners):
         return
     adopt(world)
-    budget = planners.budget
     world.totals.requested += int(budget.sum())
     # Experiments are made and entered in the order of slots, whatever the order of rows.
-    by_slot = planners.by_slot
-    if budget.max(initial=0) > MOST_EXPERIMENTS:
-        raise ConfigurationError(
-            f"{int(budget.max())} experiments of one planner in one tick: at most {MOST_EXPERIMENTS}; "
-            "lower planners.experiments "
-            "or stocks.matthew, or raise planners.count"
-        )
-    planner = np.repeat(by_slot, budget[by_slot])
-    wave = np.arange(len(planner)) - np.repeat(np.cumsum(budget[by_slot]) - budget[by_slot], budget[by_slot])
+    by_slot, most = planners.by_slot, int(budget.max())
+    refuse(
+        most > MOST_EXPERIMENTS,
+        f"{most} experiments of one planner in one tick: at most {MOST_EXPERIMENTS}; "
+        + "lower planners.experiments or stocks.matthew, or raise planners.count",
+    )
+    each = budget[by_slot]
+    planner = np.repeat(by_slot, each)
+    wave = np.arange(len(planner)) - np.repeat(np.cumsum(each) - each, each)
     model = world.infrastructure.model_in_use()[planner]
     family = choose_families(world, planner, wave)
     kept = family >= 0
@@ -95,7 +97,7 @@ def steer(world: World) -> None:
 
 
 def adopt(world: World) -> None:
-    """Let planners reconsider which models they lean on."""
+    """Let planners reconsider which models they depend on."""
     p, planners, registry = world.p.planners, world.planners, world.registry
     links = world.infrastructure.lab_models
     served = registry.published() & world.infrastructure.working_models()
@@ -126,9 +128,9 @@ def adopt(world: World) -> None:
         keep = np.where((u < p.adoption_rate)[:, None], NONE, links)[rows]
         chosen = choose_links(clocks, adoption_weights(world, rows) * served, links.shape[1], keep)
     newly = chosen[:, 0] != links[rows, 0]
-    registry.adoptions += np.bincount(chosen[newly, 0][chosen[newly, 0] >= 0], minlength=len(served))
+    registry.adoptions += users(chosen[newly, 0], len(served))
     links[rows] = chosen
-    registry.adopters = np.bincount(links[links[:, 0] >= 0, 0], minlength=len(served))
+    registry.adopters = users(links[:, 0], len(served))
 
 
 def adoption_weights(world: World, rows: Int) -> Float:
@@ -138,7 +140,7 @@ def adoption_weights(world: World, rows: Int) -> Float:
     share = 1.0 / max(1, near.shape[1])
 
     def shared(record: Float) -> Float:
-        return np.asarray(record[rows] + share * record[near].sum(axis=1) if near.shape[1] else record[rows])
+        return np.asarray(record[rows] + share * record[near].sum(axis=1))
 
     hits, misses = shared(planners.hits), shared(planners.misses)
     track = ((1 + hits) / (2 + hits + misses)) ** p.selectivity
@@ -172,9 +174,8 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
         In place of the planners' own.
     """
     p, planners, space = world.p.planners, world.planners, world.space
-    logs = log_weights(world)
     weight = None
-    if logs is not None and p.steering_gain > 0:
+    if p.steering_gain > 0 and (logs := log_weights(world)) is not None:
         in_use = world.infrastructure.model_in_use()
         weight = np.where((in_use >= 0)[:, None], np.exp(logs[in_use]), 1.0)
     if exploration is None:
@@ -191,15 +192,20 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
 def choose_families(world: World, planner: Int, wave: Int) -> Int:
     """Choose a family for each experiment, -1 where none has a material left (E,)."""
     share = planner_attention(world)
-    family = np.empty(len(planner), np.int64)
-    for j in range(int(wave.max(initial=-1)) + 1):
-        at = wave == j
-        clocks = world.family_clocks(f"planner.family.{j}", world.planners)
-        family[at] = race(clocks, share)[planner[at]]
+    family = by_wave(planner, wave, lambda j: race(world.family_clocks(f"planner.family.{j}", world.planners), share))
     if not world.p.planners.repeats:
         # With every weight 0 there is nothing left to choose.
         family[share[planner, family] <= 0] = -1
     return family
+
+
+def by_wave(planner: Int, wave: Int, draw: Callable[[int], NDArray[Any]]) -> NDArray[Any]:
+    """Return what each experiment draws (E, ...), given the draws of all planners for a wave's number (L, ...)."""
+    out = draw(0)[planner]
+    for j in range(1, int(wave.max(initial=0)) + 1):
+        at = wave == j
+        out[at] = draw(j)[planner[at]]
+    return out
 
 
 # --------------------------------------------------------------------------- stage 2: candidates
@@ -207,80 +213,80 @@ def choose_families(world: World, planner: Int, wave: Int) -> Int:
 
 def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: Int) -> Experiments:
     """Compare candidates, make the best one, measure it."""
-    p, space = world.p.planners, world.space
-    distance = float("nan")
-    unscored = RULES[p.acquisition].draws == "order" and p.proxy == 0 and not world.own("planners")
-    count = p.candidates
-    if p.source != "uniform":
+    p, served = world.p.planners, dict(world.models())
+    count, distance = p.candidates, float("nan")
+    if p.source == "uniform":
+        candidates = propose(world, planner, wave, family, count)
+    else:
         pool = propose(world, planner, wave, family, count * REACH)
         candidates, distance = realise(world, planner, wave, model, pool, count)
-    else:
-        candidates = propose(world, planner, wave, family, count)
-    if unscored:
+    if RULES[p.acquisition].draws == "order" and p.proxy == 0 and not world.own("planners"):
         candidates = candidates[:, :1]
     n, C = candidates.shape
     mean, sd = np.zeros((n, C), np.float32), np.ones((n, C), np.float32)
-    # Without a model, as by rule random, the first keyed draw is made.
-    scores = np.broadcast_to(-np.arange(C, dtype=np.float32), (n, C)).copy()
+    scores = in_order(n, C)  # without a model, as by rule random, the first keyed draw is made
     phi: dict[int, tuple[Int, Float32]] = {}
-    kept_phi: dict[int, tuple[Int, Float32]] = {}
-    gauge = None
+    if (model >= 0).any():
+        gauge = candidate_gauges(world, planner, wave, C)
     for m in distinct(model[model >= 0]).tolist():
         rows = np.flatnonzero(model == m)
-        if gauge is None:
-            gauge = candidate_gauges(world, planner, wave, C)
-        fm = world.registry.models[m]
-        if fm is not None:
-            mean[rows], sd[rows], scores[rows], features = judge(
-                world, fm, candidates[rows], gauge[rows], planner[rows], wave[rows]
-            )
-            phi[m] = rows, features
-    if p.proxy > 0:
-        scores = (1 - np.float32(p.proxy)) * rank_scale(scores) + np.float32(p.proxy) * rank_scale(
-            space.proxy[candidates]
+        mean[rows], sd[rows], scores[rows], features = judge(
+            world, served[m], candidates[rows], gauge[rows], planner[rows], wave[rows]
         )
+        phi[m] = rows, features
+    if p.proxy > 0:
+        weight, proxy = np.float32(p.proxy), rank_scale(world.space.proxy[candidates])
+        scores = (1 - weight) * rank_scale(scores) + weight * proxy
     for row, rule in world.own("planners").items():
         for e in np.flatnonzero(planner == row):
             scores[e] = np.asarray(rule.score(candidates[e], mean[e], sd[e], scores[e].copy()), np.float32)
     ranked = np.where(np.arange(C) < affordable(world, planner, C)[:, None], scores, -np.inf)
     pick = np.argmax(ranked, axis=1)
     at = np.arange(n)
-    material = candidates[at, pick]
-    predicted = np.full(n, np.nan, np.float32)
     claimed = np.full(n, np.nan, np.float32)
     for m, (rows, features) in phi.items():
-        fm = world.registry.models[m]
-        if fm is None:
-            continue
-        chosen = features[at[: len(rows)] * C + pick[rows]]
-        _, variance = fm.head.predict(chosen)
-        predicted[rows] = mean[rows, pick[rows]]
-        claimed[rows] = fm.claimed_sd(variance)
-        kept_phi[m] = rows, chosen
-    results = measure(world, planner, wave, family, material, model, predicted, claimed)
-    results.phi, results.distance = kept_phi, distance
-    results.candidates, results.expected, results.pick = candidates, mean, pick
-    return results
+        chosen = features[np.arange(len(rows)) * C + pick[rows]]
+        claimed[rows] = served[m].claimed_sd(served[m].head.predict(chosen)[1])
+        phi[m] = rows, chosen
+    material = candidates[at, pick]
+    observed, variance, lot = measure(world, planner, wave, family, material)
+    return Experiments(
+        planner=planner,
+        wave=wave,
+        family=family,
+        material=material,
+        model=model,
+        predicted=np.where(model >= 0, mean[at, pick], np.float32(np.nan)),
+        claimed_sd=claimed,
+        observed=observed,
+        variance=variance,
+        lot=lot,
+        phi=phi,
+        candidates=candidates,
+        expected=mean,
+        pick=pick,
+        distance=distance,
+    )
+
+
+def in_order(experiments: int, candidates: int) -> Float32:
+    """Return scores by which the first candidate is the best, the next one second (E, C)."""
+    return np.tile(-np.arange(candidates, dtype=np.float32), (experiments, 1))
 
 
 def keyed(world: World, decision: str, planner: Int, wave: Int, width: int) -> Float:
     """Keyed uniform draws, one row per experiment (E, width)."""
-    out = np.empty((len(planner), width))
-    for j in range(int(wave.max(initial=-1)) + 1):
-        at = wave == j
-        out[at] = world.uniform(f"{decision}.{j}", world.planners, width)[planner[at]]
-    return out
+    return by_wave(planner, wave, lambda j: world.uniform(f"{decision}.{j}", world.planners, width))
 
 
 def candidate_gauges(world: World, planner: Int, wave: Int, C: int) -> Float32:
     """Gauge in which each candidate is presented to the model (E, C, dg)."""
-    dg = world.space.dims["gauge"]
-    out = np.empty((len(planner), C, dg), np.float32)
-    for j in range(int(wave.max(initial=-1)) + 1):
-        at = wave == j
-        draws = world.streams.normal32(f"planner.gauge.{j}", world.tick, (len(world.planners), C, dg))
-        out[at] = world.planners.by_row(draws)[planner[at]]
-    return out
+    shape = len(world.planners), C, world.space.dims["gauge"]
+
+    def draw(j: int) -> Float32:
+        return world.planners.by_row(world.streams.normal32(f"planner.gauge.{j}", world.tick, shape))
+
+    return by_wave(planner, wave, draw)
 
 
 def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> Int:
@@ -290,17 +296,20 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
     candidates is looked through whole.
     """
     space, commons, p = world.space, world.commons, world.p.planners
-    start, size = space.start[family], space.family_sizes[family]
+
+    def untested(e: Any) -> Int:
+        first, end = space.start[family[e] : family[e] + 2]
+        return np.asarray(first + np.flatnonzero(~commons.tested[first:end]))
+
     if p.repeats:
-        u = keyed(world, "planner.candidate.0", planner, wave, count)
-        return start[:, None] + (u * size[:, None]).astype(np.int64)
+        return space.member(family[:, None], keyed(world, "planner.candidate.0", planner, wave, count))
     # The width never depends on who else chooses what, so that one agent's draws do not move another's.
     C = int(min(count, space.family_sizes.max()))
     out = np.empty((len(planner), C), np.int64)
     small = commons.untested[family] <= C
     looks = record_keys(PLANNER, world.planners.slots[planner], world.tick, wave)
     for e in np.flatnonzero(small):
-        rows = start[e] + np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
+        rows = untested(e)
         # In a keyed order, so that the first one is a random one.
         keys = splitmix(space.material_keys[rows].astype(np.uint64)) ^ looks[e]
         order = np.argsort(world.streams.record_uniform("planner.candidate.order", keys), kind="stable")
@@ -310,13 +319,11 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
         if not open_.any():
             return out
         u = keyed(world, f"planner.candidate.{attempt}", planner, wave, C)
-        drawn = start[:, None] + (u * size[:, None]).astype(np.int64)
-        out = np.where(open_, drawn, out)
+        out = np.where(open_, space.member(family[:, None], u), out)
         open_ &= commons.tested[out]
     for e, c in np.argwhere(open_):
-        free = np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]])
-        after = np.searchsorted(free, out[e, c] - start[e])
-        out[e, c] = start[e] + free[after % len(free)]
+        free = untested(e)
+        out[e, c] = free[np.searchsorted(free, out[e, c]) % len(free)]
     return out
 
 
@@ -329,21 +336,17 @@ def judge(
     x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, world.space.dims["gauge"]))
     phi = model.features(x)
     base = world.truth.simulated[candidates] if model.simulated_base else np.float32(0)
-    if not rule.sd:
-        mean = (model.head.centred(phi) + np.float32(model.head.offset)).reshape(n, C) + base
-        sd = np.ones_like(mean)
-    else:
+    if rule.sd:
         flat, variance = model.head.predict(phi)
-        mean = flat.reshape(n, C) + base
         sd = channelled_sd(world, model, variance).reshape(n, C)
-    draws: Float32 | None = None
+    else:
+        flat, sd = model.head.centred(phi) + np.float32(model.head.offset), np.ones((n, C), np.float32)
+    mean = flat.reshape(n, C) + base
+    draws = in_order(n, C) if rule.draws == "order" else None
     if rule.draws == "posterior":
         joint = model.head.joint(phi.reshape(n, C, -1)) / np.float32(model.overconfidence**2)
         u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
-        normals = ndtri(u).astype(np.float32)
-        draws = posterior_sample(mean, joint, normals)
-    elif rule.draws == "order":
-        draws = np.broadcast_to(-np.arange(C, dtype=np.float32), (n, C)).copy()
+        draws = posterior_sample(mean, joint, ndtri(u).astype(np.float32))
     best = best_known(world) if rule.best else 0.0
     return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws), phi
 
@@ -351,8 +354,7 @@ def judge(
 def affordable(world: World, planner: Int, C: int) -> Int:
     """Candidates each experiment can have judged from the planner's attention, at least one (E,)."""
     planners = world.planners
-    experiments = np.maximum(planners.budget, 1)
-    each = np.clip(planners.attention / experiments, 1, C).astype(np.int64)
+    each = np.clip(planners.attention / np.maximum(planners.budget, 1), 1, C).astype(np.int64)
     spent = np.bincount(planner, minlength=len(planners)) * each
     planners.judged[...] = np.minimum(spent, planners.attention)
     return np.asarray(each[planner])
@@ -372,14 +374,13 @@ def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count:
     zero = np.zeros((1, space.dims["gauge"]), np.float32)
     for e in range(n):
         fm = world.registry.models[model[e]] if model[e] >= 0 else None
-        best = int(world.planners.best_material[planner[e]])
+        best = world.planners.best_material[planner[e]]
         x = space.ambient_rows(pool[e], np.repeat(zero, size, 0))
-        z = x[:, space.causal] if fm is None else fm.encoder.latent(x)
+        z = latent(space, fm, x)
         if p.source == "neighbourhood" or fm is None:
             if best < 0:
                 continue
-            xb = space.ambient_rows(np.array([best]), zero)
-            target = xb[:, space.causal] if fm is None else fm.encoder.latent(xb)
+            target = latent(space, fm, space.ambient_rows(np.array([best]), zero))
         elif p.source == "inverse":
             target = fm.encoder.latent(ascend(fm, x)[None])
         else:
@@ -388,15 +389,15 @@ def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count:
             )
             target = z.mean(axis=0) + z.std(axis=0) * u[world.planners.slots[planner[e]]].astype(np.float32)
         gap = ((z[None] - target[:, None]) ** 2).sum(axis=2)
-        if len(target) == 1:
-            order = np.argsort(gap[0], kind="stable")[:count]
-            distance = float(np.sqrt(gap[0, order[0]]))
-        else:
-            order = np.argmin(gap, axis=1)
-            distance = float(np.sqrt(gap[np.arange(count), order]).mean())
-        distances.append(distance)
+        order = np.argsort(gap[0], kind="stable")[:count] if len(target) == 1 else np.argmin(gap, axis=1)
+        distances.append(float(np.sqrt(gap.min(axis=1)).mean()))
         out[e] = pool[e, order]
     return out, float(np.mean(distances)) if distances else float("nan")
+
+
+def latent(space: MaterialsSpace, model: FoundationModel | None, x: Float32) -> Float32:
+    """Coordinates in which ambient rows are near each other: latent ones, or causal columns without a model (n, k)."""
+    return x[:, space.causal] if model is None else model.encoder.latent(x)
 
 
 def ascend(model: FoundationModel, x: Float32) -> Float32:
@@ -415,32 +416,17 @@ def ascend(model: FoundationModel, x: Float32) -> Float32:
 # --------------------------------------------------------------------------- the experiment
 
 
-def measure(
-    world: World, planner: Int, wave: Int, family: Int, material: Int, model: Int, predicted: Float32, claimed: Float32
-) -> Experiments:
-    """Make and measure the chosen materials."""
-    space = world.space
+def measure(world: World, planner: Int, wave: Int, family: Int, material: Int) -> tuple[Float32, Float32, Float]:
+    """Make and measure the chosen materials: observed values, claimed variances, lots of publication (E,)."""
+    space, totals = world.space, world.totals
     u = keyed(world, "planner.experiment", planner, wave, 2)
     sd = measurement_sd(world.p.modalities, space.difficulty[material])
-    noise = sd * normal_quantile(u[:, 0])
     made = space.feasible[material]
-    observed = np.where(made, world.truth.property[material] + noise, np.nan).astype(np.float32)
-    totals = world.totals
+    observed = np.where(made, world.truth.property[material] + sd * normal_quantile(u[:, 0]), np.nan)
     totals.done += len(planner)
     totals.infeasible += int((~made).sum())
     world.experiments += np.bincount(family, minlength=space.families)
-    return Experiments(
-        planner,
-        wave,
-        family,
-        material,
-        model,
-        predicted,
-        claimed,
-        observed,
-        np.maximum(sd**2, 1e-6).astype(np.float32),
-        u[:, 1],
-    )
+    return observed.astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32), u[:, 1]
 
 
 def choose_collaborators(streams: Streams, labs: int, neighbours: int) -> Int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mpbf_abm.model import discoveries
 from mpbf_abm.model.commons import EXPERIMENT, FAILED, PLANNER, record_keys
 from mpbf_abm.model.modalities import SPECTROSCOPY
-from mpbf_abm.model.world import Experiments, World
+from mpbf_abm.model.planners import by_wave
+from mpbf_abm.model.world import Experiments, World, note_discoveries
 from mpbf_abm.streams import race
 
 INTERVAL = 1.959964  # standard normal quantile of the claimed 95 % interval
@@ -38,33 +38,29 @@ def publish(world: World, results: Experiments) -> None:
     rows = np.flatnonzero(results.published)
     if not len(rows):
         return
-    planner = results.planner[rows]
-    wave = results.wave[rows]
+    planner, wave = results.planner[rows], results.wave[rows]
     made = ~np.isnan(results.observed[rows])
     # A paper makes a test known whether or not its data reach a repository.
     world.commons.know(results.material[rows])
-    discoveries.note(world, results.material[rows][made])
+    note_discoveries(world, results.material[rows][made])
     outer = world.p.coupling.outer_loop
     if outer < 1:
-        u = np.stack([world.uniform(f"planner.deposit.{j}", planners, 1)[:, 0] for j in range(int(wave.max()) + 1)], 1)
-        reached = u[planner, wave] < outer
-        rows, planner, wave = rows[reached], planner[reached], wave[reached]
+        u = by_wave(planner, wave, lambda j: world.uniform(f"planner.deposit.{j}", planners, 1)[:, 0])
+        rows, planner, wave = rows[u < outer], planner[u < outer], wave[u < outer]
     works = world.infrastructure.working_repositories()
     if not len(rows) or not works.any():
         return
     home = world.infrastructure.lab_repository
     if not works[home].all():
         # Labs whose repository is silent deposit elsewhere for the time being.
-        clocks = world.clocks("planner.refuge", planners, len(works))
-        home = np.where(works[home], home, race(clocks, np.broadcast_to(works.astype(float), clocks.shape)))
-    material = results.material[rows]
+        refuge = race(world.clocks("planner.refuge", planners, len(works)), works.astype(float))
+        home = np.where(works[home], home, refuge)
     failed = np.isnan(results.observed[rows])
     slots = planners.slots[planner]
     keys = record_keys(PLANNER, slots, world.tick, wave)
-    federated = world.streams.record_uniform("planner.federated", keys) < world.p.infrastructure.openness
     world.commons.append(
         key=keys,
-        material=material,
+        material=results.material[rows],
         modality=np.int8(SPECTROSCOPY),
         value=np.nan_to_num(results.observed[rows]),
         variance=results.variance[rows],
@@ -72,7 +68,7 @@ def publish(world: World, results: Experiments) -> None:
         repository=home[planner],
         producer=slots,
         tick=world.tick,
-        federated=federated,
+        federated=world.streams.record_uniform("planner.federated", keys) < world.p.infrastructure.openness,
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.indicators import COLUMNS, REGISTERED, STANDARD, observe
 from mpbf_abm.model.interventions import Policy
@@ -79,13 +80,13 @@ class Run:
         self.summary = summarise(ecosystem)
         self.provenance = provenance_record(
             id=_id_of(spec),
-            parameters=ecosystem.parameters.model_dump(),
-            changed=ecosystem.parameters.changed(),
-            seed=ecosystem.world.streams.seed,
-            reseed=ecosystem.world.streams.later,
+            parameters=spec.parameters.model_dump(),
+            changed=spec.parameters.changed(),
+            seed=spec.seed,
+            reseed=streams.later,
             ticks=ticks,
-            policies=[e.model_dump() for e in ecosystem.agenda.policies],
-            shocks=[e.model_dump() for e in ecosystem.agenda.shocks],
+            policies=[e.model_dump() for e in agenda.policies],
+            shocks=[e.model_dump() for e in agenda.shocks],
             record=list(ecosystem.recorder.tables),
             space=dict(ecosystem.world.space.origin),
             planners=[f"{t.__module__}.{t.__qualname__}" for t in ecosystem.rules],
@@ -108,7 +109,7 @@ class Run:
 
     @property
     def families(self) -> pd.DataFrame:
-        """One row per tick and family: records alive, experiments and finds so far, share of records."""
+        """One row per tick and family: records alive, experiments and discoveries so far, share of records."""
         return families_frame(families_table(self.community)).drop(columns="name")
 
     @property
@@ -116,13 +117,11 @@ class Run:
         """One row per tick and agent (empty unless ``record`` asked for it)."""
         import pandas as pd
 
-        parts = []
-        for tick, cohorts in self.community.recorder.agents:
-            for kind, columns in cohorts.items():
-                frame = pd.DataFrame(dict(columns))
-                frame.insert(0, "kind", kind)
-                frame.insert(0, "tick", tick)
-                parts.append(frame)
+        parts = [
+            pd.DataFrame({"tick": tick, "kind": kind, **columns})
+            for tick, cohorts in self.community.recorder.agents
+            for kind, columns in cohorts.items()
+        ]
         first = ["tick", "kind", "id"]
         if not parts:
             return pd.DataFrame(columns=first)
@@ -138,7 +137,7 @@ FAMILY_COLUMNS = ("records", "experiments", "found")
 
 
 def families_table(ecosystem: Community) -> dict[str, Any]:
-    """Names of families; records alive, experiments and finds of each after each recorded tick (T, K)."""
+    """Names of families; records alive, experiments and discoveries of each after each recorded tick (T, K)."""
     rows, space = ecosystem.recorder.families, ecosystem.world.space
     columns = {n: [row[i] for row in rows] for i, n in enumerate(FAMILY_COLUMNS, 1)}
     arrays = {n: np.array(column, np.int64).reshape(-1, space.families) for n, column in columns.items()}
@@ -155,7 +154,7 @@ def series_frame(ticks: Sequence[int], values: NDArray[np.float64], columns: Seq
 
 
 def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per tick and family of a :func:`families_table`: name, records, experiments, finds, share of records."""
+    """One row per tick and family of a :func:`families_table`: its columns, name and share of records."""
     import pandas as pd
 
     records = table["records"]
@@ -173,11 +172,10 @@ def families_frame(table: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _id_of(spec: RunSpec) -> str | None:
-    """Id of a run; None with rules that cannot be told from others, which only a study has to refuse."""
-    try:
+    """Id of a run; None with rules that cannot be distinguished from others, which only a study has to refuse."""
+    with suppress(ConfigurationError):
         return spec.id
-    except ConfigurationError:
-        return None
+    return None
 
 
 def outcome_names() -> tuple[str, ...]:
@@ -189,14 +187,17 @@ def summarise(ecosystem: Community) -> dict[str, float]:
     """Scalar outcomes: every indicator at the end, and what defines the run's fate."""
     world = ecosystem.world
     last = ecosystem.recorder.series[-1][1] if ecosystem.recorder.series else observe(world)
-    out = {"ticks": float(world.tick), **last}
-    records = world.commons.records_by_family()
-    out["leading_family"] = float(np.argmax(records)) if records.sum() else float("nan")
-    out["leading_share"] = float(records.max() / records.sum()) if records.sum() else float("nan")
-    out["outages"] = float(world.totals.outages)
-    out["audits"] = float(world.totals.audits)
-    out["failed_retrainings"] = float(world.totals.failed_retrainings)
-    return out
+    records, totals = world.commons.records_by_family(), world.totals
+    all_records = records.sum()
+    return {
+        "ticks": float(world.tick),
+        **last,
+        "leading_family": float(np.argmax(records)) if all_records else float("nan"),
+        "leading_share": float(records.max() / all_records) if all_records else float("nan"),
+        "outages": float(totals.outages),
+        "audits": float(totals.audits),
+        "failed_retrainings": float(totals.failed_retrainings),
+    }
 
 
 def simulate(
@@ -255,10 +256,10 @@ def simulate(
     if isinstance(parameters, RunSpec):
         spec = parameters
         rest = (seed, ticks, tuple(policies), tuple(shocks), space is None, rules, reseed)
-        if rest != (0, DEFAULT_TICKS, (), (), True, (), None):
-            raise ConfigurationError(
-                "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one"
-            )
+        refuse(
+            rest != (0, DEFAULT_TICKS, (), (), True, (), None),
+            "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one",
+        )
     else:
         spec = RunSpec(
             parameters or Parameters(), seed, ticks, tuple(policies), tuple(shocks), space, rules, dict(reseed or {})

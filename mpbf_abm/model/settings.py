@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
 from mpbf_abm.model.interventions import Policy, parse_event
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters, read_toml
 from mpbf_abm.streams import check_seed
 
+T = TypeVar("T")
 MOST_REPLICATES = 100_000
 MOST_TICKS = 1_000_000
 NUMBER_KEYS = ("seed", "ticks", "replicates")
@@ -25,26 +27,21 @@ EVENTS: dict[str, type[Policy | Shock]] = {"policy": Policy, "shock": Shock}
 
 def numbers_faults(values: Mapping[str, Any]) -> list[str]:
     """Faults of seed, ticks and replicates."""
-    faults = []
-    limits = {"ticks": (1, MOST_TICKS), "replicates": (1, MOST_REPLICATES)}
-    for name, value in values.items():
-        if name == "seed":
-            try:
-                check_seed(value)
-            except ConfigurationError as error:
-                faults += error.faults
-            continue
-        low, high = limits[name]
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            faults.append(f"{name} = {value!r}: must be a whole number from {low} to {high}")
-    return faults
+    return tried(partial(_check_number, *item) for item in values.items())[1]
+
+
+def _check_number(name: str, value: Any) -> None:
+    if name == "seed":
+        check_seed(value)
+    else:
+        most = {"ticks": MOST_TICKS, "replicates": MOST_REPLICATES}[name]
+        wrong = isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most
+        refuse(wrong, f"{name} = {value!r}: must be a whole number from 1 to {most}")
 
 
 def question_faults(policies: Sequence[Policy], shocks: Sequence[Shock], replicates: int, *, shared: bool) -> list[str]:
     """Faults of a question: a switch without a shock, a what-if without an interval."""
-    faults = []
-    if not shared and not shocks:
-        faults.append(f"{SHARED} = false: needs a shock, which the baseline is spared")
+    faults = [] if shared or shocks else [f"{SHARED} = false: needs a shock, which the baseline is spared"]
     if (policies or (shocks and not shared)) and replicates < 2:
         faults.append(f"replicates = {replicates}: a what-if needs at least 2 pairs for an interval")
     return faults
@@ -88,21 +85,15 @@ def settings_from(data: Mapping[str, Any], preset: str | None = None, where: str
         raise ConfigurationError(f"{where}is a study file; mpbf study run makes its runs")
     if preset is not None:
         data["preset"] = preset
-    faults: list[str] = []
-    numbers, shared, run_faults = _run_table(data.pop("run", {}))
-    faults += run_faults
+    numbers, shared, faults = _run_table(data.pop("run", {}))
     events: dict[str, list[Any]] = {}
-    for key, kind in EVENTS.items():
-        events[key], event_faults = _event_tables(key, kind, data.pop(key, []))
+    for key in EVENTS:
+        events[key], event_faults = _event_tables(key, data.pop(key, []))
         faults += event_faults
-    parameters = Parameters()
-    try:
-        parameters = Parameters.from_mapping(data)
-    except ConfigurationError as error:
-        faults = error.faults + faults
-    if faults:
-        raise ConfigurationError([where + fault for fault in faults])
-    return Settings(parameters, numbers, tuple(events["policy"]), tuple(events["shock"]), shared)
+    parameters, group_faults = tried([partial(Parameters.from_mapping, data)])
+    faults = group_faults + faults
+    refuse(faults, [where + fault for fault in faults])
+    return Settings(parameters[0], numbers, tuple(events["policy"]), tuple(events["shock"]), shared)
 
 
 def _run_table(table: Any) -> tuple[dict[str, int], bool, list[str]]:
@@ -115,29 +106,29 @@ def _run_table(table: Any) -> tuple[dict[str, int], bool, list[str]]:
     return numbers, shared is not False, faults + [f"run.{fault}" for fault in numbers_faults(numbers)]
 
 
-def _event_tables(key: str, kind: type[Policy | Shock], tables: Any) -> tuple[list[Any], list[str]]:
+def _event_tables(key: str, tables: Any) -> tuple[list[Policy | Shock], list[str]]:
     if not isinstance(tables, list):
         return [], [f"'{key}' must be a list of tables, [[{key}]]"]
-    events, faults = [], []
-    for number, table in enumerate(tables, 1):
-        if not isinstance(table, Mapping):
-            faults.append(f"{key} {number} must be a table, [[{key}]]")
-        elif "name" not in table:
-            faults.append(f"{key} {number} has no name")
-        else:
-            try:
-                events.append(kind(**table))
-            except ConfigurationError as error:
-                faults += error.faults
-    return events, faults
+    return tried(partial(_event, key, *item) for item in enumerate(tables, 1))
+
+
+def _event(key: str, number: int, table: Any) -> Policy | Shock:
+    refuse(not isinstance(table, Mapping), f"{key} {number} must be a table, [[{key}]]")
+    refuse("name" not in table, f"{key} {number} has no name")
+    return EVENTS[key](**table)
 
 
 def read_events(texts: Sequence[str], key: str) -> tuple[list[Any], list[str]]:
     """Parse ``name[:start=24,strength=0.5]`` options; returns events and faults."""
-    events, faults = [], []
-    for text in texts:
+    return tried(partial(parse_event, text, EVENTS[key]) for text in texts)
+
+
+def tried(acts: Iterable[Callable[[], T]]) -> tuple[list[T], list[str]]:
+    """Call every act; return what they give, and the faults of those that are refused."""
+    made, faults = [], []
+    for act in acts:
         try:
-            events.append(parse_event(text, EVENTS[key]))
+            made.append(act())
         except ConfigurationError as error:
             faults += error.faults
-    return events, faults
+    return made, faults

@@ -1,6 +1,7 @@
-"""Shocks: what can happen to a community. Each is one function, whose first line is its help.
+"""Shocks: what can happen to a community, and the phase events, in which policies and shocks act.
 
-Shocks act through keyed draws, so that an arm is bit-identical to the baseline before its start tick.
+Each shock is one function, whose first line is its help. Shocks act through keyed draws, so that an arm is
+bit-identical to the baseline before its start tick.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from mpbf_abm.arrays import Int
-from mpbf_abm.data.families import top_set
+from mpbf_abm.data.synthetic import top_set
 from mpbf_abm.errors import did_you_mean
 from mpbf_abm.identity import first_line, name_of, own
-from mpbf_abm.model.discoveries import start_counting
-from mpbf_abm.model.interventions import Event
-from mpbf_abm.model.world import World
-from mpbf_abm.parameters import PATHS, Parameters
+from mpbf_abm.model.interventions import Event, Policy, in_force
+from mpbf_abm.model.planners import adopt
+from mpbf_abm.model.trainers import link_trainers
+from mpbf_abm.model.world import World, start_counting
+from mpbf_abm.parameters import Parameters
 
 TARGETS = ("random", "largest", "correlated")
 Act = Callable[[World, "Shock"], None]
@@ -93,15 +95,11 @@ class Shock(Event):
         raise ValueError(f"must be {', '.join(TARGETS)}, or the number of a node from 0")
 
     def _conflicts(self) -> list[str]:
-        faults = super()._conflicts()
-        if isinstance(self.target, int):
-            if self.name not in NODES:
-                faults.append(f"{self.label}: target = {self.target}: hits no nodes, only {' and '.join(NODES)} do")
-            if self.strength is not None:
-                faults.append(
-                    f"{self.label}: target = {self.target} is one node; "
-                    "it cannot have a strength (a share of nodes) as well"
-                )
+        faults, place = super()._conflicts(), f"{self.label}: target = {self.target}"
+        if isinstance(self.target, int) and self.name not in NODES:
+            faults.append(f"{place}: hits no nodes, only {' and '.join(NODES)} do")
+        if isinstance(self.target, int) and self.strength is not None:
+            faults.append(f"{place} is one node; it cannot have a strength (a share of nodes) as well")
         return faults
 
     @classmethod
@@ -120,11 +118,6 @@ class Shock(Event):
         """Strength of its kind where none is given."""
         return self.kind.strength
 
-    @property
-    def force(self) -> float:
-        """Strength, or the usual one of the kind."""
-        return self.usual if self.strength is None else self.strength
-
     def active(self, tick: int) -> bool:
         """Whether the shock lasts at a tick (a shock without end lasts one tick)."""
         return self.start <= tick < (self.start + 1 if self.end is None else self.end)
@@ -134,12 +127,9 @@ def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
     """Faults of shocks aimed at a number that no node of a community with these parameters has."""
     faults = []
     for shock in shocks:
-        if isinstance(shock.target, int):
-            group, name = PATHS[NODES[shock.name]]
-            count = getattr(getattr(parameters, group), name)
-            if shock.target >= count:
-                allowed = f"must be from 0 to {count - 1}" if count else "there is no node"
-                faults.append(f"{shock.label}: target = {shock.target}: {allowed} ({group}.{name} = {count})")
+        if isinstance(shock.target, int) and shock.target >= (count := parameters.value(NODES[shock.name])):
+            allowed = f"must be from 0 to {count - 1}" if count else "there is no node"
+            faults.append(f"{shock.label}: target = {shock.target}: {allowed} ({NODES[shock.name]} = {count})")
     return faults
 
 
@@ -148,7 +138,7 @@ def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
 
 @shock(0.1, nodes="infrastructure.repositories")
 def repository_outage(world: World, event: Shock) -> None:
-    """Take down a share of repositories (at least one): random, most leaned on, correlated, or one by its number."""
+    """Take down a share of repositories (at least one): random, largest by load, correlated, or one by its number."""
     if world.tick != event.start:
         return
     n = len(world.infrastructure.down_repositories)
@@ -180,13 +170,13 @@ def hit_nodes(world: World, shock: Shock, n: int, load: NDArray[Any], likeness: 
         return np.array([shock.target], np.int64)
     count = min(n, max(1, round(shock.force * n)))
     clocks = world.streams.exponential(f"shock.{shock.name}", shock.start, n)
-    if shock.target == "largest":
-        return np.lexsort((clocks, -load))[:count]
-    if shock.target == "correlated":
+    first = {
+        "largest": -load,
         # Neighbours in likeness (size, lineage) of one random node fall with it.
-        first = int(np.argmin(clocks))
-        return np.lexsort((clocks, np.abs(likeness - likeness[first])))[:count]
-    return np.argsort(clocks, kind="stable")[:count]
+        "correlated": np.abs(likeness - likeness[np.argmin(clocks)]),
+        "random": np.zeros(n),
+    }
+    return np.lexsort((clocks, first[shock.target]))[:count]
 
 
 @shock(0.3)
@@ -196,8 +186,7 @@ def poisoning(world: World, event: Shock) -> None:
     rows = np.flatnonzero(commons.alive & (commons.tick == world.tick - 1))
     if not len(rows):
         return
-    u = world.streams.record_uniform("shock.poisoning", commons.key[rows])
-    rows = rows[u < event.force]
+    rows = rows[world.streams.record_uniform("shock.poisoning", commons.key[rows]) < event.force]
     if len(rows):
         noise = world.streams.record_normal("shock.poisoning.noise", commons.key[rows], 1)[:, 0]
         commons.rewrite(rows, commons.value[rows] + 2.0 + 0.5 * noise, commons.variance[rows], corrupted=True)
@@ -212,8 +201,7 @@ def functional_revision(world: World, event: Shock) -> None:
     gap = truth.simulated - truth.property
     mean = (np.bincount(space.family, gap) / space.family_sizes)[space.family]
     own = gap - mean
-    keys = space.material_keys.astype(np.uint64)
-    u = world.streams.record_uniform("shock.functional_revision", keys, world.tick)
+    u = world.streams.record_uniform("shock.functional_revision", space.material_keys.astype(np.uint64), world.tick)
     # Another method errs as much, elsewhere: a keyed permutation within each family.
     other = np.empty_like(own)
     other[np.lexsort((u, space.family))] = own
@@ -246,13 +234,12 @@ def objective_shift(world: World, event: Shock) -> None:
     new = (1 - s) * truth.property + s * space.proxy
     new = (new - new.mean()) / new.std()
     set_simulated(world, (new + (truth.simulated - truth.property)).astype(np.float32))
-    world.truth.property = new.astype(np.float32)
-    world.truth.top = top_set(
-        world.truth.property, space.feasible, float(space.top.sum()) / max(1, int(space.feasible.sum()))
-    )
+    truth.property = new.astype(np.float32)
+    share = float(space.top.sum()) / max(1, int(space.feasible.sum()))
+    truth.top = top_set(truth.property, space.feasible, share)
     world.ceilings.clear()
     world.commons.notice()
-    world.truth.mad = float(np.median(np.abs(new - np.median(new))))
+    truth.mad = float(np.median(np.abs(new - np.median(new))))
     start_counting(world)
     world.planners.best_value[...] = -np.inf
 
@@ -265,3 +252,40 @@ def retraction_wave(world: World, event: Shock) -> None:
     rows = np.flatnonzero(world.commons.alive)
     u = world.streams.record_uniform("shock.retraction_wave", world.commons.key[rows])
     world.commons.remove(rows[u < event.force], retracted=True)
+
+
+# --------------------------------------------------------------------------- phase events
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """The policies and shocks of a run."""
+
+    policies: tuple[Policy, ...] = ()
+    shocks: tuple[Shock, ...] = ()
+
+    def act(self, world: World) -> None:
+        """Put in force what this tick asks for.
+
+        A branch without events may have been restored in the middle of a policy: its parameters return to the base.
+        """
+        before = world.p
+        world.p = in_force(world.base, self.policies, world.tick)
+        for shock in self.shocks:
+            if shock.active(world.tick) and shock.force > 0:
+                shock.kind.act(world, shock)
+        if world.p is not before:
+            move_columns(world, before)
+
+
+def move_columns(world: World, before: Parameters) -> None:
+    """Carry a change of parameters over to the agents' columns and links."""
+    for cohort in world.cohorts.values():
+        cohort.follow(before, world.p)
+    p, infrastructure = world.p.infrastructure, world.infrastructure
+    infrastructure.need = p.need
+    if p.providers != infrastructure.providers:
+        infrastructure.set_providers(p.providers)
+        if len(world.trainers):
+            link_trainers(world, np.arange(len(world.trainers)), infrastructure.model_repositories)
+            adopt(world)

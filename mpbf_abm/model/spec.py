@@ -7,24 +7,21 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-import numpy as np
-
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, DataError, refuse
 from mpbf_abm.identity import identity_of, is_own, source_hash
 from mpbf_abm.learning.acquisition import RULES
+from mpbf_abm.model.founding import check_fit
 from mpbf_abm.model.interventions import LISTED, Event, Policy, in_force
-from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from, tried
 from mpbf_abm.model.shocks import Shock, missing_nodes
 from mpbf_abm.parameters import FORM_1, GROUPS, PATHS, REMOVED, Parameters, toml_value, typed
 from mpbf_abm.provenance import content_hash, model_fingerprint
-from mpbf_abm.streams import check_seed
-
-if TYPE_CHECKING:
-    from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.streams import check_seed, is_whole
 
 DEFAULT_TICKS = 120
 FORM = 1  # of what is hashed: names and values of parameters and events as they were in version 0.1
@@ -113,13 +110,10 @@ class RunSpec:
         ConfigurationError
             Every fault at once, one line each.
         """
-        faults = [*self._type_faults()] or [*self._number_faults()] or [*self._event_faults(), *self._fit_faults()]
-        if faults:
-            raise ConfigurationError(faults)
+        faults = self._type_faults() or [*self._number_faults()] or [*self._event_faults(), *self._fit_faults()]
+        refuse(faults, faults)
 
-    def _type_faults(self) -> Iterator[str]:
-        from mpbf_abm.model.materials import MaterialsSpace
-
+    def _type_faults(self) -> list[str]:
         kinds: dict[str, tuple[Any, str]] = {
             "parameters": (Parameters, "Parameters"),
             "policies": (tuple, "a tuple of Policy"),
@@ -133,40 +127,30 @@ class RunSpec:
             for n, (kind, words) in kinds.items()
             if not isinstance(getattr(self, n), kind)
         ]
-        if faults:
-            yield from faults
-            return
-        for name, kind, events in (("policies", Policy, self.policies), ("shocks", Shock, self.shocks)):
-            yield from (f"{name}: {e!r} is not a {kind.__name__}" for e in events if not isinstance(e, kind))
-        yield from rule_faults(self.rules)
+        return faults or [*event_type_faults(self.policies, self.shocks), *rule_faults(self.rules)]
 
     def _number_faults(self) -> Iterator[str]:
-        ticks: Any = self.ticks
-        whole = isinstance(ticks, (int, np.integer)) and not isinstance(ticks, bool)
-        if not (whole and 0 <= int(ticks) <= MOST_TICKS):
+        if not (is_whole(self.ticks) and 0 <= self.ticks <= MOST_TICKS):
             yield f"ticks = {self.ticks!r}: must be a whole number from 0 to {MOST_TICKS}"
-        later: Mapping[Any, Any] = self.reseed
-        for tick in later:
-            if isinstance(tick, bool) or not isinstance(tick, (int, np.integer)) or tick < 0:
+        for tick in self.reseed:
+            if not is_whole(tick) or tick < 0:
                 yield f"reseed: tick {tick!r}: must be a whole number from 0"
-        for seed, name in ((self.seed, "seed"), *((s, "later seed") for s in self.reseed.values())):
-            yield from _faults(lambda seed=seed, name=name: check_seed(seed, name))
+        seeds = ((self.seed, "seed"), *((s, "later seed") for s in self.reseed.values()))
+        yield from tried(partial(check_seed, *seed) for seed in seeds)[1]
 
     def _event_faults(self) -> Iterator[str]:
         yield from missing_nodes(self.shocks, self.parameters)
         for event in (*self.policies, *self.shocks):
             if event.start >= self.ticks:
                 yield f"{event.label}: start = {event.start} is not before the end of a run at tick {self.ticks}"
-        for tick in sorted({p.start + max(0, p.ramp - 1) for p in self.policies}):
-            yield from _faults(lambda tick=tick: in_force(self.parameters, self.policies, tick))
+        full = sorted({p.start + max(0, p.ramp - 1) for p in self.policies})
+        yield from tried(partial(in_force, self.parameters, self.policies, tick) for tick in full)[1]
 
     def _fit_faults(self) -> Iterator[str]:
-        from mpbf_abm.model.founding import check_fit
-
         p, space = self.parameters, self.space
         # A synthetic space has the size it is asked for; it need not be made to be checked.
         size, families = (p.space.materials, p.space.families) if space is None else (space.size, space.families)
-        yield from _faults(lambda: check_fit(p, size, families, None if space is None else space.year))
+        yield from tried([partial(check_fit, p, size, families, None if space is None else space.year)])[1]
         yield from horizon_faults(p, size, int(self.ticks))
 
     # ------------------------------------------------------------------ files
@@ -189,11 +173,8 @@ class RunSpec:
         if self.space is not None:
             lines += ["", "[materials]", *(f"{k} = {toml_value(v)}" for k, v in _source(self.space).items())]
         if self.rules:
-            lines += [
-                "",
-                "[rules]",
-                *(f"{kind} = {toml_value(names)}" for kind, names in rule_names(self.rules).items()),
-            ]
+            names = rule_names(self.rules)
+            lines += ["", "[rules]", *(f"{kind} = {toml_value(mine)}" for kind, mine in names.items())]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -221,28 +202,20 @@ class RunSpec:
             raise ConfigurationError(f"is not valid TOML ({error})") from None
         rules, run = data.pop("rules", {}), data.get("run", {})
         reseed = run.pop("reseed", {}) if isinstance(run, dict) else {}
-        if (
-            not isinstance(run, dict)
-            or not isinstance(rules, dict)
-            or not isinstance(reseed, dict)
-            or not all(t.isdecimal() for t in reseed)
-        ):
-            raise ConfigurationError("[run] and [rules] must be tables, and run.reseed one of seeds by tick")
+        refuse(
+            not all(isinstance(table, dict) for table in (run, rules, reseed)) or not all(map(str.isdecimal, reseed)),
+            "[run] and [rules] must be tables, and run.reseed one of seeds by tick",
+        )
         given = gathered(planners, curators, trainers)
-        if rules != rule_names(given):
-            raise ConfigurationError(
-                f"[rules] {rules}: give the classes themselves, planners=[...], curators=[...], trainers=[...]"
-            )
+        refuse(
+            rules != rule_names(given),
+            f"[rules] {rules}: give the classes themselves, planners=[...], curators=[...], trainers=[...]",
+        )
         materials = data.pop("materials", None)
-        faults = [
-            f"run.{key}: is of a question of several runs, and a run has none"
-            for key in run
-            if key in ("replicates", SHARED)
-        ]
-        if faults:
-            raise ConfigurationError(faults)
+        several = [key for key in run if key in ("replicates", SHARED)]
+        refuse(several, [f"run.{key}: is of a question of several runs, and a run has none" for key in several])
         settings = settings_from(data)
-        numbers: dict[str, Any] = {n: settings.numbers[n] for n in ("seed", "ticks") if n in settings.numbers}
+        numbers: Mapping[str, Any] = settings.numbers
         return cls(
             settings.parameters,
             **numbers,
@@ -265,8 +238,8 @@ def canonical(parameters: Parameters) -> dict[str, Any]:
     """Parameters in the form that seeds and ids are hashed from: names and values of form 1.
 
     A parameter that is renamed keeps its old name here.
-    One that has left keeps the value with which it never acted, and a new one may
-    enter only where it differs from its neutral value; a test holds the hashes of the presets.
+    One that has left keeps the value with which it never acted. A new one may
+    enter only where it differs from its neutral value. A test holds the hashes of the presets.
     """
     data: dict[str, dict[str, Any]] = {}
     for path, value in {**REMOVED, **parameters.flat()}.items():
@@ -281,14 +254,13 @@ def canonical(parameters: Parameters) -> dict[str, Any]:
 def canonical_event(event: Policy | Shock) -> dict[str, Any]:
     """A policy or shock in the form that ids are hashed from; the usual strength is written out."""
     fields = event.model_dump()
-    if isinstance(event, Policy):
-        # 1 and 1.0 are one value of a parameter that is no whole number.
-        fields["set"] = {FORM_1.get(path, path): typed(path, value) for path, value in event.set.items()}
     if event.strength is None:
         fields["strength"] = event.kind.strength
-    if isinstance(event, Shock) and is_own(event.kind.act):
-        fields["source"] = source_hash(event.kind.act)
-    if isinstance(event, Policy) and not event.set and event.name not in LISTED:
+    if isinstance(event, Shock):
+        return fields | ({"source": source_hash(event.kind.act)} if is_own(event.kind.act) else {})
+    # 1 and 1.0 are one value of a parameter that is no whole number.
+    fields["set"] = {FORM_1.get(path, path): typed(path, value) for path, value in event.set.items()}
+    if not event.set and event.name not in LISTED:
         fields["levers"] = [[FORM_1.get(v.path, v.path), typed(v.path, v.target), v.mode] for v in event.kind.levers]
     return fields
 
@@ -362,6 +334,16 @@ def rule_names(rules: Sequence[Rule]) -> dict[str, list[str]]:
     return out
 
 
+def event_type_faults(policies: Sequence[Any], shocks: Sequence[Any]) -> list[str]:
+    """Return lines for everything among policies and shocks that is none."""
+    return [
+        f"{name}: {event!r} is not a {kind.__name__}"
+        for name, kind, events in (("policies", Policy, policies), ("shocks", Shock, shocks))
+        for event in events
+        if not isinstance(event, kind)
+    ]
+
+
 def rule_faults(rules: Sequence[Any]) -> list[str]:
     """Return lines for everything that is no rule of a planner, curator or trainer."""
     wanted = "ExperimentPlanner, DataCurator or ModelTrainer"
@@ -401,45 +383,34 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 
 def toml_field(value: Any) -> str:
-    """A field of an event as TOML; parameters of a policy of one's own as a table in one line."""
+    """A field of an event as TOML; parameters of a custom policy as a table in one line."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f'"{k}" = {toml_value(typed(k, v))}' for k, v in value.items()) + " }"
     return toml_value(value)
 
 
-def _faults(act: Any) -> list[str]:
-    """Lines of what an act refuses."""
-    try:
-        act()
-    except ConfigurationError as error:
-        return error.faults
-    return []
-
-
 def _source(space: MaterialsSpace) -> dict[str, Any]:
     """How materials are read again."""
     origin = json.loads(json.dumps(dict(space.origin), default=str))
-    if origin.get("kind") not in FILES:
-        raise ConfigurationError(
-            "materials that were made in Python have no file; a run on them cannot be written as one"
-        )
+    refuse(
+        origin.get("kind") not in FILES,
+        "materials that were made in Python have no file; a run on them cannot be written as one",
+    )
     options = {name: value for name, value in origin["options"].items() if value is not None}
     return {origin["kind"]: origin["source"], "content": space.content, **options}
 
 
 def _read_again(materials: Any, folder: Path) -> MaterialsSpace:
     """Materials of a file that a run names; they must be the same."""
-    from mpbf_abm.errors import DataError
-    from mpbf_abm.model.materials import MaterialsSpace
-
-    if not isinstance(materials, Mapping) or len(kinds := [k for k in FILES if k in materials]) != 1:
-        raise ConfigurationError("[materials]: needs one of table and pool")
+    kinds = [k for k in FILES if k in materials] if isinstance(materials, Mapping) else []
+    refuse(len(kinds) != 1, "[materials]: needs one of table and pool")
+    source = str(materials[kinds[0]])
     options = {k: v for k, v in materials.items() if k not in (*FILES, "content")}
     read = MaterialsSpace.from_table if kinds[0] == "table" else MaterialsSpace.from_pool
     try:
-        space = read(folder / str(materials[kinds[0]]), **options)
+        space = read(folder / source, **options)
     except TypeError as error:
         raise ConfigurationError(f"[materials]: {error}") from None
     if space.content != materials.get("content"):
-        raise DataError(f"{materials[kinds[0]]}: holds other materials than those of the run")
+        raise DataError(f"{source}: holds other materials than those of the run")
     return space

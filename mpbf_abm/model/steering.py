@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, kernel
+from mpbf_abm.learning.acquisition import RULES, score
+from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.model.world import World
 from mpbf_abm.parameters import LayerParameters
 
 CLIP = 3.0
@@ -63,5 +66,56 @@ def family_weights(a: Float, S: Float, β_S: float) -> Float:
     """
     centred = a - a.mean(axis=1, keepdims=True)
     sd = centred.std(axis=1, keepdims=True)
-    z = np.clip(centred / np.where(sd > 1e-12, sd, 1.0), -CLIP, CLIP)
-    return np.asarray(β_S * S[:, None] * z)
+    return np.asarray(β_S * S[:, None] * np.clip(centred / np.where(sd > 1e-12, sd, 1.0), -CLIP, CLIP))
+
+
+# --------------------------------------------------------------------------- how models weigh families
+def perceived_steering(world: World, model: FoundationModel) -> float:
+    """S of a model from its last published tests, and the trade-off it was trained at."""
+    o = agreement(model.median_gap, world.truth.mad)
+    return steering_of(world.p.layers, o, world.p.coupling.correction, model.diagnosis.tradeoff)
+
+
+def family_values(world: World, models: list[FoundationModel]) -> Float:
+    """Acquisition value of each family by each model: its mean over the panel (M, K)."""
+    p = world.p.planners
+    rule, best = RULES[p.acquisition].families, best_known(world)
+    if rule == "greedy":
+        return np.asarray([model.family_mean for model in models], np.float64)
+
+    sds = [channelled_sd(world, model, model.panel_variance) for model in models]
+    scores = [score(rule, m.panel_mean, sd, best=best, kappa=p.kappa) for m, sd in zip(models, sds, strict=True)]
+    return np.asarray([s.mean(axis=1) for s in scores], np.float64)
+
+
+def channelled_sd(world: World, model: FoundationModel, variance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Claimed sds after the uncertainty channel from representation to steering.
+
+    Closed (0), a planner sees the model's mean sd over the panel whatever the material.
+    """
+    openness = np.float32(world.p.coupling.uncertainty_ral_isl)
+    sd = model.epistemic_sd(variance)
+    if openness == 1:
+        return sd
+    return np.asarray(openness * sd + (1 - openness) * model.epistemic_sd(model.panel_variance).mean(), np.float32)
+
+
+def best_known(world: World) -> float:
+    """Best experimental value any lab of the community has seen (0, the mean, before any)."""
+    best = world.planners.best_value
+    return float(np.max(best, initial=0.0, where=np.isfinite(best)))
+
+
+def log_weights(world: World) -> Float | None:
+    """Log-weights w_k that the served models give to families (M, K); None without models.
+
+    Rows of models that are not served are 0. Computed once per phase by whoever needs it.
+    """
+    served = dict(world.models())
+    if not served:
+        return None
+    models = list(served.values())
+    S = np.array([perceived_steering(world, model) for model in models])
+    out = np.zeros((len(world.registry.models), world.space.families))
+    out[list(served)] = family_weights(family_values(world, models), S, world.p.planners.steering_gain)
+    return out

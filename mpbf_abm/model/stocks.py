@@ -1,6 +1,6 @@
 """Stocks and flows: funding, compute, health and attention (phases 2 and 7).
 
-A stock changes through named flows only, and the books are checked at every tick. Updates
+A stock changes through named flows only, and every tick checks that stocks and flows balance. Updates
 are defined in discrete time (one tick is about a month): they are difference equations, not an
 approximation of differential ones.
 """
@@ -30,7 +30,7 @@ def totals(world: World) -> dict[str, float]:
 
 def fund(world: World) -> None:
     """Give income, and turn it into whole experiments whose total is fixed."""
-    books, p, planners = world.books, world.p, world.planners
+    books, p, planners, trainers = world.books, world.p, world.planners, world.trainers
     books.open(**totals(world))
     if len(planners):
         income = len(planners) * p.planners.experiments * p.stocks.funding
@@ -43,8 +43,7 @@ def fund(world: World) -> None:
         planners.attention[...] += inflow
         planners.judged[...] = 0.0
         books.flow("attention", "inflow", float(inflow.sum()))
-    if len(world.trainers):
-        trainers = world.trainers
+    if len(trainers):
         trainers.spent[...] = 0.0
         income = p.stocks.compute / p.trainers.retrain_interval
         room = np.minimum(income, np.maximum(0.0, 4 * p.stocks.compute - trainers.compute))
@@ -56,18 +55,16 @@ def funding_shares(world: World) -> Float:
     """Share of each planner in the income: merit on claimed discoveries, lottery, equal rest."""
     p, planners = world.p.stocks, world.planners
     n = len(planners)
-    equal = np.full(n, 1.0 / max(n, 1))
+    equal = lottery = np.full(n, 1.0 / max(n, 1))
     if not n or (not p.merit_share and not p.lottery_share):
         return equal
     merit = (planners.claims + 1.0) ** p.matthew
     merit = merit / merit.sum()
-    lottery = equal
     if p.lottery_share:
         # Half of the planners win, by keyed draw, and share the pot.
-        u = world.uniform("fund.lottery", planners, 1)[:, 0]
-        won = np.zeros(n)
-        won[np.argsort(u, kind="stable")[: max(1, n // 2)]] = 1.0
-        lottery = won / won.sum()
+        u, winners = world.uniform("fund.lottery", planners, 1)[:, 0], max(1, n // 2)
+        lottery = np.zeros(n)
+        lottery[np.argsort(u, kind="stable")[:winners]] = 1.0 / winners
     merit_share = min(p.merit_share, 1 - p.lottery_share)
     return np.asarray(merit_share * merit + p.lottery_share * lottery + (1 - merit_share - p.lottery_share) * equal)
 
@@ -89,8 +86,7 @@ def apportion(claims: Float, slots: Int) -> Int:
     quota = positive * (total / positive.sum())
     whole = np.floor(quota + 1e-9).astype(np.int64)
     rest = total - int(whole.sum())
-    order = np.lexsort((slots, -np.round(quota - whole, 9)))
-    whole[order[:rest]] += 1
+    whole[np.lexsort((slots, -np.round(quota - whole, 9)))[:rest]] += 1
     return np.asarray(whole)
 
 
@@ -110,15 +106,14 @@ def maintain(world: World) -> None:
         ("repository health", world.health_repositories, infrastructure.repository_load()),
         ("model health", world.health_models, infrastructure.model_load()),
     ):
-        if not len(health) or not (p.wear or p.upkeep):
-            continue
-        mean = load.mean()
-        worn = np.minimum(health, p.wear * (load / mean if mean > 0 else np.ones_like(load)))
-        health -= worn
-        books.flow(stock, "wear", -float(worn.sum()))
-        kept = np.minimum(1.0 - health, p.upkeep)
-        health += kept
-        books.flow(stock, "upkeep", float(kept.sum()))
+        if len(health) and (p.wear or p.upkeep):
+            mean = load.mean()
+            worn = np.minimum(health, p.wear * (load / mean if mean > 0 else np.ones_like(load)))
+            health -= worn
+            books.flow(stock, "wear", -float(worn.sum()))
+            kept = np.minimum(1.0 - health, p.upkeep)
+            health += kept
+            books.flow(stock, "upkeep", float(kept.sum()))
     outages(world)
     books.check(**totals(world))
 
@@ -126,7 +121,6 @@ def maintain(world: World) -> None:
 def outages(world: World) -> None:
     """Let nodes fail with a hazard that grows as health falls, and be repaired."""
     p, infrastructure = world.p.stocks, world.infrastructure
-    changed = False
     for kind, health, down, until in (
         ("repository", world.health_repositories, infrastructure.down_repositories, infrastructure.until_repositories),
         ("model", world.health_models, infrastructure.down_models, infrastructure.until_models),
@@ -141,9 +135,6 @@ def outages(world: World) -> None:
         down[failed] = True
         until[failed] = world.tick + 1
         world.totals.outages += int(failed.sum())
-        restored = float((1.0 - health[repaired]).sum())
+        world.books.flow(f"{kind} health", "repair", float((1.0 - health[repaired]).sum()))
         health[repaired] = 1.0
-        world.books.flow(f"{kind} health", "repair", restored)
-        changed |= bool(repaired.any() or failed.any())
-    if changed:
-        world.commons.notice()
+    world.commons.notice()

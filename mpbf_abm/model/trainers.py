@@ -10,12 +10,11 @@ import numpy as np
 
 from mpbf_abm.arrays import Int
 from mpbf_abm.learning.encoders import Encoder
-from mpbf_abm.learning.models import FoundationModel, Panel
-from mpbf_abm.model.agents import CohortAgent
+from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.diagnosis import current_panel, diagnose
-from mpbf_abm.model.links import choose_links
+from mpbf_abm.model.links import NONE, choose_links
 from mpbf_abm.model.training import encode, fit, head_features, training_rows
-from mpbf_abm.model.world import Trainers, World
+from mpbf_abm.model.world import CohortAgent, Trainers, World
 from mpbf_abm.streams import race
 
 DEALT = ("masked", "contrastive", "fusion", "graph")
@@ -23,7 +22,7 @@ MOST_LINKS = 50  # bound of infrastructure.providers
 
 
 class ModelTrainer(CohortAgent):
-    """A trainer who publishes one foundation model. Override a method to give it a rule of its own."""
+    """A trainer who publishes one foundation model. Override a method to give it a custom rule."""
 
     cohort_type = Trainers
 
@@ -39,13 +38,10 @@ class ModelTrainer(CohortAgent):
 
 def abstract(world: World) -> None:
     """Retrain whoever is due: all at tick 0, then every interval, staggered."""
-    p, trainers = world.p.trainers, world.trainers
-    offset = trainers.slots * p.retrain_interval // max(1, len(trainers))
-    due = np.flatnonzero((world.tick == 0) | ((world.tick + offset) % p.retrain_interval == 0))
-    if not len(due):
-        return
-    due = due[np.argsort(trainers.slots[due])]
-    if world.tick:
+    interval, trainers = world.p.trainers.retrain_interval, world.trainers
+    offset = trainers.slots * interval // max(1, len(trainers))
+    due = trainers.by_slot[((world.tick == 0) | ((world.tick + offset) % interval == 0))[trainers.by_slot]]
+    if world.tick and len(due):
         rewire(world, due)
     shared: dict[tuple[Any, ...], Any] = {}
     for trainer in due:
@@ -54,10 +50,9 @@ def abstract(world: World) -> None:
 
 def rewire(world: World, due: Int) -> None:
     """Let trainers who retrain reconsider their repository links."""
-    p, links = world.p.infrastructure, world.infrastructure.model_repositories
+    links = world.infrastructure.model_repositories
     u = world.uniform("trainer.rewire", world.trainers, MOST_LINKS)[:, : links.shape[1]]
-    keep = np.where(u < p.rewiring, -1, links)
-    link_trainers(world, due, keep[due])
+    link_trainers(world, due, np.where(u < world.p.infrastructure.rewiring, NONE, links)[due])
 
 
 def link_trainers(world: World, trainers: Int, keep: Int | None = None) -> None:
@@ -77,21 +72,16 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
     rows = training_rows(world, sources, scale)
     if (rule := world.own("trainers").get(trainer)) is not None:
         rows = np.unique(np.asarray(rule.sample(rows), np.int64))
-    if (
-        int(sources.sum()) < max(1, world.infrastructure.need)
-        or world.infrastructure.down_models[trainer]
-        or not len(rows)
-    ):
+    enough = sources.sum() >= max(1, world.infrastructure.need)
+    if not enough or world.infrastructure.down_models[trainer] or not len(rows):
         world.totals.failed_retrainings += 1
         return
     if world.p.stocks.compute > 0:
         paid = min(scale, float(trainers.compute[trainer]))
         trainers.compute[trainer] -= paid
         trainers.spent[trainer] += paid
-    panel = current_panel(world)
-    lineage, encoder, objective = choose_encoder(world, trainer, scale, rows, shared)
-    model = train(world, trainer, scale, rows, lineage, encoder, objective, panel, shared)
-    world.registry.publish(trainer, model, lineage)
+    model = train(world, trainer, scale, rows, shared)
+    world.registry.publish(trainer, model, model.lineage)
     respond(world, trainer, model)
 
 
@@ -106,13 +96,13 @@ def choose_encoder(
     world: World, trainer: int, scale: float, rows: Int, shared: dict[tuple[Any, ...], Any]
 ) -> tuple[int, Encoder, str]:
     """Train an encoder, or build on that of another trainer's published model (reuse)."""
-    slot = int(world.trainers.slots[trainer])
+    p, slot = world.p.trainers, int(world.trainers.slots[trainer])
     draw = world.uniform("trainer.reuse", world.trainers, 1)[trainer, 0]
-    if draw < world.p.trainers.reuse and (donor := choose_donor(world, trainer, shared)) is not None:
+    if draw < p.reuse and (donor := choose_donor(world, trainer, shared)) is not None:
         return donor.lineage, donor.encoder, donor.objective
-    objective = DEALT[slot % len(DEALT)] if world.p.trainers.objective == "mixed" else world.p.trainers.objective
+    objective = DEALT[slot % len(DEALT)] if p.objective == "mixed" else p.objective
     invariance = float(world.trainers.invariance[trainer])
-    k = max(1, world.p.trainers.latent_dims + round(world.p.trainers.latent_per_doubling * math.log2(scale)))
+    k = max(1, p.latent_dims + round(p.latent_per_doubling * math.log2(scale)))
     key = ("encoder", objective, k, invariance, rows.tobytes())
     if key not in shared:
         shared[key] = encode(world, rows, objective, k, invariance)
@@ -133,55 +123,43 @@ def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any])
     return registry.models[int(race(shared[key][trainer], weight))] if weight.any() else None
 
 
-def train(
-    world: World,
-    trainer: int,
-    scale: float,
-    rows: Int,
-    lineage: int,
-    encoder: Encoder,
-    objective: str,
-    panel: Panel,
-    shared: dict[tuple[Any, ...], Any],
-) -> FoundationModel:
-    """Fit the head on an encoder and judge the model on the panel."""
-    p, space, commons = world.p.trainers, world.space, world.commons
+def train(world: World, trainer: int, scale: float, rows: Int, shared: dict[tuple[Any, ...], Any]) -> FoundationModel:
+    """Choose an encoder, fit a head on it and judge the model on the panel."""
+    p, space, commons, panel = world.p.trainers, world.space, world.commons, current_panel(world)
+    lineage, encoder, objective = choose_encoder(world, trainer, scale, rows, shared)
     key = ("head", lineage, id(encoder), scale, rows.tobytes())
     if key not in shared:
         weights, phase = head_features(world, encoder, lineage, scale)
         shared[key] = weights, phase, fit(world, rows, weights, phase)
     weights, phase, head = shared[key]
-    head = replace(head)
     base = p.physical_prior or p.delta_learning
     phi = head.features(panel.x, weights, phase)
     mean, variance = head.predict(phi)
     if base:
         mean = mean + world.truth.simulated[panel.materials.ravel()]
-    shape = panel.materials.shape
     corpus = np.bincount(commons.family[rows], minlength=space.families) / len(rows)
     model = FoundationModel(
-        trainer,
-        lineage,
-        world.tick,
-        objective,
-        scale,
-        float(1 - encoder.input_scale[space.ambient["gauge"]].mean()) if space.dims["gauge"] else 1.0,
-        encoder,
-        weights,
-        phase,
-        head,
-        p.overconfidence,
-        base,
-        len(rows),
-        corpus,
-        np.lexsort((space.family_keys, corpus))[: max(1, space.families // 2)],
-        panel,
-        phi,
-        mean.reshape(shape),
-        variance.reshape(shape),
+        trainer=trainer,
+        lineage=lineage,
+        trained=world.tick,
+        objective=objective,
+        scale=scale,
+        invariance=float(1 - encoder.input_scale[space.ambient["gauge"]].mean()) if space.dims["gauge"] else 1.0,
+        encoder=encoder,
+        weights=weights,
+        phase=phase,
+        head=replace(head),
+        overconfidence=p.overconfidence,
+        simulated_base=base,
+        records=len(rows),
+        corpus=corpus,
+        rare=np.lexsort((space.family_keys, corpus))[: max(1, space.families // 2)],
+        panel=panel,
+        panel_phi=phi,
+        panel_mean=mean.reshape(panel.materials.shape),
+        panel_variance=variance.reshape(panel.materials.shape),
     )
-    old = world.registry.models[trainer]
-    if old is not None:
+    if (old := world.registry.models[trainer]) is not None:
         model.recent, model.median_gap = list(old.recent), old.median_gap
     model.diagnosis = diagnose(world, model)
     return model
@@ -189,18 +167,15 @@ def train(
 
 def respond(world: World, trainer: int, model: FoundationModel) -> None:
     """Move the trainer's scale along the sign of dT/dp (gain response_ral)."""
-    p = world.p.trainers
-    if not p.response_ral or model.diagnosis is None:
+    p, trainers = world.p.trainers, world.trainers
+    if not p.response_ral:
         return
+    direction = float(np.sign(model.diagnosis.slope))
     if p.measured_response:
         # The measured trade-off has no formula to differentiate: keep the direction that paid.
-        before = float(world.trainers.last_tradeoff[trainer])
-        direction = float(world.trainers.last_direction[trainer])
-        if math.isfinite(before) and model.diagnosis.tradeoff_measured < before:
+        measured, direction = model.diagnosis.tradeoff_measured, float(trainers.last_direction[trainer])
+        if measured < trainers.last_tradeoff[trainer]:
             direction = -direction
-        world.trainers.last_tradeoff[trainer] = model.diagnosis.tradeoff_measured
-        world.trainers.last_direction[trainer] = direction
-    else:
-        direction = float(np.sign(model.diagnosis.slope))
-    scale = float(world.trainers.scale[trainer]) * 2.0 ** (p.response_ral * direction)
-    world.trainers.scale[trainer] = float(np.clip(scale, 1 / 16, p.scale_cap))
+        trainers.last_tradeoff[trainer], trainers.last_direction[trainer] = measured, direction
+    scale = float(trainers.scale[trainer]) * 2.0 ** (p.response_ral * direction)
+    trainers.scale[trainer] = np.clip(scale, 1 / 16, p.scale_cap)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float, Float32, Int
-from mpbf_abm.kernels import kernel
+from mpbf_abm.arrays import Float, Float32, Int, kernel
 from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encoder
 from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, fit_gaussian
 from mpbf_abm.learning.heads import Head, fit_head
 from mpbf_abm.learning.models import frequencies
 from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import channel, pooled_by
+from mpbf_abm.model.materials import BLOCKS
 from mpbf_abm.model.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
 from mpbf_abm.model.world import World
 
@@ -30,11 +30,8 @@ def training_rows(world: World, sources: NDArray[np.bool_], scale: float) -> Int
     """
     p, commons = world.p.trainers, world.commons
     rows = commons.reachable(sources)
-    fidelity = FIDELITY[commons.modality[rows]]
-    if p.labels == "simulated":
-        rows = rows[fidelity == SIMULATED]
-    elif p.labels == "measured":
-        rows = rows[fidelity == MEASURED]
+    if p.labels != "all":
+        rows = rows[FIDELITY[commons.modality[rows]] == {"simulated": SIMULATED, "measured": MEASURED}[p.labels]]
     count = max(1, round(p.records * scale))
     u = commons.uniform()[rows]
     recent = (commons.tick[rows] > world.tick - p.retrain_interval) & (commons.origin[rows] != GENERATED)
@@ -67,8 +64,7 @@ def record_descriptors(world: World, rows: Int, view: int = FIRST_VIEW) -> Float
 
 def column_gains(world: World, block_gains: Float32) -> Float32:
     """Spread gains per block (n, 4) over ambient columns (n, d)."""
-    widths = [world.space.dims[b] for b in ("quantum", "meso", "gauge", "spurious")]
-    return np.repeat(block_gains, widths, axis=1)
+    return np.repeat(block_gains, [world.space.dims[b] for b in BLOCKS], axis=1)
 
 
 def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -> Encoder:
@@ -94,10 +90,8 @@ def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -
         }
     elif objective == "graph":
         near = space.descriptors[space.neighbours(commons.material[rows])].mean(axis=1)
-        left = space.dims["quantum"] + space.dims["meso"]
-        ambient = np.concatenate(
-            [near[:, :left], np.zeros((len(rows), space.dims["gauge"]), np.float32), near[:, left:]], 1
-        )
+        left, none = space.dims["quantum"] + space.dims["meso"], np.zeros((len(rows), space.dims["gauge"]), np.float32)
+        ambient = np.concatenate([near[:, :left], none, near[:, left:]], 1)
         extra = {"smoothed": (1 - np.float32(p.graph_smoothing)) * x + np.float32(p.graph_smoothing) * ambient}
     return train_encoder(x, gains, objective, k, input_scale(world, invariance), **extra)
 
@@ -106,8 +100,8 @@ def labels(world: World, rows: Int) -> tuple[Float, Float]:
     """Labels and their variances as training sees them, after harmonisation and the channels."""
     c, commons = world.p.coupling, world.commons
     value = commons.harmonised(rows, world.p.trainers.harmonisation).astype(np.float64)
-    variance = commons.variance[rows].astype(np.float64)
-    variance = pooled_by(commons.modality[rows], variance, c.uncertainty_modalities)
+    claimed = commons.variance[rows].astype(np.float64)
+    variance = pooled_by(commons.modality[rows], claimed, c.uncertainty_modalities)
     return value, channel(variance, c.uncertainty_dal_ral)
 
 
@@ -124,10 +118,9 @@ def feature_map(world: World, encoder: Encoder, lineage: int, count: int) -> tup
     p = world.p.trainers
     if p.head == "gaussian_process":
         return coordinate_map(encoder, p.length_scale)
-    known = lineage, count
-    if known not in world.frequencies:
-        world.frequencies[known] = frequencies(world.streams, lineage, world.space.width, count)
-    omega, phase = world.frequencies[known]
+    if (lineage, count) not in world.frequencies:
+        world.frequencies[lineage, count] = frequencies(world.streams, lineage, world.space.width, count)
+    omega, phase = world.frequencies[lineage, count]
     length = p.length_scale * math.sqrt(encoder.k)
     return (encoder.projection() @ omega / length).astype(np.float32), phase
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Float32, Int
-from mpbf_abm.errors import BookkeepingError, ConfigurationError
+from mpbf_abm.errors import BookkeepingError
+from mpbf_abm.identity import name_of
 from mpbf_abm.learning.models import FoundationModel, Panel
-from mpbf_abm.model.commons import Commons
+from mpbf_abm.model.commons import Commons, distinct
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.parameters import Parameters, bounds_of
@@ -36,8 +37,6 @@ class Experiments:
         Claimed variance of the measurement.
     lot : float (E,)
         Uniform number by which a result that nothing else decides on is published.
-    published : bool (E,)
-        Decided in phase couple.
     phi : dict
         Features of the choice by model, for corrections: rows of experiments, and features.
     candidates : int (E, C)
@@ -48,6 +47,8 @@ class Experiments:
         Which candidate was made.
     distance : float
         Mean latent distance between a proposed optimum and the material that realised it.
+    published : bool (E,)
+        Decided in phase couple.
     """
 
     planner: Int
@@ -60,12 +61,12 @@ class Experiments:
     observed: Float32
     variance: Float32
     lot: Float
-    published: Bool = field(default_factory=lambda: np.zeros(0, bool))
-    phi: dict[int, tuple[Int, Float32]] = field(default_factory=dict)
-    candidates: Int = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    expected: Float32 = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    pick: Int = field(default_factory=lambda: np.zeros(0, np.int64))
-    distance: float = float("nan")
+    phi: dict[int, tuple[Int, Float32]]
+    candidates: Int
+    expected: Float32
+    pick: Int
+    distance: float
+    published: Bool = field(init=False)
 
 
 @dataclass
@@ -105,20 +106,20 @@ class Discoveries:
         Top-set materials of each family found since founding.
     existing : int
         How many there were to find.
-    best : float
-        Best true property among them (0 before any).
     untested : int
         Feasible materials without a public measurement at founding.
     spent : int
         Tests before the present objective was set; discoveries per test are counted from there.
+    best : float
+        Best true property among those found (0 before any).
     """
 
     tick: NDArray[np.int32]
     by_family: Int
-    existing: int = 0
+    existing: int
+    untested: int
+    spent: int
     best: float = 0.0
-    untested: int = 0
-    spent: int = 0
 
     @property
     def count(self) -> int:
@@ -196,16 +197,15 @@ class Cohort:
         ConfigurationError
             If there is one of that name.
         """
-        if name in cls.declared:
-            raise ConfigurationError(f"{cls.kind} have a column '{name}' already")
-        cls.declared[name] = column
+        cls.declared[name_of(column, name, f"column of {cls.kind}", cls.declared)] = column
 
     @classmethod
     def begin(cls, p: Parameters, count: int) -> Self:
         """Make the agents of a community with their columns as they start."""
         columns: dict[str, NDArray[Any]] = {}
         for name, c in cls.declared.items():
-            start = getattr(getattr(p, cls.kind), name) if c.parameter else c.start(p) if callable(c.start) else c.start
+            path = f"{cls.kind}.{name}"
+            start = p.value(path) if c.parameter else c.start(p) if callable(c.start) else c.start
             shape = (count,) if c.width is None else (count, c.width(p))
             columns[name] = np.array(np.broadcast_to(np.asarray(start, c.dtype), shape))
         return cls(count, **columns)
@@ -213,11 +213,9 @@ class Cohort:
     def follow(self, before: Parameters, now: Parameters) -> None:
         """Carry a change of parameters over to the columns that start at them."""
         for name, c in self.declared.items():
-            if c.parameter:
-                old, new = getattr(getattr(before, self.kind), name), getattr(getattr(now, self.kind), name)
-                if old != new:
-                    low, high = bounds_of(f"{self.kind}.{name}")
-                    self.columns[name] = np.clip(self.columns[name] + (new - old), low, high)
+            path = f"{self.kind}.{name}"
+            if c.parameter and (change := now.value(path) - before.value(path)):
+                self.columns[name] = np.clip(self.columns[name] + change, *bounds_of(path))
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -238,11 +236,10 @@ class Cohort:
         return draws if self.in_order else draws[self._slots]
 
     def __getattr__(self, name: str) -> NDArray[Any]:
-        columns = self.__dict__.get("columns")
-        if columns is None or name not in columns:
+        columns: dict[str, NDArray[Any]] = self.__dict__.get("columns", {})
+        if name not in columns:
             raise AttributeError(f"{self.kind or 'cohort'} have no column '{name}'")
-        found: NDArray[Any] = columns[name]
-        return found
+        return columns[name]
 
     def frame(self) -> dict[str, NDArray[Any]]:
         """Return the one-dimensional columns, as for a table of agents."""
@@ -290,7 +287,7 @@ class Planners(Cohort):
     )
     judged: Float = column("attention that this tick's choices took", "candidates")
     claims: Float = column("decaying count of published results above the threshold", "discoveries")
-    best_value: Float = column("best result of its own", "sd", -np.inf)
+    best_value: Float = column("best result of the planner itself", "sd", -np.inf)
     best_material: Int = column("material of that result, -1 before any", "row", -1, dtype=np.int64)
     hits: Float = column(
         "decaying count of tests inside each model's interval", "tests", width=lambda p: p.trainers.count
@@ -308,13 +305,10 @@ class Books:
         Total of each stock when the tick began.
     flows : dict of dict
         ``flows[stock][name]``: signed total of each named flow in this tick.
-    cumulative : dict of dict
-        The same, since the start.
     """
 
     opening: dict[str, float] = field(default_factory=dict)
     flows: dict[str, dict[str, float]] = field(default_factory=dict)
-    cumulative: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def open(self, **totals: float) -> None:
         """Begin a tick with the present totals."""
@@ -324,8 +318,6 @@ class Books:
     def flow(self, stock: str, name: str, amount: float) -> None:
         """Enter a flow; outflows are negative."""
         self.flows[stock][name] = self.flows[stock].get(name, 0.0) + amount
-        ever = self.cumulative.setdefault(stock, {})
-        ever[name] = ever.get(name, 0.0) + amount
 
     def check(self, **totals: float) -> None:
         """Raise unless every closing total equals the opening total plus its flows."""
@@ -363,7 +355,7 @@ class World:
     books : Books
         The flows of the stocks.
     rules : dict
-        Agents with a rule of their own, by kind and row.
+        Agents with a custom rule, by kind and row.
     """
 
     p: Parameters
@@ -380,8 +372,8 @@ class World:
     collaborators: Int
     health_repositories: Float
     health_models: Float
-    discoveries: Discoveries
-    books: Books = field(default_factory=lambda: Books())
+    discoveries: Discoveries = field(init=False)
+    books: Books = field(default_factory=Books)
     tick: int = 0
     panel: Panel | None = None
     results: Experiments | None = None
@@ -400,7 +392,7 @@ class World:
         return {c.kind: c for c in (self.curators, self.trainers, self.planners)}
 
     def own(self, kind: str) -> dict[int, Any]:
-        """Return agents of a kind that have a rule of their own, by row."""
+        """Return agents of a kind that have a custom rule, by row."""
         return self.rules.get(kind, {})
 
     def models(self) -> list[tuple[int, FoundationModel]]:
@@ -420,3 +412,85 @@ class World:
         """Keyed exponential clocks of every agent for every family (n, K)."""
         clocks = self.clocks(decision, cohort, self.space.families)
         return clocks if self.space.keys_in_order else clocks[:, self.space.family_keys]
+
+
+# --------------------------------------------------------------------------- agents as views of rows
+
+# An agent's attribute reads and writes its row, so inspection, custom subclasses and vectorised
+# rules always agree.
+
+
+class CohortAgent:
+    """A view of one row of a cohort; every column of the cohort is an attribute.
+
+    Parameters
+    ----------
+    model : Community
+        Whose world the agent lives in.
+    row : int
+    """
+
+    cohort_type: ClassVar[type[Cohort]] = Cohort
+
+    def __init__(self, model: Any, row: int) -> None:
+        self.model = model
+        self.row = row
+
+    @property
+    def world(self) -> World:
+        """What agents share: space, commons, registry, infrastructure."""
+        return cast(World, self.model.world)
+
+    @property
+    def cohort(self) -> Cohort:
+        """All agents of this kind, as columns."""
+        return self.world.cohorts[self.cohort_type.kind]
+
+    @property
+    def slot(self) -> int:
+        """Identity of this agent in keyed draws."""
+        return int(self.cohort.slots[self.row])
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in type(self).cohort_type.declared:
+            raise AttributeError(f"{type(self).__name__} has no attribute '{name}'")
+        value = self.cohort.columns[name][self.row]
+        return value.item() if np.ndim(value) == 0 else value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).cohort_type.declared:
+            self.cohort.columns[name][self.row] = value
+        else:
+            super().__setattr__(name, value)
+
+
+# --------------------------------------------------------------------------- discoveries
+
+# Which materials of the top set are found, and when, since founding or since a new objective.
+
+NOT_YET, KNOWN = -1, -2
+
+
+def start_counting(world: World) -> None:
+    """Count from now on: what is known already is no discovery."""
+    known, totals = world.commons.tested, world.totals
+    world.discoveries = Discoveries(
+        tick=np.where(known, KNOWN, NOT_YET).astype(np.int32),
+        by_family=np.zeros(world.space.families, np.int64),
+        existing=int((world.truth.top & ~known).sum()),
+        untested=int((world.space.feasible & ~known).sum()),
+        spent=totals.done + totals.measured_acquisitions,
+    )
+
+
+def note_discoveries(world: World, materials: NDArray[np.int64]) -> None:
+    """Note which of the materials measured in public are of the top set and new."""
+    if not len(materials):
+        return
+    d, truth = world.discoveries, world.truth
+    top = materials[truth.top[materials] & world.space.feasible[materials]]
+    fresh = distinct(top[d.tick[top] == NOT_YET])
+    if len(fresh):
+        d.tick[fresh] = world.tick
+        np.add.at(d.by_family, world.space.family[fresh], 1)
+        d.best = max(d.best, float(truth.property[fresh].max()))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpbf_abm.kernels import recording
+from mpbf_abm.arrays import recording
 from mpbf_abm.learning.encoders import Encoder, train_encoder
 from mpbf_abm.learning.linalg import features, gram, inverse, leading_directions, quadratic
 

@@ -116,9 +116,9 @@ def test_reduced_composition_does_not_depend_on_writing(amounts, factor):
 
 
 def test_descriptors_by_hand():
-    values = dict(
-        zip(chemistry.descriptor_names(), chemistry.descriptors(composition_matrix(["Fe2O3", "Cu"])).T, strict=True)
-    )
+    names = [f"{statistic} {name}" for statistic in ("mean", "spread", "min", "max") for name in elements().names]
+    names += ["elements", *(f"norm {p}" for p in chemistry.NORMS)]
+    values = dict(zip(names, chemistry.descriptors(composition_matrix(["Fe2O3", "Cu"])).T, strict=True))
     iron, oxygen = 1.83, 3.44
     mean = 0.4 * iron + 0.6 * oxygen
     spread = np.sqrt(0.4 * (iron - mean) ** 2 + 0.6 * (oxygen - mean) ** 2)

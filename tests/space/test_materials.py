@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mpbf_abm.data.chemistry import element_edits
-from mpbf_abm.data.families import adjacent_similarity
+from mpbf_abm.data.synthetic import adjacent_similarity
 from mpbf_abm.errors import DataError
 from mpbf_abm.model.materials import MaterialsSpace
 

@@ -14,8 +14,7 @@ from scipy import stats
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from mpbf_abm.data.families import knn_similarity, top_set
-from mpbf_abm.data.synthetic import bias_field, family_rows, random_field
+from mpbf_abm.data.synthetic import bias_field, family_rows, knn_similarity, random_field, top_set
 from mpbf_abm.errors import ConfigurationError, DataError
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters

@@ -319,6 +319,11 @@ def test_numbers_as_people_write_them(tmp_path, cells, first):
     )
 
 
+def test_a_cell_without_a_number_among_decimal_commas_is_named(tmp_path):
+    (found,) = faults(build, written(tmp_path, "t.tsv", delimited("\t", ["1,5", "n.a.", *["7"] * 10])))
+    assert "'n.a.'" in found
+
+
 def test_points_that_part_thousands_are_read_with_commas(tmp_path):
     space = build(written(tmp_path, "t.tsv", delimited("\t", ["1.234,5", "1.234", *["7"] * 10])))
     assert float(space.in_unit(float(space.property[space.names.index("KCl")]))) == pytest.approx(1234, rel=1e-4)

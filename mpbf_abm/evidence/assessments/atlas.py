@@ -193,7 +193,7 @@ def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dic
         if tick == early and interventions:
             out |= by_intervention(eco.snapshot(), interventions, setting.ticks)
     world, end = eco.world, seen[-1] | {name: _known_mean([s[name] for s in seen]) for name in FLOWS}
-    models = [(w, m, m.diagnosis.u[0]) for w, m in usage(world) if m.diagnosis is not None]
+    models = [(w, m, m.diagnosis.u[0]) for w, m in usage(world)]
     errors = (w * float((m.panel_mean - world.truth.property[m.panel.materials]).mean()) for w, m, _ in models)
     mine = {
         "meso_explained": sum(w * (1.0 - u) for w, _, u in models) if models else math.nan,
