@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.paper import text
 from analysis.paper.captions import FEEDS, FIGURES, chosen
 from analysis.paper.studies import STUDIES
-from mpbf_abm.cli.console import tell_written
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar, tell_written
 from mpbf_abm.errors import ConfigurationError, MpbfError, OutputError
 from mpbf_abm.figures.build import JOURNALS, build, compare
 from mpbf_abm.outputs import OutputFolder, table

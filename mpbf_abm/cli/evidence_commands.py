@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import names_in, of_run, option, typed, whole
-from mpbf_abm.cli.console import OK, complain, refuse_if, result, tell, verdict
+from mpbf_abm.cli.console import OK, Bar, complain, refuse_if, result, tell, verdict
 from mpbf_abm.cli.options import MORE, CommunityOptions, Data, Jobs, Json, Out, workers
-from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import ConfigurationError
 
 if TYPE_CHECKING:

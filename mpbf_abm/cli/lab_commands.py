@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from mpbf_abm.cli.binding import of_run, option, typed, whole
-from mpbf_abm.cli.console import OK, tell, tell_written, verdict
+from mpbf_abm.cli.console import OK, Bar, tell, tell_written, verdict
 from mpbf_abm.cli.options import MORE, CommunityOptions, Jobs, Json, Out, given, workers
-from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import HaltError
 from mpbf_abm.outputs import table
 

@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, one_of, option, whole
-from mpbf_abm.cli.console import INTERRUPTED, OK, Explained, complain, fresh_file, refuse_if, tell, verdict, written
+from mpbf_abm.cli.console import (
+    INTERRUPTED,
+    OK,
+    Bar,
+    Explained,
+    complain,
+    fresh_file,
+    refuse_if,
+    tell,
+    verdict,
+    written,
+)
 from mpbf_abm.cli.options import Jobs, Json, Out, Quiet
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.outputs import table
@@ -142,7 +153,6 @@ def run(
     failed, 130 if interrupted. With --jobs 1 runs are made in this process, without limits. With --shard env I and N
     come from SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX.
     """
-    from mpbf_abm.cli.progress import Bar
     from mpbf_abm.reports.study_report import summary
     from mpbf_abm.studies.driver import run_study
 
@@ -226,7 +236,6 @@ def merge(
     sources: Annotated[list[Path] | None, argument("[STORE|DIR]...", "Stores. [default: the shards in DIR]")] = None,
 ) -> int:
     """Merge stores: shards of one study, or the readable part of a damaged store; exit code 3 if runs were lost."""
-    from mpbf_abm.cli.progress import Bar
     from mpbf_abm.reports.study_report import merged
     from mpbf_abm.studies.upkeep import merge_stores
 

@@ -19,7 +19,7 @@ import pytest
 from waiting import wait_until
 
 from mpbf_abm.cli import main
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 
 TINY = ["space.families=8", "space.materials=300", "founding.records=60", "trainers.records=40", "trainers.features=16", "planners.count=4", "curators.count=3"]  # fmt: skip
 COMMUNITY = ["--preset=quick", *(f"--set={pair}" for pair in TINY)]
