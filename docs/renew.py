@@ -224,6 +224,17 @@ def filled(text: str, word: str, content: Mapping[str, Callable[[], str]], where
     return block.sub(lambda m: f"{m.group(1)}{content[m.group(2)]()}{m.group(4)}", text)
 
 
+def _is_titled(path: Path, title: str) -> bool:
+    """Return whether a file is a PNG with a title, as ``figures.style.save`` writes one."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return bool(picture.info.get("Title") == title)
+    except OSError:
+        return False
+
+
 def renew(
     page: Path, content: Mapping[str, str], draw: Callable[[], Figure] | None = None, *, title: str = "", alt: str = "", beside: bool = False
 ) -> None:  # fmt: skip
@@ -252,7 +263,7 @@ def renew(
     if draw is not None:
         from mpbf_abm.figures import style
 
-        if picture.exists() and not style.is_titled(picture, title):
+        if picture.exists() and not _is_titled(picture, title):
             raise OutputError(f"{picture}: exists and was not drawn by mpbf for this page; move it away")
     try:
         text = filled(

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, did_you_mean
 from mpbf_abm.figures import style
-from mpbf_abm.figures.of_studies import words
-from mpbf_abm.figures.style import Frames
+from mpbf_abm.figures.style import Frames, words
+from mpbf_abm.stats.estimates import mean_estimate
 from mpbf_abm.studies.results import Results
 
 Prepare = Callable[..., dict[str, pd.DataFrame]]
@@ -101,10 +101,32 @@ def lacking(kind: str, what: str) -> ConfigurationError:
     return ConfigurationError(f"{kind}: the study lacks {what}")
 
 
-def band(values: Float) -> tuple[Float, Float, Float]:
-    """Return the median over replicates and the range of nine tenths of them."""
-    low, middle, high = np.nanquantile(values, (BAND[0], 0.5, BAND[1]), axis=0)
-    return middle, low, high
+def band(values: Float, middle: str = "median", **columns: Any) -> pd.DataFrame:
+    """Return columns, and the median over replicates with the range of nine tenths of them, ``low`` to ``high``.
+
+    Parameters
+    ----------
+    values : array (R, T)
+    middle : str
+        Column of the median.
+    **columns
+        A value, or one for each row (T,).
+    """
+    low, half, high = np.nanquantile(values, (BAND[0], 0.5, BAND[1]), axis=0)
+    return pd.DataFrame({**columns, middle: half, "low": low, "high": high})
+
+
+def mean(values: Float, name: str, **columns: Any) -> dict[str, Any]:
+    """Return a row: columns, the mean of the runs that have a value, its 95 % interval, and how many they are."""
+    known = finite(values)
+    e = mean_estimate(known)
+    return {**columns, name: e.value, "low": e.low, "high": e.high, "n": len(known)}
+
+
+def tables(results: Results, name: str, s: int, a: int = 0) -> dict[int, Mapping[str, Any]]:
+    """Return the tables that the runs of a scenario and arm have stored under a name, by replicate."""
+    found = sorted(results.tables(name).items())
+    return {replicate: table for (at, arm, replicate), table in found if (at, arm) == (s, a)}
 
 
 def finite(values: Float) -> Float:

@@ -8,6 +8,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -15,11 +16,9 @@ from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.fragility import CRITERIA
 from mpbf_abm.evidence.assessments.histories import REMOVAL_OUTCOMES, STEPS, network_outcomes
 from mpbf_abm.figures import kind, style
-from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, lacking, level_words, levels
-from mpbf_abm.figures.of_studies import strip
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, unique
+from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, lacking, level_words, levels, mean
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, strip, unique
 from mpbf_abm.stats.classification import auc, roc_curve
-from mpbf_abm.stats.estimates import mean_estimate
 from mpbf_abm.stats.warning import early_warnings
 from mpbf_abm.studies.results import Results
 
@@ -41,15 +40,10 @@ def prepare_removal(results: Results, choice: Choice = EVERYTHING) -> dict[str, 
         found = _network(results, s)
         for criterion in CRITERIA:
             values = np.stack([found[f"{criterion} {i}"] for i in range(STEPS + 1)], axis=1)
-            middle, low, high = band(values)
-            curves += [(level, criterion, i / STEPS, middle[i], low[i], high[i]) for i in range(STEPS + 1)]
-            known = finite(found[f"R {criterion}"])
-            e = mean_estimate(known)
-            means.append((level, criterion, e.value, e.low, e.high, len(known)))
-    return {
-        "curves": pd.DataFrame(curves, columns=[column, "criterion", "removed", "median", "low", "high"]),
-        "robustness": pd.DataFrame(means, columns=[column, "criterion", "R", "low", "high", "n"]),
-    }
+            what: dict[str, Any] = {column: level, "criterion": criterion}
+            curves.append(band(values, **what, removed=np.arange(STEPS + 1) / STEPS))
+            means.append(mean(found[f"R {criterion}"], "R", **what))
+    return {"curves": pd.concat(curves, ignore_index=True), "robustness": pd.DataFrame(means)}
 
 
 def _network(results: Results, s: int) -> dict[str, Float]:
@@ -58,12 +52,12 @@ def _network(results: Results, s: int) -> dict[str, Float]:
         return {name: results.values(name)[s, 0] for name in REMOVAL_OUTCOMES}
     if "links" not in results.study.series.tables:
         raise lacking("removal", 'networks: [series] tables = ["links"]')
-    out = {name: np.full(results.replicates, np.nan) for name in REMOVAL_OUTCOMES}
-    for (at, arm, r), table in results.tables("links").items():
-        if (at, arm) == (s, 0):
-            for name, value in network_outcomes(_graph(table["states"][-1]), results.plan.seed(s, 0, r)).items():
-                out[name][r] = value
-    return out
+    held = kind.tables(results, "links", s).items()
+    found = {r: network_outcomes(_graph(table["states"][-1]), results.plan.seed(s, 0, r)) for r, table in held}
+    frame = pd.DataFrame(
+        [found.get(r, {}) for r in range(results.replicates)], columns=REMOVAL_OUTCOMES, dtype=np.float64
+    )
+    return {str(name): column.to_numpy() for name, column in frame.items()}
 
 
 def _graph(links: Mapping[str, NDArray[Any]]) -> nx.DiGraph[tuple[str, int]]:
@@ -89,22 +83,22 @@ def draw_removal(frames: Frames) -> Figure:
     fig, (*axes, last) = style.figure("double", 62, 1, len(ratios), width_ratios=ratios)
     for ax, level, mark in zip(axes, shown, "abc", strict=False):
         for criterion, (color, line, _) in STYLES.items():
-            part = pick(curves[curves[column] == level], criterion=criterion)
+            part = pick(curves, **{column: level}, criterion=criterion)
             ribbon(ax, part, "removed", "median", color, linestyle=line, label=CRITERIA[criterion])
         if ax is not axes[0]:
             ax.sharey(axes[0])
-        ax.set(xlabel="nodes removed (share)", xlim=(0, 1), ylim=(0, 1.02))
-        style.letter(ax, mark, level_words(column, level) if len(shown) > 1 else "largest component")
+        title = level_words(column, level) if len(shown) > 1 else "largest component"
+        style.letter(ax, mark, title, xlabel="nodes removed (share)", xlim=(0, 1), ylim=(0, 1.02))
     axes[0].set_ylabel("largest component\n(share; median, 5–95 %)")
     for i, (criterion, (color, _, mark)) in enumerate(STYLES.items()):
         part = pick(means, criterion=criterion)
         x = np.array(places, np.float64) + 0.12 * (i - 1.5)
         last.vlines(x, part["low"], part["high"], color=color)
         last.plot(x, part["R"], mark, color=color)
-    last.set(xlabel=kind.label(column), ylabel="robustness R\n(mean, 95 %)", xticks=places)
-    if places is not shown:
-        last.set_xticklabels([level_words(column, level).split(" = ")[-1] for level in shown])
-    style.letter(last, "abcd"[len(shown)], "area below the curves")
+    names = [level_words(column, level).split(" = ")[-1] for level in shown]
+    last.set_xticks(places, None if places is shown else names)
+    how = "robustness R\n(mean, 95 %)"
+    style.letter(last, "abcd"[len(shown)], "area below the curves", xlabel=kind.label(column), ylabel=how)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
@@ -125,29 +119,31 @@ def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str,
     values = {column: results.series_values(of)[s] for column, of in columns.items()}
     first = "staying" if results.study.own_model.endswith("histories:approach") else "baseline"
     shown, ticks = {first: 0, results.arm_names[near].replace("_", " "): near}, results.series_ticks
-    courses = []
-    for arm, a in shown.items():
-        for r in range(min(SHOWN, results.replicates)):
-            course = {column: v[a, r] for column, v in values.items()}
-            courses.append(pd.DataFrame({"kind": arm, "replicate": r, "tick": ticks, **course}))
+    courses = [
+        pd.DataFrame({"kind": arm, "replicate": r, "tick": ticks, **{c: v[a, r] for c, v in values.items()}})
+        for arm, a in shown.items()
+        for r in range(min(SHOWN, results.replicates))
+    ]
     series = pd.concat(courses, ignore_index=True)
     series.attrs["of"] = "share of the first family" if first == "staying" else kind.label(name)
-    trends, curves = [], []
-    for signal, trend in _trends(results, s, values["share"]).items():
-        words = SIGNALS[signal][0]
-        trends += [(words, arm, r, v) for arm, a in shown.items() for r, v in enumerate(trend[a])]
-        known = finite(trend[near]), finite(trend[0])
-        if not (len(known[0]) and len(known[1])):
-            raise lacking("warnings", f"runs of both arms with a trend of {words}")
-        scores, happened = np.concatenate(known), np.repeat([True, False], [len(v) for v in known])
-        e = auc(scores, happened)
-        area: dict[str, Any] = {"signal": words, "auc": e.value, "low": e.low, "high": e.high, "n": len(scores)}
-        curves.append(roc_curve(scores, happened)[["false_positive_rate", "true_positive_rate"]].assign(**area))
+    found = {SIGNALS[signal][0]: trend for signal, trend in _trends(results, s, values["share"]).items()}
+    taus = [(of, arm, r, v) for of, trend in found.items() for arm, a in shown.items() for r, v in enumerate(trend[a])]
     return {
         "series": series,
-        "trends": pd.DataFrame(trends, columns=["signal", "kind", "replicate", "tau"]),
-        "roc": pd.concat(curves, ignore_index=True),
+        "trends": pd.DataFrame(taus, columns=["signal", "kind", "replicate", "tau"]),
+        "roc": pd.concat([_roc(of, trend[near], trend[0]) for of, trend in found.items()], ignore_index=True),
     }
+
+
+def _roc(signal: str, near: Float, staying: Float) -> pd.DataFrame:
+    """Return the ROC curve of a signal's trend, and the area below it with its interval."""
+    positive, negative = finite(near), finite(staying)
+    if not (len(positive) and len(negative)):
+        raise lacking("warnings", f"runs of both arms with a trend of {signal}")
+    scores, happened = np.concatenate([positive, negative]), np.repeat([True, False], [len(positive), len(negative)])
+    e = auc(scores, happened)
+    area: dict[str, Any] = {"signal": signal, "auc": e.value, "low": e.low, "high": e.high, "n": len(scores)}
+    return roc_curve(scores, happened)[["false_positive_rate", "true_positive_rate"]].assign(**area)
 
 
 def _trends(results: Results, s: int, share: Float) -> dict[str, Float]:
@@ -174,35 +170,42 @@ def draw_warnings(frames: Frames) -> Figure:
     fig, (left, middle, right) = style.figure("double", 65, 1, 3)
     series, trends = frames["series"], frames["trends"]
     colors = dict(zip(unique(series["kind"]), (GREY, PURPLE), strict=False))
-    for (arm, r), part in series.groupby(["kind", "replicate"], sort=False):
-        left.plot(part["tick"], part["share"], color=colors[arm], linewidth=0.6, label=arm if r == 0 else None)
+    look: dict[str, Any] = {"hue": "kind", "palette": colors, "units": "replicate", "estimator": None}
+    sns.lineplot(series, x="tick", y="share", **look, linewidth=0.6, ax=left)
     of, near = str(series.attrs["of"]), list(colors)[-1]
     if LEVER in series:
         part, label = pick(series, kind=near, replicate=0), f"{LEVER}, {near}"
         left.plot(part["tick"], part[LEVER], color=PURPLE, linestyle=":", linewidth=0.8, label=label)
         of += f"; {LEVER} (share)"
-    left.set(xlabel="tick (months)", ylabel=of)
     if series.iloc[:, 3:].to_numpy().max() <= 1:
         left.set_ylim(0, 1)
     style.below(left, -0.2)
-    style.letter(left, "a", "histories")
+    style.letter(left, "a", "histories", xlabel="tick (months)", ylabel=of)
     rows = [(signal, arm) for signal in unique(trends["signal"]) for arm in colors]
     for y, (signal, arm) in enumerate(rows):
         strip(middle, y, pick(trends, signal=signal, kind=arm)["tau"].dropna().to_numpy(), colors[arm])
     middle.axvline(0, color=LIGHT, linewidth=0.8, zorder=0)
     middle.set_yticks(range(len(rows)), [f"{signal},\n{arm}" for signal, arm in rows])
-    middle.set(xlabel="Kendall's tau of the signal (–)", ylim=(len(rows) - 0.4, -0.6), xlim=(-1.05, 1.05))
-    style.letter(middle, "b", "trends; each point a history")
+    tau: dict[str, Any] = {
+        "xlabel": "Kendall's tau of the signal (–)",
+        "xlim": (-1.05, 1.05),
+        "ylim": (len(rows) - 0.4, -0.6),
+    }
+    style.letter(middle, "b", "trends; each point a history", **tau)
     right.plot([0, 1], [0, 1], color=LIGHT, linewidth=0.8)
     for signal, color, line in SIGNALS.values():
         part = pick(frames["roc"], signal=signal)
         area = "{auc:.2f} ({low:.2f}–{high:.2f})".format(**part.iloc[0])
-        rates = part["false_positive_rate"], part["true_positive_rate"]
-        right.plot(*rates, color=color, linestyle=line, label=f"{signal}: area {area}")
-    right.set(xlabel="false alarms (share)", ylabel="transitions foretold (share)")
-    right.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        right.plot(
+            part["false_positive_rate"],
+            part["true_positive_rate"],
+            color=color,
+            linestyle=line,
+            label=f"{signal}: area {area}",
+        )
     style.below(right, -0.2, 0.45)
-    style.letter(right, "c", "as an alarm")
+    rates: dict[str, Any] = {"xlabel": "false alarms (share)", "ylabel": "transitions predicted (share)"}
+    style.letter(right, "c", "as an alarm", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), **rates)
     return fig
 
 

@@ -91,7 +91,7 @@ def draw_phase(frames: Frames) -> Figure:
         outline = [Stroke(linewidth=2.2, foreground=GREY), Normal()]
         ax.plot([], [], color="white", label="half of the histories (dotted: 95 %)", path_effects=outline)
     ax.set(xlabel=label(columns), ylabel=label(rows), xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
-    unlike = "" if label(name) != of_studies.words(name) else " (share of runs)" if share else " (mean)"
+    unlike = "" if label(name) != style.words(name) else " (share of runs)" if share else " (mean)"
     fig.colorbar(mesh, ax=ax, label=label(name) + unlike, shrink=0.8)
     if share:
         fig.legend(loc="outside lower center", ncols=1)
@@ -147,8 +147,7 @@ def draw_ridges(frames: Frames) -> Figure:
             at = f"{level:g}" if isinstance(level, (int, float)) else str(level)
             named.append(f"{arm}, {at}" if several else arm)
         ax.set_yticks(range(len(named)), named)
-        ax.set(xlabel=label(name), ylim=(len(named) - 0.5, -1.0))
-        style.letter(ax, mark, "")
+        style.letter(ax, mark, "", xlabel=label(name), ylim=(len(named) - 0.5, -1.0))
     axes[0].set_ylabel(f"policy, {label(column)}" if several else "policy")
     return fig
 

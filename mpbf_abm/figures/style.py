@@ -16,6 +16,9 @@ from matplotlib import rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mpbf_abm.arrays import Float
+from mpbf_abm.stats.paired import middle
+
 FOLDER = Path(__file__).parent
 BOTH = (".png", ".pdf")
 MM = 1 / 25.4
@@ -75,17 +78,6 @@ def save(fig: Figure, path: Path, *, title: str, alt: str, dpi: float | None = N
     """
     options: dict[str, Any] = {} if dpi is None else {"dpi": dpi}
     fig.savefig(path, metadata=metadata(path.suffix, title, alt), **options)
-
-
-def is_titled(path: Path, title: str) -> bool:
-    """Whether a file is a PNG with a title, as :func:`save` writes one."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return bool(picture.info.get("Title") == title)
-    except OSError:
-        return False
 
 
 def save_all(
@@ -153,6 +145,34 @@ def heading(text: str, title: str) -> str:
     return rf"$\bf{{{text}}}$  {title}"
 
 
-def letter(ax: Axes, text: str, title: str) -> None:
-    """Head a panel with its bold letter and what it shows."""
+def letter(ax: Axes, text: str, title: str, **settings: Any) -> None:
+    """Head a panel with its bold letter and what it shows; `settings` are those of ``Axes.set``."""
+    ax.set(**settings)
     ax.set_title(heading(text, title), loc="left")
+
+
+def words(name: str) -> str:
+    """Return a name as a label, none of it a formula."""
+    return name.replace("_", " ").replace("$", r"\$")
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as dicts."""
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def name_rows(ax: Axes, labels: Sequence[str]) -> None:
+    """Name the rows of a panel, the first on top."""
+    ax.set_yticks(range(len(labels)), [words(label) for label in labels])
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+
+
+def strip(ax: Axes, y: float, x: Float, color: str = GREY) -> None:
+    """Draw one row of points, with median and 10-90 % range."""
+    # Places within a row follow from the order of runs, so that a figure is the same each time.
+    jitter = (np.arange(len(x)) * 0.618034) % 1.0 - 0.5
+    alpha, raster = max(0.2, min(0.9, 60 / len(x))), len(x) > 500
+    ax.plot(x, y + 0.5 * jitter, ".", color=color, alpha=alpha, markersize=3, markeredgewidth=0, rasterized=raster)
+    low, half, high = middle(x)
+    ax.plot([low, high], [y, y], color=INK, linewidth=0.8)
+    ax.plot([half], [y], "|", color=INK, markersize=6)

@@ -18,8 +18,7 @@ from matplotlib.figure import Figure
 
 from mpbf_abm.figures import overview, style
 from mpbf_abm.figures.layers import draw_diagram
-from mpbf_abm.figures.of_studies import strip
-from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, ROLES, VERMILION
+from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, ROLES, VERMILION, strip
 from mpbf_abm.page import WORDS
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.figures import overview
-from mpbf_abm.figures.of_studies import records
+from mpbf_abm.figures.style import records
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.page.history import History
 from mpbf_abm.page.scenario import Scenario

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.figures.of_studies import records
+from mpbf_abm.figures.style import records
 from mpbf_abm.page import panels
 from mpbf_abm.page.tabs import escape, figure, note, num, table
 from mpbf_abm.studies.analyses import compare

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mpbf_abm.figures.of_studies import records
 from mpbf_abm.figures.overview import PLURALS
+from mpbf_abm.figures.style import records
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.model.indicators import INDICATORS, UNITS
 from mpbf_abm.model.run import HEADLINE
