@@ -295,12 +295,12 @@ def renewed(text: str, where: str = "text") -> str:
 def laboratory(page: Path, folder: Path) -> None:
     """Renew the page of a battery from its folder of results."""
     from mpbf_abm.figures.of_assessments import FIGURES
-    from mpbf_abm.reports.lab_report import blocks
+    from mpbf_abm.reports.evidence import lab_blocks
 
     name = LABORATORY[page.name]
     draw, alt = FIGURES[name]
     title, made, report = read_report(folder, name)
-    renew(page, blocks(report, made), partial(draw, report), title=title, alt=alt)
+    renew(page, lab_blocks(report, made), partial(draw, report), title=title, alt=alt)
 
 
 LABORATORY = {

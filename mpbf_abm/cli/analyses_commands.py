@@ -69,7 +69,7 @@ class Stored:
 
 def analyse(stored: Stored, as_json: bool, kind: str, *arguments: Any, **options: Any) -> None:
     """Make an analysis, write its tables and figure, and print its main table."""
-    from mpbf_abm.reports.study_report import incomplete, write_analysis
+    from mpbf_abm.reports.runs import incomplete, write_analysis
     from mpbf_abm.studies import analyses
 
     with stored.opened() as results:
@@ -131,7 +131,7 @@ def report(stored: Stored) -> None:
 
     The default folder is DIR/report.
     """
-    from mpbf_abm.reports.study_report import write_report
+    from mpbf_abm.reports.runs import write_report
     from mpbf_abm.studies.analyses import refuse_without_outcomes
 
     with stored.opened() as results, stored.written(results, "report", to=sys.stdout) as work:
@@ -195,7 +195,7 @@ def build(wanted: Wanted) -> None:
     A study that lacks what the figure needs is refused, with what it lacks. Other figures in the folder stay.
     """
     from mpbf_abm.figures import build as made
-    from mpbf_abm.reports.study_report import incomplete
+    from mpbf_abm.reports.runs import incomplete
     from mpbf_abm.studies.results import Results
 
     chosen = replace(wanted.kind, prepare=partial(wanted.kind.prepare, choice=wanted.choice))

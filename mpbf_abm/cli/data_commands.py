@@ -40,7 +40,7 @@ def check(
     Faulty rows are listed, one line per kind, and end with exit code 2 unless --drop leaves them out.
     """
     from mpbf_abm.model.materials import report
-    from mpbf_abm.reports.data_report import text
+    from mpbf_abm.reports.materials import table_text
 
     columns = {"table" if reading.objective is None else "pool": file, **reading.columns()}
     try:
@@ -49,7 +49,7 @@ def check(
         # Faulty rows are listed with what else is wrong.
         space = reading.read(drop=reading.drop, **columns)
     found = report(space)
-    tell(as_json, found, text(found))
+    tell(as_json, found, table_text(found))
     dropped = found["dropped"]
     if dropped["count"] and not reading.drop:
         raise ConfigurationError([f"{line}; --drop leaves them out" for line in dropped["reasons"]])
@@ -148,7 +148,7 @@ def pool(
     at most 500. Files are written with --out only; finished campaigns are kept in its folder `runs`.
     """
     from mpbf_abm.measures.acceleration import summary_table
-    from mpbf_abm.reports.pool_report import report, write
+    from mpbf_abm.reports.materials import pool_text, write_pool
     from mpbf_abm.studies.study import run_campaigns
 
     space = reading.space(file)
@@ -159,7 +159,7 @@ def pool(
         with Bar(quiet or as_json, "campaign") as watch:
             made = run_campaigns(space, asked.rules(), seeds, workers(jobs), out=out, progress=watch, **options)
         if work is not None:
-            write(space, made, run, work)
+            write_pool(space, made, run, work)
     summary = summary_table(space, made)
     if as_json or not quiet:
-        tell(as_json, {"run": run, "summary": summary.to_dict("records")}, report(space, summary, options))
+        tell(as_json, {"run": run, "summary": summary.to_dict("records")}, pool_text(space, summary, options))

@@ -51,7 +51,7 @@ class Assessed(CommunityOptions):
         """Run an assessment; report its findings on the terminal and in a folder."""
         from mpbf_abm.evidence.assessments.assessment import run_battery
         from mpbf_abm.outputs import OutputFolder
-        from mpbf_abm.reports import lab_report
+        from mpbf_abm.reports import evidence as reports
 
         setting, out = self.setting(battery), self.out or Path("results") / battery.name
         command = " ".join([f"mpbf {name}", *typed(self, ("jobs", "out", "as_json", "row", "listed"))])
@@ -59,10 +59,10 @@ class Assessed(CommunityOptions):
         with _resumable(out):
             with Bar(self.as_json, "task") as watch:
                 found = run_battery(battery, setting, workers(self.jobs), watch, out)
-            made = lab_report.made(command, setting)
-            lab_report.write(folder, battery.name, battery.question, found, made)
+            made = reports.made(command, setting)
+            reports.write_lab(folder, battery.name, battery.question, found, made)
         tell_written(folder, to=sys.stderr)
-        tell(self.as_json, lab_report.as_mapping(found, setting), lab_report.as_text(found))
+        tell(self.as_json, reports.lab_mapping(found, setting), reports.lab_text(found))
         return OK
 
 
@@ -135,7 +135,7 @@ def urn(
     """
     from mpbf_abm.evidence.assessments.effective_urn import FACTORS, QUESTION, draws_of, report, study
     from mpbf_abm.outputs import RUNS, OutputFolder
-    from mpbf_abm.reports import lab_report
+    from mpbf_abm.reports import evidence as reports
     from mpbf_abm.studies.driver import run_study
     from mpbf_abm.studies.results import Results
 
@@ -151,7 +151,7 @@ def urn(
         failures = f", of which {failed} failed" if failed else ""
         how = f"`mpbf lab urn --draws {draws} --seed {seed}`: {draws} held-out draws{failures}, quick preset, "
         how += "120 ticks, measured at tick 24.\n"
-        lab_report.write(folder, "effective_urn", QUESTION, found, how)
+        reports.write_lab(folder, "effective_urn", QUESTION, found, how)
     tell_written(folder, to=sys.stderr)
-    print(lab_report.as_text(found))
+    print(reports.lab_text(found))
     return verdict(not failed)

@@ -31,7 +31,7 @@ def run(
     there, and with the same --out more replicates make the new ones only.
     """
     from mpbf_abm.outputs import OutputFolder
-    from mpbf_abm.reports.run_report import as_mapping, report
+    from mpbf_abm.reports.runs import run_mapping, run_text
     from mpbf_abm.studies.whatif import run_plan
 
     plan = question.plan(data.space)
@@ -44,7 +44,7 @@ def run(
             ensemble = run_plan(plan, jobs or min(workers(None), plan.replicates * len(plan.arms)), watch, folder)
         _write(ensemble, work)
     if as_json or not quiet:
-        tell(as_json, as_mapping(ensemble, folder, run_hash), report(ensemble) + "\n")
+        tell(as_json, run_mapping(ensemble, folder, run_hash), run_text(ensemble) + "\n")
     tell_written(output, quiet=quiet or as_json)
 
 

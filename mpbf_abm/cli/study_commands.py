@@ -78,7 +78,7 @@ def check(
     twice: Annotated[bool, option("--twice", "Make the first run of every arm twice; compare the bits.")] = False,
 ) -> int:
     """Check a study; every error is one line."""
-    from mpbf_abm.reports.study_report import runs_in_words
+    from mpbf_abm.reports.runs import runs_in_words
     from mpbf_abm.studies.upkeep import twice as made_twice
 
     plan = source.plan()
@@ -96,7 +96,7 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Estimate what a study takes: runs, time, disk; list which analyses its design supports."""
-    from mpbf_abm.reports.study_report import plan_mapping, plan_rows
+    from mpbf_abm.reports.runs import plan_mapping, plan_rows
     from mpbf_abm.studies.store import FILE
     from mpbf_abm.studies.upkeep import estimate, stored_runs
 
@@ -153,7 +153,7 @@ def run(
     failed, 130 if interrupted. With --jobs 1 runs are made in this process, without limits. With --shard env I and N
     come from SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX.
     """
-    from mpbf_abm.reports.study_report import summary
+    from mpbf_abm.reports.runs import summary
     from mpbf_abm.studies.driver import run_study
 
     definition, folder, _ = source.loaded
@@ -197,7 +197,7 @@ def failures(
     as_json: Json = False,
 ) -> int:
     """List the runs that failed, with their messages and parameters; exit code 3 if there are any."""
-    from mpbf_abm.reports.study_report import failures_text
+    from mpbf_abm.reports.runs import failures_text
     from mpbf_abm.studies.results import Results
 
     with Results.open(folder) as results:
@@ -236,7 +236,7 @@ def merge(
     sources: Annotated[list[Path] | None, argument("[STORE|DIR]...", "Stores. [default: the shards in DIR]")] = None,
 ) -> int:
     """Merge stores: shards of one study, or the readable part of a damaged store; exit code 3 if runs were lost."""
-    from mpbf_abm.reports.study_report import merged
+    from mpbf_abm.reports.runs import merged
     from mpbf_abm.studies.upkeep import merge_stores
 
     with Bar(quiet=False, unit="run") as bar:

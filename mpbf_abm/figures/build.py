@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +47,6 @@ JOURNALS |= {"pnas": Journal(87, 178, 225, "italic")}
 
 class FigureError(OutputError):
     """A figure that must not be printed as it is."""
-
-
-def journal_faults(journal: str) -> list[str]:
-    """Return what is wrong with the name of a journal."""
-    if journal in JOURNALS:
-        return []
-    return [f"--journal {journal}: unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"]
 
 
 def kind(name: str) -> Kind:
@@ -107,11 +99,12 @@ def build(
         For a figure with text below 5 points, without alternative text, too high for the journal, with an axis that has
         no label, or with a panel that shows neither an interval nor single runs.
     """
-    if faults := journal_faults(journal):
-        raise ConfigurationError(faults)
+    if journal not in JOURNALS:
+        journals = f"unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"
+        raise ConfigurationError(f"--journal {journal}: {journals}")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        known = _listed(earlier) if (earlier := (before or out) / LIST).is_file() else {}
+        known = listed(earlier) if (earlier := (before or out) / LIST).is_file() else {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{out}: cannot be used ({error})") from None
     made = []
@@ -130,7 +123,7 @@ def build(
     return made
 
 
-def _listed(path: Path) -> dict[str, Any]:
+def listed(path: Path) -> dict[str, Any]:
     """Return what a list says of each figure."""
     return {f["name"]: f for f in json.loads(path.read_text(encoding="utf-8"))["figures"]}
 
@@ -174,23 +167,24 @@ def check(figure: Kind, fig: Figure, frames: Mapping[str, pd.DataFrame], journal
     fig.draw_without_rendering()  # ticks have their texts from here on
     shown = [t for t in fig.findobj(Text) if t.get_visible() and t.get_text().strip()]
     smallest = min((float(t.get_fontsize()) for t in shown), default=0.0)
-    faults = []
-    if smallest < LEAST_POINTS:
-        faults.append(f"text of {smallest:g} points: at least {LEAST_POINTS:g}")
-    if figure.height > journal.height:
-        faults.append(f"{figure.height:g} mm high: at most {journal.height:g}")
-    if len(figure.alt) < LEAST_ALT:
-        faults.append(f"alternative text of {len(figure.alt)} characters: at least {LEAST_ALT}")
-    for i, ax in enumerate(fig.axes):
-        if ax.axison and ax.get_label() != "<colorbar>":
-            unlabelled = [axis.axis_name for axis in (ax.xaxis, ax.yaxis) if not _is_labelled(ax, axis)]
-            faults += [f"panel {i + 1}: the {name} axis has no label" for name in unlabelled]
-    for panel, frame in frames.items():
-        if panel not in figure.bare and not _is_honest({*map(str, frame.columns)}):
-            faults.append(f"panel '{panel}' has neither an interval nor single runs")
+    limits = {
+        f"text of {smallest:g} points: at least {LEAST_POINTS:g}": smallest < LEAST_POINTS,
+        f"{figure.height:g} mm high: at most {journal.height:g}": figure.height > journal.height,
+        f"alternative text of {len(figure.alt)} characters: at least {LEAST_ALT}": len(figure.alt) < LEAST_ALT,
+    }
+    faults = [fault for fault, wrong in limits.items() if wrong] + _unlabelled(fig)
+    bare = [panel for panel, frame in frames.items() if not _is_honest({*map(str, frame.columns)})]
+    faults += [f"panel '{p}' has neither an interval nor single runs" for p in bare if p not in figure.bare]
     if faults:
         raise FigureError("\n".join(f"figure '{figure.name}': {fault}" for fault in faults))
     return smallest
+
+
+def _unlabelled(fig: Figure) -> list[str]:
+    """Return a fault for each axis that has no label."""
+    panels = [(i, ax) for i, ax in enumerate(fig.axes, 1) if ax.axison and ax.get_label() != "<colorbar>"]
+    axes = [(i, ax, axis) for i, ax in panels for axis in (ax.xaxis, ax.yaxis)]
+    return [f"panel {i}: the {axis.axis_name} axis has no label" for i, ax, axis in axes if not _is_labelled(ax, axis)]
 
 
 def _is_honest(columns: set[str]) -> bool:
@@ -207,22 +201,3 @@ def _is_labelled(ax: Any, axis: Any) -> bool:
     name = axis.axis_name
     others = getattr(ax, f"get_shared_{name}_axes")().get_siblings(ax)
     return any(getattr(other, f"{name}axis").get_label_text() for other in others)
-
-
-def compare(out: Path, figures: Sequence[Kind], results: Callable[[str], Results], **options: Any) -> list[str]:
-    """Build again in a temporary folder; return the files that differ from those in `out`, or are missing there."""
-    try:
-        known = _listed(out / LIST)
-    except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"{out / LIST}: cannot be read ({error})") from None
-    with tempfile.TemporaryDirectory() as folder:
-        again = build(figures, results, Path(folder), **options)
-    different = []
-    for entry in again:
-        before = known.get(entry["name"], {}).get("files", {})
-        for file, digest in entry["files"].items():
-            path = out / file
-            here = hash_bytes(path.read_bytes()) if path.is_file() else ""
-            if digest != here or digest != before.get(file):
-                different.append(file)
-    return different

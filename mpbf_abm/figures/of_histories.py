@@ -14,7 +14,7 @@ from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.histories import EARLY, HELD, LAYERS, REGIONS, TWIN_SERIES
 from mpbf_abm.figures import kind, style
 from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, lacking, level_words, levels, mean
-from mpbf_abm.figures.layers import draw_diagram
+from mpbf_abm.figures.overview import draw_diagram
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, strip, unique
 from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.measures.path import damage

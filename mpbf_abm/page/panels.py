@@ -17,7 +17,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mpbf_abm.figures import overview, style
-from mpbf_abm.figures.layers import draw_diagram
 from mpbf_abm.figures.style import BLUE, GREY, INK, LIGHT, MM, ROLES, VERMILION, strip
 from mpbf_abm.page import WORDS
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
@@ -145,10 +144,10 @@ def _nothing(ax: Axes, text: str) -> None:
 
 
 def flows(table: pd.DataFrame, alt: str) -> str:
-    """Return the layer diagram, measured; see :func:`mpbf_abm.figures.layers.draw_diagram`."""
+    """Return the layer diagram, measured; see :func:`mpbf_abm.figures.overview.draw_diagram`."""
     with style.styled():
         fig = blank(WIDE * 1.15, 82 * MM)
-        draw_diagram(fig.add_axes((0, 0, 1, 1)), table)
+        overview.draw_diagram(fig.add_axes((0, 0, 1, 1)), table)
         return svg(fig, alt)
 
 

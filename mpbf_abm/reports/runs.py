@@ -1,7 +1,8 @@
-"""A study in words: its size and cost, and what came of its runs."""
+"""Runs in words: headline outcomes of a run or what-if; size and cost of a study, and what came of it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import pandas as pd
 
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.figures import of_studies
-from mpbf_abm.outputs import clock, size, table, write_pages
+from mpbf_abm.model.indicators import UNITS
+from mpbf_abm.model.run import HEADLINE
+from mpbf_abm.outputs import clock, number, size, table, write_pages
+from mpbf_abm.stats.paired import spread
 from mpbf_abm.studies import analyses
 from mpbf_abm.studies.analyses import Analysis
 from mpbf_abm.studies.definition import StudyDefinition
@@ -19,9 +22,58 @@ from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.report import report
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.upkeep import CostEstimate
+from mpbf_abm.studies.whatif import Ensemble
 
 KINDS = ("phase", "compare", "robustness", "sensitivity", "discover")
 Stored = tuple[int, int] | None  # runs of the study, and others
+
+# --------------------------------------------------------------------------- a run or what-if
+
+
+def run_text(ensemble: Ensemble) -> str:
+    """Format headline outcomes: means and effects, medians and ranges."""
+    parts = [ensemble.plan.words(), ""]
+    if ensemble.effects is not None:
+        effects: list[Any] = list(ensemble.effects.set_index("outcome").loc[list(HEADLINE)].itertuples())
+        head = ["outcome (mean)", "baseline", "what-if", "difference", "95 % interval  ", "VRF", "pairs"]
+        rows = []
+        for e in effects:
+            means = [number(e.baseline), number(e.treated), number(e.difference, "+")]
+            rows.append([e.Index, *means, _interval(e), number(e.vrf), str(e.n)])
+        note = "* 95 % interval excludes zero (simultaneous). VRF: variance-reduction factor of pairing"
+        parts += [table(head, rows, right=(1, 2, 3, 4, 5, 6)), note, *ensemble.cautions, ""]
+    return "\n".join([*parts, _spread_table(ensemble)])
+
+
+def _interval(effect: Any) -> str:
+    if effect.identical or math.isnan(effect.low):
+        return "identical  " if effect.identical else "-"
+    return f"{effect.low:+.3g} to {effect.high:+.3g} {'*' if effect.low > 0 or effect.high < 0 else ' '}"
+
+
+def _spread_table(ensemble: Ensemble) -> str:
+    if ensemble.plan.replicates == 1:
+        values = [[o, number(float(ensemble.summary[o].iloc[0])), UNITS[o]] for o in HEADLINE]
+        return table(["outcome", "value", "unit"], values, right=(1,))
+    arms = list(ensemble.plan.arms)
+    cells = [[_spread(r) for r in spread(ensemble.arm(arm), HEADLINE).itertuples()] for arm in arms]
+    rows = [[o, *of_arms, UNITS[o]] for o, *of_arms in zip(HEADLINE, *cells, strict=True)]
+    head = ["outcome (median, 10-90 % of runs)", *(arms if len(arms) > 1 else ["value"]), "unit"]
+    return table(head, rows, right=range(1, len(head) - 1))
+
+
+def _spread(row: Any) -> str:
+    return f"{number(row.median)} ({number(row.p10)} to {number(row.p90)})"
+
+
+def run_mapping(ensemble: Ensemble, folder: Path, run_hash: str) -> dict[str, Any]:
+    """Return outcomes of every run, and effects, for machines."""
+    effects = None if ensemble.effects is None else ensemble.effects.to_dict("records")
+    run = {"run_hash": run_hash, "out": str(folder), "ticks": ensemble.plan.ticks, "seeds": ensemble.plan.seeds}
+    return run | {"runs": ensemble.summary.to_dict("records"), "effects": effects, "cautions": ensemble.cautions}
+
+
+# --------------------------------------------------------------------------- a study
 
 
 def runs_in_words(plan: Plan) -> str:
@@ -118,6 +170,8 @@ def failures_text(frame: pd.DataFrame, tracebacks: Mapping[str, str]) -> str:
 
 def write_report(results: Results, work: Path) -> None:
     """Write methods, parameters, counts and every analysis that the design supports, with their figures."""
+    from mpbf_abm.figures import of_studies
+
     made: list[Analysis] = []
     refused: list[str] = []
     for kind in KINDS:
@@ -134,6 +188,8 @@ def write_report(results: Results, work: Path) -> None:
 
 def write_analysis(results: Results, analysis: Analysis, work: Path) -> None:
     """Write notes, tables and figure of an analysis."""
+    from mpbf_abm.figures import of_studies
+
     write_pages(work, {"notes.txt": "\n".join(analysis.notes) + "\n"}, analysis.tables)
     of_studies.save(results, analysis, work / analysis.kind)
 
