@@ -103,9 +103,8 @@ def explore(
     The page is served to this machine alone, fetches nothing from elsewhere, and gets every number from the same runs
     as mpbf run.
     """
-    from mpbf_abm.page.guard import is_loopback
     from mpbf_abm.page.scenario import from_settings
-    from mpbf_abm.page.serve import serve
+    from mpbf_abm.page.serve import is_loopback, serve
 
     opening = from_settings(community.settings, community.preset or "default").checked().address()
 
