@@ -37,7 +37,7 @@ STUDY = {
     "merge": Entry(MAINTAIN, "Merge shards, or rescue a damaged store.", "study_commands:merge"),
 }
 LAB = {
-    "path": Entry(ANALYSE, "Path dependence: early history, twins, lock-in, reversal.", "lab_commands:path"),
+    "path": Entry(ANALYSE, "Path dependence: early history, perturbed copies, lock-in, reversal.", "lab_commands:path"),
     "forecast": Entry(ANALYSE, "Predict lock-in from the first fifth of a run.", "lab_commands:forecast"),
     "fragility": Entry(ANALYSE, "Cost of losing repositories and models.", "lab_commands:fragility"),
     "forms": Entry(ANALYSE, "Robustness of headline results to the form of equations.", "lab_commands:forms"),

@@ -78,7 +78,7 @@ def _resumable(out: Path) -> Iterator[None]:
 
 
 def assessment(name: str, battery: str, help: str) -> Callable[..., int]:
-    """Return the command ``mpbf lab NAME`` of an assessment, MODULE:BATTERY, whose name is that of the command."""
+    """Return the command ``mpbf lab NAME`` of an assessment, MODULE:CONSTANT, whose name is that of the command."""
     module, constant = battery.split(":")
 
     def command(asked: Assessed) -> int:
@@ -89,7 +89,7 @@ def assessment(name: str, battery: str, help: str) -> Callable[..., int]:
     return command
 
 
-PATH = "Measure path dependence: early history, twins, lock-in, reversal."
+PATH = "Measure path dependence: early history, perturbed copies, lock-in, reversal."
 FORECAST = "Predict from the first fifth of a run whether it will end locked in."
 FORMS = "Find which headline results depend on the form of equations (16 combinations)."
 FRAGILITY = "Measure the cost of losing repositories and models: one, many, a while."

@@ -86,7 +86,7 @@ class History:
 
     @cached_property
     def links(self) -> tuple[Infrastructure, ...]:
-        """Return who leans on whom after each tick."""
+        """Return the dependency graph after each tick."""
         table = self.noted.tables["links"]
         states = [Infrastructure.of(state, table["need"]) for state in table["states"]]
         at = np.searchsorted(table["tick"], recording(self.spec).ticks, side="right") - 1
@@ -159,7 +159,7 @@ def stored(folder: Path, spec: RunSpec) -> Returned | None:
 
 
 def history_of(spec: RunSpec, noted: Returned) -> History:
-    """Return what the page shows of what was noted of a run."""
+    """Return the history of a run from what was noted of it."""
     return History(spec, noted, family_places(space_of(spec.parameters.space, spec.seed)))
 
 

@@ -65,9 +65,7 @@ def chart(height: float = TALL) -> tuple[Figure, Axes]:
 
 def over_time(ax: Axes, ticks: int, unit: str) -> None:
     """Set the axis of time, and the unit of the other."""
-    ax.set_xlim(0, max(1, ticks - 1))
-    ax.set_xlabel("time (ticks)")
-    ax.set_ylabel(unit)
+    ax.set(xlim=(0, max(1, ticks - 1)), xlabel="time (ticks)", ylabel=unit)
 
 
 # --------------------------------------------------------------------------- layers
@@ -90,22 +88,15 @@ def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str,
         over_time(ax, ticks, unit)
         if bands.empty:
             _nothing(ax, "not defined in these runs")
-        what_if = (bands["arm"] == WHAT_IF).any()
-        for i, (quantity, label) in enumerate(labels.items()):
-            for arm in (BASELINE, WHAT_IF):
-                part = bands[(bands["arm"] == arm) & (bands["quantity"] == quantity)]
-                if part.empty:
-                    continue
-                shown = arm == WHAT_IF or not what_if
-                color = ROLES[WHAT_IF] if shown else GREY
-                if len(labels) > 1:
-                    color = (BLUE, VERMILION)[i]
-                line = "-" if shown else DASH
-                name = label if shown and len(labels) > 1 else None
-                ax.plot(part["x"], part["median"], color=color, linestyle=line, label=name)
-                if not np.array_equal(part["low"], part["high"], equal_nan=True):
-                    ax.fill_between(part["x"], part["low"], part["high"], color=color, alpha=0.16, linewidth=0)
-        if len(labels) > 1 and not bands.empty:
+        arms, several = style.unique(bands["arm"]), len(labels) > 1
+        colors = dict(zip(labels, (BLUE, VERMILION), strict=False))
+        for (quantity, arm), part in bands.groupby(["quantity", "arm"], sort=False):
+            # The arm that is asked about is solid, and has the name.
+            shown = arm == arms[-1]
+            color = colors[str(quantity)] if several else ROLES[WHAT_IF] if shown else GREY
+            look = {"linestyle": "-" if shown else DASH, "label": labels[str(quantity)] if shown and several else None}
+            style.ribbon(ax, part, "x", "median", color, 0.16, **look)
+        if several and not bands.empty:
             ax.legend(loc="best")
         return svg(fig, alt)
 
@@ -125,10 +116,8 @@ def gaps(frame: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str, 
         over_time(ax, ticks, unit)
         ax.axhline(0, color=INK, linewidth=0.5)
         for (quantity, label), color in zip(labels.items(), (BLUE, VERMILION), strict=False):
-            part = frame[frame["quantity"] == quantity]
-            ax.plot(part["tick"], part["difference"], color=color, label=label if len(labels) > 1 else None)
-            if part["low"].notna().any():
-                ax.fill_between(part["tick"], part["low"], part["high"], color=color, alpha=0.2, linewidth=0)
+            part, name = style.pick(frame, quantity=quantity), label if len(labels) > 1 else None
+            style.ribbon(ax, part, "tick", "difference", color, 0.2, label=name)
         if frame["difference"].notna().sum() == 0:
             _nothing(ax, "not defined in these runs")
         elif len(labels) > 1:
@@ -152,7 +141,7 @@ def flows(table: pd.DataFrame, alt: str) -> str:
 
 
 def network(nodes: pd.DataFrame, edges: pd.DataFrame, alt: str) -> str:
-    """Return who leans on whom; see :func:`mpbf_abm.figures.overview.draw_network`."""
+    """Return the dependency graph; see :func:`mpbf_abm.figures.overview.draw_network`."""
     with style.styled():
         fig = blank(WIDE, 88 * MM)
         ax = fig.add_axes((0.03, 0.07, 0.94, 0.92))
@@ -222,24 +211,21 @@ def outcome(pairs: pd.DataFrame, label: str, alt: str) -> str:
         ax = fig.add_axes((0.24, 0.13, 0.72, 0.83))
         arms = [a for a in (BASELINE, WHAT_IF) if a in pairs]
         values = pairs[arms].to_numpy(np.float64)
+        if len(arms) == 2:
+            ax.plot([0, 1], values.T, color=LIGHT, linewidth=0.7, zorder=1)
+        looks = ((GREY, "o"), (ROLES[WHAT_IF], "D"))[-len(arms) :]
+        for i, (column, (color, marker)) in enumerate(zip(values.T, looks, strict=True)):
+            known = column[np.isfinite(column)]
+            # Runs of one value lie beside each other, so that a crowd looks like one.
+            aside = (np.arange(len(known)) % 5 - 2) * 0.035 * (len(arms) == 1)
+            ax.plot(i + aside, known, marker, color=color, markersize=3, zorder=2)
+            if len(known):
+                ax.plot([i - 0.22, i + 0.22], [np.median(known)] * 2, color=INK, linewidth=1.4, zorder=3)
+        ax.margins(y=0.12)
         if not np.isfinite(values).any():
             _nothing(ax, "not defined in these runs")
-        else:
-            if len(arms) == 2:
-                ax.plot([0, 1], values.T, color=LIGHT, linewidth=0.7, zorder=1)
-            for i, arm in enumerate(arms):
-                known = values[np.isfinite(values[:, i]), i]
-                shown = arm == WHAT_IF or len(arms) == 1
-                color, marker = (ROLES[WHAT_IF], "D") if shown else (GREY, "o")
-                # Runs of one value lie beside each other, so that a crowd looks like one.
-                aside = (np.arange(len(known)) % 5 - 2) * 0.035 if len(arms) == 1 else np.zeros(len(known))
-                ax.plot(i + aside, known, marker, color=color, markersize=3, zorder=2)
-                if len(known):
-                    ax.plot([i - 0.22, i + 0.22], [np.median(known)] * 2, color=INK, linewidth=1.4, zorder=3)
-            ax.margins(y=0.12)
         ax.set_xticks(range(len(arms)), arms if len(arms) > 1 else ["runs"])
-        ax.set_xlim(-0.55, len(arms) - 0.45)
-        ax.set_ylabel(label)
+        ax.set(xlim=(-0.55, len(arms) - 0.45), ylabel=label)
         return svg(fig, alt)
 
 
@@ -264,8 +250,7 @@ def _in_rows(
     height = (spare + each * len(names)) * MM
     fig, base = blank(width, height), below * MM / height
     ax = fig.add_axes((0.24, base, 0.73, 0.975 - base))
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.4, -0.6)
+    style.name_rows(ax, names)
     ax.set_xlabel(label)
     return fig, ax
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import re
 import shlex
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -127,33 +128,35 @@ class Scenario:
     def too_much(self) -> list[FormFault]:
         """Return what is more than a page should be asked for, with the reason."""
         instead = "mpbf run with the line under Configuration has no such limit"
-        p, faults = self.parameters, list[FormFault]()
         wanted = {
             "ticks": self.ticks,
             "replicates": self.replicates,
             "agents": self.agents,
-            "space.materials": p.space.materials,
-            "founding.records": p.founding.records,
+            "space.materials": self.parameters.space.materials,
+            "founding.records": self.parameters.founding.records,
         }
-        for name, most in MOST.items():
-            if wanted[name] > most:
-                line = f"{name} = {wanted[name]}: the page takes at most {most}, so that it stays quick; {instead}"
-                faults.append(FormFault("planners.count" if name == "agents" else name, line))
-        if faults:
-            return faults
-        arms = len(self.plan.arms)
+        faults = [
+            FormFault(
+                "planners.count" if name == "agents" else name,
+                f"{name} = {wanted[name]}: the page takes at most {most}, so that it stays quick; {instead}",
+            )
+            for name, most in MOST.items()
+            if wanted[name] > most
+        ]
+        return faults or [*self._too_long(instead)]
+
+    def _too_long(self, instead: str) -> Iterator[FormFault]:
+        """Yield the first product of numbers that is more than a page should be asked for."""
+        arms, families = len(self.plan.arms), self.parameters.space.families
         runs = self.ticks * self.replicates * arms
         each = f"x {self.ticks} ticks x {self.replicates} replicates x {arms} arm{'s' * (arms > 1)} ="
-        work, cells = self.agents * runs / 1e6, p.space.families * runs / 1e6
-        if work > MOST_AGENT_TICKS / 1e6:
+        work, cells = self.agents * runs, families * runs
+        if work > MOST_AGENT_TICKS:
             words = f"the page takes at most {MOST_AGENT_TICKS / 1e6:g} million, some minutes of work; {instead}"
-            return [FormFault("replicates", f"{self.agents} agents {each} {work:.3g} million: {words}")]
-        if cells > MOST_CELLS / 1e6:
+            yield FormFault("replicates", f"{self.agents} agents {each} {work / 1e6:.3g} million: {words}")
+        elif cells > MOST_CELLS:
             words = f"the page keeps at most {MOST_CELLS / 1e6:g} million in memory; {instead}"
-            return [
-                FormFault("space.families", f"{p.space.families} families {each} {cells:.3g} million rows: {words}")
-            ]
-        return []
+            yield FormFault("space.families", f"{families} families {each} {cells / 1e6:.3g} million rows: {words}")
 
     def checked(self) -> Scenario:
         """Return the scenario itself, or raise every fault at once."""
@@ -237,8 +240,7 @@ def parse_value(path: str, text: str) -> Any:
     if "tuple" in str(GROUPS[group].model_fields[name].annotation) and "," in text and not text.startswith("["):
         text = f"[{text}]"
     value: Any = parse_assignment(f"{path}={text}")[1]
-    if isinstance(value, list):
-        value = tuple(value)
+    value = tuple(value) if isinstance(value, list) else value
     if faults := value_faults(path, value):
         raise ScenarioError([FormFault(path, line) for line in faults])
     return typed(path, value)
@@ -253,12 +255,8 @@ def _place(line: str) -> str:
     for kind in EVENTS:
         if line.startswith(f"{kind} '"):
             return f"{kind}:{line.split(chr(39))[1]}"
-    words = line.replace("=", " ").replace(":", " ").replace(",", " ").split()
-    for word in words:
-        path = word.strip("().;'")
-        if path in PATHS or path in NUMBERS or path in ("preset", SHARED):
-            return path
-    return ""
+    words = (word.strip("().;'") for word in re.split(r"[\s=:,]+", line))
+    return next((word for word in words if word in PATHS or word in NUMBERS or word in ("preset", SHARED)), "")
 
 
 # --------------------------------------------------------------------------- read
@@ -361,6 +359,21 @@ def _assemble(
     if preset not in PRESET_NAMES:
         faults.append(FormFault("preset", f"preset = {preset!r}: must be {', '.join(PRESET_NAMES)}"))
         preset = "default"
+    values = _values(changes, faults)
+    counts: dict[str, Any] = {name: _whole(numbers[name]) for name in NUMBERS if name in numbers}
+    faults += [FormFault(name, line) for name, value in counts.items() for line in numbers_faults({name: value})]
+    faults += _event_faults(events)
+    if faults:
+        raise ScenarioError(faults)
+    base = Parameters.preset(preset).flat()
+    different = {path: values[path] for path in PATHS if path in values and values[path] != base[path]}
+    policies = tuple(e for e in events if isinstance(e, Policy))
+    shocks = tuple(e for e in events if isinstance(e, Shock))
+    return Scenario(preset, different, policies, shocks, shocks_in_baseline=shared, **counts)
+
+
+def _values(changes: Texts, faults: list[FormFault]) -> dict[str, Any]:
+    """Return the values of parameters by path; adds what cannot be used to the faults."""
     values: dict[str, Any] = {}
     for path, text in changes.items():
         try:
@@ -369,23 +382,24 @@ def _assemble(
             faults += error.placed
         except ConfigurationError as error:
             faults += placed(error.faults)
-    counts: dict[str, Any] = {name: numbers[name] for name in NUMBERS if name in numbers}
-    for name, text in counts.items():
-        with contextlib.suppress(ValueError):
-            counts[name] = int(str(text))
-        faults += [FormFault(name, line) for line in numbers_faults({name: counts[name]})]
+    return values
+
+
+def _whole(text: Any) -> Any:
+    """Return the number of a text, or the text where it is none."""
+    try:
+        return int(str(text))
+    except ValueError:
+        return text
+
+
+def _event_faults(events: Sequence[Event]) -> list[FormFault]:
+    """Return a fault for each event that is given twice, and for each policy with parameters."""
+    names = Counter((_kind(e), e.name) for e in events)
     twice = "is given twice; the page has one switch for each, mpbf run takes any number"
-    names = [(_kind(e), e.name) for e in events]
-    faults += [FormFault(f"{k}:{n}", f"{k} '{n}': {twice}") for k, n in dict.fromkeys(names) if names.count((k, n)) > 1]
+    faults = [FormFault(f"{kind}:{n}", f"{kind} '{n}': {twice}") for (kind, n), count in names.items() if count > 1]
     own = "the page cannot show parameters of a policy (set); mpbf run can"
-    faults += [FormFault("", f"policy '{e.name}': {own}") for e in events if isinstance(e, Policy) and e.set]
-    if faults:
-        raise ScenarioError(faults)
-    base = Parameters.preset(preset).flat()
-    different = {path: values[path] for path in PATHS if path in values and values[path] != base[path]}
-    policies = tuple(e for e in events if isinstance(e, Policy))
-    shocks = tuple(e for e in events if isinstance(e, Shock))
-    return Scenario(preset, different, policies, shocks, shocks_in_baseline=shared, **counts)
+    return faults + [FormFault("", f"policy '{e.name}': {own}") for e in events if isinstance(e, Policy) and e.set]
 
 
 def _kind(event: Event) -> str:

@@ -84,13 +84,9 @@ class Guard:
     def _refused(self, scope: Scope, headers: dict[str, str], host: str) -> tuple[int, str] | None:
         if _host_name(host) not in self.hosts:
             return 400, "this page is not served under that host"
-        origin, socket = headers.get("origin"), scope["type"] == "websocket"
-        own = (f"http://{host}".lower(), f"https://{host}".lower())
-        writes = socket or scope["method"] not in ("GET", "HEAD")
-        if writes and origin is not None and origin.lower() not in own:
-            return 403, "requests of other origins are refused"
-        if socket and origin is None:
-            return 403, "a socket needs an origin"
+        socket = scope["type"] == "websocket"
+        if foreign := _foreign(headers.get("origin"), host, socket, socket or scope["method"] not in ("GET", "HEAD")):
+            return 403, foreign
         if self.token is not None and not self._holds(headers) and (socket or not self._brought(scope)):
             return 401, "this page needs the token that mpbf explore has printed: add ?token=... to its address"
         length = headers.get("content-length", "0")
@@ -118,6 +114,14 @@ class Guard:
         place = "/" + scope["path"].lstrip("/") + (f"?{rest}" if rest else "")
         cookie = f"{COOKIE}={self.token}; HttpOnly; SameSite=Strict; Path=/"
         await _answer(send, 303, b"", {"location": place, "set-cookie": cookie})
+
+
+def _foreign(origin: str | None, host: str, socket: bool, writes: bool) -> str:
+    """Return why an origin is refused; empty for one of the page itself."""
+    if origin is None:
+        return "a socket needs an origin" if socket else ""
+    own = (f"http://{host}".lower(), f"https://{host}".lower())
+    return "requests of other origins are refused" if writes and origin.lower() not in own else ""
 
 
 def _host_name(host: str) -> str | None:

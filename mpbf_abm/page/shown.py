@@ -20,7 +20,7 @@ from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 from mpbf_abm.studies.whatif import Ensemble
 
 FLOW_WINDOW = 12  # ticks over which flows are averaged: models are retrained once in as many
-MARKED = 2  # most leaned-on nodes of a kind that are marked
+MARKED = 2  # nodes of a kind with most users, which are marked
 
 Pair = tuple[str, int]
 
@@ -117,7 +117,7 @@ class Shown:
         return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
     def network(self, arm: str, replicate: int, tick: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return nodes and links after a tick, with their places; ``mark`` is true of those most leaned on."""
+        """Return nodes and links after a tick, with their places; ``mark`` is true of those with most users."""
         nodes, edges = self.histories[arm, replicate].links[tick].tables()
         placed = overview.place(nodes, edges)
         mark = np.zeros(len(placed), bool)

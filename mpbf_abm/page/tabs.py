@@ -86,15 +86,14 @@ def interval(low: float, high: float) -> str:
 def verdict(effect: Mapping[str, Any]) -> tuple[str, str]:
     """Return what a paired difference says, and the class of its colour."""
     low, high = effect["low"], effect["high"]
-    if effect["identical"] or low == high == 0.0:
-        return "no difference", "none"
-    if math.isnan(low):
-        return ("one pair says little" if effect["n"] == 1 else "no interval"), "unsure"
-    if low > 0:
-        return "more", "more"
-    if high < 0:
-        return "less", "less"
-    return "undecided", "unsure"
+    readings = (
+        (effect["identical"] or low == high == 0.0, "no difference", "none"),
+        (math.isnan(low), "one pair says little" if effect["n"] == 1 else "no interval", "unsure"),
+        (low > 0, "more", "more"),
+        (high < 0, "less", "less"),
+        (True, "undecided", "unsure"),
+    )
+    return next((word, cls) for holds, word, cls in readings if holds)
 
 
 def said(effect: Mapping[str, Any]) -> str:
@@ -297,7 +296,7 @@ def _run(shown: Shown, look: View) -> str:
 
 
 def network(shown: Shown, look: View, losses: pd.DataFrame | None = None) -> str:
-    """Return who leans on whom at a tick, and what it costs to lose a node, if that was computed."""
+    """Return the dependency graph at a tick, and what it costs to lose a node, if that was computed."""
     fresh, parts = look.view == "difference", []
     for arm in [WHAT_IF] if fresh else arms_in(look.view, shown):
         nodes, edges = shown.new_links(look.pair, look.tick) if fresh else shown.network(arm, look.pair, look.tick)
@@ -322,7 +321,7 @@ def _network_words(arm: str, nodes: pd.DataFrame, edges: pd.DataFrame, tick: int
 def _leading(nodes: pd.DataFrame) -> str:
     marked = records(nodes[nodes["mark"]].sort_values(["kind", "load"], ascending=[False, False]))
     words = [f"{r['kind']} {r['id']} ({r['load']:g})" for r in marked]
-    return f"most leaned on: {', '.join(words)}" if words else "no node leans on another"
+    return f"most used: {', '.join(words)}" if words else "no node depends on another"
 
 
 def keystones(costs: pd.DataFrame | None) -> str:
@@ -341,9 +340,7 @@ def keystones(costs: pd.DataFrame | None) -> str:
         sure = ", ".join(part.loc[part["low"] > 0, "name"])
         words = "keystones, whose loss surely costs discoveries: " + sure
         words = words if sure else "of no single loss is it sure that it costs discoveries"
-        rest = (
-            f"rank 1 is the node that most others lean on; mean of {runs} runs, intervals hold for all nodes together"
-        )
+        rest = f"rank 1 is the node with most users; mean of {runs} runs, intervals hold for all nodes together"
         parts.append(figure(f"Loss of a {kind}", picture, f"{words}; {rest}"))
     return joined(head, parts) + "</section>"
 
