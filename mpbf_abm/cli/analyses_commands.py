@@ -55,8 +55,7 @@ class Stored:
         from mpbf_abm.studies.files import read_study
         from mpbf_abm.studies.results import Results
 
-        study = None if self.definition is None else read_study(self.definition)
-        with Results.open(self.folder, study) as results:
+        with Results.open(self.folder, None if self.definition is None else read_study(self.definition)) as results:
             if self.definition is not None and not (results.status == 1).any():
                 why = "belongs to this study; only outcomes, arms and the number of runs may differ"
                 raise ConfigurationError(f"{self.definition.name}: no run of {self.folder} {why}")

@@ -215,7 +215,6 @@ def calibrate(
     tables = {"posterior": steps.posterior_table(found), "facts": steps.emulator_table(emulated, waves, found)}
     tables["screening"] = steps.screening_table(screening)
     tables["even"] = pd.DataFrame(facts_cells(held_out), columns=FACTS_HEAD).drop(columns=["from data", "use"])
-    text = calibration_blocks({label.split()[0]: p for label, p in best.items()}, fresh, tables)
-    for name, block in text.items():
+    for name, block in calibration_blocks({label.split()[0]: p for label, p in best.items()}, fresh, tables).items():
         print(f"{name}\n\n{block}")
     return OK

@@ -59,8 +59,7 @@ class Assessed(CommunityOptions):
         with _resumable(out):
             with Bar(self.as_json, "task") as watch:
                 found = run_battery(battery, setting, workers(self.jobs), watch, out)
-            made = reports.made(command, setting)
-            reports.write_lab(folder, battery.name, battery.question, found, made)
+            reports.write_lab(folder, battery.name, battery.question, found, reports.made(command, setting))
         tell_written(folder, to=sys.stderr)
         tell(self.as_json, reports.lab_mapping(found, setting), reports.lab_text(found))
         return OK
@@ -82,8 +81,7 @@ def assessment(name: str, battery: str, help: str) -> Callable[..., int]:
     module, constant = battery.split(":")
 
     def command(asked: Assessed) -> int:
-        found = import_module(f"mpbf_abm.evidence.assessments.{module}")
-        return asked.examine(getattr(found, constant), f"lab {name}")
+        return asked.examine(getattr(import_module(f"mpbf_abm.evidence.assessments.{module}"), constant), f"lab {name}")
 
     command.__doc__ = f"{help}\n\nThe default folder is results/{name}; a stopped command resumes there."
     return command

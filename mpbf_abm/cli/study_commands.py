@@ -69,8 +69,7 @@ class StudySource:
 
 def init(path: Annotated[Path, argument("[PATH]", "File to write.")] = Path("study.toml")) -> None:
     """Write a commented study file; an existing file is left as it is."""
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or "study"
-    fresh_file(path, "study", name)
+    fresh_file(path, "study", re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or "study")
 
 
 def check(

@@ -192,5 +192,4 @@ def label(name: str) -> str:
 
 def arms(results: Results, choice: Choice, most: int | None = None) -> dict[str, int]:
     """Return the arms that are chosen, all without a choice, as figures call them, with their numbers."""
-    chosen = list(choice.arms or results.arm_names)[:most]
-    return {name.replace("_", " "): results.arm_index(name) for name in chosen}
+    return {name.replace("_", " "): results.arm_index(name) for name in list(choice.arms or results.arm_names)[:most]}

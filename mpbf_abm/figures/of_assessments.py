@@ -282,8 +282,7 @@ def _gaps(ax: Axes, tables: Frames, performance: str) -> None:
 def _static(ax: Axes, tables: Frames) -> None:
     for kind, mark in zip(KINDS, "os", strict=True):
         rows, color = _costs(tables, kind), ROLES[kind]
-        users = pick(tables["losses"], kind=kind).groupby("role")["users"].mean()
-        x = users.reindex(rows["role"]).to_numpy()
+        x = pick(tables["losses"], kind=kind).groupby("role")["users"].mean().reindex(rows["role"]).to_numpy()
         ax.vlines(x, rows["low"], rows["high"], color=color, linewidth=0.6)
         ax.plot(x, rows["cost"], mark, color=color, label=kind)
     _threshold(ax)

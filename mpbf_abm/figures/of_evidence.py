@@ -314,8 +314,7 @@ def _twin_panel(ax: Axes, frame: pd.DataFrame, *, winners: bool) -> None:
 
 def _times(ax: Axes, frame: pd.DataFrame) -> None:
     volume, error = frame["volume"], np.stack([frame["median"] - frame["low"], frame["high"] - frame["median"]])
-    runs: dict[str, Any] = {"fmt": "o", "color": BLUE, "elinewidth": 0.7, "label": "runs: median, 10–90 %"}
-    ax.errorbar(volume, frame["median"], error, **runs)
+    ax.errorbar(volume, frame["median"], error, fmt="o", color=BLUE, elinewidth=0.7, label="runs: median, 10–90 %")
     ax.plot(volume, frame["expected"], color=INK, linewidth=1.0, label="slope ln N / 2λ")
     ax.plot([], [], " ", label="twin: never")
     ax.set_xscale("log")

@@ -115,8 +115,7 @@ def prepare_ridges(results: Results, choice: Choice = EVERYTHING) -> dict[str, p
         parts = [
             _ridge(finite(values[s, a]), span).assign(**{column: level, "arm": arm}) for s, level, arm, a in places
         ]
-        head = ["what", column, "arm", "replicate", "value", "density"]
-        out[name] = pd.concat(parts, ignore_index=True)[head]
+        out[name] = pd.concat(parts, ignore_index=True)[["what", column, "arm", "replicate", "value", "density"]]
     return out
 
 
@@ -173,8 +172,7 @@ def prepare_box(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.D
     name = _outcome(results, choice)
     if results.outcome(name).event:
         return of_studies.prepare_discover(results, discover(results, name))
-    mean = results.values(name)[:, 0].mean(axis=1)
-    above = float(np.nanquantile(mean, 1 - INTEREST))
+    above = float(np.nanquantile(results.values(name)[:, 0].mean(axis=1), 1 - INTEREST))
     return of_studies.prepare_discover(results, discover(results, name, above=above))
 
 

@@ -31,8 +31,7 @@ def prepare(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> dict[str, p
 
 def alt_text(frames: dict[str, pd.DataFrame]) -> str:
     """Return in words what the figure shows."""
-    curves = frames["curves"]
-    last = curves.groupby("rule", sort=False).tail(1)
+    last = frames["curves"].groupby("rule", sort=False).tail(1)
     ends = ", ".join(f"{r.rule} {r.recall:.2f}" for r in last.itertuples())
     n, chance = int(last["experiments"].max()), float(last["recall_by_chance"].max())
     return (

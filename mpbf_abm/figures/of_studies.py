@@ -122,8 +122,7 @@ def draw_robustness(frames: Frames) -> Figure:
     table, regret = frames["criteria"], frames["regret"].drop(columns="scenario")
     arms, criteria = list(regret.columns), unique(table["criterion"])
     ranks = table.pivot(index="arm", columns="criterion", values="rank").loc[arms, criteria]
-    height = max(70.0, 24 + 4.6 * len(arms))
-    fig, (left, right) = style.figure("double", height, 1, 2, width_ratios=(1.0, 1.3))
+    fig, (left, right) = style.figure("double", max(70.0, 24 + 4.6 * len(arms)), 1, 2, width_ratios=(1.0, 1.3))
     look: dict[str, Any] = {"cmap": "cividis_r", "xticklabels": False, "yticklabels": False, "rasterized": True}
     sns.heatmap(ranks, annot=True, fmt="g", vmin=1, vmax=len(arms), cbar=False, **look, annot_kws={"size": 6}, ax=left)
     left.set_xticks(np.arange(len(criteria)) + 0.5, criteria, rotation=40, ha="right", rotation_mode="anchor")
@@ -197,8 +196,7 @@ def _draw_along(table: pd.DataFrame) -> Figure:
         (line,) = ax.plot(part["tick"], part["total"], label=words(str(factor)))
         band = part["tick"], part["total_low"], part["total_high"]
         ax.fill_between(*band, color=line.get_color(), alpha=0.2, linewidth=0)
-    name = words(str(table["series"].iloc[0]))
-    style.letter(ax, "a", name, xlabel="tick", ylabel="total Sobol index, 95 % interval")
+    style.letter(ax, "a", words(str(table["series"].iloc[0])), xlabel="tick", ylabel="total Sobol index, 95 % interval")
     fig.legend(loc="outside lower right", ncols=2)
     return fig
 
@@ -286,8 +284,7 @@ def draw_phase(frames: Frames) -> Figure:
         # The largest value of the second factor is on top.
         grid = part.pivot(index=y, columns=x, values="mean").sort_index(ascending=False)
         grid = grid.rename(index="{:g}".format, columns="{:g}".format)
-        bar = {"orientation": "horizontal", "shrink": 0.9}
-        sns.heatmap(grid, cmap="cividis", rasterized=True, cbar_kws=bar, ax=ax)
+        sns.heatmap(grid, cmap="cividis", rasterized=True, cbar_kws={"orientation": "horizontal", "shrink": 0.9}, ax=ax)
         title = f"{words(name)} ({'share of runs' if part['event'].all() else 'mean'})"
         style.letter(ax, mark, title, xlabel=words(x), ylabel=words(y) if ax is axes[0] else "")
     return fig

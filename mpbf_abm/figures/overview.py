@@ -156,8 +156,7 @@ def draw(fig: Figure, frames: Frames) -> None:
     facts, grid = frames["facts"].iloc[0], fig.add_gridspec(2, 3)
     words = {"of": f", {facts['shown']}" if facts["what_if"] else "", "ticks": facts["ticks"]}
     words["run"] = ", run 1" if facts["replicates"] > 1 else ""
-    panels = PANELS[:-1] if facts["what_if"] else PANELS
-    for i, (name, title, panel, missing) in enumerate(panels):
+    for i, (name, title, panel, missing) in enumerate(PANELS[:-1] if facts["what_if"] else PANELS):
         ax = fig.add_subplot(grid[divmod(i, 3)])
         style.letter(ax, "abcdef"[i], title.format(**words))
         if missing and frames[name].empty:
@@ -202,8 +201,7 @@ def _layers(ax: Axes, frames: Frames, facts: Any) -> None:
         for arm in arms if not perceived else [a for a in arms if a == facts["shown"]]:
             part = pick(frame, arm=arm, quantity=quantity)
             if perceived and len(part):
-                dots: dict[str, Any] = {"linestyle": (0, (0.6, 1.2)), "linewidth": 1.4}
-                ax.plot(part["x"], part["median"], color=color, label=label, **dots)
+                ax.plot(part["x"], part["median"], color=color, label=label, linestyle=(0, (0.6, 1.2)), linewidth=1.4)
             elif len(part):
                 _lines(ax, part, color, _dash(arm, facts), label if arm == facts["shown"] else None)
     ax.axhline(0, color=style.LIGHT, linewidth=0.5, zorder=0)
@@ -228,8 +226,7 @@ def _discovery(ax: Axes, frames: Frames, facts: Any) -> None:
     for arm in _arms(frame):
         color, label = (ROLES[arm], arm) if facts["what_if"] else (ROLES[WHAT_IF], "runs")
         _lines(ax, pick(frame, arm=arm), color, _dash(arm, facts), label)
-    limits = {"xlim": (0, None), "ylim": (0, None)}
-    ax.set(xlabel="experiments (number)", ylabel="found share of the top set (–)", **limits)
+    ax.set(xlabel="experiments (number)", ylabel="found share of the top set (–)", xlim=(0, None), ylim=(0, None))
     if (n := int(facts["replicates"])) > 1:
         _below(ax, ncols=2, title=f"lines: median; bands: 10–90 % of {n} runs")
 
@@ -310,12 +307,10 @@ def draw_network(ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame) -> None:
         area = 5.0 + 22.0 * load / max(1.0, load.max(initial=0.0))
         up, x, y = part["works"].to_numpy(bool), part["x"].to_numpy(), part["y"].to_numpy()
         ax.scatter(x[up], y[up], s=area[up], color=ROLES[kind], linewidth=0, zorder=2)
-        cross: dict[str, Any] = {"marker": "X", "color": INK, "edgecolor": "white", "linewidth": 0.4}
-        ax.scatter(x[~up], y[~up], s=area[~up] + 6, zorder=3, **cross)
+        ax.scatter(x[~up], y[~up], s=area[~up] + 6, zorder=3, marker="X", color=INK, edgecolor="white", linewidth=0.4)
         if "mark" in part:
             at = part["mark"].to_numpy(bool)
-            ring: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 0.9}
-            ax.scatter(x[at], y[at], s=area[at] + 40, zorder=4, **ring)
+            ax.scatter(x[at], y[at], s=area[at] + 40, zorder=4, facecolor="none", edgecolor=INK, linewidth=0.9)
             text: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 6}
             for place, name in zip(zip(x[at], y[at], strict=True), part["id"].to_numpy()[at], strict=True):
                 ax.annotate(str(name), place, (-7, 0), **text)
@@ -359,11 +354,9 @@ def draw_diagram(ax: Axes, table: pd.DataFrame) -> None:
         width = 0.4 + 0.9 * float(np.log1p(row["per_tick"]))
         arrow: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 6 + width, "shrinkA": 17, "shrinkB": 17}
         arrow |= {"linewidth": width, "color": FLOW_COLORS[str(row["unit"])], "alpha": 0.75}
-        ends = NODES[source], NODES[target]
-        ax.add_patch(FancyArrowPatch(*ends, connectionstyle=f"arc3,rad={bend}", **arrow))
+        ax.add_patch(FancyArrowPatch(NODES[source], NODES[target], connectionstyle=f"arc3,rad={bend}", **arrow))
         interval = "" if np.isnan(row["low"]) else f" ({row['low']:.3g}–{row['high']:.3g})"
-        text = f"{flow}\n{row['per_tick']:.3g}{interval}"
-        ax.text(*at, text, ha="center", va="center", fontsize=5.5, color=INK)
+        ax.text(*at, f"{flow}\n{row['per_tick']:.3g}{interval}", ha="center", va="center", fontsize=5.5, color=INK)
     box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": INK, "linewidth": 0.6}
     for node, (x, y) in NODES.items():
         ax.text(x, y, node, ha="center", va="center", fontsize=7, bbox=box)

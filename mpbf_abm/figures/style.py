@@ -57,8 +57,7 @@ def metadata(suffix: str, title: str, alt: str) -> dict[str, Any]:
     }
     if suffix not in absent:
         raise ValueError(f"{suffix!r}: figures are saved as .pdf, .svg or .png")
-    words = {"Title": title, "Subject" if suffix == ".pdf" else "Description": alt}
-    return words | dict.fromkeys(absent[suffix])
+    return {"Title": title, "Subject" if suffix == ".pdf" else "Description": alt} | dict.fromkeys(absent[suffix])
 
 
 def save(fig: Figure, path: Path, *, title: str, alt: str, dpi: float | None = None) -> None:
@@ -76,8 +75,7 @@ def save(fig: Figure, path: Path, *, title: str, alt: str, dpi: float | None = N
     dpi : float, optional
         Resolution of a PNG; that of the style if not given.
     """
-    options: dict[str, Any] = {} if dpi is None else {"dpi": dpi}
-    fig.savefig(path, metadata=metadata(path.suffix, title, alt), **options)
+    fig.savefig(path, metadata=metadata(path.suffix, title, alt), dpi=dpi)
 
 
 def save_all(

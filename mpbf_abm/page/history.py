@@ -89,8 +89,7 @@ class History:
         """Return the dependency graph after each tick."""
         table = self.noted.tables["links"]
         states = [Infrastructure.of(state, table["need"]) for state in table["states"]]
-        at = np.searchsorted(table["tick"], recording(self.spec).ticks, side="right") - 1
-        return tuple(states[i] for i in at)
+        return tuple(states[i] for i in (np.searchsorted(table["tick"], recording(self.spec).ticks, side="right") - 1))
 
     def as_arm(self, arm: str, replicate: int) -> ArmResult:
         """Return tables under the name of an arm."""
@@ -175,8 +174,7 @@ def family_places(space: MaterialsSpace) -> pd.DataFrame:
     sizes = space.family_sizes
     columns = space.descriptors[:, : left or space.descriptors.shape[1]].astype(np.float64)
     means = np.add.reduceat(columns, space.start[:-1], axis=0) / sizes[:, None]
-    centred = means - np.average(means, axis=0, weights=sizes)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    u, s, _ = np.linalg.svd(means - np.average(means, axis=0, weights=sizes), full_matrices=False)
     plane = np.zeros((len(sizes), 2))
     width = min(2, u.shape[1])
     plane[:, :width] = u[:, :width] * s[:width]

@@ -348,8 +348,7 @@ def from_settings(settings: Settings, preset: str = "default") -> Scenario:
     base = Parameters.preset(preset).flat()
     changes = {p: value_text(v) for p, v in settings.parameters.flat().items() if v != base[p]}
     numbers = {name: str(value) for name, value in settings.numbers.items()}
-    events = [*settings.policies, *settings.shocks]
-    return _assemble(preset, changes, numbers, events, settings.shocks_in_baseline, [])
+    return _assemble(preset, changes, numbers, [*settings.policies, *settings.shocks], settings.shocks_in_baseline, [])
 
 
 def _assemble(

@@ -78,8 +78,7 @@ class Guard:
         if scope["type"] == "http" and self._brought(scope):
             await self._welcome(scope, send)
             return
-        policy = POLICY.format(socket=f"ws://{host} wss://{host}")
-        await self.app(scope, _bounded(receive), _with_policy(send, policy))
+        await self.app(scope, _bounded(receive), _with_policy(send, POLICY.format(socket=f"ws://{host} wss://{host}")))
 
     def _refused(self, scope: Scope, headers: dict[str, str], host: str) -> tuple[int, str] | None:
         if _host_name(host) not in self.hosts:

@@ -34,8 +34,7 @@ class Studies:
 
     def names(self) -> list[str]:
         """Return folders with a store, relative to the one that is looked through; ``.`` is that one itself."""
-        depths = range(DEEPEST + 1)
-        found = [path.parent for depth in depths for path in sorted(self.folder.glob("*/" * depth + FILE))]
+        found = [path.parent for depth in range(DEEPEST + 1) for path in sorted(self.folder.glob("*/" * depth + FILE))]
         return [path.relative_to(self.folder).as_posix() for path in found[:MOST]]
 
     def page(self, chosen: Mapping[str, str]) -> str:
@@ -76,15 +75,13 @@ def head_and_body(results: Results, name: str, head: str, chosen: Mapping[str, s
     if S > 1:
         choices += _select("scenario", "Scenario", list(labels), place, labels)
     study, failed = results.study, int((results.status == 2).sum())
-    counts = ((S, "scenario"), (A, "arm"), (R, "replicate"))
-    size = ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counts)
+    size = ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in ((S, "scenario"), (A, "arm"), (R, "replicate")))
     done = f"{int((results.status == 1).sum())} of {S * A * R} runs done" + (f", {failed} failed" if failed else "")
     parts = [f'<div class="choices">{choices}</div><h3>{escape(study.name)}</h3>']
     if study.question:
         parts.append(f"<p>{escape(study.question)}</p>")
     parts.append(note(f"{size}; {study.ticks} ticks; {done}. Results <code>{results.hash}</code>."))
-    values = results.values(outcome)[int(place)]
-    groups = dict(zip(results.arm_names, values, strict=True))
+    groups = dict(zip(results.arm_names, results.values(outcome)[int(place)], strict=True))
     middle = {arm: float(np.nanmedian(v)) if np.isfinite(v).any() else math.nan for arm, v in groups.items()}
     known = ", ".join(f"{arm} {num(median)}" for arm, median in middle.items())
     picture = panels.distributions(groups, outcome, f"{outcome} by arm, every run; medians: {known}.")

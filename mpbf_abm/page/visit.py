@@ -322,8 +322,7 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _asks(query: str) -> bool:
     """Return whether an address says anything about the model."""
-    keys = {part.split("=", 1)[0] for part in query.split("&") if part}
-    return bool(keys - set(View().__dict__))
+    return bool({part.split("=", 1)[0] for part in query.split("&") if part} - set(View().__dict__))
 
 
 def _checked_look(what: Mapping[str, Any]) -> dict[str, Any]:

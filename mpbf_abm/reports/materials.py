@@ -78,8 +78,7 @@ def _families(families: list[dict[str, Any]], kind: str) -> list[str]:
 
 def pool_text(space: MaterialsSpace, summary: pd.DataFrame, options: dict[str, Any]) -> str:
     """Format the rules as a table, random choice first."""
-    records: list[dict[Any, Any]] = summary.to_dict("records")
-    rows = [[row["rule"], *_cells(row)] for row in records]
+    rows = [[row["rule"], *_cells(row)] for row in summary.to_dict("records")]
     head = ["rule", "AF@30", "AF@50", "AF@80", "EF", "top @10 % of pool", "found best", "CPU s"]
     width, seeds = len(space.origin["descriptors"]), int(summary["seeds"].max())
     pool = f"{space.size} settings, {width} descriptor{'s' * (width != 1)}, the best {int(space.top.sum())} sought"
