@@ -265,12 +265,14 @@ class CommandGroup(TyperGroup):
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
         if entry.panel == MOVED:
             loose = {"allow_extra_args": True, "ignore_unknown_options": True}
-            moved = _moved(f"{ctx.command_path} {cmd_name}", entry.place)
-            one.command(cmd_name, context_settings=loose, add_help_option=False)(moved)
+            one.command(cmd_name, context_settings=loose, add_help_option=False)(
+                _moved(f"{ctx.command_path} {cmd_name}", entry.place)
+            )
         else:
             module, name = entry.place.split(":")
-            function = bound(getattr(import_module(f"mpbf_abm.cli.{module}"), name))
-            one.command(cmd_name, cls=Command, short_help=entry.help)(function)
+            one.command(cmd_name, cls=Command, short_help=entry.help)(
+                bound(getattr(import_module(f"mpbf_abm.cli.{module}"), name))
+            )
         return get_command(one)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

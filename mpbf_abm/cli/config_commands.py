@@ -62,8 +62,9 @@ def policies(as_json: Json = False) -> None:
         words = "; ".join(f"{v.path} {signs[v.mode]} {toml_value(v.target)}" for v in kind.levers)
         what = kind.help if as_json else f"{kind.help} [{words}]"
         rows.append({"name": name, "strength": kind.strength, "levers": levers, "help": what})
-    head = {"name": "policy", "strength": "usual strength", "help": "what it does [levers at strength 1]"}
-    _print_rows(rows, as_json, head)
+    _print_rows(
+        rows, as_json, {"name": "policy", "strength": "usual strength", "help": "what it does [levers at strength 1]"}
+    )
 
 
 def shocks(as_json: Json = False) -> None:

@@ -115,8 +115,9 @@ class Question(CommunityOptions):
         both = settings.shocks_in_baseline if self.shocks_in_baseline is None else self.shocks_in_baseline
         numbers: dict[str, Any] = {"replicates": DEFAULT_PAIRS} if policies or (shocks and not both) else {}
         numbers |= {**settings.numbers} | given(**{name: getattr(self, name) for name in NUMBER_KEYS})
-        events: dict[str, Any] = {"policies": policies, "shocks": shocks, "shocks_in_baseline": both}
-        plan = WhatIf(settings.parameters, space=space, **events, **numbers)
+        plan = WhatIf(
+            settings.parameters, space=space, policies=policies, shocks=shocks, shocks_in_baseline=both, **numbers
+        )
         plan.check()
         return plan
 

@@ -65,8 +65,9 @@ def _write(ensemble: Ensemble, work: Path) -> None:
 
     write_tables(ensemble, work)
     shown = ensemble.first(list(ensemble.plan.arms)[-1])
-    frames = overview.prepare(ensemble.series, ensemble.families, ensemble.summary, shown.nodes, shown.edges)
-    overview.save(frames, work)
+    overview.save(
+        overview.prepare(ensemble.series, ensemble.families, ensemble.summary, shown.nodes, shown.edges), work
+    )
     write_provenance(ensemble, work)
 
 

@@ -102,8 +102,9 @@ def plan(
     planned = source.plan()
     stored = stored_runs(planned, source.store / FILE)
     cost = estimate(planned, jobs) if pilot else None
-    rows = plan_rows(planned, stored, cost)
-    tell(as_json, plan_mapping(planned, stored, cost), table(["", planned.study.name], rows))
+    tell(
+        as_json, plan_mapping(planned, stored, cost), table(["", planned.study.name], plan_rows(planned, stored, cost))
+    )
 
 
 # --------------------------------------------------------------------------- running

@@ -142,8 +142,9 @@ def _build(
         if journal.letters == "italic":
             _italic(fig)
         if draft:
-            look: dict[str, Any] = {"fontsize": 26, "color": LIGHT, "alpha": 0.6, "rotation": 20, "zorder": 10}
-            fig.text(0.5, 0.5, draft, ha="center", va="center", **look)
+            fig.text(
+                0.5, 0.5, draft, ha="center", va="center", fontsize=26, color=LIGHT, alpha=0.6, rotation=20, zorder=10
+            )
         smallest = check(figure, fig, frames, journal)
         for path in files[len(frames) :]:
             style.save(fig, path, title=figure.title, alt=figure.alt, dpi=450 if path.suffix == ".png" else None)

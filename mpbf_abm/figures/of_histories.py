@@ -249,8 +249,9 @@ def draw_twins(frames: Frames) -> Figure:
     table, ends = frames["distance"], frames["growth"]
     column = str(table.columns[0])
     for (level, part), (color, line) in zip(pick(table, twin="moved").groupby(column), LEVEL_STYLES, strict=False):
-        label = level_words(column, level)
-        ribbon(left, part[part["median"] > 0], "tick", "median", color, linestyle=line, label=label)
+        ribbon(
+            left, part[part["median"] > 0], "tick", "median", color, linestyle=line, label=level_words(column, level)
+        )
     same = table.loc[table["twin"] == "identical", "high"]
     left.legend(loc="best", title=f"identical copies: {float(same.max()):g} apart" if len(same) else None)
     style.letter(

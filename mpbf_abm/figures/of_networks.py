@@ -142,8 +142,9 @@ def _roc(signal: str, near: Float, staying: Float) -> pd.DataFrame:
         raise lacking("warnings", f"runs of both arms with a trend of {signal}")
     scores, happened = np.concatenate([positive, negative]), np.repeat([True, False], [len(positive), len(negative)])
     e = auc(scores, happened)
-    area: dict[str, Any] = {"signal": signal, "auc": e.value, "low": e.low, "high": e.high, "n": len(scores)}
-    return roc_curve(scores, happened)[["false_positive_rate", "true_positive_rate"]].assign(**area)
+    return roc_curve(scores, happened)[["false_positive_rate", "true_positive_rate"]].assign(
+        signal=signal, auc=e.value, low=e.low, high=e.high, n=len(scores)
+    )
 
 
 def _trends(results: Results, s: int, share: Float) -> dict[str, Float]:
@@ -154,8 +155,9 @@ def _trends(results: Results, s: int, share: Float) -> dict[str, Float]:
     if SIGNALS.keys() <= results.definitions.keys():
         return {signal: results.values(signal)[s] for signal in SIGNALS}
     if share.shape[-1] < FEWEST_TICKS:
-        few = f"stored ticks: {share.shape[-1]}, at least {FEWEST_TICKS} are needed ([series] every)"
-        raise lacking("warnings", few)
+        raise lacking(
+            "warnings", f"stored ticks: {share.shape[-1]}, at least {FEWEST_TICKS} are needed ([series] every)"
+        )
     out = {signal: np.full(share.shape[:-1], np.nan) for signal in SIGNALS}
     for place in np.ndindex(share.shape[:-1]):
         if np.isfinite(share[place]).all():

@@ -124,8 +124,9 @@ def _ridge(known: Float, span: Float) -> pd.DataFrame:
     runs = pd.DataFrame({"what": "run", "replicate": range(len(known)), "value": known, "density": np.nan})
     if not len(known) or np.ptp(known) == 0:
         return runs
-    density = {"what": "density", "replicate": -1, "value": span, "density": gaussian_kde(known)(span)}
-    return pd.concat([runs, pd.DataFrame(density)])
+    return pd.concat(
+        [runs, pd.DataFrame({"what": "density", "replicate": -1, "value": span, "density": gaussian_kde(known)(span)})]
+    )
 
 
 def draw_ridges(frames: Frames) -> Figure:

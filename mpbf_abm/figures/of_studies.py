@@ -226,8 +226,9 @@ def draw_discover(frames: Frames) -> Figure:
     stars = [*best[["coverage", "held_out_coverage"]]], [*best[["density", "held_out_density"]]]
     left.plot(*stars, "*", color=VERMILION, markersize=7, label="chosen box")
     left.legend(loc="lower left")
-    ends: dict[str, Any] = {"xlim": (-0.03, 1.05), "ylim": (-0.03, 1.05)}
-    style.letter(left, "a", "boxes on the way", xlabel="coverage", ylabel="density", **ends)
+    style.letter(
+        left, "a", "boxes on the way", xlabel="coverage", ylabel="density", xlim=(-0.03, 1.05), ylim=(-0.03, 1.05)
+    )
     for y, row in enumerate(records(limits)):
         middle.barh(y, 1, color=LIGHT, height=0.5)
         middle.barh(y, row["high"] - row["low"], left=row["low"], color=BLUE, height=0.5)

@@ -144,8 +144,9 @@ def place_edges(placed: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
             at.add_prefix(f"{end}_"), left_on=[f"{node}_kind", node], right_on=[f"{end}_kind", f"{end}_id"]
         )
     table = table.sort_values(["from_x", "provider", "user"], kind="stable", ignore_index=True)
-    ends = ["provider_kind", "provider", "user_kind", "user", "from_x", "from_y", "to_x", "to_y"]
-    return table[ends].assign(works=table["from_works"] & table["to_works"])
+    return table[["provider_kind", "provider", "user_kind", "user", "from_x", "from_y", "to_x", "to_y"]].assign(
+        works=table["from_works"] & table["to_works"]
+    )
 
 
 # --------------------------------------------------------------------------- drawing
@@ -397,5 +398,6 @@ def build(frames: Frames) -> Figure:
 
 def save(frames: Frames, folder: Path) -> list[Path]:
     """Write ``overview.png`` and ``overview.pdf`` into a folder; equal frames give equal bytes."""
-    alt = alternative_text(frames)
-    return style.save_all(lambda: build(frames), folder / "overview", title="Overview of a run of mpbf_abm", alt=alt)
+    return style.save_all(
+        lambda: build(frames), folder / "overview", title="Overview of a run of mpbf_abm", alt=alternative_text(frames)
+    )

@@ -227,8 +227,9 @@ class Desk:
         elif done.fault.kind == "stopped":
             # A session may have asked for it again while it was being stopped.
             for order in waiting:
-                names = [n for n, t in order.tasks.items() if t.key == task.key and n not in order._waiting]
-                order._waiting.extend(names)
+                order._waiting.extend(
+                    [n for n, t in order.tasks.items() if t.key == task.key and n not in order._waiting]
+                )
                 order._ticks.pop(task.key, None)
         else:
             for order in waiting:

@@ -113,8 +113,9 @@ def work(task: Task | None, folder: Path | None = None) -> Any:
         Folder of results: a run that ``mpbf run`` has made there is not made again.
     """
     if task is None:
-        small = Parameters.preset("quick").updated({"space.materials": 500, "space.families": 20})
-        record_history(RunSpec(small, 0, 12))
+        record_history(
+            RunSpec(Parameters.preset("quick").updated({"space.materials": 500, "space.families": 20}), 0, 12)
+        )
         return None
     if task.losses is not None:
         return losses(task.spec, task.losses)

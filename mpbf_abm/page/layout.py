@@ -216,21 +216,24 @@ def layout() -> Tag:
 
 
 def _view(view: str, label: str) -> Tag:
-    choice = tags.input(type="radio", name="view", value=view, checked="" if view == "both" else None)
-    return tags.label(choice, tags.span(label))
+    return tags.label(
+        tags.input(type="radio", name="view", value=view, checked="" if view == "both" else None), tags.span(label)
+    )
 
 
 def _tab(tab: str) -> Tag:
     first = tab == TABS[0]
     about: Attributes = {"aria-controls": f"panel-{tab}", "aria-selected": str(first).lower(), "data-tab": tab}
-    index = "0" if first else "-1"
-    return tags.button(TAB_NAMES[tab], about, id=f"tab-{tab}", type="button", role="tab", tabindex=index)
+    return tags.button(
+        TAB_NAMES[tab], about, id=f"tab-{tab}", type="button", role="tab", tabindex="0" if first else "-1"
+    )
 
 
 def _panel(tab: str) -> Tag:
     about: Attributes = {"role": "tabpanel", "tabindex": "0", "class": "panel", "hidden": ""}
-    body = tags.div(id=f"panel-{tab}-body", class_="body")
-    return tags.section(body, about, id=f"panel-{tab}", aria_labelledby=f"tab-{tab}")
+    return tags.section(
+        tags.div(id=f"panel-{tab}-body", class_="body"), about, id=f"panel-{tab}", aria_labelledby=f"tab-{tab}"
+    )
 
 
 # --------------------------------------------------------------------------- files

@@ -106,8 +106,9 @@ class Scenario:
     def plan(self) -> WhatIf:
         """Return what to run."""
         events = (self.policies, self.shocks)
-        shared = self.shocks_in_baseline
-        return WhatIf(self.parameters, self.seed, self.ticks, self.replicates, *events, shocks_in_baseline=shared)
+        return WhatIf(
+            self.parameters, self.seed, self.ticks, self.replicates, *events, shocks_in_baseline=self.shocks_in_baseline
+        )
 
     @property
     def agents(self) -> int:
@@ -202,8 +203,9 @@ class Scenario:
         """Return the study file of the same runs (``mpbf study run FILE``): one arm with all policies."""
         from mpbf_abm.studies.files import write_study
 
-        study = plain_study(self.plan, "explored")
-        return write_study(study.changed(preset=self.preset, parameters=dict(self.changes)))
+        return write_study(
+            plain_study(self.plan, "explored").changed(preset=self.preset, parameters=dict(self.changes))
+        )
 
     def events(self) -> list[tuple[str, Event]]:
         """Return policies and shocks with their kind."""
@@ -324,8 +326,9 @@ def from_toml(text: str, where: str = "file") -> Scenario:
     ScenarioError
     """
     if len(text.encode()) > MOST_TEXT:
-        line = f"{where}: is larger than {MOST_TEXT // 1024} kB, the most a configuration may have"
-        raise ScenarioError([FormFault("", line)])
+        raise ScenarioError(
+            [FormFault("", f"{where}: is larger than {MOST_TEXT // 1024} kB, the most a configuration may have")]
+        )
     try:
         data = tomllib.loads(text.removeprefix("\ufeff"))
         settings = settings_from(data, where=where)

@@ -234,8 +234,9 @@ def serve(
         desk = Desk(workers, folder=studies)
         app = Guard(application(desk, Studies(studies), opening), hosts, token)
         quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False}
-        config = uvicorn.Config(app, lifespan="on", ws_max_size=MOST_BODY, timeout_graceful_shutdown=1, **quiet)
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(
+            uvicorn.Config(app, lifespan="on", ws_max_size=MOST_BODY, timeout_graceful_shutdown=1, **quiet)
+        )
         tasks = [asyncio.create_task(work) for work in (desk.serve(), _when_started(server, lambda: ready(address)))]
         try:
             await server.serve(sockets=[place])

@@ -113,8 +113,9 @@ class Shown:
         for flow, (source, target, unit, what) in FLOWS.items():
             e = mean_estimate(self.flow_values(flow, arm, tick))
             rows[flow] = (source, target, unit, what, e.value, e.low, e.high)
-        columns = ["from", "to", "unit", "what", "per_tick", "low", "high"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+        return pd.DataFrame.from_dict(
+            rows, orient="index", columns=["from", "to", "unit", "what", "per_tick", "low", "high"]
+        )
 
     def network(self, arm: str, replicate: int, tick: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return nodes and links after a tick, with their places; ``mark`` is true of those with most users."""
