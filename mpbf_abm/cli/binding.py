@@ -161,13 +161,13 @@ def one_of(help: str, *choices: str, panel: str | None = None, default: str | No
     return option("|".join(choices), help, parse, lambda: choices, panel, default)
 
 
-def existing(metavar: str, help: str) -> Any:
-    """Declare an option that is an existing FILE, or else folder."""
+def folder(metavar: str, help: str) -> Any:
+    """Declare an option that is an existing folder."""
 
     def parse(text: str) -> Path:
         path = Path(text)
-        if not (path.is_file() if metavar == "FILE" else path.is_dir()):
-            raise ValueError(f"no such {'file' if metavar == 'FILE' else 'folder'}")
+        if not path.is_dir():
+            raise ValueError("no such folder")
         return path
 
     return option(metavar, help, parse)
@@ -201,11 +201,12 @@ class Command(TyperCommand):
         known: list[str] = []
         faults = []
         while rest and rest[0] != "--":
-            name = rest[0].partition("=")[0]
+            name, has_value, _ = rest[0].partition("=")
             unknown = name.startswith("--") and name not in options
             # The next word is the value of an option, or may be that of an unknown one.
-            value = name == rest[0] and (name in takes_value or (unknown and not "".join(rest[1:2]).startswith("-")))
-            words, rest = rest[: 1 + value], rest[1 + value :]
+            follows = name in takes_value or (unknown and not "".join(rest[1:2]).startswith("-"))
+            words = rest[: 2 if follows and not has_value else 1]
+            rest = rest[len(words) :]
             if unknown:
                 faults.append(f"no such option {name}{did_you_mean(name, long)}")
             else:
@@ -342,12 +343,13 @@ def typed(model: Any, leave: Iterable[str] = ()) -> list[str]:
 def _words(name: str, info: Any, value: Any) -> list[str]:
     if not isinstance(info, OptionInfo):
         return [value.name]
-    declared = map(str, (info.default, *(info.param_decls or ())))
+    declared = (str(word) for word in (info.default, *(info.param_decls or ())))
     flag = next((word for word in declared if word.startswith("--")), f"--{name.replace('_', '-')}")
     if value is True:
         return [flag]
-    values = value if isinstance(value, list) else [info.metavar if isinstance(value, Path) else value]
-    return [f"{flag} {v}" for v in values]
+    if isinstance(value, Path):
+        return [f"{flag} {info.metavar}"]
+    return [f"{flag} {v}" for v in (value if isinstance(value, list) else [value])]
 
 
 def faults_of(*checks: Callable[[], Any]) -> list[str]:

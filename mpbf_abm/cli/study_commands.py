@@ -260,8 +260,7 @@ def export(
     from mpbf_abm.studies.export import export as write
     from mpbf_abm.studies.results import Results
 
-    if to != "crate" and (license is not None or author):
-        raise ConfigurationError("--license and --author belong to --to crate")
+    refuse_if(to != "crate" and (license is not None or author != ""), "--license and --author belong to --to crate")
     kind = f"export-{to}"
     place = out or (folder if folder.is_dir() else folder.parent) / kind
     with Results.open(folder) as results, written(results, place, kind, sys.stdout) as work:

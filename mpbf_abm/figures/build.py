@@ -107,16 +107,16 @@ def build(
         known = listed(earlier) if (earlier := (before or out) / LIST).is_file() else {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{out}: cannot be used ({error})") from None
-    made = []
-    for name in known.keys() - {figure.name for figure in figures} if before is not None else ():
-        for file in known[name]["files"]:
+    if before is not None:
+        kept = [file for name in known.keys() - {figure.name for figure in figures} for file in known[name]["files"]]
+        for file in kept:
             shutil.copyfile(before / file, out / file)
+    made = []
     for figure in figures:
-        entry = _build(figure, results(figure.name), out, JOURNALS[journal], formats, draft) | {"journal": journal}
-        known[figure.name] = entry
-        made.append(entry)
+        made.append(_build(figure, results(figure.name), out, JOURNALS[journal], formats, draft) | {"journal": journal})
         if progress is not None:
             progress(figure.name)
+    known |= {entry["name"]: entry for entry in made}
     software = {"name": "mpbf_abm", "version": version(), "matplotlib": matplotlib.__version__}
     text = {"software": software, "figures": [known[n] for n in KINDS if n in known]}
     (out / LIST).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8", newline="\n")

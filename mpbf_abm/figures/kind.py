@@ -145,19 +145,23 @@ def scenarios(results: Results, where: Mapping[str, Any]) -> list[int]:
     table = results.scenarios.drop(columns="place")
     known = [str(c) for c in table if c != "scenario"]
     names = {SHORT[c]: c for c in known if c in SHORT}
-    where = {names.get(name, name): value for name, value in where.items()}
-    if unknown := [n for n in where if n not in known]:
+    wanted = {names.get(name, name): value for name, value in where.items()}
+    if unknown := [n for n in wanted if n not in known]:
         varied = f"varies: {', '.join(known)}" if known else "it has one scenario"
         close = did_you_mean(unknown[0], [*known, *names])
         raise ConfigurationError(f"the study does not vary '{unknown[0]}'{close} ({varied})")
-    fits = np.ones(len(table), bool)
-    for name, value in where.items():
-        column = table[name]
-        number = column.dtype.kind in "if" and isinstance(value, (int, float))
-        fits &= np.isclose(column.astype(float), value) if number else (column.astype(str) == str(value)).to_numpy()
-    if not fits.any():
-        raise ConfigurationError(f"no scenario has {', '.join(f'{n} = {v}' for n, v in where.items())}")
-    return [int(s) for s in table.loc[fits, "scenario"]]
+    for name, value in wanted.items():
+        table = table[_equal(table[name], value)]
+    if table.empty:
+        raise ConfigurationError(f"no scenario has {', '.join(f'{n} = {v}' for n, v in wanted.items())}")
+    return [int(s) for s in table["scenario"]]
+
+
+def _equal(column: pd.Series[Any], value: Any) -> Any:
+    """Return where a column has a value: numbers are compared as numbers, anything else as text."""
+    if column.dtype.kind in "if" and isinstance(value, (int, float)):
+        return np.isclose(column.astype(float), value)
+    return column.astype(str) == str(value)
 
 
 def scenario(results: Results, where: Mapping[str, Any]) -> int:

@@ -9,7 +9,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -250,9 +250,8 @@ def _keystones(ax: Axes, tables: Frames) -> None:
     for kind, mark in zip(KINDS, "os", strict=True):
         rows, color = _costs(tables, kind), ROLES[kind]
         x = start + np.arange(len(rows))
-        ax.vlines(x, rows["low"], rows["high"], color=color, linewidth=0.8)
         ax.vlines(x, rows["p10"], rows["p90"], color=color, linewidth=2.5, alpha=0.25)
-        ax.plot(x, rows["cost"], mark, color=color, label=kind)
+        style.dots(ax, x, rows, "cost", color, mark, width=0.8, label=kind)
         start += len(rows) + 1
     _threshold(ax)
     nodes = "nodes, most used first\n(thin: interval for all; thick: 10-90 % of communities)"
@@ -263,9 +262,7 @@ def _keystones(ax: Axes, tables: Frames) -> None:
 def _tipping(ax: Axes, tables: Frames) -> None:
     for (target, words), (color, line), shift in zip(ALL.items(), STYLES, (-0.006, 0.006), strict=False):
         rows = pick(tables["tipping"], chosen=target)
-        x = rows["lost"] + shift
-        ax.vlines(x, rows["low"], rows["high"], color=color, linewidth=0.8)
-        ax.plot(x, rows["cost"], "o", linestyle=line, color=color, label=words)
+        style.dots(ax, rows["lost"] + shift, rows, "cost", color, "o", width=0.8, linestyle=line, label=words)
     _threshold(ax)
     ax.set(xlabel="repositories lost for good, share", ylabel="cost in discoveries, share")
     ax.legend(fontsize=5)
@@ -283,8 +280,7 @@ def _static(ax: Axes, tables: Frames) -> None:
     for kind, mark in zip(KINDS, "os", strict=True):
         rows, color = _costs(tables, kind), ROLES[kind]
         x = pick(tables["losses"], kind=kind).groupby("role")["users"].mean().reindex(rows["role"]).to_numpy()
-        ax.vlines(x, rows["low"], rows["high"], color=color, linewidth=0.6)
-        ax.plot(x, rows["cost"], mark, color=color, label=kind)
+        style.dots(ax, x, rows, "cost", color, mark, width=0.6, label=kind)
     _threshold(ax)
     ax.set(xlabel="models or labs that depend on it, mean", ylabel="cost in discoveries, share")
 
@@ -393,12 +389,8 @@ def forest(ax: Axes, report: Report) -> None:
 # --------------------------------------------------------------------------- all
 
 
-class Drawing(NamedTuple):
-    """What draws the report of an assessment, and the figure's alternative text."""
-
-    draw: Callable[[Report], Figure]
-    alt: str
-
-
 DRAWN = (atlas, effective_urn, forecast, forms, fragility, path)
-FIGURES = {draw.__name__: Drawing(draw, style.TEXTS["assessments"][draw.__name__]) for draw in DRAWN}
+# What draws the report of an assessment, and the figure's alternative text.
+FIGURES: dict[str, tuple[Callable[[Report], Figure], str]] = {
+    draw.__name__: (draw, style.TEXTS["assessments"][draw.__name__]) for draw in DRAWN
+}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.theory.twin import Twin
 
 
-def _one(fig: Figure, path: Path, title: str, alt: str) -> Path:
-    """Write a figure once; the format follows the suffix."""
-    return style.save_all(lambda: fig, path.with_suffix(""), title=title, alt=alt, suffixes=[path.suffix], dpi=200)[0]
+def _save(draw: Callable[[], Figure], path: Path, title: str, alt: str) -> Path:
+    """Draw a figure and write it once; the format follows the suffix."""
+    return style.save_all(draw, path.with_suffix(""), title=title, alt=alt, suffixes=[path.suffix], dpi=200)[0]
 
 
 # --------------------------------------------------------------------------- known results
@@ -112,8 +113,7 @@ def _by_row(checks: pd.DataFrame, ids: Sequence[str]) -> tuple[pd.Series[float],
 def save_known(outcomes: Sequence[RowOutcome], path: Path) -> Path:
     """Draw the outcomes of known results and write the figure; the format follows the suffix."""
     checks = known_checks(outcomes)
-    with style.styled():
-        return _one(draw_known(checks), path, "Known results: expected against measured", known_alt(checks))
+    return _save(partial(draw_known, checks), path, "Known results: expected against measured", known_alt(checks))
 
 
 # --------------------------------------------------------------------------- stylised facts
@@ -157,8 +157,7 @@ def draw_facts(v: Validation) -> Figure:
 
 def save_facts(v: Validation, path: Path) -> Path:
     """Draw the figure of facts and write it; the format follows the suffix."""
-    with style.styled():
-        return _one(draw_facts(v), path, "Stylised facts: the model beside reality", facts_alt(v))
+    return _save(partial(draw_facts, v), path, "Stylised facts: the model beside reality", facts_alt(v))
 
 
 # --------------------------------------------------------------------------- the twin: numbers
@@ -288,19 +287,26 @@ def _twin_panel(ax: Axes, frame: pd.DataFrame, *, winners: bool) -> None:
     runs = wide["run"] if "run" in wide else pd.DataFrame(index=wide.index)
     families = sorted(frame["family"].unique())
     colors = {f: INK if winners else COLORS[f % len(COLORS)] for f in families}
-    dashed: dict[str, Any] = {"color": VERMILION if winners else INK, "linewidth": 0.7, "linestyle": (0, (2, 2))}
     for replicate in unique(runs.columns.get_level_values(0))[:SHOWN]:
         winner = runs[replicate].iloc[-1].idxmax()
+        colors_of = {f: BLUE if f == winner else OTHERS for f in families} if winners else colors
         for f in families:
-            color = (BLUE if winner == f else OTHERS) if winners else colors[f]
-            ax.plot(runs.index, runs[replicate, f], color=color, linewidth=0.4, alpha=0.45, zorder=1)
-    for f in families:
+            ax.plot(runs.index, runs[replicate, f], color=colors_of[f], linewidth=0.4, alpha=0.45, zorder=1)
+    for f in families if not winners else ():
         part = pick(frame, kind="band", family=f)
-        if not winners:
-            low, high = part["low"].clip(0, 1), part["high"].clip(0, 1)
-            ax.fill_between(part["tick"], low, high, color=colors[f], alpha=0.12, linewidth=0)
+        low, high = part["low"].clip(0, 1), part["high"].clip(0, 1)
+        ax.fill_between(part["tick"], low, high, color=colors[f], alpha=0.12, linewidth=0)
+    dashed: dict[str, Any] = {"color": VERMILION if winners else INK, "linewidth": 0.7, "linestyle": (0, (2, 2))}
+    for f in families:
         ax.plot(wide.index, wide["map", 0, f], color=colors[f], linewidth=1.3, zorder=3)
         ax.plot(wide.index, wide["ODE", 0, f], zorder=4, **dashed)
+    _twin_legend(ax, winners, dashed)
+    ax.set(xlim=(0, wide.index.max()), ylim=(0, 1), xlabel="time (ticks)", ylabel="share of records (–)")
+    _below(ax, 4)
+
+
+def _twin_legend(ax: Axes, winners: bool, dashed: dict[str, Any]) -> None:
+    """Draw what the legend names, outside the data."""
     ax.plot([], [], color=BLUE, linewidth=0.5, alpha=0.6, label="runs, winner" if winners else "runs")
     if winners:
         ax.plot([], [], color=OTHERS, linewidth=0.8, label="runs, others")
@@ -308,8 +314,6 @@ def _twin_panel(ax: Axes, frame: pd.DataFrame, *, winners: bool) -> None:
         ax.fill_between([], [], [], color=BLUE, alpha=0.2, linewidth=0, label="90 %, linear noise")
     ax.plot([], [], color=INK if winners else BLUE, linewidth=1.3, label="twin, map")
     ax.plot([], [], label="twin, ODE", **dashed)
-    ax.set(xlim=(0, wide.index.max()), ylim=(0, 1), xlabel="time (ticks)", ylabel="share of records (–)")
-    _below(ax, 4)
 
 
 def _times(ax: Axes, frame: pd.DataFrame) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpbf_abm.arrays import Float
@@ -121,15 +122,7 @@ def draw_corpus(frames: Frames) -> Figure:
     for ax, level, mark in zip(axes, shown, "ab", strict=False):
         part = pick(frames["origin"], **{column: level})
         wide = part.pivot(index="tick", columns=["region", "origin"], values="records")
-        base = np.zeros(len(wide))
-        for region in REGIONS:
-            core = region == "core"
-            look = {"alpha": 0.9 if core else 0.45, "linewidth": 0, "hatch": None if core else "////"}
-            for origin, color in COLORS.items():
-                top, label = base + wide[(region, origin)].to_numpy(), origin if core else None
-                if (top > base + 0.5).any():
-                    ax.fill_between(wide.index, base, top, color=color, edgecolor="white", label=label, **look)
-                base = top
+        _stack(ax, wide)
         style.letter(
             ax,
             mark,
@@ -150,6 +143,19 @@ def draw_corpus(frames: Frames) -> Figure:
     held = "held by the founding core\n(share; median, 5–95 %)"
     style.letter(last, "abc"[len(shown)], "survival of the early corpus", xlabel="tick (months)", ylabel=held)
     return fig
+
+
+def _stack(ax: Axes, records: pd.DataFrame) -> None:
+    """Draw records over time as stacked areas by region and origin; those that stay empty are left out."""
+    base = np.zeros(len(records))
+    for region in REGIONS:
+        core = region == "core"
+        look: dict[str, Any] = {"alpha": 0.9 if core else 0.45, "linewidth": 0, "hatch": None if core else "////"}
+        for origin, color in COLORS.items():
+            top, label = base + records[(region, origin)].to_numpy(), origin if core else None
+            if (top > base + 0.5).any():
+                ax.fill_between(records.index, base, top, color=color, edgecolor="white", label=label, **look)
+            base = top
 
 
 # --------------------------------------------------------------------------- 4: fan
@@ -334,8 +340,7 @@ def draw_early(frames: Frames) -> Figure:
     for i, (level, color, mark) in enumerate(styles):
         part = pick(variance, **{column: level})
         x = np.arange(2) + 0.12 * (i - 0.5)
-        bottom.vlines(x, part["low"], part["high"], color=color)
-        bottom.plot(x, part["variance"], mark, color=color)
+        style.dots(bottom, x, part, "variance", color, mark)
     bottom.set_xticks([0, 1], ["early", "final"])
     style.letter(
         bottom,

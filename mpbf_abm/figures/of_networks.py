@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.fragility import CRITERIA
@@ -18,6 +15,7 @@ from mpbf_abm.evidence.assessments.histories import REMOVAL_OUTCOMES, STEPS, net
 from mpbf_abm.figures import kind, style
 from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, lacking, level_words, levels, mean
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, strip, unique
+from mpbf_abm.model.links import Infrastructure
 from mpbf_abm.stats.classification import auc, roc_curve
 from mpbf_abm.stats.warning import early_warnings
 from mpbf_abm.studies.results import Results
@@ -53,23 +51,12 @@ def _network(results: Results, s: int) -> dict[str, Float]:
     if "links" not in results.study.series.tables:
         raise lacking("removal", 'networks: [series] tables = ["links"]')
     held = kind.tables(results, "links", s).items()
-    found = {r: network_outcomes(_graph(table["states"][-1]), results.plan.seed(s, 0, r)) for r, table in held}
+    graphs = {r: Infrastructure.of(table["states"][-1], table["need"]).graph() for r, table in held}
+    found = {r: network_outcomes(graph, results.plan.seed(s, 0, r)) for r, graph in graphs.items()}
     frame = pd.DataFrame(
         [found.get(r, {}) for r in range(results.replicates)], columns=REMOVAL_OUTCOMES, dtype=np.float64
     )
     return {str(name): column.to_numpy() for name, column in frame.items()}
-
-
-def _graph(links: Mapping[str, NDArray[Any]]) -> nx.DiGraph[tuple[str, int]]:
-    """Return the graph of stored links: repositories, models and labs, and who provides or deposits."""
-    graph: nx.DiGraph[tuple[str, int]] = nx.DiGraph()
-    for provider, nodes in (("repository", "down_repositories"), ("model", "down_models"), ("lab", "lab_models")):
-        graph.add_nodes_from((provider, i) for i in range(len(links[nodes])))
-    for provider, user, name in (("repository", "model", "model_repositories"), ("model", "lab", "lab_models")):
-        rows = enumerate(links[name].tolist())
-        graph.add_edges_from(((provider, j), (user, i)) for i, row in rows for j in row if j >= 0)
-    graph.add_edges_from((("lab", i), ("repository", j)) for i, j in enumerate(links["lab_repository"].tolist()))
-    return graph
 
 
 def draw_removal(frames: Frames) -> Figure:
@@ -93,8 +80,7 @@ def draw_removal(frames: Frames) -> Figure:
     for i, (criterion, (color, _, mark)) in enumerate(STYLES.items()):
         part = pick(means, criterion=criterion)
         x = np.array(places, np.float64) + 0.12 * (i - 1.5)
-        last.vlines(x, part["low"], part["high"], color=color)
-        last.plot(x, part["R"], mark, color=color)
+        style.dots(last, x, part, "R", color, mark)
     names = [level_words(column, level).split(" = ")[-1] for level in shown]
     last.set_xticks(places, None if places is shown else names)
     how = "robustness R\n(mean, 95 %)"

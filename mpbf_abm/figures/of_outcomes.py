@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from scipy.stats import gaussian_kde
@@ -79,10 +82,8 @@ def draw_phase(frames: Frames) -> Figure:
     x, y = grid[name].columns.to_numpy(float), grid[name].index.to_numpy(float)
     limits = {"vmin": 0, "vmax": 1} if share else {}
     mesh = ax.pcolormesh(x, y, grid[name].to_numpy(), cmap="cividis", shading="nearest", rasterized=True, **limits)
-    for column, line, width in ((name, "-", 1.2), ("low", ":", 0.8), ("high", ":", 0.8)) if share else ():
-        values = grid[column].to_numpy()
-        if values.min() < 0.5 < values.max():
-            ax.contour(x, y, values, levels=[0.5], colors="white", linestyles=line, linewidths=width)
+    if share:
+        _half_way(ax, x, y, [grid[c].to_numpy() for c in (name, "low", "high")])
     if "theory" in frames:
         theory, red = frames["theory"].set_index("gamma"), {"color": VERMILION}
         ax.plot(theory["symmetric"], linestyle="--", label="1 - 1/γ: equal families fall apart below", **red)
@@ -90,12 +91,20 @@ def draw_phase(frames: Frames) -> Figure:
     if share:
         outline = [Stroke(linewidth=2.2, foreground=GREY), Normal()]
         ax.plot([], [], color="white", label="half of the histories (dotted: 95 %)", path_effects=outline)
-    ax.set(xlabel=label(columns), ylabel=label(rows), xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
-    unlike = "" if label(name) != style.words(name) else " (share of runs)" if share else " (mean)"
-    fig.colorbar(mesh, ax=ax, label=label(name) + unlike, shrink=0.8)
-    if share:
         fig.legend(loc="outside lower center", ncols=1)
+    ax.set(xlabel=label(columns), ylabel=label(rows), xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
+    what = "share of runs" if share else "mean"
+    # A label of its own says what it is.
+    named = label(name) if label(name) != style.words(name) else f"{label(name)} ({what})"
+    fig.colorbar(mesh, ax=ax, label=named, shrink=0.8)
     return fig
+
+
+def _half_way(ax: Axes, x: Float, y: Float, shares: Sequence[Float]) -> None:
+    """Draw the contours along which a share, and either end of its interval, is a half."""
+    for values, line, width in zip(shares, "-::", (1.2, 0.8, 0.8), strict=True):
+        if values.min() < 0.5 < values.max():
+            ax.contour(x, y, values, levels=[0.5], colors="white", linestyles=line, linewidths=width)
 
 
 # --------------------------------------------------------------------------- 8: ridges

@@ -133,6 +133,14 @@ def ribbon(ax: Axes, frame: pd.DataFrame, x: str, y: str, color: str, shade: flo
     ax.plot(frame[x], frame[y], color=color, **line)
 
 
+def dots(
+    ax: Axes, x: Any, frame: pd.DataFrame, y: str, color: str, mark: str, width: float | None = None, **line: Any
+) -> None:
+    """Draw values with their intervals, which go from ``low`` to ``high``."""
+    ax.vlines(x, frame["low"], frame["high"], color=color, linewidth=width)
+    ax.plot(x, frame[y], mark, color=color, **line)
+
+
 def below(ax: Axes, down: float, across: float = 0.5, **options: Any) -> None:
     """Put the legend below the axes, where it can hide nothing."""
     ax.legend(loc="upper center", bbox_to_anchor=(across, down), **options)

@@ -223,14 +223,14 @@ def _chart(shown: Shown, view: str, title: str, labels: Mapping[str, str], about
         last = records(frame[frame["tick"] == ticks - 1])
         ends = "; ".join(f"{labels[r['quantity']]} {num(r['difference'], '+')}" for r in last)
         alt = f"{title}, what-if minus baseline over time; at the end {ends}."
-        picture = panels.gaps(frame, labels, ticks, unit, alt)
+        picture = panels.gaps(alt, frame, labels, ticks, unit)
     else:
         bands = shown.bands(quantities, arms_in(view, shown))
         last = records(bands.groupby(["arm", "quantity"], sort=False).tail(1))
         names = [[r["arm"]] * shown.what_if + [labels[r["quantity"]]] * (len(labels) > 1) for r in last]
         ends = "; ".join(" ".join([*name, num(r["median"])]) for name, r in zip(names, last, strict=True))
         alt = f"{title} over time; median at the end: {ends or 'not defined'}."
-        picture = panels.lines(bands, labels, ticks, unit, alt)
+        picture = panels.lines(alt, bands, labels, ticks, unit)
     return figure(title, picture, escape(about), timed=True)
 
 
@@ -268,7 +268,7 @@ def flows(shown: Shown, look: View) -> str:
         frame = shown.flow_table(arm, look.tick)
         amounts = "; ".join(f"{name} {num(v)}" for name, v in frame["per_tick"].items())
         alt = f"Layer diagram of the {arm}, {when}, per tick: {amounts}."
-        picture = draw(shown, ("flows", arm, look.tick), panels.flows, frame, alt)
+        picture = draw(shown, ("flows", arm, look.tick), panels.flows, alt, frame)
         parts.append(figure(arm if shown.what_if else "Flows between the layers", picture, wide=alone(shown, look)))
     rows = [
         (
@@ -304,7 +304,7 @@ def network(shown: Shown, look: View, losses: pd.DataFrame | None = None) -> str
         if fresh:
             title = "what-if; blue: links that the baseline has not"
         alt = _network_words(arm, nodes, edges, look.tick, fresh)
-        picture = draw(shown, ("network", arm, look.pair, look.tick, fresh), panels.network, nodes, edges, alt)
+        picture = draw(shown, ("network", arm, look.pair, look.tick, fresh), panels.network, alt, nodes, edges)
         parts.append(figure(title, picture, _leading(nodes), wide=alone(shown, look)))
     head = note(f"{NOTES['network']} At tick {look.tick + 1}{_run(shown, look)}.", "legend")
     return joined(head, parts) + keystones(losses)
@@ -336,7 +336,7 @@ def keystones(costs: pd.DataFrame | None) -> str:
     for kind, part in costs.groupby("kind", sort=False):
         worst, runs = part.iloc[0], int(part["seeds"].max())
         alt = f"Cost of losing each {kind} in discoveries, costliest first: {worst['name']} {num(worst['cost'])}."
-        picture = panels.ranked(part, "discoveries lost by the end (share of the top set; 95 %)", alt)
+        picture = panels.ranked(alt, part, "discoveries lost by the end (share of the top set; 95 %)")
         sure = ", ".join(part.loc[part["low"] > 0, "name"])
         words = "keystones, whose loss surely costs discoveries: " + sure
         words = words if sure else "of no single loss is it sure that it costs discoveries"
@@ -366,9 +366,9 @@ def _map(shown: Shown, look: View, arm: str) -> str:
     if arm == "difference":
         gap, found = (after - before for before, after in zip(counts[BASELINE], counts[WHAT_IF], strict=True))
         alt += " coloured by the difference of experiments, what-if minus baseline."
-        return panels.materials(places, gap, np.maximum(found, 0), float(np.abs(gap).max()), alt, signed=True)
+        return panels.materials(alt, places, gap, np.maximum(found, 0), float(np.abs(gap).max()), signed=True)
     most = max(float(tried.max()) for tried, _ in counts.values())
-    return panels.materials(places, *counts[arm], most, f"{alt}, {arm}: {_map_words(shown, look, arm)}")
+    return panels.materials(f"{alt}, {arm}: {_map_words(shown, look, arm)}", places, *counts[arm], most)
 
 
 def _map_words(shown: Shown, look: View, arm: str) -> str:
@@ -394,7 +394,7 @@ def outcomes(shown: Shown, _: View) -> str:
         pairs = pd.DataFrame({arm: shown.ensemble.arm(arm)[outcome] for arm in shown.arms})
         middle = ", ".join(f"{arm} {num(float(pairs[arm].median()))}" for arm in shown.arms)
         alt = f"{outcome} of every run; medians: {middle}."
-        picture = draw(shown, ("outcomes", outcome), panels.outcome, pairs, UNITS[outcome], alt)
+        picture = draw(shown, ("outcomes", outcome), panels.outcome, alt, pairs, UNITS[outcome])
         parts.append(figure(TITLES.get(outcome, outcome.replace("_", " ")), picture, escape(MEANING[outcome])))
     effects = _spread_table(shown) if shown.effects is None else _effects_table(shown, shown.effects)
     cautions = "".join(f"<li>{escape(s)}</li>" for s in shown.ensemble.cautions)

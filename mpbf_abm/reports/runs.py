@@ -132,16 +132,18 @@ def summary(definition: StudyDefinition, tally: Tally, place: Path, part: Shard 
         lines.append(f"{tally.failed_before} runs failed before: {failures}; {retry}")
     elif tally.failed:
         lines.append(failures)
+    return "\n".join([*lines, *_next(definition, tally, place, part)])
+
+
+def _next(definition: StudyDefinition, tally: Tally, place: Path, part: Shard | None) -> list[str]:
+    """Return which command comes next, and whether the wanted precision is reached."""
     if tally.interrupted:
-        lines.append(f"interrupted; finished runs are kept: mpbf study run {place} resumes")
-    elif part is not None:
-        lines.append(f"when all {part.of} shards are there: mpbf study merge {place}")
-    elif definition.adaptive:
-        reached = "precise enough" if tally.precise else "wanted precision NOT reached"
-        lines.append(f"{tally.replicates} replicates: {reached}")
-    if not tally.interrupted and part is None:
-        lines.append(f"mpbf study report {place}" + (f"; mpbf compare {place}" if len(definition.arms) > 1 else ""))
-    return "\n".join(lines)
+        return [f"interrupted; finished runs are kept: mpbf study run {place} resumes"]
+    if part is not None:
+        return [f"when all {part.of} shards are there: mpbf study merge {place}"]
+    reached = "precise enough" if tally.precise else "wanted precision NOT reached"
+    adaptive = [f"{tally.replicates} replicates: {reached}"] if definition.adaptive else []
+    return [*adaptive, f"mpbf study report {place}" + f"; mpbf compare {place}" * (len(definition.arms) > 1)]
 
 
 def merged(count: Mapping[str, int], target: Path) -> str:
@@ -159,13 +161,14 @@ def failures_text(frame: pd.DataFrame, tracebacks: Mapping[str, str]) -> str:
     """Return failed runs as a table, the message last, and tracebacks below."""
     if not len(frame):
         return "no run failed"
-    order = [c for c in frame.columns if c != "message"] + ["message"]
-    rows = [
-        [str(v)[:12] if c == "run" else f"{v:.6g}" if isinstance(v, float) else str(v) for c, v in row.items()]
-        for row in frame[order].to_dict("records")
-    ]
+    order = [*frame.columns.drop("message"), "message"]
+    rows = frame[order].map(_cell).assign(run=frame["run"].str[:12]).to_numpy().tolist()
     below = [f"\n{run}\n{tracebacks.get(run, '')}" for run in frame["run"]] if tracebacks else []
     return "\n".join([table(order, rows), *below])
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def write_report(results: Results, work: Path) -> None:
