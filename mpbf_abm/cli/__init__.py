@@ -54,10 +54,13 @@ def _explain(error: Exception) -> int | None:
         return code
     # typer keeps its parser's errors under a private name; what they share is this method.
     message = getattr(error, "format_message", None)
-    if message is None:
-        return None
-    if type(error).__name__ == "NoArgsIsHelpError":
-        print(message(), file=sys.stderr)
+    return None if message is None else _explain_usage(type(error).__name__, message())
+
+
+def _explain_usage(kind: str, message: str) -> int:
+    """Print what the parser says: a whole help text, or one line."""
+    if kind == "NoArgsIsHelpError":
+        print(message, file=sys.stderr)
     else:
-        complain([message()])
+        complain([message])
     return USAGE

@@ -196,21 +196,17 @@ class Command(TyperCommand):
     def _known(self, ctx: Any, rest: list[str]) -> tuple[list[str], list[str]]:
         """Return the words of known options, and a fault for each other; what follows one of those may be its value."""
         options = {name: p for p in self.get_params(ctx) for name in (*p.opts, *p.secondary_opts)}
-        takes_value = {name for name, p in options.items() if not getattr(p, "is_flag", False)}
         long = [name for name in options if name.startswith("--")]
         known: list[str] = []
         faults = []
         while rest and rest[0] != "--":
-            name, has_value, _ = rest[0].partition("=")
-            unknown = name.startswith("--") and name not in options
-            # The next word is the value of an option, or may be that of an unknown one.
-            follows = name in takes_value or (unknown and not "".join(rest[1:2]).startswith("-"))
-            words = rest[: 2 if follows and not has_value else 1]
+            name, sign, _ = rest[0].partition("=")
+            words = rest[: 1 if sign else 1 + _takes_next(name, options.get(name), rest[1:2])]
             rest = rest[len(words) :]
-            if unknown:
-                faults.append(f"no such option {name}{did_you_mean(name, long)}")
-            else:
+            if name in options or not name.startswith("--"):
                 known += words
+            else:
+                faults.append(f"no such option {name}{did_you_mean(name, long)}")
         return [*known, *rest], faults
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -221,6 +217,13 @@ class Command(TyperCommand):
                 usual = "Arguments" if p.param_type_name == "argument" else "Options"
                 rows.append((getattr(p, "rich_help_panel", None) or usual, record))
         write_panels(formatter, rows)
+
+
+def _takes_next(name: str, option: Any, after: list[str]) -> bool:
+    """Return whether the next word is the value of an option, or may be that of an unknown one."""
+    if option is not None:
+        return not getattr(option, "is_flag", False)
+    return name.startswith("--") and not "".join(after).startswith("-")
 
 
 def write_panels(formatter: Any, rows: Iterable[tuple[str, tuple[str, str]]]) -> None:
@@ -343,13 +346,18 @@ def typed(model: Any, leave: Iterable[str] = ()) -> list[str]:
 def _words(name: str, info: Any, value: Any) -> list[str]:
     if not isinstance(info, OptionInfo):
         return [value.name]
-    declared = (str(word) for word in (info.default, *(info.param_decls or ())))
-    flag = next((word for word in declared if word.startswith("--")), f"--{name.replace('_', '-')}")
+    flag = _flag(name, info)
     if value is True:
         return [flag]
     if isinstance(value, Path):
         return [f"{flag} {info.metavar}"]
     return [f"{flag} {v}" for v in (value if isinstance(value, list) else [value])]
+
+
+def _flag(name: str, info: OptionInfo) -> str:
+    """Return the long name of an option: the one that is declared, or else that of the field."""
+    declared = map(str, (info.default, *(info.param_decls or ())))
+    return next((word for word in declared if word.startswith("--")), f"--{name.replace('_', '-')}")
 
 
 def faults_of(*checks: Callable[[], Any]) -> list[str]:

@@ -102,11 +102,7 @@ def build(
     if journal not in JOURNALS:
         journals = f"unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"
         raise ConfigurationError(f"--journal {journal}: {journals}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        known = listed(earlier) if (earlier := (before or out) / LIST).is_file() else {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{out}: cannot be used ({error})") from None
+    known = _earlier(out, before or out)
     if before is not None:
         kept = [file for name in known.keys() - {figure.name for figure in figures} for file in known[name]["files"]]
         for file in kept:
@@ -121,6 +117,15 @@ def build(
     text = {"software": software, "figures": [known[n] for n in KINDS if n in known]}
     (out / LIST).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8", newline="\n")
     return made
+
+
+def _earlier(out: Path, before: Path) -> dict[str, Any]:
+    """Make a folder; return what the list of an earlier build says, if there is one."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return listed(before / LIST) if (before / LIST).is_file() else {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{out}: cannot be used ({error})") from None
 
 
 def listed(path: Path) -> dict[str, Any]:
@@ -174,8 +179,8 @@ def check(figure: Kind, fig: Figure, frames: Mapping[str, pd.DataFrame], journal
         f"alternative text of {len(figure.alt)} characters: at least {LEAST_ALT}": len(figure.alt) < LEAST_ALT,
     }
     faults = [fault for fault, wrong in limits.items() if wrong] + _unlabelled(fig)
-    bare = [panel for panel, frame in frames.items() if not _is_honest({*map(str, frame.columns)})]
-    faults += [f"panel '{p}' has neither an interval nor single runs" for p in bare if p not in figure.bare]
+    bare = [panel for panel in frames if panel not in figure.bare and not _is_honest(frames[panel])]
+    faults += [f"panel '{panel}' has neither an interval nor single runs" for panel in bare]
     if faults:
         raise FigureError("\n".join(f"figure '{figure.name}': {fault}" for fault in faults))
     return smallest
@@ -188,8 +193,9 @@ def _unlabelled(fig: Figure) -> list[str]:
     return [f"panel {i}: the {axis.axis_name} axis has no label" for i, ax, axis in axes if not _is_labelled(ax, axis)]
 
 
-def _is_honest(columns: set[str]) -> bool:
+def _is_honest(frame: pd.DataFrame) -> bool:
     """Return whether a frame has an interval, or single runs."""
+    columns = {*map(str, frame.columns)}
     interval = {"low", "high"} <= columns or any(c.endswith("_low") for c in columns)
     return interval or not columns.isdisjoint({"replicate", "scenario"})
 

@@ -94,19 +94,15 @@ def draw_removal(frames: Frames) -> Figure:
 
 def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
     """Prepare histories, trends of both signals, their ROC curves and areas: an arm against the baseline."""
-    s, stored = kind.scenario(results, choice.where), results.study.series.of
-    name = next(iter(choice.outcomes), "leading_share")
-    near = next((a for a in kind.arms(results, choice).values() if a > 0), None)
-    if name not in stored:
-        raise lacking("warnings", f"a series of '{name}': [series] of = [\"{name}\"]")
-    if near is None:
-        raise lacking("warnings", "an arm beside the baseline, [[policy]] or [[arm]], that approaches a transition")
-    columns = {"share": name} | ({LEVER: LEVER} if LEVER in stored else {})
-    values = {column: results.series_values(of)[s] for column, of in columns.items()}
+    s, (name, near) = kind.scenario(results, choice.where), _approach(results, choice)
     first = "staying" if results.study.own_model.endswith("histories:approach") else "baseline"
-    shown, ticks = {first: 0, results.arm_names[near].replace("_", " "): near}, results.series_ticks
+    shown = {first: 0, results.arm_names[near].replace("_", " "): near}
+    columns = {"share": name, LEVER: LEVER} if LEVER in results.study.series.of else {"share": name}
+    values = {column: results.series_values(of)[s] for column, of in columns.items()}
     courses = [
-        pd.DataFrame({"kind": arm, "replicate": r, "tick": ticks, **{c: v[a, r] for c, v in values.items()}})
+        pd.DataFrame({"kind": arm, "replicate": r, "tick": results.series_ticks}).assign(
+            **{column: v[a, r] for column, v in values.items()}
+        )
         for arm, a in shown.items()
         for r in range(min(SHOWN, results.replicates))
     ]
@@ -119,6 +115,17 @@ def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str,
         "trends": pd.DataFrame(taus, columns=["signal", "kind", "replicate", "tau"]),
         "roc": pd.concat([_roc(of, trend[near], trend[0]) for of, trend in found.items()], ignore_index=True),
     }
+
+
+def _approach(results: Results, choice: Choice) -> tuple[str, int]:
+    """Return the series that is looked at, and the number of the arm that approaches a transition."""
+    name = next(iter(choice.outcomes), "leading_share")
+    near = next((a for a in kind.arms(results, choice).values() if a > 0), None)
+    if name not in results.study.series.of:
+        raise lacking("warnings", f"a series of '{name}': [series] of = [\"{name}\"]")
+    if near is None:
+        raise lacking("warnings", "an arm beside the baseline, [[policy]] or [[arm]], that approaches a transition")
+    return name, near
 
 
 def _roc(signal: str, near: Float, staying: Float) -> pd.DataFrame:

@@ -184,9 +184,7 @@ def _empty(ax: Axes, text: str) -> None:
 
 
 def _lines(ax: Axes, frame: pd.DataFrame, color: str, linestyle: Any, label: str | None = None) -> None:
-    ax.plot(frame["x"], frame["median"], color=color, linestyle=linestyle, label=label, linewidth=1.0)
-    if not np.array_equal(frame["low"], frame["high"]):
-        ax.fill_between(frame["x"], frame["low"], frame["high"], color=color, alpha=0.15, linewidth=0)
+    style.ribbon(ax, frame, "x", "median", color, linestyle=linestyle, label=label, linewidth=1.0)
 
 
 def _below(ax: Axes, **options: Any) -> None:
@@ -197,17 +195,23 @@ def _layers(ax: Axes, frames: Frames, facts: Any) -> None:
     frame = frames["layers"]
     arms = _arms(frame)
     for quantity, label in LAYERS.items():
-        perceived, color = quantity.endswith("_perceived"), ROLES[quantity.removesuffix("_perceived")]
-        # Perceived beside true: dots, and only where the question is asked.
-        for arm in arms if not perceived else [a for a in arms if a == facts["shown"]]:
-            part = pick(frame, arm=arm, quantity=quantity)
-            if perceived and len(part):
-                ax.plot(part["x"], part["median"], color=color, label=label, linestyle=(0, (0.6, 1.2)), linewidth=1.4)
-            elif len(part):
-                _lines(ax, part, color, _dash(arm, facts), label if arm == facts["shown"] else None)
+        for arm in arms:
+            named = label if arm == facts["shown"] else None
+            _layer(ax, pick(frame, arm=arm, quantity=quantity), quantity, named, _dash(arm, facts))
     ax.axhline(0, color=style.LIGHT, linewidth=0.5, zorder=0)
     ax.set(xlabel="time (ticks)", ylabel="layer quantities (–)")
     _below(ax, ncols=2)
+
+
+def _layer(ax: Axes, part: pd.DataFrame, quantity: str, label: str | None, dash: Any) -> None:
+    """Draw a quantity of an arm; perceived beside true: dots, and only where the question is asked."""
+    color = ROLES[quantity.removesuffix("_perceived")]
+    if part.empty:
+        return
+    if not quantity.endswith("_perceived"):
+        _lines(ax, part, color, dash, label)
+    elif label:
+        ax.plot(part["x"], part["median"], color=color, label=label, linestyle=(0, (0.6, 1.2)), linewidth=1.4)
 
 
 def _shares(ax: Axes, frames: Frames, _: Any) -> None:
@@ -295,29 +299,37 @@ def draw_network(ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame) -> None:
     edges : DataFrame
         From :func:`place_edges`; a column ``new``, if there is one, colours the links where it is true.
     """
+    _draw_links(ax, edges)
+    for kind in COLUMNS:
+        _draw_nodes(ax, pick(nodes, kind=kind), kind)
+    ax.set(xlim=(-0.35, 2.35), ylim=(-0.02, 1.02), yticks=[])
+    ax.tick_params(axis="x", length=0)
+    ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def _draw_links(ax: Axes, edges: pd.DataFrame) -> None:
     fresh = edges["new"] if "new" in edges else pd.Series(False, edges.index)
     for new, works in ((False, True), (False, False), (True, True), (True, False)):
         part = edges[(edges["works"] == works) & (fresh == new)]
         ends = (part[[f"from_{axis}", f"to_{axis}"]].to_numpy().T for axis in "xy")
         color = ROLES["what-if"] if new else "#B0B0B0" if works else ROLES["model"]
         ax.plot(*ends, color=color, linewidth=0.8 if new else 0.4, linestyle="-" if works else ":", zorder=1)
-    for kind in COLUMNS:
-        part = pick(nodes, kind=kind)
-        # Area grows with the number of users of a node.
-        load = part["load"].to_numpy(np.float64) if kind != "lab" else np.zeros(len(part))
-        area = 5.0 + 22.0 * load / max(1.0, load.max(initial=0.0))
-        up, x, y = part["works"].to_numpy(bool), part["x"].to_numpy(), part["y"].to_numpy()
-        ax.scatter(x[up], y[up], s=area[up], color=ROLES[kind], linewidth=0, zorder=2)
-        ax.scatter(x[~up], y[~up], s=area[~up] + 6, zorder=3, marker="X", color=INK, edgecolor="white", linewidth=0.4)
-        if "mark" in part:
-            at = part["mark"].to_numpy(bool)
-            ax.scatter(x[at], y[at], s=area[at] + 40, zorder=4, facecolor="none", edgecolor=INK, linewidth=0.9)
-            text: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 6}
-            for place, name in zip(zip(x[at], y[at], strict=True), part["id"].to_numpy()[at], strict=True):
-                ax.annotate(str(name), place, (-7, 0), **text)
-    ax.set(xlim=(-0.35, 2.35), ylim=(-0.02, 1.02), yticks=[])
-    ax.tick_params(axis="x", length=0)
-    ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def _draw_nodes(ax: Axes, nodes: pd.DataFrame, kind: str) -> None:
+    # Area grows with the number of users of a node.
+    load = nodes["load"].to_numpy(np.float64) * (kind != "lab")
+    area = pd.Series(5.0 + 22.0 * load / max(1.0, load.max(initial=0.0)), nodes.index)
+    up, down = nodes[nodes["works"].astype(bool)], nodes[~nodes["works"].astype(bool)]
+    ax.scatter(up["x"], up["y"], s=area[up.index], color=ROLES[kind], linewidth=0, zorder=2)
+    cross: dict[str, Any] = {"marker": "X", "color": INK, "edgecolor": "white", "linewidth": 0.4}
+    ax.scatter(down["x"], down["y"], s=area[down.index] + 6, zorder=3, **cross)
+    ringed = nodes[nodes["mark"].astype(bool)] if "mark" in nodes else nodes[:0]
+    ring: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 0.9}
+    ax.scatter(ringed["x"], ringed["y"], s=area[ringed.index] + 40, zorder=4, **ring)
+    text: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 6}
+    for node in ringed.itertuples():
+        ax.annotate(str(node.id), (node.x, node.y), (-7, 0), **text)
 
 
 # --------------------------------------------------------------------------- the layer diagram

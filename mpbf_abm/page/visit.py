@@ -236,28 +236,33 @@ class Visit:
     async def _lose(self, shown: Shown) -> None:
         """Find keystones by simulation."""
         s, look = shown.scenario, self.look.fitting(shown)
+        if s.ticks < 2 or not s.parameters.planners.count:
+            nothing = "there is nothing to lose: keystones need two ticks and some planners"
+            await self._complain([FormFault("", nothing)])
+            return
         start = min(look.tick + 1, s.ticks - 1)
         policies = s.policies if shown.what_if and look.view != "baseline" else ()
-        if s.ticks < 2 or not s.parameters.planners.count:
-            await self._complain(
-                [FormFault("", "there is nothing to lose: keystones need two ticks and some planners")]
-            )
-            return
         specs = {i: RunSpec(s.parameters, s.seed + i, s.ticks, policies) for i in shown.replicates}
         self.losses = order = self.desk.order({i: Task(spec, losses=start) for i, spec in specs.items()})
-        words = f"Losing each node in turn from tick {start + 1}, {'with' if policies else 'without'} the policies"
-        while True:
-            done, wanted = len(order.results), len(order.tasks)
-            await self._status(f"{words}: {done} of {wanted}", done / wanted, not order.over)
-            if order.over:
-                break
-            await order.news(NEWS_SECONDS)
+        await self._wait(
+            order, f"Losing each node in turn from tick {start + 1}, {'with' if policies else 'without'} the policies"
+        )
         await self._status(self._words(s, self.order) if self.order else "", 1.0, False)
         if order.fault:
             await self._complain(placed([order.fault]))
         elif not order.cancelled:
-            self.costs = {shown.scenario.address(): _costs(order)}
+            self.costs = {s.address(): _costs(order)}
             self._repaint.set()
+
+    async def _wait(self, order: Order, words: str) -> None:
+        """Count the results of an order as they come, until it is over."""
+        wanted = len(order.tasks)
+        while True:
+            over, done = order.over, len(order.results)
+            await self._status(f"{words}: {done} of {wanted}", done / wanted, not over)
+            if over:
+                return
+            await order.news(NEWS_SECONDS)
 
     async def _complain(self, faults: Sequence[FormFault]) -> None:
         """Say what cannot be used, each at its control; what was said before goes."""
