@@ -37,8 +37,8 @@ def _outcome(results: Results, choice: Choice) -> str:
 
 def prepare_phase(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
     """Prepare an outcome over a grid of two parameters, and the borders of lock-in by theory in a null community."""
-    events = (name for name, outcome in results.definitions.items() if outcome.event)
-    name = next(iter(choice.outcomes), None) or next(events, _outcome(results, choice))
+    events = [name for name, outcome in results.definitions.items() if outcome.event]
+    name = next(iter([*choice.outcomes, *events]), None) or _outcome(results, choice)
     table = phase(results, [name], arm=next(iter(choice.arms), "baseline")).table
     axes = [SHORT.get(str(c), str(c)) for c in table.columns[:2]]
     runs = table.set_axis([*axes, *table.columns[2:]], axis=1).rename(columns={"mean": name})

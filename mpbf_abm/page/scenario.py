@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qs, urlencode
 
 from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.model.interventions import Event, Policy
@@ -49,6 +49,7 @@ MOST_CELLS = 20_000_000  # rows of families.csv that are kept in memory
 MOST_TEXT = 256 * 1024  # bytes of a file or a form
 
 Texts = Mapping[str, Any]
+Events = dict[str, list[Any]]  # by kind, policy or shock
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ class Scenario:
 
     def events(self) -> list[tuple[str, Event]]:
         """Return policies and shocks with their kind."""
-        return [(_kind(event), event) for event in (*self.policies, *self.shocks)]
+        return [*(("policy", policy) for policy in self.policies), *(("shock", shock) for shock in self.shocks)]
 
 
 # --------------------------------------------------------------------------- values as text
@@ -273,14 +274,13 @@ def from_address(query: str) -> Scenario:
     """
     if len(query) > MOST_TEXT:
         raise ScenarioError([FormFault("", f"the address is longer than {MOST_TEXT} characters")])
-    given = [(current(key), text) for key, text in parse_qsl(query.removeprefix("?"), keep_blank_values=True)]
-    values = {key: text for key, text in given if key not in EVENTS}
+    given = {current(key): texts for key, texts in parse_qs(query.removeprefix("?"), keep_blank_values=True).items()}
     faults: list[FormFault] = []
-    events: list[Event] = []
+    events: Events = {}
     for kind in EVENTS:
-        made, lines = read_events([text for key, text in given if key == kind], kind)
+        events[kind], lines = read_events(given.pop(kind, []), kind)
         faults += placed(lines)
-        events += made
+    values = {key: texts[-1] for key, texts in given.items()}
     changes = {path: text for path, text in values.items() if path in PATHS or "." in path}
     shared = values.get(SHARED, "true")
     if shared not in ("true", "false"):
@@ -301,15 +301,15 @@ def from_form(form: Any) -> Scenario:
     if not isinstance(form, Mapping):
         raise ScenarioError([FormFault("", "the form cannot be read; reload the page")])
     faults: list[FormFault] = []
-    events: list[Event] = []
+    events: Events = {kind: [] for kind in EVENTS}
     for kind in EVENTS:
-        for name, fields in _texts_of(form, kind).items():
-            given = fields.items() if isinstance(fields, Mapping) else ()
-            made, lines = read_events([f"{name}:{','.join(f'{k}={v}' for k, v in given if str(v).strip())}"], kind)
+        for name in _texts_of(form, kind):
+            fields = _texts_of(form[kind], name).items()
+            made, lines = read_events([f"{name}:{','.join(f'{k}={v}' for k, v in fields if str(v).strip())}"], kind)
             faults += [FormFault(f"{kind}:{name}", line) for line in lines]
-            events += made
+            events[kind] += made
     preset, values, numbers = str(form.get("preset", "default")), _texts_of(form, "values"), _texts_of(form, "numbers")
-    shared = form.get(SHARED) is not False or not any(isinstance(e, Shock) for e in events)
+    shared = form.get(SHARED) is not False or not events["shock"]
     return _assemble(preset, values, numbers, events, shared, faults)
 
 
@@ -351,11 +351,12 @@ def from_settings(settings: Settings, preset: str = "default") -> Scenario:
     base = Parameters.preset(preset).flat()
     changes = {p: value_text(v) for p, v in settings.parameters.flat().items() if v != base[p]}
     numbers = {name: str(value) for name, value in settings.numbers.items()}
-    return _assemble(preset, changes, numbers, [*settings.policies, *settings.shocks], settings.shocks_in_baseline, [])
+    events: Events = {"policy": [*settings.policies], "shock": [*settings.shocks]}
+    return _assemble(preset, changes, numbers, events, settings.shocks_in_baseline, [])
 
 
 def _assemble(
-    preset: str, changes: Texts, numbers: Texts, events: Sequence[Event], shared: bool, faults: list[FormFault]
+    preset: str, changes: Texts, numbers: Texts, events: Events, shared: bool, faults: list[FormFault]
 ) -> Scenario:
     """Put the parts together; raise every fault at once."""
     if preset not in PRESET_NAMES:
@@ -369,8 +370,7 @@ def _assemble(
         raise ScenarioError(faults)
     base = Parameters.preset(preset).flat()
     different = {path: values[path] for path in PATHS if path in values and values[path] != base[path]}
-    policies = tuple(e for e in events if isinstance(e, Policy))
-    shocks = tuple(e for e in events if isinstance(e, Shock))
+    policies, shocks = tuple(events["policy"]), tuple(events["shock"])
     return Scenario(preset, different, policies, shocks, shocks_in_baseline=shared, **counts)
 
 
@@ -395,17 +395,13 @@ def _whole(text: Any) -> Any:
         return text
 
 
-def _event_faults(events: Sequence[Event]) -> list[FormFault]:
+def _event_faults(events: Events) -> list[FormFault]:
     """Return a fault for each event that is given twice, and for each policy with parameters."""
-    names = Counter((_kind(e), e.name) for e in events)
+    names = Counter((kind, event.name) for kind, given in events.items() for event in given)
     twice = "is given twice; the page has one switch for each, mpbf run takes any number"
     faults = [FormFault(f"{kind}:{n}", f"{kind} '{n}': {twice}") for (kind, n), count in names.items() if count > 1]
     own = "the page cannot show parameters of a policy (set); mpbf run can"
-    return faults + [FormFault("", f"policy '{e.name}': {own}") for e in events if isinstance(e, Policy) and e.set]
-
-
-def _kind(event: Event) -> str:
-    return "policy" if isinstance(event, Policy) else "shock"
+    return faults + [FormFault("", f"policy '{policy.name}': {own}") for policy in events["policy"] if policy.set]
 
 
 EXAMPLES: dict[str, list[str]] = WORDS["examples"]  # address, and what it is about

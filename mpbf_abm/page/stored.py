@@ -137,8 +137,8 @@ def _class(verdict: str) -> str:
 
 
 def _select(name: str, label: str, options: list[str], chosen: str, labels: Mapping[str, str] | None = None) -> str:
-    texts, inside = labels or {}, ""
-    for o in options:
-        mark = " selected" if o == chosen else ""
-        inside += f'<option value="{escape(o)}"{mark}>{escape(texts.get(o, o))}</option>'
+    texts, marks = labels or {}, {chosen: " selected"}
+    inside = "".join(
+        f'<option value="{escape(o)}"{marks.get(o, "")}>{escape(texts.get(o, o))}</option>' for o in options
+    )
     return f'<label for="study-{name}">{label}</label><select id="study-{name}" name="{name}">{inside}</select>'

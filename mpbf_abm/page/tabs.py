@@ -121,8 +121,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, nume
 
 def figure(title: str, picture: str, note: str = "", *, timed: bool = False, wide: bool = False) -> str:
     """Return a picture with its title; `timed` ones have the time cursor over them."""
-    classes = "figure" + (" timed" if timed else "") + (" wide" if wide else "")
-    cursor = '<div class="cursor" aria-hidden="true"></div>' if timed else ""
+    classes = "figure" + " timed" * timed + " wide" * wide
+    cursor = '<div class="cursor" aria-hidden="true"></div>' * timed
     head = f"<h3>{title}</h3><p>{note}</p>" if note else f"<h3>{title}</h3>"
     body = f'<div class="picture">{picture}{cursor}</div>'
     return f'<figure class="{classes}"><figcaption>{head}</figcaption>{body}</figure>'
@@ -151,9 +151,8 @@ def legend(shown: Shown, view: str) -> str:
     if view == "difference":
         words = f"what-if minus baseline, mean of {over} pairs; band: 95 % interval at each tick"
         return note(key.format("what-if", words), "legend")
-    arms = [BASELINE, WHAT_IF] if view == "both" else [view]
-    solid = " solid" if view == BASELINE else ""
-    keys = [key.format(arm + solid, arm) for arm in arms] if shown.what_if else []
+    solid = " solid" * (view == BASELINE)
+    keys = [key.format(arm + solid, arm) for arm in arms_in(view, shown)] if shown.what_if else []
     band = f"median of {over} runs; band: 10–90 % of them" if n > 1 else "one run"
     return note(f'{" ".join(keys)} <span class="over">{band}</span>', "legend")
 

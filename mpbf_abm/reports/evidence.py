@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from mpbf_abm.evidence.assessments.assessment import Report, Setting
+from mpbf_abm.evidence.facts.recorded import Fact
 from mpbf_abm.evidence.facts.validation import Validation
 from mpbf_abm.evidence.known import suite
 from mpbf_abm.evidence.known.rows import ROWS
@@ -41,13 +42,14 @@ was chosen by it.
 def facts_cells(found: Validation) -> list[list[str]]:
     """Return the table as text, one row per component."""
     use = {fact.number: fact.use for fact in found.facts}
-    rows: list[Any] = found.table.to_dict("records")
-    out = []
-    for r in rows:
-        real = [number(r["recorded"]), _range(r["low"], r["high"]), number(r["real"])]
-        model = [number(r["simulated"]), _range(r["simulated_low"], r["simulated_high"]), str(r["replicates"])]
-        out.append([str(r["fact"]), f"{r['name']} ({r['unit']})", *real, *model, _verdict(r), use[r["fact"]]])
-    return out
+    return [[*_fact_cells(r), use[r["fact"]]] for r in found.table.to_dict("records")]
+
+
+def _fact_cells(r: Mapping[Any, Any]) -> list[str]:
+    """Return the cells of a component, but for its use."""
+    real = [number(r["recorded"]), _range(r["low"], r["high"]), number(r["real"])]
+    model = [number(r["simulated"]), _range(r["simulated_low"], r["simulated_high"]), str(r["replicates"])]
+    return [str(r["fact"]), f"{r['name']} ({r['unit']})", *real, *model, _verdict(r)]
 
 
 def _range(low: float, high: float) -> str:
@@ -65,12 +67,9 @@ def _verdict(r: Mapping[str, Any]) -> str:
 
 def facts_summary(found: Validation) -> str:
     """Return how many facts are reproduced, and why others are not."""
-    lines = [f"{found.count} of {len(found.facts)} facts are reproduced"]
-    for fact in found.facts:
-        if not found.reproduced(fact):
-            why = f" ({fact.why})" if fact.why else ""
-            lines.append(f"not reproduced: {fact.number}, {fact.title}{why}")
-    return "\n".join(lines)
+    missed = [fact for fact in found.facts if not found.reproduced(fact)]
+    lines = [f"not reproduced: {f.number}, {f.title}" + (f" ({f.why})" if f.why else "") for f in missed]
+    return "\n".join([f"{found.count} of {len(found.facts)} facts are reproduced", *lines])
 
 
 def facts_text(found: Validation) -> str:
@@ -94,19 +93,22 @@ def _facts_page(found: Validation, command: str) -> str:
     rows = facts_cells(found)
     lines = [*INTRODUCTION.format(command, len(found.facts), found.count).splitlines(), ""]
     for fact in found.facts:
-        state = "reproduced" if found.reproduced(fact) else "**not reproduced**"
-        lines += [f"## {fact.number}. {fact.title.capitalize()}", ""]
-        lines += [f"{fact.layer}; {fact.use}; {state}. Real: {fact.source}. In the model: {fact.how}.", ""]
-        if not found.reproduced(fact) and fact.why:
-            lines += [f"Why not: {fact.why}.", ""]
         mine = [row[1:9] for row in rows if row[0] == str(fact.number)]
-        lines += [markdown_table(FACTS_HEAD[1:9], mine, right=(1, 3, 4, 6))]
+        lines += [*_about(fact, found.reproduced(fact)), markdown_table(FACTS_HEAD[1:9], mine, right=(1, 3, 4, 6))]
     beside = found.values[~found.values["quantity"].isin(found.table["component"])]
     if len(beside):
-        means: list[Any] = beside.groupby(["measure", "quantity"])["value"].mean().reset_index().to_dict("records")
-        cells_beside = [(r["measure"], r["quantity"], number(r["value"])) for r in means]
-        lines += ["## Reported beside", "", markdown_table(["measure", "quantity", "mean"], cells_beside, right=(2,))]
+        means: Any = beside.groupby(["measure", "quantity"])["value"].mean().items()
+        cells = [(measure, quantity, number(value)) for (measure, quantity), value in means]
+        lines += ["## Reported beside", "", markdown_table(["measure", "quantity", "mean"], cells, right=(2,))]
     return "\n".join(lines)
+
+
+def _about(fact: Fact, reproduced: bool) -> list[str]:
+    """Return the lines above the table of a fact."""
+    state = "reproduced" if reproduced else "**not reproduced**"
+    about = f"{fact.layer}; {fact.use}; {state}. Real: {fact.source}. In the model: {fact.how}."
+    why = [f"Why not: {fact.why}.", ""] if fact.why and not reproduced else []
+    return [f"## {fact.number}. {fact.title.capitalize()}", "", about, "", *why]
 
 
 def write_facts(found: Validation, out: Path, command: str) -> None:
@@ -143,9 +145,10 @@ def known_summary(outcomes: Sequence[Any]) -> str:
     """Return how many rows pass, which fail, and which were not run."""
     failed = [o.id for o in outcomes if not o.passed]
     skipped = [o.id for o in outcomes if o.skipped]
-    ran, lists = len(outcomes) - len(skipped), {"failed": failed, "not run": skipped}
-    listed = [f"{word}: {', '.join(ids)}" for word, ids in lists.items() if ids]
-    return "; ".join([f"{ran - len(failed)} of {ran} rows pass", *listed])
+    ran = len(outcomes) - len(skipped)
+    words = f"{ran - len(failed)} of {ran} rows pass"
+    words += f"; failed: {', '.join(failed)}" if failed else ""
+    return words + (f"; not run: {', '.join(skipped)}" if skipped else "")
 
 
 def known_text(outcomes: Sequence[Any]) -> str:

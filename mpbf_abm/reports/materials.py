@@ -62,15 +62,18 @@ def _conflicts(conflicts: list[dict[str, Any]]) -> list[str]:
 def _families(families: list[dict[str, Any]], kind: str) -> list[str]:
     if kind == "pool":
         return []
-    names = ["materials", "low", "median", "high", *(["bias"] if "bias" in families[0] else [])]
-    rows = [
-        [f["name"], str(f["materials"]), *(number(f[n], "+" if n == "bias" else "") for n in names[1:])]
-        for f in families[:SHOWN]
-    ]
-    if len(families) > SHOWN:
-        rest = sum(f["materials"] for f in families[SHOWN:])
-        rows.append([f"{len(families) - SHOWN} more", str(rest), *([""] * (len(names) - 1))])
+    bias = ["bias"] if "bias" in families[0] else []
+    names = ["materials", "low", "median", "high", *bias]
+    rows = [_family(family, bias) for family in families[:SHOWN]]
+    if rest := families[SHOWN:]:
+        rows.append([f"{len(rest)} more", str(sum(f["materials"] for f in rest)), *[""] * (len(names) - 1)])
     return ["", table([f"family (of {len(families)})", *names], rows, right=range(1, len(names) + 1))]
+
+
+def _family(family: Mapping[str, Any], bias: list[str]) -> list[str]:
+    """Return the cells of a family."""
+    numbers = [number(family[name]) for name in ("low", "median", "high")]
+    return [family["name"], str(family["materials"]), *numbers, *(number(family[name], "+") for name in bias)]
 
 
 # --------------------------------------------------------------------------- campaigns

@@ -46,8 +46,10 @@ def run_text(ensemble: Ensemble) -> str:
 
 
 def _interval(effect: Any) -> str:
-    if effect.identical or math.isnan(effect.low):
-        return "identical  " if effect.identical else "-"
+    if effect.identical:
+        return "identical  "
+    if math.isnan(effect.low):
+        return "-"
     return f"{effect.low:+.3g} to {effect.high:+.3g} {'*' if effect.low > 0 or effect.high < 0 else ' '}"
 
 
@@ -56,7 +58,7 @@ def _spread_table(ensemble: Ensemble) -> str:
         values = [[o, number(float(ensemble.summary[o].iloc[0])), UNITS[o]] for o in HEADLINE]
         return table(["outcome", "value", "unit"], values, right=(1,))
     arms = list(ensemble.plan.arms)
-    cells = [[_spread(r) for r in spread(ensemble.arm(arm), HEADLINE).itertuples()] for arm in arms]
+    cells = [map(_spread, spread(ensemble.arm(arm), HEADLINE).itertuples()) for arm in arms]
     rows = [[o, *of_arms, UNITS[o]] for o, *of_arms in zip(HEADLINE, *cells, strict=True)]
     head = ["outcome (median, 10-90 % of runs)", *(arms if len(arms) > 1 else ["value"]), "unit"]
     return table(head, rows, right=range(1, len(head) - 1))
