@@ -147,18 +147,21 @@ def draw_ridges(frames: Frames) -> Figure:
         colors = {arm: (GREY, BLUE, VERMILION)[i % 3] for i, arm in enumerate(unique(table["arm"]))}
         named = []
         for y, ((level, arm), part) in enumerate(table.groupby([column, "arm"], sort=False)):
-            color, ridge, runs = colors[arm], pick(part, what="density"), pick(part, what="run")
-            if len(ridge):
-                top = y - 0.85 * ridge["density"] / ridge["density"].max()
-                ax.fill_between(ridge["value"], y, top, color=color, alpha=0.5, linewidth=0.5)
-            ax.plot(runs["value"], np.full(len(runs), y + 0.06), "|", color=color, markersize=3, markeredgewidth=0.4)
-            ax.plot([runs["value"].median()], [y - 0.02], "v", color=INK, markersize=2.5)
+            _draw_ridge(ax, y, part, colors[arm])
             at = f"{level:g}" if isinstance(level, (int, float)) else str(level)
             named.append(f"{arm}, {at}" if several else arm)
         ax.set_yticks(range(len(named)), named)
         style.letter(ax, mark, "", xlabel=label(name), ylim=(len(named) - 0.5, -1.0))
     axes[0].set_ylabel(f"policy, {label(column)}" if several else "policy")
     return fig
+
+
+def _draw_ridge(ax: Axes, y: int, part: pd.DataFrame, color: str) -> None:
+    ridge, runs = pick(part, what="density"), pick(part, what="run")
+    top = y - 0.85 * ridge["density"] / ridge["density"].max()
+    ax.fill_between(ridge["value"], y, top, color=color, alpha=0.5, linewidth=0.5)
+    ax.plot(runs["value"], np.full(len(runs), y + 0.06), "|", color=color, markersize=3, markeredgewidth=0.4)
+    ax.plot([runs["value"].median()], [y - 0.02], "v", color=INK, markersize=2.5)
 
 
 # --------------------------------------------------------------------------- 9 to 11: studies under uncertainty

@@ -155,8 +155,8 @@ def place_edges(placed: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
 def draw(fig: Figure, frames: Frames) -> None:
     """Draw the six panels."""
     facts, grid = frames["facts"].iloc[0], fig.add_gridspec(2, 3)
-    words = {"of": f", {facts['shown']}" if facts["what_if"] else "", "ticks": facts["ticks"]}
-    words["run"] = ", run 1" if facts["replicates"] > 1 else ""
+    of, run = f", {facts['shown']}" * bool(facts["what_if"]), ", run 1" * bool(facts["replicates"] > 1)
+    words = {"of": of, "run": run, "ticks": facts["ticks"]}
     for i, (name, title, panel, missing) in enumerate(PANELS[:-1] if facts["what_if"] else PANELS):
         ax = fig.add_subplot(grid[divmod(i, 3)])
         style.letter(ax, "abcdef"[i], title.format(**words))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 from matplotlib.figure import Figure
 
 from mpbf_abm.figures import overview, style
@@ -97,13 +98,13 @@ def lines(bands: pd.DataFrame, labels: Mapping[str, str], ticks: int, unit: str)
     if bands.empty:
         _nothing(ax, "not defined in these runs")
     arms, several = style.unique(bands["arm"]), len(labels) > 1
-    colors = dict(zip(labels, (BLUE, VERMILION), strict=False))
+    colors: dict[Any, str] = dict(zip(labels, (BLUE, VERMILION), strict=False))
+    if not several:
+        colors = dict(zip(reversed(arms), (ROLES[WHAT_IF], GREY), strict=False))
     for (quantity, arm), part in bands.groupby(["quantity", "arm"], sort=False):
         # The arm that is asked about is solid, and has the name.
-        shown = arm == arms[-1]
-        color = colors[str(quantity)] if several else ROLES[WHAT_IF] if shown else GREY
-        look = {"linestyle": "-" if shown else DASH, "label": labels[str(quantity)] if shown and several else None}
-        style.ribbon(ax, part, "x", "median", color, 0.16, **look)
+        line, name = ("-", labels[str(quantity)] if several else None) if arm == arms[-1] else (DASH, None)
+        style.ribbon(ax, part, "x", "median", colors[quantity if several else arm], 0.16, linestyle=line, label=name)
     if several and not bands.empty:
         ax.legend(loc="best")
     return fig
@@ -172,21 +173,17 @@ def materials(places: pd.DataFrame, values: Array, found: Array, most: float, *,
     most : float
         Largest value of the scale, which maps that stand side by side share.
     """
-    from matplotlib.colors import LogNorm, SymLogNorm
-
     fig = blank(WIDE, 84 * MM)
     ax = fig.add_axes((0.02, 0.15, 0.96, 0.84))
-    most = max(2.0, most)
-    norm = SymLogNorm(1.0, vmin=-most, vmax=most) if signed else LogNorm(1.0, most)
+    norm, colors, ends, words = (_gap_scale if signed else _count_scale)(max(2.0, most))
     area = (6 + 160 * np.sqrt(places["materials"] / places["materials"].max())).to_numpy()
     x, y = places["x"].to_numpy(), places["y"].to_numpy()
     hollow = (values == 0) & (not signed)
     order = np.argsort(-area, kind="stable")
     filled = order[~hollow[order]]
     ax.scatter(x[hollow], y[hollow], s=area[hollow], facecolor="none", edgecolor=GREY, linewidth=0.6)
-    color: dict[str, Any] = {"c": values[filled].astype(np.float64), "norm": norm}
-    color["cmap"] = "RdBu" if signed else "cividis"
-    points = ax.scatter(x[filled], y[filled], s=area[filled], edgecolor=GREY, linewidth=0.3, **color)
+    look: dict[str, Any] = {"norm": norm, "cmap": colors, "edgecolor": GREY, "linewidth": 0.3}
+    points = ax.scatter(x[filled], y[filled], s=area[filled], c=values[filled].astype(np.float64), **look)
     hit = np.flatnonzero(found > 0)
     ax.scatter(x[hit], y[hit], s=area[hit] + 14, facecolor="none", edgecolor=VERMILION, linewidth=1.2)
     ax.set_axis_off()
@@ -194,10 +191,20 @@ def materials(places: pd.DataFrame, values: Array, found: Array, most: float, *,
     bar = fig.colorbar(points, cax=fig.add_axes((0.25, 0.085, 0.5, 0.022)), orientation="horizontal")
     bar.outline.set_linewidth(0)
     bar.ax.tick_params(which="minor", length=0)
-    ends = [-most, 0, most] if signed else [1, most]
-    bar.set_ticks(ends, labels=[f"{v:+.0f}" if signed and v else f"{v:.0f}" for v in ends])
-    bar.set_label("what-if minus baseline (experiments)" if signed else "experiments so far (number)", fontsize=6)
+    bar.set_ticks(list(ends), labels=list(ends.values()))
+    bar.set_label(words, fontsize=6)
     return fig
+
+
+def _count_scale(most: float) -> tuple[Normalize, str, dict[float, str], str]:
+    """Return norm, colour map, ticks and label of a scale of numbers."""
+    return LogNorm(1.0, most), "cividis", {1: "1", most: f"{most:.0f}"}, "experiments so far (number)"
+
+
+def _gap_scale(most: float) -> tuple[Normalize, str, dict[float, str], str]:
+    """Return the same of a scale of differences."""
+    ends = {-most: f"{-most:+.0f}", 0: "0", most: f"{most:+.0f}"}
+    return SymLogNorm(1.0, vmin=-most, vmax=most), "RdBu", ends, "what-if minus baseline (experiments)"
 
 
 # --------------------------------------------------------------------------- outcomes
