@@ -143,18 +143,23 @@ def scenarios(results: Results, where: Mapping[str, Any]) -> list[int]:
         For a parameter that does not vary, or a value that no scenario has.
     """
     table = results.scenarios.drop(columns="place")
-    known = [str(c) for c in table if c != "scenario"]
+    wanted = _by_column([str(c) for c in table if c != "scenario"], where)
+    for name, value in wanted.items():
+        table = table[_equal(table[name], value)]
+    if table.empty:
+        raise ConfigurationError(f"no scenario has {', '.join(f'{n} = {v}' for n, v in wanted.items())}")
+    return [int(s) for s in table["scenario"]]
+
+
+def _by_column(known: list[str], where: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by the columns of scenarios, which short names stand for."""
     names = {SHORT[c]: c for c in known if c in SHORT}
     wanted = {names.get(name, name): value for name, value in where.items()}
     if unknown := [n for n in wanted if n not in known]:
         varied = f"varies: {', '.join(known)}" if known else "it has one scenario"
         close = did_you_mean(unknown[0], [*known, *names])
         raise ConfigurationError(f"the study does not vary '{unknown[0]}'{close} ({varied})")
-    for name, value in wanted.items():
-        table = table[_equal(table[name], value)]
-    if table.empty:
-        raise ConfigurationError(f"no scenario has {', '.join(f'{n} = {v}' for n, v in wanted.items())}")
-    return [int(s) for s in table["scenario"]]
+    return wanted
 
 
 def _equal(column: pd.Series[Any], value: Any) -> Any:

@@ -292,8 +292,8 @@ def _twin_panel(ax: Axes, frame: pd.DataFrame, *, winners: bool) -> None:
         colors_of = {f: BLUE if f == winner else OTHERS for f in families} if winners else colors
         for f in families:
             ax.plot(runs.index, runs[replicate, f], color=colors_of[f], linewidth=0.4, alpha=0.45, zorder=1)
-    for f in families if not winners else ():
-        part = pick(frame, kind="band", family=f)
+    bands = frame[(frame["kind"] == "band") & (not winners)]
+    for f, part in bands.groupby("family"):
         low, high = part["low"].clip(0, 1), part["high"].clip(0, 1)
         ax.fill_between(part["tick"], low, high, color=colors[f], alpha=0.12, linewidth=0)
     dashed: dict[str, Any] = {"color": VERMILION if winners else INK, "linewidth": 0.7, "linestyle": (0, (2, 2))}

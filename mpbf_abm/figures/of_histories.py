@@ -209,10 +209,8 @@ def prepare_twins(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd
         ticks, growth, differ = results.series_ticks, results.values("growth")[:, 0], "an early deposit"
     else:
         other = _second_arm(results, choice)
-        apart, differ = _apart(results, other), results.arm_names[other].replace("_", " ")
-        first = np.take_along_axis(apart, (apart > 0).argmax(axis=2)[..., None], axis=2)[..., 0]
-        growth = apart[..., -1] / np.where(first > 0, first, np.nan)
-        ticks, found = np.arange(results.study.ticks), {"moved": apart}
+        found, differ = {"moved": _apart(results, other)}, results.arm_names[other].replace("_", " ")
+        ticks, growth = np.arange(results.study.ticks), _growth(found["moved"])
     courses = [
         band(values[s], **{column: level, "twin": twin, "tick": ticks})
         for s, level in chosen.items()
@@ -247,6 +245,12 @@ def _apart(results: Results, arm: int) -> Float:
             if r in moved and len(records) == len(moved[r]) == results.study.ticks:
                 out[s, r] = damage(records, moved[r])
     return out
+
+
+def _growth(apart: Float) -> Float:
+    """Return how many times the last distance is the first one above 0 (scenarios, replicates); NaN without one."""
+    first = np.take_along_axis(apart, (apart > 0).argmax(axis=2)[..., None], axis=2)[..., 0]
+    return apart[..., -1] / np.where(first > 0, first, np.nan)
 
 
 def draw_twins(frames: Frames) -> Figure:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpbf_abm.arrays import Float
@@ -64,8 +65,6 @@ def draw_removal(frames: Frames) -> Figure:
     curves, means = frames["curves"], frames["robustness"]
     column = str(curves.columns[0])
     shown = unique(curves[column])
-    # Numbers of providers stand at their value, other levels one after the other.
-    places = shown if column == "providers" else list(range(len(shown)))
     ratios = (*[1.0] * len(shown), 1.15)
     fig, (*axes, last) = style.figure("double", 62, 1, len(ratios), width_ratios=ratios)
     for ax, level, mark in zip(axes, shown, "abc", strict=False):
@@ -77,16 +76,20 @@ def draw_removal(frames: Frames) -> Figure:
         title = level_words(column, level) if len(shown) > 1 else "largest component"
         style.letter(ax, mark, title, xlabel="nodes removed (share)", xlim=(0, 1), ylim=(0, 1.02))
     axes[0].set_ylabel("largest component\n(share; median, 5–95 %)")
-    for i, (criterion, (color, _, mark)) in enumerate(STYLES.items()):
-        part = pick(means, criterion=criterion)
-        x = np.array(places, np.float64) + 0.12 * (i - 1.5)
-        style.dots(last, x, part, "R", color, mark)
-    names = [level_words(column, level).split(" = ")[-1] for level in shown]
-    last.set_xticks(places, None if places is shown else names)
-    how = "robustness R\n(mean, 95 %)"
-    style.letter(last, "abcd"[len(shown)], "area below the curves", xlabel=kind.label(column), ylabel=how)
+    _areas(last, means, column, shown)
+    style.letter(last, "abcd"[len(shown)], "area below the curves", xlabel=kind.label(column))
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
+
+
+def _areas(ax: Axes, means: pd.DataFrame, column: str, shown: list[Any]) -> None:
+    """Draw R by level: numbers of providers stand at their value, other levels one after the other."""
+    places, names = (shown, None) if column == "providers" else (list(range(len(shown))), shown)
+    for i, (criterion, (color, _, mark)) in enumerate(STYLES.items()):
+        x = np.array(places, np.float64) + 0.12 * (i - 1.5)
+        style.dots(ax, x, pick(means, criterion=criterion), "R", color, mark)
+    ax.set_xticks(places, names and [level_words(column, level).split(" = ")[-1] for level in names])
+    ax.set_ylabel("robustness R\n(mean, 95 %)")
 
 
 # --------------------------------------------------------------------------- 12: early warning

@@ -116,14 +116,8 @@ class Visit:
 
     async def form(self, form: Any) -> None:
         """Take the form as it has changed."""
-        preset = form.get("preset") if isinstance(form, Mapping) else None
-        if isinstance(preset, str) and preset != self._preset:
-            try:
-                base = Parameters.preset(preset)
-            except MpbfError:
-                base = Parameters()
-            self._preset = preset
-            await self.tell("fill", {"bases": _texts(base.flat()), "values": None})
+        if isinstance(form, Mapping):
+            await self._rebase(form.get("preset"))
         try:
             scenario = from_form(form).checked()
         except ScenarioError as error:
@@ -138,6 +132,17 @@ class Visit:
             await self._begin(scenario)
         else:
             await self._status("Changed; press Run to see what comes of it", stale=True)
+
+    async def _rebase(self, preset: Any) -> None:
+        """Send the page the values of a preset, if it is another one than before."""
+        if not isinstance(preset, str) or preset == self._preset:
+            return
+        try:
+            base = Parameters.preset(preset)
+        except MpbfError:
+            base = Parameters()
+        self._preset = preset
+        await self.tell("fill", {"bases": _texts(base.flat()), "values": None})
 
     async def example(self, name: str) -> None:
         """Show a ready-made question; an empty name puts everything back."""

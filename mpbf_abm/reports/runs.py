@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,15 +112,19 @@ def plan_rows(plan: Plan, stored: Stored, cost: CostEstimate | None) -> list[lis
     if stored is not None:
         rows.append(["stored", f"{stored[0]} of these runs, {stored[1]} that are no part of the study as it is now"])
     if cost is not None:
-        different = dict.fromkeys(_counts(plan))
-        failed = f"; {cost.failed} FAILED: {cost.message}" if cost.failed else ""
-        rows += [
-            ["pilot", f"{cost.pilot} runs timed, {cost.seconds:.3g} s each on {cost.workers} processes{failed}"],
-            ["time", " to ".join(clock(cost.duration(r)) for r in different) + f" on {cost.workers} processes"],
-            ["disk", " to ".join(size(cost.disk(r)) for r in different)],
-        ]
+        rows += _cost_rows(cost, list(dict.fromkeys(_counts(plan))))
     why = plan.supports().items()
     return rows + [[f"mpbf {name}", f"not supported: {reason}" if reason else "supported"] for name, reason in why]
+
+
+def _cost_rows(cost: CostEstimate, counts: Sequence[int]) -> list[list[str]]:
+    """Return time and disk of the fewest and the most runs."""
+    failed = f"; {cost.failed} FAILED: {cost.message}" if cost.failed else ""
+    return [
+        ["pilot", f"{cost.pilot} runs timed, {cost.seconds:.3g} s each on {cost.workers} processes{failed}"],
+        ["time", " to ".join(clock(cost.duration(r)) for r in counts) + f" on {cost.workers} processes"],
+        ["disk", " to ".join(size(cost.disk(r)) for r in counts)],
+    ]
 
 
 def summary(definition: StudyDefinition, tally: Tally, place: Path, part: Shard | None) -> str:
