@@ -14,7 +14,7 @@ from mpbf_abm.cli.binding import argument, names_in, one_of, option, real
 from mpbf_abm.cli.console import complain, tell, written
 from mpbf_abm.cli.options import MORE, Json, Out
 from mpbf_abm.cli.study_commands import Folder
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.outputs import frame_table, table
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Stored:
         from mpbf_abm.studies.results import Results
 
         with Results.open(self.folder, None if self.definition is None else read_study(self.definition)) as results:
-            if self.definition is not None and not (results.status == 1).any():
+            if self.definition is not None:
                 why = "belongs to this study; only outcomes, arms and the number of runs may differ"
-                raise ConfigurationError(f"{self.definition.name}: no run of {self.folder} {why}")
+                refuse(not (results.status == 1).any(), f"{self.definition.name}: no run of {self.folder} {why}")
             yield results
 
     def written(self, results: Results, kind: str, to: TextIO | None = None) -> AbstractContextManager[Path]:
@@ -134,8 +134,7 @@ def report(stored: Stored) -> None:
     from mpbf_abm.studies.analyses import refuse_without_outcomes
 
     with stored.opened() as results, stored.written(results, "report", to=sys.stdout) as work:
-        if not (results.status == 1).any():
-            raise ConfigurationError(f"{stored.folder}: no run is finished yet")
+        refuse(not (results.status == 1).any(), f"{stored.folder}: no run is finished yet")
         refuse_without_outcomes(results)
         write_report(results, work)
 
@@ -153,8 +152,7 @@ def listed() -> None:
 
 def _value(text: str) -> tuple[str, float | str]:
     name, sign, value = text.partition("=")
-    if not sign:
-        raise ConfigurationError([f"--where {text}: must be NAME=VALUE"])
+    refuse(not sign, f"--where {text}: must be NAME=VALUE")
     try:
         return name.strip(), float(value)
     except ValueError:
@@ -199,8 +197,8 @@ def build(wanted: Wanted) -> None:
 
     chosen = replace(wanted.kind, prepare=partial(wanted.kind.prepare, choice=wanted.choice))
     with Results.open(wanted.folder) as results:
-        if not (results.status == 1).any():
-            raise ConfigurationError(f"{wanted.folder}: no run is done yet; mpbf study run {wanted.folder}")
+        done = (results.status == 1).any()
+        refuse(not done, f"{wanted.folder}: no run is done yet; mpbf study run {wanted.folder}")
         target = wanted.out or results.store.path.parent / "figures"
         with written(results, target, "figures", sys.stderr) as work:
             made.build([chosen], lambda _: results, work, journal=wanted.journal, before=target)

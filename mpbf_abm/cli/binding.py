@@ -22,7 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 from typer.models import OptionInfo
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
 
 Parse = Callable[[str], Any] | None
 Complete = Callable[[], Iterable[str]] | None
@@ -142,8 +142,8 @@ def of_run(name: str, help: str, default: int | None = None) -> Any:
         from mpbf_abm.model.settings import numbers_faults
 
         value = _finite(int, text)
-        if faults := numbers_faults({name: value}):
-            raise ConfigurationError([f"--{fault}" for fault in faults])
+        faults = numbers_faults({name: value})
+        refuse(faults, [f"--{fault}" for fault in faults])
         return value
 
     return option("INTEGER", help, parse, default=default)
@@ -323,8 +323,8 @@ def bound(function: Callable[..., Any]) -> Callable[..., Any]:
         for name, model in models.items():
             mine = {f.name: values.pop(f.name) for f in fields(model)}
             values[name] = model(**{name: value for name, value in mine.items() if value is not None})
-        if faults := [*faults, *faults_of(*(check for name in models for check in _checks(values[name])))]:
-            raise ConfigurationError(dict.fromkeys(faults))
+        faults += faults_of(*(check for name in models for check in _checks(values[name])))
+        refuse(faults, dict.fromkeys(faults))
         return function(**values)
 
     call.__doc__, call.__name__ = function.__doc__, function.__name__

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, faults_of, names_in, option, real, whole
-from mpbf_abm.cli.console import Bar, complain, refuse, refuse_if, result, tell
+from mpbf_abm.cli.console import Bar, complain, result, tell
 from mpbf_abm.cli.options import MORE, OF_TABLE, DataOptions, Jobs, Json, Out, PoolOptions, Quiet, flag, given, workers
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
@@ -27,7 +27,8 @@ class TableReading(DataOptions):
         columns = self.columns()
         missing = [f"a table needs --{n}, a pool --objective" for n in ("formula", "measured") if n not in columns]
         others = [f"{flag(n)} belongs to a table, --objective to a pool" for n in OF_TABLE if n in columns]
-        refuse(missing if self.objective is None else others)
+        faults = missing if self.objective is None else others
+        refuse(faults, faults)
 
 
 def check(
@@ -51,8 +52,7 @@ def check(
     found = report(space)
     tell(as_json, found, table_text(found))
     dropped = found["dropped"]
-    if dropped["count"] and not reading.drop:
-        raise ConfigurationError([f"{line}; --drop leaves them out" for line in dropped["reasons"]])
+    refuse(dropped["count"] and not reading.drop, [f"{line}; --drop leaves them out" for line in dropped["reasons"]])
     complain(dropped["reasons"])
 
 
@@ -79,7 +79,7 @@ class PoolReading(PoolOptions):
 
     def check(self) -> None:
         """Raise what is missing."""
-        refuse_if(not self.objective, "a pool needs --objective")
+        refuse(not self.objective, "a pool needs --objective")
 
     def space(self, file: Path) -> MaterialsSpace:
         """Return the settings of a file."""
@@ -104,7 +104,7 @@ class Campaigns:
         """Raise a budget that is neither a number of experiments nor a share."""
         budget = self.budget or 0.0
         fault = f"--budget = {budget:g}: must be a whole number, or a share of the pool up to 1"
-        refuse_if(budget > 1 and budget != int(budget), fault)
+        refuse(budget > 1 and budget != int(budget), fault)
 
     def rules(self) -> list[str]:
         """Return the rules, each once."""
@@ -127,7 +127,7 @@ class Campaigns:
         faults = [f"--{fault}" if "=" in fault.split(":")[0] else fault for fault in faults]
         if self.noise and spread is None:
             faults.append("--noise: no setting is repeated in this pool, so that its spread is not known")
-        refuse(faults)
+        refuse(faults, faults)
         return options
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import names_in, of_run, option, typed, whole
-from mpbf_abm.cli.console import OK, Bar, complain, refuse_if, result, tell, verdict
+from mpbf_abm.cli.console import OK, Bar, complain, result, tell, verdict
 from mpbf_abm.cli.options import MORE, CommunityOptions, Data, Jobs, Json, Out, workers
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 
 if TYPE_CHECKING:
     from mpbf_abm.evidence.facts.recorded import Fact
@@ -41,7 +41,7 @@ class Rows:
 
     def check(self) -> None:
         """Raise a figure without a folder."""
-        refuse_if(self.figure and self.out is None, "--figure needs a folder: --out DIR")
+        refuse(self.figure and self.out is None, "--figure needs a folder: --out DIR")
 
     @cached_property
     def rows(self) -> list[str]:
@@ -129,9 +129,8 @@ class Compared(CommunityOptions):
     @cached_property
     def community(self) -> Parameters:
         """Parameters of a community to which nothing is done."""
-        if self.settings.policies or self.settings.shocks:
-            why = "the community is compared as it is, without [[policy]] and [[shock]]; take them out"
-            raise ConfigurationError(f"{self.config_file}: {why}")
+        why = "the community is compared as it is, without [[policy]] and [[shock]]; take them out"
+        refuse(self.settings.policies or self.settings.shocks, f"{self.config_file}: {why}")
         return self.settings.parameters
 
     @cached_property
@@ -139,8 +138,7 @@ class Compared(CommunityOptions):
         """Number of facts that must be reproduced."""
         count = len(self.facts)
         wanted = -(-4 * count // 5) if self.least is None else self.least
-        if not 0 <= wanted <= count:
-            raise ConfigurationError(f"--least = {wanted}: must be 0 to {count}, the number of facts")
+        refuse(not 0 <= wanted <= count, f"--least = {wanted}: must be 0 to {count}, the number of facts")
         return wanted
 
 

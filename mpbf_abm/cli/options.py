@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, faults_of, folder, names_in, of_run, one_of, option, whole
-from mpbf_abm.cli.console import refuse
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
@@ -82,7 +81,7 @@ class CommunityOptions:
             faults += error.faults
         faults += faults_of(*(lambda t=text: changes.update([parse_assignment(t)]) for text in self.assignments))
         faults += faults_of(lambda: read.parameters.updated(changes))
-        refuse(faults)
+        refuse(faults, faults)
         return replace(read, parameters=read.parameters.updated(changes))
 
 
@@ -200,7 +199,7 @@ class DataFile(DataOptions):
             for name, needed in NEEDS
             if name in asked and not asked & {*needed}
         ]
-        refuse(faults)
+        refuse(faults, faults)
         return self.read(**options) if options else None
 
 

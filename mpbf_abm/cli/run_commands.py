@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import option, whole
-from mpbf_abm.cli.console import Bar, complain, refuse_if, tell, tell_written
+from mpbf_abm.cli.console import Bar, complain, tell, tell_written
 from mpbf_abm.cli.options import OUTPUT, CommunityOptions, DataFile, Jobs, Json, Out, Question, Quiet, workers
+from mpbf_abm.errors import refuse
 
 if TYPE_CHECKING:
     from mpbf_abm.studies.whatif import Ensemble, WhatIf
@@ -90,7 +91,7 @@ class Page:
     def check(self) -> None:
         """Raise what is not installed."""
         missing = [m for m in ("shiny", "uvicorn") if importlib.util.find_spec(m) is None]
-        refuse_if(bool(missing), f"the page needs {' and '.join(missing)}: pip install 'mpbf_abm[ui]'")
+        refuse(missing, f"the page needs {' and '.join(missing)}: pip install 'mpbf_abm[ui]'")
 
 
 def explore(

@@ -18,13 +18,12 @@ from mpbf_abm.cli.console import (
     Explained,
     complain,
     fresh_file,
-    refuse_if,
     tell,
     verdict,
     written,
 )
 from mpbf_abm.cli.options import Jobs, Json, Out, Quiet
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.outputs import table
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class Where:
 
     def check(self) -> None:
         """Raise options that exclude each other."""
-        refuse_if(self.address is not None and self.engine == "local", "--address belongs to --engine dask")
+        refuse(self.address is not None and self.engine == "local", "--address belongs to --engine dask")
 
     def engine_of(self, definition: StudyDefinition) -> Engine:
         """Return the engine of a study, or the one that was named."""
@@ -218,11 +217,10 @@ def replay(
     from mpbf_abm.studies.results import Results
     from mpbf_abm.studies.upkeep import replayed_rows
 
-    refuse_if(not (runs or sample), "name a run, or say how many with --sample")
+    refuse(not (runs or sample), "name a run, or say how many with --sample")
     with Results.open(folder) as results:
-        if results.study.own_model:
-            model = f"the model '{results.study.own_model}' of a script"
-            raise ConfigurationError(f"{folder}: was made by {model}; replay from there (mpbf_abm.studies.upkeep)")
+        made = f"was made by the model '{results.study.own_model}' of a script"
+        refuse(results.study.own_model, f"{folder}: {made}; replay from there (mpbf_abm.studies.upkeep)")
         rows = replayed_rows(results, runs or [], sample or 0, debug=pdb)
     print(table(["run", "arm", "replicate", "seconds", "compared with the store"], rows, right=(2, 3)))
     return verdict(all(row[-1].startswith("equal") for row in rows))
@@ -260,7 +258,7 @@ def export(
     from mpbf_abm.studies.export import export as write
     from mpbf_abm.studies.results import Results
 
-    refuse_if(to != "crate" and (license is not None or author != ""), "--license and --author belong to --to crate")
+    refuse(to != "crate" and (license is not None or author != ""), "--license and --author belong to --to crate")
     kind = f"export-{to}"
     place = out or (folder if folder.is_dir() else folder.parent) / kind
     with Results.open(folder) as results, written(results, place, kind, sys.stdout) as work:

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from mpbf_abm.errors import ConfigurationError, OutputError, did_you_mean
+from mpbf_abm.errors import OutputError, did_you_mean, refuse
 from mpbf_abm.figures import of_histories, of_networks, of_outcomes, style
 from mpbf_abm.figures.kind import Kind
 from mpbf_abm.figures.style import LIGHT, MM
@@ -51,8 +51,8 @@ class FigureError(OutputError):
 
 def kind(name: str) -> Kind:
     """Return a kind of figure by its name."""
-    if name not in KINDS:
-        raise ConfigurationError(f"{name}: no such figure{did_you_mean(name, KINDS)} (figures: {', '.join(KINDS)})")
+    close = did_you_mean(name, KINDS)
+    refuse(name not in KINDS, f"{name}: no such figure{close} (figures: {', '.join(KINDS)})")
     return KINDS[name]
 
 
@@ -99,9 +99,8 @@ def build(
         For a figure with text below 5 points, without alternative text, too high for the journal, with an axis that has
         no label, or with a panel that shows neither an interval nor single runs.
     """
-    if journal not in JOURNALS:
-        journals = f"unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"
-        raise ConfigurationError(f"--journal {journal}: {journals}")
+    journals = f"unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"
+    refuse(journal not in JOURNALS, f"--journal {journal}: {journals}")
     known = _earlier(out, before or out)
     if before is not None:
         kept = [file for name in known.keys() - {figure.name for figure in figures} for file in known[name]["files"]]

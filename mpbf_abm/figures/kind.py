@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import Frames, words
 from mpbf_abm.stats.estimates import mean_estimate
@@ -96,9 +96,9 @@ def declare(name: str, prepare: Prepare, draw: Draw, bare: tuple[str, ...] = ())
     return Kind(name=name, prepare=prepare, draw=draw, bare=bare, **style.TEXTS["kinds"][name])
 
 
-def lacking(kind: str, what: str) -> ConfigurationError:
-    """Return the error of a study that cannot feed a figure."""
-    return ConfigurationError(f"{kind}: the study lacks {what}")
+def need(kind: str, there: object, what: str) -> None:
+    """Raise the error of a study that cannot feed a figure, where something is not there."""
+    refuse(not there, f"{kind}: the study lacks {what}")
 
 
 def band(values: Float, middle: str = "median", **columns: Any) -> pd.DataFrame:
@@ -146,8 +146,7 @@ def scenarios(results: Results, where: Mapping[str, Any]) -> list[int]:
     wanted = _by_column([str(c) for c in table if c != "scenario"], where)
     for name, value in wanted.items():
         table = table[_equal(table[name], value)]
-    if table.empty:
-        raise ConfigurationError(f"no scenario has {', '.join(f'{n} = {v}' for n, v in wanted.items())}")
+    refuse(table.empty, f"no scenario has {', '.join(f'{n} = {v}' for n, v in wanted.items())}")
     return [int(s) for s in table["scenario"]]
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.evidence.facts.recorded import USES
 from mpbf_abm.evidence.facts.validation import Validation
 from mpbf_abm.evidence.known.meanfield import community, passage, tiny, trajectory
@@ -199,8 +199,8 @@ def twin_frames(
         ``shares``: side (above, below, equal), kind (map, ODE, run, band), replicate, tick, family, share, low,
         high. ``passages``: size, volume, median, low, high, expected. ``facts``: one row of numbers that labels quote.
     """
-    if families < 2 or gamma <= 1:
-        raise ConfigurationError("figure of the twin: without reinforcement above 1 and two families nothing locks in")
+    nothing = "figure of the twin: without reinforcement above 1 and two families nothing locks in"
+    refuse(families < 2 or gamma <= 1, nothing)
     volume = 2 * size / -math.expm1(-delta)
     uneven = np.arange(1.0, families + 1) / np.arange(1.0, families + 1).sum()
     equal = np.full(families, volume / families)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.histories import EARLY, HELD, LAYERS, REGIONS, TWIN_SERIES
 from mpbf_abm.figures import kind, style
-from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, lacking, level_words, levels, mean
+from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, level_words, levels, mean, need
 from mpbf_abm.figures.overview import draw_diagram
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, strip, unique
 from mpbf_abm.measures.flows import FLOWS
@@ -59,8 +59,7 @@ def _flow_means(results: Results, s: int) -> dict[str, Float]:
     if set(FLOWS) <= set(series.of):  # sums up to each tick
         ticks = float(results.series_ticks[-1] + 1)
         return {flow: results.series_values(flow)[s, :, :, -1] / ticks for flow in FLOWS}
-    if "flows" not in series.tables:
-        raise lacking("flows", 'flows: [series] tables = ["flows"]')
+    need("flows", "flows" in series.tables, 'flows: [series] tables = ["flows"]')
     means = np.full((len(FLOWS), *results.shape[1:]), np.nan)
     for (at, a, r), table in results.tables("flows").items():
         if at == s:
@@ -86,9 +85,8 @@ COLORS = {"literature": LIGHT, "simulation": BLUE, "experiment": VERMILION, "mod
 
 def prepare_corpus(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
     """Prepare records by origin over time, and what the founding core still holds, in two scenarios, by arm."""
-    if not set(HELD) <= set(results.study.series.of):
-        model = "the model mpbf_abm.evidence.assessments.histories.course stores (made in Python)"
-        raise lacking("corpus", f"records by origin, which only a study of {model}")
+    model = "the model mpbf_abm.evidence.assessments.histories.course stores (made in Python)"
+    need("corpus", set(HELD) <= set(results.study.series.of), f"records by origin, which only a study of {model}")
     column, chosen = levels(results, choice, 2)
     arms, ticks = kind.arms(results, choice, 2), results.series_ticks
     origins, held = [], []
@@ -165,8 +163,7 @@ def prepare_fan(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.D
     """Prepare median, range of nine tenths and eight histories of each series over time, by arm, in one scenario."""
     s, stored, out = kind.scenario(results, choice.where), results.study.series.of, {}
     shown = choice.outcomes or (LAYERS if set(LAYERS) <= set(stored) else stored)
-    if not shown:
-        raise lacking("fan", 'series: [series] of = ["found_share", "families_d1"], say')
+    need("fan", shown, 'series: [series] of = ["found_share", "families_d1"], say')
     for name in shown[:MOST_SERIES]:
         values = results.series_values(name)[s]
         rows = [
@@ -225,14 +222,11 @@ def prepare_twins(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd
 def _second_arm(results: Results, choice: Choice) -> int:
     """Return the number of the arm whose runs are the baseline's perturbed copies."""
     study = results.study
-    if "families" not in study.series.tables:
-        model = "or make it in Python of the model mpbf_abm.evidence.assessments.histories.twins"
-        raise lacking("twins", f"families: {FAMILIES} and an arm beside the baseline; {model}")
+    model = "or make it in Python of the model mpbf_abm.evidence.assessments.histories.twins"
+    need("twins", "families" in study.series.tables, f"families: {FAMILIES} and an arm beside the baseline; {model}")
     others = [a for a in kind.arms(results, choice).values() if a > 0]
-    if not others:
-        raise lacking("twins", "an arm beside the baseline, [[policy]] or [[arm]]")
-    if study.crn == "none":
-        raise lacking("twins", "draws that arms have in common: [study] crn = 'none'")
+    need("twins", others, "an arm beside the baseline, [[policy]] or [[arm]]")
+    need("twins", study.crn != "none", "draws that arms have in common: [study] crn = 'none'")
     return others[0]
 
 
@@ -308,8 +302,7 @@ def _leader(results: Results, s: int) -> tuple[Float, Float]:
     """Return the share that each baseline history's early leader holds then and at the end (replicates,)."""
     if {"early_share", "late_share"} <= results.definitions.keys():
         return results.values("early_share")[s, 0], results.values("late_share")[s, 0]
-    if "families" not in results.study.series.tables:
-        raise lacking("early", f"families: {FAMILIES}")
+    need("early", "families" in results.study.series.tables, f"families: {FAMILIES}")
     out = np.full((2, results.replicates), np.nan)
     for r, records in family_records(results, s, 0).items():
         first, last = records[max(1, len(records) // EARLY) - 1], records[-1]

@@ -14,7 +14,7 @@ from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.fragility import CRITERIA
 from mpbf_abm.evidence.assessments.histories import REMOVAL_OUTCOMES, STEPS, network_outcomes
 from mpbf_abm.figures import kind, style
-from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, lacking, level_words, levels, mean
+from mpbf_abm.figures.kind import EVERYTHING, Choice, band, declare, finite, level_words, levels, mean, need
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, LIGHT, PURPLE, VERMILION, Frames, pick, ribbon, strip, unique
 from mpbf_abm.model.links import Infrastructure
 from mpbf_abm.stats.classification import auc, roc_curve
@@ -49,8 +49,7 @@ def _network(results: Results, s: int) -> dict[str, Float]:
     """Return what is left of the networks of a scenario's baseline runs while nodes are removed (replicates,)."""
     if set(REMOVAL_OUTCOMES) <= results.definitions.keys():
         return {name: results.values(name)[s, 0] for name in REMOVAL_OUTCOMES}
-    if "links" not in results.study.series.tables:
-        raise lacking("removal", 'networks: [series] tables = ["links"]')
+    need("removal", "links" in results.study.series.tables, 'networks: [series] tables = ["links"]')
     held = kind.tables(results, "links", s).items()
     graphs = {r: Infrastructure.of(table["states"][-1], table["need"]).graph() for r, table in held}
     found = {r: network_outcomes(graph, results.plan.seed(s, 0, r)) for r, graph in graphs.items()}
@@ -123,19 +122,16 @@ def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str,
 def _approach(results: Results, choice: Choice) -> tuple[str, int]:
     """Return the series that is looked at, and the number of the arm that approaches a transition."""
     name = next(iter(choice.outcomes), "leading_share")
-    near = next((a for a in kind.arms(results, choice).values() if a > 0), None)
-    if name not in results.study.series.of:
-        raise lacking("warnings", f"a series of '{name}': [series] of = [\"{name}\"]")
-    if near is None:
-        raise lacking("warnings", "an arm beside the baseline, [[policy]] or [[arm]], that approaches a transition")
+    near = next((a for a in kind.arms(results, choice).values() if a > 0), 0)
+    need("warnings", name in results.study.series.of, f"a series of '{name}': [series] of = [\"{name}\"]")
+    need("warnings", near, "an arm beside the baseline, [[policy]] or [[arm]], that approaches a transition")
     return name, near
 
 
 def _roc(signal: str, near: Float, staying: Float) -> pd.DataFrame:
     """Return the ROC curve of a signal's trend, and the area below it with its interval."""
     positive, negative = finite(near), finite(staying)
-    if not (len(positive) and len(negative)):
-        raise lacking("warnings", f"runs of both arms with a trend of {signal}")
+    need("warnings", len(positive) and len(negative), f"runs of both arms with a trend of {signal}")
     scores, happened = np.concatenate([positive, negative]), np.repeat([True, False], [len(positive), len(negative)])
     e = auc(scores, happened)
     return roc_curve(scores, happened)[["false_positive_rate", "true_positive_rate"]].assign(
@@ -150,10 +146,8 @@ def _trends(results: Results, s: int, share: Float) -> dict[str, Float]:
     """
     if SIGNALS.keys() <= results.definitions.keys():
         return {signal: results.values(signal)[s] for signal in SIGNALS}
-    if share.shape[-1] < FEWEST_TICKS:
-        raise lacking(
-            "warnings", f"stored ticks: {share.shape[-1]}, at least {FEWEST_TICKS} are needed ([series] every)"
-        )
+    few = f"stored ticks: {share.shape[-1]}, at least {FEWEST_TICKS} are needed ([series] every)"
+    need("warnings", share.shape[-1] >= FEWEST_TICKS, few)
     out = {signal: np.full(share.shape[:-1], np.nan) for signal in SIGNALS}
     for place in np.ndindex(share.shape[:-1]):
         if np.isfinite(share[place]).all():

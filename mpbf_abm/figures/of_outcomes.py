@@ -12,7 +12,7 @@ from matplotlib.patheffects import Normal, Stroke
 from scipy.stats import gaussian_kde
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.figures import kind, of_studies, style
 from mpbf_abm.figures.kind import EVERYTHING, SHORT, Choice, declare, finite, label, levels
 from mpbf_abm.figures.style import BLUE, GREY, INK, VERMILION, Frames, pick, unique
@@ -114,9 +114,9 @@ def prepare_ridges(results: Results, choice: Choice = EVERYTHING) -> dict[str, p
     """Prepare densities and single runs of two outcomes, by level and arm."""
     column, chosen = levels(results, choice, results.shape[0])
     shown, out = kind.arms(results, choice), {}
-    if (many := len(chosen) * len(shown)) > MOST_RIDGES:
-        rows = f"{len(chosen)} scenarios x {len(shown)} arms are {many} rows, more than {MOST_RIDGES}"
-        raise ConfigurationError(f"ridges: {rows}; choose some by --where and --arm")
+    many = len(chosen) * len(shown)
+    rows = f"{len(chosen)} scenarios x {len(shown)} arms are {many} rows, more than {MOST_RIDGES}"
+    refuse(many > MOST_RIDGES, f"ridges: {rows}; choose some by --where and --arm")
     for name in (choice.outcomes or tuple(results.definitions))[:2]:
         values = results.values(name)
         span = np.linspace(float(np.nanmin(values)), float(np.nanmax(values)), POINTS)
