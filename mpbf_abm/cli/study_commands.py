@@ -11,17 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, one_of, option, whole
-from mpbf_abm.cli.console import (
-    INTERRUPTED,
-    OK,
-    Bar,
-    Explained,
-    complain,
-    fresh_file,
-    tell,
-    verdict,
-    written,
-)
+from mpbf_abm.cli.console import INTERRUPTED, OK, Bar, Explained, complain, fresh_file, tell, verdict, written
 from mpbf_abm.cli.options import Jobs, Json, Out, Quiet
 from mpbf_abm.errors import refuse
 from mpbf_abm.outputs import table

@@ -162,8 +162,7 @@ class Scenario:
 
     def checked(self) -> Scenario:
         """Return the scenario itself, or raise every fault at once."""
-        if faults := self.faults():
-            raise ScenarioError(faults)
+        _refuse(self.faults())
         return self
 
     # ------------------------------------------------------------------ as text
@@ -213,6 +212,12 @@ class Scenario:
         return [*(("policy", policy) for policy in self.policies), *(("shock", shock) for shock in self.shocks)]
 
 
+def _refuse(faults: Sequence[FormFault]) -> None:
+    """Raise every fault at once, if there are any."""
+    if faults:
+        raise ScenarioError(faults)
+
+
 # --------------------------------------------------------------------------- values as text
 
 
@@ -244,8 +249,7 @@ def parse_value(path: str, text: str) -> Any:
         text = f"[{text}]"
     value: Any = parse_assignment(f"{path}={text}")[1]
     value = tuple(value) if isinstance(value, list) else value
-    if faults := value_faults(path, value):
-        raise ScenarioError([FormFault(path, line) for line in faults])
+    _refuse([FormFault(path, line) for line in value_faults(path, value)])
     return typed(path, value)
 
 
@@ -272,8 +276,7 @@ def from_address(query: str) -> Scenario:
     ------
     ScenarioError
     """
-    if len(query) > MOST_TEXT:
-        raise ScenarioError([FormFault("", f"the address is longer than {MOST_TEXT} characters")])
+    _refuse([FormFault("", f"the address is longer than {MOST_TEXT} characters")] * (len(query) > MOST_TEXT))
     given = {current(key): texts for key, texts in parse_qs(query.removeprefix("?"), keep_blank_values=True).items()}
     faults: list[FormFault] = []
     events: Events = {}
@@ -298,8 +301,7 @@ def from_form(form: Any) -> Scenario:
     ScenarioError
         Every fault at once, each at its control.
     """
-    if not isinstance(form, Mapping):
-        raise ScenarioError([FormFault("", "the form cannot be read; reload the page")])
+    _refuse([FormFault("", "the form cannot be read; reload the page")] * (not isinstance(form, Mapping)))
     faults: list[FormFault] = []
     events: Events = {kind: [] for kind in EVENTS}
     for kind in EVENTS:
@@ -325,10 +327,8 @@ def from_toml(text: str, where: str = "file") -> Scenario:
     ------
     ScenarioError
     """
-    if len(text.encode()) > MOST_TEXT:
-        raise ScenarioError(
-            [FormFault("", f"{where}: is larger than {MOST_TEXT // 1024} kB, the most a configuration may have")]
-        )
+    line = f"{where}: is larger than {MOST_TEXT // 1024} kB, the most a configuration may have"
+    _refuse([FormFault("", line)] * (len(text.encode()) > MOST_TEXT))
     try:
         data = tomllib.loads(text.removeprefix("\ufeff"))
         settings = settings_from(data, where=where)
@@ -366,8 +366,7 @@ def _assemble(
     counts: dict[str, Any] = {name: _whole(numbers[name]) for name in NUMBERS if name in numbers}
     faults += [FormFault(name, line) for name, value in counts.items() for line in numbers_faults({name: value})]
     faults += _event_faults(events)
-    if faults:
-        raise ScenarioError(faults)
+    _refuse(faults)
     base = Parameters.preset(preset).flat()
     different = {path: values[path] for path in PATHS if path in values and values[path] != base[path]}
     policies, shocks = tuple(events["policy"]), tuple(events["shock"])

@@ -109,10 +109,11 @@ class Shown:
 
     def flow_table(self, arm: str, tick: int) -> pd.DataFrame:
         """Return flows per tick with their intervals over replicates, indexed by flow."""
-        rows = {}
-        for flow, (source, target, unit, what) in FLOWS.items():
-            e = mean_estimate(self.flow_values(flow, arm, tick))
-            rows[flow] = (source, target, unit, what, e.value, e.low, e.high)
+        rows = {
+            flow: (*about, e.value, e.low, e.high)
+            for flow, about in FLOWS.items()
+            for e in [mean_estimate(self.flow_values(flow, arm, tick))]
+        }
         return pd.DataFrame.from_dict(
             rows, orient="index", columns=["from", "to", "unit", "what", "per_tick", "low", "high"]
         )

@@ -227,9 +227,12 @@ def lab_blocks(report: Report, how: str) -> dict[str, str]:
     if report.findings:
         text["findings"] = markdown_table(FINDINGS_HEAD, _findings(report))
     for name, frame in report.tables.items():
-        rows = [[number(v) if isinstance(v, float) else v for v in row] for row in frame.itertuples(index=False)]
-        text[name] = markdown_table(list(frame.columns), rows)
+        text[name] = markdown_table(list(frame.columns), frame.map(_number).itertuples(index=False))
     return text
+
+
+def _number(value: Any) -> Any:
+    return number(value) if isinstance(value, float) else value
 
 
 def lab_mapping(report: Report, setting: Setting) -> dict[str, Any]:

@@ -36,10 +36,18 @@ def run_text(ensemble: Ensemble) -> str:
     if ensemble.effects is not None:
         effects: list[Any] = list(ensemble.effects.set_index("outcome").loc[list(HEADLINE)].itertuples())
         head = ["outcome (mean)", "baseline", "what-if", "difference", "95 % interval  ", "VRF", "pairs"]
-        rows = []
-        for e in effects:
-            means = [number(e.baseline), number(e.treated), number(e.difference, "+")]
-            rows.append([e.Index, *means, _interval(e), number(e.vrf), str(e.n)])
+        rows = [
+            [
+                e.Index,
+                number(e.baseline),
+                number(e.treated),
+                number(e.difference, "+"),
+                _interval(e),
+                number(e.vrf),
+                str(e.n),
+            ]
+            for e in effects
+        ]
         note = "* 95 % interval excludes zero (simultaneous). VRF: variance-reduction factor of pairing"
         parts += [table(head, rows, right=(1, 2, 3, 4, 5, 6)), note, *ensemble.cautions, ""]
     return "\n".join([*parts, _spread_table(ensemble)])
