@@ -238,10 +238,10 @@ def _discovery(ax: Axes, frames: Frames, facts: Any) -> None:
 
 def _learning(ax: Axes, frames: Frames, facts: Any) -> None:
     frame = frames["learning"]
-    for quantity, kind in (("rmse_dense", "dense"), ("rmse_niche", "niche")):
-        for arm in _arms(frame):
-            label = f"{kind} families" + (f", {arm}" if facts["what_if"] else "")
-            _lines(ax, pick(frame, arm=arm, quantity=quantity), ROLES[kind], _dash(arm, facts), label)
+    for (quantity, arm), part in frame.groupby(["quantity", "arm"], sort=False):
+        kind = str(quantity).removeprefix("rmse_")
+        label = f"{kind} families" + f", {arm}" * bool(facts["what_if"])
+        _lines(ax, part, ROLES[kind], _dash(str(arm), facts), label)
     ax.set(xlabel="time (ticks)", ylabel="root mean square error (sd)")
     _below(ax, ncols=2)
 

@@ -111,12 +111,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, nume
     """Return a table with a caption, which scrolls on a narrow screen; cells are HTML."""
     cls = [' class="num"' if i in numeric else "" for i in range(len(head))]
     top = "".join(f'<th scope="col"{c}>{h}</th>' for h, c in zip(head, cls, strict=True))
-    cells = ["".join(f"<td{c}>{v}</td>" for v, c in zip(row[1:], cls[1:], strict=True)) for row in rows]
-    body = "".join(f'<tr><th scope="row">{row[0]}</th>{rest}</tr>' for row, rest in zip(rows, cells, strict=True))
+    body = "".join(_row(row, cls) for row in rows)
     inside = f"<caption>{caption}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>{inside}</table></div>'
     )
+
+
+def _row(row: Sequence[str], cls: Sequence[str]) -> str:
+    cells = "".join(f"<td{c}>{value}</td>" for value, c in zip(row[1:], cls[1:], strict=True))
+    return f'<tr><th scope="row">{row[0]}</th>{cells}</tr>'
 
 
 def figure(title: str, picture: str, note: str = "", *, timed: bool = False, wide: bool = False) -> str:
@@ -351,10 +355,9 @@ def materials(shown: Shown, look: View) -> str:
     """Return the map of families: what was tried, what was found."""
     parts = []
     for arm in ["difference"] if look.view == "difference" else arms_in(look.view, shown):
-        title, words = arm if shown.what_if else "Materials space", _map_words(shown, look, arm)
-        title = "what-if minus baseline" if arm == "difference" else title
+        title = {"difference": "what-if minus baseline"}.get(arm, arm) if shown.what_if else "Materials space"
         picture = draw(shown, ("materials", arm, look.pair, look.tick), _map, shown, look, arm)
-        parts.append(figure(title, picture, words, wide=alone(shown, look)))
+        parts.append(figure(title, picture, _map_words(shown, look, arm), wide=alone(shown, look)))
     return joined(note(f"{NOTES['materials']} Up to tick {look.tick + 1}{_run(shown, look)}.", "legend"), parts)
 
 
