@@ -125,6 +125,8 @@ def draw_robustness(frames: Frames) -> Figure:
     fig, (left, right) = style.figure("double", max(70.0, 24 + 4.6 * len(arms)), 1, 2, width_ratios=(1.0, 1.3))
     look: dict[str, Any] = {"cmap": "cividis_r", "xticklabels": False, "yticklabels": False, "rasterized": True}
     sns.heatmap(ranks, annot=True, fmt="g", vmin=1, vmax=len(arms), cbar=False, **look, annot_kws={"size": 6}, ax=left)
+    for text, rank in zip(left.texts, ranks.to_numpy().ravel(), strict=True):
+        text.set_color("white" if rank > 1 + 0.55 * (len(arms) - 1) else INK)
     left.set_xticks(np.arange(len(criteria)) + 0.5, criteria, rotation=40, ha="right", rotation_mode="anchor")
     left.set_yticks(np.arange(len(arms)) + 0.5, [words(a) for a in arms])
     style.letter(left, "a", "rank by criterion (1 is best)", xlabel="", ylabel="")
@@ -253,7 +255,7 @@ def _scatter(ax: Axes, points: pd.DataFrame, limits: pd.DataFrame) -> None:
         return
     x, y = shown
     named = points.assign(kind=np.where(points["interest"], "of interest", "other"))
-    look: dict[str, Any] = {"palette": {"other": GREY, "of interest": VERMILION}, "s": 8, "alpha": 0.7, "linewidth": 0}
+    look: dict[str, Any] = {"palette": {"other": GREY, "of interest": VERMILION}, "s": 12, "alpha": 0.7, "linewidth": 0}
     sns.scatterplot(
         named, x=x, y=y, hue="kind", style="kind", markers={"other": "X", "of interest": "o"}, **look, ax=ax
     )
@@ -284,7 +286,7 @@ def draw_phase(frames: Frames) -> Figure:
         part = pick(table, outcome=name)
         # The largest value of the second factor is on top.
         grid = part.pivot(index=y, columns=x, values="mean").sort_index(ascending=False)
-        grid = grid.rename(index="{:g}".format, columns="{:g}".format)
+        grid = grid.rename(index="{:.3g}".format, columns="{:.3g}".format)
         sns.heatmap(grid, cmap="cividis", rasterized=True, cbar_kws={"orientation": "horizontal", "shrink": 0.9}, ax=ax)
         title = f"{words(name)} ({'share of runs' if part['event'].all() else 'mean'})"
         style.letter(ax, mark, title, xlabel=words(x), ylabel=words(y) if ax is axes[0] else "")
