@@ -287,7 +287,7 @@ def _static(ax: Axes, tables: Frames) -> None:
 
 # --------------------------------------------------------------------------- path dependence
 
-DOTS: dict[str, Any] = {"s": 12, "linewidth": 0, "legend": False}
+DOTS: dict[str, Any] = {"s": 20, "linewidth": 0, "legend": False}
 BRACKETS = re.compile(r" \((?:0 to|nats|largest)|, \(")
 
 
@@ -374,8 +374,8 @@ def _gains(ax: Axes, tables: Frames) -> None:
 
 def forest(ax: Axes, report: Report) -> None:
     """Draw findings from 0 to 1 with their intervals, and null values as ticks."""
-    shown = report.frame().dropna(subset="value")
-    shown = shown[~shown["measure"].str.contains("tick")]
+    shown = report.frame()
+    shown = shown[np.isfinite(shown["value"]) & ~shown["measure"].str.contains("tick")]
     y = np.arange(len(shown))
     ax.hlines(y, shown["low"], shown["high"], color=BLUE, linewidth=1.0)
     ax.plot(shown["value"], y, "o", color=BLUE)

@@ -288,6 +288,7 @@ def draw_phase(frames: Frames) -> Figure:
         grid = part.pivot(index=y, columns=x, values="mean").sort_index(ascending=False)
         grid = grid.rename(index="{:.3g}".format, columns="{:.3g}".format)
         sns.heatmap(grid, cmap="cividis", rasterized=True, cbar_kws={"orientation": "horizontal", "shrink": 0.9}, ax=ax)
+        ax.tick_params(axis="y", rotation=0)
         title = f"{words(name)} ({'share of runs' if part['event'].all() else 'mean'})"
         style.letter(ax, mark, title, xlabel=words(x), ylabel=words(y) if ax is axes[0] else "")
     return fig
