@@ -148,13 +148,11 @@ def _trends(results: Results, s: int, share: Float) -> dict[str, Float]:
         return {signal: results.values(signal)[s] for signal in SIGNALS}
     few = f"stored ticks: {share.shape[-1]}, at least {FEWEST_TICKS} are needed ([series] every)"
     need("warnings", share.shape[-1] >= FEWEST_TICKS, few)
-    out = {signal: np.full(share.shape[:-1], np.nan) for signal in SIGNALS}
-    for place in np.ndindex(share.shape[:-1]):
-        if np.isfinite(share[place]).all():
-            seen = early_warnings(share[place], share.shape[-1] // 2)
-            for signal in SIGNALS:
-                out[signal][place] = getattr(seen, signal)
-    return out
+    out = np.full((len(SIGNALS), *share.shape[:-1]), np.nan)
+    for place in np.argwhere(np.isfinite(share).all(axis=-1)):
+        seen = early_warnings(share[*place], share.shape[-1] // 2)
+        out[:, *place] = [getattr(seen, signal) for signal in SIGNALS]
+    return dict(zip(SIGNALS, out, strict=True))
 
 
 def draw_warnings(frames: Frames) -> Figure:

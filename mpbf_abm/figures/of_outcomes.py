@@ -94,7 +94,7 @@ def draw_phase(frames: Frames) -> Figure:
         fig.legend(loc="outside lower center", ncols=1)
     ax.set(xlabel=label(columns), ylabel=label(rows), xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
     what = "share of runs" if share else "mean"
-    # A label of its own says what it is.
+    # A label that differs from the name says what is shown.
     named = label(name) if label(name) != style.words(name) else f"{label(name)} ({what})"
     fig.colorbar(mesh, ax=ax, label=named, shrink=0.8)
     return fig

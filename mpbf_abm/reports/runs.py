@@ -36,21 +36,16 @@ def run_text(ensemble: Ensemble) -> str:
     if ensemble.effects is not None:
         effects: list[Any] = list(ensemble.effects.set_index("outcome").loc[list(HEADLINE)].itertuples())
         head = ["outcome (mean)", "baseline", "what-if", "difference", "95 % interval  ", "VRF", "pairs"]
-        rows = [
-            [
-                e.Index,
-                number(e.baseline),
-                number(e.treated),
-                number(e.difference, "+"),
-                _interval(e),
-                number(e.vrf),
-                str(e.n),
-            ]
-            for e in effects
-        ]
+        rows = [*map(_effect, effects)]
         note = "* 95 % interval excludes zero (simultaneous). VRF: variance-reduction factor of pairing"
         parts += [table(head, rows, right=(1, 2, 3, 4, 5, 6)), note, *ensemble.cautions, ""]
     return "\n".join([*parts, _spread_table(ensemble)])
+
+
+def _effect(effect: Any) -> list[str]:
+    """Return the cells of an outcome's effect."""
+    means = [number(effect.baseline), number(effect.treated), number(effect.difference, "+")]
+    return [effect.Index, *means, _interval(effect), number(effect.vrf), str(effect.n)]
 
 
 def _interval(effect: Any) -> str:
@@ -100,15 +95,20 @@ def runs_in_words(plan: Plan) -> str:
 
 def _counts(plan: Plan) -> tuple[int, int]:
     """Count the fewest and the most runs."""
+    return plan.count(), plan.count(_most(plan))
+
+
+def _most(plan: Plan) -> int:
+    """Return the most replicates."""
     n = plan.study.replicates
-    return plan.count(), plan.count(n.n or n.most or 0)
+    return n.n or n.most or 0
 
 
 def plan_mapping(plan: Plan, stored: Stored, cost: CostEstimate | None) -> dict[str, Any]:
     """Return size, cost and supported analyses, for machines."""
-    runs, n = _counts(plan), plan.study.replicates
+    runs, replicates = _counts(plan), [plan.study.replicates.first, _most(plan)]
     size = {"study": plan.study.name, "scenarios": len(plan.scenarios), "arms": [a.label for a in plan.arms]}
-    size |= {"replicates": [n.first, n.n or n.most or 0], "runs": runs, "stored": stored or [0, 0]}
+    size |= {"replicates": replicates, "runs": runs, "stored": stored or [0, 0]}
     supported = {kind: why or True for kind, why in plan.supports().items()}
     pilot = cost and vars(cost) | {"total_seconds": [*map(cost.duration, runs)], "total_bytes": [*map(cost.disk, runs)]}
     return size | {"analyses": supported, "pilot": pilot}
