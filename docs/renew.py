@@ -225,6 +225,17 @@ def filled(text: str, word: str, content: Mapping[str, Callable[[], str]], where
     return block.sub(lambda m: f"{m.group(1)}{content[m.group(2)]()}{m.group(4)}", text)
 
 
+def _is_titled(path: Path, title: str) -> bool:
+    """Return whether a file is a PNG with a title, as ``figures.style.save`` writes one."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return bool(picture.info.get("Title") == title)
+    except OSError:
+        return False
+
+
 def renew(
     page: Path,
     content: Mapping[str, str],
@@ -259,7 +270,7 @@ def renew(
     if draw is not None:
         from mpbf_abm.figures import style
 
-        if picture.exists() and not style.is_titled(picture, title):
+        if picture.exists() and not _is_titled(picture, title):
             raise OutputError(f"{picture}: exists and was not drawn by mpbf for this page; move it away")
     try:
         text = filled(
@@ -291,12 +302,12 @@ def renewed(text: str, where: str = "text") -> str:
 def laboratory(page: Path, folder: Path) -> None:
     """Renew the page of a battery from its folder of results."""
     from mpbf_abm.figures.of_assessments import FIGURES
-    from mpbf_abm.reports.lab_report import blocks
+    from mpbf_abm.reports.evidence import lab_blocks
 
     name = LABORATORY[page.name]
     draw, alt = FIGURES[name]
     title, made, report = read_report(folder, name)
-    renew(page, blocks(report, made), partial(draw, report), title=title, alt=alt)
+    renew(page, lab_blocks(report, made), partial(draw, report), title=title, alt=alt)
 
 
 LABORATORY = {

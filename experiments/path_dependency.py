@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from mpbf_abm import Study
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.errors import MpbfError
 from mpbf_abm.evidence.assessments.path_dependence import OUTCOMES, world_outcomes
 from mpbf_abm.stats.estimates import mean_estimate

@@ -16,7 +16,7 @@ import pytest
 from waiting import finished, wait_until
 
 from mpbf_abm.cli import main
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.outputs import clock, size
 
 SMALL = """
@@ -396,7 +396,7 @@ def test_data_of_a_study_that_is_gone_is_refused_but_its_results_are_read(mpbf: 
 def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mpbf_abm.cli.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("mpbf_abm.cli.console.LINE_SECONDS", 0.0)
     with Bar(quiet=False) as bar:
         bar.begin(10)
         bar.advance(known=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from analysis.paper import text
 from analysis.paper.captions import FEEDS, FIGURES, chosen
 from analysis.paper.studies import STUDIES
-from mpbf_abm.cli.console import tell_written
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar, tell_written
 from mpbf_abm.errors import ConfigurationError, MpbfError, OutputError
-from mpbf_abm.figures.build import JOURNALS, build, compare
+from mpbf_abm.figures.build import JOURNALS, LIST, build, listed
 from mpbf_abm.outputs import OutputFolder, table
 from mpbf_abm.processes import default_workers
+from mpbf_abm.studies.jobs import hash_bytes
 
 if TYPE_CHECKING:
+    from mpbf_abm.figures.kind import Kind
     from mpbf_abm.studies.results import Results
 
     Read = Callable[[str], Results]
@@ -112,6 +114,25 @@ def reader(folder: Path, quick: bool, jobs: int, figures: Sequence[Any] | None) 
 def feeding(read: Read) -> Read:
     """Return what gives the results that feed a figure, by the figure's name."""
     return lambda figure: read(FEEDS[figure])
+
+
+def compare(out: Path, figures: Sequence[Kind], results: Read, **options: Any) -> list[str]:
+    """Build again in a temporary folder; return the files that differ from those in `out`, or are missing there."""
+    try:
+        known = listed(out / LIST)
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"{out / LIST}: cannot be read ({error})") from None
+    with tempfile.TemporaryDirectory() as folder:
+        again = build(figures, results, Path(folder), **options)
+    different = []
+    for entry in again:
+        before = known.get(entry["name"], {}).get("files", {})
+        for file, digest in entry["files"].items():
+            path = out / file
+            here = hash_bytes(path.read_bytes()) if path.is_file() else ""
+            if digest != here or digest != before.get(file):
+                different.append(file)
+    return different
 
 
 def write(target: Path, read: Read, numbers: Sequence[text.Number], template: Path) -> str:

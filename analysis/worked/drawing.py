@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mpbf_abm.figures import style
-from mpbf_abm.figures.of_studies import name_rows, strip
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, MM, PURPLE, VERMILION
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, MM, PURPLE, VERMILION, name_rows, strip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

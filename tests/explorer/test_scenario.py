@@ -15,7 +15,7 @@ from mpbf_abm.model.interventions import POLICIES, Policy, parse_event
 from mpbf_abm.model.settings import EVENTS, read_settings
 from mpbf_abm.model.shocks import NODES, SHOCKS, Shock
 from mpbf_abm.page import scenario as module
-from mpbf_abm.page.controls import FIRST, form
+from mpbf_abm.page.layout import FIRST, form
 from mpbf_abm.page.scenario import (
     EXAMPLES,
     MOST,

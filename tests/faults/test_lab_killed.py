@@ -21,7 +21,7 @@ import pytest
 from waiting import wait_until
 
 from mpbf_abm.cli import main
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 
 TINY = [
     "space.families=8",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.errors import ConfigurationError, StoppedError
 from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting, run_assessment
 from mpbf_abm.model.interventions import Policy

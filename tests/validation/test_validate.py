@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from small import small
 
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.facts import validation as module
 from mpbf_abm.evidence.facts.recorded import COMPONENTS, FACTS

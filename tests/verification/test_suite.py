@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm import cli
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known import suite
 from mpbf_abm.evidence.known.rows import (
