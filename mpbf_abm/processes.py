@@ -22,11 +22,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal, Self
-
-import psutil
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mpbf_abm.errors import InterruptionError, MpbfError, StoppedError, words_of
+
+if TYPE_CHECKING:
+    import psutil
 
 Work = Callable[[Any], Any]
 
@@ -389,9 +390,7 @@ class Pool:
         with _one_thread_each():
             process.start()
         there.close()
-        slot = _Slot(process, here)
-        with contextlib.suppress(psutil.Error):
-            slot.inspect = psutil.Process(process.pid)
+        slot = _Slot(process, here, _inspected(process.pid))
         with contextlib.suppress(OSError):
             here.send_bytes(self._blob)
         return slot
@@ -525,24 +524,44 @@ class Pool:
             return Fault("stopped", HaltedError.__name__, "was stopped")
         if self._seconds and now - slot.since > self._seconds:
             return Fault("timeout", "TimeLimit", f"ran for more than {self._seconds:g} s")
-        if look and self._resident(slot) > self._memory:
+        if look and _resident(slot) > self._memory:
             return Fault("memory", "MemoryLimit", f"took more than {self._memory:g} MB of memory")
         return None
 
-    @staticmethod
-    def _resident(slot: _Slot) -> float:
-        """Return the memory of a worker in MB, and of the programs that its task has started."""
-        if slot.inspect is None:
-            return 0.0
-        try:
-            size = slot.inspect.memory_info().rss
-            # What a copy shares with the worker counts once.
-            for child in slot.inspect.children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    size += child.memory_full_info().uss
-        except psutil.Error:
-            return 0.0
-        return size / 1e6
+
+# psutil is imported where it is used, as a worker without a limit of memory starts without it.
+
+
+def _inspected(pid: int | None) -> psutil.Process | None:
+    """Return the view of a process that memory and programs below it are read from; None if it is gone."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid)
+    return None
+
+
+def _below(slot: _Slot) -> list[psutil.Process]:
+    """Return the programs that the tasks of a worker have started, as far as they can be seen."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return [] if slot.inspect is None else slot.inspect.children(recursive=True)
+    return []
+
+
+def _resident(slot: _Slot) -> float:
+    """Return the memory of a worker in MB, and of the programs that its task has started."""
+    import psutil
+
+    size = 0
+    with contextlib.suppress(psutil.Error):
+        size += 0 if slot.inspect is None else slot.inspect.memory_info().rss
+    # What a copy shares with the worker counts once.
+    for child in _below(slot):
+        with contextlib.suppress(psutil.Error):
+            size += child.memory_full_info().uss
+    return size / 1e6
 
 
 def _ends(process: Any, seconds: float) -> bool:
@@ -558,10 +577,9 @@ def _ends(process: Any, seconds: float) -> bool:
 
 def end_tree(slot: _Slot) -> None:
     """End a worker and all programs that its tasks have started, also those that it has left behind."""
-    below = []
-    if slot.inspect is not None:
-        with contextlib.suppress(psutil.Error):
-            below = slot.inspect.children(recursive=True)
+    import psutil
+
+    below = _below(slot)
     # A worker leads a group, which outlives it in what it has started.
     with contextlib.suppress(OSError, AttributeError):
         os.killpg(slot.process.pid, signal.SIGKILL)
@@ -648,13 +666,10 @@ def _work_off(pipe: Connection, memory_mb: float) -> None:
     except BaseException as error:  # noqa: BLE001 (the parent raises it)
         _line.send("ready", f"{type(error).__name__}: {words_of(error)}")
         return
-    if memory_mb:
-        rest = psutil.Process().memory_info().rss / 1e6
-        if rest > memory_mb:
-            _line.send("ready", f"it takes {rest:.0f} MB at rest, more than the limit of {memory_mb:g} MB")
-            return
-        _limit_memory(memory_mb - rest)
-    _line.send("ready", "")
+    refused = _limit_memory(memory_mb) if memory_mb else ""
+    _line.send("ready", refused)
+    if refused:
+        return
     while (tasks := _received(pipe)) is not None:
         _line.amount = 0
         out: list[Result] = []
@@ -722,17 +737,21 @@ def _leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _limit_memory(more_mb: float) -> None:
-    """Let an allocation that goes over the limit raise here, before the parent can look."""
-    try:
+def _limit_memory(memory_mb: float) -> str:
+    """Let an allocation that goes over the limit raise here, before the parent can look; say if that cannot be."""
+    import psutil
+
+    held = psutil.Process().memory_info()
+    if held.rss > memory_mb * 1e6:
+        return f"it takes {held.rss / 1e6:.0f} MB at rest, more than the limit of {memory_mb:g} MB"
+    # Windows has no such limits.
+    with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
-    except ImportError:  # pragma: no cover - Windows
-        return
-    held = getattr(psutil.Process().memory_info(), "data", 0)
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = int(held + more_mb * 1e6)
-    with contextlib.suppress(ValueError, OSError):
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        soft = int(getattr(held, "data", 0) + memory_mb * 1e6 - held.rss)
         resource.setrlimit(resource.RLIMIT_DATA, (soft if hard < 0 else min(soft, hard), hard))
+    return ""
 
 
 @contextlib.contextmanager
