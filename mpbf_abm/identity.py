@@ -162,10 +162,10 @@ def first_line(function: Any, otherwise: str) -> str:
     return (function.__doc__ or otherwise).strip().split("\n")[0].rstrip(".")
 
 
-def source_hash(function: Any) -> str:
-    """Return a hash of what a function of the user follows from."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in identity_of(function):
+def source_hash(function: Any, before: str = "", form: int = 1) -> str:
+    """Return a hash of some text, and of what a function of the user follows from."""
+    digest = hashlib.blake2b(before.encode(), digest_size=16)
+    for part in identity_of(function, form):
         digest.update(b"\0" + part)
     return digest.hexdigest()
 

@@ -22,7 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 from typer.models import OptionInfo
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of
 
 Parse = Callable[[str], Any] | None
 Complete = Callable[[], Iterable[str]] | None
@@ -346,17 +346,6 @@ def _words(name: str, info: Any, value: Any) -> list[str]:
         return [flag]
     values = value if isinstance(value, list) else [info.metavar if isinstance(value, Path) else value]
     return [f"{flag} {v}" for v in values]
-
-
-def faults_of(*checks: Callable[[], Any]) -> list[str]:
-    """Call every check, and return the faults of all."""
-    faults: list[str] = []
-    for check in checks:
-        try:
-            check()
-        except ConfigurationError as error:
-            faults += error.faults
-    return faults
 
 
 def _checks(model: Any) -> list[Callable[[], Any]]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from mpbf_abm.errors import ConfigurationError, OutputError
+from mpbf_abm.errors import OutputError
 
 if TYPE_CHECKING:
     from mpbf_abm.outputs import OutputFolder
@@ -55,17 +55,6 @@ def result(out: Path | None, *names: str, quiet: bool = False) -> Iterator[Path 
     with folder or nullcontext() as work:
         yield work
     tell_written(folder, quiet=quiet, to=sys.stderr)
-
-
-def refuse(faults: Sequence[str]) -> None:
-    """Raise all errors at once, if there are any."""
-    if faults:
-        raise ConfigurationError(faults)
-
-
-def refuse_if(wrong: bool, fault: str) -> None:
-    """Raise an error where something is wrong."""
-    refuse([fault] * wrong)
 
 
 def verdict(matches: bool) -> int:

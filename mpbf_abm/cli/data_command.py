@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 from mpbf_abm.cli.binding import argument
-from mpbf_abm.cli.console import complain, refuse, tell
+from mpbf_abm.cli.console import complain, tell
 from mpbf_abm.cli.options import OF_TABLE, DataOptions, Json, flag
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse_any
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class TableReading(DataOptions):
         columns = self.columns()
         missing = [f"a table needs --{n}, a pool --objective" for n in ("formula", "measured") if n not in columns]
         others = [f"{flag(n)} belongs to a table, --objective to a pool" for n in OF_TABLE if n in columns]
-        refuse(missing if self.objective is None else others)
+        refuse_any(missing if self.objective is None else others)
 
 
 def check(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import names_in, of_run, option, typed, whole
-from mpbf_abm.cli.console import OK, complain, refuse_if, result, tell, verdict
+from mpbf_abm.cli.console import OK, complain, result, tell, verdict
 from mpbf_abm.cli.options import MORE, CommunityOptions, Data, Jobs, Json, Out, workers
 from mpbf_abm.cli.progress import Bar
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 
 if TYPE_CHECKING:
     from mpbf_abm.evidence.facts.recorded import Fact
@@ -42,7 +42,7 @@ class Rows:
 
     def check(self) -> None:
         """Raise a figure without a folder."""
-        refuse_if(self.figure and self.out is None, "--figure needs a folder: --out DIR")
+        refuse(self.figure and self.out is None, "--figure needs a folder: --out DIR")
 
     @cached_property
     def rows(self) -> list[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mpbf_abm.cli.binding import option, whole
-from mpbf_abm.cli.console import complain, refuse_if
+from mpbf_abm.cli.console import complain
 from mpbf_abm.cli.options import CommunityOptions, Jobs, workers
+from mpbf_abm.errors import refuse
 
 LOCAL = "127.0.0.1"
 OPEN = """warning: the page listens at {}, where other machines can reach it, without encryption; whoever has the token
@@ -28,7 +29,7 @@ class Page:
     def check(self) -> None:
         """Raise what is not installed."""
         missing = [m for m in ("shiny", "uvicorn") if importlib.util.find_spec(m) is None]
-        refuse_if(bool(missing), f"the page needs {' and '.join(missing)}: pip install 'mpbf_abm[ui]'")
+        refuse(missing, f"the page needs {' and '.join(missing)}: pip install 'mpbf_abm[ui]'")
 
 
 def explore(

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mpbf_abm.cli.binding import argument, existing, faults_of, names_in, of_run, one_of, option, whole
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.cli.binding import argument, existing, names_in, of_run, one_of, option, whole
+from mpbf_abm.errors import ConfigurationError, faults_of
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mpbf_abm.cli.binding import argument, faults_of, names_in, option, real, whole
-from mpbf_abm.cli.console import complain, refuse, refuse_if, result, tell
+from mpbf_abm.cli.binding import argument, names_in, option, real, whole
+from mpbf_abm.cli.console import complain, result, tell
 from mpbf_abm.cli.options import MORE, Jobs, Json, Out, PoolOptions, Quiet, given, workers
+from mpbf_abm.errors import faults_of, refuse, refuse_any
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
@@ -35,7 +36,7 @@ class PoolReading(PoolOptions):
 
     def check(self) -> None:
         """Raise what is missing."""
-        refuse_if(not self.objective, "a pool needs --objective")
+        refuse(not self.objective, "a pool needs --objective")
 
     def space(self, file: Path) -> MaterialsSpace:
         """Return the settings of a file."""
@@ -60,7 +61,7 @@ class Campaigns:
         """Raise a budget that is neither a number of experiments nor a share."""
         budget = self.budget or 0.0
         fault = f"--budget = {budget:g}: must be a whole number, or a share of the pool up to 1"
-        refuse_if(budget > 1 and budget != int(budget), fault)
+        refuse(budget > 1 and budget != int(budget), fault)
 
     def rules(self) -> list[str]:
         """Return the rules, each once."""
@@ -83,7 +84,7 @@ class Campaigns:
         faults = [f"--{fault}" if "=" in fault.split(":")[0] else fault for fault in faults]
         if self.noise and spread is None:
             faults.append("--noise: no setting is repeated in this pool, so that its spread is not known")
-        refuse(faults)
+        refuse_any(faults)
         return options
 
 

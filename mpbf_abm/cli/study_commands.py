@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, one_of, option, whole
-from mpbf_abm.cli.console import INTERRUPTED, OK, Explained, complain, fresh_file, refuse_if, tell, verdict, written
+from mpbf_abm.cli.console import INTERRUPTED, OK, Explained, complain, fresh_file, tell, verdict, written
 from mpbf_abm.cli.options import Jobs, Json, Out, Quiet
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.outputs import table
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Where:
 
     def check(self) -> None:
         """Raise options that exclude each other."""
-        refuse_if(self.address is not None and self.engine == "local", "--address belongs to --engine dask")
+        refuse(self.address is not None and self.engine == "local", "--address belongs to --engine dask")
 
     def engine_of(self, definition: StudyDefinition) -> Engine:
         """Return the engine of a study, or the one that was named."""
@@ -208,7 +208,7 @@ def replay(
     from mpbf_abm.studies.results import Results
     from mpbf_abm.studies.upkeep import replayed_rows
 
-    refuse_if(not (runs or sample), "name a run, or say how many with --sample")
+    refuse(not (runs or sample), "name a run, or say how many with --sample")
     with Results.open(folder) as results:
         if results.study.own_model:
             model = f"the model '{results.study.own_model}' of a script"

@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, lines_where
 from mpbf_abm.stats import robustness as criteria_of
 from mpbf_abm.stats.estimates import half_widths, wilson
 from mpbf_abm.stats.paired import FEW_UNITS, TWO_GROUPS, bimodality, cautions, middle, reduction, simultaneous_intervals
 from mpbf_abm.stats.prim import Found, Prim
 from mpbf_abm.stats.sensitivity import elementary_effects, sobol_indices
 from mpbf_abm.studies.definition import BASELINE, Outcome
-from mpbf_abm.studies.design import DUMMY, SAMPLED, lines_where
+from mpbf_abm.studies.design import DUMMY, SAMPLED
 from mpbf_abm.studies.results import DONE, FAILED, Results
 
 MOST_MISSING = 0.05  # share of scenarios, row blocks or trajectories that may be left out

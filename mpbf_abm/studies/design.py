@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from pydantic import field_validator
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.config import Section
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import lines_where, refuse, refuse_any
 from mpbf_abm.parameters import FORM_1
 
 KINDS = ("single", "grid", "one_at_a_time", "lhs", "sobol", "morris", "saltelli", "table")
@@ -39,20 +39,6 @@ def plain(value: Any) -> Any:
 def names_of(text: str) -> tuple[str, ...]:
     """Return the names that a text lists."""
     return tuple(text.split())
-
-
-def lines_where(*checks: tuple[object, str]) -> list[str]:
-    """Return the lines whose condition holds."""
-    return [line for holds, line in checks if holds]
-
-
-def faults_of(act: Callable[[], Any]) -> list[str]:
-    """Return the faults that an act raises."""
-    try:
-        act()
-    except ConfigurationError as error:
-        return error.faults
-    return []
 
 
 def _key(value: Any) -> Any:
@@ -248,8 +234,7 @@ def build(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
     ConfigurationError
         Where design and factors do not fit together.
     """
-    if faults := design_faults(design, factors):
-        raise ConfigurationError(faults)
+    refuse_any(design_faults(design, factors))
     kind, names = design.kind, tuple(f.name for f in factors)
     if kind in SCREENS:
         # Each row has its key, place, values, the factor that moved, and by how much.
@@ -359,8 +344,8 @@ def _sobol(n: int, k: int, seed: int) -> Float:
 
     from scipy.stats import qmc
 
-    if k > qmc.Sobol.MAXDIM:
-        raise ConfigurationError(f"[design]: a Sobol sequence has at most {qmc.Sobol.MAXDIM} dimensions, not {k}")
+    most = qmc.Sobol.MAXDIM
+    refuse(k > most, f"[design]: a Sobol sequence has at most {most} dimensions, not {k}")
     with warnings.catch_warnings():
         # Balance is lost between powers of two; `check` says so.
         warnings.simplefilter("ignore", UserWarning)

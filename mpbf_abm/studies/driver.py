@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, HaltError, InterruptionError, MpbfError, StoppedError
+from mpbf_abm.errors import ConfigurationError, HaltError, InterruptionError, MpbfError, StoppedError, lines_where
 from mpbf_abm.model.spec import FORM
 from mpbf_abm.outputs import RUNS, some
 from mpbf_abm.processes import Done
 from mpbf_abm.stats.estimates import Verdict, judge
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Recording, StudyDefinition
-from mpbf_abm.studies.design import lines_where
 from mpbf_abm.studies.engines import InProcess, open_engine, result_of
 from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.jobs import Failure, Job, Runner

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mpbf_abm.config import Section
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, lines_where
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.settings import DEFAULT_PAIRS, DEFAULT_SEED, question_faults, settings_from
 from mpbf_abm.model.shocks import Shock
@@ -29,7 +29,7 @@ from mpbf_abm.studies.definition import (
     factor_of,
     flat_parameters,
 )
-from mpbf_abm.studies.design import KINDS, Design, Factor, lines_where, names_of
+from mpbf_abm.studies.design import KINDS, Design, Factor, names_of
 
 S = TypeVar("S", bound=Section)
 

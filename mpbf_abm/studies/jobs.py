@@ -421,9 +421,8 @@ class Runner:
 
     def spec(self, job: Job) -> RunSpec:
         """Return what a run of the ecosystem is."""
-        branch, seed, reseed = self.study.branch, job.seed, {}
-        if branch is not None and branch.history == "one":
-            seed, reseed = job.history, {branch.tick: job.seed}
+        tick = self.study.shared_until
+        seed, reseed = (job.history, {tick: job.seed}) if tick else (job.seed, {})
         return spec_of(self.study, job.values, self.study.arms[job.arm], self.space, seed, reseed)
 
     def _ecosystem(self, job: Job) -> Returned:

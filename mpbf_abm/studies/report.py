@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mpbf_abm.errors import lines_where
 from mpbf_abm.outputs import markdown_table
 from mpbf_abm.parameters import PATHS, schema
 from mpbf_abm.provenance import version
 from mpbf_abm.studies.analyses import Analysis, distributions
 from mpbf_abm.studies.definition import Arm
-from mpbf_abm.studies.design import Factor, lines_where
+from mpbf_abm.studies.design import Factor
 from mpbf_abm.studies.results import DONE, FAILED, MISSING, Results
 
 if TYPE_CHECKING:

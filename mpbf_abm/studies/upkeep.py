@@ -15,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, faults_of
 from mpbf_abm.outputs import some
 from mpbf_abm.processes import Done, default_workers
 from mpbf_abm.provenance import environment, unlike
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Recording, StudyDefinition, load_space
-from mpbf_abm.studies.design import faults_of
 from mpbf_abm.studies.driver import Progress, Silent, orphans, precision
 from mpbf_abm.studies.engines import open_engine, result_of
 from mpbf_abm.studies.files import StudyFileError, read_study

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mpbf_abm.errors import ConfigurationError, StoppedError
+from mpbf_abm.errors import StoppedError, faults_of, refuse_any
 from mpbf_abm.model.indicators import BOUNDS, STANDARD
 from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -27,7 +27,6 @@ from mpbf_abm.provenance import content_hash, record
 from mpbf_abm.stats.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.definition import BASELINE, UNLIMITED, WHAT_IF, Limits, Series, StudyDefinition
-from mpbf_abm.studies.design import faults_of
 from mpbf_abm.studies.driver import Progress, answered, claim
 from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.jobs import Returned, pack
@@ -113,9 +112,8 @@ class WhatIf:
         if not faults:
             faults = question_faults(self.policies, self.shocks, self.replicates, shared=self.shocks_in_baseline)
             faults += faults_of(lambda: check_seed(self.seed + self.replicates - 1, "last seed"))
-            faults += [line for arm in self.arms for line in faults_of(self.spec(arm).check)]
-        if faults:
-            raise ConfigurationError(list(dict.fromkeys(faults)))
+            faults += faults_of(*(self.spec(arm).check for arm in self.arms))
+        refuse_any(faults)
 
     @property
     def question_hash(self) -> str:
