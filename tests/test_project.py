@@ -113,7 +113,7 @@ DEFINED_ONCE = {
     "the id of a run": (r"def \w*run_id|def run_kind", {"model/spec.py", "studies/plan.py"}),  # and that of stores of version 0.1
     "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"model/spec.py"}),
     # A driver's engines, the page's sessions, and a benchmark of the pool itself.
-    "a loop over many runs": (r"\b(?<!class )Pool\(", {"processes.py", "studies/engines.py", "studies/distributed.py", "page/desk.py", "../analysis/benchmarks/studies.py"}),
+    "a loop over many runs": (r"\b(?<!class )Pool\(", {"processes.py", "studies/driver.py", "studies/distributed.py", "page/desk.py", "../analysis/benchmarks/studies.py"}),
     "a page writer": (r"index=False, lineterminator", {"outputs.py"}),
     "a finding": (r"class Finding", {"evidence/assessments/assessment.py"}),
     "a table as text": (r"\{\w+:[<>]\{", {"outputs.py"}),

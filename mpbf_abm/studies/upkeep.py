@@ -21,8 +21,7 @@ from mpbf_abm.processes import Done, default_workers
 from mpbf_abm.provenance import environment, unlike
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Recording, StudyDefinition, load_space
-from mpbf_abm.studies.driver import Progress, Silent, orphans, precision
-from mpbf_abm.studies.engines import open_engine, result_of
+from mpbf_abm.studies.driver import Progress, Silent, open_engine, orphans, precision, result_of
 from mpbf_abm.studies.files import StudyFileError, read_study
 from mpbf_abm.studies.jobs import Failure, Record, Runner
 from mpbf_abm.studies.plan import Plan, fingerprint_of
