@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -155,11 +156,15 @@ def plain_study(plan: WhatIf, name: str = "") -> StudyDefinition:
 def describe(event: Event) -> str:
     """Name, strength, what it hits, and time of an event in a few words."""
     strength = "" if event.strength is None else f" at {event.strength:g}"
-    hit = ""
-    if isinstance(event, Shock) and event.name in NODES:
-        hit = f", node {event.target}" if isinstance(event.target, int) else f", {event.target}"
     until = "" if event.end is None else f" to {event.end}"
-    return f"{event.name}{strength}{hit} from tick {event.start}{until}"
+    return f"{event.name}{strength}{_hit(event)} from tick {event.start}{until}"
+
+
+def _hit(event: Event) -> str:
+    """Which node a shock hits, if it hits one."""
+    if not (isinstance(event, Shock) and event.name in NODES):
+        return ""
+    return f", node {event.target}" if isinstance(event.target, int) else f", {event.target}"
 
 
 # --------------------------------------------------------------------------- runner
@@ -291,12 +296,11 @@ def run_plan(plan: WhatIf, jobs: int = 1, progress: Progress | None = None, out:
 def ensemble_of(plan: WhatIf, results: Results) -> Ensemble:
     """Tables of the runs of a plan's study."""
     made = []
-    for a, arm in enumerate(plan.arms):
-        for i, seed in enumerate(plan.seeds):
-            noted = results.store.finished(results.plan.job(0, a, i).id, plan.study.recording)
-            if noted is None:
-                raise StoppedError(f"{results.store.path}: the run of {arm}, seed {seed}, is gone; run it again")
-            made.append(arm_result(arm, i, seed, plan.study.recording.ticks, noted))
+    for (a, arm), (i, seed) in product(enumerate(plan.arms), enumerate(plan.seeds)):
+        noted = results.store.finished(results.plan.job(0, a, i).id, plan.study.recording)
+        if noted is None:
+            raise StoppedError(f"{results.store.path}: the run of {arm}, seed {seed}, is gone; run it again")
+        made.append(arm_result(arm, i, seed, plan.study.recording.ticks, noted))
     return Ensemble(plan, tuple(made))
 
 
@@ -321,12 +325,9 @@ def keep_runs(plan: WhatIf, noted: Mapping[tuple[str, int], Returned], out: Path
     runs, recording = StudyPlan(plan.study, plan.space), plan.study.recording
     with Store.open(out / RUNS / FILE, write=True) as store:
         claim(store, runs, Path(), alone=False)
-        for a, arm in enumerate(plan.arms):
-            for i in range(plan.replicates):
-                made = noted[arm, i]
-                record = pack(made.outcomes, made.series, made.tables)
-                store.add(runs.job(0, a, i), runs.key(0), arm, {}, record, recording)
-        store.commit()
+        for (a, arm), i in product(enumerate(plan.arms), range(plan.replicates)):
+            record = pack(noted[arm, i].outcomes, noted[arm, i].series, noted[arm, i].tables)
+            store.add(runs.job(0, a, i), runs.key(0), arm, {}, record, recording)
 
 
 # --------------------------------------------------------------------------- writing
