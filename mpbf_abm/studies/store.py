@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean
+from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean, refuse
 from mpbf_abm.model.spec import FORM
 from mpbf_abm.outputs import STORE, holds_result
 from mpbf_abm.provenance import content_hash, environment, version
@@ -258,13 +258,21 @@ def listed(text: str | None) -> tuple[Any, ...]:
 
 def holds(row: StoredRow, wanted: Recording) -> bool:
     """Return whether a sound row holds what is wanted."""
-    if not all(f"{json.dumps(key)}:" in (row.outcomes or "") for key in wanted.measures):
-        return False
-    if wanted.tables and not set(wanted.tables) <= json.loads(row.tables or "{}").keys():
-        return False
-    if not wanted.series:
-        return True
-    return set(wanted.series) <= set(listed(row.quantities)) and set(wanted.ticks) <= set(listed(row.ticks))
+    noted = all(f"{json.dumps(key)}:" in (row.outcomes or "") for key in wanted.measures)
+    if wanted.tables:
+        noted = noted and set(wanted.tables) <= json.loads(row.tables or "{}").keys()
+    if wanted.series:
+        series, ticks = (set(listed(text)) for text in (row.quantities, row.ticks))
+        noted = noted and set(wanted.series) <= series and set(wanted.ticks) <= ticks
+    return noted
+
+
+def _loaded(text: Any, digest: str = "") -> Any:
+    """Return what JSON in the store says; None where it is damaged, or has another hash than is given."""
+    with contextlib.suppress(ValueError, TypeError, RecursionError):
+        found = json.loads(text)
+        return found if not digest or content_hash(found) == digest else None
+    return None
 
 
 def tables_text(tables: Mapping[str, bytes]) -> str | None:
@@ -299,10 +307,10 @@ class Store(AbstractContextManager["Store"]):
         StoreError
             If another driver holds it, or it cannot be used.
         """
-        if not write and not path.exists():
-            raise StoreError(f"{path}: no such store")
-        if not path.exists() and holds_result(path.parent):
-            raise OutputError(f"{path.parent}: holds results; the runs of a study go into a folder of their own")
+        new = not path.exists()
+        refuse(new and not write, f"{path}: no such store", StoreError)
+        taken = f"{path.parent}: holds results; the runs of a study go into a folder of their own"
+        refuse(new and holds_result(path.parent), taken, OutputError)
         # A store is one, by whichever link it is reached.
         real = Path(os.path.realpath(path))
         lock = _take_lock(real) if write else None
@@ -327,12 +335,9 @@ class Store(AbstractContextManager["Store"]):
     def _check_format(self) -> None:
         mark = self._db.execute("PRAGMA application_id").fetchone()[0]
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if mark != APPLICATION:
-            raise StoreError(f"{self.path}: is a database, but not the store of a study")
-        if found not in READS:
-            raise StoreError(
-                f"{self.path}: has store format {found}; mpbf_abm {version()} reads formats {READS[0]} to {READS[-1]}"
-            )
+        refuse(mark != APPLICATION, f"{self.path}: is a database, but not the store of a study", StoreError)
+        reads = f"mpbf_abm {version()} reads formats {READS[0]} to {READS[-1]}"
+        refuse(found not in READS, f"{self.path}: has store format {found}; {reads}", StoreError)
         self._format = int(found)
 
     def close(self) -> None:
@@ -372,12 +377,11 @@ class Store(AbstractContextManager["Store"]):
         DamageError
             If it is damaged.
         """
+        anew = f"mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
         for study in self._studies():
             if study is not None:
                 return study
-            if not sound:
-                anew = f"mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
-                raise DamageError(f"{self.path}: the definition of its study is damaged; {anew}")
+            refuse(not sound, f"{self.path}: the definition of its study is damaged; {anew}", DamageError)
         return None
 
     def form(self) -> int | None:
@@ -585,9 +589,11 @@ class Store(AbstractContextManager["Store"]):
 
     def hashes(self) -> list[tuple[str, str, str]]:
         """Id of every finished run, with the hashes of its outcomes and of its series."""
-        return [
-            (row.id, row.hash or "", row.there or "") for row in self._rows("status = 'done'") if self._is_sound(row)
-        ]
+        return [(row.id, row.hash or "", row.there or "") for row in self._sound("status = 'done'")]
+
+    def _sound(self, where: str = "1") -> Iterator[StoredRow]:
+        """Read rows of runs that are as they were written."""
+        return filter(self._is_sound, self._rows(where))
 
     def last_replicate(self) -> int:
         """Largest number of a replicate; -1 in an empty store."""
@@ -597,24 +603,15 @@ class Store(AbstractContextManager["Store"]):
 
     def environments(self) -> dict[int, dict[str, str]]:
         """Machines and versions that runs were made by; a damaged record says that it is."""
-        out: dict[int, dict[str, str]] = {}
         with _one_line(self.path):
-            for number, digest, content in self._db.execute("SELECT number, hash, content FROM environments"):
-                try:
-                    held = json.loads(content)
-                    out[number] = held if content_hash(held) == digest else LOST
-                except (ValueError, TypeError, RecursionError):
-                    out[number] = LOST
-        return out
+            rows = self._db.execute("SELECT number, hash, content FROM environments").fetchall()
+        return {number: _loaded(content, digest) or LOST for number, digest, content in rows}
 
     def scenarios(self) -> dict[str, dict[str, Any]]:
         """What varied, by scenario key, as far as it can be read."""
-        out: dict[str, dict[str, Any]] = {}
         with _one_line(self.path):
-            for key, text in self._db.execute("SELECT key, parameters FROM scenarios"):
-                with contextlib.suppress(ValueError, TypeError, RecursionError):
-                    out[key] = json.loads(text)
-        return out
+            rows = self._db.execute("SELECT key, parameters FROM scenarios").fetchall()
+        return {key: found for key, text in rows if (found := _loaded(text)) is not None}
 
     def outcomes(self, *, damaged: bool = False) -> Iterator[tuple[str, dict[str, float]]]:
         """Id and outcomes of every finished run, each checked against its hash.
@@ -655,9 +652,8 @@ class Store(AbstractContextManager["Store"]):
 
     def seconds(self) -> Iterator[tuple[str, str, float, int, int]]:
         """Id, status, seconds, attempts and environment of every sound run."""
-        for row in self._rows():
-            if self._is_sound(row):
-                yield row.id, row.status, row.seconds, row.attempts, row.environment
+        for row in self._sound():
+            yield row.id, row.status, row.seconds, row.attempts, row.environment
 
     def series(self) -> Iterator[tuple[str, StoredSeries]]:
         """Read id and series of every run that has any; their data are not yet checked (:func:`series_bytes` does).
@@ -680,8 +676,8 @@ class Store(AbstractContextManager["Store"]):
             known = ids or self._db.execute("SELECT id FROM runs LIMIT 10000").fetchall()
         if not ids:
             raise StoreError(f"{self.path}: no run '{id}'{did_you_mean(id, [_shown(r[0]) for r in known])}")
-        if len(ids) > 1:
-            raise StoreError(f"{self.path}: several runs begin with '{id}': {', '.join(i[:12] for (i,) in ids)}, ...")
+        begin = ", ".join(i[:12] for (i,) in ids)
+        refuse(len(ids) > 1, f"{self.path}: several runs begin with '{id}': {begin}, ...", StoreError)
         return next(self.runs("runs.id = ?", ids[0]))
 
     def finished(self, id: str, wanted: Recording) -> Returned | None:
