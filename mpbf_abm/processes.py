@@ -206,6 +206,17 @@ class _Slot:
     halt_by: float = 0.0  # when a task that was asked to stop is stopped by force
 
 
+def _fits(slot: _Slot, kind: str, content: Any) -> bool:
+    """Return whether a worker sends a message of some kind and content now."""
+    if kind == "ready":
+        return not slot.ready and isinstance(content, str)
+    if kind == "progress":
+        return bool(slot.hand) and isinstance(content, int)
+    numbers, at_hand = [number for number, _, _, _ in content], [t.number for t in slot.hand]
+    typed = all(isinstance(fault, Fault | None) and isinstance(seconds, float) for _, _, fault, seconds in content)
+    return kind == "done" and numbers == at_hand[: len(numbers)] and typed
+
+
 class Pool:
     """Processes that do tasks, under supervision.
 
@@ -399,9 +410,7 @@ class Pool:
 
     def _listen(self, busy: Sequence[_Slot], left: float) -> bool:
         """Hear what comes in the time that is left; return whether another thread has rung."""
-        left = min(left, DEAF_SECONDS)
-        if self._memory:
-            left = min(left, LOOK_SECONDS)
+        left = min(left, LOOK_SECONDS if self._memory else DEAF_SECONDS)
         if self._seconds:
             now = time.monotonic()
             left = min([left, *(max(0.0, s.since + self._seconds - now) for s in busy if s.hand)])
@@ -441,17 +450,7 @@ class Pool:
         """Read a message, if it is of the worker itself and comes at its time."""
         try:
             kind, process, content = pickle.loads(message)  # noqa: S301 (over the pipe of a worker)
-            at_hand = [t.number for t in slot.hand]
-            match kind:
-                case "ready":
-                    fits = not slot.ready and isinstance(content, str)
-                case "progress":
-                    fits = bool(at_hand) and isinstance(content, int)
-                case "done":
-                    fits = [number for number, _, _, _ in content] == at_hand[: len(content)]
-                    fits = fits and all(isinstance(f, Fault | None) and isinstance(s, float) for _, _, f, s in content)
-                case _:
-                    fits = False
+            fits = _fits(slot, kind, content)
         except Exception as error:  # noqa: BLE001 (to unpickle may raise anything)
             raise StrayMessageError(f"what cannot be read: {words_of(error)}") from None
         if process != slot.process.pid:
@@ -510,12 +509,11 @@ class Pool:
         now = time.monotonic()
         look = bool(self._memory) and now - self._looked >= LOOK_SECONDS
         self._looked = now if look else self._looked
-        for slot in busy:
+        for slot in [s for s in busy if s in self._slots and not s.process.is_alive()]:
             # A program that a task has started may hold the pipe open that tells of the end of a worker.
-            if slot in self._slots and not slot.process.is_alive():
-                self._hear(slot)
-        for slot in busy:
-            if slot in self._slots and slot.hand and (fault := self._excess(slot, now, look)):
+            self._hear(slot)
+        for slot in [s for s in busy if s in self._slots and s.hand]:
+            if fault := self._excess(slot, now, look):
                 self._lose(slot, fault)
 
     def _excess(self, slot: _Slot, now: float, look: bool) -> Fault | None:

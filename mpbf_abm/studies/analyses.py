@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -159,30 +160,22 @@ def compare(
     refuse_unsupported(results, "compare")
     # Scenarios that share their draws say nothing about chance.
     unit = "scenario" if results.study.design.kind in SAMPLED and results.study.crn != "all" else "replicate"
-    wanted = chosen(results, names)
+    wanted, arms = chosen(results, names), range(1, len(results.arm_names))
     effects = {name: _effects(results, name) for name in wanted}
     units = {name: _units(effects[name], unit == "scenario") for name in wanted}
     few = all(complete(u, 1).sum() < 2 for u in units.values())
     refuse(few, f"compare: fewer than two pairs of runs are complete; {results.status.size} are planned")
     together = not results.study.outcomes if together is None else together
     first = wanted if together else [name for name in wanted if results.outcome(name).primary]
-    families = ([first] if first else []) + [[name] for name in wanted if name not in first]
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
-    alike: dict[tuple[str, str], int] = {}
-    for family in families:
-        columns = [(name, a) for name in family for a in range(1, len(results.arm_names))]
-        found = simultaneous_intervals(
-            np.column_stack([units[name][:, a - 1] for name, a in columns]),
-            events=[results.outcome(name).event for name, _ in columns],
-            bounds=[_bound(results, name) for name, _ in columns],
-            seed=seed,
-        )
-        for j, (name, a) in enumerate(columns):
-            same = alike[name, results.arm_names[a]] = _alike(results, name, a)
-            ends = [float(v[j]) for v in (found.low, found.high, found.critical, found.error)]
-            paired = effects[name][:, a - 1], units[name][:, a - 1]
-            rows[name, a] = _effect_row(results, name, a, *paired, ends, same, unit)
-    table = pd.DataFrame([rows[name, a] for name in wanted for a in range(1, len(results.arm_names))])
+    ends: dict[tuple[str, int], list[float]] = {}
+    for family in filter(None, [first, *([name] for name in wanted if name not in first)]):
+        ends |= _intervals(results, units, list(product(family, arms)), seed)
+    alike = {(name, results.arm_names[a]): _alike(results, name, a) for name, a in ends}
+    rows = [
+        _effect_row(results, name, a, effects[name][:, a - 1], units[name][:, a - 1], ends[name, a], alike, unit)
+        for name, a in product(wanted, arms)
+    ]
+    table = pd.DataFrame(rows)
     spreads = distributions(results, wanted)
     said = (
         "all intervals hold together, over outcomes and arms"
@@ -192,6 +185,20 @@ def compare(
     notes = [f"units are {unit}s; common random numbers: {results.study.crn}; {said}"]
     notes += _compare_notes(results, table, spreads, alike)
     return Analysis("compare", {"effects": table, "distributions": spreads}, notes)
+
+
+def _intervals(
+    results: Results, units: Mapping[str, Float], columns: Sequence[tuple[str, int]], seed: int
+) -> dict[tuple[str, int], list[float]]:
+    """Return low, high, critical value and error of every effect of a family, by outcome and arm."""
+    found = simultaneous_intervals(
+        np.column_stack([units[name][:, a - 1] for name, a in columns]),
+        events=[results.outcome(name).event for name, _ in columns],
+        bounds=[_bound(results, name) for name, _ in columns],
+        seed=seed,
+    )
+    ends = np.column_stack([found.low, found.high, found.critical, found.error]).tolist()
+    return dict(zip(columns, ends, strict=True))
 
 
 def _bound(results: Results, name: str) -> float:
@@ -223,7 +230,14 @@ def _units(effects: Float, by_scenario: bool) -> Float:
 
 
 def _effect_row(
-    results: Results, name: str, arm: int, pairs: Float, units: Float, ends: Sequence[float], alike: int, unit: str
+    results: Results,
+    name: str,
+    arm: int,
+    pairs: Float,
+    units: Float,
+    ends: Sequence[float],
+    alike: Mapping[tuple[str, str], int],
+    unit: str,
 ) -> dict[str, Any]:
     outcome, values = results.outcome(name), results.values(name)
     low, high, critical, error = ends
@@ -233,7 +247,9 @@ def _effect_row(
     wins = float((flat > 0).sum() + 0.5 * (flat == 0).sum())
     by = np.array([row[k].mean() if k.any() else np.nan for row, k in zip(pairs, known, strict=True)]) * outcome.sign
     harmed = by[np.isfinite(by)]
-    word = _word(verdict(low, high, outcome), outcome, np.concatenate([baseline, treated]), alike)
+    word = _word(
+        verdict(low, high, outcome), outcome, np.concatenate([baseline, treated]), alike[name, results.arm_names[arm]]
+    )
     needed = pairs_needed(error * np.sqrt(n) if n else np.nan, critical, outcome) if word == "undecided" else np.nan
     better, worst = [np.nan] * 3, [np.nan] * 2
     if outcome.better != "none":
@@ -346,8 +362,7 @@ def robustness(results: Results, name: str | None = None, *, threshold: float | 
     refuse_unsupported(results, "robustness")
     name = main_outcome(results, name)
     outcome = results.outcome(name)
-    undirected = f"robustness: outcome '{name}' does not say what is better, more or less"
-    refuse(outcome.better == "none", undirected)
+    refuse(outcome.better == "none", f"robustness: outcome '{name}' does not say what is better, more or less")
     values, whole, left_out = _whole(np.moveaxis(results.values(name), 1, 0) * outcome.sign)
     f, replicates = criteria_of.check_table(values.mean(axis=2)), values.shape[2]
     level = threshold if threshold is not None else outcome.acceptable

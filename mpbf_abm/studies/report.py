@@ -182,19 +182,15 @@ def described(arm: Arm) -> str:
 
 
 def _event(event: Any) -> str:
-    words = f"{event.name} from tick {event.start}"
-    if event.end is not None:
-        words += f" to {event.end}"
+    words = f"{event.name} from tick {event.start}" + ("" if event.end is None else f" to {event.end}")
     if event.strength is not None:
         words += f" at {event.strength:g}"
     elif (usual := event.usual) is not None:
         words += f" at {usual:g} (usual)"
-    for name in ("ramp", "fade"):
-        if getattr(event, name, 0):
-            words += f", {name} {getattr(event, name)}"
-    if getattr(event, "set", None):
-        words += " (" + ", ".join(f"{path} = {value}" for path, value in event.set.items()) + ")"
-    return words
+    slopes = {name: getattr(event, name, 0) for name in ("ramp", "fade")}
+    moved = ", ".join(f"{path} = {value}" for path, value in getattr(event, "set", {}).items())
+    words += "".join(f", {name} {ticks}" for name, ticks in slopes.items() if ticks)
+    return words + (f" ({moved})" if moved else "")
 
 
 def counts(results: Results) -> list[str]:
@@ -385,8 +381,7 @@ def write_crate(results: Results, folder: Path, *, license: str = LICENSE, autho
     def entity(id: str, kind: str, **properties: Any) -> Any:
         return crate.add(ContextEntity(crate, id, {"@type": kind, **properties}))
 
-    profile = entity(PROFILE, "CreativeWork", name="Process Run Crate", version="0.5")
-    crate.root_dataset["conformsTo"] = profile
+    crate.root_dataset["conformsTo"] = entity(PROFILE, "CreativeWork", name="Process Run Crate", version="0.5")
     files = {}
     for path in [*paths, folder / RECORD]:
         about: dict[str, Any] = {"name": WORDS.get(path.name, path.stem)}

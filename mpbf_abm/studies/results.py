@@ -184,8 +184,7 @@ class Results(AbstractContextManager["Results"]):
     def arm_index(self, label: str) -> int:
         """Number of an arm."""
         names = self.arm_names
-        unknown = f"unknown arm '{label}'{did_you_mean(label, names)} (arms: {', '.join(names)})"
-        refuse(label not in names, unknown)
+        refuse(label not in names, f"unknown arm '{label}'{did_you_mean(label, names)} (arms: {', '.join(names)})")
         return names.index(label)
 
     # ------------------------------------------------------------------ outcomes

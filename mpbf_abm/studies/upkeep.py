@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -95,8 +95,7 @@ def _fitting(stores: Sequence[tuple[Path, Saved | None]], held: Saved | None, ta
     """
     read = [(path, study) for path, study in stores if study is not None]
     needed = f"run the study in {target} first (mpbf study run STUDY.toml --out {target})"
-    unknown = f"{stores[0][0]}: what study it holds cannot be read; {needed}"
-    refuse(held is None and not read, unknown, StoreError)
+    refuse(held is None and not read, f"{stores[0][0]}: what study it holds cannot be read; {needed}", StoreError)
     first = held or read[0][1]
     kind = attrgetter("name", "model", "fingerprint", "form")
     for path, study in read:
@@ -219,10 +218,15 @@ def _compared(results: Results, stored: StoredRun, result: Record | Failure, not
         return f"DIFFERENT: finished, where it failed before ({before}){version}"
     if isinstance(result, Record) and enlarged(stored, again(stored, result, noted)) is not None:
         return "equal"
-    made, here = results.store.environments().get(stored.environment, {}), environment()
+    return f"DIFFERENT results{version}{_machines(results.store.environments().get(stored.environment, {}))}"
+
+
+def _machines(made: Mapping[str, str]) -> str:
+    """Say in what a machine differs from this one."""
+    here = environment()
     parts = {part: f"{part} {made[part]}, here {here[part]}" for part in unlike(here, made) if part != "cpu"}
     apart = [parts.get(part, "another kind of processor") for part in unlike(here, made)]
-    return f"DIFFERENT results{version}" + (f" (made with {'; '.join(apart)})" if apart else "")
+    return f" (made with {'; '.join(apart)})" if apart else ""
 
 
 def some_runs(results: Results, count: int, seed: int = 0) -> list[StoredRun]:
@@ -332,13 +336,18 @@ def estimate(plan: Plan, workers: int | None = None) -> CostEstimate:
             start = time.monotonic() - begun if len(done) <= count else start
     finally:
         engine.close(kill=True)
+    return _cost(done, count, start)
+
+
+def _cost(done: Sequence[Done], workers: int, start: float) -> CostEstimate:
+    """Return what the runs of a pilot cost that began after some seconds."""
     # Runs of one worker only are timed where there are no more than workers.
-    seconds = [d.seconds for d in done[count:] or done]
+    seconds = [d.seconds for d in done[workers:] or done]
     results = [result_of(d) for d in done]
     failures = [r.message for r in results if isinstance(r, Failure)]
     stored = [len(r.outcomes) + len(r.series or b"") + ROW for r in results if isinstance(r, Record)]
     mean, disk = (sum(x) / max(1, len(x)) for x in (seconds, stored))
-    return CostEstimate(len(seconds), len(failures), next(iter(failures), ""), mean, count, start, disk)
+    return CostEstimate(len(seconds), len(failures), next(iter(failures), ""), mean, workers, start, disk)
 
 
 # --------------------------------------------------------------------------- status
