@@ -89,7 +89,7 @@ def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:
         yield repr((thing.dtype, thing.shape)).encode() + thing.tobytes()
     else:
         raise ConfigurationError(
-            f"{type(thing).__name__} cannot be told from another one; "
+            f"{type(thing).__name__} cannot be distinguished from another one; "
             "models and rules are functions and classes, with numbers, words, arrays or "
             "functions bound to them (functools.partial)"
         )
@@ -101,7 +101,7 @@ def _mark(text: str, form: int) -> list[bytes]:
 
 
 def _class(thing: type) -> Iterator[bytes]:
-    """What a class is told apart by: its file and its members, and those of the classes it is made from."""
+    """What distinguishes a class: its file and its members, and those of the classes it is made from."""
     for part in thing.__mro__:
         if part is object:
             continue

@@ -148,7 +148,7 @@ class OutputFolder:
         if not self._place.exists():
             return Held()
         self._refuse(not self._place.is_dir(), "is a file, not a folder")
-        self._refuse(holds_store(self._place), "holds the runs of a study; a result goes into a folder of its own")
+        self._refuse(holds_store(self._place), "holds the runs of a study; a result goes into a separate folder")
         if not self._others(()):
             return Held()
         held = self._read()

@@ -774,7 +774,7 @@ _inside = False
 
 @lru_cache(maxsize=1)
 def _controller() -> Any:
-    import numpy  # noqa: F401  (both bring a BLAS of their own, which must be loaded to be found)
+    import numpy  # noqa: F401  (both bring a BLAS, which must be loaded to be found)
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController
 

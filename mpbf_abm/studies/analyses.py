@@ -137,7 +137,7 @@ def compare(
 ) -> Analysis:
     """Return paired effects of every arm against the baseline, with simultaneous 95 % intervals and verdicts.
 
-    The unit of the intervals is the scenario where scenarios are a sample with draws of their own, else the replicate
+    The unit of the intervals is the scenario where scenarios are a sample, each with separate draws, else the replicate
     (averaged over the scenarios of the design). Primary outcomes of all arms are one family; every other outcome is
     another family, and exploratory. Intervals of events and of outcomes that are shares lie within -1 and 1.
 

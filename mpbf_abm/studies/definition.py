@@ -291,7 +291,7 @@ class Branch(Section):
     tick : int
         Ticks that the shared history lasts.
     history : str
-        own: each replicate has a history of its own (the same numbers as without branching, in less time).
+        own: each replicate has a separate history (the same numbers as without branching, in less time).
         one: all replicates of a scenario share one history and differ in their draws from then on.
     """
 
@@ -540,7 +540,7 @@ class StudyDefinition(Section):
                 (seeds and self.crn != "policies", named),
                 (
                     seeds and self.shared_until,
-                    "[branch]: history = 'one' needs draws of its own; leave [replicates] seeds away",
+                    "[branch]: history = 'one' needs separate draws; leave [replicates] seeds away",
                 ),
                 (along, "[series]: tables links and flows need runs from their beginning, without [branch]"),
             ),

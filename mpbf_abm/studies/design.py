@@ -127,7 +127,7 @@ class Factor(Section):
         if self.values:
             return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
         low, high = float(self.low or 0.0), float(self.high or 0.0)
-        # Each whole number has a cell of its own, from itself to the next.
+        # Each whole number has a cell, from itself to the next.
         end = high + 1 if self.whole else high
         place = low * (end / low) ** float(u) if self.scale == "log" else low + float(u) * (end - low)
         return int(min(place, high)) if self.whole else place
@@ -247,7 +247,7 @@ def build(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
         return Scenarios(names, values, keys, labels, moved, steps)
     values = POINTS[kind](design, factors, seed)
     labels = [str(i) for i in range(len(values))]
-    # Rows of a sample have draws of their own, also where few values make two rows alike.
+    # Rows of a sample have separate draws, also where few values make two rows alike.
     keys = [f"row:{i}" if kind in SAMPLED else "" for i in labels]
     return Scenarios(names, values, keys, labels, [-1] * len(values), [1.0] * len(values))
 
@@ -375,7 +375,7 @@ def _sobol(n: int, k: int, seed: int) -> Float:
 
 
 def _saltelli(design: Design, factors: Sequence[Factor], seed: int) -> Iterator[tuple[Any, ...]]:
-    """Make rows A, B and A with one column of B (Saltelli et al. 2010), each with draws of its own.
+    """Make rows A, B and A with one column of B (Saltelli et al. 2010), each with separate draws.
 
     Shared draws within a row block would stay in the variance and shrink every index.
     """

@@ -1,4 +1,4 @@
-"""The dask engine: chunks of runs on a cluster, each worker with a supervised pool of its own.
+"""The dask engine: chunks of runs on a cluster, each worker with a supervised pool.
 
 dask carries chunks to machines and brings results back; limits, retries and faults of single runs are the
 business of the same pool as on a laptop (:mod:`mpbf_abm.processes`), one inside each thread of a dask worker.
@@ -37,7 +37,7 @@ MOST_TOGETHER = 10_000
 # A chunk takes at least so many seconds for each worker: some three times what it costs scheduler and driver
 # (`python -m analysis.benchmarks --only chunks`), so that they are busy for a third of the time.
 CHUNK_COST = 0.02
-# Workers have children of their own (the pools), which a daemonic process may not have.
+# Workers have children (the pools), which a daemonic process may not have.
 FREE = {"distributed.worker.daemon": False}
 EXPORT = "export DASK_DISTRIBUTED__WORKER__DAEMON=False"
 QUIET: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL, "memory_limit": 0}

@@ -141,7 +141,7 @@ def run_study(
     engine : Engine, optional
         In place of the study's.
     shard : Shard, optional
-        Make this part of the runs only, into a store of its own.
+        Make this part of the runs only, into a separate store.
     retry : bool
         Try again the runs that failed.
     progress : Progress, optional
@@ -304,7 +304,7 @@ def _strange(last: Saved, new: Saved, store: Store) -> str:
         "choose another folder, or install that version to go on"
     )
     faults = lines_where(
-        (result and not held, f"holds the study '{last.name}'; the runs of a result go into a folder of their own"),
+        (result and not held, f"holds the study '{last.name}'; the runs of a result go into a separate folder"),
         (held and not result, "holds the runs of a result; the command that made it goes on with them"),
         (last.name != new.name, f"holds the study '{last.name}', not '{new.name}'; choose another folder"),
         (last.model != new.model, f"was made by the model '{models[0]}', not '{models[1]}'"),
@@ -649,7 +649,7 @@ class InProcess:
         if not self._queue:
             return []
         task = self._queue.popleft()
-        # As in a worker: sums in BLAS have one order, also in models of one's own.
+        # As in a worker: sums in BLAS have one order, also in custom models.
         with one_thread():
             value, fault, seconds = attempt(self._work, task)
         return [Done(task, value, fault, seconds, 1)]

@@ -163,7 +163,7 @@ class _FileReader:
         self.faults.append(fault or f"'{key}' must be a list of tables, [[{key}]]")
         return []
 
-    # ------------------------------------------------------------------ tables with structure of their own
+    # ------------------------------------------------------------------ tables with parts
 
     def parameters(self, table: dict[str, Any]) -> dict[str, Any]:
         """Read parameters by dotted path; dotted keys of TOML arrive nested."""

@@ -265,7 +265,7 @@ class Plan:
             f"scenarios of a {kind} design are the units of intervals, so that more scenarios make them narrower, "
             "not more replicates; say n, or share draws by crn = 'all'"
         )
-        separate = "a saltelli design needs draws of its own in each row"
+        separate = "a saltelli design needs separate draws in each row"
         shared = "steps of a morris trajectory share their draws"
         precise = any(o.primary and o.target for o in study.outcomes.values())
         unshared = adaptive and kind in SAMPLED and study.crn != "all"
@@ -396,7 +396,7 @@ class Plan:
         for arm in study.policies:
             early = [e for e in arm.events if e.start < tick]
             faults += [f"{_place(arm)}: {e.label} starts at {e.start}, before the branch at {tick}" for e in early]
-            moved = "has parameters of its own from the start, so that it cannot branch from the baseline"
+            moved = "has other parameters from the start, so that it cannot branch from the baseline"
             faults += lines_where((arm.parameters, f"{_place(arm)}: {moved}"))
         return faults + lines_where((study.own_model, "[branch]: a custom model cannot be branched"))
 

@@ -46,7 +46,7 @@ from mpbf_abm.studies.jobs import (
 )
 
 FORMAT = 2
-READS = (1, 2)  # rows of format 1 have no hash of their own, and do not say which series they owe
+READS = (1, 2)  # rows of format 1 have no hash, and do not say which series they owe
 APPLICATION = 0x4D504246  # "MPBF"
 FILE = STORE
 WAIT_SECONDS = 600.0
@@ -309,7 +309,7 @@ class Store(AbstractContextManager["Store"]):
         """
         new = not path.exists()
         refuse(new and not write, f"{path}: no such store", StoreError)
-        taken = f"{path.parent}: holds results; the runs of a study go into a folder of their own"
+        taken = f"{path.parent}: holds results; the runs of a study go into a separate folder"
         refuse(new and holds_result(path.parent), taken, OutputError)
         # A store is one, by whichever link it is reached.
         real = Path(os.path.realpath(path))

@@ -62,7 +62,7 @@ class WhatIf:
     shocks : tuple
         What happens in every run, as in a study.
     space : MaterialsSpace, optional
-        Real data that every run shares; without it each seed has a synthetic space of its own.
+        Real data that every run shares; without it each seed has a separate synthetic space.
     shocks_in_baseline : bool
         False lets shocks happen in the what-if alone: what do shocks and policies change together?
     """
@@ -313,7 +313,7 @@ def arm_result(arm: str, replicate: int, seed: int, ticks: Sequence[int], noted:
 
 
 def keep_runs(plan: WhatIf, noted: Mapping[tuple[str, int], Returned], out: Path) -> None:
-    """Put runs that were made elsewhere where ``mpbf run --out`` finds them: in the folder `runs` of a result.
+    """Put runs that were made elsewhere where ``mpbf run --out`` looks for them: in the folder `runs` of a result.
 
     Parameters
     ----------
