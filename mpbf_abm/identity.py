@@ -67,13 +67,7 @@ def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:
             yield (repr(key) if form else str(key)).encode()
             yield from identity_of(value, form)
     elif inspect.isfunction(thing):
-        file, name, code = _file(inspect.unwrap(thing)), thing.__qualname__.encode(), _code(thing.__code__, form)
-        if form:
-            yield from (file or b"no file", name, *code)
-        else:
-            yield from (*(code if file is None else [file]), name)
-        yield from identity_of((thing.__defaults__ or (), thing.__kwdefaults__ or {}), form)
-        yield from identity_of([cell.cell_contents for cell in thing.__closure__ or ()], form)
+        yield from _function(thing, form)
     elif isinstance(thing, (staticmethod, classmethod)):
         yield type(thing).__name__.encode()
         yield from identity_of(thing.__func__, form)
@@ -98,6 +92,17 @@ def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:
 def _mark(text: str, form: int) -> list[bytes]:
     """What form 0 does not say."""
     return [text.encode()] if form else []
+
+
+def _function(thing: Any, form: int) -> Iterator[bytes]:
+    """What distinguishes a function: its file and code, its defaults, what it closes over."""
+    file, name, code = _file(inspect.unwrap(thing)), thing.__qualname__.encode(), _code(thing.__code__, form)
+    if form:
+        yield from (file or b"no file", name, *code)
+    else:
+        yield from (*(code if file is None else [file]), name)
+    yield from identity_of((thing.__defaults__ or (), thing.__kwdefaults__ or {}), form)
+    yield from identity_of([cell.cell_contents for cell in thing.__closure__ or ()], form)
 
 
 def _class(thing: type) -> Iterator[bytes]:

@@ -355,9 +355,7 @@ class Pool:
         for slot in self._slots:
             _ends(slot.process, 5)
             # Programs that its tasks have started and left end with a worker.
-            end_tree(slot)
-            slot.process.join()
-            slot.pipe.close()
+            _bury(slot)
         self._slots.clear()
         self._queue.clear()
         self._heard_bell.close()
@@ -483,9 +481,7 @@ class Pool:
 
     def _lose(self, slot: _Slot, fault: Fault | None = None) -> None:
         """Account for a worker that is gone, and for the task it was at."""
-        end_tree(slot)
-        slot.process.join()
-        slot.pipe.close()
+        _bury(slot)
         self._slots.remove(slot)
         code = slot.process.exitcode or 0
         if not slot.ready:
@@ -587,6 +583,13 @@ def end_tree(slot: _Slot) -> None:
             process.kill()
 
 
+def _bury(slot: _Slot) -> None:
+    """End a worker, wait for it, and let go of its pipe."""
+    end_tree(slot)
+    slot.process.join()
+    slot.pipe.close()
+
+
 def default_workers() -> int:
     """Return how many workers to start: one for each core, and two at least, so that limits can be kept."""
     try:
@@ -656,17 +659,22 @@ def _serve(pipe: Connection, memory_mb: float) -> None:
         _work_off(pipe, memory_mb)
 
 
-def _work_off(pipe: Connection, memory_mb: float) -> None:
+def _received_work(pipe: Connection, memory_mb: float) -> Work | None:
+    """Return the work, once this worker has said that it is ready; None if it is not, and has said why."""
+    work, fault = None, ""
     try:
-        work: Work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
+        work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
+        fault = _limit_memory(memory_mb) if memory_mb else ""
     except EOFError:
-        return
+        return None
     except BaseException as error:  # noqa: BLE001 (the parent raises it)
-        _line.send("ready", f"{type(error).__name__}: {words_of(error)}")
-        return
-    refused = _limit_memory(memory_mb) if memory_mb else ""
-    _line.send("ready", refused)
-    if refused:
+        fault = f"{type(error).__name__}: {words_of(error)}"
+    _line.send("ready", fault)
+    return None if fault else work
+
+
+def _work_off(pipe: Connection, memory_mb: float) -> None:
+    if (work := _received_work(pipe, memory_mb)) is None:
         return
     while (tasks := _received(pipe)) is not None:
         _line.amount = 0

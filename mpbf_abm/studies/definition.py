@@ -257,14 +257,7 @@ class Replicates(Section):
         super().__init__(**fields)
 
     def _conflicts(self) -> list[str]:
-        seeds, n, most = self.seeds, self.n, self.most
-        faults = lines_where((len(seeds) > MOST_REPLICATES, f"{len(seeds)} seeds are more than {MOST_REPLICATES}"))
-        if not faults:
-            numbered = "seeds say how many replicates there are; leave n and most away"
-            faults = faults_of(*(partial(check_seed, seed) for seed in seeds)) + lines_where(
-                (len(set(seeds)) < len(seeds), "a seed is listed twice"),
-                (seeds and (most is not None or n != len(seeds)), numbered),
-            )
+        n, most = self.n, self.most
         bounds = not {"least", "look_ahead"}.isdisjoint(self.model_fields_set)
         one = "n is a fixed number, least and most are bounds; one of them is meant"
         numbers = lines_where(
@@ -273,7 +266,18 @@ class Replicates(Section):
             (n is not None and bounds, "least and look_ahead belong to most, not to n"),
             (most is not None and most < self.least, f"most = {most} must not be below least = {self.least}"),
         )
-        return [f"[replicates]: {line}" for line in faults or numbers[:1]]
+        return [f"[replicates]: {line}" for line in self._seed_faults() or numbers[:1]]
+
+    def _seed_faults(self) -> list[str]:
+        """What is wrong with seeds."""
+        seeds = self.seeds
+        if len(seeds) > MOST_REPLICATES:
+            return [f"{len(seeds)} seeds are more than {MOST_REPLICATES}"]
+        counted = not seeds or (self.most is None and self.n == len(seeds))
+        return faults_of(*(partial(check_seed, seed) for seed in seeds)) + lines_where(
+            (len(set(seeds)) < len(seeds), "a seed is listed twice"),
+            (not counted, "seeds say how many replicates there are; leave n and most away"),
+        )
 
     @property
     def first(self) -> int:

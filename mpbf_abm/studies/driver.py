@@ -534,17 +534,20 @@ def _effects(
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the mean over the scenarios of what each arm changes, replicate by replicate (arms - 1 times outcomes)."""
     arms, blank, failed = len(plan.arms), [np.nan] * len(judged), store.look().failed
-    keys = [(outcome, outcome.measure(name).key) for name, outcome in judged.items()]
-    values = {
-        id: [outcome.value(stored.get(key, np.nan)) for outcome, key in keys]
-        for id, stored in store.outcomes(damaged=True)
-    }
+    values = _values(store, judged)
     for r in range(plan.study.replicates.most or 0 if replicates is None else replicates):
         ids = [[plan.job(s, a, r).id for a in range(arms)] for s in range(len(plan.scenarios))]
         if replicates is None and not all(id in values or has(failed, id) for row in ids for id in row):
             return
         table = np.array([[values.get(id, blank) for id in row] for row in ids])
         yield (table[:, 1:] - table[:, :1] if arms > 1 else table).mean(axis=0).ravel()
+
+
+def _values(store: Store, judged: Mapping[str, Outcome]) -> dict[str, list[float]]:
+    """Return some outcomes of every sound run, by id."""
+    keys = [(outcome, outcome.measure(name).key) for name, outcome in judged.items()]
+    found = store.outcomes(damaged=True)
+    return {id: [outcome.value(stored.get(key, np.nan)) for outcome, key in keys] for id, stored in found}
 
 
 def check_shard(text: str) -> Shard:

@@ -90,20 +90,22 @@ def report(
     sections.append(("Runs", counts(results)))
     if not any(a.kind == "compare" for a in analyses):
         sections.append(("Distributions", table(distributions(results), SHOWN["distributions"])))
-    for analysis in analyses:
-        title, kind = TITLES[analysis.kind], analysis.kind
-        part = [f"![{title}]({figures[kind]})", ""] if kind in figures else []
-        part += [f"- {note}" for note in analysis.notes]
-        for name, shown in analysis.tables.items():
-            if name not in LEFT_OUT:
-                columns = MORRIS if (kind, name) == ("sensitivity", "effects") else SHOWN.get(name, "")
-                part += ["", f"### {name.capitalize()}", "", *table(shown, columns)]
-        sections.append((title, part))
+    sections += [(TITLES[analysis.kind], part_of(analysis, figures.get(analysis.kind))) for analysis in analyses]
     if refused:
         sections.append(("Not possible with this design", [f"- {reason}" for reason in refused]))
     for title, part in sections:
         lines += ["", f"## {title}", "", *part]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def part_of(analysis: Analysis, figure: str | None) -> list[str]:
+    """Return what the report says of an analysis: figure, notes and tables."""
+    part = [f"![{TITLES[analysis.kind]}]({figure})", ""] if figure is not None else []
+    part += [f"- {note}" for note in analysis.notes]
+    shown = SHOWN | ({"effects": MORRIS} if analysis.kind == "sensitivity" else {})
+    for name in (n for n in analysis.tables if n not in LEFT_OUT):
+        part += ["", f"### {name.capitalize()}", "", *table(analysis.tables[name], shown.get(name, ""))]
+    return part
 
 
 def methods(results: Results) -> str:
