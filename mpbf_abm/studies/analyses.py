@@ -296,12 +296,10 @@ def verdict(low: float, high: float, outcome: Outcome) -> str:
         return "undecided"
     if outcome.smallest is not None and -outcome.smallest <= low and high <= outcome.smallest:
         return "equivalent"
-    if low > 0 or high < 0:
-        up = low > 0
-        if outcome.better == "none":
-            return "higher" if up else "lower"
-        return "better" if up == (outcome.sign > 0) else "worse"
-    return "undecided"
+    if low <= 0 <= high:
+        return "undecided"
+    along, against = ("higher", "lower") if outcome.better == "none" else ("better", "worse")
+    return along if (low > 0) == (outcome.sign > 0) else against
 
 
 def pairs_needed(sd: float, critical: float, outcome: Outcome) -> float:
@@ -690,12 +688,10 @@ def _held_out(
     return {"held_out_coverage": coverage, "held_out_density": density, "held_out_mass": float(inside.mean())}
 
 
-def _reproduced(
-    columns: Sequence[NDArray[Any]], interest: NDArray[np.bool_], rng: np.random.Generator, times: int = 20
-) -> Float:
+def _reproduced(columns: Sequence[NDArray[Any]], interest: NDArray[np.bool_], rng: np.random.Generator) -> Float:
     """How often each column is restricted when the box is fitted to random halves (Bryant and Lempert 2010)."""
     count, done = np.zeros(len(columns)), 0
-    for _ in range(times):
+    for _ in range(20):
         part = rng.permutation(len(interest)) < len(interest) // 2
         if interest[part].any() and not interest[part].all():
             fit = Prim([c[part] for c in columns], interest[part])

@@ -278,21 +278,26 @@ def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Save
     study, at = plan.study, str(folder.resolve()) if alone else OF_A_RESULT
     made_by = (study.own_model, plan.fingerprint)
     new = Saved(study.name, write_study(study), *made_by, at, json.dumps(plan.origin), plan.form)
-    try:
-        last = store.last_study(sound=not alone)
-    except DamageError:
-        last = store.last_study(sound=True)
-        held = store.look().done
-        if last is None and len(held) and orphans(store, plan) == len(held):
-            raise
-    except MpbfError:
-        if alone:
-            raise
-        last = None
-    fault = _strange(last, new, store) if last is not None else ""
+    last = _last_study(store, plan, alone)
+    fault = "" if last is None else _strange(last, new, store)
     refuse(fault, f"{store.path}: {fault}", StoreError)
     store.save_study(new)
     return last if alone and last is not None and last.definition != new.definition else None
+
+
+def _last_study(store: Store, plan: Plan, alone: bool) -> Saved | None:
+    """Return the study that a store holds, as far as it can be read."""
+    try:
+        return store.last_study(sound=not alone)
+    except DamageError:
+        last, held = store.last_study(sound=True), store.look().done
+        if last is None and len(held) and orphans(store, plan) == len(held):
+            raise
+        return last
+    except MpbfError:
+        if alone:
+            raise
+        return None
 
 
 def _strange(last: Saved, new: Saved, store: Store) -> str:

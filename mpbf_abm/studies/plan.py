@@ -439,21 +439,23 @@ class Plan:
 
     def supports(self) -> dict[str, str]:
         """Return for each analysis nothing if the design supports it, or the reason why not."""
-        kind, arms, n = self.study.design.kind, len(self.arms), len(self.scenarios)
-        screen = f"the scenarios of a {kind} design are no sample of the factors' ranges; use lhs, sobol, grid or table"
-        alone = "the study has no arm other than the baseline" if arms < 2 else ""
+        kind, n = self.study.design.kind, len(self.scenarios)
         pairs = n if kind in SAMPLED and self.study.crn != "all" else self.study.replicates.first
-        unsampled, moved = screen * (kind in SCREENS), screen * (kind == "one_at_a_time")
+        alone = (len(self.arms) < 2, "the study has no arm other than the baseline")
+        screen = f"the scenarios of a {kind} design are no sample of the factors' ranges; use lhs, sobol, grid or table"
         screens = "use [design] kind = 'morris' (screening) or 'saltelli' (indices)"
         few = f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"
-        one_pair = "one pair of runs is planned; at least 2 are needed" if pairs < 2 else ""
-        one = "the study has one scenario; a design is needed" if n < 2 else ""
-        return {
-            "compare": alone or unsampled or one_pair,
-            "robustness": alone or unsampled or one,
-            "sensitivity": "" if kind in SCREENS else f"a design of kind {kind} cannot support it; {screens}",
-            "discover": unsampled or moved or (few if n < FEW_SCENARIOS else ""),
+        why = {
+            "compare": lines_where(
+                alone, (kind in SCREENS, screen), (pairs < 2, "one pair of runs is planned; at least 2 are needed")
+            ),
+            "robustness": lines_where(
+                alone, (kind in SCREENS, screen), (n < 2, "the study has one scenario; a design is needed")
+            ),
+            "sensitivity": lines_where((kind not in SCREENS, f"a design of kind {kind} cannot support it; {screens}")),
+            "discover": lines_where((kind in (*SCREENS, "one_at_a_time"), screen), (n < FEW_SCENARIOS, few)),
         }
+        return {analysis: next(iter(lines), "") for analysis, lines in why.items()}
 
 
 def _place(arm: Arm) -> str:

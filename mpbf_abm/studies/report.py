@@ -384,14 +384,7 @@ def write_crate(results: Results, folder: Path, *, license: str = LICENSE, autho
         return crate.add(ContextEntity(crate, id, {"@type": kind, **properties}))
 
     crate.root_dataset["conformsTo"] = entity(PROFILE, "CreativeWork", name="Process Run Crate", version="0.5")
-    files = {}
-    for path in [*paths, folder / RECORD]:
-        about: dict[str, Any] = {"name": WORDS.get(path.name, path.stem)}
-        about["encodingFormat"] = mimetypes.guess_type(path.name)[0] or "text/plain"
-        if path.name != RECORD:
-            # The record has the hashes of all files, this description included, and one of itself; it is finished last.
-            about |= {"contentSize": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        files[path.name] = crate.add_file(path, path.name, properties=about)
+    files = {path.name: crate.add_file(path, path.name, properties=_about(path)) for path in (*paths, folder / RECORD)}
     machines, source = results.store.environments().values(), f"source {results.plan.fingerprint}"
     needs = sorted({f"{k} {v}" for e in machines for k, v in e.items() if k not in ("host", "mpbf_abm")})
     made = {"name": "mpbf_abm", "softwareVersion": version(), "description": source, "softwareRequirements": needs}
@@ -407,3 +400,13 @@ def write_crate(results: Results, folder: Path, *, license: str = LICENSE, autho
     crate.root_dataset["mentions"] = entity("#run", "CreateAction", **action)
     crate.metadata.write(folder)
     return [*paths, folder / "ro-crate-metadata.json"]
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """Return what a crate says of a file."""
+    kind = mimetypes.guess_type(path.name)[0] or "text/plain"
+    about: dict[str, Any] = {"name": WORDS.get(path.name, path.stem), "encodingFormat": kind}
+    if path.name == RECORD:
+        # It has the hashes of all files, the crate's description included, and one of itself; it is finished last.
+        return about
+    return about | {"contentSize": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

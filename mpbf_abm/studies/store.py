@@ -843,9 +843,8 @@ def enlarged(held: StoredRun, new: StoredRun) -> StoredRun | None:
     """Return a finished run with all that either of two records of it holds; None if they differ in what both hold."""
     a, b = held.outcomes or {}, new.outcomes or {}
     common = sorted(a.keys() & b.keys())
-    if outcomes_hash({n: a[n] for n in common}) != outcomes_hash({n: b[n] for n in common}):
-        return None
-    if any(held.tables[n] != new.tables[n] for n in held.tables.keys() & new.tables.keys()):
+    one, other = (outcomes_hash({name: outcomes[name] for name in common}) for outcomes in (a, b))
+    if one != other or any(held.tables[n] != new.tables[n] for n in held.tables.keys() & new.tables.keys()):
         return None
     series = held.series or new.series
     if held.series is not None and new.series is not None and (series := _larger(held.series, new.series)) is None:
