@@ -16,7 +16,7 @@ import sqlite3
 import time
 import tomllib
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -387,17 +387,14 @@ class Store(AbstractContextManager["Store"]):
     def form(self) -> int | None:
         """Form of the ids of its runs, which also a definition says that is damaged; None without any."""
         column = "form" if self._format > 1 else "0"
-        with _one_line(self.path):
-            row = self._db.execute(f"SELECT {column} FROM studies ORDER BY number DESC LIMIT 1").fetchone()  # noqa: S608
-        return row[0] if row is not None and row[0] in (0, 1) else None
+        rows = self._query(f"SELECT {column} FROM studies ORDER BY number DESC LIMIT 1")  # noqa: S608
+        return next((form for (form,) in rows if form in (0, 1)), None)
 
     def _studies(self) -> Iterator[Saved | None]:
         """Definitions, the last one first; None for one that is damaged."""
         more = "form, saved, seal" if self._format > 1 else "0, saved, NULL"
         query = f"SELECT name, definition, model, fingerprint, folder, origin, {more} FROM studies ORDER BY number DESC"  # noqa: S608
-        with _one_line(self.path):
-            rows = self._db.execute(query).fetchall()
-        for *row, seal in rows:
+        for *row, seal in self._query(query):
             good = all(isinstance(value, str) for value in [*row[:6], row[7]]) and isinstance(row[6], int)
             good = good and (self._format == 1 or is_sealed(row, seal))
             yield Saved(*row) if good else None
@@ -439,7 +436,7 @@ class Store(AbstractContextManager["Store"]):
             return 0
         try:
             machine = self._environment or self._own_environment()
-            self._db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", self._scenarios.items())
+            self._note_scenarios(self._scenarios)
             for run, more in self._waiting:
                 if not more:
                     self._put(replace(run, environment=machine))
@@ -477,6 +474,9 @@ class Store(AbstractContextManager["Store"]):
         for name, data in run.tables.items():
             self._db.execute(INSERT_TABLE, (run.id, name, hash_bytes(data), data))
 
+    def _note_scenarios(self, texts: Mapping[str, str]) -> None:
+        self._db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", texts.items())
+
     def _own_environment(self) -> int:
         return self._note_environment(environment() | {"mpbf_abm": version(), "host": socket.gethostname()})
 
@@ -487,6 +487,11 @@ class Store(AbstractContextManager["Store"]):
         return int(self._db.execute("SELECT number FROM environments WHERE hash = ?", (digest,)).fetchone()[0])
 
     # ------------------------------------------------------------------ reading
+
+    def _query(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows of a query; what SQLite says of the file becomes one line."""
+        with _one_line(self.path):
+            return self._db.execute(query, values).fetchall()
 
     def _rows(self, where: str = "1", values: Sequence[Any] = (), *, data: bool = False) -> Iterator[StoredRow]:
         """Read rows of runs, with the data of their series if asked for."""
@@ -584,8 +589,7 @@ class Store(AbstractContextManager["Store"]):
 
     def counts(self) -> dict[str, int]:
         """Number of runs by status."""
-        with _one_line(self.path):
-            return dict(self._db.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
+        return dict(self._query("SELECT status, count(*) FROM runs GROUP BY status"))
 
     def hashes(self) -> list[tuple[str, str, str]]:
         """Id of every finished run, with the hashes of its outcomes and of its series."""
@@ -597,20 +601,17 @@ class Store(AbstractContextManager["Store"]):
 
     def last_replicate(self) -> int:
         """Largest number of a replicate; -1 in an empty store."""
-        with _one_line(self.path):
-            last = self._db.execute("SELECT max(replicate) FROM runs WHERE typeof(replicate) = 'integer'").fetchone()[0]
+        ((last,),) = self._query("SELECT max(replicate) FROM runs WHERE typeof(replicate) = 'integer'")
         return -1 if last is None else int(last)
 
     def environments(self) -> dict[int, dict[str, str]]:
         """Machines and versions that runs were made by; a damaged record says that it is."""
-        with _one_line(self.path):
-            rows = self._db.execute("SELECT number, hash, content FROM environments").fetchall()
+        rows = self._query("SELECT number, hash, content FROM environments")
         return {number: _loaded(content, digest) or LOST for number, digest, content in rows}
 
     def scenarios(self) -> dict[str, dict[str, Any]]:
         """What varied, by scenario key, as far as it can be read."""
-        with _one_line(self.path):
-            rows = self._db.execute("SELECT key, parameters FROM scenarios").fetchall()
+        rows = self._query("SELECT key, parameters FROM scenarios")
         return {key: found for key, text in rows if (found := _loaded(text)) is not None}
 
     def outcomes(self, *, damaged: bool = False) -> Iterator[tuple[str, dict[str, float]]]:
@@ -671,11 +672,10 @@ class Store(AbstractContextManager["Store"]):
 
     def run(self, id: str) -> StoredRun:
         """Read one run, whole, by its id or the first characters of it."""
-        with _one_line(self.path):
-            ids = self._db.execute("SELECT id FROM runs WHERE id >= ? AND id < ? LIMIT 3", (id, id + "g")).fetchall()
-            known = ids or self._db.execute("SELECT id FROM runs LIMIT 10000").fetchall()
+        ids = self._query("SELECT id FROM runs WHERE id >= ? AND id < ? LIMIT 3", (id, id + "g"))
         if not ids:
-            raise StoreError(f"{self.path}: no run '{id}'{did_you_mean(id, [_shown(r[0]) for r in known])}")
+            known = [_shown(other) for (other,) in self._query("SELECT id FROM runs LIMIT 10000")]
+            raise StoreError(f"{self.path}: no run '{id}'{did_you_mean(id, known)}")
         begin = ", ".join(i[:12] for (i,) in ids)
         refuse(len(ids) > 1, f"{self.path}: several runs begin with '{id}': {begin}, ...", StoreError)
         return next(self.runs("runs.id = ?", ids[0]))
@@ -742,8 +742,7 @@ class Store(AbstractContextManager["Store"]):
         if row.tables is None:
             return {}
         wanted: dict[str, str] = json.loads(row.tables)
-        with _one_line(self.path):
-            held = dict(self._db.execute("SELECT name, data FROM tables WHERE run = ?", (row.number,)))
+        held = dict(self._query("SELECT name, data FROM tables WHERE run = ?", (row.number,)))
         if {name: hash_bytes(data) for name, data in held.items()} != wanted:
             raise ValueError
         return held
@@ -788,7 +787,7 @@ class Store(AbstractContextManager["Store"]):
 
     # ------------------------------------------------------------------ joining stores
 
-    def merge(self, sources: Iterable[Store], notify: Any = None) -> dict[str, int]:
+    def merge(self, sources: Iterable[Store], notify: Callable[[], None] = lambda: None) -> dict[str, int]:
         """Copy all runs that can be read from other stores into this one.
 
         Parameters
@@ -811,13 +810,11 @@ class Store(AbstractContextManager["Store"]):
             environments, scenarios = if_readable(source.environments, {}), if_readable(source.scenarios, {})
             with _one_line(self.path):
                 numbers = {n: self._note_environment(c) for n, c in environments.items() if c is not LOST}
-                texts = [(key, json.dumps(parameters)) for key, parameters in scenarios.items()]
-                self._db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", texts)
+                self._note_scenarios({key: json.dumps(parameters) for key, parameters in scenarios.items()})
             for run in source.readable():
                 with _one_line(self.path):
                     count["damaged" if run is None else self._take(run, numbers)] += 1
-                if notify is not None:
-                    notify()
+                notify()
             with _one_line(self.path):
                 self._db.commit()
         return count
