@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 class MpbfError(Exception):
@@ -28,16 +29,37 @@ class ConfigurationError(MpbfError, ValueError):
         return type(self), (self.faults,)
 
 
-def refuse(when: object, faults: str | Iterable[str]) -> None:
-    """Raise a ConfigurationError when a condition holds."""
+def refuse(when: object, faults: Any, kind: type[MpbfError] = ConfigurationError) -> None:
+    """Raise an error, by default a ConfigurationError, when a condition holds."""
     if when:
-        raise ConfigurationError(faults)
+        raise kind(faults)
+
+
+def refuse_any(faults: Iterable[str]) -> None:
+    """Raise one ConfigurationError with all faults, each once, if there are any."""
+    each = list(dict.fromkeys(faults))
+    refuse(each, each)
+
+
+def lines_where(*checks: tuple[object, str]) -> list[str]:
+    """Return the lines whose condition holds."""
+    return [line for holds, line in checks if holds]
 
 
 def refuse_all(*checks: tuple[object, str]) -> None:
     """Raise one ConfigurationError with the fault of every condition that holds."""
-    faults = [fault for wrong, fault in checks if wrong]
-    refuse(faults, faults)
+    refuse_any(lines_where(*checks))
+
+
+def faults_of(*acts: Callable[[], Any]) -> list[str]:
+    """Call every act, and return the faults of all."""
+    faults: list[str] = []
+    for act in acts:
+        try:
+            act()
+        except ConfigurationError as error:
+            faults += error.faults
+    return faults
 
 
 class DataError(ConfigurationError):

@@ -175,7 +175,7 @@ def test_a_store_and_a_folder_of_ones_own_are_never_a_place_for_results(here: Pa
 def test_a_folder_of_results_is_never_a_place_for_runs(here: Path, mpbf: Command, arguments: tuple[str, ...]) -> None:
     assert mpbf(*RUN, "--out=out") == (0, [])
     before = tree(here)
-    assert mpbf(*arguments) == (2, ["mpbf: out: holds results; the runs of a study go into a folder of their own"])
+    assert mpbf(*arguments) == (2, ["mpbf: out: holds results; the runs of a study go into a separate folder"])
     assert tree(here) == before
 
 

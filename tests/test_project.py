@@ -122,7 +122,7 @@ DEFINED_ONCE = {
         r"\b(?<!class )Pool\(",
         {
             "processes.py",
-            "studies/engines.py",
+            "studies/driver.py",
             "studies/distributed.py",
             "page/desk.py",
             "../analysis/benchmarks/studies.py",

@@ -22,7 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 from typer.models import OptionInfo
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
+from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of, refuse
 
 Parse = Callable[[str], Any] | None
 Complete = Callable[[], Iterable[str]] | None
@@ -358,17 +358,6 @@ def _flag(name: str, info: OptionInfo) -> str:
     """Return the long name of an option: the one that is declared, or else that of the field."""
     declared = map(str, (info.default, *(info.param_decls or ())))
     return next((word for word in declared if word.startswith("--")), f"--{name.replace('_', '-')}")
-
-
-def faults_of(*checks: Callable[[], Any]) -> list[str]:
-    """Call every check, and return the faults of all."""
-    faults: list[str] = []
-    for check in checks:
-        try:
-            check()
-        except ConfigurationError as error:
-            faults += error.faults
-    return faults
 
 
 def _checks(model: Any) -> list[Callable[[], Any]]:

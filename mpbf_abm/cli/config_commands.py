@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from mpbf_abm.cli.binding import argument
 from mpbf_abm.cli.console import fresh_file, tell
 from mpbf_abm.cli.options import CommunityOptions, Json, Preset
-from mpbf_abm.errors import refuse
+from mpbf_abm.errors import refuse_any
 from mpbf_abm.outputs import table
 
 
@@ -38,8 +38,7 @@ def check(config_file: Annotated[Path, argument("CONFIG.toml", "File to check.")
     from mpbf_abm.model.shocks import missing_nodes
 
     settings = read_settings(config_file)
-    missing = missing_nodes(settings.shocks, settings.parameters)
-    refuse(missing, [f"{config_file.name}: {fault}" for fault in missing])
+    refuse_any([f"{config_file.name}: {fault}" for fault in missing_nodes(settings.shocks, settings.parameters)])
     changed, events = len(settings.parameters.changed()), len(settings.policies) + len(settings.shocks)
     print(f"{config_file.name}: ok; {changed} parameters differ from the defaults, {events} policies and shocks")
 

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mpbf_abm.cli.binding import argument, faults_of, names_in, option, real, whole
+from mpbf_abm.cli.binding import argument, names_in, option, real, whole
 from mpbf_abm.cli.console import Bar, complain, result, tell
 from mpbf_abm.cli.options import MORE, OF_TABLE, DataOptions, Jobs, Json, Out, PoolOptions, Quiet, flag, given, workers
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import ConfigurationError, faults_of, refuse, refuse_any
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
@@ -28,7 +28,7 @@ class TableReading(DataOptions):
         missing = [f"a table needs --{n}, a pool --objective" for n in ("formula", "measured") if n not in columns]
         others = [f"{flag(n)} belongs to a table, --objective to a pool" for n in OF_TABLE if n in columns]
         faults = missing if self.objective is None else others
-        refuse(faults, faults)
+        refuse_any(faults)
 
 
 def check(
@@ -127,7 +127,7 @@ class Campaigns:
         faults = [f"--{fault}" if "=" in fault.split(":")[0] else fault for fault in faults]
         if self.noise and spread is None:
             faults.append("--noise: no setting is repeated in this pool, so that its spread is not known")
-        refuse(faults, faults)
+        refuse_any(faults)
         return options
 
 

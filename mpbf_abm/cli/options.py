@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mpbf_abm.cli.binding import argument, faults_of, folder, names_in, of_run, one_of, option, whole
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.cli.binding import argument, folder, names_in, of_run, one_of, option, whole
+from mpbf_abm.errors import ConfigurationError, faults_of, refuse_any
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
@@ -81,7 +81,7 @@ class CommunityOptions:
             faults += error.faults
         faults += faults_of(*(lambda t=text: changes.update([parse_assignment(t)]) for text in self.assignments))
         faults += faults_of(lambda: read.parameters.updated(changes))
-        refuse(faults, faults)
+        refuse_any(faults)
         return replace(read, parameters=read.parameters.updated(changes))
 
 
@@ -199,7 +199,7 @@ class DataFile(DataOptions):
             for name, needed in NEEDS
             if name in asked and not asked & {*needed}
         ]
-        refuse(faults, faults)
+        refuse_any(faults)
         return self.read(**options) if options else None
 
 

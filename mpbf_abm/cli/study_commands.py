@@ -244,8 +244,8 @@ def export(
 
     The default folder is DIR/export-FORMAT.
     """
-    from mpbf_abm.studies.export import LICENSE, write_crate
-    from mpbf_abm.studies.export import export as write
+    from mpbf_abm.studies.report import LICENSE, write_crate
+    from mpbf_abm.studies.report import export as write
     from mpbf_abm.studies.results import Results
 
     refuse(to != "crate" and (license is not None or author != ""), "--license and --author belong to --to crate")

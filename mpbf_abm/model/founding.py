@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Int
-from mpbf_abm.errors import refuse
+from mpbf_abm.errors import refuse_any
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
@@ -32,7 +32,7 @@ def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) 
     if p.founding.year and p.founding.records and (year is None or year.min() > p.founding.year):
         first = "this space has no years" if year is None else f"the first of this space is of {year.min()}"
         faults.append(f"founding.year = {p.founding.year}: needs materials reported by then; {first}")
-    refuse(faults, faults)
+    refuse_any(faults)
 
 
 def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:

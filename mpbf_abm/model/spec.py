@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
-from mpbf_abm.errors import ConfigurationError, DataError, refuse
+from mpbf_abm.errors import ConfigurationError, DataError, refuse, refuse_any
 from mpbf_abm.identity import identity_of, is_own, source_hash
 from mpbf_abm.learning.acquisition import RULES
 from mpbf_abm.model.founding import check_fit
@@ -111,7 +111,7 @@ class RunSpec:
             Every fault at once, one line each.
         """
         faults = self._type_faults() or [*self._number_faults()] or [*self._event_faults(), *self._fit_faults()]
-        refuse(faults, faults)
+        refuse_any(faults)
 
     def _type_faults(self) -> list[str]:
         kinds: dict[str, tuple[Any, str]] = {

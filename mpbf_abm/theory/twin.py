@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.data.synthetic import family_rows
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import ConfigurationError, refuse, refuse_any
 from mpbf_abm.model import modalities
 from mpbf_abm.model.attention import attention, covering, power, reinforced
 from mpbf_abm.model.coupling import bias_share, loop_gain, steady_bias
@@ -130,7 +130,7 @@ def check(p: Parameters, space: MaterialsSpace | None) -> None:
     faults = [f"twin: cannot represent {what}" for what, wrong in cannot.items() if wrong]
     if isinstance(p.founding.mass, tuple) and len(p.founding.mass) != K:
         faults.append(f"founding.mass has {len(p.founding.mass)} entries; this space has {K} families")
-    refuse(faults, faults)
+    refuse_any(faults)
 
 
 def label_kinds(p: Parameters, feasible: float) -> Float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mpbf_abm import Outcome, Parameters, Replicates, Series, Study, cli
-from mpbf_abm.studies.export import PROFILE
+from mpbf_abm.studies.report import PROFILE
 
 SMALL = {**Parameters.preset("quick").changed(), "space.materials": 400, "space.families": 8, "founding.records": 60}
 

@@ -186,9 +186,9 @@ def test_chunks_grow_with_the_workers_that_one_scheduler_has_to_serve() -> None:
 
 
 def test_an_engine_is_found_by_its_entry_point_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mpbf_abm.studies import distributed, engines
+    from mpbf_abm.studies import distributed, driver
 
-    assert engines.installed("dask") is distributed.DaskEngine
-    monkeypatch.setattr(engines, "entry_points", lambda **_: ())
+    assert driver.installed("dask") is distributed.DaskEngine
+    monkeypatch.setattr(driver, "entry_points", lambda **_: ())
     with pytest.raises(ConfigurationError, match="kind = 'dask': the installed mpbf_abm has no such engine"):
-        engines.installed("dask")
+        driver.installed("dask")

@@ -202,7 +202,7 @@ def test_the_number_of_runs_is_exact() -> None:
             "precision needs a primary outcome with smallest",
         ),
         ({"preset": "quik"}, "[study]: unknown preset 'quik'; did you mean 'quick'?"),
-        ({"design": {"kind": "saltelli", "n": 4}, "crn": "all"}, "needs draws of its own in each row"),
+        ({"design": {"kind": "saltelli", "n": 4}, "crn": "all"}, "needs separate draws in each row"),
         ({"design": {"kind": "single"}}, "planners.exploration varies; say how"),
         ({"parameters": {"space.families": 900}}, "space.materials = 500: must be at least space.families = 900"),
         ({"parameters": {"planners.count": 600}}, "more than the space has materials"),
@@ -306,7 +306,7 @@ def test_models_of_ones_own_are_told_apart_by_what_is_bound_to_them() -> None:
         exec(compile(f"def model(run):\n    return {{'y': {k}}}", "<nowhere>", "exec"), space)  # noqa: S102
         codes.append(prints(space["model"]))
     assert codes[0] != codes[1] == codes[2]
-    with pytest.raises(ConfigurationError, match="cannot be told from another one"):
+    with pytest.raises(ConfigurationError, match="cannot be distinguished from another one"):
         prints(partial(powered, k=object()))
 
 

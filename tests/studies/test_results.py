@@ -17,8 +17,8 @@ from scipy.io import netcdf_file
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.studies.definition import Arm, Outcome, Recording, StudyDefinition
 from mpbf_abm.studies.driver import Shard, run_study
-from mpbf_abm.studies.export import export
 from mpbf_abm.studies.jobs import Failure, Job, pack
+from mpbf_abm.studies.report import export
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Saved, Store, StoreError, has
 from mpbf_abm.studies.upkeep import merge_stores, replay_run, some_runs

@@ -286,7 +286,7 @@ def test_rules_that_are_made_by_a_function_are_told_apart() -> None:
     odd = type("Odd", (ExperimentPlanner,), {"thing": object(), "module": np})
     run = simulate(P, seed=1, ticks=1, planners=odd)
     assert run.provenance["run"]["id"] is None
-    with pytest.raises(ConfigurationError, match="cannot be told from another"):
+    with pytest.raises(ConfigurationError, match="cannot be distinguished from another"):
         run.spec.id  # noqa: B018
     bound = [type("R", (ExperimentPlanner,), {"rate": rate}) for rate in (0, 3)]
     assert rules_fingerprint(bound[:1]) != rules_fingerprint(bound[1:])

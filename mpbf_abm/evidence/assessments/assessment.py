@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import ConfigurationError, refuse_any
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -184,7 +184,7 @@ class Assessment:
             setting.spec(setting.seed).check()
         except ConfigurationError as error:
             faults += error.faults
-        refuse(faults, faults)
+        refuse_any(faults)
 
 
 def run_assessment(

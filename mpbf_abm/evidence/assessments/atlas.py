@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import did_you_mean, refuse
+from mpbf_abm.errors import did_you_mean, refuse_any
 from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting
 from mpbf_abm.measures.urn import (
     at_mass_quantiles,
@@ -151,7 +151,7 @@ def chosen(names: Sequence[str]) -> tuple[AtlasRow, ...]:
         for name in names
         if not any(_named(row, name) for row in ROWS)
     ]
-    refuse(faults, faults)
+    refuse_any(faults)
     return tuple(row for row in ROWS if not names or any(_named(row, name) for name in names))
 
 

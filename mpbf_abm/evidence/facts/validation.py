@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mpbf_abm.errors import did_you_mean, refuse
+from mpbf_abm.errors import did_you_mean, refuse_any
 from mpbf_abm.evidence.facts import community, learners, recorded
 from mpbf_abm.evidence.facts.recorded import FACTS, OF_FACT, Fact
 from mpbf_abm.evidence.known.whole import POOLS, pools_of
@@ -53,7 +53,7 @@ def fact(fact: Fact, measure: Measure) -> Fact:
     """
     faults = [f"fact {fact.number} is registered already"] if fact.number in OF_FACT else []
     faults += [f"measure '{measure.__name__}' is registered already"] if measure.__name__ in MEASURES else []
-    refuse(faults, faults)
+    refuse_any(faults)
     FACTS.append(fact)
     MEASURES[measure.__name__], OF_FACT[fact.number] = own(measure), measure.__name__
     return fact
@@ -93,7 +93,7 @@ def chosen(only: Sequence[str]) -> tuple[Fact, ...]:
     known = {str(fact.number): fact for fact in FACTS}
     among = f"facts: 1 to {len(FACTS)}"
     faults = [f"--only: unknown fact '{n}'{did_you_mean(n, known)} ({among})" for n in numbers if n not in known]
-    refuse(faults, faults)
+    refuse_any(faults)
     return tuple(known[n] for n in known if not numbers or n in numbers)
 
 

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean, refuse
+from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean, refuse, refuse_any
 from mpbf_abm.learning.heads import Head
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.community import Community
@@ -173,7 +173,7 @@ class KnownRow:
                 faults.append(f"unknown parameter '{self.id}.{name}'{did_you_mean(name, self.parameters)}")
             except ConfigurationError as error:
                 faults += error.faults
-        refuse(faults, faults)
+        refuse_any(faults)
         return values
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_any
 
 # Rows register themselves when their module is imported, in the order of the table.
 from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, statistics, urns, whole  # noqa: F401
@@ -87,7 +87,7 @@ def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[st
             ROWS[id].values(changes[id])
         except ConfigurationError as error:
             faults += error.faults
-    refuse(faults, faults)
+    refuse_any(faults)
     return changes
 
 
