@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class MpbfError(Exception):
@@ -51,15 +53,20 @@ def refuse_all(*checks: tuple[object, str]) -> None:
     refuse_any(lines_where(*checks))
 
 
-def faults_of(*acts: Callable[[], Any]) -> list[str]:
-    """Call every act, and return the faults of all."""
-    faults: list[str] = []
+def tried(acts: Iterable[Callable[[], T]]) -> tuple[list[T], list[str]]:
+    """Call every act; return what they give, and the faults of those that are refused."""
+    made, faults = [], []
     for act in acts:
         try:
-            act()
+            made.append(act())
         except ConfigurationError as error:
             faults += error.faults
-    return faults
+    return made, faults
+
+
+def faults_of(*acts: Callable[[], Any]) -> list[str]:
+    """Call every act, and return the faults of all."""
+    return tried(acts)[1]
 
 
 class DataError(ConfigurationError):
