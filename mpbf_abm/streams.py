@@ -19,7 +19,6 @@ from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.errors import ConfigurationError, refuse
@@ -138,6 +137,8 @@ class Streams:
 
 def normal_quantile(u: Float) -> Float:
     """Standard normal quantile of uniform numbers, kept off the ends (about +-7)."""
+    from scipy.special import ndtri
+
     return np.asarray(ndtri(np.clip(u, 1e-12, 1 - 1e-12)))
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import erfcx, ndtr
 
 from mpbf_abm.arrays import Float32, kernel
 from mpbf_abm.errors import ConfigurationError
@@ -140,6 +139,8 @@ def score(rule: str, mean: Float32, sd: Float32, *, best: float, kappa: float, d
 
 def expected_improvement(mean: Float32, sd: Float32, best: float) -> Float32:
     """Return log expected improvement over `best` (Jones et al. 1998), safe in the far tail (Ament et al. 2023)."""
+    from scipy.special import erfcx, ndtr
+
     sd = np.maximum(sd, np.float32(1e-6))
     z = ((mean - np.float32(best)) / sd).astype(np.float64)
     density = -0.5 * z * z - 0.5 * np.log(2 * np.pi)
