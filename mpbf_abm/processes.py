@@ -651,6 +651,8 @@ def tell(amount: int = 1) -> None:
 
 def _serve(pipe: Connection, memory_mb: float) -> None:
     """Do tasks until the parent says no more, or is gone."""
+    global _inside
+    _inside = True  # by the environment that the parent has given, before BLAS was loaded
     _leave_with_parent()
     _line.pipe = pipe
     with contextlib.suppress(AttributeError):

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, TypeGuard
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32, kernel
@@ -137,9 +138,7 @@ class Streams:
 
 def normal_quantile(u: Float) -> Float:
     """Standard normal quantile of uniform numbers, kept off the ends (about +-7)."""
-    from scipy.special import ndtri
-
-    return np.asarray(ndtri(np.clip(u, 1e-12, 1 - 1e-12)))
+    return np.asarray(scipy.special.ndtri(np.clip(u, 1e-12, 1 - 1e-12)))
 
 
 def by_shares(cumulated: Float, u: Float) -> NDArray[np.intp]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.errors import refuse
@@ -346,7 +345,7 @@ def judge(
     if rule.draws == "posterior":
         joint = model.head.joint(phi.reshape(n, C, -1)) / np.float32(model.overconfidence**2)
         u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
-        draws = posterior_sample(mean, joint, ndtri(u).astype(np.float32))
+        draws = posterior_sample(mean, joint, normal_quantile(u).astype(np.float32))
     best = best_known(world) if rule.best else 0.0
     return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws), phi
 

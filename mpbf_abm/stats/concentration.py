@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, betaln, digamma, expit, log_expit, ndtri
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import refuse
@@ -82,7 +82,7 @@ def limit_entropy(masses: NDArray[Any]) -> float:
     """
     a = np.asarray(masses, np.float64)
     total = a.sum()
-    return float(digamma(total + 1) - (a * digamma(a + 1)).sum() / total)
+    return float(scipy.special.digamma(total + 1) - (a * scipy.special.digamma(a + 1)).sum() / total)
 
 
 def limit_gini(masses: NDArray[Any]) -> float:
@@ -94,10 +94,10 @@ def limit_gini(masses: NDArray[Any]) -> float:
     a = np.asarray(masses, np.float64)
     i, j = np.triu_indices(len(a), 1)
     p, q = a[i], a[j]
-    below = betainc(p, q, 0.5)  # P(B < 1/2)
+    below = scipy.special.betainc(p, q, 0.5)  # P(B < 1/2)
     mean = p / (p + q)
     # E[B; B < 1/2] = mean P(Beta(a + 1, b) < 1/2)
-    apart = 2 * mean - 1 + 2 * (below - 2 * mean * betainc(p + 1, q, 0.5))
+    apart = 2 * mean - 1 + 2 * (below - 2 * mean * scipy.special.betainc(p + 1, q, 0.5))
     return float(((p + q) / a.sum() * apart).sum() / len(a))
 
 
@@ -112,8 +112,8 @@ def limit_inverse_hhi(masses: Sequence[float] | NDArray[Any]) -> float:
     # 1 + E[1/HHI - 1] over the log-odds, where the integrand is smooth and falls off like exp(-|s|).
     centre, width = math.log(a / b), 12 * math.sqrt(1 / a + 1 / b)
     s = np.linspace(max(-40.0, centre - width), min(40.0, centre + width), 20_001)
-    twice = 2 * expit(s) * expit(-s)
-    density = np.exp(a * log_expit(s) + b * log_expit(-s) - betaln(a, b))
+    twice = 2 * scipy.special.expit(s) * scipy.special.expit(-s)
+    density = np.exp(a * scipy.special.log_expit(s) + b * scipy.special.log_expit(-s) - scipy.special.betaln(a, b))
     return 1.0 + float(np.trapezoid(density * twice / (1 - twice), s))
 
 
@@ -191,7 +191,7 @@ def _spread_ranks(x: Float, rng: np.random.Generator) -> Float:
     order = np.lexsort((rng.random(len(x)), x))
     ranks = np.empty(len(x))
     ranks[order] = (np.arange(len(x)) + 0.5) / len(x)
-    return np.asarray(ndtri(ranks))
+    return np.asarray(scipy.special.ndtri(ranks))
 
 
 def _kraskov(x: Float, y: Float, k: int) -> Float:
@@ -201,12 +201,12 @@ def _kraskov(x: Float, y: Float, k: int) -> Float:
     both = np.column_stack([x, y])
     # The farthest neighbour is not nearer than itself, whatever rounding says.
     distance = np.asarray(cKDTree(both).query(both, k=k + 1, p=np.inf)[0])[:, -1] * (1.0 - 1e-10)
-    terms = np.full(len(x), float(digamma(k) + digamma(len(x))))
+    terms = np.full(len(x), float(scipy.special.digamma(k) + scipy.special.digamma(len(x))))
     for v in (x, y):
         order = np.sort(v)
         inside = np.searchsorted(order, v + distance, side="left") - np.searchsorted(order, v - distance, side="right")
         # The point itself is among them.
-        terms -= np.asarray(digamma(np.maximum(inside, 1)))
+        terms -= np.asarray(scipy.special.digamma(np.maximum(inside, 1)))
     return terms
 
 
