@@ -15,7 +15,12 @@ from mpbf_abm.parameters import PATHS, PRESETS, options
 
 # Wrong rules: file, what stands there, what is put there, and the one of NOTICING that must notice.
 WRONG = {
-    "unpublished results count as claims": ("model/publication.py", "made & results.published &", "made &", "busy"),
+    "failures are published a little more often": (
+        "model/publication.py",
+        "results.lot >= p.publication_bias",
+        "results.lot >= 0.9 * p.publication_bias",
+        "busy",
+    ),
     "rarity a little steeper": ("model/attention.py", "1.0 / (1.0 + x)", "1.0 / (1.0 + x) ** 1.2", "busy"),
     "a bonus of one in fifty": (
         "learning/acquisition.py",

@@ -34,32 +34,34 @@ class Assessed(CommunityOptions):
     out: Out = None
     as_json: Json = False
 
-    def setting(self, battery: Assessment) -> Setting:
+    def setting(self, assessed: Assessment) -> Setting:
         """Return what an assessment examines; raises what it cannot examine."""
         from mpbf_abm.evidence.assessments.assessment import Setting
 
         held = self.settings
         # Replicates of a file are those of a what-if; an assessment has another number.
-        numbers = {"replicates": battery.replicates} | {n: v for n, v in held.numbers.items() if n in ("ticks", "seed")}
+        numbers = {"replicates": assessed.replicates} | {
+            n: v for n, v in held.numbers.items() if n in ("ticks", "seed")
+        }
         numbers |= given(**{name: getattr(self, name) for name in NUMBERS})
         setting = Setting(held.parameters, **numbers, policies=held.policies, shocks=held.shocks)
-        battery.check(setting)
-        battery.tasks(setting)
+        assessed.check(setting)
+        assessed.tasks(setting)
         return setting
 
-    def examine(self, battery: Assessment, name: str) -> int:
+    def examine(self, assessed: Assessment, name: str) -> int:
         """Run an assessment; report its findings on the terminal and in a folder."""
         from mpbf_abm.evidence.assessments.assessment import run_assessment
         from mpbf_abm.outputs import OutputFolder
         from mpbf_abm.reports import evidence as reports
 
-        setting, out = self.setting(battery), self.out or Path("results") / battery.name
+        setting, out = self.setting(assessed), self.out or Path("results") / assessed.name
         command = " ".join([f"mpbf {name}", *typed(self, ("jobs", "out", "as_json", "row", "listed"))])
-        folder = OutputFolder(out, f"lab {battery.name}")
+        folder = OutputFolder(out, f"lab {assessed.name}")
         with _resumable(out):
             with Bar(self.as_json, "task") as watch:
-                found = run_assessment(battery, setting, workers(self.jobs), watch, out)
-            reports.write_lab(folder, battery.name, battery.question, found, reports.made(command, setting))
+                found = run_assessment(assessed, setting, workers(self.jobs), watch, out)
+            reports.write_lab(folder, assessed.name, assessed.question, found, reports.made(command, setting))
         tell_written(folder, to=sys.stderr)
         tell(self.as_json, reports.lab_mapping(found, setting), reports.lab_text(found))
         return OK
@@ -76,9 +78,9 @@ def _resumable(out: Path) -> Iterator[None]:
         raise HaltError(f"interrupted; {kept_in(out)}") from None
 
 
-def assessment(name: str, battery: str, help: str) -> Callable[..., int]:
+def assessment(name: str, assessed: str, help: str) -> Callable[..., int]:
     """Return the command ``mpbf lab NAME`` of an assessment, MODULE:CONSTANT, whose name is that of the command."""
-    module, constant = battery.split(":")
+    module, constant = assessed.split(":")
 
     def command(asked: Assessed) -> int:
         return asked.examine(getattr(import_module(f"mpbf_abm.evidence.assessments.{module}"), constant), f"lab {name}")

@@ -57,7 +57,7 @@ LOOK |= {"undecided": (PURPLE, "D")}
 
 def atlas(report: Report) -> Figure:
     """Draw one small panel per row of the atlas: the indicator over its parameter."""
-    rows = report.tables["levels"].groupby(["group", "row", "knob"], sort=False)
+    rows = report.tables["levels"].groupby(["group", "row", "parameter"], sort=False)
     lines = -(-rows.ngroups // ACROSS)
     fig, axes = style.figure("double", 12 + 21 * lines, lines, ACROSS)
     for ax, ((_, row, _), part) in zip(axes, rows, strict=False):

@@ -104,10 +104,20 @@ Variant = tuple[tuple[str, Any], ...]
 
 WORDS = ("as predicted", "weak", "absent", "reversed", "undecided")
 COLUMNS_OF_TABLE = (
-    *("layer", "{}", "knob, low to high", "indicator", "lowest", "highest", "expected", "effect, sd", "95 % interval"),
+    *(
+        "layer",
+        "{}",
+        "parameter, low to high",
+        "indicator",
+        "lowest",
+        "highest",
+        "expected",
+        "effect, sd",
+        "95 % interval",
+    ),
     *("p (Holm)", "found"),
 )
-COLUMNS_OF_LEVELS = ("group", "row", "knob", "found", "level", "of", "value", "low", "high")
+COLUMNS_OF_LEVELS = ("group", "row", "parameter", "found", "level", "of", "value", "low", "high")
 SURE = ("as predicted", "reversed")
 SMALLEST = 0.5  # standard deviations: a smaller effect is weak
 LOOKS = 10  # observations in the second half of a run

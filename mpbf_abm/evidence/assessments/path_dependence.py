@@ -155,7 +155,7 @@ def _course(setting: Setting, snapshot: Snapshot, seed: int, family: int = 0, co
 # What is measured of one world, and how to read it.
 MEASURED = {
     "early index of shares": "early history's share of the variance of later records' families (0 to 1)",
-    "early index of finds": "early history's share of the variance of discoveries (0 to 1)",
+    "early index of discoveries": "early history's share of the variance of discoveries (0 to 1)",
     "divergence": "divergence of the records of histories (nats)",
     "same leader": "chance that two histories end with the same largest family",
     "leader stays": "chance that the early largest family is the last",
@@ -170,7 +170,7 @@ MEASURED = {
 }
 READINGS = {
     "early index of shares": "rerun from a fifth of the way on",
-    "early index of finds": "0: later chance alone decides how much is found",
+    "early index of discoveries": "0: later chance alone decides how much is found",
     "divergence": "Jensen-Shannon, chance taken off",
     "same leader": "1: the outcome is given by the materials",
     "leader stays": "chance of one in all families without any history",
@@ -274,7 +274,7 @@ def _of_world(histories: list[dict[str, Any]]) -> dict[str, float]:
     pairs = np.triu_indices(len(leaders), 1)
     out = {
         "early index of shares": _index(*_shares([h["later"] for h in histories])),
-        "early index of finds": _index(found[:, 0], found[:, 1]),
+        "early index of discoveries": _index(found[:, 0], found[:, 1]),
         "divergence": corrected_jsd(np.array([h["new"] for h in histories]))[0],
         "same leader": float((leaders[pairs[0]] == leaders[pairs[1]]).mean()),
         "leader stays": float(np.mean([h["early"].argmax() == k for h, k in zip(histories, leaders, strict=True)])),
