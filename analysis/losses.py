@@ -3,9 +3,10 @@
 python analysis/losses.py results/fragility [--outcome found_share] [--by infrastructure.providers]
 python analysis/losses.py results/monoculture --remedies
 
-Effects are paired on seeds, scenario by scenario; their intervals hold together over all arms and scenarios of an outcome. A remedy's arms are
-called REMEDY and "REMEDY, LOSS"; its worth is the loss that it avoids, in per cent of the inflow of experimental funding: what the
-arm "less funding" loses tells the price of one per cent. Intervals of shares and prices are 95 % bootstrap intervals over replicates.
+Effects are paired on seeds, scenario by scenario; their intervals hold together over all arms and scenarios of an
+outcome. A remedy's arms are called REMEDY and "REMEDY, LOSS"; its worth is the loss that it avoids, in per cent of the
+inflow of experimental funding: what the arm "less funding" loses tells the price of one per cent. Intervals of shares
+and prices are 95 % bootstrap intervals over replicates.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def effects(values: Float, arms: Sequence[str], seed: int = 0) -> pd.DataFrame:
 
 
 def grouped(values: Float, levels: Sequence[object]) -> tuple[Float, list[object]]:
-    """Values (levels, arms, scenarios of a level times replicates) of scenarios put together by a factor's level, and the levels.
+    """Values of scenarios put together by a factor's level, and the levels.
+
+    The values are (levels, arms, scenarios of a level times replicates).
 
     Parameters
     ----------
@@ -104,9 +107,10 @@ def worth(found: Float, before: Float, arms: Sequence[str], seed: int = 0) -> pd
     Returns
     -------
     DataFrame
-        ``measure``, ``arm``, ``value``, ``low``, ``high``: ``cost`` of a loss; ``share``, its cost over the finds still to come;
-        of a remedy against a loss ``effect`` (its own, without a loss), ``avoided`` (cost without it less cost with it) and ``price`` (per cent of
-        the funding that would buy as many finds; NaN where it is not sure that less funding costs any).
+        ``measure``, ``arm``, ``value``, ``low``, ``high``: ``cost`` of a loss; ``share``, its cost over the finds still
+        to come; of a remedy against a loss ``effect`` (its own, without a loss), ``avoided`` (cost without it less cost
+        with it) and ``price`` (per cent of the funding that would buy as many finds; NaN where it is not sure that less
+        funding costs any).
     """
     of = dict(zip(arms, found, strict=True))
     base = of[arms[0]]

@@ -1,4 +1,6 @@
-"""What prevention of lock-in takes, and what its cure: the exploration floor that a largest share needs, and where later records go.
+"""What prevention of lock-in takes, and what its cure.
+
+The exploration floor that a largest share needs, and where later records go.
 
 python analysis/reversal.py results/reversal [--share 0.3]
 """
@@ -23,7 +25,9 @@ FEWEST = 5  # communities of which a mean is told
 
 
 def needed(levels: Sequence[float], shares: Float, share: float) -> float:
-    """Level at which a share that falls with the level reaches a value, between the levels tried; infinite if it does not.
+    """Level at which a share that falls with the level reaches a value, between the levels tried.
+
+    It is infinite if the share does not reach the value.
 
     Parameters
     ----------
@@ -70,7 +74,8 @@ def main() -> int:
         for floor, column in zip(["none", *floors], columns, strict=True):
             ends = values[:, column, :, -1].mean(axis=1)
             print(
-                f"{kind} {floor}: largest share at the end {', '.join(f'{v:.2f}' for v in ends)} ({', '.join(map(str, families))} families)"
+                f"{kind} {floor}: largest share at the end {', '.join(f'{v:.2f}' for v in ends)} "
+                f"({', '.join(map(str, families))} families)"
             )
     return 0
 

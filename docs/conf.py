@@ -17,8 +17,13 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sp
 exclude_patterns = ["_build"]
 myst_heading_anchors = 4
 # Pages of the repository that lie outside docs/ and are part of the site, too.
-ADOPTED = {"README.md": "readme", "experiments/README.md": "experiments", "CHANGELOG.md": "changelog", "CONTRIBUTING.md": "contributing",
-           "analysis/README.md": "analysis"}  # fmt: skip
+ADOPTED = {
+    "README.md": "readme",
+    "experiments/README.md": "experiments",
+    "CHANGELOG.md": "changelog",
+    "CONTRIBUTING.md": "contributing",
+    "analysis/README.md": "analysis",
+}
 
 html_theme = "furo"
 html_title = f"mpbf_abm {release}"

@@ -1,17 +1,18 @@
 """Renew the pages of this repository: tables that follow from the code, and what results say.
 
-A page holds blocks ``<!-- generated:NAME -->`` ... ``<!-- /generated -->`` of tables of the code, and blocks ``<!-- result:NAME -->`` ...
-``<!-- /result -->`` of results; both are replaced. Some pages are copied whole from a folder of results::
+A page holds blocks ``<!-- generated:NAME -->`` ... ``<!-- /generated -->`` of tables of the code, and blocks
+``<!-- result:NAME -->`` ... ``<!-- /result -->`` of results; both are replaced. Some pages are copied whole from a
+folder of results::
 
-    python docs/renew.py docs/odd.md                                     # tables of the code
-    python docs/renew.py docs/odd.md --check                             # exit 3 if one is out of date
-    python docs/renew.py docs/forecast.md results/forecast               # of mpbf lab forecast; likewise forms, urn, atlas
-    python docs/renew.py docs/performance.md bench.json                  # of python -m analysis.benchmarks --json bench.json
-    python docs/renew.py docs/calibration.md calibration.txt             # of mpbf calibrate > calibration.txt
-    python docs/renew.py docs/examples/gaps.md results/gaps DATA         # of python -m analysis.worked gaps --data DATA
-    python docs/renew.py docs/validation.md results/validate             # of mpbf validate --out results/validate
-    python docs/renew.py docs/verification.md results/verify             # of mpbf verify --figure --out results/verify
-    python docs/renew.py mpbf_abm/evidence/known/baseline.json             # the regression baseline (W3), from the code
+    python docs/renew.py docs/odd.md                              # tables of the code
+    python docs/renew.py docs/odd.md --check                      # exit 3 if one is out of date
+    python docs/renew.py docs/forecast.md results/forecast        # of mpbf lab forecast; likewise forms, urn, atlas
+    python docs/renew.py docs/performance.md bench.json           # of python -m analysis.benchmarks --json bench.json
+    python docs/renew.py docs/calibration.md calibration.txt      # of mpbf calibrate > calibration.txt
+    python docs/renew.py docs/examples/gaps.md results/gaps DATA  # of python -m analysis.worked gaps --data DATA
+    python docs/renew.py docs/validation.md results/validate      # of mpbf validate --out results/validate
+    python docs/renew.py docs/verification.md results/verify      # of mpbf verify --figure --out results/verify
+    python docs/renew.py mpbf_abm/evidence/known/baseline.json    # the regression baseline (W3), from the code
 """
 
 from __future__ import annotations
@@ -202,7 +203,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def filled(text: str, word: str, content: Mapping[str, Callable[[], str]], where: str = "text") -> str:
-    """Return a document with every block ``<!-- WORD:NAME -->`` ... ``<!-- /WORD -->`` holding the content of that name.
+    """Return a document whose blocks ``<!-- WORD:NAME -->`` ... ``<!-- /WORD -->`` hold the content of their names.
 
     Raises
     ------
@@ -224,9 +225,26 @@ def filled(text: str, word: str, content: Mapping[str, Callable[[], str]], where
     return block.sub(lambda m: f"{m.group(1)}{content[m.group(2)]()}{m.group(4)}", text)
 
 
+def _is_titled(path: Path, title: str) -> bool:
+    """Return whether a file is a PNG with a title, as ``figures.style.save`` writes one."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return bool(picture.info.get("Title") == title)
+    except OSError:
+        return False
+
+
 def renew(
-    page: Path, content: Mapping[str, str], draw: Callable[[], Figure] | None = None, *, title: str = "", alt: str = "", beside: bool = False
-) -> None:  # fmt: skip
+    page: Path,
+    content: Mapping[str, str],
+    draw: Callable[[], Figure] | None = None,
+    *,
+    title: str = "",
+    alt: str = "",
+    beside: bool = False,
+) -> None:
     """Put texts into the blocks ``<!-- result:NAME -->`` of a page, and a figure of the page's name into ``images/``.
 
     Parameters
@@ -252,7 +270,7 @@ def renew(
     if draw is not None:
         from mpbf_abm.figures import style
 
-        if picture.exists() and not style.is_titled(picture, title):
+        if picture.exists() and not _is_titled(picture, title):
             raise OutputError(f"{picture}: exists and was not drawn by mpbf for this page; move it away")
     try:
         text = filled(
@@ -284,12 +302,12 @@ def renewed(text: str, where: str = "text") -> str:
 def laboratory(page: Path, folder: Path) -> None:
     """Renew the page of a battery from its folder of results."""
     from mpbf_abm.figures.of_assessments import FIGURES
-    from mpbf_abm.reports.lab_report import blocks
+    from mpbf_abm.reports.evidence import lab_blocks
 
     name = LABORATORY[page.name]
     draw, alt = FIGURES[name]
     title, made, report = read_report(folder, name)
-    renew(page, blocks(report, made), partial(draw, report), title=title, alt=alt)
+    renew(page, lab_blocks(report, made), partial(draw, report), title=title, alt=alt)
 
 
 LABORATORY = {
@@ -328,9 +346,8 @@ def performance(page: Path, file: Path) -> None:
     machine, rows = result["environment"], result["rows"]
     command = f"`python -m analysis.benchmarks{' --quick' if result['quick'] else ''}`"
     load = f"; load before the last measurement {machine['load'][0]:.1f}" if machine["load"] else ""
-    content = {
-        "made": f"{command}, {machine['cores']} cores, one thread of BLAS, Python {machine['python']}, NumPy {machine['numpy']}{load}."
-    }
+    versions = f"Python {machine['python']}, NumPy {machine['numpy']}"
+    content = {"made": f"{command}, {machine['cores']} cores, one thread of BLAS, {versions}{load}."}
     for name in dict.fromkeys(r["bench"] for r in rows):
         content[name] = markdown_table(*suite.as_table([r for r in rows if r["bench"] == name]))
     renew(page, content, partial(drawing.draw, rows), title="What mpbf_abm costs", alt=drawing.ALT)

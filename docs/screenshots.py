@@ -1,7 +1,7 @@
 """Pictures of the page for the documents, and how quick it is: ``python docs/screenshots.py [--measure]``.
 
-Needs the extra ``test`` and a Chromium or Chrome on the path. Pictures go to ``docs/images``; ``--measure`` prints times instead, which depend on the
-machine: in the documents they stand beside the time of a run on the same machine.
+Needs the extra ``test`` and a Chromium or Chrome on the path. Pictures go to ``docs/images``; ``--measure`` prints
+times instead, which depend on the machine: in the documents they stand beside the time of a run on the same machine.
 """
 
 from __future__ import annotations
@@ -44,8 +44,11 @@ def opened(
 ) -> Page:
     """A page whose runs are all there."""
     context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1.5, **options  # type: ignore[arg-type]
-    )  # fmt: skip
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,
+        device_scale_factor=1.5,
+        **options,  # type: ignore[arg-type]
+    )
     page = context.new_page()
     page.goto(f"{address}?{query}")
     settled(page)
@@ -61,9 +64,12 @@ def settled(page: Page) -> None:
 def pictures(browser: Browser, address: str) -> None:
     """The pictures that README and docs/explore.md show."""
     for name, tab, scheme, width, height in (
-        ("page", "layers", "light", 1440, 1000), ("page-network", "network", "dark", 1440, 900), ("page-materials", "materials", "light", 1440, 900),
-        ("page-outcomes", "outcomes", "light", 1440, 1250), ("page-phone", "layers", "light", 390, 844),
-    ):  # fmt: skip
+        ("page", "layers", "light", 1440, 1000),
+        ("page-network", "network", "dark", 1440, 900),
+        ("page-materials", "materials", "light", 1440, 900),
+        ("page-outcomes", "outcomes", "light", 1440, 1250),
+        ("page-phone", "layers", "light", 390, 844),
+    ):
         page = opened(browser, address, f"{CROWD}&tab={tab}", width, height, scheme)
         expect(page.locator(f"#panel-{tab} svg").first).to_be_visible()
         page.wait_for_timeout(1500)
@@ -79,7 +85,7 @@ def until_changed(number: Locator, old: str | None) -> None:
 
 
 def measure(browser: Browser, address: str) -> None:
-    """Time from a move of a slider to new numbers and to all of them, beside the time of a run; and the time of an answer meanwhile."""
+    """Time from a move of a slider to new numbers and to all of them, and that of a run and of an answer meanwhile."""
     simulate(Parameters(), seed=9, ticks=12)
     begun = time.perf_counter()
     for seed in (1, 2, 3):
@@ -114,7 +120,8 @@ def measure(browser: Browser, address: str) -> None:
         page.context.close()
         times = " | ".join(f"{statistics.median(t):.2f} s ({max(t):.2f})" for t in (first, every, answer))
         print(
-            f"{words}: first numbers | all numbers | scrubber to table meanwhile, median (worst) of {MOVES}: {times}; first / run {statistics.median(first) / run:.2f}"
+            f"{words}: first numbers | all numbers | scrubber to table meanwhile, median (worst) of {MOVES}: {times}; "
+            f"first / run {statistics.median(first) / run:.2f}"
         )
 
 

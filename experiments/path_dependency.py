@@ -2,8 +2,8 @@
 
 python experiments/path_dependency.py [--worlds N] [--jobs N] [--out results/path_dependency]
 
-Each run is a world: materials of its own, on which six histories are run and each of them twice from a fifth of the way on
-(`mpbf lab path` measures one community in the same way). What is stored can be read by `mpbf study report`.
+Each run is a world: materials of its own, on which six histories are run and each of them twice from a fifth of the
+way on (`mpbf lab path` measures one community in the same way). What is stored can be read by `mpbf study report`.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from mpbf_abm import Study
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.errors import MpbfError
 from mpbf_abm.evidence.assessments.path_dependence import OUTCOMES, world_outcomes
 from mpbf_abm.stats.estimates import mean_estimate
@@ -23,10 +23,16 @@ GAMMA, CONCENTRATION = (1.05, 1.5, 2.0), (0.0, 0.98)
 def study(worlds: int) -> Study:
     """Three reinforcements, an even founding and one as concentrated as real corpora."""
     return Study(
-        name="path_dependency", question="How path-dependent is discovery, over reinforcement and over how even its founding was?",
-        model=world_outcomes, parameters={"gamma": {"values": GAMMA}, "founding.concentration": {"values": CONCENTRATION}},
-        design={"kind": "grid"}, ticks=120, crn="all", replicates={"n": worlds}, outcomes={name: Outcome() for name in OUTCOMES},
-    )  # fmt: skip
+        name="path_dependency",
+        question="How path-dependent is discovery, over reinforcement and over how even its founding was?",
+        model=world_outcomes,
+        parameters={"gamma": {"values": GAMMA}, "founding.concentration": {"values": CONCENTRATION}},
+        design={"kind": "grid"},
+        ticks=120,
+        crn="all",
+        replicates={"n": worlds},
+        outcomes={name: Outcome() for name in OUTCOMES},
+    )
 
 
 def main() -> int:
@@ -56,7 +62,10 @@ def main() -> int:
         ["outcome", "founding.concentration", "gamma"], sort=False
     ):
         e = mean_estimate(rows["value"].dropna())
-        print(f"{outcome:22s} concentration {concentration:4.2f} gamma {gamma:4.2f}: {e.value:8.3g} ({e.low:.3g} to {e.high:.3g}), n {rows['value'].notna().sum()}")  # fmt: skip
+        print(
+            f"{outcome:22s} concentration {concentration:4.2f} gamma {gamma:4.2f}: "
+            f"{e.value:8.3g} ({e.low:.3g} to {e.high:.3g}), n {rows['value'].notna().sum()}"
+        )
     return 3 if failed else 0
 
 

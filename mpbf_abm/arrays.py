@@ -62,3 +62,29 @@ def replay(tape: list[Call]) -> None:
     """Make recorded calls again, alone."""
     for function, args, kwargs in tape:
         function(*args, **kwargs)
+
+
+def fault_of_values(value: Any, shape: tuple[int, ...], least: float = -np.inf) -> str:
+    """Return why what a function of the user returned is no array of finite numbers of a shape, or nothing.
+
+    Examples
+    --------
+    >>> fault_of_values([1.0, float("nan")], (2,))
+    '1 of 2 numbers is not finite'
+    >>> fault_of_values(None, (2,))
+    'NoneType instead of numbers'
+    """
+    try:
+        values = np.asarray(value)
+    except ValueError:
+        return f"{type(value).__name__} of unequal lengths"
+    if values.dtype.kind not in "biuf":
+        return (
+            f"{type(value).__name__} instead of numbers" if values.ndim == 0 else f"{values.dtype} instead of numbers"
+        )
+    if values.shape != shape:
+        return f"shape {values.shape} instead of {shape}"
+    for bad, what in ((~np.isfinite(values), "not finite"), (values < least, f"below {least:g}")):
+        if count := int(bad.sum()):
+            return f"{count} of {values.size} numbers {'is' if count == 1 else 'are'} {what}"
+    return ""

@@ -66,7 +66,7 @@ def field_faults(error: ValidationError, place: str, fields: Iterable[str]) -> l
         elif fault["type"] == "missing":
             lines.append(f"{before}{where} is missing")
         elif isinstance(fault.get("ctx", {}).get("error"), ConfigurationError):
-            # A table inside this one has told its own faults, perhaps with its place.
+            # A table inside this one has listed its faults, perhaps with its place.
             lines += [line if line.startswith(PLACED) else f"{before}{where}: {line}" for line in message.split("\n")]
         else:
             lines.append(f"{before}{where} = {fault['input']!r}: {message[0].lower()}{message[1:]}")

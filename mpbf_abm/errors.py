@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-import numpy as np
+T = TypeVar("T")
 
 
 class MpbfError(Exception):
@@ -31,16 +31,42 @@ class ConfigurationError(MpbfError, ValueError):
         return type(self), (self.faults,)
 
 
-def refuse(when: object, faults: str | Iterable[str]) -> None:
-    """Raise a ConfigurationError when a condition holds."""
+def refuse(when: object, faults: Any, kind: type[MpbfError] = ConfigurationError) -> None:
+    """Raise an error, by default a ConfigurationError, when a condition holds."""
     if when:
-        raise ConfigurationError(faults)
+        raise kind(faults)
+
+
+def refuse_any(faults: Iterable[str]) -> None:
+    """Raise one ConfigurationError with all faults, each once, if there are any."""
+    each = list(dict.fromkeys(faults))
+    refuse(each, each)
+
+
+def lines_where(*checks: tuple[object, str]) -> list[str]:
+    """Return the lines whose condition holds."""
+    return [line for holds, line in checks if holds]
 
 
 def refuse_all(*checks: tuple[object, str]) -> None:
     """Raise one ConfigurationError with the fault of every condition that holds."""
-    faults = [fault for wrong, fault in checks if wrong]
-    refuse(faults, faults)
+    refuse_any(lines_where(*checks))
+
+
+def tried(acts: Iterable[Callable[[], T]]) -> tuple[list[T], list[str]]:
+    """Call every act; return what they give, and the faults of those that are refused."""
+    made, faults = [], []
+    for act in acts:
+        try:
+            made.append(act())
+        except ConfigurationError as error:
+            faults += error.faults
+    return made, faults
+
+
+def faults_of(*acts: Callable[[], Any]) -> list[str]:
+    """Call every act, and return the faults of all."""
+    return tried(acts)[1]
 
 
 class DataError(ConfigurationError):
@@ -98,29 +124,3 @@ def visible(text: str) -> str:
     'a<U+200B>b<U+001B>[1m'
     """
     return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
-
-
-def fault_of_values(value: Any, shape: tuple[int, ...], least: float = -np.inf) -> str:
-    """Return why what a function of the user returned is no array of finite numbers of a shape, or nothing.
-
-    Examples
-    --------
-    >>> fault_of_values([1.0, float("nan")], (2,))
-    '1 of 2 numbers is not finite'
-    >>> fault_of_values(None, (2,))
-    'NoneType instead of numbers'
-    """
-    try:
-        values = np.asarray(value)
-    except ValueError:
-        return f"{type(value).__name__} of unequal lengths"
-    if values.dtype.kind not in "biuf":
-        return (
-            f"{type(value).__name__} instead of numbers" if values.ndim == 0 else f"{values.dtype} instead of numbers"
-        )
-    if values.shape != shape:
-        return f"shape {values.shape} instead of {shape}"
-    for bad, what in ((~np.isfinite(values), "not finite"), (values < least, f"below {least:g}")):
-        if count := int(bad.sum()):
-            return f"{count} of {values.size} numbers {'is' if count == 1 else 'are'} {what}"
-    return ""

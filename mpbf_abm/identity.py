@@ -67,13 +67,7 @@ def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:
             yield (repr(key) if form else str(key)).encode()
             yield from identity_of(value, form)
     elif inspect.isfunction(thing):
-        file, name, code = _file(inspect.unwrap(thing)), thing.__qualname__.encode(), _code(thing.__code__, form)
-        if form:
-            yield from (file or b"no file", name, *code)
-        else:
-            yield from (*(code if file is None else [file]), name)
-        yield from identity_of((thing.__defaults__ or (), thing.__kwdefaults__ or {}), form)
-        yield from identity_of([cell.cell_contents for cell in thing.__closure__ or ()], form)
+        yield from _function(thing, form)
     elif isinstance(thing, (staticmethod, classmethod)):
         yield type(thing).__name__.encode()
         yield from identity_of(thing.__func__, form)
@@ -89,7 +83,7 @@ def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:
         yield repr((thing.dtype, thing.shape)).encode() + thing.tobytes()
     else:
         raise ConfigurationError(
-            f"{type(thing).__name__} cannot be told from another one; "
+            f"{type(thing).__name__} cannot be distinguished from another one; "
             "models and rules are functions and classes, with numbers, words, arrays or "
             "functions bound to them (functools.partial)"
         )
@@ -100,8 +94,19 @@ def _mark(text: str, form: int) -> list[bytes]:
     return [text.encode()] if form else []
 
 
+def _function(thing: Any, form: int) -> Iterator[bytes]:
+    """What distinguishes a function: its file and code, its defaults, what it closes over."""
+    file, name, code = _file(inspect.unwrap(thing)), thing.__qualname__.encode(), _code(thing.__code__, form)
+    if form:
+        yield from (file or b"no file", name, *code)
+    else:
+        yield from (*(code if file is None else [file]), name)
+    yield from identity_of((thing.__defaults__ or (), thing.__kwdefaults__ or {}), form)
+    yield from identity_of([cell.cell_contents for cell in thing.__closure__ or ()], form)
+
+
 def _class(thing: type) -> Iterator[bytes]:
-    """What a class is told apart by: its file and its members, and those of the classes it is made from."""
+    """What distinguishes a class: its file and its members, and those of the classes it is made from."""
     for part in thing.__mro__:
         if part is object:
             continue
@@ -162,10 +167,10 @@ def first_line(function: Any, otherwise: str) -> str:
     return (function.__doc__ or otherwise).strip().split("\n")[0].rstrip(".")
 
 
-def source_hash(function: Any) -> str:
-    """Return a hash of what a function of the user follows from."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in identity_of(function):
+def source_hash(function: Any, before: str = "", form: int = 1) -> str:
+    """Return a hash of some text, and of what a function of the user follows from."""
+    digest = hashlib.blake2b(before.encode(), digest_size=16)
+    for part in identity_of(function, form):
         digest.update(b"\0" + part)
     return digest.hexdigest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import math
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from mpbf_abm.errors import OutputError
+from mpbf_abm.errors import OutputError, refuse
 from mpbf_abm.provenance import content_hash, record
 
 if TYPE_CHECKING:
@@ -132,8 +133,7 @@ class OutputFolder:
     def _recover(self) -> None:
         """Put back an earlier result that a program was about to replace when it was killed."""
         if not os.path.lexists(self._place):
-            start = f".{self._place.name}."
-            left = [p for p in self._place.parent.iterdir() if p.name.startswith(start) and p.name.endswith(".old")]
+            left = list(self._place.parent.glob(f".{glob.escape(self._place.name)}.*.old"))
             if len(left) == 1:
                 left[0].rename(self._place)
 
@@ -147,24 +147,25 @@ class OutputFolder:
         """
         if not self._place.exists():
             return Held()
-        if not self._place.is_dir():
-            raise OutputError(f"{self.path}: is a file, not a folder")
-        if holds_store(self._place):
-            raise OutputError(f"{self.path}: holds the runs of a study; a result goes into a folder of its own")
+        self._refuse(not self._place.is_dir(), "is a file, not a folder")
+        self._refuse(holds_store(self._place), "holds the runs of a study; a result goes into a separate folder")
         if not self._others(()):
             return Held()
         held = self._read()
-        if held.kind not in (None, self.kind):
-            raise OutputError(f"{self.path}: holds another result ({held.kind}); choose another folder")
-        if held.of != self.of and not self.force:
-            source, more = SOURCES.get(self.kind, "study"), ", or --force" if self.kind == "run" else ""
-            raise OutputError(f"{self.path}: holds the results of another {source}; choose another folder{more}")
+        other, more = SOURCES.get(self.kind, "study"), ", or --force" if self.kind == "run" else ""
+        self._refuse(held.kind not in (None, self.kind), f"holds another result ({held.kind}); choose another folder")
+        replaced = held.of == self.of or self.force
+        self._refuse(not replaced, f"holds the results of another {other}; choose another folder{more}")
         there = {name: hashes for name, hashes in held.files.items() if os.path.lexists(self._place / name)}
-        if changed := [name for name, hashes in there.items() if not self._is_ours(name, hashes)]:
-            raise OutputError(f"{self.path}: changed since mpbf wrote it: {some(changed)}; {ELSEWHERE}")
-        if taken := list(dict.fromkeys(hit for name in new if (hit := self._in_the_way(name, held)))):
-            raise OutputError(f"{self.path}: in the way, and not written by mpbf: {some(taken)}; {ELSEWHERE}")
+        changed = [name for name, hashes in there.items() if not self._is_ours(name, hashes)]
+        self._refuse(changed, f"changed since mpbf wrote it: {some(changed)}; {ELSEWHERE}")
+        taken = list(dict.fromkeys(filter(None, (self._in_the_way(name, held) for name in new))))
+        self._refuse(taken, f"in the way, and not written by mpbf: {some(taken)}; {ELSEWHERE}")
         return held
+
+    def _refuse(self, when: object, said: str) -> None:
+        """Raise an error that names the destination when a condition holds."""
+        refuse(when, f"{self.path}: {said}", OutputError)
 
     def _read(self) -> Held:
         """Read the record of an earlier result."""
@@ -185,11 +186,9 @@ class OutputFolder:
             whole = "result" not in found or found["record_hash"] == _record_hash(found)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise OutputError(f"{self.path}: is not empty and was not written by mpbf; choose another folder") from None
-        if listed is None:
-            earlier = "a result of an earlier version of mpbf, which did not list its files"
-            raise OutputError(f"{self.path}: holds {earlier}; {ELSEWHERE}")
-        if not whole:
-            raise OutputError(f"{self.path}: changed since mpbf wrote it: {RECORD}; {ELSEWHERE}")
+        earlier = "a result of an earlier version of mpbf, which did not list its files"
+        self._refuse(listed is None, f"holds {earlier}; {ELSEWHERE}")
+        self._refuse(not whole, f"changed since mpbf wrote it: {RECORD}; {ELSEWHERE}")
         return held
 
     def _is_ours(self, name: str, hashes: set[str]) -> bool:

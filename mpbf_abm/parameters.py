@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_all
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_all, refuse_any
 from mpbf_abm.learning.acquisition import RULES
 
 DESIGN = "design target"
@@ -593,7 +593,7 @@ class Parameters(Group):
             new = Parameters(**groups)
         except ConfigurationError as error:
             raise ConfigurationError(faults + error.faults) from None
-        refuse(faults, faults)
+        refuse_any(faults)
         return new
 
     # ------------------------------------------------------------------ read

@@ -22,11 +22,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
 from multiprocessing.connection import Connection, wait
-from typing import Any, Literal, Self
-
-import psutil
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mpbf_abm.errors import InterruptionError, MpbfError, StoppedError, words_of
+
+if TYPE_CHECKING:
+    import psutil
 
 Work = Callable[[Any], Any]
 
@@ -205,6 +206,17 @@ class _Slot:
     halt_by: float = 0.0  # when a task that was asked to stop is stopped by force
 
 
+def _fits(slot: _Slot, kind: str, content: Any) -> bool:
+    """Return whether a worker sends a message of some kind and content now."""
+    if kind == "ready":
+        return not slot.ready and isinstance(content, str)
+    if kind == "progress":
+        return bool(slot.hand) and isinstance(content, int)
+    numbers, at_hand = [number for number, _, _, _ in content], [t.number for t in slot.hand]
+    typed = all(isinstance(fault, Fault | None) and isinstance(seconds, float) for _, _, fault, seconds in content)
+    return kind == "done" and numbers == at_hand[: len(numbers)] and typed
+
+
 class Pool:
     """Processes that do tasks, under supervision.
 
@@ -343,9 +355,7 @@ class Pool:
         for slot in self._slots:
             _ends(slot.process, 5)
             # Programs that its tasks have started and left end with a worker.
-            end_tree(slot)
-            slot.process.join()
-            slot.pipe.close()
+            _bury(slot)
         self._slots.clear()
         self._queue.clear()
         self._heard_bell.close()
@@ -389,9 +399,7 @@ class Pool:
         with _one_thread_each():
             process.start()
         there.close()
-        slot = _Slot(process, here)
-        with contextlib.suppress(psutil.Error):
-            slot.inspect = psutil.Process(process.pid)
+        slot = _Slot(process, here, _inspected(process.pid))
         with contextlib.suppress(OSError):
             here.send_bytes(self._blob)
         return slot
@@ -400,9 +408,7 @@ class Pool:
 
     def _listen(self, busy: Sequence[_Slot], left: float) -> bool:
         """Hear what comes in the time that is left; return whether another thread has rung."""
-        left = min(left, DEAF_SECONDS)
-        if self._memory:
-            left = min(left, LOOK_SECONDS)
+        left = min(left, LOOK_SECONDS if self._memory else DEAF_SECONDS)
         if self._seconds:
             now = time.monotonic()
             left = min([left, *(max(0.0, s.since + self._seconds - now) for s in busy if s.hand)])
@@ -442,17 +448,7 @@ class Pool:
         """Read a message, if it is of the worker itself and comes at its time."""
         try:
             kind, process, content = pickle.loads(message)  # noqa: S301 (over the pipe of a worker)
-            at_hand = [t.number for t in slot.hand]
-            match kind:
-                case "ready":
-                    fits = not slot.ready and isinstance(content, str)
-                case "progress":
-                    fits = bool(at_hand) and isinstance(content, int)
-                case "done":
-                    fits = [number for number, _, _, _ in content] == at_hand[: len(content)]
-                    fits = fits and all(isinstance(f, Fault | None) and isinstance(s, float) for _, _, f, s in content)
-                case _:
-                    fits = False
+            fits = _fits(slot, kind, content)
         except Exception as error:  # noqa: BLE001 (to unpickle may raise anything)
             raise StrayMessageError(f"what cannot be read: {words_of(error)}") from None
         if process != slot.process.pid:
@@ -485,9 +481,7 @@ class Pool:
 
     def _lose(self, slot: _Slot, fault: Fault | None = None) -> None:
         """Account for a worker that is gone, and for the task it was at."""
-        end_tree(slot)
-        slot.process.join()
-        slot.pipe.close()
+        _bury(slot)
         self._slots.remove(slot)
         code = slot.process.exitcode or 0
         if not slot.ready:
@@ -511,12 +505,11 @@ class Pool:
         now = time.monotonic()
         look = bool(self._memory) and now - self._looked >= LOOK_SECONDS
         self._looked = now if look else self._looked
-        for slot in busy:
+        for slot in [s for s in busy if s in self._slots and not s.process.is_alive()]:
             # A program that a task has started may hold the pipe open that tells of the end of a worker.
-            if slot in self._slots and not slot.process.is_alive():
-                self._hear(slot)
-        for slot in busy:
-            if slot in self._slots and slot.hand and (fault := self._excess(slot, now, look)):
+            self._hear(slot)
+        for slot in [s for s in busy if s in self._slots and s.hand]:
+            if fault := self._excess(slot, now, look):
                 self._lose(slot, fault)
 
     def _excess(self, slot: _Slot, now: float, look: bool) -> Fault | None:
@@ -525,24 +518,44 @@ class Pool:
             return Fault("stopped", HaltedError.__name__, "was stopped")
         if self._seconds and now - slot.since > self._seconds:
             return Fault("timeout", "TimeLimit", f"ran for more than {self._seconds:g} s")
-        if look and self._resident(slot) > self._memory:
+        if look and _resident(slot) > self._memory:
             return Fault("memory", "MemoryLimit", f"took more than {self._memory:g} MB of memory")
         return None
 
-    @staticmethod
-    def _resident(slot: _Slot) -> float:
-        """Return the memory of a worker in MB, and of the programs that its task has started."""
-        if slot.inspect is None:
-            return 0.0
-        try:
-            size = slot.inspect.memory_info().rss
-            # What a copy shares with the worker counts once.
-            for child in slot.inspect.children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    size += child.memory_full_info().uss
-        except psutil.Error:
-            return 0.0
-        return size / 1e6
+
+# psutil is imported where it is used, as a worker without a limit of memory starts without it.
+
+
+def _inspected(pid: int | None) -> psutil.Process | None:
+    """Return the view of a process that memory and programs below it are read from; None if it is gone."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid)
+    return None
+
+
+def _below(slot: _Slot) -> list[psutil.Process]:
+    """Return the programs that the tasks of a worker have started, as far as they can be seen."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return [] if slot.inspect is None else slot.inspect.children(recursive=True)
+    return []
+
+
+def _resident(slot: _Slot) -> float:
+    """Return the memory of a worker in MB, and of the programs that its task has started."""
+    import psutil
+
+    size = 0
+    with contextlib.suppress(psutil.Error):
+        size += 0 if slot.inspect is None else slot.inspect.memory_info().rss
+    # What a copy shares with the worker counts once.
+    for child in _below(slot):
+        with contextlib.suppress(psutil.Error):
+            size += child.memory_full_info().uss
+    return size / 1e6
 
 
 def _ends(process: Any, seconds: float) -> bool:
@@ -558,10 +571,9 @@ def _ends(process: Any, seconds: float) -> bool:
 
 def end_tree(slot: _Slot) -> None:
     """End a worker and all programs that its tasks have started, also those that it has left behind."""
-    below = []
-    if slot.inspect is not None:
-        with contextlib.suppress(psutil.Error):
-            below = slot.inspect.children(recursive=True)
+    import psutil
+
+    below = _below(slot)
     # A worker leads a group, which outlives it in what it has started.
     with contextlib.suppress(OSError, AttributeError):
         os.killpg(slot.process.pid, signal.SIGKILL)
@@ -569,6 +581,13 @@ def end_tree(slot: _Slot) -> None:
     for process in below:
         with contextlib.suppress(psutil.Error):
             process.kill()
+
+
+def _bury(slot: _Slot) -> None:
+    """End a worker, wait for it, and let go of its pipe."""
+    end_tree(slot)
+    slot.process.join()
+    slot.pipe.close()
 
 
 def default_workers() -> int:
@@ -632,6 +651,8 @@ def tell(amount: int = 1) -> None:
 
 def _serve(pipe: Connection, memory_mb: float) -> None:
     """Do tasks until the parent says no more, or is gone."""
+    global _inside
+    _inside = True  # by the environment that the parent has given, before BLAS was loaded
     _leave_with_parent()
     _line.pipe = pipe
     with contextlib.suppress(AttributeError):
@@ -640,21 +661,23 @@ def _serve(pipe: Connection, memory_mb: float) -> None:
         _work_off(pipe, memory_mb)
 
 
-def _work_off(pipe: Connection, memory_mb: float) -> None:
+def _received_work(pipe: Connection, memory_mb: float) -> Work | None:
+    """Return the work, once this worker has said that it is ready; None if it is not, and has said why."""
+    work, fault = None, ""
     try:
-        work: Work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
+        work = pickle.loads(pipe.recv_bytes())  # noqa: S301 (sent by the parent, over its own pipe)
+        fault = _limit_memory(memory_mb) if memory_mb else ""
     except EOFError:
-        return
+        return None
     except BaseException as error:  # noqa: BLE001 (the parent raises it)
-        _line.send("ready", f"{type(error).__name__}: {words_of(error)}")
+        fault = f"{type(error).__name__}: {words_of(error)}"
+    _line.send("ready", fault)
+    return None if fault else work
+
+
+def _work_off(pipe: Connection, memory_mb: float) -> None:
+    if (work := _received_work(pipe, memory_mb)) is None:
         return
-    if memory_mb:
-        rest = psutil.Process().memory_info().rss / 1e6
-        if rest > memory_mb:
-            _line.send("ready", f"it takes {rest:.0f} MB at rest, more than the limit of {memory_mb:g} MB")
-            return
-        _limit_memory(memory_mb - rest)
-    _line.send("ready", "")
     while (tasks := _received(pipe)) is not None:
         _line.amount = 0
         out: list[Result] = []
@@ -722,17 +745,21 @@ def _leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _limit_memory(more_mb: float) -> None:
-    """Let an allocation that goes over the limit raise here, before the parent can look."""
-    try:
+def _limit_memory(memory_mb: float) -> str:
+    """Let an allocation that goes over the limit raise here, before the parent can look; say if that cannot be."""
+    import psutil
+
+    held = psutil.Process().memory_info()
+    if held.rss > memory_mb * 1e6:
+        return f"it takes {held.rss / 1e6:.0f} MB at rest, more than the limit of {memory_mb:g} MB"
+    # Windows has no such limits.
+    with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
-    except ImportError:  # pragma: no cover - Windows
-        return
-    held = getattr(psutil.Process().memory_info(), "data", 0)
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = int(held + more_mb * 1e6)
-    with contextlib.suppress(ValueError, OSError):
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        soft = int(getattr(held, "data", 0) + memory_mb * 1e6 - held.rss)
         resource.setrlimit(resource.RLIMIT_DATA, (soft if hard < 0 else min(soft, hard), hard))
+    return ""
 
 
 @contextlib.contextmanager
@@ -757,7 +784,7 @@ _inside = False
 
 @lru_cache(maxsize=1)
 def _controller() -> Any:
-    import numpy  # noqa: F401  (both bring a BLAS of their own, which must be loaded to be found)
+    import numpy  # noqa: F401  (both bring a BLAS, which must be loaded to be found)
     import scipy.linalg  # noqa: F401
     from threadpoolctl import ThreadpoolController
 

@@ -79,7 +79,7 @@ def _environment() -> dict[str, str]:
 def _processor() -> dict[str, str]:
     """Which kernels BLAS has chosen for this processor, and which of its features NumPy uses."""
     import numpy as np
-    import scipy.linalg  # noqa: F401 (brings a BLAS of its own)
+    import scipy.linalg  # noqa: F401 (brings a second BLAS)
     from threadpoolctl import threadpool_info
 
     blas = {

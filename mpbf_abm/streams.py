@@ -18,8 +18,8 @@ from functools import lru_cache
 from typing import Any, TypeGuard
 
 import numpy as np
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.errors import ConfigurationError, refuse
@@ -138,7 +138,12 @@ class Streams:
 
 def normal_quantile(u: Float) -> Float:
     """Standard normal quantile of uniform numbers, kept off the ends (about +-7)."""
-    return np.asarray(ndtri(np.clip(u, 1e-12, 1 - 1e-12)))
+    return np.asarray(scipy.special.ndtri(np.clip(u, 1e-12, 1 - 1e-12)))
+
+
+def by_shares(cumulated: Float, u: Float) -> NDArray[np.intp]:
+    """Choose options by uniform numbers (...), given their cumulated shares (K,), which rounding may end below 1."""
+    return np.minimum(np.searchsorted(cumulated, u, side="right"), len(cumulated) - 1)
 
 
 @kernel

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-# A shell that starts the tests in its background lets them ignore Ctrl-C, and so would every process that they interrupt.
+# A shell that starts the tests in its background lets them ignore Ctrl-C, and so would the processes they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["cpu", "tiers"]

@@ -36,25 +36,82 @@ ROOT = Path(__file__).parents[1]
 
 # A small community in which everything happens.
 BUSY: dict[str, Any] = {
-    "space.materials": 600, "space.families": 8, "founding.records": 200, "curators.count": 4, "trainers.count": 4, "planners.count": 8,
-    "planners.experiments": 1.0, "trainers.retrain_interval": 3, "trainers.features": 48, "trainers.records": 120, "planners.panel": 6,
-    "planners.candidates": 8, "infrastructure.repositories": 3, "infrastructure.providers": 2, "coupling.pseudo_share": 0.4,
-    "curators.audit_rate": 0.3, "curators.provenance_errors": 0.5, "curators.response_dal": 0.5, "trainers.reuse": 0.4,
-    "planners.adoption_rate": 0.5, "stocks.hazard": 0.02, "commons.forgetting": 0.02, "planners.acquisition": "ucb", "planners.proxy": 0.2,
-    "stocks.lottery_share": 0.3, "trainers.scale": 1.5, "trainers.response_ral": 0.3, "stocks.attention": 6.0, "stocks.attention_cap": 12.0,
-    "curators.measured_quota": 0.5, "trainers.fresh_floor": 0.3, "curators.coverage_seeking": 0.2, "coupling.uncertainty_ral_isl": 0.5,
-    "coupling.uncertainty_dal_ral": 0.5, "coupling.uncertainty_modalities": 0.5, "planners.source": "generative",
-}  # fmt: skip
-SMALL = {"space.materials": 400, "space.families": 6, "founding.records": 100, "curators.count": 3, "trainers.count": 3, "trainers.retrain_interval": 3,
-         "planners.count": 6, "planners.experiments": 1.0, "planners.panel": 4, "infrastructure.repositories": 3}  # fmt: skip
+    "space.materials": 600,
+    "space.families": 8,
+    "founding.records": 200,
+    "curators.count": 4,
+    "trainers.count": 4,
+    "planners.count": 8,
+    "planners.experiments": 1.0,
+    "trainers.retrain_interval": 3,
+    "trainers.features": 48,
+    "trainers.records": 120,
+    "planners.panel": 6,
+    "planners.candidates": 8,
+    "infrastructure.repositories": 3,
+    "infrastructure.providers": 2,
+    "coupling.pseudo_share": 0.4,
+    "curators.audit_rate": 0.3,
+    "curators.provenance_errors": 0.5,
+    "curators.response_dal": 0.5,
+    "trainers.reuse": 0.4,
+    "planners.adoption_rate": 0.5,
+    "stocks.hazard": 0.02,
+    "commons.forgetting": 0.02,
+    "planners.acquisition": "ucb",
+    "planners.proxy": 0.2,
+    "stocks.lottery_share": 0.3,
+    "trainers.scale": 1.5,
+    "trainers.response_ral": 0.3,
+    "stocks.attention": 6.0,
+    "stocks.attention_cap": 12.0,
+    "curators.measured_quota": 0.5,
+    "trainers.fresh_floor": 0.3,
+    "curators.coverage_seeking": 0.2,
+    "coupling.uncertainty_ral_isl": 0.5,
+    "coupling.uncertainty_dal_ral": 0.5,
+    "coupling.uncertainty_modalities": 0.5,
+    "planners.source": "generative",
+}
+SMALL = {
+    "space.materials": 400,
+    "space.families": 6,
+    "founding.records": 100,
+    "curators.count": 3,
+    "trainers.count": 3,
+    "trainers.retrain_interval": 3,
+    "planners.count": 6,
+    "planners.experiments": 1.0,
+    "planners.panel": 4,
+    "infrastructure.repositories": 3,
+}
 POLICIES = (
-    "negative_results", "coverage_mandate", "measured_quota", "provenance_standard", "audits", "harmonisation", "uncertainty_aware",
-    "invariance_standard", "model_pluralism", "redundancy", "mirrors_and_repair", "compute_cap", "equal_funding", "funding_lottery",
-    "exploration_floor", "fresh_data_floor",
-)  # fmt: skip
+    "negative_results",
+    "coverage_mandate",
+    "measured_quota",
+    "provenance_standard",
+    "audits",
+    "harmonisation",
+    "uncertainty_aware",
+    "invariance_standard",
+    "model_pluralism",
+    "redundancy",
+    "mirrors_and_repair",
+    "compute_cap",
+    "equal_funding",
+    "funding_lottery",
+    "exploration_floor",
+    "fresh_data_floor",
+)
 SHOCKS = (
-    "repository_outage", "model_withdrawal", "poisoning", "functional_revision", "funding_cut", "objective_shift", "retraction_wave",
-)  # fmt: skip
+    "repository_outage",
+    "model_withdrawal",
+    "poisoning",
+    "functional_revision",
+    "funding_cut",
+    "objective_shift",
+    "retraction_wave",
+)
 CHOICES = {
     "planners.acquisition": ("random", "greedy", "ucb", "ei", "thompson", "maxvar", "ranking"),
     "planners.source": ("uniform", "neighbourhood", "inverse", "generative"),
@@ -70,21 +127,50 @@ CHOICES = {
 }
 # Every other rule and switch in a position that is not that of BUSY.
 SWITCHES: dict[str, dict[str, Any]] = {
-    "physical prior": {"trainers.physical_prior": True}, "delta learning": {"trainers.delta_learning": True},
-    "measured response": {"trainers.measured_response": True, "trainers.retrain_interval": 1}, "repeats": {"planners.repeats": True},
-    "masses": {"founding.mass": (1.0, 4.0, 1.0, 2.0, 1.0, 1.0, 0.5, 1.0)}, "modalities": {"curators.modality_mix": (0.1, 0.1, 0.2, 0.2, 0.2, 0.2)},
-    "utility": {"planners.adoption": "utility", "planners.utility_gaps": (1.0, 0.5), "planners.utility_returns": 0.3, "planners.entry": 2},
-    "grace": {"commons.forgetting": 1.0, "commons.grace": 2}, "need": {"stocks.hazard": 0.3, "infrastructure.need": 2},
-    "no models": {"trainers.count": 0, "planners.acquisition": "random"}, "no curators": {"curators.count": 0}, "no planners": {"planners.count": 0},
-    "no correction": {"coupling.correction": 0.0}, "closed loop": {"coupling.outer_loop": 0.3}, "collapse": {"coupling.pseudo_share": 1.0, "coupling.pseudo_gain": 2.0, "coupling.pseudo_noise": 1.0},
-    "crowd": {"planners.reinforcement": 2.0, "curators.reinforcement": 2.0}, "balancing": {"planners.reinforcement": -1.0, "curators.reinforcement": -1.0},
-    "adjacent": {"planners.exploration": 0.9, "curators.exploration": 0.9, "planners.adjacency": 1.0, "curators.adjacency": 1.0},
-    "floors": {"planners.exploration_floor": 0.9, "curators.exploration_floor": 0.9}, "guided": {"curators.model_guidance": 1.0},
-    "phases of matter": {"space.phase_jump": 2.0, "space.gauge_dims": 0, "space.spurious_dims": 0, "trainers.invariance": 1.0},
-    "merit": {"stocks.merit_share": 0.9, "stocks.lottery_share": 0.0, "stocks.matthew": 2.0}, "wear": {"stocks.wear": 0.3, "stocks.hazard": 0.1, "stocks.hazard_steepness": 8.0},
-    "overconfident": {"trainers.overconfidence": 3.0}, "batches": {"planners.experiments": 2.6}, "follow": {"planners.social": 1.0, "planners.adoption_rate": 1.0},
-    "large models": {"trainers.scale": 4.0, "stocks.compute": 8.0, "trainers.scale_cap": 2.0}, "rewiring": {"infrastructure.rewiring": 1.0, "infrastructure.repositories": 8},
-}  # fmt: skip
+    "physical prior": {"trainers.physical_prior": True},
+    "delta learning": {"trainers.delta_learning": True},
+    "measured response": {"trainers.measured_response": True, "trainers.retrain_interval": 1},
+    "repeats": {"planners.repeats": True},
+    "masses": {"founding.mass": (1.0, 4.0, 1.0, 2.0, 1.0, 1.0, 0.5, 1.0)},
+    "modalities": {"curators.modality_mix": (0.1, 0.1, 0.2, 0.2, 0.2, 0.2)},
+    "utility": {
+        "planners.adoption": "utility",
+        "planners.utility_gaps": (1.0, 0.5),
+        "planners.utility_returns": 0.3,
+        "planners.entry": 2,
+    },
+    "grace": {"commons.forgetting": 1.0, "commons.grace": 2},
+    "need": {"stocks.hazard": 0.3, "infrastructure.need": 2},
+    "no models": {"trainers.count": 0, "planners.acquisition": "random"},
+    "no curators": {"curators.count": 0},
+    "no planners": {"planners.count": 0},
+    "no correction": {"coupling.correction": 0.0},
+    "closed loop": {"coupling.outer_loop": 0.3},
+    "collapse": {"coupling.pseudo_share": 1.0, "coupling.pseudo_gain": 2.0, "coupling.pseudo_noise": 1.0},
+    "crowd": {"planners.reinforcement": 2.0, "curators.reinforcement": 2.0},
+    "balancing": {"planners.reinforcement": -1.0, "curators.reinforcement": -1.0},
+    "adjacent": {
+        "planners.exploration": 0.9,
+        "curators.exploration": 0.9,
+        "planners.adjacency": 1.0,
+        "curators.adjacency": 1.0,
+    },
+    "floors": {"planners.exploration_floor": 0.9, "curators.exploration_floor": 0.9},
+    "guided": {"curators.model_guidance": 1.0},
+    "phases of matter": {
+        "space.phase_jump": 2.0,
+        "space.gauge_dims": 0,
+        "space.spurious_dims": 0,
+        "trainers.invariance": 1.0,
+    },
+    "merit": {"stocks.merit_share": 0.9, "stocks.lottery_share": 0.0, "stocks.matthew": 2.0},
+    "wear": {"stocks.wear": 0.3, "stocks.hazard": 0.1, "stocks.hazard_steepness": 8.0},
+    "overconfident": {"trainers.overconfidence": 3.0},
+    "batches": {"planners.experiments": 2.6},
+    "follow": {"planners.social": 1.0, "planners.adoption_rate": 1.0},
+    "large models": {"trainers.scale": 4.0, "stocks.compute": 8.0, "trainers.scale_cap": 2.0},
+    "rewiring": {"infrastructure.rewiring": 1.0, "infrastructure.repositories": 8},
+}
 
 Config = dict[str, Any]
 
@@ -163,24 +249,39 @@ def toml(values: dict[str, Any]) -> str:
 HEAD = '[study]\nname = "golden"\npreset = "quick"\nticks = 8\n'
 FLOOR = '[[policy]]\nname = "exploration_floor"\nstart = 3\n[[policy]]\nname = "audits"\nstart = 4\n'
 FREE = {k: v for k, v in SMALL.items() if k != "planners.count"}
-VARIED = ('"planners.exploration" = { low = 0.0, high = 0.9 }\n"planners.count" = { low = 3, high = 6 }\n'
-          '[parameters.both]\npaths = ["planners.reinforcement", "curators.reinforcement"]\nlow = 0.5\nhigh = 2.0\n')  # fmt: skip
+VARIED = (
+    '"planners.exploration" = { low = 0.0, high = 0.9 }\n"planners.count" = { low = 3, high = 6 }\n'
+    '[parameters.both]\npaths = ["planners.reinforcement", "curators.reinforcement"]\nlow = 0.5\nhigh = 2.0\n'
+)
 SERIES = '[series]\nof = ["found_share", "rmse"]\nevery = 3\n'
-OUTCOME = '[outcome.peak]\nof = "families_d1"\nover = "max"\nstart = 2\nend = 6\n[outcome.found_share]\nprimary = true\nsmallest = 0.1\nbetter = "more"\n'
+OUTCOME = (
+    '[outcome.peak]\nof = "families_d1"\nover = "max"\nstart = 2\nend = 6\n'
+    '[outcome.found_share]\nprimary = true\nsmallest = 0.1\nbetter = "more"\n'
+)
+OUTAGE = '[[shock]]\nname = "repository_outage"\nstart = 2\nend = 5\n'
 STUDIES = {
     "plain": f"{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[replicates]\nn = 4\n{SERIES}{OUTCOME}",
     "independent draws": f'{HEAD}crn = "none"\n[parameters]\n{toml(SMALL)}{FLOOR}[replicates]\nn = 3\n',
-    "shock": f'{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[[shock]]\nname = "repository_outage"\nstart = 2\nend = 5\n[replicates]\nn = 3\n',
-    "branched, own history": f'{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[branch]\ntick = 3\n[replicates]\nn = 3\n{OUTCOME}',
-    "branched, one history": f'{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[branch]\ntick = 3\nhistory = "one"\n[replicates]\nn = 3\n',
+    "shock": f"{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}{OUTAGE}[replicates]\nn = 3\n",
+    "branched, own history": (
+        f"{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[branch]\ntick = 3\n[replicates]\nn = 3\n{OUTCOME}"
+    ),
+    "branched, one history": (
+        f'{HEAD}[parameters]\n{toml(SMALL)}{FLOOR}[branch]\ntick = 3\nhistory = "one"\n[replicates]\nn = 3\n'
+    ),
     "one space": f"{HEAD}[space]\nsynthetic = 5\n[parameters]\n{toml(SMALL)}{FLOOR}[replicates]\nn = 2\n",
     "lhs": f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}{FLOOR}[design]\nkind = "lhs"\nn = 6\n[replicates]\nn = 2\n',
     "sobol": f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}[design]\nkind = "sobol"\nn = 4\n[replicates]\nn = 1\n',
-    "grid, shared draws": f'{HEAD}crn = "all"\n[parameters]\n{toml(FREE)}{VARIED}{FLOOR}[design]\nkind = "grid"\nlevels = 2\n[replicates]\nn = 1\n',
-    "one at a time": f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}[design]\nkind = "one_at_a_time"\nlevels = 2\n[replicates]\nn = 1\n',
+    "grid, shared draws": (
+        f'{HEAD}crn = "all"\n[parameters]\n{toml(FREE)}{VARIED}{FLOOR}'
+        '[design]\nkind = "grid"\nlevels = 2\n[replicates]\nn = 1\n'
+    ),
+    "one at a time": (
+        f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}[design]\nkind = "one_at_a_time"\nlevels = 2\n[replicates]\nn = 1\n'
+    ),
     "morris": f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}[design]\nkind = "morris"\nn = 2\n[replicates]\nn = 2\n',
     "saltelli": f'{HEAD}[parameters]\n{toml(FREE)}{VARIED}[design]\nkind = "saltelli"\nn = 2\n[replicates]\nn = 1\n',
-}  # fmt: skip
+}
 
 # --------------------------------------------------------------------------- what one version computes
 
@@ -207,8 +308,22 @@ def columns(name: str, frame: Any) -> dict[str, str]:
 def records(ecosystem: Any) -> dict[str, str]:
     """Digest of each column of the records in the commons."""
     commons = ecosystem.world.commons
-    names = ("key", "material", "family", "modality", "value", "variance", "origin", "repository", "producer", "tick", "federated", "corrupted",
-             "audited", "alive")  # fmt: skip
+    names = (
+        "key",
+        "material",
+        "family",
+        "modality",
+        "value",
+        "variance",
+        "origin",
+        "repository",
+        "producer",
+        "tick",
+        "federated",
+        "corrupted",
+        "audited",
+        "alive",
+    )
     return {f"records.{name}": digest(getattr(commons, name)[: commons.size]) for name in names}
 
 
@@ -229,9 +344,15 @@ def space_of(name: str, seed: int) -> Any:
         ["O", "S", "Se", "Te", "N", "P", "As", "Cl", "Br", "I"],
     )
     frame = pd.DataFrame(
-        [(f"{a}{i}{b}{j}", 0.3 * m + 0.1 * n * i + 0.05 * j, 1990 + (3 * m + n) % 25) for m, a in enumerate(metals) for n, b in enumerate(others) for i in (1, 2) for j in (1, 3)],
+        [
+            (f"{a}{i}{b}{j}", 0.3 * m + 0.1 * n * i + 0.05 * j, 1990 + (3 * m + n) % 25)
+            for m, a in enumerate(metals)
+            for n, b in enumerate(others)
+            for i in (1, 2)
+            for j in (1, 3)
+        ],
         columns=["formula", "gap", "year"],
-    )  # fmt: skip
+    )
     frame["pbe"] = 0.6 * frame["gap"] + 0.1 * rng.normal(size=len(frame))
     years = {"year": "year"} if name == "dated" else {}
     return MaterialsSpace.from_table(frame, formula="formula", measured="gap", simulated="pbe", **years)
@@ -252,10 +373,12 @@ def make_run(config: Config) -> dict[str, str]:
 
     p = Parameters.preset(config.get("preset", "default")).updated(config["changes"])
     options: dict[str, Any] = {
-        "policies": [Policy(**e) for e in config.get("policies", ())], "shocks": [Shock(**e) for e in config.get("shocks", ())],
-        "space": space_of(config["space"], config["seed"]) if "space" in config else None, "record": ("series", "families", "agents"),
+        "policies": [Policy(**e) for e in config.get("policies", ())],
+        "shocks": [Shock(**e) for e in config.get("shocks", ())],
+        "space": space_of(config["space"], config["seed"]) if "space" in config else None,
+        "record": ("series", "families", "agents"),
         "planners": (Niche,) if config.get("planner") else (),
-    }  # fmt: skip
+    }
     reseed = {int(tick): seed for tick, seed in config.get("reseed", {}).items()} or None
     if "branch" in config:
         later = {"policies": options.pop("policies")}
@@ -329,15 +452,30 @@ def make_whatif(config: Config) -> dict[str, str]:
         sets = [f"--set={k}={v}" for k, v in SMALL.items()]
         # Shocks hit both arms now; what they did before has a switch.
         sets += ["--no-shocks-in-baseline"] * ("RunSpec" in mpbf_abm.__all__)
-        command("run", "--preset=quick", *sets, "--ticks=9", "--replicates=3", "--policy=exploration_floor:start=3", "--shock=funding_cut:start=5",
-                "--jobs", config["jobs"], "--quiet", "--out", f"{place}/out")  # fmt: skip
+        command(
+            "run",
+            "--preset=quick",
+            *sets,
+            "--ticks=9",
+            "--replicates=3",
+            "--policy=exploration_floor:start=3",
+            "--shock=funding_cut:start=5",
+            "--jobs",
+            config["jobs"],
+            "--quiet",
+            "--out",
+            f"{place}/out",
+        )
         made = tables(Path(place) / "out")
         return {name: digest for name, digest in made.items() if name not in OTHER_RULE}
 
 
 MAKERS: dict[str, Callable[[Config], dict[str, str]]] = {
-    "run": make_run, "campaign": make_campaign, "study": make_study, "what-if": make_whatif,
-}  # fmt: skip
+    "run": make_run,
+    "campaign": make_campaign,
+    "study": make_study,
+    "what-if": make_whatif,
+}
 
 
 def work(names: Sequence[str]) -> None:
@@ -371,7 +509,13 @@ def digests(tree: Path, names: Sequence[str]) -> subprocess.Popen[str]:
         "MPLBACKEND": "Agg",
     }
     code = "import sys; sys.path.insert(1, sys.argv[1]); import golden; golden.work(sys.argv[2:])"
-    return subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), *names], env=env, stdout=subprocess.PIPE, text=True, cwd=tree)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(Path(__file__).parent), *names],
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tree,
+    )
 
 
 def differences(before: Path, now: Path, names: Sequence[str]) -> Iterator[tuple[str, list[str], int]]:

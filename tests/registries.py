@@ -15,9 +15,20 @@ from mpbf_abm.model.world import Curators, Planners, Trainers
 def registering() -> Iterator[None]:
     """Restore every registry afterwards."""
     kept = [
-        indicators.INDICATORS, indicators.COLUMNS, indicators.UNITS, indicators.BOUNDS, indicators.REGISTERED, shocks.SHOCKS, shocks.NODES,
-        acquisition.RULES, interventions.POLICIES, Curators.declared, Trainers.declared, Planners.declared, identity._modules,
-    ]  # fmt: skip
+        indicators.INDICATORS,
+        indicators.COLUMNS,
+        indicators.UNITS,
+        indicators.BOUNDS,
+        indicators.REGISTERED,
+        shocks.SHOCKS,
+        shocks.NODES,
+        acquisition.RULES,
+        interventions.POLICIES,
+        Curators.declared,
+        Trainers.declared,
+        Planners.declared,
+        identity._modules,
+    ]
     before = [registry.copy() for registry in kept]
     try:
         yield

@@ -12,7 +12,7 @@ import pytest
 
 from analysis.benchmarks.incremental import campaign as reference
 from mpbf_abm import ConfigurationError, Ecosystem, MaterialsSpace, Parameters
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.measures import acceleration as measures
 from mpbf_abm.model.campaign import Campaign, run_campaign
 from mpbf_abm.studies.study import run_campaigns

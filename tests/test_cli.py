@@ -22,14 +22,24 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies.whatif import describe
 
 SMALL = [
-    "--preset=quick", "--ticks=6", "--jobs=1",
-    "--set=space.materials=600", "--set=space.families=12", "--set=founding.records=200",
-]  # fmt: skip
+    "--preset=quick",
+    "--ticks=6",
+    "--jobs=1",
+    "--set=space.materials=600",
+    "--set=space.families=12",
+    "--set=founding.records=200",
+]
 WHAT_IF = ["--policy=exploration_floor:start=2,strength=0.6", "--replicates=2"]
 FILES = {
-    "series.csv", "families.csv", "summary.csv", "parameters.toml", "provenance.json", "overview.png", "overview.pdf",
+    "series.csv",
+    "families.csv",
+    "summary.csv",
+    "parameters.toml",
+    "provenance.json",
+    "overview.png",
+    "overview.pdf",
     "study.toml",
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -182,8 +192,16 @@ def test_real_materials_from_a_table(mpbf, tmp_path):
     formulas = [f"{a}{b}" for a in ("Li", "Na", "K", "Rb", "Mg", "Ca") for b in ("F", "Cl", "Br", "O", "S", "Se")]
     rows = [f"{f};{i % 7};{i % 7 + 0.3 * (i % 3)}" for i, f in enumerate(formulas)]
     (tmp_path / "t.csv").write_text("formula;gap;pbe\n" + "\n".join(rows) + "\nXx9;1;1\n")
-    options = ["run", "--table=t.csv", "--formula=formula", "--measured=gap", "--simulated=pbe", "--ticks=2",
-               "--set=founding.records=20", "--set=planners.count=2"]  # fmt: skip
+    options = [
+        "run",
+        "--table=t.csv",
+        "--formula=formula",
+        "--measured=gap",
+        "--simulated=pbe",
+        "--ticks=2",
+        "--set=founding.records=20",
+        "--set=planners.count=2",
+    ]
     code, out, err = mpbf(*options)
     assert (code, out) == (2, "")
     assert "Xx9" in err
@@ -309,10 +327,22 @@ def test_options_tell_all_their_faults_at_once(mpbf):
 def test_a_run_killed_half_way_leaves_its_finished_runs_and_nothing_that_looks_complete(tmp_path, number, code, jobs):
     small = [a for a in SMALL if not a.startswith(("--ticks", "--jobs"))]
     process = subprocess.Popen(
-        [sys.executable, "-m", "mpbf_abm", "run", *small, *WHAT_IF, "--set=planners.repeats=true", "--ticks=100000",
-         f"--jobs={jobs}", "--out=o"],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "mpbf_abm",
+            "run",
+            *small,
+            *WHAT_IF,
+            "--set=planners.repeats=true",
+            "--ticks=100000",
+            f"--jobs={jobs}",
+            "--out=o",
+        ],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 60
     while not (tmp_path / "o" / "runs" / "study.sqlite").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -337,9 +367,12 @@ def started(code, *arguments, **environment):
     """Run some code, after which the modules that were loaded are a line of JSON on standard error."""
     code += "\nimport json, sys\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)\n"
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
         env=os.environ | environment,
-    )  # fmt: skip
+    )
     return done.stdout, set(json.loads(done.stderr))
 
 
@@ -434,9 +467,12 @@ def test_unknown_options_and_faulty_values_are_reported_together(mpbf):
 def test_a_shell_completes_commands_options_and_values(typed, wanted):
     words = f"mpbf {typed}"
     done = subprocess.run(
-        [sys.executable, "-m", "mpbf_abm"], capture_output=True, text=True, check=True,
+        [sys.executable, "-m", "mpbf_abm"],
+        capture_output=True,
+        text=True,
+        check=True,
         env=os.environ | {"_MPBF_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))},
-    )  # fmt: skip
+    )
     assert wanted <= set(done.stdout.split())
     assert all(word.startswith(typed.split()[-1]) for word in done.stdout.split())
 

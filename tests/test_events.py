@@ -280,9 +280,8 @@ def test_a_shock_may_be_aimed(target: Any) -> None:
 def test_a_target_is_one_of_the_ways_or_a_number(target: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Shock("model_withdrawal", target=target)
-    assert caught.value.faults == [
-        f"shock 'model_withdrawal': target = {target!r}: must be random, largest, correlated, or the number of a node from 0"
-    ]
+    words = "must be random, largest, correlated, or the number of a node from 0"
+    assert caught.value.faults == [f"shock 'model_withdrawal': target = {target!r}: {words}"]
 
 
 def test_a_number_is_one_node_of_those_that_there_are() -> None:
@@ -344,10 +343,19 @@ def test_events_of_the_command_line_are_parsed(text: str, kind: Any, expected: A
 @pytest.mark.parametrize(
     "text",
     [
-        "audits:start", "audits:start=x", "audits:strength=nan", "audits:bogus=1", "flood", "", ":start=1", "audits:start=1.5",
-        "audits:name=audits", "audits:=3", "audits:self=1",
+        "audits:start",
+        "audits:start=x",
+        "audits:strength=nan",
+        "audits:bogus=1",
+        "flood",
+        "",
+        ":start=1",
+        "audits:start=1.5",
+        "audits:name=audits",
+        "audits:=3",
+        "audits:self=1",
     ],
-)  # fmt: skip
+)
 def test_bad_events_of_the_command_line_are_refused(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_event(text, Policy)
@@ -395,9 +403,17 @@ def test_a_random_shock_hits_everyone_alike() -> None:
 # --------------------------------------------------------------------------- in a run
 
 SMALL = {
-    "space.materials": 300, "space.families": 4, "founding.records": 80, "trainers.count": 2, "trainers.features": 16,
-    "trainers.retrain_interval": 4, "curators.count": 2, "planners.count": 4, "infrastructure.repositories": 4, "trainers.panel": 4,
-}  # fmt: skip
+    "space.materials": 300,
+    "space.families": 4,
+    "founding.records": 80,
+    "trainers.count": 2,
+    "trainers.features": 16,
+    "trainers.retrain_interval": 4,
+    "curators.count": 2,
+    "planners.count": 4,
+    "infrastructure.repositories": 4,
+    "trainers.panel": 4,
+}
 
 
 def run(ticks: int, policies: Any = (), shocks: Any = (), **changes: Any) -> Any:

@@ -15,11 +15,26 @@ from mpbf_abm.parameters import PATHS, PRESETS, options
 
 # Wrong rules: file, what stands there, what is put there, and the one of NOTICING that must notice.
 WRONG = {
-    "unpublished results count as claims": ("model/publication.py", "made & results.published &", "made &", "busy"),
+    "failures are published a little more often": (
+        "model/publication.py",
+        "results.lot >= p.publication_bias",
+        "results.lot >= 0.9 * p.publication_bias",
+        "busy",
+    ),
     "rarity a little steeper": ("model/attention.py", "1.0 / (1.0 + x)", "1.0 / (1.0 + x) ** 1.2", "busy"),
-    "a bonus of one in fifty": ("learning/acquisition.py", "np.float32(kappa) * sd", "np.float32(1.02 * kappa) * sd", "busy"),
-    "a fade a tick late": ("model/interventions.py", "(self.end - tick) / self.fade", "(self.end - tick + 1) / self.fade", "policy: ramped"),
-}  # fmt: skip
+    "a bonus of one in fifty": (
+        "learning/acquisition.py",
+        "np.float32(kappa) * sd",
+        "np.float32(1.02 * kappa) * sd",
+        "busy",
+    ),
+    "a fade a tick late": (
+        "model/interventions.py",
+        "(self.end - tick) / self.fade",
+        "(self.end - tick + 1) / self.fade",
+        "policy: ramped",
+    ),
+}
 NOTICING = ["busy", "policy: ramped", "preset: null"]
 SOME = [name for i, name in enumerate(golden.configurations()) if i % 9 == 0 and not name.startswith("jobs")]
 JOBS = ["jobs: branched, one history -j 1", "jobs: branched, one history -j 2"]

@@ -96,9 +96,15 @@ RESULTS = {
     "crate": (("study", "export", "runs", "--to=crate"), "ro-crate-metadata.json"),
     "pool": (("pool", "pool.csv", "--objective=out", "--seeds=2", "--budget=9", "--quiet"), "summary.csv"),
     "verify": (("verify", "--only=L1", "--fast", "--jobs=1"), "verification.md"),
-    "validate": (("validate", "--only=4", "--replicates=2", "--least=0", "--jobs=1", "--preset=quick"), "validation.md"),
-    "atlas": (("atlas", "--row=premature convergence", *SMALL[:-1], "--preset=quick", "--replicates=3", "--jobs=1"), "atlas.md"),
-}  # fmt: skip
+    "validate": (
+        ("validate", "--only=4", "--replicates=2", "--least=0", "--jobs=1", "--preset=quick"),
+        "validation.md",
+    ),
+    "atlas": (
+        ("atlas", "--row=premature convergence", *SMALL[:-1], "--preset=quick", "--replicates=3", "--jobs=1"),
+        "atlas.md",
+    ),
+}
 
 
 # One class keeps watch over every folder: two kinds of commands show it, and the others at night.
@@ -158,13 +164,18 @@ def test_a_store_and_a_folder_of_ones_own_are_never_a_place_for_results(here: Pa
 
 
 @pytest.mark.parametrize(
-    "arguments", [("study", "run", "kept.toml", "--out=out"), ("study", "run", "kept.toml", "--shard=1/2", "--out=out"), ("study", "merge", "out", "runs")],
+    "arguments",
+    [
+        ("study", "run", "kept.toml", "--out=out"),
+        ("study", "run", "kept.toml", "--shard=1/2", "--out=out"),
+        ("study", "merge", "out", "runs"),
+    ],
     ids=["run", "shard", "merge"],
-)  # fmt: skip
+)
 def test_a_folder_of_results_is_never_a_place_for_runs(here: Path, mpbf: Command, arguments: tuple[str, ...]) -> None:
     assert mpbf(*RUN, "--out=out") == (0, [])
     before = tree(here)
-    assert mpbf(*arguments) == (2, ["mpbf: out: holds results; the runs of a study go into a folder of their own"])
+    assert mpbf(*arguments) == (2, ["mpbf: out: holds results; the runs of a study go into a separate folder"])
     assert tree(here) == before
 
 

@@ -10,7 +10,15 @@ from waiting import finished
 from mpbf_abm.cli import main
 from mpbf_abm.studies.driver import Tally
 
-TINY = ["space.families=8", "space.materials=600", "founding.records=120", "trainers.records=80", "trainers.features=24", "planners.count=6", "curators.count=4"]  # fmt: skip
+TINY = [
+    "space.families=8",
+    "space.materials=600",
+    "founding.records=120",
+    "trainers.records=80",
+    "trainers.features=24",
+    "planners.count=6",
+    "curators.count=4",
+]
 SETS = [word for pair in TINY for word in ("--set", pair)]
 
 
@@ -35,7 +43,7 @@ def test_a_battery_writes_report_tables_and_figure_of_which_a_page_is_renewed(
     out = tmp_path / "out"
     code, told, err = mpbf(
         "lab", "path", "--preset", "quick", *SETS, "--replicates=2", "--ticks=10", "--jobs=1", f"--out={out}"
-    )  # fmt: skip
+    )
     assert code == 0, err
     assert "effective reinforcement" in told
     assert {"path.md", "path.png", "path.pdf", "findings.csv", "histories.csv", "survival.csv"} <= {
@@ -98,7 +106,19 @@ def test_held_out_draws_that_are_interrupted_leave_no_report(mpbf, tmp_path: Pat
 
 
 def test_json_has_no_numbers_that_json_does_not_know(mpbf, tmp_path: Path):
-    code, told, _ = mpbf("atlas", "--row", "premature convergence", "--preset", "quick", *SETS, "--replicates=3", "--ticks=8", "--jobs=1", f"--out={tmp_path}", "--json")  # fmt: skip
+    code, told, _ = mpbf(
+        "atlas",
+        "--row",
+        "premature convergence",
+        "--preset",
+        "quick",
+        *SETS,
+        "--replicates=3",
+        "--ticks=8",
+        "--jobs=1",
+        f"--out={tmp_path}",
+        "--json",
+    )
     assert code == 0
     found = json.loads(told)
     assert found["replicates"] == 3

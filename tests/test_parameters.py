@@ -216,12 +216,18 @@ def test_founding_mass_may_be_one_number_or_one_per_family() -> None:
     ("changes", "told"),
     [
         ({"space.materials": 99}, "space.materials = 99: must be at least space.families = 100"),
-        ({"space.chemistry_rank": 9, "space.quantum_dims": 8}, "space.chemistry_rank = 9: must not exceed space.quantum_dims = 8"),
+        (
+            {"space.chemistry_rank": 9, "space.quantum_dims": 8},
+            "space.chemistry_rank = 9: must not exceed space.quantum_dims = 8",
+        ),
         ({"space.bias_family": 0.5}, "must sum to 1, not 1.3"),
         ({"infrastructure.need": 3}, "infrastructure.need = 3: must not exceed infrastructure.providers = 2"),
-        ({"founding.mass": (1.0, 2.0)}, "founding.mass has 2 entries: must be one number or space.families = 100 numbers"),
+        (
+            {"founding.mass": (1.0, 2.0)},
+            "founding.mass has 2 entries: must be one number or space.families = 100 numbers",
+        ),
     ],
-)  # fmt: skip
+)
 def test_parameters_that_do_not_fit_together_are_refused(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Parameters().updated(changes)
@@ -234,9 +240,15 @@ def test_parameters_that_do_not_fit_together_are_refused(changes: dict[str, Any]
 
 def test_all_faults_are_told_at_once_in_one_line_each() -> None:
     changes = {
-        "planners.exploration": 2.0, "planners.acquisition": "best", "trainers.count": 1.5, "space.materials": 0,
-        "stocks.wear": "0.1", "plannrs.count": 3, "planners.explorations": 0.1, "infrastructure.need": 4,
-    }  # fmt: skip
+        "planners.exploration": 2.0,
+        "planners.acquisition": "best",
+        "trainers.count": 1.5,
+        "space.materials": 0,
+        "stocks.wear": "0.1",
+        "plannrs.count": 3,
+        "planners.explorations": 0.1,
+        "infrastructure.need": 4,
+    }
     with pytest.raises(ConfigurationError) as caught:
         Parameters().updated(changes)
     assert len(caught.value.faults) == len(changes)
@@ -331,10 +343,16 @@ def test_parameters_are_frozen(path: str) -> None:
 # --------------------------------------------------------------------------- files
 
 CHANGED: dict[str, Any] = {
-    "founding.mass": (0.5, 1.0, 0.0), "space.families": 3, "planners.utility_gaps": (0.25, -1.5), "planners.repeats": True,
-    "planners.acquisition": "thompson", "stocks.attention": 1e6, "space.gauge_amplitude": 1e-7, "trainers.overconfidence": 1 / 3,
+    "founding.mass": (0.5, 1.0, 0.0),
+    "space.families": 3,
+    "planners.utility_gaps": (0.25, -1.5),
+    "planners.repeats": True,
+    "planners.acquisition": "thompson",
+    "stocks.attention": 1e6,
+    "space.gauge_amplitude": 1e-7,
+    "trainers.overconfidence": 1 / 3,
     "curators.modality_mix": (1.0, 0.0, 0.0, 0.0, 0.0, 2.0),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("comments", [True, False])

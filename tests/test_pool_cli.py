@@ -8,9 +8,7 @@ import pytest
 
 from mpbf_abm import cli
 
-FILES = {
-    "summary.csv", "curves.csv", "campaigns.csv", "provenance.json", "campaigns.png", "campaigns.pdf",
-}  # fmt: skip
+FILES = {"summary.csv", "curves.csv", "campaigns.csv", "provenance.json", "campaigns.png", "campaigns.pdf"}
 QUICK = ["--objective=goal", "--seeds=3", "--jobs=1"]
 
 
@@ -128,7 +126,7 @@ def test_faulty_rows_are_refused_or_dropped(mpbf):
         (["pool.csv", *QUICK, "--goal=up"], ["--goal = 'up'"]),
         (["pool.csv", *QUICK, "--noise"], ["no setting is repeated"]),
     ],
-)  # fmt: skip
+)
 def test_faults_are_told_one_line_each_and_nothing_is_written(mpbf, tmp_path, options, parts):
     code, out, err = mpbf(*options, "--out=o")
     assert (code, out) == (2, "")

@@ -101,26 +101,40 @@ def test_ci_runs_the_command_of_the_readme():
 
 # What has one definition: what gives a definition away in the source, and the files where it may stand.
 DEFINED_ONCE = {
-    "Student's interval": (r"\bstdtrit\b|\bt\.(ppf|isf|interval)\b|scipy\.stats import .*\bt\b", {"stats/estimates.py"}),
+    "Student's interval": (
+        r"\bstdtrit\b|\bt\.(ppf|isf|interval)\b|scipy\.stats import .*\bt\b",
+        {"stats/estimates.py"},
+    ),
     "Wilson's interval": (r"def \w*wilson|proportion_ci|proportion_confint", {"stats/estimates.py"}),
-    # Draws and ranks are turned into normal ones by their quantile; a test of law tells its p value as a number of sigmas.
+    # Draws and ranks are turned into normal ones by their quantile; a test of law tells its p value in sigmas.
     "an interval's normal quantile": (
         r"\bndtri\b|\bnorm\.(ppf|isf)\b|NormalDist",
-        {"stats/estimates.py", "streams.py", "model/planners.py", "stats/information.py", "evidence/known/urns.py"},
+        {"stats/estimates.py", "streams.py", "model/planners.py", "stats/concentration.py", "evidence/known/urns.py"},
     ),
     "a run": (r"class RunSpec", {"model/spec.py"}),
-    "the beginning of a run": (r"(?<!class )\bCommunity\(", {"model/run.py", "model/community.py"}),  # and an example of its docstring
-    "the id of a run": (r"def \w*run_id|def run_kind", {"model/spec.py", "studies/plan.py"}),  # and that of stores of version 0.1
+    # The docstring of a community has an example.
+    "the beginning of a run": (r"(?<!class )\bCommunity\(", {"model/run.py", "model/community.py"}),
+    # Stores of version 0.1 have ids of another form.
+    "the id of a run": (r"def \w*run_id|def run_kind", {"model/spec.py", "studies/plan.py"}),
     "the check of a run": (r"is not before the end of a run at tick \{self\.ticks\}", {"model/spec.py"}),
     # A driver's engines, the page's sessions, and a benchmark of the pool itself.
-    "a loop over many runs": (r"\b(?<!class )Pool\(", {"processes.py", "studies/engines.py", "studies/distributed.py", "page/desk.py", "../analysis/benchmarks/studies.py"}),
+    "a loop over many runs": (
+        r"\b(?<!class )Pool\(",
+        {
+            "processes.py",
+            "studies/driver.py",
+            "studies/distributed.py",
+            "page/desk.py",
+            "../analysis/benchmarks/studies.py",
+        },
+    ),
     "a page writer": (r"index=False, lineterminator", {"outputs.py"}),
     "a finding": (r"class Finding", {"evidence/assessments/assessment.py"}),
     "a table as text": (r"\{\w+:[<>]\{", {"outputs.py"}),
     "a table as Markdown": (r"[\"']\| |[\"']-{3,}:?[\"']", {"outputs.py"}),
     "a table as HTML": (r"<table\b|<td\b", {"page/tabs.py"}),
     "the variance-reduction factor": (r"apart / together|def reduction", {"stats/paired.py"}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", DEFINED_ONCE)

@@ -331,7 +331,7 @@ def test_a_folder_with_a_store_is_no_folder_of_results(tmp_path: Path, store: st
     fill(tmp_path / "out")
     (tmp_path / "out" / store).write_text("every run")
     before = tree(tmp_path)
-    with pytest.raises(OutputError, match="out: holds the runs of a study; a result goes into a folder of its own"):
+    with pytest.raises(OutputError, match="out: holds the runs of a study; a result goes into a separate folder"):
         OutputFolder(tmp_path / "out", "run")
     assert tree(tmp_path) == before
 
@@ -339,7 +339,7 @@ def test_a_folder_with_a_store_is_no_folder_of_results(tmp_path: Path, store: st
 def test_a_folder_of_results_is_no_folder_of_a_store(tmp_path: Path) -> None:
     fill(tmp_path / "out")
     before = tree(tmp_path)
-    with pytest.raises(OutputError, match="out: holds results; the runs of a study go into a folder of their own"):
+    with pytest.raises(OutputError, match="out: holds results; the runs of a study go into a separate folder"):
         Store.open(tmp_path / "out" / "study.sqlite", write=True)
     assert tree(tmp_path) == before
 

@@ -186,9 +186,15 @@ def test_a_community_without_planners_has_no_shares() -> None:
 # --------------------------------------------------------------------------- phases on a real community
 
 SMALL = {
-    "space.materials": 400, "space.families": 5, "founding.records": 60, "trainers.count": 0, "curators.count": 3,
-    "planners.count": 9, "planners.experiments": 0.37, "infrastructure.repositories": 3,
-}  # fmt: skip
+    "space.materials": 400,
+    "space.families": 5,
+    "founding.records": 60,
+    "trainers.count": 0,
+    "curators.count": 3,
+    "planners.count": 9,
+    "planners.experiments": 0.37,
+    "infrastructure.repositories": 3,
+}
 
 
 def ecosystem(**changes: Any) -> Ecosystem:
@@ -260,14 +266,22 @@ def hazard_world(tick: int, health: float, **stocks: float) -> Any:
     b = Books()
     b.open(**{"repository health": 0.0, "model health": 0.0})
     return SimpleNamespace(
-        p=Parameters().replace(**{f"stocks.{k}": v for k, v in stocks.items()}), streams=Streams(1), tick=tick, books=b,
-        health_repositories=np.full(n, health), health_models=np.zeros(0),
+        p=Parameters().replace(**{f"stocks.{k}": v for k, v in stocks.items()}),
+        streams=Streams(1),
+        tick=tick,
+        books=b,
+        health_repositories=np.full(n, health),
+        health_models=np.zeros(0),
         infrastructure=SimpleNamespace(
-            down_repositories=down, until_repositories=until, down_models=np.zeros(0, bool), until_models=np.zeros(0, np.int64),
+            down_repositories=down,
+            until_repositories=until,
+            down_models=np.zeros(0, bool),
+            until_models=np.zeros(0, np.int64),
             working_repositories=lambda: ~down,
         ),
-        commons=SimpleNamespace(notice=lambda: None), totals=SimpleNamespace(outages=0),
-    )  # fmt: skip
+        commons=SimpleNamespace(notice=lambda: None),
+        totals=SimpleNamespace(outages=0),
+    )
 
 
 @pytest.mark.parametrize("health", [1.0, 0.5, 0.0])

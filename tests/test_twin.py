@@ -12,31 +12,52 @@ from mpbf_abm import MaterialsSpace, Parameters
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.model.curators import curator_attention
 from mpbf_abm.model.ecosystem import Ecosystem
-from mpbf_abm.theory.rates import label_kinds
-from mpbf_abm.theory.twin import Twin, covariance, tick_noise, urn_variance
+from mpbf_abm.theory.twin import Twin, label_kinds, of_shares, tick_noise, urn_variance
 
 
 def null(families=5, gamma=2.0, eps=0.3, delta=0.1, curators=3, planners=4, **changes):
     return Parameters.null(
         **{
-            "space.families": families, "space.materials": 8 * families, "founding.records": 0, "commons.forgetting": delta,
-            "curators.count": curators, "curators.records": 1, "curators.reinforcement": gamma, "curators.exploration": eps,
-            "planners.count": planners, "planners.experiments": 1.0, "planners.reinforcement": gamma, "planners.exploration": eps,
+            "space.families": families,
+            "space.materials": 8 * families,
+            "founding.records": 0,
+            "commons.forgetting": delta,
+            "curators.count": curators,
+            "curators.records": 1,
+            "curators.reinforcement": gamma,
+            "curators.exploration": eps,
+            "planners.count": planners,
+            "planners.experiments": 1.0,
+            "planners.reinforcement": gamma,
+            "planners.exploration": eps,
             **changes,
         }
-    )  # fmt: skip
+    )
 
 
 def looped(**changes):
     """Parameters of row M7: a mean learner, pseudo-labels, deposits q."""
     return null(
-        2, 1.0, 0.2, 0.05, 8, 10,
+        families=2,
+        gamma=1.0,
+        eps=0.2,
+        delta=0.05,
+        curators=8,
+        planners=10,
         **{
-            "space.feasible": 1.0, "coupling.outer_loop": 0.6, "trainers.count": 1, "trainers.head": "mean", "trainers.retrain_interval": 1,
-            "coupling.pseudo_share": 0.5, "coupling.pseudo_gain": 2.4, "coupling.pseudo_anchor": "property",
-            "trainers.harmonisation": 0.0, "founding.mass": 60.0, **changes,
+            "space.feasible": 1.0,
+            "coupling.outer_loop": 0.6,
+            "trainers.count": 1,
+            "trainers.head": "mean",
+            "trainers.retrain_interval": 1,
+            "coupling.pseudo_share": 0.5,
+            "coupling.pseudo_gain": 2.4,
+            "coupling.pseudo_anchor": "property",
+            "trainers.harmonisation": 0.0,
+            "founding.mass": 60.0,
+            **changes,
         },
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -170,9 +191,11 @@ def test_short_ticks_lead_from_the_map_to_the_ode():
     gaps = []
     for parts in (1, 10, 100):
         fine = replace(
-            twin, forgetting=twin.forgetting / parts, curators=replace(twin.curators, rate=twin.curators.rate / parts),
+            twin,
+            forgetting=twin.forgetting / parts,
+            curators=replace(twin.curators, rate=twin.curators.rate / parts),
             planners=replace(twin.planners, rate=twin.planners.rate / parts),
-        )  # fmt: skip
+        )
         gaps.append(np.abs(fine.map(10 * parts).records[-1] - twin.ode([0, 10]).records[-1]).max())
     assert gaps[1] < 0.2 * gaps[0]
     assert gaps[2] < 0.2 * gaps[1]
@@ -221,9 +244,14 @@ def test_bias_grows_without_end_beyond_a_loop_gain_of_one(gain, grows):
 
 def test_audits_of_the_model_mend_as_many_records_as_the_twin_says():
     p = null(
-        2, 1.0, 0.5, 0.1, 40, 0,
+        families=2,
+        gamma=1.0,
+        eps=0.5,
+        delta=0.1,
+        curators=40,
+        planners=0,
         **{"space.feasible": 1.0, "curators.records": 10, "curators.audit_rate": 0.4, "infrastructure.repositories": 1},
-    )  # fmt: skip
+    )
     eco = Ecosystem(p, 5, record=())
     for _ in range(120):
         eco.step()
@@ -314,15 +342,6 @@ def test_thresholds_need_equal_families(space):
 # --------------------------------------------------------------------------- noise
 
 
-def test_urn_central_limit_for_two_families():
-    for gamma, eps in ((-1.0, 0.0), (0.0, 0.0), (1.0, 0.7), (2.0, 0.8)):
-        twin = Twin.from_parameters(null(2, gamma, eps, 0.0))
-        slope = (1 - eps) * gamma
-        assert twin.share_covariance()[0, 0] == pytest.approx(0.25 / (1 - 2 * slope))
-    with pytest.raises(ConfigurationError, match="central limit"):
-        Twin.from_parameters(null(2, 1.0, 0.4, 0.0)).share_covariance()
-
-
 def test_covariance_is_that_of_the_linear_noise_simulated():
     twin = Twin.from_parameters(null(3, 1.5, 0.6, 0.3, 30, 20, **{"founding.mass": 40.0}))
     x = twin.steady()
@@ -331,9 +350,8 @@ def test_covariance_is_that_of_the_linear_noise_simulated():
     draws = np.random.Generator(np.random.Philox(7))
     for _ in range(60):
         z = z @ J.T + draws.standard_normal((4000, 3)) @ root.T
-    expected = covariance(twin, x, "map")
-    np.testing.assert_allclose(np.cov(z.T), expected, atol=0.1 * expected[0, 0])
-    assert twin.share_spread(80)[-1] == pytest.approx(twin.share_covariance(), rel=1e-2)
+    expected = twin.share_spread(80)[-1]
+    np.testing.assert_allclose(of_shares(np.cov(z.T), x), expected, atol=0.1 * expected[0, 0])
 
 
 def test_covariance_is_that_of_the_model():
@@ -346,19 +364,11 @@ def test_covariance_is_that_of_the_model():
         if tick > 30:
             x = eco.world.commons.visible()
             shares.append(x / x.sum())
-    np.testing.assert_allclose(np.diag(np.cov(np.array(shares).T)), np.diag(twin.share_covariance()), rtol=0.15)
+    np.testing.assert_allclose(np.diag(np.cov(np.array(shares).T)), np.diag(twin.share_spread(200)[-1]), rtol=0.15)
     eco.release()
 
 
-def test_ode_covariance_of_one_family_is_poisson():
-    twin = Twin.from_parameters(null(1, 1.0, 0.5, 0.1))
-    x = twin.steady(kind="ode")
-    assert covariance(twin, x, "ode")[0, 0] == pytest.approx(x[0])
-
-
-def test_noise_about_an_unstable_state_is_refused():
-    with pytest.raises(ConfigurationError, match="unstable"):
-        Twin.from_parameters(null(3, 3.0, 0.1, 0.2)).share_covariance()
+def test_without_forgetting_there_is_no_steady_state():
     with pytest.raises(ConfigurationError, match="without forgetting"):
         Twin.from_parameters(null(3, 1.0, 0.1, 0.0)).steady()
 

@@ -8,16 +8,25 @@ import pytest
 from mpbf_abm import cli
 
 TINY = (
-    "--set=space.materials=600", "--set=space.families=8", "--set=founding.records=200", "--set=curators.count=1", "--set=trainers.count=2",
-    "--set=planners.count=4", "--set=trainers.features=24", "--set=trainers.records=150", "--set=trainers.panel=8", "--replicates=2", "--jobs=1",
-)  # fmt: skip
+    "--set=space.materials=600",
+    "--set=space.families=8",
+    "--set=founding.records=200",
+    "--set=curators.count=1",
+    "--set=trainers.count=2",
+    "--set=planners.count=4",
+    "--set=trainers.features=24",
+    "--set=trainers.records=150",
+    "--set=trainers.panel=8",
+    "--replicates=2",
+    "--jobs=1",
+)
 
 
 @pytest.fixture
 def mpbf(capfd, tmp_path, monkeypatch):
     """Run a command in an empty folder; returns exit code, output and complaints."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mpbf_abm.evidence.facts.community_facts.HORIZON", 14)
+    monkeypatch.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
 
     def call(*arguments):
         with pytest.raises(SystemExit) as stop:
@@ -134,16 +143,22 @@ def test_a_folder_holds_page_table_and_figure_and_the_same_bytes_again(mpbf, tmp
         (["--only=16"], ["unknown fact '16'"]),
         (["--only=4,x", "--only=0"], ["unknown fact 'x'", "unknown fact '0'"]),
         (["--replicates=1"], ["--replicates = 1: must be at least 2"]),
-        (["--replicates=many", "--seed=x", "--jobs=0", "--least=y"], ["--replicates = 'many'", "--seed = 'x'", "--jobs = 0", "--least = 'y'"]),
+        (
+            ["--replicates=many", "--seed=x", "--jobs=0", "--least=y"],
+            ["--replicates = 'many'", "--seed = 'x'", "--jobs = 0", "--least = 'y'"],
+        ),
         (["--seed=-1"], ["seed"]),
         (["--only=4,7", "--least=3"], ["--least = 3: must be 0 to 2"]),
         (["--least=-1"], ["--least = -1: must be 0 to 15"]),
         (["--data=nowhere"], ["--data = 'nowhere': no such folder"]),
         (["--preset=quik"], ["quick"]),
         (["none.toml"], ["none.toml"]),
-        (["--set=space.familes=3", "--set=space.materials=none", "--only=99", "--data=nowhere"], ["space.families", "space.materials", "'99'", "nowhere"]),
+        (
+            ["--set=space.familes=3", "--set=space.materials=none", "--only=99", "--data=nowhere"],
+            ["space.families", "space.materials", "'99'", "nowhere"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_faults_are_told_one_line_each_and_nothing_is_written(mpbf, tmp_path, options, parts):
     code, out, err = mpbf("validate", *options, "--out=o")
     assert (code, out) == (2, "")
@@ -192,11 +207,18 @@ def test_a_page_that_is_a_folder_is_refused_before_anything_is_computed(mpbf, tm
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        (["--trajectories=1", "--points=59", "--second=9"], ["--trajectories = 1: must be at least 2", "--points = 59: must be at least 60", "--second = 9: must be at least 10"]),
+        (
+            ["--trajectories=1", "--points=59", "--second=9"],
+            [
+                "--trajectories = 1: must be at least 2",
+                "--points = 59: must be at least 60",
+                "--second = 9: must be at least 10",
+            ],
+        ),
         (["--points=many"], ["--points = 'many': must be a whole number"]),
         (["--seed=-1", "--jobs=0", "--data=nowhere"], ["--seed", "--jobs = 0", "--data = 'nowhere': no such folder"]),
     ],
-)  # fmt: skip
+)
 def test_a_calibration_that_cannot_be_is_refused_before_any_run(mpbf, tmp_path, options, parts):
     code, out, err = mpbf("calibrate", *options, "--out=o")
     assert (code, out) == (2, "")

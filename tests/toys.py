@@ -143,7 +143,10 @@ def starting(run: Any) -> Any:
     """Start a program in one replicate of one scenario, and go on in the way that the environment says."""
     if run.replicate == 3 and run.values["x"] == run.values["at"]:
         size = int(os.environ.get("PROGRAM_MB", "0"))
-        code = f"import pathlib, sys, time; held = bytearray({size} * 10**6); pathlib.Path(sys.argv[1]).touch(); time.sleep(300)"
+        code = (
+            f"import pathlib, sys, time; held = bytearray({size} * 10**6); "
+            "pathlib.Path(sys.argv[1]).touch(); time.sleep(300)"
+        )
         for number in range(int(os.environ.get("PROGRAMS", "1"))):
             mark = Path(f"{os.environ['PROGRAM']}-{os.getpid()}-{number}")
             subprocess.Popen([sys.executable, "-c", code, str(mark)])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.benchmarks import pools, suite
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean
 from mpbf_abm.outputs import table
 
@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refuse(asked: argparse.Namespace) -> None:
     """Raise for what cannot be measured, or written."""
     faults = [
-        f"--only {name}: no such measurement{did_you_mean(name, suite.BENCHES)} (measurements: {', '.join(suite.BENCHES)})"
+        f"--only {name}: no such measurement{did_you_mean(name, suite.BENCHES)} "
+        f"(measurements: {', '.join(suite.BENCHES)})"
         for name in asked.only or []
         if name not in suite.BENCHES
     ]

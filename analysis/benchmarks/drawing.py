@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ALT = (
-    "Cost of a tick against materials and agents, and of a run against ticks, on logarithmic axes; cost of a history of the urn in ensembles of "
-    "several sizes against one alone; every measurement that has a target, as a multiple of it; cost of a run that does nothing by runs in a chunk."
+    "Cost of a tick against materials and agents, and of a run against ticks, on logarithmic axes; "
+    "cost of a history of the urn in ensembles of several sizes against one alone; "
+    "every measurement that has a target, as a multiple of it; cost of a run that does nothing by runs in a chunk."
 )
 SIZED = {
-    "materials": ("tick, materials", BLUE, "o"), "agents": ("tick, agents", VERMILION, "s"), "ticks": ("run, ticks", GREEN, "^"),
-}  # fmt: skip
+    "materials": ("tick, materials", BLUE, "o"),
+    "agents": ("tick, agents", VERMILION, "s"),
+    "ticks": ("run, ticks", GREEN, "^"),
+}
 
 
 def draw(rows: Sequence[dict[str, Any]]) -> Figure:

@@ -1,7 +1,7 @@
-"""A plain Gaussian process with a growing Cholesky factor, as one would write it for a campaign: the reference of quality and cost.
+"""A plain Gaussian process with a growing Cholesky factor, as one would write it for a campaign.
 
-Matern-5/2, length .25 sqrt(d) on columns scaled to [0, 1], noise .01, labels standardised by those seen so far. Nothing
-of the package is used.
+It is the reference of quality and cost. Matern-5/2, length .25 sqrt(d) on columns scaled to [0, 1], noise .01, labels
+standardised by those seen so far. Nothing of the package is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Float = NDArray[np.float64]
 
 
 def campaign(x: Float, y: Float, start: list[int], budget: int, rule: str, kappa: float = 2.0) -> list[int]:
-    """Choose `budget` of the rows of `x` (N, d), the first of which are given, by the largest mean or upper bound (ucb)."""
+    """Choose `budget` of the rows of `x` (N, d), the first of them given, by the largest mean or upper bound (ucb)."""
     size, d = x.shape
     x = (x - x.min(axis=0)) / (x.max(axis=0) - x.min(axis=0)) / (0.25 * math.sqrt(d))
     half, variance = np.empty((budget, size)), np.ones(size)

@@ -172,11 +172,21 @@ def ensemble(histories: Sequence[int] = (10, 100, 1_000), ticks: int = 500, roun
     best = np.min(together, axis=0)
     ratio = float(np.median([a * histories[-1] / t[-1] for a, t in zip(alone, together, strict=True)]))
     return [
-        *(row(f"{n} histories of the urn together, each", 1e3 * c / n, "ms", size=n) for n, c in zip(histories, best, strict=True)),
+        *(
+            row(f"{n} histories of the urn together, each", 1e3 * c / n, "ms", size=n)
+            for n, c in zip(histories, best, strict=True)
+        ),
         row("a history of the urn alone", 1e3 * min(alone), "ms"),
-        row(f"one by one / together, {histories[-1]} histories", ratio, "ratio", ">= 30", ratio >= 30 and same, equal_bits=same),
+        row(
+            f"one by one / together, {histories[-1]} histories",
+            ratio,
+            "ratio",
+            ">= 30",
+            ratio >= 30 and same,
+            equal_bits=same,
+        ),
         row("exponent in replicates", exponent(histories, best), "exponent", "about 1"),
-    ]  # fmt: skip
+    ]
 
 
 def null_model(ticks: int = 2_000, rounds: int = 3) -> list[Row]:

@@ -32,7 +32,9 @@ Choose = Callable[[Float, Float, Float], Float]
 
 
 def objects(docking: Path | None, factor: int = 17, ticks: int = 3) -> list[Row]:
-    """Measure a tick against the docking implementation: the same rules and draws, an object for each agent, record and node.
+    """Measure a tick against the docking implementation.
+
+    It has the same rules and draws, and an object for each agent, record and node.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def objects(docking: Path | None, factor: int = 17, ticks: int = 3) -> list[Row]
 
 
 def sklearn_upper(x: Float, y: Float, ahead: Float) -> Float:
-    """Upper bounds by scikit-learn: Matern-5/2 of one length and white noise, fitted anew, default bounds, no restarts."""
+    """Upper bounds by scikit-learn: Matern-5/2 of one length, white noise, fitted anew, default bounds, no restarts."""
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 
@@ -140,9 +142,25 @@ def _against(peer: str, choose: Choose, name: str, space: MaterialsSpace, seeds:
         "seeds": seeds,
     }
     return [
-        row(f"AF@50 / {peer}, {name}", reference / mean, "ratio", ">= 1 within noise", mean - reference <= 2 * noise, error=noise / mean, **detail),
-        row(f"{peer} / ours, CPU, {name}", ratio, "ratio", f">= {target:g}", ratio >= target, ours=statistics.median(ours), theirs=statistics.median(cost)),
-    ]  # fmt: skip
+        row(
+            f"AF@50 / {peer}, {name}",
+            reference / mean,
+            "ratio",
+            ">= 1 within noise",
+            mean - reference <= 2 * noise,
+            error=noise / mean,
+            **detail,
+        ),
+        row(
+            f"{peer} / ours, CPU, {name}",
+            ratio,
+            "ratio",
+            f">= {target:g}",
+            ratio >= target,
+            ours=statistics.median(ours),
+            theirs=statistics.median(cost),
+        ),
+    ]
 
 
 def _campaign(choose: Choose, x: Float, y: Float, start: list[int], top: Any, enough: int, budget: int) -> float:

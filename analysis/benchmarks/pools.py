@@ -80,8 +80,17 @@ def compared(space: MaterialsSpace, rule: str, seeds: int, budget: int, label: s
     cost, bar = statistics.median(ours), statistics.median(theirs)
     return [
         row(f"AF@50, {label}", chance / mean, "ratio", "> 1", chance > mean, error=chance * error / mean**2),
-        row(f"AF@50 / plain process, {label}", reference / mean, "ratio", "1 within noise", mean - reference <= 2 * gap,
-            error=gap / mean, plain=chance / reference, alike=same, seeds=seeds),
+        row(
+            f"AF@50 / plain process, {label}",
+            reference / mean,
+            "ratio",
+            "1 within noise",
+            mean - reference <= 2 * gap,
+            error=gap / mean,
+            plain=chance / reference,
+            alike=same,
+            seeds=seeds,
+        ),
         row(f"campaign, {label}", 1e3 * cost, "CPU ms", plain=1e3 * bar),
         row(f"campaign / plain process, {label}", cost / bar, "ratio", "<= 1", cost <= bar),
-    ]  # fmt: skip
+    ]

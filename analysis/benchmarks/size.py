@@ -2,8 +2,9 @@
 
     python -m analysis.benchmarks.size
 
-Code lines are those of a copy that ``ruff format`` has written without any ``# fmt: skip``; docstrings, comments and blank lines do not
-count. Statements are those of the syntax tree without docstrings. Complexity is that of radon, averaged over functions, methods and classes.
+Code lines are those of a copy that ``ruff format`` has written; docstrings, comments and blank lines do not count.
+Statements are those of the syntax tree without docstrings. Complexity is that of radon, averaged over functions,
+methods and classes.
 """
 
 from __future__ import annotations
@@ -91,8 +92,6 @@ def main() -> int:
         copy = Path(place) / PACKAGE
         shutil.copytree(ROOT / PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", place)
-        for path in copy.rglob("*.py"):
-            path.write_text(path.read_text(encoding="utf-8").replace("  # fmt: skip", ""), encoding="utf-8")
         subprocess.run(  # noqa: S603
             [sys.executable, "-m", "ruff", "format", "--quiet", str(copy)], check=True
         )

@@ -1,4 +1,4 @@
-"""Cost of studies: what a run costs beside itself, how well processes are used, memory and reading of large stores, start-up."""
+"""Cost of studies: of a run beside itself, use of processes, memory and reading of large stores, start-up."""
 
 from __future__ import annotations
 
@@ -47,8 +47,15 @@ def busy(run: RunInput) -> tuple[dict[str, float], Any]:
 def toy(runs: int, model: Any = idle, **fields: Any) -> StudyDefinition:
     """Study of so many runs: a baseline and three other arms."""
     arms = [Arm(label=f"arm_{i}", parameters={"x": float(i)}) for i in (1, 2, 3)]
-    given = {"name": "toy", "model": model, "ticks": 120, "policies": arms, "replicates": {"n": runs // 4},
-             "outcomes": {"y": {"better": "more"}, "z": {}}, "series": {"of": QUANTITIES, "every": 12}}  # fmt: skip
+    given = {
+        "name": "toy",
+        "model": model,
+        "ticks": 120,
+        "policies": arms,
+        "replicates": {"n": runs // 4},
+        "outcomes": {"y": {"better": "more"}, "z": {}},
+        "series": {"of": QUANTITIES, "every": 12},
+    }
     return StudyDefinition(**(given | fields))
 
 
@@ -59,7 +66,7 @@ def processor_seconds() -> float:
 
 
 def overhead(few: int = 2_000, many: int = 12_000, rounds: int = 3) -> list[Row]:
-    """Processor time that a run costs beside itself, storage included: cost of further runs, their own work taken off."""
+    """Processor time of a run beside itself, storage included: cost of further runs, their own work taken off."""
     study = toy(4)
     runs = [
         RunInput({}, "baseline", (), (), seed, 0, study.ticks, QUANTITIES, study.series.ticks(study.ticks))
@@ -105,7 +112,8 @@ def efficiency(runs: int = 800, workers: int = 2, rounds: int = 3) -> list[Row]:
     skip = 4 * workers
 
     def bare() -> float:
-        work = f"from analysis.benchmarks.studies import burn\nfor _ in range({runs // workers}): burn(); print(flush=True)"
+        loop = f"for _ in range({runs // workers}): burn(); print(flush=True)"
+        work = f"from analysis.benchmarks.studies import burn\n{loop}"
         command = [sys.executable, "-c", work]
         processes = [subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) for _ in range(workers)]  # noqa: S603 (this interpreter)
         begun, over = [], []
@@ -133,9 +141,16 @@ def efficiency(runs: int = 800, workers: int = 2, rounds: int = 3) -> list[Row]:
     best = {name: min(by_hand) / min(values) for name, values in parts.items()}
     detail = {"by_hand": by_hand, **parts}
     return [
-        row(f"study efficiency, {workers} processes, 50 ms runs", best["running"], "ratio", ">= 0.95", best["running"] >= 0.95, **detail),
+        row(
+            f"study efficiency, {workers} processes, 50 ms runs",
+            best["running"],
+            "ratio",
+            ">= 0.95",
+            best["running"] >= 0.95,
+            **detail,
+        ),
         row(f"the same, start and end of {runs} runs included", best["whole"], "ratio"),
-    ]  # fmt: skip
+    ]
 
 
 def cluster(workers: Sequence[int] = (1, 2, 4), runs: int = 240, rounds: int = 2) -> list[Row]:

@@ -116,10 +116,11 @@ def run_all(
     load = list(os.getloadavg()) if hasattr(os, "getloadavg") else None
     return {
         "software": {"version": version(), "fingerprint": fingerprint()},
-        "environment": environment() | {"processor": platform.processor(), "cores": os.cpu_count(), "threads": 1, "blas": blas, "load": load},
+        "environment": environment()
+        | {"processor": platform.processor(), "cores": os.cpu_count(), "threads": 1, "blas": blas, "load": load},
         "quick": how.quick,
         "rows": rows,
-    }  # fmt: skip
+    }
 
 
 def _measured(name: str, measure: Callable[[How], list[Row]], how: How) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from analysis.paper import text
 from analysis.paper.captions import FEEDS, FIGURES, chosen
 from analysis.paper.studies import STUDIES
-from mpbf_abm.cli.console import tell_written
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar, tell_written
 from mpbf_abm.errors import ConfigurationError, MpbfError, OutputError
-from mpbf_abm.figures.build import JOURNALS, build, compare
+from mpbf_abm.figures.build import JOURNALS, LIST, build, listed
 from mpbf_abm.outputs import OutputFolder, table
 from mpbf_abm.processes import default_workers
+from mpbf_abm.studies.jobs import hash_bytes
 
 if TYPE_CHECKING:
+    from mpbf_abm.figures.kind import Kind
     from mpbf_abm.studies.results import Results
 
     Read = Callable[[str], Results]
@@ -29,7 +31,7 @@ OK, FAILURE, USAGE, DIFFERENT, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0, 1 for a failure, 2 for input that cannot be used, 3 if files differ, 130 if stopped."""
+    """Run the command; returns 0, 1 for a failure, 2 for unusable input, 3 if files differ, 130 if stopped."""
     parser = argparse.ArgumentParser(prog="python -m analysis.paper", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="the quick profile, marked as a draft [default: the full one]"
@@ -37,9 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--from", dest="runs", type=Path, metavar="DIR", help="stored studies [results/paper/PROFILE]")
     parser.add_argument("--out", type=Path, metavar="DIR", help="figures, tables and texts [paper, beside the studies]")
     parser.add_argument(
-        "--only", action="append", default=[], metavar="FIGURE",
+        "--only",
+        action="append",
+        default=[],
+        metavar="FIGURE",
         help=f"this figure, and no text, into `figures` beside the studies; may be repeated ({', '.join(FIGURES)})",
-    )  # fmt: skip
+    )
     parser.add_argument("--journal", choices=tuple(JOURNALS), default="nature", help="column widths and panel letters")
     parser.add_argument("--check", action="store_true", help="build figures elsewhere and compare every byte")
     parser.add_argument("--jobs", type=int, default=default_workers(), metavar="N", help="processes (%(default)s)")
@@ -111,17 +116,39 @@ def feeding(read: Read) -> Read:
     return lambda figure: read(FEEDS[figure])
 
 
+def compare(out: Path, figures: Sequence[Kind], results: Read, **options: Any) -> list[str]:
+    """Build again in a temporary folder; return the files that differ from those in `out`, or are missing there."""
+    try:
+        known = listed(out / LIST)
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"{out / LIST}: cannot be read ({error})") from None
+    with tempfile.TemporaryDirectory() as folder:
+        again = build(figures, results, Path(folder), **options)
+    different = []
+    for entry in again:
+        before = known.get(entry["name"], {}).get("files", {})
+        for file, digest in entry["files"].items():
+            path = out / file
+            here = hash_bytes(path.read_bytes()) if path.is_file() else ""
+            if digest != here or digest != before.get(file):
+                different.append(file)
+    return different
+
+
 def write(target: Path, read: Read, numbers: Sequence[text.Number], template: Path) -> str:
     """Write tables and texts; returns the summary."""
     known, effects = text.numbers(numbers, read), text.effects(read)
     written = {
         "summary.md": text.filled(template.read_text(encoding="utf-8"), known, str(template)),
-        "methods.md": text.methods_section(read), "captions.md": text.captions(),
+        "methods.md": text.methods_section(read),
+        "captions.md": text.captions(),
         "numbers.csv": known.to_csv(index=False, float_format="%.10g", lineterminator="\n"),
-        "numbers.tex": text.latex(known[["name", "value", "low", "high", "n"]], "Numbers of the text, with 95 % intervals.", "tab:numbers"),
+        "numbers.tex": text.latex(
+            known[["name", "value", "low", "high", "n"]], "Numbers of the text, with 95 % intervals.", "tab:numbers"
+        ),
         "effects.csv": effects.to_csv(index=False, float_format="%.10g", lineterminator="\n"),
         "effects.tex": text.latex(effects, "Effects of policies, with simultaneous 95 % intervals.", "tab:effects"),
-    }  # fmt: skip
+    }
     for name, content in written.items():
         (target / name).write_text(content, encoding="utf-8", newline="\n")
     return written["summary.md"]

@@ -21,7 +21,9 @@ def _figure(name: str, study: str, choice: Choice, title: str, caption: str, alt
 
 _MADE = (
     _figure(
-        "flows", "courses", Choice(where={"gamma": CROWD}),
+        "flows",
+        "courses",
+        Choice(where={"gamma": CROWD}),
         "Measured flows between the layers",
         "What flows between curators, commons, models, planners and experiments in a tick, in communities that "
         "follow the crowd (γ = 2): mean over histories with its 95 % interval, as they are and with a floor on "
@@ -31,7 +33,9 @@ _MADE = (
         "width is the measured flow per tick; one diagram for the baseline, one with a floor on exploration.",
     ),
     _figure(
-        "corpus", "courses", Choice(),
+        "corpus",
+        "courses",
+        Choice(),
         "Growth of the corpus",
         "Records by origin over time, mean of histories, at a reinforcement of 1.05 (a) and 2 (b); plain areas "
         "are the founding core, the largest families that held half of the founding records, hatched ones all "
@@ -41,7 +45,9 @@ _MADE = (
         "of records that the founding core of families still holds.",
     ),
     _figure(
-        "phase", "urns", Choice(outcomes=("locked",)),
+        "phase",
+        "urns",
+        Choice(outcomes=("locked",)),
         "Phase diagram of the null community",
         "Share of histories of the null community (five equal families) in which one family holds more than two "
         "fifths of the records at the end, twice an equal share, over reinforcement γ and exploration ε. White: "
@@ -51,7 +57,9 @@ _MADE = (
         "contour and two curves of theory that border it.",
     ),
     _figure(
-        "fan", "courses", Choice(where={"gamma": CROWD}),
+        "fan",
+        "courses",
+        Choice(where={"gamma": CROWD}),
         "Layers over time",
         "The four quantities of the framework in this project's operationalisation, finds and breadth, in "
         "communities that follow the crowd (γ = 2), with and without a floor on exploration: eight histories "
@@ -60,7 +68,9 @@ _MADE = (
         "trade-off, finds and breadth, for the baseline and a floor on exploration.",
     ),
     _figure(
-        "twins", "twins", Choice(),
+        "twins",
+        "twins",
+        Choice(),
         "Divergence of twins",
         "Two histories on the same draws that differ by a deposit of a fiftieth of the records in a family of "
         "median size at a fifth of the way: distance of their family shares over time (a; median and the range of "
@@ -70,7 +80,9 @@ _MADE = (
         "distribution of its growth over pairs.",
     ),
     _figure(
-        "early", "courses", Choice(),
+        "early",
+        "courses",
+        Choice(),
         "Early advantage",
         "Share of the records that the family leading at a fifth of the run holds then and at the end, one point "
         "for each history (a; line: equality), and the variance of both shares over histories with its 95 % "
@@ -79,7 +91,9 @@ _MADE = (
         "reinforcement, and the variance of shares early and at the end.",
     ),
     _figure(
-        "removal", "removal", Choice(),
+        "removal",
+        "removal",
+        Choice(),
         "The network under removal",
         "Largest component of the network of repositories, models and labs while nodes are removed, at random or "
         "by three criteria of attack, where models and labs lean on one (a), two (b) or three (c) providers: "
@@ -89,7 +103,9 @@ _MADE = (
         "to three providers, and the mean of each curve with its interval.",
     ),
     _figure(
-        "ridges", "budgets", Choice(),
+        "ridges",
+        "budgets",
+        Choice(),
         "Distributions of outcomes by policy and budget",
         "Distributions over histories of finds (a) and breadth (b) in communities that follow the crowd, by "
         "policy and by the experiments that a planner can make in a tick: density, single runs (ticks) and their "
@@ -98,14 +114,18 @@ _MADE = (
         "runs and medians.",
     ),
     _figure(
-        "regret", "policies", Choice(),
+        "regret",
+        "policies",
+        Choice(),
         "Policies under uncertainty",
         "Rank of each policy by several criteria of robustness (a), and its regret in finds, what is lost against "
         "the best policy of a scenario, in every scenario (b), scenarios in the order of their largest regret.",
         "Table of ranks of policies by criterion, and a heat map of their regret over scenarios.",
     ),
     _figure(
-        "indices", "indices", Choice(),
+        "indices",
+        "indices",
+        Choice(),
         "What explains the variance of outcomes",
         "Total and first-order Sobol indices of five parameters, free of the noise of replicates, with 95 % "
         "intervals; a factor that does nothing shows the floor of noise, and the share of the variance that is "
@@ -114,7 +134,9 @@ _MADE = (
         "finds and for breadth.",
     ),
     _figure(
-        "box", "policies", Choice(outcomes=("leading_share",)),
+        "box",
+        "policies",
+        Choice(outcomes=("leading_share",)),
         "Which communities become concentrated",
         "Scenario discovery of the two fifths of communities that end most concentrated: coverage and density of "
         "boxes on the way to the chosen one, on the fitted and on the held-out half of the scenarios (a); limits "
@@ -123,7 +145,9 @@ _MADE = (
         "that end concentrated and others.",
     ),
     _figure(
-        "warnings", "warnings", Choice(),
+        "warnings",
+        "warnings",
+        Choice(),
         "Signals before a transition",
         "Null communities of constant size whose exploration falls to the threshold of lock-in, and others whose "
         "exploration stays: single histories (a), trends of variance and autocorrelation of the first family's "
@@ -132,7 +156,7 @@ _MADE = (
         "Histories of communities that approach a transition and of others, distributions of the trends of two "
         "early-warning signals, and their ROC curves.",
     ),
-)  # fmt: skip
+)
 FIGURES: dict[str, Kind] = {figure.name: figure for figure, _ in _MADE}
 FEEDS: dict[str, str] = {figure.name: study for figure, study in _MADE}
 

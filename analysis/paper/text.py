@@ -39,8 +39,8 @@ class Number(Section):
     where : dict
         Values of the scenario's parameters (outcome), or of columns (panel).
     kind : str
-        mean, share (of runs with an event, of one scenario), or difference to the baseline of the same histories. Over several
-        scenarios each counts once.
+        mean, share (of runs with an event, of one scenario), or difference to the baseline of the same histories. Over
+        several scenarios each counts once.
     figure, panel, column : str
         Instead of an outcome: the only row of a panel that fits `where`.
     digits : int
@@ -124,18 +124,13 @@ def value(number: Number, read: Read) -> tuple[Estimate, int]:
 
 def _row(number: Number, frames: dict[str, pd.DataFrame]) -> pd.Series[Any]:
     if number.panel not in frames:
-        raise ConfigurationError(
-            [
-                f"number '{number.name}': figure '{number.figure}' has no panel '{number.panel}' (panels: {', '.join(frames)})"
-            ]
-        )
+        what = f"figure '{number.figure}' has no panel '{number.panel}' (panels: {', '.join(frames)})"
+        raise ConfigurationError([f"number '{number.name}': {what}"])
     frame = frames[number.panel]
     if unknown := [c for c in (number.column, *number.where) if c not in frame]:
-        raise ConfigurationError(
-            [
-                f"number '{number.name}': panel '{number.panel}' has no column '{unknown[0]}' (columns: {', '.join(map(str, frame.columns))})"
-            ]
-        )
+        columns = ", ".join(map(str, frame.columns))
+        what = f"panel '{number.panel}' has no column '{unknown[0]}' (columns: {columns})"
+        raise ConfigurationError([f"number '{number.name}': {what}"])
     for column, wanted in number.where.items():
         frame = frame[np.isclose(frame[column], wanted) if isinstance(wanted, float) else frame[column] == wanted]
     if frame.empty:
@@ -213,9 +208,12 @@ def latex(frame: pd.DataFrame, caption: str, label: str) -> str:
     )
     align = "".join("r" if frame[c].dtype.kind in "fi" else "l" for c in frame)
     return (
-        "\\begin{table}\n\\centering\n" + f"\\caption{{{_escaped(caption)}}}\n\\label{{{label}}}\n\\begin{{tabular}}{{{align}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
-        + body + "\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
-    )  # fmt: skip
+        "\\begin{table}\n\\centering\n"
+        + f"\\caption{{{_escaped(caption)}}}\n\\label{{{label}}}\n"
+        + f"\\begin{{tabular}}{{{align}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
+        + body
+        + "\n\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    )
 
 
 def _escaped(value: Any) -> str:

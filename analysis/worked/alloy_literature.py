@@ -62,7 +62,7 @@ def record(data: Path) -> pd.DataFrame:
 
 @lru_cache(maxsize=2)
 def space(data: Path) -> MaterialsSpace:
-    """All element sets of the space, one equimolar alloy each, with measured or estimated hardness and year of first report."""
+    """All element sets of the space, one equimolar alloy each, with measured or estimated hardness and first year."""
     events = record(data)
     alphabet = sorted({e for s in events["system"] for e in s.split("-")})
     systems = ["-".join(c) for n in SIZES for c in combinations(alphabet, n)]
@@ -115,7 +115,11 @@ def surface_skill(data: Path, parts: int = 10) -> float:
     guess = np.empty(len(values))
     for part in range(parts):
         out = family % parts == part
-        guess[out] = surface([f for f, o in zip(formulas, out, strict=True) if not o], values[~out], [f for f, o in zip(formulas, out, strict=True) if o])  # fmt: skip
+        guess[out] = surface(
+            [f for f, o in zip(formulas, out, strict=True) if not o],
+            values[~out],
+            [f for f, o in zip(formulas, out, strict=True) if o],
+        )
     return float(1 - ((guess - values) ** 2).sum() / ((values - values.mean()) ** 2).sum())
 
 

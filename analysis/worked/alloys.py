@@ -47,8 +47,9 @@ Int = NDArray[np.int64]
 
 QUESTION = "What does a community need to choose its families as the alloy literature did, 2004 to 2019?"
 ALT = (
-    "Six panels: the share of events on known alloy families by year for each kind of community and for the record, and, for each, "
-    "points for effective families, new families one edit away, events in the top decile, and two attachment exponents, with the record as dashed line."
+    "Six panels: the share of events on known alloy families by year for each kind of community and for the record, "
+    "and, for each, points for effective families, new families one edit away, events in the top decile, "
+    "and two attachment exponents, with the record as dashed line."
 )
 LATE = 2016
 
@@ -107,10 +108,19 @@ OUTCOMES = {
 
 # What a replay is, whatever the arm: the labs make, and publish, as many alloys in each year as the literature did.
 REPLAY: dict[str, Any] = {
-    "founding.year": FIRST, "founding.mass": 0.0, "curators.records": 0, "planners.count": 40, "planners.experiments": 1.0,
-    "planners.candidates": 1, "trainers.panel": 1, "planners.repeats": True, "planners.publication_bias": 0.0,
-    "trainers.retrain_interval": 1, "commons.forgetting": 0.0, "coupling.outer_loop": 1.0,
-}  # fmt: skip
+    "founding.year": FIRST,
+    "founding.mass": 0.0,
+    "curators.records": 0,
+    "planners.count": 40,
+    "planners.experiments": 1.0,
+    "planners.candidates": 1,
+    "trainers.panel": 1,
+    "planners.repeats": True,
+    "planners.publication_bias": 0.0,
+    "trainers.retrain_interval": 1,
+    "commons.forgetting": 0.0,
+    "coupling.outer_loop": 1.0,
+}
 
 
 def replay(run: RunInput, folder: str) -> tuple[dict[str, float], Float]:
@@ -156,7 +166,7 @@ def exploration(data: Path) -> float:
 
 
 def mass(data: Path) -> float:
-    """Virtual records of all families together by which an urn has the late reuse of the record: ``m / (m + n)`` are new."""
+    """Virtual records of all families by which an urn has the late reuse of the record: ``m / (m + n)`` are new."""
     years, _ = real_events(data)
     known = np.mean([(years < year).sum() for year in years[years >= LATE]])
     share = exploration(data)
@@ -168,9 +178,14 @@ def falling(data: Path) -> tuple[Policy, ...]:
     years, _ = real_events(data)
     whole = mass(data)
     return tuple(
-        Policy(name="falling", set={"planners.exploration": float(whole / (whole + (years < year).sum()))}, start=tick, end=tick + 1)
+        Policy(
+            name="falling",
+            set={"planners.exploration": float(whole / (whole + (years < year).sum()))},
+            start=tick,
+            end=tick + 1,
+        )
         for tick, year in enumerate(range(FIRST + 1, LAST + 1))
-    )  # fmt: skip
+    )
 
 
 def study(data: Path, replicates: int) -> Study:
@@ -223,10 +238,15 @@ def report(results: Results, data: Path) -> Report:
             "setting": setting(data),
         },
         partial(
-            draw_alloys, results.arm_names, np.arange(FIRST + 1.0, LAST + 1), results.series_values("reuse")[0], reuse_by_tick(time, family),
-            {OUTCOMES[name]: values[name] for name in shown}, {OUTCOMES[name]: real[name] for name in shown},
+            draw_alloys,
+            results.arm_names,
+            np.arange(FIRST + 1.0, LAST + 1),
+            results.series_values("reuse")[0],
+            reuse_by_tick(time, family),
+            {OUTCOMES[name]: values[name] for name in shown},
+            {OUTCOMES[name]: real[name] for name in shown},
         ),
-    )  # fmt: skip
+    )
 
 
 def comparison(arms: Sequence[str], values: Mapping[str, Float], real: Mapping[str, float]) -> str:
@@ -261,14 +281,26 @@ def whole_record(data: Path) -> str:
         ]
         rows.append(
             [
-                label, str(len(part)), str(len(sets)),
+                label,
+                str(len(part)),
+                str(len(sets)),
                 *(f"{number(e.value)} ({number(e.low)} to {number(e.high)})" for e in exponents),
                 f"{(nearest <= 1).sum()} and {(nearest <= 2).sum()} of {len(nearest)}",
                 ", ".join(number(s, 2) for s in share[years >= LATE]),
                 number(attachment.heaps(time, family)),
             ]
-        )  # fmt: skip
-    head = ["", "events", "families", "exponent, binned", "exponent, kernel", "exponent, likelihood", "new within 1 and 2 edits", f"reuse {LATE}-{LAST}", "Heaps exponent"]  # fmt: skip
+        )
+    head = [
+        "",
+        "events",
+        "families",
+        "exponent, binned",
+        "exponent, kernel",
+        "exponent, likelihood",
+        "new within 1 and 2 edits",
+        f"reuse {LATE}-{LAST}",
+        "Heaps exponent",
+    ]
     return markdown_table(head, rows)
 
 

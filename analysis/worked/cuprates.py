@@ -37,12 +37,14 @@ QUESTION = (
     "How long does a community that knows no cuprate take to come upon them, and how wrong are its models until then?"
 )
 ALT = (
-    "Four panels: the share of communities that have made a cuprate above 77 K along time, and, for each kind of community, points "
-    "for the tick of its first cuprate, its models' error on cuprates, and the share of experiments spent on them."
+    "Four panels: the share of communities that have made a cuprate above 77 K along time, and, for each kind of "
+    "community, points for the tick of its first cuprate, its models' error on cuprates, and the share of experiments "
+    "spent on them."
 )
 TICKS = 60
 LIQUID_NITROGEN = 77.0  # K
-# First superconductors of a class (Bednorz and Mueller 1986; Kamihara et al. 2006); all else counts as known long before.
+# First superconductors of a class (Bednorz and Mueller 1986; Kamihara et al. 2006); all else counts as known
+# long before.
 CUPRATES, IRON_BASED, BEFORE = 1986, 2006, 1911
 KNOWN, HELD_OUT = 2018, 1985
 PNICTOGENS = ("P", "As", "S", "Se", "Te")
@@ -60,8 +62,11 @@ OUTCOMES = {
 
 # Nobody computes a critical temperature: all records are measured, and only labs make new ones.
 SETTING: dict[str, Any] = {
-    "curators.records": 0, "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0), "founding.records": 2_000, "coupling.pseudo_share": 0.0,
-}  # fmt: skip
+    "curators.records": 0,
+    "curators.modality_mix": (0.0, 0.0, 1.0, 0.0, 0.0, 0.0),
+    "founding.records": 2_000,
+    "coupling.pseudo_share": 0.0,
+}
 
 
 # --------------------------------------------------------------------------- the space
@@ -124,11 +129,14 @@ def community(run: RunInput, folder: str) -> tuple[dict[str, float], Float]:
     world = eco.world
     families = np.bincount(materials.family, copper, materials.families) / materials.family_sizes
     outcomes = {
-        "first": first, "first_hot": first_hot,
+        "first": first,
+        "first_hot": first_hot,
         "spent": float(world.experiments @ families / max(1, world.experiments.sum())),
-        "error_cuprates": early[0], "error_others": early[1], "error_end": errors(world, copper)[0],
+        "error_cuprates": early[0],
+        "error_others": early[1],
+        "error_end": errors(world, copper)[0],
         "found_share": world.discoveries.count / max(1, world.discoveries.existing),
-    }  # fmt: skip
+    }
     return outcomes, np.array(along)[run.kept]
 
 
@@ -139,7 +147,7 @@ def made_now(world: World) -> NDArray[np.int64]:
 
 
 def errors(world: World, chosen: Bool) -> tuple[float, float]:
-    """Mean absolute error of the models, on panel materials that are chosen and on all others, in the unit of the data."""
+    """Mean absolute error of the models, on chosen panel materials and on all others, in the unit of the data."""
     unit = abs(world.space.scale[1])
     gaps = [
         (m.panel.materials, np.abs(m.panel_mean - world.truth.property[m.panel.materials])) for _, m in world.models()
@@ -199,10 +207,13 @@ def report(results: Results, data: Path) -> Report:
             "effects": effect_table(compare(results, list(primary)).table, primary),
         },
         partial(
-            draw_cuprates, arms, results.series_ticks.astype(np.float64), results.series_values("hot")[0],
+            draw_cuprates,
+            arms,
+            results.series_ticks.astype(np.float64),
+            results.series_values("hot")[0],
             {OUTCOMES[name]: values[name] for name in shown},
         ),
-    )  # fmt: skip
+    )
 
 
 def penalty(values: Mapping[str, Float], arms: Sequence[str]) -> str:
@@ -230,11 +241,17 @@ def facts(data: Path) -> str:
     rows = [
         ["distinct compositions", str(materials.size)],
         ["of these with copper and oxygen", str(int(copper.sum()))],
-        [f"above {LIQUID_NITROGEN:g} K, and cuprates among them", f"{(kelvin > LIQUID_NITROGEN).sum()}, {(kelvin[copper] > LIQUID_NITROGEN).sum()}"],
+        [
+            f"above {LIQUID_NITROGEN:g} K, and cuprates among them",
+            f"{(kelvin > LIQUID_NITROGEN).sum()}, {(kelvin[copper] > LIQUID_NITROGEN).sum()}",
+        ],
         ["families, and those mostly of cuprates", f"{materials.families}, {(share > 0.5).sum()}"],
         ["one sd of the space (K)", number(abs(materials.scale[1]))],
-        ["highest critical temperature known at founding (K)", number(float(kelvin[materials.year <= HELD_OUT].max()) if materials.year is not None else np.nan)],
-    ]  # fmt: skip
+        [
+            "highest critical temperature known at founding (K)",
+            number(float(kelvin[materials.year <= HELD_OUT].max()) if materials.year is not None else np.nan),
+        ],
+    ]
     return markdown_table(["", ""], rows)
 
 

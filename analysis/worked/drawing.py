@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mpbf_abm.figures import style
-from mpbf_abm.figures.of_studies import name_rows, strip
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, MM, PURPLE, VERMILION
+from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, MM, PURPLE, VERMILION, name_rows, strip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +32,14 @@ BESIDE = "points: runs; line: 10-90 %; tick: median"
 
 
 def panels(
-    fig: Figure, axes: Sequence[Axes], arms: Sequence[str], values: Mapping[str, Float], marks: Mapping[str, float], per_row: int, first: int = 0
-) -> None:  # fmt: skip
+    fig: Figure,
+    axes: Sequence[Axes],
+    arms: Sequence[str],
+    values: Mapping[str, Float],
+    marks: Mapping[str, float],
+    per_row: int,
+    first: int = 0,
+) -> None:
     """Draw one panel per quantity with a row per arm, and a line where the record lies.
 
     Parameters
@@ -87,8 +92,13 @@ def curves(ax: Axes, x: Float, arms: Sequence[str], runs: Float, record: Float |
 
 
 def draw_alloys(
-    arms: Sequence[str], years: Float, reuse: Float, record: Float, values: Mapping[str, Float], marks: Mapping[str, float]
-) -> Figure:  # fmt: skip
+    arms: Sequence[str],
+    years: Float,
+    reuse: Float,
+    record: Float,
+    values: Mapping[str, Float],
+    marks: Mapping[str, float],
+) -> Figure:
     """Draw reuse by year, and how the runs of each arm compare with the record."""
     fig = Figure(figsize=(style.WIDTHS["double"], 122 * MM))
     axes = fig.subplots(2, 3).ravel()

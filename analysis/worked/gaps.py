@@ -21,10 +21,13 @@ from mpbf_abm.studies.study import Study
 
 PAIRS = "pbe_expt_gap_pairs/gap_pairs.csv"
 FORMULA, MEASURED, SIMULATION = "formula", "gap_expt_eV", "pbe_median"
-QUESTION = "What does a community inherit from PBE gaps, and what do a quota of measured labels or harmonisation mend, at what price?"
+QUESTION = (
+    "What does a community inherit from PBE gaps, and what do a quota of measured labels or harmonisation mend, "
+    "at what price?"
+)
 ALT = (
-    "Four panels with a row for each kind of community and points for its runs: error against experiment, slope of model error "
-    "on the error of PBE, share of the largest gaps found, and records held at the end."
+    "Four panels with a row for each kind of community and points for its runs: error against experiment, "
+    "slope of model error on the error of PBE, share of the largest gaps found, and records held at the end."
 )
 TICKS = 60
 QUOTA = 0.3
@@ -44,16 +47,22 @@ OUTCOMES = {
 
 # All labels that curators buy are PBE gaps; no model fills in for them, and nobody audits.
 SIMULATED: dict[str, Any] = {
-    "curators.modality_mix": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), "curators.audit_rate": 0.0, "curators.response_dal": 0.0,
-    "trainers.harmonisation": 0.0, "founding.records": 1_000, "curators.records": RECORDS, "curators.measured_cost": MEASURED_COST, "coupling.pseudo_share": 0.0,
-}  # fmt: skip
+    "curators.modality_mix": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    "curators.audit_rate": 0.0,
+    "curators.response_dal": 0.0,
+    "trainers.harmonisation": 0.0,
+    "founding.records": 1_000,
+    "curators.records": RECORDS,
+    "curators.measured_cost": MEASURED_COST,
+    "coupling.pseudo_share": 0.0,
+}
 # Nobody learns from what labs measure either.
 DEAF: dict[str, Any] = {"trainers.labels": "simulated", "coupling.correction": 0.0}
 HEARD: dict[str, Any] = {"trainers.labels": "all"}
 
 
 def study(data: Path, replicates: int) -> Study:
-    """PBE-only communities beside such as learn from measurements, with controls of equal numbers and of equal price."""
+    """PBE-only communities beside such as learn from measurements, with controls of equal numbers and equal price."""
     quota, harmonisation = Policy(name="measured_quota", strength=QUOTA), Policy(name="harmonisation")
     # What a quota leaves of a budget: a measured label costs more than a PBE one.
     fewer = round(RECORDS / (1 + QUOTA * (MEASURED_COST - 1)))
@@ -110,10 +119,13 @@ def facts(data: Path) -> str:
         ["median PBE/experiment ratio, non-metals", number(float(np.median(simulated[open_] / real[open_])))],
         ["mean absolute error of PBE, non-metals (eV)", number(float(np.abs(simulated - real)[open_].mean()))],
         ["non-metals that PBE calls metals", number(float((simulated[open_] < 0.05).mean()))],
-        ["RMSE of PBE, all (sd of the space)", number(float(np.sqrt(((materials.simulated - materials.property) ** 2).mean())))],
+        [
+            "RMSE of PBE, all (sd of the space)",
+            number(float(np.sqrt(((materials.simulated - materials.property) ** 2).mean()))),
+        ],
         ["one sd of the space (eV)", number(abs(materials.scale[1]))],
         ["families", str(materials.families)],
-    ]  # fmt: skip
+    ]
     return markdown_table(["", ""], rows)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.figures import style
 from mpbf_abm.outputs import markdown_table, write_pages
@@ -144,7 +144,8 @@ def made(results: Results) -> str:
 def fingerprint(data: Path, names: Iterable[str], *measures: ModuleType) -> str:
     """Hash of data, of the model and of some measures: a parameter of a study whose model of its own uses them.
 
-    The ids of such runs would otherwise follow from the example's file alone, and what is stored outlive what it came from.
+    The ids of such runs would otherwise follow from the example's file alone, and what is stored outlive what it came
+    from.
     """
     digest = hashlib.sha256(model_fingerprint().encode())
     for path in (*(data / name for name in names), *(Path(str(m.__file__)) for m in measures)):
@@ -185,7 +186,7 @@ def event_share(values: Float) -> str:
 
 
 def spread_table(results: Results, outcomes: Mapping[str, str], arms: Sequence[str]) -> str:
-    """Median and 95 % range over runs, of events their share and its interval: one row per arm, one column per outcome."""
+    """Median and 95 % range over runs, of events their share and its interval: a row per arm, a column per outcome."""
     values = {
         name: (results.values(name)[0], event_share if results.outcome(name).event else middle_range)
         for name in outcomes

@@ -46,17 +46,21 @@ CODES |= {MpbfError: USAGE, OSError: FAILURE, MemoryError: FAILURE}
 
 def _explain(error: Exception) -> int | None:
     """Print what an error says, one line for each fault, and return its exit code; None for a fault of the program."""
-    for kind, code in CODES.items():
-        if isinstance(error, kind):
-            lines = getattr(error, "faults", None) or [str(error) or type(error).__name__]
-            complain([BROKEN + line for line in lines] if kind is BookkeepingError else lines)
-            return code
+    code = next((code for kind, code in CODES.items() if isinstance(error, kind)), None)
+    if code is not None:
+        lines = getattr(error, "faults", None) or [str(error) or type(error).__name__]
+        broken = BROKEN if isinstance(error, BookkeepingError) else ""
+        complain([broken + line for line in lines])
+        return code
     # typer keeps its parser's errors under a private name; what they share is this method.
     message = getattr(error, "format_message", None)
-    if message is None:
-        return None
-    if type(error).__name__ == "NoArgsIsHelpError":
-        print(message(), file=sys.stderr)
+    return None if message is None else _explain_usage(type(error).__name__, message())
+
+
+def _explain_usage(kind: str, message: str) -> int:
+    """Print what the parser says: a whole help text, or one line."""
+    if kind == "NoArgsIsHelpError":
+        print(message, file=sys.stderr)
     else:
-        complain([message()])
+        complain([message])
     return USAGE

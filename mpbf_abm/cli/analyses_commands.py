@@ -1,22 +1,24 @@
-"""``mpbf compare``, ``robustness``, ``sensitivity`` and ``discover``: analyses of the runs of a study."""
+"""``mpbf compare``, ``robustness``, ``sensitivity``, ``discover`` and ``figures``: analyses of the runs of a study."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
-from mpbf_abm.cli.binding import names_in, option, real
-from mpbf_abm.cli.console import tell, written
+from mpbf_abm.cli.binding import argument, names_in, one_of, option, real
+from mpbf_abm.cli.console import complain, tell, written
 from mpbf_abm.cli.options import MORE, Json, Out
 from mpbf_abm.cli.study_commands import Folder
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.outputs import frame_table
+from mpbf_abm.errors import refuse
+from mpbf_abm.outputs import frame_table, table
 
 if TYPE_CHECKING:
+    from mpbf_abm.figures.kind import Choice, Kind
     from mpbf_abm.studies.analyses import Analysis
     from mpbf_abm.studies.results import Results
 
@@ -53,11 +55,10 @@ class Stored:
         from mpbf_abm.studies.files import read_study
         from mpbf_abm.studies.results import Results
 
-        study = None if self.definition is None else read_study(self.definition)
-        with Results.open(self.folder, study) as results:
-            if self.definition is not None and not (results.status == 1).any():
+        with Results.open(self.folder, None if self.definition is None else read_study(self.definition)) as results:
+            if self.definition is not None:
                 why = "belongs to this study; only outcomes, arms and the number of runs may differ"
-                raise ConfigurationError(f"{self.definition.name}: no run of {self.folder} {why}")
+                refuse(not (results.status == 1).any(), f"{self.definition.name}: no run of {self.folder} {why}")
             yield results
 
     def written(self, results: Results, kind: str, to: TextIO | None = None) -> AbstractContextManager[Path]:
@@ -67,7 +68,7 @@ class Stored:
 
 def analyse(stored: Stored, as_json: bool, kind: str, *arguments: Any, **options: Any) -> None:
     """Make an analysis, write its tables and figure, and print its main table."""
-    from mpbf_abm.reports.study_report import incomplete, write_analysis
+    from mpbf_abm.reports.runs import incomplete, write_analysis
     from mpbf_abm.studies import analyses
 
     with stored.opened() as results:
@@ -129,11 +130,76 @@ def report(stored: Stored) -> None:
 
     The default folder is DIR/report.
     """
-    from mpbf_abm.reports.study_report import write_report
+    from mpbf_abm.reports.runs import write_report
     from mpbf_abm.studies.analyses import refuse_without_outcomes
 
     with stored.opened() as results, stored.written(results, "report", to=sys.stdout) as work:
-        if not (results.status == 1).any():
-            raise ConfigurationError(f"{stored.folder}: no run is finished yet")
+        refuse(not (results.status == 1).any(), f"{stored.folder}: no run is finished yet")
         refuse_without_outcomes(results)
         write_report(results, work)
+
+
+# --------------------------------------------------------------------------- figures
+
+
+def listed() -> None:
+    """List the kinds of figures: what each shows, its size, and what it needs of a study."""
+    from mpbf_abm.figures.build import KINDS
+
+    head = ["figure", "shows", "width", "height, mm", "needs of a study"]
+    print(table(head, [[k.name, k.title, k.width, f"{k.height:g}", k.needs] for k in KINDS.values()], right=(3,)))
+
+
+def _value(text: str) -> tuple[str, float | str]:
+    name, sign, value = text.partition("=")
+    refuse(not sign, f"--where {text}: must be NAME=VALUE")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        return name.strip(), value.strip()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A figure, and what of a study it shows."""
+
+    name: Annotated[str, argument("KIND", "A figure, as mpbf figures list names it.")]
+    folder: Folder
+    journal: str = one_of("Journal: column widths and panel letters.", "nature", "elsevier", "pnas", default="nature")
+    out: Path | None = option("--out -o DIR", "Folder of figures. [default: figures, in the study's folder]")
+    where: list[Any] = option("NAME=VALUE", f"Scenarios with this value of a parameter{MORE}", _value, default=())
+    outcome: list[str] = option("NAME", f"An outcome or series to show{MORE}", None, NAMES, default=())
+    arm: list[str] = option("LABEL", f"An arm to show{MORE}", default=())
+
+    @cached_property
+    def kind(self) -> Kind:
+        """Kind of the figure."""
+        from mpbf_abm.figures.build import kind
+
+        return kind(self.name)
+
+    @property
+    def choice(self) -> Choice:
+        """Part of the study that the figure shows."""
+        from mpbf_abm.figures.kind import Choice
+
+        return Choice(dict(self.where), tuple(self.outcome), tuple(self.arm))
+
+
+def build(wanted: Wanted) -> None:
+    """Make a figure for a journal from the runs of a study: PDF, SVG, PNG, and a CSV of each panel.
+
+    A study that lacks what the figure needs is refused, with what it lacks. Other figures in the folder stay.
+    """
+    from mpbf_abm.figures import build as made
+    from mpbf_abm.reports.runs import incomplete
+    from mpbf_abm.studies.results import Results
+
+    chosen = replace(wanted.kind, prepare=partial(wanted.kind.prepare, choice=wanted.choice))
+    with Results.open(wanted.folder) as results:
+        done = (results.status == 1).any()
+        refuse(not done, f"{wanted.folder}: no run is done yet; mpbf study run {wanted.folder}")
+        target = wanted.out or results.store.path.parent / "figures"
+        with written(results, target, "figures", sys.stderr) as work:
+            made.build([chosen], lambda _: results, work, journal=wanted.journal, before=target)
+        complain(incomplete(results))

@@ -21,7 +21,7 @@ CONFIG = {
     "phases": Entry(USE, "List the phases of a tick.", "config_commands:phases"),
     "indicators": Entry(USE, "List the indicators of each tick.", "config_commands:indicators"),
 }
-DATA = {"check": Entry(USE, "Check a table of formulas, or a pool of settings.", "data_command:check")}
+DATA = {"check": Entry(USE, "Check a table of formulas, or a pool of settings.", "data_commands:check")}
 STUDY = {
     "init": Entry(USE, "Write a commented study file.", "study_commands:init"),
     "check": Entry(USE, "Check a study.", "study_commands:check"),
@@ -37,22 +37,22 @@ STUDY = {
     "merge": Entry(MAINTAIN, "Merge shards, or rescue a damaged store.", "study_commands:merge"),
 }
 LAB = {
-    "path": Entry(ANALYSE, "Path dependence: early history, twins, lock-in, reversal.", "lab_commands:path"),
+    "path": Entry(ANALYSE, "Path dependence: early history, perturbed copies, lock-in, reversal.", "lab_commands:path"),
     "forecast": Entry(ANALYSE, "Predict lock-in from the first fifth of a run.", "lab_commands:forecast"),
     "fragility": Entry(ANALYSE, "Cost of losing repositories and models.", "lab_commands:fragility"),
     "forms": Entry(ANALYSE, "Robustness of headline results to the form of equations.", "lab_commands:forms"),
     "urn": Entry(ANALYSE, "Predict communities by urn theory with measured exponents.", "lab_commands:urn"),
 }
 FIGURES = {
-    "list": Entry(ANALYSE, "List the kinds of figures, and what each needs of a study.", "figures_commands:listed"),
-    "build": Entry(ANALYSE, "Make a figure for a journal from the runs of a study.", "figures_commands:build"),
+    "list": Entry(ANALYSE, "List the kinds of figures, and what each needs of a study.", "analyses_commands:listed"),
+    "build": Entry(ANALYSE, "Make a figure for a journal from the runs of a study.", "analyses_commands:build"),
     "all": Entry(MOVED, "", "python -m analysis.paper"),
 }
 COMMANDS = {
-    "run": Entry(USE, "Run the model, or ask a what-if on paired seeds.", "run_command:run"),
-    "explore": Entry(USE, "Explore a community and a what-if in the browser.", "explore_command:explore"),
+    "run": Entry(USE, "Run the model, or ask a what-if on paired seeds.", "run_commands:run"),
+    "explore": Entry(USE, "Explore a community and a what-if in the browser.", "run_commands:explore"),
     "study": Entry(USE, "Design, run, resume and analyse studies (many runs).", commands=STUDY),
-    "pool": Entry(USE, "Compare acquisition rules on a pool with known answers.", "pool_command:pool"),
+    "pool": Entry(USE, "Compare acquisition rules on a pool with known answers.", "data_commands:pool"),
     "config": Entry(USE, "Parameter files, and lists of what can be set.", commands=CONFIG),
     "data": Entry(USE, "Tables of real materials.", commands=DATA),
     "compare": Entry(ANALYSE, "Paired effects of the arms of a study.", "analyses_commands:compare"),

@@ -22,7 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 from typer.models import OptionInfo
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of, refuse
 
 Parse = Callable[[str], Any] | None
 Complete = Callable[[], Iterable[str]] | None
@@ -142,8 +142,8 @@ def of_run(name: str, help: str, default: int | None = None) -> Any:
         from mpbf_abm.model.settings import numbers_faults
 
         value = _finite(int, text)
-        if faults := numbers_faults({name: value}):
-            raise ConfigurationError([f"--{fault}" for fault in faults])
+        faults = numbers_faults({name: value})
+        refuse(faults, [f"--{fault}" for fault in faults])
         return value
 
     return option("INTEGER", help, parse, default=default)
@@ -161,13 +161,13 @@ def one_of(help: str, *choices: str, panel: str | None = None, default: str | No
     return option("|".join(choices), help, parse, lambda: choices, panel, default)
 
 
-def existing(metavar: str, help: str) -> Any:
-    """Declare an option that is an existing FILE, or else folder."""
+def folder(metavar: str, help: str) -> Any:
+    """Declare an option that is an existing folder."""
 
     def parse(text: str) -> Path:
         path = Path(text)
-        if not (path.is_file() if metavar == "FILE" else path.is_dir()):
-            raise ValueError(f"no such {'file' if metavar == 'FILE' else 'folder'}")
+        if not path.is_dir():
+            raise ValueError("no such folder")
         return path
 
     return option(metavar, help, parse)
@@ -196,20 +196,17 @@ class Command(TyperCommand):
     def _known(self, ctx: Any, rest: list[str]) -> tuple[list[str], list[str]]:
         """Return the words of known options, and a fault for each other; what follows one of those may be its value."""
         options = {name: p for p in self.get_params(ctx) for name in (*p.opts, *p.secondary_opts)}
-        takes_value = {name for name, p in options.items() if not getattr(p, "is_flag", False)}
         long = [name for name in options if name.startswith("--")]
         known: list[str] = []
         faults = []
         while rest and rest[0] != "--":
-            name = rest[0].partition("=")[0]
-            unknown = name.startswith("--") and name not in options
-            # The next word is the value of an option, or may be that of an unknown one.
-            value = name == rest[0] and (name in takes_value or (unknown and not "".join(rest[1:2]).startswith("-")))
-            words, rest = rest[: 1 + value], rest[1 + value :]
-            if unknown:
-                faults.append(f"no such option {name}{did_you_mean(name, long)}")
-            else:
+            name, sign, _ = rest[0].partition("=")
+            words = rest[: 1 if sign else 1 + _takes_next(name, options.get(name), rest[1:2])]
+            rest = rest[len(words) :]
+            if name in options or not name.startswith("--"):
                 known += words
+            else:
+                faults.append(f"no such option {name}{did_you_mean(name, long)}")
         return [*known, *rest], faults
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -220,6 +217,13 @@ class Command(TyperCommand):
                 usual = "Arguments" if p.param_type_name == "argument" else "Options"
                 rows.append((getattr(p, "rich_help_panel", None) or usual, record))
         write_panels(formatter, rows)
+
+
+def _takes_next(name: str, option: Any, after: list[str]) -> bool:
+    """Return whether the next word is the value of an option, or may be that of an unknown one."""
+    if option is not None:
+        return not getattr(option, "is_flag", False)
+    return name.startswith("--") and not "".join(after).startswith("-")
 
 
 def write_panels(formatter: Any, rows: Iterable[tuple[str, tuple[str, str]]]) -> None:
@@ -265,12 +269,14 @@ class CommandGroup(TyperGroup):
         one = typer.Typer(add_completion=False, rich_markup_mode=None)
         if entry.panel == MOVED:
             loose = {"allow_extra_args": True, "ignore_unknown_options": True}
-            moved = _moved(f"{ctx.command_path} {cmd_name}", entry.place)
-            one.command(cmd_name, context_settings=loose, add_help_option=False)(moved)
+            one.command(cmd_name, context_settings=loose, add_help_option=False)(
+                _moved(f"{ctx.command_path} {cmd_name}", entry.place)
+            )
         else:
             module, name = entry.place.split(":")
-            function = bound(getattr(import_module(f"mpbf_abm.cli.{module}"), name))
-            one.command(cmd_name, cls=Command, short_help=entry.help)(function)
+            one.command(cmd_name, cls=Command, short_help=entry.help)(
+                bound(getattr(import_module(f"mpbf_abm.cli.{module}"), name))
+            )
         return get_command(one)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -317,8 +323,8 @@ def bound(function: Callable[..., Any]) -> Callable[..., Any]:
         for name, model in models.items():
             mine = {f.name: values.pop(f.name) for f in fields(model)}
             values[name] = model(**{name: value for name, value in mine.items() if value is not None})
-        if faults := [*faults, *faults_of(*(check for name in models for check in _checks(values[name])))]:
-            raise ConfigurationError(dict.fromkeys(faults))
+        faults += faults_of(*(check for name in models for check in _checks(values[name])))
+        refuse(faults, dict.fromkeys(faults))
         return function(**values)
 
     call.__doc__, call.__name__ = function.__doc__, function.__name__
@@ -340,23 +346,18 @@ def typed(model: Any, leave: Iterable[str] = ()) -> list[str]:
 def _words(name: str, info: Any, value: Any) -> list[str]:
     if not isinstance(info, OptionInfo):
         return [value.name]
-    declared = map(str, (info.default, *(info.param_decls or ())))
-    flag = next((word for word in declared if word.startswith("--")), f"--{name.replace('_', '-')}")
+    flag = _flag(name, info)
     if value is True:
         return [flag]
-    values = value if isinstance(value, list) else [info.metavar if isinstance(value, Path) else value]
-    return [f"{flag} {v}" for v in values]
+    if isinstance(value, Path):
+        return [f"{flag} {info.metavar}"]
+    return [f"{flag} {v}" for v in (value if isinstance(value, list) else [value])]
 
 
-def faults_of(*checks: Callable[[], Any]) -> list[str]:
-    """Call every check, and return the faults of all."""
-    faults: list[str] = []
-    for check in checks:
-        try:
-            check()
-        except ConfigurationError as error:
-            faults += error.faults
-    return faults
+def _flag(name: str, info: OptionInfo) -> str:
+    """Return the long name of an option: the one that is declared, or else that of the field."""
+    declared = map(str, (info.default, *(info.param_decls or ())))
+    return next((word for word in declared if word.startswith("--")), f"--{name.replace('_', '-')}")
 
 
 def _checks(model: Any) -> list[Callable[[], Any]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from mpbf_abm.cli.binding import argument
-from mpbf_abm.cli.console import fresh_file, refuse, tell
+from mpbf_abm.cli.console import fresh_file, tell
 from mpbf_abm.cli.options import CommunityOptions, Json, Preset
+from mpbf_abm.errors import refuse_any
 from mpbf_abm.outputs import table
 
 
@@ -37,7 +38,7 @@ def check(config_file: Annotated[Path, argument("CONFIG.toml", "File to check.")
     from mpbf_abm.model.shocks import missing_nodes
 
     settings = read_settings(config_file)
-    refuse([f"{config_file.name}: {fault}" for fault in missing_nodes(settings.shocks, settings.parameters)])
+    refuse_any([f"{config_file.name}: {fault}" for fault in missing_nodes(settings.shocks, settings.parameters)])
     changed, events = len(settings.parameters.changed()), len(settings.policies) + len(settings.shocks)
     print(f"{config_file.name}: ok; {changed} parameters differ from the defaults, {events} policies and shocks")
 
@@ -62,8 +63,9 @@ def policies(as_json: Json = False) -> None:
         words = "; ".join(f"{v.path} {signs[v.mode]} {toml_value(v.target)}" for v in kind.levers)
         what = kind.help if as_json else f"{kind.help} [{words}]"
         rows.append({"name": name, "strength": kind.strength, "levers": levers, "help": what})
-    head = {"name": "policy", "strength": "usual strength", "help": "what it does [levers at strength 1]"}
-    _print_rows(rows, as_json, head)
+    _print_rows(
+        rows, as_json, {"name": "policy", "strength": "usual strength", "help": "what it does [levers at strength 1]"}
+    )
 
 
 def shocks(as_json: Json = False) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import names_in, of_run, option, typed, whole
-from mpbf_abm.cli.console import OK, complain, refuse_if, result, tell, verdict
+from mpbf_abm.cli.console import OK, Bar, complain, result, tell, verdict
 from mpbf_abm.cli.options import MORE, CommunityOptions, Data, Jobs, Json, Out, workers
-from mpbf_abm.cli.progress import Bar
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 
 if TYPE_CHECKING:
     from mpbf_abm.evidence.facts.recorded import Fact
@@ -42,7 +41,7 @@ class Rows:
 
     def check(self) -> None:
         """Raise a figure without a folder."""
-        refuse_if(self.figure and self.out is None, "--figure needs a folder: --out DIR")
+        refuse(self.figure and self.out is None, "--figure needs a folder: --out DIR")
 
     @cached_property
     def rows(self) -> list[str]:
@@ -75,7 +74,7 @@ def verify(asked: Rows, instead: Instead) -> int:
     into the model, to test whether the rows detect them.
     """
     from mpbf_abm.evidence.known import suite
-    from mpbf_abm.reports import known_report
+    from mpbf_abm.reports import evidence as reports
 
     if instead != Instead():
         return _instead(asked, instead)
@@ -85,22 +84,22 @@ def verify(asked: Rows, instead: Instead) -> int:
             outcomes = suite.run_suite(asked.rows, asked.seed, asked.changes, progress=watch, **how)
         if work is not None:
             command = " ".join(["mpbf verify", *typed(asked, ("out", "as_json", "jobs"))])
-            known_report.write(outcomes, work, command, asked.seed, fast=asked.fast, figure=asked.figure)
-    tell(asked.as_json, suite.as_json(outcomes, asked.seed), known_report.as_text(outcomes))
+            reports.write_known(outcomes, work, command, asked.seed, fast=asked.fast, figure=asked.figure)
+    tell(asked.as_json, suite.as_json(outcomes, asked.seed), reports.known_text(outcomes))
     return verdict(all(o.passed for o in outcomes))
 
 
 def _instead(asked: Rows, instead: Instead) -> int:
     """List the rows, or run the mutation tests and report which rows detected each fault."""
     from mpbf_abm.evidence.known import suite
-    from mpbf_abm.reports import known_report
+    from mpbf_abm.reports import evidence as reports
 
     if instead.listed:
-        print(known_report.rows_listed(asked.rows))
+        print(reports.rows_listed(asked.rows))
         return OK
     with Bar(asked.as_json, "row") as watch:
         results = suite.run_mutations(asked.seed, workers(asked.jobs), out=asked.out, progress=watch)
-    tell(asked.as_json, known_report.mutations_mapping(results), known_report.mutations_text(results))
+    tell(asked.as_json, reports.mutations_mapping(results), reports.mutations_text(results))
     return verdict(all(must == did for _, _, must, did in results))
 
 
@@ -130,9 +129,8 @@ class Compared(CommunityOptions):
     @cached_property
     def community(self) -> Parameters:
         """Parameters of a community to which nothing is done."""
-        if self.settings.policies or self.settings.shocks:
-            why = "the community is compared as it is, without [[policy]] and [[shock]]; take them out"
-            raise ConfigurationError(f"{self.config_file}: {why}")
+        why = "the community is compared as it is, without [[policy]] and [[shock]]; take them out"
+        refuse(self.settings.policies or self.settings.shocks, f"{self.config_file}: {why}")
         return self.settings.parameters
 
     @cached_property
@@ -140,8 +138,7 @@ class Compared(CommunityOptions):
         """Number of facts that must be reproduced."""
         count = len(self.facts)
         wanted = -(-4 * count // 5) if self.least is None else self.least
-        if not 0 <= wanted <= count:
-            raise ConfigurationError(f"--least = {wanted}: must be 0 to {count}, the number of facts")
+        refuse(not 0 <= wanted <= count, f"--least = {wanted}: must be 0 to {count}, the number of facts")
         return wanted
 
 
@@ -153,7 +150,7 @@ def validate(asked: Compared) -> int:
     measures are kept in the folder `runs`.
     """
     from mpbf_abm.evidence.facts.validation import validate as measured
-    from mpbf_abm.reports import facts_report
+    from mpbf_abm.reports import evidence as reports
 
     out, settings = asked.out, asked.settings
     if settings.numbers:
@@ -164,8 +161,8 @@ def validate(asked: Compared) -> int:
             found = measured(asked.community, asked.facts, jobs=workers(asked.jobs), progress=watch, **how)
         if work is not None:
             command = " ".join(["mpbf validate", *typed(asked, ("least", "jobs", "out", "as_json"))])
-            facts_report.write(found, work, command)
-    tell(asked.as_json, facts_report.as_mapping(found, asked.community), facts_report.as_text(found))
+            reports.write_facts(found, work, command)
+    tell(asked.as_json, reports.facts_mapping(found, asked.community), reports.facts_text(found))
     return verdict(found.count >= asked.wanted)
 
 
@@ -196,7 +193,7 @@ def calibrate(
     from mpbf_abm.evidence.calibration import study
     from mpbf_abm.evidence.facts.validation import REPLICATES, chosen
     from mpbf_abm.evidence.facts.validation import validate as validate_facts
-    from mpbf_abm.reports.facts_report import HEAD, blocks, cells
+    from mpbf_abm.reports.evidence import FACTS_HEAD, calibration_blocks, facts_cells
 
     def run(name: str, design: Design, replicates: int, seed: int) -> Results:
         made = study(f"calibration-{name}", design, replicates, seed)
@@ -215,8 +212,7 @@ def calibrate(
         held_out = validate_facts(best[ODD], even, seed=fresh, progress=watch, **how)
     tables = {"posterior": steps.posterior_table(found), "facts": steps.emulator_table(emulated, waves, found)}
     tables["screening"] = steps.screening_table(screening)
-    tables["even"] = pd.DataFrame(cells(held_out), columns=HEAD).drop(columns=["from data", "use"])
-    text = blocks({label.split()[0]: p for label, p in best.items()}, fresh, tables)
-    for name, block in text.items():
+    tables["even"] = pd.DataFrame(facts_cells(held_out), columns=FACTS_HEAD).drop(columns=["from data", "use"])
+    for name, block in calibration_blocks({label.split()[0]: p for label, p in best.items()}, fresh, tables).items():
         print(f"{name}\n\n{block}")
     return OK

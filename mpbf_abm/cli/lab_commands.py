@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from mpbf_abm.cli.binding import of_run, option, typed, whole
-from mpbf_abm.cli.console import OK, tell, tell_written, verdict
+from mpbf_abm.cli.console import OK, Bar, tell, tell_written, verdict
 from mpbf_abm.cli.options import MORE, CommunityOptions, Jobs, Json, Out, given, workers
-from mpbf_abm.cli.progress import Bar
 from mpbf_abm.errors import HaltError
 from mpbf_abm.outputs import table
 
 if TYPE_CHECKING:
-    from mpbf_abm.evidence.assessments.assessment import Battery, Setting
+    from mpbf_abm.evidence.assessments.assessment import Assessment, Setting
 
 FEWEST = 12  # held-out draws
 NUMBERS = ("replicates", "ticks", "seed")
@@ -35,35 +34,36 @@ class Assessed(CommunityOptions):
     out: Out = None
     as_json: Json = False
 
-    def setting(self, battery: Battery) -> Setting:
+    def setting(self, assessed: Assessment) -> Setting:
         """Return what an assessment examines; raises what it cannot examine."""
         from mpbf_abm.evidence.assessments.assessment import Setting
 
         held = self.settings
         # Replicates of a file are those of a what-if; an assessment has another number.
-        numbers = {"replicates": battery.replicates} | {n: v for n, v in held.numbers.items() if n in ("ticks", "seed")}
+        numbers = {"replicates": assessed.replicates} | {
+            n: v for n, v in held.numbers.items() if n in ("ticks", "seed")
+        }
         numbers |= given(**{name: getattr(self, name) for name in NUMBERS})
         setting = Setting(held.parameters, **numbers, policies=held.policies, shocks=held.shocks)
-        battery.check(setting)
-        battery.tasks(setting)
+        assessed.check(setting)
+        assessed.tasks(setting)
         return setting
 
-    def examine(self, battery: Battery, name: str) -> int:
+    def examine(self, assessed: Assessment, name: str) -> int:
         """Run an assessment; report its findings on the terminal and in a folder."""
-        from mpbf_abm.evidence.assessments.assessment import run_battery
+        from mpbf_abm.evidence.assessments.assessment import run_assessment
         from mpbf_abm.outputs import OutputFolder
-        from mpbf_abm.reports import lab_report
+        from mpbf_abm.reports import evidence as reports
 
-        setting, out = self.setting(battery), self.out or Path("results") / battery.name
+        setting, out = self.setting(assessed), self.out or Path("results") / assessed.name
         command = " ".join([f"mpbf {name}", *typed(self, ("jobs", "out", "as_json", "row", "listed"))])
-        folder = OutputFolder(out, f"lab {battery.name}")
+        folder = OutputFolder(out, f"lab {assessed.name}")
         with _resumable(out):
             with Bar(self.as_json, "task") as watch:
-                found = run_battery(battery, setting, workers(self.jobs), watch, out)
-            made = lab_report.made(command, setting)
-            lab_report.write(folder, battery.name, battery.question, found, made)
+                found = run_assessment(assessed, setting, workers(self.jobs), watch, out)
+            reports.write_lab(folder, assessed.name, assessed.question, found, reports.made(command, setting))
         tell_written(folder, to=sys.stderr)
-        tell(self.as_json, lab_report.as_mapping(found, setting), lab_report.as_text(found))
+        tell(self.as_json, reports.lab_mapping(found, setting), reports.lab_text(found))
         return OK
 
 
@@ -78,19 +78,18 @@ def _resumable(out: Path) -> Iterator[None]:
         raise HaltError(f"interrupted; {kept_in(out)}") from None
 
 
-def assessment(name: str, battery: str, help: str) -> Callable[..., int]:
-    """Return the command ``mpbf lab NAME`` of an assessment, MODULE:BATTERY, whose name is that of the command."""
-    module, constant = battery.split(":")
+def assessment(name: str, assessed: str, help: str) -> Callable[..., int]:
+    """Return the command ``mpbf lab NAME`` of an assessment, MODULE:CONSTANT, whose name is that of the command."""
+    module, constant = assessed.split(":")
 
     def command(asked: Assessed) -> int:
-        found = import_module(f"mpbf_abm.evidence.assessments.{module}")
-        return asked.examine(getattr(found, constant), f"lab {name}")
+        return asked.examine(getattr(import_module(f"mpbf_abm.evidence.assessments.{module}"), constant), f"lab {name}")
 
     command.__doc__ = f"{help}\n\nThe default folder is results/{name}; a stopped command resumes there."
     return command
 
 
-PATH = "Measure path dependence: early history, twins, lock-in, reversal."
+PATH = "Measure path dependence: early history, perturbed copies, lock-in, reversal."
 FORECAST = "Predict from the first fifth of a run whether it will end locked in."
 FORMS = "Find which headline results depend on the form of equations (16 combinations)."
 FRAGILITY = "Measure the cost of losing repositories and models: one, many, a while."
@@ -118,7 +117,7 @@ def atlas(asked: Mapped) -> int:
     wanted = rows.chosen(asked.row)
     if asked.listed:
         sign = {1: "+", -1: "-", 0: "least between"}
-        cells = [[r.group, r.layer, r.key, sign[r.sign], r.knob] for r in wanted]
+        cells = [[r.group, r.layer, r.key, sign[r.sign], r.parameter] for r in wanted]
         print(table(["group", "layer", "row: indicator", "expected", "parameter, low to high"], cells))
         return OK
     return asked.examine(rows.atlas(wanted), " ".join(["atlas", *(f"--row '{r}'" for r in asked.row)]))
@@ -136,7 +135,7 @@ def urn(
     """
     from mpbf_abm.evidence.assessments.effective_urn import FACTORS, QUESTION, draws_of, report, study
     from mpbf_abm.outputs import RUNS, OutputFolder
-    from mpbf_abm.reports import lab_report
+    from mpbf_abm.reports import evidence as reports
     from mpbf_abm.studies.driver import run_study
     from mpbf_abm.studies.results import Results
 
@@ -152,7 +151,7 @@ def urn(
         failures = f", of which {failed} failed" if failed else ""
         how = f"`mpbf lab urn --draws {draws} --seed {seed}`: {draws} held-out draws{failures}, quick preset, "
         how += "120 ticks, measured at tick 24.\n"
-        lab_report.write(folder, "effective_urn", QUESTION, found, how)
+        reports.write_lab(folder, "effective_urn", QUESTION, found, how)
     tell_written(folder, to=sys.stderr)
-    print(lab_report.as_text(found))
+    print(reports.lab_text(found))
     return verdict(not failed)

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mpbf_abm.cli.binding import argument, existing, faults_of, names_in, of_run, one_of, option, whole
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.cli.binding import argument, folder, names_in, of_run, one_of, option, whole
+from mpbf_abm.errors import ConfigurationError, faults_of, refuse_any
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
@@ -54,7 +54,7 @@ def workers(jobs: int | None) -> int:
 
 PRESETS = names_in("parameters:PRESETS", "null")
 Preset = Annotated[str | None, option("NAME", "One of default, quick, faithful, null, pool.", complete=PRESETS)]
-Data = Annotated[Path | None, existing("DATA", "Folder of real data.")]
+Data = Annotated[Path | None, folder("DATA", "Folder of real data.")]
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ class CommunityOptions:
             faults += error.faults
         faults += faults_of(*(lambda t=text: changes.update([parse_assignment(t)]) for text in self.assignments))
         faults += faults_of(lambda: read.parameters.updated(changes))
-        if faults:
-            raise ConfigurationError(faults)
+        refuse_any(faults)
         return replace(read, parameters=read.parameters.updated(changes))
 
 
@@ -115,8 +114,9 @@ class Question(CommunityOptions):
         both = settings.shocks_in_baseline if self.shocks_in_baseline is None else self.shocks_in_baseline
         numbers: dict[str, Any] = {"replicates": DEFAULT_PAIRS} if policies or (shocks and not both) else {}
         numbers |= {**settings.numbers} | given(**{name: getattr(self, name) for name in NUMBER_KEYS})
-        events: dict[str, Any] = {"policies": policies, "shocks": shocks, "shocks_in_baseline": both}
-        plan = WhatIf(settings.parameters, space=space, **events, **numbers)
+        plan = WhatIf(
+            settings.parameters, space=space, policies=policies, shocks=shocks, shocks_in_baseline=both, **numbers
+        )
         plan.check()
         return plan
 
@@ -193,12 +193,13 @@ class DataFile(DataOptions):
         """The materials of the file, or None without one."""
         options = self.columns() | given(table=self.table, pool=self.pool)
         asked = {*options, "drop"} if self.drop else {*options}
-        faults = ["--table and --pool exclude each other"] if asked >= {"table", "pool"} else []
-        for name, needed in NEEDS:
-            if name in asked and not asked & {*needed}:
-                faults.append(f"{flag(name)} needs {' or '.join(map(flag, needed))}")
-        if faults:
-            raise ConfigurationError(faults)
+        faults = ["--table and --pool exclude each other"] * (asked >= {"table", "pool"})
+        faults += [
+            f"{flag(name)} needs {' or '.join(map(flag, needed))}"
+            for name, needed in NEEDS
+            if name in asked and not asked & {*needed}
+        ]
+        refuse_any(faults)
         return self.read(**options) if options else None
 
 

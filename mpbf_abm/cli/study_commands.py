@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, one_of, option, whole
-from mpbf_abm.cli.console import INTERRUPTED, OK, Explained, complain, fresh_file, refuse_if, tell, verdict, written
+from mpbf_abm.cli.console import INTERRUPTED, OK, Bar, Explained, complain, fresh_file, tell, verdict, written
 from mpbf_abm.cli.options import Jobs, Json, Out, Quiet
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.outputs import table
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ class StudySource:
 
 def init(path: Annotated[Path, argument("[PATH]", "File to write.")] = Path("study.toml")) -> None:
     """Write a commented study file; an existing file is left as it is."""
-    name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or "study"
-    fresh_file(path, "study", name)
+    fresh_file(path, "study", re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or "study")
 
 
 def check(
@@ -67,7 +66,7 @@ def check(
     twice: Annotated[bool, option("--twice", "Make the first run of every arm twice; compare the bits.")] = False,
 ) -> int:
     """Check a study; every error is one line."""
-    from mpbf_abm.reports.study_report import runs_in_words
+    from mpbf_abm.reports.runs import runs_in_words
     from mpbf_abm.studies.upkeep import twice as made_twice
 
     plan = source.plan()
@@ -85,15 +84,16 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Estimate what a study takes: runs, time, disk; list which analyses its design supports."""
-    from mpbf_abm.reports.study_report import plan_mapping, plan_rows
+    from mpbf_abm.reports.runs import plan_mapping, plan_rows
     from mpbf_abm.studies.store import FILE
     from mpbf_abm.studies.upkeep import estimate, stored_runs
 
     planned = source.plan()
     stored = stored_runs(planned, source.store / FILE)
     cost = estimate(planned, jobs) if pilot else None
-    rows = plan_rows(planned, stored, cost)
-    tell(as_json, plan_mapping(planned, stored, cost), table(["", planned.study.name], rows))
+    tell(
+        as_json, plan_mapping(planned, stored, cost), table(["", planned.study.name], plan_rows(planned, stored, cost))
+    )
 
 
 # --------------------------------------------------------------------------- running
@@ -115,7 +115,7 @@ class Where:
 
     def check(self) -> None:
         """Raise options that exclude each other."""
-        refuse_if(self.address is not None and self.engine == "local", "--address belongs to --engine dask")
+        refuse(self.address is not None and self.engine == "local", "--address belongs to --engine dask")
 
     def engine_of(self, definition: StudyDefinition) -> Engine:
         """Return the engine of a study, or the one that was named."""
@@ -142,8 +142,7 @@ def run(
     failed, 130 if interrupted. With --jobs 1 runs are made in this process, without limits. With --shard env I and N
     come from SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX.
     """
-    from mpbf_abm.cli.progress import Bar
-    from mpbf_abm.reports.study_report import summary
+    from mpbf_abm.reports.runs import summary
     from mpbf_abm.studies.driver import run_study
 
     definition, folder, _ = source.loaded
@@ -187,7 +186,7 @@ def failures(
     as_json: Json = False,
 ) -> int:
     """List the runs that failed, with their messages and parameters; exit code 3 if there are any."""
-    from mpbf_abm.reports.study_report import failures_text
+    from mpbf_abm.reports.runs import failures_text
     from mpbf_abm.studies.results import Results
 
     with Results.open(folder) as results:
@@ -208,11 +207,10 @@ def replay(
     from mpbf_abm.studies.results import Results
     from mpbf_abm.studies.upkeep import replayed_rows
 
-    refuse_if(not (runs or sample), "name a run, or say how many with --sample")
+    refuse(not (runs or sample), "name a run, or say how many with --sample")
     with Results.open(folder) as results:
-        if results.study.own_model:
-            model = f"the model '{results.study.own_model}' of a script"
-            raise ConfigurationError(f"{folder}: was made by {model}; replay from there (mpbf_abm.studies.upkeep)")
+        made = f"was made by the model '{results.study.own_model}' of a script"
+        refuse(results.study.own_model, f"{folder}: {made}; replay from there (mpbf_abm.studies.upkeep)")
         rows = replayed_rows(results, runs or [], sample or 0, debug=pdb)
     print(table(["run", "arm", "replicate", "seconds", "compared with the store"], rows, right=(2, 3)))
     return verdict(all(row[-1].startswith("equal") for row in rows))
@@ -226,8 +224,7 @@ def merge(
     sources: Annotated[list[Path] | None, argument("[STORE|DIR]...", "Stores. [default: the shards in DIR]")] = None,
 ) -> int:
     """Merge stores: shards of one study, or the readable part of a damaged store; exit code 3 if runs were lost."""
-    from mpbf_abm.cli.progress import Bar
-    from mpbf_abm.reports.study_report import merged
+    from mpbf_abm.reports.runs import merged
     from mpbf_abm.studies.upkeep import merge_stores
 
     with Bar(quiet=False, unit="run") as bar:
@@ -247,12 +244,11 @@ def export(
 
     The default folder is DIR/export-FORMAT.
     """
-    from mpbf_abm.studies.export import LICENSE, write_crate
-    from mpbf_abm.studies.export import export as write
+    from mpbf_abm.studies.report import LICENSE, write_crate
+    from mpbf_abm.studies.report import export as write
     from mpbf_abm.studies.results import Results
 
-    if to != "crate" and (license is not None or author):
-        raise ConfigurationError("--license and --author belong to --to crate")
+    refuse(to != "crate" and (license is not None or author != ""), "--license and --author belong to --to crate")
     kind = f"export-{to}"
     place = out or (folder if folder.is_dir() else folder.parent) / kind
     with Results.open(folder) as results, written(results, place, kind, sys.stdout) as work:

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,8 @@ from scipy.special import log_ndtr
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.facts import learners
-from mpbf_abm.evidence.facts.community_facts import community
-from mpbf_abm.evidence.facts.labels import simulated_labels
+from mpbf_abm.evidence.facts.community import community
+from mpbf_abm.evidence.facts.learners import simulated_labels
 from mpbf_abm.evidence.facts.recorded import COMPONENTS, FACTS, Component
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
@@ -103,15 +103,6 @@ KEEP = 0.5  # effective share of the particles that one step of tempering leaves
 MOVES = 8
 
 
-class Range(Protocol):
-    """Anything with the ends of a range."""
-
-    @property
-    def low(self) -> float: ...  # noqa: D102
-    @property
-    def high(self) -> float: ...  # noqa: D102
-
-
 @dataclass(frozen=True)
 class Emulator:
     """An output as a function of parameters scaled to [-1, 1].
@@ -144,8 +135,7 @@ class Emulator:
         basis = quadratic(x)
         near = correlation(x, self.x, self.length)
         mean = basis @ self.coefficients + near @ self.weights
-        gain = cho_solve(self.factor, near.T)
-        left = np.maximum(1.0 - np.einsum("mn,nm->m", near, gain), 0.0)
+        left = np.maximum(1.0 - np.einsum("mn,nm->m", near, cho_solve(self.factor, near.T)), 0.0)
         curve = np.einsum("mi,ij,mj->m", basis, self.inverse, basis)
         return mean, np.sqrt(self.variance * left + (self.variance + self.noise) * curve)
 
@@ -204,7 +194,7 @@ def left_out(x: Float, y: Float, folds: int = 8) -> Float:
     return errors
 
 
-def log_acceptance(emulators: Mapping[str, Emulator], ranges: Mapping[str, Range], x: Float) -> Float:
+def log_acceptance(emulators: Mapping[str, Emulator], ranges: Mapping[str, Component], x: Float) -> Float:
     """Return the log probability under the emulators that every output lies in its range, at points (m,)."""
     total = np.zeros(len(x))
     for name, emulator in emulators.items():
@@ -219,7 +209,7 @@ def log_acceptance(emulators: Mapping[str, Emulator], ranges: Mapping[str, Range
 
 
 def posterior(
-    emulators: Mapping[str, Emulator], ranges: Mapping[str, Range], k: int, seed: int, particles: int = PARTICLES
+    emulators: Mapping[str, Emulator], ranges: Mapping[str, Component], k: int, seed: int, particles: int = PARTICLES
 ) -> Float:
     """Return draws of the parameters from the posterior, in [-1, 1] (particles, k)."""
     draws = Streams(seed).generator("calibration.posterior")
@@ -261,7 +251,7 @@ def _next(level: float, value: Float) -> float:
     return high
 
 
-def middle(emulators: Mapping[str, Emulator], ranges: Mapping[str, Range], x: Sequence[Float] | Float) -> Float:
+def middle(emulators: Mapping[str, Emulator], ranges: Mapping[str, Component], x: Sequence[Float] | Float) -> Float:
     """Return the point, of some, at which all facts most probably lie in their ranges (k,)."""
     points = np.asarray(x)
     return np.asarray(points[int(np.argmax(log_acceptance(emulators, ranges, points)))])

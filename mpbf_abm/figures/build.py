@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from mpbf_abm.errors import ConfigurationError, OutputError, did_you_mean
+from mpbf_abm.errors import OutputError, did_you_mean, refuse
 from mpbf_abm.figures import of_histories, of_networks, of_outcomes, style
 from mpbf_abm.figures.kind import Kind
 from mpbf_abm.figures.style import LIGHT, MM
@@ -50,17 +49,10 @@ class FigureError(OutputError):
     """A figure that must not be printed as it is."""
 
 
-def journal_faults(journal: str) -> list[str]:
-    """Return what is wrong with the name of a journal."""
-    if journal in JOURNALS:
-        return []
-    return [f"--journal {journal}: unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"]
-
-
 def kind(name: str) -> Kind:
     """Return a kind of figure by its name."""
-    if name not in KINDS:
-        raise ConfigurationError(f"{name}: no such figure{did_you_mean(name, KINDS)} (figures: {', '.join(KINDS)})")
+    close = did_you_mean(name, KINDS)
+    refuse(name not in KINDS, f"{name}: no such figure{close} (figures: {', '.join(KINDS)})")
     return KINDS[name]
 
 
@@ -107,30 +99,35 @@ def build(
         For a figure with text below 5 points, without alternative text, too high for the journal, with an axis that has
         no label, or with a panel that shows neither an interval nor single runs.
     """
-    if faults := journal_faults(journal):
-        raise ConfigurationError(faults)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        known = _listed(earlier) if (earlier := (before or out) / LIST).is_file() else {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{out}: cannot be used ({error})") from None
-    made = []
-    for name in known.keys() - {figure.name for figure in figures} if before is not None else ():
-        for file in known[name]["files"]:
+    journals = f"unknown{did_you_mean(journal, JOURNALS)} (journals: {', '.join(JOURNALS)})"
+    refuse(journal not in JOURNALS, f"--journal {journal}: {journals}")
+    known = _earlier(out, before or out)
+    if before is not None:
+        kept = [file for name in known.keys() - {figure.name for figure in figures} for file in known[name]["files"]]
+        for file in kept:
             shutil.copyfile(before / file, out / file)
+    made = []
     for figure in figures:
-        entry = _build(figure, results(figure.name), out, JOURNALS[journal], formats, draft) | {"journal": journal}
-        known[figure.name] = entry
-        made.append(entry)
+        made.append(_build(figure, results(figure.name), out, JOURNALS[journal], formats, draft) | {"journal": journal})
         if progress is not None:
             progress(figure.name)
+    known |= {entry["name"]: entry for entry in made}
     software = {"name": "mpbf_abm", "version": version(), "matplotlib": matplotlib.__version__}
     text = {"software": software, "figures": [known[n] for n in KINDS if n in known]}
     (out / LIST).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8", newline="\n")
     return made
 
 
-def _listed(path: Path) -> dict[str, Any]:
+def _earlier(out: Path, before: Path) -> dict[str, Any]:
+    """Make a folder; return what the list of an earlier build says, if there is one."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return listed(before / LIST) if (before / LIST).is_file() else {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f"{out}: cannot be used ({error})") from None
+
+
+def listed(path: Path) -> dict[str, Any]:
     """Return what a list says of each figure."""
     return {f["name"]: f for f in json.loads(path.read_text(encoding="utf-8"))["figures"]}
 
@@ -149,8 +146,9 @@ def _build(
         if journal.letters == "italic":
             _italic(fig)
         if draft:
-            look: dict[str, Any] = {"fontsize": 26, "color": LIGHT, "alpha": 0.6, "rotation": 20, "zorder": 10}
-            fig.text(0.5, 0.5, draft, ha="center", va="center", **look)
+            fig.text(
+                0.5, 0.5, draft, ha="center", va="center", fontsize=26, color=LIGHT, alpha=0.6, rotation=20, zorder=10
+            )
         smallest = check(figure, fig, frames, journal)
         for path in files[len(frames) :]:
             style.save(fig, path, title=figure.title, alt=figure.alt, dpi=450 if path.suffix == ".png" else None)
@@ -174,27 +172,29 @@ def check(figure: Kind, fig: Figure, frames: Mapping[str, pd.DataFrame], journal
     fig.draw_without_rendering()  # ticks have their texts from here on
     shown = [t for t in fig.findobj(Text) if t.get_visible() and t.get_text().strip()]
     smallest = min((float(t.get_fontsize()) for t in shown), default=0.0)
-    faults = []
-    if smallest < LEAST_POINTS:
-        faults.append(f"text of {smallest:g} points: at least {LEAST_POINTS:g}")
-    if figure.height > journal.height:
-        faults.append(f"{figure.height:g} mm high: at most {journal.height:g}")
-    if len(figure.alt) < LEAST_ALT:
-        faults.append(f"alternative text of {len(figure.alt)} characters: at least {LEAST_ALT}")
-    for i, ax in enumerate(fig.axes):
-        if ax.axison and ax.get_label() != "<colorbar>":
-            unlabelled = [axis.axis_name for axis in (ax.xaxis, ax.yaxis) if not _is_labelled(ax, axis)]
-            faults += [f"panel {i + 1}: the {name} axis has no label" for name in unlabelled]
-    for panel, frame in frames.items():
-        if panel not in figure.bare and not _is_honest({*map(str, frame.columns)}):
-            faults.append(f"panel '{panel}' has neither an interval nor single runs")
+    limits = {
+        f"text of {smallest:g} points: at least {LEAST_POINTS:g}": smallest < LEAST_POINTS,
+        f"{figure.height:g} mm high: at most {journal.height:g}": figure.height > journal.height,
+        f"alternative text of {len(figure.alt)} characters: at least {LEAST_ALT}": len(figure.alt) < LEAST_ALT,
+    }
+    faults = [fault for fault, wrong in limits.items() if wrong] + _unlabelled(fig)
+    bare = [panel for panel in frames if panel not in figure.bare and not _is_honest(frames[panel])]
+    faults += [f"panel '{panel}' has neither an interval nor single runs" for panel in bare]
     if faults:
         raise FigureError("\n".join(f"figure '{figure.name}': {fault}" for fault in faults))
     return smallest
 
 
-def _is_honest(columns: set[str]) -> bool:
+def _unlabelled(fig: Figure) -> list[str]:
+    """Return a fault for each axis that has no label."""
+    panels = [(i, ax) for i, ax in enumerate(fig.axes, 1) if ax.axison and ax.get_label() != "<colorbar>"]
+    axes = [(i, ax, axis) for i, ax in panels for axis in (ax.xaxis, ax.yaxis)]
+    return [f"panel {i}: the {axis.axis_name} axis has no label" for i, ax, axis in axes if not _is_labelled(ax, axis)]
+
+
+def _is_honest(frame: pd.DataFrame) -> bool:
     """Return whether a frame has an interval, or single runs."""
+    columns = {*map(str, frame.columns)}
     interval = {"low", "high"} <= columns or any(c.endswith("_low") for c in columns)
     return interval or not columns.isdisjoint({"replicate", "scenario"})
 
@@ -207,22 +207,3 @@ def _is_labelled(ax: Any, axis: Any) -> bool:
     name = axis.axis_name
     others = getattr(ax, f"get_shared_{name}_axes")().get_siblings(ax)
     return any(getattr(other, f"{name}axis").get_label_text() for other in others)
-
-
-def compare(out: Path, figures: Sequence[Kind], results: Callable[[str], Results], **options: Any) -> list[str]:
-    """Build again in a temporary folder; return the files that differ from those in `out`, or are missing there."""
-    try:
-        known = _listed(out / LIST)
-    except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"{out / LIST}: cannot be read ({error})") from None
-    with tempfile.TemporaryDirectory() as folder:
-        again = build(figures, results, Path(folder), **options)
-    different = []
-    for entry in again:
-        before = known.get(entry["name"], {}).get("files", {})
-        for file, digest in entry["files"].items():
-            path = out / file
-            here = hash_bytes(path.read_bytes()) if path.is_file() else ""
-            if digest != here or digest != before.get(file):
-                different.append(file)
-    return different

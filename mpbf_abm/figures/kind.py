@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
 from mpbf_abm.figures import style
-from mpbf_abm.figures.of_studies import words
-from mpbf_abm.figures.style import Frames
+from mpbf_abm.figures.style import Frames, words
+from mpbf_abm.stats.estimates import mean_estimate
 from mpbf_abm.studies.results import Results
 
 Prepare = Callable[..., dict[str, pd.DataFrame]]
@@ -96,15 +96,37 @@ def declare(name: str, prepare: Prepare, draw: Draw, bare: tuple[str, ...] = ())
     return Kind(name=name, prepare=prepare, draw=draw, bare=bare, **style.TEXTS["kinds"][name])
 
 
-def lacking(kind: str, what: str) -> ConfigurationError:
-    """Return the error of a study that cannot feed a figure."""
-    return ConfigurationError(f"{kind}: the study lacks {what}")
+def need(kind: str, there: object, what: str) -> None:
+    """Raise the error of a study that cannot feed a figure, where something is not there."""
+    refuse(not there, f"{kind}: the study lacks {what}")
 
 
-def band(values: Float) -> tuple[Float, Float, Float]:
-    """Return the median over replicates and the range of nine tenths of them."""
-    low, middle, high = np.nanquantile(values, (BAND[0], 0.5, BAND[1]), axis=0)
-    return middle, low, high
+def band(values: Float, middle: str = "median", **columns: Any) -> pd.DataFrame:
+    """Return columns, and the median over replicates with the range of nine tenths of them, ``low`` to ``high``.
+
+    Parameters
+    ----------
+    values : array (R, T)
+    middle : str
+        Column of the median.
+    **columns
+        A value, or one for each row (T,).
+    """
+    low, half, high = np.nanquantile(values, (BAND[0], 0.5, BAND[1]), axis=0)
+    return pd.DataFrame({**columns, middle: half, "low": low, "high": high})
+
+
+def mean(values: Float, name: str, **columns: Any) -> dict[str, Any]:
+    """Return a row: columns, the mean of the runs that have a value, its 95 % interval, and how many they are."""
+    known = finite(values)
+    e = mean_estimate(known)
+    return {**columns, name: e.value, "low": e.low, "high": e.high, "n": len(known)}
+
+
+def tables(results: Results, name: str, s: int, a: int = 0) -> dict[int, Mapping[str, Any]]:
+    """Return the tables that the runs of a scenario and arm have stored under a name, by replicate."""
+    found = sorted(results.tables(name).items())
+    return {replicate: table for (at, arm, replicate), table in found if (at, arm) == (s, a)}
 
 
 def finite(values: Float) -> Float:
@@ -121,21 +143,29 @@ def scenarios(results: Results, where: Mapping[str, Any]) -> list[int]:
         For a parameter that does not vary, or a value that no scenario has.
     """
     table = results.scenarios.drop(columns="place")
-    known = [str(c) for c in table if c != "scenario"]
+    wanted = _by_column([str(c) for c in table if c != "scenario"], where)
+    for name, value in wanted.items():
+        table = table[_equal(table[name], value)]
+    refuse(table.empty, f"no scenario has {', '.join(f'{n} = {v}' for n, v in wanted.items())}")
+    return [int(s) for s in table["scenario"]]
+
+
+def _by_column(known: list[str], where: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by the columns of scenarios, which short names stand for."""
     names = {SHORT[c]: c for c in known if c in SHORT}
-    where = {names.get(name, name): value for name, value in where.items()}
-    if unknown := [n for n in where if n not in known]:
+    wanted = {names.get(name, name): value for name, value in where.items()}
+    if unknown := [n for n in wanted if n not in known]:
         varied = f"varies: {', '.join(known)}" if known else "it has one scenario"
         close = did_you_mean(unknown[0], [*known, *names])
         raise ConfigurationError(f"the study does not vary '{unknown[0]}'{close} ({varied})")
-    fits = np.ones(len(table), bool)
-    for name, value in where.items():
-        column = table[name]
-        number = column.dtype.kind in "if" and isinstance(value, (int, float))
-        fits &= np.isclose(column.astype(float), value) if number else (column.astype(str) == str(value)).to_numpy()
-    if not fits.any():
-        raise ConfigurationError(f"no scenario has {', '.join(f'{n} = {v}' for n, v in where.items())}")
-    return [int(s) for s in table.loc[fits, "scenario"]]
+    return wanted
+
+
+def _equal(column: pd.Series[Any], value: Any) -> Any:
+    """Return where a column has a value: numbers are compared as numbers, anything else as text."""
+    if column.dtype.kind in "if" and isinstance(value, (int, float)):
+        return np.isclose(column.astype(float), value)
+    return column.astype(str) == str(value)
 
 
 def scenario(results: Results, where: Mapping[str, Any]) -> int:
@@ -170,5 +200,4 @@ def label(name: str) -> str:
 
 def arms(results: Results, choice: Choice, most: int | None = None) -> dict[str, int]:
     """Return the arms that are chosen, all without a choice, as figures call them, with their numbers."""
-    chosen = list(choice.arms or results.arm_names)[:most]
-    return {name.replace("_", " "): results.arm_index(name) for name in chosen}
+    return {name.replace("_", " "): results.arm_index(name) for name in list(choice.arms or results.arm_names)[:most]}

@@ -5,13 +5,15 @@ Each function draws the report of one assessment.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -41,6 +43,11 @@ def _diagonal(ax: Axes, low: float, high: float) -> None:
     ax.plot([low, high], [low, high], color=LIGHT, linewidth=0.8, zorder=0)
 
 
+def _errors(rows: pd.DataFrame) -> Any:
+    """Return how far an interval reaches below and above its value (2, N)."""
+    return np.maximum(np.stack([rows["value"] - rows["low"], rows["high"] - rows["value"]]), 0.0)
+
+
 # --------------------------------------------------------------------------- atlas
 
 ACROSS = 6
@@ -50,16 +57,16 @@ LOOK |= {"undecided": (PURPLE, "D")}
 
 def atlas(report: Report) -> Figure:
     """Draw one small panel per row of the atlas: the indicator over its parameter."""
-    rows = report.tables["levels"].groupby(["group", "row", "knob"], sort=False)
+    rows = report.tables["levels"].groupby(["group", "row", "parameter"], sort=False)
     lines = -(-rows.ngroups // ACROSS)
     fig, axes = style.figure("double", 12 + 21 * lines, lines, ACROSS)
     for ax, ((_, row, _), part) in zip(axes, rows, strict=False):
         name, indicator = str(row).rsplit(": ", 1)
         color, mark = LOOK[part["found"].iloc[0]]
-        error = [np.maximum(part["value"] - part["low"], 0.0), np.maximum(part["high"] - part["value"], 0.0)]
-        ax.errorbar(part["level"], part["value"], error, color=color, marker=mark, linewidth=0.8, markersize=2.5)
-        ax.set_xticks([])
-        ax.margins(x=0.15)
+        ax.errorbar(
+            part["level"], part["value"], _errors(part), color=color, marker=mark, linewidth=0.8, markersize=2.5
+        )
+        ax.set(xticks=[], xmargin=0.15)
         ax.tick_params(axis="y", labelsize=4.5)
         ax.set_title(textwrap.fill(name, 20), loc="left", fontsize=5, fontweight="bold", pad=2)
         ax.set_ylabel(indicator, fontsize=4.5, labelpad=1)
@@ -97,28 +104,28 @@ def _predicted(ax: Axes, tables: Frames, what: str, predictors: tuple[str, ...])
     for (color, mark), name in reversed(list(zip(PREDICTORS, predictors, strict=False))):
         rows = pick(points, by=name)
         ax.plot(rows["predicted"], rows["observed"], mark, color=color, markersize=1.8, alpha=0.6, label=name)
-    known = points.loc[points["by"].isin(predictors), ["observed", "predicted"]].to_numpy()
-    known = known[np.isfinite(known).all(axis=1)]
+    known = points.loc[points["by"].isin(predictors), ["observed", "predicted"]].dropna()
     if len(known):
         # A few far points would hide the others: the axes hold 98 % of them.
         low, high = np.quantile(known, (0.01, 0.99))
         room = 0.06 * (high - low) + 1e-9
         _diagonal(ax, low - room, high + room)
         ax.set(xlim=(low - room, high + room), ylim=(low - room, high + room))
-    ax.set(xlabel="foretold", ylabel="observed")
+    ax.set(xlabel="predicted", ylabel="observed")
     ax.legend(fontsize=5, loc="upper left", handletextpad=0.1)
 
 
 def _price(ax: Axes, tables: Frames) -> None:
-    bought = tables["draws"]["bought"].dropna().to_numpy(np.float64)
-    ax.hist(np.clip(bought, -0.5, 3.0), bins=np.linspace(-0.5, 3.0, 29).tolist(), color=BLUE)
+    bought = tables["draws"]["bought"].dropna().astype(float)
+    sns.histplot(x=bought.clip(-0.5, 3.0), bins=np.linspace(-0.5, 3.0, 29).tolist(), color=BLUE, alpha=1.0, ax=ax)
     ax.axvline(1.0, color=GREY, linewidth=0.8, linestyle="--")
     ax.set(xlabel="bought over paid for (ends: beyond)", ylabel="draws")
 
 
 # --------------------------------------------------------------------------- forecast
 
-LINES = dict(zip(SETS, ((GREY, "--"), (BLUE, "-"), (VERMILION, "-.")), strict=True))
+COLORS = dict(zip(SETS, (GREY, BLUE, VERMILION), strict=True))
+DASHES = dict(zip(SETS, ((4, 1.5), "", (3, 1.25, 1.5, 1.25)), strict=True))
 MARKS = dict(zip(ENSEMBLES, ((BLUE, "o"), (GREEN, "s")), strict=True))
 
 
@@ -135,16 +142,15 @@ def forecast(report: Report) -> Figure:
 
 
 def _roc(ax: Axes, tables: Frames, ensemble: str) -> None:
-    ax.plot([0, 1], [0, 1], color=LIGHT, linewidth=0.8)
-    ax.set(xlabel="false alarms", ylabel="lock-ins foretold", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    _diagonal(ax, 0, 1)
     part = pick(tables["roc"], ensemble=ensemble) if "roc" in tables else pd.DataFrame()
     if part.empty:
-        ax.text(0.5, 0.5, "not told: too few\nruns of one kind", ha="center", va="center")
-        return
-    for name, rows in part.groupby("indicators", sort=False):
-        color, line = LINES[str(name)]
-        ax.plot(rows["false_positive_rate"], rows["true_positive_rate"], color=color, linestyle=line, label=str(name))
-    ax.legend(loc="lower right")
+        ax.text(0.5, 0.5, "not predicted: too few\nruns of one kind", ha="center", va="center")
+    else:
+        look: dict[str, Any] = {"hue": "indicators", "style": "indicators", "palette": COLORS, "dashes": DASHES}
+        sns.lineplot(part, x="false_positive_rate", y="true_positive_rate", estimator=None, sort=False, **look, ax=ax)
+        ax.legend(loc="lower right")
+    ax.set(xlabel="false alarms", ylabel="lock-ins predicted", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
 
 
 def _moments(ax: Axes, tables: Frames) -> None:
@@ -154,9 +160,8 @@ def _moments(ax: Axes, tables: Frames) -> None:
         return
     for ensemble, rows in tables["moments"].groupby("ensemble", sort=False):
         color, mark = MARKS[str(ensemble)]
-        error = rows["value"] - rows["low"], rows["high"] - rows["value"]
-        look: dict[str, Any] = {"color": color, "marker": mark, "label": ENSEMBLES[str(ensemble)]}
-        ax.errorbar(rows["moment"], rows["value"], error, linewidth=0.8, **look)
+        name = ENSEMBLES[str(ensemble)]
+        ax.errorbar(rows["moment"], rows["value"], _errors(rows), color=color, marker=mark, linewidth=0.8, label=name)
     ax.legend(loc="lower right")
 
 
@@ -176,7 +181,7 @@ def _weights(ax: Axes, tables: Frames) -> None:
 
 COLUMNS = 5
 COMBINATIONS = "combinations, from all chosen (left) to all alternative (right); "
-COMBINATIONS += "circle: as claimed, cross: the opposite, square: not told"
+COMBINATIONS += "circle: as claimed, cross: the opposite, square: undecided"
 
 
 def forms(report: Report) -> Figure:
@@ -210,11 +215,14 @@ STYLES = ((BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (PURPLE, ":"))
 def fragility(report: Report) -> Figure:
     """Draw the network under removal, what losses cost, outages that end, and static measures against costs."""
     fig, axes = style.figure("double", 118, 2, 3)
-    panels: dict[str, Panel] = {"network, nodes removed": _removal, "finds lost with one node for good": _keystones}
-    panels |= {"finds lost with many repositories": _tipping}
-    panels |= {"labs without a model in an outage": partial(_gaps, performance="steered")}
-    panels |= {"records out of reach in an outage": partial(_gaps, performance="visible")}
-    panels |= {"who leans on a node, and its cost": _static}
+    panels: dict[str, Panel] = {
+        "network, nodes removed": _removal,
+        "loss of one node for good": _keystones,
+        "loss of many repositories": _tipping,
+        "labs without a model in an outage": partial(_gaps, performance="steered"),
+        "records out of reach in an outage": partial(_gaps, performance="visible"),
+        "users of a node, and its cost": _static,
+    }
     _draw(axes, panels.items(), report.tables)
     axes[3].legend(fontsize=5, loc="upper right")
     return fig
@@ -242,25 +250,21 @@ def _keystones(ax: Axes, tables: Frames) -> None:
     for kind, mark in zip(KINDS, "os", strict=True):
         rows, color = _costs(tables, kind), ROLES[kind]
         x = start + np.arange(len(rows))
-        ax.vlines(x, rows["low"], rows["high"], color=color, linewidth=0.8)
         ax.vlines(x, rows["p10"], rows["p90"], color=color, linewidth=2.5, alpha=0.25)
-        ax.plot(x, rows["cost"], mark, color=color, label=kind)
+        style.dots(ax, x, rows, "cost", color, mark, width=0.8, label=kind)
         start += len(rows) + 1
     _threshold(ax)
-    ax.set_xticks([])
-    ax.set_xlabel("nodes, most leaned on first\n(thin: interval for all; thick: 10-90 % of communities)")
-    ax.set_ylabel("cost in finds, share")
+    nodes = "nodes, most used first\n(thin: interval for all; thick: 10-90 % of communities)"
+    ax.set(xticks=[], xlabel=nodes, ylabel="cost in discoveries, share")
     ax.legend(fontsize=5)
 
 
 def _tipping(ax: Axes, tables: Frames) -> None:
     for (target, words), (color, line), shift in zip(ALL.items(), STYLES, (-0.006, 0.006), strict=False):
         rows = pick(tables["tipping"], chosen=target)
-        x = rows["lost"] + shift
-        ax.vlines(x, rows["low"], rows["high"], color=color, linewidth=0.8)
-        ax.plot(x, rows["cost"], "o", linestyle=line, color=color, label=words)
+        style.dots(ax, rows["lost"] + shift, rows, "cost", color, "o", width=0.8, linestyle=line, label=words)
     _threshold(ax)
-    ax.set(xlabel="repositories lost for good, share", ylabel="cost in finds, share")
+    ax.set(xlabel="repositories lost for good, share", ylabel="cost in discoveries, share")
     ax.legend(fontsize=5)
 
 
@@ -275,15 +279,16 @@ def _gaps(ax: Axes, tables: Frames, performance: str) -> None:
 def _static(ax: Axes, tables: Frames) -> None:
     for kind, mark in zip(KINDS, "os", strict=True):
         rows, color = _costs(tables, kind), ROLES[kind]
-        users = pick(tables["losses"], kind=kind).groupby("role")["users"].mean()
-        x = users.reindex(rows["role"]).to_numpy()
-        ax.vlines(x, rows["low"], rows["high"], color=color, linewidth=0.6)
-        ax.plot(x, rows["cost"], mark, color=color, label=kind)
+        x = pick(tables["losses"], kind=kind).groupby("role")["users"].mean().reindex(rows["role"]).to_numpy()
+        style.dots(ax, x, rows, "cost", color, mark, width=0.6, label=kind)
     _threshold(ax)
-    ax.set(xlabel="models or labs that lean on it, mean", ylabel="cost in finds, share")
+    ax.set(xlabel="models or labs that depend on it, mean", ylabel="cost in discoveries, share")
 
 
 # --------------------------------------------------------------------------- path dependence
+
+DOTS: dict[str, Any] = {"s": 20, "linewidth": 0, "legend": False}
+BRACKETS = re.compile(r" \((?:0 to|nats|largest)|, \(")
 
 
 def path(report: Report) -> Figure:
@@ -293,9 +298,11 @@ def path(report: Report) -> Figure:
     panels: dict[str, Panel] = {
         "largest family, by history": _courses,
         "two later courses of one early history": _pairs,
+        "what becomes of a small change": _law,
+        "not yet locked in": _survival,
+        "exploring more, and less again": _loops,
+        "gain of policies that know": _gains,
     }
-    panels |= {"what becomes of a small change": _law, "not yet locked in": _survival}
-    panels |= {"exploring more, and less again": _loops, "gain of policies that know": _gains}
     _draw((fig.add_subplot(grid[i // 2, i % 2]) for i in range(6)), panels.items(), report.tables)
     ax = fig.add_subplot(grid[3, :])
     forest(ax, report)
@@ -303,25 +310,23 @@ def path(report: Report) -> Figure:
     return fig
 
 
-def _worlds(frame: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
-    """Return the colour and the rows of each world."""
-    for i, (_, rows) in enumerate(frame.groupby("world", sort=False)):
-        yield PETROFF[i % len(PETROFF)], rows
+def _by_world(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return the colour of each world."""
+    worlds = style.unique(frame["world"])
+    return {"hue": "world", "palette": {w: PETROFF[i % len(PETROFF)] for i, w in enumerate(worlds)}}
 
 
 def _courses(ax: Axes, tables: Frames) -> None:
-    for color, rows in _worlds(tables["courses"]):
-        for _, line in rows.groupby("history"):
-            ax.plot(line["tick"], line["leading"], color=color, linewidth=0.6, alpha=0.8)
+    look: dict[str, Any] = {"units": "history", "estimator": None, "linewidth": 0.6, "alpha": 0.8, "legend": False}
+    sns.lineplot(tables["courses"], x="tick", y="leading", **_by_world(tables["courses"]), **look, ax=ax)
     ax.axhline(LOCKED, color=GREY, linewidth=0.7, linestyle="--")
     ax.set(xlabel="tick", ylabel="share of the records", ylim=(0, None))
 
 
 def _pairs(ax: Axes, tables: Frames) -> None:
-    for color, rows in _worlds(tables["histories"]):
-        same = (rows["leader_a"] == rows["leader_b"]).to_numpy()
-        for known, mark in ((same, "o"), (~same, "x")):
-            ax.plot(rows["leading_a"][known], rows["leading_b"][known], mark, color=color, markersize=3.5)
+    rows = tables["histories"].assign(same=tables["histories"]["leader_a"] == tables["histories"]["leader_b"])
+    look: dict[str, Any] = {"style": "same", "markers": {True: "o", False: "X"}, **DOTS}
+    sns.scatterplot(rows, x="leading_a", y="leading_b", **_by_world(rows), **look, ax=ax)
     top = 1.05 * float(tables["histories"][["leading_a", "leading_b"]].to_numpy().max())
     _diagonal(ax, 0, top)
     ax.set(xlabel="largest share at the end, first course", ylabel="second course", xlim=(0, top), ylim=(0, top))
@@ -329,11 +334,10 @@ def _pairs(ax: Axes, tables: Frames) -> None:
 
 
 def _law(ax: Axes, tables: Frames) -> None:
-    for color, rows in _worlds(tables["histories"]):
-        ax.plot(rows["law"], rows["exponent"], "x", color=LIGHT, markersize=3.5, zorder=1)
-        ax.plot(rows["local"], rows["exponent"], "o", color=color, markersize=3.5, zorder=2)
-    both = tables["histories"][["local", "exponent"]].to_numpy()
-    both = both[np.isfinite(both).all(axis=1)]
+    rows = tables["histories"]
+    ax.plot(rows["law"], rows["exponent"], "x", color=LIGHT, markersize=3.5, zorder=1)
+    sns.scatterplot(rows, x="local", y="exponent", zorder=2, **_by_world(rows), **DOTS, ax=ax)
+    both = rows[["local", "exponent"]].dropna().to_numpy()
     if len(both):
         _diagonal(ax, both.min() - 0.1, both.max() + 0.1)
     ax.axhline(-1, color=VERMILION, linewidth=0.7, linestyle="--")
@@ -370,32 +374,23 @@ def _gains(ax: Axes, tables: Frames) -> None:
 
 def forest(ax: Axes, report: Report) -> None:
     """Draw findings from 0 to 1 with their intervals, and null values as ticks."""
-    shown = [f for f in report.findings if np.isfinite(f.estimate.value) and "tick" not in f.measure]
-    for y, f in enumerate(shown):
-        e = f.estimate
-        ax.plot([e.low, e.high], [y, y], color=BLUE, linewidth=1.0)
-        ax.plot(e.value, y, "o", color=BLUE)
-        ax.plot(f.null, y, "|", color=VERMILION, markersize=7)
-    ax.set_yticks(range(len(shown)), [_short(f.measure) for f in shown], fontsize=5.5)
+    shown = report.frame()
+    shown = shown[np.isfinite(shown["value"]) & ~shown["measure"].str.contains("tick")]
+    y = np.arange(len(shown))
+    ax.hlines(y, shown["low"], shown["high"], color=BLUE, linewidth=1.0)
+    ax.plot(shown["value"], y, "o", color=BLUE)
+    ax.plot(shown["null"], y, "|", color=VERMILION, markersize=7)
+    # A measure without what stands in brackets at its end.
+    ax.set_yticks(y, shown["measure"].str.split(BRACKETS).str[0], fontsize=5.5)
     ax.invert_yaxis()
-    ax.set_xlim(-1.3, 2.1)
-    ax.set_xlabel("value (bar: 95 % interval, cut at the edge; tick: null)", color=style.INK)
-
-
-def _short(measure: str) -> str:
-    """Return a measure without what stands in brackets at its end."""
-    return measure.split(" (0 to")[0].split(" (nats")[0].split(" (largest")[0].split(", (")[0]
+    ax.set(xlim=(-1.3, 2.1), xlabel="value (bar: 95 % interval, cut at the edge; tick: null)")
 
 
 # --------------------------------------------------------------------------- all
 
 
-class Drawing(NamedTuple):
-    """What draws the report of an assessment, and the figure's alternative text."""
-
-    draw: Callable[[Report], Figure]
-    alt: str
-
-
 DRAWN = (atlas, effective_urn, forecast, forms, fragility, path)
-FIGURES = {draw.__name__: Drawing(draw, style.TEXTS["assessments"][draw.__name__]) for draw in DRAWN}
+# What draws the report of an assessment, and the figure's alternative text.
+FIGURES: dict[str, tuple[Callable[[Report], Figure], str]] = {
+    draw.__name__: (draw, style.TEXTS["assessments"][draw.__name__]) for draw in DRAWN
+}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.evidence.facts.recorded import USES
 from mpbf_abm.evidence.facts.validation import Validation
 from mpbf_abm.evidence.known.meanfield import community, passage, tiny, trajectory
@@ -23,9 +24,9 @@ from mpbf_abm.parameters import Parameters
 from mpbf_abm.theory.twin import Twin
 
 
-def _one(fig: Figure, path: Path, title: str, alt: str) -> Path:
-    """Write a figure once; the format follows the suffix."""
-    return style.save_all(lambda: fig, path.with_suffix(""), title=title, alt=alt, suffixes=[path.suffix], dpi=200)[0]
+def _save(draw: Callable[[], Figure], path: Path, title: str, alt: str) -> Path:
+    """Draw a figure and write it once; the format follows the suffix."""
+    return style.save_all(draw, path.with_suffix(""), title=title, alt=alt, suffixes=[path.suffix], dpi=200)[0]
 
 
 # --------------------------------------------------------------------------- known results
@@ -41,15 +42,19 @@ def known_checks(outcomes: Sequence[RowOutcome]) -> pd.DataFrame:
     ``standardised`` is the difference beyond the tolerance in standard errors; 0 where nothing is random
     and the values agree, infinite where they do not. One-sided checks have none.
     """
-    rows: list[dict[str, Any]] = []
-    for o, c in ((outcome, check) for outcome in outcomes for check in outcome.checks):
-        gap = c.measured - c.expected
-        beyond = float(np.sign(gap) * max(0.0, abs(gap) - c.tolerance)) if np.isfinite(gap) else np.inf
-        z = beyond / c.error if c.error else (0.0 if beyond == 0 else np.inf)
-        row = {"row": o.id, "group": o.id[0], "check": c.name}
-        row |= {n: getattr(c, n) for n in ("expected", "measured", "error", "tolerance", "relation", "passed")}
-        rows.append(row | {"standardised": z if c.relation == "=" else np.nan})
-    return pd.DataFrame(rows)
+    names = ("expected", "measured", "error", "tolerance", "relation", "passed")
+    frame = pd.DataFrame(
+        [
+            {"row": o.id, "group": o.id[0], "check": c.name, **{n: getattr(c, n) for n in names}}
+            for o in outcomes
+            for c in o.checks
+        ]
+    )
+    gap, error = frame["measured"] - frame["expected"], frame["error"].to_numpy(np.float64)
+    beyond = np.where(np.isfinite(gap), np.sign(gap) * (gap.abs() - frame["tolerance"]).clip(lower=0.0), np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(error != 0, beyond / error, np.where(beyond == 0, 0.0, np.inf))
+    return frame.assign(standardised=np.where(frame["relation"] == "=", z, np.nan))
 
 
 def known_alt(checks: pd.DataFrame) -> str:
@@ -67,24 +72,26 @@ def draw_known(checks: pd.DataFrame) -> Figure:
     ids = unique(checks["row"])
     fig, (left, right) = style.figure("double", max(90.0, 2.6 * len(ids) + 22.0), 1, 2, width_ratios=(1, 1))
     two_sided = pick(checks, relation="=")
-    groups = [(pick(two_sided, group=key), *how) for key, how in GROUPS.items()]
+    groups = [(pick(two_sided, group=key), *how) for key, how in GROUPS.items() if (two_sided["group"] == key).any()]
     values = np.concatenate([two_sided["expected"], two_sided["measured"]])
     values = values[np.isfinite(values)]
     limit = 1.6 * float(np.abs(values).max(initial=1.0))
     left.plot([-limit, limit], [-limit, limit], color=LIGHT, lw=0.8, zorder=0)
     for part, label, colour, marker in groups:
-        if len(part):
-            look: dict[str, Any] = {"fmt": marker, "color": colour, "label": label, "lw": 0.5}
-            look |= {"ms": 2.8, "mew": 0.6, "mfc": "none"}
-            left.errorbar(part["expected"], part["measured"], SIGMAS * part["error"], **look)
+        look: dict[str, Any] = {"color": colour, "label": label, "lw": 0.5, "ms": 2.8, "mew": 0.6, "mfc": "none"}
+        left.errorbar(part["expected"], part["measured"], SIGMAS * part["error"], fmt=marker, **look)
     for scale in (left.set_xscale, left.set_yscale):
         scale("symlog", linthresh=0.01, linscale=0.4)
     low = 1.6 * min(0.0, float(values.min(initial=0.0))) - 0.003
-    left.set(xlim=(low, limit), ylim=(low, limit), xlabel="expected", ylabel=f"measured ± {SIGMAS:g} standard errors")
     left.set_aspect("equal", adjustable="box", anchor="N")
     left.tick_params(axis="x", rotation=45)
     left.legend(loc="upper left", handlelength=1.2)
-    style.letter(left, "a", "every two-sided check")
+    ends: dict[str, Any] = {
+        "xlim": (low, limit),
+        "ylim": (low, limit),
+        "ylabel": f"measured ± {SIGMAS:g} standard errors",
+    }
+    style.letter(left, "a", "every two-sided check", xlabel="expected", **ends)
     right.axvspan(-SIGMAS, SIGMAS, color=LIGHT, alpha=0.35, lw=0)
     right.axvline(0, color=GREY, lw=0.5)
     for part, _, colour, marker in groups:
@@ -92,9 +99,9 @@ def draw_known(checks: pd.DataFrame) -> Figure:
         right.plot(*_by_row(part[~exact], ids), marker, color=colour, ms=2.8, mew=0, alpha=0.85)
         right.plot(*_by_row(part[exact], ids), marker, color=colour, ms=2.8, mew=0.6, mfc="none")
     right.plot(*_by_row(two_sided[~two_sided["passed"]], ids), "x", color="black", ms=6)
-    right.set(yticks=range(len(ids)), yticklabels=ids, ylim=(len(ids) - 0.4, -0.6))
-    right.set(xlim=(-SIGMAS - 2, SIGMAS + 2), xlabel="difference beyond the tolerance / standard error")
-    style.letter(right, "b", f"by row; shaded: accepted (± {SIGMAS:g}), hollow: nothing random")
+    style.name_rows(right, ids)
+    ends = {"xlim": (-SIGMAS - 2, SIGMAS + 2), "xlabel": "difference beyond the tolerance / standard error"}
+    style.letter(right, "b", f"by row; shaded: accepted (± {SIGMAS:g}), hollow: nothing random", **ends)
     return fig
 
 
@@ -106,8 +113,7 @@ def _by_row(checks: pd.DataFrame, ids: Sequence[str]) -> tuple[pd.Series[float],
 def save_known(outcomes: Sequence[RowOutcome], path: Path) -> Path:
     """Draw the outcomes of known results and write the figure; the format follows the suffix."""
     checks = known_checks(outcomes)
-    with style.styled():
-        return _one(draw_known(checks), path, "Known results: expected against measured", known_alt(checks))
+    return _save(partial(draw_known, checks), path, "Known results: expected against measured", known_alt(checks))
 
 
 # --------------------------------------------------------------------------- stylised facts
@@ -142,19 +148,16 @@ def draw_facts(v: Validation) -> Figure:
             ax.hlines(rows[at], low[at], high[at], color=color, lw=1.0)
             ax.plot(mean[at & inside], rows[at & inside], mark, color=color, ms=3.4, label=f"model, {kind}")
             ax.plot(mean[at & ~inside], rows[at & ~inside], mark, color=color, mfc="white", ms=3.4)
-    labels = [f"{f}  {n}" for f, n in zip(t["fact"], t["name"], strict=True)]
-    ax.set(yticks=rows, yticklabels=labels, ylim=(len(t) - 0.4, -0.6))
-    ax.set(xlim=(-EDGE - 0.15, EDGE + 0.15), xticks=(-3, -2, -1, 0, 1, 2, 3))
-    distance = "distance from the middle of the real range, in half ranges"
-    ax.set_xlabel(f"{distance}; hollow: outside (at the edge: farther)")
+    style.name_rows(ax, [f"{f}  {n}" for f, n in zip(t["fact"], t["name"], strict=True)])
+    distance = "distance from the middle of the real range, in half ranges; hollow: outside (at the edge: farther)"
+    ax.set(xlim=(-EDGE - 0.15, EDGE + 0.15), xticks=(-3, -2, -1, 0, 1, 2, 3), xlabel=distance)
     style.below(ax, -0.06 - 1.1 / len(t), 0.35, ncols=5, handletextpad=0.3, columnspacing=1.0)
     return fig
 
 
 def save_facts(v: Validation, path: Path) -> Path:
     """Draw the figure of facts and write it; the format follows the suffix."""
-    with style.styled():
-        return _one(draw_facts(v), path, "Stylised facts: the model beside reality", facts_alt(v))
+    return _save(partial(draw_facts, v), path, "Stylised facts: the model beside reality", facts_alt(v))
 
 
 # --------------------------------------------------------------------------- the twin: numbers
@@ -196,8 +199,8 @@ def twin_frames(
         ``shares``: side (above, below, equal), kind (map, ODE, run, band), replicate, tick, family, share, low,
         high. ``passages``: size, volume, median, low, high, expected. ``facts``: one row of numbers that labels quote.
     """
-    if families < 2 or gamma <= 1:
-        raise ConfigurationError("figure of the twin: without reinforcement above 1 and two families nothing locks in")
+    nothing = "figure of the twin: without reinforcement above 1 and two families nothing locks in"
+    refuse(families < 2 or gamma <= 1, nothing)
     volume = 2 * size / -math.expm1(-delta)
     uneven = np.arange(1.0, families + 1) / np.arange(1.0, families + 1).sum()
     equal = np.full(families, volume / families)
@@ -284,19 +287,26 @@ def _twin_panel(ax: Axes, frame: pd.DataFrame, *, winners: bool) -> None:
     runs = wide["run"] if "run" in wide else pd.DataFrame(index=wide.index)
     families = sorted(frame["family"].unique())
     colors = {f: INK if winners else COLORS[f % len(COLORS)] for f in families}
-    dashed: dict[str, Any] = {"color": VERMILION if winners else INK, "linewidth": 0.7, "linestyle": (0, (2, 2))}
     for replicate in unique(runs.columns.get_level_values(0))[:SHOWN]:
         winner = runs[replicate].iloc[-1].idxmax()
+        colors_of = {f: BLUE if f == winner else OTHERS for f in families} if winners else colors
         for f in families:
-            color = (BLUE if winner == f else OTHERS) if winners else colors[f]
-            ax.plot(runs.index, runs[replicate, f], color=color, linewidth=0.4, alpha=0.45, zorder=1)
+            ax.plot(runs.index, runs[replicate, f], color=colors_of[f], linewidth=0.4, alpha=0.45, zorder=1)
+    bands = frame[(frame["kind"] == "band") & (not winners)]
+    for f, part in bands.groupby("family"):
+        low, high = part["low"].clip(0, 1), part["high"].clip(0, 1)
+        ax.fill_between(part["tick"], low, high, color=colors[f], alpha=0.12, linewidth=0)
+    dashed: dict[str, Any] = {"color": VERMILION if winners else INK, "linewidth": 0.7, "linestyle": (0, (2, 2))}
     for f in families:
-        if not winners:
-            part = pick(frame, kind="band", family=f)
-            low, high = part["low"].clip(0, 1), part["high"].clip(0, 1)
-            ax.fill_between(part["tick"], low, high, color=colors[f], alpha=0.12, linewidth=0)
         ax.plot(wide.index, wide["map", 0, f], color=colors[f], linewidth=1.3, zorder=3)
         ax.plot(wide.index, wide["ODE", 0, f], zorder=4, **dashed)
+    _twin_legend(ax, winners, dashed)
+    ax.set(xlim=(0, wide.index.max()), ylim=(0, 1), xlabel="time (ticks)", ylabel="share of records (–)")
+    _below(ax, 4)
+
+
+def _twin_legend(ax: Axes, winners: bool, dashed: dict[str, Any]) -> None:
+    """Draw what the legend names, outside the data."""
     ax.plot([], [], color=BLUE, linewidth=0.5, alpha=0.6, label="runs, winner" if winners else "runs")
     if winners:
         ax.plot([], [], color=OTHERS, linewidth=0.8, label="runs, others")
@@ -304,22 +314,17 @@ def _twin_panel(ax: Axes, frame: pd.DataFrame, *, winners: bool) -> None:
         ax.fill_between([], [], [], color=BLUE, alpha=0.2, linewidth=0, label="90 %, linear noise")
     ax.plot([], [], color=INK if winners else BLUE, linewidth=1.3, label="twin, map")
     ax.plot([], [], label="twin, ODE", **dashed)
-    ax.set(xlim=(wide.index.min(), wide.index.max()), ylim=(0, 1))
-    ax.set(xlabel="time (ticks)", ylabel="share of records (–)")
-    _below(ax, 4)
 
 
 def _times(ax: Axes, frame: pd.DataFrame) -> None:
     volume, error = frame["volume"], np.stack([frame["median"] - frame["low"], frame["high"] - frame["median"]])
-    runs: dict[str, Any] = {"fmt": "o", "color": BLUE, "elinewidth": 0.7, "label": "runs: median, 10–90 %"}
-    ax.errorbar(volume, frame["median"], error, **runs)
+    ax.errorbar(volume, frame["median"], error, fmt="o", color=BLUE, elinewidth=0.7, label="runs: median, 10–90 %")
     ax.plot(volume, frame["expected"], color=INK, linewidth=1.0, label="slope ln N / 2λ")
     ax.plot([], [], " ", label="twin: never")
     ax.set_xscale("log")
     ax.minorticks_off()
     ax.set_xticks(volume, [f"{v:.0f}" for v in volume])
-    ax.set_ylim(bottom=0)
-    ax.set(xlabel="N, total records and mass (records)", ylabel="time (ticks)")
+    ax.set(ylim=(0, None), xlabel="N, total records and mass (records)", ylabel="time (ticks)")
     _below(ax, 3)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from scipy.stats import gaussian_kde
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 from mpbf_abm.figures import kind, of_studies, style
 from mpbf_abm.figures.kind import EVERYTHING, SHORT, Choice, declare, finite, label, levels
 from mpbf_abm.figures.style import BLUE, GREY, INK, VERMILION, Frames, pick, unique
@@ -34,8 +37,8 @@ def _outcome(results: Results, choice: Choice) -> str:
 
 def prepare_phase(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
     """Prepare an outcome over a grid of two parameters, and the borders of lock-in by theory in a null community."""
-    events = (name for name, outcome in results.definitions.items() if outcome.event)
-    name = next(iter(choice.outcomes), None) or next(events, _outcome(results, choice))
+    events = [name for name, outcome in results.definitions.items() if outcome.event]
+    name = next(iter([*choice.outcomes, *events]), None) or _outcome(results, choice)
     table = phase(results, [name], arm=next(iter(choice.arms), "baseline")).table
     axes = [SHORT.get(str(c), str(c)) for c in table.columns[:2]]
     runs = table.set_axis([*axes, *table.columns[2:]], axis=1).rename(columns={"mean": name})
@@ -79,10 +82,8 @@ def draw_phase(frames: Frames) -> Figure:
     x, y = grid[name].columns.to_numpy(float), grid[name].index.to_numpy(float)
     limits = {"vmin": 0, "vmax": 1} if share else {}
     mesh = ax.pcolormesh(x, y, grid[name].to_numpy(), cmap="cividis", shading="nearest", rasterized=True, **limits)
-    for column, line, width in ((name, "-", 1.2), ("low", ":", 0.8), ("high", ":", 0.8)) if share else ():
-        values = grid[column].to_numpy()
-        if values.min() < 0.5 < values.max():
-            ax.contour(x, y, values, levels=[0.5], colors="white", linestyles=line, linewidths=width)
+    if share:
+        _half_way(ax, x, y, [grid[c].to_numpy() for c in (name, "low", "high")])
     if "theory" in frames:
         theory, red = frames["theory"].set_index("gamma"), {"color": VERMILION}
         ax.plot(theory["symmetric"], linestyle="--", label="1 - 1/γ: equal families fall apart below", **red)
@@ -90,12 +91,20 @@ def draw_phase(frames: Frames) -> Figure:
     if share:
         outline = [Stroke(linewidth=2.2, foreground=GREY), Normal()]
         ax.plot([], [], color="white", label="half of the histories (dotted: 95 %)", path_effects=outline)
-    ax.set(xlabel=label(columns), ylabel=label(rows), xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
-    unlike = "" if label(name) != of_studies.words(name) else " (share of runs)" if share else " (mean)"
-    fig.colorbar(mesh, ax=ax, label=label(name) + unlike, shrink=0.8)
-    if share:
         fig.legend(loc="outside lower center", ncols=1)
+    ax.set(xlabel=label(columns), ylabel=label(rows), xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
+    what = "share of runs" if share else "mean"
+    # A label that differs from the name says what is shown.
+    named = label(name) if label(name) != style.words(name) else f"{label(name)} ({what})"
+    fig.colorbar(mesh, ax=ax, label=named, shrink=0.8)
     return fig
+
+
+def _half_way(ax: Axes, x: Float, y: Float, shares: Sequence[Float]) -> None:
+    """Draw the contours along which a share, and either end of its interval, is a half."""
+    for values, line, width in zip(shares, "-::", (1.2, 0.8, 0.8), strict=True):
+        if values.min() < 0.5 < values.max():
+            ax.contour(x, y, values, levels=[0.5], colors="white", linestyles=line, linewidths=width)
 
 
 # --------------------------------------------------------------------------- 8: ridges
@@ -105,9 +114,9 @@ def prepare_ridges(results: Results, choice: Choice = EVERYTHING) -> dict[str, p
     """Prepare densities and single runs of two outcomes, by level and arm."""
     column, chosen = levels(results, choice, results.shape[0])
     shown, out = kind.arms(results, choice), {}
-    if (many := len(chosen) * len(shown)) > MOST_RIDGES:
-        rows = f"{len(chosen)} scenarios x {len(shown)} arms are {many} rows, more than {MOST_RIDGES}"
-        raise ConfigurationError(f"ridges: {rows}; choose some by --where and --arm")
+    many = len(chosen) * len(shown)
+    rows = f"{len(chosen)} scenarios x {len(shown)} arms are {many} rows, more than {MOST_RIDGES}"
+    refuse(many > MOST_RIDGES, f"ridges: {rows}; choose some by --where and --arm")
     for name in (choice.outcomes or tuple(results.definitions))[:2]:
         values = results.values(name)
         span = np.linspace(float(np.nanmin(values)), float(np.nanmax(values)), POINTS)
@@ -115,8 +124,7 @@ def prepare_ridges(results: Results, choice: Choice = EVERYTHING) -> dict[str, p
         parts = [
             _ridge(finite(values[s, a]), span).assign(**{column: level, "arm": arm}) for s, level, arm, a in places
         ]
-        head = ["what", column, "arm", "replicate", "value", "density"]
-        out[name] = pd.concat(parts, ignore_index=True)[head]
+        out[name] = pd.concat(parts, ignore_index=True)[["what", column, "arm", "replicate", "value", "density"]]
     return out
 
 
@@ -125,8 +133,9 @@ def _ridge(known: Float, span: Float) -> pd.DataFrame:
     runs = pd.DataFrame({"what": "run", "replicate": range(len(known)), "value": known, "density": np.nan})
     if not len(known) or np.ptp(known) == 0:
         return runs
-    density = {"what": "density", "replicate": -1, "value": span, "density": gaussian_kde(known)(span)}
-    return pd.concat([runs, pd.DataFrame(density)])
+    return pd.concat(
+        [runs, pd.DataFrame({"what": "density", "replicate": -1, "value": span, "density": gaussian_kde(known)(span)})]
+    )
 
 
 def draw_ridges(frames: Frames) -> Figure:
@@ -138,19 +147,21 @@ def draw_ridges(frames: Frames) -> Figure:
         colors = {arm: (GREY, BLUE, VERMILION)[i % 3] for i, arm in enumerate(unique(table["arm"]))}
         named = []
         for y, ((level, arm), part) in enumerate(table.groupby([column, "arm"], sort=False)):
-            color, ridge, runs = colors[arm], pick(part, what="density"), pick(part, what="run")
-            if len(ridge):
-                top = y - 0.85 * ridge["density"] / ridge["density"].max()
-                ax.fill_between(ridge["value"], y, top, color=color, alpha=0.5, linewidth=0.5)
-            ax.plot(runs["value"], np.full(len(runs), y + 0.06), "|", color=color, markersize=3, markeredgewidth=0.4)
-            ax.plot([runs["value"].median()], [y - 0.02], "v", color=INK, markersize=2.5)
+            _draw_ridge(ax, y, part, colors[arm])
             at = f"{level:g}" if isinstance(level, (int, float)) else str(level)
             named.append(f"{arm}, {at}" if several else arm)
         ax.set_yticks(range(len(named)), named)
-        ax.set(xlabel=label(name), ylim=(len(named) - 0.5, -1.0))
-        style.letter(ax, mark, "")
+        style.letter(ax, mark, "", xlabel=label(name), ylim=(len(named) - 0.5, -1.0))
     axes[0].set_ylabel(f"policy, {label(column)}" if several else "policy")
     return fig
+
+
+def _draw_ridge(ax: Axes, y: int, part: pd.DataFrame, color: str) -> None:
+    ridge, runs = pick(part, what="density"), pick(part, what="run")
+    top = y - 0.85 * ridge["density"] / ridge["density"].max()
+    ax.fill_between(ridge["value"], y, top, color=color, alpha=0.5, linewidth=0.5)
+    ax.plot(runs["value"], np.full(len(runs), y + 0.06), "|", color=color, markersize=3, markeredgewidth=0.4)
+    ax.plot([runs["value"].median()], [y - 0.02], "v", color=INK, markersize=2.5)
 
 
 # --------------------------------------------------------------------------- 9 to 11: studies under uncertainty
@@ -174,8 +185,7 @@ def prepare_box(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.D
     name = _outcome(results, choice)
     if results.outcome(name).event:
         return of_studies.prepare_discover(results, discover(results, name))
-    mean = results.values(name)[:, 0].mean(axis=1)
-    above = float(np.nanquantile(mean, 1 - INTEREST))
+    above = float(np.nanquantile(results.values(name)[:, 0].mean(axis=1), 1 - INTEREST))
     return of_studies.prepare_discover(results, discover(results, name, above=above))
 
 

@@ -1,4 +1,4 @@
-"""Figure of campaigns on a pool: how fast each rule finds the top set, and what that gains on random choice."""
+"""Figure of campaigns on a pool: how fast each rule discovers the top set, and what that gains on random choice."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ def prepare(space: MaterialsSpace, campaigns: Sequence[Campaign]) -> dict[str, p
 
 def alt_text(frames: dict[str, pd.DataFrame]) -> str:
     """Return in words what the figure shows."""
-    curves = frames["curves"]
-    last = curves.groupby("rule", sort=False).tail(1)
+    last = frames["curves"].groupby("rule", sort=False).tail(1)
     ends = ", ".join(f"{r.rule} {r.recall:.2f}" for r in last.itertuples())
     n, chance = int(last["experiments"].max()), float(last["recall_by_chance"].max())
     return (
@@ -55,8 +54,6 @@ def draw(frames: dict[str, pd.DataFrame]) -> Figure:
         middle.plot(af["recall"], af["af"], line, color=colour)
     first = pick(curves, rule=curves["rule"].iloc[0])
     left.plot(first["experiments"], first["recall_by_chance"], color=GREY, lw=0.8, label="random choice (exact)")
-    left.set(xlabel="experiments", ylabel="share of the top set found\n(mean, 10-90 % of seeds)")
-    left.set(xlim=(0, float(first["experiments"].max())), ylim=(0, 1.02))
     left.legend(loc="best", handlelength=2.2)
     for ax in (middle, right):
         ax.axhline(1, color=GREY, lw=0.8)
@@ -64,11 +61,12 @@ def draw(frames: dict[str, pd.DataFrame]) -> Figure:
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter("{x:g}")
         ax.tick_params(axis="y", which="minor", labelsize=5)
-    middle.set(xlabel="share of the top set", ylabel="acceleration factor AF", xlim=(0, 1))
-    right.set(xlabel="experiments", ylabel="enhancement factor EF", xlim=left.get_xlim())
-    style.letter(left, "a", "found")
-    style.letter(middle, "b", "faster than chance")
-    style.letter(right, "c", "more than chance")
+    span, share = (0, float(first["experiments"].max())), "share of the top set found\n(mean, 10-90 % of seeds)"
+    style.letter(left, "a", "found", xlabel="experiments", ylabel=share, xlim=span, ylim=(0, 1.02))
+    factor = "acceleration factor AF"
+    style.letter(middle, "b", "faster than chance", xlabel="share of the top set", ylabel=factor, xlim=(0, 1))
+    factor = "enhancement factor EF"
+    style.letter(right, "c", "more than chance", xlabel="experiments", ylabel=factor, xlim=span)
     return fig
 
 

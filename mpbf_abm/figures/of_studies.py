@@ -11,15 +11,29 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 
 from mpbf_abm.figures import style
-from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, PURPLE, VERMILION, Frames, pick, unique
-from mpbf_abm.stats.paired import middle
+from mpbf_abm.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    LIGHT,
+    PURPLE,
+    VERMILION,
+    Frames,
+    name_rows,
+    pick,
+    records,
+    strip,
+    unique,
+    words,
+)
 from mpbf_abm.studies.analyses import Analysis
 from mpbf_abm.studies.results import Results
 
@@ -27,19 +41,6 @@ MOST_PANELS = 3
 MOST_MAPS = 4
 VERDICTS = {"better": (BLUE, "o"), "worse": (VERMILION, "s"), "equivalent": (GREEN, "D"), "identical": (GREEN, "|")}
 VERDICTS |= {"undecided": (GREY, "o"), "higher": (PURPLE, "^"), "lower": (PURPLE, "v")}
-WORDS = str.maketrans("_", " ")
-
-
-def words(name: str) -> str:
-    """Return a name as a label, none of it a formula."""
-    return name.translate(WORDS).replace("$", r"\$")
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as dicts."""
-    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
-
-
 # --------------------------------------------------------------------------- effects
 
 
@@ -68,8 +69,8 @@ def draw_effects(frames: Frames) -> Figure:
         own = pick(values, outcome=name)
         _strips(left, own, arms)
         line = f"{words(name)} of each run; line: 10-90 %, tick: median"
-        left.set_xlabel(f"share of runs with {words(name)}" if own["event"].any() else line)
-        style.letter(left, "abcdef"[2 * row], f"{words(name)}: runs of each arm")
+        line = f"share of runs with {words(name)}" if own["event"].any() else line
+        style.letter(left, "abcdef"[2 * row], f"{words(name)}: runs of each arm", xlabel=line)
         _forest(right, pick(effects, outcome=name), arms)
         style.letter(right, "abcdef"[2 * row + 1], "difference to the baseline")
     used = {v: look for v, look in VERDICTS.items() if (effects["verdict"] == v).any()}
@@ -89,17 +90,6 @@ def _strips(ax: Axes, values: pd.DataFrame, arms: Sequence[str]) -> None:
     name_rows(ax, arms)
 
 
-def strip(ax: Axes, y: float, x: NDArray[np.float64], color: str = GREY) -> None:
-    """Draw one row of points, with median and 10-90 % range."""
-    # Places within a row follow from the order of runs, so that a figure is the same each time.
-    jitter = (np.arange(len(x)) * 0.618034) % 1.0 - 0.5
-    alpha, raster = max(0.2, min(0.9, 60 / len(x))), len(x) > 500
-    ax.plot(x, y + 0.5 * jitter, ".", color=color, alpha=alpha, markersize=3, markeredgewidth=0, rasterized=raster)
-    low, half, high = middle(x)
-    ax.plot([low, high], [y, y], color=INK, linewidth=0.8)
-    ax.plot([half], [y], "|", color=INK, markersize=6)
-
-
 def _forest(ax: Axes, effects: pd.DataFrame, arms: Sequence[str]) -> None:
     smallest = effects["smallest"].iloc[0]
     if np.isfinite(smallest):
@@ -117,12 +107,6 @@ def _forest(ax: Axes, effects: pd.DataFrame, arms: Sequence[str]) -> None:
     ax.set_xlabel(f"mean difference, simultaneous 95 % interval\n{sign}{band}".rstrip())
 
 
-def name_rows(ax: Axes, labels: Sequence[str]) -> None:
-    """Name the rows of a panel, the first on top."""
-    ax.set_yticks(range(len(labels)), [words(label) for label in labels])
-    ax.set_ylim(len(labels) - 0.4, -0.6)
-
-
 # --------------------------------------------------------------------------- robustness
 
 
@@ -137,23 +121,18 @@ def draw_robustness(frames: Frames) -> Figure:
     """Draw the rank of each arm by each criterion, and its regret in each scenario."""
     table, regret = frames["criteria"], frames["regret"].drop(columns="scenario")
     arms, criteria = list(regret.columns), unique(table["criterion"])
-    ranks = table.pivot(index="arm", columns="criterion", values="rank").loc[arms, criteria].to_numpy()
-    height = max(70.0, 24 + 4.6 * len(arms))
-    fig, (left, right) = style.figure("double", height, 1, 2, width_ratios=(1.0, 1.3))
-    left.imshow(ranks, cmap="cividis_r", aspect="auto", vmin=1, vmax=len(arms))
-    for (i, j), rank in np.ndenumerate(ranks):
-        shade = "white" if rank > 1 + 0.55 * (len(arms) - 1) else INK
-        left.text(j, i, f"{rank:g}", ha="center", va="center", color=shade, fontsize=6)
-    left.set_xticks(range(len(criteria)), criteria, rotation=40, ha="right", rotation_mode="anchor")
-    left.set_yticks(range(len(arms)), [words(a) for a in arms])
-    style.letter(left, "a", "rank by criterion (1 is best)")
-    values = regret.to_numpy().T
-    image = right.imshow(values, cmap="cividis_r", aspect="auto", vmin=0, interpolation="nearest")
-    right.set_yticks(range(len(arms)), [])
-    right.set_xticks([])
-    right.set_xlabel(f"{values.shape[1]} scenarios, largest regret first")
-    style.letter(right, "b", f"regret: {words(str(table['outcome'].iloc[0]))} lost against the best arm")
-    fig.colorbar(image, ax=right, shrink=0.8)
+    ranks = table.pivot(index="arm", columns="criterion", values="rank").loc[arms, criteria]
+    fig, (left, right) = style.figure("double", max(70.0, 24 + 4.6 * len(arms)), 1, 2, width_ratios=(1.0, 1.3))
+    look: dict[str, Any] = {"cmap": "cividis_r", "xticklabels": False, "yticklabels": False, "rasterized": True}
+    sns.heatmap(ranks, annot=True, fmt="g", vmin=1, vmax=len(arms), cbar=False, **look, annot_kws={"size": 6}, ax=left)
+    for text, rank in zip(left.texts, ranks.to_numpy().ravel(), strict=True):
+        text.set_color("white" if rank > 1 + 0.55 * (len(arms) - 1) else INK)
+    left.set_xticks(np.arange(len(criteria)) + 0.5, criteria, rotation=40, ha="right", rotation_mode="anchor")
+    left.set_yticks(np.arange(len(arms)) + 0.5, [words(a) for a in arms])
+    style.letter(left, "a", "rank by criterion (1 is best)", xlabel="", ylabel="")
+    sns.heatmap(regret.T, vmin=0, cbar_kws={"shrink": 0.8}, **look, ax=right)
+    title = f"regret: {words(str(table['outcome'].iloc[0]))} lost against the best arm"
+    style.letter(right, "b", title, xlabel=f"{len(regret)} scenarios, largest regret first", ylabel="")
     return fig
 
 
@@ -205,12 +184,11 @@ def _morris(ax: Axes, part: pd.DataFrame) -> str:
     y = np.arange(len(part))
     above = part["above_floor"].fillna(False).astype(bool).to_numpy()
     size, low, high = (part[c].to_numpy() for c in ("size", "size_low", "size_high"))
-    for chosen, color, label in ((above, BLUE, "above noise"), (~above, GREY, "not told from noise")):
+    for chosen, color, label in ((above, BLUE, "above noise"), (~above, GREY, "within noise")):
         ax.hlines(y[chosen], low[chosen], high[chosen], color=color, linewidth=1)
         ax.plot(size[chosen], y[chosen], "o", color=color, markersize=3, label=label)
     ax.plot(part["spread"], y, "|", color=VERMILION, markersize=5, label="spread (interactions, curvature)")
-    ax.set_xlim(left=0)
-    ax.set_xlabel("size of effect over the range,\n95 % interval")
+    ax.set(xlim=(0, None), xlabel="size of effect over the range,\n95 % interval")
     return ""
 
 
@@ -220,9 +198,7 @@ def _draw_along(table: pd.DataFrame) -> Figure:
         (line,) = ax.plot(part["tick"], part["total"], label=words(str(factor)))
         band = part["tick"], part["total_low"], part["total_high"]
         ax.fill_between(*band, color=line.get_color(), alpha=0.2, linewidth=0)
-    ax.set_xlabel("tick")
-    ax.set_ylabel("total Sobol index, 95 % interval")
-    style.letter(ax, "a", words(str(table["series"].iloc[0])))
+    style.letter(ax, "a", words(str(table["series"].iloc[0])), xlabel="tick", ylabel="total Sobol index, 95 % interval")
     fig.legend(loc="outside lower right", ncols=2)
     return fig
 
@@ -249,19 +225,20 @@ def draw_discover(frames: Frames) -> Figure:
     left.plot(trajectory["coverage"], trajectory["density"], "o-", color=GREY, label="fitted half")
     left.plot(trajectory["held_out_coverage"], trajectory["held_out_density"], "s--", color=BLUE, label="held-out half")
     best = trajectory[trajectory["chosen"]].iloc[0]
-    ends = [*best[["coverage", "held_out_coverage"]]], [*best[["density", "held_out_density"]]]
-    left.plot(*ends, "*", color=VERMILION, markersize=7, label="chosen box")
-    left.set(xlabel="coverage", ylabel="density", xlim=(-0.03, 1.05), ylim=(-0.03, 1.05))
+    stars = [*best[["coverage", "held_out_coverage"]]], [*best[["density", "held_out_density"]]]
+    left.plot(*stars, "*", color=VERMILION, markersize=7, label="chosen box")
     left.legend(loc="lower left")
-    style.letter(left, "a", "boxes on the way")
+    style.letter(
+        left, "a", "boxes on the way", xlabel="coverage", ylabel="density", xlim=(-0.03, 1.05), ylim=(-0.03, 1.05)
+    )
     for y, row in enumerate(records(limits)):
         middle.barh(y, 1, color=LIGHT, height=0.5)
         middle.barh(y, row["high"] - row["low"], left=row["low"], color=BLUE, height=0.5)
         span = f"{words(row['factor'])}: {row['from']:.3g} to {row['to']:.3g}"
         odds = f"(p {row['quasi_p']:.2g}, again in {row['reproduced']:.0%})"
         middle.text(0, y - 0.42, f"{span} {odds}", fontsize=5.5, va="bottom")
-    middle.set(xlim=(0, 1), ylim=(max(1, len(limits)) - 0.4, -0.8), yticks=[], xlabel="share of the factor's range")
-    style.letter(middle, "b", "limits of the chosen box")
+    room: dict[str, Any] = {"xlim": (0, 1), "ylim": (max(1, len(limits)) - 0.4, -0.8)}
+    style.letter(middle, "b", "limits of the chosen box", yticks=[], xlabel="share of the factor's range", **room)
     _scatter(right, points, limits.set_index("factor"))
     style.letter(right, "c", "scenarios")
     return fig
@@ -277,9 +254,11 @@ def _scatter(ax: Axes, points: pd.DataFrame, limits: pd.DataFrame) -> None:
         ax.set_axis_off()
         return
     x, y = shown
-    for interest, color, marker, label in ((False, GREY, "x", "other"), (True, VERMILION, "o", "of interest")):
-        part = pick(points, interest=interest)
-        ax.plot(part[x], part[y], marker, color=color, markersize=2.5, linestyle="none", alpha=0.7, label=label)
+    named = points.assign(kind=np.where(points["interest"], "of interest", "other"))
+    look: dict[str, Any] = {"palette": {"other": GREY, "of interest": VERMILION}, "s": 12, "alpha": 0.7, "linewidth": 0}
+    sns.scatterplot(
+        named, x=x, y=y, hue="kind", style="kind", markers={"other": "X", "of interest": "o"}, **look, ax=ax
+    )
     spans = {name: points[name].agg(["min", "max"]) for name in shown}
     spans |= {name: limits.loc[name, ["from", "to"]].astype(float) for name in shown if name in limits.index}
     (x0, x1), (y0, y1) = (spans[name] for name in shown)
@@ -303,24 +282,16 @@ def draw_phase(frames: Frames) -> Figure:
     x, y = table.columns[:2]
     outcomes = unique(table["outcome"])
     fig, axes = style.figure("double", 55, 1, len(outcomes), sharey=True)
-    axes[0].set_ylabel(words(y))
     for ax, name, mark in zip(axes, outcomes, "abcd", strict=False):
         part = pick(table, outcome=name)
-        grid = part.pivot(index=y, columns=x, values="mean")
-        mesh = ax.pcolormesh(_edges(grid.columns), _edges(grid.index), grid.to_numpy(), cmap="cividis", rasterized=True)
-        ax.set_xlabel(words(x))
-        style.letter(ax, mark, f"{words(name)} ({'share of runs' if part['event'].all() else 'mean'})")
-        fig.colorbar(mesh, ax=ax, orientation="horizontal", shrink=0.9)
+        # The largest value of the second factor is on top.
+        grid = part.pivot(index=y, columns=x, values="mean").sort_index(ascending=False)
+        grid = grid.rename(index="{:.3g}".format, columns="{:.3g}".format)
+        sns.heatmap(grid, cmap="cividis", rasterized=True, cbar_kws={"orientation": "horizontal", "shrink": 0.9}, ax=ax)
+        ax.tick_params(axis="y", rotation=0)
+        title = f"{words(name)} ({'share of runs' if part['event'].all() else 'mean'})"
+        style.letter(ax, mark, title, xlabel=words(x), ylabel=words(y) if ax is axes[0] else "")
     return fig
-
-
-def _edges(values: Any) -> np.ndarray[Any, Any]:
-    """Borders of cells around some places."""
-    v = np.asarray(values, np.float64)
-    if len(v) < 2:
-        return np.array([v[0] - 0.5, v[0] + 0.5])
-    middle = (v[1:] + v[:-1]) / 2
-    return np.concatenate([[v[0] - (middle[0] - v[0])], middle, [v[-1] + (v[-1] - middle[-1])]])
 
 
 # --------------------------------------------------------------------------- saving

@@ -1,11 +1,12 @@
 """The overview figure: layers, families, discovery, infrastructure, learning and outcomes of a run or a what-if.
 
-:func:`prepare` turns the tables of an ensemble into one tidy frame per panel; :func:`draw` only draws them.
+:func:`prepare` turns the tables of an ensemble into one tidy frame per panel; :func:`draw` only draws them. The page
+draws its infrastructure and its flows by the same functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
+from matplotlib.patches import FancyArrowPatch
 
 from mpbf_abm.figures import style
-from mpbf_abm.figures.style import MM, ROLES, Frames, pick, unique
+from mpbf_abm.figures.style import BLUE, GREEN, INK, MM, ROLES, VERMILION, Frames, pick, unique
 
 BASELINE, WHAT_IF = "baseline", "what-if"
 SIZE = (style.WIDTHS["double"], 122 * MM)
@@ -142,8 +144,9 @@ def place_edges(placed: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
             at.add_prefix(f"{end}_"), left_on=[f"{node}_kind", node], right_on=[f"{end}_kind", f"{end}_id"]
         )
     table = table.sort_values(["from_x", "provider", "user"], kind="stable", ignore_index=True)
-    ends = ["provider_kind", "provider", "user_kind", "user", "from_x", "from_y", "to_x", "to_y"]
-    return table[ends].assign(works=table["from_works"] & table["to_works"])
+    return table[["provider_kind", "provider", "user_kind", "user", "from_x", "from_y", "to_x", "to_y"]].assign(
+        works=table["from_works"] & table["to_works"]
+    )
 
 
 # --------------------------------------------------------------------------- drawing
@@ -151,15 +154,18 @@ def place_edges(placed: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
 
 def draw(fig: Figure, frames: Frames) -> None:
     """Draw the six panels."""
-    facts = frames["facts"].iloc[0]
-    grid = fig.add_gridspec(2, 3)
-    places = [grid[0, 0], grid[0, 1], grid[0, 2], grid[1, 0], grid[1, 1]]
-    for place, panel in zip(places, (_layers, _shares, _discovery, _infrastructure, _learning), strict=True):
-        panel(fig.add_subplot(place), frames, facts)
+    facts, grid = frames["facts"].iloc[0], fig.add_gridspec(2, 3)
+    of, run = f", {facts['shown']}" * bool(facts["what_if"]), ", run 1" * bool(facts["replicates"] > 1)
+    words = {"of": of, "run": run, "ticks": facts["ticks"]}
+    for i, (name, title, panel, missing) in enumerate(PANELS[:-1] if facts["what_if"] else PANELS):
+        ax = fig.add_subplot(grid[divmod(i, 3)])
+        style.letter(ax, "abcdef"[i], title.format(**words))
+        if missing and frames[name].empty:
+            _empty(ax, missing)
+        else:
+            panel(ax, frames, facts)
     if facts["what_if"]:
         _outcomes(fig, grid[1, 2], frames["outcomes"])
-    else:
-        _diversity(fig.add_subplot(grid[1, 2]), frames["diversity"])
 
 
 def _arms(frame: pd.DataFrame) -> list[str]:
@@ -178,9 +184,7 @@ def _empty(ax: Axes, text: str) -> None:
 
 
 def _lines(ax: Axes, frame: pd.DataFrame, color: str, linestyle: Any, label: str | None = None) -> None:
-    ax.plot(frame["x"], frame["median"], color=color, linestyle=linestyle, label=label, linewidth=1.0)
-    if not np.array_equal(frame["low"], frame["high"]):
-        ax.fill_between(frame["x"], frame["low"], frame["high"], color=color, alpha=0.15, linewidth=0)
+    style.ribbon(ax, frame, "x", "median", color, linestyle=linestyle, label=label, linewidth=1.0)
 
 
 def _below(ax: Axes, **options: Any) -> None:
@@ -189,30 +193,29 @@ def _below(ax: Axes, **options: Any) -> None:
 
 def _layers(ax: Axes, frames: Frames, facts: Any) -> None:
     frame = frames["layers"]
-    style.letter(ax, "a", "layers")
-    if frame.empty:
-        return _empty(ax, "nothing recorded")
     arms = _arms(frame)
     for quantity, label in LAYERS.items():
-        perceived, color = quantity.endswith("_perceived"), ROLES[quantity.removesuffix("_perceived")]
-        # Perceived beside true: dots, and only where the question is asked.
-        for arm in arms if not perceived else [a for a in arms if a == facts["shown"]]:
-            part = pick(frame, arm=arm, quantity=quantity)
-            if perceived and len(part):
-                dots: dict[str, Any] = {"linestyle": (0, (0.6, 1.2)), "linewidth": 1.4}
-                ax.plot(part["x"], part["median"], color=color, label=label, **dots)
-            elif len(part):
-                _lines(ax, part, color, _dash(arm, facts), label if arm == facts["shown"] else None)
+        for arm in arms:
+            named = label if arm == facts["shown"] else None
+            _layer(ax, pick(frame, arm=arm, quantity=quantity), quantity, named, _dash(arm, facts))
     ax.axhline(0, color=style.LIGHT, linewidth=0.5, zorder=0)
     ax.set(xlabel="time (ticks)", ylabel="layer quantities (–)")
     _below(ax, ncols=2)
 
 
-def _shares(ax: Axes, frames: Frames, facts: Any) -> None:
-    frame, which = frames["shares"], f", {facts['shown']}" if facts["what_if"] else ""
-    style.letter(ax, "b", f"records by family{which}{', run 1' if facts['replicates'] > 1 else ''}")
-    if frame.empty:
-        return _empty(ax, "nothing recorded")
+def _layer(ax: Axes, part: pd.DataFrame, quantity: str, label: str | None, dash: Any) -> None:
+    """Draw a quantity of an arm; perceived beside true: dots, and only where the question is asked."""
+    color = ROLES[quantity.removesuffix("_perceived")]
+    if part.empty:
+        return
+    if not quantity.endswith("_perceived"):
+        _lines(ax, part, color, dash, label)
+    elif label:
+        ax.plot(part["x"], part["median"], color=color, label=label, linestyle=(0, (0.6, 1.2)), linewidth=1.4)
+
+
+def _shares(ax: Axes, frames: Frames, _: Any) -> None:
+    frame = frames["shares"]
     names = unique(frame["family"])
     wide = frame.pivot_table(index="tick", columns="family", values="share")[names]
     colors = [*SHARE_COLORS, style.LIGHT][: len(names)]
@@ -225,39 +228,27 @@ def _shares(ax: Axes, frames: Frames, facts: Any) -> None:
 
 def _discovery(ax: Axes, frames: Frames, facts: Any) -> None:
     frame = frames["discovery"]
-    style.letter(ax, "c", "discovery")
-    if frame.empty:
-        return _empty(ax, "no experiments in this run")
     for arm in _arms(frame):
         color, label = (ROLES[arm], arm) if facts["what_if"] else (ROLES[WHAT_IF], "runs")
         _lines(ax, pick(frame, arm=arm), color, _dash(arm, facts), label)
-    ax.set_xlim(left=0)
-    ax.set_ylim(bottom=0)
-    ax.set(xlabel="experiments (number)", ylabel="found share of the top set (–)")
+    ax.set(xlabel="experiments (number)", ylabel="found share of the top set (–)", xlim=(0, None), ylim=(0, None))
     if (n := int(facts["replicates"])) > 1:
         _below(ax, ncols=2, title=f"lines: median; bands: 10–90 % of {n} runs")
 
 
 def _learning(ax: Axes, frames: Frames, facts: Any) -> None:
     frame = frames["learning"]
-    style.letter(ax, "e", "model error")
-    if frame.empty:
-        return _empty(ax, "no models in this run")
-    for quantity, kind in (("rmse_dense", "dense"), ("rmse_niche", "niche")):
-        for arm in _arms(frame):
-            label = f"{kind} families" + (f", {arm}" if facts["what_if"] else "")
-            _lines(ax, pick(frame, arm=arm, quantity=quantity), ROLES[kind], _dash(arm, facts), label)
+    for (quantity, arm), part in frame.groupby(["quantity", "arm"], sort=False):
+        kind = str(quantity).removeprefix("rmse_")
+        label = f"{kind} families" + f", {arm}" * bool(facts["what_if"])
+        _lines(ax, part, ROLES[kind], _dash(str(arm), facts), label)
     ax.set(xlabel="time (ticks)", ylabel="root mean square error (sd)")
     _below(ax, ncols=2)
 
 
-def _diversity(ax: Axes, frame: pd.DataFrame) -> None:
-    style.letter(ax, "f", "diversity of experiments")
-    if frame.empty:
-        return _empty(ax, "no experiments in this run")
-    _lines(ax, frame, ROLES[WHAT_IF], "-")
-    ax.set_ylim(bottom=0)
-    ax.set(xlabel="time (ticks)", ylabel="effective families (families)")
+def _diversity(ax: Axes, frames: Frames, _: Any) -> None:
+    _lines(ax, frames["diversity"], ROLES[WHAT_IF], "-")
+    ax.set(ylim=(0, None), xlabel="time (ticks)", ylabel="effective families (families)")
 
 
 def _outcomes(fig: Figure, place: SubplotSpec, frame: pd.DataFrame) -> None:
@@ -278,7 +269,7 @@ def _outcomes(fig: Figure, place: SubplotSpec, frame: pd.DataFrame) -> None:
             ax.plot([0, 1], np.stack([left, right]), color=style.LIGHT, linewidth=0.6, zorder=1)
             for x, values, arm, marker in ((0, left, BASELINE, "o"), (1, right, WHAT_IF, "D")):
                 ax.plot(np.full(len(values), x), values, marker, color=ROLES[arm], markersize=2.5, zorder=2)
-                ax.plot([x - 0.25, x + 0.25], [np.nanmedian(values)] * 2, color=style.INK, linewidth=1.2, zorder=3)
+                ax.plot([x - 0.25, x + 0.25], [np.nanmedian(values)] * 2, color=INK, linewidth=1.2, zorder=3)
             ax.margins(y=0.12)
         ax.set(xticks=[], xlim=(-0.6, 1.6))
         ax.set_xlabel(label, fontsize=6)
@@ -286,23 +277,19 @@ def _outcomes(fig: Figure, place: SubplotSpec, frame: pd.DataFrame) -> None:
 
 def _infrastructure(ax: Axes, frames: Frames, facts: Any) -> None:
     nodes, edges = frames["nodes"], frames["edges"]
-    style.letter(ax, "d", f"infrastructure at tick {facts['ticks']}{', run 1' if facts['replicates'] > 1 else ''}")
     draw_network(ax, nodes, edges)
     heads = []
     for kind in COLUMNS:
-        least = facts[f"least_{kind}"]
-        empty = not (nodes["kind"] == kind).any()
-        fewest = "" if empty or np.isnan(least) else f"\n{100 * least:.0f} %"
-        heads.append(f"{'no ' if empty else ''}{PLURALS[kind]}{fewest}")
-    note = ""
-    if len(nodes) and not (edges["works"].all() and nodes["works"].all()):
-        note = "\n× not working at the end"
+        least, there = facts[f"least_{kind}"], (nodes["kind"] == kind).any()
+        fewest = f"\n{100 * least:.0f} %" if there and not np.isnan(least) else ""
+        heads.append(f"{'' if there else 'no '}{PLURALS[kind]}{fewest}")
+    note = "" if edges["works"].all() and nodes["works"].all() else "\n× not working at the end"
     ax.set_xticks(range(3), heads)
     ax.set_xlabel(f"least share that worked in the run (%){note}")
 
 
 def draw_network(ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame) -> None:
-    """Draw who leans on whom in three columns: repositories, models, labs.
+    """Draw the dependency graph in three columns: repositories, models, labs.
 
     Parameters
     ----------
@@ -312,34 +299,93 @@ def draw_network(ax: Axes, nodes: pd.DataFrame, edges: pd.DataFrame) -> None:
     edges : DataFrame
         From :func:`place_edges`; a column ``new``, if there is one, colours the links where it is true.
     """
+    _draw_links(ax, edges)
+    for kind in COLUMNS:
+        _draw_nodes(ax, pick(nodes, kind=kind), kind)
+    ax.set(xlim=(-0.35, 2.35), ylim=(-0.02, 1.02), yticks=[])
+    ax.tick_params(axis="x", length=0)
+    ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def _draw_links(ax: Axes, edges: pd.DataFrame) -> None:
     fresh = edges["new"] if "new" in edges else pd.Series(False, edges.index)
     for new, works in ((False, True), (False, False), (True, True), (True, False)):
         part = edges[(edges["works"] == works) & (fresh == new)]
         ends = (part[[f"from_{axis}", f"to_{axis}"]].to_numpy().T for axis in "xy")
         color = ROLES["what-if"] if new else "#B0B0B0" if works else ROLES["model"]
         ax.plot(*ends, color=color, linewidth=0.8 if new else 0.4, linestyle="-" if works else ":", zorder=1)
-    for kind in COLUMNS:
-        part = pick(nodes, kind=kind)
-        # Area grows with the number that lean on a node.
-        load = part["load"].to_numpy(np.float64) if kind != "lab" else np.zeros(len(part))
-        area = 5.0 + 22.0 * load / max(1.0, load.max(initial=0.0))
-        up, x, y = part["works"].to_numpy(bool), part["x"].to_numpy(), part["y"].to_numpy()
-        ax.scatter(x[up], y[up], s=area[up], color=ROLES[kind], linewidth=0, zorder=2)
-        cross: dict[str, Any] = {"marker": "X", "color": style.INK, "edgecolor": "white", "linewidth": 0.4}
-        ax.scatter(x[~up], y[~up], s=area[~up] + 6, zorder=3, **cross)
-        if "mark" in part:
-            at = part["mark"].to_numpy(bool)
-            ring: dict[str, Any] = {"facecolor": "none", "edgecolor": style.INK, "linewidth": 0.9}
-            ax.scatter(x[at], y[at], s=area[at] + 40, zorder=4, **ring)
-            text: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 6}
-            for place, name in zip(zip(x[at], y[at], strict=True), part["id"].to_numpy()[at], strict=True):
-                ax.annotate(str(name), place, (-7, 0), **text)
-    ax.set(xlim=(-0.35, 2.35), ylim=(-0.02, 1.02), yticks=[])
-    ax.tick_params(axis="x", length=0)
-    ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def _draw_nodes(ax: Axes, nodes: pd.DataFrame, kind: str) -> None:
+    # Area grows with the number of users of a node.
+    load = nodes["load"].to_numpy(np.float64) * (kind != "lab")
+    area = pd.Series(5.0 + 22.0 * load / max(1.0, load.max(initial=0.0)), nodes.index)
+    up, down = nodes[nodes["works"].astype(bool)], nodes[~nodes["works"].astype(bool)]
+    ax.scatter(up["x"], up["y"], s=area[up.index], color=ROLES[kind], linewidth=0, zorder=2)
+    cross: dict[str, Any] = {"marker": "X", "color": INK, "edgecolor": "white", "linewidth": 0.4}
+    ax.scatter(down["x"], down["y"], s=area[down.index] + 6, zorder=3, **cross)
+    ringed = nodes[nodes["mark"].astype(bool)] if "mark" in nodes else nodes[:0]
+    ring: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 0.9}
+    ax.scatter(ringed["x"], ringed["y"], s=area[ringed.index] + 40, zorder=4, **ring)
+    text: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 6}
+    for node in ringed.itertuples():
+        ax.annotate(str(node.id), (node.x, node.y), (-7, 0), **text)
+
+
+# --------------------------------------------------------------------------- the layer diagram
+
+FLOW_COLORS = {"records": BLUE, "experiments": VERMILION, "tests": GREEN}
+NODES = {"curators": (0.10, 0.84), "commons": (0.10, 0.22), "models": (0.50, 0.53), "planners": (0.90, 0.84)}
+NODES |= {"experiments": (0.90, 0.22)}
+# Each arrow: from, to, bend, and where its label stands.
+ARROWS: dict[str, tuple[str, str, float, tuple[float, float]]] = {
+    "acquired": ("curators", "commons", 0.0, (-0.02, 0.53)),
+    "generated": ("models", "commons", 0.35, (0.24, 0.60)),
+    "read": ("commons", "models", 0.25, (0.41, 0.22)),
+    "steered": ("models", "planners", -0.2, (0.60, 0.80)),
+    "alone": ("planners", "experiments", -0.3, (1.10, 0.53)),
+    "published": ("experiments", "planners", -0.25, (0.735, 0.60)),
+    "deposited": ("experiments", "commons", -0.18, (0.50, 0.035)),
+    "corrected": ("experiments", "models", 0.2, (0.655, 0.335)),
+}
+
+
+def draw_diagram(ax: Axes, table: pd.DataFrame) -> None:
+    """Draw boxes joined by arrows as wide as what flows.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : DataFrame
+        Indexed by flow: ``per_tick`` with its interval, ``low`` to ``high`` (NaN where there is none), and ``unit``.
+    """
+    ax.set(xlim=(-0.15, 1.22), ylim=(0.0, 0.95))
+    ax.set_axis_off()
+    for flow, (source, target, bend, at) in ARROWS.items():
+        row = table.loc[flow]
+        # Wider by the logarithm: records read in retrainings are a hundred times the experiments.
+        width = 0.4 + 0.9 * float(np.log1p(row["per_tick"]))
+        arrow: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 6 + width, "shrinkA": 17, "shrinkB": 17}
+        arrow |= {"linewidth": width, "color": FLOW_COLORS[str(row["unit"])], "alpha": 0.75}
+        ax.add_patch(FancyArrowPatch(NODES[source], NODES[target], connectionstyle=f"arc3,rad={bend}", **arrow))
+        interval = "" if np.isnan(row["low"]) else f" ({row['low']:.3g}–{row['high']:.3g})"
+        ax.text(*at, f"{flow}\n{row['per_tick']:.3g}{interval}", ha="center", va="center", fontsize=5.5, color=INK)
+    box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": INK, "linewidth": 0.6}
+    for node, (x, y) in NODES.items():
+        ax.text(x, y, node, ha="center", va="center", fontsize=7, bbox=box)
 
 
 # --------------------------------------------------------------------------- the whole
+
+# Each panel: what must be there, its title, what draws it, and what is said where nothing is there.
+PANELS: tuple[tuple[str, str, Callable[[Axes, Frames, Any], None], str], ...] = (
+    ("layers", "layers", _layers, "nothing recorded"),
+    ("shares", "records by family{of}{run}", _shares, "nothing recorded"),
+    ("discovery", "discovery", _discovery, "no experiments in this run"),
+    ("nodes", "infrastructure at tick {ticks}{run}", _infrastructure, ""),
+    ("learning", "model error", _learning, "no models in this run"),
+    ("diversity", "diversity of experiments", _diversity, "no experiments in this run"),
+)
 
 
 def alternative_text(frames: Frames) -> str:
@@ -364,5 +410,6 @@ def build(frames: Frames) -> Figure:
 
 def save(frames: Frames, folder: Path) -> list[Path]:
     """Write ``overview.png`` and ``overview.pdf`` into a folder; equal frames give equal bytes."""
-    alt = alternative_text(frames)
-    return style.save_all(lambda: build(frames), folder / "overview", title="Overview of a run of mpbf_abm", alt=alt)
+    return style.save_all(
+        lambda: build(frames), folder / "overview", title="Overview of a run of mpbf_abm", alt=alternative_text(frames)
+    )

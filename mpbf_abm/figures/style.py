@@ -16,6 +16,9 @@ from matplotlib import rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mpbf_abm.arrays import Float
+from mpbf_abm.stats.paired import middle
+
 FOLDER = Path(__file__).parent
 BOTH = (".png", ".pdf")
 MM = 1 / 25.4
@@ -54,8 +57,7 @@ def metadata(suffix: str, title: str, alt: str) -> dict[str, Any]:
     }
     if suffix not in absent:
         raise ValueError(f"{suffix!r}: figures are saved as .pdf, .svg or .png")
-    words = {"Title": title, "Subject" if suffix == ".pdf" else "Description": alt}
-    return words | dict.fromkeys(absent[suffix])
+    return {"Title": title, "Subject" if suffix == ".pdf" else "Description": alt} | dict.fromkeys(absent[suffix])
 
 
 def save(fig: Figure, path: Path, *, title: str, alt: str, dpi: float | None = None) -> None:
@@ -73,19 +75,7 @@ def save(fig: Figure, path: Path, *, title: str, alt: str, dpi: float | None = N
     dpi : float, optional
         Resolution of a PNG; that of the style if not given.
     """
-    options: dict[str, Any] = {} if dpi is None else {"dpi": dpi}
-    fig.savefig(path, metadata=metadata(path.suffix, title, alt), **options)
-
-
-def is_titled(path: Path, title: str) -> bool:
-    """Whether a file is a PNG with a title, as :func:`save` writes one."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return bool(picture.info.get("Title") == title)
-    except OSError:
-        return False
+    fig.savefig(path, metadata=metadata(path.suffix, title, alt), dpi=dpi)
 
 
 def save_all(
@@ -143,6 +133,14 @@ def ribbon(ax: Axes, frame: pd.DataFrame, x: str, y: str, color: str, shade: flo
     ax.plot(frame[x], frame[y], color=color, **line)
 
 
+def dots(
+    ax: Axes, x: Any, frame: pd.DataFrame, y: str, color: str, mark: str, width: float | None = None, **line: Any
+) -> None:
+    """Draw values with their intervals, which go from ``low`` to ``high``."""
+    ax.vlines(x, frame["low"], frame["high"], color=color, linewidth=width)
+    ax.plot(x, frame[y], mark, color=color, **line)
+
+
 def below(ax: Axes, down: float, across: float = 0.5, **options: Any) -> None:
     """Put the legend below the axes, where it can hide nothing."""
     ax.legend(loc="upper center", bbox_to_anchor=(across, down), **options)
@@ -153,6 +151,34 @@ def heading(text: str, title: str) -> str:
     return rf"$\bf{{{text}}}$  {title}"
 
 
-def letter(ax: Axes, text: str, title: str) -> None:
-    """Head a panel with its bold letter and what it shows."""
+def letter(ax: Axes, text: str, title: str, **settings: Any) -> None:
+    """Head a panel with its bold letter and what it shows; `settings` are those of ``Axes.set``."""
+    ax.set(**settings)
     ax.set_title(heading(text, title), loc="left")
+
+
+def words(name: str) -> str:
+    """Return a name as a label, none of it a formula."""
+    return name.replace("_", " ").replace("$", r"\$")
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as dicts."""
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def name_rows(ax: Axes, labels: Sequence[str]) -> None:
+    """Name the rows of a panel, the first on top."""
+    ax.set_yticks(range(len(labels)), [words(label) for label in labels])
+    ax.set_ylim(len(labels) - 0.4, -0.6)
+
+
+def strip(ax: Axes, y: float, x: Float, color: str = GREY) -> None:
+    """Draw one row of points, with median and 10-90 % range."""
+    # Places within a row follow from the order of runs, so that a figure is the same each time.
+    jitter = (np.arange(len(x)) * 0.618034) % 1.0 - 0.5
+    alpha, raster = max(0.2, min(0.9, 60 / len(x))), len(x) > 500
+    ax.plot(x, y + 0.5 * jitter, ".", color=color, alpha=alpha, markersize=3, markeredgewidth=0, rasterized=raster)
+    low, half, high = middle(x)
+    ax.plot([low, high], [y, y], color=INK, linewidth=0.8)
+    ax.plot([half], [y], "|", color=INK, markersize=6)

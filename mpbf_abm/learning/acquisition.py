@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import erfcx, ndtr
+import scipy  # its parts are loaded when they are first used
 
-from mpbf_abm.arrays import Float32, kernel
-from mpbf_abm.errors import ConfigurationError, RuleError, fault_of_values
+from mpbf_abm.arrays import Float32, fault_of_values, kernel
+from mpbf_abm.errors import ConfigurationError, RuleError
 from mpbf_abm.identity import is_own, name_of, own
 
 Score = Callable[..., Float32]
@@ -156,9 +156,9 @@ def expected_improvement(mean: Float32, sd: Float32, best: float) -> Float32:
     sd = np.maximum(sd, np.float32(1e-6))
     z = ((mean - np.float32(best)) / sd).astype(np.float64)
     density = -0.5 * z * z - 0.5 * np.log(2 * np.pi)
-    near = np.log(np.maximum(z * ndtr(z) + np.exp(density), 1e-300))
+    near = np.log(np.maximum(z * scipy.special.ndtr(z) + np.exp(density), 1e-300))
     a = np.maximum(-z, 1.0)
-    ratio = np.sqrt(np.pi / 2) * erfcx(a / np.sqrt(2))
+    ratio = np.sqrt(np.pi / 2) * scipy.special.erfcx(a / np.sqrt(2))
     # Beyond 1e3 even the scaled form loses its digits; what is left is density / z^2.
     far = density + np.where(a > 1e3, -2 * np.log(a), np.log1p(-np.minimum(a * ratio, 1 - 1e-15)))
     return np.asarray(np.where(z > -1, near, far) + np.log(sd), np.float32)

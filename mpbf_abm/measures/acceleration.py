@@ -30,7 +30,7 @@ RANDOM = "random choice (exact)"
 
 def wanted(space: MaterialsSpace, share: float) -> int:
     """Return the number of materials that make up a share of the top set, rounded up."""
-    # A share such as .3 of 10 is a rounding error above 3.
+    # A share such as 0.3 of 10 is a rounding error above 3.
     return max(1, math.ceil(share * int(space.top.sum()) - 1e-9))
 
 

@@ -1,7 +1,7 @@
 """How families are chosen over time: attachment, reuse, adjacency and growth, from a chronological list of events.
 
 An event says that a family was worked on at a time. Times are periods (years, ticks): what is known before a
-period counts for its events, what happens within it does not, since a record by years has no order within a year.
+period counts for its events. What happens within it does not, since a record by years has no order within a year.
 Events of one paper (or producer) are one unit of resampling.
 """
 
@@ -85,7 +85,7 @@ def choices(time: Int, family: Int, unit: Int | None = None) -> Choices:
     time, family : arrays (n,)
         As in :func:`prior_events`.
     unit : int (n,), optional
-        Paper of each event; each event is a paper of its own if not given.
+        Paper of each event; each event is a separate paper if not given.
     """
     period = _periods(time)
     before = _held(period, family)
@@ -131,8 +131,9 @@ def binned_exponent(made: Choices, weight: Float | None = None) -> float:
 def kernel_exponent(made: Choices, weight: Float | None = None) -> float:
     """Return the attachment exponent by the cumulative kernel (Jeong et al. 2003; Pham et al. 2015).
 
-    The rate of choosing a family with k prior events, corrected for exposure as in :func:`binned_exponent`, is summed
-    up to each k from 1 to the largest that was chosen; log sum is regressed on log k and the slope less 1 returned. A k
+    The rate of choosing a family with k prior events is corrected for exposure as in :func:`binned_exponent`. It is
+    summed up to each k from 1 to the largest that was chosen; log sum is regressed on log k and the slope less 1
+    returned. A k
     that no family had adds nothing, so that a sparse tail flattens the sum: low for short records and large exponents.
     """
     chosen, exposed = _rates(made, weight)

@@ -2,8 +2,8 @@
 
 Costs are paired differences to the run without loss, positive where things get worse. A node of one seed need not be
 like the node of that number in another: repositories differ in what they hold, models in who adopts them. Seeds are
-therefore put together by role, the rank of a node among those that others lean on when the loss happens; by number one
-may, too.
+therefore put together by role, the rank of a node among those that others depend on when the loss happens. They may
+be put together by number, too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Better = Mapping[str, Literal["more", "less"]]
 LOSS: dict[str, str] = {"repository": "repository_outage", "model": "model_withdrawal"}
 BETTER: Better = {"found_share": "more", "unsteered_share": "less"}
 STATIC = ("users", "size", "degree", "load", "katz", "reach")
-ATTENUATION = 0.5  # of Katz centrality: who leans on a node through another counts half
+ATTENUATION = 0.5  # of Katz centrality: who depends on a node through another counts half
 RESAMPLES = 2_000
 
 
@@ -77,8 +77,8 @@ def single_losses(
     Returns
     -------
     DataFrame
-        One row per seed and node: ``seed``, ``node`` (its number), ``role`` (from 1, the most leaned on), what
-        :func:`standing` measures at `start`, the cost in each outcome at the horizon, and ``damage``, the distance of
+        One row per seed and node: ``seed``, ``node`` (its number), ``role`` (from 1, the most used), what
+        :func:`standing` measures at `start`, and the cost in each outcome at the horizon. ``damage`` is the distance of
         the family shares of all records from those of the run without loss, to which chance adds. NaN where an outcome
         is not defined.
 
@@ -106,8 +106,7 @@ def losses_from(snapshot: Snapshot, ticks: int, *, kind: Kind = "repository", be
     spared, shares = end_of(snapshot, ticks)
     rows = []
     for node, central in standing(snapshot.world, kind).iterrows():
-        loss = Shock(name=LOSS[kind], start=start, target=int(str(node)))
-        lost, moved = end_of(snapshot, ticks, loss)
+        lost, moved = end_of(snapshot, ticks, Shock(name=LOSS[kind], start=start, target=int(str(node))))
         cost = {o: spared[o] - lost[o] if way == "more" else lost[o] - spared[o] for o, way in better.items()}
         rows.append({"node": node, **central, **cost, "damage": float(damage(shares, moved))})
     return pd.DataFrame(rows).astype({"role": np.int64})
@@ -132,10 +131,10 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by the node's number: ``users`` that lean on it directly (models, or labs of the community); ``size``,
+        Indexed by the node's number: ``users`` that depend on it directly (models, or labs of the community); ``size``,
         the records that a repository alone holds, or the labs whose first model it is; ``degree`` and ``load``
         (shortest paths through it) in the undirected graph of repositories, models and labs; ``katz``, one for itself,
-        a half for each direct user, a quarter for each of theirs; ``reach``, itself and who leans on it directly or
+        a half for each direct user, a quarter for each of theirs; ``reach``, itself and who depends on it directly or
         through others; ``role``, its rank by users, then size, then number.
     """
     nodes = world.infrastructure
@@ -149,7 +148,7 @@ def standing(world: World, kind: Kind) -> pd.DataFrame:
     everyone, edges = edge_list(graph)
     mine = [everyone.index((kind, i)) for i in range(len(users))]
     degree, load = np.bincount(edges.ravel(), minlength=len(everyone)), _load(graph, everyone)
-    # Standing passes from users to whom they lean on.
+    # Standing passes from users to whom they depend on.
     central = (degree.astype(np.float64), load, katz(leans.reverse(), ATTENUATION), reach(leans).astype(np.float64))
     table = pd.DataFrame(dict(zip(STATIC, (users, size, *(x[mine] for x in central)), strict=True)))
     order = np.lexsort((np.arange(len(users)), -size, -users))

@@ -1,4 +1,4 @@
-"""What is left of a graph when nodes are taken away: giant component, removal curves, robustness, threshold.
+"""Networks: what is left when nodes are taken away, influence, cascades, and what flows between the layers.
 
 How nodes are taken is always said: a criterion by name (:data:`CRITERIA`) or an explicit order of
 nodes. Directed graphs are taken as undirected; edges from a node to itself do not count.
@@ -7,7 +7,7 @@ nodes. Directed graphs are taken as undirected; edges from a node to itself do n
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,6 +20,11 @@ from mpbf_abm.model.links import Network, from_graph, load
 if TYPE_CHECKING:
     import networkx as nx
 
+
+from numpy.typing import NDArray
+
+from mpbf_abm.model.commons import EXPERIMENT, FAILED, ORIGINS
+from mpbf_abm.model.world import World
 
 CRITERIA = ("random", "degree", "degree-recalculated", "load", "load-recalculated")
 Criterion = str | Sequence[Hashable]
@@ -108,8 +113,10 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
     if not isinstance(criterion, str):
         order = list(criterion)
         _positions(nodes, order)
-        if len(order) != len(nodes) or len(set(order)) != len(nodes):
-            raise ConfigurationError(f"an order of removal must hold each of the {len(nodes)} nodes once")
+        refuse(
+            len(order) != len(nodes) or len(set(order)) != len(nodes),
+            f"an order of removal must hold each of the {len(nodes)} nodes once",
+        )
         return order
     if criterion not in CRITERIA:
         raise ConfigurationError(
@@ -117,17 +124,14 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
         )
     refuse(criterion == "random" and rng is None, "random removal needs a generator (rng)")
     ties = np.arange(len(nodes)) if rng is None else rng.permutation(len(nodes))
-    if criterion == "random":
-        chosen = np.argsort(ties)
-    elif criterion == "degree":
-        chosen = np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(nodes))))
-    elif criterion == "load":
-        chosen = np.lexsort((ties, -_load(graph, nodes)))
-    elif criterion == "degree-recalculated":
-        chosen = _by_degree_left(pairs, ties)
-    else:
-        chosen = _by_load_left(graph, nodes, ties)
-    return [nodes[i] for i in chosen]
+    chosen: dict[str, Callable[[], Int]] = {
+        "random": lambda: np.argsort(ties),
+        "degree": lambda: np.lexsort((ties, -np.bincount(pairs.ravel(), minlength=len(nodes)))),
+        "load": lambda: np.lexsort((ties, -_load(graph, nodes))),
+        "degree-recalculated": lambda: _by_degree_left(pairs, ties),
+        "load-recalculated": lambda: _by_load_left(graph, nodes, ties),
+    }
+    return [nodes[i] for i in chosen[criterion]()]
 
 
 def _load(graph: nx.Graph[Any], nodes: Sequence[Hashable]) -> Float:
@@ -345,8 +349,7 @@ def katz(graph: nx.Graph[Any], alpha: float) -> Float:
     """
     import networkx as nx
 
-    matrix = nx.to_scipy_sparse_array(graph, weight=None).toarray()
-    x = _walks(alpha * matrix.T) if alpha >= 0 else None
+    x = _walks(alpha * nx.to_scipy_sparse_array(graph, weight=None).toarray().T) if alpha >= 0 else None
     if x is None:
         raise ConfigurationError(f"alpha = {alpha:g}: must be 0 to below 1 over the largest eigenvalue of the graph")
     return x
@@ -373,8 +376,10 @@ def influence_vector(inputs: ArrayLike, labour: float) -> Float:
         If W is not square, negative, has rows that do not sum to 1, or `labour` is out of range.
     """
     w = np.asarray(inputs, np.float64)
-    if w.ndim != 2 or w.shape[0] != w.shape[1] or np.any(w < 0) or not np.allclose(w.sum(axis=1), 1.0):
-        raise ConfigurationError("inputs: a square matrix of shares is needed, each row summing to 1")
+    refuse(
+        w.ndim != 2 or w.shape[0] != w.shape[1] or np.any(w < 0) or not np.allclose(w.sum(axis=1), 1.0),
+        "inputs: a square matrix of shares is needed, each row summing to 1",
+    )
     refuse(not 0 < labour <= 1, f"labour = {labour:g}: must be above 0 to 1")
     n = len(w)
     return np.asarray(labour / n * np.linalg.solve(np.eye(n) - (1.0 - labour) * w.T, np.ones(n)))
@@ -394,7 +399,7 @@ def _walks(step: Float) -> Float | None:
 
 # How failures spread over a graph: cascades by the package's failure rules, tolerance, reach and damage.
 #
-# An edge u -> v of a directed graph says that v leans on u, as in :mod:`mpbf_abm.model.links`.
+# An edge u -> v of a directed graph says that v depends on u, as in :mod:`mpbf_abm.model.links`.
 
 
 def cascade_size(network: Network, removed: Iterable[Hashable]) -> float:
@@ -416,33 +421,17 @@ def cascade_size(network: Network, removed: Iterable[Hashable]) -> float:
 
 
 def reach(graph: nx.DiGraph[Any]) -> Int:
-    """Return the nodes that lean on a node directly or through others, itself included, for every node (N,).
+    """Return the nodes that depend on a node directly or through others, itself included, for every node (N,).
 
     Raises
     ------
     ConfigurationError
         If the graph is not directed.
-
-    Notes
-    -----
-    Sets are bits of whole numbers, joined from the last users back over the condensation: N^2/8
-    bytes at most.
     """
     import networkx as nx
 
-    refuse(not graph.is_directed(), "reach needs a directed graph: an edge u -> v says that v leans on u")
-    position = {v: i for i, v in enumerate(graph.nodes)}
-    strong = nx.condensation(graph)
-    sets: dict[int, int] = {}
-    out = np.zeros(len(position), np.int64)
-    for part in reversed(list(nx.topological_sort(strong))):
-        members = strong.nodes[part]["members"]
-        joined = sum(1 << position[v] for v in members)
-        for after in strong.successors(part):
-            joined |= sets[after]
-        sets[part] = joined
-        out[[position[v] for v in members]] = joined.bit_count()
-    return out
+    refuse(not graph.is_directed(), "reach needs a directed graph: an edge u -> v says that v depends on u")
+    return np.array([1 + len(nx.descendants(graph, v)) for v in graph], np.int64)
 
 
 def critical_tolerance(
@@ -503,7 +492,7 @@ def critical_tolerance(
 def growing_graph(
     nodes: int, providers: int, rng: np.random.Generator, *, founders: int | None = None
 ) -> nx.DiGraph[int]:
-    """Return a graph that grows by uniform attachment: each newcomer leans on r distinct earlier nodes.
+    """Return a graph that grows by uniform attachment: each newcomer depends on r distinct earlier nodes.
 
     Parameters
     ----------
@@ -518,8 +507,10 @@ def growing_graph(
     import networkx as nx
 
     first = providers if founders is None else founders
-    if not 1 <= providers <= first <= nodes:
-        raise ConfigurationError(f"founders = {first}: must be from providers = {providers} (1 or more) to {nodes}")
+    refuse(
+        not 1 <= providers <= first <= nodes,
+        f"founders = {first}: must be from providers = {providers} (1 or more) to {nodes}",
+    )
     born = np.arange(first, nodes)
     links = np.empty((len(born), providers), np.int64)
     for place in range(providers):
@@ -551,8 +542,10 @@ def dependent_layers(nodes: int, layers: int, degree: float, rng: np.random.Gene
     """
     import networkx as nx
 
-    if layers < 1 or not 0 <= degree <= nodes - 1:
-        raise ConfigurationError(f"dependent layers: {layers} layers of mean degree {degree:g} on {nodes} nodes")
+    refuse(
+        layers < 1 or not 0 <= degree <= nodes - 1,
+        f"dependent layers: {layers} layers of mean degree {degree:g} on {nodes} nodes",
+    )
     graph: nx.Graph[tuple[int, int]] = nx.Graph()
     for layer in range(layers):
         graph.add_nodes_from(((layer, i) for i in range(nodes)), layer=layer)
@@ -561,3 +554,86 @@ def dependent_layers(nodes: int, layers: int, degree: float, rng: np.random.Gene
     for layer in range(layers - 1):
         graph.add_edges_from((((layer, i), (layer + 1, i)) for i in range(nodes)), dependency=True)
     return graph
+
+
+# --------------------------------------------------------------------------- flows
+
+# What flows between curators, models and planners: counts of one tick, read off a community after it. The arrows of the
+# layer diagram, measured: nothing is added to the model for their sake.
+
+# Name: from, to, unit, what it counts.
+FLOWS: dict[str, tuple[str, str, str, str]] = {
+    "acquired": ("curators", "commons", "records", "records that curators entered, model-generated ones left out"),
+    "generated": (
+        "models",
+        "commons",
+        "records",
+        "records that curators entered with a model's prediction for a label",
+    ),
+    "read": ("commons", "models", "records", "records in the training samples of models that were retrained"),
+    "steered": ("models", "planners", "experiments", "experiments whose material a model chose"),
+    "alone": ("planners", "experiments", "experiments", "experiments of the community without a model"),
+    "published": ("experiments", "planners", "tests", "published tests, failures included"),
+    "deposited": ("experiments", "commons", "records", "results that became records (the outer loop)"),
+    "corrected": (
+        "experiments",
+        "models",
+        "tests",
+        "published tests that corrected the model that chose them (the inner loop)",
+    ),
+}
+
+
+def tick_flows(world: World) -> dict[str, float]:
+    """Return the flows of the tick that has just ended, by the names of :data:`FLOWS`.
+
+    Parameters
+    ----------
+    world : World
+        After a step: results and signals are of tick ``world.tick - 1``.
+    """
+    last, origin = world.tick - 1, world.commons.origin
+    flows: dict[str, float] = dict.fromkeys(FLOWS, 0) | {
+        "acquired": world.signals.acquisitions.sum() - world.signals.generated,
+        "generated": world.signals.generated,
+        "read": sum(m.records for m in world.registry.models if m is not None and m.trained == last),
+        "deposited": np.count_nonzero((world.commons.tick == last) & ((origin == EXPERIMENT) | (origin == FAILED))),
+    }
+    if (r := world.results) is not None:
+        steered = r.model >= 0
+        flows |= {"steered": steered.sum(), "alone": (~steered).sum(), "published": r.published.sum()}
+        if world.p.coupling.correction > 0:
+            flows["corrected"] = float(np.count_nonzero(r.published & steered & ~np.isnan(r.observed)))
+    return {name: float(count) for name, count in flows.items()}
+
+
+def records_by_origin(world: World, regions: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the records alive of each origin in each region of the families (origins, regions).
+
+    Parameters
+    ----------
+    world : World
+    regions : int (K,)
+        Region of each family.
+    count : int
+        Regions.
+    """
+    commons = world.commons
+    alive = commons.alive
+    cell = commons.origin[alive].astype(np.int64) * count + regions[commons.family[alive]]
+    return np.bincount(cell, minlength=len(ORIGINS) * count).reshape(len(ORIGINS), count)
+
+
+def core_families(records: NDArray[np.int64], share: float = 0.5) -> NDArray[np.bool_]:
+    """Return the largest families that together hold a share of the records (K,): the core of a corpus."""
+    order = np.argsort(-records, kind="stable")
+    held = np.cumsum(records[order])
+    core = np.zeros(len(records), bool)
+    if held[-1] > 0:
+        core[order[: int(np.searchsorted(held, share * held[-1])) + 1]] = True
+    return core
+
+
+def added(flows: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
+    """Sum of flows, name by name."""
+    return {name: flows.get(name, 0.0) + value for name, value in more.items()}

@@ -1,7 +1,7 @@
 """Path dependence: how much early history decides, what a small change becomes, what undoing costs.
 
-Twin runs and interventions share every keyed draw with the run they are compared to (common
-random numbers), so that what differs between them follows from the change alone.
+Perturbed copies and interventions share every keyed draw with the run they are compared to (common
+random numbers). What differs between them follows from the change alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mpbf_abm.arrays import Float, Int
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import refuse
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, record_keys
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.indicators import observe, usage
@@ -175,8 +175,10 @@ def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
         For fewer than three pairs, or outcomes that do not vary.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    if a.shape != b.shape or a.ndim not in (1, 2) or len(a) < 3:
-        raise ConfigurationError("the early-stream index needs at least three pairs of outcomes")
+    refuse(
+        a.shape != b.shape or a.ndim not in (1, 2) or len(a) < 3,
+        "the early-stream index needs at least three pairs of outcomes",
+    )
     a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
     mean = (a + b).mean(axis=0) / 2
     together = ((a - mean) * (b - mean)).sum(axis=1)
@@ -190,7 +192,7 @@ def early_stream_index(first: NDArray[Any], second: NDArray[Any]) -> tuple[float
     return index, float(influence.std(ddof=1) / math.sqrt(len(a)))
 
 
-# --------------------------------------------------------------------------- twin runs
+# --------------------------------------------------------------------------- perturbed copies
 
 
 def damage(first: NDArray[Any], second: NDArray[Any]) -> Float:
@@ -258,8 +260,7 @@ def deposit(ecosystem: Community, family: int, count: int, *, measured: bool = F
     """
     world, space = ecosystem.world, ecosystem.world.space
     allowed = f"must be a family from 0 to {space.families - 1} and a count from 0"
-    wrong = not 0 <= family < space.families or count < 0
-    refuse(wrong, f"deposit: family = {family}, count = {count}: {allowed}")
+    refuse(not 0 <= family < space.families or count < 0, f"deposit: family = {family}, count = {count}: {allowed}")
     if not count:
         return
     noise, truth, index = world.p.modalities, world.truth, np.arange(count)
@@ -332,8 +333,7 @@ def monopoly_chance(a: float, b: float, g: float) -> float:
         return np.asarray(np.imag(np.exp(log + 1j * t * tail - 0.5 * t**2 * spread)))
 
     s = np.linspace(math.log(1e-8 / first[0]), math.log(1e8 / first[0]), 1601)
-    values = integrand(s)
-    return float(np.clip(0.5 - np.trapezoid(values, s) / math.pi, 0.0, 1.0))
+    return float(np.clip(0.5 - np.trapezoid(integrand(s), s) / math.pi, 0.0, 1.0))
 
 
 # --------------------------------------------------------------------------- degrees

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import refuse
 from mpbf_abm.stats.estimates import TAILS, mean_estimate, share_estimate
 from mpbf_abm.stats.paired import simultaneous_intervals
 from mpbf_abm.stats.survival import median_times
@@ -70,11 +70,15 @@ def resilience(
     Resilience(drop=0.4, worst=1.0, area=0.6000000000000001, recovery=2.0)
     """
     t, y = np.asarray(times, np.float64), np.asarray(performance, np.float64)
-    if t.ndim != 1 or len(t) < 2 or t.shape != y.shape or np.shape(baseline) not in ((), t.shape):
-        raise ConfigurationError("resilience needs times, performance and baseline of one length, at least 2")
+    refuse(
+        t.ndim != 1 or len(t) < 2 or t.shape != y.shape or np.shape(baseline) not in ((), t.shape),
+        "resilience needs times, performance and baseline of one length, at least 2",
+    )
     gap = np.asarray(baseline, np.float64) - y
-    if not (np.isfinite(gap).all() and np.isfinite(t).all() and np.all(np.diff(t) > 0)):
-        raise ConfigurationError("resilience needs finite values at rising times")
+    refuse(
+        not (np.isfinite(gap).all() and np.isfinite(t).all() and np.all(np.diff(t) > 0)),
+        "resilience needs finite values at rising times",
+    )
     refuse(not 0 < recovered <= 1, f"recovered = {recovered:g}: must be above 0 to 1")
     worst = int(np.argmax(gap))
     drop = float(gap[worst])
@@ -129,7 +133,7 @@ def paired_resilience(
 
 
 def gap_curve(disrupted: ArrayLike, undisturbed: ArrayLike, times: Times = None) -> pd.DataFrame:
-    """Return the mean gap to the undisturbed twins at each time, with a band that holds at all times together.
+    """Return the mean gap to the undisturbed runs at each time, with a band that holds at all times together.
 
     Parameters
     ----------
@@ -176,7 +180,7 @@ def disruption(
 
     Notes
     -----
-    Identical twins have exactly 0 everywhere, and recover at once.
+    Identical runs have exactly 0 everywhere, and recover at once.
     """
     table = paired_resilience(disrupted, undisturbed, times, recovered=recovered)
     curve = gap_curve(disrupted, undisturbed, times)
@@ -204,6 +208,8 @@ def _pairs(disrupted: ArrayLike, undisturbed: ArrayLike, times: Times) -> tuple[
     needed = f"two arrays (replicates, ticks) of one shape are needed, not {shapes}"
     refuse(y.ndim != 2 or not len(y) or y.shape != base.shape, f"resilience of pairs: {needed}")
     t = np.arange(y.shape[1], dtype=np.float64) if times is None else np.asarray(times, np.float64)
-    if t.shape != y.shape[1:] or not np.isfinite(base - y).all():
-        raise ConfigurationError("resilience of pairs: finite values are needed, and one time for each tick")
+    refuse(
+        t.shape != y.shape[1:] or not np.isfinite(base - y).all(),
+        "resilience of pairs: finite values are needed, and one time for each tick",
+    )
     return y, base, t

@@ -1,14 +1,15 @@
 """The effective urn: the few numbers by which a community with real learners would be an urn, measured by intervention.
 
 A generalised Polya urn gives family k the share ``F_k = ε e_k + (1-ε) φ_k`` of new records, ``φ_k ~ x_k^γ``. In a
-community that learns, models add weights of their own, which records move. Extra records of a family, under common
+community that learns, models add weights, which records move. Extra records of a family, under common
 random numbers, say by how much: ``γ_eff = d logit φ_k / d logit x_k`` (at fixed weights this is γ), and the share of a
 change of φ that reaches F is ``1 - ε_eff``. Regression on a community's history could not: families with merit have
 more records.
 
-With these numbers urn theory predicts what becomes of a displacement, at three levels: by the law of equal families
-(:attr:`EffectiveUrn.exponent`), by the law at the state where the community is (:func:`local_exponent`), and by letting
-an urn run on from there (:func:`fitted_twin`), in which models keep what they think of each family.
+With these numbers urn theory predicts what becomes of a displacement, at three levels. The first is the law of equal
+families (:attr:`EffectiveUrn.exponent`), the second the law at the state where the community is
+(:func:`local_exponent`). The third lets an urn run on from there (:func:`fitted_twin`), in which models keep what they
+think of each family.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import refuse
 from mpbf_abm.measures.path import Change, Ticks, deposit, deposited, follow, run_on, unchanged
 from mpbf_abm.model.attention import power
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
@@ -30,8 +31,7 @@ from mpbf_abm.model.curators import curator_attention
 from mpbf_abm.model.planners import planner_attention
 from mpbf_abm.model.world import World
 from mpbf_abm.processes import one_thread
-from mpbf_abm.theory.rates import Source
-from mpbf_abm.theory.twin import Twin
+from mpbf_abm.theory.twin import Source, Twin
 
 Families = Sequence[int] | Int
 
@@ -137,8 +137,7 @@ def flow(ecosystem: Community, window: int) -> Flow:
         groups = ((world.curators, curator_attention), (world.planners, planner_attention))
         for i, (agents, attention) in enumerate(groups):
             if len(agents):
-                still = np.zeros(len(agents))
-                shares[:, i] = [_mean(share) for share in (attention(world), attention(world, still))]
+                shares[:, i] = [_mean(share) for share in (attention(world), attention(world, np.zeros(len(agents))))]
     return Flow(rates, *shares)
 
 
@@ -160,8 +159,10 @@ def at_mass_quantiles(x: Float, count: int) -> Int:
     """
     order = np.argsort(-x, kind="stable")
     order = order[x[order] > 0]
-    if not 1 <= count <= len(order):
-        raise ConfigurationError(f"effective urn: families = {count}: must be 1 to {len(order)}, those with records")
+    refuse(
+        not 1 <= count <= len(order),
+        f"effective urn: families = {count}: must be 1 to {len(order)}, those with records",
+    )
     middles = (np.arange(count) + 0.5) / count
     at = np.unique(np.searchsorted(np.cumsum(x[order]) / x[order].sum(), middles))
     spare = np.setdiff1d(np.arange(len(order)), at)
@@ -172,8 +173,10 @@ def extra_records(x: Float, families: Families, fraction: float) -> Int:
     """Return the extra records of each family: a fraction of those it has, at least one (F,)."""
     chosen = np.asarray(families, np.int64)
     refuse(not fraction > 0, f"effective urn: fraction = {fraction:g}: must be above 0")
-    if not len(chosen) or chosen.min() < 0 or chosen.max() >= len(x) or (x[chosen] <= 0).any():
-        raise ConfigurationError("effective urn: every family of an intervention must exist and have records")
+    refuse(
+        not len(chosen) or chosen.min() < 0 or chosen.max() >= len(x) or (x[chosen] <= 0).any(),
+        "effective urn: every family of an intervention must exist and have records",
+    )
     return np.maximum(1, np.rint(fraction * x[chosen])).astype(np.int64)
 
 
@@ -199,8 +202,10 @@ def intervene(
         Before the first tick, and for families without records.
     """
     ticks = snapshot.parameters.trainers.retrain_interval if wait is None else wait
-    if snapshot.world.tick < 1 or ticks < 0:
-        raise ConfigurationError("effective urn: is measured after the first tick, with a wait of 0 or more ticks")
+    refuse(
+        snapshot.world.tick < 1 or ticks < 0,
+        "effective urn: is measured after the first tick, with a wait of 0 or more ticks",
+    )
     window = min(snapshot.world.tick, max(ticks, 1))
     before = snapshot.world.commons.visible().copy()
     added = extra_records(before, families, fraction)
@@ -220,8 +225,7 @@ def intervene(
         rows.append((gamma, *of, passed, local_exponent(gamma * passed, mixed[0][k], x[k] / x.sum())))
     gamma, curators, planners, passed, local = np.array(rows).T
     chosen, share = np.asarray(families, np.int64), before[families] / before.sum()
-    alone = np.array([curators, planners])
-    return EffectiveUrn(chosen, share, added, gamma, alone, passed, local, plain, x)
+    return EffectiveUrn(chosen, share, added, gamma, np.array([curators, planners]), passed, local, plain, x)
 
 
 def _branch(snapshot: Snapshot, ticks: int, window: int, family: int = 0, count: int = 0) -> tuple[Float, Flow]:
@@ -241,13 +245,13 @@ def displacements(
     ----------
     snapshot : Snapshot
     families : sequence of int
-        One twin run each.
+        One perturbed copy each.
     at : increasing sequence of int
         Ticks of the run, from that of the snapshot on.
     fraction : float
         As for :func:`intervene`.
     seed : int, optional
-        Another future: draws from the snapshot on come from this seed, in all twins alike.
+        Another future: draws from the snapshot on come from this seed, in all copies alike.
 
     Returns
     -------
@@ -267,7 +271,7 @@ def displacements(
 
 
 def compared(plain: Float, twins: Float, families: Int) -> tuple[Float, Float]:
-    """Return the displacement of each own share, and damage (F, T), in twins (F, T, K) of a run (T, K)."""
+    """Return the displacement of each own share, and damage (F, T), in perturbed copies (F, T, K) of a run (T, K)."""
     gap = twins / twins.sum(axis=2, keepdims=True) - plain / plain.sum(axis=1, keepdims=True)
     return np.take_along_axis(gap, families[:, None, None], axis=2)[..., 0], 0.5 * np.abs(gap).sum(axis=2)
 
@@ -284,26 +288,10 @@ def local_exponent(slope: float, steered: float, share: float) -> float:
     return slope * steered * (1.0 - steered) / (share * (1.0 - share)) - 1.0
 
 
-def growth(exponent: float, volumes: Sequence[float] | Float) -> float:
-    """Return the factor by which a displacement of shares changes between the first and the last size of the commons.
-
-    ``prod_t [1 + q m_t / (N_t + m_t)]``: the inverse of :func:`mpbf_abm.measures.path.damage_exponent`.
-
-    Parameters
-    ----------
-    exponent : float
-        q.
-    volumes : sequence of float
-        Sizes N_0 < N_1 < ... after each step.
-    """
-    n = np.asarray(volumes, np.float64)
-    return float(np.prod(np.maximum(1.0 + exponent * np.diff(n) / n[1:], 0.0)))
-
-
 def fitted_twin(urn: EffectiveUrn, snapshot: Snapshot) -> Twin:
     """Return the mean-field urn with the numbers that were measured.
 
-    Attention is the model's; each group has its own measured reinforcement, and models keep what they think of each
+    Attention is the model's, and each group has its own measured reinforcement. Models keep what they think of each
     family beyond its records, ``a_k = φ_k / x_k^γ_eff`` as it was measured.
     """
     p, x, K = snapshot.world.p, urn.records, len(urn.records)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpbf_abm.arrays import Bool, Float, Float32, Int
-from mpbf_abm.errors import did_you_mean, refuse
+from mpbf_abm.errors import did_you_mean, refuse_any
 from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.encoders import descriptor_encoder
 from mpbf_abm.learning.gaussian import NOISE, GrowingPosterior, coordinate_map, coordinates
@@ -90,7 +90,7 @@ def check_campaign(
     faults += [fault.removeprefix("planners.") for fault in value_faults("planners.kappa", kappa)]
     if not 0 <= noise < float("inf"):
         faults.append(f"noise = {noise:g}: must be at least 0")
-    refuse(faults, faults)
+    refuse_any(faults)
 
 
 def run_campaign(

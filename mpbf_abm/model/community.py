@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import refuse
+from mpbf_abm.errors import refuse, refuse_any
 from mpbf_abm.model.curators import DataCurator, assimilate
 from mpbf_abm.model.forgetting import forget
 from mpbf_abm.model.founding import check_fit, found_community
@@ -121,7 +121,7 @@ class Community:
         self.recorder = Recorder(check_record(record))
         self.rules = gathered(planners, curators, trainers)
         faults = rule_faults(self.rules)
-        refuse(faults, faults)
+        refuse_any(faults)
         streams = Streams(seed, reseed)
         with one_thread():
             space = space if space is not None else MaterialsSpace.generate(p.space, streams)
@@ -222,7 +222,7 @@ def checked_agenda(policies: Iterable[Policy], shocks: Iterable[Shock], paramete
     """Return policies and shocks of a run, if all have that type and the nodes they name exist."""
     agenda = Agenda(tuple(policies), tuple(shocks))
     faults = event_type_faults(agenda.policies, agenda.shocks) or missing_nodes(agenda.shocks, parameters)
-    refuse(faults, faults)
+    refuse_any(faults)
     return agenda
 
 

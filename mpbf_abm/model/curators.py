@@ -17,7 +17,7 @@ from mpbf_abm.model.coupling import pseudo_label
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY, label
 from mpbf_abm.model.steering import log_weights
 from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, note_discoveries
-from mpbf_abm.streams import normal_quantile, race
+from mpbf_abm.streams import by_shares, normal_quantile, race
 
 DOUBLE_ENTRY = 1 << 15  # index offset of the second copy of a record entered twice
 # Modalities from simulated to measured, so that inverse CDF moves choices one way.
@@ -99,7 +99,7 @@ def acquire(world: World, works: NDArray[np.bool_]) -> None:
     share = curator_attention(world)
     family = np.array([race(world.family_clocks(f"curator.family.{j}", curators), share) for j in range(waves)]).T
     u = np.array([world.uniform(f"curator.record.{j}", curators, 8) for j in range(waves)]).swapaxes(0, 1)
-    material = space.start[family] + (u[..., 0] * space.family_sizes[family]).astype(np.int64)
+    material = space.member(family, u[..., 0])
     modality = choose_modality(world, u[..., 1], u[..., 2], material)
     cost = modalities.costs(p.measured_cost)[modality]
     # The last record may overdraw the budget, to be paid off from the next: a budget that waited
@@ -124,8 +124,7 @@ def choose_modality(world: World, draw: Float, quota: Float, material: Int) -> N
     if weights[CRYSTAL_GRAPHS] == sum(weights) and floor == 0:
         return np.full(material.shape, CRYSTAL_GRAPHS, np.int8)
     mix = np.asarray(weights) / sum(weights)
-    ordered = np.cumsum(mix[ORDER])
-    modality = ORDER[np.minimum(np.searchsorted(ordered, draw, side="right"), len(mix) - 1)]
+    modality = ORDER[by_shares(np.cumsum(mix[ORDER]), draw)]
     had = available(world, material)
     modality = np.where(np.take_along_axis(had, modality[..., None], axis=-1)[..., 0], modality, CRYSTAL_GRAPHS)
     if floor > 0:
@@ -154,9 +153,7 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         # One uniform decides whether and, within the rate, which of the three errors happens.
         kind = u[:, 4] / rate
         bad, swapped, twice = kind < 1, kind < 1 / 3, (kind >= 2 / 3) & (kind < 1)
-        family = world.space.family[material]
-        other = world.space.start[family] + (u[:, 5] * world.space.family_sizes[family]).astype(np.int64)
-        labelled = np.where(swapped, other, material)
+        labelled = np.where(swapped, world.space.member(world.space.family[material], u[:, 5]), material)
         another = (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6
         stored = np.where(bad & ~swapped & ~twice, another, modality).astype(np.int8)
     z = normal_quantile(u[:, 3])

@@ -36,7 +36,7 @@ def draw_panel(world: World, tick: int) -> Panel:
     """Draw the panel of a tick."""
     space, B, keys = world.space, world.p.trainers.panel, world.space.family_keys
     u = world.streams.uniform("panel.material", tick, (space.families, B))[keys]
-    materials = space.start[:-1, None] + (u * space.family_sizes[:, None]).astype(np.int64)
+    materials = space.member(np.arange(space.families)[:, None], u)
     gauge = world.streams.normal("panel.gauge", tick, (space.families, 2, B, space.dims["gauge"]))[keys]
     flat, dg = materials.ravel(), space.dims["gauge"]
     first, second = (gauge[:, i].astype(np.float32).reshape(len(flat), dg) for i in (0, 1))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Int
-from mpbf_abm.errors import refuse
+from mpbf_abm.errors import refuse_any
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
@@ -15,7 +15,7 @@ from mpbf_abm.model.planners import choose_collaborators
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import Curators, Planners, Trainers, World, start_counting
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.streams import Streams, normal_quantile, race
+from mpbf_abm.streams import Streams, by_shares, normal_quantile, race
 
 DISTINCT = 64  # so many founding records of a pool are of distinct materials
 
@@ -34,7 +34,7 @@ def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) 
     if p.founding.year and p.founding.records and (year is None or year.min() > p.founding.year):
         first = "this space has no years" if year is None else f"the first of this space is of {year.min()}"
         faults.append(f"founding.year = {p.founding.year}: needs materials reported by then; {first}")
-    refuse(faults, faults)
+    refuse_any(faults)
 
 
 def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
@@ -80,18 +80,17 @@ def found_records(world: World) -> None:
         return
     u = streams.uniform("found.record", 0, (n, 8))
     family = founding_families(p, space, u[:, 0])
-    material = space.start[family] + (u[:, 1] * space.family_sizes[family]).astype(np.int64)
+    material = space.member(family, u[:, 1])
     if p.founding.year or (n <= DISTINCT and space.families == 1):
         order = np.argsort(streams.uniform("found.pool", 0, space.size), kind="stable")
         if p.founding.year and space.year is not None:
             order = order[space.year[order] <= p.founding.year]
         material = np.resize(order[:n], n)
-    mix = np.cumsum(np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix))
-    modality = np.minimum(np.searchsorted(mix, u[:, 2], side="right"), len(mix) - 1).astype(np.int8)
+    mix = np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix)
+    modality = by_shares(np.cumsum(mix), u[:, 2]).astype(np.int8)
     value, variance = label(p.modalities, world.truth, space.difficulty, material, modality, normal_quantile(u[:, 3]))
     # Repositories start unequal, as real ones are: Zipf sizes.
     share = np.cumsum(1.0 / np.arange(1, world.commons.repositories + 1))
-    repository = np.searchsorted(share / share[-1], u[:, 4], side="right")
     world.commons.append(
         key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF),
         material=material,
@@ -99,7 +98,7 @@ def found_records(world: World) -> None:
         value=value,
         variance=variance,
         origin=np.int8(LITERATURE),
-        repository=np.minimum(repository, world.commons.repositories - 1),
+        repository=by_shares(share / share[-1], u[:, 4]),
         producer=-1,
         tick=-1,
         federated=u[:, 5] < p.infrastructure.openness,
@@ -116,8 +115,7 @@ def founding_families(p: Parameters, space: MaterialsSpace, u: NDArray[np.float6
     weight = space.family_sizes.astype(np.float64) ** p.founding.concentration
     # Ordered by inverse CDF over family keys, so that the draw does not depend on labels.
     by_key = np.argsort(space.family_keys, kind="stable")
-    edges = np.cumsum(weight[by_key] / weight.sum())
-    return np.asarray(by_key[np.minimum(np.searchsorted(edges, u, side="right"), space.families - 1)])
+    return np.asarray(by_key[by_shares(np.cumsum(weight[by_key] / weight.sum()), u)])
 
 
 def link(world: World) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from mpbf_abm.config import Section
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_any
 from mpbf_abm.identity import name_of
 from mpbf_abm.parameters import PATHS, Parameters, current, value_faults
 
@@ -166,7 +166,7 @@ class Event(Section):
             super().__init__(**fields)
         except ConfigurationError as error:
             raise ConfigurationError(faults + error.faults) from None
-        refuse(faults, faults)
+        refuse_any(faults)
 
     @classmethod
     def place(cls, fields: Mapping[str, Any]) -> str:
@@ -237,7 +237,7 @@ class Policy(Event):
             # One by one: what they are together depends on the community that they act on.
             fixed = [f"{path} acts at founding only and cannot be moved later"] if path in FIXED else []
             faults += fixed or value_faults(path, value)
-        refuse(faults, faults)
+        refuse_any(faults)
         return {path: tuple(value) if isinstance(value, list) else value for path, value in values.items()}
 
     def _conflicts(self) -> list[str]:

@@ -195,6 +195,10 @@ class MaterialsSpace:
         """Family of each material (N,)."""
         return np.repeat(np.arange(self.families, dtype=np.int32), self.family_sizes)
 
+    def member(self, family: NDArray[np.integer[Any]], u: Float) -> Int:
+        """Return the material of each family at a uniform number in [0, 1), element by element."""
+        return np.asarray(self.start[family] + (u * self.family_sizes[family]).astype(np.int64))
+
     def relabelled(self, order: Int) -> MaterialsSpace:
         """Return the same space with its families in another order (labels change, nothing else)."""
         rows = np.concatenate([np.arange(self.start[k], self.start[k + 1]) for k in order])

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.errors import RuleError, refuse
@@ -300,14 +299,13 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
     candidates is looked through whole.
     """
     space, commons, p = world.space, world.commons, world.p.planners
-    start, size = space.start[family], space.family_sizes[family]
 
     def untested(e: Any) -> Int:
-        return np.asarray(start[e] + np.flatnonzero(~commons.tested[start[e] : start[e] + size[e]]))
+        first, end = space.start[family[e] : family[e] + 2]
+        return np.asarray(first + np.flatnonzero(~commons.tested[first:end]))
 
     if p.repeats:
-        u = keyed(world, "planner.candidate.0", planner, wave, count)
-        return start[:, None] + (u * size[:, None]).astype(np.int64)
+        return space.member(family[:, None], keyed(world, "planner.candidate.0", planner, wave, count))
     # The width never depends on who else chooses what, so that one agent's draws do not move another's.
     C = int(min(count, space.family_sizes.max()))
     out = np.empty((len(planner), C), np.int64)
@@ -324,7 +322,7 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
         if not open_.any():
             return out
         u = keyed(world, f"planner.candidate.{attempt}", planner, wave, C)
-        out = np.where(open_, start[:, None] + (u * size[:, None]).astype(np.int64), out)
+        out = np.where(open_, space.member(family[:, None], u), out)
         open_ &= commons.tested[out]
     for e, c in np.argwhere(open_):
         free = untested(e)
@@ -351,7 +349,7 @@ def judge(
     if rule.draws == "posterior":
         joint = model.head.joint(phi.reshape(n, C, -1)) / np.float32(model.overconfidence**2)
         u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
-        draws = posterior_sample(mean, joint, ndtri(u).astype(np.float32))
+        draws = posterior_sample(mean, joint, normal_quantile(u).astype(np.float32))
     best = best_known(world) if rule.best else 0.0
     where = f"tick {world.tick}, planners {', '.join(map(str, world.planners.slots[distinct(planner)][:5]))}"
     return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws, where=where), phi

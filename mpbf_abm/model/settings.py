@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
+from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of, refuse, tried
 from mpbf_abm.model.interventions import Policy, parse_event
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters, read_toml
@@ -27,7 +27,7 @@ EVENTS: dict[str, type[Policy | Shock]] = {"policy": Policy, "shock": Shock}
 
 def numbers_faults(values: Mapping[str, Any]) -> list[str]:
     """Faults of seed, ticks and replicates."""
-    return tried(partial(_check_number, *item) for item in values.items())[1]
+    return faults_of(*(partial(_check_number, *item) for item in values.items()))
 
 
 def _check_number(name: str, value: Any) -> None:
@@ -121,14 +121,3 @@ def _event(key: str, number: int, table: Any) -> Policy | Shock:
 def read_events(texts: Sequence[str], key: str) -> tuple[list[Any], list[str]]:
     """Parse ``name[:start=24,strength=0.5]`` options; returns events and faults."""
     return tried(partial(parse_event, text, EVENTS[key]) for text in texts)
-
-
-def tried(acts: Iterable[Callable[[], T]]) -> tuple[list[T], list[str]]:
-    """Call every act; return what they give, and the faults of those that are refused."""
-    made, faults = [], []
-    for act in acts:
-        try:
-            made.append(act())
-        except ConfigurationError as error:
-            faults += error.faults
-    return made, faults

@@ -14,14 +14,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from mpbf_abm.errors import ConfigurationError, DataError, refuse
+from mpbf_abm.errors import ConfigurationError, DataError, faults_of, refuse, refuse_any
 from mpbf_abm.identity import identity_of, is_own, source_hash
 from mpbf_abm.learning.acquisition import RULES
 from mpbf_abm.model.founding import DISTINCT, check_fit
 from mpbf_abm.model.interventions import LISTED, Event, Policy, in_force
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import FIDELITY, MEASURED
-from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from, tried
+from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.model.shocks import Shock, missing_nodes
 from mpbf_abm.parameters import FORM_1, GROUPS, PATHS, REMOVED, Parameters, toml_value, typed
 from mpbf_abm.provenance import content_hash, model_fingerprint
@@ -115,7 +115,7 @@ class RunSpec:
             Every fault at once, one line each.
         """
         faults = self._type_faults() or [*self._number_faults()] or [*self._event_faults(), *self._fit_faults()]
-        refuse(faults, faults)
+        refuse_any(faults)
 
     def _type_faults(self) -> list[str]:
         kinds: dict[str, tuple[Any, str]] = {
@@ -140,7 +140,7 @@ class RunSpec:
             if not is_whole(tick) or tick < 0:
                 yield f"reseed: tick {tick!r}: must be a whole number from 0"
         seeds = ((self.seed, "seed"), *((s, "later seed") for s in self.reseed.values()))
-        yield from tried(partial(check_seed, *seed) for seed in seeds)[1]
+        yield from faults_of(*(partial(check_seed, *seed) for seed in seeds))
 
     def _event_faults(self) -> Iterator[str]:
         yield from missing_nodes(self.shocks, self.parameters)
@@ -148,13 +148,13 @@ class RunSpec:
             if event.start >= self.ticks:
                 yield f"{event.label}: start = {event.start} is not before the end of a run at tick {self.ticks}"
         full = sorted({p.start + max(0, p.ramp - 1) for p in self.policies})
-        yield from tried(partial(in_force, self.parameters, self.policies, tick) for tick in full)[1]
+        yield from faults_of(*(partial(in_force, self.parameters, self.policies, tick) for tick in full))
 
     def _fit_faults(self) -> Iterator[str]:
         p, space = self.parameters, self.space
         # A synthetic space has the size it is asked for; it need not be made to be checked.
         size, families = (p.space.materials, p.space.families) if space is None else (space.size, space.families)
-        yield from tried([partial(check_fit, p, size, families, None if space is None else space.year)])[1]
+        yield from faults_of(partial(check_fit, p, size, families, None if space is None else space.year))
         yield from horizon_faults(p, size, int(self.ticks))
         if space is not None:
             yield from founding_faults(p, space, int(self.ticks))

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Bool, Float, Float32, Int
-from mpbf_abm.errors import BookkeepingError, RuleError, fault_of_values
+from mpbf_abm.arrays import Bool, Float, Float32, Int, fault_of_values
+from mpbf_abm.errors import BookkeepingError, RuleError
 from mpbf_abm.identity import name_of
 from mpbf_abm.learning.models import FoundationModel, Panel
 from mpbf_abm.model.commons import Commons, distinct

@@ -58,6 +58,24 @@ class Order:
         done = sum(self.tasks[name].ticks for name in self.results)
         return min(1.0, (done + sum(self._ticks.values())) / total) if total else 1.0
 
+    def wait_again(self, key: str) -> None:
+        """Put the tasks of a key back among those that wait for a worker."""
+        self._waiting.extend(n for n in self._named(key) if n not in self._waiting)
+        self._ticks.pop(key, None)
+
+    def take(self, key: str, value: Any) -> None:
+        """Take the result of the tasks of a key."""
+        for name in self._named(key):
+            self.results[name] = value
+            if name in self._waiting:
+                self._waiting.remove(name)
+        self._ticks.pop(key, None)
+        self._news.set()
+
+    def _named(self, key: str) -> list[Any]:
+        """Return the names of the tasks of a key."""
+        return [name for name, task in self.tasks.items() if task.key == key]
+
     async def news(self, seconds: float) -> None:
         """Wait until something has come, or for some seconds."""
         try:
@@ -213,7 +231,7 @@ class Desk:
                     order._ticks[task.key] = order._ticks.get(task.key, 0) + amount
 
     def _waiting_for(self, key: str) -> list[Order]:
-        return [o for o in self._orders if any(t.key == key for t in o.tasks.values())]
+        return [order for order in self._orders if order._named(key)]
 
     def _take(self, done: Done) -> None:
         task: Task | None = done.task
@@ -227,9 +245,7 @@ class Desk:
         elif done.fault.kind == "stopped":
             # A session may have asked for it again while it was being stopped.
             for order in waiting:
-                names = [n for n, t in order.tasks.items() if t.key == task.key and n not in order._waiting]
-                order._waiting.extend(names)
-                order._ticks.pop(task.key, None)
+                order.wait_again(task.key)
         else:
             for order in waiting:
                 order.fault = self._words(done.fault)
@@ -237,13 +253,7 @@ class Desk:
 
     def _give(self, key: str, value: Any) -> None:
         for order in self._waiting_for(key):
-            for name, task in order.tasks.items():
-                if task.key == key:
-                    order.results[name] = value
-                    if name in order._waiting:
-                        order._waiting.remove(name)
-            order._ticks.pop(key, None)
-            order._news.set()
+            order.take(key, value)
             if order.over:
                 self._orders.remove(order)
 

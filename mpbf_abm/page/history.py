@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.measures.flows import FLOWS
 from mpbf_abm.measures.keystones import LOSS, single_losses
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.model.links import Infrastructure
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
@@ -81,16 +81,15 @@ class History:
 
     @cached_property
     def flows(self) -> pd.DataFrame:
-        """Return one row per tick, one column per flow of :data:`~mpbf_abm.measures.flows.FLOWS`."""
+        """Return one row per tick, one column per flow of :data:`~mpbf_abm.measures.networks.FLOWS`."""
         return pd.DataFrame(self.noted.tables["flows"], columns=list(FLOWS))
 
     @cached_property
     def links(self) -> tuple[Infrastructure, ...]:
-        """Return who leans on whom after each tick."""
+        """Return the dependency graph after each tick."""
         table = self.noted.tables["links"]
         states = [Infrastructure.of(state, table["need"]) for state in table["states"]]
-        at = np.searchsorted(table["tick"], recording(self.spec).ticks, side="right") - 1
-        return tuple(states[i] for i in at)
+        return tuple(states[i] for i in (np.searchsorted(table["tick"], recording(self.spec).ticks, side="right") - 1))
 
     def as_arm(self, arm: str, replicate: int) -> ArmResult:
         """Return tables under the name of an arm."""
@@ -114,8 +113,9 @@ def work(task: Task | None, folder: Path | None = None) -> Any:
         Folder of results: a run that ``mpbf run`` has made there is not made again.
     """
     if task is None:
-        small = Parameters.preset("quick").updated({"space.materials": 500, "space.families": 20})
-        record_history(RunSpec(small, 0, 12))
+        record_history(
+            RunSpec(Parameters.preset("quick").updated({"space.materials": 500, "space.families": 20}), 0, 12)
+        )
         return None
     if task.losses is not None:
         return losses(task.spec, task.losses)
@@ -159,7 +159,7 @@ def stored(folder: Path, spec: RunSpec) -> Returned | None:
 
 
 def history_of(spec: RunSpec, noted: Returned) -> History:
-    """Return what the page shows of what was noted of a run."""
+    """Return the history of a run from what was noted of it."""
     return History(spec, noted, family_places(space_of(spec.parameters.space, spec.seed)))
 
 
@@ -175,8 +175,7 @@ def family_places(space: MaterialsSpace) -> pd.DataFrame:
     sizes = space.family_sizes
     columns = space.descriptors[:, : left or space.descriptors.shape[1]].astype(np.float64)
     means = np.add.reduceat(columns, space.start[:-1], axis=0) / sizes[:, None]
-    centred = means - np.average(means, axis=0, weights=sizes)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    u, s, _ = np.linalg.svd(means - np.average(means, axis=0, weights=sizes), full_matrices=False)
     plane = np.zeros((len(sizes), 2))
     width = min(2, u.shape[1])
     plane[:, :width] = u[:, :width] * s[:width]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import re
 import shlex
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qs, urlencode
 
 from mpbf_abm.errors import ConfigurationError, MpbfError
 from mpbf_abm.model.interventions import Event, Policy
@@ -48,6 +49,7 @@ MOST_CELLS = 20_000_000  # rows of families.csv that are kept in memory
 MOST_TEXT = 256 * 1024  # bytes of a file or a form
 
 Texts = Mapping[str, Any]
+Events = dict[str, list[Any]]  # by kind, policy or shock
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,9 @@ class Scenario:
     def plan(self) -> WhatIf:
         """Return what to run."""
         events = (self.policies, self.shocks)
-        shared = self.shocks_in_baseline
-        return WhatIf(self.parameters, self.seed, self.ticks, self.replicates, *events, shocks_in_baseline=shared)
+        return WhatIf(
+            self.parameters, self.seed, self.ticks, self.replicates, *events, shocks_in_baseline=self.shocks_in_baseline
+        )
 
     @property
     def agents(self) -> int:
@@ -127,38 +130,39 @@ class Scenario:
     def too_much(self) -> list[FormFault]:
         """Return what is more than a page should be asked for, with the reason."""
         instead = "mpbf run with the line under Configuration has no such limit"
-        p, faults = self.parameters, list[FormFault]()
         wanted = {
             "ticks": self.ticks,
             "replicates": self.replicates,
             "agents": self.agents,
-            "space.materials": p.space.materials,
-            "founding.records": p.founding.records,
+            "space.materials": self.parameters.space.materials,
+            "founding.records": self.parameters.founding.records,
         }
-        for name, most in MOST.items():
-            if wanted[name] > most:
-                line = f"{name} = {wanted[name]}: the page takes at most {most}, so that it stays quick; {instead}"
-                faults.append(FormFault("planners.count" if name == "agents" else name, line))
-        if faults:
-            return faults
-        arms = len(self.plan.arms)
+        faults = [
+            FormFault(
+                "planners.count" if name == "agents" else name,
+                f"{name} = {wanted[name]}: the page takes at most {most}, so that it stays quick; {instead}",
+            )
+            for name, most in MOST.items()
+            if wanted[name] > most
+        ]
+        return faults or [*self._too_long(instead)]
+
+    def _too_long(self, instead: str) -> Iterator[FormFault]:
+        """Yield the first product of numbers that is more than a page should be asked for."""
+        arms, families = len(self.plan.arms), self.parameters.space.families
         runs = self.ticks * self.replicates * arms
         each = f"x {self.ticks} ticks x {self.replicates} replicates x {arms} arm{'s' * (arms > 1)} ="
-        work, cells = self.agents * runs / 1e6, p.space.families * runs / 1e6
-        if work > MOST_AGENT_TICKS / 1e6:
+        work, cells = self.agents * runs, families * runs
+        if work > MOST_AGENT_TICKS:
             words = f"the page takes at most {MOST_AGENT_TICKS / 1e6:g} million, some minutes of work; {instead}"
-            return [FormFault("replicates", f"{self.agents} agents {each} {work:.3g} million: {words}")]
-        if cells > MOST_CELLS / 1e6:
+            yield FormFault("replicates", f"{self.agents} agents {each} {work / 1e6:.3g} million: {words}")
+        elif cells > MOST_CELLS:
             words = f"the page keeps at most {MOST_CELLS / 1e6:g} million in memory; {instead}"
-            return [
-                FormFault("space.families", f"{p.space.families} families {each} {cells:.3g} million rows: {words}")
-            ]
-        return []
+            yield FormFault("space.families", f"{families} families {each} {cells / 1e6:.3g} million rows: {words}")
 
     def checked(self) -> Scenario:
         """Return the scenario itself, or raise every fault at once."""
-        if faults := self.faults():
-            raise ScenarioError(faults)
+        _refuse(self.faults())
         return self
 
     # ------------------------------------------------------------------ as text
@@ -199,12 +203,19 @@ class Scenario:
         """Return the study file of the same runs (``mpbf study run FILE``): one arm with all policies."""
         from mpbf_abm.studies.files import write_study
 
-        study = plain_study(self.plan, "explored")
-        return write_study(study.changed(preset=self.preset, parameters=dict(self.changes)))
+        return write_study(
+            plain_study(self.plan, "explored").changed(preset=self.preset, parameters=dict(self.changes))
+        )
 
     def events(self) -> list[tuple[str, Event]]:
         """Return policies and shocks with their kind."""
-        return [(_kind(event), event) for event in (*self.policies, *self.shocks)]
+        return [*(("policy", policy) for policy in self.policies), *(("shock", shock) for shock in self.shocks)]
+
+
+def _refuse(faults: Sequence[FormFault]) -> None:
+    """Raise every fault at once, if there are any."""
+    if faults:
+        raise ScenarioError(faults)
 
 
 # --------------------------------------------------------------------------- values as text
@@ -237,10 +248,8 @@ def parse_value(path: str, text: str) -> Any:
     if "tuple" in str(GROUPS[group].model_fields[name].annotation) and "," in text and not text.startswith("["):
         text = f"[{text}]"
     value: Any = parse_assignment(f"{path}={text}")[1]
-    if isinstance(value, list):
-        value = tuple(value)
-    if faults := value_faults(path, value):
-        raise ScenarioError([FormFault(path, line) for line in faults])
+    value = tuple(value) if isinstance(value, list) else value
+    _refuse([FormFault(path, line) for line in value_faults(path, value)])
     return typed(path, value)
 
 
@@ -253,12 +262,8 @@ def _place(line: str) -> str:
     for kind in EVENTS:
         if line.startswith(f"{kind} '"):
             return f"{kind}:{line.split(chr(39))[1]}"
-    words = line.replace("=", " ").replace(":", " ").replace(",", " ").split()
-    for word in words:
-        path = word.strip("().;'")
-        if path in PATHS or path in NUMBERS or path in ("preset", SHARED):
-            return path
-    return ""
+    words = (word.strip("().;'") for word in re.split(r"[\s=:,]+", line))
+    return next((word for word in words if word in PATHS or word in NUMBERS or word in ("preset", SHARED)), "")
 
 
 # --------------------------------------------------------------------------- read
@@ -271,16 +276,14 @@ def from_address(query: str) -> Scenario:
     ------
     ScenarioError
     """
-    if len(query) > MOST_TEXT:
-        raise ScenarioError([FormFault("", f"the address is longer than {MOST_TEXT} characters")])
-    given = [(current(key), text) for key, text in parse_qsl(query.removeprefix("?"), keep_blank_values=True)]
-    values = {key: text for key, text in given if key not in EVENTS}
+    _refuse([FormFault("", f"the address is longer than {MOST_TEXT} characters")] * (len(query) > MOST_TEXT))
+    given = {current(key): texts for key, texts in parse_qs(query.removeprefix("?"), keep_blank_values=True).items()}
     faults: list[FormFault] = []
-    events: list[Event] = []
+    events: Events = {}
     for kind in EVENTS:
-        made, lines = read_events([text for key, text in given if key == kind], kind)
+        events[kind], lines = read_events(given.pop(kind, []), kind)
         faults += placed(lines)
-        events += made
+    values = {key: texts[-1] for key, texts in given.items()}
     changes = {path: text for path, text in values.items() if path in PATHS or "." in path}
     shared = values.get(SHARED, "true")
     if shared not in ("true", "false"):
@@ -298,18 +301,17 @@ def from_form(form: Any) -> Scenario:
     ScenarioError
         Every fault at once, each at its control.
     """
-    if not isinstance(form, Mapping):
-        raise ScenarioError([FormFault("", "the form cannot be read; reload the page")])
+    _refuse([FormFault("", "the form cannot be read; reload the page")] * (not isinstance(form, Mapping)))
     faults: list[FormFault] = []
-    events: list[Event] = []
+    events: Events = {kind: [] for kind in EVENTS}
     for kind in EVENTS:
-        for name, fields in _texts_of(form, kind).items():
-            given = fields.items() if isinstance(fields, Mapping) else ()
-            made, lines = read_events([f"{name}:{','.join(f'{k}={v}' for k, v in given if str(v).strip())}"], kind)
+        for name in _texts_of(form, kind):
+            fields = _texts_of(form[kind], name).items()
+            made, lines = read_events([f"{name}:{','.join(f'{k}={v}' for k, v in fields if str(v).strip())}"], kind)
             faults += [FormFault(f"{kind}:{name}", line) for line in lines]
-            events += made
+            events[kind] += made
     preset, values, numbers = str(form.get("preset", "default")), _texts_of(form, "values"), _texts_of(form, "numbers")
-    shared = form.get(SHARED) is not False or not any(isinstance(e, Shock) for e in events)
+    shared = form.get(SHARED) is not False or not events["shock"]
     return _assemble(preset, values, numbers, events, shared, faults)
 
 
@@ -325,9 +327,8 @@ def from_toml(text: str, where: str = "file") -> Scenario:
     ------
     ScenarioError
     """
-    if len(text.encode()) > MOST_TEXT:
-        line = f"{where}: is larger than {MOST_TEXT // 1024} kB, the most a configuration may have"
-        raise ScenarioError([FormFault("", line)])
+    line = f"{where}: is larger than {MOST_TEXT // 1024} kB, the most a configuration may have"
+    _refuse([FormFault("", line)] * (len(text.encode()) > MOST_TEXT))
     try:
         data = tomllib.loads(text.removeprefix("\ufeff"))
         settings = settings_from(data, where=where)
@@ -350,17 +351,30 @@ def from_settings(settings: Settings, preset: str = "default") -> Scenario:
     base = Parameters.preset(preset).flat()
     changes = {p: value_text(v) for p, v in settings.parameters.flat().items() if v != base[p]}
     numbers = {name: str(value) for name, value in settings.numbers.items()}
-    events = [*settings.policies, *settings.shocks]
+    events: Events = {"policy": [*settings.policies], "shock": [*settings.shocks]}
     return _assemble(preset, changes, numbers, events, settings.shocks_in_baseline, [])
 
 
 def _assemble(
-    preset: str, changes: Texts, numbers: Texts, events: Sequence[Event], shared: bool, faults: list[FormFault]
+    preset: str, changes: Texts, numbers: Texts, events: Events, shared: bool, faults: list[FormFault]
 ) -> Scenario:
     """Put the parts together; raise every fault at once."""
     if preset not in PRESET_NAMES:
         faults.append(FormFault("preset", f"preset = {preset!r}: must be {', '.join(PRESET_NAMES)}"))
         preset = "default"
+    values = _values(changes, faults)
+    counts: dict[str, Any] = {name: _whole(numbers[name]) for name in NUMBERS if name in numbers}
+    faults += [FormFault(name, line) for name, value in counts.items() for line in numbers_faults({name: value})]
+    faults += _event_faults(events)
+    _refuse(faults)
+    base = Parameters.preset(preset).flat()
+    different = {path: values[path] for path in PATHS if path in values and values[path] != base[path]}
+    policies, shocks = tuple(events["policy"]), tuple(events["shock"])
+    return Scenario(preset, different, policies, shocks, shocks_in_baseline=shared, **counts)
+
+
+def _values(changes: Texts, faults: list[FormFault]) -> dict[str, Any]:
+    """Return the values of parameters by path; adds what cannot be used to the faults."""
     values: dict[str, Any] = {}
     for path, text in changes.items():
         try:
@@ -369,27 +383,24 @@ def _assemble(
             faults += error.placed
         except ConfigurationError as error:
             faults += placed(error.faults)
-    counts: dict[str, Any] = {name: numbers[name] for name in NUMBERS if name in numbers}
-    for name, text in counts.items():
-        with contextlib.suppress(ValueError):
-            counts[name] = int(str(text))
-        faults += [FormFault(name, line) for line in numbers_faults({name: counts[name]})]
+    return values
+
+
+def _whole(text: Any) -> Any:
+    """Return the number of a text, or the text where it is none."""
+    try:
+        return int(str(text))
+    except ValueError:
+        return text
+
+
+def _event_faults(events: Events) -> list[FormFault]:
+    """Return a fault for each event that is given twice, and for each policy with parameters."""
+    names = Counter((kind, event.name) for kind, given in events.items() for event in given)
     twice = "is given twice; the page has one switch for each, mpbf run takes any number"
-    names = [(_kind(e), e.name) for e in events]
-    faults += [FormFault(f"{k}:{n}", f"{k} '{n}': {twice}") for k, n in dict.fromkeys(names) if names.count((k, n)) > 1]
+    faults = [FormFault(f"{kind}:{n}", f"{kind} '{n}': {twice}") for (kind, n), count in names.items() if count > 1]
     own = "the page cannot show parameters of a policy (set); mpbf run can"
-    faults += [FormFault("", f"policy '{e.name}': {own}") for e in events if isinstance(e, Policy) and e.set]
-    if faults:
-        raise ScenarioError(faults)
-    base = Parameters.preset(preset).flat()
-    different = {path: values[path] for path in PATHS if path in values and values[path] != base[path]}
-    policies = tuple(e for e in events if isinstance(e, Policy))
-    shocks = tuple(e for e in events if isinstance(e, Shock))
-    return Scenario(preset, different, policies, shocks, shocks_in_baseline=shared, **counts)
-
-
-def _kind(event: Event) -> str:
-    return "policy" if isinstance(event, Policy) else "shock"
+    return faults + [FormFault("", f"policy '{policy.name}': {own}") for policy in events["policy"] if policy.set]
 
 
 EXAMPLES: dict[str, list[str]] = WORDS["examples"]  # address, and what it is about

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.figures import overview
-from mpbf_abm.figures.of_studies import records
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.figures.style import records
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.page.history import History
 from mpbf_abm.page.scenario import Scenario
 from mpbf_abm.stats.estimates import mean_estimate
@@ -20,7 +20,7 @@ from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 from mpbf_abm.studies.whatif import Ensemble
 
 FLOW_WINDOW = 12  # ticks over which flows are averaged: models are retrained once in as many
-MARKED = 2  # most leaned-on nodes of a kind that are marked
+MARKED = 2  # nodes of a kind with most users, which are marked
 
 Pair = tuple[str, int]
 
@@ -109,15 +109,17 @@ class Shown:
 
     def flow_table(self, arm: str, tick: int) -> pd.DataFrame:
         """Return flows per tick with their intervals over replicates, indexed by flow."""
-        rows = {}
-        for flow, (source, target, unit, what) in FLOWS.items():
-            e = mean_estimate(self.flow_values(flow, arm, tick))
-            rows[flow] = (source, target, unit, what, e.value, e.low, e.high)
-        columns = ["from", "to", "unit", "what", "per_tick", "low", "high"]
-        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+        rows = {
+            flow: (*about, e.value, e.low, e.high)
+            for flow, about in FLOWS.items()
+            for e in [mean_estimate(self.flow_values(flow, arm, tick))]
+        }
+        return pd.DataFrame.from_dict(
+            rows, orient="index", columns=["from", "to", "unit", "what", "per_tick", "low", "high"]
+        )
 
     def network(self, arm: str, replicate: int, tick: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return nodes and links after a tick, with their places; ``mark`` is true of those most leaned on."""
+        """Return nodes and links after a tick, with their places; ``mark`` is true of those with most users."""
         nodes, edges = self.histories[arm, replicate].links[tick].tables()
         placed = overview.place(nodes, edges)
         mark = np.zeros(len(placed), bool)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.figures.of_studies import records
+from mpbf_abm.figures.style import records
 from mpbf_abm.page import panels
 from mpbf_abm.page.tabs import escape, figure, note, num, table
+from mpbf_abm.stats.paired import middle
 from mpbf_abm.studies.analyses import compare
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE
@@ -34,8 +32,7 @@ class Studies:
 
     def names(self) -> list[str]:
         """Return folders with a store, relative to the one that is looked through; ``.`` is that one itself."""
-        depths = range(DEEPEST + 1)
-        found = [path.parent for depth in depths for path in sorted(self.folder.glob("*/" * depth + FILE))]
+        found = [path.parent for depth in range(DEEPEST + 1) for path in sorted(self.folder.glob("*/" * depth + FILE))]
         return [path.relative_to(self.folder).as_posix() for path in found[:MOST]]
 
     def page(self, chosen: Mapping[str, str]) -> str:
@@ -46,7 +43,8 @@ class Studies:
             start = f"<p>There is no stored study in <code>{escape(self.folder)}</code>. {run}"
             return f"{start}, or start the page with <code>--studies FOLDER</code>.</p>"
         name = chosen.get("study", "")
-        name = name if name in names else names[0] if len(names) == 1 else ""
+        if name not in names:
+            name = names[0] if len(names) == 1 else ""
         head = _select("study", "Study", ["", *names], name, {"": "choose a study"})
         if not name:
             return f'<div class="choices">{head}</div>'
@@ -58,44 +56,51 @@ class Studies:
 
 
 def head_and_body(results: Results, name: str, head: str, chosen: Mapping[str, str]) -> str:
-    """Return the everything that is shown of an open study."""
-    S, A, R = results.shape
+    """Return everything that is shown of an open study."""
+    S, A, _ = results.shape
     outcomes = list(results.definitions)
     if not outcomes:
         where = escape(name.rpartition("/")[0] or "the folder above")
-        pieces = (
-            f"<p>These are the pieces of a result, which is in <code>{where}</code>; they have no own outcomes.</p>"
-        )
-        return f'<div class="choices">{head}</div>{pieces}'
-    outcome = chosen.get("outcome", "")
-    outcome = outcome if outcome in outcomes else outcomes[0]
+        pieces = f"These are the pieces of a result, which is in <code>{where}</code>; they have no own outcomes."
+        return f'<div class="choices">{head}</div><p>{pieces}</p>'
     labels = {str(s): _scenario(results, s) for s in range(S)}
-    place = chosen.get("scenario", "0")
-    place = place if place in labels else "0"
+    outcome, place = _one_of(outcomes, chosen.get("outcome")), _one_of(list(labels), chosen.get("scenario"))
     choices = head + _select("outcome", "Outcome", outcomes, outcome)
+    title = escape(outcome)
     if S > 1:
         choices += _select("scenario", "Scenario", list(labels), place, labels)
-    study, failed = results.study, int((results.status == 2).sum())
-    counts = ((S, "scenario"), (A, "arm"), (R, "replicate"))
-    size = ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in counts)
-    done = f"{int((results.status == 1).sum())} of {S * A * R} runs done" + (f", {failed} failed" if failed else "")
-    parts = [f'<div class="choices">{choices}</div><h3>{escape(study.name)}</h3>']
-    if study.question:
-        parts.append(f"<p>{escape(study.question)}</p>")
-    parts.append(note(f"{size}; {study.ticks} ticks; {done}. Results <code>{results.hash}</code>."))
-    values = results.values(outcome)[int(place)]
-    groups = dict(zip(results.arm_names, values, strict=True))
-    middle = {arm: float(np.nanmedian(v)) if np.isfinite(v).any() else math.nan for arm, v in groups.items()}
-    known = ", ".join(f"{arm} {num(median)}" for arm, median in middle.items())
-    picture = panels.distributions(groups, outcome, f"{outcome} by arm, every run; medians: {known}.")
-    title = f"{escape(outcome)}, {escape(labels[place])}" if S > 1 else escape(outcome)
-    parts.append(figure(title, picture, known, wide=True))
-    if A > 1:
-        parts.append(_compared(results))
+        title += f", {escape(labels[place])}"
+    groups = dict(zip(results.arm_names, results.values(outcome)[int(place)], strict=True))
+    known = ", ".join(f"{arm} {num(middle(values)[1])}" for arm, values in groups.items())
+    picture = panels.distributions(f"{outcome} by arm, every run; medians: {known}.", groups, outcome)
     report = f"mpbf study report {escape(results.store.path.parent)}"
     commands = (report, "mpbf compare", "mpbf robustness", "mpbf sensitivity", "mpbf discover")
-    parts.append(note(f"Everything else: {', '.join(f'<code>{command}</code>' for command in commands)}."))
+    parts = [
+        f'<div class="choices">{choices}</div>',
+        _about(results),
+        figure(title, picture, known, wide=True),
+        _compared(results) if A > 1 else "",
+        note(f"Everything else: {', '.join(f'<code>{command}</code>' for command in commands)}."),
+    ]
     return "".join(parts)
+
+
+def _one_of(known: list[str], chosen: str | None) -> str:
+    """Return what was chosen, or the first where that is not known."""
+    return chosen if chosen in known else known[0]
+
+
+def _about(results: Results) -> str:
+    """Return the name and question of a study, its size, and how many of its runs are done."""
+    study, failed = results.study, int((results.status == 2).sum())
+    sizes = zip(results.shape, ("scenario", "arm", "replicate"), strict=True)
+    size = ", ".join(f"{n} {word}{'s' * (n > 1)}" for n, word in sizes)
+    done = f"{int((results.status == 1).sum())} of {results.status.size} runs done" + f", {failed} failed" * (
+        failed > 0
+    )
+    question = f"<p>{escape(study.question)}</p>" if study.question else ""
+    about = note(f"{size}; {study.ticks} ticks; {done}. Results <code>{results.hash}</code>.")
+    return f"<h3>{escape(study.name)}</h3>{question}{about}"
 
 
 def _one_line(error: Exception, kind: str = "help") -> str:
@@ -132,8 +137,8 @@ def _class(verdict: str) -> str:
 
 
 def _select(name: str, label: str, options: list[str], chosen: str, labels: Mapping[str, str] | None = None) -> str:
-    texts, inside = labels or {}, ""
-    for o in options:
-        mark = " selected" if o == chosen else ""
-        inside += f'<option value="{escape(o)}"{mark}>{escape(texts.get(o, o))}</option>'
+    texts, marks = labels or {}, {chosen: " selected"}
+    inside = "".join(
+        f'<option value="{escape(o)}"{marks.get(o, "")}>{escape(texts.get(o, o))}</option>' for o in options
+    )
     return f'<label for="study-{name}">{label}</label><select id="study-{name}" name="{name}">{inside}</select>'

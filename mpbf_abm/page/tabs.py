@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mpbf_abm.figures.of_studies import records
 from mpbf_abm.figures.overview import PLURALS
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.figures.style import records
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.model.indicators import INDICATORS, UNITS
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.page import WORDS, panels
@@ -86,15 +86,14 @@ def interval(low: float, high: float) -> str:
 def verdict(effect: Mapping[str, Any]) -> tuple[str, str]:
     """Return what a paired difference says, and the class of its colour."""
     low, high = effect["low"], effect["high"]
-    if effect["identical"] or low == high == 0.0:
-        return "no difference", "none"
-    if math.isnan(low):
-        return ("one pair says little" if effect["n"] == 1 else "no interval"), "unsure"
-    if low > 0:
-        return "more", "more"
-    if high < 0:
-        return "less", "less"
-    return "undecided", "unsure"
+    readings = (
+        (effect["identical"] or low == high == 0.0, "no difference", "none"),
+        (math.isnan(low), "one pair says little" if effect["n"] == 1 else "no interval", "unsure"),
+        (low > 0, "more", "more"),
+        (high < 0, "less", "less"),
+        (True, "undecided", "unsure"),
+    )
+    return next((word, cls) for holds, word, cls in readings if holds)
 
 
 def said(effect: Mapping[str, Any]) -> str:
@@ -112,18 +111,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, nume
     """Return a table with a caption, which scrolls on a narrow screen; cells are HTML."""
     cls = [' class="num"' if i in numeric else "" for i in range(len(head))]
     top = "".join(f'<th scope="col"{c}>{h}</th>' for h, c in zip(head, cls, strict=True))
-    cells = ["".join(f"<td{c}>{v}</td>" for v, c in zip(row[1:], cls[1:], strict=True)) for row in rows]
-    body = "".join(f'<tr><th scope="row">{row[0]}</th>{rest}</tr>' for row, rest in zip(rows, cells, strict=True))
+    body = "".join(_row(row, cls) for row in rows)
     inside = f"<caption>{caption}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>{inside}</table></div>'
     )
 
 
+def _row(row: Sequence[str], cls: Sequence[str]) -> str:
+    cells = "".join(f"<td{c}>{value}</td>" for value, c in zip(row[1:], cls[1:], strict=True))
+    return f'<tr><th scope="row">{row[0]}</th>{cells}</tr>'
+
+
 def figure(title: str, picture: str, note: str = "", *, timed: bool = False, wide: bool = False) -> str:
     """Return a picture with its title; `timed` ones have the time cursor over them."""
-    classes = "figure" + (" timed" if timed else "") + (" wide" if wide else "")
-    cursor = '<div class="cursor" aria-hidden="true"></div>' if timed else ""
+    classes = "figure" + " timed" * timed + " wide" * wide
+    cursor = '<div class="cursor" aria-hidden="true"></div>' * timed
     head = f"<h3>{title}</h3><p>{note}</p>" if note else f"<h3>{title}</h3>"
     body = f'<div class="picture">{picture}{cursor}</div>'
     return f'<figure class="{classes}"><figcaption>{head}</figcaption>{body}</figure>'
@@ -152,9 +155,8 @@ def legend(shown: Shown, view: str) -> str:
     if view == "difference":
         words = f"what-if minus baseline, mean of {over} pairs; band: 95 % interval at each tick"
         return note(key.format("what-if", words), "legend")
-    arms = [BASELINE, WHAT_IF] if view == "both" else [view]
-    solid = " solid" if view == BASELINE else ""
-    keys = [key.format(arm + solid, arm) for arm in arms] if shown.what_if else []
+    solid = " solid" * (view == BASELINE)
+    keys = [key.format(arm + solid, arm) for arm in arms_in(view, shown)] if shown.what_if else []
     band = f"median of {over} runs; band: 10–90 % of them" if n > 1 else "one run"
     return note(f'{" ".join(keys)} <span class="over">{band}</span>', "legend")
 
@@ -224,14 +226,14 @@ def _chart(shown: Shown, view: str, title: str, labels: Mapping[str, str], about
         last = records(frame[frame["tick"] == ticks - 1])
         ends = "; ".join(f"{labels[r['quantity']]} {num(r['difference'], '+')}" for r in last)
         alt = f"{title}, what-if minus baseline over time; at the end {ends}."
-        picture = panels.gaps(frame, labels, ticks, unit, alt)
+        picture = panels.gaps(alt, frame, labels, ticks, unit)
     else:
         bands = shown.bands(quantities, arms_in(view, shown))
         last = records(bands.groupby(["arm", "quantity"], sort=False).tail(1))
         names = [[r["arm"]] * shown.what_if + [labels[r["quantity"]]] * (len(labels) > 1) for r in last]
         ends = "; ".join(" ".join([*name, num(r["median"])]) for name, r in zip(names, last, strict=True))
         alt = f"{title} over time; median at the end: {ends or 'not defined'}."
-        picture = panels.lines(bands, labels, ticks, unit, alt)
+        picture = panels.lines(alt, bands, labels, ticks, unit)
     return figure(title, picture, escape(about), timed=True)
 
 
@@ -269,7 +271,7 @@ def flows(shown: Shown, look: View) -> str:
         frame = shown.flow_table(arm, look.tick)
         amounts = "; ".join(f"{name} {num(v)}" for name, v in frame["per_tick"].items())
         alt = f"Layer diagram of the {arm}, {when}, per tick: {amounts}."
-        picture = draw(shown, ("flows", arm, look.tick), panels.flows, frame, alt)
+        picture = draw(shown, ("flows", arm, look.tick), panels.flows, alt, frame)
         parts.append(figure(arm if shown.what_if else "Flows between the layers", picture, wide=alone(shown, look)))
     rows = [
         (
@@ -297,7 +299,7 @@ def _run(shown: Shown, look: View) -> str:
 
 
 def network(shown: Shown, look: View, losses: pd.DataFrame | None = None) -> str:
-    """Return who leans on whom at a tick, and what it costs to lose a node, if that was computed."""
+    """Return the dependency graph at a tick, and what it costs to lose a node, if that was computed."""
     fresh, parts = look.view == "difference", []
     for arm in [WHAT_IF] if fresh else arms_in(look.view, shown):
         nodes, edges = shown.new_links(look.pair, look.tick) if fresh else shown.network(arm, look.pair, look.tick)
@@ -305,7 +307,7 @@ def network(shown: Shown, look: View, losses: pd.DataFrame | None = None) -> str
         if fresh:
             title = "what-if; blue: links that the baseline has not"
         alt = _network_words(arm, nodes, edges, look.tick, fresh)
-        picture = draw(shown, ("network", arm, look.pair, look.tick, fresh), panels.network, nodes, edges, alt)
+        picture = draw(shown, ("network", arm, look.pair, look.tick, fresh), panels.network, alt, nodes, edges)
         parts.append(figure(title, picture, _leading(nodes), wide=alone(shown, look)))
     head = note(f"{NOTES['network']} At tick {look.tick + 1}{_run(shown, look)}.", "legend")
     return joined(head, parts) + keystones(losses)
@@ -322,7 +324,7 @@ def _network_words(arm: str, nodes: pd.DataFrame, edges: pd.DataFrame, tick: int
 def _leading(nodes: pd.DataFrame) -> str:
     marked = records(nodes[nodes["mark"]].sort_values(["kind", "load"], ascending=[False, False]))
     words = [f"{r['kind']} {r['id']} ({r['load']:g})" for r in marked]
-    return f"most leaned on: {', '.join(words)}" if words else "no node leans on another"
+    return f"most used: {', '.join(words)}" if words else "no node depends on another"
 
 
 def keystones(costs: pd.DataFrame | None) -> str:
@@ -337,13 +339,11 @@ def keystones(costs: pd.DataFrame | None) -> str:
     for kind, part in costs.groupby("kind", sort=False):
         worst, runs = part.iloc[0], int(part["seeds"].max())
         alt = f"Cost of losing each {kind} in discoveries, costliest first: {worst['name']} {num(worst['cost'])}."
-        picture = panels.ranked(part, "discoveries lost by the end (share of the top set; 95 %)", alt)
+        picture = panels.ranked(alt, part, "discoveries lost by the end (share of the top set; 95 %)")
         sure = ", ".join(part.loc[part["low"] > 0, "name"])
         words = "keystones, whose loss surely costs discoveries: " + sure
         words = words if sure else "of no single loss is it sure that it costs discoveries"
-        rest = (
-            f"rank 1 is the node that most others lean on; mean of {runs} runs, intervals hold for all nodes together"
-        )
+        rest = f"rank 1 is the node with most users; mean of {runs} runs, intervals hold for all nodes together"
         parts.append(figure(f"Loss of a {kind}", picture, f"{words}; {rest}"))
     return joined(head, parts) + "</section>"
 
@@ -355,10 +355,9 @@ def materials(shown: Shown, look: View) -> str:
     """Return the map of families: what was tried, what was found."""
     parts = []
     for arm in ["difference"] if look.view == "difference" else arms_in(look.view, shown):
-        title, words = arm if shown.what_if else "Materials space", _map_words(shown, look, arm)
-        title = "what-if minus baseline" if arm == "difference" else title
+        title = {"difference": "what-if minus baseline"}.get(arm, arm) if shown.what_if else "Materials space"
         picture = draw(shown, ("materials", arm, look.pair, look.tick), _map, shown, look, arm)
-        parts.append(figure(title, picture, words, wide=alone(shown, look)))
+        parts.append(figure(title, picture, _map_words(shown, look, arm), wide=alone(shown, look)))
     return joined(note(f"{NOTES['materials']} Up to tick {look.tick + 1}{_run(shown, look)}.", "legend"), parts)
 
 
@@ -369,9 +368,9 @@ def _map(shown: Shown, look: View, arm: str) -> str:
     if arm == "difference":
         gap, found = (after - before for before, after in zip(counts[BASELINE], counts[WHAT_IF], strict=True))
         alt += " coloured by the difference of experiments, what-if minus baseline."
-        return panels.materials(places, gap, np.maximum(found, 0), float(np.abs(gap).max()), alt, signed=True)
+        return panels.materials(alt, places, gap, np.maximum(found, 0), float(np.abs(gap).max()), signed=True)
     most = max(float(tried.max()) for tried, _ in counts.values())
-    return panels.materials(places, *counts[arm], most, f"{alt}, {arm}: {_map_words(shown, look, arm)}")
+    return panels.materials(f"{alt}, {arm}: {_map_words(shown, look, arm)}", places, *counts[arm], most)
 
 
 def _map_words(shown: Shown, look: View, arm: str) -> str:
@@ -397,7 +396,7 @@ def outcomes(shown: Shown, _: View) -> str:
         pairs = pd.DataFrame({arm: shown.ensemble.arm(arm)[outcome] for arm in shown.arms})
         middle = ", ".join(f"{arm} {num(float(pairs[arm].median()))}" for arm in shown.arms)
         alt = f"{outcome} of every run; medians: {middle}."
-        picture = draw(shown, ("outcomes", outcome), panels.outcome, pairs, UNITS[outcome], alt)
+        picture = draw(shown, ("outcomes", outcome), panels.outcome, alt, pairs, UNITS[outcome])
         parts.append(figure(TITLES.get(outcome, outcome.replace("_", " ")), picture, escape(MEANING[outcome])))
     effects = _spread_table(shown) if shown.effects is None else _effects_table(shown, shown.effects)
     cautions = "".join(f"<li>{escape(s)}</li>" for s in shown.ensemble.cautions)

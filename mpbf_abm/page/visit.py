@@ -116,14 +116,8 @@ class Visit:
 
     async def form(self, form: Any) -> None:
         """Take the form as it has changed."""
-        preset = form.get("preset") if isinstance(form, Mapping) else None
-        if isinstance(preset, str) and preset != self._preset:
-            try:
-                base = Parameters.preset(preset)
-            except MpbfError:
-                base = Parameters()
-            self._preset = preset
-            await self.tell("fill", {"bases": _texts(base.flat()), "values": None})
+        if isinstance(form, Mapping):
+            await self._rebase(form.get("preset"))
         try:
             scenario = from_form(form).checked()
         except ScenarioError as error:
@@ -138,6 +132,17 @@ class Visit:
             await self._begin(scenario)
         else:
             await self._status("Changed; press Run to see what comes of it", stale=True)
+
+    async def _rebase(self, preset: Any) -> None:
+        """Send the page the values of a preset, if it is another one than before."""
+        if not isinstance(preset, str) or preset == self._preset:
+            return
+        try:
+            base = Parameters.preset(preset)
+        except MpbfError:
+            base = Parameters()
+        self._preset = preset
+        await self.tell("fill", {"bases": _texts(base.flat()), "values": None})
 
     async def example(self, name: str) -> None:
         """Show a ready-made question; an empty name puts everything back."""
@@ -236,28 +241,33 @@ class Visit:
     async def _lose(self, shown: Shown) -> None:
         """Find keystones by simulation."""
         s, look = shown.scenario, self.look.fitting(shown)
+        if s.ticks < 2 or not s.parameters.planners.count:
+            nothing = "there is nothing to lose: keystones need two ticks and some planners"
+            await self._complain([FormFault("", nothing)])
+            return
         start = min(look.tick + 1, s.ticks - 1)
         policies = s.policies if shown.what_if and look.view != "baseline" else ()
-        if s.ticks < 2 or not s.parameters.planners.count:
-            await self._complain(
-                [FormFault("", "there is nothing to lose: keystones need two ticks and some planners")]
-            )
-            return
         specs = {i: RunSpec(s.parameters, s.seed + i, s.ticks, policies) for i in shown.replicates}
         self.losses = order = self.desk.order({i: Task(spec, losses=start) for i, spec in specs.items()})
-        words = f"Losing each node in turn from tick {start + 1}, {'with' if policies else 'without'} the policies"
-        while True:
-            done, wanted = len(order.results), len(order.tasks)
-            await self._status(f"{words}: {done} of {wanted}", done / wanted, not order.over)
-            if order.over:
-                break
-            await order.news(NEWS_SECONDS)
+        await self._wait(
+            order, f"Losing each node in turn from tick {start + 1}, {'with' if policies else 'without'} the policies"
+        )
         await self._status(self._words(s, self.order) if self.order else "", 1.0, False)
         if order.fault:
             await self._complain(placed([order.fault]))
         elif not order.cancelled:
-            self.costs = {shown.scenario.address(): _costs(order)}
+            self.costs = {s.address(): _costs(order)}
             self._repaint.set()
+
+    async def _wait(self, order: Order, words: str) -> None:
+        """Count the results of an order as they come, until it is over."""
+        wanted = len(order.tasks)
+        while True:
+            over, done = order.over, len(order.results)
+            await self._status(f"{words}: {done} of {wanted}", done / wanted, not over)
+            if over:
+                return
+            await order.news(NEWS_SECONDS)
 
     async def _complain(self, faults: Sequence[FormFault]) -> None:
         """Say what cannot be used, each at its control; what was said before goes."""
@@ -322,8 +332,7 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _asks(query: str) -> bool:
     """Return whether an address says anything about the model."""
-    keys = {part.split("=", 1)[0] for part in query.split("&") if part}
-    return bool(keys - set(View().__dict__))
+    return bool({part.split("=", 1)[0] for part in query.split("&") if part} - set(View().__dict__))
 
 
 def _checked_look(what: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 from numpy.typing import ArrayLike
+from scipy.special import expit, logit
 
 from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import refuse
 from mpbf_abm.stats.estimates import UNKNOWN, Estimate, critical_z, student
 
 Labels = ArrayLike | None
@@ -37,16 +38,16 @@ def auc(scores: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: 
         Labels of dependent cases; by default each case stands alone.
     folds : (n,), optional
         Only cases with the same label are compared, and all pairs that are count alike. Cross-validated scores need it:
-        those of different fits are not on one scale, and pooled scores of pure noise have an area below .5 (Airola et
+        those of different fits are not on one scale, and pooled scores of pure noise have an area below 0.5 (Airola et
         al. 2011).
 
     Returns
     -------
     Estimate
-        1 in perfect order, .5 for a constant score, 0 reversed. The standard error is that of DeLong, DeLong and
+        1 in perfect order, 0.5 for a constant score, 0 reversed. The standard error is that of DeLong, DeLong and
         Clarke-Pearson (1988), with groups that of Obuchowski (1997); the interval is symmetric on the logit scale, so
-        that it stays within 0 and 1. Where that error is 0 (perfect order, constant scores) or unknown (all of one
-        class in one group) the interval is Newcombe's (2006, method 5), which needs the area and the numbers of cases
+        that it stays within 0 and 1. That error may be 0 (perfect order, constant scores) or unknown (all of one class
+        in one group). The interval then is Newcombe's (2006, method 5), which needs the area and the numbers of cases
         (groups) only.
 
     Raises
@@ -61,8 +62,7 @@ def auc(scores: ArrayLike, outcome: ArrayLike, *, groups: Labels = None, folds: 
     1.0
     """
     y = checked_outcome(outcome)
-    s = checked_values("scores", scores, len(y))
-    area, covariance, counts = _areas([s], y, groups, folds)
+    area, covariance, counts = _areas([checked_values("scores", scores, len(y))], y, groups, folds)
     return _bounded(area[0], covariance[0, 0], counts)
 
 
@@ -81,7 +81,7 @@ def auc_difference(
     -------
     Estimate
         0 to 0 for scores in the same order. Where order differs and the error is still 0 or unknown, the interval is
-        put together from those of both areas as if they were independent (Zou and Donner 2008), which is wide.
+        wide: it is put together from those of both areas as if they were independent (Zou and Donner 2008).
     """
     y = checked_outcome(outcome)
     scores = [checked_values("scores", s, len(y)) for s in (first, second)]
@@ -129,8 +129,6 @@ def _areas(scores: Sequence[Float], y: Bool, groups: Labels, folds: Labels) -> t
 
 def _bounded(area: float, variance: float, counts: tuple[int, int]) -> Estimate:
     """Return an area with an interval within 0 and 1."""
-    from scipy.special import expit, logit
-
     error = math.sqrt(variance) if variance >= 0 else math.nan
     if 0 < area < 1 and variance > 1e-15:
         half = critical_z() * error / (area * (1 - area))
@@ -173,8 +171,7 @@ def roc_curve(scores: ArrayLike, outcome: ArrayLike) -> pd.DataFrame:
     s = checked_values("scores", scores, len(y))
     order = np.argsort(-s, kind="stable")
     last = np.flatnonzero(np.append(np.diff(s[order]) != 0, True))
-    true, false = np.cumsum(y[order])[last], np.cumsum(~y[order])[last]
-    rates = {"false_positive_rate": false, "true_positive_rate": true}
+    rates = {"false_positive_rate": np.cumsum(~y[order])[last], "true_positive_rate": np.cumsum(y[order])[last]}
     columns = {name: np.append(0.0, count / count[-1]) for name, count in rates.items()}
     return pd.DataFrame({"threshold": np.append(np.inf, s[order][last])} | columns)
 
@@ -191,11 +188,11 @@ def _ranks(x: Float) -> Float:
 def checked_outcome(outcome: ArrayLike) -> Bool:
     """Return outcomes as booleans (n,), or raise one clear line; neither class may be empty."""
     y = np.asarray(outcome)
-    if y.ndim != 1 or not len(y) or not np.isin(y, (0, 1)).all():
-        raise ConfigurationError("outcome: a list of yes and no (1 and 0) is needed")
+    refuse(
+        y.ndim != 1 or not len(y) or not np.isin(y, (0, 1)).all(), "outcome: a list of yes and no (1 and 0) is needed"
+    )
     y = y.astype(bool)
-    if y.all() | (~y).all():
-        raise ConfigurationError(f"outcome: all {len(y)} cases are {'yes' if y[0] else 'no'}; both classes are needed")
+    refuse(y.all() | (~y).all(), f"outcome: all {len(y)} cases are {'yes' if y[0] else 'no'}; both classes are needed")
     return y
 
 
@@ -284,8 +281,6 @@ class Logistic:
 
     def probability(self, inputs: ArrayLike) -> Float:
         """Return the probability of yes (n,) for inputs (n, q)."""
-        from scipy.special import expit
-
         x = _inputs(inputs)
         refuse(x.shape[1] != len(self.mean), f"inputs: {x.shape[1]} columns; the regression has {len(self.mean)}")
         return np.asarray(expit(self.intercept + (x - self.mean) / self.sd @ self.coefficients))
@@ -306,7 +301,6 @@ def fit_logistic(inputs: ArrayLike, outcome: ArrayLike, ridge: float = 1.0) -> L
         Above 0, so that there is one solution even where the classes can be parted.
     """
     from scipy.optimize import minimize
-    from scipy.special import expit
 
     y = checked_outcome(outcome)
     x = _inputs(inputs, len(y))

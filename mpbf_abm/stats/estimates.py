@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtri, stdtrit
 
 from mpbf_abm.arrays import Float
 
@@ -32,15 +33,11 @@ UNKNOWN = Estimate(math.nan, math.nan, math.nan, math.nan)
 
 def critical_z(level: float = LEVEL) -> float:
     """Return the half width of the interval of a normal variable, in standard errors."""
-    from scipy.special import ndtri
-
     return float(ndtri(0.5 + level / 2))
 
 
 def critical_t(freedom: ArrayLike, level: float = LEVEL) -> Float:
     """Return the half width of the interval of Student's t, in standard errors, by degrees of freedom (any shape)."""
-    from scipy.special import stdtrit
-
     return np.asarray(stdtrit(np.asarray(freedom, np.float64), 0.5 + level / 2))
 
 
@@ -181,9 +178,8 @@ def judge(
     if n < 2:
         return Verdict(False, min(most, least + ahead(least, look_ahead)), np.full(len(targets), np.inf))
     widths = half_widths(np.asarray(differences, np.float64).reshape(n, -1), events, together=len(targets))
-    met = (widths <= np.asarray(targets)).all(axis=1)
     # The last time that a target was missed; precision holds from the next replicate on.
-    missed = np.flatnonzero(~met)
+    missed = np.flatnonzero(~(widths <= np.asarray(targets)).all(axis=1))
     since = max(least, int(missed[-1]) + 2 if len(missed) else 1)
     if since <= n and n - since >= ahead(since, look_ahead):
         return Verdict(True, n, widths[-1])

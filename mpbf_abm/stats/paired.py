@@ -1,6 +1,6 @@
 """Effects on the same seeds: the difference replicate by replicate, with its interval.
 
-Arms that share their seeds share every draw of every rule they have in common, so the
+Arms that share their seeds share every draw of every rule they have in common. The
 difference of a pair varies less than either arm; how much less is the variance-reduction factor.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import refuse_all
@@ -45,9 +46,9 @@ def paired_effects(
     -------
     DataFrame
         One row per outcome: means of both arms, ``difference`` (treated minus baseline), ``low`` and ``high`` of its
-        interval (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), ``n`` pairs, and whether at least two
-        pairs are all ``identical``, bit for bit. A pair with a value that is not finite is left out of its outcome; an
-        outcome with fewer than two pairs left has NaN for everything that needs them.
+        interval (:func:`simultaneous_intervals`), ``vrf`` (:func:`reduction`), and ``n`` pairs. ``identical`` says
+        whether at least two pairs are all equal, bit for bit. A pair with a value that is not finite is left out of its
+        outcome; an outcome with fewer than two pairs left has NaN for everything that needs them.
 
     Raises
     ------
@@ -207,8 +208,6 @@ def simultaneous_intervals(
     >>> bool(both.low[0] > 0), bool(both.low[1] < 0)
     (True, True)
     """
-    from scipy.special import ndtr
-
     x = np.asarray(effects, np.float64)
     q = x.shape[1]
     known = np.isfinite(x)
@@ -237,8 +236,7 @@ def simultaneous_intervals(
                 t = np.abs(weight @ centred / (weight @ known)) / error * np.sqrt(n / (n - 1.0))
             worst.append(np.where(judged & np.isfinite(t), t, 0.0).max(axis=1))
         normal = float(np.quantile(np.concatenate(worst), LEVEL))
-        freedom = np.maximum(n - 1, 1)
-        critical = critical_t(freedom, max(LEVEL, 2.0 * float(ndtr(normal)) - 1.0))
+        critical = critical_t(np.maximum(n - 1, 1), max(LEVEL, 2.0 * float(ndtr(normal)) - 1.0))
     half = np.where(usable, critical * error, np.where(n >= CONSTANT, 0.0, np.nan))
     most = np.where(pseudo > 0, 1.0, bounds)
     return Simultaneous(mean, error, np.maximum(mean - half, -most), np.minimum(mean + half, most), n, critical)

@@ -1,8 +1,8 @@
 """Scenario discovery: boxes of factor values in which an outcome of interest is common.
 
 The patient rule induction method (Friedman and Fisher 1999) as scenario discovery uses it (Bryant and Lempert 2010;
-Kwakkel and Jaxa-Rozen 2016): columns of numbers, whole numbers and names are peeled each in its way, and a peel is
-valued by what it gains for each point it gives up. Trajectories equal those of ema_workbench.
+Kwakkel and Jaxa-Rozen 2016): columns of numbers, whole numbers and names are peeled each in its way. A peel is valued
+by what it gains for each point it gives up. Trajectories equal those of ema_workbench.
 """
 
 from __future__ import annotations
@@ -74,8 +74,7 @@ class Prim:
         n, hits = len(self.y), int(self.y.sum())
         short = not self.columns or any(len(c) != n for c in self.columns)
         refuse(short, "scenario discovery needs columns as long as the outcome")
-        both = f"scenario discovery needs both kinds of scenarios; {hits} of {n} are of interest"
-        refuse(hits in (0, n), both)
+        refuse(hits in (0, n), f"scenario discovery needs both kinds of scenarios; {hits} of {n} are of interest")
         finite = all(np.isfinite(c).all() for c in self.columns if c.dtype.kind == "f")
         refuse(not finite, "scenario discovery needs factor values that are all finite")
         self.kinds = [KINDS.get(c.dtype.kind, "name") for c in self.columns]
@@ -95,8 +94,8 @@ class Prim:
                 ]
                 if not options:
                     break
-                best = max(range(len(options)), key=lambda i: (options[i][0], options[i][1], -i))
-                gain, _, box, inside = options[best]
+                # Of equally good ones the first.
+                gain, _, box, inside = max(options, key=lambda option: option[:2])
                 before, after = int(last.inside.sum()), int(inside.sum())
                 onwards = after > before if grows else after < before
                 better = not grows or (after > 0 and self.y[inside].mean() > self.y[last.inside].mean())
@@ -109,9 +108,7 @@ class Prim:
         """Return the gain in density for each point given up, or taken in."""
         before, after = int(old.sum()), int(new.sum())
         mean_old, mean_new = self.y[old].mean(), self.y[new].mean() if after else 0.0
-        if mean_old == mean_new:
-            return 0.0
-        return float((mean_new - mean_old) / abs(before - after))
+        return 0.0 if mean_old == mean_new else float((mean_new - mean_old) / abs(before - after))
 
     # ------------------------------------------------------------------ steps
 

@@ -84,8 +84,7 @@ def ranks(values: Float, larger: bool) -> Float:
     """Return ranks from 1 (best); policies that tie, but for rounding, share the mean of their ranks."""
     from scipy.stats import rankdata
 
-    unit = 1e-12 * max(1.0, float(np.abs(values).max()))
-    score = np.round(values / unit)
+    score = np.round(values / (1e-12 * max(1.0, float(np.abs(values).max()))))
     return np.asarray(rankdata(-score if larger else score, method="average"), np.float64)
 
 

@@ -1,7 +1,7 @@
 """Sensitivity: which factors an outcome depends on, with the noise of replicates taken out.
 
-Index arrays hold replicate values along the last axis; replicates of a row are independent of those of other rows for
-Sobol indices, and shared along a trajectory for elementary effects (see :mod:`mpbf_abm.studies.design`).
+Index arrays hold replicate values along the last axis. Replicates of a row are independent of those of other rows for
+Sobol indices. They are shared along a trajectory for elementary effects (see :mod:`mpbf_abm.studies.design`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import refuse
 from mpbf_abm.stats.estimates import LEVEL
 
 RESAMPLES = 1_000
@@ -77,8 +77,10 @@ def sobol_indices(
     wrong = a.ndim != 2 or a.shape != b.shape or ab.ndim != 3 or ab.shape[::2] != a.shape or len(a) < 2
     shapes = f"{a.shape}, {b.shape}, {ab.shape}"
     refuse(wrong, f"Sobol indices need A (n, m), B (n, m) and AB (n, k, m) with n > 1, not {shapes}")
-    if not all(np.isfinite(x).all() for x in (a, b, ab)):
-        raise ConfigurationError("Sobol indices need outcomes that are all finite; leave out whole rows")
+    refuse(
+        not all(np.isfinite(x).all() for x in (a, b, ab)),
+        "Sobol indices need outcomes that are all finite; leave out whole rows",
+    )
     n, m = a.shape
     every = np.concatenate([a[:, None], b[:, None], ab], axis=1)
     within = every.var(axis=2, ddof=1).mean(axis=1) if m > 1 else np.full(n, np.nan)
@@ -162,8 +164,9 @@ def elementary_effects(effects: Float, *, seed: int = 0) -> ElementaryEffects:
     """
     e = np.asarray(effects, np.float64)
     refuse(e.ndim != 3 or len(e) < 2, f"elementary effects need at least two trajectories (r, k, m), not {e.shape}")
-    if not np.isfinite(e).all():
-        raise ConfigurationError("elementary effects need outcomes that are all finite; leave out whole trajectories")
+    refuse(
+        not np.isfinite(e).all(), "elementary effects need outcomes that are all finite; leave out whole trajectories"
+    )
     r, k, m = e.shape
     each = e.mean(axis=2)
     noise = e.var(axis=2, ddof=1) / m if m > 1 else np.full((r, k), np.nan)

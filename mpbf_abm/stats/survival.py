@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import refuse
 from mpbf_abm.stats.estimates import critical_z
 
 CURVE = ["time", "at_risk", "events", "survival", "error", "low", "high"]
@@ -22,8 +22,10 @@ def leaders(shares: ArrayLike) -> Int:
     Who leads keeps the lead while level with another; at the start the first of those that are level leads.
     """
     x = np.asarray(shares, np.float64)
-    if x.ndim < 2 or not x.shape[-1] or not np.isfinite(x).all():
-        raise ConfigurationError("leaders: finite shares by time and family are needed")
+    refuse(
+        x.ndim < 2 or not x.shape[-1] or not np.isfinite(x).all(),
+        "leaders: finite shares by time and family are needed",
+    )
     out = x.argmax(axis=-1)
     for t in range(1, x.shape[-2]):
         held = np.take_along_axis(x[..., t, :], out[..., t - 1, None], axis=-1)[..., 0]
@@ -116,8 +118,10 @@ def survival(times: ArrayLike, seen: ArrayLike) -> pd.DataFrame:
         ``high`` the bound before, which still holds, as survival only falls.
     """
     t, event = np.asarray(times, np.float64), np.asarray(seen, bool)
-    if t.ndim != 1 or not len(t) or t.shape != event.shape or not np.isfinite(t).all() or (t < 0).any():
-        raise ConfigurationError("survival: times of 0 or more, and for each whether the event was seen, are needed")
+    refuse(
+        t.ndim != 1 or not len(t) or t.shape != event.shape or not np.isfinite(t).all() or (t < 0).any(),
+        "survival: times of 0 or more, and for each whether the event was seen, are needed",
+    )
     at, count = np.unique(t[event], return_counts=True)
     order, at_risk, left = product_limit(t, event, np.ones((1, len(t))))
     first, last = (np.searchsorted(t[order], at, side) for side in ("left", "right"))
@@ -132,8 +136,7 @@ def survival(times: ArrayLike, seen: ArrayLike) -> pd.DataFrame:
         error = np.where(gone, np.nan, alive * np.sqrt(greenwood))
     before = high[~gone][-1] if (~gone).any() else 1.0
     ends = np.where(gone, 0.0, low), np.where(gone, before, high)
-    columns = (at, risk.astype(np.int64), count, alive, error, *ends)
-    table = pd.DataFrame(dict(zip(CURVE, columns, strict=True)))
+    table = pd.DataFrame(dict(zip(CURVE, (at, risk.astype(np.int64), count, alive, error, *ends), strict=True)))
     start = pd.DataFrame([(0.0, len(t), 0, 1.0, 0.0, 1.0, 1.0)], columns=CURVE)
     return table if len(at) and at[0] == 0 else pd.concat([start, table], ignore_index=True)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, faults_of, lines_where, refuse, refuse_any
 from mpbf_abm.stats import robustness as criteria_of
 from mpbf_abm.stats.estimates import half_widths, wilson
 from mpbf_abm.stats.paired import FEW_UNITS, TWO_GROUPS, bimodality, cautions, middle, reduction, simultaneous_intervals
 from mpbf_abm.stats.prim import Found, Prim
 from mpbf_abm.stats.sensitivity import elementary_effects, sobol_indices
 from mpbf_abm.studies.definition import BASELINE, Outcome
-from mpbf_abm.studies.design import DUMMY, SAMPLED, lines_where
+from mpbf_abm.studies.design import DUMMY, SAMPLED
 from mpbf_abm.studies.results import DONE, FAILED, Results
 
 MOST_MISSING = 0.05  # share of scenarios, row blocks or trajectories that may be left out
@@ -55,30 +57,22 @@ def fields_of(source: Any, names: str) -> dict[str, Any]:
 def chosen(results: Results, names: Sequence[str] | None) -> list[str]:
     """Names of outcomes, all of the study's if none is asked for; unknown ones are refused."""
     wanted = list(names or results.definitions)
-    faults: list[str] = []
-    for name in wanted:
-        try:
-            results.outcome(name)
-        except ConfigurationError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigurationError(faults)
+    refuse_any(faults_of(*(partial(results.outcome, name) for name in wanted)))
     return wanted
 
 
 def refuse_unsupported(results: Results, kind: str) -> None:
     """Refuse an analysis that the design of a study cannot support."""
     why = results.plan.supports()[kind]
-    if why:
-        raise ConfigurationError(f"{kind}: {why}")
+    refuse(why, f"{kind}: {why}")
 
 
 def refuse_gaps(whole: NDArray[np.bool_], what: str, before: str = "") -> int:
     """Refuse an analysis in which too much is missing to be left out; return how much is."""
     missing, planned = int((~whole).sum()), len(whole)
-    if missing == planned or missing > MOST_MISSING * planned:
-        few = f"more than {MOST_MISSING:.0%}; see mpbf study status and failures"
-        raise ConfigurationError(f"{before}{missing} of {planned} {what} lack a run or a value, {few}")
+    few = f"more than {MOST_MISSING:.0%}; see mpbf study status and failures"
+    much = missing == planned or missing > MOST_MISSING * planned
+    refuse(much, f"{before}{missing} of {planned} {what} lack a run or a value, {few}")
     return missing
 
 
@@ -89,10 +83,9 @@ def main_outcome(results: Results, name: str | None) -> str:
 
 
 def refuse_without_outcomes(results: Results) -> None:
-    """Refuse runs that are pieces of another result, and have no outcomes of their own."""
-    if not results.definitions:
-        pieces = "they are pieces of a result, which is reported where it was written"
-        raise ConfigurationError(f"{results.store.path}: its runs have no outcomes; {pieces}")
+    """Refuse runs that are pieces of another result, and have no outcomes."""
+    pieces = "they are pieces of a result, which is reported where it was written"
+    refuse(not results.definitions, f"{results.store.path}: its runs have no outcomes; {pieces}")
 
 
 def complete(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArray[np.bool_]:
@@ -144,7 +137,7 @@ def compare(
 ) -> Analysis:
     """Return paired effects of every arm against the baseline, with simultaneous 95 % intervals and verdicts.
 
-    The unit of the intervals is the scenario where scenarios are a sample with draws of their own, else the replicate
+    The unit of the intervals is the scenario where scenarios are a sample, each with separate draws, else the replicate
     (averaged over the scenarios of the design). Primary outcomes of all arms are one family; every other outcome is
     another family, and exploratory. Intervals of events and of outcomes that are shares lie within -1 and 1.
 
@@ -167,31 +160,22 @@ def compare(
     refuse_unsupported(results, "compare")
     # Scenarios that share their draws say nothing about chance.
     unit = "scenario" if results.study.design.kind in SAMPLED and results.study.crn != "all" else "replicate"
-    wanted = chosen(results, names)
+    wanted, arms = chosen(results, names), range(1, len(results.arm_names))
     effects = {name: _effects(results, name) for name in wanted}
     units = {name: _units(effects[name], unit == "scenario") for name in wanted}
-    if all(complete(u, 1).sum() < 2 for u in units.values()):
-        size = results.status.size
-        raise ConfigurationError(f"compare: fewer than two pairs of runs are complete; {size} are planned")
+    few = all(complete(u, 1).sum() < 2 for u in units.values())
+    refuse(few, f"compare: fewer than two pairs of runs are complete; {results.status.size} are planned")
     together = not results.study.outcomes if together is None else together
     first = wanted if together else [name for name in wanted if results.outcome(name).primary]
-    families = ([first] if first else []) + [[name] for name in wanted if name not in first]
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
-    alike: dict[tuple[str, str], int] = {}
-    for family in families:
-        columns = [(name, a) for name in family for a in range(1, len(results.arm_names))]
-        found = simultaneous_intervals(
-            np.column_stack([units[name][:, a - 1] for name, a in columns]),
-            events=[results.outcome(name).event for name, _ in columns],
-            bounds=[_bound(results, name) for name, _ in columns],
-            seed=seed,
-        )
-        for j, (name, a) in enumerate(columns):
-            same = alike[name, results.arm_names[a]] = _alike(results, name, a)
-            ends = [float(v[j]) for v in (found.low, found.high, found.critical, found.error)]
-            paired = effects[name][:, a - 1], units[name][:, a - 1]
-            rows[name, a] = _effect_row(results, name, a, *paired, ends, same, unit)
-    table = pd.DataFrame([rows[name, a] for name in wanted for a in range(1, len(results.arm_names))])
+    ends: dict[tuple[str, int], list[float]] = {}
+    for family in filter(None, [first, *([name] for name in wanted if name not in first)]):
+        ends |= _intervals(results, units, list(product(family, arms)), seed)
+    alike = {(name, results.arm_names[a]): _alike(results, name, a) for name, a in ends}
+    rows = [
+        _effect_row(results, name, a, effects[name][:, a - 1], units[name][:, a - 1], ends[name, a], alike, unit)
+        for name, a in product(wanted, arms)
+    ]
+    table = pd.DataFrame(rows)
     spreads = distributions(results, wanted)
     said = (
         "all intervals hold together, over outcomes and arms"
@@ -201,6 +185,20 @@ def compare(
     notes = [f"units are {unit}s; common random numbers: {results.study.crn}; {said}"]
     notes += _compare_notes(results, table, spreads, alike)
     return Analysis("compare", {"effects": table, "distributions": spreads}, notes)
+
+
+def _intervals(
+    results: Results, units: Mapping[str, Float], columns: Sequence[tuple[str, int]], seed: int
+) -> dict[tuple[str, int], list[float]]:
+    """Return low, high, critical value and error of every effect of a family, by outcome and arm."""
+    found = simultaneous_intervals(
+        np.column_stack([units[name][:, a - 1] for name, a in columns]),
+        events=[results.outcome(name).event for name, _ in columns],
+        bounds=[_bound(results, name) for name, _ in columns],
+        seed=seed,
+    )
+    ends = np.column_stack([found.low, found.high, found.critical, found.error]).tolist()
+    return dict(zip(columns, ends, strict=True))
 
 
 def _bound(results: Results, name: str) -> float:
@@ -232,7 +230,14 @@ def _units(effects: Float, by_scenario: bool) -> Float:
 
 
 def _effect_row(
-    results: Results, name: str, arm: int, pairs: Float, units: Float, ends: Sequence[float], alike: int, unit: str
+    results: Results,
+    name: str,
+    arm: int,
+    pairs: Float,
+    units: Float,
+    ends: Sequence[float],
+    alike: Mapping[tuple[str, str], int],
+    unit: str,
 ) -> dict[str, Any]:
     outcome, values = results.outcome(name), results.values(name)
     low, high, critical, error = ends
@@ -242,12 +247,9 @@ def _effect_row(
     wins = float((flat > 0).sum() + 0.5 * (flat == 0).sum())
     by = np.array([row[k].mean() if k.any() else np.nan for row, k in zip(pairs, known, strict=True)]) * outcome.sign
     harmed = by[np.isfinite(by)]
-    word = verdict(low, high, outcome)
-    if len(flat) and outcome.event and np.ptp(np.concatenate([baseline, treated])) == 0:
-        # That an event was never seen, or never missed, says nothing of what an arm does to it.
-        word = "undecided"
-    elif alike >= 2:
-        word = "identical"
+    word = _word(
+        verdict(low, high, outcome), outcome, np.concatenate([baseline, treated]), alike[name, results.arm_names[arm]]
+    )
     needed = pairs_needed(error * np.sqrt(n) if n else np.nan, critical, outcome) if word == "undecided" else np.nan
     better, worst = [np.nan] * 3, [np.nan] * 2
     if outcome.better != "none":
@@ -265,6 +267,14 @@ def _effect_row(
     row |= {"vrf": reduction(values[:, 0], values[:, arm]), "unit": unit, "units": n, "pairs": int(known.sum())}
     row |= {"missing": int((~known).sum()), "failed_baseline": int(failed[0]), "failed_arm": int(failed[arm])}
     return row | {"critical": critical, "method": method}
+
+
+def _word(judged: str, outcome: Outcome, values: Float, alike: int) -> str:
+    """Return the verdict of an effect, where all its values and its identical pairs are known."""
+    if values.size and outcome.event and np.ptp(values) == 0:
+        # That an event was never seen, or never missed, says nothing of what an arm does to it.
+        return "undecided"
+    return "identical" if alike >= 2 else judged
 
 
 def _alike(results: Results, name: str, arm: int) -> int:
@@ -286,12 +296,10 @@ def verdict(low: float, high: float, outcome: Outcome) -> str:
         return "undecided"
     if outcome.smallest is not None and -outcome.smallest <= low and high <= outcome.smallest:
         return "equivalent"
-    if low > 0 or high < 0:
-        up = low > 0
-        if outcome.better == "none":
-            return "higher" if up else "lower"
-        return "better" if up == (outcome.sign > 0) else "worse"
-    return "undecided"
+    if low <= 0 <= high:
+        return "undecided"
+    along, against = ("higher", "lower") if outcome.better == "none" else ("better", "worse")
+    return along if (low > 0) == (outcome.sign > 0) else against
 
 
 def pairs_needed(sd: float, critical: float, outcome: Outcome) -> float:
@@ -352,8 +360,7 @@ def robustness(results: Results, name: str | None = None, *, threshold: float | 
     refuse_unsupported(results, "robustness")
     name = main_outcome(results, name)
     outcome = results.outcome(name)
-    if outcome.better == "none":
-        raise ConfigurationError(f"robustness: outcome '{name}' does not say what is better, more or less")
+    refuse(outcome.better == "none", f"robustness: outcome '{name}' does not say what is better, more or less")
     values, whole, left_out = _whole(np.moveaxis(results.values(name), 1, 0) * outcome.sign)
     f, replicates = criteria_of.check_table(values.mean(axis=2)), values.shape[2]
     level = threshold if threshold is not None else outcome.acceptable
@@ -364,13 +371,13 @@ def robustness(results: Results, name: str | None = None, *, threshold: float | 
     for rule, (function, larger) in rules.items():
         shares = criteria_of.rank_shares(values, function, larger, seed=seed) if replicates > 1 else np.nan
         sign = outcome.sign if rule in ("maximin", "maximax", "hurwicz", "laplace") else 1
-        part: dict[str, Any] = {
-            "outcome": name,
-            "criterion": rule,
-            "arm": results.arm_names,
+        part: dict[str, Any] = {"outcome": name, "criterion": rule, "arm": results.arm_names}
+        part |= {
             "value": scores[rule] * sign,
+            "rank": ranked[rule],
+            "first_share": shares,
+            "honest": honest if rule == "minimax regret" else np.nan,
         }
-        part |= {"rank": ranked[rule], "first_share": shares, "honest": honest if rule == "minimax regret" else np.nan}
         parts.append(pd.DataFrame(part | {"scenarios": f.shape[1], "replicates": replicates}))
     names, regret = list(rules), criteria_of.regret(f)
     tau = pd.DataFrame(criteria_of.agreement(ranked), index=names, columns=names).rename_axis("criterion").reset_index()
@@ -411,8 +418,7 @@ def _whole(values: Float) -> tuple[Float, NDArray[np.bool_], list[str]]:
     if by_scenario.mean() < by_replicate.mean():
         gone = f"{(~by_replicate).sum()} replicates with a missing run are left out of every scenario"
         return values[:, :, by_replicate], everywhere, [gone]
-    if not by_scenario.any():
-        raise ConfigurationError("robustness: no scenario is complete; see mpbf study status and failures")
+    refuse(not by_scenario.any(), "robustness: no scenario is complete; see mpbf study status and failures")
     return values[:, by_scenario], by_scenario, [f"{(~by_scenario).sum()} scenarios with a missing run are left out"]
 
 
@@ -445,9 +451,32 @@ def sensitivity(
     kind, a = results.study.design.kind, results.arm_index(arm)
     if series is None:
         return (_sobol if kind == "saltelli" else _morris)(results, chosen(results, names), a, seed)
-    if kind != "saltelli":
-        raise ConfigurationError("sensitivity: indices along the run need a saltelli design")
+    refuse(kind != "saltelli", "sensitivity: indices along the run need a saltelli design")
     return _along(results, series, a, seed)
+
+
+Part = tuple[pd.DataFrame, list[str]]  # a table, and notes on it
+
+
+def _each(makers: Mapping[str, Callable[[], Part]], without: str = "") -> Part:
+    """Join the tables of several outcomes or ticks; what one of them lacks becomes a note.
+
+    Raises
+    ------
+    ConfigurationError
+        If none can be made: the notes, or else what is given.
+    """
+    parts, notes = [], []
+    for name, make in makers.items():
+        try:
+            part, said = make()
+        except ConfigurationError as error:
+            notes.append(f"{name}: {error}")
+            continue
+        parts.append(part)
+        notes += said
+    refuse(not parts, [f"sensitivity: {note}" for note in ([without] if without else notes)])
+    return pd.concat(parts, ignore_index=True), list(dict.fromkeys(notes))
 
 
 def _blocks(results: Results, values: Float) -> tuple[Float, Float, Float, int]:
@@ -470,62 +499,55 @@ def _columns_of(results: Results) -> list[str]:
 
 
 def _sobol(results: Results, names: Sequence[str], arm: int, seed: int) -> Analysis:
-    factors, parts, notes = _columns_of(results), [], []
-    for name in names:
-        try:
-            *blocks, dropped = _blocks(results, results.values(name)[:, arm])
-            s = sobol_indices(*blocks, seed=seed)
-        except ConfigurationError as error:
-            notes.append(f"{name}: {error}")
-            continue
-        floor = max(0.0, np.nan_to_num(s.total_high[-1])) if results.study.design.dummy else 0.0
-        width = s.total_high - s.total_low
-        adequate = (width < 0.1) | (s.total_high < 0.05)
-        part: dict[str, Any] = {"outcome": name, "factor": factors}
-        part |= fields_of(s, "first first_low first_high total total_low total_high")
-        part |= {"above_floor": s.total_low > floor, "adequate": adequate}
-        part |= fields_of(s, "stochastic_share variance rows replicates") | {"dropped": dropped}
-        method = "Saltelli 2010, Jansen 1999; noise of replicates taken out; percentile bootstrap"
-        parts.append(pd.DataFrame(part | {"method": method}))
-        wide = ", ".join(f for f, good in zip(factors, adequate, strict=True) if not good)
-        # Base rows at which every interval would be narrow enough, as a power of two.
-        more = int(2 ** np.ceil(np.log2(max(2.0, s.rows * (width.max() / 0.1) ** 2))))
-        alone = "one replicate: noise counts as variance that every factor makes; the dummy shows how much"
-        notes += lines_where(
-            (dropped, f"{name}: {dropped} row blocks with a missing run or value are left out"),
-            (s.replicates < 2, f"{name}: {alone}"),
-            (
-                wide,
-                f"{name}: too few rows for {wide} (interval of the total index wider than .1); about {more} would do",
-            ),
-        )
-    if not parts:
-        raise ConfigurationError([f"sensitivity: {note}" for note in notes])
-    return Analysis("sensitivity", {"indices": pd.concat(parts, ignore_index=True)}, list(dict.fromkeys(notes)))
+    table, notes = _each({name: partial(_indices, results, name, arm, seed) for name in names})
+    return Analysis("sensitivity", {"indices": table}, notes)
+
+
+def _indices(results: Results, name: str, arm: int, seed: int) -> Part:
+    """Sobol indices of an outcome."""
+    factors = _columns_of(results)
+    *blocks, dropped = _blocks(results, results.values(name)[:, arm])
+    s = sobol_indices(*blocks, seed=seed)
+    floor = max(0.0, np.nan_to_num(s.total_high[-1])) if results.study.design.dummy else 0.0
+    width = s.total_high - s.total_low
+    adequate = (width < 0.1) | (s.total_high < 0.05)
+    part: dict[str, Any] = {"outcome": name, "factor": factors}
+    part |= fields_of(s, "first first_low first_high total total_low total_high")
+    part |= {"above_floor": s.total_low > floor, "adequate": adequate}
+    part |= fields_of(s, "stochastic_share variance rows replicates") | {"dropped": dropped}
+    method = "Saltelli 2010, Jansen 1999; noise of replicates taken out; percentile bootstrap"
+    wide = ", ".join(f for f, good in zip(factors, adequate, strict=True) if not good)
+    # Base rows at which every interval would be narrow enough, as a power of two.
+    more = int(2 ** np.ceil(np.log2(max(2.0, s.rows * (width.max() / 0.1) ** 2))))
+    alone = "one replicate: noise counts as variance that every factor makes; the dummy shows how much"
+    few = f"too few rows for {wide} (interval of the total index wider than 0.1); about {more} would do"
+    notes = lines_where(
+        (dropped, f"{name}: {dropped} row blocks with a missing run or value are left out"),
+        (s.replicates < 2, f"{name}: {alone}"),
+        (wide, f"{name}: {few}"),
+    )
+    return pd.DataFrame(part | {"method": method}), notes
 
 
 def _along(results: Results, series: str, arm: int, seed: int) -> Analysis:
     """Return indices at every stored tick, and over the whole run weighted by variance (Gamboa et al. 2014)."""
     values, factors = results.series_values(series)[:, arm], _columns_of(results)
-    parts, weights, notes = [], [], []
-    for t, tick in enumerate(results.series_ticks):
-        try:
-            *blocks, dropped = _blocks(results, values[:, :, t])
-            s = sobol_indices(*blocks, resamples=200, seed=seed)
-        except ConfigurationError as error:
-            notes.append(f"tick {tick}: {error}")
-            continue
+    weights = []
+
+    def indices(t: int, tick: int) -> Part:
+        *blocks, dropped = _blocks(results, values[:, :, t])
+        s = sobol_indices(*blocks, resamples=200, seed=seed)
         weights.append((s.variance, s.first, s.total))
-        part: dict[str, Any] = {"series": series, "tick": int(tick), "factor": factors}
+        part: dict[str, Any] = {"series": series, "tick": tick, "factor": factors}
         part |= fields_of(s, "first total total_low total_high stochastic_share rows replicates")
-        parts.append(pd.DataFrame(part | {"dropped": dropped}))
-    if not parts:
-        raise ConfigurationError(f"sensitivity: the series '{series}' does not vary at any tick")
+        return pd.DataFrame(part | {"dropped": dropped}), []
+
+    makers = {f"tick {tick}": partial(indices, t, int(tick)) for t, tick in enumerate(results.series_ticks)}
+    along, notes = _each(makers, f"the series '{series}' does not vary at any tick")
     total = sum(w for w, _, _ in weights)
     first, both = sum(w * f for w, f, _ in weights) / total, sum(w * t for w, _, t in weights) / total
     whole = pd.DataFrame({"series": series, "factor": factors, "first": first, "total": both})
-    tables = {"along": pd.concat(parts, ignore_index=True), "generalised": whole}
-    return Analysis("sensitivity", tables, list(dict.fromkeys(notes)))
+    return Analysis("sensitivity", {"along": along, "generalised": whole}, notes)
 
 
 def morris_effects(results: Results, values: Float) -> tuple[Float, int]:
@@ -547,29 +569,26 @@ def morris_effects(results: Results, values: Float) -> tuple[Float, int]:
 
 
 def _morris(results: Results, names: Sequence[str], arm: int, seed: int) -> Analysis:
-    parts, notes = [], []
-    for name in names:
-        try:
-            effects, dropped = morris_effects(results, results.values(name)[:, arm])
-        except ConfigurationError as error:
-            notes.append(f"{name}: {error}")
-            continue
-        e = elementary_effects(effects, seed=seed)
-        part: dict[str, Any] = {"outcome": name, "factor": [f.name for f in results.study.factors]}
-        part |= fields_of(e, "mu mu_star mu_star_low mu_star_high sigma size size_low size_high spread floor")
-        part |= {"above_floor": e.size_low > 0 if e.replicates > 1 else None}
-        part |= fields_of(e, "trajectories replicates") | {"dropped": dropped}
-        method = "Morris 1991, Campolongo 2007; size: noise of replicates taken out; percentile bootstrap"
-        parts.append(pd.DataFrame(part | {"method": method}))
-        if dropped:
-            notes.append(f"{name}: {dropped} trajectories with a missing run or value are left out")
-    if not parts:
-        raise ConfigurationError([f"sensitivity: {note}" for note in notes])
+    table, notes = _each({name: partial(_screened, results, name, arm, seed) for name in names})
     floor = "mu_star of a factor that does nothing is `floor`"
-    notes.append(f"effects are per unit of a factor's range; {floor}; size has the noise taken out")
-    if results.replicates < 2:
-        notes.append("one replicate: size still holds the noise, and nothing can be concluded from it")
-    return Analysis("sensitivity", {"effects": pd.concat(parts, ignore_index=True)}, notes)
+    notes += lines_where(
+        (True, f"effects are per unit of a factor's range; {floor}; size has the noise taken out"),
+        (results.replicates < 2, "one replicate: size still holds the noise, and nothing can be concluded from it"),
+    )
+    return Analysis("sensitivity", {"effects": table}, notes)
+
+
+def _screened(results: Results, name: str, arm: int, seed: int) -> Part:
+    """Elementary effects of an outcome."""
+    effects, dropped = morris_effects(results, results.values(name)[:, arm])
+    e = elementary_effects(effects, seed=seed)
+    part: dict[str, Any] = {"outcome": name, "factor": [f.name for f in results.study.factors]}
+    part |= fields_of(e, "mu mu_star mu_star_low mu_star_high sigma size size_low size_high spread floor")
+    part |= {"above_floor": e.size_low > 0 if e.replicates > 1 else None}
+    part |= fields_of(e, "trajectories replicates") | {"dropped": dropped}
+    method = "Morris 1991, Campolongo 2007; size: noise of replicates taken out; percentile bootstrap"
+    gaps = (dropped, f"{name}: {dropped} trajectories with a missing run or value are left out")
+    return pd.DataFrame(part | {"method": method}), lines_where(gaps)
 
 
 # --------------------------------------------------------------------------- discovery
@@ -605,22 +624,24 @@ def discover(
     outcome, a = results.outcome(name), results.arm_index(arm)
     if above is None and below is None and outcome.event:
         above = 0.5
-    if (above is None) == (below is None):
-        raise ConfigurationError(f"discover: say what of '{name}' is of interest: above or below a value")
+    unsaid = (above is None) == (below is None)
+    refuse(unsaid, f"discover: say what of '{name}' is of interest: above or below a value")
     values = results.values(name)[:, a]
     whole = complete(values, 1)
     dropped = refuse_gaps(whole, "scenarios", "discover: ")
     mean = values[whole].mean(axis=1)
-    interest = mean > above if above is not None else mean < float(below or 0.0)
+    if above is not None:
+        interest, words = mean > above, f"above {above:g}"
+    else:
+        interest, words = mean < float(below or 0.0), f"below {below:g}"
     frame = results.scenarios[list(results.plan.scenarios.names)][whole]
-    columns = [
-        x if x.dtype.kind in "iuf" else np.array(list(map(str, x))) for x in (frame[c].to_numpy() for c in frame)
-    ]
+    columns = [_numbers_or_text(frame[c].to_numpy()) for c in frame]
     rng = np.random.default_rng([seed, len(mean)])
     half = rng.permutation(len(mean)) < (len(mean) + 1) // 2
     fit = Prim([c[half] for c in columns], interest[half])
     steps = fit.trajectory()
-    best = max(range(len(steps)), key=lambda i: _balance(steps[i]))
+    balances = list(map(_balance, steps))
+    best = balances.index(max(balances))
     others, hits = [c[~half] for c in columns], interest[~half]
     rows = [
         {"chosen": i == best, "step": i, "restricted": len(s.restricted)}
@@ -628,8 +649,7 @@ def discover(
         | _held_out(fit, s, others, hits)
         for i, s in enumerate(steps)
     ]
-    limits = _limits(fit, steps[best], [str(c) for c in frame], _reproduced(columns, interest, rng))
-    words = f"above {above:g}" if above is not None else f"below {below:g}"
+    limits = _limits(fit, steps[best], list(map(str, frame)), _reproduced(columns, interest, rng))
     held = rows[best]
     found = f"{int(interest.sum())} of {len(interest)} scenarios"
     halves = f"fitted to {int(half.sum())}, judged on {int((~half).sum())}"
@@ -645,6 +665,11 @@ def discover(
     points = frame.assign(scenario=np.flatnonzero(whole), interest=interest)
     points = points.assign(half=np.where(half, "fitted", "held out"), value=mean).reset_index(drop=True)
     return Analysis("discover", {"box": limits, "trajectory": pd.DataFrame(rows), "points": points}, notes)
+
+
+def _numbers_or_text(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a factor's values as numbers, or else as text."""
+    return column if column.dtype.kind in "iuf" else np.array(list(map(str, column)))
 
 
 def _balance(found: Found) -> float:
@@ -663,12 +688,10 @@ def _held_out(
     return {"held_out_coverage": coverage, "held_out_density": density, "held_out_mass": float(inside.mean())}
 
 
-def _reproduced(
-    columns: Sequence[NDArray[Any]], interest: NDArray[np.bool_], rng: np.random.Generator, times: int = 20
-) -> Float:
+def _reproduced(columns: Sequence[NDArray[Any]], interest: NDArray[np.bool_], rng: np.random.Generator) -> Float:
     """How often each column is restricted when the box is fitted to random halves (Bryant and Lempert 2010)."""
     count, done = np.zeros(len(columns)), 0
-    for _ in range(times):
+    for _ in range(20):
         part = rng.permutation(len(interest)) < len(interest) // 2
         if interest[part].any() and not interest[part].all():
             fit = Prim([c[part] for c in columns], interest[part])
@@ -685,14 +708,9 @@ def _limits(fit: Prim, found: Found, names: Sequence[str], reproduced: Float) ->
             (" ".join(sorted(map(str, limit))), "") if isinstance(limit, frozenset) else limit
             for limit in (found.box[i], fit.all[i])
         )
-        row: dict[str, Any] = {
-            "factor": name,
-            "restricted": i in found.restricted,
-            "low": low,
-            "high": high,
-            "least": least,
-        }
-        rows.append(row | {"most": most, "quasi_p": p.get(i, np.nan), "reproduced": float(reproduced[i])})
+        row: dict[str, Any] = {"factor": name, "restricted": i in found.restricted, "low": low, "high": high}
+        row |= {"least": least, "most": most, "quasi_p": p.get(i, np.nan), "reproduced": float(reproduced[i])}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -713,8 +731,8 @@ def phase(results: Results, names: Sequence[str] | None = None, *, arm: str = "b
         Arm whose runs are looked at.
     """
     factors, study = results.study.factors, results.study
-    if study.design.kind != "grid" or len(factors) != 2 or not all(f.ordered for f in factors):
-        raise ConfigurationError("phase: a phase diagram needs a grid of two factors whose values are numbers")
+    plane = study.design.kind == "grid" and len(factors) == 2 and all(f.ordered for f in factors)
+    refuse(not plane, "phase: a phase diagram needs a grid of two factors whose values are numbers")
     names = sorted(chosen(results, names or study.primary), key=lambda n: not results.outcome(n).event)
     axes = results.scenarios[list(results.plan.scenarios.names)].astype(float)
     number, parts, notes = results.arm_index(arm), [], []
@@ -722,15 +740,16 @@ def phase(results: Results, names: Sequence[str] | None = None, *, arm: str = "b
         values, event = results.values(name)[:, number], results.outcome(name).event
         known = np.isfinite(values)
         runs = known.sum(axis=1)
+        total = np.where(known, values, 0.0).sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = np.where(known, values, 0.0).sum(axis=1) / runs
+            mean = total / runs
         if event:
-            low, high = wilson(np.where(known, values, 0.0).sum(axis=1), runs)
+            low, high = wilson(total, runs)
         else:
             half = half_widths(values.T)[-1]
             low, high = mean - half, mean + half
         parts.append(axes.assign(outcome=name, event=event, runs=runs, mean=mean, low=low, high=high))
-        if (missing := int((~known).sum())) > 0:
-            notes.append(f"{missing} runs without a value of {name} are left out")
+        missing = int((~known).sum())
+        notes += lines_where((missing, f"{missing} runs without a value of {name} are left out"))
     notes.append("shares of runs have Wilson intervals, means t-intervals of 95 % over replicates, each for itself")
     return Analysis("phase", {"phase": pd.concat(parts, ignore_index=True)}, notes)

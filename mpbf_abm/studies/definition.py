@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,14 +12,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from mpbf_abm.config import Section
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import did_you_mean, faults_of, lines_where, refuse, refuse_any
 from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import gathered, rule_faults, rule_name
 from mpbf_abm.parameters import GROUPS, PATHS, Parameters
 from mpbf_abm.streams import check_seed
-from mpbf_abm.studies.design import Design, Factor, faults_of, lines_where, plain
+from mpbf_abm.studies.design import Design, Factor, plain
 
 BASELINE, WHAT_IF = "baseline", "what-if"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -164,7 +165,7 @@ class Measure(Section):
         """The quantity alone at the end of a run; with its ticks elsewhere."""
         if self.over == "end":
             return self.quantity if self.at is None else f"{self.quantity}@{self.at}"
-        first, last = "" if self.start is None else self.start, "" if self.end is None else self.end
+        first, last = ("" if tick is None else tick for tick in (self.start, self.end))
         return f"{self.over}({self.quantity})@{first}-{last}"
 
     def ticks(self, horizon: int) -> range:
@@ -248,34 +249,35 @@ class Replicates(Section):
     seeds: tuple[int, ...] = ()
 
     def __init__(self, **fields: Any) -> None:
-        if isinstance(fields.get("seeds"), (range, list, tuple)) and fields["seeds"]:
-            fields["seeds"] = tuple(fields["seeds"])
-            if fields.get("n") is None and len(fields["seeds"]) <= MOST_REPLICATES:
-                fields["n"] = len(fields["seeds"])
+        seeds = fields.get("seeds")
+        if isinstance(seeds, (range, list, tuple)) and seeds:
+            fields["seeds"] = tuple(seeds)
+            if fields.get("n") is None and len(seeds) <= MOST_REPLICATES:
+                fields["n"] = len(seeds)
         super().__init__(**fields)
 
     def _conflicts(self) -> list[str]:
-        seeds, n, most = self.seeds, self.n, self.most
-        faults = [line for seed in seeds for line in faults_of(partial(check_seed, seed))]
-        many = len(seeds) > MOST_REPLICATES
-        faults = lines_where((many, f"{len(seeds)} seeds are more than {MOST_REPLICATES}")) or faults + lines_where(
-            (len(set(seeds)) < len(seeds), "a seed is listed twice"),
-            (
-                seeds and (most is not None or n != len(seeds)),
-                "seeds say how many replicates there are; leave n and most away",
-            ),
-        )
+        n, most = self.n, self.most
         bounds = not {"least", "look_ahead"}.isdisjoint(self.model_fields_set)
+        one = "n is a fixed number, least and most are bounds; one of them is meant"
         numbers = lines_where(
-            (
-                n is not None and most is not None,
-                "n is a fixed number, least and most are bounds; one of them is meant",
-            ),
+            (n is not None and most is not None, one),
             (n is None and most is None, "say n, or most (and least) for as many as precision takes"),
             (n is not None and bounds, "least and look_ahead belong to most, not to n"),
             (most is not None and most < self.least, f"most = {most} must not be below least = {self.least}"),
         )
-        return [f"[replicates]: {line}" for line in faults or numbers[:1]]
+        return [f"[replicates]: {line}" for line in self._seed_faults() or numbers[:1]]
+
+    def _seed_faults(self) -> list[str]:
+        """What is wrong with seeds."""
+        seeds = self.seeds
+        if len(seeds) > MOST_REPLICATES:
+            return [f"{len(seeds)} seeds are more than {MOST_REPLICATES}"]
+        counted = not seeds or (self.most is None and self.n == len(seeds))
+        return faults_of(*(partial(check_seed, seed) for seed in seeds)) + lines_where(
+            (len(set(seeds)) < len(seeds), "a seed is listed twice"),
+            (not counted, "seeds say how many replicates there are; leave n and most away"),
+        )
 
     @property
     def first(self) -> int:
@@ -293,7 +295,7 @@ class Branch(Section):
     tick : int
         Ticks that the shared history lasts.
     history : str
-        own: each replicate has a history of its own (the same numbers as without branching, in less time).
+        own: each replicate has a separate history (the same numbers as without branching, in less time).
         one: all replicates of a scenario share one history and differ in their draws from then on.
     """
 
@@ -350,9 +352,8 @@ class Engine(Section):
     chunk_seconds: float | None = Field(None, gt=0, le=3_600)
 
     def _conflicts(self) -> list[str]:
-        if self.kind == "local" and (self.address or self.options or self.cluster != "local"):
-            return ["[engine]: address, cluster and options belong to kind = 'dask'"]
-        return []
+        local = "[engine]: address, cluster and options belong to kind = 'dask'"
+        return lines_where((self.kind == "local" and (self.address or self.options or self.cluster != "local"), local))
 
 
 class Space(Section):
@@ -393,17 +394,14 @@ class Space(Section):
 
     def _conflicts(self) -> list[str]:
         given = {name for name in type(self).model_fields if getattr(self, name) is not None}
-        kinds = [k for k in ("synthetic", "table", "pool") if k in given]
+        kinds = given & NEEDED.keys()
         if len(kinds) != 1:
             return ["[space]: needs one of synthetic, table and pool"]
         (kind,) = kinds
-        needed = {"table": ("formula", "measured"), "pool": ("objective",)}.get(kind, ())
-        faults = [f"{kind} needs {n}" for n in needed if n not in given]
-        faults += [f"{n} belongs to {k}" for k, names in COLUMNS.items() if k != kind for n in names if n in given]
-        faults += [
-            f"{n} belongs to table or pool" for n in ("unit", "duplicates") if kind == "synthetic" and n in given
-        ]
-        return [f"[space]: {line}" for line in faults]
+        homes = {n: k for k, names in COLUMNS.items() if k != kind for n in names}
+        homes |= dict.fromkeys(("unit", "duplicates"), "table or pool") if kind == "synthetic" else {}
+        faults = [f"{kind} needs {n}" for n in NEEDED[kind] if n not in given]
+        return [f"[space]: {line}" for line in faults + [f"{n} belongs to {k}" for n, k in homes.items() if n in given]]
 
     def columns(self) -> dict[str, Any]:
         """Return arguments of the space's constructor."""
@@ -417,13 +415,13 @@ def _arms(value: Any) -> Any:
     return tuple(Arm.of(v) if isinstance(v, Policy) else v for v in value) if listed else value
 
 
+NEEDED: dict[str, tuple[str, ...]] = {"synthetic": (), "table": ("formula", "measured"), "pool": ("objective",)}
 COLUMNS = {"table": ("formula", "measured", "simulated", "year", "family", "simulated_unit"), "pool": ("objective",)}
 
 
 def factor_of(name: str, entry: Mapping[str, Any]) -> Factor:
     """Make a factor of the table that stands under its name."""
-    if "name" in entry:
-        raise ConfigurationError(f"[parameters] {name}: unknown field 'name'; the key is its name")
+    refuse("name" in entry, f"[parameters] {name}: unknown field 'name'; the key is its name")
     return Factor(name=name, **entry)
 
 
@@ -440,16 +438,12 @@ def _parameters(value: Any) -> Any:
     """Return flat parameters; a factor written as a table gets its name."""
     if not isinstance(value, Mapping):
         return value
-    flat, faults = flat_parameters(value), []
-    for name, entry in flat.items():
-        try:
-            if not isinstance(entry, Factor):
-                flat[name] = factor_of(name, entry) if isinstance(entry, Mapping) else plain(entry)
-        except ConfigurationError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigurationError(faults)
-    return flat
+    made = {
+        name: partial(factor_of, name, entry) if isinstance(entry, Mapping) else partial(plain, entry)
+        for name, entry in flat_parameters(value).items()
+    }
+    refuse_any(faults_of(*made.values()))
+    return {name: make() for name, make in made.items()}
 
 
 Model = Callable[..., Any]
@@ -530,10 +524,8 @@ class StudyDefinition(Section):
     def __init__(self, **fields: Any) -> None:
         given = [fields.pop(kind) for kind in ("planners", "curators", "trainers", "classes") if kind in fields]
         if classes := gathered(*given):
-            if faults := rule_faults(classes):
-                raise ConfigurationError(faults)
-            fields["classes"] = classes
-            fields["rules"] = tuple(rule_name(rule) for rule in classes)
+            refuse_any(rule_faults(classes))
+            fields |= {"classes": classes, "rules": tuple(map(rule_name, classes))}
         super().__init__(**fields)
 
     @classmethod
@@ -542,24 +534,28 @@ class StudyDefinition(Section):
         return "[study]"
 
     def _conflicts(self) -> list[str]:
-        labels, seeds, branch = [arm.label for arm in self.arms], self.replicates.seeds, self.branch
-        twice = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+        labels, seeds, branch = Counter(arm.label for arm in self.arms), self.replicates.seeds, self.branch
         along = branch is not None and not {"links", "flows"}.isdisjoint(self.series.tables)
-        one = branch is not None and branch.history == "one"
+        named = f"[study]: crn = '{self.crn}': [replicates] seeds name the draws of all runs"
         return [
-            *(f"arm '{label}': two arms have this label" for label in twice),
+            *(f"arm '{label}': two arms have this label" for label, times in labels.items() if times > 1),
             *faults_of(partial(check_seed, self.seed)),
             *lines_where(
+                (seeds and self.crn != "policies", named),
                 (
-                    seeds and self.crn != "policies",
-                    f"[study]: crn = '{self.crn}': [replicates] seeds name the draws of all runs",
+                    seeds and self.shared_until,
+                    "[branch]: history = 'one' needs separate draws; leave [replicates] seeds away",
                 ),
-                (seeds and one, "[branch]: history = 'one' needs draws of its own; leave [replicates] seeds away"),
                 (along, "[series]: tables links and flows need runs from their beginning, without [branch]"),
             ),
         ]
 
     # ------------------------------------------------------------------ parts
+
+    @property
+    def shared_until(self) -> int:
+        """Ticks of the one history that all replicates of a scenario share; 0 if each has a separate one."""
+        return self.branch.tick if self.branch is not None and self.branch.history == "one" else 0
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
@@ -581,8 +577,8 @@ class StudyDefinition(Section):
         if self.own_model or factor.values or factor.whole:
             return factor
         places = [PATHS[path] for path in factor.targets if path in PATHS]
-        whole = all(GROUPS[group].model_fields[name].annotation is int for group, name in places) and bool(places)
-        return factor.model_copy(update={"whole": whole})
+        kinds = {GROUPS[group].model_fields[name].annotation for group, name in places}
+        return factor.model_copy(update={"whole": kinds == {int}})
 
     @cached_property
     def measures(self) -> tuple[Measure, ...]:
@@ -605,7 +601,7 @@ class StudyDefinition(Section):
             return self.made_by
         while isinstance(model, partial):
             model = model.func
-        return f"{model.__module__}:{getattr(model, '__qualname__', type(model).__qualname__)}"
+        return name_of_model(model)
 
     @property
     def primary(self) -> tuple[str, ...]:
@@ -656,6 +652,11 @@ class StudyDefinition(Section):
         return StudyDefinition(**(own | fields))
 
 
+def name_of_model(model: Any) -> str:
+    """Return module and name of a function, or of the class of an object that can be called."""
+    return f"{model.__module__}:{getattr(model, '__qualname__', type(model).__qualname__)}"
+
+
 def unknown_names(names: Sequence[str], known: Sequence[str], place: str) -> list[str]:
     """One line for each name that is unknown."""
     return [f"{place}: unknown quantity '{n}'{did_you_mean(n, known)}" for n in names if n not in known]
@@ -672,6 +673,5 @@ def load_space(space: Space, folder: Path, study: StudyDefinition) -> MaterialsS
     if space.synthetic is not None:
         own = {path: value for path, value in study.fixed.items() if path.startswith("space.")}
         return MaterialsSpace.synthetic(Parameters.preset(study.preset).updated(own), seed=space.synthetic)
-    if space.table is not None:
-        return MaterialsSpace.from_table(folder / space.table, **space.columns())
-    return MaterialsSpace.from_pool(folder / str(space.pool), **space.columns())
+    read = MaterialsSpace.from_pool if space.table is None else MaterialsSpace.from_table
+    return read(folder / str(space.table or space.pool), **space.columns())

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from pydantic import field_validator
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.config import Section
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import lines_where, refuse, refuse_any
 from mpbf_abm.parameters import FORM_1
 
 KINDS = ("single", "grid", "one_at_a_time", "lhs", "sobol", "morris", "saltelli", "table")
@@ -39,20 +40,6 @@ def plain(value: Any) -> Any:
 def names_of(text: str) -> tuple[str, ...]:
     """Return the names that a text lists."""
     return tuple(text.split())
-
-
-def lines_where(*checks: tuple[object, str]) -> list[str]:
-    """Return the lines whose condition holds."""
-    return [line for holds, line in checks if holds]
-
-
-def faults_of(act: Callable[[], Any]) -> list[str]:
-    """Return the faults that an act raises."""
-    try:
-        act()
-    except ConfigurationError as error:
-        return error.faults
-    return []
 
 
 def _key(value: Any) -> Any:
@@ -140,7 +127,7 @@ class Factor(Section):
         if self.values:
             return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
         low, high = float(self.low or 0.0), float(self.high or 0.0)
-        # Each whole number has a cell of its own, from itself to the next.
+        # Each whole number has a cell, from itself to the next.
         end = high + 1 if self.whole else high
         place = low * (end / low) ** float(u) if self.scale == "log" else low + float(u) * (end - low)
         return int(min(place, high)) if self.whole else place
@@ -201,6 +188,9 @@ class Design(Section):
         return [f"[design]: {line}" for line in faults]
 
 
+Points = list[tuple[Any, ...]]
+
+
 @dataclass(frozen=True)
 class Scenarios:
     """The scenarios of a design.
@@ -223,7 +213,7 @@ class Scenarios:
     """
 
     names: tuple[str, ...]
-    values: list[tuple[Any, ...]]
+    values: Points
     keys: list[str]
     labels: list[str]
     moved: list[int]
@@ -248,26 +238,16 @@ def build(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
     ConfigurationError
         Where design and factors do not fit together.
     """
-    if faults := design_faults(design, factors):
-        raise ConfigurationError(faults)
+    refuse_any(design_faults(design, factors))
     kind, names = design.kind, tuple(f.name for f in factors)
     if kind in SCREENS:
         # Each row has its key, place, values, the factor that moved, and by how much.
         rows = (_saltelli if kind == "saltelli" else _morris)(design, factors, seed)
         keys, labels, values, moved, steps = map(list, zip(*rows, strict=True))
         return Scenarios(names, values, keys, labels, moved, steps)
-    if kind in SAMPLED:
-        cube = (_lhs if kind == "lhs" else _sobol)(design.n or 1, len(factors), seed)
-        values = [_point(factors, row) for row in cube]
-    elif kind == "grid":
-        values = list(itertools.product(*(f.levels(design.levels or 5) for f in factors)))
-    elif kind == "one_at_a_time":
-        values = _one_at_a_time(factors, design.levels or 5)
-    else:
-        places = [(f, design.columns.index(f.name)) for f in factors]
-        values = [tuple(_cell(f, row[i]) for f, i in places) for row in design.rows] if kind == "table" else [()]
+    values = POINTS[kind](design, factors, seed)
     labels = [str(i) for i in range(len(values))]
-    # Rows of a sample have draws of their own, also where few values make two rows alike.
+    # Rows of a sample have separate draws, also where few values make two rows alike.
     keys = [f"row:{i}" if kind in SAMPLED else "" for i in labels]
     return Scenarios(names, values, keys, labels, [-1] * len(values), [1.0] * len(values))
 
@@ -275,37 +255,46 @@ def build(design: Design, factors: Sequence[Factor], seed: int) -> Scenarios:
 def design_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
     """Say where a design and the factors do not fit together."""
     kind, names = design.kind, [f.name for f in factors]
-    if kind == "single":
-        faults = [f"{names[0]} varies; say how (kind = {', '.join(KINDS[1:])})"] if names else []
-    elif not names:
-        faults = [f"kind = {kind}: no parameter varies"]
-    elif kind == "morris":
-        faults = [f"kind = morris: {f.name} has values without an order" for f in factors if not f.ordered]
-    elif kind == "grid":
-        size = math.prod(len(f.levels(design.levels or 5)) for f in factors)
-        faults = lines_where((size > MOST_SCENARIOS, f"kind = grid: {size} scenarios; at most {MOST_SCENARIOS}"))
+    if kind == "single" or not names:
+        how = f"{''.join(names[:1])} varies; say how (kind = {', '.join(KINDS[1:])})"
+        faults = lines_where((names, how), (kind != "single", f"kind = {kind}: no parameter varies"))
     else:
-        faults = _table_faults(design, factors, names) if kind == "table" else []
+        faults = FAULTS[kind](design, factors) if kind in FAULTS else []
     return [f"[design]: {line}" for line in faults]
 
 
-def _table_faults(design: Design, factors: Sequence[Factor], names: Sequence[str]) -> list[str]:
+def _grid_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
+    """Say where a grid is too large."""
+    size = math.prod(len(f.levels(design.levels or 5)) for f in factors)
+    return lines_where((size > MOST_SCENARIOS, f"kind = grid: {size} scenarios; at most {MOST_SCENARIOS}"))
+
+
+def _morris_faults(design: Design, factors: Sequence[Factor]) -> list[str]:  # noqa: ARG001 (one of FAULTS)
+    """Say which factors have no order to move along."""
+    return [f"kind = morris: {f.name} has values without an order" for f in factors if not f.ordered]
+
+
+def _table_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
     """Say where a table and the factors do not fit together."""
-    columns, numbered = design.columns, list(enumerate(design.rows, 1))
-    faults = [f"the table has no column '{n}'" for n in names if n not in columns]
-    faults += [f"column '{c}' of the table is no parameter that varies" for c in columns if c not in names]
+    columns, by_name = design.columns, {f.name: f for f in factors}
+    faults = [f"the table has no column '{n}'" for n in by_name if n not in columns]
+    faults += [f"column '{c}' of the table is no parameter that varies" for c in columns if c not in by_name]
     faults += [f"column '{c}' stands twice" for c, times in Counter(columns).items() if times > 1]
-    uneven = [(i, len(row)) for i, row in numbered if len(row) != len(columns)]
-    faults += [f"row {i} of the table has {size} values for {len(columns)} columns" for i, size in uneven]
-    if faults:
-        return faults
-    by_name = {f.name: f for f in factors}
+    sizes = [(i, len(row)) for i, row in enumerate(design.rows, 1)]
+    uneven = f"values for {len(columns)} columns"
+    faults += [f"row {i} of the table has {size} {uneven}" for i, size in sizes if size != len(columns)]
+    return faults or _row_faults(design, by_name)
+
+
+def _row_faults(design: Design, by_name: Mapping[str, Factor]) -> list[str]:
+    """Say which rows of a table stand twice, or have values that their factors do not take."""
+    faults: list[str] = []
     first: dict[Any, int] = {}
     outside = "is not among its values, or not in its range"
-    for i, row in numbered:
+    for i, row in enumerate(design.rows, 1):
         same = first.setdefault(tuple(map(_key, row)), i)
         faults += lines_where((same != i, f"rows {same} and {i} of the table are the same"))
-        wrong = [(c, value) for c, value in zip(columns, row, strict=True) if not by_name[c].takes(value)]
+        wrong = [(c, value) for c, value in zip(design.columns, row, strict=True) if not by_name[c].takes(value)]
         faults += [f"row {i} of the table: {c} = {value!r} {outside}" for c, value in wrong]
     return faults
 
@@ -321,11 +310,29 @@ def _cell(factor: Factor, value: Any) -> Any:
     return value
 
 
-def _one_at_a_time(factors: Sequence[Factor], levels: int) -> list[tuple[Any, ...]]:
+def _single(*_: Any) -> Points:
+    return [()]
+
+
+def _grid(design: Design, factors: Sequence[Factor], _: int) -> Points:
+    return list(itertools.product(*(f.levels(design.levels or 5) for f in factors)))
+
+
+def _one_at_a_time(design: Design, factors: Sequence[Factor], _: int) -> Points:
     """Return all factors at the middle, and each in turn at its levels."""
     middle = tuple(f.at(0.5) for f in factors)
-    rows = [(*middle[:i], v, *middle[i + 1 :]) for i, f in enumerate(factors) for v in f.levels(levels)]
+    rows = [(*middle[:i], v, *middle[i + 1 :]) for i, f in enumerate(factors) for v in f.levels(design.levels or 5)]
     return list(dict.fromkeys([middle, *rows]))
+
+
+def _table(design: Design, factors: Sequence[Factor], _: int) -> Points:
+    places = [(f, design.columns.index(f.name)) for f in factors]
+    return [tuple(_cell(f, row[i]) for f, i in places) for row in design.rows]
+
+
+def _sampled(cube: Callable[[int, int, int], Float], design: Design, factors: Sequence[Factor], seed: int) -> Points:
+    """Return the values at the points of a sample of the unit cube."""
+    return [_point(factors, row) for row in cube(design.n or 1, len(factors), seed)]
 
 
 # --------------------------------------------------------------------------- samples of the unit cube
@@ -359,8 +366,8 @@ def _sobol(n: int, k: int, seed: int) -> Float:
 
     from scipy.stats import qmc
 
-    if k > qmc.Sobol.MAXDIM:
-        raise ConfigurationError(f"[design]: a Sobol sequence has at most {qmc.Sobol.MAXDIM} dimensions, not {k}")
+    most = qmc.Sobol.MAXDIM
+    refuse(k > most, f"[design]: a Sobol sequence has at most {most} dimensions, not {k}")
     with warnings.catch_warnings():
         # Balance is lost between powers of two; `check` says so.
         warnings.simplefilter("ignore", UserWarning)
@@ -368,7 +375,7 @@ def _sobol(n: int, k: int, seed: int) -> Float:
 
 
 def _saltelli(design: Design, factors: Sequence[Factor], seed: int) -> Iterator[tuple[Any, ...]]:
-    """Make rows A, B and A with one column of B (Saltelli et al. 2010), each with draws of its own.
+    """Make rows A, B and A with one column of B (Saltelli et al. 2010), each with separate draws.
 
     Shared draws within a row block would stay in the variance and shrink every index.
     """
@@ -401,3 +408,19 @@ def _morris(design: Design, factors: Sequence[Factor], seed: int) -> Iterator[tu
             level[i] += step
             values = _point(factors, level / (levels - 1))
             yield f"trajectory:{t}", f"{t}:{number}", values, int(i), step / (levels - 1)
+
+
+# Faults, and values of the scenarios, by kind of design.
+FAULTS: dict[str, Callable[[Design, Sequence[Factor]], list[str]]] = {
+    "grid": _grid_faults,
+    "morris": _morris_faults,
+    "table": _table_faults,
+}
+POINTS: dict[str, Callable[[Design, Sequence[Factor], int], Points]] = {
+    "single": _single,
+    "grid": _grid,
+    "one_at_a_time": _one_at_a_time,
+    "table": _table,
+    "lhs": partial(_sampled, _lhs),
+    "sobol": partial(_sampled, _sobol),
+}

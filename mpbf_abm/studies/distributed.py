@@ -1,4 +1,4 @@
-"""The dask engine: chunks of runs on a cluster, each worker with a supervised pool of its own.
+"""The dask engine: chunks of runs on a cluster, each worker with a supervised pool.
 
 dask carries chunks to machines and brings results back; limits, retries and faults of single runs are the
 business of the same pool as on a laptop (:mod:`mpbf_abm.processes`), one inside each thread of a dask worker.
@@ -14,6 +14,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from mpbf_abm.errors import ConfigurationError
@@ -36,9 +37,10 @@ MOST_TOGETHER = 10_000
 # A chunk takes at least so many seconds for each worker: some three times what it costs scheduler and driver
 # (`python -m analysis.benchmarks --only chunks`), so that they are busy for a third of the time.
 CHUNK_COST = 0.02
-# Workers have children of their own (the pools), which a daemonic process may not have.
+# Workers have children (the pools), which a daemonic process may not have.
 FREE = {"distributed.worker.daemon": False}
 EXPORT = "export DASK_DISTRIBUTED__WORKER__DAEMON=False"
+QUIET: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL, "memory_limit": 0}
 QUEUES = {
     "slurm": "SLURMCluster",
     "pbs": "PBSCluster",
@@ -176,15 +178,15 @@ class DaskEngine:
 
     def withdraw(self) -> list[Any]:
         """Take back the tasks that no chunk holds, and the chunks that wait."""
-        tasks = [task for task, _ in self._queue]
+        back = list(self._queue)
         self._queue.clear()
         running = {key for keys in self._client.processing().values() for key in map(str, keys)}
-        for key, (future, held) in list(self._flying.items()):
-            if key not in running and not future.done():
-                future.cancel()
-                del self._flying[key]
-                tasks += [task for task, _ in held]
-        return tasks
+        waiting = [key for key, (future, _) in self._flying.items() if key not in running and not future.done()]
+        for key in waiting:
+            future, held = self._flying.pop(key)
+            future.cancel()
+            back += held
+        return [task for task, _ in back]
 
     def collect(self, timeout: float = 1.0) -> list[Done]:
         """Return what is over, as soon as anything is."""
@@ -192,7 +194,7 @@ class DaskEngine:
         out: list[Done] = []
         while self._flying:
             try:
-                key = self._landed.get(timeout=0.0 if out else timeout) if not out else self._landed.get_nowait()
+                key = self._landed.get(block=not out, timeout=timeout)
             except queue.Empty:
                 break
             if key in self._flying:
@@ -232,10 +234,9 @@ class DaskEngine:
         for future, _ in self._flying.values():
             with contextlib.suppress(Exception):
                 future.cancel()
-        with contextlib.suppress(Exception):
-            self._client.unregister_worker_plugin(PLUGIN)
-        with contextlib.suppress(Exception):
-            self._client.close(timeout=5)
+        for end in (partial(self._client.unregister_worker_plugin, PLUGIN), partial(self._client.close, timeout=5)):
+            with contextlib.suppress(Exception):
+                end()
         self._end_cluster()
 
     def _end_cluster(self) -> None:
@@ -265,12 +266,7 @@ def start_cluster(settings: EngineSettings, workers: int) -> Any:
     options = dict(settings.options)
     try:
         if settings.cluster == "local":
-            quiet: dict[str, Any] = {
-                "dashboard_address": "127.0.0.1:0",
-                "silence_logs": logging.CRITICAL,
-                "memory_limit": 0,
-            }
-            return LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **(quiet | options))
+            return LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **(QUIET | options))
         if settings.cluster == "kubernetes":
             from dask_kubernetes.operator import KubeCluster
 

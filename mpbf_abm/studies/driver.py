@@ -1,4 +1,4 @@
-"""The driver: makes the runs of a study that are missing, and keeps each as soon as it is over."""
+"""The driver makes the runs of a study that are missing, on some engine, and keeps each as soon as it is over."""
 
 from __future__ import annotations
 
@@ -9,28 +9,35 @@ import threading
 import time
 import tomllib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, HaltError, InterruptionError, MpbfError, StoppedError
+from mpbf_abm.errors import (
+    ConfigurationError,
+    HaltError,
+    InterruptionError,
+    MpbfError,
+    StoppedError,
+    lines_where,
+    refuse,
+)
 from mpbf_abm.model.spec import FORM
 from mpbf_abm.outputs import RUNS, some
-from mpbf_abm.processes import Done
+from mpbf_abm.processes import Done, Pool, Work, attempt, default_workers, one_thread
 from mpbf_abm.stats.estimates import Verdict, judge
 from mpbf_abm.studies.definition import Engine as EngineSettings
-from mpbf_abm.studies.definition import Recording, StudyDefinition
-from mpbf_abm.studies.design import lines_where
-from mpbf_abm.studies.engines import InProcess, open_engine, result_of
+from mpbf_abm.studies.definition import Limits, Outcome, Recording, StudyDefinition
 from mpbf_abm.studies.files import write_study
-from mpbf_abm.studies.jobs import Failure, Job, Runner
+from mpbf_abm.studies.jobs import Failure, Job, Record, Runner
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE, OF_A_RESULT, DamageError, Saved, Store, StoreError, has
@@ -134,7 +141,7 @@ def run_study(
     engine : Engine, optional
         In place of the study's.
     shard : Shard, optional
-        Make this part of the runs only, into a store of its own.
+        Make this part of the runs only, into a separate store.
     retry : bool
         Try again the runs that failed.
     progress : Progress, optional
@@ -159,9 +166,8 @@ def run_study(
     begun = time.monotonic()
     with Store.open(out / (shard.file if shard else FILE), write=True) as store:
         plan = plan.in_form(form_of(out / FILE, store))
-        if plan.form == 0 and study.series.tables:
-            earlier = "is of an earlier version, whose runs have no tables; choose another folder"
-            raise StoreError(f"{store.path}: {earlier}")
+        earlier = "is of an earlier version, whose runs have no tables; choose another folder"
+        refuse(plan.form == 0 and study.series.tables, f"{store.path}: {earlier}", StoreError)
         before = claim(store, plan, folder)
         _mend(store, watch, " if they are part of the study")
         if before is not None and (gone := orphans(store, plan)):
@@ -220,14 +226,14 @@ def answered(
         _mend(store, watch)
         driver = _Driver(plan, store, watch, out or Path(), None, retry=True, patient=False)
         tally = driver.run(study.engine, workers)
-        if tally.interrupted:
-            raise HaltError(f"interrupted; {'nothing was written' if out is None else kept_in(out)}")
+        kept = "nothing was written" if out is None else kept_in(out)
+        refuse(tally.interrupted, f"interrupted; {kept}", HaltError)
         results = Results(store, study)
         if driver.lost:
             fault = driver.lost[0][1]
             raise StoppedError(f"a run failed when it was made again to note more: {fault.type}: {fault.message}")
         if tally.failed:
-            refuse_failures(results, "" if out is None else f"; {kept_in(out)}")
+            refuse_failures(results, "" if out is None else f"; {kept}")
         yield results
 
 
@@ -248,8 +254,7 @@ def refuse_failures(results: Results, kept: str) -> None:
     """
     failures = results.failures
     kind, message = failures.iloc[0][["type", "message"]].astype(str)
-    if kind in ("ConfigurationError", "DataError"):
-        raise ConfigurationError(message.splitlines())
+    refuse(kind in ("ConfigurationError", "DataError"), message.splitlines())
     first = f"{kind}: {' '.join(message.split())}"
     raise StoppedError(f"{len(failures)} of {results.status.size} runs failed; the first: {first}{kept}")
 
@@ -273,42 +278,44 @@ def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Save
     study, at = plan.study, str(folder.resolve()) if alone else OF_A_RESULT
     made_by = (study.own_model, plan.fingerprint)
     new = Saved(study.name, write_study(study), *made_by, at, json.dumps(plan.origin), plan.form)
-    try:
-        last = store.last_study(sound=not alone)
-    except DamageError:
-        last = store.last_study(sound=True)
-        held = store.look().done
-        if last is None and len(held) and orphans(store, plan) == len(held):
-            raise
-    except MpbfError:
-        if alone:
-            raise
-        last = None
-    if last is not None and (fault := _strange(last, new, store)):
-        raise StoreError(f"{store.path}: {fault}")
+    last = _last_study(store, plan, alone)
+    fault = "" if last is None else _strange(last, new, store)
+    refuse(fault, f"{store.path}: {fault}", StoreError)
     store.save_study(new)
     return last if alone and last is not None and last.definition != new.definition else None
 
 
+def _last_study(store: Store, plan: Plan, alone: bool) -> Saved | None:
+    """Return the study that a store holds, as far as it can be read."""
+    try:
+        return store.last_study(sound=not alone)
+    except DamageError:
+        last, held = store.last_study(sound=True), store.look().done
+        if last is None and len(held) and orphans(store, plan) == len(held):
+            raise
+        return last
+    except MpbfError:
+        if alone:
+            raise
+        return None
+
+
 def _strange(last: Saved, new: Saved, store: Store) -> str:
     """Say why a store does not take the runs of a study, after the study that it holds."""
-    result, model = new.folder == OF_A_RESULT, new.model or "ecosystem"
-    if result:
-        other = f"holds the study '{last.name}'; the runs of a result go into a folder of their own"
-        return "" if last.folder == OF_A_RESULT else other
+    held, result = last.folder == OF_A_RESULT, new.folder == OF_A_RESULT
+    models = [study.model or "ecosystem" for study in (last, new)]
     version = (
-        f"its runs were made by another version of the model ({last.fingerprint[:12]}, now {new.fingerprint[:12]})"
+        f"its runs were made by another version of the model ({last.fingerprint[:12]}, now {new.fingerprint[:12]}); "
+        "choose another folder, or install that version to go on"
     )
     faults = lines_where(
-        (last.folder == OF_A_RESULT, "holds the runs of a result; the command that made it goes on with them"),
+        (result and not held, f"holds the study '{last.name}'; the runs of a result go into a separate folder"),
+        (held and not result, "holds the runs of a result; the command that made it goes on with them"),
         (last.name != new.name, f"holds the study '{last.name}', not '{new.name}'; choose another folder"),
-        (last.model != new.model, f"was made by the model '{last.model or 'ecosystem'}', not '{model}'"),
-        (
-            last.fingerprint != new.fingerprint and store.counts(),
-            f"{version}; choose another folder, or install that version to go on",
-        ),
+        (last.model != new.model, f"was made by the model '{models[0]}', not '{models[1]}'"),
+        (last.fingerprint != new.fingerprint and store.counts(), version),
     )
-    return faults[0] if faults else ""
+    return "" if result and held else next(iter(faults), "")
 
 
 def form_of(main: Path, store: Store) -> int:
@@ -431,7 +438,7 @@ class _Driver:
 
     # ------------------------------------------------------------------ making them
 
-    def _make(self, engine: Any, jobs: Iterator[Job]) -> None:
+    def _make(self, engine: RunEngine, jobs: Iterator[Job]) -> None:
         """Feed the engine, and keep what comes back."""
         over = False
         while not (over and not engine.pending) and self.stops < 2:
@@ -468,11 +475,11 @@ class _Driver:
             noted, made = self.plan.study.recording.joined(job.also), (done.seconds, done.attempts)
             self.store.add(job, *place, result, noted, made, more=job.id in self._short)
         self.store.commit()
-        if self.store.apart:
-            raise StoppedError(
-                f"{self.store.path}: run {self.store.apart[0]}, made again to note more, came out otherwise than "
-                "stored (perhaps on another kind of machine); it stays as it was; choose another folder"
-            )
+        apart = (
+            f"{self.store.path}: run {''.join(self.store.apart[:1])}, made again to note more, came out otherwise than "
+            "stored (perhaps on another kind of machine); it stays as it was; choose another folder"
+        )
+        refuse(self.store.apart, apart, StoppedError)
         self.tally.failed += failed
         self.tally.made += len(over) - failed
         self.watch.advance(done=len(over) - failed, failed=failed, known=0)
@@ -514,23 +521,9 @@ def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdic
     replicates : int, optional
         Replicates 0 to this one; as many as are complete if not given.
     """
-    study, rule, arms = plan.study, plan.study.replicates, len(plan.arms)
+    study, rule, repeats = plan.study, plan.study.replicates, max(1, len(plan.arms) - 1)
     judged = {n: study.outcomes[n] for n in study.primary if study.outcomes[n].target is not None}
-    keys = [(outcome, outcome.measure(name).key) for name, outcome in judged.items()]
-    values = {
-        id: [outcome.value(stored.get(key, np.nan)) for outcome, key in keys]
-        for id, stored in store.outcomes(damaged=True)
-    }
-    failed, blank = store.look().failed, [np.nan] * len(judged)
-    rows: list[Float] = []
-    for r in range(replicates if replicates is not None else rule.most or 0):
-        ids = [[plan.job(s, a, r).id for a in range(arms)] for s in range(len(plan.scenarios))]
-        if replicates is None and not all(id in values or has(failed, id) for row in ids for id in row):
-            break
-        table = np.array([[values.get(id, blank) for id in row] for row in ids])
-        effects = table[:, 1:] - table[:, :1] if arms > 1 else table
-        rows.append(effects.mean(axis=0).ravel())
-    repeats = max(1, arms - 1)
+    rows = list(_effects(plan, store, judged, replicates))
     return judge(
         np.array(rows).reshape(len(rows), repeats * len(judged)),
         [outcome.target or np.inf for outcome in judged.values()] * repeats,
@@ -541,6 +534,27 @@ def precision(plan: Plan, store: Store, replicates: int | None = None) -> Verdic
     )
 
 
+def _effects(
+    plan: Plan, store: Store, judged: Mapping[str, Outcome], replicates: int | None
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the mean over the scenarios of what each arm changes, replicate by replicate (arms - 1 times outcomes)."""
+    arms, blank, failed = len(plan.arms), [np.nan] * len(judged), store.look().failed
+    values = _values(store, judged)
+    for r in range(plan.study.replicates.most or 0 if replicates is None else replicates):
+        ids = [[plan.job(s, a, r).id for a in range(arms)] for s in range(len(plan.scenarios))]
+        if replicates is None and not all(id in values or has(failed, id) for row in ids for id in row):
+            return
+        table = np.array([[values.get(id, blank) for id in row] for row in ids])
+        yield (table[:, 1:] - table[:, :1] if arms > 1 else table).mean(axis=0).ravel()
+
+
+def _values(store: Store, judged: Mapping[str, Outcome]) -> dict[str, list[float]]:
+    """Return some outcomes of every sound run, by id."""
+    keys = [(outcome, outcome.measure(name).key) for name, outcome in judged.items()]
+    found = store.outcomes(damaged=True)
+    return {id: [outcome.value(stored.get(key, np.nan)) for outcome, key in keys] for id, stored in found}
+
+
 def check_shard(text: str) -> Shard:
     """Read ``i/n``, or ``env`` for what SLURM (array) or Kubernetes (indexed job) says.
 
@@ -548,24 +562,151 @@ def check_shard(text: str) -> Shard:
     ------
     ConfigurationError
     """
-    if text == "env":
-        number, of, first, step = (
-            os.environ.get(f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "COUNT", "MIN", "STEP")
-        )
-        if number is None:
-            number, of, first = os.environ.get("JOB_COMPLETION_INDEX"), os.environ.get("JOB_COMPLETIONS"), "0"
-        if number is None or of is None:
-            raise ConfigurationError(
-                "--shard env: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor JOB_COMPLETION_INDEX and "
-                "JOB_COMPLETIONS are set"
-            )
-        numbers = (number, of, first or "0", step or "1")
-        if not all(part.isdecimal() and part.isascii() for part in numbers):
-            array = ", ".join(numbers)
-            raise ConfigurationError(f"--shard env: the numbers of the array are {array}; whole numbers are meant")
-        at, _, begin, by = map(int, numbers)
-        text = f"{(at - begin) // max(1, by) + 1}/{of}"
-    i, _, n = text.partition("/")
-    if not (f"{i}{n}".isascii() and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n) <= 100_000):
-        raise ConfigurationError(f"--shard = '{text}': write i/n with 1 <= i <= n, or env")
-    return Shard(int(i), int(n))
+    text = _shard_of_array() if text == "env" else text
+    i, n = (int(part) if _is_whole(part) else 0 for part in text.partition("/")[::2])
+    refuse(not 1 <= i <= n <= 100_000, f"--shard = '{text}': write i/n with 1 <= i <= n, or env")
+    return Shard(i, n)
+
+
+def _shard_of_array() -> str:
+    """Say which shard a job of an array is, after the variables of its scheduler."""
+    number, of, first, step = (os.environ.get(f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "COUNT", "MIN", "STEP"))
+    if number is None:
+        number, of, first = os.environ.get("JOB_COMPLETION_INDEX"), os.environ.get("JOB_COMPLETIONS"), "0"
+    unset = (
+        "--shard env: neither SLURM_ARRAY_TASK_ID and SLURM_ARRAY_TASK_COUNT nor JOB_COMPLETION_INDEX and "
+        "JOB_COMPLETIONS are set"
+    )
+    refuse(number is None or of is None, unset)
+    numbers = (str(number), str(of), first or "0", step or "1")
+    array = f"--shard env: the numbers of the array are {', '.join(numbers)}; whole numbers are meant"
+    refuse(not all(map(_is_whole, numbers)), array)
+    at, _, begin, by = map(int, numbers)
+    return f"{(at - begin) // max(1, by) + 1}/{of}"
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text is a whole number, and no sign or other script."""
+    return text.isdecimal() and text.isascii()
+
+
+# --------------------------------------------------------------------------- engines
+
+# Where runs are made: all engines give the same bits, and which one is used is never part of a run.
+
+GROUP = "mpbf_abm.engines"  # entry points: each an engine other than this machine
+
+
+class RunEngine(Protocol):
+    """What the driver asks of an engine."""
+
+    @property
+    def wants(self) -> int:
+        """Tasks to submit now, so that no worker waits for one."""
+
+    @property
+    def pending(self) -> int:
+        """Tasks that were submitted and are not collected yet."""
+
+    def submit(self, tasks: Sequence[Any]) -> None:
+        """Add tasks."""
+
+    def withdraw(self) -> list[Any]:
+        """Take back the tasks that are not begun."""
+
+    def collect(self, timeout: float = 1.0) -> list[Done]:
+        """Return what is over, as soon as anything is, or nothing after `timeout` seconds."""
+
+    def close(self, *, kill: bool = False) -> None:
+        """End all workers."""
+
+
+class InProcess:
+    """Makes runs in this process, one by one: for debuggers. Limits of time and memory are not kept."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._queue: deque[Any] = deque()
+        self._process = os.getpid()
+
+    @property
+    def wants(self) -> int:
+        """One task at a time."""
+        return max(0, 1 - len(self._queue))
+
+    @property
+    def pending(self) -> int:
+        """Tasks that wait."""
+        return len(self._queue)
+
+    def submit(self, tasks: Sequence[Any]) -> None:
+        """Add tasks."""
+        self._queue.extend(tasks)
+
+    def withdraw(self) -> list[Any]:
+        """Take back what waits."""
+        tasks = list(self._queue)
+        self._queue.clear()
+        return tasks
+
+    def collect(self, timeout: float = 1.0) -> list[Done]:  # noqa: ARG002 (a run in this process is waited for)
+        """Make the next run."""
+        if os.getpid() != self._process:
+            # A copy of the driver, forked by what a model has left behind.
+            os._exit(0)
+        if not self._queue:
+            return []
+        task = self._queue.popleft()
+        # As in a worker: sums in BLAS have one order, also in custom models.
+        with one_thread():
+            value, fault, seconds = attempt(self._work, task)
+        return [Done(task, value, fault, seconds, 1)]
+
+    def close(self, *, kill: bool = False) -> None:  # noqa: ARG002
+        """Nothing runs beside this process."""
+        self._queue.clear()
+
+
+def open_engine(work: Work, settings: EngineSettings, limits: Limits, workers: int | None = None) -> RunEngine:
+    """Start an engine.
+
+    Parameters
+    ----------
+    work : callable
+        What makes a run of a job.
+    settings : Engine
+        Of the study.
+    limits : Limits
+    workers : int, optional
+        In place of the study's; 1 on the local engine is this process.
+    """
+    count = workers or settings.workers
+    if settings.kind != "local":
+        return installed(settings.kind)(work, settings, limits, count)
+    if count == 1:
+        return InProcess(work)
+    return Pool(
+        work, count or default_workers(), seconds=limits.seconds, memory_mb=limits.memory_mb, retries=limits.retries
+    )
+
+
+def installed(kind: str) -> Callable[[Work, EngineSettings, Limits, int | None], RunEngine]:
+    """Return the factory of an engine by the name of its entry point.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none, or the library that it stands on is not installed.
+    """
+    for point in entry_points(group=GROUP, name=kind):
+        factory: Callable[[Work, EngineSettings, Limits, int | None], RunEngine] = point.load()
+        return factory
+    raise ConfigurationError(f"[engine]: kind = '{kind}': the installed mpbf_abm has no such engine; install it again")
+
+
+def result_of(done: Done) -> Record | Failure:
+    """What is kept of a run that is over; a fault of its worker is a failure."""
+    if done.fault is not None:
+        return Failure("worker", done.fault.type, done.fault.message, done.fault.traceback)
+    result: Record | Failure = done.value
+    return result

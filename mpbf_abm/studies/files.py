@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mpbf_abm.config import Section
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, lines_where, refuse_any
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.settings import DEFAULT_PAIRS, DEFAULT_SEED, question_faults, settings_from
 from mpbf_abm.model.shocks import Shock
@@ -29,7 +29,7 @@ from mpbf_abm.studies.definition import (
     factor_of,
     flat_parameters,
 )
-from mpbf_abm.studies.design import KINDS, Design, Factor, lines_where, names_of
+from mpbf_abm.studies.design import KINDS, Design, Factor, names_of
 
 S = TypeVar("S", bound=Section)
 
@@ -78,8 +78,7 @@ def of_run_file(data: Mapping[str, Any], path: Path) -> StudyDefinition:
     numbers = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS if pairs else 1}
     numbers |= settings.numbers
     seed, ticks, replicates = (numbers[name] for name in ("seed", "ticks", "replicates"))
-    if faults := question_faults(*asked, replicates, shared=shared):
-        raise ConfigurationError([f"{path.name}: {fault}" for fault in faults])
+    refuse_any(f"{path.name}: {fault}" for fault in question_faults(*asked, replicates, shared=shared))
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", path.stem).lstrip("_.-") or "run"
     seeds = range(seed, seed + replicates)
     return StudyDefinition.of_question(name, settings.parameters, *asked, shared=shared, ticks=ticks, seeds=seeds)
@@ -124,13 +123,15 @@ class _FileReader:
         """Make a section of each table that can be one."""
         return tuple(filter(None, [self.make(build, table, place) for table in tables]))
 
+    def head(self, table: dict[str, Any]) -> dict[str, Any]:
+        """Read the table [study]; without a name the rest is checked all the same."""
+        self.faults += [f"[study]: unknown field '{k}'{did_you_mean(k, OWN)}" for k in table if k not in OWN]
+        self.faults += lines_where(("name" not in table, "[study]: name is missing"))
+        return {"name": "unnamed"} | {k: v for k, v in table.items() if k in OWN}
+
     def study(self, data: Mapping[str, Any]) -> StudyDefinition | None:
         self.faults += [f"unknown table [{k}]{self.meant(k, data[k])}" for k in data if k not in TABLES]
-        head = self.table(data, "study")
-        self.faults += [f"[study]: unknown field '{k}'{did_you_mean(k, OWN)}" for k in head if k not in OWN]
-        self.faults += lines_where(("name" not in head, "[study]: name is missing"))
-        # Without a name the rest is checked all the same.
-        fields: dict[str, Any] = {"name": "unnamed"} | {k: v for k, v in head.items() if k in OWN}
+        fields = self.head(self.table(data, "study"))
         fields |= {key: self.make(kind, self.table(data, key)) for key, kind in PARTS.items() if key in data}
         fields["parameters"] = self.parameters(self.table(data, "parameters"))
         fields["policies"] = self.arms(data)
@@ -162,7 +163,7 @@ class _FileReader:
         self.faults.append(fault or f"'{key}' must be a list of tables, [[{key}]]")
         return []
 
-    # ------------------------------------------------------------------ tables with structure of their own
+    # ------------------------------------------------------------------ tables with parts
 
     def parameters(self, table: dict[str, Any]) -> dict[str, Any]:
         """Read parameters by dotted path; dotted keys of TOML arrive nested."""
@@ -192,11 +193,11 @@ class _FileReader:
     def outcomes(self, table: dict[str, Any]) -> dict[str, Outcome]:
         made = {}
         for name, entry in table.items():
-            if isinstance(entry, Mapping):
-                made[name] = self.make(Outcome, entry, f"[outcome.{name}]: ")
-            else:
+            if not isinstance(entry, Mapping):
                 self.faults.append(f"[outcome]: '{name}' must be a table, [outcome.{name}]")
-        return {name: outcome for name, outcome in made.items() if outcome is not None}
+            elif (outcome := self.make(Outcome, entry, f"[outcome.{name}]: ")) is not None:
+                made[name] = outcome
+        return made
 
     def design(self, table: dict[str, Any]) -> Design | None:
         if (file := table.pop("file", None)) is not None:
@@ -213,24 +214,28 @@ class _FileReader:
 
     def read_rows(self, file: Any) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
         """Read the CSV file of a table design; cells become numbers, switches or words."""
-        try:
-            text = (self.folder / file).read_text(encoding="utf-8-sig")
-            lines = [row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)]
-        except TypeError:
-            raise ValueError(f"{file!r}: must be the name of a CSV file") from None
-        except UnicodeDecodeError:
-            raise ValueError(f"'{file}': is not UTF-8 text") from None
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{file!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-        except csv.Error as error:
-            raise ValueError(f"'{file}': is no CSV table ({error})") from None
+        lines = self.csv_lines(file)
         if len(lines) < 2:
             raise ValueError(f"'{file}': needs a line of names and at least one row")
         head, *rows = (tuple(cell.strip() for cell in line) for line in lines)
-        bad = next((i for i, row in enumerate(rows, 2) if len(row) != len(head)), None)
-        if bad is not None:
-            raise ValueError(f"'{file}': line {bad} does not have {len(head)} cells")
+        if bad := [i for i, row in enumerate(rows, 2) if len(row) != len(head)]:
+            raise ValueError(f"'{file}': line {bad[0]} does not have {len(head)} cells")
         return head, tuple(tuple(map(_cell, row)) for row in rows)
+
+    def csv_lines(self, file: Any) -> list[list[str]]:
+        """Read the lines of a CSV file that are not empty."""
+        try:
+            text = (self.folder / file).read_text(encoding="utf-8-sig")
+            return [row for row in csv.reader(text.splitlines()) if any(map(str.strip, row))]
+        except TypeError:
+            fault = f"{file!r}: must be the name of a CSV file"
+        except UnicodeDecodeError:
+            fault = f"'{file}': is not UTF-8 text"
+        except (OSError, ValueError) as error:
+            fault = f"{file!r}: cannot be read ({getattr(error, 'strerror', None) or error})"
+        except csv.Error as error:
+            fault = f"'{file}': is no CSV table ({error})"
+        raise ValueError(fault)
 
 
 def _cell(text: str) -> Any:
@@ -280,12 +285,11 @@ def as_tables(study: StudyDefinition) -> dict[str, Any]:
 def _lists(value: Any) -> Any:
     """Return a value as TOML has it: of a section the fields that are not at their default."""
     if isinstance(value, Section):
-        fields = {name: (getattr(value, name), info) for name, info in type(value).model_fields.items()}
-        return {
-            name: _lists(held)
-            for name, (held, info) in fields.items()
-            if held is not None and (info.is_required() or held != info.get_default(call_default_factory=True))
-        }
+        fields = type(value).model_fields.items()
+        # A required field has a default that nothing equals.
+        defaults = {name: info.get_default(call_default_factory=True) for name, info in fields}
+        held = {name: getattr(value, name) for name in defaults}
+        return {name: _lists(v) for name, v in held.items() if v is not None and v != defaults[name]}
     if isinstance(value, Mapping):
         return {k: _lists(v) for k, v in value.items()}
     return [_lists(v) for v in value] if isinstance(value, (list, tuple)) else value

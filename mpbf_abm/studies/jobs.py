@@ -21,7 +21,7 @@ import numpy as np
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import InterruptionError, words_of
 from mpbf_abm.identity import own_modules
-from mpbf_abm.measures.flows import tick_flows
+from mpbf_abm.measures.networks import tick_flows
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -241,31 +241,40 @@ def _packed(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
             raise TypeError("a whole number of more than 4,096 bits cannot be stored")
         return value
     if isinstance(value, (np.ndarray, np.generic)):
-        array = np.asarray(value)
-        if array.dtype.kind == "V" or (array.dtype.hasobject and array.dtype.kind != "O"):
-            raise TypeError(f"an array of {array.dtype} cannot be stored")
-        if array.dtype.kind == "O":
-            if array.ndim != 1:
-                raise TypeError("an array of objects cannot be stored")
-            return {"objects": [_packed(v, arrays) for v in array.tolist()]}
-        arrays.append(array)
-        return {"scalar" if isinstance(value, np.generic) else "array": [array.dtype.str, list(array.shape)]}
+        return _packed_array(value, arrays)
     if isinstance(value, (list, tuple)):
         return {type(value).__name__ if type(value) in (list, tuple) else "tuple": [_packed(v, arrays) for v in value]}
     if isinstance(value, dict):
         return {"dict": [[_packed(k, arrays), _packed(v, arrays)] for k, v in value.items()]}
+    return _packed_table(value, arrays)
+
+
+def _packed_array(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
+    array = np.asarray(value)
+    if array.dtype.kind != "O":
+        if array.dtype.kind == "V" or array.dtype.hasobject:
+            raise TypeError(f"an array of {array.dtype} cannot be stored")
+        arrays.append(array)
+        return {"scalar" if isinstance(value, np.generic) else "array": [array.dtype.str, list(array.shape)]}
+    if array.ndim != 1:
+        raise TypeError("an array of objects cannot be stored")
+    return {"objects": [_packed(v, arrays) for v in array.tolist()]}
+
+
+def _packed_table(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     import pandas as pd
 
-    if isinstance(value, pd.DataFrame):
-        indices = (value.columns, value.index)
-        own = "of a kind of pandas' own, cannot be stored"
-        if any(isinstance(index, pd.MultiIndex) or not _is_plain(index.dtype) for index in indices):
-            raise TypeError(f"a table whose rows or columns have several names, or names {own}")
-        if not value.columns.is_unique or not all(map(_is_plain, value.dtypes)):
-            raise TypeError(f"a table with columns of one name, or {own}")
-        columns = [_column(value[name], arrays) for name in value.columns]
-        return {"table": [*(_index(index, arrays) for index in indices), columns]}
-    raise TypeError(f"a {type(value).__name__} cannot be stored")
+    if not isinstance(value, pd.DataFrame):
+        raise TypeError(f"a {type(value).__name__} cannot be stored")
+    indices = (value.columns, value.index)
+    own = "of a kind of pandas' own, cannot be stored"
+    if any(isinstance(index, pd.MultiIndex) or not _is_plain(index.dtype) for index in indices):
+        raise TypeError(f"a table whose rows or columns have several names, or names {own}")
+    if not value.columns.is_unique or not all(map(_is_plain, value.dtypes)):
+        raise TypeError(f"a table with columns of one name, or {own}")
+    # Columns are put aside before the names of columns and rows.
+    columns = [_column(value[name], arrays) for name in value.columns]
+    return {"table": [*(_index(index, arrays) for index in indices), columns]}
 
 
 def _is_plain(dtype: Any) -> bool:
@@ -406,24 +415,31 @@ class Runner:
         made: Any = study.model(given) if study.model is not None else {}
         if not isinstance(made, Returned):
             made = Returned(*made) if isinstance(made, tuple) else Returned(made)
-        series, shape = made.series, (len(noted.ticks), len(noted.series))
         self.stage = "outcomes"
-        if series is None and noted.series:
-            raise ValueError("the study stores series, but the model returned none")
-        if series is not None and (series := np.asarray(series, np.float64)).shape != shape:
-            raise ValueError(f"series must have shape {shape}, stored ticks by quantities, not {series.shape}")
+        series = self._series(made.series, noted)
         missing = [m for name, o in study.outcomes.items() if (m := o.measure(name).key) not in made.outcomes]
         if missing:
             raise ValueError(f"the model returned no outcome '{missing[0]}'")
         return Returned(made.outcomes, series, made.tables)
 
+    @staticmethod
+    def _series(given: Any, noted: Recording) -> Float | None:
+        """Return the series that a custom model gave, of the shape that is stored."""
+        if given is None:
+            if noted.series:
+                raise ValueError("the study stores series, but the model returned none")
+            return None
+        series, shape = np.asarray(given, np.float64), (len(noted.ticks), len(noted.series))
+        if series.shape != shape:
+            raise ValueError(f"series must have shape {shape}, stored ticks by quantities, not {series.shape}")
+        return series
+
     # ------------------------------------------------------------------ the ecosystem
 
     def spec(self, job: Job) -> RunSpec:
         """Return what a run of the ecosystem is."""
-        branch, seed, reseed = self.study.branch, job.seed, {}
-        if branch is not None and branch.history == "one":
-            seed, reseed = job.history, {branch.tick: job.seed}
+        tick = self.study.shared_until
+        seed, reseed = (job.history, {tick: job.seed}) if tick else (job.seed, {})
         return spec_of(self.study, job.values, self.study.arms[job.arm], self.space, seed, reseed)
 
     def _ecosystem(self, job: Job) -> Returned:
@@ -596,7 +612,7 @@ def links_table(eco: Community, noted: list[Any]) -> dict[str, Any]:
 
 
 def flows_table(_: Community, noted: list[Any]) -> dict[str, Any]:
-    """Return flows between curators, models and planners in each tick (:mod:`mpbf_abm.measures.flows`)."""
+    """Return flows between curators, models and planners in each tick (:mod:`mpbf_abm.measures.networks`)."""
     return {name: np.array([row[name] for row in noted]) for name in (noted[0] if noted else {})}
 
 

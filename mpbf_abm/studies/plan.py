@@ -8,32 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import cached_property, partial
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.identity import identity_of
+from mpbf_abm.errors import did_you_mean, faults_of, lines_where, refuse_any
+from mpbf_abm.identity import source_hash
 from mpbf_abm.model.indicators import REGISTERED
 from mpbf_abm.model.interventions import in_force
 from mpbf_abm.model.spec import FORM, canonical, rules_fingerprint, run_id, run_kind
 from mpbf_abm.parameters import PATHS, Parameters, value_faults
 from mpbf_abm.provenance import content_hash, library_fingerprint
-from mpbf_abm.studies.definition import BASELINE, Arm, StudyDefinition, load_space, unknown_names
-from mpbf_abm.studies.design import (
-    SAMPLED,
-    SCREENS,
-    Factor,
-    Scenarios,
-    build,
-    design_faults,
-    faults_of,
-    lines_where,
-    names_of,
+from mpbf_abm.studies.definition import (
+    BASELINE,
+    Arm,
+    Outcome,
+    StudyDefinition,
+    load_space,
+    name_of_model,
+    unknown_names,
 )
+from mpbf_abm.studies.design import SAMPLED, SCREENS, Factor, Scenarios, build, design_faults, names_of
 from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.jobs import Job, known_quantities, resolve, run_values, spec_of
 
@@ -54,14 +53,10 @@ def fingerprint_of(study: StudyDefinition, form: int = FORM) -> str:
         named = [*(o.of or n for n, o in study.outcomes.items()), *study.series.of]
         return rules_fingerprint(study.classes, *(REGISTERED[n] for n in dict.fromkeys(named) if n in REGISTERED))
     if form == 0:
-        return earlier_fingerprint(study)
-    digest = hashlib.blake2b(study.own_model.encode(), digest_size=16)
-    if study.own_model.startswith("mpbf_abm."):
-        # One of this package stands on the rest of it.
-        digest.update(library_fingerprint().encode())
-    for part in identity_of(study.model):
-        digest.update(b"\0" + part)
-    return digest.hexdigest()
+        return source_hash(study.model, name_of_model(study.model), form=0)
+    # One of this package stands on the rest of it.
+    package = library_fingerprint() if study.own_model.startswith("mpbf_abm.") else ""
+    return source_hash(study.model, study.own_model + package)
 
 
 def _number(*parts: object) -> int:
@@ -104,6 +99,8 @@ class Plan:
         self.origin = origin
         if space is not None:
             self.origin = json.loads(json.dumps(dict(space.origin), default=str)) | {"content": space.content}
+        self._baseline = cache(self._baseline_content)
+        self._kind = lru_cache(200_000)(self._kind_of)
 
     def in_form(self, form: int) -> Plan:
         """The same plan with ids of a form."""
@@ -138,15 +135,9 @@ class Plan:
             return content_hash({name: repr(value) for name, value in values.items()})
         return content_hash(canonical(resolve(self.study, values)))
 
-    @cached_property
-    def _plain(self) -> dict[int, str]:
-        return {}
-
-    def _baseline(self, scenario: int) -> str:
-        """Content of a scenario in the baseline, once."""
-        if scenario not in self._plain:
-            self._plain[scenario] = self.content(scenario, self.arms[0])
-        return self._plain[scenario]
+    def _baseline_content(self, scenario: int) -> str:
+        """Hash of all parameters of a scenario in the baseline."""
+        return self.content(scenario, self.arms[0])
 
     def key(self, scenario: int) -> str:
         """What the draws of a scenario are keyed by, and its name in the store."""
@@ -155,13 +146,13 @@ class Plan:
     @cached_property
     def events(self) -> list[str]:
         """Hash of each arm's policies and shocks; of its label, too, for a custom model."""
-        shared, own = [s.model_dump() for s in self.study.shocks], bool(self.study.own_model)
-        hashes = []
-        for arm in self.arms:
-            policies, shocks = ([e.model_dump() for e in events] for events in (arm.policies, arm.shocks))
-            label = arm.label if own else ""
-            hashes.append(content_hash({"policies": policies, "shocks": shared + shocks, "label": label}))
-        return hashes
+        shared, own = self.study.shocks, bool(self.study.own_model)
+        return [
+            content_hash(
+                {"policies": arm.policies, "shocks": (*shared, *arm.shocks), "label": arm.label if own else ""}
+            )
+            for arm in self.arms
+        ]
 
     def seed(self, scenario: int, arm: int, replicate: int) -> int:
         """Seed of a run: the same for what shares its draws."""
@@ -177,8 +168,7 @@ class Plan:
 
     def history(self, scenario: int) -> int:
         """Seed of the one history that replicates of a scenario share; 0 if each has its own."""
-        branch = self.study.branch
-        if branch is None or branch.history == "own":
+        if not self.study.shared_until:
             return 0
         return _number("history", self.study.seed, "" if self.study.crn == "all" else self.key(scenario))
 
@@ -188,55 +178,52 @@ class Plan:
 
         Rows of a sample that share all draws are separate runs.
         """
-        times: dict[str, int] = {}
-        out = []
+        times: Counter[str] = Counter()
+        shared, out = self.study.crn == "all" or self.study.replicates.seeds, []
         for values, key in zip(self.scenarios.values, self.scenarios.keys, strict=True):
-            content = repr(values) if key and (self.study.crn == "all" or self.study.replicates.seeds) else ""
-            out.append(times.get(content, 0) if content else 0)
-            times[content] = times.get(content, 0) + 1
+            content = repr(values) if key and shared else ""
+            out.append(times[content] if content else 0)
+            times[content] += 1
         return out
 
-    def _kind(self, scenario: int, arm: int) -> str:
+    def _kind_of(self, scenario: int, arm: int) -> str:
         """Hash what replicates of a scenario in an arm share (:class:`~mpbf_abm.model.spec.RunSpec` does the same)."""
-        known: dict[tuple[int, int], str] = self.__dict__.setdefault("_kinds", {})
-        if (scenario, arm) not in known:
-            study, added = self.study, self.arms[arm]
-            content = self.content(scenario, added) if added.parameters else self._baseline(scenario)
-            shocks = (*study.shocks, *added.shocks)
-            space = None if self.origin is None else self.origin["content"]
-            if study.own_model:
-                events = [added.label, *(e.model_dump() for e in (*added.policies, *shocks))]
-                kind = content_hash(["own", FORM, self.fingerprint, content, study.ticks, events, space])
-            else:
-                kind = run_kind(self.fingerprint, content, study.ticks, added.policies, shocks, space)
-            if repeat := self._repeats[scenario]:
-                kind = content_hash([kind, "repeat", repeat])
-            if len(known) > 200_000:
-                known.clear()
-            known[scenario, arm] = kind
-        return known[scenario, arm]
+        study, added = self.study, self.arms[arm]
+        content = self.content(scenario, added) if added.parameters else self._baseline(scenario)
+        shocks = (*study.shocks, *added.shocks)
+        space = None if self.origin is None else self.origin["content"]
+        if study.own_model:
+            events = [added.label, *added.policies, *shocks]
+            kind = content_hash(["own", FORM, self.fingerprint, content, study.ticks, events, space])
+        else:
+            kind = run_kind(self.fingerprint, content, study.ticks, added.policies, shocks, space)
+        repeat = self._repeats[scenario]
+        return content_hash([kind, "repeat", repeat]) if repeat else kind
+
+    def _id(self, scenario: int, arm: int, replicate: int) -> str:
+        """Id of a run."""
+        seed, history, kind = self.seed(scenario, arm, replicate), self.history(scenario), self._kind(scenario, arm)
+        if tick := self.study.shared_until:
+            return run_id(kind, history, {tick: seed})
+        if self.study.own_model and self.study.replicates.seeds:
+            # A custom model gets the number of its replicate, which the seed does not say here.
+            kind = content_hash([kind, "replicate", replicate])
+        return run_id(kind, seed, {})
 
     def job(self, scenario: int, arm: int, replicate: int) -> Job:
         """One run, with its id."""
-        seed, history, branch = self.seed(scenario, arm, replicate), self.history(scenario), self.study.branch
-        if self.form == 0:
-            id = earlier_run_id(self, scenario, arm, seed, history)
-        elif branch is not None and branch.history == "one":
-            id = run_id(self._kind(scenario, arm), history, {branch.tick: seed})
-        else:
-            kind = self._kind(scenario, arm)
-            if self.study.own_model and self.study.replicates.seeds:
-                # A custom model gets the number of its replicate, which the seed does not say here.
-                kind = content_hash([kind, "replicate", replicate])
-            id = run_id(kind, seed, {})
+        id = (earlier_run_id if self.form == 0 else Plan._id)(self, scenario, arm, replicate)
+        seed, history = self.seed(scenario, arm, replicate), self.history(scenario)
         return Job(id, scenario, arm, replicate, seed, history, self.scenarios.values[scenario])
 
     # ------------------------------------------------------------------ order
 
     def order(self, replicate: int) -> list[int]:
         """Scenarios in the order of one replicate."""
-        rng = np.random.default_rng([self.study.seed, 1, replicate])
-        return [int(i) for i in rng.permutation(len(self.scenarios))]
+        order: list[int] = (
+            np.random.default_rng([self.study.seed, 1, replicate]).permutation(len(self.scenarios)).tolist()
+        )
+        return order
 
     def jobs(self, first: int, last: int, *, shuffled: bool = True) -> Iterator[Job]:
         """Yield runs of replicates `first` to `last` - 1: scenarios of a replicate shuffled or not, arms together.
@@ -258,43 +245,52 @@ class Plan:
         list of str
             What is allowed, but may not be meant.
         """
-        study, design, adaptive = self.study, self.study.design, self.study.adaptive
-        kind, n, names = design.kind, design.n or 1, [f.name for f in study.factors]
-        precise = [o for o in study.outcomes.values() if o.primary and o.target]
+        study, n = self.study, self.study.design.n or 1
         alike = [
             json.dumps([e, a.parameters], sort_keys=True, default=str)
             for e, a in zip(self.events, self.arms, strict=True)
         ]
         faults = self._parameter_faults() + self._event_faults() + self._outcome_faults()
-        faults += design_faults(design, study.factors) + self._same_arms(alike)
+        faults += design_faults(study.design, study.factors) + self._same_arms(alike) + self._draw_faults()
+        faults += self._name_faults() + self._file_faults() + self._rule_faults()
+        refuse_any(faults or self._scenario_faults() or self._twin_faults())
+        unbalanced = study.design.kind in ("sobol", "saltelli") and n & (n - 1)
+        balance = f"[design]: n = {n}: a Sobol sequence is balanced at powers of two"
+        return lines_where((unbalanced, balance)) + self._idle_notes()
+
+    def _draw_faults(self) -> list[str]:
+        """Name designs and replicates that do not go with how draws are shared."""
+        study, kind, adaptive = self.study, self.study.design.kind, self.study.adaptive
         more = (
             f"scenarios of a {kind} design are the units of intervals, so that more scenarios make them narrower, "
             "not more replicates; say n, or share draws by crn = 'all'"
         )
-        rules = "custom rules are given in Python, Study(planners=[...], curators=[...], trainers=[...])"
-        own, shared = (
-            "a saltelli design needs draws of its own in each row",
-            "steps of a morris trajectory share their draws",
-        )
+        separate = "a saltelli design needs separate draws in each row"
+        shared = "steps of a morris trajectory share their draws"
+        precise = any(o.primary and o.target for o in study.outcomes.values())
         unshared = adaptive and kind in SAMPLED and study.crn != "all"
-        faults += lines_where(
-            (kind == "saltelli" and study.crn == "all", f"[study]: crn = 'all': {own}; use 'policies'"),
+        return lines_where(
+            (kind == "saltelli" and study.crn == "all", f"[study]: crn = 'all': {separate}; use 'policies'"),
             (unshared, f"[replicates]: most = {study.replicates.most}: {more}"),
             (adaptive and not precise, "[replicates]: precision needs a primary outcome with smallest or half_width"),
             (kind == "morris" and study.crn == "none", f"[study]: crn = 'none': {shared}; use 'policies'"),
         )
-        column = "is the name of a column of every table; choose another"
-        faults += [f"[parameters] {name}: {column}" for name in names if name in COLUMNS]
-        faults += [f"[parameters] {name}: is the name of an outcome, too" for name in names if name in study.outcomes]
-        faults += self._file_faults() + lines_where(
+
+    def _name_faults(self) -> list[str]:
+        """Name factors that are called as columns or outcomes are."""
+        names, column = [f.name for f in self.study.factors], "is the name of a column of every table; choose another"
+        faults = [f"[parameters] {name}: {column}" for name in names if name in COLUMNS]
+        outcomes = self.study.outcomes
+        return faults + [f"[parameters] {name}: is the name of an outcome, too" for name in names if name in outcomes]
+
+    def _rule_faults(self) -> list[str]:
+        """Name custom rules that cannot be used."""
+        study = self.study
+        rules = "custom rules are given in Python, Study(planners=[...], curators=[...], trainers=[...])"
+        return lines_where(
             (study.rules and not study.classes, f"[study]: rules = {list(study.rules)}: {rules}"),
             (study.classes and study.own_model, "[study]: rules belong to the ecosystem, not to a custom model"),
         )
-        if faults := faults or self._scenario_faults() or self._twin_faults():
-            raise ConfigurationError(list(dict.fromkeys(faults)))
-        unbalanced = kind in ("sobol", "saltelli") and n & (n - 1)
-        balance = f"[design]: n = {n}: a Sobol sequence is balanced at powers of two"
-        return lines_where((unbalanced, balance)) + self._idle_notes()
 
     def _same_arms(self, keys: list[str]) -> list[str]:
         """Name arms whose keys an earlier one has."""
@@ -305,23 +301,27 @@ class Plan:
         return [f"arm '{one}': is the same as arm '{other}'" for one, other in same]
 
     def _parameter_faults(self) -> list[str]:
-        study, faults = self.study, []
-        if not study.own_model:
-            for place, values in [("[parameters]", study.fixed), *((_place(a), a.parameters) for a in study.policies)]:
-                faults += [f"{place}: {line}" for path, value in values.items() for line in value_faults(path, value)]
-            faults += [f"[parameters]: {line}" for factor in study.factors for line in self._factor_faults(factor)]
-            faults += self._void_faults()
-        taken: dict[str, str] = dict.fromkeys(study.fixed, "a value")
-        for factor in study.factors:
-            for path in factor.targets:
-                if path in taken:
-                    faults.append(f"[parameters] {factor.name}: {path} is set by {taken[path]} already")
-                taken[path] = f"'{factor.name}'"
-                varied = "varies over scenarios and cannot be set by an arm"
-                faults += [f"{_place(a)}: {path} {varied}" for a in study.policies if path in a.parameters]
+        study = self.study
         if study.own_model:
-            return faults + lines_where((study.space is not None, "[space]: a custom model has no materials space"))
-        return faults + [f"[study]: {line}" for line in faults_of(lambda: Parameters.preset(study.preset))]
+            spaced = (study.space is not None, "[space]: a custom model has no materials space")
+            return self._taken_faults() + lines_where(spaced)
+        places = [("[parameters]", study.fixed), *((_place(arm), arm.parameters) for arm in study.policies)]
+        values = [(place, path, value) for place, values in places for path, value in values.items()]
+        faults = [f"{place}: {line}" for place, path, value in values for line in value_faults(path, value)]
+        faults += [f"[parameters]: {line}" for factor in study.factors for line in self._factor_faults(factor)]
+        preset = faults_of(partial(Parameters.preset, study.preset))
+        return faults + self._void_faults() + self._taken_faults() + [f"[study]: {line}" for line in preset]
+
+    def _taken_faults(self) -> list[str]:
+        """Name parameters that are set twice."""
+        faults, taken = [], dict.fromkeys(self.study.fixed, "a value")
+        varied = "varies over scenarios and cannot be set by an arm"
+        for name, path in [(factor.name, path) for factor in self.study.factors for path in factor.targets]:
+            if path in taken:
+                faults.append(f"[parameters] {name}: {path} is set by {taken[path]} already")
+            taken[path] = f"'{name}'"
+            faults += [f"{_place(arm)}: {path} {varied}" for arm in self.study.policies if path in arm.parameters]
+        return faults
 
     def _void_faults(self) -> list[str]:
         """Name parameters of materials that have no effect, as all runs share some."""
@@ -372,10 +372,9 @@ class Plan:
 
     def _twin_faults(self) -> list[str]:
         """Name arms, and scenarios, that are the same one, written differently."""
-        if not self.study.own_model:
-            same = self._same_arms([self._kind(0, arm) for arm in range(len(self.arms))])
-            if same:
-                return same[:1]
+        kinds = [] if self.study.own_model else [self._kind(0, arm) for arm in range(len(self.arms))]
+        if kinds and (same := self._same_arms(kinds)):
+            return same[:1]
         if len(self.scenarios) > MOST_CHECKED or any(self.scenarios.keys):
             return []
         first: dict[str, int] = {}
@@ -397,28 +396,26 @@ class Plan:
         for arm in study.policies:
             early = [e for e in arm.events if e.start < tick]
             faults += [f"{_place(arm)}: {e.label} starts at {e.start}, before the branch at {tick}" for e in early]
-            moved = "has parameters of its own from the start, so that it cannot branch from the baseline"
+            moved = "has other parameters from the start, so that it cannot branch from the baseline"
             faults += lines_where((arm.parameters, f"{_place(arm)}: {moved}"))
         return faults + lines_where((study.own_model, "[branch]: a custom model cannot be branched"))
 
     def _outcome_faults(self) -> list[str]:
-        study, faults, known = self.study, [], known_quantities(self.study)
-        for name, outcome in study.outcomes.items():
-            place, along = f"[outcome.{name}]", outcome.over != "end" or outcome.at is not None
-            undirected = not outcome.event and outcome.primary and outcome.better == "none" and study.policies
-            faults += unknown_names([outcome.of or name], known, place) if known else []
-            faults += lines_where(
-                (not known and along, f"{place}: a custom model returns outcomes at its end only"),
-                *(
-                    (
-                        t is not None and t >= study.ticks,
-                        f"{place}: tick {t} is not before the end of a run at tick {study.ticks}",
-                    )
-                    for t in (outcome.at, outcome.start, outcome.end)
-                ),
-                (undirected, f"{place}: a primary outcome says what is better, more or less"),
-            )
+        study, known = self.study, known_quantities(self.study)
+        faults = [line for name, o in study.outcomes.items() for line in self._faults_of_outcome(name, o, known)]
         return faults + (unknown_names(study.series.of, known, "[series]") if known else [])
+
+    def _faults_of_outcome(self, name: str, outcome: Outcome, known: tuple[str, ...]) -> list[str]:
+        place, along = f"[outcome.{name}]", outcome.over != "end" or outcome.at is not None
+        undirected = not outcome.event and outcome.primary and outcome.better == "none" and self.study.policies
+        ticks = self.study.ticks
+        late = [t for t in (outcome.at, outcome.start, outcome.end) if t is not None and t >= ticks]
+        return [
+            *(unknown_names([outcome.of or name], known, place) if known else ()),
+            *lines_where((not known and along, f"{place}: a custom model returns outcomes at its end only")),
+            *(f"{place}: tick {t} is not before the end of a run at tick {ticks}" for t in late),
+            *lines_where((undirected, f"{place}: a primary outcome says what is better, more or less")),
+        ]
 
     def _check_run(self, values: tuple[Any, ...], arm: Arm) -> None:
         """Raise with the faults of a run with a scenario's values in an arm."""
@@ -442,21 +439,23 @@ class Plan:
 
     def supports(self) -> dict[str, str]:
         """Return for each analysis nothing if the design supports it, or the reason why not."""
-        kind, arms, n = self.study.design.kind, len(self.arms), len(self.scenarios)
-        screen = f"the scenarios of a {kind} design are no sample of the factors' ranges; use lhs, sobol, grid or table"
-        alone = "the study has no arm other than the baseline" if arms < 2 else ""
+        kind, n = self.study.design.kind, len(self.scenarios)
         pairs = n if kind in SAMPLED and self.study.crn != "all" else self.study.replicates.first
-        unsampled, moved = screen * (kind in SCREENS), screen * (kind == "one_at_a_time")
+        alone = (len(self.arms) < 2, "the study has no arm other than the baseline")
+        screen = f"the scenarios of a {kind} design are no sample of the factors' ranges; use lhs, sobol, grid or table"
         screens = "use [design] kind = 'morris' (screening) or 'saltelli' (indices)"
         few = f"{n} scenarios are too few; at least {FEW_SCENARIOS} (better 200) are needed"
-        one_pair = "one pair of runs is planned; at least 2 are needed" if pairs < 2 else ""
-        one = "the study has one scenario; a design is needed" if n < 2 else ""
-        return {
-            "compare": alone or unsampled or one_pair,
-            "robustness": alone or unsampled or one,
-            "sensitivity": "" if kind in SCREENS else f"a design of kind {kind} cannot support it; {screens}",
-            "discover": unsampled or moved or (few if n < FEW_SCENARIOS else ""),
+        why = {
+            "compare": lines_where(
+                alone, (kind in SCREENS, screen), (pairs < 2, "one pair of runs is planned; at least 2 are needed")
+            ),
+            "robustness": lines_where(
+                alone, (kind in SCREENS, screen), (n < 2, "the study has one scenario; a design is needed")
+            ),
+            "sensitivity": lines_where((kind not in SCREENS, f"a design of kind {kind} cannot support it; {screens}")),
+            "discover": lines_where((kind in (*SCREENS, "one_at_a_time"), screen), (n < FEW_SCENARIOS, few)),
         }
+        return {analysis: next(iter(lines), "") for analysis, lines in why.items()}
 
 
 def _place(arm: Arm) -> str:
@@ -466,10 +465,10 @@ def _place(arm: Arm) -> str:
 
 # --------------------------------------------------------------------------- earlier
 
-# Ids of runs, and fingerprints of models, in stores of version 0.1 (form 0): read and gone on with, never made anew.
+# Ids of runs in stores of version 0.1 (form 0): read and gone on with, never made anew.
 
 
-def earlier_run_id(plan: Plan, scenario: int, arm: int, seed: int, history: int) -> str:
+def earlier_run_id(plan: Plan, scenario: int, arm: int, replicate: int) -> str:
     """Return the id of a run: what it notes, and where its materials were read, are part of it."""
     study, recorded, origin = plan.study, plan.recorded, plan.origin
     space = None if origin is None else {k: v for k, v in origin.items() if k not in ("source", "content")}
@@ -479,19 +478,10 @@ def earlier_run_id(plan: Plan, scenario: int, arm: int, seed: int, history: int)
         "measures": [m.key for m in recorded.measures],
         "series": [list(recorded.series.of), recorded.series.every if recorded.series.of else 1],
         "space": space,
-        "branch": study.branch.tick if study.branch is not None and study.branch.history == "one" else None,
+        "branch": study.shared_until or None,
     }
     state = hashlib.blake2b(content_hash(shared).encode(), digest_size=16)
     state.update((plan.content(scenario, plan.arms[arm]) + plan.events[arm]).encode())
-    state.update(history.to_bytes(8, "little") + seed.to_bytes(8, "little"))
+    for number in (plan.history(scenario), plan.seed(scenario, arm, replicate)):
+        state.update(number.to_bytes(8, "little"))
     return state.hexdigest()
-
-
-def earlier_fingerprint(study: StudyDefinition) -> str:
-    """Hash of the source of a custom model; its name as it was written then."""
-    model: Any = study.model
-    name = f"{model.__module__}:{getattr(model, '__qualname__', type(model).__qualname__)}"
-    digest = hashlib.blake2b(name.encode(), digest_size=16)
-    for part in identity_of(model, form=0):
-        digest.update(b"\0" + part)
-    return digest.hexdigest()

@@ -6,17 +6,17 @@ import hashlib
 import json
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.outputs import RUNS
 from mpbf_abm.studies.definition import Outcome, StudyDefinition
@@ -28,6 +28,7 @@ from mpbf_abm.studies.store import FILE, Look, Saved, Store, StoredSeries, Store
 if TYPE_CHECKING:
     import pandas as pd
 
+V = TypeVar("V")
 Place = tuple[int, int, int]
 
 MISSING, DONE, FAILED = 0, 1, 2
@@ -51,17 +52,17 @@ def store_path(place: str | Path) -> Path:
     path = Path(place)
     if path.suffix == ".toml" and path.is_file():
         path = default_folder(read_study(path))
-        if not path.is_dir():
-            raise StoreError(f"{place}: is a study file, and its runs are not in {path}; name their folder")
+        elsewhere = f"{place}: is a study file, and its runs are not in {path}; name their folder"
+        refuse(not path.is_dir(), elsewhere, StoreError)
     if not path.is_dir():
         return path
-    # A folder of a result has the runs that it comes from in one of its own.
-    store = next((p for p in (path / FILE, path / RUNS / FILE) if p.exists()), None)
-    if store is None:
-        shards = len(list(path.glob("shard-*-of-*.sqlite")))
-        hint = f"; it holds {shards} shards: mpbf study merge {path}" if shards else ""
-        raise StoreError(f"{path}: holds no study{hint}")
-    return store
+    # A folder of a result has the runs that it comes from in a folder within.
+    for store in (path / FILE, path / RUNS / FILE):
+        if store.exists():
+            return store
+    shards = len(list(path.glob("shard-*-of-*.sqlite")))
+    hint = f"; it holds {shards} shards: mpbf study merge {path}" if shards else ""
+    raise StoreError(f"{path}: holds no study{hint}")
 
 
 def saved_study(saved: Saved) -> StudyDefinition:
@@ -157,6 +158,10 @@ class Results(AbstractContextManager["Results"]):
         S, A, R = self.shape
         return {self.plan.job(s, a, r).id: (s, a, r) for s in range(S) for a in range(A) for r in range(R)}
 
+    def _placed(self, found: Iterable[tuple[str, V]]) -> Iterator[tuple[Place, str, V]]:
+        """Yield what is of runs of the plan: place, id, and itself."""
+        return ((self.places[id], id, item) for id, item in found if id in self.places)
+
     @cached_property
     def _look(self) -> Look:
         """Ids of all sound runs, at one moment; runs that did not note what the study asks for are `short`."""
@@ -167,7 +172,7 @@ class Results(AbstractContextManager["Results"]):
         """0 missing, 1 done, 2 failed (scenarios, arms, replicates)."""
         out = np.zeros(self.shape, np.int8)
         for ids, mark in ((self._look.done, DONE), (self._look.failed, FAILED)):
-            for place in filter(None, map(self.places.get, map(bytes.decode, ids))):
+            for place, _, _ in self._placed((id.decode(), None) for id in ids):
                 out[place] = mark
         return out
 
@@ -178,11 +183,9 @@ class Results(AbstractContextManager["Results"]):
 
     def arm_index(self, label: str) -> int:
         """Number of an arm."""
-        if label not in self.arm_names:
-            raise ConfigurationError(
-                f"unknown arm '{label}'{did_you_mean(label, self.arm_names)} (arms: {', '.join(self.arm_names)})"
-            )
-        return self.arm_names.index(label)
+        names = self.arm_names
+        refuse(label not in names, f"unknown arm '{label}'{did_you_mean(label, names)} (arms: {', '.join(names)})")
+        return names.index(label)
 
     # ------------------------------------------------------------------ outcomes
 
@@ -190,9 +193,8 @@ class Results(AbstractContextManager["Results"]):
     def _measured(self) -> dict[str, Float]:
         """Everything that was stored at the end of runs, by name (scenarios, arms, replicates)."""
         out: dict[str, Float] = defaultdict(lambda: np.full(self.shape, np.nan))
-        for id, outcomes in self.store.outcomes():
-            place = self.places.get(id)
-            for name, value in outcomes.items() if place is not None else ():
+        for place, _, outcomes in self._placed(self.store.outcomes()):
+            for name, value in outcomes.items():
                 out[name][place] = value
         return dict(out)
 
@@ -215,10 +217,11 @@ class Results(AbstractContextManager["Results"]):
     def quantity(self, name: str) -> Float:
         """Return the quantity behind an outcome, not judged as an event (scenarios, arms, replicates), or NaN."""
         key = self.outcome(name).measure(name).key
-        if self._measured and key not in self._measured:
-            hint = did_you_mean(key, self._measured)
-            raise ConfigurationError(f"outcome '{name}': the runs did not note {key}{hint}")
-        return self._measured[key] if self._measured else np.full(self.shape, np.nan)
+        if not self._measured:
+            return np.full(self.shape, np.nan)
+        hint = did_you_mean(key, self._measured)
+        refuse(key not in self._measured, f"outcome '{name}': the runs did not note {key}{hint}")
+        return self._measured[key]
 
     def values(self, name: str) -> Float:
         """Values of an outcome (scenarios, arms, replicates), 0 or 1 for an event; NaN where there is none."""
@@ -258,32 +261,21 @@ class Results(AbstractContextManager["Results"]):
         s, a, r = np.nonzero(self.status == DONE)
         names, values = list(self.definitions), [self.values(name)[s, a, r] for name in self.definitions]
         runs, arms = len(s), np.array(self.arm_names)
-        where = {
-            "scenario": np.tile(s, len(names)),
-            "arm": np.tile(arms[a], len(names)),
-            "replicate": np.tile(r, len(names)),
-        }
+        where = {name: np.tile(column, len(names)) for name, column in zip(RUN, (s, arms[a], r), strict=True)}
         return frame(where | {"outcome": np.repeat(names, runs), "value": np.concatenate(values) if values else values})
 
     @cached_property
     def failures(self) -> pd.DataFrame:
         """One row per failed run of the plan: where, what, and what varied."""
-        found = [(self.places.get(run.id), run, run.failure) for run in self.store.failures()]
         rows = [
-            (run.id, place[0], self.arm_names[place[1]], place[2], f.stage, f.type, f.message, run.attempts, run.seed)
-            for place, run, f in found
-            if place is not None and f is not None
+            (id, s, self.arm_names[a], r, f.stage, f.type, f.message, run.attempts, run.seed)
+            for (s, a, r), id, run in self._placed((run.id, run) for run in self.store.failures())
+            if (f := run.failure) is not None
         ]
         table = frame(rows, ["run", *RUN, "stage", "type", "message", "attempts", "seed"])
         return self._with_scenarios(table.sort_values(list(RUN), ignore_index=True))
 
     # ------------------------------------------------------------------ series
-
-    def _series(self) -> Iterator[tuple[Place, str, StoredSeries]]:
-        for id, series in self.store.series():
-            place = self.places.get(id)
-            if place is not None:
-                yield place, id, series
 
     def _array(self, id: str, series: StoredSeries) -> Float:
         """Return series of a run as the study asks for them (ticks, quantities); NaN where the run noted none."""
@@ -304,16 +296,15 @@ class Results(AbstractContextManager["Results"]):
 
     def _quantity(self, name: str) -> int:
         of = self.study.series.of
-        if name not in of:
-            stored = f"stored: {', '.join(of)}" if of else "the study stores none; see [series]"
-            raise ConfigurationError(f"no series of '{name}'{did_you_mean(name, of)} ({stored})")
+        stored = f"stored: {', '.join(of)}" if of else "the study stores none; see [series]"
+        refuse(name not in of, f"no series of '{name}'{did_you_mean(name, of)} ({stored})")
         return of.index(name)
 
     def series_values(self, name: str) -> Float:
         """One quantity along all runs (scenarios, arms, replicates, ticks); NaN where there is none."""
         column = self._quantity(name)
         out = np.full((*self.shape, len(self.series_ticks)), np.nan)
-        for place, id, series in self._series():
+        for place, id, series in self._placed(self.store.series()):
             out[place] = self._array(id, series)[:, column]
         return out
 
@@ -323,7 +314,7 @@ class Results(AbstractContextManager["Results"]):
 
         of, T = list(names or self.study.series.of), len(self.series_ticks)
         columns = [self._quantity(n) for n in of]
-        parts = {place: self._array(id, series)[:, columns] for place, id, series in self._series()}
+        parts = {place: self._array(id, series)[:, columns] for place, id, series in self._placed(self.store.series())}
         places = sorted(parts)
         s, a, r = np.repeat(np.array(places, np.int64).reshape(-1, 3), T, axis=0).T
         values = np.concatenate([parts[place] for place in places]) if parts else np.empty((0, len(of)))
@@ -335,7 +326,7 @@ class Results(AbstractContextManager["Results"]):
         """Return mean, sd and number of runs by arm, tick and quantity; in one pass, with little memory."""
         of, T = list(self.study.series.of), len(self.series_ticks)
         count, mean, square = np.zeros((3, len(self.arm_names), T, len(of)))
-        for (_, arm, _), id, series in self._series():
+        for (_, arm, _), id, series in self._placed(self.store.series()):
             # Welford's update; a quantity that is NaN at a tick does not count there.
             x = self._array(id, series)
             known = ~np.isnan(x)
@@ -354,8 +345,8 @@ class Results(AbstractContextManager["Results"]):
 
     def tables(self, name: str) -> dict[Place, Any]:
         """What was kept under a name (:class:`~mpbf_abm.studies.jobs.Returned`), by scenario, arm and replicate."""
-        found = ((self.places.get(id), held) for id, held in self.store.tables())
-        return {place: unpack_value(held[name]) for place, held in found if place is not None and name in held}
+        found = self._placed(self.store.tables())
+        return {place: unpack_value(held[name]) for place, _, held in found if name in held}
 
     # ------------------------------------------------------------------ the whole
 

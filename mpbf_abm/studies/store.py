@@ -16,7 +16,7 @@ import sqlite3
 import time
 import tomllib
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean
+from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean, refuse
 from mpbf_abm.model.spec import FORM
 from mpbf_abm.outputs import STORE, holds_result
 from mpbf_abm.provenance import content_hash, environment, version
@@ -46,7 +46,7 @@ from mpbf_abm.studies.jobs import (
 )
 
 FORMAT = 2
-READS = (1, 2)  # rows of format 1 have no hash of their own, and do not say which series they owe
+READS = (1, 2)  # rows of format 1 have no hash, and do not say which series they owe
 APPLICATION = 0x4D504246  # "MPBF"
 FILE = STORE
 WAIT_SECONDS = 600.0
@@ -258,13 +258,21 @@ def listed(text: str | None) -> tuple[Any, ...]:
 
 def holds(row: StoredRow, wanted: Recording) -> bool:
     """Return whether a sound row holds what is wanted."""
-    if not all(f"{json.dumps(key)}:" in (row.outcomes or "") for key in wanted.measures):
-        return False
-    if wanted.tables and not set(wanted.tables) <= json.loads(row.tables or "{}").keys():
-        return False
-    if not wanted.series:
-        return True
-    return set(wanted.series) <= set(listed(row.quantities)) and set(wanted.ticks) <= set(listed(row.ticks))
+    noted = all(f"{json.dumps(key)}:" in (row.outcomes or "") for key in wanted.measures)
+    if wanted.tables:
+        noted = noted and set(wanted.tables) <= json.loads(row.tables or "{}").keys()
+    if wanted.series:
+        series, ticks = (set(listed(text)) for text in (row.quantities, row.ticks))
+        noted = noted and set(wanted.series) <= series and set(wanted.ticks) <= ticks
+    return noted
+
+
+def _loaded(text: Any, digest: str = "") -> Any:
+    """Return what JSON in the store says; None where it is damaged, or has another hash than is given."""
+    with contextlib.suppress(ValueError, TypeError, RecursionError):
+        found = json.loads(text)
+        return found if not digest or content_hash(found) == digest else None
+    return None
 
 
 def tables_text(tables: Mapping[str, bytes]) -> str | None:
@@ -299,10 +307,10 @@ class Store(AbstractContextManager["Store"]):
         StoreError
             If another driver holds it, or it cannot be used.
         """
-        if not write and not path.exists():
-            raise StoreError(f"{path}: no such store")
-        if not path.exists() and holds_result(path.parent):
-            raise OutputError(f"{path.parent}: holds results; the runs of a study go into a folder of their own")
+        new = not path.exists()
+        refuse(new and not write, f"{path}: no such store", StoreError)
+        taken = f"{path.parent}: holds results; the runs of a study go into a separate folder"
+        refuse(new and holds_result(path.parent), taken, OutputError)
         # A store is one, by whichever link it is reached.
         real = Path(os.path.realpath(path))
         lock = _take_lock(real) if write else None
@@ -327,12 +335,9 @@ class Store(AbstractContextManager["Store"]):
     def _check_format(self) -> None:
         mark = self._db.execute("PRAGMA application_id").fetchone()[0]
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if mark != APPLICATION:
-            raise StoreError(f"{self.path}: is a database, but not the store of a study")
-        if found not in READS:
-            raise StoreError(
-                f"{self.path}: has store format {found}; mpbf_abm {version()} reads formats {READS[0]} to {READS[-1]}"
-            )
+        refuse(mark != APPLICATION, f"{self.path}: is a database, but not the store of a study", StoreError)
+        reads = f"mpbf_abm {version()} reads formats {READS[0]} to {READS[-1]}"
+        refuse(found not in READS, f"{self.path}: has store format {found}; {reads}", StoreError)
         self._format = int(found)
 
     def close(self) -> None:
@@ -372,28 +377,24 @@ class Store(AbstractContextManager["Store"]):
         DamageError
             If it is damaged.
         """
+        anew = f"mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
         for study in self._studies():
             if study is not None:
                 return study
-            if not sound:
-                anew = f"mpbf study run STUDY.toml --out {self.path.parent} notes it anew"
-                raise DamageError(f"{self.path}: the definition of its study is damaged; {anew}")
+            refuse(not sound, f"{self.path}: the definition of its study is damaged; {anew}", DamageError)
         return None
 
     def form(self) -> int | None:
         """Form of the ids of its runs, which also a definition says that is damaged; None without any."""
         column = "form" if self._format > 1 else "0"
-        with _one_line(self.path):
-            row = self._db.execute(f"SELECT {column} FROM studies ORDER BY number DESC LIMIT 1").fetchone()  # noqa: S608
-        return row[0] if row is not None and row[0] in (0, 1) else None
+        rows = self._query(f"SELECT {column} FROM studies ORDER BY number DESC LIMIT 1")  # noqa: S608
+        return next((form for (form,) in rows if form in (0, 1)), None)
 
     def _studies(self) -> Iterator[Saved | None]:
         """Definitions, the last one first; None for one that is damaged."""
         more = "form, saved, seal" if self._format > 1 else "0, saved, NULL"
         query = f"SELECT name, definition, model, fingerprint, folder, origin, {more} FROM studies ORDER BY number DESC"  # noqa: S608
-        with _one_line(self.path):
-            rows = self._db.execute(query).fetchall()
-        for *row, seal in rows:
+        for *row, seal in self._query(query):
             good = all(isinstance(value, str) for value in [*row[:6], row[7]]) and isinstance(row[6], int)
             good = good and (self._format == 1 or is_sealed(row, seal))
             yield Saved(*row) if good else None
@@ -435,7 +436,7 @@ class Store(AbstractContextManager["Store"]):
             return 0
         try:
             machine = self._environment or self._own_environment()
-            self._db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", self._scenarios.items())
+            self._note_scenarios(self._scenarios)
             for run, more in self._waiting:
                 if not more:
                     self._put(replace(run, environment=machine))
@@ -473,6 +474,9 @@ class Store(AbstractContextManager["Store"]):
         for name, data in run.tables.items():
             self._db.execute(INSERT_TABLE, (run.id, name, hash_bytes(data), data))
 
+    def _note_scenarios(self, texts: Mapping[str, str]) -> None:
+        self._db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", texts.items())
+
     def _own_environment(self) -> int:
         return self._note_environment(environment() | {"mpbf_abm": version(), "host": socket.gethostname()})
 
@@ -483,6 +487,11 @@ class Store(AbstractContextManager["Store"]):
         return int(self._db.execute("SELECT number FROM environments WHERE hash = ?", (digest,)).fetchone()[0])
 
     # ------------------------------------------------------------------ reading
+
+    def _query(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows of a query; what SQLite says of the file becomes one line."""
+        with _one_line(self.path):
+            return self._db.execute(query, values).fetchall()
 
     def _rows(self, where: str = "1", values: Sequence[Any] = (), *, data: bool = False) -> Iterator[StoredRow]:
         """Read rows of runs, with the data of their series if asked for."""
@@ -580,41 +589,30 @@ class Store(AbstractContextManager["Store"]):
 
     def counts(self) -> dict[str, int]:
         """Number of runs by status."""
-        with _one_line(self.path):
-            return dict(self._db.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall())
+        return dict(self._query("SELECT status, count(*) FROM runs GROUP BY status"))
 
     def hashes(self) -> list[tuple[str, str, str]]:
         """Id of every finished run, with the hashes of its outcomes and of its series."""
-        return [
-            (row.id, row.hash or "", row.there or "") for row in self._rows("status = 'done'") if self._is_sound(row)
-        ]
+        return [(row.id, row.hash or "", row.there or "") for row in self._sound("status = 'done'")]
+
+    def _sound(self, where: str = "1") -> Iterator[StoredRow]:
+        """Read rows of runs that are as they were written."""
+        return filter(self._is_sound, self._rows(where))
 
     def last_replicate(self) -> int:
         """Largest number of a replicate; -1 in an empty store."""
-        with _one_line(self.path):
-            last = self._db.execute("SELECT max(replicate) FROM runs WHERE typeof(replicate) = 'integer'").fetchone()[0]
+        ((last,),) = self._query("SELECT max(replicate) FROM runs WHERE typeof(replicate) = 'integer'")
         return -1 if last is None else int(last)
 
     def environments(self) -> dict[int, dict[str, str]]:
         """Machines and versions that runs were made by; a damaged record says that it is."""
-        out: dict[int, dict[str, str]] = {}
-        with _one_line(self.path):
-            for number, digest, content in self._db.execute("SELECT number, hash, content FROM environments"):
-                try:
-                    held = json.loads(content)
-                    out[number] = held if content_hash(held) == digest else LOST
-                except (ValueError, TypeError, RecursionError):
-                    out[number] = LOST
-        return out
+        rows = self._query("SELECT number, hash, content FROM environments")
+        return {number: _loaded(content, digest) or LOST for number, digest, content in rows}
 
     def scenarios(self) -> dict[str, dict[str, Any]]:
         """What varied, by scenario key, as far as it can be read."""
-        out: dict[str, dict[str, Any]] = {}
-        with _one_line(self.path):
-            for key, text in self._db.execute("SELECT key, parameters FROM scenarios"):
-                with contextlib.suppress(ValueError, TypeError, RecursionError):
-                    out[key] = json.loads(text)
-        return out
+        rows = self._query("SELECT key, parameters FROM scenarios")
+        return {key: found for key, text in rows if (found := _loaded(text)) is not None}
 
     def outcomes(self, *, damaged: bool = False) -> Iterator[tuple[str, dict[str, float]]]:
         """Id and outcomes of every finished run, each checked against its hash.
@@ -655,9 +653,8 @@ class Store(AbstractContextManager["Store"]):
 
     def seconds(self) -> Iterator[tuple[str, str, float, int, int]]:
         """Id, status, seconds, attempts and environment of every sound run."""
-        for row in self._rows():
-            if self._is_sound(row):
-                yield row.id, row.status, row.seconds, row.attempts, row.environment
+        for row in self._sound():
+            yield row.id, row.status, row.seconds, row.attempts, row.environment
 
     def series(self) -> Iterator[tuple[str, StoredSeries]]:
         """Read id and series of every run that has any; their data are not yet checked (:func:`series_bytes` does).
@@ -675,13 +672,12 @@ class Store(AbstractContextManager["Store"]):
 
     def run(self, id: str) -> StoredRun:
         """Read one run, whole, by its id or the first characters of it."""
-        with _one_line(self.path):
-            ids = self._db.execute("SELECT id FROM runs WHERE id >= ? AND id < ? LIMIT 3", (id, id + "g")).fetchall()
-            known = ids or self._db.execute("SELECT id FROM runs LIMIT 10000").fetchall()
+        ids = self._query("SELECT id FROM runs WHERE id >= ? AND id < ? LIMIT 3", (id, id + "g"))
         if not ids:
-            raise StoreError(f"{self.path}: no run '{id}'{did_you_mean(id, [_shown(r[0]) for r in known])}")
-        if len(ids) > 1:
-            raise StoreError(f"{self.path}: several runs begin with '{id}': {', '.join(i[:12] for (i,) in ids)}, ...")
+            known = [_shown(other) for (other,) in self._query("SELECT id FROM runs LIMIT 10000")]
+            raise StoreError(f"{self.path}: no run '{id}'{did_you_mean(id, known)}")
+        begin = ", ".join(i[:12] for (i,) in ids)
+        refuse(len(ids) > 1, f"{self.path}: several runs begin with '{id}': {begin}, ...", StoreError)
         return next(self.runs("runs.id = ?", ids[0]))
 
     def finished(self, id: str, wanted: Recording) -> Returned | None:
@@ -746,8 +742,7 @@ class Store(AbstractContextManager["Store"]):
         if row.tables is None:
             return {}
         wanted: dict[str, str] = json.loads(row.tables)
-        with _one_line(self.path):
-            held = dict(self._db.execute("SELECT name, data FROM tables WHERE run = ?", (row.number,)))
+        held = dict(self._query("SELECT name, data FROM tables WHERE run = ?", (row.number,)))
         if {name: hash_bytes(data) for name, data in held.items()} != wanted:
             raise ValueError
         return held
@@ -792,7 +787,7 @@ class Store(AbstractContextManager["Store"]):
 
     # ------------------------------------------------------------------ joining stores
 
-    def merge(self, sources: Iterable[Store], notify: Any = None) -> dict[str, int]:
+    def merge(self, sources: Iterable[Store], notify: Callable[[], None] = lambda: None) -> dict[str, int]:
         """Copy all runs that can be read from other stores into this one.
 
         Parameters
@@ -815,13 +810,11 @@ class Store(AbstractContextManager["Store"]):
             environments, scenarios = if_readable(source.environments, {}), if_readable(source.scenarios, {})
             with _one_line(self.path):
                 numbers = {n: self._note_environment(c) for n, c in environments.items() if c is not LOST}
-                texts = [(key, json.dumps(parameters)) for key, parameters in scenarios.items()]
-                self._db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", texts)
+                self._note_scenarios({key: json.dumps(parameters) for key, parameters in scenarios.items()})
             for run in source.readable():
                 with _one_line(self.path):
                     count["damaged" if run is None else self._take(run, numbers)] += 1
-                if notify is not None:
-                    notify()
+                notify()
             with _one_line(self.path):
                 self._db.commit()
         return count
@@ -847,9 +840,8 @@ def enlarged(held: StoredRun, new: StoredRun) -> StoredRun | None:
     """Return a finished run with all that either of two records of it holds; None if they differ in what both hold."""
     a, b = held.outcomes or {}, new.outcomes or {}
     common = sorted(a.keys() & b.keys())
-    if outcomes_hash({n: a[n] for n in common}) != outcomes_hash({n: b[n] for n in common}):
-        return None
-    if any(held.tables[n] != new.tables[n] for n in held.tables.keys() & new.tables.keys()):
+    one, other = (outcomes_hash({name: outcomes[name] for name in common}) for outcomes in (a, b))
+    if one != other or any(held.tables[n] != new.tables[n] for n in held.tables.keys() & new.tables.keys()):
         return None
     series = held.series or new.series
     if held.series is not None and new.series is not None and (series := _larger(held.series, new.series)) is None:

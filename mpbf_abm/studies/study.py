@@ -197,7 +197,7 @@ def do_tasks(
 
 # --------------------------------------------------------------------------- campaigns
 
-# Many campaigns on one pool: every rule on every seed, each a task of its own.
+# Many campaigns on one pool: every rule on every seed, each a task.
 
 OPTIONS = "options"
 

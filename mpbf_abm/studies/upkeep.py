@@ -6,24 +6,23 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, faults_of, refuse
 from mpbf_abm.outputs import some
 from mpbf_abm.processes import Done, default_workers
 from mpbf_abm.provenance import environment, unlike
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Recording, StudyDefinition, load_space
-from mpbf_abm.studies.design import faults_of
-from mpbf_abm.studies.driver import Progress, Silent, orphans, precision
-from mpbf_abm.studies.engines import open_engine, result_of
+from mpbf_abm.studies.driver import Progress, Silent, open_engine, orphans, precision, result_of
 from mpbf_abm.studies.files import StudyFileError, read_study
 from mpbf_abm.studies.jobs import Failure, Record, Runner
 from mpbf_abm.studies.plan import Plan, fingerprint_of
@@ -68,42 +67,50 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
     watch, own = progress or Silent(), target / FILE
     paths = [path for source in sources or [target] for path in _stores(source, shards_only=not sources)]
     paths = [p for p in paths if not (own.exists() and p.exists() and p.samefile(own))]
-    if not paths:
-        raise ConfigurationError(f"{target}: holds no shards (shard-1-of-N.sqlite, ...); name the stores to join")
+    refuse(not paths, f"{target}: holds no shards (shard-1-of-N.sqlite, ...); name the stores to join")
     with ExitStack() as stack:
-        opened = [_opened(path, stack) for path in paths]
-        read, held = [if_readable(store.last_study, None) for store in opened], _held(own)
-        studies = [study for study in read if study is not None]
-        if held is None and not studies:
-            needed = f"run the study in {target} first (mpbf study run STUDY.toml --out {target})"
-            raise StoreError(f"{paths[0]}: what study it holds cannot be read; {needed}")
-        first = held or studies[0]
-        newest = max([*studies, *([held] if held else [])], key=lambda s: s.saved)
-        for path, study in zip(paths, read, strict=True):
-            if study is not None and _kind(study) != _kind(first):
-                other = f"not '{first.name}' by {first.fingerprint[:12]}"
-                raise StoreError(f"{path}: holds the study '{study.name}' by model {study.fingerprint[:12]}, {other}")
+        opened, held = [_opened(path, stack) for path in paths], _held(own)
+        read = [(path, if_readable(store.last_study, None)) for path, store in zip(paths, opened, strict=True)]
+        studies = _fitting(read, held, target)
         # Nothing is made before all is known to fit.
         into = stack.enter_context(Store.open(own, write=True))
         if damaged := into.mend():
             found = "are damaged, and are taken from the others if they are there"
             watch.say(f"{len(damaged)} runs of {own} {found}: {some(damaged)}")
+        newest = max([*studies, *filter(None, [held])], key=lambda s: s.saved)
         if held is None or newest.definition != held.definition:
             if len({s.definition for s in studies}) > 1:
                 kept = f"the newest is kept, of {newest.saved}"
                 watch.say(f"the stores hold different definitions of '{newest.name}'; {kept}")
             into.save_study(newest)
-        kinds = [e for store in [into, *opened] for e in if_readable(store.environments, {}).values() if e != LOST]
-        if apart := unlike(*kinds):
-            bytes_apart = "the same run may have other bytes there"
-            watch.say(f"the runs were made on machines that differ in {', '.join(apart)}: {bytes_apart}")
+        _say_machines([into, *opened], watch)
         watch.begin(sum(sum(if_readable(store.counts, {}).values()) for store in opened))
         return into.merge(opened, lambda: watch.advance(done=1, failed=0, known=0))
 
 
-def _kind(study: Saved) -> tuple[str, str, str, int]:
-    """Return what studies whose stores are joined have in common."""
-    return study.name, study.model, study.fingerprint, study.form
+def _fitting(stores: Sequence[tuple[Path, Saved | None]], held: Saved | None, target: Path) -> list[Saved]:
+    """Return the studies of stores that are joined, as far as they can be read; refuse those that do not go together.
+
+    What they have in common are name, model, its version, and the form of ids.
+    """
+    read = [(path, study) for path, study in stores if study is not None]
+    needed = f"run the study in {target} first (mpbf study run STUDY.toml --out {target})"
+    refuse(held is None and not read, f"{stores[0][0]}: what study it holds cannot be read; {needed}", StoreError)
+    first = held or read[0][1]
+    kind = attrgetter("name", "model", "fingerprint", "form")
+    for path, study in read:
+        other = f"not '{first.name}' by {first.fingerprint[:12]}"
+        differs = f"{path}: holds the study '{study.name}' by model {study.fingerprint[:12]}, {other}"
+        refuse(kind(study) != kind(first), differs, StoreError)
+    return [study for _, study in read]
+
+
+def _say_machines(stores: Sequence[Store], watch: Progress) -> None:
+    """Say in what the machines differ that the runs of some stores were made on."""
+    kinds = [e for store in stores for e in if_readable(store.environments, {}).values() if e != LOST]
+    if apart := unlike(*kinds):
+        bytes_apart = "the same run may have other bytes there"
+        watch.say(f"the runs were made on machines that differ in {', '.join(apart)}: {bytes_apart}")
 
 
 def _opened(path: Path, stack: ExitStack) -> Store:
@@ -128,12 +135,11 @@ def _pages(path: Path) -> int:
 
 
 def _stores(source: Path, *, shards_only: bool) -> list[Path]:
-    if not source.exists():
-        raise ConfigurationError(f"{source}: no such store or folder")
+    refuse(not source.exists(), f"{source}: no such store or folder")
     if not source.is_dir():
         return [source]
-    shards = sorted(source.glob("shard-*-of-*.sqlite"))
-    return shards if shards_only else [*([source / FILE] if (source / FILE).exists() else []), *shards]
+    patterns = ["shard-*-of-*.sqlite"] if shards_only else [FILE, "shard-*-of-*.sqlite"]
+    return [path for pattern in patterns for path in sorted(source.glob(pattern))]
 
 
 def _held(path: Path) -> Saved | None:
@@ -181,11 +187,10 @@ def replay_run(results: Results, stored: StoredRun, *, debug: bool = False) -> R
     path, rules = results.store.path, ", ".join(study.rules)
     if place is None:
         raise StoreError(f"{path}: run {stored.id[:12]} is no part of the study any more")
-    if study.rules and not study.classes:
-        raise StoreError(f"{path}: was made with custom rules ({rules}); replay it from Python")
-    if study.space is None and plan.origin is not None:
-        again = "the command that made them makes them again"
-        raise StoreError(f"{path}: was made on materials that the study does not name; {again}")
+    custom, unnamed = study.rules and not study.classes, study.space is None and plan.origin is not None
+    refuse(custom, f"{path}: was made with custom rules ({rules}); replay it from Python", StoreError)
+    again = "the command that made them makes them again"
+    refuse(unnamed, f"{path}: was made on materials that the study does not name; {again}", StoreError)
     space = None if study.space is None else load_space(study.space, Path(results.saved.folder), study)
     runner = Runner(study, space)
     runner.debug = debug
@@ -200,28 +205,34 @@ def replay_run(results: Results, stored: StoredRun, *, debug: bool = False) -> R
 
 def _compared(results: Results, stored: StoredRun, result: Record | Failure, noted: Recording) -> str:
     """Say how a run that was made again compares with the stored one."""
-    was, now, before = results.plan.fingerprint, fingerprint_of(results.study, results.plan.form), stored.failure
+    was, now = results.plan.fingerprint, fingerprint_of(results.study, results.plan.form)
     version = "" if now == was else f" (another version of the model: {was[:12]}, now {now[:12]})"
-    if isinstance(result, Failure):
-        said = f"raised {result.type}: {result.message}"
-        if before is None:
-            return f"DIFFERENT: {said}{version}"
-        same = (before.type, before.message) == (result.type, result.message)
-        return f"equal: {said}" if same else f"DIFFERENT: {said}, not {before.type}: {before.message}{version}"
-    if before is not None:
-        return f"DIFFERENT: finished, where it failed before ({before.type}: {before.message}){version}"
-    if enlarged(stored, again(stored, result, noted)) is not None:
+    before, after = (
+        f"{failure.type}: {failure.message}" if isinstance(failure, Failure) else ""
+        for failure in (stored.failure, result)
+    )
+    if after:
+        instead = f", not {before}" if before else ""
+        return f"equal: raised {after}" if after == before else f"DIFFERENT: raised {after}{instead}{version}"
+    if before:
+        return f"DIFFERENT: finished, where it failed before ({before}){version}"
+    if isinstance(result, Record) and enlarged(stored, again(stored, result, noted)) is not None:
         return "equal"
-    made, here = results.store.environments().get(stored.environment, {}), environment()
+    return f"DIFFERENT results{version}{_machines(results.store.environments().get(stored.environment, {}))}"
+
+
+def _machines(made: Mapping[str, str]) -> str:
+    """Say in what a machine differs from this one."""
+    here = environment()
     parts = {part: f"{part} {made[part]}, here {here[part]}" for part in unlike(here, made) if part != "cpu"}
     apart = [parts.get(part, "another kind of processor") for part in unlike(here, made)]
-    return f"DIFFERENT results{version}" + (f" (made with {'; '.join(apart)})" if apart else "")
+    return f" (made with {'; '.join(apart)})" if apart else ""
 
 
-def some_runs(results: Results, count: int, seed: int = 0) -> list[StoredRun]:
+def some_runs(results: Results, count: int) -> list[StoredRun]:
     """Finished runs of the study, chosen at random."""
     done = [id for id in map(bytes.decode, results.store.look().done) if id in results.places]
-    rng = np.random.default_rng([seed, len(done)])
+    rng = np.random.default_rng([0, len(done)])
     return [results.store.run(done[i]) for i in rng.permutation(len(done))[:count]]
 
 
@@ -322,17 +333,21 @@ def estimate(plan: Plan, workers: int | None = None) -> CostEstimate:
         engine.submit(jobs)
         while engine.pending and (time.monotonic() - begun < SECONDS or len(done) <= count):
             done += engine.collect(0.5)
-            if len(done) <= count:
-                start = time.monotonic() - begun
+            start = time.monotonic() - begun if len(done) <= count else start
     finally:
         engine.close(kill=True)
+    return _cost(done, count, start)
+
+
+def _cost(done: Sequence[Done], workers: int, start: float) -> CostEstimate:
+    """Return what the runs of a pilot cost that began after some seconds."""
     # Runs of one worker only are timed where there are no more than workers.
-    seconds = [d.seconds for d in done[count:] or done]
+    seconds = [d.seconds for d in done[workers:] or done]
     results = [result_of(d) for d in done]
     failures = [r.message for r in results if isinstance(r, Failure)]
     stored = [len(r.outcomes) + len(r.series or b"") + ROW for r in results if isinstance(r, Record)]
     mean, disk = (sum(x) / max(1, len(x)) for x in (seconds, stored))
-    return CostEstimate(len(seconds), len(failures), next(iter(failures), ""), mean, count, start, disk)
+    return CostEstimate(len(seconds), len(failures), next(iter(failures), ""), mean, workers, start, disk)
 
 
 # --------------------------------------------------------------------------- status
@@ -355,10 +370,9 @@ def load(source: Path) -> tuple[StudyDefinition, Path, Path | None]:
         saved = store.last_study()
     if saved is None:
         raise ConfigurationError(f"{path}: holds no study")
-    if saved.folder == OF_A_RESULT:
-        raise ConfigurationError(f"{path}: holds the runs of a result; the command that made it goes on with them")
-    if saved.model:
-        raise ConfigurationError(f"{path}: was made by the model '{saved.model}' of a script; go on from that script")
+    of_a_result = f"{path}: holds the runs of a result; the command that made it goes on with them"
+    refuse(saved.folder == OF_A_RESULT, of_a_result)
+    refuse(saved.model, f"{path}: was made by the model '{saved.model}' of a script; go on from that script")
     return saved_study(saved), Path(saved.folder), path.parent
 
 

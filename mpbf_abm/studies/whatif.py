@@ -7,13 +7,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mpbf_abm.errors import ConfigurationError, StoppedError
+from mpbf_abm.errors import StoppedError, faults_of, refuse_any
 from mpbf_abm.model.indicators import BOUNDS, STANDARD
 from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -27,7 +28,6 @@ from mpbf_abm.provenance import content_hash, record
 from mpbf_abm.stats.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.definition import BASELINE, UNLIMITED, WHAT_IF, Limits, Series, StudyDefinition
-from mpbf_abm.studies.design import faults_of
 from mpbf_abm.studies.driver import Progress, answered, claim
 from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.jobs import Returned, pack
@@ -62,7 +62,7 @@ class WhatIf:
     shocks : tuple
         What happens in every run, as in a study.
     space : MaterialsSpace, optional
-        Real data that every run shares; without it each seed has a synthetic space of its own.
+        Real data that every run shares; without it each seed has a separate synthetic space.
     shocks_in_baseline : bool
         False lets shocks happen in the what-if alone: what do shocks and policies change together?
     """
@@ -113,9 +113,8 @@ class WhatIf:
         if not faults:
             faults = question_faults(self.policies, self.shocks, self.replicates, shared=self.shocks_in_baseline)
             faults += faults_of(lambda: check_seed(self.seed + self.replicates - 1, "last seed"))
-            faults += [line for arm in self.arms for line in faults_of(self.spec(arm).check)]
-        if faults:
-            raise ConfigurationError(list(dict.fromkeys(faults)))
+            faults += faults_of(*(self.spec(arm).check for arm in self.arms))
+        refuse_any(faults)
 
     @property
     def question_hash(self) -> str:
@@ -157,11 +156,15 @@ def plain_study(plan: WhatIf, name: str = "") -> StudyDefinition:
 def describe(event: Event) -> str:
     """Name, strength, what it hits, and time of an event in a few words."""
     strength = "" if event.strength is None else f" at {event.strength:g}"
-    hit = ""
-    if isinstance(event, Shock) and event.name in NODES:
-        hit = f", node {event.target}" if isinstance(event.target, int) else f", {event.target}"
     until = "" if event.end is None else f" to {event.end}"
-    return f"{event.name}{strength}{hit} from tick {event.start}{until}"
+    return f"{event.name}{strength}{_hit(event)} from tick {event.start}{until}"
+
+
+def _hit(event: Event) -> str:
+    """Which node a shock hits, if it hits one."""
+    if not (isinstance(event, Shock) and event.name in NODES):
+        return ""
+    return f", node {event.target}" if isinstance(event.target, int) else f", {event.target}"
 
 
 # --------------------------------------------------------------------------- runner
@@ -293,12 +296,11 @@ def run_plan(plan: WhatIf, jobs: int = 1, progress: Progress | None = None, out:
 def ensemble_of(plan: WhatIf, results: Results) -> Ensemble:
     """Tables of the runs of a plan's study."""
     made = []
-    for a, arm in enumerate(plan.arms):
-        for i, seed in enumerate(plan.seeds):
-            noted = results.store.finished(results.plan.job(0, a, i).id, plan.study.recording)
-            if noted is None:
-                raise StoppedError(f"{results.store.path}: the run of {arm}, seed {seed}, is gone; run it again")
-            made.append(arm_result(arm, i, seed, plan.study.recording.ticks, noted))
+    for (a, arm), (i, seed) in product(enumerate(plan.arms), enumerate(plan.seeds)):
+        noted = results.store.finished(results.plan.job(0, a, i).id, plan.study.recording)
+        if noted is None:
+            raise StoppedError(f"{results.store.path}: the run of {arm}, seed {seed}, is gone; run it again")
+        made.append(arm_result(arm, i, seed, plan.study.recording.ticks, noted))
     return Ensemble(plan, tuple(made))
 
 
@@ -311,7 +313,7 @@ def arm_result(arm: str, replicate: int, seed: int, ticks: Sequence[int], noted:
 
 
 def keep_runs(plan: WhatIf, noted: Mapping[tuple[str, int], Returned], out: Path) -> None:
-    """Put runs that were made elsewhere where ``mpbf run --out`` finds them: in the folder `runs` of a result.
+    """Put runs that were made elsewhere where ``mpbf run --out`` looks for them: in the folder `runs` of a result.
 
     Parameters
     ----------
@@ -323,12 +325,9 @@ def keep_runs(plan: WhatIf, noted: Mapping[tuple[str, int], Returned], out: Path
     runs, recording = StudyPlan(plan.study, plan.space), plan.study.recording
     with Store.open(out / RUNS / FILE, write=True) as store:
         claim(store, runs, Path(), alone=False)
-        for a, arm in enumerate(plan.arms):
-            for i in range(plan.replicates):
-                made = noted[arm, i]
-                record = pack(made.outcomes, made.series, made.tables)
-                store.add(runs.job(0, a, i), runs.key(0), arm, {}, record, recording)
-        store.commit()
+        for (a, arm), i in product(enumerate(plan.arms), range(plan.replicates)):
+            record = pack(noted[arm, i].outcomes, noted[arm, i].series, noted[arm, i].tables)
+            store.add(runs.job(0, a, i), runs.key(0), arm, {}, record, recording)
 
 
 # --------------------------------------------------------------------------- writing

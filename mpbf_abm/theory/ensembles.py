@@ -119,16 +119,14 @@ def _histories(p: Parameters, streams: list[Streams], space: MaterialsSpace, tic
     budgets = found_community(p.replace("founding.records", 0), Streams(0), space)
 
     def attention(of: CuratorParameters | PlannerParameters) -> Float:
-        ε = max(of.exploration, of.exploration_floor)
-        return crowd(x, ε, of.adjacency, of.reinforcement, space.similarity)
+        return crowd(x, max(of.exploration, of.exploration_floor), of.adjacency, of.reinforcement, space.similarity)
 
     yield x
     for tick in range(ticks):
         if p.curators.count and p.curators.records:
             share = attention(p.curators)
             for j in range(p.curators.records):
-                chosen = _races(streams, f"curator.family.{j}", tick, p.curators.count, share, space)
-                _enter(x, chosen)
+                _enter(x, _races(streams, f"curator.family.{j}", tick, p.curators.count, share, space))
         if p.planners.count:
             fund(budgets)
             share = attention(p.planners)
@@ -150,5 +148,4 @@ def _races(streams: list[Streams], decision: str, tick: int, agents: int, share:
 
 def _enter(x: Float, families: Int) -> None:
     """Count a record for each chosen family (R, n), one at a time as the commons does."""
-    K = x.shape[1]
-    np.add.at(x.reshape(-1), (np.arange(len(x))[:, None] * K + families).reshape(-1), 1.0)
+    np.add.at(x.reshape(-1), (np.arange(len(x))[:, None] * x.shape[1] + families).reshape(-1), 1.0)

@@ -16,7 +16,7 @@ from scipy.special import gammaincc, gammaln, lambertw
 from scipy.stats import binom
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import refuse
 
 ROUNDING = 1e-9  # 1/phi of a fraction such as 1/49 may lie a rounding error below the whole number
 
@@ -36,8 +36,10 @@ def binomial_degrees(nodes: int, mean: float) -> Float:
     float (K + 1,)
         Binomial probabilities, cut where less than 1e-16 is left.
     """
-    if nodes < 2 or not 0 <= mean <= nodes - 1:
-        raise ConfigurationError(f"mean degree {mean:g}: must be from 0 to {nodes - 1} in a graph of {nodes} nodes")
+    refuse(
+        nodes < 2 or not 0 <= mean <= nodes - 1,
+        f"mean degree {mean:g}: must be from 0 to {nodes - 1} in a graph of {nodes} nodes",
+    )
     share = mean / (nodes - 1)
     last = int(binom.isf(1e-16, nodes - 1, share)) + 1
     p = np.asarray(binom.pmf(np.arange(min(last, nodes - 1) + 1), nodes - 1, share), np.float64)
@@ -47,8 +49,10 @@ def binomial_degrees(nodes: int, mean: float) -> Float:
 def degree_distribution(p: ArrayLike) -> Float:
     """Return a degree distribution as an array, or raise one clear line."""
     out = np.asarray(p, np.float64)
-    if out.ndim != 1 or not len(out) or np.any(out < 0) or not math.isclose(out.sum(), 1.0, abs_tol=1e-6):
-        raise ConfigurationError("a degree distribution is a list of shares from 0 to 1 that sum to 1")
+    refuse(
+        out.ndim != 1 or not len(out) or np.any(out < 0) or not math.isclose(out.sum(), 1.0, abs_tol=1e-6),
+        "a degree distribution is a list of shares from 0 to 1 that sum to 1",
+    )
     return out
 
 
@@ -100,20 +104,8 @@ def giant_share_er(c: float) -> float:
     c : float
         Mean degree, at least 0.
     """
-    if c < 0:
-        raise ConfigurationError(f"mean degree {c:g}: must be at least 0")
+    refuse(c < 0, f"mean degree {c:g}: must be at least 0")
     return float(1.0 + lambertw(-c * math.exp(-c)).real / c) if c > 1 else 0.0
-
-
-def random_threshold(p: ArrayLike) -> float:
-    """Return the share of nodes whose random removal leaves no giant component: 1 - <k>/<k(k-1)> (Cohen et al. 2000).
-
-    Erdos-Renyi: 1 - 1/c. 0 where there is no giant component to begin with.
-    """
-    p = degree_distribution(p)
-    k = np.arange(len(p))
-    pairs = float(k * (k - 1) @ p)
-    return max(0.0, 1.0 - float(k @ p) / pairs) if pairs else 0.0
 
 
 def attack_threshold(p: ArrayLike) -> float:
@@ -159,9 +151,7 @@ def giant_share(p: ArrayLike, kept: ArrayLike = 1.0) -> float:
     """
     p = degree_distribution(p)
     q = np.broadcast_to(np.asarray(kept, np.float64), p.shape)
-    u = _dead_end(p, q)
-    k = np.arange(len(p))
-    return float(p * q @ (1.0 - u**k))
+    return float(p * q @ (1.0 - _dead_end(p, q) ** np.arange(len(p))))
 
 
 def _dead_end(p: Float, q: ArrayLike) -> float:
@@ -179,8 +169,7 @@ def _dead_end(p: Float, q: ArrayLike) -> float:
 
 def vulnerable_degree(phi: float) -> int:
     """Return the largest degree K* = floor(1/phi) at which one failed neighbour is enough, for 0 < phi <= 1."""
-    if not 0 < phi <= 1:
-        raise ConfigurationError(f"threshold phi = {phi:g}: must be above 0 to 1")
+    refuse(not 0 < phi <= 1, f"threshold phi = {phi:g}: must be above 0 to 1")
     return math.floor(1 / phi + ROUNDING)
 
 
@@ -202,8 +191,7 @@ def watts_window(phi: float) -> tuple[float, float] | None:
     >>> print("%.4f %.4f" % watts_window(0.18))
     1.0207 5.7647
     """
-    steps = vulnerable_degree(phi)
-    high = 2.0 * steps + 10.0
+    high = 2.0 * vulnerable_degree(phi) + 10.0
     top = float(minimize_scalar(lambda z: -watts_condition(phi, z), bounds=(1.0, high), method="bounded").x)
     if watts_condition(phi, top) <= 1:
         return None
@@ -237,8 +225,7 @@ def cascade_share(p: ArrayLike, phi: float) -> float:
     p = p[1:]
     mean = float(k @ p)
     least = np.maximum(np.ceil(phi * k - ROUNDING), 1)
-    vulnerable = k <= vulnerable_degree(phi)
-    if mean == 0 or float((k * (k - 1) * p)[vulnerable].sum()) <= mean:
+    if mean == 0 or float((k * (k - 1) * p)[k <= vulnerable_degree(phi)].sum()) <= mean:
         return 0.0
     q, before = 1e-6, 0.0
     while abs(q - before) > 1e-13:
@@ -263,8 +250,7 @@ def mutual_threshold(layers: int) -> tuple[float, float]:
     >>> print("%.6f %.6f" % mutual_threshold(2))
     2.455407 1.256431
     """
-    if layers < 2:
-        raise ConfigurationError(f"layers = {layers}: mutual dependence needs at least 2")
+    refuse(layers < 2, f"layers = {layers}: mutual dependence needs at least 2")
     # d/dz ln: 1/z = n e^-z / (1 - e^-z), that is exp(z) - 1 = n z; above its minimum at ln n.
     z = float(brentq(lambda z: math.expm1(z) - layers * z, math.log(layers), 2 * math.log(layers) + 2, xtol=1e-14))
     return z / (-math.expm1(-z)) ** layers, z
@@ -314,10 +300,8 @@ def functioning_share(providers: int, phi: float) -> float:
         Largest root of s = (1 - phi) (1 - (1 - s)^r): positive iff phi < 1 - 1/r; with r = 2,
         (1 - 2 phi) / (1 - phi).
     """
-    if providers < 1:
-        raise ConfigurationError(f"providers = {providers}: must be at least 1")
-    if not 0 <= phi <= 1:
-        raise ConfigurationError(f"phi = {phi:g}: must be from 0 to 1")
+    refuse(providers < 1, f"providers = {providers}: must be at least 1")
+    refuse(not 0 <= phi <= 1, f"phi = {phi:g}: must be from 0 to 1")
     # In the failing share y = 1 - s the map is a generating function, convex and increasing.
     return 1.0 - _smallest_fixed_point(lambda y: phi + (1.0 - phi) * y**providers)
 
@@ -339,8 +323,10 @@ def functioning_share_finite(nodes: int, founders: int, providers: int, phi: flo
     phi : float
         Probability that a node is down by itself.
     """
-    if not 1 <= providers <= founders <= nodes:
-        raise ConfigurationError(f"founders = {founders}: must be from providers = {providers} to nodes = {nodes}")
+    refuse(
+        not 1 <= providers <= founders <= nodes,
+        f"founders = {founders}: must be from providers = {providers} to nodes = {nodes}",
+    )
     chance = np.zeros(nodes + 1)
     chance[: founders + 1] = binom.pmf(np.arange(founders + 1), founders, 1.0 - phi)
     working = np.arange(nodes + 1)

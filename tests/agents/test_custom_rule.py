@@ -1,4 +1,4 @@
-"""The rule of docs/custom-rule.md is short, changes what planners do and nothing before it; agents are their columns."""
+"""The rule of docs/custom-rule.md is short and changes what planners do, nothing before; agents are their columns."""
 
 import re
 from pathlib import Path

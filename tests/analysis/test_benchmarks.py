@@ -124,8 +124,12 @@ def test_the_page_and_its_figure_are_renewed(tmp_path, monkeypatch):
 
 def test_targets_are_read_from_their_words():
     assert [drawing.bound(t) for t in ("<= 1.3", ">= 1 within noise", "about 1", "", "0.85 to 1.15")] == [
-        ("<=", 1.3), (">=", 1.0), None, None, None,
-    ]  # fmt: skip
+        ("<=", 1.3),
+        (">=", 1.0),
+        None,
+        None,
+        None,
+    ]
 
 
 def test_no_model_outlives_its_run():

@@ -10,7 +10,7 @@ ARMS = ["baseline", "repository lost", "mirrors", "mirrors, repository lost", "l
 
 @pytest.fixture
 def found():
-    """Finds (arms, replicates): a loss costs .08, mirrors cost .01 themselves and save .06, a fifth of the funding is worth .1."""
+    """Finds (arms, replicates): a loss costs .08, mirrors cost .01 and save .06, a fifth of the funding is worth .1."""
     base = 0.4 + 0.1 * np.random.default_rng(1).normal(size=40)
     return base + np.array([0.0, -0.08, -0.01, -0.03, -0.1])[:, None]
 
@@ -18,9 +18,13 @@ def found():
 def test_costs_and_worth_are_those_put_in(found):
     table = losses.worth(found, found[0] - 0.2, ARMS).set_index(["measure", "arm"])
     expected = {
-        ("cost", "repository lost"): 0.08, ("share", "repository lost"): 0.4, ("effect", "mirrors, repository lost"): -0.01,
-        ("avoided", "mirrors, repository lost"): 0.06, ("price", "mirrors, repository lost"): 12.0, ("cost", "less funding"): 0.1,
-    }  # fmt: skip
+        ("cost", "repository lost"): 0.08,
+        ("share", "repository lost"): 0.4,
+        ("effect", "mirrors, repository lost"): -0.01,
+        ("avoided", "mirrors, repository lost"): 0.06,
+        ("price", "mirrors, repository lost"): 12.0,
+        ("cost", "less funding"): 0.1,
+    }
     assert set(table.index) == set(expected)
     for key, value in expected.items():
         # The same in every pair: no interval.

@@ -118,14 +118,14 @@ def test_building_again_gives_the_same_bytes_and_changes_are_noticed(built: Call
     page = folder / "phase.locked.csv"
     before = page.read_bytes()
     page.write_bytes(before + b"1,2,3\n")
-    assert b.compare(folder, figures, results, draft="DRAFT") == ["phase.locked.csv"]
+    assert command.compare(folder, figures, results, draft="DRAFT") == ["phase.locked.csv"]
     page.write_bytes(before)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["flows", "regret"])
 def test_building_other_figures_again_gives_the_same_bytes(built: Callable[[str], Path], read: Read, name: str) -> None:
-    assert b.compare(built(name), chosen([name]), command.feeding(read), draft="DRAFT") == []
+    assert command.compare(built(name), chosen([name]), command.feeding(read), draft="DRAFT") == []
 
 
 def test_journals_have_their_widths_and_letters(read: Read, tmp_path: Path) -> None:

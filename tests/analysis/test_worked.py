@@ -165,9 +165,9 @@ def test_the_pace_of_a_replay_is_that_of_the_record():
 
 def test_superconductors_are_dated_by_the_first_of_their_class():
     years: Callable[[str], int] = lambda text: cuprates.first_year(cuprates.elements_of(text))
-    assert [years(t) for t in ("YBa2Cu3O7", "La1.85Sr0.15Cu1O4", "LaFeAsO", "FeSe", "Nb3Sn", "Cu2S", "BaPbO3", "O7-x")] == [
-        1986, 1986, 2006, 2006, 1911, 1911, 1911, 1911,
-    ]  # fmt: skip
+    assert [
+        years(t) for t in ("YBa2Cu3O7", "La1.85Sr0.15Cu1O4", "LaFeAsO", "FeSe", "Nb3Sn", "Cu2S", "BaPbO3", "O7-x")
+    ] == [1986, 1986, 2006, 2006, 1911, 1911, 1911, 1911]
 
 
 def test_the_arms_of_the_gaps_differ_in_one_thing_at_a_time(tmp_path: Path):

@@ -830,9 +830,19 @@ class Community:
                 stored = (modality + 1 + math.floor(5 * u[5])) % 6
             value, variance = self.label(described, modality, quantile(u[3]))
             record = Record(
-                record_key(1, c.slot, self.tick, j), material, family, stored, value, variance, SIMULATION,
-                c.repository, c.slot, self.tick, u[7] < p.infrastructure.openness, t < 1,
-            )  # fmt: skip
+                key=record_key(1, c.slot, self.tick, j),
+                material=material,
+                family=family,
+                modality=stored,
+                value=value,
+                variance=variance,
+                origin=SIMULATION,
+                repository=c.repository,
+                producer=c.slot,
+                tick=self.tick,
+                federated=u[7] < p.infrastructure.openness,
+                corrupted=t < 1,
+            )
             entries.append((record, modality, u[6]))
             if 2 / 3 <= t < 1:
                 again.append((record, modality))
@@ -978,10 +988,13 @@ class Community:
     def sample(self, working, scale):
         p = self.p.trainers
         reachable = [
-            r for r in self.records
-            if r.alive and r.origin != FAILED and (r.federated or r.repository in working)
+            r
+            for r in self.records
+            if r.alive
+            and r.origin != FAILED
+            and (r.federated or r.repository in working)
             and (p.labels == "all" or LABEL[r.modality] == p.labels)
-        ]  # fmt: skip
+        ]
         count = max(1, round(scale * p.records))
         place = {r.key: self.of_record("commons.order", r.key) for r in reachable}
 
@@ -1050,24 +1063,27 @@ class Community:
         if delta:
             sample = [r for r in sample if LABEL[r.modality] == "measured"]
         bias = self.biases()
-        labels = np.array([
-            r.value - p.trainers.harmonisation * HARMONISED[LABEL[r.modality]] * bias[r.family]
-            - (float(self.simulated[r.material]) if delta or prior else 0.0)
-            for r in sample
-        ])  # fmt: skip
+        labels = np.array(
+            [
+                r.value
+                - p.trainers.harmonisation * HARMONISED[LABEL[r.modality]] * bias[r.family]
+                - (float(self.simulated[r.material]) if delta or prior else 0.0)
+                for r in sample
+            ]
+        )
         variances = np.array([r.variance for r in sample])
         if sample:
             o, whole = p.coupling.uncertainty_modalities, variances.mean()
             own = {m: np.mean([r.variance for r in sample if r.modality == m]) for m in {r.modality for r in sample}}
-            variances = np.array([
-                r.variance * (o * own[r.modality] + (1 - o) * whole) / own[r.modality] for r in sample
-            ])  # fmt: skip
+            variances = np.array(
+                [r.variance * (o * own[r.modality] + (1 - o) * whole) / own[r.modality] for r in sample]
+            )
             o = p.coupling.uncertainty_dal_ral
             variances = o * variances + (1 - o) * variances.mean()
         width = features.count + 1
-        phi = np.array([
-            features(self.ambient(r.material, self.gauge("record.gauge.1", r.key))) for r in sample
-        ]).reshape(-1, width)  # fmt: skip
+        phi = np.array(
+            [features(self.ambient(r.material, self.gauge("record.gauge.1", r.key))) for r in sample]
+        ).reshape(-1, width)
         return Head(phi, labels, variances, 10 if prior and not delta else 0)
 
     def diagnose(self, model, panel, sample, scale):
@@ -1427,10 +1443,19 @@ class Community:
         origin = EXPERIMENT if r.made else FAILED
         self.enter(
             Record(
-                key, r.material, r.family, SPECTROSCOPY, r.value, r.variance, origin,
-                repository, q.slot, self.tick, federated,
+                key=key,
+                material=r.material,
+                family=r.family,
+                modality=SPECTROSCOPY,
+                value=r.value,
+                variance=r.variance,
+                origin=origin,
+                repository=repository,
+                producer=q.slot,
+                tick=self.tick,
+                federated=federated,
             )
-        )  # fmt: skip
+        )
 
     def correct(self, m):
         model, c = self.trainers[m].model, self.p.coupling.correction

@@ -1,4 +1,4 @@
-"""Encoder, random features and head of the second reading: one vector at a time, float64 throughout (ODD 7.8 to 7.10)."""
+"""Encoder, random features and head of the second reading: one vector at a time, float64 (ODD 7.8 to 7.10)."""
 
 from __future__ import annotations
 

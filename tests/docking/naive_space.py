@@ -43,9 +43,12 @@ def read_space(p, streams):
     family = [k for k in range(K) for _ in range(sizes[k])]
 
     position = streams.normal("space.family.position", 0, (K, 2))
-    affinity = np.array([
-        [math.exp(-((position[j] - position[k]) ** 2).sum() / (2 * FAMILY_LENGTH**2)) for k in range(K)] for j in range(K)
-    ])  # fmt: skip
+    affinity = np.array(
+        [
+            [math.exp(-((position[j] - position[k]) ** 2).sum() / (2 * FAMILY_LENGTH**2)) for k in range(K)]
+            for j in range(K)
+        ]
+    )
     factor = np.linalg.cholesky(affinity + 1e-6 * np.eye(K))
     links = np.zeros((K, K))
     for j in range(K):
@@ -60,9 +63,9 @@ def read_space(p, streams):
     z, scatter = streams.normal("space.z", 0, (N, rank)), streams.normal("space.scatter", 0, (N, dq))
     s = p.shared_chemistry
     chemistry = [np.linalg.qr(math.sqrt(s) * shared + math.sqrt(1 - s) * own[k])[0] for k in range(K)]
-    quantum = np.array([
-        centre[family[i]] + S_QUANTUM * chemistry[family[i]] @ z[i] + S_SCATTER * scatter[i] for i in range(N)
-    ])  # fmt: skip
+    quantum = np.array(
+        [centre[family[i]] + S_QUANTUM * chemistry[family[i]] @ z[i] + S_SCATTER * scatter[i] for i in range(N)]
+    )
     meso = streams.normal("space.meso", 0, (N, dm))
     u, jitter = streams.uniform("space.duplicate", 0, (N, 2)), streams.normal("space.duplicate.jitter", 0, (N, 2))
     for k in range(K):
@@ -112,8 +115,17 @@ def read_space(p, streams):
     options = sorted(np.flatnonzero(feasible).tolist(), key=lambda i: (-prop[i], i))
     top = np.isin(np.arange(N), options[: max(1, round(p.top_share * len(options)))])
     return {
-        "descriptors": np.hstack([quantum, meso, spurious]), "start": start, "property": prop, "simulated": simulated,
-        "difficulty": difficulty, "feasible": feasible, "proxy": proxy, "similarity": similarity, "top": top,
-        "dense": [k in largest for k in range(K)], "family_keys": range(K), "material_keys": range(N),
+        "descriptors": np.hstack([quantum, meso, spurious]),
+        "start": start,
+        "property": prop,
+        "simulated": simulated,
+        "difficulty": difficulty,
+        "feasible": feasible,
+        "proxy": proxy,
+        "similarity": similarity,
+        "top": top,
+        "dense": [k in largest for k in range(K)],
+        "family_keys": range(K),
+        "material_keys": range(N),
         "gauge_amplitude": p.gauge_amplitude,
-    }  # fmt: skip
+    }

@@ -60,8 +60,7 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         equal(name, tick, [getattr(ours.records[i], name) for i in plain], getattr(commons, name)[plain], **CLOSE)
     equal("mass", tick, ours.mass, commons.mass, **CLOSE)
     equal("tested", tick, [i in ours.tested for i in range(ours.N)], commons.tested)
-    equal("found", tick, sorted(ours.found.items()), [(i, t) for i, t in enumerate(world.discoveries.tick) if t >= 0]
-          if ours.found or (world.discoveries.tick >= 0).any() else [])  # fmt: skip
+    equal("found", tick, sorted(ours.found.items()), [(i, t) for i, t in enumerate(world.discoveries.tick) if t >= 0])
     equal("credit", tick, [c.credit for c in ours.curators], world.curators.credit, **CLOSE)
     equal("audit credit", tick, [c.audit_credit for c in ours.curators], world.curators.audit_credit, **CLOSE)
     results = world.results
@@ -73,8 +72,8 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         equal("result model", tick, [-1 if r.model is None else r.model for r in ours.results], results.model)
         equal("observed", tick, [r.value if r.made else np.nan for r in ours.results], results.observed, **CLOSE)
         steered = results.model >= 0
-        equal("predicted", tick, [r.predicted for r in ours.results if r.model is not None],
-              results.predicted[steered], **LEARNED)  # fmt: skip
+        predicted = [r.predicted for r in ours.results if r.model is not None]
+        equal("predicted", tick, predicted, results.predicted[steered], **LEARNED)
     if ours.planners:
         equal("budget", tick, [q.budget for q in ours.planners], planners.budget)
         for name in ("funding", "attention", "judged", "claims", "best_value"):
@@ -135,9 +134,13 @@ def dock(p: Parameters, seed: int, ticks: int, space: Any = None, **events: Any)
 
 
 SMALL = {
-    "space.materials": 150, "space.families": 5, "founding.records": 60, "curators.count": 3, "planners.count": 6,
+    "space.materials": 150,
+    "space.families": 5,
+    "founding.records": 60,
+    "curators.count": 3,
+    "planners.count": 6,
     "infrastructure.repositories": 4,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
@@ -212,10 +215,20 @@ def test_without_models(seed: int, changes: dict[str, Any]) -> None:
 
 
 LEARNING = {
-    **SMALL, "trainers.count": 2, "trainers.features": 24, "trainers.records": 80, "trainers.retrain_interval": 5,
-    "trainers.latent_dims": 5, "planners.experiments": 1.5, "trainers.panel": 6, "planners.candidates": 6,
-    "space.quantum_dims": 8, "space.meso_dims": 3, "space.spurious_dims": 2, "space.gauge_dims": 3,
-}  # fmt: skip
+    **SMALL,
+    "trainers.count": 2,
+    "trainers.features": 24,
+    "trainers.records": 80,
+    "trainers.retrain_interval": 5,
+    "trainers.latent_dims": 5,
+    "planners.experiments": 1.5,
+    "trainers.panel": 6,
+    "planners.candidates": 6,
+    "space.quantum_dims": 8,
+    "space.meso_dims": 3,
+    "space.spurious_dims": 2,
+    "space.gauge_dims": 3,
+}
 
 
 @pytest.mark.parametrize(

@@ -70,10 +70,16 @@ def test_random_choice_from_a_pool_does_not_follow_the_order_of_the_file(trainer
 def test_a_measured_quota_is_met_by_what_curators_acquire(quota: float, records: int) -> None:
     p = SMALL.updated(
         {
-            "curators.measured_quota": quota, "curators.records": records, "curators.response_dal": 0.0, "trainers.count": 0,
-            "planners.count": 0, "curators.provenance_errors": 0.0, "founding.records": 0, "curators.audit_rate": 0.0,
+            "curators.measured_quota": quota,
+            "curators.records": records,
+            "curators.response_dal": 0.0,
+            "trainers.count": 0,
+            "planners.count": 0,
+            "curators.provenance_errors": 0.0,
+            "founding.records": 0,
+            "curators.audit_rate": 0.0,
         }
-    )  # fmt: skip
+    )
     commons = simulate(p, seed=1, ticks=60, record=()).ecosystem.world.commons
     share = float((FIDELITY[commons.modality] == MEASURED).mean())
     # Crystal graphs stand in where a material has no measured kind of data or cannot be made.

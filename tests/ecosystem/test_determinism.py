@@ -26,12 +26,24 @@ from mpbf_abm.streams import Streams
 
 SMALL = Parameters.preset("quick").updated(
     {
-        "space.materials": 3_000, "space.families": 20, "founding.records": 400, "planners.count": 12, "trainers.count": 4,
-        "trainers.retrain_interval": 4, "infrastructure.repositories": 4, "stocks.hazard": 0.003, "trainers.records": 250, "curators.provenance_errors": 0.6, "coupling.pseudo_share": 0.3,
-        "trainers.reuse": 0.3, "planners.adoption_rate": 0.3, "planners.experiments": 1.5, "curators.audit_rate": 0.2,
+        "space.materials": 3_000,
+        "space.families": 20,
+        "founding.records": 400,
+        "planners.count": 12,
+        "trainers.count": 4,
+        "trainers.retrain_interval": 4,
+        "infrastructure.repositories": 4,
+        "stocks.hazard": 0.003,
+        "trainers.records": 250,
+        "curators.provenance_errors": 0.6,
+        "coupling.pseudo_share": 0.3,
+        "trainers.reuse": 0.3,
+        "planners.adoption_rate": 0.3,
+        "planners.experiments": 1.5,
+        "curators.audit_rate": 0.2,
         "curators.response_dal": 0.0,
     }
-)  # fmt: skip
+)
 TICKS = 12
 
 
@@ -73,8 +85,11 @@ def test_other_processes_hash_seeds_and_thread_counts_give_the_same_bytes(
     code = "import sys; sys.path.insert(0, sys.argv[1]); import test_determinism as t; print(t.digest(t.everything()))"
     out = subprocess.run(
         [sys.executable, "-c", code, os.path.dirname(__file__)],
-        capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": hash_seed, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": hash_seed, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+    )
     assert out.stdout.strip().splitlines()[-1] == digest(reference)
 
 
@@ -147,7 +162,7 @@ def compare_arms(reference: Run, arm: Run, start: int) -> None:
 
 
 def first_choices(planners: int, change: Callable[[Ecosystem], None] | None = None) -> tuple[list[bytes], int]:
-    """What the first planners of some number choose in the first tick: one entry each, and how many experiments there are."""
+    """What the first planners of some number choose in the first tick, one entry each, and how many experiments."""
     p = SMALL.updated({"planners.count": planners, "planners.experiments": 2.0, "stocks.merit_share": 0.0})
     eco = Ecosystem(p, 5)
     if change is not None:
@@ -239,9 +254,16 @@ def test_one_extra_record_moves_a_retrained_models_predictions_by_less_than_a_hu
             key = record_keys(3, np.array([extra]), 5, np.array([0]))
             material = np.array([extra * 137], np.int64)
             world.commons.append(
-                key=key, material=material, modality=np.int8(2), value=world.space.property[material], variance=noise,
-                origin=np.int8(LITERATURE), repository=0, producer=-1, tick=0,
-            )  # fmt: skip
+                key=key,
+                material=material,
+                modality=np.int8(2),
+                value=world.space.property[material],
+                variance=noise,
+                origin=np.int8(LITERATURE),
+                repository=0,
+                producer=-1,
+                tick=0,
+            )
         rows = training_rows(world, sources, 1.0)
         encoder = encode(world, rows, "masked", world.p.trainers.latent_dims, world.p.trainers.invariance)
         weights, phase = head_features(world, encoder, 0, 1.0)
@@ -269,7 +291,16 @@ def test_streams_in_the_package_are_keyed_only() -> None:
     from mpbf_abm.provenance import ABOVE
 
     root = Path(mpbf_abm.__file__).parent
-    banned = ("np.random.seed", "np.random.rand", "np.random.normal", "default_rng()", "self.random", "model.rng", "model.random", "self.rng")  # fmt: skip
+    banned = (
+        "np.random.seed",
+        "np.random.rand",
+        "np.random.normal",
+        "default_rng()",
+        "self.random",
+        "model.rng",
+        "model.random",
+        "self.rng",
+    )
     for path in sorted(root.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         assert not [b for b in banned if b in text], path

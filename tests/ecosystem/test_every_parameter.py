@@ -26,7 +26,8 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "layers.integrity_exponent": {"layers.integrity": "alternative"},
     "layers.fidelity_scale": {"layers.boundary_shift": "alternative"},
     "layers.invariance_half": {"layers.tradeoff": "alternative"},
-    "curators.exploration_floor": {}, "planners.exploration_floor": {},
+    "curators.exploration_floor": {},
+    "planners.exploration_floor": {},
     "trainers.scale_cap": {"trainers.scale": 4.0, "stocks.compute": 8.0},
     "trainers.measured_response": {"trainers.retrain_interval": 1},
     "stocks.compute": {"trainers.scale": 4.0},
@@ -39,19 +40,47 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "commons.grace": {"commons.forgetting": 1.0},
     "coupling.pseudo_anchor": {"coupling.pseudo_gain": 2.0},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
-}  # fmt: skip
+}
 
 # Values to move to where a small step within the bounds would not do.
 VALUES: dict[str, Any] = {
-    "founding.mass": (1.0, 4.0, 1.0, 2.0, 1.0, 1.0, 0.5, 1.0), "curators.modality_mix": (0.1, 0.1, 0.2, 0.2, 0.2, 0.2),
-    "space.bias_family": ("space.bias_smooth", 0.4), "space.bias_smooth": ("space.bias_scatter", 0.4), "space.bias_scatter": ("space.bias_family", 0.4),
-    "planners.utility_gaps": (0.0, 2.0), "planners.utility_returns": -2.0, "trainers.fresh_floor": 1.0, "planners.exploration_floor": 0.9, "curators.exploration_floor": 0.9, "trainers.scale_cap": 1.0,
-    "stocks.compute": 0.5, "trainers.objective": "graph", "trainers.head": "mean", "trainers.labels": "measured", "planners.source": "inverse",
-    "planners.acquisition": "thompson", "planners.adoption": "utility", "planners.memory": 0.2, "infrastructure.need": 2, "planners.neighbours": 1,
-    "infrastructure.providers": 1, "stocks.attention_cap": 4.0, "stocks.attention": 3.0, "space.chemistry_rank": 2, "space.dense_share": 0.5,
-    "layers.prior_overlaps": 50.0, "curators.measured_cost": 2.0, "stocks.repair": 1.0, "infrastructure.rewiring": 1.0, "planners.publication_threshold": 1.5,
-    "space.top_share": 0.1, "founding.year": 2004, "planners.social": 1.0, "coupling.pseudo_anchor": "property", "planners.kappa": 10.0,
-}  # fmt: skip
+    "founding.mass": (1.0, 4.0, 1.0, 2.0, 1.0, 1.0, 0.5, 1.0),
+    "curators.modality_mix": (0.1, 0.1, 0.2, 0.2, 0.2, 0.2),
+    "space.bias_family": ("space.bias_smooth", 0.4),
+    "space.bias_smooth": ("space.bias_scatter", 0.4),
+    "space.bias_scatter": ("space.bias_family", 0.4),
+    "planners.utility_gaps": (0.0, 2.0),
+    "planners.utility_returns": -2.0,
+    "trainers.fresh_floor": 1.0,
+    "planners.exploration_floor": 0.9,
+    "curators.exploration_floor": 0.9,
+    "trainers.scale_cap": 1.0,
+    "stocks.compute": 0.5,
+    "trainers.objective": "graph",
+    "trainers.head": "mean",
+    "trainers.labels": "measured",
+    "planners.source": "inverse",
+    "planners.acquisition": "thompson",
+    "planners.adoption": "utility",
+    "planners.memory": 0.2,
+    "infrastructure.need": 2,
+    "planners.neighbours": 1,
+    "infrastructure.providers": 1,
+    "stocks.attention_cap": 4.0,
+    "stocks.attention": 3.0,
+    "space.chemistry_rank": 2,
+    "space.dense_share": 0.5,
+    "layers.prior_overlaps": 50.0,
+    "curators.measured_cost": 2.0,
+    "stocks.repair": 1.0,
+    "infrastructure.rewiring": 1.0,
+    "planners.publication_threshold": 1.5,
+    "space.top_share": 0.1,
+    "founding.year": 2004,
+    "planners.social": 1.0,
+    "coupling.pseudo_anchor": "property",
+    "planners.kappa": 10.0,
+}
 ROWS = {row["path"]: row for row in schema()}
 
 
@@ -105,10 +134,12 @@ def test_moving_a_parameter_changes_the_run(path: str) -> None:
 
 # What a policy needs to move some parameters, and how far.
 LEVERS: dict[str, dict[str, Any]] = {
-    "curators.exploration": {"curators.exploration": 1.0}, "trainers.records": {"trainers.records": 30},
-    "infrastructure.preference": {"infrastructure.preference": 6.0}, "stocks.hazard": {"stocks.hazard": 0.9},
+    "curators.exploration": {"curators.exploration": 1.0},
+    "trainers.records": {"trainers.records": 30},
+    "infrastructure.preference": {"infrastructure.preference": 6.0},
+    "stocks.hazard": {"stocks.hazard": 0.9},
     "curators.coverage_seeking": {"curators.coverage_seeking": 1.0},
-}  # fmt: skip
+}
 FIRST: dict[str, dict[str, Any]] = {
     "infrastructure.preference": {"infrastructure.rewiring": 1.0, "infrastructure.repositories": 8},
     "planners.entry": {"planners.entry": 1},

@@ -20,11 +20,20 @@ MASS = (3.0, 1.0, 2.0, 1.0, 0.5, 4.0)
 def test_null_is_the_urn_bit_for_bit(curators: int, planners: int, gamma: float, eps: float) -> None:
     p = Parameters.null(
         **{
-            "space.materials": 600, "space.families": 6, "founding.records": 0, "curators.records": 1, "planners.experiments": 1.0,
-            "curators.count": curators, "planners.count": planners, "curators.reinforcement": gamma, "curators.exploration": eps,
-            "planners.reinforcement": gamma, "planners.exploration": eps, "founding.mass": MASS,
+            "space.materials": 600,
+            "space.families": 6,
+            "founding.records": 0,
+            "curators.records": 1,
+            "planners.experiments": 1.0,
+            "curators.count": curators,
+            "planners.count": planners,
+            "curators.reinforcement": gamma,
+            "curators.exploration": eps,
+            "planners.reinforcement": gamma,
+            "planners.exploration": eps,
+            "founding.mass": MASS,
         }
-    )  # fmt: skip
+    )
     producers = [pair for pair in (("curator.family.0", curators), ("planner.family.0", planners)) if pair[1]]
     expected = ten_line_urn(7, np.array(MASS), producers, TICKS, gamma, eps)
     assert family_sequence(p, 7, TICKS) == expected

@@ -218,7 +218,7 @@ def test_a_founding_as_concentrated_as_real_ones_decides_who_wins(tier: Tier) ->
 
 
 def test_an_exploration_floor_restores_breadth_fully_and_finds_in_part(tier: Tier) -> None:
-    """The floor undoes the narrowing and the divergence; its effort is not steered by merit, so finds return in part."""
+    """The floor undoes the narrowing and the divergence; merit does not steer its effort, so finds return in part."""
     base, strong, floor = (tier.arm(c) for c in ({}, GAMMA2, GAMMA2 | FLOOR))
     higher(strong, floor, "families_d1")
     higher(strong, floor, "found_share")

@@ -37,10 +37,15 @@ def diet(modality_mix: tuple[float, ...]) -> dict[str, np.ndarray]:
     """Community without labs on the gap data, fed one kind of label; equal numbers of records in both."""
     p = Parameters().updated(
         {
-            "founding.records": 1_500, "planners.count": 0, "curators.modality_mix": modality_mix, "curators.measured_cost": 1.0,
-            "coupling.pseudo_share": 0.0, "curators.audit_rate": 0.0, "trainers.latent_dims": 20,
+            "founding.records": 1_500,
+            "planners.count": 0,
+            "curators.modality_mix": modality_mix,
+            "curators.measured_cost": 1.0,
+            "coupling.pseudo_share": 0.0,
+            "curators.audit_rate": 0.0,
+            "trainers.latent_dims": 20,
         }
-    )  # fmt: skip
+    )
     runs = [simulate(p, seed=s, ticks=13, space=gaps(), record=()).summary for s in range(SEEDS)]
     return {
         name: np.array([r[name] for r in runs])

@@ -62,8 +62,12 @@ def address(tmp_path_factory) -> Iterator[str]:
     with (place / "log").open("w") as log:
         page = subprocess.Popen(
             [*command, "explore", "small.toml", "--port", "0", "--no-browser", "--studies", "studies", "--jobs", "2"],
-            cwd=place, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
-        )  # fmt: skip
+            cwd=place,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment,
+        )
         killer = threading.Timer(1200, page.kill)
         killer.start()
         assert page.stdout is not None

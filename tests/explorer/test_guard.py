@@ -9,8 +9,7 @@ import pytest
 from waiting import run_alone
 
 from mpbf_abm.errors import StoppedError
-from mpbf_abm.page.guard import COOKIE, MOST_BODY, Guard, is_loopback
-from mpbf_abm.page.serve import listening
+from mpbf_abm.page.serve import COOKIE, MOST_BODY, Guard, is_loopback, listening
 
 TOKEN = "secret"  # noqa: S105 (of the test)
 

@@ -348,8 +348,10 @@ def test_no_serious_accessibility_violation_of_ours(browser, address, scheme, na
         result = Axe().run(page)
         found += [
             f"{name}: {v['id']}: {node['html'][:160]} {node.get('failureSummary', '')}"
-            for v in result.response["violations"] if v["impact"] in SERIOUS for node in v["nodes"]
-        ]  # fmt: skip
+            for v in result.response["violations"]
+            if v["impact"] in SERIOUS
+            for node in v["nodes"]
+        ]
     context.close()
     assert not found, "\n".join(found)
 

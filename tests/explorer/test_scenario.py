@@ -1,4 +1,4 @@
-"""The page's state: form, address, file and command line say the same; what cannot be used is one line at its control."""
+"""The page's state: form, address, file and command line say the same; a fault is one line at its control."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mpbf_abm.model.interventions import POLICIES, Policy, parse_event
 from mpbf_abm.model.settings import EVENTS, read_settings
 from mpbf_abm.model.shocks import NODES, SHOCKS, Shock
 from mpbf_abm.page import scenario as module
-from mpbf_abm.page.controls import FIRST, form
+from mpbf_abm.page.layout import FIRST, form
 from mpbf_abm.page.scenario import (
     EXAMPLES,
     MOST,
@@ -87,9 +87,13 @@ def test_the_command_line_is_the_same_plan(query: str):
         options.setdefault(name, []).append(value)
     policies, shocks = ([parse_event(t, EVENTS[k]) for t in options.get(f"--{k}", [])] for k in ("policy", "shock"))
     question = Question(
-        preset=options.get("--preset", [None])[0], assignments=options.get("--set", []), policies=policies, shocks=shocks,
-        shocks_in_baseline=False if alone else None, **{n: int(options[f"--{n}"][0]) for n in NUMBERS},
-    )  # fmt: skip
+        preset=options.get("--preset", [None])[0],
+        assignments=options.get("--set", []),
+        policies=policies,
+        shocks=shocks,
+        shocks_in_baseline=False if alone else None,
+        **{n: int(options[f"--{n}"][0]) for n in NUMBERS},
+    )
     plan = question.plan()
     assert plan.record()["run_hash"] == s.plan.record()["run_hash"]
 
@@ -112,9 +116,12 @@ values = {
     changes=st.fixed_dictionaries({}, optional=values),
     policies=st.lists(st.sampled_from(sorted(POLICIES)), unique=True, max_size=3),
     shocks=st.lists(st.sampled_from(sorted(SHOCKS)), unique=True, max_size=2),
-    start=st.integers(0, 40), strength=st.none() | st.floats(0, 1), seed=st.integers(0, 2**31), ramp=st.integers(0, 9),
+    start=st.integers(0, 40),
+    strength=st.none() | st.floats(0, 1),
+    seed=st.integers(0, 2**31),
+    ramp=st.integers(0, 9),
     target=st.sampled_from(["random", "largest", "correlated"]),
-)  # fmt: skip
+)
 def test_any_scenario_survives_address_form_and_file(
     preset, changes, policies, shocks, start, strength, seed, ramp, target
 ):
@@ -124,8 +131,10 @@ def test_any_scenario_survives_address_form_and_file(
         {path: changes[path] for path in PATHS if path in changes and changes[path] != base[path]},
         tuple(Policy(p, start=start, strength=strength, ramp=ramp, end=start + 20, fade=2) for p in policies),
         tuple(Shock(k, start=start, strength=strength, **({"target": target} if k in NODES else {})) for k in shocks),
-        seed=seed, replicates=2, shocks_in_baseline=bool(policies) or not shocks,
-    )  # fmt: skip
+        seed=seed,
+        replicates=2,
+        shocks_in_baseline=bool(policies) or not shocks,
+    )
     assert from_address(s.address()) == s
     assert from_form(as_form(s)) == s
     assert from_toml(s.to_toml()) == s
@@ -155,12 +164,15 @@ def test_faults_between_controls_stand_at_one_of_them():
 @pytest.mark.parametrize(
     ("query", "control"),
     [
-        ("ticks=1001", "ticks"), ("replicates=65", "replicates"), ("planners.count=3000&planners.repeats=true", "planners.count"),
-        ("space.materials=300000", "space.materials"), ("founding.records=200000", "founding.records"),
+        ("ticks=1001", "ticks"),
+        ("replicates=65", "replicates"),
+        ("planners.count=3000&planners.repeats=true", "planners.count"),
+        ("space.materials=300000", "space.materials"),
+        ("founding.records=200000", "founding.records"),
         ("ticks=900&replicates=64&planners.repeats=true", "replicates"),
         ("space.families=1000&ticks=200&replicates=64&planners.count=10&policy=audits", "space.families"),
     ],
-)  # fmt: skip
+)
 def test_too_much_is_refused_with_the_reason_and_what_to_do_instead(query: str, control: str):
     (line,) = [fault for name, fault in lines(query).items() if name == control]
     assert "the page" in line

@@ -12,7 +12,7 @@ import pytest
 from questions import SMALL, WHAT_IF, scenario
 
 from mpbf_abm import cli
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.page import tabs
@@ -173,10 +173,15 @@ def test_one_family_has_a_place_too():
 @pytest.mark.parametrize(
     "query",
     [
-        f"{SMALL}&trainers.count=0", f"{SMALL}&planners.count=0", f"{SMALL}&ticks=1", f"{SMALL}&replicates=1", f"{SMALL}&curators.count=0",
-        "preset=null&space.materials=300&space.families=5&ticks=6&replicates=2", f"{SMALL}&space.families=1&ticks=4&policy=audits:start=1",
+        f"{SMALL}&trainers.count=0",
+        f"{SMALL}&planners.count=0",
+        f"{SMALL}&ticks=1",
+        f"{SMALL}&replicates=1",
+        f"{SMALL}&curators.count=0",
+        "preset=null&space.materials=300&space.families=5&ticks=6&replicates=2",
+        f"{SMALL}&space.families=1&ticks=4&policy=audits:start=1",
     ],
-)  # fmt: skip
+)
 def test_odd_communities_have_every_tab(query: str):
     shown = shown_of(query)
     for name, make in tabs.MAKERS.items():
@@ -200,8 +205,15 @@ def test_files_hold_what_a_run_writes(all_shown, tmp_path):
     blob = tables_zip(all_shown[WHAT_IF])
     archive = zipfile.ZipFile(io.BytesIO(blob))
     assert archive.namelist() == [
-        "effects.csv", "families.csv", "parameters.toml", "provenance.json", "runs/study.sqlite", "series.csv", "study.toml", "summary.csv",
-    ]  # fmt: skip
+        "effects.csv",
+        "families.csv",
+        "parameters.toml",
+        "provenance.json",
+        "runs/study.sqlite",
+        "series.csv",
+        "study.toml",
+        "summary.csv",
+    ]
     # What has come so far can be had, too.
     first = Shown(scenario(WHAT_IF), {name: h for name, h in all_shown[WHAT_IF].histories.items() if name[1] == 0})
     assert zipfile.ZipFile(io.BytesIO(tables_zip(first))).namelist() == archive.namelist()

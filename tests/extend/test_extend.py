@@ -32,9 +32,19 @@ from mpbf_abm.model.shocks import shock
 from mpbf_abm.model.world import Planners, column
 
 SMALL = Parameters.preset("quick").updated(
-    {"space.materials": 600, "space.families": 8, "founding.records": 150, "curators.count": 4, "trainers.count": 3, "planners.count": 6,
-     "trainers.retrain_interval": 3, "trainers.records": 100, "trainers.features": 32, "planners.experiments": 1.0}
-)  # fmt: skip
+    {
+        "space.materials": 600,
+        "space.families": 8,
+        "founding.records": 150,
+        "curators.count": 4,
+        "trainers.count": 3,
+        "planners.count": 6,
+        "trainers.retrain_interval": 3,
+        "trainers.records": 100,
+        "trainers.features": 32,
+        "planners.experiments": 1.0,
+    }
+)
 TICKS = 6
 
 
@@ -106,17 +116,28 @@ def test_rules_of_all_kinds_act_together(additions: Any) -> None:
 
 def test_a_study_in_several_processes_knows_all_of_them(tmp_path: Path, additions: Any) -> None:
     study = Study(
-        name="own", preset="quick", ticks=TICKS, parameters={**SMALL.changed(), "planners.acquisition": "boldest"},
-        policies=[Policy("open_results", start=2)], shocks=[Shock("curators_strike", start=3)], replicates=Replicates(n=2),
-        outcomes={"silent_share": Outcome(), "found_share": Outcome()}, planners=[additions.Learner], curators=[additions.Rarity],
-    )  # fmt: skip
+        name="own",
+        preset="quick",
+        ticks=TICKS,
+        parameters={**SMALL.changed(), "planners.acquisition": "boldest"},
+        policies=[Policy("open_results", start=2)],
+        shocks=[Shock("curators_strike", start=3)],
+        replicates=Replicates(n=2),
+        outcomes={"silent_share": Outcome(), "found_share": Outcome()},
+        planners=[additions.Learner],
+        curators=[additions.Rarity],
+    )
     assert "additions" in own_modules()
     results = study.run(tmp_path / "runs", workers=2)
     assert results.failures.empty, results.failures["message"].tolist()
     one = simulate(
-        SMALL.replace("planners.acquisition", "boldest"), seed=int(results.runs["seed"].iloc[0]), ticks=TICKS, shocks=[Shock("curators_strike", start=3)],
-        planners=additions.Learner, curators=additions.Rarity,
-    )  # fmt: skip
+        SMALL.replace("planners.acquisition", "boldest"),
+        seed=int(results.runs["seed"].iloc[0]),
+        ticks=TICKS,
+        shocks=[Shock("curators_strike", start=3)],
+        planners=additions.Learner,
+        curators=additions.Rarity,
+    )
     assert results.values("found_share")[0, 0, 0] == one.summary["found_share"]
 
 

@@ -15,8 +15,18 @@ from mpbf_abm.studies.driver import check_shard, run_study
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import toys
 
-DEFAULTS = {"scenarios": "5", "replicates": "20", "workers": "2", "seconds": "30", "memory": "4000",
-            "retries": "2", "shard": "", "engine": "local", "retry": "", "ticks": "20"}  # fmt: skip
+DEFAULTS = {
+    "scenarios": "5",
+    "replicates": "20",
+    "workers": "2",
+    "seconds": "30",
+    "memory": "4000",
+    "retries": "2",
+    "shard": "",
+    "engine": "local",
+    "retry": "",
+    "ticks": "20",
+}
 
 
 def study(model: str, options: dict[str, str]) -> StudyDefinition:
@@ -46,8 +56,13 @@ def main(arguments: list[str]) -> int:
     shard = check_shard(options["shard"]) if options["shard"] else None
     try:
         tally = run_study(
-            study(model, options), Path(out), workers=int(options["workers"]), engine=Engine(kind=options["engine"]), shard=shard, retry=bool(options["retry"])
-        )  # fmt: skip
+            study(model, options),
+            Path(out),
+            workers=int(options["workers"]),
+            engine=Engine(kind=options["engine"]),
+            shard=shard,
+            retry=bool(options["retry"]),
+        )
     except MpbfError as error:
         print(f"mpbf: {error}", file=sys.stderr)
         return 2

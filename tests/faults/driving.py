@@ -11,7 +11,7 @@ from typing import Any
 import drive
 
 from mpbf_abm.studies.driver import Tally, run_study
-from mpbf_abm.studies.export import export
+from mpbf_abm.studies.report import export
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Store
 

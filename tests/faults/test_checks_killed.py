@@ -1,4 +1,4 @@
-"""Commands of many pieces of work may be killed or interrupted at any instant: what is over is neither lost nor done twice."""
+"""Commands of much work may be killed or interrupted at any instant: what is over is neither lost nor done twice."""
 
 from __future__ import annotations
 
@@ -22,14 +22,26 @@ PAUSE = {"PAUSE": "1.0"}
 """Length of a piece of work while kills go on: all of them take longer than all kills together."""
 COMMANDS = {
     "validate": (
-        "validate", "--only=1", "--least=0", "--replicates=80", "--set=space.materials=300", "--set=space.families=4", "--set=founding.records=100",
+        "validate",
+        "--only=1",
+        "--least=0",
+        "--replicates=80",
+        "--set=space.materials=300",
+        "--set=space.families=4",
+        "--set=founding.records=100",
     ),
     "verify": ("verify", "--fast", f"--only={','.join(TOYS)}"),
     "run": (
-        "run", "--preset=quick", "--set=space.materials=300", "--set=space.families=4", "--set=founding.records=100", "--ticks=4",
-        "--policy=audits:start=1", "--replicates=40",
+        "run",
+        "--preset=quick",
+        "--set=space.materials=300",
+        "--set=space.families=4",
+        "--set=founding.records=100",
+        "--ticks=4",
+        "--policy=audits:start=1",
+        "--replicates=40",
     ),
-}  # fmt: skip
+}
 Kept = dict[str, tuple[object, ...]]
 
 
@@ -38,8 +50,11 @@ def begin(out: Path, name: str, jobs: int, env: dict[str, str] | None = None, *m
     script = str(Path(__file__).with_name("checks.py"))
     return subprocess.Popen(
         [sys.executable, script, *COMMANDS[name], f"--jobs={jobs}", f"--out={out}", *more],
-        env=os.environ | (env or {}), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        env=os.environ | (env or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def kept(out: Path, status: str = "done") -> Kept:

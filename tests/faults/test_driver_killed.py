@@ -105,11 +105,11 @@ def test_an_interrupted_driver_keeps_what_is_over_and_goes_on(
 
 
 def test_a_store_that_is_read_while_it_is_written_delays_nobody_for_good(tmp_path: Path) -> None:
-    driver = begin(tmp_path, "logged", env={"PAUSE": "0.004"}, scenarios=10, replicates=20)
+    driver = begin(tmp_path, "logged", env={"PAUSE": "0.02"}, scenarios=5, replicates=20)
     looks = 0
     while driver.poll() is None:
         looks += bool(seeds_done(tmp_path))
-        time.sleep(0.05)
+        time.sleep(0.1)
     assert driver.returncode == 0
     assert looks > 3
-    assert sqlite3.connect(tmp_path / "study.sqlite").execute("SELECT count(*) FROM runs").fetchone() == (400,)
+    assert sqlite3.connect(tmp_path / "study.sqlite").execute("SELECT count(*) FROM runs").fetchone() == (200,)

@@ -1,4 +1,6 @@
-"""Commands of the laboratory may be killed at any instant: the same command goes on, and nothing that was finished is done twice.
+"""Commands of the laboratory may be killed at any instant: the same command goes on.
+
+Nothing that was finished is done twice.
 
 Nightly: ``test_checks_killed.py`` and ``test_driver_killed.py`` show the same of the one driver beneath.
 """
@@ -19,9 +21,17 @@ import pytest
 from waiting import wait_until
 
 from mpbf_abm.cli import main
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 
-TINY = ["space.families=8", "space.materials=300", "founding.records=60", "trainers.records=40", "trainers.features=16", "planners.count=4", "curators.count=3"]  # fmt: skip
+TINY = [
+    "space.families=8",
+    "space.materials=300",
+    "founding.records=60",
+    "trainers.records=40",
+    "trainers.features=16",
+    "planners.count=4",
+    "curators.count=3",
+]
 COMMUNITY = ["--preset=quick", *(f"--set={pair}" for pair in TINY)]
 ATLAS = ["atlas", "--row=DAL", "--row=premature convergence", *COMMUNITY, "--replicates=3", "--ticks=6"]
 PATH = ["lab", "path", *COMMUNITY, "--replicates=3", "--ticks=10"]

@@ -1,4 +1,4 @@
-"""Stores that are damaged, full, of another version, or in use: finished runs survive, and one line says what is wrong."""
+"""Stores that are damaged, full, of another version, or in use: finished runs survive, one line says what is wrong."""
 
 from __future__ import annotations
 
@@ -532,9 +532,14 @@ def test_a_disk_that_fills_up_keeps_what_was_committed(tmp_path: Path) -> None:
 def test_a_file_that_may_not_grow_keeps_what_was_committed(tmp_path: Path) -> None:
     size = {"scenarios": 20, "replicates": 40, "ticks": 60}
     done = subprocess.run(
-        command(tmp_path / "o", "logged", **size), env=os.environ | {"PAUSE": "0.012"}, capture_output=True, text=True, timeout=100, check=False,
+        command(tmp_path / "o", "logged", **size),
+        env=os.environ | {"PAUSE": "0.012"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000)),
-    )  # fmt: skip
+    )
     one_line(done, "could not be kept")
     kept = seeds_done(tmp_path / "o")
     assert 20 < len(kept) < 1600

@@ -280,7 +280,8 @@ def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\nsys.path.insert(0, sys.argv[1])\nimport toys\n"
-        "from mpbf_abm.studies.definition import StudyDefinition as Study\nfrom mpbf_abm.studies.driver import run_study\n"
+        "from mpbf_abm.studies.definition import StudyDefinition as Study\n"
+        "from mpbf_abm.studies.driver import run_study\n"
         "run_study(Study(name='t', model=toys.outcome, replicates={'n': 3}), sys.argv[2], workers=2)\n"
     )
     arguments = [sys.executable, str(script), str(Path(toys.__file__).parent), str(tmp_path / "o")]
@@ -294,7 +295,8 @@ def test_a_script_that_forks_where_it_is_imported_costs_nothing(tmp_path: Path) 
     script.write_text(
         "import os, sys\nsys.path.insert(0, sys.argv[1])\nimport toys\n"
         "if __name__ != '__main__':\n    os.fork()\n"
-        "from mpbf_abm.studies.definition import StudyDefinition as Study\nfrom mpbf_abm.studies.driver import run_study\n"
+        "from mpbf_abm.studies.definition import StudyDefinition as Study\n"
+        "from mpbf_abm.studies.driver import run_study\n"
         "if __name__ == '__main__':\n"
         "    print(run_study(Study(name='t', model=toys.outcome, replicates={'n': 40}), sys.argv[2], workers=2))\n"
     )

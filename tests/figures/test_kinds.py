@@ -1,4 +1,4 @@
-"""Kinds of figures from a user's own studies: each is made where the design supports it, and refused in one line where not."""
+"""Kinds of figures from a user's own studies: made where the design supports them, refused in one line where not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.assessments import histories
 from mpbf_abm.figures.build import JOURNALS, KINDS
 from mpbf_abm.figures.kind import Choice, levels, scenarios
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.measures.path import damage
 from mpbf_abm.parameters import PRESETS
 from mpbf_abm.studies.jobs import RunInput
@@ -83,11 +83,19 @@ FED = {
     "screened": {"ridges", "indices"},
 }
 WHY = {
-    "flows": 'tables = ["flows"]', "corpus": "mpbf_abm.evidence.assessments.histories.course", "phase": "a grid of two factors", "fan": "[series] of =",
-    "twins": 'tables = ["families"]', "early": 'tables = ["families"]', "removal": 'tables = ["links"]',
-    "ridges": "more than 24; choose some by --where and --arm", "regret": "robustness: the s", "indices": "[design] kind = 'morris'",
-    "box": "discover: ", "warnings": "a series of 'leading_share'",
-}  # fmt: skip
+    "flows": 'tables = ["flows"]',
+    "corpus": "mpbf_abm.evidence.assessments.histories.course",
+    "phase": "a grid of two factors",
+    "fan": "[series] of =",
+    "twins": 'tables = ["families"]',
+    "early": 'tables = ["families"]',
+    "removal": 'tables = ["links"]',
+    "ridges": "more than 24; choose some by --where and --arm",
+    "regret": "robustness: the s",
+    "indices": "[design] kind = 'morris'",
+    "box": "discover: ",
+    "warnings": "a series of 'leading_share'",
+}
 Mpbf = Callable[..., tuple[int, list[str]]]
 
 
@@ -183,9 +191,14 @@ def test_kinds_are_listed_with_what_they_need(capsys: pytest.CaptureFixture[str]
     assert all(kind.title in told and kind.needs in told for kind in KINDS.values())
 
 
-@pytest.mark.parametrize(("words", "script"), [
-    (["bench", "--quick"], "analysis.benchmarks"), (["paper", "--help"], "analysis.paper"), (["figures", "all", "-x", "y"], "analysis.paper"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "script"),
+    [
+        (["bench", "--quick"], "analysis.benchmarks"),
+        (["paper", "--help"], "analysis.paper"),
+        (["figures", "all", "-x", "y"], "analysis.paper"),
+    ],
+)
 def test_what_moved_says_where_to(mpbf: Mpbf, words: list[str], script: str) -> None:
     code, said = mpbf(*words)
     assert code == 2

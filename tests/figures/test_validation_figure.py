@@ -23,10 +23,22 @@ def validation(place: float, half: float = 0.1) -> Validation:
             middle, width = (c.low + c.high) / 2, (c.high - c.low) / 2
             value = middle + place * width
             rows.append(
-                {"fact": fact.number, "component": c.id, "name": c.name, "unit": c.unit, "recorded": c.value, "low": c.low,
-                 "high": c.high, "real": np.nan, "simulated": value, "simulated_low": value - half * width,
-                 "simulated_high": value + half * width, "replicates": 5, "inside": c.holds(value)}
-            )  # fmt: skip
+                {
+                    "fact": fact.number,
+                    "component": c.id,
+                    "name": c.name,
+                    "unit": c.unit,
+                    "recorded": c.value,
+                    "low": c.low,
+                    "high": c.high,
+                    "real": np.nan,
+                    "simulated": value,
+                    "simulated_low": value - half * width,
+                    "simulated_high": value + half * width,
+                    "replicates": 5,
+                    "inside": c.holds(value),
+                }
+            )
     return Validation(CHOSEN, pd.DataFrame(rows), pd.DataFrame())
 
 
@@ -41,8 +53,9 @@ def markers(fig):
 
 
 @pytest.mark.parametrize(
-    ("place", "drawn", "hollow"), [(0.0, 0.0, False), (0.5, 0.5, False), (2.0, 2.0, True), (9.0, EDGE, True), (-9.0, -EDGE, True)]
-)  # fmt: skip
+    ("place", "drawn", "hollow"),
+    [(0.0, 0.0, False), (0.5, 0.5, False), (2.0, 2.0, True), (9.0, EDGE, True), (-9.0, -EDGE, True)],
+)
 def test_values_are_drawn_in_half_ranges_and_hollow_outside(place: float, drawn: float, hollow: bool):
     v = validation(place)
     with style.styled():

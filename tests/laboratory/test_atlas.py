@@ -1,4 +1,4 @@
-"""The atlas: everything the table names has a row, verdicts on constructed effects, a knob that does nothing."""
+"""The atlas: everything the table names has a row, verdicts on constructed effects, a parameter that does nothing."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.assessments.assessment import Setting, run_battery
+from mpbf_abm.evidence.assessments.assessment import Setting, run_assessment
 from mpbf_abm.evidence.assessments.atlas import (
     GROUPS,
     MEASURED,
@@ -29,24 +29,72 @@ from mpbf_abm.stats.estimates import Estimate, holm
 
 # Table 1 of the paper, word by word.
 CONDITIONS = {
-    "data sparsity", "simulation bias transfer", "modality imbalance", "provenance noise", "coverage gaps across chemical space", "over-abstraction",
-    "invariance deficit", "causal erosion", "latent collapse in niche domains", "scale misalignment (quantum to macro)", "inference drift",
-    "feedback amplification", "uncertainty underestimation", "objective misalignment", "exploration lock-in", "cascading bias", "compounding uncertainty",
-    "reinforcement of dense-region priors", "misaligned retraining signals",
-}  # fmt: skip
+    "data sparsity",
+    "simulation bias transfer",
+    "modality imbalance",
+    "provenance noise",
+    "coverage gaps across chemical space",
+    "over-abstraction",
+    "invariance deficit",
+    "causal erosion",
+    "latent collapse in niche domains",
+    "scale misalignment (quantum to macro)",
+    "inference drift",
+    "feedback amplification",
+    "uncertainty underestimation",
+    "objective misalignment",
+    "exploration lock-in",
+    "cascading bias",
+    "compounding uncertainty",
+    "reinforcement of dense-region priors",
+    "misaligned retraining signals",
+}
 IMPLICATIONS = {
-    "skewed latent priors", "overfitting to simulated regimes", "weak experimental transferability", "distorted screening landscapes",
-    "physically incoherent predictions", "spurious correlations", "instability under perturbations", "premature convergence",
-    "suboptimal candidate prioritization", "reduced novelty", "brittle closed-loop experimentation", "discovery path dependency", "infrastructure fragility",
+    "skewed latent priors",
+    "overfitting to simulated regimes",
+    "weak experimental transferability",
+    "distorted screening landscapes",
+    "physically incoherent predictions",
+    "spurious correlations",
+    "instability under perturbations",
+    "premature convergence",
+    "suboptimal candidate prioritization",
+    "reduced novelty",
+    "brittle closed-loop experimentation",
+    "discovery path dependency",
+    "infrastructure fragility",
     "reduced generalization to unexplored regimes",
-}  # fmt: skip
+}
 MECHANISMS = {
-    "crystal graphs", "DFT trajectories", "spectroscopy", "microscopy", "synthesis metadata", "multi-fidelity sets", "graph neural encoders",
-    "equivariant networks", "masked structure prediction", "contrastive learning", "cross-modal fusion", "inverse design engines", "generative models",
-    "Bayesian optimization", "active learning", "candidate ranking systems", "inner loop: model fine-tuning", "outer loop: data reacquisition",
+    "crystal graphs",
+    "DFT trajectories",
+    "spectroscopy",
+    "microscopy",
+    "synthesis metadata",
+    "multi-fidelity sets",
+    "graph neural encoders",
+    "equivariant networks",
+    "masked structure prediction",
+    "contrastive learning",
+    "cross-modal fusion",
+    "inverse design engines",
+    "generative models",
+    "Bayesian optimization",
+    "active learning",
+    "candidate ranking systems",
+    "inner loop: model fine-tuning",
+    "outer loop: data reacquisition",
     "uncertainty propagation channels",
-}  # fmt: skip
-TINY = Parameters.preset("quick").updated({"space.families": 10, "space.materials": 1_000, "founding.records": 200, "trainers.records": 100, "trainers.features": 24})  # fmt: skip
+}
+TINY = Parameters.preset("quick").updated(
+    {
+        "space.families": 10,
+        "space.materials": 1_000,
+        "founding.records": 200,
+        "trainers.records": 100,
+        "trainers.features": 24,
+    }
+)
 
 
 def test_everything_that_the_table_names_has_a_row():
@@ -55,7 +103,7 @@ def test_everything_that_the_table_names_has_a_row():
     assert (len(CONDITIONS), len(IMPLICATIONS), len(MECHANISMS)) == (19, 14, 19)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r.group} {r.key} {r.knob}")
+@pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r.group} {r.key} {r.parameter}")
 def test_rows_can_be_run(row):
     assert row.indicator in (*COLUMNS, *MEASURED)
     for level in range(len(row.levels)):
@@ -70,8 +118,15 @@ def estimate(low, high):
 
 @pytest.mark.parametrize(
     ("low", "high", "word"),
-    [(0.4, 0.8, "as predicted"), (0.1, 0.3, "weak"), (-0.3, 0.2, "absent"), (-0.9, -0.1, "reversed"), (-0.3, 0.9, "undecided"), (math.nan, math.nan, "undecided")],
-)  # fmt: skip
+    [
+        (0.4, 0.8, "as predicted"),
+        (0.1, 0.3, "weak"),
+        (-0.3, 0.2, "absent"),
+        (-0.9, -0.1, "reversed"),
+        (-0.3, 0.9, "undecided"),
+        (math.nan, math.nan, "undecided"),
+    ],
+)
 def test_verdicts(low, high, word):
     assert verdict(1, estimate(low, high)) == word
     assert verdict(-1, estimate(-high, -low)) == word
@@ -103,9 +158,9 @@ def test_holm_adjusts_known_p_values():
     np.testing.assert_allclose(holm(np.array([0.01, math.nan, 0.04, 0.03])), [0.03, math.nan, 0.06, 0.06])
 
 
-def test_a_knob_that_does_nothing_has_no_effect():
+def test_a_parameter_that_does_nothing_has_no_effect():
     row = AtlasRow(GROUPS[0], "DAL", "nothing", "nothing", ({}, {"layers.fidelity_scale": 0.25}), "rmse", 1)
-    report = run_battery(atlas([row]), Setting(TINY, replicates=3, ticks=10))
+    report = run_assessment(atlas([row]), Setting(TINY, replicates=3, ticks=10))
     (finding,) = report.findings
     assert finding.estimate.value == 0.0
     assert finding.reading == "expected +: absent"
@@ -117,7 +172,7 @@ SHARING = ["exploration lock-in", "premature convergence", "feedback amplificati
 @pytest.mark.nightly
 def test_processes_do_not_matter():
     rows, setting = chosen(SHARING), Setting(TINY, replicates=3, ticks=10)
-    one, two = run_battery(atlas(rows), setting), run_battery(atlas(rows), setting, 2)
+    one, two = run_assessment(atlas(rows), setting), run_assessment(atlas(rows), setting, 2)
     for name in one.tables:
         pd.testing.assert_frame_equal(one.tables[name], two.tables[name])
 
@@ -126,7 +181,7 @@ def test_rows_share_runs():
     rows, setting = chosen(SHARING), Setting(TINY, replicates=3, ticks=10)
     tasks = tasks_of(rows, setting)
     assert len(tasks) == len(set(tasks)) == 3 * (3 + 3 + 3)
-    one = run_battery(atlas(rows), setting)
+    one = run_assessment(atlas(rows), setting)
     levels = one.tables["levels"]
     assert {"loop_gain", "bias_exponent"} <= {row.rsplit(": ", 1)[1] for row in levels["row"]}
     gain = levels[levels["row"] == "feedback amplification: loop_gain"]["value"].to_numpy()
@@ -139,7 +194,9 @@ def test_rows_share_runs():
 
 def test_events_at_mid_run_are_part_of_a_level():
     (row,) = chosen(["infrastructure fragility"])
-    report = report_of([row], Setting(TINY, replicates=3, ticks=8), {t: atlas([row]).measure(Setting(TINY, ticks=8), t) for t in tasks_of([row], Setting(TINY, replicates=3, ticks=8))})  # fmt: skip
+    setting = Setting(TINY, replicates=3, ticks=8)
+    measured = {t: atlas([row]).measure(Setting(TINY, ticks=8), t) for t in tasks_of([row], setting)}
+    report = report_of([row], setting, measured)
     assert len(report.tables["levels"]) == 2
 
 

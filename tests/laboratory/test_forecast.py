@@ -5,7 +5,7 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.assessments.assessment import Setting, run_battery
+from mpbf_abm.evidence.assessments.assessment import Setting, run_assessment
 from mpbf_abm.evidence.assessments.effective_urn import FACTORS
 from mpbf_abm.evidence.assessments.forecast import (
     ENSEMBLES,
@@ -100,7 +100,7 @@ def test_communities_differ_by_a_latin_hypercube_and_one_community_does_not():
 
 def test_a_few_communities_are_not_enough():
     with pytest.raises(ConfigurationError, match="must be at least 40"):
-        run_battery(FORECAST, Setting(TINY, replicates=10))
+        run_assessment(FORECAST, Setting(TINY, replicates=10))
 
 
 def test_real_runs_give_a_report_and_a_figure():

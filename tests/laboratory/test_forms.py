@@ -20,7 +20,7 @@ from mpbf_abm.parameters import PATHS
 
 
 def outcomes(setting, effect):
-    """Outcomes of all arms: noise of the seed, which pairing takes off, and an effect of (combination, seed) on the arms."""
+    """Outcomes of all arms: noise of the seed, which pairing takes off, and effects of (combination, seed) on them."""
     values = {}
     for c, seed in tasks(setting):
         noise = np.random.default_rng(seed).normal(size=len(OUTCOMES)) * 10

@@ -1,4 +1,4 @@
-"""The fragility battery: nothing where nobody leans on anything, exact numbers of small networks, the same in any process."""
+"""The fragility battery: 0 where nobody leans on anything, exact numbers of small networks, alike in any process."""
 
 import math
 
@@ -8,7 +8,7 @@ import pytest
 
 from mpbf_abm import Parameters, Policy, Shock
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.assessments.assessment import Setting, run_battery
+from mpbf_abm.evidence.assessments.assessment import Setting, run_assessment
 from mpbf_abm.evidence.assessments.fragility import (
     FRAGILITY,
     PARTS,
@@ -27,13 +27,25 @@ from mpbf_abm.stats.estimates import Estimate, mean_estimate
 # All records can be read anywhere and nobody curates: a repository matters through the models that lean on it alone.
 LEAN = Parameters().updated(
     {
-        "space.materials": 300, "space.families": 4, "founding.records": 80, "trainers.count": 3, "trainers.features": 16,
-        "trainers.retrain_interval": 4, "trainers.reuse": 0.0, "curators.count": 0, "infrastructure.openness": 1.0,
-        "curators.model_guidance": 0.0, "planners.count": 6, "trainers.panel": 4, "planners.experiments": 1.0,
-        "planners.adoption_rate": 0.0, "infrastructure.repositories": 4, "infrastructure.rewiring": 0.0,
+        "space.materials": 300,
+        "space.families": 4,
+        "founding.records": 80,
+        "trainers.count": 3,
+        "trainers.features": 16,
+        "trainers.retrain_interval": 4,
+        "trainers.reuse": 0.0,
+        "curators.count": 0,
+        "infrastructure.openness": 1.0,
+        "curators.model_guidance": 0.0,
+        "planners.count": 6,
+        "trainers.panel": 4,
+        "planners.experiments": 1.0,
+        "planners.adoption_rate": 0.0,
+        "infrastructure.repositories": 4,
+        "infrastructure.rewiring": 0.0,
         "infrastructure.providers": 1,
     }
-)  # fmt: skip
+)
 # Nobody needs anybody, and every model reads all records.
 ALONE = LEAN.updated({"infrastructure.need": 0, "infrastructure.providers": 4})
 SMALL = Setting(LEAN, replicates=2, ticks=4)
@@ -49,7 +61,7 @@ def test_where_nobody_leans_on_repositories_their_loss_costs_exactly_nothing():
     assert measure(setting, (1, "network"))["cascade repository"] == 0
     courses = measure(setting, (1, "outages"))
     for what in PERFORMANCE:
-        np.testing.assert_array_equal(courses["the most leaned-on repository"][what], courses["spared"][what])
+        np.testing.assert_array_equal(courses["the most used repository"][what], courses["spared"][what])
 
 
 def test_where_one_repository_serves_all_its_outage_stops_all_until_it_ends():
@@ -68,7 +80,7 @@ def test_where_one_repository_serves_all_its_outage_stops_all_until_it_ends():
     courses = measure(setting, (1, "outages"))
     users = halfway(setting, 1)[0].world.infrastructure.repository_load()
     assert users.max() == 3
-    steered = courses["the most leaned-on repository"]["steered"]
+    steered = courses["the most used repository"]["steered"]
     np.testing.assert_array_equal(steered[:2], 0.0)
     np.testing.assert_array_equal(steered[3:], 1.0)
     np.testing.assert_array_equal(courses["spared"]["steered"], 1.0)
@@ -97,14 +109,14 @@ def test_a_course_ends_where_the_whole_run_does():
     for _ in range(8):
         eco.step()
     found = halfway(setting, 2)[0].world.discoveries.count
-    rate = measure(setting, (2, "outages"))["spared"]["finds"]
+    rate = measure(setting, (2, "outages"))["spared"]["discoveries"]
     assert rate.sum() * eco.world.discoveries.existing == pytest.approx(eco.world.discoveries.count - found)
     assert set(measure(setting, (2, "outages"))["spared"]) == set(PERFORMANCE)
 
 
 @pytest.fixture(scope="module")
 def lean():
-    return run_battery(FRAGILITY, SMALL)
+    return run_assessment(FRAGILITY, SMALL)
 
 
 def test_every_part_of_every_community_is_a_task():
@@ -113,7 +125,7 @@ def test_every_part_of_every_community_is_a_task():
 
 @pytest.mark.nightly
 def test_a_report_is_the_same_in_two_processes(lean):
-    one, two = lean, run_battery(FRAGILITY, SMALL, 2)
+    one, two = lean, run_assessment(FRAGILITY, SMALL, 2)
     for name in one.tables:
         pd.testing.assert_frame_equal(one.tables[name], two.tables[name])
     pd.testing.assert_frame_equal(one.frame(), two.frame())
@@ -125,11 +137,15 @@ def test_a_report_is_the_same_in_two_processes(lean):
 @pytest.mark.parametrize(
     ("low", "high", "words"),
     [
-        (0.03, 0.05, "at least 0.02 for sure"), (-0.01, 0.01, "less than 0.02 for sure"), (0.005, 0.015, "less than 0.02 for sure, yet not 0"),
-        (-0.01, 0.03, "undecided"), (0.01, 0.03, "undecided: above 0, 0.02 not known"), (math.nan, math.nan, "not known: no interval"),
+        (0.03, 0.05, "at least 0.02 for sure"),
+        (-0.01, 0.01, "less than 0.02 for sure"),
+        (0.005, 0.015, "less than 0.02 for sure, yet not 0"),
+        (-0.01, 0.03, "undecided"),
+        (0.01, 0.03, "undecided: above 0, 0.02 not known"),
+        (math.nan, math.nan, "not known: no interval"),
         (-0.05, -0.01, "undecided"),
     ],
-)  # fmt: skip
+)
 def test_an_interval_is_read_against_the_smallest_effect(low, high, words):
     assert in_words(Estimate(0.5 * (low + high), math.nan, low, high), 0.02) == words
 
@@ -164,8 +180,9 @@ def test_warnings_are_weighed_only_where_something_locks_in():
     rng = np.random.default_rng(3)
     noise = 0.01 * rng.normal(size=(24, 40))
     worlds = [
-        {"leading": 0.1 + x * np.linspace(1, 8, 40), "calm": 0.1 + y, "end": 0.5} for x, y in zip(noise[:12], noise[12:], strict=True)
-    ]  # fmt: skip
+        {"leading": 0.1 + x * np.linspace(1, 8, 40), "calm": 0.1 + y, "end": 0.5}
+        for x, y in zip(noise[:12], noise[12:], strict=True)
+    ]
     aucs = {f.measure.split(": ")[1]: f for f in _of_warning(worlds)}
     assert aucs["rising variance of it"].verdict == "above"
     assert aucs["rise of the largest share itself"].verdict == "as null"
@@ -181,11 +198,11 @@ def test_warnings_are_weighed_only_where_something_locks_in():
         ({}, {"ticks": 3}, "ticks = 3: must be at least 4"),
         ({}, {"shocks": (Shock("model_withdrawal", start=2, target=3),)}, "target = 3: must be from 0 to 2"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_examined_is_told_before_anything_runs(changes, options, fault):
     setting = Setting(LEAN.updated(changes), **{"replicates": 2, "ticks": 8} | options)
     with pytest.raises(ConfigurationError, match=fault):
-        run_battery(FRAGILITY, setting)
+        run_assessment(FRAGILITY, setting)
 
 
 def test_the_figure_shows_every_table(lean):

@@ -9,7 +9,7 @@ import pytest
 
 from mpbf_abm import Parameters, simulate
 from mpbf_abm.evidence.assessments import histories as h
-from mpbf_abm.measures.flows import FLOWS
+from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -18,9 +18,14 @@ from mpbf_abm.studies.jobs import RunInput
 
 SMALL = {**PRESETS["quick"], "space.materials": 800, "space.families": 12, "founding.records": 200}
 URN = {
-    "space.materials": 20, "space.families": 4, "founding.records": 0, "founding.mass": 2.0, "planners.count": 0, "curators.count": 3,
+    "space.materials": 20,
+    "space.families": 4,
+    "founding.records": 0,
+    "founding.mass": 2.0,
+    "planners.count": 0,
+    "curators.count": 3,
     "curators.records": 2,
-}  # fmt: skip
+}
 
 
 def given(values: dict[str, Any], ticks: int, series: tuple[str, ...] = (), every: int = 1, **more: Any) -> RunInput:

@@ -6,7 +6,7 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.assessments.assessment import Setting, run_battery
+from mpbf_abm.evidence.assessments.assessment import Setting, run_assessment
 from mpbf_abm.evidence.assessments.path_dependence import HISTORIES, PATH, _of_world, measure, tasks
 from mpbf_abm.measures.path import damage_exponent
 
@@ -14,15 +14,22 @@ from mpbf_abm.measures.path import damage_exponent
 def urn(gamma, exploration, **changes):
     """Parameters of a community without models."""
     who = ("planners", "curators")
-    return Parameters.null(**{
-        **{f"{w}.reinforcement": gamma for w in who}, **{f"{w}.exploration": exploration for w in who},
-        "space.families": 4, "space.materials": 800, "founding.records": 12, "founding.mass": 1.0, **changes,
-    })  # fmt: skip
+    return Parameters.null(
+        **{
+            **{f"{w}.reinforcement": gamma for w in who},
+            **{f"{w}.exploration": exploration for w in who},
+            "space.families": 4,
+            "space.materials": 800,
+            "founding.records": 12,
+            "founding.mass": 1.0,
+            **changes,
+        }
+    )
 
 
 def found(setting):
     """Value of every finding by the words it begins with, and the table of histories."""
-    report = run_battery(PATH, setting)
+    report = run_assessment(PATH, setting)
     return {f.measure: f for f in report.findings}, report.tables["histories"]
 
 
@@ -70,19 +77,19 @@ SHORT = Setting(urn(1.5, 0.1), replicates=2, ticks=10)
 
 def test_every_history_of_every_world_is_a_task_and_a_row():
     assert len(tasks(SHORT)) == 2 * (HISTORIES + 3)
-    assert len(run_battery(PATH, SHORT).tables["histories"]) == 2 * HISTORIES
+    assert len(run_assessment(PATH, SHORT).tables["histories"]) == 2 * HISTORIES
 
 
 @pytest.mark.nightly
 def test_a_report_is_the_same_in_two_processes():
-    one, two = run_battery(PATH, SHORT), run_battery(PATH, SHORT, 2)
+    one, two = run_assessment(PATH, SHORT), run_assessment(PATH, SHORT, 2)
     for name in one.tables:
         pd.testing.assert_frame_equal(one.tables[name], two.tables[name])
 
 
 def test_one_world_has_no_interval():
     with pytest.raises(ConfigurationError, match="must be at least 2 for path"):
-        run_battery(PATH, Setting(urn(1.0, 0.0), replicates=1))
+        run_assessment(PATH, Setting(urn(1.0, 0.0), replicates=1))
 
 
 def test_worlds_can_be_studied_over_parameters(monkeypatch):

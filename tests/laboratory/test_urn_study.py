@@ -26,7 +26,7 @@ N = 60
 
 
 def draws(noise=0.0, seed=0):
-    """Draws of which everything comes as foretold but for noise, which grows with exploration; nominal urns know nothing."""
+    """Draws that come as foretold but for noise, which grows with exploration; nominal urns know nothing."""
     rng = np.random.default_rng(seed)
     d = {name: rng.uniform(*span) if isinstance(span, tuple) else 0.0 for name, (span, _) in FACTORS.items()}
     d = pd.DataFrame(
@@ -58,7 +58,7 @@ def test_draws_that_come_as_foretold_agree_exactly():
             assert row["r2"] < 0.2
             assert row["skill"] < 0.3
     by = {f.measure: f.estimate.value for f in found.findings}
-    assert by["E4 ends locked in (share above 0.3): AUC of the largest share that the fitted urn foretells"] == 1.0
+    assert by["E4 ends locked in (share above 0.3): AUC of the largest share that the fitted urn predicts"] == 1.0
     assert by["E4 share of draws on the right side of lock-in, by the fitted urn"] == 1.0
     assert by["E3 what the fitted urn's price of a reversal buys, over what it is for: median"] == 1.0
     assert by["E2 share of the variance of growth that is not chance of futures"] == 1.0

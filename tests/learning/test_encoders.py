@@ -21,7 +21,7 @@ PLAIN = np.ones(D)
 
 
 def corpus(seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Two views of the same materials: columns 0-5 agree (falling variance), 6-8 are a strong gauge redrawn per view."""
+    """Two views of the same materials: columns 0-5 agree (falling variance), 6-8 a strong gauge redrawn per view."""
     rng = np.random.default_rng(seed)
     causal = rng.normal(size=(N, 6)) * np.array([2.0, 1.5, 1.2, 1.0, 0.3, 0.2])
     views = [np.concatenate([causal, 3 * rng.normal(size=(N, 3))], axis=1).astype(np.float32) for _ in range(2)]

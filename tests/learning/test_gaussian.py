@@ -199,8 +199,11 @@ def test_samples_have_the_posterior_mean_and_variance() -> None:
         posterior.observe(i, float(np.sin(3 * x[i, 0])), NOISE)
     half = np.linalg.cholesky(matern(x.astype(float), x.astype(float)) + 1e-9 * np.eye(25))
     draws = np.array(
-        [posterior.sample((half @ rng.normal(size=25)).astype(np.float32), np.sqrt(NOISE) * rng.normal(size=10)) for _ in range(4_000)]
-    )  # fmt: skip
+        [
+            posterior.sample((half @ rng.normal(size=25)).astype(np.float32), np.sqrt(NOISE) * rng.normal(size=10))
+            for _ in range(4_000)
+        ]
+    )
     mean, variance = posterior.predict()
     sd = np.sqrt(variance - NOISE)
     assert np.abs((draws.mean(axis=0) - mean) / (sd / np.sqrt(4_000))).max() < 4.5
@@ -225,11 +228,18 @@ def test_descriptors_without_pretraining_become_a_unit_box() -> None:
         {"planners.acquisition": "thompson", "trainers.physical_prior": True, "coupling.correction": 0.6},
         {"trainers.objective": "none", "planners.acquisition": "ucb", "coupling.pseudo_share": 0.5},
     ],
-)  # fmt: skip
+)
 def test_a_community_runs_on_gaussian_processes_and_keeps_its_caches(changes: dict[str, object]) -> None:
     p = Parameters.preset("quick").updated(
-        {"space.materials": 400, "space.families": 6, "founding.records": 120, "trainers.head": "gaussian_process", "trainers.retrain_interval": 4, **changes}
-    )  # fmt: skip
+        {
+            "space.materials": 400,
+            "space.families": 6,
+            "founding.records": 120,
+            "trainers.head": "gaussian_process",
+            "trainers.retrain_interval": 4,
+            **changes,
+        }
+    )
     eco = Ecosystem(p, seed=2)
     for _ in range(6):
         eco.step()

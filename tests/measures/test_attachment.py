@@ -65,8 +65,9 @@ def test_the_likelihood_recovers_the_exponent_of_an_urn(gamma: float):
 
 
 @pytest.mark.parametrize(
-    ("gamma", "binned", "kernel"), [(0.5, (-0.2, 0.0), (-0.25, -0.05)), (1.0, (-0.2, -0.05), (-0.45, -0.2)), (1.5, (-0.3, -0.15), (-1.2, -0.6))]
-)  # fmt: skip
+    ("gamma", "binned", "kernel"),
+    [(0.5, (-0.2, 0.0), (-0.25, -0.05)), (1.0, (-0.2, -0.05), (-0.45, -0.2)), (1.5, (-0.3, -0.15), (-1.2, -0.6))],
+)
 def test_binned_and_cumulative_estimates_are_low_by_as_much_as_their_documents_say(gamma, binned, kernel):
     bias = estimates(gamma).mean(axis=0) - gamma
     assert binned[0] < bias[0] < binned[1]

@@ -7,11 +7,16 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known.communities import flat_space, learning_community
-from mpbf_abm.measures.urn import bias_displacements, bias_gain, corpus_bias, growth
+from mpbf_abm.evidence.known.rows import flat_space, learning_community
+from mpbf_abm.measures.urn import bias_displacements, bias_gain, corpus_bias
 from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import loop_gain
 from mpbf_abm.model.ecosystem import Ecosystem
+
+
+def growth(exponent, volumes):
+    """Factor by which a displacement changes while the commons grows: the inverse of the damage exponent."""
+    return float(np.prod(1.0 + exponent * np.diff(volumes) / np.asarray(volumes)[1:]))
 
 
 def at_tick(p, tick, seed=1, space=None):
@@ -36,10 +41,16 @@ def test_without_generated_labels_new_records_inherit_nothing_and_a_shift_is_thi
 @pytest.mark.parametrize(("pi", "g"), [(0.5, 1.0), (0.4, 2.0), (0.6, 2.5)])
 def test_an_exact_learner_has_the_gain_of_the_formula(pi, g):
     """One trainer learns the mean of all records; pseudo-labels say g times as much."""
-    p = learning_community(**{
-        "founding.records": 400, "founding.mass": 1.0, "curators.count": 1, "curators.records": 400,
-        "coupling.pseudo_share": pi, "coupling.pseudo_gain": g,
-    })  # fmt: skip
+    p = learning_community(
+        **{
+            "founding.records": 400,
+            "founding.mass": 1.0,
+            "curators.count": 1,
+            "curators.records": 400,
+            "coupling.pseudo_share": pi,
+            "coupling.pseudo_gain": g,
+        }
+    )
     space = flat_space(p)
     snapshot = at_tick(p, 3, space=space)
     eco = Ecosystem.restore(snapshot)
@@ -54,10 +65,16 @@ def test_an_exact_learner_has_the_gain_of_the_formula(pi, g):
 
 def test_a_displacement_shrinks_below_one_and_grows_above():
     for g, sign in ((0.5, -1), (6.0, 1)):
-        p = learning_community(**{
-            "founding.records": 200, "founding.mass": 1.0, "curators.count": 1, "curators.records": 8,
-            "coupling.pseudo_share": 0.5, "coupling.pseudo_gain": g,
-        })  # fmt: skip
+        p = learning_community(
+            **{
+                "founding.records": 200,
+                "founding.mass": 1.0,
+                "curators.count": 1,
+                "curators.records": 8,
+                "coupling.pseudo_share": 0.5,
+                "coupling.pseudo_gain": g,
+            }
+        )
         snapshot = at_tick(p, 3, space=flat_space(p))
         records, displaced = bias_displacements(snapshot, list(range(3, 24)), seed=5)
         grown = displaced[-1] / displaced[0]

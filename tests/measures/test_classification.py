@@ -22,14 +22,14 @@ cases = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 3), 
 RATING = np.repeat([1, 2, 3, 4, 5] * 2, [33, 6, 6, 11, 2, 3, 2, 2, 11, 33])
 DISEASE = np.arange(109) >= 58
 # Albumin, total protein, K-G score and outcome of 43 patients (DeLong et al. 1988), whole records only.
-ALBUMIN, PROTEIN, SCORE, BENEFIT = np.fromstring(
-    """3.0 5.8 10 0 3.2 6.3 5 1 3.9 6.8 3 1 2.8 4.8 6 0 3.2 5.8 3 1 0.9 4.0 5 0 2.5 5.7 8 0 1.6 5.6 5 1 3.8 5.7 5 1
-    3.7 6.7 6 1 3.2 5.4 4 1 3.8 6.6 6 1 4.1 6.6 5 1 3.6 5.7 5 1 4.3 7.0 4 1 3.6 6.7 4 0 2.3 4.4 6 1 4.2 7.6 4 0
-    4.0 6.6 6 0 3.5 5.8 6 1 3.8 6.8 7 1 3.0 4.7 8 0 4.5 7.4 5 1 3.7 7.4 5 1 3.1 6.6 6 1 4.1 8.2 6 1 4.3 7.0 5 1
-    4.3 6.5 4 1 3.2 5.1 5 1 2.6 4.7 6 1 3.3 6.8 6 0 1.7 4.0 7 0 3.7 6.1 5 1 3.3 6.3 7 1 4.2 7.7 6 1 3.5 6.2 5 1
-    2.9 5.7 9 0 2.1 4.8 7 1 2.8 6.2 8 0 4.0 7.0 7 1 3.3 5.7 6 1 3.7 6.9 5 1 3.6 6.6 5 1""",
-    sep=" ",
-).reshape(-1, 4).T  # fmt: skip
+PATIENTS = """
+3.0 5.8 10 0 3.2 6.3 5 1 3.9 6.8 3 1 2.8 4.8 6 0 3.2 5.8 3 1 0.9 4.0 5 0 2.5 5.7 8 0 1.6 5.6 5 1 3.8 5.7 5 1
+3.7 6.7 6 1 3.2 5.4 4 1 3.8 6.6 6 1 4.1 6.6 5 1 3.6 5.7 5 1 4.3 7.0 4 1 3.6 6.7 4 0 2.3 4.4 6 1 4.2 7.6 4 0
+4.0 6.6 6 0 3.5 5.8 6 1 3.8 6.8 7 1 3.0 4.7 8 0 4.5 7.4 5 1 3.7 7.4 5 1 3.1 6.6 6 1 4.1 8.2 6 1 4.3 7.0 5 1
+4.3 6.5 4 1 3.2 5.1 5 1 2.6 4.7 6 1 3.3 6.8 6 0 1.7 4.0 7 0 3.7 6.1 5 1 3.3 6.3 7 1 4.2 7.7 6 1 3.5 6.2 5 1
+2.9 5.7 9 0 2.1 4.8 7 1 2.8 6.2 8 0 4.0 7.0 7 1 3.3 5.7 6 1 3.7 6.9 5 1 3.6 6.6 5 1
+"""
+ALBUMIN, PROTEIN, SCORE, BENEFIT = np.array(PATIENTS.split(), float).reshape(-1, 4).T
 
 
 def by_pairs(s, y, fold=None):
@@ -37,8 +37,10 @@ def by_pairs(s, y, fold=None):
     fold = np.zeros(len(s)) if fold is None else fold
     pairs = [
         (s[i] > s[j]) + 0.5 * (s[i] == s[j])
-        for i in np.flatnonzero(y) for j in np.flatnonzero(~y) if fold[i] == fold[j]
-    ]  # fmt: skip
+        for i in np.flatnonzero(y)
+        for j in np.flatnonzero(~y)
+        if fold[i] == fold[j]
+    ]
     return np.mean(pairs) if pairs else None
 
 

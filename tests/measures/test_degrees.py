@@ -17,8 +17,14 @@ def arms(oracle_gain, informed_gain, n=40, noise=0.01):
 
 @pytest.mark.parametrize(
     ("gains", "noise", "found"),
-    [((0.0, 0.0), 0.01, "first"), ((0.5, 0.0), 0.01, "second"), ((0.5, 0.4), 0.01, "third"), ((0.05, -0.3), 0.01, "first"), ((0.5, 0.0), 3.0, "undecided")],
-)  # fmt: skip
+    [
+        ((0.0, 0.0), 0.01, "first"),
+        ((0.5, 0.0), 0.01, "second"),
+        ((0.5, 0.4), 0.01, "third"),
+        ((0.05, -0.3), 0.01, "first"),
+        ((0.5, 0.0), 3.0, "undecided"),
+    ],
+)
 def test_constructed_gains(gains, noise, found):
     laissez_faire, told, best = arms(*gains, noise=noise)
     result = degree(laissez_faire, told, best, smallest=0.1)
@@ -42,7 +48,16 @@ def test_allocation_is_whole_and_in_proportion():
 
 
 def community(**changes):
-    p = Parameters.preset("quick").updated({"space.families": 8, "space.materials": 800, "founding.records": 200, "trainers.records": 150, "trainers.features": 32, **changes})  # fmt: skip
+    p = Parameters.preset("quick").updated(
+        {
+            "space.families": 8,
+            "space.materials": 800,
+            "founding.records": 200,
+            "trainers.records": 150,
+            "trainers.features": 32,
+            **changes,
+        }
+    )
     eco = Ecosystem(p, 3, record=())
     for _ in range(6):
         eco.step()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.stats.information import corrected_jsd
+from mpbf_abm.stats.concentration import corrected_jsd
 
 
 def test_disjoint_replicates_differ_most():

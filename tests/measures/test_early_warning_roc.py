@@ -29,7 +29,7 @@ SLOWS = np.linspace(0.8, 0.02, 120)
 
 
 def warning_auc(approaching, stationary, window, detrend="linear"):
-    """Area under the ROC curve of each trend: how well it tells runs that approach a transition from runs that do not."""
+    """Area under the ROC curve of each trend: how well it tells runs that approach a transition from others."""
     trends = warning_trends(np.concatenate([approaching, stationary]), window, detrend=detrend)
     outcome = np.repeat([True, False], [len(approaching), len(stationary)])
     rows = [vars(auc(trends[signal], outcome)) for signal in trends]

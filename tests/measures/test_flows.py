@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm import Ecosystem, Parameters
-from mpbf_abm.measures.flows import FLOWS, added, core_families, records_by_origin, tick_flows
+from mpbf_abm.measures.networks import FLOWS, added, core_families, records_by_origin, tick_flows
 from mpbf_abm.model.commons import EXPERIMENT, FAILED, GENERATED, ORIGINS, SIMULATION
 
 SMALL = {"space.materials": 800, "space.families": 12, "founding.records": 200}

@@ -129,7 +129,6 @@ def test_what_cannot_be_used_is_refused_in_one_line(call, says):
 def test_published_numbers():
     p = percolation.binomial_degrees(10**7, 4.0)
     assert percolation.attack_threshold(p) == pytest.approx(0.3616, abs=1e-4)
-    assert percolation.random_threshold(p) == pytest.approx(0.75, abs=1e-6)
     assert percolation.watts_window(0.18) == pytest.approx((1.0207, 5.7647), abs=1e-4)
     assert percolation.watts_window(0.3) is None
     assert percolation.mutual_threshold(2) == pytest.approx((2.455407, 1.256431), abs=1e-6)
@@ -149,7 +148,7 @@ def test_attack_leaves_a_giant_up_to_its_threshold_only(c):
     critical = percolation.attack_threshold(p)
     assert percolation.giant_share(p, percolation.attacked(p, 0.9 * critical)) > 1e-3
     assert percolation.giant_share(p, percolation.attacked(p, critical + 0.01)) == pytest.approx(0, abs=1e-6)
-    assert critical < percolation.random_threshold(p)
+    assert critical < 1 - 1 / c
     assert p @ percolation.attacked(p, critical) == pytest.approx(1 - critical)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mpbf_abm import Parameters
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.measures.hysteresis import FOLD, loop_area, ramp_community, slow_limit
+from mpbf_abm.measures.tipping import FOLD, loop_area, ramp_community, slow_limit
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.theory.twin import Twin
 
@@ -81,10 +81,18 @@ def test_runs_give_an_interval():
 
 def urn(gamma):
     who = ("planners", "curators")
-    return Parameters.null(**{
-        **{f"{w}.reinforcement": gamma for w in who}, **{f"{w}.exploration": 0.1 for w in who}, "space.families": 4, "space.materials": 400,
-        "founding.records": 200, "founding.mass": 1.0, "curators.records": 10, "commons.forgetting": 0.5,
-    })  # fmt: skip
+    return Parameters.null(
+        **{
+            **{f"{w}.reinforcement": gamma for w in who},
+            **{f"{w}.exploration": 0.1 for w in who},
+            "space.families": 4,
+            "space.materials": 400,
+            "founding.records": 200,
+            "founding.mass": 1.0,
+            "curators.records": 10,
+            "commons.forgetting": 0.5,
+        }
+    )
 
 
 def leading(eco):
@@ -112,7 +120,7 @@ def ramp_twin(one, low, high, ticks, settle=0):
 
 
 def test_an_urn_with_a_fold_remembers_and_one_without_does_not():
-    """Reinforcement 2.5 at four families: locked in below the fold, equal above; forgetting lets shares follow within ticks."""
+    """Reinforcement 2.5, four families: locked in below the fold, equal above; forgetting lets shares follow."""
     locked = loop_areas(urn(2.5), [1, 2], [6, 12, 24], 30)
     loose = loop_areas(urn(0.5), [1, 2], [6, 12, 24], 30)
     assert slow_limit(*loose).low < 0.05

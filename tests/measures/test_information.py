@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.stats.information import share_information
+from mpbf_abm.stats.concentration import share_information
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.6, 0.9])

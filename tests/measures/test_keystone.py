@@ -20,13 +20,25 @@ from mpbf_abm.measures.path import damage
 # All records can be read anywhere, nobody curates, and links stay: a repository matters through its models alone.
 LEAN = Parameters().updated(
     {
-        "space.materials": 300, "space.families": 4, "founding.records": 80, "trainers.count": 3, "trainers.features": 16,
-        "trainers.retrain_interval": 4, "trainers.reuse": 0.0, "curators.count": 0, "infrastructure.openness": 1.0,
-        "curators.model_guidance": 0.0, "planners.count": 6, "trainers.panel": 4, "planners.experiments": 1.0,
-        "planners.adoption_rate": 0.0, "infrastructure.repositories": 4, "infrastructure.rewiring": 0.0,
+        "space.materials": 300,
+        "space.families": 4,
+        "founding.records": 80,
+        "trainers.count": 3,
+        "trainers.features": 16,
+        "trainers.retrain_interval": 4,
+        "trainers.reuse": 0.0,
+        "curators.count": 0,
+        "infrastructure.openness": 1.0,
+        "curators.model_guidance": 0.0,
+        "planners.count": 6,
+        "trainers.panel": 4,
+        "planners.experiments": 1.0,
+        "planners.adoption_rate": 0.0,
+        "infrastructure.repositories": 4,
+        "infrastructure.rewiring": 0.0,
         "infrastructure.providers": 1,
     }
-)  # fmt: skip
+)
 COSTS = ["found_share", "unsteered_share", "damage"]
 
 
@@ -133,10 +145,14 @@ def frame(costs, **measures):
     columns = {name: np.ravel(np.broadcast_to(v, costs.shape)).astype(float) for name, v in measures.items()}
     return pd.DataFrame(
         {
-            "seed": np.repeat(np.arange(seeds), nodes), "node": np.tile(np.arange(nodes), seeds),
-            "role": np.tile(np.arange(nodes) + 1, seeds), "harm": costs.ravel(), **dict.fromkeys(STATIC, 1.0), **columns,
+            "seed": np.repeat(np.arange(seeds), nodes),
+            "node": np.tile(np.arange(nodes), seeds),
+            "role": np.tile(np.arange(nodes) + 1, seeds),
+            "harm": costs.ravel(),
+            **dict.fromkeys(STATIC, 1.0),
+            **columns,
         }
-    )  # fmt: skip
+    )
 
 
 def test_the_costliest_is_known_where_nothing_is_left_to_chance():

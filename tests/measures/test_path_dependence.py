@@ -23,9 +23,16 @@ from mpbf_abm.measures.path import (
 from mpbf_abm.model.ecosystem import Ecosystem
 
 URN = Parameters.null(
-    **{"space.materials": 40, "space.families": 2, "founding.records": 0, "curators.count": 1, "curators.records": 1,
-       "planners.count": 0, "infrastructure.repositories": 1}
-)  # fmt: skip
+    **{
+        "space.materials": 40,
+        "space.families": 2,
+        "founding.records": 0,
+        "curators.count": 1,
+        "curators.records": 1,
+        "planners.count": 0,
+        "infrastructure.repositories": 1,
+    }
+)
 
 
 def test_running_on_sees_what_stopping_sees():

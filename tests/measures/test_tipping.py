@@ -25,7 +25,7 @@ def test_a_step_is_found_to_the_precision(place, rising):
     assert point.low <= place <= point.high
     assert point.high - point.low <= 0.02
     assert point.rising == rising
-    assert point.monotone
+    assert point.setback is None
     assert (point.turning, point.crossings) == (0, 1)
 
 
@@ -69,8 +69,11 @@ def test_units_and_order_of_seeds_do_not_matter(seed, unit, origin):
     plain = tipping_point(lambda x, i: bool(x > own[i]), -0.5, 1.5, seeds=range(12), precision=0.001)
     other = tipping_point(
         lambda x, i: bool((x - origin) / unit > own[i]),
-        origin - 0.5 * unit, origin + 1.5 * unit, seeds=range(11, -1, -1), precision=0.001 * unit,
-    )  # fmt: skip
+        origin - 0.5 * unit,
+        origin + 1.5 * unit,
+        seeds=range(11, -1, -1),
+        precision=0.001 * unit,
+    )
     assert (other.level - origin) / unit == pytest.approx(plain.level, abs=0.002)
     assert (other.low - origin) / unit == pytest.approx(plain.low, abs=0.002)
 
@@ -116,7 +119,7 @@ def test_every_level_has_its_interval():
 def test_a_response_that_turns_back_is_told():
     """It happens between 1.5 and 2.5 and above 3.3."""
     point = tipping_point(lambda x, _: 1.5 < x < 2.5 or x > 3.3, 0, 4, seeds=range(8), precision=0.01)
-    assert not point.monotone
+    assert point.setback is not None
     assert point.crossings == 3
     assert point.turning == 1
     a, b, change = point.setback
@@ -125,7 +128,7 @@ def test_a_response_that_turns_back_is_told():
     assert point.remark.startswith("not monotone: rises on the whole, but changes by -1 from")
     falls = tipping_point(lambda x, _: -((x - 2) ** 2) - x, 0, 4, seeds=range(8), precision=0.01, threshold=-5.0)
     assert falls.setback[2] > 0
-    assert not falls.monotone
+    assert falls.setback is not None
 
 
 def test_noise_is_not_taken_for_turning_back():
@@ -133,7 +136,7 @@ def test_noise_is_not_taken_for_turning_back():
     for run in range(100):
         rng = np.random.default_rng(run)
         point = tipping_point(lambda x, _, r=rng: x + r.normal(), -3, 3, seeds=range(15), precision=0.1, threshold=0.0)
-        told += not point.monotone
+        told += point.setback is not None
         assert point.turning > 0.5
     assert told / 100 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 100)
 

@@ -63,11 +63,38 @@ def test_plain_formulas(text, expected):
 @pytest.mark.parametrize(
     "text",
     [
-        "", "  ", "Xx2", "co2", "YBa2Cu3O7-x", "Fe2-xO3", "D2O", "T2", "H[2]2O", "Fe{2+}O", "H2O@1", "H2O@1n",
-        "50wt% Co // Ti", "5nm Co", "aa:ACGT", "NaCl(aq)", "Al 0.25 Co 1", "O4+2", "CaCO3+6H2O", "W00.4", "Ag0",
-        "Rf2O", "Fe.5.5", "((Fe)", "nan", "Fe" * 200, "(" * 150, "Fe;O", "Fe1e2", "n",
+        "",
+        "  ",
+        "Xx2",
+        "co2",
+        "YBa2Cu3O7-x",
+        "Fe2-xO3",
+        "D2O",
+        "T2",
+        "H[2]2O",
+        "Fe{2+}O",
+        "H2O@1",
+        "H2O@1n",
+        "50wt% Co // Ti",
+        "5nm Co",
+        "aa:ACGT",
+        "NaCl(aq)",
+        "Al 0.25 Co 1",
+        "O4+2",
+        "CaCO3+6H2O",
+        "W00.4",
+        "Ag0",
+        "Rf2O",
+        "Fe.5.5",
+        "((Fe)",
+        "nan",
+        "Fe" * 200,
+        "(" * 150,
+        "Fe;O",
+        "Fe1e2",
+        "n",
     ],
-)  # fmt: skip
+)
 def test_other_texts_are_refused(text):
     with pytest.raises(FormulaError) as caught:
         parse(text)

@@ -69,9 +69,16 @@ def add(commons: Commons, material: Any, **columns: Any) -> NDArray[np.int64]:
     material = np.asarray(material, np.int64)
     key = record_keys(CURATOR, 1, len(commons), np.arange(len(material)))
     values = {
-        "key": key, "material": material, "modality": CRYSTAL_GRAPHS, "value": 0.0, "variance": 1.0, "origin": SIMULATION,
-        "repository": 0, "producer": 0, "tick": 0,
-    } | columns  # fmt: skip
+        "key": key,
+        "material": material,
+        "modality": CRYSTAL_GRAPHS,
+        "value": 0.0,
+        "variance": 1.0,
+        "origin": SIMULATION,
+        "repository": 0,
+        "producer": 0,
+        "tick": 0,
+    } | columns
     rows = commons.append(**values)
     return np.arange(rows.start, rows.stop)
 
@@ -227,9 +234,10 @@ class Program:
         assert len(by_key) == len(self.records)
         for sources in (np.array([True, False, False]), np.array([False, True, True]), np.zeros(R, bool)):
             expected = {
-                k for k, r in by_key.items()
+                k
+                for k, r in by_key.items()
                 if r["origin"] != FAILED and sources.any() and (r["federated"] or sources[r["repository"]])
-            }  # fmt: skip
+            }
             assert {int(k) for k in commons.key[commons.reachable(sources)]} == expected
         np.testing.assert_array_equal(commons.uniform(), commons.streams.record_uniform("commons.order", commons.key))
         for row in self.live():
@@ -262,9 +270,13 @@ def test_every_index_is_right_at_every_step(seed: int, steps: list[str]) -> None
 def test_a_large_store_compacts_itself_and_answers_as_before() -> None:
     commons, rng = empty(), np.random.default_rng(0)
     rows = add(
-        commons, rng.integers(0, 24, 21_000), modality=rng.integers(0, 6, 21_000).astype(np.int8),
-        value=rng.normal(size=21_000), key=record_keys(FOUNDER, 0, 0, np.arange(21_000)), federated=rng.random(21_000) < 0.1,
-    )  # fmt: skip
+        commons,
+        rng.integers(0, 24, 21_000),
+        modality=rng.integers(0, 6, 21_000).astype(np.int8),
+        value=rng.normal(size=21_000),
+        key=record_keys(FOUNDER, 0, 0, np.arange(21_000)),
+        federated=rng.random(21_000) < 0.1,
+    )
     removed = rng.permutation(rows)[:12_000]
     kept = np.setdiff1d(rows, removed)
     keys, values = commons.key[kept].copy(), commons.value[kept].copy()
@@ -292,9 +304,12 @@ def test_labels_of_very_high_precision_leave_no_trace_when_they_go() -> None:
     commons = empty()
     rng = np.random.default_rng(3)
     rows = add(
-        commons, np.repeat(np.arange(24), 6), modality=np.tile(np.array([0, 1, 0, 2, 3, 4], np.int8), 24),
-        value=rng.normal(size=144), variance=rng.choice(np.array([1e-6, 9e-6, 2.3e-6, 0.0625], np.float32), 144),
-    )  # fmt: skip
+        commons,
+        np.repeat(np.arange(24), 6),
+        modality=np.tile(np.array([0, 1, 0, 2, 3, 4], np.int8), 24),
+        value=rng.normal(size=144),
+        variance=rng.choice(np.array([1e-6, 9e-6, 2.3e-6, 0.0625], np.float32), 144),
+    )
     assert overlaps(commons) == 24
     commons.remove(rng.permutation(rows)[:140])
     commons.remove(np.flatnonzero(commons.alive))
@@ -443,9 +458,16 @@ def test_many_overlaps_mend_an_offset_and_a_family_offset_whole() -> None:
     shift = (-0.4 + 0.5 * (space.family == 2)).astype(np.float32)
     for modality, value in ((SPECTROSCOPY, truth), (CRYSTAL_GRAPHS, truth + shift)):
         commons.append(
-            key=record_keys(CURATOR, modality, 0, material), material=material, modality=modality, value=value, variance=0.1,
-            origin=LITERATURE, repository=0, producer=0, tick=0,
-        )  # fmt: skip
+            key=record_keys(CURATOR, modality, 0, material),
+            material=material,
+            modality=modality,
+            value=value,
+            variance=0.1,
+            origin=LITERATURE,
+            repository=0,
+            producer=0,
+            tick=0,
+        )
     np.testing.assert_allclose(commons.estimated_bias(), [-0.4, -0.4, 0.1, -0.4], atol=0.01)
     np.testing.assert_allclose(commons.harmonised(np.arange(4_000, 8_000), 1.0), truth, atol=0.01)
 

@@ -293,7 +293,7 @@ def test_directed_failures_follow_the_arrows() -> None:
 @pytest.mark.parametrize("n", [5, 9, 21])
 @pytest.mark.parametrize(("alpha", "whole"), [(0.9, False), (0.999, False), (1.0, True), (1.001, True), (2.0, True)])
 def test_load_on_an_odd_ring_has_its_threshold_at_alpha_one(n: int, alpha: float, whole: bool) -> None:
-    """Loads by shortest paths on a ring of 2m + 1: after one removal the middle of the path carries exactly twice its load."""
+    """Loads by shortest paths on a ring of 2m + 1: after one removal the middle carries exactly twice its load."""
     left = from_graph(nx.cycle_graph(n), load(alpha)).fail([0]).sum()
     assert (left == n - 1) == whole
 

@@ -128,9 +128,14 @@ def endpoint() -> Iterator[str]:
 
 def test_summaries_of_the_materials_project_become_a_space(endpoint: str):
     space = MaterialsSpace.from_materials_project(
-        "band_gap", search={"elements": ["O"]}, api_key="k" * 32, client={"endpoint": endpoint},
-        duplicates="first", unit="eV", min_family=2,
-    )  # fmt: skip
+        "band_gap",
+        search={"elements": ["O"]},
+        api_key="k" * 32,
+        client={"endpoint": endpoint},
+        duplicates="first",
+        unit="eV",
+        min_family=2,
+    )
     assert sorted(space.names) == ["CaO", "Fe2O3", "MgO"]
     assert space.origin["merged"] == 3
     at = space.names.index("MgO")

@@ -154,10 +154,15 @@ def test_random_fields_do_not_depend_on_which_rows_are_asked_for(monkeypatch: py
 )
 def test_bias_variance_divides_by_its_shares(shares: tuple[float, float, float]) -> None:
     between, smooth, scatter = shares
-    p = Parameters().replace(
-        **{"space.bias_family": between, "space.bias_smooth": smooth, "space.bias_scatter": scatter, "space.bias_sd": 0.5,
-           "space.bias_offset": -0.3, "space.families": 20}
-    ).space  # fmt: skip
+    changes = {
+        "space.bias_family": between,
+        "space.bias_smooth": smooth,
+        "space.bias_scatter": scatter,
+        "space.bias_sd": 0.5,
+        "space.bias_offset": -0.3,
+        "space.families": 20,
+    }
+    p = Parameters().replace(**changes).space
     n, k = 20_000, 20
     family = np.repeat(np.arange(k), n // k)
     x = (1.6 * Streams(9).normal("x", 0, (n, 4))).astype(np.float32)
@@ -444,9 +449,11 @@ def test_a_space_that_is_not_whole_tells_every_fault() -> None:
     space = small()
     parts = {name: getattr(space, name) for name in space.__dataclass_fields__}
     broken = parts | {
-        "property": np.where(np.arange(1_200) == 3, np.nan, space.property), "feasible": np.zeros(1_200, bool),
-        "start": np.array([0, 0, *space.start[2:]]), "dims": dict(space.dims) | {"meso": 9},
-    }  # fmt: skip
+        "property": np.where(np.arange(1_200) == 3, np.nan, space.property),
+        "feasible": np.zeros(1_200, bool),
+        "start": np.array([0, 0, *space.start[2:]]),
+        "dims": dict(space.dims) | {"meso": 9},
+    }
     with pytest.raises(DataError) as caught:
         MaterialsSpace(**broken)
     text = str(caught.value)

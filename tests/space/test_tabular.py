@@ -273,17 +273,24 @@ PLAIN = delimited()
         ),
         ("sep.csv", "sep=;\n" + delimited(";", TWO_DIGITS), ["fields are parted by semicolons"]),
         ("tab-commas.csv", delimited("\t", commas(TWO_DIGITS)), None),
-        ("quoted-commas.csv", delimited(cells=[f'"{c}"' for c in commas(TWO_DIGITS)]), ["column 'gap' has decimal commas"]),
+        (
+            "quoted-commas.csv",
+            delimited(cells=[f'"{c}"' for c in commas(TWO_DIGITS)]),
+            ["column 'gap' has decimal commas"],
+        ),
         ("exponents.csv", delimited(cells=[f"{float(c):.2e}" for c in TWO_DIGITS]), []),
         ("trailing.csv", "formula,gap,\n" + "".join(f"{r['formula']},{r['gap']},\n" for r in ROWS), []),
         ("packed.csv.gz", gzip.compress(PLAIN.encode(), mtime=0), []),
         ("rows.json", json.dumps(ROWS), []),
         ("rows.jsonl", "\n".join(map(json.dumps, ROWS)), []),
         ("rows.jsonl.gz", gzip.compress("\n\n".join(map(json.dumps, ROWS)).encode(), mtime=0), []),
-        *((f"{form}.json", pd.DataFrame(ROWS).to_json(orient=form), []) for form in ("columns", "index", "split", "table")),
+        *(
+            (f"{form}.json", pd.DataFrame(ROWS).to_json(orient=form), [])
+            for form in ("columns", "index", "split", "table")
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) and value.isprintable() and len(value) < 30 else "",
-)  # fmt: skip
+)
 def test_the_same_table_however_it_was_saved(tmp_path, name, content, notes):
     space = build(written(tmp_path, name, content))
     plain = build(pd.DataFrame(ROWS))
@@ -355,8 +362,11 @@ def test_cells_that_are_no_number_are_named(tmp_path, cell, shown):
 @pytest.mark.parametrize(
     ("name", "content", "part"),
     [
-        ("t.csv", delimited(";", [f"{i + 1},250" for i in range(12)]),
-         "'1,250' may be a decimal comma or one that parts thousands"),
+        (
+            "t.csv",
+            delimited(";", [f"{i + 1},250" for i in range(12)]),
+            "'1,250' may be a decimal comma or one that parts thousands",
+        ),
         ("t.csv", "a, b;gap\nNaCl, x;1\n", "may be parted by commas or semicolons"),
         ("t.csv", delimited(cells=commas(TWO_DIGITS)), "line 2 has 3 fields, the header 2; decimal commas need quotes"),
         ("t.csv", "# made by hand\n" + PLAIN, "line 1 is a comment ('# made by hand')"),
@@ -381,7 +391,7 @@ def test_cells_that_are_no_number_are_named(tmp_path, cell, shown):
         ("t.json", '{"formula": ["NaCl"], "gap": [1, 2]}', "same length"),
         ("t.json", "[" * 100_000, "cannot be read as json"),
     ],
-)  # fmt: skip
+)
 def test_wrong_files_are_refused_in_one_line(tmp_path, name, content, part):
     (found,) = faults(build, written(tmp_path, name, content))
     assert part in found

@@ -57,9 +57,16 @@ def answer(run: Any) -> Any:
 
 def study(**fields: Any) -> StudyDefinition:
     given: dict[str, Any] = {
-        "name": "known", "model": answer, "parameters": {"x": {"low": 0.0, "high": 1.0}, "z": {"low": 0.0, "high": 1.0}}, "policies": ARMS,
-        "design": {"kind": "lhs", "n": 64}, "replicates": {"n": 6}, "outcomes": OUTCOMES, "ticks": 8, "series": {"of": ("y",), "every": 2},
-    }  # fmt: skip
+        "name": "known",
+        "model": answer,
+        "parameters": {"x": {"low": 0.0, "high": 1.0}, "z": {"low": 0.0, "high": 1.0}},
+        "policies": ARMS,
+        "design": {"kind": "lhs", "n": 64},
+        "replicates": {"n": 6},
+        "outcomes": OUTCOMES,
+        "ticks": 8,
+        "series": {"of": ("y",), "every": 2},
+    }
     given["parameters"] = given["parameters"] | fields.pop("parameters", {})
     return StudyDefinition(**(given | fields))
 
@@ -131,7 +138,7 @@ def test_all_outcomes_of_all_arms_are_one_family_where_that_is_asked_for(tmp_pat
 
 
 def extreme(run: Any) -> dict[str, float]:
-    """An event and a quantity that calls itself as a share of the model does, both 1 in one arm and 0 in the other but for one pair."""
+    """An event and a quantity named like a share of the model, 1 in one arm and 0 in the other but for one pair."""
     y = float((run.arm == "on") != (run.replicate == 0))
     return {"y": y, "found_share": y + 1e-3 * run.replicate}
 
@@ -140,7 +147,13 @@ def test_intervals_of_events_stay_within_minus_one_and_one_and_those_of_other_qu
     tmp_path: Path,
 ) -> None:
     outcomes = {"event": Outcome(of="y", above=0.5), "found_share": Outcome()}
-    s = StudyDefinition(name="extreme", model=extreme, policies=(Arm(label="on", parameters={"a": 1.0}),), replicates={"n": 6}, outcomes=outcomes)  # fmt: skip
+    s = StudyDefinition(
+        name="extreme",
+        model=extreme,
+        policies=(Arm(label="on", parameters={"a": 1.0}),),
+        replicates={"n": 6},
+        outcomes=outcomes,
+    )
     run_study(s, tmp_path, workers=1)
     with Results.open(tmp_path, s) as results:
         found = compare(results).table
@@ -158,17 +171,25 @@ def judged(run: Any) -> dict[str, float]:
     y, moved = float(np.random.default_rng(run.seed).random()), run.arm == "moves"
     turn, gone = float(run.replicate % 2), run.replicate == 1
     return {
-        "y": y + 2.0 * moved, "bit": np.nextafter(y, 9.0) if moved and run.replicate == 0 else y, "zero": -0.0 if moved else 0.0,
-        "same": y, "gone": float("nan") if gone else y, "gone_in_one": float("nan") if gone and moved else y,
-        "turn": turn, "turned": np.nextafter(turn, 9.0) if moved else turn,
-    }  # fmt: skip
+        "y": y + 2.0 * moved,
+        "bit": np.nextafter(y, 9.0) if moved and run.replicate == 0 else y,
+        "zero": -0.0 if moved else 0.0,
+        "same": y,
+        "gone": float("nan") if gone else y,
+        "gone_in_one": float("nan") if gone and moved else y,
+        "turn": turn,
+        "turned": np.nextafter(turn, 9.0) if moved else turn,
+    }
 
 
 QUANTITIES = ("y", "bit", "zero", "same", "gone", "gone_in_one")
 JUDGED = {name: Outcome(better="more", smallest=0.1) for name in QUANTITIES} | {
-    "never": Outcome(of="y", above=6.0, better="less", smallest=0.9), "always": Outcome(of="y", above=-1.0, better="less", smallest=0.9),
-    "never_same": Outcome(of="same", above=6.0), "often_same": Outcome(of="turn", above=0.5), "often": Outcome(of="turned", above=0.5),
-}  # fmt: skip
+    "never": Outcome(of="y", above=6.0, better="less", smallest=0.9),
+    "always": Outcome(of="y", above=-1.0, better="less", smallest=0.9),
+    "never_same": Outcome(of="same", above=6.0),
+    "often_same": Outcome(of="turn", above=0.5),
+    "often": Outcome(of="turned", above=0.5),
+}
 
 
 @pytest.mark.parametrize("n", [2, 40])
@@ -184,7 +205,7 @@ def test_identical_is_said_of_quantities_that_are_equal_to_the_bit_in_every_pair
     few = {"gone"} if n == 2 else set()
     assert {name for name in JUDGED if said[name, "rests"] == "identical"} == set(JUDGED) - still - few
     assert {name for name in JUDGED if said[name, "moves"] == "identical"} == {"same", "gone", "often_same"} - few
-    # An event that happened in no run, or in all, decides nothing, however small the interval and whatever the quantity does.
+    # An event that happened in no run, or in all, decides nothing, whatever its interval and the quantity.
     assert {said[name, arm] for name in still for arm in ("moves", "rests")} == {"undecided"}
     notes = "\n".join(found.notes)
     assert f"same of moves ({n} pairs)" in notes
@@ -490,18 +511,33 @@ def test_the_report_says_what_was_done_and_found(tmp_path: Path) -> None:
             ["sensitivity: not with this design"],
         )
         for words in (
-            "# known", "64 scenarios (a Latin hypercube sample over 2 factors), 4 arms, 3 replicates of each", "Primary outcomes, declared before running: y",
-            "768 runs planned, 768 done, 0 failed", results.hash, "model test_analysis:answer", "## Effects of policies", "![Effects of policies](compare.png)",
-            "| x | 0 to 1 |", "| good | d = 0.5 |", "sensitivity: not with this design",
-        ):  # fmt: skip
+            "# known",
+            "64 scenarios (a Latin hypercube sample over 2 factors), 4 arms, 3 replicates of each",
+            "Primary outcomes, declared before running: y",
+            "768 runs planned, 768 done, 0 failed",
+            results.hash,
+            "model test_analysis:answer",
+            "## Effects of policies",
+            "![Effects of policies](compare.png)",
+            "| x | 0 to 1 |",
+            "| good | d = 0.5 |",
+            "sensitivity: not with this design",
+        ):
             assert words in text, words
         assert "nan" not in text.lower().replace("nano", "")
 
 
 def test_a_nan_never_enters_silently(tmp_path: Path) -> None:
     model = toys.nan
-    s = StudyDefinition(name="n", model=model, parameters={"x": {"values": tuple(float(i) for i in range(30))}}, policies=[Arm(label="p", parameters={"q": 1.0})],
-              design={"kind": "grid"}, replicates={"n": 3}, outcomes={"y": Outcome(better="more", primary=True)})  # fmt: skip
+    s = StudyDefinition(
+        name="n",
+        model=model,
+        parameters={"x": {"values": tuple(float(i) for i in range(30))}},
+        policies=[Arm(label="p", parameters={"q": 1.0})],
+        design={"kind": "grid"},
+        replicates={"n": 3},
+        outcomes={"y": Outcome(better="more", primary=True)},
+    )
     run_study(s, tmp_path / "o", workers=1)
     with Results.open(tmp_path / "o", s) as results:
         assert set(compare(results).table["missing"]) == {1}

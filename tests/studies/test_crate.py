@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mpbf_abm import Outcome, Parameters, Replicates, Series, Study, cli
-from mpbf_abm.studies.export import PROFILE
+from mpbf_abm.studies.report import PROFILE
 
 SMALL = {**Parameters.preset("quick").changed(), "space.materials": 400, "space.families": 8, "founding.records": 60}
 
@@ -18,9 +18,14 @@ SMALL = {**Parameters.preset("quick").changed(), "space.materials": 400, "space.
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("study")
     study = Study(
-        name="tiny", question="Does it travel?", ticks=4, parameters=SMALL, replicates=Replicates(n=2), outcomes={"found_share": Outcome()},
+        name="tiny",
+        question="Does it travel?",
+        ticks=4,
+        parameters=SMALL,
+        replicates=Replicates(n=2),
+        outcomes={"found_share": Outcome()},
         series=Series(of=("found_share",)),
-    )  # fmt: skip
+    )
     study.run(out, workers=1).close()
     return out
 

@@ -72,7 +72,10 @@ def test_jobs_of_a_queueing_system_give_the_same_bits(tmp_path: Path, reference:
     for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod((tmp_path / name).stat().st_mode | stat.S_IXUSR)
-    engine = '\n[engine]\nkind = "dask"\ncluster = "slurm"\nworkers = 2\noptions = { queue = "short", walltime = "00:10:00", memory = "1GB", interface = "lo" }\n'
+    engine = (
+        '\n[engine]\nkind = "dask"\ncluster = "slurm"\nworkers = 2\n'
+        'options = { queue = "short", walltime = "00:10:00", memory = "1GB", interface = "lo" }\n'
+    )
     (tmp_path / "s.toml").write_text(SMALL + engine)
     done = study_run(tmp_path / "s.toml", tmp_path / "o", env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
     assert done.returncode == 0, done.stderr + (tmp_path / "job.log").read_text()
@@ -93,8 +96,10 @@ def test_jobs_of_a_queueing_system_give_the_same_bits(tmp_path: Path, reference:
 def test_a_running_cluster_is_used_by_its_address_and_may_lose_workers(tmp_path: Path, reference: str) -> None:
     place = tmp_path / "scheduler.json"
     quiet: dict[str, Any] = {
-        "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": os.environ | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
-    }  # fmt: skip
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "env": os.environ | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False"},
+    }
 
     def start(module: str, *options: str) -> subprocess.Popen[bytes]:
         common = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(place)]
@@ -181,9 +186,9 @@ def test_chunks_grow_with_the_workers_that_one_scheduler_has_to_serve() -> None:
 
 
 def test_an_engine_is_found_by_its_entry_point_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mpbf_abm.studies import distributed, engines
+    from mpbf_abm.studies import distributed, driver
 
-    assert engines.installed("dask") is distributed.DaskEngine
-    monkeypatch.setattr(engines, "entry_points", lambda **_: ())
+    assert driver.installed("dask") is distributed.DaskEngine
+    monkeypatch.setattr(driver, "entry_points", lambda **_: ())
     with pytest.raises(ConfigurationError, match="kind = 'dask': the installed mpbf_abm has no such engine"):
-        engines.installed("dask")
+        driver.installed("dask")

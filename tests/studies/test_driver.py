@@ -27,10 +27,16 @@ from mpbf_abm.studies.upkeep import merge_stores, replay_run
 
 def toy(**fields: Any) -> StudyDefinition:
     given: dict[str, Any] = {
-        "name": "toy", "model": toys.logged, "parameters": {"x": {"low": 0.0, "high": 1.0}}, "policies": [Arm(label="other", parameters={"z": 1.0})],
-        "design": {"kind": "lhs", "n": 8}, "replicates": {"n": 5}, "series": {"of": ("a", "b"), "every": 4}, "ticks": 20,
+        "name": "toy",
+        "model": toys.logged,
+        "parameters": {"x": {"low": 0.0, "high": 1.0}},
+        "policies": [Arm(label="other", parameters={"z": 1.0})],
+        "design": {"kind": "lhs", "n": 8},
+        "replicates": {"n": 5},
+        "series": {"of": ("a", "b"), "every": 4},
+        "ticks": 20,
         "outcomes": {"y": Outcome(better="more", primary=True, smallest=0.5)},
-    }  # fmt: skip
+    }
     return StudyDefinition(**(given | fields))
 
 
@@ -98,7 +104,10 @@ def test_a_replay_says_where_a_run_was_made_that_has_other_bytes(tmp_path: Path)
     with Results.open(tmp_path, study) as results:
         words = {run.id: replay_run(results, run).words for run in results.store.runs("number <= 2")}
     here = environment()
-    wrong = f"DIFFERENT results (made with numpy 1.99, here {here['numpy']}; blas openblas 0.3 Nehalem, here {here['blas']}; another kind of processor)"
+    wrong = (
+        f"DIFFERENT results (made with numpy 1.99, here {here['numpy']}; "
+        f"blas openblas 0.3 Nehalem, here {here['blas']}; another kind of processor)"
+    )
     assert sorted(words.values()) == [wrong, "equal"]
 
 
@@ -225,8 +234,13 @@ def test_runs_that_are_no_part_of_the_study_any_more_are_kept_and_counted(tmp_pa
 
 
 def test_replicates_go_on_until_precise_whoever_runs_them(tmp_path: Path) -> None:
-    study = toy(replicates={"least": 5, "most": 400, "look_ahead": 4}, outcomes={"y": Outcome(better="more", primary=True, half_width=0.15)},
-                policies=[], design={"kind": "single"}, parameters={"x": 0.5})  # fmt: skip
+    study = toy(
+        replicates={"least": 5, "most": 400, "look_ahead": 4},
+        outcomes={"y": Outcome(better="more", primary=True, half_width=0.15)},
+        policies=[],
+        design={"kind": "single"},
+        parameters={"x": 0.5},
+    )
     one = run_study(study, tmp_path / "one", workers=1)
     two = run_study(study, tmp_path / "two", workers=2)
     assert one.precise
@@ -264,8 +278,13 @@ def test_precision_is_judged_on_paired_differences(tmp_path: Path) -> None:
 
 
 def test_shards_of_an_adaptive_study_go_on_after_they_were_merged(tmp_path: Path) -> None:
-    study = toy(replicates={"least": 5, "most": 60, "look_ahead": 4}, outcomes={"y": Outcome(better="more", primary=True, half_width=0.12)}, policies=[],
-                design={"kind": "single"}, parameters={"x": 0.5})  # fmt: skip
+    study = toy(
+        replicates={"least": 5, "most": 60, "look_ahead": 4},
+        outcomes={"y": Outcome(better="more", primary=True, half_width=0.12)},
+        policies=[],
+        design={"kind": "single"},
+        parameters={"x": 0.5},
+    )
     made_so_far = []
     for _ in range(3):
         for i in (1, 2):
@@ -336,8 +355,13 @@ def test_runs_that_are_no_part_of_a_changed_study_are_told(tmp_path: Path) -> No
 @pytest.mark.parametrize("workers", [1, 2])
 def test_linear_algebra_of_any_model_has_one_thread(tmp_path: Path, workers: int) -> None:
     study = StudyDefinition(
-        name="threads", model=toys.threads, replicates={"n": 2}, outcomes={"threads": Outcome()}, parameters={"x": {"values": [1.0]}}, design={"kind": "grid"}
-    )  # fmt: skip
+        name="threads",
+        model=toys.threads,
+        replicates={"n": 2},
+        outcomes={"threads": Outcome()},
+        parameters={"x": {"values": [1.0]}},
+        design={"kind": "grid"},
+    )
     run_study(study, tmp_path, workers=workers)
     with Results.open(tmp_path, study) as results:
         assert results.outcomes["value"].tolist() == [1.0, 1.0]

@@ -62,7 +62,10 @@ strength = 1.0
 
 [[arm]]
 label = "both"
-policies = [{ name = "audits" }, { name = "own", set = { "planners.exploration_floor" = 0.4 }, ramp = 3, end = 40, fade = 2 }]
+policies = [
+  { name = "audits" },
+  { name = "own", set = { "planners.exploration_floor" = 0.4 }, ramp = 3, end = 40, fade = 2 },
+]
 shocks = [{ name = "poisoning", start = 3 }]
 parameters = { curators.qa = 1.0 }
 
@@ -148,19 +151,32 @@ numbers = st.floats(0.01, 0.99)
         question=st.text(max_size=50),
         seed=st.integers(0, 2**63 - 1),
         ticks=st.integers(1, 10_000),
-        parameters=st.fixed_dictionaries({"planners.exploration": numbers, "curators.qa": st.builds(Factor, name=st.just("curators.qa"), low=st.just(0.0), high=numbers)}),
-        policies=st.lists(st.builds(Policy, name=st.sampled_from(["audits", "redundancy"]), start=st.integers(0, 99), strength=numbers), max_size=1),
+        parameters=st.fixed_dictionaries(
+            {
+                "planners.exploration": numbers,
+                "curators.qa": st.builds(Factor, name=st.just("curators.qa"), low=st.just(0.0), high=numbers),
+            }
+        ),
+        policies=st.lists(
+            st.builds(
+                Policy, name=st.sampled_from(["audits", "redundancy"]), start=st.integers(0, 99), strength=numbers
+            ),
+            max_size=1,
+        ),
         shocks=st.lists(st.builds(Shock, name=st.just("poisoning"), start=st.integers(0, 99)), max_size=2),
         design=st.builds(Design, kind=st.just("lhs"), n=st.integers(1, 100)),
         replicates=st.builds(Replicates, n=st.integers(1, 99)),
-        outcomes=st.dictionaries(st.sampled_from(["found_share", "rmse"]), st.builds(Outcome, better=st.just("more"), smallest=numbers, above=st.none() | numbers)),
+        outcomes=st.dictionaries(
+            st.sampled_from(["found_share", "rmse"]),
+            st.builds(Outcome, better=st.just("more"), smallest=numbers, above=st.none() | numbers),
+        ),
         series=st.builds(Series, of=st.just(("found_share",)), every=st.integers(1, 9)),
         limits=st.builds(Limits, seconds=st.just(0.0) | numbers, retries=st.integers(0, 9)),
         branch=st.none() | st.builds(Branch, tick=st.integers(1, 9)),
         space=st.none() | st.builds(Space, synthetic=st.integers(0, 99)),
         engine=st.builds(Engine, workers=st.none() | st.integers(1, 9)),
     )
-)  # fmt: skip
+)
 def test_any_study_survives_a_file(study: StudyDefinition) -> None:
     assert parse_study(tomllib.loads(write_study(study))) == study
 
@@ -267,7 +283,8 @@ def test_one_fault_one_line(text: str, told: str) -> None:
 def test_a_table_design_reads_its_csv_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("planners.acquisition,trainers.count\nucb,3\ngreedy,4\n\n", encoding="utf-8-sig")
     (tmp_path / "s.toml").write_text(
-        '[study]\nname = "x"\n[parameters]\nplanners.acquisition = { values = ["ucb", "greedy"] }\ntrainers.count = { low = 1, high = 9 }\n'
+        '[study]\nname = "x"\n[parameters]\n'
+        'planners.acquisition = { values = ["ucb", "greedy"] }\ntrainers.count = { low = 1, high = 9 }\n'
         '[design]\nfile = "rows.csv"\n[replicates]\nn = 1\n'
     )
     s = read_study(tmp_path / "s.toml")
@@ -301,9 +318,13 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 
 def test_a_study_made_in_python_takes_short_forms() -> None:
     s = StudyDefinition(
-        name="x", parameters={"planners": {"exploration": {"low": 0.0, "high": 0.5}}}, policies=[Policy("audits"), Arm(label="none")],
-        design={"kind": "lhs", "n": 3}, replicates={"n": 2}, outcomes={"found_share": {"better": "more"}},
-    )  # fmt: skip
+        name="x",
+        parameters={"planners": {"exploration": {"low": 0.0, "high": 0.5}}},
+        policies=[Policy("audits"), Arm(label="none")],
+        design={"kind": "lhs", "n": 3},
+        replicates={"n": 2},
+        outcomes={"found_share": {"better": "more"}},
+    )
     assert s.factors[0].name == "planners.exploration"
     assert [a.label for a in s.arms] == ["baseline", "audits", "none"]
     assert s.changed(seed=4).seed == 4

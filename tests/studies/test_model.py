@@ -31,12 +31,19 @@ from mpbf_abm.studies.plan import Plan
 
 STUDY = small_study(
     ticks=12,
-    policies=[Policy("exploration_floor", start=5, strength=0.9), Arm(label="both", policies=[Policy("audits", start=6)], shocks=[Shock("repository_outage", start=5, end=9)])],
+    policies=[
+        Policy("exploration_floor", start=5, strength=0.9),
+        Arm(label="both", policies=[Policy("audits", start=6)], shocks=[Shock("repository_outage", start=5, end=9)]),
+    ],
     shocks=[Shock("poisoning", start=2, end=4)],
     series={"of": ("found_share", "leading_share", "novelty"), "every": 5},
-    outcomes={"late": Outcome(of="families_d1", over="mean", start=4, end=9), "then": Outcome(of="found_share", at=3), "top": Outcome(of="leading_share", over="max"),
-              "low": Outcome(of="records", over="min", start=2)},
-)  # fmt: skip
+    outcomes={
+        "late": Outcome(of="families_d1", over="mean", start=4, end=9),
+        "then": Outcome(of="found_share", at=3),
+        "top": Outcome(of="leading_share", over="max"),
+        "low": Outcome(of="records", over="min", start=2),
+    },
+)
 
 
 def done(runner: Runner, job: Job) -> Record:
@@ -156,8 +163,15 @@ def test_a_model_of_ones_own_gets_what_it_needs() -> None:
         seen.append(run)
         return {"y": 1.0}
 
-    study = StudyDefinition(name="x", model=model, parameters={"x": {"values": (1, 2)}, "c": 3.0}, design={"kind": "grid"}, replicates={"n": 1},
-                  policies=[Arm(label="p", parameters={"c": 4.0}, policies=[Policy("audits")])], ticks=9)  # fmt: skip
+    study = StudyDefinition(
+        name="x",
+        model=model,
+        parameters={"x": {"values": (1, 2)}, "c": 3.0},
+        design={"kind": "grid"},
+        replicates={"n": 1},
+        policies=[Arm(label="p", parameters={"c": 4.0}, policies=[Policy("audits")])],
+        ticks=9,
+    )
     for job in Plan(study).jobs(0, 1):
         Runner(study)(job)
     assert {(r.values["x"], r.values["c"], r.arm, len(r.policies)) for r in seen} == {

@@ -156,36 +156,63 @@ def test_the_number_of_runs_is_exact() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"parameters": {"planners.explorat": 0.2}}, "[parameters]: unknown parameter 'planners.explorat'; did you mean 'planners.exploration'?"),
+        (
+            {"parameters": {"planners.explorat": 0.2}},
+            "[parameters]: unknown parameter 'planners.explorat'; did you mean 'planners.exploration'?",
+        ),
         ({"parameters": {"curators.qa": 2.0}}, "[parameters]: curators.qa = 2.0: must be 0 to 1"),
-        ({"parameters": {"planners.exploration": {"low": 0.0, "high": 1.5}}, "design": {"kind": "lhs", "n": 2}}, "planners.exploration = 1.5: must be 0 to 1"),
+        (
+            {"parameters": {"planners.exploration": {"low": 0.0, "high": 1.5}}, "design": {"kind": "lhs", "n": 2}},
+            "planners.exploration = 1.5: must be 0 to 1",
+        ),
         ({"parameters": {"planners.exploration": {"values": (0.1, "ucb")}}}, "planners.exploration = 'ucb'"),
         ({"parameters": {"gamma": {"values": (1.0, 2.0)}}}, "unknown parameter 'gamma'"),
-        ({"parameters": {"curators.qa": 0.2, "q": {"values": (0.0, 1.0), "paths": ("curators.qa",)}}}, "curators.qa is set by a value already"),
-        ({"parameters": {"q": {"values": (0.0, 1.0), "paths": ("planners.exploration",)}}}, "planners.exploration is set by 'planners.exploration' already"),
-        ({"policies": [Arm(label="a", parameters={"planners.exploration": 0.2})]}, "varies over scenarios and cannot be set by an arm"),
+        (
+            {"parameters": {"curators.qa": 0.2, "q": {"values": (0.0, 1.0), "paths": ("curators.qa",)}}},
+            "curators.qa is set by a value already",
+        ),
+        (
+            {"parameters": {"q": {"values": (0.0, 1.0), "paths": ("planners.exploration",)}}},
+            "planners.exploration is set by 'planners.exploration' already",
+        ),
+        (
+            {"policies": [Arm(label="a", parameters={"planners.exploration": 0.2})]},
+            "varies over scenarios and cannot be set by an arm",
+        ),
         ({"policies": [Arm(label="a", parameters={"curators.q": 0.2})]}, "arm 'a': unknown parameter 'curators.q'"),
         ({"policies": [Arm(label="a")]}, "arm 'a': is the same as arm 'baseline'"),
         ({"policies": [Policy("audits", start=8)]}, "policy 'audits': start = 8 is not before the end"),
         ({"shocks": [Shock("poisoning", start=80)]}, "shock 'poisoning': start = 80"),
         ({"branch": Branch(tick=8)}, "[branch]: tick = 8 is not before the end"),
         ({"branch": Branch(tick=5)}, "policy 'exploration_floor' starts at 3, before the branch at 5"),
-        ({"branch": Branch(tick=1), "policies": [Arm(label="a", parameters={"curators.qa": 0.1})]}, "cannot branch from the baseline"),
-        ({"outcomes": {"found_shar": Outcome()}}, "[outcome.found_shar]: unknown quantity 'found_shar'; did you mean 'found_share'?"),
+        (
+            {"branch": Branch(tick=1), "policies": [Arm(label="a", parameters={"curators.qa": 0.1})]},
+            "cannot branch from the baseline",
+        ),
+        (
+            {"outcomes": {"found_shar": Outcome()}},
+            "[outcome.found_shar]: unknown quantity 'found_shar'; did you mean 'found_share'?",
+        ),
         ({"outcomes": {"x": Outcome(of="found_share", at=8)}}, "[outcome.x]: tick 8 is not before the end"),
         ({"outcomes": {"found_share": Outcome(primary=True)}}, "a primary outcome says what is better"),
         ({"series": {"of": ("found",)}}, ""),
         ({"series": {"of": ("fnd",)}}, "[series]: unknown quantity 'fnd'; did you mean 'found'?"),
-        ({"replicates": {"most": 50}, "outcomes": {"found_share": Outcome(better="more", primary=True)}}, "precision needs a primary outcome with smallest"),
+        (
+            {"replicates": {"most": 50}, "outcomes": {"found_share": Outcome(better="more", primary=True)}},
+            "precision needs a primary outcome with smallest",
+        ),
         ({"preset": "quik"}, "[study]: unknown preset 'quik'; did you mean 'quick'?"),
-        ({"design": {"kind": "saltelli", "n": 4}, "crn": "all"}, "needs draws of its own in each row"),
+        ({"design": {"kind": "saltelli", "n": 4}, "crn": "all"}, "needs separate draws in each row"),
         ({"design": {"kind": "single"}}, "planners.exploration varies; say how"),
         ({"parameters": {"space.families": 900}}, "space.materials = 500: must be at least space.families = 900"),
         ({"parameters": {"planners.count": 600}}, "more than the space has materials"),
         ({"ticks": 400}, "more experiments than materials"),
-        ({"policies": [Policy("own", set={"infrastructure.need": 3}, start=1)]}, "arm 'own': infrastructure.need = 3: must not exceed infrastructure.providers = 2"),
+        (
+            {"policies": [Policy("own", set={"infrastructure.need": 3}, start=1)]},
+            "arm 'own': infrastructure.need = 3: must not exceed infrastructure.providers = 2",
+        ),
     ],
-)  # fmt: skip
+)
 def test_faults_are_told_before_anything_runs(change: dict[str, Any], told: str) -> None:
     study = small_study(**change)
     if not told:
@@ -279,22 +306,37 @@ def test_models_of_ones_own_are_told_apart_by_what_is_bound_to_them() -> None:
         exec(compile(f"def model(run):\n    return {{'y': {k}}}", "<nowhere>", "exec"), space)  # noqa: S102
         codes.append(prints(space["model"]))
     assert codes[0] != codes[1] == codes[2]
-    with pytest.raises(ConfigurationError, match="cannot be told from another one"):
+    with pytest.raises(ConfigurationError, match="cannot be distinguished from another one"):
         prints(partial(powered, k=object()))
 
 
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"space": {"synthetic": 3}, "parameters": {"space.ruggedness": {"values": (1.0, 9.0)}}}, "space.ruggedness has no effect where all runs share"),
-        ({"space": {"synthetic": 3}, "policies": [{"label": "a", "parameters": {"space.ruggedness": 9.0}}]}, "space.ruggedness has no effect where all runs share"),
-        ({"parameters": {"seed": {"paths": ("planners.social",), "low": 0.0, "high": 0.5}}}, "seed: is the name of a column"),
-        ({"parameters": {"found_share": {"paths": ("planners.social",), "low": 0.0, "high": 0.5}}}, "found_share: is the name of an outcome"),
+        (
+            {"space": {"synthetic": 3}, "parameters": {"space.ruggedness": {"values": (1.0, 9.0)}}},
+            "space.ruggedness has no effect where all runs share",
+        ),
+        (
+            {"space": {"synthetic": 3}, "policies": [{"label": "a", "parameters": {"space.ruggedness": 9.0}}]},
+            "space.ruggedness has no effect where all runs share",
+        ),
+        (
+            {"parameters": {"seed": {"paths": ("planners.social",), "low": 0.0, "high": 0.5}}},
+            "seed: is the name of a column",
+        ),
+        (
+            {"parameters": {"found_share": {"paths": ("planners.social",), "low": 0.0, "high": 0.5}}},
+            "found_share: is the name of an outcome",
+        ),
         ({"crn": "none", "design": {"kind": "morris", "n": 2}}, "steps of a morris trajectory share their draws"),
         ({"design": {"kind": "lhs", "n": 4}, "replicates": {"most": 40}}, "more scenarios make them"),
-        ({"parameters": {"planners.neighbours": {"low": 1.5, "high": 3.2}}}, "ends of a range of whole numbers are whole"),
+        (
+            {"parameters": {"planners.neighbours": {"low": 1.5, "high": 3.2}}},
+            "ends of a range of whole numbers are whole",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_would_have_no_effect_or_mislead_is_refused(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(told)):
         Plan.of(small_study(**fields)).check()
@@ -324,9 +366,16 @@ def test_samples_of_few_values_that_share_all_draws_have_an_id_for_each_run(
     tmp_path: Path, design: dict[str, Any]
 ) -> None:
     study = StudyDefinition(
-        name="few", model=toys.outcome, crn="all", parameters={"x": {"values": (1.0, 2.0, 3.0)}, "z": {"low": 1.0, "high": 2.0, "whole": True}}, ticks=4,
-        policies=[{"label": "other", "parameters": {"shift": 1.0}}], design=design, replicates={"n": 2}, outcomes={"y": {"better": "more"}},
-    )  # fmt: skip
+        name="few",
+        model=toys.outcome,
+        crn="all",
+        parameters={"x": {"values": (1.0, 2.0, 3.0)}, "z": {"low": 1.0, "high": 2.0, "whole": True}},
+        ticks=4,
+        policies=[{"label": "other", "parameters": {"shift": 1.0}}],
+        design=design,
+        replicates={"n": 2},
+        outcomes={"y": {"better": "more"}},
+    )
     plan = Plan(study)
     S = len(plan.scenarios)
     every = [plan.job(s, a, r).id for s in range(S) for a in range(2) for r in range(2)]

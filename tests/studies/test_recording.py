@@ -36,7 +36,10 @@ def opened(out: Path, **fields: Any) -> Results:
 
 
 def rows(out: Path) -> dict[str, tuple[Any, ...]]:
-    query = "SELECT id, runs.number, outcomes, quantities, ticks, tables FROM runs LEFT JOIN series ON series.run = runs.number"
+    query = (
+        "SELECT id, runs.number, outcomes, quantities, ticks, tables "
+        "FROM runs LEFT JOIN series ON series.run = runs.number"
+    )
     with sqlite3.connect(out / "study.sqlite") as db:
         return {id: tuple(rest) for id, *rest in db.execute(query)}
 

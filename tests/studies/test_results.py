@@ -17,16 +17,23 @@ from scipy.io import netcdf_file
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.studies.definition import Arm, Outcome, Recording, StudyDefinition
 from mpbf_abm.studies.driver import Shard, run_study
-from mpbf_abm.studies.export import export
 from mpbf_abm.studies.jobs import Failure, Job, pack
+from mpbf_abm.studies.report import export
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Saved, Store, StoreError, has
 from mpbf_abm.studies.upkeep import merge_stores, replay_run, some_runs
 
 STUDY = StudyDefinition(
-    name="toy", model=toys.outcome, parameters={"x": {"values": (0.0, 1.0, 2.0)}, "name": {"values": ("u", "v")}}, policies=[Arm(label="other", parameters={"z": 1.0})],
-    design={"kind": "grid"}, replicates={"n": 4}, series={"of": ("a", "b"), "every": 3}, ticks=10, outcomes={"y": Outcome(), "big": Outcome(of="y", above=1.0)},
-)  # fmt: skip
+    name="toy",
+    model=toys.outcome,
+    parameters={"x": {"values": (0.0, 1.0, 2.0)}, "name": {"values": ("u", "v")}},
+    policies=[Arm(label="other", parameters={"z": 1.0})],
+    design={"kind": "grid"},
+    replicates={"n": 4},
+    series={"of": ("a", "b"), "every": 3},
+    ticks=10,
+    outcomes={"y": Outcome(), "big": Outcome(of="y", above=1.0)},
+)
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,12 @@ P = Parameters.preset("quick").updated(SMALL)
 SPEC = RunSpec(P, 3, 6, (Policy("audits", start=1),), (Shock("retraction_wave", start=2),))
 # Of the form in which seeds and ids of stored runs were hashed: it never changes.
 FORM_1 = {
-    "default": "4094639a1fdb3409fb2d815e22ab06a4", "quick": "8cf68c34d718aeed92a162b00ee8c696",
-    "faithful": "63fcf8683c3e899578835618e0c953ad", "null": "a1876c67bb0eb14f1c24a00f890cacad", "pool": "860edb0ee2f1f42920fe62897a59726f",
-}  # fmt: skip
+    "default": "4094639a1fdb3409fb2d815e22ab06a4",
+    "quick": "8cf68c34d718aeed92a162b00ee8c696",
+    "faithful": "63fcf8683c3e899578835618e0c953ad",
+    "null": "a1876c67bb0eb14f1c24a00f890cacad",
+    "pool": "860edb0ee2f1f42920fe62897a59726f",
+}
 
 
 # --------------------------------------------------------------------------- identity
@@ -44,8 +47,14 @@ def test_the_form_that_seeds_and_ids_are_hashed_from_is_frozen(preset: str) -> N
 
 def test_events_in_that_form_are_frozen_with_their_usual_strength_written_out() -> None:
     assert canonical_event(Policy("audits", start=2)) == {
-        "name": "audits", "start": 2, "end": None, "strength": 0.2, "ramp": 0, "fade": 0, "set": {},
-    }  # fmt: skip
+        "name": "audits",
+        "start": 2,
+        "end": None,
+        "strength": 0.2,
+        "ramp": 0,
+        "fade": 0,
+        "set": {},
+    }
     assert canonical_event(Shock("poisoning")) == {
         "name": "poisoning",
         "start": 0,
@@ -83,7 +92,10 @@ def test_materials_are_told_apart_by_what_a_run_sees_of_them() -> None:
 
 
 def test_the_same_question_has_the_same_ids_at_every_door(tmp_path: Path) -> None:
-    query = "preset=quick&planners.exploration=0.5&policy=audits:start=3&shock=poisoning:start=4&ticks=8&replicates=2&seed=5"
+    query = (
+        "preset=quick&planners.exploration=0.5&policy=audits:start=3&shock=poisoning:start=4"
+        "&ticks=8&replicates=2&seed=5"
+    )
     scenario = from_address(query)
     (tmp_path / "run.toml").write_text(scenario.to_toml())
     (tmp_path / "study.toml").write_text(scenario.to_study())
@@ -92,10 +104,12 @@ def test_the_same_question_has_the_same_ids_at_every_door(tmp_path: Path) -> Non
     page = {task.spec.id for task in tasks_of(scenario.plan).values()}
     command = {run["id"] for run in plan.record()["runs"]}
     studies = [read_study(tmp_path / name) for name in ("run.toml", "study.toml")]
+    explorers = Parameters.preset("quick").updated({"planners.exploration": 0.5})
     by_hand = {
-        RunSpec(Parameters.preset("quick").updated({"planners.exploration": 0.5}), s, 8, p, (Shock("poisoning", start=4),)).id
-        for s in (5, 6) for p in ((), (Policy("audits", start=3),))
-    }  # fmt: skip
+        RunSpec(explorers, s, 8, p, (Shock("poisoning", start=4),)).id
+        for s in (5, 6)
+        for p in ((), (Policy("audits", start=3),))
+    }
     assert page == command == by_hand
     for study in studies:
         assert {job.id for job in Study._with(study, tmp_path).plan().jobs(0, 2)} == page
@@ -106,9 +120,14 @@ def test_a_branched_history_is_the_run_that_its_spec_says(tmp_path: Path) -> Non
     from mpbf_abm.studies.definition import Branch
 
     study = Study(
-        name="b", preset="quick", parameters=SMALL, ticks=6, policies=[Policy("audits", start=3)], branch=Branch(tick=3, history="one"),
+        name="b",
+        preset="quick",
+        parameters=SMALL,
+        ticks=6,
+        policies=[Policy("audits", start=3)],
+        branch=Branch(tick=3, history="one"),
         replicates={"n": 2},
-    )  # fmt: skip
+    )
     with study.run(tmp_path, workers=1) as results:
         from mpbf_abm.studies.jobs import Runner
 
@@ -136,9 +155,12 @@ def test_a_spec_runs_as_its_parts_do() -> None:
 
 def test_every_fault_of_a_run_is_said_at_once() -> None:
     spec = RunSpec(
-        P.updated({"planners.experiments": 5.0}), 1, 400, (Policy("audits", start=400),),
+        P.updated({"planners.experiments": 5.0}),
+        1,
+        400,
+        (Policy("audits", start=400),),
         (Shock("repository_outage", start=500, target=99),),
-    )  # fmt: skip
+    )
     with pytest.raises(ConfigurationError) as error:
         spec.check()
     told = "\n".join(error.value.faults)
@@ -161,16 +183,21 @@ def test_every_fault_of_a_run_is_said_at_once() -> None:
 
 
 events = st.tuples(
-    st.lists(st.sampled_from(sorted(POLICIES)), max_size=2, unique=True), st.lists(st.sampled_from(sorted(SHOCKS)), max_size=2, unique=True)
-)  # fmt: skip
+    st.lists(st.sampled_from(sorted(POLICIES)), max_size=2, unique=True),
+    st.lists(st.sampled_from(sorted(SHOCKS)), max_size=2, unique=True),
+)
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(1, 50), events, st.floats(0, 1), st.booleans())
 def test_a_file_gives_the_same_run(seed: int, ticks: int, names: Any, share: float, later: bool) -> None:
     spec = RunSpec(
-        P.updated({"planners.exploration": share, "founding.mass": (share, *[1.0] * 7)}), seed, ticks, tuple(Policy(n, start=1) for n in names[0]),
-        tuple(Shock(n, start=2, strength=share) for n in names[1]), reseed={7: seed} if later else {},
-    )  # fmt: skip
+        P.updated({"planners.exploration": share, "founding.mass": (share, *[1.0] * 7)}),
+        seed,
+        ticks,
+        tuple(Policy(n, start=1) for n in names[0]),
+        tuple(Shock(n, start=2, strength=share) for n in names[1]),
+        reseed={7: seed} if later else {},
+    )
     again = RunSpec.from_toml(spec.to_toml())
     assert again == spec
     assert again.id == spec.id
@@ -197,8 +224,17 @@ def test_policies_of_ones_own_and_rules_and_materials_survive_a_file(tmp_path: P
         spec.changed(space=MaterialsSpace.synthetic(P, seed=1)).to_toml()
     with pytest.raises(ConfigurationError, match="not valid TOML"):
         RunSpec.from_toml("[run")
-    for nonsense in ("run = 3", "rules = 3", "[run]\nreseed = 3", "[run]\nreseed = { a = 1 }", "[materials]\ntable = 't.csv'", "materials = 3",
-                     "[run]\nreplicates = 2", "[run]\nshocks_in_baseline = true", "[rules]\nplanners = 3"):  # fmt: skip
+    for nonsense in (
+        "run = 3",
+        "rules = 3",
+        "[run]\nreseed = 3",
+        "[run]\nreseed = { a = 1 }",
+        "[materials]\ntable = 't.csv'",
+        "materials = 3",
+        "[run]\nreplicates = 2",
+        "[run]\nshocks_in_baseline = true",
+        "[rules]\nplanners = 3",
+    ):
         with pytest.raises(ConfigurationError):
             RunSpec.from_toml(nonsense, folder=tmp_path)
     whole, real = (Policy("own", set={"planners.exploration": v}, start=1) for v in (1, 1.0))
@@ -250,7 +286,7 @@ def test_rules_that_are_made_by_a_function_are_told_apart() -> None:
     odd = type("Odd", (ExperimentPlanner,), {"thing": object(), "module": np})
     run = simulate(P, seed=1, ticks=1, planners=odd)
     assert run.provenance["run"]["id"] is None
-    with pytest.raises(ConfigurationError, match="cannot be told from another"):
+    with pytest.raises(ConfigurationError, match="cannot be distinguished from another"):
         run.spec.id  # noqa: B018
     bound = [type("R", (ExperimentPlanner,), {"rate": rate}) for rate in (0, 3)]
     assert rules_fingerprint(bound[:1]) != rules_fingerprint(bound[1:])

@@ -58,9 +58,15 @@ def test_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
 def test_an_extended_study_makes_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUN_LOG", str(tmp_path / "log"))
     study = Study(
-        name="toy", model=toys.logged, parameters={"x": {"low": 0.0, "high": 1.0}}, ticks=20, design={"kind": "lhs", "n": 4},
-        policies=[Arm(label="other", parameters={"z": 1.0})], replicates={"n": 2}, outcomes={"y": Outcome(primary=True, better="more")},
-    )  # fmt: skip
+        name="toy",
+        model=toys.logged,
+        parameters={"x": {"low": 0.0, "high": 1.0}},
+        ticks=20,
+        design={"kind": "lhs", "n": 4},
+        policies=[Arm(label="other", parameters={"z": 1.0})],
+        replicates={"n": 2},
+        outcomes={"y": Outcome(primary=True, better="more")},
+    )
     with study.run(tmp_path / "out", workers=1) as results:
         assert results.study is study
         assert len(results.outcomes) == 16

@@ -17,9 +17,16 @@ from hypothesis.extra import numpy as arrays
 from mpbf_abm.studies.jobs import pack_value, unpack_value
 
 leaves = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text()
-    | arrays.arrays(st.sampled_from([np.float64, np.int64, np.int8, np.bool_, ">f4", "<U3", "M8[D]"]), arrays.array_shapes(min_dims=0, min_side=0, max_side=3))
-)  # fmt: skip
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | arrays.arrays(
+        st.sampled_from([np.float64, np.int64, np.int8, np.bool_, ">f4", "<U3", "M8[D]"]),
+        arrays.array_shapes(min_dims=0, min_side=0, max_side=3),
+    )
+)
 keys = st.text() | st.integers() | st.tuples(st.integers(), st.text())
 values = st.recursive(leaves, lambda x: st.lists(x) | st.lists(x).map(tuple) | st.dictionaries(keys, x), max_leaves=8)
 
@@ -58,9 +65,16 @@ def test_tables_come_back_as_they_were() -> None:
 
 def test_what_would_come_back_as_something_else_is_refused() -> None:
     refused: list[Any] = [
-        object(), {1, 2}, 10**2000, np.zeros(2, [("a", int)]), np.array([[None]]), pd.DataFrame([[1, 2]], columns=["a", "a"]),
-        pd.DataFrame({"a": pd.Categorical(["x"])}), pd.DataFrame({"a": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)])), pd.Series([1]),
-    ]  # fmt: skip
+        object(),
+        {1, 2},
+        10**2000,
+        np.zeros(2, [("a", int)]),
+        np.array([[None]]),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+        pd.DataFrame({"a": pd.Categorical(["x"])}),
+        pd.DataFrame({"a": [1]}, index=pd.MultiIndex.from_tuples([(1, 2)])),
+        pd.Series([1]),
+    ]
     for value in refused:
         with pytest.raises(TypeError, match="cannot be stored"):
             pack_value([value])

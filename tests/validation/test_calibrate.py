@@ -205,7 +205,7 @@ def test_the_command_prints_its_tables_and_renews_a_page(
 
     monkeypatch.setattr(calibrate, "rounded", of_small_size)
     monkeypatch.setattr("mpbf_abm.evidence.facts.validation.REPLICATES", 2)
-    monkeypatch.setattr("mpbf_abm.evidence.facts.community_facts.HORIZON", 14)
+    monkeypatch.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
     names = ("posterior", "facts", "screening", "calibrated", "odd", "even")
     page = Path("page.md")
     page.write_text(

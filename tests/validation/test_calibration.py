@@ -43,7 +43,7 @@ def test_whole_numbers_are_rounded_and_a_point_of_nothing_is_the_default():
 
 
 def test_every_fitted_fact_is_measured(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mpbf_abm.evidence.facts.community_facts.HORIZON", 14)
+    monkeypatch.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
     found = facts_at(Parameters().updated(SMALL), 1)
     assert tuple(found) == FITTED
     assert set(FITTED) <= set(COMPONENTS) | {FOUND.id}

@@ -8,7 +8,7 @@ import pytest
 from small import small, space_of
 
 from mpbf_abm import Ecosystem
-from mpbf_abm.evidence.facts.community_facts import (
+from mpbf_abm.evidence.facts.community import (
     YEAR,
     CommunityHistory,
     attachment,
@@ -180,7 +180,7 @@ def test_a_history_tells_what_the_commons_hold():
 
 
 def test_the_twin_of_a_community_without_steering_is_itself(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mpbf_abm.evidence.facts.community_facts.HORIZON", 14)
+    monkeypatch.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
     p = FEW.updated({"trainers.count": 0, "planners.steering_gain": 0.0, "planners.acquisition": "random"})
     found = community(p, SPACE, 1)
     assert (found["individual_gain"], found["ai_narrowing"]) == (1.0, 0.0)

@@ -6,7 +6,7 @@ from small import small, space_of
 
 from mpbf_abm import Ecosystem
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.facts.corpora import MEASUREMENT, SIMULATION, learn, mixed, only, sample, spread_of_ensemble
+from mpbf_abm.evidence.facts.learners import MEASUREMENT, SIMULATION, learn, mixed, only, sample, spread_of_ensemble
 from mpbf_abm.model.modalities import FIDELITY, MEASURED, SIMULATED
 from mpbf_abm.model.training import training_rows
 

@@ -8,7 +8,7 @@ import pytest
 from small import small, space_of
 
 from mpbf_abm import MaterialsSpace
-from mpbf_abm.evidence.facts.labels import GAP_SD, GAPS, gaps, simulated_labels
+from mpbf_abm.evidence.facts.learners import GAP_SD, GAPS, gaps, simulated_labels
 
 BLIND = {"space__bias_sd": 0.0, "space__bias_offset": 0.0, "space__cross_scale": 0.0}
 

@@ -10,7 +10,6 @@ from small import small, space_of
 
 from mpbf_abm import MaterialsSpace
 from mpbf_abm.evidence.facts import learners
-from mpbf_abm.evidence.facts.corpora import learn, sample
 from mpbf_abm.evidence.facts.learners import (
     BEYOND,
     KEPT,
@@ -18,9 +17,11 @@ from mpbf_abm.evidence.facts.learners import (
     constituents,
     crossing,
     inheritance,
+    learn,
     learning_curves,
     prevalence,
     redundancy,
+    sample,
     transfer,
 )
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from mpbf_abm.errors import DataError
-from mpbf_abm.evidence.facts import public
-from mpbf_abm.evidence.facts.labels import GAP_SD, GAPS, NON_METAL
+from mpbf_abm.evidence.facts import recorded
+from mpbf_abm.evidence.facts.learners import GAP_SD, GAPS, NON_METAL
 from mpbf_abm.evidence.facts.recorded import COMPONENTS
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -31,9 +31,9 @@ def gap_table(folder: Path, text: str) -> Path:
 # --------------------------------------------------------------------------- real data
 
 
-@pytest.mark.parametrize("folder", public.MEASURES)
+@pytest.mark.parametrize("folder", recorded.MEASURES)
 def test_what_is_computed_lies_in_its_range_and_near_what_was_recorded(folder: str):
-    found = public.MEASURES[folder](here(folder))
+    found = recorded.MEASURES[folder](here(folder))
     assert found
     for name, value in found.items():
         c = COMPONENTS[name]
@@ -43,10 +43,10 @@ def test_what_is_computed_lies_in_its_range_and_near_what_was_recorded(folder: s
 
 
 def test_all_folders_together_are_the_folders_one_by_one():
-    found = public.measured(here("mpea").parent)
+    found = recorded.measured(here("mpea").parent)
     assert found == {
         name: value
-        for folder, measure in public.MEASURES.items()
+        for folder, measure in recorded.MEASURES.items()
         if (DATA / folder).is_dir()
         for name, value in measure(DATA / folder).items()
     }
@@ -64,12 +64,12 @@ def test_the_gaps_that_a_property_is_read_as_are_the_measured_ones():
 
 
 def test_measures_name_components_and_no_component_twice():
-    assert set(public.MEASURES) == {"pbe_expt_gap_pairs", "concentration", "mpea", "measured", "matbench_discovery"}
+    assert set(recorded.MEASURES) == {"pbe_expt_gap_pairs", "concentration", "mpea", "measured", "matbench_discovery"}
 
 
 def test_a_folder_that_is_missing_is_left_out(tmp_path: Path):
-    assert public.measured(tmp_path) == {}
-    found = public.measured(gap_table(tmp_path, "gap_expt_eV,pbe_median\n2,1\n4,2\n8,4\n1,0\n0.05,9\n"))
+    assert recorded.measured(tmp_path) == {}
+    found = recorded.measured(gap_table(tmp_path, "gap_expt_eV,pbe_median\n2,1\n4,2\n8,4\n1,0\n0.05,9\n"))
     # The metal of the last line is not counted; the gap of 1 that is simulated as none is false.
     assert found == pytest.approx({"gap_pbe_ratio": 0.5, "gap_pbe_mae": (1 + 2 + 4 + 1) / 4, "gap_false_metal": 0.25})
 
@@ -86,7 +86,7 @@ def test_concentration_is_that_of_databases_that_people_chose(tmp_path: Path):
         "source,element,n_entries_with_element\nmpea,Fe,5\nmpea,Ni,5\nenumerated,Fe,99\nenumerated,Ni,1\n",
         encoding="utf-8",
     )
-    assert public.measured(tmp_path) == pytest.approx({"system_top10": 80 / 98, "element_gini": 0.0})
+    assert recorded.measured(tmp_path) == pytest.approx({"system_top10": 80 / 98, "element_gini": 0.0})
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_concentration_is_that_of_databases_that_people_chose(tmp_path: Path):
 )
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path, text: str, part: str):
     with pytest.raises(DataError) as caught:
-        public.measured(gap_table(tmp_path, text))
+        recorded.measured(gap_table(tmp_path, text))
     (fault,) = caught.value.faults
     assert fault.startswith(str(tmp_path / "pbe_expt_gap_pairs"))
     assert part in fault
@@ -116,6 +116,6 @@ def test_all_damaged_folders_are_told_at_once(tmp_path: Path):
     (tmp_path / "matbench_discovery" / "models.csv").write_text("train\nMPtrj\nMPtrj\n", encoding="utf-8")
     (tmp_path / "matbench_discovery" / "element-prevalence-vs-error.jsonl").write_text("", encoding="utf-8")
     with pytest.raises(DataError) as caught:
-        public.measured(tmp_path)
+        recorded.measured(tmp_path)
     assert len(caught.value.faults) == 3
     assert "paper_system_events.csv" in caught.value.faults[1]

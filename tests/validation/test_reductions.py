@@ -8,8 +8,8 @@ import pytest
 from scipy.special import digamma, polygamma, zeta
 from small import small, space_of
 
-from mpbf_abm.evidence.facts import reductions
-from mpbf_abm.evidence.facts.reductions import (
+from mpbf_abm.evidence.facts import community
+from mpbf_abm.evidence.facts.community import (
     acceleration,
     collapse,
     descent,
@@ -41,7 +41,7 @@ def test_no_counts_have_no_exponent():
 
 
 def test_without_reuse_no_model_descends_and_with_nothing_else_all_from_one(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(reductions, "MANY", 72)
+    monkeypatch.setattr(community, "MANY", 72)
     none, some, all_of_them = (descent(P.updated({"trainers.reuse": r}), space_of(P), 1) for r in (0.0, 0.35, 1.0))
     assert math.isnan(none["reuse_powerlaw"])
     assert some["reuse_powerlaw"] > all_of_them["reuse_powerlaw"]
@@ -53,7 +53,7 @@ def test_without_reuse_no_model_descends_and_with_nothing_else_all_from_one(monk
 def test_a_refit_loses_what_a_sample_variance_loses(monkeypatch: pytest.MonkeyPatch):
     labels, runs, generations = 5, 80, 8
     for name, value in {"LABELS": labels, "RUNS": runs, "GENERATIONS": generations, "FRESH": (0.5,)}.items():
-        monkeypatch.setattr(reductions, name, value)
+        monkeypatch.setattr(community, name, value)
     found = collapse(P, space_of(P), 1)
     # Log of a chi-square over its degrees of freedom, in each generation.
     half = (labels - 1) / 2
@@ -75,7 +75,7 @@ def test_a_family_becomes_a_pool_of_its_own_settings():
 
 def test_acceleration_is_what_chance_would_spend_over_what_was_spent():
     pool = pool_of(space_of(P), 1)
-    spent = reductions.run_campaign(pool, "greedy", 4, enough=wanted(pool, 0.5)).spent(wanted(pool, 0.5))
+    spent = community.run_campaign(pool, "greedy", 4, enough=wanted(pool, 0.5)).spent(wanted(pool, 0.5))
     one = factor([pool], "greedy", 4)
     assert one == pytest.approx(by_chance(pool) / spent)
     other = pool_of(space_of(P), 0)
@@ -91,8 +91,8 @@ def test_families_too_small_for_pools_are_left_out():
 def test_greedy_campaigns_on_the_small_real_pools_lie_in_the_recorded_range(monkeypatch: pytest.MonkeyPatch):
     if not all((DATA / file).is_file() for file, _, _ in POOLS.values()):
         pytest.skip("real data not here: pools (see the README's section on real data for where to get it)")
-    sizes = {name: reductions.pool_space(DATA, name).size for name in POOLS}
+    sizes = {name: community.pool_space(DATA, name).size for name in POOLS}
     few = {name: POOLS[name] for name in sorted(POOLS, key=sizes.__getitem__)[:3]}
-    monkeypatch.setattr(reductions, "POOLS", few)
+    monkeypatch.setattr(community, "POOLS", few)
     found = real_acceleration(DATA, 1)
     assert found["af_greedy"] > 1 > found["af_maxvar"] / 1.5

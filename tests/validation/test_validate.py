@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from small import small
 
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.facts import validation as module
 from mpbf_abm.evidence.facts.recorded import COMPONENTS, FACTS
@@ -24,9 +24,9 @@ ONE, FOUR, SEVEN, TEN = (FACTS[n - 1] for n in (1, 4, 7, 10))
 def values() -> dict[str, dict[str, float]]:
     """Every measure of one small community."""
     short = pytest.MonkeyPatch()
-    short.setattr("mpbf_abm.evidence.facts.community_facts.HORIZON", 14)
+    short.setattr("mpbf_abm.evidence.facts.community.HORIZON", 14)
     for name, value in {"MANY": 72, "RUNS": 4, "GENERATIONS": 3, "FRESH": (0.1,)}.items():
-        short.setattr(f"mpbf_abm.evidence.facts.reductions.{name}", value)
+        short.setattr(f"mpbf_abm.evidence.facts.community.{name}", value)
     got = {name: measure(QUICK, name, 1) for name in MEASURES}
     short.undo()
     return got
@@ -116,7 +116,7 @@ def test_campaigns_on_real_pools_follow_from_what_the_files_hold(tmp_path, monke
 
     monkeypatch.setattr(module, "POOLS", {"one": ("one.csv", "y", "max")})
     monkeypatch.setattr("mpbf_abm.evidence.known.whole.POOLS", module.POOLS)
-    monkeypatch.setattr(module.reductions, "real_acceleration", lambda *_: {"af_greedy": 4.0, "af_maxvar": 0.7})
+    monkeypatch.setattr(module.community, "real_acceleration", lambda *_: {"af_greedy": 4.0, "af_maxvar": 0.7})
     (tmp_path / "data").mkdir()
     assert asked() == (4, 0)  # no pools: families stand for them
     (tmp_path / "data" / "one.csv").write_text("x,y\n1,2\n", encoding="utf-8")

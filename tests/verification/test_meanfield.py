@@ -3,8 +3,7 @@
 import pytest
 
 from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known.communities import fold
-from mpbf_abm.evidence.known.rows import evaluate
+from mpbf_abm.evidence.known.rows import evaluate, fold
 from mpbf_abm.evidence.known.suite import select
 
 IDS = select(["K"])

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from mpbf_abm import cli
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.evidence.known import suite
-from mpbf_abm.evidence.known.communities import law_of_two
 from mpbf_abm.evidence.known.rows import (
     MUTATIONS,
     ROWS,
@@ -22,6 +21,7 @@ from mpbf_abm.evidence.known.rows import (
     RowOutcome,
     evaluate,
     failing,
+    law_of_two,
     mean_error,
     patched,
     share_error,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse_any
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -39,7 +39,7 @@ class Setting:
     seed : int
         Of the first replicate; the others follow.
     replicates : int
-        Communities, each on materials of its own.
+        Communities, each on separate materials.
     ticks : int
         Horizon.
     policies, shocks : tuple
@@ -68,8 +68,7 @@ class Setting:
     def to_text(self) -> str:
         """Return as text what a task's value follows from: everything but the number of communities."""
         events = {name: [e.model_dump() for e in getattr(self, name)] for name in ("policies", "shocks")}
-        what = {"parameters": self.parameters.model_dump(), "seed": self.seed, "ticks": self.ticks}
-        return json.dumps(what | events)
+        return json.dumps({"parameters": self.parameters.model_dump(), "seed": self.seed, "ticks": self.ticks} | events)
 
     @classmethod
     def from_text(cls, text: str) -> Setting:
@@ -144,7 +143,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Battery:
+class Assessment:
     """A standard set of measurements on one community.
 
     Attributes
@@ -185,18 +184,17 @@ class Battery:
             setting.spec(setting.seed).check()
         except ConfigurationError as error:
             faults += error.faults
-        if faults:
-            raise ConfigurationError(faults)
+        refuse_any(faults)
 
 
-def run_battery(
-    battery: Battery, setting: Setting, jobs: int = 1, progress: Progress | None = None, out: Path | None = None
+def run_assessment(
+    assessment: Assessment, setting: Setting, jobs: int = 1, progress: Progress | None = None, out: Path | None = None
 ) -> Report:
     """Measure a community.
 
     Parameters
     ----------
-    battery : Battery
+    assessment : Assessment
     setting : Setting
     jobs : int
         Processes; 1 runs in this one. The report is the same for any number.
@@ -210,11 +208,11 @@ def run_battery(
     ConfigurationError, StoppedError, HaltError
         As :func:`~mpbf_abm.studies.study.do_tasks`.
     """
-    battery.check(setting)
-    tasks, model, given = battery.tasks(setting), partial(measured, battery.measure), {SETTING: setting.to_text()}
-    name, question = battery.name, battery.question
+    assessment.check(setting)
+    tasks, model, given = assessment.tasks(setting), partial(measured, assessment.measure), {SETTING: setting.to_text()}
+    name, question = assessment.name, assessment.question
     values = do_tasks(name, model, tasks, given, question=question, out=out, jobs=jobs, progress=progress)
-    return battery.report(setting, values)
+    return assessment.report(setting, values)
 
 
 def measured(measure: Callable[[Setting, Any], Any], run: RunInput) -> Returned:

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting
+from mpbf_abm.errors import did_you_mean, refuse_any
+from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting
 from mpbf_abm.measures.urn import (
     at_mass_quantiles,
     bias_displacements,
@@ -48,7 +48,7 @@ class AtlasRow:
     ----------
     group, layer, name : str
         Group of the table, layer, and what the table names.
-    knob : str
+    parameter : str
         The parameter that changes, in words.
     levels : tuple of mapping of str to value
         Parameters at each level, low to high; an empty mapping is the community as it is. The key ``shock`` names a
@@ -65,7 +65,7 @@ class AtlasRow:
     group: str
     layer: str
     name: str
-    knob: str
+    parameter: str
     levels: tuple[Changes, ...]
     indicator: str
     sign: int
@@ -88,7 +88,7 @@ def _rows() -> Iterator[AtlasRow]:
     for group in GROUPS:
         for entry in groups[group]:
             levels, base = tuple(_changes(level) for level in entry["levels"]), _changes(entry.get("base", {}))
-            what = (group, entry["layer"], entry["name"], entry["knob"], levels)
+            what = (group, entry["layer"], entry["name"], entry["parameter"], levels)
             for indicator, sign in entry["expected"].items():
                 yield AtlasRow(*what, indicator, sign, base, entry.get("note", ""))
 
@@ -104,10 +104,20 @@ Variant = tuple[tuple[str, Any], ...]
 
 WORDS = ("as predicted", "weak", "absent", "reversed", "undecided")
 COLUMNS_OF_TABLE = (
-    *("layer", "{}", "knob, low to high", "indicator", "lowest", "highest", "expected", "effect, sd", "95 % interval"),
+    *(
+        "layer",
+        "{}",
+        "parameter, low to high",
+        "indicator",
+        "lowest",
+        "highest",
+        "expected",
+        "effect, sd",
+        "95 % interval",
+    ),
     *("p (Holm)", "found"),
 )
-COLUMNS_OF_LEVELS = ("group", "row", "knob", "found", "level", "of", "value", "low", "high")
+COLUMNS_OF_LEVELS = ("group", "row", "parameter", "found", "level", "of", "value", "low", "high")
 SURE = ("as predicted", "reversed")
 SMALLEST = 0.5  # standard deviations: a smaller effect is weak
 LOOKS = 10  # observations in the second half of a run
@@ -151,8 +161,7 @@ def chosen(names: Sequence[str]) -> tuple[AtlasRow, ...]:
         for name in names
         if not any(_named(row, name) for row in ROWS)
     ]
-    if faults:
-        raise ConfigurationError(faults)
+    refuse_any(faults)
     return tuple(row for row in ROWS if not names or any(_named(row, name) for name in names))
 
 
@@ -193,8 +202,7 @@ def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dic
             seen.append(observe(eco.world))
         if tick == early and interventions:
             out |= by_intervention(eco.snapshot(), interventions, setting.ticks)
-    flows = {name: _known_mean([s[name] for s in seen]) for name in FLOWS}
-    world, end = eco.world, seen[-1] | flows
+    world, end = eco.world, seen[-1] | {name: _known_mean([s[name] for s in seen]) for name in FLOWS}
     models = [(w, m, m.diagnosis.u[0]) for w, m in usage(world)]
     errors = (w * float((m.panel_mean - world.truth.property[m.panel.materials]).mean()) for w, m, _ in models)
     mine = {
@@ -226,8 +234,7 @@ def by_intervention(snapshot: Snapshot, wanted: Sequence[str], ticks: int) -> di
         grown = displaced[1] / displaced[0]
         out["bias_exponent"] = math.log(grown) / math.log(records[1] / records[0]) if grown > 0 else math.nan
     if "damage_exponent" in wanted:
-        second = int(np.argsort(-x, kind="stable")[1])
-        records, _, damage = displacements(snapshot, [second], at)
+        records, _, damage = displacements(snapshot, [int(np.argsort(-x, kind="stable")[1])], at)
         volumes = records.sum(axis=1)
         out["damage_exponent"] = float(np.log(damage[0, 1] / damage[0, 0]) / np.log(volumes[1] / volumes[0]))
     return out
@@ -301,7 +308,7 @@ def report_of(rows: Sequence[AtlasRow], setting: Setting, values: Mapping[Any, d
         results.append((row, effect, word, x))
         for i in range(of):
             e = mean_estimate(x[i][np.isfinite(x[i])])
-            levels.append((row.group, row.key, row.knob, word, i, of, e.value, e.low, e.high))
+            levels.append((row.group, row.key, row.parameter, word, i, of, e.value, e.low, e.high))
     adjusted = holm(np.array(p_values))
     findings, cells = [], []
     for (row, effect, word, x), p in zip(results, adjusted, strict=True):
@@ -309,9 +316,8 @@ def report_of(rows: Sequence[AtlasRow], setting: Setting, values: Mapping[Any, d
         words = f"{row.layer}: {row.name}, {row.indicator} (sd)"
         findings.append(Finding(words, effect, 0.0, setting.replicates, f"{expected}: {word}"))
         ends = [float(np.nanmean(v)) if np.isfinite(v).any() else math.nan for v in (x[0], x[-1])]
-        interval = f"{effect.low:.2f} to {effect.high:.2f}"
-        what = (row.layer, row.name, row.knob, row.indicator, *ends, SIGNS[row.sign])
-        cells.append((row.group, *what, effect.value, interval, p, word))
+        what = (row.layer, row.name, row.parameter, row.indicator, *ends, SIGNS[row.sign])
+        cells.append((row.group, *what, effect.value, f"{effect.low:.2f} to {effect.high:.2f}", p, word))
     tables = {}
     for group in dict.fromkeys(row.group for row in rows):
         # "boundary conditions": a row is a condition.
@@ -332,7 +338,7 @@ def _counts(verdicts: Sequence[tuple[str, str, float]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def atlas(rows: Sequence[AtlasRow] = ROWS) -> Battery:
+def atlas(rows: Sequence[AtlasRow] = ROWS) -> Assessment:
     """Return the assessment of some rows."""
     tasks, report = partial(tasks_of, rows), partial(report_of, rows)
-    return Battery("atlas", "Table 1 of the framework, row by row", tasks, measure, report, replicates=16, fewest=3)
+    return Assessment("atlas", "Table 1 of the framework, row by row", tasks, measure, report, replicates=16, fewest=3)

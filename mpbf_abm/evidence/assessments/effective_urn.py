@@ -1,9 +1,9 @@
 """The effective urn put to the test: does urn theory, fed with early measurements, predict communities with learners.
 
-A study of held-out parameter draws. In each, a community is taken at a fifth of its time, its effective urn is measured
-by short interventions, and what the fitted urn predicts of the rest is compared with what happens in other futures:
-what becomes of displacements, how much early history decides, who leads, whether a price pays for a reversal, and
-whether the bias of the corpus grows. An urn with the nominal parameters, without merit, is the plain alternative.
+A study of held-out parameter draws. In each, a community is taken at a fifth of its time. Its effective urn is measured
+by short interventions. What the fitted urn predicts of the rest is compared with what happens in other futures: what
+becomes of displacements, how much early history decides, who leads, whether a price pays for a reversal. Also compared
+is whether the bias of the corpus grows. An urn with the nominal parameters, without merit, is the plain alternative.
 """
 
 from __future__ import annotations
@@ -115,8 +115,7 @@ def evaluate(run: RunInput) -> dict[str, float]:
         space = MaterialsSpace.synthetic(p, seed=run.seed)
     founded, snapshot = _until(p, run.seed, early, space)
     x = snapshot.world.commons.visible()
-    families = at_mass_quantiles(x, FAMILIES)
-    urn = intervene(snapshot, families)
+    urn = intervene(snapshot, at_mass_quantiles(x, FAMILIES))
     fitted, plain = fitted_twin(urn, snapshot), plain_twin(urn, snapshot)
     alone = {"gamma_curators": float(urn.gamma_of[0].mean()), "gamma_planners": float(urn.gamma_of[1].mean())}
     out = urn.numbers() | alone | {"gamma_sd": float(urn.gamma.std(ddof=1)), "threshold": urn.threshold}
@@ -186,8 +185,7 @@ def _reversed(snapshot: Snapshot, fitted: Twin, plain: Twin, run: RunInput, fami
     N, s, ahead = float(x.sum()), float(x[family] / x.sum()), run.ticks - snapshot.world.tick
     prices = []
     for twin in (fitted, plain):
-        dose = np.array([max(1, round(FRACTION * x[family]))])
-        _, own, _ = predicted(twin, [family], dose, [0, ahead])
+        _, own, _ = predicted(twin, [family], np.array([max(1, round(FRACTION * x[family]))]), [0, ahead])
         prices.append(lasting_cost(s, N, MOVED, float(own[0, 1] / own[0, 0])))
     cost = prices[0]
     bought = math.nan
@@ -367,8 +365,7 @@ def agreement(observed: Float, predicted: Float, seed: int = 0) -> dict[str, flo
     gap, spread = (o - p)[known], o[known] - o[known].mean()
     (slope_low, slope_high), (r2_low, r2_high) = (map(float, np.nanquantile(v, (0.025, 0.975))) for v in (slopes, r2s))
     skill = float(1.0 - (gap @ gap) / (spread @ spread)) if spread.any() else math.nan
-    error = float(np.median(np.abs(gap)))
-    numbers = (slope, slope_low, slope_high, intercept, r2, r2_low, r2_high, skill, error)
+    numbers = (slope, slope_low, slope_high, intercept, r2, r2_low, r2_high, skill, float(np.median(np.abs(gap))))
     return dict(zip(AGREEMENT, numbers, strict=True)) | counts
 
 
@@ -398,8 +395,9 @@ def report(draws: pd.DataFrame, factors: list[str]) -> Report:
         rows.append(claim.labels() | found)
         slope = Estimate(found["slope"], math.nan, found["slope_low"], found["slope_high"])
         reading = f"R^2 {found['r2']:.2f}, skill {found['skill']:.2f}, median error {found['error']:.2g}"
-        words = f"{claim.row} {claim.what}, by {claim.predictor}: slope"
-        findings.append(Finding(words, slope, 1.0, len(draws), reading))
+        findings.append(
+            Finding(f"{claim.row} {claim.what}, by {claim.predictor}: slope", slope, 1.0, len(draws), reading)
+        )
     findings += [*_locked(draws), *_price(draws), _ceiling(draws)]
     tables = {"claims": pd.DataFrame(rows), "failures": failures(draws, factors), "points": _points(draws)}
     return Report(tuple(findings), tables | {"draws": draws})
@@ -409,8 +407,8 @@ def _locked(draws: pd.DataFrame) -> list[Finding]:
     """Report E4: which side of the threshold, and who ends locked in."""
     locked, out = (draws["locked"] > 0.5).to_numpy(), []
     scores = {
-        "the largest share that the fitted urn foretells": draws["leading_urn"],
-        "the largest share that an urn of nominal parameters foretells": draws["leading_plain"],
+        "the largest share that the fitted urn predicts": draws["leading_urn"],
+        "the largest share that an urn of nominal parameters predicts": draws["leading_plain"],
         "how far exploration lies below 1 - 1/gamma_eff": draws["threshold"] - draws["eps_eff"],
         "the largest share now": draws["share_now"],
     }
@@ -427,11 +425,11 @@ def _locked(draws: pd.DataFrame) -> list[Finding]:
     }
     common = float(max(locked.mean(), 1 - locked.mean()))
     for name, side in sides.items():
-        right, words = (
+        words, right = (
+            "E4 share of draws on the right side of lock-in, by",
             share_estimate(side.to_numpy(bool) == locked),
-            f"E4 share of draws on the right side of lock-in, by {name}",
         )
-        out.append(Finding(words, right, common, len(draws), "null: the commoner side always"))
+        out.append(Finding(f"{words} {name}", right, common, len(draws), "null: the commoner side always"))
     return out
 
 
@@ -503,6 +501,5 @@ def _points(draws: pd.DataFrame) -> pd.DataFrame:
     for claim in CLAIMS:
         o, p = (f(draws).reshape(len(draws), -1) for f in (claim.observed, claim.predicted))
         draw = np.repeat(draws["scenario"].to_numpy(), o.shape[1])
-        pairs = {"draw": draw, "observed": o.ravel(), "predicted": p.ravel()}
-        parts.append(pd.DataFrame(claim.labels() | pairs))
+        parts.append(pd.DataFrame(claim.labels() | {"draw": draw, "observed": o.ravel(), "predicted": p.ravel()}))
     return pd.concat(parts, ignore_index=True)

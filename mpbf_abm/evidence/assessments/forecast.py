@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting
+from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting
 from mpbf_abm.evidence.assessments.effective_urn import FACTORS, LOCKED
 from mpbf_abm.measures.path import largest_share
 from mpbf_abm.model.world import World
@@ -110,11 +110,13 @@ def report(setting: Setting, values: Mapping[Any, dict[str, Any]]) -> Report:
         part = cases[cases["ensemble"] == ensemble].reset_index(drop=True)
         y = part["locked"].to_numpy()
         rate = share_estimate(y)
-        words = f"{name}: share that ends locked in"
-        findings.append(Finding(words, rate, math.nan, len(y), f"largest share above {LOCKED:g}"))
+        findings.append(
+            Finding(f"{name}: share that ends locked in", rate, math.nan, len(y), f"largest share above {LOCKED:g}")
+        )
         if min(y.sum(), len(y) - y.sum()) < FEWEST:
-            why = f"not known: fewer than {FEWEST} runs of one kind"
-            findings.append(Finding(f"{name}: AUC", UNKNOWN, 0.5, len(y), why))
+            findings.append(
+                Finding(f"{name}: AUC", UNKNOWN, 0.5, len(y), f"not known: fewer than {FEWEST} runs of one kind")
+            )
             continue
         for key, rows in _predicted(part, y, ensemble, setting.seed, findings).items():
             tables[key].append(rows)
@@ -134,22 +136,22 @@ def _predicted(
         out = cross_validate(part[list(columns)], y, rng=np.random.default_rng([seed, n]), folds=FOLDS)
         score, fold = out["probability"].to_numpy(), out["fold"].to_numpy()
         found = auc(score, y, folds=fold)
-        findings.append(Finding(f"{name}: AUC, {label}", found, 0.5, n, "out of sample; .5 is chance"))
+        findings.append(Finding(f"{name}: AUC, {label}", found, 0.5, n, "out of sample; 0.5 is chance"))
         if plain is None:
             plain = score
         else:
             more = auc_difference(score, plain, y, folds=fold)
-            words = f"{name}: AUC beyond the largest share, {label}"
-            findings.append(Finding(words, more, 0.0, n, "on the same runs and folds"))
+            findings.append(
+                Finding(f"{name}: AUC beyond the largest share, {label}", more, 0.0, n, "on the same runs and folds")
+            )
         skill, against = brier_skill(score, y, base=out["base"]), "against the base rate; 1 is certainty"
         findings.append(Finding(f"{name}: Brier skill, {label}", skill, 0.0, n, against))
         rocs.append(roc_curve(score, y).assign(ensemble=ensemble, indicators=label))
     areas = [{"ensemble": ensemble, "moment": m, **vars(auc(part[f"leading at {m:g}"], y))} for m in MOMENTS]
     fitted = fit_logistic(part[list(INDICATORS)], y)
     of = {"ensemble": ensemble, "indicator": list(INDICATORS), "log_odds_per_sd": fitted.coefficients, "sd": fitted.sd}
-    moments, weights = pd.DataFrame(areas), pd.DataFrame(of)
-    return {"roc": pd.concat(rocs, ignore_index=True), "moments": moments, "weights": weights}
+    return {"roc": pd.concat(rocs, ignore_index=True), "moments": pd.DataFrame(areas), "weights": pd.DataFrame(of)}
 
 
 QUESTION = "Does the first fifth of a run say whether it will end locked in?"
-FORECAST = Battery("forecast", QUESTION, tasks, measure, report, replicates=150, fewest=40)
+FORECAST = Assessment("forecast", QUESTION, tasks, measure, report, replicates=150, fewest=40)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, materials
+from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting, materials
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.run import simulate
 from mpbf_abm.model.shocks import Shock
@@ -79,15 +79,15 @@ class Headline:
 
 HEADLINES = (
     Headline("strong reinforcement narrows the search", STRONG, BASE, "families_d1", -1),
-    Headline("strong reinforcement finds less", STRONG, BASE, "found_share", -1),
+    Headline("strong reinforcement discovers less", STRONG, BASE, "found_share", -1),
     Headline("an exploration floor brings breadth back", FLOOR, STRONG, "families_d1", 1),
-    Headline("an exploration floor brings finds back", FLOOR, STRONG, "found_share", 1),
+    Headline("an exploration floor brings discoveries back", FLOOR, STRONG, "found_share", 1),
     Headline("a coverage mandate widens the search", MANDATE, BASE, "families_d1", 1),
     Headline("a coverage mandate lowers the error in rare families", MANDATE, BASE, "rmse_niche", -1),
     Headline("without the outer loop less is found", OPEN, BASE, "found_share", -1),
     Headline("without invariance less is found", BLIND, BASE, "found_share", -1),
     Headline("simulated labels alone hand on more of their bias", SIMULATED, BASE, "inherited_bias", 1),
-    Headline("the loss of the largest repository costs finds", LOST, BASE, "found_share", -1),
+    Headline("the loss of the largest repository costs discoveries", LOST, BASE, "found_share", -1),
 )
 
 
@@ -133,8 +133,7 @@ def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) 
     mean, low, high = (v.reshape(C, H) for v in (under.mean, under.low, under.high))
     alternative = np.array([[v == "alternative" for v in combination] for combination in COMBINATIONS])
     # What a form moves: mean over the eight combinations with its alternative, less that over the other eight.
-    contrast = np.where(alternative, 1.0, -1.0) / (C / 2)
-    moved = np.einsum("rch,cf->rhf", x, contrast).reshape(R, H * len(FORMS))
+    moved = np.einsum("rch,cf->rhf", x, np.where(alternative, 1.0, -1.0) / (C / 2)).reshape(R, H * len(FORMS))
     moved[np.abs(moved) < ROUNDING] = 0.0
     held = simultaneous_intervals(moved, events=[False] * moved.shape[1], seed=setting.seed)
     by_form = {k: v.reshape(H, len(FORMS)) for k, v in (("mean", held.mean), ("low", held.low), ("high", held.high))}
@@ -164,4 +163,4 @@ def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) 
 
 
 QUESTION = "Which headline results depend on the form of a formula?"
-ROBUSTNESS = Battery("forms", QUESTION, tasks, measure, report, replicates=12)
+ROBUSTNESS = Assessment("forms", QUESTION, tasks, measure, report, replicates=12)

@@ -1,6 +1,6 @@
 """Fragility of a community's infrastructure: its network, single losses, losses of many, outages that end, warnings.
 
-Replicates are communities with materials and a network of their own (:mod:`mpbf_abm.evidence.assessments.fragility`).
+Replicates are communities, each with separate materials and a separate network.
 Each is compared with itself without the loss, on the same draws; intervals are over communities.
 """
 
@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting
+from mpbf_abm.errors import refuse_all
+from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting
 from mpbf_abm.evidence.assessments.effective_urn import LOCKED
 from mpbf_abm.measures.keystones import LOSS, Kind, end_of, keystones, leaning, losses_from, standing, static_ranking
 from mpbf_abm.measures.networks import influence_vector, removal_curve, truck_factor
@@ -61,7 +61,7 @@ BELOW = 0.5  # reinforcement without lock-in, for the null of early warning
 
 # What a loss costs: whether more or less is better, the smallest effect of interest, and in words.
 OUTCOMES: dict[str, tuple[Literal["more", "less"], float, str]] = {
-    "found_share": ("more", 0.02, "finds, share of what is to be found"),
+    "found_share": ("more", 0.02, "discoveries, share of what is to be found"),
     "unsteered_share": ("less", 0.05, "experiments without a model, share"),
     "rmse_niche": ("less", 0.02, "error in rare families, sd"),
     "families_d1": ("more", 3.0, "breadth, effective families"),
@@ -69,16 +69,16 @@ OUTCOMES: dict[str, tuple[Literal["more", "less"], float, str]] = {
 WORST = "found_share"  # by which nodes are ranked
 # In the plural, and who depends on them.
 KINDS: dict[Kind, tuple[str, str]] = {"repository": ("repositories", "models"), "model": ("models", "labs")}
-ALL: dict[Target, str] = {"largest": "most leaned on first", "random": "at random"}
-# Outages that end: shock, how nodes are chosen, and the share of them (None: the one most leaned on).
-OUTAGES: dict[str, tuple[str, Literal["largest", "correlated"], float | None]] = {
-    "the most leaned-on repository": (LOSS["repository"], "largest", None),
-    "a quarter of the repositories, most leaned on": (LOSS["repository"], "largest", 0.25),
-    "a quarter of the repositories, alike": (LOSS["repository"], "correlated", 0.25),
-    "the most used model": (LOSS["model"], "largest", None),
+ALL: dict[Target, str] = {"largest": "most users first", "random": "at random"}
+# Outages that end: kind of node, how nodes are chosen, and the share of them (None: the one with most users).
+OUTAGES: dict[str, tuple[Kind, Literal["largest", "correlated"], float | None]] = {
+    "the most used repository": ("repository", "largest", None),
+    "a quarter of the repositories, most used": ("repository", "largest", 0.25),
+    "a quarter of the repositories, alike": ("repository", "correlated", 0.25),
+    "the most used model": ("model", "largest", None),
 }
 PERFORMANCE = {
-    "finds": "finds per tick, share of what is to be found",
+    "discoveries": "discoveries per tick, share of what is to be found",
     "steered": "labs with a working model",
     "visible": "records that can be read",
 }
@@ -95,22 +95,18 @@ def tasks(setting: Setting) -> list[tuple[int, str]]:
     ConfigurationError
         For a community without a second repository, models or time.
     """
-    flat, faults = setting.parameters.flat(), []
-    if flat["infrastructure.repositories"] < 2:
-        faults.append("infrastructure.repositories = 1: must be at least 2, so that one can be lost and one is left")
-    if not flat["trainers.count"]:
-        faults.append("trainers.count = 0: must be at least 1; without models nothing depends on another")
-    if setting.ticks < 4:
-        faults.append(f"ticks = {setting.ticks}: must be at least 4, two before a loss and two after")
-    if faults:
-        raise ConfigurationError(faults)
+    p, second = setting.parameters, "must be at least 2, so that one can be lost and one is left"
+    refuse_all(
+        (p.infrastructure.repositories < 2, f"infrastructure.repositories = 1: {second}"),
+        (not p.trainers.count, "trainers.count = 0: must be at least 1; without models nothing depends on another"),
+        (setting.ticks < 4, f"ticks = {setting.ticks}: must be at least 4, two before a loss and two after"),
+    )
     return [(seed, part) for seed in setting.seeds() for part in PARTS]
 
 
 def measure(setting: Setting, task: tuple[int, str]) -> Any:
     """Measure one part of one community."""
-    seed, part = task
-    return PARTS[part](setting, seed)
+    return PARTS[task[1]](setting, task[0])
 
 
 def halfway(setting: Setting, seed: int) -> tuple[Snapshot, Float]:
@@ -193,14 +189,11 @@ def _outages(setting: Setting, seed: int) -> dict[str, Course]:
     start = snapshot.world.tick
     end = start + max(1, setting.ticks // OUTAGE)
     out = {"spared": _course(snapshot, setting.ticks)}
-    for name, (shock, target, share) in OUTAGES.items():
+    for name, (kind, target, share) in OUTAGES.items():
+        chosen: dict[str, Any] = {"target": target, "strength": share}
         if share is None:
-            kind: Kind = "repository" if shock == LOSS["repository"] else "model"
-            node = int(standing(snapshot.world, kind)["role"].to_numpy().argmin())
-            hit = Shock(name=shock, start=start, end=end, target=node)
-        else:
-            hit = Shock(name=shock, start=start, end=end, target=target, strength=share)
-        out[name] = _course(snapshot, setting.ticks, hit)
+            chosen = {"target": int(standing(snapshot.world, kind)["role"].to_numpy().argmin())}
+        out[name] = _course(snapshot, setting.ticks, Shock(name=LOSS[kind], start=start, end=end, **chosen))
     return out
 
 
@@ -304,8 +297,9 @@ def _of_network(worlds: list[dict[str, Any]]) -> Part:
     robust = {c: np.array([w["curves"][c][1:].mean() for w in worlds]) for c in CRITERIA}
     random, whole = mean_estimate(robust["random"]), (N - 1) / (2 * N)
     name = "robustness R of the network"
-    words, null = f"{name}, {CRITERIA['random']}", "0 to 1/2; null: everybody linked to everybody"
-    findings = [Finding(words, random, whole, n, null)]
+    findings = [
+        Finding(f"{name}, {CRITERIA['random']}", random, whole, n, "0 to 1/2; null: all nodes linked to all others")
+    ]
     for c in list(CRITERIA)[1:]:
         less = mean_estimate(robust["random"] - robust[c])
         reading = f"null: at random; {less.value:.2g} less ({less.low:.2g} to {less.high:.2g})"
@@ -313,7 +307,7 @@ def _of_network(worlds: list[dict[str, Any]]) -> Part:
     for kind, (several, users) in KINDS.items():
         keys = (f"cascade {kind}", f"cascade {kind}, any", f"truck {kind}")
         one, any_one, few = (mean_estimate([w[key] for w in worlds]) for key in keys)
-        words = f"share of the others that stop with the most leaned-on {kind}"
+        words = f"share of the others that stop with the most used {kind}"
         findings.append(Finding(words, one, any_one.value, n, "null: with any one"))
         words = f"fewest {several} without which most {users} have none"
         findings.append(Finding(words, few, math.nan, n, "truck factor, greedy; more is safer"))
@@ -330,10 +324,9 @@ def _of_losses(losses: pd.DataFrame, kind: Kind) -> Part:
     tables = [("losses", losses.assign(kind=kind))]
     for outcome, (_, smallest, words) in OUTCOMES.items():
         each = losses.pivot(index="seed", columns="role", values=outcome)
-        cost = f"cost of losing the most leaned-on {kind}: {words}"
+        cost = f"cost of losing the most used {kind}: {words}"
         if each.isna().all(axis=0).any():
-            why = "not known: not defined without some node in any community"
-            findings.append(Finding(cost, UNKNOWN, 0.0, 0, why))
+            findings.append(Finding(cost, UNKNOWN, 0.0, 0, "not known: not defined without some node in any community"))
             continue
         findings.append(_cost(cost, each[1].to_numpy(), smallest))
         table, ranks = keystones(losses, outcome), static_ranking(losses, outcome)
@@ -351,18 +344,17 @@ def _of_ranking(each: pd.DataFrame, table: pd.DataFrame, ranks: pd.DataFrame, ki
     costliest = f"role {top['role']:.0f} of {len(table)}, costliest in {top['costliest']:.0%} of resamples"
     sure = f"{costliest}; {in_words(e, smallest)}, for all nodes together"
     findings = [
-        Finding(f"cost of losing the costliest {kind}: finds", e, 0.0, n, sure),
-        _cost(f"cost of losing any one {kind}: finds", each.mean(axis=1).to_numpy(), smallest),
+        Finding(f"cost of losing the costliest {kind}: discoveries", e, 0.0, n, sure),
+        _cost(f"cost of losing any one {kind}: discoveries", each.mean(axis=1).to_numpy(), smallest),
     ]
     if each.shape[1] > 1:
         more = (each[1] - each.drop(columns=1).mean(axis=1)).to_numpy()
         users = ranks.set_index("measure").to_dict("index")["users"]
-        words = f"rank correlation of a {kind}'s users with its cost in finds"
+        words = f"rank correlation of a {kind}'s users with its cost in discoveries"
         reading = "mean over communities; chance in single runs lowers it"
-        rho = _read(users, "rho_within", "_within")
         findings += [
-            _cost(f"finds that the most leaned-on {kind} costs beyond another", more, smallest),
-            Finding(words, rho, 0.0, int(float(users["seeds"])), reading),
+            _cost(f"discoveries that the most used {kind} costs beyond another", more, smallest),
+            Finding(words, _read(users, "rho_within", "_within"), 0.0, int(float(users["seeds"])), reading),
         ]
     return findings
 
@@ -375,10 +367,11 @@ def _of_shares(worlds: list[dict[int, float]], target: Target, setting: Setting)
     for m, x in costs.items():
         e = mean_estimate(x)
         rows.append((target, m / count, e.value, e.low, e.high, float((x > smallest).mean())))
-    columns = ["chosen", "lost", "cost", "low", "high", "costly"]
-    table = [("tipping", pd.DataFrame(rows, columns=columns))]
-    findings = [_cost("cost of losing all repositories: finds", costs[count], smallest)] if target == "largest" else []
-    words = f"share of the repositories whose loss costs {smallest:g} of finds, {ALL[target]}"
+    table = [("tipping", pd.DataFrame(rows, columns=["chosen", "lost", "cost", "low", "high", "costly"]))]
+    findings = (
+        [_cost("cost of losing all repositories: discoveries", costs[count], smallest)] if target == "largest" else []
+    )
+    words = f"share of the repositories whose loss costs {smallest:g} of discoveries, {ALL[target]}"
     if n < FEWEST:
         why = f"not known: fewer than {FEWEST} communities"
     elif not float(costs[count].mean()) > smallest:
@@ -405,11 +398,11 @@ def _of_outages(worlds: list[dict[str, Course]], setting: Setting) -> Part:
             times = np.arange(1.0, hit.shape[1] + 1)
             summed = disruption(hit, spared, times, seed=setting.seed).assign(outage=name, performance=what)
             # Discoveries of a tick go up and down: their largest gap, and its end, are chance.
-            tables.append(("recovery", summed if what != "finds" else summed[summed["measure"] == "area"]))
+            tables.append(("recovery", summed if what != "discoveries" else summed[summed["measure"] == "area"]))
             tables.append(("gap_curves", gap_curve(hit, spared, times).assign(outage=name, performance=what)))
-            if what == "finds":
+            if what == "discoveries":
                 lost = (spared - hit).sum(axis=1)
-                findings.append(_cost(f"finds lost by the end, outage of {name}", lost, OUTCOMES[WORST][1]))
+                findings.append(_cost(f"discoveries lost by the end, outage of {name}", lost, OUTCOMES[WORST][1]))
             elif what == "steered":
                 findings += _service(name, summed.set_index("measure").to_dict("index"), len(worlds), setting.ticks)
     return findings, tables
@@ -423,8 +416,9 @@ def _service(name: str, summed: Mapping[Any, Mapping[Any, Any]], n: int, ticks: 
     if float(drop["value"]) > 0:
         recover = f"{float(seen['value']):.0%} of communities recover within the run"
         reading = f"median; the outage lasts {max(1, ticks // OUTAGE)}; {recover}"
-        words = f"ticks until labs have models again, outage of {name}"
-        findings.append(Finding(words, _read(time, "value"), math.nan, n, reading))
+        findings.append(
+            Finding(f"ticks until labs have models again, outage of {name}", _read(time, "value"), math.nan, n, reading)
+        )
     return findings
 
 
@@ -443,11 +437,11 @@ def _of_warning(worlds: list[dict[str, Any]]) -> list[Finding]:
         known = signals[signal].notna().to_numpy()
         enough = min(outcome[known].sum(), (~outcome[known]).sum()) > 1
         area = auc(signals[signal][known], outcome[known]) if enough else UNKNOWN
-        chance = f"{count} that lock in against {n} at reinforcement {BELOW:g} or less; .5 is chance"
+        chance = f"{count} that lock in against {n} at reinforcement {BELOW:g} or less; 0.5 is chance"
         reading = chance if enough else "not known: shares stand still"
         findings.append(Finding(f"{words}: {name}", area, 0.5, int(known.sum()), reading))
     return findings
 
 
 QUESTION = "How fragile is the community's infrastructure?"
-FRAGILITY = Battery("fragility", QUESTION, tasks, measure, report, replicates=20)
+FRAGILITY = Assessment("fragility", QUESTION, tasks, measure, report, replicates=20)

@@ -1,4 +1,4 @@
-"""Histories of which studies keep more than indicators: flows, origins, twins, networks, urns, transitions.
+"""Histories of which studies keep more than indicators: flows, origins, perturbed copies, networks, urns, transitions.
 
 Each function is the model of a study (:class:`mpbf_abm.Study`): it makes one run from its parameters and seed and
 returns outcomes and series. The figures of a paper are drawn from what such studies have stored.
@@ -13,8 +13,7 @@ import numpy as np
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.evidence.assessments.fragility import CRITERIA, ORDERS
-from mpbf_abm.measures.flows import FLOWS, added, core_families, records_by_origin, tick_flows
-from mpbf_abm.measures.networks import removal_curve
+from mpbf_abm.measures.networks import FLOWS, added, core_families, records_by_origin, removal_curve, tick_flows
 from mpbf_abm.measures.path import damage, deposited, follow, largest_share, run_on
 from mpbf_abm.model.commons import ORIGINS
 from mpbf_abm.model.materials import MaterialsSpace
@@ -55,8 +54,7 @@ def course(run: RunInput) -> tuple[Outcomes, Float]:
     early, kept = max(1, run.ticks // EARLY), set(run.kept)
     with one_thread():
         eco = begin(RunSpec(p, run.seed, run.ticks, run.policies, run.shocks), record=())
-        founded = eco.world.commons.records_by_family()
-        regions = np.where(core_families(founded), 0, 1)
+        regions = np.where(core_families(eco.world.commons.records_by_family()), 0, 1)
         flows: dict[str, float] = dict.fromkeys(FLOWS, 0.0)
         rows, leader, early_share = [], 0, 0.0
         for tick in range(run.ticks):
@@ -72,11 +70,10 @@ def course(run: RunInput) -> tuple[Outcomes, Float]:
         end, x = summarise(eco), eco.world.commons.records_by_family()
     decided = (early_share, x[leader] / x.sum(), x.argmax() == leader, x[regions == 0].sum() / x.sum())
     values = (*(end[name] for name in COURSE_OUTCOMES[:4]), *map(float, decided))
-    outcomes = dict(zip(COURSE_OUTCOMES, values, strict=True))
-    return outcomes, np.array(rows)
+    return dict(zip(COURSE_OUTCOMES, values, strict=True)), np.array(rows)
 
 
-# --------------------------------------------------------------------------- twins
+# --------------------------------------------------------------------------- perturbed copies
 
 TWIN_SERIES = ("moved", "identical")
 
@@ -146,8 +143,7 @@ def urn(run: RunInput) -> Outcomes:
 
     p = Parameters.null(**dict(run.values))
     with one_thread():
-        space = MaterialsSpace.synthetic(p, seed=0)
-        x = family_masses(p, [run.seed], run.ticks, space=space)[0]
+        x = family_masses(p, [run.seed], run.ticks, space=MaterialsSpace.synthetic(p, seed=0))[0]
     share = largest_share(x)
     return {"leading_share": share, "locked": float(share > LOCKED)}
 
@@ -171,8 +167,7 @@ def approach(run: RunInput) -> tuple[Outcomes, Float]:
     lever = np.linspace(high, low, run.ticks)
     share = np.empty(run.ticks)
     with one_thread():
-        space = MaterialsSpace.synthetic(p, seed=0)
-        eco = begin(RunSpec(p, run.seed, run.ticks, space=space), record=())
+        eco = begin(RunSpec(p, run.seed, run.ticks, space=MaterialsSpace.synthetic(p, seed=0)), record=())
         for tick in range(run.ticks):
             eco.world.curators.exploration[...] = lever[tick]
             eco.step()

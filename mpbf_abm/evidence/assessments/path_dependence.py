@@ -1,7 +1,7 @@
 """Path dependence of a community: histories of the same materials, from the same rules, that differ by chance alone.
 
-Replicates are worlds: materials spaces of their own. In each, several histories are run, founding included, and each of
-them twice from a fifth of the way on, so that the effects of early and of later history can be separated. Intervals
+Replicates are worlds: separate materials spaces. In each, several histories are run, founding included. Each of them
+is run twice from a fifth of the way on, so that the effects of early and of later history can be separated. Intervals
 are over worlds.
 """
 
@@ -17,10 +17,9 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, materials
+from mpbf_abm.errors import refuse
+from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting, materials
 from mpbf_abm.evidence.assessments.effective_urn import FAMILIES, LOCKED, MOVED
-from mpbf_abm.measures.hysteresis import FOLD, loop_area, ramp_community, slow_limit
 from mpbf_abm.measures.path import (
     POLICIES,
     cost_of_reversal,
@@ -33,12 +32,13 @@ from mpbf_abm.measures.path import (
     policy_arms,
     watched,
 )
+from mpbf_abm.measures.tipping import FOLD, loop_area, ramp_community, slow_limit
 from mpbf_abm.measures.urn import at_mass_quantiles, flow, intervene
 from mpbf_abm.model.community import Community, Snapshot
 from mpbf_abm.model.indicators import observe
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.stats.concentration import corrected_jsd, share_information
 from mpbf_abm.stats.estimates import UNKNOWN, Estimate, mean_estimate
-from mpbf_abm.stats.information import corrected_jsd, share_information
 from mpbf_abm.stats.survival import leader_changes, lock_in_times, median_time, survival
 from mpbf_abm.studies.jobs import RunInput
 
@@ -50,7 +50,7 @@ INFORMED = 2  # of them in which policies that know are tried
 RAMPS = (4, 2, 1)  # parts of a run that each way of a ramp takes
 HIGH = 0.6  # exploration at the top of a ramp
 SMALLEST = 0.02  # smallest gain of interest in the share found
-TWIN = 0.02  # extra records of a twin run, in parts of all: a small change
+TWIN = 0.02  # extra records of a perturbed copy, in parts of all: a small change
 Part = tuple[list[Finding], dict[str, pd.DataFrame]]
 
 
@@ -62,19 +62,17 @@ def tasks(setting: Setting) -> list[tuple[str, int, int]]:
     ConfigurationError
         For a run that is too short to have an early and a late part.
     """
-    if setting.ticks < LEAST_TICKS:
-        raise ConfigurationError(
-            f"ticks = {setting.ticks}: must be at least {LEAST_TICKS} for path; a fifth of a run is its early history"
-        )
+    refuse(
+        setting.ticks < LEAST_TICKS,
+        f"ticks = {setting.ticks}: must be at least {LEAST_TICKS} for path; a fifth of a run is its early history",
+    )
     histories = [("history", world, i) for world in setting.seeds() for i in range(HISTORIES)]
     return histories + [("ramp", world, ticks) for world in setting.seeds() for ticks in ramps(setting)]
 
 
 def ramps(setting: Setting) -> list[int]:
     """Return the ticks of each way of the ramps, slowest last; none where all explore as much as they can."""
-    if not _room(setting):
-        return []
-    return [max(2 + i, setting.ticks // part) for i, part in enumerate(RAMPS)]
+    return [max(2 + i, setting.ticks // part) for i, part in enumerate(RAMPS)] if _room(setting) else []
 
 
 def measure(setting: Setting, task: tuple[str, int, int]) -> dict[str, Any]:
@@ -87,8 +85,7 @@ def ramp(setting: Setting, world: int, ticks: int) -> dict[str, Any]:
     """Explore more and more and then less again, and watch the largest share of what is expected to be entered next."""
     lever = {path: (now, HIGH if now < HIGH else 0.5 * (1.0 + now)) for path, now in _room(setting).items()}
     spec = setting.spec((world << 8) + HISTORIES, materials(setting.parameters, world))
-    settle = max(2, setting.ticks // EARLY)
-    way, seen = ramp_community(spec, lever, ticks, _next_leading, settle=settle)
+    way, seen = ramp_community(spec, lever, ticks, _next_leading, settle=max(2, setting.ticks // EARLY))
     return {"way": way, "seen": seen, "area": loop_area(way, seen)}
 
 
@@ -118,8 +115,7 @@ def history(setting: Setting, world: int, i: int) -> dict[str, Any]:
     second = int(np.argsort(-x, kind="stable")[1])
     share, N = float(x[second] / x.sum()), float(x.sum())
     price = cost_of_reversal(share, N, MOVED)
-    small = max(1, round(TWIN * N))
-    twin, _ = _course(setting, snapshot, seed ^ LATER[0], second, small)
+    twin, _ = _course(setting, snapshot, seed ^ LATER[0], second, max(1, round(TWIN * N)))
     if math.isfinite(price):
         paid, _ = _course(setting, snapshot, seed ^ LATER[0], second, round(price))
     else:
@@ -159,7 +155,7 @@ def _course(setting: Setting, snapshot: Snapshot, seed: int, family: int = 0, co
 # What is measured of one world, and how to read it.
 MEASURED = {
     "early index of shares": "early history's share of the variance of later records' families (0 to 1)",
-    "early index of finds": "early history's share of the variance of finds (0 to 1)",
+    "early index of discoveries": "early history's share of the variance of discoveries (0 to 1)",
     "divergence": "divergence of the records of histories (nats)",
     "same leader": "chance that two histories end with the same largest family",
     "leader stays": "chance that the early largest family is the last",
@@ -174,7 +170,7 @@ MEASURED = {
 }
 READINGS = {
     "early index of shares": "rerun from a fifth of the way on",
-    "early index of finds": "0: later chance alone decides how much is found",
+    "early index of discoveries": "0: later chance alone decides how much is found",
     "divergence": "Jensen-Shannon, chance taken off",
     "same leader": "1: the outcome is given by the materials",
     "leader stays": "chance of one in all families without any history",
@@ -278,7 +274,7 @@ def _of_world(histories: list[dict[str, Any]]) -> dict[str, float]:
     pairs = np.triu_indices(len(leaders), 1)
     out = {
         "early index of shares": _index(*_shares([h["later"] for h in histories])),
-        "early index of finds": _index(found[:, 0], found[:, 1]),
+        "early index of discoveries": _index(found[:, 0], found[:, 1]),
         "divergence": corrected_jsd(np.array([h["new"] for h in histories]))[0],
         "same leader": float((leaders[pairs[0]] == leaders[pairs[1]]).mean()),
         "leader stays": float(np.mean([h["early"].argmax() == k for h, k in zip(histories, leaders, strict=True)])),
@@ -318,7 +314,7 @@ def _tables(worlds: Mapping[int, list[dict[str, Any]]]) -> dict[str, pd.DataFram
     return {"histories": pd.DataFrame(histories), "courses": pd.DataFrame(courses)}
 
 
-PATH = Battery("path", "How path-dependent is the community?", tasks, measure, report, replicates=8)
+PATH = Assessment("path", "How path-dependent is the community?", tasks, measure, report, replicates=8)
 
 
 # --------------------------------------------------------------------------- over parameters

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.evidence.facts import community_facts, labels, learners, public, reductions
+from mpbf_abm.errors import did_you_mean, refuse_any
+from mpbf_abm.evidence.facts import community, learners, recorded
 from mpbf_abm.evidence.facts.recorded import FACTS, OF_FACT, Fact
 from mpbf_abm.evidence.known.whole import POOLS, pools_of
 from mpbf_abm.identity import own
@@ -33,8 +33,7 @@ PARAMETERS = "parameters"
 HEAVY = ("descent", "collapse")
 HEAVY_SHARE = 0.3
 MEASURES: dict[str, Measure] = {
-    f.__name__: f
-    for f in (labels.simulated_labels, community_facts.community, *learners.MEASURES, *reductions.MEASURES)
+    f.__name__: f for f in (learners.simulated_labels, community.community, *learners.MEASURES, *community.MEASURES)
 }
 
 
@@ -54,8 +53,7 @@ def fact(fact: Fact, measure: Measure) -> Fact:
     """
     faults = [f"fact {fact.number} is registered already"] if fact.number in OF_FACT else []
     faults += [f"measure '{measure.__name__}' is registered already"] if measure.__name__ in MEASURES else []
-    if faults:
-        raise ConfigurationError(faults)
+    refuse_any(faults)
     FACTS.append(fact)
     MEASURES[measure.__name__], OF_FACT[fact.number] = own(measure), measure.__name__
     return fact
@@ -95,8 +93,7 @@ def chosen(only: Sequence[str]) -> tuple[Fact, ...]:
     known = {str(fact.number): fact for fact in FACTS}
     among = f"facts: 1 to {len(FACTS)}"
     faults = [f"--only: unknown fact '{n}'{did_you_mean(n, known)} ({among})" for n in numbers if n not in known]
-    if faults:
-        raise ConfigurationError(faults)
+    refuse_any(faults)
     return tuple(known[n] for n in known if not numbers or n in numbers)
 
 
@@ -114,7 +111,7 @@ def measure(p: Parameters, name: str, seed: int, pools: Path | None = None) -> d
     """
     with one_thread():
         if pools is not None:
-            return reductions.real_acceleration(pools, seed)
+            return community.real_acceleration(pools, seed)
         return MEASURES[name](p, _space(p, seed), seed)
 
 
@@ -148,7 +145,7 @@ def validate(
     p : Parameters
     facts : sequence of Fact
     seed : int
-        First seed; each replicate has materials and draws of its own.
+        First seed; each replicate has separate materials and draws.
     replicates : int
         At least 2; measures that average over many models within a replicate take fewer.
     data : Path, optional
@@ -159,7 +156,7 @@ def validate(
         Processes.
     progress : Progress, optional
     """
-    found = public.measured(data) if data is not None else {}
+    found = recorded.measured(data) if data is not None else {}
     there = data is not None and all((data / file).is_file() for file, _, _ in POOLS.values())
     pools = pools_of(data) if data is not None and there else ()
     todo = [(n, s, *(pools if n == "acceleration" else ())) for n, s in tasks(facts, seed, replicates)]
@@ -170,13 +167,17 @@ def validate(
     return Validation(tuple(facts), _table(facts, values, found), values)
 
 
+COLUMNS = (
+    *("fact", "component", "name", "unit", "recorded", "low", "high", "real"),
+    *("simulated", "simulated_low", "simulated_high", "replicates", "inside"),
+)
+
+
 def _table(facts: Sequence[Fact], values: pd.DataFrame, found: Mapping[str, float]) -> pd.DataFrame:
     rows = []
     for number, c in ((fact.number, c) for fact in facts for c in fact.components):
         got = values.loc[values["quantity"] == c.id, "value"].to_numpy(np.float64)
-        mean = mean_estimate(got)
-        recorded = {"fact": number, "component": c.id, "name": c.name, "unit": c.unit, "recorded": c.value}
-        real = {"low": c.low, "high": c.high, "real": found.get(c.id, math.nan)}
-        simulated = {"simulated": mean.value, "simulated_low": mean.low, "simulated_high": mean.high}
-        rows.append({**recorded, **real, **simulated, "replicates": len(got), "inside": c.holds(mean.value)})
-    return pd.DataFrame(rows)
+        mean, real = mean_estimate(got), found.get(c.id, math.nan)
+        recorded = (number, c.id, c.name, c.unit, c.value, c.low, c.high, real)
+        rows.append((*recorded, mean.value, mean.low, mean.high, len(got), c.holds(mean.value)))
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike
 from scipy.stats import poisson
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.evidence.known.communities import grouped
+from mpbf_abm.errors import refuse
 from mpbf_abm.evidence.known.rows import (
     Check,
     Relation,
     generator,
+    grouped,
     mean_error,
     mutation,
     parameter,
-    require,
     row,
     seeds,
     share_error,
@@ -46,7 +46,7 @@ GRAPHS = parameter(60, "independent graphs", 5, 100_000, fast=20)
 
 
 def random_graphs(seed: int, label: str, count: int, nodes: int, mean: float) -> Iterator[tuple[Any, Any]]:
-    """Independent Erdos-Renyi graphs, each with a generator of its own."""
+    """Independent Erdos-Renyi graphs, each with a separate generator."""
     for key in seeds(seed, label, count):
         rng = generator(key, label)
         yield nx.fast_gnp_random_graph(nodes, mean / (nodes - 1), seed=rng), rng
@@ -72,8 +72,8 @@ CLEAR = 4.0  # scaling distance from the percolation threshold, abs(c - 1) N^(1/
 
 def expected_giant(nodes: int, mean: float, name: str) -> tuple[float, float, str]:
     """Giant share of a random graph, what is allowed beside, and why; near the threshold neither is known."""
-    require(
-        abs(mean - 1) * nodes ** (1 / 3) >= CLEAR,
+    refuse(
+        abs(mean - 1) * nodes ** (1 / 3) < CLEAR,
         f"{name} = {mean:.4g}: too near to the threshold 1 for {nodes} nodes "
         f"(at least {CLEAR / nodes ** (1 / 3):.2g} away)",
     )
@@ -119,7 +119,7 @@ def quarter_thresholds(seed: int, label: str, graphs: int, nodes: int, mean: flo
 @row("F2", "attack by degree", "Callaway et al. 2000")
 def attack(
     seed: int, c: float = parameter(4.0, "mean degree", 2.5, 20), n: int = NODES, graphs: int = GRAPHS
-) -> Iterator[Check]:
+) -> list[Check]:
     """Static attack: threshold, and giant component half-way to it; recalculated attack needs fewer nodes."""
     p = percolation.binomial_degrees(n, c)
     critical = percolation.attack_threshold(percolation.binomial_degrees(10**9, c))
@@ -133,9 +133,11 @@ def attack(
     unbiased = without_bias(static, quarter_thresholds(seed, "F2 quarter", graphs, n, c, "degree"))
     left = percolation.giant_share(p, percolation.attacked(p, gone / n))
     fewer, note = np.subtract(static, recalculated), "same graphs: recalculated degrees find a quicker way"
-    yield Check("threshold, degrees of the whole graph", critical, *unbiased, 1 / n, note=BIAS)
-    yield Check(f"giant share after removing {gone / n:.4g}", left, *counted(half, n))
-    yield Check("static less recalculated threshold", 0.0, *mean_error(fewer), relation=">", note=note)
+    return [
+        Check("threshold, degrees of the whole graph", critical, *unbiased, 1 / n, note=BIAS),
+        Check(f"giant share after removing {gone / n:.4g}", left, *counted(half, n)),
+        Check("static less recalculated threshold", 0.0, *mean_error(fewer), relation=">", note=note),
+    ]
 
 
 @row("F6", "robustness R", "Schneider et al. 2011")
@@ -280,8 +282,8 @@ def dependent(
     """Threshold and jump, survivors above the threshold, collapse below it."""
     for layers in n:
         critical, jump = (x / k for x in percolation.mutual_threshold(layers))
-        require(
-            critical <= 0.85,
+        refuse(
+            critical > 0.85,
             f"F4.k = {k:g}: must be at least {critical * k / 0.85:.4g} with {layers} layers, "
             "so that the collapse comes well before the first removal",
         )
@@ -313,7 +315,7 @@ def ring(
     n: int = parameter(15, "nodes of the ring, odd", 5, 401, fast=9),
 ) -> Iterator[Check]:
     """Least tolerance at which one removal takes no other along: by paths on a ring, by neighbours among equals."""
-    require(n % 2 != 0, f"F5.n = {n}: the ring must be odd")
+    refuse(n % 2 == 0, f"F5.n = {n}: the ring must be odd")
     cycle, precision = nx.cycle_graph(n), 1e-7
     # Half of n, m, bounds the loads: 2m nodes in a row carry (i - 1)(2m - i), each carried m (m - 1)/2.
     tight = from_graph(cycle, load(1 - 1e-4 / n**2)).fail([0]).sum()
@@ -337,7 +339,7 @@ def founders(
     graphs: int = parameter(200, "independent graphs", 10, 1_000_000, fast=60),
 ) -> Iterator[Check]:
     """Mean reach n/i of the i-th node, and mean damage H_n of a single failure through the failure rule."""
-    require(max(i) <= n, f"F7.i = {max(i)}: must not exceed n = {n}")
+    refuse(max(i) > n, f"F7.i = {max(i)}: must not exceed n = {n}")
     reaches, damage = [], []
     for key in seeds(seed, "F7", graphs):
         graph = networks.growing_graph(n, 1, generator(key, "F7"))
@@ -350,12 +352,13 @@ def founders(
     failed, reached = np.array(damage, np.float64).T
     for place in i:
         mean, error = mean_error(reach[:, place - 1])
-        # Late nodes are rarely leaned on: no variance below that of so rare an event.
+        # Few nodes depend on late ones: no variance below that of so rare an event.
         error = max(error, math.sqrt(max(0.0, n / place - 1) / graphs))
         yield Check(f"reach of node {place}", n / place, mean, error, note="n/i, exact at every n")
-    note = "H_n, exact"
-    yield Check("mean reach", float((1 / np.arange(1, n + 1)).sum()), *mean_error(reach.mean(axis=1)), note=note)
-    note = "with one provider, whoever leans on a node fails with it"
+    yield Check(
+        "mean reach", float((1 / np.arange(1, n + 1)).sum()), *mean_error(reach.mean(axis=1)), note="H_n, exact"
+    )
+    note = "with one provider, whoever depends on a node fails with it"
     yield Check("damage of a failure less reach", 0.0, float(np.abs(failed - reached).max()), tolerance=1e-6, note=note)
 
 
@@ -365,11 +368,11 @@ def providers(
     r: int = parameter(2, "providers of a node, of which it needs one", 1, 20),
     phi: float = parameter(0.2, "chance that a node is down by itself", 0, 1),
     n: int = parameter(3_000, "nodes", 50, 20_000, fast=1_500),
-    m: int = parameter(100, "founders, who lean on no other", 1, 20_000, fast=50),
+    m: int = parameter(100, "founders, who depend on no other", 1, 20_000, fast=50),
     graphs: int = parameter(60, "independent graphs", 5, 100_000, fast=20),
 ) -> Iterator[Check]:
     """Functioning share through the failure rule: exact mean at this size, and the limit it tends to."""
-    require(r <= m <= n, f"F8.m = {m}: founders must be from r = {r} to n = {n}")
+    refuse(not r <= m <= n, f"F8.m = {m}: founders must be from r = {r} to n = {n}")
     shares = []
     for key in seeds(seed, "F8", graphs):
         rng = generator(key, "F8")
@@ -384,8 +387,9 @@ def providers(
     curvature = (1 - phi) * r * (r - 1) * (1 - limit) ** max(r - 2, 0)
     noise = curvature / 2 * phi * (1 - phi) / m / (1 - slope) if slope < 1 else 0.0
     side = "<" if phi < 1 - 1 / r else ">="
-    note = "mean and its error from the exact chain"
-    yield Check("functioning share at this size", exact, mean, error, 1e-9, note=note)
+    yield Check(
+        "functioning share at this size", exact, mean, error, 1e-9, note="mean and its error from the exact chain"
+    )
     note = f"phi {side} 1 - 1/r = {1 - 1 / r:.4g}; founders' surplus fades as n^-{1 - slope:.3g}"
     yield Check("limit of the functioning share", limit, mean, error, memory + noise, note=note)
 
@@ -393,16 +397,15 @@ def providers(
 @row("F9", "truck factor, Katz centrality, influence vector", "Avelino et al. 2016; Katz 1953; Acemoglu et al. 2012")
 def influences(
     seed: int,  # noqa: ARG001 (nothing is random)
-    n: int = parameter(9, "leaves of the star; agents with a task of their own", 2, 1_000),
+    n: int = parameter(9, "leaves of the star; agents with a task each", 2, 1_000),
     alpha: float = parameter(0.2, "attenuation of Katz centrality, below n^-1/2", 0, 1),
     labour: float = parameter(0.4, "share of labour in the influence vector", 0, 1, True),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Closed forms on a star and on agents with one task each."""
-    require(alpha * math.sqrt(n) < 1, f"F9.alpha = {alpha:g}: must be below 1/sqrt(n) = {1 / math.sqrt(n):.4g}")
+    refuse(alpha * math.sqrt(n) >= 1, f"F9.alpha = {alpha:g}: must be below 1/sqrt(n) = {1 / math.sqrt(n):.4g}")
     sole = {task: [task] for task in range(n)}
     backed = {task: [task, "second"] for task in range(n)}
-    star = nx.star_graph(n)
-    x = networks.katz(star, alpha)
+    x = networks.katz(nx.star_graph(n), alpha)
     inputs = np.zeros((n + 1, n + 1))
     inputs[0, 1:], inputs[1:, 0] = 1 / n, 1.0
     v = networks.influence_vector(inputs, labour)
@@ -410,15 +413,20 @@ def influences(
     hub = labour / (n + 1) * (1 + n * goods) / (1 - goods**2)
     rounding = 1e-9
     walks = 1 - n * alpha**2
-    yield Check("truck factor of sole agents", n // 2 + 1, networks.truck_factor(sole))
-    note = "the second goes first"
-    yield Check("truck factor with a second for all", n // 2 + 2, networks.truck_factor(backed), note=note)
-    yield Check("Katz, hub", (1 + n * alpha) / walks, float(x[0]), 0, rounding / walks)
-    yield Check("Katz, leaf", (1 + alpha) / walks, float(x[1:].mean()), 0, rounding / walks)
-    yield Check("Katz, leaves alike", 0.0, float(np.ptp(x[1:])), 0, rounding / walks)
-    note = "leaves buy from the hub, the hub from all leaves"
-    yield Check("influence, hub", hub, float(v[0]), 0, rounding, note=note)
-    yield Check("influence, leaf", (1 - hub) / n, float(v[-1]), 0, rounding, note="influences sum to 1")
+    return [
+        Check("truck factor of sole agents", n // 2 + 1, networks.truck_factor(sole)),
+        Check(
+            "truck factor with a second for all",
+            n // 2 + 2,
+            networks.truck_factor(backed),
+            note="the second goes first",
+        ),
+        Check("Katz, hub", (1 + n * alpha) / walks, float(x[0]), 0, rounding / walks),
+        Check("Katz, leaf", (1 + alpha) / walks, float(x[1:].mean()), 0, rounding / walks),
+        Check("Katz, leaves alike", 0.0, float(np.ptp(x[1:])), 0, rounding / walks),
+        Check("influence, hub", hub, float(v[0]), 0, rounding, note="leaves buy from the hub, the hub from all leaves"),
+        Check("influence, leaf", (1 - hub) / n, float(v[-1]), 0, rounding, note="influences sum to 1"),
+    ]
 
 
 @row("F10", "resilience triangle", "Bruneau et al. 2003")
@@ -535,12 +543,10 @@ def warnings(
     yield from community_signals(seed, K, V, delta, ticks, replicates)
 
 
-def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int) -> Iterator[Check]:
+def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int) -> list[Check]:
     """Check lag-1 autocorrelation and variance of an AR(1) process, in whole series and in windows."""
     a = math.exp(-l * dt)
-    require(
-        n * (1 - a) >= 100, f"F11.n = {n}: series of l dt = {l * dt:g} must have at least {100 / (1 - a):.0f} values"
-    )
+    refuse(n * (1 - a) < 100, f"F11.n = {n}: series of l dt = {l * dt:g} must have at least {100 / (1 - a):.0f} values")
     variance = s**2 / (1 - a * a)
     window, most = 5, 20_000
     slow, wide, rolling, bent = [], [], [], 0.0
@@ -553,13 +559,19 @@ def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int)
         line = part + s * np.arange(len(part))
         straight, tilted = (warning.rolling_autocorrelation(y, window, detrend="linear") for y in (part, line))
         bent = max(bent, float(np.abs(straight - tilted).max()))
-    note = "e^(-l dt); bias of the estimator"
-    yield Check("autocorrelation", a, *mean_error(slow), (1 + 4 * a) / n, note=note)
-    note = "s^2/(1 - ac1^2), exact at this length"
-    yield Check("variance", sample_variance(a, variance, n), *mean_error(wide), note=note)
-    short, note = sample_variance(a, variance, window), "each about its own mean; exact"
-    yield Check(f"variance in windows of {window}", short, *mean_error(rolling), note=note)
-    yield Check("what a straight line adds to a detrended signal", 0.0, bent, tolerance=1e-6)
+    return [
+        Check("autocorrelation", a, *mean_error(slow), (1 + 4 * a) / n, note="e^(-l dt); bias of the estimator"),
+        Check(
+            "variance", sample_variance(a, variance, n), *mean_error(wide), note="s^2/(1 - ac1^2), exact at this length"
+        ),
+        Check(
+            f"variance in windows of {window}",
+            sample_variance(a, variance, window),
+            *mean_error(rolling),
+            note="each about its own mean; exact",
+        ),
+        Check("what a straight line adds to a detrended signal", 0.0, bent, tolerance=1e-6),
+    ]
 
 
 def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, replicates: int) -> Iterator[Check]:
@@ -622,7 +634,7 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
     yield Check("autocorrelation, losing repositories", usual, found, math.hypot(error, usual_error), note=note)
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 mutation("giant share among nodes that have an edge", networks.giant_share, "F1")(
     lambda right, graph, removed=(): right(graph, removed) * len(graph) / (len(graph) - nx.number_of_isolates(graph))
@@ -639,7 +651,7 @@ mutation("branching counts the edge one comes by", networks.branching, "F3")(lam
 mutation("a node fails above, not at, its fraction", fraction.step, "F3")(
     lambda right, rule, network, works: right(fraction(rule.phi + 1e-6), network, works)
 )
-mutation("nobody follows a failed node", Network.fail, "F3 F4 F5 F7 F8")(
+mutation("no node follows a failed one", Network.fail, "F3 F4 F5 F7 F8")(
     lambda _, network, removed: ~np.isin(np.arange(len(network.nodes)), [network.index[v] for v in removed])
 )
 mutation("small components of a layer stay up", mutual.step, "F4")(
@@ -655,7 +667,7 @@ mutation("shed load is lost", load._by_neighbours, "F5")(lambda _, _rule, _netwo
 mutation("reach counts direct users only", networks.reach, "F7")(
     lambda _, graph: np.array([1 + d for _, d in graph.out_degree()])
 )
-mutation("a newcomer leans on the one before", networks.growing_graph, "F7 F8")(
+mutation("a newcomer depends on the one before", networks.growing_graph, "F7 F8")(
     lambda _, nodes, *_a, **_k: nx.path_graph(nodes, nx.DiGraph)
 )
 mutation("a node needs all of its providers", any_of_r.step, "F8")(

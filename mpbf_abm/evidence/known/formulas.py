@@ -154,7 +154,7 @@ def scale_tradeoff(
     yield unbroken(seed, "L4", tries, broken)
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 mutation("coverage saturates half as fast", coverage, "L1")(lambda right, V, v0: right(V, 2 * v0))
 mutation("fidelity helps Delta-B", boundary_shift, "L1")(lambda right, C, F, a=1.0, b=1.0: right(C, -F, a, b))

@@ -13,8 +13,21 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.evidence.known.communities import fold, grouped, known_fold, reinforcing, urn_moments
-from mpbf_abm.evidence.known.rows import Check, generator, mean_error, mutation, parameter, require, row, seeds
+from mpbf_abm.errors import refuse
+from mpbf_abm.evidence.known.rows import (
+    Check,
+    fold,
+    generator,
+    grouped,
+    known_fold,
+    mean_error,
+    mutation,
+    parameter,
+    reinforcing,
+    row,
+    seeds,
+    urn_moments,
+)
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.commons import Commons
 from mpbf_abm.model.community import Community
@@ -149,7 +162,7 @@ def strong_error(
 
 def enough(id: str, sizes: Sequence[int], count: int) -> None:
     """Refuse fewer sizes than a slope needs."""
-    require(len(set(sizes)) >= count, f"{id}.sizes: needs at least {count} different sizes, not {len(set(sizes))}")
+    refuse(len(set(sizes)) < count, f"{id}.sizes: needs at least {count} different sizes, not {len(set(sizes))}")
 
 
 def mean_bias(eco: Community) -> float:
@@ -214,7 +227,7 @@ def total_volume(
             yield Check(f"{label}: {name} at the end", closed[name], float(path.volume[-1]), 0, rounding)
         totals = [run_to(p, s, ticks, space=tiny(families)).sum() for s in seeds(seed, f"K2.{label}", runs)]
         yield Check(f"{label}: model, mean at the end", closed["map"], *mean_error(totals))
-        # Every record is thinned by itself, and every deposit is a draw of its own.
+        # Every record is thinned by itself, and every deposit is a separate draw.
         left = keep ** np.arange(ticks)
         entered = np.repeat(left, curators), np.repeat(deposited * left, planners)
         chance = np.concatenate([np.full(records, keep**ticks), *entered])
@@ -241,7 +254,7 @@ def founding_mass(
     runs: int = parameter(2000, "runs", 50, 1_000_000, fast=150),
 ) -> Iterator[Check]:
     """Variance of the first family's share, one record at a time and in batches."""
-    require(len(mass) == 2, f"K3.mass has {len(mass)} entries: must have 2")
+    refuse(len(mass) != 2, f"K3.mass has {len(mass)} entries: must have 2")
     a, b = mass
     total, x0 = a + b, a / (a + b)
     for label, m, T in (("one at a time", 1, ticks), (f"batches of {batch}", batch, batches)):
@@ -367,7 +380,7 @@ def shares_and_thresholds(
     planners: int = parameter(4, "experiments per tick", 1, 10_000),
     deposited: float = parameter(0.6, "share of experiments that become records", 0.05, 1),
     ticks: int = parameter(60, "time followed", 1, 10_000),
-) -> Iterator[Check]:
+) -> list[Check]:
     """The twin's shares against their own equation, and its thresholds against the urn's."""
     mass = np.arange(1.0, families + 1)
     p = community(families, gamma, exploration, delta, curators, planners, mass, **{"coupling.outer_loop": deposited})
@@ -384,11 +397,18 @@ def shares_and_thresholds(
     own = solve_ivp(slope, (0.0, float(ticks)), mass / start, "LSODA", t_eval=at, rtol=1e-10, atol=1e-13).y.T
     limits = twin.thresholds()
     closed = known_fold(gamma, families)
-    apart = float(np.abs(twin.ode(at).shares - own).max())
-    yield Check("shares: largest distance of the ODE from their equation", 0.0, apart, 0, 1e-7)
-    yield Check("eps_c: 1 - 1/gamma", 1 - 1 / gamma, limits.symmetric, 0, 1e-10)
-    yield Check("eps_sn: fold of the locked-in state", closed, limits.fold, 0, 1e-7)
-    yield from sides(twin, limits.fold, families)
+    return [
+        Check(
+            "shares: largest distance of the ODE from their equation",
+            0.0,
+            float(np.abs(twin.ode(at).shares - own).max()),
+            0,
+            1e-7,
+        ),
+        Check("eps_c: 1 - 1/gamma", 1 - 1 / gamma, limits.symmetric, 0, 1e-10),
+        Check("eps_sn: fold of the locked-in state", closed, limits.fold, 0, 1e-7),
+        *sides(twin, limits.fold, families),
+    ]
 
 
 def sides(twin: Twin, top: float, families: int) -> Iterator[Check]:
@@ -406,7 +426,7 @@ def sides(twin: Twin, top: float, families: int) -> Iterator[Check]:
         yield Check(f"{name} the fold: the winner's lead at the end", lead, float(end.max()) - 1 / families, 0, 1e-5)
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 
 @mutation("the map removes records after adding new ones", Twin.step, "K1 K2")

@@ -17,15 +17,22 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import wraps
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import minimize_scalar
 
-from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean
+from mpbf_abm.arrays import Float
+from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean, refuse, refuse_any
+from mpbf_abm.learning.heads import Head
+from mpbf_abm.measures.path import run_to
+from mpbf_abm.model.community import Community
+from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.parameters import Parameters
 
 Relation = Literal["=", "<", ">"]
 SIGMAS = 4.5
@@ -98,15 +105,15 @@ class Parameter:
     def check(self, name: str, value: Any) -> Any:
         """Return a valid value in the default's kind, or raise one clear line."""
         values = value if isinstance(value, (list, tuple)) else (value,)
-        if isinstance(value, (list, tuple)) and not self.several:
-            raise ConfigurationError(f"{name} = {value!r}: must be one {self.kind()}")
-        if self.several and self.default and not values:
-            raise ConfigurationError(f"{name} = []: must have at least one {self.kind()}")
+        refuse(isinstance(value, (list, tuple)) and not self.several, f"{name} = {value!r}: must be one {self.kind()}")
+        refuse(self.several and self.default and not values, f"{name} = []: must have at least one {self.kind()}")
         for v in values:
             good = isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
             good = good and (float(v).is_integer() or not self.whole)
-            if not (good and (v > self.low if self.above else v >= self.low) and v <= self.high):
-                raise ConfigurationError(f"{name} = {v!r}: must be a {self.kind()} {self.range()}".rstrip())
+            refuse(
+                not (good and (v > self.low if self.above else v >= self.low) and v <= self.high),
+                f"{name} = {v!r}: must be a {self.kind()} {self.range()}".rstrip(),
+            )
         out = tuple(int(v) if self.whole else float(v) for v in values)
         return out if self.several else out[0]
 
@@ -121,12 +128,8 @@ class Parameter:
         return f"{low} {high}".strip()
 
 
-def parameter(
-    default: Any, help: str, low: float = -math.inf, high: float = math.inf, above: bool = False, fast: Any = None
-) -> Any:
-    """Declare a parameter of a row as the default of an argument of its rule (see :class:`Parameter`)."""
-    return Parameter(default, help, low, high, above, fast)
-
+# Declares a parameter of a row, as the default of an argument of its rule.
+parameter: Callable[..., Any] = Parameter
 
 Rule = Callable[..., Iterable[Check]]
 
@@ -156,7 +159,7 @@ class KnownRow:
 
     @property
     def starts_processes(self) -> bool:
-        """Whether the row has processes of its own, so that it cannot be run in a worker, which may have none."""
+        """Whether the row starts processes, so that it cannot be run in a worker, which may have none."""
         return "workers" in self.parameters
 
     def values(self, changes: Mapping[str, Any] | None = None, *, fast: bool = False) -> dict[str, Any]:
@@ -170,8 +173,7 @@ class KnownRow:
                 faults.append(f"unknown parameter '{self.id}.{name}'{did_you_mean(name, self.parameters)}")
             except ConfigurationError as error:
                 faults += error.faults
-        if faults:
-            raise ConfigurationError(faults)
+        refuse_any(faults)
         return values
 
 
@@ -233,7 +235,7 @@ def evaluate(
     ----------
     id : str
     seed : int
-        Root seed; the row's runs have seeds of their own that follow from it.
+        Root seed; the seeds of the row's runs follow from it.
     changes : mapping, optional
         Values of parameters.
     fast : bool
@@ -262,17 +264,6 @@ def evaluate(
 
 
 # --------------------------------------------------------------------------- for rules
-
-
-def require(holds: bool, message: str) -> None:
-    """Raise a configuration error of one line unless a condition holds.
-
-    Raises
-    ------
-    ConfigurationError
-    """
-    if not holds:
-        raise ConfigurationError(message)
 
 
 def seeds(seed: int, label: str, count: int) -> list[int]:
@@ -307,6 +298,145 @@ def share_error(hits: float, count: int) -> tuple[float, float]:
     return hits / count, math.sqrt(smoothed * (1.0 - smoothed) / count)
 
 
+# --------------------------------------------------------------------------- communities
+
+# Communities that rows run: urns, and single learners; and the exact law of two colours.
+
+RUNS = "runs of the model"
+
+
+def grouped(**groups: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters that are given by group as a flat ``{path: value}`` mapping."""
+    return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
+
+
+# One small space of one family, and one trainer of one latent dimension that learns from masked records.
+ONE_FAMILY = grouped(
+    space={"families": 1, "quantum_dims": 4, "meso_dims": 1, "gauge_dims": 0, "spurious_dims": 0},
+    trainers={"head": "mean", "objective": "masked", "latent_dims": 1, "reuse": 0.0, "panel": 1},
+    planners={"neighbours": 0},
+    stocks={"compute": 0.0},
+    infrastructure={"repositories": 1},
+)
+LEARNING = ONE_FAMILY | grouped(
+    space={"materials": 400, "feasible": 1.0},
+    founding={"records": 0},
+    curators={"records": 1},
+    modalities={"simulated_noise": 0.0},
+    trainers={"harmonisation": 0.0, "count": 1, "retrain_interval": 1, "records": 1_000_000},
+    planners={"count": 0},
+    coupling={"uncertainty_dal_ral": 0.0, "uncertainty_ral_isl": 0.0, "pseudo_anchor": "property"},
+)
+
+
+def urn(families: int, mass: float | Sequence[float] | Float = 1.0, batch: int = 1, **changes: Any) -> Parameters:
+    """Null community of `batch` curators who enter one record each per tick, and no planners."""
+    defaults = grouped(
+        space={"materials": max(4, 2 * families), "families": families},
+        founding={"records": 0, "mass": mass if isinstance(mass, (int, float)) else tuple(float(m) for m in mass)},
+        curators={"count": batch, "records": 1, "exploration": 0.0},
+        planners={"count": 0},
+        infrastructure={"repositories": 1},
+    )
+    return Parameters.null(**(defaults | changes))
+
+
+def reinforcing(g: float, eps: float) -> dict[str, Any]:
+    """Attention of curators and planners alike."""
+    return grouped(curators={"reinforcement": g, "exploration": eps}, planners={"reinforcement": g, "exploration": eps})
+
+
+@lru_cache(maxsize=32)
+def small_space(families: int, materials: int) -> MaterialsSpace:
+    """Materials space of null communities, where only the number of families counts."""
+    p = Parameters.null(**{"space.materials": materials, "space.families": families, "space.feasible": 1.0})
+    return MaterialsSpace.synthetic(p, seed=0)
+
+
+def family_masses(p: Parameters, run_seeds: Sequence[int], ticks: int | Sequence[int]) -> Float:
+    """Family masses at the end of runs (R, K), or at several ticks (R, T, K)."""
+    space = small_space(p.space.families, p.space.materials)
+    return np.array([run_to(p, s, ticks, space=space) for s in run_seeds])
+
+
+def law_of_two(a: float, b: float, n: int, g: float = 1.0, eps: float = 0.0) -> Float:
+    """Exact law of the first colour's draws after n draws from two colours, one at a time (n + 1,)."""
+    law = np.array([1.0])
+    for t in range(n):
+        first = np.arange(t + 1.0)
+        x, y = (a + first) ** g, (b + t - first) ** g
+        up = eps / 2 + (1 - eps) * x / (x + y)
+        law = np.append(law * (1 - up), 0.0) + np.append(0.0, law * up)
+    return law
+
+
+def learning_community(**changes: Any) -> Parameters:
+    """Return a null community whose single trainer fits a mean to everything it can read, at every tick."""
+    return Parameters.null(**{**LEARNING, **changes})
+
+
+def flat_space(
+    p: Parameters, property: float | Float = 0.0, simulated: float | Float = 0.0, seed: int = 0
+) -> MaterialsSpace:
+    """Return the space of a community with property and simulation as given (numbers, or one for each material)."""
+    space = MaterialsSpace.synthetic(p, seed=seed)
+    flat, simulation = (np.broadcast_to(v, space.size).astype(np.float32) for v in (property, simulated))
+    return replace(space, property=flat, simulated=simulation)
+
+
+def learned(eco: Community) -> tuple[float, float]:
+    """Mean and noise variance of the only model."""
+    model = eco.world.registry.models[0]
+    if model is None or not isinstance(model.head, Head):
+        raise RuntimeError("the trainer has published no linear model")
+    return float(model.head.offset + model.head.mean[-1]), float(model.head.noise)
+
+
+def generations(p: Parameters, run_seeds: Sequence[int], ticks: int, space: MaterialsSpace) -> Float:
+    """Return the mean and noise variance that the trainer has learned after each tick (R, T, 2)."""
+    return np.array([run_to(p, s, range(1, ticks + 1), space=space, observe=learned) for s in run_seeds])
+
+
+def urn_moments(a: float, total: float, batch: int, ticks: int) -> tuple[float, float]:
+    """Second and fourth central moment of the first family's share of a linear urn, for errors of sample variances."""
+    rows = [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 1, 3, 1, 0], [0, 1, 7, 6, 1]
+    stirling = np.array(rows, np.float64)
+    # Raw moments of a binomial batch are polynomials in the share.
+    drawn = stirling * np.array([math.prod(batch - i for i in range(j)) for j in range(5)], np.float64)
+    raw = (a / total) ** np.arange(5.0)
+    for n in total + batch * np.arange(ticks):
+        terms = [
+            [math.comb(k, i) * n ** (k - i) * drawn[i, j] * raw[k - i + j] for i in range(k + 1) for j in range(i + 1)]
+            for k in range(5)
+        ]
+        raw = np.array([sum(row) / (n + batch) ** k for k, row in enumerate(terms)])
+    x = raw[1]
+    return float(raw[2] - x**2), float(raw[4] - 4 * x * raw[3] + 6 * x**2 * raw[2] - 3 * x**4)
+
+
+def fold(gamma: float, families: int) -> float:
+    """Largest exploration at which a winner, `r` times each other family, can hold its share."""
+
+    def exploration(log_ratio: float) -> float:
+        r = math.exp(log_ratio)
+        share, drawn = r / (r + families - 1), r**gamma / (r**gamma + families - 1)
+        return float((drawn - share) / (drawn - 1 / families))
+
+    if families == 2:
+        return 1 - 1 / gamma  # tanh z / tanh(gamma z) only grows with z: the fold is at equality
+    grid = np.linspace(1e-3, 12.0, 2400)
+    best = grid[1:-1][np.argmax([exploration(v) for v in grid[1:-1]])]
+    found = minimize_scalar(
+        lambda v: -exploration(v), bounds=(best - 0.005, best + 0.005), method="bounded", options={"xatol": 1e-9}
+    )
+    return max(1 - 1 / gamma, exploration(float(found.x)))
+
+
+def known_fold(gamma: float, families: int) -> float:
+    """The fold in closed form where there is one, ``K / (1 + sqrt(K - 1))^2`` at gamma = 2, and by search elsewhere."""
+    return families / (1 + math.sqrt(families - 1)) ** 2 if gamma == 2 else fold(gamma, families)
+
+
 # --------------------------------------------------------------------------- mutations
 
 Wrong = Callable[..., Any]
@@ -314,7 +444,7 @@ Wrong = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Mutation:
-    """A wrong rule.
+    """An injected fault.
 
     Attributes
     ----------
@@ -343,7 +473,7 @@ MUTATIONS: list[Mutation] = []
 
 
 def mutation(name: str, function: Callable[..., Any], breaks: str) -> Callable[[Wrong], None]:
-    """Register a wrong rule, which takes the right one before its arguments, and the rows that must fail under it."""
+    """Register an injected fault, which takes the right rule before its arguments, and the rows that it must fail."""
     return lambda wrong: MUTATIONS.append(Mutation(name, function, tuple(breaks.split()), wrong))
 
 

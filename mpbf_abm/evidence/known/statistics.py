@@ -103,8 +103,7 @@ def ishigami(
     errors = (found.total_high - found.total_low) / 3.92
     for i in range(3):
         yield within(f"total index of factor {i + 1}", total[i], found.total[i], float(errors[i]), 0.06)
-    freedom = rows * 5 * (m - 1)
-    yield Check("variance of the noise", sd**2, found.noise, sd**2 * math.sqrt(2 / freedom))
+    yield Check("variance of the noise", sd**2, found.noise, sd**2 * math.sqrt(2 / (rows * 5 * (m - 1))))
 
 
 @row("S4", "Elementary effects of a plane with one interaction", MORRIS)
@@ -115,7 +114,7 @@ def plane(
     sd: float = parameter(0.5, "noise that the runs of a trajectory do not share", 0, 10),
     trajectories: int = parameter(4_000, "trajectories", 2, 10**5, fast=1_000),
     m: int = parameter(2, "replicates", 2, 100),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Mean effects are the slopes; the spread of an effect without its noise is that of the interaction."""
     rng = generator(seed, "S4")
     step = 2 / 3
@@ -128,11 +127,18 @@ def plane(
     error = [math.sqrt((s**2 + noisy**2) / trajectories) for s in (0.0, spread)]
     of_variance = math.sqrt(2 / trajectories) * (spread**2 + noisy**2)
     of_noise = math.sqrt(2 / trajectories / (m - 1)) * noisy**2
-    yield Check("mean effect of the factor with a slope", -slope, float(found.mu[0]), error[0], 1e-12)
-    yield Check("mean effect of a factor of the product", interaction / 6, float(found.mu[1]), error[1], 1e-12)
-    varied, of_effects = float(found.spread[1] ** 2), math.hypot(of_variance, of_noise)
-    yield Check("variance of its effects over the factor space", spread**2, varied, of_effects, 1e-12)
-    yield Check("variance that is noise", noisy**2, float(found.floor[1] ** 2 * math.pi / 2), of_noise, 1e-12)
+    return [
+        Check("mean effect of the factor with a slope", -slope, float(found.mu[0]), error[0], 1e-12),
+        Check("mean effect of a factor of the product", interaction / 6, float(found.mu[1]), error[1], 1e-12),
+        Check(
+            "variance of its effects over the factor space",
+            spread**2,
+            float(found.spread[1] ** 2),
+            math.hypot(of_variance, of_noise),
+            1e-12,
+        ),
+        Check("variance that is noise", noisy**2, float(found.floor[1] ** 2 * math.pi / 2), of_noise, 1e-12),
+    ]
 
 
 @row("S5", "What common random numbers save", "variance of a difference: 1 / (1 - rho)")

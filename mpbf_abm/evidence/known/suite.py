@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_any
 
 # Rows register themselves when their module is imported, in the order of the table.
 from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, statistics, urns, whole  # noqa: F401
@@ -28,8 +28,8 @@ GROUPS = {
     "W": "Whole model",
     "S": "Statistics of studies",
 }
-# W2 compares this process with others, which know no wrong rule, and W3 any bit with those on file:
-# both notice every change, so that they are tried only where a wrong rule names them.
+# W2 compares this process with others, which know no injected fault, and W3 any bit with those on file:
+# both notice every change, so that they are tried only where a fault names them.
 NOTICE_ALL = ("W2", "W3")
 # The longest first, so that no process is left with one of them at the end.
 LONGEST = ("U3", "U1", "U2", "U8", "U11", "K1", "U5", "U9", "F4", "F2", "M1", "M2", "U6", "U4", "M7", "W4", "S2", "S1")
@@ -48,20 +48,11 @@ def select(only: Sequence[str]) -> list[str]:
     ConfigurationError
         One line for each unknown name.
     """
-    if not only:
-        return ids()
-    wanted: set[str] = set()
-    faults = []
-    for name in (part.strip() for text in only for part in text.split(",")):
-        if name.upper() in ROWS:
-            wanted.add(name.upper())
-        elif name.upper() in GROUPS:
-            wanted |= {id for id in ROWS if id[0] == name.upper()}
-        else:
-            faults.append(f"unknown row '{name}'{did_you_mean(name.upper(), ROWS)} (rows: {', '.join(ids())})")
-    if faults:
-        raise ConfigurationError(faults)
-    return [id for id in ids() if id in wanted]
+    names = [part.strip() for text in only for part in text.split(",")]
+    wanted, among = {name.upper() for name in names}, f"(rows: {', '.join(ids())})"
+    unknown = [name for name in names if name.upper() not in (*ROWS, *GROUPS)]
+    refuse(unknown, [f"unknown row '{name}'{did_you_mean(name.upper(), ROWS)} {among}" for name in unknown])
+    return [id for id in ids() if not names or {id, id[0]} & wanted]
 
 
 def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -96,8 +87,7 @@ def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[st
             ROWS[id].values(changes[id])
         except ConfigurationError as error:
             faults += error.faults
-    if faults:
-        raise ConfigurationError(faults)
+    refuse_any(faults)
     return changes
 
 
@@ -161,7 +151,7 @@ def spread(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> dict[Any, Any]:
-    """Return the values of tasks that begin with a row; rows with processes of their own are run here, last."""
+    """Return the values of tasks that begin with a row; rows that start processes are run here, last."""
     # Rows look at all of this software, and one at what it gave before.
     baseline = content_hash([whole.BASELINE.read_text(), whole.arithmetic()])
     given = {**given, "software": fingerprint(), "baseline": baseline}
@@ -173,11 +163,11 @@ def spread(
     return found
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 
 def run_mutations(seed: int = 1, jobs: int = 1, **how: Any) -> list[tuple[str, str, set[str], set[str]]]:
-    """Try every wrong rule on the rows that call the function it replaces (quick values).
+    """Try every injected fault on the rows that call the function it replaces (quick values).
 
     Parameters
     ----------
@@ -185,7 +175,7 @@ def run_mutations(seed: int = 1, jobs: int = 1, **how: Any) -> list[tuple[str, s
     out : Path, optional
         Folder in which what is over is kept, where the same call goes on.
     progress : Progress, optional
-        Sees first each row that is looked at, then each row that is tried under a wrong rule.
+        Sees first each row that is looked at, then each row that is tried under a fault.
 
     Returns
     -------
@@ -207,9 +197,9 @@ def called_by_row(run: RunInput) -> Returned:
 
 
 def row_fails(run: RunInput) -> Returned:
-    """Find whether a row fails under one of the wrong rules: a model of a study of tasks.
+    """Find whether a row fails under one of the injected faults: a model of a study of tasks.
 
-    Wrong rules go by their names: their order follows from which module was imported first.
+    Faults go by their names: their order follows from which module was imported first.
     """
     id, name = task_of(run)
     (mutation,) = [m for m in MUTATIONS if m.name == name]
@@ -235,18 +225,20 @@ def cells(outcomes: Sequence[RowOutcome]) -> list[list[str]]:
     return out
 
 
+ROW = ("id", "title", "source", "parameters", "seconds", "skipped", "passed", "checks")
+CHECK = ("name", "expected", "measured", "standard_error", "tolerance", "relation", "passed", "caught_beyond", "note")
+
+
 def as_json(outcomes: Sequence[RowOutcome], seed: int) -> dict[str, Any]:
     """Return everything about the outcomes, for machines."""
 
     def check(c: Check) -> dict[str, Any]:
-        values = {"name": c.name, "expected": c.expected, "measured": c.measured, "standard_error": c.error}
-        verdict = {"tolerance": c.tolerance, "relation": c.relation, "passed": c.passed, "caught_beyond": c.detects}
-        return values | verdict | {"note": c.note}
+        values = (c.name, c.expected, c.measured, c.error, c.tolerance, c.relation, c.passed, c.detects, c.note)
+        return dict(zip(CHECK, values, strict=True))
 
     def row(o: RowOutcome) -> dict[str, Any]:
-        what = {"id": o.id, "title": o.title, "source": o.source, "parameters": o.values}
-        verdict = {"seconds": round(o.seconds, 2), "skipped": o.skipped or None, "passed": o.passed}
-        return what | verdict | {"checks": [check(c) for c in o.checks]}
+        what = (o.id, o.title, o.source, o.values, round(o.seconds, 2), o.skipped or None, o.passed)
+        return dict(zip(ROW, (*what, [check(c) for c in o.checks]), strict=True))
 
     passed = all(o.passed for o in outcomes)
     return {"seed": seed, "sigmas": SIGMAS, "passed": passed, "rows": [row(o) for o in outcomes]}
@@ -260,7 +252,7 @@ functions of its measures (rows F1 to F7, F9 and F10 are unit checks of those). 
 expected
 values lie within {sigmas} Monte-Carlo standard errors of each other, plus a tolerance where the row states one. *Caught
 beyond* is the deviation that would be noticed 97.5 times in a hundred. Another value of any parameter is tried by
-`mpbf verify --only U1 --set a=2`; the expected value follows. Wrong rules that the suite must notice are tried by
+`mpbf verify --only U1 --set a=2`; the expected value follows. Injected faults that the suite must notice are tried by
 `mpbf verify --mutations`. A second reading of the [model description](odd.md), written from its text alone, \
 lives with the
 tests (`tests/docking`) and equals the model on the same keyed draws.
@@ -277,24 +269,24 @@ def markdown(outcomes: Sequence[RowOutcome], command: str, figures: Mapping[str,
     lines = [*intro.splitlines(), "", passed, ""]
     if "verification" in figures:
         lines += [f"![Expected against measured values of all rows]({figures['verification']})", ""]
-    for letter, name in GROUPS.items():
-        group = [o for o in outcomes if o.id[0] == letter]
-        if not group:
-            continue
-        lines += [f"## {name}", ""]
+    for letter in sorted({o.id[0] for o in outcomes}, key=list(GROUPS).index):
+        lines += [f"## {GROUPS[letter]}", ""]
         if letter == "K" and "twin" in figures:
             alt = "The mean-field twin beside the model: where it is right, and where it is wrong"
             lines += [f"![{alt}]({figures['twin']})", ""]
-        for o in group:
-            values = ", ".join(f"{k} = {short(v)}" for k, v in o.values.items())
-            source = f"Source: {o.source}." + (f" Parameters: {values}." if values else "")
-            lines += [f"### {o.id}: {o.title}", "", source, ""]
-            if o.skipped:
-                lines += [f"Not run: {o.skipped}.", ""]
-                continue
-            notes = [f"- {c.name}: {c.note}." for c in o.checks if c.note]
-            lines += [markdown_table(HEAD[1:], (line[1:] for line in cells([o]))), *notes, *([""] if notes else [])]
+        for o in outcomes:
+            lines += section(o) if o.id[0] == letter else []
     return "\n".join(lines).rstrip() + "\n"
+
+
+def section(o: RowOutcome) -> list[str]:
+    """Return the lines about one row."""
+    values = ", ".join(f"{k} = {short(v)}" for k, v in o.values.items())
+    head = [f"### {o.id}: {o.title}", "", f"Source: {o.source}." + (f" Parameters: {values}." if values else ""), ""]
+    if o.skipped:
+        return [*head, f"Not run: {o.skipped}.", ""]
+    notes = [f"- {c.name}: {c.note}." for c in o.checks if c.note]
+    return [*head, markdown_table(HEAD[1:], (line[1:] for line in cells([o]))), *notes, *([""] if notes else [])]
 
 
 def short(value: Any) -> str:

@@ -11,28 +11,25 @@ from scipy.special import betaln, digamma, log_expit
 from scipy.stats import betabinom, chi2, norm
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known.communities import (
+from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.evidence.known.rows import (
     ONE_FAMILY,
     RUNS,
+    Check,
     family_masses,
+    generator,
     grouped,
     known_fold,
     law_of_two,
-    reinforcing,
-    small_space,
-    urn,
-    urn_moments,
-)
-from mpbf_abm.evidence.known.rows import (
-    Check,
-    generator,
     mean_error,
     mutation,
     parameter,
-    require,
+    reinforcing,
     row,
     seeds,
+    small_space,
+    urn,
+    urn_moments,
     variance_error,
 )
 from mpbf_abm.measures import path
@@ -44,8 +41,16 @@ from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.stats.concentration import hhi, limit_entropy, limit_gini, limit_hhi, limit_inverse_hhi, shannon
-from mpbf_abm.stats.information import corrected_jsd, entropies
+from mpbf_abm.stats.concentration import (
+    corrected_jsd,
+    entropies,
+    hhi,
+    limit_entropy,
+    limit_gini,
+    limit_hhi,
+    limit_inverse_hhi,
+    shannon,
+)
 from mpbf_abm.streams import Streams, race
 from mpbf_abm.theory.twin import Twin, urn_variance
 
@@ -169,7 +174,7 @@ def polya(
     T: int = parameter(10, "its ticks", 1, 2_000),
     x0: float = parameter(0.5, "its first share", 1e-6, 1 - 1e-6),
     runs: int = parameter(4_000, RUNS, 50, 10**6, fast=150),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Beta-binomial law one at a time; variance in batches."""
     total = a + b
     first = family_masses(urn(2, (a, b)), seeds(seed, "U1", runs), n)[:, 0] - a
@@ -179,12 +184,14 @@ def polya(
     y = draws[:, 0] / draws.sum(axis=1)
     chi = goodness(first, betabinom(n, a, b).cdf, n)
     batches = float(np.var(y, ddof=1)), exact_error(x0 * N0, N0, m, T, runs)
-    yield Check("E x_n", a / total, *mean_error(x))
-    yield Check("Var x_n", exact, float(np.var(x, ddof=1)), exact_error(a, total, 1, n, runs))
-    yield Check("law of K_n, standardised chi^2", 0.0, chi, 1.0, note="against the Beta-binomial law")
-    yield Check("product formula with batches of 1", exact, product, tolerance=1e-6 * product)
-    yield Check("Var x_T in batches", urn_variance(x0 * N0, N0, np.full(T, m)), *batches)
-    yield Check("E x_T in batches", x0, *mean_error(y))
+    return [
+        Check("E x_n", a / total, *mean_error(x)),
+        Check("Var x_n", exact, float(np.var(x, ddof=1)), exact_error(a, total, 1, n, runs)),
+        Check("law of K_n, standardised chi^2", 0.0, chi, 1.0, note="against the Beta-binomial law"),
+        Check("product formula with batches of 1", exact, product, tolerance=1e-6 * product),
+        Check("Var x_T in batches", urn_variance(x0 * N0, N0, np.full(T, m)), *batches),
+        Check("E x_T in batches", x0, *mean_error(y)),
+    ]
 
 
 def exact_error(a: float, total: float, batch: int, ticks: int, runs: int) -> float:
@@ -221,7 +228,7 @@ def concentration_of_urns(
 ) -> Iterator[Check]:
     """Mean HHI, entropy and Gini of the limit, from founding masses and from the masses after n draws."""
     start = np.array(masses) if masses else np.full(K, a)
-    require(len(start) == K, f"U2.masses has {len(start)} entries: must have K = {K}")
+    refuse(len(start) != K, f"U2.masses has {len(start)} entries: must have K = {K}")
     x = family_masses(urn(K, start), seeds(seed, "U2", runs), n)
     two = family_masses(urn(2, (a, a)), seeds(seed, "U2 two", runs), n)
     A = start.sum()
@@ -282,8 +289,8 @@ def early_stream(
     batch_T: int = parameter(10, "its ticks", 2, 2_000),
 ) -> Iterator[Check]:
     """Share of the variance of the last share that the first draws decide."""
-    require(
-        m <= n and batch_early <= batch_T,
+    refuse(
+        not (m <= n and batch_early <= batch_T),
         f"U3: the early stream (m = {m}, batch_early = {batch_early}) must not be longer than the run",
     )
 
@@ -329,14 +336,14 @@ def twin_damage(
     N0: int = parameter(2, "founding mass of the two-colour urn", 2, 10**5),
     K: int = parameter(5, "colours of the second urn, mass 1 each", 3, 60),
     n: int = parameter(100, "draws", 1, 5_000, fast=50),
-    pairs: int = parameter(1_500, "twin runs", 30, 10**6, fast=70),
+    pairs: int = parameter(1_500, "pairs of runs", 30, 10**6, fast=70),
     g: float = parameter(2.0, "reinforcement at x* = 1/2", -1, 4),
     eps: float = parameter(0.3, "exploration at x* = 1/2", 0, 1),
     volume: int = parameter(2_000, "founding mass at x* = 1/2", 100, 10**6),
     growth: float = parameter(3.0, "final over first volume", 1.2, 100),
-    twins: int = parameter(300, "twin runs at x* = 1/2", 20, 10**5, fast=24),
-) -> Iterator[Check]:
-    """Distance of twin runs that start one record apart."""
+    twins: int = parameter(300, "pairs of runs at x* = 1/2", 20, 10**5, fast=24),
+) -> list[Check]:
+    """Distance of pairs of runs that start one record apart."""
     runs = seeds(seed, "U5", pairs)
     a, b = N0 / 2 + 1, N0 / 2
     two = path.damage(family_masses(urn(2, (a, b)), runs, n), family_masses(urn(2, (b, a)), runs, n))
@@ -348,11 +355,17 @@ def twin_damage(
     expected, expected_se = mean_error(reference)
     measured, measured_se = mean_error(several)
     exponent = measured_exponent(2, g, eps, volume, growth, seeds(seed, "U5 exponent", twins))
-    note = "one record moved; conserved exactly"
-    yield Check("K = 2: E|dx| after n draws", 1 / (N0 + 1), *mean_error(two), note=note)
-    note = f"from {1 / (K + 1):.3f} at the start; expected from {len(reference)} coupled urns"
-    yield Check(f"K = {K}: damage after n draws", expected, measured, math.hypot(expected_se, measured_se), note=note)
-    yield Check("exponent d ln D / d ln n", (1 - eps) * g - 1, *exponent, note="tolerance: curvature of p(x)")
+    return [
+        Check("K = 2: E|dx| after n draws", 1 / (N0 + 1), *mean_error(two), note="one record moved; conserved exactly"),
+        Check(
+            f"K = {K}: damage after n draws",
+            expected,
+            measured,
+            math.hypot(expected_se, measured_se),
+            note=f"from {1 / (K + 1):.3f} at the start; expected from {len(reference)} coupled urns",
+        ),
+        Check("exponent d ln D / d ln n", (1 - eps) * g - 1, *exponent, note="tolerance: curvature of p(x)"),
+    ]
 
 
 def coupled_urns(first: Float, second: Float, n: int, count: int, rng: np.random.Generator) -> Float:
@@ -371,8 +384,8 @@ def measured_exponent(
 ) -> tuple[float, float, float]:
     """Exponent of the lead of one family among equal ones: measured, its standard error, and what curvature adds.
 
-    Twins start with the first family ahead by 2 % and behind by as much, on the same draws, so that
-    what both share of chance, and what is quadratic in the lead, cancels. Batches are 5 % of the founding mass.
+    The runs of a pair start with the first family ahead by 2 %, and behind by as much, on the same draws. What both
+    share of chance, and what is quadratic in the lead, cancels. Batches are 5 % of the founding mass.
     """
     batch = max(1, round(0.05 * volume))
     # Strong reinforcement would leave the neighbourhood of equality before that.
@@ -413,8 +426,8 @@ def central_limit(
 ) -> Iterator[Check]:
     """Variance of the share of two colours about 1/2, times the volume."""
     slope = (1 - eps) * g
-    require(slope < 0.45, f"U6: f' = (1 - eps) g = {slope:g}: must be below .45 (at 1/2 the limit ceases to exist)")
-    require(n >= N0, f"U6: n = {n}: must be at least N0 = {N0:g}, or founding has not faded")
+    refuse(slope >= 0.45, f"U6: f' = (1 - eps) g = {slope:g}: must be below 0.45 (at 1/2 the limit ceases to exist)")
+    refuse(n < N0, f"U6: n = {n}: must be at least N0 = {N0:g}, or founding has not faded")
     times = sorted({max(1, n >> k) for k in range(3)})
     x = family_masses(urn(2, (N0 / 2, N0 / 2), **reinforcing(g, eps)), seeds(seed, "U6", runs), times)
     size = x.sum(axis=2)
@@ -445,7 +458,7 @@ def lock_in_threshold(
     g: float = parameter(2.0, "reinforcement", 1.05, 4),
     step: float = parameter(0.05, "distance from eps_c at which the ABM is tried", 0.005, 0.5),
     volume: int = parameter(2_000, "founding mass of the ABM", 100, 10**6),
-    twins: int = parameter(300, "twin runs on either side", 20, 10**5, fast=80),
+    twins: int = parameter(300, "pairs of runs on either side", 20, 10**5, fast=80),
 ) -> Iterator[Check]:
     """Thresholds of the twin built from the parameters, and the sign of growth in the ABM."""
     limits = Twin.from_parameters(urn(K, volume / K, 10, **reinforcing(g, 0.0))).thresholds()
@@ -453,8 +466,9 @@ def lock_in_threshold(
     yield Check("eps_c, root of the Jacobian", critical, limits.symmetric, tolerance=1e-9)
     yield Check("eps_sn, root finder", known_fold(g, K), limits.fold, tolerance=1e-8 if g == 2 or K == 2 else 1e-6)
     if K == 2:
-        note = "at any g above 1"
-        yield Check("gap eps_sn - eps_c, K = 2", 0.0, limits.fold - limits.symmetric, tolerance=1e-9, note=note)
+        yield Check(
+            "gap eps_sn - eps_c, K = 2", 0.0, limits.fold - limits.symmetric, tolerance=1e-9, note="at any g above 1"
+        )
     for sign, name in ((-1, "below"), (1, "above")):
         eps = critical + sign * step
         if not 0 <= eps <= 1:
@@ -463,7 +477,7 @@ def lock_in_threshold(
         runs = seeds(seed, f"U7 {name}", twins * 40)
         exponent, error, curvature = measured_exponent(K, g, eps, volume, math.e, runs[:twins])
         if 8 * error > abs(expected):
-            # Too few twins to tell the sign this close to the threshold.
+            # Too few pairs to tell the sign this close to the threshold.
             enough = math.ceil(twins * (8 * error / abs(expected)) ** 2)
             exponent, error, curvature = measured_exponent(K, g, eps, volume, math.e, runs[:enough])
         note = f"growth of the largest share over one e-fold; 0 is {abs(expected) / error:.0f} standard errors away"
@@ -535,8 +549,8 @@ def intervention(
     runs: int = parameter(800, RUNS, 30, 10**6, fast=60),
 ) -> Iterator[Check]:
     """Share in the end after extra records, and what it costs to move it by D."""
-    require(a + b + 1 <= N, f"U9: N = {N}: must be above the founding mass a + b = {a + b:g}")
-    require(D * N >= 2, f"U9: D N = {D * N:g}: must be at least 2, or whole records cannot buy the shift")
+    refuse(a + b + 1 > N, f"U9: N = {N}: must be above the founding mass a + b = {a + b:g}")
+    refuse(D * N < 2, f"U9: D N = {D * N:g}: must be at least 2, or whole records cannot buy the shift")
     p = urn(2, (a, b))
     space = small_space(2, p.space.materials)
     given: list[tuple[float, float, float]] = []
@@ -577,14 +591,12 @@ def adoption(
     g_R: float = parameter(2.5, "taste of R-agents for A", 0, 1000),
     g_S: float = parameter(4.5, "taste of S-agents for B", 0, 1000),
     runs: int = parameter(1_200, RUNS, 30, 10**6, fast=80),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Which model takes the market, and how many adoptions it takes."""
     # Rounded as the rule rounds utilities, since decimals are not exact.
     b_A, b_B = math.floor(round(g_S / r, 9)) + 1, math.floor(round(g_R / r, 9)) + 1
     mean = b_A * b_B
-    require(
-        mean <= 2_000, f"U10: the barriers are {b_A} and {b_B} adoptions away; g_R and g_S must be smaller against r"
-    )
+    refuse(mean > 2_000, f"U10: the barriers are {b_A} and {b_B} adoptions away; g_R and g_S must be smaller against r")
     planners = int(min(100_000, 40 * mean + 200))
     taste = {"adoption": "utility", "utility_gaps": (g_R, g_S), "utility_returns": r}
     changes = grouped(
@@ -610,11 +622,17 @@ def adoption(
                 strayed += abs(int(np.diff(eco.world.registry.adopters)[0])) != abs(lead) + b_A + b_B + 5
                 break
     expected, measured, undecided = b_B / (b_A + b_B), float(np.mean(first)), runs - len(first)
-    note = f"barriers: A ahead by {b_A}, B ahead by {b_B}; undecided after {planners} agents: {undecided}"
-    error = math.sqrt(expected * (1 - expected) / len(first))
-    yield Check("P(A takes the market)", expected, measured, error, note=note)
-    yield Check("E adoptions until then", float(mean), *mean_error(time))
-    yield Check("runs in which somebody later takes the other", 0, strayed)
+    return [
+        Check(
+            "P(A takes the market)",
+            expected,
+            measured,
+            math.sqrt(expected * (1 - expected) / len(first)),
+            note=f"barriers: A ahead by {b_A}, B ahead by {b_B}; undecided after {planners} agents: {undecided}",
+        ),
+        Check("E adoptions until then", float(mean), *mean_error(time)),
+        Check("runs in which an agent later takes the other", 0, strayed),
+    ]
 
 
 @row("U11", "Monopoly with g > 1, equal shares with g < 1", "Rubin's theorem (Davis 1990)")
@@ -626,9 +644,9 @@ def monopoly(
     g_low: float = parameter(0.4, "reinforcement below 1", -1, 0.95),
     n: int = parameter(400, "draws", 10, 20_000, fast=100),
     runs: int = parameter(1_500, RUNS, 30, 10**6, fast=80),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Chance that the first colour takes nearly all; shares with weak reinforcement."""
-    require(a + b <= n, f"U11: n = {n}: must be at least the masses a + b = {a + b:g}, or the winner is still open")
+    refuse(a + b > n, f"U11: n = {n}: must be at least the masses a + b = {a + b:g}, or the winner is still open")
     x = family_masses(urn(2, (a, b), **reinforcing(g, 0.0)), seeds(seed, "U11", runs), n)
     leads = float((np.sign(x[:, 0] - x[:, 1]) * 0.5 + 0.5).mean())
 
@@ -646,11 +664,19 @@ def monopoly(
     law, first = law_of_two(a, b, n, g_low), a + np.arange(n + 1)
     low_exact = float(law @ first) / (a + b + n)
     low_sd = math.sqrt(float(law @ ((first / (a + b + n) - low_exact) ** 2)))
-    note = f"tolerance: stopping at n = {n}, from the exact laws at n and 4 n"
-    yield Check("P(first colour is the monopolist)", path.monopoly_chance(a, b, g), leads, error, left, note=note)
-    yield Check("P(first colour leads after n draws)", exact, leads, error, note="exact law of two colours")
-    yield Check("g < 1: E x_n", low_exact, *mean_error(share), note="tends to 1/2 with n")
-    yield Check("g < 1: Var x_n", low_sd**2, *variance_error(share), note="tends to 0 with n")
+    return [
+        Check(
+            "P(first colour is the monopolist)",
+            path.monopoly_chance(a, b, g),
+            leads,
+            error,
+            left,
+            note=f"tolerance: stopping at n = {n}, from the exact laws at n and 4 n",
+        ),
+        Check("P(first colour leads after n draws)", exact, leads, error, note="exact law of two colours"),
+        Check("g < 1: E x_n", low_exact, *mean_error(share), note="tends to 1/2 with n"),
+        Check("g < 1: Var x_n", low_sd**2, *variance_error(share), note="tends to 0 with n"),
+    ]
 
 
 @row("U12", "No perturbation, no difference", "common random numbers by construction")
@@ -659,8 +685,8 @@ def zero_perturbation(
     ticks: int = parameter(24, "ticks", 2, 2_000, fast=8),
     materials: int = parameter(2_000, "materials", 200, 10**6, fast=600),
     planners: int = parameter(12, "planners", 2, 1_000),
-) -> Iterator[Check]:
-    """Bytes that differ between twins, and choices of others in the tick in which one planner is perturbed."""
+) -> list[Check]:
+    """Bytes that differ between identical runs, and choices of others in the tick in which one planner is perturbed."""
     changes = grouped(
         space={"materials": materials, "families": 20},
         founding={"records": 300},
@@ -691,10 +717,15 @@ def zero_perturbation(
         return sum(x != y for x, y in zip(one, other, strict=True))
 
     (parts, choices), (twin, same), (other, perturbed) = course(False), course(False), course(True)
-    yield Check("parts that differ between twins", 0, different(parts + choices, twin + same))
-    beside = different([*parts, choices[0]], [*other, perturbed[0]])
-    yield Check("parts that differ beside the perturbed planner, in its tick", 0, beside)
-    yield Check("the perturbed planner itself differs", 1, float(choices[1] != perturbed[1]))
+    return [
+        Check("parts that differ between identical runs", 0, different(parts + choices, twin + same)),
+        Check(
+            "parts that differ beside the perturbed planner, in its tick",
+            0,
+            different([*parts, choices[0]], [*other, perturbed[0]]),
+        ),
+        Check("the perturbed planner itself differs", 1, float(choices[1] != perturbed[1])),
+    ]
 
 
 @row("U13", "Coverage by random choice", "occupancy: 1 - (1 - 1/E)^t")
@@ -721,11 +752,12 @@ def random_coverage(
     ends = [path.run_to(p, s, t // per_tick, space=space, observe=touched) for s in seeds(seed, "U13", runs)]
     missed, both = (1 - 1 / E) ** t, (1 - 2 / E) ** t
     error = math.sqrt(max(0.0, missed * (1 - missed) / E + (1 - 1 / E) * (both - missed**2)) / runs) or 1e-12
-    note = "standard error from the exact variance"
-    yield Check("share of materials seen", 1 - missed, mean_error(ends)[0], error, note=note)
+    yield Check(
+        "share of materials seen", 1 - missed, mean_error(ends)[0], error, note="standard error from the exact variance"
+    )
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 SEQUENCE = np.random.Generator(np.random.Philox(1))  # a generator that remembers
 

@@ -16,9 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError
-from mpbf_abm.evidence.known.communities import grouped
-from mpbf_abm.evidence.known.rows import Check, NotRun, generator, mean_error, mutation, parameter, row
+from mpbf_abm.errors import refuse
+from mpbf_abm.evidence.known.rows import Check, NotRun, generator, grouped, mean_error, mutation, parameter, row
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.model.campaign import run_campaign
 from mpbf_abm.model.community import Community
@@ -33,7 +32,7 @@ from mpbf_abm.stats.concentration import gini
 from mpbf_abm.studies.whatif import WhatIf, run_plan
 
 # Sources of rows.
-GREEDY_AND_EXPLORING = "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration .71 times"
+GREEDY_AND_EXPLORING = "Liang et al. 2021; Rohr et al. 2020: greedy 4.3 times (1.5 to 20), pure exploration 0.71 times"
 
 BASELINE = Path(__file__).with_name("baseline.json")
 BASELINE_RUNS = (("quick", 1, 60), ("default", 2, 36), ("null", 3, 60))  # preset, seed, ticks
@@ -57,7 +56,7 @@ def relabelling(
     families: int = parameter(12, "families", 2, 500),
     planners: int = parameter(10, "planners", 1, 1_000),
     materials: int = parameter(800, "materials", 50, 10**6),
-) -> Iterator[Check]:
+) -> list[Check]:
     """Records and discoveries of a community and of the same one with other labels."""
     changes = grouped(
         space={"materials": materials, "families": families},
@@ -77,15 +76,16 @@ def relabelling(
             eco.step()
         by_slot = np.empty(planners)
         by_slot[eco.world.planners.slots] = eco.world.planners.claims
-        counts = eco.world.commons.records_by_family().astype(np.float64)
-        return counts, eco.recorder.series[-1][1]["found"], by_slot
+        return eco.world.commons.records_by_family().astype(np.float64), eco.recorder.series[-1][1]["found"], by_slot
 
     records, found, claims = run(space)
     relabelled, shuffled = run(space.relabelled(order)), run(space, shuffle=True)
-    yield Check("records of families that differ", 0, float(np.abs(records[order] - relabelled[0]).sum()))
-    yield Check("finds that differ", 0, abs(found - relabelled[1]))
-    yield Check("records that differ with planners in other rows", 0, float(np.abs(records - shuffled[0]).sum()))
-    yield Check("claims of planners that differ", 0, float(np.abs(claims - shuffled[2]).max()))
+    return [
+        Check("records of families that differ", 0, float(np.abs(records[order] - relabelled[0]).sum())),
+        Check("discoveries that differ", 0, abs(found - relabelled[1])),
+        Check("records that differ with planners in other rows", 0, float(np.abs(records - shuffled[0]).sum())),
+        Check("claims of planners that differ", 0, float(np.abs(claims - shuffled[2]).max())),
+    ]
 
 
 def shuffle_planners(eco: Community, order: NDArray[np.int64]) -> None:
@@ -170,8 +170,7 @@ def found_data(data: Path | None, needed: str) -> Path:
     """Folder of real data, or the reason why a row cannot be run."""
     if data is None:
         raise NotRun(f"needs real data: --data DIR with {needed} (see the README's section on real data)")
-    if not (data / needed).is_dir():
-        raise ConfigurationError(f"--data {data}: has no folder '{needed}'")
+    refuse(not (data / needed).is_dir(), f"--data {data}: has no folder '{needed}'")
     return data
 
 
@@ -212,7 +211,7 @@ def real_pools(
     yield Check(name, math.log10(0.71), mean, error, -math.log10(0.71), note=f"AF {10**mean:.2f}; {note}")
 
 
-# --------------------------------------------------------------------------- wrong rules
+# --------------------------------------------------------------------------- injected faults
 
 mutation("families keep their labels in the draws", World.family_clocks, "W1")(
     lambda _, self, name, cohort: self.clocks(name, cohort, self.space.families)

@@ -1,16 +1,19 @@
-"""A study in words: its size and cost, and what came of its runs."""
+"""Runs in words: headline outcomes of a run or what-if; size and cost of a study, and what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.figures import of_studies
-from mpbf_abm.outputs import clock, size, table, write_pages
+from mpbf_abm.model.indicators import UNITS
+from mpbf_abm.model.run import HEADLINE
+from mpbf_abm.outputs import clock, number, size, table, write_pages
+from mpbf_abm.stats.paired import spread
 from mpbf_abm.studies import analyses
 from mpbf_abm.studies.analyses import Analysis
 from mpbf_abm.studies.definition import StudyDefinition
@@ -19,9 +22,63 @@ from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.report import report
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.upkeep import CostEstimate
+from mpbf_abm.studies.whatif import Ensemble
 
 KINDS = ("phase", "compare", "robustness", "sensitivity", "discover")
 Stored = tuple[int, int] | None  # runs of the study, and others
+
+# --------------------------------------------------------------------------- a run or what-if
+
+
+def run_text(ensemble: Ensemble) -> str:
+    """Format headline outcomes: means and effects, medians and ranges."""
+    parts = [ensemble.plan.words(), ""]
+    if ensemble.effects is not None:
+        effects: list[Any] = list(ensemble.effects.set_index("outcome").loc[list(HEADLINE)].itertuples())
+        head = ["outcome (mean)", "baseline", "what-if", "difference", "95 % interval  ", "VRF", "pairs"]
+        rows = [*map(_effect, effects)]
+        note = "* 95 % interval excludes zero (simultaneous). VRF: variance-reduction factor of pairing"
+        parts += [table(head, rows, right=(1, 2, 3, 4, 5, 6)), note, *ensemble.cautions, ""]
+    return "\n".join([*parts, _spread_table(ensemble)])
+
+
+def _effect(effect: Any) -> list[str]:
+    """Return the cells of an outcome's effect."""
+    means = [number(effect.baseline), number(effect.treated), number(effect.difference, "+")]
+    return [effect.Index, *means, _interval(effect), number(effect.vrf), str(effect.n)]
+
+
+def _interval(effect: Any) -> str:
+    if effect.identical:
+        return "identical  "
+    if math.isnan(effect.low):
+        return "-"
+    return f"{effect.low:+.3g} to {effect.high:+.3g} {'*' if effect.low > 0 or effect.high < 0 else ' '}"
+
+
+def _spread_table(ensemble: Ensemble) -> str:
+    if ensemble.plan.replicates == 1:
+        values = [[o, number(float(ensemble.summary[o].iloc[0])), UNITS[o]] for o in HEADLINE]
+        return table(["outcome", "value", "unit"], values, right=(1,))
+    arms = list(ensemble.plan.arms)
+    cells = [map(_spread, spread(ensemble.arm(arm), HEADLINE).itertuples()) for arm in arms]
+    rows = [[o, *of_arms, UNITS[o]] for o, *of_arms in zip(HEADLINE, *cells, strict=True)]
+    head = ["outcome (median, 10-90 % of runs)", *(arms if len(arms) > 1 else ["value"]), "unit"]
+    return table(head, rows, right=range(1, len(head) - 1))
+
+
+def _spread(row: Any) -> str:
+    return f"{number(row.median)} ({number(row.p10)} to {number(row.p90)})"
+
+
+def run_mapping(ensemble: Ensemble, folder: Path, run_hash: str) -> dict[str, Any]:
+    """Return outcomes of every run, and effects, for machines."""
+    effects = None if ensemble.effects is None else ensemble.effects.to_dict("records")
+    run = {"run_hash": run_hash, "out": str(folder), "ticks": ensemble.plan.ticks, "seeds": ensemble.plan.seeds}
+    return run | {"runs": ensemble.summary.to_dict("records"), "effects": effects, "cautions": ensemble.cautions}
+
+
+# --------------------------------------------------------------------------- a study
 
 
 def runs_in_words(plan: Plan) -> str:
@@ -38,15 +95,20 @@ def runs_in_words(plan: Plan) -> str:
 
 def _counts(plan: Plan) -> tuple[int, int]:
     """Count the fewest and the most runs."""
+    return plan.count(), plan.count(_most(plan))
+
+
+def _most(plan: Plan) -> int:
+    """Return the most replicates."""
     n = plan.study.replicates
-    return plan.count(), plan.count(n.n or n.most or 0)
+    return n.n or n.most or 0
 
 
 def plan_mapping(plan: Plan, stored: Stored, cost: CostEstimate | None) -> dict[str, Any]:
     """Return size, cost and supported analyses, for machines."""
-    runs, n = _counts(plan), plan.study.replicates
+    runs, replicates = _counts(plan), [plan.study.replicates.first, _most(plan)]
     size = {"study": plan.study.name, "scenarios": len(plan.scenarios), "arms": [a.label for a in plan.arms]}
-    size |= {"replicates": [n.first, n.n or n.most or 0], "runs": runs, "stored": stored or [0, 0]}
+    size |= {"replicates": replicates, "runs": runs, "stored": stored or [0, 0]}
     supported = {kind: why or True for kind, why in plan.supports().items()}
     pilot = cost and vars(cost) | {"total_seconds": [*map(cost.duration, runs)], "total_bytes": [*map(cost.disk, runs)]}
     return size | {"analyses": supported, "pilot": pilot}
@@ -58,15 +120,19 @@ def plan_rows(plan: Plan, stored: Stored, cost: CostEstimate | None) -> list[lis
     if stored is not None:
         rows.append(["stored", f"{stored[0]} of these runs, {stored[1]} that are no part of the study as it is now"])
     if cost is not None:
-        different = dict.fromkeys(_counts(plan))
-        failed = f"; {cost.failed} FAILED: {cost.message}" if cost.failed else ""
-        rows += [
-            ["pilot", f"{cost.pilot} runs timed, {cost.seconds:.3g} s each on {cost.workers} processes{failed}"],
-            ["time", " to ".join(clock(cost.duration(r)) for r in different) + f" on {cost.workers} processes"],
-            ["disk", " to ".join(size(cost.disk(r)) for r in different)],
-        ]
+        rows += _cost_rows(cost, list(dict.fromkeys(_counts(plan))))
     why = plan.supports().items()
     return rows + [[f"mpbf {name}", f"not supported: {reason}" if reason else "supported"] for name, reason in why]
+
+
+def _cost_rows(cost: CostEstimate, counts: Sequence[int]) -> list[list[str]]:
+    """Return time and disk of the fewest and the most runs."""
+    failed = f"; {cost.failed} FAILED: {cost.message}" if cost.failed else ""
+    return [
+        ["pilot", f"{cost.pilot} runs timed, {cost.seconds:.3g} s each on {cost.workers} processes{failed}"],
+        ["time", " to ".join(clock(cost.duration(r)) for r in counts) + f" on {cost.workers} processes"],
+        ["disk", " to ".join(size(cost.disk(r)) for r in counts)],
+    ]
 
 
 def summary(definition: StudyDefinition, tally: Tally, place: Path, part: Shard | None) -> str:
@@ -80,16 +146,18 @@ def summary(definition: StudyDefinition, tally: Tally, place: Path, part: Shard 
         lines.append(f"{tally.failed_before} runs failed before: {failures}; {retry}")
     elif tally.failed:
         lines.append(failures)
+    return "\n".join([*lines, *_next(definition, tally, place, part)])
+
+
+def _next(definition: StudyDefinition, tally: Tally, place: Path, part: Shard | None) -> list[str]:
+    """Return which command comes next, and whether the wanted precision is reached."""
     if tally.interrupted:
-        lines.append(f"interrupted; finished runs are kept: mpbf study run {place} resumes")
-    elif part is not None:
-        lines.append(f"when all {part.of} shards are there: mpbf study merge {place}")
-    elif definition.adaptive:
-        reached = "precise enough" if tally.precise else "wanted precision NOT reached"
-        lines.append(f"{tally.replicates} replicates: {reached}")
-    if not tally.interrupted and part is None:
-        lines.append(f"mpbf study report {place}" + (f"; mpbf compare {place}" if len(definition.arms) > 1 else ""))
-    return "\n".join(lines)
+        return [f"interrupted; finished runs are kept: mpbf study run {place} resumes"]
+    if part is not None:
+        return [f"when all {part.of} shards are there: mpbf study merge {place}"]
+    reached = "precise enough" if tally.precise else "wanted precision NOT reached"
+    adaptive = [f"{tally.replicates} replicates: {reached}"] if definition.adaptive else []
+    return [*adaptive, f"mpbf study report {place}" + f"; mpbf compare {place}" * (len(definition.arms) > 1)]
 
 
 def merged(count: Mapping[str, int], target: Path) -> str:
@@ -107,17 +175,20 @@ def failures_text(frame: pd.DataFrame, tracebacks: Mapping[str, str]) -> str:
     """Return failed runs as a table, the message last, and tracebacks below."""
     if not len(frame):
         return "no run failed"
-    order = [c for c in frame.columns if c != "message"] + ["message"]
-    rows = [
-        [str(v)[:12] if c == "run" else f"{v:.6g}" if isinstance(v, float) else str(v) for c, v in row.items()]
-        for row in frame[order].to_dict("records")
-    ]
+    order = [*frame.columns.drop("message"), "message"]
+    rows = frame[order].map(_cell).assign(run=frame["run"].str[:12]).to_numpy().tolist()
     below = [f"\n{run}\n{tracebacks.get(run, '')}" for run in frame["run"]] if tracebacks else []
     return "\n".join([table(order, rows), *below])
 
 
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def write_report(results: Results, work: Path) -> None:
     """Write methods, parameters, counts and every analysis that the design supports, with their figures."""
+    from mpbf_abm.figures import of_studies
+
     made: list[Analysis] = []
     refused: list[str] = []
     for kind in KINDS:
@@ -134,6 +205,8 @@ def write_report(results: Results, work: Path) -> None:
 
 def write_analysis(results: Results, analysis: Analysis, work: Path) -> None:
     """Write notes, tables and figure of an analysis."""
+    from mpbf_abm.figures import of_studies
+
     write_pages(work, {"notes.txt": "\n".join(analysis.notes) + "\n"}, analysis.tables)
     of_studies.save(results, analysis, work / analysis.kind)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mpbf_abm.cli.progress import Bar
+from mpbf_abm.cli.console import Bar
 from mpbf_abm.errors import ConfigurationError, StoppedError
-from mpbf_abm.evidence.assessments.assessment import Battery, Finding, Report, Setting, run_battery
+from mpbf_abm.evidence.assessments.assessment import Assessment, Finding, Report, Setting, run_assessment
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters
@@ -23,15 +23,18 @@ def squares(setting, task):
 
 def report(_, values):
     mean = mean_estimate(list(values.values()))
-    return Report((Finding("mean square", mean, 0.0, len(values), ""),), {"squares": pd.DataFrame({"n": list(values), "square": list(values.values())})})  # fmt: skip
+    return Report(
+        (Finding("mean square", mean, 0.0, len(values), ""),),
+        {"squares": pd.DataFrame({"n": list(values), "square": list(values.values())})},
+    )
 
 
-SQUARES = Battery("squares", "What are squares?", lambda s: list(range(s.replicates)), squares, report, fewest=3)
+SQUARES = Assessment("squares", "What are squares?", lambda s: list(range(s.replicates)), squares, report, fewest=3)
 
 
 def test_a_report_is_the_same_in_any_number_of_processes():
     setting, watch = Setting(Parameters(), seed=2, replicates=5), Bar(quiet=True)
-    one, two = run_battery(SQUARES, setting), run_battery(SQUARES, setting, 2, watch)
+    one, two = run_assessment(SQUARES, setting), run_assessment(SQUARES, setting, 2, watch)
     assert list(one.tables["squares"]["square"]) == [4, 9, 16, 25, 36]
     pd.testing.assert_frame_equal(one.tables["squares"], two.tables["squares"])
     assert one.findings == two.findings
@@ -41,7 +44,7 @@ def test_a_report_is_the_same_in_any_number_of_processes():
 def test_a_value_that_is_kept_serves_any_number_of_communities_and_no_other_setting(tmp_path: Path):
     def made(setting: Setting) -> tuple[int, int]:
         watch = Bar(quiet=True)
-        report = run_battery(SQUARES, setting, 1, watch, tmp_path)
+        report = run_assessment(SQUARES, setting, 1, watch, tmp_path)
         assert list(report.tables["squares"]["square"]) == [(setting.seed + n) ** 2 for n in range(setting.replicates)]
         return watch.done, watch.known
 
@@ -49,10 +52,12 @@ def test_a_value_that_is_kept_serves_any_number_of_communities_and_no_other_sett
     assert made(Setting(Parameters(), replicates=5)) == (0, 5)
     assert made(Setting(Parameters(), replicates=8)) == (3, 5)
     for other in (
-        Setting(Parameters(), seed=2, replicates=5), Setting(Parameters(), ticks=60, replicates=5),
-        Setting(Parameters.preset("quick"), replicates=5), Setting(Parameters(), policies=(Policy("audits", start=3),), replicates=5),
+        Setting(Parameters(), seed=2, replicates=5),
+        Setting(Parameters(), ticks=60, replicates=5),
+        Setting(Parameters.preset("quick"), replicates=5),
+        Setting(Parameters(), policies=(Policy("audits", start=3),), replicates=5),
         Setting(Parameters(), shocks=(Shock("funding_cut", start=3),), replicates=5),
-    ):  # fmt: skip
+    ):
         assert made(other) == (5, 0)
 
 
@@ -62,8 +67,8 @@ def cubes(setting, task):
 
 def test_another_measure_is_another_question_in_the_same_folder(tmp_path: Path):
     setting = Setting(Parameters(), replicates=3)
-    run_battery(SQUARES, setting, out=tmp_path)
-    found = run_battery(replace(SQUARES, measure=cubes), setting, out=tmp_path)
+    run_assessment(SQUARES, setting, out=tmp_path)
+    found = run_assessment(replace(SQUARES, measure=cubes), setting, out=tmp_path)
     assert list(found.tables["squares"]["square"]) == [1, 8, 27]
 
 
@@ -72,12 +77,15 @@ def of_their_number(setting, task):
 
 
 def test_no_value_depends_on_the_number_of_communities():
-    found = run_battery(replace(SQUARES, measure=of_their_number), Setting(Parameters(), replicates=3))
+    found = run_assessment(replace(SQUARES, measure=of_their_number), Setting(Parameters(), replicates=3))
     assert list(found.tables["squares"]["square"]) == [0, 1, 2]
 
 
 def test_a_setting_is_the_same_from_its_text():
-    events = {"policies": (Policy("tide", set={"planners.exploration": 0.9}, start=10, end=30, fade=3),), "shocks": (Shock("repository_outage", start=5, target=1),)}  # fmt: skip
+    events = {
+        "policies": (Policy("tide", set={"planners.exploration": 0.9}, start=10, end=30, fade=3),),
+        "shocks": (Shock("repository_outage", start=5, target=1),),
+    }
     for preset in ("default", "pool", "null"):
         setting = Setting(Parameters.preset(preset), 3, 0, 50, **events)
         assert repr(Setting.from_text(setting.to_text())) == repr(setting)
@@ -97,9 +105,9 @@ def test_a_task_that_fails_costs_itself_only(tmp_path: Path, monkeypatch: pytest
         StoppedError,
         match=r"^1 of 4 runs failed; the first: ValueError: not this one; finished runs are kept in .*runs, and",
     ):
-        run_battery(battery, setting, jobs, out=tmp_path)
+        run_assessment(battery, setting, jobs, out=tmp_path)
     monkeypatch.delenv("PICKY")
-    run_battery(battery, setting, jobs, watch, tmp_path)
+    run_assessment(battery, setting, jobs, watch, tmp_path)
     assert (watch.done, watch.known) == (1, 3)
 
 
@@ -107,15 +115,21 @@ def test_too_few_communities_and_nodes_that_do_not_exist_are_told_before_anythin
     p = Parameters()
     lost = Shock(name="repository_outage", start=5, target=p.infrastructure.repositories)
     with pytest.raises(ConfigurationError) as error:
-        run_battery(SQUARES, Setting(p, replicates=2, shocks=(lost,)))
+        run_assessment(SQUARES, Setting(p, replicates=2, shocks=(lost,)))
     assert len(error.value.faults) == 2
     assert "replicates = 2: must be at least 3 for squares" in error.value.faults[0]
 
 
 @pytest.mark.parametrize(
     ("low", "high", "null", "verdict"),
-    [(1.0, 2.0, 0.0, "above"), (-2.0, -1.0, 0.0, "below"), (-1.0, 1.0, 0.0, "as null"), (1.0, 2.0, math.nan, "-"), (math.nan, 1.0, 0.0, "-")],
-)  # fmt: skip
+    [
+        (1.0, 2.0, 0.0, "above"),
+        (-2.0, -1.0, 0.0, "below"),
+        (-1.0, 1.0, 0.0, "as null"),
+        (1.0, 2.0, math.nan, "-"),
+        (math.nan, 1.0, 0.0, "-"),
+    ],
+)
 def test_a_finding_is_set_against_its_null(low, high, null, verdict):
     assert Finding("x", Estimate(0.5 * (low + high), 1.0, low, high), null, 4, "").verdict == verdict
 
@@ -127,5 +141,11 @@ def threads(setting, task):  # noqa: ARG001
 
 
 def test_linear_algebra_has_one_thread_in_this_process_as_in_any_other():
-    watched = Battery("threads", "How many?", lambda s: list(range(s.replicates)), threads, lambda _, v: Report((), {"n": pd.DataFrame({"n": list(v.values())})}))  # fmt: skip
-    assert all(set(n) == {1} for n in run_battery(watched, Setting(Parameters(), replicates=2)).tables["n"]["n"])
+    watched = Assessment(
+        "threads",
+        "How many?",
+        lambda s: list(range(s.replicates)),
+        threads,
+        lambda _, v: Report((), {"n": pd.DataFrame({"n": list(v.values())})}),
+    )
+    assert all(set(n) == {1} for n in run_assessment(watched, Setting(Parameters(), replicates=2)).tables["n"]["n"])

@@ -1,4 +1,4 @@
-"""``mpbf pool``: campaigns on a pool of real settings, rules compared on the same starts."""
+"""``mpbf data`` and ``mpbf pool``: tables of real materials, and campaigns on a pool of real settings."""
 
 from __future__ import annotations
 
@@ -7,12 +7,56 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mpbf_abm.cli.binding import argument, faults_of, names_in, option, real, whole
-from mpbf_abm.cli.console import complain, refuse, refuse_if, result, tell
-from mpbf_abm.cli.options import MORE, Jobs, Json, Out, PoolOptions, Quiet, given, workers
+from mpbf_abm.cli.binding import argument, names_in, option, real, whole
+from mpbf_abm.cli.console import Bar, complain, result, tell
+from mpbf_abm.cli.options import MORE, OF_TABLE, DataOptions, Jobs, Json, Out, PoolOptions, Quiet, flag, given, workers
+from mpbf_abm.errors import ConfigurationError, faults_of, refuse, refuse_any
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
+
+# --------------------------------------------------------------------------- tables and pools
+
+
+@dataclass(frozen=True)
+class TableReading(DataOptions):
+    """How a file is read that is a pool where it has an objective, and a table otherwise."""
+
+    def check(self) -> None:
+        """Raise options that are missing, or belong to the other kind of file."""
+        columns = self.columns()
+        missing = [f"a table needs --{n}, a pool --objective" for n in ("formula", "measured") if n not in columns]
+        others = [f"{flag(n)} belongs to a table, --objective to a pool" for n in OF_TABLE if n in columns]
+        faults = missing if self.objective is None else others
+        refuse_any(faults)
+
+
+def check(
+    file: Annotated[Path, argument("FILE", "Table of formulas, or pool of numeric settings.")],
+    reading: TableReading,
+    as_json: Json = False,
+) -> None:
+    """Read a table (--formula, --measured) or a pool (--objective); report its contents and what became of its rows.
+
+    Faulty rows are listed, one line per kind, and end with exit code 2 unless --drop leaves them out.
+    """
+    from mpbf_abm.model.materials import report
+    from mpbf_abm.reports.materials import table_text
+
+    columns = {"table" if reading.objective is None else "pool": file, **reading.columns()}
+    try:
+        space = reading.read(drop=True, **columns)
+    except ConfigurationError:
+        # Faulty rows are listed with what else is wrong.
+        space = reading.read(drop=reading.drop, **columns)
+    found = report(space)
+    tell(as_json, found, table_text(found))
+    dropped = found["dropped"]
+    refuse(dropped["count"] and not reading.drop, [f"{line}; --drop leaves them out" for line in dropped["reasons"]])
+    complain(dropped["reasons"])
+
+
+# --------------------------------------------------------------------------- campaigns
 
 MOST_BY_DEFAULT = 500  # experiments
 RULES = names_in("learning.acquisition:RULES")
@@ -35,7 +79,7 @@ class PoolReading(PoolOptions):
 
     def check(self) -> None:
         """Raise what is missing."""
-        refuse_if(not self.objective, "a pool needs --objective")
+        refuse(not self.objective, "a pool needs --objective")
 
     def space(self, file: Path) -> MaterialsSpace:
         """Return the settings of a file."""
@@ -60,7 +104,7 @@ class Campaigns:
         """Raise a budget that is neither a number of experiments nor a share."""
         budget = self.budget or 0.0
         fault = f"--budget = {budget:g}: must be a whole number, or a share of the pool up to 1"
-        refuse_if(budget > 1 and budget != int(budget), fault)
+        refuse(budget > 1 and budget != int(budget), fault)
 
     def rules(self) -> list[str]:
         """Return the rules, each once."""
@@ -83,7 +127,7 @@ class Campaigns:
         faults = [f"--{fault}" if "=" in fault.split(":")[0] else fault for fault in faults]
         if self.noise and spread is None:
             faults.append("--noise: no setting is repeated in this pool, so that its spread is not known")
-        refuse(faults)
+        refuse_any(faults)
         return options
 
 
@@ -103,9 +147,8 @@ def pool(
     Rules are random, greedy, ucb, ei, thompson, maxvar and ranking. The default budget is three quarters of the pool,
     at most 500. Files are written with --out only; finished campaigns are kept in its folder `runs`.
     """
-    from mpbf_abm.cli.progress import Bar
     from mpbf_abm.measures.acceleration import summary_table
-    from mpbf_abm.reports.pool_report import report, write
+    from mpbf_abm.reports.materials import pool_text, write_pool
     from mpbf_abm.studies.study import run_campaigns
 
     space = reading.space(file)
@@ -116,7 +159,7 @@ def pool(
         with Bar(quiet or as_json, "campaign") as watch:
             made = run_campaigns(space, asked.rules(), seeds, workers(jobs), out=out, progress=watch, **options)
         if work is not None:
-            write(space, made, run, work)
+            write_pool(space, made, run, work)
     summary = summary_table(space, made)
     if as_json or not quiet:
-        tell(as_json, {"run": run, "summary": summary.to_dict("records")}, report(space, summary, options))
+        tell(as_json, {"run": run, "summary": summary.to_dict("records")}, pool_text(space, summary, options))
