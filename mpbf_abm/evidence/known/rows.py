@@ -104,18 +104,22 @@ class Parameter:
 
     def check(self, name: str, value: Any) -> Any:
         """Return a valid value in the default's kind, or raise one clear line."""
-        values = value if isinstance(value, (list, tuple)) else (value,)
-        refuse(isinstance(value, (list, tuple)) and not self.several, f"{name} = {value!r}: must be one {self.kind()}")
-        refuse(self.several and self.default and not values, f"{name} = []: must have at least one {self.kind()}")
+        many = isinstance(value, (list, tuple))
+        values = value if many else (value,)
+        refuse(many and not self.several, f"{name} = {value!r}: must be one {self.kind()}")
+        # Only several numbers can be none.
+        refuse(self.default and not values, f"{name} = []: must have at least one {self.kind()}")
         for v in values:
-            good = isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
-            good = good and (float(v).is_integer() or not self.whole)
-            refuse(
-                not (good and (v > self.low if self.above else v >= self.low) and v <= self.high),
-                f"{name} = {v!r}: must be a {self.kind()} {self.range()}".rstrip(),
-            )
-        out = tuple(int(v) if self.whole else float(v) for v in values)
+            refuse(not self._takes(v), f"{name} = {v!r}: must be a {self.kind()} {self.range()}".rstrip())
+        out = tuple(map(int if self.whole else float, values))
         return out if self.several else out[0]
+
+    def _takes(self, v: Any) -> bool:
+        """Return whether something is a number of the default's kind within the bounds."""
+        if type(v) is bool or not isinstance(v, (int, float)) or not math.isfinite(v):
+            return False
+        fits = float(v).is_integer() or not self.whole
+        return fits and self.low <= v <= self.high and not (self.above and v == self.low)
 
     def kind(self) -> str:
         """Return the words for its kind of value."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_any
+from mpbf_abm.errors import did_you_mean, faults_of, refuse, refuse_any, tried
 
 # Rows register themselves when their module is imported, in the order of the table.
 from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, statistics, urns, whole  # noqa: F401
@@ -63,32 +64,28 @@ def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[st
     ConfigurationError
         All faults at once: unknown names, values that are no numbers or out of range.
     """
+    assigned, faults = tried(partial(_assignment, rows, text) for text in assignments)
     changes: dict[str, dict[str, Any]] = {id: {} for id in rows}
-    faults: list[str] = []
-    for text in assignments:
-        name, sep, raw = (part.strip() for part in text.partition("="))
-        row, dot, key = name.rpartition(".")
-        value = number(raw)
-        if not sep or not name:
-            faults.append(f"'{text}': write --set name=value, or --set ROW.name=value")
-        elif value is None:
-            faults.append(f"{name} = {raw!r}: must be a number, or several in brackets: [1, 2.5]")
-        else:
-            among = [id for id in rows if id == row.upper()] if dot else list(rows)
-            takers = [id for id in among if key in ROWS[id].parameters]
-            if not takers:
-                known = sorted({k for id in among or rows for k in ROWS[id].parameters})
-                unknown = f"unknown parameter '{name}' of {', '.join(among or rows)}{did_you_mean(key, known)}"
-                faults.append(f"{unknown} (parameters: {', '.join(known)})")
-            for id in takers:
-                changes[id][key] = value
-    for id in rows:
-        try:
-            ROWS[id].values(changes[id])
-        except ConfigurationError as error:
-            faults += error.faults
-    refuse_any(faults)
+    for takers, key, value in assigned:
+        for id in takers:
+            changes[id][key] = value
+    refuse_any(faults + faults_of(*(partial(ROWS[id].values, changes[id]) for id in rows)))
     return changes
+
+
+def _assignment(rows: Sequence[str], text: str) -> tuple[list[str], str, Any]:
+    """Read ``name=value`` or ``ROW.name=value``; return the rows that take it, the parameter's name and its value."""
+    name, sep, raw = (part.strip() for part in text.partition("="))
+    row, dot, key = name.rpartition(".")
+    value = number(raw)
+    refuse(not sep or not name, f"'{text}': write --set name=value, or --set ROW.name=value")
+    refuse(value is None, f"{name} = {raw!r}: must be a number, or several in brackets: [1, 2.5]")
+    among = [id for id in rows if id == row.upper()] if dot else rows
+    takers = [id for id in among if key in ROWS[id].parameters]
+    known = sorted({k for id in among or rows for k in ROWS[id].parameters})
+    unknown = f"unknown parameter '{name}' of {', '.join(among or rows)}{did_you_mean(key, known)}"
+    refuse(not takers, f"{unknown} (parameters: {', '.join(known)})")
+    return takers, key, value
 
 
 def number(text: str) -> Any:
