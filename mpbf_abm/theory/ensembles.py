@@ -109,6 +109,11 @@ def family_masses(
     return seen[0] if isinstance(ticks, (int, np.integer)) else np.stack(seen, axis=1)
 
 
+def _attention(of: CuratorParameters | PlannerParameters, x: Float, space: MaterialsSpace) -> Float:
+    """Return the shares of attention that masses draw (R, K)."""
+    return crowd(x, max(of.exploration, of.exploration_floor), of.adjacency, of.reinforcement, space.similarity)
+
+
 def _histories(p: Parameters, streams: list[Streams], space: MaterialsSpace, ticks: int) -> Iterator[Float]:
     """Return masses (R, K) at the start and after each tick, in one array that goes on changing."""
     x = np.tile(founding_mass(p, space.families), (len(streams), 1))
@@ -118,18 +123,15 @@ def _histories(p: Parameters, streams: list[Streams], space: MaterialsSpace, tic
     # Budgets do not depend on what is found: one community without data counts for all.
     budgets = found_community(p.replace("founding.records", 0), Streams(0), space)
 
-    def attention(of: CuratorParameters | PlannerParameters) -> Float:
-        return crowd(x, max(of.exploration, of.exploration_floor), of.adjacency, of.reinforcement, space.similarity)
-
     yield x
     for tick in range(ticks):
         if p.curators.count and p.curators.records:
-            share = attention(p.curators)
+            share = _attention(p.curators, x, space)
             for j in range(p.curators.records):
                 _enter(x, _races(streams, f"curator.family.{j}", tick, p.curators.count, share, space))
         if p.planners.count:
             fund(budgets)
-            share = attention(p.planners)
+            share = _attention(p.planners, x, space)
             for j in range(int(budgets.planners.budget.max())):
                 chosen = _races(streams, f"planner.family.{j}", tick, p.planners.count, share, space)
                 _enter(x, chosen[:, budgets.planners.budget > j])

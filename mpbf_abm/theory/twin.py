@@ -561,22 +561,23 @@ class Twin:
             return Thresholds(0.0, 0.0, 0.0, equal)
         symmetric, closed = float(brentq(growth, 0.0, 1.0, xtol=1e-14)), 1.0 - 1.0 / gamma
 
-        def turn(share: float) -> float:
-            """Return the sign of the slope of the exploration at which a winner's share is steady."""
-            x = winner(share, K)
-            drawn = greedy.allocation(x)[0]
-            rise = float((greedy.inflow_jacobian(x) @ (winner(1.0, K) - winner(0.0, K)))[0]) / rate
-            return float((rise - 1) * (drawn - equal) - (drawn - share) * rise)
-
         # From near equality to near monopoly, in steps of the winner's log-odds.
         odds = np.linspace(math.log(equal / (1 - equal)) + 0.02, FARTHEST, 500)
         shares = 1.0 / (1.0 + np.exp(-odds))
-        rising = np.flatnonzero([turn(s) > 0 for s in shares])
+        rising = np.flatnonzero([greedy._turn(s, rate) > 0 for s in shares])
         if not len(rising):
             return Thresholds(symmetric, closed, symmetric, equal)
-        share = float(brentq(turn, shares[rising[-1]], shares[rising[-1] + 1], xtol=1e-15))
+        share = float(brentq(greedy._turn, shares[rising[-1]], shares[rising[-1] + 1], (rate,), xtol=1e-15))
         drawn = greedy.allocation(winner(share, K))[0]
         return Thresholds(symmetric, closed, float((drawn - share) / (drawn - 1 / K)), share)
+
+    def _turn(self, share: float, rate: float) -> float:
+        """Return the sign of the slope of the exploration at which a winner's share is steady, records coming in."""
+        K = self.families
+        x = winner(share, K)
+        drawn = self.allocation(x)[0]
+        rise = float((self.inflow_jacobian(x) @ (winner(1.0, K) - winner(0.0, K)))[0]) / rate
+        return float((rise - 1) * (drawn - 1.0 / K) - (drawn - share) * rise)
 
     def locked_in(self, exploration: float) -> float:
         """Return the share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
@@ -586,11 +587,12 @@ class Twin:
         if exploration == 0:
             return 1.0
 
-        def gap(share: float) -> float:
-            drawn = greedy.allocation(winner(share, K))[0]
-            return float(drawn - share - exploration * (drawn - 1 / K))
+        return float(brentq(greedy._gap, max(limits.locked_in, 1 / K + 1e-9), 1.0 - 1e-15, (exploration,), xtol=1e-15))
 
-        return float(brentq(gap, max(limits.locked_in, 1 / K + 1e-9), 1.0 - 1e-15, xtol=1e-15))
+    def _gap(self, share: float, exploration: float) -> float:
+        """Return what a winner draws at some exploration above its share."""
+        drawn = self.allocation(winner(share, self.families))[0]
+        return float(drawn - share - exploration * (drawn - 1 / self.families))
 
     def _greedy(self) -> Twin:
         """Return the twin that only reinforces; refuse one whose families are not alike."""

@@ -320,6 +320,18 @@ def dense_posterior(phi: NDArray[Any], y: Float, noise: Float, prior: float, tes
     return cross @ solved[:, 0], (at * at).sum(axis=1) / prior - (cross * solved[:, 1:].T).sum(axis=1)
 
 
+def _predictions(spec: RunSpec, family: int | None) -> Float:
+    """Return the model's predictions on its panel after a tick, with a record more of a family if one is named."""
+    eco = begin(spec, record=())
+    if family is not None:
+        deposit(eco, family, 1)
+    eco.step()
+    model = eco.world.registry.models[0]
+    if model is None:
+        raise RuntimeError("the trainer has published no model")
+    return np.asarray(model.panel_mean.ravel(), np.float64)
+
+
 def one_extra_record(seed: int, extra: int, records: int) -> Check:
     """Check how far a retrained model's predictions on the panel move when the commons held one more record."""
     changes = grouped(
@@ -332,18 +344,8 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
     p = Parameters().updated(changes)
     space = MaterialsSpace.synthetic(p, seed=seed)
 
-    def predictions(run_seed: int, family: int | None) -> Float:
-        eco = begin(RunSpec(p, run_seed, space=space), record=())
-        if family is not None:
-            deposit(eco, family, 1)
-        eco.step()
-        model = eco.world.registry.models[0]
-        if model is None:
-            raise RuntimeError("the trainer has published no model")
-        return np.asarray(model.panel_mean.ravel(), np.float64)
-
-    keys = enumerate(seeds(seed, "M8 extra", extra))
-    moved = [np.abs(predictions(s, k % space.families) - predictions(s, None)).mean() for k, s in keys]
+    specs = enumerate(RunSpec(p, s, space=space) for s in seeds(seed, "M8 extra", extra))
+    moved = [np.abs(_predictions(s, k % space.families) - _predictions(s, None)).mean() for k, s in specs]
     mean, error = mean_error(moved)
     note = f"mean absolute shift over the panel, {records} records before; largest of {extra}: {max(moved):.4f}"
     return Check("one extra record moves predictions by less than 0.01 sd", 0.01, mean, error, relation="<", note=note)
@@ -468,6 +470,12 @@ def bias_paths(
     return bias, mean
 
 
+def _rate(mean: Float, window: int) -> float:
+    """Return the rate of growth between the first and the last of three windows; NaN where the sign turns."""
+    ratio = mean[2] / mean[0]
+    return math.log(ratio) / (2 * window) if ratio > 0 else math.nan
+
+
 def growth_rate(
     run_seeds: Sequence[int], expected: float, fixed: float, rates: Rates, b_s: float, pi: float, g: float
 ) -> tuple[float, float]:
@@ -482,13 +490,9 @@ def growth_rate(
     bias, _ = bias_paths(run_seeds, start + 3 * window, rates, b_s, pi, g, founded)
     distance = bias[:, start:].reshape(len(bias), 3, window).mean(axis=2) - fixed
 
-    def rate(mean: Float) -> float:
-        ratio = mean[2] / mean[0]
-        return math.log(ratio) / (2 * window) if ratio > 0 else math.nan
-
     total, n = distance.sum(axis=0), len(distance)
-    left_out = np.array([rate((total - v) / (n - 1)) for v in distance])
-    return rate(total / n), float(math.sqrt((n - 1) * left_out.var()))
+    left_out = np.array([_rate((total - v) / (n - 1), window) for v in distance])
+    return _rate(total / n, window), float(math.sqrt((n - 1) * left_out.var()))
 
 
 # --------------------------------------------------------------------------- injected faults

@@ -228,17 +228,20 @@ CHECK = ("name", "expected", "measured", "standard_error", "tolerance", "relatio
 
 def as_json(outcomes: Sequence[RowOutcome], seed: int) -> dict[str, Any]:
     """Return everything about the outcomes, for machines."""
-
-    def check(c: Check) -> dict[str, Any]:
-        values = (c.name, c.expected, c.measured, c.error, c.tolerance, c.relation, c.passed, c.detects, c.note)
-        return dict(zip(CHECK, values, strict=True))
-
-    def row(o: RowOutcome) -> dict[str, Any]:
-        what = (o.id, o.title, o.source, o.values, round(o.seconds, 2), o.skipped or None, o.passed)
-        return dict(zip(ROW, (*what, [check(c) for c in o.checks]), strict=True))
-
     passed = all(o.passed for o in outcomes)
-    return {"seed": seed, "sigmas": SIGMAS, "passed": passed, "rows": [row(o) for o in outcomes]}
+    return {"seed": seed, "sigmas": SIGMAS, "passed": passed, "rows": [_row_fields(o) for o in outcomes]}
+
+
+def _row_fields(o: RowOutcome) -> dict[str, Any]:
+    """Return what machines read of a row."""
+    what = (o.id, o.title, o.source, o.values, round(o.seconds, 2), o.skipped or None, o.passed)
+    return dict(zip(ROW, (*what, [_check_fields(c) for c in o.checks]), strict=True))
+
+
+def _check_fields(c: Check) -> dict[str, Any]:
+    """Return what machines read of a check."""
+    values = (c.name, c.expected, c.measured, c.error, c.tolerance, c.relation, c.passed, c.detects, c.note)
+    return dict(zip(CHECK, values, strict=True))
 
 
 INTRO = """\
@@ -256,6 +259,10 @@ tests (`tests/docking`) and equals the model on the same keyed draws.
 """
 
 
+# Figures of a group of rows, by its letter: name and alternative text.
+PICTURES = {"K": ("twin", "The mean-field twin beside the model: where it is right, and where it is wrong")}
+
+
 def markdown(outcomes: Sequence[RowOutcome], command: str, figures: Mapping[str, str]) -> str:
     """Return the page ``docs/verification.md``; figures by name (verification, twin), as paths from the page."""
     checks = [c for o in outcomes for c in o.checks]
@@ -263,17 +270,17 @@ def markdown(outcomes: Sequence[RowOutcome], command: str, figures: Mapping[str,
     intro = INTRO.format(command=command, sigmas=f"{SIGMAS:g}")
     skipped = f"; not run: {', '.join(o.id for o in outcomes if o.skipped)}." if len(ran) < len(outcomes) else "."
     passed = f"{sum(o.passed for o in ran)} of {len(ran)} rows pass, with {len(checks)} checks{skipped}"
-    lines = [*intro.splitlines(), "", passed, ""]
-    if "verification" in figures:
-        lines += [f"![Expected against measured values of all rows]({figures['verification']})", ""]
+    picture = _picture(figures, "verification", "Expected against measured values of all rows")
+    lines = [*intro.splitlines(), "", passed, "", *picture]
     for letter in sorted({o.id[0] for o in outcomes}, key=list(GROUPS).index):
-        lines += [f"## {GROUPS[letter]}", ""]
-        if letter == "K" and "twin" in figures:
-            alt = "The mean-field twin beside the model: where it is right, and where it is wrong"
-            lines += [f"![{alt}]({figures['twin']})", ""]
-        for o in outcomes:
-            lines += section(o) if o.id[0] == letter else []
+        lines += [f"## {GROUPS[letter]}", "", *_picture(figures, *PICTURES.get(letter, ("", "")))]
+        lines += [line for o in outcomes if o.id[0] == letter for line in section(o)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _picture(figures: Mapping[str, str], name: str, alt: str) -> list[str]:
+    """Return the lines that show a figure, none where it is not given."""
+    return [f"![{alt}]({figures[name]})", ""] if name in figures else []
 
 
 def section(o: RowOutcome) -> list[str]:

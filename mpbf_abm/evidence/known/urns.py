@@ -635,6 +635,12 @@ def adoption(
     ]
 
 
+def _chance_of_lead(a: float, b: float, draws: int, g: float) -> float:
+    """Return the chance that the first colour has more after some draws, by the exact law."""
+    lead = 2 * (a + np.arange(draws + 1)) - (a + b + draws)
+    return float(law_of_two(a, b, draws, g) @ (np.sign(lead) * 0.5 + 0.5))
+
+
 @row("U11", "Monopoly with g > 1, equal shares with g < 1", "Rubin's theorem (Davis 1990)")
 def monopoly(
     seed: int,
@@ -650,12 +656,7 @@ def monopoly(
     x = family_masses(urn(2, (a, b), **reinforcing(g, 0.0)), seeds(seed, "U11", runs), n)
     leads = float((np.sign(x[:, 0] - x[:, 1]) * 0.5 + 0.5).mean())
 
-    def ahead(draws: int) -> float:
-        """Chance that the first colour has more, by the exact law."""
-        lead = 2 * (a + np.arange(draws + 1)) - (a + b + draws)
-        return float(law_of_two(a, b, draws, g) @ (np.sign(lead) * 0.5 + 0.5))
-
-    exact, later = ahead(n), ahead(4 * n)
+    exact, later = (_chance_of_lead(a, b, draws, g) for draws in (n, 4 * n))
     # The chance of a late change of leader falls as n^(1 - g).
     left = 1.5 * abs(later - exact) / (1 - 4.0 ** (1 - g)) + 1e-4
     error = math.sqrt(max(exact * (1 - exact), 1 / runs) / runs)
@@ -713,19 +714,26 @@ def zero_perturbation(
         last = results.planner == planners - 1
         return parts, [results.material[rows].tobytes() + results.observed[rows].tobytes() for rows in (~last, last)]
 
-    def different(one: list[bytes], other: list[bytes]) -> int:
-        return sum(x != y for x, y in zip(one, other, strict=True))
-
     (parts, choices), (twin, same), (other, perturbed) = course(False), course(False), course(True)
     return [
-        Check("parts that differ between identical runs", 0, different(parts + choices, twin + same)),
+        Check("parts that differ between identical runs", 0, _different(parts + choices, twin + same)),
         Check(
             "parts that differ beside the perturbed planner, in its tick",
             0,
-            different([*parts, choices[0]], [*other, perturbed[0]]),
+            _different([*parts, choices[0]], [*other, perturbed[0]]),
         ),
         Check("the perturbed planner itself differs", 1, float(choices[1] != perturbed[1])),
     ]
+
+
+def _different(one: list[bytes], other: list[bytes]) -> int:
+    """Count the parts that differ."""
+    return sum(x != y for x, y in zip(one, other, strict=True))
+
+
+def _touched(eco: Community) -> float:
+    """Return the share of the materials that were ever tested."""
+    return float(eco.world.commons.tested.mean())
 
 
 @row("U13", "Coverage by random choice", "occupancy: 1 - (1 - 1/E)^t")
@@ -746,10 +754,7 @@ def random_coverage(
     )
     p, space = Parameters.null(**changes), small_space(1, E)
 
-    def touched(eco: Community) -> float:
-        return float(eco.world.commons.tested.mean())
-
-    ends = [path.run_to(p, s, t // per_tick, space=space, observe=touched) for s in seeds(seed, "U13", runs)]
+    ends = [path.run_to(p, s, t // per_tick, space=space, observe=_touched) for s in seeds(seed, "U13", runs)]
     missed, both = (1 - 1 / E) ** t, (1 - 2 / E) ** t
     error = math.sqrt(max(0.0, missed * (1 - missed) / E + (1 - 1 / E) * (both - missed**2)) / runs) or 1e-12
     yield Check(
