@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 
 T = TypeVar("T")
 NOT_OWN = ("mpbf_abm.", "mesa.", "builtins")
@@ -160,8 +160,7 @@ def name_of(function: Any, name: str | None, kind: str, taken: Container[str]) -
         If it is taken.
     """
     called: str = name or function.__name__
-    if called in taken:
-        raise ConfigurationError(f"{kind} '{called}' is registered already")
+    refuse(called in taken, f"{kind} '{called}' is registered already")
     return called
 
 

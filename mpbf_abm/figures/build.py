@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from mpbf_abm.errors import OutputError, did_you_mean, refuse
+from mpbf_abm.errors import OutputError, did_you_mean, lines_where, refuse
 from mpbf_abm.figures import of_histories, of_networks, of_outcomes, style
 from mpbf_abm.figures.kind import Kind
 from mpbf_abm.figures.style import LIGHT, MM
@@ -172,16 +172,14 @@ def check(figure: Kind, fig: Figure, frames: Mapping[str, pd.DataFrame], journal
     fig.draw_without_rendering()  # ticks have their texts from here on
     shown = [t for t in fig.findobj(Text) if t.get_visible() and t.get_text().strip()]
     smallest = min((float(t.get_fontsize()) for t in shown), default=0.0)
-    limits = {
-        f"text of {smallest:g} points: at least {LEAST_POINTS:g}": smallest < LEAST_POINTS,
-        f"{figure.height:g} mm high: at most {journal.height:g}": figure.height > journal.height,
-        f"alternative text of {len(figure.alt)} characters: at least {LEAST_ALT}": len(figure.alt) < LEAST_ALT,
-    }
-    faults = [fault for fault, wrong in limits.items() if wrong] + _unlabelled(fig)
+    faults = lines_where(
+        (smallest < LEAST_POINTS, f"text of {smallest:g} points: at least {LEAST_POINTS:g}"),
+        (figure.height > journal.height, f"{figure.height:g} mm high: at most {journal.height:g}"),
+        (len(figure.alt) < LEAST_ALT, f"alternative text of {len(figure.alt)} characters: at least {LEAST_ALT}"),
+    ) + _unlabelled(fig)
     bare = [panel for panel in frames if panel not in figure.bare and not _is_honest(frames[panel])]
     faults += [f"panel '{panel}' has neither an interval nor single runs" for panel in bare]
-    if faults:
-        raise FigureError("\n".join(f"figure '{figure.name}': {fault}" for fault in faults))
+    refuse(faults, "\n".join(f"figure '{figure.name}': {fault}" for fault in faults), FigureError)
     return smallest
 
 

@@ -552,14 +552,10 @@ class Twin:
         K, rate, equal = self.families, self.total_inflow(), 1.0 / self.families
         greedy = self._greedy()
 
-        def growth(exploration: float) -> float:
-            change = self.exploring(exploration).inflow_jacobian(np.full(K, equal)) / rate
-            return float(np.linalg.eigvals(change).real.max()) - 1.0
-
         gamma = float(sum(s.rate * s.published[0] * self.reinforcement(s) for s in self.sources)) / rate
-        if K == 1 or growth(0.0) <= 0:
+        if K == 1 or self._from_equality(0.0, rate) <= 0:
             return Thresholds(0.0, 0.0, 0.0, equal)
-        symmetric, closed = float(brentq(growth, 0.0, 1.0, xtol=1e-14)), 1.0 - 1.0 / gamma
+        symmetric, closed = float(brentq(self._from_equality, 0.0, 1.0, (rate,), xtol=1e-14)), 1.0 - 1.0 / gamma
 
         # From near equality to near monopoly, in steps of the winner's log-odds.
         odds = np.linspace(math.log(equal / (1 - equal)) + 0.02, FARTHEST, 500)
@@ -570,6 +566,11 @@ class Twin:
         share = float(brentq(greedy._turn, shares[rising[-1]], shares[rising[-1] + 1], (rate,), xtol=1e-15))
         drawn = greedy.allocation(winner(share, K))[0]
         return Thresholds(symmetric, closed, float((drawn - share) / (drawn - 1 / K)), share)
+
+    def _from_equality(self, exploration: float, rate: float) -> float:
+        """Return how fast differences between equal families grow at some exploration, records coming in."""
+        change = self.exploring(exploration).inflow_jacobian(np.full(self.families, 1.0 / self.families)) / rate
+        return float(np.linalg.eigvals(change).real.max()) - 1.0
 
     def _turn(self, share: float, rate: float) -> float:
         """Return the sign of the slope of the exploration at which a winner's share is steady, records coming in."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -144,6 +145,13 @@ def gaussian_refits(
 # --------------------------------------------------------------------------- M4: resampling
 
 
+def _diversity(K: int, tick: int, eco: Community) -> float:
+    """Return the diversity of the families of a tick's records that are alive."""
+    commons = eco.world.commons
+    last = commons.family[commons.alive & (commons.tick == tick)]
+    return 1 - hhi(np.bincount(last, minlength=K))
+
+
 @row("M4", "Resampling of families", "Wright-Fisher loss of heterozygosity")
 def resampling(
     seed: int,
@@ -159,11 +167,7 @@ def resampling(
     p = urn(K, start, M, **{"commons.forgetting": ALL_GO, "commons.grace": 1, "space.materials": 4 * K})
     space = MaterialsSpace.synthetic(p, seed=0)
 
-    def diversity(eco: Community) -> float:
-        commons = eco.world.commons
-        last = commons.family[commons.alive & (commons.tick == t - 1)]
-        return 1 - hhi(np.bincount(last, minlength=K))
-
+    diversity = partial(_diversity, K, t - 1)
     expected = (1 - hhi(start)) * (1 - 1 / M) ** t
     mean, error = mean_error([run_to(p, s, t, space=space, observe=diversity) for s in seeds(seed, "M4", runs)])
     if expected * runs < 50:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean, refuse, refuse_any
+from mpbf_abm.errors import MpbfError, did_you_mean, refuse, refuse_any, tried
 from mpbf_abm.learning.heads import Head
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.community import Community
@@ -169,16 +169,15 @@ class KnownRow:
     def values(self, changes: Mapping[str, Any] | None = None, *, fast: bool = False) -> dict[str, Any]:
         """Return the values of the parameters: defaults, quick ones if asked, and changes on top."""
         values = {k: v.fast if fast and v.fast is not None else v.default for k, v in self.parameters.items()}
-        faults = []
-        for name, value in (changes or {}).items():
-            try:
-                values[name] = self.parameters[name].check(f"{self.id}.{name}", value)
-            except KeyError:
-                faults.append(f"unknown parameter '{self.id}.{name}'{did_you_mean(name, self.parameters)}")
-            except ConfigurationError as error:
-                faults += error.faults
+        given, faults = tried(partial(self._value, name, value) for name, value in (changes or {}).items())
         refuse_any(faults)
-        return values
+        return values | dict(given)
+
+    def _value(self, name: str, value: Any) -> tuple[str, Any]:
+        """Return a parameter's name and its valid value."""
+        meant = did_you_mean(name, self.parameters)
+        refuse(name not in self.parameters, f"unknown parameter '{self.id}.{name}'{meant}")
+        return name, self.parameters[name].check(f"{self.id}.{name}", value)
 
 
 ROWS: dict[str, KnownRow] = {}

@@ -214,12 +214,16 @@ def cells(outcomes: Sequence[RowOutcome]) -> list[list[str]]:
     for o in outcomes:
         if o.skipped:
             out.append([o.id, o.title, "", "", "", "", f"not run: {o.skipped}"])
-        for c in o.checks:
-            expected = ("" if c.relation == "=" else f"{c.relation} ") + f"{c.expected:.6g}"
-            error = (f"{c.error:.2g}" if c.error else "exact") + (f" (+ {c.tolerance:.1g})" if c.tolerance else "")
-            beyond, verdict = f"{c.detects:.2g}" if c.detects else "any", "ok" if c.passed else "FAILED"
-            out.append([o.id, c.name, expected, f"{c.measured:.6g}", error, beyond, verdict])
+        out += [[o.id, *_cells_of(c)] for c in o.checks]
     return out
+
+
+def _cells_of(c: Check) -> list[str]:
+    """Return the line of a check, for a table."""
+    expected = ("" if c.relation == "=" else f"{c.relation} ") + f"{c.expected:.6g}"
+    error = (f"{c.error:.2g}" if c.error else "exact") + (f" (+ {c.tolerance:.1g})" if c.tolerance else "")
+    beyond, verdict = f"{c.detects:.2g}" if c.detects else "any", "ok" if c.passed else "FAILED"
+    return [c.name, expected, f"{c.measured:.6g}", error, beyond, verdict]
 
 
 ROW = ("id", "title", "source", "parameters", "seconds", "skipped", "passed", "checks")

@@ -275,6 +275,12 @@ def numeric_inverse_hhi(a: float) -> float:
     return 1.0 + float(np.trapezoid(density * (1 - np.tanh(s / 2) ** 2) / (1 + np.tanh(s / 2) ** 2), s))
 
 
+def _early_index(p: Parameters, split: int, ticks: int, keys: Sequence[int]) -> tuple[float, float]:
+    """Return the early-stream index of the first of two families' share, and its standard error."""
+    runs = path.split_streams(p, split, ticks, keys, space=small_space(2, p.space.materials))
+    return path.early_stream_index(*(v[:, 0] / v.sum(axis=1) for v in runs))
+
+
 @row("U3", "Early-stream Sobol index", "martingale property of the Polya urn; pick-freeze (Janon et al. 2014)")
 def early_stream(
     seed: int,
@@ -294,12 +300,9 @@ def early_stream(
         f"U3: the early stream (m = {m}, batch_early = {batch_early}) must not be longer than the run",
     )
 
-    def measured(p: Parameters, split: int, ticks: int, label: str) -> tuple[float, float]:
-        runs = path.split_streams(p, split, ticks, seeds(seed, label, pairs), space=small_space(2, p.space.materials))
-        return path.early_stream_index(*(v[:, 0] / v.sum(axis=1) for v in runs))
-
-    one = measured(urn(2, (x0 * N0, (1 - x0) * N0)), m, n, "U3")
-    many = measured(urn(2, (x0 * batch_N0, (1 - x0) * batch_N0), batch), batch_early, batch_T, "U3 batches")
+    one = _early_index(urn(2, (x0 * N0, (1 - x0) * N0)), m, n, seeds(seed, "U3", pairs))
+    batches, keys = urn(2, (x0 * batch_N0, (1 - x0) * batch_N0), batch), seeds(seed, "U3 batches", pairs)
+    many = _early_index(batches, batch_early, batch_T, keys)
     early, whole = (urn_variance(x0 * batch_N0, batch_N0, np.full(t, batch)) for t in (batch_early, batch_T))
     yield Check("S_early", m * (n + N0) / (n * (m + N0)), *one)
     yield Check("S_early in batches", early / whole, *many)
