@@ -103,9 +103,7 @@ def build(
     refuse(journal not in JOURNALS, f"--journal {journal}: {journals}")
     known = _earlier(out, before or out)
     if before is not None:
-        kept = [file for name in known.keys() - {figure.name for figure in figures} for file in known[name]["files"]]
-        for file in kept:
-            shutil.copyfile(before / file, out / file)
+        _take_over([known[name] for name in known.keys() - {figure.name for figure in figures}], before, out)
     made = []
     for figure in figures:
         made.append(_build(figure, results(figure.name), out, JOURNALS[journal], formats, draft) | {"journal": journal})
@@ -116,6 +114,13 @@ def build(
     text = {"software": software, "figures": [known[n] for n in KINDS if n in known]}
     (out / LIST).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8", newline="\n")
     return made
+
+
+def _take_over(entries: Sequence[Mapping[str, Any]], before: Path, out: Path) -> None:
+    """Copy the files of figures of an earlier build."""
+    for entry in entries:
+        for file in entry["files"]:
+            shutil.copyfile(before / file, out / file)
 
 
 def _earlier(out: Path, before: Path) -> dict[str, Any]:

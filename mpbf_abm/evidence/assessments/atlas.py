@@ -301,6 +301,13 @@ def _judged(row: AtlasRow, x: Float) -> tuple[Estimate, str, float]:
     return effect, verdict(row.sign, effect), float(ttest_1samp(difference, 0.0).pvalue) if varies else math.nan
 
 
+def _finding(row: AtlasRow, effect: Estimate, word: str, n: int) -> Finding:
+    """Return the finding of a row."""
+    expected = f"expected {SIGNS[row.sign]}" if row.sign else "least expected between"
+    words = f"{row.layer}: {row.name}, {row.indicator} (sd)"
+    return Finding(words, effect, 0.0, n, f"{expected}: {word}")
+
+
 def report_of(rows: Sequence[AtlasRow], setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
     """Report effect and verdict of every row, and the indicator at every level."""
     by_variant: dict[tuple[Variant, int], dict[str, float]] = {(v, seed): out for (v, _, seed), out in values.items()}
@@ -317,9 +324,7 @@ def report_of(rows: Sequence[AtlasRow], setting: Setting, values: Mapping[Any, d
     adjusted = holm(np.array(p_values))
     findings, cells = [], []
     for (row, effect, word, x), p in zip(results, adjusted, strict=True):
-        expected = f"expected {SIGNS[row.sign]}" if row.sign else "least expected between"
-        words = f"{row.layer}: {row.name}, {row.indicator} (sd)"
-        findings.append(Finding(words, effect, 0.0, setting.replicates, f"{expected}: {word}"))
+        findings.append(_finding(row, effect, word, setting.replicates))
         ends = [float(np.nanmean(v)) if np.isfinite(v).any() else math.nan for v in (x[0], x[-1])]
         what = (row.layer, row.name, row.parameter, row.indicator, *ends, SIGNS[row.sign])
         cells.append((row.group, *what, effect.value, f"{effect.low:.2f} to {effect.high:.2f}", p, word))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def run_mutations(seed: int = 1, jobs: int = 1, **how: Any) -> list[tuple[str, s
     """
     given = {"seed": str(seed), "targets": json.dumps(list(dict.fromkeys(m.target for m in MUTATIONS)))}
     called = spread("verification-callers", called_by_row, [(id,) for id in ids()], given, jobs=jobs, **how)
-    every = [(id, m) for m in MUTATIONS for id in ids() if m.target in called[id,]]
+    every = [(id, m) for m, id in product(MUTATIONS, ids()) if m.target in called[id,]]
     tried = [(id, m.name) for id, m in every if id not in NOTICE_ALL or id in m.breaks]
     failed = spread("verification-mutations", row_fails, tried, {"seed": str(seed)}, jobs=jobs, **how)
     fails = {m.name: {id for id in ids() if failed.get((id, m.name))} for m in MUTATIONS}
