@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlparse
 import pandas as pd
 import pytest
 
-from mpbf_abm.data import sources
+from mpbf_abm.data import spaces
 from mpbf_abm.errors import DataError
 from mpbf_abm.model.materials import MaterialsSpace
 
@@ -70,7 +70,7 @@ def test_structures_give_formulas(data_home: str):
     ]
     table = pd.DataFrame({"structure": salts, "gap pbe": [5.0, 4.4, 4.3]})
     store_dataframe_as_json(table, f"{data_home}/matbench_mp_gap.json.gz", compression="gz", pbar=False)
-    read = sources.matminer("matbench_mp_gap", data_home=data_home, download=False)
+    read = spaces.matminer("matbench_mp_gap", data_home=data_home, download=False)
     assert list(read["formula"]) == ["NaCl", "MgO", "KBr"]
     assert "structure" not in read
 
@@ -78,7 +78,7 @@ def test_structures_give_formulas(data_home: str):
 def test_faults_of_matminer_are_one_line(data_home: str):
     for name, part in (("expt_gapp", "Unrecognized dataset name"), ("matbench_expt_gap", "not found")):
         with pytest.raises(DataError, match=part) as caught:
-            sources.matminer(name, data_home=data_home, download=False)
+            spaces.matminer(name, data_home=data_home, download=False)
         assert len(caught.value.faults) == 1
         assert "\n" not in caught.value.faults[0]
 
@@ -147,9 +147,7 @@ def test_faults_of_the_materials_project_are_one_line(endpoint: str):
     calls = (({"elements": ["Xe"]}, "nothing is found"), ({"elementss": ["O"]}, "elementss"))
     for search, part in calls:
         with pytest.raises(DataError, match=part) as caught:
-            sources.materials_project(
-                ["formula_pretty", "band_gap"], search=search, api_key="k" * 32, endpoint=endpoint
-            )
+            spaces.materials_project(["formula_pretty", "band_gap"], search=search, api_key="k" * 32, endpoint=endpoint)
         assert "\n" not in caught.value.faults[0]
 
 
@@ -159,8 +157,8 @@ def test_faults_of_the_materials_project_are_one_line(endpoint: str):
 @pytest.mark.parametrize(
     ("absent", "call", "extra"),
     [
-        ("matminer.datasets", lambda: sources.matminer("expt_gap"), "matminer"),
-        ("mp_api.client", lambda: sources.materials_project(["band_gap"], search={}), "materials-project"),
+        ("matminer.datasets", lambda: spaces.matminer("expt_gap"), "matminer"),
+        ("mp_api.client", lambda: spaces.materials_project(["band_gap"], search={}), "materials-project"),
     ],
 )
 def test_a_missing_library_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, absent, call, extra):
