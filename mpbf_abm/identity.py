@@ -7,12 +7,12 @@ import inspect
 from collections.abc import Container, Iterator
 from functools import partial
 from pathlib import Path
-from types import CodeType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType, NoneType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 
 T = TypeVar("T")
 NOT_OWN = ("mpbf_abm.", "mesa.", "builtins")
@@ -66,27 +66,30 @@ def identity_of(thing: Any, form: int = 1) -> Iterator[bytes]:
         for key, value in thing.items():
             yield (repr(key) if form else str(key)).encode()
             yield from identity_of(value, form)
-    elif inspect.isfunction(thing):
-        yield from _function(thing, form)
     elif isinstance(thing, (staticmethod, classmethod)):
         yield type(thing).__name__.encode()
         yield from identity_of(thing.__func__, form)
     elif isinstance(thing, property):
         yield from identity_of([thing.fget, thing.fset, thing.fdel], form)
-    elif isinstance(thing, type):
-        yield from _class(thing)
-    elif inspect.ismodule(thing) or inspect.isbuiltin(thing):
-        yield f"{type(thing).__name__} {thing.__name__}".encode()
-    elif thing is None or isinstance(thing, (bool, int, float, str, bytes, np.generic)):
-        yield (f"{type(thing).__name__} {thing!r}" if form else repr(thing)).encode()
-    elif isinstance(thing, np.ndarray) and not thing.dtype.hasobject:
-        yield repr((thing.dtype, thing.shape)).encode() + thing.tobytes()
+    elif isinstance(thing, (FunctionType, type)):
+        yield from _function(thing, form) if isinstance(thing, FunctionType) else _class(thing)
     else:
-        raise ConfigurationError(
-            f"{type(thing).__name__} cannot be distinguished from another one; "
-            "models and rules are functions and classes, with numbers, words, arrays or "
-            "functions bound to them (functools.partial)"
-        )
+        yield _atom(thing, form)
+
+
+def _atom(thing: Any, form: int) -> bytes:
+    """Return what distinguishes something without parts: a name, a value, numbers of an array."""
+    kind = type(thing).__name__
+    if isinstance(thing, (ModuleType, BuiltinFunctionType)):
+        return f"{kind} {thing.__name__}".encode()
+    if isinstance(thing, (NoneType, bool, int, float, str, bytes, np.generic)):
+        return (f"{kind} {thing!r}" if form else repr(thing)).encode()
+    if isinstance(thing, np.ndarray) and not thing.dtype.hasobject:
+        return repr((thing.dtype, thing.shape)).encode() + thing.tobytes()
+    raise ConfigurationError(
+        f"{kind} cannot be distinguished from another one; models and rules are functions and classes, "
+        "with numbers, words, arrays or functions bound to them (functools.partial)"
+    )
 
 
 def _mark(text: str, form: int) -> list[bytes]:
@@ -157,8 +160,7 @@ def name_of(function: Any, name: str | None, kind: str, taken: Container[str]) -
         If it is taken.
     """
     called: str = name or function.__name__
-    if called in taken:
-        raise ConfigurationError(f"{kind} '{called}' is registered already")
+    refuse(called in taken, f"{kind} '{called}' is registered already")
     return called
 
 

@@ -408,18 +408,21 @@ class Pool:
 
     def _listen(self, busy: Sequence[_Slot], left: float) -> bool:
         """Hear what comes in the time that is left; return whether another thread has rung."""
-        left = min(left, LOOK_SECONDS if self._memory else DEAF_SECONDS)
-        if self._seconds:
-            now = time.monotonic()
-            left = min([left, *(max(0.0, s.since + self._seconds - now) for s in busy if s.hand)])
         places: dict[Any, _Slot] = {s.pipe: s for s in busy} | {s.process.sentinel: s for s in busy}
-        there = wait([*places, self._heard_bell], left)
+        there = wait([*places, self._heard_bell], min([left, *self._next_looks(busy)]))
         for slot in dict.fromkeys(places[p] for p in there if p in places):
             self._hear(slot)
         rung = self._heard_bell in there
         while rung and self._heard_bell.poll():
             self._heard_bell.recv_bytes()
         return rung
+
+    def _next_looks(self, busy: Sequence[_Slot]) -> Iterator[float]:
+        """Yield the seconds until limits are looked at next, and until each task under way is over its time."""
+        yield LOOK_SECONDS if self._memory else DEAF_SECONDS
+        if self._seconds:
+            now = time.monotonic()
+            yield from (max(0.0, s.since + self._seconds - now) for s in busy if s.hand)
 
     def _hear(self, slot: _Slot) -> None:
         """Take what a worker sent, up to its end if it has died."""

@@ -109,7 +109,7 @@ DEFINED_ONCE = {
     # Draws and ranks are turned into normal ones by their quantile; a test of law tells its p value in sigmas.
     "an interval's normal quantile": (
         r"\bndtri\b|\bnorm\.(ppf|isf)\b|NormalDist",
-        {"stats/estimates.py", "streams.py", "model/planners.py", "stats/concentration.py", "evidence/known/urns.py"},
+        {"stats/estimates.py", "streams.py", "stats/concentration.py", "evidence/known/urns.py"},
     ),
     "a run": (r"class RunSpec", {"model/spec.py"}),
     # The docstring of a community has an example.

@@ -237,18 +237,19 @@ def posterior(
 
 def _next(level: float, value: Float) -> float:
     """Return the temperature at which half of the particles still count, by bisection; 1 if they do there."""
-
-    def effective(temperature: float) -> float:
-        weight = np.exp((temperature - level) * (value - value.max()))
-        return float(weight.sum() ** 2 / (weight**2).sum() / len(value))
-
     low, high = level, 1.0
-    if effective(high) >= KEEP:
+    if _effective(value, high - level) >= KEEP:
         return high
     for _ in range(40):
         centre = 0.5 * (low + high)
-        low, high = (centre, high) if effective(centre) >= KEEP else (low, centre)
+        low, high = (centre, high) if _effective(value, centre - level) >= KEEP else (low, centre)
     return high
+
+
+def _effective(value: Float, step: float) -> float:
+    """Return the share of the particles that still count where the temperature rises by a step."""
+    weight = np.exp(step * (value - value.max()))
+    return float(weight.sum() ** 2 / (weight**2).sum() / len(value))
 
 
 def middle(emulators: Mapping[str, Emulator], ranges: Mapping[str, Component], x: Sequence[Float] | Float) -> Float:

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from mpbf_abm.errors import OutputError, did_you_mean, refuse
+from mpbf_abm.errors import OutputError, did_you_mean, lines_where, refuse
 from mpbf_abm.figures import of_histories, of_networks, of_outcomes, style
 from mpbf_abm.figures.kind import Kind
 from mpbf_abm.figures.style import LIGHT, MM
@@ -103,9 +103,7 @@ def build(
     refuse(journal not in JOURNALS, f"--journal {journal}: {journals}")
     known = _earlier(out, before or out)
     if before is not None:
-        kept = [file for name in known.keys() - {figure.name for figure in figures} for file in known[name]["files"]]
-        for file in kept:
-            shutil.copyfile(before / file, out / file)
+        _take_over([known[name] for name in known.keys() - {figure.name for figure in figures}], before, out)
     made = []
     for figure in figures:
         made.append(_build(figure, results(figure.name), out, JOURNALS[journal], formats, draft) | {"journal": journal})
@@ -116,6 +114,13 @@ def build(
     text = {"software": software, "figures": [known[n] for n in KINDS if n in known]}
     (out / LIST).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8", newline="\n")
     return made
+
+
+def _take_over(entries: Sequence[Mapping[str, Any]], before: Path, out: Path) -> None:
+    """Copy the files of figures of an earlier build."""
+    for entry in entries:
+        for file in entry["files"]:
+            shutil.copyfile(before / file, out / file)
 
 
 def _earlier(out: Path, before: Path) -> dict[str, Any]:
@@ -172,16 +177,14 @@ def check(figure: Kind, fig: Figure, frames: Mapping[str, pd.DataFrame], journal
     fig.draw_without_rendering()  # ticks have their texts from here on
     shown = [t for t in fig.findobj(Text) if t.get_visible() and t.get_text().strip()]
     smallest = min((float(t.get_fontsize()) for t in shown), default=0.0)
-    limits = {
-        f"text of {smallest:g} points: at least {LEAST_POINTS:g}": smallest < LEAST_POINTS,
-        f"{figure.height:g} mm high: at most {journal.height:g}": figure.height > journal.height,
-        f"alternative text of {len(figure.alt)} characters: at least {LEAST_ALT}": len(figure.alt) < LEAST_ALT,
-    }
-    faults = [fault for fault, wrong in limits.items() if wrong] + _unlabelled(fig)
+    faults = lines_where(
+        (smallest < LEAST_POINTS, f"text of {smallest:g} points: at least {LEAST_POINTS:g}"),
+        (figure.height > journal.height, f"{figure.height:g} mm high: at most {journal.height:g}"),
+        (len(figure.alt) < LEAST_ALT, f"alternative text of {len(figure.alt)} characters: at least {LEAST_ALT}"),
+    ) + _unlabelled(fig)
     bare = [panel for panel in frames if panel not in figure.bare and not _is_honest(frames[panel])]
     faults += [f"panel '{panel}' has neither an interval nor single runs" for panel in bare]
-    if faults:
-        raise FigureError("\n".join(f"figure '{figure.name}': {fault}" for fault in faults))
+    refuse(faults, "\n".join(f"figure '{figure.name}': {fault}" for fault in faults), FigureError)
     return smallest
 
 

@@ -191,7 +191,7 @@ def forms(report: Report) -> Figure:
         rows = pick(report.tables["combinations"], headline=headline.words)
         order = np.argsort((rows[list(FORMS)] == "alternative").sum(axis=1).to_numpy(), kind="stable")
         for x, (effect, low, high) in enumerate(rows[["effect", "low", "high"]].to_numpy()[order]):
-            side = 1 if low > 0 else -1 if high < 0 else 0
+            side = int(low > 0) - int(high < 0)
             color, mark = {1: (BLUE, "o"), -1: (VERMILION, "x"), 0: (GREY, "s")}[side * headline.sign]
             ax.plot([x, x], [low, high], color=color, linewidth=0.8)
             ax.plot(x, effect, mark, color=color, markersize=2.5)

@@ -280,6 +280,14 @@ def draw_twin(frames: Frames) -> Figure:
     return fig
 
 
+def _twin_run(ax: Axes, run: pd.DataFrame, colors: dict[Any, str] | None) -> None:
+    """Draw the shares of a run, in colours by family or, without any, by who has won."""
+    winner = run.iloc[-1].idxmax()
+    colors = colors or {f: BLUE if f == winner else OTHERS for f in run.columns}
+    for f in sorted(run.columns):
+        ax.plot(run.index, run[f], color=colors[f], linewidth=0.4, alpha=0.45, zorder=1)
+
+
 def _twin_panel(ax: Axes, frame: pd.DataFrame, *, winners: bool) -> None:
     """Draw shares of families; from equality runs are coloured by who won, as families are alike."""
     single = frame[frame["kind"] != "band"]
@@ -288,10 +296,7 @@ def _twin_panel(ax: Axes, frame: pd.DataFrame, *, winners: bool) -> None:
     families = sorted(frame["family"].unique())
     colors = {f: INK if winners else COLORS[f % len(COLORS)] for f in families}
     for replicate in unique(runs.columns.get_level_values(0))[:SHOWN]:
-        winner = runs[replicate].iloc[-1].idxmax()
-        colors_of = {f: BLUE if f == winner else OTHERS for f in families} if winners else colors
-        for f in families:
-            ax.plot(runs.index, runs[replicate, f], color=colors_of[f], linewidth=0.4, alpha=0.45, zorder=1)
+        _twin_run(ax, runs[replicate], None if winners else colors)
     bands = frame[(frame["kind"] == "band") & (not winners)]
     for f, part in bands.groupby("family"):
         low, high = part["low"].clip(0, 1), part["high"].clip(0, 1)

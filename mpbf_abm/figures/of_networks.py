@@ -94,13 +94,8 @@ def _areas(ax: Axes, means: pd.DataFrame, column: str, shown: list[Any]) -> None
 # --------------------------------------------------------------------------- 12: early warning
 
 
-def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
-    """Prepare histories, trends of both signals, their ROC curves and areas: an arm against the baseline."""
-    s, (name, near) = kind.scenario(results, choice.where), _approach(results, choice)
-    first = "staying" if results.study.own_model.endswith("histories:approach") else "baseline"
-    shown = {first: 0, results.arm_names[near].replace("_", " "): near}
-    columns = {"share": name, LEVER: LEVER} if LEVER in results.study.series.of else {"share": name}
-    values = {column: results.series_values(of)[s] for column, of in columns.items()}
+def _courses(results: Results, shown: dict[str, int], values: dict[str, Float]) -> pd.DataFrame:
+    """Return the first histories of some arms, from values by arm, replicate and tick."""
     courses = [
         pd.DataFrame({"kind": arm, "replicate": r, "tick": results.series_ticks}).assign(
             **{column: v[a, r] for column, v in values.items()}
@@ -108,7 +103,17 @@ def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str,
         for arm, a in shown.items()
         for r in range(min(SHOWN, results.replicates))
     ]
-    series = pd.concat(courses, ignore_index=True)
+    return pd.concat(courses, ignore_index=True)
+
+
+def prepare_warnings(results: Results, choice: Choice = EVERYTHING) -> dict[str, pd.DataFrame]:
+    """Prepare histories, trends of both signals, their ROC curves and areas: an arm against the baseline."""
+    s, (name, near) = kind.scenario(results, choice.where), _approach(results, choice)
+    first = "staying" if results.study.own_model.endswith("histories:approach") else "baseline"
+    shown = {first: 0, results.arm_names[near].replace("_", " "): near}
+    columns = {"share": name, LEVER: LEVER} if LEVER in results.study.series.of else {"share": name}
+    values = {column: results.series_values(of)[s] for column, of in columns.items()}
+    series = _courses(results, shown, values)
     series.attrs["of"] = "share of the first family" if first == "staying" else kind.label(name)
     found = {SIGNALS[signal][0]: trend for signal, trend in _trends(results, s, values["share"]).items()}
     taus = [(of, arm, r, v) for of, trend in found.items() for arm, a in shown.items() for r, v in enumerate(trend[a])]

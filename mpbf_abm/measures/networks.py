@@ -118,10 +118,8 @@ def removal_order(graph: nx.Graph[Any], criterion: Criterion, rng: np.random.Gen
             f"an order of removal must hold each of the {len(nodes)} nodes once",
         )
         return order
-    if criterion not in CRITERIA:
-        raise ConfigurationError(
-            f"unknown criterion '{criterion}'{did_you_mean(criterion, CRITERIA)} (criteria: {', '.join(CRITERIA)})"
-        )
+    known = f"{did_you_mean(criterion, CRITERIA)} (criteria: {', '.join(CRITERIA)})"
+    refuse(criterion not in CRITERIA, f"unknown criterion '{criterion}'{known}")
     refuse(criterion == "random" and rng is None, "random removal needs a generator (rng)")
     ties = np.arange(len(nodes)) if rng is None else rng.permutation(len(nodes))
     chosen: dict[str, Callable[[], Int]] = {

@@ -398,19 +398,20 @@ def degree(laissez_faire: ArrayLike, informed: ArrayLike, oracle: ArrayLike, sma
     gains = np.column_stack([arms[2] - arms[0], arms[1] - arms[0]])
     both = simultaneous_intervals(gains, events=[False, False])
 
-    def gain(i: int) -> tuple[float, float, float]:
-        # Differences that are all 0 have no error, and no interval where pairs are few.
-        return (float(both.mean[i]), float(both.low[i]), float(both.high[i])) if gains[:, i].any() else (0.0, 0.0, 0.0)
+    # Differences that are all 0 have no error, and no interval where pairs are few.
+    ends = np.where(gains.any(axis=0), [both.mean, both.low, both.high], 0.0).T.tolist()
+    oracle_gain, informed_gain = map(tuple, ends)
+    return Degrees(_degree(oracle_gain, informed_gain, smallest), oracle_gain, informed_gain, len(arms[0]))
 
-    oracle_gain, informed_gain = gain(0), gain(1)
-    found: Degree = "undecided"
-    if informed_gain[1] > 0 and informed_gain[0] >= smallest:
-        found = "third"
-    elif oracle_gain[2] < smallest:
-        found = "first"
-    elif oracle_gain[1] > 0 and informed_gain[2] < smallest:
-        found = "second"
-    return Degrees(found, oracle_gain, informed_gain, len(arms[0]))
+
+def _degree(oracle: Sequence[float], informed: Sequence[float], smallest: float) -> Degree:
+    """Return the degree that the gains (mean, low, high) of the oracle and of the informed policy show."""
+    mean, low, high = informed
+    if low > 0 and mean >= smallest:
+        return "third"
+    if oracle[2] < smallest:
+        return "first"
+    return "second" if oracle[1] > 0 and high < smallest else "undecided"
 
 
 # --------------------------------------------------------------------------- policies

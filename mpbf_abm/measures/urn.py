@@ -447,12 +447,13 @@ def bias_displacements(
     -------
     two arrays (T,)
     """
-
-    def look(ecosystem: Community) -> tuple[float, float]:
-        return float(np.count_nonzero(_labelled(ecosystem.world))), corpus_bias(ecosystem.world)
-
-    plain, moved = (follow(snapshot, at, look, seed=seed, change=_shift(s)) for s in (0.0, size))
+    plain, moved = (follow(snapshot, at, _labels_and_bias, seed=seed, change=_shift(s)) for s in (0.0, size))
     return plain[:, 0], moved[:, 1] - plain[:, 1]
+
+
+def _labels_and_bias(ecosystem: Community) -> tuple[float, float]:
+    """Return the number of labelled records, and the corpus' mean bias."""
+    return float(np.count_nonzero(_labelled(ecosystem.world))), corpus_bias(ecosystem.world)
 
 
 def _shift(size: float) -> Change:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mpbf_abm.arrays import Bool, Float, Float32, Int
-from mpbf_abm.errors import did_you_mean, refuse_any
+from mpbf_abm.errors import did_you_mean, lines_where, refuse_any
 from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.encoders import descriptor_encoder
 from mpbf_abm.learning.gaussian import NOISE, GrowingPosterior, coordinate_map, coordinates
@@ -76,20 +76,17 @@ def check_campaign(
         for rule in rules
         if rule not in RULES
     ]
-    if space.families > 1 or space.dims["gauge"] or not space.feasible.all():
-        faults.append("a campaign needs a pool: a space of one family, without a gauge block, all of it feasible")
+    pool = space.families == 1 and not space.dims["gauge"] and space.feasible.all()
     most = min(MOST_FOUNDING, space.size - 1)
-    if not 1 <= founding <= most:
-        faults.append(f"founding = {founding}: must be 1 to {most} materials")
-    elif not founding < budget <= space.size:
-        faults.append(
-            f"budget = {budget}: must be {founding + 1} to {space.size} experiments, those at the start included"
-        )
-    if batch < 1:
-        faults.append(f"batch = {batch}: must be at least 1")
+    fits, spent = 1 <= founding <= most, f"{founding + 1} to {space.size} experiments, those at the start included"
+    faults += lines_where(
+        (not pool, "a campaign needs a pool: a space of one family, without a gauge block, all of it feasible"),
+        (not fits, f"founding = {founding}: must be 1 to {most} materials"),
+        (fits and not founding < budget <= space.size, f"budget = {budget}: must be {spent}"),
+        (batch < 1, f"batch = {batch}: must be at least 1"),
+    )
     faults += [fault.removeprefix("planners.") for fault in value_faults("planners.kappa", kappa)]
-    if not 0 <= noise < float("inf"):
-        faults.append(f"noise = {noise:g}: must be at least 0")
+    faults += lines_where((not 0 <= noise < float("inf"), f"noise = {noise:g}: must be at least 0"))
     refuse_any(faults)
 
 

@@ -342,18 +342,19 @@ class Commons:
         self._agree_sum += float(weight @ agree)
         self._agree_total += float(weight.sum())
 
+    def _overlap(self, materials: Int, rows: Any) -> Bool:
+        """Return which materials have simulated and measured labels in some repositories."""
+        count = self.labels[materials][:, rows].sum(axis=1)
+        return np.asarray((count[:, SIMULATED] > 0) & (count[:, MEASURED] > 0))
+
     def _reconcile(self, materials: Int) -> None:
         """Bring the overlaps of simulated and measured labels up to date for some materials."""
         rows: Any = slice(None) if self._working.all() else np.append(self._working, self._working.any())
 
-        def overlap(materials: Int) -> Bool:
-            count = self.labels[materials][:, rows].sum(axis=1)
-            return np.asarray((count[:, SIMULATED] > 0) & (count[:, MEASURED] > 0))
-
-        materials = distinct(materials[overlap(materials) | ~np.isnan(self._gap[materials])])
+        materials = distinct(materials[self._overlap(materials, rows) | ~np.isnan(self._gap[materials])])
         if not len(materials):
             return  # as for most records
-        both = overlap(materials)
+        both = self._overlap(materials, rows)
         weight, value = (a[materials][:, rows].sum(axis=1) for a in (self.precision, self.precision_value))
         gap, close, total = overlaps(both, weight, value)
         family, old = self.space.family[materials], self._gap[materials]

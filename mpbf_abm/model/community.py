@@ -271,12 +271,12 @@ def schedule(agenda: Agenda, world: World, observe: Callable[[World], None] | No
         What records the tick, if anything does.
     """
     everything = phases(agenda, observe)
-    stocks = bool(len(world.planners) or len(world.trainers) or world.base.stocks.hazard or agenda.shocks)
+    stocks = any([len(world.planners), len(world.trainers), world.base.stocks.hazard, agenda.shocks])
     busy = {
-        "events": bool(agenda.policies or agenda.shocks or world.p is not world.base),
-        "forget": bool(agenda.policies or world.base.commons.forgetting or world.p.commons.forgetting),
+        "events": any([agenda.policies, agenda.shocks, world.p is not world.base]),
+        "forget": any([agenda.policies, world.base.commons.forgetting, world.p.commons.forgetting]),
         "fund": stocks,  # opens the books that maintain checks
-        "assimilate": bool(len(world.curators) and world.base.curators.records),
+        "assimilate": all([len(world.curators), world.base.curators.records]),
         "abstract": bool(len(world.trainers)),
         "steer": bool(len(world.planners)),
         "couple": bool(len(world.planners)),

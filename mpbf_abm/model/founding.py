@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Int
-from mpbf_abm.errors import refuse_any
+from mpbf_abm.errors import lines_where, refuse_any
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
@@ -26,11 +26,9 @@ def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) 
     mass, wanted = p.founding.mass, p.planners.count * p.planners.experiments
     if isinstance(mass, tuple) and len(mass) != families:
         faults.append(f"founding.mass has {len(mass)} entries; this space has {families} families")
-    if wanted > size and not p.planners.repeats:
-        faults.append(
-            f"planners.count x planners.experiments = {wanted:g} experiments per tick: "
-            f"more than the space has materials ({size}); allow planners.repeats or enlarge the space"
-        )
+    more = f"more than the space has materials ({size}); allow planners.repeats or enlarge the space"
+    each = f"planners.count x planners.experiments = {wanted:g} experiments per tick: {more}"
+    faults += lines_where((wanted > size and not p.planners.repeats, each))
     if p.founding.year and p.founding.records and (year is None or year.min() > p.founding.year):
         first = "this space has no years" if year is None else f"the first of this space is of {year.min()}"
         faults.append(f"founding.year = {p.founding.year}: needs materials reported by then; {first}")

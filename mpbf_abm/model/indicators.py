@@ -280,12 +280,12 @@ def discovery(world: World, r: Experiments | None) -> dict[str, float]:
     out = {
         "experiments_requested": float(t.requested),
         "experiments_done": float(t.done),
-        "infeasible_share": t.infeasible / t.done if t.done else NAN,
+        "infeasible_share": ratio(t.infeasible, t.done),
         "found": float(found),
-        "found_share": found / existing if existing else NAN,
-        "acceleration_factor": found * (pool + 1) / (existing + 1) / spent if spent else NAN,
-        "enhancement_factor": (found / existing) / (spent / pool) if spent and existing else NAN,
-        "unsteered_share": t.unsteered / t.done if t.done else NAN,
+        "found_share": ratio(found, existing),
+        "acceleration_factor": ratio(found * (pool + 1) / (existing + 1), spent),
+        "enhancement_factor": ratio(ratio(found, existing), spent / pool),
+        "unsteered_share": ratio(t.unsteered, t.done),
         "best_found": d.best,
     }
     if r is None:
@@ -296,7 +296,7 @@ def discovery(world: World, r: Experiments | None) -> dict[str, float]:
     prevalence = max(existing - found + hits, 1) / max(1, int(world.commons.untested.sum()) + tests)
     return out | {
         "discovery_acceleration": hits / tests / prevalence,
-        "hit_rate_frozen": float((seen > world.reference).mean()) if len(seen) else NAN,
+        "hit_rate_frozen": share_of(seen > world.reference),
         "hit_rate_moving": float((seen > moving_reference(world)).mean()) if len(seen) else NAN,
         "novelty": float((world.experiments_before[r.family] == 0).mean()),
     }
@@ -441,6 +441,11 @@ def learning(world: World, use: list[tuple[float, FoundationModel]], seen: Error
     return dict(zip(columns, means.tolist(), strict=True))
 
 
+def ratio(part: float, whole: float) -> float:
+    """Return a part of a whole, NaN of nothing."""
+    return part / whole if whole else NAN
+
+
 def average(values: NDArray[Any]) -> float:
     """Mean of an array, NaN without values."""
     return float(np.add.reduce(values)) / len(values) if len(values) else NAN
@@ -553,14 +558,8 @@ def selection(world: World, r: Experiments | None) -> dict[str, float]:
         return {}
     at, values = np.arange(len(r.pick)), world.truth.property[r.candidates]
 
-    def gain(of: Float32) -> float:
-        return float((of[at, r.pick] - of.mean(axis=1))[r.model >= 0].mean())
-
-    return {
-        "drift": gain(r.expected - values),
-        "value_gain": gain(values),
-        "proxy_gain": gain(world.space.proxy[r.candidates]),
-    }
+    of = {"drift": r.expected - values, "value_gain": values, "proxy_gain": world.space.proxy[r.candidates]}
+    return {name: float((x[at, r.pick] - x.mean(axis=1))[r.model >= 0].mean()) for name, x in of.items()}
 
 
 def coupling(
@@ -574,7 +573,7 @@ def coupling(
         **selection(world, r),
         "claim_error": average(gap[~np.isnan(gap)]),
         "realisation_distance": r.distance if r else NAN,
-        "generated_share": s.generated / simulated if simulated else NAN,
+        "generated_share": ratio(s.generated, simulated),
     }
     if seen is None:
         return out

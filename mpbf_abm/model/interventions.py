@@ -44,12 +44,11 @@ class Lever:
             return self.target if strength > 0 else base
         if vector:
             return tuple(b + strength * (t - b) for b, t in zip(base, self.target, strict=True))
-        if self.mode == "floor":
-            moved = max(base, strength * self.target)
-        elif self.mode == "cap":
-            moved = min(base, self.target + (1 - strength) * max(0.0, base - self.target))
-        else:
-            moved = base + strength * (self.target - base)
+        moved = {
+            "set": base + strength * (self.target - base),
+            "floor": max(base, strength * self.target),
+            "cap": min(base, self.target + (1 - strength) * max(0.0, base - self.target)),
+        }[self.mode]
         return round(moved) if isinstance(base, int) else moved
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Float32, Int, kernel
 from mpbf_abm.data import synthetic
-from mpbf_abm.errors import DataError
+from mpbf_abm.errors import DataError, lines_where, refuse
 from mpbf_abm.parameters import Parameters, SpaceParameters
 from mpbf_abm.processes import one_thread
 from mpbf_abm.streams import Streams
@@ -127,25 +127,19 @@ class MaterialsSpace:
 
     def __post_init__(self) -> None:
         n, k = len(self.property), len(self.start) - 1
-        if k < 1 or n < 1:
-            raise DataError("the materials space is empty")
+        refuse(min(k, n) < 1, "the materials space is empty", DataError)
         sizes, shape = np.diff(self.start), (n, self.width - self.dims["gauge"])
         parted = self.start[0] == 0 and self.start[-1] == n and (sizes >= 0).all()
         empty = [self.family_names[i] for i in np.flatnonzero(sizes == 0)[:5]]
-        not_finite = [
-            name
-            for name in ("property", "simulated", "difficulty", "descriptors")
-            if not np.isfinite(getattr(self, name)).all()
-        ]
-        checks = {
-            "family rows must be contiguous and cover every material once": not parted,
-            f"empty families: {', '.join(empty)}; every family needs at least one material": parted and empty,
-            f"descriptors have shape {self.descriptors.shape}, expected {shape}": self.descriptors.shape != shape,
-            **{f"{name} holds values that are not finite": True for name in not_finite},
-            "no material is feasible": not self.feasible.any(),
-        }
-        if faults := [fault for fault, wrong in checks.items() if wrong]:
-            raise DataError(faults)
+        values = {name: getattr(self, name) for name in ("property", "simulated", "difficulty", "descriptors")}
+        faults = lines_where(
+            (not parted, "family rows must be contiguous and cover every material once"),
+            (parted and empty, f"empty families: {', '.join(empty)}; every family needs at least one material"),
+            (self.descriptors.shape != shape, f"descriptors have shape {self.descriptors.shape}, expected {shape}"),
+            *((not np.isfinite(x).all(), f"{name} holds values that are not finite") for name, x in values.items()),
+            (not self.feasible.any(), "no material is feasible"),
+        )
+        refuse(faults, faults, DataError)
 
     def __deepcopy__(self, memo: dict[int, object]) -> MaterialsSpace:
         """A space never changes, so copies of an ecosystem share it."""

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of, refuse, tried
+from mpbf_abm.errors import did_you_mean, faults_of, lines_where, refuse, tried
 from mpbf_abm.model.interventions import Policy, parse_event
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.parameters import Parameters, read_toml
@@ -41,10 +41,11 @@ def _check_number(name: str, value: Any) -> None:
 
 def question_faults(policies: Sequence[Policy], shocks: Sequence[Shock], replicates: int, *, shared: bool) -> list[str]:
     """Faults of a question: a switch without a shock, a what-if without an interval."""
-    faults = [] if shared or shocks else [f"{SHARED} = false: needs a shock, which the baseline is spared"]
-    if (policies or (shocks and not shared)) and replicates < 2:
-        faults.append(f"replicates = {replicates}: a what-if needs at least 2 pairs for an interval")
-    return faults
+    asks = policies or (shocks and not shared)
+    return lines_where(
+        (not shared and not shocks, f"{SHARED} = false: needs a shock, which the baseline is spared"),
+        (asks and replicates < 2, f"replicates = {replicates}: a what-if needs at least 2 pairs for an interval"),
+    )
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ def settings_from(data: Mapping[str, Any], preset: str | None = None, where: str
     """Settings of what a configuration file holds; see :func:`read_settings`."""
     data = dict(data)
     where = f"{where}: " if where else ""
-    if "study" in data:
-        raise ConfigurationError(f"{where}is a study file; mpbf study run makes its runs")
+    refuse("study" in data, f"{where}is a study file; mpbf study run makes its runs")
     if preset is not None:
         data["preset"] = preset
     numbers, shared, faults = _run_table(data.pop("run", {}))
@@ -101,8 +101,7 @@ def _run_table(table: Any) -> tuple[dict[str, int], bool, list[str]]:
         return {}, True, ["'run' must be a table, [run]"]
     faults = [f"unknown key 'run.{k}'{did_you_mean(k, RUN_KEYS)}" for k in table if k not in RUN_KEYS]
     numbers, shared = {k: v for k, v in table.items() if k in NUMBER_KEYS}, table.get(SHARED, True)
-    if not isinstance(shared, bool):
-        faults.append(f"run.{SHARED} = {shared!r}: must be true or false")
+    faults += lines_where((not isinstance(shared, bool), f"run.{SHARED} = {shared!r}: must be true or false"))
     return numbers, shared is not False, faults + [f"run.{fault}" for fault in numbers_faults(numbers)]
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from mpbf_abm.arrays import Int
 from mpbf_abm.data.synthetic import top_set
-from mpbf_abm.errors import did_you_mean
+from mpbf_abm.errors import did_you_mean, lines_where
 from mpbf_abm.identity import first_line, name_of, own
 from mpbf_abm.model.interventions import Event, Policy, in_force
 from mpbf_abm.model.planners import adopt
@@ -95,12 +95,12 @@ class Shock(Event):
         raise ValueError(f"must be {', '.join(TARGETS)}, or the number of a node from 0")
 
     def _conflicts(self) -> list[str]:
-        faults, place = super()._conflicts(), f"{self.label}: target = {self.target}"
-        if isinstance(self.target, int) and self.name not in NODES:
-            faults.append(f"{place}: hits no nodes, only {' and '.join(NODES)} do")
-        if isinstance(self.target, int) and self.strength is not None:
-            faults.append(f"{place} is one node; it cannot have a strength (a share of nodes) as well")
-        return faults
+        one, place = isinstance(self.target, int), f"{self.label}: target = {self.target}"
+        strong = f"{place} is one node; it cannot have a strength (a share of nodes) as well"
+        return super()._conflicts() + lines_where(
+            (one and self.name not in NODES, f"{place}: hits no nodes, only {' and '.join(NODES)} do"),
+            (one and self.strength is not None, strong),
+        )
 
     @classmethod
     def _name_faults(cls, name: str, fields: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 (a policy's depend on them)

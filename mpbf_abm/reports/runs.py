@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mpbf_abm.errors import MpbfError
+from mpbf_abm.errors import MpbfError, lines_where
 from mpbf_abm.model.indicators import UNITS
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.outputs import clock, number, size, table, write_pages
@@ -162,12 +162,12 @@ def _next(definition: StudyDefinition, tally: Tally, place: Path, part: Shard | 
 
 def merged(count: Mapping[str, int], target: Path) -> str:
     """Return what came of a merge."""
-    lines = [f"{count['added']} runs added, {count['known']} there already -> {target}"]
-    if count["damaged"]:
-        lines.append(f"{count['damaged']} runs are damaged and left out; mpbf study run {target} makes them again")
-    if count["different"]:
-        why = "done in both with different results (other machines or libraries?)"
-        lines.append(f"{count['different']} runs are {why}; those of {target} stay")
+    again, why = f"mpbf study run {target} makes them again", "different results (other machines or libraries?)"
+    lines = lines_where(
+        (True, f"{count['added']} runs added, {count['known']} there already -> {target}"),
+        (count["damaged"], f"{count['damaged']} runs are damaged and left out; {again}"),
+        (count["different"], f"{count['different']} runs are done in both with {why}; those of {target} stay"),
+    )
     return "\n".join(lines)
 
 

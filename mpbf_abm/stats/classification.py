@@ -141,16 +141,17 @@ def _from_counts(area: float, m: int, n: int) -> tuple[float, float]:
     """Return all t with |area - t| <= z sd(t), by Hanley and McNeil's variance (Newcombe 2006, method 5)."""
     from scipy.optimize import brentq
 
-    z, mean = critical_z(), (m + n) / 2
-
-    def outside(t: float) -> float:
-        variance = t * (1 - t) / (m * n) * (1 + (mean - 1) * ((1 - t) / (2 - t) + t / (1 + t)))
-        return abs(area - t) - z * math.sqrt(variance)
-
     close = 1e-12
-    low = 0.0 if area <= close else float(brentq(outside, 0.0, area * (1 - close)))
-    high = 1.0 if area >= 1 - close else float(brentq(outside, area + (1 - area) * close, 1.0))
+    low = 0.0 if area <= close else float(brentq(_outside, 0.0, area * (1 - close), (area, m, n)))
+    high = 1.0 if area >= 1 - close else float(brentq(_outside, area + (1 - area) * close, 1.0, (area, m, n)))
     return low, high
+
+
+def _outside(t: float, area: float, m: int, n: int) -> float:
+    """Return how far an area is outside the interval about t, by Hanley and McNeil's variance."""
+    mean = (m + n) / 2
+    variance = t * (1 - t) / (m * n) * (1 + (mean - 1) * ((1 - t) / (2 - t) + t / (1 + t)))
+    return abs(area - t) - critical_z() * math.sqrt(variance)
 
 
 def roc_curve(scores: ArrayLike, outcome: ArrayLike) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import refuse_all
+from mpbf_abm.errors import lines_where, refuse_all
 from mpbf_abm.stats.estimates import LEVEL, Events, critical_t
 
 Bounds = Mapping[str, float] | None
@@ -98,14 +98,11 @@ def cautions(units: int, unpaired: Sequence[str], grouped: Sequence[str]) -> lis
     grouped : sequence of str
         Outcomes whose :func:`bimodality` lies above :data:`TWO_GROUPS` in some arm.
     """
-    lines = []
-    if units < FEW_UNITS:
-        lines.append(f"only {units} units: intervals are rough; {FEW_UNITS} or more are better")
-    if unpaired:
-        lines.append(f"pairing failed (variance-reduction factor at most 1) for: {', '.join(unpaired)}")
-    if grouped:
-        lines.append(f"outcomes that may fall into two groups, where a mean hides both: {', '.join(grouped)}")
-    return lines
+    return lines_where(
+        (units < FEW_UNITS, f"only {units} units: intervals are rough; {FEW_UNITS} or more are better"),
+        (unpaired, f"pairing failed (variance-reduction factor at most 1) for: {', '.join(unpaired)}"),
+        (grouped, f"outcomes that may fall into two groups, where a mean hides both: {', '.join(grouped)}"),
+    )
 
 
 def reduction(baseline: Float, treated: Float) -> float:

@@ -79,30 +79,28 @@ class Prim:
         refuse(not finite, "scenario discovery needs factor values that are all finite")
         self.kinds = [KINDS.get(c.dtype.kind, "name") for c in self.columns]
         # Reals come before whole numbers before names where two steps are equally good.
-        self.order = [i for kind in ("real", "whole", "name") for i, k in enumerate(self.kinds) if k == kind]
+        self.order = sorted(range(len(self.kinds)), key=lambda i: ("real", "whole", "name").index(self.kinds[i]))
         self.all: Box = tuple(map(_limits, self.columns, self.kinds))
 
     def trajectory(self) -> list[Found]:
         """Return the boxes from all points to the last one: peeled while that pays, then pasted while that does."""
-        n = len(self.y)
-        steps = [self.measured(self.all, np.ones(n, bool))]
-        for move, grows in ((self._peels, False), (self._pastes, True)):
-            while True:
-                last = steps[-1]
-                options = [
-                    (self._gain(last.inside, new), -len(self.restricted(box)), box, new) for box, new in move(last)
-                ]
-                if not options:
-                    break
-                # Of equally good ones the first.
-                gain, _, box, inside = max(options, key=lambda option: option[:2])
-                before, after = int(last.inside.sum()), int(inside.sum())
-                onwards = after > before if grows else after < before
-                better = not grows or (after > 0 and self.y[inside].mean() > self.y[last.inside].mean())
-                if not (after / n >= LEAST_MASS and onwards and gain > 0 and better):
-                    break
-                steps.append(self.measured(box, inside))
+        steps = [self.measured(self.all, np.ones(len(self.y), bool))]
+        for grows in (False, True):
+            while step := self._step(steps[-1], grows):
+                steps.append(step)
         return steps
+
+    def _step(self, last: Found, grows: bool) -> Found | None:
+        """Return the best larger or smaller box, None where none pays."""
+        moves = self._pastes(last) if grows else self._peels(last)
+        options = [(self._gain(last.inside, new), -len(self.restricted(box)), box, new) for box, new in moves]
+        if not options:
+            return None
+        # Of equally good ones the first.
+        gain, _, box, inside = max(options, key=lambda option: option[:2])
+        before, after = int(last.inside.sum()), int(inside.sum())
+        onwards = after > before if grows else after < before
+        return self.measured(box, inside) if all([after / len(self.y) >= LEAST_MASS, onwards, gain > 0]) else None
 
     def _gain(self, old: Bool, new: Bool) -> float:
         """Return the gain in density for each point given up, or taken in."""
@@ -116,20 +114,22 @@ class Prim:
         out: list[tuple[Box, Bool]] = []
         for i in self.order:
             x, limit = self.columns[i], found.box[i]
+            ways: list[tuple[Bool, Limit]]
             if isinstance(limit, frozenset):
-                for v in sorted(limit, key=repr) if len(limit) > 1 else ():
-                    out.append((self._with(found.box, i, limit - {v}), found.inside & (x != v)))
-                continue
-            inside = x[found.inside]
-            for upper in (True, False):
-                edge = quantile(inside, 1 - PEEL if upper else PEEL)
-                if self.kinds[i] == "real":
-                    keep = x <= edge if upper else x >= edge
-                    new = (limit[0], edge) if upper else (edge, limit[1])
-                else:
-                    keep, new = self._whole_peel(x, inside, limit, int(edge), upper)
-                out.append((self._with(found.box, i, new), found.inside & keep))
+                ways = [(x != v, limit - {v}) for v in sorted(limit, key=repr) if len(limit) > 1]
+            else:
+                ways = [self._peel(i, x[found.inside], limit, upper) for upper in (True, False)]
+            out += [(self._with(found.box, i, new), found.inside & keep) for keep, new in ways]
         return out
+
+    def _peel(
+        self, i: int, inside: NDArray[Any], limit: tuple[float, float], upper: bool
+    ) -> tuple[Bool, tuple[float, float]]:
+        """Take some points off an end of a column of numbers; return those that it keeps, and its new limits."""
+        x, edge = self.columns[i], quantile(inside, 1 - PEEL if upper else PEEL)
+        if self.kinds[i] != "real":
+            return self._whole_peel(x, inside, limit, int(edge), upper)
+        return (x <= edge, (limit[0], edge)) if upper else (x >= edge, (edge, limit[1]))
 
     @staticmethod
     def _whole_peel(
@@ -147,26 +147,23 @@ class Prim:
 
     def _pastes(self, found: Found) -> list[tuple[Box, Bool]]:
         out: list[tuple[Box, Bool]] = []
-        for i in self.order:
-            if i not in found.restricted:
-                continue
-            x, limit = self.columns[i], found.box[i]
+        for i in filter(found.restricted.__contains__, self.order):
+            limit = found.box[i]
             if isinstance(limit, frozenset):
-                everything = self.all[i]
-                missing = everything - limit if isinstance(everything, frozenset) else frozenset()
-                for v in sorted(missing, key=repr):
-                    box = self._with(found.box, i, limit | {v})
-                    out.append((box, self.inside(box)))
-                continue
-            low, high = self.all[i]
-            for upper in (False, True):
-                beyond = self.inside(self._with(found.box, i, (limit[1], high) if upper else (low, limit[0])))
-                edge = high if upper else low
-                if beyond.any():
-                    edge = quantile(x[beyond], PASTE if upper else 1 - PASTE)
-                box = self._with(found.box, i, (limit[0], edge) if upper else (edge, limit[1]))
-                out.append((box, self.inside(box)))
+                boxes = [self._with(found.box, i, limit | {v}) for v in sorted({*self.all[i]} - limit, key=repr)]
+            else:
+                boxes = [self._paste(found.box, i, limit, upper) for upper in (False, True)]
+            out += [(box, self.inside(box)) for box in boxes]
         return out
+
+    def _paste(self, box: Box, i: int, limit: tuple[float, float], upper: bool) -> Box:
+        """Return the box with a column of numbers taken further at an end, by some of the points beyond."""
+        low, high = self.all[i]
+        beyond = self.inside(self._with(box, i, (limit[1], high) if upper else (low, limit[0])))
+        edge = high if upper else low
+        if beyond.any():
+            edge = quantile(self.columns[i][beyond], PASTE if upper else 1 - PASTE)
+        return self._with(box, i, (limit[0], edge) if upper else (edge, limit[1]))
 
     @staticmethod
     def _with(box: Box, i: int, limit: Limit) -> Box:

@@ -50,6 +50,15 @@ class SobolIndices:
         return self.noise / (self.variance + self.noise)
 
 
+def _check_blocks(a: Float, b: Float, ab: Float) -> None:
+    """Refuse blocks of a Saltelli design that do not fit together, or have values that are not finite."""
+    wrong = a.ndim != 2 or a.shape != b.shape or ab.ndim != 3 or ab.shape[::2] != a.shape or len(a) < 2
+    shapes = f"{a.shape}, {b.shape}, {ab.shape}"
+    refuse(wrong, f"Sobol indices need A (n, m), B (n, m) and AB (n, k, m) with n > 1, not {shapes}")
+    gaps = not all(np.isfinite(x).all() for x in (a, b, ab))
+    refuse(gaps, "Sobol indices need outcomes that are all finite; leave out whole rows")
+
+
 def sobol_indices(
     A: Float, B: Float, AB: Float, *, correct: bool = True, resamples: int = RESAMPLES, seed: int = 0
 ) -> SobolIndices:
@@ -74,13 +83,7 @@ def sobol_indices(
         For values that are not finite, shapes that do not fit, fewer than two rows, or outcomes that do not vary.
     """
     a, b, ab = (np.asarray(x, np.float64) for x in (A, B, AB))
-    wrong = a.ndim != 2 or a.shape != b.shape or ab.ndim != 3 or ab.shape[::2] != a.shape or len(a) < 2
-    shapes = f"{a.shape}, {b.shape}, {ab.shape}"
-    refuse(wrong, f"Sobol indices need A (n, m), B (n, m) and AB (n, k, m) with n > 1, not {shapes}")
-    refuse(
-        not all(np.isfinite(x).all() for x in (a, b, ab)),
-        "Sobol indices need outcomes that are all finite; leave out whole rows",
-    )
+    _check_blocks(a, b, ab)
     n, m = a.shape
     every = np.concatenate([a[:, None], b[:, None], ab], axis=1)
     within = every.var(axis=2, ddof=1).mean(axis=1) if m > 1 else np.full(n, np.nan)

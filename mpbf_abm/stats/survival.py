@@ -143,9 +143,10 @@ def survival(times: ArrayLike, seen: ArrayLike) -> pd.DataFrame:
 
 def median_time(curve: pd.DataFrame) -> tuple[float, float, float]:
     """Return the median time of a survival curve with its interval (Brookmeyer and Crowley 1982), or infinity."""
+    return _first_below(curve, "survival"), _first_below(curve, "low"), _first_below(curve, "high")
 
-    def first(column: str) -> float:
-        down = curve.loc[curve[column] <= HALF, "time"]
-        return float(down.iloc[0]) if len(down) else math.inf
 
-    return first("survival"), first("low"), first("high")
+def _first_below(curve: pd.DataFrame, column: str) -> float:
+    """Return the first time at which a column is at most one half, or infinity."""
+    down = curve.loc[curve[column] <= HALF, "time"]
+    return float(down.iloc[0]) if len(down) else math.inf

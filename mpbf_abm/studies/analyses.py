@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Float
+from mpbf_abm.arrays import Bool, Float
 from mpbf_abm.errors import ConfigurationError, faults_of, lines_where, refuse, refuse_any
 from mpbf_abm.stats import robustness as criteria_of
 from mpbf_abm.stats.estimates import half_widths, wilson
@@ -166,9 +166,8 @@ def compare(
     few = all(complete(u, 1).sum() < 2 for u in units.values())
     refuse(few, f"compare: fewer than two pairs of runs are complete; {results.status.size} are planned")
     together = not results.study.outcomes if together is None else together
-    first = wanted if together else [name for name in wanted if results.outcome(name).primary]
     ends: dict[tuple[str, int], list[float]] = {}
-    for family in filter(None, [first, *([name] for name in wanted if name not in first)]):
+    for family in _families(results, wanted, together):
         ends |= _intervals(results, units, list(product(family, arms)), seed)
     alike = {(name, results.arm_names[a]): _alike(results, name, a) for name, a in ends}
     rows = [
@@ -177,14 +176,22 @@ def compare(
     ]
     table = pd.DataFrame(rows)
     spreads = distributions(results, wanted)
-    said = (
-        "all intervals hold together, over outcomes and arms"
-        if together
-        else "intervals of primary outcomes hold together over all arms, those of an exploratory outcome over its arms"
-    )
-    notes = [f"units are {unit}s; common random numbers: {results.study.crn}; {said}"]
+    notes = [f"units are {unit}s; common random numbers: {results.study.crn}; {TOGETHER[together]}"]
     notes += _compare_notes(results, table, spreads, alike)
     return Analysis("compare", {"effects": table, "distributions": spreads}, notes)
+
+
+# Whose intervals hold together, by whether all do.
+TOGETHER = {
+    True: "all intervals hold together, over outcomes and arms",
+    False: "intervals of primary outcomes hold together over all arms, those of an exploratory outcome over its arms",
+}
+
+
+def _families(results: Results, wanted: Sequence[str], together: bool) -> Iterator[Sequence[str]]:
+    """Return outcomes whose intervals hold together: all, or the primary ones and each other one."""
+    first = [name for name in wanted if together or results.outcome(name).primary]
+    return filter(None, [first, *([name] for name in wanted if name not in first)])
 
 
 def _intervals(
@@ -243,30 +250,33 @@ def _effect_row(
     low, high, critical, error = ends
     known, n = np.isfinite(pairs), int(np.isfinite(units).sum())
     baseline, treated = values[:, 0][known], values[:, arm][known]
-    flat = pairs[known] * outcome.sign
-    wins = float((flat > 0).sum() + 0.5 * (flat == 0).sum())
-    by = np.array([row[k].mean() if k.any() else np.nan for row, k in zip(pairs, known, strict=True)]) * outcome.sign
-    harmed = by[np.isfinite(by)]
     word = _word(
         verdict(low, high, outcome), outcome, np.concatenate([baseline, treated]), alike[name, results.arm_names[arm]]
     )
     needed = pairs_needed(error * np.sqrt(n) if n else np.nan, critical, outcome) if word == "undecided" else np.nan
-    better, worst = [np.nan] * 3, [np.nan] * 2
-    if outcome.better != "none":
-        better = [wins / len(flat) if len(flat) else np.nan, *map(float, wilson(wins, len(flat)))]
-        if len(by) > 1 and len(harmed):
-            worst = [float(harmed.min()) * outcome.sign, float((harmed < 0).mean())]
     shares = ("share_better", "share_better_low", "share_better_high", "worst_scenario", "share_harmed")
+    benefit = [np.nan] * len(shares) if outcome.better == "none" else _benefit(pairs, known, outcome.sign)
     role, failed = "primary" if outcome.primary else "exploratory", (results.status == FAILED).sum(axis=(0, 2))
     method = "paired max-t bootstrap, 95 % simultaneous" + ", within -1 and 1" * (_bound(results, name) == 1.0)
     row: dict[str, Any] = {"outcome": name, "arm": results.arm_names[arm], "role": role, "better": outcome.better}
     row |= {"baseline": _mean(baseline), "treated": _mean(treated)}
     row |= {"difference": float(np.nanmean(units)) if n else np.nan, "low": low, "high": high}
     row |= {"smallest": np.nan if outcome.smallest is None else outcome.smallest, "verdict": word}
-    row |= {"pairs_needed": needed, **dict(zip(shares, better + worst, strict=True))}
+    row |= {"pairs_needed": needed, **dict(zip(shares, benefit, strict=True))}
     row |= {"vrf": reduction(values[:, 0], values[:, arm]), "unit": unit, "units": n, "pairs": int(known.sum())}
     row |= {"missing": int((~known).sum()), "failed_baseline": int(failed[0]), "failed_arm": int(failed[arm])}
     return row | {"critical": critical, "method": method}
+
+
+def _benefit(pairs: Float, known: Bool, sign: float) -> list[float]:
+    """Return the share of pairs that are better with its interval, the worst scenario, and the share of harmed ones."""
+    flat = pairs[known] * sign
+    wins = float((flat > 0).sum() + 0.5 * (flat == 0).sum())
+    by = np.array([row[k].mean() if k.any() else np.nan for row, k in zip(pairs, known, strict=True)]) * sign
+    harmed, worst = by[np.isfinite(by)], [np.nan] * 2
+    if len(by) > 1 and len(harmed):
+        worst = [float(harmed.min()) * sign, float((harmed < 0).mean())]
+    return [wins / len(flat) if len(flat) else np.nan, *map(float, wilson(wins, len(flat))), *worst]
 
 
 def _word(judged: str, outcome: Outcome, values: Float, alike: int) -> str:

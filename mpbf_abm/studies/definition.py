@@ -393,8 +393,8 @@ class Space(Section):
     drop: bool = False
 
     def _conflicts(self) -> list[str]:
-        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
-        kinds = given & NEEDED.keys()
+        given = self._given()
+        kinds = given.keys() & NEEDED.keys()
         if len(kinds) != 1:
             return ["[space]: needs one of synthetic, table and pool"]
         (kind,) = kinds
@@ -403,11 +403,18 @@ class Space(Section):
         faults = [f"{kind} needs {n}" for n in NEEDED[kind] if n not in given]
         return [f"[space]: {line}" for line in faults + [f"{n} belongs to {k}" for n, k in homes.items() if n in given]]
 
+    def _given(self) -> dict[str, Any]:
+        """Return the fields that are set."""
+        return {name: value for name, value in self if value is not None}
+
     def columns(self) -> dict[str, Any]:
         """Return arguments of the space's constructor."""
         own = (*COLUMNS["table" if self.table else "pool"], "unit", "duplicates")
-        given = {n: getattr(self, n) for n in own if getattr(self, n) is not None}
-        return given | {"goal": self.goal, "on_error": "drop" if self.drop else "raise"}
+        given = self._given()
+        return {n: given[n] for n in own if n in given} | {
+            "goal": self.goal,
+            "on_error": "drop" if self.drop else "raise",
+        }
 
 
 def _arms(value: Any) -> Any:

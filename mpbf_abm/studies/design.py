@@ -280,9 +280,8 @@ def _table_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
     faults = [f"the table has no column '{n}'" for n in by_name if n not in columns]
     faults += [f"column '{c}' of the table is no parameter that varies" for c in columns if c not in by_name]
     faults += [f"column '{c}' stands twice" for c, times in Counter(columns).items() if times > 1]
-    sizes = [(i, len(row)) for i, row in enumerate(design.rows, 1)]
-    uneven = f"values for {len(columns)} columns"
-    faults += [f"row {i} of the table has {size} {uneven}" for i, size in sizes if size != len(columns)]
+    uneven = [(i, len(row)) for i, row in enumerate(design.rows, 1) if len(row) != len(columns)]
+    faults += [f"row {i} of the table has {size} values for {len(columns)} columns" for i, size in uneven]
     return faults or _row_faults(design, by_name)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -170,10 +170,8 @@ def run_study(
         refuse(plan.form == 0 and study.series.tables, f"{store.path}: {earlier}", StoreError)
         before = claim(store, plan, folder)
         _mend(store, watch, " if they are part of the study")
-        if before is not None and (gone := orphans(store, plan)):
-            redesigned = study.design.kind == "lhs" and _redesigned(before, study)
-            hint = " (an lhs keeps its runs where n is doubled)" if redesigned else ""
-            watch.say(f"{gone} stored runs are no part of the study as it is now{hint}")
+        if before is not None:
+            _say_orphans(store, plan, before, watch)
         tally = _Driver(plan, store, watch, out, shard, retry, patient=True).run(engine or study.engine, workers)
     tally.seconds = time.monotonic() - begun
     return tally
@@ -331,6 +329,14 @@ def form_of(main: Path, store: Store) -> int:
 def _redesigned(before: Saved, study: StudyDefinition) -> bool:
     """Whether the design is another than before."""
     return bool(tomllib.loads(before.definition).get("design") != tomllib.loads(write_study(study)).get("design"))
+
+
+def _say_orphans(store: Store, plan: Plan, before: Saved, watch: Progress) -> None:
+    """Say how many stored runs a study has no longer, which was another one before."""
+    if gone := orphans(store, plan):
+        redesigned = plan.study.design.kind == "lhs" and _redesigned(before, plan.study)
+        hint = " (an lhs keeps its runs where n is doubled)" if redesigned else ""
+        watch.say(f"{gone} stored runs are no part of the study as it is now{hint}")
 
 
 def orphans(store: Store, plan: Plan) -> int:
@@ -541,10 +547,10 @@ def _effects(
     arms, blank, failed = len(plan.arms), [np.nan] * len(judged), store.look().failed
     values = _values(store, judged)
     for r in range(plan.study.replicates.most or 0 if replicates is None else replicates):
-        ids = [[plan.job(s, a, r).id for a in range(arms)] for s in range(len(plan.scenarios))]
-        if replicates is None and not all(id in values or has(failed, id) for row in ids for id in row):
+        ids = [plan.job(s, a, r).id for s, a in product(range(len(plan.scenarios)), range(arms))]
+        if replicates is None and not all(id in values or has(failed, id) for id in ids):
             return
-        table = np.array([[values.get(id, blank) for id in row] for row in ids])
+        table = np.array([values.get(id, blank) for id in ids]).reshape(len(plan.scenarios), arms, len(judged))
         yield (table[:, 1:] - table[:, :1] if arms > 1 else table).mean(axis=0).ravel()
 
 

@@ -285,11 +285,16 @@ def as_tables(study: StudyDefinition) -> dict[str, Any]:
 def _lists(value: Any) -> Any:
     """Return a value as TOML has it: of a section the fields that are not at their default."""
     if isinstance(value, Section):
-        fields = type(value).model_fields.items()
-        # A required field has a default that nothing equals.
-        defaults = {name: info.get_default(call_default_factory=True) for name, info in fields}
-        held = {name: getattr(value, name) for name in defaults}
-        return {name: _lists(v) for name, v in held.items() if v is not None and v != defaults[name]}
+        value = _changed(value)
     if isinstance(value, Mapping):
         return {k: _lists(v) for k, v in value.items()}
     return [_lists(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _changed(section: Section) -> dict[str, Any]:
+    """Return the fields of a section that are not at their default."""
+    fields = type(section).model_fields.items()
+    # A required field has a default that nothing equals.
+    defaults = {name: info.get_default(call_default_factory=True) for name, info in fields}
+    held = {name: getattr(section, name) for name in defaults}
+    return {name: v for name, v in held.items() if v is not None and v != defaults[name]}

@@ -12,7 +12,7 @@ import math
 import struct
 import traceback
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -302,6 +302,17 @@ def _column(values: pd.Series[Any] | pd.Index[Any], arrays: list[np.ndarray[Any,
     return [text, _packed(values.to_numpy(object if text else None), arrays)]
 
 
+def _objects(values: Iterable[Any]) -> np.ndarray[Any, Any]:
+    """Return an array of objects, whatever they are."""
+    held = list(values)
+    out = np.empty(len(held), object)
+    out[:] = held
+    return out
+
+
+SEQUENCES: dict[str, Callable[[Iterable[Any]], Any]] = {"objects": _objects, "list": list, "tuple": tuple}
+
+
 class _Values:
     """Reads values; arrays are taken from the raw bytes in order."""
 
@@ -313,27 +324,27 @@ class _Values:
             return found
         ((kind, content),) = found.items()
         match kind:
-            case "array" | "scalar":
-                dtype, shape = np.dtype(content[0]), tuple(content[1])
-                if dtype.hasobject or any(n < 0 for n in shape):
-                    raise ValueError("an array of objects, or of no shape")
-                count = int(np.prod(shape, dtype=np.int64))
-                array = np.frombuffer(self.raw, dtype, count, self.at).reshape(shape).copy()
-                self.at += count * dtype.itemsize
-                return array if kind == "array" else array[()]
-            case "objects":
-                out = np.empty(len(content), object)
-                out[:] = [self.value(v) for v in content]
-                return out
-            case "list":
-                return [self.value(v) for v in content]
-            case "tuple":
-                return tuple(self.value(v) for v in content)
+            case "array":
+                return self._array(*content)
+            case "scalar":
+                return self._array(*content)[()]
+            case "objects" | "list" | "tuple":
+                return SEQUENCES[kind](map(self.value, content))
             case "dict":
                 return {self.value(k): self.value(v) for k, v in content}
             case "table":
                 return self._table(*content)
         raise ValueError(f"unknown kind '{kind}'")
+
+    def _array(self, kind: Any, sizes: Any) -> np.ndarray[Any, Any]:
+        """Return the next array that was put aside."""
+        dtype, shape = np.dtype(kind), tuple(sizes)
+        if dtype.hasobject or any(n < 0 for n in shape):
+            raise ValueError("an array of objects, or of no shape")
+        count = int(np.prod(shape, dtype=np.int64))
+        array = np.frombuffer(self.raw, dtype, count, self.at).reshape(shape).copy()
+        self.at += count * dtype.itemsize
+        return array
 
     def _table(self, names: Any, rows: Any, columns: list[Any]) -> pd.DataFrame:
         import pandas as pd

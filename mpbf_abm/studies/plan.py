@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property, lru_cache, partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -343,7 +344,7 @@ class Plan:
         if factor.whole and (faults := factor._conflicts()):
             return faults
         values = factor.values or (factor.at(0.0), factor.at(1.0))
-        return [line for path in factor.targets for value in values for line in value_faults(path, value)]
+        return [line for path, value in product(factor.targets, values) for line in value_faults(path, value)]
 
     def _idle_notes(self) -> list[str]:
         """Name policies that leave all parameters as they are, in every scenario that is looked at."""
@@ -409,7 +410,7 @@ class Plan:
         place, along = f"[outcome.{name}]", outcome.over != "end" or outcome.at is not None
         undirected = not outcome.event and outcome.primary and outcome.better == "none" and self.study.policies
         ticks = self.study.ticks
-        late = [t for t in (outcome.at, outcome.start, outcome.end) if t is not None and t >= ticks]
+        late = [t for t in (outcome.at, outcome.start, outcome.end) if (t or 0) >= ticks]
         return [
             *(unknown_names([outcome.of or name], known, place) if known else ()),
             *lines_where((not known and along, f"{place}: a custom model returns outcomes at its end only")),

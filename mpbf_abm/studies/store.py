@@ -836,12 +836,17 @@ def again(run: StoredRun, record: Record, noted: Recording) -> StoredRun:
     return replace(run, outcomes=outcomes, hash=record.hash, series=series, tables=record.tables)
 
 
+def _differ(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Return whether outcomes differ that both of two records of a run hold."""
+    common = sorted(a.keys() & b.keys())
+    one, other = (outcomes_hash({name: outcomes[name] for name in common}) for outcomes in (a, b))
+    return one != other
+
+
 def enlarged(held: StoredRun, new: StoredRun) -> StoredRun | None:
     """Return a finished run with all that either of two records of it holds; None if they differ in what both hold."""
     a, b = held.outcomes or {}, new.outcomes or {}
-    common = sorted(a.keys() & b.keys())
-    one, other = (outcomes_hash({name: outcomes[name] for name in common}) for outcomes in (a, b))
-    if one != other or any(held.tables[n] != new.tables[n] for n in held.tables.keys() & new.tables.keys()):
+    if _differ(a, b) or any(held.tables[n] != new.tables[n] for n in held.tables.keys() & new.tables.keys()):
         return None
     series = held.series or new.series
     if held.series is not None and new.series is not None and (series := _larger(held.series, new.series)) is None:

@@ -66,7 +66,7 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
     """
     watch, own = progress or Silent(), target / FILE
     paths = [path for source in sources or [target] for path in _stores(source, shards_only=not sources)]
-    paths = [p for p in paths if not (own.exists() and p.exists() and p.samefile(own))]
+    paths = [p for p in paths if not _same_file(p, own)]
     refuse(not paths, f"{target}: holds no shards (shard-1-of-N.sqlite, ...); name the stores to join")
     with ExitStack() as stack:
         opened, held = [_opened(path, stack) for path in paths], _held(own)
@@ -79,13 +79,16 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
             watch.say(f"{len(damaged)} runs of {own} {found}: {some(damaged)}")
         newest = max([*studies, *filter(None, [held])], key=lambda s: s.saved)
         if held is None or newest.definition != held.definition:
-            if len({s.definition for s in studies}) > 1:
-                kept = f"the newest is kept, of {newest.saved}"
-                watch.say(f"the stores hold different definitions of '{newest.name}'; {kept}")
+            _say_definitions(newest, studies, watch)
             into.save_study(newest)
         _say_machines([into, *opened], watch)
         watch.begin(sum(sum(if_readable(store.counts, {}).values()) for store in opened))
         return into.merge(opened, lambda: watch.advance(done=1, failed=0, known=0))
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """Return whether two paths lead to one file that is there."""
+    return all(path.exists() for path in (one, other)) and one.samefile(other)
 
 
 def _fitting(stores: Sequence[tuple[Path, Saved | None]], held: Saved | None, target: Path) -> list[Saved]:
@@ -103,6 +106,13 @@ def _fitting(stores: Sequence[tuple[Path, Saved | None]], held: Saved | None, ta
         differs = f"{path}: holds the study '{study.name}' by model {study.fingerprint[:12]}, {other}"
         refuse(kind(study) != kind(first), differs, StoreError)
     return [study for _, study in read]
+
+
+def _say_definitions(newest: Saved, studies: Sequence[Saved], watch: Progress) -> None:
+    """Say which definition is kept, where stores hold several."""
+    if len({s.definition for s in studies}) > 1:
+        kept = f"the newest is kept, of {newest.saved}"
+        watch.say(f"the stores hold different definitions of '{newest.name}'; {kept}")
 
 
 def _say_machines(stores: Sequence[Store], watch: Progress) -> None:

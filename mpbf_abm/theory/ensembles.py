@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from mpbf_abm.arrays import Float, Int
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import lines_where, refuse
 from mpbf_abm.model.attention import crowd
 from mpbf_abm.model.founding import check_fit, found_community, founding_families, founding_mass
 from mpbf_abm.model.materials import MaterialsSpace
@@ -44,18 +44,15 @@ OF_PLANNERS: dict[str, object] = {
 def obstacles(parameters: Parameters, space: MaterialsSpace) -> list[str]:
     """Return why histories of a community cannot be advanced together; empty where they can."""
     p = parameters
-    faults = []
-    for path, needed in (NEEDED | (OF_PLANNERS if p.planners.count else {})).items():
-        group, name = path.split(".")
-        if (value := getattr(getattr(p, group), name)) != needed:
-            faults.append(f"{path} = {value!r}: an ensemble needs {needed!r}")
-    if sum(p.curators.modality_mix[1:]) > 0:
-        faults.append("curators.modality_mix: an ensemble needs one kind of data, the first")
-    if p.curators.provenance_errors * (1 - p.curators.qa) > 0:
-        faults.append("curators.provenance_errors: an ensemble needs 0, or curators.qa = 1")
-    if p.founding.records and space.families == 1:
-        faults.append("space.families = 1: an ensemble needs more")
-    return faults
+    misfiled = p.curators.provenance_errors * (1 - p.curators.qa) > 0
+    every = NEEDED | (OF_PLANNERS if p.planners.count else {})
+    values = [(path, p.value(path), needed) for path, needed in every.items()]
+    return lines_where(
+        *((given != needed, f"{path} = {given!r}: an ensemble needs {needed!r}") for path, given, needed in values),
+        (sum(p.curators.modality_mix[1:]) > 0, "curators.modality_mix: an ensemble needs one kind of data, the first"),
+        (misfiled, "curators.provenance_errors: an ensemble needs 0, or curators.qa = 1"),
+        (p.founding.records and space.families == 1, "space.families = 1: an ensemble needs more"),
+    )
 
 
 def family_masses(
@@ -98,8 +95,8 @@ def family_masses(
     (2, 3)
     """
     check_fit(parameters, space.size, space.families, space.year)
-    if faults := obstacles(parameters, space):
-        raise ConfigurationError(faults)
+    faults = obstacles(parameters, space)
+    refuse(faults, faults)
     times = [ticks] if isinstance(ticks, (int, np.integer)) else list(ticks)
     wanted = set(times)
     later = [None] * len(seeds) if reseed is None else list(reseed)
@@ -107,6 +104,11 @@ def family_masses(
     with one_thread():
         seen = [x.copy() for t, x in enumerate(_histories(parameters, streams, space, max(times))) if t in wanted]
     return seen[0] if isinstance(ticks, (int, np.integer)) else np.stack(seen, axis=1)
+
+
+def _attention(of: CuratorParameters | PlannerParameters, x: Float, space: MaterialsSpace) -> Float:
+    """Return the shares of attention that masses draw (R, K)."""
+    return crowd(x, max(of.exploration, of.exploration_floor), of.adjacency, of.reinforcement, space.similarity)
 
 
 def _histories(p: Parameters, streams: list[Streams], space: MaterialsSpace, ticks: int) -> Iterator[Float]:
@@ -118,18 +120,15 @@ def _histories(p: Parameters, streams: list[Streams], space: MaterialsSpace, tic
     # Budgets do not depend on what is found: one community without data counts for all.
     budgets = found_community(p.replace("founding.records", 0), Streams(0), space)
 
-    def attention(of: CuratorParameters | PlannerParameters) -> Float:
-        return crowd(x, max(of.exploration, of.exploration_floor), of.adjacency, of.reinforcement, space.similarity)
-
     yield x
     for tick in range(ticks):
         if p.curators.count and p.curators.records:
-            share = attention(p.curators)
+            share = _attention(p.curators, x, space)
             for j in range(p.curators.records):
                 _enter(x, _races(streams, f"curator.family.{j}", tick, p.curators.count, share, space))
         if p.planners.count:
             fund(budgets)
-            share = attention(p.planners)
+            share = _attention(p.planners, x, space)
             for j in range(int(budgets.planners.budget.max())):
                 chosen = _races(streams, f"planner.family.{j}", tick, p.planners.count, share, space)
                 _enter(x, chosen[:, budgets.planners.budget > j])

@@ -16,7 +16,7 @@ from scipy.special import ndtr
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.data.synthetic import family_rows
-from mpbf_abm.errors import ConfigurationError, refuse, refuse_any
+from mpbf_abm.errors import ConfigurationError, lines_where, refuse, refuse_any
 from mpbf_abm.model import modalities
 from mpbf_abm.model.attention import attention, covering, power, reinforced
 from mpbf_abm.model.coupling import bias_share, loop_gain, steady_bias
@@ -96,41 +96,62 @@ def _source(of: CuratorParameters | PlannerParameters, rate: float, share: Float
 
 def check(p: Parameters, space: MaterialsSpace | None) -> None:
     """Refuse what the twin cannot represent, one line each."""
-    c, q, t, x = p.curators, p.planners, p.trainers, p.coupling
-    K = p.space.families if space is None else space.families
-    feasible = p.space.feasible if space is None else space.feasible_share
-    bare, curates, trains, plans = space is None, c.count > 0, t.count > 0, q.count > 0
-    learns, censors = trains and x.pseudo_share > 0, q.publication_bias > 0
-    builds = learns and (t.physical_prior or t.delta_learning)
-    chosen = trains and censors and q.acquisition != "random"
-    hidden = bare and plans and censors
-    near = bare and any(s.adjacency and (s.exploration or s.exploration_floor) and s.count for s in (c, q))
-    misfiled = curates and c.provenance_errors * (1 - c.qa) > 0
-    unaged = c.audit_rate > 0 and p.commons.forgetting == 0
-    cannot = {
-        "trainers.head: its learner is a mean ('mean')": trains and t.head != "mean",
-        "planners.steering_gain: its models steer no planner (0)": trains and q.steering_gain > 0,
-        "trainers.count: all learn the same (at most 1 with pseudo-labels)": learns and t.count > 1,
-        "trainers.labels: its learner reads all ('all')": learns and t.labels != "all",
-        "trainers.physical_prior, trainers.delta_learning: its learner has no simulation to build on (false)": builds,
-        "coupling.correction: its learner is not fine-tuned (0)": learns and plans and x.correction > 0,
-        "trainers.harmonisation: its learner reads labels as they are (0)": learns and t.harmonisation > 0,
-        "planners.repeats: no family is ever used up (true)": plans and not q.repeats,
-        "planners.publication_bias: what is published depends on the materials (0, or give the space)": hidden,
-        "planners.acquisition: what is published depends on who chooses ('random')": chosen,
-        "planners.adjacency, curators.adjacency: families have no similarity (0, or give the space)": near,
-        "curators.provenance_errors: records are entered once and right (0, or curators.qa = 1)": misfiled,
-        "curators.response_dal: budgets are fixed (0)": curates and c.response_dal > 0,
-        "stocks.hazard: nothing fails (0)": p.stocks.hazard > 0,
-        "commons.grace: records have no age (0)": p.commons.grace > 0,
-        "founding.year: founding records are by families (0)": p.founding.year > 0 and p.founding.records > 0,
-        "curators.audit_rate: audits need forgetting, or no record stays open to them": unaged,
-        "space.feasible: audits and learners meet every record (1)": feasible < 1 and (learns or c.audit_rate > 0),
-    }
-    faults = [f"twin: cannot represent {what}" for what, wrong in cannot.items() if wrong]
+    feasible, K = (p.space.feasible, p.space.families) if space is None else (space.feasible_share, space.families)
+    cannot = [*_limits_of_learner(p), *_limits_of_planning(p, space is None), *_limits_of_records(p, feasible)]
+    faults = [f"twin: cannot represent {what}" for what in lines_where(*cannot)]
     if isinstance(p.founding.mass, tuple) and len(p.founding.mass) != K:
         faults.append(f"founding.mass has {len(p.founding.mass)} entries; this space has {K} families")
     refuse_any(faults)
+
+
+def _limits_of_learner(p: Parameters) -> list[tuple[bool, str]]:
+    """Return what the learner of the twin cannot do, with whether it would have to."""
+    q, t, correction = p.planners, p.trainers, p.coupling.correction
+    if not t.count:
+        return []
+    builds = t.physical_prior or t.delta_learning
+    every = [
+        (t.head != "mean", "trainers.head: its learner is a mean ('mean')"),
+        (q.steering_gain > 0, "planners.steering_gain: its models steer no planner (0)"),
+    ]
+    of_pseudo_labels = [
+        (t.count > 1, "trainers.count: all learn the same (at most 1 with pseudo-labels)"),
+        (t.labels != "all", "trainers.labels: its learner reads all ('all')"),
+        (builds, "trainers.physical_prior, trainers.delta_learning: its learner has no simulation to build on (false)"),
+        (q.count * correction > 0, "coupling.correction: its learner is not fine-tuned (0)"),
+        (t.harmonisation > 0, "trainers.harmonisation: its learner reads labels as they are (0)"),
+    ]
+    return every + of_pseudo_labels * (p.coupling.pseudo_share > 0)
+
+
+def _limits_of_planning(p: Parameters, bare: bool) -> Sequence[tuple[object, str]]:
+    """Return what the twin cannot choose or publish, bare of a space or not, with whether it would have to."""
+    q, censors = p.planners, p.planners.publication_bias > 0
+    hidden, chosen = all([bare, q.count, censors]), all([p.trainers.count, censors, q.acquisition != "random"])
+    near = bare and any(s.adjacency * s.count * max(s.exploration, s.exploration_floor) for s in (p.curators, q))
+    return [
+        (q.count and not q.repeats, "planners.repeats: no family is ever used up (true)"),
+        (hidden, "planners.publication_bias: what is published depends on the materials (0, or give the space)"),
+        (chosen, "planners.acquisition: what is published depends on who chooses ('random')"),
+        (near, "planners.adjacency, curators.adjacency: families have no similarity (0, or give the space)"),
+    ]
+
+
+def _limits_of_records(p: Parameters, feasible: float) -> Sequence[tuple[object, str]]:
+    """Return what the twin cannot do with records, of which a share is feasible, with whether it would have to."""
+    c, founding = p.curators, p.founding
+    misfiled = c.count * c.provenance_errors * (1 - c.qa) > 0
+    met = max(c.audit_rate, p.trainers.count * p.coupling.pseudo_share) > 0
+    unaged = c.audit_rate > 0 and p.commons.forgetting == 0
+    return [
+        (misfiled, "curators.provenance_errors: records are entered once and right (0, or curators.qa = 1)"),
+        (c.count * c.response_dal > 0, "curators.response_dal: budgets are fixed (0)"),
+        (p.stocks.hazard > 0, "stocks.hazard: nothing fails (0)"),
+        (p.commons.grace > 0, "commons.grace: records have no age (0)"),
+        (founding.year * founding.records > 0, "founding.year: founding records are by families (0)"),
+        (unaged, "curators.audit_rate: audits need forgetting, or no record stays open to them"),
+        (feasible < 1 and met, "space.feasible: audits and learners meet every record (1)"),
+    ]
 
 
 def label_kinds(p: Parameters, feasible: float) -> Float:
@@ -531,31 +552,33 @@ class Twin:
         K, rate, equal = self.families, self.total_inflow(), 1.0 / self.families
         greedy = self._greedy()
 
-        def growth(exploration: float) -> float:
-            change = self.exploring(exploration).inflow_jacobian(np.full(K, equal)) / rate
-            return float(np.linalg.eigvals(change).real.max()) - 1.0
-
         gamma = float(sum(s.rate * s.published[0] * self.reinforcement(s) for s in self.sources)) / rate
-        if K == 1 or growth(0.0) <= 0:
+        if K == 1 or self._from_equality(0.0, rate) <= 0:
             return Thresholds(0.0, 0.0, 0.0, equal)
-        symmetric, closed = float(brentq(growth, 0.0, 1.0, xtol=1e-14)), 1.0 - 1.0 / gamma
-
-        def turn(share: float) -> float:
-            """Return the sign of the slope of the exploration at which a winner's share is steady."""
-            x = winner(share, K)
-            drawn = greedy.allocation(x)[0]
-            rise = float((greedy.inflow_jacobian(x) @ (winner(1.0, K) - winner(0.0, K)))[0]) / rate
-            return float((rise - 1) * (drawn - equal) - (drawn - share) * rise)
+        symmetric, closed = float(brentq(self._from_equality, 0.0, 1.0, (rate,), xtol=1e-14)), 1.0 - 1.0 / gamma
 
         # From near equality to near monopoly, in steps of the winner's log-odds.
         odds = np.linspace(math.log(equal / (1 - equal)) + 0.02, FARTHEST, 500)
         shares = 1.0 / (1.0 + np.exp(-odds))
-        rising = np.flatnonzero([turn(s) > 0 for s in shares])
+        rising = np.flatnonzero([greedy._turn(s, rate) > 0 for s in shares])
         if not len(rising):
             return Thresholds(symmetric, closed, symmetric, equal)
-        share = float(brentq(turn, shares[rising[-1]], shares[rising[-1] + 1], xtol=1e-15))
+        share = float(brentq(greedy._turn, shares[rising[-1]], shares[rising[-1] + 1], (rate,), xtol=1e-15))
         drawn = greedy.allocation(winner(share, K))[0]
         return Thresholds(symmetric, closed, float((drawn - share) / (drawn - 1 / K)), share)
+
+    def _from_equality(self, exploration: float, rate: float) -> float:
+        """Return how fast differences between equal families grow at some exploration, records coming in."""
+        change = self.exploring(exploration).inflow_jacobian(np.full(self.families, 1.0 / self.families)) / rate
+        return float(np.linalg.eigvals(change).real.max()) - 1.0
+
+    def _turn(self, share: float, rate: float) -> float:
+        """Return the sign of the slope of the exploration at which a winner's share is steady, records coming in."""
+        K = self.families
+        x = winner(share, K)
+        drawn = self.allocation(x)[0]
+        rise = float((self.inflow_jacobian(x) @ (winner(1.0, K) - winner(0.0, K)))[0]) / rate
+        return float((rise - 1) * (drawn - 1.0 / K) - (drawn - share) * rise)
 
     def locked_in(self, exploration: float) -> float:
         """Return the share of the winner in the stable locked-in state at some exploration; NaN where there is none."""
@@ -565,11 +588,12 @@ class Twin:
         if exploration == 0:
             return 1.0
 
-        def gap(share: float) -> float:
-            drawn = greedy.allocation(winner(share, K))[0]
-            return float(drawn - share - exploration * (drawn - 1 / K))
+        return float(brentq(greedy._gap, max(limits.locked_in, 1 / K + 1e-9), 1.0 - 1e-15, (exploration,), xtol=1e-15))
 
-        return float(brentq(gap, max(limits.locked_in, 1 / K + 1e-9), 1.0 - 1e-15, xtol=1e-15))
+    def _gap(self, share: float, exploration: float) -> float:
+        """Return what a winner draws at some exploration above its share."""
+        drawn = self.allocation(winner(share, self.families))[0]
+        return float(drawn - share - exploration * (drawn - 1 / self.families))
 
     def _greedy(self) -> Twin:
         """Return the twin that only reinforces; refuse one whose families are not alike."""

@@ -19,6 +19,7 @@ from mpbf_abm import cli
 from mpbf_abm.evidence.facts import validation
 from mpbf_abm.evidence.known.rows import Check, generator, parameter, row
 from mpbf_abm.model import run
+from mpbf_abm.studies import jobs
 
 TOYS = [f"S{number}" for number in range(100, 180)]
 HERE = set(TOYS[::20])
@@ -64,7 +65,7 @@ def toy(id: str) -> Callable[..., Iterator[Check]]:
 
 if __name__ != Path(__file__).stem:
     # Where it is run, and in its workers; not where a test imports it.
-    run.begin = slowed("run", run.begin)
+    run.begin = jobs.begin = slowed("run", run.begin)
     validation.MEASURES.update({name: slowed(name, measure) for name, measure in validation.MEASURES.items()})
     for id in TOYS:
         row(id, f"Toy {id}", "nowhere")(toy(id))

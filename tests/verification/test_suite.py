@@ -64,7 +64,12 @@ DEAR = {"U1", "U2", "U5", "U6", "U7", "U8", "U11", "M7", "M8"}
 
 
 # Fewer and smaller runs, at which every wrong rule that no other row notices is noticed all the same.
-SMALL = {"K1": {"sizes": (4, 8, 16, 32, 64), "runs": 24, "delta": 0.5, "bias_runs": 20}}
+SMALL = {
+    "K1": {"sizes": (4, 8, 16, 32, 64), "runs": 24, "delta": 0.5, "bias_runs": 20},
+    "F11": {"V": 1000, "replicates": 12, "K": 3},
+    "M8": {"extra": 60},
+    "U8": {"V": 2000},
+}
 
 
 def told(id, seed, changes=None):

@@ -33,6 +33,7 @@ from mpbf_abm.measures.urn import (
 from mpbf_abm.model.community import Snapshot
 from mpbf_abm.model.indicators import observe, usage
 from mpbf_abm.model.shocks import NODES, Shock
+from mpbf_abm.model.world import World
 from mpbf_abm.stats.estimates import LEVEL, UNKNOWN, Estimate, holm, mean_estimate
 
 Changes = Mapping[str, Any]
@@ -189,10 +190,7 @@ def tasks_of(rows: Sequence[AtlasRow], setting: Setting) -> list[Hashable]:
 def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dict[str, float]:
     """Measure every indicator of one community."""
     changes, interventions, seed = task
-    changed, half, shocks = dict(changes), setting.ticks // 2, setting.shocks
-    if shock := changed.pop("shock", None):
-        shocks = (*shocks, Shock(name=shock, start=half, target="largest" if shock in NODES else "random"))
-    eco = replace(setting, parameters=setting.parameters.updated(changed), shocks=shocks).community(seed)
+    half, eco = setting.ticks // 2, _changed(setting, dict(changes)).community(seed)
     early, looks = max(2, setting.ticks // 5), set(np.linspace(half + 1, setting.ticks, LOOKS).astype(int).tolist())
     seen: list[dict[str, float]] = []
     out: dict[str, float] = {}
@@ -202,10 +200,24 @@ def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dic
             seen.append(observe(eco.world))
         if tick == early and interventions:
             out |= by_intervention(eco.snapshot(), interventions, setting.ticks)
-    world, end = eco.world, seen[-1] | {name: _known_mean([s[name] for s in seen]) for name in FLOWS}
+    end = seen[-1] | {name: _known_mean([s[name] for s in seen]) for name in FLOWS}
+    return end | _derived(eco.world, end) | out
+
+
+def _changed(setting: Setting, changes: dict[str, Any]) -> Setting:
+    """Return a setting with changed parameters, and halfway with the shock that is among them."""
+    shock, shocks = changes.pop("shock", None), setting.shocks
+    if shock:
+        struck = Shock(name=shock, start=setting.ticks // 2, target="largest" if shock in NODES else "random")
+        shocks = (*shocks, struck)
+    return replace(setting, parameters=setting.parameters.updated(changes), shocks=shocks)
+
+
+def _derived(world: World, end: Mapping[str, float]) -> dict[str, float]:
+    """Return the indicators that follow from others at the end, and from the models in use."""
     models = [(w, m, m.diagnosis.u[0]) for w, m in usage(world)]
     errors = (w * float((m.panel_mean - world.truth.property[m.panel.materials]).mean()) for w, m, _ in models)
-    mine = {
+    return {
         "meso_explained": sum(w * (1.0 - u) for w, _, u in models) if models else math.nan,
         "fidelity_gap": end["fidelity_perceived"] - end["fidelity"],
         "niche_excess": end["rmse_niche"] - end["rmse_dense"],
@@ -216,7 +228,6 @@ def measure(setting: Setting, task: tuple[Variant, tuple[str, ...], int]) -> dic
         "bias_ral": abs(sum(errors)) if models else math.nan,
         "bias_isl": abs(end["claim_error"]),
     }
-    return end | mine | out
 
 
 def by_intervention(snapshot: Snapshot, wanted: Sequence[str], ticks: int) -> dict[str, float]:
@@ -287,24 +298,35 @@ def between(levels: Float) -> tuple[Estimate, str]:
     return least, verdict(1, least)
 
 
-def report_of(rows: Sequence[AtlasRow], setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
-    """Report effect and verdict of every row, and the indicator at every level."""
+def _judged(row: AtlasRow, x: Float) -> tuple[Estimate, str, float]:
+    """Return effect, verdict and p value of a row from its indicator by level and seed."""
     from scipy.stats import ttest_1samp
 
+    if not row.sign:
+        return *between(x), math.nan
+    reference = next((x[i] for i, level in enumerate(row.levels) if not level), x[len(x) // 2])
+    effect = effect_of(x[0], x[-1], reference)
+    difference = (x[-1] - x[0])[np.isfinite(x[-1] - x[0])]
+    varies = len(difference) > 1 and np.ptp(difference) > 0
+    return effect, verdict(row.sign, effect), float(ttest_1samp(difference, 0.0).pvalue) if varies else math.nan
+
+
+def _finding(row: AtlasRow, effect: Estimate, word: str, n: int) -> Finding:
+    """Return the finding of a row."""
+    expected = f"expected {SIGNS[row.sign]}" if row.sign else "least expected between"
+    words = f"{row.layer}: {row.name}, {row.indicator} (sd)"
+    return Finding(words, effect, 0.0, n, f"{expected}: {word}")
+
+
+def report_of(rows: Sequence[AtlasRow], setting: Setting, values: Mapping[Any, dict[str, float]]) -> Report:
+    """Report effect and verdict of every row, and the indicator at every level."""
     by_variant: dict[tuple[Variant, int], dict[str, float]] = {(v, seed): out for (v, _, seed), out in values.items()}
     results, levels, p_values = [], [], []
     for row in rows:
         of, seeds = len(row.levels), setting.seeds()
         x = np.array([[by_variant[variant(row, i), s][row.indicator] for s in seeds] for i in range(of)])
-        if row.sign:
-            reference = next((x[i] for i, level in enumerate(row.levels) if not level), x[of // 2])
-            effect = effect_of(x[0], x[-1], reference)
-            word = verdict(row.sign, effect)
-        else:
-            effect, word = between(x)
-        difference = (x[-1] - x[0])[np.isfinite(x[-1] - x[0])]
-        usable = row.sign and len(difference) > 1 and np.ptp(difference) > 0
-        p_values.append(float(ttest_1samp(difference, 0.0).pvalue) if usable else math.nan)
+        effect, word, p_value = _judged(row, x)
+        p_values.append(p_value)
         results.append((row, effect, word, x))
         for i in range(of):
             e = mean_estimate(x[i][np.isfinite(x[i])])
@@ -312,19 +334,20 @@ def report_of(rows: Sequence[AtlasRow], setting: Setting, values: Mapping[Any, d
     adjusted = holm(np.array(p_values))
     findings, cells = [], []
     for (row, effect, word, x), p in zip(results, adjusted, strict=True):
-        expected = f"expected {SIGNS[row.sign]}" if row.sign else "least expected between"
-        words = f"{row.layer}: {row.name}, {row.indicator} (sd)"
-        findings.append(Finding(words, effect, 0.0, setting.replicates, f"{expected}: {word}"))
+        findings.append(_finding(row, effect, word, setting.replicates))
         ends = [float(np.nanmean(v)) if np.isfinite(v).any() else math.nan for v in (x[0], x[-1])]
         what = (row.layer, row.name, row.parameter, row.indicator, *ends, SIGNS[row.sign])
         cells.append((row.group, *what, effect.value, f"{effect.low:.2f} to {effect.high:.2f}", p, word))
-    tables = {}
-    for group in dict.fromkeys(row.group for row in rows):
-        # "boundary conditions": a row is a condition.
-        columns = [c.format(group.split()[-1].removesuffix("s")) for c in COLUMNS_OF_TABLE]
-        tables[group.replace(" ", "_")] = pd.DataFrame([c[1:] for c in cells if c[0] == group], columns=columns)
+    groups = dict.fromkeys(row.group for row in rows)
+    tables = {group.replace(" ", "_"): _table(group, [c[1:] for c in cells if c[0] == group]) for group in groups}
     tables["levels"] = pd.DataFrame(levels, columns=COLUMNS_OF_LEVELS)
     return Report(tuple(findings), tables | {"counts": _counts([(c[0], c[-1], c[-2]) for c in cells])})
+
+
+def _table(group: str, cells: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """Return the table of a group; of "boundary conditions" a row is a condition."""
+    one = group.split()[-1].removesuffix("s")
+    return pd.DataFrame(cells, columns=[c.format(one) for c in COLUMNS_OF_TABLE])
 
 
 def _counts(verdicts: Sequence[tuple[str, str, float]]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,12 @@ def _later(snapshot: Snapshot, run: RunInput) -> dict[str, float]:
     return {"gamma_later": urn.reinforcement, "eps_later": urn.exploration}
 
 
+def _share_at_end(snapshot: Snapshot, ticks: int, family: int, count: int, seed: int) -> float:
+    """Return the share of a family at the end of a future that begins with some records more of it."""
+    end = follow(snapshot, [ticks], seed=seed, change=deposited(family, count))[0]
+    return float(end[family] / end.sum())
+
+
 def _reversed(snapshot: Snapshot, fitted: Twin, plain: Twin, run: RunInput, family: int) -> dict[str, float]:
     """Pay what the fitted urn asks for a lasting displacement of the second family, and see what it bought."""
     x = snapshot.world.commons.visible()
@@ -190,11 +197,7 @@ def _reversed(snapshot: Snapshot, fitted: Twin, plain: Twin, run: RunInput, fami
     cost = prices[0]
     bought = math.nan
     if cost <= DEAREST * N:
-
-        def share(count: int, seed: int) -> float:
-            end = follow(snapshot, [run.ticks], seed=seed, change=deposited(family, count))[0]
-            return float(end[family] / end.sum())
-
+        share = partial(_share_at_end, snapshot, run.ticks, family)
         seeds = [run.seed + 1 + i for i in range(FUTURES)]
         bought = float(np.mean([share(round(cost), seed) - share(0, seed) for seed in seeds])) / MOVED
     finite = [min(price, 1e9) for price in prices]

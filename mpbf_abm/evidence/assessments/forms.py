@@ -7,7 +7,7 @@ result that holds under every combination, and that no form moves, does not hang
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,12 +117,21 @@ def measure(setting: Setting, task: tuple[int, int]) -> dict[str, dict[str, floa
 
 def effects(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) -> Float:
     """Return paired effects of every headline under every combination (replicates, combinations, headlines)."""
-
-    def effect(outcomes: dict[str, dict[str, float]], h: Headline) -> float:
-        return outcomes[h.arm][h.outcome] - outcomes[h.against][h.outcome]
-
     runs = [[values[c, seed] for c in range(len(COMBINATIONS))] for seed in setting.seeds()]
-    return np.array([[[effect(outcomes, h) for h in HEADLINES] for outcomes in run] for run in runs])
+    return np.array([[[_effect(outcomes, h) for h in HEADLINES] for outcomes in run] for run in runs])
+
+
+def _effect(outcomes: dict[str, dict[str, float]], h: Headline) -> float:
+    """Return the difference that a headline is about."""
+    return outcomes[h.arm][h.outcome] - outcomes[h.against][h.outcome]
+
+
+def _reading(headline: Headline, low: Float, high: Float, moves: Sequence[str]) -> str:
+    """Say from a headline's intervals in how many combinations it is surely so, and which forms move it."""
+    above, below = (low > 0).sum(), (high < 0).sum()
+    surely, against = (above, below) if headline.sign > 0 else (below, above)
+    verdict = f"surely so in {surely} of {len(low)}" + (f", surely not in {against}" if against else "")
+    return f"{verdict}; " + (f"moved by the form of {', '.join(moves)}" if moves else "no form surely moves it")
 
 
 def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) -> Report:
@@ -139,11 +148,8 @@ def report(setting: Setting, values: Mapping[Any, dict[str, dict[str, float]]]) 
     by_form = {k: v.reshape(H, len(FORMS)) for k, v in (("mean", held.mean), ("low", held.low), ("high", held.high))}
     findings, rows = [], []
     for h, headline in enumerate(HEADLINES):
-        above, below = (low[:, h] > 0).sum(), (high[:, h] < 0).sum()
-        surely, against = (above, below) if headline.sign > 0 else (below, above)
         moves = [f for i, f in enumerate(FORMS) if by_form["low"][h, i] > 0 or by_form["high"][h, i] < 0]
-        verdict = f"surely so in {surely} of {C}" + (f", surely not in {against}" if against else "")
-        reading = f"{verdict}; " + (f"moved by the form of {', '.join(moves)}" if moves else "no form surely moves it")
+        reading = _reading(headline, low[:, h], high[:, h], moves)
         every = x[:, :, h].mean(axis=1)
         one = simultaneous_intervals(every[:, None], events=[False], seed=setting.seed)
         estimate = Estimate(float(every.mean()), float(one.error[0]), float(one.low[0]), float(one.high[0]))

@@ -139,6 +139,16 @@ def _losses(kind: Kind, setting: Setting, seed: int) -> pd.DataFrame:
     return losses_from(halfway(setting, seed)[0], setting.ticks, kind=kind, better=ways)
 
 
+def _needs(graph: Any) -> Float:
+    """Return the share of its needs that each node gets from each: without providers all from itself."""
+    nodes, needs = list(graph), np.eye(len(graph))
+    for i, node in enumerate(nodes):
+        providers = [nodes.index(v) for v in graph.predecessors(node)]
+        if providers:
+            needs[i] = np.bincount(providers, minlength=len(nodes)) / len(providers)
+    return needs
+
+
 def _network(setting: Setting, seed: int) -> dict[str, Any]:
     """Describe the network of repositories, models and labs, as it stands halfway."""
     world = halfway(setting, seed)[0].world
@@ -146,13 +156,7 @@ def _network(setting: Setting, seed: int) -> dict[str, Any]:
     nodes, leans = list(graph), leaning(graph)
     curves = {c: removal_curve(graph, c, rng) for c in CRITERIA if c != "random"}
     curves["random"] = np.mean([removal_curve(graph, "random", rng) for _ in range(ORDERS)], axis=0)
-    # A node without providers gets all it needs from itself.
-    needs = np.eye(len(nodes))
-    for i, node in enumerate(nodes):
-        providers = [nodes.index(v) for v in graph.predecessors(node)]
-        if providers:
-            needs[i] = np.bincount(providers, minlength=len(nodes)) / len(providers)
-    weight = influence_vector(needs, LABOUR) * len(nodes)
+    weight = influence_vector(_needs(graph), LABOUR) * len(nodes)
     out: dict[str, Any] = {"curves": curves, "influence": float(weight.max())}
     network = from_graph(leans, any_of_r(world.infrastructure.need))
     stands = network.fail([])
@@ -292,6 +296,19 @@ def _read(row: Mapping[Any, Any], value: str, suffix: str = "") -> Estimate:
     return Estimate(float(row[value]), math.nan, float(row[f"low{suffix}"]), float(row[f"high{suffix}"]))
 
 
+def _of_kind(worlds: list[dict[str, Any]], kind: Kind) -> list[Finding]:
+    """Report what stops with nodes of a kind, and how few have all the rest."""
+    several, users = KINDS[kind]
+    keys = (f"cascade {kind}", f"cascade {kind}, any", f"truck {kind}")
+    one, any_one, few = (mean_estimate([w[key] for w in worlds]) for key in keys)
+    stop = f"share of the others that stop with the most used {kind}"
+    fewest = f"fewest {several} without which most {users} have none"
+    return [
+        Finding(stop, one, any_one.value, len(worlds), "null: with any one"),
+        Finding(fewest, few, math.nan, len(worlds), "truck factor, greedy; more is safer"),
+    ]
+
+
 def _of_network(worlds: list[dict[str, Any]]) -> Part:
     n, N = len(worlds), len(worlds[0]["curves"]["random"]) - 1
     robust = {c: np.array([w["curves"][c][1:].mean() for w in worlds]) for c in CRITERIA}
@@ -304,13 +321,7 @@ def _of_network(worlds: list[dict[str, Any]]) -> Part:
         less = mean_estimate(robust["random"] - robust[c])
         reading = f"null: at random; {less.value:.2g} less ({less.low:.2g} to {less.high:.2g})"
         findings.append(Finding(f"{name}, {CRITERIA[c]}", mean_estimate(robust[c]), random.value, n, reading))
-    for kind, (several, users) in KINDS.items():
-        keys = (f"cascade {kind}", f"cascade {kind}, any", f"truck {kind}")
-        one, any_one, few = (mean_estimate([w[key] for w in worlds]) for key in keys)
-        words = f"share of the others that stop with the most used {kind}"
-        findings.append(Finding(words, one, any_one.value, n, "null: with any one"))
-        words = f"fewest {several} without which most {users} have none"
-        findings.append(Finding(words, few, math.nan, n, "truck factor, greedy; more is safer"))
+    findings += [finding for kind in KINDS for finding in _of_kind(worlds, kind)]
     weight = mean_estimate([w["influence"] for w in worlds])
     findings.append(Finding("largest influence of a node, over that of equals", weight, 1.0, n, f"labour {LABOUR:g}"))
     means = {c: np.mean([w["curves"][c] for w in worlds], axis=0) for c in CRITERIA}

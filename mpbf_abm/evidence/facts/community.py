@@ -259,19 +259,20 @@ def power_law(counts: Int) -> float:
     return float(minimize_scalar(lambda a: a * logs + n * math.log(zeta(a)), bounds=(1.05, 8.0), method="bounded").x)
 
 
+def _variance_lost(fresh: float, seed: int) -> float:
+    """Return the mean change of log variance over refits to own labels and a share of fresh ones."""
+    p = self_training(LABELS, fresh, accumulate=False)
+    labels = standard_labels(p)
+    space = flat_space(p, labels, labels)
+    variance = generations(p, seeds(seed, "collapse", RUNS), GENERATIONS + 1, space)[:, :, 1]
+    return float(np.log(variance[:, -1] / variance[:, 0]).mean())
+
+
 def collapse(p: Parameters, space: MaterialsSpace, seed: int) -> dict[str, float]:  # noqa: ARG001
     """Return the loss of log variance by recursive refits, times labels, and the fresh share that stops most of it."""
-
-    def loss(fresh: float) -> float:
-        p = self_training(LABELS, fresh, accumulate=False)
-        labels = standard_labels(p)
-        space = flat_space(p, labels, labels)
-        variance = generations(p, seeds(seed, "collapse", RUNS), GENERATIONS + 1, space)[:, :, 1]
-        return float(np.log(variance[:, -1] / variance[:, 0]).mean())
-
     with one_thread():
-        alone = loss(0.0)
-        stopped = [1.0 - loss(fresh) / alone for fresh in FRESH]
+        alone = _variance_lost(0.0, seed)
+        stopped = [1.0 - _variance_lost(fresh, seed) / alone for fresh in FRESH]
     return {
         "collapse_rate": alone * LABELS / GENERATIONS,
         "collapse_stop": crossing((FRESH[0] / 2, *FRESH), [0.0, *stopped], STOPPED),

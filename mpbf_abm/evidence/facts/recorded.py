@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from mpbf_abm.data.chemistry import element_edits
-from mpbf_abm.errors import DataError
+from mpbf_abm.errors import DataError, refuse
 from mpbf_abm.measures.attachment import adjacency, choices, first_edits, likelihood_exponent, reuse
 from mpbf_abm.stats.concentration import gini, hhi
 
@@ -115,14 +115,12 @@ def measured(data: Path) -> dict[str, float]:
         try:
             found = measure(data / folder)
             lost = [name for name, value in found.items() if not math.isfinite(value)]
-            if lost:
-                raise DataError(f"holds no values for {', '.join(lost)}")
+            refuse(lost, f"holds no values for {', '.join(lost)}", DataError)
             out |= found
         except UNUSABLE as error:
             what = f"needs {error}, which is not there" if isinstance(error, KeyError) else " ".join(str(error).split())
             faults.append(f"{data / folder}: {what or type(error).__name__}")
-    if faults:
-        raise DataError(faults)
+    refuse(faults, faults, DataError)
     return out
 
 

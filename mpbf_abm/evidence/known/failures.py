@@ -574,6 +574,12 @@ def known_process(seed: int, l: float, dt: float, s: float, n: int, series: int)
     ]
 
 
+def _trend(name: str, runs: list[warning.Warnings], by_chance: float, relation: Relation, note: str) -> Check:
+    """Check the mean trend of the autocorrelation against the one that arises by chance."""
+    tau = float(np.mean([w.autocorrelation_trend for w in runs]))
+    return Check(f"tau of autocorrelation, {name}", 0.0, tau, by_chance / math.sqrt(len(runs)), 0.0, relation, note)
+
+
 def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, replicates: int) -> Iterator[Check]:
     """Check trends of the leading family's signals toward the fold, and while repositories are lost for good."""
     fold = K / (1 + math.sqrt(K - 1)) ** 2
@@ -619,13 +625,10 @@ def community_signals(seed: int, K: int, V: int, delta: float, ticks: int, repli
     wider, spread = (float(f([w.variance_trend for w in chance])) for f in (np.mean, np.std))
     limit = 1 - turnover * (1 - locked_in(K, eps)[1])
 
-    def trend(name: str, runs: list[warning.Warnings], relation: Relation, note: str) -> Check:
-        tau = float(np.mean([w.autocorrelation_trend for w in runs]))
-        return Check(f"tau of autocorrelation, {name}", 0.0, tau, by_chance / math.sqrt(len(runs)), 0.0, relation, note)
-
-    yield trend("toward the fold", toward, ">", f"exploration to {fold:.4g}")
+    yield _trend("toward the fold", toward, by_chance, ">", f"exploration to {fold:.4g}")
     yield Check("tau of variance, toward the fold", 0.0, *mean_error([w.variance_trend for w in toward]), relation=">")
-    yield trend("losing repositories", losing, "=", "stocks and flows shrink alike: as quick to recover as before")
+    note = "stocks and flows shrink alike: as quick to recover as before"
+    yield _trend("losing repositories", losing, by_chance, "=", note)
     measured, error = float(np.mean([w.variance_trend for w in losing])), math.sqrt(1 / len(losing) + 1 / len(chance))
     note = "fewer records, more chance: the loss is felt, as in a process without agents"
     yield Check("tau of variance, losing repositories", wider, measured, spread * error, note=note)

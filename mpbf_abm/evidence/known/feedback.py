@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -144,6 +145,13 @@ def gaussian_refits(
 # --------------------------------------------------------------------------- M4: resampling
 
 
+def _diversity(K: int, tick: int, eco: Community) -> float:
+    """Return the diversity of the families of a tick's records that are alive."""
+    commons = eco.world.commons
+    last = commons.family[commons.alive & (commons.tick == tick)]
+    return 1 - hhi(np.bincount(last, minlength=K))
+
+
 @row("M4", "Resampling of families", "Wright-Fisher loss of heterozygosity")
 def resampling(
     seed: int,
@@ -159,11 +167,7 @@ def resampling(
     p = urn(K, start, M, **{"commons.forgetting": ALL_GO, "commons.grace": 1, "space.materials": 4 * K})
     space = MaterialsSpace.synthetic(p, seed=0)
 
-    def diversity(eco: Community) -> float:
-        commons = eco.world.commons
-        last = commons.family[commons.alive & (commons.tick == t - 1)]
-        return 1 - hhi(np.bincount(last, minlength=K))
-
+    diversity = partial(_diversity, K, t - 1)
     expected = (1 - hhi(start)) * (1 - 1 / M) ** t
     mean, error = mean_error([run_to(p, s, t, space=space, observe=diversity) for s in seeds(seed, "M4", runs)])
     if expected * runs < 50:
@@ -320,6 +324,18 @@ def dense_posterior(phi: NDArray[Any], y: Float, noise: Float, prior: float, tes
     return cross @ solved[:, 0], (at * at).sum(axis=1) / prior - (cross * solved[:, 1:].T).sum(axis=1)
 
 
+def _predictions(spec: RunSpec, family: int | None) -> Float:
+    """Return the model's predictions on its panel after a tick, with a record more of a family if one is named."""
+    eco = begin(spec, record=())
+    if family is not None:
+        deposit(eco, family, 1)
+    eco.step()
+    model = eco.world.registry.models[0]
+    if model is None:
+        raise RuntimeError("the trainer has published no model")
+    return np.asarray(model.panel_mean.ravel(), np.float64)
+
+
 def one_extra_record(seed: int, extra: int, records: int) -> Check:
     """Check how far a retrained model's predictions on the panel move when the commons held one more record."""
     changes = grouped(
@@ -332,18 +348,8 @@ def one_extra_record(seed: int, extra: int, records: int) -> Check:
     p = Parameters().updated(changes)
     space = MaterialsSpace.synthetic(p, seed=seed)
 
-    def predictions(run_seed: int, family: int | None) -> Float:
-        eco = begin(RunSpec(p, run_seed, space=space), record=())
-        if family is not None:
-            deposit(eco, family, 1)
-        eco.step()
-        model = eco.world.registry.models[0]
-        if model is None:
-            raise RuntimeError("the trainer has published no model")
-        return np.asarray(model.panel_mean.ravel(), np.float64)
-
-    keys = enumerate(seeds(seed, "M8 extra", extra))
-    moved = [np.abs(predictions(s, k % space.families) - predictions(s, None)).mean() for k, s in keys]
+    specs = enumerate(RunSpec(p, s, space=space) for s in seeds(seed, "M8 extra", extra))
+    moved = [np.abs(_predictions(s, k % space.families) - _predictions(s, None)).mean() for k, s in specs]
     mean, error = mean_error(moved)
     note = f"mean absolute shift over the panel, {records} records before; largest of {extra}: {max(moved):.4f}"
     return Check("one extra record moves predictions by less than 0.01 sd", 0.01, mean, error, relation="<", note=note)
@@ -468,6 +474,12 @@ def bias_paths(
     return bias, mean
 
 
+def _rate(mean: Float, window: int) -> float:
+    """Return the rate of growth between the first and the last of three windows; NaN where the sign turns."""
+    ratio = mean[2] / mean[0]
+    return math.log(ratio) / (2 * window) if ratio > 0 else math.nan
+
+
 def growth_rate(
     run_seeds: Sequence[int], expected: float, fixed: float, rates: Rates, b_s: float, pi: float, g: float
 ) -> tuple[float, float]:
@@ -482,13 +494,9 @@ def growth_rate(
     bias, _ = bias_paths(run_seeds, start + 3 * window, rates, b_s, pi, g, founded)
     distance = bias[:, start:].reshape(len(bias), 3, window).mean(axis=2) - fixed
 
-    def rate(mean: Float) -> float:
-        ratio = mean[2] / mean[0]
-        return math.log(ratio) / (2 * window) if ratio > 0 else math.nan
-
     total, n = distance.sum(axis=0), len(distance)
-    left_out = np.array([rate((total - v) / (n - 1)) for v in distance])
-    return rate(total / n), float(math.sqrt((n - 1) * left_out.var()))
+    left_out = np.array([_rate((total - v) / (n - 1), window) for v in distance])
+    return _rate(total / n, window), float(math.sqrt((n - 1) * left_out.var()))
 
 
 # --------------------------------------------------------------------------- injected faults

@@ -31,6 +31,19 @@ def unbroken(seed: int, label: str, tries: int, broken: Callable[[Float], bool])
     return Check("tries that break a property", 0, sum(broken(u) for u in points))
 
 
+def _breaks_boundary_shift(u: Float) -> bool:
+    """Return whether a draw breaks a property of Delta-B."""
+    v, step, a, b, f = 2_000 * u[0], 1 + 500 * u[1], 5 * u[2], 5 * u[3], u[4]
+    low, middle, high = (boundary_shift(coverage([v + k * step], 200.0), f, a, b) for k in range(3))
+    rising = low <= middle + ROUNDING and high - middle <= middle - low + ROUNDING
+    slope = math.isclose(boundary_shift(0.3, f + 0.1, a, b) - boundary_shift(0.3, f, a, b), -0.1 * b, abs_tol=1e-9)
+    bounded = -b - ROUNDING <= low <= a + ROUNDING
+    # Moving materials from a richer family to a poorer one covers more.
+    rich, poor, moved = v + step, v, step * u[5] / 2
+    level = coverage([rich - moved, poor + moved], 200.0) >= coverage([rich, poor], 200.0) - ROUNDING
+    return not (rising and slope and bounded and level)
+
+
 @row("L1", "Boundary shift Delta-B", OURS)
 def delta_b(
     seed: int,
@@ -44,19 +57,26 @@ def delta_b(
     """Value; rising and concave in volume, slope -beta in fidelity, bounds, Schur-concave coverage."""
     value = boundary_shift(coverage(np.full(4, V), V0), F, alpha, beta)
 
-    def broken(u: Float) -> bool:
-        v, step, a, b, f = 2_000 * u[0], 1 + 500 * u[1], 5 * u[2], 5 * u[3], u[4]
-        low, middle, high = (boundary_shift(coverage([v + k * step], 200.0), f, a, b) for k in range(3))
-        rising = low <= middle + ROUNDING and high - middle <= middle - low + ROUNDING
-        slope = math.isclose(boundary_shift(0.3, f + 0.1, a, b) - boundary_shift(0.3, f, a, b), -0.1 * b, abs_tol=1e-9)
-        bounded = -b - ROUNDING <= low <= a + ROUNDING
-        # Moving materials from a richer family to a poorer one covers more.
-        rich, poor, moved = v + step, v, step * u[5] / 2
-        level = coverage([rich - moved, poor + moved], 200.0) >= coverage([rich, poor], 200.0) - ROUNDING
-        return not (rising and slope and bounded and level)
-
     yield Check("Delta-B", alpha * (1 - math.exp(-V / V0)) - beta * F, value, tolerance=1e-12)
-    yield unbroken(seed, "L1", tries, broken)
+    yield unbroken(seed, "L1", tries, _breaks_boundary_shift)
+
+
+def _breaks_integrity(x: Float) -> bool:
+    """Return whether a draw breaks a property of A."""
+    R0, losses, g, d = x[:3], x[3:6].tolist(), 0.1 + 2 * x[6], x[7]
+    mu = np.full(3, 1 / 3)
+    at = integrity(R0, mu, losses, g, d)
+    raised = R0.copy()
+    raised[0] = min(1.0, raised[0] + 0.1)
+    worse = list(losses)
+    worse[1] = min(1.0, worse[1] + 0.1)
+    turned = [integrity_unfloored(R0, mu, order, g, d) for order in (losses[::-1], losses)]
+    return not (
+        0 <= at <= g + ROUNDING
+        and integrity(raised, mu, losses, g, d) >= at - ROUNDING
+        and integrity(R0, mu, worse, g, d) <= at + ROUNDING
+        and math.isclose(*turned, abs_tol=1e-12)
+    )
 
 
 @row("L2", "Abstraction integrity A", OURS)
@@ -71,27 +91,21 @@ def abstraction_integrity(
     """Value; bounds, monotonicity, and no say of the transitions' order."""
     penalty = delta_U * (1 - math.prod(1 - v for v in u))
 
-    def broken(x: Float) -> bool:
-        R0, losses, g, d = x[:3], x[3:6].tolist(), 0.1 + 2 * x[6], x[7]
-        mu = np.full(3, 1 / 3)
-        at = integrity(R0, mu, losses, g, d)
-        raised = R0.copy()
-        raised[0] = min(1.0, raised[0] + 0.1)
-        worse = list(losses)
-        worse[1] = min(1.0, worse[1] + 0.1)
-        turned = [integrity_unfloored(R0, mu, order, g, d) for order in (losses[::-1], losses)]
-        return not (
-            0 <= at <= g + ROUNDING
-            and integrity(raised, mu, losses, g, d) >= at - ROUNDING
-            and integrity(R0, mu, worse, g, d) <= at + ROUNDING
-            and math.isclose(*turned, abs_tol=1e-12)
-        )
-
     # Two kinds of environments of equal weight, the mean resolution between them.
     spread = 0.5 * min(R, 1 - R)
     value = integrity([R - spread, R + spread], [0.5, 0.5], u, gamma, delta_U)
     yield Check("A", max(0.0, gamma * R - penalty), value, tolerance=1e-12)
-    yield unbroken(seed, "L2", tries, broken)
+    yield unbroken(seed, "L2", tries, _breaks_integrity)
+
+
+def _breaks_steering(x: Float) -> bool:
+    """Return whether a draw breaks a property of S."""
+    return not (
+        0 <= steering_fidelity(feedback(x[0], 2 * x[1]), x[2], x[3]) <= 1
+        and feedback(x[0], 1.0) == 1
+        and math.isclose(feedback(x[0], 0.0), x[0], abs_tol=1e-12)
+        and feedback(x[0], x[1]) <= feedback(min(1.0, x[0] + 0.1), x[1]) + ROUNDING
+    )
 
 
 @row("L3", "Steering fidelity S", OURS)
@@ -104,18 +118,23 @@ def steering(
     tries: int = TRIES,
 ) -> Iterator[Check]:
     """Value; bounds, and feedback at full and at no correction."""
-
-    def broken(x: Float) -> bool:
-        return not (
-            0 <= steering_fidelity(feedback(x[0], 2 * x[1]), x[2], x[3]) <= 1
-            and feedback(x[0], 1.0) == 1
-            and math.isclose(feedback(x[0], 0.0), x[0], abs_tol=1e-12)
-            and feedback(x[0], x[1]) <= feedback(min(1.0, x[0] + 0.1), x[1]) + ROUNDING
-        )
-
     expected = w * max(0.0, 1 - (1 - o) * abs(1 - c)) + (1 - w) * Theta
     yield Check("S", expected, steering_fidelity(feedback(o, c), Theta, w), tolerance=1e-12)
-    yield unbroken(seed, "L3", tries, broken)
+    yield unbroken(seed, "L3", tries, _breaks_steering)
+
+
+def _breaks_tradeoff(x: Float) -> bool:
+    """Return whether a draw breaks a property of T."""
+    scale, invariance, risk, weight = 10 * x[0], x[1], x[2], 3 * x[3]
+    h = 1e-4
+    high, low = (tradeoff(at, invariance, risk, 1.0, weight) for at in (scale + h, scale))
+    riskier, slope = (tradeoff_slope(scale, invariance, r, 1.0, weight) for r in (risk + 0.1, risk))
+    return not (
+        tradeoff(0.0, invariance, risk) == 0
+        and math.isclose((high - low) / h, slope, abs_tol=1e-3)
+        and math.isclose(riskier - slope, -0.1 * weight * (1 - invariance), abs_tol=1e-9)
+        and tradeoff_slope(scale, 1.0, risk) == tradeoff_slope(scale, 1.0, 0.0)
+    )
 
 
 @row("L4", "Trade-off T of scale and invariance", OURS)
@@ -139,19 +158,7 @@ def scale_tradeoff(
         yield Check("optimal scale, by search", best, float(found), tolerance=2e-3 * max(1.0, best))
         yield Check("optimal scale, function", best, optimal_scale(I, E, eta, theta), tolerance=1e-9 * max(1.0, best))
 
-    def broken(x: Float) -> bool:
-        scale, invariance, risk, weight = 10 * x[0], x[1], x[2], 3 * x[3]
-        h = 1e-4
-        high, low = (tradeoff(at, invariance, risk, 1.0, weight) for at in (scale + h, scale))
-        riskier, slope = (tradeoff_slope(scale, invariance, r, 1.0, weight) for r in (risk + 0.1, risk))
-        return not (
-            tradeoff(0.0, invariance, risk) == 0
-            and math.isclose((high - low) / h, slope, abs_tol=1e-3)
-            and math.isclose(riskier - slope, -0.1 * weight * (1 - invariance), abs_tol=1e-9)
-            and tradeoff_slope(scale, 1.0, risk) == tradeoff_slope(scale, 1.0, 0.0)
-        )
-
-    yield unbroken(seed, "L4", tries, broken)
+    yield unbroken(seed, "L4", tries, _breaks_tradeoff)
 
 
 # --------------------------------------------------------------------------- injected faults

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -411,18 +411,18 @@ def shares_and_thresholds(
     ]
 
 
+def _pull(twin: Twin, t: float, x: Float) -> Float:  # noqa: ARG001
+    """Return the change of shares in their own time, so that neither rates nor forgetting matter."""
+    return np.asarray(twin.allocation(x) - x)
+
+
 def sides(twin: Twin, top: float, families: int) -> Iterator[Check]:
     """Check the winner's lead that is left on either side of the fold after a start close to monopoly."""
     locked = np.concatenate([[0.98], np.full(families - 1, 0.02 / (families - 1))])
     expected = twin.locked_in(0.9 * top) - 1 / families, 0.0
     for name, exploration, lead in zip(("below", "above"), (0.9 * top, min(1.0, 1.1 * top)), expected, strict=True):
-        beside = twin.exploring(exploration)
-
-        # In the time of the shares, so that neither rates nor forgetting matter.
-        def slope(t: float, x: Float, beside: Twin = beside) -> Float:  # noqa: ARG001
-            return np.asarray(beside.allocation(x) - x)
-
-        end = solve_ivp(slope, (0.0, 3000.0), locked, "LSODA", rtol=1e-9, atol=1e-11).y[:, -1]
+        pull = partial(_pull, twin.exploring(exploration))
+        end = solve_ivp(pull, (0.0, 3000.0), locked, "LSODA", rtol=1e-9, atol=1e-11).y[:, -1]
         yield Check(f"{name} the fold: the winner's lead at the end", lead, float(end.max()) - 1 / families, 0, 1e-5)
 
 

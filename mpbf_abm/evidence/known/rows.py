@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean, refuse, refuse_any
+from mpbf_abm.errors import MpbfError, did_you_mean, refuse, refuse_any, tried
 from mpbf_abm.learning.heads import Head
 from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.community import Community
@@ -104,18 +104,22 @@ class Parameter:
 
     def check(self, name: str, value: Any) -> Any:
         """Return a valid value in the default's kind, or raise one clear line."""
-        values = value if isinstance(value, (list, tuple)) else (value,)
-        refuse(isinstance(value, (list, tuple)) and not self.several, f"{name} = {value!r}: must be one {self.kind()}")
-        refuse(self.several and self.default and not values, f"{name} = []: must have at least one {self.kind()}")
+        many = isinstance(value, (list, tuple))
+        values = value if many else (value,)
+        refuse(many and not self.several, f"{name} = {value!r}: must be one {self.kind()}")
+        # Only several numbers can be none.
+        refuse(self.default and not values, f"{name} = []: must have at least one {self.kind()}")
         for v in values:
-            good = isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
-            good = good and (float(v).is_integer() or not self.whole)
-            refuse(
-                not (good and (v > self.low if self.above else v >= self.low) and v <= self.high),
-                f"{name} = {v!r}: must be a {self.kind()} {self.range()}".rstrip(),
-            )
-        out = tuple(int(v) if self.whole else float(v) for v in values)
+            refuse(not self._takes(v), f"{name} = {v!r}: must be a {self.kind()} {self.range()}".rstrip())
+        out = tuple(map(int if self.whole else float, values))
         return out if self.several else out[0]
+
+    def _takes(self, v: Any) -> bool:
+        """Return whether something is a number of the default's kind within the bounds."""
+        if type(v) is bool or not isinstance(v, (int, float)) or not math.isfinite(v):
+            return False
+        fits = float(v).is_integer() or not self.whole
+        return fits and self.low <= v <= self.high and not (self.above and v == self.low)
 
     def kind(self) -> str:
         """Return the words for its kind of value."""
@@ -165,16 +169,15 @@ class KnownRow:
     def values(self, changes: Mapping[str, Any] | None = None, *, fast: bool = False) -> dict[str, Any]:
         """Return the values of the parameters: defaults, quick ones if asked, and changes on top."""
         values = {k: v.fast if fast and v.fast is not None else v.default for k, v in self.parameters.items()}
-        faults = []
-        for name, value in (changes or {}).items():
-            try:
-                values[name] = self.parameters[name].check(f"{self.id}.{name}", value)
-            except KeyError:
-                faults.append(f"unknown parameter '{self.id}.{name}'{did_you_mean(name, self.parameters)}")
-            except ConfigurationError as error:
-                faults += error.faults
+        given, faults = tried(partial(self._value, name, value) for name, value in (changes or {}).items())
         refuse_any(faults)
-        return values
+        return values | dict(given)
+
+    def _value(self, name: str, value: Any) -> tuple[str, Any]:
+        """Return a parameter's name and its valid value."""
+        meant = did_you_mean(name, self.parameters)
+        refuse(name not in self.parameters, f"unknown parameter '{self.id}.{name}'{meant}")
+        return name, self.parameters[name].check(f"{self.id}.{name}", value)
 
 
 ROWS: dict[str, KnownRow] = {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_any
+from mpbf_abm.errors import did_you_mean, faults_of, refuse, refuse_any, tried
 
 # Rows register themselves when their module is imported, in the order of the table.
 from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, statistics, urns, whole  # noqa: F401
@@ -63,32 +65,28 @@ def assign(rows: Sequence[str], assignments: Sequence[str]) -> dict[str, dict[st
     ConfigurationError
         All faults at once: unknown names, values that are no numbers or out of range.
     """
+    assigned, faults = tried(partial(_assignment, rows, text) for text in assignments)
     changes: dict[str, dict[str, Any]] = {id: {} for id in rows}
-    faults: list[str] = []
-    for text in assignments:
-        name, sep, raw = (part.strip() for part in text.partition("="))
-        row, dot, key = name.rpartition(".")
-        value = number(raw)
-        if not sep or not name:
-            faults.append(f"'{text}': write --set name=value, or --set ROW.name=value")
-        elif value is None:
-            faults.append(f"{name} = {raw!r}: must be a number, or several in brackets: [1, 2.5]")
-        else:
-            among = [id for id in rows if id == row.upper()] if dot else list(rows)
-            takers = [id for id in among if key in ROWS[id].parameters]
-            if not takers:
-                known = sorted({k for id in among or rows for k in ROWS[id].parameters})
-                unknown = f"unknown parameter '{name}' of {', '.join(among or rows)}{did_you_mean(key, known)}"
-                faults.append(f"{unknown} (parameters: {', '.join(known)})")
-            for id in takers:
-                changes[id][key] = value
-    for id in rows:
-        try:
-            ROWS[id].values(changes[id])
-        except ConfigurationError as error:
-            faults += error.faults
-    refuse_any(faults)
+    for takers, key, value in assigned:
+        for id in takers:
+            changes[id][key] = value
+    refuse_any(faults + faults_of(*(partial(ROWS[id].values, changes[id]) for id in rows)))
     return changes
+
+
+def _assignment(rows: Sequence[str], text: str) -> tuple[list[str], str, Any]:
+    """Read ``name=value`` or ``ROW.name=value``; return the rows that take it, the parameter's name and its value."""
+    name, sep, raw = (part.strip() for part in text.partition("="))
+    row, dot, key = name.rpartition(".")
+    value = number(raw)
+    refuse(not sep or not name, f"'{text}': write --set name=value, or --set ROW.name=value")
+    refuse(value is None, f"{name} = {raw!r}: must be a number, or several in brackets: [1, 2.5]")
+    among = [id for id in rows if id == row.upper()] if dot else rows
+    takers = [id for id in among if key in ROWS[id].parameters]
+    known = sorted({k for id in among or rows for k in ROWS[id].parameters})
+    unknown = f"unknown parameter '{name}' of {', '.join(among or rows)}{did_you_mean(key, known)}"
+    refuse(not takers, f"{unknown} (parameters: {', '.join(known)})")
+    return takers, key, value
 
 
 def number(text: str) -> Any:
@@ -183,7 +181,7 @@ def run_mutations(seed: int = 1, jobs: int = 1, **how: Any) -> list[tuple[str, s
     """
     given = {"seed": str(seed), "targets": json.dumps(list(dict.fromkeys(m.target for m in MUTATIONS)))}
     called = spread("verification-callers", called_by_row, [(id,) for id in ids()], given, jobs=jobs, **how)
-    every = [(id, m) for m in MUTATIONS for id in ids() if m.target in called[id,]]
+    every = [(id, m) for m, id in product(MUTATIONS, ids()) if m.target in called[id,]]
     tried = [(id, m.name) for id, m in every if id not in NOTICE_ALL or id in m.breaks]
     failed = spread("verification-mutations", row_fails, tried, {"seed": str(seed)}, jobs=jobs, **how)
     fails = {m.name: {id for id in ids() if failed.get((id, m.name))} for m in MUTATIONS}
@@ -217,12 +215,16 @@ def cells(outcomes: Sequence[RowOutcome]) -> list[list[str]]:
     for o in outcomes:
         if o.skipped:
             out.append([o.id, o.title, "", "", "", "", f"not run: {o.skipped}"])
-        for c in o.checks:
-            expected = ("" if c.relation == "=" else f"{c.relation} ") + f"{c.expected:.6g}"
-            error = (f"{c.error:.2g}" if c.error else "exact") + (f" (+ {c.tolerance:.1g})" if c.tolerance else "")
-            beyond, verdict = f"{c.detects:.2g}" if c.detects else "any", "ok" if c.passed else "FAILED"
-            out.append([o.id, c.name, expected, f"{c.measured:.6g}", error, beyond, verdict])
+        out += [[o.id, *_cells_of(c)] for c in o.checks]
     return out
+
+
+def _cells_of(c: Check) -> list[str]:
+    """Return the line of a check, for a table."""
+    expected = ("" if c.relation == "=" else f"{c.relation} ") + f"{c.expected:.6g}"
+    error = (f"{c.error:.2g}" if c.error else "exact") + (f" (+ {c.tolerance:.1g})" if c.tolerance else "")
+    beyond, verdict = f"{c.detects:.2g}" if c.detects else "any", "ok" if c.passed else "FAILED"
+    return [c.name, expected, f"{c.measured:.6g}", error, beyond, verdict]
 
 
 ROW = ("id", "title", "source", "parameters", "seconds", "skipped", "passed", "checks")
@@ -231,17 +233,20 @@ CHECK = ("name", "expected", "measured", "standard_error", "tolerance", "relatio
 
 def as_json(outcomes: Sequence[RowOutcome], seed: int) -> dict[str, Any]:
     """Return everything about the outcomes, for machines."""
-
-    def check(c: Check) -> dict[str, Any]:
-        values = (c.name, c.expected, c.measured, c.error, c.tolerance, c.relation, c.passed, c.detects, c.note)
-        return dict(zip(CHECK, values, strict=True))
-
-    def row(o: RowOutcome) -> dict[str, Any]:
-        what = (o.id, o.title, o.source, o.values, round(o.seconds, 2), o.skipped or None, o.passed)
-        return dict(zip(ROW, (*what, [check(c) for c in o.checks]), strict=True))
-
     passed = all(o.passed for o in outcomes)
-    return {"seed": seed, "sigmas": SIGMAS, "passed": passed, "rows": [row(o) for o in outcomes]}
+    return {"seed": seed, "sigmas": SIGMAS, "passed": passed, "rows": [_row_fields(o) for o in outcomes]}
+
+
+def _row_fields(o: RowOutcome) -> dict[str, Any]:
+    """Return what machines read of a row."""
+    what = (o.id, o.title, o.source, o.values, round(o.seconds, 2), o.skipped or None, o.passed)
+    return dict(zip(ROW, (*what, [_check_fields(c) for c in o.checks]), strict=True))
+
+
+def _check_fields(c: Check) -> dict[str, Any]:
+    """Return what machines read of a check."""
+    values = (c.name, c.expected, c.measured, c.error, c.tolerance, c.relation, c.passed, c.detects, c.note)
+    return dict(zip(CHECK, values, strict=True))
 
 
 INTRO = """\
@@ -259,6 +264,10 @@ tests (`tests/docking`) and equals the model on the same keyed draws.
 """
 
 
+# Figures of a group of rows, by its letter: name and alternative text.
+PICTURES = {"K": ("twin", "The mean-field twin beside the model: where it is right, and where it is wrong")}
+
+
 def markdown(outcomes: Sequence[RowOutcome], command: str, figures: Mapping[str, str]) -> str:
     """Return the page ``docs/verification.md``; figures by name (verification, twin), as paths from the page."""
     checks = [c for o in outcomes for c in o.checks]
@@ -266,17 +275,17 @@ def markdown(outcomes: Sequence[RowOutcome], command: str, figures: Mapping[str,
     intro = INTRO.format(command=command, sigmas=f"{SIGMAS:g}")
     skipped = f"; not run: {', '.join(o.id for o in outcomes if o.skipped)}." if len(ran) < len(outcomes) else "."
     passed = f"{sum(o.passed for o in ran)} of {len(ran)} rows pass, with {len(checks)} checks{skipped}"
-    lines = [*intro.splitlines(), "", passed, ""]
-    if "verification" in figures:
-        lines += [f"![Expected against measured values of all rows]({figures['verification']})", ""]
+    picture = _picture(figures, "verification", "Expected against measured values of all rows")
+    lines = [*intro.splitlines(), "", passed, "", *picture]
     for letter in sorted({o.id[0] for o in outcomes}, key=list(GROUPS).index):
-        lines += [f"## {GROUPS[letter]}", ""]
-        if letter == "K" and "twin" in figures:
-            alt = "The mean-field twin beside the model: where it is right, and where it is wrong"
-            lines += [f"![{alt}]({figures['twin']})", ""]
-        for o in outcomes:
-            lines += section(o) if o.id[0] == letter else []
+        lines += [f"## {GROUPS[letter]}", "", *_picture(figures, *PICTURES.get(letter, ("", "")))]
+        lines += [line for o in outcomes if o.id[0] == letter for line in section(o)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _picture(figures: Mapping[str, str], name: str, alt: str) -> list[str]:
+    """Return the lines that show a figure, none where it is not given."""
+    return [f"![{alt}]({figures[name]})", ""] if name in figures else []
 
 
 def section(o: RowOutcome) -> list[str]:

@@ -275,6 +275,12 @@ def numeric_inverse_hhi(a: float) -> float:
     return 1.0 + float(np.trapezoid(density * (1 - np.tanh(s / 2) ** 2) / (1 + np.tanh(s / 2) ** 2), s))
 
 
+def _early_index(p: Parameters, split: int, ticks: int, keys: Sequence[int]) -> tuple[float, float]:
+    """Return the early-stream index of the first of two families' share, and its standard error."""
+    runs = path.split_streams(p, split, ticks, keys, space=small_space(2, p.space.materials))
+    return path.early_stream_index(*(v[:, 0] / v.sum(axis=1) for v in runs))
+
+
 @row("U3", "Early-stream Sobol index", "martingale property of the Polya urn; pick-freeze (Janon et al. 2014)")
 def early_stream(
     seed: int,
@@ -294,12 +300,9 @@ def early_stream(
         f"U3: the early stream (m = {m}, batch_early = {batch_early}) must not be longer than the run",
     )
 
-    def measured(p: Parameters, split: int, ticks: int, label: str) -> tuple[float, float]:
-        runs = path.split_streams(p, split, ticks, seeds(seed, label, pairs), space=small_space(2, p.space.materials))
-        return path.early_stream_index(*(v[:, 0] / v.sum(axis=1) for v in runs))
-
-    one = measured(urn(2, (x0 * N0, (1 - x0) * N0)), m, n, "U3")
-    many = measured(urn(2, (x0 * batch_N0, (1 - x0) * batch_N0), batch), batch_early, batch_T, "U3 batches")
+    one = _early_index(urn(2, (x0 * N0, (1 - x0) * N0)), m, n, seeds(seed, "U3", pairs))
+    batches, keys = urn(2, (x0 * batch_N0, (1 - x0) * batch_N0), batch), seeds(seed, "U3 batches", pairs)
+    many = _early_index(batches, batch_early, batch_T, keys)
     early, whole = (urn_variance(x0 * batch_N0, batch_N0, np.full(t, batch)) for t in (batch_early, batch_T))
     yield Check("S_early", m * (n + N0) / (n * (m + N0)), *one)
     yield Check("S_early in batches", early / whole, *many)
@@ -635,6 +638,12 @@ def adoption(
     ]
 
 
+def _chance_of_lead(a: float, b: float, draws: int, g: float) -> float:
+    """Return the chance that the first colour has more after some draws, by the exact law."""
+    lead = 2 * (a + np.arange(draws + 1)) - (a + b + draws)
+    return float(law_of_two(a, b, draws, g) @ (np.sign(lead) * 0.5 + 0.5))
+
+
 @row("U11", "Monopoly with g > 1, equal shares with g < 1", "Rubin's theorem (Davis 1990)")
 def monopoly(
     seed: int,
@@ -650,12 +659,7 @@ def monopoly(
     x = family_masses(urn(2, (a, b), **reinforcing(g, 0.0)), seeds(seed, "U11", runs), n)
     leads = float((np.sign(x[:, 0] - x[:, 1]) * 0.5 + 0.5).mean())
 
-    def ahead(draws: int) -> float:
-        """Chance that the first colour has more, by the exact law."""
-        lead = 2 * (a + np.arange(draws + 1)) - (a + b + draws)
-        return float(law_of_two(a, b, draws, g) @ (np.sign(lead) * 0.5 + 0.5))
-
-    exact, later = ahead(n), ahead(4 * n)
+    exact, later = (_chance_of_lead(a, b, draws, g) for draws in (n, 4 * n))
     # The chance of a late change of leader falls as n^(1 - g).
     left = 1.5 * abs(later - exact) / (1 - 4.0 ** (1 - g)) + 1e-4
     error = math.sqrt(max(exact * (1 - exact), 1 / runs) / runs)
@@ -713,19 +717,26 @@ def zero_perturbation(
         last = results.planner == planners - 1
         return parts, [results.material[rows].tobytes() + results.observed[rows].tobytes() for rows in (~last, last)]
 
-    def different(one: list[bytes], other: list[bytes]) -> int:
-        return sum(x != y for x, y in zip(one, other, strict=True))
-
     (parts, choices), (twin, same), (other, perturbed) = course(False), course(False), course(True)
     return [
-        Check("parts that differ between identical runs", 0, different(parts + choices, twin + same)),
+        Check("parts that differ between identical runs", 0, _different(parts + choices, twin + same)),
         Check(
             "parts that differ beside the perturbed planner, in its tick",
             0,
-            different([*parts, choices[0]], [*other, perturbed[0]]),
+            _different([*parts, choices[0]], [*other, perturbed[0]]),
         ),
         Check("the perturbed planner itself differs", 1, float(choices[1] != perturbed[1])),
     ]
+
+
+def _different(one: list[bytes], other: list[bytes]) -> int:
+    """Count the parts that differ."""
+    return sum(x != y for x, y in zip(one, other, strict=True))
+
+
+def _touched(eco: Community) -> float:
+    """Return the share of the materials that were ever tested."""
+    return float(eco.world.commons.tested.mean())
 
 
 @row("U13", "Coverage by random choice", "occupancy: 1 - (1 - 1/E)^t")
@@ -746,10 +757,7 @@ def random_coverage(
     )
     p, space = Parameters.null(**changes), small_space(1, E)
 
-    def touched(eco: Community) -> float:
-        return float(eco.world.commons.tested.mean())
-
-    ends = [path.run_to(p, s, t // per_tick, space=space, observe=touched) for s in seeds(seed, "U13", runs)]
+    ends = [path.run_to(p, s, t // per_tick, space=space, observe=_touched) for s in seeds(seed, "U13", runs)]
     missed, both = (1 - 1 / E) ** t, (1 - 2 / E) ** t
     error = math.sqrt(max(0.0, missed * (1 - missed) / E + (1 - 1 / E) * (both - missed**2)) / runs) or 1e-12
     yield Check(
