@@ -879,7 +879,9 @@ def typed(path: str, value: Any) -> Any:
 
 
 def toml_value(value: Any) -> str:
-    """Format a parameter value as TOML."""
+    """Format a parameter value, or a table of them, as TOML in one line."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(str(k))} = {toml_value(v)}" for k, v in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)  # of numbers, texts, switches and lists of them both say the same
 
 

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, names_in, option, real, whole
 from mpbf_abm.cli.console import Bar, complain, result, tell
-from mpbf_abm.cli.options import MORE, OF_TABLE, DataOptions, Jobs, Json, Out, PoolOptions, Quiet, flag, given, workers
+from mpbf_abm.cli.options import (
+    MORE,
+    OF_POOL,
+    OF_TABLE,
+    DataOptions,
+    Jobs,
+    Json,
+    Out,
+    PoolOptions,
+    Quiet,
+    flag,
+    given,
+    workers,
+)
 from mpbf_abm.errors import ConfigurationError, faults_of, refuse, refuse_any
 
 if TYPE_CHECKING:
@@ -27,12 +40,12 @@ class TableReading(DataOptions):
         columns = self.columns()
         missing = [f"a table needs --{n}, a pool --objective" for n in ("formula", "measured") if n not in columns]
         others = [f"{flag(n)} belongs to a table, --objective to a pool" for n in OF_TABLE if n in columns]
-        faults = missing if self.objective is None else others
-        refuse_any(faults)
+        pools = [f"{flag(n)} belongs to a pool, with --objective" for n in OF_POOL if n in columns]
+        refuse_any(missing + pools if self.objective is None else others)
 
 
 def check(
-    file: Annotated[Path, argument("FILE", "Table of formulas, or pool of numeric settings.")],
+    file: Annotated[Path, argument("FILE", "Table of formulas, or pool of settings.")],
     reading: TableReading,
     as_json: Json = False,
 ) -> None:
@@ -74,7 +87,6 @@ def _share(text: str) -> float:
 class PoolReading(PoolOptions):
     """How the pool is read."""
 
-    descriptors: str | None = option("A,B,...", "Columns of the settings. [default: all other numeric ones]")
     top: float | None = option("SHARE", "Share that is sought. [default: 0.05, 0.01 above 1,000 settings]", _share)
 
     def check(self) -> None:
@@ -83,8 +95,7 @@ class PoolReading(PoolOptions):
 
     def space(self, file: Path) -> MaterialsSpace:
         """Return the settings of a file."""
-        names = None if self.descriptors is None else [name.strip() for name in self.descriptors.split(",")]
-        options = given(descriptors=names, top_share=self.top, unit=self.unit, duplicates=self.duplicates)
+        options = given(top_share=self.top, unit=self.unit, duplicates=self.duplicates) | self.settings_columns()
         return self.read(pool=file, objective=self.objective, **options)
 
 
@@ -132,7 +143,7 @@ class Campaigns:
 
 
 def pool(
-    file: Annotated[Path, argument("FILE", "Table of numeric settings, one row each.")],
+    file: Annotated[Path, argument("FILE", "Table of settings, one row each.")],
     reading: PoolReading,
     asked: Campaigns,
     jobs: Jobs = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -130,6 +131,14 @@ def _column(help: str) -> Any:
     return option("COLUMN", help, panel=DATA)
 
 
+def _ordered(text: str) -> tuple[str, list[str]]:
+    """Return a column and its levels from low to high."""
+    name, sign, levels = text.partition("=")
+    if not (sign and name.strip() and "," in levels):
+        raise ValueError("must be COLUMN=LOW,...,HIGH")
+    return name.strip(), [level.strip() for level in levels.split(",")]
+
+
 @dataclass(frozen=True)
 class PoolOptions:
     """How a pool of settings is read."""
@@ -140,7 +149,19 @@ class PoolOptions:
     duplicates: str | None = option(
         "|".join(MERGING), "Merging of rows of the same composition. [default: mean]", None, lambda: MERGING, DATA
     )
+    descriptors: str | None = option(
+        "A,B,...", "Columns of a pool's settings. [default: all but those that count or name the rows]", panel=DATA
+    )
+    ordinal: list[Any] = option(
+        "COLUMN=LOW,...,HIGH", f"Column of a pool whose levels have an order{MORE}", _ordered, panel=DATA, default=()
+    )
+    ignore: list[str] = option("COLUMN", f"Column of a pool to leave out{MORE}", panel=DATA, default=())
     drop: bool = option("--drop", "Leave out faulty rows instead of refusing the file.", panel=DATA, default=False)
+
+    def settings_columns(self) -> dict[str, Any]:
+        """Return how the settings of a pool are read, as far as it was given."""
+        names = None if self.descriptors is None else [name.strip() for name in self.descriptors.split(",")]
+        return given(descriptors=names, ordinal=dict(self.ordinal) or None, ignore=list(self.ignore) or None)
 
     def read(self, *, drop: bool | None = None, **columns: Any) -> MaterialsSpace:
         """Read a file: ``table`` or ``pool``, a path, with the columns and options that its reader takes."""
@@ -167,15 +188,18 @@ class DataOptions(PoolOptions):
 
     def columns(self) -> dict[str, Any]:
         """Return the columns and options that were given."""
-        return given(**{name: getattr(self, name) for name in (*OF_POOL, *OF_TABLE)})
+        columns = given(**{name: getattr(self, name) for name in ("objective", *OF_BOTH, *OF_TABLE)})
+        return columns | self.settings_columns()
 
 
 OF_TABLE = ("formula", "measured", "simulated", "year", "family", "simulated_unit")
-OF_POOL = ("objective", "unit", "duplicates")
+OF_POOL = ("descriptors", "ordinal", "ignore")
+OF_BOTH = ("unit", "duplicates")
 NEEDS = (
     *(("table", (column,)) for column in ("formula", "measured")),
     *((name, ("table",)) for name in OF_TABLE),
-    *((name, ("table", "pool")) for name in ("unit", "duplicates", "drop")),
+    *((name, ("pool",)) for name in OF_POOL),
+    *((name, ("table", "pool")) for name in (*OF_BOTH, "drop")),
     ("pool", ("objective",)),
     ("objective", ("pool",)),
 )
@@ -186,7 +210,7 @@ class DataFile(DataOptions):
     """Real data for a run, if a file is named."""
 
     table: Path | None = option("FILE", "Table of formulas (with --formula, --measured).", panel=DATA)
-    pool: Path | None = option("FILE", "Numeric pool (with --objective; often with --preset pool).", panel=DATA)
+    pool: Path | None = option("FILE", "Pool of settings (with --objective; often with --preset pool).", panel=DATA)
 
     @cached_property
     def space(self) -> MaterialsSpace | None:
@@ -218,4 +242,5 @@ def _as_options(fault: str) -> str:
     """Write a fault in the words of the command line."""
     for python, words in WORDS.items():
         fault = fault.replace(python, words)
-    return fault
+    fault = re.sub(r"\bignore='([^']*)'", r"--ignore '\1'", fault)
+    return f"--{fault}" if fault.startswith(tuple(f"{name}: " for name in OF_POOL)) else fault

@@ -137,7 +137,8 @@ def from_table(
 
 def options_of(given: dict[str, Any]) -> dict[str, Any]:
     """Keep the arguments of a call without its data, as values that JSON can hold."""
-    return {k: list(v) if isinstance(v, (list, tuple)) else v for k, v in given.items() if k != "table"}
+    plain = {k: list(v) if isinstance(v, (list, tuple)) else v for k, v in given.items() if k != "table"}
+    return {k: {n: list(x) for n, x in v.items()} if isinstance(v, Mapping) else v for k, v in plain.items()}
 
 
 def _check_formulas(check: TableCheck, column: str, texts: list[str]) -> None:

@@ -439,7 +439,8 @@ def report(space: MaterialsSpace) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``source``, ``kind``, ``notes``; ``rows``, ``dropped``, ``merged``, ``replicate_sd``, ``conflicts``;
+        ``source``, ``kind``, ``notes``; of a pool ``factors``, and ``left_out`` (columns, with the reason); ``rows``,
+        ``dropped``, ``merged``, ``replicate_sd``, ``conflicts``;
         ``materials``, ``unit``, ``goal``, ``property``, ``top``; ``families`` (a list, largest first); ``simulated``
         and ``years``, None where the table has none. Values are in the unit of the property.
     """
@@ -461,6 +462,8 @@ def report(space: MaterialsSpace) -> dict[str, Any]:
         "conflicts": origin["conflicts"],
         "materials": space.size,
         "descriptors": space.width,
+        "factors": origin.get("factors", []),
+        "left_out": origin.get("left_out", {}),
         "unit": space.unit,
         "goal": origin["options"]["goal"],
         "property": _range(values),

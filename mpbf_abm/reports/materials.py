@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 CONFLICTS_SHOWN = 5
+NAMED = 12  # factors
 
 
 def table_text(found: Mapping[str, Any]) -> str:
@@ -26,7 +27,7 @@ def table_text(found: Mapping[str, Any]) -> str:
     what, dropped = "settings" if found["kind"] == "pool" else "materials", found["dropped"]["count"]
     rows = [f"{found['rows']} rows", f"{dropped} left out", f"{found['merged']} merged"]
     parts = [f"{found['source']}: {', '.join(rows)}, {found['materials']} {what}, {found['descriptors']} descriptors"]
-    parts += [f"- {note}" for note in found["notes"]]
+    parts += [f"- {line}" for line in [*factor_lines(found), *found["notes"]]]
     if found["replicate_sd"] is not None:
         parts.append(f"- rows of one {what[:-1]} differ by an sd of {number(found['replicate_sd'])}")
     if found["years"]:
@@ -41,6 +42,26 @@ def table_text(found: Mapping[str, Any]) -> str:
         slope = f"slope of simulated on measured {number(s['slope'])}, correlation {correlation}"
         parts.append(f"simulated less measured: {bias}; {slope}")
     return "\n".join([*parts, *_conflicts(found["conflicts"]), *_families(found["families"], found["kind"])])
+
+
+def factor_lines(found: Mapping[str, Any]) -> list[str]:
+    """Name the factors of a pool, and the columns that are none, in at most two lines."""
+    named = [_factor_words(factor) for factor in found.get("factors", ())]
+    left = [f"{name} ({reason})" for name, reason in found.get("left_out", {}).items()]
+    lines = []
+    for label, words in (("factors: ", named), ("left out: ", left)):
+        more = f", and {len(words) - NAMED} more" if len(words) > NAMED else ""
+        lines += [f"{label}{', '.join(words[:NAMED])}{more}"] if words else []
+    return lines
+
+
+def _factor_words(factor: Mapping[str, Any]) -> str:
+    """Return a factor with its kind, and its levels as far as they are few."""
+    if factor["kind"] == "number":
+        return str(factor["name"])
+    levels = factor["levels"]
+    order = " in order" if factor["kind"] == "ordinal" else ""
+    return f"{factor['name']} ({len(levels)} levels{order}: {', '.join(levels[:4])}{', ...' * (len(levels) > 4)})"
 
 
 def _best(entry: Mapping[str, Any]) -> str:
@@ -91,6 +112,7 @@ def pool_text(space: MaterialsSpace, summary: pd.DataFrame, options: dict[str, A
     if (summary.filter(like="_reached").min(axis=1) < summary["seeds"]).any():
         notes.append("- n/m: only n of m campaigns reached it; try a larger --budget")
     first = f"{pool} | {seeds} campaigns of each rule, {options['budget']} experiments, {start}"
+    first = "\n".join([first, *(f"- {line}" for line in factor_lines(space.origin))])
     return "\n".join([first, "", table(head, rows, right=range(1, len(head))), *notes])
 
 

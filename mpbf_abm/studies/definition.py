@@ -366,7 +366,9 @@ class Space(Section):
     table : str
         File of formulas, with columns `formula`, `measured` and perhaps `simulated`, `year`, `family`.
     pool : str
-        File of numeric settings with a column `objective`.
+        File of settings with a column `objective`.
+    descriptors, ordinal, ignore
+        Columns of a pool's settings, those whose levels have an order (a table of lists), and those to leave out.
     goal : str
         max or min.
     unit, simulated_unit : str
@@ -386,6 +388,9 @@ class Space(Section):
     year: str | None = None
     family: str | None = None
     objective: str | None = None
+    descriptors: tuple[str, ...] | None = None
+    ordinal: dict[str, tuple[str, ...]] | None = None
+    ignore: tuple[str, ...] | None = None
     goal: Literal["max", "min"] = "max"
     unit: str | None = None
     simulated_unit: str | None = None
@@ -423,7 +428,10 @@ def _arms(value: Any) -> Any:
 
 
 NEEDED: dict[str, tuple[str, ...]] = {"synthetic": (), "table": ("formula", "measured"), "pool": ("objective",)}
-COLUMNS = {"table": ("formula", "measured", "simulated", "year", "family", "simulated_unit"), "pool": ("objective",)}
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "table": ("formula", "measured", "simulated", "year", "family", "simulated_unit")
+}
+COLUMNS["pool"] = ("objective", "descriptors", "ordinal", "ignore")
 
 
 def factor_of(name: str, entry: Mapping[str, Any]) -> Factor:
