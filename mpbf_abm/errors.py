@@ -73,6 +73,10 @@ class DataError(ConfigurationError):
     """A table or pool that cannot become a materials space."""
 
 
+class NotTomlError(ConfigurationError):
+    """A text that is not TOML."""
+
+
 class RuleError(ConfigurationError):
     """A rule of the user that returned what cannot be used."""
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_all, refuse_any
+from mpbf_abm.errors import ConfigurationError, NotTomlError, did_you_mean, refuse, refuse_all, refuse_any
 from mpbf_abm.learning.acquisition import RULES
 
 DESIGN = "design target"
@@ -856,15 +856,25 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """Read a TOML file; a missing or malformed one becomes one clear line."""
     path = Path(path)
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return parse_toml(path.read_bytes().decode("utf-8-sig"), f"{path.name}: ")
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file") from None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path.name}: is not UTF-8 text") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path.name}: is not valid TOML ({error})") from None
+
+
+def parse_toml(text: str, where: str = "") -> dict[str, Any]:
+    """Parse TOML; what it is not, or holds too large, becomes one line after `where`."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise NotTomlError(f"{where}is not valid TOML ({error})") from None
+    except ValueError:
+        raise ConfigurationError(f"{where}a number has more digits than any number that can be used") from None
+    except RecursionError:
+        raise ConfigurationError(f"{where}lists or tables stand too deep in one another") from None
 
 
 def typed(path: str, value: Any) -> Any:
@@ -943,7 +953,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     if path not in PATHS and path not in REMOVED:
         raise ConfigurationError(unknown(path))
     try:
-        value = tomllib.loads(f"v = {raw}")["v"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"v = {raw}", f"{path}: ")["v"]
+    except NotTomlError:
         value = raw
     return path, value

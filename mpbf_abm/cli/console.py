@@ -10,13 +10,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from mpbf_abm.errors import OutputError
+from mpbf_abm.errors import OutputError, visible
 
 if TYPE_CHECKING:
     from mpbf_abm.outputs import OutputFolder
     from mpbf_abm.studies.results import Results
 
 OK, FAILURE, USAGE, MISMATCH, INTERRUPTED = 0, 1, 2, 3, 130
+LONGEST_LINE = 600  # signs of an error that are shown
 LINE_SECONDS = 30.0  # between lines of progress, without a terminal
 
 
@@ -27,7 +28,8 @@ class Explained(int):
 def complain(faults: Sequence[str]) -> None:
     """Print errors to standard error, one line each."""
     for fault in faults:
-        print(f"mpbf: {' '.join(str(fault).split())}", file=sys.stderr)
+        line = visible(" ".join(str(fault).split()))
+        print(f"mpbf: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + ' ...'}", file=sys.stderr)
 
 
 def tell(as_json: bool, value: Any, text: str, indent: int | None = 2) -> None:

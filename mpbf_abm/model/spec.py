@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property, partial
@@ -23,7 +22,7 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import FIDELITY, MEASURED
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.model.shocks import Shock, missing_nodes
-from mpbf_abm.parameters import FORM_1, GROUPS, PATHS, REMOVED, Parameters, toml_value, typed
+from mpbf_abm.parameters import FORM_1, GROUPS, PATHS, REMOVED, Parameters, parse_toml, toml_value, typed
 from mpbf_abm.provenance import content_hash, model_fingerprint
 from mpbf_abm.streams import check_seed, is_whole
 
@@ -202,10 +201,7 @@ class RunSpec:
         ConfigurationError
             Every fault at once; DataError for materials that are not those of the run.
         """
-        try:
-            data = tomllib.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ConfigurationError(f"is not valid TOML ({error})") from None
+        data = parse_toml(text)
         rules, run = data.pop("rules", {}), data.get("run", {})
         reseed = run.pop("reseed", {}) if isinstance(run, dict) else {}
         refuse(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from mpbf_abm.parameters import (
     Parameters,
     current,
     parse_assignment,
+    parse_toml,
     toml_value,
     typed,
     value_faults,
@@ -330,12 +330,10 @@ def from_toml(text: str, where: str = "file") -> Scenario:
     line = f"{where}: is larger than {MOST_TEXT // 1024} kB, the most a configuration may have"
     _refuse([FormFault("", line)] * (len(text.encode()) > MOST_TEXT))
     try:
-        data = tomllib.loads(text.removeprefix("\ufeff"))
+        data = parse_toml(text.removeprefix("\ufeff"), f"{where}: ")
         settings = settings_from(data, where=where)
     except ConfigurationError as error:
         raise ScenarioError(placed(error.faults)) from None
-    except (ValueError, RecursionError) as error:
-        raise ScenarioError([FormFault("", f"{where}: is not valid TOML ({error})")]) from None
     return from_settings(settings, str(data.get("preset", "default")))
 
 

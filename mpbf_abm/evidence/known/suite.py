@@ -10,12 +10,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from mpbf_abm.errors import did_you_mean, faults_of, refuse, refuse_any, tried
+from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of, refuse, refuse_any, tried
 
 # Rows register themselves when their module is imported, in the order of the table.
 from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, statistics, urns, whole  # noqa: F401
 from mpbf_abm.evidence.known.rows import MUTATIONS, ROWS, SIGMAS, Check, RowOutcome, callers, evaluate, failing
 from mpbf_abm.outputs import markdown_table
+from mpbf_abm.parameters import parse_toml
 from mpbf_abm.provenance import content_hash, fingerprint
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
@@ -91,15 +92,13 @@ def _assignment(rows: Sequence[str], text: str) -> tuple[list[str], str, Any]:
 
 def number(text: str) -> Any:
     """Read a number, or several in brackets; None if it is neither."""
-    import tomllib
-
     try:
         return int(text) if text.lstrip("+-").isdigit() else float(text)
     except ValueError:
         pass
     try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"v = {text}")["v"]
+    except ConfigurationError:
         return None
     several = value if isinstance(value, list) else [value]
     return value if all(type(v) in (int, float) for v in several) else None
