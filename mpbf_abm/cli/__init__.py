@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _open_streams() -> None:
-    """Give streams that were closed before the start a place that nobody reads, so that no file takes theirs."""
+    """Give streams that were closed before the start the null device, so that no file takes theirs."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
