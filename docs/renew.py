@@ -79,7 +79,7 @@ CONSTANTS: tuple[tuple[str, str, str], ...] = (
     ("model.planners", "ATTEMPTS", "keyed attempts to propose an untested material"),
     ("model.planners", "REACH", "pool of a proposal source, in candidates"),
     ("model.planners", "ASCENT_STEPS", "gradient steps of inverse design"),
-    ("model.publication", "INTERVAL", "half width of a claimed 95 % interval in sd"),
+    ("model.adoption", "INTERVAL", "half width of a claimed 95 % interval in sd"),
 )
 
 

@@ -176,7 +176,7 @@ class Commons:
         if self._working.all():
             np.add.at(self._visible, family, 1.0)
         else:
-            self._recount()
+            self.recount()
         modality, origin = values["modality"], values["origin"]
         is_test = (FIDELITY[modality] == MEASURED) & (origin != GENERATED) | (origin == FAILED)
         if is_test.any():
@@ -200,7 +200,7 @@ class Commons:
         self._index(rows, -1)
         self._columns["alive"][rows] = False
         self._columns["retracted"][rows] |= retracted
-        self._recount()
+        self.recount()
         if self.size > 20_000 and self.alive.mean() < 0.5:
             self._compact()
 
@@ -213,20 +213,6 @@ class Commons:
         for name, flag in flags.items():
             self._columns[name][rows] = flag
         self._index(rows, +1)
-
-    def decay(self, rate: float, tick: int, grace: int = 0) -> int:
-        """Forget: each record older than `grace` ticks goes with probability ``1 - exp(-rate)``, keyed by record.
-
-        Founding mass decays by the same rule, as if it had been entered in the tick before the first.
-        """
-        keep = np.exp(-rate)
-        rows = np.flatnonzero(self.alive & (self.tick < tick - grace) if grace else self.alive)
-        gone = rows[self.streams.record_uniform("commons.forget", self.key[rows], tick) >= keep]
-        if tick + 1 > grace:
-            self.mass *= keep
-        self.remove(gone)
-        self._recount()
-        return len(gone)
 
     def _compact(self) -> None:
         self._settle()
@@ -256,10 +242,11 @@ class Commons:
         held = np.flatnonzero(changed[self._home(slice(0, self.size))] & self.alive)
         touched = distinct(self.material[held])
         self._working = working
-        self._recount()
+        self.recount()
         self._reconcile(touched)
 
-    def _recount(self) -> None:
+    def recount(self) -> None:
+        """Count anew what is in sight of each family, founding mass included."""
         self._visible = self.mass + self.counts[np.append(self._working, self._working.any())].sum(axis=0)
 
     def visible(self) -> Float:

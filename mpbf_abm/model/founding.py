@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Int
 from mpbf_abm.errors import lines_where, refuse_any
+from mpbf_abm.model.adoption import choose_collaborators
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
 from mpbf_abm.model.modalities import label
-from mpbf_abm.model.planners import choose_collaborators
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import Curators, Planners, Trainers, World, start_counting
 from mpbf_abm.parameters import Parameters

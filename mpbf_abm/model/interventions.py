@@ -11,12 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 from pydantic import Field, field_validator
 
 from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_any
 from mpbf_abm.identity import name_of
-from mpbf_abm.parameters import PATHS, Parameters, current, value_faults
+from mpbf_abm.model.world import Cohort
+from mpbf_abm.parameters import PATHS, Parameters, bounds_of, current, value_faults
 
 
 @dataclass(frozen=True)
@@ -299,3 +301,11 @@ def _number(text: str) -> Any:
         with suppress(ValueError):
             return convert(text)
     return text
+
+
+def follow(cohort: Cohort, before: Parameters, now: Parameters) -> None:
+    """Carry a change of parameters over to the columns of agents that start at them: each moves by as much."""
+    for name, c in cohort.declared.items():
+        path = f"{cohort.kind}.{name}"
+        if c.parameter and (change := now.value(path) - before.value(path)):
+            cohort.columns[name] = np.clip(cohort.columns[name] + change, *bounds_of(path))

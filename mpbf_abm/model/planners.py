@@ -16,20 +16,20 @@ from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.errors import RuleError, refuse
 from mpbf_abm.learning.acquisition import RULES, posterior_sample, rank_scale, score
 from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.model.adoption import adopt
 from mpbf_abm.model.attention import attention
 from mpbf_abm.model.commons import PLANNER, distinct, record_keys
-from mpbf_abm.model.links import NONE, choose_links, users
+from mpbf_abm.model.links import NONE
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import measurement_sd
 from mpbf_abm.model.steering import best_known, channelled_sd, log_weights
 from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World
-from mpbf_abm.streams import Streams, normal_quantile, race, splitmix
+from mpbf_abm.streams import normal_quantile, race, splitmix
 
 ATTEMPTS = 16
 MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a separate key
 REACH = 4  # a proposal is realised among this many times C materials
 ASCENT_STEPS = 10
-LABS_AT_ONCE = 256  # whose clocks for all others are in memory together
 
 
 class ExperimentPlanner(CohortAgent):
@@ -90,74 +90,6 @@ def steer(world: World) -> None:
     planner, wave, model, family = planner[kept], wave[kept], model[kept], family[kept]
     world.totals.unsteered += int((model == NONE).sum())
     world.results = choose_and_test(world, planner, wave, model, family)
-
-
-# --------------------------------------------------------------------------- adoption
-
-
-def adopt(world: World) -> None:
-    """Let planners reconsider which models they depend on."""
-    p, planners, registry = world.p.planners, world.planners, world.registry
-    links = world.infrastructure.lab_models
-    served = registry.published() & world.infrastructure.working_models()
-    if not served.any():
-        return
-    u = world.uniform("planner.reconsider", planners, 1)[:, 0]
-    review = (
-        (u < p.adoption_rate)
-        | (links[:, 0] == NONE)
-        | (links == NONE).any(axis=1) & (served.sum() > (links != NONE).sum(axis=1))
-    )
-    if p.entry:
-        waiting = np.flatnonzero(links[:, 0] == NONE)
-        review[waiting[np.argsort(planners.slots[waiting])][p.entry :]] = False
-    rows = np.flatnonzero(review)
-    if not len(rows):
-        return
-    if p.adoption == "utility":
-        useful, own = utility(world)
-        weight = np.where(served, useful[rows], -np.inf)
-        # Between models of equal use taste decides (rounded, since sums of decimals are not exact).
-        order = np.lexsort((~own[rows], -np.round(weight, 9)), axis=1)[:, : links.shape[1]]
-        chosen = np.where(np.isneginf(np.take_along_axis(weight, order, axis=1)), NONE, order)
-        chosen = np.pad(chosen, ((0, 0), (0, links.shape[1] - chosen.shape[1])), constant_values=NONE)
-    else:
-        clocks = world.clocks("planner.adopt", planners, len(served))[rows][:, world.trainers.slots]
-        # Who only has a place to fill keeps the links it has.
-        keep = np.where((u < p.adoption_rate)[:, None], NONE, links)[rows]
-        chosen = choose_links(clocks, adoption_weights(world, rows) * served, links.shape[1], keep)
-    newly = chosen[:, 0] != links[rows, 0]
-    registry.adoptions += users(chosen[newly, 0], len(served))
-    links[rows] = chosen
-    registry.adopters = users(links[:, 0], len(served))
-
-
-def adoption_weights(world: World, rows: Int) -> Float:
-    """Weight of each model for some planners: track record, shared with collaborators, and popularity (n, M)."""
-    p, planners = world.p.planners, world.planners
-    near = world.collaborators[rows]
-    share = 1.0 / max(1, near.shape[1])
-
-    def shared(record: Float) -> Float:
-        return np.asarray(record[rows] + share * record[near].sum(axis=1))
-
-    hits, misses = shared(planners.hits), shared(planners.misses)
-    track = ((1 + hits) / (2 + hits + misses)) ** p.selectivity
-    popular = world.registry.adopters + 1.0
-    track = track / track.sum(axis=1, keepdims=True)
-    return np.asarray((1 - p.social) * track + p.social * popular / popular.sum())
-
-
-def utility(world: World) -> tuple[Float, NDArray[np.bool_]]:
-    """Return ``g_{type,m} + r n_m`` (Arthur 1989), and which model is to each planner's taste (L, M)."""
-    p, planners = world.p.planners, world.planners
-    models = len(world.registry.models)
-    types = max(1, len(p.utility_gaps))
-    taste = np.zeros((types, models))
-    for k, gap in enumerate(p.utility_gaps[:models]):
-        taste[k, world.trainers.slots == k] = gap
-    kind = (planners.by_row(world.streams.uniform("planner.type", 0, len(planners))) * types).astype(np.int64)
-    return taste[kind] + p.utility_returns * world.registry.adopters, kind[:, None] == world.trainers.slots
 
 
 # --------------------------------------------------------------------------- stage 1: families
@@ -431,20 +363,3 @@ def measure(world: World, planner: Int, wave: Int, family: Int, material: Int) -
     totals.infeasible += int((~made).sum())
     world.experiments += np.bincount(family, minlength=space.families)
     return observed.astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32), u[:, 1]
-
-
-def choose_collaborators(streams: Streams, labs: int, neighbours: int) -> Int:
-    """Let each lab pick the others with the smallest keyed clocks: their rows, nearest first (labs, c)."""
-    take = max(0, min(neighbours, labs - 1))
-    near = np.empty((labs, take), np.int64)
-    if not take:
-        return near
-    draws = streams.generator("found.collaborators")
-    for first in range(0, labs, LABS_AT_ONCE):
-        rows = np.arange(first, min(first + LABS_AT_ONCE, labs))
-        clocks = draws.standard_exponential((len(rows), labs))
-        clocks[rows - first, rows] = np.inf
-        nearest = np.argpartition(clocks, take - 1, axis=1)[:, :take]
-        order = np.take_along_axis(clocks, nearest, axis=1).argsort(axis=1)
-        near[rows] = np.take_along_axis(nearest, order, axis=1)
-    return near

@@ -1,16 +1,15 @@
-"""What becomes of results: records in the commons, corrections of heads, track records (phase couple)."""
+"""What becomes of results: records in the commons, corrections of heads (phase couple)."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from mpbf_abm.model.adoption import fade, keep_track
 from mpbf_abm.model.commons import EXPERIMENT, FAILED, PLANNER, record_keys
 from mpbf_abm.model.modalities import SPECTROSCOPY
 from mpbf_abm.model.planners import by_wave
 from mpbf_abm.model.world import Experiments, World, note_discoveries
 from mpbf_abm.streams import race
-
-INTERVAL = 1.959964  # standard normal quantile of the claimed 95 % interval
 
 
 def couple(world: World) -> None:
@@ -85,30 +84,3 @@ def correct(world: World, results: Experiments) -> None:
         if c.correction > 0:
             residual = (results.observed[rows] - results.predicted[rows]).astype(np.float64)
             model.correct(phi[shared], residual, results.variance[rows].astype(np.float64), c.correction)
-
-
-def fade(world: World) -> None:
-    """Let track records and claimed discoveries fade."""
-    for name in ("hits", "misses", "claims"):
-        world.planners.columns[name] *= world.p.planners.memory
-
-
-def keep_track(world: World, results: Experiments) -> None:
-    """Update track records, own bests and claimed discoveries."""
-    p, planners = world.p.planners, world.planners
-    made = ~np.isnan(results.observed)
-    tested = made & (results.model >= 0) & ~np.isnan(results.predicted)
-    spot = (results.planner[tested], results.model[tested])
-    width = INTERVAL * np.sqrt(results.claimed_sd[tested] ** 2 + results.variance[tested])
-    inside = np.abs(results.observed[tested] - results.predicted[tested]) <= width
-    np.add.at(planners.hits, spot, inside.astype(np.float64))
-    np.add.at(planners.misses, spot, (~inside).astype(np.float64))
-    # What is above the threshold is always published.
-    claimed = made & (np.nan_to_num(results.observed) > p.publication_threshold)
-    np.add.at(planners.claims, results.planner[claimed], 1.0)
-    order = np.flatnonzero(made)[np.argsort(results.observed[made], kind="stable")]
-    who, value = results.planner[order], results.observed[order]
-    better = value > planners.best_value[who]
-    # Ascending order: the last assignment to a planner is its best of the tick.
-    planners.best_material[who[better]] = results.material[order][better]
-    planners.best_value[who[better]] = value[better]

@@ -18,8 +18,8 @@ from mpbf_abm.arrays import Int
 from mpbf_abm.data.synthetic import top_set
 from mpbf_abm.errors import did_you_mean, lines_where
 from mpbf_abm.identity import first_line, name_of, own
-from mpbf_abm.model.interventions import Event, Policy, in_force
-from mpbf_abm.model.planners import adopt
+from mpbf_abm.model.adoption import adopt
+from mpbf_abm.model.interventions import Event, Policy, follow, in_force
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import World, start_counting
 from mpbf_abm.parameters import Parameters
@@ -281,7 +281,7 @@ class Agenda:
 def move_columns(world: World, before: Parameters) -> None:
     """Carry a change of parameters over to the agents' columns and links."""
     for cohort in world.cohorts.values():
-        cohort.follow(before, world.p)
+        follow(cohort, before, world.p)
     p, infrastructure = world.p.infrastructure, world.infrastructure
     infrastructure.need = p.need
     if p.providers != infrastructure.providers:

@@ -16,7 +16,7 @@ from mpbf_abm.learning.models import FoundationModel, Panel
 from mpbf_abm.model.commons import Commons, distinct
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
-from mpbf_abm.parameters import Parameters, bounds_of
+from mpbf_abm.parameters import Parameters
 from mpbf_abm.streams import Streams
 
 
@@ -209,13 +209,6 @@ class Cohort:
             shape = (count,) if c.width is None else (count, c.width(p))
             columns[name] = np.array(np.broadcast_to(np.asarray(start, c.dtype), shape))
         return cls(count, **columns)
-
-    def follow(self, before: Parameters, now: Parameters) -> None:
-        """Carry a change of parameters over to the columns that start at them."""
-        for name, c in self.declared.items():
-            path = f"{self.kind}.{name}"
-            if c.parameter and (change := now.value(path) - before.value(path)):
-                self.columns[name] = np.clip(self.columns[name] + change, *bounds_of(path))
 
     def __len__(self) -> int:
         return len(self._slots)

@@ -26,6 +26,7 @@ from mpbf_abm.model.commons import (
     Commons,
     record_keys,
 )
+from mpbf_abm.model.forgetting import decay
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import (
     COVERAGE,
@@ -150,7 +151,7 @@ class Program:
 
     def decay(self) -> None:
         before = {int(k) for k in self.commons.key[self.live()]}
-        gone = self.commons.decay(0.2, self.tick)
+        gone = decay(self.commons, 0.2, self.tick)
         after = {int(k) for k in self.commons.key[self.live()]}
         assert after <= before
         assert len(before) - len(after) == gone
@@ -557,7 +558,7 @@ def big(seed: int = 5) -> Commons:
 @pytest.mark.parametrize("rate", [0.01, 0.3, 2.0])
 def test_forgetting_takes_each_record_with_its_probability(rate: float) -> None:
     commons, p = big(), 1 - np.exp(-rate)
-    gone = commons.decay(rate, 3)
+    gone = decay(commons, rate, 3)
     assert abs(gone - 8_000 * p) < 4.5 * np.sqrt(8_000 * p * (1 - p))
     np.testing.assert_allclose(commons.mass, np.array([1.0, 2.0, 0.5, 0.0]) * np.exp(-rate))
     np.testing.assert_allclose(commons.visible(), commons.mass + commons.records_by_family())
@@ -567,7 +568,7 @@ def test_forgetting_is_keyed_by_record_and_tick() -> None:
     a, b, c = big(), big(), big()
     extra = add(b, [1] * 50)
     for commons, tick in ((a, 4), (b, 4), (c, 5)):
-        commons.decay(0.5, tick)
+        decay(commons, 0.5, tick)
     np.testing.assert_array_equal(a.alive, b.alive[: extra[0]])
     assert 0.2 < np.mean(a.alive & c.alive) < 0.5  # exp(-1) = .37 where independent
     assert abs(np.mean(a.alive & c.alive) - np.exp(-1)) < 4.5 * np.sqrt(np.exp(-1) / 8_000)
@@ -575,14 +576,14 @@ def test_forgetting_is_keyed_by_record_and_tick() -> None:
 
 def test_faster_forgetting_takes_all_that_slower_takes() -> None:
     slow, fast = big(), big()
-    slow.decay(0.1, 2)
-    fast.decay(0.4, 2)
+    decay(slow, 0.1, 2)
+    decay(fast, 0.4, 2)
     assert not np.any(fast.alive & ~slow.alive)
 
 
 def test_no_forgetting_takes_nothing() -> None:
     commons = big()
-    assert commons.decay(0.0, 1) == 0
+    assert decay(commons, 0.0, 1) == 0
     assert commons.alive.all()
 
 

@@ -25,11 +25,11 @@ from mpbf_abm.evidence.known.rows import flat_space, generations, grouped, seeds
 from mpbf_abm.evidence.known.whole import POOLS, pool_space
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.measures.attachment import adjacency, choices, first_edits, likelihood_exponent, reuse
+from mpbf_abm.model.adoption import adopt
 from mpbf_abm.model.campaign import run_campaign
 from mpbf_abm.model.commons import EXPERIMENT, FAILED
 from mpbf_abm.model.founding import found_community
 from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.model.planners import adopt
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.trainers import abstract

@@ -38,6 +38,7 @@ from mpbf_abm.measures.path import deposit, run_to
 from mpbf_abm.model.commons import Commons
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.coupling import bias_share, loop_gain, pseudo_label, steady_bias
+from mpbf_abm.model.forgetting import decay
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import affordable
 from mpbf_abm.model.run import begin
@@ -511,7 +512,7 @@ mutation("labels after the first tick count half", Commons.append, "M1 M2 M3 M6 
     lambda right, self, **v: right(self, **{**v, "value": np.where(v["tick"] > 0, v["value"] * 0.5, v["value"])})
 )
 mutation("pseudo-labels without their gain", pseudo_label, "M6 M7 K1")(lambda right, y, m, g: right(y, m, min(g, 1.0)))
-mutation("grace of one tick more", Commons.decay, "M4")(
+mutation("grace of one tick more", decay, "M4")(
     lambda right, self, rate, tick, grace=0: right(self, rate, tick, grace + (grace > 0))
 )
 mutation("attention for one candidate", affordable, "M5")(lambda _, _w, planner, _C: np.ones(len(planner), np.int64))

@@ -32,6 +32,7 @@ from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.commons import Commons
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.curators import curator_attention
+from mpbf_abm.model.forgetting import decay
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import choose_families
 from mpbf_abm.model.publication import publish
@@ -454,12 +455,12 @@ mutation("the ODE takes one source twice", Twin.inflow, "K2 K4 K5 U7 U8")(
 )
 
 
-@mutation("founding mass does not decay", Commons.decay, "K1 K2 K4 U8 M4 F11")
+@mutation("founding mass does not decay", decay, "K1 K2 K4 U8 M4 F11")
 def _restored(right: Any, commons: Commons, *arguments: Any) -> Any:
     mass = commons.mass.copy()
     gone = right(commons, *arguments)
     commons.mass[...] = mass
-    commons._recount()
+    commons.recount()
     return gone
 
 

@@ -33,10 +33,11 @@ from mpbf_abm.evidence.known.rows import (
     variance_error,
 )
 from mpbf_abm.measures import path
+from mpbf_abm.model.adoption import utility
 from mpbf_abm.model.attention import attention, power
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.model.planners import keyed, utility
+from mpbf_abm.model.planners import keyed
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.model.world import World
