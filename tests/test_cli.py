@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -525,3 +526,70 @@ def test_last_column_is_wrapped_on_a_terminal_only(monkeypatch):
     lines = table(head, rows).splitlines()
     assert len(lines) > 5
     assert max(map(len, lines)) <= 60
+
+
+# --------------------------------------------------------------------------- environments and odd words
+
+
+TINY = [*SMALL[:1], "--ticks=2", *SMALL[2:], "--set=trainers.features=16", "--out=o"]
+
+
+@pytest.mark.parametrize(
+    ("redirect", "env"),
+    [
+        ("2>&-", {}),
+        (">&-", {}),
+        ("<&- >&- 2>&-", {}),
+        ("", {"MPLBACKEND": "module://nowhere.backend_inline"}),
+        ("", {"MPLBACKEND": "not a backend"}),
+    ],
+)
+def test_a_run_needs_neither_streams_nor_a_drawing_backend(redirect, env, tmp_path):
+    words = shlex.join([sys.executable, "-m", "mpbf_abm", "run", *TINY])
+    done = subprocess.run(
+        ["sh", "-c", f"exec {words} {redirect}"],
+        cwd=tmp_path,
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert {p.name for p in (tmp_path / "o").iterdir() if p.is_file()} == FILES
+
+
+DIGITS, DEEP = "9" * 5000, "[" * 3000
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ([f"--set=planners.count={DIGITS}"], "planners.count: a number has more digits"),
+        ([f"--set=planners.count=-{DIGITS}"], "planners.count: a number has more digits"),
+        ([f"--set=planners.count={DEEP}"], "planners.count: lists or tables stand too deep"),
+        ([f"--ticks={DIGITS}"], "--ticks = '99"),
+        ([f"--seed={DIGITS}"], "--seed = '99"),
+        ([f"--policy=audits:start={DIGITS}"], "start"),
+        (["--ticks=3", "--ticks=4"], "--ticks is given twice"),
+        (["--set=planners.count=3", "--set=planners.count=4"], "--set planners.count is given twice"),
+        (["--seed=1", "--seed", "1"], "--seed is given twice"),
+        (["--policy=\x1b[31mx"], "U+001B"),
+    ],
+)
+def test_words_without_end_and_words_said_twice_are_one_line(mpbf, words, part):
+    code, out, err = mpbf("run", *words)
+    assert (code, out) == (2, "")
+    (line,) = err.splitlines()
+    assert part in line
+    assert len(line) < 700
+
+
+@pytest.mark.parametrize("text", [f"planners.count = {DIGITS}", f"a = {DEEP}"])
+def test_files_without_end_are_one_line(mpbf, tmp_path, text):
+    (tmp_path / "c.toml").write_text(text)
+    for command in (["run", "c.toml"], ["config", "check", "c.toml"], ["study", "check", "c.toml"]):
+        code, _, err = mpbf(*command)
+        assert (code, len(err.splitlines())) == (2, 1)
+        assert "c.toml: " in err
+        assert "set_int_max" not in err

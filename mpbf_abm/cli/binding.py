@@ -198,6 +198,7 @@ class Command(TyperCommand):
         options = {name: p for p in self.get_params(ctx) for name in (*p.opts, *p.secondary_opts)}
         long = [name for name in options if name.startswith("--")]
         known: list[str] = []
+        given: set[str] = set()
         faults = []
         while rest and rest[0] != "--":
             name, sign, _ = rest[0].partition("=")
@@ -205,6 +206,7 @@ class Command(TyperCommand):
             rest = rest[len(words) :]
             if name in options or not name.startswith("--"):
                 known += words
+                faults += [f"{name} is given twice"] * _again(options.get(name), given)
             else:
                 faults.append(f"no such option {name}{did_you_mean(name, long)}")
         return [*known, *rest], faults
@@ -217,6 +219,15 @@ class Command(TyperCommand):
                 usual = "Arguments" if p.param_type_name == "argument" else "Options"
                 rows.append((getattr(p, "rich_help_panel", None) or usual, record))
         write_panels(formatter, rows)
+
+
+def _again(option: Any, given: set[str]) -> bool:
+    """Note an option, and return whether it was given before and takes one value."""
+    if option is None or option.multiple:
+        return False
+    again = option.name in given
+    given.add(option.name)
+    return again
 
 
 def _takes_next(name: str, option: Any, after: list[str]) -> bool:

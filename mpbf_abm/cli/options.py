@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, folder, names_in, of_run, one_of, option, whole
-from mpbf_abm.errors import ConfigurationError, faults_of, refuse_any
+from mpbf_abm.errors import ConfigurationError, faults_of, refuse_any, tried
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
@@ -75,12 +75,14 @@ class CommunityOptions:
         from mpbf_abm.parameters import Parameters, parse_assignment
 
         read, changes = Settings(Parameters(), {}), dict[str, Any]()
-        faults: list[str] = []
+        set_values, faults = tried(partial(parse_assignment, text) for text in self.assignments)
         try:
             read = read_settings(self.config_file, self.preset)
         except ConfigurationError as error:
-            faults += error.faults
-        faults += faults_of(*(lambda t=text: changes.update([parse_assignment(t)]) for text in self.assignments))
+            faults = error.faults + faults
+        for path, value in set_values:
+            faults += [f"--set {path} is given twice"] * (path in changes)
+            changes[path] = value
         faults += faults_of(lambda: read.parameters.updated(changes))
         refuse_any(faults)
         return replace(read, parameters=read.parameters.updated(changes))

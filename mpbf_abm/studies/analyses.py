@@ -347,6 +347,7 @@ def _compare_notes(results: Results, table: pd.DataFrame, spreads: pd.DataFrame,
         (table["vrf"].isna().all(), few),
         (failed, f"up to {int(failed)} runs of an arm failed; {biased}"),
         (missing > 0, f"up to {missing} pairs are missing and left out"),
+        (results.overflows, f"infinite or too large, and so missing: values of {', '.join(results.overflows)}"),
     )
     return notes + cautions(FEW_UNITS, [], sorted(set(spreads[spreads["bimodality"] > TWO_GROUPS]["outcome"])))
 

@@ -44,6 +44,10 @@ def names_of(text: str) -> tuple[str, ...]:
 
 def _key(value: Any) -> Any:
     """What equal values have in common: as in Python 1 equals 1.0, but true is another value than 1."""
+    try:
+        hash(value)
+    except TypeError:  # a table or a list that no factor takes
+        return False, repr(value)
     return isinstance(value, bool), value
 
 

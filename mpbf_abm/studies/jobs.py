@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import json
 import math
+import numbers
 import struct
 import traceback
 import zlib
@@ -155,6 +156,13 @@ def pack(outcomes: Mapping[str, float], series: Float | None = None, tables: Map
 def outcomes_text(outcomes: Mapping[str, float]) -> str:
     """Outcomes as a JSON object; NaN is null, and JSON has no infinity, but numbers that are read as one."""
     return "{" + ",".join(f"{json.dumps(name)}:{_number(value)}" for name, value in outcomes.items()) + "}"
+
+
+def _outcome(name: str, value: Any) -> float:
+    """Return an outcome that a model of the user gave, as a number; NaN is a missing one."""
+    if isinstance(value, numbers.Real) or (np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biuf"):
+        return float(value)
+    raise TypeError(f"the model must return a dict of numbers; '{name}' is {type(value).__name__}")
 
 
 def unpack_outcomes(text: str) -> dict[str, float]:
@@ -427,11 +435,13 @@ class Runner:
         if not isinstance(made, Returned):
             made = Returned(*made) if isinstance(made, tuple) else Returned(made)
         self.stage = "outcomes"
+        if not isinstance(made.outcomes, Mapping):
+            raise TypeError(f"the model must return a dict of numbers, not {type(made.outcomes).__name__}")
         series = self._series(made.series, noted)
         missing = [m for name, o in study.outcomes.items() if (m := o.measure(name).key) not in made.outcomes]
         if missing:
             raise ValueError(f"the model returned no outcome '{missing[0]}'")
-        return Returned(made.outcomes, series, made.tables)
+        return Returned({name: _outcome(name, value) for name, value in made.outcomes.items()}, series, made.tables)
 
     @staticmethod
     def _series(given: Any, noted: Recording) -> Float | None:

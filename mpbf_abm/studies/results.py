@@ -100,6 +100,9 @@ def frame(data: Any = None, columns: Any = None, **options: Any) -> pd.DataFrame
     return pd.DataFrame(data, columns=columns, **options)
 
 
+TOO_LARGE = 1e150  # sums of squares of larger values overflow
+
+
 class Results(AbstractContextManager["Results"]):
     """What a study's store holds, by scenario, arm and replicate.
 
@@ -215,13 +218,21 @@ class Results(AbstractContextManager["Results"]):
         raise ConfigurationError(f"unknown outcome '{name}'{hint} ({outcomes})")
 
     def quantity(self, name: str) -> Float:
-        """Return the quantity behind an outcome, not judged as an event (scenarios, arms, replicates), or NaN."""
+        """Return the quantity behind an outcome, not judged as an event (scenarios, arms, replicates).
+
+        NaN where there is none, and where it is infinite or too large to be squared (:attr:`overflows`).
+        """
         key = self.outcome(name).measure(name).key
         if not self._measured:
             return np.full(self.shape, np.nan)
         hint = did_you_mean(key, self._measured)
         refuse(key not in self._measured, f"outcome '{name}': the runs did not note {key}{hint}")
-        return self._measured[key]
+        return np.where(np.abs(self._measured[key]) < TOO_LARGE, self._measured[key], np.nan)
+
+    @property
+    def overflows(self) -> list[str]:
+        """Quantities of which some run has an infinite value, or one that is too large to be squared."""
+        return [key for key, values in self._measured.items() if (np.abs(values) >= TOO_LARGE).any()]
 
     def values(self, name: str) -> Float:
         """Values of an outcome (scenarios, arms, replicates), 0 or 1 for an event; NaN where there is none."""

@@ -142,7 +142,7 @@ def test_a_run_that_raises_is_a_failure_with_its_stage() -> None:
         (({"y": 1.0}, np.zeros((3, 5))), r"series must have shape \(3, 2\)"),
         (({"y": 1.0}, np.zeros((1, 2))), r"series must have shape \(3, 2\)"),
         (({"z": 1.0}, np.zeros((3, 2))), "the model returned no outcome 'y'"),
-        (({"y": "much"}, np.zeros((3, 2))), "could not convert"),
+        (({"y": "much"}, np.zeros((3, 2))), "a dict of numbers"),
     ],
 )
 def test_a_model_of_ones_own_that_returns_nonsense_fails_in_its_outcomes(returned: Any, told: str) -> None:
@@ -198,3 +198,34 @@ def test_records_keep_every_bit() -> None:
     assert pack(values | {"b": 0.3}, series).hash != record.hash
     assert pack(values, np.nextafter(series, 2)).series_hash != record.series_hash
     assert toys.FAULTS
+
+
+# --------------------------------------------------------------------------- what a model of the user returns
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (None, "the model must return a dict of numbers, not NoneType"),
+        ([1.0], "the model must return a dict of numbers, not list"),
+        ("text", "the model must return a dict of numbers, not str"),
+        ({"y": None}, "the model must return a dict of numbers; 'y' is NoneType"),
+        ({"y": "1.0"}, "the model must return a dict of numbers; 'y' is str"),
+        ({"y": [1.0]}, "the model must return a dict of numbers; 'y' is list"),
+        ({"z": 1.0}, "the model returned no outcome 'y'"),
+    ],
+)
+def test_what_is_no_dict_of_numbers_is_a_failure_with_the_reason(value: Any, fault: str) -> None:
+    assert one_run(value).message == fault
+
+
+@pytest.mark.parametrize("value", [1, 1.5, True, np.float32(1), np.array(2.0), np.int8(3), math.nan, math.inf])
+def test_numbers_of_any_kind_are_outcomes(value: Any) -> None:
+    found = unpack_outcomes(one_run({"y": value}).outcomes)["y"]
+    assert found == float(value) or math.isnan(float(value))
+
+
+def one_run(value: Any) -> Any:
+    """Result of a run whose model returns a value."""
+    study = StudyDefinition(name="one", model=lambda _: value, ticks=2, outcomes={"y": {"better": "more"}})
+    return Runner(study)(Plan(study).job(0, 0, 0))
