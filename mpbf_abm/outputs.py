@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from mpbf_abm.errors import OutputError, refuse
+from mpbf_abm.errors import OutputError, refuse, visible
 from mpbf_abm.provenance import content_hash, record
 
 if TYPE_CHECKING:
@@ -318,7 +319,26 @@ def write_pages(folder: Path, texts: Mapping[str, str] | None = None, tables: Fr
     for name, text in (texts or {}).items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     for name, table in (tables or {}).items():
-        table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+        inert(table).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+
+
+# What a spreadsheet takes for a formula: a sign before what is no number.
+FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]*(?:[eE][+-]?\d+)?$)")
+
+
+def inert(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts cannot act: formulas behind a quote, control signs as their code points."""
+    safe = table.copy(deep=False)
+    for name in [c for c in table.columns if table[c].dtype.kind not in "biufmM"]:
+        safe[name] = table[name].map(_inert)
+    return safe.rename(columns=_inert)
+
+
+def _inert(cell: Any) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    shown = "\n".join(visible(line) for line in cell.split("\n"))
+    return f"'{shown}" if FORMULA.match(shown) else shown
 
 
 def _write_record(record: Mapping[str, Any], folder: Path) -> None:

@@ -227,7 +227,8 @@ class Results(AbstractContextManager["Results"]):
             return np.full(self.shape, np.nan)
         hint = did_you_mean(key, self._measured)
         refuse(key not in self._measured, f"outcome '{name}': the runs did not note {key}{hint}")
-        return np.where(np.abs(self._measured[key]) < TOO_LARGE, self._measured[key], np.nan)
+        values = self._measured[key]
+        return np.where(np.abs(values) >= TOO_LARGE, np.nan, values) if key in self.overflows else values
 
     @property
     def overflows(self) -> list[str]:

@@ -23,6 +23,10 @@ table = "materials.csv"
 formula = "formula"
 measured = "measured"
 
+[parameters]
+"founding.records" = 30
+"planners.count" = 10
+
 [[policy]]
 name = "audits"
 start = 1
