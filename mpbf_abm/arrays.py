@@ -78,6 +78,8 @@ def fault_of_values(value: Any, shape: tuple[int, ...], least: float = -np.inf) 
         values = np.asarray(value)
     except ValueError:
         return f"{type(value).__name__} of unequal lengths"
+    if np.ma.is_masked(value):
+        return "masked numbers"
     if values.dtype.kind not in "biuf":
         return (
             f"{type(value).__name__} instead of numbers" if values.ndim == 0 else f"{values.dtype} instead of numbers"

@@ -207,11 +207,12 @@ def no_setting(column: pd.Series[Any] | pd.DataFrame, name: str) -> str:
 
 
 def counts(values: Float, name: str) -> bool:
-    """Whether numbers count the rows: each once in steps of one, or rising whole numbers under a name that says so."""
+    """Whether numbers count the rows: each once from 0 or 1 on, or rising whole numbers under a name that says so."""
     if len(values) < 3 or not (values == np.rint(values)).all():
         return False
     named = re.fullmatch(COUNTERS, name.strip().casefold()) is not None
-    return bool((np.diff(np.sort(values)) == 1).all() or (named and (np.diff(values) > 0).all()))
+    in_steps = bool((np.diff(np.sort(values)) == 1).all()) and (named or values.min() in (0, 1))
+    return in_steps or (named and bool((np.diff(values) > 0).all()))
 
 
 def is_numeric(column: pd.Series[Any]) -> bool:

@@ -30,6 +30,7 @@ ATTEMPTS = 16
 MOST_EXPERIMENTS = 1 << 16  # of one planner in one tick, so that every record has a separate key
 REACH = 4  # a proposal is realised among this many times C materials
 ASCENT_STEPS = 10
+LEAST_WEIGHT = 1e-300  # of a family by a rule of the user; clocks over smaller ones overflow
 
 
 class ExperimentPlanner(CohortAgent):
@@ -115,9 +116,9 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
     share = attention(x, exploration, p.adjacency, planners.reinforcement, space.similarity, weight)
     for row, rule in world.own("planners").items():
         given = rule.checked("family_weights", rule.family_weights(share[row].copy()), share[row], 0)
-        if share[row].any() and not given.any():
+        if share[row].any() and not (given >= LEAST_WEIGHT).any():
             raise RuleError(f"{rule.named('family_weights')} returned 0 for every family: no experiment could be made")
-        share[row] = given
+        share[row] = np.where(given < LEAST_WEIGHT, 0, given)
     if not p.repeats:
         share = share * (world.commons.untested > 0)
     return share

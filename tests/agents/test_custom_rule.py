@@ -247,7 +247,12 @@ ANY = st.one_of(
 @given(value=ANY, kind=st.sampled_from([ExperimentPlanner, DataCurator]))
 def test_whatever_a_rule_returns_is_used_as_it_is_or_refused_in_one_line(value, kind):
     usable = isinstance(value, (list, np.ndarray)) and np.shape(value) == (K,) and not np.iscomplexobj(value)
-    usable = usable and np.isfinite(np.asarray(value, float)).all() and (np.asarray(value, float) >= 0).all()
+    usable = (
+        usable
+        and not np.ma.is_masked(value)
+        and np.isfinite(np.asarray(value, float)).all()
+        and (np.asarray(value, float) >= 0).all()
+    )
     usable = usable and (kind is DataCurator or np.any(value))
     eco = Ecosystem(SMALL, planners=some(kind, "family_weights", value))
     if usable:
