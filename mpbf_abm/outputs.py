@@ -322,8 +322,8 @@ def write_pages(folder: Path, texts: Mapping[str, str] | None = None, tables: Fr
         inert(table).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
 
 
-# What a spreadsheet takes for a formula: a sign before what is no number.
-FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]*(?:[eE][+-]?\d+)?$)")
+# What a spreadsheet takes for a formula that acts: after a sign, what calls a function or a program.
+FORMULA = re.compile(r"[=@\t\r]|[+-](?=.*[|!(])", re.DOTALL)
 
 
 def inert(table: pd.DataFrame) -> pd.DataFrame:

@@ -101,7 +101,7 @@ RESULTS = {
         "validation.md",
     ),
     "atlas": (
-        ("atlas", "--row=premature convergence", *SMALL[:-1], "--preset=quick", "--replicates=3", "--jobs=1"),
+        ("atlas", "--row=premature convergence", *SMALL[1:-1], "--preset=quick", "--replicates=3", "--jobs=1"),
         "atlas.md",
     ),
 }

@@ -90,7 +90,8 @@ def test_too_few_facts_are_a_mismatch_and_say_why(mpbf):
 
 def test_json_is_for_machines(mpbf):
     # One family: attachment and adjacency have no value.
-    options = (*TINY, "--set=space.families=1", "--only=5", "--json", "--least=0")
+    tiny = [word for word in TINY if "families" not in word]
+    options = (*tiny, "--set=space.families=1", "--only=5", "--json", "--least=0")
     code, out, err = mpbf("validate", *options)
     assert (code, err) == (0, "")
     assert "NaN" not in out
