@@ -93,7 +93,10 @@ RESULTS = {
     "report": (("study", "report", "runs"), "report.md"),
     "figures": (("figures", "build", "ridges", "runs"), "ridges.pdf"),
     "export": (("study", "export", "runs"), "runs.csv"),
-    "crate": (("study", "export", "runs", "--to=crate"), "ro-crate-metadata.json"),
+    "crate": (
+        ("study", "export", "runs", "--to=crate", "--license=https://spdx.org/licenses/CC0-1.0"),
+        "ro-crate-metadata.json",
+    ),
     "pool": (("pool", "pool.csv", "--objective=out", "--seeds=2", "--budget=9", "--quiet"), "summary.csv"),
     "verify": (("verify", "--only=L1", "--fast", "--jobs=1"), "verification.md"),
     "validate": (

@@ -16,6 +16,8 @@ from mpbf_abm.cli.options import Jobs, Json, Out, Quiet
 from mpbf_abm.errors import refuse
 from mpbf_abm.outputs import table
 
+SUCH_AS = "https://spdx.org/licenses/CC-BY-4.0"
+
 if TYPE_CHECKING:
     from mpbf_abm.studies.definition import Engine, StudyDefinition
     from mpbf_abm.studies.plan import Plan
@@ -237,22 +239,23 @@ def export(
     folder: Folder,
     to: Annotated[str, one_of("crate is an RO-Crate for an archive.", "csv", "parquet", "netcdf", "crate")] = "csv",
     out: Out = None,
-    license: Annotated[str | None, option("URL", "Licence of the results in a crate. [default: CC BY 4.0]")] = None,
+    license: Annotated[str | None, option("URL", "Licence of the results, which a crate needs.")] = None,
     author: Annotated[str, option("NAME", "Author of the runs, in a crate.")] = "",
 ) -> None:
     """Write runs, outcomes, series, failures and timings as files that other programs read.
 
     The default folder is DIR/export-FORMAT.
     """
-    from mpbf_abm.studies.report import LICENSE, write_crate
     from mpbf_abm.studies.report import export as write
+    from mpbf_abm.studies.report import write_crate
     from mpbf_abm.studies.results import Results
 
     refuse(to != "crate" and (license is not None or author != ""), "--license and --author belong to --to crate")
+    refuse(to == "crate" and not license, f"--to crate needs --license URL, which you choose, such as {SUCH_AS}")
     kind = f"export-{to}"
     place = out or (folder if folder.is_dir() else folder.parent) / kind
     with Results.open(folder) as results, written(results, place, kind, sys.stdout) as work:
         if to == "crate":
-            write_crate(results, work, license=license or LICENSE, author=author)
+            write_crate(results, work, license=str(license), author=author)
         else:
             write(results, work, to)

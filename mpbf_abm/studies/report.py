@@ -337,7 +337,6 @@ def _free(file: Any, name: str) -> str:
 # A study as a research object: an RO-Crate 1.1 after the profile Process Run Crate, for an archive.
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
-LICENSE = "https://spdx.org/licenses/CC-BY-4.0"
 WORDS = {
     "study.toml": "the study: question, parameters, arms, replicates, outcomes",
     "runs.csv": "every run of the plan with its seed and status",
@@ -350,7 +349,7 @@ WORDS = {
 }
 
 
-def write_crate(results: Results, folder: Path, *, license: str = LICENSE, author: str = "") -> list[Path]:
+def write_crate(results: Results, folder: Path, *, license: str, author: str = "") -> list[Path]:
     """Write a study's tables, a paragraph of methods and their description as an RO-Crate.
 
     Parameters
@@ -359,7 +358,7 @@ def write_crate(results: Results, folder: Path, *, license: str = LICENSE, autho
     folder : Path
         Where the record of the export is begun.
     license : str
-        Address of the licence under which the results may be used.
+        Address of the licence under which the results may be used; it is for their owner to choose.
     author : str, optional
         Who made the runs.
 

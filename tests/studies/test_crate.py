@@ -40,7 +40,7 @@ def exported(folder: Path, out: Path, *more: str) -> dict[str, dict[str, object]
 
 def test_a_crate_describes_every_file_and_no_other(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "crate"
-    graph = exported(folder, out, "--author", "A Person")
+    graph = exported(folder, out, "--author", "A Person", "--license", "https://spdx.org/licenses/CC-BY-4.0")
     root = graph["./"]
     assert all(root[field] for field in ("name", "description", "license", "datePublished", "author"))
     assert root["conformsTo"] == {"@id": PROFILE}
@@ -71,3 +71,12 @@ def test_a_licence_can_be_chosen_and_belongs_to_a_crate(
         cli.main(["study", "export", str(folder), "--license", url, "--out", str(tmp_path / "csv")])
     assert done.value.code == 2
     assert capsys.readouterr().err.splitlines() == ["mpbf: --license and --author belong to --to crate"]
+
+
+def test_a_licence_is_asked_and_never_assumed(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as done:
+        cli.main(["study", "export", str(folder), "--to", "crate", "--out", str(tmp_path / "crate")])
+    assert done.value.code == 2
+    assert "--to crate needs --license URL" in capsys.readouterr().err
+    assert not (tmp_path / "crate").exists()
