@@ -116,7 +116,8 @@ def test_shocks_hit_every_arm_unless_they_are_asked_about(mpbf, tmp_path):
 @pytest.mark.nightly
 def test_processes_do_not_change_a_byte(mpbf, tmp_path):
     assert mpbf("run", *SMALL, *WHAT_IF, "--out=one", "--quiet") == (0, "", "")
-    assert mpbf("run", *SMALL, *WHAT_IF, "--out=two", "--quiet", "--jobs=2") == (0, "", "")
+    others = [word for word in SMALL if "jobs" not in word]
+    assert mpbf("run", *others, *WHAT_IF, "--out=two", "--quiet", "--jobs=2") == (0, "", "")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
