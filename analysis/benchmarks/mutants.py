@@ -27,7 +27,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "mpbf_abm"
 ROOMS = ("model", "learning", "studies")
-# What checks the text of the repository, not what it does, and what needs a browser.
+# What checks the text of the repository, not what it does; what needs a browser, or minutes for each file.
 LEFT_OUT = ("tests/test_project.py", "tests/test_docs.py", "tests/test_golden.py", "tests/explorer", "tests/faults")
 COMPARED = {
     ast.Lt: ast.LtE,
@@ -54,38 +54,6 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 # Messages, types and checks of types are not computed with.
 SILENT = ast.Raise | ast.Assert | ast.JoinedStr | ast.arguments | ast.AnnAssign
 Edit = tuple[ast.expr | ast.stmt, str]
-# A plugin of pytest: which functions of the package a test file runs, and its CPU seconds.
-PROFILER = """
-import json, os, sys, threading, time
-import pytest
-
-SEEN, TOOK, FILE = {}, {}, [""]
-PART = os.sep + "mpbf_abm" + os.sep
-
-
-def profile(frame, event, arg):
-    if event == "call" and PART in frame.f_code.co_filename:
-        SEEN.setdefault(FILE[0], set()).add((frame.f_code.co_filename.split(PART)[-1], frame.f_code.co_firstlineno))
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item):
-    FILE[0] = item.nodeid.split("::")[0]
-    before = sum(os.times()[:4])
-    sys.setprofile(profile)
-    threading.setprofile(profile)
-    try:
-        return (yield)
-    finally:
-        sys.setprofile(None)
-        TOOK[FILE[0]] = TOOK.get(FILE[0], 0) + sum(os.times()[:4]) - before
-
-
-def pytest_sessionfinish(session):
-    text = json.dumps({f: [TOOK[f], sorted(SEEN.get(f, ()))] for f in TOOK})
-    with open(os.environ["MUTANTS_MAP"], "w") as file:
-        file.write(text)
-"""
 
 
 @dataclass(frozen=True)
@@ -166,7 +134,7 @@ def call(folder: Path, arguments: list[str], **environment: str) -> subprocess.C
 
 
 def copied(folder: Path) -> Path:
-    """Copy what the tests need to a folder, unless it is there."""
+    """Copy what the tests need to a folder, in place of an earlier copy."""
     for name in (PACKAGE, "tests", "analysis", "docs", "experiments"):
         ignored = shutil.ignore_patterns("__pycache__", ".*")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, dirs_exist_ok=True)
@@ -180,9 +148,8 @@ def functions_run(folder: Path) -> dict[str, tuple[float, set[tuple[str, int]]]]
     kept = folder / "map.json"
     if not kept.exists():
         place = copied(folder / "map")
-        (place / "mutants_map.py").write_text(PROFILER, encoding="utf-8")
         left = [f"--ignore={path}" for path in LEFT_OUT]
-        done = call(place, ["-p", "mutants_map", *left], MUTANTS_MAP=str(kept))
+        done = call(place, ["-p", "analysis.benchmarks.functions_run", *left], FUNCTIONS_RUN=str(kept))
         if done.returncode:
             sys.exit(f"the tests fail without a fault:\n{done.stdout[-3000:]}")
     read = json.loads(kept.read_text(encoding="utf-8"))

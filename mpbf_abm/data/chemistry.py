@@ -239,14 +239,16 @@ def _complete(plain: str) -> bool:
         atoms = _amounts(plain.replace(" ", ""))
     except FormulaError:
         return False
+    if not all(1 <= z <= HEAVIEST for z in atoms):
+        return False
     symbols, group = elements().symbols, elements().column("group")
-    named = {symbols[z - 1]: n for z, n in atoms.items() if 1 <= z <= HEAVIEST}
-    negative = sum(ANIONS[symbol] * n for symbol, n in named.items() if symbol in ANIONS)
-    sums = {0.0}
-    for symbol, n in named.items():
-        if symbol not in ANIONS:
-            sums = {s + n * charge for s in sums for charge in CATIONS.get(int(group[symbols.index(symbol)]), ())}
-    return len(named) > 1 and negative > 0 and negative in sums
+    negative, sums = 0.0, {0.0}
+    for z, n in atoms.items():
+        if charge := ANIONS.get(symbols[z - 1]):
+            negative += charge * n
+        else:
+            sums = {s + n * positive for s in sums for positive in CATIONS.get(int(group[z - 1]), ())}
+    return len(atoms) > 1 and negative > 0 and negative in sums
 
 
 def _amounts(plain: str) -> dict[int, float]:

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from mpbf_abm.arrays import Bool, Float
+from mpbf_abm.arrays import Bool, Float, Int
 from mpbf_abm.data.spaces import Goal, OnError, fields_of, options_of, to_variance
 from mpbf_abm.data.tables import Rule, Table, TableCheck, numbers
 from mpbf_abm.errors import DataError
@@ -50,7 +49,7 @@ class Factor(NamedTuple):
         kind = "number" if not self.levels else "ordinal" if self.ordered else "one-hot"
         return {"name": self.name, "kind": kind} | ({"levels": list(self.levels)} if self.levels else {})
 
-    def scaled(self, keep: NDArray[np.int64]) -> Float:
+    def scaled(self, keep: Int) -> Float:
         """Return columns of some rows in a box of unit length, of which two levels are as far apart as two ends."""
         part = self.columns[keep]
         if self.levels and not self.ordered:
@@ -169,15 +168,14 @@ def _chosen(
     check: TableCheck, objective: str, given: Sequence[str] | None, orders: Mapping[str, list[str]], ignored: list[str]
 ) -> tuple[list[str], dict[str, str]]:
     """Return the columns that are settings, and those that are left out with the reason."""
-    frame = check.source.frame
-    others = [str(name) for name in dict.fromkeys(frame.columns) if name != objective]
+    others = [str(name) for name in dict.fromkeys(check.source.frame.columns) if name != objective]
     left = dict.fromkeys([name for name in others if name in ignored], "ignored")
     if given is not None:
         named = [name for name in dict.fromkeys(given) if name != objective]
         return named, left | {n: "not among the descriptors" for n in others if n not in named and n not in left}
     unclear = {}
     for name in others:
-        if name not in left and name not in orders and (reason := no_setting(frame[name], name)):
+        if name not in left and name not in orders and (reason := _no_setting(check, name)):
             unclear[name] = reason
     chosen = [name for name in others if name not in left and name not in unclear]
     if not chosen:
@@ -191,18 +189,19 @@ EMPTY, NAMELESS = "is empty", "has no name"
 COUNTS, NAMES = "counts the rows", "has another text in nearly every row"
 
 
-def no_setting(column: pd.Series[Any] | pd.DataFrame, name: str) -> str:
+def _no_setting(check: TableCheck, name: str) -> str:
     """Return why a column describes no settings, or nothing."""
+    frame = check.source.frame
     if name.startswith("Unnamed:"):
         return NAMELESS
-    if isinstance(column, pd.DataFrame):
-        return ""  # two columns of a name, refused when they are read
-    given = column.dropna()
-    if given.empty:
+    if (frame.columns == name).sum() > 1:
+        return ""  # refused when they are read
+    column = frame[name]
+    if column.isna().all():
         return EMPTY
-    if is_numeric(column):
-        return COUNTS if counts(numbers(column).values, name) else ""
-    levels = given.astype(str).str.strip().nunique()
+    if check.is_numeric(name):
+        return COUNTS if counts(check.parsed(name).values, name) else ""
+    levels = column.dropna().astype(str).str.strip().nunique()
     return NAMES if levels > max(FEW_LEVELS, MOST_LEVELS * len(column)) or levels == len(column) > 2 else ""
 
 
@@ -215,16 +214,11 @@ def counts(values: Float, name: str) -> bool:
     return in_steps or (named and bool((np.diff(values) > 0).all()))
 
 
-def is_numeric(column: pd.Series[Any]) -> bool:
-    """Whether at least half of a column are numbers."""
-    return bool(np.isfinite(numbers(column).values).mean() >= 0.5)
-
-
 def _factor(check: TableCheck, name: str, order: list[str] | None) -> Factor:
     """Return a column as a factor; what cannot be one is noted."""
     column = check.column(name, "descriptor")
-    if column is None or (order is None and is_numeric(column)):
-        values = check.numbers(name, "descriptor") if column is not None else np.zeros(len(check.bad))
+    if column is None or (order is None and check.is_numeric(name)):
+        values = np.zeros(len(check.bad)) if column is None else check.numbers(name, "descriptor")
         return Factor(name, values[:, None], [f"{v:g}" for v in values])
     texts = check.texts(name, "descriptor")
     levels = tuple(order or sorted({t for t in texts if t}))
@@ -238,21 +232,34 @@ def _factor(check: TableCheck, name: str, order: list[str] | None) -> Factor:
 
 
 def _check_left_out(
-    check: TableCheck, left: Mapping[str, str], ignored: list[str], keys: list[bytes], keep: NDArray[np.int64]
+    check: TableCheck, left: Mapping[str, str], ignored: list[str], keys: list[bytes], keep: Int
 ) -> None:
     """Refuse to merge rows that a column which is left out tells apart, unless it is measured or said to be ignored."""
     same = pd.factorize(np.array(keys, object))[0]
     if len(np.unique(same)) == len(same):
         return
-    faults = []
+    frame, faults = check.source.frame, []
     for name, reason in left.items():
-        column = check.source.frame[name].iloc[keep].reset_index(drop=True)
-        settings = reason in (COUNTS, NAMES) or not is_numeric(column) or column.nunique() <= len(column) / 2
-        apart = int((column.astype(str).groupby(same).nunique() > 1).sum()) if settings else 0
-        if apart and name not in ignored and reason not in (EMPTY, NAMELESS):
+        if name in ignored or reason in (EMPTY, NAMELESS):
+            continue
+        # Two left-out columns may have one name.
+        columns = [c.reset_index(drop=True) for label, c in frame.iloc[keep].items() if label == name]
+        settings = [column for column in columns if reason in (COUNTS, NAMES) or _sets(column)]
+        apart = max((_told_apart(column, same) for column in settings), default=0)
+        if apart:
             what = f"{apart} setting{'s' if apart > 1 else ''} would merge rows that differ in it"
             faults.append(
                 f"{check.label}: column '{name}' is left out ({reason}), and {what}; ignore='{name}' allows it"
             )
     if faults:
         raise DataError(faults)
+
+
+def _sets(column: pd.Series[Any]) -> bool:
+    """Whether a column can be a setting: texts, or numbers that come again; others are measured."""
+    return bool(np.isfinite(numbers(column).values).mean() < 0.5 or column.nunique() <= len(column) / 2)
+
+
+def _told_apart(column: pd.Series[Any], same: Int) -> int:
+    """Count sets of rows in which a column has more than one value."""
+    return int((column.astype(str).groupby(same).nunique() > 1).sum())

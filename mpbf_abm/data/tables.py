@@ -524,6 +524,7 @@ class TableCheck:
         self.faults: list[str] = []
         self.row_faults: list[str] = []
         self.marks: dict[str, Mark] = {}
+        self._parsed: dict[str, Numbers] = {}
         self.goal, self.on_error, self.duplicates = goal, on_error, duplicates
         for name, allowed in CHOICES.items():
             self.choice(name, getattr(self, name), allowed)
@@ -576,12 +577,23 @@ class TableCheck:
         self.rows(np.array([not t for t in texts], bool), f"column '{name}': {{count}} without a {role}")
         return texts
 
+    def parsed(self, name: str) -> Numbers:
+        """Return a column that is there as numbers, read once."""
+        if name not in self._parsed:
+            self._parsed[name] = numbers(self.source.frame[name])
+        return self._parsed[name]
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether at least half of a column that is there are numbers."""
+        return bool(np.isfinite(self.parsed(name).values).mean() >= 0.5)
+
     def numbers(self, name: str, role: str) -> Float:
         """Return a column as finite numbers; others are noted as faults and come back as NaN."""
         column = self.column(name, role)
         if column is None:
             return np.full(len(self.bad), np.nan)
-        values, mark, unclear = numbers(column)
+        parsed, mark, unclear = self.parsed(name)
+        values = parsed.copy()
         if unclear:
             may = f"'{unclear}' may be a decimal comma or one that parts thousands; write points"
             self.faults.append(f"{self.label}: column '{name}': {may}")

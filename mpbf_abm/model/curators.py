@@ -16,7 +16,7 @@ from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, recor
 from mpbf_abm.model.coupling import pseudo_label
 from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY, label
 from mpbf_abm.model.steering import log_weights
-from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, note_discoveries
+from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, checked, note_discoveries
 from mpbf_abm.streams import by_shares, normal_quantile, race
 
 DOUBLE_ENTRY = 1 << 15  # index offset of the second copy of a record entered twice
@@ -86,7 +86,7 @@ def curator_attention(world: World, exploration: Float | None = None) -> Float:
     if p.coverage_seeking:
         share = covering(share, x, p.coverage_seeking)
     for row, rule in world.own("curators").items():
-        share[row] = rule.checked("family_weights", rule.family_weights(share[row].copy()), share[row], 0)
+        share[row] = checked(rule, "family_weights", rule.family_weights(share[row].copy()), share[row], 0)
     return share
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from mpbf_abm.model.adoption import choose_collaborators
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
-from mpbf_abm.model.modalities import label
+from mpbf_abm.model.modalities import FIDELITY, MEASURED, label
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import Curators, Planners, Trainers, World, start_counting
 from mpbf_abm.parameters import Parameters
@@ -33,6 +35,31 @@ def check_fit(p: Parameters, size: int, families: int, year: Int | None = None) 
         first = "this space has no years" if year is None else f"the first of this space is of {year.min()}"
         faults.append(f"founding.year = {p.founding.year}: needs materials reported by then; {first}")
     refuse_any(faults)
+
+
+def founding_faults(p: Parameters, space: MaterialsSpace, ticks: int) -> list[str]:
+    """Founding records that leave, on average, too few untested materials for the experiments of one tick."""
+    each, records = p.planners.count * p.planners.experiments, p.founding.records
+    if p.planners.repeats or not each or p.founding.year:
+        return []
+    mix = np.asarray(p.curators.modality_mix, np.float64)
+    measured = float(mix[FIDELITY == MEASURED].sum() / mix.sum())
+    sizes, share = space.family_sizes.astype(np.float64), founding_shares(p, space)
+
+    def untested(records: int) -> float:
+        if space.families == 1 and records <= DISTINCT:
+            return space.size - records * measured
+        return float((sizes * np.exp(-records * measured * share / sizes)).sum())
+
+    left = untested(records)
+    if left >= each:
+        return []
+    # Untested materials become fewer with each record: the most that leaves enough for the run, or a tenth untested.
+    wanted = min(each * ticks, 0.9 * space.size)
+    most = max(0, bisect_right(range(records + 1), -wanted, key=lambda n: -untested(n)) - 1)
+    known = f"{space.size - left:.0f} of {space.size} materials"
+    fault = f"founding.records = {records} test about {known}, so that none are left for experiments"
+    return [f"{fault}; set at most {most}"]
 
 
 def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> World:
@@ -108,12 +135,18 @@ def founding_mass(p: Parameters, families: int) -> NDArray[np.float64]:
     return np.broadcast_to(np.asarray(p.founding.mass, np.float64), (families,))
 
 
+def founding_shares(p: Parameters, space: MaterialsSpace) -> NDArray[np.float64]:
+    """Chance of each family to have a founding record: its size to the founding concentration (K,)."""
+    weight = space.family_sizes.astype(np.float64) ** p.founding.concentration
+    return np.asarray(weight / weight.sum())
+
+
 def founding_families(p: Parameters, space: MaterialsSpace, u: NDArray[np.float64]) -> NDArray[np.int64]:
     """Family of each founding record, by size to the founding concentration, from uniform draws (n,)."""
-    weight = space.family_sizes.astype(np.float64) ** p.founding.concentration
+    share = founding_shares(p, space)
     # Ordered by inverse CDF over family keys, so that the draw does not depend on labels.
     by_key = np.argsort(space.family_keys, kind="stable")
-    return np.asarray(by_key[by_shares(np.cumsum(weight[by_key] / weight.sum()), u)])
+    return np.asarray(by_key[by_shares(np.cumsum(share[by_key]), u)])
 
 
 def link(world: World) -> None:

@@ -23,7 +23,7 @@ from mpbf_abm.model.links import NONE
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.modalities import measurement_sd
 from mpbf_abm.model.steering import best_known, channelled_sd, log_weights
-from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World
+from mpbf_abm.model.world import CohortAgent, Experiments, Planners, World, checked, said_by
 from mpbf_abm.streams import normal_quantile, race, splitmix
 
 ATTEMPTS = 16
@@ -115,9 +115,11 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
     x = world.commons.visible()
     share = attention(x, exploration, p.adjacency, planners.reinforcement, space.similarity, weight)
     for row, rule in world.own("planners").items():
-        given = rule.checked("family_weights", rule.family_weights(share[row].copy()), share[row], 0)
+        given = checked(rule, "family_weights", rule.family_weights(share[row].copy()), share[row], 0)
         if share[row].any() and not (given >= LEAST_WEIGHT).any():
-            raise RuleError(f"{rule.named('family_weights')} returned 0 for every family: no experiment could be made")
+            raise RuleError(
+                f"{said_by(rule, 'family_weights')} returned 0 for every family: no experiment could be made"
+            )
         share[row] = np.where(given < LEAST_WEIGHT, 0, given)
     if not p.repeats:
         share = share * (world.commons.untested > 0)
@@ -175,7 +177,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
     for row, rule in world.own("planners").items():
         for e in np.flatnonzero(planner == row):
             given = rule.score(candidates[e], mean[e], sd[e], scores[e].copy())
-            scores[e] = rule.checked("score", given, scores[e])
+            scores[e] = checked(rule, "score", given, scores[e])
     ranked = np.where(np.arange(C) < affordable(world, planner, C)[:, None], scores, -np.inf)
     pick = np.argmax(ranked, axis=1)
     at = np.arange(n)

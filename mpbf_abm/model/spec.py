@@ -11,15 +11,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from mpbf_abm.errors import ConfigurationError, DataError, faults_of, refuse, refuse_any
 from mpbf_abm.identity import identity_of, is_own, source_hash
 from mpbf_abm.learning.acquisition import RULES
-from mpbf_abm.model.founding import DISTINCT, check_fit
+from mpbf_abm.model.founding import check_fit, founding_faults
 from mpbf_abm.model.interventions import LISTED, Event, Policy, in_force
 from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.model.modalities import FIDELITY, MEASURED
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.model.shocks import Shock, missing_nodes
 from mpbf_abm.parameters import FORM_1, GROUPS, PATHS, REMOVED, Parameters, parse_toml, toml_value, typed
@@ -378,31 +375,6 @@ def horizon_faults(p: Parameters, size: int, ticks: int) -> list[str]:
     instead = "lower planners.count, planners.experiments or the ticks, enlarge space.materials, "
     instead += "or set planners.repeats = true"
     return [f"{wanted:g} experiments in {ticks} ticks on {size} materials: more experiments than materials; {instead}"]
-
-
-def founding_faults(p: Parameters, space: MaterialsSpace, ticks: int) -> list[str]:
-    """Founding records that leave, on average, too few untested materials for the experiments of one tick."""
-    each = p.planners.count * p.planners.experiments
-    if p.planners.repeats or not each or p.founding.year:
-        return []
-    mix = np.asarray(p.curators.modality_mix, float)
-    measured = float(mix[FIDELITY[: len(mix)] == MEASURED].sum() / mix.sum())
-    sizes = space.family_sizes.astype(float)
-    density = sizes ** (p.founding.concentration - 1)
-    density /= (sizes * density).sum()
-
-    def left(records: float) -> float:
-        if space.families == 1 and records <= DISTINCT:
-            return space.size - records * measured
-        return float((sizes * np.exp(-records * measured * density)).sum())
-
-    if left(p.founding.records) >= each:
-        return []
-    wanted = min(each * ticks, 0.9 * space.size)
-    most = max((n for n in np.geomspace(1, p.founding.records, 200) if left(n) >= wanted), default=0)
-    known = f"{space.size - left(p.founding.records):.0f} of {space.size} materials"
-    fault = f"founding.records = {p.founding.records} test about {known}, so that none are left for experiments"
-    return [f"{fault}; set at most {int(most)}"]
 
 
 def table_lines(changes: Mapping[str, Any], policies: Sequence[Policy], shocks: Sequence[Shock]) -> list[str]:

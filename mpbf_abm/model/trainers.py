@@ -14,7 +14,7 @@ from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.diagnosis import current_panel, diagnose
 from mpbf_abm.model.links import NONE, choose_links
 from mpbf_abm.model.training import encode, fit, head_features, training_rows
-from mpbf_abm.model.world import CohortAgent, Trainers, World
+from mpbf_abm.model.world import CohortAgent, Trainers, World, checked_rows
 from mpbf_abm.streams import race
 
 DEALT = ("masked", "contrastive", "fusion", "graph")
@@ -71,7 +71,7 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
     scale = affordable_scale(world, trainer)
     rows = training_rows(world, sources, scale)
     if (rule := world.own("trainers").get(trainer)) is not None:
-        rows = rule.chosen("sample", rule.sample(rows.copy()), rows)
+        rows = checked_rows(rule, "sample", rule.sample(rows.copy()), rows)
     enough = sources.sum() >= max(1, world.infrastructure.need)
     if not enough or world.infrastructure.down_models[trainer] or not len(rows):
         world.totals.failed_retrainings += 1

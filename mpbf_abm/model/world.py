@@ -444,42 +444,6 @@ class CohortAgent:
         """Identity of this agent in keyed draws."""
         return int(self.cohort.slots[self.row])
 
-    def checked(self, method: str, value: Any, like: NDArray[Any], least: float = -np.inf) -> NDArray[Any]:
-        """Return what a method of this agent gave, as an array of the type of another.
-
-        Raises
-        ------
-        RuleError
-            If it has not its shape, or holds what is no finite number or is below `least`.
-        """
-        if fault := fault_of_values(value, like.shape, least):
-            raise RuleError(f"{self.named(method)} returned {fault}")
-        return np.asarray(value, like.dtype)
-
-    def chosen(self, method: str, value: Any, among: Int) -> Int:
-        """Return rows that a method of this agent chose among others, each once.
-
-        Raises
-        ------
-        RuleError
-            If they are no list of whole numbers, or others than these.
-        """
-        try:
-            rows = np.asarray(value)
-        except ValueError:
-            rows = np.asarray(None)
-        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-            fault = f"{type(value).__name__} ({rows.dtype}, shape {rows.shape}) instead of a list of rows"
-        elif strange := int((~np.isin(rows, among)).sum()):
-            fault = f"{strange} of {len(rows)} rows that are not among those given"
-        else:
-            return np.unique(rows.astype(np.int64))
-        raise RuleError(f"{self.named(method)} returned {fault}")
-
-    def named(self, method: str) -> str:
-        """Return how messages call a method of this agent at this tick."""
-        return f"{type(self).__name__}.{method} (tick {self.world.tick}, {self.cohort_type.kind[:-1]} {self.slot})"
-
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in type(self).cohort_type.declared:
             raise AttributeError(f"{type(self).__name__} has no attribute '{name}'")
@@ -491,6 +455,49 @@ class CohortAgent:
             self.cohort.columns[name][self.row] = value
         else:
             super().__setattr__(name, value)
+
+
+# What rules of the user return. These are no methods, so that a rule may have any other method it likes.
+
+
+def checked(agent: CohortAgent, method: str, value: Any, like: NDArray[Any], least: float = -np.inf) -> NDArray[Any]:
+    """Return what a method of an agent gave, as an array of the type of another.
+
+    Raises
+    ------
+    RuleError
+        If it has not its shape, or holds what is no finite number or is below `least`.
+    """
+    if fault := fault_of_values(value, like.shape, least):
+        raise RuleError(f"{said_by(agent, method)} returned {fault}")
+    return np.asarray(value, like.dtype)
+
+
+def checked_rows(agent: CohortAgent, method: str, value: Any, among: Int) -> Int:
+    """Return rows that a method of an agent chose among others, each once.
+
+    Raises
+    ------
+    RuleError
+        If they are no list of whole numbers, or others than these.
+    """
+    try:
+        rows = np.asarray(value)
+    except ValueError:
+        rows = np.asarray(None)
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        fault = f"{type(value).__name__} ({rows.dtype}, shape {rows.shape}) instead of a list of rows"
+    elif strange := int((~np.isin(rows, among)).sum()):
+        fault = f"{strange} of {len(rows)} rows that are not among those given"
+    else:
+        return np.unique(rows.astype(np.int64))
+    raise RuleError(f"{said_by(agent, method)} returned {fault}")
+
+
+def said_by(agent: CohortAgent, method: str) -> str:
+    """Return how messages call a method of an agent at this tick."""
+    kind = agent.cohort_type.kind.removesuffix("s")
+    return f"{type(agent).__name__}.{method} (tick {agent.world.tick}, {kind} {agent.slot})"
 
 
 # --------------------------------------------------------------------------- discoveries

@@ -429,9 +429,9 @@ def _arms(value: Any) -> Any:
 
 NEEDED: dict[str, tuple[str, ...]] = {"synthetic": (), "table": ("formula", "measured"), "pool": ("objective",)}
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "table": ("formula", "measured", "simulated", "year", "family", "simulated_unit")
+    "table": ("formula", "measured", "simulated", "year", "family", "simulated_unit"),
+    "pool": ("objective", "descriptors", "ordinal", "ignore"),
 }
-COLUMNS["pool"] = ("objective", "descriptors", "ordinal", "ignore")
 
 
 def factor_of(name: str, entry: Mapping[str, Any]) -> Factor:

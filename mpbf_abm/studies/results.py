@@ -230,7 +230,7 @@ class Results(AbstractContextManager["Results"]):
         values = self._measured[key]
         return np.where(np.abs(values) >= TOO_LARGE, np.nan, values) if key in self.overflows else values
 
-    @property
+    @cached_property
     def overflows(self) -> list[str]:
         """Quantities of which some run has an infinite value, or one that is too large to be squared."""
         return [key for key, values in self._measured.items() if (np.abs(values) >= TOO_LARGE).any()]

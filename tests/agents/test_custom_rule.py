@@ -146,12 +146,8 @@ SMALL = QUICK.updated(
 K = 6
 
 
-def planner(method, returned):
-    """A rule of which one method returns the same whatever it is given."""
-    return type("Faulty", (ExperimentPlanner,), {method: lambda *_: returned})
-
-
 def some(kind, method, value):
+    """A rule of which one method returns the same whatever it is given."""
     return type("Faulty", (kind,), {method: lambda *_: value})
 
 
@@ -180,13 +176,13 @@ def test_weights_that_are_none_are_named_with_rule_tick_and_agent(value, fault):
 
 def test_weights_of_nothing_are_refused_while_there_is_something_left():
     with pytest.raises(ConfigurationError, match="returned 0 for every family: no experiment could be made"):
-        simulate(SMALL, ticks=2, planners=planner("family_weights", np.zeros(K)))
+        simulate(SMALL, ticks=2, planners=some(ExperimentPlanner, "family_weights", np.zeros(K)))
 
 
 @pytest.mark.parametrize("value", [None, np.nan, "best", [1.0]])
 def test_scores_that_are_none_are_named(value):
     with pytest.raises(ConfigurationError, match=r"^Faulty\.score \(tick \d, planner 0\) returned "):
-        simulate(SMALL, ticks=2, planners=planner("score", value))
+        simulate(SMALL, ticks=2, planners=some(ExperimentPlanner, "score", value))
 
 
 @pytest.mark.parametrize(

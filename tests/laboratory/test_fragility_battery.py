@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from lean import LEAN
 
 from mpbf_abm import Parameters, Policy, Shock
 from mpbf_abm.errors import ConfigurationError
@@ -24,28 +25,6 @@ from mpbf_abm.evidence.assessments.fragility import (
 )
 from mpbf_abm.stats.estimates import Estimate, mean_estimate
 
-# All records can be read anywhere and nobody curates: a repository matters through the models that lean on it alone.
-LEAN = Parameters().updated(
-    {
-        "space.materials": 300,
-        "space.families": 4,
-        "founding.records": 80,
-        "trainers.count": 3,
-        "trainers.features": 16,
-        "trainers.retrain_interval": 4,
-        "trainers.reuse": 0.0,
-        "curators.count": 0,
-        "infrastructure.openness": 1.0,
-        "curators.model_guidance": 0.0,
-        "planners.count": 6,
-        "trainers.panel": 4,
-        "planners.experiments": 1.0,
-        "planners.adoption_rate": 0.0,
-        "infrastructure.repositories": 4,
-        "infrastructure.rewiring": 0.0,
-        "infrastructure.providers": 1,
-    }
-)
 # Nobody needs anybody, and every model reads all records.
 ALONE = LEAN.updated({"infrastructure.need": 0, "infrastructure.providers": 4})
 SMALL = Setting(LEAN, replicates=2, ticks=4)

@@ -10,35 +10,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lean import LEAN
 from scipy.stats import spearmanr
 
-from mpbf_abm import Ecosystem, Parameters, Policy, Shock, simulate
+from mpbf_abm import Ecosystem, Policy, Shock, simulate
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.measures.keystones import STATIC, keystones, single_losses, standing, static_ranking
 from mpbf_abm.measures.path import damage
 
-# All records can be read anywhere, nobody curates, and links stay: a repository matters through its models alone.
-LEAN = Parameters().updated(
-    {
-        "space.materials": 300,
-        "space.families": 4,
-        "founding.records": 80,
-        "trainers.count": 3,
-        "trainers.features": 16,
-        "trainers.retrain_interval": 4,
-        "trainers.reuse": 0.0,
-        "curators.count": 0,
-        "infrastructure.openness": 1.0,
-        "curators.model_guidance": 0.0,
-        "planners.count": 6,
-        "trainers.panel": 4,
-        "planners.experiments": 1.0,
-        "planners.adoption_rate": 0.0,
-        "infrastructure.repositories": 4,
-        "infrastructure.rewiring": 0.0,
-        "infrastructure.providers": 1,
-    }
-)
 COSTS = ["found_share", "unsteered_share", "damage"]
 
 

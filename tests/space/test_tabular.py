@@ -755,6 +755,12 @@ def test_what_tells_rows_apart_is_not_left_out_unasked(frame, options, name):
     MaterialsSpace.from_pool(frame, objective="score", ignore=[name], **options)
 
 
+def test_two_columns_of_one_name_that_are_left_out_are_looked_at_both():
+    twice = mixed(2).assign(other=0.5, tool=[1, 2] * 12).rename(columns={"tool": "other"})
+    (fault,) = faults(MaterialsSpace.from_pool, twice, objective="score", descriptors=["solvent", "temp"])
+    assert "column 'other' is left out" in fault
+
+
 def test_another_measured_column_does_not_forbid_a_merge():
     frame = mixed(2).assign(other=np.random.default_rng(0).normal(size=24))
     space = MaterialsSpace.from_pool(frame, objective="score", descriptors=["solvent", "temp"])
