@@ -145,7 +145,7 @@ def _roc(ax: Axes, tables: Frames, ensemble: str) -> None:
     _diagonal(ax, 0, 1)
     part = pick(tables["roc"], ensemble=ensemble) if "roc" in tables else pd.DataFrame()
     if part.empty:
-        ax.text(0.5, 0.5, "not predicted: too few\nruns of one kind", ha="center", va="center")
+        ax.text(0.5, 0.5, "not known: too few\nruns of one kind", ha="center", va="center")
     else:
         look: dict[str, Any] = {"hue": "indicators", "style": "indicators", "palette": COLORS, "dashes": DASHES}
         sns.lineplot(part, x="false_positive_rate", y="true_positive_rate", estimator=None, sort=False, **look, ax=ax)
