@@ -136,7 +136,14 @@ class WhatIf:
         several = "s" * (self.replicates > 1)
         runs = f"{self.replicates} {'pairs of runs' if len(self.arms) > 1 else f'run{several}'}"
         seeds = "-".join(str(s) for s in dict.fromkeys((self.seeds[0], self.seeds[-1])))
-        return f"{self.compared()} | {runs}, seed{several} {seeds}, {self.ticks} ticks"
+        return f"{self.compared()} | {runs}, seed{several} {seeds}, {self.ticks} ticks{self._repair()}"
+
+    def _repair(self) -> str:
+        """Say when nodes return that shocks take down until some tick: by chance, and not at that tick."""
+        ends = sorted({s.end for s in self.shocks if s.name in NODES and s.end is not None})
+        chance = f"stocks.repair = {self.parameters.stocks.repair:g} a tick"
+        until = " and ".join(map(str, ends))
+        return f" | nodes are repaired from tick {until} on, each with chance {chance}" if ends else ""
 
     def compared(self) -> str:
         """What is compared with what."""
