@@ -35,12 +35,13 @@ from mpbf_abm.page.scenario import (
 from mpbf_abm.page.shown import Shown
 from mpbf_abm.page.stored import Studies
 from mpbf_abm.page.tabs import TABS, VIEWS, Loss, View
-from mpbf_abm.parameters import Parameters
+from mpbf_abm.parameters import PATHS, Parameters, current
 
 Tell = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 LOG = logging.getLogger(__name__)
 NEWS_SECONDS = 0.4
+NOTHING: Mapping[str, str] = {}
 REDRAW_SECONDS = 1.5  # least time between pictures of an ensemble that still grows
 
 
@@ -107,11 +108,13 @@ class Visit:
             scenario = from_address(query if _asks(query) else self.opening, asdict(self.look))
         except ScenarioError as error:
             scenario, faults = error.rest, error.placed
+        texts = {current(key): text for key, text in parse_qsl(query[:10_000])}
         # Without a word about it the end of the runs is looked at.
-        self.look = View(**({"tick": scenario.ticks - 1} | _checked_look(dict(parse_qsl(query[:10_000])))))
+        self.look = View(**({"tick": scenario.ticks - 1} | _checked_look(texts)))
         await self.tell("look", asdict(self.look))
         # An address with a fault runs nothing, and stays as it is, until the reader changes something.
-        await self._fill(scenario, run=not faults)
+        wrong = {fault.control: texts[fault.control] for fault in faults if fault.control in texts}
+        await self._fill(scenario, wrong, run=not faults)
         if faults:
             await self._cannot(faults)
         self._spawn(self._browse())
@@ -182,15 +185,15 @@ class Visit:
 
     # ------------------------------------------------------------------ runs
 
-    async def _fill(self, scenario: Scenario, *, run: bool = True) -> None:
-        """Show a scenario in the form; the page then sends the form, if it is to be run."""
+    async def _fill(self, scenario: Scenario, wrong: Mapping[str, str] = NOTHING, *, run: bool = True) -> None:
+        """Show a scenario in the form, with texts that are `wrong`; the page then sends it, if it is to be run."""
         self._preset = scenario.preset
         message: dict[str, Any] = {
             "run": run,
             "preset": scenario.preset,
             "bases": _texts(Parameters.preset(scenario.preset).flat()),
-            "values": _texts(scenario.changes),
-            "numbers": {name: str(getattr(scenario, name)) for name in NUMBERS},
+            "values": _texts(scenario.changes) | {path: text for path, text in wrong.items() if path in PATHS},
+            "numbers": {name: wrong.get(name, str(getattr(scenario, name))) for name in NUMBERS},
             SHARED: scenario.shocks_in_baseline,
             **{kind: {} for kind in EVENTS},
         }

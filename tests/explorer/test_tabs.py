@@ -151,9 +151,8 @@ def test_a_shock_from_a_tick_shows_at_the_tick_of_that_number_at_every_door():
     assert next(t for t in range(18) if down[t]) == 4
     # Repair is by chance from the end on, which is said.
     assert down[9] > 0 == down[-1]
-    assert (
-        "nodes are repaired from tick 9 on, each with chance stocks.repair = 0.2 a tick" in shown.scenario.plan.words()
-    )
+    words = shown.scenario.plan.words()
+    assert "nodes are repaired from tick 9 on, each with chance stocks.repair = 0.2 a tick" in words
     series = shown.ensemble.series
     hit = series[(series["arm"] == "what-if") & (series["repositories_working"] < 1)]
     assert hit["tick"].min() == 4

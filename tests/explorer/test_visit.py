@@ -57,7 +57,9 @@ def test_an_address_with_a_fault_runs_nothing_and_is_left_alone():
     assert not orders
     assert "address" not in said
     assert said["fill"]["run"] is False
+    # What can be used is there, and what cannot stands at its control.
     assert (said["fill"]["preset"], said["fill"]["numbers"]["ticks"]) == ("quick", "30")
+    assert said["fill"]["values"] == {"planners.exploration": "7"}
     line = "planners.exploration = 7: must be 0 to 1 (number)"
     assert said["faults"] == {"faults": [{"control": "planners.exploration", "line": line}]}
     assert said["status"]["words"] == f"Cannot be run: {line}"
@@ -81,32 +83,9 @@ def test_a_form_that_cannot_be_run_says_why_where_results_would_be():
     assert said["faults"]["faults"][0]["control"] == "shock:poisoning"
 
 
-keys = st.sampled_from(
-    [
-        "preset",
-        "values",
-        "numbers",
-        "policy",
-        "shock",
-        "live",
-        "query",
-        "text",
-        "name",
-        "study",
-        "audits",
-        "poisoning",
-        "start",
-        "ticks",
-        "seed",
-        "planners.exploration",
-        "shocks_in_baseline",
-        "tab",
-        "view",
-        "tick",
-        "pair",
-        "indicator",
-    ]
-)
+KEYS = """preset values numbers policy shock live query text name study audits poisoning start ticks seed
+planners.exploration shocks_in_baseline tab view tick pair indicator"""
+keys = st.sampled_from(KEYS.split())
 parts = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["²", "v=1", "quick"])
 messages = st.recursive(parts, lambda m: st.lists(m).map(tuple) | st.dictionaries(keys, m))
 
