@@ -364,7 +364,8 @@ def keystones(scenario: Scenario, asked: Loss, known: Mapping[Loss, pd.DataFrame
     head = f'<section class="keystones"><h3>Keystones by simulation</h3>{note(NOTES["keystones"])}'
     button = f"Lose each node in turn from tick {asked.tick} on"
     head += f'<button type="button" class="btn btn-outline-primary" data-ask="losses">{button}</button>'
-    if others := [f"tick {loss.tick}, {loss.arm}" for loss in known if loss != asked]:
+    several = len(scenario.plan.arms) > 1
+    if others := [f"tick {loss.tick}" + f", {loss.arm}" * several for loss in known if loss != asked]:
         head += note(f"Computed as well: {'; '.join(others)}.")
     if asked not in known:
         return f"{head}</section>"

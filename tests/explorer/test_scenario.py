@@ -32,6 +32,7 @@ from mpbf_abm.page.scenario import (
 )
 from mpbf_abm.parameters import PATHS, Parameters, schema
 from mpbf_abm.studies.files import parse_study
+from mpbf_abm.studies.plan import Plan
 
 
 def as_form(s: Scenario) -> dict[str, object]:
@@ -96,6 +97,10 @@ def test_the_command_line_is_the_same_plan(query: str):
     )
     plan = question.plan()
     assert plan.record()["run_hash"] == s.plan.record()["run_hash"]
+    # The study file makes the same runs, by their ids.
+    study = Plan(parse_study(tomllib.loads(s.to_study())))
+    ids = {(arm, i): s.plan.spec(arm, i).id for arm in s.plan.arms for i in range(s.replicates)}
+    assert [study.job(0, a, i).id for a in range(len(s.plan.arms)) for i in range(s.replicates)] == [*ids.values()]
 
 
 values = {
@@ -241,7 +246,16 @@ def test_a_number_is_one_however_it_is_typed_and_was_not_quoted():
 
 
 @pytest.mark.parametrize(
-    "junk", [None, 3, [], "a", {"values": {"planners.exploration": {}}}, {"policy": {"audits": {"start": []}}}]
+    "junk",
+    [
+        None,
+        3,
+        [],
+        "a",
+        {"numbers": {"ticks": [1]}},
+        {"values": {"planners.exploration": {}}},
+        {"policy": {"audits": {"start": []}}},
+    ],
 )
 def test_a_form_may_hold_anything(junk: object):
     with pytest.raises(ScenarioError, match=r"."):

@@ -154,6 +154,7 @@
 
   function play() {
     if (playing) return stop();
+    if (!ticks) return;
     if (look.tick >= ticks - 1) lookAt({ tick: 0 });
     one("#play").textContent = "Stop";
     one("#play").setAttribute("aria-label", "stop");
