@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from questions import SMALL
 
@@ -90,7 +90,10 @@ parts = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st
 messages = st.recursive(parts, lambda m: st.lists(m).map(tuple) | st.dictionaries(keys, m))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=30)
+@example({"view": {}})
+@example({"tick": "²"})
+@example({"numbers": {"ticks": (1,)}})
 @given(messages)
 def test_a_message_may_hold_anything(message: Any):
     async def act(visit: Visit) -> None:
