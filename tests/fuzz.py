@@ -296,7 +296,8 @@ def main() -> int:
     asked = parser.parse_args()
     faults, invalid = run(asked.inputs, asked.communities, asked.seed, asked.jobs)
     print("\n\n".join(faults))
-    print(f"{asked.inputs} inputs, {asked.communities} valid communities ({invalid} draws refused): {len(faults)} faults")
+    tried = f"{asked.inputs} inputs, {asked.communities} valid communities ({invalid} draws refused)"
+    print(f"{tried}: {len(faults)} faults")
     return int(bool(faults))
 
 
