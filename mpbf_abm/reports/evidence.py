@@ -14,7 +14,7 @@ from mpbf_abm.evidence.facts.recorded import Fact
 from mpbf_abm.evidence.facts.validation import Validation
 from mpbf_abm.evidence.known import suite
 from mpbf_abm.evidence.known.rows import ROWS
-from mpbf_abm.outputs import OutputFolder, interval, markdown_table, number, table, write_pages
+from mpbf_abm.outputs import OutputFolder, inline, interval, markdown_table, number, table, write_pages
 from mpbf_abm.parameters import Parameters
 
 # --------------------------------------------------------------------------- stylised facts
@@ -215,7 +215,7 @@ def _findings(report: Report) -> list[list[str]]:
 def made(command: str, setting: Setting) -> str:
     """Return the command and the community of a page."""
     changed = ", ".join(f"`{k} = {v}`" for k, v in setting.parameters.changed().items()) or "default parameters"
-    events = "".join(f"; {e.label}" for e in (*setting.policies, *setting.shocks))
+    events = "".join(f"; {inline(e.label)}" for e in (*setting.policies, *setting.shocks))
     seeds = setting.seeds()
     runs = f"{setting.replicates} communities (seeds {seeds.start} to {seeds.stop - 1}), {setting.ticks} ticks"
     return f"`{command}`: {runs}, {changed}{events}.\n"
