@@ -325,6 +325,7 @@ class Store(AbstractContextManager["Store"]):
         StoreError
             If another driver holds it, or it cannot be used.
         """
+        refuse(path.is_dir(), f"{path}: is a folder, not the store of a study", StoreError)
         new = not path.exists()
         refuse(new and not write, f"{path}: no such store", StoreError)
         taken = f"{path.parent}: holds results; the runs of a study go into a separate folder"

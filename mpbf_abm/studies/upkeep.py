@@ -135,7 +135,9 @@ def _opened(path: Path, stack: ExitStack) -> Store:
 
 
 def _pages(path: Path) -> int:
-    """Size in bytes that a SQLite file says it has (0 if it says nothing)."""
+    """Size in bytes that a SQLite file says it has (0 if it says nothing, or is a folder)."""
+    if path.is_dir():
+        return 0
     with path.open("rb") as file:
         head = file.read(100)
     if len(head) < 100 or not head.startswith(b"SQLite format 3"):
@@ -266,8 +268,9 @@ def twice(plan: Plan) -> list[list[str]]:
 
 def replayed_rows(results: Results, ids: Sequence[str], sample: int, *, debug: bool) -> list[list[str]]:
     """Replay runs by the beginnings of their ids, and some at random; return what each is, and how it compares."""
-    rows = []
-    for stored in [*map(results.store.run, ids), *(some_runs(results, sample) if sample else [])]:
+    chosen, rows = [*map(results.store.run, ids), *(some_runs(results, sample) if sample else [])], []
+    refuse(not chosen, f"{results.store.path}: holds no finished run of the study")
+    for stored in chosen:
         again = replay_run(results, stored, debug=debug)
         rows.append([stored.id[:12], stored.arm, str(stored.replicate), f"{again.seconds:.2f}", again.words])
     return rows
