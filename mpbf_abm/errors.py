@@ -103,6 +103,10 @@ class BookkeepingError(MpbfError, AssertionError):
     """Stocks and flows that do not balance: a fault of the model, never of the user."""
 
 
+class UndrawnWarning(UserWarning):
+    """A figure that cannot be drawn; the rest of its result is there."""
+
+
 def words_of(error: BaseException) -> str:
     """What an exception says, also where saying it raises."""
     try:

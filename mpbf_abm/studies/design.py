@@ -420,10 +420,7 @@ def _morris(design: Design, factors: Sequence[Factor], seed: int) -> Iterator[tu
 
 
 # Faults, and values of the scenarios, by kind of design.
-FAULTS: dict[str, Callable[[Design, Sequence[Factor]], list[str]]] = {
-    "morris": _morris_faults,
-    "table": _table_faults,
-}
+FAULTS: dict[str, Callable[[Design, Sequence[Factor]], list[str]]] = {"morris": _morris_faults, "table": _table_faults}
 POINTS: dict[str, Callable[[Design, Sequence[Factor], int], Points]] = {
     "single": _single,
     "grid": _grid,
