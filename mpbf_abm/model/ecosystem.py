@@ -86,7 +86,7 @@ class Ecosystem(Community, mesa.Model):
 
     def register_agent(self, agent: Any) -> None:
         """Register an agent and number it: the table that Mesa 3.3 numbers agents by keeps every model in it."""
-        super().register_agent(agent)
+        super().register_agent(agent)  # type: ignore[no-untyped-call]
         self.release()
         agent.unique_id = next(self._numbers)
 

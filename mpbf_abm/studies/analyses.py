@@ -341,7 +341,8 @@ def _compare_notes(results: Results, table: pd.DataFrame, spreads: pd.DataFrame,
     unpaired = [f"{row.outcome} of {row.arm}" for row in table[table["vrf"] <= 1.0].itertuples()]
     notes += cautions(int(table["units"].min()), unpaired, [])
     failed, missing = table[["failed_baseline", "failed_arm"]].max().max(), int(table["missing"].max())
-    gone = [f"{row.outcome} in {row.missing} of {row.arm}" for row in spreads.itertuples() if row.missing]
+    without: Any = spreads[spreads["missing"] > 0].itertuples()
+    gone = [f"{row.outcome} in {row.missing} of {row.arm}" for row in without]
     few = "the variance-reduction factor needs two replicates of a scenario, and differences that are not all the same"
     biased = "if failing depends on the policy, effects are biased (mpbf study failures)"
     notes += lines_where(

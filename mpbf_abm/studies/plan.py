@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property, lru_cache, partial
 from itertools import product
 from pathlib import Path
@@ -284,7 +284,10 @@ class Plan:
         faults = [f"[parameters] {name}: {column}" for name in names if name in COLUMNS]
         outcomes, arms = self.study.outcomes, self.study.policies
         events = [*self.study.shocks, *(event for arm in arms for event in arm.events)]
-        given = [("arm", [arm.label for arm in arms]), ("policy", [event.name for event in events])]
+        given: list[tuple[str, Iterable[str]]] = [
+            ("arm", [arm.label for arm in arms]),
+            ("policy", [event.name for event in events]),
+        ]
         given += [("outcome", outcomes), ("parameter", self.study.parameters), ("series", self.study.series.of)]
         faults += [
             f"{kind} {name[:40]!r}: a name has 1 to {LONGEST_NAME} characters, none of them a control sign"
