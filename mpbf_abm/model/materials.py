@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from mpbf_abm.arrays import Bool, Float, Float32, Int, kernel
 from mpbf_abm.data import synthetic
 from mpbf_abm.errors import DataError, lines_where, refuse
+from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.parameters import Parameters, SpaceParameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.streams import Streams
 
 if TYPE_CHECKING:
@@ -46,8 +48,8 @@ CONTENT = (
 )
 
 
-@dataclass(frozen=True)
-class MaterialsSpace:
+@dataclass(frozen=True, repr=False)
+class MaterialsSpace(Shown):
     """Materials, their descriptors and properties, grouped in families.
 
     Materials of one family are contiguous: family ``k`` holds rows ``start[k]`` to
@@ -156,6 +158,15 @@ class MaterialsSpace:
             digest.update(repr((name, None if array is None else (array.dtype.str, array.shape))).encode())
             digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+    def glance(self) -> Glance:
+        """Return its size, and its largest families."""
+        source = self.origin.get("source", self.origin.get("kind", "custom"))
+        parts = f"{self.size} materials, {len(self.family_names)} families, {self.descriptors.shape[1]} descriptors"
+        largest = np.argsort(-self.family_sizes, kind="stable")[:5]
+        rows = [[self.family_names[i], int(self.family_sizes[i])] for i in largest]
+        said = f"MaterialsSpace ({source}): {parts}, property in {self.unit}"
+        return Glance(said, ("largest families", "materials"), rows, right=(1,))
 
     # ------------------------------------------------------------------ size and families
 
@@ -330,7 +341,9 @@ class MaterialsSpace:
         return cls(**synthetic.generate(parameters, streams))
 
     @classmethod
-    def synthetic(cls, parameters: Parameters | None = None, *, seed: int = 0, **changes: Any) -> MaterialsSpace:
+    def synthetic(
+        cls, parameters: Parameters | None = None, *, seed: int = DEFAULT_SEED, **changes: Any
+    ) -> MaterialsSpace:
         """Generate a synthetic space of changed parameters (see :func:`mpbf_abm.data.synthetic.generate`)."""
         full = (parameters or Parameters()).replace(**{f"space.{k}": v for k, v in changes.items()})
         with one_thread():

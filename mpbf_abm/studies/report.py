@@ -21,7 +21,7 @@ from mpbf_abm.studies.analyses import Analysis, distributions
 from mpbf_abm.studies.definition import Arm
 from mpbf_abm.studies.design import Factor
 from mpbf_abm.studies.files import write_study
-from mpbf_abm.studies.results import DONE, FAILED, MISSING, Results, frame
+from mpbf_abm.studies.results import COUNTED, DONE, FAILED, Results, frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,9 +204,7 @@ def _event(event: Any) -> str:
 
 def counts(results: Results) -> list[str]:
     """Return a table of runs by arm and status, and the failures by what they said."""
-    counted = [(results.status == kind).sum(axis=(0, 2)) for kind in (DONE, FAILED, MISSING)]
-    rows = [(inline(arm), *map(str, (sum(row), *row))) for arm, *row in zip(results.arm_names, *counted, strict=True)]
-    lines = markdown_table(("arm", "planned", "done", "failed", "missing"), rows).splitlines()
+    lines = markdown_table(COUNTED, [(inline(arm), *runs) for arm, *runs in results.counted]).splitlines()
     failures = results.failures
     if len(failures):
         grouped = failures.groupby(["arm", "stage", "type", "message"]).size().reset_index(name="runs")
