@@ -48,7 +48,7 @@ def library_fingerprint() -> str:
 
 
 def _counts(path: Path, left_out: tuple[str, ...]) -> bool:
-    return path.parts[0].removesuffix(".py") not in left_out or path.as_posix() in COUNTED
+    return path.parts[0].partition(".")[0] not in left_out or path.as_posix() in COUNTED
 
 
 def _source_hash(counts: Callable[[Path], bool]) -> str:
