@@ -423,9 +423,10 @@ def of_ensemble(ensemble: Ensemble) -> Figure:
 
 def of_run(run: Run) -> Figure:
     """Draw one run."""
-    families, summary = families_frame(families_table(run.community)), pd.DataFrame([run.summary])
-    tables = (table.assign(arm=BASELINE, replicate=0) for table in (run.series, families, summary))
-    return build(prepare(*tables, *run.community.world.infrastructure.tables()))
+    tables = run.series, families_frame(families_table(run.community)), pd.DataFrame([run.summary])
+    series, families, summary = (table.assign(arm=BASELINE, replicate=0) for table in tables)
+    nodes, edges = run.community.world.infrastructure.tables()
+    return build(prepare(series, families, summary, nodes, edges))
 
 
 def save(frames: Frames, folder: Path) -> list[Path]:
