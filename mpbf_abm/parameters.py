@@ -47,6 +47,10 @@ def _p(
     return Field(default, description=help, ge=low, le=high, gt=gt, json_schema_extra={"unit": unit, "source": source})
 
 
+FIELDS = "Fields"  # heading in a docstring
+SIGNS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
 class Documented(BaseModel):
     """Values whose ``help()`` lists their fields with type, unit, bounds, default and meaning."""
 
@@ -55,7 +59,7 @@ class Documented(BaseModel):
         super().__pydantic_init_subclass__(**options)
         lines = [line for item in cls.model_fields.items() for line in _field_lines(*item)]
         about = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
-        cls.__doc__ = "\n".join([about, "", "Fields", "------", *lines] if lines else [about])
+        cls.__doc__ = "\n".join([about, "", FIELDS, "-" * len(FIELDS), *lines] if lines else [about])
 
 
 def _field_lines(name: str, info: FieldInfo) -> list[str]:
@@ -70,9 +74,6 @@ def _field_lines(name: str, info: FieldInfo) -> list[str]:
     default = "required" if info.is_required() else f"default {_made(value)}"
     meaning = [f"    {info.description}"] if info.description else []
     return [f"{name} : {', '.join([kind, *unit, *bounds, default])}", *meaning]
-
-
-SIGNS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 
 def _made(value: Any) -> str:
