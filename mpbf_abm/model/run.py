@@ -261,7 +261,7 @@ def simulate(
     >>> run = simulate(Parameters.preset("quick"), seed=1, ticks=2)
     >>> len(run.series)
     2
-    >>> simulate(run.spec).summary == run.summary
+    >>> simulate(run.spec).series.equals(run.series)
     True
     """
     rules = gathered(planners, curators, trainers)
