@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 14
-MOST_SIGNS = 100  # of a line or a cell
+MOST_SIGNS = 160  # of a line or a cell
 
 
 @dataclass(frozen=True)

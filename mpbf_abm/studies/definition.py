@@ -17,7 +17,7 @@ from mpbf_abm.errors import did_you_mean, faults_of, lines_where, refuse, refuse
 from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.materials import MaterialsSpace
-from mpbf_abm.model.settings import MOST_REPLICATES, MOST_TICKS
+from mpbf_abm.model.settings import MOST
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, gathered, rule_faults, rule_name
 from mpbf_abm.outputs import some
@@ -28,6 +28,7 @@ from mpbf_abm.studies.design import Design, Factor, plain
 
 BASELINE, WHAT_IF = "baseline", "what-if"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+MOST_REPLICATES = MOST["replicates"]
 LATE = ("mean", "min", "max")
 
 
@@ -491,7 +492,7 @@ class StudyDefinition(Shown, Section):
     question: str = Field("", description="what it asks, in words")
     preset: str = Field("default", description="parameters to start from")
     seed: int = Field(DEFAULT_SEED, description="root seed of designs and draws")
-    ticks: int = Field(DEFAULT_TICKS, ge=1, le=MOST_TICKS, description="horizon", json_schema_extra=TICKS)
+    ticks: int = Field(DEFAULT_TICKS, ge=1, le=MOST["ticks"], description="horizon", json_schema_extra=TICKS)
     crn: Literal["policies", "all", "none"] = Field(
         "policies", description="runs that share draws: those of the arms of a scenario; of scenarios, too; none"
     )

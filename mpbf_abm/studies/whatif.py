@@ -21,7 +21,7 @@ from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import HEADLINE, OUTCOMES, families_frame, series_frame
 from mpbf_abm.model.settings import DEFAULT_PAIRS, SHARED, numbers_faults, question_faults
-from mpbf_abm.model.shocks import Shock
+from mpbf_abm.model.shocks import NODES, Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec, experiments_funded
 from mpbf_abm.outputs import RECORD, RUNS, number, table, write_pages
 from mpbf_abm.parameters import Parameters
