@@ -23,7 +23,8 @@ from mpbf_abm.parameters import GROUPS, schema
 from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.studies.jobs import Returned, RunInput
 
-EVIL = "<img src=x onerror=alert(1)>\x1b[2J\n# heading"
+TAG = "<img src=x onerror=alert(1)>"
+EVIL = f"{TAG}\x1b[2J\n# heading"
 AUDITS = Policy("audits", start=1)
 TAKES_FIELDS = [
     name
@@ -46,10 +47,10 @@ def asked():
 def shown(asked, tmp_path_factory):
     """One of each object that the public functions return."""
     run = simulate(LEAN, ticks=3)
-    arms = [{"label": EVIL, "parameters": {"x": 1}}, {"label": "plain", "parameters": {"x": 2}}]
+    arms = [{"label": TAG, "parameters": {"x": 1}}, {"label": "plain", "parameters": {"x": 2}}]
     study = Study(name="strange", question=EVIL, model=nothing, parameters={"x": 0}, policies=arms, replicates={"n": 3})
     results = study.run(tmp_path_factory.mktemp("strange") / "runs", workers=1)
-    pool = MaterialsSpace.from_pool(pd.DataFrame({EVIL: range(9), "y": [i * i % 7 for i in range(9)]}), objective="y")
+    pool = MaterialsSpace.from_pool(pd.DataFrame({TAG: range(9), "y": [i * i % 7 for i in range(9)]}), objective="y")
     objects: list[Any] = [run, run.spec, run.community.world.space, Ecosystem(LEAN).snapshot(), LEAN, study, results]
     yield [*objects, asked, Parameters.preset("pool"), pool, run_campaign(pool, founding=2, budget=4)]
     results.close()
