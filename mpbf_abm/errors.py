@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -116,9 +117,12 @@ def words_of(error: BaseException) -> str:
 
 
 def private(text: str) -> str:
-    """Return a text that is kept or passed on, in which the home folder is ``~``."""
-    home = os.path.expanduser("~").rstrip("/\\")
-    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text) if home.strip("~") else text
+    """Return a text that is kept or passed on, in which the home folder is ``~``, also where a link leads to it."""
+    home = os.path.expanduser("~")
+    for folder in dict.fromkeys(map(Path, (home, os.path.realpath(home)))):
+        if len(folder.parts) > 1:
+            text = re.sub(rf"(?<![\w./~-]){re.escape(str(folder))}(?!\.*[\w-])", "~", text)
+    return text
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -55,7 +55,7 @@ class Glance:
         return "\n".join([*above, *([table(self.head, rows, self.right)] if rows else []), *below])
 
     def html(self) -> str:
-        """Return it as HTML, in which nothing of a user's can act."""
+        """Return it as HTML, in which nothing of a user's can act, formulas neither."""
         import pandas as pd
 
         above, rows, below = self.parts()
@@ -63,7 +63,8 @@ class Glance:
         if rows:
             with pd.option_context("display.max_colwidth", None, "display.max_rows", None):
                 shown.append(pd.DataFrame(rows, columns=list(self.head)).to_html(index=False, border=0))
-        return "\n".join([*shown, *(f"<p>{escape(line)}</p>" for line in below)])
+        shown += [f"<p>{escape(line)}</p>" for line in below]
+        return "\n".join(['<div class="tex2jax_ignore mathjax_ignore">', *shown, "</div>"])
 
 
 def _short(text: str) -> str:

@@ -308,6 +308,9 @@ def seal(folder: Path, kind: str, of: str = "") -> dict[str, Any]:
     return held
 
 
+PAGES = (".md", ".txt")
+
+
 def write_pages(folder: Path, texts: Mapping[str, str] | None = None, tables: Frames | None = None) -> None:
     """Write the texts and tables of a result; the same bytes on every system.
 
@@ -320,7 +323,9 @@ def write_pages(folder: Path, texts: Mapping[str, str] | None = None, tables: Fr
         By the name of the file, without ``.csv``.
     """
     for name, text in (texts or {}).items():
-        (folder / name).write_text(private(text), encoding="utf-8", newline="\n")
+        # Pages may name the home folder; study files and records are data.
+        said = private(text) if name.endswith(PAGES) else text
+        (folder / name).write_text(said, encoding="utf-8", newline="\n")
     for name, table in (tables or {}).items():
         write_table(table, folder / f"{name}.csv")
 
@@ -355,12 +360,12 @@ def _inert(cell: Any) -> Any:
     return f"'{shown}" if FORMULA.match(shown) else shown
 
 
-# What begins a block, a tag, an entity, a link, code or emphasis in Markdown.
-MARKS = re.compile(r"[\\`*\[\]<>&]|^(?:[#~+-]|\d+(?=[.)]))|(?<!\w)_|_(?!\w)")
+# What begins a block, a tag, an entity, a link, a formula, code or emphasis in Markdown and MyST.
+MARKS = re.compile(r"[\\`*\[\]<>&$~]|^(?:[#+:%=(-]|\d+(?=[.)]))|(?<!\w)_|_(?!\w)")
 
 
 def inline(text: str) -> str:
-    """Return a text of the user's as one line of Markdown that shows it, and in which no sign acts."""
+    """Return a text of the user's as one line of Markdown that shows it; only a bare address may become a link."""
     return MARKS.sub(_escaped, visible(" ".join(text.split())))
 
 
@@ -475,7 +480,7 @@ def table(head: Sequence[str], rows: Rows, right: Sequence[int] = ()) -> str:
     right : sequence of int
         Columns that are aligned to the right.
     """
-    rows = [[visible(" ".join(str(value).splitlines())) for value in row] for row in rows]
+    head, *rows = ([visible(" ".join(str(value).splitlines())) for value in row] for row in (head, *rows))
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     before = sum(widths[:-1]) + 2 * (len(head) - 1)
     room = max(24, shutil.get_terminal_size().columns - before) if sys.stdout.isatty() else 10**6

@@ -25,7 +25,7 @@ from mpbf_abm.learning.acquisition import RULES
 
 DESIGN = "design target"
 ASSUMED = "assumed"
-LEAST = 1e-3  # of what is divided by: less is no question, and too little for arithmetic
+LEAST = 1e-3  # of what is divided by in a run: less is no question, and too little for arithmetic
 
 
 def fitted(*facts: int) -> str:
@@ -44,11 +44,21 @@ def _p(
     source: str = ASSUMED,
 ) -> Any:
     """Declare one parameter: what it means, its default, bounds (or what it must exceed), unit and source."""
-    return Field(default, description=help, ge=low, le=high, gt=gt, json_schema_extra={"unit": unit, "source": source})
+    about = {"unit": unit, "source": source, "divides": low == LEAST}
+    # Studies of earlier versions hold smaller values, and can be read; a run is refused (too_small).
+    low, gt = (None, 0) if about["divides"] else (low, gt)
+    return Field(default, description=help, ge=low, le=high, gt=gt, json_schema_extra=about)
 
 
 FIELDS = "Fields"  # heading in a docstring
 SIGNS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+def _bounds(info: Any) -> dict[str, float]:
+    """Return the bounds of a field in a run, by kind of bound."""
+    bounds = {s: getattr(m, s) for s in SIGNS for m in info.metadata if hasattr(m, s)}
+    divides = (info.json_schema_extra or {}).get("divides")
+    return {"ge": LEAST, "le": bounds["le"]} if divides else bounds
 
 
 class Documented(BaseModel):
@@ -67,9 +77,7 @@ def _field_lines(name: str, info: FieldInfo) -> list[str]:
     kind = re.sub(r"(?:\w+\.)+(?=\w)", "", inspect.formatannotation(info.annotation))
     said: Any = info.json_schema_extra or {}
     unit = [f"unit {said['unit']}"] if said.get("unit", "name") not in ("name", "switch") else []
-    bounds = [
-        f"{words} {getattr(m, sign):.12g}" for m in info.metadata for sign, words in SIGNS.items() if hasattr(m, sign)
-    ]
+    bounds = [f"{SIGNS[sign]} {bound:.12g}" for sign, bound in _bounds(info).items()]
     value = info.get_default(call_default_factory=True)
     default = "required" if info.is_required() else f"default {_made(value)}"
     meaning = [f"    {info.description}"] if info.description else []
@@ -857,7 +865,7 @@ def schema(group: str | None = None) -> list[dict[str, Any]]:
 def schema_row(path: str) -> dict[str, Any]:
     """Return what is declared of one parameter; see :func:`schema`."""
     (group, name), info = PATHS[path], field_of(path)
-    bounds = {s: getattr(m, s) for m in info.metadata for s in ("ge", "gt", "le") if hasattr(m, s)}
+    bounds, about = _bounds(info), info.json_schema_extra
     return {
         "path": path,
         "group": group,
@@ -867,7 +875,8 @@ def schema_row(path: str) -> dict[str, Any]:
         "low": bounds.get("ge", bounds.get("gt")),
         "high": bounds.get("le"),
         "allowed": _allowed(path, bounds),
-        **info.json_schema_extra,
+        "unit": about["unit"],
+        "source": about["source"],
         "help": info.description,
     }
 
@@ -959,6 +968,19 @@ def value_faults(path: str, value: Any) -> list[str]:
     return []
 
 
+def too_small(p: Parameters) -> list[str]:
+    """Faults of values that no run can divide by."""
+    divisors = [path for path in PATHS if field_of(path).json_schema_extra["divides"]]
+    return [_beyond(path, value) for path in divisors if (value := p.value(path)) < LEAST]
+
+
+def _beyond(path: str, value: Any) -> str:
+    """Return the line of a value out of range."""
+    row = schema_row(path)
+    unit = "" if row["unit"] in ("1", "name", "switch") else f" {row['unit']}"
+    return f"{path} = {value!r}: must be {row['allowed']}{unit} ({_kind(path)})"
+
+
 def _explain(error: ValidationError, above: tuple[str, ...]) -> Iterator[str]:
     for fault in error.errors():
         if above and not fault["loc"]:
@@ -968,13 +990,9 @@ def _explain(error: ValidationError, above: tuple[str, ...]) -> Iterator[str]:
         if fault["type"] == "extra_forbidden":
             yield f"unknown parameter '{path}'{did_you_mean(path, PATHS if len(where) > 1 else GROUPS)}"
         elif path in PATHS:
-            row = schema_row(path)
             message = str(fault["msg"]).removeprefix("Value error, ")
-            if fault["type"] == "value_error":
-                yield f"{path} = {fault['input']!r}: {message}"
-            else:
-                unit = "" if row["unit"] in ("1", "name", "switch") else f" {row['unit']}"
-                yield f"{path} = {fault['input']!r}: must be {row['allowed']}{unit} ({_kind(path)})"
+            own = fault["type"] == "value_error"
+            yield f"{path} = {fault['input']!r}: {message}" if own else _beyond(path, fault["input"])
         else:
             yield from str(fault["msg"]).removeprefix("Value error, ").split("\n")
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from mpbf_abm import cli
-from mpbf_abm.figures import of_studies, overview
+from mpbf_abm.figures import of_studies, overview, style
 from mpbf_abm.outputs import STORE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,6 +101,14 @@ def test_tables_survive_a_figure_that_fails(
         assert "found_share" in told.out
     assert {"summary.csv", "effects.csv", "provenance.json"} <= {path.name for path in out.iterdir()}
     assert {"effects.csv", "notes.txt", "provenance.json"} <= {path.name for path in (tmp_path / "c").iterdir()}
+
+
+def test_a_lost_figure_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with cli._undrawn() as lost:
+        with style.or_none("map"):
+            refused()
+        told = capsys.readouterr().err
+    assert told == f"mpbf: {lost[0]}\n"
 
 
 # --------------------------------------------------------------------------- asked to end

@@ -69,7 +69,7 @@ def test_nothing_of_a_user_acts_as_html(shown):
     for thing in shown:
         html = thing._repr_html_()
         assert "<img" not in html
-        assert html.startswith("<p>")
+        assert html.startswith('<div class="tex2jax_ignore mathjax_ignore">\n<p>')
     assert any("&lt;img" in thing._repr_html_() for thing in shown)
 
 
@@ -77,6 +77,7 @@ def test_a_long_table_is_cut_and_counted():
     glance = Glance("said", ("a", "b"), [[EVIL, i] for i in range(1000)])
     assert glance.text().splitlines()[-1] == "and 986 more"
     assert glance.html().count("<tr>") == 14
+    assert "\x1b" not in Glance("said", (EVIL,), [["a"]]).text()
 
 
 def test_results_are_shown_after_they_were_closed(tmp_path):

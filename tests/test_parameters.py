@@ -25,6 +25,7 @@ from mpbf_abm.parameters import (
     read_toml,
     schema,
     toml_value,
+    too_small,
 )
 
 ROWS = schema()
@@ -90,12 +91,11 @@ def test_nearly_every_number_has_bounds() -> None:
 
 
 def refusal(path: str, value: Any) -> list[str]:
-    """Faults of the defaults with one parameter changed."""
+    """Faults of a run of the defaults with one parameter changed."""
     try:
-        Parameters().replace(path, value)
+        return too_small(Parameters().replace(path, value))
     except ConfigurationError as error:
         return error.faults
-    return []
 
 
 def test_values_just_inside_the_bounds_are_taken() -> None:

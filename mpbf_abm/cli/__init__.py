@@ -54,7 +54,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         return failed
     if code == INTERRUPTED and not isinstance(code, Explained):
         complain(["interrupted; no result was written"])
-    complain(undrawn)
     return code or (FAILURE if undrawn else OK)
 
 
@@ -73,7 +72,7 @@ def _orderly_end() -> Iterator[None]:
 
 @contextmanager
 def _undrawn() -> Iterator[list[str]]:
-    """Collect what is said of figures that could not be drawn."""
+    """Say at once which figures could not be drawn, and collect them."""
     lost: list[str] = []
     with warnings.catch_warnings():
         others = warnings.showwarning
@@ -82,6 +81,7 @@ def _undrawn() -> Iterator[list[str]]:
         def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
             if issubclass(category, UndrawnWarning):
                 lost.append(str(message))
+                complain(lost[-1:])
             else:
                 others(message, category, *place, **more)
 

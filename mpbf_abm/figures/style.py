@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import matplotlib.style
@@ -98,18 +100,15 @@ def save_all(
         Resolution of a PNG.
     """
     paths = [stem.with_suffix(suffix) for suffix in suffixes]
-    with styled():
+    # A part of a figure is none: files of an earlier one stay until all are there.
+    with styled(), TemporaryDirectory(prefix=".", dir=stem.parent) as beside:
         fig = build()
-        try:
-            for path in paths:
-                save(fig, path, title=title, alt=alt, dpi=dpi)
-                # One layout for all formats; to compute it takes as long as to draw.
-                fig.set_layout_engine("none")
-        except BaseException:
-            # A part of a figure is none.
-            for path in paths:
-                path.unlink(missing_ok=True)
-            raise
+        for path in paths:
+            save(fig, Path(beside, path.name), title=title, alt=alt, dpi=dpi)
+            # One layout for all formats; to compute it takes as long as to draw.
+            fig.set_layout_engine("none")
+        for path in paths:
+            os.replace(Path(beside, path.name), path)
     return paths
 
 

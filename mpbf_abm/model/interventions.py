@@ -16,10 +16,10 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from mpbf_abm.config import TICKS, Section
-from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of, refuse, refuse_any
+from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_any, tried
 from mpbf_abm.identity import name_of
 from mpbf_abm.model.world import Cohort
-from mpbf_abm.parameters import PATHS, Parameters, bounds_of, current, value_faults
+from mpbf_abm.parameters import PATHS, Parameters, bounds_of, current, too_small, value_faults
 
 
 @dataclass(frozen=True)
@@ -294,9 +294,10 @@ def in_force(base: Parameters, policies: Sequence[Policy], tick: int) -> Paramet
 
 
 def joint_faults(base: Parameters, policies: Sequence[Policy]) -> list[str]:
-    """Say which parameters cannot be, at the ticks at which each policy reaches its strength."""
+    """Say which parameters cannot be, at the start and at the ticks at which each policy reaches its strength."""
     full = sorted({policy.start + max(0, policy.ramp - 1) for policy in policies})
-    return faults_of(*(partial(in_force, base, policies, tick) for tick in full))
+    reached, faults = tried(partial(in_force, base, policies, tick) for tick in full)
+    return faults + [line for p in (base, *reached) for line in too_small(p)]
 
 
 E = TypeVar("E", bound=Event)

@@ -254,13 +254,16 @@ def _cell(text: str) -> Any:
 
 
 def write_study(study: StudyDefinition) -> str:
-    """Write a study as TOML; reading it gives an equal study (but for a custom model, which no file holds).
+    """Write a study as TOML; reading it gives an equal study, but for a custom model, which no file holds.
 
-    Files in the home folder are named from there (``~``).
+    A data file in the home folder is named from there (``~``).
     """
     import tomli_w
 
-    return private(tomli_w.dumps(as_tables(study)))
+    tables = as_tables(study)
+    for key in tables.get("space", {}).keys() & {"table", "pool"}:
+        tables["space"][key] = private(tables["space"][key])
+    return tomli_w.dumps(tables)
 
 
 def as_tables(study: StudyDefinition) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
+from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean, refuse
 from mpbf_abm.glance import Glance, Shown, picture
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.outputs import RUNS
@@ -36,6 +36,7 @@ Place = tuple[int, int, int]
 MISSING, DONE, FAILED = 0, 1, 2
 STATUS = ("missing", "done", "failed")
 RUN = ("scenario", "arm", "replicate")
+FEW_RUNS = 2_000  # that are counted where results are shown
 COUNTED = ("arm", "planned", "done", "failed", "missing")
 
 
@@ -149,13 +150,15 @@ class Results(Shown, AbstractContextManager["Results"]):
         self.close()
 
     def glance(self) -> Glance:
-        """Return how many runs of each arm are done."""
+        """Return how many runs of each arm are done: of few runs, or where they have been counted (`status`)."""
         said, place = f"Results of study '{self.study.name}'", f"in {self.store.path}"
-        if self.closed and "status" not in vars(self):
-            return Glance(f"{said}, closed, {place}")
-        S, _, R = self.status.shape
-        said = f"{said}: {S} scenarios, {R} replicates, {place}"
-        return Glance(said, COUNTED, self.counted, right=range(1, len(COUNTED)))
+        # What cannot be read is an error where it is asked for, not where an object is shown.
+        with suppress(MpbfError):
+            if "status" in vars(self) or (not self.closed and self.plan.count(self.replicates) <= FEW_RUNS):
+                S, _, R = self.status.shape
+                said = f"{said}: {S} scenarios, {R} replicates, {place}"
+                return Glance(said, COUNTED, self.counted, right=range(1, len(COUNTED)))
+        return Glance(f"{said}, {'closed, ' * self.closed}{place}")
 
     def plot(self) -> Figure:
         """Draw the effects of the arms against the baseline, and the values of all runs.

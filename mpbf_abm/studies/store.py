@@ -211,7 +211,10 @@ def folder_from(store: Path, folder: Path) -> str:
     here, there = os.path.realpath(store.parent), os.path.realpath(folder)
     if private(here) == here and private(there) != there:
         return private(there)
-    return os.path.relpath(there, here)
+    try:
+        return os.path.relpath(there, here)
+    except ValueError:  # pragma: no cover - drives of Windows
+        return there
 
 
 @dataclass(frozen=True)

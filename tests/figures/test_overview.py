@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from mpbf_abm.figures import overview, style
 from mpbf_abm.model.interventions import Policy
@@ -112,3 +113,12 @@ def test_many_labs_are_thinned_out():
 def test_metadata_of_other_formats_is_refused():
     with pytest.raises(ValueError, match="saved as"):
         style.metadata(".eps", "t", "a")
+
+
+def test_a_figure_that_fails_leaves_earlier_files_as_they_were(tmp_path, monkeypatch):
+    for name in ("a.png", "a.pdf"):
+        (tmp_path / name).write_text("mine")
+    monkeypatch.setattr(Figure, "savefig", lambda _, path, **__: path.write_text("begun") and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        style.save_all(Figure, tmp_path / "a", title="t", alt="a")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.png": "mine", "a.pdf": "mine"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import tomllib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,19 @@ import pandas as pd
 import pytest
 from communities import SMALL, small_study
 
-from mpbf_abm import Outcome, Study, cli
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm import Outcome, Policy, Study, cli
+from mpbf_abm.errors import ConfigurationError, UndrawnWarning, private
+from mpbf_abm.evidence.facts.validation import Validation
 from mpbf_abm.figures import build
-from mpbf_abm.outputs import inline
+from mpbf_abm.outputs import OutputFolder, inline, write_pages
+from mpbf_abm.provenance import record
+from mpbf_abm.reports.evidence import Report, write_facts, write_lab
 from mpbf_abm.reports.runs import write_report
 from mpbf_abm.studies.definition import Arm, Space
 from mpbf_abm.studies.driver import Shard, run_study
+from mpbf_abm.studies.files import parse_study, write_study
 from mpbf_abm.studies.report import write_crate
-from mpbf_abm.studies.store import Store
+from mpbf_abm.studies.store import Store, folder_from
 from mpbf_abm.studies.upkeep import load, merge_stores
 
 EVIL = "=HYPERLINK(0)<script>x</script> [a](b)"
@@ -99,19 +105,19 @@ def test_panels_of_figures_are_inert(tmp_path: Path) -> None:
     frame = pd.DataFrame({"arm": ["=1+1"], "scenario": [0]})
     with pytest.raises(ZeroDivisionError):  # it is written before the figure is drawn
         build._build(_Kind(frame), None, tmp_path, build.JOURNALS["nature"], (), "")  # type: ignore[arg-type]
-    assert (tmp_path / "panels.a.csv").read_text().splitlines()[1].startswith("'=1+1")
+    assert (tmp_path / "box.points.csv").read_text().splitlines()[1].startswith("'=1+1")
 
 
 class _Kind:
     """A kind of figure that cannot be drawn."""
 
-    name, width, height = "panels", "single", 50.0
+    name, width, height = "box", "single", 50.0
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
 
     def prepare(self, _: Any) -> dict[str, pd.DataFrame]:
-        return {"a": self.frame}
+        return {"points": self.frame}
 
     def draw(self, _: Any) -> Any:
         raise ZeroDivisionError
@@ -153,3 +159,60 @@ def test_stores_that_name_folder_and_host_are_still_read(home: Path) -> None:
         store._db.commit()
         assert store.environments()[2] == {"python": "3.11.0"}
     assert load(out)[1] == home / "work"
+
+
+@pytest.mark.parametrize("home", ["/home/ann", "/data", "/home/ann/", "/", ""])
+def test_the_home_folder_is_named_as_a_path_and_nothing_else(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", home)
+    own = home.rstrip("/") or "/nowhere/x"
+    others = f"/mnt{own}/p.csv mpbf_abm{own}/a.py ~{own} .{own} {own}.old {own}s /a /"
+    assert private(others) == others
+    named = f"in '{own}/p.csv', {own}: ({own}) {own}."
+    assert private(named) == (named.replace(own, "~") if home.strip("/") else named)
+
+
+def test_a_home_folder_behind_a_link_is_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "disk/users/alice/work").mkdir(parents=True)
+    (tmp_path / "home").symlink_to(tmp_path / "disk/users/alice")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert private(f"{tmp_path}/home/a {tmp_path}/disk/users/alice/a") == "~/a ~/a"
+    assert folder_from(tmp_path / "scratch/study.sqlite", tmp_path / "home/work") == "~/work"
+
+
+def test_words_of_a_study_are_kept_as_they_are(home: Path) -> None:
+    """Of a study file, only data files are named from the home folder; a record stays that of its hash."""
+    policy = Policy(f"see {home}/notes", set={"planners.exploration": 0.5})
+    study = small_study(policies=[policy], question=f"{home}?", space=Space(pool=f"{home}/p.csv", objective="y"))
+    text = write_study(study)
+    write_pages(home, {"study.toml": text, "page.md": text})
+    assert (home / "study.toml").read_text() == text
+    assert str(home) not in (home / "page.md").read_text()
+    again = parse_study(tomllib.loads(text))
+    assert (again.space, again.changed(space=None)) == (Space(pool="~/p.csv", objective="y"), study.changed(space=None))
+    for _ in "12":
+        with OutputFolder(home / "r", "run") as work:
+            (work / "provenance.json").write_text(json.dumps(record(policy=policy.name)))
+    assert json.loads((home / "r/provenance.json").read_text())["run"] == {"policy": policy.name}
+
+
+def test_pages_link_the_figures_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def undrawn(*_: object, **__: object) -> None:
+        raise RuntimeError("no such font")
+
+    table, values = pd.DataFrame(columns=["fact", "component"]), pd.DataFrame(columns=["quantity"])
+    for drawn in (lambda *_, **__: None, undrawn):
+        monkeypatch.setattr("mpbf_abm.figures.of_evidence.save_facts", drawn)
+        monkeypatch.setattr("mpbf_abm.figures.style.save_all", drawn)
+        facts, lab = (tmp_path / f"{kind}-{drawn.__name__}" for kind in ("facts", "lab"))
+        facts.mkdir()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UndrawnWarning)
+            write_facts(Validation((), table, values), facts, "mpbf validate")
+            write_lab(OutputFolder(lab, "lab"), "path", "Why?", Report(()), "made\n")
+        for page in (facts / "validation.md", lab / "path.md"):
+            assert ("![" in page.read_text()) == (drawn is not undrawn)
+
+
+def test_no_mark_of_a_users_text_acts_in_markdown() -> None:
+    assert inline("$x$ ~~y~~ a_b") == r"\$x\$ \~\~y\~\~ a_b"
+    assert [inline(text)[:1] for text in (":::{note}", "% gone", "===", "(here)=", "- a")] == ["\\"] * 5

@@ -15,9 +15,11 @@ from communities import small_study
 from scipy.io import netcdf_file
 
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.studies.analyses import compare
 from mpbf_abm.studies.definition import Arm, Outcome, Recording, StudyDefinition
 from mpbf_abm.studies.driver import Shard, run_study
 from mpbf_abm.studies.jobs import Failure, Job, pack
+from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.report import export
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Saved, Store, StoreError, has
@@ -257,3 +259,30 @@ def test_a_merged_study_is_the_newest_of_its_shards(tmp_path: Path) -> None:
             assert results.shape[2] == n
             assert (results.status == 1).all()
             assert results.orphans == 0
+
+
+def test_a_study_whose_values_are_refused_today_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds have become narrower; what was stored within the former ones is there."""
+    factor = {"layers.integrity_exponent": {"values": (0.0005, 0.5)}}
+    study = small_study(parameters=factor | {"planners.exploration": 0.1}, ticks=4, replicates={"n": 2}, series={})
+    with pytest.raises(ConfigurationError, match=r"layers\.integrity_exponent = 0\.0005: must be 0\.001 to 4"):
+        Plan.of(study, tmp_path).check()
+    monkeypatch.setattr("mpbf_abm.model.interventions.too_small", lambda _: [])
+    run_study(study, tmp_path, workers=1)
+    monkeypatch.undo()
+    with Results.open(tmp_path) as results:
+        assert (results.status == 1).all()
+        assert len(compare(results).tables["effects"])
+
+
+def test_results_that_cannot_be_read_are_shown_by_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_study(STUDY, tmp_path, workers=1)
+    with Results.open(tmp_path, STUDY) as counted:
+        monkeypatch.setattr("mpbf_abm.studies.results.FEW_RUNS", 47)
+        assert "\n" not in repr(counted)  # too many to be counted for it
+        assert counted.status.all()
+        assert repr(counted).splitlines()[1].split() == ["arm", "planned", "done", "failed", "missing"]
+    monkeypatch.undo()
+    found = Results.open(tmp_path, STUDY)
+    found.store.close()
+    assert repr(found) == f"Results of study 'toy', in {tmp_path / 'study.sqlite'}"
