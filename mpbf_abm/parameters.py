@@ -44,9 +44,10 @@ def _p(
     source: str = ASSUMED,
 ) -> Any:
     """Declare one parameter: what it means, its default, bounds (or what it must exceed), unit and source."""
-    about = {"unit": unit, "source": source, "divides": low == LEAST}
+    divides = low == LEAST
     # Studies of earlier versions hold smaller values, and can be read; a run is refused (too_small).
-    low, gt = (None, 0) if about["divides"] else (low, gt)
+    low, gt = (None, 0) if divides else (low, gt)
+    about: Any = {"unit": unit, "source": source, "divides": divides}
     return Field(default, description=help, ge=low, le=high, gt=gt, json_schema_extra=about)
 
 

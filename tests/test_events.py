@@ -541,8 +541,8 @@ def test_scales_have_a_least_value_that_arithmetic_can_take() -> None:
     small = {"space.materials": 300, "founding.records": 100, "planners.count": 3, "trainers.scale_cap": 64}
     tiny, moved = {"trainers.length_scale": 1e-12}, Policy("tiny", set={"trainers.overconfidence": 1e-4})
     for p, events in ((Parameters.preset("quick").updated(tiny), ()), (Parameters.preset("quick"), (moved,))):
-        for made in (lambda p, e: Community(p, 1, e), lambda p, e: RunSpec(p, 1, 4, e).check()):
-            with pytest.raises(ConfigurationError, match=r"trainers\.\w+ = 1e-\d+: must be 0\.001 to 10"):
+        for made in (lambda p, e: Community(p, 1, policies=e), lambda p, e: RunSpec(p, 1, 4, e).check()):
+            with pytest.raises(ConfigurationError, match=r"trainers\.\w+ = \S+e-\d+: must be 0\.001 to 10"):
                 made(p, events)
     least = Parameters.preset("quick").updated(gaussian | small | {"trainers.length_scale": 1e-3})
     assert np.isfinite(simulate(least, seed=1, ticks=6).summary["rmse_dense"])
