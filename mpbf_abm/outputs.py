@@ -308,9 +308,6 @@ def seal(folder: Path, kind: str, of: str = "") -> dict[str, Any]:
     return held
 
 
-PAGES = (".md", ".txt")
-
-
 def write_pages(folder: Path, texts: Mapping[str, str] | None = None, tables: Frames | None = None) -> None:
     """Write the texts and tables of a result; the same bytes on every system.
 
@@ -324,8 +321,8 @@ def write_pages(folder: Path, texts: Mapping[str, str] | None = None, tables: Fr
     """
     for name, text in (texts or {}).items():
         # Pages may name the home folder; study files and records are data.
-        said = private(text) if name.endswith(PAGES) else text
-        (folder / name).write_text(said, encoding="utf-8", newline="\n")
+        text = private(text) if name.endswith((".md", ".txt")) else text
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
     for name, table in (tables or {}).items():
         write_table(table, folder / f"{name}.csv")
 

@@ -87,11 +87,11 @@ def facts_mapping(found: Validation, p: Any) -> dict[str, Any]:
     return {"reproduced": found.count, "facts": facts, "components": components, "changed": p.changed()}
 
 
-def _facts_page(found: Validation, command: str, drawn: Sequence[str]) -> str:
-    """Return the page ``docs/validation.md``, with the figures that are there."""
+def _facts_page(found: Validation, command: str, drawn: bool) -> str:
+    """Return the page ``docs/validation.md``, with its figure if there is one."""
     rows = facts_cells(found)
-    lines = [*INTRODUCTION.format(command, len(found.facts), found.count).splitlines(), ""]
-    lines += [line for figure in drawn for line in (figure, "")]
+    introduction = INTRODUCTION.format(command, len(found.facts), found.count).splitlines()
+    lines = [*introduction, "", *[FACTS_FIGURE, ""] * drawn]
     for fact in found.facts:
         mine = [row[1:9] for row in rows if row[0] == str(fact.number)]
         lines += [*_about(fact, found.reproduced(fact)), markdown_table(FACTS_HEAD[1:9], mine, right=(1, 3, 4, 6))]
@@ -115,12 +115,11 @@ def write_facts(found: Validation, out: Path, command: str) -> None:
     """Write page, table and figure."""
     from mpbf_abm.figures import of_evidence, style
 
-    (out / "images").mkdir()
-    drawn: list[str] = []
+    figure = out / "images" / "validation.png"
+    figure.parent.mkdir()
     with style.or_none("validation"):
-        of_evidence.save_facts(found, out / "images" / "validation.png")
-        drawn.append(FACTS_FIGURE)
-    write_pages(out, {"validation.md": _facts_page(found, command, drawn)}, {"validation": found.table})
+        of_evidence.save_facts(found, figure)
+    write_pages(out, {"validation.md": _facts_page(found, command, figure.exists())}, {"validation": found.table})
 
 
 def calibration_blocks(best: Mapping[str, Parameters], seed: int, tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
@@ -248,9 +247,9 @@ def lab_mapping(report: Report, setting: Setting) -> dict[str, Any]:
     return {"findings": report.frame().to_dict("records"), "tables": tables, **asked, "changed": changed}
 
 
-def _lab_page(question: str, drawn: Sequence[str], report: Report, text: Mapping[str, str]) -> str:
-    """Return the page of a report, from its figures and blocks; long tables are in files alone."""
-    lines = [f"# {question}", "", text["made"], *(line for figure in drawn for line in (figure, ""))]
+def _lab_page(question: str, figure: str, report: Report, text: Mapping[str, str]) -> str:
+    """Return the page of a report, from its figure and blocks; long tables are in files alone."""
+    lines = [f"# {question}", "", text["made"], *([figure, ""] if figure else [])]
     for part, frame in {"findings": report.frame(), **report.tables}.items():
         lines += [f"## {part.replace('_', ' ').capitalize()}", ""]
         here = part in text and len(frame) <= LONGEST
@@ -269,10 +268,9 @@ def write_lab(folder: OutputFolder, name: str, question: str, report: Report, ho
     from mpbf_abm.figures.of_assessments import FIGURES
 
     draw, alt = FIGURES[name]
-    drawn: list[str] = []
     with folder as work:
         with style.or_none(name):
             style.save_all(partial(draw, report), work / name, title=question, alt=alt)
-            drawn.append(f"![{alt}]({name}.png)")
-        written = {f"{name}.md": _lab_page(question, drawn, report, lab_blocks(report, how))}
+        figure = f"![{alt}]({name}.png)" * (work / f"{name}.png").exists()
+        written = {f"{name}.md": _lab_page(question, figure, report, lab_blocks(report, how))}
         write_pages(work, written, {"findings": report.frame(), **report.tables})

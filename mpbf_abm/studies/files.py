@@ -260,14 +260,11 @@ def write_study(study: StudyDefinition) -> str:
     """
     import tomli_w
 
-    tables = as_tables(study)
-    for key in tables.get("space", {}).keys() & {"table", "pool"}:
-        tables["space"][key] = private(tables["space"][key])
-    return tomli_w.dumps(tables)
+    return tomli_w.dumps(as_tables(study))
 
 
 def as_tables(study: StudyDefinition) -> dict[str, Any]:
-    """Return the tables of a study file; what is at its default is left out."""
+    """Return the tables of a study file; what is at its default is left out, and the home folder of a data file."""
     parts = {key: _lists(getattr(study, key) or {}) for key in PARTS}
     if study.replicates.seeds:
         del parts["replicates"]["n"]
@@ -278,7 +275,7 @@ def as_tables(study: StudyDefinition) -> dict[str, Any]:
     head = {k: getattr(study, k) for k in OWN if k != "rules"}
     tables = {
         "study": head | ({"rules": list(study.rules)} if study.rules else {}),
-        "space": parts.pop("space"),
+        "space": {k: private(v) if k in ("table", "pool") else v for k, v in parts.pop("space").items()},
         "parameters": parameters,
         "arm": _lists(study.policies),
         "shock": _lists(study.shocks),

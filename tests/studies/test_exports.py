@@ -200,17 +200,21 @@ def test_pages_link_the_figures_that_are_there(tmp_path: Path, monkeypatch: pyte
         raise RuntimeError("no such font")
 
     table, values = pd.DataFrame(columns=["fact", "component"]), pd.DataFrame(columns=["quantity"])
-    for drawn in (lambda *_, **__: None, undrawn):
-        monkeypatch.setattr("mpbf_abm.figures.of_evidence.save_facts", drawn)
-        monkeypatch.setattr("mpbf_abm.figures.style.save_all", drawn)
-        facts, lab = (tmp_path / f"{kind}-{drawn.__name__}" for kind in ("facts", "lab"))
+
+    def drawn(_: Any, path: Path, **__: Any) -> None:
+        path.with_suffix(".png").touch()
+
+    for draw in (drawn, undrawn):
+        monkeypatch.setattr("mpbf_abm.figures.of_evidence.save_facts", draw)
+        monkeypatch.setattr("mpbf_abm.figures.style.save_all", draw)
+        facts, lab = (tmp_path / f"{kind}-{draw.__name__}" for kind in ("facts", "lab"))
         facts.mkdir()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UndrawnWarning)
             write_facts(Validation((), table, values), facts, "mpbf validate")
             write_lab(OutputFolder(lab, "lab"), "path", "Why?", Report(()), "made\n")
         for page in (facts / "validation.md", lab / "path.md"):
-            assert ("![" in page.read_text()) == (drawn is not undrawn)
+            assert ("![" in page.read_text()) == (draw is drawn)
 
 
 def test_no_mark_of_a_users_text_acts_in_markdown() -> None:
