@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
-from mpbf_abm.glance import Glance, Shown, picture
+from mpbf_abm.glance import PICTURES, Glance, Shown
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.outputs import RUNS
 from mpbf_abm.studies.definition import Outcome, StudyDefinition
@@ -165,7 +165,7 @@ class Results(Shown, AbstractContextManager["Results"]):
         ConfigurationError
             Where :func:`~mpbf_abm.studies.analyses.compare` does.
         """
-        return picture("of_studies:of_results", self)
+        return PICTURES["Results"](self)
 
     # ------------------------------------------------------------------ where things are
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import StoppedError, faults_of, lines_where, refuse_any
-from mpbf_abm.glance import Glance, Shown, picture
+from mpbf_abm.glance import PICTURES, Glance, Shown
 from mpbf_abm.model.indicators import BOUNDS, STANDARD, UNITS
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -25,9 +25,9 @@ from mpbf_abm.model.shocks import NODES, Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec, experiments_funded
 from mpbf_abm.outputs import RECORD, RUNS, number, table, write_pages
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.provenance import DEFAULT_SEED, content_hash, record
+from mpbf_abm.provenance import content_hash, record
 from mpbf_abm.stats.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
-from mpbf_abm.streams import check_seed
+from mpbf_abm.streams import DEFAULT_SEED, check_seed
 from mpbf_abm.studies.definition import BASELINE, UNLIMITED, WHAT_IF, Limits, Series, StudyDefinition
 from mpbf_abm.studies.driver import Progress, answered, claim
 from mpbf_abm.studies.files import write_study
@@ -217,7 +217,7 @@ class Ensemble(Shown):
 
     def plot(self) -> Figure:
         """Draw the overview figure, baseline and what-if in each panel."""
-        return picture("overview:of_ensemble", self)
+        return PICTURES["Ensemble"](self)
 
     def _effect_table(self) -> Table:
         """Return means and differences of the headline outcomes: head, rows, columns aligned to the right."""
