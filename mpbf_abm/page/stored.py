@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from mpbf_abm.errors import MpbfError
+from mpbf_abm.errors import MpbfError, one_line
 from mpbf_abm.figures.style import records
 from mpbf_abm.page import panels
 from mpbf_abm.page.history import stores
@@ -107,7 +107,7 @@ def _about(results: Results) -> str:
 
 
 def _one_line(error: Exception, kind: str = "help") -> str:
-    return note(escape(" ".join(str(error).split())), kind)
+    return note(escape(one_line(error)), kind)
 
 
 def _scenario(results: Results, s: int) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
+from mpbf_abm.errors import ConfigurationError, did_you_mean, one_line, refuse
 from mpbf_abm.glance import PICTURES, Glance, Shown
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.outputs import RUNS
@@ -80,7 +80,7 @@ def saved_study(saved: Saved) -> StudyDefinition:
         study = parse_study(tomllib.loads(saved.definition), where="stored study")
         json.loads(saved.origin)
     except (ValueError, ConfigurationError) as error:
-        said = f"cannot be read ({' '.join(str(error).split())}); run it again from its file"
+        said = f"cannot be read ({one_line(error)}); run it again from its file"
         raise StoreError(f"the definition of a stored study {said}") from None
     return study.changed(made_by=saved.model) if saved.model else study
 
