@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from mpbf_abm.glance import PICTURES
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from mpbf_abm.errors import ConfigurationError, DataError, MpbfError, OutputError
     from mpbf_abm.model.campaign import Campaign, run_campaign
     from mpbf_abm.model.community import Snapshot
@@ -94,21 +92,18 @@ __all__ = [
     "what_if",
 ]
 
-# Which function of figures draws an object of a class; no drawing backend is asked for.
-_DRAWERS = {"Run": "overview.of_run", "Ensemble": "overview.of_ensemble", "Results": "of_studies.of_results"}
 
-
-def _draw(drawer: str, thing: object) -> Figure:
-    """Draw an object in the project's style; a user's own settings stay as they are."""
+def _draw(module: str, name: str, thing: object) -> Any:
+    """Draw an object in the project's style, without a drawing backend; a user's own settings stay as they are."""
     from mpbf_abm.figures.style import styled
 
-    module, name = drawer.split(".")
     with styled():
-        figure: Figure = getattr(importlib.import_module(f"mpbf_abm.figures.{module}"), name)(thing)
-    return figure
+        return getattr(importlib.import_module(f"mpbf_abm.figures.{module}"), name)(thing)
 
 
-PICTURES |= {kind: partial(_draw, drawer) for kind, drawer in _DRAWERS.items()}
+PICTURES["Run"] = partial(_draw, "overview", "of_run")
+PICTURES["Ensemble"] = partial(_draw, "overview", "of_ensemble")
+PICTURES["Results"] = partial(_draw, "of_studies", "of_results")
 
 
 def __getattr__(name: str) -> Any:

@@ -83,8 +83,7 @@ class Shown:
     def __repr__(self) -> str:
         return self.glance().text()
 
-    def __str__(self) -> str:
-        return self.glance().text()
+    __str__ = __repr__
 
     def _repr_html_(self) -> str:
         return self.glance().html()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA_VERSION = 1
+DEFAULT_SEED = 1  # root seed of what names none: a run, a first pair or campaign, a study, synthetic materials
 LIBRARIES = ("numpy", "scipy", "pandas", "mesa", "networkx", "pydantic")
 
 

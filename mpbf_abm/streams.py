@@ -27,7 +27,6 @@ from mpbf_abm.errors import ConfigurationError, refuse
 
 U64 = NDArray[np.uint64]
 
-DEFAULT_SEED = 1  # root seed of what names none: a run, a first pair or campaign, a study, synthetic materials
 SEED_LIMIT = 2**63
 
 

@@ -10,7 +10,13 @@ from mpbf_abm.studies.definition import BASELINE, StudyDefinition
 
 ANALYSES = re.compile(r"(compare|robustness|sensitivity|discover|phase)-")  # before names of tables of a report
 # What columns are named after in the studies that this process has made.
-NAMES = {"<factor>": set(), "<arm>": {BASELINE}, "<quantity>": set()}
+NAMES = {
+    "<factor>": set(),
+    "<arm>": {BASELINE},
+    "<quantity>": set(),
+    "<outcome>": set(),
+    "<criterion>": {*criteria(0.0)},
+}
 
 
 def noted(init):
@@ -21,6 +27,7 @@ def noted(init):
         NAMES["<factor>"].update(f.name for f in study.factors)
         NAMES["<arm>"].update(a.label for a in study.arms)
         NAMES["<quantity>"].update(study.series.of)
+        NAMES["<outcome>"].update(study.outcomes)
 
     return made
 
@@ -43,15 +50,14 @@ def tables_of(file):
 
 def fits(name, column):
     """Whether a column of a table is the one that is described."""
-    if column in ("<indicator>", "<outcome>"):
-        return name in outcome_names()
-    if column == "<criterion>":
-        return name in criteria(0.0)
-    if column == "<level>":
+    if name in NAMES.get(column, ()) or (column in ("<indicator>", "<outcome>") and name in outcome_names()):
+        return True
+    if column in ("<factor>", "<level>"):
         from mpbf_abm.figures.kind import SHORT
 
-        return name in {"scenario", *NAMES["<factor>"], *SHORT.values()}
-    return name in NAMES[column] if column in NAMES else re.fullmatch(pattern_of(column), name)
+        scenarios = {"scenario"} if column == "<level>" else set()
+        return name in scenarios | NAMES["<factor>"] | {SHORT.get(f) for f in NAMES["<factor>"]}
+    return column not in NAMES and column != "<indicator>" and re.fullmatch(pattern_of(column), name) is not None
 
 
 def tables():

@@ -52,7 +52,7 @@ def test_every_column_has_a_unit_and_a_meaning():
         ("series.csv", ["arm", "surprise"], ["surprise"]),
         ("regret.csv", ["scenario", "baseline", "surprise"], ["surprise"]),
         ("agreement.csv", ["criterion", "maximin", "surprise"], ["surprise"]),
-        ("removal.curves.csv", ["scenario", "gamma", "surprise"], ["surprise"]),
+        ("removal.curves.csv", ["scenario", "surprise"], ["surprise"]),
         ("surprise.csv", ["arm"], ["arm"]),
     ],
 )

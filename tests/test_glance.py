@@ -21,7 +21,7 @@ from mpbf_abm.glance import Glance
 from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.spec import DEFAULT_TICKS
 from mpbf_abm.parameters import GROUPS, schema
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.studies.jobs import Returned, RunInput
 
 TAG = "<img src=x onerror=alert(1)>"

@@ -24,7 +24,7 @@ from mpbf_abm.cli.options import (
     workers,
 )
 from mpbf_abm.errors import ConfigurationError, faults_of, refuse, refuse_any
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace

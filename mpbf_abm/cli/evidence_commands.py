@@ -11,7 +11,7 @@ from mpbf_abm.cli.binding import names_in, of_run, option, typed, whole
 from mpbf_abm.cli.console import OK, Bar, complain, result, tell, verdict
 from mpbf_abm.cli.options import MORE, CommunityOptions, Data, Jobs, Json, Out, workers
 from mpbf_abm.errors import refuse
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from mpbf_abm.evidence.facts.recorded import Fact

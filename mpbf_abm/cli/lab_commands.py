@@ -15,7 +15,7 @@ from mpbf_abm.cli.console import OK, Bar, tell, tell_written, verdict
 from mpbf_abm.cli.options import MORE, CommunityOptions, Jobs, Json, Out, given, workers
 from mpbf_abm.errors import HaltError
 from mpbf_abm.outputs import table
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from mpbf_abm.evidence.assessments.assessment import Assessment, Setting

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, folder, names_in, of_run, one_of, option, whole
 from mpbf_abm.errors import ConfigurationError, faults_of, refuse_any, tried
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace

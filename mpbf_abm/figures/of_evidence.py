@@ -21,7 +21,7 @@ from mpbf_abm.evidence.known.rows import SIGMAS, RowOutcome, seeds
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, PURPLE, VERMILION, Frames, pick, unique
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.theory.twin import Twin
 
 

@@ -24,7 +24,8 @@ from mpbf_abm.model.commons import PLANNER, record_keys
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import PRESETS, value_faults
 from mpbf_abm.processes import one_thread
-from mpbf_abm.streams import DEFAULT_SEED, Streams, normal_quantile, splitmix
+from mpbf_abm.provenance import DEFAULT_SEED
+from mpbf_abm.streams import Streams, normal_quantile, splitmix
 
 MOST_FOUNDING = 64  # as many records at the founding of a pool are distinct materials
 PRIOR_FEATURES = 1_024  # random features of a draw from the prior (Thompson sampling)

@@ -26,7 +26,8 @@ from mpbf_abm.model.trainers import ModelTrainer, abstract
 from mpbf_abm.model.world import Cohort, World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
-from mpbf_abm.streams import DEFAULT_SEED, Streams
+from mpbf_abm.provenance import DEFAULT_SEED
+from mpbf_abm.streams import Streams
 
 AGENTS: dict[str, Rule] = {"curators": DataCurator, "trainers": ModelTrainer, "planners": ExperimentPlanner}
 TABLES = ("series", "families", "agents")

@@ -12,7 +12,7 @@ from mpbf_abm.model.community import AGENTS, Community
 from mpbf_abm.model.spec import rule_kind
 from mpbf_abm.model.world import Cohort
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 
 
 @cache

@@ -19,7 +19,8 @@ from mpbf_abm.errors import DataError, lines_where, refuse
 from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.parameters import Parameters, SpaceParameters
 from mpbf_abm.processes import one_thread
-from mpbf_abm.streams import DEFAULT_SEED, Streams
+from mpbf_abm.provenance import DEFAULT_SEED
+from mpbf_abm.streams import Streams
 
 if TYPE_CHECKING:
     import networkx as nx

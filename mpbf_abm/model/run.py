@@ -20,8 +20,8 @@ from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, Rules, RunSpec, gathered
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.provenance import record as provenance_record
-from mpbf_abm.streams import DEFAULT_SEED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -264,19 +264,14 @@ def simulate(
     >>> simulate(run.spec).series.equals(run.series)
     True
     """
-    rules = gathered(planners, curators, trainers)
+    events, rules = (tuple(policies), tuple(shocks)), gathered(planners, curators, trainers)
     if isinstance(parameters, RunSpec):
-        spec = parameters
-        rest = (seed, ticks, tuple(policies), tuple(shocks), space is None, rules, reseed)
-        refuse(
-            rest != (None, None, (), (), True, (), None),
-            "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one",
-        )
+        spec, beside = parameters, (seed, ticks, *events, space is None, rules, reseed)
+        said = "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one"
+        refuse(beside != (None, None, (), (), True, (), None), said)
     else:
         seed, ticks = DEFAULT_SEED if seed is None else seed, DEFAULT_TICKS if ticks is None else ticks
-        spec = RunSpec(
-            parameters or Parameters(), seed, ticks, tuple(policies), tuple(shocks), space, rules, dict(reseed or {})
-        )
+        spec = RunSpec(parameters or Parameters(), seed, ticks, *events, space, rules, dict(reseed or {}))
     spec.check()
     ecosystem = begin(spec, record=record)
     with one_thread():

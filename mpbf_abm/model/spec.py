@@ -21,8 +21,8 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.model.shocks import Shock, missing_nodes, unfit_shocks
 from mpbf_abm.parameters import FORM_1, GROUPS, PATHS, REMOVED, Parameters, parse_toml, toml_value, typed
-from mpbf_abm.provenance import content_hash, model_fingerprint
-from mpbf_abm.streams import DEFAULT_SEED, check_seed, is_whole
+from mpbf_abm.provenance import DEFAULT_SEED, content_hash, model_fingerprint
+from mpbf_abm.streams import check_seed, is_whole
 
 DEFAULT_TICKS = 120
 FORM = 1  # of what is hashed: names and values of parameters and events as they were in version 0.1

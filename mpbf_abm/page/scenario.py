@@ -30,7 +30,7 @@ from mpbf_abm.parameters import (
     typed,
     value_faults,
 )
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.studies.whatif import WhatIf, plain_study
 
 NUMBERS = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS}

@@ -42,7 +42,6 @@ from mpbf_abm.parameters import PATHS, Parameters, current
 Tell = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 LOG = logging.getLogger(__name__)
-MOST_FOREIGN = 5  # entries of an address that are named
 NEWS_SECONDS = 0.4
 NOTHING: Mapping[str, str] = {}
 REDRAW_SECONDS = 1.5  # least time between pictures of an ensemble that still grows
@@ -118,8 +117,8 @@ class Visit:
         self.look = View(**({"tick": scenario.ticks - 1} | _checked_look(texts)))
         await self.tell("look", asdict(self.look))
         if foreign:
-            names = tabs.escape(", ".join(map(brief, foreign[:MOST_FOREIGN])))
-            await self._send("example-help", f"Not about the model, and left out of the address: {names}")
+            words = f"Not about the model, and left out of the address: {brief(foreign)[1:-1]}"
+            await self._send("example-help", tabs.escape(words))
         # An address with a fault runs nothing, and stays as it is, until the reader changes something.
         wrong = {fault.control: texts[fault.control] for fault in faults if fault.control in texts}
         await self._fill(scenario, wrong, run=not faults)

@@ -22,7 +22,8 @@ from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, gathered, rule_faults, rule_name
 from mpbf_abm.outputs import some
 from mpbf_abm.parameters import GROUPS, PATHS, Parameters
-from mpbf_abm.streams import DEFAULT_SEED, check_seed
+from mpbf_abm.provenance import DEFAULT_SEED
+from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.design import Design, Factor, plain
 
 BASELINE, WHAT_IF = "baseline", "what-if"

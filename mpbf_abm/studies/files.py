@@ -16,7 +16,7 @@ from mpbf_abm.model.settings import DEFAULT_PAIRS, question_faults, settings_fro
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS
 from mpbf_abm.parameters import GROUPS, PATHS, read_toml
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.studies.definition import (
     Arm,
     Branch,

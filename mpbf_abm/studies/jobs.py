@@ -31,7 +31,7 @@ from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_process, one_thread
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.studies.definition import Arm, Measure, Recording, StudyDefinition
 
 if TYPE_CHECKING:

@@ -25,9 +25,9 @@ from mpbf_abm.model.shocks import NODES, Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec, experiments_funded
 from mpbf_abm.outputs import RECORD, RUNS, number, table, write_pages
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.provenance import content_hash, record
+from mpbf_abm.provenance import DEFAULT_SEED, content_hash, record
 from mpbf_abm.stats.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
-from mpbf_abm.streams import DEFAULT_SEED, check_seed
+from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.definition import BASELINE, UNLIMITED, WHAT_IF, Limits, Series, StudyDefinition
 from mpbf_abm.studies.driver import Progress, answered, claim
 from mpbf_abm.studies.files import write_study

@@ -21,8 +21,8 @@ from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.stats.estimates import Estimate
-from mpbf_abm.streams import DEFAULT_SEED
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
 from mpbf_abm.studies.study import do_tasks, returned, task_of

@@ -41,9 +41,9 @@ from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.stats.classification import auc
 from mpbf_abm.stats.estimates import UNKNOWN, Estimate, holm, share_estimate
-from mpbf_abm.streams import DEFAULT_SEED
 from mpbf_abm.studies.definition import Outcome, Replicates
 from mpbf_abm.studies.design import Design
 from mpbf_abm.studies.jobs import RunInput

@@ -20,8 +20,8 @@ from mpbf_abm.identity import own
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.stats.estimates import mean_estimate
-from mpbf_abm.streams import DEFAULT_SEED
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
 from mpbf_abm.studies.study import do_tasks, returned, task_of

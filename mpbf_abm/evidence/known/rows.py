@@ -33,7 +33,7 @@ from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED
 
 Relation = Literal["=", "<", ">"]
 SIGMAS = 4.5

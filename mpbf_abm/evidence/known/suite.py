@@ -17,8 +17,7 @@ from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, sta
 from mpbf_abm.evidence.known.rows import MUTATIONS, ROWS, SIGMAS, Check, RowOutcome, callers, evaluate, failing
 from mpbf_abm.outputs import markdown_table
 from mpbf_abm.parameters import parse_toml
-from mpbf_abm.provenance import content_hash, fingerprint
-from mpbf_abm.streams import DEFAULT_SEED
+from mpbf_abm.provenance import DEFAULT_SEED, content_hash, fingerprint
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
 from mpbf_abm.studies.study import do_tasks, returned, task_of
