@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from mpbf_abm.glance import PICTURES
 
 if TYPE_CHECKING:
     from mpbf_abm.errors import ConfigurationError, DataError, MpbfError, OutputError
@@ -88,6 +91,19 @@ __all__ = [
     "simulate",
     "what_if",
 ]
+
+
+def _draw(module: str, name: str, thing: object) -> Any:
+    """Draw an object in the project's style, without a drawing backend; a user's own settings stay as they are."""
+    from mpbf_abm.figures.style import styled
+
+    with styled():
+        return getattr(importlib.import_module(f"mpbf_abm.figures.{module}"), name)(thing)
+
+
+PICTURES["Run"] = partial(_draw, "overview", "of_run")
+PICTURES["Ensemble"] = partial(_draw, "overview", "of_ensemble")
+PICTURES["Results"] = partial(_draw, "of_studies", "of_results")
 
 
 def __getattr__(name: str) -> Any:

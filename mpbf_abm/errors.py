@@ -144,3 +144,8 @@ def visible(text: str) -> str:
     'a<U+200B>b<U+001B>[1m'
     """
     return "".join(c if c.isprintable() or c == "\n" else f"<U+{ord(c):04X}>" for c in text)
+
+
+def one_line(text: object) -> str:
+    """Return a text, or what an error says, as one line without signs that cannot be seen."""
+    return visible(" ".join(str(text).split()))

@@ -1,11 +1,10 @@
-"""What a notebook or terminal shows of an object at a glance: a line, and a small table; and its picture."""
+"""What a notebook or terminal shows of an object at a glance: a line, a small table, and a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mpbf_abm.errors import visible
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 14
 MOST_SIGNS = 160  # of a line or a cell
+# What draws an object, by its class. Figures stand above what they show: the package itself enters them.
+PICTURES: dict[str, Callable[[Any], Figure]] = {}
 
 
 @dataclass(frozen=True)
@@ -83,26 +84,7 @@ class Shown:
     def __repr__(self) -> str:
         return self.glance().text()
 
-    def __str__(self) -> str:
-        return self.glance().text()
+    __str__ = __repr__
 
     def _repr_html_(self) -> str:
         return self.glance().html()
-
-
-def picture(drawer: str, thing: Any) -> Figure:
-    """Draw an object by a function of :mod:`mpbf_abm.figures`, in the project's style.
-
-    Figures stand above what they show, so that the function is found by its name when a picture is wanted. No drawing
-    backend is asked for, and a user's own settings stay as they are.
-
-    Parameters
-    ----------
-    drawer : str
-        Module and function.
-    thing : object
-    """
-    module, name = drawer.split(":")
-    with import_module("mpbf_abm.figures.style").styled():
-        figure: Figure = getattr(import_module(f"mpbf_abm.figures.{module}"), name)(thing)
-    return figure

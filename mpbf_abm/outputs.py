@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from mpbf_abm.errors import OutputError, private, refuse, visible
+from mpbf_abm.errors import OutputError, one_line, private, refuse, visible
 from mpbf_abm.provenance import content_hash, record
 
 if TYPE_CHECKING:
@@ -363,7 +363,7 @@ MARKS = re.compile(r"[\\`*\[\]<>&$~]|^(?:[#+:%=(-]|\d+(?=[.)]))|(?<!\w)_|_(?!\w)
 
 def inline(text: str) -> str:
     """Return a text of the user's as one line of Markdown that shows it; only a bare address may become a link."""
-    return MARKS.sub(_escaped, visible(" ".join(text.split())))
+    return MARKS.sub(_escaped, one_line(text))
 
 
 def _escaped(mark: re.Match[str]) -> str:

@@ -40,7 +40,8 @@ def mpbf(capsys, tmp_path, monkeypatch):
 def test_a_table_is_reported(mpbf):
     code, out, err = mpbf("good.csv", *COLUMNS, "--simulated=pbe", "--year=year", "--family=kind", "--unit=eV")
     assert code == 0
-    assert "mpbf run --table: founding.records = 2000 test about 12 of 12 materials" in err
+    refused = "mpbf: a run of the preset default on this table would be refused: founding.records = 2000 test"
+    assert refused in err
     assert out.startswith("good.csv: 14 rows, 0 left out, 2 merged, 12 materials")
     assert "years 1980 to 2001" in out
     assert "property [eV], max sought: 1.5 to 6.5" in out
@@ -84,8 +85,9 @@ def test_faulty_rows_are_told_beside_the_report(mpbf):
     assert "2 left out" in out
     *rows, horizon, founding = err.splitlines()
     assert len(rows) == 2
-    assert horizon.startswith("mpbf: mpbf run --table: 960 experiments")
-    assert founding.startswith("mpbf: mpbf run --table: founding.records")
+    refused = "mpbf: a run of the preset default on this table would be refused:"
+    assert horizon.startswith(f"{refused} 960 experiments")
+    assert founding.startswith(f"{refused} founding.records")
 
 
 def test_a_pool_is_reported(mpbf):

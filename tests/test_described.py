@@ -48,6 +48,11 @@ def test_every_column_has_a_unit_and_a_meaning():
         ("summary.csv", ["arm", "seed", "found_shares"], ["found_shares"]),
         ("fan.found_share.csv", ["arm", "history 3", "histories"], ["histories"]),
         ("implications.csv", ["implication"], []),
+        ("runs.csv", ["status", "surprise"], ["surprise"]),
+        ("series.csv", ["arm", "surprise"], ["surprise"]),
+        ("regret.csv", ["scenario", "baseline", "surprise"], ["surprise"]),
+        ("agreement.csv", ["criterion", "maximin", "surprise"], ["surprise"]),
+        ("removal.curves.csv", ["scenario", "surprise"], ["surprise"]),
         ("surprise.csv", ["arm"], ["arm"]),
     ],
 )

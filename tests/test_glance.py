@@ -19,6 +19,7 @@ from mpbf_abm.cli.options import Question
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.glance import Glance
 from mpbf_abm.model.ecosystem import Ecosystem
+from mpbf_abm.model.spec import DEFAULT_TICKS
 from mpbf_abm.parameters import GROUPS, schema
 from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.studies.jobs import Returned, RunInput
@@ -145,7 +146,13 @@ def test_a_what_if_that_cannot_be_asked_is_refused():
 
 
 def test_one_seed_is_the_default_everywhere():
-    given = [inspect.signature(f).parameters["seed"].default for f in (simulate, what_if, run_campaign, Ecosystem)]
+    given = [inspect.signature(f).parameters["seed"].default for f in (what_if, run_campaign, Ecosystem)]
     given += [inspect.signature(MaterialsSpace.synthetic).parameters["seed"].default]
-    given += [RunSpec().seed, Study(name="a").seed, Question().plan().seed]
+    given += [simulate(LEAN, ticks=0).spec.seed, RunSpec().seed, Study(name="a").seed, Question().plan().seed]
     assert given == [DEFAULT_SEED] * len(given)
+
+
+@pytest.mark.parametrize("given", [{"seed": DEFAULT_SEED}, {"ticks": DEFAULT_TICKS}])
+def test_what_is_given_beside_a_spec_is_refused_also_where_it_is_the_default(given):
+    with pytest.raises(ConfigurationError, match="a RunSpec says all of a run"):
+        simulate(RunSpec(LEAN, seed=5, ticks=0), **given)

@@ -149,6 +149,19 @@ def test_what_has_one_definition_has_no_second(what: str):
     assert holds == {(package / place).resolve() for place in places}
 
 
+def test_nothing_below_figures_names_a_module_of_theirs():
+    """Also as a string, which import-linter does not see."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    floors = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    below = re.findall(r"\w+", " ".join(floors[floors.index("(figures)") + 1 :]))
+    figures = "|".join(p.stem for p in (ROOT / "mpbf_abm" / "figures").glob("[a-z]*.py"))
+    named = re.compile(rf"mpbf_abm\.figures|[\"'](figures\.)?({figures})[.:]\w")
+    package = ROOT / "mpbf_abm"
+    files = [p for p in package.rglob("*.py") if p.relative_to(package).with_suffix("").parts[0] in below]
+    assert len(files) > 100
+    assert not [p for p in files if named.search(p.read_text(encoding="utf-8"))]
+
+
 def test_the_wheel_is_the_library_and_the_source_archive_the_repository():
     from hatchling.builders.sdist import SdistBuilder
     from hatchling.builders.wheel import WheelBuilder

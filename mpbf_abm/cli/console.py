@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from mpbf_abm.errors import OutputError, visible
+from mpbf_abm.errors import OutputError, one_line, visible
 
 if TYPE_CHECKING:
     from mpbf_abm.outputs import OutputFolder
@@ -28,7 +28,7 @@ class Explained(int):
 def complain(faults: Sequence[str]) -> None:
     """Print errors to standard error, one line each."""
     for fault in faults:
-        line = visible(" ".join(str(fault).split()))
+        line = one_line(fault)
         print(f"mpbf: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + ' ...'}", file=sys.stderr)
 
 
@@ -163,7 +163,7 @@ class Bar:
         """Print a line between the bars."""
         if self.quiet:
             return
-        line = visible(" ".join(line.split()))
+        line = one_line(line)
         if self._bar is not None:
             self._bar.write(f"mpbf: {line}", file=sys.stderr)
         else:

@@ -72,7 +72,8 @@ def check(
     complain(dropped["reasons"])
     if reading.objective is None:
         # What a run on these materials would be refused for is said where the table is looked at.
-        complain([f"mpbf run --table: {fault}" for fault in faults_of(RunSpec(Parameters(), space=space).check)])
+        refused = "a run of the preset default on this table would be refused"
+        complain([f"{refused}: {fault}" for fault in faults_of(RunSpec(Parameters(), space=space).check)])
 
 
 # --------------------------------------------------------------------------- campaigns

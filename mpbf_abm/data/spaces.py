@@ -13,7 +13,7 @@ from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.data import chemistry
 from mpbf_abm.data.synthetic import adjacent_similarity, knn_similarity, largest, top_set
 from mpbf_abm.data.tables import Merged, Rule, Table, TableCheck, merge
-from mpbf_abm.errors import DataError
+from mpbf_abm.errors import DataError, one_line
 from mpbf_abm.streams import Streams
 
 Goal = Literal["max", "min"]
@@ -277,7 +277,7 @@ def matminer(name: str, *, data_home: str | None = None, download: bool = True) 
     try:
         table = load_dataset(name, data_home=data_home, download_if_missing=download)
     except (ValueError, OSError, UserWarning) as error:
-        raise DataError(f"matminer: '{name}' cannot be loaded ({' '.join(str(error).split())})") from error
+        raise DataError(f"matminer: '{name}' cannot be loaded ({one_line(error)})") from error
     structures = [c for c in table.columns if hasattr(table[c].iloc[0], "composition")]
     if structures and "formula" not in table.columns:
         table["formula"] = [structure.composition.reduced_formula for structure in table[structures[0]]]
@@ -314,7 +314,7 @@ def materials_project(
         with MPRester(api_key, mute_progress_bars=True, **client) as rester:
             found = rester.materials.summary.search(fields=fields, all_fields=False, **search)
     except Exception as error:  # the client raises errors of many unrelated types
-        raise DataError(f"Materials Project: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise DataError(f"Materials Project: {type(error).__name__}: {one_line(error)}") from error
     if not found:
         raise DataError(f"Materials Project: nothing is found for {dict(search)}")
     rows = [{field: getattr(document, field) for field in fields} for document in found]

@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Int
-from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean, visible
+from mpbf_abm.errors import ConfigurationError, DataError, did_you_mean, one_line
 from mpbf_abm.streams import check_seed, is_whole
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _read_file(path: Path) -> TableSource:
         where = f"{path.name}: byte {error.start} (line {line})"
         raise DataError(f"{where} is not UTF-8 text; save the file as UTF-8") from error
     except (ValueError, OSError, EOFError, zlib.error, csv.Error, RecursionError, pd.errors.ParserWarning) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
+        reason = one_line(error).rstrip(".")
         raise DataError(f"{path.name}: cannot be read as {''.join(suffixes)[1:]} ({reason})") from error
 
 
@@ -632,7 +632,7 @@ class TableCheck:
         self.bad |= bad
         first = "" if detail is None else f"; first: {textwrap.shorten(detail(int(at[0])), LONGEST)}"
         what = text.replace("{count}", f"{len(at)} row{'s' if len(at) > 1 else ''}")
-        self.row_faults.append(_line(f"{self.label}: {what} ({self.where(at)}{first})"))
+        self.row_faults.append(one_line(f"{self.label}: {what} ({self.where(at)}{first})"))
 
     def where(self, at: Int) -> str:
         """Name rows as their user sees them."""
@@ -650,7 +650,7 @@ class TableCheck:
         elif self.bad.all() and not self.faults:
             self.faults = [f"{self.label}: no usable row is left", *self.row_faults]
         if self.faults:
-            raise DataError(map(_line, self.faults))
+            raise DataError(map(one_line, self.faults))
         self.source.notes.extend(f"column '{name}' has decimal commas" for name in commas)
         return np.flatnonzero(~self.bad)
 
@@ -702,11 +702,6 @@ class TableCheck:
             "rows": len(self.bad),
             "dropped": {"count": len(dropped), self.source.word: dropped, "reasons": list(self.row_faults)},
         }
-
-
-def _line(text: str) -> str:
-    """Return one line of a text in which cells or names may have several, or signs that cannot be seen."""
-    return visible(" ".join(text.split()))
 
 
 def _near(name: str, columns: list[str]) -> str:

@@ -20,9 +20,9 @@ from matplotlib.patches import FancyArrowPatch
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, INK, MM, ROLES, VERMILION, Frames, pick, unique
 from mpbf_abm.model.run import Run, families_frame, families_table
+from mpbf_abm.studies.definition import BASELINE, WHAT_IF
 from mpbf_abm.studies.whatif import Ensemble
 
-BASELINE, WHAT_IF = "baseline", "what-if"
 SIZE = (style.WIDTHS["double"], 122 * MM)
 LAYERS = {"boundary_shift": "boundary shift ΔB", "integrity": "integrity A", "integrity_perceived": "A as perceived"}
 LAYERS |= {"tradeoff": "trade-off T", "steering": "steering S"}

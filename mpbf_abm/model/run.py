@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, refuse
-from mpbf_abm.glance import Glance, Shown, picture
+from mpbf_abm.glance import PICTURES, Glance, Shown
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.indicators import COLUMNS, REGISTERED, STANDARD, UNITS, observe
 from mpbf_abm.model.interventions import Policy
@@ -102,7 +102,7 @@ class Run(Shown):
 
     def plot(self) -> Figure:
         """Draw the overview: layers, families, discovery, infrastructure, learning and outcomes."""
-        return picture("overview:of_run", self)
+        return PICTURES["Run"](self)
 
     @cached_property
     def ecosystem(self) -> Ecosystem:
@@ -215,8 +215,8 @@ def summarise(ecosystem: Community) -> dict[str, float]:
 def simulate(
     parameters: Parameters | RunSpec | None = None,
     *,
-    seed: int = DEFAULT_SEED,
-    ticks: int = DEFAULT_TICKS,
+    seed: int | None = None,
+    ticks: int | None = None,
     policies: Iterable[Policy] = (),
     shocks: Iterable[Shock] = (),
     space: MaterialsSpace | None = None,
@@ -233,10 +233,10 @@ def simulate(
     ----------
     parameters : Parameters or RunSpec, optional
         Default: ``Parameters()``. A :class:`RunSpec` says all that follows but `record` and `progress`.
-    seed : int
-        Root seed. Equal seeds share every draw (common random numbers), whatever else differs.
-    ticks : int
-        Horizon; one tick is about a month.
+    seed : int, optional
+        Root seed (default: 1). Equal seeds share every draw (common random numbers), whatever else differs.
+    ticks : int, optional
+        Horizon (default: 120); one tick is about a month.
     policies, shocks : sequences of Policy and Shock, optional
     space : MaterialsSpace, optional
         Default: a synthetic one generated from the parameters and the seed.
@@ -264,18 +264,14 @@ def simulate(
     >>> simulate(run.spec).series.equals(run.series)
     True
     """
-    rules = gathered(planners, curators, trainers)
+    events, rules = (tuple(policies), tuple(shocks)), gathered(planners, curators, trainers)
     if isinstance(parameters, RunSpec):
-        spec = parameters
-        rest = (seed, ticks, tuple(policies), tuple(shocks), space is None, rules, reseed)
-        refuse(
-            rest != (DEFAULT_SEED, DEFAULT_TICKS, (), (), True, (), None),
-            "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one",
-        )
+        spec, beside = parameters, (seed, ticks, *events, space is None, rules, reseed)
+        said = "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one"
+        refuse(beside != (None, None, (), (), True, (), None), said)
     else:
-        spec = RunSpec(
-            parameters or Parameters(), seed, ticks, tuple(policies), tuple(shocks), space, rules, dict(reseed or {})
-        )
+        seed, ticks = DEFAULT_SEED if seed is None else seed, DEFAULT_TICKS if ticks is None else ticks
+        spec = RunSpec(parameters or Parameters(), seed, ticks, *events, space, rules, dict(reseed or {}))
     spec.check()
     ecosystem = begin(spec, record=record)
     with one_thread():

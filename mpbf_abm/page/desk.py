@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mpbf_abm.errors import one_line
 from mpbf_abm.page.history import History, Task, work
 from mpbf_abm.processes import Done, Fault, Pool
 
@@ -273,6 +274,6 @@ class Desk:
                 less = "fewer ticks or agents, or preset quick, take less; mpbf run has no such limit"
                 return f"a run takes longer than {self._seconds:g} s: {less}"
             case "raised" if fault.error is not None:
-                return " ".join(str(fault.error).split())
+                return one_line(fault.error)
             case _:
-                return f"the run failed: {fault.type}: {' '.join(fault.message.split())}"
+                return f"the run failed: {fault.type}: {one_line(fault.message)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from reprlib import repr as brief
@@ -279,19 +279,15 @@ def from_address(query: str, beside: Collection[str] = ()) -> Scenario:
     Raises
     ------
     ScenarioError
-        Also for a version or a key that is not known: what they ask for would be left out.
+        Also for another version, and for a key that looks like a mistyped one; others are left out.
     """
     _refuse([FormFault("", f"the address is longer than {MOST_TEXT} characters")] * (len(query) > MOST_TEXT))
     given = {current(key): texts for key, texts in parse_qs(query.removeprefix("?"), keep_blank_values=True).items()}
     version = given.pop("v", [VERSION])[-1]
     other = f"v = {brief(version)}: the address is of another version of this page, which reads version {VERSION}"
     _refuse([FormFault("", other)] * (version != VERSION))
-    known = ("preset", SHARED, *NUMBERS, *EVENTS)
-    faults = [
-        FormFault("", f"unknown entry {brief(key)} of the address{did_you_mean(key[:99], known)}")
-        for key in given
-        if "." not in key and key not in (*known, *beside)
-    ]
+    unknown = unknown_entries(given, beside).items()
+    faults = [FormFault("", f"unknown entry {brief(key)} of the address{close}") for key, close in unknown if close]
     events: Events = {}
     for kind in EVENTS:
         events[kind], lines = read_events(given.pop(kind, []), kind)
@@ -302,6 +298,12 @@ def from_address(query: str, beside: Collection[str] = ()) -> Scenario:
     if shared not in ("true", "false"):
         faults.append(FormFault(SHARED, f"{SHARED} = {shared!r}: must be true or false"))
     return _assemble(values.get("preset", "default"), changes, values, events, shared == "true", faults)
+
+
+def unknown_entries(keys: Iterable[str], beside: Collection[str] = ()) -> dict[str, str]:
+    """Return keys of an address that are not known, each with the known one that it is close to, if any."""
+    known = ("v", "preset", SHARED, *NUMBERS, *EVENTS)
+    return {key: did_you_mean(key[:99], known) for key in keys if "." not in key and key not in (*known, *beside)}
 
 
 def from_form(form: Any) -> Scenario:

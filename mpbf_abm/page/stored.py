@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from mpbf_abm.errors import MpbfError
+from mpbf_abm.errors import MpbfError, one_line
 from mpbf_abm.figures.style import records
 from mpbf_abm.page import panels
 from mpbf_abm.page.history import stores
@@ -55,7 +55,7 @@ class Studies:
             with Results.open(self.folder / name) as results:
                 return head_and_body(results, name, head, chosen)
         except (MpbfError, OSError) as error:
-            return f'<div class="choices">{head}</div>{_one_line(error, "fault")}'
+            return f'<div class="choices">{head}</div>{note(escape(one_line(error)), "fault")}'
 
 
 def head_and_body(results: Results, name: str, head: str, chosen: Mapping[str, str]) -> str:
@@ -106,10 +106,6 @@ def _about(results: Results) -> str:
     return f"<h3>{escape(study.name)}</h3>{question}{about}"
 
 
-def _one_line(error: Exception, kind: str = "help") -> str:
-    return note(escape(" ".join(str(error).split())), kind)
-
-
 def _scenario(results: Results, s: int) -> str:
     row = results.scenarios.iloc[s]
     varied = {c.split(".")[-1]: row[c] for c in results.scenarios.columns if c not in ("scenario", "place")}
@@ -121,7 +117,7 @@ def _compared(results: Results) -> str:
     try:
         analysis = compare(results)
     except MpbfError as error:
-        return _one_line(error)
+        return note(escape(one_line(error)))
     rows = []
     for r in records(analysis.tables["effects"]):
         said = f'<span class="verdict {_class(str(r["verdict"]))}">{escape(r["verdict"])}</span>'

@@ -442,9 +442,9 @@ def _effects_table(shown: Shown, effects: Mapping[str, Mapping[str, Any]]) -> st
     for outcome in HEADLINE:
         e = effects[outcome]
         base, treated = (shown.ensemble.arm(a)[outcome].to_numpy(np.float64) for a in (BASELINE, WHAT_IF))
-        higher = np.mean(treated > base) if len(base) else math.nan
+        gaps = (treated - base)[np.isfinite(treated - base)]
         numbers = [num(e["baseline"]), num(e["treated"]), num(e["difference"], "+"), interval(e["low"], e["high"])]
-        pairs = [f"{higher:.0%}", num(e["vrf"]), str(int(e["n"]))]
+        pairs = [f"{np.mean(gaps > 0):.0%}" if len(gaps) else num(math.nan), num(e["vrf"]), str(int(e["n"]))]
         rows.append([meant(outcome), *numbers, said(e), *pairs, escape(UNITS[outcome])])
     head = ["outcome", "baseline", "what-if", "difference", "95 % interval"]
     head += ["verdict", "pairs higher", "VRF", "pairs", "unit"]

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from reprlib import repr as brief
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -30,6 +31,7 @@ from mpbf_abm.page.scenario import (
     from_form,
     from_toml,
     placed,
+    unknown_entries,
     value_text,
 )
 from mpbf_abm.page.shown import Shown
@@ -104,14 +106,19 @@ class Visit:
     async def arrive(self, query: str) -> None:
         """Open the page, perhaps with an address that says what it shows."""
         faults: list[FormFault] = []
+        texts = {current(key): text for key, text in parse_qsl(query[:10_000], keep_blank_values=True)}
+        about = asdict(self.look)
+        foreign = [key for key, close in unknown_entries(texts, about).items() if not close]
         try:
-            scenario = from_address(query if _asks(query) else self.opening, asdict(self.look))
+            scenario = from_address(query if texts.keys() - {*about, *foreign} else self.opening, about)
         except ScenarioError as error:
             scenario, faults = error.rest, error.placed
-        texts = {current(key): text for key, text in parse_qsl(query[:10_000])}
         # Without a word about it the end of the runs is looked at.
         self.look = View(**({"tick": scenario.ticks - 1} | _checked_look(texts)))
         await self.tell("look", asdict(self.look))
+        if foreign:
+            words = f"Not about the model, and left out of the address: {brief(foreign)[1:-1]}"
+            await self._send("example-help", tabs.escape(words))
         # An address with a fault runs nothing, and stays as it is, until the reader changes something.
         wrong = {fault.control: texts[fault.control] for fault in faults if fault.control in texts}
         await self._fill(scenario, wrong, run=not faults)
@@ -337,11 +344,6 @@ def _costs(order: Order) -> pd.DataFrame:
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {path: value_text(value) for path, value in values.items()}
-
-
-def _asks(query: str) -> bool:
-    """Return whether an address says anything about the model."""
-    return bool({part.split("=", 1)[0] for part in query.split("&") if part} - set(View().__dict__))
 
 
 def _checked_look(what: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.errors import ConfigurationError, one_line, refuse
 from mpbf_abm.processes import Done, Fault, Pool, Work, WorkerError, default_workers
 from mpbf_abm.provenance import model_fingerprint
 from mpbf_abm.studies.definition import Engine as EngineSettings
@@ -293,4 +293,4 @@ def _deepest(error: BaseException) -> str:
     """What the first cause of an error said, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split())
+    return one_line(error)

@@ -28,6 +28,7 @@ from mpbf_abm.errors import (
     MpbfError,
     StoppedError,
     lines_where,
+    one_line,
     refuse,
 )
 from mpbf_abm.model.spec import FORM
@@ -253,7 +254,7 @@ def refuse_failures(results: Results, kept: str) -> None:
     failures = results.failures
     kind, message = failures.iloc[0][["type", "message"]].astype(str)
     refuse(kind in ("ConfigurationError", "DataError"), message.splitlines())
-    first = f"{kind}: {' '.join(message.split())}"
+    first = f"{kind}: {one_line(message)}"
     raise StoppedError(f"{len(failures)} of {results.status.size} runs failed; the first: {first}{kept}")
 
 
@@ -475,7 +476,7 @@ class _Driver:
             failed += isinstance(result, Failure)
             if isinstance(result, Failure) and job.id in self._short:
                 self.lost.append((job, result))
-                why = f"{result.type}: {' '.join(result.message.split())}"
+                why = f"{result.type}: {one_line(result.message)}"
                 self.watch.say(f"run {job.id[:12]}, made again to note more, failed: {why}; it stays as it was")
                 continue
             varied = dict(zip(scenarios.names, scenarios.values[job.scenario], strict=True))

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean, refuse
-from mpbf_abm.glance import Glance, Shown, picture
+from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean, one_line, refuse
+from mpbf_abm.glance import PICTURES, Glance, Shown
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.outputs import RUNS
 from mpbf_abm.studies.definition import Outcome, StudyDefinition
@@ -81,7 +81,7 @@ def saved_study(saved: Saved) -> StudyDefinition:
         study = parse_study(tomllib.loads(saved.definition), where="stored study")
         json.loads(saved.origin)
     except (ValueError, ConfigurationError) as error:
-        said = f"cannot be read ({' '.join(str(error).split())}); run it again from its file"
+        said = f"cannot be read ({one_line(error)}); run it again from its file"
         raise StoreError(f"the definition of a stored study {said}") from None
     return study.changed(made_by=saved.model) if saved.model else study
 
@@ -168,7 +168,7 @@ class Results(Shown, AbstractContextManager["Results"]):
         ConfigurationError
             Where :func:`~mpbf_abm.studies.analyses.compare` does.
         """
-        return picture("of_studies:of_results", self)
+        return PICTURES["Results"](self)
 
     # ------------------------------------------------------------------ where things are
 

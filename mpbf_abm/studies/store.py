@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean, private, refuse
+from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean, one_line, private, refuse
 from mpbf_abm.model.spec import FORM
 from mpbf_abm.outputs import STORE, holds_result
 from mpbf_abm.provenance import content_hash, environment, version
@@ -597,7 +597,7 @@ class Store(AbstractContextManager["Store"]):
         """Return the first fault of the file's pages after SQLite; values are looked at row by row."""
         values = ("ok", "NULL value in", "NUMERIC value in", "TEXT value in", "non-")
         said = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check")]
-        return next((" ".join(line.split()) for line in said if not line.startswith(values)), "")
+        return next((one_line(line) for line in said if not line.startswith(values)), "")
 
     def _is_whole(self, row: StoredRow) -> bool:
         """Whether a row is as it was written, with what its series hold."""

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import StoppedError, faults_of, lines_where, refuse_any
-from mpbf_abm.glance import Glance, Shown, picture
+from mpbf_abm.glance import PICTURES, Glance, Shown
 from mpbf_abm.model.indicators import BOUNDS, STANDARD, UNITS
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
@@ -217,7 +217,7 @@ class Ensemble(Shown):
 
     def plot(self) -> Figure:
         """Draw the overview figure, baseline and what-if in each panel."""
-        return picture("overview:of_ensemble", self)
+        return PICTURES["Ensemble"](self)
 
     def _effect_table(self) -> Table:
         """Return means and differences of the headline outcomes: head, rows, columns aligned to the right."""

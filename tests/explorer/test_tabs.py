@@ -195,6 +195,18 @@ def test_a_card_says_what_is_not_defined_and_how_often(all_shown):
     assert "below 1 is worse than chance" in card
 
 
+def test_pairs_are_counted_as_higher_among_those_that_are_defined(all_shown):
+    shown = Shown(all_shown[WHAT_IF].scenario, all_shown[WHAT_IF].histories)
+    shown.ensemble.summary["rmse_dense"] = [1.0, np.nan, 2.0, 3.0]
+    shown.ensemble.summary["rmse_niche"] = np.nan
+    assert shown.effects is not None
+    table = tabs._effects_table(shown, shown.effects)
+    assert re.findall(r'>(rmse_\w+)</abbr>.*?</span></td><td class="num">([^<]*)<', table) == [
+        ("rmse_dense", "100%"),
+        ("rmse_niche", "–"),
+    ]
+
+
 def test_the_map_separates_families_and_counts_what_was_tried(all_shown):
     shown = all_shown[SMALL]
     tried, found = shown.family_counts("baseline", 1, 17)

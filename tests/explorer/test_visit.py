@@ -64,14 +64,19 @@ def test_an_address_with_a_fault_runs_nothing_and_is_left_alone():
     assert said["faults"] == {"faults": [{"control": "planners.exploration", "line": line}]}
     assert said["status"]["words"] == f"Cannot be run: {line}"
     assert not said["status"]["running"]
-    for query in ("v=2", "utm_source=mail"):
+    for query in ("v=2", "ticsk=30"):
         said, _ = told(lambda visit, query=query: visit.arrive(query))
         assert said["status"]["words"].startswith("Cannot be run: ")
         assert said["fill"]["run"] is False
-    # What says nothing about the model is the page itself.
-    said, _ = told(lambda visit: visit.arrive("tab=network&tick=4"))
-    assert said["fill"]["run"]
-    assert "faults" not in said
+    # What says nothing about the model is the page itself, or is left out.
+    for query, ticks in (("tab=network&tick=4", "18"), ("utm_source=<mail>", "18"), ("ticks=7&fbclid=", "7")):
+        said, _ = told(lambda visit, query=query: visit.arrive(query))
+        assert (said["fill"]["run"], said["fill"]["numbers"]["ticks"]) == (True, ticks)
+        assert "faults" not in said
+    assert said["html"] == {
+        "id": "example-help",
+        "html": "Not about the model, and left out of the address: &#x27;fbclid&#x27;",
+    }
 
 
 def test_a_form_that_cannot_be_run_says_why_where_results_would_be():

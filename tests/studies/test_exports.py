@@ -105,19 +105,19 @@ def test_panels_of_figures_are_inert(tmp_path: Path) -> None:
     frame = pd.DataFrame({"arm": ["=1+1"], "scenario": [0]})
     with pytest.raises(ZeroDivisionError):  # it is written before the figure is drawn
         build._build(_Kind(frame), None, tmp_path, build.JOURNALS["nature"], (), "")  # type: ignore[arg-type]
-    assert (tmp_path / "box.points.csv").read_text().splitlines()[1].startswith("'=1+1")
+    assert (tmp_path / "corpus.core.csv").read_text().splitlines()[1].startswith("'=1+1")
 
 
 class _Kind:
     """A kind of figure that cannot be drawn."""
 
-    name, width, height = "box", "single", 50.0
+    name, width, height = "corpus", "single", 50.0
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
 
     def prepare(self, _: Any) -> dict[str, pd.DataFrame]:
-        return {"points": self.frame}
+        return {"core": self.frame}
 
     def draw(self, _: Any) -> Any:
         raise ZeroDivisionError

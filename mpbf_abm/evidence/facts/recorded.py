@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from mpbf_abm.data.chemistry import element_edits
-from mpbf_abm.errors import DataError, refuse
+from mpbf_abm.errors import DataError, one_line, refuse
 from mpbf_abm.measures.attachment import adjacency, choices, first_edits, likelihood_exponent, reuse
 from mpbf_abm.stats.concentration import gini, hhi
 
@@ -118,7 +118,7 @@ def measured(data: Path) -> dict[str, float]:
             refuse(lost, f"holds no values for {', '.join(lost)}", DataError)
             out |= found
         except UNUSABLE as error:
-            what = f"needs {error}, which is not there" if isinstance(error, KeyError) else " ".join(str(error).split())
+            what = f"needs {error}, which is not there" if isinstance(error, KeyError) else one_line(error)
             faults.append(f"{data / folder}: {what or type(error).__name__}")
     refuse(faults, faults, DataError)
     return out
