@@ -267,7 +267,8 @@ def try_community(seed: int, number: int) -> str | None:
         values = series[name].to_numpy(float)
         most = BOUNDS.get(name, np.finfo(float).max)
         low = 0.0 if name in BOUNDS else -most
-        if ((values < low - 1e-9) | (values > most + 1e-9)).any():
+        # Weights of single precision add up to one within 1e-6.
+        if ((values < low - 1e-6) | (values > most + 1e-6)).any():
             faults.append(f"{name}: {values}")
     return f"community {number}: {asked['parameters'].changed()}, {asked}\n{faults}" if faults else ""
 
