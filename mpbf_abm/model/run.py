@@ -14,7 +14,7 @@ from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.glance import Glance, Shown, picture
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.indicators import COLUMNS, REGISTERED, STANDARD, UNITS, observe
-from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.interventions import Policy, listed
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, Rules, RunSpec, gathered
@@ -267,14 +267,14 @@ def simulate(
     rules = gathered(planners, curators, trainers)
     if isinstance(parameters, RunSpec):
         spec = parameters
-        rest = (seed, ticks, tuple(policies), tuple(shocks), space is None, rules, reseed)
+        rest = (seed, ticks, listed(policies), listed(shocks), space is None, rules, reseed)
         refuse(
             rest != (DEFAULT_SEED, DEFAULT_TICKS, (), (), True, (), None),
             "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one",
         )
     else:
         spec = RunSpec(
-            parameters or Parameters(), seed, ticks, tuple(policies), tuple(shocks), space, rules, dict(reseed or {})
+            parameters or Parameters(), seed, ticks, listed(policies), listed(shocks), space, rules, dict(reseed or {})
         )
     spec.check()
     ecosystem = begin(spec, record=record)

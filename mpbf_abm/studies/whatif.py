@@ -17,7 +17,7 @@ import pandas as pd
 from mpbf_abm.errors import StoppedError, faults_of, lines_where, refuse_any
 from mpbf_abm.glance import Glance, Shown, picture
 from mpbf_abm.model.indicators import BOUNDS, STANDARD, UNITS
-from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.interventions import Policy, listed
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import HEADLINE, OUTCOMES, families_frame, series_frame
 from mpbf_abm.model.settings import DEFAULT_PAIRS, SHARED, numbers_faults, question_faults
@@ -398,7 +398,7 @@ def what_if(
     >>> asked.effects.set_index("outcome").loc["found_share", "n"]
     np.int64(2)
     """
-    events = tuple(policies), tuple(shocks)
+    events = listed(policies), listed(shocks)
     plan = WhatIf(parameters or Parameters(), seed, ticks, replicates, *events, space, shocks_in_baseline)
     plan.check()
     return run_plan(plan, jobs, out=None if out is None else Path(out))
