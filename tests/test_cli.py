@@ -555,6 +555,14 @@ def test_words_without_end_and_words_said_twice_are_one_line(mpbf, words, part):
     assert len(line) < 700
 
 
+def test_a_what_if_that_funds_nothing_is_a_success_and_says_what_has_no_value(mpbf, tmp_path):
+    (tmp_path / "p.toml").write_text('[[policy]]\nname = "no funding"\nset = { "stocks.funding" = 0.0 }\n')
+    code, out, err = mpbf("run", "p.toml", *SMALL, "--replicates=2", "--out=o")
+    assert (code, err) == (0, "")
+    assert "no value in any run of the what-if: " in out
+    assert "only 2 units" in out
+
+
 def test_a_run_without_experiments_is_no_success(mpbf, tmp_path):
     (tmp_path / "t.csv").write_text("formula,gap\nLiF,1\nNaCl,2\nKBr,3\nKF,4\n")
     options = ["run", "--table=t.csv", "--formula=formula", "--measured=gap", "--ticks=4", "--set=planners.count=1"]

@@ -143,6 +143,11 @@ def test_a_what_if_is_that_of_the_command_line(asked, tmp_path, capsys):
 def test_a_what_if_that_cannot_be_asked_is_refused():
     with pytest.raises(ConfigurationError, match="replicates = 1: a what-if needs at least 2 pairs"):
         what_if(policies=[AUDITS], replicates=1)
+    for jobs in (0, -3, "2", 1.5):
+        with pytest.raises(ConfigurationError, match="must be a whole number from 1"):
+            what_if(policies=[AUDITS], jobs=jobs)
+    with pytest.raises(ConfigurationError, match=r"^policies: 'audits' is not a Policy$"):
+        what_if(policies="audits")
 
 
 def test_one_seed_is_the_default_everywhere():

@@ -60,7 +60,7 @@ def test_that_is_busy():
 
 def run(folder: Path, case: str, script: str = "", options: str = "") -> subprocess.CompletedProcess[str]:
     """Run a case with the tests' own settings, in a shell that does something first."""
-    for name in ("conftest.py", "cpu.py", "once.py", "tiers.py"):
+    for name in ("conftest.py", "cpu.py", "described.py", "once.py", "tiers.py"):
         shutil.copy(HERE / name, folder)
     (folder / "test_case.py").write_text(case)
     code = f"{script} exec {sys.executable} -m pytest -q -p no:cacheprovider -o addopts= -o testpaths= {options} ."

@@ -210,6 +210,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "html"
 
 
+@pytest.mark.nightly
 def test_pages_ask_nothing_of_another_host(site: Path) -> None:
     pages = [*site.rglob("*.html"), *site.rglob("*.css")]
     assert len(pages) > 40
@@ -218,6 +219,7 @@ def test_pages_ask_nothing_of_another_host(site: Path) -> None:
         assert found is None, f"{page.relative_to(site)}: {found.group(0)}"
 
 
+@pytest.mark.nightly
 def test_every_page_of_the_repository_is_part_of_the_site(site: Path) -> None:
     made = {p.relative_to(site).with_suffix("").as_posix() for p in site.rglob("*.html")}
     wanted = {p.relative_to(ROOT / "docs").with_suffix("").as_posix() for p in (ROOT / "docs").rglob("*.md")}

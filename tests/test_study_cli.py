@@ -434,6 +434,7 @@ def test_help_and_status_stay_light(ran: Path, arguments: list[str], heavy: str)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.nightly
 def test_the_study_of_the_readme_runs_by_its_three_commands(
     mpbf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,10 +35,12 @@ def logged(run: Any) -> Any:
 
 
 def faulty(run: Any) -> Any:
-    """Fail in the way that the environment says, in one replicate of one scenario."""
+    """Fail in the ways that the environment says, each in one replicate of one scenario."""
     time.sleep(0.003)
-    if run.replicate == 3 and run.values["x"] == run.values["at"]:
-        FAULTS[os.environ["FAULT"]]()
+    faults = os.environ["FAULT"].split(",")
+    place = int(run.values["x"] - run.values["at"]) % 5 + 5 * (run.replicate - 3)
+    if 0 <= place < len(faults):
+        FAULTS[faults[place]]()
     return outcome(run)
 
 

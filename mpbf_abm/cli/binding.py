@@ -298,7 +298,8 @@ class CommandGroup(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 (the parser's signature)
         """Write the commands under the headings of their panels."""
-        write_panels(formatter, [(entry.panel, (name, entry.help)) for name, entry in self.entries.items()])
+        shown = [(entry.panel, (name, entry.help)) for name, entry in self.entries.items() if entry.panel != MOVED]
+        write_panels(formatter, shown)
 
 
 def _moved(words: str, script: str) -> Callable[[], None]:

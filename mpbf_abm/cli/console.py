@@ -89,7 +89,7 @@ def tell_written(folder: OutputFolder | None, *, quiet: bool = False, to: TextIO
     if folder.kept:
         complain([f"{folder.path}: not of this result, and kept: {some(folder.kept)}"])
     if not quiet:
-        print(f"written to {folder.path}: " + ", ".join(folder.written), file=to or sys.stdout)
+        print(visible(f"written to {folder.path}: " + ", ".join(folder.written)), file=to or sys.stdout)
 
 
 def fresh_file(path: Path, kind: str, name: str, more: str = "") -> None:

@@ -31,6 +31,7 @@ NUMBER = r"(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)"
 PLAIN = re.compile(rf"(?:[A-Z][a-z]?|{NUMBER}(?![0-9.])|[()]| +(?![0-9. ]))+")
 # What the library reads at a time, an element or a bracket, and its count: tables repeat these far more than formulas.
 PIECE = re.compile(rf"([A-Z][a-z]?|\([^()]*\))({NUMBER}?)")
+MASS = re.compile(r"\s*([0-9]{1,3})\s*([A-Z][a-z]?)")
 HYDRATE_DOT = re.compile("[\u00b7\u2022\u2219\u22c5]")
 ISOTOPE = re.compile(r"\[\s*[0-9]")
 RAISED = re.compile("[\u00b2\u00b3\u00b9\u2070\u2074-\u207f]+")
@@ -206,7 +207,15 @@ def _doubt(plain: str, parts: list[str]) -> str:
         for stop in STOP.finditer(part):
             if second := _second_compound(part[: stop.start()], stop.group(1), part[stop.end() :]):
                 return UNCLEAR_STOP.format(second, second)
+    if (mass := MASS.match(plain)) and len(parts) == 1 and _is_mass(int(mass[1]), mass[2]):
+        return f"{mass[1]} before {mass[2]} may be a mass number or a multiple; isotopes are not allowed"
     return ""
+
+
+def _is_mass(number: int, symbol: str) -> bool:
+    """Whether a number may be the mass number of an element."""
+    symbols = elements().symbols
+    return symbol in symbols and (z := symbols.index(symbol) + 1) <= number <= 3 * z + 1
 
 
 def sign_name(sign: str) -> str:

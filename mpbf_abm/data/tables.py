@@ -608,7 +608,9 @@ class TableCheck:
         values[~(np.abs(values) <= LARGEST)] = np.nan
         if role == "year":
             values[(values != np.rint(values)) | (values < YEARS[0]) | (values > YEARS[1])] = np.nan
-        kind = f"whole number from {YEARS[0]} to {YEARS[1]}" if role == "year" else "finite number"
+        large = np.isfinite(parsed) & np.isnan(values)
+        kind = f"number up to {LARGEST:g} in size" if large.any() else "finite number"
+        kind = f"whole number from {YEARS[0]} to {YEARS[1]}" if role == "year" else kind
         fault, empty = f"column '{name}': {{count}} without a {kind}", column.isna()
         self.rows(np.isnan(values), fault, lambda i: "empty" if empty.iloc[i] else f"'{column.iloc[i]}'")
         return values

@@ -15,7 +15,7 @@ from mpbf_abm.model.curators import DataCurator, assimilate
 from mpbf_abm.model.forgetting import forget
 from mpbf_abm.model.founding import check_fit, found_community
 from mpbf_abm.model.indicators import observe
-from mpbf_abm.model.interventions import Policy, joint_faults
+from mpbf_abm.model.interventions import Policy, joint_faults, listed
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import ExperimentPlanner, steer
 from mpbf_abm.model.publication import couple
@@ -237,7 +237,7 @@ class Community:
 
 def checked_agenda(policies: Iterable[Policy], shocks: Iterable[Shock], parameters: Parameters) -> Agenda:
     """Return policies and shocks of a run, if all have that type, their nodes exist, and they go together."""
-    agenda = Agenda(tuple(policies), tuple(shocks))
+    agenda = Agenda(listed(policies), listed(shocks))
     refuse_any(event_type_faults(agenda.policies, agenda.shocks))
     refuse_any([*missing_nodes(agenda.shocks, parameters), *joint_faults(parameters, agenda.policies)])
     return agenda

@@ -6,11 +6,11 @@ A shock happens to the community (:mod:`mpbf_abm.model.shocks`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -301,6 +301,12 @@ def joint_faults(base: Parameters, policies: Sequence[Policy]) -> list[str]:
 
 
 E = TypeVar("E", bound=Event)
+
+
+def listed(events: Iterable[E] | E) -> tuple[E, ...]:
+    """Return policies or shocks as a tuple; one that stands alone, or a text, is not taken apart."""
+    given, alone = cast(Any, events), isinstance(events, (Event, str))
+    return (given,) if alone else tuple(given)
 
 
 def parse_event(text: str, kind: type[E]) -> E:

@@ -14,7 +14,7 @@ from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.glance import PICTURES, Glance, Shown
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.indicators import COLUMNS, REGISTERED, STANDARD, UNITS, observe
-from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.interventions import Policy, listed
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, Rules, RunSpec, gathered
@@ -264,7 +264,7 @@ def simulate(
     >>> simulate(run.spec).series.equals(run.series)
     True
     """
-    events, rules = (tuple(policies), tuple(shocks)), gathered(planners, curators, trainers)
+    events, rules = (listed(policies), listed(shocks)), gathered(planners, curators, trainers)
     if isinstance(parameters, RunSpec):
         spec, beside = parameters, (seed, ticks, *events, space is None, rules, reseed)
         said = "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one"

@@ -35,6 +35,7 @@ from mpbf_abm.model.spec import FORM
 from mpbf_abm.outputs import RUNS, some
 from mpbf_abm.processes import Done, Pool, Work, attempt, default_workers, one_thread
 from mpbf_abm.stats.estimates import Verdict, judge
+from mpbf_abm.streams import is_whole
 from mpbf_abm.studies.definition import Engine as EngineSettings
 from mpbf_abm.studies.definition import Limits, Outcome, Recording, StudyDefinition
 from mpbf_abm.studies.files import write_study
@@ -370,6 +371,8 @@ class _Driver:
         """Runs that failed when they were made again; what they noted before is there."""
 
     def run(self, settings: EngineSettings, workers: int | None) -> Tally:
+        number = workers is None or (is_whole(workers) and workers >= 1)
+        refuse(not number, f"processes (workers, jobs) = {workers!r}: must be a whole number from 1")
         study, tally = self.plan.study, self.tally
         first, last = 0, self._begin_with()
         engine = open_engine(Runner(study, self.plan.space), settings, study.limits, workers)

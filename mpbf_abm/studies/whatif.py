@@ -17,12 +17,12 @@ import pandas as pd
 from mpbf_abm.errors import StoppedError, faults_of, lines_where, refuse_any
 from mpbf_abm.glance import PICTURES, Glance, Shown
 from mpbf_abm.model.indicators import BOUNDS, STANDARD, UNITS
-from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.interventions import Policy, listed
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import HEADLINE, OUTCOMES, families_frame, series_frame
 from mpbf_abm.model.settings import DEFAULT_PAIRS, SHARED, numbers_faults, question_faults
 from mpbf_abm.model.shocks import NODES, Shock
-from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec, experiments_funded
+from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec
 from mpbf_abm.outputs import RECORD, RUNS, number, table, write_pages
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.provenance import DEFAULT_SEED, content_hash, record
@@ -288,13 +288,13 @@ class Ensemble(Shown):
             return missing
         shown = table[table["outcome"].isin(HEADLINE)]
         groups = [n for n in HEADLINE if any(bimodality(arm[n].to_numpy()) > TWO_GROUPS for arm in arms)]
-        return missing + cautions(int(shown["n"].min()), list(shown["outcome"][shown["vrf"] <= 1.0]), groups)
+        pairs = shown["n"][shown["n"] > 0]
+        return missing + cautions(int(min(pairs, default=0)), list(shown["outcome"][shown["vrf"] <= 1.0]), groups)
 
     @property
     def idle(self) -> list[str]:
-        """Arms in which no experiment was made, although there was funding for some."""
-        funded = experiments_funded(self.plan.parameters, self.plan.ticks) >= 1
-        return [arm for arm in self.plan.arms if funded and self._untested(arm)]
+        """Arms in which no experiment was made, although some were funded."""
+        return [a for a in self.plan.arms if self._untested(a) and self.arm(a)["experiments_requested"].any()]
 
     def _untested(self, arm: str) -> bool:
         return not self.arm(arm)["experiments_done"].any()
@@ -398,7 +398,7 @@ def what_if(
     >>> asked.effects.set_index("outcome").loc["found_share", "n"]
     np.int64(2)
     """
-    events = tuple(policies), tuple(shocks)
+    events = listed(policies), listed(shocks)
     plan = WhatIf(parameters or Parameters(), seed, ticks, replicates, *events, space, shocks_in_baseline)
     plan.check()
     return run_plan(plan, jobs, out=None if out is None else Path(out))

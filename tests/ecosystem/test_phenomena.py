@@ -155,6 +155,7 @@ def divergence(shares: np.ndarray) -> float:
 # --------------------------------------------------------------------------- room, and controls
 
 
+@pytest.mark.nightly
 def test_the_default_leaves_room_to_move_both_ways(tier: Tier) -> None:
     found = tier.arm({}).mean("found_share")
     assert 0.3 < found < 0.6
@@ -201,6 +202,7 @@ def test_strong_reinforcement_finds_less_also_where_no_family_is_used_up(tier: T
     tier.surely(where_open, -1)
 
 
+@pytest.mark.nightly
 def test_strong_reinforcement_makes_replicates_differ_threefold(tier: Tier) -> None:
     """Where the founding leaves the race open; one and the same space leaves chance and its amplification alone."""
     base, strong = (tier.arm(c | EVEN, one_space=True).shares() for c in ({}, GAMMA2))
@@ -217,6 +219,7 @@ def test_a_founding_as_concentrated_as_real_ones_decides_who_wins(tier: Tier) ->
     assert divergence(strong) < 0.5 * divergence(tier.arm(GAMMA2 | EVEN, one_space=True).shares())
 
 
+@pytest.mark.nightly
 def test_an_exploration_floor_restores_breadth_fully_and_finds_in_part(tier: Tier) -> None:
     """The floor undoes the narrowing and the divergence; merit does not steer its effort, so finds return in part."""
     base, strong, floor = (tier.arm(c) for c in ({}, GAMMA2, GAMMA2 | FLOOR))
@@ -235,6 +238,7 @@ def test_an_exploration_floor_restores_breadth_fully_and_finds_in_part(tier: Tie
 # --------------------------------------------------------------------------- loops and invariance
 
 
+@pytest.mark.nightly
 def test_cutting_the_outer_loop_finds_less(tier: Tier) -> None:
     """Results still become known (no test is repeated, finds count); only their data stay out of the commons."""
     base, cut = tier.arm({}), tier.arm({"coupling.outer_loop": 0.0})
@@ -285,6 +289,7 @@ def first_look(changes: dict[str, Any], pairs: int) -> np.ndarray:
     return np.array(out)
 
 
+@pytest.mark.nightly
 def test_the_best_number_of_latent_directions_moves_with_the_corpus() -> None:
     """A broad corpus wants nearly all directions, a concentrated one overfits them."""
 
@@ -300,6 +305,7 @@ def test_the_best_number_of_latent_directions_moves_with_the_corpus() -> None:
 # --------------------------------------------------------------------------- simulated labels
 
 
+@pytest.mark.nightly
 def test_simulated_labels_alone_pass_on_their_bias_and_make_claims_too_bold(tier: Tier) -> None:
     """Overconfidence is imposed nowhere: the factor is 1 in all arms."""
     base, simulated, measured = (tier.learning(c) for c in ({}, SIMULATED, MEASURED))
@@ -352,6 +358,7 @@ def loss(tier: Tier, target: str, providers: int, what: int, pairs: int) -> np.n
     return np.array(after[0]) - np.array(after[1])
 
 
+@pytest.mark.nightly
 def test_losing_the_repository_that_most_models_lean_on_hurts_more_than_a_random_one(tier: Tier) -> None:
     """With one provider each: a few finds are lost, while models are dark; afterwards trainers train elsewhere."""
     largest, random = (partial(loss, tier, target, 1) for target in ("largest", "random"))
@@ -360,6 +367,7 @@ def test_losing_the_repository_that_most_models_lean_on_hurts_more_than_a_random
     tier.surely(lambda n: largest(DARK, n) - random(DARK, n), 1, tier.outages)
 
 
+@pytest.mark.nightly
 def test_a_second_provider_softens_the_loss(tier: Tier) -> None:
     one, two = (partial(loss, tier, "largest", providers) for providers in (1, 2))
     tier.surely(lambda n: two(FOUND, n) - one(FOUND, n), 1, tier.outages)
