@@ -10,16 +10,8 @@ from numpy.typing import NDArray
 
 from mpbf_abm import Ecosystem, MaterialsSpace, Parameters
 from mpbf_abm.learning.encoders import descriptor_encoder, train_encoder
-from mpbf_abm.learning.gaussian import (
-    MIN_SCALE,
-    NOISE,
-    GaussianProcess,
-    GrowingPosterior,
-    coordinate_map,
-    coordinates,
-    fit_gaussian,
-    matern,
-)
+from mpbf_abm.learning.gaussian import GaussianProcess, GrowingPosterior, coordinate_map, coordinates, fit_gaussian
+from mpbf_abm.learning.kernels import MIN_SCALE, NOISE, matern
 
 Float = NDArray[np.float64]
 
