@@ -365,8 +365,8 @@ class TrainerParameters(Group):
         source=fitted(12),
     )
     head: Literal["bayesian", "gaussian_process", "gaussian_process_ard", "mean"] = _p(
-        "learner on top of the encoder: Bayesian linear on random features, exact Gaussian process (with a length of its "
-        "own for each direction: ard), or the mean alone",
+        "learner on top of the encoder: Bayesian linear on random features, exact Gaussian process (ard: its kernel is "
+        "learned, with a length for each direction), or the mean alone",
         "bayesian",
         unit="name",
     )

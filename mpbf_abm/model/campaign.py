@@ -1,8 +1,8 @@
 """Sequential-learning campaigns: one planner on one pool, without the community around it.
 
-With the fixed kernel the ecosystem with the preset ``pool`` makes the same choices with the same keyed draws; it is what
-this fast way is tested against. By default the kernel is learned, often while experiments are few and seldom later. The
-posterior is kept over the whole pool, so that an experiment costs O(n N).
+The kernel is learned by default, often while experiments are few and seldom later. With the fixed kernel the ecosystem
+with the preset ``pool`` makes the same choices with the same keyed draws; it is what this fast way is tested against.
+The posterior is kept over the whole pool, so that an experiment costs O(n N).
 """
 
 from __future__ import annotations
