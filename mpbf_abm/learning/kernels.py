@@ -98,7 +98,7 @@ def learned(points: Float, labels: Float, variance: Float, before: Kernel = FIXE
     """
     from scipy.optimize import minimize
 
-    some = np.unique(np.linspace(0, len(labels) - 1, MOST_LEARNED).astype(np.int64)) if len(labels) else slice(0)
+    some = np.unique(np.linspace(0, len(labels) - 1, MOST_LEARNED).astype(np.int64))
     x, (offset, scale) = points[some].astype(np.float64), offset_and_scale(labels)
     centre, spread = prior(x.shape[1])
     given = (x, (labels[some] - offset) / scale, variance[some] / scale**2)
