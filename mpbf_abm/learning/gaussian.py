@@ -84,7 +84,7 @@ class GaussianProcess:
 
     def features(self, x: Float32, weights: Float32, shift: Float32) -> Float32:
         """Return coordinates of ambient rows in units of their lengths (n, k)."""
-        return coordinates(x, weights, shift) / self.kernel.lengths.astype(np.float32)
+        return np.asarray(coordinates(x, weights, shift) / self.kernel.lengths, np.float32)
 
     def __post_init__(self) -> None:
         self.refresh()
@@ -285,7 +285,7 @@ class GrowingPosterior:
         cross = matern(self.points[rows], self.points)
         inner = cross[:, rows]
         inner.flat[:: n + 1] += variance / self.kernel.unit
-        factor = np.linalg.cholesky(inner)
+        factor = np.asarray(np.linalg.cholesky(inner), np.float64)
         self.half[:n] = half = solve_lower(factor, cross)
         self.value, self.unit = solve_lower(factor, np.stack([labels, np.ones(n)], axis=1)).T @ half
         self.reduction = (half * half).sum(axis=0)

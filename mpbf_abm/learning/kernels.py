@@ -1,23 +1,25 @@
 """Kernels of Gaussian processes, fixed or learned from the labels: one length per column, signal and noise.
 
 The kernel is Matern-5/2. What is learned has the largest posterior density (marginal likelihood times priors), by
-exact gradients (Rasmussen and Williams 2006, section 5.4.1). The priors are centred on the fixed kernel: few labels
-leave it nearly as it is, and a column that does not matter gets a long length (automatic relevance determination).
+exact gradients (Rasmussen and Williams 2006, section 5.4.1). The priors are centred on the fixed kernel, which few
+labels leave nearly as it is. A column that does not matter gets a long length (automatic relevance determination): that
+costs little under the prior, and a short length, which fits anything, much.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from mpbf_abm.arrays import Float, kernel
+from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.learning.linalg import inverse_and_root
 
 NOISE = 0.01  # variance of the misfit beside the kernel's 1
 MIN_SCALE = 0.01  # least scale of labels, in property sd: equal labels do not determine it
 ROOT5 = float(np.sqrt(5.0))
-LENGTH_SPREAD = 0.75  # prior sd of the logarithm of a length
+SHORTER, LONGER = 0.6, 2.0  # prior sds of the logarithm of a length: below its centre, and above
 SIGNAL_SPREAD = 1.0  # prior sd of the logarithm of the signal's variance
 NOISE_SPREAD = 2.0  # prior sd of the logarithm of the noise's variance
 BOUND = 4.0  # prior sds within which a logarithm is sought
@@ -83,7 +85,7 @@ def of_distance(r: Float) -> Float:
     return np.asarray((1.0 + t + t * t / 3.0) * np.exp(-t))
 
 
-def learned(points: Float, labels: Float, variance: Float, before: Kernel = FIXED) -> Kernel:
+def learned(points: Float | Float32, labels: Float, variance: Float, before: Kernel = FIXED) -> Kernel:
     """Return the kernel of largest posterior density, sought from the one before or from the prior's centre.
 
     Parameters
@@ -99,23 +101,23 @@ def learned(points: Float, labels: Float, variance: Float, before: Kernel = FIXE
     from scipy.optimize import minimize
 
     some = np.unique(np.linspace(0, len(labels) - 1, MOST_LEARNED).astype(np.int64))
-    x, (offset, scale) = points[some].astype(np.float64), offset_and_scale(labels)
-    centre, spread = prior(x.shape[1])
+    x, (offset, scale) = np.asarray(points[some], np.float64), offset_and_scale(labels)
+    centre, below, above = prior(x.shape[1])
     given = (x, (labels[some] - offset) / scale, variance[some] / scale**2)
     starts = [centre] if before.logarithms is None else [before.logarithms, centre]
     start = min(starts, key=lambda logarithms: misfit(logarithms, *given)[0])
-    bounds = np.stack([centre - BOUND * spread, centre + BOUND * spread], axis=1)
-    options = {"maxiter": STEPS, "ftol": TOLERANCE}
+    bounds = list(zip(centre - BOUND * below, centre + BOUND * above, strict=True))
+    options: Any = {"maxiter": STEPS, "ftol": TOLERANCE}
     best = minimize(misfit, start, given, method="L-BFGS-B", jac=True, bounds=bounds, options=options).x
     *lengths, signal, noise = np.exp(best)
     return Kernel(np.array(lengths), float(noise * scale**2), float(scale * np.sqrt(signal)), best)
 
 
-def prior(k: int) -> tuple[Float, Float]:
-    """Return centre and sd of the normal prior of the logarithms (k + 2,): lengths, signal, noise."""
-    centre, spread = np.zeros(k + 2), np.full(k + 2, LENGTH_SPREAD)
-    centre[-1], spread[-2:] = np.log(NOISE), (SIGNAL_SPREAD, NOISE_SPREAD)
-    return centre, spread
+def prior(k: int) -> tuple[Float, Float, Float]:
+    """Return centre of the prior of the logarithms, and its sds below and above (k + 2,): lengths, signal, noise."""
+    last = [SIGNAL_SPREAD, NOISE_SPREAD]
+    centre = np.append(np.zeros(k + 1), np.log(NOISE))
+    return centre, np.array([SHORTER] * k + last), np.array([LONGER] * k + last)
 
 
 @kernel
@@ -130,7 +132,7 @@ def misfit(logarithms: Float, x: Float, z: Float, variance: Float) -> tuple[floa
     z, variance : float64 (n,)
         Standardised labels and their known noise.
     """
-    n, (centre, spread) = len(z), prior(x.shape[1])
+    n, (centre, below, above) = len(z), prior(x.shape[1])
     signal, noise = np.exp(logarithms[-2:])
     x = x * np.exp(-logarithms[:-2])
     squares = (x * x).sum(axis=1)
@@ -140,6 +142,7 @@ def misfit(logarithms: Float, x: Float, z: Float, variance: Float) -> tuple[floa
     total = covariance.copy()
     total.flat[:: n + 1] += noise + variance
     precision, root = inverse_and_root(total)
+    spread = np.where(logarithms > centre, above, below)
     weights, gap = precision @ z, (logarithms - centre) / spread
     # The likelihood's derivative by an entry of the covariance; a length acts through the squared distances.
     slope = 0.5 * (precision - np.outer(weights, weights))
