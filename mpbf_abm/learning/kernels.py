@@ -19,7 +19,7 @@ from mpbf_abm.learning.linalg import inverse_and_root
 NOISE = 0.01  # variance of the misfit beside the kernel's 1
 MIN_SCALE = 0.01  # least scale of labels, in property sd: equal labels do not determine it
 ROOT5 = float(np.sqrt(5.0))
-SHORTER, LONGER = 0.6, 2.0  # prior sds of the logarithm of a length: below its centre, and above
+SHORTER, LONGER = 0.75, 1.5  # prior sds of the logarithm of a length: below its centre, and above
 SIGNAL_SPREAD = 1.0  # prior sd of the logarithm of the signal's variance
 NOISE_SPREAD = 2.0  # prior sd of the logarithm of the noise's variance
 BOUND = 4.0  # prior sds within which a logarithm is sought
