@@ -73,13 +73,12 @@ def objects(docking: Path | None, factor: int = 17, ticks: int = 3) -> list[Row]
 # --------------------------------------------------------------------------- campaigns
 
 
-def sklearn_process(kernel: str, x: Float, y: Float, ahead: Float) -> tuple[Float, Float]:
-    """Predict by scikit-learn: a length for each column, signal and white noise, fitted anew; default bounds."""
+def sklearn_process(x: Float, y: Float, ahead: Float) -> tuple[Float, Float]:
+    """Predict by scikit-learn: Matern-5/2 with a length for each column, signal, white noise; default bounds."""
     from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, Matern, WhiteKernel
+    from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 
-    lengths = np.ones(x.shape[1])
-    shape = RBF(lengths) if kernel == "RBF" else Matern(lengths, nu=2.5)
+    shape = Matern(np.ones(x.shape[1]), nu=2.5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = GaussianProcessRegressor(1.0 * shape + WhiteKernel(), normalize_y=True).fit(x, y)
@@ -106,8 +105,7 @@ def botorch_process(x: Float, y: Float, ahead: Float) -> tuple[Float, Float]:
 
 
 PEERS: dict[str, tuple[str, Predict]] = {
-    "scikit-learn, Matern": ("sklearn", partial(sklearn_process, "Matern")),
-    "scikit-learn, RBF": ("sklearn", partial(sklearn_process, "RBF")),
+    "scikit-learn": ("sklearn", sklearn_process),
     "BoTorch": ("botorch", botorch_process),
 }
 
