@@ -373,8 +373,9 @@ class TrainerParameters(Group):
         1,
         source=fitted(12),
     )
-    head: Literal["bayesian", "gaussian_process", "mean"] = _p(
-        "learner on top of the encoder: Bayesian linear on random features, exact Gaussian process, or the mean alone",
+    head: Literal["bayesian", "gaussian_process", "gaussian_process_ard", "mean"] = _p(
+        "learner on top of the encoder: Bayesian linear on random features, exact Gaussian process (ard: its kernel is "
+        "learned, with a length for each direction), or the mean alone",
         "bayesian",
         unit="name",
     )

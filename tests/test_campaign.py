@@ -1,4 +1,4 @@
-"""The fast campaign makes the choices of the ecosystem, and what is said of it is counted right."""
+"""Campaigns: choices of the ecosystem with the fixed kernel, a kernel that is learned, and what is counted of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 from analysis.benchmarks.incremental import campaign as reference
 from mpbf_abm import ConfigurationError, Ecosystem, MaterialsSpace, Parameters
 from mpbf_abm.cli.console import Bar
+from mpbf_abm.learning.kernels import learned
 from mpbf_abm.measures import acceleration as measures
+from mpbf_abm.model import campaign as campaign_module
 from mpbf_abm.model.campaign import Campaign, run_campaign
 from mpbf_abm.studies.study import run_campaigns
 
@@ -42,7 +44,7 @@ def by_ecosystem(space: MaterialsSpace, rule: str, seed: int, ticks: int, **chan
 def test_the_choices_are_those_of_the_ecosystem(rule: str) -> None:
     space = pool()
     for seed in (1, 2):
-        fast = run_campaign(space, rule, seed, budget=45, kappa=2.0)
+        fast = run_campaign(space, rule, seed, budget=45, kappa=2.0, kernel="fixed")
         assert fast.materials.tolist() == by_ecosystem(space, rule, seed, 40)
         assert fast.observed.tolist() == space.property[fast.materials].tolist()
 
@@ -51,7 +53,7 @@ def test_the_choices_are_those_of_the_ecosystem(rule: str) -> None:
 def test_so_they_are_with_noise_with_other_starts_and_whatever_the_interval_of_retraining(rule: str) -> None:
     space = pool(90, 2, seed=3)
     changes = {"modalities.measured_noise": 0.3, "founding.records": 8}
-    fast = run_campaign(space, rule, 5, budget=38, kappa=2.0, noise=0.3, founding=8)
+    fast = run_campaign(space, rule, 5, budget=38, kappa=2.0, noise=0.3, founding=8, kernel="fixed")
     assert np.abs(fast.observed - space.property[fast.materials]).mean() > 0.1
     for interval in (1, 7, 100):
         assert fast.materials.tolist() == by_ecosystem(
@@ -62,7 +64,7 @@ def test_so_they_are_with_noise_with_other_starts_and_whatever_the_interval_of_r
 def test_a_whole_pool_is_gone_through_once() -> None:
     space = pool(40)
     assert sorted(run_campaign(space, "ucb", 3).materials) == list(range(40))
-    assert run_campaign(space, "ucb", 3).materials.tolist() == by_ecosystem(
+    assert run_campaign(space, "ucb", 3, kernel="fixed").materials.tolist() == by_ecosystem(
         space, "ucb", 3, 35, **{"planners.kappa": 1.0}
     )
 
@@ -79,7 +81,7 @@ def test_ties_follow_the_seed_and_not_the_order_of_the_file() -> None:
     x, y = np.meshgrid(np.arange(8.0), np.arange(8.0))
     frame = pd.DataFrame({"x": x.ravel(), "y": y.ravel(), "goal": (x.ravel() * y.ravel() == 49).astype(float)})
     space = MaterialsSpace.from_pool(frame, objective="goal")
-    runs = [run_campaign(space, "greedy", seed, budget=15).materials.tolist() for seed in range(4)]
+    runs = [run_campaign(space, "greedy", seed, budget=15, kernel="fixed").materials.tolist() for seed in range(4)]
     assert all(run == by_ecosystem(space, "greedy", seed, 10) for seed, run in enumerate(runs))
     assert len({tuple(sorted(run[5:])) for run in runs}) > 1
 
@@ -92,6 +94,52 @@ def test_thompson_sampling_finds_what_it_seeks_and_its_batches_spread() -> None:
     first, again = (run_campaign(space, "thompson", 1, budget=20).materials.tolist() for _ in range(2))
     assert first == again
     assert first != run_campaign(space, "thompson", 2, budget=20).materials.tolist()
+
+
+def test_a_learned_kernel_needs_fewer_experiments_where_few_columns_matter() -> None:
+    x = np.random.default_rng(0).uniform(size=(400, 6))
+    frame = pd.DataFrame(x, columns=list("abcdef")).assign(goal=np.sin(5 * x[:, 0]) + np.cos(4 * x[:, 1]))
+    space = MaterialsSpace.from_pool(frame, objective="goal")
+    enough = measures.wanted(space, 0.5)
+    spent = {
+        (rule, kernel): np.mean(
+            [run_campaign(space, rule, s, enough=enough, kappa=2.0, kernel=kernel).spent(enough) for s in range(4)]
+        )
+        for rule in ("greedy", "ucb", "ei")
+        for kernel in ("learned", "fixed")
+    }
+    assert all(spent[rule, "learned"] < 0.7 * spent[rule, "fixed"] for rule in ("greedy", "ucb", "ei"))
+
+
+def test_the_kernel_is_learned_at_the_start_and_whenever_labels_have_grown_by_their_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, bool]] = []
+
+    def learn(points: Any, labels: Any, variance: Any, before: Any) -> Any:
+        asked.append((len(labels), before.amplitude is not None))
+        assert np.allclose(variance, 0.04)
+        return learned(points, labels, variance, before)
+
+    monkeypatch.setattr(campaign_module, "learned", learn)
+    run_campaign(pool(), "greedy", 1, budget=17, batch=2, noise=0.2)
+    assert asked == [(5, False), (7, True), (9, True), (11, True), (13, True), (15, True)]
+    asked.clear()
+    run_campaign(pool(), "ei", 1, budget=20, noise=0.2)
+    assert [n for n, _ in asked] == [5, 6, 7, 9, 11, 13, 15, 18]
+    asked.clear()
+    run_campaign(pool(), "random", 1, budget=20)
+    run_campaign(pool(), "ucb", 1, budget=20, kernel="fixed")
+    assert asked == []
+
+
+def test_pools_on_which_nothing_can_be_learned_are_gone_through() -> None:
+    x = np.repeat(np.arange(6.0), 5)
+    frame = pd.DataFrame({"a": x, "b": 2 * x, "level": np.tile(list("pqrst"), 6), "goal": (x == 3) * 1.0})
+    space = MaterialsSpace.from_pool(frame, objective="goal")
+    for rule in ("greedy", "ei", "thompson"):
+        run = run_campaign(space, rule, 2, founding=1)
+        assert sorted(run.materials) == list(range(space.size))
 
 
 @pytest.mark.parametrize("rule", ["random", "greedy", "ranking"])
@@ -107,7 +155,7 @@ def test_a_batch_is_the_best_of_one_posterior(rule: str) -> None:
 @pytest.mark.parametrize("rule", ["greedy", "ucb"])
 def test_the_plain_incremental_process_makes_the_same_choices(rule: str) -> None:
     space = pool(150, 4, seed=6)
-    mine = run_campaign(space, rule, 4, budget=60, kappa=2.0).materials.tolist()
+    mine = run_campaign(space, rule, 4, budget=60, kappa=2.0, kernel="fixed").materials.tolist()
     assert mine == reference(space.descriptors.astype(float), space.property.astype(float), mine[:5], 60, rule)
 
 
@@ -148,10 +196,11 @@ def test_campaigns_go_on_from_what_a_folder_holds(tmp_path: Path) -> None:
 
 def test_faults_are_told_all_at_once() -> None:
     with pytest.raises(ConfigurationError) as error:
-        run_campaign(pool(30), "gredy", budget=40, batch=0, kappa=-1, noise=-0.1)
+        run_campaign(pool(30), "gredy", budget=40, batch=0, kappa=-1, noise=-0.1, kernel="fix")
     told = "\n".join(error.value.faults)
     for part in ("did you mean 'greedy'", "budget = 40: must be 6 to 30", "batch = 0", "kappa = -1", "noise = -0.1"):
         assert part in told
+    assert "kernel = 'fix': must be learned or fixed" in told
     with pytest.raises(ConfigurationError, match="founding = 30: must be 1 to 29"):
         run_campaign(pool(30), founding=30)
     with pytest.raises(ConfigurationError, match="needs a pool"):

@@ -44,6 +44,7 @@ def test_rules_are_compared_with_random_choice_and_with_each_other(mpbf):
         "EF",
         "CPU s",
         "60 settings, 2 descriptors, the best 3 sought",
+        "learned kernel",
     ):
         assert word in out
 
@@ -71,9 +72,12 @@ def test_a_folder_holds_everything_and_the_same_bytes_again(mpbf, tmp_path):
 
 
 def test_json_is_for_machines(mpbf):
-    code, out, err = mpbf("pool.csv", *QUICK, "--json", "--goal=min", "--top=0.1", "--batch=5", "--founding=4")
+    code, out, err = mpbf(
+        "pool.csv", *QUICK, "--json", "--goal=min", "--top=0.1", "--batch=5", "--founding=4", "--kernel=fixed"
+    )
     assert (code, err) == (0, "")
     found = json.loads(out)
+    assert found["run"]["kernel"] == "fixed"
     assert [row["rule"] for row in found["summary"]] == ["random choice (exact)", "greedy"]
     assert found["run"]["founding"] == 4
     assert found["run"]["batch"] == 5
@@ -124,6 +128,7 @@ def test_faulty_rows_are_refused_or_dropped(mpbf):
         (["pool.csv", *QUICK, "--budget=many", "--kappa=nan"], ["--budget = 'many'", "--kappa = 'nan'"]),
         (["pool.csv", *QUICK, "--budget=7.5"], ["--budget = 7.5: must be a whole number"]),
         (["pool.csv", *QUICK, "--goal=up"], ["--goal = 'up'"]),
+        (["pool.csv", *QUICK, "--kernel=fixt"], ["--kernel = 'fixt': must be learned or fixed; did you mean 'fixed'?"]),
         (["pool.csv", *QUICK, "--noise"], ["no setting is repeated"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""Campaigns on pools: quality and cost against a plain Gaussian process with a growing Cholesky factor."""
+"""Campaigns on pools: the fixed kernel against a plain Gaussian process with a growing Cholesky factor."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import pandas as pd
 
 from analysis.benchmarks import incremental
 from analysis.benchmarks.measuring import SEED, Row, row
+from mpbf_abm.data.synthetic import random_field
 from mpbf_abm.evidence.known.rows import mean_error
 from mpbf_abm.evidence.known.whole import POOLS
 from mpbf_abm.measures.acceleration import by_chance, wanted
 from mpbf_abm.model.campaign import run_campaign
 from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.streams import Streams
 
 RULES = ("greedy", "ucb")
 KAPPA = 2.0
@@ -57,12 +59,30 @@ def synthetic_pool(size: int) -> MaterialsSpace:
     return MaterialsSpace.from_pool(frame, objective="goal")
 
 
+LENGTHS = {
+    "2 of 6": (0.3, 0.3, *4 * (np.inf,)),
+    "3 of 8": (0.3, 0.6, 1.2, *5 * (np.inf,)),
+    "graded": (0.3, 0.6, 1.2, 2.4),
+}
+
+
+def unequal_pools(size: int) -> dict[str, MaterialsSpace]:
+    """Pools of random settings on which a smooth random function has lengths by column, by name."""
+    made = {}
+    for name, lengths in LENGTHS.items():
+        x = np.random.Generator(np.random.Philox(SEED)).random((size, len(lengths)))
+        goal = random_field(Streams(SEED), name, (x / lengths).astype(np.float32), 1.0)
+        frame = pd.DataFrame(x, columns=[f"c{j}" for j in range(len(lengths))])
+        made[f"{name} columns"] = MaterialsSpace.from_pool(frame.assign(goal=goal), objective="goal")
+    return made
+
+
 def compared(space: MaterialsSpace, rule: str, seeds: int, budget: int, label: str) -> list[Row]:
     """Compare campaigns with the plain process's: factors, their ratio with its standard error, seconds."""
     x, y, enough = space.descriptors.astype(np.float64), space.property.astype(np.float64), wanted(space, SHARE)
     spent, plain, ours, theirs, same = [], [], [], [], 0
     for seed in range(seeds):
-        made = run_campaign(space, rule, seed, budget=budget, kappa=KAPPA)
+        made = run_campaign(space, rule, seed, budget=budget, kappa=KAPPA, kernel="fixed")
         start = time.process_time()
         rows = incremental.campaign(x, y, made.materials[: made.founding].tolist(), budget, rule, KAPPA)
         theirs.append(time.process_time() - start)

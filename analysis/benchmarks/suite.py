@@ -54,7 +54,7 @@ def campaigns(how: How) -> list[Row]:
 def libraries(how: How) -> list[Row]:
     """Measure campaigns against general libraries, on a synthetic pool and on real ones."""
     made = peers.synthetic(150, 2) if how.quick else peers.synthetic()
-    return made if how.data is None else made + peers.real(how.data, 2 if how.quick else 10)
+    return made if how.data is None else made + peers.real(how.data, 2 if how.quick else 20)
 
 
 def objects(how: How) -> list[Row]:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mpbf_abm.cli.binding import argument, names_in, option, real, whole
+from mpbf_abm.cli.binding import argument, names_in, one_of, option, real, whole
 from mpbf_abm.cli.console import Bar, complain, result, tell
 from mpbf_abm.cli.options import (
     MORE,
@@ -116,6 +116,7 @@ class Campaigns:
     batch: int = whole("", "Experiments chosen together, the best by the rule.", default=1)
     founding: int = whole("", "Random settings at the start, the same for every rule.", default=5)
     kappa: float = real("", "Weight of the sd in ucb and ranking.", default=1.0)
+    kernel: str = one_of("Lengths and noise of the process.", "learned", "fixed", default="learned")
     noise: bool = option("--noise", "Measure with the spread of repeated settings.", default=False)
 
     def check(self) -> None:
@@ -139,7 +140,7 @@ class Campaigns:
         from mpbf_abm.model.campaign import check_campaign
 
         spread = space.origin["replicate_sd"]
-        options: dict[str, Any] = {n: getattr(self, n) for n in ("budget", "batch", "founding", "kappa", "noise")}
+        options: dict[str, Any] = {n: getattr(self, n) for n in ("budget", "batch", "founding", "kappa", "kernel")}
         options |= {"budget": self.experiments(space.size), "noise": float(spread or 0) if self.noise else 0.0}
         faults = faults_of(partial(check_campaign, space, self.rules(), **options))
         faults = [f"--{fault}" if "=" in fault.split(":")[0] else fault for fault in faults]

@@ -1,8 +1,8 @@
 """Exact Gaussian process regression whose Cholesky factor grows with the data.
 
-The kernel is Matern-5/2 of unit length on coordinates that were divided by their length scale, with unit
-variance beside the noise of the labels; offset and scale follow from the labels seen so far. A user of
-the same points again and again keeps their posterior with :class:`Posterior`, at O(n N) a new label.
+The kernel (:mod:`mpbf_abm.learning.kernels`) has unit length on coordinates that were divided by their lengths, and
+unit variance beside the noise of the labels; the offset follows from the labels seen so far. A user of the same points
+again and again keeps their posterior with :class:`GrowingPosterior`, at O(n N) a new label.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ import numpy as np
 
 from mpbf_abm.arrays import Float, Float32, kernel
 from mpbf_abm.learning.encoders import Encoder
-
-NOISE = 0.01  # variance of the misfit beside the kernel's 1
-MIN_SCALE = 0.01  # least scale of labels, in property sd: equal labels do not determine it
-ROOT5 = float(np.sqrt(5.0))
+from mpbf_abm.learning.kernels import FIXED, ROOT5, Kernel, learned, matern, of_distance
 
 
 def coordinate_map(encoder: Encoder, length_scale: float) -> tuple[Float32, Float32]:
@@ -32,18 +29,6 @@ def coordinates(x: Float32, weights: Float32, shift: Float32) -> Float32:
 
 
 @kernel
-def matern(a: Float, b: Float) -> Float:
-    """Return the Matern-5/2 covariance of unit length and variance between the rows of two sets (..., n, m)."""
-    squared = (a * a).sum(axis=-1)[..., :, None] + (b * b).sum(axis=-1)[..., None, :]
-    return _of_distance(np.sqrt(np.maximum(squared - 2.0 * (a @ np.swapaxes(b, -1, -2)), 0.0)))
-
-
-def _of_distance(r: Float) -> Float:
-    t = ROOT5 * r
-    return np.asarray((1.0 + t + t * t / 3.0) * np.exp(-t))
-
-
-@kernel
 def solve_lower(factor: Float, right: Float, *, transposed: bool = False) -> Float:
     """Solve ``M x = right``, or ``M' x = right``, for a lower triangular matrix."""
     if not len(factor):
@@ -53,23 +38,13 @@ def solve_lower(factor: Float, right: Float, *, transposed: bool = False) -> Flo
     return np.asarray(solve_triangular(factor, right, lower=True, trans="T" if transposed else "N", check_finite=False))
 
 
-def offset_and_scale(labels: Float) -> tuple[float, float]:
-    """Return mean and standard deviation of the labels seen so far, by which they are standardised."""
-    n = len(labels)
-    if not n:
-        return 0.0, 1.0
-    offset = float(np.add.reduce(labels)) / n
-    gap = labels - offset
-    return offset, max((float(gap @ gap) / n) ** 0.5, MIN_SCALE)
-
-
-def claims(centred: Float, reduction: Float, offset: float, scale: float) -> tuple[Float32, Float32]:
+def claims(centred: Float, reduction: Float, offset: float, scale: float, noise: float) -> tuple[Float32, Float32]:
     """Return mean and variance of observations in float32.
 
     They follow from the mean less the offset, and from what the labels took off the variance 1.
     """
     left = scale**2 * np.maximum(1.0 - reduction, 0.0)
-    return centred.astype(np.float32) + np.float32(offset), left.astype(np.float32) + np.float32(NOISE)
+    return centred.astype(np.float32) + np.float32(offset), left.astype(np.float32) + np.float32(noise)
 
 
 # --------------------------------------------------------------------------- a head
@@ -91,6 +66,7 @@ class GaussianProcess:
         Labels and ones after ``M^-1``: the posterior mean is ``offset + v'(value - offset unit)``.
     offset_shrink : float
         Records at which the offset counts half; 0 leaves it as the mean.
+    kernel : Kernel
     """
 
     points: Float
@@ -99,16 +75,23 @@ class GaussianProcess:
     value: Float
     unit: Float
     offset_shrink: float = 0.0
+    kernel: Kernel = FIXED
 
-    features = staticmethod(coordinates)
-    noise = NOISE
+    @property
+    def noise(self) -> float:
+        """Return the variance of the misfit."""
+        return self.kernel.noise
+
+    def features(self, x: Float32, weights: Float32, shift: Float32) -> Float32:
+        """Return coordinates of ambient rows in units of their lengths (n, k)."""
+        return np.asarray(coordinates(x, weights, shift) / self.kernel.lengths, np.float32)
 
     def __post_init__(self) -> None:
         self.refresh()
 
     def refresh(self) -> None:
         """Renew offset, scale and weights of the kernel, which follow from the rest."""
-        offset, self.scale = offset_and_scale(self.labels)
+        offset, self.scale = self.kernel.offset_and_scale(self.labels)
         n = len(self.labels)
         self.offset = offset * n / (n + self.offset_shrink) if n else 0.0
         self.weights = solve_lower(self.factor, self.value - self.offset * self.unit, transposed=True)
@@ -121,7 +104,7 @@ class GaussianProcess:
         """Return posterior mean and variance of observations, misfit included, for rows (n, k)."""
         cross = matern(phi.astype(np.float64), self.points)
         v = solve_lower(self.factor, cross.T)
-        return claims(cross @ self.weights, (v * v).sum(axis=0), self.offset, self.scale)
+        return claims(cross @ self.weights, (v * v).sum(axis=0), self.offset, self.scale, self.noise)
 
     def joint(self, phi: Float32) -> Float32:
         """Return the posterior covariance between rows (..., n, k) of one set each (..., n, n)."""
@@ -134,9 +117,9 @@ class GaussianProcess:
 
     def slope(self, x: Float32, weights: Float32, shift: Float32) -> Float32:
         """Return the gradient of the posterior mean at one ambient row (d,)."""
-        gap = coordinates(x, weights, shift).astype(np.float64) - self.points
+        gap = self.features(x, weights, shift).astype(np.float64) - self.points
         t = ROOT5 * np.sqrt((gap * gap).sum(axis=1))
-        along = (-5.0 / 3.0 * (1.0 + t) * np.exp(-t) * self.weights) @ gap
+        along = (-5.0 / 3.0 * (1.0 + t) * np.exp(-t) * self.weights) @ gap / self.kernel.lengths
         return np.asarray(weights @ along.astype(np.float32))
 
     def update(self, phi: Float32, residual: Float, variance: Float, strength: float) -> Growth:
@@ -162,7 +145,9 @@ class GaussianProcess:
         return Growth.between(before, self)
 
 
-def fit_gaussian(phi: Float32, value: Float, variance: Float, *, offset_shrink: float = 0.0) -> GaussianProcess:
+def fit_gaussian(
+    phi: Float32, value: Float, variance: Float, *, offset_shrink: float = 0.0, learns: bool = False
+) -> GaussianProcess:
     """Fit a Gaussian process to labels at coordinates.
 
     Parameters
@@ -173,11 +158,14 @@ def fit_gaussian(phi: Float32, value: Float, variance: Float, *, offset_shrink: 
         Claimed variance of each label, in property sd squared; the misfit comes on top.
     offset_shrink : float
         Records at which the offset counts half; 0 leaves it as the mean.
+    learns : bool
+        Whether the kernel is learned from the labels.
     """
     none = np.zeros(0)
-    process = GaussianProcess(np.zeros((0, phi.shape[1])), np.zeros((0, 0)), none, none, none, offset_shrink)
+    found = learned(phi, value, variance) if learns and len(phi) else FIXED
+    process = GaussianProcess(np.zeros((0, phi.shape[1])), np.zeros((0, 0)), none, none, none, offset_shrink, found)
     if len(phi):
-        _extend(process, phi.astype(np.float64), value, variance + NOISE, 1.0)
+        _extend(process, phi.astype(np.float64) / found.lengths, value, variance + found.noise, 1.0)
     return process
 
 
@@ -186,7 +174,7 @@ def _extend(process: GaussianProcess, points: Float, labels: Float, variance: Fl
     n, r = len(process.points), len(points)
     reached = solve_lower(process.factor, matern(process.points, points)).T
     inner = matern(points, points) - reached @ reached.T
-    inner.flat[:: r + 1] += variance
+    inner.flat[:: r + 1] += variance / process.kernel.unit
     half = np.asarray(np.linalg.cholesky(inner), np.float64)
     root = min(1.0, strength) ** 0.5
     factor = np.zeros((n + r, n + r))
@@ -218,6 +206,8 @@ class Growth:
         Their block of the factor.
     scales : (float, float)
         Scale before and after.
+    noise : float
+        Variance of the misfit.
     """
 
     points: Float
@@ -226,6 +216,7 @@ class Growth:
     solved: Float
     block: Float
     scales: tuple[float, float]
+    noise: float
 
     @classmethod
     def between(cls, before: GaussianProcess, after: GaussianProcess) -> Growth:
@@ -235,7 +226,7 @@ class Growth:
         weights[:n] -= before.weights
         solved = solve_lower(before.factor, np.asarray(after.factor[n:, :n].T), transposed=True)
         block, scales = after.factor[n:, n:], (before.scale, after.scale)
-        return cls(after.points, after.offset - before.offset, weights, solved, block, scales)
+        return cls(after.points, after.offset - before.offset, weights, solved, block, scales, after.noise)
 
     def apply(self, phi: Float32, mean: Float32, variance: Float32) -> None:
         """Bring cached predictions at rows `phi` up to date, in place."""
@@ -244,8 +235,8 @@ class Growth:
         mean += (cross @ self.weights + self.shift).astype(np.float32)
         taken = solve_lower(self.block, (cross[:, n:] - cross[:, :n] @ self.solved).T)
         before, after = self.scales
-        left = (variance - np.float32(NOISE)) / before**2 - (taken * taken).sum(axis=0)
-        variance[...] = (after**2 * np.maximum(left, 0.0) + NOISE).astype(np.float32)
+        left = (variance - np.float32(self.noise)) / before**2 - (taken * taken).sum(axis=0)
+        variance[...] = (after**2 * np.maximum(left, 0.0) + self.noise).astype(np.float32)
 
 
 # --------------------------------------------------------------------------- the same points again and again
@@ -260,10 +251,12 @@ class GrowingPosterior:
         Coordinates in units of the length scale.
     most : int
         Observations there will be at most.
+    kernel : Kernel
     """
 
-    def __init__(self, points: Float32, most: int) -> None:
-        self.points = points.astype(np.float64)
+    def __init__(self, points: Float32, most: int, kernel: Kernel = FIXED) -> None:
+        self.kernel = kernel
+        self.points = points.astype(np.float64) / kernel.lengths
         self.squares = (self.points * self.points).sum(axis=1)
         self.half = np.empty((most, len(points)))  # row j: v_j at every point, the j-th column of the growing factor
         self.rows: list[int] = []
@@ -275,9 +268,9 @@ class GrowingPosterior:
         n = len(self.rows)
         past = self.half[:n]
         squared = self.squares + self.squares[row] - 2.0 * (self.points @ self.points[row])
-        fresh = _of_distance(np.sqrt(np.maximum(squared, 0.0)))
+        fresh = of_distance(np.sqrt(np.maximum(squared, 0.0)))
         fresh -= past[:, row] @ past
-        root = float(np.sqrt(max(1.0 - self.reduction[row], 0.0) + variance))
+        root = float(np.sqrt(max(1.0 - self.reduction[row], 0.0) + variance / self.kernel.unit))
         fresh /= root
         self.value += fresh * ((label - self.value[row]) / root)
         self.unit += fresh * ((1.0 - self.unit[row]) / root)
@@ -286,15 +279,27 @@ class GrowingPosterior:
         self.labels[n], self.roots[n] = label, root
         self.rows.append(row)
 
+    def observe_all(self, rows: list[int], labels: Float, variance: float) -> None:
+        """Enter the first labels together, as :meth:`observe` does one by one."""
+        n = len(rows)
+        cross = matern(self.points[rows], self.points)
+        inner = cross[:, rows]
+        inner.flat[:: n + 1] += variance / self.kernel.unit
+        factor = np.asarray(np.linalg.cholesky(inner), np.float64)
+        self.half[:n] = half = solve_lower(factor, cross)
+        self.value, self.unit = solve_lower(factor, np.stack([labels, np.ones(n)], axis=1)).T @ half
+        self.reduction = (half * half).sum(axis=0)
+        self.rows, self.labels[:n], self.roots[:n] = list(rows), labels, factor.diagonal()
+
     def mean(self) -> Float32:
         """Return the posterior mean at every point (N,)."""
-        offset, _ = offset_and_scale(self.labels[: len(self.rows)])
+        offset, _ = self.kernel.offset_and_scale(self.labels[: len(self.rows)])
         return (self.value - offset * self.unit).astype(np.float32) + np.float32(offset)
 
     def predict(self) -> tuple[Float32, Float32]:
         """Return posterior mean and variance of observations, misfit included, at every point (N,)."""
-        offset, scale = offset_and_scale(self.labels[: len(self.rows)])
-        return claims(self.value - offset * self.unit, self.reduction, offset, scale)
+        offset, scale = self.kernel.offset_and_scale(self.labels[: len(self.rows)])
+        return claims(self.value - offset * self.unit, self.reduction, offset, scale, self.kernel.noise)
 
     def sample(self, prior: Float32, noise: Float) -> Float32:
         """Draw from the posterior at every point (N,): a draw from the prior, corrected by the data (Matheron's rule).
@@ -304,11 +309,11 @@ class GrowingPosterior:
         prior : float32 (N,)
             Draw from the prior.
         noise : float64 (n,)
-            Draws of the labels' noise.
+            Draws of the labels' noise, in property sd.
         """
         n = len(self.rows)
-        offset, scale = offset_and_scale(self.labels[:n])
+        offset, scale = self.kernel.offset_and_scale(self.labels[:n])
         factor = np.tril(self.half[:n, self.rows].T, -1)
         factor.flat[:: n + 1] = self.roots[:n]
-        gap = (self.labels[:n] - offset) / scale - prior[self.rows] - noise
+        gap = (self.labels[:n] - offset) / scale - prior[self.rows] - noise / self.kernel.unit**0.5
         return np.asarray(offset + scale * (prior + solve_lower(factor, gap) @ self.half[:n]), np.float32)

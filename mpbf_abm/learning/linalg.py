@@ -56,16 +56,22 @@ def gram(phi: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
 @kernel
 def inverse(matrix: Float) -> Float:
     """Return the inverse of a symmetric positive definite matrix by Cholesky factorisation."""
+    return inverse_and_root(matrix)[0]
+
+
+def inverse_and_root(matrix: Float) -> tuple[Float, float]:
+    """Return the inverse, and the logarithm of the square root of the determinant."""
     from scipy.linalg import lapack
 
     factor, info = lapack.dpotrf(matrix, lower=1)
     if info != 0:
         raise np.linalg.LinAlgError("the posterior precision is not positive definite")
+    root = float(np.log(factor.diagonal()).sum())
     half, _ = lapack.dpotri(factor, lower=1)
     # The upper triangle is zero; mirrored, the diagonal counts twice.
     full = np.asarray(half + half.T)
     full.flat[:: len(full) + 1] *= 0.5
-    return full
+    return full, root
 
 
 @kernel

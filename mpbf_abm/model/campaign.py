@@ -1,14 +1,17 @@
 """Sequential-learning campaigns: one planner on one pool, without the community around it.
 
-The ecosystem with the preset ``pool`` makes the same choices with the same keyed draws; it is what this
-fast way is tested against. The posterior is kept over the whole pool, so that an experiment costs O(n N).
+The kernel is learned by default, often while experiments are few and seldom later. With the fixed kernel the ecosystem
+with the preset ``pool`` makes the same choices with the same keyed draws; it is what this fast way is tested against.
+The posterior is kept over the whole pool, so that an experiment costs O(n N).
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +20,8 @@ from mpbf_abm.errors import did_you_mean, lines_where, refuse_any
 from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.encoders import descriptor_encoder
-from mpbf_abm.learning.gaussian import NOISE, GrowingPosterior, coordinate_map, coordinates
+from mpbf_abm.learning.gaussian import GrowingPosterior, coordinate_map, coordinates
+from mpbf_abm.learning.kernels import learned
 from mpbf_abm.learning.linalg import features
 from mpbf_abm.learning.models import claimed_sd, frequencies
 from mpbf_abm.model.commons import PLANNER, record_keys
@@ -30,6 +34,8 @@ from mpbf_abm.streams import Streams, normal_quantile, splitmix
 MOST_FOUNDING = 64  # as many records at the founding of a pool are distinct materials
 PRIOR_FEATURES = 1_024  # random features of a draw from the prior (Thompson sampling)
 LEAST_VARIANCE = 1e-6  # of a label
+KERNELS = ("learned", "fixed")
+REFIT = 1.15  # growth of the number of labels after which the kernel is learned anew
 NEVER = np.float32(-np.inf)
 
 
@@ -75,7 +81,15 @@ class Campaign(Shown):
 
 
 def check_campaign(
-    space: MaterialsSpace, rules: Sequence[str], *, budget: int, batch: int, founding: int, kappa: float, noise: float
+    space: MaterialsSpace,
+    rules: Sequence[str],
+    *,
+    budget: int,
+    batch: int,
+    founding: int,
+    kappa: float,
+    noise: float,
+    kernel: str,
 ) -> None:
     """Check what a campaign is to do; all faults at once."""
     faults = [
@@ -91,6 +105,7 @@ def check_campaign(
         (not fits, f"founding = {founding}: must be 1 to {most} materials"),
         (fits and not founding < budget <= space.size, f"budget = {budget}: must be {spent}"),
         (batch < 1, f"batch = {batch}: must be at least 1"),
+        (kernel not in KERNELS, f"kernel = '{kernel}': must be {' or '.join(KERNELS)}"),
     )
     faults += [fault.removeprefix("planners.") for fault in value_faults("planners.kappa", kappa)]
     faults += lines_where((not 0 <= noise < float("inf"), f"noise = {noise:g}: must be at least 0"))
@@ -107,6 +122,7 @@ def run_campaign(
     founding: int = 5,
     kappa: float = 1.0,
     noise: float = 0.0,
+    kernel: str = "learned",
     enough: int | None = None,
 ) -> Campaign:
     """Run one campaign on a pool.
@@ -129,6 +145,8 @@ def run_campaign(
         Weight of the sd in ucb and ranking.
     noise : float
         Standard deviation of a measurement, in property sd.
+    kernel : str
+        learned: a length for each column, signal and noise follow from the labels; fixed: as in the preset `pool`.
     enough : int, optional
         Stop when so many of the top set were found.
 
@@ -136,13 +154,17 @@ def run_campaign(
     -----
     Thompson sampling draws from the prior by random features and corrects it by the data (Wilson et al. 2020); the
     ecosystem factorises the covariance of all candidates instead. With a batch above 1, planners of the ecosystem
-    would all choose the first. In every other case the choices are those of the ecosystem.
+    would all choose the first. In every other case the choices with the fixed kernel are those of the ecosystem.
+
+    The kernel is learned at the start and whenever there are REFIT times as many labels as the last time. With a
+    learned kernel expected improvement is that on the best mean at the materials made, as values hold noise.
     """
     budget = space.size if budget is None else budget
-    check_campaign(space, [rule], budget=budget, batch=batch, founding=founding, kappa=kappa, noise=noise)
+    options: dict[str, Any] = {"budget": budget, "founding": founding, "kappa": kappa, "noise": noise, "kernel": kernel}
+    check_campaign(space, [rule], batch=batch, **options)
     with one_thread():
         start = time.process_time()
-        made = _Lab(space, rule, seed, budget, founding, kappa, noise)
+        made = _Lab(space, rule, seed, **options)
         while len(made.materials) < budget and (enough is None or space.top[made.materials].sum() < enough):
             made.round(min(batch, budget - len(made.materials)))
         seconds = time.process_time() - start
@@ -154,12 +176,21 @@ class _Lab:
     """State of a campaign."""
 
     def __init__(
-        self, space: MaterialsSpace, rule: str, seed: int, budget: int, founding: int, kappa: float, noise: float
+        self,
+        space: MaterialsSpace,
+        rule: str,
+        seed: int,
+        *,
+        budget: int,
+        founding: int,
+        kappa: float,
+        noise: float,
+        kernel: str,
     ) -> None:
         self.space, self.rule, self.kappa, self.noise = space, rule, kappa, noise
         self.reads = RULES[rule]
         self.streams = Streams(seed)
-        self.variance = float(np.float32(max(noise**2, LEAST_VARIANCE))) + NOISE
+        self.variance = float(np.float32(max(noise**2, LEAST_VARIANCE)))
         self.materials: list[int] = []
         self.observed: list[float] = []
         self.open = np.ones(space.size, bool)
@@ -168,7 +199,10 @@ class _Lab:
         x = space.ambient_rows(np.arange(space.size), np.zeros((space.size, 0), np.float32))
         encoder = descriptor_encoder(space.span, np.ones(space.width))
         self.points = coordinates(x, *coordinate_map(encoder, PRESETS["pool"]["trainers.length_scale"]))
-        self.posterior = GrowingPosterior(self.points, budget if self.reads.draws != "order" else 0)
+        self.most = budget if self.reads.draws != "order" else 0
+        self.learns = kernel == "learned" and self.most > 0
+        self.refit_at = founding
+        self.posterior = GrowingPosterior(self.points, self.most)
         self.prior: Float32 | None = None
         self.keys = splitmix(space.material_keys.astype(np.uint64))
         first = np.argsort(self.streams.uniform("found.pool", 0, space.size), kind="stable")[:founding]
@@ -183,11 +217,26 @@ class _Lab:
             self.materials.append(row)
             self.observed.append(value)
             if self.reads.draws != "order":
-                self.posterior.observe(row, value, self.variance)
+                self.posterior.observe(row, value, self.label_variance)
         self.open[rows] = False
+
+    @property
+    def label_variance(self) -> float:
+        """Return the noise of a label, the misfit included."""
+        return self.variance + self.posterior.kernel.noise
+
+    def refit(self) -> None:
+        """Learn the kernel from what was observed, and renew the posterior."""
+        rows, labels = self.materials, np.array(self.observed)
+        kernel = learned(self.points[rows], labels, np.full(len(rows), self.variance), self.posterior.kernel)
+        self.posterior, self.prior = GrowingPosterior(self.points, self.most, kernel), None
+        self.posterior.observe_all(rows, labels, self.label_variance)
+        self.refit_at = max(len(rows) + 1, math.ceil(REFIT * len(rows)))
 
     def round(self, count: int) -> None:
         """Choose materials and make them."""
+        if self.learns and len(self.materials) >= self.refit_at:
+            self.refit()
         self.enter(self.choose(count), lambda: self.noise_draws(count))
         # The reference of expected improvement is the lab's own best, at least the mean.
         self.best = max(self.best, *self.observed[-count:])
@@ -207,7 +256,9 @@ class _Lab:
             mean = sd = self.posterior.mean()
         else:
             mean, variance = self.posterior.predict()
-            sd = claimed_sd(variance - np.float32(NOISE))
+            sd = claimed_sd(variance - np.float32(self.posterior.kernel.noise))
+        if self.learns and self.reads.best:
+            self.best = float(mean[self.materials].max())
         if self.reads.ranks:
             return self.ranked(mean, sd, count)
         draws = self.sample() if self.reads.draws == "posterior" else None
@@ -231,10 +282,11 @@ class _Lab:
         """Draw from the posterior at every material (Thompson sampling)."""
         if self.prior is None:
             omega, phase = frequencies(self.streams, 0, self.points.shape[1], PRIOR_FEATURES)
-            self.prior = features(self.points, omega.astype(np.float32), phase)[:, :-1]
+            points = self.posterior.points.astype(np.float32)
+            self.prior = features(points, omega.astype(np.float32), phase)[:, :-1]
         weights = self.streams.normal("campaign.prior", self.rounds, PRIOR_FEATURES).astype(np.float32)
         noise = self.streams.normal("campaign.noise", self.rounds, len(self.materials))
-        return self.posterior.sample(self.prior @ weights, np.sqrt(self.variance) * noise)
+        return self.posterior.sample(self.prior @ weights, np.sqrt(self.label_variance) * noise)
 
     def order(self, rows: Int) -> Float:
         """Keyed numbers of materials in this round: the smallest goes first."""

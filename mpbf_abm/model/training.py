@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float, Float32, Int, kernel
 from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encoder
-from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, fit_gaussian
+from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, coordinates, fit_gaussian
 from mpbf_abm.learning.heads import Head, fit_head
 from mpbf_abm.learning.models import frequencies
 from mpbf_abm.model.commons import GENERATED
@@ -20,6 +20,7 @@ from mpbf_abm.model.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
 from mpbf_abm.model.world import World
 
 FIRST_VIEW, SECOND_VIEW = 1, 2
+PROCESSES = ("gaussian_process", "gaussian_process_ard")  # heads: the kernel fixed, or learned at every training
 
 
 def training_rows(world: World, sources: NDArray[np.bool_], scale: float) -> Int:
@@ -116,7 +117,7 @@ def head_features(world: World, encoder: Encoder, lineage: int, scale: float) ->
 def feature_map(world: World, encoder: Encoder, lineage: int, count: int) -> tuple[Float32, Float32]:
     """Weights and phases of some number of random features, or of the coordinates of a Gaussian process."""
     p = world.p.trainers
-    if p.head == "gaussian_process":
+    if p.head in PROCESSES:
         return coordinate_map(encoder, p.length_scale)
     if (lineage, count) not in world.frequencies:
         world.frequencies[lineage, count] = frequencies(world.streams, lineage, world.space.width, count)
@@ -142,6 +143,7 @@ def fitted(
     kind: str, x: Float32, weights: Float32, phase: Float32, value: Float, variance: Float, shrink: float = 0.0
 ) -> Head | GaussianProcess:
     """Fit a head of some kind to labels at ambient rows."""
-    if kind == "gaussian_process":
-        return fit_gaussian(GaussianProcess.features(x, weights, phase), value, variance, offset_shrink=shrink)
+    if kind in PROCESSES:
+        phi, learns = coordinates(x, weights, phase), kind == PROCESSES[1]
+        return fit_gaussian(phi, value, variance, offset_shrink=shrink, learns=learns)
     return fit_head(Head.features(x, weights, phase), value, variance, offset_shrink=shrink)

@@ -106,7 +106,7 @@ def pool_text(space: MaterialsSpace, summary: pd.DataFrame, options: dict[str, A
     head = ["rule", "AF@30", "AF@50", "AF@80", "EF", "top @10 % of pool", "found best", "CPU s"]
     width, seeds = len(space.origin["descriptors"]), int(summary["seeds"].max())
     pool = f"{space.size} settings, {width} descriptor{'s' * (width != 1)}, the best {int(space.top.sum())} sought"
-    start = f"{options['founding']} at the start, batch {options['batch']}"
+    start = f"{options['founding']} at the start, batch {options['batch']}, {options['kernel']} kernel"
     factors = "AF@x: experiments by chance over experiments until x % of the best are found"
     notes = [f"mean (95 % interval over seeds). {factors}; EF: found at the end over by chance"]
     if (summary.filter(like="_reached").min(axis=1) < summary["seeds"]).any():

@@ -71,24 +71,32 @@ def test_an_object_for_each_agent_is_timed_beside_columns():
 def test_campaigns_with_a_general_library_start_from_the_same_materials(monkeypatch):
     asked = []
 
-    def upper(x, y, ahead):
+    def near(x, y, ahead):
         asked.append((len(x), len(ahead)))
-        return -np.abs(ahead - x[np.argmax(y)]).sum(axis=1)  # what is nearest to the best
+        return -np.abs(ahead - x[np.argmax(y)]).sum(axis=1), np.zeros(len(ahead))  # what is nearest to the best
 
-    monkeypatch.setattr(peers, "PEERS", {"near": ("numpy", upper), "none": ("no_such_library", upper)})
-    rows = {r["name"]: r for r in peers.synthetic(60, 2)}
+    monkeypatch.setattr(peers, "PEERS", {"near": ("numpy", near), "none": ("no_such_library", near)})
+    space = pools.synthetic_pool(60)
+    factor, cost, none = peers.campaigns({"p": space}, 2)
     assert asked[0] == (5, 55)
     assert all(sum(pair) == 60 for pair in asked)
-    assert {"AF@50 / near, pool of 60", "near / ours, CPU, pool of 60", "campaigns with none: not installed"} == set(
-        rows
-    )
-    assert rows["AF@50 / near, pool of 60"]["theirs"] > 1
+    assert [row["name"] for row in (factor, cost, none)] == [
+        "AF@50 / near, p",
+        "near / ours, CPU, p",
+        "campaigns with none: not installed",
+    ]
+    assert factor["theirs"] > 1
+    assert factor["low"] < factor["value"] == pytest.approx(factor["ours"] / factor["theirs"])
+    # A campaign for which the budget does not suffice counts as the budget.
+    monkeypatch.setattr(peers, "MOST_SPENT", 6)
+    short = peers.Made.of(space, 2, lambda *_: float("inf"))
+    assert (short.missed, short.spent.tolist()) == (2, [6.0, 6.0])
 
 
 def test_scikit_learn_finds_the_top_of_a_smooth_pool():
     x = np.linspace(0, 1, 40)[:, None]
     y = np.sin(6 * x[:, 0])
-    assert abs(int(np.argmax(peers.sklearn_upper(x[::5], y[::5], x))) - int(np.argmax(y))) <= 3
+    assert abs(int(np.argmax(peers.sklearn_process(x[::5], y[::5], x)[0])) - int(np.argmax(y))) <= 3
 
 
 def test_chunks_give_two_costs_and_test_them(monkeypatch):

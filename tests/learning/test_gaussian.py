@@ -10,16 +10,8 @@ from numpy.typing import NDArray
 
 from mpbf_abm import Ecosystem, MaterialsSpace, Parameters
 from mpbf_abm.learning.encoders import descriptor_encoder, train_encoder
-from mpbf_abm.learning.gaussian import (
-    MIN_SCALE,
-    NOISE,
-    GaussianProcess,
-    GrowingPosterior,
-    coordinate_map,
-    coordinates,
-    fit_gaussian,
-    matern,
-)
+from mpbf_abm.learning.gaussian import GaussianProcess, GrowingPosterior, coordinate_map, coordinates, fit_gaussian
+from mpbf_abm.learning.kernels import MIN_SCALE, NOISE, Kernel, matern
 
 Float = NDArray[np.float64]
 
@@ -67,6 +59,56 @@ def test_a_fit_is_the_textbook_posterior() -> None:
     expected_mean, expected_variance = textbook(x.astype(float), y, v + NOISE, at.astype(float))
     np.testing.assert_allclose(mean, expected_mean, atol=2e-6)
     np.testing.assert_allclose(variance, expected_variance, atol=2e-6)
+
+
+LEARNED = Kernel(np.array([0.5, 2.0, 1.0]), 0.04, 3.0)
+
+
+def test_with_a_kernel_of_its_own_a_pool_has_the_textbook_posterior_entered_together_or_one_by_one() -> None:
+    x, y, _, _ = problem(24)
+    together, single = (GrowingPosterior(x, 24, LEARNED) for _ in range(2))
+    together.observe_all(list(range(8)), y[:8], 0.3 + LEARNED.noise)
+    for row in range(12):
+        single.observe(row, y[row], 0.3 + LEARNED.noise)
+        if row >= 8:
+            together.observe(row, y[row], 0.3 + LEARNED.noise)
+    # With a scale of its own the textbook's is of labels whose spread is that scale.
+    inner = 9.0 * matern(x[:12] / LEARNED.lengths, x[:12] / LEARNED.lengths) + (0.3 + 0.04) * np.eye(12)
+    cross = 9.0 * matern(x.astype(float) / LEARNED.lengths, x[:12] / LEARNED.lengths)
+    mean = y[:12].mean() + cross @ np.linalg.solve(inner, y[:12] - y[:12].mean())
+    variance = 9.0 - np.einsum("ij,ji->i", cross, np.linalg.solve(inner, cross.T)) + 0.04
+    for posterior in (together, single):
+        np.testing.assert_allclose(posterior.predict()[0], mean, atol=1e-5)
+        np.testing.assert_allclose(posterior.predict()[1], variance, atol=1e-5)
+        draw = posterior.sample(np.zeros(len(x), np.float32), np.zeros(12))
+        np.testing.assert_allclose(draw, mean, atol=1e-5)
+    noise = np.random.default_rng(0).normal(size=12)
+    moved = together.sample(np.zeros(len(x), np.float32), noise)
+    np.testing.assert_allclose(moved, mean - cross @ np.linalg.solve(inner, noise), atol=1e-5)
+
+
+def test_a_head_learns_its_kernel_and_is_corrected_exactly() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(60, 4)).astype(np.float32)
+    y, v = np.sin(2 * x[:, 0].astype(float)), rng.uniform(0, 0.1, 60)
+    encoder = train_encoder(x, np.ones_like(x), "masked", 4, np.ones(4))
+    weights, shift = coordinate_map(encoder, 0.7)
+    head = fit_gaussian(coordinates(x[:50], weights, shift), y[:50], v[:50], learns=True)
+    assert (head.kernel.lengths != 1).all()
+    phi = head.features(x, weights, shift)
+    mean, variance = head.predict(phi)
+    kernel = head.kernel.unit * matern(phi[:50].astype(float), phi[:50].astype(float))
+    expected = np.linalg.solve(kernel + np.diag(v[:50] + head.noise), y[:50] - y[:50].mean())
+    np.testing.assert_allclose(mean[:50], y[:50].mean() + kernel @ expected, atol=1e-4)
+    residual = (y[50:] - mean[50:]).astype(np.float32).astype(float)
+    change = head.update(phi[50:], residual, v[50:] + head.noise, 1.0)
+    change.apply(phi, mean, variance)
+    for cached, now in zip((mean, variance), head.predict(phi), strict=True):
+        np.testing.assert_allclose(cached, now, atol=1e-5)
+    at, step = x[0], 1e-2
+    ends = np.stack([at + sign * step * np.eye(4, dtype=np.float32)[j] for j in range(4) for sign in (1, -1)])
+    values = head.centred(head.features(ends, weights, shift)).astype(float).reshape(4, 2)
+    np.testing.assert_allclose(head.slope(at, weights, shift), (values[:, 0] - values[:, 1]) / (2 * step), atol=5e-3)
 
 
 def test_the_posterior_of_a_pool_is_the_textbook_posterior_after_every_label() -> None:
@@ -227,6 +269,7 @@ def test_descriptors_without_pretraining_become_a_unit_box() -> None:
         {"trainers.objective": "mixed", "planners.source": "inverse", "trainers.scale": 2.0},
         {"planners.acquisition": "thompson", "trainers.physical_prior": True, "coupling.correction": 0.6},
         {"trainers.objective": "none", "planners.acquisition": "ucb", "coupling.pseudo_share": 0.5},
+        {"trainers.head": "gaussian_process_ard", "planners.source": "inverse"},
     ],
 )
 def test_a_community_runs_on_gaussian_processes_and_keeps_its_caches(changes: dict[str, object]) -> None:

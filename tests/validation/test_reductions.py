@@ -75,7 +75,8 @@ def test_a_family_becomes_a_pool_of_its_own_settings():
 
 def test_acceleration_is_what_chance_would_spend_over_what_was_spent():
     pool = pool_of(space_of(P), 1)
-    spent = community.run_campaign(pool, "greedy", 4, enough=wanted(pool, 0.5)).spent(wanted(pool, 0.5))
+    enough = wanted(pool, 0.5)
+    spent = community.run_campaign(pool, "greedy", 4, enough=enough, kernel="fixed").spent(enough)
     one = factor([pool], "greedy", 4)
     assert one == pytest.approx(by_chance(pool) / spent)
     other = pool_of(space_of(P), 0)

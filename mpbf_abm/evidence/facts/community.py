@@ -210,7 +210,10 @@ def factor(pools: Sequence[MaterialsSpace], rule: str, seed: int) -> float:
     """Return the acceleration at half of the top set, geometric mean over pools; NaN without any."""
     if not pools:
         return math.nan
-    spent = [run_campaign(pool, rule, seed, enough=wanted(pool, 0.5)).spent(wanted(pool, 0.5)) for pool in pools]
+    enough = [wanted(pool, 0.5) for pool in pools]
+    spent = [
+        run_campaign(pool, rule, seed, enough=k, kernel="fixed").spent(k) for pool, k in zip(pools, enough, strict=True)
+    ]
     return math.exp(float(np.mean([math.log(by_chance(pool) / n) for pool, n in zip(pools, spent, strict=True)])))
 
 

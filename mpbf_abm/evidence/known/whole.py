@@ -191,7 +191,7 @@ def _log_factors(folder: Path, keys: Sequence[int], name: str, rule: str) -> Flo
     """Return log10 of the acceleration factor of a rule at half of a pool's top set, one for each key."""
     space = pool_space(folder, name)
     enough = wanted(space, 0.5)
-    spent = [run_campaign(space, rule, key, enough=enough).spent(enough) for key in keys]
+    spent = [run_campaign(space, rule, key, enough=enough, kernel="fixed").spent(enough) for key in keys]
     return np.log10([by_chance(space) / n for n in spent])
 
 
