@@ -151,6 +151,17 @@ class SpaceParameters(Group):
         0.9,
         source="assumed; databases hold up to 95 % redundant entries (fact 9, held out)",
     )
+    observed_dims: int = _p(
+        "width of the observed descriptor, in which the blocks are hidden under noise; 0 shows the blocks themselves",
+        0,
+        0,
+        2_048,
+        unit="columns",
+    )
+    signal: float = _p(
+        "amplitude of the blocks in the observed descriptor, in which noise is 1", 2.0, None, 100, unit="noise sd", gt=0
+    )
+    view_noise: float = _p("variance share of that noise that differs between observations of one material", 0.0, 0, 1)
     top_share: float = _p("share of feasible materials that form the top set", 0.01, None, 0.5, gt=0, source=DESIGN)
     dense_share: float = _p("share of families, the largest ones, that count as dense", 0.1, 0, 1, source=DESIGN)
 
@@ -173,6 +184,13 @@ class SpaceParameters(Group):
                 ),
             ),
             (
+                0 < self.observed_dims < self.block_dims,
+                (
+                    f"space.observed_dims = {self.observed_dims}: must be 0, or at least the width of the four blocks, "
+                    f"{self.block_dims}"
+                ),
+            ),
+            (
                 not math.isclose(shares, 1.0, abs_tol=1e-6),
                 (
                     "space.bias_family, space.bias_smooth and space.bias_scatter are variance shares: "
@@ -181,6 +199,11 @@ class SpaceParameters(Group):
             ),
         )
         return self
+
+    @property
+    def block_dims(self) -> int:
+        """Columns of the four blocks together."""
+        return self.quantum_dims + self.meso_dims + self.gauge_dims + self.spurious_dims
 
 
 class FoundingParameters(Group):

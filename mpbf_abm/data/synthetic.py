@@ -38,7 +38,7 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     affinity, position_factor = _family_positions(p.families, streams)
     quantum = _quantum(p, streams, start, position_factor)
     meso = streams.normal("space.meso", 0, (p.materials, p.meso_dims)).astype(np.float32)
-    _near_duplicates(p, streams, start, family, quantum, meso)
+    original = _near_duplicates(p, streams, start, family, quantum, meso)
 
     smooth = _standard(random_field(streams, "space.property.quantum", quantum, p.ruggedness))
     joint = np.concatenate([quantum / np.float32(p.ruggedness), meso / np.float32(MESO_LENGTH)], axis=1)
@@ -81,6 +81,7 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
         "family_names": tuple(f"family {k}" for k in range(p.families)),
         "gauge_amplitude": p.gauge_amplitude,
         "origin": {"kind": "synthetic", "seed": streams.seed},
+        "noise_keys": original.astype(np.uint64),
     }
 
 
@@ -145,8 +146,8 @@ def _quantum(p: SpaceParameters, streams: Streams, start: Int, factor: Float) ->
 
 def _near_duplicates(
     p: SpaceParameters, streams: Streams, start: Int, family: Int, quantum: Float32, meso: Float32
-) -> None:
-    """Let a share of materials nearly copy another one of their family (in place)."""
+) -> Int:
+    """Let a share of materials nearly copy another one of their family (in place); return what each copies (N,)."""
     draw = streams.uniform("space.duplicate", 0, (p.materials, 2))
     original = draw[:, 0] >= p.near_duplicates
     # A family of copies alone has nothing to copy: its first member stays itself.
@@ -160,6 +161,9 @@ def _near_duplicates(
     jitter = streams.normal("space.duplicate.jitter", 0, (p.materials, 2)).astype(np.float32)
     quantum[copies] = quantum[source] + 0.02 * jitter[copies, :1]
     meso[copies] = meso[source] + 0.02 * jitter[copies, 1:]
+    copied = np.arange(p.materials)
+    copied[copies] = source
+    return copied
 
 
 def _spurious(p: SpaceParameters, streams: Streams, value: Float32, dense: NDArray[np.bool_]) -> Float32:

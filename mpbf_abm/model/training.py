@@ -56,26 +56,40 @@ def input_scale(world: World, invariance: float) -> Float:
     return scale
 
 
-def record_descriptors(world: World, rows: Int, view: int = FIRST_VIEW) -> Float32:
-    """Ambient descriptors of records, each in the gauge that follows from its key (n, d)."""
-    gauge = world.streams.record_normal(f"record.gauge.{view}", world.commons.key[rows], world.space.dims["gauge"])
-    return world.space.ambient_rows(world.commons.material[rows], gauge)
+def record_descriptors(world: World, rows: Int, view: int = FIRST_VIEW, gains: Float32 | None = None) -> Float32:
+    """Ambient descriptors of records, each in the view that follows from its key (n, d)."""
+    own = world.streams.record_normal(f"record.gauge.{view}", world.commons.key[rows], world.space.view_dims)
+    return world.space.ambient_rows(world.commons.material[rows], own, gains)
 
 
 def column_gains(world: World, block_gains: Float32) -> Float32:
-    """Spread gains per block (n, 4) over ambient columns (n, d)."""
-    return np.repeat(block_gains, [world.space.dims[b] for b in BLOCKS], axis=1)
+    """Spread gains per block (n, 4) over ambient columns (n, d); columns of noise alone are always shown."""
+    space = world.space
+    blocks = np.repeat(block_gains, [space.dims[b] for b in BLOCKS], axis=1)
+    return np.pad(blocks, ((0, 0), (0, space.width - space.block_width)), constant_values=1.0)
 
 
 def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -> Encoder:
-    """Train an encoder on records by one objective."""
+    """Train an encoder on records by one objective.
+
+    Where descriptors are observed with noise, each material counts once, and modalities act before the noise.
+    """
     p, commons, space = world.p.trainers, world.commons, world.space
     if objective == "none":
         return descriptor_encoder(space.span, input_scale(world, invariance))
-    x = record_descriptors(world, rows)
+    observed = space.observation is not None
+    if observed:
+        rows = rows[np.sort(np.unique(commons.material[rows], return_index=True)[1])]
     modality = commons.modality[rows]
-    gains = column_gains(world, GAINS)[modality]
-    extra: dict[str, Any] = {}
+
+    def shown(view: int, block_gains: Float32) -> tuple[Float32, Float32]:
+        gains = column_gains(world, block_gains)[modality]
+        if observed:
+            return record_descriptors(world, rows, view, gains), np.ones_like(gains)
+        return record_descriptors(world, rows, view), gains
+
+    x, gains = shown(FIRST_VIEW, GAINS)
+    extra: dict[str, Any] = {"distinct": len(rows) if observed else None}
     if objective in ("contrastive", "fusion"):
         # The second view shows the same material in another gauge through the other modalities
         # of the corpus: what both views share is what contrastive learning keeps.
@@ -83,17 +97,24 @@ def encode(world: World, rows: Int, objective: str, k: int, invariance: float) -
         others = share - np.eye(len(GAINS), dtype=np.float32) * share
         others += 1e-6
         mixed = (others / others.sum(axis=1, keepdims=True)) @ GAINS
-        extra = {
-            "second_view": record_descriptors(world, rows, SECOND_VIEW),
-            "second_gains": column_gains(world, mixed)[modality],
-            "fusion_weight": p.fusion_weight,
-        }
+        second, second_gains = shown(SECOND_VIEW, mixed)
+        extra |= {"second_view": second, "second_gains": second_gains, "fusion_weight": p.fusion_weight}
     elif objective == "graph":
-        near = space.descriptors[space.neighbours(commons.material[rows])].mean(axis=1)
-        left, none = space.dims["quantum"] + space.dims["meso"], np.zeros((len(rows), space.dims["gauge"]), np.float32)
-        ambient = np.concatenate([near[:, :left], none, near[:, left:]], 1)
-        extra = {"smoothed": (1 - np.float32(p.graph_smoothing)) * x + np.float32(p.graph_smoothing) * ambient}
+        near = neighbour_mean(world, rows)
+        extra["smoothed"] = (1 - np.float32(p.graph_smoothing)) * x + np.float32(p.graph_smoothing) * near
     return train_encoder(x, gains, objective, k, input_scale(world, invariance), **extra)
+
+
+def neighbour_mean(world: World, rows: Int) -> Float32:
+    """Mean ambient descriptors of the neighbours of records' materials, not turned (n, d)."""
+    space = world.space
+    near = space.neighbours(world.commons.material[rows])
+    if space.observation is not None:
+        flat = space.ambient_rows(near.ravel(), np.zeros((near.size, space.view_dims), np.float32))
+        return np.asarray(flat.reshape(*near.shape, -1).mean(axis=1))
+    mean = space.descriptors[near].mean(axis=1)
+    left, none = space.dims["quantum"] + space.dims["meso"], np.zeros((len(rows), space.dims["gauge"]), np.float32)
+    return np.concatenate([mean[:, :left], none, mean[:, left:]], 1)
 
 
 def labels(world: World, rows: Int) -> tuple[Float, Float]:

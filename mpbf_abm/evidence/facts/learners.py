@@ -63,7 +63,7 @@ class Learned:
 
     def shown(self, material: Int) -> Float32:
         """Return ambient descriptors of materials in separate gauges (n, d)."""
-        width = self.world.space.dims["gauge"]
+        width = self.world.space.view_dims
         gauge = self.world.streams.normal("validation.gauge", 0, (len(material), width)).astype(np.float32)
         return self.world.space.ambient_rows(material, gauge)
 
