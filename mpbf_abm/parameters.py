@@ -311,7 +311,12 @@ class TrainerParameters(Group):
     count: int = _p("number of trainers, one published model each", 6, 0, 10_000, unit="agents", source=DESIGN)
     retrain_interval: int = _p("ticks tau between retrainings of one trainer", 12, 1, 10_000, unit="ticks")
     records: int = _p(
-        "most records n_0 used in a retraining at scale 1", 1_600, 1, 1_000_000, unit="records", source=fitted(2, 8)
+        "most records n_0 used in a retraining at scale 1; 0 is no limit",
+        1_600,
+        0,
+        1_000_000,
+        unit="records",
+        source=fitted(2, 8),
     )
     scale: float = _p("pretraining scale P against the reference P_0 = 1", 1.0, None, 64, gt=0)
     scale_cap: float = _p("largest scale a trainer may use (compute cap)", 8.0, None, 64, gt=0)
@@ -321,6 +326,24 @@ class TrainerParameters(Group):
     latent_per_doubling: float = _p("latent directions c_k added when the scale doubles", 2.0, 0, 32, unit="directions")
     features: int = _p(
         "random features p_0 of the head at scale 1", 184, 4, 4_096, unit="features", source=fitted(7, 8)
+    )
+    features_growth: float = _p(
+        "random features per square root of scale times training records; 0 keeps their number p_0 whatever the records",
+        0.0,
+        0,
+        100,
+        unit="features",
+    )
+    features_most: int = _p("most random features where they grow with the records", 400, 32, 4_096, unit="features")
+    corpus: Literal["sample", "reachable"] = _p(
+        "what encoders are trained on: the records of the head, or every record that can be reached",
+        "sample",
+        unit="name",
+    )
+    width: Literal["fixed", "evidence"] = _p(
+        "width of the head's kernel: the length scale, or that times a factor chosen by evidence once for a lineage",
+        "fixed",
+        unit="name",
     )
     length_scale: float = _p(
         "length scale of the head's kernel per square root of latent directions, whitened "

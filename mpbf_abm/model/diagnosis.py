@@ -18,7 +18,16 @@ from mpbf_abm.model.abstraction import (
     measured_tradeoff,
     tradeoff_of,
 )
-from mpbf_abm.model.training import encode, feature_map, fit, fitted, head_features, training_rows
+from mpbf_abm.model.training import (
+    choose_width,
+    encode,
+    encoder_rows,
+    feature_map,
+    fit,
+    fitted,
+    head_features,
+    training_rows,
+)
 from mpbf_abm.model.world import World
 
 MOVED = 256  # panel materials that are turned and strained
@@ -100,9 +109,12 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     """Squared error on the panel of the same training at the reference scale P_0 = 1."""
     if model.scale == 1.0:
         return mse
-    rows = training_rows(world, world.infrastructure.trainer_sources(model.trainer), 1.0)
-    encoder = encode(world, rows, model.objective, world.p.trainers.latent_dims, model.invariance)
-    weights, phase = head_features(world, encoder, model.lineage, 1.0)
+    sources = world.infrastructure.trainer_sources(model.trainer)
+    rows = training_rows(world, sources, 1.0)
+    encoder = encode(
+        world, encoder_rows(world, sources, rows), model.objective, world.p.trainers.latent_dims, model.invariance
+    )
+    weights, phase = head_features(world, encoder, model.lineage, 1.0, len(rows))
     head, materials = fit(world, rows, weights, phase), model.panel.materials.ravel()
     mean = head.centred(head.features(model.panel.x, weights, phase)) + np.float32(head.offset)
     if model.simulated_base:
@@ -111,9 +123,9 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
 
 
 def ceiling(world: World, records: int, p: int) -> float:
-    """R^2 of the same head on the true causal descriptors (without noise) with as many measured labels, uniformly drawn.
+    """R^2 of the same head on the true causal descriptors with as many measured labels, uniformly drawn.
 
-    Computed once for each power-of-two class of sample size.
+    Descriptors are those without noise. Computed once for each power-of-two class of sample size.
     """
     known = 2 ** round(math.log2(max(2, records))), p, world.p.modalities.measured_noise
     if known not in world.ceilings:
@@ -134,9 +146,10 @@ def measured_ceiling(world: World, size: int, p: int, noise_sd: float) -> float:
     else:
         gains = np.broadcast_to(causal.astype(np.float32), x.shape)
         encoder = train_encoder(x, gains, "masked", int(space.causal.sum()), causal)
+    value, variance = truth[sample] + noise * space.difficulty[sample], np.full(size, noise_sd**2)
+    choose_width(world, encoder, -1, x, value, variance)
     weights, phase = feature_map(world, encoder, -1, p)
-    value = truth[sample] + noise * space.difficulty[sample]
-    head = fitted(world.p.trainers.head, x, weights, phase, value, np.full(size, noise_sd**2))
+    head = fitted(world.p.trainers.head, x, weights, phase, value, variance)
     panel = draw_panel(world, 0)
     y = truth[panel.materials.ravel()]
     mean, _ = head.predict(head.features(panel.clear, weights, phase))

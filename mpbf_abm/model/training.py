@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mpbf_abm.arrays import Float, Float32, Int, kernel
 from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encoder
 from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, fit_gaussian
-from mpbf_abm.learning.heads import Head, fit_head
+from mpbf_abm.learning.heads import Head, fit_head, log_evidence
+from mpbf_abm.learning.linalg import features
 from mpbf_abm.learning.models import frequencies
 from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import channel, pooled_by
@@ -20,6 +21,9 @@ from mpbf_abm.model.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
 from mpbf_abm.model.world import World
 
 FIRST_VIEW, SECOND_VIEW = 1, 2
+STEP, LEAST_FEATURES = 16, 32  # features grow in steps, so that their frequencies can be kept
+WIDTHS = (0.5, 1.0, 2.0, 4.0)  # factors on the length scale that evidence chooses from
+WIDTH_RECORDS, WIDTH_FEATURES = 600, 200  # about so many records and features judge them
 
 
 def training_rows(world: World, sources: NDArray[np.bool_], scale: float) -> Int:
@@ -32,7 +36,7 @@ def training_rows(world: World, sources: NDArray[np.bool_], scale: float) -> Int
     rows = commons.reachable(sources)
     if p.labels != "all":
         rows = rows[FIDELITY[commons.modality[rows]] == {"simulated": SIMULATED, "measured": MEASURED}[p.labels]]
-    count = max(1, round(p.records * scale))
+    count = max(1, round(p.records * scale)) if p.records else len(rows)
     u = commons.uniform()[rows]
     recent = (commons.tick[rows] > world.tick - p.retrain_interval) & (commons.origin[rows] != GENERATED)
     if p.fresh_floor == 0 or not recent.any():
@@ -126,37 +130,71 @@ def labels(world: World, rows: Int) -> tuple[Float, Float]:
     return value, channel(variance, c.uncertainty_dal_ral)
 
 
-def head_features(world: World, encoder: Encoder, lineage: int, scale: float) -> tuple[Float32, Float32]:
-    """Weights (d, p) and phases (p,) of a model's features at some scale."""
+def encoder_rows(world: World, sources: NDArray[np.bool_], rows: Int) -> Int:
+    """Rows that an encoder is trained on: those of the head, or all that can be reached."""
+    return rows if world.p.trainers.corpus == "sample" else world.commons.reachable(sources)
+
+
+def head_features(world: World, encoder: Encoder, lineage: int, scale: float, records: int) -> tuple[Float32, Float32]:
+    """Weights (d, p) and phases (p,) of a model's features at some scale and number of training records."""
     p = world.p.trainers
     if p.head == "mean":
         return np.zeros((world.space.width, 0), np.float32), np.zeros(0, np.float32)
-    return feature_map(world, encoder, lineage, max(1, round(p.features * math.sqrt(scale))))
+    count = max(1, round(p.features * math.sqrt(scale)))
+    if p.features_growth:
+        grown = STEP * round(p.features_growth * math.sqrt(scale * records) / STEP)
+        count = min(p.features_most, max(LEAST_FEATURES, grown))
+    return feature_map(world, encoder, lineage, count)
 
 
-def feature_map(world: World, encoder: Encoder, lineage: int, count: int) -> tuple[Float32, Float32]:
-    """Weights and phases of some number of random features, or of the coordinates of a Gaussian process."""
-    p = world.p.trainers
-    if p.head == "gaussian_process":
-        return coordinate_map(encoder, p.length_scale)
+def feature_map(
+    world: World, encoder: Encoder, lineage: int, count: int, width: float | None = None
+) -> tuple[Float32, Float32]:
+    """Weights and phases of some number of random features, or of the coordinates of a Gaussian process.
+
+    Their kernel is as wide as that of the lineage, if no width is given.
+    """
+    width = world.widths.get(lineage, 1.0) if width is None else width
+    length = world.p.trainers.length_scale * width
+    if world.p.trainers.head == "gaussian_process":
+        return coordinate_map(encoder, length)
     if (lineage, count) not in world.frequencies:
         world.frequencies[lineage, count] = frequencies(world.streams, lineage, world.space.width, count)
     omega, phase = world.frequencies[lineage, count]
-    length = p.length_scale * math.sqrt(encoder.k)
-    return (encoder.projection() @ omega / length).astype(np.float32), phase
+    return (encoder.projection() @ omega / (length * math.sqrt(encoder.k))).astype(np.float32), phase
+
+
+def choose_width(world: World, encoder: Encoder, lineage: int, x: Float32, value: Float, variance: Float) -> None:
+    """Choose the width of a lineage's kernel, once, by the evidence of some labels at ambient rows."""
+    if world.p.trainers.width == "fixed" or world.p.trainers.head != "bayesian" or lineage in world.widths:
+        return
+    part = slice(None, None, max(1, len(x) // WIDTH_RECORDS))
+
+    def evidence(width: float) -> float:
+        phi = features(x[part], *feature_map(world, encoder, lineage, WIDTH_FEATURES, width))
+        return log_evidence(phi, value[part], variance[part])
+
+    world.widths[lineage] = max(WIDTHS, key=evidence)
 
 
 def fit(world: World, rows: Int, weights: Float32, phase: Float32) -> Head | GaussianProcess:
     """Fit a head on records with given features."""
+    value, variance, rows = targets(world, rows)
+    p = world.p.trainers
+    # With a physical prior the mean is the simulation itself: without data the correction is zero.
+    shrink = 10.0 if p.physical_prior and not p.delta_learning else 0.0
+    return fitted(p.head, record_descriptors(world, rows), weights, phase, value, variance, shrink)
+
+
+def targets(world: World, rows: Int) -> tuple[Float, Float, Int]:
+    """What a head is fitted to on some records: values, their variances, and the rows that have them."""
     p = world.p.trainers
     if p.delta_learning:
         rows = rows[FIDELITY[world.commons.modality[rows]] == MEASURED]
     value, variance = labels(world, rows)
     if p.physical_prior or p.delta_learning:
         value = value - world.truth.simulated[world.commons.material[rows]]
-    # With a physical prior the mean is the simulation itself: without data the correction is zero.
-    shrink = 10.0 if p.physical_prior and not p.delta_learning else 0.0
-    return fitted(p.head, record_descriptors(world, rows), weights, phase, value, variance, shrink)
+    return value, variance, rows
 
 
 def fitted(

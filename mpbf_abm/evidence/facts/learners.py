@@ -174,7 +174,7 @@ def spread_of_ensemble(learned: Learned, material: Int) -> tuple[Float, Float]:
     n = len(world.commons)
     shown, predictions = learned.shown(material), []
     for member in range(MEMBERS):
-        weights, phase = head_features(world, encoder, member, learned.model.scale)
+        weights, phase = head_features(world, encoder, member, learned.model.scale, learned.model.records)
         draw = world.streams.uniform(f"validation.bootstrap.{member}", 0, n)
         head = fit(world, (draw * n).astype(np.int64), weights, phase)
         mean = head.predict(head.features(shown, weights, phase))[0]
