@@ -328,7 +328,7 @@ class TrainerParameters(Group):
         "random features p_0 of the head at scale 1", 184, 4, 4_096, unit="features", source=fitted(7, 8)
     )
     features_growth: float = _p(
-        "random features per square root of scale times training records; 0 keeps their number p_0 whatever the records",
+        "random features per square root of scale times training records; 0: p_0, whatever the records",
         0.0,
         0,
         100,

@@ -363,8 +363,8 @@ class MaterialsSpace:
         """Nearest materials of the same family, for graph encoders.
 
         The neighbour graph is defined locally: each material looks at the next 32 rows of its
-        family (cyclically) and links to the five nearest in the quantum block (where descriptors are observed: nearest as observed). Any row of the
-        graph is computed on demand, so its cost does not depend on N.
+        family (cyclically) and links to the five nearest in the quantum block, or as observed where
+        descriptors are. Any row of the graph is computed on demand, so its cost does not depend on N.
 
         Returns
         -------
