@@ -153,7 +153,7 @@ def spiked(moment: Float, directions: Float, distinct: int, centre: Float, input
 
     The corpus is taken for a spiked covariance: isotropic noise, and signal in few directions (Johnstone 2001;
     Baik and Silverstein 2006). Of d columns and N materials, c = d / N, a sample eigenvalue s^2 over that of the noise
-    s_0^2 (the mean of the discarded ones) stands for a spike l, ``s^2 / s_0^2 = (1 + l)(1 + c / l)``, whose learned
+    s_0^2 (the mean of those that are discarded) stands for a spike l, ``s^2 / s_0^2 = (1 + l)(1 + c / l)``, whose learned
     direction has the squared cosine ``o = (1 - c / l^2) / (1 + c / l)`` with the true one. Its weight is the best
     linear guess of the signal, ``l o / (1 + l o)``; at ``s^2 / s_0^2 <= (1 + sqrt c)^2`` nothing is known of it.
     The leading direction is kept in any case. Weights are scaled so that the mean variance of a kept direction is 1.
@@ -167,14 +167,18 @@ def spiked(moment: Float, directions: Float, distinct: int, centre: Float, input
         Distinct materials N, at least 1.
     centre, input_scale : float64 (d,)
     """
-    columns = int(np.count_nonzero(input_scale))
-    along = np.einsum("dk,dk->k", directions, moment @ directions)
-    rest = max(float(np.trace(moment)) - float(along.sum()), 0.0) / max(1, columns - len(along))
-    l, overlap = spike(along / max(rest, 1e-12 * max(float(along.max()), 1e-12)), columns / distinct)
-    weight = l * overlap / (1.0 + l * overlap)
-    keep = weight > 0
+    columns, along = int(np.count_nonzero(input_scale)), np.einsum("dk,dk->k", directions, moment @ directions)
+    keep, weight = np.ones(len(along), bool), np.ones(len(along))
+    while True:
+        # What is dropped is noise, too, and raises its estimate until nothing more is dropped.
+        rest = (float(np.trace(moment)) - float(along[keep].sum())) / max(1, columns - int(keep.sum()))
+        l, overlap = spike(along / max(rest, 1e-12 * float(along.max()), 1e-12), columns / distinct)
+        weight = l * overlap / (1.0 + l * overlap)
+        if ((weight > 0) >= keep).all():
+            break
+        keep &= weight > 0
     if not keep.any():
-        keep[np.argmax(along)], weight = True, np.ones_like(weight)
+        keep[np.argmax(along)], weight = True, np.ones(len(along))
     weight = weight[keep]
     size = np.sqrt(np.mean(weight**2 * along[keep])) or 1.0
     return Encoder(directions[:, keep], size / weight, np.ones(len(centre)), centre, input_scale)
