@@ -740,6 +740,16 @@ MOVED = {
 }
 # What has left the model, and the value with which it never acted.
 REMOVED = {"planners.isolated": 0}
+# What has joined the model, and the value with which it does not act.
+ADDED = {
+    "space.observed_dims": 0,
+    "space.signal": 2.0,
+    "space.view_noise": 0.0,
+    "trainers.features_growth": 0.0,
+    "trainers.features_most": 400,
+    "trainers.corpus": "sample",
+    "trainers.width": "fixed",
+}
 
 
 # Names that seeds and ids are hashed from: those of form 1, whatever a parameter is called since.

@@ -153,8 +153,8 @@ def spiked(moment: Float, directions: Float, distinct: int, centre: Float, input
 
     The corpus is taken for a spiked covariance: isotropic noise, and signal in few directions (Johnstone 2001;
     Baik and Silverstein 2006). Of d columns and N materials, c = d / N, a sample eigenvalue s^2 over that of the noise
-    s_0^2 (the mean of those that are discarded) stands for a spike l, ``s^2 / s_0^2 = (1 + l)(1 + c / l)``, whose learned
-    direction has the squared cosine ``o = (1 - c / l^2) / (1 + c / l)`` with the true one. Its weight is the best
+    s_0^2 (the mean of those that are discarded) stands for a spike l, ``s^2 / s_0^2 = (1 + l)(1 + c / l)``. Its learned
+    direction has the squared cosine ``o = (1 - c / l^2) / (1 + c / l)`` with the true one. The weight is the best
     linear guess of the signal, ``l o / (1 + l o)``; at ``s^2 / s_0^2 <= (1 + sqrt c)^2`` nothing is known of it.
     The leading direction is kept in any case. Weights are scaled so that the mean variance of a kept direction is 1.
 
