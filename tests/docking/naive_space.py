@@ -68,12 +68,14 @@ def read_space(p, streams):
     )
     meso = streams.normal("space.meso", 0, (N, dm))
     u, jitter = streams.uniform("space.duplicate", 0, (N, 2)), streams.normal("space.duplicate.jitter", 0, (N, 2))
+    copied = list(range(N))
     for k in range(K):
         rows = range(start[k], start[k + 1])
         originals = [i for i in rows if u[i, 0] >= p.near_duplicates] or [rows[0]]
         for i in rows:
             if i not in originals:
                 other = originals[math.floor(u[i, 1] * len(originals))]
+                copied[i] = other
                 quantum[i] = quantum[other] + 0.02 * jitter[i, 0]
                 meso[i] = meso[other] + 0.02 * jitter[i, 1]
 
@@ -127,5 +129,6 @@ def read_space(p, streams):
         "dense": [k in largest for k in range(K)],
         "family_keys": range(K),
         "material_keys": range(N),
+        "noise_keys": copied,
         "gauge_amplitude": p.gauge_amplitude,
     }
