@@ -1011,5 +1011,6 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     try:
         value = parse_toml(f"v = {raw}", f"{path}: ")["v"]
     except NotTomlError:
-        value = raw
+        # Numbers that TOML writes in another way, such as .5, were typed without quotes.
+        value = float(raw) if _looks_numeric(raw) else raw
     return path, value

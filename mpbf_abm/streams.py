@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from reprlib import repr as brief
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -35,10 +36,8 @@ def check_seed(seed: object, name: str = "seed") -> int:
     A seed typed as text would silently be another seed in many libraries.
     """
     if not is_whole(seed):
-        raise ConfigurationError(
-            f"{name} = {seed!r}: must be a whole number from 0 to 2^63 - 1, not {type(seed).__name__}"
-        )
-    refuse(not 0 <= int(seed) < SEED_LIMIT, f"{name} = {seed}: must be from 0 to 2^63 - 1")
+        raise ConfigurationError(f"{name} = {brief(seed)}: must be a whole number from 0 to 2^63 - 1")
+    refuse(not 0 <= int(seed) < SEED_LIMIT, f"{name} = {brief(int(seed))}: must be from 0 to 2^63 - 1")
     return int(seed)
 
 

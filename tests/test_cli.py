@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -584,6 +585,17 @@ def test_words_without_end_and_words_said_twice_are_one_line(mpbf, words, part):
     (line,) = err.splitlines()
     assert part in line
     assert len(line) < 700
+
+
+def test_a_run_without_experiments_is_no_success(mpbf, tmp_path):
+    (tmp_path / "t.csv").write_text("formula,gap\nLiF,1\nNaCl,2\nKBr,3\nKF,4\n")
+    options = ["run", "--table=t.csv", "--formula=formula", "--measured=gap", "--ticks=4", "--set=planners.count=1"]
+    options += ["--set=planners.experiments=0.5", "--set=founding.concentration=1"]
+    code, out, err = mpbf(*options, "--set=founding.records=9", "--seed=1", "--out=o")
+    assert code == 3
+    assert "no experiment was made" in err
+    assert re.search(r"no value in any run: .*infeasible_share.* \(no experiment was made\)", out)
+    assert (tmp_path / "o" / "summary.csv").exists()
 
 
 @pytest.mark.parametrize("text", [f"planners.count = {DIGITS}", f"a = {DEEP}"])

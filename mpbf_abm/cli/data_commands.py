@@ -54,6 +54,8 @@ def check(
     Faulty rows are listed, one line per kind, and end with exit code 2 unless --drop leaves them out.
     """
     from mpbf_abm.model.materials import report
+    from mpbf_abm.model.spec import RunSpec
+    from mpbf_abm.parameters import Parameters
     from mpbf_abm.reports.materials import table_text
 
     columns = {"table" if reading.objective is None else "pool": file, **reading.columns()}
@@ -67,6 +69,9 @@ def check(
     dropped = found["dropped"]
     refuse(dropped["count"] and not reading.drop, [f"{line}; --drop leaves them out" for line in dropped["reasons"]])
     complain(dropped["reasons"])
+    if reading.objective is None:
+        # What a run on these materials would be refused for is said where the table is looked at.
+        complain([f"mpbf run --table: {fault}" for fault in faults_of(RunSpec(Parameters(), space=space).check)])
 
 
 # --------------------------------------------------------------------------- campaigns

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import option, whole
-from mpbf_abm.cli.console import Bar, complain, tell, tell_written
+from mpbf_abm.cli.console import Bar, complain, tell, tell_written, verdict
 from mpbf_abm.cli.options import OUTPUT, CommunityOptions, DataFile, Jobs, Json, Out, Question, Quiet, workers
 from mpbf_abm.errors import refuse
 
@@ -24,7 +24,7 @@ def run(
     force: Annotated[bool, option("--force", "Replace the results of another plan in DIR.", panel=OUTPUT)] = False,
     as_json: Json = False,
     quiet: Quiet = False,
-) -> None:
+) -> int:
     """Run the model once, or ask a what-if: with --policy, baseline and what-if on the same seeds; shocks hit both.
 
     Writes tables, parameters, provenance and an overview figure into one folder, atomically. The default folder is
@@ -47,6 +47,11 @@ def run(
     if as_json or not quiet:
         tell(as_json, run_mapping(ensemble, folder, run_hash), run_text(ensemble) + "\n")
     tell_written(output, quiet=quiet or as_json)
+    complain([f"{arm}: no experiment was made; {LOOK}" for arm in ensemble.idle])
+    return verdict(not ensemble.idle)
+
+
+LOOK = "is every material tested at founding, or was every planner out of work?"
 
 
 def _say_read(plan: WhatIf) -> None:

@@ -49,6 +49,10 @@ class Factor(NamedTuple):
         kind = "number" if not self.levels else "ordinal" if self.ordered else "one-hot"
         return {"name": self.name, "kind": kind} | ({"levels": list(self.levels)} if self.levels else {})
 
+    def varies(self, keep: Int) -> bool:
+        """Whether some rows differ in it."""
+        return bool((self.columns[keep] != self.columns[keep[0]]).any())
+
     def scaled(self, keep: Int) -> Float:
         """Return columns of some rows in a box of unit length, of which two levels are as far apart as two ends."""
         part = self.columns[keep]
@@ -115,8 +119,7 @@ def from_pool(
     check = TableCheck(table, goal=goal, on_error=on_error, duplicates=duplicates, top_share=share, seed=seed)
     target = check.numbers(objective, "objective")
     orders = {name: [str(level).strip() for level in levels] for name, levels in (ordinal or {}).items()}
-    ignored = [ignore] if isinstance(ignore, str) else list(ignore)
-    given = [descriptors] if isinstance(descriptors, str) else descriptors
+    ignored, given = _listed(ignore), None if descriptors is None else _listed(descriptors)
     _check_names(check, objective, given, orders, ignored)
     chosen, left = _chosen(check, objective, given, orders, ignored)
     if not chosen:
@@ -124,8 +127,7 @@ def from_pool(
     factors = [_factor(check, name, orders.get(name)) for name in chosen]
     keep = check.finish()
 
-    varies = [bool((f.columns[keep] != f.columns[keep[0]]).any()) for f in factors]
-    used = [f for f, v in zip(factors, varies, strict=True) if v]
+    used = [f for f in factors if f.varies(keep)]
     if not used:
         raise DataError(f"{check.label}: fewer than two distinct settings; a pool needs at least two")
     box = np.concatenate([f.scaled(keep) for f in used], axis=1)
@@ -137,12 +139,16 @@ def from_pool(
     fields = fields_of(rows, to_variance(box[rows.first]), np.zeros(n, np.int64), ("pool",), share, seed)
     about = {
         "descriptors": [f.name for f in used],
-        "constant": [f.name for f, v in zip(factors, varies, strict=True) if not v],
+        "constant": [f.name for f in factors if not f.varies(keep)],
         "factors": [f.described for f in used],
         "left_out": left,
     }
     origin = {**check.origin("pool", options), "materials": n, **about, **rows.notes}
     return fields | {"unit": objective if unit is None else unit, "origin": origin}
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _check_names(
@@ -173,16 +179,14 @@ def _chosen(
     if given is not None:
         named = [name for name in dict.fromkeys(given) if name != objective]
         return named, left | {n: "not among the descriptors" for n in others if n not in named and n not in left}
-    unclear = {}
-    for name in others:
-        if name not in left and name not in orders and (reason := _no_setting(check, name)):
-            unclear[name] = reason
-    chosen = [name for name in others if name not in left and name not in unclear]
-    if not chosen:
-        # The only columns there are describe the settings, even if they count or name them.
-        chosen = [name for name, reason in unclear.items() if reason in (COUNTS, NAMES)]
-        unclear = {name: reason for name, reason in unclear.items() if name not in chosen}
-    return chosen, {name: (left | unclear)[name] for name in others if name not in chosen}
+    reasons = {name: "" if name in orders else _no_setting(check, name) for name in others if name not in left}
+    # Where there are no other columns, those that count or name the rows describe the settings.
+    chosen = _with_reason(reasons, "") or _with_reason(reasons, COUNTS, NAMES)
+    return chosen, {name: (left | reasons)[name] for name in others if name not in chosen}
+
+
+def _with_reason(reasons: Mapping[str, str], *wanted: str) -> list[str]:
+    return [name for name, reason in reasons.items() if reason in wanted]
 
 
 EMPTY, NAMELESS = "is empty", "has no name"
@@ -196,13 +200,17 @@ def _no_setting(check: TableCheck, name: str) -> str:
         return NAMELESS
     if (frame.columns == name).sum() > 1:
         return ""  # refused when they are read
-    column = frame[name]
-    if column.isna().all():
+    if frame[name].isna().all():
         return EMPTY
     if check.is_numeric(name):
         return COUNTS if counts(check.parsed(name).values, name) else ""
+    return NAMES if _names_rows(frame[name]) else ""
+
+
+def _names_rows(column: pd.Series[Any]) -> bool:
+    """Whether texts have so many levels that they name the rows."""
     levels = column.dropna().astype(str).str.strip().nunique()
-    return NAMES if levels > max(FEW_LEVELS, MOST_LEVELS * len(column)) or levels == len(column) > 2 else ""
+    return levels > max(FEW_LEVELS, MOST_LEVELS * len(column)) or levels == len(column) > 2
 
 
 def counts(values: Float, name: str) -> bool:

@@ -181,6 +181,12 @@ def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
             raise ValueError(f"line {line} has {len(record)} fields, the header {len(head)}{commas}")
     if not head:
         raise ValueError("the file is empty")
+    frame = _parsed(text, separator, head)
+    notes = [] if separator == "," else [f"fields are parted by {SEPARATORS.get(separator, repr(separator))}"]
+    return frame, lines[1:] if len(lines) == len(frame) + 1 else [], notes
+
+
+def _parsed(text: str, separator: str, head: list[str]) -> pd.DataFrame:
     with warnings.catch_warnings():
         # Rows longer than the header would otherwise shift or lose columns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -190,8 +196,7 @@ def _delimited(text: str) -> tuple[pd.DataFrame, list[int], list[str]]:
     if len(frame.columns) <= len(head):
         # Repeated names stay as they are, so that they can be refused.
         frame.columns = pd.Index([h.strip() or c for h, c in zip(head, frame.columns, strict=False)])
-    notes = [] if separator == "," else [f"fields are parted by {SEPARATORS.get(separator, repr(separator))}"]
-    return frame, lines[1:] if len(lines) == len(frame) + 1 else [], notes
+    return frame
 
 
 def _refuse_comment(text: str, said: str | None) -> None:
@@ -249,18 +254,18 @@ def _json_lines(lines: Mapping[int, str]) -> list[Any]:
 
 def _from_json(value: Any) -> pd.DataFrame:
     """Return columns of a JSON value: rows as objects, columns as lists or objects, or a form that pandas writes."""
-    written = isinstance(value, dict) and isinstance(value.get("data"), list)  # in a form that pandas writes
-    if written and "schema" in value:
-        return _from_json(value["data"])
-    if written and "columns" in value:
-        return pd.DataFrame(value["data"], columns=value["columns"])
-    if isinstance(value, list):
-        if wrong := [number for number, row in enumerate(value, 1) if not isinstance(row, dict)]:
-            raise ValueError(f"entry {wrong[0]} is not an object with a value for each column")
-        return pd.DataFrame(value)
-    if isinstance(value, dict) and all(isinstance(column, (list, dict)) for column in value.values()):
-        by_row = value and all(key.isdigit() and isinstance(row, dict) for key, row in value.items())
-        return pd.DataFrame.from_dict(value, orient="index") if by_row else pd.DataFrame(value)
+    match value:
+        case {"schema": _, "data": list(rows)}:  # as pandas writes it
+            return _from_json(rows)
+        case {"columns": columns, "data": list(rows)}:
+            return pd.DataFrame(rows, columns=columns)
+        case list():
+            if wrong := [number for number, row in enumerate(value, 1) if not isinstance(row, dict)]:
+                raise ValueError(f"entry {wrong[0]} is not an object with a value for each column")
+            return pd.DataFrame(value)
+        case dict() if all(isinstance(column, (list, dict)) for column in value.values()):
+            by_row = value and all(key.isdigit() and isinstance(row, dict) for key, row in value.items())
+            return pd.DataFrame.from_dict(value, orient="index" if by_row else "columns")
     raise ValueError("it is neither a list of rows nor an object of columns")
 
 

@@ -156,7 +156,7 @@ def draw(fig: Figure, frames: Frames) -> None:
     """Draw the six panels."""
     facts, grid = frames["facts"].iloc[0], fig.add_gridspec(2, 3)
     of, run = f", {facts['shown']}" * bool(facts["what_if"]), ", run 1" * bool(facts["replicates"] > 1)
-    words = {"of": of, "run": run, "ticks": facts["ticks"]}
+    words = {"of": of, "run": run}
     for i, (name, title, panel, missing) in enumerate(PANELS[:-1] if facts["what_if"] else PANELS):
         ax = fig.add_subplot(grid[divmod(i, 3)])
         style.letter(ax, "abcdef"[i], title.format(**words))
@@ -382,7 +382,7 @@ PANELS: tuple[tuple[str, str, Callable[[Axes, Frames, Any], None], str], ...] = 
     ("layers", "layers", _layers, "nothing recorded"),
     ("shares", "records by family{of}{run}", _shares, "nothing recorded"),
     ("discovery", "discovery", _discovery, "no experiments in this run"),
-    ("nodes", "infrastructure at tick {ticks}{run}", _infrastructure, ""),
+    ("nodes", "infrastructure at the end{run}", _infrastructure, ""),
     ("learning", "model error", _learning, "no models in this run"),
     ("diversity", "diversity of experiments", _diversity, "no experiments in this run"),
 )

@@ -385,7 +385,8 @@ def panel_errors(
         return np.asarray(np.einsum("mn,mn->m", weight, values.reshape(M, -1)), np.float64)
 
     def covered(gap: Float32, z: float) -> Float:
-        return weighted(gap.reshape(M, -1) <= np.float32(z * z) * claim)
+        # Weights are rounded: their sum may exceed one.
+        return np.minimum(1.0, weighted(gap.reshape(M, -1) <= np.float32(z * z) * claim))
 
     e, s, t = (a.reshape(M, -1) - a.reshape(M, -1).mean(axis=1, keepdims=True) for a in (error, label, y))
     ss, tt, st, se, te = (

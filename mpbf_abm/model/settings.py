@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any, TypeVar
 
 from mpbf_abm.errors import did_you_mean, faults_of, lines_where, refuse, tried
@@ -15,8 +16,8 @@ from mpbf_abm.parameters import Parameters, read_toml
 from mpbf_abm.streams import check_seed
 
 T = TypeVar("T")
-MOST_REPLICATES = 100_000
 MOST_TICKS = 1_000_000
+MOST = {"ticks": MOST_TICKS, "replicates": 100_000}
 NUMBER_KEYS = ("seed", "ticks", "replicates")
 DEFAULT_SEED = 1
 DEFAULT_PAIRS = 8
@@ -25,18 +26,17 @@ RUN_KEYS = (*NUMBER_KEYS, SHARED)
 EVENTS: dict[str, type[Policy | Shock]] = {"policy": Policy, "shock": Shock}
 
 
-def numbers_faults(values: Mapping[str, Any]) -> list[str]:
-    """Faults of seed, ticks and replicates."""
-    return faults_of(*(partial(_check_number, *item) for item in values.items()))
+def numbers_faults(values: Mapping[str, Any], most: Mapping[str, int] = MOST) -> list[str]:
+    """Faults of seed, ticks and replicates, of which the last two have a limit."""
+    return faults_of(*(partial(_check_number, *item, most) for item in values.items()))
 
 
-def _check_number(name: str, value: Any) -> None:
+def _check_number(name: str, value: Any, most: Mapping[str, int]) -> None:
     if name == "seed":
         check_seed(value)
     else:
-        most = {"ticks": MOST_TICKS, "replicates": MOST_REPLICATES}[name]
-        wrong = isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most
-        refuse(wrong, f"{name} = {value!r}: must be a whole number from 1 to {most}")
+        wrong = isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most[name]
+        refuse(wrong, f"{name} = {brief(value)}: must be a whole number from 1 to {most[name]}")
 
 
 def question_faults(policies: Sequence[Policy], shocks: Sequence[Shock], replicates: int, *, shared: bool) -> list[str]:

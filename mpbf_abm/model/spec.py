@@ -369,9 +369,14 @@ def _misspelt(rule: Rule) -> Iterator[str]:
 # --------------------------------------------------------------------------- parts
 
 
+def experiments_funded(p: Parameters, ticks: int) -> float:
+    """Experiments that the funding of a run pays."""
+    return p.planners.count * p.planners.experiments * p.stocks.funding * ticks
+
+
 def horizon_faults(p: Parameters, size: int, ticks: int) -> list[str]:
     """More experiments than materials."""
-    wanted = p.planners.count * p.planners.experiments * p.stocks.funding * ticks
+    wanted = experiments_funded(p, ticks)
     if p.planners.repeats or wanted <= size:
         return []
     instead = "lower planners.count, planners.experiments or the ticks, enlarge space.materials, "

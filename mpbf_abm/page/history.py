@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import MpbfError
-from mpbf_abm.measures.keystones import LOSS, single_losses
+from mpbf_abm.measures.keystones import LOSS, losses_from
 from mpbf_abm.measures.networks import FLOWS
+from mpbf_abm.measures.path import run_on
 from mpbf_abm.model.links import Infrastructure
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import begin
@@ -147,7 +148,7 @@ def recording(spec: RunSpec) -> Recording:
 def stored(folder: Path, spec: RunSpec) -> Returned | None:
     """Return a run as ``mpbf run`` has stored it in a folder of results, if it has."""
     wanted = recording(spec)
-    for path in sorted(folder.glob(f"*/{RUNS}/{FILE}")):
+    for path in stores(folder, f"*/{RUNS}/{FILE}"):
         try:
             with Store.open(path) as store:
                 found = store.finished(spec.id, wanted)
@@ -156,6 +157,12 @@ def stored(folder: Path, spec: RunSpec) -> Returned | None:
         if found is not None:
             return found
     return None
+
+
+def stores(folder: Path, pattern: str) -> list[Path]:
+    """Return the stores of a folder whose paths fit a pattern, in order; none to which a link leads outside of it."""
+    home = folder.resolve()
+    return [path for path in sorted(folder.glob(pattern)) if path.resolve().is_relative_to(home)]
 
 
 def history_of(spec: RunSpec, noted: Returned) -> History:
@@ -189,11 +196,12 @@ def family_places(space: MaterialsSpace) -> pd.DataFrame:
 
 
 def losses(spec: RunSpec, start: int) -> pd.DataFrame:
-    """Return costs of losing each repository and each model for good from a tick on (as ``single_losses`` does)."""
-    parts = []
-    for kind in LOSS:
-        if spec.parameters.flat()[NODES[LOSS[kind]]]:
-            space: Any = space_of(spec.parameters.space, spec.seed)
-            how = {"start": start, "kind": kind, "space": space, "policies": spec.policies}
-            parts.append(single_losses(spec.parameters, [spec.seed], spec.ticks, **how).assign(kind=kind))
+    """Return costs of losing each repository and each model for good from a tick on (as ``single_losses`` does).
+
+    Policies and shocks of the run stay in force.
+    """
+    eco = begin(spec, space=space_of(spec.parameters.space, spec.seed), record=())
+    snapshot = run_on(eco, start).snapshot()
+    kinds: list[Any] = [kind for kind in LOSS if spec.parameters.flat()[NODES[LOSS[kind]]]]
+    parts = [losses_from(snapshot, spec.ticks, kind=kind).assign(kind=kind, seed=spec.seed) for kind in kinds]
     return pd.concat(parts, ignore_index=True)

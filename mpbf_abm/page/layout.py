@@ -113,7 +113,7 @@ def _event(kind: str, name: str, help: str, strength: float) -> Tag:
     share = {"type": "number", "min": "0", "max": "1", "step": "0.05", "placeholder": f"{strength:g}"}
     fields = [
         ("start", "from tick", WHOLE | {"value": "12" if policy else "48"}),
-        ("end", "to tick", WHOLE | {"min": "1", "placeholder": "end of run" if policy else "none"}),
+        ("end", "until tick", WHOLE | {"min": "1", "placeholder": "end of run" if policy else "none"}),
         ("strength", f"strength (usual {strength:g})", share),
         *(RAMPS if policy else ()),
     ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from reprlib import repr as brief
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from mpbf_abm.errors import ConfigurationError, MpbfError
+from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean
 from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.settings import (
     DEFAULT_PAIRS,
@@ -41,6 +42,7 @@ from mpbf_abm.parameters import (
 from mpbf_abm.studies.whatif import WhatIf, plain_study
 
 NUMBERS = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS}
+VERSION = "1"  # of addresses; one without a version is read as of this one
 PRESET_NAMES = (*(name for name in PRESETS if name != "pool"), "null")
 # What a page on one machine can be asked for at once, and why not more.
 MOST = {"ticks": 1_000, "replicates": 64, "agents": 2_000, "space.materials": 200_000, "founding.records": 100_000}
@@ -65,10 +67,13 @@ class FormFault:
 
 
 class ScenarioError(MpbfError):
-    """A form, an address or a file that is no scenario; `placed` are its faults, `faults` their lines."""
+    """A form, an address or a file that is no scenario.
 
-    def __init__(self, placed: Sequence[FormFault]) -> None:
-        self.placed = list(placed)
+    Its faults are `placed`, their lines `faults`; `rest` is the scenario of what can be used.
+    """
+
+    def __init__(self, placed: Sequence[FormFault], rest: Scenario | None = None) -> None:
+        self.placed, self.rest = list(placed), rest or Scenario()
         self.faults = [fault.line for fault in placed]
         super().__init__("\n".join(self.faults))
 
@@ -120,16 +125,18 @@ class Scenario:
     # ------------------------------------------------------------------ checks
 
     def faults(self) -> list[FormFault]:
-        """Return what stops it from being run, or run on a page."""
+        """Return what stops it from being run, or run on a page; a page's limits are named first, as they are lower."""
+        instead = "mpbf run with the line under Configuration has no such limit"
         try:
+            if faults := self._too_many(instead):
+                return faults
             self.plan.check()
         except ConfigurationError as error:
             return placed(error.faults)
-        return self.too_much()
+        return [*self._too_long(instead)]
 
-    def too_much(self) -> list[FormFault]:
-        """Return what is more than a page should be asked for, with the reason."""
-        instead = "mpbf run with the line under Configuration has no such limit"
+    def _too_many(self, instead: str) -> list[FormFault]:
+        """Return each number that is more than a page should be asked for, with the reason."""
         wanted = {
             "ticks": self.ticks,
             "replicates": self.replicates,
@@ -137,15 +144,14 @@ class Scenario:
             "space.materials": self.parameters.space.materials,
             "founding.records": self.parameters.founding.records,
         }
-        faults = [
+        return [
             FormFault(
                 "planners.count" if name == "agents" else name,
-                f"{name} = {wanted[name]}: the page takes at most {most}, so that it stays quick; {instead}",
+                f"{name} = {brief(wanted[name])}: the page takes at most {most}, so that it stays quick; {instead}",
             )
             for name, most in MOST.items()
             if wanted[name] > most
         ]
-        return faults or [*self._too_long(instead)]
 
     def _too_long(self, instead: str) -> Iterator[FormFault]:
         """Yield the first product of numbers that is more than a page should be asked for."""
@@ -178,9 +184,9 @@ class Scenario:
         return [*preset, *parts, *([] if self.shocks_in_baseline else [(SHARED, "false")])]
 
     def address(self) -> str:
-        """Return the query of the page's address; what is as by default is left out."""
+        """Return the query of the page's address, its version first; what is as by default is left out."""
         numbers = [(name, str(value)) for name, value in self._numbers().items() if value != NUMBERS[name]]
-        return urlencode([*self._texts(), *numbers], safe=":,=[]")
+        return urlencode([("v", VERSION), *self._texts(), *numbers], safe=":,=[]")
 
     def command(self) -> str:
         """Return the command line of the same runs."""
@@ -212,10 +218,10 @@ class Scenario:
         return [*(("policy", policy) for policy in self.policies), *(("shock", shock) for shock in self.shocks)]
 
 
-def _refuse(faults: Sequence[FormFault]) -> None:
+def _refuse(faults: Sequence[FormFault], rest: Scenario | None = None) -> None:
     """Raise every fault at once, if there are any."""
     if faults:
-        raise ScenarioError(faults)
+        raise ScenarioError(faults, rest)
 
 
 # --------------------------------------------------------------------------- values as text
@@ -269,22 +275,37 @@ def _place(line: str) -> str:
 # --------------------------------------------------------------------------- read
 
 
-def from_address(query: str) -> Scenario:
-    """Return the scenario of a page's address; keys that are not about the model are left alone.
+def from_address(query: str, beside: Collection[str] = ()) -> Scenario:
+    """Return the scenario of a page's address.
+
+    Parameters
+    ----------
+    query : str
+    beside : collection of str
+        Keys that are about something else, such as the tab that is open.
 
     Raises
     ------
     ScenarioError
+        Also for a version or a key that is not known: what they ask for would be left out.
     """
     _refuse([FormFault("", f"the address is longer than {MOST_TEXT} characters")] * (len(query) > MOST_TEXT))
     given = {current(key): texts for key, texts in parse_qs(query.removeprefix("?"), keep_blank_values=True).items()}
-    faults: list[FormFault] = []
+    version = given.pop("v", [VERSION])[-1]
+    other = f"v = {brief(version)}: the address is of another version of this page, which reads version {VERSION}"
+    _refuse([FormFault("", other)] * (version != VERSION))
+    known = ("preset", SHARED, *NUMBERS, *EVENTS)
+    faults = [
+        FormFault("", f"unknown entry {brief(key)} of the address{did_you_mean(key[:99], known)}")
+        for key in given
+        if "." not in key and key not in (*known, *beside)
+    ]
     events: Events = {}
     for kind in EVENTS:
         events[kind], lines = read_events(given.pop(kind, []), kind)
         faults += placed(lines)
     values = {key: texts[-1] for key, texts in given.items()}
-    changes = {path: text for path, text in values.items() if path in PATHS or "." in path}
+    changes = {path: text for path, text in values.items() if "." in path}
     shared = values.get(SHARED, "true")
     if shared not in ("true", "false"):
         faults.append(FormFault(SHARED, f"{SHARED} = {shared!r}: must be true or false"))
@@ -362,13 +383,16 @@ def _assemble(
         preset = "default"
     values = _values(changes, faults)
     counts: dict[str, Any] = {name: _whole(numbers[name]) for name in NUMBERS if name in numbers}
-    faults += [FormFault(name, line) for name, value in counts.items() for line in numbers_faults({name: value})]
-    faults += _event_faults(events)
-    _refuse(faults)
+    wrong = [FormFault(name, line) for name, value in counts.items() for line in _number_faults(name, value)]
+    faults += [*wrong, *_event_faults(events)]
+    for fault in wrong:
+        del counts[fault.control]
     base = Parameters.preset(preset).flat()
     different = {path: values[path] for path in PATHS if path in values and values[path] != base[path]}
     policies, shocks = tuple(events["policy"]), tuple(events["shock"])
-    return Scenario(preset, different, policies, shocks, shocks_in_baseline=shared, **counts)
+    scenario = Scenario(preset, different, policies, shocks, shocks_in_baseline=shared, **counts)
+    _refuse(faults, scenario)
+    return scenario
 
 
 def _values(changes: Texts, faults: list[FormFault]) -> dict[str, Any]:
@@ -382,6 +406,12 @@ def _values(changes: Texts, faults: list[FormFault]) -> dict[str, Any]:
         except ConfigurationError as error:
             faults += placed(error.faults)
     return values
+
+
+def _number_faults(name: str, value: Any) -> list[str]:
+    """Return faults of a number; one above what the page takes is refused with the reason, by ``Scenario.faults``."""
+    capped = min(value, MOST.get(name, value)) if isinstance(value, int) else value
+    return numbers_faults({name: capped}, MOST)
 
 
 def _whole(text: Any) -> Any:

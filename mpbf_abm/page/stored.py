@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from mpbf_abm.errors import MpbfError
 from mpbf_abm.figures.style import records
 from mpbf_abm.page import panels
+from mpbf_abm.page.history import stores
 from mpbf_abm.page.tabs import escape, figure, note, num, table
 from mpbf_abm.stats.paired import middle
 from mpbf_abm.studies.analyses import compare
@@ -16,6 +18,7 @@ from mpbf_abm.studies.store import FILE
 
 DEEPEST = 3  # folders below the one that is looked through
 MOST = 200
+COMMANDS = ("study report", "compare", "robustness", "sensitivity", "discover")
 
 
 class Studies:
@@ -24,7 +27,7 @@ class Studies:
     Parameters
     ----------
     folder : Path
-        Nothing outside it can be opened.
+        Nothing outside it can be opened, not by a link either.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +35,7 @@ class Studies:
 
     def names(self) -> list[str]:
         """Return folders with a store, relative to the one that is looked through; ``.`` is that one itself."""
-        found = [path.parent for depth in range(DEEPEST + 1) for path in sorted(self.folder.glob("*/" * depth + FILE))]
+        found = [path.parent for depth in range(DEEPEST + 1) for path in stores(self.folder, "*/" * depth + FILE)]
         return [path.relative_to(self.folder).as_posix() for path in found[:MOST]]
 
     def page(self, chosen: Mapping[str, str]) -> str:
@@ -73,8 +76,8 @@ def head_and_body(results: Results, name: str, head: str, chosen: Mapping[str, s
     groups = dict(zip(results.arm_names, results.values(outcome)[int(place)], strict=True))
     known = ", ".join(f"{arm} {num(middle(values)[1])}" for arm, values in groups.items())
     picture = panels.distributions(f"{outcome} by arm, every run; medians: {known}.", groups, outcome)
-    report = f"mpbf study report {escape(results.store.path.parent)}"
-    commands = (report, "mpbf compare", "mpbf robustness", "mpbf sensitivity", "mpbf discover")
+    folder = escape(shlex.quote(str(results.store.path.parent)))
+    commands = [f"mpbf {command} {folder}" for command in COMMANDS]
     parts = [
         f'<div class="choices">{choices}</div>',
         _about(results),

@@ -17,11 +17,13 @@ from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.model.indicators import INDICATORS, UNITS
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.page import WORDS, panels
+from mpbf_abm.page.scenario import Scenario
 from mpbf_abm.page.shown import FLOW_WINDOW, Shown
 from mpbf_abm.parameters import schema
 from mpbf_abm.stats.estimates import mean_estimate
 from mpbf_abm.stats.paired import spread
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
+from mpbf_abm.studies.whatif import describe
 
 Array = np.ndarray[Any, Any]
 TABS = tuple(WORDS["tabs"])
@@ -63,6 +65,25 @@ class View:
         return View(self.tab, view, min(max(0, self.tick), shown.scenario.ticks - 1), pair, self.indicator)
 
 
+@dataclass(frozen=True)
+class Loss:
+    """From which tick on, and in which arm, nodes are lost."""
+
+    tick: int
+    arm: str
+
+    def words(self, scenario: Scenario) -> str:
+        """Return when and where, with what else happens there."""
+        events = ", ".join(describe(e) for events in scenario.plan.arms[self.arm] for e in events)
+        arm = f", in the {self.arm}" * (len(scenario.plan.arms) > 1)
+        return f"from tick {self.tick} on{arm}, {f'with {events}' if events else 'without policies and shocks'}"
+
+
+def loss_at(shown: Shown, look: View) -> Loss:
+    """Return the loss that a look asks for: from its tick on, in the arm that is looked at."""
+    return Loss(look.tick, BASELINE if look.view == BASELINE else shown.last_arm)
+
+
 def arms_in(view: str, shown: Shown) -> list[str]:
     """Return arms that a view shows."""
     return list(shown.arms) if view in ("both", "difference") else [view]
@@ -87,6 +108,7 @@ def verdict(effect: Mapping[str, Any]) -> tuple[str, str]:
     """Return what a paired difference says, and the class of its colour."""
     low, high = effect["low"], effect["high"]
     readings = (
+        (not effect["n"], "not defined", "unsure"),
         (effect["identical"] or low == high == 0.0, "no difference", "none"),
         (math.isnan(low), "one pair says little" if effect["n"] == 1 else "no interval", "unsure"),
         (low > 0, "more", "more"),
@@ -170,7 +192,12 @@ def cards(shown: Shown) -> str:
     kind = "means of pairs, and what-if minus baseline with its 95 % interval" if shown.what_if else "means of runs"
     n, wanted = len(shown.replicates), shown.scenario.replicates
     some = f"; {n} of {wanted} so far" if n < wanted else f"; {n} {'pairs' if shown.what_if else 'runs'}"
-    return f'<div class="cards">{parts}</div>' + note(f"At tick {shown.scenario.ticks}, {kind}{some}.")
+    return f'<div class="cards">{parts}</div>' + note(f"{at_end(shown)}, {kind}{some}.")
+
+
+def at_end(shown: Shown) -> str:
+    """Return the name of the last tick."""
+    return f"At the end (tick {shown.scenario.ticks - 1})"
 
 
 def _card(shown: Shown, outcome: str) -> str:
@@ -180,10 +207,7 @@ def _card(shown: Shown, outcome: str) -> str:
         known = values[np.isfinite(values)]
         value = float(known.mean()) if len(known) else math.nan
         top = f'<p class="value" {about} data-value="{value!r}">{num(value)}</p>'
-        spread = "one run"
-        if len(known) > 1:
-            low, high = np.quantile(known, (0.1, 0.9))
-            spread = f"10–90 % of runs: {num(low)} to {num(high)}"
+        spread = _range(known, len(values))
     else:
         e = shown.effects[outcome]
         before, after = float(e["baseline"]), float(e["treated"])
@@ -196,6 +220,14 @@ def _card(shown: Shown, outcome: str) -> str:
         spread = f"{said(e)} {num(e['difference'], '+')}{between}"
     plain = f'<p class="plain">{WORDS["plain"][outcome]}</p><p class="range">{spread}</p>'
     return f'<div class="card"><h3>{TITLES[outcome]}</h3>{top}{plain}</div>'
+
+
+def _range(known: Array, runs: int) -> str:
+    """Return how far the runs lie apart in which a value is defined."""
+    if len(known) < 2:
+        return "one run" if runs == 1 and len(known) else f"defined in {len(known)} of {runs} runs"
+    low, high = np.quantile(known, (0.1, 0.9))
+    return f"10–90 % of runs: {num(low)} to {num(high)}"
 
 
 # --------------------------------------------------------------------------- layers
@@ -241,7 +273,7 @@ def at_tick(shown: Shown, look: View) -> str:
     """Return indicators at the tick of the scrubber, as a table."""
     names = dict.fromkeys([*(q for _, labels, _ in CHARTS for q in labels), look.indicator])
     rows = [(meant(name), UNITS[name], [shown.values(name, arm)[:, look.tick] for arm in shown.arms]) for name in names]
-    return _values_table(shown, rows, f"At tick {look.tick + 1} (means over runs)", "indicator")
+    return _values_table(shown, rows, f"At tick {look.tick} (means over runs)", "indicator")
 
 
 def _values_table(shown: Shown, values: Iterable[tuple[str, str, list[Array]]], caption: str, first: str) -> str:
@@ -263,7 +295,7 @@ def _values_table(shown: Shown, values: Iterable[tuple[str, str, list[Array]]], 
 
 def flows(shown: Shown, look: View) -> str:
     """Return the layer diagram of each arm, and a table of what flows."""
-    when = f"ticks {max(0, look.tick + 1 - FLOW_WINDOW) + 1} to {look.tick + 1}"
+    when = f"ticks {max(0, look.tick + 1 - FLOW_WINDOW)} to {look.tick}"
     n = len(shown.replicates)
     over = f" and {n} runs, with its 95 % interval" if n > 1 else ""
     parts = []
@@ -298,8 +330,8 @@ def _run(shown: Shown, look: View) -> str:
 # --------------------------------------------------------------------------- network
 
 
-def network(shown: Shown, look: View, losses: pd.DataFrame | None = None) -> str:
-    """Return the dependency graph at a tick, and what it costs to lose a node, if that was computed."""
+def network(shown: Shown, look: View, losses: Mapping[Loss, pd.DataFrame] | None = None) -> str:
+    """Return the dependency graph at a tick, and what it costs to lose a node then, if that was computed."""
     fresh, parts = look.view == "difference", []
     for arm in [WHAT_IF] if fresh else arms_in(look.view, shown):
         nodes, edges = shown.new_links(look.pair, look.tick) if fresh else shown.network(arm, look.pair, look.tick)
@@ -309,8 +341,8 @@ def network(shown: Shown, look: View, losses: pd.DataFrame | None = None) -> str
         alt = _network_words(arm, nodes, edges, look.tick, fresh)
         picture = draw(shown, ("network", arm, look.pair, look.tick, fresh), panels.network, alt, nodes, edges)
         parts.append(figure(title, picture, _leading(nodes), wide=alone(shown, look)))
-    head = note(f"{NOTES['network']} At tick {look.tick + 1}{_run(shown, look)}.", "legend")
-    return joined(head, parts) + keystones(losses)
+    head = note(f"{NOTES['network']} At tick {look.tick}{_run(shown, look)}.", "legend")
+    return joined(head, parts) + keystones(shown.scenario, loss_at(shown, look), losses or {})
 
 
 def _network_words(arm: str, nodes: pd.DataFrame, edges: pd.DataFrame, tick: int, fresh: bool) -> str:
@@ -318,7 +350,7 @@ def _network_words(arm: str, nodes: pd.DataFrame, edges: pd.DataFrame, tick: int
     counts = [f"{PLURALS[str(kind)]} {len(part)} ({int((~part['works']).sum())} down)" for kind, part in kinds]
     more = f"; {int(edges['new'].sum())} links that the baseline has not" if fresh else ""
     there = ", ".join(counts) or "no nodes"
-    return f"Infrastructure of the {arm} at tick {tick + 1}: {there}; {len(edges)} links{more}."
+    return f"Infrastructure of the {arm} at tick {tick}: {there}; {len(edges)} links{more}."
 
 
 def _leading(nodes: pd.DataFrame) -> str:
@@ -327,15 +359,18 @@ def _leading(nodes: pd.DataFrame) -> str:
     return f"most used: {', '.join(words)}" if words else "no node depends on another"
 
 
-def keystones(costs: pd.DataFrame | None) -> str:
-    """Return what the loss of each node costs, by simulation; before it was computed, how to."""
+def keystones(scenario: Scenario, asked: Loss, known: Mapping[Loss, pd.DataFrame]) -> str:
+    """Return what the loss of each node costs, by simulation, and how to compute it for the tick and arm in view."""
     head = f'<section class="keystones"><h3>Keystones by simulation</h3>{note(NOTES["keystones"])}'
-    if costs is None:
-        button = (
-            '<button type="button" class="btn btn-outline-primary" data-ask="losses">Lose each node in turn</button>'
-        )
-        return f"{head}{button}</section>"
-    parts = []
+    button = f"Lose each node in turn from tick {asked.tick} on"
+    head += f'<button type="button" class="btn btn-outline-primary" data-ask="losses">{button}</button>'
+    several = len(scenario.plan.arms) > 1
+    if others := [f"tick {loss.tick}" + f", {loss.arm}" * several for loss in known if loss != asked]:
+        head += note(f"Computed as well: {'; '.join(others)}.")
+    if asked not in known:
+        return f"{head}</section>"
+    head += note(f"Lost {escape(asked.words(scenario))}.", "legend")
+    parts, costs = [], known[asked]
     for kind, part in costs.groupby("kind", sort=False):
         worst, runs = part.iloc[0], int(part["seeds"].max())
         alt = f"Cost of losing each {kind} in discoveries, costliest first: {worst['name']} {num(worst['cost'])}."
@@ -358,7 +393,7 @@ def materials(shown: Shown, look: View) -> str:
         title = {"difference": "what-if minus baseline"}.get(arm, arm) if shown.what_if else "Materials space"
         picture = draw(shown, ("materials", arm, look.pair, look.tick), _map, shown, look, arm)
         parts.append(figure(title, picture, _map_words(shown, look, arm), wide=alone(shown, look)))
-    return joined(note(f"{NOTES['materials']} Up to tick {look.tick + 1}{_run(shown, look)}.", "legend"), parts)
+    return joined(note(f"{NOTES['materials']} Up to tick {look.tick}{_run(shown, look)}.", "legend"), parts)
 
 
 def _map(shown: Shown, look: View, arm: str) -> str:
@@ -414,7 +449,7 @@ def _effects_table(shown: Shown, effects: Mapping[str, Mapping[str, Any]]) -> st
         rows.append([meant(outcome), *numbers, said(e), *pairs, escape(UNITS[outcome])])
     head = ["outcome", "baseline", "what-if", "difference", "95 % interval"]
     head += ["verdict", "pairs higher", "VRF", "pairs", "unit"]
-    caption = f"Effects at tick {shown.scenario.ticks}"
+    caption = f"{at_end(shown)}: effects"
     return table(head, rows, caption, numeric=(1, 2, 3, 4, 6, 7, 8)) + note(NOTES["effects"])
 
 
@@ -423,7 +458,7 @@ def _spread_table(shown: Shown) -> str:
         [meant(r["outcome"]), *(num(r[c]) for c in ("median", "p10", "p90")), escape(UNITS[r["outcome"]])]
         for r in records(spread(shown.ensemble.arm(BASELINE), HEADLINE))
     ]
-    caption = f"Outcomes at tick {shown.scenario.ticks}, over {len(shown.replicates)} runs"
+    caption = f"{at_end(shown)}: outcomes over {len(shown.replicates)} runs"
     return table(["outcome", "median", "10 %", "90 %", "unit"], rows, caption, numeric=(1, 2, 3))
 
 

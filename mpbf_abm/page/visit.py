@@ -16,7 +16,7 @@ from mpbf_abm.errors import MpbfError
 from mpbf_abm.measures.keystones import keystones
 from mpbf_abm.model.indicators import COLUMNS
 from mpbf_abm.model.settings import EVENTS, SHARED
-from mpbf_abm.model.spec import RunSpec, event_fields
+from mpbf_abm.model.spec import event_fields
 from mpbf_abm.page import tabs
 from mpbf_abm.page.desk import Desk, Order
 from mpbf_abm.page.history import Task, tasks_of
@@ -34,13 +34,14 @@ from mpbf_abm.page.scenario import (
 )
 from mpbf_abm.page.shown import Shown
 from mpbf_abm.page.stored import Studies
-from mpbf_abm.page.tabs import TABS, VIEWS, View
-from mpbf_abm.parameters import Parameters
+from mpbf_abm.page.tabs import TABS, VIEWS, Loss, View
+from mpbf_abm.parameters import PATHS, Parameters, current
 
 Tell = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 LOG = logging.getLogger(__name__)
 NEWS_SECONDS = 0.4
+NOTHING: Mapping[str, str] = {}
 REDRAW_SECONDS = 1.5  # least time between pictures of an ensemble that still grows
 
 
@@ -66,10 +67,9 @@ class Visit:
         self.look = View()
         self.order: Order | None = None
         self.losses: Order | None = None
-        self.costs: dict[str, pd.DataFrame] = {}
+        self.costs: dict[str, dict[Loss, pd.DataFrame]] = {}
         self.study: dict[str, str] = {}
         self._preset = "default"
-        self._left_over: list[FormFault] = []
         self._sent: dict[str, str] = {}
         self._repaint = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,15 +103,20 @@ class Visit:
 
     async def arrive(self, query: str) -> None:
         """Open the page, perhaps with an address that says what it shows."""
+        faults: list[FormFault] = []
         try:
-            scenario, faults = from_address(query if _asks(query) else self.opening), []
+            scenario = from_address(query if _asks(query) else self.opening, asdict(self.look))
         except ScenarioError as error:
-            scenario, faults = from_address(self.opening), error.placed
+            scenario, faults = error.rest, error.placed
+        texts = {current(key): text for key, text in parse_qsl(query[:10_000])}
         # Without a word about it the end of the runs is looked at.
-        self.look = View(**({"tick": scenario.ticks - 1} | _checked_look(dict(parse_qsl(query[:10_000])))))
+        self.look = View(**({"tick": scenario.ticks - 1} | _checked_look(texts)))
         await self.tell("look", asdict(self.look))
-        self._left_over = faults
-        await self._fill(scenario)
+        # An address with a fault runs nothing, and stays as it is, until the reader changes something.
+        wrong = {fault.control: texts[fault.control] for fault in faults if fault.control in texts}
+        await self._fill(scenario, wrong, run=not faults)
+        if faults:
+            await self._cannot(faults)
         self._spawn(self._browse())
 
     async def form(self, form: Any) -> None:
@@ -121,11 +126,9 @@ class Visit:
         try:
             scenario = from_form(form).checked()
         except ScenarioError as error:
-            await self._complain(error.placed)
+            await self._cannot(error.placed)
             return
-        # What was wrong with the address stands there until something is changed.
-        await self._complain(self._left_over)
-        self._left_over = []
+        await self._complain([])
         self.scenario = scenario
         await self.tell("address", {"query": scenario.address()})
         if form.get("live") or self.shown is None:
@@ -182,14 +185,15 @@ class Visit:
 
     # ------------------------------------------------------------------ runs
 
-    async def _fill(self, scenario: Scenario) -> None:
-        """Show a scenario in the form; the page then sends the form."""
+    async def _fill(self, scenario: Scenario, wrong: Mapping[str, str] = NOTHING, *, run: bool = True) -> None:
+        """Show a scenario in the form, with texts that are `wrong`; the page then sends it, if it is to be run."""
         self._preset = scenario.preset
         message: dict[str, Any] = {
+            "run": run,
             "preset": scenario.preset,
             "bases": _texts(Parameters.preset(scenario.preset).flat()),
-            "values": _texts(scenario.changes),
-            "numbers": {name: str(getattr(scenario, name)) for name in NUMBERS},
+            "values": _texts(scenario.changes) | {path: text for path, text in wrong.items() if path in PATHS},
+            "numbers": {name: wrong.get(name, str(getattr(scenario, name))) for name in NUMBERS},
             SHARED: scenario.shocks_in_baseline,
             **{kind: {} for kind in EVENTS},
         }
@@ -245,18 +249,16 @@ class Visit:
             nothing = "there is nothing to lose: keystones need two ticks and some planners"
             await self._complain([FormFault("", nothing)])
             return
-        start = min(look.tick + 1, s.ticks - 1)
-        policies = s.policies if shown.what_if and look.view != "baseline" else ()
-        specs = {i: RunSpec(s.parameters, s.seed + i, s.ticks, policies) for i in shown.replicates}
-        self.losses = order = self.desk.order({i: Task(spec, losses=start) for i, spec in specs.items()})
-        await self._wait(
-            order, f"Losing each node in turn from tick {start + 1}, {'with' if policies else 'without'} the policies"
-        )
+        loss = tabs.loss_at(shown, look)
+        tasks = {i: Task(s.plan.spec(loss.arm, i), losses=loss.tick) for i in shown.replicates}
+        self.losses = order = self.desk.order(tasks)
+        await self._wait(order, f"Losing each node in turn {loss.words(s)}")
         await self._status(self._words(s, self.order) if self.order else "", 1.0, False)
         if order.fault:
             await self._complain(placed([order.fault]))
         elif not order.cancelled:
-            self.costs = {s.address(): _costs(order)}
+            # Results of another scenario are kept by the desk.
+            self.costs = {s.address(): self.costs.get(s.address(), {}) | {loss: _costs(order)}}
             self._repaint.set()
 
     async def _wait(self, order: Order, words: str) -> None:
@@ -268,6 +270,13 @@ class Visit:
             if over:
                 return
             await order.news(NEWS_SECONDS)
+
+    async def _cannot(self, faults: Sequence[FormFault]) -> None:
+        """Say why something is not run; results of an earlier scenario, and what is under way, stay."""
+        await self._complain(faults)
+        if self.order is None:
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            await self._status(f"Cannot be run: {faults[0].line}{more}")
 
     async def _complain(self, faults: Sequence[FormFault]) -> None:
         """Say what cannot be used, each at its control; what was said before goes."""
@@ -311,7 +320,7 @@ class Visit:
 
     def _tab(self, shown: Shown, look: View) -> str:
         if look.tab == "network":
-            return tabs.network(shown, look, self.costs.get(shown.scenario.address()))
+            return tabs.network(shown, look, self.costs.get(shown.scenario.address(), {}))
         return tabs.MAKERS[look.tab](shown, look)
 
 
@@ -339,10 +348,10 @@ def _checked_look(what: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields of a look that can be used; others are as by default."""
     out: dict[str, Any] = {}
     for name, known in (("tab", TABS), ("view", VIEWS), ("indicator", COLUMNS)):
-        if what.get(name) in known:
+        if str(what.get(name)) in known:
             out[name] = str(what[name])
     for name in ("tick", "pair"):
         text = str(what.get(name, ""))
-        if text.isdigit() and len(text) < 7:
+        if text.isdecimal() and len(text) < 7:
             out[name] = int(text)
     return out

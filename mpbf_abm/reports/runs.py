@@ -39,7 +39,8 @@ def run_text(ensemble: Ensemble) -> str:
         rows = [*map(_effect, effects)]
         note = "* 95 % interval excludes zero (simultaneous). VRF: variance-reduction factor of pairing"
         parts += [table(head, rows, right=(1, 2, 3, 4, 5, 6)), note, *ensemble.cautions, ""]
-    return "\n".join([*parts, _spread_table(ensemble)])
+        return "\n".join([*parts, _spread_table(ensemble)])
+    return "\n".join([*parts, _spread_table(ensemble), *ensemble.cautions])
 
 
 def _effect(effect: Any) -> list[str]:

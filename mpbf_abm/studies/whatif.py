@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mpbf_abm.errors import StoppedError, faults_of, refuse_any
+from mpbf_abm.errors import StoppedError, faults_of, lines_where, refuse_any
 from mpbf_abm.model.indicators import BOUNDS, STANDARD
 from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import HEADLINE, OUTCOMES, families_frame, series_frame
 from mpbf_abm.model.settings import DEFAULT_SEED, SHARED, numbers_faults, question_faults
 from mpbf_abm.model.shocks import NODES, Shock
-from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec
+from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec, experiments_funded
 from mpbf_abm.outputs import RECORD, RUNS, write_pages
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.provenance import content_hash, record
@@ -136,7 +136,14 @@ class WhatIf:
         several = "s" * (self.replicates > 1)
         runs = f"{self.replicates} {'pairs of runs' if len(self.arms) > 1 else f'run{several}'}"
         seeds = "-".join(str(s) for s in dict.fromkeys((self.seeds[0], self.seeds[-1])))
-        return f"{self.compared()} | {runs}, seed{several} {seeds}, {self.ticks} ticks"
+        return f"{self.compared()} | {runs}, seed{several} {seeds}, {self.ticks} ticks{self._repair()}"
+
+    def _repair(self) -> str:
+        """Say when nodes return that shocks take down until some tick: by chance, and not at that tick."""
+        ends = sorted({s.end for s in self.shocks if s.name in NODES and s.end is not None})
+        chance = f"stocks.repair = {self.parameters.stocks.repair:g} a tick"
+        until = " and ".join(map(str, ends))
+        return f" | nodes are repaired from tick {until} on, each with chance {chance}" if ends else ""
 
     def compared(self) -> str:
         """What is compared with what."""
@@ -249,13 +256,31 @@ class Ensemble:
 
     @property
     def cautions(self) -> list[str]:
-        """What to be careful with where the effects on the headline outcomes are read."""
+        """What to be careful with where the headline outcomes, and effects on them, are read."""
         table, arms = self.effects, [self.arm(arm) for arm in self.plan.arms]
+        missing = [line for arm in self.plan.arms for line in self._missing(arm)]
         if table is None or self.plan.replicates < 2:
-            return []
+            return missing
         shown = table[table["outcome"].isin(HEADLINE)]
         groups = [n for n in HEADLINE if any(bimodality(arm[n].to_numpy()) > TWO_GROUPS for arm in arms)]
-        return cautions(int(shown["n"].min()), list(shown["outcome"][shown["vrf"] <= 1.0]), groups)
+        return missing + cautions(int(shown["n"].min()), list(shown["outcome"][shown["vrf"] <= 1.0]), groups)
+
+    @property
+    def idle(self) -> list[str]:
+        """Arms in which no experiment was made, although there was funding for some."""
+        funded = experiments_funded(self.plan.parameters, self.plan.ticks) >= 1
+        return [arm for arm in self.plan.arms if funded and self._untested(arm)]
+
+    def _untested(self, arm: str) -> bool:
+        return not self.arm(arm)["experiments_done"].any()
+
+    def _missing(self, arm: str) -> list[str]:
+        """Which headline outcomes no run of an arm has a value of, and what there was none of."""
+        names = [name for name in HEADLINE if self.arm(arm)[name].isna().all()]
+        models = (not self.plan.parameters.trainers.count, "there are no models")
+        why = "; ".join(lines_where((self._untested(arm), "no experiment was made"), models))
+        where = "in any run" + f" of the {arm}" * (len(self.plan.arms) > 1)
+        return [f"no value {where}: {', '.join(names)}" + f" ({why})" * bool(why)] if names else []
 
     def first(self, arm: str) -> ArmResult:
         """First replicate of an arm."""

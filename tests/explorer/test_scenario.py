@@ -32,6 +32,7 @@ from mpbf_abm.page.scenario import (
 )
 from mpbf_abm.parameters import PATHS, Parameters, schema
 from mpbf_abm.studies.files import parse_study
+from mpbf_abm.studies.plan import Plan
 
 
 def as_form(s: Scenario) -> dict[str, object]:
@@ -96,6 +97,10 @@ def test_the_command_line_is_the_same_plan(query: str):
     )
     plan = question.plan()
     assert plan.record()["run_hash"] == s.plan.record()["run_hash"]
+    # The study file makes the same runs, by their ids.
+    study = Plan(parse_study(tomllib.loads(s.to_study())))
+    ids = {(arm, i): s.plan.spec(arm, i).id for arm in s.plan.arms for i in range(s.replicates)}
+    assert [study.job(0, a, i).id for a in range(len(s.plan.arms)) for i in range(s.replicates)] == [*ids.values()]
 
 
 values = {
@@ -145,8 +150,8 @@ def test_faults_are_told_all_at_once_each_at_its_control():
         "planners.reinforcement=9&trainers.objective=guess&ticks=0&seed=x&policy=exploration_floor:start=500&shock=poisoning:strength=2"
     )
     assert told["planners.reinforcement"] == "planners.reinforcement = 9: must be -1 to 4 (number)"
-    assert told["ticks"] == "ticks = 0: must be a whole number from 1 to 1000000"
-    assert "whole number" in told["seed"]
+    assert told["ticks"] == "ticks = 0: must be a whole number from 1 to 1000"
+    assert told["seed"] == "seed = 'x': must be a whole number from 0 to 2^63 - 1"
     assert "masked" in told["trainers.objective"]
     assert "strength" in told["shock:poisoning"]
     assert "not before the end" in lines("policy=exploration_floor:start=500")["policy:exploration_floor"]
@@ -165,6 +170,7 @@ def test_faults_between_controls_stand_at_one_of_them():
     ("query", "control"),
     [
         ("ticks=1001", "ticks"),
+        ("ticks=5000000", "ticks"),
         ("replicates=65", "replicates"),
         ("planners.count=3000&planners.repeats=true", "planners.count"),
         ("space.materials=300000", "space.materials"),
@@ -191,6 +197,7 @@ def test_limits_leave_room_for_the_defaults():
     [
         ("#" * (MOST_TEXT + 1), "larger than 256 kB", 1),
         ("a = __import__('os')", "not valid TOML", 1),
+        (f"a = {'9' * 5000}", "more digits than any number that can be used", 1),
         ('[[policy]]\nname = "tide"\nset = {"planners.exploration" = 0.9}', "parameters of a policy", 1),
         ("[planners]\nexploration = 2\ncount = -1", "count = -1", 2),
     ],
@@ -202,13 +209,53 @@ def test_a_file_is_data_and_has_a_limit(text: str, line: str, count: int):
     assert len(caught.value.faults) == count
 
 
-def test_an_address_has_a_limit():
+def test_an_address_has_a_limit_and_so_has_a_line_about_it():
     with pytest.raises(ScenarioError, match="longer"):
         from_address("x" * (MOST_TEXT + 1))
+    digits = "9" * 5000
+    told = lines(f"planners.exploration={digits}&ticks={digits}&seed={digits[:4000]}&policy=audits:start={digits}")
+    assert set(told) == {"planners.exploration", "ticks", "seed", "policy:audits"}
+    assert max(map(len, told.values())) < 120
+
+
+def test_an_address_names_its_version_and_one_that_is_not_understood_is_no_scenario():
+    s = scenario(WHAT_IF)
+    assert s.address() == f"v=1&{s.address().removeprefix('v=1&')}"
+    assert from_address(s.address().removeprefix("v=1&")) == s
+    assert Scenario().address() == "v=1"
+    assert lines("v=2&ticks=3&a_later_switch=on") == {
+        "": "v = '2': the address is of another version of this page, which reads version 1"
+    }
+    assert lines("ticsk=3&tab=network") == {"": "unknown entry 'tab' of the address"}
+    assert "did you mean 'ticks'" in lines("ticsk=3")[""]
+    assert from_address("ticks=3&tab=network", ["tab"]).ticks == 3
+
+
+def test_what_can_be_used_of_an_address_with_a_fault_is_kept():
+    with pytest.raises(ScenarioError) as caught:
+        from_address("preset=quick&ticks=30&replicates=x&planners.exploration=NaN&policy=audits&policy=tide")
+    assert caught.value.rest == from_address("preset=quick&ticks=30&policy=audits")
+
+
+def test_a_number_is_one_however_it_is_typed_and_was_not_quoted():
+    assert scenario("planners.exploration=.5&trainers.panel=08") == scenario(
+        "planners.exploration=0.5&trainers.panel=8"
+    )
+    assert lines("planners.exploration=NaN")["planners.exploration"].endswith("= nan: must be 0 to 1 (number)")
+    assert "without quotes" in lines("planners.exploration='0.3'")["planners.exploration"]
 
 
 @pytest.mark.parametrize(
-    "junk", [None, 3, [], "a", {"values": {"planners.exploration": {}}}, {"policy": {"audits": {"start": []}}}]
+    "junk",
+    [
+        None,
+        3,
+        [],
+        "a",
+        {"numbers": {"ticks": [1]}},
+        {"values": {"planners.exploration": {}}},
+        {"policy": {"audits": {"start": []}}},
+    ],
 )
 def test_a_form_may_hold_anything(junk: object):
     with pytest.raises(ScenarioError, match=r"."):

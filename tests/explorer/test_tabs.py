@@ -12,14 +12,18 @@ import pytest
 from questions import SMALL, WHAT_IF, scenario
 
 from mpbf_abm import cli
+from mpbf_abm.measures.keystones import single_losses
 from mpbf_abm.measures.networks import FLOWS
 from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.page import tabs
 from mpbf_abm.page.history import family_places, losses, record_history, tasks_of, work
 from mpbf_abm.page.layout import overview_pdf, tables_zip
 from mpbf_abm.page.shown import FLOW_WINDOW, Shown
+from mpbf_abm.page.stored import Studies
 from mpbf_abm.page.tabs import TABS, VIEWS, View
+from mpbf_abm.page.visit import _checked_look
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.studies.whatif import run_plan
 
@@ -105,7 +109,7 @@ def test_what_the_tick_table_says_is_the_series(all_shown):
     row = re.search(r">found_share</abbr></th>(.*?)</tr>", html)
     assert row is not None
     assert tabs.num(float(mean)) in row.group(1)
-    assert "At tick 10" in html
+    assert "At tick 9 " in html
 
 
 def test_gaps_are_zero_before_the_policy_and_have_intervals(all_shown):
@@ -140,12 +144,55 @@ def test_links_are_those_of_the_run(all_shown):
     assert len(shown.histories["baseline", 0].links) == 18
 
 
-def test_a_shock_shows_in_the_network():
-    shown = shown_of(f"{SMALL}&shock=repository_outage:start=4,end=9,target=largest&shocks_in_baseline=false")
+def test_a_shock_from_a_tick_shows_at_the_tick_of_that_number_at_every_door():
+    query = f"{SMALL}&shock=repository_outage:start=4,end=9,target=largest&shocks_in_baseline=false"
+    shown = shown_of(query)
     down = [int((~shown.network("what-if", 0, t)[0]["works"]).sum()) for t in range(18)]
-    assert down[3] == 0
-    assert down[4] > 0
-    assert down[-1] == 0
+    assert next(t for t in range(18) if down[t]) == 4
+    # Repair is by chance from the end on, which is said.
+    assert down[9] > 0 == down[-1]
+    words = shown.scenario.plan.words()
+    assert "nodes are repaired from tick 9 on, each with chance stocks.repair = 0.2 a tick" in words
+    series = shown.ensemble.series
+    hit = series[(series["arm"] == "what-if") & (series["repositories_working"] < 1)]
+    assert hit["tick"].min() == 4
+    bands = shown.bands(["repositories_working"], ["what-if"])
+    assert bands.loc[bands["median"] < 1, "x"].min() == 4
+    look = View("network", "what-if", **_checked_look({"tick": "4"})).fitting(shown)
+    html = tabs.network(shown, look)
+    assert f"Infrastructure of the what-if at tick 4: repositories 4 ({down[4]} down)" in html
+    assert "At tick 4," in html
+    assert "in turn from tick 4 on" in html
+    assert "At tick 4 " in tabs.at_tick(shown, look)
+    assert "ticks 0 to 4" in tabs.flows(shown, look)
+    assert "Up to tick 4," in tabs.materials(shown, look)
+    assert "At the end (tick 17)" in tabs.cards(shown)
+    assert "repository_outage, largest from tick 4 to 9" in words
+    assert "start = 4\n" in shown.scenario.to_toml()
+    assert "start = 4, end = 9" in shown.scenario.to_study()
+
+
+def test_what_is_lost_is_keyed_by_tick_and_arm_and_says_so(all_shown):
+    shown = all_shown[WHAT_IF]
+    table = pd.DataFrame({"kind": "model", "name": ["rank 1"], "cost": 0.1, "low": 0.05, "high": 0.2, "seeds": 2})
+    known = {tabs.Loss(6, "what-if"): table}
+    html = {at: tabs.network(shown, View("network", at[0], at[1]), known) for at in (("both", 6), ("baseline", 6))}
+    assert "Lost from tick 6 on, in the what-if, with exploration_floor at 0.8 from tick 6." in html["both", 6]
+    assert "Loss of a model" in html["both", 6]
+    assert "Loss of a model" not in html["baseline", 6]
+    assert "Computed as well: tick 6, what-if." in html["baseline", 6]
+    assert all(page.count('data-ask="losses"') == 1 for page in html.values())
+    with_shock = scenario(f"{SMALL}&shock=poisoning:start=3")
+    assert tabs.Loss(0, "baseline").words(with_shock) == "from tick 0 on, with poisoning from tick 3"
+
+
+def test_a_card_says_what_is_not_defined_and_how_often(all_shown):
+    card = tabs.cards(all_shown[SMALL])
+    assert "one run" not in card
+    assert tabs._range(np.array([]), 16) == "defined in 0 of 16 runs"
+    assert tabs._range(np.array([1.0]), 1) == "one run"
+    assert tabs.verdict({"n": 0, "low": np.nan, "high": np.nan, "identical": False})[0] == "not defined"
+    assert "below 1 is worse than chance" in card
 
 
 def test_the_map_separates_families_and_counts_what_was_tried(all_shown):
@@ -191,11 +238,15 @@ def test_odd_communities_have_every_tab(query: str):
     assert tabs.at_tick(shown, View(tick=3).fitting(shown))
 
 
-def test_losing_each_node_is_the_measure_of_the_laboratory():
-    s = scenario(SMALL)
-    table = losses(RunSpec(s.parameters, 1, 10), 5)
-    assert set(table["kind"]) == {"repository", "model"}
-    assert len(table) == 4 + 3
+def test_losing_each_node_is_the_measure_of_the_laboratory_under_the_shocks_of_the_run():
+    p = scenario(SMALL).parameters
+    table = losses(RunSpec(p, 1, 10), 5)
+    by_kind = {kind: single_losses(p, [1], 10, start=5, kind=kind) for kind in ("repository", "model")}
+    same = pd.concat([t.assign(kind=kind) for kind, t in by_kind.items()], ignore_index=True)
+    pd.testing.assert_frame_equal(table, same, check_like=True)
+    shocked = losses(RunSpec(p, 1, 10, shocks=(Shock("retraction_wave", start=6),)), 5)
+    assert not shocked["damage"].equals(table["damage"])
+    assert len(losses(RunSpec(p, 1, 2), 0)) == 4 + 3
 
 
 def test_files_hold_what_a_run_writes(all_shown, tmp_path):
@@ -226,6 +277,17 @@ def test_files_hold_what_a_run_writes(all_shown, tmp_path):
     with sqlite3.connect(tmp_path / "o" / "runs" / "study.sqlite") as db:
         assert db.execute("SELECT count(*), max(seconds) FROM runs").fetchone() == (4, 0.0)
     assert overview_pdf(all_shown[WHAT_IF]).startswith(b"%PDF")
+
+
+def test_only_studies_inside_the_folder_are_there(tmp_path):
+    for place in ("studies/mine", "secret"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "study.sqlite").write_bytes(b"")
+    (tmp_path / "studies" / "out").symlink_to(tmp_path / "secret")
+    (tmp_path / "studies" / "again").symlink_to(tmp_path / "studies" / "mine")
+    studies = Studies(tmp_path / "studies")
+    assert studies.names() == ["again", "mine"]
+    assert "choose a study" in studies.page({"study": "out"})
 
 
 def test_a_look_stays_within_what_there_is(all_shown):

@@ -5,7 +5,7 @@
   const one = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const send = (name, value) => Shiny.setInputValue(name, value, { priority: "event" });
-  let ticks = 1;
+  let ticks = 0; // of the runs that are shown
   let playing = null;
   let fresh = true; // before the first results the address says which tick is looked at
   let readyToSend = false;
@@ -120,8 +120,9 @@
     const share = ticks > 1 ? look.tick / (ticks - 1) : 0;
     document.documentElement.style.setProperty("--t", share);
     one("#tick").value = look.tick;
-    one("#tick").setAttribute("aria-valuetext", `tick ${look.tick + 1} of ${ticks}`);
-    one("#tick-now").textContent = `tick ${look.tick + 1} of ${ticks}`;
+    const words = ticks ? `tick ${look.tick} of 0–${ticks - 1}` : "";
+    one("#tick").setAttribute("aria-valuetext", words);
+    one("#tick-now").textContent = words;
   }
 
   function lookAt(what) {
@@ -131,8 +132,9 @@
     address();
   }
 
-  let query = "";
+  let query = null; // an address from which nothing was run stays as it is
   function address() {
+    if (query === null) return;
     const extra = new URLSearchParams();
     if (look.tab !== "layers") extra.set("tab", look.tab);
     if (look.view !== "both") extra.set("view", look.view);
@@ -152,6 +154,7 @@
 
   function play() {
     if (playing) return stop();
+    if (!ticks) return;
     if (look.tick >= ticks - 1) lookAt({ tick: 0 });
     one("#play").textContent = "Stop";
     one("#play").setAttribute("aria-label", "stop");
@@ -167,7 +170,7 @@
   const handlers = {
     fill(state) {
       fill(state);
-      if (state.values !== null) submit();
+      if (state.values !== null && state.run) submit();
     },
     faults({ faults }) {
       for (const place of all("[data-fault]")) {
@@ -196,6 +199,7 @@
       general.textContent = [...loose, here ? `${here === 1 ? "One entry" : `${here} entries`} on the left cannot be used.` : ""]
         .filter(Boolean).join(" · ");
       general.hidden = !faults.length;
+      one("#to-fault").hidden = !here;
     },
     html({ id, html }) {
       const place = document.getElementById(id);
@@ -311,6 +315,10 @@
       }
     });
     one("#run").addEventListener("click", () => send("form", { ...gather(), live: true }));
+    one("#to-fault").addEventListener("click", () => {
+      one("#sidebar").open = true;
+      one("[aria-invalid]")?.focus();
+    });
     one("#cancel").addEventListener("click", () => send("cancel", Date.now()));
     one("#play").addEventListener("click", play);
     one("#defaults").addEventListener("click", () => send("example", ""));
