@@ -119,10 +119,6 @@ class Streams:
         """Standard normal draws in single precision (other draws than :meth:`normal`)."""
         return self.generator(decision, tick).standard_normal(shape, dtype=np.float32)
 
-    def salt(self, decision: str) -> int:
-        """Return what numbers of a decision are keyed by that are the same at every tick, beside their own keys."""
-        return _hash64("record", self.root(0), decision, 0)
-
     @kernel
     def record_uniform(self, decision: str, keys: U64, tick: int = 0) -> Float:
         """Uniform draws in [0, 1) keyed by record (or other 64-bit identity) instead of slot (n,)."""

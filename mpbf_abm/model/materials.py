@@ -18,7 +18,7 @@ from mpbf_abm.data import synthetic
 from mpbf_abm.errors import DataError, lines_where, refuse
 from mpbf_abm.parameters import Parameters, SpaceParameters
 from mpbf_abm.processes import one_thread
-from mpbf_abm.streams import Streams, hash_normal
+from mpbf_abm.streams import Streams
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -63,8 +63,8 @@ class Observation:
         Amplitude a of the blocks.
     view_noise : float
         Share v of the noise's variance that differs between observations.
-    salt : int
-        What the noise of materials is keyed by, beside their keys.
+    streams : Streams
+        Of the space, from which the noise of materials is drawn.
     keys : uint64 (N,)
         Whose noise a material has: near-duplicates have that of the material they copy.
     """
@@ -72,12 +72,12 @@ class Observation:
     width: int
     signal: float
     view_noise: float
-    salt: int
+    streams: Streams
     keys: NDArray[np.uint64]
 
     def noise(self, materials: Int) -> Float32:
         """Noise e_m of some materials (n, d)."""
-        return hash_normal(self.keys[materials], self.salt, self.width)
+        return self.streams.record_normal("space.noise", self.keys[materials], self.width)
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class MaterialsSpace:
             digest.update(repr((name, None if array is None else (array.dtype.str, array.shape))).encode())
             digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         if (seen := self.observation) is not None:
-            digest.update(repr((seen.width, seen.signal, seen.view_noise, seen.salt)).encode() + seen.keys.tobytes())
+            digest.update(repr((seen.width, seen.signal, seen.view_noise, seen.streams.root(0))).encode() + seen.keys.tobytes())
         return digest.hexdigest()
 
     # ------------------------------------------------------------------ size and families
@@ -421,7 +421,7 @@ class MaterialsSpace:
         made = synthetic.generate(parameters, streams)
         keys = made.pop("noise_keys")
         seen = parameters.observed_dims, parameters.signal, parameters.view_noise
-        observation = Observation(*seen, streams.salt("space.noise"), keys) if parameters.observed_dims else None
+        observation = Observation(*seen, streams, keys) if parameters.observed_dims else None
         return cls(**made, observation=observation)
 
     @classmethod
