@@ -193,7 +193,9 @@ class MaterialsSpace:
             digest.update(repr((name, None if array is None else (array.dtype.str, array.shape))).encode())
             digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         if (seen := self.observation) is not None:
-            digest.update(repr((seen.width, seen.signal, seen.view_noise, seen.streams.root(0))).encode() + seen.keys.tobytes())
+            digest.update(
+                repr((seen.width, seen.signal, seen.view_noise, seen.streams.root(0))).encode() + seen.keys.tobytes()
+            )
         return digest.hexdigest()
 
     # ------------------------------------------------------------------ size and families
