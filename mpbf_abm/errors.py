@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -101,12 +103,22 @@ class BookkeepingError(MpbfError, AssertionError):
     """Stocks and flows that do not balance: a fault of the model, never of the user."""
 
 
+class UndrawnWarning(UserWarning):
+    """A figure that cannot be drawn; the rest of its result is there."""
+
+
 def words_of(error: BaseException) -> str:
     """What an exception says, also where saying it raises."""
     try:
-        return str(error).encode("utf-8", "backslashreplace").decode("utf-8")
+        return private(str(error).encode("utf-8", "backslashreplace").decode("utf-8"))
     except Exception as further:  # noqa: BLE001 (an exception of a user's may do anything)
         return f"(its words cannot be had: {type(further).__name__})"
+
+
+def private(text: str) -> str:
+    """Return a text that is kept or passed on, in which the home folder is ``~``."""
+    home = os.path.expanduser("~").rstrip("/\\")
+    return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", text) if home.strip("~") else text
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
@@ -120,11 +132,11 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Return a text with signs that cannot be seen, or that act on a terminal, as their code points.
+    r"""Return a text with signs that cannot be seen, or that act on a terminal, as their code points; lines stay.
 
     Examples
     --------
     >>> visible("a\u200bb\x1b[1m")
     'a<U+200B>b<U+001B>[1m'
     """
-    return "".join(c if c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
+    return "".join(c if c.isprintable() or c == "\n" else f"<U+{ord(c):04X}>" for c in text)

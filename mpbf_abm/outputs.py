@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import hashlib
+import html
 import json
 import math
 import os
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from mpbf_abm.errors import OutputError, refuse, visible
+from mpbf_abm.errors import OutputError, private, refuse, visible
 from mpbf_abm.provenance import content_hash, record
 
 if TYPE_CHECKING:
@@ -317,7 +318,7 @@ def write_pages(folder: Path, texts: Mapping[str, str] | None = None, tables: Fr
         By the name of the file, without ``.csv``.
     """
     for name, text in (texts or {}).items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        (folder / name).write_text(private(text), encoding="utf-8", newline="\n")
     for name, table in (tables or {}).items():
         inert(table).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
 
@@ -337,8 +338,22 @@ def inert(table: pd.DataFrame) -> pd.DataFrame:
 def _inert(cell: Any) -> Any:
     if not isinstance(cell, str):
         return cell
-    shown = "\n".join(visible(line) for line in cell.split("\n"))
+    shown = visible(cell)
     return f"'{shown}" if FORMULA.match(shown) else shown
+
+
+# What begins a block, a tag, an entity, a link, code or emphasis in Markdown.
+MARKS = re.compile(r"[\\`*\[\]<>&]|^(?:[#~+-]|\d+(?=[.)]))|(?<!\w)_|_(?!\w)")
+
+
+def inline(text: str) -> str:
+    """Return a text of the user's as one line of Markdown that shows it, and in which no sign acts."""
+    return MARKS.sub(_escaped, visible(" ".join(text.split())))
+
+
+def _escaped(mark: re.Match[str]) -> str:
+    sign = mark.group()
+    return html.escape(sign, quote=False) if sign in "<>&" else f"{sign}\\" if sign.isdigit() else f"\\{sign}"
 
 
 def _write_record(record: Mapping[str, Any], folder: Path) -> None:
@@ -447,13 +462,14 @@ def table(head: Sequence[str], rows: Rows, right: Sequence[int] = ()) -> str:
     right : sequence of int
         Columns that are aligned to the right.
     """
-    widths = [max(len(str(row[i])) for row in [head, *rows]) for i in range(len(head))]
+    rows = [[visible(" ".join(str(value).splitlines())) for value in row] for row in rows]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     before = sum(widths[:-1]) + 2 * (len(head) - 1)
     room = max(24, shutil.get_terminal_size().columns - before) if sys.stdout.isatty() else 10**6
     lines = []
     for row in [head, *rows]:
         cells = [f"{c:>{w}}" if i in right else f"{c:<{w}}" for i, (c, w) in enumerate(zip(row, widths, strict=True))]
-        last = [cells[-1]] if len(cells[-1]) <= room else textwrap.wrap(str(row[-1]), room) or [""]
+        last = [cells[-1]] if len(cells[-1]) <= room else textwrap.wrap(row[-1], room) or [""]
         lines.append("  ".join([*cells[:-1], last[0]]).rstrip())
         lines += [" " * before + more for more in last[1:]]
     lines.insert(1, "-" * min(max(len(line) for line in lines), before + min(room, widths[-1])))

@@ -21,6 +21,7 @@ from mpbf_abm.learning.acquisition import RULES
 
 DESIGN = "design target"
 ASSUMED = "assumed"
+LEAST = 1e-3  # of what is divided by: less is no question, and too little for arithmetic
 
 
 def fitted(*facts: int) -> str:
@@ -110,10 +111,9 @@ class SpaceParameters(Group):
     ruggedness: float = _p(
         "length scale of the property field in the quantum block; smaller is more rugged",
         8.0,
-        None,
+        LEAST,
         100,
         unit="descriptor units",
-        gt=0,
         source=fitted(8),
     )
     cross_scale: float = _p(
@@ -140,7 +140,7 @@ class SpaceParameters(Group):
     )
     bias_scatter: float = _p("share of bias variance that is scatter", 0.02, 0, 1, source=fitted(2))
     bias_length: float = _p(
-        "length scale of the smooth bias", 5.0, None, 100, unit="descriptor units", gt=0, source=fitted(2, 3)
+        "length scale of the smooth bias", 5.0, LEAST, 100, unit="descriptor units", source=fitted(2, 3)
     )
     difficulty: float = _p("log-sd of the factor on measurement noise", 0.4, 0, 2)
     feasible: float = _p("share of materials that can be made", 0.85, None, 1, gt=0)
@@ -318,8 +318,8 @@ class TrainerParameters(Group):
         unit="records",
         source=fitted(2, 8),
     )
-    scale: float = _p("pretraining scale P against the reference P_0 = 1", 1.0, None, 64, gt=0)
-    scale_cap: float = _p("largest scale a trainer may use (compute cap)", 8.0, None, 64, gt=0)
+    scale: float = _p("pretraining scale P against the reference P_0 = 1", 1.0, LEAST, 64)
+    scale_cap: float = _p("largest scale a trainer may use (compute cap)", 8.0, LEAST, 64)
     latent_dims: int = _p(
         "latent directions k_0 of the encoder at scale 1", 18, 1, 128, unit="directions", source=fitted(7, 8)
     )
@@ -349,9 +349,8 @@ class TrainerParameters(Group):
         "length scale of the head's kernel per square root of latent directions, whitened "
         "(of the range, without pretraining)",
         0.9,
-        None,
+        LEAST,
         100,
-        gt=0,
         source=fitted(7),
     )
     objective: Literal["mixed", "masked", "contrastive", "fusion", "graph", "none"] = _p(
@@ -383,7 +382,7 @@ class TrainerParameters(Group):
     physical_prior: bool = _p("whether the simulated property is the prior mean of the head", False, unit="switch")
     delta_learning: bool = _p("whether heads learn the difference to the simulated property", False, unit="switch")
     overconfidence: float = _p(
-        "imposed factor by which claimed standard deviations are divided", 1.0, None, 10, gt=0, source=DESIGN
+        "imposed factor by which claimed standard deviations are divided", 1.0, LEAST, 10, source=DESIGN
     )
     response_ral: float = _p("change of log2 scale per retraining along the sign of dT/dp", 0.0, 0, 2, unit="doublings")
     measured_response: bool = _p(
@@ -531,7 +530,7 @@ class StockParameters(Group):
     attention: float = _p(
         "attention inflow of a planner; judging a candidate costs 1", 30.0, 0, 1e6, unit="candidates/tick"
     )
-    attention_cap: float = _p("most attention a planner can hold", 120.0, None, 1e7, unit="candidates", gt=0)
+    attention_cap: float = _p("most attention a planner can hold", 120.0, LEAST, 1e7, unit="candidates")
 
 
 class LayerParameters(Group):
@@ -542,24 +541,23 @@ class LayerParameters(Group):
     coverage_scale: float = _p(
         "v_0: distinct materials at which a family counts as covered",
         200.0,
-        None,
+        LEAST,
         1e7,
         unit="materials",
-        gt=0,
         source=DESIGN,
     )
-    fidelity_scale: float = _p("F_0, reference fidelity of the alternative form", 0.25, None, 1, gt=0)
+    fidelity_scale: float = _p("F_0, reference fidelity of the alternative form", 0.25, LEAST, 1)
     prior_overlaps: float = _p(
         "weight of the prior fidelity 1 in perceived fidelity", 5.0, 0, 1e6, unit="records", source=DESIGN
     )
-    integration: float = _p("gamma_A in A", 1.0, None, 10, gt=0)
+    integration: float = _p("gamma_A in A", 1.0, LEAST, 10)
     uncertainty_penalty: float = _p("delta_U in A", 0.3, 0, 1, source=DESIGN)
-    integrity_exponent: float = _p("exponent g of the alternative form of A", 0.5, None, 4, gt=0)
+    integrity_exponent: float = _p("exponent g of the alternative form of A", 0.5, LEAST, 4)
     feedback_weight: float = _p("w of feedback against trade-off in S", 0.6, 0, 1, source="assumed")
-    tradeoff_scale: float = _p("T_s in the logistic of S", 0.5, None, 10, gt=0)
+    tradeoff_scale: float = _p("T_s in the logistic of S", 0.5, LEAST, 10)
     scale_benefit: float = _p("eta in T", 1.0, 0, 10)
     risk_weight: float = _p("theta in T", 1.0, 0, 10)
-    invariance_half: float = _p("I_0 of the alternative form of T", 0.3, None, 1, gt=0)
+    invariance_half: float = _p("I_0 of the alternative form of T", 0.3, LEAST, 1)
     gauge_penalty: float = _p("theta_m: weight of gauge variance in the measured trade-off", 1.0, 0, 10)
     boundary_shift: Literal["chosen", "alternative"] = _p("form of Delta-B", "chosen", unit="name")
     integrity: Literal["chosen", "alternative"] = _p("form of A", "chosen", unit="name")

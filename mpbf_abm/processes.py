@@ -24,7 +24,7 @@ from itertools import count
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from mpbf_abm.errors import InterruptionError, MpbfError, StoppedError, words_of
+from mpbf_abm.errors import InterruptionError, MpbfError, StoppedError, private, words_of
 
 if TYPE_CHECKING:
     import psutil
@@ -177,10 +177,10 @@ def attempt(work: Work, task: Any) -> tuple[Any, Fault | None, float]:
     except HaltedError as error:
         fault = Fault("stopped", type(error).__name__, str(error))
     except MemoryError as error:
-        fault = Fault("memory", "MemoryError", words_of(error) or "out of memory", traceback.format_exc())
+        fault = Fault("memory", "MemoryError", words_of(error) or "out of memory", private(traceback.format_exc()))
     except BaseException as error:  # noqa: BLE001 (whatever a run raises is a result)
         ours = error if isinstance(error, MpbfError) else None
-        fault = Fault("raised", type(error).__name__, words_of(error), traceback.format_exc(), ours)
+        fault = Fault("raised", type(error).__name__, words_of(error), private(traceback.format_exc()), ours)
     return value, fault, time.perf_counter() - start
 
 

@@ -94,7 +94,7 @@ def _processor() -> dict[str, str]:
 
 def unlike(*environments: Mapping[str, str]) -> list[str]:
     """In which parts some environments differ, of those that bytes depend on and that they say."""
-    parts = dict.fromkeys(part for e in environments for part in e if part != "host")
+    parts = dict.fromkeys(part for e in environments for part in e)
     return [part for part in parts if len({e[part] for e in environments if part in e}) > 1]
 
 

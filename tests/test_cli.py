@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -531,34 +530,6 @@ def test_last_column_is_wrapped_on_a_terminal_only(monkeypatch):
 
 
 # --------------------------------------------------------------------------- environments and odd words
-
-
-TINY = [*SMALL[:1], "--ticks=2", *SMALL[2:], "--set=trainers.features=16", "--out=o"]
-
-
-@pytest.mark.parametrize(
-    ("redirect", "env"),
-    [
-        ("2>&-", {}),
-        (">&-", {}),
-        ("<&- >&- 2>&-", {}),
-        ("", {"MPLBACKEND": "module://nowhere.backend_inline"}),
-        ("", {"MPLBACKEND": "not a backend"}),
-    ],
-)
-def test_a_run_needs_neither_streams_nor_a_drawing_backend(redirect, env, tmp_path):
-    words = shlex.join([sys.executable, "-m", "mpbf_abm", "run", *TINY])
-    done = subprocess.run(
-        ["sh", "-c", f"exec {words} {redirect}"],
-        cwd=tmp_path,
-        env=os.environ | env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    assert {p.name for p in (tmp_path / "o").iterdir() if p.is_file()} == FILES
 
 
 DIGITS, DEEP = "9" * 5000, "[" * 3000

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from mpbf_abm import Ecosystem, Parameters, Policy, Shock
+from mpbf_abm import Ecosystem, Parameters, Policy, Shock, simulate
 from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.interventions import POLICIES, Lever, in_force, parse_event
 from mpbf_abm.model.shocks import SHOCKS, hit_nodes, missing_nodes, outage_end
+from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import PATHS
 from mpbf_abm.streams import Streams
 
@@ -519,3 +521,25 @@ def test_a_numbered_node_is_lost_for_good() -> None:
         down.append((np.flatnonzero(nodes.down_repositories).tolist(), np.flatnonzero(nodes.down_models).tolist()))
     eco.release()
     assert down == [([], []), ([], []), ([3], []), ([3], [1]), ([3], [1]), ([3], []), ([3], [])]
+
+
+# --------------------------------------------------------------------------- what cannot be in a run
+
+
+def test_what_a_run_would_stop_at_is_refused_before_its_first_tick() -> None:
+    p = Parameters.preset("null").updated({"space.materials": 2, "space.families": 1, "founding.records": 0})
+    needy, shift = Policy("needy", set={"infrastructure.need": 11}, start=2), Shock("objective_shift", strength=1.0)
+    for events, told in (({"policies": [needy]}, "must not exceed"), ({"shocks": [shift]}, "at least 3 are needed")):
+        with pytest.raises(ConfigurationError, match=told):
+            Community(p, 1, **events)
+        with pytest.raises(ConfigurationError, match=told):
+            RunSpec(p, 1, 4, **{kind: tuple(made) for kind, made in events.items()}).check()
+
+
+def test_scales_have_a_least_value_that_arithmetic_can_take() -> None:
+    gaussian = {"trainers.head": "gaussian_process", "trainers.labels": "simulated", "trainers.scale": 60}
+    small = {"space.materials": 300, "founding.records": 100, "planners.count": 3, "trainers.scale_cap": 64}
+    with pytest.raises(ConfigurationError, match=r"trainers\.length_scale"):
+        Parameters.preset("quick").updated({"trainers.length_scale": 1e-12})
+    least = Parameters.preset("quick").updated(gaussian | small | {"trainers.length_scale": 1e-3})
+    assert np.isfinite(simulate(least, seed=1, ticks=6).summary["rmse_dense"])

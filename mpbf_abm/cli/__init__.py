@@ -8,12 +8,17 @@ configuration, 3 something ran but did not match, 130 interrupted.
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from mpbf_abm.cli.app import app
 from mpbf_abm.cli.console import FAILURE, INTERRUPTED, OK, USAGE, Explained, complain
-from mpbf_abm.errors import BookkeepingError, HaltError, MpbfError, StoppedError
+from mpbf_abm.errors import BookkeepingError, HaltError, MpbfError, StoppedError, UndrawnWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,14 +46,47 @@ def _open_streams() -> None:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        code = app(args=None if arguments is None else list(arguments), prog_name="mpbf", standalone_mode=False)
+        with _orderly_end(), _undrawn() as undrawn:
+            code = app(args=None if arguments is None else list(arguments), prog_name="mpbf", standalone_mode=False)
     except Exception as error:
         if (failed := _explain(error)) is None:
             raise
         return failed
     if code == INTERRUPTED and not isinstance(code, Explained):
         complain(["interrupted; no result was written"])
-    return code or OK
+    complain(undrawn)
+    return code or (FAILURE if undrawn else OK)
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does: what it has begun is cleared away, its workers first."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _undrawn() -> Iterator[list[str]]:
+    """Collect what is said of figures that could not be drawn."""
+    lost: list[str] = []
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+        warnings.simplefilter("always", UndrawnWarning)
+
+        def show(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, UndrawnWarning):
+                lost.append(str(message))
+            else:
+                others(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield lost
 
 
 BROKEN = "stocks and flows of the model do not balance, please report this: "

@@ -38,7 +38,7 @@ def tell(as_json: bool, value: Any, text: str, indent: int | None = 2) -> None:
         from mpbf_abm.studies.whatif import plain
 
         text = json.dumps(plain(value), indent=indent, allow_nan=False)
-    print(text)
+    print(visible(text))
 
 
 @contextmanager
@@ -163,6 +163,7 @@ class Bar:
         """Print a line between the bars."""
         if self.quiet:
             return
+        line = visible(" ".join(line.split()))
         if self._bar is not None:
             self._bar.write(f"mpbf: {line}", file=sys.stderr)
         else:

@@ -66,14 +66,15 @@ def _say_read(plan: WhatIf) -> None:
 
 
 def _write(ensemble: Ensemble, work: Path) -> None:
-    from mpbf_abm.figures import overview
+    from mpbf_abm.figures import overview, style
     from mpbf_abm.studies.whatif import write_provenance, write_tables
 
     write_tables(ensemble, work)
     shown = ensemble.first(list(ensemble.plan.arms)[-1])
-    overview.save(
-        overview.prepare(ensemble.series, ensemble.families, ensemble.summary, shown.nodes, shown.edges), work
-    )
+    with style.or_none("overview"):
+        overview.save(
+            overview.prepare(ensemble.series, ensemble.families, ensemble.summary, shown.nodes, shown.edges), work
+        )
     write_provenance(ensemble, work)
 
 

@@ -192,7 +192,7 @@ def _parsed(text: str, separator: str, head: list[str]) -> pd.DataFrame:
         warnings.simplefilter("error", pd.errors.ParserWarning)
         # An empty cell is missing; NaN is a formula, too, and NA and None are names.
         empty: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
-        frame = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, low_memory=False, **empty)
+        frame: pd.DataFrame = pd.read_csv(io.StringIO(text), sep=separator, index_col=False, low_memory=False, **empty)
     if len(frame.columns) <= len(head):
         # Repeated names stay as they are, so that they can be refused.
         frame.columns = pd.Index([h.strip() or c for h, c in zip(head, frame.columns, strict=False)])

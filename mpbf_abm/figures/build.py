@@ -19,6 +19,7 @@ from mpbf_abm.errors import OutputError, did_you_mean, lines_where, refuse
 from mpbf_abm.figures import of_histories, of_networks, of_outcomes, style
 from mpbf_abm.figures.kind import Kind
 from mpbf_abm.figures.style import LIGHT, MM
+from mpbf_abm.outputs import inert
 from mpbf_abm.provenance import version
 from mpbf_abm.studies.jobs import hash_bytes
 from mpbf_abm.studies.results import Results
@@ -143,7 +144,7 @@ def _build(
     frames = figure.prepare(results)
     files = [out / f"{figure.name}.{name}" for name in (*(f"{panel}.csv" for panel in frames), *formats)]
     for path, frame in zip(files, frames.values(), strict=False):
-        frame.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
+        inert(frame).to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
     width, height = getattr(journal, figure.width), figure.height
     with style.styled():
         fig = figure.draw(frames)

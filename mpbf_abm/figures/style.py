@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mpbf_abm.arrays import Float
+from mpbf_abm.errors import UndrawnWarning, words_of
 from mpbf_abm.stats.paired import middle
 
 FOLDER = Path(__file__).parent
@@ -98,11 +100,27 @@ def save_all(
     paths = [stem.with_suffix(suffix) for suffix in suffixes]
     with styled():
         fig = build()
-        for path in paths:
-            save(fig, path, title=title, alt=alt, dpi=dpi)
-            # One layout for all formats; to compute it takes as long as to draw.
-            fig.set_layout_engine("none")
+        try:
+            for path in paths:
+                save(fig, path, title=title, alt=alt, dpi=dpi)
+                # One layout for all formats; to compute it takes as long as to draw.
+                fig.set_layout_engine("none")
+        except BaseException:
+            # A part of a figure is none.
+            for path in paths:
+                path.unlink(missing_ok=True)
+            raise
     return paths
+
+
+@contextmanager
+def or_none(name: str) -> Iterator[None]:
+    """Draw a figure inside the block; warn where it cannot be drawn, so that all else of its result is kept."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (whatever a figure raises, its result is worth more)
+        lost = f"the figure {name} could not be drawn ({type(error).__name__}: {words_of(error)}); all else is there"
+        warnings.warn(lost, UndrawnWarning, stacklevel=3)
 
 
 # --------------------------------------------------------------------------- parts of figures

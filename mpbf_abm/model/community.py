@@ -14,11 +14,11 @@ from mpbf_abm.model.curators import DataCurator, assimilate
 from mpbf_abm.model.forgetting import forget
 from mpbf_abm.model.founding import check_fit, found_community
 from mpbf_abm.model.indicators import observe
-from mpbf_abm.model.interventions import Policy
+from mpbf_abm.model.interventions import Policy, joint_faults
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import ExperimentPlanner, steer
 from mpbf_abm.model.publication import couple
-from mpbf_abm.model.shocks import Agenda, Shock, missing_nodes
+from mpbf_abm.model.shocks import Agenda, Shock, missing_nodes, unfit_shocks
 from mpbf_abm.model.spec import Rule, Rules, event_type_faults, gathered, rule_faults, rule_kind
 from mpbf_abm.model.stocks import fund, maintain
 from mpbf_abm.model.trainers import ModelTrainer, abstract
@@ -126,6 +126,7 @@ class Community:
         with one_thread():
             space = space if space is not None else MaterialsSpace.generate(p.space, streams)
             check_fit(p, space.size, space.families, space.year)
+            refuse_any(unfit_shocks(self.agenda.shocks, space.size))
             self.world = found_community(p, streams, space)
         self._assemble()
 
@@ -219,10 +220,10 @@ class Community:
 
 
 def checked_agenda(policies: Iterable[Policy], shocks: Iterable[Shock], parameters: Parameters) -> Agenda:
-    """Return policies and shocks of a run, if all have that type and the nodes they name exist."""
+    """Return policies and shocks of a run, if all have that type, their nodes exist, and they go together."""
     agenda = Agenda(tuple(policies), tuple(shocks))
-    faults = event_type_faults(agenda.policies, agenda.shocks) or missing_nodes(agenda.shocks, parameters)
-    refuse_any(faults)
+    refuse_any(event_type_faults(agenda.policies, agenda.shocks))
+    refuse_any([*missing_nodes(agenda.shocks, parameters), *joint_faults(parameters, agenda.policies)])
     return agenda
 
 

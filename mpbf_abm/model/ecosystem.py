@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import count
 from typing import Any, Self
 
 import mesa
@@ -51,7 +52,7 @@ class Ecosystem(Community, mesa.Model):
     def __init__(
         self, parameters: Parameters | None = None, seed: int = 0, *, mesa_seed: int = 0, **options: Any
     ) -> None:
-        mesa.Model.__init__(self, rng=int(mesa_seed))
+        self._prepare(int(mesa_seed))
         Community.__init__(self, parameters, seed, **options)
 
     @classmethod
@@ -69,8 +70,9 @@ class Ecosystem(Community, mesa.Model):
                 vars(self.world.rules[kind][row]).update(kept)
         return self
 
-    def _prepare(self) -> None:
-        mesa.Model.__init__(self, rng=0)
+    def _prepare(self, rng: int = 0) -> None:
+        self._numbers = count(1)
+        mesa.Model.__init__(self, rng=rng)
 
     def _dealt(self, kind: str, cohort: Cohort) -> dict[int, Any]:
         classes: list[Any] = [rule for rule in self.rules if rule_kind(rule) == kind] or [AGENTS[kind]]
@@ -82,8 +84,14 @@ class Ecosystem(Community, mesa.Model):
         """Agents of each class, as Mesa's agent sets."""
         return {kind.__bases__[0]: agents for kind, agents in super().agents_by_type.items()}
 
+    def register_agent(self, agent: Any) -> None:
+        """Register an agent and number it: the table that Mesa 3.3 numbers agents by keeps every model in it."""
+        super().register_agent(agent)  # type: ignore[no-untyped-call]
+        self.release()
+        agent.unique_id = next(self._numbers)
+
     def release(self) -> None:
-        """Let go of this model: Mesa 3.3 otherwise keeps every model that had an agent."""
+        """Take this model out of Mesa's table of models."""
         ids = getattr(mesa.Agent, "_ids", None)
         if isinstance(ids, dict):
             ids.pop(self, None)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from mpbf_abm.config import Section
-from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse, refuse_any
+from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of, refuse, refuse_any
 from mpbf_abm.identity import name_of
 from mpbf_abm.model.world import Cohort
 from mpbf_abm.parameters import PATHS, Parameters, bounds_of, current, value_faults
@@ -279,6 +280,12 @@ def in_force(base: Parameters, policies: Sequence[Policy], tick: int) -> Paramet
                 now = values[lever.path] if lever.path in values else base.value(lever.path)
                 values[lever.path] = lever.value(now, strength)
     return base.updated(values) if values else base
+
+
+def joint_faults(base: Parameters, policies: Sequence[Policy]) -> list[str]:
+    """Say which parameters cannot be, at the ticks at which each policy reaches its strength."""
+    full = sorted({policy.start + max(0, policy.ramp - 1) for policy in policies})
+    return faults_of(*(partial(in_force, base, policies, tick) for tick in full))
 
 
 E = TypeVar("E", bound=Event)

@@ -133,6 +133,12 @@ def missing_nodes(shocks: Sequence[Shock], parameters: Parameters) -> list[str]:
     return faults
 
 
+def unfit_shocks(shocks: Sequence[Shock], size: int) -> list[str]:
+    """Faults of shocks that a space of so many materials has no room for."""
+    other = "two materials have no second objective that is uncorrelated with the first; at least 3 are needed"
+    return [f"{s.label}: {other}" for s in shocks if s.name == "objective_shift" and size < 3]
+
+
 # --------------------------------------------------------------------------- what they do
 
 

@@ -15,10 +15,10 @@ from mpbf_abm.errors import ConfigurationError, DataError, faults_of, refuse, re
 from mpbf_abm.identity import identity_of, is_own, source_hash
 from mpbf_abm.learning.acquisition import RULES
 from mpbf_abm.model.founding import check_fit, founding_faults
-from mpbf_abm.model.interventions import LISTED, Event, Policy, in_force
+from mpbf_abm.model.interventions import LISTED, Event, Policy, joint_faults
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
-from mpbf_abm.model.shocks import Shock, missing_nodes
+from mpbf_abm.model.shocks import Shock, missing_nodes, unfit_shocks
 from mpbf_abm.parameters import ADDED, FORM_1, GROUPS, PATHS, REMOVED, Parameters, parse_toml, toml_value, typed
 from mpbf_abm.provenance import content_hash, model_fingerprint
 from mpbf_abm.streams import check_seed, is_whole
@@ -143,14 +143,14 @@ class RunSpec:
         for event in (*self.policies, *self.shocks):
             if event.start >= self.ticks:
                 yield f"{event.label}: start = {event.start} is not before the end of a run at tick {self.ticks}"
-        full = sorted({p.start + max(0, p.ramp - 1) for p in self.policies})
-        yield from faults_of(*(partial(in_force, self.parameters, self.policies, tick) for tick in full))
+        yield from joint_faults(self.parameters, self.policies)
 
     def _fit_faults(self) -> Iterator[str]:
         p, space = self.parameters, self.space
         # A synthetic space has the size it is asked for; it need not be made to be checked.
         size, families = (p.space.materials, p.space.families) if space is None else (space.size, space.families)
         yield from faults_of(partial(check_fit, p, size, families, None if space is None else space.year))
+        yield from unfit_shocks(self.shocks, size)
         yield from horizon_faults(p, size, int(self.ticks))
         if space is not None:
             yield from founding_faults(p, space, int(self.ticks))

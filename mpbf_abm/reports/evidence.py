@@ -14,7 +14,7 @@ from mpbf_abm.evidence.facts.recorded import Fact
 from mpbf_abm.evidence.facts.validation import Validation
 from mpbf_abm.evidence.known import suite
 from mpbf_abm.evidence.known.rows import ROWS
-from mpbf_abm.outputs import OutputFolder, interval, markdown_table, number, table, write_pages
+from mpbf_abm.outputs import OutputFolder, inline, interval, markdown_table, number, table, write_pages
 from mpbf_abm.parameters import Parameters
 
 # --------------------------------------------------------------------------- stylised facts
@@ -113,10 +113,11 @@ def _about(fact: Fact, reproduced: bool) -> list[str]:
 
 def write_facts(found: Validation, out: Path, command: str) -> None:
     """Write page, table and figure."""
-    from mpbf_abm.figures.of_evidence import save_facts
+    from mpbf_abm.figures import of_evidence, style
 
     (out / "images").mkdir()
-    save_facts(found, out / "images" / "validation.png")
+    with style.or_none("validation"):
+        of_evidence.save_facts(found, out / "images" / "validation.png")
     write_pages(out, {"validation.md": _facts_page(found, command)}, {"validation": found.table})
 
 
@@ -167,16 +168,18 @@ def rows_listed(rows: Sequence[str]) -> str:
 
 def write_known(outcomes: Sequence[Any], out: Path, command: str, seed: int, *, fast: bool, figure: bool) -> None:
     """Write the page of the suite and its figures: expected vs measured, and the twin where its row ran."""
-    from mpbf_abm.figures import of_evidence
+    from mpbf_abm.figures import of_evidence, style
 
     paths: list[Path] = []
     if figure:
         images = out / "images"
         images.mkdir()
-        paths.append(of_evidence.save_known(outcomes, images / "verification.png"))
+        with style.or_none("verification"):
+            paths.append(of_evidence.save_known(outcomes, images / "verification.png"))
         if any(o.id == "K4" for o in outcomes):
             few: dict[str, Any] = {"replicates": 8, "sizes": (50, 100, 200), "passages": 30} if fast else {}
-            paths += of_evidence.save_twin(of_evidence.twin_frames(seed, **few), images, suffixes=(".png",))
+            with style.or_none("twin"):
+                paths += of_evidence.save_twin(of_evidence.twin_frames(seed, **few), images, suffixes=(".png",))
     shown = {path.stem: path.relative_to(out).as_posix() for path in paths}
     write_pages(out, {"verification.md": suite.markdown(outcomes, command, shown)})
 
@@ -215,7 +218,7 @@ def _findings(report: Report) -> list[list[str]]:
 def made(command: str, setting: Setting) -> str:
     """Return the command and the community of a page."""
     changed = ", ".join(f"`{k} = {v}`" for k, v in setting.parameters.changed().items()) or "default parameters"
-    events = "".join(f"; {e.label}" for e in (*setting.policies, *setting.shocks))
+    events = "".join(f"; {inline(e.label)}" for e in (*setting.policies, *setting.shocks))
     seeds = setting.seeds()
     runs = f"{setting.replicates} communities (seeds {seeds.start} to {seeds.stop - 1}), {setting.ticks} ticks"
     return f"`{command}`: {runs}, {changed}{events}.\n"
@@ -267,4 +270,5 @@ def write_lab(folder: OutputFolder, name: str, question: str, report: Report, ho
     with folder as work:
         written = {f"{name}.md": _lab_page(name, question, alt, report, lab_blocks(report, how))}
         write_pages(work, written, {"findings": report.frame(), **report.tables})
-        style.save_all(partial(draw, report), work / name, title=question, alt=alt)
+        with style.or_none(name):
+            style.save_all(partial(draw, report), work / name, title=question, alt=alt)

@@ -137,12 +137,13 @@ def _with_interval(row: dict[Any, Any], name: str) -> str:
 
 def write_pool(space: MaterialsSpace, campaigns: Sequence[Campaign], run: dict[str, Any], work: Path) -> None:
     """Write tables, figure and the record of the campaigns."""
-    from mpbf_abm.figures import of_pools
+    from mpbf_abm.figures import of_pools, style
     from mpbf_abm.measures.acceleration import campaign_table, curve_table, summary_table
 
     # Seconds are not a result: equal campaigns give equal bytes.
     summary = summary_table(space, campaigns).drop(columns="cpu_seconds")
     tables = {"curves": curve_table(space, campaigns), "campaigns": campaign_table(space, campaigns)}
     write_pages(work, tables={"summary": summary, **tables})
-    of_pools.save(space, campaigns, work)
+    with style.or_none("campaigns"):
+        of_pools.save(space, campaigns, work)
     (work / RECORD).write_text(json.dumps(record(**run), allow_nan=False), encoding="utf-8")

@@ -188,7 +188,7 @@ def _cell(value: Any) -> str:
 
 def write_report(results: Results, work: Path) -> None:
     """Write methods, parameters, counts and every analysis that the design supports, with their figures."""
-    from mpbf_abm.figures import of_studies
+    from mpbf_abm.figures import of_studies, style
 
     made: list[Analysis] = []
     refused: list[str] = []
@@ -199,17 +199,19 @@ def write_report(results: Results, work: Path) -> None:
             refused += getattr(error, "faults", [str(error)])
     shown: dict[str, str] = {}
     for analysis in made:
-        shown[analysis.kind] = of_studies.save(results, analysis, work / analysis.kind)[0].name
+        with style.or_none(analysis.kind):
+            shown[analysis.kind] = of_studies.save(results, analysis, work / analysis.kind)[0].name
         write_pages(work, tables={f"{analysis.kind}-{name}": frame for name, frame in analysis.tables.items()})
     write_pages(work, {"report.md": report(results, made, shown, refused)})
 
 
 def write_analysis(results: Results, analysis: Analysis, work: Path) -> None:
     """Write notes, tables and figure of an analysis."""
-    from mpbf_abm.figures import of_studies
+    from mpbf_abm.figures import of_studies, style
 
     write_pages(work, {"notes.txt": "\n".join(analysis.notes) + "\n"}, analysis.tables)
-    of_studies.save(results, analysis, work / analysis.kind)
+    with style.or_none(analysis.kind):
+        of_studies.save(results, analysis, work / analysis.kind)
 
 
 def incomplete(results: Results) -> list[str]:

@@ -341,12 +341,14 @@ def _compare_notes(results: Results, table: pd.DataFrame, spreads: pd.DataFrame,
     unpaired = [f"{row.outcome} of {row.arm}" for row in table[table["vrf"] <= 1.0].itertuples()]
     notes += cautions(int(table["units"].min()), unpaired, [])
     failed, missing = table[["failed_baseline", "failed_arm"]].max().max(), int(table["missing"].max())
+    without: Any = spreads[spreads["missing"] > 0].itertuples()
+    gone = [f"{row.outcome} in {row.missing} of {row.arm}" for row in without]
     few = "the variance-reduction factor needs two replicates of a scenario, and differences that are not all the same"
     biased = "if failing depends on the policy, effects are biased (mpbf study failures)"
     notes += lines_where(
         (table["vrf"].isna().all(), few),
         (failed, f"up to {int(failed)} runs of an arm failed; {biased}"),
-        (missing > 0, f"up to {missing} pairs are missing and left out"),
+        (missing > 0, f"up to {missing} pairs are missing and left out; runs without a value: {', '.join(gone)}"),
         (results.overflows, f"infinite or too large, and so missing: values of {', '.join(results.overflows)}"),
     )
     return notes + cautions(FEW_UNITS, [], sorted(set(spreads[spreads["bimodality"] > TWO_GROUPS]["outcome"])))

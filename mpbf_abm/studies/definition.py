@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
@@ -689,4 +690,4 @@ def load_space(space: Space, folder: Path, study: StudyDefinition) -> MaterialsS
         own = {path: value for path, value in study.fixed.items() if path.startswith("space.")}
         return MaterialsSpace.synthetic(Parameters.preset(study.preset).updated(own), seed=space.synthetic)
     read = MaterialsSpace.from_pool if space.table is None else MaterialsSpace.from_table
-    return read(folder / str(space.table or space.pool), **space.columns())
+    return read(folder / os.path.expanduser(str(space.table or space.pool)), **space.columns())

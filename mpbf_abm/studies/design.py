@@ -86,7 +86,9 @@ class Factor(Section):
     def _conflicts(self) -> list[str]:
         place, low, high = self.place({"name": self.name}), self.low, self.high
         if self.values:
+            tables = [value for value in self.values if isinstance(value, Mapping)]
             faults = lines_where(
+                (tables, f"a value is a table, {tables[:1]}; numbers, texts, switches and lists of them are meant"),
                 (low is not None or high is not None, "has values and a range; one of them is meant"),
                 (self.scale != "linear", f"scale = '{self.scale}': belongs to a range, not to values"),
                 (len(set(map(_key, self.values))) < len(self.values), "a value is listed twice"),
@@ -264,13 +266,17 @@ def design_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
         faults = lines_where((names, how), (kind != "single", f"kind = {kind}: no parameter varies"))
     else:
         faults = FAULTS[kind](design, factors) if kind in FAULTS else []
+        size = _size(design, factors)
+        faults += lines_where((size > MOST_SCENARIOS, f"kind = {kind}: {size} scenarios; at most {MOST_SCENARIOS}"))
     return [f"[design]: {line}" for line in faults]
 
 
-def _grid_faults(design: Design, factors: Sequence[Factor]) -> list[str]:
-    """Say where a grid is too large."""
-    size = math.prod(len(f.levels(design.levels or 5)) for f in factors)
-    return lines_where((size > MOST_SCENARIOS, f"kind = grid: {size} scenarios; at most {MOST_SCENARIOS}"))
+def _size(design: Design, factors: Sequence[Factor]) -> int:
+    """Return how many scenarios there will be, without making them; 0 where that is what the user listed."""
+    if design.kind == "grid":
+        return math.prod(len(f.levels(design.levels or 5)) for f in factors)
+    each = {"morris": len(factors) + 1, "saltelli": len(factors) + 2 + design.dummy}
+    return (design.n or 0) * each.get(design.kind, 1)
 
 
 def _morris_faults(design: Design, factors: Sequence[Factor]) -> list[str]:  # noqa: ARG001 (one of FAULTS)
@@ -414,11 +420,7 @@ def _morris(design: Design, factors: Sequence[Factor], seed: int) -> Iterator[tu
 
 
 # Faults, and values of the scenarios, by kind of design.
-FAULTS: dict[str, Callable[[Design, Sequence[Factor]], list[str]]] = {
-    "grid": _grid_faults,
-    "morris": _morris_faults,
-    "table": _table_faults,
-}
+FAULTS: dict[str, Callable[[Design, Sequence[Factor]], list[str]]] = {"morris": _morris_faults, "table": _table_faults}
 POINTS: dict[str, Callable[[Design, Sequence[Factor], int], Points]] = {
     "single": _single,
     "grid": _grid,

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from mpbf_abm.errors import ConfigurationError
+from mpbf_abm.errors import ConfigurationError, refuse
 from mpbf_abm.processes import Done, Fault, Pool, Work, WorkerError, default_workers
 from mpbf_abm.provenance import model_fingerprint
 from mpbf_abm.studies.definition import Engine as EngineSettings
@@ -280,6 +280,7 @@ def start_cluster(settings: EngineSettings, workers: int) -> Any:
         cluster.scale(workers)
         return cluster
     except ImportError as error:
+        refuse(error.name is None, f"[engine]: cluster = '{settings.cluster}': {_deepest(error)}")
         extra = "kubernetes" if settings.cluster == "kubernetes" else "distributed"
         raise ConfigurationError(
             f"[engine]: cluster = '{settings.cluster}' needs {error.name}: pip install 'mpbf_abm[{extra}]'"

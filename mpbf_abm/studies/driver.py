@@ -40,7 +40,7 @@ from mpbf_abm.studies.files import write_study
 from mpbf_abm.studies.jobs import Failure, Job, Record, Runner
 from mpbf_abm.studies.plan import Plan
 from mpbf_abm.studies.results import Results
-from mpbf_abm.studies.store import FILE, OF_A_RESULT, DamageError, Saved, Store, StoreError, has
+from mpbf_abm.studies.store import FILE, OF_A_RESULT, DamageError, Saved, Store, StoreError, folder_from, has
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
@@ -273,7 +273,9 @@ def claim(store: Store, plan: Plan, folder: Path, *, alone: bool = True) -> Save
     StoreError
         If the store holds runs of another study or another version of the model.
     """
-    study, at = plan.study, str(folder.resolve()) if alone else OF_A_RESULT
+    study, at = plan.study, "." if alone else OF_A_RESULT
+    if alone and study.space is not None:
+        at = folder_from(store.path, folder)
     made_by = (study.own_model, plan.fingerprint)
     new = Saved(study.name, write_study(study), *made_by, at, json.dumps(plan.origin), plan.form)
     last = _last_study(store, plan, alone)

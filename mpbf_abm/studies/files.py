@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mpbf_abm.config import Section
-from mpbf_abm.errors import ConfigurationError, did_you_mean, lines_where, refuse_any
+from mpbf_abm.errors import ConfigurationError, did_you_mean, lines_where, private, refuse_any
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.settings import DEFAULT_PAIRS, DEFAULT_SEED, question_faults, settings_from
 from mpbf_abm.model.shocks import Shock
@@ -253,10 +253,13 @@ def _cell(text: str) -> Any:
 
 
 def write_study(study: StudyDefinition) -> str:
-    """Write a study as TOML; reading it gives an equal study (but for a custom model, which no file holds)."""
+    """Write a study as TOML; reading it gives an equal study (but for a custom model, which no file holds).
+
+    Files in the home folder are named from there (``~``).
+    """
     import tomli_w
 
-    return tomli_w.dumps(as_tables(study))
+    return private(tomli_w.dumps(as_tables(study)))
 
 
 def as_tables(study: StudyDefinition) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from mpbf_abm.arrays import Float
-from mpbf_abm.errors import InterruptionError, words_of
+from mpbf_abm.errors import InterruptionError, private, words_of
 from mpbf_abm.identity import own_modules
 from mpbf_abm.measures.networks import tick_flows
 from mpbf_abm.model.community import Community, Snapshot
@@ -415,7 +415,7 @@ class Runner:
                 import pdb  # noqa: T100 (asked for)
 
                 pdb.post_mortem(error.__traceback__)
-            return Failure(self.stage, type(error).__name__, words_of(error), traceback.format_exc())
+            return Failure(self.stage, type(error).__name__, words_of(error), private(traceback.format_exc()))
 
     def recording(self, job: Job) -> Recording:
         """What is noted of a run."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property, lru_cache, partial
 from itertools import product
 from pathlib import Path
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
 
 FEW_SCENARIOS = 20
+LONGEST_NAME = 200  # characters
 COLUMNS = names_of(
     "scenario place arm replicate run seed status outcome value tick stage type message attempts series interest event "
     "runs mean low high"
@@ -278,10 +279,22 @@ class Plan:
         )
 
     def _name_faults(self) -> list[str]:
-        """Name factors that are called as columns or outcomes are."""
+        """Name what cannot be called so, and factors that are called as columns or outcomes are."""
         names, column = [f.name for f in self.study.factors], "is the name of a column of every table; choose another"
         faults = [f"[parameters] {name}: {column}" for name in names if name in COLUMNS]
-        outcomes = self.study.outcomes
+        outcomes, arms = self.study.outcomes, self.study.policies
+        events = [*self.study.shocks, *(event for arm in arms for event in arm.events)]
+        given: list[tuple[str, Iterable[str]]] = [
+            ("arm", [arm.label for arm in arms]),
+            ("policy", [event.name for event in events]),
+        ]
+        given += [("outcome", outcomes), ("parameter", self.study.parameters), ("series", self.study.series.of)]
+        faults += [
+            f"{kind} {name[:40]!r}: a name has 1 to {LONGEST_NAME} characters, none of them a control sign"
+            for kind, names in given
+            for name in names
+            if not (1 <= len(name) <= LONGEST_NAME and name.isprintable() and not name.isspace())
+        ]
         return faults + [f"[parameters] {name}: is the name of an outcome, too" for name in names if name in outcomes]
 
     def _rule_faults(self) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean, lines_where
-from mpbf_abm.outputs import RECORD, markdown_table, write_pages
+from mpbf_abm.outputs import RECORD, inline, markdown_table, write_pages
 from mpbf_abm.parameters import PATHS, schema
 from mpbf_abm.provenance import version
 from mpbf_abm.studies.analyses import Analysis, distributions
@@ -63,6 +63,12 @@ SHARED = {
     "all": f"All arms and scenarios {KEYED}",
     "none": "Runs are independent",
 }
+# Of a custom model no more is known than the seeds that it is given.
+SEEDED = {
+    "policies": "Arms of a scenario are given the same seeds",
+    "all": "All arms and scenarios are given the same seeds",
+    "none": "Each run is given a separate seed",
+}
 ANALYSED = (
     "Effects are paired differences with simultaneous 95 % intervals by a max-t bootstrap; proportions have Wilson "
     "intervals; Sobol and Morris measures have the noise of replicates taken out and bootstrap percentile intervals; "
@@ -85,14 +91,14 @@ def report(
         Analyses the design does not support, and why.
     """
     study = results.study
-    lines = [f"# {study.name}"] + ["", study.question] * bool(study.question)
+    lines = [f"# {study.name}"] + ["", inline(study.question)] * bool(study.question)
     sections = [("Methods", [methods(results)]), ("Parameters", parameters(results)), ("Arms", arms(results))]
     sections.append(("Runs", counts(results)))
     if not any(a.kind == "compare" for a in analyses):
         sections.append(("Distributions", table(distributions(results), SHOWN["distributions"])))
     sections += [(TITLES[analysis.kind], part_of(analysis, figures.get(analysis.kind))) for analysis in analyses]
     if refused:
-        sections.append(("Not possible with this design", [f"- {reason}" for reason in refused]))
+        sections.append(("Not possible with this design", [f"- {inline(reason)}" for reason in refused]))
     for title, part in sections:
         lines += ["", f"## {title}", "", *part]
     return "\n".join(lines).rstrip() + "\n"
@@ -101,7 +107,7 @@ def report(
 def part_of(analysis: Analysis, figure: str | None) -> list[str]:
     """Return what the report says of an analysis: figure, notes and tables."""
     part = [f"![{TITLES[analysis.kind]}]({figure})", ""] if figure is not None else []
-    part += [f"- {note}" for note in analysis.notes]
+    part += [f"- {inline(note)}" for note in analysis.notes]
     shown = SHOWN | ({"effects": MORRIS} if analysis.kind == "sensitivity" else {})
     for name in (n for n in analysis.tables if n not in LEFT_OUT):
         part += ["", f"### {name.capitalize()}", "", *table(analysis.tables[name], shown.get(name, ""))]
@@ -123,16 +129,16 @@ def methods(results: Results) -> str:
         else "one history of each scenario"
     )
     missing = status.size - done - failed
-    model = f"model {study.own_model}" if study.own_model else "the ecosystem model"
+    model = f"model {inline(study.own_model)}" if study.own_model else "the ecosystem model"
     machines = {e.get("python", "?") + ", numpy " + e.get("numpy", "?") for e in results.store.environments().values()}
     seconds = sum(row[2] for row in results.store.seconds())
     runs = f"{scenarios} ({DESIGNS[study.design.kind]}{over}), {each}, {replicates} of each{precise * study.adaptive}"
     made = f"{model} (source {results.plan.fingerprint[:12]}), Python {'; Python '.join(sorted(machines))}"
     parts = lines_where(
         (True, f"{study.name}: {runs}; {study.ticks} ticks; root seed {study.seed}."),
-        (True, f"{SHARED[study.crn]} (common random numbers: {study.crn})."),
+        (True, f"{(SEEDED if study.own_model else SHARED)[study.crn]} (common random numbers: {study.crn})."),
         (study.branch, f"Arms branch at tick {study.branch.tick if study.branch else 0} from {history}."),
-        (study.primary, f"Primary outcomes, declared before running: {', '.join(study.primary)}."),
+        (study.primary, f"Primary outcomes, declared before running: {inline(', '.join(study.primary))}."),
         (not study.primary, "No outcome was declared primary; all results are exploratory."),
         (True, ANALYSED),
         (True, f"{status.size} runs planned, {done} done, {failed} failed{f', {missing} missing' if missing else ''}."),
@@ -151,13 +157,14 @@ def parameters(results: Results) -> list[str]:
     rows = []
     for name, value in study.parameters.items():
         paths = value.targets if isinstance(value, Factor) else (name,)
-        first, head = known.get(paths[0], {}), f"`{name}`" if name in PATHS else name
-        note = first.get("help", "") if len(paths) == 1 else f"moves {', '.join(f'`{p}`' for p in paths)}"
-        rows.append((head, span(value), first.get("unit", "1"), first.get("source", "of the study"), note))
-    if not rows:
-        return [f"All parameters are those of the preset `{study.preset}`."]
+        first, head = known.get(paths[0], {}), f"`{name}`" if name in PATHS else inline(name)
+        note = first.get("help", "") if len(paths) == 1 else f"moves {inline(', '.join(paths))}"
+        rows.append((head, inline(span(value)), first.get("unit", "1"), first.get("source", "of the study"), note))
+    rest = f"All {'others' if rows else 'parameters'} are those of the preset `{study.preset}`."
+    if study.own_model:
+        rest = "These are all that the model is given." if rows else "The model is given none."
     table = markdown_table(("parameter", "value", "unit", "source", "meaning"), rows).splitlines()
-    return [f"All others are those of the preset `{study.preset}`.", "", *table]
+    return [rest, *(["", *table] if rows else [])]
 
 
 def span(value: Any) -> str:
@@ -171,10 +178,10 @@ def span(value: Any) -> str:
 
 def arms(results: Results) -> list[str]:
     """Return a table of the arms and what they do when."""
-    rows = [(arm.label, described(arm)) for arm in results.plan.arms]
+    rows = [(inline(arm.label), inline(described(arm))) for arm in results.plan.arms]
     lines = markdown_table(("arm", "what it adds"), rows).splitlines()
     shocks = "; ".join(map(_event, results.study.shocks))
-    return lines + (["", f"In every arm: {shocks}."] if shocks else [])
+    return lines + (["", f"In every arm: {inline(shocks)}."] if shocks else [])
 
 
 def described(arm: Arm) -> str:
@@ -198,7 +205,7 @@ def _event(event: Any) -> str:
 def counts(results: Results) -> list[str]:
     """Return a table of runs by arm and status, and the failures by what they said."""
     counted = [(results.status == kind).sum(axis=(0, 2)) for kind in (DONE, FAILED, MISSING)]
-    rows = [(arm, *map(str, (sum(row), *row))) for arm, *row in zip(results.arm_names, *counted, strict=True)]
+    rows = [(inline(arm), *map(str, (sum(row), *row))) for arm, *row in zip(results.arm_names, *counted, strict=True)]
     lines = markdown_table(("arm", "planned", "done", "failed", "missing"), rows).splitlines()
     failures = results.failures
     if len(failures):
@@ -211,7 +218,7 @@ def table(rows: pd.DataFrame, columns: str = "") -> list[str]:
     """Return a table as Markdown; numbers with four digits."""
     shown = [c for c in (columns.split() or rows.columns) if c in rows.columns]
     cells = [tuple(map(_cell, row)) for row in rows[shown].itertuples(index=False)]
-    return markdown_table([str(c).replace("_", " ") for c in shown], cells).splitlines()
+    return markdown_table([inline(str(c).replace("_", " ")) for c in shown], cells).splitlines()
 
 
 def _cell(value: Any) -> str:
@@ -219,7 +226,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (float, np.floating)):
         return "" if np.isnan(value) else f"{value:.4g}"
-    return "" if value is None else str(value)
+    return "" if value is None else inline(str(value))
 
 
 # --------------------------------------------------------------------------- export
@@ -334,7 +341,8 @@ def _free(file: Any, name: str) -> str:
 
 # --------------------------------------------------------------------------- crate
 
-# A study as a research object: an RO-Crate 1.1 after the profile Process Run Crate, for an archive.
+# A study as a research object for an archive: an RO-Crate after the profile Process Run Crate, of the version that the
+# installed rocrate writes (its description says which).
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 WORDS = {
@@ -376,7 +384,7 @@ def write_crate(results: Results, folder: Path, *, license: str, author: str = "
     paths = [*export(results, folder, "csv"), folder / "methods.md"]
     write_pages(folder, {"methods.md": methods(results) + "\n"})
     crate = ROCrate()
-    crate.name, crate.description = study.name, study.question or f"Runs of the study {study.name}"
+    crate.name, crate.description = study.name, inline(study.question) or f"Runs of the study {study.name}"
     crate.license, crate.datePublished = license, datetime.now(UTC)
 
     def entity(id: str, kind: str, **properties: Any) -> Any:
@@ -385,7 +393,7 @@ def write_crate(results: Results, folder: Path, *, license: str, author: str = "
     crate.root_dataset["conformsTo"] = entity(PROFILE, "CreativeWork", name="Process Run Crate", version="0.5")
     files = {path.name: crate.add_file(path, path.name, properties=_about(path)) for path in (*paths, folder / RECORD)}
     machines, source = results.store.environments().values(), f"source {results.plan.fingerprint}"
-    needs = sorted({f"{k} {v}" for e in machines for k, v in e.items() if k not in ("host", "mpbf_abm")})
+    needs = sorted({f"{k} {v}" for e in machines for k, v in e.items() if k != "mpbf_abm"})
     made = {"name": "mpbf_abm", "softwareVersion": version(), "description": source, "softwareRequirements": needs}
     software = entity("#mpbf_abm", "SoftwareApplication", **made)
     asked = files.pop("study.toml")

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean, refuse
+from mpbf_abm.errors import MpbfError, OutputError, StoppedError, did_you_mean, private, refuse
 from mpbf_abm.model.spec import FORM
 from mpbf_abm.outputs import STORE, holds_result
 from mpbf_abm.provenance import content_hash, environment, version
@@ -177,7 +177,7 @@ class Saved:
     fingerprint : str
         Of the model.
     folder : str
-        Where data files are.
+        Where data files are (:func:`folder_from`); an absolute path in stores of earlier versions.
     origin : str
         Where the materials came from, as JSON.
     form : int
@@ -194,6 +194,24 @@ class Saved:
     origin: str
     form: int = FORM
     saved: str = field(default="", compare=False)
+
+    def data_folder(self, store: Path) -> Path:
+        """Folder of the data files of a study that a store holds."""
+        return Path(os.path.normpath(os.path.realpath(store.parent) / Path(os.path.expanduser(self.folder))))
+
+    def moved(self, store: Path, other: Path) -> Saved:
+        """Return the same as another store says it."""
+        if self.folder == OF_A_RESULT:
+            return self
+        return replace(self, folder=folder_from(other, self.data_folder(store)))
+
+
+def folder_from(store: Path, folder: Path) -> str:
+    """Say where a folder is: seen from a store, or from the home folder (``~``) if only this one is in it."""
+    here, there = os.path.realpath(store.parent), os.path.realpath(folder)
+    if private(here) == here and private(there) != there:
+        return private(there)
+    return os.path.relpath(there, here)
 
 
 @dataclass(frozen=True)
@@ -307,6 +325,7 @@ class Store(AbstractContextManager["Store"]):
         StoreError
             If another driver holds it, or it cannot be used.
         """
+        refuse(path.is_dir(), f"{path}: is a folder, not the store of a study", StoreError)
         new = not path.exists()
         refuse(new and not write, f"{path}: no such store", StoreError)
         taken = f"{path.parent}: holds results; the runs of a study go into a separate folder"
@@ -478,7 +497,7 @@ class Store(AbstractContextManager["Store"]):
         self._db.executemany("INSERT OR IGNORE INTO scenarios VALUES (?, ?)", texts.items())
 
     def _own_environment(self) -> int:
-        return self._note_environment(environment() | {"mpbf_abm": version(), "host": socket.gethostname()})
+        return self._note_environment(environment() | {"mpbf_abm": version()})
 
     def _note_environment(self, content: dict[str, str]) -> int:
         digest = content_hash(content)
@@ -605,9 +624,11 @@ class Store(AbstractContextManager["Store"]):
         return -1 if last is None else int(last)
 
     def environments(self) -> dict[int, dict[str, str]]:
-        """Machines and versions that runs were made by; a damaged record says that it is."""
+        """Kinds of machines and versions that runs were made by; a damaged record says that it is."""
         rows = self._query("SELECT number, hash, content FROM environments")
-        return {number: _loaded(content, digest) or LOST for number, digest, content in rows}
+        read = {number: _loaded(content, digest) or LOST for number, digest, content in rows}
+        # Earlier versions noted the name of the machine.
+        return {number: {part: said for part, said in e.items() if part != "host"} for number, e in read.items()}
 
     def scenarios(self) -> dict[str, dict[str, Any]]:
         """What varied, by scenario key, as far as it can be read."""
@@ -809,7 +830,7 @@ class Store(AbstractContextManager["Store"]):
         for source in sources:
             environments, scenarios = if_readable(source.environments, {}), if_readable(source.scenarios, {})
             with _one_line(self.path):
-                numbers = {n: self._note_environment(c) for n, c in environments.items() if c is not LOST}
+                numbers = {n: self._note_environment(c) for n, c in environments.items() if c != LOST}
                 self._note_scenarios({key: json.dumps(parameters) for key, parameters in scenarios.items()})
             for run in source.readable():
                 with _one_line(self.path):

@@ -71,7 +71,7 @@ def merge_stores(target: Path, sources: Sequence[Path], progress: Progress | Non
     with ExitStack() as stack:
         opened, held = [_opened(path, stack) for path in paths], _held(own)
         read = [(path, if_readable(store.last_study, None)) for path, store in zip(paths, opened, strict=True)]
-        studies = _fitting(read, held, target)
+        studies = _fitting([(path, study and study.moved(path, own)) for path, study in read], held, target)
         # Nothing is made before all is known to fit.
         into = stack.enter_context(Store.open(own, write=True))
         if damaged := into.mend():
@@ -135,7 +135,9 @@ def _opened(path: Path, stack: ExitStack) -> Store:
 
 
 def _pages(path: Path) -> int:
-    """Size in bytes that a SQLite file says it has (0 if it says nothing)."""
+    """Size in bytes that a SQLite file says it has (0 if it says nothing, or is a folder)."""
+    if path.is_dir():
+        return 0
     with path.open("rb") as file:
         head = file.read(100)
     if len(head) < 100 or not head.startswith(b"SQLite format 3"):
@@ -201,7 +203,7 @@ def replay_run(results: Results, stored: StoredRun, *, debug: bool = False) -> R
     refuse(custom, f"{path}: was made with custom rules ({rules}); replay it from Python", StoreError)
     again = "the command that made them makes them again"
     refuse(unnamed, f"{path}: was made on materials that the study does not name; {again}", StoreError)
-    space = None if study.space is None else load_space(study.space, Path(results.saved.folder), study)
+    space = None if study.space is None else load_space(study.space, results.saved.data_folder(path), study)
     runner = Runner(study, space)
     runner.debug = debug
     begun = time.perf_counter()
@@ -266,8 +268,9 @@ def twice(plan: Plan) -> list[list[str]]:
 
 def replayed_rows(results: Results, ids: Sequence[str], sample: int, *, debug: bool) -> list[list[str]]:
     """Replay runs by the beginnings of their ids, and some at random; return what each is, and how it compares."""
-    rows = []
-    for stored in [*map(results.store.run, ids), *(some_runs(results, sample) if sample else [])]:
+    chosen, rows = [*map(results.store.run, ids), *(some_runs(results, sample) if sample else [])], []
+    refuse(not chosen, f"{results.store.path}: holds no finished run of the study")
+    for stored in chosen:
         again = replay_run(results, stored, debug=debug)
         rows.append([stored.id[:12], stored.arm, str(stored.replicate), f"{again.seconds:.2f}", again.words])
     return rows
@@ -383,7 +386,7 @@ def load(source: Path) -> tuple[StudyDefinition, Path, Path | None]:
     of_a_result = f"{path}: holds the runs of a result; the command that made it goes on with them"
     refuse(saved.folder == OF_A_RESULT, of_a_result)
     refuse(saved.model, f"{path}: was made by the model '{saved.model}' of a script; go on from that script")
-    return saved_study(saved), Path(saved.folder), path.parent
+    return saved_study(saved), saved.data_folder(path), path.parent
 
 
 def stored_runs(planned: Plan, path: Path) -> tuple[int, int] | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from mpbf_abm import MaterialsSpace, Parameters, Policy, Shock, simulate
+from mpbf_abm.model.community import Community
 from mpbf_abm.model.ecosystem import Ecosystem
 from mpbf_abm.model.indicators import UNITS
 from mpbf_abm.model.modalities import FIDELITY, MEASURED
@@ -130,3 +135,27 @@ def test_models_that_build_on_simulation_follow_its_revision() -> None:
     mean = model.head.predict(model.panel_phi)[0] + eco.world.truth.simulated[model.panel.materials.ravel()]
     np.testing.assert_allclose(model.panel_mean.ravel(), mean, atol=1e-4)
     eco.release()
+
+
+@pytest.mark.parametrize("kind", [Community, Ecosystem])
+def test_a_community_that_goes_out_of_scope_is_freed(kind: type[Community]) -> None:
+    tiny = SMALL.updated({"space.materials": 200, "founding.records": 50, "planners.count": 3})
+    alive: weakref.WeakSet[Community] = weakref.WeakSet()
+    held = []
+    tracemalloc.start()
+    for seed in range(20):
+        eco = kind(tiny, seed)
+        eco.step()
+        alive.add(eco)
+        del eco
+        if seed in (4, 19):
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert not alive
+    assert held[1] - held[0] < 200_000
+
+
+def test_agents_of_an_ecosystem_have_numbers_of_their_own() -> None:
+    ids = [agent.unique_id for agent in Ecosystem(SMALL, 1).agents]
+    assert ids == list(range(1, len(ids) + 1))

@@ -563,3 +563,9 @@ def test_places_that_hold_no_study_are_refused(tmp_path: Path, capsys: pytest.Ca
         assert stop.value.code == 2
         assert capsys.readouterr().err.count("\n") == 1
     assert HERE.exists()
+
+
+def test_a_folder_in_the_place_of_a_store_is_one_line(tmp_path: Path, mpbf: Command) -> None:
+    (tmp_path / "study.sqlite").mkdir()
+    for asked in (["merge", tmp_path / "new", tmp_path], ["status", tmp_path]):
+        one_line(mpbf("study", *asked), "is a folder, not the store of a study")

@@ -138,6 +138,8 @@ def test_a_table_is_taken_as_it_is_in_the_order_of_the_factors() -> None:
         ),
         ((REAL,), {"kind": "table", "columns": ("a",), "rows": ((1, 2),)}, "row 1 of the table has 2 values"),
         (ALL, {"kind": "grid", "levels": 900}, "at most 1000000"),
+        ((REAL,), {"kind": "morris", "n": 1_000_000}, "2000000 scenarios; at most 1000000"),
+        ((REAL,), {"kind": "saltelli", "n": 300_000}, "1200000 scenarios; at most 1000000"),
     ],
 )
 def test_designs_that_do_not_fit_are_refused(factors: Any, design: dict[str, Any], told: str) -> None:
@@ -172,6 +174,7 @@ def test_fields_of_a_design_that_do_not_fit_are_refused(design: dict[str, Any], 
         ({"low": 0.0, "high": 1.0, "scale": "log"}, "lies above 0"),
         ({"low": 0.0, "high": 1.0, "values": (1,)}, "one of them is meant"),
         ({"values": (1, 2, 1)}, "a value is listed twice"),
+        ({"values": ({"a": 1}, 0.2)}, "a value is a table"),
     ],
 )
 def test_factors_that_make_no_sense_are_refused(fields: dict[str, Any], told: str) -> None:

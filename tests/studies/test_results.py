@@ -21,7 +21,7 @@ from mpbf_abm.studies.jobs import Failure, Job, pack
 from mpbf_abm.studies.report import export
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import Saved, Store, StoreError, has
-from mpbf_abm.studies.upkeep import merge_stores, replay_run, some_runs
+from mpbf_abm.studies.upkeep import merge_stores, replay_run, replayed_rows, some_runs
 
 STUDY = StudyDefinition(
     name="toy",
@@ -157,6 +157,9 @@ def test_stored_runs_are_replayed_bit_for_bit(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="several runs begin with ''"):
             results.store.run("")
         assert results.store.run(runs[0].id[:9]).id == runs[0].id
+        results.places.clear()
+        with pytest.raises(ConfigurationError, match="holds no finished run of the study"):
+            replayed_rows(results, [], 3, debug=False)
 
 
 # --------------------------------------------------------------------------- the store itself
