@@ -37,6 +37,7 @@ autosummary_generate = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+napoleon_custom_sections = [("Fields", "params_style")]  # of what is validated, from its declarations
 # The shapes in types, such as (n,), look like names of things.
 suppress_warnings = ["ref.python"]
 

@@ -23,7 +23,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,8 +197,41 @@ def constants() -> str:
     return markdown_table(("constant", "value", "meaning", "module"), rows)
 
 
+def results() -> str:
+    """Render every file that is written, and every column of its tables."""
+    from mpbf_abm.outputs import descriptions
+
+    held = descriptions()
+    return "\n".join(
+        part for name, section in held.items() if name != "column" for part in _section(section, held["column"])
+    )
+
+
+def _section(section: Mapping[str, Any], meanings: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Render what one command writes."""
+    yield f"## {section['title']}\n"
+    if "about" in section:
+        yield f"{section['about']}\n"
+    files = [
+        (", ".join(f"`{file}`" for file in files.split(", ")), what) for files, what in section.get("files", {}).items()
+    ]
+    if files:
+        yield markdown_table(("file", "what it is"), files)
+    for name, (row, *columns) in section["tables"].items():
+        known = {**meanings, **section.get("own", {}).get(name, {})}
+        yield f"**{_names(name)}**, {row}\n"
+        yield markdown_table(("column", "unit", "meaning"), [(f"`{column}`", *known[column]) for column in columns])
+
+
+def _names(names: str) -> str:
+    """Return names of files as code; what is in parentheses stays text."""
+    files, _, of = names.partition(" (")
+    return ", ".join(f"`{name}`" for name in files.split(", ")) + f" ({of}" * bool(of)
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (parameters, columns, phases, indicators, policies, shocks, modalities, presets, constants)
+    f.__name__: f
+    for f in (parameters, columns, phases, indicators, policies, shocks, modalities, presets, constants, results)
 }
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mpbf_abm.studies.design import Design, Factor
     from mpbf_abm.studies.results import Results
     from mpbf_abm.studies.study import Study
+    from mpbf_abm.studies.whatif import what_if
 
     __version__: str
 
@@ -53,6 +54,7 @@ _HOMES = {
     "Study": "studies.study",
     "run_campaign": "model.campaign",
     "simulate": "model.run",
+    "what_if": "studies.whatif",
 }
 
 __all__ = [
@@ -84,6 +86,7 @@ __all__ = [
     "__version__",
     "run_campaign",
     "simulate",
+    "what_if",
 ]
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean
-from mpbf_abm.parameters import refuse_silent_conversion
+from mpbf_abm.parameters import Documented, refuse_silent_conversion
 
+TICKS: dict[str, Any] = {"unit": "ticks"}  # what a field is in
 # How messages begin that say themselves which table they are about.
 PLACED = ("[", "arm ", "policy ", "policy:", "shock ", "shock:")
 
 
-class Section(BaseModel):
+class Section(Documented):
     """One table of a file, or one object of the same content made in Python."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

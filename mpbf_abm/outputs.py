@@ -14,8 +14,10 @@ import shutil
 import sys
 import tempfile
 import textwrap
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -320,7 +322,18 @@ def write_pages(folder: Path, texts: Mapping[str, str] | None = None, tables: Fr
     for name, text in (texts or {}).items():
         (folder / name).write_text(private(text), encoding="utf-8", newline="\n")
     for name, table in (tables or {}).items():
-        inert(table).to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+        write_table(table, folder / f"{name}.csv")
+
+
+def write_table(table: pd.DataFrame, path: Path, **form: Any) -> None:
+    """Write a table as CSV, whose columns :func:`descriptions` explains; `form` goes to pandas."""
+    inert(table).to_csv(path, index=False, lineterminator="\n", **form)
+
+
+@cache
+def descriptions() -> dict[str, Any]:
+    """Return what commands write, as ``outputs.toml`` has it: files, tables, and columns with unit and meaning."""
+    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 # What a spreadsheet takes for a formula that acts: after a sign, what calls a function or a program.

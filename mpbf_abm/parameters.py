@@ -7,16 +7,20 @@ returns a changed copy.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from mpbf_abm.errors import ConfigurationError, NotTomlError, did_you_mean, refuse, refuse_all, refuse_any
+from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.learning.acquisition import RULES
 
 DESIGN = "design target"
@@ -43,7 +47,45 @@ def _p(
     return Field(default, description=help, ge=low, le=high, gt=gt, json_schema_extra={"unit": unit, "source": source})
 
 
-class Group(BaseModel):
+FIELDS = "Fields"  # heading in a docstring
+SIGNS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+class Documented(BaseModel):
+    """Values whose ``help()`` lists their fields with type, unit, bounds, default and meaning."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        lines = [line for item in cls.model_fields.items() for line in _field_lines(*item)]
+        about = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
+        cls.__doc__ = "\n".join([about, "", FIELDS, "-" * len(FIELDS), *lines] if lines else [about])
+
+
+def _field_lines(name: str, info: FieldInfo) -> list[str]:
+    """Return a field as a docstring has it: its type, unit, bounds and default, and below what it means."""
+    kind = re.sub(r"(?:\w+\.)+(?=\w)", "", inspect.formatannotation(info.annotation))
+    said: Any = info.json_schema_extra or {}
+    unit = [f"unit {said['unit']}"] if said.get("unit", "name") not in ("name", "switch") else []
+    bounds = [
+        f"{words} {getattr(m, sign):.12g}" for m in info.metadata for sign, words in SIGNS.items() if hasattr(m, sign)
+    ]
+    value = info.get_default(call_default_factory=True)
+    default = "required" if info.is_required() else f"default {_made(value)}"
+    meaning = [f"    {info.description}"] if info.description else []
+    return [f"{name} : {', '.join([kind, *unit, *bounds, default])}", *meaning]
+
+
+def _made(value: Any) -> str:
+    """Return how a value is written in Python; of a group what differs from its defaults."""
+    if not isinstance(value, BaseModel):
+        return repr(value)
+    return (
+        f"{type(value).__name__}({', '.join(f'{k}={v!r}' for k, v in value.model_dump(exclude_defaults=True).items())})"
+    )
+
+
+class Group(Documented):
     """A group of parameters that belong to one part of the model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
@@ -565,7 +607,7 @@ class LayerParameters(Group):
     tradeoff: Literal["chosen", "alternative"] = _p("form of T", "chosen", unit="name")
 
 
-class Parameters(Group):
+class Parameters(Shown, Group):
     """All parameters of a run, nested by layer.
 
     Examples
@@ -655,6 +697,13 @@ class Parameters(Group):
         """Return the parameters that differ from the defaults, by dotted path."""
         default = Parameters().flat()
         return {path: value for path, value in self.flat().items() if value != default[path]}
+
+    def glance(self) -> Glance:
+        """Return the parameters that differ from the defaults."""
+        changed = [schema_row(path) | {"value": value} for path, value in self.changed().items()]
+        rows = [[r["path"], r["value"], r["default"], r["unit"]] for r in changed]
+        said = f"Parameters: {len(rows)} of {len(PATHS)} differ from the defaults"
+        return Glance(said, ("parameter", "value", "default", "unit"), rows)
 
     # ------------------------------------------------------------------ files
 

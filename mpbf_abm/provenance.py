@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA_VERSION = 1
+DEFAULT_SEED = 1  # root seed of what names none: a run, a first pair or campaign, a study, synthetic materials
 LIBRARIES = ("numpy", "scipy", "pandas", "mesa", "networkx", "pydantic")
 
 
@@ -21,7 +22,7 @@ def version() -> str:
 
 
 # What shows results, or drives their making: nothing of it can change a number.
-DOORS = ("cli", "figures", "page", "reports", "studies", "processes", "outputs", "__main__", "__init__")
+DOORS = ("cli", "figures", "page", "reports", "studies", "processes", "outputs", "glance", "__main__", "__init__")
 # What stands above the model: nothing of it can change the result of a run.
 ABOVE = (*DOORS, "evidence", "measures", "stats", "theory")
 # What a run follows from although its room is left out.
@@ -47,7 +48,7 @@ def library_fingerprint() -> str:
 
 
 def _counts(path: Path, left_out: tuple[str, ...]) -> bool:
-    return path.parts[0].removesuffix(".py") not in left_out or path.as_posix() in COUNTED
+    return path.parts[0].partition(".")[0] not in left_out or path.as_posix() in COUNTED
 
 
 def _source_hash(counts: Callable[[Path], bool]) -> str:

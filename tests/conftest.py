@@ -8,10 +8,13 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MPLBACKEND="Agg
 import contextlib
 import signal
 
+import described
 import once
 import psutil
 import pytest
 from hypothesis import settings
+
+from mpbf_abm import outputs
 
 # A shell that starts the tests in its background lets them ignore Ctrl-C, and so would the processes they interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,6 +26,7 @@ settings.register_profile("fast", max_examples=50, deadline=None, derandomize=Tr
 settings.register_profile("nightly", max_examples=400, deadline=None)
 settings.load_profile("fast")
 
+WRITE, LACKING = outputs.write_table, []
 BEFORE = pytest.StashKey[set]()
 
 
@@ -32,6 +36,24 @@ def _shared_results(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     once.folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once"
     once.folder.mkdir(exist_ok=True)
+
+
+def write_described(table, path, **form):
+    """Write a table; note its columns that docs/results.md does not explain."""
+    LACKING.extend(f"{path.name}: {column}" for column in described.lacking(path.name, table.columns))
+    WRITE(table, path, **form)
+
+
+outputs.write_table = write_described
+
+
+@pytest.fixture(autouse=True)
+def _columns_are_described():
+    """Fail a test that, or a fixture of which, writes a table with a column that the page lacks."""
+    yield
+    lacking = LACKING[:]
+    LACKING.clear()
+    assert not lacking, "columns that mpbf_abm/outputs.toml does not describe"
 
 
 @pytest.hookimpl(wrapper=True)

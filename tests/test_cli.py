@@ -20,7 +20,6 @@ from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.outputs import table
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.studies.whatif import describe
 
 SMALL = [
     "--preset=quick",
@@ -169,12 +168,10 @@ def test_a_node_that_does_not_exist_is_told_by_check_and_by_run(mpbf, tmp_path):
 
 def test_a_plan_in_words_says_what_a_shock_hits():
     lost = Shock("repository_outage", start=4, end=9, target=2)
-    assert describe(lost) == "repository_outage, node 2 from tick 4 to 9"
-    assert (
-        describe(Shock("model_withdrawal", strength=0.5, target="largest"))
-        == "model_withdrawal at 0.5, largest from tick 0"
-    )
-    assert describe(Shock("poisoning", start=1)) == "poisoning from tick 1"
+    assert lost.words == "repository_outage, node 2 from tick 4 to 9"
+    largest = Shock("model_withdrawal", strength=0.5, target="largest")
+    assert largest.words == "model_withdrawal at 0.5, largest from tick 0"
+    assert Shock("poisoning", start=1).words == "poisoning from tick 1"
 
 
 @pytest.mark.nightly

@@ -90,7 +90,7 @@ def test_generated_tables_are_up_to_date(path: Path):
 
 def test_the_odd_shows_every_generated_table():
     shown = renew.OPENING.findall(ODD.read_text(encoding="utf-8"))
-    assert sorted(shown) == sorted(renew.TABLES)
+    assert {*shown} == renew.TABLES.keys() - {"results"}  # has a page
 
 
 def test_drift_is_reported_and_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -24,6 +24,7 @@ from mpbf_abm.cli.options import (
     workers,
 )
 from mpbf_abm.errors import ConfigurationError, faults_of, refuse, refuse_any
+from mpbf_abm.provenance import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
@@ -168,7 +169,7 @@ def pool(
     from mpbf_abm.studies.study import run_campaigns
 
     space = reading.space(file)
-    options, seeds = asked.options(space), list(range(1, asked.seeds + 1))
+    options, seeds = asked.options(space), list(range(DEFAULT_SEED, DEFAULT_SEED + asked.seeds))
     complain(space.origin["dropped"]["reasons"])
     run = {"pool": dict(space.origin), "acquisition": asked.rules(), "seeds": seeds, **options}
     with result(out, "pool", str(space.origin["sha256"]), quiet=quiet) as work:

@@ -11,6 +11,7 @@ from mpbf_abm.cli.binding import names_in, of_run, option, typed, whole
 from mpbf_abm.cli.console import OK, Bar, complain, result, tell, verdict
 from mpbf_abm.cli.options import MORE, CommunityOptions, Data, Jobs, Json, Out, workers
 from mpbf_abm.errors import refuse
+from mpbf_abm.provenance import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from mpbf_abm.evidence.facts.recorded import Fact
@@ -29,7 +30,7 @@ class Rows:
 
     only: list[str] = option("ROW", f"Row (U3), several (U3,M7) or a group (U){MORE}", None, ROWS, default=())
     assignments: list[str] = option("--set NAME=VALUE", "Change a parameter, of one row as ROW.NAME=VALUE.", default=())
-    seed: int = of_run("seed", "Root seed.", default=1)
+    seed: int = of_run("seed", "Root seed.", default=DEFAULT_SEED)
     fast: bool = option("--fast", "Fewer runs and larger standard errors: a minute or two.", default=False)
     data: Data = None
     figure: bool = option(
@@ -112,7 +113,7 @@ class Compared(CommunityOptions):
 
     only: list[str] = option("N", "Fact (4) or several (4,7); may be repeated.", default=())
     replicates: int = whole("", "Communities, each on its own materials.", low=2, default=20)
-    seed: int = of_run("seed", "Seed of the first replicate.", default=1)
+    seed: int = of_run("seed", "Seed of the first replicate.", default=DEFAULT_SEED)
     least: int | None = whole("", "Exit with 3 if fewer facts are reproduced. [default: 4 of 5]")
     data: Data = None
     jobs: Jobs = None
@@ -179,7 +180,7 @@ def calibrate(
     trajectories: Annotated[int, whole("", "Morris trajectories of the screening.", low=2)] = 6,
     points: Annotated[int, whole("", "Points of the first wave (Latin hypercube).", low=60)] = 160,
     second: Annotated[int, whole("", "Points of the second wave (from the posterior of the first).", low=10)] = 40,
-    seed: Annotated[int, of_run("seed", "Seed of designs, draws and posteriors.")] = 1,
+    seed: Annotated[int, of_run("seed", "Seed of designs, draws and posteriors.")] = DEFAULT_SEED,
     jobs: Jobs = None,
 ) -> int:
     """Find the parameters under which all facts lie in their ranges, and what the facts leave open.

@@ -15,6 +15,7 @@ from mpbf_abm.cli.console import OK, Bar, tell, tell_written, verdict
 from mpbf_abm.cli.options import MORE, CommunityOptions, Jobs, Json, Out, given, workers
 from mpbf_abm.errors import HaltError
 from mpbf_abm.outputs import table
+from mpbf_abm.provenance import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from mpbf_abm.evidence.assessments.assessment import Assessment, Setting
@@ -29,7 +30,7 @@ class Assessed(CommunityOptions):
 
     replicates: int | None = of_run("replicates", "Communities, each on its own materials.")
     ticks: int | None = of_run("ticks", "Horizon. [default: that of the file, or 120]")
-    seed: int | None = of_run("seed", "Seed of the first community. [default: that of the file, or 1]")
+    seed: int | None = of_run("seed", f"Seed of the first community. [default: that of the file, or {DEFAULT_SEED}]")
     jobs: Jobs = None
     out: Out = None
     as_json: Json = False
@@ -125,7 +126,7 @@ def atlas(asked: Mapped) -> int:
 
 def urn(
     draws: Annotated[int, whole("", "Held-out parameter draws (Latin hypercube).", low=FEWEST)] = 200,
-    seed: Annotated[int, of_run("seed", "Seed of draws and communities.")] = 2026,
+    seed: Annotated[int, of_run("seed", "Seed of draws and communities.")] = DEFAULT_SEED,
     jobs: Jobs = None,
     out: Out = None,
 ) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mpbf_abm.cli.binding import argument, folder, names_in, of_run, one_of, option, whole
 from mpbf_abm.errors import ConfigurationError, faults_of, refuse_any, tried
+from mpbf_abm.provenance import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from mpbf_abm.model.materials import MaterialsSpace
@@ -92,7 +93,7 @@ class CommunityOptions:
 class Question(CommunityOptions):
     """A run, or a what-if: a community, what is done to it, and how often."""
 
-    seed: int | None = of_run("seed", "Seed of the first replicate. [default: 1]")
+    seed: int | None = of_run("seed", f"Seed of the first replicate. [default: {DEFAULT_SEED}]")
     ticks: int | None = of_run("ticks", "Horizon; a tick is about a month. [default: 120]")
     replicates: int | None = of_run("replicates", "Runs, or pairs, at seeds SEED, SEED+1, ... [default: 1, what-if 8]")
     policies: list[Any] = _events(

@@ -32,7 +32,7 @@ def run(
     there, and with the same --out more replicates make the new ones only.
     """
     from mpbf_abm.outputs import OutputFolder
-    from mpbf_abm.reports.runs import run_mapping, run_text
+    from mpbf_abm.reports.runs import run_mapping
     from mpbf_abm.studies.whatif import run_plan
 
     plan = question.plan(data.space)
@@ -45,7 +45,7 @@ def run(
             ensemble = run_plan(plan, jobs or min(workers(None), plan.replicates * len(plan.arms)), watch, folder)
         _write(ensemble, work)
     if as_json or not quiet:
-        tell(as_json, run_mapping(ensemble, folder, run_hash), run_text(ensemble) + "\n")
+        tell(as_json, run_mapping(ensemble, folder, run_hash), f"{ensemble}\n")
     tell_written(output, quiet=quiet or as_json)
     complain([f"{arm}: no experiment was made; {LOOK}" for arm in ensemble.idle])
     return verdict(not ensemble.idle)
@@ -70,11 +70,8 @@ def _write(ensemble: Ensemble, work: Path) -> None:
     from mpbf_abm.studies.whatif import write_provenance, write_tables
 
     write_tables(ensemble, work)
-    shown = ensemble.first(list(ensemble.plan.arms)[-1])
     with style.or_none("overview"):
-        overview.save(
-            overview.prepare(ensemble.series, ensemble.families, ensemble.summary, shown.nodes, shown.edges), work
-        )
+        overview.save(overview.prepare_ensemble(ensemble), work)
     write_provenance(ensemble, work)
 
 

@@ -15,11 +15,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from mpbf_abm import outputs
 from mpbf_abm.errors import OutputError, did_you_mean, lines_where, refuse
 from mpbf_abm.figures import of_histories, of_networks, of_outcomes, style
 from mpbf_abm.figures.kind import Kind
 from mpbf_abm.figures.style import LIGHT, MM
-from mpbf_abm.outputs import inert
 from mpbf_abm.provenance import version
 from mpbf_abm.studies.jobs import hash_bytes
 from mpbf_abm.studies.results import Results
@@ -144,7 +144,7 @@ def _build(
     frames = figure.prepare(results)
     files = [out / f"{figure.name}.{name}" for name in (*(f"{panel}.csv" for panel in frames), *formats)]
     for path, frame in zip(files, frames.values(), strict=False):
-        inert(frame).to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
+        outputs.write_table(frame, path, float_format="%.10g")
     width, height = getattr(journal, figure.width), figure.height
     with style.styled():
         fig = figure.draw(frames)

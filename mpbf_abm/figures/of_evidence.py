@@ -21,6 +21,7 @@ from mpbf_abm.evidence.known.rows import SIGMAS, RowOutcome, seeds
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, GREY, INK, LIGHT, PURPLE, VERMILION, Frames, pick, unique
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.theory.twin import Twin
 
 
@@ -170,7 +171,7 @@ BORDER = 0.5  # of the way to the locked-in share: equality counts as broken
 
 
 def twin_frames(
-    seed: int = 1,
+    seed: int = DEFAULT_SEED,
     *,
     families: int = 3,
     gamma: float = 2.0,

@@ -34,7 +34,7 @@ from mpbf_abm.figures.style import (
     unique,
     words,
 )
-from mpbf_abm.studies.analyses import Analysis
+from mpbf_abm.studies.analyses import Analysis, compare
 from mpbf_abm.studies.results import Results
 
 MOST_PANELS = 3
@@ -301,6 +301,11 @@ Draw = Callable[[Frames], Figure]
 FIGURES: dict[str, tuple[Prepare, Draw]] = {"compare": (prepare_effects, draw_effects)}
 FIGURES |= {"robustness": (prepare_robustness, draw_robustness), "sensitivity": (prepare_sensitivity, draw_sensitivity)}
 FIGURES |= {"phase": (prepare_phase, draw_phase), "discover": (prepare_discover, draw_discover)}
+
+
+def of_results(results: Results) -> Figure:
+    """Draw the effects of the arms of a study."""
+    return draw_effects(prepare_effects(results, compare(results)))
 
 
 def save(results: Results, analysis: Analysis, stem: Path, suffixes: Sequence[str] = (".png", ".pdf")) -> list[Path]:

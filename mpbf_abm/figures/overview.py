@@ -19,6 +19,8 @@ from matplotlib.patches import FancyArrowPatch
 
 from mpbf_abm.figures import style
 from mpbf_abm.figures.style import BLUE, GREEN, INK, MM, ROLES, VERMILION, Frames, pick, unique
+from mpbf_abm.model.run import Run, families_frame, families_table
+from mpbf_abm.studies.whatif import Ensemble
 
 BASELINE, WHAT_IF = "baseline", "what-if"
 SIZE = (style.WIDTHS["double"], 122 * MM)
@@ -406,6 +408,25 @@ def build(frames: Frames) -> Figure:
     fig = Figure(figsize=SIZE)
     draw(fig, frames)
     return fig
+
+
+def prepare_ensemble(ensemble: Ensemble) -> dict[str, pd.DataFrame]:
+    """Return the frames of a what-if, or of several runs; infrastructure is that of the first run of the last arm."""
+    shown = ensemble.first(list(ensemble.plan.arms)[-1])
+    return prepare(ensemble.series, ensemble.families, ensemble.summary, shown.nodes, shown.edges)
+
+
+def of_ensemble(ensemble: Ensemble) -> Figure:
+    """Draw a what-if."""
+    return build(prepare_ensemble(ensemble))
+
+
+def of_run(run: Run) -> Figure:
+    """Draw one run."""
+    tables = run.series, families_frame(families_table(run.community)), pd.DataFrame([run.summary])
+    series, families, summary = (table.assign(arm=BASELINE, replicate=0) for table in tables)
+    nodes, edges = run.community.world.infrastructure.tables()
+    return build(prepare(series, families, summary, nodes, edges))
 
 
 def save(frames: Frames, folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from mpbf_abm.arrays import Bool, Float, Float32, Int
 from mpbf_abm.errors import did_you_mean, lines_where, refuse_any
+from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.learning.acquisition import RULES, score
 from mpbf_abm.learning.encoders import descriptor_encoder
 from mpbf_abm.learning.gaussian import NOISE, GrowingPosterior, coordinate_map, coordinates
@@ -23,6 +24,7 @@ from mpbf_abm.model.commons import PLANNER, record_keys
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import PRESETS, value_faults
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.streams import Streams, normal_quantile, splitmix
 
 MOST_FOUNDING = 64  # as many records at the founding of a pool are distinct materials
@@ -31,8 +33,8 @@ LEAST_VARIANCE = 1e-6  # of a label
 NEVER = np.float32(-np.inf)
 
 
-@dataclass(frozen=True)
-class Campaign:
+@dataclass(frozen=True, repr=False)
+class Campaign(Shown):
     """What one planner made, in its order.
 
     Attributes
@@ -56,6 +58,11 @@ class Campaign:
     observed: Float32
     hits: Bool
     cpu_seconds: float
+
+    def glance(self) -> Glance:
+        """Return what was done, and how much of the top set was found."""
+        made = f"{len(self.materials)} experiments, of which {self.founding} at the start"
+        return Glance(f"Campaign: {self.rule}, seed {self.seed}: {made}; {int(self.hits.sum())} of the top set found")
 
     def spent(self, wanted: int) -> float:
         """Experiments until so many of the top set were found, founding records included; infinite if they were not."""
@@ -93,7 +100,7 @@ def check_campaign(
 def run_campaign(
     space: MaterialsSpace,
     rule: str = "greedy",
-    seed: int = 0,
+    seed: int = DEFAULT_SEED,
     *,
     budget: int | None = None,
     batch: int = 1,

@@ -10,6 +10,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import refuse, refuse_any
+from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.model.curators import DataCurator, assimilate
 from mpbf_abm.model.forgetting import forget
 from mpbf_abm.model.founding import check_fit, found_community
@@ -25,6 +26,7 @@ from mpbf_abm.model.trainers import ModelTrainer, abstract
 from mpbf_abm.model.world import Cohort, World
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.streams import Streams
 
 AGENTS: dict[str, Rule] = {"curators": DataCurator, "trainers": ModelTrainer, "planners": ExperimentPlanner}
@@ -63,9 +65,19 @@ class Recorder:
             self.agents.append((world.tick, cohorts))
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """State of an ecosystem between two ticks; see :meth:`Community.restore`."""
+@dataclass(frozen=True, repr=False)
+class Snapshot(Shown):
+    """State of an ecosystem between two ticks; see :meth:`Community.restore`.
+
+    Attributes
+    ----------
+    parameters, seed, policies, shocks, rules
+        As of a :class:`~mpbf_abm.model.spec.RunSpec`.
+    world : World
+        Agents, records, models and links.
+    recorder : Recorder
+        What was recorded until then.
+    """
 
     parameters: Parameters
     seed: int
@@ -74,6 +86,10 @@ class Snapshot:
     rules: tuple[Rule, ...]
     world: World
     recorder: Recorder
+
+    def glance(self) -> Glance:
+        """Return when it was taken, and of what."""
+        return Glance(f"Snapshot after {self.world.tick} ticks, seed {self.seed}; {self.world.space.glance().said}")
 
 
 class Community:
@@ -105,7 +121,7 @@ class Community:
     def __init__(
         self,
         parameters: Parameters | None = None,
-        seed: int = 0,
+        seed: int = DEFAULT_SEED,
         *,
         policies: Iterable[Policy] = (),
         shocks: Iterable[Shock] = (),

@@ -12,6 +12,7 @@ from mpbf_abm.model.community import AGENTS, Community
 from mpbf_abm.model.spec import rule_kind
 from mpbf_abm.model.world import Cohort
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.provenance import DEFAULT_SEED
 
 
 @cache
@@ -50,7 +51,7 @@ class Ecosystem(Community, mesa.Model):
     """
 
     def __init__(
-        self, parameters: Parameters | None = None, seed: int = 0, *, mesa_seed: int = 0, **options: Any
+        self, parameters: Parameters | None = None, seed: int = DEFAULT_SEED, *, mesa_seed: int = 0, **options: Any
     ) -> None:
         self._prepare(int(mesa_seed))
         Community.__init__(self, parameters, seed, **options)

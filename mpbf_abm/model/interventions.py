@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from pydantic import Field, field_validator
 
-from mpbf_abm.config import Section
+from mpbf_abm.config import TICKS, Section
 from mpbf_abm.errors import ConfigurationError, did_you_mean, faults_of, refuse, refuse_any
 from mpbf_abm.identity import name_of
 from mpbf_abm.model.world import Cohort
@@ -153,9 +153,9 @@ FIXED = frozenset(path for path in PATHS if path.startswith(("space.", "founding
 class Event(Section):
     """What policies and shocks have in common: a name and a time."""
 
-    name: str
-    start: int = Field(0, ge=0, description="first tick with an effect")
-    end: int | None = Field(None, ge=0, description="first tick without (None: to the end)")
+    name: str = Field(description="one of the list; of a policy with parameters in `set`, any other")
+    start: int = Field(0, ge=0, description="first tick with an effect", json_schema_extra=TICKS)
+    end: int | None = Field(None, ge=0, description="first tick without (None: to the end)", json_schema_extra=TICKS)
     strength: float | None = Field(None, ge=0, le=1, description="0 to 1; None is the usual strength of the kind")
 
     def __init__(self, kind: str | None = None, /, **fields: Any) -> None:
@@ -192,6 +192,17 @@ class Event(Section):
         return self.place({"name": self.name})
 
     @property
+    def words(self) -> str:
+        """Name, strength, what it hits, and time in a few words."""
+        strength = "" if self.strength is None else f" at {self.strength:g}"
+        until = "" if self.end is None else f" to {self.end}"
+        return f"{self.name}{strength}{self._hit()} from tick {self.start}{until}"
+
+    def _hit(self) -> str:
+        """Which nodes it hits, if it hits any."""
+        return ""
+
+    @property
     def force(self) -> float:
         """Strength, or the usual one of the kind."""
         return self.kind.strength if self.strength is None else self.strength
@@ -215,8 +226,8 @@ class Policy(Event):
     0.6
     """
 
-    ramp: int = Field(0, ge=0, description="ticks until full strength")
-    fade: int = Field(0, ge=0, description="ticks before the end over which it weakens")
+    ramp: int = Field(0, ge=0, description="ticks until full strength", json_schema_extra=TICKS)
+    fade: int = Field(0, ge=0, description="ticks before the end over which it weakens", json_schema_extra=TICKS)
     set: dict[str, Any] = Field(
         default_factory=dict, description="parameters of a custom policy, and their values at strength 1"
     )

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from mpbf_abm.arrays import Bool, Float, Float32, Int, kernel
 from mpbf_abm.data import synthetic
 from mpbf_abm.errors import DataError, lines_where, refuse
+from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.parameters import Parameters, SpaceParameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.streams import Streams
 
 if TYPE_CHECKING:
@@ -80,8 +82,8 @@ class Observation:
         return self.streams.record_normal("space.noise", self.keys[materials], self.width)
 
 
-@dataclass(frozen=True)
-class MaterialsSpace:
+@dataclass(frozen=True, repr=False)
+class MaterialsSpace(Shown):
     """Materials, their descriptors and properties, grouped in families.
 
     Materials of one family are contiguous: family ``k`` holds rows ``start[k]`` to
@@ -197,6 +199,15 @@ class MaterialsSpace:
                 repr((seen.width, seen.signal, seen.view_noise, seen.streams.root(0))).encode() + seen.keys.tobytes()
             )
         return digest.hexdigest()
+
+    def glance(self) -> Glance:
+        """Return its size, and its largest families."""
+        source = self.origin.get("source", self.origin.get("kind", "custom"))
+        parts = f"{self.size} materials, {len(self.family_names)} families, {self.descriptors.shape[1]} descriptors"
+        largest = np.argsort(-self.family_sizes, kind="stable")[:5]
+        rows = [[self.family_names[i], int(self.family_sizes[i])] for i in largest]
+        said = f"MaterialsSpace ({source}): {parts}, property in {self.unit}"
+        return Glance(said, ("largest families", "materials"), rows, right=(1,))
 
     # ------------------------------------------------------------------ size and families
 
@@ -427,7 +438,9 @@ class MaterialsSpace:
         return cls(**made, observation=observation)
 
     @classmethod
-    def synthetic(cls, parameters: Parameters | None = None, *, seed: int = 0, **changes: Any) -> MaterialsSpace:
+    def synthetic(
+        cls, parameters: Parameters | None = None, *, seed: int = DEFAULT_SEED, **changes: Any
+    ) -> MaterialsSpace:
         """Generate a synthetic space of changed parameters (see :func:`mpbf_abm.data.synthetic.generate`)."""
         full = (parameters or Parameters()).replace(**{f"space.{k}": v for k, v in changes.items()})
         with one_thread():

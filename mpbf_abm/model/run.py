@@ -11,18 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpbf_abm.errors import ConfigurationError, refuse
+from mpbf_abm.glance import Glance, Shown, picture
 from mpbf_abm.model.community import Community
-from mpbf_abm.model.indicators import COLUMNS, REGISTERED, STANDARD, observe
+from mpbf_abm.model.indicators import COLUMNS, REGISTERED, STANDARD, UNITS, observe
 from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, Rules, RunSpec, gathered
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.provenance import record as provenance_record
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from mpbf_abm.model.ecosystem import Ecosystem
 
@@ -47,7 +50,7 @@ HEADLINE = (
 )
 
 
-class Run:
+class Run(Shown):
     """Result of a run.
 
     Attributes
@@ -91,6 +94,15 @@ class Run:
             space=dict(ecosystem.world.space.origin),
             planners=[f"{t.__module__}.{t.__qualname__}" for t in ecosystem.rules],
         )
+
+    def glance(self) -> Glance:
+        """Return what was run, and the outcomes that people look at first."""
+        rows = [[name, self.summary[name], UNITS[name]] for name in HEADLINE]
+        return Glance(f"Run: {self.spec.words}", ("outcome", "value", "unit"), rows, right=(1,))
+
+    def plot(self) -> Figure:
+        """Draw the overview: layers, families, discovery, infrastructure, learning and outcomes."""
+        return picture("overview:of_run", self)
 
     @cached_property
     def ecosystem(self) -> Ecosystem:
@@ -203,7 +215,7 @@ def summarise(ecosystem: Community) -> dict[str, float]:
 def simulate(
     parameters: Parameters | RunSpec | None = None,
     *,
-    seed: int = 0,
+    seed: int = DEFAULT_SEED,
     ticks: int = DEFAULT_TICKS,
     policies: Iterable[Policy] = (),
     shocks: Iterable[Shock] = (),
@@ -249,7 +261,7 @@ def simulate(
     >>> run = simulate(Parameters.preset("quick"), seed=1, ticks=2)
     >>> len(run.series)
     2
-    >>> simulate(run.spec).summary == run.summary
+    >>> simulate(run.spec).series.equals(run.series)
     True
     """
     rules = gathered(planners, curators, trainers)
@@ -257,7 +269,7 @@ def simulate(
         spec = parameters
         rest = (seed, ticks, tuple(policies), tuple(shocks), space is None, rules, reseed)
         refuse(
-            rest != (0, DEFAULT_TICKS, (), (), True, (), None),
+            rest != (DEFAULT_SEED, DEFAULT_TICKS, (), (), True, (), None),
             "simulate: a RunSpec says all of a run; use spec.changed(seed=...) for another one",
         )
     else:

@@ -19,7 +19,6 @@ T = TypeVar("T")
 MOST_TICKS = 1_000_000
 MOST = {"ticks": MOST_TICKS, "replicates": 100_000}
 NUMBER_KEYS = ("seed", "ticks", "replicates")
-DEFAULT_SEED = 1
 DEFAULT_PAIRS = 8
 SHARED = "shocks_in_baseline"
 RUN_KEYS = (*NUMBER_KEYS, SHARED)

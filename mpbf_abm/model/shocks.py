@@ -108,6 +108,12 @@ class Shock(Event):
             return []
         return [f"shock: unknown shock '{name}'{did_you_mean(name, SHOCKS)} (shocks: {', '.join(SHOCKS)})"]
 
+    def _hit(self) -> str:
+        """Which nodes it hits, if it hits any."""
+        if self.name not in NODES:
+            return ""
+        return f", node {self.target}" if isinstance(self.target, int) else f", {self.target}"
+
     @property
     def kind(self) -> ShockKind:
         """What it does, and its usual strength."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mpbf_abm.errors import ConfigurationError, DataError, faults_of, refuse, refuse_any
+from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.identity import identity_of, is_own, source_hash
 from mpbf_abm.learning.acquisition import RULES
 from mpbf_abm.model.founding import check_fit, founding_faults
@@ -20,7 +21,7 @@ from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.model.shocks import Shock, missing_nodes, unfit_shocks
 from mpbf_abm.parameters import ADDED, FORM_1, GROUPS, PATHS, REMOVED, Parameters, parse_toml, toml_value, typed
-from mpbf_abm.provenance import content_hash, model_fingerprint
+from mpbf_abm.provenance import DEFAULT_SEED, content_hash, model_fingerprint
 from mpbf_abm.streams import check_seed, is_whole
 
 DEFAULT_TICKS = 120
@@ -28,8 +29,8 @@ FORM = 1  # of what is hashed: names and values of parameters and events as they
 FILES = ("table", "pool")  # kinds of materials that can be read again
 
 
-@dataclass(frozen=True, eq=False)
-class RunSpec:
+@dataclass(frozen=True, eq=False, repr=False)
+class RunSpec(Shown):
     """A run: what its course follows from, and nothing else.
 
     Attributes
@@ -43,8 +44,9 @@ class RunSpec:
         In force in this run.
     space : MaterialsSpace, optional
         Materials; without any, synthetic ones generated from the parameters and the seed.
-    planners : tuple of classes
-        Rules of the user: subclasses of planners, curators and trainers, dealt to agents in turn.
+    rules : tuple of classes
+        Rules of the user: subclasses of planners, curators and trainers, dealt to agents in turn; also given as
+        `planners`, `curators` and `trainers`.
     reseed : mapping of int to int
         ``{tick: seed}``: draws from that tick on come from another root seed (a branch of a shared history).
 
@@ -57,7 +59,7 @@ class RunSpec:
     """
 
     parameters: Parameters = field(default_factory=Parameters)
-    seed: int = 0
+    seed: int = DEFAULT_SEED
     ticks: int = DEFAULT_TICKS
     policies: tuple[Policy, ...] = ()
     shocks: tuple[Shock, ...] = ()
@@ -77,6 +79,18 @@ class RunSpec:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+    def glance(self) -> Glance:
+        """Return what it is, and the parameters that differ from the defaults."""
+        parameters = self.parameters.glance()
+        return Glance(f"RunSpec: {self.words}", parameters.head, parameters.rows)
+
+    @property
+    def words(self) -> str:
+        """Seed, ticks, events and materials in a line."""
+        events = [e.words for e in (*self.policies, *self.shocks)]
+        space = [] if self.space is None else [f"materials of {self.space.origin.get('source', 'a custom space')}"]
+        return "; ".join([f"seed {self.seed}, {self.ticks} ticks", *events, *space])
 
     # ------------------------------------------------------------------ identity
 

@@ -14,16 +14,7 @@ from urllib.parse import parse_qs, urlencode
 
 from mpbf_abm.errors import ConfigurationError, MpbfError, did_you_mean
 from mpbf_abm.model.interventions import Event, Policy
-from mpbf_abm.model.settings import (
-    DEFAULT_PAIRS,
-    DEFAULT_SEED,
-    EVENTS,
-    SHARED,
-    Settings,
-    numbers_faults,
-    read_events,
-    settings_from,
-)
+from mpbf_abm.model.settings import DEFAULT_PAIRS, EVENTS, SHARED, Settings, numbers_faults, read_events, settings_from
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, event_fields, table_lines
 from mpbf_abm.page import WORDS
@@ -39,6 +30,7 @@ from mpbf_abm.parameters import (
     typed,
     value_faults,
 )
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.studies.whatif import WhatIf, plain_study
 
 NUMBERS = {"seed": DEFAULT_SEED, "ticks": DEFAULT_TICKS, "replicates": DEFAULT_PAIRS}

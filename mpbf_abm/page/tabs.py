@@ -23,7 +23,6 @@ from mpbf_abm.parameters import schema
 from mpbf_abm.stats.estimates import mean_estimate
 from mpbf_abm.stats.paired import spread
 from mpbf_abm.studies.definition import BASELINE, WHAT_IF
-from mpbf_abm.studies.whatif import describe
 
 Array = np.ndarray[Any, Any]
 TABS = tuple(WORDS["tabs"])
@@ -74,7 +73,7 @@ class Loss:
 
     def words(self, scenario: Scenario) -> str:
         """Return when and where, with what else happens there."""
-        events = ", ".join(describe(e) for events in scenario.plan.arms[self.arm] for e in events)
+        events = ", ".join(e.words for events in scenario.plan.arms[self.arm] for e in events)
         arm = f", in the {self.arm}" * (len(scenario.plan.arms) > 1)
         return f"from tick {self.tick} on{arm}, {f'with {events}' if events else 'without policies and shocks'}"
 

@@ -1,8 +1,7 @@
-"""Runs in words: headline outcomes of a run or what-if; size and cost of a study, and what came of it."""
+"""Runs in words: size and cost of a study, and what came of it; outcomes for machines."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mpbf_abm.errors import MpbfError, lines_where
-from mpbf_abm.model.indicators import UNITS
-from mpbf_abm.model.run import HEADLINE
-from mpbf_abm.outputs import clock, number, size, table, write_pages
-from mpbf_abm.stats.paired import spread
+from mpbf_abm.outputs import clock, size, table, write_pages
 from mpbf_abm.studies import analyses
 from mpbf_abm.studies.analyses import Analysis
 from mpbf_abm.studies.definition import StudyDefinition
@@ -28,48 +24,6 @@ KINDS = ("phase", "compare", "robustness", "sensitivity", "discover")
 Stored = tuple[int, int] | None  # runs of the study, and others
 
 # --------------------------------------------------------------------------- a run or what-if
-
-
-def run_text(ensemble: Ensemble) -> str:
-    """Format headline outcomes: means and effects, medians and ranges."""
-    parts = [ensemble.plan.words(), ""]
-    if ensemble.effects is not None:
-        effects: list[Any] = list(ensemble.effects.set_index("outcome").loc[list(HEADLINE)].itertuples())
-        head = ["outcome (mean)", "baseline", "what-if", "difference", "95 % interval  ", "VRF", "pairs"]
-        rows = [*map(_effect, effects)]
-        note = "* 95 % interval excludes zero (simultaneous). VRF: variance-reduction factor of pairing"
-        parts += [table(head, rows, right=(1, 2, 3, 4, 5, 6)), note, *ensemble.cautions, ""]
-        return "\n".join([*parts, _spread_table(ensemble)])
-    return "\n".join([*parts, _spread_table(ensemble), *ensemble.cautions])
-
-
-def _effect(effect: Any) -> list[str]:
-    """Return the cells of an outcome's effect."""
-    means = [number(effect.baseline), number(effect.treated), number(effect.difference, "+")]
-    return [effect.Index, *means, _interval(effect), number(effect.vrf), str(effect.n)]
-
-
-def _interval(effect: Any) -> str:
-    if effect.identical:
-        return "identical  "
-    if math.isnan(effect.low):
-        return "-"
-    return f"{effect.low:+.3g} to {effect.high:+.3g} {'*' if effect.low > 0 or effect.high < 0 else ' '}"
-
-
-def _spread_table(ensemble: Ensemble) -> str:
-    if ensemble.plan.replicates == 1:
-        values = [[o, number(float(ensemble.summary[o].iloc[0])), UNITS[o]] for o in HEADLINE]
-        return table(["outcome", "value", "unit"], values, right=(1,))
-    arms = list(ensemble.plan.arms)
-    cells = [map(_spread, spread(ensemble.arm(arm), HEADLINE).itertuples()) for arm in arms]
-    rows = [[o, *of_arms, UNITS[o]] for o, *of_arms in zip(HEADLINE, *cells, strict=True)]
-    head = ["outcome (median, 10-90 % of runs)", *(arms if len(arms) > 1 else ["value"]), "unit"]
-    return table(head, rows, right=range(1, len(head) - 1))
-
-
-def _spread(row: Any) -> str:
-    return f"{number(row.median)} ({number(row.p10)} to {number(row.p90)})"
 
 
 def run_mapping(ensemble: Ensemble, folder: Path, run_hash: str) -> dict[str, Any]:

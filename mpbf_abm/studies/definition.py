@@ -12,19 +12,23 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from mpbf_abm.config import Section
+from mpbf_abm.config import TICKS, Section
 from mpbf_abm.errors import did_you_mean, faults_of, lines_where, refuse, refuse_any
+from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.model.interventions import Event, Policy
 from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.settings import MOST
 from mpbf_abm.model.shocks import Shock
-from mpbf_abm.model.spec import gathered, rule_faults, rule_name
+from mpbf_abm.model.spec import DEFAULT_TICKS, gathered, rule_faults, rule_name
+from mpbf_abm.outputs import some
 from mpbf_abm.parameters import GROUPS, PATHS, Parameters
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.design import Design, Factor, plain
 
 BASELINE, WHAT_IF = "baseline", "what-if"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-MOST_REPLICATES = 100_000
+MOST_REPLICATES = MOST["replicates"]
 LATE = ("mean", "min", "max")
 
 
@@ -96,9 +100,9 @@ class Outcome(Section):
 
     of: str = ""
     over: Literal["end", "mean", "min", "max"] = "end"
-    at: int | None = Field(None, ge=0)
-    start: int | None = Field(None, ge=0)
-    end: int | None = Field(None, ge=0)
+    at: int | None = Field(None, ge=0, json_schema_extra=TICKS)
+    start: int | None = Field(None, ge=0, json_schema_extra=TICKS)
+    end: int | None = Field(None, ge=0, json_schema_extra=TICKS)
     above: float | None = None
     below: float | None = None
     better: Literal["more", "less", "none"] = "none"
@@ -191,7 +195,7 @@ class Series(Section):
     """
 
     of: tuple[str, ...] = ()
-    every: int = Field(1, ge=1)
+    every: int = Field(1, ge=1, json_schema_extra=TICKS)
     tables: tuple[Literal["families", "infrastructure", "links", "flows"], ...] = ()
 
     def ticks(self, horizon: int) -> list[int]:
@@ -300,7 +304,7 @@ class Branch(Section):
         one: all replicates of a scenario share one history and differ in their draws from then on.
     """
 
-    tick: int = Field(ge=1)
+    tick: int = Field(ge=1, json_schema_extra=TICKS)
     history: Literal["own", "one"] = "own"
 
 
@@ -465,39 +469,8 @@ def _parameters(value: Any) -> Any:
 Model = Callable[..., Any]
 
 
-class StudyDefinition(Section):
+class StudyDefinition(Shown, Section):
     """A question, and all that is needed to run it.
-
-    Parameters
-    ----------
-    name : str
-        Letters, digits, ``_``, ``-`` and ``.``.
-    question : str
-    preset : str
-        Parameters to start from.
-    seed : int
-        Root seed of designs and draws.
-    ticks : int
-        Horizon.
-    crn : str
-        Common random numbers: policies (arms of a scenario share draws), all (scenarios, too), none.
-    parameters : dict
-        Values, and :class:`Factor` for what varies.
-    policies : sequence of Policy or Arm
-        The arms other than the baseline.
-    shocks : sequence of Shock
-        What happens in every arm.
-    space, design, replicates, outcomes, series, branch, limits, engine
-        See their classes; `outcomes` is a dict by name.
-    model : callable, optional
-        A custom model (importable) instead of the ecosystem: takes a
-        :class:`~mpbf_abm.studies.jobs.RunInput`, returns a dict of outcomes, or a pair of it and an array
-        (ticks, series). Not part of a file.
-    planners : tuple of classes, optional
-        Custom rules: subclasses of :class:`~mpbf_abm.model.planners.ExperimentPlanner` (importable), dealt to
-        planners in turn in every run. A file holds their names, `rules`.
-    made_by : str
-        Name of the custom model that a stored study was made by; its store says so.
 
     Examples
     --------
@@ -515,27 +488,41 @@ class StudyDefinition(Section):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    name: str = Field(pattern=NAME, max_length=100)
-    question: str = ""
-    preset: str = "default"
-    seed: int = 1
-    ticks: int = Field(120, ge=1, le=1_000_000)
-    crn: Literal["policies", "all", "none"] = "policies"
-    parameters: Annotated[dict[str, Any], BeforeValidator(_parameters)] = Field(default_factory=dict)
-    policies: Annotated[tuple[Arm, ...], BeforeValidator(_arms)] = ()
-    shocks: tuple[Shock, ...] = ()
-    space: Space | None = None
-    design: Design = Design()
-    replicates: Replicates = Replicates(n=20)
-    outcomes: dict[str, Outcome] = Field(default_factory=dict)
-    series: Series = Series()
-    branch: Branch | None = None
-    limits: Limits = Limits()
-    engine: Engine = Engine()
-    model: Model | None = Field(None, exclude=True, repr=False)
-    classes: tuple[Any, ...] = Field((), exclude=True, repr=False)
-    rules: tuple[str, ...] = ()
-    made_by: str = Field("", exclude=True, repr=False)
+    name: str = Field(pattern=NAME, max_length=100, description="letters, digits, _, - and .")
+    question: str = Field("", description="what it asks, in words")
+    preset: str = Field("default", description="parameters to start from")
+    seed: int = Field(DEFAULT_SEED, description="root seed of designs and draws")
+    ticks: int = Field(DEFAULT_TICKS, ge=1, le=MOST["ticks"], description="horizon", json_schema_extra=TICKS)
+    crn: Literal["policies", "all", "none"] = Field(
+        "policies", description="runs that share draws: those of the arms of a scenario; of scenarios, too; none"
+    )
+    parameters: Annotated[dict[str, Any], BeforeValidator(_parameters)] = Field(
+        default_factory=dict, description="values by path, and a Factor for what varies"
+    )
+    policies: Annotated[tuple[Arm, ...], BeforeValidator(_arms)] = Field(
+        (), description="the arms other than the baseline; a Policy is an arm of its name"
+    )
+    shocks: tuple[Shock, ...] = Field((), description="what happens in every arm")
+    space: Space | None = Field(None, description="materials that all runs share")
+    design: Design = Field(Design(), description="how scenarios are chosen")
+    replicates: Replicates = Field(Replicates(n=20), description="how many runs of each scenario and arm")
+    outcomes: dict[str, Outcome] = Field(default_factory=dict, description="what runs are judged by, by name")
+    series: Series = Field(Series(), description="what is stored along the runs")
+    branch: Branch | None = Field(None, description="tick until which arms share their history")
+    limits: Limits = Field(Limits(), description="what a single run may take")
+    engine: Engine = Field(Engine(), description="where runs are made; no part of what they are")
+    model: Model | None = Field(
+        None,
+        exclude=True,
+        repr=False,
+        description="a custom model (importable) instead of the ecosystem: takes a RunInput, returns a dict of "
+        "outcomes, or a pair of it and an array (ticks, series); no part of a file",
+    )
+    classes: tuple[Any, ...] = Field(
+        (), exclude=True, repr=False, description="custom rules, which may be given as planners, curators and trainers"
+    )
+    rules: tuple[str, ...] = Field((), description="names of the custom rules, as a file has them")
+    made_by: str = Field("", exclude=True, repr=False, description="custom model that a stored study was made by")
 
     def __init__(self, **fields: Any) -> None:
         given = [fields.pop(kind) for kind in ("planners", "curators", "trainers", "classes") if kind in fields]
@@ -548,6 +535,22 @@ class StudyDefinition(Section):
     def place(cls, fields: Mapping[str, Any]) -> str:  # noqa: ARG003
         """How messages call it."""
         return "[study]"
+
+    def glance(self) -> Glance:
+        """Return what it asks: parameters, arms, design, replicates and outcomes."""
+        n, varied = self.replicates, some([f.name for f in self.factors])
+        said = {
+            "preset": self.preset,
+            "fixed": some([f"{name} = {value}" for name, value in self.fixed.items()]),
+            "varied": varied and f"{varied} ({self.design.kind})",
+            "arms": some([arm.label for arm in self.arms]),
+            "shocks": some([shock.words for shock in self.shocks]),
+            "replicates": f"{n.n or f'{n.least} to {n.most}'}, seed {self.seed}, {self.ticks} ticks",
+            "outcomes": some([name + " (primary)" * o.primary for name, o in self.outcomes.items()]),
+            "model": self.own_model,
+        }
+        rows = [item for item in said.items() if item[1]]
+        return Glance(f"Study '{self.name}'" + f": {self.question}" * bool(self.question), ("part", "content"), rows)
 
     def _conflicts(self) -> list[str]:
         labels, seeds, branch = Counter(arm.label for arm in self.arms), self.replicates.seeds, self.branch

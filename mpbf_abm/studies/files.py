@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from mpbf_abm.config import Section
 from mpbf_abm.errors import ConfigurationError, did_you_mean, lines_where, private, refuse_any
 from mpbf_abm.model.interventions import Policy
-from mpbf_abm.model.settings import DEFAULT_PAIRS, DEFAULT_SEED, question_faults, settings_from
+from mpbf_abm.model.settings import DEFAULT_PAIRS, question_faults, settings_from
 from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS
 from mpbf_abm.parameters import GROUPS, PATHS, read_toml
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.studies.definition import (
     Arm,
     Branch,

@@ -31,6 +31,7 @@ from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_process, one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.studies.definition import Arm, Measure, Recording, StudyDefinition
 
 if TYPE_CHECKING:
@@ -493,14 +494,18 @@ class Runner:
             early.follow(eco, self.study.branch.tick if self.study.branch else 0)
             return eco.snapshot(), early.seen
 
-        return self._keep("histories", (repr(spec.parameters), spec.seed, notes.recording), live, KEPT_HISTORIES)
+        return self._keep(
+            "histories", (spec.parameters.model_dump_json(), spec.seed, notes.recording), live, KEPT_HISTORIES
+        )
 
     def _space(self, spec: RunSpec) -> MaterialsSpace:
         """Return the materials: shared ones, or those of this seed, which arms have in common."""
         if spec.space is not None:
             return spec.space
         p, seed = spec.parameters, spec.seed
-        return self._keep("spaces", (repr(p.space), seed), lambda: MaterialsSpace.synthetic(p, seed=seed), KEPT_SPACES)
+        return self._keep(
+            "spaces", (p.space.model_dump_json(), seed), lambda: MaterialsSpace.synthetic(p, seed=seed), KEPT_SPACES
+        )
 
     def _keep(self, what: str, key: Any, make: Callable[[], V], most: int) -> V:
         """Return the value made for a key, the last few of which are kept."""
@@ -547,7 +552,7 @@ def spec_of(
     values: Sequence[Any],
     arm: Arm,
     space: MaterialsSpace | None,
-    seed: int = 0,
+    seed: int = DEFAULT_SEED,
     reseed: Any = None,
 ) -> RunSpec:
     """Return a run of a study of the ecosystem: a scenario's values in an arm, with its draws."""

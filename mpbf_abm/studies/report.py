@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mpbf_abm.errors import ConfigurationError, did_you_mean, lines_where
-from mpbf_abm.outputs import RECORD, inline, markdown_table, write_pages
+from mpbf_abm.outputs import RECORD, descriptions, inline, markdown_table, write_pages
 from mpbf_abm.parameters import PATHS, schema
 from mpbf_abm.provenance import version
 from mpbf_abm.studies.analyses import Analysis, distributions
 from mpbf_abm.studies.definition import Arm
 from mpbf_abm.studies.design import Factor
 from mpbf_abm.studies.files import write_study
-from mpbf_abm.studies.results import DONE, FAILED, MISSING, Results, frame
+from mpbf_abm.studies.results import COUNTED, DONE, FAILED, Results, frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,9 +204,7 @@ def _event(event: Any) -> str:
 
 def counts(results: Results) -> list[str]:
     """Return a table of runs by arm and status, and the failures by what they said."""
-    counted = [(results.status == kind).sum(axis=(0, 2)) for kind in (DONE, FAILED, MISSING)]
-    rows = [(inline(arm), *map(str, (sum(row), *row))) for arm, *row in zip(results.arm_names, *counted, strict=True)]
-    lines = markdown_table(("arm", "planned", "done", "failed", "missing"), rows).splitlines()
+    lines = markdown_table(COUNTED, [(inline(arm), *runs) for arm, *runs in results.counted]).splitlines()
     failures = results.failures
     if len(failures):
         grouped = failures.groupby(["arm", "stage", "type", "message"]).size().reset_index(name="runs")
@@ -344,17 +342,8 @@ def _free(file: Any, name: str) -> str:
 # A study as a research object for an archive: an RO-Crate after the profile Process Run Crate, of the version that the
 # installed rocrate writes (its description says which).
 
+MADE = "what made these files, and their hashes"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
-WORDS = {
-    "study.toml": "the study: question, parameters, arms, replicates, outcomes",
-    "runs.csv": "every run of the plan with its seed and status",
-    "outcomes.csv": "outcomes, one row for each finished run",
-    "series.csv": "series, one row for each run and stored tick",
-    "failures.csv": "runs that failed, and why",
-    "timings.csv": "seconds, attempts and machine of each run",
-    "methods.md": "how the study was made, in a paragraph",
-    RECORD: "what made these files, and their hashes",
-}
 
 
 def write_crate(results: Results, folder: Path, *, license: str, author: str = "") -> list[Path]:
@@ -411,8 +400,9 @@ def write_crate(results: Results, folder: Path, *, license: str, author: str = "
 
 def _about(path: Path) -> dict[str, Any]:
     """Return what a crate says of a file."""
-    kind = mimetypes.guess_type(path.name)[0] or "text/plain"
-    about: dict[str, Any] = {"name": WORDS.get(path.name, path.stem), "encodingFormat": kind}
+    kind, held = mimetypes.guess_type(path.name)[0] or "text/plain", descriptions()["export"]
+    words = held["files"] | {name: said for name, (said, *_) in held["tables"].items()} | {RECORD: MADE}
+    about: dict[str, Any] = {"name": words.get(path.name, path.stem), "encodingFormat": kind}
     if path.name == RECORD:
         # It has the hashes of all files, the crate's description included, and one of itself; it is finished last.
         return about

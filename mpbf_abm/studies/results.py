@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Float
 from mpbf_abm.errors import ConfigurationError, did_you_mean, refuse
+from mpbf_abm.glance import Glance, Shown, picture
 from mpbf_abm.model.run import HEADLINE
 from mpbf_abm.outputs import RUNS
 from mpbf_abm.studies.definition import Outcome, StudyDefinition
@@ -27,6 +28,7 @@ from mpbf_abm.studies.store import FILE, Look, Saved, Store, StoredSeries, Store
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 V = TypeVar("V")
 Place = tuple[int, int, int]
@@ -34,6 +36,7 @@ Place = tuple[int, int, int]
 MISSING, DONE, FAILED = 0, 1, 2
 STATUS = ("missing", "done", "failed")
 RUN = ("scenario", "arm", "replicate")
+COUNTED = ("arm", "planned", "done", "failed", "missing")
 
 
 def default_folder(study: StudyDefinition) -> Path:
@@ -103,7 +106,7 @@ def frame(data: Any = None, columns: Any = None, **options: Any) -> pd.DataFrame
 TOO_LARGE = 1e150  # sums of squares of larger values overflow
 
 
-class Results(AbstractContextManager["Results"]):
+class Results(Shown, AbstractContextManager["Results"]):
     """What a study's store holds, by scenario, arm and replicate.
 
     Parameters
@@ -118,6 +121,8 @@ class Results(AbstractContextManager["Results"]):
     >>> results = Results.open("results/floors")  # doctest: +SKIP
     >>> results.outcomes.groupby(["arm", "outcome"])["value"].median()  # doctest: +SKIP
     """
+
+    closed = False
 
     def __init__(self, store: Store, study: StudyDefinition | None = None) -> None:
         saved = store.last_study()
@@ -137,10 +142,30 @@ class Results(AbstractContextManager["Results"]):
 
     def close(self) -> None:
         """Let go of the store."""
+        self.closed = True
         self.store.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def glance(self) -> Glance:
+        """Return how many runs of each arm are done."""
+        said, place = f"Results of study '{self.study.name}'", f"in {self.store.path}"
+        if self.closed and "status" not in vars(self):
+            return Glance(f"{said}, closed, {place}")
+        S, _, R = self.status.shape
+        said = f"{said}: {S} scenarios, {R} replicates, {place}"
+        return Glance(said, COUNTED, self.counted, right=range(1, len(COUNTED)))
+
+    def plot(self) -> Figure:
+        """Draw the effects of the arms against the baseline, and the values of all runs.
+
+        Raises
+        ------
+        ConfigurationError
+            Where :func:`~mpbf_abm.studies.analyses.compare` does.
+        """
+        return picture("of_studies:of_results", self)
 
     # ------------------------------------------------------------------ where things are
 
@@ -178,6 +203,12 @@ class Results(AbstractContextManager["Results"]):
             for place, _, _ in self._placed((id.decode(), None) for id in ids):
                 out[place] = mark
         return out
+
+    @property
+    def counted(self) -> list[tuple[str, int, int, int, int]]:
+        """Each arm, its runs that are planned, and those that are done, failed and missing."""
+        of = [(self.status == kind).sum(axis=(0, 2)).tolist() for kind in (DONE, FAILED, MISSING)]
+        return [(arm, sum(row), *row) for arm, *row in zip(self.arm_names, *of, strict=True)]
 
     @property
     def arm_names(self) -> list[str]:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from mpbf_abm.errors import StoppedError, faults_of, lines_where, refuse_any
-from mpbf_abm.model.indicators import BOUNDS, STANDARD
-from mpbf_abm.model.interventions import Event, Policy
+from mpbf_abm.glance import Glance, Shown, picture
+from mpbf_abm.model.indicators import BOUNDS, STANDARD, UNITS
+from mpbf_abm.model.interventions import Policy
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.run import HEADLINE, OUTCOMES, families_frame, series_frame
-from mpbf_abm.model.settings import DEFAULT_SEED, SHARED, numbers_faults, question_faults
+from mpbf_abm.model.settings import DEFAULT_PAIRS, SHARED, numbers_faults, question_faults
 from mpbf_abm.model.shocks import NODES, Shock
 from mpbf_abm.model.spec import DEFAULT_TICKS, RunSpec, experiments_funded
-from mpbf_abm.outputs import RECORD, RUNS, write_pages
+from mpbf_abm.outputs import RECORD, RUNS, number, table, write_pages
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.provenance import content_hash, record
+from mpbf_abm.provenance import DEFAULT_SEED, content_hash, record
 from mpbf_abm.stats.paired import TWO_GROUPS, bimodality, cautions, paired_effects, spread
 from mpbf_abm.streams import check_seed
 from mpbf_abm.studies.definition import BASELINE, UNLIMITED, WHAT_IF, Limits, Series, StudyDefinition
@@ -34,6 +35,9 @@ from mpbf_abm.studies.jobs import Returned, pack
 from mpbf_abm.studies.plan import Plan as StudyPlan
 from mpbf_abm.studies.results import Results
 from mpbf_abm.studies.store import FILE, Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Events = tuple[tuple[Policy, ...], tuple[Shock, ...]]
 
@@ -147,7 +151,7 @@ class WhatIf:
 
     def compared(self) -> str:
         """What is compared with what."""
-        policies, shocks = (", ".join(describe(e) for e in events) for events in (self.policies, self.shocks))
+        policies, shocks = (", ".join(e.words for e in events) for events in (self.policies, self.shocks))
         if len(self.arms) == 1:
             return f"run, with {shocks}" if shocks else "run"
         if not self.shocks_in_baseline:
@@ -158,20 +162,6 @@ class WhatIf:
 def plain_study(plan: WhatIf, name: str = "") -> StudyDefinition:
     """The study of a plan, perhaps under another name, without what a result keeps of every run."""
     return plan.study.changed(name=name or plan.kind, series=Series(), limits=Limits())
-
-
-def describe(event: Event) -> str:
-    """Name, strength, what it hits, and time of an event in a few words."""
-    strength = "" if event.strength is None else f" at {event.strength:g}"
-    until = "" if event.end is None else f" to {event.end}"
-    return f"{event.name}{strength}{_hit(event)} from tick {event.start}{until}"
-
-
-def _hit(event: Event) -> str:
-    """Which node a shock hits, if it hits one."""
-    if not (isinstance(event, Shock) and event.name in NODES):
-        return ""
-    return f", node {event.target}" if isinstance(event.target, int) else f", {event.target}"
 
 
 # --------------------------------------------------------------------------- runner
@@ -204,12 +194,47 @@ class ArmResult:
     summary: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Ensemble:
-    """All runs of a plan, by arm and replicate."""
+NOTE = "* 95 % interval excludes zero (simultaneous). VRF: variance-reduction factor of pairing"
+
+
+@dataclass(frozen=True, repr=False)
+class Ensemble(Shown):
+    """All runs of a plan, by arm and replicate; printed as ``mpbf run`` prints them."""
 
     plan: WhatIf
     results: tuple[ArmResult, ...]
+
+    def __str__(self) -> str:
+        runs = table(*self._spread_table())
+        if self.effects is None:
+            return "\n".join([self.plan.words(), "", runs, *self.cautions])
+        return "\n".join([self.plan.words(), "", table(*self._effect_table()), NOTE, *self.cautions, "", runs])
+
+    def glance(self) -> Glance:
+        """Return the effects on the headline outcomes, of a plain run their values."""
+        head, rows, right = self._spread_table() if self.effects is None else self._effect_table()
+        return Glance(self.plan.words(), head, rows, self.cautions, right)
+
+    def plot(self) -> Figure:
+        """Draw the overview figure, baseline and what-if in each panel."""
+        return picture("overview:of_ensemble", self)
+
+    def _effect_table(self) -> Table:
+        """Return means and differences of the headline outcomes: head, rows, columns aligned to the right."""
+        head = ["outcome (mean)", "baseline", "what-if", "difference", "95 % interval  ", "VRF", "pairs"]
+        effects: Any = pd.DataFrame(self.effects).set_index("outcome").loc[list(HEADLINE)].itertuples()
+        return head, [*map(_effect, effects)], range(1, len(head))
+
+    def _spread_table(self) -> Table:
+        """Return medians and ranges of the headline outcomes, or the values of one run."""
+        if self.plan.replicates == 1:
+            values = [[o, number(float(self.summary[o].iloc[0])), UNITS[o]] for o in HEADLINE]
+            return ["outcome", "value", "unit"], values, (1,)
+        arms = list(self.plan.arms)
+        cells = [map(_spread, spread(self.arm(arm), HEADLINE).itertuples()) for arm in arms]
+        rows = [[o, *of_arms, UNITS[o]] for o, *of_arms in zip(HEADLINE, *cells, strict=True)]
+        head = ["outcome (median, 10-90 % of runs)", *(arms if len(arms) > 1 else ["value"]), "unit"]
+        return head, rows, range(1, len(head) - 1)
 
     def _joined(self, table: str) -> pd.DataFrame:
         """Return a table of all runs, after the arm and the replicate."""
@@ -287,6 +312,27 @@ class Ensemble:
         return next(r for r in self.results if r.arm == arm)
 
 
+Table = tuple[Sequence[str], list[list[str]], Sequence[int]]
+
+
+def _effect(effect: Any) -> list[str]:
+    """Return the cells of an outcome's effect."""
+    means = [number(effect.baseline), number(effect.treated), number(effect.difference, "+")]
+    return [effect.Index, *means, _interval(effect), number(effect.vrf), str(effect.n)]
+
+
+def _interval(effect: Any) -> str:
+    if effect.identical:
+        return "identical  "
+    if math.isnan(effect.low):
+        return "-"
+    return f"{effect.low:+.3g} to {effect.high:+.3g} {'*' if effect.low > 0 or effect.high < 0 else ' '}"
+
+
+def _spread(row: Any) -> str:
+    return f"{number(row.median)} ({number(row.p10)} to {number(row.p90)})"
+
+
 def families_of(outcomes: Sequence[str]) -> list[list[str]]:
     """Families of outcomes whose intervals hold together: those that are printed, and every other one by itself."""
     printed = [name for name in HEADLINE if name in outcomes]
@@ -294,6 +340,68 @@ def families_of(outcomes: Sequence[str]) -> list[list[str]]:
 
 
 # --------------------------------------------------------------------------- running
+
+
+def what_if(
+    parameters: Parameters | None = None,
+    *,
+    policies: Iterable[Policy] = (),
+    shocks: Iterable[Shock] = (),
+    seed: int = DEFAULT_SEED,
+    ticks: int = DEFAULT_TICKS,
+    replicates: int = DEFAULT_PAIRS,
+    space: MaterialsSpace | None = None,
+    shocks_in_baseline: bool = True,
+    jobs: int = 1,
+    out: str | Path | None = None,
+) -> Ensemble:
+    """Ask a what-if: baseline and what-if on the same seeds, with paired differences, as ``mpbf run --policy`` does.
+
+    Parameters
+    ----------
+    parameters : Parameters, optional
+        Default: ``Parameters()``.
+    policies : iterable of Policy
+        What the what-if adds to the baseline. Without any there is one arm, which is described.
+    shocks : iterable of Shock
+        What happens in every run.
+    seed : int
+        Seed of the first pair; the others follow.
+    ticks : int
+        Horizon; one tick is about a month.
+    replicates : int
+        Pairs of runs; at least 2 for an interval.
+    space : MaterialsSpace, optional
+        Real data that every run shares; without it each seed has a separate synthetic space.
+    shocks_in_baseline : bool
+        False lets shocks happen in the what-if alone.
+    jobs : int
+        Processes; the numbers are the same for any number of them.
+    out : path, optional
+        Folder that keeps the runs, where the same call goes on; without one they are kept in memory.
+
+    Returns
+    -------
+    Ensemble
+        Tables `effects` (with the interval of each difference), `summary`, `series` and `families`. Its ``print`` is
+        the text of ``mpbf run``, its ``plot()`` the overview figure.
+
+    Raises
+    ------
+    ConfigurationError
+        For any input that cannot be used, one line per fault.
+
+    Examples
+    --------
+    >>> audits = [Policy("audits", start=1)]
+    >>> asked = what_if(Parameters.preset("null"), policies=audits, ticks=2, replicates=2)
+    >>> asked.effects.set_index("outcome").loc["found_share", "n"]
+    np.int64(2)
+    """
+    events = tuple(policies), tuple(shocks)
+    plan = WhatIf(parameters or Parameters(), seed, ticks, replicates, *events, space, shocks_in_baseline)
+    plan.check()
+    return run_plan(plan, jobs, out=None if out is None else Path(out))
 
 
 def run_plan(plan: WhatIf, jobs: int = 1, progress: Progress | None = None, out: Path | None = None) -> Ensemble:

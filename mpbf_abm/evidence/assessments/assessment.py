@@ -21,6 +21,7 @@ from mpbf_abm.model.shocks import Shock
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.stats.estimates import Estimate
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
@@ -47,7 +48,7 @@ class Setting:
     """
 
     parameters: Parameters
-    seed: int = 1
+    seed: int = DEFAULT_SEED
     replicates: int = 20
     ticks: int = 120
     policies: tuple[Policy, ...] = ()

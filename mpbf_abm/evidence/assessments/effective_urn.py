@@ -41,6 +41,7 @@ from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.stats.classification import auc
 from mpbf_abm.stats.estimates import UNKNOWN, Estimate, holm, share_estimate
 from mpbf_abm.studies.definition import Outcome, Replicates
@@ -85,7 +86,7 @@ def parameters(values: dict[str, Any], preset: str = "quick") -> Parameters:
     return Parameters.preset(preset).updated(changes)
 
 
-def study(name: str, draws: int, seed: int = 1) -> Study:
+def study(name: str, draws: int, seed: int = DEFAULT_SEED) -> Study:
     """Return a study over a Latin hypercube of draws."""
     spans = {
         n: {"values": span} if isinstance(span, list) else {"low": span[0], "high": span[1]}

@@ -20,6 +20,7 @@ from mpbf_abm.identity import own
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
 from mpbf_abm.processes import one_thread
+from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.stats.estimates import mean_estimate
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
@@ -131,7 +132,7 @@ def validate(
     p: Parameters,
     facts: Sequence[Fact] = tuple(FACTS),
     *,
-    seed: int = 1,
+    seed: int = DEFAULT_SEED,
     replicates: int = REPLICATES,
     data: Path | None = None,
     out: Path | None = None,

@@ -515,7 +515,7 @@ def spiked_directions(
 ) -> Iterator[Check]:
     """Overlap of learned with true directions, and weights, extrapolated from d, 2 d and 4 d columns.
 
-    All columns are shown alike, an observation has no noise of its own, and spikes are apart from each other.
+    All columns are shown alike, the noise is the same in every observation, and spikes are apart from each other.
     """
     l, least = np.array(sorted(spikes, reverse=True)), 2 * math.sqrt(c)
     refuse(l[-1] < least, f"M9: spikes must be at least 2 sqrt(c) = {least:g}; nearer to sqrt(c) sizes count")

@@ -33,6 +33,7 @@ from mpbf_abm.measures.path import run_to
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.parameters import Parameters
+from mpbf_abm.provenance import DEFAULT_SEED
 
 Relation = Literal["=", "<", ">"]
 SIGMAS = 4.5
@@ -230,7 +231,12 @@ class NotRun(MpbfError):
 
 
 def evaluate(
-    id: str, seed: int = 1, changes: Mapping[str, Any] | None = None, *, fast: bool = False, data: Path | None = None
+    id: str,
+    seed: int = DEFAULT_SEED,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    fast: bool = False,
+    data: Path | None = None,
 ) -> RowOutcome:
     """Run one row.
 

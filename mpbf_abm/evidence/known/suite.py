@@ -17,7 +17,7 @@ from mpbf_abm.evidence.known import failures, feedback, formulas, meanfield, sta
 from mpbf_abm.evidence.known.rows import MUTATIONS, ROWS, SIGMAS, Check, RowOutcome, callers, evaluate, failing
 from mpbf_abm.outputs import markdown_table
 from mpbf_abm.parameters import parse_toml
-from mpbf_abm.provenance import content_hash, fingerprint
+from mpbf_abm.provenance import DEFAULT_SEED, content_hash, fingerprint
 from mpbf_abm.studies.driver import Progress
 from mpbf_abm.studies.jobs import Returned, RunInput
 from mpbf_abm.studies.study import do_tasks, returned, task_of
@@ -106,7 +106,7 @@ def number(text: str) -> Any:
 
 def run_suite(
     rows: Sequence[str],
-    seed: int = 1,
+    seed: int = DEFAULT_SEED,
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     fast: bool = False,
@@ -163,7 +163,7 @@ def spread(
 # --------------------------------------------------------------------------- injected faults
 
 
-def run_mutations(seed: int = 1, jobs: int = 1, **how: Any) -> list[tuple[str, str, set[str], set[str]]]:
+def run_mutations(seed: int = DEFAULT_SEED, jobs: int = 1, **how: Any) -> list[tuple[str, str, set[str], set[str]]]:
     """Try every injected fault on the rows that call the function it replaces (quick values).
 
     Parameters
