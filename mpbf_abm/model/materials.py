@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 BLOCKS = ("quantum", "meso", "gauge", "spurious")
 NEIGHBOUR_WINDOW = 32
 NEIGHBOURS = 5
+KEPT_NOISE = 2**24  # numbers of noise that are kept, in 64 MB; more are drawn when they are needed
 # What a run can see of the materials (beside the sizes of blocks and whether they are simulated).
 CONTENT = (
     "descriptors",
@@ -79,7 +80,15 @@ class Observation:
 
     def noise(self, materials: Int) -> Float32:
         """Noise e_m of some materials (n, d)."""
-        return self.streams.record_normal("space.noise", self.keys[materials], self.width)
+        return self._drawn(self.keys[materials]) if self._kept is None else self._kept[materials]
+
+    def _drawn(self, keys: NDArray[np.uint64]) -> Float32:
+        return self.streams.record_normal("space.noise", keys, self.width)
+
+    @cached_property
+    def _kept(self) -> Float32 | None:
+        """Noise of all materials, where that is not too much to keep (N, d)."""
+        return self._drawn(self.keys) if len(self.keys) * self.width <= KEPT_NOISE else None
 
 
 @dataclass(frozen=True, repr=False)

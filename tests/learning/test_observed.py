@@ -65,6 +65,13 @@ def test_a_share_of_the_noise_differs_between_views(share):
     assert (first * second).mean() == pytest.approx(1 - share, abs=0.02)
 
 
+def test_noise_that_is_not_kept_is_the_same(monkeypatch):
+    rows = np.array([3, 1, 700, 3])
+    kept = space().observation.noise(rows)
+    monkeypatch.setattr("mpbf_abm.model.materials.KEPT_NOISE", 100)
+    np.testing.assert_array_equal(space().observation.noise(rows), kept)
+
+
 def test_relabelled_families_keep_their_noise_and_runs_are_the_same():
     of = space()
     order = np.random.default_rng(0).permutation(of.families)
