@@ -158,6 +158,11 @@ class SpaceParameters(Group):
         unit="descriptor units",
         source=fitted(8),
     )
+    field: Literal["fourier", "binned"] = _p(
+        "class of the property's random fields: smooth ones of the learners' own kind, or piecewise constant ones",
+        "fourier",
+        unit="name",
+    )
     cross_scale: float = _p(
         "variance share of the property that depends on quantum and meso jointly", 0.18, 0, 1, source=fitted(1, 2)
     )
@@ -203,6 +208,7 @@ class SpaceParameters(Group):
     signal: float = _p(
         "amplitude of the blocks in the observed descriptor, in which noise is 1", 2.0, None, 100, unit="noise sd", gt=0
     )
+    curvature: float = _p("epsilon of a non-linear observation: blocks c are seen as c + epsilon tanh(c)", 0.0, 0, 10)
     view_noise: float = _p("variance share of that noise that differs between observations of one material", 0.0, 0, 1)
     top_share: float = _p("share of feasible materials that form the top set", 0.01, None, 0.5, gt=0, source=DESIGN)
     dense_share: float = _p("share of families, the largest ones, that count as dense", 0.1, 0, 1, source=DESIGN)
@@ -791,6 +797,8 @@ REMOVED = {"planners.isolated": 0}
 ADDED = {
     "space.observed_dims": 0,
     "space.signal": 2.0,
+    "space.curvature": 0.0,
+    "space.field": "fourier",
     "space.view_noise": 0.0,
     "trainers.features_growth": 0.0,
     "trainers.features_most": 400,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Float32, Int
 from mpbf_abm.parameters import SpaceParameters
-from mpbf_abm.streams import Streams
+from mpbf_abm.streams import Streams, hash_normal
 
 S_QUANTUM = 1.6
 S_SCATTER = 0.1
@@ -27,6 +27,7 @@ S_CENTRE = 0.6
 FAMILY_LENGTH = 1.0  # distance over which families share chemistry; positions are standard normal in the plane
 MESO_LENGTH = 2.0
 FIELD_FEATURES = 192
+GRIDS = 64
 CHUNK = 65_536
 
 
@@ -40,9 +41,10 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     meso = streams.normal("space.meso", 0, (p.materials, p.meso_dims)).astype(np.float32)
     original = _near_duplicates(p, streams, start, family, quantum, meso)
 
-    smooth = _standard(random_field(streams, "space.property.quantum", quantum, p.ruggedness))
+    field = random_field if p.field == "fourier" else binned_field
+    smooth = _standard(field(streams, "space.property.quantum", quantum, p.ruggedness))
     joint = np.concatenate([quantum / np.float32(p.ruggedness), meso / np.float32(MESO_LENGTH)], axis=1)
-    cross = _standard(random_field(streams, "space.property.cross", joint, 1.0))
+    cross = _standard(field(streams, "space.property.cross", joint, 1.0))
     # The cross-scale field keeps a quantum-only mean; what is left of it after removing the
     # smooth part would be small, so the split by variance share is taken as it stands.
     seen = np.sqrt(1 - p.cross_scale) * smooth
@@ -105,6 +107,27 @@ def random_field(streams: Streams, name: str, x: Float32, length: float) -> Floa
     for i in range(0, len(x), CHUNK):
         out[i : i + CHUNK] = np.cos(x[i : i + CHUNK] @ omega + phase) @ weight
     return out
+
+
+def binned_field(streams: Streams, name: str, x: Float32, length: float) -> Float32:
+    """Return a piecewise constant random field of unit prior variance at the rows of x (n, d).
+
+    Grids with random pitch and shift, one normal number for each of their cells (random binning features: Rahimi and
+    Recht 2007). Their kernel is ``exp(-sum |x - x'| / L)``, with L such that points at distance `length` correlate as
+    much, on average over directions, as those of :func:`random_field`.
+    """
+    d = x.shape[1]
+    wide = 2.0 * length * np.sqrt(2.0 * d / np.pi)
+    draws = streams.generator(name)
+    pitch = draws.standard_gamma(2.0, (GRIDS, d)) * wide
+    shift = draws.random((GRIDS, d)) * pitch
+    lanes = draws.integers(2**63, size=(GRIDS, d), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    salts = draws.integers(2**63, size=GRIDS, dtype=np.uint64)
+    out = np.zeros(len(x))
+    for grid in range(GRIDS):
+        cell = np.floor((x + shift[grid]) / pitch[grid]).astype(np.int64).astype(np.uint64)
+        out += hash_normal((cell * lanes[grid]).sum(axis=1, dtype=np.uint64), int(salts[grid]), 1)[:, 0]
+    return np.asarray((out / np.sqrt(GRIDS)).astype(np.float32))
 
 
 def bias_field(p: SpaceParameters, streams: Streams, quantum: Float32, family: Int, position_factor: Float) -> Float32:

@@ -64,6 +64,8 @@ class Observation:
         Columns d.
     signal : float
         Amplitude a of the blocks.
+    curvature : float
+        Epsilon of a non-linear observation: blocks c are seen as ``c + epsilon tanh(c)``.
     view_noise : float
         Share v of the noise's variance that differs between observations.
     streams : Streams
@@ -74,6 +76,7 @@ class Observation:
 
     width: int
     signal: float
+    curvature: float
     view_noise: float
     streams: Streams
     keys: NDArray[np.uint64]
@@ -205,7 +208,8 @@ class MaterialsSpace(Shown):
             digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         if (seen := self.observation) is not None:
             digest.update(
-                repr((seen.width, seen.signal, seen.view_noise, seen.streams.root(0))).encode() + seen.keys.tobytes()
+                repr((seen.width, seen.signal, seen.curvature, seen.view_noise, seen.streams.root(0))).encode()
+                + seen.keys.tobytes()
             )
         return digest.hexdigest()
 
@@ -376,6 +380,8 @@ class MaterialsSpace(Shown):
         np.multiply(view[:, : right - left], np.float32(self.gauge_amplitude), out=out[:, left:right])
         out[:, right:end] = stored[:, left:]
         if seen is not None:
+            if seen.curvature:
+                out[:, :end] += np.float32(seen.curvature) * np.tanh(out[:, :end])
             out[:, :end] *= np.float32(seen.signal)
             out[:, end:] = 0.0
         return out
@@ -442,7 +448,7 @@ class MaterialsSpace(Shown):
         """Generate the synthetic space of a run (see :func:`mpbf_abm.data.synthetic.generate`)."""
         made = synthetic.generate(parameters, streams)
         keys = made.pop("noise_keys")
-        seen = parameters.observed_dims, parameters.signal, parameters.view_noise
+        seen = parameters.observed_dims, parameters.signal, parameters.curvature, parameters.view_noise
         observation = Observation(*seen, streams, keys) if parameters.observed_dims else None
         return cls(**made, observation=observation)
 

@@ -317,6 +317,7 @@ class Community:
         row = np.concatenate([row[: q + m], view[:g] * self.space.gauge_amplitude, row[q + m :]])
         if not self.observed:
             return row
+        row = row + self.p.space.curvature * np.tanh(row)
         row = np.append(self.signal * row, np.zeros(self.noise_columns)) * (1.0 if gains is None else gains)
         if not noisy:
             return row

@@ -6,7 +6,11 @@ import math
 
 import numpy as np
 
+from mpbf_abm.streams import hash_normal
+
 S_QUANTUM, S_SCATTER, S_CENTRE, FAMILY_LENGTH, MESO_LENGTH, FIELD_FEATURES = 1.6, 0.1, 0.6, 1.0, 2.0, 192
+
+GRIDS = 64
 
 
 def std(x):
@@ -22,6 +26,24 @@ def field(streams, decision, rows, length):
     phases = 2 * np.pi * draw.random(FIELD_FEATURES)
     weights = draw.standard_normal(FIELD_FEATURES) * math.sqrt(2 / FIELD_FEATURES)
     return np.cos(rows @ frequencies + phases) @ weights
+
+
+def binned(streams, decision, rows, length):
+    """Value of a binned field over rows."""
+    draw, d = streams.generator(decision, 0), rows.shape[1]
+    pitch = draw.standard_gamma(2.0, (GRIDS, d)) * 2 * length * math.sqrt(2 * d / math.pi)
+    shift = draw.random((GRIDS, d)) * pitch
+    lanes = draw.integers(2**63, size=(GRIDS, d), dtype=np.uint64)
+    salts = draw.integers(2**63, size=GRIDS, dtype=np.uint64)
+    values = []
+    for x in rows:
+        value = 0.0
+        for g in range(GRIDS):
+            cells = [math.floor((x[j] + shift[g, j]) / pitch[g, j]) for j in range(d)]
+            number = sum(cell * (2 * int(lanes[g, j]) + 1) for j, cell in enumerate(cells)) % 2**64
+            value += float(hash_normal(np.array([number], np.uint64), int(salts[g]), 1)[0, 0])
+        values.append(value / math.sqrt(GRIDS))
+    return np.array(values)
 
 
 def family_sizes(materials, families, exponent):
@@ -79,9 +101,10 @@ def read_space(p, streams):
                 quantum[i] = quantum[other] + 0.02 * jitter[i, 0]
                 meso[i] = meso[other] + 0.02 * jitter[i, 1]
 
-    smooth = std(field(streams, "space.property.quantum", quantum, p.ruggedness))
+    kind = binned if p.field == "binned" else field
+    smooth = std(kind(streams, "space.property.quantum", quantum.astype(np.float32).astype(float), p.ruggedness))
     joined = np.hstack([quantum / p.ruggedness, meso / MESO_LENGTH])
-    cross = std(field(streams, "space.property.cross", joined, 1.0))
+    cross = std(kind(streams, "space.property.cross", joined, 1.0))
     seen = math.sqrt(1 - p.cross_scale) * smooth
     value = seen + math.sqrt(p.cross_scale) * cross
     if p.phase_jump > 0:

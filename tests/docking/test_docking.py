@@ -300,7 +300,12 @@ LEARNING = {
             36,
             OBSERVED | {"trainers.objective": "contrastive", "space.view_noise": 0.4, "trainers.features_growth": 6.0},
         ),
-        (37, OBSERVED | {"trainers.objective": "fusion", "trainers.width": "evidence", "trainers.reuse": 0.5}),
+        (
+            37,
+            OBSERVED
+            | {"space.curvature": 0.5}
+            | {"trainers.objective": "fusion", "trainers.width": "evidence", "trainers.reuse": 0.5},
+        ),
         (38, OBSERVED | {"trainers.objective": "graph", "planners.source": "neighbourhood", "trainers.scale": 0.5}),
         (39, {"trainers.width": "evidence", "trainers.features_growth": 8.0, "trainers.features_most": 64}),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
@@ -376,6 +381,7 @@ def test_relabelled_families() -> None:
         (1, {}),
         (2, {"materials": 60, "families": 20, "near_duplicates": 0.6, "shared_chemistry": 0.9}),
         (3, {"families": 1, "phase_jump": 1.5, "spurious_dims": 0, "top_share": 0.1}),
+        (5, {"field": "binned", "families": 2, "materials": 80}),
         (4, {"families": 3, "quantum_dims": 4, "chemistry_rank": 4, "family_exponent": 2.0, "dense_share": 0.5}),
     ],
 )

@@ -41,6 +41,7 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "coupling.pseudo_anchor": {"coupling.pseudo_gain": 2.0},
     "space.signal": {"space.observed_dims": 64},
     "space.view_noise": {"space.observed_dims": 64},
+    "space.curvature": {"space.observed_dims": 64},
     "trainers.features_most": {"trainers.features_growth": 20.0},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
@@ -60,6 +61,7 @@ VALUES: dict[str, Any] = {
     "trainers.scale_cap": 1.0,
     "stocks.compute": 0.5,
     "space.observed_dims": 64,
+    "space.field": "binned",
     "trainers.features_most": 64,
     "trainers.corpus": "reachable",
     "trainers.width": "evidence",

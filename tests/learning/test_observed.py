@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from mpbf_abm import MaterialsSpace, Parameters, simulate
+from mpbf_abm.data.synthetic import binned_field
 from mpbf_abm.errors import ConfigurationError
 from mpbf_abm.learning.encoders import Encoder, spike, spiked, train_encoder
 from mpbf_abm.learning.heads import fit_head, log_evidence
@@ -54,6 +55,31 @@ def test_rows_are_amplified_blocks_and_unit_noise_of_the_material():
     assert len(copies) > 100
     sources = of.observation.keys[copies].astype(int)
     np.testing.assert_array_equal(x[copies][:, of.block_width :], x[sources][:, of.block_width :])
+
+
+def test_a_curved_observation_bends_the_blocks_and_nothing_else():
+    of, bent, every = space(), space(curvature=0.7), np.arange(100)
+    view = views(of, 100)
+    blocks = of.clear_rows(every, view)[:, : of.block_width] / 2
+    np.testing.assert_allclose(
+        bent.clear_rows(every, view)[:, : of.block_width], 2 * (blocks + 0.7 * np.tanh(blocks)), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_array_equal(bent.observation.noise(every), of.observation.noise(every))
+
+
+def test_a_binned_field_is_piecewise_constant_with_the_kernel_it_says():
+    rng, length = np.random.default_rng(2), 3.0
+    x, step = rng.standard_normal((80, 4)).astype(np.float32), rng.standard_normal((80, 4))
+    near = (x + length * step / np.linalg.norm(step, axis=1, keepdims=True)).astype(np.float32)
+    fields = np.array([[binned_field(Streams(s), "f", rows, length) for rows in (x, near)] for s in range(300)])
+    assert fields.var() == pytest.approx(1.0, abs=0.1)
+    wanted = np.exp(-np.abs(near - x).sum(axis=1) / (2 * length * np.sqrt(8 / np.pi))).mean()
+    assert wanted == pytest.approx(np.exp(-0.5), abs=0.03)
+    products = fields.prod(axis=1).mean(axis=1)
+    assert products.mean() == pytest.approx(wanted, abs=4 * products.std() / np.sqrt(300))
+    # Next to most points nothing changes at all.
+    line = np.linspace(0, 0.01, 50)[:, None].astype(np.float32) * np.ones((1, 4), np.float32)
+    assert len(np.unique(binned_field(Streams(1), "f", line, length))) < 10
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])

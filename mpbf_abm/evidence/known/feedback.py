@@ -537,7 +537,7 @@ def spiked_directions(
 def learned_spikes(seed: int, d: int, materials: int, spikes: Float, run: int) -> Float:
     """Squared cosines, and weights over the first one, of an encoder of an observed corpus (2, k)."""
     k, every = len(spikes), np.arange(materials)
-    world = Observation(d, 1.0, 0.0, Streams(seed), every.astype(np.uint64) + np.uint64((1_000 * d + run) << 20))
+    world = Observation(d, 1.0, 0.0, 0.0, Streams(seed), every.astype(np.uint64) + np.uint64((1_000 * d + run) << 20))
     x = world.noise(every)
     x[:, :k] += (generator(seed, f"M9 {d} {run}").standard_normal((materials, k)) * np.sqrt(spikes)).astype(np.float32)
     encoder = train_encoder(x, np.ones_like(x), "masked", k, np.ones(d), distinct=materials)
