@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mpbf_abm.arrays import Bool, Float, Float32, Int
 from mpbf_abm.parameters import SpaceParameters
-from mpbf_abm.streams import Streams, hash_normal
+from mpbf_abm.streams import Streams
 
 S_QUANTUM = 1.6
 S_SCATTER = 0.1
@@ -41,10 +41,9 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     meso = streams.normal("space.meso", 0, (p.materials, p.meso_dims)).astype(np.float32)
     original = _near_duplicates(p, streams, start, family, quantum, meso)
 
-    field = random_field if p.field == "fourier" else binned_field
-    smooth = _standard(field(streams, "space.property.quantum", quantum, p.ruggedness))
+    smooth = _standard(random_field(streams, "space.property.quantum", quantum, p.ruggedness, p.field))
     joint = np.concatenate([quantum / np.float32(p.ruggedness), meso / np.float32(MESO_LENGTH)], axis=1)
-    cross = _standard(field(streams, "space.property.cross", joint, 1.0))
+    cross = _standard(random_field(streams, "space.property.cross", joint, 1.0, p.field))
     # The cross-scale field keeps a quantum-only mean; what is left of it after removing the
     # smooth part would be small, so the split by variance share is taken as it stands.
     seen = np.sqrt(1 - p.cross_scale) * smooth
@@ -97,8 +96,10 @@ def family_rows(materials: int, families: int, exponent: float) -> Int:
     return np.concatenate([[0], np.cumsum(sizes)])
 
 
-def random_field(streams: Streams, name: str, x: Float32, length: float) -> Float32:
-    """Return a smooth Gaussian random field of unit prior variance at the rows of x (n, d)."""
+def random_field(streams: Streams, name: str, x: Float32, length: float, kind: str = "fourier") -> Float32:
+    """Return a random field of unit prior variance at the rows of x (n, d): smooth and Gaussian, or binned."""
+    if kind == "binned":
+        return binned_field(streams, name, x, length)
     draws = streams.generator(name)
     omega = (draws.standard_normal((x.shape[1], FIELD_FEATURES)) / length).astype(np.float32)
     phase = (draws.random(FIELD_FEATURES) * 2 * np.pi).astype(np.float32)
@@ -126,7 +127,8 @@ def binned_field(streams: Streams, name: str, x: Float32, length: float) -> Floa
     out = np.zeros(len(x))
     for grid in range(GRIDS):
         cell = np.floor((x + shift[grid]) / pitch[grid]).astype(np.int64).astype(np.uint64)
-        out += hash_normal((cell * lanes[grid]).sum(axis=1, dtype=np.uint64), int(salts[grid]), 1)[:, 0]
+        number = (cell * lanes[grid]).sum(axis=1, dtype=np.uint64) + salts[grid]
+        out += streams.record_normal("space.cell", number, 1)[:, 0]
     return np.asarray((out / np.sqrt(GRIDS)).astype(np.float32))
 
 

@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 
-from mpbf_abm.streams import hash_normal
-
 S_QUANTUM, S_SCATTER, S_CENTRE, FAMILY_LENGTH, MESO_LENGTH, FIELD_FEATURES = 1.6, 0.1, 0.6, 1.0, 2.0, 192
 
 GRIDS = 64
@@ -40,8 +38,8 @@ def binned(streams, decision, rows, length):
         value = 0.0
         for g in range(GRIDS):
             cells = [math.floor((x[j] + shift[g, j]) / pitch[g, j]) for j in range(d)]
-            number = sum(cell * (2 * int(lanes[g, j]) + 1) for j, cell in enumerate(cells)) % 2**64
-            value += float(hash_normal(np.array([number], np.uint64), int(salts[g]), 1)[0, 0])
+            number = int(salts[g]) + sum(cell * (2 * int(lanes[g, j]) + 1) for j, cell in enumerate(cells))
+            value += float(streams.record_normal("space.cell", np.array([number % 2**64], np.uint64), 1, 0)[0, 0])
         values.append(value / math.sqrt(GRIDS))
     return np.array(values)
 
