@@ -189,4 +189,4 @@ def log_evidence(phi: Float32, value: Float, variance: Float) -> float:
     error = target - phi @ head.mean
     fit = float(weight @ error**2) + head.prior * float(head.mean @ head.mean)
     volume = float(np.linalg.slogdet(head.covariance)[1]) + len(head.mean) * np.log(head.prior)
-    return 0.5 * (volume + float(np.log(weight / (2.0 * np.pi)).sum()) - fit)
+    return float(0.5 * (volume + np.log(weight / (2.0 * np.pi)).sum() - fit))

@@ -324,7 +324,7 @@ class MaterialsSpace(Shown):
         """Numbers of all other families; of all where every family is dense."""
         return np.flatnonzero(~self.dense | self.dense.all())
 
-    @property
+    @cached_property
     def gauge_sd(self) -> float:
         """Standard deviation of the gauge block in ambient descriptors."""
         return self.gauge_amplitude * (1.0 if self.observation is None else self.observation.signal)
