@@ -167,6 +167,11 @@ class SpaceParameters(Group):
         unit="descriptor units",
         source=fitted(8),
     )
+    field: Literal["fourier", "binned"] = _p(
+        "class of the property's random fields: smooth ones of the learners' own kind, or piecewise constant ones",
+        "fourier",
+        unit="name",
+    )
     cross_scale: float = _p(
         "variance share of the property that depends on quantum and meso jointly", 0.18, 0, 1, source=fitted(1, 2)
     )
@@ -202,6 +207,18 @@ class SpaceParameters(Group):
         0.9,
         source="assumed; databases hold up to 95 % redundant entries (fact 9, held out)",
     )
+    observed_dims: int = _p(
+        "width of the observed descriptor, in which the blocks are hidden under noise; 0 shows the blocks themselves",
+        0,
+        0,
+        2_048,
+        unit="columns",
+    )
+    signal: float = _p(
+        "amplitude of the blocks in the observed descriptor, in which noise is 1", 2.0, None, 100, unit="noise sd", gt=0
+    )
+    curvature: float = _p("epsilon of a non-linear observation: blocks c are seen as c + epsilon tanh(c)", 0.0, 0, 10)
+    view_noise: float = _p("variance share of that noise that differs between observations of one material", 0.0, 0, 1)
     top_share: float = _p("share of feasible materials that form the top set", 0.01, None, 0.5, gt=0, source=DESIGN)
     dense_share: float = _p("share of families, the largest ones, that count as dense", 0.1, 0, 1, source=DESIGN)
 
@@ -224,6 +241,13 @@ class SpaceParameters(Group):
                 ),
             ),
             (
+                0 < self.observed_dims < self.block_dims,
+                (
+                    f"space.observed_dims = {self.observed_dims}: must be 0, or at least the width of the four blocks, "
+                    f"{self.block_dims}"
+                ),
+            ),
+            (
                 not math.isclose(shares, 1.0, abs_tol=1e-6),
                 (
                     "space.bias_family, space.bias_smooth and space.bias_scatter are variance shares: "
@@ -232,6 +256,11 @@ class SpaceParameters(Group):
             ),
         )
         return self
+
+    @property
+    def block_dims(self) -> int:
+        """Columns of the four blocks together."""
+        return self.quantum_dims + self.meso_dims + self.gauge_dims + self.spurious_dims
 
 
 class FoundingParameters(Group):
@@ -339,7 +368,12 @@ class TrainerParameters(Group):
     count: int = _p("number of trainers, one published model each", 6, 0, 10_000, unit="agents", source=DESIGN)
     retrain_interval: int = _p("ticks tau between retrainings of one trainer", 12, 1, 10_000, unit="ticks")
     records: int = _p(
-        "most records n_0 used in a retraining at scale 1", 1_600, 1, 1_000_000, unit="records", source=fitted(2, 8)
+        "most records n_0 used in a retraining at scale 1; 0 is no limit",
+        1_600,
+        0,
+        1_000_000,
+        unit="records",
+        source=fitted(2, 8),
     )
     scale: float = _p("pretraining scale P against the reference P_0 = 1", 1.0, LEAST, 64)
     scale_cap: float = _p("largest scale a trainer may use (compute cap)", 8.0, LEAST, 64)
@@ -349,6 +383,24 @@ class TrainerParameters(Group):
     latent_per_doubling: float = _p("latent directions c_k added when the scale doubles", 2.0, 0, 32, unit="directions")
     features: int = _p(
         "random features p_0 of the head at scale 1", 184, 4, 4_096, unit="features", source=fitted(7, 8)
+    )
+    features_growth: float = _p(
+        "random features per square root of scale times training records; 0: p_0, whatever the records",
+        0.0,
+        0,
+        100,
+        unit="features",
+    )
+    features_most: int = _p("most random features where they grow with the records", 400, 32, 4_096, unit="features")
+    corpus: Literal["sample", "reachable"] = _p(
+        "what encoders are trained on: the records of the head, or every record that can be reached",
+        "sample",
+        unit="name",
+    )
+    width: Literal["fixed", "evidence"] = _p(
+        "width of the head's kernel: the length scale, or that times a factor chosen by evidence once for a lineage",
+        "fixed",
+        unit="name",
     )
     length_scale: float = _p(
         "length scale of the head's kernel per square root of latent directions, whitened "
@@ -751,6 +803,18 @@ MOVED = {
 }
 # What has left the model, and the value with which it never acted.
 REMOVED = {"planners.isolated": 0}
+# What has joined the model, and the value with which it does not act.
+ADDED = {
+    "space.observed_dims": 0,
+    "space.signal": 2.0,
+    "space.curvature": 0.0,
+    "space.field": "fourier",
+    "space.view_noise": 0.0,
+    "trainers.features_growth": 0.0,
+    "trainers.features_most": 400,
+    "trainers.corpus": "sample",
+    "trainers.width": "fixed",
+}
 
 
 # Names that seeds and ids are hashed from: those of form 1, whatever a parameter is called since.

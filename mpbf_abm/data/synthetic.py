@@ -27,6 +27,7 @@ S_CENTRE = 0.6
 FAMILY_LENGTH = 1.0  # distance over which families share chemistry; positions are standard normal in the plane
 MESO_LENGTH = 2.0
 FIELD_FEATURES = 192
+GRIDS = 64
 CHUNK = 65_536
 
 
@@ -38,11 +39,11 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     affinity, position_factor = _family_positions(p.families, streams)
     quantum = _quantum(p, streams, start, position_factor)
     meso = streams.normal("space.meso", 0, (p.materials, p.meso_dims)).astype(np.float32)
-    _near_duplicates(p, streams, start, family, quantum, meso)
+    original = _near_duplicates(p, streams, start, family, quantum, meso)
 
-    smooth = _standard(random_field(streams, "space.property.quantum", quantum, p.ruggedness))
+    smooth = _standard(random_field(streams, "space.property.quantum", quantum, p.ruggedness, p.field))
     joint = np.concatenate([quantum / np.float32(p.ruggedness), meso / np.float32(MESO_LENGTH)], axis=1)
-    cross = _standard(random_field(streams, "space.property.cross", joint, 1.0))
+    cross = _standard(random_field(streams, "space.property.cross", joint, 1.0, p.field))
     # The cross-scale field keeps a quantum-only mean; what is left of it after removing the
     # smooth part would be small, so the split by variance share is taken as it stands.
     seen = np.sqrt(1 - p.cross_scale) * smooth
@@ -81,6 +82,7 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
         "family_names": tuple(f"family {k}" for k in range(p.families)),
         "gauge_amplitude": p.gauge_amplitude,
         "origin": {"kind": "synthetic", "seed": streams.seed},
+        "noise_keys": original.astype(np.uint64),
     }
 
 
@@ -94,8 +96,10 @@ def family_rows(materials: int, families: int, exponent: float) -> Int:
     return np.concatenate([[0], np.cumsum(sizes)])
 
 
-def random_field(streams: Streams, name: str, x: Float32, length: float) -> Float32:
-    """Return a smooth Gaussian random field of unit prior variance at the rows of x (n, d)."""
+def random_field(streams: Streams, name: str, x: Float32, length: float, kind: str = "fourier") -> Float32:
+    """Return a random field of unit prior variance at the rows of x (n, d): smooth and Gaussian, or binned."""
+    if kind == "binned":
+        return binned_field(streams, name, x, length)
     draws = streams.generator(name)
     omega = (draws.standard_normal((x.shape[1], FIELD_FEATURES)) / length).astype(np.float32)
     phase = (draws.random(FIELD_FEATURES) * 2 * np.pi).astype(np.float32)
@@ -104,6 +108,28 @@ def random_field(streams: Streams, name: str, x: Float32, length: float) -> Floa
     for i in range(0, len(x), CHUNK):
         out[i : i + CHUNK] = np.cos(x[i : i + CHUNK] @ omega + phase) @ weight
     return out
+
+
+def binned_field(streams: Streams, name: str, x: Float32, length: float) -> Float32:
+    """Return a piecewise constant random field of unit prior variance at the rows of x (n, d).
+
+    Grids with random pitch and shift, one normal number for each of their cells (random binning features: Rahimi and
+    Recht 2007). Their kernel is ``exp(-sum |x - x'| / L)``, with L such that points at distance `length` correlate as
+    much, on average over directions, as those of :func:`random_field`.
+    """
+    d = x.shape[1]
+    wide = 2.0 * length * np.sqrt(2.0 * d / np.pi)
+    draws = streams.generator(name)
+    pitch = draws.standard_gamma(2.0, (GRIDS, d)) * wide
+    shift = draws.random((GRIDS, d)) * pitch
+    lanes = draws.integers(2**63, size=(GRIDS, d), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    salts = draws.integers(2**63, size=GRIDS, dtype=np.uint64)
+    out = np.zeros(len(x))
+    for grid in range(GRIDS):
+        cell = np.floor((x + shift[grid]) / pitch[grid]).astype(np.int64).astype(np.uint64)
+        number = (cell * lanes[grid]).sum(axis=1, dtype=np.uint64) + salts[grid]
+        out += streams.record_normal("space.cell", number, 1)[:, 0]
+    return np.asarray((out / np.sqrt(GRIDS)).astype(np.float32))
 
 
 def bias_field(p: SpaceParameters, streams: Streams, quantum: Float32, family: Int, position_factor: Float) -> Float32:
@@ -145,8 +171,8 @@ def _quantum(p: SpaceParameters, streams: Streams, start: Int, factor: Float) ->
 
 def _near_duplicates(
     p: SpaceParameters, streams: Streams, start: Int, family: Int, quantum: Float32, meso: Float32
-) -> None:
-    """Let a share of materials nearly copy another one of their family (in place)."""
+) -> Int:
+    """Let a share of materials nearly copy another one of their family (in place); return what each copies (N,)."""
     draw = streams.uniform("space.duplicate", 0, (p.materials, 2))
     original = draw[:, 0] >= p.near_duplicates
     # A family of copies alone has nothing to copy: its first member stays itself.
@@ -160,6 +186,9 @@ def _near_duplicates(
     jitter = streams.normal("space.duplicate.jitter", 0, (p.materials, 2)).astype(np.float32)
     quantum[copies] = quantum[source] + 0.02 * jitter[copies, :1]
     meso[copies] = meso[source] + 0.02 * jitter[copies, 1:]
+    copied = np.arange(p.materials)
+    copied[copies] = source
+    return copied
 
 
 def _spurious(p: SpaceParameters, streams: Streams, value: Float32, dense: NDArray[np.bool_]) -> Float32:

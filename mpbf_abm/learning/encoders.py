@@ -95,6 +95,7 @@ def train_encoder(
     second_gains: Float32 | None = None,
     smoothed: Float32 | None = None,
     fusion_weight: float = 0.5,
+    distinct: int | None = None,
 ) -> Encoder:
     """Train an encoder on a corpus.
 
@@ -115,6 +116,9 @@ def train_encoder(
         Neighbour-smoothed descriptors (graph).
     fusion_weight : float
         Weight of the contrastive part in fusion.
+    distinct : int, optional
+        Distinct materials N of a corpus whose descriptors are observed with noise: directions are weighed by what they
+        hold of the signal (:func:`spiked`). Without it they are whitened.
     """
     scale = input_scale.astype(np.float32)
     centre = x.mean(axis=0, dtype=np.float64)
@@ -134,12 +138,66 @@ def train_encoder(
         directions = leading_directions(cross, k)
     else:
         directions = leading_directions(moment, k)
+    if distinct is not None:
+        return spiked(moment, directions, distinct, centre, input_scale)
     plain = (x - centre.astype(np.float32)) * scale
     z = plain @ directions.astype(np.float32)  # centred already
     along = np.sqrt(np.einsum("nk,nk->k", z, z).astype(np.float64) / n)
     spread = np.sqrt(along**2 + (RIDGE * max(float(along.max()), 1e-6)) ** 2)
     exposure = np.sqrt(np.einsum("nd,nd->d", gains, gains).astype(np.float64) / n)
     return Encoder(directions, spread, exposure, centre, input_scale)
+
+
+def spiked(moment: Float, directions: Float, distinct: int, centre: Float, input_scale: Float) -> Encoder:
+    """Return an encoder that weighs directions by their share of signal, and drops those that are noise.
+
+    The corpus is taken for a spiked covariance: isotropic noise, and signal in few directions (Johnstone 2001;
+    Baik and Silverstein 2006). Of d columns and N materials, c = d / N, a sample eigenvalue s^2 over that of the noise
+    s_0^2 (the mean of those that are discarded) stands for a spike l, ``s^2 / s_0^2 = (1 + l)(1 + c / l)``. Its learned
+    direction has the squared cosine ``o = (1 - c / l^2) / (1 + c / l)`` with the true one. The weight is the best
+    linear guess of the signal, ``l o / (1 + l o)``; at ``s^2 / s_0^2 <= (1 + sqrt c)^2`` nothing is known of it.
+    The leading direction is kept in any case. Weights are scaled so that the mean variance of a kept direction is 1.
+
+    Parameters
+    ----------
+    moment : float64 (d, d)
+        Second moment of the scaled descriptors.
+    directions : float64 (d, k)
+    distinct : int
+        Distinct materials N, at least 1.
+    centre, input_scale : float64 (d,)
+    """
+    columns, along = int(np.count_nonzero(input_scale)), np.einsum("dk,dk->k", directions, moment @ directions)
+    keep, weight = np.ones(len(along), bool), np.ones(len(along))
+    while True:
+        # What is dropped is noise, too, and raises its estimate until nothing more is dropped.
+        rest = (float(np.trace(moment)) - float(along[keep].sum())) / max(1, columns - int(keep.sum()))
+        l, overlap = spike(along / max(rest, 1e-12 * float(along.max()), 1e-12), columns / distinct)
+        weight = l * overlap / (1.0 + l * overlap)
+        if ((weight > 0) >= keep).all():
+            break
+        keep &= weight > 0
+    if not keep.any():
+        keep[np.argmax(along)], weight = True, np.ones(len(along))
+    weight = weight[keep]
+    size = np.sqrt(np.mean(weight**2 * along[keep])) or 1.0
+    return Encoder(directions[:, keep], size / weight, np.ones(len(centre)), centre, input_scale)
+
+
+def spike(ratio: Float, c: float) -> tuple[Float, Float]:
+    """Return spikes l of sample eigenvalues over the noise's, and the squared cosines o of their directions; 0 below.
+
+    Parameters
+    ----------
+    ratio : float64 (k,)
+    c : float
+        Columns over materials.
+    """
+    sure = ratio > (1.0 + np.sqrt(c)) ** 2
+    half = np.where(sure, ratio - 1.0 - c, 0.0) / 2
+    l = np.where(sure, half + np.sqrt(np.maximum(half**2 - c, 0.0)), 0.0)
+    safe = np.where(sure, l, 1.0)
+    return l, np.where(sure, (1.0 - c / safe**2) / (1.0 + c / safe), 0.0)
 
 
 def _canonical(first: Float, second: Float, cross: Float) -> Float:

@@ -174,3 +174,19 @@ def fit_head(
         noise = float(np.clip(noise * (weight**2 @ error**2) / room, MIN_NOISE, MAX_NOISE))
         prior = float(np.clip(effective / max(mean @ mean, 1e-12), MIN_PRIOR, MAX_PRIOR))
     return Head(mean, covariance, noise, prior, offset)
+
+
+def log_evidence(phi: Float32, value: Float, variance: Float) -> float:
+    """Return the log marginal likelihood of labels under a head whose two scales are fitted to them.
+
+    Parameters
+    ----------
+    phi : float32 (n, p)
+    value, variance : float64 (n,)
+    """
+    head = fit_head(phi, value, variance)
+    weight, target = 1.0 / (head.noise + variance), value - head.offset
+    error = target - phi @ head.mean
+    fit = float(weight @ error**2) + head.prior * float(head.mean @ head.mean)
+    volume = float(np.linalg.slogdet(head.covariance)[1]) + len(head.mean) * np.log(head.prior)
+    return float(0.5 * (volume + np.log(weight / (2.0 * np.pi)).sum() - fit))

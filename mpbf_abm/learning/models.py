@@ -25,7 +25,9 @@ class Panel:
     ----------
     materials : int (K, B)
     x : float32 (K * B, d)
-        Ambient descriptors, each in its own gauge.
+        Ambient descriptors, each in its own view.
+    clear : float32 (K * B, d)
+        The same without the noise of observation (the same array where there is none).
     part : slice
         Some of the rows, enough to see how predictions move.
     x_turned : float32 (rows of `part`, d)
@@ -36,6 +38,7 @@ class Panel:
 
     materials: Int
     x: Float32
+    clear: Float32
     part: slice
     x_turned: Float32
     tick: int

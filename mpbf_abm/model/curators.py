@@ -206,7 +206,7 @@ def generate(
         return
     slots, adopters = world.trainers.slots, world.registry.adopters
     _, model = max(served, key=lambda pair: (adopters[pair[0]], -slots[pair[0]]))
-    gauge = world.streams.record_normal("curator.generate.gauge", keys[rows], world.space.dims["gauge"])
+    gauge = world.streams.record_normal("curator.generate.gauge", keys[rows], world.space.view_dims)
     phi = model.features(world.space.ambient_rows(material[rows], gauge))
     predicted, spread = model.head.predict(phi)
     mean = model.head.offset

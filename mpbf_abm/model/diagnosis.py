@@ -18,7 +18,16 @@ from mpbf_abm.model.abstraction import (
     measured_tradeoff,
     tradeoff_of,
 )
-from mpbf_abm.model.training import encode, feature_map, fit, fitted, head_features, training_rows
+from mpbf_abm.model.training import (
+    choose_width,
+    encode,
+    encoder_rows,
+    feature_map,
+    fit,
+    fitted,
+    head_features,
+    training_rows,
+)
 from mpbf_abm.model.world import World
 
 MOVED = 256  # panel materials that are turned and strained
@@ -37,28 +46,31 @@ def draw_panel(world: World, tick: int) -> Panel:
     space, B, keys = world.space, world.p.trainers.panel, world.space.family_keys
     u = world.streams.uniform("panel.material", tick, (space.families, B))[keys]
     materials = space.member(np.arange(space.families)[:, None], u)
-    gauge = world.streams.normal("panel.gauge", tick, (space.families, 2, B, space.dims["gauge"]))[keys]
-    flat, dg = materials.ravel(), space.dims["gauge"]
+    gauge = world.streams.normal("panel.gauge", tick, (space.families, 2, B, space.view_dims))[keys]
+    flat, dg = materials.ravel(), space.view_dims
     first, second = (gauge[:, i].astype(np.float32).reshape(len(flat), dg) for i in (0, 1))
     part = slice(None, None, max(1, len(flat) // MOVED))
     x_turned = space.ambient_rows(flat[part], second[part])
-    return Panel(materials, space.ambient_rows(flat, first), part, x_turned, tick)
+    x = space.ambient_rows(flat, first)
+    clear = x if space.observation is None else space.clear_rows(flat, first)
+    return Panel(materials, x, clear, part, x_turned, tick)
 
 
 def diagnose(world: World, model: FoundationModel) -> Diagnosis:
     """Measure A and T of a fresh model on the panel."""
     f, space, panel, encoder = world.p.layers, world.space, model.panel, model.encoder
     K, B = panel.materials.shape
-    x, z = encoder.seen(panel.x)
+    x, z = encoder.seen(panel.clear)
+    shown = z if panel.clear is panel.x else encoder.seen(panel.x)[1]
     causal = captured(x.reshape(K, B, -1), encoder.directions, space.causal)
     block = space.ambient["gauge"]
-    gauge_rows = encoder.directions[block] * encoder.input_scale[block, None] * space.gauge_amplitude
+    gauge_rows = encoder.directions[block] * encoder.input_scale[block, None] * space.gauge_sd
     invariance = invariant(z.reshape(K, B, -1), gauge_rows)
     R = causal * invariance
     y = world.truth.property[panel.materials.ravel()]
     gap = model.panel_mean.ravel() - y
     mse, variance = float(np.mean(gap * gap)), float(y.var()) or 1.0
-    lost_meso = 1.0 - explained(x[:, space.ambient["meso"]], z)
+    lost_meso = 1.0 - explained(x[:, space.ambient["meso"]], shown)
     reached = max(0.0, 1.0 - mse / variance) / ceiling(world, model.records, model.weights.shape[1])
     u = (lost_meso, float(np.clip(1.0 - reached, 0.0, 1.0)))
     uniform = np.full(K, 1.0 / K)
@@ -97,9 +109,12 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     """Squared error on the panel of the same training at the reference scale P_0 = 1."""
     if model.scale == 1.0:
         return mse
-    rows = training_rows(world, world.infrastructure.trainer_sources(model.trainer), 1.0)
-    encoder = encode(world, rows, model.objective, world.p.trainers.latent_dims, model.invariance)
-    weights, phase = head_features(world, encoder, model.lineage, 1.0)
+    sources = world.infrastructure.trainer_sources(model.trainer)
+    rows = training_rows(world, sources, 1.0)
+    encoder = encode(
+        world, encoder_rows(world, sources, rows), model.objective, world.p.trainers.latent_dims, model.invariance
+    )
+    weights, phase = head_features(world, encoder, model.lineage, 1.0, len(rows))
     head, materials = fit(world, rows, weights, phase), model.panel.materials.ravel()
     mean = head.centred(head.features(model.panel.x, weights, phase)) + np.float32(head.offset)
     if model.simulated_base:
@@ -110,7 +125,7 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
 def ceiling(world: World, records: int, p: int) -> float:
     """R^2 of the same head on the true causal descriptors with as many measured labels, uniformly drawn.
 
-    Computed once for each power-of-two class of sample size.
+    Descriptors are those without noise. Computed once for each power-of-two class of sample size.
     """
     known = 2 ** round(math.log2(max(2, records))), p, world.p.modalities.measured_noise
     if known not in world.ceilings:
@@ -124,17 +139,18 @@ def measured_ceiling(world: World, size: int, p: int, noise_sd: float) -> float:
     u = world.streams.uniform("ceiling.sample", 0, size)
     sample = np.argsort(space.material_keys)[(u * space.size).astype(np.int64)]
     noise = world.streams.normal("ceiling.noise", 0, size) * noise_sd
-    x = space.ambient_rows(sample, np.zeros((size, space.dims["gauge"]), np.float32))
+    x = space.clear_rows(sample, np.zeros((size, space.view_dims), np.float32))
     causal = space.causal.astype(np.float64)
     if world.p.trainers.objective == "none":
         encoder = descriptor_encoder(space.span, causal)
     else:
         gains = np.broadcast_to(causal.astype(np.float32), x.shape)
         encoder = train_encoder(x, gains, "masked", int(space.causal.sum()), causal)
+    value, variance = truth[sample] + noise * space.difficulty[sample], np.full(size, noise_sd**2)
+    choose_width(world, encoder, -1, x, value, variance)
     weights, phase = feature_map(world, encoder, -1, p)
-    value = truth[sample] + noise * space.difficulty[sample]
-    head = fitted(world.p.trainers.head, x, weights, phase, value, np.full(size, noise_sd**2))
+    head = fitted(world.p.trainers.head, x, weights, phase, value, variance)
     panel = draw_panel(world, 0)
     y = truth[panel.materials.ravel()]
-    mean, _ = head.predict(head.features(panel.x, weights, phase))
+    mean, _ = head.predict(head.features(panel.clear, weights, phase))
     return max(0.05, 1.0 - float(np.mean((mean - y) ** 2)) / max(float(y.var()), 1e-9))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 BLOCKS = ("quantum", "meso", "gauge", "spurious")
 NEIGHBOUR_WINDOW = 32
 NEIGHBOURS = 5
+KEPT_NOISE = 2**24  # numbers of noise that are kept, in 64 MB; more are drawn when they are needed
 # What a run can see of the materials (beside the sizes of blocks and whether they are simulated).
 CONTENT = (
     "descriptors",
@@ -46,6 +47,51 @@ CONTENT = (
     "dense",
     "year",
 )
+
+
+@dataclass(frozen=True)
+class Observation:
+    """How descriptors are observed: the blocks, amplified, in a wider descriptor with noise of unit variance.
+
+    ``x = a c + sqrt(1 - v) e_m + sqrt(v) e_r``: c are the blocks (with columns of zeros behind them), e_m is a function
+    of the material and e_r of the observation. Every learner here is indifferent to rotations of x, so that the blocks
+    may stand in the first columns: no learner sees where they are. (An axis would tell them apart by its range, so the
+    encoder without pretraining has one scale for all columns.)
+
+    Attributes
+    ----------
+    width : int
+        Columns d.
+    signal : float
+        Amplitude a of the blocks.
+    curvature : float
+        Epsilon of a non-linear observation: blocks c are seen as ``c + epsilon tanh(c)``.
+    view_noise : float
+        Share v of the noise's variance that differs between observations.
+    streams : Streams
+        Of the space, from which the noise of materials is drawn.
+    keys : uint64 (N,)
+        Whose noise a material has: near-duplicates have that of the material they copy.
+    """
+
+    width: int
+    signal: float
+    curvature: float
+    view_noise: float
+    streams: Streams
+    keys: NDArray[np.uint64]
+
+    def noise(self, materials: Int) -> Float32:
+        """Noise e_m of some materials (n, d)."""
+        return self._drawn(self.keys[materials]) if self._kept is None else self._kept[materials]
+
+    def _drawn(self, keys: NDArray[np.uint64]) -> Float32:
+        return self.streams.record_normal("space.noise", keys, self.width)
+
+    @cached_property
+    def _kept(self) -> Float32 | None:
+        """Noise of all materials, where that is not too much to keep (N, d)."""
+        return self._drawn(self.keys) if len(self.keys) * self.width <= KEPT_NOISE else None
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,6 +149,8 @@ class MaterialsSpace(Shown):
         Standard deviation of the gauge block in descriptor units.
     origin : mapping
         How the space was made; enough to make it again. Goes into provenance.
+    observation : Observation, optional
+        How descriptors are observed; without it the blocks themselves are seen.
     """
 
     descriptors: Float32
@@ -126,11 +174,12 @@ class MaterialsSpace(Shown):
     has_simulated: bool = True
     gauge_amplitude: float = 1.6
     origin: Mapping[str, Any] = field(default_factory=dict)
+    observation: Observation | None = None
 
     def __post_init__(self) -> None:
         n, k = len(self.property), len(self.start) - 1
         refuse(min(k, n) < 1, "the materials space is empty", DataError)
-        sizes, shape = np.diff(self.start), (n, self.width - self.dims["gauge"])
+        sizes, shape = np.diff(self.start), (n, self.block_width - self.dims["gauge"])
         parted = self.start[0] == 0 and self.start[-1] == n and (sizes >= 0).all()
         empty = [self.family_names[i] for i in np.flatnonzero(sizes == 0)[:5]]
         values = {name: getattr(self, name) for name in ("property", "simulated", "difficulty", "descriptors")}
@@ -157,6 +206,11 @@ class MaterialsSpace(Shown):
             array = getattr(self, name)
             digest.update(repr((name, None if array is None else (array.dtype.str, array.shape))).encode())
             digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+        if (seen := self.observation) is not None:
+            digest.update(
+                repr((seen.width, seen.signal, seen.curvature, seen.view_noise, seen.streams.root(0))).encode()
+                + seen.keys.tobytes()
+            )
         return digest.hexdigest()
 
     def glance(self) -> Glance:
@@ -228,6 +282,7 @@ class MaterialsSpace(Shown):
             family_names=tuple(self.family_names[k] for k in order),
             names=None if self.names is None else [self.names[i] for i in rows],
             year=None if self.year is None else self.year[rows],
+            observation=self.observation and replace(self.observation, keys=self.observation.keys[rows]),
         )
 
     # ------------------------------------------------------------------ descriptors
@@ -239,13 +294,24 @@ class MaterialsSpace(Shown):
         return {b: slice(*edge) for b, edge in zip(BLOCKS, pairwise(edges), strict=True)}
 
     @cached_property
-    def width(self) -> int:
-        """Number of ambient descriptor columns d."""
+    def block_width(self) -> int:
+        """Number of columns of the four blocks."""
         return sum(self.dims[b] for b in BLOCKS)
 
     @cached_property
+    def width(self) -> int:
+        """Number of ambient descriptor columns d."""
+        return self.block_width if self.observation is None else self.observation.width
+
+    @cached_property
+    def view_dims(self) -> int:
+        """Numbers that tell observations of one material apart: its gauge, and noise where that differs."""
+        seen = self.observation
+        return self.dims["gauge"] + (seen.width if seen is not None and seen.view_noise > 0 else 0)
+
+    @cached_property
     def causal(self) -> Bool:
-        """Ambient columns that the property depends on: quantum and meso (d,)."""
+        """Ambient columns that hold what the property depends on: quantum and meso (d,)."""
         return np.arange(self.width) < self.dims["quantum"] + self.dims["meso"]
 
     @cached_property
@@ -259,32 +325,65 @@ class MaterialsSpace(Shown):
         return np.flatnonzero(~self.dense | self.dense.all())
 
     @cached_property
+    def gauge_sd(self) -> float:
+        """Standard deviation of the gauge block in ambient descriptors."""
+        return self.gauge_amplitude * (1.0 if self.observation is None else self.observation.signal)
+
+    @cached_property
     def span(self) -> Float:
-        """Range of each ambient column over the materials, of the gauge block that of a uniform one of its sd (d,)."""
+        """Range of each ambient column over the materials, of the gauge block that of a uniform one of its sd (d,).
+
+        Observed columns have one range, that of a uniform one of their mean variance.
+        """
         stored, left = np.ptp(self.descriptors, axis=0).astype(np.float64), self.ambient["gauge"].start
         gauge = np.full(self.dims["gauge"], np.sqrt(12.0) * self.gauge_amplitude)
+        if (seen := self.observation) is not None:
+            signal = float(self.descriptors.var(axis=0, dtype=np.float64).sum())
+            signal += self.dims["gauge"] * self.gauge_amplitude**2
+            return np.full(seen.width, np.sqrt(12.0 * (1.0 + seen.signal**2 * signal / seen.width)))
         return np.concatenate([stored[:left], gauge, stored[left:]])
 
     @kernel
-    def ambient_rows(self, materials: Int, gauge: Float32) -> Float32:
-        """Ambient descriptors of some materials as seen in given gauges.
+    def ambient_rows(self, materials: Int, view: Float32, gains: Float32 | None = None) -> Float32:
+        """Ambient descriptors of some materials as seen in given views.
 
         Parameters
         ----------
         materials : int (n,)
-        gauge : float32 (n, dg)
-            Orientation of each observation, standard normal.
+        view : float32 (n, view_dims)
+            Orientation (gauge) of each observation, and its own noise if it has some, standard normal.
+        gains : float32 (n, d), optional
+            How strongly each observation shows each column, before noise.
 
         Returns
         -------
         float32 (n, d)
         """
+        out = self.clear_rows(materials, view)
+        if gains is not None:
+            out *= gains
+        if (seen := self.observation) is not None:
+            noise = seen.noise(materials)
+            if seen.view_noise > 0:
+                noise *= np.float32(np.sqrt(1 - seen.view_noise))
+                noise += np.float32(np.sqrt(seen.view_noise)) * view[:, self.dims["gauge"] :]
+            out += noise
+        return out
+
+    def clear_rows(self, materials: Int, view: Float32) -> Float32:
+        """Ambient descriptors without noise (n, d); see :meth:`ambient_rows`."""
         left, right = self.ambient["gauge"].start, self.ambient["gauge"].stop
+        end, seen = self.block_width, self.observation
         out = np.empty((len(materials), self.width), np.float32)
         stored = self.descriptors[materials]
         out[:, :left] = stored[:, :left]
-        np.multiply(gauge, np.float32(self.gauge_amplitude), out=out[:, left:right])
-        out[:, right:] = stored[:, left:]
+        np.multiply(view[:, : right - left], np.float32(self.gauge_amplitude), out=out[:, left:right])
+        out[:, right:end] = stored[:, left:]
+        if seen is not None:
+            if seen.curvature:
+                out[:, :end] += np.float32(seen.curvature) * np.tanh(out[:, :end])
+            out[:, :end] *= np.float32(seen.signal)
+            out[:, end:] = 0.0
         return out
 
     @kernel
@@ -292,8 +391,8 @@ class MaterialsSpace(Shown):
         """Nearest materials of the same family, for graph encoders.
 
         The neighbour graph is defined locally: each material looks at the next 32 rows of its
-        family (cyclically) and links to the five nearest in the quantum block. Any row of the
-        graph is computed on demand, so its cost does not depend on N.
+        family (cyclically) and links to the five nearest in the quantum block, or as observed where
+        descriptors are. Any row of the graph is computed on demand, so its cost does not depend on N.
 
         Returns
         -------
@@ -304,15 +403,24 @@ class MaterialsSpace(Shown):
         first, size = self.start[family], self.family_sizes[family]
         steps = np.arange(1, NEIGHBOUR_WINDOW + 1)
         window = first[:, None] + ((materials - first)[:, None] + steps) % size[:, None]
-        q = self.dims["quantum"]
-        gap = self.descriptors[window, :q] - self.descriptors[materials, None, :q]
-        distance = np.einsum("nwq,nwq->nw", gap, gap)
+        distance = self._distances(materials, window)
         # In small families the window wraps round: every other member counts once.
         distance[steps[None] >= size[:, None]] = np.inf
         nearest = np.sort(np.argpartition(distance, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS], axis=1)
         missing = np.isinf(np.take_along_axis(distance, nearest, axis=1))
         nearest = np.where(missing, np.argmin(distance, axis=1)[:, None], nearest)
         return np.take_along_axis(window, nearest, axis=1)
+
+    def _distances(self, materials: Int, window: Int) -> Float32:
+        """Squared distances from materials to those of their windows (n, w): in the quantum block, or as observed."""
+        if self.observation is None:
+            q = self.dims["quantum"]
+            gap = self.descriptors[window, :q] - self.descriptors[materials, None, :q]
+        else:
+            zero = np.zeros((1, self.view_dims), np.float32)
+            there, own = (self.ambient_rows(m, np.repeat(zero, len(m), 0)) for m in (window.ravel(), materials))
+            gap = there.reshape(*window.shape, -1) - own[:, None]
+        return np.asarray(np.einsum("nwq,nwq->nw", gap, gap), np.float32)
 
     def similarity_graph(self) -> nx.Graph[int]:
         """Return the family similarity graph as an undirected networkx graph with edge weights."""
@@ -338,7 +446,11 @@ class MaterialsSpace(Shown):
     @classmethod
     def generate(cls, parameters: SpaceParameters, streams: Streams) -> MaterialsSpace:
         """Generate the synthetic space of a run (see :func:`mpbf_abm.data.synthetic.generate`)."""
-        return cls(**synthetic.generate(parameters, streams))
+        made = synthetic.generate(parameters, streams)
+        keys = made.pop("noise_keys")
+        seen = parameters.observed_dims, parameters.signal, parameters.curvature, parameters.view_noise
+        observation = Observation(*seen, streams, keys) if parameters.observed_dims else None
+        return cls(**made, observation=observation)
 
     @classmethod
     def synthetic(

@@ -218,8 +218,8 @@ def keyed(world: World, decision: str, planner: Int, wave: Int, width: int) -> F
 
 
 def candidate_gauges(world: World, planner: Int, wave: Int, C: int) -> Float32:
-    """Gauge in which each candidate is presented to the model (E, C, dg)."""
-    shape = len(world.planners), C, world.space.dims["gauge"]
+    """View in which each candidate is presented to the model (E, C, view_dims)."""
+    shape = len(world.planners), C, world.space.view_dims
 
     def draw(j: int) -> Float32:
         return world.planners.by_row(world.streams.normal32(f"planner.gauge.{j}", world.tick, shape))
@@ -271,7 +271,7 @@ def judge(
     """Predict candidates and score them by the acquisition rule: mean, sd, scores (n, C), features."""
     p, rule = world.p.planners, RULES[world.p.planners.acquisition]
     n, C = candidates.shape
-    x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, world.space.dims["gauge"]))
+    x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, world.space.view_dims))
     phi = model.features(x)
     base = world.truth.simulated[candidates] if model.simulated_base else np.float32(0)
     if rule.sd:
@@ -310,7 +310,7 @@ def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count:
     count = min(count, size)
     out = pool[:, :count].copy()
     distances = []
-    zero = np.zeros((1, space.dims["gauge"]), np.float32)
+    zero = np.zeros((1, space.view_dims), np.float32)
     for e in range(n):
         fm = world.registry.models[model[e]] if model[e] >= 0 else None
         best = world.planners.best_material[planner[e]]
@@ -335,8 +335,13 @@ def realise(world: World, planner: Int, wave: Int, model: Int, pool: Int, count:
 
 
 def latent(space: MaterialsSpace, model: FoundationModel | None, x: Float32) -> Float32:
-    """Coordinates in which ambient rows are near each other: latent ones, or causal columns without a model (n, k)."""
-    return x[:, space.causal] if model is None else model.encoder.latent(x)
+    """Coordinates in which ambient rows are near each other: latent ones, or without a model causal columns (n, k).
+
+    Where descriptors are observed, which columns are causal is not known: all of them.
+    """
+    if model is not None:
+        return model.encoder.latent(x)
+    return x[:, space.causal] if space.observation is None else x
 
 
 def ascend(model: FoundationModel, x: Float32) -> Float32:

@@ -20,7 +20,7 @@ from mpbf_abm.model.interventions import LISTED, Event, Policy, joint_faults
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.settings import MOST_TICKS, SHARED, settings_from
 from mpbf_abm.model.shocks import Shock, missing_nodes, unfit_shocks
-from mpbf_abm.parameters import FORM_1, GROUPS, PATHS, REMOVED, Parameters, parse_toml, toml_value, typed
+from mpbf_abm.parameters import ADDED, FORM_1, GROUPS, PATHS, REMOVED, Parameters, parse_toml, toml_value, typed
 from mpbf_abm.provenance import DEFAULT_SEED, content_hash, model_fingerprint
 from mpbf_abm.streams import check_seed, is_whole
 
@@ -251,11 +251,13 @@ def canonical(parameters: Parameters) -> dict[str, Any]:
     """Parameters in the form that seeds and ids are hashed from: names and values of form 1.
 
     A parameter that is renamed keeps its old name here.
-    One that has left keeps the value with which it never acted. A new one may
-    enter only where it differs from its neutral value. A test holds the hashes of the presets.
+    One that has left keeps the value with which it never acted. One that has joined
+    enters only where it may act. A test holds the hashes of the presets.
     """
     data: dict[str, dict[str, Any]] = {}
     for path, value in {**REMOVED, **parameters.flat()}.items():
+        if path in ADDED and value == ADDED[path]:
+            continue
         group, name = FORM_1.get(path, path).split(".")
         data.setdefault(group, {})[name] = value
     rule = RULES[parameters.planners.acquisition].score

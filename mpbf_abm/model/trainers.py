@@ -13,7 +13,16 @@ from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.models import FoundationModel
 from mpbf_abm.model.diagnosis import current_panel, diagnose
 from mpbf_abm.model.links import NONE, choose_links
-from mpbf_abm.model.training import encode, fit, head_features, training_rows
+from mpbf_abm.model.training import (
+    choose_width,
+    encode,
+    encoder_rows,
+    fit,
+    head_features,
+    record_descriptors,
+    targets,
+    training_rows,
+)
 from mpbf_abm.model.world import CohortAgent, Trainers, World, checked_rows
 from mpbf_abm.streams import race
 
@@ -103,6 +112,7 @@ def choose_encoder(
     objective = DEALT[slot % len(DEALT)] if p.objective == "mixed" else p.objective
     invariance = float(world.trainers.invariance[trainer])
     k = max(1, p.latent_dims + round(p.latent_per_doubling * math.log2(scale)))
+    rows = encoder_rows(world, world.infrastructure.trainer_sources(trainer), rows)
     key = ("encoder", objective, k, invariance, rows.tobytes())
     if key not in shared:
         shared[key] = encode(world, rows, objective, k, invariance)
@@ -129,7 +139,10 @@ def train(world: World, trainer: int, scale: float, rows: Int, shared: dict[tupl
     lineage, encoder, objective = choose_encoder(world, trainer, scale, rows, shared)
     key = ("head", lineage, id(encoder), scale, rows.tobytes())
     if key not in shared:
-        weights, phase = head_features(world, encoder, lineage, scale)
+        if p.width == "evidence":
+            value, variance, labelled = targets(world, rows)
+            choose_width(world, encoder, lineage, record_descriptors(world, labelled), value, variance)
+        weights, phase = head_features(world, encoder, lineage, scale, len(rows))
         shared[key] = weights, phase, fit(world, rows, weights, phase)
     weights, phase, head = shared[key]
     base = p.physical_prior or p.delta_learning

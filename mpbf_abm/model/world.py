@@ -376,6 +376,7 @@ class World:
     experiments: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     experiments_before: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     frequencies: dict[tuple[int, int], tuple[Float, Float32]] = field(default_factory=dict)
+    widths: dict[int, float] = field(default_factory=dict)
     ceilings: dict[tuple[int, int, float], float] = field(default_factory=dict)
     rules: dict[str, dict[int, Any]] = field(default_factory=dict)
 

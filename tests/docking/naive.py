@@ -286,6 +286,13 @@ class Community:
         self.judge_spread()
         self.share_feasible = float(np.mean(space.feasible))
         self.widths = [space.dims[b] for b in ("quantum", "meso", "gauge", "spurious")]
+        self.observed, blocks = space.observation, sum(self.widths)
+        self.columns = self.observed.width if self.observed else blocks
+        self.noise_columns = self.columns - blocks
+        self.signal = self.observed.signal if self.observed else 1.0
+        # Numbers that tell observations of one material apart.
+        self.view_numbers = self.widths[2] + (self.columns if self.observed and p.space.view_noise > 0 else 0)
+        self.kernel_widths = {}
         self.establish()
 
     # ------------------------------------------------------------------ draws and small looks
@@ -299,19 +306,29 @@ class Community:
         return float(self.streams.record_uniform(decision, np.array([key], np.uint64), tick)[0])
 
     def gauge(self, decision, key):
-        """Gauge columns that belong to a record."""
-        return self.streams.record_normal(decision, np.array([key], np.uint64), self.space.dims["gauge"], 0)[0]
+        """View that belongs to a record: gauge columns, and noise of its own."""
+        return self.streams.record_normal(decision, np.array([key], np.uint64), self.view_numbers, 0)[0]
 
-    def ambient(self, material, gauge=None):
-        """Ambient descriptor of a material in a gauge (standard normal numbers; none is 0)."""
+    def ambient(self, material, view=None, gains=None, noisy=True):
+        """Ambient descriptor of a material in a view (standard normal numbers; none is 0)."""
         q, m, g, _ = self.widths
+        view = np.zeros(self.view_numbers) if view is None else np.asarray(view, float)
         row = self.space.descriptors[material].astype(float)
-        turned = np.zeros(g) if gauge is None else np.asarray(gauge, float) * self.space.gauge_amplitude
-        return np.concatenate([row[: q + m], turned, row[q + m :]])
+        row = np.concatenate([row[: q + m], view[:g] * self.space.gauge_amplitude, row[q + m :]])
+        if not self.observed:
+            return row
+        row = row + self.p.space.curvature * np.tanh(row)
+        row = np.append(self.signal * row, np.zeros(self.noise_columns)) * (1.0 if gains is None else gains)
+        if not noisy:
+            return row
+        own, v = self.observed.keys[[material]], self.p.space.view_noise
+        noise = math.sqrt(1 - v) * self.streams.record_normal("space.noise", own, self.columns, 0)[0].astype(float)
+        return row + noise + (math.sqrt(v) * view[g:] if v > 0 else 0.0)
 
-    def by_column(self, blocks):
-        """One number per block as one per column."""
-        return np.repeat([blocks[b] for b in ("quantum", "meso", "gauge", "spurious")], self.widths)
+    def by_column(self, blocks, noise=1.0):
+        """One number per block as one per column; columns that hold noise alone have another."""
+        shown = np.repeat([blocks[b] for b in ("quantum", "meso", "gauge", "spurious")], self.widths)
+        return np.append(shown, np.full(self.noise_columns, noise))
 
     @property
     def any_repository(self):
@@ -930,7 +947,7 @@ class Community:
 
     def draw_panel(self, tick=None):
         """Materials and their two gauges, family after family."""
-        b, g = self.p.trainers.panel, self.space.dims["gauge"]
+        b, g = self.p.trainers.panel, self.view_numbers
         u = self.lines("uniform", "panel.material", (self.K, b), tick)
         gauges = self.lines("normal", "panel.gauge", (self.K, 2, b, g), tick)
         panel = []
@@ -954,11 +971,12 @@ class Community:
         if p.stocks.compute > 0:
             t.compute -= min(scale, t.compute)
         encoder = self.choose_encoder(t, sample, scale)
+        self.choose_width(encoder, sample)
         model = self.train(encoder, sample, scale, panel)
         model.errors = t.model.errors if t.model is not None else []
         model.diagnosis = self.diagnose(model, panel, sample, scale)
         model.tradeoff = model.diagnosis["tradeoff"]
-        measured = self.measured_tradeoff(model, panel, working, scale)
+        measured = self.measured_tradeoff(t, model, panel, working, scale)
         model.diagnosis["tradeoff_measured"] = measured
         t.model = model
         if not p.trainers.response_ral:
@@ -973,12 +991,36 @@ class Community:
     def train(self, encoder, sample, scale, panel):
         """Fit a head on an encoder and predict the panel."""
         p = self.p.trainers
-        count = 0 if p.head == "mean" else max(1, round(p.features * math.sqrt(scale)))
-        features = Features(self.streams, encoder, count, p.length_scale)
+        count = max(1, round(p.features * math.sqrt(scale)))
+        if p.features_growth > 0:
+            count = min(p.features_most, max(32, 16 * round(p.features_growth * math.sqrt(scale * len(sample)) / 16)))
+        count = 0 if p.head == "mean" else count
+        length = p.length_scale * self.kernel_widths.get(encoder.lineage, 1.0)
+        features = Features(self.streams, encoder, count, length)
         model = Model(self, features, self.fit(features, sample), p.delta_learning or p.physical_prior)
         model.panel = [i for i, _, _ in panel]
         model.panel_phi = [features(self.ambient(i, g)) for i, g, _ in panel]
         return model
+
+    def choose_width(self, encoder, sample):
+        """Width of a lineage's kernel, by the density of some labels under a Gaussian process with each."""
+        p = self.p.trainers
+        if p.width == "fixed" or p.head != "bayesian" or encoder.lineage in self.kernel_widths:
+            return
+        rows, labels, variances, _ = self.lessons(sample)
+        self.kernel_widths[encoder.lineage] = self.likeliest(encoder, rows, labels, variances)
+
+    def likeliest(self, encoder, rows, labels, variances):
+        some, best = slice(None, None, max(1, len(rows) // 600)), (-math.inf, 1.0)
+        for width in (0.5, 1.0, 2.0, 4.0):
+            features = Features(self.streams, encoder, 200, self.p.trainers.length_scale * width)
+            phi = np.array([features(x) for x in rows[some]])
+            head = Head(phi, labels[some], variances[some])
+            covariance = phi @ phi.T / head.prior + np.diag(head.noise + variances[some])
+            off = labels[some] - head.offset
+            density = -(off @ np.linalg.solve(covariance, off) + np.linalg.slogdet(covariance)[1]) / 2
+            best = max(best, (density, width), key=lambda pair: pair[0])
+        return best[1]
 
     def panel_error(self, model):
         """Mean squared error on the panel, and the variance of the property there."""
@@ -995,7 +1037,7 @@ class Community:
             and (r.federated or r.repository in working)
             and (p.labels == "all" or LABEL[r.modality] == p.labels)
         ]
-        count = max(1, round(scale * p.records))
+        count = max(1, round(scale * p.records)) if p.records else len(reachable)
         place = {r.key: self.of_record("commons.order", r.key) for r in reachable}
 
         def first(records, n):
@@ -1022,14 +1064,21 @@ class Community:
         objective = p.objective
         if objective == "mixed":
             objective = ("masked", "contrastive", "fusion", "graph")[t.slot % 4]
-        return self.own_encoder(objective, t.slot, t.invariance, sample, scale)
+        return self.own_encoder(objective, t.slot, t.invariance, self.corpus(t, sample), scale)
+
+    def corpus(self, t, sample):
+        """Records that an encoder is trained on."""
+        if self.p.trainers.corpus == "sample":
+            return sample
+        working = [s for s in t.sources if s is not None and not self.repositories[s].down]
+        return [r for r in self.records if r.alive and r.origin != FAILED and (r.federated or r.repository in working)]
 
     def own_encoder(self, objective, lineage, invariance, sample, scale):
         p = self.p.trainers
-        k = min(max(1, p.latent_dims + round(p.latent_per_doubling * math.log2(scale))), sum(self.widths))
-        views = [
-            [self.ambient(r.material, self.gauge(f"record.gauge.{view}", r.key)) for r in sample] for view in (1, 2)
-        ]
+        k = min(max(1, p.latent_dims + round(p.latent_per_doubling * math.log2(scale))), self.columns)
+        if self.observed:
+            # Each material once.
+            sample = [r for i, r in enumerate(sample) if r.material not in {s.material for s in sample[:i]}]
         gains = [self.by_column(GAINS[r.modality]) for r in sample]
         counts = np.bincount([r.modality for r in sample], minlength=6).astype(float)
         others = []
@@ -1038,26 +1087,37 @@ class Community:
             weight[r.modality] = 0.0
             weight += 1e-6
             others.append(sum(w / weight.sum() * self.by_column(g) for w, g in zip(weight, GAINS, strict=True)))
+        views = [
+            [
+                self.ambient(r.material, self.gauge(f"record.gauge.{view}", r.key), seen)
+                for r, seen in zip(sample, shown, strict=True)
+            ]
+            for view, shown in ((1, gains), (2, others))
+        ]
+        if self.observed:
+            gains = others = [np.ones(self.columns)] * len(sample)
         q = self.p.trainers.graph_smoothing
         smoothed = None
         if objective == "graph":
             smoothed = [(1 - q) * x + q * self.neighbourhood(r.material) for x, r in zip(views[0], sample, strict=True)]
         inputs = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 1 - invariance, "spurious": 1.0})
-        weight = self.p.trainers.fusion_weight
-        return fit_encoder(objective, k, inputs, views, gains, others, smoothed, weight, lineage, invariance)
+        weight, distinct = self.p.trainers.fusion_weight, len(sample) if self.observed else None
+        return fit_encoder(objective, k, inputs, views, gains, others, smoothed, weight, lineage, invariance, distinct)
 
     def neighbourhood(self, material):
         """Mean ambient descriptor, gauge 0, of the neighbours of a material."""
         k = self.family_of[material]
         first, size = int(self.space.start[k]), self.size[k]
         window = [first + (material - first + step) % size for step in range(1, min(NEIGHBOUR_WINDOW, size - 1) + 1)]
-        quantum = self.space.descriptors[:, : self.widths[0]].astype(float)
-        window.sort(key=lambda i: ((quantum[i] - quantum[material]) ** 2).sum())
+        width = self.columns if self.observed else self.widths[0]
+        own = self.ambient(material)[:width]
+        window.sort(key=lambda i: ((self.ambient(i)[:width] - own) ** 2).sum())
         near = window[:NEIGHBOURS] or [material]
         near += [near[0]] * (NEIGHBOURS - len(near))
         return np.mean([self.ambient(i) for i in near], axis=0)
 
-    def fit(self, features, sample):
+    def lessons(self, sample):
+        """Rows, labels and variances that a head is fitted to, and records at which its offset counts half."""
         p = self.p
         delta, prior = p.trainers.delta_learning, p.trainers.physical_prior
         if delta:
@@ -1080,23 +1140,24 @@ class Community:
             )
             o = p.coupling.uncertainty_dal_ral
             variances = o * variances + (1 - o) * variances.mean()
-        width = features.count + 1
-        phi = np.array(
-            [features(self.ambient(r.material, self.gauge("record.gauge.1", r.key))) for r in sample]
-        ).reshape(-1, width)
-        return Head(phi, labels, variances, 10 if prior and not delta else 0)
+        rows = [self.ambient(r.material, self.gauge("record.gauge.1", r.key)) for r in sample]
+        return rows, labels, variances, 10 if prior and not delta else 0
+
+    def fit(self, features, sample):
+        rows, labels, variances, shrink = self.lessons(sample)
+        return Head(np.array([features(x) for x in rows]).reshape(-1, features.count + 1), labels, variances, shrink)
 
     def diagnose(self, model, panel, sample, scale):
         """A, T and what they are made of."""
         p, (q, m, g, _) = self.p.layers, self.widths
         encoder, b = model.encoder, self.p.trainers.panel
-        seen = np.array([self.ambient(i, gauge) * encoder.scale for i, gauge, _ in panel])
+        seen = np.array([self.ambient(i, gauge, noisy=False) * encoder.scale for i, gauge, _ in panel])
         latent = seen @ encoder.directions
+        shown = np.array([self.ambient(i, gauge) * encoder.scale for i, gauge, _ in panel]) @ encoder.directions
         captured, invariant = [], []
-        turned = (
-            self.space.gauge_amplitude**2
-            * ((encoder.scale[q + m : q + m + g, None] * encoder.directions[q + m : q + m + g]) ** 2).sum()
-        )
+        turned = (self.signal * self.space.gauge_amplitude) ** 2 * (
+            (encoder.scale[q + m : q + m + g, None] * encoder.directions[q + m : q + m + g]) ** 2
+        ).sum()
         for k in range(self.K):
             x, z = seen[k * b : (k + 1) * b], latent[k * b : (k + 1) * b]
             x = x - x.mean(axis=0)
@@ -1107,7 +1168,7 @@ class Community:
             invariant.append(min(max(1 - turned / spread, 0.0), 1.0) if spread > 0 else 1.0)
         kept = [c * i for c, i in zip(captured, invariant, strict=True)]
         error, variance = self.panel_error(model)
-        u1 = 1 - explained(seen[:, q : q + m], latent) if m else 0.0
+        u1 = 1 - explained(seen[:, q : q + m], shown) if m else 0.0
         reached = max(0.0, 1 - error / variance) / self.ceiling(len(sample), model.features.count)
         u2 = min(max(1 - reached, 0.0), 1.0)
         loss = p.uncertainty_penalty * (1 - (1 - u1) * (1 - u2))
@@ -1139,13 +1200,14 @@ class Community:
         value = eta * i * math.log(1 + scale) - theta * (1 - i) * scale * loss
         return value, eta * i / (1 + scale) - theta * (1 - i) * loss
 
-    def measured_tradeoff(self, model, panel, working, scale):
+    def measured_tradeoff(self, t, model, panel, working, scale):
         error, variance = self.panel_error(model)
         reference = error
         if scale != 1:
             sample = self.sample(working, 1.0)
             own = model.encoder
-            encoder = self.own_encoder(own.objective, own.lineage, own.invariance, sample, 1.0)
+            corpus = self.corpus(t, sample)
+            encoder = self.own_encoder(own.objective, own.lineage, own.invariance, corpus, 1.0)
             reference, _ = self.panel_error(self.train(encoder, sample, 1.0, panel))
         turned = self.p.layers.gauge_penalty * model.diagnosis["gauge_variance"]
         return (reference - error - turned) / variance
@@ -1161,15 +1223,20 @@ class Community:
             drawn = [int(order[math.floor(n * self.N)]) for n in u]
             sd = [noise * float(self.space.difficulty[i]) for i in drawn]
             labels = np.array([float(self.property[i]) + s * a for i, s, a in zip(drawn, sd, z, strict=True)])
-            rows = [self.ambient(i) for i in drawn]
+            rows = [self.ambient(i, noisy=False) for i in drawn]
             causal = self.widths[0] + self.widths[1]
-            columns = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 0.0, "spurious": 0.0})
+            columns = self.by_column({"quantum": 1.0, "meso": 1.0, "gauge": 0.0, "spurious": 0.0}, 0.0)
             whole = fit_encoder("masked", causal, columns, (rows, rows), [columns] * size, [], None, 0.0, -1, 1.0)
-            features = Features(self.streams, whole, count, self.p.trainers.length_scale)
+            length, p = self.p.trainers.length_scale, self.p.trainers
+            if p.width == "evidence" and p.head == "bayesian":
+                if -1 not in self.kernel_widths:
+                    self.kernel_widths[-1] = self.likeliest(whole, rows, labels, np.full(size, noise**2))
+                length *= self.kernel_widths[-1]
+            features = Features(self.streams, whole, count, length)
             head = Head(np.array([features(x) for x in rows]), labels, np.full(size, noise**2))
             judged = [i for i, _, _ in self.draw_panel(0)]
             y = self.property[judged].astype(float)
-            predicted = [head.predict(features(self.ambient(i)))[0] for i in judged]
+            predicted = [head.predict(features(self.ambient(i, noisy=False)))[0] for i in judged]
             self.ceilings[size, count, noise] = max(0.05, 1 - np.mean((predicted - y) ** 2) / max(y.var(), 1e-9))
         return self.ceilings[size, count, noise]
 
@@ -1340,7 +1407,9 @@ class Community:
 
     def image(self, model, x):
         """Where distances are taken: latent space, or causal columns without a model."""
-        return x[: self.widths[0] + self.widths[1]] if model is None else model.encoder.latent(x)
+        if model is not None:
+            return model.encoder.latent(x)
+        return x if self.observed else x[: self.widths[0] + self.widths[1]]
 
     def ascend(self, model, pool):
         """A model's optimum by gradient steps from the best predicted member of a pool."""
@@ -1360,7 +1429,7 @@ class Community:
             scores = -np.arange(len(candidates), dtype=float)
         else:
             model = self.trainers[m].model
-            shape = (len(self.planners), len(candidates), self.space.dims["gauge"])
+            shape = (len(self.planners), len(candidates), self.view_numbers)
             stream = self.streams.generator(f"planner.gauge.{j}", self.tick)
             gauges = stream.standard_normal(shape, dtype=np.float32)[q.slot]
             phis = [model.features(self.ambient(i, g)) for i, g in zip(candidates, gauges, strict=True)]

@@ -65,7 +65,32 @@ class Encoder:
         return self.exposure * (self.directions @ ((self.directions.T @ (self.scale * x)) / self.spread))
 
 
-def fit_encoder(objective, k, scale, views, gains, other_gains, smoothed, fusion_weight, lineage, invariance):
+def weigh_spikes(moment, directions, columns, distinct):
+    """Directions that rise above the noise of a spiked covariance, and their weights."""
+    c, kept = columns / distinct, list(range(directions.shape[1]))
+    raised = [directions[:, j] @ moment @ directions[:, j] for j in kept]
+    while True:
+        noise = (np.trace(moment) - sum(raised[j] for j in kept)) / max(1, columns - len(kept))
+        left = [j for j in kept if raised[j] / noise > (1 + math.sqrt(c)) ** 2]
+        if left == kept:
+            break
+        kept = left
+    weights = []
+    for j in kept:
+        # The larger root of s = (1 + l)(1 + c / l).
+        s = raised[j] / noise
+        l = max(np.roots([1.0, 1.0 + c - s, c]).real)
+        o = (1 - c / l**2) / (1 + c / l)
+        weights.append(l * o / (1 + l * o))
+    if not kept:
+        kept, weights = [int(np.argmax(raised))], [1.0]
+    size = math.sqrt(np.mean([w**2 * raised[j] for w, j in zip(weights, kept, strict=True)]))
+    return directions[:, kept], np.array(weights) / size
+
+
+def fit_encoder(
+    objective, k, scale, views, gains, other_gains, smoothed, fusion_weight, lineage, invariance, distinct=None
+):
     """Fit an encoder to records.
 
     Parameters
@@ -95,6 +120,12 @@ def fit_encoder(objective, k, scale, views, gains, other_gains, smoothed, fusion
             shares = [m / max(np.trace(m), 1e-12) for m in (own, moment)]
             moment = (1 - fusion_weight) * shares[0] + fusion_weight * shares[1]
     exposure = np.sqrt(np.mean([g**2 for g in gains], axis=0))
+    if distinct is not None:
+        shown = sum(1 for s in scale if s != 0)
+        directions, weights = weigh_spikes(outer_mean(first, first), leading(moment, k), shown, distinct)
+        encoder = Encoder(lineage, objective, invariance, directions, mean, scale, exposure, rows)
+        encoder.spread = 1 / weights
+        return encoder
     return Encoder(lineage, objective, invariance, leading(moment, k), mean, scale, exposure, rows)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 S_QUANTUM, S_SCATTER, S_CENTRE, FAMILY_LENGTH, MESO_LENGTH, FIELD_FEATURES = 1.6, 0.1, 0.6, 1.0, 2.0, 192
 
+GRIDS = 64
+
 
 def std(x):
     """Return values in standard deviations."""
@@ -22,6 +24,24 @@ def field(streams, decision, rows, length):
     phases = 2 * np.pi * draw.random(FIELD_FEATURES)
     weights = draw.standard_normal(FIELD_FEATURES) * math.sqrt(2 / FIELD_FEATURES)
     return np.cos(rows @ frequencies + phases) @ weights
+
+
+def binned(streams, decision, rows, length):
+    """Value of a binned field over rows."""
+    draw, d = streams.generator(decision, 0), rows.shape[1]
+    pitch = draw.standard_gamma(2.0, (GRIDS, d)) * 2 * length * math.sqrt(2 * d / math.pi)
+    shift = draw.random((GRIDS, d)) * pitch
+    lanes = draw.integers(2**63, size=(GRIDS, d), dtype=np.uint64)
+    salts = draw.integers(2**63, size=GRIDS, dtype=np.uint64)
+    values = []
+    for x in rows:
+        value = 0.0
+        for g in range(GRIDS):
+            cells = [math.floor((x[j] + shift[g, j]) / pitch[g, j]) for j in range(d)]
+            number = int(salts[g]) + sum(cell * (2 * int(lanes[g, j]) + 1) for j, cell in enumerate(cells))
+            value += float(streams.record_normal("space.cell", np.array([number % 2**64], np.uint64), 1, 0)[0, 0])
+        values.append(value / math.sqrt(GRIDS))
+    return np.array(values)
 
 
 def family_sizes(materials, families, exponent):
@@ -68,18 +88,21 @@ def read_space(p, streams):
     )
     meso = streams.normal("space.meso", 0, (N, dm))
     u, jitter = streams.uniform("space.duplicate", 0, (N, 2)), streams.normal("space.duplicate.jitter", 0, (N, 2))
+    copied = list(range(N))
     for k in range(K):
         rows = range(start[k], start[k + 1])
         originals = [i for i in rows if u[i, 0] >= p.near_duplicates] or [rows[0]]
         for i in rows:
             if i not in originals:
                 other = originals[math.floor(u[i, 1] * len(originals))]
+                copied[i] = other
                 quantum[i] = quantum[other] + 0.02 * jitter[i, 0]
                 meso[i] = meso[other] + 0.02 * jitter[i, 1]
 
-    smooth = std(field(streams, "space.property.quantum", quantum, p.ruggedness))
+    kind = binned if p.field == "binned" else field
+    smooth = std(kind(streams, "space.property.quantum", quantum.astype(np.float32).astype(float), p.ruggedness))
     joined = np.hstack([quantum / p.ruggedness, meso / MESO_LENGTH])
-    cross = std(field(streams, "space.property.cross", joined, 1.0))
+    cross = std(kind(streams, "space.property.cross", joined, 1.0))
     seen = math.sqrt(1 - p.cross_scale) * smooth
     value = seen + math.sqrt(p.cross_scale) * cross
     if p.phase_jump > 0:
@@ -127,5 +150,6 @@ def read_space(p, streams):
         "dense": [k in largest for k in range(K)],
         "family_keys": range(K),
         "material_keys": range(N),
+        "noise_keys": copied,
         "gauge_amplitude": p.gauge_amplitude,
     }

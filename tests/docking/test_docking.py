@@ -214,6 +214,8 @@ def test_without_models(seed: int, changes: dict[str, Any]) -> None:
     dock(Parameters().updated({**UNSTEERED, **changes}), seed, 25)
 
 
+GROWING = {"trainers.features_growth": 6.0}
+OBSERVED = {"space.observed_dims": 40, "space.signal": 1.5, "trainers.records": 0, "coupling.pseudo_share": 0.3}
 LEARNING = {
     **SMALL,
     "trainers.count": 2,
@@ -293,6 +295,19 @@ LEARNING = {
         ),
         (33, {"space.families": 1, "founding.records": 64, "space.materials": 50, "trainers.panel": 25}),
         (34, {"trainers.objective": "contrastive", "planners.source": "generative", "planners.candidates": 20}),
+        (35, OBSERVED | {"trainers.objective": "masked", "trainers.corpus": "reachable", "space.near_duplicates": 0.4}),
+        (
+            36,
+            OBSERVED | {"trainers.objective": "contrastive", "space.view_noise": 0.4, "trainers.features_growth": 6.0},
+        ),
+        (
+            37,
+            OBSERVED
+            | {"space.curvature": 0.5}
+            | {"trainers.objective": "fusion", "trainers.width": "evidence", "trainers.reuse": 0.5},
+        ),
+        (38, OBSERVED | {"trainers.objective": "graph", "planners.source": "neighbourhood", "trainers.scale": 0.5}),
+        (39, {"trainers.width": "evidence", "trainers.features_growth": 8.0, "trainers.features_most": 64}),
         (22, {"infrastructure.need": 0, "stocks.hazard": 0.2, "stocks.compute": 0.0, "trainers.invariance": 1.0}),
     ],
 )
@@ -366,15 +381,18 @@ def test_relabelled_families() -> None:
         (1, {}),
         (2, {"materials": 60, "families": 20, "near_duplicates": 0.6, "shared_chemistry": 0.9}),
         (3, {"families": 1, "phase_jump": 1.5, "spurious_dims": 0, "top_share": 0.1}),
+        (5, {"field": "binned", "families": 2, "materials": 80}),
         (4, {"families": 3, "quantum_dims": 4, "chemistry_rank": 4, "family_exponent": 2.0, "dense_share": 0.5}),
     ],
 )
 def test_space(seed: int, changes: dict[str, Any]) -> None:
     p = Parameters().updated(
-        {f"space.{k}": v for k, v in {"materials": 400, "families": 12, **changes}.items()} | {"founding.records": 0}
+        {f"space.{k}": v for k, v in {"materials": 400, "families": 12, "observed_dims": 160, **changes}.items()}
+        | {"founding.records": 0}
     )
     theirs = MaterialsSpace.generate(p.space, Streams(seed))
     for name, array in read_space(p.space, Streams(seed)).items():
         array = np.asarray(array)
         whole = array.dtype.kind in "biu"
-        equal(name, 0, array, getattr(theirs, name), **({} if whole else CLOSE))
+        mine = theirs.observation.keys if name == "noise_keys" else getattr(theirs, name)
+        equal(name, 0, array, mine, **({} if whole else CLOSE))

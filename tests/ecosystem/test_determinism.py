@@ -266,7 +266,7 @@ def test_one_extra_record_moves_a_retrained_models_predictions_by_less_than_a_hu
             )
         rows = training_rows(world, sources, 1.0)
         encoder = encode(world, rows, "masked", world.p.trainers.latent_dims, world.p.trainers.invariance)
-        weights, phase = head_features(world, encoder, 0, 1.0)
+        weights, phase = head_features(world, encoder, 0, 1.0, len(rows))
         head = fit(world, rows, weights, phase)
         predictions.append(head.predict(features(model.panel.x, weights, phase))[0])
     shifts = [float(np.abs(b - a).mean()) for a, b in pairwise(predictions)]

@@ -39,6 +39,10 @@ CONTEXT: dict[str, dict[str, Any]] = {
     "trainers.fresh_floor": {"trainers.records": 30},
     "commons.grace": {"commons.forgetting": 1.0},
     "coupling.pseudo_anchor": {"coupling.pseudo_gain": 2.0},
+    "space.signal": {"space.observed_dims": 64},
+    "space.view_noise": {"space.observed_dims": 64},
+    "space.curvature": {"space.observed_dims": 64},
+    "trainers.features_most": {"trainers.features_growth": 20.0},
     "stocks.hazard_steepness": {"stocks.wear": 0.3, "stocks.hazard": 0.1},
 }
 
@@ -56,6 +60,11 @@ VALUES: dict[str, Any] = {
     "curators.exploration_floor": 0.9,
     "trainers.scale_cap": 1.0,
     "stocks.compute": 0.5,
+    "space.observed_dims": 64,
+    "space.field": "binned",
+    "trainers.features_most": 64,
+    "trainers.corpus": "reachable",
+    "trainers.width": "evidence",
     "trainers.objective": "graph",
     "trainers.head": "mean",
     "trainers.labels": "measured",

@@ -63,7 +63,7 @@ class Learned:
 
     def shown(self, material: Int) -> Float32:
         """Return ambient descriptors of materials in separate gauges (n, d)."""
-        width = self.world.space.dims["gauge"]
+        width = self.world.space.view_dims
         gauge = self.world.streams.normal("validation.gauge", 0, (len(material), width)).astype(np.float32)
         return self.world.space.ambient_rows(material, gauge)
 
@@ -174,7 +174,7 @@ def spread_of_ensemble(learned: Learned, material: Int) -> tuple[Float, Float]:
     n = len(world.commons)
     shown, predictions = learned.shown(material), []
     for member in range(MEMBERS):
-        weights, phase = head_features(world, encoder, member, learned.model.scale)
+        weights, phase = head_features(world, encoder, member, learned.model.scale, learned.model.records)
         draw = world.streams.uniform(f"validation.bootstrap.{member}", 0, n)
         head = fit(world, (draw * n).astype(np.int64), weights, phase)
         mean = head.predict(head.features(shown, weights, phase))[0]

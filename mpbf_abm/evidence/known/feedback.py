@@ -1,4 +1,4 @@
-"""Feedback between models and data, the bias loop, and the learner (rows M1 to M8)."""
+"""Feedback between models and data, the bias loop, and the learner (rows M1 to M9)."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from mpbf_abm.evidence.known.rows import (
     seeds,
     urn,
 )
+from mpbf_abm.learning.encoders import spike, train_encoder
 from mpbf_abm.learning.heads import fit_head, low_rank
 from mpbf_abm.learning.linalg import features, quadratic
 from mpbf_abm.learning.models import FoundationModel, frequencies
@@ -39,7 +40,7 @@ from mpbf_abm.model.commons import Commons
 from mpbf_abm.model.community import Community
 from mpbf_abm.model.coupling import bias_share, loop_gain, pseudo_label, steady_bias
 from mpbf_abm.model.forgetting import decay
-from mpbf_abm.model.materials import MaterialsSpace
+from mpbf_abm.model.materials import MaterialsSpace, Observation
 from mpbf_abm.model.planners import affordable
 from mpbf_abm.model.run import begin
 from mpbf_abm.model.spec import RunSpec
@@ -49,6 +50,7 @@ from mpbf_abm.streams import Streams
 
 ALL_GO = 50.0  # forgetting rate at which nothing is left
 LABS = 250  # planners of row M5
+SPIKED = "spiked covariance (Johnstone 2001; Paul 2007; Benaych-Georges and Nadakuditi 2011)"
 RECURSION = "recursion of the mean's error (Gerstgrasser et al. 2024; Bertrand et al. 2024)"
 
 
@@ -500,6 +502,49 @@ def growth_rate(
     return _rate(total / n, window), float(math.sqrt((n - 1) * left_out.var()))
 
 
+# --------------------------------------------------------------------------- M9: directions under noise
+
+
+@row("M9", "Directions learned under noise", SPIKED)
+def spiked_directions(
+    seed: int,
+    d: int = parameter(60, "observed columns of the smallest corpus", 20, 500),
+    c: float = parameter(0.5, "columns over materials", 0, 4, above=True),
+    spikes: tuple[float, ...] = parameter((12.0, 6.0, 3.0), "variances of the signal", 0, 1_000, above=True),
+    runs: int = parameter(200, RUNS, 20, 10**5, fast=60),
+) -> Iterator[Check]:
+    """Overlap of learned with true directions, and weights, extrapolated from d, 2 d and 4 d columns.
+
+    All columns are shown alike, the noise is the same in every observation, and spikes are apart from each other.
+    """
+    l, least = np.array(sorted(spikes, reverse=True)), 2 * math.sqrt(c)
+    refuse(l[-1] < least, f"M9: spikes must be at least 2 sqrt(c) = {least:g}; nearer to sqrt(c) sizes count")
+    widths = (d, 2 * d, 4 * d)
+    found = np.array([[learned_spikes(seed, w, round(w / c), l, run) for run in range(runs)] for w in widths])
+    # Finite sizes add a term in 1 / d and one in 1 / d^2.
+    at = np.linalg.inv(np.vander(1.0 / np.array(widths), increasing=True))[0]
+    mean, error = found.mean(axis=1), found.std(axis=1, ddof=1) / math.sqrt(runs)
+    limit, spread = np.tensordot(at, mean, 1), np.sqrt(np.tensordot(at**2, error**2, 1))
+    overlap = (1 - c / l**2) / (1 + c / l)
+    weight = l * overlap / (1 + l * overlap)
+    for j, spike_j in enumerate(l):
+        for q, name, wanted in ((0, "squared cosine", overlap[j]), (1, "weight over the first", weight[j] / weight[0])):
+            sizes = ", ".join(f"{value:.4f} at {w} columns" for w, value in zip(widths, mean[:, q, j], strict=True))
+            if q == 0 or j > 0:
+                yield Check(f"{name}, l = {spike_j:g}", float(wanted), limit[q, j], spread[q, j], note=sizes)
+
+
+def learned_spikes(seed: int, d: int, materials: int, spikes: Float, run: int) -> Float:
+    """Squared cosines, and weights over the first one, of an encoder of an observed corpus (2, k)."""
+    k, every = len(spikes), np.arange(materials)
+    world = Observation(d, 1.0, 0.0, 0.0, Streams(seed), every.astype(np.uint64) + np.uint64((1_000 * d + run) << 20))
+    x = world.noise(every)
+    x[:, :k] += (generator(seed, f"M9 {d} {run}").standard_normal((materials, k)) * np.sqrt(spikes)).astype(np.float32)
+    encoder = train_encoder(x, np.ones_like(x), "masked", k, np.ones(d), distinct=materials)
+    refuse(encoder.k < k, "M9: a direction was lost in the noise; raise d or the spikes")
+    return np.array([np.diagonal(encoder.directions) ** 2, encoder.spread[0] / encoder.spread])
+
+
 # --------------------------------------------------------------------------- injected faults
 
 mutation("generated labels scatter half as much", FoundationModel.claimed_sd, "M1 M2 M3")(
@@ -522,3 +567,5 @@ mutation("audits leave the value as it is", Commons.rewrite, "M7")(
     lambda right, self, rows, value, variance, **f: right(self, rows, self.value[rows] if f else value, variance, **f)
 )
 mutation("audits mend what renewal renews", bias_share, "M7")(lambda right, d, k: right(d, k + d))
+mutation("directions count as if the corpus had no end", spike, "M9")(lambda right, ratio, c: right(ratio, c / 4))
+mutation("noise of materials a tenth too large", Observation.noise, "M9")(lambda right, *a: np.float32(1.1) * right(*a))
