@@ -100,12 +100,7 @@ def from_table(
         check.whole("families", families)
     texts = check.texts(formula, "formula")
     target = check.numbers(measured, "measured")
-    model = None if simulated is None else check.numbers(simulated, "simulated")
-    if simulated_unit is not None:
-        if model is None:
-            check.faults.append("simulated_unit needs simulated")
-        else:
-            model = check.converted(model, simulated_unit, unit)
+    model = _simulated(check, simulated, simulated_unit, unit)
     years = None if year is None else check.numbers(year, "year")
     groups = None if family is None else check.texts(family, "family")
     _check_formulas(check, formula, texts)
@@ -140,6 +135,15 @@ def options_of(given: dict[str, Any]) -> dict[str, Any]:
     """Keep the arguments of a call without its data, as values that JSON can hold."""
     plain = {k: list(v) if isinstance(v, (list, tuple)) else v for k, v in given.items() if k != "table"}
     return {k: {n: list(x) for n, x in v.items()} if isinstance(v, Mapping) else v for k, v in plain.items()}
+
+
+def _simulated(check: TableCheck, column: str | None, unit: str | None, to: str | None) -> Float | None:
+    """Return the simulated column in the unit of the measured one, None without one."""
+    if column is None:
+        check.faults += ["simulated_unit needs simulated"] * (unit is not None)
+        return None
+    values = check.numbers(column, "simulated")
+    return values if unit is None else check.converted(values, unit, to)
 
 
 def _check_formulas(check: TableCheck, column: str, texts: list[str]) -> None:

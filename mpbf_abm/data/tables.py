@@ -331,7 +331,7 @@ def _numbers_of_texts(column: pd.Series[Any]) -> Numbers:
     plain = column.map(lambda v: np.nan if isinstance(v, (bool, np.bool_, complex)) else v)
     values = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     texts = {i: cells[i].translate(AS_ASCII) for i in np.flatnonzero(np.isnan(values)).tolist()}
-    found = {i: t for i, t in texts.items() if POINT.fullmatch(t) or COMMA.fullmatch(t)}
+    found = {i: t for i, t in texts.items() if _is_numeral(t)}
     read = {i: cells[i] for i in np.flatnonzero(np.isfinite(values)).tolist() if cells[i]}
     if not found:
         return Numbers(values, "." if any("." in c for c in read.values()) else None)
@@ -346,6 +346,10 @@ def _numbers_of_texts(column: pd.Series[Any]) -> Numbers:
     for i, text in found.items():
         values[i] = _value(text, mark)
     return Numbers(values, mark)
+
+
+def _is_numeral(text: str) -> bool:
+    return bool(POINT.fullmatch(text) or COMMA.fullmatch(text))
 
 
 def _mark(cells: list[str]) -> Mark | Literal["unclear"] | None:
