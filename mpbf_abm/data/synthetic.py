@@ -114,8 +114,8 @@ def binned_field(streams: Streams, name: str, x: Float32, length: float) -> Floa
     """Return a piecewise constant random field of unit prior variance at the rows of x (n, d).
 
     Grids with random pitch and shift, one normal number for each of their cells (random binning features: Rahimi and
-    Recht 2007). Their kernel is ``exp(-sum |x - x'| / L)``, with L such that points at distance `length` correlate as
-    much, on average over directions, as those of :func:`random_field`.
+    Recht 2007). Their kernel is ``exp(-sum_j |x_j - y_j| / L)``, with L such that points at distance `length`
+    correlate as much, on average over directions, as those of :func:`random_field`.
     """
     d = x.shape[1]
     wide = 2.0 * length * np.sqrt(2.0 * d / np.pi)

@@ -232,11 +232,11 @@ def test_one_family_has_a_place_too():
 @pytest.mark.parametrize(
     "query",
     [
-        f"{SMALL}&trainers.count=0",
+        pytest.param(f"{SMALL}&trainers.count=0", marks=pytest.mark.nightly),
         f"{SMALL}&planners.count=0",
-        f"{SMALL}&ticks=1",
+        pytest.param(f"{SMALL}&ticks=1", marks=pytest.mark.nightly),
         f"{SMALL}&replicates=1",
-        f"{SMALL}&curators.count=0",
+        pytest.param(f"{SMALL}&curators.count=0", marks=pytest.mark.nightly),
         "preset=null&space.materials=300&space.families=5&ticks=6&replicates=2",
         f"{SMALL}&space.families=1&ticks=4&policy=audits:start=1",
     ],

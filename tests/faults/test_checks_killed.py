@@ -16,7 +16,7 @@ import pytest
 from checks import HERE, TOYS
 from waiting import wait_until
 
-KILLS = [3, pytest.param(22, marks=pytest.mark.nightly)]
+KILLS = [pytest.param(22, marks=pytest.mark.nightly)]
 """What any loop over many runs survives is tested at more instants in ``test_driver_killed.py``."""
 PAUSE = {"PAUSE": "1.0"}
 """Length of a piece of work while kills go on: all of them take longer than all kills together."""

@@ -51,6 +51,7 @@ def test_where_everybody_explores_history_decides_nothing():
     assert of(findings, "effective exploration").estimate.value == pytest.approx(1.0)
 
 
+@pytest.mark.nightly
 def test_a_linear_urn_remembers_and_a_price_buys_what_it_is_for():
     findings, _ = found(Setting(urn(1.0, 0.0), replicates=8, ticks=40))
     assert of(findings, "early history's share of the variance of later").verdict == "above"

@@ -311,6 +311,7 @@ def test_the_best_policy_is_first_by_every_criterion_of_value(tmp_path: Path) ->
 TRUE_Y = {"x": (2 + 0.5) ** 2 / 12, "z": 0.25 / 12, "xz": 1 / 144}
 
 
+@pytest.mark.nightly
 def test_indices_of_a_saltelli_design_are_right_under_noise(tmp_path: Path) -> None:
     with ran(
         tmp_path, policies=(), design={"kind": "saltelli", "n": 512}, replicates={"n": 3}, parameters={"noise": 1.0}

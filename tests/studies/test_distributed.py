@@ -93,6 +93,7 @@ def test_jobs_of_a_queueing_system_give_the_same_bits(tmp_path: Path, reference:
     assert not left
 
 
+@pytest.mark.nightly
 def test_a_running_cluster_is_used_by_its_address_and_may_lose_workers(tmp_path: Path, reference: str) -> None:
     place = tmp_path / "scheduler.json"
     quiet: dict[str, Any] = {
