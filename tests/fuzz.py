@@ -193,7 +193,8 @@ SMALL: dict[str, Any] = {"space.materials": 300, "space.families": 6, "founding.
 # Values that only cost time.
 MOST = {"space.materials": 400, "space.families": 40, "founding.records": 300, "trainers.features": 64}
 MOST |= dict.fromkeys(("curators.count", "trainers.count", "planners.count", "infrastructure.repositories"), 12)
-MOST |= {"planners.candidates": 40, "planners.panel": 20, "curators.deposits": 40.0, "trainers.records": 200}
+MOST |= {"planners.candidates": 40, "planners.experiments": 50, "trainers.panel": 20, "trainers.records": 200}
+MOST |= {"space.observed_dims": 160, "trainers.features_most": 96, "trainers.features_growth": 20}
 
 
 def value(path: str, rng: Generator) -> Any:
