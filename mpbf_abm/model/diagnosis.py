@@ -26,6 +26,7 @@ from mpbf_abm.model.training import (
     fit,
     fitted,
     head_features,
+    lacks_width,
     training_rows,
 )
 from mpbf_abm.model.world import World
@@ -109,11 +110,9 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     """Squared error on the panel of the same training at the reference scale P_0 = 1."""
     if model.scale == 1.0:
         return mse
-    sources = world.infrastructure.trainer_sources(model.trainer)
-    rows = training_rows(world, sources, 1.0)
-    encoder = encode(
-        world, encoder_rows(world, sources, rows), model.objective, world.p.trainers.latent_dims, model.invariance
-    )
+    rows = training_rows(world, world.infrastructure.trainer_sources(model.trainer), 1.0)
+    corpus = encoder_rows(world, model.trainer, rows)
+    encoder = encode(world, corpus, model.objective, world.p.trainers.latent_dims, model.invariance)
     weights, phase = head_features(world, encoder, model.lineage, 1.0, len(rows))
     head, materials = fit(world, rows, weights, phase), model.panel.materials.ravel()
     mean = head.centred(head.features(model.panel.x, weights, phase)) + np.float32(head.offset)
@@ -147,7 +146,8 @@ def measured_ceiling(world: World, size: int, p: int, noise_sd: float) -> float:
         gains = np.broadcast_to(causal.astype(np.float32), x.shape)
         encoder = train_encoder(x, gains, "masked", int(space.causal.sum()), causal)
     value, variance = truth[sample] + noise * space.difficulty[sample], np.full(size, noise_sd**2)
-    choose_width(world, encoder, -1, x, value, variance)
+    if lacks_width(world, -1):
+        choose_width(world, encoder, -1, x, value, variance)
     weights, phase = feature_map(world, encoder, -1, p)
     head = fitted(world.p.trainers.head, x, weights, phase, value, variance)
     panel = draw_panel(world, 0)

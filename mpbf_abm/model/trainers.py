@@ -19,6 +19,7 @@ from mpbf_abm.model.training import (
     encoder_rows,
     fit,
     head_features,
+    lacks_width,
     record_descriptors,
     targets,
     training_rows,
@@ -112,7 +113,7 @@ def choose_encoder(
     objective = DEALT[slot % len(DEALT)] if p.objective == "mixed" else p.objective
     invariance = float(world.trainers.invariance[trainer])
     k = max(1, p.latent_dims + round(p.latent_per_doubling * math.log2(scale)))
-    rows = encoder_rows(world, world.infrastructure.trainer_sources(trainer), rows)
+    rows = encoder_rows(world, trainer, rows)
     key = ("encoder", objective, k, invariance, rows.tobytes())
     if key not in shared:
         shared[key] = encode(world, rows, objective, k, invariance)
@@ -139,7 +140,7 @@ def train(world: World, trainer: int, scale: float, rows: Int, shared: dict[tupl
     lineage, encoder, objective = choose_encoder(world, trainer, scale, rows, shared)
     key = ("head", lineage, id(encoder), scale, rows.tobytes())
     if key not in shared:
-        if p.width == "evidence":
+        if lacks_width(world, lineage):
             value, variance, labelled = targets(world, rows)
             choose_width(world, encoder, lineage, record_descriptors(world, labelled), value, variance)
         weights, phase = head_features(world, encoder, lineage, scale, len(rows))

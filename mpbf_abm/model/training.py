@@ -131,9 +131,11 @@ def labels(world: World, rows: Int) -> tuple[Float, Float]:
     return value, channel(variance, c.uncertainty_dal_ral)
 
 
-def encoder_rows(world: World, sources: NDArray[np.bool_], rows: Int) -> Int:
-    """Rows that an encoder is trained on: those of the head, or all that can be reached."""
-    return rows if world.p.trainers.corpus == "sample" else world.commons.reachable(sources)
+def encoder_rows(world: World, trainer: int, rows: Int) -> Int:
+    """Rows that a trainer's encoder is trained on: those of the head, or all that can be reached."""
+    if world.p.trainers.corpus == "sample":
+        return rows
+    return world.commons.reachable(world.infrastructure.trainer_sources(trainer))
 
 
 def head_features(world: World, encoder: Encoder, lineage: int, scale: float, records: int) -> tuple[Float32, Float32]:
@@ -165,10 +167,14 @@ def feature_map(
     return (encoder.projection() @ omega / (length * math.sqrt(encoder.k))).astype(np.float32), phase
 
 
+def lacks_width(world: World, lineage: int) -> bool:
+    """Whether the width of a lineage's kernel is to be chosen, which is done once."""
+    p = world.p.trainers
+    return p.width == "evidence" and p.head == "bayesian" and lineage not in world.widths
+
+
 def choose_width(world: World, encoder: Encoder, lineage: int, x: Float32, value: Float, variance: Float) -> None:
-    """Choose the width of a lineage's kernel, once, by the evidence of some labels at ambient rows."""
-    if world.p.trainers.width == "fixed" or world.p.trainers.head != "bayesian" or lineage in world.widths:
-        return
+    """Choose the width of a lineage's kernel by the evidence of some labels at ambient rows."""
     part = slice(None, None, max(1, len(x) // WIDTH_RECORDS))
 
     def evidence(width: float) -> float:
