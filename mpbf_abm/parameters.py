@@ -219,6 +219,11 @@ class SpaceParameters(Group):
     )
     curvature: float = _p("epsilon of a non-linear observation: blocks c are seen as c + epsilon tanh(c)", 0.0, 0, 10)
     view_noise: float = _p("variance share of that noise that differs between observations of one material", 0.0, 0, 1)
+    properties: int = _p("number of properties T; every lab seeks one of them", 1, 1, 64, unit="properties")
+    factors: int = _p(
+        "independent random fields J of which properties are mixtures, where there are several", 4, 1, 64, unit="fields"
+    )
+    relatedness: float = _p("rho_T: share of a property's mixture that all properties have in common", 0.3, 0, 1)
     top_share: float = _p("share of feasible materials that form the top set", 0.01, None, 0.5, gt=0, source=DESIGN)
     dense_share: float = _p("share of families, the largest ones, that count as dense", 0.1, 0, 1, source=DESIGN)
 
@@ -319,6 +324,20 @@ class ModalityParameters(Group):
     simulated_noise: float = _p("noise of a simulated label", 0.05, 0, 5, unit="property sd")
     measured_noise: float = _p(
         "noise of a measured label at difficulty 1", 0.4, 0, 5, unit="property sd", source=fitted(3)
+    )
+    simulated_focus: float = _p(
+        "Zipf exponent of properties among simulated labels, where there are several",
+        0.6,
+        0,
+        5,
+        source="labels of 28 properties by one workflow: effective number 18.5",
+    )
+    measured_focus: float = _p(
+        "Zipf exponent of properties among measured labels",
+        1.2,
+        0,
+        5,
+        source="curves of 169 measured properties: effective number 11",
     )
 
 
@@ -460,6 +479,7 @@ class PlannerParameters(Group):
         unit="experiments/tick",
         source="room to move both ways: found share 0.3 to 0.6",
     )
+    demand: float = _p("Zipf exponent of properties among planners, where there are several", 1.0, 0, 5)
     reinforcement: float = _p("exponent gamma of attention on a family's records", 1.05, -1, 4, source=fitted(4))
     exploration: float = _p("share eps of attention that does not follow reinforcement", 0.1, 0, 1)
     exploration_floor: float = _p("least exploration of any planner, set by policy", 0.0, 0, 1)
@@ -810,6 +830,12 @@ ADDED = {
     "space.curvature": 0.0,
     "space.field": "fourier",
     "space.view_noise": 0.0,
+    "space.properties": 1,
+    "space.factors": 4,
+    "space.relatedness": 0.3,
+    "modalities.simulated_focus": 0.6,
+    "modalities.measured_focus": 1.2,
+    "planners.demand": 1.0,
     "trainers.features_growth": 0.0,
     "trainers.features_most": 400,
     "trainers.corpus": "sample",

@@ -140,6 +140,12 @@ def normal_quantile(u: Float) -> Float:
     return np.asarray(scipy.special.ndtri(np.clip(u, 1e-12, 1 - 1e-12)))
 
 
+def zipf(options: int, exponent: float) -> Float:
+    """Cumulated shares of options whose share falls with their rank to a power (n,)."""
+    share = np.cumsum(np.arange(1.0, options + 1.0) ** -exponent)
+    return np.asarray(share / share[-1])
+
+
 def by_shares(cumulated: Float, u: Float) -> NDArray[np.intp]:
     """Choose options by uniform numbers (...), given their cumulated shares (K,), which rounding may end below 1."""
     return np.minimum(np.searchsorted(cumulated, u, side="right"), len(cumulated) - 1)

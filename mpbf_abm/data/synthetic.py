@@ -41,20 +41,25 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     meso = streams.normal("space.meso", 0, (p.materials, p.meso_dims)).astype(np.float32)
     original = _near_duplicates(p, streams, start, family, quantum, meso)
 
-    smooth = _standard(random_field(streams, "space.property.quantum", quantum, p.ruggedness, p.field))
     joint = np.concatenate([quantum / np.float32(p.ruggedness), meso / np.float32(MESO_LENGTH)], axis=1)
-    cross = _standard(random_field(streams, "space.property.cross", joint, 1.0, p.field))
-    # The cross-scale field keeps a quantum-only mean; what is left of it after removing the
-    # smooth part would be small, so the split by variance share is taken as it stands.
-    seen = np.sqrt(1 - p.cross_scale) * smooth
-    value = seen + np.sqrt(p.cross_scale) * cross
+    value, simulated, proxy = (np.empty((p.properties, p.materials), np.float32) for _ in range(3))
+    smooth, jump = _smooth_parts(p, streams, quantum), np.float32(0)
     if p.phase_jump > 0:
         jump = np.float32(p.phase_jump) * (random_field(streams, "space.phase", quantum, p.ruggedness) > 0)
-        value, seen = value + jump, seen + jump
-    mean, sd = float(value.mean()), float(value.std())
-    value = ((value - mean) / sd).astype(np.float32)
-    bias = bias_field(p, streams, quantum, family, position_factor)
-    simulated = ((seen - np.float32(seen.mean())) / np.float32(sd) + bias).astype(np.float32)
+    for t in range(p.properties):
+        cross = _standard(random_field(streams, named("space.property.cross", t), joint, 1.0, p.field))
+        # The cross-scale field keeps a quantum-only mean; what is left of it after removing the
+        # smooth part would be small, so the split by variance share is taken as it stands.
+        seen = np.sqrt(1 - p.cross_scale) * smooth[t]
+        y = seen + np.sqrt(p.cross_scale) * cross
+        if p.phase_jump > 0:
+            y, seen = y + jump, seen + jump
+        mean, sd = float(y.mean()), float(y.std())
+        value[t] = y = ((y - mean) / sd).astype(np.float32)
+        bias = bias_field(p, streams, quantum, family, position_factor, t)
+        simulated[t] = (seen - np.float32(seen.mean())) / np.float32(sd) + bias
+        other = random_field(streams, named("space.proxy", t), quantum, p.ruggedness)
+        proxy[t] = _standard(other - y * np.float32((other * y).mean() / (y * y).mean()))
 
     dense = largest(sizes, p.dense_share)
     spurious = _spurious(p, streams, value, dense[family])
@@ -63,21 +68,19 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
     makeable = _standard(random_field(streams, "space.feasible", quantum, p.ruggedness))
     makeable = makeable + streams.normal("space.feasible.scatter", 0, p.materials).astype(np.float32)
     feasible = makeable >= np.quantile(makeable, 1 - p.feasible) if p.feasible < 1 else np.ones(p.materials, bool)
-    proxy = random_field(streams, "space.proxy", quantum, p.ruggedness)
-    proxy = proxy - value * np.float32((proxy * value).mean() / (value * value).mean())
     return {
         "descriptors": np.concatenate([quantum, meso, spurious], axis=1),
         "dims": {"quantum": p.quantum_dims, "meso": p.meso_dims, "gauge": p.gauge_dims, "spurious": p.spurious_dims},
         "start": start,
-        "property": value,
-        "simulated": simulated,
+        "property": value.ravel(),
+        "simulated": simulated.ravel(),
         "difficulty": difficulty,
         "feasible": feasible,
-        "proxy": _standard(proxy),
+        "proxy": proxy.ravel(),
         "similarity": knn_similarity(affinity),
         "family_keys": np.arange(p.families, dtype=np.int64),
         "material_keys": np.arange(p.materials, dtype=np.int64),
-        "top": top_set(value, feasible, p.top_share),
+        "top": np.concatenate([top_set(y, feasible, p.top_share) for y in value]),
         "dense": dense,
         "family_names": tuple(f"family {k}" for k in range(p.families)),
         "gauge_amplitude": p.gauge_amplitude,
@@ -94,6 +97,31 @@ def family_rows(materials: int, families: int, exponent: float) -> Int:
     remainder = materials - int(sizes.sum())
     sizes[np.argsort(-(exact - np.floor(exact)), kind="stable")[:remainder]] += 1
     return np.concatenate([[0], np.cumsum(sizes)])
+
+
+def named(draw: str, number: int) -> str:
+    """Return the name of a draw for one of several properties; the first has that which it has alone."""
+    return f"{draw}.{number}" if number else draw
+
+
+def _smooth_parts(p: SpaceParameters, streams: Streams, quantum: Float32) -> list[Float32]:
+    """Return the part of each property that depends on the quantum block alone, of mean 0 and sd 1 (T, N).
+
+    A property alone is one random field. Several are mixtures ``sum_j A_tj f_j`` of J independent ones, with
+    ``A_t = sqrt(rho) a + sqrt(1 - rho) a_t`` of standard normal a and a_t: neighbours in what they depend on, or
+    opposites. One more property changes none of the others.
+    """
+    first = _standard(random_field(streams, "space.property.quantum", quantum, p.ruggedness, p.field))
+    if p.properties == 1:
+        return [first]
+    fields = [first]
+    for j in range(1, p.factors):
+        name = named("space.property.quantum", j)
+        fields.append(_standard(random_field(streams, name, quantum, p.ruggedness, p.field)))
+    common = streams.normal("space.relatedness.common", 0, p.factors)
+    own = streams.normal("space.relatedness.own", 0, (p.properties, p.factors))
+    mixture = np.sqrt(p.relatedness) * common + np.sqrt(1 - p.relatedness) * own
+    return [_standard(sum(np.float32(a) * f for a, f in zip(row, fields, strict=True))) for row in mixture]
 
 
 def random_field(streams: Streams, name: str, x: Float32, length: float, kind: str = "fourier") -> Float32:
@@ -132,15 +160,17 @@ def binned_field(streams: Streams, name: str, x: Float32, length: float) -> Floa
     return np.asarray((out / np.sqrt(GRIDS)).astype(np.float32))
 
 
-def bias_field(p: SpaceParameters, streams: Streams, quantum: Float32, family: Int, position_factor: Float) -> Float32:
-    """Return the simulation bias: offset + family + smooth within families + scatter, by variance shares."""
-    between = position_factor @ streams.normal("space.bias.family", 0, p.families)
+def bias_field(
+    p: SpaceParameters, streams: Streams, quantum: Float32, family: Int, position_factor: Float, number: int = 0
+) -> Float32:
+    """Return a property's simulation bias: offset + family + smooth within families + scatter, by variance shares."""
+    between = position_factor @ streams.normal(named("space.bias.family", number), 0, p.families)
     between = (between - between.mean()) / max(float(between.std()), 1e-9) if p.families > 1 else between * 0
-    smooth = random_field(streams, "space.bias.smooth", quantum, p.bias_length)
+    smooth = random_field(streams, named("space.bias.smooth", number), quantum, p.bias_length)
     # "Within families": the family mean belongs to the family share.
     count = np.bincount(family, minlength=p.families)
     smooth = _standard(smooth - (np.bincount(family, smooth, minlength=p.families) / count)[family].astype(np.float32))
-    scatter = streams.normal("space.bias.scatter", 0, len(quantum)).astype(np.float32)
+    scatter = streams.normal(named("space.bias.scatter", number), 0, len(quantum)).astype(np.float32)
     total = np.sqrt(p.bias_family) * between[family].astype(np.float32) + np.sqrt(p.bias_smooth) * smooth
     total = total + np.sqrt(p.bias_scatter) * scatter
     return np.asarray((p.bias_offset + p.bias_sd * total).astype(np.float32))
@@ -192,10 +222,11 @@ def _near_duplicates(
 
 
 def _spurious(p: SpaceParameters, streams: Streams, value: Float32, dense: NDArray[np.bool_]) -> Float32:
-    """Return columns that follow the property in dense families and a random other material's elsewhere."""
-    other = value[(streams.uniform("space.spurious.other", 0, len(value)) * len(value)).astype(np.int64)]
-    followed = np.where(dense, value, other)[:, None]
-    noise = streams.normal("space.spurious.noise", 0, (len(value), p.spurious_dims)).astype(np.float32)
+    """Return columns that follow properties, in turn, in dense families and a random other material's elsewhere."""
+    count = len(dense)
+    other = value[:, (streams.uniform("space.spurious.other", 0, count) * count).astype(np.int64)]
+    followed = np.where(dense, value, other)[np.arange(p.spurious_dims) % len(value)].T
+    noise = streams.normal("space.spurious.noise", 0, (count, p.spurious_dims)).astype(np.float32)
     rho = p.spurious_correlation
     return np.asarray((p.spurious_amplitude * (rho * followed + np.sqrt(1 - rho * rho) * noise)).astype(np.float32))
 

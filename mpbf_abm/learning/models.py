@@ -84,12 +84,12 @@ class Diagnosis:
 
 @dataclass
 class FoundationModel:
-    """A published model and its use since.
+    """A published model of one property and its use since. Those of other properties may stand on the same encoder.
 
     Attributes
     ----------
-    trainer, lineage, trained : int
-        Who trained it, whose encoder it has, and when.
+    trainer, property, lineage, trained : int
+        Who trained it, what it predicts, whose encoder it has, and when.
     objective : str
     scale, invariance : float
     encoder : Encoder
@@ -121,6 +121,7 @@ class FoundationModel:
     """
 
     trainer: int
+    property: int
     lineage: int
     trained: int
     objective: str

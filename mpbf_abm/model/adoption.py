@@ -18,14 +18,15 @@ def adopt(world: World) -> None:
     """Let planners reconsider which models they depend on."""
     p, planners, registry = world.p.planners, world.planners, world.registry
     links = world.infrastructure.lab_models
-    served = registry.published() & world.infrastructure.working_models()
+    works = world.infrastructure.working_models()
+    served = (registry.covered() & works)[planners.property]
     if not served.any():
         return
     u = world.uniform("planner.reconsider", planners, 1)[:, 0]
     review = (
         (u < p.adoption_rate)
         | (links[:, 0] == NONE)
-        | (links == NONE).any(axis=1) & (served.sum() > (links != NONE).sum(axis=1))
+        | (links == NONE).any(axis=1) & (served.sum(axis=1) > (links != NONE).sum(axis=1))
     )
     if p.entry:
         waiting = np.flatnonzero(links[:, 0] == NONE)
@@ -35,48 +36,54 @@ def adopt(world: World) -> None:
         return
     if p.adoption == "utility":
         useful, own = utility(world)
-        weight = np.where(served, useful[rows], -np.inf)
+        weight = np.where(served[rows], useful[rows], -np.inf)
         # Between models of equal use taste decides (rounded, since sums of decimals are not exact).
         order = np.lexsort((~own[rows], -np.round(weight, 9)), axis=1)[:, : links.shape[1]]
         chosen = np.where(np.isneginf(np.take_along_axis(weight, order, axis=1)), NONE, order)
         chosen = np.pad(chosen, ((0, 0), (0, links.shape[1] - chosen.shape[1])), constant_values=NONE)
     else:
-        clocks = world.clocks("planner.adopt", planners, len(served))[rows][:, world.trainers.slots]
+        clocks = world.clocks("planner.adopt", planners, len(works))[rows][:, world.trainers.slots]
         # Who only has a place to fill keeps the links it has.
         keep = np.where((u < p.adoption_rate)[:, None], NONE, links)[rows]
-        chosen = choose_links(clocks, adoption_weights(world, rows) * served, links.shape[1], keep)
+        chosen = choose_links(clocks, adoption_weights(world, rows) * served[rows], links.shape[1], keep)
     newly = chosen[:, 0] != links[rows, 0]
-    registry.adoptions += users(chosen[newly, 0], len(served))
+    registry.adoptions += users(chosen[newly, 0], len(works))
     links[rows] = chosen
-    registry.adopters = users(links[:, 0], len(served))
+    for t in range(len(registry.users)):
+        registry.users[t] = users(links[planners.property == t, 0], len(works))
 
 
 def adoption_weights(world: World, rows: Int) -> Float:
-    """Weight of each model for some planners: track record, shared with collaborators, and popularity (n, M)."""
+    """Weight of each model for some planners: track record, shared with collaborators, and popularity (n, M).
+
+    Both are of the planner's own property: of collaborators that seek it too, and of planners that do.
+    """
     p, planners = world.p.planners, world.planners
     near = world.collaborators[rows]
     share = 1.0 / max(1, near.shape[1])
+    alike = (planners.property[near] == planners.property[rows, None])[..., None]
 
     def shared(record: Float) -> Float:
-        return np.asarray(record[rows] + share * record[near].sum(axis=1))
+        theirs = record[near] if world.space.properties == 1 else record[near] * alike
+        return np.asarray(record[rows] + share * theirs.sum(axis=1))
 
     hits, misses = shared(planners.hits), shared(planners.misses)
     track = ((1 + hits) / (2 + hits + misses)) ** p.selectivity
-    popular = world.registry.adopters + 1.0
+    popular = world.registry.users[planners.property[rows]] + 1.0
     track = track / track.sum(axis=1, keepdims=True)
-    return np.asarray((1 - p.social) * track + p.social * popular / popular.sum())
+    return np.asarray((1 - p.social) * track + p.social * popular / popular.sum(axis=1, keepdims=True))
 
 
 def utility(world: World) -> tuple[Float, NDArray[np.bool_]]:
     """Return ``g_{type,m} + r n_m`` (Arthur 1989), and which model is to each planner's taste (L, M)."""
     p, planners = world.p.planners, world.planners
-    models = len(world.registry.models)
+    models = len(world.trainers)
     types = max(1, len(p.utility_gaps))
     taste = np.zeros((types, models))
     for k, gap in enumerate(p.utility_gaps[:models]):
         taste[k, world.trainers.slots == k] = gap
     kind = (planners.by_row(world.streams.uniform("planner.type", 0, len(planners))) * types).astype(np.int64)
-    return taste[kind] + p.utility_returns * world.registry.adopters, kind[:, None] == world.trainers.slots
+    return taste[kind] + p.utility_returns * world.registry.users[planners.property], kind[:, None] == world.trainers.slots
 
 
 def choose_collaborators(streams: Streams, labs: int, neighbours: int) -> Int:
@@ -107,7 +114,7 @@ def keep_track(world: World, results: Experiments) -> None:
     p, planners = world.p.planners, world.planners
     made = ~np.isnan(results.observed)
     tested = made & (results.model >= 0) & ~np.isnan(results.predicted)
-    spot = (results.planner[tested], results.model[tested])
+    spot = (results.planner[tested], results.model[tested] % max(1, len(world.trainers)))
     width = INTERVAL * np.sqrt(results.claimed_sd[tested] ** 2 + results.variance[tested])
     inside = np.abs(results.observed[tested] - results.predicted[tested]) <= width
     np.add.at(planners.hits, spot, inside.astype(np.float64))

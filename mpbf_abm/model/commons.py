@@ -26,6 +26,7 @@ COLUMNS: dict[str, Any] = {
     "key": np.uint64,
     "material": np.int64,
     "family": np.int32,
+    "property": np.int8,
     "modality": np.int8,
     "value": np.float32,
     "variance": np.float32,
@@ -39,7 +40,7 @@ COLUMNS: dict[str, Any] = {
     "retracted": np.bool_,
     "alive": np.bool_,
 }
-UNMARKED = dict.fromkeys(("federated", "corrupted", "audited", "retracted"), False)
+UNMARKED: dict[str, Any] = {"property": 0} | dict.fromkeys(("federated", "corrupted", "audited", "retracted"), False)
 SHRINK = 5.0  # overlaps at which an estimated bias counts half
 
 
@@ -62,10 +63,10 @@ def distinct(numbers: Int) -> Int:
 
 @kernel
 def harmonise(
-    value: NDArray[np.float32], modality: NDArray[np.int8], family: NDArray[np.int32], bias: Float
+    value: NDArray[np.float32], modality: NDArray[np.int8], cell: NDArray[np.integer[Any]], bias: Float
 ) -> NDArray[np.float32]:
-    """Values (n,) less the bias of their families (K,), as far as labels of their modality are simulated."""
-    return np.asarray(value - SIMULATED_SHARE[modality] * bias[family], np.float32)
+    """Values (n,) less the bias of their cells (T K,), as far as labels of their modality are simulated."""
+    return np.asarray(value - SIMULATED_SHARE[modality] * bias[cell], np.float32)
 
 
 @kernel
@@ -75,7 +76,7 @@ def overlaps(both: Bool, weight: Float, value: Float) -> tuple[Float, Float, Flo
     Parameters
     ----------
     both : bool (m,)
-        Materials with labels of both kinds.
+        Pairs of a property and a material with labels of both kinds.
     weight, value : float (m, 3)
         Sums of precisions, and of precisions times labels, by fidelity.
     """
@@ -105,10 +106,10 @@ class Commons:
     down : bool (R,)
         Repositories that do not answer: the one place that says so.
         Whoever changes it, or the truth, calls :meth:`notice`.
-    tested : bool (N,)
-        Materials with a published measured label or a published failure.
-    untested : int (K,)
-        Materials of each family not yet in ``tested``.
+    tested : bool (T N,)
+        Pairs of a property and a material with a published measured label; of all properties after a published failure.
+    untested : int (T K,)
+        Materials of each family that are not yet tested for each property.
     """
 
     def __init__(
@@ -124,25 +125,25 @@ class Commons:
         self._working = np.ones(repositories, bool)
         self._property = self.truth.property
         self.counts = np.zeros((repositories + 1, space.families), np.int64)
-        self.tested = np.zeros(space.size, bool)
-        self.untested = space.family_sizes.copy()
+        pairs, cells = space.properties * space.size, space.properties * space.families
+        self.tested = np.zeros(pairs, bool)
+        self.untested = np.tile(space.family_sizes, space.properties)
         self._visible = self.mass.copy()
         self._indexed = 0  # records in the material index
         self._hashed = 0  # records with a uniform
-        n = space.size
         # Sparse in memory: pages of zeros without a write are never allocated. Counts say
         # where labels are, since sums of precisions leave residues when records go.
-        self.labels = np.zeros((n, repositories + 1, len(FIDELITIES)), np.int32)
+        self.labels = np.zeros((pairs, repositories + 1, len(FIDELITIES)), np.int32)
         self.precision = np.zeros(self.labels.shape)
         self.precision_value = np.zeros(self.labels.shape)
-        self.material_records = np.zeros(n, np.int32)
+        self.material_records = np.zeros(space.size, np.int32)
         self.distinct = np.zeros(space.families, np.int64)
         self._modality_counts = np.zeros(len(FIDELITY), np.int64)
-        self._gap = np.full(n, np.nan)
-        self._close = np.zeros(n)
-        self._close_weight = np.zeros(n)
-        self._gap_sum = np.zeros(space.families)
-        self._gap_count = np.zeros(space.families)
+        self._gap = np.full(pairs, np.nan)
+        self._close = np.zeros(pairs)
+        self._close_weight = np.zeros(pairs)
+        self._gap_sum = np.zeros(cells)
+        self._gap_count = np.zeros(cells)
         self._close_sum = self._close_total = 0.0
         self._agree_sum = self._agree_total = 0.0
 
@@ -178,16 +179,27 @@ class Commons:
         else:
             self.recount()
         modality, origin = values["modality"], values["origin"]
-        is_test = (FIDELITY[modality] == MEASURED) & (origin != GENERATED) | (origin == FAILED)
-        if is_test.any():
-            self.know(material[is_test] if np.ndim(is_test) else material)
+        failed = np.broadcast_to(origin == FAILED, material.shape)
+        tests = (FIDELITY[modality] == MEASURED) & (origin != GENERATED) | failed
+        if tests.any():
+            self.know(self.tests(self.pairs(rows)[tests], failed[tests]))
         return rows
 
-    def know(self, materials: Int) -> None:
-        """Mark materials as publicly tested."""
-        fresh = distinct(materials[~self.tested[materials]])
+    def tests(self, pairs: Int, failed: Bool) -> Int:
+        """Pairs that tests of some pairs speak of: a material that could not be made has no property at all."""
+        if self.space.properties == 1 or not failed.any():
+            return pairs
+        return np.concatenate([pairs[~failed], self.space.each(pairs[failed] % self.space.size)])
+
+    def know(self, pairs: Int) -> None:
+        """Mark pairs as publicly tested."""
+        fresh = distinct(pairs[~self.tested[pairs]])
         self.tested[fresh] = True
-        np.subtract.at(self.untested, self.space.family[fresh], 1)
+        np.subtract.at(self.untested, self.space.cells(fresh), 1)
+
+    def pairs(self, rows: Int | slice) -> Int:
+        """Pairs of property and material that records are of (n,)."""
+        return self.space.pairs(self.property[rows], self.material[rows])
 
     def remove(self, rows: Int, *, retracted: bool = False) -> None:
         """Take records out (obsolete or retracted); their tests stay known."""
@@ -311,46 +323,45 @@ class Commons:
         if len(turned):
             np.add.at(self.distinct, self.space.family[distinct(turned)], sign)
         home, value, variance = self._home(rows), self.value[rows], self.variance[rows]
+        pair = self.pairs(rows)
         if not labelled.all():
-            material, modality, home, value, variance = (
-                a[labelled] for a in (material, modality, home, value, variance)
-            )
+            pair, modality, home, value, variance = (a[labelled] for a in (pair, modality, home, value, variance))
         weight = sign / np.maximum(variance.astype(np.float64), 1e-6)
-        spot = (material * (self.repositories + 1) + home) * len(FIDELITIES) + FIDELITY[modality]
+        spot = (pair * (self.repositories + 1) + home) * len(FIDELITIES) + FIDELITY[modality]
         np.add.at(self.labels.reshape(-1), spot, np.int32(sign))
         np.add.at(self.precision.reshape(-1), spot, weight)
         np.add.at(self.precision_value.reshape(-1), spot, weight * value)
-        self._weigh(material, value, weight)
-        self._reconcile(material)
+        self._weigh(pair, value, weight)
+        self._reconcile(pair)
 
-    def _weigh(self, material: Int, value: NDArray[np.float32], weight: Float) -> None:
+    def _weigh(self, pair: Int, value: NDArray[np.float32], weight: Float) -> None:
         """Add labels to the sums of agreement with the property in force."""
-        agree = np.exp(-0.5 * (value - self._property[material]).astype(np.float64) ** 2)
+        agree = np.exp(-0.5 * (value - self._property[pair]).astype(np.float64) ** 2)
         self._agree_sum += float(weight @ agree)
         self._agree_total += float(weight.sum())
 
-    def _overlap(self, materials: Int, rows: Any) -> Bool:
-        """Return which materials have simulated and measured labels in some repositories."""
-        count = self.labels[materials][:, rows].sum(axis=1)
+    def _overlap(self, pairs: Int, rows: Any) -> Bool:
+        """Return which pairs have simulated and measured labels in some repositories."""
+        count = self.labels[pairs][:, rows].sum(axis=1)
         return np.asarray((count[:, SIMULATED] > 0) & (count[:, MEASURED] > 0))
 
-    def _reconcile(self, materials: Int) -> None:
-        """Bring the overlaps of simulated and measured labels up to date for some materials."""
+    def _reconcile(self, pairs: Int) -> None:
+        """Bring the overlaps of simulated and measured labels up to date for some pairs."""
         rows: Any = slice(None) if self._working.all() else np.append(self._working, self._working.any())
 
-        materials = distinct(materials[self._overlap(materials, rows) | ~np.isnan(self._gap[materials])])
-        if not len(materials):
+        pairs = distinct(pairs[self._overlap(pairs, rows) | ~np.isnan(self._gap[pairs])])
+        if not len(pairs):
             return  # as for most records
-        both = self._overlap(materials, rows)
-        weight, value = (a[materials][:, rows].sum(axis=1) for a in (self.precision, self.precision_value))
+        both = self._overlap(pairs, rows)
+        weight, value = (a[pairs][:, rows].sum(axis=1) for a in (self.precision, self.precision_value))
         gap, close, total = overlaps(both, weight, value)
-        family, old = self.space.family[materials], self._gap[materials]
+        cell, old = self.space.cells(pairs), self._gap[pairs]
         had = ~np.isnan(old)
-        np.add.at(self._gap_sum, family, np.where(both, gap, 0.0) - np.where(had, old, 0.0))
-        np.add.at(self._gap_count, family, both.astype(np.float64) - had)
-        self._close_sum += float(np.add.reduce(close - self._close[materials]))
-        self._close_total += float(np.add.reduce(total - self._close_weight[materials]))
-        self._gap[materials], self._close[materials], self._close_weight[materials] = gap, close, total
+        np.add.at(self._gap_sum, cell, np.where(both, gap, 0.0) - np.where(had, old, 0.0))
+        np.add.at(self._gap_count, cell, both.astype(np.float64) - had)
+        self._close_sum += float(np.add.reduce(close - self._close[pairs]))
+        self._close_total += float(np.add.reduce(total - self._close_weight[pairs]))
+        self._gap[pairs], self._close[pairs], self._close_weight[pairs] = gap, close, total
         if not self._gap_count.any():
             self._close_sum = self._close_total = 0.0  # no overlap, no residue
 
@@ -362,18 +373,20 @@ class Commons:
         return self.distinct
 
     def estimated_bias(self) -> Float:
-        """Mean simulation bias of each family as overlaps allow, shrunk to the overall mean (K,)."""
+        """Mean simulation bias of each cell as overlaps allow, shrunk to the mean of its property (T K,)."""
         self._settle()
-        overall = self._gap_sum.sum() / (self._gap_count.sum() + SHRINK)
-        family = (self._gap_sum - self._gap_count * overall) / (self._gap_count + SHRINK)
-        return np.asarray(overall + family)
+        total, count = self.space.by_property(self._gap_sum), self.space.by_property(self._gap_count)
+        overall = total.sum(axis=1, keepdims=True) / (count.sum(axis=1, keepdims=True) + SHRINK)
+        family = (total - count * overall) / (count + SHRINK)
+        return np.asarray((overall + family).ravel())
 
     def harmonised(self, rows: Int, strength: float) -> NDArray[np.float32]:
         """Values of some records after subtracting `strength` times the estimated bias."""
         value = self.value[rows]
         if strength == 0:
             return value
-        return harmonise(value, self.modality[rows], self.family[rows], strength * self.estimated_bias())
+        cells = self.space.cells(self.pairs(rows))
+        return harmonise(value, self.modality[rows], cells, strength * self.estimated_bias())
 
     def perceived_fidelity(self, prior: float) -> float:
         """Fidelity of simulated labels judged by the measured labels in view.
@@ -398,4 +411,4 @@ class Commons:
         self._agree_sum = self._agree_total = 0.0
         rows = np.flatnonzero(self.alive & (self.origin != FAILED))
         weight = 1.0 / np.maximum(self.variance[rows].astype(np.float64), 1e-6)
-        self._weigh(self.material[rows], self.value[rows], weight)
+        self._weigh(self.pairs(rows), self.value[rows], weight)

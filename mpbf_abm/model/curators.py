@@ -12,9 +12,17 @@ from mpbf_abm.arrays import Float, Float32, Int
 from mpbf_abm.model import modalities
 from mpbf_abm.model.assimilation import budget_response, coverage, delta_b
 from mpbf_abm.model.attention import attention, covering
-from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, record_keys
+from mpbf_abm.model.commons import CURATOR, FAILED, GENERATED, SIMULATION, distinct, record_keys
 from mpbf_abm.model.coupling import pseudo_label
-from mpbf_abm.model.modalities import CRYSTAL_GRAPHS, FIDELITY, MEASURED, SIMULATED, SPECTROSCOPY, label
+from mpbf_abm.model.modalities import (
+    CRYSTAL_GRAPHS,
+    FIDELITY,
+    MEASURED,
+    SIMULATED,
+    SPECTROSCOPY,
+    label,
+    labelled_property,
+)
 from mpbf_abm.model.steering import log_weights
 from mpbf_abm.model.world import CohortAgent, Curators, Signals, World, checked, note_discoveries
 from mpbf_abm.streams import by_shares, normal_quantile, race
@@ -156,16 +164,20 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
         labelled = np.where(swapped, world.space.member(world.space.family[material], u[:, 5]), material)
         another = (modality + 1 + (u[:, 5] * 5).astype(np.int64)) % 6
         stored = np.where(bad & ~swapped & ~twice, another, modality).astype(np.int8)
-    z = normal_quantile(u[:, 3])
-    value, variance = label(world.p.modalities, world.truth, world.space.difficulty, labelled, modality, z)
-    origin = np.full(len(agent), SIMULATION, np.int8)
-    slots = curators.slots[agent]
+    z, slots, space = normal_quantile(u[:, 3]), curators.slots[agent], world.space
     keys = record_keys(CURATOR, slots, world.tick, wave)
+    sought = labelled_property(world.p.modalities, world.streams, space.properties, keys, modality)
+    pairs = space.pairs(sought, labelled)
+    value, variance = label(world.p.modalities, world.truth, space.difficulty, pairs, modality, z)
+    origin = np.full(len(agent), SIMULATION, np.int8)
     if world.p.coupling.pseudo_share > 0:
-        generate(world, keys, material, modality, u[:, 6], value, variance, origin)
+        chosen = np.flatnonzero((FIDELITY[modality] == SIMULATED) & (u[:, 6] < world.p.coupling.pseudo_share))
+        for t in distinct(sought[chosen]).tolist():
+            generate(world, keys, material, chosen[sought[chosen] == t], t, value, variance, origin)
     records: dict[str, Any] = {
         "key": keys,
         "material": material,
+        "property": sought,
         "modality": stored,
         "value": value,
         "variance": variance,
@@ -185,33 +197,31 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
     world.signals.generated = int((origin == GENERATED).sum())
     measured = (FIDELITY[modality] == MEASURED) & (FIDELITY[stored] == MEASURED)
     world.totals.measured_acquisitions += int(measured.sum())
-    note_discoveries(world, material[measured])
+    note_discoveries(world, space.pairs(sought[measured], material[measured]))
 
 
 def generate(
     world: World,
     keys: NDArray[np.uint64],
     material: Int,
-    modality: NDArray[np.int8],
-    u: Float,
+    rows: Int,
+    number: int,
     value: Float32,
     variance: Float32,
     origin: NDArray[np.int8],
 ) -> None:
-    """Replace a share of simulated labels by a model's predictions (in place)."""
-    c = world.p.coupling
-    rows = np.flatnonzero((FIDELITY[modality] == SIMULATED) & (u < c.pseudo_share))
-    served = world.models()
-    if not len(rows) or not served:
+    """Replace simulated labels of one property by predictions of its most used model (in place)."""
+    c, slots, users = world.p.coupling, world.trainers.slots, world.registry.users[number]
+    served = [(i % len(slots), m) for i, m in world.models() if m.property == number]
+    if not served:
         return
-    slots, adopters = world.trainers.slots, world.registry.adopters
-    _, model = max(served, key=lambda pair: (adopters[pair[0]], -slots[pair[0]]))
+    _, model = max(served, key=lambda pair: (users[pair[0]], -slots[pair[0]]))
     gauge = world.streams.record_normal("curator.generate.gauge", keys[rows], world.space.view_dims)
     phi = model.features(world.space.ambient_rows(material[rows], gauge))
     predicted, spread = model.head.predict(phi)
     mean = model.head.offset
     if model.simulated_base:
-        base = world.truth.simulated[material[rows]]
+        base = world.truth.simulated[world.space.pairs(number, material[rows])]
         predicted, mean = predicted + base, mean + float(base.mean())
     value[rows] = pseudo_label(predicted, mean if c.pseudo_anchor == "model" else 0.0, c.pseudo_gain)
     if c.pseudo_noise:
@@ -258,10 +268,10 @@ def audit(world: World, works: NDArray[np.bool_]) -> None:
 def remeasure(world: World, rows: Int) -> None:
     """Turn records into measured ones: value y + noise, variance of that noise."""
     commons = world.commons
-    material = commons.material[rows]
+    pairs = commons.pairs(rows)
     modality = np.full(len(rows), SPECTROSCOPY, np.int8)
     z = normal_quantile(world.streams.record_uniform("curator.audit.noise", commons.key[rows], world.tick))
-    value, variance = label(world.p.modalities, world.truth, world.space.difficulty, material, modality, z)
+    value, variance = label(world.p.modalities, world.truth, world.space.difficulty, pairs, modality, z)
     commons.rewrite(rows, value, variance, modality=modality, audited=True, corrupted=False)
-    commons.know(material)
-    note_discoveries(world, material)
+    commons.know(pairs)
+    note_discoveries(world, pairs)

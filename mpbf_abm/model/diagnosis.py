@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+from typing import Any
+
 import numpy as np
 
 from mpbf_abm.arrays import Float, Int
-from mpbf_abm.learning.encoders import descriptor_encoder, train_encoder
+from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encoder
 from mpbf_abm.learning.models import Diagnosis, FoundationModel, Panel
 from mpbf_abm.model.abstraction import (
     captured,
@@ -22,6 +24,7 @@ from mpbf_abm.model.training import (
     choose_width,
     encode,
     encoder_rows,
+    feature_count,
     feature_map,
     fit,
     fitted,
@@ -57,9 +60,9 @@ def draw_panel(world: World, tick: int) -> Panel:
     return Panel(materials, x, clear, part, x_turned, tick)
 
 
-def diagnose(world: World, model: FoundationModel) -> Diagnosis:
-    """Measure A and T of a fresh model on the panel."""
-    f, space, panel, encoder = world.p.layers, world.space, model.panel, model.encoder
+def judge_encoder(world: World, encoder: Encoder, panel: Panel) -> tuple[Float, Float, float]:
+    """Measure what an encoder keeps on a panel: causal variance and invariance (K,), and the share of meso it loses."""
+    space = world.space
     K, B = panel.materials.shape
     x, z = encoder.seen(panel.clear)
     shown = z if panel.clear is panel.x else encoder.seen(panel.x)[1]
@@ -67,12 +70,21 @@ def diagnose(world: World, model: FoundationModel) -> Diagnosis:
     block = space.ambient["gauge"]
     gauge_rows = encoder.directions[block] * encoder.input_scale[block, None] * space.gauge_sd
     invariance = invariant(z.reshape(K, B, -1), gauge_rows)
+    return causal, invariance, 1.0 - explained(x[:, space.ambient["meso"]], shown)
+
+
+def diagnose(world: World, model: FoundationModel, shared: dict[tuple[Any, ...], Any]) -> Diagnosis:
+    """Measure A and T of a fresh model on the panel; what belongs to its encoder is measured once."""
+    f, space, panel, encoder = world.p.layers, world.space, model.panel, model.encoder
+    K, key = space.families, ("diagnosis", id(encoder))
+    if key not in shared:
+        shared[key] = judge_encoder(world, encoder, panel)
+    causal, invariance, lost_meso = shared[key]
     R = causal * invariance
-    y = world.truth.property[panel.materials.ravel()]
+    y = world.truth.property[space.pairs(model.property, panel.materials.ravel())]
     gap = model.panel_mean.ravel() - y
     mse, variance = float(np.mean(gap * gap)), float(y.var()) or 1.0
-    lost_meso = 1.0 - explained(x[:, space.ambient["meso"]], shown)
-    reached = max(0.0, 1.0 - mse / variance) / ceiling(world, model.records, model.weights.shape[1])
+    reached = max(0.0, 1.0 - mse / variance) / ceiling(world, model)
     u = (lost_meso, float(np.clip(1.0 - reached, 0.0, 1.0)))
     uniform = np.full(K, 1.0 / K)
     T, slope = tradeoff_of(f, model.scale, model.invariance, lost_meso)
@@ -113,20 +125,25 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     rows = training_rows(world, world.infrastructure.trainer_sources(model.trainer), 1.0)
     corpus = encoder_rows(world, model.trainer, rows)
     encoder = encode(world, corpus, model.objective, world.p.trainers.latent_dims, model.invariance)
+    rows = rows[world.commons.property[rows] == model.property]
     weights, phase = head_features(world, encoder, model.lineage, 1.0, len(rows))
-    head, materials = fit(world, rows, weights, phase), model.panel.materials.ravel()
+    head, pairs = fit(world, rows, weights, phase), world.space.pairs(model.property, model.panel.materials.ravel())
     mean = head.centred(head.features(model.panel.x, weights, phase)) + np.float32(head.offset)
     if model.simulated_base:
-        mean = mean + world.truth.simulated[materials]
-    return float(np.mean((mean - world.truth.property[materials]) ** 2))
+        mean = mean + world.truth.simulated[pairs]
+    return float(np.mean((mean - world.truth.property[pairs]) ** 2))
 
 
-def ceiling(world: World, records: int, p: int) -> float:
+def ceiling(world: World, model: FoundationModel) -> float:
     """R^2 of the same head on the true causal descriptors with as many measured labels, uniformly drawn.
 
-    Descriptors are those without noise. Computed once for each power-of-two class of sample size.
+    Descriptors are those without noise. Computed once for each power-of-two class of sample size; of several
+    properties, which have one law, for the first.
     """
-    known = 2 ** round(math.log2(max(2, records))), p, world.p.modalities.measured_noise
+    size, p = 2 ** round(math.log2(max(2, model.records))), model.weights.shape[1]
+    if world.p.trainers.features_growth:
+        p = feature_count(world.p.trainers, model.scale, size)
+    known = size, p, world.p.modalities.measured_noise
     if known not in world.ceilings:
         world.ceilings[known] = measured_ceiling(world, *known)
     return world.ceilings[known]
@@ -134,7 +151,7 @@ def ceiling(world: World, records: int, p: int) -> float:
 
 def measured_ceiling(world: World, size: int, p: int, noise_sd: float) -> float:
     """Fit a head of p features on some labels of true causal descriptors, and return its R^2 on a panel."""
-    space, truth = world.space, world.truth.property
+    space, truth = world.space, world.space.by_property(world.truth.property)[0]
     u = world.streams.uniform("ceiling.sample", 0, size)
     sample = np.argsort(space.material_keys)[(u * space.size).astype(np.int64)]
     noise = world.streams.normal("ceiling.noise", 0, size) * noise_sd

@@ -13,11 +13,11 @@ from mpbf_abm.model.adoption import choose_collaborators
 from mpbf_abm.model.commons import FOUNDER, LITERATURE, Commons, record_keys
 from mpbf_abm.model.links import Infrastructure, Registry
 from mpbf_abm.model.materials import MaterialsSpace, Truth
-from mpbf_abm.model.modalities import FIDELITY, MEASURED, label
+from mpbf_abm.model.modalities import FIDELITY, MEASURED, label, labelled_property
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import Curators, Planners, Trainers, World, start_counting
 from mpbf_abm.parameters import Parameters
-from mpbf_abm.streams import Streams, by_shares, normal_quantile, race
+from mpbf_abm.streams import Streams, by_shares, normal_quantile, race, zipf
 
 DISTINCT = 64  # so many founding records of a pool are of distinct materials
 
@@ -75,7 +75,7 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
         truth=truth,
         commons=commons,
         infrastructure=Infrastructure(commons.down, M, L, p.infrastructure.providers, p.infrastructure.need),
-        registry=Registry(M),
+        registry=Registry(M, space.properties),
         curators=Curators.begin(p, p.curators.count),
         trainers=Trainers.begin(p, M),
         planners=Planners.begin(p, L),
@@ -84,8 +84,11 @@ def found_community(p: Parameters, streams: Streams, space: MaterialsSpace) -> W
         health_models=np.ones(M),
         experiments=np.zeros(space.families, np.int64),
         experiments_before=np.zeros(space.families, np.int64),
-        reference=float(np.quantile(space.property, 0.9)),
+        reference=np.array([np.quantile(y, 0.9) for y in space.by_property(space.property)]),
     )
+    if space.properties > 1:
+        u = world.uniform("planner.property", world.planners, 1)[:, 0]
+        world.planners.property[...] = by_shares(zipf(space.properties, p.planners.demand), u)
     if M:
         world.collaborators = choose_collaborators(streams, L, p.planners.neighbours)
     found_records(world)
@@ -113,12 +116,16 @@ def found_records(world: World) -> None:
         material = np.resize(order[:n], n)
     mix = np.asarray(p.curators.modality_mix) / sum(p.curators.modality_mix)
     modality = by_shares(np.cumsum(mix), u[:, 2]).astype(np.int8)
-    value, variance = label(p.modalities, world.truth, space.difficulty, material, modality, normal_quantile(u[:, 3]))
+    keys = record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF)
+    sought = labelled_property(p.modalities, streams, space.properties, keys, modality)
+    pairs, z = space.pairs(sought, material), normal_quantile(u[:, 3])
+    value, variance = label(p.modalities, world.truth, space.difficulty, pairs, modality, z)
     # Repositories start unequal, as real ones are: Zipf sizes.
     share = np.cumsum(1.0 / np.arange(1, world.commons.repositories + 1))
     world.commons.append(
-        key=record_keys(FOUNDER, np.arange(n) >> 15, 0, np.arange(n) & 0x7FFF),
+        key=keys,
         material=material,
+        property=sought,
         modality=modality,
         value=value,
         variance=variance,

@@ -263,7 +263,8 @@ def registered(column: str, world: World) -> float:
 def usage(world: World) -> list[tuple[float, FoundationModel]]:
     """Served models with their share of adopters (equal shares before any adoption)."""
     served = world.models()
-    weight = np.array([world.registry.adopters[i] for i, _ in served], np.float64)
+    users = world.registry.users.ravel()
+    weight = np.array([users[i] for i, _ in served], np.float64)
     if not weight.sum():
         weight = np.ones(len(served))
     return [(float(w), m) for w, (_, m) in zip(weight / max(weight.sum(), 1), served, strict=True) if w > 0]
@@ -286,17 +287,18 @@ def discovery(world: World, r: Experiments | None) -> dict[str, float]:
         "acceleration_factor": ratio(found * (pool + 1) / (existing + 1), spent),
         "enhancement_factor": ratio(ratio(found, existing), spent / pool),
         "unsteered_share": ratio(t.unsteered, t.done),
-        "best_found": d.best,
+        "best_found": average(d.best),
     }
     if r is None:
         return out
     seen = r.observed[~np.isnan(r.observed)]
-    hits = int((world.truth.top & world.space.feasible)[np.unique(r.material[r.published])].sum())
+    tested = np.unique(world.space.pairs(r.property, r.material)[r.published])
+    hits = int((world.truth.top[tested] & world.space.feasible[tested % world.space.size]).sum())
     tests = max(1, int(r.published.sum()))
     prevalence = max(existing - found + hits, 1) / max(1, int(world.commons.untested.sum()) + tests)
     return out | {
         "discovery_acceleration": hits / tests / prevalence,
-        "hit_rate_frozen": share_of(seen > world.reference),
+        "hit_rate_frozen": share_of(seen > world.reference[r.property[~np.isnan(r.observed)]]),
         "hit_rate_moving": float((seen > moving_reference(world)).mean()) if len(seen) else NAN,
         "novelty": float((world.experiments_before[r.family] == 0).mean()),
     }
@@ -351,13 +353,13 @@ def errors(world: World, use: list[tuple[float, FoundationModel]]) -> Errors:
     if len({m.panel_mean.shape for m in models}) > 1:  # a policy has changed the size of panels
         parts = [errors(world, [one]) for one in use]
         return Errors(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    materials = np.array([m.panel.materials for m in models])
+    pairs = np.array([world.space.pairs(m.property, m.panel.materials) for m in models])
     return panel_errors(
         np.array([m.panel_mean for m in models]),
         np.array([m.panel_variance for m in models]),
         np.array([m.overconfidence for m in models]),
-        world.truth.property[materials],
-        world.truth.simulated[materials],
+        world.truth.property[pairs],
+        world.truth.simulated[pairs],
         np.array([m.corpus for m in models]),
     )
 
@@ -519,7 +521,7 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
             "tradeoff": d.tradeoff,
             "tradeoff_measured": d.tradeoff_measured,
             "tradeoff_rank": 0.0,  # is of all models; how many columns there are moves the last bit of sums
-            "steering": steering_of(f, agreement(median, world.truth.mad), world.p.coupling.correction, d.tradeoff),
+            "steering": steering_of(f, agreement(median, world.truth.mad[m.property]), world.p.coupling.correction, d.tradeoff),
             "steering_perceived": perceived_steering(world, m),
             "scale": m.scale,
         }
@@ -556,9 +558,9 @@ def selection(world: World, r: Experiments | None) -> dict[str, float]:
     """Return what choices gain over this tick's steered experiments: chosen minus mean of candidates."""
     if r is None or not (r.model >= 0).any() or r.candidates.shape[1] < 2:
         return {}
-    at, values = np.arange(len(r.pick)), world.truth.property[r.candidates]
-
-    of = {"drift": r.expected - values, "value_gain": values, "proxy_gain": world.space.proxy[r.candidates]}
+    pairs = world.space.pairs(r.property[:, None], r.candidates)
+    at, values = np.arange(len(r.pick)), world.truth.property[pairs]
+    of = {"drift": r.expected - values, "value_gain": values, "proxy_gain": world.space.proxy[pairs]}
     return {name: float((x[at, r.pick] - x.mean(axis=1))[r.model >= 0].mean()) for name, x in of.items()}
 
 
@@ -608,7 +610,7 @@ def infrastructure(world: World) -> dict[str, float]:
     if len(rows):
         hits, misses = planners.hits[rows, in_use[rows]], planners.misses[rows, in_use[rows]]
         trust = average((1 + hits) / (2 + hits + misses))
-    sizes = world.space.family_sizes
+    sizes, bias = world.space.family_sizes, world.space.by_property(world.commons.estimated_bias())
     return {
         "repositories_working": share_of(i.working_repositories()),
         "models_working": share_of(i.working_models() & world.registry.published()),
@@ -619,5 +621,5 @@ def infrastructure(world: World) -> dict[str, float]:
         "funding": float(np.add.reduce(planners.funding)) if len(planners) else NAN,
         "compute": float(np.add.reduce(world.trainers.compute)) if len(world.trainers) else NAN,
         "trust": trust,
-        "corpus_bias": float(world.commons.estimated_bias() @ sizes / np.add.reduce(sizes)),
+        "corpus_bias": average(bias @ sizes / np.add.reduce(sizes)),
     }

@@ -376,37 +376,55 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """One entry per trainer: its latest published model and how it is used.
+    """One entry per trainer: its latest published models and how they are used.
 
     Parameters
     ----------
     count : int
         Number of trainers M.
+    properties : int
+        Number of properties T.
 
     Attributes
     ----------
-    models : list
-        Latest published model of each trainer, None before the first one.
+    models : list (T M)
+        Latest published model of each property by each trainer, at number ``property * M + trainer``; None before the
+        first one.
     version : int (M,)
         Times a trainer has published.
     lineage : int (M,)
         Encoder lineage in use; trainers that reuse an encoder share its lineage.
-    adopters : int (M,)
-        Planners that use the model now.
+    users : int (T, M)
+        Planners of each property that use a model now.
     adoptions : int (M,)
         Adoptions ever.
     """
 
-    def __init__(self, count: int) -> None:
-        self.models: list[T | None] = [None] * count
+    def __init__(self, count: int, properties: int = 1) -> None:
+        self.models: list[T | None] = [None] * (properties * count)
         self.lineage: Int = np.arange(count)
-        self.version, self.adopters, self.adoptions = np.zeros((3, count), np.int64)
+        self.version, self.adoptions = np.zeros((2, count), np.int64)
+        self.users = np.zeros((properties, count), np.int64)
 
-    def publish(self, trainer: int, model: T, lineage: int) -> None:
-        """Replace a trainer's published model."""
-        self.models[trainer] = model
+    def publish(self, trainer: int, models: Mapping[int, T], lineage: int) -> None:
+        """Replace a trainer's published models, by property; those of other properties stay."""
+        for number, model in models.items():
+            self.models[number * len(self.version) + trainer] = model
         self.version[trainer] += 1
         self.lineage[trainer] = lineage
+
+    def of(self, trainer: int) -> list[T]:
+        """A trainer's published models, in the order of properties."""
+        return [m for m in self.models[trainer :: len(self.version)] if m is not None]
+
+    def covered(self) -> NDArray[np.bool_]:
+        """Which trainers have published a model of each property (T, M)."""
+        return np.array([m is not None for m in self.models], bool).reshape(self.users.shape)
+
+    @property
+    def adopters(self) -> Int:
+        """Planners that use a model of each trainer now (M,)."""
+        return np.asarray(self.users.sum(axis=0))
 
     def published(self) -> NDArray[np.bool_]:
         """Trainers with a published model (M,)."""

@@ -111,16 +111,17 @@ class MaterialsSpace(Shown):
         Width of each of the four blocks.
     start : int (K + 1,)
         First row of each family, and N.
-    property : float32 (N,)
-        The property sought, standardised over the space (larger is better).
-    simulated : float32 (N,)
-        What a simulation reports for it, in the same unit, bias included.
+    property : float32 (T N,)
+        The T properties sought, one after the other, each standardised over the space (larger is better). What is
+        said of a property and a material stands at their *pair*, ``property * N + material``.
+    simulated : float32 (T N,)
+        What a simulation reports for them, in the same unit, bias included.
     difficulty : float32 (N,)
         Factor on the noise of a measurement.
     feasible : bool (N,)
         Whether the material can be made.
-    proxy : float32 (N,)
-        A misaligned objective, standardised, uncorrelated with the property.
+    proxy : float32 (T N,)
+        A misaligned objective for each property, standardised, uncorrelated with it.
     similarity : float64 (K, K)
         Row-normalised weights of the family similarity graph, zero diagonal (a family without
         neighbours keeps its own weight).
@@ -128,8 +129,8 @@ class MaterialsSpace(Shown):
         Identity of each family in keyed draws; moves with the family when families are relabelled.
     material_keys : int (N,)
         Identity of each material in keyed draws; moves with the material likewise.
-    top : bool (N,)
-        The top set: the best share of the feasible materials.
+    top : bool (T N,)
+        The top set of each property: the best share of the feasible materials.
     dense : bool (K,)
         Families that are large for historical reasons (top share by size).
     family_names : tuple of str
@@ -177,7 +178,7 @@ class MaterialsSpace(Shown):
     observation: Observation | None = None
 
     def __post_init__(self) -> None:
-        n, k = len(self.property), len(self.start) - 1
+        n, k = len(self.difficulty), len(self.start) - 1
         refuse(min(k, n) < 1, "the materials space is empty", DataError)
         sizes, shape = np.diff(self.start), (n, self.block_width - self.dims["gauge"])
         parted = self.start[0] == 0 and self.start[-1] == n and (sizes >= 0).all()
@@ -230,6 +231,30 @@ class MaterialsSpace(Shown):
         return len(self.difficulty)
 
     @cached_property
+    def properties(self) -> int:
+        """Number of properties T."""
+        return len(self.property) // self.size
+
+    def pairs(self, properties: NDArray[np.integer[Any]] | int, materials: Int) -> Int:
+        """Pairs of properties and materials, element by element, as numbers from 0 to T N - 1."""
+        return materials if self.properties == 1 else np.asarray(properties, np.int64) * self.size + materials
+
+    def cells(self, pairs: Int) -> NDArray[np.integer[Any]]:
+        """Cells (property and family, ``property * K + family``) that pairs lie in, element by element."""
+        if self.properties == 1:
+            return self.family[pairs]
+        number, material = np.divmod(pairs, self.size)
+        return number * self.families + self.family[material]
+
+    def each(self, materials: Int) -> Int:
+        """Pairs of materials with all properties (T n,)."""
+        return np.concatenate([self.pairs(t, materials) for t in range(self.properties)])
+
+    def by_property(self, values: NDArray[Any]) -> NDArray[Any]:
+        """One row per property of values of pairs or cells (T, N) or (T, K)."""
+        return values.reshape(self.properties, -1)
+
+    @cached_property
     def families(self) -> int:
         """Number of families K."""
         return len(self.start) - 1
@@ -263,15 +288,12 @@ class MaterialsSpace(Shown):
         rows = np.concatenate([np.arange(self.start[k], self.start[k + 1]) for k in order])
         per_material = (
             "descriptors",
-            "property",
-            "simulated",
             "difficulty",
             "feasible",
-            "proxy",
             "material_keys",
-            "top",
         )
         changes: dict[str, Any] = {name: getattr(self, name)[rows] for name in per_material}
+        changes |= {name: getattr(self, name)[self.each(rows)] for name in ("property", "simulated", "proxy", "top")}
         return replace(
             self,
             **changes,
@@ -534,23 +556,28 @@ class Truth:
 
     Attributes
     ----------
-    property, simulated : float32 (N,)
-    top : bool (N,)
-        The top set under the property in force.
-    mad : float
-        Median absolute deviation of the property.
+    property, simulated : float32 (T N,)
+    top : bool (T N,)
+        The top set under each property in force.
+    mad : list of float
+        Median absolute deviation of each property.
     """
 
     property: Float32
     simulated: Float32
     top: Bool
-    mad: float
+    mad: list[float]
 
     @classmethod
     def of(cls, space: MaterialsSpace) -> Truth:
         """Return the properties of a space as they are at founding."""
         y = space.property
-        return cls(y, space.simulated, space.top, float(np.median(np.abs(y - np.median(y)))) or 1.0)
+        return cls(y, space.simulated, space.top, [deviation(values) or 1.0 for values in space.by_property(y)])
+
+
+def deviation(values: Float32) -> float:
+    """Median absolute deviation of some values."""
+    return float(np.median(np.abs(values - np.median(values))))
 
 
 # --------------------------------------------------------------------------- report

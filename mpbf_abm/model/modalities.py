@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mpbf_abm.arrays import Float, Int
 from mpbf_abm.model.materials import Truth
 from mpbf_abm.parameters import ModalityParameters
+from mpbf_abm.streams import Streams, by_shares, zipf
 
 SIMULATED, HYBRID, MEASURED = 0, 1, 2
 FIDELITIES = ("simulated", "hybrid", "measured")
@@ -84,20 +85,31 @@ def label(
     p: ModalityParameters,
     truth: Truth,
     difficulty: NDArray[np.float32],
-    material: Int,
+    pair: Int,
     modality: NDArray[np.int8],
     z: Float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return values and claimed variances of labels of some modalities, with standard normal noise z (n,).
+    """Return values and claimed variances of labels of pairs in some modalities, with standard normal noise z (n,).
 
     A claimed variance knows the noise of its method, never its bias: that is how simulated
     labels come to be precise and wrong.
     """
-    measured = p.measured_noise * MEASURED_NOISE[modality] * difficulty[material]
+    measured = p.measured_noise * MEASURED_NOISE[modality] * difficulty[pair % len(difficulty)]
     sd = p.simulated_noise * SIMULATED_NOISE[modality] + measured
     weight = SIMULATED_SHARE[modality]
-    centre = weight * truth.simulated[material] + (1 - weight) * truth.property[material]
+    centre = weight * truth.simulated[pair] + (1 - weight) * truth.property[pair]
     return (centre + sd * z).astype(np.float32), np.maximum(sd**2, 1e-6).astype(np.float32)
+
+
+def labelled_property(
+    p: ModalityParameters, streams: Streams, properties: int, keys: NDArray[np.uint64], modality: NDArray[np.int8]
+) -> NDArray[np.int8]:
+    """Property that each record labels (n,), by Zipf's law: a steeper one for measured labels than for others."""
+    if properties == 1:
+        return np.zeros(len(keys), np.int8)
+    u = streams.record_uniform("record.property", keys)
+    flat, steep = (by_shares(zipf(properties, e), u) for e in (p.simulated_focus, p.measured_focus))
+    return np.where(FIDELITY[modality] == MEASURED, steep, flat).astype(np.int8)
 
 
 def short_of(floor: float, mix: NDArray[np.float64], feasible: float) -> float:

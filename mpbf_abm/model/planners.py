@@ -83,7 +83,7 @@ def steer(world: World) -> None:
     each = budget[by_slot]
     planner = np.repeat(by_slot, each)
     wave = np.arange(len(planner)) - np.repeat(np.cumsum(each) - each, each)
-    model = world.infrastructure.model_in_use()[planner]
+    model = world.model_in_use()[planner]
     family = choose_families(world, planner, wave)
     kept = family >= 0
     if not kept.any():
@@ -108,7 +108,7 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
     p, planners, space = world.p.planners, world.planners, world.space
     weight = None
     if p.steering_gain > 0 and (logs := log_weights(world)) is not None:
-        in_use = world.infrastructure.model_in_use()
+        in_use = world.model_in_use()
         weight = np.where((in_use >= 0)[:, None], np.exp(logs[in_use]), 1.0)
     if exploration is None:
         exploration = np.maximum(planners.exploration, p.exploration_floor)
@@ -122,7 +122,7 @@ def planner_attention(world: World, exploration: Float | None = None) -> Float:
             )
         share[row] = np.where(given < LEAST_WEIGHT, 0, given)
     if not p.repeats:
-        share = share * (world.commons.untested > 0)
+        share = share * (space.by_property(world.commons.untested) > 0)[planners.property]
     return share
 
 
@@ -150,7 +150,7 @@ def by_wave(planner: Int, wave: Int, draw: Callable[[int], NDArray[Any]]) -> NDA
 
 def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: Int) -> Experiments:
     """Compare candidates, make the best one, measure it."""
-    p, served = world.p.planners, dict(world.models())
+    p, served, sought = world.p.planners, dict(world.models()), world.planners.property[planner]
     count, distance = p.candidates, float("nan")
     if p.source == "uniform":
         candidates = propose(world, planner, wave, family, count)
@@ -172,7 +172,7 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         )
         phi[m] = rows, features
     if p.proxy > 0:
-        weight, proxy = np.float32(p.proxy), rank_scale(world.space.proxy[candidates])
+        weight, proxy = np.float32(p.proxy), rank_scale(world.space.proxy[world.space.pairs(sought[:, None], candidates)])
         scores = (1 - weight) * rank_scale(scores) + weight * proxy
     for row, rule in world.own("planners").items():
         for e in np.flatnonzero(planner == row):
@@ -187,12 +187,13 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         claimed[rows] = served[m].claimed_sd(served[m].head.predict(chosen)[1])
         phi[m] = rows, chosen
     material = candidates[at, pick]
-    observed, variance, lot = measure(world, planner, wave, family, material)
+    observed, variance, lot = measure(world, planner, wave, family, world.space.pairs(sought, material))
     return Experiments(
         planner=planner,
         wave=wave,
         family=family,
         material=material,
+        property=sought,
         model=model,
         predicted=np.where(model >= 0, mean[at, pick], np.float32(np.nan)),
         claimed_sd=claimed,
@@ -228,23 +229,25 @@ def candidate_gauges(world: World, planner: Int, wave: Int, C: int) -> Float32:
 
 
 def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> Int:
-    """Propose candidates: keyed rejection among materials without a published test (E, C).
+    """Propose candidates: keyed rejection among materials without a published test of the lab's property (E, C).
 
     Up to 16 attempts, then the next index; a family with fewer untested materials than
     candidates is looked through whole.
     """
     space, commons, p = world.space, world.commons, world.p.planners
 
+    sought, tested = world.planners.property[planner], space.by_property(commons.tested)
+
     def untested(e: Any) -> Int:
         first, end = space.start[family[e] : family[e] + 2]
-        return np.asarray(first + np.flatnonzero(~commons.tested[first:end]))
+        return np.asarray(first + np.flatnonzero(~tested[sought[e], first:end]))
 
     if p.repeats:
         return space.member(family[:, None], keyed(world, "planner.candidate.0", planner, wave, count))
     # The width never depends on who else chooses what, so that one agent's draws do not move another's.
     C = int(min(count, space.family_sizes.max()))
     out = np.empty((len(planner), C), np.int64)
-    small = commons.untested[family] <= C
+    small = space.by_property(commons.untested)[sought, family] <= C
     looks = record_keys(PLANNER, world.planners.slots[planner], world.tick, wave)
     for e in np.flatnonzero(small):
         rows = untested(e)
@@ -258,7 +261,7 @@ def propose(world: World, planner: Int, wave: Int, family: Int, count: int) -> I
             return out
         u = keyed(world, f"planner.candidate.{attempt}", planner, wave, C)
         out = np.where(open_, space.member(family[:, None], u), out)
-        open_ &= commons.tested[out]
+        open_ &= tested[sought[:, None], out]
     for e, c in np.argwhere(open_):
         free = untested(e)
         out[e, c] = free[np.searchsorted(free, out[e, c]) % len(free)]
@@ -273,7 +276,8 @@ def judge(
     n, C = candidates.shape
     x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, world.space.view_dims))
     phi = model.features(x)
-    base = world.truth.simulated[candidates] if model.simulated_base else np.float32(0)
+    pairs = world.space.pairs(model.property, candidates)
+    base = world.truth.simulated[pairs] if model.simulated_base else np.float32(0)
     if rule.sd:
         flat, variance = model.head.predict(phi)
         sd = channelled_sd(world, model, variance).reshape(n, C)
@@ -285,7 +289,7 @@ def judge(
         joint = model.head.joint(phi.reshape(n, C, -1)) / np.float32(model.overconfidence**2)
         u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
         draws = posterior_sample(mean, joint, normal_quantile(u).astype(np.float32))
-    best = best_known(world) if rule.best else 0.0
+    best = best_known(world, model.property) if rule.best else 0.0
     where = f"tick {world.tick}, planners {', '.join(map(str, world.planners.slots[distinct(planner)][:5]))}"
     return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws, where=where), phi
 
@@ -360,13 +364,13 @@ def ascend(model: FoundationModel, x: Float32) -> Float32:
 # --------------------------------------------------------------------------- the experiment
 
 
-def measure(world: World, planner: Int, wave: Int, family: Int, material: Int) -> tuple[Float32, Float32, Float]:
-    """Make and measure the chosen materials: observed values, claimed variances, lots of publication (E,)."""
-    space, totals = world.space, world.totals
+def measure(world: World, planner: Int, wave: Int, family: Int, pair: Int) -> tuple[Float32, Float32, Float]:
+    """Make and measure the chosen pairs: observed values, claimed variances, lots of publication (E,)."""
+    space, totals, material = world.space, world.totals, pair % world.space.size
     u = keyed(world, "planner.experiment", planner, wave, 2)
     sd = measurement_sd(world.p.modalities, space.difficulty[material])
     made = space.feasible[material]
-    observed = np.where(made, world.truth.property[material] + sd * normal_quantile(u[:, 0]), np.nan)
+    observed = np.where(made, world.truth.property[pair] + sd * normal_quantile(u[:, 0]), np.nan)
     totals.done += len(planner)
     totals.infeasible += int((~made).sum())
     world.experiments += np.bincount(family, minlength=space.families)

@@ -40,8 +40,9 @@ def publish(world: World, results: Experiments) -> None:
     planner, wave = results.planner[rows], results.wave[rows]
     made = ~np.isnan(results.observed[rows])
     # A paper makes a test known whether or not its data reach a repository.
-    world.commons.know(results.material[rows])
-    note_discoveries(world, results.material[rows][made])
+    commons, pairs = world.commons, world.space.pairs(results.property, results.material)[rows]
+    commons.know(commons.tests(pairs, ~made))
+    note_discoveries(world, pairs[made])
     outer = world.p.coupling.outer_loop
     if outer < 1:
         u = by_wave(planner, wave, lambda j: world.uniform(f"planner.deposit.{j}", planners, 1)[:, 0])
@@ -57,9 +58,10 @@ def publish(world: World, results: Experiments) -> None:
     failed = np.isnan(results.observed[rows])
     slots = planners.slots[planner]
     keys = record_keys(PLANNER, slots, world.tick, wave)
-    world.commons.append(
+    commons.append(
         key=keys,
         material=results.material[rows],
+        property=results.property[rows],
         modality=np.int8(SPECTROSCOPY),
         value=np.nan_to_num(results.observed[rows]),
         variance=results.variance[rows],

@@ -20,6 +20,7 @@ from mpbf_abm.errors import did_you_mean, lines_where
 from mpbf_abm.identity import first_line, name_of, own
 from mpbf_abm.model.adoption import adopt
 from mpbf_abm.model.interventions import Event, Policy, follow, in_force
+from mpbf_abm.model.materials import deviation
 from mpbf_abm.model.trainers import link_trainers
 from mpbf_abm.model.world import World, start_counting
 from mpbf_abm.parameters import Parameters
@@ -210,15 +211,17 @@ def functional_revision(world: World, event: Shock) -> None:
     if world.tick != event.start:
         return
     space, truth = world.space, world.truth
-    gap = truth.simulated - truth.property
-    mean = (np.bincount(space.family, gap) / space.family_sizes)[space.family]
-    own = gap - mean
     u = world.streams.record_uniform("shock.functional_revision", space.material_keys.astype(np.uint64), world.tick)
-    # Another method errs as much, elsewhere: a keyed permutation within each family.
-    other = np.empty_like(own)
-    other[np.lexsort((u, space.family))] = own
-    mixed = mean + np.sqrt(1 - event.force) * own + np.sqrt(event.force) * other
-    set_simulated(world, (truth.property + mixed).astype(np.float32))
+    order, simulated = np.lexsort((u, space.family)), []
+    for y, gap in zip(space.by_property(truth.property), space.by_property(truth.simulated - truth.property), strict=True):
+        mean = (np.bincount(space.family, gap) / space.family_sizes)[space.family]
+        own = gap - mean
+        # Another method errs as much, elsewhere: a keyed permutation within each family.
+        other = np.empty_like(own)
+        other[order] = own
+        mixed = mean + np.sqrt(1 - event.force) * own + np.sqrt(event.force) * other
+        simulated.append((y + mixed).astype(np.float32))
+    set_simulated(world, np.concatenate(simulated))
 
 
 def set_simulated(world: World, simulated: NDArray[np.float32]) -> None:
@@ -227,7 +230,7 @@ def set_simulated(world: World, simulated: NDArray[np.float32]) -> None:
     world.truth.simulated = simulated
     for model in world.registry.models:
         if model is not None and model.simulated_base:
-            model.rebase(change)
+            model.rebase(world.space.by_property(change)[model.property])
 
 
 @shock(0.5)
@@ -243,15 +246,16 @@ def objective_shift(world: World, event: Shock) -> None:
         return
     space, truth = world.space, world.truth
     s = np.float32(event.force)
-    new = (1 - s) * truth.property + s * space.proxy
-    new = (new - new.mean()) / new.std()
+    turned = space.by_property((1 - s) * truth.property + s * space.proxy)
+    new = np.concatenate([(y - y.mean()) / y.std() for y in turned])
     set_simulated(world, (new + (truth.simulated - truth.property)).astype(np.float32))
     truth.property = new.astype(np.float32)
-    share = float(space.top.sum()) / max(1, int(space.feasible.sum()))
-    truth.top = top_set(truth.property, space.feasible, share)
+    sought = list(zip(space.by_property(truth.property), space.by_property(space.top), strict=True))
+    feasible = max(1, int(space.feasible.sum()))
+    truth.top = np.concatenate([top_set(y, space.feasible, float(top.sum()) / feasible) for y, top in sought])
     world.ceilings.clear()
     world.commons.notice()
-    truth.mad = float(np.median(np.abs(new - np.median(new))))
+    truth.mad = [deviation(y) for y in space.by_property(new)]
     start_counting(world)
     world.planners.best_value[...] = -np.inf
 

@@ -73,20 +73,23 @@ def family_weights(a: Float, S: Float, β_S: float) -> Float:
 # --------------------------------------------------------------------------- how models weigh families
 def perceived_steering(world: World, model: FoundationModel) -> float:
     """S of a model from its last published tests, and the trade-off it was trained at."""
-    o = agreement(model.median_gap, world.truth.mad)
+    o = agreement(model.median_gap, world.truth.mad[model.property])
     return steering_of(world.p.layers, o, world.p.coupling.correction, model.diagnosis.tradeoff)
 
 
 def family_values(world: World, models: list[FoundationModel]) -> Float:
     """Acquisition value of each family by each model: its mean over the panel (M, K)."""
     p = world.p.planners
-    rule, best = RULES[p.acquisition].families, best_known(world)
+    rule = RULES[p.acquisition].families
     if rule == "greedy":
         return np.asarray([model.family_mean for model in models], np.float64)
 
     sds = [channelled_sd(world, model, model.panel_variance) for model in models]
-    options: dict[str, Any] = {"best": best, "kappa": p.kappa, "where": f"tick {world.tick}, on the panels of trainers"}
-    scores = [score(rule, m.panel_mean, sd, **options) for m, sd in zip(models, sds, strict=True)]
+    best = [best_known(world, t) for t in range(world.space.properties)]
+    options: dict[str, Any] = {"kappa": p.kappa, "where": f"tick {world.tick}, on the panels of trainers"}
+    scores = [
+        score(rule, m.panel_mean, sd, best=best[m.property], **options) for m, sd in zip(models, sds, strict=True)
+    ]
     return np.asarray([s.mean(axis=1) for s in scores], np.float64)
 
 
@@ -102,14 +105,14 @@ def channelled_sd(world: World, model: FoundationModel, variance: NDArray[np.flo
     return np.asarray(openness * sd + (1 - openness) * model.epistemic_sd(model.panel_variance).mean(), np.float32)
 
 
-def best_known(world: World) -> float:
-    """Best experimental value any lab of the community has seen (0, the mean, before any)."""
+def best_known(world: World, number: int) -> float:
+    """Best experimental value of a property that any lab of the community has seen (0, the mean, before any)."""
     best = world.planners.best_value
-    return float(np.max(best, initial=0.0, where=np.isfinite(best)))
+    return float(np.max(best, initial=0.0, where=np.isfinite(best) & (world.planners.property == number)))
 
 
 def log_weights(world: World) -> Float | None:
-    """Log-weights w_k that the served models give to families (M, K); None without models.
+    """Log-weights w_k that the served models give to families (T M, K); None without models.
 
     Rows of models that are not served are 0. Computed once per phase by whoever needs it.
     """

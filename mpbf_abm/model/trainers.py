@@ -11,6 +11,7 @@ import numpy as np
 from mpbf_abm.arrays import Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.models import FoundationModel
+from mpbf_abm.model.commons import distinct
 from mpbf_abm.model.diagnosis import current_panel, diagnose
 from mpbf_abm.model.links import NONE, choose_links
 from mpbf_abm.model.training import (
@@ -42,8 +43,8 @@ class ModelTrainer(CohortAgent):
 
     @property
     def published(self) -> FoundationModel | None:
-        """The model this trainer has published last."""
-        return self.world.registry.models[self.row]
+        """The model this trainer has published last; of several properties that of the first."""
+        return next(iter(self.world.registry.of(self.row)), None)
 
 
 def abstract(world: World) -> None:
@@ -75,7 +76,7 @@ def link_trainers(world: World, trainers: Int, keep: Int | None = None) -> None:
 
 
 def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> None:
-    """Train a model on what the trainer can reach, and publish it."""
+    """Train models on what the trainer can reach, one for each property with labels, and publish them."""
     trainers = world.trainers
     sources = world.infrastructure.trainer_sources(trainer)
     scale = affordable_scale(world, trainer)
@@ -90,9 +91,10 @@ def retrain(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> N
         paid = min(scale, float(trainers.compute[trainer]))
         trainers.compute[trainer] -= paid
         trainers.spent[trainer] += paid
-    model = train(world, trainer, scale, rows, shared)
-    world.registry.publish(trainer, model, model.lineage)
-    respond(world, trainer, model)
+    models = train(world, trainer, scale, rows, shared)
+    first = next(iter(models.values()))
+    world.registry.publish(trainer, models, first.lineage)
+    respond(world, trainer, first)
 
 
 def affordable_scale(world: World, trainer: int) -> float:
@@ -121,7 +123,7 @@ def choose_encoder(
 
 
 def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> FoundationModel | None:
-    """Return another trainer's published model, by race in proportion to one more than its adopters; None before any.
+    """Return a published model of another trainer, by race in proportion to one more than its adopters, if there is any.
 
     A lineage attracts as many as stand on it and use it: the process of Simon (1955), whose descendants per base model
     have a power law.
@@ -131,13 +133,32 @@ def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any])
         shared[key] = world.clocks("trainer.donor", world.trainers, len(world.trainers))[:, world.trainers.slots]
     weight = np.where(registry.published(), 1.0 + registry.adopters, 0.0)
     weight[trainer] = 0.0
-    return registry.models[int(race(shared[key][trainer], weight))] if weight.any() else None
+    return registry.of(int(race(shared[key][trainer], weight)))[0] if weight.any() else None
 
 
-def train(world: World, trainer: int, scale: float, rows: Int, shared: dict[tuple[Any, ...], Any]) -> FoundationModel:
-    """Choose an encoder, fit a head on it and judge the model on the panel."""
+def train(
+    world: World, trainer: int, scale: float, rows: Int, shared: dict[tuple[Any, ...], Any]
+) -> dict[int, FoundationModel]:
+    """Choose an encoder, and fit a head on it for each property that records label."""
+    pretrained, labelled = choose_encoder(world, trainer, scale, rows, shared), world.commons.property[rows]
+    return {
+        t: train_head(world, trainer, t, scale, rows[labelled == t], pretrained, shared)
+        for t in distinct(labelled).tolist()
+    }
+
+
+def train_head(
+    world: World,
+    trainer: int,
+    number: int,
+    scale: float,
+    rows: Int,
+    pretrained: tuple[int, Encoder, str],
+    shared: dict[tuple[Any, ...], Any],
+) -> FoundationModel:
+    """Fit a head of one property on an encoder, and judge the model on the panel."""
     p, space, commons, panel = world.p.trainers, world.space, world.commons, current_panel(world)
-    lineage, encoder, objective = choose_encoder(world, trainer, scale, rows, shared)
+    lineage, encoder, objective = pretrained
     key = ("head", lineage, id(encoder), scale, rows.tobytes())
     if key not in shared:
         if lacks_width(world, lineage):
@@ -150,10 +171,11 @@ def train(world: World, trainer: int, scale: float, rows: Int, shared: dict[tupl
     phi = head.features(panel.x, weights, phase)
     mean, variance = head.predict(phi)
     if base:
-        mean = mean + world.truth.simulated[panel.materials.ravel()]
+        mean = mean + world.truth.simulated[space.pairs(number, panel.materials.ravel())]
     corpus = np.bincount(commons.family[rows], minlength=space.families) / len(rows)
     model = FoundationModel(
         trainer=trainer,
+        property=number,
         lineage=lineage,
         trained=world.tick,
         objective=objective,
@@ -173,9 +195,9 @@ def train(world: World, trainer: int, scale: float, rows: Int, shared: dict[tupl
         panel_mean=mean.reshape(panel.materials.shape),
         panel_variance=variance.reshape(panel.materials.shape),
     )
-    if (old := world.registry.models[trainer]) is not None:
+    if (old := world.registry.models[number * len(world.trainers) + trainer]) is not None:
         model.recent, model.median_gap = list(old.recent), old.median_gap
-    model.diagnosis = diagnose(world, model)
+    model.diagnosis = diagnose(world, model, shared)
     return model
 
 

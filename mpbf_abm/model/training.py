@@ -19,6 +19,7 @@ from mpbf_abm.model.coupling import channel, pooled_by
 from mpbf_abm.model.materials import BLOCKS
 from mpbf_abm.model.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
 from mpbf_abm.model.world import World
+from mpbf_abm.parameters import TrainerParameters
 
 FIRST_VIEW, SECOND_VIEW = 1, 2
 PROCESSES = ("gaussian_process", "gaussian_process_ard")  # heads: the kernel fixed, or learned at every training
@@ -143,11 +144,15 @@ def head_features(world: World, encoder: Encoder, lineage: int, scale: float, re
     p = world.p.trainers
     if p.head == "mean":
         return np.zeros((world.space.width, 0), np.float32), np.zeros(0, np.float32)
-    count = max(1, round(p.features * math.sqrt(scale)))
-    if p.features_growth:
-        grown = STEP * round(p.features_growth * math.sqrt(scale * records) / STEP)
-        count = min(p.features_most, max(LEAST_FEATURES, grown))
-    return feature_map(world, encoder, lineage, count)
+    return feature_map(world, encoder, lineage, feature_count(p, scale, records))
+
+
+def feature_count(p: TrainerParameters, scale: float, records: int) -> int:
+    """Random features of a head: as many as the scale gives, or by the root of scale and records, in steps."""
+    if not p.features_growth:
+        return max(1, round(p.features * math.sqrt(scale)))
+    grown = STEP * round(p.features_growth * math.sqrt(scale * records) / STEP)
+    return min(p.features_most, max(LEAST_FEATURES, grown))
 
 
 def feature_map(
@@ -200,7 +205,7 @@ def targets(world: World, rows: Int) -> tuple[Float, Float, Int]:
         rows = rows[FIDELITY[world.commons.modality[rows]] == MEASURED]
     value, variance = labels(world, rows)
     if p.physical_prior or p.delta_learning:
-        value = value - world.truth.simulated[world.commons.material[rows]]
+        value = value - world.truth.simulated[world.commons.pairs(rows)]
     return value, variance, rows
 
 

@@ -26,9 +26,9 @@ class Experiments:
 
     Attributes
     ----------
-    planner, wave, family, material, model : int (E,)
-        Row of the planner, number of the experiment within its planner's, what it chose, the model
-        it used (-1 for none).
+    planner, wave, family, material, property, model : int (E,)
+        Row of the planner, number of the experiment within its planner's, what it chose, the property that it
+        sought, the model it used (-1 for none).
     predicted, claimed_sd : float32 (E,)
         The model's claim (NaN without a model).
     observed : float32 (E,)
@@ -55,6 +55,7 @@ class Experiments:
     wave: Int
     family: Int
     material: Int
+    property: Int
     model: Int
     predicted: Float32
     claimed_sd: Float32
@@ -95,11 +96,11 @@ class Totals:
 
 @dataclass
 class Discoveries:
-    """Materials of the top set that are found, and how many there are to find.
+    """Members of top sets that are found, and how many there are to find. With several properties these are pairs.
 
     Attributes
     ----------
-    tick : int32 (N,)
+    tick : int32 (T N,)
         Tick at which a material of the top set was first measured and published after founding;
         -1 for not yet, -2 for known at founding.
     by_family : int (K,)
@@ -107,11 +108,11 @@ class Discoveries:
     existing : int
         How many there were to find.
     untested : int
-        Feasible materials without a public measurement at founding.
+        Feasible materials without a public measurement of the property at founding.
     spent : int
         Tests before the present objective was set; discoveries per test are counted from there.
-    best : float
-        Best true property among those found (0 before any).
+    best : float (T,)
+        Best true value of each property among those found (0 before any).
     """
 
     tick: NDArray[np.int32]
@@ -119,7 +120,7 @@ class Discoveries:
     existing: int
     untested: int
     spent: int
-    best: float = 0.0
+    best: Float
 
     @property
     def count(self) -> int:
@@ -271,6 +272,7 @@ class Planners(Cohort):
     """Columns of all planners."""
 
     kind = "planners"
+    property: Int = column("property that it seeks", "number", 0, dtype=np.int64)
     exploration: Float = column("eps of its attention", parameter=True)
     reinforcement: Float = column("gamma of its attention", parameter=True)
     budget: Int = column("whole experiments of this tick", "experiments", 0, dtype=np.int64)
@@ -337,8 +339,8 @@ class World:
         Current tick, from 0.
     discoveries : Discoveries
         Top-set materials found since founding, and what there was to find.
-    reference : float
-        Best decile of the property at the start.
+    reference : float (T,)
+        Best decile of each property at the start.
     experiments, experiments_before : int (K,)
         Experiments done in each family so far, and before this tick.
     collaborators : int (L, c)
@@ -372,7 +374,7 @@ class World:
     results: Experiments | None = None
     signals: Signals = field(default_factory=Signals)
     totals: Totals = field(default_factory=Totals)
-    reference: float = 0.0
+    reference: Float = field(default_factory=lambda: np.zeros(1))
     experiments: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     experiments_before: Int = field(default_factory=lambda: np.zeros(0, np.int64))
     frequencies: dict[tuple[int, int], tuple[Float, Float32]] = field(default_factory=dict)
@@ -390,9 +392,16 @@ class World:
         return self.rules.get(kind, {})
 
     def models(self) -> list[tuple[int, FoundationModel]]:
-        """Published models that are served now, with their trainer."""
+        """Published models that are served now, with their number in the registry."""
         works = self.infrastructure.working_models()
-        return [(i, m) for i, m in enumerate(self.registry.models) if m is not None and works[i]]
+        return [(i, m) for i, m in enumerate(self.registry.models) if m is not None and works[i % len(works)]]
+
+    def model_in_use(self) -> Int:
+        """Number in the registry of the model that each planner uses, -1 for none (L,)."""
+        trainer = self.infrastructure.model_in_use()
+        if self.space.properties == 1:
+            return trainer
+        return np.where(trainer >= 0, self.planners.property * len(self.trainers) + trainer, trainer)
 
     def uniform(self, decision: str, cohort: Cohort, width: int) -> Float:
         """Keyed uniform draws for every agent of a cohort (n, width)."""
@@ -515,19 +524,20 @@ def start_counting(world: World) -> None:
         tick=np.where(known, KNOWN, NOT_YET).astype(np.int32),
         by_family=np.zeros(world.space.families, np.int64),
         existing=int((world.truth.top & ~known).sum()),
-        untested=int((world.space.feasible & ~known).sum()),
+        untested=int((world.space.feasible & ~world.space.by_property(known)).sum()),
         spent=totals.done + totals.measured_acquisitions,
+        best=np.zeros(world.space.properties),
     )
 
 
-def note_discoveries(world: World, materials: NDArray[np.int64]) -> None:
-    """Note which of the materials measured in public are of the top set and new."""
-    if not len(materials):
+def note_discoveries(world: World, pairs: NDArray[np.int64]) -> None:
+    """Note which of the pairs measured in public are of a top set and new."""
+    if not len(pairs):
         return
-    d, truth = world.discoveries, world.truth
-    top = materials[truth.top[materials] & world.space.feasible[materials]]
+    d, truth, space = world.discoveries, world.truth, world.space
+    top = pairs[truth.top[pairs] & space.feasible[pairs % space.size]]
     fresh = distinct(top[d.tick[top] == NOT_YET])
     if len(fresh):
         d.tick[fresh] = world.tick
-        np.add.at(d.by_family, world.space.family[fresh], 1)
-        d.best = max(d.best, float(truth.property[fresh].max()))
+        np.add.at(d.by_family, space.cells(fresh) % space.families, 1)
+        np.maximum.at(d.best, fresh // space.size, truth.property[fresh])
