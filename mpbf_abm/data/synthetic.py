@@ -43,7 +43,7 @@ def generate(p: SpaceParameters, streams: Streams) -> dict[str, Any]:
 
     joint = np.concatenate([quantum / np.float32(p.ruggedness), meso / np.float32(MESO_LENGTH)], axis=1)
     value, simulated, proxy = (np.empty((p.properties, p.materials), np.float32) for _ in range(3))
-    smooth, jump = _smooth_parts(p, streams, quantum), np.float32(0)
+    smooth, jump = _smooth_parts(p, streams, quantum), np.zeros(0, np.float32)
     if p.phase_jump > 0:
         jump = np.float32(p.phase_jump) * (random_field(streams, "space.phase", quantum, p.ruggedness) > 0)
     for t in range(p.properties):
@@ -121,7 +121,7 @@ def _smooth_parts(p: SpaceParameters, streams: Streams, quantum: Float32) -> lis
     common = streams.normal("space.relatedness.common", 0, p.factors)
     own = streams.normal("space.relatedness.own", 0, (p.properties, p.factors))
     mixture = np.sqrt(p.relatedness) * common + np.sqrt(1 - p.relatedness) * own
-    return [_standard(sum(np.float32(a) * f for a, f in zip(row, fields, strict=True))) for row in mixture]
+    return list(map(_standard, mixture.astype(np.float32) @ np.array(fields)))
 
 
 def random_field(streams: Streams, name: str, x: Float32, length: float, kind: str = "fourier") -> Float32:

@@ -88,7 +88,7 @@ class FoundationModel:
 
     Attributes
     ----------
-    trainer, property, lineage, trained : int
+    trainer, of_property, lineage, trained : int
         Who trained it, what it predicts, whose encoder it has, and when.
     objective : str
     scale, invariance : float
@@ -121,7 +121,7 @@ class FoundationModel:
     """
 
     trainer: int
-    property: int
+    of_property: int
     lineage: int
     trained: int
     objective: str

@@ -272,7 +272,9 @@ def deposit(ecosystem: Community, family: int, count: int, *, measured: bool = F
     held = int(np.count_nonzero((world.commons.producer == -1) & (world.commons.tick == world.tick)))
     keys = record_keys(FOUNDER, (held + index) >> 15, world.tick + 1, (held + index) & 0x7FFF)
     modality, origin = np.full(count, kind, np.int8), np.full(count, LITERATURE, np.int8)
-    what = {"key": keys, "material": material, "modality": modality, "value": value[material], "origin": origin}
+    sought = (index % space.properties).astype(np.int8)
+    what = {"key": keys, "material": material, "property": sought, "modality": modality, "origin": origin}
+    what["value"] = value[space.pairs(sought, material)]
     where = {"repository": np.int32(0), "producer": -1, "tick": world.tick, "federated": True}
     world.commons.append(**what, **where, variance=np.float32(max(1e-6, sd**2)))
 
@@ -427,16 +429,17 @@ def informed(world: World) -> Float:
 
     All 0 where no model is in use.
     """
-    worth = np.zeros(world.space.families)
+    worth = np.zeros((world.space.properties, world.space.families))
     for weight, model in usage(world):
-        worth += weight * (model.panel_mean > world.reference).mean(axis=1)
-    return np.asarray(worth * world.commons.untested)
+        worth[model.of_property] += weight * (model.panel_mean > world.reference[model.of_property]).mean(axis=1)
+    return np.asarray((worth * world.space.by_property(world.commons.untested)).sum(axis=0))
 
 
 def oracle(world: World) -> Float:
     """Return the undiscovered materials of the top set in each family (K,)."""
     left = np.flatnonzero(world.truth.top & world.space.feasible & (world.discoveries.tick < 0))
-    return np.bincount(world.space.family[left], minlength=world.space.families).astype(np.float64)
+    families = world.space.families
+    return np.bincount(world.space.cells(left) % families, minlength=families).astype(np.float64)
 
 
 POLICIES: Mapping[str, Callable[[World], Float]] = {"laissez-faire": current, "informed": informed, "oracle": oracle}

@@ -83,7 +83,9 @@ def utility(world: World) -> tuple[Float, NDArray[np.bool_]]:
     for k, gap in enumerate(p.utility_gaps[:models]):
         taste[k, world.trainers.slots == k] = gap
     kind = (planners.by_row(world.streams.uniform("planner.type", 0, len(planners))) * types).astype(np.int64)
-    return taste[kind] + p.utility_returns * world.registry.users[planners.property], kind[:, None] == world.trainers.slots
+    return taste[kind] + p.utility_returns * world.registry.users[planners.property], kind[
+        :, None
+    ] == world.trainers.slots
 
 
 def choose_collaborators(streams: Streams, labs: int, neighbours: int) -> Int:

@@ -172,7 +172,7 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
     origin = np.full(len(agent), SIMULATION, np.int8)
     if world.p.coupling.pseudo_share > 0:
         chosen = np.flatnonzero((FIDELITY[modality] == SIMULATED) & (u[:, 6] < world.p.coupling.pseudo_share))
-        for t in distinct(sought[chosen]).tolist():
+        for t in distinct(sought[chosen].astype(np.int64)).tolist():
             generate(world, keys, material, chosen[sought[chosen] == t], t, value, variance, origin)
     records: dict[str, Any] = {
         "key": keys,
@@ -212,7 +212,7 @@ def generate(
 ) -> None:
     """Replace simulated labels of one property by predictions of its most used model (in place)."""
     c, slots, users = world.p.coupling, world.trainers.slots, world.registry.users[number]
-    served = [(i % len(slots), m) for i, m in world.models() if m.property == number]
+    served = [(i % len(slots), m) for i, m in world.models() if m.of_property == number]
     if not served:
         return
     _, model = max(served, key=lambda pair: (users[pair[0]], -slots[pair[0]]))

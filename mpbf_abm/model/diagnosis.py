@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-
 from typing import Any
 
 import numpy as np
@@ -81,7 +80,7 @@ def diagnose(world: World, model: FoundationModel, shared: dict[tuple[Any, ...],
         shared[key] = judge_encoder(world, encoder, panel)
     causal, invariance, lost_meso = shared[key]
     R = causal * invariance
-    y = world.truth.property[space.pairs(model.property, panel.materials.ravel())]
+    y = world.truth.property[space.pairs(model.of_property, panel.materials.ravel())]
     gap = model.panel_mean.ravel() - y
     mse, variance = float(np.mean(gap * gap)), float(y.var()) or 1.0
     reached = max(0.0, 1.0 - mse / variance) / ceiling(world, model)
@@ -125,9 +124,9 @@ def reference_error(world: World, model: FoundationModel, mse: float) -> float:
     rows = training_rows(world, world.infrastructure.trainer_sources(model.trainer), 1.0)
     corpus = encoder_rows(world, model.trainer, rows)
     encoder = encode(world, corpus, model.objective, world.p.trainers.latent_dims, model.invariance)
-    rows = rows[world.commons.property[rows] == model.property]
+    rows = rows[world.commons.property[rows] == model.of_property]
     weights, phase = head_features(world, encoder, model.lineage, 1.0, len(rows))
-    head, pairs = fit(world, rows, weights, phase), world.space.pairs(model.property, model.panel.materials.ravel())
+    head, pairs = fit(world, rows, weights, phase), world.space.pairs(model.of_property, model.panel.materials.ravel())
     mean = head.centred(head.features(model.panel.x, weights, phase)) + np.float32(head.offset)
     if model.simulated_base:
         mean = mean + world.truth.simulated[pairs]

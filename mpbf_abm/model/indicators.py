@@ -353,7 +353,7 @@ def errors(world: World, use: list[tuple[float, FoundationModel]]) -> Errors:
     if len({m.panel_mean.shape for m in models}) > 1:  # a policy has changed the size of panels
         parts = [errors(world, [one]) for one in use]
         return Errors(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    pairs = np.array([world.space.pairs(m.property, m.panel.materials) for m in models])
+    pairs = np.array([world.space.pairs(m.of_property, m.panel.materials) for m in models])
     return panel_errors(
         np.array([m.panel_mean for m in models]),
         np.array([m.panel_variance for m in models]),
@@ -521,7 +521,9 @@ def layers(world: World, use: list[tuple[float, FoundationModel]], seen: Errors 
             "tradeoff": d.tradeoff,
             "tradeoff_measured": d.tradeoff_measured,
             "tradeoff_rank": 0.0,  # is of all models; how many columns there are moves the last bit of sums
-            "steering": steering_of(f, agreement(median, world.truth.mad[m.property]), world.p.coupling.correction, d.tradeoff),
+            "steering": steering_of(
+                f, agreement(median, world.truth.mad[m.of_property]), world.p.coupling.correction, d.tradeoff
+            ),
             "steering_perceived": perceived_steering(world, m),
             "scale": m.scale,
         }

@@ -286,12 +286,7 @@ class MaterialsSpace(Shown):
     def relabelled(self, order: Int) -> MaterialsSpace:
         """Return the same space with its families in another order (labels change, nothing else)."""
         rows = np.concatenate([np.arange(self.start[k], self.start[k + 1]) for k in order])
-        per_material = (
-            "descriptors",
-            "difficulty",
-            "feasible",
-            "material_keys",
-        )
+        per_material = ("descriptors", "difficulty", "feasible", "material_keys")
         changes: dict[str, Any] = {name: getattr(self, name)[rows] for name in per_material}
         changes |= {name: getattr(self, name)[self.each(rows)] for name in ("property", "simulated", "proxy", "top")}
         return replace(

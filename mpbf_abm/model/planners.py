@@ -172,7 +172,10 @@ def choose_and_test(world: World, planner: Int, wave: Int, model: Int, family: I
         )
         phi[m] = rows, features
     if p.proxy > 0:
-        weight, proxy = np.float32(p.proxy), rank_scale(world.space.proxy[world.space.pairs(sought[:, None], candidates)])
+        weight, proxy = (
+            np.float32(p.proxy),
+            rank_scale(world.space.proxy[world.space.pairs(sought[:, None], candidates)]),
+        )
         scores = (1 - weight) * rank_scale(scores) + weight * proxy
     for row, rule in world.own("planners").items():
         for e in np.flatnonzero(planner == row):
@@ -276,7 +279,7 @@ def judge(
     n, C = candidates.shape
     x = world.space.ambient_rows(candidates.ravel(), gauge.reshape(n * C, world.space.view_dims))
     phi = model.features(x)
-    pairs = world.space.pairs(model.property, candidates)
+    pairs = world.space.pairs(model.of_property, candidates)
     base = world.truth.simulated[pairs] if model.simulated_base else np.float32(0)
     if rule.sd:
         flat, variance = model.head.predict(phi)
@@ -289,7 +292,7 @@ def judge(
         joint = model.head.joint(phi.reshape(n, C, -1)) / np.float32(model.overconfidence**2)
         u = np.clip(keyed(world, "planner.thompson", planner, wave, C), 1e-9, 1 - 1e-9)
         draws = posterior_sample(mean, joint, normal_quantile(u).astype(np.float32))
-    best = best_known(world, model.property) if rule.best else 0.0
+    best = best_known(world, model.of_property) if rule.best else 0.0
     where = f"tick {world.tick}, planners {', '.join(map(str, world.planners.slots[distinct(planner)][:5]))}"
     return mean, sd, score(p.acquisition, mean, sd, best=best, kappa=p.kappa, draws=draws, where=where), phi
 

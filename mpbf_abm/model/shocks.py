@@ -213,7 +213,8 @@ def functional_revision(world: World, event: Shock) -> None:
     space, truth = world.space, world.truth
     u = world.streams.record_uniform("shock.functional_revision", space.material_keys.astype(np.uint64), world.tick)
     order, simulated = np.lexsort((u, space.family)), []
-    for y, gap in zip(space.by_property(truth.property), space.by_property(truth.simulated - truth.property), strict=True):
+    gaps = space.by_property(truth.simulated - truth.property)
+    for y, gap in zip(space.by_property(truth.property), gaps, strict=True):
         mean = (np.bincount(space.family, gap) / space.family_sizes)[space.family]
         own = gap - mean
         # Another method errs as much, elsewhere: a keyed permutation within each family.
@@ -230,7 +231,7 @@ def set_simulated(world: World, simulated: NDArray[np.float32]) -> None:
     world.truth.simulated = simulated
     for model in world.registry.models:
         if model is not None and model.simulated_base:
-            model.rebase(world.space.by_property(change)[model.property])
+            model.rebase(world.space.by_property(change)[model.of_property])
 
 
 @shock(0.5)

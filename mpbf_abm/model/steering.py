@@ -73,7 +73,7 @@ def family_weights(a: Float, S: Float, β_S: float) -> Float:
 # --------------------------------------------------------------------------- how models weigh families
 def perceived_steering(world: World, model: FoundationModel) -> float:
     """S of a model from its last published tests, and the trade-off it was trained at."""
-    o = agreement(model.median_gap, world.truth.mad[model.property])
+    o = agreement(model.median_gap, world.truth.mad[model.of_property])
     return steering_of(world.p.layers, o, world.p.coupling.correction, model.diagnosis.tradeoff)
 
 
@@ -88,7 +88,7 @@ def family_values(world: World, models: list[FoundationModel]) -> Float:
     best = [best_known(world, t) for t in range(world.space.properties)]
     options: dict[str, Any] = {"kappa": p.kappa, "where": f"tick {world.tick}, on the panels of trainers"}
     scores = [
-        score(rule, m.panel_mean, sd, best=best[m.property], **options) for m, sd in zip(models, sds, strict=True)
+        score(rule, m.panel_mean, sd, best=best[m.of_property], **options) for m, sd in zip(models, sds, strict=True)
     ]
     return np.asarray([s.mean(axis=1) for s in scores], np.float64)
 

@@ -123,7 +123,7 @@ def choose_encoder(
 
 
 def choose_donor(world: World, trainer: int, shared: dict[tuple[Any, ...], Any]) -> FoundationModel | None:
-    """Return a published model of another trainer, by race in proportion to one more than its adopters, if there is any.
+    """Return a model of another trainer, by race in proportion to one more than its adopters; None before any.
 
     A lineage attracts as many as stand on it and use it: the process of Simon (1955), whose descendants per base model
     have a power law.
@@ -143,7 +143,7 @@ def train(
     pretrained, labelled = choose_encoder(world, trainer, scale, rows, shared), world.commons.property[rows]
     return {
         t: train_head(world, trainer, t, scale, rows[labelled == t], pretrained, shared)
-        for t in distinct(labelled).tolist()
+        for t in distinct(labelled.astype(np.int64)).tolist()
     }
 
 
@@ -175,7 +175,7 @@ def train_head(
     corpus = np.bincount(commons.family[rows], minlength=space.families) / len(rows)
     model = FoundationModel(
         trainer=trainer,
-        property=number,
+        of_property=number,
         lineage=lineage,
         trained=world.tick,
         objective=objective,

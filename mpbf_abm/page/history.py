@@ -190,7 +190,7 @@ def family_places(space: MaterialsSpace) -> pd.DataFrame:
     plane *= np.where(plane[np.abs(plane).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)
     spread = plane.std(axis=0)
     plane /= np.where(spread > 0, spread, 1.0)
-    top = np.add.reduceat(space.top.astype(np.int64), space.start[:-1])
+    top = np.add.reduceat(space.by_property(space.top).sum(axis=0), space.start[:-1])
     x, y = plane.T
     return pd.DataFrame({"name": list(space.family_names), "x": x, "y": y, "materials": sizes, "top": top})
 

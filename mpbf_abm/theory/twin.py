@@ -193,12 +193,13 @@ def published(p: Parameters, K: int, space: MaterialsSpace | None) -> Float:
     if space is None or not q.publication_bias:
         return np.full(K, p.coupling.outer_loop)
     sd = np.maximum(p.modalities.measured_noise * space.difficulty, 1e-12)
-    loud = space.feasible * ndtr((space.property - q.publication_threshold) / sd)
+    loud = space.feasible * ndtr((space.by_property(space.property) - q.publication_threshold) / sd)
     return p.coupling.outer_loop * family_mean(space, 1.0 - q.publication_bias * (1.0 - loud))
 
 
 def family_mean(space: MaterialsSpace, values: NDArray[np.floating]) -> Float:
-    """Return the mean over the materials of each family (K,)."""
+    """Return the mean over the materials of each family, and over properties (K,)."""
+    values = space.by_property(values).mean(axis=0)
     return np.asarray(np.bincount(space.family, values, minlength=space.families) / space.family_sizes)
 
 
