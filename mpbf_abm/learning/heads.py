@@ -128,7 +128,14 @@ def low_rank(
 
 @kernel
 def fit_head(
-    phi: Float32, value: Float, variance: Float, *, noise: float = 0.3, prior: float = 1.0, offset_shrink: float = 0.0
+    phi: Float32,
+    value: Float,
+    variance: Float,
+    *,
+    noise: float = 0.3,
+    prior: float = 1.0,
+    offset_shrink: float = 0.0,
+    steps: int = EVIDENCE_STEPS,
 ) -> Head:
     """Fit a head with noise and prior by evidence (MacKay 1992).
 
@@ -144,6 +151,8 @@ def fit_head(
         Starting values.
     offset_shrink : float
         Records at which the offset counts half; 0 leaves it as the mean.
+    steps : int
+        Updates of noise and prior; one is enough from values that were fitted before.
 
     Notes
     -----
@@ -156,9 +165,9 @@ def fit_head(
         return Head(np.zeros(p), np.eye(p) / prior, noise, prior, 0.0)
     offset = float(np.average(value, weights=1.0 / (noise + variance))) * n / (n + offset_shrink)
     target = value - offset
-    for step in range(EVIDENCE_STEPS + 1):
+    for step in range(steps + 1):
         weight = 1.0 / (noise + variance)
-        last = step == EVIDENCE_STEPS
+        last = step == steps
         rows = phi.astype(np.float64) if last else phi
         precision = gram(rows, weight.astype(rows.dtype)).astype(np.float64)
         precision[np.diag_indices(p)] += prior

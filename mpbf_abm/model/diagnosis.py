@@ -29,6 +29,7 @@ from mpbf_abm.model.training import (
     fitted,
     head_features,
     lacks_width,
+    shown,
     training_rows,
 )
 from mpbf_abm.model.world import World
@@ -87,12 +88,12 @@ def diagnose(world: World, model: FoundationModel, shared: dict[tuple[Any, ...],
     u = (lost_meso, float(np.clip(1.0 - reached, 0.0, 1.0)))
     uniform = np.full(K, 1.0 / K)
     T, slope = tradeoff_of(f, model.scale, model.invariance, lost_meso)
-    part = panel.part
-    turned = model.head.centred(model.features(panel.x_turned))
+    on, maps, part = (model.lineage, encoder), (model.weights, model.phase), panel.part
+    turned = model.head.centred(shown(world, on, panel.x_turned, maps, shared, "turned"))
     plain = model.head.centred(model.panel_phi[part])
     strained = panel.x[part].copy()
     strained[:, space.causal] += np.float32(STRAIN)
-    moved = model.head.centred(model.features(strained))
+    moved = model.head.centred(shown(world, on, strained, maps, shared, "strained"))
     gauge_variance = float(np.mean((turned - plain) ** 2)) / 2
     reference = reference_error(world, model, mse)
     return Diagnosis(

@@ -416,6 +416,21 @@ class MaterialsSpace(Shown):
         int (n, 5)
             Row numbers. A family of fewer than six members repeats the nearest; of one, itself.
         """
+        if self.observation is None:
+            return self._nearest(materials)
+        known = self._neighbours
+        fresh = np.unique(materials[known[materials, 0] < 0])
+        if len(fresh):
+            known[fresh] = self._nearest(fresh)
+        return np.asarray(known[materials], np.int64)
+
+    @cached_property
+    def _neighbours(self) -> NDArray[np.int32]:
+        """Neighbours that are known, -1 before they are asked for (N, 5): an observed descriptor is wide."""
+        return np.full((self.size, NEIGHBOURS), -1, np.int32)
+
+    def _nearest(self, materials: Int) -> Int:
+        """Find the neighbours of some materials (n, 5); see :meth:`neighbours`."""
         family = self.family[materials]
         first, size = self.start[family], self.family_sizes[family]
         steps = np.arange(1, NEIGHBOUR_WINDOW + 1)

@@ -11,7 +11,6 @@ import numpy as np
 from mpbf_abm.arrays import Int
 from mpbf_abm.learning.encoders import Encoder
 from mpbf_abm.learning.models import FoundationModel
-from mpbf_abm.model.commons import distinct
 from mpbf_abm.model.diagnosis import current_panel, diagnose
 from mpbf_abm.model.links import NONE, choose_links
 from mpbf_abm.model.training import (
@@ -22,6 +21,7 @@ from mpbf_abm.model.training import (
     head_features,
     lacks_width,
     record_descriptors,
+    shown,
     targets,
     training_rows,
 )
@@ -141,9 +141,11 @@ def train(
 ) -> dict[int, FoundationModel]:
     """Choose an encoder, and fit a head on it for each property that records label."""
     pretrained, labelled = choose_encoder(world, trainer, scale, rows, shared), world.commons.property[rows]
+    count = np.bincount(labelled)
+    # The property with the most labels comes first: it has the most features, and decides on the width.
     return {
         t: train_head(world, trainer, t, scale, rows[labelled == t], pretrained, shared)
-        for t in distinct(labelled.astype(np.int64)).tolist()
+        for t in np.argsort(-count, kind="stable")[: np.count_nonzero(count)].tolist()
     }
 
 
@@ -159,16 +161,17 @@ def train_head(
     """Fit a head of one property on an encoder, and judge the model on the panel."""
     p, space, commons, panel = world.p.trainers, world.space, world.commons, current_panel(world)
     lineage, encoder, objective = pretrained
+    last = world.registry.models[number * len(world.trainers) + trainer]
     key = ("head", lineage, id(encoder), scale, rows.tobytes())
     if key not in shared:
         if lacks_width(world, lineage):
             value, variance, labelled = targets(world, rows)
             choose_width(world, encoder, lineage, record_descriptors(world, labelled), value, variance)
         weights, phase = head_features(world, encoder, lineage, scale, len(rows))
-        shared[key] = weights, phase, fit(world, rows, weights, phase)
+        shared[key] = weights, phase, fit(world, rows, weights, phase, last)
     weights, phase, head = shared[key]
     base = p.physical_prior or p.delta_learning
-    phi = head.features(panel.x, weights, phase)
+    phi = shown(world, (lineage, encoder), panel.x, (weights, phase), shared, "panel")
     mean, variance = head.predict(phi)
     if base:
         mean = mean + world.truth.simulated[space.pairs(number, panel.materials.ravel())]
@@ -195,8 +198,8 @@ def train_head(
         panel_mean=mean.reshape(panel.materials.shape),
         panel_variance=variance.reshape(panel.materials.shape),
     )
-    if (old := world.registry.models[number * len(world.trainers) + trainer]) is not None:
-        model.recent, model.median_gap = list(old.recent), old.median_gap
+    if last is not None:
+        model.recent, model.median_gap = list(last.recent), last.median_gap
     model.diagnosis = diagnose(world, model, shared)
     return model
 

@@ -13,7 +13,7 @@ from mpbf_abm.learning.encoders import Encoder, descriptor_encoder, train_encode
 from mpbf_abm.learning.gaussian import GaussianProcess, coordinate_map, coordinates, fit_gaussian
 from mpbf_abm.learning.heads import Head, fit_head, log_evidence
 from mpbf_abm.learning.linalg import features
-from mpbf_abm.learning.models import frequencies
+from mpbf_abm.learning.models import FoundationModel, frequencies
 from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import channel, pooled_by
 from mpbf_abm.model.materials import BLOCKS
@@ -21,6 +21,7 @@ from mpbf_abm.model.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import TrainerParameters
 
+Maps = tuple[Float32, Float32]  # weights and phases of features
 FIRST_VIEW, SECOND_VIEW = 1, 2
 PROCESSES = ("gaussian_process", "gaussian_process_ard")  # heads: the kernel fixed, or learned at every training
 STEP, LEAST_FEATURES = 16, 32  # features grow in steps, so that their frequencies can be kept
@@ -189,13 +190,51 @@ def choose_width(world: World, encoder: Encoder, lineage: int, x: Float32, value
     world.widths[lineage] = max(WIDTHS, key=evidence)
 
 
-def fit(world: World, rows: Int, weights: Float32, phase: Float32) -> Head | GaussianProcess:
-    """Fit a head on records with given features."""
+def shown(
+    world: World, model: tuple[int, Encoder], x: Float32, maps: Maps, known: dict[Any, Any], name: str
+) -> Float32:
+    """Features of a head at rows that all heads on one lineage's encoder are shown.
+
+    Features of a smaller head are the first ones of a larger one, so that heads of several properties share them.
+
+    Parameters
+    ----------
+    model : (int, Encoder)
+        Lineage and encoder.
+    x : float32 (n, d)
+    maps : (float32 (d, p), float32 (p,))
+        Weights and phases of the head.
+    known : dict
+        What is shared in a phase.
+    name : str
+        Which rows these are.
+    """
+    p, key = world.p.trainers, ("shown", name, model[0], id(model[1]))
+    if world.space.properties == 1 or p.head != "bayesian":
+        return (GaussianProcess if p.head in PROCESSES else Head).features(x, *maps)
+    count, full = maps[0].shape[1], known.get(key, np.zeros((0, 0), np.float32))
+    if full.shape[1] <= count:
+        known[key] = full = features(x, *maps)
+    if full.shape[1] == count + 1:
+        return full
+    out = np.ones((len(x), count + 1), np.float32)
+    np.multiply(full[:, :count], np.float32(math.sqrt((full.shape[1] - 1) / count)), out=out[:, :count])
+    return out
+
+
+def fit(
+    world: World, rows: Int, weights: Float32, phase: Float32, last: FoundationModel | None = None
+) -> Head | GaussianProcess:
+    """Fit a head on records with given features, from the noise and prior of the last one where features grow."""
     value, variance, rows = targets(world, rows)
     p = world.p.trainers
     # With a physical prior the mean is the simulation itself: without data the correction is zero.
     shrink = 10.0 if p.physical_prior and not p.delta_learning else 0.0
-    return fitted(p.head, record_descriptors(world, rows), weights, phase, value, variance, shrink)
+    x = record_descriptors(world, rows)
+    if p.features_growth and last is not None and isinstance(last.head, Head) and p.head == "bayesian":
+        phi, known = Head.features(x, weights, phase), {"noise": last.head.noise, "prior": last.head.prior}
+        return fit_head(phi, value, variance, offset_shrink=shrink, steps=1, **known)
+    return fitted(p.head, x, weights, phase, value, variance, shrink)
 
 
 def targets(world: World, rows: Int) -> tuple[Float, Float, Int]:

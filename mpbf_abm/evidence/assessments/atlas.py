@@ -217,7 +217,9 @@ def _derived(world: World, end: Mapping[str, float]) -> dict[str, float]:
     """Return the indicators that follow from others at the end, and from the models in use."""
     models = [(w, m, m.diagnosis.u[0]) for w, m in usage(world)]
     pairs = (world.space.pairs(m.of_property, m.panel.materials) for _, m, _ in models)
-    errors = (w * float((m.panel_mean - world.truth.property[i]).mean()) for (w, m, _), i in zip(models, pairs, strict=True))
+    errors = (
+        w * float((m.panel_mean - world.truth.property[i]).mean()) for (w, m, _), i in zip(models, pairs, strict=True)
+    )
     return {
         "meso_explained": sum(w * (1.0 - u) for w, _, u in models) if models else math.nan,
         "fidelity_gap": end["fidelity_perceived"] - end["fidelity"],

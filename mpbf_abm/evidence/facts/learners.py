@@ -58,7 +58,7 @@ class Learned:
         return self.whole(material, mean), variance, phi
 
     def whole(self, material: Int, mean: Float32) -> Float32:
-        """Return what a head predicts of the first property, on the simulation where it is a correction of that (n,)."""
+        """Return what a head predicts of the first property, on its simulation where it is a correction (n,)."""
         return mean + self.world.truth.simulated[material] if self.model.simulated_base else mean
 
     def shown(self, material: Int) -> Float32:
