@@ -14,7 +14,7 @@ from mpbf_abm.glance import Glance, Shown
 from mpbf_abm.model.curators import DataCurator, assimilate
 from mpbf_abm.model.forgetting import forget
 from mpbf_abm.model.founding import check_fit, found_community
-from mpbf_abm.model.indicators import observe
+from mpbf_abm.model.indicators import by_property, observe
 from mpbf_abm.model.interventions import Policy, joint_faults, listed
 from mpbf_abm.model.materials import MaterialsSpace
 from mpbf_abm.model.planners import ExperimentPlanner, steer
@@ -30,7 +30,7 @@ from mpbf_abm.provenance import DEFAULT_SEED
 from mpbf_abm.streams import Streams
 
 AGENTS: dict[str, Rule] = {"curators": DataCurator, "trainers": ModelTrainer, "planners": ExperimentPlanner}
-TABLES = ("series", "families", "agents")
+TABLES = ("series", "families", "agents", "properties")
 DEFAULT_RECORD = ("series", "families")
 
 
@@ -42,6 +42,7 @@ class Recorder:
     ----------
     series : list of (tick, indicators)
     families : list of (tick, records, experiments, found)
+    properties : list of (tick, columns)
     agents : list of (tick, {kind: columns})
     """
 
@@ -49,6 +50,7 @@ class Recorder:
     series: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     families: list[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]] = field(default_factory=list)
     agents: list[tuple[int, dict[str, dict[str, NDArray[Any]]]]] = field(default_factory=list)
+    properties: list[tuple[int, dict[str, NDArray[Any]]]] = field(default_factory=list)
 
     def observe(self, world: World) -> None:
         """Record one tick."""
@@ -57,6 +59,8 @@ class Recorder:
         if "families" in self.tables:
             found = world.discoveries.by_family.copy()
             self.families.append((world.tick, world.commons.records_by_family(), world.experiments.copy(), found))
+        if "properties" in self.tables:
+            self.properties.append((world.tick, by_property(world)))
         if "agents" in self.tables:
             cohorts = {
                 c.kind: {n: v.copy() for n, v in c.frame().items()} | {"id": c.slots.copy()}
@@ -104,7 +108,7 @@ class Community:
     space : MaterialsSpace, optional
         A custom space instead of the synthetic one.
     record : sequence of str, optional
-        Tables to record: series, families, agents. Default: series and families.
+        Tables to record: series, families, agents, properties. Default: series and families.
     planners, curators, trainers : class or sequence of classes, optional
         Subclasses of :class:`ExperimentPlanner`, :class:`DataCurator`, :class:`ModelTrainer`, dealt to agents in turn.
     reseed : mapping of int to int, optional

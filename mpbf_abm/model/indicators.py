@@ -270,6 +270,27 @@ def usage(world: World) -> list[tuple[float, FoundationModel]]:
     return [(float(w), m) for w, (_, m) in zip(weight / max(weight.sum(), 1), served, strict=True) if w > 0]
 
 
+def by_property(world: World) -> dict[str, NDArray[Any]]:
+    """What is labelled, sought and found of each property, and how its models err (T,)."""
+    commons, space, d = world.commons, world.space, world.discoveries
+    T, use = space.properties, usage(world)
+    labelled = commons.alive & (commons.origin != FAILED)
+    measured = labelled & (FIDELITY[commons.modality] == MEASURED)
+    weight, error = np.zeros((2, T))
+    for w, m in use:
+        gap = m.panel_mean - world.truth.property[space.pairs(m.of_property, m.panel.materials)]
+        weight[m.of_property] += w
+        error[m.of_property] += w * float(gap.std())
+    return {
+        "labels": np.bincount(commons.property[labelled], minlength=T),
+        "measured": np.bincount(commons.property[measured], minlength=T),
+        "planners": np.bincount(world.planners.property, minlength=T),
+        "untested": space.by_property(commons.untested).sum(axis=1),
+        "found": np.bincount(np.flatnonzero(d.tick >= 0) // space.size, minlength=T),
+        "rmse_centred": np.where(weight > 0, error / np.where(weight > 0, weight, 1.0), NAN),
+    }
+
+
 # --------------------------------------------------------------------------- discovery
 
 

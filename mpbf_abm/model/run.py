@@ -140,6 +140,17 @@ class Run(Shown):
         table = pd.concat(parts, ignore_index=True)
         return table[first + [c for c in table.columns if c not in first]]
 
+    @property
+    def properties(self) -> pd.DataFrame:
+        """One row per tick and property: what was labelled, sought and found (empty unless ``record`` asked for it)."""
+        import pandas as pd
+
+        parts = [
+            pd.DataFrame({"tick": tick, "property": np.arange(len(columns["found"])), **columns})
+            for tick, columns in self.community.recorder.properties
+        ]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["tick", "property"])
+
     def replay(self) -> Run:
         """Run it again from the same inputs; the result has equal bytes."""
         return simulate(self.spec, record=self.community.recorder.tables)
@@ -241,7 +252,7 @@ def simulate(
     space : MaterialsSpace, optional
         Default: a synthetic one generated from the parameters and the seed.
     record : sequence of str, optional
-        Tables to record (series, families, agents); an empty one observes the end only.
+        Tables to record (series, families, agents, properties); an empty one observes the end only.
     planners, curators, trainers, reseed
         See :class:`Community`.
     progress : callable, optional
