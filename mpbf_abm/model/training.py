@@ -211,13 +211,14 @@ def shown(
     """
     p, key = world.p.trainers, ("shown", name, model[0], id(model[1]))
     if world.space.properties == 1 or p.head != "bayesian":
-        return (GaussianProcess if p.head in PROCESSES else Head).features(x, *maps)
-    count, full = maps[0].shape[1], known.get(key, np.zeros((0, 0), np.float32))
+        return coordinates(x, *maps) if p.head in PROCESSES else features(x, *maps)
+    count = maps[0].shape[1]
+    full: Float32 = known.get(key, np.zeros((0, 0), np.float32))
     if full.shape[1] <= count:
         known[key] = full = features(x, *maps)
     if full.shape[1] == count + 1:
         return full
-    out = np.ones((len(x), count + 1), np.float32)
+    out: Float32 = np.ones((len(x), count + 1), np.float32)
     np.multiply(full[:, :count], np.float32(math.sqrt((full.shape[1] - 1) / count)), out=out[:, :count])
     return out
 
