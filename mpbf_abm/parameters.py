@@ -369,6 +369,11 @@ class CuratorParameters(Group):
     measured_cost: float = _p(
         "cost of a measured label or an audit against a simulated record", 4.0, 1, 1_000, unit="records"
     )
+    bias_claims: bool = _p(
+        "whether simulated labels claim, beside their noise, the bias that overlaps with measured ones leave",
+        False,
+        unit="switch",
+    )
     provenance_errors: float = _p("rate of provenance errors without quality assurance", 0.1, 0, 1)
     qa: float = _p("quality assurance: share of provenance errors prevented", 0.7, 0, 1)
     audit_rate: float = _p("share of the acquisition budget spent on re-measuring records", 0.02, 0, 1)
@@ -411,6 +416,13 @@ class TrainerParameters(Group):
         unit="features",
     )
     features_most: int = _p("most random features where they grow with the records", 400, 32, 4_096, unit="features")
+    bias_features: int = _p(
+        "random features of a head for what simulated labels hold beside the property; 0: none",
+        0,
+        0,
+        4_096,
+        unit="features",
+    )
     corpus: Literal["sample", "reachable"] = _p(
         "what encoders are trained on: the records of the head, or every record that can be reached",
         "sample",
@@ -836,6 +848,8 @@ ADDED = {
     "modalities.simulated_focus": 0.6,
     "modalities.measured_focus": 1.2,
     "planners.demand": 1.0,
+    "curators.bias_claims": False,
+    "trainers.bias_features": 0,
     "trainers.features_growth": 0.0,
     "trainers.features_most": 400,
     "trainers.corpus": "sample",

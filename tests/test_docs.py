@@ -210,6 +210,8 @@ def decision(argument: ast.expr) -> str | None:
     """Decision name written in an argument, with * for what is filled in."""
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
         return argument.value
+    if isinstance(argument, ast.Call) and getattr(argument.func, "id", "") == "named":
+        return decision(argument.args[0])  # and the number of a property
     if isinstance(argument, ast.JoinedStr):
         return "".join(part.value if isinstance(part, ast.Constant) else "*" for part in argument.values)
     return None

@@ -70,8 +70,8 @@ def harmonise(
 
 
 @kernel
-def overlaps(both: Bool, weight: Float, value: Float) -> tuple[Float, Float, Float]:
-    """Return the gap between simulated and measured labels (NaN without both), its agreement and weight (m,).
+def overlaps(both: Bool, weight: Float, value: Float) -> tuple[Float, Float, Float, Float]:
+    """Return the gap between simulated and measured labels (NaN without both), its agreement, weight and noise (m,).
 
     Parameters
     ----------
@@ -83,7 +83,8 @@ def overlaps(both: Bool, weight: Float, value: Float) -> tuple[Float, Float, Flo
     mean = value / np.maximum(weight, 1e-6)
     gap = np.where(both, mean[:, SIMULATED] - mean[:, MEASURED], np.nan)
     total = np.where(both, weight[:, SIMULATED], 0.0)
-    return gap, total * np.exp(-0.5 * np.where(both, gap, 0.0) ** 2), total
+    noise = np.where(both, 1.0 / np.maximum(weight[:, MEASURED], 1e-6), 0.0)
+    return gap, total * np.exp(-0.5 * np.where(both, gap, 0.0) ** 2), total, noise
 
 
 class Commons:
@@ -142,8 +143,9 @@ class Commons:
         self._gap = np.full(pairs, np.nan)
         self._close = np.zeros(pairs)
         self._close_weight = np.zeros(pairs)
-        self._gap_sum = np.zeros(cells)
-        self._gap_count = np.zeros(cells)
+        self._noise = np.zeros(pairs)
+        # Of the gaps of a cell: how many, their sum and that of squares less their noise.
+        self._gap_count, self._gap_sum, self._gap_square = np.zeros((3, cells))
         self._close_sum = self._close_total = 0.0
         self._agree_sum = self._agree_total = 0.0
 
@@ -354,14 +356,17 @@ class Commons:
             return  # as for most records
         both = self._overlap(pairs, rows)
         weight, value = (a[pairs][:, rows].sum(axis=1) for a in (self.precision, self.precision_value))
-        gap, close, total = overlaps(both, weight, value)
+        gap, close, total, noise = overlaps(both, weight, value)
         cell, old = self.space.cells(pairs), self._gap[pairs]
         had = ~np.isnan(old)
         np.add.at(self._gap_sum, cell, np.where(both, gap, 0.0) - np.where(had, old, 0.0))
         np.add.at(self._gap_count, cell, both.astype(np.float64) - had)
+        square = np.where(both, gap**2, 0.0) - np.where(had, old**2, 0.0)
+        np.add.at(self._gap_square, cell, square - noise + self._noise[pairs])
         self._close_sum += float(np.add.reduce(close - self._close[pairs]))
         self._close_total += float(np.add.reduce(total - self._close_weight[pairs]))
-        self._gap[pairs], self._close[pairs], self._close_weight[pairs] = gap, close, total
+        self._gap[pairs], self._noise[pairs] = gap, noise
+        self._close[pairs], self._close_weight[pairs] = close, total
         if not self._gap_count.any():
             self._close_sum = self._close_total = 0.0  # no overlap, no residue
 
@@ -379,6 +384,22 @@ class Commons:
         overall = total.sum(axis=1, keepdims=True) / (count.sum(axis=1, keepdims=True) + SHRINK)
         family = (total - count * overall) / (count + SHRINK)
         return np.asarray((overall + family).ravel())
+
+    def bias_left(self, strength: float) -> Float:
+        """Mean square of the bias that harmonising leaves in each cell (T K,).
+
+        That of few overlaps is shrunk to that of the property, and this to that of all.
+
+        The mean square of gaps less `strength` times the estimated bias, and less the noise of their measured labels.
+        """
+        estimate = strength * self.estimated_bias()
+        left = self._gap_square - 2 * estimate * self._gap_sum + self._gap_count * estimate**2
+        total, count = self.space.by_property(left), self.space.by_property(self._gap_count)
+        overall = total.sum() / max(float(count.sum()), 1.0)
+        for axes in ((1,), ()):
+            spread, number = total.sum(axis=axes, keepdims=True), count.sum(axis=axes, keepdims=True)
+            overall = (spread + SHRINK * overall) / (number + SHRINK)
+        return np.asarray(np.maximum(overall, 0.0).ravel())
 
     def harmonised(self, rows: Int, strength: float) -> NDArray[np.float32]:
         """Values of some records after subtracting `strength` times the estimated bias."""

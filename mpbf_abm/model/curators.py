@@ -19,6 +19,7 @@ from mpbf_abm.model.modalities import (
     FIDELITY,
     MEASURED,
     SIMULATED,
+    SIMULATED_SHARE,
     SPECTROSCOPY,
     label,
     labelled_property,
@@ -169,6 +170,9 @@ def enter(world: World, agent: Int, wave: Int, material: Int, modality: NDArray[
     sought = labelled_property(world.p.modalities, world.streams, space.properties, keys, modality)
     pairs = space.pairs(sought, labelled)
     value, variance = label(world.p.modalities, world.truth, space.difficulty, pairs, modality, z)
+    if world.p.curators.bias_claims:
+        left = world.commons.bias_left(world.p.trainers.harmonisation)[space.cells(space.pairs(sought, material))]
+        variance += (SIMULATED_SHARE[modality] ** 2 * left).astype(np.float32)
     origin = np.full(len(agent), SIMULATION, np.int8)
     if world.p.coupling.pseudo_share > 0:
         chosen = np.flatnonzero((FIDELITY[modality] == SIMULATED) & (u[:, 6] < world.p.coupling.pseudo_share))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from mpbf_abm.learning.models import FoundationModel, frequencies
 from mpbf_abm.model.commons import GENERATED
 from mpbf_abm.model.coupling import channel, pooled_by
 from mpbf_abm.model.materials import BLOCKS
-from mpbf_abm.model.modalities import FIDELITY, GAINS, MEASURED, SIMULATED
+from mpbf_abm.model.modalities import FIDELITY, GAINS, MEASURED, SIMULATED, SIMULATED_SHARE
 from mpbf_abm.model.world import World
 from mpbf_abm.parameters import TrainerParameters
 
@@ -26,6 +27,7 @@ FIRST_VIEW, SECOND_VIEW = 1, 2
 PROCESSES = ("gaussian_process", "gaussian_process_ard")  # heads: the kernel fixed, or learned at every training
 STEP, LEAST_FEATURES = 16, 32  # features grow in steps, so that their frequencies can be kept
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # factors on the length scale that evidence chooses from
+BIAS_AMPLITUDE = 0.5  # prior sd of what simulated labels hold beside the property, against that of the property
 WIDTH_RECORDS, WIDTH_FEATURES = 600, 200  # about so many records and features judge them
 
 
@@ -232,10 +234,20 @@ def fit(
     # With a physical prior the mean is the simulation itself: without data the correction is zero.
     shrink = 10.0 if p.physical_prior and not p.delta_learning else 0.0
     x = record_descriptors(world, rows)
-    if p.features_growth and last is not None and isinstance(last.head, Head) and p.head == "bayesian":
-        phi, known = Head.features(x, weights, phase), {"noise": last.head.noise, "prior": last.head.prior}
-        return fit_head(phi, value, variance, offset_shrink=shrink, steps=1, **known)
-    return fitted(p.head, x, weights, phase, value, variance, shrink)
+    grows, of_bias = p.features_growth and last is not None, min(p.bias_features, weights.shape[1])
+    if p.head != "bayesian" or not (grows or of_bias):
+        return fitted(p.head, x, weights, phase, value, variance, shrink)
+    options: dict[str, Any] = {"offset_shrink": shrink}
+    if grows and last is not None and isinstance(last.head, Head):
+        options |= {"noise": last.head.noise, "prior": last.head.prior, "steps": 1}
+    phi, keep = features(x, weights, phase), slice(weights.shape[1] + 1)
+    if of_bias:
+        share = SIMULATED_SHARE[world.commons.modality[rows]].astype(np.float32)
+        size = np.float32(BIAS_AMPLITUDE * math.sqrt(weights.shape[1] / of_bias))
+        phi = np.concatenate([phi, size * share[:, None] * phi[:, :of_bias]], axis=1)
+    head = fit_head(phi, value, variance, **options)
+    # What measured labels will say is of the property alone: the rest is integrated out.
+    return replace(head, mean=head.mean[keep], covariance=head.covariance[keep, keep])
 
 
 def targets(world: World, rows: Int) -> tuple[Float, Float, Int]:

@@ -614,3 +614,31 @@ def test_counts_of_modalities_are_those_of_now_whatever_was_asked_before() -> No
     assert commons.modality_counts[SPECTROSCOPY] == 3
     commons.remove(rows[:1])
     assert commons.modality_counts[SPECTROSCOPY] == 2
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.5])
+def test_what_harmonising_leaves_is_the_variance_of_a_gaussian_bias(sd: float) -> None:
+    """With many overlaps the bias part makes intervals of simulated records hold, and without bias it is small."""
+    space = MaterialsSpace.synthetic(materials=4_000, families=4)
+    noise, draws = 0.3, np.random.default_rng(5)
+    commons = Commons(space, 1, np.ones(4), Streams(1))
+    bias = (-0.4 + sd * draws.standard_normal(space.size)).astype(np.float32)
+    for kind, value, spread in ((0, space.property + bias, 0.05), (SPECTROSCOPY, space.property, noise)):
+        rows = np.arange(2_000) * 2
+        commons.append(
+            key=record_keys(0, kind, 0, rows),
+            material=rows,
+            modality=np.full(len(rows), kind, np.int8),
+            value=(value[rows] + spread * draws.standard_normal(len(rows))).astype(np.float32),
+            variance=np.full(len(rows), spread**2, np.float32),
+            origin=np.full(len(rows), LITERATURE, np.int8),
+            repository=0,
+            producer=-1,
+            tick=-1,
+        )
+    left = commons.bias_left(1.0)
+    np.testing.assert_allclose(left, sd**2, atol=0.05)
+    others = np.arange(2_000) * 2 + 1
+    error = bias[others] - commons.estimated_bias()[space.family[others]]
+    inside = np.abs(error) <= 1.96 * np.sqrt(0.05**2 + left[space.family[others]])
+    assert sd == 0 or abs(inside.mean() - 0.95) < 0.02
