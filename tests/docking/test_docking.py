@@ -26,7 +26,7 @@ CLOSE = {"rtol": 1e-5, "atol": 2.5e-6}
 # What models say passes an eigenproblem of moments summed in single precision and features of single precision; the
 # worst met here is 1.4e-5.
 LEARNED = {"rtol": 3e-5, "atol": 3e-5}
-WHOLE = ("key", "material", "family", "modality", "origin", "repository", "producer", "tick")
+WHOLE = ("key", "material", "property", "family", "modality", "origin", "repository", "producer", "tick")
 FLAGS = ("federated", "corrupted", "audited", "alive")
 
 
@@ -59,8 +59,9 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         plain = [i for i, r in enumerate(ours.records) if r.origin != 3]
         equal(name, tick, [getattr(ours.records[i], name) for i in plain], getattr(commons, name)[plain], **CLOSE)
     equal("mass", tick, ours.mass, commons.mass, **CLOSE)
-    equal("tested", tick, [i in ours.tested for i in range(ours.N)], commons.tested)
-    equal("found", tick, sorted(ours.found.items()), [(i, t) for i, t in enumerate(world.discoveries.tick) if t >= 0])
+    pairs = [(t, i) for t in range(ours.T) for i in range(ours.N)]
+    equal("tested", tick, [pair in ours.tested for pair in pairs], commons.tested)
+    equal("found", tick, [ours.found.get(pair, -1) for pair in pairs], np.maximum(world.discoveries.tick, -1))
     equal("credit", tick, [c.credit for c in ours.curators], world.curators.credit, **CLOSE)
     equal("audit credit", tick, [c.audit_credit for c in ours.curators], world.curators.audit_credit, **CLOSE)
     results = world.results
@@ -69,7 +70,10 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         for name in ("wave", "family", "material", "published"):
             equal(f"result {name}", tick, [getattr(r, name) for r in ours.results], getattr(results, name))
         equal("result planner", tick, [r.planner.slot for r in ours.results], results.planner)
-        equal("result model", tick, [-1 if r.model is None else r.model for r in ours.results], results.model)
+        equal("result property", tick, [r.planner.property for r in ours.results], results.property)
+        M = len(ours.trainers)
+        used = [-1 if r.model is None else r.planner.property * M + r.model for r in ours.results]
+        equal("result model", tick, used, results.model)
         equal("observed", tick, [r.value if r.made else np.nan for r in ours.results], results.observed, **CLOSE)
         steered = results.model >= 0
         predicted = [r.predicted for r in ours.results if r.model is not None]
@@ -79,6 +83,7 @@ def compare(ours: Community, eco: Ecosystem) -> None:
         for name in ("funding", "attention", "judged", "claims", "best_value"):
             equal(name, tick, [getattr(q, name) for q in ours.planners], getattr(planners, name), **CLOSE)
         equal("best material", tick, [q.best_material for q in ours.planners], planners.best_material)
+        equal("property", tick, [q.property for q in ours.planners], planners.property)
         equal("home", tick, [q.home for q in ours.planners], world.infrastructure.lab_repository)
         equal("adopted", tick, links([q.models for q in ours.planners]), world.infrastructure.lab_models)
         for m in range(len(ours.trainers)):
@@ -101,22 +106,23 @@ def compare_models(ours: Community, eco: Ecosystem, tick: int) -> None:
     equal("model health", tick, [n.health for n in ours.model_nodes], world.health_models, **CLOSE)
     equal("compute", tick, [t.compute for t in ours.trainers], world.trainers.compute, **CLOSE)
     equal("scale", tick, [t.scale for t in ours.trainers], world.trainers.scale, **CLOSE)
-    for t in ours.trainers:
-        theirs = world.registry.models[t.slot]
-        assert (t.model is None) == (theirs is None)
-        if theirs is None:
-            continue
-        assert t.model.encoder.lineage == theirs.lineage
-        assert t.model.encoder.objective == theirs.objective
-        equal("spread", tick, np.sort(t.model.encoder.spread), np.sort(theirs.encoder.spread), **LEARNED)
-        equal("noise", tick, t.model.head.noise, theirs.head.noise, **LEARNED)
-        equal("prior", tick, t.model.head.prior, theirs.head.prior, **LEARNED)
-        mean, variance = t.model.panel_predictions()
-        equal(f"prediction of model {t.slot}", tick, mean, theirs.panel_mean.ravel(), **LEARNED)
-        equal(f"variance of model {t.slot}", tick, variance, theirs.panel_variance.ravel(), **LEARNED)
-        for name, value in t.model.diagnosis.items():
+    M = len(ours.trainers)
+    covered = [i for i in range(ours.T * M) if i // M in ours.trainers[i % M].models]
+    equal("published", tick, covered, [i for i, m in enumerate(world.registry.models) if m is not None])
+    for i in covered:
+        mine, theirs = ours.trainers[i % M].models[i // M], world.registry.models[i]
+        assert (i % M, i // M) == (theirs.trainer, theirs.of_property)
+        assert mine.encoder.lineage == theirs.lineage
+        assert mine.encoder.objective == theirs.objective
+        equal("spread", tick, np.sort(mine.encoder.spread), np.sort(theirs.encoder.spread), **LEARNED)
+        equal("noise", tick, mine.head.noise, theirs.head.noise, **LEARNED)
+        equal("prior", tick, mine.head.prior, theirs.head.prior, **LEARNED)
+        mean, variance = mine.panel_predictions()
+        equal(f"prediction of model {i}", tick, mean, theirs.panel_mean.ravel(), **LEARNED)
+        equal(f"variance of model {i}", tick, variance, theirs.panel_variance.ravel(), **LEARNED)
+        for name, value in mine.diagnosis.items():
             equal(name, tick, value, getattr(theirs.diagnosis, name), **LEARNED)
-        equal("recent errors", tick, t.model.errors, theirs.recent, **LEARNED)
+        equal("recent errors", tick, mine.errors, theirs.recent, **LEARNED)
 
 
 def dock(p: Parameters, seed: int, ticks: int, space: Any = None, **events: Any) -> Community:
