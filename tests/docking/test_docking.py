@@ -321,6 +321,41 @@ def test_with_models(seed: int, changes: dict[str, Any]) -> None:
     dock(Parameters().updated({**LEARNING, **changes}), seed, 16)
 
 
+SEVERAL = {"space.properties": 3, "founding.records": 120, "planners.count": 8}
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes"),
+    [
+        (1, {"trainers.objective": "contrastive", "planners.publication_bias": 0.2, "space.feasible": 0.6}),
+        (2, {"trainers.delta_learning": True, "coupling.pseudo_share": 0.6, "planners.acquisition": "ei"}),
+        (3, {"trainers.physical_prior": True, "coupling.pseudo_share": 0.6, "curators.model_guidance": 1.0}),
+        (
+            4,
+            {"planners.adoption": "utility", "planners.utility_gaps": (0.5, 0.2), "planners.utility_returns": 0.1}
+            | {"infrastructure.providers": 2, "planners.entry": 1, "planners.proxy": 0.3},
+        ),
+        (
+            5,
+            OBSERVED
+            | {"space.view_noise": 0.2, "trainers.features_growth": 6.0, "trainers.width": "evidence"}
+            | {"trainers.corpus": "reachable", "trainers.reuse": 0.5, "trainers.count": 3, "founding.records": 60},
+        ),
+        # Few labels: some properties have none, and models of some stand on an older encoder than others.
+        (
+            6,
+            {"founding.records": 12, "trainers.records": 10, "modalities.measured_focus": 3.0, "space.properties": 4}
+            | {"trainers.reuse": 0.5, "trainers.count": 3, "planners.demand": 0.0, "planners.entry": 1}
+            | {"planners.adoption_rate": 0.5},
+        ),
+        (7, {"trainers.response_ral": 0.5, "trainers.measured_response": True, "stocks.hazard": 0.1}),
+        (8, {"curators.audit_rate": 0.5, "curators.provenance_errors": 0.8, "planners.neighbours": 3}),
+    ],
+)
+def test_several_properties(seed: int, changes: dict[str, Any]) -> None:
+    dock(Parameters().updated({**LEARNING, **SEVERAL, **changes}), seed, 13)
+
+
 POLICY_GROUPS = [
     (1, ["negative_results", "coverage_mandate", "measured_quota", "provenance_standard"]),
     (2, ["audits", "harmonisation", "uncertainty_aware", "invariance_standard"]),
@@ -367,6 +402,7 @@ def test_the_loss_of_numbered_nodes() -> None:
         (2, ["functional_revision", "funding_cut"], {}),
         (3, ["objective_shift"], {"space.top_share": 0.2}),
         (4, ["functional_revision", "objective_shift", "poisoning"], {"trainers.physical_prior": True}),
+        (5, ["functional_revision", "objective_shift", "poisoning"], {**SEVERAL, "trainers.delta_learning": True}),
     ],
 )
 def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
@@ -376,7 +412,7 @@ def test_shocks(seed: int, names: list[str], changes: dict[str, Any]) -> None:
 
 def test_relabelled_families() -> None:
     """Families and materials keep their draws when their rows move."""
-    p = Parameters().updated({**LEARNING, "planners.source": "neighbourhood"})
+    p = Parameters().updated({**LEARNING, "planners.source": "neighbourhood", "space.properties": 2})
     order = np.array([3, 0, 4, 1, 2])
     dock(p, 9, 10, MaterialsSpace.generate(p.space, Streams(9)).relabelled(order))
 
@@ -388,6 +424,7 @@ def test_relabelled_families() -> None:
         (2, {"materials": 60, "families": 20, "near_duplicates": 0.6, "shared_chemistry": 0.9}),
         (3, {"families": 1, "phase_jump": 1.5, "spurious_dims": 0, "top_share": 0.1}),
         (5, {"field": "binned", "families": 2, "materials": 80}),
+        (6, {"properties": 3, "factors": 2, "phase_jump": 0.5, "relatedness": 0.7}),
         (4, {"families": 3, "quantum_dims": 4, "chemistry_rank": 4, "family_exponent": 2.0, "dense_share": 0.5}),
     ],
 )
